@@ -1,0 +1,78 @@
+# Needs Go, git and make; a C compiler for the race detector. Everything else, etcd included, is built from Go modules.
+
+# The modules that hold packages. integration/etcd/* and tools only pin programs.
+NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod))
+MODULES := . $(NESTED)
+
+# The etcd versions that tests with a real etcd run on.
+export ETCD_VERSIONS ?= 3.6
+
+# A go.work of your own must not change what is tested.
+export GOWORK := off
+
+# The race detector needs cgo, which Go turns off where there is no C compiler.
+RACE      ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+TESTFLAGS ?=
+LINT      := bin/golangci-lint
+
+CHECKS := tidy-check fix-check vet lint test
+
+.NOTPARALLEL:
+.PHONY: test unit integration figures quickstart check ci $(CHECKS) fmt clean
+
+## test: all tests; those of the nested modules run on a real etcd
+test: unit integration
+
+## unit: the tests of the library, without etcd
+unit:
+	go test $(RACE) -shuffle=on $(TESTFLAGS) ./...
+
+# One package at a time: each starts etcd processes of its own.
+## integration: the tests of the nested modules
+integration:
+	@set -e; for m in $(NESTED); do \
+	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -timeout 15m $(TESTFLAGS) ./...); done
+
+## figures: the measured figures behind the promises, as the tests print them
+figures:
+	@go test -C integration -p 1 -v -timeout 30m ./... | grep -E '^ *(---|ok|FAIL|.*figure:)'
+	@go test -C integration -run '^$$' -bench . ./mutex | grep -E '^(Benchmark|ok|FAIL)'
+
+## quickstart: run the first example
+quickstart:
+	go run -C examples ./quickstart
+
+## tidy-check: go.mod and go.sum of every module are tidy
+tidy-check:
+	@set -e; for m in $(MODULES); do echo "go mod tidy -diff ($$m)"; go -C $$m mod tidy -diff; done
+
+## fix-check: go fix finds nothing to modernize
+fix-check:
+	@set -e; for m in $(MODULES); do echo "go fix -diff ($$m)"; go -C $$m fix -diff ./...; done
+
+## vet: go vet in every module
+vet:
+	@set -e; for m in $(MODULES); do echo "go vet ($$m)"; go -C $$m vet ./...; done
+
+## lint: golangci-lint in every module
+lint: $(LINT)
+	@set -e; for m in $(MODULES); do echo "golangci-lint run ($$m)"; (cd $$m && $(CURDIR)/$(LINT) run ./...); done
+
+## fmt: tidy, modernize and format every module
+fmt: $(LINT)
+	@set -e; for m in $(MODULES); do (cd $$m && go mod tidy && go fix ./... && $(CURDIR)/$(LINT) fmt ./...); done
+
+## check: everything that has to pass before a change goes in
+check:
+	@set -e; for t in $(CHECKS); do start=$$(date +%s); echo "== $$t"; \
+	  $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - start)) s"; done
+
+## ci: what .ci/run calls
+ci: check
+
+clean:
+	rm -rf bin
+
+# Not `go tool -modfile`: that is refused inside a workspace and has to be told the way back from a nested module.
+$(LINT): tools/go.mod tools/go.sum
+	go build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
