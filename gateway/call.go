@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+// call is one request: what is sent, and what may be done about a lost answer.
+type call struct {
+	op     string
+	path   string // below the API prefix
+	body   []byte
+	write  bool // it changes something: its fate matters
+	repeat bool // a read, or a write that may be applied twice: goes on at the next endpoint
+	linear bool // its answer shows the newest revision
+	local  bool // a member answers it without the leader
+	noAuth bool
+	fresh  bool // a connection of its own, closed after the answer
+	lines  bool // its answer is a list, of which a part is of use
+
+	timeout time.Duration // of one attempt, if not the client's
+	answer  func(body []byte) (wireHeader, error)
+	sent    time.Time                  // when the attempt that was answered began
+	lost    bool                       // an attempt had an unknown outcome
+	settled func(err *Error) (ok bool) // whether an error of a repeated attempt means that an earlier one had worked
+}
+
+const (
+	apiPrefix = "/v3"
+	// maxInFlight bounds the calls of a client that are under way. More would wait in the server, where the clock of
+	// the attempt runs.
+	maxInFlight = 128
+)
+
+// do runs a call until it is answered, is refused, has an unknown outcome that must not be repeated, or ctx ends.
+func (c *Client) do(ctx context.Context, r *call) error {
+	if err := c.ctx.Err(); err != nil {
+		return &Error{Op: r.op, cause: ErrClosed}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })() //nolint:contextcheck // the life of the client joins the caller's
+
+	var (
+		pause    *backoff.ExponentialBackOff
+		unusable map[*endpoint]error // endpoints that cannot work until somebody mends the set-up
+		renewed  bool
+		last     *Error
+	)
+	for try := 0; ; try++ {
+		if ctx.Err() != nil {
+			return c.ended(ctx, r, last)
+		}
+		token, err := c.auth.tokenFor(ctx, r)
+		if err != nil {
+			return r.fate(err)
+		}
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return c.ended(ctx, r, last)
+		}
+		ep := c.eps.pick() // now, not before the wait: it may have failed others meanwhile
+		began := time.Now()
+		e := c.attempt(ctx, ep, r, token, c.attemptTimeout(r, try))
+		<-c.slots
+		c.pace.note(e, time.Since(began) <= c.cfg.AttemptTimeout)
+		switch {
+		case e == nil:
+			return nil
+		case r.lost && r.settled != nil && r.settled(e):
+			return nil
+		case e.aboutToken() && c.auth.enabled() && !r.noAuth && !renewed:
+			renewed = true
+			c.auth.drop(token)
+			continue
+		}
+		r.lost = r.lost || !e.refused()
+		var s setupError
+		switch {
+		case errors.As(e.cause, &s) && (r.repeat || e.refused()):
+			if unusable == nil {
+				unusable = map[*endpoint]error{}
+			}
+			if unusable[ep] = e; len(unusable) == len(c.eps.list) {
+				return r.fate(joined(r, e, unusable))
+			}
+		case ctx.Err() != nil:
+			if last == nil || e.cause == nil || !errors.Is(e.cause, ctx.Err()) {
+				last = e // it says more than that it was cut off
+			}
+			return c.ended(ctx, r, last)
+		case !r.repeat && !e.refused():
+			c.eps.failed(ep)
+			return r.fate(e)
+		case !e.elsewhere():
+			return r.fate(e)
+		}
+		last = e
+		c.eps.failed(ep)
+		c.log.Debug("request_failed", "op", r.op, "endpoint", ep.url, "attempt", try+1, "err", e)
+		if (try+1)%len(c.eps.list) != 0 {
+			continue // an endpoint that has not been asked yet needs no pause
+		}
+		if pause == nil {
+			pause = newBackoff()
+		}
+		if !sleep(ctx, pause.NextBackOff()) {
+			return c.ended(ctx, r, last)
+		}
+	}
+}
+
+// fate marks the error of a write that may have been applied.
+func (r *call) fate(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && r.write && r.lost {
+		return e.asUncertain()
+	}
+	return err
+}
+
+// newBackoff starts low: a leader's death should cost little more than the election.
+func newBackoff() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(25*time.Millisecond), backoff.WithMultiplier(1.6),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ended is the error of a call whose context ended. last is the attempt that it cut off, or the one before.
+func (c *Client) ended(ctx context.Context, r *call, last *Error) error {
+	e := &Error{Op: r.op, cause: ctxerr.Of(ctx)}
+	if c.ctx.Err() != nil {
+		e.cause = ErrClosed
+	}
+	if last != nil {
+		e.Endpoint = last.Endpoint
+		if last.cause == nil || !errors.Is(last.cause, ctx.Err()) {
+			e.cause = fmt.Errorf("%w (last attempt: %w)", e.cause, last)
+		}
+	}
+	return r.fate(e)
+}
+
+func joined(r *call, last *Error, unusable map[*endpoint]error) *Error {
+	if len(unusable) == 1 {
+		return last
+	}
+	var all []error
+	for _, err := range unusable {
+		all = append(all, err)
+	}
+	return &Error{Op: r.op, Message: "no usable endpoint", cause: errors.Join(all...)}
+}
+
+// setupError is a fault of the set-up rather than of the moment: another endpoint may work, repeating does not help.
+type setupError struct{ error }
+
+func (s setupError) Unwrap() error { return s.error }
+
+// attempt sends the call once.
+func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := c.request(ctx, ep, r.path, token, bytes.NewReader(r.body))
+	if err != nil {
+		return &Error{Op: r.op, Endpoint: ep.url, unsent: true, cause: setupError{err}}
+	}
+	if !r.local {
+		// Without it a member that has lost its leader lets the request hang for seconds.
+		req.Header["Grpc-Metadata-Hasleader"] = headerTrue
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		ms := max(1, min(time.Until(deadline).Milliseconds(), 99_999_999))
+		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(ms, 10) + "m"}
+	}
+	req.Close = r.fresh
+	floor := c.revision.Load()
+	sent := time.Now()
+	resp, err := c.rt.RoundTrip(req)
+	if err != nil {
+		return transportError(caller, ctx, r.op, ep, err)
+	}
+	defer resp.Body.Close()
+	body, err := c.readBody(resp)
+	if err != nil {
+		if whole := bytes.LastIndexByte(body, '\n') + 1; r.lines && whole > 0 && resp.StatusCode == http.StatusOK {
+			_, _ = r.answer(body[:whole]) // what has come counts; the error is that of the rest
+		}
+		return transportError(caller, ctx, r.op, ep, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return statusError(r.op, ep, resp, body)
+	}
+	return c.readAnswer(r, ep, body, floor, sent)
+}
+
+func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent time.Time) *Error {
+	header, err := r.answer(body)
+	if err == nil {
+		err = c.saw(header, floor, r.linear)
+		if err == nil {
+			r.sent = sent
+			return nil
+		}
+		return &Error{Op: r.op, Endpoint: ep.url, cause: err}
+	}
+	if e, ok := errors.AsType[*Error](err); ok { // an error line in a stream of answers
+		e.Op, e.Endpoint = r.op, ep.url
+		return e
+	}
+	return protocolError(r.op, ep, body, err)
+}
+
+var (
+	headerTrue = []string{"true"}
+	headerJSON = []string{"application/json"}
+)
+
+// request makes a POST. Accept is always sent: without it etcd can take the caller for the user that the server's own
+// certificate names.
+func (c *Client) request(ctx context.Context, ep *endpoint, path string, token Secret, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, ep.url+apiPrefix+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header["Accept"] = headerJSON
+	req.Header["Content-Type"] = headerJSON
+	if token != "" {
+		req.Header["Authorization"] = []string{string(token)}
+	}
+	return req, nil
+}
+
+func (c *Client) readBody(resp *http.Response) ([]byte, error) {
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, setupError{fmt.Errorf("%w: encoded as %s", ErrProtocol, clean(enc))}
+	}
+	if resp.ContentLength > c.cfg.MaxResponse {
+		return nil, setupError{fmt.Errorf("%w: %d bytes, more than the %d allowed", ErrProtocol, resp.ContentLength, c.cfg.MaxResponse)}
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, max(512, min(resp.ContentLength+bytes.MinRead, 1<<20))))
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, c.cfg.MaxResponse+1))
+	if n > c.cfg.MaxResponse {
+		return nil, setupError{fmt.Errorf("%w: more than the %d bytes allowed", ErrProtocol, c.cfg.MaxResponse)}
+	}
+	return buf.Bytes(), err
+}

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Client talks to one etcd cluster. It is safe for concurrent use; one is enough for a process.
+type Client struct {
+	cfg   *Config // behind a pointer, as all that holds secrets: a printed Client does not show them
+	rt    http.RoundTripper
+	own   *http.Transport // nil when the caller brought a transport
+	eps   *endpoints
+	auth  *auth
+	hub   *hub
+	keep  *keeper
+	slots chan struct{} // one for each call under way
+	pace  pace
+	log   *slog.Logger
+	ctx   context.Context //nolint:containedctx // the life of the client itself: Close ends it
+	close context.CancelCauseFunc
+
+	cluster  atomic.Uint64 // identity of the cluster, once known
+	revision atomic.Int64  // the highest revision that any answer has shown
+
+	watchBuffer int
+
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// New makes a client. It validates the configuration and does no I/O: an unreachable cluster shows with the first
+// request.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints), log: cfg.Logger, watchBuffer: watchBuffer}
+	if c.rt == nil {
+		c.own = cfg.ownTransport()
+		c.rt = c.own
+	}
+	c.ctx, c.close = context.WithCancelCause(context.Background())
+	c.auth = &auth{c: c, turn: make(chan struct{}, 1)}
+	c.slots = make(chan struct{}, maxInFlight)
+	c.hub = newHub(c)
+	c.keep = newKeeper(c)
+	return c, nil
+}
+
+// String names the client. Its fields, which hold secrets, are not printed.
+func (c *Client) String() string { return "etcd client of " + strings.Join(c.cfg.Endpoints, ",") }
+
+// Close ends every request, watch and renewal of the client, waits until its goroutines have ended, and closes its
+// connections. It does not wait for the network. Sessions should be closed before it; it may be called again.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.close(ErrClosed)
+	c.wg.Wait()
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+	}
+	return nil
+}
+
+// spawn runs fn in a goroutine that Close waits for. It reports false when the client is closed.
+func (c *Client) spawn(fn func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.wg.Go(fn)
+	return true
+}
+
+// saw notes what an answer's header shows. floor is the revision known before the request was sent: a linearizable
+// answer must not be below it.
+func (c *Client) saw(h wireHeader, floor int64, linear bool) error {
+	if id := uint64(h.ClusterID); id != 0 && !c.cluster.CompareAndSwap(0, id) && c.cluster.Load() != id {
+		return ErrClusterMismatch
+	}
+	rev := int64(h.Revision)
+	if linear && rev < floor {
+		return ErrRevisionRegressed
+	}
+	for {
+		old := c.revision.Load()
+		if rev <= old || c.revision.CompareAndSwap(old, rev) {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Defaults of [Config].
+const (
+	DefaultAttemptTimeout = time.Second
+	DefaultMaxResponse    = 64 << 20
+)
+
+// Config says how to reach an etcd cluster. Only Endpoints is required; [New] copies what it needs.
+type Config struct {
+	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379". All are https or all are http.
+	Endpoints []string
+
+	// TLS for https endpoints: roots, client certificate, server name. Nil means the system's roots. It is cloned, and
+	// TLS 1.2 is the least that is spoken.
+	TLS *tls.Config
+
+	// Username and Password log in when etcd's auth is on. The token is got with the first request and renewed when
+	// the server no longer takes it.
+	Username string
+	Password Secret
+	// AllowPlaintextAuth permits a password over http, where anyone on the way can read it.
+	AllowPlaintextAuth bool
+
+	// Namespace is put before every key on the way out and taken off on the way back.
+	Namespace string
+
+	// AttemptTimeout bounds one attempt at one endpoint; the caller's context bounds the whole call. Default 1 s.
+	// Reads double it as they go on trying.
+	AttemptTimeout time.Duration
+
+	// MaxResponse bounds, in bytes, what is read of one answer. Default 64 MiB.
+	MaxResponse int64
+
+	// Logger gets what cannot be returned: retries and reopened streams (Debug), fallbacks (Warn). Nil logs nothing.
+	Logger *slog.Logger
+
+	// DialContext replaces the dialer of the client's own transport.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Transport replaces the client's own transport, TLS and DialContext included. It must not resend or redirect
+	// requests by itself, and must allow an answer to begin before the request body ends, as [http.Transport] does.
+	Transport http.RoundTripper
+}
+
+// Secret is a string that never shows itself when printed, logged or encoded.
+type Secret string
+
+const redacted = "REDACTED"
+
+// String returns a placeholder.
+func (Secret) String() string { return redacted }
+
+// Format prints a placeholder, whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// MarshalText returns a placeholder, also to encoding/json.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue returns a placeholder.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// withDefaults validates the configuration and fills in what was left out.
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Endpoints) == 0 {
+		return c, invalid("new", "no endpoints")
+	}
+	c.Endpoints = slices.Clone(c.Endpoints)
+	for i, raw := range c.Endpoints {
+		ep, err := parseEndpoint(raw)
+		if err != nil {
+			return c, err
+		}
+		if slices.Contains(c.Endpoints[:i], ep) {
+			return c, invalid("new", "endpoint %s is listed twice", ep)
+		}
+		if i > 0 && scheme(ep) != scheme(c.Endpoints[0]) {
+			return c, invalid("new", "endpoints mix http and https")
+		}
+		c.Endpoints[i] = ep
+	}
+	secure := scheme(c.Endpoints[0]) == "https"
+	switch {
+	case c.Password != "" && c.Username == "":
+		return c, invalid("new", "a password without a user name")
+	case c.Username != "" && !secure && !c.AllowPlaintextAuth:
+		return c, invalid("new", "a password over http needs AllowPlaintextAuth")
+	case c.TLS != nil && !secure:
+		return c, invalid("new", "TLS is configured but the endpoints are http")
+	case c.AttemptTimeout < 0 || c.MaxResponse < 0:
+		return c, invalid("new", "a negative limit")
+	}
+	if c.AttemptTimeout == 0 {
+		c.AttemptTimeout = DefaultAttemptTimeout
+	}
+	if c.MaxResponse == 0 {
+		c.MaxResponse = DefaultMaxResponse
+	}
+	// Room to calculate for whoever means "no limit" by the largest number.
+	c.AttemptTimeout = min(c.AttemptTimeout, 24*time.Hour)
+	c.MaxResponse = min(c.MaxResponse, math.MaxInt64-1)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func scheme(endpoint string) string {
+	s, _, _ := strings.Cut(endpoint, "://")
+	return s
+}
+
+// parseEndpoint returns "scheme://host:port". Its errors never quote the input, which may hold a password.
+func parseEndpoint(raw string) (string, error) {
+	if strings.TrimSpace(raw) == "" {
+		return "", invalid("new", "an empty endpoint")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", invalid("new", "an endpoint that is not a URL")
+	}
+	switch {
+	case u.User != nil:
+		return "", invalid("new", "an endpoint with a user in it: use Username and Password")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", invalid("new", "an endpoint must begin with http:// or https://")
+	case u.Hostname() == "":
+		return "", invalid("new", "an endpoint without a host")
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return "", invalid("new", "endpoint %s has more than scheme, host and port", clean(u.Host))
+	case strings.HasSuffix(u.Host, ":"):
+		return "", invalid("new", "endpoint %s has an empty port", clean(u.Host))
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.Zone() != "" {
+		return "", invalid("new", "endpoint %s has an IPv6 zone, which is not supported", clean(u.Host))
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// ownTransport is HTTP/1.1 only: each stream is a connection of its own, and HTTP/2 was measured to gain nothing. It
+// never resends a POST whose first byte has gone out.
+func (c Config) ownTransport() *http.Transport {
+	t := &http.Transport{
+		DialContext:            c.DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		DisableCompression:     true, // a small answer must not inflate into a large one
+		MaxIdleConnsPerHost:    512,  // at least the usual concurrency, or connections are dialled for every request
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	if t.DialContext == nil {
+		t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}).DialContext
+	}
+	t.TLSClientConfig = c.TLS.Clone()
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	return t
+}

@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+)
+
+// SetWatchBuffer makes what waits for a slow reader small enough for a test. Call it before the first watch.
+func (c *Client) SetWatchBuffer(n int) { c.watchBuffer = n }
+
+// HandleLines feeds lines to a stream on which one watch, from revision 3 on, is being made. It returns what the watch
+// reports and what ends the stream.
+func HandleLines(lines ...string) (responses []WatchResponse, err error) {
+	c, err := New(Config{Endpoints: []string{"http://a:1"}, Transport: http.NewFileTransport(nil)})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	cn := &conn{ep: c.eps.pick(), out: newOutbox(), cancel: cancel, byID: map[int64]*watch{}, asksVersion: true}
+	cn.ordered.Store(true)
+	w := &watch{key: "a", next: 3, fn: func(r WatchResponse) { responses = append(responses, r) }}
+	c.hub.watches[w] = struct{}{}
+	c.hub.conn = cn
+	c.hub.create(cn, w)
+	for _, line := range lines {
+		if err := c.hub.handle(ctx, cn, []byte(line)); err != nil {
+			return responses, err
+		}
+	}
+	return responses, nil
+}

@@ -1,0 +1,140 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// answering makes a client to which every request is answered in the same way, without a network.
+func answering(f *testing.F, status *int, answer *string, then func()) *gateway.Client {
+	f.Helper()
+	c, err := gateway.New(gateway.Config{
+		Endpoints: []string{"http://a:1"}, MaxResponse: 1 << 20,
+		Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			then()
+			return reply(*status, *answer), nil
+		}),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+var fuzzTxn = gateway.Txn{
+	Then: []gateway.Op{gateway.OpPut("k", nil), gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("k")}})},
+	Else: []gateway.Op{gateway.OpGet("k")},
+}
+
+// FuzzDecodeTxn: an answer is a transaction's or ErrProtocol, and then the write is of unknown fate.
+func FuzzDecodeTxn(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `[]`, ``, `null`, `{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]}}]}`,
+		`{"responses":[{"response_range":{"header":{"revision":"5"},"kvs":[{"key":"aw==","mod_revision":3}],"count":"1"}}]}`,
+		`{"responses":[null]}`, `{"header":{"revision":"-9223372036854775808"}}`, strings.Repeat(`{"responses":[`, 10000),
+	} {
+		f.Add(seed)
+	}
+	status, answer := 200, ""
+	c := answering(f, &status, &answer, func() {})
+	f.Fuzz(func(t *testing.T, body string) {
+		answer = body
+		r, err := c.Txn(t.Context(), fuzzTxn)
+		switch {
+		case err == nil:
+			if n := len(r.Responses); r.Succeeded && n != 2 || !r.Succeeded && n != 1 {
+				t.Errorf("%d responses", n)
+			}
+		case !errors.Is(err, gateway.ErrUncertain):
+			t.Errorf("definite: %v", err)
+		case len(err.Error()) > 2000 || strings.Contains(err.Error(), "\n"):
+			t.Errorf("error text %q", err)
+		}
+	})
+}
+
+func FuzzDecodeRange(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":"9"}`, `{"kvs":[{"key":"a_-="}]}`,
+		`{"count":1e9}`, `{"count":"0x1"}`, `{"kvs":null}`, `{"kvs":[null,{}]}`, `{"header":{"cluster_id":"18446744073709551616"}}`,
+	} {
+		f.Add(seed)
+	}
+	status, answer := 200, ""
+	c := answering(f, &status, &answer, func() {})
+	f.Fuzz(func(t *testing.T, body string) {
+		answer = body
+		if _, err := c.Get(t.Context(), "k", gateway.Serializable()); err != nil {
+			if errors.Is(err, gateway.ErrClusterMismatch) {
+				return
+			}
+			wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUncertain))
+		}
+	})
+}
+
+// FuzzDecodeError: whatever an error looks like, a write ends, at once, and its text is bounded.
+func FuzzDecodeError(f *testing.F) {
+	for _, seed := range []string{
+		`{"code":14,"message":"etcdserver: no leader"}`, `{"error":"x","message":"x","code":3}`,
+		`{"error":{"grpc_code":5,"http_code":404,"message":"etcdserver: requested lease not found"}}`,
+		`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`, `{"error":7,"code":"x"}`, `{"code":99999999999999999999}`,
+		`<html>`, ``, `{"code":-1}`, `{"code":8,"message":"\u0000\n\ud800"}`, `{"code":2,"message":"` + strings.Repeat("é", 400) + `"}`,
+	} {
+		f.Add(404, seed)
+		f.Add(503, seed)
+	}
+	status, answer := 200, ""
+	var cancel context.CancelFunc
+	c := answering(f, &status, &answer, func() { cancel() })
+	f.Fuzz(func(t *testing.T, code int, body string) {
+		if status, answer = code, body; code < 300 || code > 599 {
+			return
+		}
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a write that was refused is tried again
+		defer cancel()
+		_, err := c.Put(ctx, "k", nil)
+		if err == nil || len(err.Error()) > 3000 || strings.ContainsAny(err.Error(), "\n\r\x00") {
+			t.Errorf("error text %q", err)
+		}
+	})
+}
+
+// FuzzWatchLine: a line is a report, or ends the stream; and what is reported is in order and not before the start.
+func FuzzWatchLine(f *testing.F) {
+	for _, seed := range []string{
+		created(1, 5), progress(9), events(1, kv("a", 6), kv("a", 7)), fragment(1, kv("a", 6)), refused(5, "PermissionDenied", "x"),
+		line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`), line(5, `"watch_id":"1","canceled":true`),
+		`{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}`, `{}`, `{"result":null}`, `{"result":{"events":[{}]}}`, `<html>`, ``,
+		line(5, `"watch_id":"1","events":[{"type":"DELETE","kv":{"mod_revision":"9"},"prev_kv":{}}]`),
+	} {
+		f.Add(created(1, 5), seed)
+		f.Add(seed, events(1, kv("a", 8)))
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		responses, err := gateway.HandleLines(first, second)
+		if err != nil && (len(err.Error()) > 3000 || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("error text %q", err)
+		}
+		for i, r := range responses {
+			if r.Created && i > 0 && responses[0].Created {
+				t.Error("created twice")
+			}
+			if r.Err != nil && i != len(responses)-1 {
+				t.Errorf("reports after the end: %+v", responses)
+			}
+			for _, ev := range r.Events {
+				if ev.KV.ModRevision < 3 {
+					t.Errorf("an event of revision %d before the start", ev.KV.ModRevision)
+				}
+			}
+		}
+	})
+}

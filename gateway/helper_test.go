@@ -1,0 +1,238 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/memnet"
+)
+
+// Canaries: secrets that must show in no error and no log line.
+const (
+	canaryKey      = "canary/key"
+	canaryValue    = "canary-value"
+	canaryPassword = "canary-password"
+	canaryToken    = "canary-token.1"
+)
+
+const (
+	header = `"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437","revision":"5","raft_term":"2"}`
+	login  = `{` + header + `,"token":"` + canaryToken + `"}`
+)
+
+// request is what a fake member got.
+type request struct {
+	*http.Request
+	member int // which member was asked
+	n      int // which request it is, over all members, from 0
+	at     time.Time
+	body   string
+}
+
+// cluster is some fake members that share a handler. Which member a client asks first is random, so handlers go by the
+// number of the request.
+type cluster struct {
+	net  memnet.Network
+	urls []string
+
+	mu   sync.Mutex
+	seen []request
+}
+
+func newCluster(t *testing.T, members int, handle func(w http.ResponseWriter, r request)) *cluster {
+	t.Helper()
+	c := &cluster{net: memnet.Network{}}
+	for i := range members {
+		l := memnet.Listen()
+		addr := fmt.Sprintf("m%d:2379", i)
+		c.net[addr] = l
+		c.urls = append(c.urls, "http://"+addr)
+		server := &http.Server{
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+				r := request{Request: hr, member: i, at: time.Now()}
+				if hr.URL.Path != "/v3/watch" {
+					body, _ := io.ReadAll(hr.Body)
+					r.body = string(body)
+				}
+				c.mu.Lock()
+				r.n = len(c.seen)
+				c.seen = append(c.seen, r)
+				c.mu.Unlock()
+				handle(w, r)
+			}),
+		}
+		go func() { _ = server.Serve(l) }()
+		t.Cleanup(func() {
+			if err := server.Close(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Hour) // of fake time, for handlers that look at their context now and then
+		})
+	}
+	return c
+}
+
+// requests are those of all members so far.
+func (c *cluster) requests() []request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]request(nil), c.seen...)
+}
+
+// members lists who was asked, in order.
+func (c *cluster) members() (m []int) {
+	for _, r := range c.requests() {
+		m = append(m, r.member)
+	}
+	return m
+}
+
+// client makes a client of the cluster, which the end of the test closes.
+func (c *cluster) client(t *testing.T, change ...func(*gateway.Config)) *gateway.Client {
+	t.Helper()
+	cfg := gateway.Config{Endpoints: c.urls, DialContext: c.net.Dial}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return newClient(t, cfg)
+}
+
+func newClient(t *testing.T, cfg gateway.Config) *gateway.Client {
+	t.Helper()
+	client, err := gateway.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
+}
+
+func withUser(cfg *gateway.Config) {
+	cfg.Username, cfg.Password, cfg.AllowPlaintextAuth = "root", canaryPassword, true
+}
+
+// answer writes a body as etcd does.
+func answer(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+}
+
+func ok(w http.ResponseWriter) { answer(w, http.StatusOK, "{"+header+"}") }
+
+// hang is a member that takes a request and never answers.
+func hang(r request) {
+	if _, err := io.Copy(io.Discard, r.Body); err == nil { // with an error the client is gone
+		<-r.Context().Done()
+	}
+}
+
+// drop breaks the connection under a request.
+func drop() { panic(http.ErrAbortHandler) }
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// wantErr checks what an error matches and what it does not.
+func wantErr(t *testing.T, err error, is, not []error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want %v", is)
+		return
+	}
+	for _, target := range is {
+		if !errors.Is(err, target) {
+			t.Errorf("error %q does not match %q", err, target)
+		}
+	}
+	for _, target := range not {
+		if errors.Is(err, target) {
+			t.Errorf("error %q matches %q", err, target)
+		}
+	}
+}
+
+// list makes the arguments of wantErr readable.
+func list(errs ...error) []error { return errs }
+
+// typed checks that an error names its operation and endpoint.
+func typed(t *testing.T, err error, op, endpoint string) {
+	t.Helper()
+	e, isTyped := errors.AsType[*gateway.Error](err)
+	if !isTyped || e.Op != op || e.Endpoint != endpoint {
+		t.Errorf("error %#v, want operation %q at %q", err, op, endpoint)
+	}
+}
+
+// noCanary looks for secrets in texts, as they are and encoded.
+func noCanary(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, secret := range []string{canaryKey, canaryValue, canaryPassword, canaryToken} {
+		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
+			for _, text := range texts {
+				if strings.Contains(text, form) {
+					t.Errorf("%q shows in %q", form, text)
+				}
+			}
+		}
+	}
+}
+
+// forms prints a value in every way that people print values.
+func forms(v any) []string {
+	return []string{fmt.Sprint(v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v)}
+}
+
+// logs collects log lines at every level.
+type logs struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logs) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// roundTripper is a transport made of a function.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// reply makes an answer without a network.
+func reply(status int, body string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)),
+		Body: io.NopCloser(strings.NewReader(body)),
+	}
+}

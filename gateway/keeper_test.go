@@ -1,0 +1,498 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// renewals reads the IDs that a keepalive request names.
+func renewals(t *testing.T, r request) (ids []gateway.LeaseID) {
+	t.Helper()
+	if r.URL.Path != "/v3/lease/keepalive" {
+		t.Errorf("request to %s", r.URL.Path)
+	}
+	for l := range strings.Lines(r.body) {
+		var m struct {
+			ID int64 `json:"ID,string"`
+		}
+		if err := json.Unmarshal([]byte(l), &m); err != nil {
+			t.Error(err)
+		}
+		ids = append(ids, gateway.LeaseID(m.ID))
+	}
+	return ids
+}
+
+func renewed(id gateway.LeaseID, ttl int) string {
+	if ttl == 0 { // etcd leaves a zero out
+		return fmt.Sprintf(`{"result":{%s,"ID":"%d"}}`+"\n", header, int64(id))
+	}
+	return fmt.Sprintf(`{"result":{%s,"ID":"%d","TTL":"%d"}}`+"\n", header, int64(id), ttl)
+}
+
+// renewAll answers every lease of a request.
+func renewAll(t *testing.T, w http.ResponseWriter, r request, ttl int) {
+	t.Helper()
+	var b strings.Builder
+	for _, id := range renewals(t, r) {
+		b.WriteString(renewed(id, ttl))
+	}
+	answer(w, http.StatusOK, b.String())
+}
+
+// grants records what Keep reports of one lease.
+type grants struct {
+	mu  sync.Mutex
+	got []gateway.LeaseGrant
+}
+
+func (g *grants) add(l gateway.LeaseGrant) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.got = append(g.got, l)
+}
+
+func (g *grants) all() []gateway.LeaseGrant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.got)
+}
+
+func (g *grants) last() gateway.LeaseGrant {
+	all := g.all()
+	if len(all) == 0 {
+		return gateway.LeaseGrant{}
+	}
+	return all[len(all)-1]
+}
+
+// keep starts to keep a lease that was granted now.
+func keep(c *gateway.Client, id gateway.LeaseID, ttl time.Duration) (*grants, func()) {
+	g := &grants{}
+	return g, c.Keep(gateway.LeaseGrant{ID: id, TTL: ttl, Sent: time.Now()}, g.add)
+}
+
+// TestKeepPace: a third of the time to live after the last request was sent, however slow the answer.
+func TestKeepPace(t *testing.T) {
+	t.Parallel()
+	for _, delay := range []time.Duration{0, time.Second, 1900 * time.Millisecond} {
+		t.Run(delay.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+					time.Sleep(delay)
+					renewAll(t, w, r, 9)
+				})
+				c := cl.client(t)
+				start := time.Now()
+				g, stop := keep(c, 1, 9*time.Second)
+				time.Sleep(16*time.Second + 950*time.Millisecond)
+				var sent []time.Duration
+				for _, r := range cl.requests() {
+					sent = append(sent, r.at.Sub(start))
+				}
+				if want := []time.Duration{3e9, 6e9, 9e9, 12e9, 15e9}; !slices.Equal(sent, want) {
+					t.Errorf("sent at %v, want %v", sent, want)
+				}
+				for i, l := range g.all() {
+					if l.ID != 1 || l.TTL != 9*time.Second || l.Sent.Sub(start) != time.Duration(i+1)*3*time.Second {
+						t.Errorf("report %d: %+v, sent after %v", i, l, l.Sent.Sub(start))
+					}
+				}
+				stop()
+				time.Sleep(time.Minute)
+				if n := len(cl.requests()); n > 5 {
+					t.Errorf("%d requests: renewed after stop", n)
+				}
+			})
+		})
+	}
+}
+
+// TestKeepTTLChanges: the server's word counts.
+func TestKeepTTLChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 30) })
+		c := cl.client(t)
+		keep(c, 1, 3*time.Second)
+		time.Sleep(32 * time.Second)
+		if n := len(cl.requests()); n != 4 { // 1, 11, 21, 31
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// TestKeepMany: one request for all; above 8 on a connection of its own, or etcd leaves answers out.
+func TestKeepMany(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 8, 9, 500, 700} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
+				c := cl.client(t)
+				all := make([]*grants, n)
+				for i := range all {
+					all[i], _ = keep(c, gateway.LeaseID(math.MaxInt64-i), 9*time.Second)
+					time.Sleep(500 * time.Millisecond / time.Duration(n)) // they fall into step
+				}
+				time.Sleep(30 * time.Second)
+				for i, g := range all {
+					if len(g.all()) < 9 {
+						t.Fatalf("lease %d was renewed %d times", i, len(g.all()))
+					}
+				}
+				requests := cl.requests()
+				if rounds := 11; len(requests) > 2*rounds*((n+499)/500) {
+					t.Errorf("%d requests in 10 rounds", len(requests))
+				}
+				for _, r := range requests {
+					if ids := len(renewals(t, r)); ids > 500 || r.Close != (ids > 8) {
+						t.Errorf("%d leases in a request with Connection: close = %v", ids, r.Close)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestKeepMissingAnswers: answers are matched by ID, and what is missing is asked for again at once.
+func TestKeepMissingAnswers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			ids := renewals(t, r)
+			if r.n == 0 { // two of five, out of order, one twice, and one that nobody asked for
+				answer(w, 200, renewed(ids[4], 9)+renewed(99, 9)+renewed(ids[1], 9)+renewed(ids[1], 9))
+				return
+			}
+			renewAll(t, w, r, 9)
+		})
+		c := cl.client(t)
+		start := time.Now()
+		var all []*grants
+		for id := range gateway.LeaseID(5) {
+			g, _ := keep(c, id+1, 9*time.Second)
+			all = append(all, g)
+		}
+		time.Sleep(3*time.Second + 100*time.Millisecond)
+		for i, g := range all {
+			if got := g.all(); len(got) != 1 || got[0].ID != gateway.LeaseID(i+1) || got[0].Sent.Sub(start) < 3*time.Second {
+				t.Errorf("lease %d: %+v", i+1, got)
+			}
+		}
+		if n := len(cl.requests()); n != 2 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// TestKeepRefusedLease: an error ends the list of answers; the lease it is about must not starve the others.
+func TestKeepRefusedLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			var b strings.Builder
+			for _, id := range renewals(t, r) {
+				if id == 2 {
+					if b.Len() == 0 {
+						etcdError(w, 403, 7, "etcdserver: permission denied")
+						return
+					}
+					b.WriteString(`{"error":{"grpc_code":7,"http_code":403,"message":"etcdserver: permission denied"}}`)
+					break
+				}
+				b.WriteString(renewed(id, 9))
+			}
+			answer(w, 200, b.String())
+		})
+		c := cl.client(t)
+		var all []*grants
+		for id := range gateway.LeaseID(20) {
+			g, _ := keep(c, id, 9*time.Second)
+			all = append(all, g)
+		}
+		time.Sleep(time.Minute)
+		for id, g := range all {
+			n := len(g.all())
+			if id == 2 && n != 0 {
+				t.Errorf("the refused lease was renewed %d times", n)
+			}
+			if l := g.last(); id != 2 && (n < 19 || time.Since(l.Sent) > 3100*time.Millisecond) {
+				t.Errorf("lease %d was renewed %d times, last %v ago", id, n, time.Since(l.Sent))
+			}
+		}
+		if n := len(cl.requests()); n > 60*4 {
+			t.Errorf("%d requests in a minute", n)
+		}
+	})
+}
+
+// TestKeepDeadLease is reported with a TTL of 0, once, and no longer renewed.
+func TestKeepDeadLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			var b strings.Builder
+			for _, id := range renewals(t, r) {
+				b.WriteString(renewed(id, map[bool]int{true: 0, false: 9}[id == 1]))
+			}
+			answer(w, 200, b.String())
+		})
+		c := cl.client(t)
+		dead, stop := keep(c, 1, 9*time.Second)
+		alive, _ := keep(c, 2, 9*time.Second)
+		time.Sleep(30*time.Second + 100*time.Millisecond)
+		if got := dead.all(); len(got) != 1 || got[0].TTL != 0 || got[0].ID != 1 {
+			t.Errorf("dead lease: %+v", got)
+		}
+		if n := len(alive.all()); n != 10 {
+			t.Errorf("the other one was renewed %d times", n)
+		}
+		stop()
+	})
+}
+
+// TestKeepFailover: a try lasts min(TTL/3, 2 s), then the next endpoint is asked at once.
+func TestKeepFailover(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ ttl, patience time.Duration }{
+		{3 * time.Second, time.Second}, {5 * time.Second, 5 * time.Second / 3}, {9 * time.Second, 2 * time.Second}, {time.Minute, 2 * time.Second},
+	} {
+		t.Run(tt.ttl.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
+					if r.n < 2 {
+						hang(r)
+						return
+					}
+					renewAll(t, w, r, int(tt.ttl/time.Second))
+				})
+				c := cl.client(t)
+				start := time.Now()
+				g, _ := keep(c, 1, tt.ttl)
+				time.Sleep(tt.ttl + time.Second)
+				m := cl.members()
+				if len(m) < 3 || m[0] == m[1] || m[1] == m[2] || m[0] == m[2] {
+					t.Errorf("asked %v", m)
+				}
+				want := tt.ttl/3 + 2*tt.patience
+				if all := g.all(); len(all) == 0 || all[0].Sent.Sub(start) < want || all[0].Sent.Sub(start) > want+60*time.Millisecond {
+					t.Errorf("renewed %v after the start, want %v: %+v", all, want, all)
+				}
+			})
+		})
+	}
+}
+
+// TestKeepGoesOn at another endpoint, whatever is wrong with one, and long before the lease is in danger.
+func TestKeepGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(http.ResponseWriter, request){
+		"dropped":            dropped,
+		"no leader":          says(503, 14, "etcdserver: no leader"),
+		"not primary lessor": says(500, 2, "not a primary lessor"),
+		"learner":            says(400, 9, "etcdserver: rpc not supported for learner"),
+		"proxy":              html(502),
+		"not etcd":           text(404, "404 page not found"),
+		"http for TLS":       text(400, "Client sent an HTTP request to an HTTPS server."),
+		"junk":               body("hello"),
+		"empty":              body(""),
+		"too large":          body(strings.Repeat(" ", 100_000)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bad := -1
+				cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
+					if r.n == 0 {
+						bad = r.member
+					}
+					if r.member == bad {
+						fail(w, r)
+						return
+					}
+					renewAll(t, w, r, 9)
+				})
+				c := cl.client(t, func(cfg *gateway.Config) { cfg.MaxResponse = 50_000 })
+				g, _ := keep(c, 1, 9*time.Second)
+				time.Sleep(3*time.Second + 100*time.Millisecond)
+				if len(g.all()) != 1 {
+					t.Errorf("reports %+v after requests to %v", g.all(), cl.members())
+				}
+			})
+		})
+	}
+}
+
+// TestKeepWhileDown: many tries until the end of the lease and after it, but no storm.
+func TestKeepWhileDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, dropped)
+		c := cl.client(t)
+		g, _ := keep(c, 1, 9*time.Second)
+		keep(c, 2, 9*time.Second)
+		time.Sleep(13 * time.Second)
+		if n := len(cl.requests()); n < 25 || n > 60 {
+			t.Errorf("%d requests in 10 s", n)
+		}
+		if len(g.all()) != 0 {
+			t.Errorf("reports %+v", g.all())
+		}
+	})
+}
+
+// TestKeepToken: an expired token costs one more try.
+func TestKeepToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		logins := 0
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			switch {
+			case r.URL.Path == "/v3/auth/authenticate":
+				logins++
+				answer(w, 200, fmt.Sprintf(`{%s,"token":"token.%d"}`, header, logins))
+			case r.Header.Get("Authorization") != "token.2":
+				answer(w, 401, `{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`+"\n")
+			default:
+				renewAll(t, w, r, 9)
+			}
+		})
+		g, _ := keep(cl.client(t, withUser), 1, 9*time.Second)
+		time.Sleep(3*time.Second + 100*time.Millisecond)
+		if len(g.all()) != 1 || logins != 2 {
+			t.Errorf("reports %+v after %d log-ins", g.all(), logins)
+		}
+	})
+}
+
+// TestKeepAgain: of two who keep one lease the later one is told, also when the lease dies under a request of the first.
+func TestKeepAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			time.Sleep(time.Second)
+			renewAll(t, w, r, 0)
+		})
+		c := cl.client(t)
+		first, stop := keep(c, 1, 9*time.Second)
+		time.Sleep(3500 * time.Millisecond) // a request is under way
+		second, _ := keep(c, 1, 9*time.Second)
+		stop()
+		time.Sleep(time.Minute)
+		if len(first.all()) != 0 || len(second.all()) != 1 {
+			t.Errorf("reports %+v and %+v", first.all(), second.all())
+		}
+	})
+}
+
+// TestKeepStop: no call of fn begins once stop has returned, and no goroutine is left.
+func TestKeepStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			time.Sleep(time.Second)
+			renewAll(t, w, r, 0)
+		})
+		transport := &http.Transport{DialContext: cl.net.Dial}
+		c, err := gateway.New(gateway.Config{Endpoints: cl.urls, Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, stop := keep(c, 1, 9*time.Second)
+		time.Sleep(3500 * time.Millisecond)
+		stop()
+		stop()
+		time.Sleep(time.Minute)
+		if len(g.all()) != 0 {
+			t.Errorf("reports after stop: %+v", g.all())
+		}
+		transport.CloseIdleConnections()
+		// The client is never closed: the bubble ends only if it has left no goroutine.
+	})
+}
+
+func TestKeepClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, silent)
+		c := cl.client(t)
+		keep(c, 1, 9*time.Second)
+		time.Sleep(4 * time.Second)
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) != 0 {
+			t.Errorf("Close took %v, %v", time.Since(start), err)
+		}
+		_, stop := keep(c, 2, 9*time.Second)
+		stop()
+		synctest.Wait()
+	})
+}
+
+// TestKeepUnknownTTL: a lease known by its ID alone is asked for at once.
+func TestKeepUnknownTTL(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
+		g := &grants{}
+		cl.client(t).Keep(gateway.LeaseGrant{ID: 1}, g.add)
+		time.Sleep(3100 * time.Millisecond)
+		if len(g.all()) != 2 || len(cl.requests()) != 2 {
+			t.Errorf("reports %+v", g.all())
+		}
+	})
+}
+
+// TestKeepHugeTTL: a number that no lease has must not read as "gone".
+func TestKeepHugeTTL(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { answer(w, 200, renewed(1, math.MaxInt64)) })
+		g, _ := keep(cl.client(t), 1, 9*time.Second)
+		time.Sleep(4 * time.Second)
+		if got := g.last(); got.TTL != gateway.MaxTTL {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		ttl        time.Duration
+		is         []error
+	}{
+		{"alive", renewed(7, 5), 5 * time.Second, nil},
+		{"dead", renewed(7, 0), 0, list(gateway.ErrLeaseNotFound)},
+		{"another lease", renewed(8, 5), 0, list(gateway.ErrProtocol)},
+		{"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`, 0, list(gateway.ErrPermissionDenied)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 1, body(tt.body))
+				start := time.Now()
+				g, err := cl.client(t).KeepAlive(within(t, time.Minute), 7)
+				if tt.is != nil {
+					wantErr(t, err, tt.is, list(gateway.ErrUncertain))
+				} else if err != nil || g.ID != 7 || g.TTL != tt.ttl || !g.Sent.Equal(start) {
+					t.Errorf("%+v, %v", g, err)
+				}
+			})
+		})
+	}
+}

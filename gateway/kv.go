@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Header comes with every answer.
+type Header struct {
+	ClusterID uint64
+	MemberID  uint64 // the member that answered
+	Revision  int64  // of the store, when the answer was made
+	RaftTerm  uint64
+}
+
+// KeyValue is one key as stored.
+type KeyValue struct {
+	Key            string
+	Value          []byte
+	CreateRevision int64 // of the write that created this incarnation of the key
+	ModRevision    int64 // of the last write
+	Version        int64 // number of writes since it was created, from 1
+	Lease          LeaseID
+}
+
+// GetResponse answers a Get.
+type GetResponse struct {
+	Header
+	KVs   []KeyValue
+	More  bool  // a Limit left some out
+	Count int64 // keys in the range, Limit aside
+}
+
+// PutResponse answers a Put.
+type PutResponse struct {
+	Header
+	PrevKV *KeyValue // with PrevKV(), and if there was one
+}
+
+// DeleteResponse answers a Delete.
+type DeleteResponse struct {
+	Header
+	Deleted int64
+	PrevKVs []KeyValue // with PrevKV()
+}
+
+// TxnResponse answers a Txn: Responses has one entry for each operation of the branch taken.
+type TxnResponse struct {
+	Header
+	Succeeded bool // Then was taken
+	Responses []OpResponse
+}
+
+// OpResponse answers one operation; the field of its kind is set.
+type OpResponse struct {
+	Get    *GetResponse
+	Put    *PutResponse
+	Delete *DeleteResponse
+	Txn    *TxnResponse
+}
+
+// Get reads a key, or a range of keys with [Prefix], [Range] or [FromKey]. It is linearizable unless [Serializable]
+// says otherwise. It goes on at other endpoints until ctx ends.
+func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetResponse, error) {
+	op := OpGet(key, opts...)
+	w, err := op.wire(c.cfg.Namespace)
+	if err != nil {
+		return nil, invalid("get", "%v", err)
+	}
+	var out *GetResponse
+	r := &call{op: "get", path: "/kv/range", repeat: true, linear: !op.serializable && op.revision == 0, local: op.serializable}
+	err = unary(ctx, c, r, w.Range, func(a *wireRangeAnswer) (h wireHeader, err error) {
+		out, err = a.public(len(c.cfg.Namespace))
+		return a.Header, err
+	})
+	return out, err
+}
+
+// Put writes a key. When its fate is unknown it returns ErrUncertain: it is not repeated.
+func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
+	w, err := OpPut(key, value, opts...).wire(c.cfg.Namespace)
+	if err != nil {
+		return nil, invalid("put", "%v", err)
+	}
+	var out *PutResponse
+	r := &call{op: "put", path: "/kv/put", write: true, linear: true}
+	err = unary(ctx, c, r, w.Put, func(a *wirePutAnswer) (h wireHeader, err error) {
+		out, err = a.public(len(c.cfg.Namespace))
+		return a.Header, err
+	})
+	return out, err
+}
+
+// Delete deletes a key, or a range of keys with [Prefix], [Range] or [FromKey]. When its fate is unknown it returns
+// ErrUncertain: it is not repeated.
+func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (*DeleteResponse, error) {
+	w, err := OpDelete(key, opts...).wire(c.cfg.Namespace)
+	if err != nil {
+		return nil, invalid("delete", "%v", err)
+	}
+	var out *DeleteResponse
+	r := &call{op: "delete", path: "/kv/deleterange", write: true, linear: true}
+	err = unary(ctx, c, r, w.Delete, func(a *wireDeleteAnswer) (h wireHeader, err error) {
+		out, err = a.public(len(c.cfg.Namespace))
+		return a.Header, err
+	})
+	return out, err
+}
+
+// Txn runs a transaction. If it writes and its fate is unknown, it returns ErrUncertain: it is not repeated.
+func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) {
+	w, err := t.wire(c.cfg.Namespace)
+	if err != nil {
+		return nil, invalid("txn", "%v", err)
+	}
+	var out *TxnResponse
+	read := t.readOnly()
+	r := &call{op: "txn", path: "/kv/txn", write: !read, repeat: read, linear: !t.local()}
+	err = unary(ctx, c, r, w, func(a *wireTxnAnswer) (h wireHeader, err error) {
+		out, err = a.public(w, len(c.cfg.Namespace))
+		return a.Header, err
+	})
+	return out, err
+}
+
+// Compact forgets the history before rev: reads and watches below it become ErrCompacted.
+func (c *Client) Compact(ctx context.Context, rev int64) error {
+	type request struct {
+		Revision int64 `json:"revision,string"`
+	}
+	r := &call{op: "compact", path: "/kv/compaction", write: true, repeat: true}
+	r.settled = func(e *Error) bool { return e.Code == CodeOutOfRange && e.says("has been compacted") }
+	return unary(ctx, c, r, request{rev}, headerOnly)
+}
+
+// unary sends a request with a plain JSON answer and lets done look at the answer once it is decoded.
+func unary[A any](ctx context.Context, c *Client, r *call, request any, done func(*A) (wireHeader, error)) error {
+	var err error
+	if r.body, err = json.Marshal(request); err != nil {
+		return invalid(r.op, "%v", err)
+	}
+	r.answer = func(body []byte) (wireHeader, error) {
+		answer := new(A) // one for each attempt: a bad answer must leave nothing behind
+		if err := json.Unmarshal(body, answer); err != nil {
+			return wireHeader{}, err
+		}
+		return done(answer)
+	}
+	return c.do(ctx, r)
+}
+
+type headerAnswer struct {
+	Header wireHeader `json:"header"`
+}
+
+func headerOnly(a *headerAnswer) (wireHeader, error) { return a.Header, nil }

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Op is one operation, to be run alone or in a [Txn]. Make it with [OpGet], [OpPut], [OpDelete] or [OpTxn].
+type Op struct {
+	kind  opKind
+	key   string
+	value []byte
+	txn   Txn
+
+	span         spanKind
+	end          string
+	revision     int64
+	limit        int64
+	sortTarget   SortTarget
+	sortOrder    SortOrder
+	keysOnly     bool
+	countOnly    bool
+	serializable bool
+	lease        LeaseID
+	prevKV       bool
+
+	wrong string // the first option that does not apply
+}
+
+type spanKind uint8
+
+const (
+	spanKey spanKind = iota
+	spanPrefix
+	spanRange
+	spanFrom
+)
+
+// OpGet reads a key, or with Prefix, Range or FromKey a range of keys.
+func OpGet(key string, opts ...Option) Op { return Op{kind: kindGet, key: key}.with(opts) }
+
+// OpPut writes a key.
+func OpPut(key string, value []byte, opts ...Option) Op {
+	return Op{kind: kindPut, key: key, value: value}.with(opts)
+}
+
+// OpDelete deletes a key, or with Prefix, Range or FromKey a range of keys.
+func OpDelete(key string, opts ...Option) Op { return Op{kind: kindDelete, key: key}.with(opts) }
+
+// OpTxn nests a transaction. All compares, nested ones included, see the state before the outermost transaction.
+func OpTxn(t Txn) Op { return Op{kind: kindTxn, txn: t} }
+
+func opWatch(key string, opts []Option) Op { return Op{kind: kindWatch, key: key}.with(opts) }
+
+func (o Op) with(opts []Option) Op {
+	for _, opt := range opts {
+		if opt.on&o.kind == 0 {
+			o.wrong = opt.name
+			return o
+		}
+		opt.set(&o)
+	}
+	return o
+}
+
+// readOnly tells whether running the operation again changes nothing.
+func (o Op) readOnly() bool {
+	return o.kind == kindGet || o.kind == kindTxn && o.txn.readOnly()
+}
+
+func (t Txn) readOnly() bool {
+	for _, ops := range [][]Op{t.Then, t.Else} {
+		for _, o := range ops {
+			if !o.readOnly() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// local tells whether a member answers the transaction from what it has: etcd does, unless one operation needs more, and
+// so also where there are only compares.
+func (t Txn) local() bool {
+	for _, ops := range [][]Op{t.Then, t.Else} {
+		for _, o := range ops {
+			if o.kind != kindGet || !o.serializable {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// bounds gives the key and range_end to send: "" for a single key, "\x00" for no upper end.
+func bounds(ns, key string, span spanKind, end string) (from, to string, err error) {
+	if key == "" && span != spanPrefix && span != spanFrom {
+		return "", "", errors.New("empty key")
+	}
+	switch span {
+	case spanKey:
+		return ns + key, "", nil
+	case spanRange:
+		if end <= key {
+			return "", "", errors.New("empty range")
+		}
+		return ns + key, ns + end, nil
+	case spanPrefix:
+		from, to = ns+key, prefixEnd(ns+key)
+	case spanFrom:
+		from, to = ns+key, prefixEnd(ns)
+	}
+	if from == "" {
+		from = "\x00"
+	}
+	return from, to, nil
+}
+
+// prefixEnd is the first key after all keys with the prefix; "\x00" stands for "to the end".
+func prefixEnd(prefix string) string {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < math.MaxUint8 {
+			return prefix[:i] + string([]byte{prefix[i] + 1})
+		}
+	}
+	return "\x00"
+}
+
+func bytesOrNil(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+func (o Op) wire(ns string) (wireOp, error) {
+	if o.wrong != "" {
+		return wireOp{}, fmt.Errorf("option %s does not apply", o.wrong)
+	}
+	if o.kind == kindTxn {
+		t, err := o.txn.wire(ns)
+		return wireOp{Txn: &t}, err
+	}
+	from, to, err := bounds(ns, o.key, o.span, o.end)
+	if err != nil {
+		return wireOp{}, err
+	}
+	switch {
+	case o.limit < 0 || o.revision < 0:
+		return wireOp{}, errors.New("negative limit or revision")
+	case o.kind == kindGet:
+		return wireOp{Range: &wireRange{
+			Key: []byte(from), RangeEnd: bytesOrNil(to), Limit: o.limit, Revision: o.revision,
+			SortOrder: string(o.sortOrder), SortTarget: string(o.sortTarget),
+			Serializable: o.serializable, KeysOnly: o.keysOnly, CountOnly: o.countOnly,
+		}}, nil
+	case o.kind == kindPut:
+		return wireOp{Put: &wirePut{Key: []byte(from), Value: o.value, Lease: int64(o.lease), PrevKV: o.prevKV}}, nil
+	case o.kind == kindDelete:
+		return wireOp{Delete: &wireDelete{Key: []byte(from), RangeEnd: bytesOrNil(to), PrevKV: o.prevKV}}, nil
+	}
+	return wireOp{}, errors.New("an operation that is none: use OpGet, OpPut, OpDelete or OpTxn")
+}

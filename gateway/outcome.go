@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+// transportError is an attempt without an answer. caller ends with the call, attempt with this try at the latest.
+func transportError(caller, attempt context.Context, op string, ep *endpoint, err error) *Error {
+	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, cause: withoutURL(err)}
+	var netErr *net.OpError
+	switch {
+	case caller.Err() != nil:
+		e.Code, e.cause = CodeDeadlineExceeded, ctxerr.Of(caller)
+	case attempt.Err() != nil:
+		// Not a context error to the caller, whose context lives on.
+		e.Code, e.Message, e.cause, e.timedOut = CodeDeadlineExceeded, "no answer in time", nil, true
+	case errors.As(err, new(setupError)):
+		e.Code = 0
+	case tlsMistake(err):
+		e.Code, e.unsent, e.cause = 0, true, setupError{e.cause}
+	case errors.As(err, &netErr) && netErr.Op == "dial":
+		e.unsent = true // not even a connection
+	}
+	if caller.Err() == nil && (errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)) {
+		e.cause = errors.New(e.cause.Error()) // a dialer's own time limit, say: it is not the caller's
+	}
+	return e
+}
+
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+// tlsMistake tells certificates and protocols that do not fit from links that break.
+func tlsMistake(err error) bool {
+	var (
+		verify *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		netErr *net.OpError
+	)
+	switch {
+	case errors.As(err, &verify):
+		return true
+	case errors.As(err, &record):
+		return record.Conn != nil // nil once TLS has begun: a broken link, then
+	case errors.As(err, &netErr) && netErr.Op == "remote error":
+		// The type of an alert is crypto/tls's own; only its text can be compared.
+		for _, alert := range []tls.AlertError{40, 42, 43, 46, 48, 49, 70, 71, 116} { // handshake, certificate, access, version
+			if netErr.Err.Error() == alert.Error() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// statusError reads an answer that is not 200.
+func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Error {
+	e := &Error{Op: op, Endpoint: ep.url}
+	var ok bool
+	if e.Code, e.Message, ok = decodeError(body); ok {
+		if e.Code == CodeUnimplemented || resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
+			e.unsent, e.cause = true, setupError{fmt.Errorf("%w: HTTP %d", ErrProtocol, resp.StatusCode)}
+		}
+		return e
+	}
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		kind = "of unknown type"
+	}
+	what := fmt.Errorf("%w: HTTP %d, %s", ErrProtocol, resp.StatusCode, clean(kind))
+	switch {
+	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout:
+		e.Code, e.cause = CodeUnavailable, what // a proxy without a backend: another endpoint may do
+		return e
+	case resp.StatusCode < 300:
+		e.cause = setupError{what} // who knows what was done
+		return e
+	}
+	e.unsent = true // it never reached etcd
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
+		e.Code, e.cause = CodeUnavailable, what
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		host := "an unnamed place"
+		if u, err := resp.Location(); err == nil {
+			host = clean(u.Host)
+		}
+		e.cause = setupError{fmt.Errorf("%w: HTTP %d, redirects to %s, which is never followed", ErrProtocol, resp.StatusCode, host)}
+	case bytes.Contains(body, []byte("HTTP request to an HTTPS server")):
+		e.cause = setupError{fmt.Errorf("%w: the endpoint speaks https", ErrProtocol)}
+	case bytes.Contains(body, []byte("CommonName of client sending a request against gateway")):
+		e.cause = setupError{errors.New("etcd refuses client certificates with a CommonName while auth is on")}
+	default:
+		e.cause = setupError{what}
+	}
+	return e
+}
+
+// protocolError is a 200 whose body cannot be right.
+func protocolError(op string, ep *endpoint, body []byte, err error) *Error {
+	return &Error{
+		Op: op, Endpoint: ep.url,
+		cause: setupError{fmt.Errorf("%w: %w in %s", ErrProtocol, err, excerpt(body))},
+	}
+}
+
+// excerpt shows what kind of thing answered, up to where JSON begins: that may hold keys and values.
+func excerpt(body []byte) string {
+	b := bytes.TrimSpace(body)
+	if len(b) == 0 {
+		return "an empty answer"
+	}
+	b = b[:min(len(b), 64)]
+	switch i := bytes.IndexAny(b, `{["`); i {
+	case -1:
+		return strconv.Quote(string(b))
+	case 0:
+		return fmt.Sprintf("%d bytes of JSON", len(body))
+	default:
+		return strconv.Quote(string(b[:i]))
+	}
+}

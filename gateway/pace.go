@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+)
+
+// attemptTimeout grows for calls that may be repeated, and for all while no attempt has been answered in time for a
+// while: a slow network is slow and not dead. The first seconds are kept short, for a leader that has died.
+func (c *Client) attemptTimeout(r *call, try int) time.Duration {
+	if r.timeout > 0 {
+		return r.timeout
+	}
+	grown := 0
+	if r.repeat {
+		grown = try - 1
+	}
+	if c.pace.slow() {
+		grown = maxGrowth
+	}
+	return c.cfg.AttemptTimeout << max(0, min(grown, maxGrowth))
+}
+
+const (
+	maxGrowth = 3               // doublings
+	slowAfter = 3 * time.Second // without an answer in time
+)
+
+// pace knows since when no attempt was answered within the configured time.
+type pace struct {
+	mu    sync.Mutex
+	since time.Time // zero: the last one was
+}
+
+func (p *pace) note(e *Error, quick bool) {
+	late := e != nil && (e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != "")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case late && p.since.IsZero():
+		p.since = time.Now()
+	case !late && quick:
+		p.since = time.Time{}
+	}
+}
+
+func (p *pace) slow() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.since.IsZero() && time.Since(p.since) > slowAfter
+}

@@ -1,0 +1,118 @@
+package gateway
+
+import "errors"
+
+// Txn is a transaction: if all compares hold, Then is applied, else Else, atomically at one revision. etcd takes at
+// most 128 operations, by default, and no two writes of one key.
+type Txn struct {
+	If   []Cmp
+	Then []Op
+	Else []Op
+}
+
+// Cmp is one compare of a [Txn]. Make it with [CreateRevision], [ModRevision], [Version], [Lease] or [Value].
+type Cmp struct {
+	target string
+	rel    Relation
+	key    string
+	span   spanKind
+	number int64
+	value  []byte
+}
+
+// Relation says how a [Cmp] compares what is stored (left) with what is given (right).
+type Relation string
+
+// The relations that etcd knows.
+const (
+	Equal    Relation = "EQUAL"
+	NotEqual Relation = "NOT_EQUAL"
+	Less     Relation = "LESS"
+	Greater  Relation = "GREATER"
+)
+
+// CreateRevision compares the revision that created the key; it is 0 for a key that does not exist.
+func CreateRevision(key string, rel Relation, rev int64) Cmp {
+	return Cmp{target: "CREATE", rel: rel, key: key, number: rev}
+}
+
+// ModRevision compares the revision that last changed the key; it is 0 for a key that does not exist.
+func ModRevision(key string, rel Relation, rev int64) Cmp {
+	return Cmp{target: "MOD", rel: rel, key: key, number: rev}
+}
+
+// Version compares how often the key was written since it was created; it is 0 for a key that does not exist.
+func Version(key string, rel Relation, n int64) Cmp {
+	return Cmp{target: "VERSION", rel: rel, key: key, number: n}
+}
+
+// Lease compares the lease of the key.
+func Lease(key string, rel Relation, id LeaseID) Cmp {
+	return Cmp{target: "LEASE", rel: rel, key: key, number: int64(id)}
+}
+
+// Value compares the value of the key. It never holds for a key that does not exist.
+func Value(key string, rel Relation, value []byte) Cmp {
+	return Cmp{target: "VALUE", rel: rel, key: key, value: value}
+}
+
+// Prefix makes the compare hold only if it holds for every key with that prefix. Over no keys at all it is as for one
+// key that does not exist: CreateRevision(p, Equal, 0).Prefix() means "nothing begins with p".
+func (c Cmp) Prefix() Cmp {
+	c.span = spanPrefix
+	return c
+}
+
+func (c Cmp) wire(ns string) (wireCompare, error) {
+	from, to, err := bounds(ns, c.key, c.span, "")
+	if err != nil {
+		return wireCompare{}, err
+	}
+	w := wireCompare{Result: string(c.rel), Target: c.target, Key: []byte(from), RangeEnd: bytesOrNil(to)}
+	switch c.target {
+	case "CREATE":
+		w.CreateRevision = c.number
+	case "MOD":
+		w.ModRevision = c.number
+	case "VERSION":
+		w.Version = c.number
+	case "LEASE":
+		w.Lease = c.number
+	case "VALUE":
+		w.Value = c.value
+	default:
+		return w, errors.New("a compare that is none")
+	}
+	return w, nil
+}
+
+func (t Txn) wire(ns string) (wireTxn, error) {
+	var w wireTxn
+	for _, cmp := range t.If {
+		wc, err := cmp.wire(ns)
+		if err != nil {
+			return w, err
+		}
+		w.Compare = append(w.Compare, wc)
+	}
+	var err error
+	if w.Success, err = wireOps(ns, t.Then); err != nil {
+		return w, err
+	}
+	w.Failure, err = wireOps(ns, t.Else)
+	return w, err
+}
+
+func wireOps(ns string, ops []Op) ([]wireOp, error) {
+	if len(ops) == 0 {
+		return nil, nil
+	}
+	out := make([]wireOp, len(ops))
+	for i, o := range ops {
+		var err error
+		if out[i], err = o.wire(ns); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
