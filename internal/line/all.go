@@ -1,0 +1,92 @@
+package line
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// MaxLines is how many lines can be joined at once: two operations for each have to fit into a transaction of 128.
+const MaxLines = 60
+
+// EnterAll joins several lines of one session in one transaction and waits until it is admitted to all. When it fails,
+// the members are gone or are being removed in the background.
+func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
+	if err := checkAll(ctx, lines); err != nil {
+		return nil, err
+	}
+	s := lines[0].Session
+	frees := make([]func(), len(lines))
+	members := make([]Member, len(lines))
+	freeAll := func() {
+		for _, free := range frees {
+			free()
+		}
+	}
+	w := session.Write{Settled: func(session.Outcome) { freeAll() }}
+	for i, l := range lines {
+		members[i].Key, frees[i] = s.Slot(l.prefix())
+		w.Then = append(w.Then,
+			gateway.OpPut(members[i].Key, nil, gateway.WithLease(s.Lease()), gateway.PrevKV()),
+			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()))
+		w.Undo = append(w.Undo, gateway.OpDelete(members[i].Key))
+	}
+	out, err := s.Write(ctx, w)
+	if err != nil {
+		if !errors.Is(err, gateway.ErrUncertain) {
+			freeAll()
+		}
+		return nil, err
+	}
+	var holds []Hold
+	for i, l := range lines {
+		members[i].Fence = out.Revision
+		if prev := out.Responses[2*i].Put.PrevKV; prev != nil { // an earlier try had put them all
+			members[i].Fence = prev.CreateRevision
+		}
+		var before *departed
+		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
+			before, err = l.wait(ctx, Join{}, members[i])
+		}
+		if err != nil {
+			l.abandon(members[i], frees[i])
+			continue
+		}
+		var h Hold
+		if h, err = l.admit(ctx, members[i], before, frees[i]); err == nil {
+			holds = append(holds, h)
+		}
+	}
+	for _, h := range holds { // the first may have been lost while the last was waited for
+		if err == nil {
+			err = h.Err()
+		}
+	}
+	if err != nil {
+		for _, h := range holds {
+			releaseLater(ctx, h.Grip)
+		}
+		return nil, err
+	}
+	return holds, nil
+}
+
+func checkAll(ctx context.Context, lines []*Line) error {
+	if len(lines) == 0 || len(lines) > MaxLines {
+		return fmt.Errorf("%w: %d names, not between 1 and %d", gateway.ErrInvalid, len(lines), MaxLines)
+	}
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if seen[l.Name] {
+			return fmt.Errorf("%w: %q is named twice", gateway.ErrInvalid, l.Name)
+		}
+		seen[l.Name] = true
+		if err := l.check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

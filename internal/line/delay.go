@@ -1,0 +1,80 @@
+package line
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// The lock delay. After a hold that did not end cleanly the next one is held back, so that whoever lost the first has
+// time to notice, however wrong the server was to take it.
+//
+// A marker beside the line says how the last hold ended: "clean:<fence>" is put in the transaction that gives a hold
+// back, "held:<fence>" by each new holder before it is handed out. A new holder that finds the marker of a clean end of
+// the member it saw leave goes on at once, any other waits. If it saw nobody leave, a marker "clean" of whomever will do,
+// and so will none at all: nobody has held the lock under a delay yet.
+//
+// Members of other libraries leave no marker. A hold behind one that was seen to leave waits.
+
+const delayPrefix = "holdfast/delay/"
+
+var errReserved = fmt.Errorf("%w: the name lies among the lock-delay markers", gateway.ErrInvalid)
+
+func (l *Line) marker() string { return delayPrefix + l.Name }
+
+func clean(fence int64) string { return "clean:" + strconv.FormatInt(fence, 10) }
+func held(fence int64) string  { return "held:" + strconv.FormatInt(fence, 10) }
+
+// releaseOps go with the deletion of a member that gives its hold back.
+func (l *Line) releaseOps(me Member) []gateway.Op {
+	if l.Delay <= 0 {
+		return nil
+	}
+	return []gateway.Op{gateway.OpPut(l.marker(), []byte(clean(me.Fence)))}
+}
+
+// awaitDelay marks the line as held and waits, if it must, until the delay is over.
+func (l *Line) awaitDelay(ctx context.Context, h *session.Holding, before *departed) error {
+	if l.Delay <= 0 {
+		return nil
+	}
+	from := time.Now()
+	out, err := l.Session.Write(ctx, session.Write{
+		If:   []gateway.Cmp{h.Guard()},
+		Then: []gateway.Op{gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())},
+	})
+	switch {
+	case err != nil:
+		return err
+	case !out.Applied:
+		return errRemoved
+	}
+	var was string
+	if prev := out.Responses[0].Put.PrevKV; prev != nil {
+		was = string(prev.Value)
+	}
+	if before != nil {
+		from = before.at
+		if was == clean(before.Fence) {
+			return nil
+		}
+	} else if was == "" || strings.HasPrefix(was, "clean:") {
+		return nil
+	}
+	t := time.NewTimer(l.Delay - time.Since(from))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-h.Context().Done():
+		return context.Cause(h.Context()) //nolint:contextcheck // it only reads why the hold ended
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	}
+}

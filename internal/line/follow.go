@@ -1,0 +1,70 @@
+package line
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+// Follow gives the line as it is, and again after it has changed, until ctx or the session ends, of which the last pair
+// tells. Revisions only grow; states in between may be left out.
+func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
+	return func(yield func(View, error) bool) {
+		if err := l.Session.CheckName(l.Name); err != nil {
+			yield(View{}, err)
+			return
+		}
+		m := l.mirror()
+		defer m.release()
+		r := m.read()
+		defer m.unread(r)
+		ctx, cancel := l.bound(ctx)
+		defer cancel()
+		shown := int64(-1)
+		for {
+			if err := m.sync(ctx); err != nil {
+				yield(View{}, l.whyEnded(ctx, err))
+				return
+			}
+			if v, ok := m.snapshot(); ok && v.Revision > shown {
+				shown = v.Revision
+				if !yield(v, nil) {
+					return
+				}
+				continue // it may have changed meanwhile
+			}
+			select {
+			case <-r.wake:
+			case <-ctx.Done():
+				yield(View{}, l.whyEnded(ctx, ctxerr.Of(ctx)))
+				return
+			}
+		}
+	}
+}
+
+func (m *mirror) read() *reader {
+	r := &reader{wake: make(chan struct{}, 1)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readers[r] = struct{}{}
+	return r
+}
+
+func (m *mirror) unread(r *reader) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.readers, r)
+}
+
+// snapshot copies the state; ok is false if the mirror has just been lost.
+func (m *mirror) snapshot() (_ View, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.view
+	v.Members, v.Settings = slices.Clone(v.Members), maps.Clone(v.Settings)
+	return v, m.synced
+}

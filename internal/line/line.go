@@ -1,0 +1,240 @@
+// Package line is the waiting line that the recipes share: a key prefix whose members are leased keys, in the order in
+// which they were created.
+//
+// A recipe is an admission [Rule], a pure function of the line. Joining is one round trip; whoever is not admitted by the
+// answer waits for a [mirror] of the line, kept by one watch for all waiters of a client, to show that it is.
+//
+// The layout is that of clientv3/concurrency and of etcd's own lock and election services, which can be members of the
+// same line.
+package line
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// View is a line at one revision.
+type View struct {
+	Revision int64
+	Members  []Member // in the order in which they joined
+	// Settings are the keys <name>//<what> that a recipe keeps beside its members, by <what>.
+	Settings map[string]string
+}
+
+// Rule tells how many members at the front of a line are admitted. A member behind one that is not admitted must not be
+// either.
+type Rule func(View) int
+
+// Exclusive admits the first.
+func Exclusive(v View) int { return min(1, len(v.Members)) }
+
+// Member is one key of a line. Key alone does not name it: keys are used again.
+type Member struct {
+	Key   string
+	Fence int64 // its create_revision
+	Value string
+}
+
+func (m Member) is(o Member) bool { return m.Key == o.Key && m.Fence == o.Fence }
+
+// Lease is the lease that the name of the key tells of; 0 if it tells of none.
+func (m Member) Lease() gateway.LeaseID {
+	name := m.Key[strings.LastIndexByte(m.Key, '/')+1:]
+	hex, _, _ := strings.Cut(name, "-")
+	return parseLease(hex)
+}
+
+// Line is a place to wait at. It is immutable and does no I/O of its own accord.
+type Line struct {
+	Session *session.Session
+	Name    string
+	Kind    string // of the recipe: those that have the same must have the same Rule
+	Rule    Rule
+	Delay   time.Duration // see delay.go
+}
+
+func (l *Line) prefix() string { return l.Name + "/" }
+
+// errRemoved: somebody else deleted the member's key.
+var errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrRemoved)
+
+// Hold is an admitted member: the noun of a recipe, and its inverse.
+type Hold struct {
+	*session.Holding
+	Grip *session.Grip
+}
+
+// Join is what a member brings along.
+type Join struct {
+	Value string
+	// If is compared when the member joins; when it does not hold, Else is read and the join is a [*RefusedError].
+	If   []gateway.Cmp
+	Else []gateway.Op
+	// Whole makes a Try that does not join read all of the line, and not only its front.
+	Whole bool
+	// Hopeless, if set, ends the wait with an error when the line has come to a state that the member cannot get out of.
+	Hopeless func(View) error
+	// Aside is the same for a member that must know itself in the line; it goes before Hopeless.
+	Aside func(View, Member) error
+}
+
+// RefusedError is a join whose own compare did not hold.
+type RefusedError struct {
+	Responses []gateway.OpResponse // to Else
+}
+
+func (e *RefusedError) Error() string { return "the line is not as expected" }
+
+// Enter joins the line and waits until the rule admits the new member. When it fails, the member is gone or is being
+// removed in the background.
+func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
+	if err := l.check(ctx); err != nil {
+		return Hold{}, err
+	}
+	key, free := l.Session.Slot(l.prefix())
+	me, alone, err := l.join(ctx, j, key, free)
+	if err != nil {
+		return Hold{}, err
+	}
+	var before *departed
+	if !alone {
+		if before, err = l.wait(ctx, j, me); err != nil {
+			l.abandon(me, free)
+			return Hold{}, err
+		}
+	}
+	return l.admit(ctx, me, before, free)
+}
+
+func (l *Line) check(ctx context.Context) error {
+	if err := l.Session.CheckName(l.Name); err != nil {
+		return err
+	}
+	if strings.HasPrefix(l.prefix(), delayPrefix) {
+		return errReserved
+	}
+	return l.Session.Ready(ctx)
+}
+
+// join puts the member into the line and tells whether it is alone there, and admitted.
+func (l *Line) join(ctx context.Context, j Join, key string, free func()) (me Member, alone bool, _ error) {
+	w := session.Write{
+		If: j.If,
+		Then: []gateway.Op{
+			gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()), gateway.PrevKV()),
+			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()),
+		},
+		Else:    j.Else,
+		Undo:    []gateway.Op{gateway.OpDelete(key)},
+		Settled: func(session.Outcome) { free() },
+	}
+	out, err := l.Session.Write(ctx, w)
+	switch {
+	case errors.Is(err, gateway.ErrUncertain):
+		return Member{}, false, err
+	case err != nil:
+		free()
+		return Member{}, false, err
+	case !out.Applied && out.Repeated: // an earlier try may have been, before the line changed
+		l.abandon(Member{Key: key}, free)
+		return Member{}, false, &RefusedError{out.Responses}
+	case !out.Applied:
+		free()
+		return Member{}, false, &RefusedError{out.Responses}
+	}
+	me = Member{Key: key, Fence: out.Revision, Value: j.Value}
+	if prev := out.Responses[0].Put.PrevKV; prev != nil { // an earlier try had put it
+		me.Fence = prev.CreateRevision
+	}
+	alone = out.Responses[1].Get.Count == 1 && l.Rule(View{Members: []Member{me}}) == 1
+	return me, alone, nil
+}
+
+// wait returns when the mirror has shown the member to be admitted.
+func (l *Line) wait(ctx context.Context, j Join, me Member) (*departed, error) {
+	m := l.mirror()
+	defer m.release()
+	ctx, cancel := l.bound(ctx)
+	defer cancel()
+	hope := j.Hopeless
+	if j.Aside != nil {
+		hope = func(v View) error { return j.Aside(v, me) }
+	}
+	w := m.enrol(me, hope)
+	defer m.dismiss(w)
+	for {
+		if err := m.sync(ctx); err != nil {
+			return nil, l.whyEnded(ctx, err)
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return nil, l.whyEnded(ctx, ctxerr.Of(ctx))
+		}
+		switch state := m.look(w); {
+		case state.gone: // alone, or with the lease
+			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
+		case state.admitted:
+			return state.before, nil
+		case state.hopeless != nil:
+			return nil, state.hopeless
+		}
+	}
+}
+
+// bound gives a context that also ends with the session.
+func (l *Line) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	s := l.Session.Context()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s, func() { cancel(context.Cause(s)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// whyEnded prefers the loss of the session to the errors that it causes.
+func (l *Line) whyEnded(ctx context.Context, err error) error {
+	if lost := l.Session.Err(); lost != nil && ctx.Err() != nil {
+		return lost
+	}
+	return err
+}
+
+// admit turns a member at the front into a hold, once the session can be trusted and the lock delay is over.
+func (l *Line) admit(ctx context.Context, me Member, before *departed, free func()) (Hold, error) {
+	h, grip := l.Session.Hold(me.Key, me.Fence, free)
+	err := l.awaitDelay(ctx, h, before)
+	if err == nil {
+		grip.Also(l.releaseOps(me)...) // not before: whoever leaves within the delay must not end it for the next
+		err = l.Session.Ready(ctx)
+	}
+	if err == nil {
+		err = h.Err()
+	}
+	if err != nil {
+		releaseLater(ctx, grip)
+		return Hold{}, err
+	}
+	return Hold{h, grip}, nil
+}
+
+// releaseLater gives a hold back in the background.
+func releaseLater(ctx context.Context, grip *session.Grip) {
+	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cancel()
+	_ = grip.Release(ended) // says so
+}
+
+// abandon takes the member out of the line in the background.
+func (l *Line) abandon(me Member, free func()) {
+	l.Session.Settle(session.Write{
+		Undo:    []gateway.Op{gateway.OpDelete(me.Key)},
+		Settled: func(session.Outcome) { free() },
+	})
+}

@@ -1,0 +1,239 @@
+package line_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func TestEnterInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		own, other := open(t, etcd), open(t, etcd)
+		holder := enter(t, own)
+		var waiting []*entering
+		for _, l := range []*line.Line{own, other, own} { // two of one session exclude each other as well
+			waiting = append(waiting, goEnter(t.Context(), l))
+		}
+		for i, w := range waiting {
+			if !w.waits() {
+				t.Fatalf("%d was let in", i)
+			}
+			before := holder.Fence()
+			release(t, holder)
+			if w.waits() {
+				t.Fatalf("%d waits on", i)
+			}
+			if holder = w.hold; w.err != nil || holder.Fence() <= before {
+				t.Fatalf("%d: %v", i, w.err)
+			}
+		}
+		release(t, holder)
+		if keys := etcd.Keys("a/"); len(keys) != 0 {
+			t.Errorf("left: %v", keys)
+		}
+	})
+}
+
+// TestEnterAfterLostAnswers loses each of the requests of a contended and a free Enter, before and after it was applied.
+func TestEnterAfterLostAnswers(t *testing.T) {
+	t.Parallel()
+	for lost := 1; lost <= 4; lost++ {
+		for _, applied := range []bool{false, true} {
+			for _, contended := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d/applied=%v/contended=%v", lost, applied, contended), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						etcd := etcdscript.Start(t)
+						l := open(t, etcd)
+						var holder line.Hold
+						if contended {
+							holder = enter(t, open(t, etcd))
+						}
+						var copies []*etcdscript.Call
+						etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+							if c.N != lost || c.Path != "/kv/txn" && c.Path != "/kv/range" {
+								return c.Apply()
+							}
+							copies = append(copies, c)
+							if applied {
+								c.Apply()
+							}
+							return etcdscript.Lost
+						})
+						w := goEnter(t.Context(), l)
+						time.Sleep(2 * time.Second)
+						if w.waits() != contended {
+							t.Fatalf("waits = %v: %v", !contended, w.err)
+						}
+						if contended {
+							release(t, holder)
+						}
+						<-w.done
+						if w.err != nil {
+							t.Fatal(w.err)
+						}
+						if kv, _ := etcd.Get(w.hold.Key()); kv.CreateRevision != w.hold.Fence() {
+							t.Errorf("fence %d, created at %d", w.hold.Fence(), kv.CreateRevision)
+						}
+						release(t, w.hold)
+						etcd.Script(nil)
+						for _, c := range copies {
+							c.Apply()
+						}
+						if keys := etcd.Keys("a/"); len(keys) != 0 {
+							t.Errorf("a ghost: %v", keys)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestEnterCutOff ends the context of an Enter at any moment. Nothing may be left, however late the server wakes.
+func TestEnterCutOff(t *testing.T) {
+	t.Parallel()
+	for _, frozen := range []time.Duration{500 * time.Millisecond, 2 * time.Second, 5 * time.Second} {
+		for _, after := range []time.Duration{time.Millisecond, 1200 * time.Millisecond, 3 * time.Second} {
+			t.Run(fmt.Sprintf("%v of %v", after, frozen), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					l := open(t, etcd)
+					holder := enter(t, open(t, etcd))
+					time.AfterFunc(frozen, etcd.Thaw)
+					etcd.Freeze()
+					start := time.Now()
+					_, err := l.Enter(within(t, after), line.Join{})
+					if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != after {
+						t.Errorf("Enter = %v after %v", err, time.Since(start))
+					}
+					time.Sleep(7 * time.Second)
+					synctest.Wait()
+					if keys := etcd.Keys("a/"); len(keys) != 1 {
+						t.Errorf("left: %v", keys)
+					}
+					release(t, holder)
+					h := enter(t, l)
+					if want := "a/" + l.Session.Lease().String(); h.Key() != want { // its slot is free again
+						t.Errorf("key = %s", h.Key())
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestWaiterRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		l := open(t, etcd)
+		holder := enter(t, open(t, etcd))
+		w := goEnter(t.Context(), l)
+		etcd.Delete("a/" + l.Session.Lease().String())
+		<-w.done
+		if !errors.Is(w.err, session.ErrRemoved) {
+			t.Errorf("Enter = %v", w.err)
+		}
+		if err := holder.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWaiterLosesItsSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		l := open(t, etcd)
+		enter(t, open(t, etcd))
+		w := goEnter(t.Context(), l)
+		etcd.Revoke(l.Session.Lease())
+		<-w.done
+		if !errors.Is(w.err, session.ErrRevoked) {
+			t.Errorf("Enter = %v", w.err)
+		}
+	})
+}
+
+// TestWaiterAcrossCompaction: the watch breaks, history goes, and the holder has left meanwhile.
+func TestWaiterAcrossCompaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		l := open(t, etcd)
+		holder := enter(t, open(t, etcd))
+		w := goEnter(t.Context(), l)
+		etcd.BreakWatches(true)
+		release(t, holder)
+		etcd.Compact()
+		time.Sleep(3 * time.Second)
+		if !w.waits() {
+			t.Fatal("how can it know?")
+		}
+		etcd.BreakWatches(false)
+		<-w.done
+		if w.err != nil {
+			t.Error(w.err)
+		}
+	})
+}
+
+// TestNoGrantWhileSuspect: first in line, but for all it knows the lease is about to go.
+func TestNoGrantWhileSuspect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		l := open(t, etcd)
+		holder := enter(t, open(t, etcd))
+		w := goEnter(t.Context(), l)
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if c.Path == "/lease/keepalive" {
+				return c.Silence()
+			}
+			return c.Apply()
+		})
+		time.Sleep(8 * time.Second)
+		release(t, holder)
+		if !w.waits() {
+			t.Fatal("let in")
+		}
+		etcd.Script(nil)
+		<-w.done
+		if w.err != nil {
+			t.Error(w.err)
+		}
+	})
+}
+
+func TestBadNames(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		l := open(t, etcd)
+		rev := etcd.Revision()
+		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x"} {
+			l.Name = name
+			if _, err := l.Enter(t.Context(), line.Join{}); !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("Enter(%q) = %v", name, err)
+			}
+			if _, err := l.Try(t.Context(), line.Join{}); !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("Try(%q) = %v", name, err)
+			}
+		}
+		if etcd.Revision() != rev {
+			t.Error("something was written")
+		}
+	})
+}

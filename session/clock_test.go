@@ -1,0 +1,216 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+)
+
+func TestTrust(t *testing.T) {
+	t.Parallel()
+	for ttl, want := range map[time.Duration]time.Duration{
+		2 * time.Second:   1880 * time.Millisecond,
+		5 * time.Second:   4850 * time.Millisecond,
+		15 * time.Second:  14750 * time.Millisecond,
+		gateway.MaxTTL:    gateway.MaxTTL/100*99 - 100*time.Millisecond,
+		100 * time.Second: 98900 * time.Millisecond,
+	} {
+		if got := trust(ttl); got != want {
+			t.Errorf("trust(%v) = %v, want %v", ttl, got, want)
+		}
+	}
+}
+
+// TestElapsed: a time without a monotonic reading makes the wall clock count.
+func TestElapsed(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	wall := now.Round(0)
+	for _, tt := range []struct {
+		name      string
+		from, now time.Time
+		want      time.Duration
+	}{
+		{"both clocks", now, now.Add(3 * time.Second), 3 * time.Second},
+		{"wall stepped forward", wall, wall.Add(time.Hour), time.Hour},
+		{"wall stepped back", wall, wall.Add(-time.Hour), -time.Hour}, // no monotonic reading: nothing better is known
+		{"zone", now, now.Add(time.Second).UTC(), time.Second},
+	} {
+		if got := elapsed(tt.from, tt.now); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// skew moves the wall reading of a time by whole seconds and leaves the monotonic one, which package time has no way to
+// do. With a monotonic reading the first word of a Time holds the wall seconds above 30 bits of nanoseconds. Times of a
+// bubble have none.
+func skew(t time.Time, by time.Duration) time.Time {
+	if t == t.Round(0) { //nolint:staticcheck // == tells whether there is a monotonic reading
+		return t.Add(by)
+	}
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
+	return t
+}
+
+func TestElapsedInTwoClocks(t *testing.T) {
+	t.Parallel()
+	sent := time.Now()
+	later := sent.Add(2 * time.Second)
+	stepped := skew(sent, -time.Hour) // as if the wall clock had stepped forward by an hour since
+	if got := elapsed(stepped, later); got != time.Hour+2*time.Second {
+		t.Errorf("wall forward: %v", got)
+	}
+	stepped = skew(sent, time.Hour) // and back
+	if got := elapsed(stepped, later); got != 2*time.Second {
+		t.Errorf("wall back: %v", got)
+	}
+}
+
+func startSession(t *testing.T, etcd *etcdscript.Server) *Session {
+	t.Helper()
+	s, err := New(t.Context(), etcd.Client(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.Close(ctx) // some tests leave the server frozen
+	})
+	synctest.Wait()
+	return s
+}
+
+// TestWallClockStep: the next look at the clock ends the session.
+func TestWallClockStep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startSession(t, etcdscript.Start(t))
+		s.mu.Lock()
+		s.grant.Sent = skew(s.grant.Sent, -time.Minute)
+		s.mu.Unlock()
+		if err := s.Err(); !errors.Is(err, ErrExpired) {
+			t.Errorf("Err = %v", err)
+		}
+		if s.ctx.Err() == nil {
+			t.Error("the context lives")
+		}
+	})
+}
+
+// TestLateTimer: Err goes by the clock.
+func TestLateTimer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := startSession(t, etcd)
+		etcd.Freeze()
+		s.mu.Lock()
+		s.timer.Stop()
+		s.mu.Unlock()
+		time.Sleep(trust(s.opt.TTL) - 1)
+		if err := s.Err(); err != nil {
+			t.Fatalf("too early: %v", err)
+		}
+		time.Sleep(time.Nanosecond)
+		if s.ctx.Err() != nil {
+			t.Fatal("the timer was to be late")
+		}
+		hold, _ := s.Hold("a", 1, func() {})
+		if err := hold.Err(); !errors.Is(err, ErrExpired) {
+			t.Errorf("Err = %v", err)
+		}
+		if s.ctx.Err() == nil {
+			t.Error("the context lives")
+		}
+	})
+}
+
+// TestReadyBeforeTheTimer: Ready sees by the clock that the session is suspect before the timer has said so, as after a
+// step of the wall clock. It must still notice when the session is trusted again.
+func TestReadyBeforeTheTimer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startSession(t, etcdscript.Start(t))
+		s.mu.Lock()
+		s.grant.Sent = skew(s.grant.Sent, -8*time.Second)
+		s.mu.Unlock()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Ready(ctx); err != nil {
+			t.Errorf("Ready = %v", err)
+		}
+		if took := time.Since(start); took != 5*time.Second { // the next renewal
+			t.Errorf("Ready took %v", took)
+		}
+	})
+}
+
+// TestAnswersOutOfOrder: an older answer moves the deadline nowhere.
+func TestAnswersOutOfOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startSession(t, etcdscript.Start(t))
+		first := s.grant
+		time.Sleep(time.Second)
+		newer := gateway.LeaseGrant{ID: s.lease, TTL: s.opt.TTL, Sent: time.Now()}
+		s.renewed(newer)
+		want := deadline(newer)
+		if got := s.Deadline(); !got.Equal(want) {
+			t.Errorf("deadline %v, want %v", got, want)
+		}
+		s.renewed(first)
+		s.renewed(gateway.LeaseGrant{ID: s.lease, TTL: 5 * time.Second, Sent: newer.Sent})
+		if got := s.Deadline(); !got.Equal(want) {
+			t.Errorf("deadline moved back to %v, want %v", got, want)
+		}
+		s.renewed(gateway.LeaseGrant{ID: s.lease})
+		if err := s.Err(); !errors.Is(err, ErrRevoked) {
+			t.Errorf("Err = %v", err)
+		}
+		s.renewed(newer)
+		if err := s.Err(); !errors.Is(err, ErrRevoked) {
+			t.Errorf("Err = %v", err)
+		}
+	})
+}
+
+// TestNoRenewalAfterTheDeadline: the answer comes between the deadline and a late timer.
+func TestNoRenewalAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := startSession(t, etcd)
+		etcd.Freeze()
+		s.mu.Lock()
+		s.timer.Stop()
+		s.mu.Unlock()
+		time.Sleep(trust(s.opt.TTL))
+		s.renewed(gateway.LeaseGrant{ID: s.lease, TTL: s.opt.TTL, Sent: time.Now()})
+		if err := s.Err(); !errors.Is(err, ErrExpired) {
+			t.Errorf("Err = %v", err)
+		}
+	})
+}
+
+// TestRestoredCluster: a record older than the epoch can only come out of a backup.
+func TestRestoredCluster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startSession(t, etcdscript.Start(t))
+		s.moved(s.epoch.Load() + 100)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Write(ctx, Write{Then: []gateway.Op{gateway.OpPut("a", nil)}}); !errors.Is(err, ErrRevoked) {
+			t.Errorf("Write = %v", err)
+		}
+	})
+}

@@ -1,0 +1,24 @@
+package session
+
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// The timing argument. A grant or renewal sent at c0 and answered with a time to live T was handled at some s >= c0, so
+// the lease lives until s+T on the leader's clock. If no clock runs more than 1 % faster or slower than another, the
+// moment c0 + T·(1−1 %) on our clock comes before that; the margin covers the time it takes to act on it.
+const margin = 100 * time.Millisecond
+
+// trust is how long after a grant was sent its lease can be relied on.
+func trust(ttl time.Duration) time.Duration { return ttl - ttl/100 - margin }
+
+// elapsed is the larger of monotonic and wall time since t: the monotonic clock stands still while a machine sleeps, and
+// the wall clock may be set. A step of the wall clock forward ends a session early, which is safe.
+func elapsed(t, now time.Time) time.Duration {
+	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
+}
+
+// deadline is when the trust in a grant ends.
+func deadline(g gateway.LeaseGrant) time.Time { return g.Sent.Add(trust(g.TTL)) }

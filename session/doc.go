@@ -1,0 +1,41 @@
+// Package session keeps a lease alive and knows, at any moment, whether what hangs on it may still be relied on.
+//
+// # Usage
+//
+//	s, err := session.New(ctx, client, nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer s.Close(context.WithoutCancel(ctx))
+//	// hand s to the recipes: mutex.New(s, "jobs/nightly")
+//
+// One session serves any number of recipes. Programs that want to go on after a loss use [Run].
+//
+// # Guarantees
+//
+// The session's context, and with it that of every hold, ends before the lease can expire on the server: the deadline
+// counts from when the last acknowledged renewal was sent, less 1 % for clock rates and 100 ms. It ends within one watch
+// latency when the server takes the lease away early. It says why: [ErrExpired], [ErrRevoked], [ErrClosed].
+//
+// Every write of a session is applied at most once, however late a copy of it reaches the server: each compares the
+// session's epoch, the revision of a record key under the lease. A try that follows an unanswered one moves the epoch,
+// which makes all earlier copies void. A session whose lease is gone cannot write at all.
+//
+// Every call returns when its context ends. What it leaves unclear is settled in the background.
+//
+// # Not guaranteed
+//
+// A process that is paused past the deadline finds out when it wakes, not before, and may act in between. Whatever it
+// writes outside of etcd needs the fence, see [Holding.Fence]. A leader of the cluster that was itself paused may revoke
+// leases that are alive; then the hold ends one watch latency after another may have got it.
+//
+// # Keys
+//
+// Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with a little JSON that says who it is. A
+// user who may not write it cannot have sessions.
+//
+// # Source
+//
+// The deadline from the send time is that of Gray and Cheriton's leases, and of Chubby's client; the epoch is a fencing
+// token turned on oneself.
+package session

@@ -1,0 +1,38 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Sentinels for [errors.Is].
+var (
+	// ErrLost: the hold is gone, or may be gone by now. It wraps one of the four causes below.
+	ErrLost = errors.New("lost")
+
+	// ErrExpired: no renewal was acknowledged in time. The lease may live on at the server for a moment.
+	ErrExpired = errors.New("lease not renewed in time")
+	// ErrRevoked: the server no longer has the lease, or the session's record.
+	ErrRevoked = errors.New("lease revoked or expired at the server")
+	// ErrRemoved: somebody deleted the key of this hold; the session lives.
+	ErrRemoved = errors.New("key removed by somebody else")
+	// ErrClosed: the session was closed, or orphaned.
+	ErrClosed = errors.New("session closed")
+
+	// ErrReleased is the cause of a hold's context after it was given back.
+	ErrReleased = errors.New("released")
+	// ErrNotHeld: there was nothing to give back, the hold had ended before.
+	ErrNotHeld = errors.New("not held")
+)
+
+func lost(cause error) error { return fmt.Errorf("session: %w: %w", ErrLost, cause) }
+
+// uncertain marks an error of a write whose earlier try may have been applied.
+func uncertain(err error) error {
+	if errors.Is(err, gateway.ErrUncertain) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", gateway.ErrUncertain, err)
+}

@@ -1,0 +1,88 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// ownWatchPause is how long after a watch was refused it is asked for again.
+const ownWatchPause = 5 * time.Second
+
+// own watches a key that only this session may delete, and tells when somebody else has.
+type own struct {
+	s    *Session
+	key  string
+	rev  int64 // the create_revision of the key that is meant
+	gone func()
+
+	recheck bool // something may have been missed: look once the watch stands; only in the stream's goroutine
+
+	mu   sync.Mutex
+	stop func() // nil once stopped
+}
+
+// watchOwn calls gone, perhaps more than once, when the incarnation of key created at rev is no longer there.
+func (s *Session) watchOwn(key string, rev int64, gone func()) (stop func()) {
+	o := &own{s: s, key: key, rev: rev, gone: gone, stop: func() {}}
+	o.watch(gateway.AtRevision(rev + 1))
+	return o.end
+}
+
+func (o *own) end() {
+	o.mu.Lock()
+	stop := o.stop
+	o.stop = nil
+	o.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+func (o *own) watch(opts ...gateway.Option) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stop == nil {
+		return
+	}
+	stop, err := o.s.c.WatchFunc(o.key, o.take, opts...)
+	if err != nil { // the client is closed: the deadline does the rest
+		return
+	}
+	o.stop = stop
+}
+
+// take runs in the goroutine that reads the client's stream.
+func (o *own) take(r gateway.WatchResponse) {
+	switch {
+	case errors.Is(r.Err, gateway.ErrCompacted): // what happened is lost: watch from now, then look at what is there
+		o.recheck = true
+		o.watch()
+	case r.Created && o.recheck:
+		o.recheck = false
+		o.s.background(o.check)
+	case r.Err != nil && !errors.Is(r.Err, gateway.ErrClosed): // a fault of the set-up that may pass
+		o.recheck = true
+		o.s.background(func(ctx context.Context) {
+			o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", r.Err)
+			wait(ctx, ownWatchPause)
+			o.watch()
+		})
+	}
+	for _, ev := range r.Events {
+		if ev.Deleted || ev.KV.CreateRevision != o.rev {
+			o.gone()
+		}
+	}
+}
+
+// check reads the key. What happens after the read reaches the watch, which stood before it.
+func (o *own) check(ctx context.Context) {
+	resp, err := o.s.c.Get(ctx, o.key, gateway.KeysOnly())
+	if err == nil && (len(resp.KVs) == 0 || resp.KVs[0].CreateRevision != o.rev) {
+		o.gone()
+	}
+}

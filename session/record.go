@@ -1,0 +1,131 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Info says who a session is, as its record has it.
+type Info struct {
+	ID      string    `json:"id"` // of this session alone
+	Name    string    `json:"name,omitempty"`
+	Host    string    `json:"host,omitempty"`
+	PID     int       `json:"pid,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+}
+
+// String is for people: "name (host, pid 42)".
+func (i Info) String() string {
+	name := i.Name
+	if name == "" {
+		name = i.ID
+	}
+	return fmt.Sprintf("%s (%s, pid %d)", name, i.Host, i.PID)
+}
+
+func newInfo(name string) Info {
+	host, _ := os.Hostname() // unknown is fine: it is for people
+	return Info{ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Millisecond)}
+}
+
+// createRecord writes the record and returns its revision, the first epoch. Nobody else can have made it: the lease ID
+// in its name is random.
+func createRecord(ctx context.Context, c *gateway.Client, key string, value []byte, lease gateway.LeaseID) (int64, error) {
+	txn := gateway.Txn{
+		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+		Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(lease))},
+		Else: []gateway.Op{gateway.OpGet(key)},
+	}
+	pause := newBackoff()
+	nonsense := 0
+	for {
+		resp, err := c.Txn(ctx, txn)
+		switch {
+		case errors.Is(err, gateway.ErrUncertain) && ctx.Err() == nil && !hopeless(err) && nonsense < maxNonsense:
+			if isNonsense(err) {
+				nonsense++
+			}
+			wait(ctx, pause.NextBackOff())
+		case err != nil:
+			return 0, err
+		case resp.Succeeded:
+			return resp.Revision, nil
+		case len(resp.Responses[0].Get.KVs) == 1: // by a try whose answer was lost
+			return resp.Responses[0].Get.KVs[0].ModRevision, nil
+		default:
+			return 0, fmt.Errorf("%w: the record exists and does not", gateway.ErrProtocol)
+		}
+	}
+}
+
+// Verify asks the server whether the session is still there, and ends it if not. A recipe calls it when a key of the
+// session has gone, to learn whether only the key has.
+func (s *Session) Verify(ctx context.Context) error {
+	resp, err := s.c.Get(ctx, s.record, gateway.KeysOnly())
+	switch {
+	case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
+		s.end(fmt.Errorf("%w: %w", ErrRevoked, err))
+	case err != nil:
+		return err
+	case len(resp.KVs) == 0:
+		s.end(ErrRevoked)
+	}
+	return s.Err()
+}
+
+// hopeless: trying again cannot help.
+func hopeless(err error) bool {
+	return errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed) ||
+		errors.Is(err, gateway.ErrNoSpace)
+}
+
+// lookupChunk stays well under etcd's limit of 128 operations.
+const lookupChunk = 100
+
+// Lookup reads who the sessions with these leases are. A session without a record, such as one of another library, is
+// left out.
+func (s *Session) Lookup(ctx context.Context, leases ...gateway.LeaseID) (map[gateway.LeaseID]Info, error) {
+	out := make(map[gateway.LeaseID]Info, len(leases))
+	for chunk := range slices.Chunk(leases, lookupChunk) {
+		var txn gateway.Txn
+		for _, id := range chunk {
+			txn.Then = append(txn.Then, gateway.OpGet(s.opt.RecordPrefix+id.String()))
+		}
+		resp, err := s.c.Txn(ctx, txn)
+		if err != nil {
+			return nil, fmt.Errorf("session: lookup: %w", err)
+		}
+		for i, id := range chunk {
+			var info Info
+			if kvs := resp.Responses[i].Get.KVs; len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &info) == nil {
+				out[id] = info
+			}
+		}
+	}
+	return out, nil
+}
+
+// CheckName refuses names that no recipe may use: the empty one, and those among the records.
+func (s *Session) CheckName(name string) error {
+	switch {
+	case s == nil:
+		return invalid("no session")
+	case name == "":
+		return invalid("an empty name")
+	case strings.HasSuffix(name, "/"):
+		return invalid("the name %q ends in a slash", name)
+	case strings.HasPrefix(name+"/", s.opt.RecordPrefix):
+		return invalid("the name %q lies among the session records", name)
+	}
+	return nil
+}

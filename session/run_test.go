@@ -1,0 +1,167 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+var errOwn = errors.New("an error of fn")
+
+func TestRunAgainAfterLoss(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		var leases []gateway.LeaseID
+		err := session.Run(t.Context(), etcd.Client(t), nil, func(ctx context.Context, s *session.Session) error {
+			leases = append(leases, s.Lease())
+			if len(leases) == 3 {
+				return nil
+			}
+			etcd.Delete(record(s))
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), session.ErrRevoked) {
+				t.Errorf("cause = %v", context.Cause(ctx))
+			}
+			time.Sleep(time.Minute) // Run waits for it
+			return errOwn
+		})
+		if err != nil || len(leases) != 3 || leases[0] == leases[1] {
+			t.Errorf("Run = %v, leases %v", err, leases)
+		}
+		if n := etcd.Leases(); n != 0 {
+			t.Errorf("%d leases are left", n)
+		}
+	})
+}
+
+func TestRunReturns(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		fn   func(ctx context.Context, cancel func(), etcd *etcdscript.Server, s *session.Session) error
+		want error
+	}{
+		{"nil", func(context.Context, func(), *etcdscript.Server, *session.Session) error { return nil }, nil},
+		{"nil after a loss", func(ctx context.Context, _ func(), etcd *etcdscript.Server, s *session.Session) error {
+			etcd.Revoke(s.Lease())
+			<-ctx.Done()
+			return nil
+		}, nil},
+		{"error with a live session", func(context.Context, func(), *etcdscript.Server, *session.Session) error { return errOwn }, errOwn},
+		{"end of ctx", func(ctx context.Context, cancel func(), _ *etcdscript.Server, _ *session.Session) error {
+			cancel()
+			<-ctx.Done()
+			return errors.Join(errOwn, ctx.Err())
+		}, context.Canceled},
+		{"closed by fn", func(ctx context.Context, _ func(), _ *etcdscript.Server, s *session.Session) error {
+			_ = s.Close(ctx)
+			return errOwn
+		}, errOwn},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				runs := 0
+				err := session.Run(ctx, etcd.Client(t), nil, func(ctx context.Context, s *session.Session) error {
+					runs++
+					return tt.fn(ctx, cancel, etcd, s)
+				})
+				if !errors.Is(err, tt.want) || runs != 1 || etcd.Leases() != 0 {
+					t.Errorf("Run = %v after %d runs, %d leases left", err, runs, etcd.Leases())
+				}
+			})
+		})
+	}
+}
+
+func TestRunGivesUp(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		opts *session.Options
+		want error
+	}{
+		{"denied", nil, gateway.ErrPermissionDenied},
+		{"invalid", &session.Options{TTL: -1}, gateway.ErrInvalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					if c.Path == "/kv/txn" {
+						return etcdscript.Denied()
+					}
+					return c.Apply()
+				})
+				err := session.Run(t.Context(), etcd.Client(t), tt.opts, func(context.Context, *session.Session) error {
+					t.Error("called")
+					return nil
+				})
+				if !errors.Is(err, tt.want) {
+					t.Errorf("Run = %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestRunWithoutEtcd keeps trying until ctx ends, or etcd comes.
+func TestRunWithoutEtcd(t *testing.T) {
+	t.Parallel()
+	for _, comes := range []bool{false, true} {
+		t.Run(map[bool]string{false: "never", true: "late"}[comes], func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				etcd.Freeze()
+				if comes {
+					time.AfterFunc(20*time.Second, etcd.Thaw)
+				}
+				start := time.Now()
+				err := session.Run(within(t, time.Minute), etcd.Client(t), nil, func(context.Context, *session.Session) error { return nil })
+				if comes != (err == nil) || !comes && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Run = %v", err)
+				}
+				if took := time.Since(start); !comes && took > time.Minute+100*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestRunOverSlowNew: New takes longer than the lease lives, and works later.
+func TestRunOverSlowNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		start := time.Now()
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if c.Path == "/kv/txn" && time.Since(start) < 10*time.Second {
+				c.Apply()
+				return etcdscript.Lost
+			}
+			return c.Apply()
+		})
+		runs := 0
+		err := session.Run(within(t, time.Minute), etcd.Client(t), short(2*time.Second), func(context.Context, *session.Session) error {
+			runs++
+			return nil
+		})
+		if err != nil || runs != 1 {
+			t.Errorf("Run = %v after %d runs", err, runs)
+		}
+		synctest.Wait()
+	})
+}

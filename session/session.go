@@ -1,0 +1,294 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+// Session is a lease that is kept alive, and what hangs on it. It is safe for concurrent use.
+type Session struct {
+	c      *gateway.Client
+	opt    Options
+	lease  gateway.LeaseID
+	record string
+	info   []byte
+
+	ctx    context.Context //nolint:containedctx // the life of the session itself, handed out by Context
+	cancel context.CancelCauseFunc
+
+	epoch atomic.Int64 // mod_revision of the record, the highest known
+
+	mu        sync.Mutex
+	grant     gateway.LeaseGrant // the one that is trusted longest
+	timer     *time.Timer        // to the next change of state
+	suspect   bool
+	ended     bool
+	changed   chan struct{} // closed when suspect or ended changes
+	unkeep    func()
+	unwatch   func()
+	slots     map[string]map[int]bool
+	receipts  []*receipt
+	settling  bool // a goroutine works on unsettled
+	unsettled []unsettled
+	bg        sync.WaitGroup // settlers and checks; grows only while not ended
+
+	closing chan struct{} // held by the one Close that revokes
+	revoked bool          // nothing is left for Close to do; under closing
+}
+
+// New makes a session: it grants a lease, writes the session's record and begins to renew. ctx bounds New alone; the
+// session lives until [Session.Close], or until it is lost.
+func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error) {
+	opt, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	info, err := json.Marshal(newInfo(opt.Name))
+	if err != nil {
+		return nil, fmt.Errorf("session: new: %w", err)
+	}
+	s := &Session{
+		c: c, opt: opt, lease: gateway.NewLeaseID(), info: info,
+		changed: make(chan struct{}), closing: make(chan struct{}, 1),
+		slots: map[string]map[int]bool{},
+	}
+	s.record = opt.RecordPrefix + s.lease.String()
+	if s.grant, err = c.Grant(ctx, s.lease, opt.TTL); err != nil {
+		if errors.Is(err, gateway.ErrUncertain) {
+			s.discard(ctx)
+		}
+		return nil, fmt.Errorf("session: new: %w", err)
+	}
+	epoch, err := createRecord(ctx, c, s.record, info, s.lease)
+	if err != nil {
+		s.discard(ctx)
+		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
+	}
+	s.epoch.Store(epoch)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.mu.Lock()
+	s.timer = time.AfterFunc(0, s.tick)
+	s.unkeep = c.Keep(s.grant, s.renewed)
+	s.unwatch = s.watchOwn(s.record, epoch, func() { s.end(ErrRevoked) })
+	s.mu.Unlock()
+	if err := s.Err(); err != nil { // New was slower than the lease is long
+		return nil, errors.Join(err, s.Close(ctx))
+	}
+	return s, nil
+}
+
+// discardTimeout is how long New, having failed, tries to take its lease back. It may be past its context's end already.
+const discardTimeout = 100 * time.Millisecond
+
+// discard revokes the lease of a session that came to nothing; else it expires by itself.
+func (s *Session) discard(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
+	defer cancel()
+	_ = s.c.Revoke(ctx, s.lease)
+}
+
+// Context ends when the session does, with a cause that wraps [ErrLost].
+func (s *Session) Context() context.Context { return s.ctx }
+
+// Lease is the session's lease.
+func (s *Session) Lease() gateway.LeaseID { return s.lease }
+
+// Client is the client that the session was made with.
+func (s *Session) Client() *gateway.Client { return s.c }
+
+// Deadline is when the session ends unless another renewal is acknowledged before.
+func (s *Session) Deadline() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return deadline(s.grant)
+}
+
+// Err is nil while the session lives, and else why it ended. It looks at the clock itself, so that a late timer cannot
+// make a dead session look alive.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	dead := !s.ended && s.expired(time.Now())
+	s.mu.Unlock()
+	if dead {
+		s.end(ErrExpired)
+	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return nil
+}
+
+func (s *Session) expired(now time.Time) bool {
+	return elapsed(s.grant.Sent, now) >= trust(s.grant.TTL)
+}
+
+// Ready waits while the session is suspect. It returns nil when a hold may be handed out, and else why not: the session
+// has ended, or ctx has.
+func (s *Session) Ready(ctx context.Context) error {
+	for {
+		if err := s.Err(); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		suspect, late, changed := s.suspect, s.late(time.Now()), s.changed
+		s.mu.Unlock()
+		switch {
+		case late && !suspect: // the timer is late: without this, nobody would be told of the way back
+			s.tick()
+			continue
+		case !suspect:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctxerr.Of(ctx)
+		}
+	}
+}
+
+// late: half the time to live has gone by without an answer.
+func (s *Session) late(now time.Time) bool { return elapsed(s.grant.Sent, now) >= s.grant.TTL/2 }
+
+// renewed takes the answer to a renewal. Answers may come in any order.
+func (s *Session) renewed(g gateway.LeaseGrant) {
+	if g.TTL <= 0 {
+		s.end(ErrRevoked)
+		return
+	}
+	if s.Err() != nil {
+		return // too late: what is lost stays lost
+	}
+	s.mu.Lock()
+	if !s.ended && deadline(g).After(deadline(s.grant)) {
+		s.grant = g
+	}
+	s.mu.Unlock()
+	s.tick()
+}
+
+// tickEvery is how often the clock is looked at, at least: a timer stands still while the machine sleeps.
+const tickEvery = time.Second
+
+// tick brings the state up to date with the clock, and sets the timer to the next change.
+func (s *Session) tick() {
+	if s.Err() != nil {
+		return
+	}
+	now := time.Now()
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	was := s.suspect
+	s.suspect = s.late(now)
+	next := trust(s.grant.TTL)
+	if !s.suspect {
+		next = min(next, s.grant.TTL/2)
+	}
+	s.timer.Reset(min(next-elapsed(s.grant.Sent, now), tickEvery))
+	suspect := s.suspect
+	if suspect != was {
+		s.broadcast()
+	}
+	s.mu.Unlock()
+	// A logger or a hook that blocks must not keep anybody from learning of a loss.
+	hook := s.opt.Hooks.Trusted
+	switch {
+	case suspect == was:
+		return
+	case suspect:
+		hook = s.opt.Hooks.Suspect
+		s.opt.Logger.Warn("session_suspect", "lease", s.lease)
+	}
+	if hook != nil {
+		hook()
+	}
+}
+
+func (s *Session) broadcast() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// end ends the session, once and for ever. It must not be called with mu held.
+func (s *Session) end(cause error) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	err := lost(cause)
+	if !errors.Is(cause, ErrClosed) {
+		s.bg.Go(func() { s.tell(err) }) // not here: this may be the goroutine that all watches wait for
+	}
+	s.timer.Stop()
+	s.broadcast()
+	unkeep, unwatch := s.unkeep, s.unwatch
+	s.cancel(err) // before anything that takes time
+	s.mu.Unlock()
+	unkeep()
+	unwatch()
+}
+
+// tell reports a loss.
+func (s *Session) tell(err error) {
+	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
+	if s.opt.Hooks.Lost != nil {
+		s.opt.Hooks.Lost(err)
+	}
+}
+
+// background runs fn in a goroutine that ends with the session and that Close waits for; not at all once it has ended.
+func (s *Session) background(fn func(ctx context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.bg.Go(func() { fn(s.ctx) })
+	}
+}
+
+// Close ends the session: its context and those of all holds end at once, then the lease is revoked, which frees what
+// they held for others. ctx bounds the revocation; what could not be revoked expires by itself. Close may be called
+// again, and after a loss, when it frees early what the server still keeps.
+func (s *Session) Close(ctx context.Context) error {
+	s.end(ErrClosed)
+	s.bg.Wait()
+	select {
+	case s.closing <- struct{}{}:
+		defer func() { <-s.closing }()
+	case <-ctx.Done():
+		return fmt.Errorf("session: close: %w", ctxerr.Of(ctx))
+	}
+	if s.revoked {
+		return nil
+	}
+	if err := s.c.Revoke(ctx, s.lease); err != nil && !errors.Is(err, gateway.ErrLeaseNotFound) {
+		return fmt.Errorf("session: close: %w", err)
+	}
+	s.revoked = true
+	return nil
+}
+
+// Orphan ends the session without revoking its lease: keys stay until the time to live is over, so that another process
+// can take them up. A Close after it does nothing.
+func (s *Session) Orphan() {
+	s.end(ErrClosed)
+	s.bg.Wait()
+	select {
+	case s.closing <- struct{}{}:
+		s.revoked = true
+		<-s.closing
+	default: // a Close is at it
+	}
+}

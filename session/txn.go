@@ -1,0 +1,100 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// receipt is a key under the session's record that each of the caller's own transactions writes, so that a later try
+// can tell whether, and which branch of it, an earlier one was.
+type receipt struct {
+	key  string
+	mod  int64 // its mod_revision, as of the last write known
+	busy bool
+}
+
+func (s *Session) takeReceipt() *receipt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.receipts {
+		if !r.busy {
+			r.busy = true
+			return r
+		}
+	}
+	r := &receipt{key: fmt.Sprintf("%s/w%d", s.record, len(s.receipts)), busy: true}
+	s.receipts = append(s.receipts, r)
+	return r
+}
+
+func (s *Session) putReceipt(r *receipt, mod int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.mod, r.busy = mod, false
+}
+
+// Txn applies a transaction of the caller's own, at most once, and not at all after the session has ended at the server.
+// Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. Only when ctx ends first
+// is the error [gateway.ErrUncertain]; then no copy of it is applied any more once the session has settled it.
+//
+// It takes one operation less than etcd's limit, 127 by default, and none of them may write the session's own keys.
+// Responses of the answer is nil if an answer was lost and only the branch taken is known.
+func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
+	return s.guarded(ctx, t, "", 0)
+}
+
+// guarded is Txn on the condition that key, if any, was created at the revision fence.
+func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence int64) (*gateway.TxnResponse, error) {
+	r := s.takeReceipt()
+	mark := func(branch string, ops []gateway.Op) []gateway.Op {
+		return append([]gateway.Op{gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))}, ops...)
+	}
+	w := Write{
+		Then:    []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})},
+		Else:    []gateway.Op{gateway.OpGet(r.key)},
+		Undo:    []gateway.Op{gateway.OpGet(r.key)},
+		Settled: func(o Outcome) { s.putReceipt(r, modOf(o.Responses[0].Get)) },
+	}
+	for mod := r.mod; ; {
+		w.If = []gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}
+		if key != "" {
+			w.If = append(w.If, gateway.CreateRevision(key, gateway.Equal, fence))
+		}
+		out, err := s.Write(ctx, w)
+		if err != nil {
+			if !errors.Is(err, gateway.ErrUncertain) {
+				s.putReceipt(r, mod)
+			}
+			return nil, err
+		}
+		resp := &gateway.TxnResponse{Header: gateway.Header{Revision: out.Revision}}
+		if out.Applied {
+			nested := out.Responses[0].Txn
+			resp.Succeeded, resp.Responses = nested.Succeeded, nested.Responses[1:]
+			s.putReceipt(r, out.Revision)
+			return resp, nil
+		}
+		found := out.Responses[0].Get
+		switch now := modOf(found); {
+		case now > mod && out.Repeated: // the receipt of a try whose answer was lost
+			resp.Revision, resp.Succeeded = now, string(found.KVs[0].Value) == "then"
+			s.putReceipt(r, now)
+			return resp, nil
+		case now != mod: // somebody else has been at the receipt; nothing of ours is out
+			mod = now
+		default:
+			s.putReceipt(r, mod)
+			return nil, ErrNotHeld
+		}
+	}
+}
+
+func modOf(g *gateway.GetResponse) int64 {
+	if len(g.KVs) == 0 {
+		return 0
+	}
+	return g.KVs[0].ModRevision
+}

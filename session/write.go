@@ -1,0 +1,204 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Write is one write of a session. It is applied at most once, and not at all after the session has ended at the server.
+//
+// A write may be tried several times: Then must have the same effect when it is applied on top of itself (a put of the
+// same value, a delete), or If must keep it from that.
+type Write struct {
+	If   []gateway.Cmp // besides the session's own
+	Then []gateway.Op
+	Else []gateway.Op // reads that tell why If did not hold
+
+	// Undo is applied in the background when the caller's context ends before the outcome is known; with Insist, also
+	// when it ends before anything was sent. Settled is called when that has worked: no copy of the write can be applied
+	// any more, and Undo has been. It is not called if the session ends before.
+	Undo    []gateway.Op
+	Insist  bool
+	Settled func(Outcome)
+}
+
+// Outcome is what became of a [Write].
+type Outcome struct {
+	Applied   bool // Then was, else Else
+	Revision  int64
+	Responses []gateway.OpResponse
+	// Repeated says that an earlier try went unanswered. If Applied is false, that try may be the reason.
+	Repeated bool
+}
+
+// Write applies w. When ctx ends before the outcome is known the error is both [gateway.ErrUncertain] and that of ctx.
+// When the session ends it is [ErrLost].
+func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
+	bound, cancel := s.bound(ctx)
+	defer cancel()
+	out, open, err := s.write(bound, w, false)
+	// An earlier try may have been applied even if none can be any more, as when another write has moved the epoch since.
+	if err != nil && (open || out.Repeated || w.Insist && ctx.Err() != nil) {
+		s.settle(w, open)
+		err = uncertain(err)
+	}
+	return out, err
+}
+
+// bound gives a context that also ends with the session.
+func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// write tries until there is an answer. open says that copies are out whose fate nobody knows: on the way in from
+// before, on the way out when it ends without an answer.
+//
+// An unanswered try may be applied at any time, as long as its epoch is the record's. So the next try rewrites the
+// record along with what it does. Once that is answered, all copies before it are void, whatever the answer was: if it
+// was applied, or would have been but for If, the record has moved; if the epoch was not the record's, it had moved
+// before.
+func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, stillOpen bool, _ error) {
+	var pause *backoff.ExponentialBackOff
+	var last error // of the try before
+	nonsense := 0  // answers that were none
+	out.Repeated = open
+	for {
+		if err := s.Err(); err != nil {
+			return out, open, err
+		}
+		epoch := s.epoch.Load()
+		resp, err := s.c.Txn(ctx, s.txn(w, epoch, open))
+		switch {
+		case err == nil:
+			done := s.read(w, epoch, open, resp, &out)
+			open = false
+			if done {
+				return out, false, s.goneOr(out)
+			}
+			continue
+		case errors.Is(err, gateway.ErrLeaseNotFound):
+			if _, alive := s.c.KeepAlive(ctx, s.lease); !errors.Is(alive, gateway.ErrLeaseNotFound) {
+				return out, open, err // a lease of the caller's own
+			}
+			s.end(ErrRevoked)
+			return out, false, context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
+		case ctx.Err() != nil && s.ctx.Err() != nil:
+			return out, open || errors.Is(err, gateway.ErrUncertain), context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
+		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
+			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // fences of before mean nothing any more
+			return out, true, context.Cause(s.ctx)       //nolint:contextcheck // it only reads why the session ended
+		case errors.Is(err, gateway.ErrNoSpace):
+			out.Repeated = true // answered, so no copy of it is out; but it may have been applied
+			return out, open, err
+		case !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil:
+			if last != nil {
+				err = fmt.Errorf("%w (before: %w)", err, last)
+			}
+			return out, open || errors.Is(err, gateway.ErrUncertain), err
+		}
+		if isNonsense(err) {
+			if nonsense++; nonsense == maxNonsense {
+				return out, true, err
+			}
+		}
+		last = err
+		if open {
+			if pause == nil {
+				pause = newBackoff()
+			}
+			wait(ctx, pause.NextBackOff())
+		}
+		open, out.Repeated = true, true
+	}
+}
+
+// maxNonsense is how often something that is not etcd may answer before the caller is told, rather than the context.
+const maxNonsense = 5
+
+func isNonsense(err error) bool {
+	return errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)
+}
+
+func newBackoff() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// txn puts the epoch around a write. The first answer of the else-branch is the record.
+func (s *Session) txn(w Write, epoch int64, open bool) gateway.Txn {
+	t := gateway.Txn{
+		If:   append([]gateway.Cmp{gateway.ModRevision(s.record, gateway.Equal, epoch)}, w.If...),
+		Then: w.Then,
+		Else: append([]gateway.Op{gateway.OpGet(s.record, gateway.KeysOnly())}, w.Else...),
+	}
+	if !open {
+		return t
+	}
+	touch := gateway.OpPut(s.record, s.info, gateway.WithLease(s.lease))
+	t.Then = append([]gateway.Op{touch}, w.Then...)
+	if len(w.If) > 0 {
+		// Only if it was the write's own compare that failed; a record that has moved need not move again.
+		t.Else = append(t.Else, gateway.OpTxn(gateway.Txn{If: t.If[:1], Then: []gateway.Op{touch}}))
+	}
+	return t
+}
+
+// read takes an answer apart. It reports false when the write must go again because another write has moved the epoch.
+func (s *Session) read(w Write, epoch int64, open bool, resp *gateway.TxnResponse, out *Outcome) (done bool) {
+	out.Applied, out.Revision = resp.Succeeded, resp.Revision
+	if resp.Succeeded {
+		out.Responses = resp.Responses
+		if open {
+			s.moved(resp.Revision)
+			out.Responses = resp.Responses[1:]
+		}
+		return true
+	}
+	kvs := resp.Responses[0].Get.KVs
+	out.Responses = resp.Responses[1 : 1+len(w.Else)]
+	switch {
+	case len(kvs) == 0, kvs[0].ModRevision < epoch: // gone, or of a cluster that was restored from a backup
+		s.end(ErrRevoked)
+		return true
+	case kvs[0].ModRevision != epoch:
+		s.moved(kvs[0].ModRevision)
+		return false
+	case open:
+		s.moved(resp.Revision)
+	}
+	return true
+}
+
+// goneOr is the error of a write that found the session's record gone.
+func (s *Session) goneOr(out Outcome) error {
+	if !out.Applied && s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return nil
+}
+
+func (s *Session) moved(epoch int64) {
+	for {
+		old := s.epoch.Load()
+		if epoch <= old || s.epoch.CompareAndSwap(old, epoch) {
+			return
+		}
+	}
+}
