@@ -1,0 +1,77 @@
+package mutex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Locks are several locks held together.
+type Locks struct {
+	held   []*Lock
+	ctx    context.Context //nolint:containedctx // the life of the locks themselves, handed out by Context
+	cancel context.CancelCauseFunc
+}
+
+// LockAll waits until all the locks are granted, up to 60 of them. All requests are made in one transaction, at one
+// revision that orders them among all others, so that calls of LockAll cannot deadlock each other, in whatever order they
+// name the locks. It is all or nothing: if it fails, none is held. No lock delay is kept.
+func LockAll(ctx context.Context, s *session.Session, names ...string) (*Locks, error) {
+	lines := make([]*line.Line, len(names))
+	for i, name := range names {
+		lines[i] = &New(s, name).line
+	}
+	holds, err := line.EnterAll(ctx, lines)
+	if err != nil {
+		return nil, fmt.Errorf("mutex: lock all of %s: %w", strings.Join(names, ", "), err)
+	}
+	l := &Locks{}
+	l.ctx, l.cancel = context.WithCancelCause(s.Context())
+	for i, h := range holds {
+		l.held = append(l.held, &Lock{h.Holding, h.Grip, lines[i]})
+		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) }) //nolint:contextcheck // it passes on how the hold ended
+	}
+	return l, nil
+}
+
+// Context ends when any of the locks does.
+func (l *Locks) Context() context.Context { return l.ctx }
+
+// Fence is the fence of all the locks: they were asked for at one revision.
+func (l *Locks) Fence() int64 { return l.held[0].Fence() }
+
+// Guards are compares that hold for as long as all the locks are held.
+func (l *Locks) Guards() []gateway.Cmp {
+	guards := make([]gateway.Cmp, len(l.held))
+	for i, h := range l.held {
+		guards[i] = h.Guard()
+	}
+	return guards
+}
+
+// Err is nil while all the locks may be relied on, and else why the first of them ended.
+func (l *Locks) Err() error {
+	for _, h := range l.held {
+		if err := h.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unlock gives all the locks back, see [Lock.Unlock]. Its error joins those of the locks.
+func (l *Locks) Unlock(ctx context.Context) error {
+	errs := make([]error, len(l.held))
+	var all sync.WaitGroup
+	for i, h := range l.held {
+		all.Go(func() { errs[i] = h.Unlock(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,118 @@
+package mutex_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+var errOwn = errors.New("an error of fn")
+
+func TestDo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		fn   func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, lock *mutex.Lock) error
+		want []error // all of them
+	}{
+		{"nil", func(context.Context, *etcdscript.Server, *session.Session, *mutex.Lock) error { return nil }, nil},
+		{"error", func(context.Context, *etcdscript.Server, *session.Session, *mutex.Lock) error { return errOwn }, []error{errOwn}},
+		{"unlocked by fn", func(ctx context.Context, _ *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
+			return lock.Unlock(context.WithoutCancel(ctx)) // ctx itself ends with the lock
+		}, []error{session.ErrNotHeld}},
+		{"session lost", func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, _ *mutex.Lock) error {
+			etcd.Revoke(s.Lease())
+			<-ctx.Done()
+			return errors.Join(errOwn, context.Cause(ctx))
+		}, []error{errOwn, session.ErrLost, session.ErrRevoked, session.ErrNotHeld}},
+		{"loss not minded", func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, _ *mutex.Lock) error {
+			etcd.Revoke(s.Lease())
+			<-ctx.Done()
+			return nil
+		}, []error{session.ErrLost}},
+		{"key removed", func(ctx context.Context, etcd *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
+			time.Sleep(2 * time.Second)
+			etcd.Delete(lock.Key())
+			<-ctx.Done()
+			return nil
+		}, []error{session.ErrLost, session.ErrRemoved}},
+		{"key removed, not noticed", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
+			etcd.Delete(lock.Key())
+			return nil
+		}, []error{session.ErrLost, session.ErrRemoved}},
+		{"unlock refused", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, _ *mutex.Lock) error {
+			etcd.Script(func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Denied() })
+			return errOwn
+		}, []error{errOwn, gateway.ErrPermissionDenied}},
+		{"server silent", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, _ *mutex.Lock) error {
+			etcd.Freeze()
+			return errOwn
+		}, []error{errOwn, gateway.ErrUncertain, context.DeadlineExceeded}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd)
+				err := mutex.New(s, "a").Do(t.Context(), func(ctx context.Context, lock *mutex.Lock) error {
+					if err := lock.Err(); err != nil {
+						t.Error(err)
+					}
+					return tt.fn(ctx, etcd, s, lock)
+				})
+				if err != nil && tt.want == nil {
+					t.Errorf("Do = %v", err)
+				}
+				for _, want := range tt.want {
+					if !errors.Is(err, want) {
+						t.Errorf("Do = %v, without %v", err, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestDoAfterCtx: the lock is given back although ctx has ended.
+func TestDoAfterCtx(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := mutex.New(s, "a").Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) || len(etcd.Keys("a/")) != 0 {
+			t.Errorf("Do = %v, left: %v", err, etcd.Keys("a/"))
+		}
+	})
+}
+
+func TestDoPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd)
+		func() {
+			defer func() {
+				if r := recover(); r != "oh" {
+					t.Errorf("recovered %v", r)
+				}
+			}()
+			_ = mutex.New(s, "a").Do(t.Context(), func(context.Context, *mutex.Lock) error { panic("oh") })
+		}()
+		if keys := etcd.Keys("a/"); len(keys) != 0 {
+			t.Errorf("left: %v", keys)
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package mutex_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func TestBadNames(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd)
+		rev := etcd.Revision()
+		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x"} {
+			m := mutex.New(s, name)
+			for verb, call := range map[string]func() error{
+				"lock":     func() error { _, err := m.Lock(t.Context()); return err },
+				"try lock": func() error { _, err := m.TryLock(t.Context()); return err },
+				"do": func() error {
+					return m.Do(t.Context(), func(context.Context, *mutex.Lock) error { t.Error("called"); return nil })
+				},
+			} {
+				if err := call(); !errors.Is(err, gateway.ErrInvalid) || !strings.HasPrefix(err.Error(), "mutex: ") {
+					t.Errorf("%s %q = %v", verb, name, err)
+				}
+			}
+		}
+		if etcd.Revision() != rev {
+			t.Error("something was written")
+		}
+	})
+}
+
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s, other := open(t, etcd), open(t, etcd)
+		lock, err := mutex.New(s, "jobs/a").Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = mutex.New(other, "jobs/a").TryLock(t.Context())
+		locked, ok := errors.AsType[*mutex.LockedError](err)
+		if !ok || !errors.Is(err, mutex.ErrLocked) {
+			t.Fatalf("TryLock = %v", err)
+		}
+		if *locked != (mutex.LockedError{Name: "jobs/a", Key: lock.Key(), Lease: s.Lease(), Fence: lock.Fence()}) {
+			t.Errorf("%+v", *locked)
+		}
+		if want := `mutex: lock "jobs/a": locked by jobs/a/` + s.Lease().String(); err.Error() != want {
+			t.Errorf("error = %v", err)
+		}
+		members, err := mutex.New(other, "jobs/a").Inspect(t.Context())
+		if err != nil || len(members) != 1 || !members[0].Holder || members[0].Session == nil || members[0].Session.Name != "me" {
+			t.Errorf("Inspect = %+v, %v", members, err)
+		}
+		if err := lock.Unlock(t.Context()); err != nil {
+			t.Error(err)
+		}
+		err = lock.Unlock(t.Context())
+		if !errors.Is(err, session.ErrNotHeld) || err.Error() != `mutex: unlock "jobs/a": not held` {
+			t.Errorf("second Unlock = %v", err)
+		}
+	})
+}
+
+func TestLockErrors(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s, other := open(t, etcd), open(t, etcd)
+		m := mutex.New(s, "a")
+		if _, err := mutex.New(other, "a").Lock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := m.Lock(within(t, time.Second))
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), `mutex: lock "a": `) {
+			t.Errorf("Lock = %v", err)
+		}
+		stop := errors.New("stop")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(stop) })
+		if _, err := m.Lock(ctx); !errors.Is(err, stop) || !errors.Is(err, context.Canceled) {
+			t.Errorf("Lock = %v", err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for verb, call := range map[string]func(context.Context) (*mutex.Lock, error){"lock": m.Lock, "try lock": m.TryLock} {
+			_, err := call(t.Context())
+			if !errors.Is(err, session.ErrClosed) || err.Error() != `mutex: `+verb+` "a": session: lost: session closed` {
+				t.Errorf("%s after Close = %v", verb, err)
+			}
+		}
+	})
+}
+
+// TestMutualExclusion has several goroutines of several sessions hold a lock in turn while answers get lost.
+func TestMutualExclusion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		sessions := []*session.Session{open(t, etcd), open(t, etcd)}
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			switch {
+			case c.Path == "/kv/txn" && c.N%11 == 3:
+				c.Apply()
+				return etcdscript.Lost
+			case c.Path == "/kv/txn" && c.N%13 == 5:
+				return etcdscript.Lost
+			}
+			return c.Apply()
+		})
+		inside := make(chan struct{}, 1)
+		errs := make(chan error)
+		const goroutines, rounds = 8, 5
+		for i := range goroutines {
+			go func() {
+				m := mutex.New(sessions[i%2], "a")
+				for range rounds {
+					errs <- m.Do(t.Context(), func(context.Context, *mutex.Lock) error {
+						select {
+						case inside <- struct{}{}:
+						default:
+							return errors.New("two holders")
+						}
+						time.Sleep(time.Millisecond)
+						<-inside
+						return nil
+					})
+				}
+			}()
+		}
+		for range goroutines * rounds {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		if keys := etcd.Keys("a/"); len(keys) != 0 {
+			t.Errorf("left: %v", keys)
+		}
+	})
+}
+
+func TestWithDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s, other := open(t, etcd), open(t, etcd)
+		if _, err := mutex.New(s, "a").WithDelay(time.Minute).Lock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		etcd.Revoke(s.Lease())
+		start := time.Now()
+		lock, err := mutex.New(other, "a").WithDelay(time.Minute).TryLock(t.Context())
+		if err != nil || time.Since(start) != time.Minute {
+			t.Fatalf("TryLock = %v after %v", err, time.Since(start))
+		}
+		if err := lock.Unlock(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+	})
+}
