@@ -1,0 +1,117 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Leader is who leads, and since when.
+type Leader struct {
+	Key   string
+	Lease gateway.LeaseID // of the leader's session; 0 if the key does not tell
+	Fence int64
+	Value string
+	// Revision is when this was so: that of the read, or of the last event seen.
+	Revision int64
+}
+
+// ErrNoLeader is the error of [Election.Leader] when nobody leads.
+var ErrNoLeader = errors.New("no leader")
+
+func leaderOf(v line.View) *Leader {
+	if len(v.Members) == 0 {
+		return nil
+	}
+	first := v.Members[0]
+	return &Leader{first.Key, first.Lease(), first.Fence, first.Value, v.Revision}
+}
+
+// Leader reads who leads, or is ErrNoLeader.
+func (e *Election) Leader(ctx context.Context) (Leader, error) {
+	v, err := e.line.Read(ctx)
+	if err != nil {
+		return Leader{}, e.wrap("leader", err)
+	}
+	leader := leaderOf(v)
+	if leader == nil {
+		return Leader{}, e.wrap("leader", ErrNoLeader)
+	}
+	return *leader, nil
+}
+
+// Candidate is one that leads or waits to.
+type Candidate struct {
+	Key     string
+	Lease   gateway.LeaseID
+	Fence   int64
+	Value   string
+	Session *session.Info // who it is; nil for candidates of other libraries
+}
+
+// Candidates lists the leader, if there is one, and those who wait, in the order in which they will lead.
+func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
+	v, err := e.line.Read(ctx)
+	if err != nil {
+		return nil, e.wrap("candidates", err)
+	}
+	out := make([]Candidate, len(v.Members))
+	var leases []gateway.LeaseID
+	for i, m := range v.Members {
+		out[i] = Candidate{Key: m.Key, Lease: m.Lease(), Fence: m.Fence, Value: m.Value}
+		if out[i].Lease != 0 {
+			leases = append(leases, out[i].Lease)
+		}
+	}
+	infos, err := e.line.Session.Lookup(ctx, leases...)
+	if err != nil {
+		return nil, e.wrap("candidates", err)
+	}
+	for i := range out {
+		if info, ok := infos[out[i].Lease]; ok {
+			out[i].Session = &info
+		}
+	}
+	return out, nil
+}
+
+// Event is what an observer sees: another leader, another value of the same one, or that there is none.
+type Event struct {
+	Leader   *Leader // nil: nobody leads
+	Revision int64
+}
+
+func (ev Event) same(o Event) bool {
+	if ev.Leader == nil || o.Leader == nil {
+		return ev.Leader == o.Leader
+	}
+	a, b := ev.Leader, o.Leader
+	return a.Key == b.Key && a.Fence == b.Fence && a.Value == b.Value
+}
+
+// Observe gives who leads, at once, and then whenever that or the leader's value changes, until ctx or the session ends;
+// the last pair is the error. Nothing goes backwards: revisions grow, across lost connections and compactions, and a
+// leader that was followed by another does not come back. The last state is always shown, those in between need not be.
+func (e *Election) Observe(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		var shown *Event
+		for v, err := range e.line.Follow(ctx) {
+			if err != nil {
+				yield(Event{}, e.wrap("observe", err))
+				return
+			}
+			ev := Event{leaderOf(v), v.Revision}
+			if shown != nil && ev.same(*shown) {
+				continue
+			}
+			shown = &ev
+			if !yield(ev, nil) {
+				return
+			}
+		}
+	}
+}

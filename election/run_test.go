@@ -1,0 +1,209 @@
+package election_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+var errOwn = errors.New("an error of fn")
+
+type world struct {
+	etcd   *etcdscript.Server
+	e      *election.Election // of an onlooker
+	cancel context.CancelFunc
+	terms  int
+}
+
+func (w *world) revoke(ctx context.Context) {
+	leader, _ := w.e.Leader(ctx)
+	w.etcd.Revoke(leader.Lease)
+}
+
+// TestRun: what becomes of a term decides, not only what fn returns.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		fn    func(ctx context.Context, w *world, term *election.Term) error
+		want  error
+		terms int
+	}{
+		{"nil", func(context.Context, *world, *election.Term) error { return nil }, nil, 1},
+		{"error", func(context.Context, *world, *election.Term) error { return errOwn }, errOwn, 1},
+		{"resigned by fn", func(ctx context.Context, _ *world, term *election.Term) error {
+			return term.Resign(context.WithoutCancel(ctx))
+		}, nil, 1},
+		{"ctx ends", func(ctx context.Context, w *world, _ *election.Term) error {
+			w.cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		}, context.Canceled, 1},
+		{"ctx ends, finished", func(ctx context.Context, w *world, _ *election.Term) error {
+			w.cancel()
+			<-ctx.Done()
+			return nil
+		}, nil, 1},
+		{"session lost", func(ctx context.Context, w *world, _ *election.Term) error {
+			if w.terms < 3 {
+				w.revoke(ctx)
+				<-ctx.Done()
+				if !errors.Is(context.Cause(ctx), session.ErrRevoked) {
+					t.Errorf("cause: %v", context.Cause(ctx))
+				}
+				return ctx.Err()
+			}
+			return errOwn
+		}, errOwn, 3},
+		{"session lost, not minded", func(ctx context.Context, w *world, _ *election.Term) error {
+			if w.terms < 3 {
+				w.revoke(ctx)
+				<-ctx.Done()
+			}
+			return nil
+		}, nil, 3},
+		{"removed", func(ctx context.Context, w *world, term *election.Term) error {
+			if w.terms < 3 {
+				time.Sleep(2 * time.Second)
+				w.etcd.Delete(term.Key())
+				<-ctx.Done()
+				if !errors.Is(context.Cause(ctx), session.ErrRemoved) {
+					t.Errorf("cause: %v", context.Cause(ctx))
+				}
+				return ctx.Err()
+			}
+			return nil
+		}, nil, 3},
+		{"removed, not noticed", func(_ context.Context, w *world, term *election.Term) error {
+			if w.terms < 2 {
+				w.etcd.Delete(term.Key())
+			}
+			return nil
+		}, nil, 2},
+		{"removed and ctx ends", func(_ context.Context, w *world, term *election.Term) error {
+			w.etcd.Delete(term.Key())
+			w.cancel()
+			return errOwn
+		}, errOwn, 1},
+		{"lost and ctx ends", func(ctx context.Context, w *world, _ *election.Term) error {
+			w.revoke(ctx)
+			<-ctx.Done()
+			w.cancel()
+			return nil
+		}, session.ErrLost, 1},
+		{"a stranger's loss", func(context.Context, *world, *election.Term) error {
+			return errors.Join(session.ErrLost, session.ErrRemoved)
+		}, session.ErrRemoved, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				w := &world{etcd: etcd, e: election.New(open(t, etcd), "a")}
+				var ctx context.Context
+				ctx, w.cancel = context.WithCancel(t.Context())
+				defer w.cancel()
+				var fence int64
+				err := election.Run(ctx, etcd.Client(t), nil, "a", "v", func(ctx context.Context, term *election.Term) error {
+					if err := term.Err(); err != nil || term.Fence() <= fence {
+						t.Errorf("term %d: %v, fence %d after %d", w.terms, err, term.Fence(), fence)
+					}
+					fence = term.Fence()
+					w.terms++
+					return tt.fn(ctx, w, term)
+				})
+				if !errors.Is(err, tt.want) || tt.want == nil && err != nil || w.terms != tt.terms {
+					t.Errorf("Run = %v after %d terms", err, w.terms)
+				}
+				if keys := etcd.Keys("a/"); len(keys) != 0 {
+					t.Errorf("left: %v", keys)
+				}
+			})
+		})
+	}
+}
+
+// TestRunWaits: the next leads after fn has returned, not when it was told to end.
+func TestRunWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var log []string
+		first := make(chan error)
+		go func() {
+			first <- election.Run(ctx, etcd.Client(t), nil, "a", "v", func(ctx context.Context, _ *election.Term) error {
+				<-ctx.Done()
+				time.Sleep(time.Minute)
+				log = append(log, "first ends")
+				return nil
+			})
+		}()
+		synctest.Wait()
+		second := make(chan error)
+		go func() {
+			second <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
+				log = append(log, "second leads")
+				return nil
+			})
+		}()
+		synctest.Wait()
+		cancel()
+		if err := errors.Join(<-first, <-second); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(log, []string{"first ends", "second leads"}) {
+			t.Error(log)
+		}
+	})
+}
+
+// TestRunCandidateRemoved: it joins again.
+func TestRunCandidateRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		term := campaign(t, open(t, etcd), "one")
+		done := make(chan error)
+		go func() {
+			done <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error { return errOwn })
+		}()
+		for range 3 {
+			synctest.Wait()
+			for _, key := range etcd.Keys("a/") {
+				if key != term.Key() {
+					etcd.Delete(key)
+				}
+			}
+		}
+		resign(t, term)
+		if err := <-done; !errors.Is(err, errOwn) {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}
+
+func TestRunPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		func() {
+			defer func() {
+				if r := recover(); r != "oh" {
+					t.Errorf("recovered %v", r)
+				}
+			}()
+			_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error { panic("oh") })
+		}()
+		if keys := etcd.Keys("a/"); len(keys) != 0 {
+			t.Errorf("left: %v", keys)
+		}
+	})
+}

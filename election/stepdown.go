@@ -1,0 +1,112 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Stepping down for one that is not next. The order of the line is what keeps two from leading, so it stays: the leader
+// names its heir, those ahead of the heir leave and join again behind it, and the leader resigns when nobody is between.
+// The name is a key under the leader's lease, and goes with it.
+
+// heir is the setting of the line that names a candidate by its fence.
+const heir = "heir"
+
+// ErrNoCandidate is the error of a [Term.StepDown] for one that does not wait any more.
+var ErrNoCandidate = errors.New("no such candidate")
+
+var errAside = errors.New("stepping aside")
+
+// aside ends the wait of a candidate ahead of the heir.
+func aside(v line.View, me line.Member) error {
+	if fence, err := strconv.ParseInt(v.Settings[heir], 10, 64); err != nil || me.Fence >= fence {
+		return nil
+	}
+	return errAside
+}
+
+// StepDown hands over to a chosen candidate, one of [Election.Candidates]: those ahead of it go to the end of the line,
+// then the term ends as by [Term.Resign]. Candidates of other libraries do not step aside; StepDown waits for as long as
+// one is ahead. If ctx ends first, or it is [ErrNoCandidate], the term goes on; if that was lost it is [session.ErrNotHeld].
+// If the candidate leaves in the very last moment, whoever is next leads.
+func (t *Term) StepDown(ctx context.Context, to Candidate) error {
+	err := t.stepDown(ctx, to)
+	if errors.Is(err, session.ErrLost) && !errors.Is(err, session.ErrNotHeld) {
+		err = notHeld(err)
+	}
+	if err != nil {
+		return fmt.Errorf("election: step down %q: %w", t.line.Name, err)
+	}
+	return nil
+}
+
+func (t *Term) stepDown(ctx context.Context, to Candidate) error {
+	if err := t.take(ctx, t.down); err != nil {
+		return err
+	}
+	s, key := t.line.Session, t.line.SettingKey(heir)
+	undo := session.Write{Undo: []gateway.Op{gateway.OpDelete(key)}, Settled: func(session.Outcome) { <-t.down }}
+	name := undo
+	name.If = []gateway.Cmp{t.Guard(), gateway.CreateRevision(to.Key, gateway.Equal, to.Fence)}
+	name.Then = []gateway.Op{gateway.OpPut(key, []byte(strconv.FormatInt(to.Fence, 10)), gateway.WithLease(s.Lease()))}
+	out, err := s.Write(ctx, name)
+	switch {
+	case errors.Is(err, gateway.ErrUncertain):
+		return err
+	case err != nil:
+		<-t.down
+		return err
+	}
+	if err = t.awaitNext(ctx, to, out); err == nil {
+		_, err = s.Write(ctx, session.Write{Then: undo.Undo})
+	}
+	if err != nil {
+		s.Settle(undo)
+		return err
+	}
+	return t.grip.Release(ctx)
+}
+
+// awaitNext returns when nobody is between the leader and its heir.
+func (t *Term) awaitNext(ctx context.Context, to Candidate, named session.Outcome) error {
+	if !named.Applied {
+		v, err := t.line.Read(ctx)
+		if err == nil {
+			_, err = t.isNext(v, to)
+		}
+		if err == nil { // it was not there, then came
+			err = ErrNoCandidate
+		}
+		return err
+	}
+	for v, err := range t.line.Follow(ctx) {
+		if err != nil {
+			return err
+		}
+		if v.Revision < named.Revision {
+			continue
+		}
+		if next, err := t.isNext(v, to); next || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Term) isNext(v line.View, to Candidate) (bool, error) {
+	i := slices.IndexFunc(v.Members, func(m line.Member) bool { return m.Key == to.Key && m.Fence == to.Fence })
+	switch {
+	case len(v.Members) == 0 || v.Members[0].Fence != t.Fence():
+		return false, session.ErrNotHeld
+	case i <= 0:
+		return false, ErrNoCandidate
+	}
+	return i == 1, nil
+}
