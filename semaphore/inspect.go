@@ -1,0 +1,54 @@
+package semaphore
+
+import (
+	"context"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// State is what a semaphore is like at one moment.
+type State struct {
+	Declared int // 0 if nobody has used the semaphore yet
+	Limit    int // the current one
+	Used     int // by holders
+	Members  []Member
+}
+
+// Member is one holder or waiter of a semaphore.
+type Member struct {
+	Key     string
+	Lease   gateway.LeaseID
+	Fence   int64
+	Weight  int
+	Holder  bool
+	Session *session.Info // who it is; nil for members of other libraries
+}
+
+// Inspect tells the limit, what is used of it, and lists holders and waiters in their order. Where a Resize has left less
+// than is held, those of the holders that do not fit any more are shown as waiters.
+func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
+	view, err := m.line.Read(ctx)
+	if err != nil {
+		return nil, m.wrap("inspect", err)
+	}
+	size, used, admitted := fill(view)
+	out := &State{parse(view.Settings[limitSetting]), size, used, make([]Member, len(view.Members))}
+	var leases []gateway.LeaseID
+	for i, o := range view.Members {
+		out.Members[i] = Member{Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Weight: weigh(o, size), Holder: i < admitted}
+		if o.Lease() != 0 {
+			leases = append(leases, o.Lease())
+		}
+	}
+	infos, err := m.line.Session.Lookup(ctx, leases...)
+	if err != nil {
+		return nil, m.wrap("inspect", err)
+	}
+	for i := range out.Members {
+		if info, ok := infos[out.Members[i].Lease]; ok {
+			out.Members[i].Session = &info
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,52 @@
+package semaphore
+
+import (
+	"strconv"
+
+	"github.com/holdfast-go/holdfast/internal/line"
+)
+
+// The settings of the line.
+const (
+	limitSetting = "limit" // as declared
+	sizeSetting  = "size"  // as resized
+)
+
+// parse is the number that a decimal stands for, 0 if it is none that this package writes.
+func parse(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || strconv.Itoa(n) != s {
+		return 0
+	}
+	return n
+}
+
+// weigh is the weight of a member. One of another kind weighs as much as there is.
+func weigh(m line.Member, size int) int {
+	if w := parse(m.Value); w > 0 {
+		return w
+	}
+	return size
+}
+
+// fill admits members in their order as long as they fit into the size, and tells how much they use of it.
+func fill(v line.View) (size, used, admitted int) {
+	if size = parse(v.Settings[sizeSetting]); size == 0 {
+		return 0, 0, 0
+	}
+	for _, m := range v.Members {
+		w := weigh(m, size)
+		if w > size-used {
+			break
+		}
+		used += w
+		admitted++
+	}
+	return size, used, admitted
+}
+
+// admit is the rule of the line.
+func admit(v line.View) int {
+	_, _, admitted := fill(v)
+	return admitted
+}
