@@ -1,0 +1,97 @@
+package barrier
+
+import (
+	"context"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Barrier names a barrier that is up as long as anybody holds it up. It is immutable and safe for concurrent use; making
+// one does no I/O.
+//
+// Each who holds it is a member of a line; whoever raised it without a session has put a key beside the line. It is down
+// when neither is there.
+type Barrier struct {
+	place
+}
+
+const raisedSetting = "raised"
+
+// New names the barrier that all sessions share under name. A name that cannot be used is reported by the first call.
+func New(s *session.Session, name string) *Barrier {
+	return &Barrier{newPlace(s, name, "simple", 1)}
+}
+
+// Raised is a barrier held up. See [session.Holding] for what it offers.
+type Raised struct {
+	*session.Holding
+	grip *session.Grip
+	at   *place
+}
+
+// Hold holds the barrier up until Release, or until the session ends. Several may: it is down when all have released it.
+func (b *Barrier) Hold(ctx context.Context) (*Raised, error) {
+	h, err := b.line.Enter(ctx, line.Join{})
+	if err != nil {
+		return nil, b.wrap("hold", err)
+	}
+	return &Raised{h.Holding, h.Grip, &b.place}, nil
+}
+
+// Release ends the hold. It is [session.ErrNotHeld] if that had ended before. If ctx ends first Release returns
+// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Release waits for that.
+func (r *Raised) Release(ctx context.Context) error {
+	if err := r.grip.Release(ctx); err != nil {
+		return r.at.wrap("release", err)
+	}
+	return nil
+}
+
+// Raise raises the barrier without binding it to the session: it stays up until somebody, of whatever session, calls
+// Lower. Raising it again changes nothing.
+func (b *Barrier) Raise(ctx context.Context) error {
+	err := b.check(ctx, 1)
+	if err == nil {
+		_, err = b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{gateway.OpPut(b.line.SettingKey(raisedSetting), nil)}})
+	}
+	if err != nil {
+		return b.wrap("raise", err)
+	}
+	return nil
+}
+
+// Lower undoes a Raise, whoever called it; those who hold the barrier up go on doing so. It is [session.ErrNotHeld] if
+// the barrier was not raised so.
+func (b *Barrier) Lower(ctx context.Context) error {
+	err := b.check(ctx, 1)
+	if err == nil {
+		var out session.Outcome
+		out, err = b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{gateway.OpDelete(b.line.SettingKey(raisedSetting))}})
+		if err == nil && out.Responses[0].Delete.Deleted == 0 && !out.Repeated {
+			err = session.ErrNotHeld
+		}
+	}
+	if err != nil {
+		return b.wrap("lower", err)
+	}
+	return nil
+}
+
+// Wait returns when the barrier is down: when it was, at some moment after the call.
+func (b *Barrier) Wait(ctx context.Context) error {
+	v, err := b.read(ctx)
+	for err == nil && up(v) {
+		v, err = b.next(ctx, v.Revision)
+	}
+	if err != nil {
+		return b.wrap("wait", err)
+	}
+	return nil
+}
+
+func up(v line.View) bool {
+	_, raised := v.Settings[raisedSetting]
+	return raised || len(v.Members) > 0
+}
