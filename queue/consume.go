@@ -1,0 +1,69 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Consume receives with as many goroutines as concurrency says and calls fn with each message. When fn returns nil the
+// message is acked; when it returns an error it is given back with a delay that doubles with each attempt, from 1 s to
+// 1 minute. If fn has ended the message by itself, it stays so.
+//
+// When ctx ends, Consume receives no more, waits for the calls of fn that are under way, and returns the context's error.
+// The context that fn gets does not end with ctx: it ends with the claim. Consume also returns when the session is lost.
+func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error) error {
+	if concurrency < 1 {
+		return q.wrap("consume", invalid("a concurrency of %d", concurrency))
+	}
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var workers sync.WaitGroup
+	var once sync.Once
+	var first error
+	for range concurrency {
+		workers.Go(func() {
+			for m, err := range q.Messages(run) { //nolint:contextcheck // what handles a message is not ended by ctx
+				if err == nil {
+					err = q.handle(m, fn)
+				}
+				if err != nil {
+					once.Do(func() { first = err })
+					stop(err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return first
+}
+
+// settleTimeout bounds what ends a message after fn. The session goes on with what it leaves.
+const settleTimeout = 5 * time.Second
+
+// handle calls fn and ends the message. Its error is one that ends Consume.
+func (q *Queue) handle(m *Message, fn func(ctx context.Context, m *Message) error) error {
+	err := fn(m.Context(), m)
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	if err == nil {
+		err = m.Ack(ctx)
+	} else {
+		err = m.Nack(ctx, retryDelay(m.Attempt))
+	}
+	// Not held: fn has ended it, or it was lost and comes again. Uncertain: the session goes on with it.
+	if errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) {
+		return q.s.Err()
+	}
+	return err
+}
+
+// retryDelay is how long an item is kept back after an attempt that failed.
+func retryDelay(attempt int) time.Duration {
+	return min(time.Second<<min(attempt-1, 6), time.Minute)
+}

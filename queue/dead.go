@@ -1,0 +1,109 @@
+package queue
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// MaxReason is how long, in bytes, the reason of a dead letter may be.
+const MaxReason = 1024
+
+// DeadLetter is an item that is not delivered any more.
+type DeadLetter struct {
+	ID       string
+	Value    []byte
+	Priority int
+	Attempts int
+	Enqueued time.Time
+	Reason   string // of Reject, or that MaxAttempts was reached
+	Died     time.Time
+}
+
+// pageOfDead is how many dead letters are read at once, with their values.
+const pageOfDead = 16
+
+type dead struct {
+	record
+	key    string
+	create int64
+}
+
+// buried reads the dead letters, in the order of their IDs.
+func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
+	return func(yield func(dead, error) bool) {
+		for from := q.keys.dead; ; {
+			resp, err := q.s.Client().Get(ctx, from, gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
+			if err != nil {
+				yield(dead{}, err)
+				return
+			}
+			for _, kv := range resp.KVs {
+				if r, err := decode(kv.Value); err == nil && !yield(dead{r, kv.Key, kv.CreateRevision}, nil) {
+					return
+				}
+				from = kv.Key + "\x00"
+			}
+			if !resp.More {
+				return
+			}
+		}
+	}
+}
+
+// DeadLetters reads the items that were rejected, or delivered MaxAttempts times in vain. The last pair has the error that
+// ended it, if any.
+func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
+	return func(yield func(*DeadLetter, error) bool) {
+		if err := q.check(); err != nil {
+			yield(nil, q.wrap("dead letters", err))
+			return
+		}
+		for d, err := range q.buried(ctx) {
+			if err != nil {
+				yield(nil, q.wrap("dead letters", err))
+				return
+			}
+			if !yield(&DeadLetter{d.ID, d.value, d.Priority, d.Attempts, toTime(d.Enqueued), d.Reason, toTime(d.Died)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Redrive puts dead letters back at the end of the queue, with their attempts forgotten: those with the IDs given, or all.
+// It returns how many, also beside an error. Each is moved in one transaction.
+func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
+	if err := q.check(); err != nil {
+		return 0, q.wrap("redrive", err)
+	}
+	ctx, cancel := q.bound(ctx)
+	defer cancel()
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	for d, err := range q.buried(ctx) {
+		if err == nil && (len(ids) == 0 || wanted[d.ID]) {
+			var moved bool
+			if moved, err = q.revive(ctx, d); moved {
+				n++
+			}
+		}
+		if err != nil {
+			return n, q.wrap("redrive", q.whyEnded(ctx, err))
+		}
+	}
+	return n, nil
+}
+
+func (q *Queue) revive(ctx context.Context, d dead) (bool, error) {
+	r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
+	return q.append(ctx, &move{
+		records: []*record{&r},
+		guard:   []gateway.Cmp{gateway.CreateRevision(d.key, gateway.Equal, d.create)},
+		from:    []gateway.Op{gateway.OpDelete(d.key)},
+	})
+}

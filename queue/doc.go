@@ -1,0 +1,63 @@
+// Package queue hands out work across processes: each item is with one consumer at a time, until one has done it.
+//
+// # Usage
+//
+//	q := queue.New(s, "jobs", &queue.Options{MaxAttempts: 5})
+//	id, err := q.Enqueue(ctx, value, nil)
+//
+//	m, err := q.Receive(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	if err := work(m.Context(), m.Value); err != nil {
+//		return m.Nack(ctx, time.Second)
+//	}
+//	return m.Ack(ctx) // or AckWith, with the results
+//
+// [Queue.Consume] does the same in several goroutines.
+//
+// # Guarantees
+//
+// An item that Enqueue has returned an ID for is in the queue, once, and is delivered until it is acked or rejected, or
+// has had its attempts. At each moment at most one consumer has it: a message is a claim under the consumer's session.
+// When a consumer dies, its items are delivered again once its lease is gone. Attempts are counted by the transaction
+// that claims, so that crashes count.
+//
+// Of all acks of an item, one succeeds. What [Message.AckWith] writes is written if and only if that one is, and so
+// exactly once for each item, whatever answers are lost and whoever is killed when.
+//
+// Within a priority, items are claimed in the order in which the server saw them enqueued. What a consumer gives back at
+// once, or loses, keeps its place; so, in the process where it happens, does an item that a Receive which was cut short had
+// been about to get. The time that an item takes does not grow with the number of those behind it.
+//
+// Every call returns when its context ends.
+//
+// # Not guaranteed
+//
+// Order among consumers: two of them work at the same time. Effects outside of etcd: an item can be worked on twice, when
+// a consumer is paused or loses its lease with the work done and not yet acked; pass the fence ([session.Holding.Fence])
+// along, and work under the message's context. Delays go by the clock of the process that sets them and that of the
+// consumer that ends them, and end only while there are consumers. Attempts that were cut short on the way to a consumer
+// count, too. A claim that an operator deletes while the answer to its Ack is lost makes that Ack a success.
+//
+// etcd is a small store: it keeps all items in memory, in 2 GiB by default. An item has at most 1 MiB ([MaxValue]). All
+// consuming processes receive all items, whoever claims them, through their watches.
+//
+// # Keys
+//
+// All lie under <name>//; a place is <9 - priority>/<number>.
+//
+//	<name>//tail               the number of the next item
+//	<name>//q/<place>          an item: a line of JSON, then the value
+//	<name>//c/<place>          its claim, under the lease of the consumer's session
+//	<name>//n/<place>          its attempts: the version of the key
+//	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
+//	<name>//x/<id>             a dead letter
+//	<name>//u/<dedup ID>       the ID of the item, under a lease of the window's length
+//	<name>//paused             there while the queue is paused
+//
+// # Source
+//
+// Claims that are given back by themselves are from kazoo's LockingQueue, the acknowledgement with writes of its own from
+// River's JobCompleteTx. Numbering the items by a compared tail makes their order that of their commits.
+package queue

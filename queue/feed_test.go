@@ -1,0 +1,308 @@
+package queue
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// model is a queue in memory: what a feed is told about, and what it must know in the end.
+type model struct {
+	keys   keys
+	rev    int64
+	items  map[string]int64 // by place: create_revision
+	claims map[string]int64
+	log    []gateway.Event
+}
+
+func (m *model) put(kind map[string]int64, prefix, place string) {
+	m.rev++
+	kind[place] = m.rev
+	m.log = append(m.log, gateway.Event{KV: gateway.KeyValue{Key: prefix + place, CreateRevision: m.rev, ModRevision: m.rev}})
+}
+
+func (m *model) remove(kind map[string]int64, prefix, place string) {
+	delete(kind, place)
+	m.log = append(m.log, gateway.Event{Deleted: true, KV: gateway.KeyValue{Key: prefix + place, ModRevision: m.rev}})
+}
+
+// step changes the queue as its users do.
+func (m *model) step(next *int64) {
+	places := make([]string, 0, len(m.items))
+	for p := range m.items {
+		places = append(places, p)
+	}
+	slices.Sort(places)
+	switch n := rand.N(10); {
+	case n < 4 || len(places) == 0:
+		*next++
+		m.put(m.items, m.keys.items, place(rand.N(3), *next))
+	default:
+		p := places[rand.N(min(len(places), 40))]
+		switch _, claimed := m.claims[p]; {
+		case !claimed:
+			m.put(m.claims, m.keys.claims, p)
+		case n < 8: // ack
+			m.rev++
+			m.remove(m.claims, m.keys.claims, p)
+			m.remove(m.items, m.keys.items, p)
+		default: // given back
+			m.rev++
+			m.remove(m.claims, m.keys.claims, p)
+		}
+	}
+}
+
+// read answers as etcd does.
+func (m *model) read(from string, limit int) *gateway.TxnResponse {
+	get := func(kind map[string]int64, prefix string, limit int) gateway.OpResponse {
+		out := &gateway.GetResponse{}
+		var places []string
+		for p := range kind {
+			if p >= from {
+				places = append(places, p)
+			}
+		}
+		slices.Sort(places)
+		if len(places) > limit {
+			places, out.More = places[:limit], true
+		}
+		for _, p := range places {
+			out.KVs = append(out.KVs, gateway.KeyValue{Key: prefix + p, CreateRevision: kind[p]})
+		}
+		return gateway.OpResponse{Get: out}
+	}
+	return &gateway.TxnResponse{Header: gateway.Header{Revision: m.rev}, Responses: []gateway.OpResponse{
+		get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30), {Get: &gateway.GetResponse{}}, {Get: &gateway.GetResponse{}},
+	}}
+}
+
+// TestFeedIsRight: whatever the order in which reads and the watch, which is late, tell of the same changes, the feed has
+// the right items to hand out once the watch has caught up; also when consumers take some and fail, or read on.
+func TestFeedIsRight(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
+		var next int64
+		steps := func() {
+			for range rand.N(30) {
+				m.step(&next)
+			}
+		}
+		steps()
+		f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+		m.log = nil // the watch is from now on
+		tell := func(n int) {
+			for range n {
+				if len(m.log) == 0 {
+					return
+				}
+				cut := 1
+				for cut < len(m.log) && m.log[cut].KV.ModRevision == m.log[0].KV.ModRevision {
+					cut++
+				}
+				f.take(f.watch, gateway.WatchResponse{Events: m.log[:cut], Revision: m.log[0].KV.ModRevision})
+				m.log = m.log[cut:]
+			}
+		}
+		read := func(from string) {
+			f.expect(f.watch)
+			steps()
+			tell(rand.N(20))
+			resp := m.read(from, 5+rand.N(20))
+			steps()
+			tell(rand.N(20))
+			f.merge(f.watch, from, resp, nil)
+		}
+		read("")
+		var held []*entry
+		for range 30 {
+			steps()
+			tell(rand.N(20))
+			st := f.next(false)
+			switch {
+			case st.more:
+				read(f.horizon)
+			case st.entry != nil:
+				held = append(held, st.entry)
+			case rand.N(2) == 0:
+				read("")
+			}
+			if len(held) > 0 && rand.N(2) == 0 { // what a claim finds out
+				e := held[0]
+				held = held[1:]
+				_, there := m.items[e.place]
+				other := m.claims[e.place]
+				switch {
+				case !there || other != 0:
+					steps()
+					tell(rand.N(40)) // the answer may be later than the events
+					f.lost(e, !there, other)
+				case rand.N(2) == 0:
+					m.put(m.claims, m.keys.claims, e.place)
+					fence := m.rev
+					if rand.N(2) == 0 { // an operator takes it away
+						m.rev++
+						m.remove(m.claims, m.keys.claims, e.place)
+					}
+					steps()
+					tell(rand.N(40))
+					f.claimed(e, fence)
+				default:
+					f.giveBack(e)
+				}
+			}
+		}
+		for _, e := range held {
+			f.giveBack(e)
+		}
+		tell(len(m.log))
+		var want, got []string
+		for p := range m.items {
+			if m.claims[p] == 0 && f.known(p) {
+				want = append(want, p)
+			}
+		}
+		slices.Sort(want)
+		for _, e := range f.avail {
+			got = append(got, e.place)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("the feed has %v,\nright would be %v", got, want)
+		}
+		for p, e := range f.entries {
+			if e.create != m.items[p] {
+				t.Fatalf("the feed knows %s of %d, right would be %d", p, e.create, m.items[p])
+			}
+		}
+	}
+}
+
+// TestFeedKnowsOldNews: what the watch tells late of the time before a read, or before an answer, changes nothing.
+func TestFeedKnowsOldNews(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
+		var next int64
+		f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+		f.merge(f.watch, "", m.read("", window), nil)
+		for range 60 {
+			m.step(&next)
+		}
+		f.expect(f.watch)
+		f.merge(f.watch, "", m.read("", window), nil)
+		want := slices.Clone(f.avail)
+		if len(want) > 0 { // somebody else claims the first, we learn it from the answer to our claim
+			m.put(m.claims, m.keys.claims, want[0].place)
+			f.lost(f.next(false).entry, false, m.rev)
+			want = want[1:]
+		}
+		if len(want) > 0 { // and the second is ours
+			m.put(m.claims, m.keys.claims, want[0].place)
+			f.claimed(f.next(false).entry, m.rev)
+			want = want[1:]
+		}
+		for {
+			if !slices.Equal(f.avail, want) {
+				t.Fatalf("the feed went back in time: %d items to hand out, not %d", len(f.avail), len(want))
+			}
+			if len(m.log) == 0 {
+				break
+			}
+			f.take(f.watch, gateway.WatchResponse{Events: m.log[:1], Revision: m.log[0].KV.ModRevision})
+			m.log = m.log[1:]
+		}
+		if len(want) > 0 { // ours again, but taken away before we learn it
+			e := f.next(false).entry
+			m.put(m.claims, m.keys.claims, e.place)
+			fence := m.rev
+			m.rev++
+			m.remove(m.claims, m.keys.claims, e.place)
+			f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+			m.log = nil
+			if f.claimed(e, fence); !slices.Equal(f.avail, want) {
+				t.Fatal("an item that can be had is not handed out")
+			}
+		}
+	}
+}
+
+// TestFeedForgets: a feed does not grow with the queue.
+func TestFeedForgets(t *testing.T) {
+	t.Parallel()
+	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
+	f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+	f.merge(f.watch, "", m.read("", window), nil)
+	for i := range 3 * maxKnown {
+		m.put(m.items, m.keys.items, place(0, int64(i+1)))
+		f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+		m.log = nil
+	}
+	if len(f.entries) > maxKnown {
+		t.Errorf("it has %d entries", len(f.entries))
+	}
+	for i := range 3 * maxKnown {
+		st := f.next(false)
+		if st.more {
+			f.expect(f.watch)
+			f.merge(f.watch, f.horizon, m.read(f.horizon, window), nil)
+			st = f.next(false)
+		}
+		if want := place(0, int64(i+1)); st.entry == nil || st.entry.place != want {
+			t.Fatalf("item %d: %+v", i, st.entry)
+		}
+		f.claimed(st.entry, m.rev)
+		m.rev++
+		m.remove(m.items, m.keys.items, st.entry.place)
+		f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+		m.log = nil
+	}
+	if len(f.entries) != 0 || len(f.floors) > 3 {
+		t.Errorf("in the end it has %d entries and %d floors", len(f.entries), len(f.floors))
+	}
+}
+
+// TestFeedHandsOut in the order of asking, and passes on what those who leave were given.
+func TestFeedHandsOut(t *testing.T) {
+	t.Parallel()
+	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
+	f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+	f.merge(f.watch, "", m.read("", window), nil)
+	var waiters []*waiter
+	for range 4 {
+		waiters = append(waiters, f.next(true).waiter)
+	}
+	f.leave(waiters[1])
+	for i := range 2 {
+		m.put(m.items, m.keys.items, place(0, int64(i+1)))
+	}
+	f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+	f.leave(waiters[0]) // too late: its item goes to the next
+	var got []string
+	for _, w := range waiters {
+		select {
+		case e := <-w.given:
+			got = append(got, e.place)
+		default:
+			got = append(got, "")
+		}
+	}
+	if want := []string{"", "", place(0, 2), place(0, 1)}; !slices.Equal(got, want) {
+		t.Errorf("given: %v", got)
+	}
+}
+
+func TestRetryDelay(t *testing.T) {
+	t.Parallel()
+	var got strings.Builder
+	for _, attempt := range []int{1, 2, 3, 6, 7, 100} {
+		fmt.Fprint(&got, retryDelay(attempt), " ")
+	}
+	if got.String() != "1s 2s 4s 32s 1m0s 1m0s " {
+		t.Error(got.String())
+	}
+}

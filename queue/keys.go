@@ -1,0 +1,70 @@
+package queue
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// keys are those of one queue. All begin with <name>//, which no other name can.
+type keys struct {
+	root    string
+	tail    string // the number of the next item
+	paused  string // exists while the queue is paused
+	items   string // + place
+	claims  string // + place: leased, whose claim it is
+	counts  string // + place: its version is how often the item was claimed
+	delayed string // + due time and ID
+	dead    string // + ID
+	dedups  string // + de-duplication ID
+}
+
+func keysOf(name string) keys {
+	root := name + "//"
+	return keys{
+		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
+		counts: root + "n/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
+	}
+}
+
+// place is where an item stands: "<9 - priority>/<number>". Places sort in the order of delivery.
+func place(priority int, number int64) string {
+	return fmt.Sprintf("%d/%016d", MaxPriority-priority, number)
+}
+
+// priorityOf tells the priority of a place, or that it is none.
+func priorityOf(place string) (priority int, ok bool) {
+	if len(place) != 18 || place[1] != '/' || !digits(place[:1]) || !digits(place[2:]) {
+		return 0, false
+	}
+	return MaxPriority - int(place[0]-'0'), true
+}
+
+func digits(s string) bool {
+	return strings.Trim(s, "0123456789") == ""
+}
+
+// dueKey sorts by the time it tells, in milliseconds since 1970.
+func (k *keys) dueKey(due int64, id string) string {
+	return fmt.Sprintf("%s%015d/%s", k.delayed, due, id)
+}
+
+// dueOf tells the time of a delayed item's key.
+func (k *keys) dueOf(key string) (due int64, ok bool) {
+	time, _, ok := strings.Cut(strings.TrimPrefix(key, k.delayed), "/")
+	if !ok || !digits(time) {
+		return 0, false
+	}
+	due, err := strconv.ParseInt(time, 10, 64)
+	return due, err == nil
+}
+
+// until is the first key behind those with the prefix, which ends in a slash.
+func until(prefix string) string { return prefix[:len(prefix)-1] + "0" }
+
+// remove deletes an item and its count.
+func (k *keys) remove(place string) []gateway.Op {
+	return []gateway.Op{gateway.OpDelete(k.items + place), gateway.OpDelete(k.counts + place)}
+}

@@ -1,0 +1,85 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// TestMerger: what comes while a request is under way goes together; who leaves before is not sent, who leaves after is
+// uncertain, and a request that nobody waits for any more is given up.
+func TestMerger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var batches [][]int
+		var cancelled, forgotten []int
+		m := merger[int]{
+			life: t.Context(),
+			pick: func(waiting []*job[int]) int { return min(3, len(waiting)) },
+			send: func(ctx context.Context, jobs []*job[int]) {
+				var batch []int
+				for _, j := range jobs {
+					batch = append(batch, j.v)
+				}
+				batches = append(batches, batch)
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+					cancelled = append(cancelled, batch...)
+					for _, j := range jobs {
+						j.err = ctx.Err()
+					}
+				}
+			},
+			forget: func(v int) { forgotten = append(forgotten, v) },
+		}
+		do := func(v int, d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			err := m.do(ctx, v)
+			early, sent := d < time.Second, v%2 == 0
+			if (err != nil) != early || early && (!errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) != sent) {
+				t.Errorf("%d: %v", v, err)
+			}
+		}
+		go do(0, time.Minute)
+		synctest.Wait()
+		go do(2, time.Minute)
+		synctest.Wait()
+		go do(1, 100*time.Millisecond) // leaves while it waits
+		synctest.Wait()
+		go do(4, time.Minute)
+		synctest.Wait()
+		go do(6, time.Minute)
+		synctest.Wait()
+		go do(8, time.Minute)
+		synctest.Wait()
+		time.Sleep(3500 * time.Millisecond)
+		go do(10, 100*time.Millisecond) // alone: given up
+		time.Sleep(time.Second)
+		go do(12, time.Minute)
+		synctest.Wait()
+		go do(14, time.Minute)
+		late, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // when it is under way, not alone
+		defer cancel()
+		if err := m.do(late, 16); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("16: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		want := [][]int{{0}, {2, 4, 6}, {8}, {10}, {12}, {14, 16}}
+		if len(batches) != len(want) || !slices.Equal(cancelled, []int{10}) || !slices.Equal(forgotten, []int{16}) {
+			t.Errorf("sent %v, gave up %v, took back %v", batches, cancelled, forgotten)
+		}
+		for i := range want {
+			if slices.Sort(batches[i]); !slices.Equal(batches[i], want[i]) {
+				t.Errorf("sent %v", batches)
+			}
+		}
+	})
+}

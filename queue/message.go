@@ -1,0 +1,106 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Message is an item that this process has claimed: nobody else receives it until it is given back, or lost. One of Ack,
+// AckWith, Nack and Reject ends the claim; each of them is [session.ErrNotHeld] if the claim was lost or has been ended
+// before. If its ctx ends first, even before the call, it returns [gateway.ErrUncertain] and the context's error, and the
+// session goes on with it; a repeated call waits for that. What the server refuses may be tried again, also differently.
+type Message struct {
+	*session.Holding
+
+	ID       string
+	Value    []byte
+	Priority int
+	Attempt  int       // from 1; deliveries that a crash cut short count
+	Enqueued time.Time // by the producer's clock
+
+	q     *Queue
+	grip  *session.Grip
+	place string
+}
+
+// Ack removes the item: the work is done.
+func (m *Message) Ack(ctx context.Context) error {
+	return m.settle(ctx, "ack", m.q.keys.remove(m.place))
+}
+
+// AckWith removes the item and applies ops in the same transaction: they are applied if and only if the item is, and so
+// once for each item. It takes up to 100 operations, among them [gateway.OpTxn] for conditions of their own.
+func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
+	if len(ops) > MaxAckOps {
+		return m.q.wrap("ack", tooLarge("%d operations; %d are possible", len(ops), MaxAckOps))
+	}
+	return m.settle(ctx, "ack", append(m.q.keys.remove(m.place), ops...))
+}
+
+// Nack gives the item back, to be delivered again: at once and in its old place, or after a delay, by this process's
+// clock, behind all that are there by then.
+func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
+	switch {
+	case delay < 0:
+		return m.q.wrap("nack", invalid("a negative delay"))
+	case delay == 0:
+		return m.settle(ctx, "nack", m.inPlace())
+	}
+	key := m.q.keys.dueKey(time.Now().Add(delay).UnixMilli(), m.ID)
+	r := m.record()
+	return m.settle(ctx, "nack", append(m.q.keys.remove(m.place), gateway.OpPut(key, r.encode())))
+}
+
+// Reject moves the item to the dead letters.
+func (m *Message) Reject(ctx context.Context, reason string) error {
+	if len(reason) > MaxReason {
+		return m.q.wrap("reject", tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
+	}
+	return m.settle(ctx, "reject", m.burial(reason))
+}
+
+func (m *Message) settle(ctx context.Context, verb string, ops []gateway.Op) error {
+	if err := m.grip.ReleaseWith(ctx, ops...); err != nil {
+		return m.q.wrap(verb, err)
+	}
+	return nil
+}
+
+// inPlace changes nothing but, as any operation does, makes the release compare that the claim is still this one.
+func (m *Message) inPlace() []gateway.Op {
+	return []gateway.Op{gateway.OpGet(m.q.keys.items+m.place, gateway.CountOnly())}
+}
+
+func (m *Message) record() record {
+	return record{ID: m.ID, Enqueued: m.Enqueued.UnixMilli(), Attempts: m.Attempt, Priority: m.Priority, value: m.Value}
+}
+
+func (m *Message) burial(reason string) []gateway.Op {
+	r := m.record()
+	r.Reason, r.Died = reason, time.Now().UnixMilli()
+	return append(m.q.keys.remove(m.place), gateway.OpPut(m.q.keys.dead+m.ID, r.encode()))
+}
+
+// drop moves an item that is not to be delivered to the dead letters.
+func (m *Message) drop(ctx context.Context, reason string) error {
+	err := m.grip.ReleaseWith(ctx, m.burial(reason)...)
+	if errors.Is(err, session.ErrNotHeld) && m.q.s.Err() == nil {
+		return nil // somebody removed the claim
+	}
+	if err != nil {
+		return fmt.Errorf("move to the dead letters: %w", err)
+	}
+	return nil
+}
+
+// later gives the item back in the background.
+func (m *Message) later(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cancel()
+	_ = m.grip.ReleaseWith(ctx, m.inPlace()...) // says so
+}

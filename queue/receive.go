@@ -1,0 +1,102 @@
+package queue
+
+import (
+	"context"
+	"iter"
+	"math"
+	"time"
+)
+
+// Receive waits for the first item that nobody has claimed, and claims it. When it fails, because ctx ended or the session
+// was lost, nothing is claimed, or what was is given back in the background; that counts as an attempt.
+func (q *Queue) Receive(ctx context.Context) (*Message, error) {
+	m, err := q.receive(ctx, true)
+	if err != nil {
+		return nil, q.wrap("receive", err)
+	}
+	return m, nil
+}
+
+// TryReceive claims the first item that nobody has claimed, and is ErrEmpty if there is none, or if the queue is paused.
+func (q *Queue) TryReceive(ctx context.Context) (*Message, error) {
+	m, err := q.receive(ctx, false)
+	if err != nil {
+		return nil, q.wrap("try receive", err)
+	}
+	return m, nil
+}
+
+// Messages receives until ctx ends or something fails, which the last pair tells. Each message must be ended by the loop;
+// none is claimed before the loop comes to it.
+func (q *Queue) Messages(ctx context.Context) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		for {
+			m, err := q.Receive(ctx)
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	if err := q.s.Ready(ctx); err != nil {
+		return nil, err
+	}
+	f := q.openFeed()
+	defer f.release()
+	ctx, cancel := q.bound(ctx)
+	defer cancel()
+	for fresh := false; ; {
+		m, err := (*Message)(nil), error(nil)
+		switch st := f.next(wait); {
+		case st.stale:
+			err = f.sync(ctx, false)
+		case st.due:
+			err = q.moveDue(ctx, f)
+		case st.entry != nil:
+			m, err = q.claim(ctx, f, st.entry)
+		case st.more:
+			err = f.extend(ctx)
+		case st.waiter != nil:
+			m, err = q.await(ctx, f, st)
+		case fresh:
+			return nil, ErrEmpty
+		default:
+			fresh = true
+			err = f.sync(ctx, true)
+		}
+		if err != nil {
+			return nil, q.whyEnded(ctx, err)
+		}
+		if m != nil {
+			return m, nil
+		}
+	}
+}
+
+// await waits to be given an item, and claims it; or until it is time to look again.
+func (q *Queue) await(ctx context.Context, f *feed, st state) (*Message, error) {
+	due := time.Duration(math.MaxInt64)
+	if st.next != 0 {
+		due = time.Until(toTime(st.next))
+	}
+	t := time.NewTimer(due)
+	defer t.Stop()
+	select {
+	case e := <-st.waiter.given:
+		if e == nil {
+			return nil, nil
+		}
+		return q.claim(ctx, f, e)
+	case <-t.C:
+		f.leave(st.waiter)
+		return nil, nil
+	case <-ctx.Done():
+		f.leave(st.waiter)
+		return nil, ended(ctx)
+	}
+}

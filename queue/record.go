@@ -1,0 +1,48 @@
+package queue
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+)
+
+// record is an item as it is stored: a line of JSON, and behind it the value as it is.
+type record struct {
+	ID       string `json:"id"`
+	Enqueued int64  `json:"enqueued"`           // in milliseconds since 1970, by the producer's clock
+	Attempts int    `json:"attempts,omitempty"` // before it came to where it is
+	Priority int    `json:"priority,omitempty"`
+	Reason   string `json:"reason,omitempty"` // of a dead letter
+	Died     int64  `json:"died,omitempty"`
+
+	value []byte
+}
+
+func (r *record) encode() []byte {
+	head, _ := json.Marshal(r) // cannot fail
+	out := make([]byte, 0, len(head)+1+len(r.value))
+	out = append(append(out, head...), '\n')
+	return append(out, r.value...)
+}
+
+var errNoItem = errors.New("not an item")
+
+// decode reads what encode wrote. The value is not copied.
+func decode(b []byte) (record, error) {
+	var r record
+	head, value, ok := bytes.Cut(b, []byte{'\n'})
+	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 || r.Priority < 0 || r.Priority > MaxPriority {
+		return record{}, errNoItem
+	}
+	r.value = value
+	return r, nil
+}
+
+// plainID: it becomes part of keys.
+func plainID(id string) bool {
+	return id != "" && len(id) <= 64 && strings.Trim(id, "0123456789abcdef-") == ""
+}
+
+func toTime(ms int64) time.Time { return time.UnixMilli(ms) }

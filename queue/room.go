@@ -1,0 +1,52 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// awaitRoom waits until there may be room for n more items.
+func (q *Queue) awaitRoom(ctx context.Context, n int) error {
+	if n > q.opt.MaxLength {
+		return tooLarge("%d items at once in a queue of at most %d", n, q.opt.MaxLength)
+	}
+	wake, broken := make(chan struct{}, 1), make(chan error, 1)
+	stop, err := q.s.Client().WatchFunc(q.keys.items, func(r gateway.WatchResponse) {
+		switch {
+		case r.Err != nil:
+			broken <- r.Err // it is the last
+		case r.Created || slices.ContainsFunc(r.Events, func(ev gateway.Event) bool { return ev.Deleted }):
+			signal(wake)
+		}
+	}, gateway.Prefix())
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for {
+		select {
+		case <-wake:
+		case err := <-broken:
+			if errors.Is(err, gateway.ErrCompacted) {
+				return nil
+			}
+			return err
+		case <-ctx.Done():
+			return ended(ctx)
+		}
+		resp, err := q.s.Client().Get(ctx, q.keys.items, gateway.Prefix(), gateway.CountOnly())
+		if err != nil || resp.Count+int64(n) <= int64(q.opt.MaxLength) {
+			return err
+		}
+	}
+}
+
+func signal(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
