@@ -1,0 +1,93 @@
+// Package barrier_test holds the barriers to their promises on real etcd.
+package barrier_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// cluster is one member that all tests of the package share, as long as they do it no harm.
+var cluster *etcdtest.Cluster
+
+// What all recipes' tests share.
+var (
+	figure     = recipetest.Figure
+	within     = recipetest.Within
+	fresh      = recipetest.Fresh
+	eventually = recipetest.Eventually
+	members    = recipetest.Members
+	server     = recipetest.Server
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEndpoint) != "" {
+		os.Exit(child())
+	}
+	goleak.VerifyTestMain(etcdtest.Shared(m, server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+}
+
+// newClient makes a client, of the shared cluster if cfg names no other.
+func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
+	tb.Helper()
+	if len(cfg.Endpoints) == 0 {
+		cfg.Endpoints = cluster.Endpoints()
+	}
+	return recipetest.NewClient(tb, cfg)
+}
+
+// newSession makes a session that the end of the test closes.
+func newSession(tb testing.TB, c *gateway.Client) *session.Session {
+	tb.Helper()
+	return recipetest.NewSession(tb, c, &session.Options{TTL: time.Minute})
+}
+
+// plain is a session on the shared cluster, with a client of its own.
+func plain(tb testing.TB) *session.Session {
+	tb.Helper()
+	return newSession(tb, newClient(tb, gateway.Config{}))
+}
+
+func several(tb testing.TB, n int) []*session.Session {
+	tb.Helper()
+	s := make([]*session.Session, n)
+	for i := range s {
+		s[i] = plain(tb)
+	}
+	return s
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// soon runs a call in a goroutine and gives its error.
+func soon(call func() error) chan error {
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	return done
+}
+
+func waits(tb testing.TB, done chan error, what string) {
+	tb.Helper()
+	select {
+	case err := <-done:
+		tb.Errorf("%s did not wait: %v", what, err)
+		done <- err
+	case <-time.After(50 * time.Millisecond):
+	}
+}

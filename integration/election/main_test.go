@@ -1,0 +1,158 @@
+// Package election_test holds elections to their promises on real etcd.
+package election_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// cluster is one member that all tests of the package share, as long as they do it no harm.
+var cluster *etcdtest.Cluster
+
+// What all recipes' tests share.
+var (
+	figure     = recipetest.Figure
+	within     = recipetest.Within
+	newSession = recipetest.NewSession
+	fresh      = recipetest.Fresh
+	eventually = recipetest.Eventually
+	pause      = recipetest.Pause
+	members    = recipetest.Members
+	options    = recipetest.Server
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+}
+
+// newClient makes a client, of the shared cluster if cfg names no other.
+func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
+	tb.Helper()
+	if len(cfg.Endpoints) == 0 {
+		cfg.Endpoints = cluster.Endpoints()
+	}
+	return recipetest.NewClient(tb, cfg)
+}
+
+// plain is a session on the shared cluster.
+func plain(tb testing.TB) *session.Session {
+	tb.Helper()
+	return newSession(tb, newClient(tb, gateway.Config{}), nil)
+}
+
+func campaign(tb testing.TB, s *session.Session, name, value string) *election.Term {
+	tb.Helper()
+	term, err := election.New(s, name).Campaign(within(tb, 20*time.Second), value)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return term
+}
+
+func resign(tb testing.TB, term *election.Term) {
+	tb.Helper()
+	if err := term.Resign(within(tb, 20*time.Second)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// campaigning is a Campaign that is under way.
+type campaigning struct {
+	term *election.Term
+	err  error
+	done chan struct{}
+}
+
+// goCampaign returns when the candidate is the n-th in line.
+func goCampaign(tb testing.TB, ctx context.Context, s *session.Session, name, value string, n int) *campaigning {
+	tb.Helper()
+	c := &campaigning{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.term, c.err = election.New(s, name).Campaign(ctx, value)
+	}()
+	eventually(tb, "join", func() bool { return len(members(tb, s.Client(), name)) == n })
+	return c
+}
+
+func (c *campaigning) wait(tb testing.TB) *election.Term {
+	tb.Helper()
+	select {
+	case <-c.done:
+	case <-within(tb, 20*time.Second).Done():
+		tb.Fatal("the candidate still waits")
+	}
+	if c.err != nil {
+		tb.Fatal(c.err)
+	}
+	return c.term
+}
+
+// observer collects what is seen, until the end of the test.
+type observer struct {
+	events chan election.Event
+}
+
+func observe(tb testing.TB, s *session.Session, name string) *observer {
+	tb.Helper()
+	o := &observer{make(chan election.Event, 10_000)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var last election.Event
+		var fence int64
+		for ev, err := range election.New(s, name).Observe(ctx) {
+			if err != nil {
+				if ctx.Err() == nil {
+					tb.Errorf("Observe: %v", err)
+				}
+				close(o.events)
+				return
+			}
+			if ev.Revision <= last.Revision || ev.Leader != nil && ev.Leader.Fence < fence {
+				tb.Errorf("went backwards: %+v after %+v, fence %d", ev, last, fence)
+			}
+			if last = ev; ev.Leader != nil {
+				fence = ev.Leader.Fence
+			}
+			o.events <- ev
+		}
+	}()
+	tb.Cleanup(func() { cancel(); <-done })
+	return o
+}
+
+// until gives all values up to the wanted one, "-" for no leader.
+func (o *observer) until(tb testing.TB, want string) (values []string) {
+	tb.Helper()
+	late := time.NewTimer(20 * time.Second)
+	defer late.Stop()
+	for {
+		select {
+		case ev, ok := <-o.events:
+			value := "-"
+			if ev.Leader != nil {
+				value = ev.Leader.Value
+			}
+			if values = append(values, value); ok && value == want {
+				return values
+			}
+			if ok {
+				continue
+			}
+		case <-late.C:
+		}
+		tb.Fatalf("waiting for %q, saw %q", want, values)
+	}
+}

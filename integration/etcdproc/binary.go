@@ -1,0 +1,180 @@
+package etcdproc
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/integration/internal/flock"
+)
+
+// DefaultVersion is the etcd version used where none is asked for.
+const DefaultVersion = "3.6"
+
+const (
+	cacheEnv    = "HOLDFAST_ETCD_CACHE"
+	versionsEnv = "ETCD_VERSIONS"
+
+	integrationModule = "github.com/holdfast-go/holdfast/integration"
+	serverPackage     = "go.etcd.io/etcd/server/v3"
+	ctlPackage        = "go.etcd.io/etcd/etcdctl/v3"
+)
+
+// ErrNotInstalled is returned for an etcd version that cannot be built and is
+// not installed on this machine either. Only 3.4 is affected: its module does
+// not build with current Go, so it has to come from a package of the system.
+var ErrNotInstalled = errors.New("etcd is not installed")
+
+// Versions returns the etcd versions the tests should run against: the comma
+// separated list in the environment variable ETCD_VERSIONS, or DefaultVersion.
+func Versions() []string {
+	var versions []string
+	for v := range strings.SplitSeq(os.Getenv(versionsEnv), ",") {
+		if v = strings.TrimSpace(v); v != "" {
+			versions = append(versions, v)
+		}
+	}
+	if len(versions) == 0 {
+		return []string{DefaultVersion}
+	}
+	return versions
+}
+
+// Binary returns the path of the etcd server of a version such as "3.6".
+//
+// The first call for a version builds the server, which takes about a minute;
+// the result is kept in the directory HOLDFAST_ETCD_CACHE, by default
+// holdfast-etcd in the user's cache directory. Any number of processes may call
+// Binary at the same time. For "3.4" it finds an installed etcd or returns
+// ErrNotInstalled.
+func Binary(version string) (string, error) {
+	if version == "3.4" {
+		return installed(version)
+	}
+	return build(version, serverPackage, "etcd")
+}
+
+// Ctl returns the path of etcdctl, built like the servers.
+func Ctl() (string, error) { return build("etcdctl", ctlPackage, "etcdctl") }
+
+// installed finds an etcd of the version among the programs of the system.
+func installed(version string) (string, error) {
+	for _, name := range []string{"etcd", "/usr/bin/etcd"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		out, err := exec.Command(path, "--version").Output()
+		if err != nil {
+			return "", fmt.Errorf("etcdproc: ask %s for its version: %w", path, err)
+		}
+		if strings.HasPrefix(string(out), "etcd Version: "+version+".") {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("etcdproc: find etcd %s: %w", version, ErrNotInstalled)
+}
+
+// build returns the program pkg, built from the module integration/etcd/<pin>.
+func build(pin, pkg, name string) (string, error) {
+	path, err := cachedBuild(pin, pkg, name)
+	if err != nil {
+		return "", fmt.Errorf("etcdproc: build %s %s: %w", name, pin, err)
+	}
+	return path, nil
+}
+
+func cachedBuild(pin, pkg, name string) (string, error) {
+	module, err := pinnedModule(pin)
+	if err != nil {
+		return "", err
+	}
+	sums, err := os.ReadFile(filepath.Join(module, "go.sum"))
+	if err != nil {
+		return "", err
+	}
+	root, err := cacheRoot()
+	if err != nil {
+		return "", err
+	}
+	key := fmt.Sprintf("%s-%s-%.6x", pin, strings.Fields(runtime.Version())[0], sha256.Sum256(sums))
+	dir := filepath.Join(root, key)
+	path := filepath.Join(dir, name)
+	if exists(path) {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	lock, err := flock.Acquire(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", err
+	}
+	if !exists(path) {
+		err = compile(module, pkg, path)
+	}
+	return path, errors.Join(err, lock.Release())
+}
+
+// compile builds pkg into a temporary file and renames it to path, so that path
+// never names half a program.
+func compile(module, pkg, path string) error {
+	temp := path + ".new"
+	cmd := exec.Command("go", "build", "-trimpath", "-o", temp, pkg)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	}
+	return os.Rename(temp, path)
+}
+
+// pinnedModule returns the directory of the module that pins a server version.
+func pinnedModule(pin string) (string, error) {
+	root, err := integrationDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "etcd", pin)
+	if !exists(filepath.Join(dir, "go.mod")) {
+		return "", fmt.Errorf("no module pins etcd %q", pin)
+	}
+	return dir, nil
+}
+
+// integrationDir returns the directory of the integration module: where this
+// file was compiled from or, in a build with -trimpath, what the go command
+// says.
+func integrationDir() (string, error) {
+	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
+		if dir := filepath.Dir(filepath.Dir(file)); exists(filepath.Join(dir, "etcd")) {
+			return dir, nil
+		}
+	}
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", integrationModule).Output()
+	if err != nil {
+		return "", fmt.Errorf("find module %s: %w", integrationModule, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func cacheRoot() (string, error) {
+	if dir := os.Getenv(cacheEnv); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache directory, set %s: %w", cacheEnv, err)
+	}
+	return filepath.Join(dir, "holdfast-etcd"), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,225 @@
+package etcdproc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/integration/internal/ports"
+)
+
+const (
+	// patience bounds a wait whose context has no deadline. It is far longer
+	// than anything a healthy cluster does takes.
+	patience = time.Minute
+	// probeTimeout bounds one question to a member, which may be frozen.
+	probeTimeout = time.Second
+	// probeInterval is the pause between two looks at a condition.
+	probeInterval = 20 * time.Millisecond
+)
+
+// A Cluster is a set of etcd members that run as child processes. Its methods
+// and those of its members are safe for concurrent use. Those that wait for
+// something give up after a minute if their context has no deadline.
+type Cluster struct {
+	options Options
+	dir     string
+	ownsDir bool
+	pki     *PKI // nil without TLS
+	members []*Member
+	probe   *http.Client
+	status  *clientv3.Client // for Leader
+
+	closing  sync.Once
+	closeErr error
+}
+
+// Start starts a cluster and waits until every member is healthy. It gives up
+// when ctx ends; ctx does not bound the life of the cluster. A nil Options stands for the zero value.
+func Start(ctx context.Context, options *Options) (*Cluster, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var o Options
+	if options != nil {
+		o = *options
+	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("etcdproc: start: %w", err)
+	}
+	binary, err := Binary(o.Version)
+	if err != nil {
+		return nil, err
+	}
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		c, err := start(ctx, o, binary)
+		if err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, errPortTaken) || attempt == attempts {
+			return nil, fmt.Errorf("etcdproc: start etcd %s: %w", o.Version, err)
+		}
+	}
+}
+
+func start(ctx context.Context, o Options, binary string) (_ *Cluster, err error) {
+	c := &Cluster{options: o, dir: o.Dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}()
+	if c.dir == "" {
+		if c.dir, err = os.MkdirTemp("", "holdfast-etcd-"); err != nil {
+			return nil, err
+		}
+		c.ownsDir = true
+	}
+	if o.TLS {
+		if c.pki, err = NewPKI(filepath.Join(c.dir, "tls"), o.ServerCommonName); err != nil {
+			return nil, err
+		}
+	}
+	c.probe = &http.Client{
+		Timeout:   probeTimeout,
+		Transport: &http.Transport{TLSClientConfig: c.TLSConfig(), DisableKeepAlives: true},
+	}
+	if err := c.addMembers(binary); err != nil {
+		return nil, err
+	}
+	for _, m := range c.members {
+		if err := m.Launch(); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.WaitHealthy(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.identify(ctx); err != nil {
+		return nil, err
+	}
+	if o.RootPassword != "" {
+		if err := c.enableAuth(ctx); err != nil {
+			return nil, fmt.Errorf("turn authentication on: %w", err)
+		}
+	}
+	if c.status, err = c.NewClientV3(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// addMembers reserves the ports of all members and writes their command lines.
+func (c *Cluster) addMembers(binary string) error {
+	var initial []string
+	for i := range c.options.Members {
+		m := &Member{
+			cluster: c,
+			name:    fmt.Sprintf("m%d", i),
+			binary:  binary,
+		}
+		c.members = append(c.members, m)
+		var err error
+		if m.clientPort, err = ports.Reserve(); err != nil {
+			return err
+		}
+		if m.peerPort, err = ports.Reserve(); err != nil {
+			return err
+		}
+		initial = append(initial, m.name+"="+m.peerURL())
+	}
+	for _, m := range c.members {
+		if err := os.RemoveAll(m.dataDir()); err != nil {
+			return err
+		}
+		m.args = m.commandLine(strings.Join(initial, ","))
+	}
+	return nil
+}
+
+// Version returns the etcd version of the cluster, such as "3.6".
+func (c *Cluster) Version() string { return c.options.Version }
+
+// Members returns the members in the order they were started in.
+func (c *Cluster) Members() []*Member { return append([]*Member(nil), c.members...) }
+
+// Member returns the i-th member.
+func (c *Cluster) Member(i int) *Member { return c.members[i] }
+
+// Endpoints returns the client URLs of all members.
+func (c *Cluster) Endpoints() []string {
+	var urls []string
+	for _, m := range c.members {
+		urls = append(urls, m.Endpoint())
+	}
+	return urls
+}
+
+// PKI returns the certificates of the cluster, or nil if it does not use TLS.
+func (c *Cluster) PKI() *PKI { return c.pki }
+
+// TLSConfig returns the configuration of a client that trusts the cluster and,
+// if the cluster asks for one, shows a certificate without a common name. It is
+// nil if the cluster does not use TLS.
+func (c *Cluster) TLSConfig() *tls.Config {
+	switch {
+	case c.pki == nil:
+		return nil
+	case c.options.ClientCertAuth:
+		return c.pki.ClientTLS("")
+	default:
+		return c.pki.TrustTLS()
+	}
+}
+
+// WaitHealthy waits until every member says that it is healthy, that is, until
+// a linearizable read through it succeeds.
+func (c *Cluster) WaitHealthy(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for _, m := range c.members {
+		if err := m.WaitHealthy(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close kills all members and waits until they are gone. Calls after the first
+// return the same error.
+func (c *Cluster) Close() error {
+	c.closing.Do(func() {
+		var errs []error
+		if c.status != nil {
+			errs = append(errs, c.status.Close())
+		}
+		for _, m := range c.members {
+			errs = append(errs, m.release())
+		}
+		if c.ownsDir {
+			errs = append(errs, os.RemoveAll(c.dir))
+		}
+		if err := errors.Join(errs...); err != nil {
+			c.closeErr = fmt.Errorf("etcdproc: close: %w", err)
+		}
+	})
+	return c.closeErr
+}
+
+// bounded gives a context without a deadline one.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patience)
+}

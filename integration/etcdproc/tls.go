@@ -1,0 +1,160 @@
+package etcdproc
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A PKI is a certificate authority, the server certificate of a cluster and a
+// way to make client certificates. It lives as long as a test, and so do its
+// keys: they are worth nothing.
+type PKI struct {
+	// The files etcd and command line clients are given.
+	CAFile, ServerCertFile, ServerKeyFile string
+
+	dir    string
+	ca     *x509.Certificate
+	caKey  *ecdsa.PrivateKey
+	trust  *x509.CertPool
+	server tls.Certificate
+}
+
+// NewPKI makes an authority and a server certificate for loopback addresses and
+// writes them into dir. The server certificate has a common name only if
+// serverCommonName is not empty. A PKI that no cluster uses serves tests of
+// clients that trust, or are trusted by, somebody else.
+func NewPKI(dir, serverCommonName string) (*PKI, error) {
+	p := &PKI{dir: dir, trust: x509.NewCertPool()}
+	if err := p.create(serverCommonName); err != nil {
+		return nil, fmt.Errorf("etcdproc: make certificates: %w", err)
+	}
+	return p, nil
+}
+
+func (p *PKI) create(serverCommonName string) error {
+	if err := os.MkdirAll(p.dir, 0o777); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := newTemplate("holdfast test authority")
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.KeyUsage = x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	if p.ca, err = x509.ParseCertificate(der); err != nil {
+		return err
+	}
+	p.caKey = key
+	p.trust.AddCert(p.ca)
+	p.CAFile = filepath.Join(p.dir, "ca.pem")
+	if err := writePEM(p.CAFile, "CERTIFICATE", der); err != nil {
+		return err
+	}
+	p.server, err = p.issue(serverCommonName)
+	if err != nil {
+		return err
+	}
+	p.ServerCertFile, p.ServerKeyFile, err = p.write("server", p.server)
+	return err
+}
+
+// TrustTLS returns the configuration of a client that trusts the authority and
+// shows no certificate.
+func (p *PKI) TrustTLS() *tls.Config {
+	return &tls.Config{RootCAs: p.trust, MinVersion: tls.VersionTLS12}
+}
+
+// ServerTLS returns the configuration of a server that shows the server
+// certificate, for tests that stand in for etcd.
+func (p *PKI) ServerTLS() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{p.server}, MinVersion: tls.VersionTLS12}
+}
+
+// ClientTLS returns the configuration of a client that trusts the authority and
+// shows a certificate made for it. With authentication on, etcd refuses gateway
+// requests of certificates with a common name; the empty name makes one
+// without. It panics if the system has no randomness.
+func (p *PKI) ClientTLS(commonName string) *tls.Config {
+	certificate, err := p.issue(commonName)
+	if err != nil {
+		panic(fmt.Sprintf("etcdproc: make a client certificate: %v", err))
+	}
+	config := p.TrustTLS()
+	config.Certificates = []tls.Certificate{certificate}
+	return config
+}
+
+// ClientFiles makes a client certificate as ClientTLS does and writes it and its
+// key into files, for command line clients. The files are named after name.
+func (p *PKI) ClientFiles(name, commonName string) (certFile, keyFile string, err error) {
+	certificate, err := p.issue(commonName)
+	if err == nil {
+		certFile, keyFile, err = p.write(name, certificate)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("etcdproc: make client certificate %s: %w", name, err)
+	}
+	return certFile, keyFile, nil
+}
+
+// issue signs a certificate that is good for both ends of a connection, since
+// etcd's gateway calls etcd with the server's.
+func (p *PKI) issue(commonName string) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := newTemplate(commonName)
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	template.DNSNames = []string{"localhost"}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, &key.PublicKey, p.caKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+func (p *PKI) write(name string, c tls.Certificate) (certFile, keyFile string, err error) {
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return "", "", err
+	}
+	certFile, keyFile = filepath.Join(p.dir, name+".pem"), filepath.Join(p.dir, name+"-key.pem")
+	return certFile, keyFile, errors.Join(
+		writePEM(certFile, "CERTIFICATE", c.Certificate[0]),
+		writePEM(keyFile, "PRIVATE KEY", key),
+	)
+}
+
+func newTemplate(commonName string) *x509.Certificate {
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes([]byte(rand.Text())),
+		Subject:      pkix.Name{Organization: []string{"holdfast tests"}, CommonName: commonName},
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.Add(24 * time.Hour),
+	}
+}
+
+func writePEM(path, kind string, der []byte) error {
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+}

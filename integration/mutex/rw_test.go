@@ -1,0 +1,415 @@
+package mutex_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestRWContract is what a reader-writer lock must do on every version of etcd.
+func TestRWContract(t *testing.T) {
+	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		own := etcdtest.Start(t, &etcdproc.Options{Version: version, UnsafeNoFsync: true})
+		cfg := gateway.Config{Endpoints: own.Endpoints()}
+		c := newClient(t, cfg)
+		a, b := newSession(t, c, nil), newSession(t, newClient(t, cfg), nil)
+		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+			"Sharing":        sharing,
+			"Writers' turn":  writersTurn,
+			"Try":            tryRW,
+			"Downgrade":      downgrade,
+			"Several":        several,
+			"Crossed":        crossed,
+			"Several cut":    severalCut,
+			"With a Mutex":   withMutex,
+			"Locker adapter": locker,
+		} {
+			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
+		}
+	})
+}
+
+// room counts who is in, and complains when that is not allowed.
+type room struct {
+	t                *testing.T
+	readers, writers atomic.Int64
+	most             atomic.Int64 // readers at a time
+}
+
+func (r *room) read() func() {
+	if n := r.readers.Add(1); n > r.most.Load() {
+		r.most.Store(n)
+	}
+	if w := r.writers.Load(); w != 0 {
+		r.t.Errorf("a reader among %d writers", w)
+	}
+	return func() { r.readers.Add(-1) }
+}
+
+func (r *room) write() func() {
+	if w := r.writers.Add(1); w != 1 || r.readers.Load() != 0 {
+		r.t.Errorf("a writer among %d writers and %d readers", w, r.readers.Load())
+	}
+	return func() { r.writers.Add(-1) }
+}
+
+func sharing(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	name := fresh(t)
+	in := room{t: t}
+	var all sync.WaitGroup
+	for i := range 8 {
+		m := mutex.NewRW([]*session.Session{a, b}[i%2], name)
+		all.Go(func() {
+			for range 15 {
+				enter, take := in.read, m.RLock
+				if rand.N(4) == 0 {
+					enter, take = in.write, m.Lock
+				}
+				l, err := take(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				leave := enter()
+				pause(t, t.Context(), time.Duration(rand.N(5))*time.Millisecond, "work")
+				leave()
+				unlock(t, l)
+			}
+		})
+	}
+	all.Wait()
+	if in.most.Load() < 2 {
+		t.Error("readers never shared the lock")
+	}
+	if left := members(t, c, name); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// writersTurn: a reader behind a waiting writer waits.
+func writersTurn(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	name := fresh(t)
+	rw := mutex.NewRW(a, name)
+	first, err := rw.RLock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan *mutex.Lock)
+	go func() { written <- lock(t, b, name) }()
+	eventually(t, "join of the writer", func() bool { return len(members(t, c, name)) == 2 })
+	if _, err := rw.TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("TryRLock behind a waiting writer: %v", err)
+	}
+	read := make(chan *mutex.Lock)
+	go func() {
+		l, err := rw.RLock(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		read <- l
+	}()
+	eventually(t, "join of the reader", func() bool { return len(members(t, c, name)) == 3 })
+	unlock(t, first)
+	w := <-written
+	select {
+	case <-read:
+		t.Fatal("the reader overtook the writer")
+	default:
+	}
+	unlock(t, w)
+	unlock(t, <-read)
+}
+
+func tryRW(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	name := fresh(t)
+	ra, rb := mutex.NewRW(a, name), mutex.NewRW(b, name)
+	var held []*mutex.Lock
+	for _, m := range []*mutex.RW{ra, rb, ra, rb} {
+		l, err := m.TryRLock(t.Context())
+		if err != nil {
+			t.Fatalf("TryRLock beside %d readers: %v", len(held), err)
+		}
+		held = append(held, l)
+	}
+	if _, err := rb.TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("TryLock among readers: %v", err)
+	}
+	if n := len(members(t, c, name)); n != len(held) {
+		t.Errorf("%d keys for %d readers", n, len(held))
+	}
+	who, err := ra.Inspect(t.Context())
+	if err != nil || len(who) != len(held) || !who[3].Holder || !who[3].Shared {
+		t.Errorf("Inspect: %+v, %v", who, err)
+	}
+	for _, l := range held {
+		unlock(t, l)
+	}
+	w, err := rb.TryLock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ra.TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("TryRLock of a lock held for writing: %v", err)
+	}
+	unlock(t, w)
+}
+
+func downgrade(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	name := fresh(t)
+	held := lock(t, a, name)
+	fence := held.Fence()
+	read := make(chan *mutex.Lock)
+	go func() {
+		l, err := mutex.NewRW(b, name).RLock(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		read <- l
+	}()
+	eventually(t, "join", func() bool { return len(members(t, c, name)) == 2 })
+	for range 2 { // again is no harm
+		if err := held.Downgrade(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := <-read // while the first still holds
+	if err := held.Err(); err != nil || held.Fence() != fence {
+		t.Errorf("after Downgrade: %v, fence %d, was %d", err, held.Fence(), fence)
+	}
+	if _, err := mutex.New(b, name).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("TryLock beside a downgraded lock: %v", err)
+	}
+	unlock(t, held)
+	unlock(t, r)
+	if err := held.Downgrade(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		t.Errorf("Downgrade of a lock given back: %v", err)
+	}
+}
+
+func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	one, two, three := fresh(t), fresh(t), fresh(t)
+	held := lock(t, b, two)
+	got := make(chan *mutex.Locks)
+	go func() {
+		l, err := mutex.LockAll(t.Context(), a, one, two, three)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- l
+	}()
+	eventually(t, "join", func() bool { return len(members(t, c, two)) == 2 })
+	for _, name := range []string{one, three} {
+		if _, err := mutex.New(b, name).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+			t.Errorf("TryLock of %s: %v", name, err)
+		}
+	}
+	unlock(t, held)
+	l := <-got
+	if l.Err() != nil || l.Context().Err() != nil || len(l.Guards()) != 3 || l.Fence() == 0 {
+		t.Errorf("%v, %v, %v", l.Err(), l.Guards(), l.Fence())
+	}
+	resp, err := c.Txn(t.Context(), gateway.Txn{If: l.Guards()})
+	if err != nil || !resp.Succeeded {
+		t.Errorf("the guards do not hold: %v", err)
+	}
+	if err := l.Unlock(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if l.Context().Err() == nil || !errors.Is(l.Unlock(t.Context()), session.ErrNotHeld) {
+		t.Error("held after Unlock")
+	}
+	for _, name := range []string{one, two, three} {
+		if left := members(t, c, name); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+
+	// One of them is taken away.
+	l, err = mutex.LockAll(t.Context(), a, one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Delete(t.Context(), two+"/", gateway.Prefix()); err != nil {
+		t.Fatal(err)
+	}
+	<-l.Context().Done()
+	if !errors.Is(l.Err(), session.ErrRemoved) {
+		t.Errorf("cause: %v", l.Err())
+	}
+	_ = l.Unlock(t.Context()) // one is gone
+	unlock(t, lock(t, b, one))
+
+	for what, names := range map[string][]string{"twice": {one, one}, "none": nil, "empty": {one, ""}, "too many": make([]string, 61)} {
+		if _, err := mutex.LockAll(t.Context(), a, names...); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// crossed: many calls name the same locks in different orders, and all come through.
+func crossed(t *testing.T, _ *gateway.Client, a, b *session.Session) {
+	names := []string{fresh(t), fresh(t), fresh(t), fresh(t)}
+	counts := make([]int, len(names)) // guarded by the lock of the same number
+	var all sync.WaitGroup
+	for i := range 8 {
+		s := []*session.Session{a, b}[i%2]
+		all.Go(func() {
+			for range 10 {
+				picked := rand.Perm(len(names))[:2+rand.N(2)]
+				var some []string
+				for _, p := range picked {
+					some = append(some, names[p])
+				}
+				l, err := mutex.LockAll(within(t, 30*time.Second), s, some...)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, p := range picked {
+					counts[p]++
+				}
+				if err := l.Unlock(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	if total < 160 {
+		t.Errorf("counted %d", total)
+	}
+}
+
+// severalCut: a LockAll that gives up leaves none of its members.
+func severalCut(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	one, two := fresh(t), fresh(t)
+	held := lock(t, b, two)
+	if _, err := mutex.LockAll(within(t, 200*time.Millisecond), a, one, two); err == nil {
+		t.Error("LockAll of a held lock succeeded")
+	}
+	eventually(t, "leave", func() bool { return len(members(t, c, one)) == 0 && len(members(t, c, two)) == 1 })
+	unlock(t, held)
+}
+
+// withMutex: a plain mutex of the same name is a writer.
+func withMutex(t *testing.T, _ *gateway.Client, a, b *session.Session) {
+	name := fresh(t)
+	r, err := mutex.NewRW(a, name).RLock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mutex.New(b, name).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("Mutex.TryLock beside a reader: %v", err)
+	}
+	unlock(t, r)
+	held := lock(t, b, name)
+	if _, err := mutex.NewRW(a, name).TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("TryRLock beside a Mutex: %v", err)
+	}
+	unlock(t, held)
+}
+
+func locker(t *testing.T, c *gateway.Client, a, b *session.Session) {
+	name := fresh(t)
+	fail := func(err error) { t.Error(err) }
+	count := 0
+	var all sync.WaitGroup
+	for i := range 6 {
+		l := mutex.New([]*session.Session{a, b}[i%2], name).Locker(t.Context(), fail)
+		all.Go(func() {
+			for range 10 {
+				l.Lock()
+				count++
+				l.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if count != 60 {
+		t.Errorf("counted %d", count)
+	}
+	var told error
+	l := mutex.New(a, name).Locker(t.Context(), func(err error) { told = err })
+	l.Lock()
+	if _, err := c.Delete(t.Context(), name+"/", gateway.Prefix()); err != nil {
+		t.Fatal(err)
+	}
+	if l.Unlock(); !errors.Is(told, session.ErrNotHeld) {
+		t.Errorf("Unlock of a lost lock told %v", told)
+	}
+}
+
+// TestRWDroppedAnswers: as TestDroppedAnswers, for readers, writers, several locks at once and Downgrade.
+func TestRWDroppedAnswers(t *testing.T) {
+	p := newHTTPProxy(t, cluster.Endpoints()[0])
+	direct := newClient(t, gateway.Config{})
+	one, two := fresh(t), fresh(t)
+	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
+	p.Add(faultproxy.Rule{Match: sometimes(60), Action: faultproxy.Hang})
+	p.Add(faultproxy.Rule{Match: sometimes(20), Action: faultproxy.DelayBefore(600 * time.Millisecond)}) // its answer comes too late
+	in := room{t: t}                                                                                     // of lock one
+	var all sync.WaitGroup
+	for i := range 6 {
+		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		s := newSession(t, c, &session.Options{TTL: time.Minute})
+		rw := mutex.NewRW(s, one)
+		all.Go(func() {
+			for dropped.Hits() < 200 {
+				switch {
+				case i < 2:
+					l, err := mutex.LockAll(t.Context(), s, two, one)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					in.write()()
+					if err := l.Unlock(t.Context()); err != nil {
+						t.Error(err)
+					}
+				case i < 4:
+					l, err := rw.RLock(t.Context())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					in.read()()
+					unlock(t, l)
+				default:
+					l, err := rw.Lock(t.Context())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					in.write()()
+					if err := l.Downgrade(t.Context()); err != nil {
+						t.Error(err)
+					}
+					in.read()()
+					unlock(t, l)
+				}
+			}
+		})
+	}
+	all.Wait()
+	pause(t, t.Context(), time.Second, "late copies")
+	for _, name := range []string{one, two} {
+		if left := members(t, direct, name); len(left) > 0 {
+			t.Errorf("ghosts: %v", left)
+		}
+	}
+	p.Clear()
+}

@@ -1,0 +1,162 @@
+package queue_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// The test binary is also the producers and consumers of the tests with several processes: what it is stands in these.
+const (
+	roleVar     = "HOLDFAST_QUEUE_TEST_ROLE" // "produce" or "consume"
+	endpointVar = "HOLDFAST_QUEUE_TEST_ENDPOINT"
+	nameVar     = "HOLDFAST_QUEUE_TEST_NAME"
+	selfVar     = "HOLDFAST_QUEUE_TEST_SELF" // who among those of its role
+	countVar    = "HOLDFAST_QUEUE_TEST_COUNT"
+)
+
+// childTTL is how long the items of a killed consumer are away.
+const childTTL = 5 * time.Second
+
+// start runs a child, which ends when the test does.
+func start(tb testing.TB, role, endpoint, name, self string, count int) *exec.Cmd {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleVar+"="+role, endpointVar+"="+endpoint, nameVar+"="+name, selfVar+"="+self,
+		countVar+"="+strconv.Itoa(count))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe() // a child ends when its standard input does
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func child(role string) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	c, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(endpointVar)}})
+	if err == nil {
+		err = session.Run(ctx, c, &session.Options{TTL: childTTL}, map[string]func(context.Context, *session.Session) error{
+			"produce": produce, "consume": consumeAll,
+		}[role])
+	}
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, role, err)
+		return 1
+	}
+	return 0
+}
+
+// produced is how far a producer got before its session was lost, which does not happen unless the machine stalls.
+var produced atomic.Int64
+
+// produce enqueues "<self>/0" and so on, from 4 goroutines that each keep an order of their own: "<self>.<goroutine>".
+func produce(ctx context.Context, s *session.Session) error {
+	const streams = 4
+	count, err := strconv.Atoi(os.Getenv(countVar))
+	if err != nil {
+		return err
+	}
+	if produced.Add(1) > 1 {
+		return errors.New("a producer lost its session: what it was doing is not known")
+	}
+	q := queue.New(s, os.Getenv(nameVar), nil)
+	errs := make([]error, streams)
+	var all sync.WaitGroup
+	for g := range streams {
+		all.Go(func() {
+			for i := g; i < count; i += streams {
+				value := fmt.Sprintf("%s.%d/%d", os.Getenv(selfVar), g, i)
+				if _, errs[g] = q.Enqueue(ctx, []byte(value), &queue.EnqueueOptions{Priority: g % 2}); errs[g] != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// done is what an ack leaves behind.
+type done struct {
+	Place   string
+	Attempt int
+}
+
+// consumeAll receives with one goroutine. It notes each delivery, and with the ack, in the same transaction, that the item
+// is done; that this had been done before would be noted, too.
+func consumeAll(ctx context.Context, s *session.Session) error {
+	name := os.Getenv(nameVar)
+	q := queue.New(s, name, nil)
+	last := map[int]string{}
+	for m, err := range q.Messages(ctx) {
+		if err != nil {
+			return err
+		}
+		place := m.Key()[strings.LastIndex(m.Key(), "//c/")+4:]
+		id := string(m.Value)
+		if m.Attempt == 1 && place <= last[m.Priority] {
+			complain(ctx, s, name, "order", fmt.Sprintf("%s-after-%s", place, last[m.Priority]))
+		}
+		if m.Attempt == 1 {
+			last[m.Priority] = place
+		}
+		seen := fmt.Sprintf("%s.seen/%s/%d", name, id, m.Attempt)
+		resp, err := m.Txn(ctx, gateway.Txn{
+			If:   []gateway.Cmp{gateway.CreateRevision(seen, gateway.Equal, 0)},
+			Then: []gateway.Op{gateway.OpPut(seen, nil)},
+		})
+		if errors.Is(err, session.ErrNotHeld) || errors.Is(err, session.ErrLost) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !resp.Succeeded {
+			complain(ctx, s, name, "attempt", fmt.Sprintf("%s/%d", id, m.Attempt))
+		}
+		value, _ := json.Marshal(done{place, m.Attempt})
+		key := name + ".done/" + id
+		err = m.AckWith(ctx, gateway.OpTxn(gateway.Txn{
+			If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+			Then: []gateway.Op{gateway.OpPut(key, value)},
+			Else: []gateway.Op{gateway.OpPut(fmt.Sprintf("%s.bad/twice/%s/%d", name, id, m.Fence()), nil)},
+		}))
+		if err != nil && !errors.Is(err, session.ErrNotHeld) {
+			return err
+		}
+	}
+	return nil
+}
+
+func complain(ctx context.Context, s *session.Session, name, what, detail string) {
+	if _, err := s.Client().Put(ctx, fmt.Sprintf("%s.bad/%s/%s", name, what, detail), nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}

@@ -1,0 +1,99 @@
+// Package queue_test holds the queue to its promises on real etcd.
+package queue_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// cluster is one member that all tests of the package share, as long as they do it no harm.
+var cluster *etcdtest.Cluster
+
+// What all recipes' tests share.
+var (
+	figure     = recipetest.Figure
+	within     = recipetest.Within
+	newSession = recipetest.NewSession
+	fresh      = recipetest.Fresh
+	eventually = recipetest.Eventually
+	pause      = recipetest.Pause
+)
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVar); role != "" {
+		os.Exit(child(role))
+	}
+	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+}
+
+// newClient makes a client, of the shared cluster if cfg names no other.
+func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
+	tb.Helper()
+	if len(cfg.Endpoints) == 0 {
+		cfg.Endpoints = cluster.Endpoints()
+	}
+	return recipetest.NewClient(tb, cfg)
+}
+
+// plain is a session on the shared cluster.
+func plain(tb testing.TB) *session.Session {
+	tb.Helper()
+	return newSession(tb, newClient(tb, gateway.Config{}), nil)
+}
+
+const patience = recipetest.Patience
+
+func enqueue(tb testing.TB, q *queue.Queue, opts *queue.EnqueueOptions, values ...string) {
+	tb.Helper()
+	for _, v := range values {
+		if _, err := q.Enqueue(within(tb, patience), []byte(v), opts); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// receive gets the next message and looks whether it is the one expected.
+func receive(tb testing.TB, q *queue.Queue, value string, attempt int) *queue.Message {
+	tb.Helper()
+	m, err := q.Receive(within(tb, patience))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if string(m.Value) != value || m.Attempt != attempt {
+		tb.Fatalf("received %q, attempt %d, not %q, attempt %d", m.Value, m.Attempt, value, attempt)
+	}
+	return m
+}
+
+func ack(tb testing.TB, m *queue.Message) {
+	tb.Helper()
+	if err := m.Ack(within(tb, patience)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func isEmpty(tb testing.TB, q *queue.Queue) {
+	tb.Helper()
+	if m, err := q.TryReceive(within(tb, patience)); !errors.Is(err, queue.ErrEmpty) {
+		tb.Fatalf("TryReceive of an empty queue: %+v, %v", m, err)
+	}
+}
+
+func stats(tb testing.TB, q *queue.Queue) queue.Stats {
+	tb.Helper()
+	st, err := q.Stats(within(tb, patience))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return st
+}

@@ -1,0 +1,113 @@
+// Package recipetest is what the tests of all recipes on real etcd have in common.
+package recipetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Patience is how long anything may take that a test waits for, on a machine that does other things too.
+const Patience = 20 * time.Second
+
+// Server is one member that does not wait for its disk. It has a quota because etcd maps as much address space as that,
+// and 10 GiB without one, which a limited shell does not allow.
+func Server(version string) *etcdproc.Options {
+	return &etcdproc.Options{Version: version, UnsafeNoFsync: true, ExtraArgs: []string{"--quota-backend-bytes=1073741824"}}
+}
+
+// Figure reports a measured number; "make figures" shows them.
+func Figure(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	tb.Logf("figure: "+format, args...)
+}
+
+// Within is a context that ends with the test, or after d.
+func Within(tb testing.TB, d time.Duration) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), d)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+// NewClient makes a client that the end of the test closes.
+func NewClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
+	tb.Helper()
+	c, err := gateway.New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+// NewSession makes a session that the end of the test closes, or gives up on where the link is cut by then.
+func NewSession(tb testing.TB, c *gateway.Client, opts *session.Options) *session.Session {
+	tb.Helper()
+	s, err := session.New(Within(tb, Patience), c, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = s.Close(ctx) // it may be lost, or cut off
+	})
+	return s
+}
+
+var names atomic.Int64
+
+// Fresh is a name that no other test uses.
+func Fresh(tb testing.TB) string {
+	tb.Helper()
+	return fmt.Sprintf("%s-%d", strings.ReplaceAll(tb.Name(), "/", "-"), names.Add(1))
+}
+
+// Eventually waits until cond holds.
+func Eventually(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
+	ctx := Within(tb, Patience)
+	for !cond() {
+		Pause(tb, ctx, 5*time.Millisecond, what)
+	}
+}
+
+// Pause waits for d. It fails the test if ctx ends before.
+func Pause(tb testing.TB, ctx context.Context, d time.Duration, what string) {
+	tb.Helper()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		tb.Fatalf("%s: %v", what, context.Cause(ctx))
+	}
+}
+
+// Members lists the keys of a line, without its settings, through a client that no fault should touch.
+func Members(tb testing.TB, c *gateway.Client, name string) []string {
+	tb.Helper()
+	resp, err := c.Get(Within(tb, Patience), name+"/", gateway.Prefix(), gateway.KeysOnly())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var keys []string
+	for _, kv := range resp.KVs {
+		if !strings.HasPrefix(kv.Key, name+"//") {
+			keys = append(keys, kv.Key)
+		}
+	}
+	return keys
+}

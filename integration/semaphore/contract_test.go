@@ -1,0 +1,538 @@
+package semaphore_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/semaphore"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// fixture is a cluster of one version with two clients, and a session at each.
+type fixture struct {
+	etcd *etcdtest.Cluster
+	c    *gateway.Client
+	a, b *session.Session
+}
+
+// TestContract is what a semaphore must do on every version of etcd.
+func TestContract(t *testing.T) {
+	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		own := etcdtest.Start(t, options(version))
+		cfg := gateway.Config{Endpoints: own.Endpoints()}
+		c := newClient(t, cfg)
+		f := fixture{own, c, newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})}
+		for name, test := range map[string]func(*testing.T, fixture){
+			"Safety":           safety,
+			"Order":            order,
+			"TryAcquire":       tryAcquire,
+			"Tries at once":    triesAtOnce,
+			"Resize":           resizeBothWays,
+			"Too heavy":        tooHeavy,
+			"Mismatch":         mismatch,
+			"Declare anew":     declareAnew,
+			"Cancel":           cancelWaiting,
+			"Lost session":     lostSession,
+			"Removed":          removed,
+			"Inspect":          inspect,
+			"Guard":            guard,
+			"Mutex below":      mutexBelow,
+			"Release too late": releaseTooLate,
+			"Compaction":       compaction,
+		} {
+			t.Run(name, func(t *testing.T) { test(t, f) })
+		}
+	})
+}
+
+func safety(t *testing.T, f fixture) {
+	from, name := revision(t, f.c), fresh(t)
+	var mu sync.Mutex
+	var grants []grant
+	var all sync.WaitGroup
+	for i := range 8 {
+		m := semaphore.New([]*session.Session{f.a, f.b}[i%2], name, 3)
+		all.Go(func() {
+			for n := range 9 {
+				p := acquire(t, m, 1+(i+n)%3)
+				g := grantOf(p)
+				pause(t, t.Context(), time.Millisecond, "hold")
+				g.To = time.Now().UnixNano()
+				release(t, p)
+				mu.Lock()
+				grants = append(grants, g)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	h := replay(t, f.etcd, name, from)
+	h.confirms(grants)
+	if most := overlap(grants); most > 3 || h.most != 3 || len(h.ever) != 72 {
+		t.Errorf("%d held at a time; %d admitted, up to %d", most, len(h.ever), h.most)
+	}
+	if left := members(t, f.c, name); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// order: a light one does not overtake a heavy one.
+func order(t *testing.T, f fixture) {
+	name := fresh(t)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	one, two := acquire(t, a, 1), acquire(t, b, 1)
+	heavy := goAcquire(t.Context(), a, 3)
+	joined(t, f.c, name, 3)
+	light := goAcquire(t.Context(), b, 1)
+	joined(t, f.c, name, 4)
+	heavy.waits(t)
+	release(t, one)
+	light.waits(t)
+	release(t, two)
+	p := heavy.granted(t)
+	light.waits(t)
+	release(t, p)
+	q := light.granted(t)
+	if q.Fence() <= p.Fence() {
+		t.Errorf("fence %d after %d", q.Fence(), p.Fence())
+	}
+	release(t, q)
+}
+
+func tryAcquire(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	a, b := semaphore.New(f.a, name, 5), semaphore.New(f.b, name, 5)
+	var held []*semaphore.Permit
+	take := func(m *semaphore.Semaphore, n int) {
+		t.Helper()
+		p, err := m.TryAcquire(ctx, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, p)
+	}
+	refused := func(m *semaphore.Semaphore, n, used, waiting int) {
+		t.Helper()
+		before := revision(t, f.c)
+		_, err := m.TryAcquire(ctx, n)
+		var full *semaphore.FullError
+		if !errors.Is(err, semaphore.ErrFull) || !errors.As(err, &full) ||
+			*full != (semaphore.FullError{Name: name, Limit: 5, Used: used, Waiting: waiting}) {
+			t.Errorf("TryAcquire = %v", err)
+		}
+		if after := revision(t, f.c); after != before {
+			t.Errorf("a failed try took %d revisions", after-before)
+		}
+	}
+	take(a, 3)
+	refused(b, 3, 3, 0)
+	refused(a, 3, 3, 0)
+	take(b, 1)
+	take(b, 1)
+	refused(a, 1, 5, 0)
+	release(t, held[0])
+	waiting := goAcquire(ctx, a, 4)
+	joined(t, f.c, name, 3)
+	refused(b, 1, 2, 1) // it would fit, but somebody waits
+	release(t, held[1])
+	release(t, waiting.granted(t))
+	take(a, 4)
+	release(t, held[2])
+	release(t, held[3])
+	// A long line: all of it is counted.
+	p := acquire(t, a, 5)
+	many, stop := context.WithCancel(ctx)
+	defer stop()
+	var parked []*attempt
+	for range 12 {
+		parked = append(parked, goAcquire(many, b, 1))
+	}
+	joined(t, f.c, name, 13)
+	refused(a, 1, 5, 12)
+	stop()
+	for _, w := range parked {
+		<-w.done
+	}
+	joined(t, f.c, name, 1)
+	release(t, p)
+}
+
+// triesAtOnce: tries that disturb each other never get more than there is, and each gets in when it is alone.
+func triesAtOnce(t *testing.T, f fixture) {
+	from, name := revision(t, f.c), fresh(t)
+	var mu sync.Mutex
+	var grants []grant
+	var all sync.WaitGroup
+	for i := range 8 {
+		m := semaphore.New([]*session.Session{f.a, f.b}[i%2], name, 4)
+		all.Go(func() {
+			for got := 0; got < 10; {
+				p, err := m.TryAcquire(t.Context(), 1+(i+got)%4)
+				if errors.Is(err, semaphore.ErrFull) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got++
+				g := grantOf(p)
+				g.To = time.Now().UnixNano()
+				release(t, p)
+				mu.Lock()
+				grants = append(grants, g)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, "the line is empty", func() bool { return len(members(t, f.c, name)) == 0 })
+	replay(t, f.etcd, name, from).confirms(grants)
+	if most := overlap(grants); most > 4 {
+		t.Errorf("%d held at a time", most)
+	}
+}
+
+func resizeBothWays(t *testing.T, f fixture) {
+	name := fresh(t)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	resize(t, a, 2) // before anybody has come
+	one, two := acquire(t, a, 1), acquire(t, b, 1)
+	three := goAcquire(t.Context(), b, 2)
+	joined(t, f.c, name, 3)
+	three.waits(t)
+	resize(t, b, 4) // beyond the limit declared
+	p := three.granted(t)
+	resize(t, a, 2)
+	for _, held := range []*semaphore.Permit{one, two, p} {
+		if err := held.Err(); err != nil {
+			t.Errorf("a Resize took a permit away: %v", err)
+		}
+	}
+	four := goAcquire(t.Context(), a, 1)
+	joined(t, f.c, name, 4)
+	release(t, one)
+	four.waits(t)
+	release(t, two)
+	four.waits(t) // two of two are held
+	release(t, p)
+	release(t, four.granted(t))
+	if _, err := semaphore.New(f.a, name, 2).TryAcquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) {
+		t.Errorf("Resize changed the limit declared: %v", err)
+	}
+}
+
+// tooHeavy: whoever cannot get in any more leaves, and does not hold up those behind.
+func tooHeavy(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	held := acquire(t, a, 1)
+	heavy := goAcquire(ctx, b, 3)
+	joined(t, f.c, name, 2)
+	light := goAcquire(ctx, a, 1)
+	joined(t, f.c, name, 3)
+	resize(t, a, 2)
+	if <-heavy.done; !errors.Is(heavy.err, semaphore.ErrTooHeavy) {
+		t.Errorf("a waiter: %v", heavy.err)
+	}
+	p := light.granted(t)
+	if _, err := b.Acquire(ctx, 3); !errors.Is(err, semaphore.ErrTooHeavy) {
+		t.Errorf("Acquire: %v", err)
+	}
+	if _, err := b.TryAcquire(ctx, 3); !errors.Is(err, semaphore.ErrTooHeavy) {
+		t.Errorf("TryAcquire: %v", err)
+	}
+	joined(t, f.c, name, 2)
+	release(t, held)
+	release(t, p)
+	for range 20 { // what the mirror last saw of the limit is older than the Resize
+		resize(t, a, 2)
+		release(t, acquire(t, b, 2))
+		resize(t, b, 3)
+		release(t, acquire(t, b, 3))
+	}
+}
+
+func mismatch(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	held := acquire(t, semaphore.New(f.a, name, 3), 1)
+	other := semaphore.New(f.b, name, 4)
+	before := revision(t, f.c)
+	for verb, call := range map[string]func() error{
+		"Acquire":    func() error { _, err := other.Acquire(ctx, 1); return err },
+		"TryAcquire": func() error { _, err := other.TryAcquire(ctx, 1); return err },
+		"Do":         func() error { return other.Do(ctx, 1, nil) },
+	} {
+		err := call()
+		if !errors.Is(err, semaphore.ErrLimitMismatch) || !strings.Contains(err.Error(), "declared as 3, here as 4") {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	if after := revision(t, f.c); after != before {
+		t.Errorf("it took %d revisions", after-before)
+	}
+	if err := other.Resize(ctx, 1); !errors.Is(err, semaphore.ErrLimitMismatch) {
+		t.Errorf("Resize: %v", err)
+	}
+	release(t, held)
+}
+
+// declareAnew: with the settings deleted another limit can be declared, and waiters find out.
+func declareAnew(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	held := acquire(t, semaphore.New(f.a, name, 3), 3)
+	same := goAcquire(ctx, semaphore.New(f.b, name, 3), 1)
+	joined(t, f.c, name, 2)
+	if _, err := f.c.Txn(ctx, gateway.Txn{Then: []gateway.Op{
+		gateway.OpPut(name+"//limit", []byte("5")), gateway.OpDelete(name + "//size"),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if <-same.done; !errors.Is(same.err, semaphore.ErrLimitMismatch) {
+		t.Errorf("a waiter: %v", same.err)
+	}
+	p, err := semaphore.New(f.b, name, 5).TryAcquire(ctx, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := goAcquire(ctx, semaphore.New(f.b, name, 5), 4)
+	joined(t, f.c, name, 3)
+	if _, err := f.c.Delete(ctx, name+"//", gateway.Prefix()); err != nil {
+		t.Fatal(err)
+	}
+	waiting.waits(t) // it has declared five again
+	release(t, held)
+	release(t, p)
+	release(t, waiting.granted(t))
+}
+
+func cancelWaiting(t *testing.T, f fixture) {
+	name := fresh(t)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	held := acquire(t, a, 2)
+	reason := errors.New("changed my mind")
+	for _, m := range []*semaphore.Semaphore{a, b} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		heavy := goAcquire(ctx, m, 3)
+		joined(t, f.c, name, 2)
+		light := goAcquire(t.Context(), m, 1)
+		joined(t, f.c, name, 3)
+		light.waits(t)
+		cancel(reason)
+		if <-heavy.done; !errors.Is(heavy.err, context.Canceled) || !errors.Is(heavy.err, reason) {
+			t.Errorf("Acquire with a cancelled context: %v", heavy.err)
+		}
+		release(t, light.granted(t))
+	}
+	joined(t, f.c, name, 1)
+	release(t, held)
+	release(t, acquire(t, b, 3))
+}
+
+// lostSession: all permits of a lost session are free at once when the server takes its lease.
+func lostSession(t *testing.T, f fixture) {
+	name := fresh(t)
+	lost := newSession(t, newClient(t, gateway.Config{Endpoints: f.etcd.Endpoints()}), nil)
+	var held []*semaphore.Permit
+	for range 3 {
+		held = append(held, acquire(t, semaphore.New(lost, name, 3), 1))
+	}
+	waiting := goAcquire(t.Context(), semaphore.New(f.b, name, 3), 3)
+	joined(t, f.c, name, 4)
+	if err := f.c.Revoke(t.Context(), lost.Lease()); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	p := waiting.granted(t)
+	figure(t, "lease revoked: its permits were granted on after %v", time.Since(begin).Round(100*time.Microsecond))
+	for _, h := range held {
+		<-h.Context().Done()
+		if err := h.Err(); !errors.Is(err, session.ErrLost) {
+			t.Errorf("cause: %v", err)
+		}
+		if err := h.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Release after it: %v", err)
+		}
+	}
+	release(t, p)
+}
+
+// removed: an operator's delete ends a hold and a wait, and frees what was held.
+func removed(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	held := acquire(t, a, 2)
+	waiting := goAcquire(ctx, b, 2)
+	joined(t, f.c, name, 2)
+	for _, key := range members(t, f.c, name) {
+		if key == held.Key() {
+			continue
+		}
+		if _, err := f.c.Delete(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if <-waiting.done; !errors.Is(waiting.err, session.ErrRemoved) {
+		t.Errorf("a removed waiter: %v", waiting.err)
+	}
+	waiting = goAcquire(ctx, b, 2)
+	joined(t, f.c, name, 2)
+	if _, err := f.c.Delete(ctx, held.Key()); err != nil {
+		t.Fatal(err)
+	}
+	release(t, waiting.granted(t))
+	select {
+	case <-held.Context().Done():
+	case <-ctx.Done():
+		t.Fatal("the holder did not notice")
+	}
+	if err := held.Err(); !errors.Is(err, session.ErrRemoved) {
+		t.Errorf("cause: %v", err)
+	}
+	if err := held.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
+		t.Errorf("Release after it: %v", err)
+	}
+	release(t, acquire(t, a, 3))
+}
+
+func inspect(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	empty, err := a.Inspect(ctx)
+	if err != nil || empty.Declared != 0 || empty.Limit != 0 || len(empty.Members) > 0 {
+		t.Errorf("Inspect of nothing: %+v, %v", empty, err)
+	}
+	held := acquire(t, a, 2)
+	waiting := goAcquire(ctx, b, 3)
+	joined(t, f.c, name, 2)
+	resize(t, a, 4)
+	if _, err := f.c.Put(ctx, name+"/stranger", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	is, err := b.Inspect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.Declared != 3 || is.Limit != 4 || is.Used != 2 || len(is.Members) != 3 {
+		t.Fatalf("Inspect: %+v", is)
+	}
+	m := is.Members
+	if !m[0].Holder || m[0].Weight != 2 || m[0].Fence != held.Fence() || m[0].Key != held.Key() || m[0].Lease != f.a.Lease() ||
+		m[0].Session == nil || m[0].Session.Name != "a" {
+		t.Errorf("the holder: %+v", m[0])
+	}
+	if m[1].Holder || m[1].Weight != 3 || m[1].Session == nil || m[1].Session.Name != "b" {
+		t.Errorf("the waiter: %+v", m[1])
+	}
+	if m[2].Holder || m[2].Weight != 4 || m[2].Session != nil {
+		t.Errorf("the stranger: %+v", m[2])
+	}
+	if _, err := f.c.Delete(ctx, name+"/stranger"); err != nil {
+		t.Fatal(err)
+	}
+	release(t, held)
+	release(t, waiting.granted(t))
+}
+
+// guard: a write under the guard is applied while the permit is held, and not after.
+func guard(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	m := semaphore.New(f.a, name, 3)
+	p := acquire(t, m, 1)
+	write := gateway.Txn{If: []gateway.Cmp{p.Guard()}, Then: []gateway.Op{gateway.OpPut(name+".value", nil)}}
+	if resp, err := f.c.Txn(ctx, write); err != nil || !resp.Succeeded {
+		t.Error(resp, err)
+	}
+	release(t, p)
+	q := acquire(t, m, 1)
+	if resp, err := f.c.Txn(ctx, write); err != nil || resp.Succeeded || q.Key() != p.Key() {
+		t.Errorf("a write under an old guard: %v, %v", resp, err)
+	}
+	release(t, q)
+	if err := p.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
+		t.Errorf("a second Release: %v", err)
+	}
+}
+
+// mutexBelow: a mutex under the same name excludes all permits, and is excluded by each.
+func mutexBelow(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	m, lock := semaphore.New(f.a, name, 3), mutex.New(f.b, name)
+	p := acquire(t, m, 1)
+	if _, err := lock.TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
+		t.Errorf("TryLock beside a permit: %v", err)
+	}
+	type locked struct {
+		l   *mutex.Lock
+		err error
+	}
+	waiting := make(chan locked)
+	go func() {
+		l, err := lock.Lock(ctx)
+		waiting <- locked{l, err}
+	}()
+	joined(t, f.c, name, 2)
+	if _, err := m.TryAcquire(ctx, 1); !errors.Is(err, semaphore.ErrFull) {
+		t.Errorf("TryAcquire past a waiting mutex: %v", err)
+	}
+	release(t, p)
+	got := <-waiting
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	var full *semaphore.FullError
+	if _, err := m.TryAcquire(ctx, 1); !errors.As(err, &full) || full.Used != 3 {
+		t.Errorf("TryAcquire beside a mutex: %v", err)
+	}
+	if err := got.l.Unlock(ctx); err != nil {
+		t.Error(err)
+	}
+	release(t, acquire(t, m, 3))
+}
+
+// releaseTooLate: with a context that has ended, Release says so, and releases all the same.
+func releaseTooLate(t *testing.T, f fixture) {
+	name := fresh(t)
+	m := semaphore.New(f.a, name, 1)
+	p := acquire(t, m, 1)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Release(ended); !errors.Is(err, context.Canceled) || !errors.Is(err, gateway.ErrUncertain) {
+		t.Errorf("Release with an ended context: %v", err)
+	}
+	release(t, acquire(t, m, 1))
+}
+
+// compaction under waiters costs them nothing.
+func compaction(t *testing.T, f fixture) {
+	name := fresh(t)
+	ctx := within(t, 20*time.Second)
+	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	held := acquire(t, a, 3)
+	waiting := goAcquire(ctx, b, 2)
+	joined(t, f.c, name, 2)
+	resp, err := f.c.Put(ctx, name+".noise", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.c.Compact(ctx, resp.Revision); err != nil {
+		t.Fatal(err)
+	}
+	release(t, held)
+	release(t, waiting.granted(t))
+}

@@ -1,0 +1,137 @@
+// Package semaphore_test holds the semaphore to its promises on real etcd.
+package semaphore_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/semaphore"
+)
+
+// cluster is one member that all tests of the package share, as long as they do it no harm.
+var cluster *etcdtest.Cluster
+
+// What all recipes' tests share.
+var (
+	figure     = recipetest.Figure
+	within     = recipetest.Within
+	newSession = recipetest.NewSession
+	fresh      = recipetest.Fresh
+	eventually = recipetest.Eventually
+	pause      = recipetest.Pause
+	members    = recipetest.Members
+	options    = recipetest.Server
+)
+
+func TestMain(m *testing.M) {
+	if job := os.Getenv(jobEnv); job != "" {
+		os.Exit(work(job))
+	}
+	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+}
+
+// newClient makes a client, of the shared cluster if cfg names no other.
+func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
+	tb.Helper()
+	if len(cfg.Endpoints) == 0 {
+		cfg.Endpoints = cluster.Endpoints()
+	}
+	return recipetest.NewClient(tb, cfg)
+}
+
+func newHTTPProxy(tb testing.TB) *faultproxy.HTTPProxy {
+	tb.Helper()
+	p, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return p
+}
+
+func acquire(tb testing.TB, m *semaphore.Semaphore, n int) *semaphore.Permit {
+	tb.Helper()
+	p, err := m.Acquire(within(tb, 20*time.Second), n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+func release(tb testing.TB, p *semaphore.Permit) {
+	tb.Helper()
+	if err := p.Release(within(tb, 20*time.Second)); err != nil {
+		tb.Error(err)
+	}
+}
+
+func resize(tb testing.TB, m *semaphore.Semaphore, limit int) {
+	tb.Helper()
+	if err := m.Resize(within(tb, 20*time.Second), limit); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// attempt is an Acquire that is under way.
+type attempt struct {
+	p    *semaphore.Permit
+	err  error
+	done chan struct{}
+}
+
+func goAcquire(ctx context.Context, m *semaphore.Semaphore, n int) *attempt {
+	a := &attempt{done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.p, a.err = m.Acquire(ctx, n)
+	}()
+	return a
+}
+
+// granted waits for the permit.
+func (a *attempt) granted(tb testing.TB) *semaphore.Permit {
+	tb.Helper()
+	<-a.done
+	if a.err != nil {
+		tb.Fatal(a.err)
+	}
+	return a.p
+}
+
+func (a *attempt) waits(tb testing.TB) {
+	tb.Helper()
+	select {
+	case <-a.done:
+		tb.Errorf("it does not wait: %v", a.err)
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// joined waits until the line has n members.
+func joined(tb testing.TB, c *gateway.Client, name string, n int) {
+	tb.Helper()
+	eventually(tb, fmt.Sprintf("%d members", n), func() bool { return len(members(tb, c, name)) == n })
+}
+
+func revision(tb testing.TB, c *gateway.Client) int64 {
+	tb.Helper()
+	resp, err := c.Get(within(tb, 20*time.Second), "none")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return resp.Revision
+}
