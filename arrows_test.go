@@ -1,0 +1,180 @@
+package holdfast_test
+
+import (
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+const (
+	module  = "github.com/holdfast-go/holdfast"
+	uuid    = "github.com/google/uuid"
+	backoff = "github.com/cenkalti/backoff/v4"
+	goleak  = "go.uber.org/goleak"
+)
+
+// arrows says what the library code of each package may import beside the standard library: packages of this module by
+// their folder, others by their path. A package under internal that is not named here is a helper of tests.
+var arrows = map[string][]string{
+	".":               {},
+	"internal/ctxerr": {},
+	"gateway":         {"internal/ctxerr", backoff},
+	"session":         {"gateway", "internal/ctxerr", uuid, backoff},
+	"internal/line":   {"gateway", "session", "internal/ctxerr"},
+	"mutex":           {"gateway", "session", "internal/line", "internal/ctxerr"},
+	"election":        {"gateway", "session", "internal/line", "internal/ctxerr"},
+	"semaphore":       {"gateway", "session", "internal/line", "internal/ctxerr"},
+	"barrier":         {"gateway", "session", "internal/line", "internal/ctxerr"},
+	"queue":           {"gateway", "session", "internal/line", "internal/ctxerr"},
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	bad, err := checkArrows(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bad {
+		t.Error(b)
+	}
+}
+
+// TestArrowsCanFail plants an import and looks whether it is found.
+func TestArrowsCanFail(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, file, imports string
+		bad                 bool
+	}{
+		{"standard library", "gateway/a.go", "net/http", false},
+		{"downwards", "mutex/a.go", module + "/internal/line", false},
+		{"upwards", "gateway/a.go", module + "/session", true},
+		{"sideways", "election/a.go", module + "/mutex", true},
+		{"the root from below", "session/a.go", module, true},
+		{"allowed dependency", "session/a.go", uuid, false},
+		{"dependency of another layer", "mutex/a.go", uuid, true},
+		{"foreign dependency", "gateway/a.go", "google.golang.org/grpc", true},
+		{"foreign dependency behind a build tag", "gateway/a_windows.go", "golang.org/x/sys/windows", true},
+		{"testing in the library", "session/a.go", "testing", true},
+		{"a part of testing in the library", "session/a.go", "testing/iotest", true},
+		{"testing in a test", "session/a_test.go", "testing", false},
+		{"goleak in the library", "session/a.go", goleak, true},
+		{"goleak in a test", "session/a_test.go", goleak, false},
+		{"foreign dependency in a test", "session/a_test.go", "github.com/stretchr/testify/require", true},
+		{"test helper", "internal/check/a.go", "testing", false},
+		{"foreign dependency in a test helper", "internal/check/a.go", "github.com/stretchr/testify/require", true},
+		{"test helper from a test", "mutex/a_test.go", module + "/internal/check", false},
+		{"test helper from the library", "mutex/a.go", module + "/internal/check", true},
+		{"unknown package", "lease/a.go", "net/http", true},
+		{"nested module", "integration/a.go", "google.golang.org/grpc", false},
+		{"folder that go ignores", "gateway/testdata/a.go", "google.golang.org/grpc", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tree := fstest.MapFS{
+				"go.mod":             {},
+				"integration/go.mod": {},
+				"doc.go":             {Data: []byte("package holdfast\n")},
+				tt.file:              {Data: fmt.Appendf(nil, "package p\n\nimport _ %q\n", tt.imports)},
+			}
+			bad, err := checkArrows(tree)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(bad) > 0; got != tt.bad {
+				t.Errorf("%s imports %s: refused = %v, want %v: %q", tt.file, tt.imports, got, tt.bad, bad)
+			}
+		})
+	}
+}
+
+// checkArrows reads the imports of every Go file of the module at the root of tree, whatever its build tags, and returns
+// one line for each that is not allowed.
+func checkArrows(tree fs.FS) (bad []string, err error) {
+	files := 0
+	err = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && ignored(tree, name) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if path.Ext(name) != ".go" {
+			return nil
+		}
+		files++
+		src, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if why := refuse(name, imported); why != "" {
+				bad = append(bad, fmt.Sprintf("%s imports %s: %s", name, imported, why))
+			}
+		}
+		return nil
+	})
+	if err == nil && files == 0 {
+		err = errors.New("no Go files found")
+	}
+	return bad, err
+}
+
+// refuse says why file may not import the package, or nothing.
+func refuse(file, imported string) string {
+	dir := path.Dir(file)
+	allowed, library := arrows[dir]
+	helper := !library && strings.HasPrefix(dir, "internal/")
+	self := imported == module || strings.HasPrefix(imported, module+"/")
+	first, _, _ := strings.Cut(imported, "/")
+	std := !strings.Contains(first, ".")
+
+	switch {
+	case !library && !helper:
+		return "the table in arrows_test.go does not know package " + dir
+	case helper || strings.HasSuffix(file, "_test.go"):
+		if !std && !self && !slices.Contains([]string{uuid, backoff, goleak}, imported) {
+			return "not a dependency of the root module"
+		}
+	case first == "testing":
+		return "library code must not link it"
+	case !std:
+		if self {
+			imported = strings.TrimPrefix(strings.TrimPrefix(imported, module), "/")
+		}
+		if !slices.Contains(allowed, imported) {
+			return fmt.Sprintf("%s may import the standard library and %q", dir, allowed)
+		}
+	}
+	return ""
+}
+
+// ignored tells whether dir is no part of the module: another module, or a folder that the go command passes over.
+func ignored(tree fs.FS, dir string) bool {
+	base := path.Base(dir)
+	if base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+		return true
+	}
+	_, err := fs.Stat(tree, dir+"/go.mod")
+	return err == nil
+}

@@ -1,0 +1,160 @@
+// Quickstart shows a lock at work while things go wrong. Three processes, alice, bob and carol, add one to a number in
+// etcd again and again, each time under the same lock. One of them is killed while it holds the lock; another is paused
+// for so long that it loses the lock, and then tries to write what it had in mind. No update gets lost.
+//
+//	go run -C examples ./quickstart
+//
+// It brings its own etcd, in a temporary folder; to use yours, set ETCD_ENDPOINTS=http://127.0.0.1:2379. It needs Linux,
+// macOS or another Unix, since it pauses a process by a signal.
+//
+// Read on in worker.go: there is the code that locks and writes. This file only directs: it starts the workers, does
+// things to them at the worst moment, and counts. etcd.go, crew.go and timeline.go are stage hands.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+func main() {
+	if name := os.Getenv(workerEnv); name != "" { // this process is one of the three: see crew.go
+		os.Exit(status(work(name)))
+	}
+	os.Exit(direct())
+}
+
+func direct() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	story, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the story took too long"))
+	defer cancel()
+	code := status(run(story, os.Stdout))
+	if ctx.Err() != nil {
+		return 130 // as a shell has it after Ctrl-C
+	}
+	return code
+}
+
+func status(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		return 1
+	}
+	return 0
+}
+
+// run plays the story, and cleans up behind it also when it was interrupted.
+func run(ctx context.Context, out io.Writer) (err error) {
+	endpoints, where, stopEtcd, err := findEtcd(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopEtcd()) }()
+	client, err := gateway.New(gateway.Config{Endpoints: endpoints})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	if err := ping(ctx, client); err != nil {
+		return err
+	}
+
+	tl := newTimeline(out)
+	tl.title("Three processes increment a number under one lock; etcd is %s; locks outlive their holder by %v.", where, ttl)
+	prefix := "holdfast-quickstart/" + rand.Text() + "/"
+	defer func() { err = errors.Join(err, cleanUp(ctx, client, prefix)) }()
+
+	c, err := hire(ctx, endpoints, prefix, "alice", "bob", "carol")
+	if err == nil {
+		err = play(ctx, &stage{c, tl})
+	}
+	c.dismiss() // returns when no worker is left
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return settle(ctx, client, prefix, tl)
+}
+
+// play is the story. A worker that has got the lock and read the number waits for a word from here before it writes, so
+// that what happens to it happens at the worst moment.
+func play(ctx context.Context, s *stage) error {
+	tl, c := s.timeline, s.crew
+
+	tl.title("All is well")
+	if err := s.until(ctx, increments(4)); err != nil {
+		return err
+	}
+
+	tl.title("The holder is killed: the lock is free once its lease has run out")
+	victim, err := s.holder(ctx)
+	if err != nil {
+		return err
+	}
+	c.kill(victim.Worker)
+	tl.took(victim.Worker, "was killed", "KILLED with -9, between reading and writing")
+	if err := s.until(ctx, increments(4)); err != nil {
+		return err
+	}
+
+	tl.title("The holder is paused: it loses the lock, and does not know")
+	sleeper, err := s.holder(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.pause(sleeper.Worker); err != nil {
+		return err
+	}
+	tl.took(sleeper.Worker, "was paused", "PAUSED with SIGSTOP, between reading and writing")
+	if err := s.until(ctx, increments(3)); err != nil { // so the other one has the lock by now
+		return err
+	}
+	tl.note(sleeper.Worker, "RESUMED with SIGCONT, and told to write")
+	if err := errors.Join(c.resume(sleeper.Worker), c.tell(sleeper.Worker)); err != nil {
+		return err
+	}
+	if err := s.until(ctx, func(e event) bool { return e.Kind == ready && e.Worker == sleeper.Worker }); err != nil {
+		return err
+	}
+
+	tl.title("All is well again: with a new session the sleeper is back in line")
+	return s.until(ctx, increments(4))
+}
+
+// settle compares what was done with what is in etcd.
+func settle(ctx context.Context, client *gateway.Client, prefix string, tl *timeline) error {
+	resp, err := client.Get(ctx, prefix+numberKey)
+	if err != nil {
+		return err
+	}
+	if len(resp.KVs) == 0 {
+		return errors.New("the number is gone")
+	}
+	number, err := strconv.ParseInt(string(resp.KVs[0].Value), 10, 64)
+	if err != nil {
+		return err
+	}
+	// etcd counts how often a key was written: that is exact, even if a worker died before it could tell.
+	done := max(resp.KVs[0].Version, tl.increments)
+	lost := done - number
+	tl.title("%d increments done, %d lost updates, %d stale writes refused. The number in etcd is %d.", done, lost, tl.refused, number)
+	switch {
+	case lost != 0:
+		return errors.New("updates were lost")
+	case tl.refused == 0:
+		return errors.New("no stale write was refused")
+	}
+	return nil
+}

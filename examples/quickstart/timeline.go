@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// event is what a worker reports.
+type event struct {
+	Kind   kind
+	Worker string
+	PID    int
+	At     time.Time
+	Lease  gateway.LeaseID `json:",omitzero"`
+	Fence  int64           `json:",omitzero"`
+	Number int64           // read, or written
+	Text   string          `json:",omitzero"`
+}
+
+type kind string
+
+const (
+	ready   kind = "ready"   // has a session
+	holding kind = "holding" // has got the lock and read the number, waits for a word
+	wrote   kind = "wrote"   // the increment is committed
+	refused kind = "refused" // the write was not applied
+)
+
+// timeline prints what happens, and keeps the figures.
+type timeline struct {
+	out   io.Writer
+	start time.Time
+
+	freed time.Time // when the last holder gave up the lock, or was made to
+	freer string    // who, and how
+
+	increments, refused int64
+}
+
+func newTimeline(out io.Writer) *timeline { return &timeline{out: out, start: time.Now()} }
+
+func (t *timeline) title(format string, args ...any) {
+	_, _ = fmt.Fprintf(t.out, "\n"+format+"\n", args...)
+}
+
+func (t *timeline) line(at time.Time, who, format string, args ...any) {
+	_, _ = fmt.Fprintf(t.out, "%8.3fs  %-5s  %s\n", at.Sub(t.start).Seconds(), who, fmt.Sprintf(format, args...))
+}
+
+// note prints what the director does to a worker.
+func (t *timeline) note(who, text string) { t.line(time.Now(), who, "%s", text) }
+
+// took is a note about a holder that was made to give up the lock.
+func (t *timeline) took(who, how, text string) {
+	t.note(who, text)
+	t.freed, t.freer = time.Now(), who+" "+how
+}
+
+// show prints what a worker reports.
+func (t *timeline) show(e event) {
+	switch e.Kind {
+	case ready:
+		t.line(e.At, e.Worker, "has a session: pid %d, lease %s", e.PID, e.Lease)
+	case holding:
+		after := ""
+		if t.freer != "" {
+			after = fmt.Sprintf(", %s after %s", round(e.At.Sub(t.freed)), t.freer)
+		}
+		t.line(e.At, e.Worker, "gets the lock%s; fence %d; reads %d", after, e.Fence, e.Number)
+	case wrote:
+		t.increments++
+		t.freed, t.freer = e.At, e.Worker+" let go"
+		t.line(e.At, e.Worker, "writes %d", e.Number)
+	case refused:
+		t.refused++
+		t.line(e.At, e.Worker, "REFUSED to write %d under the stale fence %d, by %s", e.Number, e.Fence, e.Text)
+	}
+}
+
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(100 * time.Microsecond)
+	}
+	return d.Round(10 * time.Millisecond)
+}
