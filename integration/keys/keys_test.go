@@ -1,0 +1,343 @@
+package keys_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/semaphore"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+const keysPage = "../../docs/keys.md"
+
+// names are used by the test, by the section of the page that lists their keys.
+var names = map[string][]string{
+	"Locks":                {"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed"},
+	"The lock delay":       {"docs/delayed"},
+	"Elections":            {"docs/election"},
+	"Semaphores":           {"docs/semaphore"},
+	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
+	"Queues":               {"docs/queue"},
+}
+
+// TestKeys uses every recipe, as a user who has the rights that the page tells of and no others, and compares what etcd
+// has seen with what the page lists.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	p := readPage(t, keysPage)
+	options := recipetest.Server(etcdproc.Versions()[0])
+	options.RootPassword = "root"
+	cluster := etcdtest.Start(t, options)
+	root := cluster.ClientV3(t)
+	grant(t, root, p.rights)
+
+	cfg := gateway.Config{Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw", AllowPlaintextAuth: true}
+	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a"})
+	b := recipetest.NewSession(t, recipetest.NewClient(t, cfg), nil)
+	u := user{t, within(t), a, b}
+	u.locks()
+	u.elections()
+	u.semaphores()
+	u.barriers()
+	u.queues()
+	for _, s := range []*session.Session{a, b} {
+		u.no(s.Close(u.ctx))
+	}
+
+	seen := map[string]bool{}
+	for _, ev := range history(t, root) {
+		key, value := string(ev.Kv.Key), string(ev.Kv.Value)
+		lease := "window"
+		switch gateway.LeaseID(ev.Kv.Lease) {
+		case 0:
+			lease = "none"
+		case a.Lease(), b.Lease():
+			lease = "session"
+		}
+		if err := p.see(t, key, value, lease); err != nil {
+			t.Error(err)
+		}
+		seen[key] = true
+	}
+	for _, s := range p.sections {
+		for _, r := range s.rows {
+			for v, seen := range r.values {
+				if !seen {
+					t.Errorf("%s: nothing has written %s = %q, lease %s", s.title, r.key, v, r.lease)
+				}
+			}
+		}
+		for f, seen := range s.fields {
+			if !seen {
+				t.Errorf("%s: no value had the field %q", s.title, f)
+			}
+		}
+	}
+	t.Logf("%d keys", len(seen))
+}
+
+// see looks for a key that was put.
+func (p *page) see(t *testing.T, key, value, lease string) error {
+	t.Helper()
+	for _, s := range p.sections {
+		if r, v := p.find(t, s, key, value, lease, names[s.title]); r != nil {
+			r.values[v] = true
+			if err := s.check(value); err != nil {
+				return fmt.Errorf("%s: %s = %q: %w", s.title, key, value, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("not on the page: %s = %q, lease %s", key, value, lease)
+}
+
+// grant makes the user worker, with the rights of the page for all names.
+func grant(t *testing.T, root *clientv3.Client, rights []string) {
+	t.Helper()
+	ctx := within(t)
+	_, err := root.UserAdd(ctx, "worker", "pw")
+	if err == nil {
+		_, err = root.RoleAdd(ctx, "worker")
+	}
+	for _, right := range rights {
+		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"], names["Barriers and latches"], names["Queues"]) {
+			key, end := strings.ReplaceAll(right, "<name>", name), ""
+			if prefix, ok := strings.CutSuffix(key, "*"); ok {
+				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)
+			}
+			if err == nil {
+				_, err = root.RoleGrantPermission(ctx, "worker", key, end, clientv3.PermissionType(clientv3.PermReadWrite))
+			}
+		}
+	}
+	if err == nil {
+		_, err = root.UserGrantRole(ctx, "worker", "worker")
+	}
+	if err != nil || len(rights) == 0 {
+		t.Fatal(rights, err)
+	}
+}
+
+// history is all that was put, from the beginning.
+func history(t *testing.T, root *clientv3.Client) (puts []*clientv3.Event) {
+	t.Helper()
+	ctx := within(t)
+	end, err := root.Put(ctx, "end", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for resp := range root.Watch(ctx, "", clientv3.WithPrefix(), clientv3.WithRev(1)) {
+		if err := resp.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range resp.Events {
+			switch {
+			case ev.Kv.ModRevision == end.Header.Revision:
+				return puts
+			case ev.Type == clientv3.EventTypePut:
+				puts = append(puts, ev)
+			}
+		}
+	}
+	t.Fatal("the watch has ended")
+	return nil
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	return recipetest.Within(t, recipetest.Patience)
+}
+
+// user uses the recipes with two sessions of two clients.
+type user struct {
+	t    *testing.T
+	ctx  context.Context
+	a, b *session.Session
+}
+
+// no error may be.
+func (u user) no(errs ...error) {
+	u.t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// joined waits until a line has n members.
+func (u user) joined(name string, n int) {
+	u.t.Helper()
+	recipetest.Eventually(u.t, name, func() bool { return len(recipetest.Members(u.t, u.a.Client(), name)) == n })
+}
+
+// soon runs a call in a goroutine and gives its error.
+func soon(call func() error) chan error {
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	return done
+}
+
+func (u user) locks() {
+	u.t.Helper()
+	lock, err := mutex.New(u.a, "docs/lock").Lock(u.ctx)
+	u.no(err)
+	second := soon(func() error {
+		return mutex.New(u.a, "docs/lock").Do(u.ctx, func(context.Context, *mutex.Lock) error { return nil })
+	})
+	u.joined("docs/lock", 2)
+	for _, rev := range []int64{lock.Fence(), 1} { // one that holds, and one that does not
+		_, err = lock.Txn(u.ctx, gateway.Txn{If: []gateway.Cmp{gateway.CreateRevision(lock.Key(), gateway.Equal, rev)}})
+		u.no(err)
+	}
+	u.no(lock.Unlock(u.ctx), <-second)
+
+	rw := mutex.NewRW(u.b, "docs/rw")
+	write, err := rw.TryLock(u.ctx)
+	u.no(err)
+	u.no(write.Downgrade(u.ctx))
+	read, err := rw.RLock(u.ctx)
+	u.no(err)
+	tried, err := rw.TryRLock(u.ctx)
+	u.no(err)
+	_, err = rw.Inspect(u.ctx)
+	u.no(err, write.Unlock(u.ctx), read.Unlock(u.ctx), tried.Unlock(u.ctx))
+
+	several, err := mutex.LockAll(u.ctx, u.a, "docs/one", "docs/two")
+	u.no(err)
+	u.no(several.Unlock(u.ctx))
+
+	delayed, err := mutex.New(u.a, "docs/delayed").WithDelay(time.Millisecond).Lock(u.ctx)
+	u.no(err)
+	u.no(delayed.Unlock(u.ctx))
+}
+
+func (u user) elections() {
+	u.t.Helper()
+	const name = "docs/election"
+	term, err := election.New(u.a, name).Campaign(u.ctx, "10.0.0.7:8080")
+	u.no(err)
+	u.no(term.Proclaim(u.ctx, "10.0.0.8:8080"))
+	lead := func(s *session.Session, value string, n int) chan error {
+		done := soon(func() error {
+			term, err := election.New(s, name).Campaign(u.ctx, value)
+			if err != nil {
+				return err
+			}
+			return term.Resign(u.ctx)
+		})
+		u.joined(name, n)
+		return done
+	}
+	second, third := lead(u.b, "second", 2), lead(u.a, "third", 3)
+	all, err := election.New(u.b, name).Candidates(u.ctx)
+	u.no(err)
+	u.no(term.StepDown(u.ctx, all[2]), <-second, <-third)
+}
+
+func (u user) semaphores() {
+	u.t.Helper()
+	s := semaphore.New(u.a, "docs/semaphore", 8)
+	two, err := s.Acquire(u.ctx, 2)
+	u.no(err)
+	u.no(s.Resize(u.ctx, 6))
+	one, err := semaphore.New(u.b, "docs/semaphore", 8).TryAcquire(u.ctx, 1)
+	u.no(err)
+	u.no(one.Release(u.ctx), two.Release(u.ctx))
+}
+
+func (u user) barriers() {
+	u.t.Helper()
+	simple := barrier.New(u.a, "docs/simple")
+	raised, err := simple.Hold(u.ctx)
+	u.no(err)
+	u.no(raised.Release(u.ctx), simple.Raise(u.ctx), simple.Lower(u.ctx), simple.Wait(u.ctx))
+
+	step := func(s *session.Session) chan error {
+		return soon(func() error {
+			entry, err := barrier.NewDouble(s, "docs/double", 2).Enter(u.ctx)
+			if err != nil {
+				return err
+			}
+			return entry.Leave(u.ctx)
+		})
+	}
+	one, two := step(u.a), step(u.b)
+	u.no(<-one, <-two)
+
+	await := func(s *session.Session) chan error {
+		return soon(func() error {
+			_, err := barrier.NewCyclic(s, "docs/cyclic", 2).Await(u.ctx)
+			return err
+		})
+	}
+	alone := await(u.a)
+	u.joined("docs/cyclic", 1)
+	u.no(barrier.NewCyclic(u.b, "docs/cyclic", 2).Reset(u.ctx))
+	if err := <-alone; !errors.Is(err, barrier.ErrBroken) {
+		u.t.Errorf("Await of a round that was reset: %v", err)
+	}
+	first, second := await(u.a), await(u.b)
+	u.no(<-first, <-second)
+
+	latch := barrier.NewLatch(u.a, "docs/latch", 2)
+	u.no(latch.CountDown(u.ctx), barrier.NewLatch(u.b, "docs/latch", 2).CountDown(u.ctx), latch.Wait(u.ctx))
+}
+
+func (u user) queues() {
+	u.t.Helper()
+	q := queue.New(u.a, "docs/queue", &queue.Options{MaxAttempts: 1, MaxLength: 100})
+	other := queue.New(u.b, "docs/queue", nil)
+	enqueue := func(value string, o queue.EnqueueOptions) {
+		u.t.Helper()
+		_, err := q.Enqueue(u.ctx, []byte(value), &o)
+		u.no(err)
+	}
+	receive := func(q *queue.Queue, value string) *queue.Message {
+		u.t.Helper()
+		m, err := q.Receive(u.ctx)
+		u.no(err)
+		if string(m.Value) != value {
+			u.t.Fatalf("received %q, not %q", m.Value, value)
+		}
+		return m
+	}
+	enqueue("urgent", queue.EnqueueOptions{Priority: 9})
+	u.no(receive(q, "urgent").Ack(u.ctx))
+	for range 2 {
+		enqueue("once", queue.EnqueueOptions{DedupID: "invoice 17"})
+	}
+	u.no(receive(other, "once").Nack(u.ctx, time.Millisecond)) // counts as an attempt of the first queue
+	enqueue("later", queue.EnqueueOptions{Delay: time.Millisecond})
+	recipetest.Eventually(u.t, "the end of the delays", func() bool {
+		m, err := q.TryReceive(u.ctx)
+		switch {
+		case errors.Is(err, queue.ErrEmpty):
+			return false
+		case err != nil:
+			u.t.Fatal(err)
+		}
+		u.no(m.Reject(u.ctx, "no "+string(m.Value)))
+		return true
+	})
+	_, err := other.Redrive(u.ctx)
+	u.no(err)
+	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
+	_, err = q.Stats(u.ctx)
+	u.no(err)
+	_, err = q.Peek(u.ctx, 1)
+	u.no(err)
+}
