@@ -40,7 +40,7 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 // Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. Only when ctx ends first
 // is the error [gateway.ErrUncertain]; then no copy of it is applied any more once the session has settled it.
 //
-// It takes one operation less than etcd's limit, 127 by default, and none of them may write the session's own keys.
+// It takes four operations less than etcd's limit, 124 by default, and none of them may write the session's own keys.
 // Responses of the answer is nil if an answer was lost and only the branch taken is known.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.guarded(ctx, t, "", 0)
