@@ -1,0 +1,83 @@
+package holdfast_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	// packagesLine says where the tests of a section of docs/guarantees.md are.
+	packagesLine = regexp.MustCompile("^Tests: `(integration/[a-z]+)`; unit: `([a-z]+)`\\.$")
+	// namedTest is "TestX/Y", with "unit" and a package before it if it is not in those of the section.
+	namedTest = regexp.MustCompile("`(unit )?(?:([a-z]+): )?((?:Test|Fuzz)[A-Z]\\w+)(?:/([^`]+))?`")
+)
+
+// TestGuaranteesNameTests: each test that docs/guarantees.md names is there.
+func TestGuaranteesNameTests(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := map[string]string{} // of the tests of a package
+	real, unit := "", ""
+	count := 0
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "## ") {
+			real, unit = "", ""
+		}
+		if m := packagesLine.FindStringSubmatch(line); m != nil {
+			real, unit = m[1], m[2]
+		}
+		for _, m := range namedTest.FindAllStringSubmatch(line, -1) {
+			dir, other, name, sub := real, m[2], m[3], m[4]
+			switch {
+			case name == "TestX":
+				continue
+			case m[1] != "" && other == "line":
+				dir = "internal/line"
+			case m[1] != "" && other != "":
+				dir = other
+			case m[1] != "":
+				dir = unit
+			case other != "":
+				dir = "integration/" + other
+			}
+			count++
+			if _, ok := sources[dir]; !ok {
+				sources[dir] = testSource(t, dir)
+			}
+			if !strings.Contains(sources[dir], "\nfunc "+name+"(") {
+				t.Errorf("%s: no %s in %q", m[0], name, dir)
+			}
+			if sub != "" && !strings.Contains(sources[dir], `"`+sub+`"`) {
+				t.Errorf("%s: no sub-test %q in %q", m[0], sub, dir)
+			}
+		}
+	}
+	if count < 50 {
+		t.Errorf("only %d tests found", count)
+	}
+}
+
+// testSource is all tests of a package, one behind the other.
+func testSource(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
