@@ -21,4 +21,7 @@
 // A hold does not stop a program that goes on after the hold's context has ended, and a process that is paused cannot see
 // that it has. No two programs hold one name at once as etcd sees it; for a resource outside of etcd that is true only
 // when the resource itself refuses a fence lower than the highest it has seen.
+//
+// The file docs/guarantees.md tells for each recipe what it promises, on which assumption, and which test shows it;
+// docs/keys.md lists every key in etcd.
 package holdfast

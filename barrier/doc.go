@@ -45,10 +45,12 @@
 //
 // # Keys
 //
-// Members are leased keys <name>/<lease hex>, as those of a lock. Beside them <name>//parties says what kind of barrier it
-// is and for how many, <name>//rounds what became of the rounds whose members are still there, and of the last.
-// <name>//raised is a barrier that was raised without a session. A latch has one key <name>//count-… for each count, and
-// <name>//open in their place at the end. Keys with two slashes have no lease: to use a name in another way, delete them.
+// Members are leased keys <name>/<lease hex>, as those of a lock. Beside those of a double or cyclic barrier, and for a
+// latch, <name>//parties says what kind it is and for how many, <name>//rounds what became of the rounds whose members
+// are still there, and of the last. <name>//raised is a barrier that was raised without a session. A latch has one key
+// <name>//count-… for each count, and <name>//open in their place at the end. Keys with two slashes have no lease: to
+// use a name in another way, delete them. Do not use the name of another recipe, nor that of a simple barrier for
+// another kind: it declares nothing, so that nobody is told.
 //
 // # Source
 //

@@ -26,19 +26,22 @@
 // Of all acks of an item, one succeeds. What [Message.AckWith] writes is written if and only if that one is, and so
 // exactly once for each item, whatever answers are lost and whoever is killed when.
 //
-// Within a priority, items are claimed in the order in which the server saw them enqueued. What a consumer gives back at
-// once, or loses, keeps its place; so, in the process where it happens, does an item that a Receive which was cut short had
-// been about to get. The time that an item takes does not grow with the number of those behind it.
+// Within a priority, each process hands out items in the order in which the server saw them enqueued. What a consumer
+// gives back at once, or loses, keeps its place; so, in the process where it happens, does an item that a Receive which
+// was cut short had been about to get. The time that an item takes does not grow with the number of those behind it.
 //
 // Every call returns when its context ends.
 //
 // # Not guaranteed
 //
-// Order among consumers: two of them work at the same time. Effects outside of etcd: an item can be worked on twice, when
-// a consumer is paused or loses its lease with the work done and not yet acked; pass the fence ([session.Holding.Fence])
-// along, and work under the message's context. Delays go by the clock of the process that sets them and that of the
-// consumer that ends them, and end only while there are consumers. Attempts that were cut short on the way to a consumer
-// count, too. A claim that an operator deletes while the answer to its Ack is lost makes that Ack a success.
+// Order among consumers: those that ask at the same time may claim in either order, and work at the same time. A higher
+// priority, or what another process has given back, counts once the watch has told of it. Effects outside of etcd: an
+// item can be worked on twice, when a consumer is paused or loses its lease with the work done and not yet acked; pass
+// the fence ([session.Holding.Fence]) along, and work under the message's context. Delays go by the clock of the
+// process that sets them and that of the consumer that ends them, and end only while there are consumers. Attempts that
+// were cut short on the way to a consumer count, too. A claim that an operator deletes while the answer to its Ack is
+// lost makes that Ack a success. If the session is lost while the answer is missing, the Ack is [session.ErrNotHeld]
+// and [gateway.ErrUncertain]: it may have been applied.
 //
 // etcd is a small store: it keeps all items in memory, in 2 GiB by default. An item has at most 1 MiB ([MaxValue]). All
 // consuming processes receive all items, whoever claims them, through their watches.
@@ -53,7 +56,7 @@
 //	<name>//n/<place>          its attempts: the version of the key
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
-//	<name>//u/<dedup ID>       the ID of the item, under a lease of the window's length
+//	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window
 //	<name>//paused             there while the queue is paused
 //
 // # Source

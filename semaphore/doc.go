@@ -30,10 +30,11 @@
 // # Keys
 //
 // Holders and waiters are leased keys <name>/<lease hex>, as those of package mutex, with their weight for a value, in
-// decimal. A member whose value is no such number counts as the whole limit; so a mutex under the same name excludes all
-// permits. Two keys have no lease: <name>//limit is what was declared, <name>//size what Resize has made of it. Delete both
-// to declare another limit; waiters then join anew, and find out whether it is theirs. While <name>//size holds no positive
-// number nobody is granted a permit; Resize mends it.
+// decimal. A member whose value is no such number counts as the whole limit; so a mutex under the same name excludes
+// all permits. Two keys have no lease: <name>//limit is what was declared, <name>//size what Resize has made of it.
+// Delete both to declare another limit; waiters then join anew, and find out whether it is theirs. While <name>//size
+// holds no positive number nobody is granted a permit; Resize mends it. A mutex of clientv3 or etcdctl would wait for
+// those two keys for ever.
 //
 // # Source
 //

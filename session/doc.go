@@ -13,9 +13,10 @@
 //
 // # Guarantees
 //
-// The session's context, and with it that of every hold, ends before the lease can expire on the server: the deadline
-// counts from when the last acknowledged renewal was sent, less 1 % for clock rates and 100 ms. It ends within one watch
-// latency when the server takes the lease away early. It says why: [ErrExpired], [ErrRevoked], [ErrClosed].
+// The session's context, and with it that of every hold, ends before the lease can expire on the server, as long as
+// clocks run within 1 % of each other: the deadline counts from when the last acknowledged renewal was sent, less 1 %
+// and 100 ms. It ends within one watch latency when the server takes the lease away early. It says why: [ErrExpired],
+// [ErrRevoked], [ErrClosed].
 //
 // Every write of a session is applied at most once, however late a copy of it reaches the server: each compares the
 // session's epoch, the revision of a record key under the lease. A try that follows an unanswered one moves the epoch,
@@ -29,10 +30,14 @@
 // writes outside of etcd needs the fence, see [Holding.Fence]. A leader of the cluster that was itself paused may revoke
 // leases that are alive; then the hold ends one watch latency after another may have got it.
 //
+// A late copy is one of a try that was not answered. What a proxy repeats of requests that were answered may be applied
+// again.
+//
 // # Keys
 //
-// Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with a little JSON that says who it is. A
-// user who may not write it cannot have sessions.
+// Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with a little JSON that says who it is,
+// and one below it (…/w0, …/w1) for each [Session.Txn] that is under way at the same time. A user who may not write
+// them cannot have sessions.
 //
 // # Source
 //
