@@ -12,9 +12,9 @@
 // # Guarantees
 //
 // The elections are fair: whoever campaigned first, as the server saw it, leads next, save where a leader steps down for
-// another ([Term.StepDown]). Fences ([session.Holding.Fence]) grow from term to term. A transaction with [session.Holding.Guard] is applied only during the term, and so is
-// [Term.Proclaim], whatever answers were lost and however late a request arrives. A Campaign that failed leaves no
-// candidate behind that could lead later.
+// another ([Term.StepDown]). Fences ([session.Holding.Fence]) grow from term to term. A transaction with
+// [session.Holding.Guard] is applied only during the term, and so is [Term.Proclaim], whatever answers were lost and
+// however late a request arrives. A Campaign that failed leaves no candidate behind that could lead later.
 //
 // The context of a [Term] ends before another can be elected, as long as clocks run within 1 % of each other and etcd
 // keeps leases for their time to live. [Run] does not give up a term before the function it runs has returned.
