@@ -2,7 +2,7 @@
 
 # The modules that hold packages. integration/etcd/* and tools only pin programs.
 NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod))
-MODULES := . $(NESTED)
+MODULES := . $(NESTED) integration/containers
 
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
@@ -14,11 +14,12 @@ export GOWORK := off
 RACE      ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TESTFLAGS ?=
 LINT      := bin/golangci-lint
+IMAGE     := holdfast-etcd:3.6
 
-CHECKS := tidy-check fix-check vet lint test
+CHECKS := tidy-check fix-check vet lint test containers
 
 .NOTPARALLEL:
-.PHONY: test unit integration figures quickstart check ci $(CHECKS) fmt clean
+.PHONY: test unit integration containers image figures quickstart check ci $(CHECKS) fmt clean
 
 ## test: all tests; those of the nested modules run on a real etcd
 test: unit integration
@@ -32,6 +33,21 @@ unit:
 integration:
 	@set -e; for m in $(NESTED); do \
 	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -timeout 15m $(TESTFLAGS) ./...); done
+
+# The tests of a module whose other packages do not need Docker. They are skipped where no engine answers, and nowhere else.
+## containers: the contract suites, and faults of single nodes, on etcd in containers
+containers: export TESTCONTAINERS_RYUK_DISABLED ?= true
+containers: export TESTCONTAINERS_HOST_OVERRIDE ?= 127.0.0.1
+containers: export ETCD_IMAGE ?= $(IMAGE)
+containers:
+	@set -e; if docker info >/dev/null 2>&1; then \
+	  [ $$ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
+	  export HOLDFAST_CONTAINERS=must; fi; \
+	  (set -x; go test -C integration/containers $(RACE) -timeout 10m $(TESTFLAGS) ./...)
+
+## image: an image with nothing but etcd in it, built from its Go module, for machines that reach no registry
+image:
+	go run -C integration/containers ./image 3.6 | docker import - $(IMAGE)
 
 ## figures: the measured figures behind the promises, as the tests print them
 figures:

@@ -10,13 +10,13 @@ import (
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // TestContract is what barriers must do on every version of etcd.
 func TestContract(t *testing.T) {
-	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
-		own := etcdtest.Start(t, server(version))
+	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
 		a, b := newSession(t, c), newSession(t, newClient(t, cfg))

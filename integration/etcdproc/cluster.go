@@ -36,12 +36,16 @@ type Cluster struct {
 	ownsDir bool
 	pki     *PKI // nil without TLS
 	members []*Member
+	given   []string // endpoints of servers that somebody else runs; then there are no members
 	probe   *http.Client
 	status  *clientv3.Client // for Leader
 
 	closing  sync.Once
 	closeErr error
 }
+
+// Given is a cluster that somebody else runs. It has endpoints and clients, but no members.
+func Given(endpoints ...string) *Cluster { return &Cluster{given: endpoints} }
 
 // Start starts a cluster and waits until every member is healthy. It gives up
 // when ctx ends; ctx does not bound the life of the cluster. A nil Options stands for the zero value.
@@ -158,6 +162,9 @@ func (c *Cluster) Member(i int) *Member { return c.members[i] }
 
 // Endpoints returns the client URLs of all members.
 func (c *Cluster) Endpoints() []string {
+	if c.given != nil {
+		return c.given
+	}
 	var urls []string
 	for _, m := range c.members {
 		urls = append(urls, m.Endpoint())

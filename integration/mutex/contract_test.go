@@ -8,16 +8,15 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // TestContract is what a mutex must do on every version of etcd.
 func TestContract(t *testing.T) {
-	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
-		own := etcdtest.Start(t, &etcdproc.Options{Version: version, UnsafeNoFsync: true})
+	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
 		a, b := newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})

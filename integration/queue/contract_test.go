@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -26,8 +26,7 @@ type pair struct {
 
 // TestContract is what a queue must do on every version of etcd.
 func TestContract(t *testing.T) {
-	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
-		own := etcdtest.Start(t, &etcdproc.Options{Version: version, UnsafeNoFsync: true})
+	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
 		p := pair{cfg, c, newSession(t, c, nil), newSession(t, newClient(t, cfg), nil)}

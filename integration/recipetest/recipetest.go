@@ -4,6 +4,9 @@ package recipetest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -21,6 +25,24 @@ const Patience = 20 * time.Second
 // and 10 GiB without one, which a limited shell does not allow.
 func Server(version string) *etcdproc.Options {
 	return &etcdproc.Options{Version: version, UnsafeNoFsync: true, ExtraArgs: []string{"--quota-backend-bytes=1073741824"}}
+}
+
+// EndpointsEnv names servers, by their URLs with commas between, that the contract suites are to run on instead of on
+// servers of their own.
+const EndpointsEnv = "HOLDFAST_ENDPOINTS"
+
+// ForEachServer runs a contract suite: on a server of each of etcdproc.Versions, or on those that EndpointsEnv names.
+func ForEachServer(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) {
+	t.Helper()
+	if given := os.Getenv(EndpointsEnv); given != "" {
+		t.Run("given", func(t *testing.T) {
+			test(t, &etcdtest.Cluster{Cluster: etcdproc.Given(strings.Split(given, ",")...)})
+		})
+		return
+	}
+	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		test(t, etcdtest.Start(t, Server(version)))
+	})
 }
 
 // Figure reports a measured number; "make figures" shows them.
@@ -67,12 +89,15 @@ func NewSession(tb testing.TB, c *gateway.Client, opts *session.Options) *sessio
 	return s
 }
 
-var names atomic.Int64
+var (
+	names   atomic.Int64
+	process = strconv.FormatUint(rand.Uint64(), 36) // other processes may test on the same server
+)
 
 // Fresh is a name that no other test uses.
 func Fresh(tb testing.TB) string {
 	tb.Helper()
-	return fmt.Sprintf("%s-%d", strings.ReplaceAll(tb.Name(), "/", "-"), names.Add(1))
+	return fmt.Sprintf("%s-%s-%d", strings.ReplaceAll(tb.Name(), "/", "-"), process, names.Add(1))
 }
 
 // Eventually waits until cond holds.
