@@ -19,7 +19,7 @@ IMAGE     := holdfast-etcd:3.6
 CHECKS := tidy-check fix-check vet lint test containers
 
 .NOTPARALLEL:
-.PHONY: test unit integration containers image figures quickstart check ci $(CHECKS) fmt clean
+.PHONY: test unit integration containers image upgrade figures quickstart check ci $(CHECKS) fmt clean
 
 ## test: all tests; those of the nested modules run on a real etcd
 test: unit integration
@@ -28,11 +28,18 @@ test: unit integration
 unit:
 	go test $(RACE) -shuffle=on $(TESTFLAGS) ./...
 
+# What has a target of its own, and would make "make test" too long.
+APART := integration/(upgrade|gauntlet|faults)$$
+
 # One package at a time: each starts etcd processes of its own.
 ## integration: the tests of the nested modules
 integration:
 	@set -e; for m in $(NESTED); do \
-	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -timeout 15m $(TESTFLAGS) ./...); done
+	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -timeout 15m $(TESTFLAGS) $$(go list -C $$m ./... | grep -Ev '$(APART)')); done
+
+## upgrade: a cluster taken from 3.5 to 3.6 to 3.7 under load
+upgrade:
+	go test -C integration $(RACE) -v -timeout 10m $(TESTFLAGS) ./upgrade
 
 # The tests of a module whose other packages do not need Docker. They are skipped where no engine answers, and nowhere else.
 ## containers: the contract suites, and faults of single nodes, on etcd in containers

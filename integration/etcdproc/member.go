@@ -150,6 +150,20 @@ func (m *Member) Restart(ctx context.Context) error {
 	return m.WaitHealthy(ctx)
 }
 
+// Upgrade ends the member in good order and starts the given version of etcd in its place, on its data. It waits until
+// the member is healthy again.
+func (m *Member) Upgrade(ctx context.Context, version string) error {
+	binary, err := Binary(version)
+	if err != nil {
+		return err
+	}
+	if err := m.Stop(ctx); err != nil {
+		return err
+	}
+	m.binary = binary
+	return m.Restart(ctx)
+}
+
 // WaitHealthy waits until the member says that it is healthy, that is, until a
 // linearizable read through it succeeds. It fails at once if the member's
 // process ends.
