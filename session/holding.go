@@ -163,7 +163,9 @@ func (g *Grip) delete(ctx context.Context) error {
 		g.free()
 		close(settled)
 	}}
-	if len(g.release) > 0 {
+	if len(g.release) == 0 {
+		w.Key = g.h.key
+	} else {
 		// A mere deletion finds its own incarnation or none, since the key is this session's. What goes with it must
 		// not be done for a hold that somebody else has ended.
 		own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: remove}

@@ -38,6 +38,7 @@ type Session struct {
 	receipts  []*receipt
 	settling  bool // a goroutine works on unsettled
 	unsettled []unsettled
+	commits   commits
 	bg        sync.WaitGroup // settlers and checks; grows only while not ended
 
 	closing chan struct{} // held by the one Close that revokes

@@ -20,6 +20,11 @@ type Write struct {
 	Then []gateway.Op
 	Else []gateway.Op // reads that tell why If did not hold
 
+	// Key is the one key that Then writes. If it is given, the write may share a transaction with others of the session;
+	// If must be empty then. Line is where the key takes a place by its create_revision: no two of one line share.
+	Key  string
+	Line string
+
 	// Undo is applied in the background when the caller's context ends before the outcome is known; with Insist, also
 	// when it ends before anything was sent. Settled is called when that has worked: no copy of the write can be applied
 	// any more, and Undo has been. It is not called if the session ends before.
@@ -40,9 +45,23 @@ type Outcome struct {
 // Write applies w. When ctx ends before the outcome is known the error is both [gateway.ErrUncertain] and that of ctx.
 // When the session ends it is [ErrLost].
 func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
+	if w.Key != "" {
+		return s.commit(ctx, w)
+	}
+	return s.single(ctx, w, false, false)
+}
+
+// single applies w in a transaction of its own. open and repeated say what became of it before.
+func (s *Session) single(ctx context.Context, w Write, open, repeated bool) (Outcome, error) {
 	bound, cancel := s.bound(ctx)
-	defer cancel()
-	out, open, err := s.write(bound, w, false)
+	out, open, err := s.write(bound, w, open)
+	cancel()
+	out.Repeated = out.Repeated || repeated
+	return s.giveUp(ctx, w, out, open, err)
+}
+
+// giveUp has a write undone in the background if it failed and may have been applied, or may still be.
+func (s *Session) giveUp(ctx context.Context, w Write, out Outcome, open bool, err error) (Outcome, error) {
 	// An earlier try may have been applied even if none can be any more, as when another write has moved the epoch since.
 	if err != nil && (open || out.Repeated || w.Insist && ctx.Err() != nil) {
 		s.settle(w, open)

@@ -124,6 +124,9 @@ func (l *Line) check(ctx context.Context) error {
 	return l.Session.Ready(ctx)
 }
 
+// maxShared is the longest value that is sent along with other writes: a batch of them must not be too large a request.
+const maxShared = 4096
+
 // join puts the member into the line and tells whether it is alone there, and admitted.
 func (l *Line) join(ctx context.Context, j Join, key string, free func()) (me Member, alone bool, _ error) {
 	w := session.Write{
@@ -135,6 +138,9 @@ func (l *Line) join(ctx context.Context, j Join, key string, free func()) (me Me
 		Else:    j.Else,
 		Undo:    []gateway.Op{gateway.OpDelete(key)},
 		Settled: func(session.Outcome) { free() },
+	}
+	if len(j.If) == 0 && len(j.Value) <= maxShared {
+		w.Key, w.Line = key, l.prefix()
 	}
 	out, err := l.Session.Write(ctx, w)
 	switch {
