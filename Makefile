@@ -19,7 +19,7 @@ IMAGE     := holdfast-etcd:3.6
 CHECKS := tidy-check fix-check vet lint test containers
 
 .NOTPARALLEL:
-.PHONY: test unit integration containers image upgrade figures quickstart check ci $(CHECKS) fmt clean
+.PHONY: test unit integration containers image upgrade figures compare compare-quick quickstart check ci $(CHECKS) fmt clean
 
 ## test: all tests; those of the nested modules run on a real etcd
 test: unit integration
@@ -60,6 +60,14 @@ image:
 figures:
 	@go test -C integration -p 1 -v -timeout 30m ./... | grep -E '^ *(---|ok|FAIL|.*figure:)'
 	@go test -C integration -run '^$$' -bench . ./mutex | grep -E '^(Benchmark|ok|FAIL)'
+
+## compare: holdfast and clientv3 side by side on one etcd, ratio by ratio
+compare:
+	go run -C integration ./compare
+
+## compare-quick: fewer cases and rounds of the same
+compare-quick:
+	go run -C integration ./compare -quick
 
 ## quickstart: run the first example
 quickstart:
