@@ -67,7 +67,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	}
 	if err != nil {
 		for _, h := range holds {
-			releaseLater(ctx, h.Grip)
+			h.Abandon(ctx)
 		}
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func checkAll(ctx context.Context, lines []*Line) error {
 			return fmt.Errorf("%w: %q is named twice", gateway.ErrInvalid, l.Name)
 		}
 		seen[l.Name] = true
-		if err := l.check(ctx); err != nil {
+		if err := l.Check(ctx); err != nil {
 			return err
 		}
 	}

@@ -46,6 +46,20 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
 	}
 }
 
+// Until returns nil when the line has come to a state of which done is true, or done's error. It looks at the states that
+// [Line.Follow] gives, of which the first may be older than the call.
+func (l *Line) Until(ctx context.Context, done func(View) (bool, error)) error {
+	for v, err := range l.Follow(ctx) {
+		if err != nil {
+			return err
+		}
+		if ok, err := done(v); ok || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (m *mirror) read() *reader {
 	r := &reader{wake: make(chan struct{}, 1)}
 	m.mu.Lock()
@@ -65,6 +79,6 @@ func (m *mirror) snapshot() (_ View, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.view
-	v.Members, v.Settings = slices.Clone(v.Members), maps.Clone(v.Settings)
+	v.Members, v.Settings, v.Puts = slices.Clone(v.Members), maps.Clone(v.Settings), maps.Clone(v.Puts)
 	return v, m.synced
 }

@@ -27,7 +27,11 @@ type View struct {
 	Members  []Member // in the order in which they joined
 	// Settings are the keys <name>//<what> that a recipe keeps beside its members, by <what>.
 	Settings map[string]string
+	Puts     map[string]Put // tells of the same keys when they were put
 }
+
+// Put tells when a key was put last, and how often since it was created.
+type Put struct{ Revision, Version int64 }
 
 // Rule tells how many members at the front of a line are admitted. A member behind one that is not admitted must not be
 // either.
@@ -96,7 +100,7 @@ func (e *RefusedError) Error() string { return "the line is not as expected" }
 // Enter joins the line and waits until the rule admits the new member. When it fails, the member is gone or is being
 // removed in the background.
 func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
-	if err := l.check(ctx); err != nil {
+	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
 	key, free := l.Session.Slot(l.prefix())
@@ -114,7 +118,8 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	return l.admit(ctx, me, before, free)
 }
 
-func (l *Line) check(ctx context.Context) error {
+// Check refuses a name that no line may have, and waits while the session is suspect.
+func (l *Line) Check(ctx context.Context) error {
 	if err := l.Session.CheckName(l.Name); err != nil {
 		return err
 	}
@@ -224,17 +229,17 @@ func (l *Line) admit(ctx context.Context, me Member, before *departed, free func
 		err = h.Err()
 	}
 	if err != nil {
-		releaseLater(ctx, grip)
+		Hold{h, grip}.Abandon(ctx)
 		return Hold{}, err
 	}
 	return Hold{h, grip}, nil
 }
 
-// releaseLater gives a hold back in the background.
-func releaseLater(ctx context.Context, grip *session.Grip) {
+// Abandon gives the hold back in the background.
+func (h Hold) Abandon(ctx context.Context) {
 	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cancel()
-	_ = grip.Release(ended) // says so
+	_ = h.Grip.Release(ended) // says so
 }
 
 // abandon takes the member out of the line in the background.

@@ -22,14 +22,30 @@ func (l *Line) Read(ctx context.Context) (View, error) {
 	return viewOf(resp, l.prefix()), nil
 }
 
+// Now is [Line.Read] for those who act under the session: it ends when that does.
+func (l *Line) Now(ctx context.Context) (View, error) {
+	if err := l.Check(ctx); err != nil {
+		return View{}, err
+	}
+	ctx, cancel := l.bound(ctx)
+	defer cancel()
+	v, err := l.Read(ctx)
+	if err != nil {
+		return View{}, l.whyEnded(ctx, err)
+	}
+	return v, nil
+}
+
 // viewOf sorts out what lies below a prefix. Only direct children are members: "a" and "a/b" are two lines.
 func viewOf(resp *gateway.GetResponse, prefix string) View {
-	v := View{Revision: resp.Revision, Members: make([]Member, 0, len(resp.KVs)), Settings: map[string]string{}}
+	v := View{
+		Revision: resp.Revision, Members: make([]Member, 0, len(resp.KVs)), Settings: map[string]string{}, Puts: map[string]Put{},
+	}
 	for _, kv := range resp.KVs {
 		if isMember(kv.Key, prefix) {
 			v.Members = append(v.Members, Member{Key: kv.Key, Fence: kv.CreateRevision, Value: string(kv.Value)})
 		} else if what, ok := settingOf(kv.Key, prefix); ok {
-			v.Settings[what] = string(kv.Value)
+			v.Settings[what], v.Puts[what] = string(kv.Value), Put{kv.ModRevision, kv.Version}
 		}
 	}
 	slices.SortFunc(v.Members, func(a, b Member) int { return cmp.Compare(a.Fence, b.Fence) })
@@ -38,6 +54,11 @@ func viewOf(resp *gateway.GetResponse, prefix string) View {
 
 // SettingKey is where a recipe keeps a setting of the line.
 func (l *Line) SettingKey(what string) string { return l.prefix() + "/" + what }
+
+// SameSettings holds if no setting of the line was put since it was as in v.
+func (l *Line) SameSettings(v View) gateway.Cmp {
+	return gateway.ModRevision(l.SettingKey(""), gateway.Less, v.Revision+1).Prefix()
+}
 
 func settingOf(key, prefix string) (what string, ok bool) {
 	what, ok = strings.CutPrefix(key, prefix+"/")

@@ -257,9 +257,10 @@ func (m *mirror) apply(ev gateway.Event) bool {
 	v := &m.view
 	v.Revision = max(v.Revision, ev.KV.ModRevision)
 	if what, ok := settingOf(ev.KV.Key, m.id.prefix); ok {
-		v.Settings[what] = string(ev.KV.Value)
+		v.Settings[what], v.Puts[what] = string(ev.KV.Value), Put{ev.KV.ModRevision, ev.KV.Version}
 		if ev.Deleted {
 			delete(v.Settings, what)
+			delete(v.Puts, what)
 		}
 		return true
 	}

@@ -270,8 +270,11 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 	s.events(limit)
 	s.want(t, b, state{admitted: true})
 	s.want(t, c, state{})
-	limit.KV.Value, limit.KV.ModRevision = []byte("0"), 8
+	limit.KV.Value, limit.KV.ModRevision, limit.KV.Version = []byte("0"), 8, 2
 	s.events(limit)
+	if v, _ := s.snapshot(); v.Puts["limit"] != (Put{Revision: 8, Version: 2}) {
+		t.Errorf("puts = %v", v.Puts)
+	}
 	if f := s.look(b); f.hopeless != nil {
 		t.Error("an admitted member lost hope")
 	}
@@ -281,7 +284,7 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 	changed := put("a/x", 4, 9)
 	changed.KV.Value = []byte("new")
 	s.events(changed, del("a//limit", 10))
-	if v, ok := s.snapshot(); !ok || v.Revision != 10 || v.Members[0].Value != "new" || len(v.Settings) > 0 {
+	if v, ok := s.snapshot(); !ok || v.Revision != 10 || v.Members[0].Value != "new" || len(v.Settings)+len(v.Puts) > 0 {
 		t.Errorf("view = %+v, %v", v, ok)
 	}
 }

@@ -31,7 +31,7 @@ const (
 // Try joins the line if the rule admits the new member at once. Else it is an [*OccupiedError], or a [*RefusedError], and
 // nothing was written but by a try that found the line changing too fast. An empty line takes one transaction.
 func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
-	if err := l.check(ctx); err != nil {
+	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
 	key, free := l.Session.Slot(l.prefix())
@@ -54,7 +54,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 		// since, that is still so.
 		still = []gateway.Cmp{
 			gateway.CreateRevision(l.prefix(), gateway.Less, v.Revision+1).Prefix(),
-			gateway.ModRevision(l.SettingKey(""), gateway.Less, v.Revision+1).Prefix(),
+			l.SameSettings(v),
 		}
 	}
 	return l.joinOrLeave(ctx, j, key, free)
@@ -103,7 +103,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 	front.Revision = out.Revision // that of the nested answer is the same, and was left out
 	v = viewOf(front, l.prefix())
 	if front.More && (len(v.Members) == 0 || l.admits(v, j)) {
-		v, err = l.Read(ctx)
+		v, err = l.Now(ctx)
 	}
 	return nil, v, err
 }
@@ -114,7 +114,7 @@ func (l *Line) joinOrLeave(ctx context.Context, j Join, key string, free func())
 	if err != nil {
 		return Hold{}, err
 	}
-	v, err := l.Read(ctx)
+	v, err := l.Now(ctx)
 	if err == nil {
 		i := slices.IndexFunc(v.Members, me.is)
 		if i >= 0 && i < l.Rule(v) {
