@@ -21,7 +21,7 @@ const raisedSetting = "raised"
 
 // New names the barrier that all sessions share under name. A name that cannot be used is reported by the first call.
 func New(s *session.Session, name string) *Barrier {
-	return &Barrier{newPlace(s, name, "simple", 1)}
+	return &Barrier{newPlace(s, name, "simple", 1, 1)}
 }
 
 // Raised is a barrier held up. See [session.Holding] for what it offers.
@@ -43,52 +43,42 @@ func (b *Barrier) Hold(ctx context.Context) (*Raised, error) {
 // Release ends the hold. It is [session.ErrNotHeld] if that had ended before. If ctx ends first Release returns
 // [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Release waits for that.
 func (r *Raised) Release(ctx context.Context) error {
-	if err := r.grip.Release(ctx); err != nil {
-		return r.at.wrap("release", err)
-	}
-	return nil
+	return r.at.wrap("release", r.grip.Release(ctx))
 }
 
 // Raise raises the barrier without binding it to the session: it stays up until somebody, of whatever session, calls
 // Lower. Raising it again changes nothing.
 func (b *Barrier) Raise(ctx context.Context) error {
-	err := b.check(ctx, 1)
-	if err == nil {
-		_, err = b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{gateway.OpPut(b.line.SettingKey(raisedSetting), nil)}})
-	}
-	if err != nil {
-		return b.wrap("raise", err)
-	}
-	return nil
+	_, err := b.write(ctx, gateway.OpPut(b.line.SettingKey(raisedSetting), nil))
+	return b.wrap("raise", err)
 }
 
 // Lower undoes a Raise, whoever called it; those who hold the barrier up go on doing so. It is [session.ErrNotHeld] if
 // the barrier was not raised so.
 func (b *Barrier) Lower(ctx context.Context) error {
-	err := b.check(ctx, 1)
-	if err == nil {
-		var out session.Outcome
-		out, err = b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{gateway.OpDelete(b.line.SettingKey(raisedSetting))}})
-		if err == nil && out.Responses[0].Delete.Deleted == 0 && !out.Repeated {
-			err = session.ErrNotHeld
-		}
+	out, err := b.write(ctx, gateway.OpDelete(b.line.SettingKey(raisedSetting)))
+	if err == nil && out.Responses[0].Delete.Deleted == 0 && !out.Repeated {
+		err = session.ErrNotHeld
 	}
-	if err != nil {
-		return b.wrap("lower", err)
+	return b.wrap("lower", err)
+}
+
+func (b *Barrier) write(ctx context.Context, op gateway.Op) (session.Outcome, error) {
+	if err := b.check(ctx); err != nil {
+		return session.Outcome{}, err
 	}
-	return nil
+	return b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{op}})
 }
 
 // Wait returns when the barrier is down: when it was, at some moment after the call.
-func (b *Barrier) Wait(ctx context.Context) error {
-	v, err := b.read(ctx)
-	for err == nil && up(v) {
-		v, err = b.next(ctx, v.Revision)
+func (b *Barrier) Wait(ctx context.Context) error { return b.wrap("wait", b.wait(ctx)) }
+
+func (b *Barrier) wait(ctx context.Context) error {
+	now, err := b.line.Now(ctx)
+	if err != nil || !up(now) {
+		return err
 	}
-	if err != nil {
-		return b.wrap("wait", err)
-	}
-	return nil
+	return b.line.Until(ctx, func(v line.View) (bool, error) { return v.Revision > now.Revision && !up(v), nil })
 }
 
 func up(v line.View) bool {

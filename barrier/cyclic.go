@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -20,7 +19,7 @@ type Cyclic struct {
 // NewCyclic names the cyclic barrier that all sessions share under name, for rounds of n members, which must be the same
 // for all. Arguments that cannot be used are reported by the first call.
 func NewCyclic(s *session.Session, name string, n int) *Cyclic {
-	return &Cyclic{rounds{newPlace(s, name, "cyclic", n), true}}
+	return &Cyclic{rounds{newPlace(s, name, "cyclic", n, MaxParties), true}}
 }
 
 // Arrival tells which round was passed.
@@ -30,56 +29,27 @@ type Arrival struct {
 }
 
 // Await waits until n members of the round wait, and passes with them. It is [ErrBroken] if the round was broken
-// meanwhile. If it fails because ctx ended, the round breaks, unless n wait already.
+// meanwhile. If it fails because ctx ended, the round breaks, unless it was complete in that very moment.
 func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
-	me, free, f, err := c.pass(ctx)
+	h, passed, err := c.pass(ctx)
 	if err != nil {
 		return Arrival{}, c.wrap("await", err)
 	}
-	w := session.Write{
-		Then:    []gateway.Op{gateway.OpDelete(me.Key)},
-		Undo:    []gateway.Op{gateway.OpDelete(me.Key)},
-		Insist:  true,
-		Settled: func(session.Outcome) { free() },
-	}
-	if _, err := c.line.Session.Write(ctx, w); err == nil { // if it fails, the fate of the round is the same
-		free()
-	}
-	if f.Broken {
-		return Arrival{}, c.wrap("await", ErrBroken)
-	}
-	return Arrival{Round: f.Round, Fence: me.Fence}, nil
+	_ = h.Grip.Release(ctx) // whatever becomes of it, the round is passed
+	return Arrival{Round: passed.Number, Fence: h.Fence()}, nil
 }
 
-// Reset breaks the round that is open now. Where nobody waits there is nothing to break, and a round for which n wait
-// already is passed.
-func (c *Cyclic) Reset(ctx context.Context) error {
-	if err := c.reset(ctx); err != nil {
-		return c.wrap("reset", err)
-	}
-	return nil
-}
+// Reset breaks the round that is open now. Where nobody waits there is nothing to break.
+func (c *Cyclic) Reset(ctx context.Context) error { return c.wrap("reset", c.reset(ctx)) }
 
 func (c *Cyclic) reset(ctx context.Context) error {
-	if err := c.check(ctx, MaxParties); err != nil {
+	v, err := c.look(ctx)
+	if err != nil {
 		return err
 	}
-	v, err := c.read(ctx)
-	for open := int64(0); err == nil; {
-		var now state
-		if now, err = stateOf(v); err != nil {
-			break
-		}
-		if err := c.agrees(v.Settings[partiesSetting]); err != nil {
-			return err
-		}
-		if open == 0 {
-			open = now.last.Round + 1
-		}
-		if len(now.waiting()) == 0 || now.last.Round >= open {
-			return nil
-		}
-		v, err = c.decide(ctx, now)
+	now, err := stateOf(v)
+	if all := now.waiting(); err == nil && len(all) > 0 {
+		err = c.breakUp(ctx, all[0].Fence)
 	}
 	return err
 }

@@ -27,7 +27,8 @@
 // goroutines are two members, also when they share a session. Any member can complete a round that is full, so a member
 // that dies never keeps the others waiting longer than its session lives.
 //
-// [Entry.Leave] returns when every member of the round has left, or has lost its session.
+// [Entry.Leave] returns when no member of the round is there any more. One that dies between Enter and Leave holds the
+// others up for as long as its session lives, and not longer; they do not get an error.
 //
 // A round of a Cyclic is broken when a member gives up waiting, loses its session or has its key removed, or by
 // [Cyclic.Reset]: all who wait then get [ErrBroken], and the next round starts clean. A Double does not break: another
@@ -39,18 +40,20 @@
 //
 // # Not guaranteed
 //
-// A member may be lost in the moment after its round was completed; the others learn of that only in Leave. A member that
-// comes and loses its session before any other has seen it never was there, and its round goes on. If the place of a lost
-// member is filled before its loss is recorded the round is complete.
+// A member may be lost in the moment after its round was completed, and the others are not told, in Leave neither: it does
+// not tell the dead from those who left. A member that goes before any other has seen it, since it lost its session or
+// was cut off while it joined, never was there, and its round goes on. If the place of a lost member is filled before its
+// loss is recorded the round is complete. If one gives up, or resets, while the n-th comes, the round is broken or
+// complete, whichever is written first: but it is one of them for all.
 //
 // # Keys
 //
 // Members are leased keys <name>/<lease hex>, as those of a lock. Beside those of a double or cyclic barrier, and for a
-// latch, <name>//parties says what kind it is and for how many, <name>//rounds what became of the rounds whose members
-// are still there, and of the last. <name>//raised is a barrier that was raised without a session. A latch has one key
-// <name>//count-… for each count, and <name>//open in their place at the end. Keys with two slashes have no lease: to
-// use a name in another way, delete them. Do not use the name of another recipe, nor that of a simple barrier for
-// another kind: it declares nothing, so that nobody is told.
+// latch, <name>//parties says what kind it is and for how many. <name>//rounds tells of the complete rounds whose members
+// are still there, and of the last; <name>//broken is put when a round is broken. <name>//raised is a barrier that was
+// raised without a session. <name>//count is put for each count of a latch. Keys with two slashes have no lease: to use a
+// name in another way, delete them. Do not use the name of another recipe, nor that of a simple barrier for another kind:
+// it declares nothing, so that nobody is told.
 //
 // # Source
 //

@@ -1,10 +1,12 @@
 package barrier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
 
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -17,58 +19,53 @@ type Double struct {
 // NewDouble names the double barrier that all sessions share under name, for rounds of n members, which must be the same
 // for all. Arguments that cannot be used are reported by the first call.
 func NewDouble(s *session.Session, name string, n int) *Double {
-	return &Double{rounds{newPlace(s, name, "double", n), false}}
+	return &Double{rounds{newPlace(s, name, "double", n, MaxParties), false}}
 }
 
 // Entry is the membership of one round. See [session.Holding] for what it offers.
 type Entry struct {
 	*session.Holding
-	grip *session.Grip
-	at   *Double
-	fate fate
-	left atomic.Bool
+	grip  *session.Grip
+	at    *Double
+	round round
+	left  atomic.Bool
 }
 
 // Round numbers the rounds of the barrier, from 1.
-func (e *Entry) Round() int64 { return e.fate.Round }
+func (e *Entry) Round() int64 { return e.round.Number }
 
 // Enter waits until n members of this round have entered, this one included. If it fails the member is taken out and
 // another may take its place, unless the round was completed in that very moment: then it has left the round.
 func (d *Double) Enter(ctx context.Context) (*Entry, error) {
-	me, free, f, err := d.pass(ctx)
-	if err != nil {
-		return nil, d.wrap("enter", err)
-	}
-	h, grip := d.line.Session.Hold(me.Key, me.Fence, free)
-	err = d.line.Session.Ready(ctx)
+	h, passed, err := d.pass(ctx)
 	if err == nil {
-		err = h.Err()
+		if err = cmp.Or(d.line.Session.Ready(ctx), h.Err()); err != nil {
+			h.Abandon(ctx)
+		}
 	}
 	if err != nil {
-		ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		cancel()
-		_ = grip.Release(ended) // in the background
 		return nil, d.wrap("enter", err)
 	}
-	return &Entry{Holding: h, grip: grip, at: d, fate: f}, nil
+	return &Entry{Holding: h.Holding, grip: h.Grip, at: d, round: passed}, nil
 }
 
-// Leave leaves, which ends the context of the entry at once, and waits until all members of the round have left or lost
-// their sessions. If it is cut off it may be called again. It is [session.ErrNotHeld] if this member was lost before.
-func (e *Entry) Leave(ctx context.Context) error {
-	err := e.grip.Release(ctx)
-	if err == nil {
+// Leave leaves, which ends the context of the entry at once, and waits until all members of the round have left or were
+// lost. If it is cut off it may be called again. It is [session.ErrNotHeld] if this member was lost before, and does not
+// wait then.
+//
+// A member that dies between Enter and Leave keeps the others in Leave for as long as its session lives at the server, and
+// they return nil then: Leave does not tell the dead from those who left. Where the round is worth nothing without the
+// work of all, let each record that it is done, under its entry (see [session.Holding.Txn]), and look after Leave.
+func (e *Entry) Leave(ctx context.Context) error { return e.at.wrap("leave", e.leave(ctx)) }
+
+func (e *Entry) leave(ctx context.Context) error {
+	switch err := e.grip.Release(ctx); {
+	case err == nil:
 		e.left.Store(true)
-	} else if e.left.Load() && errors.Is(err, session.ErrNotHeld) {
-		err = nil // it is only to be waited for
+	case !e.left.Load() || !errors.Is(err, session.ErrNotHeld): // else it is only to be waited for
+		return err
 	}
-	since := e.fate.To - 1
-	for err == nil {
-		v, missed := e.at.next(ctx, since)
-		if err = missed; err == nil && !e.fate.anyIn(v) {
-			return nil
-		}
-		since = v.Revision
-	}
-	return e.at.wrap("leave", err)
+	return e.at.line.Until(ctx, func(v line.View) (bool, error) { // which has shown the round already, and does not go back
+		return !e.round.anyIn(v), nil
+	})
 }

@@ -19,47 +19,47 @@ type place struct {
 	line line.Line
 	kind string
 	n    int
+	most int
 }
 
 const partiesSetting = "parties"
 
-func newPlace(s *session.Session, name, kind string, n int) place {
+func newPlace(s *session.Session, name, kind string, n, most int) place {
 	everybody := func(v line.View) int { return len(v.Members) }
-	return place{line.Line{Session: s, Name: name, Rule: everybody}, kind, n}
+	return place{line.Line{Session: s, Name: name, Kind: "barrier", Rule: everybody}, kind, n, most}
 }
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
 
 // check looks at what can be checked here, and waits while the session is suspect.
-func (p *place) check(ctx context.Context, most int) error {
-	if err := p.line.Session.CheckName(p.line.Name); err != nil {
-		return err
+func (p *place) check(ctx context.Context) error {
+	if p.n < 1 || p.n > p.most {
+		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, p.most)
 	}
-	if p.n < 1 || p.n > most {
-		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, most)
-	}
-	return p.line.Session.Ready(ctx)
+	return p.line.Check(ctx)
 }
 
-// declared is a compare that holds where the place is what the handle takes it for.
-func (p *place) declared() gateway.Cmp {
-	return gateway.Value(p.line.SettingKey(partiesSetting), gateway.Equal, []byte(p.parties()))
+// declared holds where the place is what the handle takes it for. found is read where it does not hold.
+func (p *place) declared() (_ gateway.Cmp, found gateway.Op) {
+	key := p.line.SettingKey(partiesSetting)
+	return gateway.Value(key, gateway.Equal, []byte(p.parties())), gateway.OpGet(key)
 }
 
-// matches compares what the place was declared to be with the handle. It is declared now if it was not.
-func (p *place) matches(ctx context.Context, parties string) error {
-	if parties != "" {
-		return p.agrees(parties)
+// declare compares the declaration that was found with the handle. Where there was none it writes one; stands is false
+// then, and whoever did not find it must look again.
+func (p *place) declare(ctx context.Context, found gateway.OpResponse) (stands bool, _ error) {
+	if kvs := found.Get.KVs; len(kvs) > 0 {
+		return true, p.agrees(string(kvs[0].Value))
 	}
 	key := p.line.SettingKey(partiesSetting)
 	_, err := p.line.Session.Write(ctx, session.Write{
 		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, []byte(p.parties()))},
 	})
-	return err
+	return false, err
 }
 
-// agrees is matches for those who only look.
+// agrees is declare for those who only look.
 func (p *place) agrees(parties string) error {
 	if parties != "" && parties != p.parties() {
 		return fmt.Errorf("%w: it is %q, not %q", ErrMismatch, parties, p.parties())
@@ -67,32 +67,22 @@ func (p *place) agrees(parties string) error {
 	return nil
 }
 
-// read reads the line, at most until the session ends.
-func (p *place) read(ctx context.Context) (line.View, error) {
-	s := p.line.Session
-	if err := s.Err(); err != nil {
+// look reads the place as it is now.
+func (p *place) look(ctx context.Context) (line.View, error) {
+	if err := p.check(ctx); err != nil {
 		return line.View{}, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(s.Context(), func() { cancel(context.Cause(s.Context())) })() //nolint:contextcheck // it only reads why the session ended
-	v, err := p.line.Read(ctx)
-	if lost := s.Err(); err != nil && lost != nil {
-		err = lost
+	v, err := p.line.Now(ctx)
+	if err != nil {
+		return v, err
 	}
-	return v, err
+	return v, p.agrees(v.Settings[partiesSetting])
 }
 
-// next waits until the line has changed after a revision.
-func (p *place) next(ctx context.Context, since int64) (v line.View, err error) {
-	for v, err = range p.line.Follow(ctx) {
-		if err != nil || v.Revision > since {
-			break
-		}
-	}
-	return v, err
-}
-
+// wrap is nil for nil.
 func (p *place) wrap(verb string, err error) error {
+	if err == nil {
+		return nil
+	}
 	return fmt.Errorf("barrier: %s %q: %w", verb, p.line.Name, err)
 }

@@ -2,9 +2,10 @@ package barrier
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"sort"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -13,122 +14,120 @@ import (
 
 // The protocol of rounds.
 //
-// All members of all rounds stand in one line, in the order of their create_revisions. The record, one key beside the
-// line, tells which stretches of that order are rounds that were decided, and how:
+// All members of all rounds stand in one line, in the order of their create_revisions, their fences. Two keys beside the
+// line tell which of them are decided, and how:
 //
 //	<name>//parties   "double 3": what the place is for; every join compares it
-//	<name>//rounds    [{"round":7,"from":120,"to":131},{"round":8,"from":131,"to":140,"broken":true}]
-//	<name>/<lease>    a member, which belongs to the round with from < create_revision <= to
+//	<name>//rounds    0…0131 [{"round":7,"first":120,"last":131}]: rounds that are complete, behind the fence of the last
+//	                  member of the last of them
+//	<name>//broken    a mark: its mod_revision breaks the round of all who had joined before and are in no complete one
+//	<name>/<lease>    a member
 //
-// Members behind the last round of the record wait; the first n of them are the open round. It is decided by writing the
-// next entry, in a transaction that compares the record with what it was, and so exactly once:
+// Whoever is not decided waits; the first n who wait are the open round. A round is complete by an entry of the record, put
+// in a transaction that compares that neither key has changed and that each of the n members is still there. It is broken by
+// a put of the mark, which compares no more than that the round of the one who puts it is open: the record does not reach
+// to its fence, and the mark is older. So a member that gives up breaks its round by the very transaction that takes its
+// key away, whoever has come or gone meanwhile, and a late copy of that does nothing. Each of the keys is put once for a
+// round, so their versions together number the rounds.
 //
-//	complete  n wait; compares that each of the n is still there; ends with the n-th of them, so that whoever came
-//	          later waits on for the next round
-//	broken    fewer wait; compares that nobody has joined meanwhile; takes in all who wait
+// A member keeps its key until it knows the fate of its round, and reads that whenever it comes to see it: an entry stays
+// for as long as members of its round do, and the last one always. Since fences only grow, nobody can come into a round
+// that is decided, and a round that was seen empty stays so.
 //
-// A member keeps its key until it knows the fate of its round, and reads that from the record, whenever it comes to see
-// it: an entry stays for as long as members of its round do, and the last one always. Since create_revisions only grow,
-// nobody can come into a round that was decided, and a round that was seen empty stays so.
-//
-// The n-th member writes the entry; if it does not, any other does after a moment, and one that gives up while the round
-// is full as well. Of a Cyclic, whoever gives up writes that the round is broken before it takes its key away, and whoever
-// sees that another has gone from the open round does so too.
+// The n-th member writes the entry; if it does not, another does after a moment. Of a Cyclic, whoever sees that another has
+// gone from the open round breaks it. The mark of a Double is never put.
 
-// fate is what became of one round.
-type fate struct {
-	Round  int64 `json:"round"`
-	From   int64 `json:"from"`
-	To     int64 `json:"to"`
-	Broken bool  `json:"broken,omitempty"`
+const (
+	roundsSetting = "rounds"
+	brokenSetting = "broken"
+)
+
+// round is a round that is complete.
+type round struct {
+	Number int64 `json:"round"`
+	First  int64 `json:"first"` // fence
+	Last   int64 `json:"last"`
 }
 
-func (f fate) covers(m line.Member) bool { return f.From < m.Fence && m.Fence <= f.To }
+func (r round) has(fence int64) bool { return r.First <= fence && fence <= r.Last }
 
-// anyIn tells whether a member of the round is still there. v must not be older than the fate.
-func (f fate) anyIn(v line.View) bool { return slices.ContainsFunc(v.Members, f.covers) }
-
-const roundsSetting = "rounds"
-
-var errForgotten = errors.New("the record does not tell of this round")
+// anyIn tells whether a member of the round is still there. v must not be older than the round.
+func (r round) anyIn(v line.View) bool {
+	return slices.ContainsFunc(v.Members, func(m line.Member) bool { return r.has(m.Fence) })
+}
 
 // state is a line with its record.
 type state struct {
 	line.View
-	record []fate
-	last   fate // the last round decided; zero if none was
+	rounds []round
+	edge   int64 // members up to here are decided
 }
 
 func stateOf(v line.View) (state, error) {
-	s := state{View: v}
+	s := state{View: v, edge: v.Puts[brokenSetting].Revision}
 	if text, ok := v.Settings[roundsSetting]; ok {
-		if err := json.Unmarshal([]byte(text), &s.record); err != nil {
+		_, list, _ := strings.Cut(text, " ")
+		if err := json.Unmarshal([]byte(list), &s.rounds); err != nil {
 			return s, fmt.Errorf("the record of rounds: %w", err)
 		}
 	}
-	if len(s.record) > 0 {
-		s.last = s.record[len(s.record)-1]
+	if n := len(s.rounds); n > 0 {
+		s.edge = max(s.edge, s.rounds[n-1].Last)
 	}
 	return s, nil
 }
 
-// waiting are the members behind the last round.
+// has tells whether the member with this fence is there.
+func (s state) has(fence int64) bool {
+	return slices.ContainsFunc(s.Members, func(m line.Member) bool { return m.Fence == fence })
+}
+
+// waiting are the members that are not decided.
 func (s state) waiting() []line.Member {
-	i := slices.IndexFunc(s.Members, func(m line.Member) bool { return m.Fence > s.last.To })
-	if i < 0 {
-		return nil
-	}
+	i := sort.Search(len(s.Members), func(i int) bool { return s.Members[i].Fence > s.edge })
 	return s.Members[i:]
 }
 
-// fate looks up what became of a member's round.
-func (s state) fate(me line.Member) (f fate, decided bool, _ error) {
-	if me.Fence > s.last.To {
-		return fate{}, false, nil
-	}
-	i := slices.IndexFunc(s.record, func(f fate) bool { return f.covers(me) })
+// fate is what became of a member that is decided.
+func (s state) fate(fence int64) (round, error) {
+	i := slices.IndexFunc(s.rounds, func(r round) bool { return r.has(fence) })
 	if i < 0 {
-		return fate{}, false, errForgotten
+		return round{}, ErrBroken
 	}
-	return s.record[i], true, nil
+	return s.rounds[i], nil
 }
 
-// missing tells whether one of the members who waited before is neither waiting nor in a round now.
-func (s state) missing(before state) bool {
-	return s.last == before.last && slices.ContainsFunc(before.waiting(), func(m line.Member) bool {
-		return !s.has(m)
+// lost tells whether one of the members who waited before has gone, and not with a round that is complete.
+func (s state) lost(before state) bool {
+	gone := func(m line.Member) bool { return !s.has(m.Fence) }
+	return s.Puts[roundsSetting] == before.Puts[roundsSetting] && slices.ContainsFunc(before.waiting(), gone)
+}
+
+// complete is the write that makes the open round, for which n wait, a complete one.
+func (s state) complete(l *line.Line, n int) session.Write {
+	w := session.Write{If: []gateway.Cmp{l.SameSettings(s.View)}}
+	members := s.waiting()[:n]
+	for _, m := range members {
+		w.If = append(w.If, gateway.CreateRevision(m.Key, gateway.Equal, m.Fence))
+	}
+	next := round{1 + s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version, members[0].Fence, members[n-1].Fence}
+	rounds := slices.DeleteFunc(slices.Clone(s.rounds), func(r round) bool { return !r.anyIn(s.View) })
+	list, _ := json.Marshal(append(rounds, next)) // cannot fail
+	w.Then = []gateway.Op{gateway.OpPut(l.SettingKey(roundsSetting), append(upTo(next.Last), list...))}
+	return w
+}
+
+// upTo is how a record begins that reaches to a fence. As many digits each: etcd compares values as bytes.
+func upTo(fence int64) []byte { return fmt.Appendf(nil, "%019d ", fence) }
+
+// breaking breaks the round of the member with this fence, unless that is decided.
+func breaking(l *line.Line, fence int64) gateway.Op {
+	record, mark := l.SettingKey(roundsSetting), l.SettingKey(brokenSetting)
+	return gateway.OpTxn(gateway.Txn{
+		If: []gateway.Cmp{gateway.Value(record, gateway.Greater, upTo(fence))},
+		Else: []gateway.Op{gateway.OpTxn(gateway.Txn{ // there may be no record, of which no compare of values holds
+			If:   []gateway.Cmp{gateway.ModRevision(mark, gateway.Less, fence)},
+			Then: []gateway.Op{gateway.OpPut(mark, nil)},
+		})},
 	})
-}
-
-func (s state) has(m line.Member) bool {
-	return slices.ContainsFunc(s.Members, func(o line.Member) bool { return o.Key == m.Key && o.Fence == m.Fence })
-}
-
-// decide is the write that decides the open round: complete if n wait, else broken.
-func (s state) decide(l *line.Line, n int) (session.Write, error) {
-	key := l.SettingKey(roundsSetting)
-	same := gateway.CreateRevision(key, gateway.Equal, 0)
-	if text, ok := s.Settings[roundsSetting]; ok {
-		same = gateway.Value(key, gateway.Equal, []byte(text))
-	}
-	w := session.Write{If: []gateway.Cmp{same}}
-	next := fate{Round: s.last.Round + 1, From: s.last.To}
-	if all := s.waiting(); len(all) >= n {
-		next.To = all[n-1].Fence
-		for _, m := range all[:n] {
-			w.If = append(w.If, gateway.CreateRevision(m.Key, gateway.Equal, m.Fence))
-		}
-	} else {
-		next.To, next.Broken = s.Revision, true
-		w.If = append(w.If, l.Unchanged(s.View))
-	}
-	var record []fate
-	for _, f := range s.record {
-		if f.anyIn(s.View) {
-			record = append(record, f)
-		}
-	}
-	text, err := json.Marshal(append(record, next))
-	w.Then = []gateway.Op{gateway.OpPut(key, text)}
-	return w, err
 }

@@ -17,19 +17,20 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// at is a line at a revision, with a record and members of these fences.
-func at(t *testing.T, revision int64, record []fate, fences ...int64) state {
+// at is a line at a revision, with a record, a mark and members of these fences.
+func at(t *testing.T, revision int64, record []round, broken int64, fences ...int64) state {
 	t.Helper()
-	v := line.View{Revision: revision, Settings: map[string]string{}}
+	v := line.View{Revision: revision, Settings: map[string]string{}, Puts: map[string]line.Put{}}
 	for _, f := range fences {
 		v.Members = append(v.Members, line.Member{Key: "k", Fence: f})
 	}
 	if record != nil {
-		text, err := json.Marshal(record)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v.Settings[roundsSetting] = string(text)
+		v.Settings[roundsSetting] = text(t, record)
+		v.Puts[roundsSetting] = line.Put{Revision: 1 + record[len(record)-1].Last, Version: int64(len(record))}
+	}
+	if broken > 0 {
+		v.Settings[brokenSetting] = ""
+		v.Puts[brokenSetting] = line.Put{Revision: broken, Version: 3}
 	}
 	s, err := stateOf(v)
 	if err != nil {
@@ -38,92 +39,231 @@ func at(t *testing.T, revision int64, record []fate, fences ...int64) state {
 	return s
 }
 
-func TestDecide(t *testing.T) {
+func text(t *testing.T, record []round) string {
+	t.Helper()
+	list, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%019d %s", record[len(record)-1].Last, list)
+}
+
+func TestComplete(t *testing.T) {
 	t.Parallel()
-	one, two := fate{1, 0, 12, false}, fate{2, 12, 15, true}
+	one, two := round{1, 3, 12}, round{2, 13, 15}
 	for _, tt := range []struct {
-		name   string
-		now    state
-		want   []fate
-		guards int
+		name string
+		now  state
+		want []round
 	}{
-		{"first, full", at(t, 20, nil, 3, 5, 8), []fate{{1, 0, 8, false}}, 4},
-		{"first, crowd", at(t, 20, nil, 3, 5, 8, 9, 11), []fate{{1, 0, 8, false}}, 4},
-		{"first, broken", at(t, 20, nil, 3, 5), []fate{{1, 0, 20, true}}, 2},
-		{"members of old rounds keep their entries", at(t, 20, []fate{one, two}, 10, 14, 16, 17, 18), []fate{one, two, {3, 15, 18, false}}, 4},
-		{"entries without members go", at(t, 20, []fate{one, two}, 14, 16), []fate{two, {3, 15, 20, true}}, 2},
-		{"members of old rounds do not count", at(t, 20, []fate{one, two}, 10, 14, 16), []fate{one, two, {3, 15, 20, true}}, 2},
+		{"first", at(t, 20, nil, 0, 3, 5, 8), []round{{1, 3, 8}}},
+		{"crowd", at(t, 20, nil, 0, 3, 5, 8, 9, 11), []round{{1, 3, 8}}},
+		{"behind broken ones", at(t, 20, nil, 6, 3, 5, 8, 9, 11), []round{{4, 8, 11}}},
+		{"entries with members stay", at(t, 20, []round{one, two}, 0, 10, 14, 16, 17, 18), []round{one, two, {3, 16, 18}}},
+		{"entries without members go", at(t, 20, []round{one, two}, 0, 14, 16, 17, 18), []round{two, {3, 16, 18}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w, err := tt.now.decide(&line.Line{Name: "a"}, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(w.If) != tt.guards {
+			w := tt.now.complete(&line.Line{Name: "a"}, 3)
+			if len(w.If) != 4 {
 				t.Errorf("%d compares", len(w.If))
 			}
-			text, err := json.Marshal(tt.want)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if put := gateway.OpPut("a//rounds", text); !reflect.DeepEqual(w.Then, []gateway.Op{put}) {
-				t.Errorf("writes %+v, want %s", w.Then, text)
+			if put := gateway.OpPut("a//rounds", []byte(text(t, tt.want))); !reflect.DeepEqual(w.Then, []gateway.Op{put}) {
+				t.Errorf("writes %+v, want %v", w.Then, tt.want)
 			}
 		})
 	}
 }
 
-func TestFate(t *testing.T) {
+func TestWaiting(t *testing.T) {
 	t.Parallel()
-	one, three := fate{1, 0, 12, false}, fate{3, 15, 18, true}
-	s := at(t, 20, []fate{one, three}, 5, 16, 19)
-	for fence, want := range map[int64]fate{5: one, 12: one, 16: three, 18: three, 19: {}} {
-		f, decided, err := s.fate(line.Member{Fence: fence})
-		if f != want || decided != (want != fate{}) || err != nil {
-			t.Errorf("fate of %d = %+v, %v, %v", fence, f, decided, err)
+	one, three := round{1, 3, 12}, round{3, 16, 18}
+	for _, tt := range []struct {
+		now  state
+		want []int64
+	}{
+		{at(t, 20, nil, 0), nil},
+		{at(t, 20, nil, 0, 5, 16), []int64{5, 16}},
+		{at(t, 20, nil, 6, 5, 16), []int64{16}},
+		{at(t, 20, nil, 17, 5, 16), nil},
+		{at(t, 20, []round{one}, 0, 5, 14, 16), []int64{14, 16}},
+		{at(t, 20, []round{one}, 15, 5, 14, 16), []int64{16}},
+		{at(t, 20, []round{one, three}, 15, 5, 14, 16, 19), []int64{19}},
+	} {
+		var got []int64
+		for _, m := range tt.now.waiting() {
+			got = append(got, m.Fence)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %v wait, want %v", tt.now, got, tt.want)
 		}
 	}
-	if _, _, err := s.fate(line.Member{Fence: 13}); !errors.Is(err, errForgotten) {
-		t.Errorf("an entry that somebody took out: %v", err)
-	}
-	if w := s.waiting(); len(w) != 1 || w[0].Fence != 19 {
-		t.Errorf("waiting: %v", w)
-	}
-	if !one.anyIn(s.View) || (fate{2, 12, 15, false}).anyIn(s.View) {
+	s := at(t, 20, []round{one, three}, 0, 5, 16)
+	if !one.anyIn(s.View) || (round{2, 13, 15}).anyIn(s.View) {
 		t.Error("who is in which round")
 	}
-	if _, err := stateOf(line.View{Settings: map[string]string{roundsSetting: "?"}}); err == nil {
-		t.Error("a record that is none was read")
+	for _, bad := range []string{"", "?", "12", "[]"} {
+		if _, err := stateOf(line.View{Settings: map[string]string{roundsSetting: bad}}); err == nil {
+			t.Errorf("%q was read as a record", bad)
+		}
 	}
 }
 
-func TestMissing(t *testing.T) {
+func TestLost(t *testing.T) {
 	t.Parallel()
-	old := []fate{{1, 0, 12, false}}
-	before := at(t, 20, old, 5, 14, 16)
+	old := []round{{1, 3, 12}}
+	before := at(t, 20, old, 0, 5, 14, 16)
 	for _, tt := range []struct {
 		name string
 		now  state
 		want bool
 	}{
 		{"same", before, false},
-		{"one more", at(t, 21, old, 5, 14, 16, 21), false},
-		{"one of an old round less", at(t, 21, old, 14, 16), false},
-		{"one less", at(t, 21, old, 5, 16), true},
-		{"the same key again", at(t, 22, old, 5, 16, 22), true},
-		{"decided", at(t, 22, append(slices.Clip(old), fate{2, 12, 16, false}), 5), false},
+		{"one more", at(t, 21, old, 0, 5, 14, 16, 21), false},
+		{"one of an old round less", at(t, 21, old, 0, 14, 16), false},
+		{"one less", at(t, 21, old, 0, 5, 16), true},
+		{"the same key again", at(t, 22, old, 0, 5, 16, 22), true},
+		{"complete", at(t, 22, append(slices.Clip(old), round{2, 14, 16}), 0, 5), false},
 	} {
-		if got := tt.now.missing(before); got != tt.want {
+		if got := tt.now.lost(before); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
+	}
+}
+
+// world is a line of members that do only what a test says.
+type world struct {
+	*testing.T
+	etcd   *etcdscript.Server
+	client *gateway.Client
+	line   line.Line
+	fences map[string]int64
+}
+
+func (w *world) join(keys ...string) {
+	for _, key := range keys {
+		w.etcd.Put("a/"+key, "")
+		kv, _ := w.etcd.Get("a/" + key)
+		w.fences[key] = kv.CreateRevision
+	}
+}
+
+func (w *world) see() state {
+	w.Helper()
+	v, err := w.line.Now(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	s, err := stateOf(v)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+func (w *world) apply(t gateway.Txn) {
+	w.Helper()
+	if _, err := w.client.Txn(w.Context(), t); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) complete(seen state, n int) {
+	w.Helper()
+	write := seen.complete(&w.line, n)
+	w.apply(gateway.Txn{If: write.If, Then: write.Then})
+}
+
+// leave is by a member that gives up.
+func (w *world) leave(key string) {
+	w.Helper()
+	w.apply(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a/" + key), breaking(&w.line, w.fences[key])}})
+}
+
+// TestBreaking: whoever gives up breaks its own round, and no other.
+func TestBreaking(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		happen func(w *world)
+		want   map[string]string
+	}{
+		{"alone", func(w *world) { w.join("a"); w.leave("a"); w.join("b") }, map[string]string{"b": "waits"}},
+		{
+			"others wait", func(w *world) { w.join("a", "b", "c"); w.leave("b"); w.join("d") },
+			map[string]string{"a": "broken", "c": "broken", "d": "waits"},
+		},
+		{
+			"is complete", func(w *world) { w.join("a", "b", "c", "d"); w.complete(w.see(), 3); w.leave("b") },
+			map[string]string{"a": "passed", "c": "passed", "d": "waits"},
+		},
+		{
+			"the last of the complete", func(w *world) { w.join("a", "b", "c"); w.complete(w.see(), 2); w.leave("b") },
+			map[string]string{"a": "passed", "c": "waits"},
+		},
+		{
+			"is broken", func(w *world) { w.join("a", "b"); w.leave("a"); w.join("c"); w.leave("b") },
+			map[string]string{"c": "waits"},
+		},
+		{
+			"behind a complete one", func(w *world) {
+				w.join("a", "b")
+				w.complete(w.see(), 2)
+				w.join("c", "d")
+				w.leave("c")
+				w.join("e")
+			},
+			map[string]string{"a": "passed", "b": "passed", "d": "broken", "e": "waits"},
+		},
+		{
+			"complete too late", func(w *world) { w.join("a", "b"); seen := w.see(); w.join("c"); w.leave("c"); w.complete(seen, 2) },
+			map[string]string{"a": "broken", "b": "broken"},
+		},
+		{
+			"complete with one gone", func(w *world) { w.join("a", "b"); seen := w.see(); w.etcd.Delete("a/b"); w.complete(seen, 2) },
+			map[string]string{"a": "waits"},
+		},
+		{
+			"complete twice", func(w *world) {
+				w.join("a", "b", "c")
+				seen := w.see()
+				w.complete(seen, 2)
+				w.etcd.Delete("a/a")
+				seen.Members = seen.Members[1:]
+				w.complete(seen, 2)
+			}, map[string]string{"b": "passed", "c": "waits"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd)
+				w := &world{t, etcd, etcd.Client(t), line.Line{Session: s, Name: "a"}, map[string]int64{}}
+				tt.happen(w)
+				now := w.see()
+				got := map[string]string{}
+				for _, m := range now.Members {
+					fate := "passed"
+					if _, err := now.fate(m.Fence); m.Fence > now.edge {
+						fate = "waits"
+					} else if err != nil {
+						fate = "broken"
+					}
+					got[m.Key[len("a/"):]] = fate
+				}
+				if !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("%v, want %v", got, tt.want)
+				}
+			})
+		})
 	}
 }
 
 // TestEveryAnswerLost: each write of a round is lost once, applied or not.
 func TestEveryAnswerLost(t *testing.T) {
 	t.Parallel()
-	for skip := range 12 {
+	for skip := range 16 {
 		for _, applied := range []bool{false, true} {
 			t.Run(fmt.Sprint(skip, applied), func(t *testing.T) {
 				t.Parallel()
@@ -158,7 +298,7 @@ func lose(t *testing.T, skip int, applied bool) {
 			if err == nil {
 				var e *Entry
 				if e, err = NewDouble(s, "b", 2).Enter(t.Context()); err == nil {
-					err = e.Leave(t.Context())
+					err = errors.Join(e.Leave(t.Context()), NewLatch(s, "c", 3).CountDown(t.Context()))
 				}
 			}
 			done <- err
@@ -168,8 +308,11 @@ func lose(t *testing.T, skip int, applied bool) {
 		t.Errorf("%v, %d lost", err, lost)
 	}
 	synctest.Wait()
-	if left := append(etcd.Keys("a/"), etcd.Keys("b/")...); len(left) != 4 {
+	if left := slices.Concat(etcd.Keys("a/"), etcd.Keys("b/"), etcd.Keys("c/")); len(left) != 6 {
 		t.Errorf("left: %v", left)
+	}
+	if left, err := NewLatch(s[0], "c", 3).Count(t.Context()); left != 1 || err != nil {
+		t.Errorf("Count = %d, %v", left, err)
 	}
 }
 
@@ -228,7 +371,7 @@ func TestDisplaced(t *testing.T) {
 		synctest.Wait()
 		if _, err := etcd.Client(t).Txn(t.Context(), gateway.Txn{Then: []gateway.Op{
 			gateway.OpDelete("a/" + s.Lease().String()),
-			gateway.OpPut("a//rounds", []byte(`[{"round":1,"from":0,"to":99}]`)),
+			gateway.OpPut("a//rounds", []byte(text(t, []round{{1, 1, 99}}))),
 		}}); err != nil {
 			t.Fatal(err)
 		}
@@ -255,11 +398,10 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 			t.Errorf("Await = %v", err)
 		}
 		synctest.Wait()
-		kv, _ := etcd.Get("a//rounds")
+		mark, ok := etcd.Get("a//broken")
 		stopped, _ := etcd.Get("a/stopped")
-		var record []fate
-		if err := json.Unmarshal(kv.Value, &record); err != nil || len(record) != 1 || !record[0].Broken || record[0].To < stopped.CreateRevision {
-			t.Errorf("record %s, %v", kv.Value, err)
+		if !ok || mark.ModRevision < stopped.CreateRevision {
+			t.Errorf("the mark is %+v, the other came at %d", mark, stopped.CreateRevision)
 		}
 		if keys := etcd.Keys("a/"); len(keys) != 3 {
 			t.Errorf("keys %v", keys)

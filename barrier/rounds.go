@@ -1,8 +1,10 @@
 package barrier
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -13,8 +15,11 @@ import (
 // MaxParties is how many members a round can have: all of them are compared in one transaction.
 const MaxParties = 100
 
-// backup is after what time the others complete a full round that the n-th member has not.
+// backup is after what time another member completes a full round that the n-th has not. They try one after the other,
+// the nearest to the n-th first: each compares as much as the round is large.
 const backup = 100 * time.Millisecond
+
+var errOverdue = errors.New("overdue")
 
 // rounds is what Double and Cyclic have in common.
 type rounds struct {
@@ -22,152 +27,92 @@ type rounds struct {
 	breakable bool
 }
 
-// pass joins and waits until the round of the new member is decided. The member is still there then; if pass fails, it
-// is gone or is being removed in the background.
-func (r *rounds) pass(ctx context.Context) (me line.Member, free func(), f fate, err error) {
-	if err := r.check(ctx, MaxParties); err != nil {
-		return me, nil, f, err
+// pass joins and waits until the round of the new member is complete. The member is still there then; if pass fails, it
+// is gone or is being removed in the background, and breaks its round by that, if it can break and is not decided.
+func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
+	h, err := r.join(ctx)
+	if err != nil {
+		return h, round{}, err
 	}
-	me.Key, free = r.line.Slot()
-	if me.Fence, err = r.join(ctx, me.Key, free); err == nil {
-		if f, err = r.await(ctx, me); err != nil {
-			r.withdraw(me.Key, free, nil)
+	passed, err := r.await(ctx, h.Fence())
+	if err != nil {
+		if r.breakable {
+			h.Grip.Also(breaking(&r.line, h.Fence()))
 		}
+		h.Abandon(ctx)
 	}
-	return me, free, f, err
+	return h, passed, err
 }
 
-func (r *rounds) join(ctx context.Context, key string, free func()) (fence int64, err error) {
-	s := r.line.Session
-	parties := r.line.SettingKey(partiesSetting)
+func (r *rounds) join(ctx context.Context) (line.Hold, error) {
+	if err := r.check(ctx); err != nil {
+		return line.Hold{}, err
+	}
+	declared, found := r.declared()
 	for {
-		out, err := s.Write(ctx, session.Write{
-			If:      []gateway.Cmp{r.declared()},
-			Then:    []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()), gateway.PrevKV())},
-			Else:    []gateway.Op{gateway.OpGet(parties)},
-			Undo:    []gateway.Op{r.line.ReadOp()},
-			Settled: func(o session.Outcome) { r.withdrawn(key, free, o) },
-		})
+		h, err := r.line.Enter(ctx, line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}})
+		refused, ok := errors.AsType[*line.RefusedError](err)
+		if !ok {
+			return h, err
+		}
+		if _, err := r.declare(ctx, refused.Responses[0]); err != nil {
+			return h, err
+		}
+	}
+}
+
+// await returns when the round of the member with this fence is decided, to which it helps.
+func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
+	before := state{View: line.View{Revision: fence - 1}}
+	for patience := time.Duration(0); ; {
+		now, err := r.next(ctx, before, patience)
+		overdue := errors.Is(err, errOverdue)
 		switch {
-		case errors.Is(err, gateway.ErrUncertain):
-			return 0, err
-		case err != nil:
-			free()
-			return 0, err
-		case out.Applied:
-			if prev := out.Responses[0].Put.PrevKV; prev != nil { // an earlier try had put it
-				return prev.CreateRevision, nil
-			}
-			return out.Revision, nil
-		}
-		var found string
-		if kvs := out.Responses[0].Get.KVs; len(kvs) == 1 {
-			found = string(kvs[0].Value)
-		}
-		if err := r.matches(ctx, found); err != nil {
-			if out.Repeated { // an earlier try may have been applied, before the place was declared anew
-				r.withdraw(key, free, nil)
-			} else {
-				free()
-			}
-			return 0, err
-		}
-	}
-}
-
-// await returns when the round of a member is decided, to which it helps.
-func (r *rounds) await(ctx context.Context, me line.Member) (fate, error) {
-	var now state
-	var broken, overdue bool
-	v, err := r.next(ctx, me.Fence-1)
-	for {
-		if err != nil {
-			return fate{}, err
-		}
-		before := now
-		if now, err = stateOf(v); err != nil {
-			return fate{}, err
-		}
-		if !now.has(me) { // alone, or with the lease: others may have taken its place
-			if err := r.line.Session.Verify(ctx); err != nil {
-				return fate{}, err
-			}
-			return fate{}, session.ErrRemoved
-		}
-		if f, decided, err := now.fate(me); decided || err != nil {
-			return f, err
+		case err != nil && !overdue:
+			return round{}, err
+		case !now.has(fence): // alone, or with the lease: others may have taken its place
+			return round{}, cmp.Or(r.line.Session.Verify(ctx), session.ErrRemoved)
+		case fence <= now.edge:
+			return now.fate(fence)
 		}
 		all := now.waiting()
 		full := len(all) >= r.n
-		broken = r.breakable && now.last == before.last && (broken || now.missing(before))
-		if full && (overdue || all[r.n-1].Key == me.Key) || broken && !full {
-			v, err = r.decide(ctx, now)
-			overdue = false
-			continue
+		behind := slices.IndexFunc(all, func(m line.Member) bool { return m.Fence == fence }) - (r.n - 1) // the n-th
+		switch err = nil; {
+		case full && (overdue || behind == 0):
+			_, err = r.line.Session.Write(ctx, now.complete(&r.line, r.n))
+		case !full && r.breakable && now.lost(before):
+			err = r.breakUp(ctx, fence)
 		}
-		look, cancel := ctx, context.CancelFunc(func() {})
+		if err != nil {
+			return round{}, err
+		}
+		before, patience = now, 0
 		if full {
-			look, cancel = context.WithTimeout(ctx, backup)
+			patience = backup * time.Duration(max(1, behind, -behind))
 		}
-		w, missed := r.next(look, now.Revision)
-		overdue = full && missed != nil && look.Err() != nil && ctx.Err() == nil && r.line.Session.Err() == nil
-		if !overdue {
-			v, err = w, missed
+	}
+}
+
+// breakUp breaks the round of the member with this fence, unless that is decided.
+func (r *rounds) breakUp(ctx context.Context, fence int64) error {
+	_, err := r.line.Session.Write(ctx, session.Write{Then: []gateway.Op{breaking(&r.line, fence)}})
+	return err
+}
+
+// next waits until the line has changed. It is errOverdue if it has not after a time, where patience is not 0.
+func (r *rounds) next(ctx context.Context, before state, patience time.Duration) (now state, err error) {
+	if patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, patience, errOverdue)
+		defer cancel()
+	}
+	now = before
+	err = r.line.Until(ctx, func(v line.View) (changed bool, err error) {
+		if changed = v.Revision > before.Revision; changed {
+			now, err = stateOf(v)
 		}
-		cancel()
-	}
-}
-
-// decide tries to decide the open round, and returns the line as it is then.
-func (r *rounds) decide(ctx context.Context, now state) (line.View, error) {
-	w, err := now.decide(&r.line, r.n)
-	if err != nil {
-		return line.View{}, err
-	}
-	w.Then = append(w.Then, r.line.ReadOp())
-	w.Else = []gateway.Op{r.line.ReadOp()}
-	out, err := r.line.Session.Write(ctx, w)
-	if err != nil {
-		return line.View{}, err
-	}
-	return r.line.ViewOf(out.Revision, out.Responses[len(out.Responses)-1]), nil
-}
-
-// withdraw takes a member out in the background: of a round that can break only once that is decided. decision is tried
-// first, if there is one.
-func (r *rounds) withdraw(key string, free func(), decision []gateway.Op) {
-	if !r.breakable {
-		r.leave(key, free)
-		return
-	}
-	r.line.Session.Settle(session.Write{
-		Undo:    append(decision, r.line.ReadOp()),
-		Settled: func(o session.Outcome) { r.withdrawn(key, free, o) },
+		return changed, err
 	})
-}
-
-// withdrawn looks at how far the withdrawal of a member has come.
-func (r *rounds) withdrawn(key string, free func(), o session.Outcome) {
-	now, err := stateOf(r.line.ViewOf(o.Revision, o.Responses[len(o.Responses)-1]))
-	waits := false
-	for _, m := range now.waiting() {
-		waits = waits || m.Key == key
-	}
-	if !r.breakable || err != nil || !waits {
-		r.leave(key, free)
-		return
-	}
-	w, err := now.decide(&r.line, r.n)
-	if err != nil {
-		r.leave(key, free)
-		return
-	}
-	r.withdraw(key, free, []gateway.Op{gateway.OpTxn(gateway.Txn{If: w.If, Then: w.Then})})
-}
-
-func (r *rounds) leave(key string, free func()) {
-	r.line.Session.Settle(session.Write{
-		Undo:    []gateway.Op{gateway.OpDelete(key)},
-		Settled: func(session.Outcome) { free() },
-	})
+	return now, err
 }
