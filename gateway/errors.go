@@ -35,6 +35,9 @@ var (
 	// ErrNoSpace: etcd's database is full. Deletions still work. A write that met it is ErrUncertain as well: etcd
 	// applies what was on its way when the space ran out, and reports the error all the same.
 	ErrNoSpace = errors.New("database space exceeded")
+	// ErrConflict: the key was not as [Client.Create], [Client.Update], [Client.Replace] or [Client.ReplaceAt] required,
+	// and nothing was written. See [ConflictError].
+	ErrConflict = errors.New("key is not as required")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client closed")
 )
@@ -66,6 +69,9 @@ type Error struct {
 	Endpoint string // where the last attempt went; empty if none was made
 	Code     Code   // 0 when the server did not answer with one
 	Message  string // the server's own words, shortened and quoted where they are not plain text
+	// CompactRevision is, when ErrCompacted ended a watch, the first revision that can still be watched from. What
+	// happened between the last event and it is lost: read again.
+	CompactRevision int64
 
 	uncertain bool // a write whose fate nobody knows
 	unsent    bool // it cannot have reached etcd

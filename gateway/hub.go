@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -18,12 +17,16 @@ type hub struct {
 	running bool
 	conn    *conn // nil between two streams
 	lastID  int64
+	asked   bool // somebody waits for a report of progress
 }
 
 // watch is one watch, on whichever stream. All but its first fields are guarded by hub.mu.
 type watch struct {
 	key, end string
 	prevKV   bool
+	noPut    bool
+	noDelete bool
+	notify   bool // wants to be told of progress
 	fn       func(WatchResponse)
 
 	id        int64   // on the current stream; each is used once
@@ -86,7 +89,7 @@ func (h *hub) create(cn *conn, w *watch) {
 	w.id, w.standing, w.held = h.lastID, false, nil
 	cn.byID[w.id] = w
 	cn.creating = append(cn.creating, w)
-	cn.out.write(createMessage(w.id, w.key, w.end, max(w.next, w.resume), w.prevKV))
+	cn.out.write(createMessage(w.id, max(w.next, w.resume), w))
 }
 
 // run opens one stream after another for as long as there are watches.
@@ -215,7 +218,7 @@ func (h *hub) checkLife(cn *conn) {
 		cn.cancel(&Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeUnavailable, cause: errStalled})
 	case silent < streamSilence:
 		cn.probed = false
-		if now := time.Since(h.epoch); now-cn.progressAt > progressEvery {
+		if now := time.Since(h.epoch); h.asked || now-cn.progressAt > progressEvery {
 			cn.progressAt = now
 			cn.out.write([]byte(progressMessage))
 		}
@@ -226,7 +229,7 @@ func (h *hub) checkLife(cn *conn) {
 		cn.creating = append(cn.creating, nil)
 		cn.progressAt = time.Since(h.epoch)
 		cn.out.write([]byte(progressMessage))
-		cn.out.write(createMessage(h.lastID, h.c.cfg.Namespace+"\x00", "", 0, false))
+		cn.out.write(createMessage(h.lastID, 0, &watch{key: h.c.cfg.Namespace + "\x00"}))
 		cn.out.write(cancelMessage(h.lastID))
 		cn.life.Reset(streamSilence)
 	}
@@ -235,22 +238,4 @@ func (h *hub) checkLife(cn *conn) {
 func (h *hub) heard(cn *conn) {
 	cn.heard.Store(int64(time.Since(h.epoch)))
 	cn.reads.Add(1)
-}
-
-// progress raises the point where each watch of a stream would be resumed: all events up to rev have come.
-func (h *hub) progress(ctx context.Context, cn *conn, rev int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !cn.asksVersion {
-		cn.asksVersion = true
-		h.c.spawn(func() { cn.ordered.Store(h.c.ordersProgress(ctx, cn.ep)) })
-	}
-	if !cn.ordered.Load() {
-		return
-	}
-	for _, w := range cn.byID {
-		if w.standing && len(w.held) == 0 {
-			w.resume = max(w.resume, rev+1)
-		}
-	}
 }

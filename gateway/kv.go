@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"time"
 )
 
 // Header comes with every answer.
@@ -28,7 +30,7 @@ type GetResponse struct {
 	Header
 	KVs   []KeyValue
 	More  bool  // a Limit left some out
-	Count int64 // keys in the range, Limit aside
+	Count int64 // keys in the range, also those that a Limit or a bound of revisions left out
 }
 
 // PutResponse answers a Put.
@@ -62,7 +64,10 @@ type OpResponse struct {
 // Get reads a key, or a range of keys with [Prefix], [Range] or [FromKey]. It is linearizable unless [Serializable]
 // says otherwise. It goes on at other endpoints until ctx ends.
 func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetResponse, error) {
-	op := OpGet(key, opts...)
+	return c.get(ctx, OpGet(key, opts...))
+}
+
+func (c *Client) get(ctx context.Context, op Op) (*GetResponse, error) {
 	w, err := op.wire(c.cfg.Namespace)
 	if err != nil {
 		return nil, invalid("get", "%v", err)
@@ -108,14 +113,16 @@ func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (*Delet
 }
 
 // Txn runs a transaction. If it writes and its fate is unknown, it returns ErrUncertain: it is not repeated.
-func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) {
+func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) { return c.txn(ctx, "txn", t) }
+
+func (c *Client) txn(ctx context.Context, name string, t Txn) (*TxnResponse, error) {
 	w, err := t.wire(c.cfg.Namespace)
 	if err != nil {
-		return nil, invalid("txn", "%v", err)
+		return nil, invalid(name, "%v", err)
 	}
 	var out *TxnResponse
 	read := t.readOnly()
-	r := &call{op: "txn", path: "/kv/txn", write: !read, repeat: read, linear: !t.local()}
+	r := &call{op: name, path: "/kv/txn", write: !read, repeat: read, linear: !t.local()}
 	err = unary(ctx, c, r, w, func(a *wireTxnAnswer) (h wireHeader, err error) {
 		out, err = a.public(w, len(c.cfg.Namespace))
 		return a.Header, err
@@ -123,15 +130,36 @@ func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) {
 	return out, err
 }
 
-// Compact forgets the history before rev: reads and watches below it become ErrCompacted.
-func (c *Client) Compact(ctx context.Context, rev int64) error {
+// Compact forgets the history before rev: reads and watches below it become ErrCompacted, as does a Compact of what is
+// compacted already. It is safe to repeat, and is repeated.
+//
+// With [Physical] it is one attempt that may take as long as ctx allows: a lost answer is ErrUncertain, since a second
+// attempt would be told that rev is compacted and not whether the database is rid of it. Other members work on theirs.
+func (c *Client) Compact(ctx context.Context, rev int64, opts ...Option) error {
 	type request struct {
 		Revision int64 `json:"revision,string"`
+		Physical bool  `json:"physical,omitempty"`
 	}
-	r := &call{op: "compact", path: "/kv/compaction", write: true, repeat: true}
-	r.settled = func(e *Error) bool { return e.Code == CodeOutOfRange && e.says("has been compacted") }
-	return unary(ctx, c, r, request{rev}, headerOnly)
+	op := Op{kind: kindCompact}.with(opts)
+	switch {
+	case op.wrong != "":
+		return invalid("compact", "%s", op.wrong)
+	case rev <= 0:
+		return invalid("compact", "a revision below 1")
+	}
+	r := &call{op: "compact", path: "/kv/compaction", write: true, repeat: !op.physical}
+	if op.physical {
+		r.timeout = longest
+		if deadline, ok := ctx.Deadline(); ok {
+			r.timeout = min(longest, max(1, time.Until(deadline)))
+		}
+	}
+	r.settled = func(e *Error) bool { return !op.physical && errors.Is(e, ErrCompacted) }
+	return unary(ctx, c, r, request{rev, op.physical}, headerOnly)
 }
+
+// longest bounds an attempt that takes as long as it takes.
+const longest = 24 * time.Hour
 
 // unary sends a request with a plain JSON answer and lets done look at the answer once it is decoded.
 func unary[A any](ctx context.Context, c *Client, r *call, request any, done func(*A) (wireHeader, error)) error {

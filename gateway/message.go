@@ -18,13 +18,24 @@ type wireWatchCreate struct {
 		Start    int64  `json:"start_revision,omitempty,string"`
 		PrevKV   bool   `json:"prev_kv,omitempty"`
 		Fragment bool   `json:"fragment"`
+
+		ProgressNotify bool     `json:"progress_notify,omitempty"`
+		Filters        []string `json:"filters,omitempty"`
 	} `json:"create_request"`
 }
 
-func createMessage(id int64, key, end string, start int64, prevKV bool) []byte {
+// createMessage asks for a watch, in fragments: what etcd cannot send in about 2 MB comes in parts.
+func createMessage(id, start int64, w *watch) []byte {
 	var m wireWatchCreate
-	m.Create.WatchID, m.Create.Key, m.Create.RangeEnd = id, []byte(key), bytesOrNil(end)
-	m.Create.Start, m.Create.PrevKV, m.Create.Fragment = start, prevKV, true
+	m.Create.WatchID, m.Create.Key, m.Create.RangeEnd = id, []byte(w.key), bytesOrNil(w.end)
+	m.Create.Start, m.Create.PrevKV, m.Create.Fragment = start, w.prevKV, true
+	m.Create.ProgressNotify = w.notify
+	if w.noPut {
+		m.Create.Filters = append(m.Create.Filters, "NOPUT")
+	}
+	if w.noDelete {
+		m.Create.Filters = append(m.Create.Filters, "NODELETE")
+	}
 	line, _ := json.Marshal(m) // cannot fail
 	return append(line, '\n')
 }
@@ -97,8 +108,8 @@ func (h *hub) handle(ctx context.Context, cn *conn, line []byte) error {
 		if err := h.events(cn, m.Result); err != nil {
 			return protocolError("watch", cn.ep, line, err)
 		}
-	case m.Result.WatchID < 0:
-		h.progress(ctx, cn, int64(m.Result.Header.Revision))
+	default:
+		h.progress(ctx, cn, m.Result)
 	}
 	return nil
 }
@@ -150,7 +161,7 @@ func (h *hub) canceled(cn *conn, a *wireWatchAnswer) error {
 	}
 	if a.CompactRevision > 0 {
 		h.end(w, &Error{
-			Op: "watch", Endpoint: cn.ep.url, Code: CodeOutOfRange,
+			Op: "watch", Endpoint: cn.ep.url, Code: CodeOutOfRange, CompactRevision: int64(a.CompactRevision),
 			Message: fmt.Sprintf("history before revision %d has been compacted", int64(a.CompactRevision)),
 		})
 		return nil

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"math"
+	"slices"
 )
 
 // Op is one operation, to be run alone or in a [Txn]. Make it with [OpGet], [OpPut], [OpDelete] or [OpTxn].
@@ -17,15 +17,27 @@ type Op struct {
 	end          string
 	revision     int64
 	limit        int64
+	after        string // only keys behind this one
+	minMod       int64
+	maxMod       int64
+	minCreate    int64
+	maxCreate    int64
+	sorted       bool
 	sortTarget   SortTarget
 	sortOrder    SortOrder
 	keysOnly     bool
 	countOnly    bool
 	serializable bool
 	lease        LeaseID
+	ignoreValue  bool
+	ignoreLease  bool
 	prevKV       bool
+	noPut        bool
+	noDelete     bool
+	notify       bool
+	physical     bool
 
-	wrong string // the first option that does not apply
+	wrong string // why its options cannot be
 }
 
 type spanKind uint8
@@ -56,13 +68,38 @@ func opWatch(key string, opts []Option) Op { return Op{kind: kindWatch, key: key
 func (o Op) with(opts []Option) Op {
 	for _, opt := range opts {
 		if opt.on&o.kind == 0 {
-			o.wrong = opt.name
+			o.wrong = "option " + opt.name + " does not apply"
 			return o
 		}
-		opt.set(&o)
+		if opt.set(&o); o.wrong != "" {
+			return o
+		}
 	}
+	o.wrong = o.conflict()
 	return o
 }
+
+// conflict says why options do not go together. What etcd would ignore is refused here.
+func (o Op) conflict() string {
+	filtered := o.minMod != 0 || o.maxMod != 0 || o.minCreate != 0 || o.maxCreate != 0
+	switch {
+	case min(o.limit, o.revision, o.minMod, o.maxMod, o.minCreate, o.maxCreate) < 0:
+		return "negative limit or revision"
+	case o.countOnly && (o.limit != 0 || o.sorted || o.keysOnly || filtered):
+		return "option CountOnly counts all keys, whatever the options that choose or order them"
+	case o.sorted && !slices.Contains(sortTargets, o.sortTarget):
+		return "option SortBy: no such target"
+	case o.sorted && o.sortOrder != Ascend && o.sortOrder != Descend:
+		return "option SortBy: no such order"
+	case o.ignoreValue && len(o.value) > 0:
+		return "option IgnoreValue, and a value"
+	case o.ignoreLease && o.lease != 0:
+		return "options WithLease and IgnoreLease exclude each other"
+	}
+	return ""
+}
+
+var sortTargets = []SortTarget{SortKey, SortVersion, SortCreateRevision, SortModRevision, SortValue}
 
 // readOnly tells whether running the operation again changes nothing.
 func (o Op) readOnly() bool {
@@ -136,7 +173,7 @@ func bytesOrNil(s string) []byte {
 
 func (o Op) wire(ns string) (wireOp, error) {
 	if o.wrong != "" {
-		return wireOp{}, fmt.Errorf("option %s does not apply", o.wrong)
+		return wireOp{}, errors.New(o.wrong)
 	}
 	if o.kind == kindTxn {
 		t, err := o.txn.wire(ns)
@@ -146,18 +183,23 @@ func (o Op) wire(ns string) (wireOp, error) {
 	if err != nil {
 		return wireOp{}, err
 	}
-	switch {
-	case o.limit < 0 || o.revision < 0:
-		return wireOp{}, errors.New("negative limit or revision")
-	case o.kind == kindGet:
+	if o.after != "" {
+		from = ns + o.after + "\x00"
+	}
+	switch o.kind {
+	case kindGet:
 		return wireOp{Range: &wireRange{
 			Key: []byte(from), RangeEnd: bytesOrNil(to), Limit: o.limit, Revision: o.revision,
 			SortOrder: string(o.sortOrder), SortTarget: string(o.sortTarget),
 			Serializable: o.serializable, KeysOnly: o.keysOnly, CountOnly: o.countOnly,
+			MinMod: o.minMod, MaxMod: o.maxMod, MinCreate: o.minCreate, MaxCreate: o.maxCreate,
 		}}, nil
-	case o.kind == kindPut:
-		return wireOp{Put: &wirePut{Key: []byte(from), Value: o.value, Lease: int64(o.lease), PrevKV: o.prevKV}}, nil
-	case o.kind == kindDelete:
+	case kindPut:
+		return wireOp{Put: &wirePut{
+			Key: []byte(from), Value: o.value, Lease: int64(o.lease), PrevKV: o.prevKV,
+			IgnoreValue: o.ignoreValue, IgnoreLease: o.ignoreLease,
+		}}, nil
+	case kindDelete:
 		return wireOp{Delete: &wireDelete{Key: []byte(from), RangeEnd: bytesOrNil(to), PrevKV: o.prevKV}}, nil
 	}
 	return wireOp{}, errors.New("an operation that is none: use OpGet, OpPut, OpDelete or OpTxn")

@@ -16,31 +16,56 @@ const (
 	kindDelete
 	kindTxn
 	kindWatch
+	kindCompact
 )
 
-// Prefix extends a Get, Delete or Watch to all keys that begin with the key given; with the empty key, to all keys.
-func Prefix() Option {
-	return Option{"Prefix", kindGet | kindDelete | kindWatch, func(o *Op) { o.span, o.end = spanPrefix, "" }}
+// extend gives a key its range. Two ranges at once cannot both be meant.
+func extend(name string, span spanKind, end string) Option {
+	return Option{name, kindGet | kindDelete | kindWatch, func(o *Op) {
+		if o.span != spanKey {
+			o.wrong = "only one of the options Prefix, Range and FromKey fits"
+		}
+		o.span, o.end = span, end
+	}}
 }
+
+// Prefix extends a Get, Delete or Watch to all keys that begin with the key given; with the empty key, to all keys.
+func Prefix() Option { return extend("Prefix", spanPrefix, "") }
 
 // Range extends a Get, Delete or Watch to the keys from the one given up to, not including, end.
-func Range(end string) Option {
-	return Option{"Range", kindGet | kindDelete | kindWatch, func(o *Op) { o.span, o.end = spanRange, end }}
-}
+func Range(end string) Option { return extend("Range", spanRange, end) }
 
-// FromKey extends a Get, Delete or Watch to the key given and all that sort after it.
-func FromKey() Option {
-	return Option{"FromKey", kindGet | kindDelete | kindWatch, func(o *Op) { o.span, o.end = spanFrom, "" }}
-}
+// FromKey extends a Get, Delete or Watch to the key given and all that sort after it, up to the end of the namespace.
+func FromKey() Option { return extend("FromKey", spanFrom, "") }
 
 // AtRevision reads as of a revision; a Watch begins with the events of that revision.
 func AtRevision(rev int64) Option {
 	return Option{"AtRevision", kindGet | kindWatch, func(o *Op) { o.revision = rev }}
 }
 
-// Limit returns at most n keys; [GetResponse] says whether there are more.
+// Limit returns at most n keys; [GetResponse] says whether there are more. 0 is no limit.
 func Limit(n int64) Option {
 	return Option{"Limit", kindGet, func(o *Op) { o.limit = n }}
+}
+
+// MinModRevision leaves out the keys that were last changed before rev. The server still reads the whole range.
+func MinModRevision(rev int64) Option {
+	return Option{"MinModRevision", kindGet, func(o *Op) { o.minMod = rev }}
+}
+
+// MaxModRevision leaves out the keys that were last changed after rev. The server still reads the whole range.
+func MaxModRevision(rev int64) Option {
+	return Option{"MaxModRevision", kindGet, func(o *Op) { o.maxMod = rev }}
+}
+
+// MinCreateRevision leaves out the keys that were created before rev. The server still reads the whole range.
+func MinCreateRevision(rev int64) Option {
+	return Option{"MinCreateRevision", kindGet, func(o *Op) { o.minCreate = rev }}
+}
+
+// MaxCreateRevision leaves out the keys that were created after rev. The server still reads the whole range.
+func MaxCreateRevision(rev int64) Option {
+	return Option{"MaxCreateRevision", kindGet, func(o *Op) { o.maxCreate = rev }}
 }
 
 // SortTarget names what SortBy sorts by.
@@ -64,15 +89,17 @@ const (
 	Descend SortOrder = "DESCEND"
 )
 
-// SortBy orders the keys of a Get. Without it they come in key order.
+// SortBy orders the keys of a Get, before a Limit cuts them. Without it they come in key order. For any other order the
+// server reads the whole range.
 func SortBy(target SortTarget, order SortOrder) Option {
-	return Option{"SortBy", kindGet, func(o *Op) { o.sortTarget, o.sortOrder = target, order }}
+	return Option{"SortBy", kindGet, func(o *Op) { o.sorted, o.sortTarget, o.sortOrder = true, target, order }}
 }
 
 // KeysOnly leaves out the values. etcd 3.7 leaves out the lease IDs as well.
 func KeysOnly() Option { return Option{"KeysOnly", kindGet, func(o *Op) { o.keysOnly = true }} }
 
-// CountOnly returns only the number of keys.
+// CountOnly returns only the number of keys in the range. Options that choose or order keys do not go with it: etcd would
+// count without them.
 func CountOnly() Option { return Option{"CountOnly", kindGet, func(o *Op) { o.countOnly = true }} }
 
 // Serializable lets any member answer a Get from what it has, which may be old. Without it a Get is linearizable.
@@ -85,7 +112,35 @@ func WithLease(id LeaseID) Option {
 	return Option{"WithLease", kindPut, func(o *Op) { o.lease = id }}
 }
 
+// IgnoreValue makes a Put keep the value that the key has and change the rest, such as its lease. The Put itself must
+// give no value. A key that does not exist is ErrInvalid.
+func IgnoreValue() Option {
+	return Option{"IgnoreValue", kindPut, func(o *Op) { o.ignoreValue = true }}
+}
+
+// IgnoreLease makes a Put keep the lease that the key has; without it, and without WithLease, a Put takes the key off its
+// lease. A key that does not exist is ErrInvalid.
+func IgnoreLease() Option {
+	return Option{"IgnoreLease", kindPut, func(o *Op) { o.ignoreLease = true }}
+}
+
 // PrevKV returns what a Put, a Delete or each event of a Watch replaced.
 func PrevKV() Option {
 	return Option{"PrevKV", kindPut | kindDelete | kindWatch, func(o *Op) { o.prevKV = true }}
 }
+
+// NoPut leaves puts out of a Watch.
+func NoPut() Option { return Option{"NoPut", kindWatch, func(o *Op) { o.noPut = true }} }
+
+// NoDelete leaves deletions out of a Watch, those of expired leases included.
+func NoDelete() Option { return Option{"NoDelete", kindWatch, func(o *Op) { o.noDelete = true }} }
+
+// ProgressNotify makes a Watch report how far it has come ([WatchResponse].Progress) when it has been quiet for a while:
+// every ten minutes unless etcd is set up otherwise, and when [Client.RequestProgress] asks. Members before 3.4.25 and
+// 3.5.8 may report events as past that are still to come; of those there are no reports.
+func ProgressNotify() Option {
+	return Option{"ProgressNotify", kindWatch, func(o *Op) { o.notify = true }}
+}
+
+// Physical makes a Compact wait until the member that serves it has taken the old revisions out of its database.
+func Physical() Option { return Option{"Physical", kindCompact, func(o *Op) { o.physical = true }} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"slices"
@@ -462,6 +463,32 @@ var calls = []struct {
 	{"timetolive", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.TimeToLive(ctx, 7, true); return err }},
 	{"leases", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Leases(ctx); return err }},
 	{"watch", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Watch(ctx, "k"); return err }},
+	{"watch once", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.WatchOnce(ctx, "k"); return err }},
+	{"compact for good", true, func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 3, gateway.Physical()) }},
+	{"create", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Create(ctx, "k", nil); return err }},
+	{"update", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Update(ctx, "k", nil); return err }},
+	{"replace", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Replace(ctx, "k", nil, nil)
+		return err
+	}},
+	{"replace at", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.ReplaceAt(ctx, "k", 3, nil)
+		return err
+	}},
+	{"pages", false, func(ctx context.Context, c *gateway.Client) error {
+		return lastError(c.Pages(ctx, "k", 7, gateway.Prefix()))
+	}},
+	// It reads before it writes.
+	{"put sequential", false, func(ctx context.Context, c *gateway.Client) error {
+		_, _, err := c.PutSequential(ctx, "k", nil)
+		return err
+	}},
+}
+
+func lastError(pages iter.Seq2[gateway.Page, error]) (err error) {
+	for _, err = range pages {
+	}
+	return err
 }
 
 // blackHoles are links that swallow everything.

@@ -158,36 +158,36 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 }
 
 // ordersProgress asks for the version of a member: before 3.4.25 and 3.5.8 an answer to a progress request may overtake
-// events.
-func (c *Client) ordersProgress(ctx context.Context, ep *endpoint) bool {
+// events. It is not known when there is no answer.
+func (c *Client) ordersProgress(ctx context.Context, ep *endpoint) (ordered, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.url+"/version", http.NoBody)
 	if err != nil {
-		return false
+		return false, false
 	}
 	req.Header["Accept"] = headerJSON
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer resp.Body.Close()
 	var v struct {
 		Server string `json:"etcdserver"`
 	}
 	if json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&v) != nil {
-		return false
+		return false, true
 	}
 	var major, minor, patch int
 	if n, _ := fmt.Sscanf(v.Server, "%d.%d.%d", &major, &minor, &patch); n != 3 {
-		return false
+		return false, true
 	}
 	switch {
 	case major != 3 || minor >= 6:
-		return major >= 3
+		return major >= 3, true
 	case minor == 5:
-		return patch >= 8
+		return patch >= 8, true
 	default:
-		return minor == 4 && patch >= 25
+		return minor == 4 && patch >= 25, true
 	}
 }

@@ -1,6 +1,9 @@
 package gateway
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Txn is a transaction: if all compares hold, Then is applied, else Else, atomically at one revision. etcd takes at
 // most 128 operations, by default, and no two writes of one key.
@@ -16,6 +19,7 @@ type Cmp struct {
 	rel    Relation
 	key    string
 	span   spanKind
+	end    string
 	number int64
 	value  []byte
 }
@@ -30,6 +34,8 @@ const (
 	Less     Relation = "LESS"
 	Greater  Relation = "GREATER"
 )
+
+var relations = []Relation{Equal, NotEqual, Less, Greater}
 
 // CreateRevision compares the revision that created the key; it is 0 for a key that does not exist.
 func CreateRevision(key string, rel Relation, rev int64) Cmp {
@@ -59,14 +65,30 @@ func Value(key string, rel Relation, value []byte) Cmp {
 // Prefix makes the compare hold only if it holds for every key with that prefix. Over no keys at all it is as for one
 // key that does not exist: CreateRevision(p, Equal, 0).Prefix() means "nothing begins with p".
 func (c Cmp) Prefix() Cmp {
-	c.span = spanPrefix
+	c.span, c.end = spanPrefix, ""
+	return c
+}
+
+// Range makes the compare hold only if it holds for every key from the one given up to, not including, end. See Prefix.
+func (c Cmp) Range(end string) Cmp {
+	c.span, c.end = spanRange, end
+	return c
+}
+
+// FromKey makes the compare hold only if it holds for the key given and all that sort after it, up to the end of the
+// namespace. See Prefix.
+func (c Cmp) FromKey() Cmp {
+	c.span, c.end = spanFrom, ""
 	return c
 }
 
 func (c Cmp) wire(ns string) (wireCompare, error) {
-	from, to, err := bounds(ns, c.key, c.span, "")
+	from, to, err := bounds(ns, c.key, c.span, c.end)
 	if err != nil {
 		return wireCompare{}, err
+	}
+	if !slices.Contains(relations, c.rel) { // etcd 3.6 and later would take it for Equal
+		return wireCompare{}, errors.New("a compare with a relation that is none")
 	}
 	w := wireCompare{Result: string(c.rel), Target: c.target, Key: []byte(from), RangeEnd: bytesOrNil(to)}
 	switch c.target {

@@ -103,13 +103,19 @@ type wireRange struct {
 	Serializable bool   `json:"serializable,omitempty"`
 	KeysOnly     bool   `json:"keys_only,omitempty"`
 	CountOnly    bool   `json:"count_only,omitempty"`
+	MinMod       int64  `json:"min_mod_revision,omitempty,string"`
+	MaxMod       int64  `json:"max_mod_revision,omitempty,string"`
+	MinCreate    int64  `json:"min_create_revision,omitempty,string"`
+	MaxCreate    int64  `json:"max_create_revision,omitempty,string"`
 }
 
 type wirePut struct {
-	Key    []byte `json:"key"`
-	Value  []byte `json:"value,omitempty"`
-	Lease  int64  `json:"lease,omitempty,string"`
-	PrevKV bool   `json:"prev_kv,omitempty"`
+	Key         []byte `json:"key"`
+	Value       []byte `json:"value,omitempty"`
+	Lease       int64  `json:"lease,omitempty,string"`
+	PrevKV      bool   `json:"prev_kv,omitempty"`
+	IgnoreValue bool   `json:"ignore_value,omitempty"`
+	IgnoreLease bool   `json:"ignore_lease,omitempty"`
 }
 
 type wireDelete struct {

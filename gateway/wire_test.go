@@ -65,7 +65,7 @@ func TestRequests(t *testing.T) {
 		{"revision", "/v3/kv/range", `{"key":"` + k + `","revision":"9223372036854775807"}`, get("k", gateway.AtRevision(math.MaxInt64))},
 		{"limit", "/v3/kv/range", `{"key":"` + k + `","limit":"7"}`, get("k", gateway.Limit(7))},
 		{"sort", "/v3/kv/range", `{"key":"` + k + `","sort_order":"DESCEND","sort_target":"CREATE"}`, get("k", gateway.SortBy(gateway.SortCreateRevision, gateway.Descend))},
-		{"flags", "/v3/kv/range", `{"key":"` + k + `","serializable":true,"keys_only":true,"count_only":true}`, get("k", gateway.Serializable(), gateway.KeysOnly(), gateway.CountOnly())},
+		{"local", "/v3/kv/range", `{"key":"` + k + `","serializable":true,"keys_only":true}`, get("k", gateway.Serializable(), gateway.KeysOnly())},
 		{"put", "/v3/kv/put", `{"key":"` + k + `","value":"/w=="}`, put("k", "\xff")},
 		{"put nothing", "/v3/kv/put", `{"key":"` + k + `"}`, put("k", "")},
 		{"put options", "/v3/kv/put", `{"key":"` + k + `","value":"` + b + `","lease":"9223372036854775807","prev_kv":true}`, put("k", "b", gateway.WithLease(math.MaxInt64), gateway.PrevKV())},
@@ -93,7 +93,9 @@ func TestRequests(t *testing.T) {
 				{"target":"MOD","result":"NOT_EQUAL","key":"` + k + `","mod_revision":"5"},
 				{"target":"VERSION","result":"LESS","key":"` + k + `","version":"6"},
 				{"target":"LEASE","result":"GREATER","key":"` + k + `","lease":"7"},
-				{"target":"VALUE","result":"EQUAL","key":"` + k + `","value":"` + b + `"}],
+				{"target":"VALUE","result":"EQUAL","key":"` + k + `","value":"` + b + `"},
+				{"target":"MOD","result":"LESS","key":"` + b + `","range_end":"` + k + `","mod_revision":"8"},
+				{"target":"LEASE","result":"EQUAL","key":"` + k + `","range_end":"` + top + `"}],
 			"success":[{"request_put":{"key":"` + k + `"}},{"request_txn":{"failure":[{"request_delete_range":{"key":"` + k + `"}}]}}],
 			"failure":[{"request_range":{"key":"` + k + `","limit":"1"}}]}`,
 			func(ctx context.Context, c *gateway.Client) error {
@@ -105,6 +107,8 @@ func TestRequests(t *testing.T) {
 						gateway.Version("k", gateway.Less, 6),
 						gateway.Lease("k", gateway.Greater, 7),
 						gateway.Value("k", gateway.Equal, []byte("b")),
+						gateway.ModRevision("b", gateway.Less, 8).Range("k"),
+						gateway.Lease("k", gateway.Equal, 0).FromKey(),
 					},
 					Then: []gateway.Op{gateway.OpPut("k", nil), gateway.OpTxn(gateway.Txn{Else: []gateway.Op{gateway.OpDelete("k")}})},
 					Else: []gateway.Op{gateway.OpGet("k", gateway.Limit(1))},
@@ -125,7 +129,7 @@ func TestRequests(t *testing.T) {
 			if r.Header.Get("Accept") != "application/json" || r.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("headers %v", r.Header)
 			}
-			if local := tt.name == "flags"; (r.Header.Get("Grpc-Metadata-Hasleader") == "true") == local {
+			if local := tt.name == "local"; (r.Header.Get("Grpc-Metadata-Hasleader") == "true") == local {
 				t.Errorf("headers %v: a serializable read works without a leader, and nothing else", r.Header)
 			}
 			var ms int
@@ -223,13 +227,29 @@ func TestInvalidRequests(t *testing.T) {
 		"too long a time":        grant(gateway.MaxTTL + 1),
 		"longest":                grant(math.MaxInt64),
 		"compare that is none":   txn(gateway.Txn{If: []gateway.Cmp{{}}}),
+		"compare by no relation": txn(gateway.Txn{If: []gateway.Cmp{gateway.Version("a", "equal", 1)}}),
+		"compare of no range":    txn(gateway.Txn{If: []gateway.Cmp{gateway.Version("b", gateway.Equal, 1).Range("a")}}),
+		"two ranges":             get("a", gateway.Prefix(), gateway.Range("b")),
+		"two ranges, nested":     txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a", gateway.FromKey(), gateway.Prefix())}}),
+		"no target to sort by":   get("a", gateway.SortBy("key", gateway.Ascend)),
+		"no order to sort in":    get("a", gateway.SortBy(gateway.SortKey, "")),
+		"negative mod revision":  get("a", gateway.MinModRevision(-1)),
+		"negative create":        get("a", gateway.MaxCreateRevision(math.MinInt64)),
+		"count with a limit":     get("a", gateway.Prefix(), gateway.CountOnly(), gateway.Limit(1)),
+		"count of some":          get("a", gateway.Prefix(), gateway.CountOnly(), gateway.MinModRevision(7)),
+		"count in an order":      get("a", gateway.Prefix(), gateway.CountOnly(), gateway.SortBy(gateway.SortKey, gateway.Descend)),
+		"count of keys only":     get("a", gateway.Prefix(), gateway.KeysOnly(), gateway.CountOnly()),
+		"value and ignore it":    put("a", "v", gateway.IgnoreValue()),
+		"lease and ignore it":    put("a", "v", gateway.WithLease(1), gateway.IgnoreLease()),
+		"compact nothing":        func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 0) },
 		"compare without a key":  txn(gateway.Txn{If: []gateway.Cmp{gateway.Version("", gateway.Equal, 1)}}),
 		"operation that is none": txn(gateway.Txn{Then: []gateway.Op{{}}}),
 		"nested, empty key":      txn(gateway.Txn{Else: []gateway.Op{gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("")}})}}),
 		"wrong option in a txn":  txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a", gateway.Limit(1))}}),
 	} {
-		wantErr(t, call(t.Context(), c), list(gateway.ErrInvalid), list(gateway.ErrUncertain, gateway.ErrUnavailable))
-		_ = name
+		t.Run(name, func(t *testing.T) {
+			wantErr(t, call(t.Context(), c), list(gateway.ErrInvalid), list(gateway.ErrUncertain, gateway.ErrUnavailable))
+		})
 	}
 }
 

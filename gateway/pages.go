@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// Page is some keys of a range, in key order.
+type Page struct {
+	KVs      []KeyValue
+	Revision int64 // what all pages are read at: a watch from the revision behind it misses nothing
+	More     bool  // another page follows
+}
+
+// Pages reads a range of keys in pages of at most size keys, all as of one revision: that of the first page, or that of
+// [AtRevision]. It takes the options of Get but Limit, SortBy and CountOnly. An empty range is one empty page. Each pair
+// is a page and a nil error; where reading fails, one last pair has the error. Nothing is read ahead; a loop over the
+// pages again begins with a new revision.
+//
+// If that revision is compacted away under the loop, the rest cannot be had and the error is ErrCompacted: what came
+// before is right as of its revision, and only beginning again gives the whole. With [Serializable], a member that lags
+// behind the one before can refuse the revision as one of the future.
+func (c *Client) Pages(ctx context.Context, key string, size int64, opts ...Option) iter.Seq2[Page, error] {
+	op := OpGet(key, opts...)
+	switch {
+	case op.wrong != "":
+	case op.limit != 0 || op.sorted || op.countOnly:
+		op.wrong = "options Limit, SortBy and CountOnly do not apply to pages"
+	case size <= 0:
+		op.wrong = "a page of less than one key"
+	}
+	return func(yield func(Page, error) bool) {
+		op := op // each loop begins anew
+		for op.limit = size; ; {
+			page, err := c.page(ctx, &op)
+			if !yield(page, err) || err != nil || !page.More {
+				return
+			}
+		}
+	}
+}
+
+// page reads one page and moves op on to the next.
+func (c *Client) page(ctx context.Context, op *Op) (Page, error) {
+	resp, err := c.get(ctx, *op)
+	if err != nil {
+		return Page{}, err
+	}
+	if op.revision == 0 {
+		op.revision = resp.Revision
+	}
+	if resp.More {
+		if len(resp.KVs) == 0 || resp.KVs[len(resp.KVs)-1].Key <= op.after {
+			return Page{}, &Error{Op: "get", cause: fmt.Errorf("%w: more keys, and none to go on from", ErrProtocol)}
+		}
+		op.after = resp.KVs[len(resp.KVs)-1].Key
+	}
+	return Page{KVs: resp.KVs, Revision: op.revision, More: resp.More}, nil
+}
