@@ -201,6 +201,7 @@ func (o Op) wire(ns string) (wireOp, error) {
 		}}, nil
 	case kindDelete:
 		return wireOp{Delete: &wireDelete{Key: []byte(from), RangeEnd: bytesOrNil(to), PrevKV: o.prevKV}}, nil
+	default:
+		return wireOp{}, errors.New("an operation that is none: use OpGet, OpPut, OpDelete or OpTxn")
 	}
-	return wireOp{}, errors.New("an operation that is none: use OpGet, OpPut, OpDelete or OpTxn")
 }

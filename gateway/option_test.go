@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"go/ast"
@@ -47,24 +48,26 @@ var options = map[string]struct {
 	"AtRevision":        {gateway.AtRevision(7), "", "get watch"}, // under another name in each
 }
 
+type optionCall func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error
+
 // optionCalls take options; each sends one request about the key "k", or about a revision.
-var optionCalls = map[string]func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error{
-	"get": func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error {
-		_, err := c.Get(t.Context(), "k", opts...)
+var optionCalls = map[string]optionCall{
+	"get": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
+		_, err := c.Get(ctx, "k", opts...)
 		return err
 	},
-	"put": func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error {
-		_, err := c.Put(t.Context(), "k", nil, opts...)
+	"put": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
+		_, err := c.Put(ctx, "k", nil, opts...)
 		return err
 	},
-	"delete": func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error {
-		_, err := c.Delete(t.Context(), "k", opts...)
+	"delete": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
+		_, err := c.Delete(ctx, "k", opts...)
 		return err
 	},
-	"compact": func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error {
-		return c.Compact(t.Context(), 5, opts...)
+	"compact": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
+		return c.Compact(ctx, 5, opts...)
 	},
-	"watch": func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error {
+	"watch": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
 		ended := make(chan struct{})
 		_, err := c.WatchFunc("k", func(gateway.WatchResponse) { close(ended) }, opts...)
 		if err == nil {
@@ -75,7 +78,7 @@ var optionCalls = map[string]func(t *testing.T, c *gateway.Client, opts ...gatew
 }
 
 // sent makes a call and returns the request as JSON, "" if there was none. A watch's is what its create says.
-func sent(t *testing.T, call func(t *testing.T, c *gateway.Client, opts ...gateway.Option) error, opts ...gateway.Option) (string, error) {
+func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error) {
 	t.Helper()
 	var body string
 	c := newClient(t, gateway.Config{
@@ -91,7 +94,7 @@ func sent(t *testing.T, call func(t *testing.T, c *gateway.Client, opts ...gatew
 			return reply(404, "no etcd"), nil // ends the watch
 		}),
 	})
-	err := call(t, c, opts...)
+	err := call(t.Context(), c, opts...)
 	return body, err
 }
 

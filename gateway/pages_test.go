@@ -50,7 +50,10 @@ func TestPages(t *testing.T) {
 		sameJSON(t, bodies[1], `{"key":"`+b64("ns/a2\x00")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true,"revision":"`+strconv.Itoa(first)+`"}`)
 	}
 	bodies, first = nil, first+10
-	for range pages {
+	for _, err := range pages {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if len(bodies) != 1 {

@@ -1,0 +1,204 @@
+package gateway_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+)
+
+// TestConditionalPuts do what they say, or nothing, and then tell what is there.
+func TestConditionalPuts(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
+		ours, ns, theirs := both(t, c)
+		ctx := within(t, patience)
+		lease := gateway.LeaseID(must(theirs.Grant(ctx, 60))(t).ID)
+		put := func(key, value string) int64 { return must(theirs.Put(ctx, ns+key, value))(t).Header.Revision }
+		type answer = *gateway.PutResponse
+		type step struct {
+			name  string
+			setup func(key string) int64 // the key's state before, and its revision
+			call  func(key string, rev int64) (answer, error)
+			want  string // the value after, "-" for no key
+			ok    bool
+		}
+		none := func(string) int64 { return 0 }
+		old := func(key string) int64 { return put(key, "old") }
+		empty := func(key string) int64 { return put(key, "") }
+		abA := func(key string) int64 { rev := put(key, "old"); put(key, "b"); put(key, "old"); return rev }
+		fresh := []byte("new")
+		for _, s := range []step{
+			{"create", none, func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, fresh, gateway.WithLease(lease)) }, "new", true},
+			{"create what is", old, func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, fresh) }, "old", false},
+			{"update", old, func(k string, _ int64) (answer, error) { return ours.Update(ctx, k, fresh, gateway.PrevKV()) }, "new", true},
+			{"update what is not", none, func(k string, _ int64) (answer, error) { return ours.Update(ctx, k, fresh) }, "-", false},
+			{"replace", old, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("old"), fresh) }, "new", true},
+			{"replace nothing", empty, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, nil, fresh) }, "new", true},
+			{"replace by nothing", old, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("old"), nil) }, "", true},
+			{"replace another", old, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("x"), fresh) }, "old", false},
+			{"replace what is not", none, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, nil, fresh) }, "-", false},
+			{"replace, there and back", abA, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("old"), fresh) }, "new", true},
+			{"at", old, func(k string, rev int64) (answer, error) { return ours.ReplaceAt(ctx, k, rev, fresh) }, "new", true},
+			{"at, there and back", abA, func(k string, rev int64) (answer, error) { return ours.ReplaceAt(ctx, k, rev, fresh) }, "old", false},
+			{"at none", none, func(k string, _ int64) (answer, error) { return ours.ReplaceAt(ctx, k, 0, fresh) }, "new", true},
+			{"at none, but there is", old, func(k string, _ int64) (answer, error) { return ours.ReplaceAt(ctx, k, 0, fresh) }, "old", false},
+		} {
+			rev := s.setup(s.name)
+			before := one(t, theirs, ns, s.name)
+			got, err := s.call(s.name, rev)
+			now, value := one(t, theirs, ns, s.name), "-"
+			if now != nil {
+				value = string(now.Value)
+			}
+			if s.ok != (err == nil) || value != s.want {
+				t.Errorf("%s: %v, and the value is %q", s.name, err, value)
+				continue
+			}
+			if s.ok {
+				if now.ModRevision != got.Revision || got.ClusterID == 0 {
+					t.Errorf("%s: %+v, written at %d", s.name, got, now.ModRevision)
+				}
+				continue
+			}
+			conflict, ok := errors.AsType[*gateway.ConflictError](err)
+			if !ok || !errors.Is(err, gateway.ErrConflict) || (conflict.Current == nil) != (before == nil) ||
+				before != nil && conflict.Current.ModRevision != before.ModRevision {
+				t.Errorf("%s: %v, %+v", s.name, err, conflict)
+			}
+		}
+		if kv := one(t, theirs, ns, "create"); kv.Lease != lease {
+			t.Errorf("created under the lease %v", kv.Lease)
+		}
+	})
+}
+
+// TestReplaceRace counts up one key from many goroutines: none of the increments is lost.
+func TestReplaceRace(t *testing.T) {
+	ours, ns, theirs := both(t, cluster)
+	ctx := within(t, patience)
+	const writers, each = 8, 20
+	must(ours.Create(ctx, "n", []byte("0")))(t)
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			at := must(ours.Get(ctx, "n"))(t).KVs[0]
+			for done := 0; done < each; {
+				n, _ := strconv.Atoi(string(at.Value))
+				next := []byte(strconv.Itoa(n + 1))
+				resp, err := ours.ReplaceAt(ctx, "n", at.ModRevision, next)
+				conflict, lost := errors.AsType[*gateway.ConflictError](err)
+				switch {
+				case err == nil:
+					done++
+					at.Value, at.ModRevision = next, resp.Revision
+				case lost:
+					at = *conflict.Current
+				default:
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if kv := one(t, theirs, ns, "n"); string(kv.Value) != strconv.Itoa(writers*each) || kv.Version != writers*each+1 {
+		t.Errorf("%s after %d writes", kv.Value, kv.Version-1)
+	}
+}
+
+// TestPutSequential: many writers on two clients, and a reader that deletes what it has read. The order of the keys is that
+// of the writes, and no key comes twice.
+func TestPutSequential(t *testing.T) {
+	ours, ns, theirs := both(t, cluster)
+	other := newClient(t, gateway.Config{Endpoints: cluster.Endpoints(), Namespace: ns})
+	ctx := within(t, patience)
+	lease := must(ours.Grant(ctx, 0, patience))(t)
+	const writers, each = 6, 20
+	reader := must(ours.Watch(ctx, "dir/", gateway.Prefix(), gateway.NoDelete()))(t)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	made := map[string]int64{}
+	for i := range writers {
+		client := []*gateway.Client{ours, other}[i%2]
+		all.Go(func() {
+			for j := range each {
+				value := fmt.Sprintf("%d.%d", i, j)
+				key, rev, err := client.PutSequential(ctx, "dir", []byte(value), gateway.WithLease(lease.ID))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				made[key] = rev
+				mu.Unlock()
+			}
+		})
+	}
+	var keys []string
+	last := map[string]int{}
+	for ev, err := range reader.Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, ev.KV.Key)
+		var writer string
+		var n int
+		if _, err := fmt.Sscanf(string(ev.KV.Value), "%1s.%d", &writer, &n); err != nil || n != last[writer] || ev.KV.Lease != lease.ID {
+			t.Errorf("%+v behind %d of this writer", ev.KV, last[writer])
+		}
+		last[writer]++
+		if len(keys)%2 == 0 {
+			must(theirs.Delete(ctx, ns+ev.KV.Key))(t)
+		}
+		if len(keys) == writers*each {
+			break
+		}
+	}
+	all.Wait()
+	if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != len(keys) || len(made) != len(keys) {
+		t.Errorf("%d keys, %d made: %v", len(keys), len(made), keys)
+	}
+	left := must(theirs.Get(ctx, ns+"dir/", clientv3.WithPrefix()))(t)
+	for _, kv := range left.Kvs {
+		if rev := made[string(kv.Key[len(ns):])]; rev != kv.CreateRevision || len(kv.Key) != len(ns+"dir/")+20 {
+			t.Errorf("%s of revision %d, said to be %d", kv.Key, kv.CreateRevision, rev)
+		}
+	}
+	if len(left.Kvs) != len(keys)/2 {
+		t.Errorf("%d left of %d", len(left.Kvs), len(keys))
+	}
+	must(theirs.Put(ctx, ns+"file", "a value"))(t)
+	if _, _, err := ours.PutSequential(ctx, "file", nil); !errors.Is(err, gateway.ErrInvalid) || string(one(t, theirs, ns, "file").Value) != "a value" {
+		t.Errorf("into a key that holds something: %v", err)
+	}
+}
+
+// TestPagesCompacted: what is compacted away under the loop is told, and what came before is right.
+func TestPagesCompacted(t *testing.T) {
+	ours, ns, theirs := both(t, cluster)
+	ctx := within(t, patience)
+	for i := range 10 {
+		must(theirs.Put(ctx, fmt.Sprintf("%s%d", ns, i), "v"))(t)
+	}
+	n := 0
+	var end error
+	for page, err := range ours.Pages(ctx, "", 3, gateway.Prefix()) {
+		if end = err; err != nil {
+			break
+		}
+		if n += len(page.KVs); n == 6 {
+			rev := must(theirs.Put(ctx, ns+"9", "v"))(t).Header.Revision
+			must(theirs.Compact(ctx, rev))(t)
+		}
+	}
+	if n != 6 || !errors.Is(end, gateway.ErrCompacted) {
+		t.Errorf("%d keys, then %v", n, end)
+	}
+}

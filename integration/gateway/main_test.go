@@ -1,0 +1,61 @@
+// Package gateway_test holds the client to what it says on real etcd, with clientv3 as the second opinion.
+package gateway_test
+
+import (
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// cluster is one member that all tests of the package share, as long as they do it no harm.
+var cluster *etcdtest.Cluster
+
+// What the tests of recipes share as well.
+var (
+	within     = recipetest.Within
+	newClient  = recipetest.NewClient
+	fresh      = recipetest.Fresh
+	eventually = recipetest.Eventually
+)
+
+const patience = recipetest.Patience
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+}
+
+// forEachVersion runs a test on a cluster of every version, which is the shared one where that will do.
+func forEachVersion(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) {
+	t.Helper()
+	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		if version == cluster.Version() {
+			test(t, cluster)
+			return
+		}
+		test(t, etcdtest.Start(t, recipetest.Server(version)))
+	})
+}
+
+// both are a client of ours, in a namespace of its own, and clientv3, which sees everything.
+func both(t *testing.T, c *etcdtest.Cluster) (ours *gateway.Client, ns string, theirs *clientv3.Client) {
+	t.Helper()
+	ns = fresh(t) + "/"
+	return newClient(t, gateway.Config{Endpoints: c.Endpoints(), Namespace: ns}), ns, c.ClientV3(t)
+}
+
+// must is for preparations.
+func must[T any](v T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
