@@ -13,13 +13,14 @@ export GOWORK := off
 # The race detector needs cgo, which Go turns off where there is no C compiler.
 RACE      ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TESTFLAGS ?=
+FUZZTIME  ?= 30s
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
 CHECKS := tidy-check fix-check vet lint test containers
 
 .NOTPARALLEL:
-.PHONY: test unit integration containers image upgrade figures compare compare-quick quickstart check ci $(CHECKS) fmt clean
+.PHONY: clean $(shell sed -n 's/^## \([a-z-]*\):.*/\1/p' Makefile)
 
 ## test: all tests; those of the nested modules run on a real etcd
 test: unit integration
@@ -55,6 +56,12 @@ containers:
 ## image: an image with nothing but etcd in it, built from its Go module, for machines that reach no registry
 image:
 	go run -C integration/containers ./image 3.6 | docker import - $(IMAGE)
+
+## fuzz: every fuzz target there is, each for FUZZTIME; what fails is kept in testdata/fuzz beside it
+fuzz:
+	@set -e; grep -roE '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | sed 's|/[^/]*:func | |' | sort | \
+	  while read -r dir target; do \
+	  (set -x; go test -C $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(TESTFLAGS) .); done
 
 ## figures: the measured figures behind the promises, as the tests print them
 figures:

@@ -1,12 +1,31 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net/http"
 )
 
 // SetWatchBuffer makes what waits for a slow reader small enough for a test. Call it before the first watch.
 func (c *Client) SetWatchBuffer(n int) { c.watchBuffer = n }
+
+// SplitLines reads messages to their end as a stream does, with a buffer of that size.
+func SplitLines(r io.Reader, buffer int) (lines []string, err error) {
+	b := bufio.NewReaderSize(r, buffer)
+	for {
+		line, err := readLine(b)
+		if len(line) > 0 {
+			lines = append(lines, string(line))
+		}
+		if err != nil {
+			return lines, err
+		}
+	}
+}
+
+// MaxLine bounds one message.
+const MaxLine = maxLine
 
 // HandleLines feeds lines to a stream on which one watch, from revision 3 on, is being made. It returns what the watch
 // reports and what ends the stream.

@@ -3,9 +3,12 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -102,6 +105,78 @@ func FuzzDecodeError(f *testing.F) {
 		defer cancel()
 		_, err := c.Put(ctx, "k", nil)
 		if err == nil || len(err.Error()) > 3000 || strings.ContainsAny(err.Error(), "\n\r\x00") {
+			t.Errorf("error text %q", err)
+		}
+	})
+}
+
+// FuzzSplit: however the bytes of a stream come and whatever the buffer, the messages are the lines, the last one with or
+// without its end.
+func FuzzSplit(f *testing.F) {
+	long := strings.Repeat("x", 200)
+	for _, seed := range []string{"", "\n", "a", "a\n", "a\nb", "\n\n\r\n", created(1, 5) + progress(7) + events(1, kv("a", 6)), long, long + "\n" + long + "\nend"} {
+		f.Add(seed, uint8(1), uint8(0))
+		f.Add(seed, uint8(64), uint8(100))
+	}
+	f.Fuzz(func(t *testing.T, text string, chunk, buffer uint8) {
+		var r io.Reader = iotest.DataErrReader(strings.NewReader(text))
+		if chunk > 0 {
+			r = chunks{r, int(chunk)}
+		}
+		got, err := gateway.SplitLines(r, int(buffer))
+		if want := slices.Collect(strings.Lines(text)); !slices.Equal(got, want) || !errors.Is(err, io.EOF) {
+			t.Errorf("%q and %v, want %q", got, err, want)
+		}
+	})
+}
+
+// chunks hands out what it reads in pieces.
+type chunks struct {
+	io.Reader
+	size int
+}
+
+func (c chunks) Read(b []byte) (int, error) { return c.Reader.Read(b[:min(len(b), c.size)]) }
+
+// TestSplitBound: a message without an end is given up before it fills the memory, one as large as may be is not.
+func TestSplitBound(t *testing.T) {
+	t.Parallel()
+	for size, ok := range map[int]bool{gateway.MaxLine: true, gateway.MaxLine + 2<<20: false} {
+		lines, err := gateway.SplitLines(strings.NewReader(strings.Repeat("x", size)+"\n"), 64<<10)
+		if errors.Is(err, io.EOF) != ok || ok && (len(lines) != 1 || len(lines[0]) != size+1) {
+			t.Errorf("%d bytes: %d lines, %v", size, len(lines), err)
+		}
+		if !ok {
+			wantErr(t, err, list(gateway.ErrProtocol), nil)
+		}
+	}
+}
+
+// FuzzDecodeRenewal: an answer renews the lease that was asked for, or says why not.
+func FuzzDecodeRenewal(f *testing.F) {
+	for _, seed := range []string{
+		`{"result":{"ID":"77","TTL":"5"}}`, `{"result":{"ID":77}}`, `{"result":{"ID":"78","TTL":"5"}}`, "\n\n", ``, `{}`, `{"result":null}`,
+		`{"result":{"ID":"77","TTL":"5"}}` + "\n" + `{"error":{"code":7,"message":"etcdserver: permission denied"}}`,
+		`{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}`, `{"result":{"ID":"77","TTL":"9223372036854775807"}}`,
+		`{"result":{"ID":"77","TTL":"-9223372036854775808"}}`,
+	} {
+		f.Add(seed)
+	}
+	status, answer := 200, ""
+	var cancel context.CancelFunc
+	c := answering(f, &status, &answer, func() { cancel() })
+	f.Fuzz(func(t *testing.T, body string) {
+		answer = body
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a renewal that failed is tried again
+		defer cancel()
+		g, err := c.KeepAlive(ctx, 77)
+		switch {
+		case err == nil:
+			if g.ID != 77 || g.TTL <= 0 || g.TTL > gateway.MaxTTL || g.Sent.IsZero() {
+				t.Errorf("%+v", g)
+			}
+		case errors.Is(err, gateway.ErrUncertain), len(err.Error()) > 3000, strings.ContainsAny(err.Error(), "\n\r\x00"):
 			t.Errorf("error text %q", err)
 		}
 	})
