@@ -88,14 +88,38 @@ func TestProgressOfOldMember(t *testing.T) {
 		if m := st.read(); m.Progress == nil {
 			t.Fatalf("%+v", m)
 		}
-		for rev := int64(6); rev < 10; rev++ {
+		rev := int64(6)
+		for ; rev < 10; rev++ {
 			st.write(progress(rev), progressOf(id, rev))
 			synctest.Wait()
+		}
+		if n := st.questions(id, &rev, 5*time.Second); n != 0 {
+			t.Errorf("asked %d times more", n)
 		}
 		if got := a.told(); len(got) != 0 {
 			t.Errorf("told %v", got)
 		}
 	})
+}
+
+// questions counts the progress requests that come within d, on a stream that is kept busy all the time.
+func (s *stream) questions(id int64, rev *int64, d time.Duration) (n int) {
+	s.t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		*rev++
+		s.write(events(id, kv("a", *rev)))
+		synctest.Wait()
+		for len(s.messages) > 0 {
+			m := <-s.messages
+			if m.Progress != nil {
+				n++
+			}
+			if m.Create != nil {
+				s.t.Errorf("asked for a sign of life: %+v", m.Create)
+			}
+		}
+	}
+	return n
 }
 
 // TestRequestProgress asks at once, and again while etcd leaves it unanswered or the stream breaks.
@@ -110,49 +134,49 @@ func TestRequestProgress(t *testing.T) {
 		st.accept("other", 0, 5)
 		wantErr(t, c.RequestProgress(), list(gateway.ErrInvalid), nil)
 		a, _ := watch(t, c, "a", gateway.ProgressNotify())
-		id := st.accept("a", 0, 5)
+		id, rev := st.accept("a", 0, 5), int64(5)
 		stopOther()
 		if m := st.read(); m.Cancel == nil {
 			t.Fatalf("%+v", m)
 		}
-		asked := func() {
+		if n := st.questions(id, &rev, 5*time.Second); n != 0 {
+			t.Errorf("asked %d times before anybody wanted to know", n)
+		}
+		atOnce := func(what string) {
 			t.Helper()
-			for {
-				m := st.read()
-				if m.Create != nil { // a sign of life
-					st.write(created(m.Create.ID, 5))
+			synctest.Wait()
+			select {
+			case m := <-st.messages:
+				if m.Progress == nil {
+					t.Errorf("%s: %+v", what, m)
 				}
-				if m.Progress != nil {
-					return
-				}
+			default:
+				t.Errorf("%s: not asked", what)
 			}
 		}
 		if err := c.RequestProgress(); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		asked()
-		if time.Since(began) != 0 {
-			t.Errorf("asked after %v", time.Since(began))
+		atOnce("a request")
+		if n := st.questions(id, &rev, 5*time.Second); n < 2 {
+			t.Errorf("asked %d times while there was no answer", n)
 		}
-		st.write(events(id, kv("a", 6))) // the stream lives
-		asked()
 		st.cut()
 		st = s.next(t)
-		st.accept("a", 7, 8)
-		asked()
-		st.write(progress(8)) // the version is not known yet, so that it asks once more
-		asked()
-		st.write(progress(9))
-		synctest.Wait()
-		if got := fmt.Sprint(a.told()); got != "[9]" {
-			t.Errorf("told %s", got)
+		id = st.accept("a", rev+1, rev)
+		if n := st.questions(id, &rev, 5*time.Second); n < 2 {
+			t.Errorf("asked %d times on the next stream", n)
 		}
-		before := len(st.messages)
-		st.write(events(id, kv("a", 10)))
-		time.Sleep(time.Second)
-		if len(st.messages) != before {
-			t.Errorf("asked again after the answer: %+v", st.read())
+		st.write(progress(rev))
+		atOnce("an answer by a member whose version was not known")
+		rev++
+		st.write(progress(rev))
+		synctest.Wait()
+		if got, want := fmt.Sprint(a.told()), fmt.Sprint([]int64{rev}); got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		if n := st.questions(id, &rev, 5*time.Second); n != 0 {
+			t.Errorf("asked %d times after the answer", n)
 		}
 		_ = c.Close()
 		wantErr(t, c.RequestProgress(), list(gateway.ErrClosed), nil)
@@ -190,11 +214,15 @@ func TestResponses(t *testing.T) {
 			switch len(got) {
 			case 2:
 				st.write(progress(10))
+				synctest.Wait()
 			case 3:
+				st.write(progress(11), events(id, kv("a", 12))) // who got the events needs no report from before
+				synctest.Wait()
+			case 4:
 				st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 			}
 		}
-		if want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10", "error"}; fmt.Sprint(got) != fmt.Sprint(want) {
+		if want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10", "1 events, false 12", "error"}; fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})

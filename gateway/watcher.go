@@ -149,7 +149,7 @@ func (w *Watcher) take(r WatchResponse) {
 	}
 	w.err = r.Err
 	if r.Progress {
-		w.progress, w.next = r.Revision, max(w.next, r.Revision+1)
+		w.progress = r.Revision
 	}
 	for _, ev := range r.Events {
 		w.buf = append(w.buf, ev)
