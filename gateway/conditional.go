@@ -96,7 +96,9 @@ func (c *Client) putIf(ctx context.Context, name string, cond Cmp, put Op) (*Put
 // The key dir itself keeps the last number; one that holds something else is ErrInvalid. Writers of one dir get in each
 // other's way and try again until ctx ends. When the fate of a write is unknown it returns ErrUncertain, and the key that
 // it meant to write: somebody else may have got it, so that only the value tells.
-func (c *Client) PutSequential(ctx context.Context, dir string, value []byte, opts ...Option) (key string, rev int64, _ error) {
+func (c *Client) PutSequential(
+	ctx context.Context, dir string, value []byte, opts ...Option,
+) (key string, rev int64, err error) {
 	const name = "put sequential"
 	dir = strings.TrimSuffix(dir, "/")
 	item := OpPut(dir, value, opts...)

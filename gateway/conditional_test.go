@@ -88,7 +88,8 @@ func TestConditionalOptions(t *testing.T) {
 	t.Parallel()
 	c, _, body := echoless(t, "", `{}`)
 	opts := map[string]gateway.Option{
-		"PrevKV": gateway.PrevKV(), "IgnoreValue": gateway.IgnoreValue(), "IgnoreLease": gateway.IgnoreLease(), "Prefix": gateway.Prefix(),
+		"PrevKV": gateway.PrevKV(), "IgnoreValue": gateway.IgnoreValue(), "IgnoreLease": gateway.IgnoreLease(),
+		"Prefix": gateway.Prefix(),
 	}
 	for name, opt := range opts {
 		_, err := conditionals["create"].call(t.Context(), c, opt)
@@ -137,6 +138,7 @@ func TestPutSequentialNumbers(t *testing.T) {
 	failed := func(rev int64, read string) string {
 		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`, rev, read)
 	}
+	taken := failed(9, none(9))
 	const lost = "lost"
 	for name, tt := range map[string]struct {
 		answers answers
@@ -147,7 +149,7 @@ func TestPutSequentialNumbers(t *testing.T) {
 		"behind the revision":    {answers{at(9, "00000000000000000005"), done}, []string{"10"}, nil},
 		"behind the last number": {answers{at(9, "00000000000000000700"), done}, []string{"701"}, nil},
 		"overtaken":              {answers{none(9), failed(12, at(12, "00000000000000000012")), done}, []string{"10", "13"}, nil},
-		"taken by hand":          {answers{none(9), failed(9, none(9)), failed(9, none(9)), done}, []string{"10", "11", "12"}, nil},
+		"taken by hand":          {answers{none(9), taken, taken, done}, []string{"10", "11", "12"}, nil},
 		"lost":                   {answers{none(9), lost}, []string{"10"}, gateway.ErrUncertain},
 		"a value of its own":     {answers{at(9, "hello")}, nil, gateway.ErrInvalid},
 		"a number of its own":    {answers{at(9, "7")}, nil, gateway.ErrInvalid},

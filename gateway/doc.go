@@ -16,7 +16,13 @@
 //
 // Every call returns when its context ends, also on a link that swallows everything. One attempt is short (about a
 // second); reads, and writes that may be repeated, go on at the next endpoint until the context ends. Any other write
-// is sent at most once: when its answer is lost the call returns [ErrUncertain], and never a guess.
+// is sent at most once: when its answer is lost the call returns [ErrUncertain], and never a guess. What goes on are all
+// reads, Compact without [Physical], Grant, Revoke and KeepAlive; what is sent once are Put, Delete, a Txn that writes,
+// Create, Update, Replace, ReplaceAt and PutSequential.
+//
+// An option that does not fit a call, or another option, is [ErrInvalid] before anything is sent; none is ignored.
+//
+// With a [Config].Namespace, no request reaches outside of it: the empty prefix, and [FromKey], end where it ends.
 //
 // A watch misses no event and repeats none, whatever happens to streams and members, unless history is compacted away
 // under it, which ends it with [ErrCompacted].

@@ -114,12 +114,15 @@ func FuzzDecodeError(f *testing.F) {
 // without its end.
 func FuzzSplit(f *testing.F) {
 	long := strings.Repeat("x", 200)
-	for _, seed := range []string{"", "\n", "a", "a\n", "a\nb", "\n\n\r\n", created(1, 5) + progress(7) + events(1, kv("a", 6)), long, long + "\n" + long + "\nend"} {
+	for _, seed := range []string{
+		"", "\n", "a", "a\n", "a\nb", "\n\n\r\n", created(1, 5) + progress(7) + events(1, kv("a", 6)),
+		long, long + "\n" + long + "\nend",
+	} {
 		f.Add(seed, uint8(1), uint8(0))
 		f.Add(seed, uint8(64), uint8(100))
 	}
 	f.Fuzz(func(t *testing.T, text string, chunk, buffer uint8) {
-		var r io.Reader = iotest.DataErrReader(strings.NewReader(text))
+		r := iotest.DataErrReader(strings.NewReader(text))
 		if chunk > 0 {
 			r = chunks{r, int(chunk)}
 		}
@@ -155,9 +158,11 @@ func TestSplitBound(t *testing.T) {
 // FuzzDecodeRenewal: an answer renews the lease that was asked for, or says why not.
 func FuzzDecodeRenewal(f *testing.F) {
 	for _, seed := range []string{
-		`{"result":{"ID":"77","TTL":"5"}}`, `{"result":{"ID":77}}`, `{"result":{"ID":"78","TTL":"5"}}`, "\n\n", ``, `{}`, `{"result":null}`,
+		`{"result":{"ID":"77","TTL":"5"}}`, `{"result":{"ID":77}}`, `{"result":{"ID":"78","TTL":"5"}}`,
+		"\n\n", ``, `{}`, `{"result":null}`,
 		`{"result":{"ID":"77","TTL":"5"}}` + "\n" + `{"error":{"code":7,"message":"etcdserver: permission denied"}}`,
-		`{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}`, `{"result":{"ID":"77","TTL":"9223372036854775807"}}`,
+		`{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}`,
+		`{"result":{"ID":"77","TTL":"9223372036854775807"}}`,
 		`{"result":{"ID":"77","TTL":"-9223372036854775808"}}`,
 	} {
 		f.Add(seed)

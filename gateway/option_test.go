@@ -33,19 +33,21 @@ var options = map[string]struct {
 	"MaxModRevision":    {gateway.MaxModRevision(7), `{"max_mod_revision":"7"}`, "get"},
 	"MinCreateRevision": {gateway.MinCreateRevision(7), `{"min_create_revision":"7"}`, "get"},
 	"MaxCreateRevision": {gateway.MaxCreateRevision(7), `{"max_create_revision":"7"}`, "get"},
-	"SortBy":            {gateway.SortBy(gateway.SortValue, gateway.Descend), `{"sort_target":"VALUE","sort_order":"DESCEND"}`, "get"},
-	"KeysOnly":          {gateway.KeysOnly(), `{"keys_only":true}`, "get"},
-	"CountOnly":         {gateway.CountOnly(), `{"count_only":true}`, "get"},
-	"Serializable":      {gateway.Serializable(), `{"serializable":true}`, "get"},
-	"WithLease":         {gateway.WithLease(77), `{"lease":"77"}`, "put"},
-	"IgnoreValue":       {gateway.IgnoreValue(), `{"ignore_value":true}`, "put"},
-	"IgnoreLease":       {gateway.IgnoreLease(), `{"ignore_lease":true}`, "put"},
-	"PrevKV":            {gateway.PrevKV(), `{"prev_kv":true}`, "put delete watch"},
-	"NoPut":             {gateway.NoPut(), `{"filters":["NOPUT"]}`, "watch"},
-	"NoDelete":          {gateway.NoDelete(), `{"filters":["NODELETE"]}`, "watch"},
-	"ProgressNotify":    {gateway.ProgressNotify(), `{"progress_notify":true}`, "watch"},
-	"Physical":          {gateway.Physical(), `{"physical":true}`, "compact"},
-	"AtRevision":        {gateway.AtRevision(7), "", "get watch"}, // under another name in each
+	"SortBy": {
+		gateway.SortBy(gateway.SortValue, gateway.Descend), `{"sort_target":"VALUE","sort_order":"DESCEND"}`, "get",
+	},
+	"KeysOnly":       {gateway.KeysOnly(), `{"keys_only":true}`, "get"},
+	"CountOnly":      {gateway.CountOnly(), `{"count_only":true}`, "get"},
+	"Serializable":   {gateway.Serializable(), `{"serializable":true}`, "get"},
+	"WithLease":      {gateway.WithLease(77), `{"lease":"77"}`, "put"},
+	"IgnoreValue":    {gateway.IgnoreValue(), `{"ignore_value":true}`, "put"},
+	"IgnoreLease":    {gateway.IgnoreLease(), `{"ignore_lease":true}`, "put"},
+	"PrevKV":         {gateway.PrevKV(), `{"prev_kv":true}`, "put delete watch"},
+	"NoPut":          {gateway.NoPut(), `{"filters":["NOPUT"]}`, "watch"},
+	"NoDelete":       {gateway.NoDelete(), `{"filters":["NODELETE"]}`, "watch"},
+	"ProgressNotify": {gateway.ProgressNotify(), `{"progress_notify":true}`, "watch"},
+	"Physical":       {gateway.Physical(), `{"physical":true}`, "compact"},
+	"AtRevision":     {gateway.AtRevision(7), "", "get watch"}, // under another name in each
 }
 
 type optionCall func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error
@@ -166,7 +168,8 @@ func TestOptionsAreAllTested(t *testing.T) {
 // TestWatchFilters go together, and with the rest.
 func TestWatchFilters(t *testing.T) {
 	t.Parallel()
-	got, err := sent(t, optionCalls["watch"], gateway.NoPut(), gateway.NoDelete(), gateway.ProgressNotify(), gateway.PrevKV(), gateway.Prefix())
+	got, err := sent(t, optionCalls["watch"],
+		gateway.NoPut(), gateway.NoDelete(), gateway.ProgressNotify(), gateway.PrevKV(), gateway.Prefix())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,8 @@ func TestPages(t *testing.T) {
 	var bodies []string
 	first := 9 // the revision of the first page; that of the second answer is another
 	answers := []string{
-		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],"more":true,"count":"3"}`,
+		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],
+			"more":true,"count":"3"}`,
 		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a3") + `"}],"count":"1"}`,
 	}
 	c := newClient(t, gateway.Config{
@@ -47,7 +48,8 @@ func TestPages(t *testing.T) {
 			t.Fatalf("%v, %d requests", got, len(bodies))
 		}
 		sameJSON(t, bodies[0], `{"key":"`+b64("ns/a")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true}`)
-		sameJSON(t, bodies[1], `{"key":"`+b64("ns/a2\x00")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true,"revision":"`+strconv.Itoa(first)+`"}`)
+		sameJSON(t, bodies[1], `{"key":"`+b64("ns/a2\x00")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true,
+			"revision":"`+strconv.Itoa(first)+`"}`)
 	}
 	bodies, first = nil, first+10
 	for _, err := range pages {
@@ -59,10 +61,11 @@ func TestPages(t *testing.T) {
 	if len(bodies) != 1 {
 		t.Errorf("%d requests by a loop that ended with the first page", len(bodies))
 	}
+	sort := gateway.SortBy(gateway.SortKey, gateway.Ascend)
 	for name, p := range map[string]error{
 		"Limit":         lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.Limit(1))),
 		"CountOnly":     lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.CountOnly())),
-		"SortBy":        lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.SortBy(gateway.SortKey, gateway.Ascend))),
+		"SortBy":        lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), sort)),
 		"PrevKV":        lastError(c.Pages(t.Context(), "a", 2, gateway.PrevKV())),
 		"less than one": lastError(c.Pages(t.Context(), "a", 0, gateway.Prefix())),
 	} {

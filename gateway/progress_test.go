@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,7 +223,8 @@ func TestResponses(t *testing.T) {
 				st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 			}
 		}
-		if want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10", "1 events, false 12", "error"}; fmt.Sprint(got) != fmt.Sprint(want) {
+		want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10", "1 events, false 12", "error"}
+		if !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})

@@ -464,7 +464,9 @@ var calls = []struct {
 	{"leases", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Leases(ctx); return err }},
 	{"watch", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Watch(ctx, "k"); return err }},
 	{"watch once", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.WatchOnce(ctx, "k"); return err }},
-	{"compact for good", true, func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 3, gateway.Physical()) }},
+	{"compact for good", true, func(ctx context.Context, c *gateway.Client) error {
+		return c.Compact(ctx, 3, gateway.Physical())
+	}},
 	{"create", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Create(ctx, "k", nil); return err }},
 	{"update", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Update(ctx, "k", nil); return err }},
 	{"replace", true, func(ctx context.Context, c *gateway.Client) error {

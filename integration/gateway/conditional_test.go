@@ -33,22 +33,31 @@ func TestConditionalPuts(t *testing.T) {
 		old := func(key string) int64 { return put(key, "old") }
 		empty := func(key string) int64 { return put(key, "") }
 		abA := func(key string) int64 { rev := put(key, "old"); put(key, "b"); put(key, "old"); return rev }
-		fresh := []byte("new")
+		oldValue, newValue := []byte("old"), []byte("new")
+		create := func(opts ...gateway.Option) func(string, int64) (answer, error) {
+			return func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, newValue, opts...) }
+		}
+		update := func(k string, _ int64) (answer, error) { return ours.Update(ctx, k, newValue, gateway.PrevKV()) }
+		replace := func(was, to []byte) func(string, int64) (answer, error) {
+			return func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, was, to) }
+		}
+		replaceAt := func(k string, rev int64) (answer, error) { return ours.ReplaceAt(ctx, k, rev, newValue) }
+		atNone := func(k string, _ int64) (answer, error) { return ours.ReplaceAt(ctx, k, 0, newValue) }
 		for _, s := range []step{
-			{"create", none, func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, fresh, gateway.WithLease(lease)) }, "new", true},
-			{"create what is", old, func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, fresh) }, "old", false},
-			{"update", old, func(k string, _ int64) (answer, error) { return ours.Update(ctx, k, fresh, gateway.PrevKV()) }, "new", true},
-			{"update what is not", none, func(k string, _ int64) (answer, error) { return ours.Update(ctx, k, fresh) }, "-", false},
-			{"replace", old, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("old"), fresh) }, "new", true},
-			{"replace nothing", empty, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, nil, fresh) }, "new", true},
-			{"replace by nothing", old, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("old"), nil) }, "", true},
-			{"replace another", old, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("x"), fresh) }, "old", false},
-			{"replace what is not", none, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, nil, fresh) }, "-", false},
-			{"replace, there and back", abA, func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, []byte("old"), fresh) }, "new", true},
-			{"at", old, func(k string, rev int64) (answer, error) { return ours.ReplaceAt(ctx, k, rev, fresh) }, "new", true},
-			{"at, there and back", abA, func(k string, rev int64) (answer, error) { return ours.ReplaceAt(ctx, k, rev, fresh) }, "old", false},
-			{"at none", none, func(k string, _ int64) (answer, error) { return ours.ReplaceAt(ctx, k, 0, fresh) }, "new", true},
-			{"at none, but there is", old, func(k string, _ int64) (answer, error) { return ours.ReplaceAt(ctx, k, 0, fresh) }, "old", false},
+			{"create", none, create(gateway.WithLease(lease)), "new", true},
+			{"create what is", old, create(), "old", false},
+			{"update", old, update, "new", true},
+			{"update what is not", none, update, "-", false},
+			{"replace", old, replace(oldValue, newValue), "new", true},
+			{"replace nothing", empty, replace(nil, newValue), "new", true},
+			{"replace by nothing", old, replace(oldValue, nil), "", true},
+			{"replace another", old, replace([]byte("x"), newValue), "old", false},
+			{"replace what is not", none, replace(nil, newValue), "-", false},
+			{"replace, there and back", abA, replace(oldValue, newValue), "new", true},
+			{"at", old, replaceAt, "new", true},
+			{"at, there and back", abA, replaceAt, "old", false},
+			{"at none", none, atNone, "new", true},
+			{"at none, but there is", old, atNone, "old", false},
 		} {
 			rev := s.setup(s.name)
 			before := one(t, theirs, ns, s.name)
@@ -150,7 +159,8 @@ func TestPutSequential(t *testing.T) {
 		keys = append(keys, ev.KV.Key)
 		var writer string
 		var n int
-		if _, err := fmt.Sscanf(string(ev.KV.Value), "%1s.%d", &writer, &n); err != nil || n != last[writer] || ev.KV.Lease != lease.ID {
+		_, err := fmt.Sscanf(string(ev.KV.Value), "%1s.%d", &writer, &n)
+		if err != nil || n != last[writer] || ev.KV.Lease != lease.ID {
 			t.Errorf("%+v behind %d of this writer", ev.KV, last[writer])
 		}
 		last[writer]++
@@ -175,7 +185,8 @@ func TestPutSequential(t *testing.T) {
 		t.Errorf("%d left of %d", len(left.Kvs), len(keys))
 	}
 	must(theirs.Put(ctx, ns+"file", "a value"))(t)
-	if _, _, err := ours.PutSequential(ctx, "file", nil); !errors.Is(err, gateway.ErrInvalid) || string(one(t, theirs, ns, "file").Value) != "a value" {
+	_, _, err := ours.PutSequential(ctx, "file", nil)
+	if !errors.Is(err, gateway.ErrInvalid) || string(one(t, theirs, ns, "file").Value) != "a value" {
 		t.Errorf("into a key that holds something: %v", err)
 	}
 }

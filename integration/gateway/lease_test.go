@@ -74,7 +74,8 @@ func TestLeases(t *testing.T) {
 			}
 		}
 		longest := must(ours.Grant(ctx, 0, gateway.MaxTTL))(t)
-		if info := must(theirs.TimeToLive(ctx, clientv3.LeaseID(longest.ID)))(t); info.GrantedTTL != int64(gateway.MaxTTL/time.Second) {
+		info := must(theirs.TimeToLive(ctx, clientv3.LeaseID(longest.ID)))(t)
+		if info.GrantedTTL != int64(gateway.MaxTTL/time.Second) {
 			t.Errorf("clientv3 sees %+v", info)
 		}
 		if err := ours.Revoke(ctx, longest.ID); err != nil {

@@ -27,7 +27,8 @@ var (
 const patience = recipetest.Patience
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	server := recipetest.Server(etcdproc.Versions()[0])
+	goleak.VerifyTestMain(etcdtest.Shared(m, server, func(c *etcdtest.Cluster) { cluster = c }))
 }
 
 // forEachVersion runs a test on a cluster of every version, which is the shared one where that will do.

@@ -44,7 +44,9 @@ func TestWatchResumes(t *testing.T) {
 
 		all := follow(t, c, "", gateway.Prefix(), gateway.PrevKV())
 		all.prev = true
-		some := []*follower{follow(t, c, "k/07"), follow(t, c, "k/1", gateway.Prefix(), gateway.NoPut()), follow(t, c, "k/20", gateway.FromKey())}
+		some := []*follower{
+			follow(t, c, "k/07"), follow(t, c, "k/1", gateway.Prefix(), gateway.NoPut()), follow(t, c, "k/20", gateway.FromKey()),
+		}
 		const events, breaks = 10_000, 5
 		broken, deaths := 0, 0
 		began := time.Now()
@@ -89,7 +91,7 @@ func TestWatchResumes(t *testing.T) {
 		some[0].check(t, truth, end+1, func(ev gateway.Event) bool { return ev.KV.Key == "k/07" })
 		some[1].check(t, truth, last, func(ev gateway.Event) bool { return strings.HasPrefix(ev.KV.Key, "k/1") && ev.Deleted })
 		some[2].check(t, truth, end, func(ev gateway.Event) bool { return ev.KV.Key >= "k/20" })
-		recipetest.Figure(t, "%d events, %d breaks of all connections and %d deaths of members in %v: none lost, none twice, in order",
+		recipetest.Figure(t, "%d events, %d breaks of all connections, %d deaths of members, %v: none lost, none twice, in order",
 			len(truth), broken, deaths, time.Since(began).Round(time.Second))
 	})
 }
@@ -122,7 +124,9 @@ func write(ctx context.Context, theirs *clientv3.Client, ns string, n int) int {
 }
 
 // history reads all events from one revision to another, by clientv3.
-func history(ctx context.Context, t *testing.T, theirs *clientv3.Client, ns string, from, to int64) (events []gateway.Event) {
+func history(
+	ctx context.Context, t *testing.T, theirs *clientv3.Client, ns string, from, to int64,
+) (events []gateway.Event) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -27,7 +27,8 @@ func TestRoleOfANamespace(t *testing.T) {
 		ctx := within(t, patience)
 		must(root.UserAdd(ctx, "worker", password))(t)
 		must(root.RoleAdd(ctx, "worker"))(t)
-		must(root.RoleGrantPermission(ctx, "worker", ns, clientv3.GetPrefixRangeEnd(ns), clientv3.PermissionType(clientv3.PermReadWrite)))(t)
+		both := clientv3.PermissionType(clientv3.PermReadWrite)
+		must(root.RoleGrantPermission(ctx, "worker", ns, clientv3.GetPrefixRangeEnd(ns), both))(t)
 		must(root.UserGrantRole(ctx, "worker", "worker"))(t)
 		must(root.Put(ctx, "apq", "before"))(t)
 		must(root.Put(ctx, "app0", "behind"))(t)
@@ -41,7 +42,9 @@ func TestRoleOfANamespace(t *testing.T) {
 		must(c.Create(ctx, "\x00", []byte("first")))(t)
 		must(c.Create(ctx, "\xff\xff", []byte("last")))(t)
 		must(c.Replace(ctx, "k", []byte("1"), []byte("2")))(t)
-		for name, opt := range map[string]gateway.Option{"Prefix": gateway.Prefix(), "FromKey": gateway.FromKey(), "Range": gateway.Range("\xff\xff\xff")} {
+		for name, opt := range map[string]gateway.Option{
+			"Prefix": gateway.Prefix(), "FromKey": gateway.FromKey(), "Range": gateway.Range("\xff\xff\xff"),
+		} {
 			key := map[string]string{"Range": "\x00"}[name]
 			if r := must(c.Get(ctx, key, opt))(t); r.Count != 3 || r.KVs[2].Key != "\xff\xff" || string(r.KVs[1].Value) != "2" {
 				t.Errorf("%s: %+v", name, r)
@@ -57,8 +60,9 @@ func TestRoleOfANamespace(t *testing.T) {
 				Then: []gateway.Op{gateway.OpDelete("\xff", gateway.Prefix(), gateway.PrevKV()), gateway.OpGet("", gateway.Prefix())},
 			})},
 		}))(t)
-		if r := txn.Responses[0].Txn; !r.Succeeded || r.Responses[0].Delete.PrevKVs[0].Key != "\xff\xff" || r.Responses[1].Get.Count != 2 {
-			t.Errorf("%+v", r)
+		nested := txn.Responses[0].Txn
+		if r := nested.Responses; !nested.Succeeded || r[0].Delete.PrevKVs[0].Key != "\xff\xff" || r[1].Get.Count != 2 {
+			t.Errorf("%+v", nested)
 		}
 		key, _, err := c.PutSequential(ctx, "in-order", []byte("v"))
 		if kv := must(root.Get(ctx, ns+key))(t); err != nil || kv.Count != 1 {
@@ -131,10 +135,10 @@ func TestRoleOfANamespace(t *testing.T) {
 		_, denied["put"] = bare.Put(ctx, "apq", nil)
 		_, denied["delete"] = bare.Delete(ctx, "app/k", gateway.FromKey())
 		_, denied["create"] = bare.Create(ctx, "elsewhere", nil)
-		nested := gateway.Txn{Else: []gateway.Op{gateway.OpPut("apq", nil)}}
-		_, denied["txn"] = bare.Txn(ctx, nested)
+		outside := gateway.Txn{Else: []gateway.Op{gateway.OpPut("apq", nil)}}
+		_, denied["txn"] = bare.Txn(ctx, outside)
 		if version != "3.4" { // which does not look into nested transactions
-			_, denied["nested"] = bare.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpTxn(nested)}})
+			_, denied["nested"] = bare.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpTxn(outside)}})
 		}
 		_, denied["watch"] = bare.Watch(ctx, "app", gateway.Prefix())
 		for what, err := range denied {

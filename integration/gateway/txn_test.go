@@ -71,7 +71,9 @@ func TestCompares(t *testing.T) {
 			{"prefix", "b", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
 			{"empty prefix", "n", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
 			{"namespace", "", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
-			{"range", "a", func(c gateway.Cmp) gateway.Cmp { return c.Range("c") }, func(c clientv3.Cmp) clientv3.Cmp { return c.WithRange(ns + "c") }},
+			{"range", "a", func(c gateway.Cmp) gateway.Cmp { return c.Range("c") }, func(c clientv3.Cmp) clientv3.Cmp {
+				return c.WithRange(ns + "c")
+			}},
 			{"from key", "b", gateway.Cmp.FromKey, func(c clientv3.Cmp) clientv3.Cmp { return c.WithRange(end(ns)) }},
 		}
 		relations := []gateway.Relation{gateway.Equal, gateway.NotEqual, gateway.Less, gateway.Greater}
@@ -145,9 +147,10 @@ func TestTxns(t *testing.T) {
 		if g := r[3].Get; len(g.KVs) != 2 || g.KVs[0].Key != "new" || g.KVs[1].Key != "old" {
 			t.Errorf("read inside of the transaction %+v", g)
 		}
-		if a, b, c := r[4].Txn, r[5].Txn, r[6].Txn; !a.Succeeded || len(a.Responses) != 1 || b.Succeeded || len(b.Responses) != 2 ||
-			string(b.Responses[1].Get.KVs[0].Value) != "else" || !c.Succeeded || c.Responses[0].Txn.Succeeded {
-			t.Errorf("nested %+v %+v %+v", a, b, c)
+		x, y, z := r[4].Txn, r[5].Txn, r[6].Txn
+		if !x.Succeeded || len(x.Responses) != 1 || y.Succeeded || len(y.Responses) != 2 ||
+			string(y.Responses[1].Get.KVs[0].Value) != "else" || !z.Succeeded || z.Responses[0].Txn.Succeeded {
+			t.Errorf("nested %+v %+v %+v", x, y, z)
 		}
 		now := map[string]string{}
 		for _, kv := range must(theirs.Get(ctx, ns, clientv3.WithPrefix()))(t).Kvs {
@@ -156,7 +159,8 @@ func TestTxns(t *testing.T) {
 				t.Errorf("%s was written at %d, the transaction at %d", kv.Key, kv.ModRevision, got.Revision)
 			}
 		}
-		if want := map[string]string{"old": "2", "new": "1", "a": "then", "b": "else", "c": "else"}; !reflect.DeepEqual(now, want) {
+		want := map[string]string{"old": "2", "new": "1", "a": "then", "b": "else", "c": "else"}
+		if !reflect.DeepEqual(now, want) {
 			t.Errorf("clientv3 reads %v", now)
 		}
 		before := got.Revision

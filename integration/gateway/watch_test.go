@@ -10,14 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
-	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
 // event is an event of clientv3, as ours should say it.
@@ -43,6 +41,7 @@ func TestWatches(t *testing.T) {
 			opts = []gateway.Option
 			opso = []clientv3.OpOption
 		)
+		prefix, theirPrefix := gateway.Prefix(), clientv3.WithPrefix()
 		nsEnd := clientv3.WithRange(clientv3.GetPrefixRangeEnd(ns))
 		tests := []struct {
 			name, key string
@@ -58,11 +57,16 @@ func TestWatches(t *testing.T) {
 			{"everything", "", opts{gateway.Prefix()}, opso{clientv3.WithPrefix()}, 10},
 			{"from the first key", "", opts{gateway.FromKey()}, opso{nsEnd}, 10},
 			{"revision", "b", opts{gateway.AtRevision(start)}, opso{clientv3.WithRev(start)}, 6},
-			{"future", "", opts{gateway.Prefix(), gateway.AtRevision(future)}, opso{clientv3.WithPrefix(), clientv3.WithRev(future)}, 6},
+			{"future", "", opts{prefix, gateway.AtRevision(future)}, opso{theirPrefix, clientv3.WithRev(future)}, 6},
 			{"before", "", opts{gateway.Prefix(), gateway.PrevKV()}, opso{clientv3.WithPrefix(), clientv3.WithPrevKV()}, 10},
 			{"no puts", "", opts{gateway.Prefix(), gateway.NoPut()}, opso{clientv3.WithPrefix(), clientv3.WithFilterPut()}, 3},
-			{"no deletes", "", opts{gateway.Prefix(), gateway.NoDelete()}, opso{clientv3.WithPrefix(), clientv3.WithFilterDelete()}, 7},
-			{"neither", "", opts{gateway.Prefix(), gateway.NoPut(), gateway.NoDelete()}, opso{clientv3.WithPrefix(), clientv3.WithFilterPut(), clientv3.WithFilterDelete()}, 0},
+			{"no deletes", "", opts{prefix, gateway.NoDelete()}, opso{theirPrefix, clientv3.WithFilterDelete()}, 7},
+			{
+				"neither", "",
+				opts{prefix, gateway.NoPut(), gateway.NoDelete()},
+				opso{theirPrefix, clientv3.WithFilterPut(), clientv3.WithFilterDelete()},
+				0,
+			},
 		}
 		our, their := make([]*gateway.Watcher, len(tests)), make([]clientv3.WatchChan, len(tests))
 		for i, tt := range tests {
@@ -107,7 +111,8 @@ func TestWatches(t *testing.T) {
 					}
 				}
 			}
-			if !reflect.DeepEqual(got, want) || slices.ContainsFunc(got, func(ev gateway.Event) bool { return ev.KV.ModRevision > end }) {
+			late := func(ev gateway.Event) bool { return ev.KV.ModRevision > end }
+			if !reflect.DeepEqual(got, want) || slices.ContainsFunc(got, late) {
 				t.Errorf("%s:\n%+v, clientv3 has\n%+v", tt.name, got, want)
 			}
 			our[i].Close()
@@ -115,36 +120,46 @@ func TestWatches(t *testing.T) {
 	})
 }
 
-// TestWatchBatches: the events of one transaction come together, in as many fragments as etcd may need.
+// TestWatchBatches: the events of one transaction come together, though etcd sends them in several fragments.
 func TestWatchBatches(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
-		var first int64
-		for i := range 4 { // more than one message holds, on a watch of the past
-			rev := must(theirs.Put(ctx, fmt.Sprintf("%slarge/%d", ns, i), strings.Repeat("v", 1_400_000)))(t).Header.Revision
-			first = min(max(first, rev), rev-int64(i))
-		}
-		must(theirs.Txn(ctx).Then(clientv3.OpPut(ns+"x", ""), clientv3.OpPut(ns+"y", ""), clientv3.OpPut(ns+"z", "")).Commit())(t)
-		w := must(ours.Watch(ctx, "", gateway.Prefix(), gateway.AtRevision(first)))(t)
-		total, together := 0, false
-		for r, err := range w.Responses() {
-			if err != nil {
-				t.Fatal(err)
+		const size, keys = 450_000, 3
+		first := must(theirs.Get(ctx, ns))(t).Header.Revision + 1
+		for version := range 3 { // each but the first is 2.7 MB with what it replaces
+			var puts []clientv3.Op
+			for k := range keys {
+				puts = append(puts, clientv3.OpPut(fmt.Sprint(ns, k), strings.Repeat(fmt.Sprint(version), size)))
 			}
-			n := 0
-			for _, ev := range r.Events {
-				total += len(ev.KV.Value)
-				if ev.KV.ModRevision == first+4 {
-					n++
+			must(theirs.Txn(ctx).Then(puts...).Commit())(t)
+		}
+		for name, w := range map[string]*gateway.Watcher{
+			"without": must(ours.Watch(ctx, "", gateway.Prefix(), gateway.AtRevision(first)))(t),
+			"with":    must(ours.Watch(ctx, "", gateway.Prefix(), gateway.AtRevision(first), gateway.PrevKV()))(t),
+		} {
+			next := first
+			for r, err := range w.Responses() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for len(r.Events) > 0 {
+					if len(r.Events) < keys {
+						t.Fatalf("%s: %d events of revision %d", name, len(r.Events), r.Events[0].KV.ModRevision)
+					}
+					for k, ev := range r.Events[:keys] {
+						if ev.KV.ModRevision != next || ev.KV.Key != fmt.Sprint(k) || len(ev.KV.Value) != size ||
+							(ev.PrevKV != nil) != (name == "with" && next > first) || ev.PrevKV != nil && len(ev.PrevKV.Value) != size {
+							t.Errorf("%s: event %d of revision %d is of %q at %d", name, k, next, ev.KV.Key, ev.KV.ModRevision)
+						}
+					}
+					r.Events = r.Events[keys:]
+					next++
+				}
+				if next == first+3 {
+					break
 				}
 			}
-			if together = n == 3; n > 0 {
-				break
-			}
-		}
-		if total != 4*1_400_000 || !together {
-			t.Errorf("%d bytes of values, a transaction whole: %v", total, together)
 		}
 	})
 }
@@ -229,84 +244,4 @@ func watchers(t *testing.T, c *etcdtest.Cluster) (n int) {
 	}
 	t.Fatal("no such metric")
 	return 0
-}
-
-// TestProgressReports come on demand, behind all events, and by themselves on a quiet watch.
-func TestProgressReports(t *testing.T) {
-	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
-		flag := map[string]string{"3.4": "--experimental-watch-progress-notify-interval=300ms", "3.5": "--experimental-watch-progress-notify-interval=300ms"}[version]
-		if flag == "" {
-			flag = "--watch-progress-notify-interval=300ms"
-		}
-		o := recipetest.Server(version)
-		o.ExtraArgs = append(o.ExtraArgs, flag)
-		if version == "3.4" {
-			o = recipetest.Server(version) // has neither, and no order that could be relied on
-		}
-		own := etcdtest.Start(t, o)
-		ours, ns, theirs := both(t, own)
-		ctx := within(t, patience)
-		told := make(chan gateway.WatchResponse, 10_000)
-		must(ours.WatchFunc("k", func(r gateway.WatchResponse) { told <- r }, gateway.ProgressNotify()))(t)
-		if r := <-told; !r.Created {
-			t.Fatalf("%+v", r)
-		}
-		if version == "3.4" {
-			if err := ours.RequestProgress(); err != nil {
-				t.Error(err)
-			}
-			return
-		}
-		// On demand, among events.
-		const puts = 500
-		var rev int64
-		for i := range puts {
-			rev = must(theirs.Put(ctx, ns+"k", "v"))(t).Header.Revision
-			if i%50 == 0 {
-				if err := ours.RequestProgress(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		seen, last, reports := 0, int64(0), 0
-		next := func() gateway.WatchResponse {
-			select {
-			case r := <-told:
-				return r
-			case <-ctx.Done():
-				t.Fatalf("%d events, %d reports, at %d", seen, reports, last)
-				return gateway.WatchResponse{}
-			}
-		}
-		for seen < puts {
-			r := next()
-			if r.Err != nil || r.Revision < last {
-				t.Errorf("%+v behind %d", r, last)
-			}
-			if r.Progress {
-				reports++
-				if r.Revision > last && seen > 0 { // nothing else is written
-					t.Errorf("all up to %d are said to have come, but only %d have", r.Revision, last)
-				}
-				continue
-			}
-			seen += len(r.Events)
-			last = r.Revision
-		}
-		if err := ours.RequestProgress(); err != nil {
-			t.Fatal(err)
-		}
-		for r := next(); r.Revision < rev; r = next() {
-		}
-		// By itself, of what the watch has no part in.
-		for range 2 {
-			rev = must(theirs.Put(ctx, ns+"other", "v"))(t).Header.Revision
-			began := time.Now()
-			for r := next(); !r.Progress || r.Revision < rev; r = next() {
-			}
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("told after %v", took)
-			}
-		}
-	})
 }
