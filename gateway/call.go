@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,12 +36,9 @@ type call struct {
 	settled func(err *Error) (ok bool) // whether an error of a repeated attempt means that an earlier one had worked
 }
 
-const (
-	apiPrefix = "/v3"
-	// maxInFlight bounds the calls of a client that are under way. More would wait in the server, where the clock of
-	// the attempt runs.
-	maxInFlight = 128
-)
+// maxInFlight bounds the calls of a client that are under way. More would wait in the server, where the clock of the
+// attempt runs.
+const maxInFlight = 128
 
 // do runs a call until it is answered, is refused, has an unknown outcome that must not be repeated, or ctx ends.
 func (c *Client) do(ctx context.Context, r *call) error {
@@ -54,7 +52,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 	var (
 		pause    *backoff.ExponentialBackOff
 		unusable map[*endpoint]error // endpoints that cannot work until somebody mends the set-up
-		renewed  bool
+		renewed  []*endpoint         // where a token was refused: each may know another time of its end
 		last     *Error
 	)
 	for try := 0; ; try++ {
@@ -80,8 +78,8 @@ func (c *Client) do(ctx context.Context, r *call) error {
 			return nil
 		case r.lost && r.settled != nil && r.settled(e):
 			return nil
-		case e.aboutToken() && c.auth.enabled() && !r.noAuth && !renewed:
-			renewed = true
+		case e.aboutToken() && c.auth.enabled() && !r.noAuth && !slices.Contains(renewed, ep):
+			renewed = append(renewed, ep)
 			c.auth.drop(token)
 			continue
 		}
@@ -92,7 +90,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 			if unusable == nil {
 				unusable = map[*endpoint]error{}
 			}
-			if unusable[ep] = e; len(unusable) == len(c.eps.list) {
+			if unusable[ep] = e; covered(c.eps, unusable) {
 				return r.fate(joined(r, e, unusable))
 			}
 		case ctx.Err() != nil:
@@ -101,15 +99,15 @@ func (c *Client) do(ctx context.Context, r *call) error {
 			}
 			return c.ended(ctx, r, last)
 		case !r.repeat && !e.refused():
-			c.eps.failed(ep)
+			c.eps.failed(ep, e)
 			return r.fate(e)
 		case !e.elsewhere():
 			return r.fate(e)
 		}
 		last = e
-		c.eps.failed(ep)
+		c.eps.failed(ep, e)
 		c.log.Debug("request_failed", "op", r.op, "endpoint", ep.url, "attempt", try+1, "err", e)
-		if (try+1)%len(c.eps.list) != 0 {
+		if (try+1)%c.eps.size() != 0 {
 			continue // an endpoint that has not been asked yet needs no pause
 		}
 		if pause == nil {
@@ -211,7 +209,11 @@ func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secre
 		return transportError(caller, ctx, r.op, ep, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return statusError(r.op, ep, resp, body)
+		e := statusError(r.op, ep, resp, body)
+		if e.noSuchPath() && c.otherPrefix(ctx, ep) {
+			return c.attempt(caller, ep, r, token, timeout)
+		}
+		return e
 	}
 	return c.readAnswer(r, ep, body, floor, sent)
 }
@@ -222,6 +224,8 @@ func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sen
 		err = c.saw(header, floor, r.linear)
 		if err == nil {
 			r.sent = sent
+			c.eps.served(ep)
+			ep.member.Store(uint64(header.MemberID))
 			return nil
 		}
 		return &Error{Op: r.op, Endpoint: ep.url, cause: err}
@@ -241,10 +245,11 @@ var (
 // request makes a POST. Accept is always sent: without it etcd can take the caller for the user that the server's own
 // certificate names.
 func (c *Client) request(ctx context.Context, ep *endpoint, path string, token Secret, body io.Reader) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, ep.url+apiPrefix+path, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, ep.urlOf(path), body)
 	if err != nil {
 		return nil, err
 	}
+	req.Host = ep.host
 	req.Header["Accept"] = headerJSON
 	req.Header["Content-Type"] = headerJSON
 	if token != "" {

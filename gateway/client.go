@@ -29,6 +29,8 @@ type Client struct {
 
 	watchBuffer int
 
+	syncing chan struct{} // held by the one Sync that is under way
+
 	mu     sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
@@ -41,7 +43,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints), log: cfg.Logger, watchBuffer: watchBuffer}
+	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix), log: cfg.Logger, watchBuffer: watchBuffer}
 	if c.rt == nil {
 		c.own = cfg.ownTransport()
 		c.rt = c.own
@@ -49,6 +51,7 @@ func New(cfg Config) (*Client, error) {
 	c.ctx, c.close = context.WithCancelCause(context.Background())
 	c.auth = &auth{c: c, turn: make(chan struct{}, 1)}
 	c.slots = make(chan struct{}, maxInFlight)
+	c.syncing = make(chan struct{}, 1)
 	c.hub = newHub(c)
 	c.keep = newKeeper(c)
 	return c, nil

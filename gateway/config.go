@@ -9,11 +9,11 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Defaults of [Config].
@@ -24,8 +24,13 @@ const (
 
 // Config says how to reach an etcd cluster. Only Endpoints is required; [New] copies what it needs.
 type Config struct {
-	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379". All are https or all are http.
+	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379", or "unix:///run/etcd.sock" for a socket file.
+	// All are https or none is.
 	Endpoints []string
+
+	// APIPrefix is the path of the gateway at each endpoint. Default is what the member's version asks for, nearly always
+	// "/v3": "/v3beta" for etcd 3.3, "/v3alpha" before.
+	APIPrefix string
 
 	// TLS for https endpoints: roots, client certificate, server name. Nil means the system's roots. It is cloned, and
 	// TLS 1.2 is the least that is spoken.
@@ -54,8 +59,8 @@ type Config struct {
 	// DialContext replaces the dialer of the client's own transport.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Transport replaces the client's own transport, TLS and DialContext included. It must not resend or redirect
-	// requests by itself, and must allow an answer to begin before the request body ends, as [http.Transport] does.
+	// Transport replaces the client's own transport, TLS and DialContext included; it takes no sockets. It must not resend
+	// or redirect requests by itself, and must allow an answer to begin before the request body ends, as [http.Transport] does.
 	Transport http.RoundTripper
 }
 
@@ -90,19 +95,26 @@ func (c Config) withDefaults() (Config, error) {
 		if slices.Contains(c.Endpoints[:i], ep) {
 			return c, invalid("new", "endpoint %s is listed twice", ep)
 		}
-		if i > 0 && scheme(ep) != scheme(c.Endpoints[0]) {
+		if i > 0 && tlsClass(ep) != tlsClass(c.Endpoints[0]) {
 			return c, invalid("new", "endpoints mix http and https")
 		}
 		c.Endpoints[i] = ep
 	}
-	secure := scheme(c.Endpoints[0]) == "https"
+	private := !slices.ContainsFunc(c.Endpoints, func(ep string) bool { return !secure(ep) })
+	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool { return scheme(ep) == unixScheme })
 	switch {
 	case c.Password != "" && c.Username == "":
 		return c, invalid("new", "a password without a user name")
-	case c.Username != "" && !secure && !c.AllowPlaintextAuth:
+	case !utf8.ValidString(c.Username) || !utf8.ValidString(string(c.Password)):
+		return c, invalid("new", "a user name or password that is not UTF-8")
+	case c.Username != "" && !private && !c.AllowPlaintextAuth:
 		return c, invalid("new", "a password over http needs AllowPlaintextAuth")
-	case c.TLS != nil && !secure:
+	case c.TLS != nil && !tlsClass(c.Endpoints[0]):
 		return c, invalid("new", "TLS is configured but the endpoints are http")
+	case c.Transport != nil && sockets:
+		return c, invalid("new", "a Transport of your own takes no unix endpoints")
+	case c.APIPrefix != "" && (path.Clean(c.APIPrefix) != c.APIPrefix || c.APIPrefix[0] != '/' || !plainPath(c.APIPrefix)):
+		return c, invalid("new", "the API prefix must be a plain path such as /v3")
 	case c.AttemptTimeout < 0 || c.MaxResponse < 0:
 		return c, invalid("new", "a negative limit")
 	}
@@ -121,36 +133,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-func scheme(endpoint string) string {
-	s, _, _ := strings.Cut(endpoint, "://")
-	return s
-}
-
-// parseEndpoint returns "scheme://host:port". Its errors never quote the input, which may hold a password.
-func parseEndpoint(raw string) (string, error) {
-	if strings.TrimSpace(raw) == "" {
-		return "", invalid("new", "an empty endpoint")
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "", invalid("new", "an endpoint that is not a URL")
-	}
-	switch {
-	case u.User != nil:
-		return "", invalid("new", "an endpoint with a user in it: use Username and Password")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", invalid("new", "an endpoint must begin with http:// or https://")
-	case u.Hostname() == "":
-		return "", invalid("new", "an endpoint without a host")
-	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return "", invalid("new", "endpoint %s has more than scheme, host and port", clean(u.Host))
-	case strings.HasSuffix(u.Host, ":"):
-		return "", invalid("new", "endpoint %s has an empty port", clean(u.Host))
-	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.Zone() != "" {
-		return "", invalid("new", "endpoint %s has an IPv6 zone, which is not supported", clean(u.Host))
-	}
-	return u.Scheme + "://" + u.Host, nil
+// plainPath has nothing in it that a URL would take apart.
+func plainPath(p string) bool {
+	return len(p) > 1 && !strings.ContainsAny(p, "?#% \\") && clean(p) == p
 }
 
 // ownTransport is HTTP/1.1 only: each stream is a connection of its own, and HTTP/2 was measured to gain nothing. It
@@ -169,6 +154,7 @@ func (c Config) ownTransport() *http.Transport {
 	if t.DialContext == nil {
 		t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}).DialContext
 	}
+	t.DialContext = dialSockets(t.DialContext)
 	t.TLSClientConfig = c.TLS.Clone()
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}

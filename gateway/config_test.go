@@ -30,7 +30,22 @@ func TestConfigRefused(t *testing.T) {
 		{"no scheme", gateway.Config{Endpoints: []string{"10.0.0.1:2379"}}, "URL"},
 		{"host name without scheme", gateway.Config{Endpoints: []string{"localhost:2379"}}, "http://"},
 		{"bare host", gateway.Config{Endpoints: []string{"localhost"}}, "http://"},
-		{"unix socket", gateway.Config{Endpoints: []string{"unix:///run/etcd.sock"}}, "http://"},
+		{"unix without a socket", gateway.Config{Endpoints: []string{"unix://"}}, "without a socket"},
+		{"unix to a directory", gateway.Config{Endpoints: []string{"unix:///"}}, "without a socket"},
+		{"unix with a query", gateway.Config{Endpoints: []string{"unix:///run/etcd.sock?a=b"}}, "more than the path"},
+		{"unix with a user", gateway.Config{Endpoints: []string{"unix://root:" + canaryPassword + "@a/b"}}, "user in it"},
+		{"unix twice", gateway.Config{Endpoints: []string{"unix:///run/etcd.sock", "unix:///run//etcd.sock"}}, "listed twice"},
+		{"unix and https", gateway.Config{Endpoints: []string{"unix:///run/etcd.sock", "https://b:2379"}}, "mix"},
+		{"unix and TLS", gateway.Config{Endpoints: []string{"unix:///run/etcd.sock"}, TLS: &tls.Config{MinVersion: tls.VersionTLS12}}, "TLS"},
+		{"unix with a transport", gateway.Config{Endpoints: []string{"unix:///a"}, Transport: http.NewFileTransport(nil)}, "Transport"},
+		{"unix and plaintext password", gateway.Config{Endpoints: []string{"unix:///a", good}, Username: "root"}, "AllowPlaintextAuth"},
+		{"password that is not UTF-8", gateway.Config{Endpoints: []string{"https://a"}, Username: "root", Password: canaryPassword + "\xff"}, "UTF-8"},
+		{"user that is not UTF-8", gateway.Config{Endpoints: []string{"https://a"}, Username: "ro\xffot"}, "UTF-8"},
+		{"prefix without a slash", gateway.Config{Endpoints: []string{good}, APIPrefix: "v3"}, "API prefix"},
+		{"prefix that ends in a slash", gateway.Config{Endpoints: []string{good}, APIPrefix: "/v3/"}, "API prefix"},
+		{"prefix of nothing", gateway.Config{Endpoints: []string{good}, APIPrefix: "/"}, "API prefix"},
+		{"prefix with a query", gateway.Config{Endpoints: []string{good}, APIPrefix: "/v3?a"}, "API prefix"},
+		{"prefix with dots", gateway.Config{Endpoints: []string{good}, APIPrefix: "/a/../v3"}, "API prefix"},
 		{"other scheme", gateway.Config{Endpoints: []string{"ftp://a"}}, "http://"},
 		{"no host", gateway.Config{Endpoints: []string{"http://"}}, "without a host"},
 		{"only a port", gateway.Config{Endpoints: []string{"http://:2379"}}, "without a host"},
@@ -71,6 +86,8 @@ func TestConfigAccepted(t *testing.T) {
 		{Endpoints: []string{"http://a", "http://b:1/", "http://[::1]:2379"}},
 		{Endpoints: []string{"https://a"}, Username: "root", Password: "secret"},
 		{Endpoints: []string{"http://a"}, Username: "root", Password: "secret", AllowPlaintextAuth: true},
+		{Endpoints: []string{"unix:///run/etcd.sock"}, Username: "root", Password: "secret"}, // nobody is on the way
+		{Endpoints: []string{"unix:///run/etcd.sock", "unix://localhost:2379", "http://a"}, APIPrefix: "/behind/v3"},
 	} {
 		newClient(t, cfg)
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,14 +17,35 @@ type endpoints struct {
 }
 
 type endpoint struct {
-	url      string
+	url    string                 // as configured: what errors and views call it
+	base   string                 // what requests go to
+	host   string                 // the Host of requests, where base has none to show
+	prefix atomic.Pointer[string] // of the gateway's paths
+	member atomic.Uint64          // who answered there last; 0: nobody yet
+	fine   atomic.Bool            // the state below is that of an endpoint that serves
+
+	// Guarded by endpoints.mu.
 	failedAt time.Time // zero: not that anyone knows
+	since    time.Time // when it came to serve, or to fail
+	err      error     // the last failure
 }
 
-func newEndpoints(urls []string) *endpoints {
+func newEndpoint(url, prefix string) *endpoint {
+	if prefix == "" {
+		prefix = defaultPrefix
+	}
+	ep := &endpoint{url: url, base: baseURL(url)}
+	if scheme(url) == unixScheme {
+		ep.host = "localhost"
+	}
+	ep.prefix.Store(&prefix)
+	return ep
+}
+
+func newEndpoints(urls []string, prefix string) *endpoints {
 	e := &endpoints{cur: rand.IntN(len(urls))} // spreads many clients over the members
 	for _, u := range urls {
-		e.list = append(e.list, &endpoint{url: u})
+		e.list = append(e.list, newEndpoint(u, prefix))
 	}
 	return e
 }
@@ -33,12 +56,67 @@ func (e *endpoints) pick() *endpoint {
 	return e.list[e.cur]
 }
 
+func (e *endpoints) size() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.list)
+}
+
+// all lists the endpoints, the one in use first.
+func (e *endpoints) all() []*endpoint {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Concat(e.list[e.cur:], e.list[:e.cur])
+}
+
+// inOrder lists the endpoints as they were configured.
+func (e *endpoints) inOrder() []*endpoint {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.list)
+}
+
+// find returns the endpoint of a URL, or nil.
+func (e *endpoints) find(url string) *endpoint {
+	for _, ep := range e.all() {
+		if ep.url == url {
+			return ep
+		}
+	}
+	return nil
+}
+
+// covered tells whether a map has every endpoint among its keys.
+func covered[V any](e *endpoints, m map[*endpoint]V) bool {
+	for _, ep := range e.all() {
+		if _, ok := m[ep]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// replace sets the endpoints, at least one. The one in use stays in use if it is still there.
+func (e *endpoints) replace(list []*endpoint) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	cur := slices.Index(list, e.list[e.cur])
+	if cur < 0 {
+		cur = rand.IntN(len(list))
+	}
+	e.list, e.cur = list, cur
+}
+
 // failed moves on to the endpoint whose last failure is the longest ago. Late reports of the same failure, from
 // requests that ran in parallel, do not move it again.
-func (e *endpoints) failed(ep *endpoint) {
+func (e *endpoints) failed(ep *endpoint, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ep.failedAt = time.Now()
+	if ep.fine.Swap(false) || ep.since.IsZero() {
+		ep.since = ep.failedAt
+	}
+	ep.err = err
 	if e.list[e.cur] != ep {
 		return
 	}
@@ -50,4 +128,49 @@ func (e *endpoints) failed(ep *endpoint) {
 		}
 	}
 	e.cur = best
+}
+
+// served notes that an endpoint gave a good answer.
+func (e *endpoints) served(ep *endpoint) {
+	if ep.fine.Load() {
+		return // nearly always: no lock for it
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !ep.fine.Swap(true) {
+		ep.since = time.Now()
+	}
+}
+
+// EndpointState is what a client knows of one of its endpoints from its own requests.
+type EndpointState struct {
+	URL string
+	// MemberID is the member that answered there last; 0 if none has.
+	MemberID uint64
+	// InUse says that the next request goes there first.
+	InUse bool
+	// Healthy says that it answered the last request as a working member does. It is false, with a zero Since, for an
+	// endpoint that was not needed yet.
+	Healthy bool
+	// Since is when it came to be as Healthy says.
+	Since time.Time
+	// Err is the last failure, FailedAt its time. They are kept when the endpoint serves again.
+	Err      error
+	FailedAt time.Time
+}
+
+// Endpoints tells how each endpoint of the client did in the requests so far, in the order of the configuration and
+// then of [Client.Sync]. It asks nobody; [Client.Health] and [Client.Status] do.
+func (c *Client) Endpoints() []EndpointState {
+	e := c.eps
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	states := make([]EndpointState, len(e.list))
+	for i, ep := range e.list {
+		states[i] = EndpointState{
+			URL: ep.url, MemberID: ep.member.Load(), InUse: i == e.cur,
+			Healthy: ep.fine.Load(), Since: ep.since, Err: ep.err, FailedAt: ep.failedAt,
+		}
+	}
+	return states
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -38,6 +39,14 @@ var (
 	// ErrConflict: the key was not as [Client.Create], [Client.Update], [Client.Replace] or [Client.ReplaceAt] required,
 	// and nothing was written. See [ConflictError].
 	ErrConflict = errors.New("key is not as required")
+	// ErrNotFound: the member, user, role or permission that a call names does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: the member, user or role that a call would make exists.
+	ErrExists = errors.New("exists already")
+	// ErrAuthNotEnabled: the call makes sense only with etcd's auth on.
+	ErrAuthNotEnabled = errors.New("authentication is not enabled")
+	// ErrCorrupt: what has come is not what was sent, or not all of it.
+	ErrCorrupt = errors.New("data corrupt")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client closed")
 )
@@ -119,6 +128,12 @@ func (e *Error) Is(target error) bool {
 		return e.aboutToken() || e.says("authentication failed")
 	case ErrPermissionDenied:
 		return e.Code == CodePermissionDenied
+	case ErrNotFound:
+		return e.saysAny("member not found", "user name not found", "role name not found", "is not granted to the")
+	case ErrExists:
+		return e.saysAny("name already exists", "Peer URLs already exists", "member ID already exist")
+	case ErrAuthNotEnabled:
+		return e.Code == CodeFailedPrecondition && e.says("authentication is not enabled")
 	case ErrNoSpace:
 		return e.Code == CodeResourceExhausted && e.says("database space exceeded")
 	}
@@ -126,6 +141,28 @@ func (e *Error) Is(target error) bool {
 }
 
 func (e *Error) says(text string) bool { return strings.Contains(e.Message, text) }
+
+func (e *Error) saysAny(texts ...string) bool { return slices.ContainsFunc(texts, e.says) }
+
+// noSuchPath: what answered has no such call, or has it elsewhere.
+func (e *Error) noSuchPath() bool { return e.unsent && errors.Is(e, errors.ErrUnsupported) }
+
+// rawCode gives the errors of the auth store that etcd 3.5 passes on as they are, from calls of maintenance, the code that
+// they have everywhere else.
+func rawCode(code Code, message string) Code {
+	if code != CodeUnknown {
+		return code
+	}
+	switch message {
+	case "auth: permission denied":
+		return CodePermissionDenied
+	case "auth: invalid auth token", "auth: revision in header is old":
+		return CodeUnauthenticated
+	case "auth: user name is empty":
+		return CodeInvalidArgument
+	}
+	return code
+}
 
 // aboutToken: a new token may cure it. etcd reports two of the three as invalid arguments.
 func (e *Error) aboutToken() bool {
@@ -148,7 +185,7 @@ func (e *Error) refused() bool {
 	case CodeResourceExhausted:
 		return !errors.Is(e, ErrNoSpace)
 	case CodeUnavailable:
-		return e.Message == "etcdserver: no leader" || e.onLearner()
+		return e.Message == "etcdserver: no leader" || e.says("unhealthy cluster") || e.onLearner()
 	case CodeUnknown:
 		return e.says("not a primary lessor")
 	case CodeCanceled, CodeDeadlineExceeded, CodeInternal, CodeDataLoss:

@@ -61,7 +61,7 @@ func newCluster(t *testing.T, members int, handle func(w http.ResponseWriter, r 
 			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 				r := request{Request: hr, member: i, at: time.Now()}
-				if hr.URL.Path != "/v3/watch" {
+				if !strings.HasSuffix(hr.URL.Path, "/watch") {
 					body, _ := io.ReadAll(hr.Body)
 					r.body = string(body)
 				}

@@ -99,7 +99,7 @@ func (h *hub) run() {
 	slow := 0                        // streams in a row whose answer did not come in time
 	for h.wanted() {
 		ep, began := h.c.eps.pick(), time.Now()
-		stood, err := h.stream(ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/len(h.c.eps.list)))
+		stood, err := h.stream(ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
 		if err == nil || h.c.ctx.Err() != nil {
 			continue
 		}
@@ -115,12 +115,12 @@ func (h *hub) run() {
 		}
 		h.c.log.Debug("watch_stream_ended", "endpoint", ep.url, "err", err)
 		if !err.aboutToken() {
-			h.c.eps.failed(ep)
+			h.c.eps.failed(ep, err)
 		}
 		if !stood && errors.As(err, new(setupError)) {
 			unusable[ep] = true
 		}
-		if len(unusable) == len(h.c.eps.list) || errors.Is(err, ErrClusterMismatch) ||
+		if covered(h.c.eps, unusable) || errors.Is(err, ErrClusterMismatch) ||
 			errors.Is(err, ErrUnauthenticated) && !stood && !h.c.auth.mayHelp(err) {
 			h.failNew(err)
 			clear(unusable)

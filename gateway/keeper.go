@@ -226,7 +226,7 @@ func (c *Client) once(r *call) error {
 	case e.aboutToken() && c.auth.enabled():
 		c.auth.drop(token)
 	case c.ctx.Err() == nil && (e.elsewhere() || !e.refused() || errors.As(e, new(setupError))):
-		c.eps.failed(ep)
+		c.eps.failed(ep, e)
 	}
 	return e
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 )
@@ -163,16 +162,8 @@ const longest = 24 * time.Hour
 
 // unary sends a request with a plain JSON answer and lets done look at the answer once it is decoded.
 func unary[A any](ctx context.Context, c *Client, r *call, request any, done func(*A) (wireHeader, error)) error {
-	var err error
-	if r.body, err = json.Marshal(request); err != nil {
-		return invalid(r.op, "%v", err)
-	}
-	r.answer = func(body []byte) (wireHeader, error) {
-		answer := new(A) // one for each attempt: a bad answer must leave nothing behind
-		if err := json.Unmarshal(body, answer); err != nil {
-			return wireHeader{}, err
-		}
-		return done(answer)
+	if err := prepare(r, request, done); err != nil {
+		return err
 	}
 	return c.do(ctx, r)
 }

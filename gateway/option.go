@@ -104,7 +104,7 @@ func CountOnly() Option { return Option{"CountOnly", kindGet, func(o *Op) { o.co
 
 // Serializable lets any member answer a Get from what it has, which may be old. Without it a Get is linearizable.
 func Serializable() Option {
-	return Option{"Serializable", kindGet, func(o *Op) { o.serializable = true }}
+	return Option{"Serializable", kindGet | kindMembers, func(o *Op) { o.serializable = true }}
 }
 
 // WithLease binds the key of a Put to a lease: it goes when the lease goes.

@@ -74,7 +74,8 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 	var ok bool
 	if e.Code, e.Message, ok = decodeError(body); ok {
 		if e.Code == CodeUnimplemented || resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
-			e.unsent, e.cause = true, setupError{fmt.Errorf("%w: HTTP %d", ErrProtocol, resp.StatusCode)}
+			e.unsent = true
+			e.cause = setupError{fmt.Errorf("%w: HTTP %d (%w)", ErrProtocol, resp.StatusCode, errors.ErrUnsupported)}
 		}
 		return e
 	}
@@ -101,6 +102,8 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 			host = clean(u.Host)
 		}
 		e.cause = setupError{fmt.Errorf("%w: HTTP %d, redirects to %s, which is never followed", ErrProtocol, resp.StatusCode, host)}
+	case resp.StatusCode == http.StatusNotFound:
+		e.cause = setupError{fmt.Errorf("%w (%w)", what, errors.ErrUnsupported)}
 	case bytes.Contains(body, []byte("HTTP request to an HTTPS server")):
 		e.cause = setupError{fmt.Errorf("%w: the endpoint speaks https", ErrProtocol)}
 	case bytes.Contains(body, []byte("CommonName of client sending a request against gateway")):

@@ -191,7 +191,7 @@ func TestRefusedWriteGoesOn(t *testing.T) {
 				if _, err := cl.client(t).Put(within(t, time.Minute), "k", nil); err != nil {
 					t.Error(err)
 				}
-				if m := cl.members(); len(m) != 2 || m[0] == m[1] {
+				if m := slices.Compact(cl.members()); len(m) != 2 || m[0] == m[1] { // what has no such path is asked for its version
 					t.Errorf("asked %v", m)
 				}
 			})

@@ -95,7 +95,11 @@ func (h *hub) exchange(ctx context.Context, cn *conn, req *http.Request) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what has come will do for an error text
-		return statusError("watch", cn.ep, resp, body)
+		e := statusError("watch", cn.ep, resp, body)
+		if e.noSuchPath() && h.c.otherPrefix(ctx, cn.ep) {
+			e = &Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeUnavailable, Message: "another API prefix"} // the next stream has it
+		}
+		return e
 	}
 	h.mu.Lock()
 	cn.opened = true
@@ -162,7 +166,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 func (c *Client) ordersProgress(ctx context.Context, ep *endpoint) (ordered, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.url+"/version", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.base+"/version", http.NoBody)
 	if err != nil {
 		return false, false
 	}

@@ -207,7 +207,7 @@ func decodeError(body []byte) (Code, string, bool) {
 		}
 		for _, m := range []string{top.Message, inner.Message, text} {
 			if m != "" {
-				return Code(code), clean(m), true
+				return rawCode(Code(code), m), clean(m), true
 			}
 		}
 		return Code(code), "", true

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+)
+
+// AlarmType is what an alarm is about.
+type AlarmType string
+
+// The alarms that etcd raises. [AlarmNone] stands for all of them where alarms are disarmed.
+const (
+	AlarmNone    AlarmType = "NONE"
+	AlarmNoSpace AlarmType = "NOSPACE" // the database is full: writes fail until there is space and the alarm is disarmed
+	AlarmCorrupt AlarmType = "CORRUPT" // members disagree about the data
+)
+
+// UnmarshalJSON takes the number of an alarm that the server has no name for.
+func (a *AlarmType) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		s = string(b)
+	}
+	*a = AlarmType(s)
+	return nil
+}
+
+// Alarm is an alarm that a member raised.
+type Alarm struct {
+	MemberID uint64
+	Type     AlarmType
+}
+
+// AlarmResponse answers the calls about alarms.
+type AlarmResponse struct {
+	Header
+	Alarms []Alarm
+}
+
+// AlarmList gives the alarms that are raised. It goes on at other endpoints until ctx ends.
+func (c *Client) AlarmList(ctx context.Context) (*AlarmResponse, error) {
+	r := &call{op: "alarm list", path: "/maintenance/alarm", repeat: true, local: true}
+	return c.alarm(ctx, r, wireAlarm{Action: "GET"})
+}
+
+// AlarmActivate raises an alarm for a member, as etcd does itself when it has reason to: it is meant for tests and for
+// stopping writes by hand. It may be repeated, and goes on at other endpoints until ctx ends. The answer has the alarm.
+func (c *Client) AlarmActivate(ctx context.Context, a Alarm) (*AlarmResponse, error) {
+	const op = "alarm activate"
+	if !slices.Contains([]AlarmType{AlarmNoSpace, AlarmCorrupt}, a.Type) {
+		return nil, invalid(op, "no such alarm")
+	}
+	r := &call{op: op, path: "/maintenance/alarm", repeat: true, write: true}
+	return c.alarm(ctx, r, wireAlarm{Action: "ACTIVATE", MemberID: a.MemberID, Alarm: a.Type})
+}
+
+// AlarmDisarm takes back an alarm of a member; the zero Alarm takes back all that are raised. The answer has those that
+// were. What the alarm was about must be mended before, or etcd raises it again. It may be repeated, and goes on at other
+// endpoints until ctx ends.
+func (c *Client) AlarmDisarm(ctx context.Context, a Alarm) (*AlarmResponse, error) {
+	const op = "alarm disarm"
+	if a == (Alarm{}) || a == (Alarm{Type: AlarmNone}) {
+		return c.disarmAll(ctx)
+	}
+	if !slices.Contains([]AlarmType{AlarmNoSpace, AlarmCorrupt}, a.Type) {
+		return nil, invalid(op, "no such alarm")
+	}
+	r := &call{op: op, path: "/maintenance/alarm", repeat: true, write: true}
+	return c.alarm(ctx, r, wireAlarm{Action: "DEACTIVATE", MemberID: a.MemberID, Alarm: a.Type})
+}
+
+func (c *Client) disarmAll(ctx context.Context) (*AlarmResponse, error) {
+	raised, err := c.AlarmList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &AlarmResponse{Header: raised.Header}
+	for _, a := range raised.Alarms {
+		resp, err := c.AlarmDisarm(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		out.Header = resp.Header
+		out.Alarms = append(out.Alarms, resp.Alarms...)
+	}
+	return out, nil
+}
+
+func (c *Client) alarm(ctx context.Context, r *call, w wireAlarm) (*AlarmResponse, error) {
+	var out *AlarmResponse
+	err := unary(ctx, c, r, w, func(a *wireAlarms) (wireHeader, error) {
+		out = &AlarmResponse{Header: a.Header.public()}
+		for _, m := range a.Alarms {
+			out.Alarms = append(out.Alarms, Alarm{uint64(m.MemberID), m.Alarm})
+		}
+		return a.Header, nil
+	})
+	return out, err
+}
+
+type wireAlarm struct {
+	Action   string    `json:"action"`
+	MemberID uint64    `json:"memberID,omitempty,string"`
+	Alarm    AlarmType `json:"alarm,omitempty"`
+}
+
+type wireAlarms struct {
+	Header wireHeader `json:"header"`
+	Alarms []struct {
+		MemberID ident     `json:"memberID"`
+		Alarm    AlarmType `json:"alarm"`
+	} `json:"alarms"`
+}

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// The gateway's paths began with /v3alpha up to etcd 3.2, with /v3beta in 3.3, and begin with /v3 since 3.4. The newest
+// is tried first: a member that does not know it is asked for its version.
+
+const defaultPrefix = "/v3"
+
+func (ep *endpoint) apiPrefix() string { return *ep.prefix.Load() }
+
+// urlOf is where a path below the API prefix is at an endpoint.
+func (ep *endpoint) urlOf(path string) string {
+	prefix := ep.apiPrefix()
+	if strings.HasPrefix(path, "/lease/") && (prefix == "/v3alpha" || prefix == "/v3beta") {
+		switch path {
+		case "/lease/revoke", "/lease/timetolive", "/lease/leases":
+			path = "/kv" + path // where they were then; later versions know both
+		}
+	}
+	return ep.base + prefix + path
+}
+
+// otherPrefix looks for the API prefix of an endpoint that does not know the one in use. It reports whether there is
+// another one now.
+func (c *Client) otherPrefix(ctx context.Context, ep *endpoint) bool {
+	if c.cfg.APIPrefix != "" {
+		return false
+	}
+	v, err := c.version(ctx, ep)
+	if err != nil {
+		return false
+	}
+	prefix := prefixOf(v.Server)
+	if prefix == "" || prefix == ep.apiPrefix() {
+		return false
+	}
+	ep.prefix.Store(&prefix)
+	c.log.Debug("api_prefix_found", "endpoint", ep.url, "prefix", prefix, "version", v.Server)
+	return true
+}
+
+// prefixOf gives the API prefix of an etcd version, or "" if it is none.
+func prefixOf(version string) string {
+	var major, minor int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 || major < 3 {
+		return ""
+	}
+	switch {
+	case major == 3 && minor <= 2:
+		return "/v3alpha"
+	case major == 3 && minor == 3:
+		return "/v3beta"
+	}
+	return defaultPrefix
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Sync brings the endpoints in line with the member list of the cluster: members that joined are asked from now on,
+// members that were removed no longer. It is for the caller to repeat, every few minutes say.
+//
+// What members advertise need not speak HTTP: with etcd's --listen-client-http-urls the gateway has a port of its own, which
+// the list does not show. Hence a new endpoint is taken only if it answers as a gateway of this cluster does, and one that
+// was configured is dropped only once the member that answers there, or did last, is not in the list; an address that
+// reaches a member already is preferred to the one that the member advertises. Learners are left out. Endpoints that
+// would carry the password openly, where AllowPlaintextAuth does not permit it, are left out as well.
+//
+// An error leaves the endpoints as they were. It is safe for concurrent use.
+func (c *Client) Sync(ctx context.Context) error {
+	const op = "sync"
+	list, err := c.MemberList(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, _, leave, err := c.visit(ctx, op, "")
+	if err != nil {
+		return err
+	}
+	defer leave()
+	select {
+	case c.syncing <- struct{}{}:
+		defer func() { <-c.syncing }()
+	case <-ctx.Done():
+		return c.ended(ctx, &call{op: op}, nil)
+	}
+	known := c.eps.inOrder()
+	found := newSurvey(list.Members)
+	probes := append(slices.Clone(known), c.candidates(list.Members, known)...)
+	seen := make([]uint64, len(probes)) // the member that answers there; 0: none does
+	var asking sync.WaitGroup
+	for i, ep := range probes {
+		asking.Go(func() { seen[i] = c.whoAnswers(ctx, ep, list.ClusterID) })
+	}
+	asking.Wait()
+	if ctx.Err() != nil {
+		return c.ended(ctx, &call{op: op}, nil)
+	}
+	for i, ep := range probes {
+		if i < len(known) && found.keeps(ep, seen[i]) || i >= len(known) && found.takes(seen[i]) {
+			found.list = append(found.list, ep)
+			found.reached[seen[i]] = true
+		}
+	}
+	if len(found.list) == 0 {
+		return &Error{Op: op, Code: CodeUnavailable, Message: "no endpoint of a member answers"}
+	}
+	c.eps.replace(found.list)
+	c.log.Debug("endpoints_synced", "before", len(known), "after", len(found.list), "asked", len(probes))
+	return nil
+}
+
+// survey decides which endpoints a Sync leaves.
+type survey struct {
+	members    map[uint64]bool
+	advertised map[string]bool
+	reached    map[uint64]bool
+	list       []*endpoint
+}
+
+func newSurvey(members []Member) *survey {
+	s := &survey{members: map[uint64]bool{}, advertised: map[string]bool{}, reached: map[uint64]bool{}}
+	for _, m := range members {
+		s.members[m.ID] = true
+		for _, raw := range m.ClientURLs {
+			if url, err := parseEndpoint(raw); err == nil {
+				s.advertised[url] = true
+			}
+		}
+	}
+	return s
+}
+
+// keeps tells whether an endpoint stays. One that does not answer now may do so later.
+func (s *survey) keeps(ep *endpoint, seen uint64) bool {
+	if seen == 0 {
+		seen = ep.member.Load()
+	}
+	return seen == 0 || s.members[seen] || s.advertised[ep.url]
+}
+
+func (s *survey) takes(seen uint64) bool { return s.members[seen] && !s.reached[seen] }
+
+// candidates are the advertised endpoints that the client does not know yet and may talk to.
+func (c *Client) candidates(members []Member, known []*endpoint) (list []*endpoint) {
+	has := func(url string) bool {
+		return slices.ContainsFunc(slices.Concat(known, list), func(ep *endpoint) bool { return ep.url == url })
+	}
+	for _, m := range members {
+		if m.IsLearner {
+			continue
+		}
+		for _, raw := range m.ClientURLs {
+			if url, err := parseEndpoint(raw); err == nil && !has(url) && c.cfg.excludes(url) == "" {
+				list = append(list, newEndpoint(url, c.cfg.APIPrefix))
+			}
+		}
+	}
+	return list
+}
+
+// whoAnswers gives the member of a cluster that answers at an endpoint, or 0.
+func (c *Client) whoAnswers(ctx context.Context, ep *endpoint, cluster uint64) (member uint64) {
+	r := memberListCall("sync", true)
+	err := prepare(r, wireMemberList{}, func(a *wireMembers) (wireHeader, error) {
+		if uint64(a.Header.ClusterID) == cluster {
+			member = uint64(a.Header.MemberID)
+		}
+		return a.Header, nil
+	})
+	if err == nil {
+		err = c.at(ctx, ep, r)
+	}
+	if err != nil {
+		c.log.Debug("endpoint_does_not_answer", "endpoint", ep.url, "err", err)
+		return 0
+	}
+	return member
+}
