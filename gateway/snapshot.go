@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Snapshot is the database of a member as it is being sent. Reading gives it in the form that "etcdutl snapshot restore"
+// takes: the database, and behind it the SHA-256 of it, which etcd appends. Read returns io.EOF only once all has come and
+// the checksum is right; ErrCorrupt says that it is wrong, or that something is missing. It is not safe for concurrent
+// use, but for Close.
+type Snapshot struct {
+	endpoint string
+	version  string
+	size     int64
+
+	lines  *bufio.Reader
+	close  func()
+	ctx    context.Context //nolint:containedctx // that of the one request, whose answer this is
+	client *Client
+
+	sum  hash.Hash
+	tail []byte // the last bytes that came: the checksum, at the end
+	got  int64
+	rest []byte // come and not read
+	err  error
+}
+
+// Size is what there is to read, in bytes.
+func (s *Snapshot) Size() int64 { return s.size }
+
+// Version is that of the member, and so the version of etcdutl to restore it with; empty before etcd 3.6.
+func (s *Snapshot) Version() string { return s.version }
+
+// Endpoint is where it comes from.
+func (s *Snapshot) Endpoint() string { return s.endpoint }
+
+// Snapshot begins to read the database of one member (see [Client.Status]). It returns once the first part has come. ctx
+// bounds the reading too, and nothing else does: no time limit of the client applies. With auth on it takes the user root.
+// Close it, read to the end or not.
+func (c *Client) Snapshot(ctx context.Context, endpoint string) (*Snapshot, error) {
+	ctx, ep, leave, err := c.visit(ctx, opSnapshot, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.snapshot(ctx, ep, leave)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return s, nil
+}
+
+const opSnapshot = "snapshot"
+
+// snapshot opens a snapshot. leave belongs to it if there is no error.
+func (c *Client) snapshot(ctx context.Context, ep *endpoint, leave func()) (*Snapshot, error) {
+	r := &call{op: opSnapshot}
+	for renewed, found := false, false; ; {
+		token, err := c.auth.tokenFor(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		s, e := c.openSnapshot(ctx, ep, token)
+		switch {
+		case e == nil:
+			stop := sync.OnceFunc(leave)
+			body := s.close
+			s.close = func() { body(); stop() }
+			return s, nil
+		case ctx.Err() != nil:
+			return nil, c.ended(ctx, r, e)
+		case e.noSuchPath() && !found && c.otherPrefix(ctx, ep):
+			found = true
+		case e.aboutToken() && c.auth.enabled() && !renewed:
+			renewed = true
+			c.auth.drop(token)
+		default:
+			return nil, e
+		}
+	}
+}
+
+func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (*Snapshot, *Error) {
+	req, err := c.request(ctx, ep, "/maintenance/snapshot", token, strings.NewReader("{}"))
+	if err != nil {
+		return nil, &Error{Op: opSnapshot, Endpoint: ep.url, cause: setupError{err}}
+	}
+	resp, err := c.rt.RoundTrip(req) //nolint:bodyclose // Snapshot.Close closes it
+	if err != nil {
+		return nil, transportError(ctx, ctx, opSnapshot, ep, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxPlain)) // what has come will do for an error text
+		return nil, statusError(opSnapshot, ep, resp, body)
+	}
+	s := &Snapshot{
+		endpoint: ep.url, lines: bufio.NewReaderSize(resp.Body, 64<<10), close: func() { resp.Body.Close() },
+		ctx: ctx, client: c, sum: sha256.New(),
+	}
+	first, err := s.next(ep)
+	if err == nil && first == nil {
+		err = fmt.Errorf("%w: an empty snapshot", ErrCorrupt)
+	}
+	if err != nil {
+		s.close()
+		if e, ok := errors.AsType[*Error](err); ok {
+			return nil, e
+		}
+		return nil, &Error{Op: opSnapshot, Endpoint: ep.url, cause: err}
+	}
+	s.version = first.Version
+	s.size = int64(len(first.Blob)) + int64(first.Remaining) + sha256.Size //nolint:gosec // compared with what comes
+	s.take(first.Blob)
+	return s, nil
+}
+
+type wireSnapshot struct {
+	Remaining ident  `json:"remaining_bytes"`
+	Blob      blob   `json:"blob"`
+	Version   string `json:"version"`
+}
+
+// next reads one message; nil at the end.
+func (s *Snapshot) next(ep *endpoint) (*wireSnapshot, error) {
+	line, err := readLine(s.lines)
+	if len(line) == 0 && errors.Is(err, io.EOF) {
+		return nil, nil //nolint:nilnil // the end is neither a message nor an error
+	}
+	if err != nil && (!errors.Is(err, io.EOF) || !json.Valid(line)) { // an error of an older version ends without a newline
+		if errors.Is(err, io.EOF) {
+			if line[0] != '{' {
+				return nil, protocolError(opSnapshot, ep, line, errors.New("no message"))
+			}
+			err = io.ErrUnexpectedEOF // not an end that anybody should take for the right one
+		}
+		return nil, transportError(s.ctx, s.ctx, opSnapshot, ep, err)
+	}
+	var m struct {
+		Result *wireSnapshot `json:"result"`
+	}
+	if err := json.Unmarshal(line, &m); err != nil {
+		return nil, protocolError(opSnapshot, ep, line, err)
+	}
+	if m.Result != nil {
+		return m.Result, nil
+	}
+	err = lineError(line)
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Op, e.Endpoint = opSnapshot, ep.url
+		return nil, e
+	}
+	return nil, protocolError(opSnapshot, ep, line, err)
+}
+
+// take keeps back the last bytes from the sum: at the end they are what it must be.
+func (s *Snapshot) take(part []byte) {
+	s.got += int64(len(part))
+	s.rest = part
+	joined := append(s.tail, part...) //nolint:gocritic // the tail is replaced below
+	cut := max(0, len(joined)-sha256.Size)
+	s.sum.Write(joined[:cut])
+	s.tail = append([]byte(nil), joined[cut:]...)
+}
+
+// Read reads the database, and behind it its checksum.
+func (s *Snapshot) Read(p []byte) (int, error) {
+	for len(s.rest) == 0 && s.err == nil {
+		s.more()
+	}
+	if len(s.rest) == 0 {
+		return 0, s.err
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+func (s *Snapshot) more() {
+	ep := &endpoint{url: s.endpoint}
+	m, err := s.next(ep)
+	switch {
+	case s.ctx.Err() != nil && (err != nil || m == nil):
+		last, _ := errors.AsType[*Error](err)
+		s.err = s.client.ended(s.ctx, &call{op: opSnapshot}, last)
+	case err != nil:
+		s.err = err
+	case m != nil:
+		s.take(m.Blob)
+	case s.got != s.size:
+		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, s.got, s.size)}
+	case string(s.sum.Sum(nil)) != string(s.tail):
+		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)}
+	default:
+		s.err = io.EOF
+	}
+}
+
+// Close ends the transfer. It may be called again, and while Read waits, which it ends.
+func (s *Snapshot) Close() error {
+	s.close()
+	return nil
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// SnapshotInfo describes a snapshot that was written to a file.
+type SnapshotInfo struct {
+	Endpoint string // where it came from
+	Size     int64  // bytes, the checksum at the end included
+	Version  string // of etcdutl to restore it with; empty before etcd 3.6
+}
+
+// SnapshotFile writes a snapshot of the database to a file that "etcdutl snapshot restore" takes. The file is complete,
+// checked and on the disk when there is no error, and readable by its owner only; with an error there is nothing new, and a
+// file that was there before is as it was. It is written under another name in the same directory and renamed. Where an
+// endpoint fails, the next is asked, each once. Only ctx bounds it. With auth on it takes the user root.
+func (c *Client) SnapshotFile(ctx context.Context, path string) (*SnapshotInfo, error) {
+	var info *SnapshotInfo
+	next := func(e *Error) bool { return errors.Is(e, ErrCorrupt) }
+	err := c.inTurn(ctx, opSnapshot, next, func(ctx context.Context, ep *endpoint) error {
+		s, err := c.snapshot(ctx, ep, func() {})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }() // it has no error
+		if err := writeFile(path, s); err != nil {
+			return err
+		}
+		info = &SnapshotInfo{Endpoint: s.Endpoint(), Size: s.Size(), Version: s.Version()}
+		return nil
+	})
+	return info, err
+}
+
+// writeFile puts all of r into a file, or leaves no trace.
+func writeFile(path string, r io.Reader) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.part")
+	if err != nil {
+		return fileError(err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()           // what went wrong before says more
+			_ = os.Remove(f.Name()) // gone already where renaming was what came last
+		}
+	}()
+	if _, err = io.Copy(onDisk{f}, r); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return fileError(err)
+	}
+	if err = f.Close(); err != nil {
+		return fileError(err)
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return fileError(err)
+	}
+	syncDir(dir)
+	return nil
+}
+
+// syncDir makes a new name last. Some systems cannot sync a directory; there the name lasts as well as it can.
+func syncDir(dir string) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	_ = errors.Join(d.Sync(), d.Close())
+}
+
+// onDisk tells errors of the file from those of what is copied to it.
+type onDisk struct{ f *os.File }
+
+func (d onDisk) Write(b []byte) (int, error) {
+	n, err := d.f.Write(b)
+	if err != nil {
+		err = fileError(err)
+	}
+	return n, err
+}
+
+// fileError is not one of an endpoint: another would not help.
+func fileError(err error) error { return fmt.Errorf("gateway: snapshot: %w", err) }
