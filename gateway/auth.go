@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ type auth struct {
 
 	mu    sync.Mutex
 	token Secret
+	off   bool // the cluster's auth is off, as of the last log-in: there is no token and none is needed
 }
 
 // loginPause keeps a fleet with a wrong password from storming the server: bcrypt makes each log-in expensive.
@@ -26,12 +26,13 @@ const loginPause = time.Second
 
 func (a *auth) enabled() bool { return a.c.cfg.Username != "" }
 
-// tokenFor gives the token to send with a call, logging in if there is none.
+// tokenFor gives the token to send with a call, logging in if there is none. It is empty where auth is off, so that the
+// client that is to turn it on can be made with the password that counts from then on.
 func (a *auth) tokenFor(ctx context.Context, r *call) (Secret, error) {
 	if !a.enabled() || r.noAuth {
 		return "", nil
 	}
-	if token := a.current(); token != "" {
+	if token, known := a.current(); known {
 		return token, nil
 	}
 	select {
@@ -40,49 +41,39 @@ func (a *auth) tokenFor(ctx context.Context, r *call) (Secret, error) {
 	case <-ctx.Done():
 		return "", a.c.ended(ctx, r, nil)
 	}
-	if token := a.current(); token != "" { // got by whoever was first
+	if token, known := a.current(); known { // got by whoever was first
 		return token, nil
 	}
 	if a.failed != nil && time.Since(a.at) < loginPause {
 		return "", a.failed
 	}
-	var answer struct {
-		Header wireHeader `json:"header"`
-		Token  string     `json:"token"`
-	}
-	body, err := json.Marshal(map[string]string{"name": a.c.cfg.Username, "password": string(a.c.cfg.Password)})
-	if err != nil {
-		return "", err
-	}
-	login := &call{op: "authenticate", path: "/auth/authenticate", body: body, repeat: true, noAuth: true}
-	login.answer = func(b []byte) (wireHeader, error) {
-		if err := json.Unmarshal(b, &answer); err != nil {
-			// Not quoted further up: the body may hold the token.
-			return answer.Header, &Error{Code: CodeUnauthenticated, Message: "unreadable answer to a log-in"}
-		}
-		if answer.Token == "" {
-			return answer.Header, &Error{Code: CodeUnauthenticated, Message: "no token in the answer to a log-in"}
-		}
-		return answer.Header, nil
-	}
-	err = a.c.do(ctx, login)
+	answer, err := a.c.logIn(ctx, a.c.cfg.Username, a.c.cfg.Password)
 	a.failed, a.at = nil, time.Now()
+	if errors.Is(err, ErrAuthNotEnabled) {
+		a.set("", true)
+		return "", nil
+	}
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok && !e.elsewhere() && ctx.Err() == nil {
 			a.failed = e
 		}
 		return "", err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.token = Secret(answer.Token)
-	return a.token, nil
+	a.set(answer.Token, false)
+	return answer.Token, nil
 }
 
-func (a *auth) current() Secret {
+func (a *auth) set(token Secret, off bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.token
+	a.token, a.off = token, off
+}
+
+// current gives the token to send, if it is known what to send.
+func (a *auth) current() (token Secret, known bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.token, a.token != "" || a.off
 }
 
 // mayHelp tells whether logging in again could cure an error that a server gave.
@@ -93,6 +84,6 @@ func (a *auth) drop(token Secret) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.token == token {
-		a.token = ""
+		a.token, a.off = "", false
 	}
 }

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// AuthEnable turns authentication on. etcd asks for a user root with the role root before. From then on every request needs
+// a token: a client without Username gets ErrUnauthenticated. It may be repeated, and goes on at other endpoints until ctx
+// ends.
+func (c *Client) AuthEnable(ctx context.Context) error {
+	r := &call{op: "auth enable", path: "/auth/enable", write: true, repeat: true}
+	return unary(ctx, c, r, struct{}{}, headerOnly)
+}
+
+// AuthDisable turns authentication off; users and roles stay. Where it is off already it is a success. It may be repeated,
+// and goes on at other endpoints until ctx ends.
+func (c *Client) AuthDisable(ctx context.Context) error {
+	r := &call{op: "auth disable", path: "/auth/disable", write: true, repeat: true}
+	return unary(ctx, c, r, struct{}{}, headerOnly)
+}
+
+// AuthStatusResponse answers AuthStatus.
+type AuthStatusResponse struct {
+	Header
+	Enabled  bool
+	Revision uint64 // counts the changes of users, roles and settings
+}
+
+// AuthStatus tells whether authentication is on. It goes on at other endpoints until ctx ends. With authentication on, it
+// takes the user root before etcd 3.7. etcd 3.4 has no such call: [errors.ErrUnsupported].
+func (c *Client) AuthStatus(ctx context.Context) (*AuthStatusResponse, error) {
+	type answer struct {
+		Header   wireHeader `json:"header"`
+		Enabled  bool       `json:"enabled"`
+		Revision ident      `json:"authRevision"`
+	}
+	var out *AuthStatusResponse
+	r := &call{op: "auth status", path: "/auth/status", repeat: true, local: true}
+	err := unary(ctx, c, r, struct{}{}, func(a *answer) (wireHeader, error) {
+		out = &AuthStatusResponse{Header: a.Header.public(), Enabled: a.Enabled, Revision: uint64(a.Revision)}
+		return a.Header, nil
+	})
+	return out, err
+}
+
+// AuthenticateResponse answers Authenticate.
+type AuthenticateResponse struct {
+	Header
+	Token Secret // for an Authorization header
+}
+
+// Authenticate gets a token, for use outside of this client: the client itself logs in as Config says. It goes on at other
+// endpoints until ctx ends. A wrong name or password is ErrUnauthenticated.
+func (c *Client) Authenticate(ctx context.Context, name string, password Secret) (*AuthenticateResponse, error) {
+	if why := badCredentials(name, password); why != "" {
+		return nil, invalid(opLogin, "%s", why)
+	}
+	return c.logIn(ctx, name, password)
+}
+
+const opLogin = "authenticate"
+
+func (c *Client) logIn(ctx context.Context, name string, password Secret) (*AuthenticateResponse, error) {
+	body, err := json.Marshal(wireUser{Name: name, Password: string(password)})
+	if err != nil {
+		return nil, invalid(opLogin, "%v", err)
+	}
+	var out *AuthenticateResponse
+	r := &call{op: opLogin, path: "/auth/authenticate", body: body, repeat: true, noAuth: true}
+	r.answer = func(b []byte) (wireHeader, error) {
+		var a struct {
+			Header wireHeader `json:"header"`
+			Token  string     `json:"token"`
+		}
+		if err := json.Unmarshal(b, &a); err != nil {
+			// Not quoted further up: the body may hold the token.
+			return a.Header, &Error{Code: CodeUnauthenticated, Message: "unreadable answer to a log-in"}
+		}
+		if a.Token == "" {
+			return a.Header, &Error{Code: CodeUnauthenticated, Message: "no token in the answer to a log-in"}
+		}
+		out = &AuthenticateResponse{Header: a.Header.public(), Token: Secret(a.Token)}
+		return a.Header, nil
+	}
+	return out, c.do(ctx, r)
+}
+
+// badCredentials says what JSON or etcd would change or misread without a word.
+func badCredentials(name string, password Secret) string {
+	switch {
+	case name == "":
+		return "no user name"
+	case !utf8.ValidString(name) || !utf8.ValidString(string(password)):
+		return "a user name or password that is not UTF-8"
+	}
+	return ""
+}
+
+// wireUser is sent, never printed: it holds a password.
+type wireUser struct {
+	Name     string           `json:"name"`
+	Password string           `json:"password,omitempty"`
+	Options  *wireUserOptions `json:"options,omitempty"`
+}
+
+type wireUserOptions struct {
+	NoPassword bool `json:"no_password"`
+}

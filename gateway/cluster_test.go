@@ -1,0 +1,358 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// says200 makes a member that gives every question the same answer.
+func says200(body string) func(http.ResponseWriter, request) {
+	return func(w http.ResponseWriter, _ request) { answer(w, 200, body) }
+}
+
+func TestMemberAnswers(t *testing.T) {
+	t.Parallel()
+	one := gateway.Member{
+		ID: biggest, Name: "m0", PeerURLs: []string{"http://p:1"}, ClientURLs: []string{"http://c:1", "http://d:1"},
+	}
+	two := gateway.Member{ID: 7, PeerURLs: []string{"http://q:1"}, IsLearner: true}
+	const first = `{"ID":"18446744073709551615","name":"m0","peerURLs":["http://p:1"],"clientURLs":["http://c:1","http://d:1"]}`
+	const second = `{"ID":7,"peerURLs":["http://q:1"],"isLearner":true}`
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, says200(`{`+header+`,"member":`+second+`,"members":[`+first+`,`+second+`]}`))
+		c := cl.client(t)
+		ctx := within(t, time.Minute)
+		both := []gateway.Member{one, two}
+		l, err := c.MemberList(ctx)
+		if err != nil || !reflect.DeepEqual(l.Members, both) || l.ClusterID != 14841639068965178418 {
+			t.Errorf("%+v, %v", l, err)
+		}
+		a, err := c.MemberAdd(ctx, []string{"http://q:1"})
+		if err != nil || !reflect.DeepEqual(a.Member, two) || !reflect.DeepEqual(a.Members, both) {
+			t.Errorf("%+v, %v", a, err)
+		}
+		r, err := c.MemberRemove(ctx, 8)
+		if err != nil || !reflect.DeepEqual(r.Members, both) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// TestMemberListIsOld: the header of a member list has no revision, which is no regression.
+func TestMemberListIsOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			if r.URL.Path == "/v3/cluster/member/list" {
+				answer(w, 200, `{"header":{"cluster_id":"14841639068965178418","raft_term":"2"},"members":[{"ID":"1"}]}`)
+				return
+			}
+			ok(w)
+		})
+		c := cl.client(t)
+		if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.MemberList(within(t, time.Minute)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAdminErrors: what etcd says to calls about members, users and roles.
+func TestAdminErrors(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status, code int
+		message      string
+		is, not      []error
+	}{
+		{404, 5, "etcdserver: member not found", list(gateway.ErrNotFound), list(gateway.ErrLeaseNotFound)},
+		{400, 9, "etcdserver: member ID already exist", list(gateway.ErrExists), list(gateway.ErrNotFound)},
+		{400, 9, "etcdserver: Peer URLs already exists", list(gateway.ErrExists), nil},
+		{400, 9, "etcdserver: user name already exists", list(gateway.ErrExists), nil},
+		{400, 9, "etcdserver: role name already exists", list(gateway.ErrExists), nil},
+		{400, 9, "etcdserver: user name not found", list(gateway.ErrNotFound), nil},
+		{400, 9, "etcdserver: role name not found", list(gateway.ErrNotFound), nil},
+		{400, 9, "etcdserver: role is not granted to the user", list(gateway.ErrNotFound), nil},
+		{400, 9, "etcdserver: permission is not granted to the role", list(gateway.ErrNotFound), nil},
+		{412, 9, "etcdserver: authentication is not enabled", list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated)},
+		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)}, // 3.5, defragment
+		{404, 5, "etcdserver: requested lease not found", list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound)},
+	} {
+		t.Run(tt.message, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 2, says(tt.status, tt.code, tt.message))
+				c := cl.client(t)
+				_, err := c.MemberRemove(within(t, time.Minute), 7)
+				wantErr(t, err, tt.is, append(tt.not, gateway.ErrUncertain, context.DeadlineExceeded))
+				err = c.Defragment(within(t, time.Minute), "")
+				wantErr(t, err, tt.is, append(tt.not, gateway.ErrUncertain))
+				if n := len(cl.requests()); n != 2 {
+					t.Errorf("%d requests for two calls", n)
+				}
+			})
+		})
+	}
+}
+
+// TestLostAdminWrites: a lost answer leaves the fate of some changes open; others are made again, and meet themselves.
+func TestLostAdminWrites(t *testing.T) {
+	t.Parallel()
+	type client = gateway.Client
+	for name, tt := range map[string]struct {
+		call    func(ctx context.Context, c *client) error
+		again   string // what a second try meets
+		certain bool
+	}{
+		"member add": {call: func(ctx context.Context, c *client) error {
+			_, err := c.MemberAdd(ctx, []string{"http://a:1"})
+			return err
+		}},
+		"member remove": {call: func(ctx context.Context, c *client) error { _, err := c.MemberRemove(ctx, 1); return err }},
+		"user add":      {call: func(ctx context.Context, c *client) error { return c.UserAdd(ctx, "u", canaryPassword) }},
+		"defragment":    {call: func(ctx context.Context, c *client) error { return c.Defragment(ctx, "") }},
+		"user delete": {
+			func(ctx context.Context, c *client) error { return c.UserDelete(ctx, "u") },
+			"user name not found", true,
+		},
+		"role add": {
+			func(ctx context.Context, c *client) error { return c.RoleAdd(ctx, "u") },
+			"role name already exists", true,
+		},
+		"role delete": {
+			func(ctx context.Context, c *client) error { return c.RoleDelete(ctx, "u") },
+			"role name not found", true,
+		},
+		"revoke role": {
+			func(ctx context.Context, c *client) error { return c.UserRevokeRole(ctx, "u", "r") },
+			"role is not granted to the user", true,
+		},
+		"grant role": {
+			func(ctx context.Context, c *client) error { return c.UserGrantRole(ctx, "u", "r") },
+			"", true,
+		},
+		"change password": {
+			func(ctx context.Context, c *client) error { return c.UserChangePassword(ctx, "u", canaryPassword) },
+			"", true,
+		},
+		"grant": {func(ctx context.Context, c *client) error {
+			return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k")
+		}, "", true},
+		"revoke": {
+			func(ctx context.Context, c *client) error { return c.RoleRevokePermission(ctx, "r", "k") },
+			"permission is not granted to the role", true,
+		},
+		"move leader":  {func(ctx context.Context, c *client) error { return c.MoveLeader(ctx, 7) }, "", true},
+		"auth enable":  {func(ctx context.Context, c *client) error { return c.AuthEnable(ctx) }, "", true},
+		"auth disable": {func(ctx context.Context, c *client) error { return c.AuthDisable(ctx) }, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
+					switch {
+					case r.n == 0:
+						drop()
+					case tt.again != "":
+						etcdError(w, 400, 9, "etcdserver: "+tt.again)
+					default:
+						ok(w)
+					}
+				})
+				err := tt.call(within(t, time.Minute), cl.client(t))
+				if tt.certain {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				wantErr(t, err, list(gateway.ErrUncertain), nil)
+				noCanary(t, forms(err)...)
+				if n := len(cl.requests()); n != 1 {
+					t.Errorf("sent %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// TestUnhealthyCluster: etcd refuses a change of members for a while after the last one.
+func TestUnhealthyCluster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, firstN(3, says(503, 14, "etcdserver: unhealthy cluster")))
+		if _, err := cl.client(t).MemberRemove(within(t, time.Minute), 7); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestOneEndpoint: calls about one member go to the endpoint that was named, once.
+func TestOneEndpoint(t *testing.T) {
+	t.Parallel()
+	type client = gateway.Client
+	for name, call := range map[string]func(ctx context.Context, c *client, url string) error{
+		"status":     func(ctx context.Context, c *client, url string) error { _, err := c.Status(ctx, url); return err },
+		"defragment": func(ctx context.Context, c *client, url string) error { return c.Defragment(ctx, url) },
+		"hash":       func(ctx context.Context, c *client, url string) error { _, err := c.Hash(ctx, url); return err },
+		"hash kv":    func(ctx context.Context, c *client, url string) error { _, err := c.HashKV(ctx, url, 1); return err },
+		"snapshot":   func(ctx context.Context, c *client, url string) error { _, err := c.Snapshot(ctx, url); return err },
+		"health":     func(ctx context.Context, c *client, url string) error { _, err := c.Health(ctx, url); return err },
+		"version":    func(ctx context.Context, c *client, url string) error { _, err := c.Version(ctx, url); return err },
+		"ready":      func(ctx context.Context, c *client, url string) error { return c.Ready(ctx, url) },
+		"live":       func(ctx context.Context, c *client, url string) error { return c.Live(ctx, url) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 4, func(_ http.ResponseWriter, _ request) { drop() })
+				c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:3] })
+				for i, url := range append(cl.urls, cl.urls[1]+"/") { // the fourth is none of the client's
+					i %= 4
+					if url == cl.urls[1]+"/" {
+						i = 1
+					}
+					before := len(cl.requests())
+					err := call(within(t, time.Minute), c, url)
+					wantErr(t, err, list(gateway.ErrUnavailable), list(context.DeadlineExceeded))
+					typed(t, err, name, cl.urls[i])
+					if m := cl.members()[before:]; !reflect.DeepEqual(m, []int{i}) {
+						t.Errorf("asked %v for %s", m, url)
+					}
+				}
+				hung := newCluster(t, 1, func(_ http.ResponseWriter, r request) { hang(r) })
+				c = hung.client(t)
+				start := time.Now()
+				err := call(within(t, 300*time.Millisecond), c, hung.urls[0])
+				wantErr(t, err, list(context.DeadlineExceeded), nil)
+				if took := time.Since(start); took != 300*time.Millisecond {
+					t.Errorf("returned after %v", took)
+				}
+				go func() {
+					time.Sleep(100 * time.Millisecond)
+					_ = c.Close()
+				}()
+				wantErr(t, call(within(t, time.Minute), c, ""), list(gateway.ErrClosed), nil)
+				wantErr(t, call(within(t, time.Minute), c, ""), list(gateway.ErrClosed), nil)
+			})
+		})
+	}
+}
+
+// TestMoveLeader asks one member after the other until it has asked the leader.
+func TestMoveLeader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 4, func(w http.ResponseWriter, r request) {
+			switch r.n {
+			case 0:
+				etcdError(w, 400, 9, "etcdserver: not leader")
+			case 1:
+				drop()
+			case 2:
+				etcdError(w, 404, 5, "Not Found")
+			default:
+				ok(w)
+			}
+		})
+		if err := cl.client(t).MoveLeader(within(t, time.Minute), 7); err != nil {
+			t.Error(err)
+		}
+		asked := map[int]bool{}
+		for _, r := range cl.requests() {
+			if r.URL.Path != "/version" {
+				asked[r.member] = true
+			}
+		}
+		if len(asked) != 4 {
+			t.Errorf("asked %v", cl.members())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 3, says(400, 9, "etcdserver: not leader"))
+		err := cl.client(t).MoveLeader(within(t, time.Minute), 7)
+		wantErr(t, err, nil, list(gateway.ErrUncertain, context.DeadlineExceeded))
+		if n := len(cl.requests()); n != 3 {
+			t.Errorf("%d requests to three members", n)
+		}
+	})
+}
+
+func TestMaintenanceAnswers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			switch r.URL.Path {
+			case "/v3/maintenance/status":
+				answer(w, 200, `{"header":{"member_id":"5"},"version":"3.6.16","dbSize":"1","leader":"18446744073709551615",
+					"raftIndex":"2","raftTerm":"3","raftAppliedIndex":"4","errors":["e"],"dbSizeInUse":"5","isLearner":true,"storageVersion":"3.6.0",
+					"dbSizeQuota":"6","downgradeInfo":{"enabled":true,"targetVersion":"3.5.0"}}`)
+			case "/v3/maintenance/hash":
+				answer(w, 200, `{"hash":4294967295}`)
+			case "/v3/maintenance/hashkv":
+				answer(w, 200, `{"hash":4294967295,"compact_revision":"-1","hash_revision":"9"}`)
+			case "/v3/maintenance/downgrade":
+				answer(w, 200, `{"version":"3.6"}`)
+			case "/v3/maintenance/alarm":
+				answer(w, 200, `{"alarms":[{"memberID":"18446744073709551615","alarm":"NOSPACE"},{"memberID":"2","alarm":7}]}`)
+			}
+		})
+		c := cl.client(t)
+		ctx := within(t, time.Minute)
+		s, err := c.Status(ctx, "")
+		want := &gateway.StatusResponse{
+			Header: gateway.Header{MemberID: 5, RaftTerm: 3}, Version: "3.6.16", StorageVersion: "3.6.0", DBSize: 1, DBSizeInUse: 5,
+			DBSizeQuota: 6, Leader: biggest, RaftIndex: 2, RaftAppliedIndex: 4, IsLearner: true, Errors: []string{"e"},
+			Downgrade: gateway.DowngradeInfo{Enabled: true, Target: "3.5.0"},
+		}
+		if err != nil || !reflect.DeepEqual(s, want) {
+			t.Errorf("%+v, %v", s, err)
+		}
+		if h, err := c.Hash(ctx, ""); err != nil || h.Hash != 1<<32-1 {
+			t.Errorf("%+v, %v", h, err)
+		}
+		if h, err := c.HashKV(ctx, "", 9); err != nil || h.Hash != 1<<32-1 || h.CompactRevision != -1 || h.HashRevision != 9 {
+			t.Errorf("%+v, %v", h, err)
+		}
+		if v, err := c.Downgrade(ctx, gateway.DowngradeValidate, "3.5"); err != nil || v != "3.6" {
+			t.Errorf("%q, %v", v, err)
+		}
+		a, err := c.AlarmList(ctx)
+		if err != nil || fmt.Sprint(a.Alarms) != "[{18446744073709551615 NOSPACE} {2 7}]" {
+			t.Errorf("%+v, %v", a, err)
+		}
+	})
+}
+
+// TestDisarmAll takes back each alarm that is raised, and no other.
+func TestDisarmAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		raised := `[{"memberID":"1","alarm":"NOSPACE"},{"memberID":"2","alarm":"CORRUPT"}]`
+		cl := newCluster(t, 1, says200(`{`+header+`,"alarms":`+raised+`}`))
+		a, err := cl.client(t).AlarmDisarm(within(t, time.Minute), gateway.Alarm{})
+		if err != nil || len(a.Alarms) != 4 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		var sent []string
+		for _, r := range cl.requests() {
+			sent = append(sent, r.body)
+		}
+		want := []string{
+			`{"action":"GET"}`, `{"action":"DEACTIVATE","memberID":"1","alarm":"NOSPACE"}`,
+			`{"action":"DEACTIVATE","memberID":"2","alarm":"CORRUPT"}`,
+		}
+		if !reflect.DeepEqual(sent, want) {
+			t.Errorf("sent %v", sent)
+		}
+	})
+}
