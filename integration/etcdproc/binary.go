@@ -23,6 +23,7 @@ const (
 	integrationModule = "github.com/holdfast-go/holdfast/integration"
 	serverPackage     = "go.etcd.io/etcd/server/v3"
 	ctlPackage        = "go.etcd.io/etcd/etcdctl/v3"
+	utlPackage        = "go.etcd.io/etcd/etcdutl/v3"
 )
 
 // ErrNotInstalled is returned for an etcd version that cannot be built and is
@@ -61,6 +62,9 @@ func Binary(version string) (string, error) {
 
 // Ctl returns the path of etcdctl, built like the servers.
 func Ctl() (string, error) { return build("etcdctl", ctlPackage, "etcdctl") }
+
+// Utl returns the path of etcdutl, built like the servers.
+func Utl() (string, error) { return build("etcdutl", utlPackage, "etcdutl") }
 
 // installed finds an etcd of the version among the programs of the system.
 func installed(version string) (string, error) {

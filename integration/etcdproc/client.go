@@ -21,7 +21,9 @@ func (c *Cluster) NewClientV3(endpoints ...string) (*clientv3.Client, error) {
 
 func (c *Cluster) newClientV3(password string, endpoints ...string) (*clientv3.Client, error) {
 	if len(endpoints) == 0 {
-		endpoints = c.Endpoints()
+		for _, m := range c.members {
+			endpoints = append(endpoints, m.GRPCEndpoint())
+		}
 	}
 	config := clientv3.Config{
 		Endpoints:   endpoints,
@@ -64,7 +66,7 @@ func (c *Cluster) identify(ctx context.Context) error {
 		return err
 	}
 	for _, m := range c.members {
-		status, statusErr := client.Status(ctx, m.Endpoint())
+		status, statusErr := client.Status(ctx, m.GRPCEndpoint())
 		if statusErr != nil {
 			err = fmt.Errorf("ask %s for its id: %w", m.name, statusErr)
 			break
@@ -102,7 +104,7 @@ func (c *Cluster) leaderNow(ctx context.Context) *Member {
 			continue
 		}
 		asking.Go(func() {
-			if status, err := c.status.Status(ctx, m.Endpoint()); err == nil {
+			if status, err := c.status.Status(ctx, m.GRPCEndpoint()); err == nil {
 				views[i] = view{status.Leader, status.RaftTerm}
 			}
 		})

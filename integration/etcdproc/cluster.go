@@ -13,8 +13,6 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
 const (
@@ -36,7 +34,9 @@ type Cluster struct {
 	ownsDir bool
 	pki     *PKI // nil without TLS
 	members []*Member
-	given   []string // endpoints of servers that somebody else runs; then there are no members
+	given   []string  // endpoints of servers that somebody else runs; then there are no members
+	spares  []*Member // that Spare made; guarded by mu
+	mu      sync.Mutex
 	probe   *http.Client
 	status  *clientv3.Client // for Leader
 
@@ -127,20 +127,12 @@ func start(ctx context.Context, o Options, binary string) (_ *Cluster, err error
 func (c *Cluster) addMembers(binary string) error {
 	var initial []string
 	for i := range c.options.Members {
-		m := &Member{
-			cluster: c,
-			name:    fmt.Sprintf("m%d", i),
-			binary:  binary,
-		}
+		m := &Member{cluster: c, name: fmt.Sprintf("m%d", i), binary: binary}
 		c.members = append(c.members, m)
-		var err error
-		if m.clientPort, err = ports.Reserve(); err != nil {
+		if err := m.reserve(); err != nil {
 			return err
 		}
-		if m.peerPort, err = ports.Reserve(); err != nil {
-			return err
-		}
-		initial = append(initial, m.name+"="+m.peerURL())
+		initial = append(initial, m.name+"="+m.PeerURL())
 	}
 	for _, m := range c.members {
 		if err := os.RemoveAll(m.dataDir()); err != nil {
@@ -149,6 +141,13 @@ func (c *Cluster) addMembers(binary string) error {
 		m.args = m.commandLine(strings.Join(initial, ","))
 	}
 	return nil
+}
+
+func (c *Cluster) scheme() string {
+	if c.options.TLS {
+		return "https://"
+	}
+	return "http://"
 }
 
 // Version returns the etcd version of the cluster, such as "3.6".
@@ -210,7 +209,9 @@ func (c *Cluster) Close() error {
 		if c.status != nil {
 			errs = append(errs, c.status.Close())
 		}
-		for _, m := range c.members {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, m := range append(c.Members(), c.spares...) {
 			errs = append(errs, m.release())
 		}
 		if c.ownsDir {

@@ -28,6 +28,7 @@ type Member struct {
 	binary     string
 	args       []string
 	clientPort *ports.Port
+	grpcPort   *ports.Port // nil: as clientPort
 	peerPort   *ports.Port
 	id         uint64
 
@@ -41,13 +42,20 @@ func (m *Member) Name() string { return m.name }
 // ID returns the member id etcd gave it.
 func (m *Member) ID() uint64 { return m.id }
 
-// Endpoint returns the member's client URL.
-func (m *Member) Endpoint() string {
-	if m.cluster.options.TLS {
-		return "https://" + m.clientPort.Addr()
+// Endpoint returns the URL of the member's gateway.
+func (m *Member) Endpoint() string { return m.cluster.scheme() + m.clientPort.Addr() }
+
+// GRPCEndpoint returns the member's client URL, which is that of the gateway
+// unless Options.HTTPPort gives that a port of its own.
+func (m *Member) GRPCEndpoint() string {
+	if m.grpcPort == nil {
+		return m.Endpoint()
 	}
-	return "http://" + m.clientPort.Addr()
+	return m.cluster.scheme() + m.grpcPort.Addr()
 }
+
+// PeerURL returns the URL the other members reach the member at.
+func (m *Member) PeerURL() string { return "http://" + m.peerPort.Addr() }
 
 // Addr returns the host and port of the member's client URL.
 func (m *Member) Addr() string { return m.clientPort.Addr() }
@@ -238,15 +246,13 @@ func (m *Member) process() *process {
 // release kills the member for good and gives its ports back.
 func (m *Member) release() error {
 	errs := []error{m.Kill()}
-	for _, p := range []*ports.Port{m.clientPort, m.peerPort} {
+	for _, p := range []*ports.Port{m.clientPort, m.grpcPort, m.peerPort} {
 		if p != nil {
 			errs = append(errs, p.Release())
 		}
 	}
 	return errors.Join(errs...)
 }
-
-func (m *Member) peerURL() string { return "http://" + m.peerPort.Addr() }
 
 func (m *Member) dataDir() string { return filepath.Join(m.cluster.dir, m.name+".data") }
 
@@ -256,12 +262,15 @@ func (m *Member) commandLine(initialCluster string) []string {
 	args := []string{
 		"--name", m.name,
 		"--data-dir", m.dataDir(),
-		"--listen-client-urls", m.Endpoint(),
-		"--advertise-client-urls", m.Endpoint(),
-		"--listen-peer-urls", m.peerURL(),
-		"--initial-advertise-peer-urls", m.peerURL(),
+		"--listen-client-urls", strings.Join(append([]string{m.GRPCEndpoint()}, o.ExtraClientURLs...), ","),
+		"--advertise-client-urls", m.GRPCEndpoint(),
+		"--listen-peer-urls", m.PeerURL(),
+		"--initial-advertise-peer-urls", m.PeerURL(),
 		"--initial-cluster", initialCluster,
 		"--logger", "zap",
+	}
+	if m.grpcPort != nil {
+		args = append(args, "--listen-client-http-urls", m.Endpoint())
 	}
 	if pki := m.cluster.pki; pki != nil {
 		args = append(args, "--cert-file", pki.ServerCertFile, "--key-file", pki.ServerKeyFile)

@@ -34,6 +34,13 @@ type Options struct {
 	HeartbeatInterval time.Duration
 	ElectionTimeout   time.Duration
 
+	// HTTPPort gives the gateway a port of its own, which Member.Endpoint names;
+	// the port that members advertise serves gRPC alone. Since etcd 3.5.8.
+	HTTPPort bool
+	// ExtraClientURLs are served besides the members' own, for a cluster of one:
+	// socket files, other addresses.
+	ExtraClientURLs []string
+
 	// UnsafeNoFsync makes the members not wait for their disks. Data survives
 	// the death of a process but not that of the machine, which is all a test
 	// asks for.
@@ -58,6 +65,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.AuthTokenTTL%time.Second != 0 {
 		return o, fmt.Errorf("AuthTokenTTL %v is not a whole number of seconds", o.AuthTokenTTL)
+	}
+	if len(o.ExtraClientURLs) > 0 && o.Members > 1 {
+		return o, fmt.Errorf("%d members cannot share the URLs %v", o.Members, o.ExtraClientURLs)
 	}
 	o.TLS = o.TLS || o.ClientCertAuth
 	return o, nil

@@ -1,0 +1,52 @@
+package etcdproc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/holdfast-go/holdfast/integration/internal/ports"
+)
+
+// Spare returns a member that is not in the cluster. Once its PeerURL has been
+// added to the cluster it can Join. Close ends it with the others, of which it is
+// not one: Members, Endpoints and Leader leave it out.
+func (c *Cluster) Spare() (*Member, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := &Member{cluster: c, name: fmt.Sprintf("m%d", len(c.members)+len(c.spares)), binary: c.members[0].binary}
+	c.spares = append(c.spares, m)
+	if err := m.reserve(); err != nil {
+		return nil, fmt.Errorf("etcdproc: spare: %w", err)
+	}
+	return m, nil
+}
+
+// Join starts a spare as one more member beside those that Start made. It does
+// not wait for it; a learner never becomes healthy.
+func (m *Member) Join() error {
+	initial := m.name + "=" + m.PeerURL()
+	for _, other := range m.cluster.members {
+		initial += "," + other.name + "=" + other.PeerURL()
+	}
+	if err := os.RemoveAll(m.dataDir()); err != nil {
+		return fmt.Errorf("etcdproc: join %s: %w", m.name, err)
+	}
+	m.args = append(m.commandLine(initial), "--initial-cluster-state", "existing")
+	return m.Launch()
+}
+
+// reserve finds the ports of a member.
+func (m *Member) reserve() error {
+	wanted := []**ports.Port{&m.clientPort, &m.peerPort}
+	if m.cluster.options.HTTPPort {
+		wanted = append(wanted, &m.grpcPort)
+	}
+	var errs []error
+	for _, p := range wanted {
+		var err error
+		*p, err = ports.Reserve()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
