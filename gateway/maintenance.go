@@ -129,8 +129,8 @@ const (
 
 // Downgrade prepares the cluster for members of an older version, "3.5" say; one minor version at a time. The target is
 // empty for DowngradeCancel. It returns the version that the cluster speaks. When the fate of DowngradeEnable or
-// DowngradeCancel is unknown it returns ErrUncertain. What etcd does not allow is an [*Error] of CodeFailedPrecondition
-// or ErrInvalid; etcd 3.4 has no such call: [errors.ErrUnsupported].
+// DowngradeCancel is unknown it returns ErrUncertain; so it does on etcd 3.5, which begins and never answers. What etcd does
+// not allow is an [*Error] of CodeFailedPrecondition or ErrInvalid; etcd 3.4 has no such call: [errors.ErrUnsupported].
 func (c *Client) Downgrade(ctx context.Context, action DowngradeAction, target string) (cluster string, err error) {
 	const op = "downgrade"
 	switch action {

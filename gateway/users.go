@@ -51,8 +51,8 @@ func (c *Client) UserDelete(ctx context.Context, name string) error {
 	return c.change(ctx, r, wireNames{Name: name}, name)
 }
 
-// UserChangePassword gives a user another password. Tokens got with the old one stay good until they expire. A client that
-// logs in as that user must be made anew. It may be repeated. A user that does not exist is ErrNotFound.
+// UserChangePassword gives a user another password, and ends the user's tokens: a client that logs in as that user must be
+// made anew. It may be repeated. A user that does not exist is ErrNotFound.
 func (c *Client) UserChangePassword(ctx context.Context, name string, password Secret) error {
 	const op = "user change password"
 	why := badCredentials(name, password)

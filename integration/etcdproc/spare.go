@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
@@ -25,14 +26,14 @@ func (c *Cluster) Spare() (*Member, error) {
 // Join starts a spare as one more member beside those that Start made. It does
 // not wait for it; a learner never becomes healthy.
 func (m *Member) Join() error {
-	initial := m.name + "=" + m.PeerURL()
-	for _, other := range m.cluster.members {
-		initial += "," + other.name + "=" + other.PeerURL()
+	var initial []string
+	for _, in := range append(m.cluster.Members(), m) {
+		initial = append(initial, in.name+"="+in.PeerURL())
 	}
 	if err := os.RemoveAll(m.dataDir()); err != nil {
 		return fmt.Errorf("etcdproc: join %s: %w", m.name, err)
 	}
-	m.args = append(m.commandLine(initial), "--initial-cluster-state", "existing")
+	m.args = append(m.commandLine(strings.Join(initial, ",")), "--initial-cluster-state", "existing")
 	return m.Launch()
 }
 

@@ -1,0 +1,313 @@
+package gateway_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+const canary = "canary-password"
+
+var pause = recipetest.Pause
+
+// noCanary looks for passwords in what could be printed.
+func noCanary(t *testing.T, values ...any) {
+	t.Helper()
+	for _, v := range values {
+		for _, text := range []string{fmt.Sprint(v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v)} {
+			if strings.Contains(text, "canary") {
+				t.Errorf("a password in %s", text)
+			}
+		}
+	}
+}
+
+// TestAuthCalls sets up users and roles, turns auth on, and has them obeyed.
+func TestAuthCalls(t *testing.T) {
+	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		c := etcdtest.Start(t, recipetest.Server(version))
+		ctx := within(t, time.Minute)
+		logs := slog.New(slog.NewTextHandler(noSecrets{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		// The client that turns auth on has the password from the start.
+		login := func(user string, password gateway.Secret) *gateway.Client {
+			return newClient(t, gateway.Config{
+				Endpoints: c.Endpoints(), Username: user, Password: password, AllowPlaintextAuth: true, Logger: logs,
+			})
+		}
+		root := login("root", canary+"-root")
+		theirs := c.ClientV3(t) // until auth is on
+
+		for _, err := range []error{
+			root.UserAdd(ctx, "root", canary+"-root"),
+			root.RoleAdd(ctx, "root"),
+			root.UserGrantRole(ctx, "root", "root"),
+			root.UserAdd(ctx, "worker", canary+"-worker"),
+			root.UserAddWithoutPassword(ctx, "nobody"),
+			root.RoleAdd(ctx, "work"),
+			root.RoleAdd(ctx, "spare"),
+			root.UserGrantRole(ctx, "worker", "work"),
+			root.UserGrantRole(ctx, "worker", "work"), // which changes nothing
+			root.UserGrantRole(ctx, "worker", "spare"),
+			root.RoleGrantPermission(ctx, "work", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
+			root.RoleGrantPermission(ctx, "work", gateway.PermRead, "a", gateway.Range("c")),
+			root.RoleGrantPermission(ctx, "work", gateway.PermWrite, "one"),
+			root.RoleGrantPermission(ctx, "work", gateway.PermWrite, "zz", gateway.FromKey()),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantPerms := []gateway.Permission{
+			{Type: gateway.PermRead, Key: "a", End: "c"},
+			{Type: gateway.PermReadWrite, Key: "jobs/", End: "jobs0"},
+			{Type: gateway.PermWrite, Key: "one"},
+			{Type: gateway.PermWrite, Key: "zz", End: "\x00"},
+		}
+		if got := permsBy(t, must(theirs.RoleGet(ctx, "work"))(t)); !reflect.DeepEqual(got, wantPerms) {
+			t.Errorf("clientv3 sees %+v, want %+v", got, wantPerms)
+		}
+		if got := must(root.RoleGet(ctx, "work"))(t); !reflect.DeepEqual(got, wantPerms) {
+			t.Errorf("RoleGet: %+v, want %+v", got, wantPerms)
+		}
+		lists := map[string][3][]string{
+			"UserList": {must(root.UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users, {"nobody", "root", "worker"}},
+			"RoleList": {must(root.RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles, {"root", "spare", "work"}},
+			"UserGet":  {must(root.UserGet(ctx, "worker"))(t), must(theirs.UserGet(ctx, "worker"))(t).Roles, {"spare", "work"}},
+		}
+		for what, l := range lists {
+			if slices.Sort(l[1]); !slices.Equal(l[0], l[2]) || !slices.Equal(l[1], l[2]) {
+				t.Errorf("%s: %v, clientv3 sees %v, want %v", what, l[0], l[1], l[2])
+			}
+		}
+		refused(t, root)
+		if _, err := root.Authenticate(ctx, "root", canary+"-root"); !errors.Is(err, gateway.ErrAuthNotEnabled) {
+			t.Errorf("Authenticate with auth off: %v", err)
+		}
+		authStatus(t, c, root, false)
+
+		if err := root.AuthEnable(ctx); err != nil {
+			t.Fatal(err)
+		}
+		authStatus(t, c, root, true)
+		if _, err := theirs.Put(ctx, "k", ""); !errors.Is(err, rpctypes.ErrUserEmpty) {
+			t.Errorf("auth is on, and clientv3 without a password gets %v", err)
+		}
+		worker := login("worker", canary+"-worker")
+		allowed(t, worker)
+		obeyed(t, c, root, worker, login)
+
+		if err := root.AuthDisable(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := root.AuthDisable(ctx); err != nil {
+			t.Errorf("AuthDisable again: %v", err)
+		}
+		authStatus(t, c, root, false)
+		must(theirs.Put(ctx, "k", ""))(t)
+		must(login("worker", canary+"-of-no-account").Put(ctx, "elsewhere", nil))(t)
+		noCanary(t, root, worker)
+	})
+}
+
+// noSecrets fails a test when a log line has a password.
+type noSecrets struct{ t *testing.T }
+
+func (p noSecrets) Write(b []byte) (int, error) {
+	noCanary(p.t, string(b))
+	return len(b), nil
+}
+
+func permsBy(t *testing.T, r *clientv3.AuthRoleGetResponse) (perms []gateway.Permission) {
+	t.Helper()
+	for _, p := range r.Perm {
+		perms = append(perms, gateway.Permission{Type: gateway.PermissionType(p.PermType.String()), Key: string(p.Key), End: string(p.RangeEnd)})
+	}
+	return perms
+}
+
+func authStatus(t *testing.T, c *etcdtest.Cluster, root *gateway.Client, on bool) {
+	t.Helper()
+	s, err := root.AuthStatus(within(t, patience))
+	if c.Version() == "3.4" {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("AuthStatus: %v", err)
+		}
+		return
+	}
+	if err != nil || s.Enabled != on || s.Revision == 0 {
+		t.Errorf("AuthStatus: %+v, %v, want %v", s, err, on)
+	}
+}
+
+// refused are calls about what there is not, or is already.
+func refused(t *testing.T, root *gateway.Client) {
+	t.Helper()
+	ctx := within(t, patience)
+	second := func(_ any, err error) error { return err }
+	for what, tt := range map[string]struct{ err, want error }{
+		"user again":       {root.UserAdd(ctx, "worker", canary), gateway.ErrExists},
+		"role again":       {root.RoleAdd(ctx, "work"), gateway.ErrExists},
+		"unknown user":     {second(root.UserGet(ctx, "none")), gateway.ErrNotFound},
+		"unknown role":     {second(root.RoleGet(ctx, "none")), gateway.ErrNotFound},
+		"delete user":      {root.UserDelete(ctx, "none"), gateway.ErrNotFound},
+		"delete role":      {root.RoleDelete(ctx, "none"), gateway.ErrNotFound},
+		"password of none": {root.UserChangePassword(ctx, "none", canary), gateway.ErrNotFound},
+		"grant none":       {root.UserGrantRole(ctx, "worker", "none"), gateway.ErrNotFound},
+		"revoke role":      {root.UserRevokeRole(ctx, "worker", "root"), gateway.ErrNotFound},
+		"revoke key":       {root.RoleRevokePermission(ctx, "work", "other"), gateway.ErrNotFound},
+		"grant to none":    {root.RoleGrantPermission(ctx, "none", gateway.PermRead, "k"), gateway.ErrNotFound},
+	} {
+		if !errors.Is(tt.err, tt.want) {
+			t.Errorf("%s: %v, want %v", what, tt.err, tt.want)
+		}
+		noCanary(t, tt.err)
+	}
+}
+
+// allowed is what a user may do and what not.
+func allowed(t *testing.T, worker *gateway.Client) {
+	t.Helper()
+	ctx := within(t, patience)
+	second := func(_ any, err error) error { return err }
+	for what, tt := range map[string]struct {
+		err     error
+		allowed bool
+	}{
+		"write in the prefix":  {second(worker.Put(ctx, "jobs/1", nil)), true},
+		"read the prefix":      {second(worker.Get(ctx, "jobs/", gateway.Prefix())), true},
+		"read the range":       {second(worker.Get(ctx, "bb")), true},
+		"write in the range":   {second(worker.Put(ctx, "bb", nil)), false},
+		"write the one key":    {second(worker.Put(ctx, "one", nil)), true},
+		"read the one key":     {second(worker.Get(ctx, "one")), false},
+		"write after the last": {second(worker.Put(ctx, "zzz", nil)), true},
+		"write elsewhere":      {second(worker.Put(ctx, "elsewhere", nil)), false},
+		"itself":               {second(worker.UserGet(ctx, "worker")), true},
+		"another":              {second(worker.UserGet(ctx, "root")), false},
+		"list members":         {second(worker.MemberList(ctx)), true},
+		"status":               {second(worker.Status(ctx, "")), true},
+		"sync":                 {worker.Sync(ctx), true},
+		"add a user":           {worker.UserAdd(ctx, "other", canary), false},
+		"defragment":           {worker.Defragment(ctx, ""), false},
+		"snapshot":             {second(worker.Snapshot(ctx, "")), false},
+		"turn auth off":        {worker.AuthDisable(ctx), false},
+		"hash of the database": {second(worker.Hash(ctx, "")), false},
+		"move the leader":      {worker.MoveLeader(ctx, 7), false},
+	} {
+		switch {
+		case tt.allowed && tt.err != nil:
+			t.Errorf("%s: %v", what, tt.err)
+		case !tt.allowed && !errors.Is(tt.err, gateway.ErrPermissionDenied):
+			t.Errorf("%s: %v, want a refusal", what, tt.err)
+		}
+		noCanary(t, tt.err)
+	}
+}
+
+// obeyed are changes made while auth is on.
+func obeyed(
+	t *testing.T, c *etcdtest.Cluster, root, worker *gateway.Client, login func(string, gateway.Secret) *gateway.Client,
+) {
+	t.Helper()
+	ctx := within(t, patience)
+	theirs := func(user, password string) error { // a log-in of clientv3
+		client, err := clientv3.New(clientv3.Config{
+			Endpoints: c.Endpoints(), Username: user, Password: password, DialTimeout: patience,
+		})
+		if err == nil {
+			err = client.Close()
+		}
+		return err
+	}
+	if err := root.UserChangePassword(ctx, "worker", canary+"-new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs("worker", canary+"-worker"); err == nil {
+		t.Error("clientv3 gets in with the old password")
+	}
+	if err := theirs("worker", canary+"-new"); err != nil {
+		t.Errorf("clientv3 with the new password: %v", err)
+	}
+	_, err := login("worker", canary+"-worker").Get(ctx, "jobs/1")
+	if !errors.Is(err, gateway.ErrUnauthenticated) {
+		t.Errorf("the old password: %v", err)
+	}
+	noCanary(t, err)
+	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrUnauthenticated) {
+		t.Errorf("with a token of the old password: %v", err)
+	}
+	worker = login("worker", canary+"-new")
+	must(worker.Get(ctx, "jobs/1"))(t)
+	token := must(worker.Authenticate(ctx, "worker", canary+"-new"))(t)
+	if token.Token == "" {
+		t.Error("no token")
+	}
+	if _, err := worker.Authenticate(ctx, "worker", canary); !errors.Is(err, gateway.ErrUnauthenticated) {
+		t.Errorf("a wrong password: %v", err)
+	}
+
+	if err := root.RoleRevokePermission(ctx, "work", "jobs/", gateway.Prefix()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrPermissionDenied) {
+		t.Errorf("without the permission: %v", err)
+	}
+	if err := root.RoleGrantPermission(ctx, "spare", gateway.PermReadWrite, "jobs/1"); err != nil {
+		t.Fatal(err)
+	}
+	must(worker.Put(ctx, "jobs/1", nil))(t)
+	if err := root.UserRevokeRole(ctx, "worker", "spare"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrPermissionDenied) {
+		t.Errorf("without the role: %v", err)
+	}
+	if err := errors.Join(root.RoleDelete(ctx, "spare"), root.UserDelete(ctx, "nobody")); err != nil {
+		t.Fatal(err)
+	}
+	if roles, users := must(root.RoleList(ctx))(t), must(root.UserList(ctx))(t); fmt.Sprint(roles, users) != "[root work] [root worker]" {
+		t.Errorf("%v %v are left", roles, users)
+	}
+}
+
+// TestSecureMaintenance: one member over TLS, with client certificates and a password.
+func TestSecureMaintenance(t *testing.T) {
+	c := etcdtest.Start(t, &etcdproc.Options{
+		Version: cluster.Version(), UnsafeNoFsync: true, ClientCertAuth: true, RootPassword: canary, AuthTokenTTL: 2 * time.Second,
+		ExtraArgs: recipetest.Server("").ExtraArgs,
+	})
+	ours := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig(), Username: "root", Password: canary})
+	ctx := within(t, patience)
+	if s := must(ours.Status(ctx, ""))(t); s.MemberID != c.Member(0).ID() {
+		t.Errorf("%+v", s)
+	}
+	if h := must(ours.Health(ctx, ""))(t); !h.Healthy {
+		t.Errorf("%+v", h)
+	}
+	must(ours.Version(ctx, ""))(t)
+	if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 {
+		t.Errorf("%+v, %v", ours.Endpoints(), err)
+	}
+	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd looks once a second
+	must(ours.SnapshotFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
+	if err := ours.Defragment(ctx, ""); err != nil {
+		t.Error(err)
+	}
+	_, err := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig()}).Status(ctx, "")
+	if c.Version() != "3.4" && !errors.Is(err, gateway.ErrUnauthenticated) {
+		t.Errorf("without a password: %v", err)
+	}
+}

@@ -1,0 +1,312 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/mutex"
+)
+
+// logins counts the log-ins at a cluster: its URLs are proxies before the members.
+type logins struct {
+	urls  []string
+	rules []*faultproxy.ArmedRule
+}
+
+func countLogins(t *testing.T, c *etcdtest.Cluster) *logins {
+	t.Helper()
+	l := &logins{}
+	for _, url := range c.Endpoints() {
+		p := must(faultproxy.NewHTTP(url))(t)
+		t.Cleanup(func() {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		l.urls = append(l.urls, p.URL())
+		l.rules = append(l.rules, p.Add(faultproxy.Rule{
+			Match: faultproxy.Path("/v3/auth/authenticate"), Action: faultproxy.DelayBefore(0),
+		}))
+	}
+	return l
+}
+
+func (l *logins) total() (n int) {
+	for _, r := range l.rules {
+		n += r.Seen()
+	}
+	return n
+}
+
+// client logs in through the proxies.
+func (l *logins) client(t *testing.T, password gateway.Secret) *gateway.Client {
+	t.Helper()
+	return newClient(t, gateway.Config{Endpoints: l.urls, Username: "root", Password: password, AllowPlaintextAuth: true})
+}
+
+// TestTokensOverFailover: tokens that live for three seconds, members that die, many locks and watches of one client: no
+// caller gets an error, no watch loses an event, and the client logs in once for each time that a token ended.
+func TestTokensOverFailover(t *testing.T) {
+	const ttl = 3 * time.Second
+	duration := 15 * time.Second
+	if os.Getenv("HOLDFAST_FULL") == "1" {
+		duration = time.Minute
+	}
+	options := recipetest.Server(cluster.Version())
+	options.Members, options.RootPassword, options.AuthTokenTTL = 3, canary, ttl
+	c := etcdtest.Start(t, options)
+	l := countLogins(t, c)
+	ours := l.client(t, canary)
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	s := recipetest.NewSession(t, ours, nil)
+
+	var all sync.WaitGroup
+	var grants, events, kills atomic.Int64
+	// Lockers work for a while and rest until every token has ended, one that is in use or not: they meet its end together.
+	for i := range 8 {
+		m := mutex.New(s, fmt.Sprintf("tokens/%d", i%4))
+		all.Go(func() {
+			for ctx.Err() == nil {
+				for working := time.Now(); time.Since(working) < time.Second && ctx.Err() == nil; {
+					held, err := m.Lock(ctx)
+					if err != nil {
+						if ctx.Err() == nil {
+							t.Errorf("Lock: %v", err)
+						}
+						return
+					}
+					if err := held.Unlock(context.WithoutCancel(ctx)); err != nil {
+						t.Errorf("Unlock: %v", err)
+						return
+					}
+					grants.Add(1)
+				}
+				rest(ctx, ttl+1500*time.Millisecond)
+			}
+		})
+	}
+	for range 4 {
+		w := must(ours.Watch(within(t, duration+time.Minute), "numbers"))(t)
+		all.Go(func() { followNumbers(t, w, &events) })
+	}
+	theirs := c.ClientV3(t)
+	all.Go(func() { writeNumbers(ctx, theirs) })
+	all.Go(func() { // new watches on a stream whose token has ended
+		for n := 0; ctx.Err() == nil; n++ {
+			w, err := ours.Watch(ctx, "unrelated/"+strconv.Itoa(n))
+			if err != nil {
+				if ctx.Err() == nil {
+					t.Errorf("Watch: %v", err)
+				}
+				return
+			}
+			rest(ctx, ttl+1500*time.Millisecond)
+			w.Close()
+		}
+	})
+	all.Go(func() { // the member in use dies, and comes back
+		for rest(ctx, 4*time.Second) {
+			for i, ep := range ours.Endpoints() {
+				if !ep.InUse {
+					continue
+				}
+				if err := c.Member(i).Kill(); err != nil {
+					t.Error(err)
+				}
+				kills.Add(1)
+				rest(ctx, 1500*time.Millisecond)
+				if err := c.Member(i).Restart(context.WithoutCancel(ctx)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	all.Wait()
+	took := time.Since(begun)
+	figure(t, "%d grants, %d events, %d kills, %d log-ins in %v", grants.Load(), events.Load(), kills.Load(), l.total(), took.Round(time.Second))
+	if grants.Load() < 50 || events.Load() < 100 || kills.Load() < 2 {
+		t.Error("next to nothing happened")
+	}
+	// A new token lives for the TTL on every member. It can be lost earlier only with a member that died: the log-in that it
+	// was about to answer goes to another member, and one that comes back may not know the token.
+	if most := 2 + int(took/ttl) + 2*int(kills.Load()); l.total() > most {
+		t.Errorf("%d log-ins, and tokens ended %d times at most", l.total(), most)
+	}
+	if l.total() < 3 {
+		t.Errorf("%d log-ins: no token ended, so nothing was shown", l.total())
+	}
+}
+
+var figure = recipetest.Figure
+
+// rest waits for d, or the end of ctx.
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// writeNumbers writes 1, 2, 3 … until ctx ends, and then the end. Each is written until that is certain, so it may come
+// twice.
+func writeNumbers(ctx context.Context, theirs *clientv3.Client) {
+	write := func(value string) {
+		for {
+			try, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			_, err := theirs.Put(try, "numbers", value)
+			cancel()
+			if err == nil {
+				return
+			}
+		}
+	}
+	for i := 1; rest(ctx, 20*time.Millisecond); i++ {
+		write(strconv.Itoa(i))
+	}
+	write("end")
+}
+
+// followNumbers fails the test if a number is left out.
+func followNumbers(t *testing.T, w *gateway.Watcher, events *atomic.Int64) {
+	seen := 0
+	for ev, err := range w.Events() {
+		if err != nil {
+			t.Errorf("watch ended after %d: %v", seen, err)
+			return
+		}
+		if string(ev.KV.Value) == "end" {
+			return
+		}
+		n, err := strconv.Atoi(string(ev.KV.Value))
+		if err != nil || n > seen+1 {
+			t.Errorf("%s after %d", ev.KV.Value, seen)
+			return
+		}
+		seen = max(n, seen)
+		events.Add(1)
+	}
+}
+
+// TestJWT: tokens that are signed, that expire, and that every change of users and roles makes old.
+func TestJWT(t *testing.T) {
+	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		const ttl = 2 * time.Second
+		public, private := keyPair(t)
+		options := recipetest.Server(version)
+		options.RootPassword = canary
+		options.ExtraArgs = append(options.ExtraArgs,
+			"--auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=RS256,ttl=%v", public, private, ttl))
+		c := etcdtest.Start(t, options)
+		theirs := c.ClientV3(t)
+		l := countLogins(t, c)
+		ours := l.client(t, canary)
+		ctx := within(t, time.Minute)
+
+		begun := time.Now()
+		loggedIn := func(times int, why string) { // or more often, if this takes so long that tokens expire by themselves
+			t.Helper()
+			if n := l.total(); n < times || n > times+int(time.Since(begun)/ttl) {
+				t.Errorf("%d log-ins %s, want %d", n, why, times)
+			}
+		}
+		next := watching(ctx, t, ours, "watched")
+		together := func() {
+			t.Helper()
+			var all sync.WaitGroup
+			for i := range 20 {
+				all.Go(func() {
+					if _, err := ours.Put(ctx, fmt.Sprintf("k/%d", i), nil); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		together()
+		loggedIn(1, "of 20 callers")
+		must(theirs.UserAdd(ctx, "other", canary))(t)
+		together()
+		loggedIn(2, "after a change of users")
+		must(theirs.Put(ctx, "watched", "1"))(t)
+		next("1")
+
+		// The token has expired on the stream: a new watch opens another, which takes the first one over.
+		pause(t, ctx, ttl+500*time.Millisecond, "expiry of the token")
+		must(theirs.Put(ctx, "watched", "2"))(t)
+		second := watching(ctx, t, ours, "watched too")
+		must(theirs.Put(ctx, "watched", "3"))(t)
+		must(theirs.Put(ctx, "watched too", "1"))(t)
+		second("1")
+		next("2")
+		next("3")
+		loggedIn(3, "after an expiry")
+		// So does a change of the users, which makes the token old.
+		must(theirs.UserDelete(ctx, "other"))(t)
+		third := watching(ctx, t, ours, "watched as well")
+		must(theirs.Put(ctx, "watched", "4"))(t)
+		must(theirs.Put(ctx, "watched as well", "1"))(t)
+		third("1")
+		next("4")
+		loggedIn(4, "after another change")
+		if err := ours.UserAdd(ctx, "third", canary); err != nil {
+			t.Error(err)
+		}
+		if users := must(theirs.UserList(ctx))(t).Users; fmt.Sprint(users) != "[root third]" {
+			t.Errorf("users %v", users)
+		}
+	})
+}
+
+// watching watches a key. What it returns fails the test unless the next event has the value.
+func watching(ctx context.Context, t *testing.T, c *gateway.Client, key string) (next func(value string)) {
+	t.Helper()
+	w := must(c.Watch(ctx, key))(t)
+	pull, stop := iter.Pull2(w.Events())
+	t.Cleanup(stop)
+	return func(value string) {
+		t.Helper()
+		if ev, err, _ := pull(); err != nil || string(ev.KV.Value) != value {
+			t.Errorf("%s: event %q, %v, want %q", key, ev.KV.Value, err, value)
+		}
+	}
+}
+
+// keyPair writes a key to sign tokens with, and the one to check them with.
+func keyPair(t *testing.T) (public, private string) {
+	t.Helper()
+	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("public.pem", "PUBLIC KEY", must(x509.MarshalPKIXPublicKey(&key.PublicKey))(t)),
+		write("private.pem", "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
+}
