@@ -76,6 +76,11 @@ compare:
 compare-quick:
 	go run -C integration ./compare -quick
 
+# In the package's own directory, where go test passes on what the tests print.
+## gauntlet: what goes wrong in other recipes for etcd, and here, as a table
+gauntlet:
+	@go test -C integration/gauntlet $(RACE) -count=1 $(TESTFLAGS)
+
 ## quickstart: run the first example
 quickstart:
 	go run -C examples ./quickstart

@@ -1,0 +1,108 @@
+// Package gauntlet_test runs this library through what is known to go wrong in other recipes for etcd. Each row is one
+// flaw: its control provokes it in the peer that has it, which shows that the row can fail, and its test does the same to
+// this library. A control that does not show its flaw fails, since then the row proves nothing.
+//
+// rows_test.go lists the rows. "make gauntlet" prints them as a table; "go test -run TestRow/3.05" runs some.
+package gauntlet_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"text/tabwriter"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// A row is one flaw. What control and test saw goes into the table.
+type row struct {
+	number, name string
+	peer, flaw   string                                        // in what something goes wrong, and what
+	control      func(t *testing.T) (seen string, flawed bool) // nil: the flaw was reported, the peer is not here to run
+	test         func(t *testing.T) (seen string)
+	alone        bool // it compacts the log, which may hit the controls of other rows, too
+}
+
+// results has what the table says of each row.
+var results = make([]struct{ peer, ours string }, len(rows))
+
+func TestRow(t *testing.T) {
+	for i, r := range rows {
+		t.Run(r.number+"_"+r.name, func(t *testing.T) {
+			if !r.alone {
+				t.Parallel()
+			}
+			results[i].peer, results[i].ours = "FAILED", "FAILED"
+			if r.control == nil {
+				results[i].peer = "not run (reported)"
+			} else {
+				t.Run("peer", func(t *testing.T) {
+					seen, flawed := r.control(t)
+					results[i].peer = seen
+					if !flawed {
+						results[i].peer = "NOT SHOWN: " + seen
+						t.Errorf("proves nothing: %s does not show that %s: %s", r.peer, r.flaw, seen)
+					}
+				})
+			}
+			t.Run("holdfast", func(t *testing.T) {
+				if seen := r.test(t); !t.Failed() {
+					results[i].ours = seen
+				}
+			})
+		})
+	}
+}
+
+var (
+	// cluster is one member that all rows share.
+	cluster *etcdtest.Cluster
+	// etcd looks at the member behind everybody's back, over a link that no test breaks.
+	etcd *clientv3.Client
+)
+
+// atOnce is how many rows run at the same time. They spend it waiting.
+const atOnce = "8"
+
+func TestMain(m *testing.M) {
+	if endpoint := os.Getenv(childEnv); endpoint != "" {
+		panicInSTM(endpoint)
+		return
+	}
+	if err := flag.Set("test.parallel", atOnce); err != nil { // what the command line says replaces it
+		panic(err)
+	}
+	member := recipetest.Server(etcdproc.Versions()[0])
+	goleak.VerifyTestMain(etcdtest.Shared(withTable{m}, member, func(c *etcdtest.Cluster) { cluster = c }))
+}
+
+// withTable runs the tests and then prints the table.
+type withTable struct{ tests etcdtest.Runner }
+
+func (w withTable) Run() int {
+	var err error
+	if etcd, err = cluster.NewClientV3(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := w.tests.Run()
+	if err := etcd.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "row\twhat goes wrong\tin the peer\tin holdfast")
+	for i, r := range rows {
+		if results[i].ours != "" {
+			fmt.Fprintf(table, "%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
+		}
+	}
+	_ = table.Flush()
+	return code
+}
