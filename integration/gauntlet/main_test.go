@@ -8,6 +8,7 @@ package gauntlet_test
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"text/tabwriter"
@@ -20,13 +21,30 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// A row is one flaw. What control and test saw goes into the table.
+// A row is one flaw.
 type row struct {
 	number, name string
-	peer, flaw   string                                        // in what something goes wrong, and what
-	control      func(t *testing.T) (seen string, flawed bool) // nil: the flaw was reported, the peer is not here to run
-	test         func(t *testing.T) (seen string)
-	alone        bool // it compacts the log, which may hit the controls of other rows, too
+	peer, flaw   string // in what something goes wrong, and what
+	control      control
+	test         test
+	alone        bool
+}
+
+// A control provokes the flaw in the peer. Without one the flaw was only reported: the peer is not here to run. A test
+// does the same here. What they have seen is for the table.
+type (
+	control func(t *testing.T) (seen string, flawed bool)
+	test    func(t *testing.T) (seen string)
+)
+
+// together is a row that runs beside others.
+func together(number, name, peer, flaw string, control control, test test) row {
+	return row{number, name, peer, flaw, control, test, false}
+}
+
+// alone is a row that compacts the log, which may hit the controls of other rows, too.
+func alone(number, name, peer, flaw string, control control, test test) row {
+	return row{number, name, peer, flaw, control, test, true}
 }
 
 // results has what the table says of each row.
@@ -97,12 +115,13 @@ func (w withTable) Run() int {
 		return 1
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "row\twhat goes wrong\tin the peer\tin holdfast")
+	text := "row\twhat goes wrong\tin the peer\tin holdfast\n"
 	for i, r := range rows {
 		if results[i].ours != "" {
-			fmt.Fprintf(table, "%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
+			text += fmt.Sprintf("%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
 		}
 	}
+	_, _ = io.WriteString(table, text)
 	_ = table.Flush()
 	return code
 }

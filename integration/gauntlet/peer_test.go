@@ -299,7 +299,7 @@ func saw(format string, args ...any) string {
 			args[i] = map[bool]string{true: "yes", false: "no"}[arg]
 		case error:
 			said, _, _ := strings.Cut(strings.TrimPrefix(arg.Error(), "rpc error: code = "), " desc = ")
-			args[i] = strings.TrimSpace(said[strings.LastIndex(said, ": ")+1:])
+			args[i] = strings.Trim(said[strings.LastIndex(said, ": ")+1:], ` "}`)
 		}
 	}
 	return fmt.Sprintf(format, args...)

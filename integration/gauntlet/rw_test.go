@@ -93,7 +93,8 @@ func secondRLock(t *testing.T) string {
 
 func unlockWithoutLockPeer(t *testing.T) (string, bool) {
 	err := begin(recipe.NewRWMutex(newPeer(t).session(t), fresh(t)).Unlock).end(t)
-	return saw("%v", err), strings.HasPrefix(fmt.Sprint(err), "panic: ")
+	panicked := strings.HasPrefix(fmt.Sprint(err), "panic: ")
+	return saw("panics: %v", panicked), panicked
 }
 
 // unlockWithoutLock: without a Lock there is nothing to call it on, so only a second one can be too many.
