@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"text/tabwriter"
 
@@ -114,14 +115,15 @@ func (w withTable) Run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	text := "row\twhat goes wrong\tin the peer\tin holdfast\n"
+	var text strings.Builder
+	text.WriteString("row\twhat goes wrong\tin the peer\tin holdfast\n")
 	for i, r := range rows {
 		if results[i].ours != "" {
-			text += fmt.Sprintf("%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
+			fmt.Fprintf(&text, "%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
 		}
 	}
-	_, _ = io.WriteString(table, text)
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = io.WriteString(table, text.String())
 	_ = table.Flush()
 	return code
 }
