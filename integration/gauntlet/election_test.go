@@ -45,7 +45,8 @@ func lostCampaign(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	e := election.New(s, name)
-	failed := cutOff(t, link, func(ctx context.Context) error { _, err := e.Campaign(ctx, "ghost"); return err }, count(t, name+"/", 1))
+	call := func(ctx context.Context) error { _, err := e.Campaign(ctx, "ghost"); return err }
+	failed := cutOff(t, link, call, count(t, name+"/", 1))
 	if !errors.Is(failed, context.Canceled) || !errors.Is(failed, gateway.ErrUncertain) {
 		t.Errorf("Campaign = %v", failed)
 	}
