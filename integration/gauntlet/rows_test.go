@@ -103,7 +103,7 @@ var rows = []row{
 		repeatedRequestPeer, repeatedRequest),
 	together("3.19b", "unlock_deletes_anything", "etcd's lock service", "an unlock deletes whatever key it is given",
 		deletesAnythingPeer, deletesAnything),
-	together("3.19c", "hidden_lease", "etcd's lock service", "a lock without a lease gets one that nobody renews",
+	together("3.19c", "hidden_lease", "etcd's lock service", "a lock asked for without a lease gets a hidden one of 60 s",
 		hiddenLeasePeer, hiddenLease),
 	together("3.20", "names_block", "Mutex", `locks "a" and "a/b" block each other`,
 		namesBlockPeer, namesBlock),
