@@ -54,3 +54,27 @@ func (q *Queue) moveDue(ctx context.Context, f *feed) error {
 		}
 	}
 }
+
+// lookDue tells when the next delayed item is due, to somebody who is about to read them.
+func (f *feed) lookDue() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.newDue = 0
+	return f.due
+}
+
+// setDue takes what was read since lookDue.
+func (f *feed) setDue(due int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.due = earlier(f.newDue, due)
+	f.rouse()
+}
+
+// earlier of two times, of which 0 is none.
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

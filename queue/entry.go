@@ -1,0 +1,132 @@
+package queue
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// entry is an item. What is known of its claim is right as of the revision seen.
+type entry struct {
+	place   string
+	create  int64
+	seen    int64
+	claimed bool
+	taken   bool  // by a local consumer, who tries to claim it
+	stale   int64 // another's claim was found that seen does not reach yet
+	listed  bool  // in avail
+}
+
+// floor: what lies at place and behind, up to the next floor, was read at revision; older events are old news.
+type floor struct {
+	place    string
+	revision int64
+}
+
+// known tells whether a place is before the horizon.
+func (f *feed) known(place string) bool { return f.horizon == "" || place < f.horizon }
+
+func (f *feed) floor(place string) (revision int64) {
+	for _, o := range f.floors {
+		if o.place > place {
+			break
+		}
+		revision = o.revision
+	}
+	return revision
+}
+
+func (f *feed) apply(ev gateway.Event) {
+	kind, place := f.sort(ev.KV.Key)
+	rev := ev.KV.ModRevision
+	switch kind {
+	case f.keys.paused:
+		if rev > f.floors[0].revision {
+			f.paused = !ev.Deleted
+		}
+	case f.keys.delayed:
+		due, ok := f.keys.dueOf(ev.KV.Key)
+		if !ok || ev.Deleted {
+			return
+		}
+		f.newDue = earlier(f.newDue, due)
+		if was := f.due; earlier(was, due) != was {
+			f.due = due
+			f.rouse()
+		}
+	case f.keys.items:
+		e := f.entries[place]
+		switch {
+		case !f.known(place) || rev <= f.floor(place):
+		case ev.Deleted && e != nil:
+			f.drop(e)
+		case !ev.Deleted && e == nil:
+			e = f.add(place, ev.KV.CreateRevision)
+			e.seen = rev
+			f.list(e)
+		}
+	case f.keys.claims:
+		if e := f.entries[place]; e != nil && rev > e.seen {
+			e.seen, e.claimed = rev, !ev.Deleted
+			f.list(e)
+		}
+	}
+}
+
+// sort tells what kind of key it is, by where such keys lie, and the place if it has one.
+func (f *feed) sort(key string) (kind, place string) {
+	switch {
+	case key == f.keys.paused:
+		return key, ""
+	case strings.HasPrefix(key, f.keys.delayed):
+		return f.keys.delayed, ""
+	}
+	for _, kind := range []string{f.keys.items, f.keys.claims} {
+		if place, ok := strings.CutPrefix(key, kind); ok {
+			return kind, place
+		}
+	}
+	return "", ""
+}
+
+func (f *feed) add(place string, create int64) *entry {
+	e := &entry{place: place, create: create}
+	f.entries[place] = e
+	return e
+}
+
+func (f *feed) drop(e *entry) {
+	if f.entries[e.place] == e {
+		delete(f.entries, e.place)
+		f.list(e)
+	}
+}
+
+// list puts the entry among those to hand out, or takes it from there.
+func (f *feed) list(e *entry) {
+	want := f.entries[e.place] == e && !e.claimed && !e.taken && e.seen >= e.stale
+	if want == e.listed {
+		return
+	}
+	e.listed = want
+	i, _ := slices.BinarySearchFunc(f.avail, e, func(a, b *entry) int { return strings.Compare(a.place, b.place) })
+	if want {
+		f.avail = slices.Insert(f.avail, i, e)
+	} else {
+		f.avail = slices.Delete(f.avail, i, i+1)
+	}
+}
+
+// shorten forgets what lies far behind.
+func (f *feed) shorten() {
+	f.horizon = f.avail[maxKnown/4].place
+	for place, e := range f.entries {
+		if place >= f.horizon {
+			delete(f.entries, place)
+			e.listed = false
+		}
+	}
+	clear(f.avail[maxKnown/4:])
+	f.avail = f.avail[:maxKnown/4]
+}

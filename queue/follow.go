@@ -1,0 +1,203 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// sync returns when the feed is right at some revision; with fresh, at one that is not older than the call.
+func (f *feed) sync(ctx context.Context, fresh bool) error {
+	if err := f.lock(ctx); err != nil {
+		return err
+	}
+	defer f.unlock()
+	for {
+		l, synced, err := f.open()
+		if err != nil || synced && !fresh {
+			return err
+		}
+		select {
+		case <-l.created:
+		case <-ctx.Done():
+			return ended(ctx)
+		}
+		if !f.expect(l) {
+			continue
+		}
+		resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(f.read(""),
+			gateway.OpGet(f.keys.paused, gateway.KeysOnly()),
+			gateway.OpGet(f.keys.delayed, gateway.Prefix(), gateway.Limit(1), gateway.KeysOnly()))})
+		f.merge(l, "", resp, err)
+		if err != nil {
+			return err
+		}
+		fresh = false
+	}
+}
+
+// extend reads the items behind the horizon.
+func (f *feed) extend(ctx context.Context) error {
+	defer f.pass()
+	if err := f.lock(ctx); err != nil {
+		return err
+	}
+	defer f.unlock()
+	f.mu.Lock()
+	l, from := f.watch, f.horizon
+	needed := f.synced && from != "" && len(f.avail) == 0
+	f.mu.Unlock()
+	if !needed || !f.expect(l) {
+		return nil
+	}
+	resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: f.read(from)})
+	f.merge(l, from, resp, err)
+	return err
+}
+
+// open starts the watch if there is none.
+func (f *feed) open() (_ *link, synced bool, _ error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, false, f.err
+	}
+	if f.watch == nil {
+		l := &link{created: make(chan struct{})}
+		stop, err := f.id.c.WatchFunc(f.keys.root, func(r gateway.WatchResponse) { f.take(l, r) }, gateway.Prefix())
+		if err != nil {
+			return nil, false, err
+		}
+		l.stop = stop
+		f.watch = l
+	}
+	return f.watch, f.synced, nil
+}
+
+// expect keeps the events that come from now on for the merge. It is false if the watch has ended.
+func (f *feed) expect(l *link) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading, f.early = f.watch == l, nil
+	return f.reading
+}
+
+// read is a window of items from a place on, and all claims behind it.
+func (f *feed) read(from string) []gateway.Op {
+	return []gateway.Op{
+		gateway.OpGet(f.keys.items+from, gateway.Range(until(f.keys.items)), gateway.Limit(window), gateway.KeysOnly()),
+		gateway.OpGet(f.keys.claims+from, gateway.Range(until(f.keys.claims)), gateway.KeysOnly()),
+	}
+}
+
+// merge takes what was read after the watch stood, and then what has come since.
+func (f *feed) merge(l *link, from string, resp *gateway.TxnResponse, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	early := f.early
+	f.reading, f.early = false, nil
+	if f.watch != l || err != nil {
+		return
+	}
+	items, claims := resp.Responses[0].Get, resp.Responses[1].Get
+	f.horizon = ""
+	if n := len(items.KVs); items.More && n > 0 {
+		f.horizon = strings.TrimPrefix(items.KVs[n-1].Key, f.keys.items) + "\x00"
+	}
+	for len(f.floors) > 1 && f.floors[1].revision <= f.applied { // nothing so old can come any more
+		f.floors = slices.Delete(f.floors, 0, 1)
+		f.floors[0].place = ""
+	}
+	f.floors = append(slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from }), floor{from, resp.Revision})
+	claimed := make(map[string]bool, len(claims.KVs))
+	for _, kv := range claims.KVs {
+		claimed[strings.TrimPrefix(kv.Key, f.keys.claims)] = true
+	}
+	there := make(map[string]bool, len(items.KVs))
+	for _, kv := range items.KVs {
+		place := strings.TrimPrefix(kv.Key, f.keys.items)
+		there[place] = true
+		e := f.entries[place]
+		if e == nil {
+			e = f.add(place, kv.CreateRevision)
+		}
+		if e.seen <= resp.Revision {
+			e.seen, e.claimed = resp.Revision, claimed[place]
+		}
+		f.list(e)
+	}
+	for place, e := range f.entries {
+		if place >= from && !there[place] && (e.seen <= resp.Revision || !f.known(place)) {
+			f.drop(e)
+		}
+	}
+	if from == "" {
+		f.synced = true
+		f.paused = len(resp.Responses[2].Get.KVs) > 0
+		f.due = 0
+		if kvs := resp.Responses[3].Get.KVs; len(kvs) > 0 {
+			f.due, _ = f.keys.dueOf(kvs[0].Key)
+		}
+	}
+	for _, ev := range early {
+		f.apply(ev)
+	}
+	f.handOut()
+}
+
+// take runs in the goroutine that reads the client's stream.
+func (f *feed) take(l *link, r gateway.WatchResponse) {
+	if r.Err != nil {
+		f.broken(l, r.Err)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watch != l {
+		return
+	}
+	if r.Created {
+		close(l.created)
+		return
+	}
+	if f.reading {
+		f.early = append(f.early, r.Events...)
+	}
+	if !f.synced {
+		return // before the read, which will have it
+	}
+	for _, ev := range r.Events {
+		f.apply(ev)
+	}
+	f.applied = r.Revision
+	f.handOut()
+}
+
+// broken: after a compaction the next consumer starts over; after anything else nobody can.
+func (f *feed) broken(l *link, err error) {
+	feeds.Lock()
+	defer feeds.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watch != l {
+		return
+	}
+	select {
+	case <-l.created:
+	default:
+		close(l.created)
+	}
+	f.watch, f.synced, f.reading, f.early = nil, false, false, nil
+	f.entries, f.avail, f.floors, f.horizon = map[string]*entry{}, nil, nil, ""
+	if !errors.Is(err, gateway.ErrCompacted) {
+		f.err = err
+		f.forget()
+		if f.idle != nil {
+			f.idle.Stop()
+		}
+	}
+	f.rouse()
+}

@@ -1,0 +1,132 @@
+package queue
+
+import (
+	"slices"
+	"time"
+)
+
+// waiter is a consumer that waits for an item. nil tells it to look again.
+type waiter struct{ given chan *entry }
+
+// state is what a consumer that asks for an item is told.
+type state struct {
+	entry  *entry  // the item, or nil
+	stale  bool    // sync first
+	more   bool    // extend first
+	due    bool    // a delayed item is due: move it first
+	waiter *waiter // else it has to wait
+	next   int64   // when the next delayed item is due, or 0
+}
+
+// next takes the first item. Without one, it makes the caller a waiter, if that is wanted.
+func (f *feed) next(wait bool) state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st := state{next: f.due}
+	switch {
+	case !f.synced || f.err != nil:
+		st.stale = true
+	case f.due != 0 && f.due <= time.Now().UnixMilli():
+		st.due = true
+	case !f.paused && len(f.avail) > 0:
+		st.entry = f.pop()
+	case !f.paused && f.horizon != "":
+		st.more = true
+	case wait:
+		st.waiter = &waiter{make(chan *entry, 1)}
+		f.waiters = append(f.waiters, st.waiter)
+	}
+	return st
+}
+
+// handOut gives what there is to those who wait.
+func (f *feed) handOut() {
+	for len(f.waiters) > 0 && len(f.avail) > 0 && !f.paused {
+		f.waiters[0].given <- f.pop()
+		f.waiters = f.waiters[1:]
+	}
+	if len(f.waiters) > 0 && len(f.avail) == 0 && f.horizon != "" && !f.paused {
+		f.waiters[0].given <- nil // to read on
+		f.waiters = f.waiters[1:]
+	}
+	if len(f.entries) > maxKnown && len(f.avail) > maxKnown/2 {
+		f.shorten()
+	}
+}
+
+func (f *feed) pop() *entry {
+	e := f.avail[0]
+	f.avail[0] = nil
+	f.avail = f.avail[1:]
+	e.listed, e.taken = false, true
+	return e
+}
+
+// rouse makes all waiters look again.
+func (f *feed) rouse() {
+	for _, w := range f.waiters {
+		w.given <- nil
+	}
+	f.waiters = nil
+}
+
+// pass makes another waiter read on, if the one who was told to has not.
+func (f *feed) pass() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.handOut()
+}
+
+// leave ends a wait. What was given meanwhile goes back.
+func (f *feed) leave(w *waiter) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := slices.Index(f.waiters, w); i >= 0 {
+		f.waiters = slices.Delete(f.waiters, i, i+1)
+		return
+	}
+	select {
+	case e := <-w.given:
+		if e != nil {
+			f.back(e)
+		}
+	default:
+	}
+	f.handOut()
+}
+
+// giveBack returns an item that was not claimed, as far as anybody knows.
+func (f *feed) giveBack(e *entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.back(e)
+	f.handOut()
+}
+
+func (f *feed) back(e *entry) {
+	e.taken = false
+	f.list(e)
+}
+
+// claimed: the item is this process's since the revision fence.
+func (f *feed) claimed(e *entry, fence int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.seen < fence {
+		e.seen, e.claimed = fence, true
+	}
+	f.back(e)
+}
+
+// lost: another's claim was found, created at a revision, or that the item is gone.
+func (f *feed) lost(e *entry, gone bool, claim int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if gone {
+		f.drop(e)
+	} else {
+		e.stale = claim
+	}
+	f.back(e)
+	f.handOut()
+}
