@@ -67,6 +67,7 @@ fuzz:
 figures:
 	@go test -C integration -p 1 -v -timeout 30m ./... | grep -E '^ *(---|ok|FAIL|.*figure:)'
 	@go test -C integration -run '^$$' -bench . ./mutex | grep -E '^(Benchmark|ok|FAIL)'
+	@go test -C integration -run '^$$' -bench . -benchtime 5x ./queue | grep -E '^(Benchmark|ok|FAIL)'
 
 ## compare: holdfast and clientv3 side by side on one etcd, ratio by ratio
 compare:
