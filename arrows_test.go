@@ -28,13 +28,14 @@ var arrows = map[string][]string{
 	".":               {},
 	"internal/ctxerr": {},
 	"gateway":         {"internal/ctxerr", backoff},
-	"session":         {"gateway", "internal/ctxerr", uuid, backoff},
+	"internal/merge":  {"gateway", "internal/ctxerr"},
+	"session":         {"gateway", "internal/merge", "internal/ctxerr", uuid, backoff},
 	"internal/line":   {"gateway", "session", "internal/ctxerr"},
 	"mutex":           {"gateway", "session", "internal/line", "internal/ctxerr"},
 	"election":        {"gateway", "session", "internal/line", "internal/ctxerr"},
 	"semaphore":       {"gateway", "session", "internal/line", "internal/ctxerr"},
 	"barrier":         {"gateway", "session", "internal/line", "internal/ctxerr"},
-	"queue":           {"gateway", "session", "internal/line", "internal/ctxerr"},
+	"queue":           {"gateway", "session", "internal/line", "internal/merge", "internal/ctxerr"},
 }
 
 func TestArrows(t *testing.T) {

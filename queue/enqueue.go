@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
 // EnqueueOptions say how an item is enqueued; nil means the zero value.
@@ -138,7 +140,7 @@ func (q *Queue) add(ctx context.Context, a *addition) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	for {
-		err := q.adds.do(ctx, a)
+		err := q.adds.Do(ctx, a)
 		if errors.Is(err, errFull) {
 			if err = q.awaitRoom(ctx, len(a.records)); err == nil {
 				continue
@@ -164,13 +166,13 @@ func (q *Queue) whyEnded(ctx context.Context, err error) error {
 }
 
 // pickAdditions keeps to the limits of a transaction, and to one item of each DedupID.
-func pickAdditions(waiting []*job[*addition]) int {
+func pickAdditions(waiting []*merge.Job[*addition]) int {
 	n, size := 0, 0
 	for i, j := range waiting {
-		n += len(j.v.records)
-		size += j.v.size
-		if i > 0 && (n > maxBatch || size > maxBatchBytes || j.v.dedup != "" && slices.ContainsFunc(waiting[:i], func(o *job[*addition]) bool {
-			return o.v.dedup == j.v.dedup
+		n += len(j.V.records)
+		size += j.V.size
+		if i > 0 && (n > maxBatch || size > maxBatchBytes || j.V.dedup != "" && slices.ContainsFunc(waiting[:i], func(o *merge.Job[*addition]) bool {
+			return o.V.dedup == j.V.dedup
 		})) {
 			return i
 		}
@@ -180,22 +182,22 @@ func pickAdditions(waiting []*job[*addition]) int {
 
 // sendAdditions adds what several callers want. What the server refuses as a whole goes again one by one, so that it is
 // refused to those alone who are to blame.
-func (q *Queue) sendAdditions(ctx context.Context, jobs []*job[*addition]) {
+func (q *Queue) sendAdditions(ctx context.Context, jobs []*merge.Job[*addition]) {
 	err := q.addAll(ctx, jobs)
 	alone := err != nil && len(jobs) > 1 && ctx.Err() == nil && !errors.Is(err, gateway.ErrUncertain)
 	for i, j := range jobs {
-		if j.err = err; alone {
-			j.err = q.addAll(ctx, jobs[i:i+1])
+		if j.Err = err; alone {
+			j.Err = q.addAll(ctx, jobs[i:i+1])
 		}
 	}
 }
 
-func (q *Queue) addAll(ctx context.Context, jobs []*job[*addition]) error {
+func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error {
 	m := move{room: true}
 	for _, j := range jobs {
-		for i := range j.v.records {
-			m.records = append(m.records, &j.v.records[i])
-			m.dedups = append(m.dedups, j.v.dedup)
+		for i := range j.V.records {
+			m.records = append(m.records, &j.V.records[i])
+			m.dedups = append(m.dedups, j.V.dedup)
 		}
 	}
 	return q.withLease(ctx, &m, func() error {
@@ -232,7 +234,7 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 	case q.end.turn <- struct{}{}:
 		defer func() { <-q.end.turn }()
 	case <-ctx.Done():
-		return false, ended(ctx)
+		return false, ctxerr.Of(ctx)
 	}
 	for races := 0; ; races++ {
 		if err := q.readEnd(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // feed knows the items at the front of a queue and hands them, in their order, to the consumers of one client, each to
@@ -115,7 +116,7 @@ func (f *feed) lock(ctx context.Context) error {
 	case f.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ended(ctx)
+		return ctxerr.Of(ctx)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // sync returns when the feed is right at some revision; with fresh, at one that is not older than the call.
@@ -23,7 +24,7 @@ func (f *feed) sync(ctx context.Context, fresh bool) error {
 		select {
 		case <-l.created:
 		case <-ctx.Done():
-			return ended(ctx)
+			return ctxerr.Of(ctx)
 		}
 		if !f.expect(l) {
 			continue

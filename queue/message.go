@@ -30,7 +30,7 @@ type Message struct {
 
 // Ack removes the item: the work is done.
 func (m *Message) Ack(ctx context.Context) error {
-	return m.settle(ctx, "ack", m.q.keys.remove(m.place))
+	return m.settle(ctx, "ack", 0, m.q.keys.remove(m.place))
 }
 
 // AckWith removes the item and applies ops in the same transaction: they are applied if and only if the item is, and so
@@ -39,7 +39,14 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	if len(ops) > MaxAckOps {
 		return m.q.wrap("ack", tooLarge("%d operations; %d are possible", len(ops), MaxAckOps))
 	}
-	return m.settle(ctx, "ack", append(m.q.keys.remove(m.place), ops...))
+	if len(ops) == 0 {
+		return m.Ack(ctx)
+	}
+	// Alone: ops may write the same keys as those of another message, which etcd refuses in one transaction.
+	if err := m.grip.ReleaseWith(ctx, append(m.q.keys.remove(m.place), ops...)...); err != nil {
+		return m.q.wrap("ack", err)
+	}
+	return nil
 }
 
 // Nack gives the item back, to be delivered again: at once and in its old place, or after a delay, by this process's
@@ -49,11 +56,11 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	case delay < 0:
 		return m.q.wrap("nack", invalid("a negative delay"))
 	case delay == 0:
-		return m.settle(ctx, "nack", m.inPlace())
+		return m.settle(ctx, "nack", 0, m.inPlace())
 	}
 	key := m.q.keys.dueKey(time.Now().Add(delay).UnixMilli(), m.ID)
 	r := m.record()
-	return m.settle(ctx, "nack", append(m.q.keys.remove(m.place), gateway.OpPut(key, r.encode())))
+	return m.settle(ctx, "nack", len(m.Value), append(m.q.keys.remove(m.place), gateway.OpPut(key, r.encode())))
 }
 
 // Reject moves the item to the dead letters.
@@ -61,11 +68,12 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 	if len(reason) > MaxReason {
 		return m.q.wrap("reject", tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
 	}
-	return m.settle(ctx, "reject", m.burial(reason))
+	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
 }
 
-func (m *Message) settle(ctx context.Context, verb string, ops []gateway.Op) error {
-	if err := m.grip.ReleaseWith(ctx, ops...); err != nil {
+// settle ends the claim, together with others. size is that of what ops put.
+func (m *Message) settle(ctx context.Context, verb string, size int, ops []gateway.Op) error {
+	if err := m.grip.ReleaseTogether(ctx, 1+size/session.GroupBytes, ops...); err != nil {
 		return m.q.wrap(verb, err)
 	}
 	return nil
@@ -96,11 +104,4 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 		return fmt.Errorf("move to the dead letters: %w", err)
 	}
 	return nil
-}
-
-// later gives the item back in the background.
-func (m *Message) later(ctx context.Context) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	cancel()
-	_ = m.grip.ReleaseWith(ctx, m.inPlace()...) // says so
 }

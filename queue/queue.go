@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -52,10 +53,9 @@ type Queue struct {
 	opt  Options
 	keys keys
 
-	end    end
-	adds   merger[*addition]
-	claims merger[*claim]
-	dedup  dedupLease
+	end   end
+	adds  merge.Merger[*addition]
+	dedup dedupLease
 }
 
 // New names the queue that all sessions share under name. A name or options that cannot be used are reported by the first
@@ -68,8 +68,7 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
-	q.adds = merger[*addition]{life: s.Context(), pick: pickAdditions, send: q.sendAdditions}
-	q.claims = merger[*claim]{life: s.Context(), pick: pickClaims, send: q.sendClaims, forget: q.abandon}
+	q.adds = merge.Merger[*addition]{Start: s.Background, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }
 
@@ -99,15 +98,6 @@ func invalid(format string, args ...any) error {
 
 func tooLarge(format string, args ...any) error {
 	return fmt.Errorf("%w: %w: %s", gateway.ErrInvalid, ErrTooLarge, fmt.Sprintf(format, args...))
-}
-
-// ended words the end of a context so that both its error and its cause match. ctx must have ended.
-func ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // bound gives a context that also ends with the session.

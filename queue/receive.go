@@ -5,6 +5,8 @@ import (
 	"iter"
 	"math"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // Receive waits for the first item that nobody has claimed, and claims it. When it fails, because ctx ended or the session
@@ -51,6 +53,9 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	for fresh := false; ; {
+		if ctx.Err() != nil {
+			return nil, q.whyEnded(ctx, ctxerr.Of(ctx))
+		}
 		m, err := (*Message)(nil), error(nil)
 		switch st := f.next(wait); {
 		case st.stale:
@@ -58,7 +63,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		case st.due:
 			err = q.moveDue(ctx, f)
 		case st.entry != nil:
-			m, err = q.claim(ctx, f, st.entry)
+			m, err = q.finish(ctx, q.begin(f, st.entry))
 		case st.more:
 			err = f.extend(ctx)
 		case st.waiter != nil:
@@ -91,12 +96,12 @@ func (q *Queue) await(ctx context.Context, f *feed, st state) (*Message, error) 
 		if e == nil {
 			return nil, nil
 		}
-		return q.claim(ctx, f, e)
+		return q.finish(ctx, q.begin(f, e))
 	case <-t.C:
 		f.leave(st.waiter)
 		return nil, nil
 	case <-ctx.Done():
 		f.leave(st.waiter)
-		return nil, ended(ctx)
+		return nil, ctxerr.Of(ctx)
 	}
 }

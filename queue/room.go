@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // awaitRoom waits until there may be room for n more items.
@@ -35,7 +36,7 @@ func (q *Queue) awaitRoom(ctx context.Context, n int) error {
 			}
 			return err
 		case <-ctx.Done():
-			return ended(ctx)
+			return ctxerr.Of(ctx)
 		}
 		resp, err := q.s.Client().Get(ctx, q.keys.items, gateway.Prefix(), gateway.CountOnly())
 		if err != nil || resp.Count+int64(n) <= int64(q.opt.MaxLength) {

@@ -116,15 +116,22 @@ func (g *Grip) Also(release ...gateway.Op) { g.release = append(g.release, relea
 // had ended before, also by an earlier Release. If ctx ends first, even before the call, the error is
 // [gateway.ErrUncertain] and that of ctx, and the deletion goes on in the background; a repeated Release waits for it and
 // then returns nil.
-func (g *Grip) Release(ctx context.Context) error { return g.leave(ctx, nil) }
+func (g *Grip) Release(ctx context.Context) error { return g.leave(ctx, nil, g.h.s.Write) }
 
 // ReleaseWith is Release with ops instead of those of [Grip.Also]. Of several releases under way only the first counts;
 // after one that the server refused, the next may come with others.
 func (g *Grip) ReleaseWith(ctx context.Context, ops ...gateway.Op) error {
-	return g.leave(ctx, append([]gateway.Op{}, ops...))
+	return g.leave(ctx, append([]gateway.Op{}, ops...), g.h.s.Write)
 }
 
-func (g *Grip) leave(ctx context.Context, with []gateway.Op) error {
+// ReleaseTogether is ReleaseWith by [Session.WriteTogether].
+func (g *Grip) ReleaseTogether(ctx context.Context, weight int, ops ...gateway.Op) error {
+	return g.leave(ctx, append([]gateway.Op{}, ops...), func(ctx context.Context, w Write) (Outcome, error) {
+		return g.h.s.WriteTogether(ctx, w, weight)
+	})
+}
+
+func (g *Grip) leave(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
 	err := g.h.Err() // looks at the clock
 	g.mu.Lock()
 	state, settled := g.state, g.settled
@@ -153,10 +160,10 @@ func (g *Grip) leave(ctx context.Context, with []gateway.Op) error {
 		}
 		return fmt.Errorf("%w: %w", ErrNotHeld, err)
 	}
-	return g.delete(ctx)
+	return g.delete(ctx, write)
 }
 
-func (g *Grip) delete(ctx context.Context) error {
+func (g *Grip) delete(ctx context.Context, write func(context.Context, Write) (Outcome, error)) error {
 	remove := append([]gateway.Op{gateway.OpDelete(g.h.key)}, g.release...)
 	settled := make(chan struct{})
 	w := Write{Then: remove, Undo: remove, Insist: true, Settled: func(Outcome) {
@@ -171,7 +178,7 @@ func (g *Grip) delete(ctx context.Context) error {
 		own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: remove}
 		w.If, w.Undo = own.If, []gateway.Op{gateway.OpTxn(own)}
 	}
-	out, err := g.h.s.Write(ctx, w)
+	out, err := write(ctx, w)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {

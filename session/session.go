@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
 // Session is a lease that is kept alive, and what hangs on it. It is safe for concurrent use.
@@ -39,7 +40,8 @@ type Session struct {
 	settling  bool // a goroutine works on unsettled
 	unsettled []unsettled
 	commits   commits
-	bg        sync.WaitGroup // settlers and checks; grows only while not ended
+	bg        sync.WaitGroup // settlers, senders and checks; grows only while not ended
+	group     merge.Merger[*member]
 
 	closing chan struct{} // held by the one Close that revokes
 	revoked bool          // nothing is left for Close to do; under closing
@@ -61,6 +63,7 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string]map[int]bool{},
 	}
+	s.group = merge.Merger[*member]{Start: s.background, Pick: pickGroup, Send: s.sendGroup, Forget: s.forgetMember}
 	s.record = opt.RecordPrefix + s.lease.String()
 	if s.grant, err = c.Grant(ctx, s.lease, opt.TTL); err != nil {
 		if errors.Is(err, gateway.ErrUncertain) {
@@ -251,12 +254,13 @@ func (s *Session) tell(err error) {
 }
 
 // background runs fn in a goroutine that ends with the session and that Close waits for; not at all once it has ended.
-func (s *Session) background(fn func(ctx context.Context)) {
+func (s *Session) background(fn func(ctx context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended {
 		s.bg.Go(func() { fn(s.ctx) })
 	}
+	return !s.ended
 }
 
 // Close ends the session: its context and those of all holds end at once, then the lease is revoked, which frees what

@@ -1,4 +1,4 @@
-package queue
+package merge
 
 import (
 	"context"
@@ -18,13 +18,16 @@ func TestMerger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches [][]int
 		var cancelled, forgotten []int
-		m := merger[int]{
-			life: t.Context(),
-			pick: func(waiting []*job[int]) int { return min(3, len(waiting)) },
-			send: func(ctx context.Context, jobs []*job[int]) {
+		m := Merger[int]{
+			Start: func(run func(context.Context)) bool {
+				go run(t.Context())
+				return true
+			},
+			Pick: func(waiting []*Job[int]) int { return min(3, len(waiting)) },
+			Send: func(ctx context.Context, jobs []*Job[int]) {
 				var batch []int
 				for _, j := range jobs {
-					batch = append(batch, j.v)
+					batch = append(batch, j.V)
 				}
 				batches = append(batches, batch)
 				select {
@@ -32,16 +35,16 @@ func TestMerger(t *testing.T) {
 				case <-ctx.Done():
 					cancelled = append(cancelled, batch...)
 					for _, j := range jobs {
-						j.err = ctx.Err()
+						j.Err = ctx.Err()
 					}
 				}
 			},
-			forget: func(v int) { forgotten = append(forgotten, v) },
+			Forget: func(j *Job[int]) { forgotten = append(forgotten, j.V) },
 		}
 		do := func(v int, d time.Duration) {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			defer cancel()
-			err := m.do(ctx, v)
+			err := m.Do(ctx, v)
 			early, sent := d < time.Second, v%2 == 0
 			if (err != nil) != early || early && (!errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) != sent) {
 				t.Errorf("%d: %v", v, err)
@@ -67,13 +70,13 @@ func TestMerger(t *testing.T) {
 		go do(14, time.Minute)
 		late, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // when it is under way, not alone
 		defer cancel()
-		if err := m.do(late, 16); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+		if err := m.Do(late, 16); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("16: %v", err)
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		want := [][]int{{0}, {2, 4, 6}, {8}, {10}, {12}, {14, 16}}
-		if len(batches) != len(want) || !slices.Equal(cancelled, []int{10}) || !slices.Equal(forgotten, []int{16}) {
+		if len(batches) != len(want) || !slices.Equal(cancelled, []int{10}) || !slices.Equal(forgotten, []int{10, 16}) {
 			t.Errorf("sent %v, gave up %v, took back %v", batches, cancelled, forgotten)
 		}
 		for i := range want {

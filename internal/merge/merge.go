@@ -1,0 +1,162 @@
+// Package merge sends what several callers want in one request. What comes while a request is under way goes with the
+// next; nobody waits for company.
+package merge
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+// Merger merges what its callers do. Its fields are set before its first use.
+type Merger[T any] struct {
+	// Start runs a function, in a goroutine that its owner joins, with a context that bounds what is sent. It is false when
+	// there is no running any more; the contexts of all callers must end, too, then.
+	Start func(run func(ctx context.Context)) bool
+	// Pick tells how many of the first go together, at least one.
+	Pick func(waiting []*Job[T]) int
+	// Send sends them, and sets their errors.
+	Send func(ctx context.Context, jobs []*Job[T])
+	// Forget, if not nil, is told of each job whose caller left while it was under way, after Send.
+	Forget func(j *Job[T])
+
+	mu      sync.Mutex
+	waiting []*Job[T]
+	sending bool
+}
+
+// Job is what one caller wants.
+type Job[T any] struct {
+	V   T
+	Err error
+
+	done  chan struct{}
+	batch *batch // nil while it waits
+	left  bool
+}
+
+// batch is what is under way. It is given up when all who wanted it have left.
+type batch struct {
+	live   int
+	cancel context.CancelFunc
+}
+
+// Do returns when v has been sent and answered. When ctx ends before, it is [gateway.ErrUncertain] if v was sent.
+func (m *Merger[T]) Do(ctx context.Context, v T) error {
+	if ctx.Err() != nil {
+		return ctxerr.Of(ctx)
+	}
+	return m.Wait(ctx, m.Submit(v))
+}
+
+// Submit has v sent. The job must be given to Wait, or to Abandon.
+func (m *Merger[T]) Submit(v T) *Job[T] {
+	j := &Job[T]{V: v, done: make(chan struct{})}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting = append(m.waiting, j)
+	m.sending = m.sending || m.Start(m.run)
+	return j
+}
+
+// Wait returns when the job has been answered. When ctx ends before, it abandons it.
+func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
+	select {
+	case <-j.done:
+		return j.Err
+	case <-ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case j.isDone():
+		return j.Err
+	case m.leave(j):
+		return fmt.Errorf("%w: %w", gateway.ErrUncertain, ctxerr.Of(ctx))
+	}
+	return ctxerr.Of(ctx)
+}
+
+// Abandon is for a job that nobody waits for any more: Forget is told of it, unless it was not sent.
+func (m *Merger[T]) Abandon(j *Job[T]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if j.isDone() {
+		m.Forget(j)
+	} else {
+		m.leave(j)
+	}
+}
+
+func (j *Job[T]) isDone() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// leave tells whether the job has been sent.
+func (m *Merger[T]) leave(j *Job[T]) bool {
+	if j.batch == nil {
+		i := slices.Index(m.waiting, j)
+		m.waiting = slices.Concat(m.waiting[:i], m.waiting[i+1:]) // the array is that of a batch, too
+		return false
+	}
+	j.left = true
+	if j.batch.live--; j.batch.live == 0 {
+		j.batch.cancel()
+	}
+	return true
+}
+
+// run sends until nothing waits.
+func (m *Merger[T]) run(life context.Context) {
+	for {
+		runtime.Gosched() // whoever began this, or was answered just now, may want more that can go together
+		ctx, cancel := context.WithCancel(life)
+		jobs := m.next(cancel)
+		if len(jobs) == 0 {
+			cancel()
+			return
+		}
+		m.Send(ctx, jobs)
+		cancel()
+		m.finish(jobs)
+	}
+}
+
+// next takes what is to be sent. Nothing means that the goroutine must end.
+func (m *Merger[T]) next(cancel context.CancelFunc) []*Job[T] {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sending = len(m.waiting) > 0
+	if !m.sending {
+		return nil
+	}
+	n := m.Pick(m.waiting)
+	jobs := m.waiting[:n:n]
+	m.waiting = m.waiting[n:]
+	b := &batch{live: n, cancel: cancel}
+	for _, j := range jobs {
+		j.batch = b
+	}
+	return jobs
+}
+
+func (m *Merger[T]) finish(jobs []*Job[T]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range jobs {
+		close(j.done)
+		if j.left && m.Forget != nil {
+			m.Forget(j)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/merge"
+)
+
+// maxGroup is how much one transaction of several writes takes. With it, etcd leaves 30 operations for each of them.
+const maxGroup = 96
+
+// GroupBytes is how many bytes a write may put for each unit of its weight.
+const GroupBytes = 5 << 10
+
+// member is a write among others.
+type member struct {
+	w      Write
+	weight int
+	out    Outcome
+}
+
+// WriteTogether is Write in one transaction with others that wait while another such transaction is under way; each is
+// applied or not by itself. No two that may be under way at once may write one key. weight is how much of a transaction
+// the write takes up, from 1 to 96.
+func (s *Session) WriteTogether(ctx context.Context, w Write, weight int) (Outcome, error) {
+	if ctx.Err() != nil {
+		return Outcome{}, s.insist(ctx, w, ctxerr.Of(ctx))
+	}
+	return s.Begin(w, weight).Wait(ctx)
+}
+
+// Pending is a write whose outcome nobody has asked for yet. Wait or Abandon must be called, once.
+type Pending struct {
+	s *Session
+	j *merge.Job[*member]
+}
+
+// Begin begins a [Session.WriteTogether].
+func (s *Session) Begin(w Write, weight int) *Pending {
+	return &Pending{s, s.group.Submit(&member{w: w, weight: weight})}
+}
+
+// Wait is the rest of a [Session.WriteTogether].
+func (p *Pending) Wait(ctx context.Context) (Outcome, error) {
+	bound, cancel := p.s.bound(ctx)
+	defer cancel()
+	if err := p.s.group.Wait(bound, p.j); err != nil {
+		return Outcome{}, p.s.insist(ctx, p.j.V.w, err)
+	}
+	return p.j.V.out, nil
+}
+
+// insist settles a write that was not sent when ctx ended, if it is to be done all the same.
+func (s *Session) insist(ctx context.Context, w Write, err error) error {
+	if !w.Insist || ctx.Err() == nil || errors.Is(err, gateway.ErrUncertain) {
+		return err
+	}
+	s.settle(w, false)
+	return uncertain(err)
+}
+
+// Abandon undoes the write in the background, unless it was not sent, and then does not send it.
+func (p *Pending) Abandon() { p.s.group.Abandon(p.j) }
+
+func pickGroup(waiting []*merge.Job[*member]) int {
+	sum := 0
+	for i, j := range waiting {
+		if sum += j.V.weight; sum > maxGroup && i > 0 {
+			return i
+		}
+	}
+	return len(waiting)
+}
+
+// sendGroup applies several writes. What the server refuses as a whole goes again one by one, so that it is refused to
+// those alone who are to blame.
+func (s *Session) sendGroup(ctx context.Context, jobs []*merge.Job[*member]) {
+	err := s.writeGroup(ctx, jobs)
+	alone := err != nil && len(jobs) > 1 && s.Err() == nil && ctx.Err() == nil && !errors.Is(err, gateway.ErrUncertain)
+	for i, j := range jobs {
+		if j.Err = err; alone {
+			j.Err = s.writeGroup(ctx, jobs[i:i+1])
+		}
+	}
+}
+
+func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) error {
+	if len(jobs) == 1 {
+		m := jobs[0].V
+		out, err := s.Write(ctx, m.w)
+		m.out = out
+		return err
+	}
+	var all Write
+	for _, j := range jobs {
+		w := j.V.w
+		all.Then = append(all.Then, gateway.OpTxn(gateway.Txn{If: w.If, Then: w.Then, Else: w.Else}))
+	}
+	out, open, err := s.write(ctx, all, false)
+	if err != nil && (open || out.Repeated) {
+		for _, j := range jobs {
+			s.settle(j.V.w, open)
+		}
+		return uncertain(err)
+	}
+	if err != nil {
+		return err
+	}
+	for i, j := range jobs {
+		own := out.Responses[i].Txn
+		j.V.out = Outcome{Applied: own.Succeeded, Revision: out.Revision, Responses: own.Responses, Repeated: out.Repeated}
+	}
+	return nil
+}
+
+// forgetMember settles a write whose caller left while it was under way, if that has not been done.
+func (s *Session) forgetMember(j *merge.Job[*member]) {
+	if !errors.Is(j.Err, gateway.ErrUncertain) {
+		s.settle(j.V.w, false)
+	}
+}
+
+// Background runs fn in a goroutine that Close waits for; not at all, and it is false, once the session has ended. ctx
+// ends with the session.
+func (s *Session) Background(fn func(ctx context.Context)) bool { return s.background(fn) }
