@@ -36,20 +36,20 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 			gateway.OpGet(item),
 		},
 		Else: []gateway.Op{gateway.OpGet(key)},
-		Undo: []gateway.Op{q.unclaim(c)},
+		Undo: q.unclaim(c),
 	}
 }
 
 // unclaim takes a claim back, and the attempt too, if it was the first.
-func (q *Queue) unclaim(c *claim) gateway.Op {
+func (q *Queue) unclaim(c *claim) []gateway.Op {
 	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
-	return gateway.OpTxn(gateway.Txn{
+	return []gateway.Op{gateway.OpTxn(gateway.Txn{
 		If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
 		Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
 			Then: []gateway.Op{gateway.OpDelete(count)},
 		})},
-	})
+	})}
 }
 
 func (c *claim) read(resp session.Outcome) {
@@ -119,7 +119,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 		err = q.s.Ready(ctx)
 	}
 	if err != nil {
-		q.s.Settle(session.Write{Undo: []gateway.Op{q.unclaim(c)}})
+		q.s.Settle(session.Write{Undo: q.unclaim(c)})
 		return nil, err
 	}
 	return q.deliver(ctx, c)

@@ -27,9 +27,9 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx contex
 	var first error
 	for range concurrency {
 		workers.Go(func() {
-			for m, err := range q.Messages(run) { //nolint:contextcheck // what handles a message is not ended by ctx
+			for m, err := range q.Messages(run) {
 				if err == nil {
-					err = q.handle(m, fn)
+					err = q.handle(run, m, fn)
 				}
 				if err != nil {
 					once.Do(func() { first = err })
@@ -40,6 +40,9 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx contex
 		})
 	}
 	workers.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	q.returnAhead(ctx)
 	return first
 }
 
@@ -47,9 +50,10 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx contex
 const settleTimeout = 5 * time.Second
 
 // handle calls fn and ends the message. Its error is one that ends Consume.
-func (q *Queue) handle(m *Message, fn func(ctx context.Context, m *Message) error) error {
-	err := fn(m.Context(), m)
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+func (q *Queue) handle(run context.Context, m *Message, fn func(ctx context.Context, m *Message) error) error {
+	err := fn(m.Context(), m) //nolint:contextcheck // what handles a message is not ended by ctx
+	m.last = run.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(run), settleTimeout)
 	defer cancel()
 	if err == nil {
 		err = m.Ack(ctx)

@@ -53,7 +53,7 @@
 //	<name>//tail               the number of the next item
 //	<name>//q/<place>          an item: a line of JSON, then the value
 //	<name>//c/<place>          its claim, under the lease of the consumer's session
-//	<name>//n/<place>          its attempts: the version of the key
+//	<name>//t/<place>          its attempts: the version of the key
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
 //	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window

@@ -68,7 +68,7 @@ func (f *feed) open() (_ *link, synced bool, _ error) {
 	}
 	if f.watch == nil {
 		l := &link{created: make(chan struct{})}
-		stop, err := f.id.c.WatchFunc(f.keys.root, func(r gateway.WatchResponse) { f.take(l, r) }, gateway.Prefix())
+		stop, err := f.id.c.WatchFunc(f.keys.claims, func(r gateway.WatchResponse) { f.take(l, r) }, gateway.Range(until(f.keys.items)))
 		if err != nil {
 			return nil, false, err
 		}

@@ -70,6 +70,16 @@ func (f *feed) rouse() {
 	f.waiters = nil
 }
 
+// first takes the first item, or nothing if there is none or the feed has to be read first.
+func (f *feed) first() *entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.synced || f.err != nil || f.paused || len(f.avail) == 0 {
+		return nil
+	}
+	return f.pop()
+}
+
 // pass makes another waiter read on, if the one who was told to has not.
 func (f *feed) pass() {
 	f.mu.Lock()

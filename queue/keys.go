@@ -8,7 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// keys are those of one queue. All begin with <name>//, which no other name can.
+// keys are those of one queue. All begin with <name>//, which no other name can. Feeds watch from the claims to the items:
+// what is of no use to them does not sort in between.
 type keys struct {
 	root    string
 	tail    string // the number of the next item
@@ -25,7 +26,7 @@ func keysOf(name string) keys {
 	root := name + "//"
 	return keys{
 		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
-		counts: root + "n/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
+		counts: root + "t/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
 	}
 }
 

@@ -26,6 +26,7 @@ type Message struct {
 	q     *Queue
 	grip  *session.Grip
 	place string
+	last  bool // its consumer will receive no more
 }
 
 // Ack removes the item: the work is done.
@@ -73,6 +74,10 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 
 // settle ends the claim, together with others. size is that of what ops put.
 func (m *Message) settle(ctx context.Context, verb string, size int, ops []gateway.Op) error {
+	if ctx.Err() == nil && !m.last {
+		m.q.claimAhead()
+		defer m.q.endedOne()
+	}
 	if err := m.grip.ReleaseTogether(ctx, 1+size/session.GroupBytes, ops...); err != nil {
 		return m.q.wrap(verb, err)
 	}

@@ -56,6 +56,7 @@ type Queue struct {
 	end   end
 	adds  merge.Merger[*addition]
 	dedup dedupLease
+	ahead ahead
 }
 
 // New names the queue that all sessions share under name. A name or options that cannot be used are reported by the first

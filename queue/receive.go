@@ -52,6 +52,14 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	defer f.release()
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
+	if ctx.Err() == nil {
+		if c := q.takeAhead(); c != nil {
+			m, err := q.finish(ctx, c)
+			if m != nil || err != nil {
+				return m, q.whyEnded(ctx, err)
+			}
+		}
+	}
 	for fresh := false; ; {
 		if ctx.Err() != nil {
 			return nil, q.whyEnded(ctx, ctxerr.Of(ctx))

@@ -126,7 +126,7 @@ func TestLostAnswers(t *testing.T) {
 	if done, twice := count(".done/"), count(".twice/"); done != int64(items-1) || twice != 0 {
 		t.Errorf("%d done, %d of them twice", done, twice)
 	}
-	if counts := count("//n/"); counts != 0 {
+	if counts := count("//t/"); counts != 0 {
 		t.Errorf("%d counts of attempts left behind", counts)
 	}
 	for id, attempts := range deliveries {
