@@ -8,39 +8,54 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// ahead is what a Queue claims in the transaction that ends a message, for the Receive that is likely to follow: a
+// ahead is what a Queue claims in the transactions that end messages, for the Receives that are likely to follow: a
 // consumer in a loop then waits for one transaction for each item, not for two.
 type ahead struct {
 	mu      sync.Mutex
-	claims  []*claim
-	timer   *time.Timer // runs while there are claims
-	ended   time.Time   // when a message was ended last
-	follows bool        // the last Receive came right after that
+	claims  []*claim // that nobody has taken
+	open    int      // those, and the ones that were taken and are not answered
+	timer   *time.Timer
+	ended   time.Time // when a message was ended last
+	follows bool      // the last Receive came right after that
+	more    int       // how many Consume could deal with besides, in half of keepAhead
 }
 
 const (
 	rightAfter = 500 * time.Microsecond
 	keepAhead  = 10 * time.Millisecond // what no Receive has come for by then is given back
+	maxAhead   = 16
 )
 
-// claimAhead begins to claim the next item, if a Receive is likely to come for it.
+// claimAhead begins to claim the next item, or several, if Receives are likely to come for them.
 func (q *Queue) claimAhead() {
 	a := &q.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.follows {
+	n := max(1, a.more-a.open)
+	if !a.follows && a.more == 0 {
 		return
 	}
 	f := q.openFeed()
 	defer f.release()
-	e := f.first()
-	if e == nil {
-		return
+	for range n {
+		e := f.first()
+		if e == nil {
+			return
+		}
+		if len(a.claims) == 0 {
+			a.timer = time.AfterFunc(keepAhead, q.giveUpAhead)
+		}
+		a.claims = append(a.claims, q.begin(f, e))
+		a.open++
 	}
-	if len(a.claims) == 0 {
-		a.timer = time.AfterFunc(keepAhead, q.giveUpAhead)
-	}
-	a.claims = append(a.claims, q.begin(f, e))
+}
+
+// expectMore tells that so many consumers take so long for an item, and will come for the next at once.
+func (q *Queue) expectMore(consumers int, took time.Duration) {
+	n := int(keepAhead / 2 * time.Duration(consumers) / max(took, 1))
+	q.ahead.mu.Lock()
+	defer q.ahead.mu.Unlock()
+	q.ahead.more = min(n, maxAhead)
 }
 
 // endedOne notes that a message was ended.
@@ -50,42 +65,60 @@ func (q *Queue) endedOne() {
 	q.ahead.ended = time.Now()
 }
 
-// takeAhead gives a Receive what was claimed for it, or nil.
-func (q *Queue) takeAhead() *claim {
+// takeAhead gives a Receive what was claimed for it, or nil. It must call done once that is answered.
+func (q *Queue) takeAhead() (c *claim, done func()) {
 	a := &q.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.follows = time.Since(a.ended) < rightAfter
 	if len(a.claims) == 0 {
-		return nil
+		return nil, nil
 	}
-	c := a.claims[0]
+	c = a.claims[0]
 	if a.claims = a.claims[1:]; len(a.claims) == 0 {
 		a.timer.Stop()
 	}
-	return c
+	return c, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.open--
+	}
 }
 
-// leaveAhead gives what nobody has taken to somebody who gives it back.
-func (q *Queue) leaveAhead() []*claim {
+// giveUpAhead gives back what nobody has taken since it was answered.
+func (q *Queue) giveUpAhead() {
+	for _, c := range q.leaveAhead(func(c *claim) bool { return c.pending.Answered() || q.s.Context().Err() != nil }) {
+		q.abandon(c)
+	}
+}
+
+// leaveAhead gives what nobody has taken, and may leave, to somebody who gives it back.
+func (q *Queue) leaveAhead(may func(c *claim) bool) (left []*claim) {
 	a := &q.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	claims := a.claims
-	a.claims, a.follows = nil, false
-	return claims
-}
-
-func (q *Queue) giveUpAhead() {
-	for _, c := range q.leaveAhead() {
-		q.abandon(c)
+	var rest []*claim
+	for _, c := range a.claims {
+		if may(c) {
+			left = append(left, c)
+		} else {
+			rest = append(rest, c)
+		}
 	}
+	a.claims, a.open = rest, a.open-len(left)
+	if len(left) > 0 {
+		a.follows, a.more = false, 0
+	}
+	if len(rest) > 0 {
+		a.timer.Reset(keepAhead)
+	}
+	return left
 }
 
 // returnAhead gives back what nobody has taken, and waits until that is done, since the session may be closed next.
 func (q *Queue) returnAhead(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, c := range q.leaveAhead() {
+	for _, c := range q.leaveAhead(func(*claim) bool { return true }) {
 		all.Go(func() {
 			defer c.feed.giveBack(c.entry)
 			out, err := c.pending.Wait(ctx)

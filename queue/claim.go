@@ -16,7 +16,8 @@ type claim struct {
 	pending *session.Pending
 
 	fence    int64 // 0 if it is not ours
-	attempts int
+	claims   int   // how often the item was claimed, this time included
+	attempts int   // as many, without those that were taken back
 	item     []byte
 	gone     bool  // there is no such item any more
 	other    int64 // the revision of another's claim
@@ -40,24 +41,26 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 	}
 }
 
-// unclaim takes a claim back, and the attempt too, if it was the first.
+// unclaim takes a claim back, and the attempt with it.
 func (q *Queue) unclaim(c *claim) []gateway.Op {
-	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
+	key, count, returns := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place, q.keys.returns+c.entry.place
 	return []gateway.Op{gateway.OpTxn(gateway.Txn{
 		If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
 		Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
 			Then: []gateway.Op{gateway.OpDelete(count)},
+			Else: []gateway.Op{gateway.OpPut(returns, nil)},
 		})},
 	})}
 }
 
 func (c *claim) read(resp session.Outcome) {
 	if resp.Applied {
-		c.fence, c.attempts = resp.Revision, 1
+		c.fence, c.claims = resp.Revision, 1
 		if prev := resp.Responses[1].Put.PrevKV; prev != nil {
-			c.attempts += int(prev.Version)
+			c.claims += int(prev.Version)
 		}
+		c.attempts = c.claims
 		c.item = resp.Responses[2].Get.KVs[0].Value
 		return
 	}
@@ -71,21 +74,28 @@ func (c *claim) read(resp session.Outcome) {
 	}
 }
 
-// fetch reads what a claim did not tell that was found to be ours only by its repetition.
+// fetch reads what a claim did not tell: all, if it was found to be ours only by its repetition, and what was taken back,
+// which can be only if there were two claims before.
 func (q *Queue) fetch(ctx context.Context, c *claim) error {
-	if c.fence == 0 || c.item != nil {
+	if c.item != nil && c.claims < 3 {
 		return nil
 	}
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(q.keys.items + c.entry.place), gateway.OpGet(q.keys.counts+c.entry.place, gateway.KeysOnly()),
+		gateway.OpGet(q.keys.items + c.entry.place),
+		gateway.OpGet(q.keys.counts+c.entry.place, gateway.KeysOnly()),
+		gateway.OpGet(q.keys.returns+c.entry.place, gateway.KeysOnly()),
 	}})
-	if err == nil && (len(resp.Responses[0].Get.KVs) == 0 || len(resp.Responses[1].Get.KVs) == 0) {
-		err = errNoItem
-	}
 	if err != nil {
 		return err
 	}
-	c.item, c.attempts = resp.Responses[0].Get.KVs[0].Value, int(resp.Responses[1].Get.KVs[0].Version)
+	items, counts, returns := resp.Responses[0].Get.KVs, resp.Responses[1].Get.KVs, resp.Responses[2].Get.KVs
+	if len(items) == 0 || len(counts) == 0 {
+		return errNoItem
+	}
+	c.item, c.claims = items[0].Value, int(counts[0].Version)
+	if c.attempts = c.claims; len(returns) > 0 {
+		c.attempts -= int(returns[0].Version)
+	}
 	return nil
 }
 
@@ -126,7 +136,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 }
 
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
-	m := &Message{q: q, place: c.entry.place}
+	m := &Message{q: q, place: c.entry.place, claims: c.claims}
 	m.Holding, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
 	rec, err := decode(c.item)
 	if err != nil {

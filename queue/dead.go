@@ -74,7 +74,7 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 }
 
 // Redrive puts dead letters back at the end of the queue, with their attempts forgotten: those with the IDs given, or all.
-// It returns how many, also beside an error. Each is moved in one transaction.
+// It returns how many, also beside an error. Each is moved in one transaction, once there is room if there is a MaxLength.
 func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 	if err := q.check(); err != nil {
 		return 0, q.wrap("redrive", err)
@@ -99,11 +99,16 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 	return n, nil
 }
 
-func (q *Queue) revive(ctx context.Context, d dead) (bool, error) {
+func (q *Queue) revive(ctx context.Context, d dead) (moved bool, err error) {
 	r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
-	return q.append(ctx, &move{
-		records: []*record{&r},
-		guard:   []gateway.Cmp{gateway.CreateRevision(d.key, gateway.Equal, d.create)},
-		from:    []gateway.Op{gateway.OpDelete(d.key)},
+	err = q.onceRoom(ctx, 1, func() error {
+		moved, err = q.append(ctx, &move{
+			records: []*record{&r},
+			room:    true,
+			guard:   []gateway.Cmp{gateway.CreateRevision(d.key, gateway.Equal, d.create)},
+			from:    []gateway.Op{gateway.OpDelete(d.key)},
+		})
+		return err
 	})
+	return moved, err
 }

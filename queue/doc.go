@@ -32,16 +32,24 @@
 //
 // Every call returns when its context ends.
 //
+// # Requests
+//
+// What goroutines that share a session do at the same time shares requests: what comes while a transaction is under way goes
+// with the next. The one that ends a message also claims the next item, if the last Receive came right after a message was
+// ended; if none comes for it within 10 ms, it is given back. [Queue.Consume] claims as many ahead, up to 16, as its
+// function has dealt with lately in 5 ms, and goes on while messages are being acked. An item that waits so for its consumer
+// is not overtaken by one of a higher priority. [Message.AckWith] has a request of its own.
+//
 // # Not guaranteed
 //
 // Order among consumers: those that ask at the same time may claim in either order, and work at the same time. A higher
 // priority, or what another process has given back, counts once the watch has told of it. Effects outside of etcd: an
 // item can be worked on twice, when a consumer is paused or loses its lease with the work done and not yet acked; pass
 // the fence ([session.Holding.Fence]) along, and work under the message's context. Delays go by the clock of the
-// process that sets them and that of the consumer that ends them, and end only while there are consumers. Attempts that
-// were cut short on the way to a consumer count, too. A claim that an operator deletes while the answer to its Ack is
-// lost makes that Ack a success. If the session is lost while the answer is missing, the Ack is [session.ErrNotHeld]
-// and [gateway.ErrUncertain]: it may have been applied.
+// process that sets them and that of the consumer that ends them, and end only while there are consumers. A claim that is
+// given back before it became a message is no attempt, but it is one if the session ends first. A claim that an operator
+// deletes while the answer to its Ack is lost makes that Ack a success. If the session is lost while the answer is missing,
+// the Ack is [session.ErrNotHeld] and [gateway.ErrUncertain]: it may have been applied.
 //
 // etcd is a small store: it keeps all items in memory, in 2 GiB by default. An item has at most 1 MiB ([MaxValue]). All
 // consuming processes receive all items, whoever claims them, through their watches.
@@ -54,6 +62,7 @@
 //	<name>//q/<place>          an item: a line of JSON, then the value
 //	<name>//c/<place>          its claim, under the lease of the consumer's session
 //	<name>//t/<place>          its attempts: the version of the key
+//	<name>//r/<place>          how many of them do not count: the version of the key
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
 //	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
@@ -91,20 +88,17 @@ func (q *Queue) enqueue(ctx context.Context, values [][]byte, opts *EnqueueOptio
 		return nil, err
 	}
 	a := &addition{dedup: o.DedupID}
-	now := time.Now().UnixMilli()
+	now, due := time.Now(), int64(0)
+	if o.Delay > 0 {
+		due = now.Add(o.Delay).UnixMilli()
+	}
 	ids := make([]string, len(values))
 	for i, v := range values {
 		ids[i] = q.newID()
-		a.records = append(a.records, record{ID: ids[i], Enqueued: now, Priority: o.Priority, value: v})
+		a.records = append(a.records, record{ID: ids[i], Enqueued: now.UnixMilli(), Priority: o.Priority, value: v, due: due})
 		a.size += len(v)
 	}
-	var err error
-	if o.Delay > 0 {
-		err = q.addDelayed(ctx, a, time.Now().Add(o.Delay).UnixMilli())
-	} else {
-		err = q.add(ctx, a)
-	}
-	if err != nil {
+	if err := q.add(ctx, a); err != nil {
 		return nil, err
 	}
 	for i := range ids {
@@ -139,14 +133,19 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 func (q *Queue) add(ctx context.Context, a *addition) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
+	return q.whyEnded(ctx, q.onceRoom(ctx, len(a.records), func() error { return q.adds.Do(ctx, a) }))
+}
+
+// onceRoom calls do, which adds n items, until there is room for them.
+func (q *Queue) onceRoom(ctx context.Context, n int, do func() error) error {
 	for {
-		err := q.adds.Do(ctx, a)
-		if errors.Is(err, errFull) {
-			if err = q.awaitRoom(ctx, len(a.records)); err == nil {
-				continue
-			}
+		err := do()
+		if !errors.Is(err, errFull) {
+			return err
 		}
-		return q.whyEnded(ctx, err)
+		if err := q.awaitRoom(ctx, n); err != nil {
+			return err
+		}
 	}
 }
 
@@ -203,181 +202,6 @@ func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error 
 	return q.withLease(ctx, &m, func() error {
 		_, err := q.append(ctx, &m)
 		return err
-	})
-}
-
-// end is the end of the queue as this Queue knows it.
-type end struct {
-	turn   chan struct{} // held by whoever moves it
-	known  bool
-	next   int64 // number
-	mod    int64 // of the tail's key
-	length int64 // at that revision, and not more until the tail moves; only with MaxLength
-}
-
-// move is what one transaction puts at the end of the queue.
-type move struct {
-	records []*record
-	dedups  []string // of each record, or nil
-	lease   gateway.LeaseID
-	room    bool          // keep to MaxLength
-	guard   []gateway.Cmp // holds unless somebody else was faster
-	from    []gateway.Op  // where the records come from is deleted
-}
-
-var errFull = errors.New("full")
-
-// append gives numbers to records and puts them at the end, in one transaction that compares that nobody else has moved
-// the end. It is false if the guard did not hold.
-func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
-	select {
-	case q.end.turn <- struct{}{}:
-		defer func() { <-q.end.turn }()
-	case <-ctx.Done():
-		return false, ctxerr.Of(ctx)
-	}
-	for races := 0; ; races++ {
-		if err := q.readEnd(ctx); err != nil {
-			return false, err
-		}
-		if m.room && q.opt.MaxLength > 0 && q.end.length+int64(len(m.records)) > int64(q.opt.MaxLength) {
-			q.end.known = false // it may have become shorter
-			return false, errFull
-		}
-		resp, err := q.s.Txn(ctx, q.appendTxn(m))
-		switch {
-		case err != nil:
-			q.end.known = false
-			return false, err
-		case resp.Succeeded:
-			q.moved(m, resp)
-			return true, q.resolve(ctx, m, resp)
-		case resp.Responses == nil:
-			q.end.known = false
-			continue
-		}
-		before := q.end.mod
-		if err := q.seeEnd(resp.Responses); err != nil {
-			return false, err
-		}
-		if q.end.mod == before {
-			return false, nil
-		}
-		if races >= 2 {
-			pause(ctx, rand.N(time.Millisecond<<min(races, 6)))
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// appendTxn: the first answers of either branch are those of look.
-func (q *Queue) appendTxn(m *move) gateway.Txn {
-	next := q.end.next
-	ops := []gateway.Op{}
-	for i, r := range m.records {
-		put := gateway.OpPut(q.keys.items+place(r.Priority, next), r.encode())
-		if m.dedups != nil && m.dedups[i] != "" {
-			put = gateway.OpTxn(q.once(m.dedups[i], r.ID, m.lease, put))
-		}
-		ops = append(ops, put)
-		next++
-	}
-	ops = append(ops, m.from...)
-	ops = append(ops, gateway.OpPut(q.keys.tail, strconv.AppendInt(nil, next, 10)))
-	if q.opt.MaxLength > 0 {
-		ops = append(ops, q.countItems())
-	}
-	return gateway.Txn{
-		If:   append([]gateway.Cmp{gateway.ModRevision(q.keys.tail, gateway.Equal, q.end.mod)}, m.guard...),
-		Then: ops,
-		Else: q.look(),
-	}
-}
-
-func (q *Queue) countItems() gateway.Op {
-	return gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.CountOnly())
-}
-
-// look reads the end.
-func (q *Queue) look() []gateway.Op {
-	ops := []gateway.Op{gateway.OpGet(q.keys.tail)}
-	if q.opt.MaxLength > 0 {
-		ops = append(ops, q.countItems())
-	}
-	return ops
-}
-
-func (q *Queue) readEnd(ctx context.Context) error {
-	if q.end.known {
-		return nil
-	}
-	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: q.look()})
-	if err != nil {
-		return err
-	}
-	return q.seeEnd(resp.Responses)
-}
-
-func (q *Queue) seeEnd(look []gateway.OpResponse) (err error) {
-	q.end.next, q.end.mod, err = parseTail(look[0].Get)
-	q.end.known = err == nil
-	if q.opt.MaxLength > 0 {
-		q.end.length = look[1].Get.Count
-	}
-	return err
-}
-
-// parseTail gives the number of the next item and the revision of the tail's key.
-func parseTail(got *gateway.GetResponse) (next, mod int64, _ error) {
-	if len(got.KVs) == 0 {
-		return 1, 0, nil
-	}
-	kv := got.KVs[0]
-	next, err := strconv.ParseInt(string(kv.Value), 10, 64)
-	if err != nil || next < 1 {
-		return 0, 0, fmt.Errorf("the key %s holds no number", kv.Key)
-	}
-	return next, kv.ModRevision, nil
-}
-
-func (q *Queue) moved(m *move, resp *gateway.TxnResponse) {
-	q.end.next += int64(len(m.records))
-	q.end.mod = resp.Revision
-	if q.opt.MaxLength > 0 {
-		q.end.known = resp.Responses != nil
-	}
-	if q.end.known && q.opt.MaxLength > 0 {
-		q.end.length = resp.Responses[len(resp.Responses)-1].Get.Count
-	}
-}
-
-// addDelayed puts an item among the delayed ones.
-func (q *Queue) addDelayed(ctx context.Context, a *addition, due int64) error {
-	var put []gateway.Op
-	for i := range a.records {
-		r := &a.records[i]
-		put = append(put, gateway.OpPut(q.keys.dueKey(due, r.ID), r.encode()))
-	}
-	if a.dedup == "" {
-		_, err := q.s.Txn(ctx, gateway.Txn{Then: put})
-		return err
-	}
-	m := move{records: []*record{&a.records[0]}, dedups: []string{a.dedup}}
-	return q.withLease(ctx, &m, func() error {
-		once := gateway.OpTxn(q.once(a.dedup, a.records[0].ID, m.lease, put[0]))
-		resp, err := q.s.Txn(ctx, gateway.Txn{Then: []gateway.Op{once}})
-		if err != nil {
-			return err
-		}
-		return q.resolve(ctx, &m, resp)
 	})
 }
 

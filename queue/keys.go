@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/holdfast-go/holdfast/gateway"
 )
 
 // keys are those of one queue. All begin with <name>//, which no other name can. Feeds watch from the claims to the items:
@@ -17,6 +15,7 @@ type keys struct {
 	items   string // + place
 	claims  string // + place: leased, whose claim it is
 	counts  string // + place: its version is how often the item was claimed
+	returns string // + place: its version is how many of these claims do not count as attempts
 	delayed string // + due time and ID
 	dead    string // + ID
 	dedups  string // + de-duplication ID
@@ -26,7 +25,7 @@ func keysOf(name string) keys {
 	root := name + "//"
 	return keys{
 		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
-		counts: root + "t/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
+		counts: root + "t/", returns: root + "r/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
 	}
 }
 
@@ -64,8 +63,3 @@ func (k *keys) dueOf(key string) (due int64, ok bool) {
 
 // until is the first key behind those with the prefix, which ends in a slash.
 func until(prefix string) string { return prefix[:len(prefix)-1] + "0" }
-
-// remove deletes an item and its count.
-func (k *keys) remove(place string) []gateway.Op {
-	return []gateway.Op{gateway.OpDelete(k.items + place), gateway.OpDelete(k.counts + place)}
-}

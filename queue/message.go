@@ -23,15 +23,16 @@ type Message struct {
 	Attempt  int       // from 1; deliveries that a crash cut short count
 	Enqueued time.Time // by the producer's clock
 
-	q     *Queue
-	grip  *session.Grip
-	place string
-	last  bool // its consumer will receive no more
+	q      *Queue
+	grip   *session.Grip
+	place  string
+	claims int
+	last   bool // its consumer will receive no more
 }
 
 // Ack removes the item: the work is done.
 func (m *Message) Ack(ctx context.Context) error {
-	return m.settle(ctx, "ack", 0, m.q.keys.remove(m.place))
+	return m.settle(ctx, "ack", 0, m.remove())
 }
 
 // AckWith removes the item and applies ops in the same transaction: they are applied if and only if the item is, and so
@@ -44,7 +45,7 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 		return m.Ack(ctx)
 	}
 	// Alone: ops may write the same keys as those of another message, which etcd refuses in one transaction.
-	if err := m.grip.ReleaseWith(ctx, append(m.q.keys.remove(m.place), ops...)...); err != nil {
+	if err := m.grip.ReleaseWith(ctx, append(m.remove(), ops...)...); err != nil {
 		return m.q.wrap("ack", err)
 	}
 	return nil
@@ -61,7 +62,7 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	}
 	key := m.q.keys.dueKey(time.Now().Add(delay).UnixMilli(), m.ID)
 	r := m.record()
-	return m.settle(ctx, "nack", len(m.Value), append(m.q.keys.remove(m.place), gateway.OpPut(key, r.encode())))
+	return m.settle(ctx, "nack", len(m.Value), append(m.remove(), gateway.OpPut(key, r.encode())))
 }
 
 // Reject moves the item to the dead letters.
@@ -84,6 +85,16 @@ func (m *Message) settle(ctx context.Context, verb string, size int, ops []gatew
 	return nil
 }
 
+// remove deletes the item, and the counts of its claims.
+func (m *Message) remove() []gateway.Op {
+	k := &m.q.keys
+	ops := []gateway.Op{gateway.OpDelete(k.items + m.place), gateway.OpDelete(k.counts + m.place)}
+	if m.claims > 2 { // else none can have been taken back
+		ops = append(ops, gateway.OpDelete(k.returns+m.place))
+	}
+	return ops
+}
+
 // inPlace changes nothing but, as any operation does, makes the release compare that the claim is still this one.
 func (m *Message) inPlace() []gateway.Op {
 	return []gateway.Op{gateway.OpGet(m.q.keys.items+m.place, gateway.CountOnly())}
@@ -96,7 +107,7 @@ func (m *Message) record() record {
 func (m *Message) burial(reason string) []gateway.Op {
 	r := m.record()
 	r.Reason, r.Died = reason, time.Now().UnixMilli()
-	return append(m.q.keys.remove(m.place), gateway.OpPut(m.q.keys.dead+m.ID, r.encode()))
+	return append(m.remove(), gateway.OpPut(m.q.keys.dead+m.ID, r.encode()))
 }
 
 // drop moves an item that is not to be delivered to the dead letters.

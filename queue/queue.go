@@ -39,7 +39,8 @@ var (
 type Options struct {
 	// MaxAttempts is how often an item is delivered; then it goes to the dead letters. 0 means without end.
 	MaxAttempts int
-	// MaxLength is how many items, without delayed ones, Enqueue lets there be; at that length it waits. 0 means no limit.
+	// MaxLength is how many items Enqueue and Redrive let there be, delayed ones and those with consumers included, dead
+	// letters not; at that length they wait. 0 means no limit.
 	MaxLength int
 	// DedupWindow is how long at least, and at most twice that, a DedupID is remembered. Default 5 minutes.
 	DedupWindow time.Duration

@@ -10,7 +10,7 @@ import (
 )
 
 // Receive waits for the first item that nobody has claimed, and claims it. When it fails, because ctx ended or the session
-// was lost, nothing is claimed, or what was is given back in the background; that counts as an attempt.
+// was lost, nothing is claimed, or what was is given back in the background.
 func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 	m, err := q.receive(ctx, true)
 	if err != nil {
@@ -28,8 +28,7 @@ func (q *Queue) TryReceive(ctx context.Context) (*Message, error) {
 	return m, nil
 }
 
-// Messages receives until ctx ends or something fails, which the last pair tells. Each message must be ended by the loop;
-// none is claimed before the loop comes to it.
+// Messages receives until ctx ends or something fails, which the last pair tells. Each message must be ended by the loop.
 func (q *Queue) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
@@ -53,8 +52,9 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	if ctx.Err() == nil {
-		if c := q.takeAhead(); c != nil {
+		if c, done := q.takeAhead(); c != nil {
 			m, err := q.finish(ctx, c)
+			done()
 			if m != nil || err != nil {
 				return m, q.whyEnded(ctx, err)
 			}

@@ -18,6 +18,7 @@ type record struct {
 	Died     int64  `json:"died,omitempty"`
 
 	value []byte
+	due   int64 // when it is to come to the end of the queue, if it is kept back; not stored
 }
 
 func (r *record) encode() []byte {

@@ -15,14 +15,14 @@ func (q *Queue) awaitRoom(ctx context.Context, n int) error {
 		return tooLarge("%d items at once in a queue of at most %d", n, q.opt.MaxLength)
 	}
 	wake, broken := make(chan struct{}, 1), make(chan error, 1)
-	stop, err := q.s.Client().WatchFunc(q.keys.items, func(r gateway.WatchResponse) {
+	stop, err := q.s.Client().WatchFunc(q.keys.delayed, func(r gateway.WatchResponse) {
 		switch {
 		case r.Err != nil:
 			broken <- r.Err // it is the last
 		case r.Created || slices.ContainsFunc(r.Events, func(ev gateway.Event) bool { return ev.Deleted }):
 			signal(wake)
 		}
-	}, gateway.Prefix())
+	}, gateway.Range(until(q.keys.items)))
 	if err != nil {
 		return err
 	}
@@ -38,8 +38,8 @@ func (q *Queue) awaitRoom(ctx context.Context, n int) error {
 		case <-ctx.Done():
 			return ctxerr.Of(ctx)
 		}
-		resp, err := q.s.Client().Get(ctx, q.keys.items, gateway.Prefix(), gateway.CountOnly())
-		if err != nil || resp.Count+int64(n) <= int64(q.opt.MaxLength) {
+		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: q.countItems()})
+		if err != nil || counted(resp.Responses)+int64(n) <= int64(q.opt.MaxLength) {
 			return err
 		}
 	}

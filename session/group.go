@@ -62,6 +62,9 @@ func (s *Session) insist(ctx context.Context, w Write, err error) error {
 	return uncertain(err)
 }
 
+// Answered tells whether Wait would return at once.
+func (p *Pending) Answered() bool { return p.j.Done() }
+
 // Abandon undoes the write in the background, unless it was not sent, and then does not send it.
 func (p *Pending) Abandon() { p.s.group.Abandon(p.j) }
 

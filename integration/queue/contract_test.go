@@ -558,13 +558,44 @@ func maxLength(t *testing.T, p pair) {
 		t.Errorf("the queue had %d items", longest)
 	}
 	figure(t, "at most %d of %d items", longest, limit)
-	for range limit {
-		enqueue(t, a, nil, "")
+	enqueue(t, a, &queue.EnqueueOptions{Delay: time.Hour}, "later") // counts
+	enqueue(t, a, nil, make([]string, limit-2)...)
+	if err := receive(t, b, "", 1).Reject(within(t, patience), "no"); err != nil {
+		t.Fatal(err)
 	}
-	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := b.Enqueue(short, nil, nil); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
-		t.Errorf("Enqueue to a full queue: %v", err)
+	enqueue(t, a, nil, "", "") // a dead letter does not
+	for what, call := range map[string]func(ctx context.Context) error{
+		"Enqueue": func(ctx context.Context) error { _, err := b.Enqueue(ctx, nil, nil); return err },
+		"Delayed Enqueue": func(ctx context.Context) error {
+			_, err := b.Enqueue(ctx, nil, &queue.EnqueueOptions{Delay: 1})
+			return err
+		},
+		"Redrive": func(ctx context.Context) error { _, err := b.Redrive(ctx); return err },
+	} {
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := call(short); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
+			t.Errorf("%s to a full queue: %v", what, err)
+		}
+		cancel()
+	}
+	m := receive(t, a, "", 1)
+	if err := m.Nack(within(t, patience), time.Hour); err != nil { // stays, but elsewhere
+		t.Fatal(err)
+	}
+	redriven := make(chan error, 1)
+	go func() {
+		n, err := b.Redrive(within(t, patience))
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d were", n)
+		}
+		redriven <- err
+	}()
+	ack(t, receive(t, a, "", 1))
+	if err := <-redriven; err != nil {
+		t.Errorf("Redrive once there is room: %v", err)
+	}
+	if st := stats(t, a); st.Ready+st.Claimed+st.Delayed != limit || st.Delayed != 2 || st.Dead != 0 {
+		t.Errorf("%+v", st)
 	}
 }
 

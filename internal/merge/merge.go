@@ -74,7 +74,7 @@ func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case j.isDone():
+	case j.Done():
 		return j.Err
 	case m.leave(j):
 		return fmt.Errorf("%w: %w", gateway.ErrUncertain, ctxerr.Of(ctx))
@@ -86,14 +86,15 @@ func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
 func (m *Merger[T]) Abandon(j *Job[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if j.isDone() {
+	if j.Done() {
 		m.Forget(j)
 	} else {
 		m.leave(j)
 	}
 }
 
-func (j *Job[T]) isDone() bool {
+// Done tells whether the job has been answered.
+func (j *Job[T]) Done() bool {
 	select {
 	case <-j.done:
 		return true
