@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +17,15 @@ type ahead struct {
 	claims  []*claim // that nobody has taken
 	open    int      // those, and the ones that were taken and are not answered
 	timer   *time.Timer
-	ended   time.Time // when a message was ended last
-	follows bool      // the last Receive came right after that
-	more    int       // how many Consume could deal with besides, in half of keepAhead
+	going   map[chan struct{}]bool // each closed when some have been given back
+	ended   time.Time              // when a message was ended last
+	follows bool                   // the last Receive came right after that
+	more    int                    // how many Consume could deal with besides, in half of keepAhead
 }
 
 const (
 	rightAfter = 500 * time.Microsecond
-	keepAhead  = 10 * time.Millisecond // what no Receive has come for by then is given back
+	keepAhead  = 10 * time.Millisecond // what no Receive comes for is given back after this, or twice this
 	maxAhead   = 16
 )
 
@@ -85,19 +88,21 @@ func (q *Queue) takeAhead() (c *claim, done func()) {
 	}
 }
 
-// giveUpAhead gives back what nobody has taken since it was answered.
+// giveUpAhead gives back what nobody has taken for long enough since it was answered.
 func (q *Queue) giveUpAhead() {
-	for _, c := range q.leaveAhead(func(c *claim) bool { return c.pending.Answered() || q.s.Context().Err() != nil }) {
-		q.abandon(c)
-	}
+	q.leaveAhead(func(c *claim) bool {
+		was := c.ripe
+		c.ripe = c.pending.Answered() || q.s.Context().Err() != nil
+		return was
+	})
 }
 
-// leaveAhead gives what nobody has taken, and may leave, to somebody who gives it back.
-func (q *Queue) leaveAhead(may func(c *claim) bool) (left []*claim) {
+// leaveAhead gives back, in the background, what nobody has taken and may leave.
+func (q *Queue) leaveAhead(may func(c *claim) bool) {
 	a := &q.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var rest []*claim
+	var left, rest []*claim
 	for _, c := range a.claims {
 		if may(c) {
 			left = append(left, c)
@@ -106,30 +111,56 @@ func (q *Queue) leaveAhead(may func(c *claim) bool) (left []*claim) {
 		}
 	}
 	a.claims, a.open = rest, a.open-len(left)
-	if len(left) > 0 {
-		a.follows, a.more = false, 0
-	}
 	if len(rest) > 0 {
 		a.timer.Reset(keepAhead)
 	}
-	return left
+	if len(left) == 0 {
+		return
+	}
+	a.follows, a.more = false, 0
+	done := make(chan struct{})
+	if a.going == nil {
+		a.going = map[chan struct{}]bool{}
+	}
+	a.going[done] = true
+	started := q.s.Background(func(ctx context.Context) {
+		var all sync.WaitGroup
+		for _, c := range left {
+			all.Go(func() { q.giveBack(ctx, c) })
+		}
+		all.Wait()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.going, done)
+		close(done)
+	})
+	if !started { // with the session
+		delete(a.going, done)
+	}
 }
 
-// returnAhead gives back what nobody has taken, and waits until that is done, since the session may be closed next.
-func (q *Queue) returnAhead(ctx context.Context) {
-	var all sync.WaitGroup
-	for _, c := range q.leaveAhead(func(*claim) bool { return true }) {
-		all.Go(func() {
-			defer c.feed.giveBack(c.entry)
-			out, err := c.pending.Wait(ctx)
-			if err != nil {
-				return
-			}
-			if c.read(out); c.fence != 0 {
-				back := session.Write{Then: q.unclaim(c), Undo: q.unclaim(c), Insist: true}
-				_, _ = q.s.WriteTogether(ctx, back, 1) // what fails goes on in the background
-			}
-		})
+// giveBack takes back a claim that no message was made of.
+func (q *Queue) giveBack(ctx context.Context, c *claim) {
+	defer c.feed.giveBack(c.entry)
+	out, err := c.pending.Wait(ctx)
+	if err != nil {
+		return
 	}
-	all.Wait()
+	if c.read(out); c.fence != 0 {
+		_, _ = q.s.WriteTogether(ctx, session.Write{Then: q.unclaim(c), Undo: q.unclaim(c), Insist: true}, 1)
+	}
+}
+
+// returnAhead gives back all that nobody has taken, and waits until that is done, since the session may be closed next.
+func (q *Queue) returnAhead(ctx context.Context) {
+	q.leaveAhead(func(*claim) bool { return true })
+	q.ahead.mu.Lock()
+	going := slices.Collect(maps.Keys(q.ahead.going))
+	q.ahead.mu.Unlock()
+	for _, done := range going {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
 }

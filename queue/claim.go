@@ -14,6 +14,7 @@ type claim struct {
 	entry   *entry
 	tag     string // of this try alone
 	pending *session.Pending
+	ripe    bool // nobody has come for it for a while after it was answered
 
 	fence    int64 // 0 if it is not ours
 	claims   int   // how often the item was claimed, this time included
@@ -99,17 +100,11 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	return nil
 }
 
-// begin begins to claim an item that the feed has handed out. Finish, or drop, must follow.
+// begin begins to claim an item that the feed has handed out. Finish, or giveBack, must follow.
 func (q *Queue) begin(f *feed, e *entry) *claim {
 	c := &claim{feed: f, entry: e, tag: q.newID()}
 	c.pending = q.s.Begin(q.claimWrite(c), claimWeight)
 	return c
-}
-
-// abandon takes a claim back, in the background, that has only been begun.
-func (q *Queue) abandon(c *claim) {
-	c.pending.Abandon()
-	c.feed.giveBack(c.entry)
 }
 
 // finish makes a message of a claim. Without one, and without an error, another was faster, or the item has gone to the

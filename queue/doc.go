@@ -36,7 +36,7 @@
 //
 // What goroutines that share a session do at the same time shares requests: what comes while a transaction is under way goes
 // with the next. The one that ends a message also claims the next item, if the last Receive came right after a message was
-// ended; if none comes for it within 10 ms, it is given back. [Queue.Consume] claims as many ahead, up to 16, as its
+// ended; if none comes for it within 10 to 20 ms, it is given back. [Queue.Consume] claims as many ahead, up to 16, as its
 // function has dealt with lately in 5 ms, and goes on while messages are being acked. An item that waits so for its consumer
 // is not overtaken by one of a higher priority. [Message.AckWith] has a request of its own.
 //

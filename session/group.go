@@ -32,7 +32,7 @@ func (s *Session) WriteTogether(ctx context.Context, w Write, weight int) (Outco
 	return s.Begin(w, weight).Wait(ctx)
 }
 
-// Pending is a write whose outcome nobody has asked for yet. Wait or Abandon must be called, once.
+// Pending is a write whose outcome nobody has asked for yet. Wait must be called, once.
 type Pending struct {
 	s *Session
 	j *merge.Job[*member]
@@ -64,9 +64,6 @@ func (s *Session) insist(ctx context.Context, w Write, err error) error {
 
 // Answered tells whether Wait would return at once.
 func (p *Pending) Answered() bool { return p.j.Done() }
-
-// Abandon undoes the write in the background, unless it was not sent, and then does not send it.
-func (p *Pending) Abandon() { p.s.group.Abandon(p.j) }
 
 func pickGroup(waiting []*merge.Job[*member]) int {
 	sum := 0

@@ -177,25 +177,21 @@ func TestTogetherLeft(t *testing.T) {
 	}
 }
 
-// TestTogetherBegun: what was begun and abandoned leaves nothing behind, whether answered or not; what insists is done
-// even if it was never sent; and nothing is sent once the session has ended.
+// TestTogetherBegun: what was begun is sent; what insists is done even if it was never sent; and nothing is sent once the
+// session has ended.
 func TestTogetherBegun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := etcdscript.Start(t)
 		s := open(t, etcd, nil)
-		answered := s.Begin(create(s, "answered"), 1)
+		begun := s.Begin(create(s, "begun"), 1)
 		synctest.Wait()
-		if _, ok := etcd.Get("answered"); !ok || !answered.Answered() {
+		if _, ok := etcd.Get("begun"); !ok || !begun.Answered() {
 			t.Error("not sent without Wait")
 		}
-		answered.Abandon()
-		time.Sleep(time.Second)
-		if _, ok := etcd.Get("answered"); ok {
-			t.Error("not undone")
+		if out, err := begun.Wait(t.Context()); err != nil || !out.Applied {
+			t.Errorf("%+v, %v", out, err)
 		}
-		waiting := s.Begin(create(s, "waiting"), 1)
-		waiting.Abandon()
 		insists := put(s, "never")
 		insists.Insist, insists.Undo = true, []gateway.Op{gateway.OpPut("done", nil)}
 		over, cancel := context.WithCancel(t.Context())
@@ -204,7 +200,7 @@ func TestTogetherBegun(t *testing.T) {
 			t.Errorf("with an ended context: %v", err)
 		}
 		time.Sleep(time.Second)
-		if _, ok := etcd.Get("done"); !ok || len(etcd.Keys("waiting")) > 0 || len(etcd.Keys("never")) > 0 {
+		if _, ok := etcd.Get("done"); !ok || len(etcd.Keys("never")) > 0 {
 			t.Errorf("there are %v", etcd.Keys(""))
 		}
 		if err := s.Close(t.Context()); err != nil {
@@ -213,7 +209,6 @@ func TestTogetherBegun(t *testing.T) {
 		if _, err := s.WriteTogether(t.Context(), put(s, "late"), 1); !errors.Is(err, session.ErrLost) {
 			t.Errorf("after Close: %v", err)
 		}
-		s.Begin(put(s, "late"), 1).Abandon()
 		if s.Background(func(context.Context) {}) || len(etcd.Keys("late")) > 0 {
 			t.Error("something runs after Close")
 		}

@@ -54,7 +54,7 @@ func (m *Merger[T]) Do(ctx context.Context, v T) error {
 	return m.Wait(ctx, m.Submit(v))
 }
 
-// Submit has v sent. The job must be given to Wait, or to Abandon.
+// Submit has v sent. The job must be given to Wait.
 func (m *Merger[T]) Submit(v T) *Job[T] {
 	j := &Job[T]{V: v, done: make(chan struct{})}
 	m.mu.Lock()
@@ -64,7 +64,7 @@ func (m *Merger[T]) Submit(v T) *Job[T] {
 	return j
 }
 
-// Wait returns when the job has been answered. When ctx ends before, it abandons it.
+// Wait returns when the job has been answered, or ctx has ended, as Do does.
 func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
 	select {
 	case <-j.done:
@@ -80,17 +80,6 @@ func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
 		return fmt.Errorf("%w: %w", gateway.ErrUncertain, ctxerr.Of(ctx))
 	}
 	return ctxerr.Of(ctx)
-}
-
-// Abandon is for a job that nobody waits for any more: Forget is told of it, unless it was not sent.
-func (m *Merger[T]) Abandon(j *Job[T]) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if j.Done() {
-		m.Forget(j)
-	} else {
-		m.leave(j)
-	}
 }
 
 // Done tells whether the job has been answered.
