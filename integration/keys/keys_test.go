@@ -335,9 +335,39 @@ func (u user) queues() {
 	})
 	_, err := other.Redrive(u.ctx)
 	u.no(err)
+	u.claimAhead(other)
 	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
 	_, err = q.Stats(u.ctx)
 	u.no(err)
 	_, err = q.Peek(u.ctx, 1)
 	u.no(err)
+}
+
+// claimAhead has an item claimed for a consumer that does not come for it, one that was received before.
+func (u user) claimAhead(q *queue.Queue) {
+	u.t.Helper()
+	var all []*queue.Message
+	for range 6 {
+		_, err := q.Enqueue(u.ctx, []byte("again"), nil)
+		u.no(err)
+	}
+	receive := func() *queue.Message {
+		m, err := q.Receive(u.ctx)
+		u.no(err)
+		return m
+	}
+	for range 6 {
+		all = append(all, receive())
+	}
+	for _, m := range all {
+		u.no(m.Nack(u.ctx, 0))
+	}
+	for range 3 {
+		u.no(receive().Ack(u.ctx))
+	}
+	recipetest.Eventually(u.t, "a claim that is given back", func() bool {
+		resp, err := u.a.Client().Get(u.ctx, "docs/queue//r/", gateway.Prefix(), gateway.CountOnly())
+		u.no(err)
+		return resp.Count > 0
+	})
 }
