@@ -13,6 +13,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
 )
 
 const (
@@ -131,6 +133,12 @@ func (c *Cluster) addMembers(binary string) error {
 		c.members = append(c.members, m)
 		if err := m.reserve(); err != nil {
 			return err
+		}
+		if c.options.PeerLinks {
+			var err error
+			if m.front, err = faultproxy.NewPeer(m.peerPort.Addr()); err != nil {
+				return err
+			}
 		}
 		initial = append(initial, m.name+"="+m.PeerURL())
 	}

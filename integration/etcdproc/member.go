@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
@@ -30,6 +31,7 @@ type Member struct {
 	clientPort *ports.Port
 	grpcPort   *ports.Port // nil: as clientPort
 	peerPort   *ports.Port
+	front      *faultproxy.PeerProxy // before the peer port; nil without PeerLinks
 	id         uint64
 
 	mu     sync.Mutex
@@ -55,7 +57,12 @@ func (m *Member) GRPCEndpoint() string {
 }
 
 // PeerURL returns the URL the other members reach the member at.
-func (m *Member) PeerURL() string { return "http://" + m.peerPort.Addr() }
+func (m *Member) PeerURL() string {
+	if m.front != nil {
+		return "http://" + m.front.Addr()
+	}
+	return "http://" + m.peerPort.Addr()
+}
 
 // Addr returns the host and port of the member's client URL.
 func (m *Member) Addr() string { return m.clientPort.Addr() }
@@ -246,6 +253,9 @@ func (m *Member) process() *process {
 // release kills the member for good and gives its ports back.
 func (m *Member) release() error {
 	errs := []error{m.Kill()}
+	if m.front != nil {
+		errs = append(errs, m.front.Close())
+	}
 	for _, p := range []*ports.Port{m.clientPort, m.grpcPort, m.peerPort} {
 		if p != nil {
 			errs = append(errs, p.Release())
@@ -264,7 +274,7 @@ func (m *Member) commandLine(initialCluster string) []string {
 		"--data-dir", m.dataDir(),
 		"--listen-client-urls", strings.Join(append([]string{m.GRPCEndpoint()}, o.ExtraClientURLs...), ","),
 		"--advertise-client-urls", m.GRPCEndpoint(),
-		"--listen-peer-urls", m.PeerURL(),
+		"--listen-peer-urls", "http://" + m.peerPort.Addr(),
 		"--initial-advertise-peer-urls", m.PeerURL(),
 		"--initial-cluster", initialCluster,
 		"--logger", "zap",

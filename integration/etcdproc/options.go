@@ -40,6 +40,9 @@ type Options struct {
 	// ExtraClientURLs are served besides the members' own, for a cluster of one:
 	// socket files, other addresses.
 	ExtraClientURLs []string
+	// PeerLinks makes the members talk to each other through proxies, so that
+	// Cluster.Cut and Cluster.Isolate work.
+	PeerLinks bool
 
 	// UnsafeNoFsync makes the members not wait for their disks. Data survives
 	// the death of a process but not that of the machine, which is all a test

@@ -202,16 +202,19 @@ func (p *Proxy) acceptFrom(l net.Listener) {
 		p.mu.Lock()
 		p.accepted++
 		p.mu.Unlock()
-		p.serve.Go(func() { p.handle(conn.(*net.TCPConn)) })
+		p.serve.Go(func() { p.handle(conn.(*net.TCPConn), nil) })
 	}
 }
 
-// handle serves one accepted connection to its end.
-func (p *Proxy) handle(client *net.TCPConn) {
+// handle serves one accepted connection, of which head was read already, to its end.
+func (p *Proxy) handle(client *net.TCPConn, head []byte) {
 	c, err := p.join(client)
 	if err != nil {
 		blindLink{client}.reset()
 		return
+	}
+	if l, ok := c.(*link); ok && len(head) > 0 {
+		l.up.push(parcel{data: head})
 	}
 	c.run()
 	p.mu.Lock()
