@@ -1,0 +1,131 @@
+package faults_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/load"
+)
+
+// childVar makes the test binary a process of parties, and says which.
+const childVar = "HOLDFAST_FAULTS_PARTIES"
+
+// A process runs parties outside of the test, so that they can be frozen and killed. It reads a line when the load ends,
+// and ends itself when its standard input does.
+type process struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	ops    []history.Op
+	err    error
+	reader sync.WaitGroup
+	waiter sync.WaitGroup
+	ended  sync.Once
+}
+
+func startProcess(t *testing.T, configs []load.Config) *process {
+	t.Helper()
+	text, err := json.Marshal(configs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), childVar+"="+string(text))
+	p.cmd.Stderr = os.Stderr
+	p.cmd.SysProcAttr = dieWithParent()
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, reap := make(chan error), make(chan struct{})
+	p.waiter.Go(func() {
+		runtime.LockOSThread() // the kernel tells the child of the death of the thread that forked it
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			<-reap
+			_ = p.cmd.Wait() // it was killed, or says itself what was wrong
+		}
+	})
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	p.reader.Go(func() {
+		p.ops, p.err = history.ReadOps(out)
+		close(reap)
+	})
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill ends the process at once.
+func (p *process) kill() {
+	p.ended.Do(func() {
+		_ = p.cmd.Process.Kill() // it may have ended by itself
+		_ = p.in.Close()
+	})
+	p.reader.Wait()
+	p.waiter.Wait()
+}
+
+// stop tells the process that the load ends; its consumers go on.
+func (p *process) stop() { _, _ = p.in.Write([]byte("\n")) }
+
+// finish lets the process end and gives what it recorded.
+func (p *process) finish() ([]history.Op, error) {
+	_ = p.in.Close()
+	p.reader.Wait()
+	p.waiter.Wait()
+	return p.ops, p.err
+}
+
+// child is such a process.
+func child(config string) int {
+	var configs []load.Config
+	if err := json.Unmarshal([]byte(config), &configs); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	rec := history.NewRecorder(os.Stdout)
+	var parties []*load.Party
+	for _, c := range configs {
+		p, err := load.Start(c, rec)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		parties = append(parties, p)
+	}
+	if _, err := os.Stdin.Read(make([]byte, 1)); err == nil {
+		for _, p := range parties {
+			p.Stop()
+		}
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
+	code := 0
+	for _, p := range parties {
+		if err := p.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}

@@ -1,0 +1,127 @@
+package history
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Of picks the ops of a place.
+func Of(ops []Op, place string) []Op {
+	var out []Op
+	for _, o := range ops {
+		if o.Place == place {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// LostSessions are the leases of the sessions that were lost.
+func LostSessions(ops []Op) map[int64]bool {
+	lost := map[int64]bool{}
+	for _, o := range ops {
+		if o.Verb == SessionLost {
+			lost[o.Lease] = true
+		}
+	}
+	return lost
+}
+
+// ValueKey is the key that the holders of a place write under their guard.
+func ValueKey(place string) string { return place + ".value" }
+
+// Guarded is what a guarded write writes: which hold it was under, and which op it was.
+func Guarded(fence int64, token string) string { return fmt.Sprintf("%d %s", fence, token) }
+
+// Locks are the checks of a mutex or a reader-writer lock. delayed says that the lock has a lock delay, so that no hold
+// overlaps with another, come what may.
+type Locks struct {
+	Place   string
+	Shared  bool
+	Delayed bool
+}
+
+// Check checks the lock. early is how many pairs of holds overlapped for the time that the conditions allow.
+func (k Locks) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) {
+	ops := Of(all, k.Place)
+	rule := Exclusive
+	if k.Shared {
+		rule = Shared
+	}
+	l := Replay(rep, log, k.Place, rule, nil)
+	holds := c.Holds(rep, ops)
+	granted(rep, l, holds)
+	ghosts(rep, l, ops, holds, LostSessions(all))
+	writes(rep, log, l, ops, true)
+	return overlaps(rep, k.Place, holds, l.gone(log), c.learnt(k.Delayed))
+}
+
+// gone tells when the server deleted the key of a hold.
+func (l *Line) gone(log Log) func(*Hold) int64 {
+	return func(h *Hold) int64 {
+		if t := l.Tenures[h.Fence]; t != nil && t.Left != 0 {
+			return log.At(t.Left)
+		}
+		return 0
+	}
+}
+
+// learnt is how long holds may overlap.
+func (c *Conditions) learnt(delayed bool) time.Duration {
+	if c.Early && !delayed {
+		return Learnt
+	}
+	return 0
+}
+
+// writes checks that the guarded writes that are in the log are those that clients think are, and that each was made while
+// the member it was guarded by was admitted; where only one holds at a time, in the order of their fences.
+func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
+	at := map[string]int64{} // by token
+	last := int64(0)
+	for _, r := range log {
+		for _, ev := range r.Events {
+			if ev.Key != ValueKey(l.Name) || ev.Deleted {
+				continue
+			}
+			number, token, _ := strings.Cut(ev.Value, " ")
+			fence, _ := strconv.ParseInt(number, 10, 64)
+			if at[token] != 0 {
+				rep.Addf("%s: the write %q was applied at revision %d and again at %d", l.Name, ev.Value, at[token], r.Rev)
+			}
+			at[token] = r.Rev
+			t := l.Tenures[fence]
+			if t == nil || t.Admitted == 0 || r.Rev < t.Admitted || t.Left != 0 && r.Rev >= t.Left {
+				rep.Addf("%s: the write %q at revision %d was not under its hold: %+v", l.Name, ev.Value, r.Rev, t)
+			}
+			if ordered && fence < last {
+				rep.Addf("%s: revision %d was written under %d after %d", l.Name, r.Rev, fence, last)
+			}
+			last = max(last, fence)
+		}
+	}
+	var order []stamped
+	for _, o := range ops {
+		if o.Verb != Write && o.Verb != Stale {
+			continue
+		}
+		rev := at[o.Token()]
+		delete(at, o.Token())
+		switch {
+		case o.Outcome == OK && rev == 0:
+			rep.Addf("%s: the write %s was acknowledged and is not in the log", l.Name, o.Token())
+		case (o.Outcome == Failed || o.Outcome == Refused) && rev != 0:
+			rep.Addf("%s: the write %s was refused and is in the log at revision %d: %s", l.Name, o.Token(), rev, o.Err)
+		case o.Outcome == OK && o.Revision != 0 && o.Revision != rev:
+			rep.Addf("%s: the write %s was acknowledged at revision %d and is at %d", l.Name, o.Token(), o.Revision, rev)
+		case o.Outcome == OK:
+			order = append(order, stamped{o.Token(), o.Call, o.Return, rev})
+		}
+	}
+	realTime(rep, order)
+	for token, rev := range at {
+		rep.Addf("%s: nobody has written what is there at revision %d: %s", l.Name, rev, token)
+	}
+}

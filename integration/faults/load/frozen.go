@@ -1,0 +1,77 @@
+package load
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/semaphore"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Those that are going to be frozen hold a lock and a permit for as long as they can and write under them all the time.
+// Whoever finds that time has passed without it looks at its hold first, as a careful program does, and then writes
+// although it must not, as a careless one does. The others want what they hold, so that it is given on while they sleep.
+
+// tick is how often a hold is looked at, jump how late a tick must be for the process to have been stopped.
+const (
+	tick = 5 * time.Millisecond
+	jump = 40 * time.Millisecond
+)
+
+// maxHold is how long one hold lasts at most.
+const maxHold = 3 * time.Second
+
+func (w *worker) holdsLong() {
+	m := mutex.New(w.s, Frozen)
+	for w.rest(w.appetite()) {
+		op := w.begin(Frozen, history.Lock, nil)
+		l, err := m.Lock(w.ctx)
+		w.granted(op, holding(l), err)
+		if err == nil {
+			w.sits(Frozen, l.Holding, l.Unlock)
+		}
+	}
+}
+
+func (w *worker) holdsPermitLong() {
+	sem := semaphore.New(w.s, FrozenPermit, 1)
+	for w.rest(w.appetite()) {
+		op := w.begin(FrozenPermit, history.Lock, func(o *history.Op) { o.Weight = 1 })
+		p, err := sem.Acquire(w.ctx, 1)
+		var h *session.Holding
+		if err == nil {
+			h = p.Holding
+		}
+		w.granted(op, h, err)
+		if err == nil {
+			w.sits(FrozenPermit, h, p.Release)
+		}
+	}
+}
+
+// appetite is the rest before the next hold.
+func (w *worker) appetite() time.Duration {
+	if w.cfg.Holds {
+		return pace
+	}
+	return 60 * pace
+}
+
+func (w *worker) sits(place string, h *session.Holding, release func(context.Context) error) {
+	defer w.watchLoss(place, h)()
+	w.write(place, h)
+	if w.cfg.Holds {
+		last := time.Now()
+		for began := last; time.Since(began) < maxHold && h.Err() == nil && w.rest(tick); {
+			now := time.Now()
+			if now.Sub(last) > jump {
+				break
+			}
+			last = now
+		}
+		w.guarded(place, h) // the first thing after the pause, if there was one
+	}
+	w.release(place, h, release)
+}

@@ -1,0 +1,261 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// The places that all parties share.
+const (
+	Mutex     = "mutex"
+	Delayed   = "delayed" // a mutex with a lock delay of the sessions' time to live
+	RW        = "rw"
+	Election  = "election"
+	Semaphore = "semaphore"
+	Barrier   = "barrier"
+	Queue     = "queue"
+	// Slow is a queue with few items, so that its history can be searched for an order.
+	Slow = "slow"
+	// Frozen and FrozenPermit are held for long by those that are going to be frozen, and wanted by others.
+	Frozen       = "frozen"
+	FrozenPermit = "frozen-permit"
+)
+
+// The sizes of the places.
+const (
+	Permits = 3
+	Parties = 2 // of a round of the barrier
+)
+
+// Config says what a party is like.
+type Config struct {
+	Name      string
+	Endpoints []string
+	Username  string
+	Password  string
+	TTL       time.Duration
+	Attempt   time.Duration // 0 is the library's default
+	// Holds makes the party hold places for long and look for pauses of its process, see Frozen.
+	Holds bool
+	// Storm makes the scheduler of the process busy.
+	Storm bool
+}
+
+// Party is one program.
+type Party struct {
+	cfg    Config
+	rec    *history.Recorder
+	client *gateway.Client
+	notes  sync.WaitGroup // of what is recorded when contexts end
+
+	work    context.Context // ends with the load
+	consume context.Context // ends when the queues are empty
+	stop    context.CancelFunc
+	end     context.CancelFunc
+	done    sync.WaitGroup
+	err     error
+}
+
+// Start starts a party.
+func Start(cfg Config, rec *history.Recorder) (*Party, error) {
+	client, err := gateway.New(gateway.Config{
+		Endpoints:          cfg.Endpoints,
+		AttemptTimeout:     cfg.Attempt,
+		Username:           cfg.Username,
+		Password:           gateway.Secret(cfg.Password),
+		AllowPlaintextAuth: cfg.Username != "",
+	})
+	if err != nil {
+		return nil, err
+	}
+	p := &Party{cfg: cfg, rec: rec, client: client}
+	p.consume, p.end = context.WithCancel(context.Background())
+	p.work, p.stop = context.WithCancel(p.consume)
+	p.done.Go(func() {
+		err := session.Run(p.consume, client, &session.Options{TTL: cfg.TTL, AllowShortTTL: true, Name: cfg.Name}, p.session)
+		if p.consume.Err() == nil {
+			p.err = fmt.Errorf("party %s: %w", cfg.Name, err)
+		}
+	})
+	return p, nil
+}
+
+// Stop ends everything but the consumers.
+func (p *Party) Stop() { p.stop() }
+
+// Close ends the party and waits for its end. Its error is why the party had ended before.
+func (p *Party) Close() error {
+	p.end()
+	p.done.Wait()
+	err := p.client.Close()
+	p.notes.Wait()
+	return errors.Join(p.err, err)
+}
+
+// session is one life of a session.
+func (p *Party) session(ctx context.Context, s *session.Session) error {
+	p.notes.Add(1)
+	context.AfterFunc(s.Context(), func() {
+		defer p.notes.Done()
+		if cause := context.Cause(s.Context()); !errors.Is(cause, session.ErrClosed) {
+			p.rec.Note(history.Op{Client: p.cfg.Name, Lease: int64(s.Lease()), Verb: history.SessionLost, Value: cause.Error()})
+		}
+	})
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.work, cancel)()
+	var all sync.WaitGroup
+	start := func(ctx context.Context, name string, run func(*worker)) {
+		w := &worker{Party: p, s: s, ctx: ctx, lease: int64(s.Lease())}
+		w.name = fmt.Sprintf("%s/%x/%s", p.cfg.Name, w.lease&0xffff, name)
+		all.Go(func() { run(w) })
+	}
+	start(work, "mutex", (*worker).mutexes)
+	start(work, "delayed", (*worker).delayedMutexes)
+	start(work, "rw", (*worker).readersAndWriters)
+	start(work, "election", (*worker).campaigns)
+	start(work, "reader", (*worker).reads)
+	start(work, "observer", (*worker).observes)
+	start(work, "semaphore", (*worker).permits)
+	start(work, "barrier", (*worker).awaits)
+	for place, n := range map[string]int{Queue: 5, Slow: 1} {
+		q := queue.New(s, place, nil)
+		for i := range n {
+			start(work, fmt.Sprintf("%s-in%d", place, i), func(w *worker) { w.produces(place, q) })
+			start(ctx, fmt.Sprintf("%s-out%d", place, i), func(w *worker) { w.consumes(place, q) })
+		}
+	}
+	start(work, "frozen", (*worker).holdsLong)
+	start(work, "frozen-permit", (*worker).holdsPermitLong)
+	if p.cfg.Storm {
+		for range 4 {
+			start(work, "storm", (*worker).storms)
+		}
+	}
+	all.Wait()
+	return s.Err()
+}
+
+// worker is one goroutine of a party.
+type worker struct {
+	*Party
+	s     *session.Session
+	ctx   context.Context // ends with the load, or with the session
+	name  string
+	lease int64
+}
+
+// begin records a call.
+func (w *worker) begin(place, verb string, set func(*history.Op)) *history.Op {
+	op := history.Op{Client: w.name, Lease: w.lease, Place: place, Verb: verb}
+	if set != nil {
+		set(&op)
+	}
+	return w.rec.Begin(op)
+}
+
+// rest waits a little, around d. It is false when the load has ended.
+func (w *worker) rest(d time.Duration) bool {
+	t := time.NewTimer(d/2 + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+// patience gives a call the time it needs, or, one time in n, so little that faults cut it off.
+func (w *worker) patience(n int) (context.Context, context.CancelFunc) {
+	if rand.N(n) == 0 {
+		return context.WithTimeout(w.ctx, 300*time.Millisecond)
+	}
+	return w.ctx, func() {}
+}
+
+// finish gives what must be done after the end of the load the time for it.
+func (w *worker) finish() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(w.ctx), 10*time.Second)
+}
+
+// outcome is what an error says of a write.
+func outcome(err error) history.Outcome {
+	switch {
+	case err == nil:
+		return history.OK
+	case errors.Is(err, gateway.ErrUncertain):
+		return history.Unknown
+	case errors.Is(err, session.ErrNotHeld):
+		return history.Refused
+	}
+	return history.Failed
+}
+
+// got is the outcome of a call that gives a hold or nothing.
+func got(err error) history.Outcome {
+	if err != nil {
+		return history.Failed
+	}
+	return history.OK
+}
+
+// watchLoss records the end of a hold by a loss. The function it gives is called when the hold was given back.
+func (w *worker) watchLoss(place string, h *session.Holding) (done func()) {
+	w.notes.Add(1)
+	stop := context.AfterFunc(h.Context(), func() {
+		defer w.notes.Done()
+		if cause := context.Cause(h.Context()); !errors.Is(cause, session.ErrReleased) {
+			w.rec.Note(history.Op{
+				Client: w.name, Lease: w.lease, Place: place, Verb: history.Lose, Key: h.Key(), Fence: h.Fence(), Value: cause.Error(),
+			})
+		}
+	})
+	return func() {
+		if stop() {
+			w.notes.Done()
+		}
+	}
+}
+
+// release records how a hold is given back.
+func (w *worker) release(place string, h *session.Holding, release func(context.Context) error) {
+	ctx, cancel := w.finish()
+	defer cancel()
+	op := w.begin(place, history.Unlock, func(o *history.Op) { o.Key, o.Fence = h.Key(), h.Fence() })
+	err := release(ctx)
+	w.rec.End(op, outcome(err), err, nil)
+}
+
+// write makes a guarded write.
+func (w *worker) write(place string, h *session.Holding) {
+	op := w.begin(place, history.Write, func(o *history.Op) { o.Key, o.Fence = h.Key(), h.Fence() })
+	ctx, cancel := w.finish()
+	defer cancel()
+	put := gateway.OpPut(history.ValueKey(place), []byte(history.Guarded(h.Fence(), op.Token())))
+	resp, err := h.Txn(ctx, gateway.Txn{Then: []gateway.Op{put}})
+	w.rec.End(op, outcome(err), err, func(o *history.Op) {
+		if err == nil {
+			o.Revision = resp.Revision
+		}
+	})
+}
+
+// storms keeps the scheduler busy, in bursts.
+func (w *worker) storms() {
+	for w.rest(200 * time.Millisecond) {
+		for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
+			runtime.Gosched()
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package faults_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+)
+
+const (
+	// matrixVar makes TestFaults run the whole matrix, or the faults it lists.
+	matrixVar = "HOLDFAST_FAULTS"
+	seedVar   = "HOLDFAST_FAULTS_SEED"
+)
+
+// quick are the faults that every run of the tests has. They found most in the prototypes.
+var quick = []string{"F1", "F3", "F8", "F10"}
+
+// seed is what random choices begin with.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv(seedVar)
+	if text == "" {
+		return rand.Uint64()
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestFaults(t *testing.T) {
+	chosen := quick
+	if text := os.Getenv(matrixVar); text != "" {
+		chosen = splitList(text)
+	}
+	for _, f := range faults {
+		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) { run(t, f, etcdproc.Versions()[0], seed(t)) })
+	}
+}
+
+func splitList(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}

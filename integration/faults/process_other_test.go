@@ -1,0 +1,8 @@
+//go:build !linux
+
+package faults_test
+
+import "syscall"
+
+// dieWithParent does nothing here: a child ends when its standard input does.
+func dieWithParent() *syscall.SysProcAttr { return nil }

@@ -1,0 +1,240 @@
+package faults_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/load"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// each is how many parties there are of either kind.
+const each = 2
+
+// group is what stands between the parties of one kind and the members.
+type group struct {
+	tcp  []*faultproxy.Proxy     // one before each member
+	http []*faultproxy.HTTPProxy // before those; none unless the fault asks for it
+}
+
+// Setup is how a fault wants things to be.
+type setup struct {
+	http     bool          // proxies that understand requests
+	attempt  time.Duration // of the victims
+	password string        // of root
+	ttl      time.Duration
+	process  bool // the victims have a process of their own
+	storm    bool
+	tokenTTL time.Duration
+}
+
+// rig is a cluster under load. Faults hit the victims, the cluster, or all; the others contend with the victims and are as
+// fast as they can be: a victim that holds on too long is found out only by somebody who is quick to get what it holds.
+type rig struct {
+	t        *testing.T
+	setup    setup
+	rng      *rand.Rand
+	cluster  *etcdtest.Cluster
+	victims  group
+	others   group
+	rec      *history.Recorder
+	watchers []*history.Watcher
+	parties  []*load.Party
+	process  *process
+
+	conditions history.Conditions
+	killed     int64 // when the process was, if it was
+	began      int64 // the fault
+	healed     int64
+	notes      []string // for the table
+}
+
+func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
+	t.Helper()
+	if s.ttl == 0 {
+		s.ttl = 5 * time.Second
+	}
+	r := &rig{t: t, setup: s, rng: rng, rec: history.NewRecorder(nil)}
+	r.cluster = etcdtest.Start(t, &etcdproc.Options{
+		Version:       version,
+		Members:       3,
+		PeerLinks:     true,
+		UnsafeNoFsync: true,
+		RootPassword:  s.password,
+		AuthTokenTTL:  s.tokenTTL,
+		ExtraArgs:     recipetest.Server(version).ExtraArgs,
+	})
+	for _, m := range r.cluster.Members() {
+		r.watchers = append(r.watchers, history.Watch(r.rec.Clock, r.cluster.ClientV3(t, m.Endpoint())))
+	}
+	r.victims, r.others = r.newGroup(), r.newGroup()
+	var victims []load.Config
+	for i := range each {
+		r.party(r.config(fmt.Sprintf("other%d", i), r.others, 0))
+		victims = append(victims, r.config(fmt.Sprintf("victim%d", i), r.victims, s.attempt))
+	}
+	if s.process {
+		for i := range victims {
+			victims[i].Holds = true
+			victims[i].Storm = s.storm && i == 0
+		}
+		r.process = startProcess(t, victims)
+		return r
+	}
+	for _, c := range victims {
+		r.party(c)
+	}
+	return r
+}
+
+func (r *rig) config(name string, g group, attempt time.Duration) load.Config {
+	c := load.Config{Name: name, TTL: r.setup.ttl, Attempt: attempt}
+	for i := range g.tcp {
+		if len(g.http) > 0 {
+			c.Endpoints = append(c.Endpoints, g.http[i].URL())
+		} else {
+			c.Endpoints = append(c.Endpoints, g.tcp[i].URL())
+		}
+	}
+	if r.setup.password != "" {
+		c.Username, c.Password = "root", r.setup.password
+	}
+	return c
+}
+
+func (r *rig) party(c load.Config) {
+	p, err := load.Start(c, r.rec)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = p.Close() }) // a second time, unless the test was cut short
+	r.parties = append(r.parties, p)
+}
+
+func (r *rig) newGroup() group {
+	r.t.Helper()
+	var g group
+	for _, m := range r.cluster.Members() {
+		p, err := faultproxy.New(m.Endpoint())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Cleanup(func() { r.check(p.Close()) })
+		g.tcp = append(g.tcp, p)
+		if !r.setup.http {
+			continue
+		}
+		h, err := faultproxy.NewHTTP(p.URL())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Cleanup(func() { r.check(h.Close()) })
+		g.http = append(g.http, h)
+	}
+	return g
+}
+
+func (g group) each(do func(*faultproxy.Proxy)) {
+	for _, p := range g.tcp {
+		do(p)
+	}
+}
+
+func (r *rig) check(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// wait lets time pass, which is what a fault is made of.
+func (r *rig) wait(d time.Duration) { recipetest.Pause(r.t, r.t.Context(), d, "fault") }
+
+// until waits until cond holds, and tells whether it did in time.
+func (r *rig) until(d time.Duration, cond func() bool) bool {
+	for began := time.Now(); !cond(); r.wait(20 * time.Millisecond) {
+		if time.Since(began) > d {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *rig) leader() *etcdproc.Member { return r.cluster.FindLeader(r.t) }
+
+// follower is one of those that do not lead.
+func (r *rig) follower() *etcdproc.Member {
+	leader := r.leader()
+	members := slices.DeleteFunc(r.cluster.Members(), func(m *etcdproc.Member) bool { return m == leader })
+	return members[r.rng.IntN(len(members))]
+}
+
+// heal makes the proxies pass everything again.
+func (r *rig) heal() {
+	r.check(r.cluster.HealLinks())
+	for _, g := range []group{r.victims, r.others} {
+		g.each(func(p *faultproxy.Proxy) { r.check(p.Heal()) })
+		for _, h := range g.http {
+			h.Clear()
+		}
+	}
+}
+
+func (r *rig) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
+
+// closeParties ends all parties and gives what they and the process recorded.
+func (r *rig) closeParties() ([]history.Op, error) {
+	var errs []error
+	for _, p := range r.parties {
+		errs = append(errs, p.Close())
+	}
+	ops := r.rec.Ops()
+	if r.process == nil {
+		return ops, errors.Join(errs...)
+	}
+	theirs, err := r.process.finish()
+	return append(ops, r.buried(theirs)...), errors.Join(append(errs, err)...)
+}
+
+// buried ends, at the time of its death, what a killed process held: it acts no more.
+func (r *rig) buried(ops []history.Op) []history.Op {
+	if r.killed == 0 {
+		return ops
+	}
+	id := 0
+	lost := map[int64]string{}
+	for _, o := range ops {
+		id = max(id, o.ID)
+		lost[o.Lease] = o.Client
+	}
+	for _, o := range slices.Clone(ops) {
+		switch o.Verb {
+		case history.Lock, history.RLock, history.Receive:
+			if o.Outcome == history.OK {
+				id++
+				ops = append(ops, history.Op{
+					ID: id, Client: o.Client, Lease: o.Lease, Place: o.Place, Verb: history.Lose, Call: r.killed, Return: r.killed,
+					Outcome: history.OK, Key: o.Key, Fence: o.Fence, Value: "killed",
+				})
+			}
+		}
+	}
+	for lease, client := range lost {
+		id++
+		ops = append(ops, history.Op{
+			ID: id, Client: client, Lease: lease, Verb: history.SessionLost, Call: r.killed, Return: r.killed, Outcome: history.OK,
+			Value: "killed",
+		})
+	}
+	return ops
+}

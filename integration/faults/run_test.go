@@ -1,0 +1,327 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/load"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// Bounds of every run.
+const (
+	warmUp      = 3 * time.Second
+	warmUpLimit = 45 * time.Second
+	minGrants   = 50  // of the mutex, per second, before the fault; with less the run says nothing
+	minEnqueued = 100 // per second
+	recovery    = 10 * time.Second
+)
+
+// recipe is what is asked of a place: that verb works again after the fault.
+type recipe struct {
+	place, verb string
+	slack       time.Duration // more than recovery
+}
+
+func (r *rig) recipes() []recipe {
+	return []recipe{
+		{load.Mutex, history.Lock, 0},
+		{load.Delayed, history.Lock, 2 * r.setup.ttl}, // a lease that ends, and the delay
+		{load.RW, history.RLock, 0},
+		{load.RW, history.Lock, 0},
+		{load.Election, history.Lock, 0},
+		{load.Election, history.Read, 0},
+		{load.Semaphore, history.Lock, 0},
+		{load.Barrier, history.Await, 0},
+		{load.Queue, history.Enqueue, 0},
+		{load.Queue, history.Ack, 0},
+		{load.Slow, history.Ack, 0},
+	}
+}
+
+// outcome is what came of a run.
+type result struct {
+	history.Report
+	log      history.Log
+	ops      []history.Op
+	losses   history.Losses
+	early    int
+	unknown  int
+	gap      time.Duration // the longest without a grant of the mutex
+	gaps     map[string]time.Duration
+	recovery time.Duration // until all recipes worked again
+}
+
+// run does what all faults have in common.
+func run(t *testing.T, f fault, version string, seed uint64) *result {
+	t.Helper()
+	r := newRig(t, version, f.setup, rand.New(rand.NewPCG(seed, seed)))
+	began := time.Now()
+	r.warm()
+	r.began = r.rec.Now()
+	f.inject(r)
+	r.heal()
+	r.healed = r.rec.Now()
+	res := &result{}
+	res.recovery = r.recovered(&res.Report)
+	r.drain(&res.Report)
+	r.finish(res)
+	r.judge(res)
+	if f.judge != nil {
+		f.judge(r, res)
+	}
+	report(t, f, r, res, seed, time.Since(began))
+	return res
+}
+
+// warm waits until all recipes are in use and the load is what it has to be: with too little of it the run is void. A
+// machine that is busy with other things gets some time to finish them.
+func (r *rig) warm() {
+	r.t.Helper()
+	recipetest.Eventually(r.t, "first use of all recipes", func() bool { return r.worked(0, 0) == "" })
+	for began := time.Now(); ; {
+		grants, items := r.rate(warmUp)
+		if grants >= minGrants && items >= minEnqueued {
+			r.t.Logf("before the fault: %.0f grants of the mutex, %.0f items enqueued per second", grants, items)
+			return
+		}
+		if time.Since(began) > warmUpLimit {
+			r.t.Fatalf("void: %.0f grants, %.0f items per second before the fault are not enough to say anything", grants, items)
+		}
+	}
+}
+
+// rate measures the load for some time, in calls per second.
+func (r *rig) rate(d time.Duration) (grants, items float64) {
+	count := func() (g, i int) {
+		g, _ = r.rec.Count(load.Mutex, history.Lock)
+		i, _ = r.rec.Count(load.Queue, history.Enqueue)
+		return g, i
+	}
+	began := time.Now()
+	g, i := count()
+	r.wait(d)
+	h, j := count()
+	passed := time.Since(began).Seconds()
+	return float64(h-g) / passed, float64(j-i) / passed
+}
+
+// worked names the recipes of which no call that was made after a moment has succeeded, leaving out those that have longer
+// than what has passed since.
+func (r *rig) worked(after int64, passed time.Duration) string {
+	done := map[recipe]bool{}
+	for _, o := range r.rec.Ops() {
+		if o.Outcome == history.OK && o.Call >= after {
+			done[recipe{place: o.Place, verb: o.Verb}] = true
+		}
+	}
+	var missing []string
+	for _, c := range r.recipes() {
+		if !done[recipe{place: c.place, verb: c.verb}] && passed <= recovery+c.slack {
+			missing = append(missing, c.place+" "+c.verb)
+		}
+	}
+	return strings.Join(missing, ", ")
+}
+
+// recovered waits until all recipes work again.
+func (r *rig) recovered(rep *history.Report) time.Duration {
+	began := time.Now()
+	for {
+		missing := r.worked(r.healed, 0)
+		passed := time.Since(began)
+		if missing == "" {
+			return passed
+		}
+		if overdue := r.overdue(passed); overdue != "" {
+			rep.Addf("%v after the end of the fault nothing has come of: %s", passed.Round(time.Millisecond), overdue)
+			return passed
+		}
+		r.wait(50 * time.Millisecond)
+	}
+}
+
+func (r *rig) overdue(passed time.Duration) string {
+	var late []string
+	missing := r.worked(r.healed, 0)
+	for _, c := range r.recipes() {
+		if passed > recovery+c.slack && strings.Contains(missing, c.place+" "+c.verb) {
+			late = append(late, c.place+" "+c.verb)
+		}
+	}
+	return strings.Join(late, ", ")
+}
+
+// drain ends the load and waits until the queues are empty.
+func (r *rig) drain(rep *history.Report) {
+	for _, p := range r.parties {
+		p.Stop()
+	}
+	if r.process != nil {
+		r.process.stop()
+	}
+	client := r.cluster.ClientV3(r.t)
+	left := int64(0)
+	empty := func() bool {
+		left = 0
+		for _, place := range []string{load.Queue, load.Slow} {
+			ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
+			resp, err := client.Get(ctx, place+"//q/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+			cancel()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			left += resp.Count
+		}
+		return left == 0
+	}
+	if !r.until(recovery+2*r.setup.ttl, empty) {
+		rep.Addf("%d items are left", left)
+	}
+}
+
+// finish ends all parties and puts the history together.
+func (r *rig) finish(res *result) {
+	var err error
+	if res.ops, err = r.closeParties(); err != nil {
+		res.Addf("%v", err)
+	}
+	r.noLeases(res)
+	ctx := recipetest.Within(r.t, 2*recipetest.Patience)
+	resp, err := r.cluster.ClientV3(r.t).Put(ctx, "the end", "")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var logs []history.Log
+	for i, w := range r.watchers {
+		if err := w.Until(ctx, resp.Header.Revision); err != nil {
+			res.Addf("member %d: %v", i, err)
+		}
+		logs = append(logs, w.Stop())
+	}
+	res.log = history.Merge(&res.Report, logs...)
+}
+
+// noLeases waits until the leases of all sessions have gone.
+func (r *rig) noLeases(res *result) {
+	client := r.cluster.ClientV3(r.t)
+	var left int
+	gone := func() bool {
+		ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
+		defer cancel()
+		resp, err := client.Leases(ctx)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		left = len(resp.Leases)
+		return left == 0
+	}
+	if !r.until(2*r.setup.ttl+recovery, gone) {
+		res.Addf("%d leases are left after all sessions were closed", left)
+	}
+}
+
+// judge checks the history.
+func (r *rig) judge(res *result) {
+	c, log, ops := &r.conditions, res.log, res.ops
+	rep := &res.Report
+	res.early += history.Locks{Place: load.Mutex}.Check(rep, c, log, ops)
+	res.early += history.Locks{Place: load.Frozen}.Check(rep, c, log, ops)
+	res.early += history.Locks{Place: load.RW, Shared: true}.Check(rep, c, log, ops)
+	history.Locks{Place: load.Delayed, Delayed: true}.Check(rep, c, log, ops)
+	res.early += history.Elections{Place: load.Election}.Check(rep, c, log, ops)
+	history.Semaphores{Place: load.Semaphore, Limit: load.Permits}.Check(rep, c, log, ops)
+	history.Semaphores{Place: load.FrozenPermit, Limit: 1}.Check(rep, c, log, ops)
+	history.Barriers{Place: load.Barrier, Parties: load.Parties}.Check(rep, log, ops)
+	for _, place := range []string{load.Queue, load.Slow} {
+		res.early += history.Queues{Place: place, Drained: true}.Check(rep, c, log, ops)
+	}
+	res.losses = history.Sessions(rep, c, log, ops, r.healed)
+	for _, o := range ops {
+		if o.Outcome == history.Unknown || o.Outcome == "" {
+			res.unknown++
+		}
+	}
+	res.gaps = map[string]time.Duration{}
+	for _, p := range r.recipes() {
+		gap := r.gap(ops, p.place, p.verb)
+		res.gaps[p.place+" "+p.verb] = gap
+	}
+	res.gap = res.gaps[load.Mutex+" "+history.Lock]
+	if len(res.losses.Late) > 0 {
+		if late := time.Duration(slices.Max(res.losses.Late)); late > history.Learnt {
+			rep.Addf("a session learnt %v after the server's deletion that it was lost", late.Round(time.Millisecond))
+		}
+	}
+	if len(res.losses.Margins) > 0 {
+		if margin := time.Duration(slices.Min(res.losses.Margins)); margin <= 0 {
+			rep.Addf("a session's context ended %v after the server's deletion", -margin)
+		}
+	}
+}
+
+// gap is the longest time without a success, from the fault until all recipes work again.
+func (r *rig) gap(ops []history.Op, place, verb string) time.Duration {
+	var at []int64
+	for _, o := range ops {
+		if o.Place == place && o.Verb == verb && o.Outcome == history.OK {
+			at = append(at, o.Return)
+		}
+	}
+	slices.Sort(at)
+	var longest int64
+	for i := 1; i < len(at); i++ {
+		if at[i] >= r.began && at[i-1] <= r.healed {
+			longest = max(longest, at[i]-at[i-1])
+		}
+	}
+	return time.Duration(longest)
+}
+
+// report shows the run as a line of the table, and all of it if it failed.
+func report(t *testing.T, f fault, r *rig, res *result, seed uint64, took time.Duration) {
+	t.Helper()
+	ok := 0
+	for _, o := range res.ops {
+		if o.Outcome == history.OK {
+			ok++
+		}
+	}
+	extra := slices.Clone(r.notes)
+	if res.losses.Lost > 0 {
+		extra = append(extra, fmt.Sprintf("%d sessions lost", res.losses.Lost))
+	}
+	if len(res.losses.Margins) > 0 {
+		extra = append(extra, fmt.Sprintf("%d margins >= %v", len(res.losses.Margins), short(slices.Min(res.losses.Margins))))
+	}
+	if len(res.losses.Late) > 0 {
+		extra = append(extra, fmt.Sprintf("%d taken early, learnt <= %v", len(res.losses.Late), short(slices.Max(res.losses.Late))))
+	}
+	if res.early > 0 {
+		extra = append(extra, fmt.Sprintf("%d overlaps without a lock delay", res.early))
+	}
+	t.Logf("table: | %s | %s | %d | %d | %d | %v | %s |", f.name, f.what, len(res.ops), res.unknown, len(res.Violations),
+		res.gap.Round(time.Millisecond), strings.Join(extra, "; "))
+	t.Logf("%s: %d of %d operations succeeded, %d revisions, all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
+		len(res.log), res.recovery.Round(time.Millisecond), res.gaps, took.Round(time.Second))
+	for i, v := range res.Violations {
+		if i == 20 {
+			t.Errorf("and %d more", len(res.Violations)-i)
+			break
+		}
+		t.Error(v)
+	}
+	if t.Failed() {
+		r.save(f, res, seed)
+	}
+}
+
+func short(ns int64) time.Duration { return time.Duration(ns).Round(time.Millisecond) }
