@@ -1,6 +1,12 @@
 package faults_test
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/load"
+)
 
 // fault is one line of the matrix.
 type fault struct {
@@ -11,19 +17,8 @@ type fault struct {
 	judge  func(*rig, *result) // besides what is checked in every run
 }
 
-var faults = []fault{
-	{
-		name: "F1", what: "leader killed, back after 5 s",
-		inject: func(r *rig) {
-			leader := r.leader()
-			r.check(leader.Kill())
-			r.wait(5 * time.Second)
-			r.check(leader.Launch())
-			r.wait(3 * time.Second)
-		},
-		judge: func(_ *rig, res *result) { res.gapWithin(3500 * time.Millisecond) },
-	},
-}
+// all is the matrix, in its order.
+func all() []fault { return slices.Concat(clusterFaults, clientFaults, processFaults) }
 
 // gapWithin checks the longest time without a grant of the mutex.
 func (res *result) gapWithin(limit time.Duration) {
@@ -31,3 +26,30 @@ func (res *result) gapWithin(limit time.Duration) {
 		res.Addf("a gap of %v, over %v", res.gap.Round(time.Millisecond), limit)
 	}
 }
+
+// keepsSessions checks that no session was lost.
+func (res *result) keepsSessions() {
+	if n := res.losses.Lost; n > 0 {
+		res.Addf("%d sessions were lost", n)
+	}
+}
+
+// measures checks that the run has measured at least n margins, without which it says nothing about them.
+func (res *result) measures(n int) {
+	if got := len(res.losses.Margins); got < n {
+		res.Addf("void: %d margins were measured, not %d", got, n)
+	}
+}
+
+// nothingWithin checks that nobody was granted anything in a time, given in nanoseconds.
+func (res *result) nothingWithin(from, to int64) {
+	for _, o := range res.ops {
+		grant := o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Ack || o.Verb == history.Await
+		if grant && o.Outcome == history.OK && o.Return > from && o.Return < to {
+			res.Addf("%s of %s was granted while there was no quorum, %v after its loss", o.Verb, o.Place, short(o.Return-from))
+		}
+	}
+}
+
+// places that are locks of one holder, whose next grant after a death is timed.
+var exclusive = []string{load.Mutex, load.Election, load.Frozen}

@@ -39,7 +39,7 @@ func TestFaults(t *testing.T) {
 	if text := os.Getenv(matrixVar); text != "" {
 		chosen = splitList(text)
 	}
-	for _, f := range faults {
+	for _, f := range all() {
 		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {
 			continue
 		}

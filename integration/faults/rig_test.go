@@ -54,6 +54,9 @@ type rig struct {
 	killed     int64 // when the process was, if it was
 	began      int64 // the fault
 	healed     int64
+	down       [2]int64 // when there was no quorum
+	dropped    int      // answers
+	logins     int
 	notes      []string // for the table
 }
 

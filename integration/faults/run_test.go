@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 	"github.com/holdfast-go/holdfast/integration/faults/load"
+	"github.com/holdfast-go/holdfast/integration/faults/model"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
@@ -57,6 +58,7 @@ type result struct {
 	unknown  int
 	gap      time.Duration // the longest without a grant of the mutex
 	gaps     map[string]time.Duration
+	verdicts []*model.Verdict
 	recovery time.Duration // until all recipes worked again
 }
 
@@ -75,6 +77,9 @@ func run(t *testing.T, f fault, version string, seed uint64) *result {
 	r.drain(&res.Report)
 	r.finish(res)
 	r.judge(res)
+	searching := time.Now()
+	r.search(res)
+	t.Logf("searched for orders for %v", time.Since(searching).Round(time.Millisecond))
 	if f.judge != nil {
 		f.judge(r, res)
 	}
@@ -264,6 +269,26 @@ func (r *rig) judge(res *result) {
 	if len(res.losses.Margins) > 0 {
 		if margin := time.Duration(slices.Min(res.losses.Margins)); margin <= 0 {
 			rep.Addf("a session's context ended %v after the server's deletion", -margin)
+		}
+	}
+}
+
+// search is the second opinion: it looks for an order of all calls that a single program could have made.
+func (r *rig) search(res *result) {
+	c, ops := &r.conditions, res.ops
+	written := model.Written(res.log)
+	res.verdicts = []*model.Verdict{
+		model.Mutex(c, load.Mutex, ops, written, false),
+		model.Mutex(c, load.Delayed, ops, written, true),
+		model.Mutex(c, load.Frozen, ops, written, false),
+		model.Election(c, load.Election, ops, res.log),
+		model.Semaphore(c, load.Semaphore, load.Permits, ops, written),
+		model.Semaphore(c, load.FrozenPermit, 1, ops, written),
+		model.Queue(c, load.Slow, ops, res.log),
+	}
+	for _, v := range res.verdicts {
+		if !v.Legal() {
+			res.Addf("%s: of %d calls the search for an order says %s", v.Place, v.Ops, v.Result)
 		}
 	}
 }

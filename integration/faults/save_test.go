@@ -41,6 +41,12 @@ func (r *rig) save(f fault, res *result, seed uint64) {
 	})
 	write("ops.jsonl", lines(res.ops)...)
 	write("events.jsonl", lines(res.log)...)
+	for _, v := range res.verdicts {
+		if !v.Legal() {
+			marks := map[string][2]int64{f.what: {r.began, r.healed}}
+			r.check(v.Save(filepath.Join(dir, v.Place+".html"), marks))
+		}
+	}
 	for _, m := range r.cluster.Members() {
 		text, err := os.ReadFile(m.LogFile())
 		r.check(err)

@@ -55,6 +55,11 @@ func (k Locks) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) 
 	granted(rep, l, holds)
 	ghosts(rep, l, ops, holds, LostSessions(all))
 	writes(rep, log, l, ops, true)
+	for _, h := range holds {
+		if t := l.Tenures[h.Fence]; t != nil && h.Shared != (t.Value == "shared") {
+			rep.Addf("%s: %s was granted %d, shared: %v, which is not what the log says", k.Place, h.Client, h.Fence, h.Shared)
+		}
+	}
 	return overlaps(rep, k.Place, holds, l.gone(log), c.learnt(k.Delayed))
 }
 

@@ -53,10 +53,7 @@ type board struct {
 
 // Check checks the queue. early is as in Locks.
 func (k Queues) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) {
-	b := &board{Queues: k, rep: rep, here: map[string]*item{}, ever: map[string]*item{}, claims: map[string]map[int64]*claimed{}}
-	for _, r := range log {
-		b.step(r)
-	}
+	b := k.replay(rep, log)
 	ops := Of(all, k.Place)
 	b.produced(ops)
 	b.consumed(ops)
@@ -84,6 +81,14 @@ func (k Queues) Check(rep *Report, c *Conditions, log Log, all []Op) (early int)
 		}, c.learnt(false))
 	}
 	return early
+}
+
+func (k Queues) replay(rep *Report, log Log) *board {
+	b := &board{Queues: k, rep: rep, here: map[string]*item{}, ever: map[string]*item{}, claims: map[string]map[int64]*claimed{}}
+	for _, r := range log {
+		b.step(r)
+	}
+	return b
 }
 
 func (b *board) step(r Revision) {
@@ -262,4 +267,24 @@ func (b *board) retried(ops []Op, refused Op) bool {
 		return o.Verb == Ack && o.Key == refused.Key && o.Fence == refused.Fence && o.ID != refused.ID &&
 			o.Client == refused.Client && o.Outcome != Refused && o.Outcome != Failed
 	})
+}
+
+// Claim is one claim of an item.
+type Claim struct {
+	Key   string
+	Fence int64
+	Value string // of the item
+	Acked bool
+}
+
+// Claims lists all claims of a queue that the log has.
+func Claims(log Log, place string) []Claim {
+	b := Queues{Place: place}.replay(new(Report), log)
+	var all []Claim
+	for _, i := range b.ever {
+		for _, cl := range i.claims {
+			all = append(all, Claim{cl.key, cl.fence, i.value, cl.acked})
+		}
+	}
+	return all
 }

@@ -1,0 +1,141 @@
+package faults_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// What happens to members and to the links between them.
+var clusterFaults = []fault{
+	{
+		name: "F1", what: "leader killed, back after 5 s",
+		inject: func(r *rig) {
+			leader := r.leader()
+			r.check(leader.Kill())
+			r.wait(5 * time.Second)
+			r.check(leader.Launch())
+			r.wait(3 * time.Second)
+		},
+		judge: func(_ *rig, res *result) {
+			res.gapWithin(3500 * time.Millisecond)
+			res.keepsSessions()
+		},
+	},
+	{
+		name: "F2", what: "follower killed, back after 3 s",
+		inject: func(r *rig) {
+			m := r.follower()
+			r.check(m.Kill())
+			r.wait(3 * time.Second)
+			r.check(m.Launch())
+			r.wait(3 * time.Second)
+		},
+		judge: func(_ *rig, res *result) {
+			res.gapWithin(500 * time.Millisecond)
+			res.keepsSessions()
+		},
+	},
+	{
+		name: "F3", what: "leader paused for 8 s",
+		inject: func(r *rig) {
+			r.conditions.Early = true
+			leader := r.leader()
+			r.check(leader.Pause())
+			r.wait(8 * time.Second)
+			r.check(leader.Resume())
+			r.wait(8 * time.Second) // a resumed leader may revoke for another 7 s
+		},
+	},
+	{
+		name: "F4", what: "follower paused for 8 s",
+		inject: func(r *rig) {
+			m := r.follower()
+			r.check(m.Pause())
+			r.wait(8 * time.Second)
+			r.check(m.Resume())
+			r.wait(3 * time.Second)
+		},
+		judge: func(_ *rig, res *result) { res.keepsSessions() },
+	},
+	{
+		name: "F5", what: "leader isolated for 6 s",
+		inject: func(r *rig) {
+			r.check(r.cluster.Isolate(r.leader()))
+			r.wait(6 * time.Second)
+			r.heal()
+			r.wait(3 * time.Second)
+		},
+		judge: func(_ *rig, res *result) { res.gapWithin(3500 * time.Millisecond) },
+	},
+	{
+		name: "F6", what: "link between leader and one follower cut for 6 s",
+		inject: func(r *rig) {
+			leader, m := r.leader(), r.follower()
+			r.check(r.cluster.Cut(leader, m))
+			r.check(r.cluster.Cut(m, leader))
+			r.wait(6 * time.Second)
+			r.heal()
+			r.wait(3 * time.Second)
+		},
+		judge: func(_ *rig, res *result) { res.keepsSessions() },
+	},
+	{
+		name: "F7", what: "two of three killed, back after 4 s",
+		inject: func(r *rig) {
+			lost := r.cluster.Members()[:2]
+			for _, m := range lost {
+				r.check(m.Kill())
+			}
+			down := r.rec.Now()
+			r.wait(4 * time.Second)
+			up := r.rec.Now()
+			for _, m := range lost {
+				r.check(m.Launch())
+			}
+			r.check(r.cluster.WaitHealthy(r.t.Context()))
+			r.down = [2]int64{down + int64(500*time.Millisecond), up} // answers that were on their way may arrive
+		},
+		judge: func(r *rig, res *result) { res.nothingWithin(r.down[0], r.down[1]) },
+	},
+	{
+		name: "F14", what: "compaction every 200 ms, defragmentation, cut streams",
+		inject: func(r *rig) {
+			client := r.cluster.ClientV3(r.t)
+			for i := range 50 {
+				ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
+				resp, err := client.Get(ctx, "compact")
+				if err == nil {
+					_, err = client.Compact(ctx, resp.Header.Revision)
+				}
+				if err == nil && i%16 == 5 {
+					_, err = client.Defragment(ctx, r.cluster.Members()[i/16%3].Endpoint())
+				}
+				cancel()
+				r.check(err)
+				switch i % 20 {
+				case 8: // long enough for a stream to be given up, and for what it has missed to be compacted
+					r.victims.each(func(p *faultproxy.Proxy) { p.Hold(faultproxy.Down) })
+				case 18:
+					r.victims.each(func(p *faultproxy.Proxy) { r.check(p.Heal()); p.Reset() })
+				}
+				r.wait(200 * time.Millisecond)
+			}
+		},
+	},
+	{
+		name: "F15", what: "rolling restart of all members with SIGTERM",
+		inject: func(r *rig) {
+			for _, m := range r.cluster.Members() {
+				r.check(m.Restart(r.t.Context()))
+			}
+			r.wait(time.Second)
+		},
+		judge: func(_ *rig, res *result) {
+			res.gapWithin(3 * time.Second)
+			res.keepsSessions()
+		},
+	},
+}
