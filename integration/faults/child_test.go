@@ -23,14 +23,13 @@ const childVar = "HOLDFAST_FAULTS_PARTIES"
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	ops    []history.Op
 	err    error
 	reader sync.WaitGroup
 	waiter sync.WaitGroup
 	ended  sync.Once
 }
 
-func startProcess(t *testing.T, configs []load.Config) *process {
+func startProcess(t *testing.T, configs []load.Config, rec *history.Recorder) *process {
 	t.Helper()
 	text, err := json.Marshal(configs)
 	if err != nil {
@@ -62,7 +61,7 @@ func startProcess(t *testing.T, configs []load.Config) *process {
 		t.Fatal(err)
 	}
 	p.reader.Go(func() {
-		p.ops, p.err = history.ReadOps(out)
+		p.err = rec.Adopt(out)
 		close(reap)
 	})
 	t.Cleanup(p.kill)
@@ -89,12 +88,12 @@ func (p *process) kill() {
 // stop tells the process that the load ends; its consumers go on.
 func (p *process) stop() { _, _ = p.in.Write([]byte("\n")) }
 
-// finish lets the process end and gives what it recorded.
-func (p *process) finish() ([]history.Op, error) {
+// finish lets the process end.
+func (p *process) finish() error {
 	_ = p.in.Close()
 	p.reader.Wait()
 	p.waiter.Wait()
-	return p.ops, p.err
+	return p.err
 }
 
 // child is such a process.

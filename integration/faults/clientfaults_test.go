@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
 // What happens to the links between clients and members, and to requests.
@@ -14,8 +15,7 @@ var clientFaults = []fault{
 	{
 		name: "F8", what: "victims cut off, both ways, for longer than their TTL",
 		inject: func(r *rig) {
-			r.victims.each(func(p *faultproxy.Proxy) { p.Blackhole(faultproxy.Both) })
-			r.wait(r.setup.ttl + 3*time.Second)
+			r.cutVictims(r.setup.ttl + 3*time.Second)
 		},
 		judge: func(_ *rig, res *result) { res.measures(each) },
 	},
@@ -27,8 +27,7 @@ var clientFaults = []fault{
 				r.victims.each(func(p *faultproxy.Proxy) { p.Delay(faultproxy.Down, d) })
 				r.wait(r.setup.ttl)
 			}
-			r.victims.each(func(p *faultproxy.Proxy) { p.Blackhole(faultproxy.Both) })
-			r.wait(r.setup.ttl + 3*time.Second)
+			r.cutVictims(r.setup.ttl + 3*time.Second)
 		},
 		judge: func(_ *rig, res *result) { res.measures(each) },
 	},
@@ -127,6 +126,14 @@ var clientFaults = []fault{
 			}
 		},
 	},
+}
+
+// cutVictims loses all that victims send and receive for some time.
+func (r *rig) cutVictims(d time.Duration) {
+	from := r.rec.Now()
+	r.victims.each(func(p *faultproxy.Proxy) { p.Blackhole(faultproxy.Both) })
+	r.wait(d)
+	r.conditions.Cut = append(r.conditions.Cut, history.Span{Client: "victim", From: from, To: r.rec.Now()})
 }
 
 // descriptors is how many files the process has open, 0 where the system does not tell.

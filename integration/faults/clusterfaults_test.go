@@ -2,9 +2,11 @@ package faults_test
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/faults/history"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
@@ -39,14 +41,24 @@ var clusterFaults = []fault{
 		},
 	},
 	{
-		name: "F3", what: "leader paused for 8 s",
+		name: "F3", what: "leader paused for 5 s, TTL 3 s; then all leases revoked while they are alive",
+		setup: setup{ttl: 3 * time.Second, idle: 10},
 		inject: func(r *rig) {
 			r.conditions.Early = true
 			leader := r.leader()
 			r.check(leader.Pause())
-			r.wait(8 * time.Second)
+			r.wait(5 * time.Second)
 			r.check(leader.Resume())
 			r.wait(8 * time.Second) // a resumed leader may revoke for another 7 s
+			r.note("%d leases revoked by the resumed leader", r.revoked())
+			// Whether the leader does so is a race; what it does when it does can be had for certain.
+			r.revokeAll()
+			r.wait(2 * time.Second)
+		},
+		judge: func(_ *rig, res *result) {
+			if n := len(res.losses.Late); n < 40 {
+				res.Addf("void: %d sessions learnt that they were revoked, not 40", n)
+			}
 		},
 	},
 	{
@@ -58,7 +70,10 @@ var clusterFaults = []fault{
 			r.check(m.Resume())
 			r.wait(3 * time.Second)
 		},
-		judge: func(_ *rig, res *result) { res.keepsSessions() },
+		judge: func(r *rig, res *result) {
+			res.keepsSessions()
+			res.movesWithin(r, 2*time.Second)
+		},
 	},
 	{
 		name: "F5", what: "leader isolated for 6 s",
@@ -138,4 +153,46 @@ var clusterFaults = []fault{
 			res.keepsSessions()
 		},
 	},
+}
+
+// revoked is how many sessions the server took away so far.
+func (r *rig) revoked() (n int) {
+	r.rec.Each(func(o *history.Op) {
+		if o.Verb == history.SessionLost && strings.Contains(o.Value, "revoked") {
+			n++
+		}
+	})
+	return n
+}
+
+// revokeAll revokes the leases of all sessions.
+func (r *rig) revokeAll() {
+	client := r.cluster.ClientV3(r.t)
+	ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
+	defer cancel()
+	resp, err := client.Leases(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, l := range resp.Leases {
+		_, err := client.Revoke(ctx, l.ID)
+		r.check(err)
+	}
+}
+
+// movesWithin checks how long the slowest call took that waits for nobody: that is when its client has gone to another
+// member. Waiters are slower, see the gap: their stream is given up after 4 s of silence.
+func (res *result) movesWithin(r *rig, limit time.Duration) {
+	var slowest int64
+	for _, o := range res.ops {
+		if o.Outcome == history.OK && (o.Verb == history.Unlock || o.Verb == history.Ack || o.Verb == history.Read) {
+			if o.Return > r.began && o.Call < r.healed {
+				slowest = max(slowest, o.Return-o.Call)
+			}
+		}
+	}
+	r.note("slowest call %v", short(slowest))
+	if time.Duration(slowest) > limit {
+		res.Addf("a call took %v, over %v", short(slowest), limit)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type setup struct {
 	process  bool // the victims have a process of their own
 	storm    bool
 	tokenTTL time.Duration
+	idle     int // sessions of each party besides
 }
 
 // rig is a cluster under load. Faults hit the victims, the cluster, or all; the others contend with the victims and are as
@@ -89,7 +91,7 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 			victims[i].Holds = true
 			victims[i].Storm = s.storm && i == 0
 		}
-		r.process = startProcess(t, victims)
+		r.process = startProcess(t, victims, r.rec)
 		return r
 	}
 	for _, c := range victims {
@@ -99,7 +101,7 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 }
 
 func (r *rig) config(name string, g group, attempt time.Duration) load.Config {
-	c := load.Config{Name: name, TTL: r.setup.ttl, Attempt: attempt}
+	c := load.Config{Name: name, TTL: r.setup.ttl, Attempt: attempt, Idle: r.setup.idle}
 	for i := range g.tcp {
 		if len(g.http) > 0 {
 			c.Endpoints = append(c.Endpoints, g.http[i].URL())
@@ -201,12 +203,10 @@ func (r *rig) closeParties() ([]history.Op, error) {
 	for _, p := range r.parties {
 		errs = append(errs, p.Close())
 	}
-	ops := r.rec.Ops()
-	if r.process == nil {
-		return ops, errors.Join(errs...)
+	if r.process != nil {
+		errs = append(errs, r.process.finish())
 	}
-	theirs, err := r.process.finish()
-	return append(ops, r.buried(theirs)...), errors.Join(append(errs, err)...)
+	return r.buried(r.rec.Ops()), errors.Join(errs...)
 }
 
 // buried ends, at the time of its death, what a killed process held: it acts no more.
@@ -214,30 +214,23 @@ func (r *rig) buried(ops []history.Op) []history.Op {
 	if r.killed == 0 {
 		return ops
 	}
-	id := 0
-	lost := map[int64]string{}
-	for _, o := range ops {
-		id = max(id, o.ID)
-		lost[o.Lease] = o.Client
+	end := func(o history.Op, verb string) history.Op {
+		o.ID, o.Verb, o.Value, o.Outcome = -len(ops), verb, "killed", history.OK
+		o.Call, o.Return = r.killed, r.killed
+		return o
 	}
-	for _, o := range slices.Clone(ops) {
-		switch o.Verb {
-		case history.Lock, history.RLock, history.Receive:
-			if o.Outcome == history.OK {
-				id++
-				ops = append(ops, history.Op{
-					ID: id, Client: o.Client, Lease: o.Lease, Place: o.Place, Verb: history.Lose, Call: r.killed, Return: r.killed,
-					Outcome: history.OK, Key: o.Key, Fence: o.Fence, Value: "killed",
-				})
-			}
+	leases := map[int64]bool{}
+	for _, o := range ops[:len(ops):len(ops)] {
+		if !strings.HasPrefix(o.Client, "victim") {
+			continue
 		}
-	}
-	for lease, client := range lost {
-		id++
-		ops = append(ops, history.Op{
-			ID: id, Client: client, Lease: lease, Verb: history.SessionLost, Call: r.killed, Return: r.killed, Outcome: history.OK,
-			Value: "killed",
-		})
+		if !leases[o.Lease] {
+			leases[o.Lease] = true
+			ops = append(ops, end(history.Op{Client: o.Client, Lease: o.Lease}, history.SessionLost))
+		}
+		if (o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Receive) && o.Outcome == history.OK {
+			ops = append(ops, end(o, history.Lose))
+		}
 	}
 	return ops
 }

@@ -106,10 +106,17 @@ func (r *rig) warm() {
 
 // rate measures the load for some time, in calls per second.
 func (r *rig) rate(d time.Duration) (grants, items float64) {
-	count := func() (g, i int) {
-		g, _ = r.rec.Count(load.Mutex, history.Lock)
-		i, _ = r.rec.Count(load.Queue, history.Enqueue)
-		return g, i
+	count := func() (grants, items int) {
+		r.rec.Each(func(o *history.Op) {
+			switch {
+			case o.Outcome != history.OK:
+			case o.Place == load.Mutex && o.Verb == history.Lock:
+				grants++
+			case o.Place == load.Queue && o.Verb == history.Enqueue:
+				items++
+			}
+		})
+		return grants, items
 	}
 	began := time.Now()
 	g, i := count()
@@ -123,11 +130,11 @@ func (r *rig) rate(d time.Duration) (grants, items float64) {
 // than what has passed since.
 func (r *rig) worked(after int64, passed time.Duration) string {
 	done := map[recipe]bool{}
-	for _, o := range r.rec.Ops() {
+	r.rec.Each(func(o *history.Op) {
 		if o.Outcome == history.OK && o.Call >= after {
 			done[recipe{place: o.Place, verb: o.Verb}] = true
 		}
-	}
+	})
 	var missing []string
 	for _, c := range r.recipes() {
 		if !done[recipe{place: c.place, verb: c.verb}] && passed <= recovery+c.slack {
@@ -249,7 +256,7 @@ func (r *rig) judge(res *result) {
 	for _, place := range []string{load.Queue, load.Slow} {
 		res.early += history.Queues{Place: place, Drained: true}.Check(rep, c, log, ops)
 	}
-	res.losses = history.Sessions(rep, c, log, ops, r.healed)
+	res.losses = history.Sessions(rep, c, log, ops)
 	for _, o := range ops {
 		if o.Outcome == history.Unknown || o.Outcome == "" {
 			res.unknown++
@@ -261,16 +268,6 @@ func (r *rig) judge(res *result) {
 		res.gaps[p.place+" "+p.verb] = gap
 	}
 	res.gap = res.gaps[load.Mutex+" "+history.Lock]
-	if len(res.losses.Late) > 0 {
-		if late := time.Duration(slices.Max(res.losses.Late)); late > history.Learnt {
-			rep.Addf("a session learnt %v after the server's deletion that it was lost", late.Round(time.Millisecond))
-		}
-	}
-	if len(res.losses.Margins) > 0 {
-		if margin := time.Duration(slices.Min(res.losses.Margins)); margin <= 0 {
-			rep.Addf("a session's context ended %v after the server's deletion", -margin)
-		}
-	}
 }
 
 // search is the second opinion: it looks for an order of all calls that a single program could have made.

@@ -258,15 +258,21 @@ func TestSessions(t *testing.T) {
 	lost(10, 150, "lease not renewed in time")
 	lost(11, 340, "lease revoked or expired at the server")
 	var rep history.Report
-	l := history.Sessions(&rep, &history.Conditions{}, s.log, s.ops, 1000)
+	cut := &history.Conditions{Cut: []history.Span{{Client: "a", From: 100, To: 1000}}}
+	l := history.Sessions(&rep, cut, s.log, s.ops)
 	if fmt.Sprint(l) != "{2 [50] [40]}" || len(rep.Violations) > 0 {
 		t.Errorf("%v, %q", l, rep.Violations)
 	}
-	lost(12, 400, "lease not renewed in time")
-	history.Sessions(&rep, &history.Conditions{}, s.log, s.ops, 1000)
-	if len(rep.Violations) != 1 {
-		t.Errorf("a record that stays was not found: %q", rep.Violations)
+	if l = history.Sessions(&rep, &history.Conditions{}, s.log, s.ops); len(l.Margins) != 0 {
+		t.Error("a margin of a session that was not cut off")
 	}
+	mustFind(t, func() *scene { return &scene{s.log, slices.Clone(s.ops)} }, func(rep *history.Report, s *scene) {
+		history.Sessions(rep, cut, s.log, s.ops)
+	}, []bad{
+		{"a record that stays", func(s *scene) { s.ops[0].Lease = 12 }, "is still there"},
+		{"too late", func(s *scene) { s.ops[0].Call = 201 }, "after the server's deletion"},
+		{"learnt too late", func(s *scene) { s.ops[1].Call = 301 + int64(history.Learnt) }, "that it was lost"},
+	})
 }
 
 // TestRecorderOutlivesItsProcess: what was begun is known, also where the writer was killed within a line.
@@ -278,7 +284,9 @@ func TestRecorderOutlivesItsProcess(t *testing.T) {
 	rec.Begin(history.Op{Client: "b", Verb: history.Enqueue})
 	rec.Note(history.Op{Client: "c", Verb: history.Lose})
 	text := out.Bytes()
-	ops, err := history.ReadOps(bytes.NewReader(text[:len(text)-5]))
+	parent := history.NewRecorder(nil)
+	err := parent.Adopt(bytes.NewReader(text[:len(text)-5]))
+	ops := parent.Ops()
 	if err != nil || len(ops) != 2 || ops[0].Fence != 7 || ops[0].Outcome != history.OK || ops[1].Outcome != "" {
 		t.Errorf("%+v, %v", ops, err)
 	}

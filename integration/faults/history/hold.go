@@ -10,7 +10,7 @@ import (
 // Learnt is within what time a holder must know that the server has taken its lease early.
 const Learnt = 500 * time.Millisecond
 
-// Span is a stretch of time in which the clients with a prefix were frozen.
+// Span is a stretch of time in which something was done to the clients with a prefix.
 type Span struct {
 	Client   string `json:"client"`
 	From, To int64
@@ -23,6 +23,15 @@ type Conditions struct {
 	Early bool
 	// Frozen processes cannot learn anything. What they held ends, as far as time goes, when they are frozen.
 	Frozen []Span
+	// Cut off from all members are no exception; they are where margins are measured.
+	Cut []Span
+}
+
+// cutOff tells whether a client was cut off from one moment to another.
+func (c *Conditions) cutOff(client string, from, to int64) bool {
+	return slices.ContainsFunc(c.Cut, func(s Span) bool {
+		return strings.HasPrefix(client, s.Client) && s.From <= from && to <= s.To
+	})
 }
 
 // frozenAt tells whether a moment at which a client learnt something lies in, or just behind, a time it was frozen in, and

@@ -76,9 +76,10 @@ func (c Clock) Now() int64 { return c.base.UnixNano() + int64(time.Since(c.base)
 // Recorder keeps ops. It is safe for concurrent use.
 type Recorder struct {
 	Clock
-	mu  sync.Mutex
-	ops []*Op
-	out *json.Encoder
+	mu   sync.Mutex
+	ops  []*Op
+	last int // ID
+	out  *json.Encoder
 }
 
 // NewRecorder makes a recorder. If out is not nil, each op is written to it when it begins and again when it ends, one
@@ -96,7 +97,8 @@ func (r *Recorder) Begin(op Op) *Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	op.Call = r.Now()
-	op.ID = len(r.ops) + 1
+	r.last++
+	op.ID = r.last
 	o := &op
 	r.ops = append(r.ops, o)
 	r.emit(o)
@@ -132,7 +134,8 @@ func (r *Recorder) Note(op Op) {
 	defer r.mu.Unlock()
 	op.Call = r.Now()
 	op.Return, op.Outcome = op.Call, OK
-	op.ID = len(r.ops) + 1
+	r.last++
+	op.ID = r.last
 	r.ops = append(r.ops, &op)
 	r.emit(&op)
 }
@@ -154,39 +157,36 @@ func (r *Recorder) Ops() []Op {
 	return ops
 }
 
-// Count tells how many ops have the outcome OK, and when the last of them returned.
-func (r *Recorder) Count(place, verb string) (n int, last int64) {
+// Each calls fn with every op recorded so far. fn must not keep it, nor record anything.
+func (r *Recorder) Each(fn func(*Op)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, o := range r.ops {
-		if o.Place == place && o.Verb == verb && o.Outcome == OK {
-			n++
-			last = max(last, o.Return)
-		}
+		fn(o)
 	}
-	return n, last
 }
 
-// ReadOps reads what a recorder wrote, until the end of in.
-func ReadOps(in io.Reader) ([]Op, error) {
-	var ops []Op
-	at := map[int]int{}
+// Adopt adds what the recorder of another process writes, as it comes, until the end of in.
+func (r *Recorder) Adopt(in io.Reader) error {
+	at := map[int]*Op{}
 	dec := json.NewDecoder(in)
 	for {
 		var o Op
 		err := dec.Decode(&o)
-		switch {
-		case err == io.EOF || err == io.ErrUnexpectedEOF: //nolint:errorlint // the decoder returns them as they are
-			return ops, nil // the writer may have been killed within a line
-		case err != nil:
-			return ops, err
+		if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // the decoder returns them as they are
+			return nil // the writer may have been killed within a line
 		}
-		if i, ok := at[o.ID]; ok {
-			ops[i] = o
-			continue
+		if err != nil {
+			return err
 		}
-		at[o.ID] = len(ops)
-		ops = append(ops, o)
+		r.mu.Lock()
+		if known := at[o.ID]; known != nil {
+			*known = o
+		} else {
+			at[o.ID] = &o
+			r.ops = append(r.ops, &o)
+		}
+		r.mu.Unlock()
 	}
 }
 

@@ -11,16 +11,16 @@ func RecordKey(lease int64) string { return "holdfast/sessions/" + strconv.Forma
 // Losses is how the losses of sessions lie in time.
 type Losses struct {
 	Lost int
-	// Margins are how much earlier than the server's deletion the contexts ended of sessions that were not renewed in
-	// time, in nanoseconds. Positive is right.
+	// Margins are how much earlier than the server's deletion the contexts ended of sessions that were cut off until then,
+	// in nanoseconds. Positive is right. Others that are not renewed in time free their keys themselves.
 	Margins []int64
 	// Late are how much later than the server's deletion the contexts ended of sessions that the server took away.
 	Late []int64
 }
 
-// Sessions compares when sessions learnt that they were lost with when the server deleted them. Deletions after until are
-// left out: they may be the sessions' own. So are sessions of frozen processes.
-func Sessions(rep *Report, c *Conditions, log Log, ops []Op, until int64) Losses {
+// Sessions compares when sessions learnt that they were lost with when the server deleted them. Those of frozen processes
+// are left out.
+func Sessions(rep *Report, c *Conditions, log Log, ops []Op) Losses {
 	deleted := map[string]int64{}
 	for _, r := range log {
 		for _, ev := range r.Events {
@@ -34,6 +34,9 @@ func Sessions(rep *Report, c *Conditions, log Log, ops []Op, until int64) Losses
 		if o.Verb != SessionLost {
 			continue
 		}
+		if o.Value == "killed" {
+			continue
+		}
 		out.Lost++
 		if _, frozen := c.frozenAt(o.Client, o.Call); frozen {
 			continue
@@ -42,10 +45,18 @@ func Sessions(rep *Report, c *Conditions, log Log, ops []Op, until int64) Losses
 		switch {
 		case at == 0:
 			rep.Addf("the session %x was lost and its record is still there", o.Lease)
-		case strings.Contains(o.Value, "not renewed") && at < until:
-			out.Margins = append(out.Margins, at-o.Call)
+		case strings.Contains(o.Value, "not renewed"):
+			if at <= o.Call {
+				rep.Addf("the context of session %x ended %s after the server's deletion", o.Lease, ms(o.Call-at))
+			}
+			if c.cutOff(o.Client, o.Call, at) {
+				out.Margins = append(out.Margins, at-o.Call)
+			}
 		case strings.Contains(o.Value, "revoked"):
 			out.Late = append(out.Late, o.Call-at)
+			if late := o.Call - at; late > int64(Learnt) {
+				rep.Addf("session %x learnt %s after the server's deletion that it was lost", o.Lease, ms(late))
+			}
 		}
 	}
 	return out

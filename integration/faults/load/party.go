@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -47,6 +48,8 @@ type Config struct {
 	Attempt   time.Duration // 0 is the library's default
 	// Holds makes the party hold places for long and look for pauses of its process, see Frozen.
 	Holds bool
+	// Idle is how many more sessions the party has, each of which holds a lock that nobody else wants.
+	Idle int
 	// Storm makes the scheduler of the process busy.
 	Storm bool
 }
@@ -87,7 +90,34 @@ func Start(cfg Config, rec *history.Recorder) (*Party, error) {
 			p.err = fmt.Errorf("party %s: %w", cfg.Name, err)
 		}
 	})
+	for i := range cfg.Idle {
+		p.done.Go(func() { p.idle(fmt.Sprintf("idle/%s/%d", cfg.Name, i)) })
+	}
 	return p, nil
+}
+
+// idle holds a lock until the end of the load, again with a new session whenever one is lost.
+func (p *Party) idle(name string) {
+	opts := &session.Options{TTL: p.cfg.TTL, AllowShortTTL: true, Name: name}
+	_ = session.Run(p.work, p.client, opts, func(ctx context.Context, s *session.Session) error {
+		p.noteLoss(s)
+		if _, err := mutex.New(s, name).Lock(ctx); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return s.Err()
+	})
+}
+
+// noteLoss records the loss of a session.
+func (p *Party) noteLoss(s *session.Session) {
+	p.notes.Add(1)
+	context.AfterFunc(s.Context(), func() {
+		defer p.notes.Done()
+		if cause := context.Cause(s.Context()); !errors.Is(cause, session.ErrClosed) {
+			p.rec.Note(history.Op{Client: p.cfg.Name, Lease: int64(s.Lease()), Verb: history.SessionLost, Value: cause.Error()})
+		}
+	})
 }
 
 // Stop ends everything but the consumers.
@@ -104,13 +134,7 @@ func (p *Party) Close() error {
 
 // session is one life of a session.
 func (p *Party) session(ctx context.Context, s *session.Session) error {
-	p.notes.Add(1)
-	context.AfterFunc(s.Context(), func() {
-		defer p.notes.Done()
-		if cause := context.Cause(s.Context()); !errors.Is(cause, session.ErrClosed) {
-			p.rec.Note(history.Op{Client: p.cfg.Name, Lease: int64(s.Lease()), Verb: history.SessionLost, Value: cause.Error()})
-		}
-	})
+	p.noteLoss(s)
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.work, cancel)()

@@ -1,0 +1,202 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/model"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// The control: what finds nothing wrong with holdfast must find what is wrong with a library of which that is known. The
+// mutex of clientv3/concurrency tells its holder after the server has given the lock to the next one (the deadline counts
+// from when an answer came, and is looked at once a second). If this stops failing, the checks have gone blind.
+
+const (
+	controlTTL   = 5 * time.Second
+	controlLocks = 8 // each with a holder that is cut off and a waiter that is not
+)
+
+// subject is a library under test: it locks a place and tells when its holder learns that it is lost.
+type subject func(t *testing.T, endpoint, place string) (key string, lost <-chan struct{})
+
+func holdfastMutex(t *testing.T, endpoint, place string) (string, <-chan struct{}) {
+	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{endpoint}, AttemptTimeout: 4 * time.Second})
+	s := recipetest.NewSession(t, c, &session.Options{TTL: controlTTL})
+	l, err := mutex.New(s, place).Lock(recipetest.Within(t, 2*recipetest.Patience))
+	if err != nil {
+		t.Error(err)
+		return "", nil
+	}
+	return l.Key(), l.Context().Done()
+}
+
+func clientv3Mutex(t *testing.T, endpoint, place string) (string, <-chan struct{}) {
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: recipetest.Patience})
+	if err != nil {
+		t.Error(err)
+		return "", nil
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	s, err := concurrency.NewSession(client, concurrency.WithTTL(int(controlTTL/time.Second)))
+	if err != nil {
+		t.Error(err)
+		return "", nil
+	}
+	m := concurrency.NewMutex(s, place)
+	if err := m.Lock(recipetest.Within(t, 2*recipetest.Patience)); err != nil {
+		t.Error(err)
+		return "", nil
+	}
+	return m.Key(), s.Done()
+}
+
+func TestControlOfLocks(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		lock   subject
+		delay  time.Duration
+		unsafe bool
+	}{
+		{"clientv3-F8", clientv3Mutex, 0, true},
+		{"clientv3-F9", clientv3Mutex, time.Second, true},
+		{"holdfast-F8", holdfastMutex, 0, false},
+		{"holdfast-F9", holdfastMutex, time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
+			found, illegal := cutHolders(t, c.lock, c.delay)
+			t.Logf("figure: %s: of %d holders cut off, the log shows %d that held on too long, and no order is found for %d",
+				c.name, controlLocks, found, illegal)
+			switch {
+			case c.unsafe && (found == 0 || illegal == 0):
+				t.Error("the control does not fail any more: the checks are blind")
+			case !c.unsafe && (found > 0 || illegal > 0):
+				t.Error("a holder held on too long")
+			}
+		})
+	}
+}
+
+// cutHolders cuts holders off while others wait for what they hold, and counts the locks whose histories are wrong: by the
+// log, and by the search for an order.
+func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal int) {
+	t.Helper()
+	cluster := etcdtest.Start(t, &etcdproc.Options{
+		Version: etcdproc.Versions()[0], UnsafeNoFsync: true, ExtraArgs: recipetest.Server("").ExtraArgs,
+	})
+	rec := history.NewRecorder(nil)
+	watcher := history.Watch(rec.Clock, cluster.ClientV3(t))
+	direct := cluster.Member(0).Endpoint()
+	p, err := faultproxy.New(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	grant := func(client, endpoint, place string) (string, <-chan struct{}) {
+		op := rec.Begin(history.Op{Client: client, Place: place, Verb: history.Lock})
+		key, lost := lock(t, endpoint, place)
+		rec.End(op, history.OK, nil, func(o *history.Op) { o.Key = key })
+		return key, lost
+	}
+	var held, done sync.WaitGroup
+	cut := make(chan struct{})
+	var places []string
+	for i := range controlLocks {
+		place := fmt.Sprintf("control%d", i)
+		places = append(places, place)
+		held.Add(1)
+		done.Go(func() {
+			wait(t, time.Duration(i)*controlTTL/3/controlLocks) // the cut comes at any point between two renewals
+			key, lost := grant("victim", p.URL(), place)
+			done.Go(func() { grant("other", direct, place) })
+			held.Done()
+			<-cut
+			if lost != nil {
+				<-lost
+			}
+			rec.Note(history.Op{Client: "victim", Place: place, Verb: history.Lose, Key: key})
+		})
+	}
+	held.Wait()
+	p.Delay(faultproxy.Down, delay)
+	wait(t, controlTTL)
+	p.Blackhole(faultproxy.Both)
+	close(cut)
+	done.Wait()
+	if err := p.Heal(); err != nil {
+		t.Error(err)
+	}
+
+	ctx := recipetest.Within(t, recipetest.Patience)
+	end, err := cluster.ClientV3(t).Put(ctx, "the end", "")
+	if err == nil {
+		err = watcher.Until(ctx, end.Header.Revision)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	log := watcher.Stop()
+	ops := withFences(rec.Ops(), log)
+	for _, place := range places {
+		if tooLong(log, ops, place) {
+			found++
+		}
+		if v := model.Mutex(&history.Conditions{}, place, ops, nil, false); !v.Legal() {
+			illegal++
+		}
+	}
+	return found, illegal
+}
+
+func wait(t *testing.T, d time.Duration) { recipetest.Pause(t, context.Background(), d, "fault") }
+
+// withFences looks up the fence of each key, which is used once here, since clientv3 does not tell it.
+func withFences(ops []history.Op, log history.Log) []history.Op {
+	fence := map[string]int64{}
+	for _, r := range log {
+		for _, ev := range r.Events {
+			if !ev.Deleted && ev.Version == 1 {
+				fence[ev.Key] = r.Rev
+			}
+		}
+	}
+	for i := range ops {
+		ops[i].Fence = fence[ops[i].Key]
+	}
+	return ops
+}
+
+// tooLong tells whether the checks of a lock, as they are used on every run, find two holds at a time.
+func tooLong(log history.Log, ops []history.Op, place string) bool {
+	var with, without history.Report
+	history.Locks{Place: place}.Check(&with, &history.Conditions{}, log, ops)
+	// The same again with the victim dead in time: what is found then has another reason, such as the hold that goes on.
+	early := make([]history.Op, len(ops))
+	copy(early, ops)
+	for i := range early {
+		if early[i].Verb == history.Lose {
+			early[i].Call = 0
+		}
+	}
+	history.Locks{Place: place}.Check(&without, &history.Conditions{}, log, early)
+	return len(with.Violations) > len(without.Violations)
+}
