@@ -14,6 +14,8 @@ export GOWORK := off
 RACE      ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TESTFLAGS ?=
 FUZZTIME  ?= 30s
+DURATION  ?= 2h
+comma     := ,
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
@@ -81,6 +83,19 @@ compare-quick:
 ## gauntlet: what goes wrong in other recipes for etcd, and here, as a table
 gauntlet:
 	@go test -C integration/gauntlet $(RACE) -count=1 $(TESTFLAGS)
+
+## faults: all faults while all recipes are in use, on one version of etcd, and the controls (10 minutes)
+faults:
+	@log=$$(mktemp); code=0; \
+	  HOLDFAST_FAULTS=all ETCD_VERSIONS=$(firstword $(subst $(comma), ,$(ETCD_VERSIONS))) \
+	    go test -C integration -count=1 -v -timeout 20m $(TESTFLAGS) -run 'TestFaults|TestControl' ./faults >$$log 2>&1 || code=$$?; \
+	  grep -oE 'table: .*|figure: .*|void: .*|[^ ]*_test.go:.*(seed|violation).*|^ *--- FAIL.*|^(ok|FAIL).*' $$log; \
+	  echo "the whole output is in $$log"; exit $$code
+
+## soak: faults drawn at random, on all of ETCD_VERSIONS, for DURATION; SEED repeats a round
+soak:
+	HOLDFAST_SOAK=$(DURATION) HOLDFAST_FAULTS_SEED=$(SEED) \
+	  go test -C integration -count=1 -v -timeout 0 $(TESTFLAGS) -run TestSoak ./faults
 
 ## quickstart: run the first example
 quickstart:

@@ -119,6 +119,7 @@ var clusterFaults = []fault{
 		name: "F14", what: "compaction every 200 ms, defragmentation, cut streams",
 		inject: func(r *rig) {
 			client := r.cluster.ClientV3(r.t)
+			r.caughtUp() // or the watchers miss what is compacted
 			for i := range 50 {
 				ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
 				resp, err := client.Get(ctx, "compact")

@@ -39,6 +39,8 @@ func TestFaults(t *testing.T) {
 	if text := os.Getenv(matrixVar); text != "" {
 		chosen = splitList(text)
 	}
+	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown fate | violations | gap | besides |")
+	t.Log("table: |---|---|---|---|---|---|---|---|")
 	for _, f := range all() {
 		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {
 			continue

@@ -220,7 +220,7 @@ func (r *rig) buried(ops []history.Op) []history.Op {
 		return o
 	}
 	leases := map[int64]bool{}
-	for _, o := range ops[:len(ops):len(ops)] {
+	for _, o := range slices.Clip(ops) {
 		if !strings.HasPrefix(o.Client, "victim") {
 			continue
 		}

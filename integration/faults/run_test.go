@@ -48,7 +48,7 @@ func (r *rig) recipes() []recipe {
 	}
 }
 
-// outcome is what came of a run.
+// result is what came of a run.
 type result struct {
 	history.Report
 	log      history.Log
@@ -60,6 +60,7 @@ type result struct {
 	gaps     map[string]time.Duration
 	verdicts []*model.Verdict
 	recovery time.Duration // until all recipes worked again
+	works    int           // how many of them do
 }
 
 // run does what all faults have in common.
@@ -73,7 +74,7 @@ func run(t *testing.T, f fault, version string, seed uint64) *result {
 	r.heal()
 	r.healed = r.rec.Now()
 	res := &result{}
-	res.recovery = r.recovered(&res.Report)
+	r.recovered(res)
 	r.drain(&res.Report)
 	r.finish(res)
 	r.judge(res)
@@ -91,7 +92,7 @@ func run(t *testing.T, f fault, version string, seed uint64) *result {
 // machine that is busy with other things gets some time to finish them.
 func (r *rig) warm() {
 	r.t.Helper()
-	recipetest.Eventually(r.t, "first use of all recipes", func() bool { return r.worked(0, 0) == "" })
+	recipetest.Eventually(r.t, "first use of all recipes", func() bool { return len(r.missing(0)) == 0 })
 	for began := time.Now(); ; {
 		grants, items := r.rate(warmUp)
 		if grants >= minGrants && items >= minEnqueued {
@@ -126,50 +127,30 @@ func (r *rig) rate(d time.Duration) (grants, items float64) {
 	return float64(h-g) / passed, float64(j-i) / passed
 }
 
-// worked names the recipes of which no call that was made after a moment has succeeded, leaving out those that have longer
-// than what has passed since.
-func (r *rig) worked(after int64, passed time.Duration) string {
-	done := map[recipe]bool{}
+// missing are the recipes of which no call that was made after a moment has succeeded.
+func (r *rig) missing(after int64) []recipe {
+	done := map[[2]string]bool{}
 	r.rec.Each(func(o *history.Op) {
 		if o.Outcome == history.OK && o.Call >= after {
-			done[recipe{place: o.Place, verb: o.Verb}] = true
+			done[[2]string{o.Place, o.Verb}] = true
 		}
 	})
-	var missing []string
-	for _, c := range r.recipes() {
-		if !done[recipe{place: c.place, verb: c.verb}] && passed <= recovery+c.slack {
-			missing = append(missing, c.place+" "+c.verb)
-		}
-	}
-	return strings.Join(missing, ", ")
+	return slices.DeleteFunc(r.recipes(), func(c recipe) bool { return done[[2]string{c.place, c.verb}] })
 }
 
-// recovered waits until all recipes work again.
-func (r *rig) recovered(rep *history.Report) time.Duration {
-	began := time.Now()
-	for {
-		missing := r.worked(r.healed, 0)
-		passed := time.Since(began)
-		if missing == "" {
-			return passed
+// recovered waits until all recipes work again, each for as long as it may take.
+func (r *rig) recovered(res *result) {
+	for began := time.Now(); ; r.wait(50 * time.Millisecond) {
+		missing := r.missing(r.healed)
+		res.recovery = time.Since(began)
+		late := slices.DeleteFunc(slices.Clone(missing), func(c recipe) bool { return res.recovery <= recovery+c.slack })
+		for _, c := range late {
+			res.Addf("%v after the end of the fault nothing has come of: %s %s", res.recovery.Round(time.Millisecond), c.place, c.verb)
 		}
-		if overdue := r.overdue(passed); overdue != "" {
-			rep.Addf("%v after the end of the fault nothing has come of: %s", passed.Round(time.Millisecond), overdue)
-			return passed
-		}
-		r.wait(50 * time.Millisecond)
-	}
-}
-
-func (r *rig) overdue(passed time.Duration) string {
-	var late []string
-	missing := r.worked(r.healed, 0)
-	for _, c := range r.recipes() {
-		if passed > recovery+c.slack && strings.Contains(missing, c.place+" "+c.verb) {
-			late = append(late, c.place+" "+c.verb)
+		if res.works = len(r.recipes()) - len(missing); len(missing) == 0 || len(late) > 0 {
+			return
 		}
 	}
-	return strings.Join(late, ", ")
 }
 
 // drain ends the load and waits until the queues are empty.
@@ -207,19 +188,27 @@ func (r *rig) finish(res *result) {
 		res.Addf("%v", err)
 	}
 	r.noLeases(res)
-	ctx := recipetest.Within(r.t, 2*recipetest.Patience)
-	resp, err := r.cluster.ClientV3(r.t).Put(ctx, "the end", "")
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	r.caughtUp()
 	var logs []history.Log
-	for i, w := range r.watchers {
-		if err := w.Until(ctx, resp.Header.Revision); err != nil {
-			res.Addf("member %d: %v", i, err)
-		}
+	for _, w := range r.watchers {
 		logs = append(logs, w.Stop())
 	}
 	res.log = history.Merge(&res.Report, logs...)
+}
+
+// caughtUp waits until the watchers of all members have seen everything up to now.
+func (r *rig) caughtUp() {
+	r.t.Helper()
+	ctx := recipetest.Within(r.t, 2*recipetest.Patience)
+	resp, err := r.cluster.ClientV3(r.t).Put(ctx, "now", "")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i, w := range r.watchers {
+		if err := w.Until(ctx, resp.Header.Revision); err != nil {
+			r.t.Errorf("member %d: %v", i, err)
+		}
+	}
 }
 
 // noLeases waits until the leases of all sessions have gone.
@@ -330,8 +319,8 @@ func report(t *testing.T, f fault, r *rig, res *result, seed uint64, took time.D
 	if res.early > 0 {
 		extra = append(extra, fmt.Sprintf("%d overlaps without a lock delay", res.early))
 	}
-	t.Logf("table: | %s | %s | %d | %d | %d | %v | %s |", f.name, f.what, len(res.ops), res.unknown, len(res.Violations),
-		res.gap.Round(time.Millisecond), strings.Join(extra, "; "))
+	t.Logf("table: | %s | %s | %d of %d | %d | %d | %d | %v | %s |", f.name, f.what, res.works, len(r.recipes()), len(res.ops),
+		res.unknown, len(res.Violations), res.gap.Round(time.Millisecond), strings.Join(extra, "; "))
 	t.Logf("%s: %d of %d operations succeeded, %d revisions, all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
 		len(res.log), res.recovery.Round(time.Millisecond), res.gaps, took.Round(time.Second))
 	for i, v := range res.Violations {

@@ -151,8 +151,6 @@ func (b *board) claimed(rev int64, claims []Event) {
 		case ev.Lease == 0:
 			b.rep.Addf("%s: revision %d claims %q without a lease", b.Place, rev, i.value)
 		}
-		if len(i.claims) == 0 {
-		}
 		key := b.Place + "//c/" + ev.Key
 		cl := &claimed{key: key, fence: rev}
 		i.claims = append(i.claims, cl)

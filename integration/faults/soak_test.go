@@ -1,0 +1,99 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+)
+
+// soakVar is how long TestSoak draws faults for.
+const soakVar = "HOLDFAST_SOAK"
+
+// TestSoak draws faults at random, a few for each cluster, on all versions in ETCD_VERSIONS, for as long as it is told. The
+// choices of each round come from a seed of its own, which is printed: with that one as HOLDFAST_FAULTS_SEED the first
+// round is the same again. How the machine schedules what goes on is not.
+func TestSoak(t *testing.T) {
+	text := os.Getenv(soakVar)
+	if text == "" {
+		t.Skip("a soak is asked for with " + soakVar)
+	}
+	duration, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := seed(t)
+	began := time.Now()
+	for round := uint64(0); round == 0 || time.Since(began) < duration; round++ {
+		f, version := draw(first + round)
+		t.Run(fmt.Sprintf("%d", first+round), func(t *testing.T) {
+			t.Logf("HOLDFAST_FAULTS_SEED=%d: etcd %s, TTL %v, %s", first+round, version, f.setup.ttl, f.what)
+			run(t, f, version, first+round)
+		})
+	}
+}
+
+// draw makes a fault of several.
+func draw(seed uint64) (fault, string) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	pick := func(all ...string) string { return all[rng.IntN(len(all))] }
+	version := pick(etcdproc.Versions()...)
+	f := fault{name: "soak", setup: setup{ttl: []time.Duration{3, 5, 8, 15}[rng.IntN(4)] * time.Second}}
+	members := []string{"F1", "F2", "F4", "F5", "F6", "F7", "F15"}
+	var names []string
+	switch rng.IntN(4) {
+	case 0: // alone, since what follows is checked less strictly
+		names = []string{"F3", "F3"}
+		f.setup.idle = 10
+	case 1:
+		f.setup.process = true
+		names = append(names, pick("F12", "F18"), pick(members...), pick("F12", "F18"), pick("F13", pick(members...)))
+		f.setup.ttl = min(f.setup.ttl, 5*time.Second)
+	case 2:
+		f.setup.http, f.setup.password, f.setup.tokenTTL = true, "correct horse", 3*time.Second
+		names = append(names, "F17", pick(members...), pick("F10", "F16"), pick(members...), "F17")
+	default:
+		f.setup.http, f.setup.attempt = true, 4*time.Second
+		clients := []string{"F8", "F9", "F10", "F11", "F14", "F16"}
+		for range 5 {
+			names = append(names, pick(pick(members...), pick(clients...)))
+		}
+	}
+	f.what = strings.Join(names, ", ")
+	f.inject = func(r *rig) {
+		for _, name := range names {
+			part := all()[slices.IndexFunc(all(), func(f fault) bool { return f.name == name })]
+			part.inject(r)
+			r.heal()
+			r.check(r.cluster.WaitHealthy(r.t.Context()))
+			r.wait(time.Duration(1+r.rng.IntN(4)) * time.Second)
+		}
+		r.notes = nil // of the single faults, which are judged in the matrix
+	}
+	return f, version
+}
+
+// TestDrawIsReplayable: the same seed draws the same, and in time every fault comes.
+func TestDrawIsReplayable(t *testing.T) {
+	seen := map[string]bool{}
+	for seed := range uint64(1000) {
+		a, version := draw(seed)
+		b, again := draw(seed)
+		if a.what != b.what || a.setup != b.setup || version != again {
+			t.Fatalf("seed %d: %s on %s, then %s on %s", seed, a.what, version, b.what, again)
+		}
+		for name := range strings.SplitSeq(a.what, ", ") {
+			seen[name] = true
+		}
+	}
+	for _, f := range all() {
+		if !seen[f.name] {
+			t.Errorf("%s is never drawn", f.name)
+		}
+	}
+}
