@@ -166,7 +166,18 @@ func TestEarlyLossMayOverlapForAMoment(t *testing.T) {
 	if n := check(history.Locks{Place: "m"}, frozen); n != 0 {
 		t.Errorf("%d violations by a process that was frozen", n)
 	}
-	frozen.Frozen[0].Client = "x"
+	// Frozen twice with nearly nothing in between is frozen once, but not if there was time to learn of the loss.
+	frozen.Frozen = []history.Span{{Client: "a", From: 30, To: 40}, {Client: "a", From: 80, To: after}}
+	if n := check(history.Locks{Place: "m"}, frozen); n != 0 {
+		t.Errorf("%d violations by a process that was frozen twice", n)
+	}
+	frozen.Frozen[1] = history.Span{Client: "a", From: after - 10, To: after}
+	frozen.Frozen[0].To = frozen.Frozen[1].From - int64(history.Learnt) - 1
+	frozen.Frozen[0].From = frozen.Frozen[0].To
+	if check(history.Locks{Place: "m"}, frozen) == 0 {
+		t.Error("an overlap by a process that had time to learn of its loss was not found")
+	}
+	frozen.Frozen = []history.Span{{Client: "x", From: 30, To: after}}
 	if check(history.Locks{Place: "m"}, frozen) == 0 {
 		t.Error("an overlap by a process that was not frozen was not found")
 	}

@@ -35,14 +35,17 @@ func (c *Conditions) cutOff(client string, from, to int64) bool {
 }
 
 // frozenAt tells whether a moment at which a client learnt something lies in, or just behind, a time it was frozen in, and
-// when that began.
-func (c *Conditions) frozenAt(client string, at int64) (from int64, ok bool) {
-	for _, s := range c.Frozen {
-		if strings.HasPrefix(client, s.Client) && s.From <= at && at <= s.To+int64(Learnt) {
-			return s.From, true
+// when that began. Times that follow each other too closely to learn anything in between count as one, as far back as since;
+// a beginning before since says that the client was frozen even then.
+func (c *Conditions) frozenAt(client string, since, at int64) (from int64, ok bool) {
+	for _, s := range slices.Backward(c.Frozen) {
+		if !strings.HasPrefix(client, s.Client) || s.From > at || at > s.To+int64(Learnt) || ok && s.From < since {
+			continue
 		}
+		from, ok = s.From, true
+		at = s.From
 	}
-	return 0, false
+	return from, ok
 }
 
 // Hold is what a client held: from when it was told so until it gave it back or lost it.
@@ -55,6 +58,7 @@ type Hold struct {
 	Call     int64 // of the lock
 	From, To int64
 	Lost     bool
+	Asleep   bool // its client was frozen before it could see the grant, and lost the hold meanwhile
 }
 
 // Holds puts the holds of a place together, in the order of their beginning.
@@ -69,7 +73,10 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 		if (o.Verb != Lock && o.Verb != RLock && o.Verb != Receive) || o.Outcome != OK {
 			continue
 		}
-		h := &Hold{o.Client, o.Key, o.Fence, o.Weight, o.Verb == RLock, o.Call, o.Return, math.MaxInt64, false}
+		h := &Hold{
+			Client: o.Client, Key: o.Key, Fence: o.Fence, Weight: o.Weight, Shared: o.Verb == RLock,
+			Call: o.Call, From: o.Return, To: math.MaxInt64,
+		}
 		if other := byFence[incarnation{o.Key, o.Fence}]; other != nil {
 			rep.Addf("%s: %s and %s were granted the fence %d", o.Place, other.Client, h.Client, h.Fence)
 		}
@@ -84,13 +91,13 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 		switch o.Verb {
 		case Lose:
 			h.To, h.Lost = min(h.To, o.Call), true
-			if from, ok := c.frozenAt(o.Client, o.Call); ok {
-				h.To = max(h.From, min(h.To, from))
+			if from, ok := c.frozenAt(o.Client, h.From, o.Call); ok {
+				h.To, h.Asleep = max(h.From, min(h.To, from)), from <= h.From
 			}
 		case Unlock, Ack, Nack:
 			h.To = min(h.To, o.Call)
-			if from, ok := c.frozenAt(o.Client, o.Call); ok && o.Outcome == Refused {
-				h.To, h.Lost = max(h.From, min(h.To, from)), true
+			if from, ok := c.frozenAt(o.Client, h.From, o.Call); ok && o.Outcome == Refused {
+				h.To, h.Lost, h.Asleep = max(h.From, min(h.To, from)), true, from <= h.From
 			}
 		}
 	}

@@ -107,9 +107,10 @@ func (r *Recorder) Begin(op Op) *Op {
 
 // End notes that a call has returned. set adds what came of it.
 func (r *Recorder) End(o *Op, outcome Outcome, err error, set func(*Op)) {
+	now := r.Now() // others may be recording
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o.Return = r.Now()
+	o.Return = now
 	o.Outcome = outcome
 	if err != nil {
 		o.Err = err.Error()
@@ -130,9 +131,9 @@ func (r *Recorder) Amend(o *Op, set func(*Op)) {
 
 // Note records something that happens at once.
 func (r *Recorder) Note(op Op) {
+	op.Call = r.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	op.Call = r.Now()
 	op.Return, op.Outcome = op.Call, OK
 	r.last++
 	op.ID = r.last

@@ -38,7 +38,7 @@ func Sessions(rep *Report, c *Conditions, log Log, ops []Op) Losses {
 			continue
 		}
 		out.Lost++
-		if _, frozen := c.frozenAt(o.Client, o.Call); frozen {
+		if _, frozen := c.frozenAt(o.Client, 0, o.Call); frozen {
 			continue
 		}
 		at := deleted[RecordKey(o.Lease)]

@@ -110,6 +110,23 @@ func TestMutexUnderEarlyRevocation(t *testing.T) {
 	}
 }
 
+// TestMutexOfASleeper: who was frozen when the grant came, and lost it meanwhile, never held; an unlucky moment is not
+// enough for that.
+func TestMutexOfASleeper(t *testing.T) {
+	var s scene
+	s.hold("a", 1, 100, 101, history.Lose)
+	s.ops[0].Call = 5
+	s.hold("b", 2, 30, 50, history.Unlock)
+	c := &history.Conditions{Frozen: []history.Span{{Client: "a", From: 10, To: 90}}}
+	if !model.Mutex(c, "p", s.ops, nil, false).Legal() {
+		t.Error("a process that was frozen is not allowed for")
+	}
+	c.Frozen[0].Client = "x"
+	if model.Mutex(c, "p", s.ops, nil, false).Legal() {
+		t.Error("a grant behind the next one was not found")
+	}
+}
+
 func TestSemaphore(t *testing.T) {
 	search(t, []one{
 		{"two of two", func(s *scene) {

@@ -126,7 +126,10 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case h.Lost || h.To != math.MaxInt64:
 			from := h.To
-			if early {
+			switch {
+			case h.Asleep:
+				from = h.Call
+			case early:
 				from = h.From
 			}
 			t.add(h.Client, from, never, in{verb: history.Lose, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
