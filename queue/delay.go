@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// maxDue is how many delayed items are read, with their values, and moved at once.
+// maxDue is how many delayed items are read, with their values, at once. As many of them are moved as fit into a request.
 const maxDue = 16
 
 // moveDue moves the delayed items that are due, by this process's clock, to the end of the queue. One consumer of a feed
@@ -32,7 +32,11 @@ func (q *Queue) moveDue(ctx context.Context, f *feed) error {
 			return err
 		}
 		var m move
+		size := 0
 		for _, kv := range resp.Responses[0].Get.KVs {
+			if size += len(kv.Value); size > maxBatchBytes && len(m.records) > 0 {
+				break
+			}
 			r, err := decode(kv.Value)
 			if err != nil {
 				r = record{ID: q.newID(), Enqueued: now, value: kv.Value}

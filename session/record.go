@@ -124,6 +124,8 @@ func (s *Session) CheckName(name string) error {
 		return invalid("an empty name")
 	case strings.HasSuffix(name, "/"):
 		return invalid("the name %q ends in a slash", name)
+	case strings.Contains(name, "//"): // the settings of the name before it
+		return invalid("the name %q has two slashes in a row", name)
 	case strings.HasPrefix(name+"/", s.opt.RecordPrefix):
 		return invalid("the name %q lies among the session records", name)
 	}

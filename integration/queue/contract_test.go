@@ -238,6 +238,17 @@ func delay(t *testing.T, p pair) {
 			t.Errorf("too early: %v", got)
 		}
 	}
+	large := strings.Repeat("large", queue.MaxValue/5)
+	for range 3 { // more than one request can move
+		enqueue(t, a, &queue.EnqueueOptions{Delay: time.Millisecond}, large)
+	}
+	for range 3 {
+		m, err := b.Receive(within(t, patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ack(t, m)
+	}
 	enqueue(t, a, &queue.EnqueueOptions{Delay: time.Millisecond}, "tried")
 	pause(t, t.Context(), 20*time.Millisecond, "delay")
 	m, err := b.TryReceive(within(t, patience))

@@ -29,8 +29,8 @@ func TestLostAnswers(t *testing.T) {
 		queues = append(queues, queue.New(newSession(t, c, &session.Options{TTL: 60 * time.Second}), name, opts))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(3), Action: faultproxy.Drop})
-	again := p.Add(faultproxy.Rule{Match: sometimes(10), Action: faultproxy.DuplicateLater(700 * time.Millisecond)})
-	lateFirst := p.Add(faultproxy.Rule{Match: sometimes(30), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	// Not DuplicateLater: a copy of a claim that was answered, and ended by a Nack since, is outside of what is promised.
+	late := p.Add(faultproxy.Rule{Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
 	ctx := within(t, 2*time.Minute)
 
 	var producers, consumers sync.WaitGroup
@@ -111,7 +111,7 @@ func TestLostAnswers(t *testing.T) {
 	stop()
 	consumers.Wait()
 	pause(t, t.Context(), 1500*time.Millisecond, "late copies")
-	figure(t, "%d answers dropped, %d requests late, %d copied late; %d items", dropped.Hits(), lateFirst.Hits(), again.Hits(), items)
+	figure(t, "%d answers dropped, %d requests late; %d items", dropped.Hits(), late.Hits(), items)
 	st := stats(t, watch)
 	if st.Ready+st.Claimed+st.Delayed != 0 || st.Dead != 1 || rejected != 1 || acked != items-1 {
 		t.Errorf("%+v, %d acked", st, acked)
