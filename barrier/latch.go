@@ -25,8 +25,8 @@ func NewLatch(s *session.Session, name string, n int) *Latch {
 	return &Latch{newPlace(s, name, "latch", n, math.MaxInt)}
 }
 
-// CountDown counts once; an open latch does not count. If ctx ends first it may be [gateway.ErrUncertain]: it counted or
-// it did not, and once the session has settled that, it never will.
+// CountDown counts once; to an open latch it makes no difference. If ctx ends first it may be [gateway.ErrUncertain]: it
+// counted or it did not, and once the session has settled that, it never will.
 func (l *Latch) CountDown(ctx context.Context) error { return l.wrap("count down", l.countDown(ctx)) }
 
 func (l *Latch) countDown(ctx context.Context) error {
@@ -34,11 +34,10 @@ func (l *Latch) countDown(ctx context.Context) error {
 		return err
 	}
 	declared, found := l.declared()
-	key := l.line.SettingKey(countSetting)
 	for {
 		resp, err := l.line.Session.Txn(ctx, gateway.Txn{
-			If:   []gateway.Cmp{declared, gateway.Version(key, gateway.Less, int64(l.n))},
-			Then: []gateway.Op{gateway.OpPut(key, nil)},
+			If:   []gateway.Cmp{declared},
+			Then: []gateway.Op{gateway.OpPut(l.line.SettingKey(countSetting), nil)},
 			Else: []gateway.Op{found},
 		})
 		if err != nil || resp.Succeeded {
@@ -47,7 +46,7 @@ func (l *Latch) countDown(ctx context.Context) error {
 		if resp.Responses == nil { // only the branch is known: look again
 			continue
 		}
-		if stands, err := l.declare(ctx, resp.Responses[0]); stands || err != nil { // it stands: the latch is open
+		if err := l.declare(ctx, resp.Responses[0]); err != nil {
 			return err
 		}
 	}

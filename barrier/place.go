@@ -45,18 +45,18 @@ func (p *place) declared() (_ gateway.Cmp, found gateway.Op) {
 	return gateway.Value(key, gateway.Equal, []byte(p.parties())), gateway.OpGet(key)
 }
 
-// declare compares the declaration that was found with the handle. Where there was none it writes one; stands is false
-// then, and whoever did not find it must look again.
-func (p *place) declare(ctx context.Context, found gateway.OpResponse) (stands bool, _ error) {
+// declare compares the declaration that was found with the handle, or writes one where there was none. Whoever did not find
+// it as it should be goes again.
+func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 	if kvs := found.Get.KVs; len(kvs) > 0 {
-		return true, p.agrees(string(kvs[0].Value))
+		return p.agrees(string(kvs[0].Value))
 	}
 	key := p.line.SettingKey(partiesSetting)
 	_, err := p.line.Session.Write(ctx, session.Write{
 		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, []byte(p.parties()))},
 	})
-	return false, err
+	return err
 }
 
 // agrees is declare for those who only look.

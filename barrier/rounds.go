@@ -55,7 +55,7 @@ func (r *rounds) join(ctx context.Context) (line.Hold, error) {
 		if !ok {
 			return h, err
 		}
-		if _, err := r.declare(ctx, refused.Responses[0]); err != nil {
+		if err := r.declare(ctx, refused.Responses[0]); err != nil {
 			return h, err
 		}
 	}
