@@ -107,7 +107,8 @@ func TestAuthAnswers(t *testing.T) {
 			case "/v3/auth/user/get", "/v3/auth/role/list":
 				answer(w, 200, `{`+header+`,"roles":["d","c"]}`)
 			case "/v3/auth/role/get":
-				answer(w, 200, `{`+header+`,"perm":[{"key":"`+b64("k")+`"},{"permType":"READWRITE","key":"`+b64("a")+`","range_end":"AA=="},
+				answer(w, 200, `{`+header+`,"perm":[{"key":"`+b64("k")+`"},
+					{"permType":"READWRITE","key":"`+b64("a")+`","range_end":"AA=="},
 					{"permType":9,"key":"`+b64("z")+`"}]}`)
 			case "/v3/auth/authenticate":
 				answer(w, 200, login)

@@ -12,6 +12,10 @@
 //
 // One client serves a whole process. All its watches share one stream, all its kept leases share requests.
 //
+// Calls about the cluster as a whole (keys, members, users) go to any endpoint. Those about one member ([Client.Status],
+// [Client.Defragment], [Client.Snapshot], [Client.Health] …) go to the one that is named, once. [Client.Sync] follows the
+// members that come and go; [Client.Endpoints] tells how each did.
+//
 // # Guarantees
 //
 // Every call returns when its context ends, also on a link that swallows everything. One attempt is short (about a

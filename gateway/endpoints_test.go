@@ -66,7 +66,8 @@ func TestEndpointsView(t *testing.T) {
 		failed := time.Now()
 		get()
 		s := state(0)
-		if s.Healthy || s.InUse || !s.Since.Equal(failed) || !s.FailedAt.Equal(failed) || !errors.Is(s.Err, gateway.ErrUnavailable) {
+		if s.Healthy || s.InUse || !s.Since.Equal(failed) || !s.FailedAt.Equal(failed) ||
+			!errors.Is(s.Err, gateway.ErrUnavailable) {
 			t.Errorf("after a failure: %+v", s)
 		}
 		if s := state(1); !s.Healthy || !s.InUse || s.MemberID != 11 {

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // ServerVersion is what runs at an endpoint.
@@ -157,23 +155,12 @@ func (c *Client) ask(
 	req.Header["Accept"] = headerJSON
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
-		return nil, c.cutOff(caller, transportError(caller, ctx, op, ep, err))
+		return nil, transportError(caller, ctx, op, ep, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPlain))
 	if err != nil {
-		return nil, c.cutOff(caller, transportError(caller, ctx, op, ep, err))
+		return nil, transportError(caller, ctx, op, ep, err)
 	}
 	return &page{resp, body}, nil
-}
-
-// cutOff names the end of the context, or of the client, as the cause of an error that came of it.
-func (c *Client) cutOff(ctx context.Context, e *Error) *Error {
-	if ctx.Err() != nil {
-		e.cause = ctxerr.Of(ctx)
-		if c.ctx.Err() != nil {
-			e.cause = ErrClosed
-		}
-	}
-	return e
 }

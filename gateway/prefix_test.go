@@ -15,7 +15,8 @@ import (
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	for version, prefix := range map[string]string{
-		"3.0.17": "/v3alpha", "3.2.32": "/v3alpha", "3.3.27": "/v3beta", "3.4.0": "/v3", "3.6.16": "/v3", "3.10.0": "/v3", "4.0.0": "/v3",
+		"3.0.17": "/v3alpha", "3.2.32": "/v3alpha", "3.3.27": "/v3beta", "3.4.0": "/v3",
+		"3.6.16": "/v3", "3.10.0": "/v3", "4.0.0": "/v3",
 	} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

@@ -75,7 +75,7 @@ func (c *Client) snapshot(ctx context.Context, ep *endpoint, leave func()) (*Sna
 		case e == nil:
 			stop := sync.OnceFunc(leave)
 			body := s.close
-			s.close = func() { body(); stop() }
+			s.close = func() { stop(); body() } // in this order, or Read would tell of the connection
 			return s, nil
 		case ctx.Err() != nil:
 			return nil, c.ended(ctx, r, e)

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -25,7 +23,8 @@ func aDatabase(n int) []byte { return bytes.Repeat([]byte("database"), n/8) }
 
 // part is one message of a snapshot.
 func part(remaining int, b []byte) string {
-	return fmt.Sprintf(`{"result":{"remaining_bytes":"%d","blob":"%s","version":"3.6.0"}}`, remaining, base64.StdEncoding.EncodeToString(b))
+	blob := base64.StdEncoding.EncodeToString(b)
+	return fmt.Sprintf(`{"result":{"remaining_bytes":"%d","blob":"%s","version":"3.6.0"}}`, remaining, blob)
 }
 
 // parts are the messages of a whole snapshot, in pieces of size bytes, as etcd makes them.
@@ -49,7 +48,9 @@ func send(w http.ResponseWriter, lines ...string) {
 
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
-	for name, size := range map[string]int{"pieces": 1000, "one piece": 1 << 20, "pieces smaller than the sum": 7, "an exact end": 512} {
+	for name, size := range map[string]int{
+		"pieces": 1000, "one piece": 1 << 20, "pieces smaller than the sum": 7, "an exact end": 512,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -149,19 +150,28 @@ func broken() map[string]struct {
 		is   error
 	}
 	return map[string]b{
-		"nothing":              {func(w http.ResponseWriter) { send(w) }, gateway.ErrCorrupt},
-		"a wrong sum":          {func(w http.ResponseWriter) { send(w, append(lines[:4:4], part(0, wrong[:]))...) }, gateway.ErrCorrupt},
+		"nothing": {func(w http.ResponseWriter) { send(w) }, gateway.ErrCorrupt},
+		"a wrong sum": {func(w http.ResponseWriter) {
+			send(w, append(lines[:4:4], part(0, wrong[:]))...)
+		}, gateway.ErrCorrupt},
 		"no sum":               {func(w http.ResponseWriter) { send(w, lines[:4]...) }, gateway.ErrCorrupt},
 		"an end in the middle": {func(w http.ResponseWriter) { send(w, lines[:2]...) }, gateway.ErrCorrupt},
-		"a part twice":         {func(w http.ResponseWriter) { send(w, append([]string{lines[0]}, lines...)...) }, gateway.ErrCorrupt},
-		"a part missing":       {func(w http.ResponseWriter) { send(w, append(lines[:1:1], lines[2:]...)...) }, gateway.ErrCorrupt},
+		"a part twice": {func(w http.ResponseWriter) {
+			send(w, append([]string{lines[0]}, lines...)...)
+		}, gateway.ErrCorrupt},
+		"a part missing": {func(w http.ResponseWriter) {
+			send(w, append(lines[:1:1], lines[2:]...)...)
+		}, gateway.ErrCorrupt},
 		"a flipped bit": {func(w http.ResponseWriter) {
 			send(w, append(lines[:1:1], append([]string{strings.Replace(lines[1], "ZGF0", "ZGF1", 1)}, lines[2:]...)...)...)
 		}, gateway.ErrCorrupt},
 		"a size beyond all bounds": {func(w http.ResponseWriter) {
 			send(w, strings.Replace(lines[0], "3072", "18446744073709551615", 1))
 		}, gateway.ErrCorrupt},
-		"a broken connection": {func(w http.ResponseWriter) { send(w, lines[:2]...); drop() }, gateway.ErrUnavailable},
+		"a broken connection": {func(w http.ResponseWriter) {
+			send(w, lines[:2]...)
+			drop()
+		}, gateway.ErrUnavailable},
 		"half a message": {func(w http.ResponseWriter) {
 			send(w, lines[:2]...)
 			_, _ = io.WriteString(w, lines[2][:100])
@@ -170,9 +180,13 @@ func broken() map[string]struct {
 			send(w, lines[:2]...)
 			_, _ = io.WriteString(w, `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: server stopped"}}`)
 		}, gateway.ErrUnavailable},
-		"an error at once": {func(w http.ResponseWriter) { etcdError(w, 403, 7, "etcdserver: permission denied") }, gateway.ErrPermissionDenied},
-		"a web page":       {func(w http.ResponseWriter) { answer(w, 200, "<html>") }, gateway.ErrProtocol},
-		"another message":  {func(w http.ResponseWriter) { send(w, lines[0], `{"result":{"blob":7}}`) }, gateway.ErrProtocol},
+		"an error at once": {func(w http.ResponseWriter) {
+			etcdError(w, 403, 7, "etcdserver: permission denied")
+		}, gateway.ErrPermissionDenied},
+		"a web page": {func(w http.ResponseWriter) { answer(w, 200, "<html>") }, gateway.ErrProtocol},
+		"another message": {func(w http.ResponseWriter) {
+			send(w, lines[0], `{"result":{"blob":7}}`)
+		}, gateway.ErrProtocol},
 	}
 }
 
@@ -191,117 +205,12 @@ func TestBrokenSnapshot(t *testing.T) {
 				}
 				wantErr(t, err, list(tt.is), list(io.EOF, context.DeadlineExceeded))
 				typed(t, err, "snapshot", cl.urls[0])
-			})
-		})
-	}
-}
-
-// TestSnapshotFile: it appears whole or not at all, and leaves nothing else.
-func TestSnapshotFile(t *testing.T) {
-	t.Parallel()
-	db := aDatabase(4096)
-	whole := func(w http.ResponseWriter) { send(w, parts(db, 1000)...) }
-	holds := func(t *testing.T, dir, want string) {
-		t.Helper()
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		if got := strings.Join(names, " "); got != want {
-			t.Errorf("the directory holds %q, want %q", got, want)
-		}
-	}
-	t.Run("whole", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		file := filepath.Join(dir, "backup.db")
-		if err := os.WriteFile(file, []byte("older"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Test(t, func(t *testing.T) {
-			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
-			info, err := cl.client(t).SnapshotFile(within(t, time.Minute), file)
-			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0], Size: 4096 + 32, Version: "3.6.0"}) {
-				t.Errorf("%+v, %v", info, err)
-			}
-		})
-		holds(t, dir, "backup.db")
-		got, err := os.ReadFile(file)
-		if sum := sha256.Sum256(db); err != nil || !bytes.Equal(got, append(db[:4096:4096], sum[:]...)) {
-			t.Errorf("%d bytes, %v", len(got), err)
-		}
-		if s, err := os.Stat(file); err != nil || s.Mode().Perm() != 0o600 {
-			t.Errorf("mode %v, %v", s.Mode(), err)
-		}
-	})
-	for name, tt := range broken() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { tt.send(w) })
-				_, err := cl.client(t).SnapshotFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
-				wantErr(t, err, list(tt.is), nil)
-			})
-			holds(t, dir, "")
-			synctest.Test(t, func(t *testing.T) { // the next endpoint may do better, unless the user may not
-				cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
-					if r.n == 0 {
-						tt.send(w)
-						return
-					}
-					whole(w)
-				})
-				_, err := cl.client(t).SnapshotFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
-				if denied := errors.Is(tt.is, gateway.ErrPermissionDenied); (err == nil) == denied {
+				if name == "an end in the middle" && !strings.Contains(fmt.Sprint(err), "2048 bytes of 4128") {
 					t.Error(err)
 				}
 			})
 		})
 	}
-	t.Run("no directory", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		synctest.Test(t, func(t *testing.T) {
-			cl := newCluster(t, 2, func(w http.ResponseWriter, _ request) { whole(w) })
-			_, err := cl.client(t).SnapshotFile(within(t, time.Minute), filepath.Join(dir, "none", "backup.db"))
-			wantErr(t, err, list(os.ErrNotExist), nil)
-			if n := len(cl.requests()); n != 1 {
-				t.Errorf("%d members were asked", n)
-			}
-		})
-	})
-	t.Run("a directory of that name", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		if err := os.Mkdir(filepath.Join(dir, "backup.db"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Test(t, func(t *testing.T) {
-			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
-			if _, err := cl.client(t).SnapshotFile(within(t, time.Minute), filepath.Join(dir, "backup.db")); err == nil {
-				t.Error("a directory was replaced")
-			}
-		})
-		holds(t, dir, "backup.db")
-	})
-	t.Run("cut off", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		synctest.Test(t, func(t *testing.T) {
-			cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
-				send(w, parts(db, 1000)[0])
-				<-r.Context().Done()
-			})
-			_, err := cl.client(t).SnapshotFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
-			wantErr(t, err, list(context.DeadlineExceeded), nil)
-		})
-		holds(t, dir, "")
-	})
 }
 
 // TestSnapshotToken: a token that has expired is renewed before the snapshot begins.

@@ -32,8 +32,12 @@ func newSyncCluster(t *testing.T, n int, list *string, fakes map[int]fake) *clus
 		if f.cluster == 0 {
 			f.cluster = 77
 		}
-		if f.serves != nil {
+		switch {
+		case f.serves != nil:
 			f.serves(w)
+			return
+		case r.URL.Path == "/v3/auth/authenticate":
+			answer(w, 200, `{"token":"t"}`)
 			return
 		}
 		format := `{"header":{"cluster_id":"%d","member_id":"%d"},"members":[%s]}`
@@ -66,6 +70,7 @@ func TestSync(t *testing.T) {
 	const m0, m1, m2, m3 = "http://m0:2379", "http://m1:2379", "http://m2:2379", "http://m3:2379"
 	dropped := func(http.ResponseWriter) { drop() }
 	notFound := func(w http.ResponseWriter) { http.Error(w, "404 page not found", 404) }
+	unnamed := func(w http.ResponseWriter) { answer(w, 200, `{"header":{"member_id":"2"}}`) }
 	forbidden := func(w http.ResponseWriter) { etcdError(w, 403, 7, "etcdserver: permission denied") }
 	for _, tt := range []struct {
 		name  string
@@ -116,6 +121,10 @@ func TestSync(t *testing.T) {
 		{
 			name: "another cluster", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
 			fakes: map[int]fake{1: {cluster: 78}}, want: []string{m0},
+		},
+		{
+			name: "a cluster without a name", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
+			fakes: map[int]fake{1: {serves: unnamed}}, want: []string{m0},
 		},
 		{
 			name: "nobody of the list", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
@@ -183,10 +192,14 @@ func TestSyncPassword(t *testing.T) {
 			Endpoints: []string{socket}, Username: "root", Password: canaryPassword,
 			DialContext: dialThrough(cl, "m0:2379"),
 		})
-		_ = c.Sync(within(t, time.Minute)) // the fake member gives no token
-		if _, err := c.Status(within(t, time.Minute), cl.urls[1]); err == nil {
-			t.Error("a password was sent over http")
+		if err := c.Sync(within(t, time.Minute)); err != nil {
+			t.Error(err)
 		}
+		if got := urlsOf(c); !slices.Equal(got, []string{socket}) {
+			t.Errorf("endpoints %v", got)
+		}
+		_, err := c.Status(within(t, time.Minute), cl.urls[1])
+		wantErr(t, err, list(gateway.ErrInvalid), nil)
 		for _, r := range cl.requests() {
 			if r.member != 0 {
 				t.Errorf("asked %s of member %d", r.URL.Path, r.member)
@@ -254,7 +267,8 @@ func TestSyncUnderLoad(t *testing.T) {
 				n.Add(1)
 			}
 			id := r.member + 1
-			answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"1","member_id":"%d","revision":"5"},"members":[%s]}`, id, lists[n.Load()%2]))
+			format := `{"header":{"cluster_id":"1","member_id":"%d","revision":"5"},"members":[%s]}`
+			answer(w, 200, fmt.Sprintf(format, id, lists[n.Load()%2]))
 		})
 		c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
 		ctx, cancel := context.WithCancel(t.Context())

@@ -87,9 +87,6 @@ func (c *Client) at(ctx context.Context, ep *endpoint, r *call) error {
 			continue
 		}
 		r.lost = !e.refused()
-		if ctx.Err() != nil {
-			return c.ended(ctx, r, e)
-		}
 		return r.fate(e)
 	}
 }

@@ -134,7 +134,8 @@ func (p noSecrets) Write(b []byte) (int, error) {
 func permsBy(t *testing.T, r *clientv3.AuthRoleGetResponse) (perms []gateway.Permission) {
 	t.Helper()
 	for _, p := range r.Perm {
-		perms = append(perms, gateway.Permission{Type: gateway.PermissionType(p.PermType.String()), Key: string(p.Key), End: string(p.RangeEnd)})
+		kind := gateway.PermissionType(p.PermType.String())
+		perms = append(perms, gateway.Permission{Type: kind, Key: string(p.Key), End: string(p.RangeEnd)})
 	}
 	return perms
 }
@@ -278,8 +279,8 @@ func obeyed(
 	if err := errors.Join(root.RoleDelete(ctx, "spare"), root.UserDelete(ctx, "nobody")); err != nil {
 		t.Fatal(err)
 	}
-	if roles, users := must(root.RoleList(ctx))(t), must(root.UserList(ctx))(t); fmt.Sprint(roles, users) != "[root work] [root worker]" {
-		t.Errorf("%v %v are left", roles, users)
+	if left := fmt.Sprint(must(root.RoleList(ctx))(t), must(root.UserList(ctx))(t)); left != "[root work] [root worker]" {
+		t.Errorf("%s are left", left)
 	}
 }
 

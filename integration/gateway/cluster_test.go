@@ -55,7 +55,8 @@ func TestMembers(t *testing.T) {
 		spare := must(c.Spare())(t)
 		added := must(ours.MemberAddAsLearner(ctx, []string{spare.PeerURL()}))(t)
 		sameMembers(t, "MemberAddAsLearner", added.Members, membersBy(ctx, t, theirs))
-		if !added.Member.IsLearner || !slices.ContainsFunc(added.Members, func(m gateway.Member) bool { return m.ID == added.Member.ID }) {
+		listed := func(m gateway.Member) bool { return m.ID == added.Member.ID }
+		if !added.Member.IsLearner || !slices.ContainsFunc(added.Members, listed) {
 			t.Errorf("added %+v", added.Member)
 		}
 		if _, err := ours.MemberAddAsLearner(ctx, []string{spare.PeerURL()}); !errors.Is(err, gateway.ErrExists) {

@@ -24,7 +24,8 @@ func TestMaintenance(t *testing.T) {
 		ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
 		theirs := c.ClientV3(t)
 		for name, test := range map[string]func(*testing.T, *etcdtest.Cluster, *gateway.Client, *clientv3.Client){
-			"status": status, "hash": hashes, "move leader": moveLeader, "alarm": alarms, "defragment": defragment, "downgrade": downgrade,
+			"status": status, "hash": hashes, "move leader": moveLeader,
+			"alarm": alarms, "defragment": defragment, "downgrade": downgrade,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, ours, theirs) })
 		}
@@ -41,7 +42,8 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 			"member":  {got.MemberID, m.ID()},
 			"cluster": {got.ClusterID, want.Header.ClusterId},
 			"version": {got.Version, want.Version}, "storage version": {got.StorageVersion, want.StorageVersion},
-			"size": {got.DBSize, want.DbSize}, "in use": {got.DBSizeInUse, want.DbSizeInUse}, "quota": {got.DBSizeQuota, want.DbSizeQuota},
+			"size": {got.DBSize, want.DbSize}, "in use": {got.DBSizeInUse, want.DbSizeInUse},
+			"quota":  {got.DBSizeQuota, want.DbSizeQuota},
 			"leader": {got.Leader, want.Leader}, "term": {got.RaftTerm, want.RaftTerm},
 			"learner": {got.IsLearner, want.IsLearner}, "errors": {len(got.Errors), len(want.Errors)},
 		} {

@@ -33,7 +33,9 @@ func TestSnapshotRestored(t *testing.T) {
 		}
 		must(theirs.Put(ctx, "key/00", "changed"))(t)
 		// Neither the time of one attempt nor the size of one answer bounds a snapshot.
-		ours := newClient(t, gateway.Config{Endpoints: c.Endpoints(), MaxResponse: 1 << 10, AttemptTimeout: 50 * time.Millisecond})
+		ours := newClient(t, gateway.Config{
+			Endpoints: c.Endpoints(), MaxResponse: 1 << 10, AttemptTimeout: 50 * time.Millisecond,
+		})
 		dir := t.TempDir()
 		file := filepath.Join(dir, "backup.db")
 		info := must(ours.SnapshotFile(ctx, file))(t)
@@ -41,7 +43,8 @@ func TestSnapshotRestored(t *testing.T) {
 			t.Errorf("left behind: %v", entries)
 		}
 		stat := must(os.Stat(file))(t)
-		if stat.Size() != info.Size || info.Size < 4<<20 || info.Endpoint != c.Endpoints()[0] || (info.Version == "") != (version < "3.6") {
+		if stat.Size() != info.Size || info.Size < 4<<20 || info.Endpoint != c.Endpoints()[0] ||
+			(info.Version == "") != (version < "3.6") {
 			t.Errorf("%+v, and the file has %d bytes", info, stat.Size())
 		}
 		sameDatabase(t, theirs, file)
