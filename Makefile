@@ -19,7 +19,7 @@ comma     := ,
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
-CHECKS := tidy-check fix-check vet lint test containers
+CHECKS := tidy-check fix-check vet lint test containers gauntlet
 
 .NOTPARALLEL:
 .PHONY: clean $(shell sed -n 's/^## \([a-z-]*\):.*/\1/p' Makefile)
