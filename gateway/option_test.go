@@ -86,6 +86,9 @@ func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error)
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{"http://a:1"},
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodPost { // it asks where the gateway is
+				return reply(404, "no etcd"), nil
+			}
 			if r.URL.Path != "/v3/watch" {
 				b, _ := io.ReadAll(r.Body)
 				body = string(b)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,13 +226,15 @@ func TestBadSize(t *testing.T) {
 		if _, err := m.TryAcquire(t.Context(), 1); !errors.As(err, &full) || *full != (semaphore.FullError{Name: "a"}) {
 			t.Errorf("TryAcquire = %v", err)
 		}
-		go func() {
+		var resizing sync.WaitGroup
+		resizing.Go(func() {
 			time.Sleep(time.Second)
 			if err := m.Resize(t.Context(), 1); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 		release(t, acquire(t, m, 1))
+		resizing.Wait() // it may be answered after those who wait have seen it
 	})
 }
 
