@@ -20,7 +20,7 @@ import (
 // Bounds of every run.
 const (
 	warmUp      = 3 * time.Second
-	warmUpLimit = 45 * time.Second
+	warmUpLimit = 90 * time.Second
 	minGrants   = 50  // of the mutex, per second, before the fault; with less the run says nothing
 	minEnqueued = 100 // per second
 	recovery    = 10 * time.Second
