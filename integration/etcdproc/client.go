@@ -21,6 +21,7 @@ func (c *Cluster) NewClientV3(endpoints ...string) (*clientv3.Client, error) {
 
 func (c *Cluster) newClientV3(password string, endpoints ...string) (*clientv3.Client, error) {
 	if len(endpoints) == 0 {
+		endpoints = c.given
 		for _, m := range c.members {
 			endpoints = append(endpoints, m.GRPCEndpoint())
 		}
