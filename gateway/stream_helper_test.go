@@ -176,8 +176,14 @@ func (s *stream) hungUp() {
 	}
 }
 
-// cut breaks the connection.
-func (s *stream) cut() { s.act(func() bool { panic(http.ErrAbortHandler) }) }
+// cut breaks the connection. The server would first read what is left of the request, if nobody else is reading it at this
+// moment, and wait for the client.
+func (s *stream) cut() {
+	s.act(func() bool {
+		_ = http.NewResponseController(s.w).SetReadDeadline(time.Unix(1, 0))
+		panic(http.ErrAbortHandler)
+	})
+}
 
 // finish ends the answer in an orderly way.
 func (s *stream) finish() { s.act(func() bool { return false }) }
