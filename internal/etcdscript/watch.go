@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"time"
 )
 
 // mentions looks for a text in the base64 strings of a body.
@@ -106,7 +107,8 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	st.write(ctx, json.NewEncoder(w), rc)
-	panic(http.ErrAbortHandler) // closes the connection, which ends the reader
+	_ = rc.SetReadDeadline(time.Unix(1, 0)) // or the server reads on first, if the reader does not at this moment
+	panic(http.ErrAbortHandler)             // closes the connection, which ends the reader
 }
 
 func (st *stream) write(ctx context.Context, w *json.Encoder, rc *http.ResponseController) {
