@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -53,9 +54,18 @@ func Error(code gateway.Code, message string) Answer {
 // Denied is the answer to a user without rights.
 func Denied() Answer { return Error(gateway.CodePermissionDenied, "etcdserver: permission denied") }
 
-// Start runs a server until the end of the test.
+// tooLong is more than any test takes, in the time of its bubble.
+const tooLong = time.Hour
+
+// Start runs a server until the end of the test. A test that waits for what never comes would not end, since the renewals of
+// any session keep the fake clock running: after an hour of it, Start ends the program and shows all goroutines.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
+	endless := time.AfterFunc(tooLong, func() {
+		debug.SetTraceback("all")
+		panic(tb.Name() + " waits for what does not come")
+	})
+	tb.Cleanup(func() { endless.Stop() })
 	s := &Server{l: memnet.Listen(), streams: map[*stream]struct{}{}, store: newStore()}
 	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = s.http.Serve(s.l) }()

@@ -78,6 +78,8 @@ type rangeRequest struct {
 	End        []byte `json:"range_end"`
 	Limit      int    `json:"limit,string"`
 	SortTarget string `json:"sort_target"`
+	SortOrder  string `json:"sort_order"`
+	MaxCreate  int64  `json:"max_create_revision,string"`
 	KeysOnly   bool   `json:"keys_only"`
 	CountOnly  bool   `json:"count_only"`
 }
@@ -218,7 +220,13 @@ func (t *change) get(r *rangeRequest) fields {
 	if r.SortTarget == "CREATE" {
 		slices.SortStableFunc(found, func(a, b object) int { return int(a.Create - b.Create) })
 	}
-	out := fields{"count": len(found)}
+	if r.SortOrder == "DESCEND" {
+		slices.Reverse(found)
+	}
+	out := fields{"count": len(found)} // of all, as etcd has it
+	if r.MaxCreate > 0 {
+		found = slices.DeleteFunc(found, func(o object) bool { return o.Create > r.MaxCreate })
+	}
 	if r.Limit > 0 && len(found) > r.Limit {
 		found, out["more"] = found[:r.Limit], true
 	}
@@ -314,6 +322,24 @@ func (s *Server) apply(path string, body []byte) Answer {
 			return Error(gateway.CodeInvalidArgument, err.Error())
 		}
 		return s.answer(s.store.begin().get(&r))
+	case "/kv/put":
+		var r putRequest
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		t := s.store.begin()
+		out := t.put(&r)
+		s.commit(t)
+		return s.answer(out)
+	case "/kv/deleterange":
+		var r deleteRequest
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		t := s.store.begin()
+		out := t.delete(&r)
+		s.commit(t)
+		return s.answer(out)
 	}
 	return s.applyLease(path, decoder)
 }

@@ -78,8 +78,12 @@ func (s *Server) Watches() int {
 
 func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
+	defer func() {
+		_ = rc.SetReadDeadline(time.Unix(1, 0)) // or the server first reads the rest of the request, which has no end
+		panic(http.ErrAbortHandler)             // closes the connection, which ends the reader
+	}()
 	if !s.gate() || rc.EnableFullDuplex() != nil {
-		panic(http.ErrAbortHandler)
+		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -91,7 +95,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if refuse {
-		panic(http.ErrAbortHandler)
+		return
 	}
 	defer func() {
 		s.mu.Lock()
@@ -107,8 +111,6 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	st.write(ctx, json.NewEncoder(w), rc)
-	_ = rc.SetReadDeadline(time.Unix(1, 0)) // or the server reads on first, if the reader does not at this moment
-	panic(http.ErrAbortHandler)             // closes the connection, which ends the reader
 }
 
 func (st *stream) write(ctx context.Context, w *json.Encoder, rc *http.ResponseController) {
