@@ -99,13 +99,13 @@ func (c *Client) do(ctx context.Context, r *call) error {
 			}
 			return c.ended(ctx, r, last)
 		case !r.repeat && !e.refused():
-			c.eps.failed(ep, e)
+			c.failed(ep, e, began)
 			return r.fate(e)
 		case !e.elsewhere():
 			return r.fate(e)
 		}
 		last = e
-		c.eps.failed(ep, e)
+		c.failed(ep, e, began)
 		c.log.Debug("request_failed", "op", r.op, "endpoint", ep.url, "attempt", try+1, "err", e)
 		if (try+1)%c.eps.size() != 0 {
 			continue // an endpoint that has not been asked yet needs no pause
@@ -116,6 +116,15 @@ func (c *Client) do(ctx context.Context, r *call) error {
 		if !sleep(ctx, pause.NextBackOff()) {
 			return c.ended(ctx, r, last)
 		}
+	}
+}
+
+// failed notes that an endpoint failed an attempt. One that lets requests hang while its stream is silent is likely cut off
+// from the others, or stands still: the stream would take seconds longer to find out by itself.
+func (c *Client) failed(ep *endpoint, e *Error, began time.Time) {
+	c.eps.failed(ep, e)
+	if e.timedOut && c.eps.pick() != ep {
+		c.hub.leave(ep, began)
 	}
 }
 
@@ -176,8 +185,8 @@ type setupError struct{ error }
 
 func (s setupError) Unwrap() error { return s.error }
 
-// attempt sends the call once.
-func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+// send is attempt without hooks.
+func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -211,7 +220,7 @@ func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secre
 	if resp.StatusCode != http.StatusOK {
 		e := statusError(r.op, ep, resp, body)
 		if e.noSuchPath() && c.otherPrefix(ctx, ep) {
-			return c.attempt(caller, ep, r, token, timeout)
+			return c.send(caller, ep, r, token, timeout)
 		}
 		return e
 	}

@@ -53,8 +53,12 @@ type Config struct {
 	// MaxResponse bounds, in bytes, what is read of one answer. Default 64 MiB.
 	MaxResponse int64
 
-	// Logger gets what cannot be returned: retries and reopened streams (Debug), fallbacks (Warn). Nil logs nothing.
+	// Logger gets what cannot be returned: watches that lost their stream and got another (Info), each attempt that failed
+	// (Debug). Nil logs nothing.
 	Logger *slog.Logger
+
+	// Hooks are called for each attempt and each stream, for metrics and traces.
+	Hooks Hooks
 
 	// DialContext replaces the dialer of the client's own transport.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -111,6 +115,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("new", "a password over http needs AllowPlaintextAuth")
 	case c.TLS != nil && !tlsClass(c.Endpoints[0]):
 		return c, invalid("new", "TLS is configured but the endpoints are http")
+	case c.TLS != nil && c.TLS.MaxVersion != 0 && c.TLS.MaxVersion < max(c.TLS.MinVersion, tls.VersionTLS12):
+		return c, invalid("new", "TLS is configured for no version from 1.2 on")
 	case c.Transport != nil && sockets:
 		return c, invalid("new", "a Transport of your own takes no unix endpoints")
 	case c.APIPrefix != "" && (path.Clean(c.APIPrefix) != c.APIPrefix || c.APIPrefix[0] != '/' || !plainPath(c.APIPrefix)):

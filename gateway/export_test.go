@@ -37,7 +37,7 @@ func HandleLines(lines ...string) (responses []WatchResponse, err error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	cn := &conn{ep: c.eps.pick(), out: newOutbox(), cancel: cancel, byID: map[int64]*watch{}, asksVersion: true}
-	cn.ordered.Store(true)
+	cn.ordered = true
 	w := &watch{key: "a", next: 3, fn: func(r WatchResponse) { responses = append(responses, r) }}
 	c.hub.watches[w] = struct{}{}
 	c.hub.conn = cn

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -54,6 +55,9 @@ func FuzzDecodeTxn(f *testing.F) {
 			if n := len(r.Responses); r.Succeeded && n != 2 || !r.Succeeded && n != 1 {
 				t.Errorf("%d responses", n)
 			}
+			if !json.Valid([]byte(body)) {
+				t.Error("taken although it is no JSON")
+			}
 		case !errors.Is(err, gateway.ErrUncertain):
 			t.Errorf("definite: %v", err)
 		case len(err.Error()) > 2000 || strings.Contains(err.Error(), "\n"):
@@ -65,7 +69,9 @@ func FuzzDecodeTxn(f *testing.F) {
 func FuzzDecodeRange(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":"9"}`, `{"kvs":[{"key":"a_-="}]}`,
-		`{"count":1e9}`, `{"count":"0x1"}`, `{"kvs":null}`, `{"kvs":[null,{}]}`, `{"header":{"cluster_id":"18446744073709551616"}}`,
+		`{"count":1e9}`, `{"count":"0x1"}`, `{"count":-}`, `{"count":007}`, `{"x":-}`, `{"x":[1,{"y":.5}]}`, `{"x":1,}`, `{"x":[,]}`,
+		`{"more":tru}`, `{"x":"\q"}`, `{"x":"\u12"}`, "{\"x\":\"\n\"}", `{"kvs":[{"key":"\/w=="}]}`, `{"x":"`, `{"x"`, `{"x":"\`,
+		`{"kvs":null}`, `{"kvs":[null,{}]}`, `{"header":{"cluster_id":"18446744073709551616"}}`,
 	} {
 		f.Add(seed)
 	}
@@ -73,10 +79,10 @@ func FuzzDecodeRange(f *testing.F) {
 	c := answering(f, &status, &answer, func() {})
 	f.Fuzz(func(t *testing.T, body string) {
 		answer = body
-		if _, err := c.Get(t.Context(), "k", gateway.Serializable()); err != nil {
-			if errors.Is(err, gateway.ErrClusterMismatch) {
-				return
-			}
+		switch _, err := c.Get(t.Context(), "k", gateway.Serializable()); {
+		case err == nil && !json.Valid([]byte(body)):
+			t.Error("taken although it is no JSON")
+		case err != nil && !errors.Is(err, gateway.ErrClusterMismatch):
 			wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUncertain))
 		}
 	})
@@ -215,6 +221,40 @@ func FuzzWatchLine(f *testing.F) {
 					t.Errorf("an event of revision %d before the start", ev.KV.ModRevision)
 				}
 			}
+		}
+	})
+}
+
+// FuzzEndpoint: an endpoint is refused, or is one that requests can be sent to and that names nobody.
+func FuzzEndpoint(f *testing.F) {
+	for _, seed := range []string{
+		"http://a:1", "https://[::1]:2379/", "unix:///run/etcd.sock", "http://u:p@a", "http://a/%2f", "//a", "http://a:b", "http://[::1%25e]:1",
+		"http://a?b#c", "unix://", "HTTP://A", "http:a", "http://a\n", " http://a", "http://%00", "unix://%2e%2e/a", "http://a:99999",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, endpoint string) {
+		var sent *http.Request
+		c, err := gateway.New(gateway.Config{
+			Endpoints: []string{endpoint},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent = r
+				return reply(200, "{}"), nil
+			}),
+		})
+		if err != nil {
+			wantErr(t, err, list(gateway.ErrInvalid), nil)
+			return
+		}
+		if _, err := c.Get(t.Context(), "k"); err != nil || sent == nil {
+			t.Errorf("%q: %v", endpoint, err)
+			return
+		}
+		if u := sent.URL; u.User != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.Path != "/v3/kv/range" {
+			t.Errorf("%q: sent to %s", endpoint, u)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

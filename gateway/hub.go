@@ -11,6 +11,7 @@ import (
 type hub struct {
 	c     *Client
 	epoch time.Time // of the streams' clocks
+	lost  bool      // the last stream broke, and none has come after it: of the goroutine that runs them
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
@@ -100,6 +101,7 @@ func (h *hub) run() {
 	for h.wanted() {
 		ep, began := h.c.eps.pick(), time.Now()
 		stood, err := h.stream(ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
+		h.streamEnded(ep, began, stood, err)
 		if err == nil || h.c.ctx.Err() != nil {
 			continue
 		}
@@ -232,6 +234,15 @@ func (h *hub) checkLife(cn *conn) {
 		cn.out.write(createMessage(h.lastID, 0, &watch{key: h.c.cfg.Namespace + "\x00"}))
 		cn.out.write(cancelMessage(h.lastID))
 		cn.life.Reset(streamSilence)
+	}
+}
+
+// leave ends the stream to an endpoint if nothing has come on it since a moment.
+func (h *hub) leave(ep *endpoint, since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if cn := h.conn; cn != nil && cn.ep == ep && time.Duration(cn.heard.Load()) < since.Sub(h.epoch) {
+		cn.cancel(&Error{Op: "watch", Endpoint: ep.url, Code: CodeUnavailable, cause: errStalled})
 	}
 }
 

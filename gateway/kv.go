@@ -66,66 +66,59 @@ func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetRespo
 	return c.get(ctx, OpGet(key, opts...))
 }
 
-func (c *Client) get(ctx context.Context, op Op) (*GetResponse, error) {
-	w, err := op.wire(c.cfg.Namespace)
-	if err != nil {
-		return nil, invalid("get", "%v", err)
-	}
-	var out *GetResponse
+func (c *Client) get(ctx context.Context, op Op) (out *GetResponse, err error) {
 	r := &call{op: "get", path: "/kv/range", repeat: true, linear: !op.serializable && op.revision == 0, local: op.serializable}
-	err = unary(ctx, c, r, w.Range, func(a *wireRangeAnswer) (h wireHeader, err error) {
-		out, err = a.public(len(c.cfg.Namespace))
-		return a.Header, err
-	})
+	r.answer = answerOf(c, &out, (*decoder).get)
+	err = c.single(ctx, r, op)
 	return out, err
 }
 
-// Put writes a key. When its fate is unknown it returns ErrUncertain: it is not repeated.
-func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
-	w, err := OpPut(key, value, opts...).wire(c.cfg.Namespace)
-	if err != nil {
-		return nil, invalid("put", "%v", err)
+// single sends one operation.
+func (c *Client) single(ctx context.Context, r *call, op Op) error {
+	e := newEncoder(c.cfg.Namespace, 1)
+	if err := e.op(&op); err != nil {
+		return invalid(r.op, "%v", err)
 	}
-	var out *PutResponse
+	r.body = e.text()
+	return c.do(ctx, r)
+}
+
+// Put writes a key. When its fate is unknown it returns ErrUncertain: it is not repeated.
+func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Option) (out *PutResponse, err error) {
 	r := &call{op: "put", path: "/kv/put", write: true, linear: true}
-	err = unary(ctx, c, r, w.Put, func(a *wirePutAnswer) (h wireHeader, err error) {
-		out, err = a.public(len(c.cfg.Namespace))
-		return a.Header, err
-	})
+	r.answer = answerOf(c, &out, (*decoder).put)
+	err = c.single(ctx, r, OpPut(key, value, opts...))
 	return out, err
 }
 
 // Delete deletes a key, or a range of keys with [Prefix], [Range] or [FromKey]. When its fate is unknown it returns
 // ErrUncertain: it is not repeated.
-func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (*DeleteResponse, error) {
-	w, err := OpDelete(key, opts...).wire(c.cfg.Namespace)
-	if err != nil {
-		return nil, invalid("delete", "%v", err)
-	}
-	var out *DeleteResponse
+func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (out *DeleteResponse, err error) {
 	r := &call{op: "delete", path: "/kv/deleterange", write: true, linear: true}
-	err = unary(ctx, c, r, w.Delete, func(a *wireDeleteAnswer) (h wireHeader, err error) {
-		out, err = a.public(len(c.cfg.Namespace))
-		return a.Header, err
-	})
+	r.answer = answerOf(c, &out, (*decoder).delete)
+	err = c.single(ctx, r, OpDelete(key, opts...))
 	return out, err
 }
 
 // Txn runs a transaction. If it writes and its fate is unknown, it returns ErrUncertain: it is not repeated.
 func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) { return c.txn(ctx, "txn", t) }
 
-func (c *Client) txn(ctx context.Context, name string, t Txn) (*TxnResponse, error) {
-	w, err := t.wire(c.cfg.Namespace)
-	if err != nil {
+func (c *Client) txn(ctx context.Context, name string, t Txn) (out *TxnResponse, err error) {
+	e := newEncoder(c.cfg.Namespace, 1+len(t.If)+len(t.Then)+len(t.Else))
+	if err := e.txn(&t); err != nil {
 		return nil, invalid(name, "%v", err)
 	}
-	var out *TxnResponse
 	read := t.readOnly()
-	r := &call{op: name, path: "/kv/txn", write: !read, repeat: read, linear: !t.local()}
-	err = unary(ctx, c, r, w, func(a *wireTxnAnswer) (h wireHeader, err error) {
-		out, err = a.public(w, len(c.cfg.Namespace))
-		return a.Header, err
+	r := &call{op: name, path: "/kv/txn", body: e.text(), write: !read, repeat: read, linear: !t.local()}
+	r.answer = answerOf(c, &out, func(d *decoder, a *TxnResponse) *Header {
+		d.reserve(t.Then)
+		h := d.txn(a, len(t.Then))
+		if d.err == nil {
+			d.err = t.fits(a)
+		}
+		return h
 	})
+	err = c.do(ctx, r)
 	return out, err
 }
 

@@ -47,48 +47,14 @@ func cancelMessage(id int64) []byte {
 	return append(strconv.AppendInt(b, id, 10), "\"}}\n"...)
 }
 
-type wireWatchAnswer struct {
-	Header          wireHeader  `json:"header"`
-	WatchID         number      `json:"watch_id"`
-	Created         bool        `json:"created"`
-	Canceled        bool        `json:"canceled"`
-	CancelReason    string      `json:"cancel_reason"`
-	CompactRevision number      `json:"compact_revision"`
-	Fragment        bool        `json:"fragment"`
-	Events          []wireEvent `json:"events"`
-}
-
-type wireEvent struct {
-	Type   string  `json:"type"`
-	KV     wireKV  `json:"kv"`
-	PrevKV *wireKV `json:"prev_kv"`
-}
-
-func (w wireEvent) public(ns int) (Event, error) {
-	kv, err := w.KV.public(ns)
-	if err != nil {
-		return Event{}, err
-	}
-	ev := Event{Deleted: w.Type == "DELETE", KV: kv}
-	if w.PrevKV != nil {
-		prev, err := w.PrevKV.public(ns)
-		if err != nil {
-			return Event{}, err
-		}
-		ev.PrevKV = &prev
-	}
-	return ev, nil
-}
-
 // handle acts on one message. An error ends the stream, not the watches on it.
 func (h *hub) handle(ctx context.Context, cn *conn, line []byte) error {
-	var m struct {
-		Result *wireWatchAnswer `json:"result"`
-	}
-	if err := json.Unmarshal(line, &m); err != nil {
+	d := decoder{scanner: scanner{b: line}, ns: len(h.c.cfg.Namespace)}
+	a := d.watchLine()
+	if err := d.end(); err != nil {
 		return protocolError("watch", cn.ep, line, err)
 	}
-	if m.Result == nil {
+	if a == nil {
 		err := lineError(line)
 		if e, ok := err.(*Error); ok { //nolint:errorlint // made just now
 			e.Op, e.Endpoint = "watch", cn.ep.url
@@ -96,26 +62,24 @@ func (h *hub) handle(ctx context.Context, cn *conn, line []byte) error {
 		}
 		return protocolError("watch", cn.ep, line, err)
 	}
-	if err := h.c.saw(m.Result.Header, 0, false); err != nil {
+	if err := h.c.saw(a.wire(), 0, false); err != nil {
 		return &Error{Op: "watch", Endpoint: cn.ep.url, cause: err}
 	}
 	switch {
-	case m.Result.Created:
-		return h.created(cn, m.Result)
-	case m.Result.Canceled:
-		return h.canceled(cn, m.Result)
-	case len(m.Result.Events) > 0:
-		if err := h.events(cn, m.Result); err != nil {
-			return protocolError("watch", cn.ep, line, err)
-		}
+	case a.created:
+		return h.created(cn, a)
+	case a.canceled:
+		return h.canceled(cn, a)
+	case len(a.events) > 0:
+		h.events(cn, a)
 	default:
-		h.progress(ctx, cn, m.Result)
+		h.progress(ctx, cn, a)
 	}
 	return nil
 }
 
 // created answers the oldest create that is out. A refused one has no ID to know it by.
-func (h *hub) created(cn *conn, a *wireWatchAnswer) error {
+func (h *hub) created(cn *conn, a *watchAnswer) error {
 	h.mu.Lock()
 	if len(cn.creating) == 0 {
 		h.mu.Unlock()
@@ -127,46 +91,46 @@ func (h *hub) created(cn *conn, a *wireWatchAnswer) error {
 		h.mu.Unlock()
 		return nil
 	}
-	if a.Canceled {
+	if a.canceled {
 		h.mu.Unlock()
-		e := cancelError(cn, a.CancelReason)
+		e := cancelError(cn, a.reason)
 		if e.aboutToken() || e.elsewhere() {
 			return e
 		}
 		h.end(w, e)
 		return nil
 	}
-	if int64(a.WatchID) != w.id {
+	if a.watchID != w.id {
 		h.mu.Unlock()
 		return &Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol)}
 	}
 	first := !w.announced
 	w.standing, w.announced, cn.stood = true, true, true
 	if w.next == 0 {
-		w.next = int64(a.Header.Revision) + 1
+		w.next = a.Revision + 1
 	}
 	h.mu.Unlock()
 	if first {
-		w.fn(WatchResponse{Created: true, Revision: int64(a.Header.Revision)})
+		w.fn(WatchResponse{Created: true, Revision: a.Revision})
 	}
 	return nil
 }
 
-func (h *hub) canceled(cn *conn, a *wireWatchAnswer) error {
+func (h *hub) canceled(cn *conn, a *watchAnswer) error {
 	h.mu.Lock()
-	w := cn.byID[int64(a.WatchID)]
+	w := cn.byID[a.watchID]
 	h.mu.Unlock()
 	if w == nil {
 		return nil // the answer to our own cancel
 	}
-	if a.CompactRevision > 0 {
+	if a.compacted > 0 {
 		h.end(w, &Error{
-			Op: "watch", Endpoint: cn.ep.url, Code: CodeOutOfRange, CompactRevision: int64(a.CompactRevision),
-			Message: fmt.Sprintf("history before revision %d has been compacted", int64(a.CompactRevision)),
+			Op: "watch", Endpoint: cn.ep.url, Code: CodeOutOfRange, CompactRevision: a.compacted,
+			Message: fmt.Sprintf("history before revision %d has been compacted", a.compacted),
 		})
 		return nil
 	}
-	e := cancelError(cn, a.CancelReason)
+	e := cancelError(cn, a.reason)
 	if e.aboutToken() || e.elsewhere() {
 		return e
 	}
@@ -190,26 +154,21 @@ func cancelError(cn *conn, reason string) *Error {
 
 // events delivers what has come for one watch. A revision is delivered whole, though it may come in fragments: if the
 // stream broke in between, the watch could not be resumed inside it.
-func (h *hub) events(cn *conn, a *wireWatchAnswer) error {
+func (h *hub) events(cn *conn, a *watchAnswer) {
 	h.mu.Lock()
-	w := cn.byID[int64(a.WatchID)]
+	w := cn.byID[a.watchID]
 	if w == nil {
 		h.mu.Unlock()
-		return nil // taken back meanwhile
+		return // taken back meanwhile
 	}
 	batch := w.held
 	w.held = nil
-	for i := range a.Events {
-		ev, err := a.Events[i].public(len(h.c.cfg.Namespace))
-		if err != nil {
-			h.mu.Unlock()
-			return err
-		}
+	for _, ev := range a.events {
 		if ev.KV.ModRevision >= w.next {
 			batch = append(batch, ev)
 		}
 	}
-	if a.Fragment && len(batch) > 0 {
+	if a.fragment && len(batch) > 0 {
 		last := batch[len(batch)-1].KV.ModRevision
 		cut := len(batch)
 		for cut > 0 && batch[cut-1].KV.ModRevision == last {
@@ -225,5 +184,4 @@ func (h *hub) events(cn *conn, a *wireWatchAnswer) error {
 	if len(batch) > 0 {
 		w.fn(WatchResponse{Events: batch, Revision: batch[len(batch)-1].KV.ModRevision})
 	}
-	return nil
 }

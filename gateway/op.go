@@ -11,7 +11,7 @@ type Op struct {
 	kind  opKind
 	key   string
 	value []byte
-	txn   Txn
+	txn   *Txn
 
 	span         spanKind
 	end          string
@@ -61,7 +61,7 @@ func OpPut(key string, value []byte, opts ...Option) Op {
 func OpDelete(key string, opts ...Option) Op { return Op{kind: kindDelete, key: key}.with(opts) }
 
 // OpTxn nests a transaction. All compares, nested ones included, see the state before the outermost transaction.
-func OpTxn(t Txn) Op { return Op{kind: kindTxn, txn: t} }
+func OpTxn(t Txn) Op { return Op{kind: kindTxn, txn: &t} }
 
 func opWatch(key string, opts []Option) Op { return Op{kind: kindWatch, key: key}.with(opts) }
 
@@ -71,7 +71,7 @@ func (o Op) with(opts []Option) Op {
 			o.wrong = "option " + opt.name + " does not apply"
 			return o
 		}
-		if opt.set(&o); o.wrong != "" {
+		if o = opt.set(o); o.wrong != "" {
 			return o
 		}
 	}
@@ -80,7 +80,7 @@ func (o Op) with(opts []Option) Op {
 }
 
 // conflict says why options do not go together. What etcd would ignore is refused here.
-func (o Op) conflict() string {
+func (o *Op) conflict() string {
 	filtered := o.minMod != 0 || o.maxMod != 0 || o.minCreate != 0 || o.maxCreate != 0
 	switch {
 	case min(o.limit, o.revision, o.minMod, o.maxMod, o.minCreate, o.maxCreate) < 0:
@@ -102,14 +102,14 @@ func (o Op) conflict() string {
 var sortTargets = []SortTarget{SortKey, SortVersion, SortCreateRevision, SortModRevision, SortValue}
 
 // readOnly tells whether running the operation again changes nothing.
-func (o Op) readOnly() bool {
+func (o *Op) readOnly() bool {
 	return o.kind == kindGet || o.kind == kindTxn && o.txn.readOnly()
 }
 
-func (t Txn) readOnly() bool {
+func (t *Txn) readOnly() bool {
 	for _, ops := range [][]Op{t.Then, t.Else} {
-		for _, o := range ops {
-			if !o.readOnly() {
+		for i := range ops {
+			if !ops[i].readOnly() {
 				return false
 			}
 		}
@@ -119,10 +119,10 @@ func (t Txn) readOnly() bool {
 
 // local tells whether a member answers the transaction from what it has: etcd does, unless one operation needs more, and
 // so also where there are only compares.
-func (t Txn) local() bool {
+func (t *Txn) local() bool {
 	for _, ops := range [][]Op{t.Then, t.Else} {
-		for _, o := range ops {
-			if o.kind != kindGet || !o.serializable {
+		for i := range ops {
+			if o := &ops[i]; o.kind != kindGet || !o.serializable {
 				return false
 			}
 		}
@@ -169,39 +169,4 @@ func bytesOrNil(s string) []byte {
 		return nil
 	}
 	return []byte(s)
-}
-
-func (o Op) wire(ns string) (wireOp, error) {
-	if o.wrong != "" {
-		return wireOp{}, errors.New(o.wrong)
-	}
-	if o.kind == kindTxn {
-		t, err := o.txn.wire(ns)
-		return wireOp{Txn: &t}, err
-	}
-	from, to, err := bounds(ns, o.key, o.span, o.end)
-	if err != nil {
-		return wireOp{}, err
-	}
-	if o.after != "" {
-		from = ns + o.after + "\x00"
-	}
-	switch o.kind {
-	case kindGet:
-		return wireOp{Range: &wireRange{
-			Key: []byte(from), RangeEnd: bytesOrNil(to), Limit: o.limit, Revision: o.revision,
-			SortOrder: string(o.sortOrder), SortTarget: string(o.sortTarget),
-			Serializable: o.serializable, KeysOnly: o.keysOnly, CountOnly: o.countOnly,
-			MinMod: o.minMod, MaxMod: o.maxMod, MinCreate: o.minCreate, MaxCreate: o.maxCreate,
-		}}, nil
-	case kindPut:
-		return wireOp{Put: &wirePut{
-			Key: []byte(from), Value: o.value, Lease: int64(o.lease), PrevKV: o.prevKV,
-			IgnoreValue: o.ignoreValue, IgnoreLease: o.ignoreLease,
-		}}, nil
-	case kindDelete:
-		return wireOp{Delete: &wireDelete{Key: []byte(from), RangeEnd: bytesOrNil(to), PrevKV: o.prevKV}}, nil
-	default:
-		return wireOp{}, errors.New("an operation that is none: use OpGet, OpPut, OpDelete or OpTxn")
-	}
 }

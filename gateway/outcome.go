@@ -122,14 +122,15 @@ func protocolError(op string, ep *endpoint, body []byte, err error) *Error {
 	}
 }
 
-// excerpt shows what kind of thing answered, up to where JSON begins: that may hold keys and values.
+// excerpt shows what kind of thing answered, up to where JSON begins, which may hold keys and values, and no more than its
+// first line up to a colon: what sends requests back would show the token with the others of their headers.
 func excerpt(body []byte) string {
 	b := bytes.TrimSpace(body)
 	if len(b) == 0 {
 		return "an empty answer"
 	}
 	b = b[:min(len(b), 64)]
-	switch i := bytes.IndexAny(b, `{["`); i {
+	switch i := bytes.IndexAny(b, "{[\":\r\n"); i {
 	case -1:
 		return strconv.Quote(string(b))
 	case 0:

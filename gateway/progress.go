@@ -27,8 +27,8 @@ func (c *Client) RequestProgress() error {
 
 // progress takes note that all events up to a revision have come, of one watch or of all on a stream. It raises the point
 // where they would be resumed, and tells those who want to know.
-func (h *hub) progress(ctx context.Context, cn *conn, a *wireWatchAnswer) {
-	rev := int64(a.Header.Revision)
+func (h *hub) progress(ctx context.Context, cn *conn, a *watchAnswer) {
+	rev := a.Revision
 	var tell []*watch
 	reached := func(w *watch) {
 		if w == nil || !w.standing || len(w.held) > 0 || rev+1 < w.next {
@@ -45,9 +45,9 @@ func (h *hub) progress(ctx context.Context, cn *conn, a *wireWatchAnswer) {
 		h.c.spawn(func() { h.learnOrder(ctx, cn) })
 	}
 	switch {
-	case !cn.ordered.Load():
-	case a.WatchID >= 0:
-		reached(cn.byID[int64(a.WatchID)])
+	case !cn.ordered:
+	case a.watchID >= 0:
+		reached(cn.byID[a.watchID])
 	default:
 		h.asked = false
 		for _, w := range cn.byID {
@@ -63,9 +63,9 @@ func (h *hub) progress(ctx context.Context, cn *conn, a *wireWatchAnswer) {
 // learnOrder finds out whether what a member says of progress can be relied on. Until then nothing of it is used.
 func (h *hub) learnOrder(ctx context.Context, cn *conn) {
 	ordered, known := h.c.ordersProgress(ctx, cn.ep)
-	cn.ordered.Store(ordered)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	cn.ordered = ordered
 	switch {
 	case !known:
 		cn.asksVersion = false // the next answer asks again

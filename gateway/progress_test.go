@@ -103,12 +103,14 @@ func TestProgressOfOldMember(t *testing.T) {
 	})
 }
 
-// questions counts the progress requests that come within d, on a stream that is kept busy all the time.
+// questions counts the progress requests that come within d, on a stream that is kept busy all the time. One that comes at
+// the very end is among them.
 func (s *stream) questions(id int64, rev *int64, d time.Duration) (n int) {
 	s.t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
 		*rev++
 		s.write(events(id, kv("a", *rev)))
+		time.Sleep(500 * time.Millisecond)
 		synctest.Wait()
 		for len(s.messages) > 0 {
 			m := <-s.messages

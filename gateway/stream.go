@@ -19,9 +19,8 @@ type conn struct {
 	out    *outbox
 	cancel context.CancelCauseFunc
 
-	heard   atomic.Int64 // when the last byte came, since hub.epoch
-	reads   atomic.Int64 // how often bytes came
-	ordered atomic.Bool  // progress answers come in order with events
+	heard atomic.Int64 // when the last byte came, since hub.epoch
+	reads atomic.Int64 // how often bytes came
 
 	byID        map[int64]*watch
 	creating    []*watch // asked for and not yet answered, in order; nil is a probe
@@ -32,6 +31,7 @@ type conn struct {
 	probedAt    int64 // when so much had been read
 	abandoned   bool  // no watch was left
 	asksVersion bool
+	ordered     bool          // progress answers are known to come in order with events
 	progressAt  time.Duration // when progress was asked for, since hub.epoch
 }
 
@@ -104,6 +104,7 @@ func (h *hub) exchange(ctx context.Context, cn *conn, req *http.Request) error {
 	h.mu.Lock()
 	cn.opened = true
 	h.mu.Unlock()
+	h.streamOpened(cn.ep)
 	lines := bufio.NewReaderSize(&pulse{resp.Body, h, cn}, 64<<10)
 	for {
 		line, err := readLine(lines)

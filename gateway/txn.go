@@ -1,10 +1,5 @@
 package gateway
 
-import (
-	"errors"
-	"slices"
-)
-
 // Txn is a transaction: if all compares hold, Then is applied, else Else, atomically at one revision. etcd takes at
 // most 128 operations, by default, and no two writes of one key.
 type Txn struct {
@@ -80,61 +75,4 @@ func (c Cmp) Range(end string) Cmp {
 func (c Cmp) FromKey() Cmp {
 	c.span, c.end = spanFrom, ""
 	return c
-}
-
-func (c Cmp) wire(ns string) (wireCompare, error) {
-	from, to, err := bounds(ns, c.key, c.span, c.end)
-	if err != nil {
-		return wireCompare{}, err
-	}
-	if !slices.Contains(relations, c.rel) { // etcd 3.6 and later would take it for Equal
-		return wireCompare{}, errors.New("a compare with a relation that is none")
-	}
-	w := wireCompare{Result: string(c.rel), Target: c.target, Key: []byte(from), RangeEnd: bytesOrNil(to)}
-	switch c.target {
-	case "CREATE":
-		w.CreateRevision = c.number
-	case "MOD":
-		w.ModRevision = c.number
-	case "VERSION":
-		w.Version = c.number
-	case "LEASE":
-		w.Lease = c.number
-	case "VALUE":
-		w.Value = c.value
-	default:
-		return w, errors.New("a compare that is none")
-	}
-	return w, nil
-}
-
-func (t Txn) wire(ns string) (wireTxn, error) {
-	var w wireTxn
-	for _, cmp := range t.If {
-		wc, err := cmp.wire(ns)
-		if err != nil {
-			return w, err
-		}
-		w.Compare = append(w.Compare, wc)
-	}
-	var err error
-	if w.Success, err = wireOps(ns, t.Then); err != nil {
-		return w, err
-	}
-	w.Failure, err = wireOps(ns, t.Else)
-	return w, err
-}
-
-func wireOps(ns string, ops []Op) ([]wireOp, error) {
-	if len(ops) == 0 {
-		return nil, nil
-	}
-	out := make([]wireOp, len(ops))
-	for i, o := range ops {
-		var err error
-		if out[i], err = o.wire(ns); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// Hooks tell a program what its client does, for metrics and traces. Each may be nil, and costs nothing then. They run in
+// whichever goroutine did it, several at a time, and must not block.
+type Hooks struct {
+	// Attempt is called after each attempt of a call at an endpoint. ctx is of the call, with the values that the caller's
+	// has; writes of a session that go together have those of the caller who sends them, and renewals, and what else the
+	// library does by itself, may have none. Streams of watches, snapshots and the plain pages (Version, Health, Ready,
+	// Live) are no attempts.
+	Attempt func(ctx context.Context, a Attempt)
+	// StreamOpened: a stream of watches has been answered.
+	StreamOpened func(endpoint string)
+	// StreamEnded: it has ended, after so long, or was never answered. err is nil if no watch was left.
+	StreamEnded func(endpoint string, lasted time.Duration, err error)
+}
+
+// Attempt is one request and its answer.
+type Attempt struct {
+	Op       string // "get", "put", "txn", "keepalive" …, as in [Error]
+	Endpoint string
+	Began    time.Time
+	Took     time.Duration
+	Err      error // an [*Error]; nil if it was answered as hoped
+}
+
+// attempt sends the call once.
+func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+	hook := c.cfg.Hooks.Attempt
+	if hook == nil {
+		return c.send(ctx, ep, r, token, timeout)
+	}
+	began := time.Now()
+	e := c.send(ctx, ep, r, token, timeout)
+	a := Attempt{Op: r.op, Endpoint: ep.url, Began: began, Took: time.Since(began)}
+	if e != nil {
+		a.Err = e
+	}
+	hook(ctx, a)
+	return e
+}
+
+func (h *hub) streamOpened(ep *endpoint) {
+	if h.lost {
+		h.lost = false
+		h.c.log.Info("watch_stream_resumed", "endpoint", ep.url)
+	}
+	if hook := h.c.cfg.Hooks.StreamOpened; hook != nil {
+		hook(ep.url)
+	}
+}
+
+func (h *hub) streamEnded(ep *endpoint, began time.Time, stood bool, e *Error) {
+	var err error
+	if e != nil {
+		err = e
+	}
+	if stood && err != nil && h.c.ctx.Err() == nil {
+		h.lost = true
+		h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err)
+	}
+	if hook := h.c.cfg.Hooks.StreamEnded; hook != nil {
+		hook(ep.url, time.Since(began), err)
+	}
+}

@@ -1,0 +1,91 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/tls"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// TestTLSFloor: nothing below TLS 1.2 is spoken, whatever the caller's configuration permits; what it demands beyond that
+// holds.
+func TestTLSFloor(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		server uint16 // the most it speaks
+		min    uint16 // that the caller's configuration permits
+		want   uint16 // 0: no connection
+	}{
+		{"old server", tls.VersionTLS11, 0, 0},
+		{"old server, and a caller who permits it", tls.VersionTLS11, tls.VersionTLS10, 0},
+		{"TLS 1.2", tls.VersionTLS12, tls.VersionTLS10, tls.VersionTLS12},
+		{"TLS 1.2 for a caller who wants more", tls.VersionTLS12, tls.VersionTLS13, 0},
+		{"TLS 1.3", tls.VersionTLS13, 0, tls.VersionTLS13},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			spoken := make(chan uint16, 100)
+			server, pool := tlsServer(t, func(c *tls.Config) {
+				c.MaxVersion = tt.server
+				c.VerifyConnection = func(s tls.ConnectionState) error {
+					spoken <- s.Version
+					return nil
+				}
+			})
+			trust := &tls.Config{RootCAs: pool, MinVersion: tt.min} //nolint:gosec // it is what is tested
+			c := newClient(t, gateway.Config{Endpoints: []string{server.URL}, TLS: trust})
+			_, err := c.Put(within(t, 10*time.Second), "k", nil)
+			if tt.want == 0 {
+				wantErr(t, err, nil, list(gateway.ErrUncertain, context.DeadlineExceeded))
+				return
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if got := <-spoken; got != tt.want {
+				t.Errorf("spoke %s, want %s", tls.VersionName(got), tls.VersionName(tt.want))
+			}
+		})
+	}
+}
+
+// TestTLSConfigOfNoUse: one that permits nothing from TLS 1.2 on is refused before any call, of which it would leave the fate
+// open.
+func TestTLSConfigOfNoUse(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]*tls.Config{
+		"too old":     {MaxVersion: tls.VersionTLS11},
+		"no overlap":  {MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12},
+		"nothing new": {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := gateway.New(gateway.Config{Endpoints: []string{"https://a:1"}, TLS: cfg})
+			wantErr(t, err, list(gateway.ErrInvalid), nil)
+		})
+	}
+	newClient(t, gateway.Config{
+		Endpoints: []string{"https://a:1"}, TLS: &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12},
+	})
+}
+
+// TestExpiredCertificate is refused before anything is sent, and by name.
+func TestExpiredCertificate(t *testing.T) {
+	t.Parallel()
+	server, pool := tlsServer(t, nil)
+	at := server.Certificate().NotAfter.Add(time.Hour)
+	c := newClient(t, gateway.Config{
+		Endpoints: []string{server.URL},
+		TLS:       &tls.Config{RootCAs: pool, Time: func() time.Time { return at }}, //nolint:gosec // the client raises the version
+	})
+	_, err := c.Put(within(t, 10*time.Second), "k", nil)
+	wantErr(t, err, nil, list(gateway.ErrUncertain, context.DeadlineExceeded))
+	typed(t, err, "put", server.URL)
+	if err != nil && !strings.Contains(err.Error(), "certificate has expired") {
+		t.Errorf("%q does not say why", err)
+	}
+}
