@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -19,14 +21,20 @@ const (
 	maxCommits = 2
 	// maxCommitOps leaves room for the record within etcd's limit of 128.
 	maxCommitOps = 120
+	// minShare is how many writes one transaction takes rather than share what waits with the other.
+	minShare = 4
 )
 
 // commits is what waits to be written together. All of it is under the session's mu.
 type commits struct {
 	waiting  []*waiter
-	underWay int
+	underWay int             // transactions
+	members  int             // the writes in them
+	answered int             // writes, since the last batch was made: their callers may want to write again
 	maxOps   int             // where the server takes less than maxCommitOps
 	apart    map[string]bool // lines whose writes were refused: they go alone, or they would fail others'
+	taken    map[string]bool // keys and lines of the batch that is being made
+	spare    sync.Pool       // of waiters that nobody knows any more
 }
 
 // waiter is a write that waits for a transaction, or is part of one.
@@ -45,6 +53,7 @@ type waiter struct {
 // batch is what goes into one transaction.
 type batch struct {
 	members  []*waiter
+	full     bool // nothing is added any more
 	open     bool // copies of it are out whose fate nobody knows
 	repeated bool // an earlier one may have been applied
 }
@@ -52,7 +61,11 @@ type batch struct {
 // commit writes w together with what else waits. The caller whose write is the first of a batch sends it, so that a batch
 // needs no goroutine of its own.
 func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
-	me := &waiter{w: w, turn: make(chan struct{}, 1)}
+	me, _ := s.commits.spare.Get().(*waiter)
+	if me == nil {
+		me = &waiter{turn: make(chan struct{}, 1)}
+	}
+	me.w = w
 	s.mu.Lock()
 	s.commits.waiting = append(s.commits.waiting, me)
 	s.dispatch()
@@ -65,27 +78,38 @@ func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
 			case leftBehind:
 				return Outcome{Repeated: true}, uncertain(ctxerr.Of(ctx))
 			case leftWaiting:
+				s.commits.release(me)
 				return s.giveUp(ctx, w, Outcome{}, false, ctxerr.Of(ctx))
 			case leftNot:
 				<-me.turn
 			}
 		}
-		switch b := me.batch; {
-		case b != nil:
+		if b := me.batch; b != nil {
 			me.batch = nil
 			s.lead(ctx, b)
-		case me.alone:
-			out, err := s.single(ctx, w, me.open, me.out.Repeated)
+			continue
+		}
+		out, open, alone, err := me.out, me.open, me.alone, me.err
+		s.commits.release(me)
+		switch {
+		case alone:
+			out, err = s.single(ctx, w, open, out.Repeated)
 			if errors.Is(err, gateway.ErrPermissionDenied) {
 				s.setApart(w.Line)
 			}
 			return out, err
-		case me.err != nil:
-			return s.giveUp(ctx, w, me.out, me.open, me.err)
+		case err != nil:
+			return s.giveUp(ctx, w, out, open, err)
 		default:
-			return me.out, nil
+			return out, nil
 		}
 	}
+}
+
+// release keeps a waiter for the next write.
+func (q *commits) release(me *waiter) {
+	*me = waiter{turn: me.turn}
+	q.spare.Put(me)
 }
 
 type leaving int
@@ -121,12 +145,23 @@ func (s *Session) setApart(line string) {
 	s.commits.apart[line] = line != ""
 }
 
-// dispatch makes batches of what waits and calls upon the first of each to send it. s.mu is held.
+// dispatch calls upon those who wait longest to send a batch each. The patient go along, or when nothing else is under way.
+// s.mu is held.
 func (s *Session) dispatch() {
-	for s.commits.underWay < maxCommits && len(s.commits.waiting) > 0 {
-		b := s.nextBatch()
-		s.commits.underWay++
-		b.members[0].lead(b)
+	q := &s.commits
+	for q.underWay < maxCommits && len(q.waiting) > 0 {
+		next := 0
+		if q.underWay > 0 {
+			next = slices.IndexFunc(q.waiting, func(m *waiter) bool { return !m.w.Patient })
+		}
+		if next < 0 {
+			return
+		}
+		first := q.waiting[next]
+		q.waiting = slices.Delete(q.waiting, next, next+1)
+		q.underWay++
+		q.members++
+		first.lead(&batch{members: []*waiter{first}})
 	}
 }
 
@@ -135,41 +170,91 @@ func (me *waiter) lead(b *batch) {
 	me.turn <- struct{}{}
 }
 
-// nextBatch takes the first that waits, and what may go with it. Members of one line may not: their keys would have the
-// same create_revision, which is their place. Nor may two writes of one key.
-func (s *Session) nextBatch() *batch {
+// company tells whether several were answered just now, who may want something that can go with what is to be sent.
+func (s *Session) company() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.commits.answered > 1
+}
+
+// fill adds to a batch what may go with the first. Members of one line may not: their keys would have the same
+// create_revision, which is their place. Nor may two writes of one key.
+func (s *Session) fill(b *batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	q := &s.commits
-	first := q.waiting[0]
-	b := &batch{members: []*waiter{first}}
-	if len(q.waiting) == 1 || q.apart[first.w.Line] {
-		q.waiting = slices.Delete(q.waiting, 0, 1)
-		return b
+	q.answered = 0
+	b.full = true
+	first := b.members[0]
+	if len(q.waiting) == 0 || q.apart[first.w.Line] {
+		return
 	}
+	if q.taken == nil {
+		q.taken = map[string]bool{}
+	}
+	clear(q.taken)
+	q.take(first.w)
 	room := cmp.Or(q.maxOps, maxCommitOps) - len(first.w.Then)
-	keys, lines := map[string]bool{first.w.Key: true}, map[string]bool{first.w.Line: true}
+	// Not all of it: those of the other transaction will wait, too, when it has been answered, and go while this is under
+	// way.
+	share := max((q.members+len(q.waiting)+1)/2, minShare)
+	b.members = slices.Grow(b.members, min(len(q.waiting), share-1))
 	rest := q.waiting[:0]
-	for _, m := range q.waiting[1:] {
-		line := m.w.Line
-		if keys[m.w.Key] || line != "" && (lines[line] || q.apart[line]) || len(m.w.Then) > room {
+	for i, m := range q.waiting {
+		if len(b.members) == share {
+			rest = append(rest, q.waiting[i:]...)
+			break
+		}
+		if len(m.w.Then) > room || !q.take(m.w) {
 			rest = append(rest, m)
 			continue
 		}
 		b.members = append(b.members, m)
 		room -= len(m.w.Then)
-		keys[m.w.Key], lines[line] = true, true
 	}
 	clear(q.waiting[len(rest):])
 	q.waiting = rest
-	return b
+	q.members += len(b.members) - 1
+}
+
+// take notes that a write is part of the batch, or tells that it may not be.
+func (q *commits) take(w Write) bool {
+	if q.taken[w.Key] || w.Line != "" && (q.taken[w.Line] || q.apart[w.Line]) {
+		return false
+	}
+	q.taken[w.Key] = true
+	if w.Line != "" {
+		q.taken[w.Line] = true
+	}
+	return true
+}
+
+// then is all that the batch does.
+func (b *batch) then() []gateway.Op {
+	if len(b.members) == 1 {
+		return b.members[0].w.Then
+	}
+	n := 0
+	for _, m := range b.members {
+		n += len(m.w.Then)
+	}
+	then := make([]gateway.Op, 0, n)
+	for _, m := range b.members {
+		then = append(then, m.w.Then...)
+	}
+	return then
 }
 
 // lead sends a batch and tells its members what became of it. If the leader's context ends first, the next member goes on
 // where it stopped.
 func (s *Session) lead(ctx context.Context, b *batch) {
-	var w Write
-	for _, m := range b.members {
-		w.Then = append(w.Then, m.w.Then...)
+	if !b.full {
+		if s.company() {
+			runtime.Gosched()
+		}
+		s.fill(b)
 	}
+	w := Write{Then: b.then()}
 	bound, cancel := s.bound(ctx)
 	out, open, err := s.write(bound, w, b.open)
 	cancel()
@@ -177,7 +262,7 @@ func (s *Session) lead(ctx context.Context, b *batch) {
 
 	s.mu.Lock()
 	var settle []*waiter
-	next := &batch{open: open, repeated: out.Repeated}
+	next := &batch{full: true, open: open, repeated: out.Repeated}
 	for i, m := range b.members {
 		m.open, m.out = open, Outcome{Repeated: out.Repeated}
 		switch {
@@ -202,6 +287,8 @@ func (s *Session) lead(ctx context.Context, b *batch) {
 	if err != nil && errors.Is(err, gateway.ErrInvalid) && len(b.members) > 1 { // too many operations, or bytes
 		s.commits.maxOps = max(len(w.Then)/2, 1)
 	}
+	s.commits.members -= len(b.members) - len(next.members)
+	s.commits.answered += len(b.members) - len(next.members)
 	if len(next.members) > 0 {
 		next.members[0].lead(next)
 	} else {

@@ -48,7 +48,9 @@ func newCrowd(t *testing.T, answer func(n int, c *etcdscript.Call) etcdscript.An
 	etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
 		switch {
 		case c.Path != "/kv/txn":
-		case c.IsTxn("busy"):
+		case c.IsTxn("busy1"): // a little longer, so that one leader comes after the other
+			c.Sleep(busy * 3 / 2)
+		case c.IsTxn("busy0"):
 			c.Sleep(busy)
 		default:
 			g.mu.Lock()
@@ -72,11 +74,11 @@ func (g *crowd) busy() {
 	}
 }
 
-func (g *crowd) write(ctx context.Context, key, line string, settled chan session.Outcome) (result *error) {
+func (g *crowd) write(ctx context.Context, key, line string, settled chan struct{}) (result *error) {
 	result = new(error)
 	w := sharing(g.s, key, line)
 	if settled != nil {
-		w.Settled = func(o session.Outcome) { settled <- o }
+		w.Settled = func() { settled <- struct{}{} }
 	}
 	g.all.Go(func() {
 		var out session.Outcome
@@ -121,10 +123,14 @@ func (g *crowd) there(keys ...string) {
 
 func puts(c *etcdscript.Call) int { return strings.Count(string(c.Body), "request_put") }
 
+// TestWhatWaitsGoesTogether, in halves: each transaction leaves some for the other.
 func TestWhatWaitsGoesTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newCrowd(t, nil)
+		g := newCrowd(t, func(_ int, c *etcdscript.Call) etcdscript.Answer {
+			c.Sleep(busy)
+			return c.Apply()
+		})
 		for i := range 20 {
 			g.write(t.Context(), fmt.Sprintf("key%02d", i), fmt.Sprintf("line%d", i), nil)
 		}
@@ -132,7 +138,7 @@ func TestWhatWaitsGoesTogether(t *testing.T) {
 			t.Errorf("%d transactions while two are under way", len(g.calls()))
 		}
 		g.all.Wait()
-		if len(g.calls()) != 1 || g.with("key00", "key19") != 1 {
+		if len(g.calls()) != 2 || g.with("key00", "key10") != 1 || g.with("key11", "key19") != 1 {
 			t.Errorf("20 writes took %d transactions", len(g.calls()))
 		}
 		for i := range 20 {
@@ -208,8 +214,8 @@ func TestABatchIsNoLargerThanEtcdTakes(t *testing.T) {
 			g.busy()
 		}
 		g.all.Wait()
-		// What was refused goes one by one, and later batches are half as large: 40, 20, 10.
-		if n := len(g.calls()) - before; n != 4 {
+		// What was refused goes one by one, and later batches are half as large: 21, 10. The last ones share what is left.
+		if n := len(g.calls()) - before; n != 5 {
 			t.Errorf("40 writes took %d transactions", n)
 		}
 	})
@@ -258,7 +264,7 @@ func TestLostAnswersToABatch(t *testing.T) {
 					return c.Apply()
 				})
 				var results []*error
-				for i := range 5 {
+				for i := range 4 {
 					results = append(results, g.write(t.Context(), fmt.Sprint("key", i), "", nil))
 				}
 				g.all.Wait()
@@ -270,8 +276,8 @@ func TestLostAnswersToABatch(t *testing.T) {
 				if len(g.calls()) != 2 {
 					t.Errorf("%d transactions", len(g.calls()))
 				}
-				g.there("key0", "key4")
-				for i := range 5 {
+				g.there("key0", "key3")
+				for i := range 4 {
 					g.etcd.Delete(fmt.Sprint("key", i))
 				}
 				g.calls()[0].Apply()
@@ -308,7 +314,7 @@ func TestCallersOfABatchLeave(t *testing.T) {
 					for _, i := range leaving {
 						leaves[i] = true
 					}
-					settled := make(chan session.Outcome, 4)
+					settled := make(chan struct{}, 4)
 					var results []*error
 					for i := range 4 {
 						if leaves[i] {
@@ -361,7 +367,7 @@ func TestLeaveBeforeTheBatch(t *testing.T) {
 		insisting.Insist = true
 		insisting.Undo = insisting.Then
 		done := make(chan struct{})
-		insisting.Settled = func(session.Outcome) { close(done) }
+		insisting.Settled = func() { close(done) }
 		g.all.Go(func() {
 			if _, err := g.s.Write(ctx, insisting); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
 				t.Errorf("insisting: %v", err)
@@ -388,7 +394,7 @@ func TestTheSessionEndsUnderABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newCrowd(t, func(_ int, c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
 		results := []*error{g.write(t.Context(), "a1", "a/", nil), g.write(t.Context(), "b", "", nil)}
-		time.Sleep(busy + 50*time.Millisecond)
+		time.Sleep(2 * busy)
 		results = append(results, g.write(t.Context(), "a2", "a/", nil), g.write(t.Context(), "c", "", nil),
 			g.write(t.Context(), "a3", "a/", nil))
 		begin := time.Now()
@@ -401,6 +407,48 @@ func TestTheSessionEndsUnderABatch(t *testing.T) {
 			if !errors.Is(*err, session.ErrLost) {
 				t.Errorf("%d: %v", i, *err)
 			}
+		}
+	})
+}
+
+// TestThePatientGoAlong: a patient write waits while a transaction is under way, for the next or for that one's answer; it
+// waits for nothing else.
+func TestThePatientGoAlong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		var sent []string
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if c.Path == "/kv/txn" {
+				sent = append(sent, string(c.Body))
+				c.Sleep(busy)
+			}
+			return c.Apply()
+		})
+		begin := time.Now()
+		var all sync.WaitGroup
+		write := func(key string, patient bool, took time.Duration) {
+			w := sharing(s, key, "")
+			w.Patient = patient
+			all.Go(func() {
+				if _, err := s.Write(t.Context(), w); err != nil || time.Since(begin) != took {
+					t.Errorf("%s: %v after %v", key, err, time.Since(begin))
+				}
+			})
+			synctest.Wait()
+		}
+		write("first", true, busy)
+		write("patient", true, busy+busy/2)
+		time.Sleep(busy / 2)
+		write("hasty", false, busy+busy/2)
+		if len(sent) != 2 {
+			t.Errorf("%d transactions", len(sent))
+		}
+		write("last", true, 2*busy+busy/2)
+		all.Wait()
+		if len(sent) != 3 {
+			t.Errorf("%d transactions", len(sent))
 		}
 	})
 }

@@ -9,14 +9,15 @@
 //	defer s.Close(context.WithoutCancel(ctx))
 //	// hand s to the recipes: mutex.New(s, "jobs/nightly")
 //
-// One session serves any number of recipes. Programs that want to go on after a loss use [Run].
+// One session serves any number of recipes. Programs that want to go on after a loss use [Run]; those that want to go on
+// with what they had, after a restart, keep [Session.Lease] somewhere and use [Resume].
 //
 // # Guarantees
 //
 // The session's context, and with it that of every hold, ends before the lease can expire on the server, as long as
 // clocks run within 1 % of each other: the deadline counts from when the last acknowledged renewal was sent, less 1 %
 // and 100 ms. It ends within one watch latency when the server takes the lease away early. It says why: [ErrExpired],
-// [ErrRevoked], [ErrClosed].
+// [ErrRevoked], [ErrTakenOver], [ErrClosed].
 //
 // Every write of a session is applied at most once, however late a copy of it reaches the server: each compares the
 // session's epoch, the revision of a record key under the lease. A try that follows an unanswered one moves the epoch,

@@ -9,7 +9,7 @@ import (
 
 // Sentinels for [errors.Is].
 var (
-	// ErrLost: the hold is gone, or may be gone by now. It wraps one of the four causes below.
+	// ErrLost: the hold is gone, or may be gone by now. It wraps one of the causes below.
 	ErrLost = errors.New("lost")
 
 	// ErrExpired: no renewal was acknowledged in time. The lease may live on at the server for a moment.
@@ -18,6 +18,8 @@ var (
 	ErrRevoked = errors.New("lease revoked or expired at the server")
 	// ErrRemoved: somebody deleted the key of this hold; the session lives.
 	ErrRemoved = errors.New("key removed by somebody else")
+	// ErrTakenOver: another process has resumed the session, see [Resume].
+	ErrTakenOver = errors.New("session resumed by another process")
 	// ErrClosed: the session was closed, or orphaned.
 	ErrClosed = errors.New("session closed")
 

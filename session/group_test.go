@@ -142,7 +142,7 @@ func TestTogetherLeft(t *testing.T) {
 			settled := map[string]bool{}
 			watched := func(name string) session.Write {
 				w := create(s, name)
-				w.Settled = func(session.Outcome) { settled[name] = true }
+				w.Settled = func() { settled[name] = true }
 				return w
 			}
 			writes := map[string]session.Write{"left": watched("left"), "early": watched("early"), "stays": watched("stays")}

@@ -329,6 +329,62 @@ func TestOwnKeyIsWatched(t *testing.T) {
 	}
 }
 
+// TestOwnKeysAreWatchedInTime: the key of each hold is watched when it has lasted a second, whatever became of others.
+func TestOwnKeysAreWatchedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		const step = 100 * time.Millisecond
+		type life struct{ from, to int } // in steps
+		lives := []life{{0, 30}, {3, 8}, {3, 30}, {4, 11}, {4, 5}, {5, 20}, {25, 30}, {28, 38}}
+		holds := make([]held, len(lives))
+		for now := range 40 {
+			want := 1 // the record
+			for i, l := range lives {
+				switch {
+				case now == l.from:
+					holds[i] = hold(t, s, fmt.Sprint("key", i))
+				case now == l.to:
+					if err := holds[i].grip.Release(t.Context()); err != nil {
+						t.Error(err)
+					}
+				case l.from+10 <= now && now < l.to:
+					want++
+				}
+			}
+			time.Sleep(step / 2)
+			synctest.Wait()
+			if n := etcd.Watches(); n != want {
+				t.Errorf("%d watches after %d steps, want %d", n, now, want)
+			}
+			time.Sleep(step / 2)
+		}
+	})
+}
+
+// TestContextAskedLate: whoever asks for the context of a hold that has ended is told why it has.
+func TestContextAskedLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		released, lost := hold(t, s, "released"), hold(t, s, "lost")
+		if err := released.grip.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		etcd.Revoke(s.Lease())
+		<-s.Context().Done()
+		_ = lost.grip.Release(t.Context())
+		if err := context.Cause(released.Context()); !errors.Is(err, session.ErrReleased) || !errors.Is(released.Err(), session.ErrReleased) {
+			t.Errorf("released: %v, %v", err, released.Err())
+		}
+		if err := context.Cause(lost.Context()); !errors.Is(err, session.ErrRevoked) || !errors.Is(lost.Err(), session.ErrRevoked) {
+			t.Errorf("lost: %v, %v", err, lost.Err())
+		}
+	})
+}
+
 // TestOwnWatchEnds: also where a hold is lost with its session, and nobody releases it.
 func TestOwnWatchEnds(t *testing.T) {
 	t.Parallel()

@@ -63,12 +63,12 @@ func TestRecordPrefix(t *testing.T) {
 		if _, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("New = %v", err)
 		}
-		s := open(t, etcd, &session.Options{RecordPrefix: "x/", Name: "me"})
+		s := open(t, etcd, &session.Options{RecordPrefix: "x/", Name: "me", Within: "outer/1"})
 		if _, ok := etcd.Get("x/" + s.Lease().String()); !ok {
 			t.Error("no record")
 		}
 		infos, err := s.Lookup(t.Context(), s.Lease(), 4711)
-		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" {
+		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" || infos[s.Lease()].Within != "outer/1" {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		for name, ok := range map[string]bool{"": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true} {
@@ -332,14 +332,14 @@ func TestSlots(t *testing.T) {
 		etcd := etcdscript.Start(t)
 		s := open(t, etcd, nil)
 		base := "a/" + s.Lease().String()
-		k0, free0 := s.Slot("a/")
-		k1, free1 := s.Slot("a/")
-		other, _ := s.Slot("b/")
+		k0, _, free0 := s.Slot("a")
+		k1, _, free1 := s.Slot("a")
+		other, _, _ := s.Slot("b")
 		free0()
-		again, _ := s.Slot("a/")
-		k2, _ := s.Slot("a/")
+		again, _, _ := s.Slot("a")
+		k2, _, _ := s.Slot("a")
 		free1()
-		k1again, _ := s.Slot("a/")
+		k1again, _, _ := s.Slot("a")
 		if k0 != base || k1 != base+"-1" || again != base || k2 != base+"-2" || k1again != k1 || other != "b/"+s.Lease().String() {
 			t.Error(k0, k1, again, k2, k1again, other)
 		}

@@ -30,25 +30,22 @@ type Options struct {
 	// Name tells people who this is, in listings and in errors. It is stored in etcd.
 	Name string
 
+	// Within is the key of the hold, of another session, that will not be given back before this session has ended: this
+	// process was started under it, say. It tells those who look for deadlocks that the one waits where the other does. It
+	// is stored in etcd.
+	Within string
+
 	// RecordPrefix is where sessions keep their records; all programs that share locks should agree. Default
 	// "holdfast/sessions/".
 	RecordPrefix string
 
-	// Logger gets what cannot be returned: a lost session, a clean-up that failed. Nil logs nothing.
+	// Logger gets the story of the session: at Info when it begins and ends, is trusted again, and who was granted what
+	// for how long; at Warn what cannot be returned, a lost session, a clean-up that failed. Nil logs nothing. One that
+	// blocks keeps callers waiting, but nobody from learning of a loss in time.
 	Logger *slog.Logger
 
+	// Hooks are called when something happens to the session, for metrics and traces.
 	Hooks Hooks
-}
-
-// Hooks tell a program about its session. Each may be nil. They run in goroutines of the library and must not block, nor
-// close the session.
-type Hooks struct {
-	// Suspect: half the time to live has passed without an acknowledged renewal. No new hold is handed out.
-	Suspect func()
-	// Trusted: a renewal was acknowledged after Suspect.
-	Trusted func()
-	// Lost: the session has ended, with the cause that its context has. Not called for Close and Orphan.
-	Lost func(cause error)
 }
 
 func (o *Options) withDefaults() (Options, error) {

@@ -18,6 +18,7 @@ type own struct {
 	key  string
 	rev  int64 // the create_revision of the key that is meant
 	gone func()
+	put  func(value []byte) // of a put of the same incarnation; may be nil
 
 	recheck bool // something may have been missed: look once the watch stands; only in the stream's goroutine
 
@@ -29,6 +30,13 @@ type own struct {
 func (s *Session) watchOwn(key string, rev int64, gone func()) (stop func()) {
 	o := &own{s: s, key: key, rev: rev, gone: gone, stop: func() {}}
 	o.watch(gateway.AtRevision(rev + 1))
+	return o.end
+}
+
+// watchRecord ends the session when its record goes, or becomes that of another life.
+func (s *Session) watchRecord(created, epoch int64) (stop func()) {
+	o := &own{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, put: func(value []byte) { s.recordPut(value) }, stop: func() {}}
+	o.watch(gateway.AtRevision(epoch + 1))
 	return o.end
 }
 
@@ -73,16 +81,31 @@ func (o *own) take(r gateway.WatchResponse) {
 		})
 	}
 	for _, ev := range r.Events {
-		if ev.Deleted || ev.KV.CreateRevision != o.rev {
+		if ev.Deleted {
 			o.gone()
+		} else {
+			o.found(ev.KV)
 		}
+	}
+}
+
+func (o *own) found(kv gateway.KeyValue) {
+	switch {
+	case kv.CreateRevision != o.rev:
+		o.gone()
+	case o.put != nil:
+		o.put(kv.Value)
 	}
 }
 
 // check reads the key. What happens after the read reaches the watch, which stood before it.
 func (o *own) check(ctx context.Context) {
-	resp, err := o.s.c.Get(ctx, o.key, gateway.KeysOnly())
-	if err == nil && (len(resp.KVs) == 0 || resp.KVs[0].CreateRevision != o.rev) {
+	resp, err := o.s.c.Get(ctx, o.key)
+	switch {
+	case err != nil:
+	case len(resp.KVs) == 0:
 		o.gone()
+	default:
+		o.found(resp.KVs[0])
 	}
 }

@@ -22,6 +22,7 @@ type Info struct {
 	Host    string    `json:"host,omitempty"`
 	PID     int       `json:"pid,omitempty"`
 	Started time.Time `json:"started,omitzero"`
+	Within  string    `json:"within,omitempty"` // see [Options]
 }
 
 // String is for people: "name (host, pid 42)".
@@ -33,9 +34,12 @@ func (i Info) String() string {
 	return fmt.Sprintf("%s (%s, pid %d)", name, i.Host, i.PID)
 }
 
-func newInfo(name string) Info {
+func newInfo(name, within string) Info {
 	host, _ := os.Hostname() // unknown is fine: it is for people
-	return Info{ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Millisecond)}
+	return Info{
+		ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Millisecond),
+		Within: within,
+	}
 }
 
 // createRecord writes the record and returns its revision, the first epoch. Nobody else can have made it: the lease ID
@@ -46,32 +50,38 @@ func createRecord(ctx context.Context, c *gateway.Client, key string, value []by
 		Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(lease))},
 		Else: []gateway.Op{gateway.OpGet(key)},
 	}
+	resp, err := repeat(ctx, c, txn)
+	switch {
+	case err != nil:
+		return 0, err
+	case resp.Succeeded:
+		return resp.Revision, nil
+	case len(resp.Responses[0].Get.KVs) == 1: // by a try whose answer was lost
+		return resp.Responses[0].Get.KVs[0].ModRevision, nil
+	default:
+		return 0, fmt.Errorf("%w: the record exists and does not", gateway.ErrProtocol)
+	}
+}
+
+// repeat applies a transaction, one that may be applied several times, until there is an answer.
+func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.TxnResponse, error) {
 	pause := newBackoff()
-	nonsense := 0
-	for {
+	for nonsense := 0; ; {
 		resp, err := c.Txn(ctx, txn)
-		switch {
-		case errors.Is(err, gateway.ErrUncertain) && ctx.Err() == nil && !hopeless(err) && nonsense < maxNonsense:
-			if isNonsense(err) {
-				nonsense++
-			}
-			wait(ctx, pause.NextBackOff())
-		case err != nil:
-			return 0, err
-		case resp.Succeeded:
-			return resp.Revision, nil
-		case len(resp.Responses[0].Get.KVs) == 1: // by a try whose answer was lost
-			return resp.Responses[0].Get.KVs[0].ModRevision, nil
-		default:
-			return 0, fmt.Errorf("%w: the record exists and does not", gateway.ErrProtocol)
+		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || hopeless(err) || nonsense == maxNonsense {
+			return resp, err
 		}
+		if isNonsense(err) {
+			nonsense++
+		}
+		wait(ctx, pause.NextBackOff())
 	}
 }
 
 // Verify asks the server whether the session is still there, and ends it if not. A recipe calls it when a key of the
 // session has gone, to learn whether only the key has.
 func (s *Session) Verify(ctx context.Context) error {
-	resp, err := s.c.Get(ctx, s.record, gateway.KeysOnly())
+	resp, err := s.c.Get(ctx, s.record)
 	switch {
 	case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
 		s.end(fmt.Errorf("%w: %w", ErrRevoked, err))
@@ -79,6 +89,8 @@ func (s *Session) Verify(ctx context.Context) error {
 		return err
 	case len(resp.KVs) == 0:
 		s.end(ErrRevoked)
+	default:
+		s.recordPut(resp.KVs[0].Value)
 	}
 	return s.Err()
 }

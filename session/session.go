@@ -20,7 +20,10 @@ type Session struct {
 	opt    Options
 	lease  gateway.LeaseID
 	record string
-	info   []byte
+	info   []byte // the record's value, which no other life has
+
+	life string // in its names: the lease, and the epoch that it began with if it was resumed
+	born int64  // the epoch that it began with if it was resumed
 
 	ctx    context.Context //nolint:containedctx // the life of the session itself, handed out by Context
 	cancel context.CancelCauseFunc
@@ -35,11 +38,13 @@ type Session struct {
 	changed   chan struct{} // closed when suspect or ended changes
 	unkeep    func()
 	unwatch   func()
-	slots     map[string]map[int]bool
+	slots     map[string][]bool
+	inherited map[string]bool // keys of earlier lives that were taken up
 	receipts  []*receipt
 	settling  bool // a goroutine works on unsettled
 	unsettled []unsettled
 	commits   commits
+	young     young
 	bg        sync.WaitGroup // settlers, senders and checks; grows only while not ended
 	group     merge.Merger[*member]
 
@@ -50,43 +55,57 @@ type Session struct {
 // New makes a session: it grants a lease, writes the session's record and begins to renew. ctx bounds New alone; the
 // session lives until [Session.Close], or until it is lost.
 func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error) {
-	opt, err := opts.withDefaults()
+	s, err := prepare(c, gateway.NewLeaseID(), opts)
 	if err != nil {
 		return nil, err
 	}
-	info, err := json.Marshal(newInfo(opt.Name))
-	if err != nil {
-		return nil, fmt.Errorf("session: new: %w", err)
-	}
-	s := &Session{
-		c: c, opt: opt, lease: gateway.NewLeaseID(), info: info,
-		changed: make(chan struct{}), closing: make(chan struct{}, 1),
-		slots: map[string]map[int]bool{},
-	}
-	s.group = merge.Merger[*member]{Start: s.background, Pick: pickGroup, Send: s.sendGroup, Forget: s.forgetMember}
-	s.record = opt.RecordPrefix + s.lease.String()
-	if s.grant, err = c.Grant(ctx, s.lease, opt.TTL); err != nil {
+	if s.grant, err = c.Grant(ctx, s.lease, s.opt.TTL); err != nil {
 		if errors.Is(err, gateway.ErrUncertain) {
 			s.discard(ctx)
 		}
 		return nil, fmt.Errorf("session: new: %w", err)
 	}
-	epoch, err := createRecord(ctx, c, s.record, info, s.lease)
+	epoch, err := createRecord(ctx, c, s.record, s.info, s.lease)
 	if err != nil {
 		s.discard(ctx)
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
 	}
-	s.epoch.Store(epoch)
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.mu.Lock()
-	s.timer = time.AfterFunc(0, s.tick)
-	s.unkeep = c.Keep(s.grant, s.renewed)
-	s.unwatch = s.watchOwn(s.record, epoch, func() { s.end(ErrRevoked) })
-	s.mu.Unlock()
+	s.begin(epoch, epoch)
 	if err := s.Err(); err != nil { // New was slower than the lease is long
 		return nil, errors.Join(err, s.Close(ctx))
 	}
+	s.opt.Logger.Info("session_opened", "lease", s.lease, "ttl", s.opt.TTL)
 	return s, nil
+}
+
+// prepare makes a session that has done nothing yet.
+func prepare(c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session, error) {
+	opt, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	info, err := json.Marshal(newInfo(opt.Name, opt.Within))
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	s := &Session{
+		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: info, life: lease.String(),
+		changed: make(chan struct{}), closing: make(chan struct{}, 1),
+		slots: map[string][]bool{}, inherited: map[string]bool{},
+	}
+	s.group = merge.Merger[*member]{Start: s.background, Pick: pickGroup, Send: s.sendGroup, Forget: s.forgetMember}
+	return s, nil
+}
+
+// begin brings a session to life that has its lease, and its record: created there, and put last as its own.
+func (s *Session) begin(created, epoch int64) {
+	s.epoch.Store(epoch)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = time.AfterFunc(0, s.tick)
+	s.unkeep = s.c.Keep(s.grant, s.renewed)
+	s.unwatch = s.watchRecord(created, epoch)
 }
 
 // discardTimeout is how long New, having failed, tries to take its lease back. It may be past its context's end already.
@@ -117,9 +136,11 @@ func (s *Session) Deadline() time.Time {
 
 // Err is nil while the session lives, and else why it ended. It looks at the clock itself, so that a late timer cannot
 // make a dead session look alive.
-func (s *Session) Err() error {
+func (s *Session) Err() error { return s.errAt(time.Now()) }
+
+func (s *Session) errAt(now time.Time) error {
 	s.mu.Lock()
-	dead := !s.ended && s.expired(time.Now())
+	dead := !s.ended && s.expired(now)
 	s.mu.Unlock()
 	if dead {
 		s.end(ErrExpired)
@@ -138,11 +159,12 @@ func (s *Session) expired(now time.Time) bool {
 // has ended, or ctx has.
 func (s *Session) Ready(ctx context.Context) error {
 	for {
-		if err := s.Err(); err != nil {
+		now := time.Now()
+		if err := s.errAt(now); err != nil {
 			return err
 		}
 		s.mu.Lock()
-		suspect, late, changed := s.suspect, s.late(time.Now()), s.changed
+		suspect, late, changed := s.suspect, s.late(now), s.changed
 		s.mu.Unlock()
 		switch {
 		case late && !suspect: // the timer is late: without this, nobody would be told of the way back
@@ -170,6 +192,9 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	}
 	if s.Err() != nil {
 		return // too late: what is lost stays lost
+	}
+	if s.opt.Hooks.Renewed != nil {
+		s.opt.Hooks.Renewed(time.Since(g.Sent))
 	}
 	s.mu.Lock()
 	if !s.ended && deadline(g).After(deadline(s.grant)) {
@@ -213,6 +238,8 @@ func (s *Session) tick() {
 	case suspect:
 		hook = s.opt.Hooks.Suspect
 		s.opt.Logger.Warn("session_suspect", "lease", s.lease)
+	default:
+		s.opt.Logger.Info("session_trusted", "lease", s.lease)
 	}
 	if hook != nil {
 		hook()
@@ -224,12 +251,12 @@ func (s *Session) broadcast() {
 	s.changed = make(chan struct{})
 }
 
-// end ends the session, once and for ever. It must not be called with mu held.
-func (s *Session) end(cause error) {
+// end ends the session, once and for ever, and tells whether it was this call that did. It must not be called with mu held.
+func (s *Session) end(cause error) bool {
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.ended = true
 	err := lost(cause)
@@ -243,6 +270,7 @@ func (s *Session) end(cause error) {
 	s.mu.Unlock()
 	unkeep()
 	unwatch()
+	return true
 }
 
 // tell reports a loss.
@@ -265,9 +293,11 @@ func (s *Session) background(fn func(ctx context.Context)) bool {
 
 // Close ends the session: its context and those of all holds end at once, then the lease is revoked, which frees what
 // they held for others. ctx bounds the revocation; what could not be revoked expires by itself. Close may be called
-// again, and after a loss, when it frees early what the server still keeps.
+// again, and after a loss, when it frees early what the server still keeps; but not what another process has taken up by
+// [Resume].
 func (s *Session) Close(ctx context.Context) error {
-	s.end(ErrClosed)
+	_ = s.Err() // looks at the clock: a session that slept is not one that lived until now
+	alive := s.end(ErrClosed)
 	s.bg.Wait()
 	select {
 	case s.closing <- struct{}{}:
@@ -278,15 +308,25 @@ func (s *Session) Close(ctx context.Context) error {
 	if s.revoked {
 		return nil
 	}
+	if !alive {
+		ours, err := s.withdraw(ctx)
+		if err != nil {
+			return fmt.Errorf("session: close: %w", err)
+		}
+		if s.revoked = !ours; s.revoked {
+			return nil
+		}
+	}
 	if err := s.c.Revoke(ctx, s.lease); err != nil && !errors.Is(err, gateway.ErrLeaseNotFound) {
 		return fmt.Errorf("session: close: %w", err)
 	}
 	s.revoked = true
+	s.opt.Logger.Info("session_closed", "lease", s.lease)
 	return nil
 }
 
 // Orphan ends the session without revoking its lease: keys stay until the time to live is over, so that another process
-// can take them up. A Close after it does nothing.
+// can take them up, see [Resume]. A Close after it does nothing.
 func (s *Session) Orphan() {
 	s.end(ErrClosed)
 	s.bg.Wait()

@@ -11,7 +11,8 @@ import (
 type unsettled struct {
 	undo []gateway.Op
 	open bool // copies of it are out whose fate nobody knows
-	done func(Outcome)
+	done func()
+	told settler
 }
 
 // settleBatch bounds how many are settled in one transaction. Each has one operation, or few.
@@ -30,7 +31,11 @@ func (s *Session) settle(w Write, open bool) {
 	if s.ended {
 		return
 	}
-	s.unsettled = append(s.unsettled, unsettled{w.Undo, open, w.Settled})
+	undo := w.Undo
+	if undo == nil && w.Key != "" {
+		undo = []gateway.Op{gateway.OpDelete(w.Key)}
+	}
+	s.unsettled = append(s.unsettled, unsettled{undo, open, w.Settled, w.settler})
 	if !s.settling {
 		s.settling = true
 		s.bg.Go(func() { s.settleAll(s.ctx) })
@@ -93,7 +98,10 @@ func (s *Session) settleTogether(ctx context.Context, batch []unsettled) (failed
 			own := out
 			own.Responses, out.Responses = out.Responses[:len(u.undo)], out.Responses[len(u.undo):]
 			if u.done != nil {
-				u.done(own)
+				u.done()
+			}
+			if u.told != nil {
+				u.told.settle(own)
 			}
 		}
 		return nil, nil

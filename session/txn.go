@@ -56,7 +56,7 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 		Then:    []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})},
 		Else:    []gateway.Op{gateway.OpGet(r.key)},
 		Undo:    []gateway.Op{gateway.OpGet(r.key)},
-		Settled: func(o Outcome) { s.putReceipt(r, modOf(o.Responses[0].Get)) },
+		settler: &receiptSettler{s, r},
 	}
 	for mod := r.mod; ; {
 		w.If = []gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}
@@ -98,3 +98,11 @@ func modOf(g *gateway.GetResponse) int64 {
 	}
 	return g.KVs[0].ModRevision
 }
+
+// receiptSettler puts a receipt back as it was found.
+type receiptSettler struct {
+	s *Session
+	r *receipt
+}
+
+func (rs *receiptSettler) settle(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }

@@ -24,14 +24,20 @@ type Write struct {
 	// If must be empty then. Line is where the key takes a place by its create_revision: no two of one line share.
 	Key  string
 	Line string
+	// Patient: the write may wait while another transaction is under way, to go with the one behind it.
+	Patient bool
 
 	// Undo is applied in the background when the caller's context ends before the outcome is known; with Insist, also
-	// when it ends before anything was sent. Settled is called when that has worked: no copy of the write can be applied
+	// when it ends before anything was sent. Without it, Key is deleted. Settled is called when that has worked: no copy of the write can be applied
 	// any more, and Undo has been. It is not called if the session ends before.
 	Undo    []gateway.Op
 	Insist  bool
-	Settled func(Outcome)
+	Settled func()
+	settler settler // the same for the session's own
 }
+
+// settler is told of the answer to Undo.
+type settler interface{ settle(o Outcome) }
 
 // Outcome is what became of a [Write].
 type Outcome struct {
@@ -165,7 +171,7 @@ func (s *Session) txn(w Write, epoch int64, open bool) gateway.Txn {
 	t := gateway.Txn{
 		If:   append([]gateway.Cmp{gateway.ModRevision(s.record, gateway.Equal, epoch)}, w.If...),
 		Then: w.Then,
-		Else: append([]gateway.Op{gateway.OpGet(s.record, gateway.KeysOnly())}, w.Else...),
+		Else: append([]gateway.Op{gateway.OpGet(s.record)}, w.Else...),
 	}
 	if !open {
 		return t
@@ -195,6 +201,8 @@ func (s *Session) read(w Write, epoch int64, open bool, resp *gateway.TxnRespons
 	switch {
 	case len(kvs) == 0, kvs[0].ModRevision < epoch: // gone, or of a cluster that was restored from a backup
 		s.end(ErrRevoked)
+		return true
+	case !s.recordPut(kvs[0].Value): // the epoch is another life's, and must not become this one's
 		return true
 	case kvs[0].ModRevision != epoch:
 		s.moved(kvs[0].ModRevision)

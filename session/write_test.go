@@ -161,7 +161,7 @@ func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 		}()
 		settled := make(chan struct{})
 		w := put(s, "key-a")
-		w.Settled = func(session.Outcome) { close(settled) }
+		w.Settled = func() { close(settled) }
 		_, err := s.Write(t.Context(), w)
 		if !errors.Is(err, gateway.ErrPermissionDenied) || !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
@@ -318,7 +318,7 @@ func TestWriteInsists(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				settled := 0
-				w := session.Write{Insist: insist, Settled: func(session.Outcome) { settled++ }}
+				w := session.Write{Insist: insist, Settled: func() { settled++ }}
 				w.Then = []gateway.Op{gateway.OpDelete("a")}
 				w.Undo = w.Then
 				_, err := s.Write(ctx, w)
@@ -352,7 +352,7 @@ func TestSettleGoesOn(t *testing.T) {
 		})
 		settled := false
 		w := put(s, "a")
-		w.Settled = func(session.Outcome) { settled = true }
+		w.Settled = func() { settled = true }
 		_, err := s.Write(within(t, 500*time.Millisecond), w)
 		if !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
@@ -377,7 +377,7 @@ func TestSettleEndsWithTheSession(t *testing.T) {
 			return c.Apply()
 		})
 		w := put(s, "a")
-		w.Settled = func(session.Outcome) { t.Error("settled") }
+		w.Settled = func() { t.Error("settled") }
 		if _, err := s.Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
 		}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// ownWatchDelay is how long a hold must last before its key is watched: most are shorter, and a lost lease shows without.
+const ownWatchDelay = time.Second
+
+// young are the holds whose keys are not watched yet, in the order in which they will be. One timer does for all.
+type young struct {
+	mu          sync.Mutex
+	first, last *Grip
+	ticking     bool
+}
+
+func (y *young) add(g *Grip) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	g.born = time.Now()
+	if g.prev = y.last; y.last != nil {
+		y.last.next = g
+	} else {
+		y.first = g
+	}
+	y.last = g
+	if !y.ticking {
+		y.ticking = true
+		time.AfterFunc(ownWatchDelay, y.watch)
+	}
+}
+
+// remove does nothing if the hold is no longer among the young.
+func (y *young) remove(g *Grip) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.unlink(g)
+}
+
+func (y *young) unlink(g *Grip) {
+	if g != y.first && g.prev == nil {
+		return
+	}
+	if g.prev != nil {
+		g.prev.next = g.next
+	} else {
+		y.first = g.next
+	}
+	if g.next != nil {
+		g.next.prev = g.prev
+	} else {
+		y.last = g.prev
+	}
+	g.prev, g.next = nil, nil
+}
+
+// watch has the keys of those watched that have come of age.
+func (y *young) watch() {
+	for {
+		y.mu.Lock()
+		g := y.first
+		if y.ticking = g != nil; !y.ticking {
+			y.mu.Unlock()
+			return
+		}
+		if left := ownWatchDelay - time.Since(g.born); left > 0 {
+			time.AfterFunc(left, y.watch)
+			y.mu.Unlock()
+			return
+		}
+		y.unlink(g)
+		y.mu.Unlock()
+		g.watch()
+	}
+}
+
+func (g *Grip) watch() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == gripHeld && g.h.Err() == nil {
+		stop := g.h.s.watchOwn(g.h.key, g.h.fence, func() { g.h.end(lost(ErrRemoved)) })
+		context.AfterFunc(g.h.Context(), stop) // also where a lost hold is never released
+	}
+}
