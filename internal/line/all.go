@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -15,6 +16,7 @@ const MaxLines = 60
 // EnterAll joins several lines of one session in one transaction and waits until it is admitted to all. When it fails,
 // the members are gone or are being removed in the background.
 func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
+	asked := time.Now()
 	if err := checkAll(ctx, lines); err != nil {
 		return nil, err
 	}
@@ -26,9 +28,9 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 			free()
 		}
 	}
-	w := session.Write{Settled: func(session.Outcome) { freeAll() }}
+	w := session.Write{Settled: freeAll}
 	for i, l := range lines {
-		members[i].Key, frees[i] = s.Slot(l.prefix())
+		members[i].Key, _, frees[i] = s.Slot(l.Name)
 		w.Then = append(w.Then,
 			gateway.OpPut(members[i].Key, nil, gateway.WithLease(s.Lease()), gateway.PrevKV()),
 			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()))
@@ -56,7 +58,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 			continue
 		}
 		var h Hold
-		if h, err = l.admit(ctx, members[i], before, frees[i]); err == nil {
+		if h, err = l.admit(ctx, asked, members[i], before, frees[i]); err == nil {
 			holds = append(holds, h)
 		}
 	}

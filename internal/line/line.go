@@ -63,6 +63,7 @@ type Line struct {
 	Kind    string // of the recipe: those that have the same must have the same Rule
 	Rule    Rule
 	Delay   time.Duration // see delay.go
+	Checked bool          // the recipe has checked the name, which may lie among the settings of another line then
 }
 
 func (l *Line) prefix() string { return l.Name + "/" }
@@ -79,6 +80,8 @@ type Hold struct {
 // Join is what a member brings along.
 type Join struct {
 	Value string
+	// Exclusive says that the rule admits the member only when nobody is ahead of it.
+	Exclusive bool
 	// If is compared when the member joins; when it does not hold, Else is read and the join is a [*RefusedError].
 	If   []gateway.Cmp
 	Else []gateway.Op
@@ -100,28 +103,36 @@ func (e *RefusedError) Error() string { return "the line is not as expected" }
 // Enter joins the line and waits until the rule admits the new member. When it fails, the member is gone or is being
 // removed in the background.
 func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
+	asked := time.Now()
 	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
-	key, free := l.Session.Slot(l.prefix())
-	me, alone, err := l.join(ctx, j, key, free)
+	key, others, free := l.Session.Slot(l.Name)
+	me, count, err := l.join(ctx, j, key, others, free)
 	if err != nil {
 		return Hold{}, err
 	}
 	var before *departed
-	if !alone {
-		if before, err = l.wait(ctx, j, me); err != nil {
-			l.abandon(me, free)
-			return Hold{}, err
-		}
+	switch {
+	case count == 1 && l.Rule(View{Members: []Member{me}}) == 1:
+	case l.crowded(j, count, others):
+		err = l.waitInCrowd(ctx, me)
+	default:
+		before, err = l.wait(ctx, j, me)
 	}
-	return l.admit(ctx, me, before, free)
+	if err != nil {
+		l.abandon(me, free)
+		return Hold{}, err
+	}
+	return l.admit(ctx, asked, me, before, free)
 }
 
 // Check refuses a name that no line may have, and waits while the session is suspect.
 func (l *Line) Check(ctx context.Context) error {
-	if err := l.Session.CheckName(l.Name); err != nil {
-		return err
+	if !l.Checked {
+		if err := l.Session.CheckName(l.Name); err != nil {
+			return err
+		}
 	}
 	if strings.HasPrefix(l.prefix(), delayPrefix) {
 		return errReserved
@@ -132,41 +143,47 @@ func (l *Line) Check(ctx context.Context) error {
 // maxShared is the longest value that is sent along with other writes: a batch of them must not be too large a request.
 const maxShared = 4096
 
-// join puts the member into the line and tells whether it is alone there, and admitted.
-func (l *Line) join(ctx context.Context, j Join, key string, free func()) (me Member, alone bool, _ error) {
+// unhurried is how many others of the session must be in the line for a join to be patient, if they must all go first: the
+// member will wait longer than for that one transaction in any case, and mostly it goes with the next leave.
+const unhurried = 3
+
+// join puts the member into the line and tells how many keys there are then.
+func (l *Line) join(ctx context.Context, j Join, key string, others int, free func()) (me Member, count int64, _ error) {
+	prefix := key[:len(l.Name)+1]
+	then := make([]gateway.Op, 2)
+	then[0] = gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
+	then[1] = gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly())
 	w := session.Write{
-		If: j.If,
-		Then: []gateway.Op{
-			gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()), gateway.PrevKV()),
-			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()),
-		},
+		If:      j.If,
+		Then:    then,
 		Else:    j.Else,
-		Undo:    []gateway.Op{gateway.OpDelete(key)},
-		Settled: func(session.Outcome) { free() },
+		Patient: j.Exclusive && others >= unhurried,
+		Settled: free,
 	}
 	if len(j.If) == 0 && len(j.Value) <= maxShared {
-		w.Key, w.Line = key, l.prefix()
+		w.Key, w.Line = key, prefix
+	} else {
+		w.Undo = []gateway.Op{gateway.OpDelete(key)}
 	}
 	out, err := l.Session.Write(ctx, w)
 	switch {
 	case errors.Is(err, gateway.ErrUncertain):
-		return Member{}, false, err
+		return Member{}, 0, err
 	case err != nil:
 		free()
-		return Member{}, false, err
+		return Member{}, 0, err
 	case !out.Applied && out.Repeated: // an earlier try may have been, before the line changed
 		l.abandon(Member{Key: key}, free)
-		return Member{}, false, &RefusedError{out.Responses}
+		return Member{}, 0, &RefusedError{out.Responses}
 	case !out.Applied:
 		free()
-		return Member{}, false, &RefusedError{out.Responses}
+		return Member{}, 0, &RefusedError{out.Responses}
 	}
 	me = Member{Key: key, Fence: out.Revision, Value: j.Value}
 	if prev := out.Responses[0].Put.PrevKV; prev != nil { // an earlier try had put it
 		me.Fence = prev.CreateRevision
 	}
-	alone = out.Responses[1].Get.Count == 1 && l.Rule(View{Members: []Member{me}}) == 1
-	return me, alone, nil
+	return me, out.Responses[1].Get.Count, nil
 }
 
 // wait returns when the mirror has shown the member to be admitted.
@@ -218,7 +235,7 @@ func (l *Line) whyEnded(ctx context.Context, err error) error {
 }
 
 // admit turns a member at the front into a hold, once the session can be trusted and the lock delay is over.
-func (l *Line) admit(ctx context.Context, me Member, before *departed, free func()) (Hold, error) {
+func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *departed, free func()) (Hold, error) {
 	h, grip := l.Session.Hold(me.Key, me.Fence, free)
 	err := l.awaitDelay(ctx, h, before)
 	if err == nil {
@@ -232,6 +249,7 @@ func (l *Line) admit(ctx context.Context, me Member, before *departed, free func
 		Hold{h, grip}.Abandon(ctx)
 		return Hold{}, err
 	}
+	l.Session.Granted(ctx, h, l.Kind, l.Name, asked)
 	return Hold{h, grip}, nil
 }
 
@@ -246,6 +264,6 @@ func (h Hold) Abandon(ctx context.Context) {
 func (l *Line) abandon(me Member, free func()) {
 	l.Session.Settle(session.Write{
 		Undo:    []gateway.Op{gateway.OpDelete(me.Key)},
-		Settled: func(session.Outcome) { free() },
+		Settled: free,
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +44,42 @@ func TestEnterInTurn(t *testing.T) {
 			t.Errorf("left: %v", keys)
 		}
 	})
+}
+
+// TestExclusiveJoinsArePatient: a join behind three others of the session does not go while a leave is under way. One that
+// the rule may admit beside others does.
+func TestExclusiveJoinsArePatient(t *testing.T) {
+	t.Parallel()
+	for _, exclusive := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := etcdscript.Start(t)
+			l := open(t, etcd)
+			holder := enter(t, l)
+			waiting := []*entering{goEnter(t.Context(), l), goEnter(t.Context(), l)}
+			var joins atomic.Int32
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				if c.Path == "/kv/txn" {
+					if strings.Contains(string(c.Body), "request_put") {
+						joins.Add(1)
+					}
+					c.Sleep(100 * time.Millisecond)
+				}
+				return c.Apply()
+			})
+			go release(t, holder)
+			synctest.Wait()
+			waiting = append(waiting, goEnterAs(t.Context(), l, line.Join{Exclusive: exclusive}))
+			if (joins.Load() == 0) != exclusive {
+				t.Errorf("exclusive = %v: %d joins", exclusive, joins.Load())
+			}
+			for _, w := range waiting {
+				if <-w.done; w.err != nil {
+					t.Fatal(w.err)
+				}
+				release(t, w.hold)
+			}
+		})
+	}
 }
 
 // TestEnterAfterLostAnswers loses each of the requests of a contended and a free Enter, before and after it was applied.

@@ -67,11 +67,13 @@ type entering struct {
 	done chan struct{}
 }
 
-func goEnter(ctx context.Context, l *line.Line) *entering {
+func goEnter(ctx context.Context, l *line.Line) *entering { return goEnterAs(ctx, l, line.Join{}) }
+
+func goEnterAs(ctx context.Context, l *line.Line, j line.Join) *entering {
 	e := &entering{done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		e.hold, e.err = l.Enter(ctx, line.Join{})
+		e.hold, e.err = l.Enter(ctx, j)
 	}()
 	synctest.Wait()
 	return e

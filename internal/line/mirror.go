@@ -79,8 +79,10 @@ var mirrors = struct {
 // idleMirror is how long a mirror is kept without a waiter.
 const idleMirror = 30 * time.Second
 
+func (l *Line) mirrorID() mirrorID { return mirrorID{l.Session.Client(), l.Kind, l.prefix()} }
+
 func (l *Line) mirror() *mirror {
-	id := mirrorID{l.Session.Client(), l.Kind, l.prefix()}
+	id := l.mirrorID()
 	mirrors.Lock()
 	defer mirrors.Unlock()
 	m := mirrors.m[id]
@@ -102,7 +104,11 @@ func (m *mirror) release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.users--; m.users == 0 {
-		m.idle = time.AfterFunc(idleMirror, m.closeIdle)
+		keep := idleMirror
+		if len(m.view.Members) > crowd { // the next waiter will do without
+			keep = 0
+		}
+		m.idle = time.AfterFunc(keep, m.closeIdle)
 	}
 }
 

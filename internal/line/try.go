@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -31,10 +32,11 @@ const (
 // Try joins the line if the rule admits the new member at once. Else it is an [*OccupiedError], or a [*RefusedError], and
 // nothing was written but by a try that found the line changing too fast. An empty line takes one transaction.
 func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
+	asked := time.Now()
 	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
-	key, free := l.Session.Slot(l.prefix())
+	key, _, free := l.Session.Slot(l.Name)
 	still := []gateway.Cmp{gateway.CreateRevision(l.prefix(), gateway.Equal, 0).Prefix()}
 	for range tries {
 		me, v, err := l.try(ctx, j, key, free, still)
@@ -45,7 +47,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 			free()
 			return Hold{}, err
 		case me != nil:
-			return l.admit(ctx, *me, nil, free)
+			return l.admit(ctx, asked, *me, nil, free)
 		case !l.admits(v, j):
 			free()
 			return Hold{}, &OccupiedError{v}
@@ -57,7 +59,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 			l.SameSettings(v),
 		}
 	}
-	return l.joinOrLeave(ctx, j, key, free)
+	return l.joinOrLeave(ctx, asked, j, key, free)
 }
 
 // admits tells whether the rule would admit one more member.
@@ -81,7 +83,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
 		Undo:    []gateway.Op{gateway.OpDelete(key)},
-		Settled: func(session.Outcome) { free() },
+		Settled: free,
 	}
 	if len(j.If) > 0 { // which of the compares was it?
 		w.Else = append(w.Else, gateway.OpTxn(gateway.Txn{If: j.If, Else: j.Else}))
@@ -109,8 +111,8 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 }
 
 // joinOrLeave is for a line in which so much goes on that nothing can be compared with.
-func (l *Line) joinOrLeave(ctx context.Context, j Join, key string, free func()) (Hold, error) {
-	me, _, err := l.join(ctx, j, key, free)
+func (l *Line) joinOrLeave(ctx context.Context, asked time.Time, j Join, key string, free func()) (Hold, error) {
+	me, _, err := l.join(ctx, j, key, 0, free)
 	if err != nil {
 		return Hold{}, err
 	}
@@ -118,7 +120,7 @@ func (l *Line) joinOrLeave(ctx context.Context, j Join, key string, free func())
 	if err == nil {
 		i := slices.IndexFunc(v.Members, me.is)
 		if i >= 0 && i < l.Rule(v) {
-			return l.admit(ctx, me, nil, free)
+			return l.admit(ctx, asked, me, nil, free)
 		}
 		if err = errRemoved; i >= 0 {
 			err = &OccupiedError{v}

@@ -1,0 +1,70 @@
+package line
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+var errNothingLeft = fmt.Errorf("%w: no earlier life of this session has left a place", session.ErrNotHeld)
+
+// Resume takes up the oldest member that an earlier life of the session has left in the line, removes its further ones and
+// waits until the rule admits the one. It is [session.ErrNotHeld] if there is none, or another Resume has it. When it fails
+// after that, they are all gone or are being removed in the background. value is what the member shows.
+//
+// Whether the earlier life had waited out a lock delay nobody can tell, so it is waited out again.
+func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ error) {
+	asked := time.Now()
+	v, err := l.Now(ctx)
+	if err != nil {
+		return Hold{}, "", err
+	}
+	keys := make([]string, len(v.Members))
+	for i, m := range v.Members {
+		keys[i] = m.Key
+	}
+	left := l.Session.Inherit(l.prefix(), keys)
+	if len(left) == 0 {
+		return Hold{}, "", errNothingLeft
+	}
+	place := slices.Index(keys, left[0])
+	me := v.Members[place]
+	free := func() {} // a key of an earlier life is not used again
+	err = l.remove(ctx, left[1:])
+	var before *departed
+	if err == nil && place >= l.Rule(v) {
+		before, err = l.wait(ctx, j, me)
+	}
+	if err != nil {
+		l.abandon(me, free)
+		return Hold{}, me.Value, err
+	}
+	h, err := l.admit(ctx, asked, me, before, free)
+	return h, me.Value, err
+}
+
+// remove returns when the keys are gone. They will be, whatever it returns.
+func (l *Line) remove(ctx context.Context, keys []string) error {
+	gone := make(chan struct{}, len(keys))
+	for _, key := range keys {
+		l.Session.Settle(session.Write{
+			Undo:    []gateway.Op{gateway.OpDelete(key)},
+			Settled: func() { gone <- struct{}{} },
+		})
+	}
+	ctx, cancel := l.bound(ctx)
+	defer cancel()
+	for range keys {
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			return l.whyEnded(ctx, ctxerr.Of(ctx))
+		}
+	}
+	return nil
+}
