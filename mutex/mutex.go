@@ -72,7 +72,7 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lock, error) {
 type joining func(context.Context, line.Join) (line.Hold, error)
 
 func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string) (*Lock, error) {
-	h, err := join(ctx, line.Join{Value: mode})
+	h, err := join(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.View.Members[0]
 		return nil, &LockedError{m.line.Name, first.Key, first.Lease(), first.Fence}

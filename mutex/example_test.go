@@ -1,0 +1,175 @@
+package mutex_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// session.Run.
+var (
+	client *gateway.Client
+	s      *session.Session
+)
+
+// One process at a time does the work, and stops when it can no longer be sure to be the one.
+func Example() {
+	ctx := context.Background()
+	err := session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
+		return mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+			fmt.Println("nobody else is at it") // work with ctx, which ends if the lock is lost
+			return nil
+		})
+	})
+	fmt.Println(err)
+	// Output:
+	// nobody else is at it
+	// <nil>
+}
+
+// A lock is a value, with a context of its own and a fence that only grows.
+func ExampleMutex_Lock() {
+	ctx := context.Background()
+	m := mutex.New(s, "ledger")
+	first, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(first.Err(), first.Unlock(ctx))
+	<-first.Context().Done()
+	fmt.Println(context.Cause(first.Context()))
+
+	second, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(second.Fence() > first.Fence(), second.Unlock(ctx))
+	fmt.Println("once more:", errors.Is(second.Unlock(ctx), session.ErrNotHeld))
+	// Output:
+	// <nil> <nil>
+	// released
+	// true <nil>
+	// once more: true
+}
+
+// Whoever does not want to wait learns who holds the lock. Nothing of the attempt is left in etcd.
+func ExampleMutex_TryLock() {
+	ctx := context.Background()
+	m := mutex.New(s, "report")
+	lock, err := m.TryLock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = m.TryLock(ctx)
+	if locked, ok := errors.AsType[*mutex.LockedError](err); ok {
+		fmt.Println(locked.Name, "is held by", locked.Lease == s.Lease(), locked.Fence == lock.Fence())
+	}
+	fmt.Println(lock.Unlock(ctx))
+	// Output:
+	// report is held by true true
+	// <nil>
+}
+
+// A write under the lock is applied while the lock is held, or never.
+func ExampleLock_txn() {
+	ctx := context.Background()
+	lock, err := mutex.New(s, "balance").Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	write := gateway.Txn{Then: []gateway.Op{gateway.OpPut("balances/7", []byte("100"))}}
+	resp, err := lock.Txn(ctx, write)
+	fmt.Println(resp.Succeeded, err)
+
+	fmt.Println(lock.Unlock(ctx))
+	_, err = lock.Txn(ctx, write)
+	fmt.Println("too late:", errors.Is(err, session.ErrNotHeld))
+	// Output:
+	// true <nil>
+	// <nil>
+	// too late: true
+}
+
+// Who holds the lock, and who waits.
+func ExampleMutex_Inspect() {
+	ctx := context.Background()
+	m := mutex.New(s, "printer")
+	lock, err := m.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	members, err := m.Inspect(ctx)
+	for _, member := range members {
+		fmt.Println(member.Holder, member.Key == lock.Key(), member.Session.PID > 0)
+	}
+	fmt.Println(err, lock.Unlock(ctx))
+	// Output:
+	// true true true
+	// <nil> <nil>
+}
+
+// Many may read at a time, one may write. Who has written may go on reading without letting another writer in between.
+func ExampleNewRW() {
+	ctx := context.Background()
+	rw := mutex.NewRW(s, "config")
+	writer, err := rw.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = rw.TryRLock(ctx)
+	fmt.Println("reader beside the writer:", !errors.Is(err, mutex.ErrLocked))
+
+	fmt.Println("downgrade:", writer.Downgrade(ctx))
+	reader, err := rw.TryRLock(ctx)
+	fmt.Println("reader beside the reader:", err == nil)
+	fmt.Println(errors.Join(writer.Unlock(ctx), reader.Unlock(ctx)))
+	// Output:
+	// reader beside the writer: false
+	// downgrade: <nil>
+	// reader beside the reader: true
+	// <nil>
+}
+
+// Several locks at once: all or none, and no deadlock in whatever order others ask.
+func ExampleLockAll() {
+	ctx := context.Background()
+	locks, err := mutex.LockAll(ctx, s, "accounts/7", "accounts/9")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = mutex.New(s, "accounts/9").TryLock(ctx)
+	fmt.Println(errors.Is(err, mutex.ErrLocked))
+
+	resp, err := client.Txn(ctx, gateway.Txn{ // applied only while both are held
+		If:   locks.Guards(),
+		Then: []gateway.Op{gateway.OpPut("sums/7", []byte("60")), gateway.OpPut("sums/9", []byte("40"))},
+	})
+	fmt.Println(resp.Succeeded, err, locks.Unlock(ctx))
+	// Output:
+	// true
+	// true <nil> <nil>
+}
+
+// For code that takes a sync.Locker. What cannot be returned goes to a function.
+func ExampleMutex_Locker() {
+	ctx := context.Background()
+	locker := mutex.New(s, "legacy").Locker(ctx, func(err error) {
+		panic(err) // or end the program in another way: Lock would return without the lock
+	})
+	locker.Lock()
+	fmt.Println("locked")
+	locker.Unlock()
+	// Output: locked
+}
