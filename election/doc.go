@@ -7,7 +7,7 @@
 //	})
 //
 // Those who are not leader, or not even candidates, see who leads with [Election.Leader] and [Election.Observe]. Programs
-// that look after their session themselves call [Election.Campaign].
+// that look after their session themselves call [Election.Campaign], and [Election.Resume] after a restart.
 //
 // # Guarantees
 //

@@ -52,8 +52,12 @@ func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
 		case err != nil:
 			return nil, e.wrap("campaign", err)
 		}
-		return &Term{h.Holding, h.Grip, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}, nil
+		return e.term(h), nil
 	}
+}
+
+func (e *Election) term(h line.Hold) *Term {
+	return &Term{h.Holding, h.Grip, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}
 }
 
 // Proclaim shows another value. It is [session.ErrNotHeld] if the term is over; what a later leader shows is never
@@ -74,7 +78,7 @@ func (t *Term) proclaim(ctx context.Context, value string) error {
 	out, err := t.line.Session.Write(ctx, session.Write{
 		If:      []gateway.Cmp{t.Guard()},
 		Then:    []gateway.Op{gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease()))},
-		Settled: func(session.Outcome) { next() },
+		Settled: next,
 	})
 	if !errors.Is(err, gateway.ErrUncertain) {
 		next()

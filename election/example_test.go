@@ -2,6 +2,7 @@ package election_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/holdfast-go/holdfast/election"
@@ -9,39 +10,103 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// session.Run.
+var (
+	client *gateway.Client
+	s      *session.Session
+)
+
 // A service of which one instance works at a time, for as long as the program runs.
 func ExampleRun() {
-	ctx, client := context.Background(), &gateway.Client{} // of the program
-	err := election.Run(ctx, client, nil, "jobs", "10.0.0.7:8080", func(ctx context.Context, term *election.Term) error {
-		fmt.Println("leading, fence", term.Fence())
-		<-ctx.Done() // work until then
-		return ctx.Err()
+	ctx := context.Background()
+	err := election.Run(ctx, client, nil, "service", "10.0.0.7:8080", func(ctx context.Context, term *election.Term) error {
+		fmt.Println("leading:", term.Fence() > 0) // work until ctx ends
+		return nil                                // or give up the leadership
 	})
 	fmt.Println(err)
+	// Output:
+	// leading: true
+	// <nil>
+}
+
+// A leader shows a value, and changes it only while it leads.
+func ExampleElection_Campaign() {
+	ctx := context.Background()
+	e := election.New(s, "team")
+	term, err := e.Campaign(ctx, "10.0.0.7:8080")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	leader, err := e.Leader(ctx)
+	fmt.Println(leader.Value, err)
+
+	fmt.Println(term.Proclaim(ctx, "10.0.0.7:9090"))
+	leader, err = e.Leader(ctx)
+	fmt.Println(leader.Value, err)
+
+	fmt.Println(term.Resign(ctx))
+	_, err = e.Leader(ctx)
+	fmt.Println(errors.Is(err, election.ErrNoLeader))
+	// Output:
+	// 10.0.0.7:8080 <nil>
+	// <nil>
+	// 10.0.0.7:9090 <nil>
+	// <nil>
+	// true
 }
 
 // Whoever wants to talk to the leader follows it.
 func ExampleElection_Observe() {
-	ctx, s := context.Background(), &session.Session{} // of the program
-	for event, err := range election.New(s, "jobs").Observe(ctx) {
-		switch {
-		case err != nil:
+	ctx := context.Background()
+	e := election.New(s, "jobs")
+	term, err := e.Campaign(ctx, "10.0.0.7:8080")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for event, err := range e.Observe(ctx) {
+		if err != nil {
 			fmt.Println(err) // the last
-		case event.Leader == nil:
+			return
+		}
+		if event.Leader == nil {
 			fmt.Println("nobody leads")
-		default:
-			fmt.Println("leader at", event.Leader.Value)
+			return
+		}
+		fmt.Println("leader at", event.Leader.Value)
+		if err := term.Resign(ctx); err != nil { // so that the example ends
+			fmt.Println(err)
 		}
 	}
+	// Output:
+	// leader at 10.0.0.7:8080
+	// nobody leads
 }
 
 // Before a leader is shut down it hands over to the candidate of its choice.
 func ExampleTerm_StepDown() {
-	ctx, e, term := context.Background(), &election.Election{}, &election.Term{} // of the program
-	candidates, err := e.Candidates(ctx)
+	ctx := context.Background()
+	e := election.New(s, "shards/3")
+	term, err := e.Campaign(ctx, "10.0.0.7:8080")
 	if err != nil {
 		fmt.Println(err)
 		return
+	}
+	led := make(chan *election.Term, 2)
+	for _, address := range []string{"10.0.0.8:8080", "10.0.0.9:8080"} {
+		go func() { // other processes, as a rule
+			next, err := e.Campaign(ctx, address)
+			if err != nil {
+				fmt.Println(err)
+			}
+			led <- next
+		}()
+	}
+	var candidates []election.Candidate
+	for len(candidates) < 3 && err == nil { // until both have come
+		candidates, err = e.Candidates(ctx)
 	}
 	for _, c := range candidates {
 		if c.Value == "10.0.0.9:8080" {
@@ -49,4 +114,13 @@ func ExampleTerm_StepDown() {
 		}
 	}
 	fmt.Println(err)
+	for range 2 {
+		next := <-led
+		leader, err := e.Leader(ctx)
+		fmt.Println(leader.Value, err, next.Resign(ctx))
+	}
+	// Output:
+	// <nil>
+	// 10.0.0.9:8080 <nil> <nil>
+	// 10.0.0.8:8080 <nil> <nil>
 }

@@ -1,0 +1,534 @@
+package election_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// again is the next life of a session.
+func again(t *testing.T, etcd *etcdscript.Server, old *session.Session) *session.Session {
+	t.Helper()
+	s, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.Close(ctx) // some are taken over, or lost
+	})
+	synctest.Wait()
+	return s
+}
+
+func resumeTerm(t *testing.T, s *session.Session) *election.Term {
+	t.Helper()
+	term, err := election.New(s, "a").Resume(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return term
+}
+
+// waiting is a candidate behind others.
+type waiting struct {
+	value string
+	term  *election.Term
+	err   error
+	done  chan struct{}
+}
+
+func goCampaign(t *testing.T, s *session.Session, value string) *waiting {
+	t.Helper()
+	w := &waiting{value: value, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.term, w.err = election.New(s, "a").Campaign(t.Context(), value)
+	}()
+	synctest.Wait()
+	return w
+}
+
+func goResume(t *testing.T, s *session.Session) *waiting {
+	t.Helper()
+	w := &waiting{done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.term, w.err = election.New(s, "a").Resume(t.Context())
+	}()
+	synctest.Wait()
+	return w
+}
+
+func (w *waiting) waits() bool {
+	synctest.Wait()
+	select {
+	case <-w.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (w *waiting) leads(t *testing.T) *election.Term {
+	t.Helper()
+	if <-w.done; w.err != nil {
+		t.Fatal(w.value, w.err)
+	}
+	return w.term
+}
+
+func values(t *testing.T, e *election.Election) (values []string) {
+	t.Helper()
+	all, err := e.Candidates(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		values = append(values, c.Value)
+	}
+	return values
+}
+
+func TestResumeLeader(t *testing.T) {
+	t.Parallel()
+	for lost := range 3 {
+		t.Run(fmt.Sprint(lost), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				old := open(t, etcd)
+				was := campaign(t, old, "one")
+				next := goCampaign(t, open(t, etcd), "next")
+				old.Orphan()
+				s := again(t, etcd, old)
+				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					answer := c.Apply()
+					if c.N <= lost {
+						return etcdscript.Lost
+					}
+					return answer
+				})
+				term := resumeTerm(t, s)
+				etcd.Script(nil)
+				if term.Fence() != was.Fence() || term.Key() != was.Key() || shown(etcd, term) != "one" || term.Err() != nil {
+					t.Errorf("fence %d, key %s, %v", term.Fence(), term.Key(), term.Err())
+				}
+				if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrNotHeld) {
+					t.Errorf("Proclaim of the earlier life = %v", err)
+				}
+				time.Sleep(time.Minute) // longer than the lease, and long enough that the key is watched
+				if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" || !next.waits() {
+					t.Errorf("Proclaim = %v, shown %q", err, shown(etcd, term))
+				}
+				resign(t, term)
+				resign(t, next.leads(t))
+				if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+					t.Errorf("Resume of what was given back = %v", err)
+				}
+				resign(t, campaign(t, s, "three"))
+			})
+		})
+	}
+}
+
+// TestResumeIsLost: a term that was resumed ends as any other.
+func TestResumeIsLost(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		lose  func(etcd *etcdscript.Server, term *election.Term, s *session.Session)
+		cause error
+	}{
+		{"removed", func(etcd *etcdscript.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrRemoved},
+		{"revoked", func(etcd *etcdscript.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // the key goes too
+	} {
+		for _, compacted := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.name, compacted), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					old := open(t, etcd)
+					campaign(t, old, "one")
+					old.Orphan()
+					s := again(t, etcd, old)
+					term := resumeTerm(t, s)
+					etcd.Put("other", "")
+					if compacted {
+						etcd.Compact()
+					}
+					time.Sleep(5 * time.Second)
+					if err := term.Err(); err != nil {
+						t.Fatal(err)
+					}
+					tt.lose(etcd, term, s)
+					synctest.Wait()
+					if err := context.Cause(term.Context()); !errors.Is(err, tt.cause) || !errors.Is(err, session.ErrLost) {
+						t.Errorf("cause = %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestResumeCandidate: one that waited waits on, in its place.
+func TestResumeCandidate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		leader := campaign(t, open(t, etcd), "leader")
+		old := open(t, etcd)
+		before := goCampaign(t, old, "waits")
+		last := goCampaign(t, open(t, etcd), "last")
+		old.Orphan()
+		if <-before.done; !errors.Is(before.err, session.ErrLost) {
+			t.Errorf("Campaign of the earlier life = %v", before.err)
+		}
+		s := again(t, etcd, old)
+		resumed := goResume(t, s)
+		if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Resume of what another Resume has = %v", err)
+		}
+		behind := goCampaign(t, s, "behind")
+		want := []string{"leader", "waits", "last", "behind"}
+		if got := values(t, election.New(s, "a")); !slices.Equal(got, want) || !resumed.waits() {
+			t.Errorf("in line: %q", got)
+		}
+		resign(t, leader)
+		resign(t, resumed.leads(t))
+		resign(t, last.leads(t))
+		resign(t, behind.leads(t))
+	})
+}
+
+// TestResumeSeveral: of what earlier lives have left the oldest goes on, in one Resume of several at once, and the rest is
+// removed. What this life has in line stays.
+func TestResumeSeveral(t *testing.T) {
+	t.Parallel()
+	for _, lossy := range []bool{false, true} {
+		for _, leads := range []bool{false, true} {
+			t.Run(fmt.Sprint(lossy, leads), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					var leader *election.Term
+					if !leads {
+						leader = campaign(t, open(t, etcd), "leader")
+					}
+					s := open(t, etcd)
+					for _, life := range []string{"first", "second", "third"} {
+						for i := range 3 {
+							goCampaign(t, s, fmt.Sprint(life, i))
+						}
+						s.Orphan()
+						s = again(t, etcd, s)
+					}
+					own := goCampaign(t, s, "own")
+					if lossy {
+						etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+							answer := c.Apply()
+							if c.Path == "/kv/txn" && c.N%3 == 0 {
+								return etcdscript.Lost
+							}
+							return answer
+						})
+					}
+					const n = 5
+					all := make([]*waiting, n)
+					first := make(chan *waiting, n)
+					for i := range all {
+						w := &waiting{done: make(chan struct{})}
+						all[i] = w
+						go func() {
+							defer close(w.done)
+							defer func() { first <- w }()
+							w.term, w.err = election.New(s, "a").Resume(t.Context())
+						}()
+					}
+					if leader != nil {
+						time.Sleep(10 * time.Second) // for lost answers
+						if got, want := values(t, election.New(s, "a")), []string{"leader", "first0", "own"}; !slices.Equal(got, want) {
+							t.Errorf("in line: %q, want %q", got, want)
+						}
+						resign(t, leader)
+					}
+					var term *election.Term
+					for range n {
+						switch w := <-first; {
+						case w.err == nil && term == nil:
+							term = w.term
+						case !errors.Is(w.err, session.ErrNotHeld):
+							t.Errorf("Resume = %v, %v", w.term, w.err)
+						}
+					}
+					if term == nil {
+						t.Fatal("no Resume has worked")
+					}
+					if got, want := values(t, election.New(s, "a")), []string{"first0", "own"}; !slices.Equal(got, want) {
+						t.Errorf("in line: %q, want %q", got, want)
+					}
+					resign(t, term)
+					resign(t, own.leads(t))
+				})
+			})
+		}
+	}
+}
+
+func TestResumeNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		old := open(t, etcd)
+		term := campaign(t, old, "one")
+		if _, err := election.New(old, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) || term.Err() != nil {
+			t.Errorf("Resume in a first life = %v", err)
+		}
+		behind := goCampaign(t, open(t, etcd), "theirs")
+		other := open(t, etcd)
+		other.Orphan()
+		s := again(t, etcd, other)
+		own := goCampaign(t, s, "own")
+		if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Resume where nothing was left = %v", err)
+		}
+		resign(t, term)
+		resign(t, behind.leads(t))
+		resign(t, own.leads(t))
+	})
+}
+
+// TestResumeRemovedMeanwhile: the candidate goes while Resume waits.
+func TestResumeRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		lose func(etcd *etcdscript.Server, s *session.Session)
+		want error
+	}{
+		{"key", func(etcd *etcdscript.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrRemoved},
+		{"lease", func(etcd *etcdscript.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked},
+		{"session", func(_ *etcdscript.Server, s *session.Session) { s.Orphan() }, session.ErrClosed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				leader := campaign(t, open(t, etcd), "leader")
+				old := open(t, etcd)
+				goCampaign(t, old, "waits")
+				old.Orphan()
+				s := again(t, etcd, old)
+				resumed := goResume(t, s)
+				tt.lose(etcd, s)
+				if <-resumed.done; !errors.Is(resumed.err, tt.want) || !errors.Is(resumed.err, session.ErrLost) {
+					t.Errorf("Resume = %v", resumed.err)
+				}
+				resign(t, leader)
+			})
+		})
+	}
+}
+
+// TestResumeCutOff: like a Campaign it leaves nobody in line, unless it did not come to look.
+func TestResumeCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		leader := campaign(t, open(t, etcd), "leader")
+		old := open(t, etcd)
+		for i := range 3 {
+			goCampaign(t, old, fmt.Sprint("waits", i))
+		}
+		old.Orphan()
+		s := again(t, etcd, old)
+		e := election.New(s, "a")
+		for _, path := range []string{"/kv/txn", "/kv/range"} {
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				if c.Path == path {
+					return c.Silence()
+				}
+				return c.Apply()
+			})
+			if _, err := e.Resume(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Resume = %v", err)
+			}
+		}
+		etcd.Script(nil)
+		if got := values(t, e); len(got) != 4 {
+			t.Errorf("in line: %q", got)
+		}
+		if _, err := e.Resume(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Resume = %v", err)
+		}
+		time.Sleep(time.Second)
+		if got := values(t, e); len(got) != 1 {
+			t.Errorf("in line: %q", got)
+		}
+		if _, err := e.Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Resume = %v", err)
+		}
+		resign(t, leader)
+	})
+}
+
+// TestResumeAfterAStepDown: the heir that an earlier life had named is forgotten, the order stays; one that somebody else
+// has named is respected.
+func TestResumeAfterAStepDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		old := open(t, etcd)
+		leader := campaign(t, old, "leader")
+		etcd.Put("a/stranger", "stranger") // does not step aside
+		next := goCampaign(t, open(t, etcd), "next")
+		all, err := election.New(old, "a").Candidates(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stepped := make(chan error)
+		go func() { stepped <- leader.StepDown(t.Context(), all[2]) }()
+		synctest.Wait()
+		if len(etcd.Keys("a//")) != 1 {
+			t.Fatal("no heir")
+		}
+		old.Orphan()
+		if err := <-stepped; !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("StepDown of the earlier life = %v", err)
+		}
+		term := resumeTerm(t, again(t, etcd, old))
+		if keys := etcd.Keys("a//"); len(keys) != 0 || term.Fence() != leader.Fence() {
+			t.Errorf("left: %v", keys)
+		}
+		etcd.Delete("a/stranger")
+		if err := term.StepDown(t.Context(), all[2]); err != nil {
+			t.Error(err)
+		}
+		resign(t, next.leads(t))
+	})
+}
+
+func TestResumeStepsAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		e := election.New(open(t, etcd), "a")
+		leader := campaign(t, open(t, etcd), "leader")
+		old := open(t, etcd)
+		goCampaign(t, old, "aside")
+		old.Orphan() // nobody steps aside in its place
+		heir := goCampaign(t, open(t, etcd), "heir")
+		all, err := e.Candidates(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stepped := make(chan error)
+		go func() { stepped <- leader.StepDown(t.Context(), all[2]) }()
+		synctest.Wait()
+		if len(etcd.Keys("a//")) != 1 {
+			t.Fatal("no heir")
+		}
+		resumed := goResume(t, again(t, etcd, old))
+		if err := <-stepped; err != nil {
+			t.Error(err)
+		}
+		term := heir.leads(t)
+		if got, want := values(t, e), []string{"heir", "aside"}; !slices.Equal(got, want) || !resumed.waits() {
+			t.Errorf("in line: %q", got)
+		}
+		resign(t, term)
+		resign(t, resumed.leads(t))
+	})
+}
+
+// TestResumeWithDelay: whether the earlier life had waited nobody knows, so the delay is waited out; the term that follows
+// ends cleanly.
+func TestResumeWithDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const delay = 20 * time.Second
+		etcd := etcdscript.Start(t)
+		delayed := func(s *session.Session) *election.Election { return election.New(s, "a").WithDelay(delay) }
+		old := open(t, etcd)
+		was, err := delayed(old).Campaign(t.Context(), "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.Orphan()
+		begin := time.Now()
+		term, err := delayed(again(t, etcd, old)).Resume(t.Context())
+		if err != nil || term.Fence() != was.Fence() || time.Since(begin) != delay {
+			t.Fatal(err, time.Since(begin))
+		}
+		next := make(chan error)
+		go func() {
+			_, err := delayed(open(t, etcd)).Campaign(t.Context(), "next")
+			next <- err
+		}()
+		time.Sleep(time.Second)
+		begin = time.Now()
+		resign(t, term)
+		if err := <-next; err != nil || time.Since(begin) > time.Second {
+			t.Error(err, time.Since(begin))
+		}
+	})
+}
+
+// TestResumeOfTheLiving: a leader whose session is resumed elsewhere learns that it no longer leads, and changes nothing.
+func TestResumeOfTheLiving(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		old := open(t, etcd)
+		was := campaign(t, old, "one")
+		behind := goCampaign(t, old, "two")
+		etcd.BreakWatches(true)
+		term := resumeTerm(t, again(t, etcd, old))
+		if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrTakenOver) || !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Proclaim = %v", err)
+		}
+		if <-behind.done; !errors.Is(behind.err, session.ErrTakenOver) {
+			t.Errorf("Campaign = %v", behind.err)
+		}
+		if err := was.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(context.Cause(was.Context()), session.ErrTakenOver) {
+			t.Errorf("Resign = %v", err)
+		}
+		if err := old.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := values(t, election.New(open(t, etcd), "a")); !slices.Equal(got, []string{"one"}) || term.Err() != nil {
+			t.Errorf("in line: %q, the term: %v", got, term.Err())
+		}
+		etcd.BreakWatches(false)
+	})
+}
+
+func TestResumeMisuse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := election.New(nil, "a").Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("without a session: %v", err)
+		}
+		s := open(t, etcdscript.Start(t))
+		if _, err := election.New(s, "").Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("without a name: %v", err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrLost) {
+			t.Errorf("of a closed session: %v", err)
+		}
+	})
+}
