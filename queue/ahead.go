@@ -2,8 +2,6 @@ package queue
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,10 +15,10 @@ type ahead struct {
 	claims  []*claim // that nobody has taken
 	open    int      // those, and the ones that were taken and are not answered
 	timer   *time.Timer
-	going   map[chan struct{}]bool // each closed when some have been given back
-	ended   time.Time              // when a message was ended last
-	follows bool                   // the last Receive came right after that
-	more    int                    // how many Consume could deal with besides, in half of keepAhead
+	going   chan struct{} // closed when what is being given back has been; nil if nothing is
+	ended   time.Time     // when a message was ended last
+	follows bool          // the last Receive came right after that
+	more    int           // how many Consume could deal with besides, in half of keepAhead
 }
 
 const (
@@ -35,20 +33,21 @@ func (q *Queue) claimAhead() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := max(1, a.more-a.open)
-	if !a.follows && a.more == 0 {
+	if !a.follows && a.more == 0 || a.going != nil {
 		return
 	}
 	f := q.openFeed()
 	defer f.release()
 	for range n {
-		e := f.first()
-		if e == nil {
+		c := f.first(q.beginner(f))
+		if c == nil {
 			return
 		}
+		c.ahead = true
 		if len(a.claims) == 0 {
 			a.timer = time.AfterFunc(keepAhead, q.giveUpAhead)
 		}
-		a.claims = append(a.claims, q.begin(f, e))
+		a.claims = append(a.claims, c)
 		a.open++
 	}
 }
@@ -68,61 +67,80 @@ func (q *Queue) endedOne() {
 	q.ahead.ended = time.Now()
 }
 
-// takeAhead gives a Receive what was claimed for it, or nil. It must call done once that is answered.
-func (q *Queue) takeAhead() (c *claim, done func()) {
+// asked notes that a Receive has come.
+func (q *Queue) asked() {
+	q.ahead.mu.Lock()
+	defer q.ahead.mu.Unlock()
+	q.ahead.follows = time.Since(q.ahead.ended) < rightAfter
+}
+
+// next gives what was claimed ahead, or else the first item of the feed. Both under one lock, and not while something
+// that was claimed ahead is being given back: what is first in the queue is to be received first.
+func (q *Queue) next(ctx context.Context, f *feed, wait bool) state {
 	a := &q.ahead
-	a.mu.Lock()
+	a.awaitReturns(ctx)
 	defer a.mu.Unlock()
-	a.follows = time.Since(a.ended) < rightAfter
 	if len(a.claims) == 0 {
-		return nil, nil
+		return f.next(q.beginner(f), wait)
 	}
-	c = a.claims[0]
+	c := a.claims[0]
 	if a.claims = a.claims[1:]; len(a.claims) == 0 {
 		a.timer.Stop()
 	}
-	return c, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.open--
+	return state{claim: c}
+}
+
+// awaitReturns waits until nothing is being given back, or ctx ends, and locks.
+func (a *ahead) awaitReturns(ctx context.Context) {
+	for a.mu.Lock(); a.going != nil && ctx.Err() == nil; a.mu.Lock() {
+		going := a.going
+		a.mu.Unlock()
+		select {
+		case <-going:
+		case <-ctx.Done():
+		}
 	}
 }
 
-// giveUpAhead gives back what nobody has taken for long enough since it was answered.
-func (q *Queue) giveUpAhead() {
-	q.leaveAhead(func(c *claim) bool {
-		was := c.ripe
-		c.ripe = c.pending.Answered() || q.s.Context().Err() != nil
-		return was
-	})
+// finishedAhead notes that what was claimed ahead has been taken and answered.
+func (q *Queue) finishedAhead(c *claim) {
+	if !c.ahead {
+		return
+	}
+	q.ahead.mu.Lock()
+	defer q.ahead.mu.Unlock()
+	q.ahead.open--
 }
 
-// leaveAhead gives back, in the background, what nobody has taken and may leave.
-func (q *Queue) leaveAhead(may func(c *claim) bool) {
+// giveUpAhead gives all back once nobody has come for the first for long enough since it was answered. The others were
+// claimed after it, and must not be received before it.
+func (q *Queue) giveUpAhead() {
 	a := &q.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var left, rest []*claim
-	for _, c := range a.claims {
-		if may(c) {
-			left = append(left, c)
-		} else {
-			rest = append(rest, c)
-		}
+	if len(a.claims) == 0 {
+		return
 	}
-	a.claims, a.open = rest, a.open-len(left)
-	if len(rest) > 0 {
-		a.timer.Reset(keepAhead)
+	c := a.claims[0]
+	if c.ripe {
+		q.leaveAhead()
+		return
 	}
+	c.ripe = c.pending.Answered() || q.s.Context().Err() != nil
+	a.timer.Reset(keepAhead)
+}
+
+// leaveAhead gives back, in the background, what nobody has taken. ahead is locked.
+func (q *Queue) leaveAhead() {
+	a := &q.ahead
+	left := a.claims
+	a.claims, a.open = nil, a.open-len(left)
 	if len(left) == 0 {
 		return
 	}
+	a.timer.Stop()
 	a.follows, a.more = false, 0
-	done := make(chan struct{})
-	if a.going == nil {
-		a.going = map[chan struct{}]bool{}
-	}
-	a.going[done] = true
+	going := make(chan struct{})
 	started := q.s.Background(func(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, c := range left {
@@ -131,36 +149,38 @@ func (q *Queue) leaveAhead(may func(c *claim) bool) {
 		all.Wait()
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		delete(a.going, done)
-		close(done)
+		a.going = nil
+		close(going)
 	})
-	if !started { // with the session
-		delete(a.going, done)
+	if started { // else they go with the session
+		a.going = going
 	}
 }
 
 // giveBack takes back a claim that no message was made of.
 func (q *Queue) giveBack(ctx context.Context, c *claim) {
-	defer c.feed.giveBack(c.entry)
 	out, err := c.pending.Wait(ctx)
 	if err != nil {
+		c.feed.giveBack(c.entry)
 		return
 	}
-	if c.read(out); c.fence != 0 {
-		_, _ = q.s.WriteTogether(ctx, session.Write{Then: q.unclaim(c), Undo: q.unclaim(c), Insist: true}, 1)
+	if c.read(out); c.fence == 0 {
+		c.feed.lost(c.entry, c.gone, c.other)
+		return
+	}
+	out, err = q.s.WriteTogether(ctx, session.Write{Then: q.unclaim(c), Undo: q.unclaim(c), Insist: true}, 1)
+	if err == nil && out.Responses[0].Txn.Succeeded {
+		c.feed.returned(c.entry, c.fence)
+	} else {
+		c.feed.giveBack(c.entry)
 	}
 }
 
 // returnAhead gives back all that nobody has taken, and waits until that is done, since the session may be closed next.
 func (q *Queue) returnAhead(ctx context.Context) {
-	q.leaveAhead(func(*claim) bool { return true })
 	q.ahead.mu.Lock()
-	going := slices.Collect(maps.Keys(q.ahead.going))
+	q.leaveAhead()
 	q.ahead.mu.Unlock()
-	for _, done := range going {
-		select {
-		case <-done:
-		case <-ctx.Done():
-		}
-	}
+	q.ahead.awaitReturns(ctx)
+	q.ahead.mu.Unlock()
 }

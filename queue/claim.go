@@ -14,29 +14,39 @@ type claim struct {
 	entry   *entry
 	tag     string // of this try alone
 	pending *session.Pending
+	known   bool // the value, by the watch
+	ahead   bool // it was begun before anybody asked for it
 	ripe    bool // nobody has come for it for a while after it was answered
 
-	fence    int64 // 0 if it is not ours
-	claims   int   // how often the item was claimed, this time included
-	attempts int   // as many, without those that were taken back
-	item     []byte
-	gone     bool  // there is no such item any more
-	other    int64 // the revision of another's claim
+	fence    int64  // 0 if it is not ours
+	claims   int    // how often the item was claimed, this time included
+	attempts int    // as many, without those that were taken back
+	item     []byte // if it is known, the claim is only of this value
+	gone     bool   // there is no such item any more
+	other    int64  // the revision of another's claim
 }
 
-// claimWeight lets a transaction claim 16 items: their values come with the answer.
-const claimWeight = 6
+const (
+	claimWeight = 6 // so that a transaction claims 16 items whose values come with the answer
+	knownWeight = 2
+)
 
 // claimWrite puts the claim and counts the attempt, if the item is there and unclaimed. A second copy finds the first.
 func (q *Queue) claimWrite(c *claim) session.Write {
 	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
+	there := gateway.CreateRevision(item, gateway.Equal, c.entry.create)
+	then := []gateway.Op{
+		gateway.OpPut(key, []byte(c.tag), gateway.WithLease(q.s.Lease())),
+		gateway.OpPut(count, nil, gateway.PrevKV()),
+	}
+	if c.known {
+		there = gateway.ModRevision(item, gateway.Equal, c.entry.create)
+	} else {
+		then = append(then, gateway.OpGet(item))
+	}
 	return session.Write{
-		If: []gateway.Cmp{gateway.CreateRevision(item, gateway.Equal, c.entry.create), gateway.CreateRevision(key, gateway.Equal, 0)},
-		Then: []gateway.Op{
-			gateway.OpPut(key, []byte(c.tag), gateway.WithLease(q.s.Lease())),
-			gateway.OpPut(count, nil, gateway.PrevKV()),
-			gateway.OpGet(item),
-		},
+		If:   []gateway.Cmp{there, gateway.CreateRevision(key, gateway.Equal, 0)},
+		Then: then,
 		Else: []gateway.Op{gateway.OpGet(key)},
 		Undo: q.unclaim(c),
 	}
@@ -62,12 +72,14 @@ func (c *claim) read(resp session.Outcome) {
 			c.claims += int(prev.Version)
 		}
 		c.attempts = c.claims
-		c.item = resp.Responses[2].Get.KVs[0].Value
+		if !c.known {
+			c.item = resp.Responses[2].Get.KVs[0].Value
+		}
 		return
 	}
 	switch claims := resp.Responses[0].Get.KVs; {
 	case len(claims) == 0: // so it was the item's compare that failed
-		c.gone = true
+		c.gone = !c.known // else it may have been written again
 	case string(claims[0].Value) != c.tag:
 		c.other = claims[0].CreateRevision
 	default: // by a try whose answer was lost
@@ -78,7 +90,7 @@ func (c *claim) read(resp session.Outcome) {
 // fetch reads what a claim did not tell: all, if it was found to be ours only by its repetition, and what was taken back,
 // which can be only if there were two claims before.
 func (q *Queue) fetch(ctx context.Context, c *claim) error {
-	if c.item != nil && c.claims < 3 {
+	if c.item != nil && c.claims > 0 && c.claims < 3 {
 		return nil
 	}
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
@@ -100,16 +112,24 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	return nil
 }
 
-// begin begins to claim an item that the feed has handed out. Finish, or giveBack, must follow.
-func (q *Queue) begin(f *feed, e *entry) *claim {
-	c := &claim{feed: f, entry: e, tag: q.newID()}
-	c.pending = q.s.Begin(q.claimWrite(c), claimWeight)
-	return c
+// beginner begins to claim items that the feed hands out. Finish, or giveBack, must follow.
+func (q *Queue) beginner(f *feed) beginner {
+	return func(e *entry) *claim {
+		c := &claim{feed: f, entry: e, tag: q.newID(), item: e.value, known: e.value != nil}
+		e.value = nil // it becomes the caller's
+		weight := claimWeight
+		if c.known {
+			weight = knownWeight
+		}
+		c.pending = q.s.Begin(q.claimWrite(c), weight)
+		return c
+	}
 }
 
 // finish makes a message of a claim. Without one, and without an error, another was faster, or the item has gone to the
 // dead letters.
 func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
+	defer q.finishedAhead(c)
 	out, err := c.pending.Wait(ctx)
 	if err != nil {
 		c.feed.giveBack(c.entry)

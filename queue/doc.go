@@ -66,6 +66,7 @@
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
 //	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window
+//	<name>//w/<lease hex>      who takes turns at the end
 //	<name>//paused             there while the queue is paused
 //
 // # Source

@@ -76,7 +76,7 @@ type addition struct {
 var lastID atomic.Int64
 
 func (q *Queue) newID() string {
-	return fmt.Sprintf("%s-%09d", q.s.Lease(), lastID.Add(1)) // items of one due time sort by it
+	return fmt.Sprintf("%s-%09d", q.s.Life(), lastID.Add(1)) // items of one due time sort by it
 }
 
 func (q *Queue) enqueue(ctx context.Context, values [][]byte, opts *EnqueueOptions) ([]string, error) {

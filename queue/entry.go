@@ -9,13 +9,15 @@ import (
 
 // entry is an item. What is known of its claim is right as of the revision seen.
 type entry struct {
-	place   string
-	create  int64
-	seen    int64
-	claimed bool
-	taken   bool  // by a local consumer, who tries to claim it
-	stale   int64 // another's claim was found that seen does not reach yet
-	listed  bool  // in avail
+	place  string
+	create int64
+	value  []byte // as the watch told it, unless it is large or has been handed out
+	seen   int64
+	claim  int64 // its create_revision, 0 if there is none
+	over   int64 // claims up to this one have ended, whatever news of them is still to come
+	taken  bool  // by a local consumer, who tries to claim it
+	stale  int64 // another's claim was found that seen does not reach yet
+	listed bool  // in avail
 }
 
 // floor: what lies at place and behind, up to the next floor, was read at revision; older events are old news.
@@ -64,11 +66,16 @@ func (f *feed) apply(ev gateway.Event) {
 		case !ev.Deleted && e == nil:
 			e = f.add(place, ev.KV.CreateRevision)
 			e.seen = rev
+			if len(ev.KV.Value) <= keptValue {
+				e.value = ev.KV.Value
+			}
 			f.list(e)
 		}
 	case f.keys.claims:
 		if e := f.entries[place]; e != nil && rev > e.seen {
-			e.seen, e.claimed = rev, !ev.Deleted
+			if e.seen, e.claim = rev, 0; !ev.Deleted {
+				e.claim = ev.KV.CreateRevision
+			}
 			f.list(e)
 		}
 	}
@@ -105,7 +112,7 @@ func (f *feed) drop(e *entry) {
 
 // list puts the entry among those to hand out, or takes it from there.
 func (f *feed) list(e *entry) {
-	want := f.entries[e.place] == e && !e.claimed && !e.taken && e.seen >= e.stale
+	want := f.entries[e.place] == e && e.claim <= e.over && !e.taken && e.seen >= e.stale
 	if want == e.listed {
 		return
 	}

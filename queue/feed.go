@@ -56,9 +56,10 @@ var feeds = struct {
 }{m: map[feedID]*feed{}}
 
 const (
-	idleFeed = 30 * time.Second // how long a feed is kept without a user
-	window   = 256              // how many items are read at once
-	maxKnown = 4096             // how many entries, at least, make a feed forget the later ones
+	idleFeed  = 30 * time.Second // how long a feed is kept without a user
+	window    = 256              // how many items are read at once
+	maxKnown  = 4096             // how many entries, at least, make a feed forget the later ones
+	keptValue = 1 << 10          // how large a value may be for a claim to go without reading it
 )
 
 func (q *Queue) openFeed() *feed {

@@ -123,12 +123,12 @@ func TestFeedIsRight(t *testing.T) {
 		for range 30 {
 			steps()
 			tell(rand.N(20))
-			st := f.next(false)
+			st := f.next(unsent, false)
 			switch {
 			case st.more:
 				read(f.horizon)
-			case st.entry != nil:
-				held = append(held, st.entry)
+			case st.claim != nil:
+				held = append(held, st.claim.entry)
 			case rand.N(2) == 0:
 				read("")
 			}
@@ -145,13 +145,21 @@ func TestFeedIsRight(t *testing.T) {
 				case rand.N(2) == 0:
 					m.put(m.claims, m.keys.claims, e.place)
 					fence := m.rev
-					if rand.N(2) == 0 { // an operator takes it away
+					taken := rand.N(2) == 0 // away by an operator
+					if taken {
 						m.rev++
 						m.remove(m.claims, m.keys.claims, e.place)
 					}
 					steps()
 					tell(rand.N(40))
 					f.claimed(e, fence)
+					if !taken && m.claims[e.place] == fence && rand.N(2) == 0 { // given back by its consumer
+						m.rev++
+						m.remove(m.claims, m.keys.claims, e.place)
+						steps()
+						tell(rand.N(40))
+						f.ended(e.place, fence)
+					}
 				default:
 					f.giveBack(e)
 				}
@@ -182,6 +190,9 @@ func TestFeedIsRight(t *testing.T) {
 	}
 }
 
+// unsent stands for a claim that nobody sends.
+func unsent(e *entry) *claim { return &claim{entry: e} }
+
 // TestFeedKnowsOldNews: what the watch tells late of the time before a read, or before an answer, changes nothing.
 func TestFeedKnowsOldNews(t *testing.T) {
 	t.Parallel()
@@ -198,12 +209,12 @@ func TestFeedKnowsOldNews(t *testing.T) {
 		want := slices.Clone(f.avail)
 		if len(want) > 0 { // somebody else claims the first, we learn it from the answer to our claim
 			m.put(m.claims, m.keys.claims, want[0].place)
-			f.lost(f.next(false).entry, false, m.rev)
+			f.lost(f.next(unsent, false).claim.entry, false, m.rev)
 			want = want[1:]
 		}
 		if len(want) > 0 { // and the second is ours
 			m.put(m.claims, m.keys.claims, want[0].place)
-			f.claimed(f.next(false).entry, m.rev)
+			f.claimed(f.next(unsent, false).claim.entry, m.rev)
 			want = want[1:]
 		}
 		for {
@@ -217,7 +228,7 @@ func TestFeedKnowsOldNews(t *testing.T) {
 			m.log = m.log[1:]
 		}
 		if len(want) > 0 { // ours again, but taken away before we learn it
-			e := f.next(false).entry
+			e := f.next(unsent, false).claim.entry
 			m.put(m.claims, m.keys.claims, e.place)
 			fence := m.rev
 			m.rev++
@@ -246,18 +257,18 @@ func TestFeedForgets(t *testing.T) {
 		t.Errorf("it has %d entries", len(f.entries))
 	}
 	for i := range 3 * maxKnown {
-		st := f.next(false)
+		st := f.next(unsent, false)
 		if st.more {
 			f.expect(f.watch)
 			f.merge(f.watch, f.horizon, m.read(f.horizon, window), nil)
-			st = f.next(false)
+			st = f.next(unsent, false)
 		}
-		if want := place(0, int64(i+1)); st.entry == nil || st.entry.place != want {
-			t.Fatalf("item %d: %+v", i, st.entry)
+		if want := place(0, int64(i+1)); st.claim == nil || st.claim.entry.place != want {
+			t.Fatalf("item %d: %+v", i, st.claim)
 		}
-		f.claimed(st.entry, m.rev)
+		f.claimed(st.claim.entry, m.rev)
 		m.rev++
-		m.remove(m.items, m.keys.items, st.entry.place)
+		m.remove(m.items, m.keys.items, st.claim.entry.place)
 		f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
 		m.log = nil
 	}
@@ -274,24 +285,26 @@ func TestFeedHandsOut(t *testing.T) {
 	f.merge(f.watch, "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {
-		waiters = append(waiters, f.next(true).waiter)
+		waiters = append(waiters, f.next(unsent, true).waiter)
 	}
 	f.leave(waiters[1])
 	for i := range 2 {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
 	}
 	f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
-	f.leave(waiters[0]) // too late: its item goes to the next
+	if c := f.leave(waiters[0]); c == nil || c.entry.place != place(0, 1) {
+		t.Errorf("who left too late was given %+v", c)
+	}
 	var got []string
 	for _, w := range waiters {
 		select {
-		case e := <-w.given:
-			got = append(got, e.place)
+		case c := <-w.given:
+			got = append(got, c.entry.place)
 		default:
 			got = append(got, "")
 		}
 	}
-	if want := []string{"", "", place(0, 2), place(0, 1)}; !slices.Equal(got, want) {
+	if want := []string{"", "", place(0, 2), ""}; !slices.Equal(got, want) {
 		t.Errorf("given: %v", got)
 	}
 }

@@ -5,12 +5,19 @@ import (
 	"time"
 )
 
+// beginner begins to claim an item that is handed out. It is called with the feed locked, so that the items a session asks
+// for are claimed in their order.
+type beginner func(e *entry) *claim
+
 // waiter is a consumer that waits for an item. nil tells it to look again.
-type waiter struct{ given chan *entry }
+type waiter struct {
+	begin beginner
+	given chan *claim
+}
 
 // state is what a consumer that asks for an item is told.
 type state struct {
-	entry  *entry  // the item, or nil
+	claim  *claim  // of the item, or nil
 	stale  bool    // sync first
 	more   bool    // extend first
 	due    bool    // a delayed item is due: move it first
@@ -18,8 +25,8 @@ type state struct {
 	next   int64   // when the next delayed item is due, or 0
 }
 
-// next takes the first item. Without one, it makes the caller a waiter, if that is wanted.
-func (f *feed) next(wait bool) state {
+// next begins to claim the first item. Without one, it makes the caller a waiter, if that is wanted.
+func (f *feed) next(begin beginner, wait bool) state {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := state{next: f.due}
@@ -29,11 +36,11 @@ func (f *feed) next(wait bool) state {
 	case f.due != 0 && f.due <= time.Now().UnixMilli():
 		st.due = true
 	case !f.paused && len(f.avail) > 0:
-		st.entry = f.pop()
+		st.claim = begin(f.pop())
 	case !f.paused && f.horizon != "":
 		st.more = true
 	case wait:
-		st.waiter = &waiter{make(chan *entry, 1)}
+		st.waiter = &waiter{begin, make(chan *claim, 1)}
 		f.waiters = append(f.waiters, st.waiter)
 	}
 	return st
@@ -42,7 +49,7 @@ func (f *feed) next(wait bool) state {
 // handOut gives what there is to those who wait.
 func (f *feed) handOut() {
 	for len(f.waiters) > 0 && len(f.avail) > 0 && !f.paused {
-		f.waiters[0].given <- f.pop()
+		f.waiters[0].given <- f.waiters[0].begin(f.pop())
 		f.waiters = f.waiters[1:]
 	}
 	if len(f.waiters) > 0 && len(f.avail) == 0 && f.horizon != "" && !f.paused {
@@ -70,14 +77,14 @@ func (f *feed) rouse() {
 	f.waiters = nil
 }
 
-// first takes the first item, or nothing if there is none or the feed has to be read first.
-func (f *feed) first() *entry {
+// first begins to claim the first item, if there is one and the feed need not be read first.
+func (f *feed) first(begin beginner) *claim {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.synced || f.err != nil || f.paused || len(f.avail) == 0 {
 		return nil
 	}
-	return f.pop()
+	return begin(f.pop())
 }
 
 // pass makes another waiter read on, if the one who was told to has not.
@@ -87,22 +94,19 @@ func (f *feed) pass() {
 	f.handOut()
 }
 
-// leave ends a wait. What was given meanwhile goes back.
-func (f *feed) leave(w *waiter) {
+// leave ends a wait, and returns what was given meanwhile.
+func (f *feed) leave(w *waiter) *claim {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if i := slices.Index(f.waiters, w); i >= 0 {
 		f.waiters = slices.Delete(f.waiters, i, i+1)
-		return
+		return nil
 	}
-	select {
-	case e := <-w.given:
-		if e != nil {
-			f.back(e)
-		}
-	default:
+	c := <-w.given
+	if c == nil {
+		f.handOut()
 	}
-	f.handOut()
+	return c
 }
 
 // giveBack returns an item that was not claimed, as far as anybody knows.
@@ -123,9 +127,29 @@ func (f *feed) claimed(e *entry, fence int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.seen < fence {
-		e.seen, e.claimed = fence, true
+		e.seen, e.claim = fence, fence
 	}
 	f.back(e)
+}
+
+// returned: this process has taken back its claim of the revision fence.
+func (f *feed) returned(e *entry, fence int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e.over = max(e.over, fence)
+	f.back(e)
+	f.handOut()
+}
+
+// ended: this process's claim of the revision fence has ended, and the item is still there.
+func (f *feed) ended(place string, fence int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.entries[place]; e != nil {
+		e.over = max(e.over, fence)
+		f.list(e)
+		f.handOut()
+	}
 }
 
 // lost: another's claim was found, created at a revision, or that the item is gone.

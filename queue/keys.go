@@ -19,6 +19,7 @@ type keys struct {
 	delayed string // + due time and ID
 	dead    string // + ID
 	dedups  string // + de-duplication ID
+	line    string // + "/" + lease: those who take turns at the end
 }
 
 func keysOf(name string) keys {
@@ -26,6 +27,7 @@ func keysOf(name string) keys {
 	return keys{
 		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
 		counts: root + "t/", returns: root + "r/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
+		line: root + "w",
 	}
 }
 

@@ -58,7 +58,7 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	case delay < 0:
 		return m.q.wrap("nack", invalid("a negative delay"))
 	case delay == 0:
-		return m.settle(ctx, "nack", 0, m.inPlace())
+		return m.giveBack(ctx)
 	}
 	key := m.q.keys.dueKey(time.Now().Add(delay).UnixMilli(), m.ID)
 	r := m.record()
@@ -71,6 +71,19 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 		return m.q.wrap("reject", tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
 	}
 	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
+}
+
+// giveBack claims nothing ahead, as the item itself is before all that could be. Its own process need not wait for the watch
+// to know that it can be had again.
+func (m *Message) giveBack(ctx context.Context) error {
+	if err := m.grip.ReleaseTogether(ctx, 1, m.inPlace()...); err != nil {
+		return m.q.wrap("nack", err)
+	}
+	f := m.q.openFeed()
+	defer f.release()
+	f.ended(m.place, m.Fence())
+	m.q.endedOne()
+	return nil
 }
 
 // settle ends the claim, together with others. size is that of what ops put.

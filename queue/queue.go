@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -55,6 +56,7 @@ type Queue struct {
 	keys keys
 
 	end   end
+	line  line.Line
 	adds  merge.Merger[*addition]
 	dedup dedupLease
 	ahead ahead
@@ -70,6 +72,7 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
+	q.line = line.Line{Session: s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
 	q.adds = merge.Merger[*addition]{Start: s.Background, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }

@@ -51,27 +51,19 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	defer f.release()
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
-	if ctx.Err() == nil {
-		if c, done := q.takeAhead(); c != nil {
-			m, err := q.finish(ctx, c)
-			done()
-			if m != nil || err != nil {
-				return m, q.whyEnded(ctx, err)
-			}
-		}
-	}
+	q.asked()
 	for fresh := false; ; {
 		if ctx.Err() != nil {
 			return nil, q.whyEnded(ctx, ctxerr.Of(ctx))
 		}
 		m, err := (*Message)(nil), error(nil)
-		switch st := f.next(wait); {
+		switch st := q.next(ctx, f, wait); {
 		case st.stale:
 			err = f.sync(ctx, false)
 		case st.due:
 			err = q.moveDue(ctx, f)
-		case st.entry != nil:
-			m, err = q.finish(ctx, q.begin(f, st.entry))
+		case st.claim != nil:
+			m, err = q.finish(ctx, st.claim)
 		case st.more:
 			err = f.extend(ctx)
 		case st.waiter != nil:
@@ -99,17 +91,16 @@ func (q *Queue) await(ctx context.Context, f *feed, st state) (*Message, error) 
 	}
 	t := time.NewTimer(due)
 	defer t.Stop()
+	var c *claim
 	select {
-	case e := <-st.waiter.given:
-		if e == nil {
-			return nil, nil
-		}
-		return q.finish(ctx, q.begin(f, e))
+	case c = <-st.waiter.given:
 	case <-t.C:
-		f.leave(st.waiter)
-		return nil, nil
+		c = f.leave(st.waiter)
 	case <-ctx.Done():
-		f.leave(st.waiter)
-		return nil, ctxerr.Of(ctx)
+		c = f.leave(st.waiter)
 	}
+	if c == nil {
+		return nil, nil
+	}
+	return q.finish(ctx, c)
 }

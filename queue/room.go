@@ -39,7 +39,7 @@ func (q *Queue) awaitRoom(ctx context.Context, n int) error {
 			return ctxerr.Of(ctx)
 		}
 		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: q.countItems()})
-		if err != nil || counted(resp.Responses)+int64(n) <= int64(q.opt.MaxLength) {
+		if err != nil || total(resp.Responses)+int64(n) <= int64(q.opt.MaxLength) {
 			return err
 		}
 	}

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/line"
 )
 
 // end is the end of the queue as this Queue knows it.
 type end struct {
 	turn   chan struct{} // held by whoever moves it
+	line   int64         // how many stood in the line when it was looked at last
 	known  bool
 	next   int64 // number
 	mod    int64 // of the tail's key
@@ -33,6 +34,17 @@ type move struct {
 
 var errFull = errors.New("full")
 
+// While anybody stands in the line, only the first may move the end: else whoever has just moved it, and so knows where it
+// is, would go on winning. A turn takes longer than a race, so few producers race, and many stand in the line.
+const (
+	maxRaces = 8 // are lost before the loser stands in the line,
+	crowd    = 2 // or it does at once where so many stand there
+
+	// maxTurns is how long it stands there. Then the first has been paused, perhaps, or killed, and would hold up everybody
+	// until its lease ends. The line is for fairness only: what keeps the order is the compare of the tail.
+	maxTurns = 2 * time.Second
+)
+
 // append gives numbers to records and puts them at the end, in one transaction that compares that nobody else has moved
 // the end. It is false if the guard did not hold.
 func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
@@ -42,21 +54,39 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 	case <-ctx.Done():
 		return false, ctxerr.Of(ctx)
 	}
+	var first *line.Hold
+	stuck := false // the line
+	defer func() {
+		if first != nil {
+			first.Abandon(ctx)
+		}
+	}()
 	for races := 0; ; races++ {
 		if err := q.readEnd(ctx); err != nil {
 			return false, err
+		}
+		if first == nil && !stuck && (races >= maxRaces || q.end.line >= crowd) {
+			var err error
+			if first, err = q.takeTurn(ctx); err != nil {
+				return false, err
+			}
+			stuck, q.end.known = first == nil, false
+			continue
 		}
 		if m.room && q.opt.MaxLength > 0 && q.end.length+int64(len(m.records)) > int64(q.opt.MaxLength) {
 			q.end.known = false // it may have become shorter
 			return false, errFull
 		}
-		resp, err := q.s.Txn(ctx, q.appendTxn(m))
+		resp, err := q.s.Txn(ctx, q.appendTxn(m, first, stuck))
 		switch {
 		case err != nil:
 			q.end.known = false
 			return false, err
 		case resp.Succeeded:
-			q.moved(m, resp)
+			if q.moved(m, resp, first != nil); first != nil {
+				first.Grip.Gone()
+				first = nil
+			}
 			return true, q.resolve(ctx, m, resp)
 		case resp.Responses == nil:
 			q.end.known = false
@@ -66,26 +96,28 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 		if err := q.seeEnd(resp.Responses); err != nil {
 			return false, err
 		}
-		if q.end.mod == before {
+		if q.end.mod == before && (first != nil || stuck || q.end.line == 0) {
 			return false, nil
 		}
-		if races >= 2 {
-			pause(ctx, rand.N(time.Millisecond<<min(races, 6)))
-		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+// takeTurn waits to be the first in the line. Without a hold, and without an error, the line does not move.
+func (q *Queue) takeTurn(ctx context.Context) (*line.Hold, error) {
+	turn, cancel := context.WithTimeout(ctx, maxTurns)
+	defer cancel()
+	h, err := q.line.Enter(turn, line.Join{Exclusive: true})
+	switch {
+	case err == nil:
+		return &h, nil
+	case turn.Err() != nil && ctx.Err() == nil:
+		return nil, nil
 	}
+	return nil, err
 }
 
-// appendTxn: the first answers of either branch are those of look.
-func (q *Queue) appendTxn(m *move) gateway.Txn {
+// appendTxn is for the first in the line, who leaves it by it, for somebody who knows of no line, or of one that is stuck.
+func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
 	next := q.end.next
 	ops := []gateway.Op{}
 	for i, r := range m.records {
@@ -102,26 +134,43 @@ func (q *Queue) appendTxn(m *move) gateway.Txn {
 	}
 	ops = append(ops, m.from...)
 	ops = append(ops, gateway.OpPut(q.keys.tail, strconv.AppendInt(nil, next, 10)))
-	ops = append(ops, q.countItems()...)
+	still := []gateway.Cmp{gateway.ModRevision(q.keys.tail, gateway.Equal, q.end.mod)}
+	switch {
+	case first != nil:
+		ops = append(ops, gateway.OpDelete(first.Key()), q.countLine())
+	case !stuck:
+		still = append(still, gateway.CreateRevision(q.keys.line+"/", gateway.Equal, 0).Prefix())
+	}
 	return gateway.Txn{
-		If:   append([]gateway.Cmp{gateway.ModRevision(q.keys.tail, gateway.Equal, q.end.mod)}, m.guard...),
-		Then: ops,
+		If:   append(still, m.guard...),
+		Then: append(ops, q.countBounded()...),
 		Else: q.look(),
 	}
 }
 
-// countItems counts what MaxLength bounds, if it does.
-func (q *Queue) countItems() []gateway.Op {
+// count counts those in the line, and what MaxLength bounds if it does.
+func (q *Queue) count() []gateway.Op { return append([]gateway.Op{q.countLine()}, q.countBounded()...) }
+
+func (q *Queue) countLine() gateway.Op {
+	return gateway.OpGet(q.keys.line+"/", gateway.Prefix(), gateway.CountOnly())
+}
+
+// countBounded counts what MaxLength bounds, if it does.
+func (q *Queue) countBounded() []gateway.Op {
 	if q.opt.MaxLength == 0 {
 		return nil
 	}
+	return q.countItems()
+}
+
+func (q *Queue) countItems() []gateway.Op {
 	return []gateway.Op{
 		gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.CountOnly()),
 		gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
 	}
 }
 
-func counted(answers []gateway.OpResponse) (n int64) {
+func total(answers []gateway.OpResponse) (n int64) {
 	for _, a := range answers {
 		n += a.Get.Count
 	}
@@ -130,7 +179,7 @@ func counted(answers []gateway.OpResponse) (n int64) {
 
 // look reads the end.
 func (q *Queue) look() []gateway.Op {
-	return append([]gateway.Op{gateway.OpGet(q.keys.tail)}, q.countItems()...)
+	return append([]gateway.Op{gateway.OpGet(q.keys.tail)}, q.count()...)
 }
 
 func (q *Queue) readEnd(ctx context.Context) error {
@@ -147,7 +196,7 @@ func (q *Queue) readEnd(ctx context.Context) error {
 func (q *Queue) seeEnd(look []gateway.OpResponse) (err error) {
 	q.end.next, q.end.mod, err = parseTail(look[0].Get)
 	q.end.known = err == nil
-	q.end.length = counted(look[1 : 1+len(q.countItems())])
+	q.end.line, q.end.length = look[1].Get.Count, total(look[2:])
 	return err
 }
 
@@ -164,16 +213,21 @@ func parseTail(got *gateway.GetResponse) (next, mod int64, _ error) {
 	return next, kv.ModRevision, nil
 }
 
-func (q *Queue) moved(m *move, resp *gateway.TxnResponse) {
+// moved takes the answer to appendTxn.
+func (q *Queue) moved(m *move, resp *gateway.TxnResponse, turn bool) {
 	for _, r := range m.records {
 		if r.due == 0 {
 			q.end.next++
 		}
 	}
 	q.end.mod = resp.Revision
-	if n := len(q.countItems()); n > 0 {
-		if q.end.known = resp.Responses != nil; q.end.known {
-			q.end.length = counted(resp.Responses[len(resp.Responses)-n:])
-		}
+	if q.end.known = resp.Responses != nil; !q.end.known {
+		return
+	}
+	counts := len(q.countBounded())
+	rest := resp.Responses[:len(resp.Responses)-counts]
+	q.end.length = total(resp.Responses[len(rest):])
+	if q.end.line = 0; turn {
+		q.end.line = rest[len(rest)-1].Get.Count
 	}
 }

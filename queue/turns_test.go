@@ -1,0 +1,50 @@
+package queue_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestStuckTurns: producers that stand in line and have been paused, or killed, do not hold up the others for as long as
+// their leases last.
+func TestStuckTurns(t *testing.T) {
+	t.Parallel()
+	for _, dead := range [][]string{{"jobs//w/dead"}, {"jobs//w/dead", "jobs//w/paused"}} {
+		synctest.Test(t, func(t *testing.T) {
+			server := etcdscript.Start(t)
+			s, err := session.New(t.Context(), server.Client(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := s.Close(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+			for _, key := range dead {
+				server.Put(key, "")
+			}
+			q := queue.New(s, "jobs", nil)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			for range 3 {
+				if _, err := q.Enqueue(ctx, []byte("a"), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			if left := server.Keys("jobs//w/"); len(left) != len(dead) {
+				t.Errorf("in the line: %v", left)
+			}
+			if items := server.Keys("jobs//q/"); len(items) != 3 {
+				t.Errorf("items: %v", items)
+			}
+		})
+	}
+}
