@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// app is what all verbs share.
+type app struct {
+	json    bool
+	connect connectFlags
+	sigs    *signals
+
+	client  *gateway.Client
+	session *session.Session
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "holdfast",
+		Short: "Locks, elections, semaphores, barriers and queues on etcd",
+		Long: "Locks, elections, semaphores, barriers and queues on etcd, for shells and for those who look after them.\n\n" +
+			"Exit status: 0 done; 1 no: not acquired (or what -E says), nobody there, nothing found; 64 wrong usage;\n" +
+			"69 etcd cannot be reached; 75 the hold was lost while the command ran; 77 not permitted; 126 and 127 the command\n" +
+			"cannot be run, or does not exist; 70 anything else. A command's own status is passed through, 128+n if signal n\n" +
+			"has ended it.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usagef("no verb given; type: holdfast lock NAME -- COMMAND, or holdfast --help")
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.connect.fromEnv(cmd.Flags()) },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w; type: %s --help%s", err, cmd.CommandPath(), dashHint(cmd))
+	})
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
+	a.connect.add(root.PersistentFlags())
+	root.AddCommand(
+		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a),
+		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
+	)
+	plainUse(root)
+	return root
+}
+
+// plainUse keeps use lines to what has to be typed.
+func plainUse(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, c := range cmd.Commands() {
+		plainUse(c)
+	}
+}
+
+// dashHint reminds of the two dashes those verbs that take a command.
+func dashHint(cmd *cobra.Command) string {
+	if takesCommand(cmd) {
+		return " (flags of the command to run come after --)"
+	}
+	return ""
+}
+
+// dial makes the client.
+func (a *app) dial() (*gateway.Client, error) {
+	c, err := a.connect.dial()
+	if err != nil {
+		return nil, err
+	}
+	a.client = c
+	return c, nil
+}
+
+// open makes the client and a session.
+func (a *app) open(ctx context.Context, opts *session.Options) (*session.Session, error) {
+	if _, err := a.dial(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	s, err := session.New(ctx, a.client, opts)
+	if err != nil {
+		return nil, err
+	}
+	a.session = s
+	return s, nil
+}
+
+// reach tells whether etcd answers.
+func (a *app) reach(ctx context.Context) error {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	_, err := a.client.Get(ctx, session.DefaultRecordPrefix)
+	return err
+}
+
+// bounded is for requests that wait for nobody but etcd.
+func (a *app) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, time.Duration(a.connect.timeout), errNoAnswer)
+}
+
+// listing is for what takes many requests: it makes sure that etcd answers at all, and then gives it ten times as long.
+func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	bctx, cancel := a.bounded(ctx)
+	defer cancel()
+	if _, err := a.client.Leases(bctx); err != nil {
+		return nil, nil, err
+	}
+	long := 10 * time.Duration(a.connect.timeout)
+	ctx, cancel = context.WithTimeoutCause(ctx, long, &exitError{
+		codeUnavailable, fmt.Errorf("etcd has not told all within %v; type a PREFIX, or a longer --command-timeout", long),
+	})
+	return ctx, cancel, nil
+}
+
+// after is for what has to be done after the context has ended.
+func (a *app) after(ctx context.Context) (context.Context, context.CancelFunc) {
+	return a.bounded(context.WithoutCancel(ctx))
+}
+
+// close gives back what the verb has left, and says what stays behind.
+func (a *app) close() {
+	if a.session != nil {
+		ctx, cancel := a.after(context.Background())
+		defer cancel()
+		if err := a.session.Close(ctx); err != nil {
+			a.warn("the lease %s stays until it runs out: %v", a.session.Lease(), err)
+		}
+	}
+	if a.client != nil {
+		_ = a.client.Close()
+	}
+}
+
+// warn tells what does not change the outcome.
+func (a *app) warn(format string, args ...any) {
+	if a.json {
+		printJSON(os.Stderr, map[string]any{"warning": fmt.Sprintf(format, args...)})
+		return
+	}
+	fmt.Fprintln(os.Stderr, "holdfast: "+clean(fmt.Sprintf(format, args...)))
+}
+
+// report prints the error and gives the status to exit with.
+func (a *app) report(err error) int {
+	code := codeOf(err)
+	var quiet *childError
+	if err == nil || errors.As(err, &quiet) {
+		return code
+	}
+	text := a.explain(err)
+	if a.json {
+		printJSON(os.Stderr, map[string]any{"error": text, "code": code})
+	} else {
+		fmt.Fprintln(os.Stderr, "holdfast: "+clean(text))
+	}
+	return code
+}
+
+// explain says in one line what went wrong.
+func (a *app) explain(err error) string {
+	if !errors.Is(err, errNoAnswer) || a.client == nil {
+		return err.Error()
+	}
+	var tried []string
+	for _, ep := range a.client.Endpoints() {
+		text := ep.URL
+		if ep.Err != nil {
+			text += " (" + reason(ep.Err) + ")"
+		}
+		tried = append(tried, text)
+	}
+	return fmt.Sprintf("cannot reach etcd within %v at %s", time.Duration(a.connect.timeout), strings.Join(tried, ", "))
+}
+
+// reason is the innermost of what went wrong with an endpoint: the rest of the text says where, once more.
+func reason(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}

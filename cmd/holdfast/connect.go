@@ -1,0 +1,156 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// connectFlags say how to reach etcd. Names and environment are etcdctl's where it has the same.
+type connectFlags struct {
+	endpoints         []string
+	cacert, cert, key string
+	serverName        string
+	skipVerify        bool
+	user              string
+	passwordFile      string
+	plaintextAuth     bool
+	namespace         string
+	timeout           duration
+
+	password gateway.Secret
+}
+
+const defaultEndpoint = "http://127.0.0.1:2379"
+
+func (f *connectFlags) add(fs *pflag.FlagSet) {
+	f.timeout = duration(5 * time.Second)
+	fs.StringSliceVar(&f.endpoints, "endpoints", []string{defaultEndpoint}, "client URLs of etcd's members [$ETCDCTL_ENDPOINTS]")
+	fs.StringVar(&f.cacert, "cacert", "", "file with the certificates to trust [$ETCDCTL_CACERT]")
+	fs.StringVar(&f.cert, "cert", "", "file with a client certificate [$ETCDCTL_CERT]")
+	fs.StringVar(&f.key, "key", "", "file with its key [$ETCDCTL_KEY]")
+	fs.StringVar(&f.serverName, "server-name", "", "name to expect in the servers' certificates, in place of the host")
+	fs.BoolVar(&f.skipVerify, "insecure-skip-tls-verify", false, "do not check the servers' certificates [$ETCDCTL_INSECURE_SKIP_TLS_VERIFY]")
+	fs.StringVar(&f.user, "user", "", "name to log in with; the password comes from --password-file or $ETCDCTL_PASSWORD [$ETCDCTL_USER, as name or name:password]")
+	fs.StringVar(&f.passwordFile, "password-file", "", "file with the password")
+	fs.BoolVar(&f.plaintextAuth, "plaintext-auth", false, "send the password also over http, where others can read it")
+	fs.StringVar(&f.namespace, "namespace", "", "put this before all keys, as Config.Namespace of the library does")
+	fs.Var(&f.timeout, "command-timeout", "how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
+}
+
+// fromEnviron are the flags that the environment may set.
+var fromEnviron = []string{"endpoints", "cacert", "cert", "key", "insecure-skip-tls-verify", "command-timeout"}
+
+// environ looks up a flag's variable: etcdctl's, or the same without "CTL".
+func environ(flag string) (name, value string) {
+	suffix := strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	for _, prefix := range []string{"ETCDCTL_", "ETCD_"} {
+		if v := os.Getenv(prefix + suffix); v != "" {
+			return prefix + suffix, v
+		}
+	}
+	return "", ""
+}
+
+// fromEnv takes from the environment what was not typed, and the password from where it is.
+func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
+	for _, flag := range fromEnviron {
+		if fs.Changed(flag) {
+			continue
+		}
+		if name, value := environ(flag); value != "" {
+			if err := fs.Set(flag, value); err != nil {
+				return usagef("$%s is not a value for --%s; type: holdfast --help", name, flag)
+			}
+		}
+	}
+	var password string
+	if strings.Contains(f.user, ":") {
+		return usagef("a password in --user can be read by everybody on this machine; " +
+			"type only the name, and set ETCDCTL_PASSWORD or --password-file")
+	}
+	if f.user == "" {
+		_, user := environ("user")
+		f.user, password, _ = strings.Cut(user, ":")
+	}
+	switch _, env := environ("password"); {
+	case f.passwordFile != "":
+		text, err := os.ReadFile(f.passwordFile)
+		if err != nil {
+			return usagef("--password-file: %w", err)
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	case password == "":
+		password = env
+	}
+	if f.user == "" { // a password alone means nothing: etcdctl does the same
+		password = ""
+	}
+	f.password = gateway.Secret(password)
+	return nil
+}
+
+// dial makes the client, without a request.
+func (f *connectFlags) dial() (*gateway.Client, error) {
+	encrypt := f.cacert != "" || f.cert != "" || f.key != "" || f.skipVerify || f.serverName != ""
+	cfg := gateway.Config{
+		Username: f.user, Password: f.password, AllowPlaintextAuth: f.plaintextAuth, Namespace: f.namespace,
+	}
+	for _, ep := range f.endpoints {
+		switch ep = strings.TrimSpace(ep); {
+		case strings.Contains(ep, "://"):
+		case encrypt:
+			ep = "https://" + ep
+		default:
+			ep = "http://" + ep
+		}
+		cfg.Endpoints = append(cfg.Endpoints, ep)
+	}
+	if encrypt {
+		var err error
+		if cfg.TLS, err = f.tls(); err != nil {
+			return nil, err
+		}
+	}
+	plain := len(cfg.Endpoints) > 0 && strings.HasPrefix(cfg.Endpoints[0], "http://")
+	if f.user != "" && plain && !f.plaintextAuth {
+		return nil, usagef("a password over http can be read on the way; use https endpoints, or type --plaintext-auth")
+	}
+	c, err := gateway.New(cfg)
+	if err != nil {
+		return nil, usagef("%w; type: holdfast --help", err)
+	}
+	return c, nil
+}
+
+func (f *connectFlags) tls() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.serverName, InsecureSkipVerify: f.skipVerify}
+	if f.cacert != "" {
+		pem, err := os.ReadFile(f.cacert)
+		if err != nil {
+			return nil, usagef("--cacert: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usagef("--cacert: no certificate in %s", f.cacert)
+		}
+	}
+	switch {
+	case f.cert == "" && f.key == "":
+		return cfg, nil
+	case f.cert == "" || f.key == "":
+		return nil, usagef("--cert and --key go together; type both")
+	}
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		return nil, usagef("--cert and --key: %w", err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
+	return cfg, nil
+}

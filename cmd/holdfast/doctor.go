@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/survey"
+)
+
+func doctorCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor [PREFIX]",
+		Short: "Look for what is wrong: endpoints, versions, clocks, leases, leftovers, deadlocks",
+		Long: "Look for what is wrong: with the endpoints, their versions and clocks, and, for all names that begin with PREFIX,\n" +
+			"with leases, keys that nobody will take away, and deadlocks. Exit 1 if something is.",
+		Args:              between(0, 1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prefix := strings.Join(args, "")
+			if _, err := a.dial(); err != nil {
+				return err
+			}
+			d := &doctor{app: a}
+			if err := d.endpoints(cmd.Context()); err != nil {
+				return err
+			}
+			if err := d.keys(cmd.Context(), prefix); err != nil {
+				return err
+			}
+			d.show()
+			if d.bad > 0 {
+				return &childError{codeNo} // all has been said
+			}
+			return nil
+		},
+	}
+}
+
+// doctor gathers what it has found.
+type doctor struct {
+	app      *app
+	findings []finding
+	bad      int
+}
+
+type finding struct {
+	Level string `json:"level"` // ok, note, bad
+	Check string `json:"check"`
+	Text  string `json:"text"`
+}
+
+func (d *doctor) ok(check, format string, args ...any)   { d.add("ok", check, format, args) }
+func (d *doctor) note(check, format string, args ...any) { d.add("note", check, format, args) }
+func (d *doctor) wrong(check, format string, args ...any) {
+	d.bad++
+	d.add("bad", check, format, args)
+}
+
+func (d *doctor) add(level, check, format string, args []any) {
+	d.findings = append(d.findings, finding{level, check, fmt.Sprintf(format, args...)})
+}
+
+func (d *doctor) show() {
+	rows := [][]string{{"", "CHECK", "FINDING"}}
+	for _, f := range d.findings {
+		if d.app.json {
+			printJSON(os.Stdout, f)
+		}
+		rows = append(rows, []string{f.Level, f.Check, f.Text})
+	}
+	if !d.app.json {
+		table(rows...)
+	}
+}
+
+// keys looks at what is in etcd.
+func (d *doctor) keys(ctx context.Context, prefix string) error {
+	ctx, cancel, err := d.app.listing(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	all, err := survey.All(ctx, d.app.client, prefix)
+	if err != nil {
+		return err
+	}
+	d.leases(all)
+	if err := d.leftovers(ctx, all); err != nil {
+		return err
+	}
+	return d.deadlocks(ctx, all, prefix)
+}
+
+func (d *doctor) leases(all *survey.Everything) {
+	members := 0
+	for _, p := range all.Places {
+		members += len(p.Members)
+	}
+	d.ok("leases", "%d in the cluster, %d holders and waiters at %d names", all.Leases, members, len(all.Places))
+	if all.Hidden > 0 {
+		d.note("leases", "%d have keys that this user may not see, which are missing below", all.Hidden)
+	}
+}
+
+// leftovers looks in the lines that are in use for members without a lease: they never go, and all who wait wait for ever.
+func (d *doctor) leftovers(ctx context.Context, all *survey.Everything) error {
+	found := false
+	for _, p := range all.Places {
+		one, err := survey.One(ctx, d.app.client, p.Name)
+		if err != nil {
+			return err
+		}
+		for _, m := range one.Members {
+			if m.Lease == 0 && p.Recipe != survey.Queue {
+				found = true
+				d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
+					m.Key, p.Recipe, p.Name, p.Name, m.Key)
+			}
+		}
+		if _, paused := p.Settings["paused"]; paused {
+			d.note("leftovers", "queue %s is paused", p.Name)
+		}
+	}
+	if !found {
+		d.ok("leftovers", "no key without a lease among holders and waiters")
+	}
+	return nil
+}
+
+// deadlocks looks twice: those who wait for each other do so for ever, and nobody else does.
+func (d *doctor) deadlocks(ctx context.Context, all *survey.Everything, prefix string) error {
+	circles := survey.Deadlocks(all.Places)
+	if len(circles) > 0 {
+		again, err := survey.All(ctx, d.app.client, prefix)
+		if err != nil {
+			return err
+		}
+		circles = survey.Deadlocks(again.Places)
+	}
+	for _, circle := range circles {
+		var steps []string
+		for _, w := range circle {
+			steps = append(steps, fmt.Sprintf("%s waits for %s, which %s holds", who(&w.Waiter), w.Place, who(&w.Holder)))
+		}
+		last := circle[len(circle)-1]
+		d.wrong("deadlock", "%s; one of them has to give up: holdfast break %s --reason TEXT", strings.Join(steps, "; "), last.Place)
+	}
+	if len(circles) == 0 {
+		d.ok("deadlock", "nobody waits in a circle")
+	}
+	return nil
+}

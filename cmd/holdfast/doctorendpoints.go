@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// endpoints asks each member.
+func (d *doctor) endpoints(ctx context.Context) error {
+	c := d.app.client
+	var versions []string
+	reached := false
+	for _, ep := range c.Endpoints() {
+		ctx, cancel := d.app.bounded(ctx)
+		began := time.Now()
+		s, err := c.Status(ctx, ep.URL)
+		took := time.Since(began)
+		if err != nil {
+			cancel()
+			d.wrong("endpoint", "%s: %s", ep.URL, reason(err))
+			continue
+		}
+		reached = true
+		if !slices.Contains(versions, s.Version) {
+			versions = append(versions, s.Version)
+		}
+		d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v", ep.URL, s.Version, role(s), s.DBSize>>20, took.Round(100*time.Microsecond))
+		for _, e := range s.Errors {
+			d.wrong("endpoint", "%s says: %s", ep.URL, e)
+		}
+		d.clock(ctx, ep.URL)
+		cancel()
+	}
+	if !reached {
+		ctx, cancel := d.app.bounded(ctx)
+		defer cancel()
+		if err := d.app.reach(ctx); err != nil {
+			return err
+		}
+	}
+	if len(versions) > 1 {
+		d.note("versions", "members run different ones: %s", strings.Join(versions, ", "))
+	}
+	return nil
+}
+
+func role(s *gateway.StatusResponse) string {
+	switch {
+	case s.IsLearner:
+		return "learner"
+	case s.Leader == 0:
+		return "knows no leader"
+	case s.Leader == s.MemberID:
+		return "leader"
+	}
+	return "follower"
+}
+
+// maxSkew is how far clocks may be apart without a word. What a server tells has whole seconds.
+const maxSkew = 2 * time.Second
+
+// clock compares this machine's clock with a member's, as the head of its answers tells it.
+func (d *doctor) clock(ctx context.Context, endpoint string) {
+	if !strings.HasPrefix(endpoint, "http") {
+		return // a socket is on this machine
+	}
+	t := &http.Transport{DisableKeepAlives: true}
+	if strings.HasPrefix(endpoint, "https:") {
+		cfg, err := d.app.connect.tls()
+		if err != nil {
+			return
+		}
+		t.TLSClientConfig = cfg
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/version", http.NoBody)
+	if err != nil {
+		return
+	}
+	sent := time.Now()
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return // the endpoint's own check tells
+	}
+	_ = resp.Body.Close()
+	got := time.Now()
+	theirs, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return
+	}
+	switch ahead, behind := theirs.Sub(got), sent.Sub(theirs.Add(time.Second)); {
+	case ahead > maxSkew:
+		d.note("clock", "%s is %v ahead of this machine; locks do not mind, delays of queues do", endpoint, ahead.Round(time.Second))
+	case behind > maxSkew:
+		d.note("clock", "%s is %v behind this machine; locks do not mind, delays of queues do", endpoint, behind.Round(time.Second))
+	default:
+		d.ok("clock", "%s agrees with this machine to within %v", endpoint, maxSkew)
+	}
+}

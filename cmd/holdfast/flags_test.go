@@ -1,0 +1,32 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestDuration(t *testing.T) {
+	for s, want := range map[string]time.Duration{
+		"90": 90 * time.Second, "1.5": 1500 * time.Millisecond, "1m30s": 90 * time.Second, "0": 0, "200ms": 200 * time.Millisecond,
+		"": -1, "soon": -1, "-1": -1, "-1s": -1, "NaN": -1, "inf": -1, "1e300": -1,
+	} {
+		var d duration
+		switch err := d.Set(s); {
+		case want < 0 && err == nil:
+			t.Errorf("%q is %v", s, d)
+		case want >= 0 && (err != nil || time.Duration(d) != want):
+			t.Errorf("%q is %v, %v", s, d, err)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for s, want := range map[string]string{
+		"jobs/nightly (db3, pid 7)": "jobs/nightly (db3, pid 7)", "Zürich": "Zürich", "": "",
+		"a\x1b[2Jb": `"a\x1b[2Jb"`, "a\nb": `"a\nb"`, "a\u202eb": `"a\u202eb"`, "\xff": `"\xff"`,
+	} {
+		if got := clean(s); got != want {
+			t.Errorf("%q: %s", s, got)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+type lockFlags struct {
+	holdFlags
+	shared bool
+	delay  duration
+}
+
+func lockCommand(a *app) *cobra.Command {
+	f := &lockFlags{}
+	cmd := &cobra.Command{
+		Use:   "lock NAME... [-- COMMAND...]",
+		Short: "Run a command under a lock, or hold it until a signal comes",
+		Long: "Run a command under a lock. Without a command, print the lock's key and hold it until a signal comes.\n\n" +
+			"Locks go to whoever came first. Several names are locked together, without deadlock. etcdctl lock and clientv3's\n" +
+			"mutexes take part in the same locks.",
+		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
+			"  holdfast lock -n jobs/nightly -- ./nightly.sh    # exit 1 if somebody has it\n" +
+			"  holdfast lock accounts/1 accounts/2 -- ./transfer.sh",
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, argv, err := split(cmd, args, 1, 60)
+			if err == nil {
+				err = f.check(cmd, names)
+			}
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			s, err := a.open(ctx, f.session(cmd, argv))
+			if err != nil {
+				return err
+			}
+			h, err := f.acquire(ctx, s, names)
+			if err != nil {
+				return f.refused(err, mutex.ErrLocked)
+			}
+			return a.keep(ctx, h, &f.holdFlags, argv)
+		},
+	}
+	f.add(cmd, true)
+	cmd.Flags().BoolVarP(&f.shared, "shared", "s", false, "share the lock with others that do")
+	cmd.Flags().Var(&f.delay, "lock-delay", "wait this long after a holder that did not unlock; the same for all users of the lock")
+	return cmd
+}
+
+func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
+	switch {
+	case len(names) > 1 && cmd.ArgsLenAtDash() < 0:
+		return usagef("several names, or a command? to run one type: holdfast lock %s -- %s; to hold several locks put -- behind them",
+			names[0], names[1])
+	case f.delay > 0 && (f.shared || len(names) > 1):
+		return usagef("--lock-delay goes with one exclusive lock only; leave it out, or -s and the other names")
+	case f.shared && len(names) > 1:
+		return usagef("-s goes with one name only; type a command for each: holdfast lock -s %s -- holdfast lock -s %s -- …", names[0], names[1])
+	}
+	return f.holdFlags.check()
+}
+
+func (f *lockFlags) acquire(ctx context.Context, s *session.Session, names []string) (held, error) {
+	ctx, cancel := f.context(ctx)
+	defer cancel()
+	if len(names) > 1 {
+		return f.several(ctx, s, names)
+	}
+	m, rw := mutex.New(s, names[0]).WithDelay(time.Duration(f.delay)), mutex.NewRW(s, names[0])
+	take := m.Lock
+	switch {
+	case f.shared && f.noWait:
+		take = rw.TryRLock
+	case f.shared:
+		take = rw.RLock
+	case f.noWait:
+		take = m.TryLock
+	}
+	l, err := take(ctx)
+	if err != nil {
+		return held{}, err
+	}
+	return held{what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l, release: l.Unlock}, nil
+}
+
+// several takes all the locks or none.
+func (f *lockFlags) several(ctx context.Context, s *session.Session, names []string) (held, error) {
+	if f.noWait {
+		return trySeveral(ctx, s, names)
+	}
+	l, err := mutex.LockAll(ctx, s, names...)
+	if err != nil {
+		return held{}, err
+	}
+	h := held{what: "lock", names: names, fence: l.Fence(), hold: l, release: l.Unlock}
+	for _, name := range names {
+		h.keys = append(h.keys, name+"/"+s.Lease().String())
+	}
+	return h, nil
+}
+
+// trySeveral takes one after the other. It waits for none, so that it cannot deadlock.
+func trySeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
+	all := &together{}
+	all.ctx, all.end = context.WithCancelCause(s.Context())
+	h := held{what: "lock", names: names, hold: all, release: all.unlock}
+	for _, name := range names {
+		l, err := mutex.New(s, name).TryLock(ctx)
+		if err != nil {
+			return held{}, errors.Join(err, all.unlock(context.WithoutCancel(ctx)))
+		}
+		all.locks = append(all.locks, l)
+		context.AfterFunc(l.Context(), func() { all.end(l.Err()) }) //nolint:contextcheck // the lock has a context of its own
+		h.keys = append(h.keys, l.Key())
+		h.fence = max(h.fence, l.Fence()) // whoever holds one of them later has a greater one
+	}
+	return h, nil
+}
+
+// together are locks that were taken one by one. The context ends with that of the first to end.
+type together struct {
+	locks []*mutex.Lock
+	ctx   context.Context //nolint:containedctx // the life of the locks, handed out by Context
+	end   context.CancelCauseFunc
+}
+
+func (t *together) Context() context.Context { return t.ctx }
+
+func (t *together) Err() error {
+	for _, l := range t.locks {
+		if err := l.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *together) unlock(ctx context.Context) (err error) {
+	for _, l := range t.locks {
+		err = errors.Join(err, l.Unlock(ctx))
+	}
+	return err
+}

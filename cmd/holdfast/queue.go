@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func queueCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "queue",
+		Short: "Hand out work, item by item",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usagef("no verb given; type: holdfast queue put|get|consume|peek|stats|dead|redrive NAME")
+		},
+	}
+	cmd.AddCommand(queuePut(a), queueGet(a), queueConsume(a), queuePeek(a), queueStats(a), queueDead(a), queueRedrive(a))
+	return cmd
+}
+
+// openQueue makes a session, and the queue that the first argument names.
+func (a *app) openQueue(cmd *cobra.Command, name string, opts *queue.Options) (*queue.Queue, error) {
+	s, err := a.open(cmd.Context(), &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
+	if err != nil {
+		return nil, err
+	}
+	return queue.New(s, name, opts), nil
+}
+
+// ask runs what waits for nobody but etcd.
+func (a *app) ask(cmd *cobra.Command, name string, fn func(context.Context, *queue.Queue) error) error {
+	q, err := a.openQueue(cmd, name, nil)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bounded(cmd.Context())
+	defer cancel()
+	return fn(ctx, q)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-go/holdfast/queue"
+)
+
+func queuePeek(a *app) *cobra.Command {
+	n := 0
+	cmd := &cobra.Command{
+		Use:               "peek NAME",
+		Short:             "List the first items, and leave them there",
+		Args:              one,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if n < 1 || n > queue.MaxPeek {
+				return usagef("--items %d is not between 1 and %d; type another", n, queue.MaxPeek)
+			}
+			return a.ask(cmd, args[0], func(ctx context.Context, q *queue.Queue) error {
+				items, err := q.Peek(ctx, n)
+				if err != nil {
+					return err
+				}
+				a.showItems(items)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().IntVar(&n, "items", 10, "how many")
+	return cmd
+}
+
+func (a *app) showItems(items []queue.Item) {
+	rows := [][]string{{"ID", "PRIORITY", "ENQUEUED", "STATE", "VALUE"}}
+	for _, i := range items {
+		if a.json {
+			out := map[string]any{"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed}
+			maps.Copy(out, value(i.Value))
+			printJSON(os.Stdout, out)
+		}
+		state := "ready"
+		if i.Claimed {
+			state = "claimed"
+		}
+		rows = append(rows, []string{i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value)})
+	}
+	if !a.json {
+		table(rows...)
+	}
+}
+
+func queueStats(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "stats NAME",
+		Short:             "Count the items",
+		Args:              one,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.ask(cmd, args[0], func(ctx context.Context, q *queue.Queue) error {
+				s, err := q.Stats(ctx)
+				switch {
+				case err != nil:
+					return err
+				case a.json:
+					printJSON(os.Stdout, map[string]any{
+						"ready": s.Ready, "claimed": s.Claimed, "delayed": s.Delayed, "dead": s.Dead, "enqueued": s.Enqueued, "paused": s.Paused,
+					})
+				default:
+					table(
+						[]string{"READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED"},
+						[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead), number(s.Enqueued), strconv.FormatBool(s.Paused)},
+					)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func queueDead(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "dead NAME",
+		Short:             "List the dead letters",
+		Args:              one,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := a.openQueue(cmd, args[0], nil)
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"ID", "ATTEMPTS", "DIED", "REASON", "VALUE"}}
+			for d, err := range q.DeadLetters(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				if a.json {
+					out := map[string]any{
+						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts, "enqueued": d.Enqueued, "died": d.Died, "reason": d.Reason,
+					}
+					maps.Copy(out, value(d.Value))
+					printJSON(os.Stdout, out)
+				}
+				rows = append(rows, []string{d.ID, strconv.Itoa(d.Attempts), stamp(d.Died), d.Reason, brief(d.Value)})
+			}
+			if !a.json {
+				table(rows...)
+			}
+			return nil
+		},
+	}
+}
+
+func queueRedrive(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "redrive NAME [ID...]",
+		Short:             "Put dead letters back into the queue: those named, or all",
+		Args:              between(1, 1000),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := a.openQueue(cmd, args[0], nil)
+			if err != nil {
+				return err
+			}
+			n, err := q.Redrive(cmd.Context(), args[1:]...)
+			if a.json {
+				printJSON(os.Stdout, map[string]any{"redriven": n})
+			} else {
+				fmt.Println(n)
+			}
+			return err
+		},
+	}
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// stamp is a time for people.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// maxBrief is how much of a value a table shows.
+const maxBrief = 60
+
+func brief(value []byte) string {
+	if len(value) > maxBrief {
+		return string(value[:maxBrief]) + "…"
+	}
+	return string(value)
+}

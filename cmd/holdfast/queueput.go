@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-go/holdfast/queue"
+)
+
+type putFlags struct {
+	waitFlags
+	priority  int
+	delay     duration
+	dedupID   string
+	window    duration
+	maxLength int
+	lines     bool
+}
+
+func queuePut(a *app) *cobra.Command {
+	f := &putFlags{}
+	cmd := &cobra.Command{
+		Use:   "put NAME [VALUE]",
+		Short: "Put an item into the queue",
+		Long: "Put an item into the queue and print its ID. Without VALUE, or where it is -, it is what comes on the standard\n" +
+			"input; with --lines, each line of that is an item.",
+		Example:           "  holdfast queue put mails '{\"to\":\"a@example.org\"}'\n  holdfast queue put --lines mails < mails.txt",
+		Args:              between(1, 2),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			values, err := f.values(args[1:])
+			if err == nil {
+				err = f.check()
+			}
+			if err != nil {
+				return err
+			}
+			q, err := a.openQueue(cmd, args[0], &queue.Options{MaxLength: f.maxLength, DedupWindow: time.Duration(f.window)})
+			if err != nil {
+				return err
+			}
+			return f.put(cmd.Context(), a, q, values)
+		},
+	}
+	f.add(cmd, false)
+	fs := cmd.Flags()
+	fs.IntVar(&f.priority, "priority", 0, "0 to 9: delivered before all of a lower priority")
+	fs.Var(&f.delay, "delay", "deliver it not before this time is over")
+	fs.StringVar(&f.dedupID, "dedup-id", "", "do nothing if an item with this ID was put lately")
+	fs.Var(&f.window, "dedup-window", "how long that is (default 5m)")
+	fs.IntVar(&f.maxLength, "max-length", 0, "wait while the queue has this many items (default no limit)")
+	fs.BoolVar(&f.lines, "lines", false, "each line of the standard input is an item")
+	return cmd
+}
+
+// values are what to put.
+func (f *putFlags) values(args []string) ([][]byte, error) {
+	if len(args) == 1 && args[0] != "-" {
+		if f.lines {
+			return nil, usagef("--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
+		}
+		return [][]byte{[]byte(args[0])}, nil
+	}
+	text, err := io.ReadAll(os.Stdin)
+	if err != nil || !f.lines {
+		return [][]byte{text}, err
+	}
+	if f.dedupID != "" {
+		return nil, usagef("--dedup-id is for one item; type it without --lines")
+	}
+	var values [][]byte
+	for line := range bytes.Lines(text) {
+		values = append(values, bytes.TrimSuffix(line, []byte("\n")))
+	}
+	return values, nil
+}
+
+func (f *putFlags) put(ctx context.Context, a *app, q *queue.Queue, values [][]byte) error {
+	// With a limit the wait is for consumers, and -w bounds it.
+	bound := a.bounded
+	if f.maxLength > 0 {
+		bound = f.context
+	}
+	ctx, cancel := bound(ctx)
+	defer cancel()
+	ids, err := q.EnqueueAll(ctx, values, &queue.EnqueueOptions{
+		Priority: f.priority, Delay: time.Duration(f.delay), DedupID: f.dedupID,
+	})
+	for _, id := range ids {
+		if a.json {
+			printJSON(os.Stdout, map[string]any{"id": id})
+		} else {
+			fmt.Println(id)
+		}
+	}
+	return f.refused(err)
+}

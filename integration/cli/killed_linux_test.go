@@ -1,0 +1,18 @@
+package cli_test
+
+import (
+	"syscall"
+	"testing"
+)
+
+// TestKilled: a command does not outlive a holdfast that was killed, and the lock is free when the lease is over.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c", "echo $$; while :; do sleep 0.1; done")
+	child := r.line()
+	r.signal(syscall.SIGKILL)
+	r.want(128 + 9)
+	eventually(t, "end of the child", func() bool { return !alive(t, child) })
+	hf(t, 0, "lock", name, "-w", "20", "--", "true")
+}

@@ -1,0 +1,184 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestLock: the command runs under the lock, with the environment, the input and the status that it should have.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh", "-c",
+		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV $HOLDFAST_DEADLINE"; exit 7`)
+	if l := r.line(); l != "from outside" {
+		t.Errorf("input: %q", l)
+	}
+	env := strings.Fields(r.line())
+	r.want(7)
+	if len(env) != 5 || !strings.HasPrefix(env[0], name+"/") || env[0] != env[2] || env[1] != env[3] || env[1] < "1" {
+		t.Errorf("environment: %q", env)
+	}
+	if end, err := time.Parse(time.RFC3339Nano, env[4]); err != nil || time.Until(end) > 15*time.Second {
+		t.Errorf("deadline %s, %v", env[4], err)
+	}
+	if text := r.stderr.String(); text != "" {
+		t.Errorf("it said %q", text)
+	}
+	awaitMembers(t, name, 0)
+
+	for script, code := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9, "kill -TERM $$": 128 + 15} {
+		hf(t, code, "lock", name, "--", "sh", "-c", script)
+	}
+	later := strings.Fields(hf(t, 0, "lock", name, "--", "sh", "-c", `echo "$HOLDFAST_FENCE"`))
+	if len(later) != 1 || len(later[0]) < len(env[1]) || len(later[0]) == len(env[1]) && later[0] <= env[1] {
+		t.Errorf("fence %v after %s", later, env[1])
+	}
+}
+
+// hold starts holdfast lock without a command, and waits until it has the lock.
+func hold(t *testing.T, args ...string) *running {
+	t.Helper()
+	r := start(t, append([]string{"lock"}, args...)...)
+	r.line()
+	return r
+}
+
+// TestHoldUntilSignal: without a command the key is printed, and the lock held until a signal comes.
+func TestHoldUntilSignal(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		name := fresh(t)
+		r := start(t, "lock", name)
+		if key := r.line(); !strings.HasPrefix(key, name+"/") {
+			t.Errorf("printed %q", key)
+		}
+		hf(t, 1, "lock", "-n", name, "--", "true")
+		r.signal(sig)
+		r.want(0)
+		awaitMembers(t, name, 0)
+	}
+	name := fresh(t)
+	r := start(t, "lock", "--json", name)
+	if l := r.line(); !strings.Contains(l, `"keys":["`+name+"/") || !strings.Contains(l, `"fence":`) {
+		t.Errorf("printed %q", l)
+	}
+	r.signal(syscall.SIGTERM)
+	r.want(0)
+}
+
+// TestNotAcquired: who does not get the lock exits with 1, or with what -E says, and runs nothing.
+func TestNotAcquired(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	held := hold(t, name)
+	file := filepath.Join(t.TempDir(), "ran")
+	for _, tt := range []struct {
+		code int
+		args []string
+	}{
+		{1, []string{"-n"}},
+		{9, []string{"-n", "-E", "9"}},
+		{0, []string{"-n", "-E", "0"}},
+		{1, []string{"-w", "0.2"}},
+		{4, []string{"-w", "200ms", "-E", "4"}},
+		{1, []string{"-n", "-s"}},
+		{1, []string{"-n", name + "-other"}},
+	} {
+		args := append(append([]string{"lock", name}, tt.args...), "--", "touch", file)
+		if text := complain(t, tt.code, args...); !strings.Contains(text, name) {
+			t.Errorf("%v: %s", tt.args, text)
+		}
+	}
+	awaitMembers(t, name, 1)
+	awaitMembers(t, name+"-other", 0)
+	if _, err := os.Stat(file); err == nil {
+		t.Error("a command ran without the lock")
+	}
+	next := start(t, "lock", name, "-w", "20", "--", "echo", "mine")
+	awaitMembers(t, name, 2)
+	held.signal(syscall.SIGTERM)
+	held.want(0)
+	if l := next.line(); l != "mine" {
+		t.Errorf("the next printed %q", l)
+	}
+	next.want(0)
+}
+
+// TestShared: readers share, a writer does not.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hold(t, "-s", name)
+	hf(t, 0, "lock", "-s", "-n", name, "--", "true")
+	hf(t, 0, "lock", "-s", name, "--", "true")
+	hf(t, 1, "lock", "-n", name, "--", "true")
+}
+
+// TestSeveral: several locks are all taken or none.
+func TestSeveral(t *testing.T) {
+	t.Parallel()
+	a, b := fresh(t), fresh(t)
+	for _, flags := range [][]string{{}, {"-n"}} {
+		r := start(t, append(append([]string{"lock", a, b}, flags...), "--", "sh", "-c", `echo "$HOLDFAST_KEY"; read x`)...)
+		if first, second := r.line(), r.line(); !strings.HasPrefix(first, a+"/") || !strings.HasPrefix(second, b+"/") {
+			t.Errorf("keys %q, %q", first, second)
+		}
+		r.want(1) // read has met the end of the input
+	}
+	r := start(t, "lock", a, b, "--")
+	r.line()
+	r.line()
+	hf(t, 1, "lock", "-n", a, "--", "true")
+	hf(t, 1, "lock", "-n", b, "--", "true")
+	hf(t, 1, "lock", "-n", fresh(t), b, "--", "true")
+	r.signal(syscall.SIGTERM)
+	r.want(0)
+	hf(t, 0, "lock", "-n", b, a, "--", "true")
+}
+
+// TestLockDelay: after a holder that was killed, the next waits for its lease and then for the delay.
+func TestLockDelay(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	held := hold(t, name, "--ttl", "2", "--lock-delay", "3")
+	next := start(t, "lock", name, "--lock-delay", "3", "--", "true")
+	awaitMembers(t, name, 2)
+	held.signal(syscall.SIGKILL)
+	held.want(128 + 9)
+	awaitMembers(t, name, 1)
+	free := time.Now()
+	next.want(0)
+	if took := time.Since(free); took < 2500*time.Millisecond { // the watch may tell earlier than the reads above
+		t.Errorf("the next had the lock %v after it was free", took)
+	}
+}
+
+// TestCounter: twenty processes count without losing one.
+func TestCounter(t *testing.T) {
+	t.Parallel()
+	name, file := fresh(t), filepath.Join(t.TempDir(), "counter")
+	if err := os.WriteFile(file, []byte("0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const processes, rounds = 20, 3
+	script := fmt.Sprintf("counter=$(cat %[1]s); sleep 0.01; echo $((counter+1)) >%[1]s", file)
+	for range rounds {
+		var all []*running
+		for range processes {
+			all = append(all, start(t, "lock", name, "--", "sh", "-c", script))
+		}
+		for _, r := range all {
+			r.want(0)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || strings.TrimSpace(string(text)) != fmt.Sprint(processes*rounds) {
+		t.Errorf("counted %q, %v", text, err)
+	}
+}

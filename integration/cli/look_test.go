@@ -1,0 +1,208 @@
+package cli_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestLs: every holder and waiter is listed, with recipe, name, who, since when, and fence.
+func TestLs(t *testing.T) {
+	t.Parallel()
+	prefix := fresh(t)
+	hold(t, prefix+"/lock", "--owner", "somebody")
+	start(t, "lock", prefix+"/lock", "--", "true")
+	awaitMembers(t, prefix+"/lock", 2)
+	start(t, "semaphore", prefix+"/gpus", "--limit", "4", "--weight", "2").line()
+	start(t, "elect", prefix+"/leader", "me:80").line()
+	start(t, "barrier", "enter", prefix+"/step", "--parties", "2")
+	awaitMembers(t, prefix+"/step", 1)
+	hf(t, 0, "queue", "put", prefix+"/jobs", "x")
+	start(t, "queue", "consume", prefix+"/jobs", "--", "sh", "-c", "echo; cat; exec sleep 100").line()
+
+	want := map[string]string{
+		"/lock holds": "lock", "/lock waits": "lock", "/gpus holds": "semaphore", "/leader leads": "election", "/step at it": "barrier",
+		"/jobs works": "queue",
+	}
+	for _, row := range rows(t, "ls", prefix) {
+		is := strings.TrimPrefix(row["name"].(string), prefix) + " " + row["state"].(string)
+		if want[is] != row["recipe"] {
+			t.Errorf("unexpected: %v", row)
+		}
+		delete(want, is)
+		who, _ := row["session"].(map[string]any)
+		host, _ := os.Hostname()
+		if who["host"] != host || who["started"] == nil || row["fence"].(float64) < 1 || row["key"] == "" {
+			t.Errorf("who, since when, fence: %v", row)
+		}
+		if is == "/lock holds" && who["name"] != "somebody" || is == "/jobs works" && who["name"] != "sh" {
+			t.Errorf("owner of %s: %v", is, who)
+		}
+	}
+	for is := range want {
+		t.Errorf("not listed: %s", is)
+	}
+	if out := hf(t, 0, "ls", prefix); strings.Count(out, "\n") != 6 || !strings.Contains(out, "somebody (") {
+		t.Errorf("table:\n%s", out)
+	}
+	if out := hf(t, 0, "info", prefix+"/gpus"); !strings.Contains(out, "limit: 4") || !strings.Contains(out, "holds") {
+		t.Errorf("info:\n%s", out)
+	}
+	if info := rows(t, "info", prefix+"/lock"); len(info) != 1 || len(info[0]["members"].([]any)) != 2 {
+		t.Errorf("info: %v", info)
+	}
+	complain(t, 1, "info", prefix)
+}
+
+// TestBreak: the holder loses the lock and says so, the next has it; the reason is told.
+func TestBreak(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	complain(t, 1, "break", name, "--reason", "tidy up")
+	r := start(t, "lock", name, "--", "sh", "-c", "echo; while :; do sleep 0.05; done")
+	r.line()
+	complain(t, 64, "break", name)
+	next := start(t, "lock", name, "--", "echo", "mine")
+	awaitMembers(t, name, 2)
+	if text := complain(t, 0, "break", name, "--reason", "host is\non fire"); !strings.Contains(text, `"host is\non fire"`) || !strings.Contains(text, name+"/") {
+		t.Error(text)
+	}
+	next.line()
+	next.want(0)
+	r.want(75)
+	if text := r.stderr.String(); !strings.Contains(text, "removed") {
+		t.Errorf("the holder said %q", text)
+	}
+
+	one, two := hold(t, "-s", name), hold(t, "-s", name)
+	text := complain(t, 64, "break", name, "--reason", "x")
+	_, keys, _ := strings.Cut(text, "--key ")
+	key, _, _ := strings.Cut(keys, ",")
+	hf(t, 0, "break", name, "--reason", "x", "--key", key)
+	one.want(75)
+	two.signal(syscall.SIGTERM)
+	two.want(0)
+}
+
+// TestDoctor: where nothing is wrong it says so.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hold(t, name)
+	seen := map[any]bool{}
+	for _, f := range rows(t, "doctor", name) {
+		seen[f["check"]] = true
+		if f["level"] != "ok" {
+			t.Errorf("found %v", f)
+		}
+	}
+	for _, check := range []string{"endpoint", "clock", "leases", "leftovers", "deadlock"} {
+		if !seen[check] {
+			t.Errorf("no check of %s", check)
+		}
+	}
+}
+
+// TestDoctorLeftover: a key without a lease in a line that somebody waits in is named, and can be broken.
+func TestDoctorLeftover(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	if _, err := newClient(t).Put(within(t, patience), name+"/left-over", nil); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "lock", name, "--", "true")
+	awaitMembers(t, name, 2)
+	if out := hf(t, 1, "doctor", name); !strings.Contains(out, name+"/left-over") {
+		t.Errorf("doctor:\n%s", out)
+	}
+	hf(t, 0, "break", name, "--key", name+"/left-over", "--reason", "nobody's")
+	r.want(0)
+}
+
+// TestDoctorDeadlock: two who wait for each other are named, be they sessions of programs or commands in commands.
+func TestDoctorDeadlock(t *testing.T) {
+	t.Parallel()
+	t.Run("commands", func(t *testing.T) {
+		t.Parallel()
+		prefix := fresh(t)
+		x, y := prefix+"-x", prefix+"-y"
+		gates := []string{fifo(t), fifo(t)}
+		crossed := func(gate, first, second string) *running {
+			return start(t, "lock", first, "--ttl", "3", "--", "sh", "-c", "echo; read go <$0; exec \"$@\"", gate, program, "lock", second, "--", "true")
+		}
+		one, two := crossed(gates[0], x, y), crossed(gates[1], y, x)
+		one.line()
+		two.line()
+		hf(t, 0, "doctor", prefix)
+		for _, gate := range gates {
+			open(t, gate)
+		}
+		checkDeadlock(t, prefix, x, y)
+		hf(t, 0, "break", x, "--reason", "deadlock")
+		one.want(75)
+		two.want(0)
+		hf(t, 0, "doctor", prefix)
+	})
+	t.Run("sessions", func(t *testing.T) {
+		t.Parallel()
+		prefix := fresh(t)
+		a, b := newSession(t), newSession(t)
+		ctx := within(t, patience+patience)
+		take := func(s *session.Session, name string) *mutex.Lock {
+			l, err := mutex.New(s, name).Lock(ctx)
+			if err != nil {
+				t.Error(err)
+			}
+			return l
+		}
+		take(a, prefix+"-x")
+		held := take(b, prefix+"-y")
+		if held == nil {
+			t.FailNow()
+		}
+		bctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var waiting sync.WaitGroup
+		waiting.Go(func() { take(a, prefix+"-y") })
+		waiting.Go(func() {
+			if _, err := mutex.New(b, prefix+"-x").Lock(bctx); err == nil {
+				t.Error("b has what a has not given back")
+			}
+		})
+		awaitMembers(t, prefix+"-x", 2)
+		awaitMembers(t, prefix+"-y", 2)
+		checkDeadlock(t, prefix, prefix+"-x", prefix+"-y")
+		if err := held.Unlock(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		waiting.Wait()
+	})
+}
+
+// checkDeadlock fails unless the doctor names the deadlock, with the two locks.
+func checkDeadlock(t *testing.T, prefix string, names ...string) {
+	t.Helper()
+	found := ""
+	eventually(t, "deadlock", func() bool {
+		r := start(t, "doctor", "--json", prefix)
+		if r.wait() == 1 {
+			found = r.rest()
+		}
+		return found != ""
+	})
+	for _, want := range append(names, `"check":"deadlock"`, "waits for", "holdfast break") {
+		if !strings.Contains(found, want) {
+			t.Errorf("no %q in %s", want, found)
+		}
+	}
+	if n := strings.Count(found, `"level":"bad"`); n != 1 {
+		t.Errorf("%d things are wrong: %s", n, found)
+	}
+}

@@ -1,0 +1,124 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestQueue: what is put can be looked at, and got once.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	complain(t, 1, "queue", "get", "-n", name)
+	hf(t, 3, "queue", "get", "-w", "0.2", "-E", "3", name)
+	id := hf(t, 0, "queue", "put", name, "one")
+	put := launch(t, program, nil, strings.NewReader("two\nthree\n"), "queue", "put", "--lines", name)
+	put.want(0)
+	if ids := strings.Fields(put.rest()); len(ids) != 2 {
+		t.Errorf("IDs %q", ids)
+	}
+	whole := launch(t, program, nil, strings.NewReader("four\nand five\n"), "queue", "put", "--priority", "9", name)
+	whole.want(0)
+	if again := hf(t, 0, "queue", "put", "--dedup-id", "x", name, "six"); again != hf(t, 0, "queue", "put", "--dedup-id", "x", name, "seven") {
+		t.Error("two items with one de-duplication ID")
+	}
+	hf(t, 0, "queue", "put", "--delay", "1h", name, "late")
+	items := rows(t, "queue", "peek", name)
+	if len(items) != 5 || items[0]["value"] != "four\nand five\n" || items[1]["id"] != id || items[4]["value"] != "six" {
+		t.Errorf("items %v", items)
+	}
+	if stats := rows(t, "queue", "stats", name); len(stats) != 1 || stats[0]["ready"] != 5.0 || stats[0]["delayed"] != 1.0 {
+		t.Errorf("stats %v", stats)
+	}
+	if out := hf(t, 0, "queue", "stats", name); !strings.Contains(out, "READY") {
+		t.Errorf("stats %s", out)
+	}
+	for _, want := range []string{"four\nand five", "one", "two", "three"} {
+		if got := hf(t, 0, "queue", "get", name); got != want {
+			t.Errorf("got %q, not %q", got, want)
+		}
+	}
+	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["value"] != "six" || got[0]["attempt"] != 1.0 {
+		t.Errorf("got %v", got)
+	}
+	hf(t, 1, "queue", "get", "-n", name)
+}
+
+// TestConsume: the command has the item on its input; those that fail come again, and end among the dead letters.
+func TestConsume(t *testing.T) {
+	t.Parallel()
+	name, dir := fresh(t), t.TempDir()
+	put := launch(t, program, nil, strings.NewReader("a\nb\nbad\nc\n"), "queue", "put", "--lines", name)
+	put.want(0)
+	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh", "-c",
+		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ "$v" != bad ]`)
+	var got []string
+	for range 5 {
+		got = append(got, r.line())
+	}
+	slices.Sort(got)
+	if want := []string{"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence", "c 1 item fence"}; !slices.Equal(got, want) {
+		t.Errorf("worked on %q", got)
+	}
+	eventually(t, "dead letter", func() bool { return len(rows(t, "queue", "dead", name)) == 1 })
+	r.signal(syscall.SIGTERM)
+	r.want(0)
+	dead := rows(t, "queue", "dead", name)
+	if len(dead) != 1 || dead[0]["value"] != "bad" || dead[0]["attempts"] != 2.0 {
+		t.Fatalf("dead %v", dead)
+	}
+	if n := hf(t, 0, "queue", "redrive", name, dead[0]["id"].(string)); n != "1" {
+		t.Errorf("redriven: %s", n)
+	}
+
+	// The first signal lets the command finish, the second one is for it.
+	release := filepath.Join(dir, "go")
+	for _, script := range []string{"trap 'exit 0' TERM; echo; while [ ! -e " + release + " ]; do sleep 0.01; done", "trap 'exit 0' TERM INT; echo; while :; do sleep 0.01; done"} {
+		r := start(t, "queue", "consume", name, "--", "sh", "-c", script)
+		r.line()
+		r.signal(syscall.SIGTERM)
+		if strings.Contains(script, release) {
+			if err := os.WriteFile(release, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			r.signal(syscall.SIGINT) // two of one kind may come as one
+		}
+		r.want(0)
+		hf(t, 0, "queue", "put", name, "next")
+	}
+	if stats := rows(t, "queue", "stats", name); stats[0]["ready"] != 1.0 || stats[0]["claimed"] != 0.0 {
+		t.Errorf("left: %v", stats)
+	}
+}
+
+// TestClaimLost: a command whose claim is taken away is ended, and another has the item.
+func TestClaimLost(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hf(t, 0, "queue", "put", name, "x")
+	r := start(t, "queue", "consume", "--ttl", "5", name, "--", "sh", "-c",
+		`trap '' TERM; echo $HOLDFAST_KEY $$; [ $HOLDFAST_ATTEMPT = 2 ] || while :; do sleep 0.05; done`)
+	first := strings.Fields(r.line())
+	if len(first) != 2 {
+		t.Fatal(first)
+	}
+	c := newClient(t)
+	if _, err := c.Delete(within(t, patience), first[0]); err != nil {
+		t.Fatal(err)
+	}
+	if second := strings.Fields(r.line()); len(second) != 2 || second[1] == first[1] {
+		t.Errorf("second: %q", second)
+	}
+	eventually(t, "end of the first", func() bool { return !alive(t, first[1]) })
+	eventually(t, "empty queue", func() bool {
+		s := rows(t, "queue", "stats", name)[0]
+		return s["ready"] == 0.0 && s["claimed"] == 0.0
+	})
+	r.signal(syscall.SIGTERM)
+	r.want(0)
+}

@@ -1,0 +1,147 @@
+package cli_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// TestUsage: what cannot be meant is status 64, and one line that says what to type.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{},
+		{"bogus"},
+		{"lock"},
+		{"lock", "a", "b"},
+		{"lock", "a", "true"},
+		{"lock", "a", "--bogus"},
+		{"lock", "a", "-n", "-w", "1"},
+		{"lock", "a", "-w", "soon"},
+		{"lock", "a", "-E", "300"},
+		{"lock", "a", "--ttl", "1ms"},
+		{"lock", "a", "--grace", "20s"},
+		{"lock", "a", "b", "-s", "--"},
+		{"lock", "a", "-s", "--lock-delay", "1"},
+		{"lock", "a/", "-n"},
+		{"lock", "holdfast/sessions/x", "-n"},
+		{"semaphore", "a"},
+		{"semaphore", "a", "--limit", "2", "--weight", "3"},
+		{"elect", "a"},
+		{"leader"},
+		{"leader", "a", "b"},
+		{"barrier"},
+		{"barrier", "bogus"},
+		{"barrier", "enter", "a"},
+		{"barrier", "wait"},
+		{"latch", "wait", "a"},
+		{"latch"},
+		{"queue"},
+		{"queue", "bogus"},
+		{"queue", "consume", "a"},
+		{"queue", "put"},
+		{"queue", "peek", "a", "--items", "0"},
+		{"queue", "put", "--lines", "a", "b"},
+		{"ls", "a", "b"},
+		{"info"},
+		{"break", "a"},
+		{"doctor", "a", "b"},
+		{"ls", "--user", "a:b"},
+		{"ls", "--user", "a"},
+		{"ls", "--endpoints", "ftp://a"},
+		{"ls", "--cert", "a"},
+		{"ls", "--cacert", "/no/such"},
+		{"ls", "--password-file", "/no/such"},
+	} {
+		text := complain(t, 64, args...)
+		if !strings.Contains(text, "type") && !strings.Contains(text, "/no/such") && !strings.Contains(text, "name") {
+			t.Errorf("%v: %s", args, text)
+		}
+	}
+	hf(t, 127, "lock", "a", "--", "no-such-command")
+	hf(t, 126, "lock", "a", "--", os.TempDir())
+	if r := start(t, "lock", "--json"); r.wait() != 64 || !strings.Contains(r.stderr.String(), `"code":64`) {
+		t.Errorf("in JSON: %s", r.stderr.String())
+	}
+	if out := hf(t, 0, "--help"); !strings.Contains(out, "64") || !strings.Contains(out, "redrive") && !strings.Contains(out, "queue") {
+		t.Errorf("help: %s", out)
+	}
+}
+
+// TestNoEtcd: without etcd there is one line, within the time that was given.
+func TestNoEtcd(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	for name, endpoint := range map[string]string{
+		"refused": "127.0.0.1:1", "silent": silent.Addr().String(), "unknown": "no-such-host.invalid:2379",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, args := range [][]string{
+				{"lock", "a", "--", "true"},
+				{"elect", "a", "b"},
+				{"queue", "put", "a", "b"},
+				{"queue", "consume", "a", "--", "true"},
+				{"ls"},
+				{"doctor"},
+			} {
+				began := time.Now()
+				text := complain(t, 69, append([]string{"--endpoints", endpoint, "--command-timeout", "1.5"}, args...)...)
+				if took := time.Since(began); took > 8*time.Second { // 1.5 s, and what doctor and a busy machine add
+					t.Errorf("%v took %v", args, took)
+				}
+				if !strings.Contains(text, endpoint) {
+					t.Errorf("%v: %s", args, text)
+				}
+			}
+		})
+	}
+}
+
+// TestSecure: certificates, user and password come from etcdctl's variables, and the password is seen nowhere.
+func TestSecure(t *testing.T) {
+	t.Parallel()
+	const password = "canary-password"
+	options := recipetest.Server(etcdproc.Versions()[0])
+	options.ClientCertAuth, options.RootPassword = true, password
+	own := etcdtest.Start(t, options)
+	cert, key, err := own.PKI().ClientFiles("cli", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{
+		"ETCDCTL_ENDPOINTS=" + strings.TrimPrefix(own.Endpoints()[0], "https://"), "ETCDCTL_CACERT=" + own.PKI().CAFile,
+		"ETCDCTL_CERT=" + cert, "ETCDCTL_KEY=" + key,
+	}
+	run := func(code int, more []string, args ...string) *running {
+		t.Helper()
+		r := launch(t, program, append(more, env...), nil, args...)
+		r.want(code)
+		if strings.Contains(r.stderr.String()+r.rest(), password) {
+			t.Errorf("%v shows the password", args)
+		}
+		return r
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(0, []string{"ETCDCTL_USER=root:" + password}, "lock", "a", "--", "true")
+	run(0, []string{"ETCDCTL_USER=root", "ETCDCTL_PASSWORD=" + password}, "lock", "a", "--", "true")
+	run(0, []string{"ETCDCTL_PASSWORD=" + password}, "doctor", "--user", "root")
+	run(0, nil, "ls", "--user", "root", "--password-file", file)
+	run(77, []string{"ETCDCTL_USER=root:" + password + "x"}, "lock", "a", "--", "true")
+	run(77, nil, "lock", "a", "--", "true")
+	run(64, nil, "ls", "--user", "root:"+password)
+}
