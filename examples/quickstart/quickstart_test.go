@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/examples/internal/local"
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestQuickstart(t *testing.T) {
-	endpoint, stop, err := startEtcd(t.Context())
+	endpoint, stop, err := local.Etcd(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

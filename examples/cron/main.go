@@ -1,0 +1,48 @@
+// Cron does a job once a night, on whichever of three replicas comes first. The others find it done.
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/examples/internal/local"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func main() { local.Main(replicas) }
+
+func replicas(ctx context.Context, cfg gateway.Config) error {
+	return local.Together(ctx, 3, func(ctx context.Context, _ int) error {
+		client, err := gateway.New(cfg)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		for _, night := range []string{"2026-11-20", "2026-11-21"} { // when cron starts it
+			if err := nightly(ctx, client, night); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func nightly(ctx context.Context, client *gateway.Client, night string) error {
+	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
+		return mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+			if done, err := client.Get(ctx, "reports/"+night); err != nil || done.Count > 0 {
+				return err
+			}
+			report := build(ctx, night) // ctx ends if the lock is lost, before the lease can run out
+			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("reports/"+night, report)}})
+			return err // a write that comes too late is refused; Run then begins anew, with a new session
+		})
+	})
+}
+
+func build(_ context.Context, night string) []byte {
+	fmt.Println("building the report of", night)
+	return []byte("all is well")
+}

@@ -1,0 +1,68 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Main runs an example until it returns or is interrupted. cfg leads to an etcd in this process or, if ETCD_ENDPOINTS
+// names some, with commas between, to those; all keys of the example are in a namespace that is removed at the end.
+func Main(example func(ctx context.Context, cfg gateway.Config) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, example)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, example func(context.Context, gateway.Config) error) (err error) {
+	cfg := gateway.Config{Namespace: "holdfast-example/" + rand.Text() + "/"}
+	if given := os.Getenv("ETCD_ENDPOINTS"); given != "" {
+		cfg.Endpoints = strings.Split(given, ",")
+	} else {
+		endpoint, stop, err := Etcd(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		cfg.Endpoints = []string{endpoint}
+	}
+	client, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = example(ctx, cfg)
+	_, gone := client.Delete(context.WithoutCancel(ctx), "", gateway.Prefix())
+	return errors.Join(err, gone)
+}
+
+// Together runs the parts of an example at the same time, which are processes of their own, as a rule, on different
+// machines. It returns when all have returned; the first error ends the context of the others.
+func Together(ctx context.Context, n int, part func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	var once sync.Once
+	var first error
+	for i := range n {
+		parts.Go(func() {
+			if err := part(ctx, i); err != nil {
+				once.Do(func() { first = err })
+				cancel(err)
+			}
+		})
+	}
+	parts.Wait()
+	return first
+}

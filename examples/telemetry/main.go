@@ -1,0 +1,73 @@
+// Telemetry makes OpenTelemetry spans of requests and metrics of holds. hooks.go is what a program of your own takes over;
+// here they are kept in memory and printed.
+package main
+
+import (
+	"context"
+	"fmt"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/holdfast-go/holdfast/examples/internal/local"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func main() { local.Main(work) }
+
+func work(ctx context.Context, cfg gateway.Config) error {
+	spans, metrics := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("example")
+	cfg.Hooks = traced(tracer)
+	hooks, err := measured(sdkmetric.NewMeterProvider(sdkmetric.WithReader(metrics)).Meter("example")) //nolint:contextcheck // holds end outside of calls
+	if err != nil {
+		return err
+	}
+	client, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	s, err := session.New(ctx, client, &session.Options{Hooks: hooks})
+	if err != nil {
+		return err
+	}
+	spans.Reset()
+
+	ctx, span := tracer.Start(ctx, "nightly")
+	err = mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+		_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("report", nil)}})
+		return err
+	})
+	span.End()
+	if err != nil {
+		return err
+	}
+	if err := s.Close(ctx); err != nil { // and with it the hooks
+		return err
+	}
+	for _, s := range spans.GetSpans() {
+		fmt.Println("span:", s.Name, "in the trace:", span.SpanContext().TraceID() == s.SpanContext.TraceID())
+	}
+	return show(ctx, metrics)
+}
+
+func show(ctx context.Context, metrics sdkmetric.Reader) error {
+	var all metricdata.ResourceMetrics
+	if err := metrics.Collect(ctx, &all); err != nil {
+		return err
+	}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		switch data := m.Data.(type) {
+		case metricdata.Histogram[float64]:
+			fmt.Println(m.Name, "of", data.DataPoints[0].Count)
+		case metricdata.Sum[int64]:
+			fmt.Println(m.Name, data.DataPoints[0].Value)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+package main
+
+func Example() {
+	main()
+	// Output:
+	// span: etcd txn in the trace: true
+	// span: etcd txn in the trace: true
+	// span: etcd txn in the trace: true
+	// span: nightly in the trace: true
+	// span: etcd revoke in the trace: true
+	// holdfast.wait of 1
+	// holdfast.held 0
+}
