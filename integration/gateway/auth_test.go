@@ -107,7 +107,7 @@ func TestAuthCalls(t *testing.T) {
 			t.Errorf("auth is on, and clientv3 without a password gets %v", err)
 		}
 		worker := login("worker", canary+"-worker")
-		allowed(t, worker)
+		allowed(t, c, worker)
 		obeyed(t, c, root, worker, login)
 
 		if err := root.AuthDisable(ctx); err != nil {
@@ -180,9 +180,15 @@ func refused(t *testing.T, root *gateway.Client) {
 }
 
 // allowed is what a user may do and what not.
-func allowed(t *testing.T, worker *gateway.Client) {
+func allowed(t *testing.T, c *etcdtest.Cluster, worker *gateway.Client) {
 	t.Helper()
 	ctx := within(t, patience)
+	// etcd 3.4 does not ask who moves its leader: there it gets as far as finding that 7 is no member.
+	err := worker.MoveLeader(ctx, 7)
+	if e, ok := errors.AsType[*gateway.Error](err); !ok || c.Version() != "3.4" && !errors.Is(err, gateway.ErrPermissionDenied) ||
+		c.Version() == "3.4" && e.Code != gateway.CodeFailedPrecondition {
+		t.Errorf("move the leader: %v", err)
+	}
 	second := func(_ any, err error) error { return err }
 	for what, tt := range map[string]struct {
 		err     error
@@ -206,7 +212,6 @@ func allowed(t *testing.T, worker *gateway.Client) {
 		"snapshot":             {second(worker.Snapshot(ctx, "")), false},
 		"turn auth off":        {worker.AuthDisable(ctx), false},
 		"hash of the database": {second(worker.Hash(ctx, "")), false},
-		"move the leader":      {worker.MoveLeader(ctx, 7), false},
 	} {
 		switch {
 		case tt.allowed && tt.err != nil:

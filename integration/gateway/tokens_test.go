@@ -238,7 +238,10 @@ func TestJWT(t *testing.T) {
 		options.ExtraArgs = append(options.ExtraArgs,
 			"--auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=RS256,ttl=%v", public, private, ttl))
 		c := etcdtest.Start(t, options)
-		theirs := c.ClientV3(t)
+		theirs := sync.OnceValue(func() *clientv3.Client { return c.ClientV3(t) })
+		if version == "3.4" { // where clientv3 does not get over an expired token
+			theirs = func() *clientv3.Client { return c.ClientV3(t) }
+		}
 		l := &logins{}
 		ours := l.client(t, c, canary)
 		ctx := within(t, time.Minute)
@@ -265,34 +268,34 @@ func TestJWT(t *testing.T) {
 		}
 		together()
 		loggedIn(1, "of 20 callers")
-		must(theirs.UserAdd(ctx, "other", canary))(t)
+		must(theirs().UserAdd(ctx, "other", canary))(t)
 		together()
 		loggedIn(2, "after a change of users")
-		must(theirs.Put(ctx, "watched", "1"))(t)
+		must(theirs().Put(ctx, "watched", "1"))(t)
 		next("1")
 
 		// The token has expired on the stream: a new watch opens another, which takes the first one over.
 		pause(t, ctx, ttl+500*time.Millisecond, "expiry of the token")
-		must(theirs.Put(ctx, "watched", "2"))(t)
+		must(theirs().Put(ctx, "watched", "2"))(t)
 		second := watching(ctx, t, ours, "watched too")
-		must(theirs.Put(ctx, "watched", "3"))(t)
-		must(theirs.Put(ctx, "watched too", "1"))(t)
+		must(theirs().Put(ctx, "watched", "3"))(t)
+		must(theirs().Put(ctx, "watched too", "1"))(t)
 		second("1")
 		next("2")
 		next("3")
 		loggedIn(3, "after an expiry")
 		// So does a change of the users, which makes the token old.
-		must(theirs.UserDelete(ctx, "other"))(t)
+		must(theirs().UserDelete(ctx, "other"))(t)
 		third := watching(ctx, t, ours, "watched as well")
-		must(theirs.Put(ctx, "watched", "4"))(t)
-		must(theirs.Put(ctx, "watched as well", "1"))(t)
+		must(theirs().Put(ctx, "watched", "4"))(t)
+		must(theirs().Put(ctx, "watched as well", "1"))(t)
 		third("1")
 		next("4")
 		loggedIn(4, "after another change")
 		if err := ours.UserAdd(ctx, "third", canary); err != nil {
 			t.Error(err)
 		}
-		if users := must(theirs.UserList(ctx))(t).Users; fmt.Sprint(users) != "[root third]" {
+		if users := must(theirs().UserList(ctx))(t).Users; fmt.Sprint(users) != "[root third]" {
 			t.Errorf("users %v", users)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestKeys(t *testing.T) {
 	grant(t, root, p.rights)
 
 	cfg := gateway.Config{Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw", AllowPlaintextAuth: true}
-	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a"})
+	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a", Within: "outer/1"})
 	b := recipetest.NewSession(t, recipetest.NewClient(t, cfg), nil)
 	u := user{t, within(t), a, b}
 	u.locks()
@@ -55,6 +56,7 @@ func TestKeys(t *testing.T) {
 	u.semaphores()
 	u.barriers()
 	u.queues()
+	u.resumed()
 	for _, s := range []*session.Session{a, b} {
 		u.no(s.Close(u.ctx))
 	}
@@ -182,6 +184,23 @@ func (u user) no(errs ...error) {
 func (u user) joined(name string, n int) {
 	u.t.Helper()
 	recipetest.Eventually(u.t, name, func() bool { return len(recipetest.Members(u.t, u.a.Client(), name)) == n })
+}
+
+// resumed goes on in a second life of the first session, with what the first held.
+func (u user) resumed() {
+	u.t.Helper()
+	const name = "docs/election"
+	_, err := election.New(u.a, name).Campaign(u.ctx, "first life")
+	u.no(err)
+	u.a.Orphan()
+	u.a, err = session.Resume(u.ctx, u.a.Client(), u.a.Lease(), &session.Options{Name: "a"})
+	u.no(err)
+	term, err := election.New(u.a, name).Resume(u.ctx)
+	u.no(err)
+	u.no(term.Proclaim(u.ctx, "second life"), term.Resign(u.ctx))
+	u.locks()
+	_, err = queue.New(u.a, "docs/queue", nil).Enqueue(u.ctx, []byte("second life"), nil)
+	u.no(err, u.a.Close(u.ctx))
 }
 
 // soon runs a call in a goroutine and gives its error.
@@ -335,12 +354,46 @@ func (u user) queues() {
 	})
 	_, err := other.Redrive(u.ctx)
 	u.no(err)
+	u.turns()
 	u.claimAhead(other)
 	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
 	_, err = q.Stats(u.ctx)
 	u.no(err)
 	_, err = q.Peek(u.ctx, 1)
 	u.no(err)
+}
+
+// turns has several put items at the end of a queue until one of them has to take turns.
+func (u user) turns() {
+	u.t.Helper()
+	sessions := []*session.Session{u.a, u.b}
+	ctx, stop := context.WithCancel(u.ctx)
+	defer stop()
+	var all sync.WaitGroup
+	for i := range 8 {
+		q := queue.New(sessions[i%2], "docs/queue", nil)
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := q.Enqueue(u.ctx, []byte("turn"), nil); err != nil {
+					u.t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	_, err := u.a.Client().WatchOnce(ctx, "docs/queue//w/", gateway.Prefix())
+	u.no(err)
+	stop()
+	all.Wait()
+	q := queue.New(u.b, "docs/queue", nil)
+	for {
+		m, err := q.TryReceive(u.ctx)
+		if errors.Is(err, queue.ErrEmpty) {
+			return
+		}
+		u.no(err)
+		u.no(m.Ack(u.ctx))
+	}
 }
 
 // claimAhead has an item claimed for a consumer that does not come for it, one that was received before.

@@ -1,0 +1,316 @@
+package election_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// What makes the test binary a program that leads, says so, and does as it is told until its standard input ends.
+const (
+	childEndpoint = "HOLDFAST_ELECTION_CHILD"
+	childName     = "HOLDFAST_ELECTION_NAME"
+	childLease    = "HOLDFAST_ELECTION_LEASE" // to resume; empty for a first life
+)
+
+// child is that program.
+func child(endpoint string) int {
+	say := func(what ...any) { _, _ = fmt.Fprintln(os.Stdout, what...) }
+	if err := lead(endpoint, say); err != nil {
+		say("error", err)
+		return 1
+	}
+	return 0
+}
+
+func lead(endpoint string, say func(...any)) error {
+	c, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var s *session.Session
+	var term *election.Term
+	if text := os.Getenv(childLease); text == "" {
+		if s, err = session.New(ctx, c, nil); err == nil {
+			term, err = election.New(s, os.Getenv(childName)).Campaign(ctx, "first life")
+		}
+	} else {
+		var id int64
+		if id, err = strconv.ParseInt(text, 16, 64); err == nil {
+			s, err = session.Resume(ctx, c, gateway.LeaseID(id), nil)
+		}
+		if err == nil {
+			term, err = election.New(s, os.Getenv(childName)).Resume(ctx)
+		}
+		if err == nil {
+			err = term.Proclaim(ctx, "second life")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	say("leads", s.Lease(), term.Fence(), term.Key())
+	orders := make(chan string)
+	go func() {
+		defer close(orders)
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			orders <- in.Text()
+		}
+	}()
+	select {
+	case <-term.Context().Done():
+		say("lost", errors.Is(context.Cause(term.Context()), session.ErrTakenOver))
+		if err := s.Close(ctx); err != nil {
+			return err
+		}
+		say("closed")
+	case order := <-orders:
+		if order == "resign" {
+			if err := errors.Join(term.Resign(ctx), s.Close(ctx)); err != nil {
+				return err
+			}
+			say("resigned")
+		}
+	}
+	return nil
+}
+
+// program is a child of the test.
+type program struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startProgram(t *testing.T, c *etcdtest.Cluster, name, lease string) *program {
+	t.Helper()
+	p := &program{cmd: exec.CommandContext(t.Context(), os.Args[0])} //nolint:gosec // this test
+	p.cmd.Env = append(os.Environ(), childEndpoint+"="+c.Endpoints()[0], childName+"="+name, childLease+"="+lease)
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		p.out = bufio.NewReader(out)
+		p.in, err = p.cmd.StdinPipe()
+	}
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it has ended, where all went well
+		_ = p.cmd.Wait()
+	})
+	return p
+}
+
+// says gives the rest of the next line, which must begin with the word.
+func (p *program) says(t *testing.T, word string) []string {
+	t.Helper()
+	line, err := p.out.ReadString('\n')
+	words := strings.Fields(line)
+	if err != nil || len(words) == 0 || words[0] != word {
+		t.Fatalf("the process says %q, %v, not %q", line, err, word)
+	}
+	return words[1:]
+}
+
+// shown collects the values that clientv3 sees of the leader, until the end of the test.
+type shown struct {
+	mu     sync.Mutex
+	values []string
+}
+
+func (s *shown) get() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.values)
+}
+
+func showWithClientV3(t *testing.T, theirs *concurrency.Session, name string) *shown {
+	t.Helper()
+	s, done := &shown{}, make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(done)
+		for resp := range concurrency.NewElection(theirs, name).Observe(ctx) {
+			s.mu.Lock()
+			s.values = append(s.values, string(resp.Kvs[0].Value))
+			s.mu.Unlock()
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return s
+}
+
+// historyOf tells what has happened to a key, until it was deleted.
+func historyOf(t *testing.T, c *clientv3.Client, key string) (events []string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(within(t, recipetest.Patience))
+	defer cancel()
+	for resp := range c.Watch(ctx, key, clientv3.WithRev(1)) {
+		if err := resp.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range resp.Events {
+			events = append(events, strings.TrimSpace(ev.Type.String()+" "+string(ev.Kv.Value)))
+			if ev.Type == clientv3.EventTypeDelete {
+				return events
+			}
+		}
+	}
+	t.Fatal("the watch has ended")
+	return nil
+}
+
+// TestResumeAfterKill: a leader is killed and started again, and leads on as if nothing had happened; clientv3's candidate
+// behind it has its turn when it resigns.
+func TestResumeAfterKill(t *testing.T) {
+	recipetest.ForEachServer(t, func(t *testing.T, c *etcdtest.Cluster) {
+		name := fresh(t)
+		client := c.ClientV3(t)
+		theirs, err := concurrency.NewSession(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := theirs.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		direct := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
+		ours := observe(t, newSession(t, direct, nil), name)
+
+		first := startProgram(t, c, name, "")
+		before := first.says(t, "leads")
+		lease, key := before[0], before[2]
+		their := concurrency.NewElection(theirs, name)
+		seen := showWithClientV3(t, theirs, name)
+		led := make(chan error, 1)
+		go func() { led <- their.Campaign(within(t, time.Minute), "theirs") }()
+		eventually(t, "join", func() bool { return len(members(t, direct, name)) == 2 })
+		eventually(t, "clientv3 to see the leader", func() bool { return len(seen.get()) == 1 })
+		ours.until(t, "first life")
+
+		if err := first.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = first.cmd.Wait()
+		begin := time.Now()
+		second := startProgram(t, c, name, lease)
+		if after := second.says(t, "leads"); !slices.Equal(after, before) {
+			t.Errorf("leads with lease, fence and key %v, before %v", after, before)
+		}
+		figure(t, "leads again %v after the kill", time.Since(begin).Round(time.Millisecond))
+
+		// What is left of the lease grows only if somebody renews it.
+		id, err := strconv.ParseInt(lease, 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := func() time.Duration {
+			info, err := direct.TimeToLive(within(t, recipetest.Patience), gateway.LeaseID(id), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.TTL
+		}
+		was := left()
+		eventually(t, "renewal", func() bool {
+			now := left()
+			grown := now > was
+			was = now
+			return grown
+		})
+		eventually(t, "clientv3 to see the second life", func() bool { return len(seen.get()) == 2 })
+		if got := ours.until(t, "second life"); len(got) != 1 {
+			t.Errorf("the observer saw %q in between", got)
+		}
+		select {
+		case err := <-led:
+			t.Fatalf("clientv3's candidate leads: %v", err)
+		default:
+		}
+
+		if _, err := fmt.Fprintln(second.in, "resign"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-led; err != nil {
+			t.Fatal(err)
+		}
+		second.says(t, "resigned")
+		eventually(t, "clientv3 to see its own", func() bool { return slices.Contains(seen.get(), "theirs") })
+		if got, want := seen.get(), []string{"first life", "second life", "theirs"}; !slices.Equal(got, want) {
+			t.Errorf("clientv3 saw %q, want %q", got, want)
+		}
+		if got := ours.until(t, "theirs"); len(got) != 1 {
+			t.Errorf("the observer saw %q in between", got)
+		}
+		if got, want := historyOf(t, client, key), []string{"PUT first life", "PUT second life", "DELETE"}; !slices.Equal(got, want) {
+			t.Errorf("the leader's key: %q, want %q", got, want)
+		}
+		if err := their.Resign(within(t, recipetest.Patience)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestResumeOfTheLiving: another process that leads is not gone when it is resumed; it learns of that, ends, and takes
+// nothing with it.
+func TestResumeOfTheLiving(t *testing.T) {
+	name := fresh(t)
+	old := startProgram(t, cluster, name, "")
+	before := old.says(t, "leads")
+	id, err := strconv.ParseInt(before[0], 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, gateway.Config{})
+	s, err := session.Resume(within(t, recipetest.Patience), c, gateway.LeaseID(id), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	term, err := election.New(s, name).Resume(within(t, recipetest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := old.says(t, "lost"); got[0] != "true" {
+		t.Errorf("it ended, but not because it was taken over: %v", got)
+	}
+	figure(t, "the earlier life ends %v after the takeover", time.Since(begin).Round(time.Millisecond))
+	old.says(t, "closed")
+	if err := term.Proclaim(within(t, recipetest.Patience), "lives"); err != nil || fmt.Sprint(term.Fence()) != before[1] {
+		t.Errorf("Proclaim = %v, fence %d, before %v", err, term.Fence(), before)
+	}
+	resign(t, term)
+}

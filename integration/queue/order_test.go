@@ -1,0 +1,75 @@
+package queue_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/queue"
+)
+
+// delivery is one message, and when Receive was asked for it and returned it.
+type delivery struct {
+	number, fence int64
+	from, to      time.Time
+}
+
+// TestOrderOfOneConsumer: however many goroutines receive, and whether they come back at once or not, what one Queue
+// receives is claimed in the order of the queue, and no Receive returns an item that was before one already returned when
+// it was called.
+func TestOrderOfOneConsumer(t *testing.T) {
+	const items, goroutines = 3000, 6
+	name := fresh(t)
+	s := plain(t)
+	values := make([][]byte, items)
+	for i := range values {
+		values[i] = []byte(strconv.Itoa(i))
+	}
+	if _, err := queue.New(s, name, nil).EnqueueAll(within(t, patience), values, nil); err != nil {
+		t.Fatal(err)
+	}
+	q := queue.New(s, name, nil)
+	var mu sync.Mutex
+	got := make([]delivery, items)
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for range items / goroutines {
+				d := delivery{from: time.Now()}
+				m, err := q.Receive(within(t, patience))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				d.to, d.fence = time.Now(), m.Fence()
+				if d.number, err = strconv.ParseInt(string(m.Value), 10, 64); err != nil || m.Attempt != 1 {
+					t.Errorf("%q, attempt %d", m.Value, m.Attempt)
+				}
+				mu.Lock()
+				got[d.number] = d
+				mu.Unlock()
+				if err := m.Ack(within(t, patience)); err != nil {
+					t.Error(err)
+				}
+				if rand.N(10) == 0 { // about as long as a claim without a Receive is kept
+					pause(t, t.Context(), rand.N(30*time.Millisecond), "what was claimed ahead is about to be given back")
+				}
+			}
+		})
+	}
+	all.Wait()
+	first := got[items-1] // of all behind
+	for i := items - 2; i >= 0; i-- {
+		if d := got[i]; d.fence > first.fence {
+			t.Errorf("item %d was claimed at %d, a later one at %d", i, d.fence, first.fence)
+		} else if d.from.After(first.to) {
+			t.Errorf("item %d was received after item %d", i, first.number)
+		}
+		first.fence = min(first.fence, got[i].fence)
+		if got[i].to.Before(first.to) {
+			first.to, first.number = got[i].to, got[i].number
+		}
+	}
+}
