@@ -64,6 +64,31 @@ func TestGuaranteesNameTests(t *testing.T) {
 	}
 }
 
+// dirTest is a directory and a test in it.
+var dirTest = regexp.MustCompile("`([a-z]+(?:/[a-z]+)?): ((?:Test|Fuzz)[A-Z]\\w+)`")
+
+// TestTestingNamesTests: each test that docs/testing.md names is there.
+func TestTestingNamesTests(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := dirTest.FindAllStringSubmatch(string(text), -1)
+	for _, m := range all {
+		dir := m[1]
+		if dir == "line" {
+			dir = "internal/line"
+		}
+		if !strings.Contains(testSource(t, dir), "\nfunc "+m[2]+"(") {
+			t.Errorf("%s: no such test", m[0])
+		}
+	}
+	if len(all) < 80 {
+		t.Errorf("only %d tests found", len(all))
+	}
+}
+
 // testSource is all tests of a package, one behind the other.
 func testSource(t *testing.T, dir string) string {
 	t.Helper()

@@ -1,0 +1,86 @@
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// root is the folder of the repository.
+const root = "../.."
+
+// pages are the documents that people read: all Markdown files of the root and of docs.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, files...)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %q", all)
+	}
+	return all
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// block is a piece of a page that is set as code.
+type block struct {
+	page string
+	line int    // of its first line
+	lang string // behind the fence; empty where it is indented instead
+	text string
+	next string // the paragraph behind it
+}
+
+// blocks are the fenced and the indented blocks of a page.
+func blocks(t *testing.T, page string) (found []block) {
+	t.Helper()
+	fenced, open := false, false // open: an indented block may begin, or goes on
+	var b block
+	lines := strings.Split(read(t, page), "\n")
+	for i, line := range lines {
+		lang, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && !fenced:
+			fenced, b = true, block{page: page, line: i + 2, lang: lang}
+			if lang == "" {
+				t.Errorf("%s:%d: a fence without a language", page, i+1)
+			}
+		case fence:
+			b.next = paragraph(lines[i+1:])
+			fenced, found = false, append(found, b)
+		case fenced:
+			b.text += line + "\n"
+		case strings.HasPrefix(line, "    ") && open:
+			found = append(found, block{page: page, line: i + 1, text: strings.TrimSpace(line) + "\n"})
+		default:
+			open = line == ""
+		}
+	}
+	if fenced {
+		t.Errorf("%s: the fence of line %d is not closed", page, b.line-1)
+	}
+	return found
+}
+
+func paragraph(lines []string) string {
+	for len(lines) > 0 && lines[0] == "" {
+		lines = lines[1:]
+	}
+	text := strings.Join(lines, "\n")
+	text, _, _ = strings.Cut(text, "\n\n")
+	return text
+}
