@@ -1,14 +1,14 @@
 package main
 
-// cases are run in this order.
+import "time"
+
+// cases are run in this order. Those on one kind of server stand together.
 var cases = []comparison{
-	{name: "lock_own_c1", unit: "/s", quick: true, work: ownLocks(1)},
-	{name: "lock_own_c16", unit: "/s", work: ownLocks(16)},
-	{name: "lock_own_c64", unit: "/s", quick: true, work: ownLocks(64)},
-	{name: "lock_own_c256", unit: "/s", quick: true, work: ownLocks(256)},
-	{name: "lock_own_tls_c64", unit: "/s", tls: true, work: ownLocks(64)},
-	{name: "lock_own_tls_c256", unit: "/s", tls: true, work: ownLocks(256)},
-	{name: "client_cpu", also: []string{"allocs"}, unit: "/op", less: true, quick: true, work: clientCost(256)},
+	{name: "lock_own_c1", unit: "/s", quick: true, floor: true, work: ownLocks(1)},
+	{name: "lock_own_c16", unit: "/s", floor: true, work: ownLocks(16)},
+	{name: "lock_own_c64", unit: "/s", quick: true, floor: true, work: ownLocks(64)},
+	{name: "lock_own_c256", unit: "/s", quick: true, floor: true, work: ownLocks(256)},
+	{name: "client_cpu", also: []string{"allocs"}, unit: "us", units: []string{"-"}, less: true, quick: true, work: lockCost(256)},
 	{name: "lock_hot_p2", unit: "/s", quick: true, work: hotProcesses(2)},
 	{name: "lock_hot_p8", unit: "/s", work: hotProcesses(8)},
 	{name: "lock_hot_k8", unit: "/s", quick: true, work: hotGoroutines(8)},
@@ -16,9 +16,33 @@ var cases = []comparison{
 	{name: "lock_hot_k512", unit: "/s", work: hotGoroutines(512)},
 	{name: "drain_k64", unit: "/s", quick: true, work: drain(64)},
 	{name: "drain_k512", unit: "/s", work: drain(512)},
-	{name: "handoff_5ms", unit: "ms", less: true, quick: true, work: handOff},
-	{name: "election_p50", also: []string{"election_p99"}, unit: "ms", less: true, quick: true, work: elections},
+	{name: "handoff_5ms", also: []string{"handoff_5ms_p99"}, unit: "ms", less: true, quick: true, work: handOffs(2, 5*time.Millisecond, 3, lockTurns)},
+	{name: "election_p50", also: []string{"election_p99"}, unit: "ms", less: true, quick: true, work: handOffs(3, 20*time.Millisecond, 3, terms)},
 	{name: "queue_1x1", unit: "/s", quick: true, work: throughput(1)},
 	{name: "queue_8x8", unit: "/s", quick: true, work: throughput(8)},
-	{name: "size", also: []string{"modules", "build"}, unit: "", less: true, once: true, quick: true, work: linked},
+
+	{name: "lock_own_tls_c64", unit: "/s", on: secure, work: ownLocks(64)},
+	{name: "lock_own_tls_c256", unit: "/s", on: secure, work: ownLocks(256)},
+
+	{name: "failover", unit: "ms", less: true, on: three, rounds: 3, series: "failover", size: 1, work: failover},
+
+	{name: "sessions_1000", unit: "%", less: true, on: scale, rounds: 3, series: "sessions", size: 1000, work: manySessions(1000)},
+	{name: "sessions_1000_shared", unit: "%", less: true, on: scale, rounds: 3, work: manyHolds(1000)},
+	{name: "sessions_10000", on: scale, rounds: 1, mute: true, series: "sessions", size: 10_000, work: manySessions(10_000)},
+	{name: "watches_1000", on: scale, rounds: 1, mute: true, series: "watches", size: 1000, work: manyWatches(1000)},
+	{name: "watches_10000", unit: "s", less: true, on: scale, rounds: 3, series: "watches", size: 10_000, work: manyWatches(10_000)},
+	{name: "here_10", on: scale, rounds: 1, mute: true, series: "here", size: 10, work: waitingHere(10)},
+	{name: "here_100", on: scale, rounds: 1, mute: true, series: "here", size: 100, work: waitingHere(100)},
+	{name: "here_1000", on: scale, rounds: 1, mute: true, series: "here", size: 1000, work: waitingHere(1000)},
+	{name: "line_10", on: scale, rounds: 1, mute: true, series: "line", size: 10, work: waitingLine(10)},
+	{name: "line_100", on: scale, rounds: 1, mute: true, series: "line", size: 100, work: waitingLine(100)},
+	{name: "line_1000", on: scale, rounds: 1, mute: true, series: "line", size: 1000, work: waitingLine(1000)},
+	{name: "queue_backlog_1000", on: scale, rounds: 1, mute: true, series: "backlog", size: 1000, work: backlog(1000)},
+	{name: "queue_backlog", unit: "/s", on: scale, rounds: 3, series: "backlog", size: 10_000, work: backlog(10_000)},
+	{name: "queue_backlog_100000", on: scale, rounds: 1, mute: true, series: "backlog", size: 100_000, work: backlog(100_000)},
+
+	{
+		name: "size", also: []string{"modules", "build"}, unit: "MB", units: []string{"-", "s"}, less: true, on: scale, rounds: 1,
+		quick: true, work: linked,
+	},
 }

@@ -68,29 +68,29 @@ func main() {
 }
 
 // linked builds such a program from nothing: its size in MB, stripped, the modules it links, and the seconds of the build.
-func linked(e env, lib library) (result, error) {
+func linked(e env, lib library) (_ result, err error) {
 	dir, err := os.MkdirTemp("", "holdfast-compare-")
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	root, err := goOutput(e, ".", "list", "-m", "-f", "{{.Dir}}", "github.com/holdfast-go/holdfast")
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	sums, err := os.ReadFile(filepath.Join(root, "integration", "go.sum"))
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	mod, err := os.ReadFile(filepath.Join(root, "integration", "go.mod"))
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	mod = bytes.ReplaceAll(mod, []byte("=> ../"), []byte("=> "+root))
 	mod = bytes.Replace(mod, []byte("module github.com/holdfast-go/holdfast/integration"), []byte("module program"), 1)
 	for name, content := range map[string][]byte{"go.mod": mod, "go.sum": sums, "main.go": []byte(programs[lib.id()])} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return nil, err
+			return result{}, err
 		}
 	}
 	begin := time.Now()
@@ -98,19 +98,19 @@ func linked(e env, lib library) (result, error) {
 	build.Dir = dir
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOCACHE="+filepath.Join(dir, "cache"))
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
+		return result{}, fmt.Errorf("%w\n%s", err, out)
 	}
 	took := time.Since(begin).Seconds()
 	info, err := os.Stat(filepath.Join(dir, "program"))
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	deps, err := goOutput(e, dir, "version", "-m", "program")
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	modules := float64(strings.Count(deps, "\tdep\t"))
-	return result{float64(info.Size()) / 1e6, modules, took}, nil
+	return result{figures: []float64{float64(info.Size()) / 1e6, modules, took}}, nil
 }
 
 func goOutput(e env, dir string, args ...string) (string, error) {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // ownLocks: so many goroutines of one client, each with a lock that nobody else wants.
@@ -18,13 +20,37 @@ func ownLocks(goroutines int) work {
 	}
 }
 
+// lockCost is what one lock and unlock costs the client: its CPU, and allocations. So many goroutines do the same number of
+// them, so that a library that is faster has no more of them to share what runs besides.
+func lockCost(goroutines int) work {
+	return func(e env, lib library) (result, error) {
+		return withClient(e, lib, func(c client) (result, error) {
+			cycles := make([]cycle, goroutines)
+			for i := range cycles {
+				cycles[i] = lockCycle(c.locker(fmt.Sprintf("%s/%d", e.name, i)))
+			}
+			times := func(n int) error {
+				return inParallel(goroutines*n, goroutines, func(i int) error { return cycles[i%goroutines](e.ctx) })
+			}
+			if err := times(2); err != nil { // connections and buffers are there
+				return result{}, err
+			}
+			const each = 20
+			m := startMeter(e.etcd)
+			err := times(each)
+			cost := m.cost(float64(goroutines * each))
+			return result{figures: []float64{cost.client, cost.allocs}, cost: cost}, err
+		})
+	}
+}
+
 // hotGoroutines: so many goroutines of one client want the same lock.
 func hotGoroutines(goroutines int) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
 			rivals, err := rivals(e, c, goroutines)
 			if err != nil {
-				return nil, err
+				return result{}, err
 			}
 			return rate(e, goroutines, func(i int) cycle { return rivals[i] })
 		})
@@ -49,24 +75,25 @@ func drain(waiters int) work {
 		return withClient(e, lib, func(c client) (result, error) {
 			first := c.locker(e.name)
 			if err := first.lock(e.ctx); err != nil {
-				return nil, err
+				return result{}, err
+			}
+			rivals, err := rivals(e, c, waiters)
+			if err != nil {
+				return result{}, err
 			}
 			var all sync.WaitGroup
 			errs := make([]error, waiters)
-			rivals, err := rivals(e, c, waiters)
-			if err != nil {
-				return nil, err
-			}
 			for i, once := range rivals {
 				all.Go(func() { errs[i] = once(e.ctx) })
 			}
 			if err := standing(e, waiters+1); err != nil {
-				return nil, err
+				return result{}, err
 			}
-			begin := time.Now()
+			m := startMeter(e.etcd)
 			err = first.unlock(e.ctx)
 			all.Wait()
-			return result{float64(waiters) / time.Since(begin).Seconds()}, errors.Join(append(errs, err)...)
+			took, cost := time.Since(m.begin), m.cost(float64(waiters))
+			return result{figures: []float64{float64(waiters) / took.Seconds()}, cost: cost}, errors.Join(append(errs, err)...)
 		})
 	}
 }
@@ -78,45 +105,13 @@ func standing(e env, n int) error {
 		return err
 	}
 	for {
-		count, err := countPrefix(e.ctx, c, e.name+"/")
-		if err != nil || count == n {
+		resp, err := c.Get(e.ctx, e.name+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+		if err != nil || int(resp.Count) == n {
 			sleep(e.ctx, 500*time.Millisecond)
 			return errors.Join(err, c.Close())
 		}
 		sleep(e.ctx, 20*time.Millisecond)
 	}
-}
-
-// handOff: two clients hold one lock in turn, 5 ms each. The figure is how long it is free in between.
-func handOff(e env, lib library) (result, error) {
-	var gaps []float64
-	var freed time.Time // the lock itself guards both
-	var all sync.WaitGroup
-	errs := make([]error, 2)
-	stop := time.Now().Add(2 * e.dur)
-	for i := range errs {
-		c, err := lib.connect(e.ctx, e.etcd)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = c.close() }()
-		l := c.locker(e.name)
-		all.Go(func() {
-			for time.Now().Before(stop) && errs[i] == nil {
-				if errs[i] = l.lock(e.ctx); errs[i] != nil {
-					return
-				}
-				if !freed.IsZero() {
-					gaps = append(gaps, milliseconds(time.Since(freed)))
-				}
-				sleep(e.ctx, 5*time.Millisecond)
-				freed = time.Now()
-				errs[i] = l.unlock(e.ctx)
-			}
-		})
-	}
-	all.Wait()
-	return result{median(gaps)}, errors.Join(errs...)
 }
 
 // cycle is done again and again.
@@ -134,39 +129,101 @@ func lockCycle(l locker) cycle {
 // rate has goroutines repeat what each is given for the time of a measurement and counts, after a short start.
 func rate(e env, goroutines int, each func(i int) cycle) (result, error) {
 	const warmUp = 4 // parts of the time
+	return loop{goroutines: goroutines, each: each, settle: func() error { sleep(e.ctx, e.dur/warmUp); return nil }}.run(e)
+}
+
+// loop is something that goroutines do again and again, and that is measured from when settle returns on.
+type loop struct {
+	goroutines int
+	each       func(i int) cycle // what each of them does
+	settle     func() error
+	gauges     []gauge
+	hasty      bool // those who wait when the time is over leave at once
+}
+
+// gauge is what else is read before and after, to tell how much of it there is for each operation.
+type gauge struct {
+	metric, unit string
+	read         func() (float64, error)
+}
+
+// What is so slow that it is not done so many times in the time of a measurement gets more time, up to a limit.
+const (
+	fewest  = 20
+	longest = 20 * time.Second
+)
+
+func (l loop) run(e env) (result, error) {
 	var done atomic.Int64
 	var all sync.WaitGroup
-	errs := make([]error, goroutines)
+	errs := make([]error, l.goroutines)
 	var stopped atomic.Bool
-	for i := range goroutines {
-		fn := each(i)
+	ctx, leave := context.WithCancel(e.ctx)
+	defer leave()
+	for i := range l.goroutines {
+		fn := l.each(i)
 		all.Go(func() {
-			for !stopped.Load() && errs[i] == nil {
-				errs[i] = fn(e.ctx)
-				done.Add(1)
+			for !stopped.Load() {
+				err := fn(ctx)
+				switch {
+				case err == nil:
+					done.Add(1)
+				case !stopped.Load():
+					errs[i] = err
+					return
+				}
 			}
 		})
 	}
-	sleep(e.ctx, e.dur/warmUp)
-	before, begin := done.Load(), time.Now()
-	sleep(e.ctx, e.dur)
-	per := float64(done.Load()-before) / time.Since(begin).Seconds()
+	r, err := l.measure(e, &done)
 	stopped.Store(true)
+	if l.hasty {
+		leave()
+	}
 	all.Wait()
-	return result{per}, errors.Join(errs...)
+	return r, errors.Join(append(errs, err)...)
+}
+
+func (l loop) measure(e env, done *atomic.Int64) (result, error) {
+	if err := l.settle(); err != nil {
+		return result{}, err
+	}
+	before, err := readAll(l.gauges)
+	if err != nil {
+		return result{}, err
+	}
+	m, begin := startMeter(e.etcd), done.Load()
+	for sleep(e.ctx, e.dur); done.Load() < begin+fewest && time.Since(m.begin) < longest && e.ctx.Err() == nil; {
+		sleep(e.ctx, e.dur/10)
+	}
+	operations, took := float64(done.Load()-begin), time.Since(m.begin)
+	r := result{figures: []float64{operations / took.Seconds()}, cost: m.cost(max(operations, 1))}
+	after, err := readAll(l.gauges)
+	for i, g := range l.gauges {
+		r.points = append(r.points, point{g.metric, (after[i] - before[i]) / max(operations, 1), g.unit})
+	}
+	return r, err
+}
+
+func readAll(gauges []gauge) ([]float64, error) {
+	values := make([]float64, len(gauges))
+	var errs []error
+	for i, g := range gauges {
+		v, err := g.read()
+		values[i], errs = v, append(errs, err)
+	}
+	return values, errors.Join(errs...)
 }
 
 // withClient gives fn a client of its own.
 func withClient(e env, lib library, fn func(c client) (result, error)) (result, error) {
-	c, err := lib.connect(e.ctx, e.etcd)
+	c, err := lib.connect(e.ctx, e.etcd, link{})
 	if err != nil {
-		return nil, err
+		return result{}, err
 	}
 	r, err := fn(c)
 	return r, errors.Join(err, c.close())
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)

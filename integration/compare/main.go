@@ -5,6 +5,11 @@
 //	go run ./compare            # all, in several rounds
 //	go run ./compare -quick
 //	go run ./compare -case 'lock_own.*' -rounds 7
+//	go run ./compare -out ../docs/performance.txt && go run ./compare -redraw ../docs
+//
+// There are three kinds of line, whose columns the first lines of the output name. "ratio" is holdfast against clientv3;
+// "floor" is a lock and an unlock of holdfast against two bare puts over gRPC, each with the lowest, median and highest
+// ratio of the rounds and the medians of the absolute figures; "point" is a figure at a size, of which there is no ratio.
 package main
 
 import (
@@ -12,13 +17,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"regexp"
-	"slices"
 	"time"
-
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
 func main() {
@@ -26,12 +29,20 @@ func main() {
 		child(os.Args[2:])
 		return
 	}
-	rounds := flag.Int("rounds", 5, "how often each case is run by each of the two")
-	quick := flag.Bool("quick", false, "fewer and shorter rounds, and not all cases")
+	var p plan
+	flag.IntVar(&p.rounds, "rounds", 5, "how often each case is run by each library")
+	flag.BoolVar(&p.quick, "quick", false, "fewer and shorter rounds, and not all cases")
 	only := flag.String("case", "", "a regular expression for the names of the cases")
+	out := flag.String("out", "", "a file that gets the results besides")
+	docs := flag.String("redraw", "", "measure nothing: write tables and plots of performance.txt in this directory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *rounds, *quick, *only)
+	err := func() error {
+		if *docs != "" {
+			return redraw(*docs)
+		}
+		return run(ctx, p, *only, *out)
+	}()
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -39,129 +50,54 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, rounds int, quick bool, only string) (err error) {
+// plan is how much is measured.
+type plan struct {
+	rounds int
+	quick  bool
+}
+
+func run(ctx context.Context, p plan, only, out string) (err error) {
 	pick, err := regexp.Compile("^(" + only + ")$")
 	if err != nil {
 		return err
 	}
+	to := io.Writer(os.Stdout)
+	if out != "" {
+		f, err := os.Create(out)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		to = io.MultiWriter(to, f)
+	}
 	dur := time.Second
-	if quick {
-		rounds, dur = min(rounds, 3), 500*time.Millisecond
+	if p.quick {
+		p.rounds, dur = min(p.rounds, 3), 500*time.Millisecond
 	}
-	plain, err := start(ctx, &etcdproc.Options{Version: etcdproc.Versions()[0]})
-	if err != nil {
-		return err
-	}
-	secure, err := start(ctx, &etcdproc.Options{Version: etcdproc.Versions()[0], TLS: true})
-	if err != nil {
-		return errors.Join(err, plain.Close())
-	}
-	defer func() { err = errors.Join(err, plain.Close(), secure.Close()) }()
-	fmt.Printf("etcd %s, fsync on; %d rounds. ratio = holdfast / clientv3, more is better.\n\n", etcdproc.Versions()[0], rounds)
-	fmt.Printf("%-22s %6s %6s %6s   %14s %14s\n", "", "min", "median", "max", "holdfast", "clientv3")
+	servers := &servers{ctx: ctx}
+	defer func() { err = errors.Join(err, servers.close()) }()
+	begun := false
 	for _, c := range cases {
-		if only != "" && !pick.MatchString(c.name) || only == "" && quick && !c.quick {
+		if only != "" && !pick.MatchString(c.name) || only == "" && p.quick && !c.quick {
 			continue
 		}
-		e := env{ctx: ctx, etcd: plain, dur: dur}
-		if c.tls {
-			e.etcd = secure
+		etcd, err := servers.get(c.on)
+		if err != nil {
+			return err
 		}
-		if err := c.compare(e, rounds); err != nil {
+		if !begun {
+			if err := preface(ctx, to, etcd, p); err != nil {
+				return err
+			}
+			begun = true
+		}
+		found, err := c.compare(env{ctx: ctx, etcd: etcd, dur: dur}, p.rounds)
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
+		if err := found.print(to); err != nil {
+			return err
+		}
 	}
 	return nil
-}
-
-func start(ctx context.Context, o *etcdproc.Options) (*etcdproc.Cluster, error) {
-	return etcdproc.Start(ctx, o)
-}
-
-// env is what a case runs in.
-type env struct {
-	ctx  context.Context // that of the whole run
-	etcd *etcdproc.Cluster
-	dur  time.Duration // of one measurement
-	name string        // for keys; no other measurement has it
-}
-
-// a result is one figure, or several of one run, such as a median and a 99th percentile.
-type result []float64
-
-// work is what a case measures. It is given the library to do it with.
-type work func(e env, lib library) (result, error)
-
-// comparison is a case: one or more figures that one run of its work gives.
-type comparison struct {
-	name  string
-	also  []string // names of the further figures
-	unit  string
-	less  bool // less of the figure is better
-	quick bool // part of -quick
-	tls   bool
-	once  bool // does not vary from round to round
-	work  work
-}
-
-// compare runs the case by turns and prints a line for each figure.
-func (c comparison) compare(e env, rounds int) error {
-	if c.once {
-		rounds = 1
-	}
-	ours, theirs := make([]result, rounds), make([]result, rounds)
-	for i := range rounds {
-		turns := []func() error{
-			func() (err error) {
-				ours[i], err = c.measure(e, fmt.Sprintf("%s-h%d", c.name, i), holdfast{})
-				return err
-			},
-			func() (err error) {
-				theirs[i], err = c.measure(e, fmt.Sprintf("%s-c%d", c.name, i), clientV3{})
-				return err
-			},
-		}
-		if i%2 == 1 { // neither always comes first
-			slices.Reverse(turns)
-		}
-		for _, turn := range turns {
-			if err := turn(); err != nil {
-				return err
-			}
-		}
-	}
-	for k, name := range append([]string{c.name}, c.also...) {
-		var ratios, own, peer []float64
-		for i := range rounds {
-			a, b := ours[i][k], theirs[i][k]
-			own, peer = append(own, a), append(peer, b)
-			if c.less {
-				a, b = b, a
-			}
-			ratios = append(ratios, a/b)
-		}
-		slices.Sort(ratios)
-		fmt.Printf("ratio %-16s %6.2f %6.2f %6.2f   %9.1f %-4s %9.1f %-4s\n", name,
-			ratios[0], ratios[len(ratios)/2], ratios[len(ratios)-1], median(own), c.unit, median(peer), c.unit)
-	}
-	return nil
-}
-
-func (c comparison) measure(e env, name string, lib library) (result, error) {
-	e.name = name
-	ctx, cancel := context.WithTimeout(e.ctx, 2*time.Minute)
-	defer cancel()
-	e.ctx = ctx
-	return c.work(e, lib)
-}
-
-func median(xs []float64) float64 { return percentile(xs, 50) }
-
-func percentile(xs []float64, p int) float64 {
-	if len(xs) == 0 {
-		return 0
-	}
-	sorted := slices.Clone(xs)
-	slices.Sort(sorted)
-	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
 }

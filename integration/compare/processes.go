@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
@@ -17,12 +18,20 @@ import (
 // childArg makes the program a contender of its own, told what to do by the rest of its command line.
 const childArg = "-child"
 
+// share is what one of the processes did.
+type share struct {
+	Rate   float64 // in the time of the measurement
+	Client float64 // CPU and
+	Allocs float64 // allocations of each operation
+	All    float64 // operations, before and after the time of the measurement too
+}
+
 // hotProcesses: so many processes want the same lock.
 func hotProcesses(processes int) work {
 	return func(e env, lib library) (result, error) {
 		self, err := os.Executable()
 		if err != nil {
-			return nil, err
+			return result{}, err
 		}
 		ctx, cancel := context.WithCancel(e.ctx)
 		defer cancel() // ends those still there
@@ -34,44 +43,49 @@ func hotProcesses(processes int) work {
 			cmd.Stderr = os.Stderr
 			in, err := cmd.StdinPipe()
 			if err != nil {
-				return nil, err
+				return result{}, err
 			}
 			out, err := cmd.StdoutPipe()
 			if err != nil {
-				return nil, err
+				return result{}, err
 			}
 			if err := cmd.Start(); err != nil {
-				return nil, err
+				return result{}, err
 			}
 			children = append(children, cmd)
 			lines, begin = append(lines, bufio.NewScanner(out)), append(begin, in.Close)
 		}
 		for _, line := range lines { // each is connected
 			if !line.Scan() {
-				return nil, errors.New("a process ended early")
+				return result{}, errors.New("a process ended early")
 			}
 		}
+		m := startMeter(e.etcd)
 		for _, start := range begin {
 			if err := start(); err != nil {
-				return nil, err
+				return result{}, err
 			}
 		}
-		var sum float64
+		var sum share
 		for i, line := range lines {
-			var n float64
-			if !line.Scan() || json.Unmarshal(line.Bytes(), &n) != nil {
-				return nil, errors.New("a process has no result")
+			var s share
+			if !line.Scan() || json.Unmarshal(line.Bytes(), &s) != nil {
+				return result{}, errors.New("a process has no result")
 			}
 			if err := children[i].Wait(); err != nil {
-				return nil, err
+				return result{}, err
 			}
-			sum += n
+			sum.Rate, sum.All = sum.Rate+s.Rate, sum.All+s.All
+			sum.Client, sum.Allocs = sum.Client+s.Rate*s.Client, sum.Allocs+s.Rate*s.Allocs
 		}
-		return result{sum}, nil
+		return result{
+			figures: []float64{sum.Rate},
+			cost:    cost{client: sum.Client / sum.Rate, server: m.cost(sum.All).server, allocs: sum.Allocs / sum.Rate},
+		}, nil
 	}
 }
 
-// child is one of the processes: it connects, says so, waits for the end of its input and prints its rate.
+// child is one of the processes: it connects, says so, waits for the end of its input and prints its share.
 func child(args []string) {
 	if err := contend(args); err != nil {
 		fmt.Fprintln(os.Stderr, "compare: process:", err)
@@ -91,11 +105,18 @@ func contend(args []string) error {
 		for in := bufio.NewReader(os.Stdin); err == nil; {
 			_, err = in.ReadByte()
 		}
-		r, err := rate(e, 1, func(int) cycle { return lockCycle(c.locker(e.name)) })
-		if err == nil {
-			fmt.Println(r[0])
+		var all atomic.Int64
+		r, err := rate(e, 1, func(int) cycle {
+			once := lockCycle(c.locker(e.name))
+			return func(ctx context.Context) error {
+				all.Add(1)
+				return once(ctx)
+			}
+		})
+		if err != nil {
+			return r, err
 		}
-		return r, err
+		return r, json.NewEncoder(os.Stdout).Encode(share{r.figures[0], r.cost.client, r.cost.allocs, float64(all.Load())})
 	})
 	return err
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+)
+
+// env is what a case runs in.
+type env struct {
+	ctx  context.Context // that of the whole run
+	etcd *etcdproc.Cluster
+	dur  time.Duration // of one measurement
+	name string        // for keys; no other measurement has it
+}
+
+// result is what one run of the work found.
+type result struct {
+	figures []float64 // one, or several of one run, such as a median and a 99th percentile
+	cost    cost
+	points  []point // in an order that is the same in all runs
+}
+
+// point is a figure that is shown without a ratio.
+type point struct {
+	metric string
+	value  float64
+	unit   string
+}
+
+// work is what a case measures. It is given the library to do it with.
+type work func(e env, lib library) (result, error)
+
+// comparison is a case: one or more figures that one run of its work gives, or points, or both.
+type comparison struct {
+	name   string
+	also   []string // names of the further figures
+	unit   string
+	units  []string // of the further figures, where they differ
+	less   bool     // less of the figure is better
+	quick  bool     // part of -quick
+	on     server
+	floor  bool // compared with bare puts, too
+	rounds int  // at most so many
+	series string
+	size   int  // where in the series its points are
+	mute   bool // its figures are in the series, not lines of their own
+	work   work
+}
+
+// compare runs the case by turns and gives its lines.
+func (c comparison) compare(e env, rounds int) (lines, error) {
+	if c.rounds > 0 {
+		rounds = min(rounds, c.rounds)
+	}
+	libs := []library{holdfast{}, clientV3{}}
+	if c.floor {
+		libs = append(libs, barePuts{})
+	}
+	runs := make([][]result, len(libs))
+	for i := range rounds {
+		for turn := range libs { // none always comes first
+			k := (turn + i) % len(libs)
+			e.name = fmt.Sprintf("%s-%d-%d", c.name, i, k)
+			r, err := c.measure(e, libs[k])
+			if err != nil {
+				return lines{}, fmt.Errorf("%s: %w", libs[k].id(), err)
+			}
+			runs[k] = append(runs[k], r)
+		}
+	}
+	var found lines
+	if !c.mute {
+		found.ratios = append(found.ratios, c.ratios("ratio", runs[0], runs[1])...)
+	}
+	if c.floor {
+		found.ratios = append(found.ratios, c.ratios("floor", runs[0], runs[2])...)
+	}
+	for i, p := range runs[0][0].points {
+		value := func(r result) float64 { return r.points[i].value }
+		found.points = append(found.points, pointLine{
+			series: c.series, size: c.size, metric: p.metric, unit: p.unit, ours: medianOf(runs[0], value), theirs: medianOf(runs[1], value),
+		})
+	}
+	return found, nil
+}
+
+func (c comparison) measure(e env, lib library) (result, error) {
+	ctx, cancel := context.WithTimeout(e.ctx, 3*time.Minute)
+	defer cancel()
+	e.ctx = ctx
+	return c.work(e, lib)
+}
+
+// ratios makes a line of each figure of the runs of two libraries. The cost stands in the first.
+func (c comparison) ratios(kind string, ours, theirs []result) (all []ratioLine) {
+	for k, name := range append([]string{c.name}, c.also...) {
+		figure := func(r result) float64 { return r.figures[k] }
+		var ratios []float64
+		for i := range ours {
+			a, b := figure(ours[i]), figure(theirs[i])
+			if c.less {
+				a, b = b, a
+			}
+			ratios = append(ratios, a/b)
+		}
+		l := ratioLine{
+			kind: kind, name: name, unit: c.unit,
+			low: slices.Min(ratios), mid: median(ratios), high: slices.Max(ratios),
+			ours: medianOf(ours, figure), theirs: medianOf(theirs, figure),
+		}
+		if k > 0 && k <= len(c.units) {
+			l.unit = c.units[k-1]
+		}
+		if k == 0 {
+			l.ourCost, l.theirCost = medianCost(ours), medianCost(theirs)
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+func medianCost(runs []result) cost {
+	return cost{
+		client: medianOf(runs, func(r result) float64 { return r.cost.client }),
+		server: medianOf(runs, func(r result) float64 { return r.cost.server }),
+		allocs: medianOf(runs, func(r result) float64 { return r.cost.allocs }),
+	}
+}
+
+func medianOf(runs []result, value func(r result) float64) float64 {
+	var all []float64
+	for _, r := range runs {
+		all = append(all, value(r))
+	}
+	return median(all)
+}
+
+func median(xs []float64) float64 { return percentile(xs, 50) }
+
+func percentile(xs []float64, p int) float64 {
+	if len(xs) == 0 {
+		return 0
+	}
+	sorted := slices.Clone(xs)
+	slices.Sort(sorted)
+	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
+}

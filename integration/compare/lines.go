@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// waitingLine: so many clients, with a session each, want one lock. The points are what each release of it costs: the events
+// that the server sends, the bytes that all clients together receive, and CPU.
+func waitingLine(n int) work {
+	return func(e env, lib library) (_ result, err error) {
+		var traffic atomic.Int64
+		all := make([]client, n+1)
+		defer func() {
+			err = errors.Join(err, inParallel(len(all), makers, func(i int) error {
+				if all[i] == nil {
+					return nil
+				}
+				return all[i].close()
+			}))
+		}()
+		lockers := make([]locker, len(all))
+		err = inParallel(len(all), makers, func(i int) (err error) {
+			if all[i], err = lib.connect(e.ctx, e.etcd, link{ttl: time.Minute, traffic: &traffic}); err == nil {
+				lockers[i] = all[i].locker(e.name)
+			}
+			return err
+		})
+		if err != nil {
+			return result{}, err
+		}
+		return handOn(e, lockers, &traffic)
+	}
+}
+
+// waitingHere is the same for goroutines of one client.
+func waitingHere(n int) work {
+	return func(e env, lib library) (_ result, err error) {
+		var traffic atomic.Int64
+		c, err := lib.connect(e.ctx, e.etcd, link{ttl: time.Minute, traffic: &traffic})
+		if err != nil {
+			return result{}, err
+		}
+		defer func() { err = errors.Join(err, c.close()) }()
+		lockers := make([]locker, n+1)
+		for i := range lockers {
+			if lockers[i], err = c.rival(e.ctx, e.name); err != nil {
+				return result{}, err
+			}
+		}
+		return handOn(e, lockers, &traffic)
+	}
+}
+
+// handOn measures from when all but the first, who holds the lock, stand in line and it gives the lock back.
+func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
+	first, others := lockers[0], lockers[1:]
+	if err := first.lock(e.ctx); err != nil {
+		return result{}, err
+	}
+	e.dur *= 2
+	r, err := loop{
+		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) }, hasty: true,
+		settle: func() error {
+			if err := standing(e, len(lockers)); err != nil {
+				return err
+			}
+			return first.unlock(e.ctx)
+		},
+		gauges: []gauge{
+			{"events", "-", func() (float64, error) { return eventsSent(e.ctx, e.etcd) }},
+			{"received", "B", func() (float64, error) { return float64(traffic.Load()), nil }},
+		},
+	}.run(e)
+	if err == nil {
+		r.points = append(r.points, point{"rate", r.figures[0], "/s"},
+			point{"client_cpu", r.cost.client, "us"}, point{"server_cpu", r.cost.server, "us"})
+	}
+	return r, err
+}

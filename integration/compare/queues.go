@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// throughput: so many producers and as many consumers, of one client each, until each producer's items are done.
+func throughput(n int) work {
+	return func(e env, lib library) (_ result, err error) {
+		items := max(800/n, 100)
+		var ends []client
+		defer func() {
+			for _, c := range ends {
+				err = errors.Join(err, c.close())
+			}
+		}()
+		for range 2 {
+			c, err := lib.connect(e.ctx, e.etcd, link{})
+			if err != nil {
+				return result{}, err
+			}
+			ends = append(ends, c)
+		}
+		in, out := ends[0].queue(e.name), ends[1].queue(e.name)
+		var all sync.WaitGroup
+		errs := make([]error, 2*n)
+		var failed atomic.Bool
+		repeat := func(i int, fn func(k int) error) {
+			all.Go(func() {
+				for k := 0; k < items && errs[i] == nil && !failed.Load(); k++ {
+					errs[i] = fn(k)
+				}
+				failed.CompareAndSwap(false, errs[i] != nil)
+			})
+		}
+		m := startMeter(e.etcd)
+		for i := range n {
+			repeat(i, func(k int) error { return in.put(e.ctx, fmt.Sprintf("item %d of %d", k, i)) })
+			repeat(n+i, func(int) error { return out.take(e.ctx) })
+		}
+		all.Wait()
+		took, cost := time.Since(m.begin), m.cost(float64(n*items))
+		return result{figures: []float64{float64(n*items) / took.Seconds()}, cost: cost}, errors.Join(errs...)
+	}
+}
+
+// backlog: one goroutine puts an item and takes another, of a queue in which so many wait.
+func backlog(waiting int) work {
+	return func(e env, lib library) (result, error) {
+		return withClient(e, lib, func(c client) (result, error) {
+			q := c.queue(e.name)
+			if err := q.fill(e.ctx, waiting); err != nil {
+				return result{}, err
+			}
+			r, err := rate(e, 1, func(int) cycle {
+				return func(ctx context.Context) error { return errors.Join(q.put(ctx, "one more"), q.take(ctx)) }
+			})
+			if err == nil {
+				r.points = []point{
+					{"rate", r.figures[0], "/s"}, {"client_cpu", r.cost.client, "us"}, {"server_cpu", r.cost.server, "us"},
+				}
+				err = remove(e)
+			}
+			return r, err
+		})
+	}
+}
+
+// remove deletes what a measurement leaves in etcd.
+func remove(e env) error {
+	c, err := e.etcd.NewClientV3()
+	if err != nil {
+		return err
+	}
+	_, err = c.Delete(e.ctx, e.name, clientv3.WithPrefix())
+	return errors.Join(err, c.Close())
+}
