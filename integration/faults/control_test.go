@@ -2,7 +2,11 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +20,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 	"github.com/holdfast-go/holdfast/integration/faults/model"
+	"github.com/holdfast-go/holdfast/integration/faults/picture"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -27,7 +32,7 @@ import (
 
 const (
 	controlTTL   = 5 * time.Second
-	controlLocks = 8 // each with a holder that is cut off and a waiter that is not
+	controlLocks = 32 // each with a holder that is cut off and a waiter that is not
 )
 
 // subject is a library under test: it locks a place and tells when its holder learns that it is lost.
@@ -67,18 +72,21 @@ func clientv3Mutex(t *testing.T, endpoint, place string) (string, <-chan struct{
 func TestControlOfLocks(t *testing.T) {
 	for _, c := range []struct {
 		name   string
+		what   string
 		lock   subject
 		delay  time.Duration
 		unsafe bool
 	}{
-		{"clientv3-F8", clientv3Mutex, 0, true},
-		{"clientv3-F9", clientv3Mutex, time.Second, true},
-		{"holdfast-F8", holdfastMutex, 0, false},
-		{"holdfast-F9", holdfastMutex, time.Second, false},
+		{"clientv3-F8", "clientv3/concurrency", clientv3Mutex, 0, true},
+		{"clientv3-F9", "clientv3/concurrency", clientv3Mutex, time.Second, true},
+		{"holdfast-F8", "holdfast", holdfastMutex, 0, false},
+		{"holdfast-F9", "holdfast", holdfastMutex, time.Second, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time
-			found, illegal := cutHolders(t, c.lock, c.delay)
+			found, illegal, pic := cutHolders(t, c.lock, c.delay)
+			pic.Title = c.what + ": holders of a mutex are cut off from etcd, a time to live of 5 s"
+			keepPicture(t, c.name, pic)
 			t.Logf("figure: %s: of %d holders cut off, the log shows %d that held on too long, and no order is found for %d",
 				c.name, controlLocks, found, illegal)
 			switch {
@@ -91,9 +99,27 @@ func TestControlOfLocks(t *testing.T) {
 	}
 }
 
+// picturesVar says where the controls leave pictures of what they saw.
+const picturesVar = "HOLDFAST_FAULTS_PICTURES"
+
+func keepPicture(t *testing.T, name string, p *picture.Picture) {
+	t.Helper()
+	dir := os.Getenv(picturesVar)
+	if dir == "" {
+		return
+	}
+	f, err := os.Create(filepath.Join(dir, name+".svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.Draw(f), f.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // cutHolders cuts holders off while others wait for what they hold, and counts the locks whose histories are wrong: by the
-// log, and by the search for an order.
-func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal int) {
+// log, and by the search for an order. The picture is of some of them.
+func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal int, pic *picture.Picture) {
 	t.Helper()
 	cluster := etcdtest.Start(t, &etcdproc.Options{
 		Version: etcdproc.Versions()[0], UnsafeNoFsync: true, ExtraArgs: recipetest.Server("").ExtraArgs,
@@ -137,11 +163,18 @@ func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal
 		})
 	}
 	held.Wait()
-	p.Delay(faultproxy.Down, delay)
+	pic = &picture.Picture{}
+	if p.Delay(faultproxy.Down, delay); delay > 0 {
+		pic.Faults = append(pic.Faults, picture.Fault{What: fmt.Sprintf("answers to holders come %v late", delay), From: rec.Now()})
+	}
 	wait(t, controlTTL)
 	p.Blackhole(faultproxy.Both)
+	pic.Faults = append(pic.Faults, picture.Fault{What: "holders are cut off", From: rec.Now()})
 	close(cut)
 	done.Wait()
+	for i := range pic.Faults {
+		pic.Faults[i].To = rec.Now()
+	}
 	if err := p.Heal(); err != nil {
 		t.Error(err)
 	}
@@ -156,15 +189,20 @@ func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal
 	}
 	log := watcher.Stop()
 	ops := withFences(rec.Ops(), log)
+	var shown []string // those that are wrong first
 	for _, place := range places {
 		if tooLong(log, ops, place) {
 			found++
+			shown = slices.Insert(shown, 0, place)
+		} else {
+			shown = append(shown, place)
 		}
 		if v := model.Mutex(&history.Conditions{}, place, ops, nil, false); !v.Legal() {
 			illegal++
 		}
 	}
-	return found, illegal
+	pic.Lines = picture.Locks(log, ops, shown[:6]...)
+	return found, illegal, pic
 }
 
 func wait(t *testing.T, d time.Duration) { recipetest.Pause(t, context.Background(), d, "fault") }

@@ -17,7 +17,7 @@ const (
 	seedVar   = "HOLDFAST_FAULTS_SEED"
 )
 
-// quick are the faults that every run of the tests has. They found most in the prototypes.
+// quick are the faults that every change is checked with. They found most in the prototypes.
 var quick = []string{"F1", "F3", "F8", "F10"}
 
 // seed is what random choices begin with.
@@ -35,9 +35,9 @@ func seed(t *testing.T) uint64 {
 }
 
 func TestFaults(t *testing.T) {
-	chosen := quick
+	chosen, least := quick, leastLoadQuick
 	if text := os.Getenv(matrixVar); text != "" {
-		chosen = splitList(text)
+		chosen, least = splitList(text), leastLoad
 	}
 	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown fate | violations | gap | besides |")
 	t.Log("table: |---|---|---|---|---|---|---|---|")
@@ -45,7 +45,12 @@ func TestFaults(t *testing.T) {
 		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {
 			continue
 		}
-		t.Run(f.name, func(t *testing.T) { run(t, f, etcdproc.Versions()[0], seed(t)) })
+		f.setup.least = least
+		t.Run(f.name, func(t *testing.T) {
+			if _, err := run(t, f, etcdproc.Versions()[0], seed(t)); err != nil {
+				t.Fatalf("void: %v", err)
+			}
+		})
 	}
 }
 

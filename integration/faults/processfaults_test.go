@@ -34,21 +34,19 @@ var processFaults = []fault{
 		judge: func(r *rig, res *result) { res.takenOver(r) },
 	},
 	{
-		name: "F18", what: "victims' process stopped for 50 to 1500 ms again and again, scheduler busy, TTL 2 s",
+		name: "F18", what: "victims' process stopped for 50 to 1500 ms again and again, thrice for longer than the TTL of 2 s, scheduler busy",
 		setup: setup{process: true, storm: true, ttl: 2 * time.Second},
 		inject: func(r *rig) {
 			for i := range 15 {
 				r.freeze(50*time.Millisecond + time.Duration(r.rng.Int64N(int64(1450*time.Millisecond))))
 				r.wait(5*time.Millisecond + time.Duration(r.rng.Int64N(int64(300*time.Millisecond))))
-				if i%5 == 4 { // now and then too little time in between to renew
-					r.freeze(1500 * time.Millisecond)
-					r.wait(5 * time.Millisecond)
-					r.freeze(1500 * time.Millisecond)
+				if i%5 == 4 {
+					r.freeze(r.setup.ttl + 1500*time.Millisecond)
 					r.wait(2 * time.Second)
 				}
 			}
 		},
-		judge: func(r *rig, res *result) { res.stale(r, 1) },
+		judge: func(r *rig, res *result) { res.stale(r, 2) },
 	},
 }
 

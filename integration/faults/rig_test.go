@@ -35,7 +35,8 @@ type setup struct {
 	process  bool // the victims have a process of their own
 	storm    bool
 	tokenTTL time.Duration
-	idle     int // sessions of each party besides
+	idle     int   // sessions of each party besides
+	least    rates // that the load must reach; leastLoad unless said
 }
 
 // rig is a cluster under load. Faults hit the victims, the cluster, or all; the others contend with the victims and are as
@@ -78,7 +79,9 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 		ExtraArgs:     recipetest.Server(version).ExtraArgs,
 	})
 	for _, m := range r.cluster.Members() {
-		r.watchers = append(r.watchers, history.Watch(r.rec.Clock, r.cluster.ClientV3(t, m.Endpoint())))
+		w := history.Watch(r.rec.Clock, r.cluster.ClientV3(t, m.Endpoint()))
+		t.Cleanup(func() { w.Stop() }) // a second time, unless the test was cut short
+		r.watchers = append(r.watchers, w)
 	}
 	r.victims, r.others = r.newGroup(), r.newGroup()
 	var victims []load.Config

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -17,7 +18,8 @@ const soakVar = "HOLDFAST_SOAK"
 
 // TestSoak draws faults at random, a few for each cluster, on all versions in ETCD_VERSIONS, for as long as it is told. The
 // choices of each round come from a seed of its own, which is printed: with that one as HOLDFAST_FAULTS_SEED the first
-// round is the same again. How the machine schedules what goes on is not.
+// round is the same again. How the machine schedules what goes on is not. It goes on after a round that fails, and after
+// one that is void, which counts for nothing.
 func TestSoak(t *testing.T) {
 	text := os.Getenv(soakVar)
 	if text == "" {
@@ -27,15 +29,76 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, version := range etcdproc.Versions() {
+		if _, err := etcdproc.Binary(version); err != nil { // built now, not in a round
+			t.Fatal(err)
+		}
+	}
 	first := seed(t)
+	sum := tally{faults: map[string]int{}}
 	began := time.Now()
 	for round := uint64(0); round == 0 || time.Since(began) < duration; round++ {
 		f, version := draw(first + round)
-		t.Run(fmt.Sprintf("%d", first+round), func(t *testing.T) {
+		var res *result
+		ok := t.Run(fmt.Sprintf("%d", first+round), func(t *testing.T) {
 			t.Logf("HOLDFAST_FAULTS_SEED=%d: etcd %s, TTL %v, %s", first+round, version, f.setup.ttl, f.what)
-			run(t, f, version, first+round)
+			defer limit(roundLimit)()
+			var err error
+			if res, err = run(t, f, version, first+round); err != nil {
+				t.Skipf("void: %v", err)
+			}
 		})
+		sum.add(f, version, res, ok)
+		t.Logf("soak: seeds %d to %d, %v: %s", first, first+round, time.Since(began).Round(time.Second), &sum)
 	}
+	if sum.void == sum.rounds {
+		t.Error("all rounds were void")
+	}
+}
+
+// roundLimit is what no round takes: a hundred seconds of faults, the search for orders, and patience with each.
+const roundLimit = 15 * time.Minute
+
+// limit ends the process, with the stacks of all goroutines, if what goes on is not over in time.
+func limit(d time.Duration) (over func()) {
+	t := time.AfterFunc(d, func() { panic(fmt.Sprintf("a round has not ended after %v", d)) })
+	return func() { t.Stop() }
+}
+
+// tally is what a soak comes to.
+type tally struct {
+	rounds, void, failed            int
+	operations, unknown, violations int
+	faults                          map[string]int // by name, and by version
+}
+
+func (s *tally) add(f fault, version string, res *result, ok bool) {
+	s.rounds++
+	if !ok {
+		s.failed++
+	}
+	if res == nil {
+		if ok {
+			s.void++
+		}
+		return
+	}
+	s.operations += len(res.ops)
+	s.unknown += res.unknown
+	s.violations += len(res.Violations)
+	s.faults[version]++
+	for name := range strings.SplitSeq(f.what, ", ") {
+		s.faults[name]++
+	}
+}
+
+func (s *tally) String() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.faults)) {
+		all = append(all, fmt.Sprintf("%s %d", name, s.faults[name]))
+	}
+	return fmt.Sprintf("%d rounds, %d of them void, %d failed; %d operations, %d of unknown fate, %d violations; %s",
+		s.rounds, s.void, s.failed, s.operations, s.unknown, s.violations, strings.Join(all, ", "))
 }
 
 // draw makes a fault of several.

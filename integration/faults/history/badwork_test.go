@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/integration/faults/history"
@@ -49,9 +50,16 @@ func TestBarriers(t *testing.T) {
 		s := &scene{}
 		s.rev(2, put("b/1", ""))
 		s.rev(3, put("b/2", ""))
-		s.rev(4, put("b//rounds", `[{"round":1,"from":0,"to":3}]`))
+		s.rev(4, put("b//rounds", record(3, `{"round":1,"first":2,"last":3}`)))
 		s.rev(5, del("b/1"))
 		s.rev(6, del("b/2"))
+		s.rev(7, put("b/3", ""))
+		s.rev(8, put("b//broken", ""), del("b/3")) // its context ended
+		s.rev(9, put("b/4", ""))
+		s.rev(10, put("b/5", ""))
+		s.rev(11, put("b//rounds", record(10, `{"round":1,"first":2,"last":3},{"round":3,"first":9,"last":10}`)))
+		s.rev(12, del("b/4"))
+		s.rev(13, del("b/5"))
 		for i, client := range []string{"a", "b"} {
 			s.op(client, "b", history.Await, 10, 40, func(o *history.Op) { o.Round, o.Fence = 1, int64(2+i) })
 		}
@@ -60,18 +68,34 @@ func TestBarriers(t *testing.T) {
 	check := func(rep *history.Report, s *scene) { history.Barriers{Place: "b", Parties: 2}.Check(rep, s.log, s.ops) }
 	mustFind(t, good, check, []bad{
 		{"alone", func(s *scene) { s.log[1].Events[0].Key = "other" }, "a round of 1"},
+		{"with one of a broken round", func(s *scene) {
+			s.log[6].Events = s.log[6].Events[:1] // it stays
+			s.log[9].Events[0].Value = record(9, `{"round":3,"first":7,"last":9}`)
+		}, "not that of the first who wait, 9 to 10"},
+		{"over those who came before", func(s *scene) {
+			s.log[2].Events[0].Value = record(3, `{"round":1,"first":3,"last":3}`)
+		}, "not that of the first who wait, 2 to 3"},
+		{"a number left out", func(s *scene) { s.log[2].Events[0].Value = record(3, `{"round":2,"first":2,"last":3}`) }, "behind 0"},
+		{"a wrong reach", func(s *scene) { s.log[2].Events[0].Value = record(2, `{"round":1,"first":2,"last":3}`) }, "reaches to"},
+		{"no record", func(s *scene) { s.log[2].Events[0].Value = "[]" }, "the record of rounds is"},
+		{"a break of nothing", func(s *scene) { s.rev(14, put("b//broken", "")) }, "none is open"},
 		{"too early", func(s *scene) { s.edit("b", history.Await, func(o *history.Op) { o.Call, o.Return = 50, 60 }) }, "before another came"},
 		{"another's round", func(s *scene) { s.edit("b", history.Await, func(o *history.Op) { o.Round = 2 }) }, "passed round 2"},
 		{"a broken round", func(s *scene) {
-			s.log[2].Events[0].Value = `[{"round":1,"from":0,"to":3,"broken":true}]`
+			s.edit("b", history.Await, func(o *history.Op) { o.Round, o.Fence = 2, 7 })
 		}, "the log says"},
-		{"another fate", func(s *scene) { s.rev(7, put("b//rounds", `[{"round":1,"from":0,"to":4}]`)) }, "the fate of a round was"},
+		{"another fate", func(s *scene) {
+			s.log[9].Events[0].Value = record(10, `{"round":1,"first":2,"last":4},{"round":3,"first":9,"last":10}`)
+		}, "the fate of a round was"},
 		{"one too many", func(s *scene) {
 			s.op("c", "b", history.Await, 10, 40, func(o *history.Op) { o.Round, o.Fence = 1, 3 })
 		}, "3 passed"},
-		{"a member that stays", func(s *scene) { s.log = s.log[:4] }, "nobody owns it"},
+		{"a member that stays", func(s *scene) { s.log = s.log[:11] }, "nobody owns it"},
 	})
 }
+
+// record is that of a barrier's rounds.
+func record(reach int64, list string) string { return fmt.Sprintf("%019d [%s]", reach, list) }
 
 func oneItem() *scene {
 	s := &scene{}

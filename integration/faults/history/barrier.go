@@ -2,7 +2,10 @@ package history
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Barriers are the checks of a cyclic barrier.
@@ -11,53 +14,95 @@ type Barriers struct {
 	Parties int
 }
 
-type fate struct {
-	Round  int64 `json:"round"`
-	From   int64 `json:"from"`
-	To     int64 `json:"to"`
-	Broken bool  `json:"broken"`
+// complete is a round that everybody passes: the members from First to Last, which are fences.
+type complete struct {
+	Round int64 `json:"round"`
+	First int64 `json:"first"`
+	Last  int64 `json:"last"`
+}
+
+// rounds plays the record of rounds back, and the mark that breaks them.
+type rounds struct {
+	Barriers
+	rep     *Report
+	all     map[int64]complete
+	number  int64     // of the last round that was decided
+	edge    int64     // members up to this fence are decided
+	members []*Tenure // before the revision that is looked at
 }
 
 // Check checks the barrier.
 func (k Barriers) Check(rep *Report, log Log, all []Op) {
-	decided := map[int64]fate{}
-	l := Replay(rep, log, k.Place, Exclusive, func(r Revision, members []*Tenure, settings map[string]string) {
-		if settings["rounds"] == "" {
-			return
-		}
-		var record []fate
-		if err := json.Unmarshal([]byte(settings["rounds"]), &record); err != nil {
-			rep.Addf("%s: revision %d: %v", k.Place, r.Rev, err)
-			return
-		}
-		for _, f := range record {
-			was, known := decided[f.Round]
-			if known && was != f {
-				rep.Addf("%s: revision %d: the fate of a round was %+v and is %+v", k.Place, r.Rev, was, f)
-			}
-			decided[f.Round] = f
-			if before, ok := decided[f.Round-1]; !known && ok && f.From != before.To {
-				rep.Addf("%s: revision %d: the round %+v does not begin behind %+v", k.Place, r.Rev, f, before)
-			}
-			n := 0
-			for _, m := range members {
-				if f.From < m.Fence && m.Fence <= f.To {
-					n++
-				}
-			}
-			if !known && !f.Broken && n != k.Parties {
-				rep.Addf("%s: revision %d: a round of %d, not %d, is complete: %+v", k.Place, r.Rev, n, k.Parties, f)
+	s := &rounds{Barriers: k, rep: rep, all: map[int64]complete{}}
+	l := Replay(rep, log, k.Place, Exclusive, func(r Revision, members []*Tenure, _ map[string]string) {
+		for _, ev := range r.Events {
+			switch ev.Key {
+			case k.Place + "//rounds":
+				s.recorded(r.Rev, ev)
+			case k.Place + "//broken":
+				s.broken(r.Rev)
 			}
 		}
+		s.members = members
 	})
 	for _, m := range l.Members {
 		rep.Addf("%s: %s has stood there since revision %d and nobody owns it", k.Place, m.Key, m.Fence)
 	}
-	k.passed(rep, decided, Of(all, k.Place))
+	k.passed(rep, s.all, Of(all, k.Place))
+}
+
+// open are the members of the round that is not decided.
+func (s *rounds) open() []*Tenure {
+	i := slices.IndexFunc(s.members, func(m *Tenure) bool { return m.Fence > s.edge })
+	if i < 0 {
+		return nil
+	}
+	return s.members[i:min(i+s.Parties, len(s.members))]
+}
+
+// recorded checks a change of the record: it tells again what it told before, and of one round more, which is the first of
+// the open one's members, as many as it is for.
+func (s *rounds) recorded(rev int64, ev Event) {
+	reach, list, _ := strings.Cut(ev.Value, " ")
+	var record []complete
+	if err := json.Unmarshal([]byte(list), &record); err != nil || len(record) == 0 {
+		s.rep.Addf("%s: revision %d: the record of rounds is %q", s.Place, rev, ev.Value)
+		return
+	}
+	last := record[len(record)-1]
+	if reach != fmt.Sprintf("%019d", last.Last) {
+		s.rep.Addf("%s: revision %d: the record %q does not begin with where it reaches to", s.Place, rev, ev.Value)
+	}
+	for _, r := range record[:len(record)-1] {
+		if was := s.all[r.Round]; was != r {
+			s.rep.Addf("%s: revision %d: the fate of a round was %+v and is %+v", s.Place, rev, was, r)
+		}
+	}
+	open := s.open()
+	switch s.number++; {
+	case last.Round != s.number:
+		s.rep.Addf("%s: revision %d: the round behind %d is %+v", s.Place, rev, s.number-1, last)
+	case len(open) != s.Parties:
+		s.rep.Addf("%s: revision %d: a round of %d, not %d, is complete: %+v", s.Place, rev, len(open), s.Parties, last)
+	case open[0].Fence != last.First || open[len(open)-1].Fence != last.Last:
+		s.rep.Addf("%s: revision %d: the round %+v is not that of the first who wait, %d to %d", s.Place, rev, last,
+			open[0].Fence, open[len(open)-1].Fence)
+	}
+	s.all[last.Round] = last
+	s.edge = max(s.edge, last.Last)
+}
+
+// broken checks that a break is that of a round.
+func (s *rounds) broken(rev int64) {
+	if len(s.open()) == 0 {
+		s.rep.Addf("%s: revision %d breaks a round, and none is open", s.Place, rev)
+	}
+	s.number++
+	s.edge = rev
 }
 
 // passed checks what clients were told: those who passed were in a complete round, and none was told before all had come.
-func (k Barriers) passed(rep *Report, decided map[int64]fate, ops []Op) {
+func (k Barriers) passed(rep *Report, all map[int64]complete, ops []Op) {
 	type round struct {
 		n                       int
 		lastCall, firstReturned int64
@@ -67,9 +112,8 @@ func (k Barriers) passed(rep *Report, decided map[int64]fate, ops []Op) {
 		if o.Verb != Await || o.Outcome != OK {
 			continue
 		}
-		f, ok := decided[o.Round]
-		if !ok || f.Broken || o.Fence <= f.From || o.Fence > f.To {
-			rep.Addf("%s: %s passed round %d with the fence %d, and the log says %+v", k.Place, o.Client, o.Round, o.Fence, f)
+		if c, ok := all[o.Round]; !ok || o.Fence < c.First || o.Fence > c.Last {
+			rep.Addf("%s: %s passed round %d with the fence %d, and the log says %+v", k.Place, o.Client, o.Round, o.Fence, c)
 		}
 		r := rounds[o.Round]
 		if r == nil {

@@ -212,10 +212,17 @@ func TestQueue(t *testing.T) {
 			work(s, "a", "x", 1, 10, 15, history.Nack)
 			work(s, "b", "x", 2, 20, 40, history.Ack)
 		}, true},
-		{"passed over after it was given back", func(s *scene) {
+		{"passed over by one who was not told yet that it was given back", func(s *scene) {
 			two(s)
 			work(s, "a", "x", 1, 10, 15, history.Nack)
 			work(s, "b", "y", 2, 20, 40, history.Ack)
+			work(s, "b", "x", 3, 50, 60, history.Ack)
+		}, true},
+		{"two passed over after one was given back", func(s *scene) {
+			two(s)
+			enqueue(s, "z", 5)
+			work(s, "a", "x", 1, 10, 15, history.Nack)
+			work(s, "b", "z", 2, 20, 40, history.Ack)
 		}, false},
 		{"never enqueued", func(s *scene) { work(s, "a", "z", 1, 10, 20, history.Ack) }, false},
 		{"duplicate", func(s *scene) { enqueue(s, "x", 1); enqueue(s, "x", 3) }, false},

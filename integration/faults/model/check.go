@@ -120,6 +120,8 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 		t.add(h.Client, h.Call, h.From, in{verb: "hold", fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		end, ok := ended[incarnation(h.Key, h.Fence)]
 		switch {
+		case ok && end.Outcome == history.OK && end.Verb == history.Nack: // others go by it once they have been told
+			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case ok && end.Outcome == history.OK:
 			t.add(h.Client, end.Call, end.Return, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case ok && (applied != nil || !h.Lost): // given back at some time from then on

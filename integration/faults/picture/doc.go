@@ -1,0 +1,3 @@
+// Package picture draws histories: what each client did as bars along the time, the fault above them, and where two held
+// what excludes the other.
+package picture
