@@ -113,7 +113,7 @@ func (p *Proxy) Refuse() error {
 	if p.listener == nil {
 		return nil
 	}
-	err := p.listener.Close()
+	err := ports.Unlisten(p.listener)
 	p.listener = nil
 	if err != nil {
 		return fmt.Errorf("faultproxy: refuse: %w", err)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/holdfast-go/holdfast/integration/internal/flock"
 )
@@ -72,5 +73,17 @@ func (p *Port) free() bool {
 	if err != nil {
 		return false
 	}
-	return l.Close() == nil
+	return Unlisten(l) == nil
+}
+
+// Unlisten closes a TCP listener, after which its port can be listened on at once. Close alone does not do that: a child
+// that is being started has a copy of every open file until it runs its own program, and the copy listens on.
+func Unlisten(l net.Listener) error {
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	// Only Linux shuts a listener down, for all who have a copy. Elsewhere this is an error, and changes nothing.
+	err = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) })
+	return errors.Join(err, l.Close())
 }
