@@ -102,7 +102,7 @@ func compaction(t *testing.T) string {
 
 func deadWaiterPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
-	s := p.session(t)
+	s := p.session(t, concurrency.WithTTL(3)) // it learns of its end by a renewal
 	lock(t, plain(t), name)
 	waiting := begin(func() error { return concurrency.NewMutex(s, name).Lock(t.Context()) })
 	p.waits(t)
