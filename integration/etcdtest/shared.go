@@ -12,8 +12,10 @@ import (
 type Runner interface{ Run() int }
 
 // Shared returns a Runner that starts one cluster for all tests of a package,
-// hands it to use, runs the tests and closes the cluster. The cluster is gone
-// before leaks are looked for in
+// hands it to use, runs the tests and closes the cluster. If a test fails, it
+// shows the end of the log of each member that no longer runs; that of one that
+// does is about the last tests, and hides what the failed one has said. The
+// cluster is gone before leaks are looked for in
 //
 //	func TestMain(m *testing.M) {
 //		goleak.VerifyTestMain(etcdtest.Shared(m, nil, func(c *etcdtest.Cluster) { cluster = c }))
@@ -38,7 +40,9 @@ func (s shared) Run() int {
 	code := s.tests.Run()
 	if code != 0 {
 		for _, m := range c.Members() {
-			fmt.Fprintf(os.Stderr, "log of %s:\n%s\n", m.Name(), m.LogTail(logLines))
+			if !m.Running() {
+				fmt.Fprintf(os.Stderr, "log of %s:\n%s\n", m.Name(), m.LogTail(logLines))
+			}
 		}
 	}
 	if err := c.Close(); err != nil {

@@ -49,7 +49,10 @@ func alone(number, name, peer, flaw string, control control, test test) row {
 }
 
 // results has what the table says of each row.
-var results = make([]struct{ peer, ours string }, len(rows))
+var results = make([]struct {
+	peer, ours string
+	failed     bool
+}, len(rows))
 
 func TestRow(t *testing.T) {
 	for i, r := range rows {
@@ -75,6 +78,7 @@ func TestRow(t *testing.T) {
 					results[i].ours = seen
 				}
 			})
+			results[i].failed = t.Failed()
 		})
 	}
 }
@@ -101,7 +105,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(etcdtest.Shared(withTable{m}, member, func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// withTable runs the tests and then prints the table.
+// withTable runs the tests and then prints the table. If some have failed, these are all it has, so that what they say
+// stays in sight.
 type withTable struct{ tests etcdtest.Runner }
 
 func (w withTable) Run() int {
@@ -118,7 +123,7 @@ func (w withTable) Run() int {
 	var text strings.Builder
 	text.WriteString("row\twhat goes wrong\tin the peer\tin holdfast\n")
 	for i, r := range rows {
-		if results[i].ours != "" {
+		if results[i].ours != "" && (results[i].failed || code == 0) {
 			fmt.Fprintf(&text, "%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
 		}
 	}
