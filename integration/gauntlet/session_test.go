@@ -128,7 +128,7 @@ func leaseLeft(t *testing.T) string {
 }
 
 func noReasonPeer(t *testing.T) (string, bool) {
-	s := newPeer(t).session(t)
+	s := newPeer(t).session(t, concurrency.WithTTL(3)) // it learns of its end by a renewal
 	revoke(t, s.Lease())
 	<-s.Done()
 	<-s.Ctx().Done()
