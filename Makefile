@@ -34,11 +34,12 @@ unit:
 # What has a target of its own, and would make "make test" too long.
 APART := integration/(upgrade|gauntlet|faults)$$
 
-# One package at a time: each starts etcd processes of its own.
+# One package at a time: each starts etcd processes of its own, and some measure how late something is. The tests of a
+# package that are parallel spend their time waiting, so that more of them run at once than there are processors.
 ## integration: the tests of the nested modules
 integration:
 	@set -e; for m in $(NESTED); do \
-	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -timeout 15m $(TESTFLAGS) $$(go list -C $$m ./... | grep -Ev '$(APART)')); done
+	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -parallel 4 -timeout 15m $(TESTFLAGS) $$(go list -C $$m ./... | grep -Ev '$(APART)')); done
 
 ## upgrade: a cluster taken from 3.5 to 3.6 to 3.7 under load
 upgrade:

@@ -15,6 +15,7 @@ import (
 
 // TestLatchDrops: with 200 answers lost, each CountDown has counted once.
 func TestLatchDrops(t *testing.T) {
+	t.Parallel()
 	const drops, most = 200, 100000
 	p, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
 	if err != nil {

@@ -500,6 +500,7 @@ func TestCompletedByAnother(t *testing.T) {
 
 // TestRoundsUnderFaults: answers are lost, come late, and streams break, while rounds go on.
 func TestRoundsUnderFaults(t *testing.T) {
+	t.Parallel()
 	const n, rounds = 3, 60
 	p, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
 	if err != nil {

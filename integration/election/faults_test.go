@@ -38,6 +38,7 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 // TestDroppedAnswers: while answers get lost, and requests come later than their repetitions, one leads at a time, fences
 // rise, every Proclaim counts and nobody is left in the line.
 func TestDroppedAnswers(t *testing.T) {
+	t.Parallel()
 	const drops = 200
 	p := newHTTPProxy(t)
 	direct := newClient(t, gateway.Config{})
@@ -199,6 +200,7 @@ func TestObserveThroughTrouble(t *testing.T) {
 
 // TestOutageOfAnObserver: cut off for a while, it shows what is then.
 func TestOutageOfAnObserver(t *testing.T) {
+	t.Parallel()
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)

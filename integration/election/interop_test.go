@@ -112,6 +112,7 @@ func TestWithClientV3(t *testing.T) {
 
 // TestStepDownAmongOthers: clientv3's candidates do not step aside. The leader goes on to lead, and they are not confused.
 func TestStepDownAmongOthers(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
 	term := campaign(t, s, name, "ours")

@@ -188,6 +188,7 @@ func historyOf(t *testing.T, c *clientv3.Client, key string) (events []string) {
 // TestResumeAfterKill: a leader is killed and started again, and leads on as if nothing had happened; clientv3's candidate
 // behind it has its turn when it resigns.
 func TestResumeAfterKill(t *testing.T) {
+	t.Parallel()
 	recipetest.ForEachServer(t, func(t *testing.T, c *etcdtest.Cluster) {
 		name := fresh(t)
 		client := c.ClientV3(t)

@@ -17,6 +17,7 @@ import (
 )
 
 func TestSingleMemberKeepsItsDataOverRestarts(t *testing.T) {
+	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, &etcdproc.Options{Version: version, UnsafeNoFsync: true})
 		client := c.ClientV3(t)
@@ -51,6 +52,7 @@ func TestSingleMemberKeepsItsDataOverRestarts(t *testing.T) {
 }
 
 func TestLeaderChangesWhenItsMemberDies(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{Members: 3, UnsafeNoFsync: true})
 	client := c.ClientV3(t)
 	if _, err := client.Put(t.Context(), "k", "v"); err != nil {
@@ -89,6 +91,7 @@ func TestLeaderChangesWhenItsMemberDies(t *testing.T) {
 }
 
 func TestQuorumComesBack(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{Members: 3, UnsafeNoFsync: true})
 	lost := c.Members()[:2]
 	for _, m := range lost {

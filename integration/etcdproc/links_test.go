@@ -12,6 +12,7 @@ import (
 )
 
 func TestIsolatedLeaderIsReplaced(t *testing.T) {
+	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, &etcdproc.Options{Version: version, Members: 3, PeerLinks: true, UnsafeNoFsync: true})
 		old := c.FindLeader(t)
@@ -42,6 +43,7 @@ func TestIsolatedLeaderIsReplaced(t *testing.T) {
 
 // TestOneCutLink: who does not hear the leader cannot serve, although all others hear each other.
 func TestOneCutLink(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{Members: 3, PeerLinks: true, UnsafeNoFsync: true})
 	leader := c.FindLeader(t)
 	var followers []*etcdproc.Member
@@ -68,6 +70,7 @@ func TestOneCutLink(t *testing.T) {
 }
 
 func TestCutNeedsPeerLinks(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{Members: 2, UnsafeNoFsync: true})
 	if err := c.Cut(c.Member(0), c.Member(1)); err == nil {
 		t.Error("a link was cut that does not exist")

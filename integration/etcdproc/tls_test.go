@@ -13,6 +13,7 @@ import (
 )
 
 func TestClientCertificatesAndAuthentication(t *testing.T) {
+	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, &etcdproc.Options{
 			Version:        version,
@@ -51,6 +52,7 @@ func TestClientCertificatesAndAuthentication(t *testing.T) {
 }
 
 func TestTLSWithoutClientCertificates(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{TLS: true, UnsafeNoFsync: true})
 	if len(c.TLSConfig().Certificates) != 0 {
 		t.Error("the client shows a certificate nobody asks for")

@@ -291,6 +291,7 @@ func obeyed(
 
 // TestSecureMaintenance: one member over TLS, with client certificates and a password.
 func TestSecureMaintenance(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{
 		Version: cluster.Version(), UnsafeNoFsync: true, ClientCertAuth: true, RootPassword: canary, AuthTokenTTL: 2 * time.Second,
 		ExtraArgs: recipetest.Server("").ExtraArgs,

@@ -42,6 +42,7 @@ func sameMembers(t *testing.T, what string, got, want []gateway.Member) {
 
 // TestMembers lets members come as learners and as voters, move and go.
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
 		ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})

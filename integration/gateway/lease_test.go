@@ -87,6 +87,7 @@ func TestLeases(t *testing.T) {
 // TestKeepForEver renews leases until it is told to stop, one granted here and one of which only the ID is known; then they
 // expire, and one that is revoked meanwhile is reported gone.
 func TestKeepForEver(t *testing.T) {
+	t.Parallel()
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)

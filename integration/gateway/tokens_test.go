@@ -64,6 +64,7 @@ func (l *logins) client(t *testing.T, c *etcdtest.Cluster, password gateway.Secr
 // TestTokensOverFailover: tokens that live for three seconds, members that die, many locks and watches of one client: no
 // caller gets an error, no watch loses an event, and the client logs in once for each time that a token ended.
 func TestTokensOverFailover(t *testing.T) {
+	t.Parallel()
 	const ttl = 3 * time.Second
 	duration := 15 * time.Second
 	if os.Getenv("HOLDFAST_FULL") == "1" {
@@ -230,6 +231,7 @@ func followNumbers(t *testing.T, w *gateway.Watcher, events *atomic.Int64) {
 
 // TestJWT: tokens that are signed, that expire, and that every change of users and roles makes old.
 func TestJWT(t *testing.T) {
+	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		const ttl = 2 * time.Second
 		public, private := keyPair(t)

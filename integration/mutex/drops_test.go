@@ -66,6 +66,7 @@ func (n counter) increment(t *testing.T) {
 // TestDroppedAnswers: while answers get lost, and requests come later than their repetitions, the lock excludes, fences
 // rise, and nobody is left in the line.
 func TestDroppedAnswers(t *testing.T) {
+	t.Parallel()
 	const drops = 300
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	direct := newClient(t, gateway.Config{})

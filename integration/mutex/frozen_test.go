@@ -23,6 +23,7 @@ import (
 // them elsewhere, undoes what they did, and resumes the follower after 20 s: the first copies must come to nothing.
 // HOLDFAST_ROUNDS repeats it; each round has five sessions for each kind of request.
 func TestFrozenRequests(t *testing.T) {
+	t.Parallel()
 	rounds, _ := strconv.Atoi(os.Getenv("HOLDFAST_ROUNDS"))
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		three := etcdtest.Start(t, &etcdproc.Options{Version: version, Members: 3, UnsafeNoFsync: true})

@@ -64,6 +64,7 @@ func deletions(tb testing.TB, prefix string) (at func(key string) (time.Time, bo
 // TestDoneBeforeTheServersDelete cuts holders off from the server and compares when their contexts end with when the
 // server deletes their keys, as another client sees it. All trials run at once: they spend their time waiting.
 func TestDoneBeforeTheServersDelete(t *testing.T) {
+	t.Parallel()
 	const trials = 10
 	ttls := []time.Duration{5 * time.Second, 10 * time.Second}
 	delays := []time.Duration{0, 500 * time.Millisecond, time.Second}

@@ -355,6 +355,7 @@ func locker(t *testing.T, c *gateway.Client, a, b *session.Session) {
 
 // TestRWDroppedAnswers: as TestDroppedAnswers, for readers, writers, several locks at once and Downgrade.
 func TestRWDroppedAnswers(t *testing.T) {
+	t.Parallel()
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	direct := newClient(t, gateway.Config{})
 	one, two := fresh(t), fresh(t)

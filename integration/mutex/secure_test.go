@@ -21,6 +21,7 @@ import (
 // TestTLSAndPassword: locks over TLS with client certificates and a user that may touch little, whose tokens expire all
 // the time.
 func TestTLSAndPassword(t *testing.T) {
+	t.Parallel()
 	const password = "canary-password"
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		own := etcdtest.Start(t, &etcdproc.Options{

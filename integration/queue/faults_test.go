@@ -18,6 +18,7 @@ import (
 // TestLostAnswers: one in three answers is lost, and copies come late, for everything that a queue does. Each item is in
 // the queue once, each end of a message is told the truth, each effect is there once.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	items := 240
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	name := fresh(t)

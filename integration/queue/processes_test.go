@@ -51,6 +51,7 @@ func number(tb testing.TB, n int) int {
 // TestProcesses: 8 producers and 8 consumers in processes of their own, consumers killed, answers lost and copies late:
 // each item is done once.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	const parties, drops = 8, 200
 	items := number(t, 3000) / parties * parties
 	p := newHTTPProxy(t, cluster.Endpoints()[0])

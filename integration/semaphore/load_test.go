@@ -17,6 +17,7 @@ import (
 
 // TestResizeUnderLoad: whatever the size is made, nobody is admitted to what is not there.
 func TestResizeUnderLoad(t *testing.T) {
+	t.Parallel()
 	const declared = 4
 	direct := newClient(t, gateway.Config{})
 	from, name := revision(t, direct), fresh(t)
@@ -103,6 +104,7 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 // TestDroppedAnswers: while answers get lost, requests come later than their repetitions, and callers give up, no more is held than
 // there is, no permit leaks, and nobody is left in the line.
 func TestDroppedAnswers(t *testing.T) {
+	t.Parallel()
 	const drops, limit = 200, 3
 	p := newHTTPProxy(t)
 	direct := newClient(t, gateway.Config{})
