@@ -123,7 +123,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 // from the others, or stands still: the stream would take seconds longer to find out by itself.
 func (c *Client) failed(ep *endpoint, e *Error, began time.Time) {
 	c.eps.failed(ep, e)
-	if e.timedOut && c.eps.pick() != ep {
+	if e.late() && c.eps.pick() != ep {
 		c.hub.leave(ep, began)
 	}
 }

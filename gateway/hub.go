@@ -237,11 +237,12 @@ func (h *hub) checkLife(cn *conn) {
 	}
 }
 
-// leave ends the stream to an endpoint if nothing has come on it since a moment.
+// leave ends the stream to an endpoint if no event has come on it since a moment. Other bytes say nothing: a member that is
+// cut off from the others confirms watches and answers probes.
 func (h *hub) leave(ep *endpoint, since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if cn := h.conn; cn != nil && cn.ep == ep && time.Duration(cn.heard.Load()) < since.Sub(h.epoch) {
+	if cn := h.conn; cn != nil && cn.ep == ep && cn.news < since.Sub(h.epoch) {
 		cn.cancel(&Error{Op: "watch", Endpoint: ep.url, Code: CodeUnavailable, cause: errStalled})
 	}
 }

@@ -11,18 +11,22 @@ import (
 
 // TestWatchLeavesSilentMember: a member that lets a request hang, and has sent nothing on its stream meanwhile, loses the
 // stream with the request: one that is cut off from the others answers probes, and would keep it for seconds. One that has
-// sent something keeps it, and so does the only one there is.
+// sent an event keeps it, and so does the only one there is. That it confirms a watch says no more than a probe does.
 func TestWatchLeavesSilentMember(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		members int
+		refuses bool // the member's own clock of the request is the faster one
 		event   bool
+		watch   bool
 		leaves  bool
 	}{
-		{"silent", 2, false, true},
-		{"with an event", 2, true, false},
-		{"alone", 1, false, false},
+		{"silent", 2, false, false, false, true},
+		{"refuses in time", 2, true, false, false, true},
+		{"with an event", 2, false, true, false, false},
+		{"with a new watch", 2, false, false, true, true},
+		{"alone", 1, false, false, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -31,6 +35,11 @@ func TestWatchLeavesSilentMember(t *testing.T) {
 				s := newWatchServer(t, tt.members, func(w http.ResponseWriter, r request) {
 					member := int64(r.member + 1)
 					if hung.CompareAndSwap(0, member) || hung.Load() == member {
+						if tt.refuses {
+							time.Sleep(999 * time.Millisecond)
+							answer(w, http.StatusGatewayTimeout, `{"code":4,"message":"context deadline exceeded"}`)
+							return
+						}
 						hang(r)
 						return
 					}
@@ -48,6 +57,11 @@ func TestWatchLeavesSilentMember(t *testing.T) {
 				time.Sleep(500 * time.Millisecond)
 				if tt.event {
 					st.write(events(id, kv("a", 6)))
+				}
+				if tt.watch {
+					_, stop := watch(t, c, "b")
+					st.accept("b", 0, 5)
+					stop()
 				}
 				if err := <-done; (err == nil) != (tt.members > 1) {
 					t.Errorf("Get = %v", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The messages of the watch stream, one a line.
@@ -156,6 +157,7 @@ func cancelError(cn *conn, reason string) *Error {
 // stream broke in between, the watch could not be resumed inside it.
 func (h *hub) events(cn *conn, a *watchAnswer) {
 	h.mu.Lock()
+	cn.news = time.Since(h.epoch)
 	w := cn.byID[a.watchID]
 	if w == nil {
 		h.mu.Unlock()

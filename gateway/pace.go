@@ -33,7 +33,7 @@ type pace struct {
 }
 
 func (p *pace) note(e *Error, quick bool) {
-	late := e != nil && (e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != "")
+	late := e != nil && e.late()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -43,6 +43,9 @@ func (p *pace) note(e *Error, quick bool) {
 		p.since = time.Time{}
 	}
 }
+
+// late tells whether the attempt's time was over, by the client's clock or by the server's, which knows the same time.
+func (e *Error) late() bool { return e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != "" }
 
 func (p *pace) slow() bool {
 	p.mu.Lock()

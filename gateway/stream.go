@@ -33,6 +33,7 @@ type conn struct {
 	asksVersion bool
 	ordered     bool          // progress answers are known to come in order with events
 	progressAt  time.Duration // when progress was asked for, since hub.epoch
+	news        time.Duration // when the last event came, since hub.epoch; 0: none has
 }
 
 const (
