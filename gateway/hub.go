@@ -96,6 +96,7 @@ func (h *hub) create(cn *conn, w *watch) {
 // run opens one stream after another for as long as there are watches.
 func (h *hub) run() {
 	pause := newBackoff()
+	var paused time.Duration         // before the last stream
 	unusable := map[*endpoint]bool{} // until somebody mends the set-up
 	slow := 0                        // streams in a row whose answer did not come in time
 	for h.wanted() {
@@ -107,7 +108,9 @@ func (h *hub) run() {
 		}
 		switch {
 		case stood:
-			if time.Since(began) > streamLasted {
+			// Whatever breaks them, streams are there for more than half of the time then; to one that is cut at once the
+			// client comes back less and less often.
+			if time.Since(began) > paused {
 				pause.Reset()
 			}
 			clear(unusable)
@@ -127,7 +130,8 @@ func (h *hub) run() {
 			h.failNew(err)
 			clear(unusable)
 		}
-		sleep(h.c.ctx, pause.NextBackOff())
+		paused = pause.NextBackOff()
+		sleep(h.c.ctx, paused)
 	}
 }
 

@@ -43,8 +43,6 @@ const (
 	// progressEvery is how often a busy stream is asked how far it has come, or its quiet watches would be resumed from
 	// where history may have been compacted.
 	progressEvery = time.Minute
-	// streamLasted is how long a stream must have stood for the next to follow at once.
-	streamLasted = 10 * time.Second
 	// maxLine bounds one message, in bytes. Large answers come in fragments of about 2 MB.
 	maxLine = 16 << 20
 )

@@ -210,6 +210,41 @@ func TestWatchResumed(t *testing.T) {
 	}
 }
 
+// TestWatchPauses: streams that last are followed soon, however often they break, and those that do not less and less often.
+func TestWatchPauses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		lasts    time.Duration
+		min, max time.Duration // of the longest pause
+	}{
+		{"after a while", 100 * time.Millisecond, 0, 100 * time.Millisecond},
+		{"at once", 0, 500 * time.Millisecond, 1500 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newWatchServer(t, 2, nil)
+				watch(t, s.client(t), "a")
+				st := s.next(t)
+				st.accept("a", 0, 5)
+				var longest time.Duration
+				for range 20 {
+					time.Sleep(tt.lasts)
+					st.cut()
+					broke := time.Now()
+					st = s.next(t)
+					longest = max(longest, time.Since(broke))
+					st.accept("a", 6, 5)
+				}
+				if longest < tt.min || longest > tt.max {
+					t.Errorf("the longest pause was %v", longest)
+				}
+			})
+		})
+	}
+}
+
 func endless(st *stream) {
 	st.write(`{"result":{"header":{"cluster_id":"`)
 	for range 17 << 20 / (256 << 10) {
