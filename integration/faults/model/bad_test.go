@@ -218,6 +218,22 @@ func TestQueue(t *testing.T) {
 			work(s, "b", "y", 2, 20, 40, history.Ack)
 			work(s, "b", "x", 3, 50, 60, history.Ack)
 		}, true},
+		{"passed over by the process that gave it back", func(s *scene) {
+			two(s)
+			work(s, "a/1", "x", 1, 10, 15, history.Nack)
+			work(s, "a/2", "y", 2, 20, 40, history.Ack)
+		}, false},
+		{"passed over by a call that began before it was given back", func(s *scene) {
+			two(s)
+			work(s, "a/1", "x", 1, 10, 19, history.Nack)
+			work(s, "a/2", "y", 2, 20, 40, history.Ack)
+			work(s, "a/2", "x", 3, 50, 60, history.Ack)
+		}, true},
+		{"lost, and passed over before anybody knew", func(s *scene) {
+			two(s)
+			work(s, "a/1", "x", 1, 10, 15, history.Lose)
+			work(s, "a/2", "y", 2, 20, 40, history.Ack)
+		}, true},
 		{"two passed over after one was given back", func(s *scene) {
 			two(s)
 			enqueue(s, "z", 5)

@@ -24,6 +24,7 @@ type in struct {
 	key     string
 	weight  int
 	value   string
+	process string
 	refused bool
 }
 
@@ -117,13 +118,12 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 	}
 	for _, h := range c.Holds(&rep, ops) {
 		value := values[incarnation(h.Key, h.Fence)]
-		t.add(h.Client, h.Call, h.From, in{verb: "hold", fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
+		process, _, _ := strings.Cut(h.Client, "/")
+		t.add(h.Client, h.Call, h.From, in{verb: "hold", fence: h.Fence, key: h.Key, weight: h.Weight, value: value, process: process})
 		end, ok := ended[incarnation(h.Key, h.Fence)]
 		switch {
-		case ok && end.Outcome == history.OK && end.Verb == history.Nack: // others go by it once they have been told
-			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case ok && end.Outcome == history.OK:
-			t.add(h.Client, end.Call, end.Return, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
+			t.add(h.Client, end.Call, end.Return, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value, process: process})
 		case ok && (applied != nil || !h.Lost): // given back at some time from then on
 			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case h.Lost || h.To != math.MaxInt64:

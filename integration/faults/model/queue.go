@@ -9,32 +9,40 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// item is one that is in the queue. claim is the fence of the claim, 0 if nobody has it.
+// item is one that is in the queue. claim is the fence of the claim, 0 if nobody has it. back is the process that has given it
+// back, and the only one that must know.
 type item struct {
 	value string
 	claim int64
+	back  string
 }
 
-// A claim takes the first item that nobody has; an item that is given back keeps its place.
+// passes tells whether a process may claim an item behind this one.
+func (it item) passes(process string) bool {
+	return it.claim != 0 || it.back != "" && it.back != process
+}
+
+// A claim takes the first item that nobody has; an item that is given back keeps its place, but others than the process that
+// gave it back may not have been told.
 var queueModel = porcupine.Model{
 	Init: func() any { return []item(nil) },
 	Step: func(state, input, _ any) (bool, any) {
 		s, i := state.([]item), input.(in)
 		at := slices.IndexFunc(s, func(it item) bool { return it.value == i.value })
-		set := func(claim int64) []item {
+		set := func(claim int64, back string) []item {
 			next := slices.Clone(s)
-			next[at].claim = claim
+			next[at].claim, next[at].back = claim, back
 			return next
 		}
 		switch i.verb {
 		case history.Enqueue:
 			return at < 0, append(slices.Clone(s), item{value: i.value})
 		case "hold":
-			first := slices.IndexFunc(s, func(it item) bool { return it.claim == 0 })
-			if at < 0 || at != first {
+			first := slices.IndexFunc(s, func(it item) bool { return !it.passes(i.process) })
+			if at < 0 || s[at].claim != 0 || first >= 0 && first < at {
 				return false, s
 			}
-			return true, set(i.fence)
+			return true, set(i.fence, "")
 		case history.Ack:
 			if at < 0 || s[at].claim != i.fence {
 				return false, s
@@ -44,7 +52,7 @@ var queueModel = porcupine.Model{
 			if at < 0 || s[at].claim != i.fence {
 				return false, s
 			}
-			return true, set(0)
+			return true, set(0, i.process)
 		}
 		return false, s
 	},
