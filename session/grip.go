@@ -67,10 +67,15 @@ func (g *Grip) ReleaseWith(ctx context.Context, ops ...gateway.Op) error {
 	return g.leave(ctx, append([]gateway.Op{}, ops...), g.h.s.Write)
 }
 
-// ReleaseTogether is ReleaseWith by [Session.WriteTogether].
-func (g *Grip) ReleaseTogether(ctx context.Context, weight int, ops ...gateway.Op) error {
-	return g.leave(ctx, append([]gateway.Op{}, ops...), func(ctx context.Context, w Write) (Outcome, error) {
-		return g.h.s.WriteTogether(ctx, w, weight)
+// ReleaseTogether is ReleaseWith by [Session.WriteTogether], and deletes more keys besides, of which what is said there
+// holds, as it does of the holding's own.
+func (g *Grip) ReleaseTogether(ctx context.Context, weight int, deletes []string, ops ...gateway.Op) error {
+	with := make([]gateway.Op, 0, len(deletes)+len(ops))
+	for _, key := range deletes {
+		with = append(with, gateway.OpDelete(key))
+	}
+	return g.leave(ctx, append(with, ops...), func(ctx context.Context, w Write) (Outcome, error) {
+		return g.h.s.WriteTogether(ctx, w, weight, append([]string{g.h.key}, deletes...)...)
 	})
 }
 

@@ -17,19 +17,23 @@ const GroupBytes = 5 << 10
 
 // member is a write among others.
 type member struct {
-	w      Write
-	weight int
-	out    Outcome
+	w       Write
+	weight  int
+	deletes []string
+	out     Outcome
 }
 
 // WriteTogether is Write in one transaction with others that wait while another such transaction is under way; each is
 // applied or not by itself. No two that may be under way at once may write one key. weight is how much of a transaction
 // the write takes up, from 1 to 96.
-func (s *Session) WriteTogether(ctx context.Context, w Write, weight int) (Outcome, error) {
+//
+// deletes are the keys that the first operations of w.Then delete. They are there if w.If holds, and end in a number of
+// as many digits each, with no other keys in between, so that neighbours go in one operation.
+func (s *Session) WriteTogether(ctx context.Context, w Write, weight int, deletes ...string) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, s.insist(ctx, w, ctxerr.Of(ctx))
 	}
-	return s.Begin(w, weight).Wait(ctx)
+	return s.submit(&member{w: w, weight: weight, deletes: deletes}).Wait(ctx)
 }
 
 // Pending is a write whose outcome nobody has asked for yet. Wait must be called, once.
@@ -39,9 +43,9 @@ type Pending struct {
 }
 
 // Begin begins a [Session.WriteTogether].
-func (s *Session) Begin(w Write, weight int) *Pending {
-	return &Pending{s, s.group.Submit(&member{w: w, weight: weight})}
-}
+func (s *Session) Begin(w Write, weight int) *Pending { return s.submit(&member{w: w, weight: weight}) }
+
+func (s *Session) submit(m *member) *Pending { return &Pending{s, s.group.Submit(m)} }
 
 // Wait is the rest of a [Session.WriteTogether].
 func (p *Pending) Wait(ctx context.Context) (Outcome, error) {
@@ -94,12 +98,17 @@ func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) er
 		m.out = out
 		return err
 	}
-	var all Write
-	for _, j := range jobs {
-		w := j.V.w
-		all.Then = append(all.Then, gateway.OpTxn(gateway.Txn{If: w.If, Then: w.Then, Else: w.Else}))
+	all, flat := s.flat(jobs)
+	if !flat {
+		all = nested(jobs)
 	}
 	out, open, err := s.write(ctx, all, false)
+	if flat && refused(out, open, err) {
+		flat, s.nest = false, nestAfter
+		before := out.Repeated
+		out, open, err = s.write(ctx, nested(jobs), false)
+		out.Repeated = out.Repeated || before
+	}
 	if err != nil && (open || out.Repeated) {
 		for _, j := range jobs {
 			s.settle(j.V.w, open)
@@ -110,10 +119,23 @@ func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) er
 		return err
 	}
 	for i, j := range jobs {
+		if flat {
+			out.Responses = j.V.read(out)
+			continue
+		}
 		own := out.Responses[i].Txn
 		j.V.out = Outcome{Applied: own.Succeeded, Revision: out.Revision, Responses: own.Responses, Repeated: out.Repeated}
 	}
 	return nil
+}
+
+// nested has a transaction for each write.
+func nested(jobs []*merge.Job[*member]) (all Write) {
+	for _, j := range jobs {
+		w := j.V.w
+		all.Then = append(all.Then, gateway.OpTxn(gateway.Txn{If: w.If, Then: w.Then, Else: w.Else}))
+	}
+	return all
 }
 
 // forgetMember settles a write whose caller left while it was under way, if that has not been done.

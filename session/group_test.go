@@ -3,6 +3,8 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,40 +74,126 @@ func together(t *testing.T, etcd *etcdscript.Server, s *session.Session, script 
 	return all
 }
 
-// TestTogether: writes that wait go in one transaction, and each is told what became of it, also if answers are lost.
+// TestTogether: writes that wait go in one transaction, and each is told what became of it, also if answers are lost: to
+// the flat transaction, to the nested one that follows where a compare did not hold, or to both.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
-		for lost := range 3 {
-			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
-				s := open(t, etcd, nil)
-				etcd.Put("taken", "")
-				calls := 0
-				all := together(t, etcd, s, func(c *etcdscript.Call) etcdscript.Answer {
-					if c.IsTxn("free") {
-						if calls++; calls <= lost {
-							return loss.lose(c)
-						}
-					}
-					return c.Apply()
-				}, map[string]session.Write{"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more")}, nil)
-				if calls < lost+1 || calls > 2*lost+1 { // one that finds the epoch moved goes again
-					t.Errorf("%s, %d lost: %d calls", loss.name, lost, calls)
-				}
-				for name, r := range all {
-					found := !r.out.Applied && len(r.out.Responses) == 1 && len(r.out.Responses[0].Get.KVs) == 1
-					ours := name != "taken" && (r.out.Applied || found && r.out.Repeated)
-					if r.err != nil || r.out.Repeated != (lost > 0) || ours == (name == "taken") || name == "taken" && !found {
-						t.Errorf("%s, %d lost: %s: %+v", loss.name, lost, name, r)
-					}
-					if _, ok := etcd.Get(name); !ok {
-						t.Errorf("%s, %d lost: %s is not there", loss.name, lost, name)
-					}
-				}
-			})
+		for _, taken := range []bool{false, true} {
+			for run := range 9 {
+				first, last := run/3, run/3+run%3 // of the calls whose answers are lost
+				synctest.Test(t, func(t *testing.T) {
+					testTogether(t, loss.lose, fmt.Sprintf("%s, calls %d to %d lost, taken: %v", loss.name, first, last, taken), taken, first, last)
+				})
+			}
 		}
 	}
+}
+
+func testTogether(t *testing.T, lose func(*etcdscript.Call) etcdscript.Answer, about string, taken bool, first, last int) {
+	t.Helper()
+	etcd := etcdscript.Start(t)
+	s := open(t, etcd, nil)
+	if taken {
+		etcd.Put("taken", "")
+	}
+	calls, lost := 0, 0
+	all := together(t, etcd, s, func(c *etcdscript.Call) etcdscript.Answer {
+		if c.IsTxn("free") {
+			if calls++; calls > first && calls <= last {
+				lost++
+				return lose(c)
+			}
+		}
+		return c.Apply()
+	}, map[string]session.Write{"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more")}, nil)
+	if calls < lost+1 || calls > 2*lost+2 { // one that finds the epoch moved goes again
+		t.Errorf("%s: %d calls", about, calls)
+	}
+	for name, r := range all {
+		found := !r.out.Applied && len(r.out.Responses) == 1 && len(r.out.Responses[0].Get.KVs) == 1
+		theirs := taken && name == "taken"
+		ours := !theirs && (r.out.Applied || found && r.out.Repeated)
+		if r.err != nil || r.out.Repeated != (lost > 0) || ours == theirs || theirs && !found {
+			t.Errorf("%s: %s: %+v", about, name, r)
+		}
+		if _, ok := etcd.Get(name); !ok {
+			t.Errorf("%s: %s is not there", about, name)
+		}
+	}
+}
+
+// TestTogetherFlat: a group whose compares hold is one transaction without others in it, in which neighbours are deleted
+// together; once one did not, the next are nested from the start, for a while.
+func TestTogetherFlat(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		var group string // the last transaction
+		round := func(taken bool) {
+			t.Helper()
+			for _, key := range []string{"a/08", "a/09", "a/10", "a/12", "b/13", "kept/9"} {
+				etcd.Put(key, "")
+			}
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				if c.N == 1 {
+					c.Sleep(time.Second)
+				}
+				group = string(c.Body)
+				return c.Apply()
+			})
+			results := make(chan result)
+			for i, keys := range [][]string{nil, {"a/12"}, {"a/10", "b/13"}, {"a/08", "a/09"}} {
+				w := session.Write{}
+				for _, key := range keys {
+					w.If = append(w.If, gateway.CreateRevision(key, gateway.Greater, 0))
+					w.Then = append(w.Then, gateway.OpDelete(key))
+				}
+				w.Then = append(w.Then, gateway.OpPut(fmt.Sprint("by", i), nil))
+				go func() {
+					out, err := s.WriteTogether(t.Context(), w, 1, keys...)
+					if n := len(w.Then); err == nil && out.Applied && (len(out.Responses) != n || out.Responses[n-1].Put == nil ||
+						n > 1 && out.Responses[n-2].Delete.Deleted != 1) {
+						t.Errorf("%q: %+v", keys, out)
+					}
+					results <- result{out, err}
+				}()
+				if synctest.Wait(); i == 0 && taken {
+					etcd.Delete("a/12")
+				}
+			}
+			applied := 0
+			for range 4 {
+				r := <-results
+				if r.err != nil {
+					t.Error(r.err)
+				}
+				if r.out.Applied {
+					applied++
+				}
+			}
+			want := map[bool]int{false: 4, true: 3}[taken]
+			if left := etcd.Keys("a/"); applied != want || len(left) > 0 || len(etcd.Keys("b/")) > 0 || len(etcd.Keys("kept/")) != 1 {
+				t.Errorf("%d applied; left: %q", applied, left)
+			}
+		}
+		round(false)
+		if nested, deletes := strings.Contains(group, "request_txn"), strings.Count(group, "request_delete_range"); nested || deletes != 3 {
+			t.Errorf("nested: %v, %d deletes: %s", nested, deletes, group)
+		}
+		round(true)
+		for range 32 {
+			round(false)
+			if !strings.Contains(group, "request_txn") {
+				t.Fatal("flat again at once")
+			}
+		}
+		round(false)
+		if strings.Contains(group, "request_txn") {
+			t.Error("nested for ever")
+		}
+	})
 }
 
 // TestTogetherRefused: one that the server refuses does not harm the others.

@@ -47,6 +47,7 @@ type Session struct {
 	young     young
 	bg        sync.WaitGroup // settlers, senders and checks; grows only while not ended
 	group     merge.Merger[*member]
+	nest      int // so many groups; only where they are sent
 
 	closing chan struct{} // held by the one Close that revokes
 	revoked bool          // nothing is left for Close to do; under closing

@@ -1,0 +1,79 @@
+package session
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/merge"
+)
+
+// The gateway's work is in the JSON, and a group of nested transactions is most of it: without the nesting, and with the
+// deletes of neighbours as one, the same group is less than half as long. But then it is applied as a whole or not at all,
+// and where one compare does not hold, as when another process was faster, it has to go again, nested.
+
+// nestAfter is how many groups are nested from the start after one that had to go again.
+const nestAfter = 32
+
+// flat makes one write of several, unless that would be too large or is not likely to be applied.
+func (s *Session) flat(jobs []*merge.Job[*member]) (all Write, ok bool) {
+	if s.nest > 0 {
+		s.nest--
+		return Write{}, false
+	}
+	var deletes []string
+	for _, j := range jobs {
+		m := j.V
+		all.If = append(all.If, m.w.If...)
+		all.Then = append(all.Then, m.w.Then[len(m.deletes):]...)
+		deletes = append(deletes, m.deletes...)
+	}
+	all.Then = append(all.Then, deleteAll(deletes)...)
+	return all, max(len(all.If), len(all.Then)) <= maxGroup
+}
+
+// refused tells whether a flat write was refused as such, and no copy of it is out.
+func refused(out Outcome, open bool, err error) bool {
+	return !open && (err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
+}
+
+// read takes the member's part of the answer to a flat write, and returns the rest.
+func (m *member) read(out Outcome) (rest []gateway.OpResponse) {
+	m.out = out
+	m.out.Responses = make([]gateway.OpResponse, 0, len(m.w.Then))
+	for range m.deletes {
+		m.out.Responses = append(m.out.Responses, gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}})
+	}
+	n := len(m.w.Then) - len(m.deletes)
+	m.out.Responses = append(m.out.Responses, out.Responses[:n]...)
+	return out.Responses[n:]
+}
+
+// deleteAll deletes keys that end in numbers, neighbours with one operation.
+func deleteAll(keys []string) (ops []gateway.Op) {
+	slices.Sort(keys)
+	for len(keys) > 0 {
+		n := 1
+		for n < len(keys) && neighbours(keys[n-1], keys[n]) {
+			n++
+		}
+		if n == 1 {
+			ops = append(ops, gateway.OpDelete(keys[0]))
+		} else {
+			ops = append(ops, gateway.OpDelete(keys[0], gateway.Range(keys[n-1]+"\x00")))
+		}
+		keys = keys[n:]
+	}
+	return ops
+}
+
+// neighbours tells whether b is a with a number at the end that is greater by one.
+func neighbours(a, b string) bool {
+	i := len(a) - 1
+	for i >= 0 && a[i] == '9' {
+		i--
+	}
+	return i >= 0 && a[i] >= '0' && a[i] < '9' && len(b) == len(a) && b[:i] == a[:i] && b[i] == a[i]+1 &&
+		strings.Trim(b[i+1:], "0") == ""
+}
