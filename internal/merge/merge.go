@@ -1,5 +1,6 @@
 // Package merge sends what several callers want in one request. What comes while a request is under way goes with the
-// next; nobody waits for company.
+// next. Nobody waits for company, except that those who have waited for a request wait a little longer, for those whom it
+// answered.
 package merge
 
 import (
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -28,6 +30,9 @@ type Merger[T any] struct {
 	mu      sync.Mutex
 	waiting []*Job[T]
 	sending bool
+
+	regulars int           // how many wanted something when the last request was answered, it included
+	all      chan struct{} // closed when as many wait; nil unless somebody waits for that
 }
 
 // Job is what one caller wants.
@@ -60,6 +65,10 @@ func (m *Merger[T]) Submit(v T) *Job[T] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting = append(m.waiting, j)
+	if m.all != nil && len(m.waiting) >= m.regulars {
+		close(m.all)
+		m.all = nil
+	}
 	m.sending = m.sending || m.Start(m.run)
 	return j
 }
@@ -108,18 +117,48 @@ func (m *Merger[T]) leave(j *Job[T]) bool {
 
 // run sends until nothing waits.
 func (m *Merger[T]) run(life context.Context) {
+	var took time.Duration // by the last request
 	for {
 		runtime.Gosched() // whoever began this, or was answered just now, may want more that can go together
+		m.gather(min(took/16, patience))
 		ctx, cancel := context.WithCancel(life)
 		jobs := m.next(cancel)
 		if len(jobs) == 0 {
 			cancel()
 			return
 		}
+		began := time.Now()
 		m.Send(ctx, jobs)
 		cancel()
 		m.finish(jobs)
+		took = time.Since(began)
 	}
+}
+
+// patience is how long anybody waits for company at most, if the last request took long enough.
+const patience = time.Millisecond
+
+// gather waits for those who were answered just now, for no longer than limit, if others wait already. Else these would go
+// while those are answered, and those while these are: half of them each time, and everybody would wait for two requests.
+func (m *Merger[T]) gather(limit time.Duration) {
+	m.mu.Lock()
+	if limit == 0 || len(m.waiting) == 0 || len(m.waiting) >= m.regulars {
+		m.mu.Unlock()
+		return
+	}
+	all := make(chan struct{})
+	m.all = all
+	m.mu.Unlock()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-all:
+		return
+	case <-t.C:
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = nil
 }
 
 // next takes what is to be sent. Nothing means that the goroutine must end.
@@ -143,6 +182,7 @@ func (m *Merger[T]) next(cancel context.CancelFunc) []*Job[T] {
 func (m *Merger[T]) finish(jobs []*Job[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.regulars = len(jobs) + len(m.waiting)
 	for _, j := range jobs {
 		close(j.done)
 		if j.left && m.Forget != nil {

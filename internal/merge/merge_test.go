@@ -86,3 +86,44 @@ func TestMerger(t *testing.T) {
 		}
 	})
 }
+
+// TestRegulars: callers who come again as soon as they are answered share each request, also if half of them came while the
+// first was under way; nobody waits long for one who does not come again.
+func TestRegulars(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const took, rounds = 10 * time.Millisecond, 10
+		var sizes []int
+		m := Merger[int]{
+			Start: func(run func(context.Context)) bool {
+				go run(t.Context())
+				return true
+			},
+			Pick: func(waiting []*Job[int]) int { return len(waiting) },
+			Send: func(_ context.Context, jobs []*Job[int]) {
+				sizes = append(sizes, len(jobs))
+				time.Sleep(took)
+			},
+		}
+		for i := range 4 {
+			if i == 2 {
+				time.Sleep(took / 2)
+			}
+			go func() {
+				for range rounds {
+					if err := m.Do(t.Context(), i); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Microsecond) // the work between
+				}
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		// One that begins when nothing is under way may be of fewer, but not the one after it: 5 in each two, at least.
+		if len(sizes) > 4*rounds*2/5+1 {
+			t.Errorf("%d requests, of %d", len(sizes), sizes)
+		}
+	})
+}
