@@ -14,6 +14,7 @@ type ahead struct {
 	mu      sync.Mutex
 	claims  []*claim // that nobody has taken
 	open    int      // those, and the ones that were taken and are not answered
+	ending  int      // messages that are being ended
 	timer   *time.Timer
 	going   chan struct{} // closed when what is being given back has been; nil if nothing is
 	ended   time.Time     // when a message was ended last
@@ -32,8 +33,11 @@ func (q *Queue) claimAhead() {
 	a := &q.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := max(1, a.more-a.open)
-	if !a.follows && a.more == 0 || a.going != nil {
+	a.ending++
+	// One for each who will come when it has ended its message. Nobody knows who took the one of whom, so there may be fewer,
+	// and somebody would wait for two transactions for each item, or more.
+	n := max(a.ending-len(a.claims), a.more-a.open)
+	if !a.follows && a.more == 0 || a.going != nil || q.opt.MaxAttempts > 0 { // a crash would count for what nobody got
 		return
 	}
 	f := q.openFeed()
@@ -60,11 +64,12 @@ func (q *Queue) expectMore(consumers int, took time.Duration) {
 	q.ahead.more = min(n, maxAhead)
 }
 
-// endedOne notes that a message was ended.
-func (q *Queue) endedOne() {
+// endedOne notes that a message was ended, of those that something may have been claimed ahead for.
+func (q *Queue) endedOne(n int) {
 	q.ahead.mu.Lock()
 	defer q.ahead.mu.Unlock()
 	q.ahead.ended = time.Now()
+	q.ahead.ending -= n
 }
 
 // asked notes that a Receive has come.
@@ -152,9 +157,13 @@ func (q *Queue) leaveAhead() {
 		a.going = nil
 		close(going)
 	})
-	if started { // else they go with the session
-		a.going = going
+	if !started { // they go with the session, and are there for others of this process then
+		for _, c := range left {
+			c.feed.giveBack(c.entry)
+		}
+		return
 	}
+	a.going = going
 }
 
 // giveBack takes back a claim that no message was made of.
@@ -173,6 +182,15 @@ func (q *Queue) giveBack(ctx context.Context, c *claim) {
 		c.feed.returned(c.entry, c.fence)
 	} else {
 		c.feed.giveBack(c.entry)
+	}
+}
+
+// yieldAhead gives back what is behind a place that can be had again.
+func (q *Queue) yieldAhead(place string) {
+	q.ahead.mu.Lock()
+	defer q.ahead.mu.Unlock()
+	if len(q.ahead.claims) > 0 && place < q.ahead.claims[0].entry.place {
+		q.leaveAhead()
 	}
 }
 

@@ -37,8 +37,10 @@
 // What goroutines that share a session do at the same time shares requests: what comes while a transaction is under way goes
 // with the next. The one that ends a message also claims the next item, if the last Receive came right after a message was
 // ended; if none comes for it within 10 to 20 ms, it is given back. [Queue.Consume] claims as many ahead, up to 16, as its
-// function has dealt with lately in 5 ms, and goes on while messages are being acked. An item that waits so for its consumer
-// is not overtaken by one of a higher priority. [Message.AckWith] has a request of its own.
+// function has dealt with lately in 5 ms, and goes on while messages are being acked. For others, an item that waits so for
+// its consumer is with it already: one of a higher priority does not overtake it, and a TryReceive elsewhere does not find
+// it. With [Options.MaxAttempts] nothing is claimed ahead, since a crash would count as an attempt for what nobody got.
+// [Message.AckWith] has a request of its own.
 //
 // # Not guaranteed
 //

@@ -32,7 +32,7 @@ const (
 // Enqueue adds an item and returns its ID. If it fails with [gateway.ErrUncertain], because ctx ended after the item was
 // sent, the item may be in the queue; after any other error it is not.
 func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions) (id string, err error) {
-	ids, err := q.enqueue(ctx, [][]byte{value}, opts)
+	ids, err := q.enqueueAll(ctx, [][]byte{value}, opts)
 	if err != nil {
 		return "", q.wrap("enqueue", err)
 	}
@@ -43,15 +43,29 @@ func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions)
 // those that are known to be in the queue, the first of values; those behind them by no more than one transaction may be
 // if the error is [gateway.ErrUncertain].
 func (q *Queue) EnqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
+	if ids, err = q.enqueueAll(ctx, values, opts); err != nil {
+		return ids, q.wrap("enqueue all", err)
+	}
+	return ids, nil
+}
+
+func (q *Queue) enqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
+	var o EnqueueOptions
+	if opts != nil {
+		o = *opts
+	}
+	if err := q.checkAddition(values, o); err != nil {
+		return nil, err
+	}
 	for len(values) > 0 {
 		n, size := 0, 0
 		for n < min(len(values), maxBatch, q.atOnce()) && (n == 0 || size+len(values[n]) <= maxBatchBytes) {
 			size += len(values[n])
 			n++
 		}
-		some, err := q.enqueue(ctx, values[:n], opts)
+		some, err := q.enqueue(ctx, values[:n], o)
 		if err != nil {
-			return ids, q.wrap("enqueue all", err)
+			return ids, err
 		}
 		ids, values = append(ids, some...), values[n:]
 	}
@@ -79,14 +93,7 @@ func (q *Queue) newID() string {
 	return fmt.Sprintf("%s-%09d", q.s.Life(), lastID.Add(1)) // items of one due time sort by it
 }
 
-func (q *Queue) enqueue(ctx context.Context, values [][]byte, opts *EnqueueOptions) ([]string, error) {
-	var o EnqueueOptions
-	if opts != nil {
-		o = *opts
-	}
-	if err := q.checkAddition(values, o); err != nil {
-		return nil, err
-	}
+func (q *Queue) enqueue(ctx context.Context, values [][]byte, o EnqueueOptions) ([]string, error) {
 	a := &addition{dedup: o.DedupID}
 	now, due := time.Now(), int64(0)
 	if o.Delay > 0 {

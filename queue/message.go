@@ -32,7 +32,7 @@ type Message struct {
 
 // Ack removes the item: the work is done.
 func (m *Message) Ack(ctx context.Context) error {
-	return m.settle(ctx, "ack", 0, m.remove())
+	return m.settle(ctx, "ack", 0)
 }
 
 // AckWith removes the item and applies ops in the same transaction: they are applied if and only if the item is, and so
@@ -62,7 +62,7 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	}
 	key := m.q.keys.dueKey(time.Now().Add(delay).UnixMilli(), m.ID)
 	r := m.record()
-	return m.settle(ctx, "nack", len(m.Value), append(m.remove(), gateway.OpPut(key, r.encode())))
+	return m.settle(ctx, "nack", len(m.Value), gateway.OpPut(key, r.encode()))
 }
 
 // Reject moves the item to the dead letters.
@@ -76,34 +76,48 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 // giveBack claims nothing ahead, as the item itself is before all that could be. Its own process need not wait for the watch
 // to know that it can be had again.
 func (m *Message) giveBack(ctx context.Context) error {
-	if err := m.grip.ReleaseTogether(ctx, 1, m.inPlace()...); err != nil {
+	if err := m.grip.ReleaseTogether(ctx, 1, nil, m.inPlace()...); err != nil {
 		return m.q.wrap("nack", err)
 	}
 	f := m.q.openFeed()
 	defer f.release()
+	m.q.yieldAhead(m.place)
 	f.ended(m.place, m.Fence())
-	m.q.endedOne()
+	m.q.endedOne(0)
 	return nil
 }
 
-// settle ends the claim, together with others. size is that of what ops put.
-func (m *Message) settle(ctx context.Context, verb string, size int, ops []gateway.Op) error {
+// settle removes the item and applies ops, together with others. size is that of what ops put.
+func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gateway.Op) error {
 	if ctx.Err() == nil && !m.last {
 		m.q.claimAhead()
-		defer m.q.endedOne()
+		defer m.q.endedOne(1)
 	}
-	if err := m.grip.ReleaseTogether(ctx, 1+size/session.GroupBytes, ops...); err != nil {
+	ops = append(m.forget(), ops...)
+	if err := m.grip.ReleaseTogether(ctx, 1+size/session.GroupBytes, m.keys(), ops...); err != nil {
 		return m.q.wrap(verb, err)
 	}
 	return nil
 }
 
-// remove deletes the item, and the counts of its claims.
-func (m *Message) remove() []gateway.Op {
-	k := &m.q.keys
-	ops := []gateway.Op{gateway.OpDelete(k.items + m.place), gateway.OpDelete(k.counts + m.place)}
+// keys are those of the item: itself, and the counter of its claims.
+func (m *Message) keys() []string {
+	return []string{m.q.keys.items + m.place, m.q.keys.counts + m.place}
+}
+
+// forget deletes what there may be besides.
+func (m *Message) forget() []gateway.Op {
 	if m.claims > 2 { // else none can have been taken back
-		ops = append(ops, gateway.OpDelete(k.returns+m.place))
+		return []gateway.Op{gateway.OpDelete(m.q.keys.returns + m.place)}
+	}
+	return nil
+}
+
+// remove deletes all of the item.
+func (m *Message) remove() []gateway.Op {
+	ops := m.forget()
+	for _, key := range m.keys() {
+		ops = append(ops, gateway.OpDelete(key))
 	}
 	return ops
 }
@@ -117,15 +131,15 @@ func (m *Message) record() record {
 	return record{ID: m.ID, Enqueued: m.Enqueued.UnixMilli(), Attempts: m.Attempt, Priority: m.Priority, value: m.Value}
 }
 
-func (m *Message) burial(reason string) []gateway.Op {
+func (m *Message) burial(reason string) gateway.Op {
 	r := m.record()
 	r.Reason, r.Died = reason, time.Now().UnixMilli()
-	return append(m.remove(), gateway.OpPut(m.q.keys.dead+m.ID, r.encode()))
+	return gateway.OpPut(m.q.keys.dead+m.ID, r.encode())
 }
 
 // drop moves an item that is not to be delivered to the dead letters.
 func (m *Message) drop(ctx context.Context, reason string) error {
-	err := m.grip.ReleaseWith(ctx, m.burial(reason)...)
+	err := m.grip.ReleaseWith(ctx, append(m.remove(), m.burial(reason))...)
 	if errors.Is(err, session.ErrNotHeld) && m.q.s.Err() == nil {
 		return nil // somebody removed the claim
 	}

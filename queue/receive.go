@@ -19,7 +19,8 @@ func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 	return m, nil
 }
 
-// TryReceive claims the first item that nobody has claimed, and is ErrEmpty if there is none, or if the queue is paused.
+// TryReceive claims the first item that nobody has claimed, and is ErrEmpty if there is none, or if the queue is paused. An
+// item may come back when the consumer that has it, or has claimed it ahead, gives it back.
 func (q *Queue) TryReceive(ctx context.Context) (*Message, error) {
 	m, err := q.receive(ctx, false)
 	if err != nil {
