@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// ownWatchPause is how long after a watch was refused it is asked for again.
+// ownWatchPause is how long after a watch, or a look at the key, was refused the next is asked for.
 const ownWatchPause = 5 * time.Second
 
 // own watches a key that only this session may delete, and tells when somebody else has.
@@ -75,8 +75,7 @@ func (o *own) take(r gateway.WatchResponse) {
 	case r.Err != nil && !errors.Is(r.Err, gateway.ErrClosed): // a fault of the set-up that may pass
 		o.recheck = true
 		o.s.background(func(ctx context.Context) {
-			o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", r.Err)
-			wait(ctx, ownWatchPause)
+			o.failed(ctx, r.Err)
 			o.watch()
 		})
 	}
@@ -98,14 +97,34 @@ func (o *own) found(kv gateway.KeyValue) {
 	}
 }
 
-// check reads the key. What happens after the read reaches the watch, which stood before it.
+// check reads the key until that is answered: of what happened while nobody watched the watch does not tell. What happens
+// after the read reaches it, since it stood before.
 func (o *own) check(ctx context.Context) {
-	resp, err := o.s.c.Get(ctx, o.key)
-	switch {
-	case err != nil:
-	case len(resp.KVs) == 0:
-		o.gone()
-	default:
-		o.found(resp.KVs[0])
+	for o.wanted() && ctx.Err() == nil {
+		resp, err := o.s.c.Get(ctx, o.key)
+		switch {
+		case err != nil:
+			o.failed(ctx, err)
+			continue
+		case len(resp.KVs) == 0:
+			o.gone()
+		default:
+			o.found(resp.KVs[0])
+		}
+		return
 	}
+}
+
+// failed waits before the next attempt.
+func (o *own) failed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", err)
+	}
+	wait(ctx, ownWatchPause)
+}
+
+func (o *own) wanted() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stop != nil
 }
