@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -35,7 +36,7 @@ func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
 	if err != nil {
 		return Arrival{}, c.wrap("await", err)
 	}
-	_ = h.Grip.Release(ctx) // whatever becomes of it, the round is passed
+	_ = line.GiveBack(ctx, h.Grip, h.Grip.Release) // whatever becomes of it, the round is passed
 	return Arrival{Round: passed.Number, Fence: h.Fence()}, nil
 }
 

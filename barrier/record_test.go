@@ -408,3 +408,28 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 		}
 	})
 }
+
+// TestLeavingRefusedOnce: whoever has passed a round leaves it all the same.
+func TestLeavingRefusedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		c := NewCyclic(open(t, etcd), "a", 1)
+		passed, refused := false, false
+		etcd.Script(func(call *etcdscript.Call) etcdscript.Answer {
+			if call.Path == "/kv/txn" && passed && !refused {
+				refused = true
+				return etcdscript.Denied()
+			}
+			passed = passed || call.IsTxn(`"round"`)
+			return call.Apply()
+		})
+		if _, err := c.Await(t.Context()); err != nil || !refused {
+			t.Fatalf("%v, refused: %v", err, refused)
+		}
+		time.Sleep(time.Minute)
+		if keys := etcd.Keys("a/"); !slices.Equal(keys, []string{"a//parties", "a//rounds"}) {
+			t.Errorf("a minute later: %v", keys)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -48,11 +49,12 @@ func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.C
 	defer cancel(nil)
 	defer context.AfterFunc(term.Context(), func() { cancel(context.Cause(term.Context())) })() //nolint:contextcheck // it only reads why the term ended
 	err = fn(run, term)
-	if errors.Is(term.Err(), session.ErrReleased) { // fn has resigned itself
+	if errors.Is(term.Err(), session.ErrReleased) { // fn has resigned itself, or was refused
+		line.Hold{Grip: term.grip}.Abandon(ctx)
 		return false, err
 	}
 	after, stop := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
 	defer stop()
-	resign := term.Resign(after)
+	resign := line.GiveBack(after, term.grip, term.Resign)
 	return errors.Is(resign, session.ErrRemoved), errors.Join(err, resign)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -206,4 +207,37 @@ func TestRunPanics(t *testing.T) {
 			t.Errorf("left: %v", keys)
 		}
 	})
+}
+
+// TestResignRefusedOnce: the term that a Run has ended is given back all the same, also where fn had tried to.
+func TestResignRefusedOnce(t *testing.T) {
+	t.Parallel()
+	for name, fn := range map[string]func(ctx context.Context, term *election.Term) error{
+		"by Run": func(context.Context, *election.Term) error { return nil },
+		"by fn":  func(ctx context.Context, term *election.Term) error { return term.Resign(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd)
+				err := election.New(s, "a").Run(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
+					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						if c.N == 1 {
+							return etcdscript.Denied()
+						}
+						return c.Apply()
+					})
+					return fn(context.WithoutCancel(ctx), term) // ctx itself ends with the term
+				})
+				if !errors.Is(err, gateway.ErrPermissionDenied) {
+					t.Error(err)
+				}
+				time.Sleep(time.Minute)
+				if keys := etcd.Keys("a/"); len(keys) != 0 {
+					t.Errorf("a minute later: %v", keys)
+				}
+			})
+		})
+	}
 }

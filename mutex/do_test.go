@@ -116,3 +116,45 @@ func TestDoPanics(t *testing.T) {
 		}
 	})
 }
+
+// TestUnlockRefusedOnce: the lock is given back all the same where nobody can call Unlock again.
+func TestUnlockRefusedOnce(t *testing.T) {
+	t.Parallel()
+	for name, use := range map[string]func(ctx context.Context, m *mutex.Mutex, fn func()) error{
+		"Do": func(ctx context.Context, m *mutex.Mutex, fn func()) error {
+			return m.Do(ctx, func(context.Context, *mutex.Lock) error {
+				fn()
+				return nil
+			})
+		},
+		"Locker": func(ctx context.Context, m *mutex.Mutex, fn func()) (failed error) {
+			l := m.Locker(ctx, func(err error) { failed = err })
+			l.Lock()
+			fn()
+			l.Unlock()
+			return failed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s, other := open(t, etcd), open(t, etcd)
+				err := use(t.Context(), mutex.New(s, "a"), func() {
+					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						if c.N == 1 {
+							return etcdscript.Denied()
+						}
+						return c.Apply()
+					})
+				})
+				if !errors.Is(err, gateway.ErrPermissionDenied) {
+					t.Error(err)
+				}
+				if _, err := mutex.New(other, "a").Lock(within(t, time.Minute)); err != nil {
+					t.Errorf("a minute later: %v", err)
+				}
+			})
+		})
+	}
+}

@@ -3,6 +3,8 @@ package mutex
 import (
 	"context"
 	"sync"
+
+	"github.com/holdfast-go/holdfast/internal/line"
 )
 
 // Locker makes the lock a [sync.Locker], for code that takes one. What cannot be returned goes to failed: a Lock that did
@@ -46,7 +48,7 @@ func (l *locker) Unlock() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), unlockTimeout)
 	defer cancel()
-	if err := held.Unlock(ctx); err != nil {
+	if err := line.GiveBack(ctx, held.grip, held.Unlock); err != nil {
 		l.failed(err)
 	}
 }

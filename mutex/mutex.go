@@ -85,7 +85,8 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 
 // Unlock gives the lock back: its context ends at once, the next waiter is granted it with one round trip. It is
 // [session.ErrNotHeld] if the lock was lost or unlocked before. If ctx ends first, even before the call, Unlock returns
-// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Unlock waits for that.
+// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Unlock waits for that. After any
+// other error, a refusal, the key is still there and keeps others out, as long as the session: call Unlock again.
 func (l *Lock) Unlock(ctx context.Context) error {
 	if err := l.grip.Release(ctx); err != nil {
 		return fmt.Errorf("mutex: unlock %q: %w", l.line.Name, err)
@@ -93,7 +94,8 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	return nil
 }
 
-// unlockTimeout bounds the Unlock after Do, which must work although ctx has ended. The session does what it leaves.
+// unlockTimeout bounds the Unlock after Do, which must work although ctx has ended. The session does what it leaves, and what
+// was refused.
 const unlockTimeout = 5 * time.Second
 
 // Do runs fn under the lock. The context of fn ends with ctx, and with the lock. Do returns fn's error joined with what
@@ -106,7 +108,7 @@ func (m *Mutex) Do(ctx context.Context, fn func(ctx context.Context, lock *Lock)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 		defer cancel()
-		err = errors.Join(err, lock.Unlock(ctx))
+		err = errors.Join(err, line.GiveBack(ctx, lock.grip, lock.Unlock))
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

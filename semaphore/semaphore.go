@@ -192,7 +192,8 @@ func (p *Permit) Weight() int { return p.weight }
 
 // Release gives the permit back: its context ends at once. It is [session.ErrNotHeld] if the permit was lost or released
 // before. If ctx ends first, even before the call, Release returns [gateway.ErrUncertain] and the context's error, and the
-// session goes on with it; another Release waits for that.
+// session goes on with it; another Release waits for that. After any other error, a refusal, the key is still there and
+// counts, as long as the session: call Release again.
 func (p *Permit) Release(ctx context.Context) error {
 	if err := p.grip.Release(ctx); err != nil {
 		return p.sem.wrap("release", err)
@@ -213,7 +214,7 @@ func (m *Semaphore) Do(ctx context.Context, n int, fn func(ctx context.Context, 
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer cancel()
-		err = errors.Join(err, permit.Release(ctx))
+		err = errors.Join(err, line.GiveBack(ctx, permit.grip, permit.Release))
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -331,3 +331,29 @@ func TestDo(t *testing.T) {
 		})
 	}
 }
+
+// TestReleaseRefusedOnce: the permit of a Do is given back all the same.
+func TestReleaseRefusedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		m := semaphore.New(open(t, etcd), "a", 1)
+		err := m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				if c.N == 1 {
+					return etcdscript.Denied()
+				}
+				return c.Apply()
+			})
+			return nil
+		})
+		if !errors.Is(err, gateway.ErrPermissionDenied) {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := m.Acquire(ctx, 1); err != nil {
+			t.Errorf("a minute later: %v", err)
+		}
+	})
+}

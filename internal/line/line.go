@@ -260,6 +260,16 @@ func (h Hold) Abandon(ctx context.Context) {
 	_ = h.Grip.Release(ended) // says so
 }
 
+// GiveBack is release, the recipe's own, for the end of a function that ran under the hold: what etcd refuses goes on in the
+// background, since nobody is left who would call again.
+func GiveBack(ctx context.Context, grip *session.Grip, release func(context.Context) error) error {
+	err := release(ctx)
+	if err != nil {
+		Hold{Grip: grip}.Abandon(ctx)
+	}
+	return err
+}
+
 // abandon takes the member out of the line in the background.
 func (l *Line) abandon(me Member, free func()) {
 	l.Session.Settle(session.Write{
