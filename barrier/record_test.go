@@ -433,3 +433,33 @@ func TestLeavingRefusedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestRemovedIsLost: a member that somebody has removed is told what any other hold would be.
+func TestRemovedIsLost(t *testing.T) {
+	t.Parallel()
+	for name, wait := range map[string]func(ctx context.Context, s *session.Session) error{
+		"Double": func(ctx context.Context, s *session.Session) error {
+			_, err := NewDouble(s, "a", 2).Enter(ctx)
+			return err
+		},
+		"Cyclic": func(ctx context.Context, s *session.Session) error {
+			_, err := NewCyclic(s, "a", 2).Await(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd)
+				done := make(chan error)
+				go func() { done <- wait(t.Context(), s) }()
+				synctest.Wait()
+				etcd.Delete("a/" + s.Lease().String())
+				if err := <-done; !errors.Is(err, session.ErrRemoved) || !errors.Is(err, session.ErrLost) {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,7 +20,10 @@ const MaxParties = 100
 // the nearest to the n-th first: each compares as much as the round is large.
 const backup = 100 * time.Millisecond
 
-var errOverdue = errors.New("overdue")
+var (
+	errOverdue = errors.New("overdue")
+	errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrRemoved)
+)
 
 // rounds is what Double and Cyclic have in common.
 type rounds struct {
@@ -71,7 +75,7 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 		case err != nil && !overdue:
 			return round{}, err
 		case !now.has(fence): // alone, or with the lease: others may have taken its place
-			return round{}, cmp.Or(r.line.Session.Verify(ctx), session.ErrRemoved)
+			return round{}, cmp.Or(r.line.Session.Verify(ctx), errRemoved)
 		case fence <= now.edge:
 			return now.fate(fence)
 		}
