@@ -1,6 +1,7 @@
 package line
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		return nil, err
 	}
 	var holds []Hold
+	caller := ctx
+	ctx, lost := context.WithCancelCause(ctx) // ends with any that is held: the others are no use then
+	defer lost(nil)
 	for i, l := range lines {
 		members[i].Fence = out.Revision
 		if prev := out.Responses[2*i].Put.PrevKV; prev != nil { // an earlier try had put them all
@@ -60,11 +64,12 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		var h Hold
 		if h, err = l.admit(ctx, asked, members[i], before, frees[i]); err == nil {
 			holds = append(holds, h)
+			defer context.AfterFunc(h.Context(), func() { lost(h.Err()) })() //nolint:contextcheck // it passes on how the hold ended
 		}
 	}
-	for _, h := range holds { // the first may have been lost while the last was waited for
-		if err == nil {
-			err = h.Err()
+	for _, h := range holds { // one may have been lost while another was waited for
+		if err == nil || caller.Err() == nil {
+			err = cmp.Or(h.Err(), err)
 		}
 	}
 	if err != nil {
