@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -37,4 +38,40 @@ func TestLockAllLosesOne(t *testing.T) {
 			t.Errorf("left: %v, %v", left, etcd.Keys("b/"))
 		}
 	})
+}
+
+// TestDowngradeOfWhatIsLost: it is not held, whenever that is found out.
+func TestDowngradeOfWhatIsLost(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(etcd *etcdscript.Server, s *session.Session, lock *mutex.Lock){
+		"key removed": func(etcd *etcdscript.Server, _ *session.Session, lock *mutex.Lock) { etcd.Delete(lock.Key()) },
+		"revoked on the way": func(etcd *etcdscript.Server, s *session.Session, _ *mutex.Lock) {
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				if c.Path == "/kv/txn" {
+					etcd.Revoke(s.Lease())
+				}
+				return c.Apply()
+			})
+		},
+		"known": func(etcd *etcdscript.Server, s *session.Session, _ *mutex.Lock) {
+			etcd.Revoke(s.Lease())
+			<-s.Context().Done()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd)
+				lock, err := mutex.New(s, "a").Lock(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				lose(etcd, s, lock)
+				if err := lock.Downgrade(t.Context()); !errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

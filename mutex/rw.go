@@ -2,6 +2,7 @@ package mutex
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -55,7 +56,8 @@ func (rw *RW) TryRLock(ctx context.Context) (*Lock, error) {
 }
 
 // Downgrade makes an exclusive hold a shared one, with no writer in between; waiting readers behind it get in. The fence
-// stays. If it is [gateway.ErrUncertain] the hold may be shared already. A lock that is shared stays so.
+// stays. If it is [gateway.ErrUncertain] the hold may be shared already; else, if it is [session.ErrNotHeld], the hold had
+// ended. A lock that is shared stays so.
 func (l *Lock) Downgrade(ctx context.Context) error {
 	if err := l.Err(); err != nil {
 		return fmt.Errorf("mutex: downgrade %q: %w: %w", l.line.Name, session.ErrNotHeld, err)
@@ -66,6 +68,8 @@ func (l *Lock) Downgrade(ctx context.Context) error {
 		Then: []gateway.Op{gateway.OpPut(l.Key(), []byte(shared), gateway.WithLease(s.Lease()))},
 	})
 	switch {
+	case errors.Is(err, session.ErrLost):
+		return fmt.Errorf("mutex: downgrade %q: %w: %w", l.line.Name, session.ErrNotHeld, err)
 	case err != nil:
 		return fmt.Errorf("mutex: downgrade %q: %w", l.line.Name, err)
 	case !out.Applied:
