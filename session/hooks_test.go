@@ -140,3 +140,70 @@ func TestRenewalHooks(t *testing.T) {
 		}
 	})
 }
+
+// slowLog takes a minute over one kind of record.
+type slowLog struct {
+	slog.Handler
+	what string
+}
+
+func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h slowLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.what {
+		time.Sleep(time.Minute)
+	}
+	return nil
+}
+
+// TestHooksInOrder: the last of Suspect and Trusted that is told is how it is, however long a logger takes.
+func TestHooksInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		opts := d.options()
+		opts.Hooks.Renewed = nil
+		opts.Logger = slog.New(slowLog{slog.DiscardHandler, "session_suspect"})
+		suspect := opts.Hooks.Suspect
+		opts.Hooks.Suspect = func() {
+			time.Sleep(3 * time.Second) // it is trusted again before that
+			suspect()
+		}
+		s := open(t, etcd, opts)
+		time.Sleep(5 * time.Second) // a third of the time to live
+		synctest.Wait()
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		time.Sleep(8 * time.Second)
+		etcd.Script(nil)
+		time.Sleep(2 * time.Minute)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"suspect", "trusted"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+	})
+}
+
+// TestHookBeforeTheLog: a logger that blocks does not keep the hooks from telling of a loss.
+func TestHookBeforeTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		opts := d.options()
+		opts.Logger = slog.New(slowLog{slog.DiscardHandler, "session_lost"})
+		s := open(t, etcd, opts)
+		time.Sleep(time.Second)
+		etcd.Revoke(s.Lease())
+		synctest.Wait()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"lost"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,8 @@ type Session struct {
 	grant     gateway.LeaseGrant // the one that is trusted longest
 	timer     *time.Timer        // to the next change of state
 	suspect   bool
+	told      bool // that it is suspect
+	telling   bool // somebody is at it
 	ended     bool
 	changed   chan struct{} // closed when suspect or ended changes
 	unkeep    func()
@@ -226,24 +229,34 @@ func (s *Session) tick() {
 		next = min(next, s.grant.TTL/2)
 	}
 	s.timer.Reset(min(next-elapsed(s.grant.Sent, now), tickEvery))
-	suspect := s.suspect
-	if suspect != was {
+	changed := s.suspect != was
+	if changed {
 		s.broadcast()
 	}
 	s.mu.Unlock()
-	// A logger or a hook that blocks must not keep anybody from learning of a loss.
-	hook := s.opt.Hooks.Trusted
-	switch {
-	case suspect == was:
-		return
-	case suspect:
-		hook = s.opt.Hooks.Suspect
-		s.opt.Logger.Warn("session_suspect", "lease", s.lease)
-	default:
-		s.opt.Logger.Info("session_trusted", "lease", s.lease)
+	if changed { // a logger or a hook that blocks must not keep anybody from learning of a loss
+		s.tellState()
 	}
-	if hook != nil {
-		hook()
+}
+
+// tellState tells whether the session is suspect. One at a time does, for all changes that come meanwhile: told at once, the
+// last to be heard of might be the one that was.
+func (s *Session) tellState() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.telling && !s.ended && s.told != s.suspect {
+		s.telling, s.told = true, s.suspect
+		hook, level, what := s.opt.Hooks.Trusted, slog.LevelInfo, "session_trusted"
+		if s.told {
+			hook, level, what = s.opt.Hooks.Suspect, slog.LevelWarn, "session_suspect"
+		}
+		s.mu.Unlock()
+		if hook != nil {
+			hook()
+		}
+		s.opt.Logger.Log(s.ctx, level, what, "lease", s.lease)
+		s.mu.Lock()
+		s.telling = false
 	}
 }
 
@@ -276,10 +289,10 @@ func (s *Session) end(cause error) bool {
 
 // tell reports a loss.
 func (s *Session) tell(err error) {
-	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
 	if s.opt.Hooks.Lost != nil {
 		s.opt.Hooks.Lost(err)
 	}
+	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
 }
 
 // background runs fn in a goroutine that ends with the session and that Close waits for; not at all once it has ended.
