@@ -54,13 +54,17 @@ func (s *Session) Granted(ctx context.Context, h *Holding, kind, name string, as
 
 // tellOfEnd waits for the end of a hold, without a goroutine of its own.
 func (s *Session) tellOfEnd(h *Holding, held Held, since time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return // the caller finds out, and hands nothing out
-	}
-	s.bg.Add(1) // until it has ended; Close ends it and waits
 	life := h.Context()
+	s.mu.Lock()
+	ended := s.ended
+	if !ended {
+		s.bg.Add(1) // until it has ended; Close ends it and waits
+	}
+	s.mu.Unlock()
+	if ended { // meanwhile: Close may wait no more
+		s.holdEnded(held, time.Since(since), context.Cause(life))
+		return
+	}
 	context.AfterFunc(life, func() {
 		defer s.bg.Done()
 		s.holdEnded(held, time.Since(since), context.Cause(life))

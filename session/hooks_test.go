@@ -207,3 +207,35 @@ func TestHookBeforeTheLog(t *testing.T) {
 		}
 	})
 }
+
+// TestEndedForEveryAcquired: also for a hold that was lost while Acquired was told of it.
+func TestEndedForEveryAcquired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		opts := d.options()
+		opts.Hooks.Renewed, opts.Hooks.Lost = nil, nil
+		acquired := opts.Hooks.Acquired
+		var s *session.Session
+		opts.Hooks.Acquired = func(ctx context.Context, h session.Held, waited time.Duration) {
+			acquired(ctx, h, waited)
+			etcd.Revoke(s.Lease())
+			<-s.Context().Done() // as if that had happened by itself
+		}
+		s = open(t, etcd, opts)
+		l, err := mutex.New(s, "a").Lock(t.Context())
+		if err == nil {
+			err = l.Err()
+		}
+		if !errors.Is(err, session.ErrRevoked) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"acquired mutex a true after 0s", "ended mutex a after 0s, revoked: true"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+	})
+}
