@@ -239,3 +239,22 @@ func TestEndedForEveryAcquired(t *testing.T) {
 		}
 	})
 }
+
+// TestRenewedAfterTheRenewal: whoever is told of a renewal finds the deadline moved.
+func TestRenewedAfterTheRenewal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		var s *session.Session
+		var deadlines []time.Time
+		s = open(t, etcd, &session.Options{Hooks: session.Hooks{Renewed: func(time.Duration) {
+			deadlines = append(deadlines, s.Deadline())
+		}}})
+		before := s.Deadline()
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if len(deadlines) != 1 || !deadlines[0].After(before) {
+			t.Errorf("deadlines %v, %v at first", deadlines, before)
+		}
+	})
+}

@@ -197,14 +197,15 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	if s.Err() != nil {
 		return // too late: what is lost stays lost
 	}
-	if s.opt.Hooks.Renewed != nil {
-		s.opt.Hooks.Renewed(time.Since(g.Sent))
-	}
+	took := time.Since(g.Sent)
 	s.mu.Lock()
 	if !s.ended && deadline(g).After(deadline(s.grant)) {
 		s.grant = g
 	}
 	s.mu.Unlock()
+	if s.opt.Hooks.Renewed != nil { // after that: one that blocks must not cost the session
+		s.opt.Hooks.Renewed(took)
+	}
 	s.tick()
 }
 
