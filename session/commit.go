@@ -145,14 +145,14 @@ func (s *Session) setApart(line string) {
 	s.commits.apart[line] = line != ""
 }
 
-// dispatch calls upon those who wait longest to send a batch each. The patient go along, or when nothing else is under way.
-// s.mu is held.
+// dispatch calls upon those who wait longest to send a batch each. The patient go along, or when nothing else is under way;
+// those that may not go along do not wait for that. s.mu is held.
 func (s *Session) dispatch() {
 	q := &s.commits
 	for q.underWay < maxCommits && len(q.waiting) > 0 {
 		next := 0
 		if q.underWay > 0 {
-			next = slices.IndexFunc(q.waiting, func(m *waiter) bool { return !m.w.Patient })
+			next = slices.IndexFunc(q.waiting, func(m *waiter) bool { return !m.w.Patient || q.apart[m.w.Line] })
 		}
 		if next < 0 {
 			return

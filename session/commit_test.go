@@ -452,3 +452,42 @@ func TestThePatientGoAlong(t *testing.T) {
 		}
 	})
 }
+
+// TestThePatientOfALineApart: a patient write that may not go along with others does not wait until the session is idle.
+func TestThePatientOfALineApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		g := newCrowd(t, func(_ int, c *etcdscript.Call) etcdscript.Answer {
+			if refuse && c.IsTxn("x/1") {
+				return etcdscript.Denied()
+			}
+			c.Sleep(busy)
+			return c.Apply()
+		})
+		first := g.write(t.Context(), "x/1", "x/", nil)
+		g.write(t.Context(), "y/1", "y/", nil)
+		g.all.Wait()
+		if !errors.Is(*first, gateway.ErrPermissionDenied) {
+			t.Fatal(*first)
+		}
+		refuse = false
+		ctx, stop := context.WithCancel(t.Context())
+		for i := range 2 * maxCommits { // there is always a transaction under way
+			g.all.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = g.s.Write(t.Context(), sharing(g.s, fmt.Sprint("z/", i), ""))
+				}
+			})
+			time.Sleep(busy / 3)
+		}
+		w := sharing(g.s, "x/2", "x/")
+		w.Patient = true
+		began := time.Now()
+		if _, err := g.s.Write(within(t, time.Minute), w); err != nil || time.Since(began) > 10*busy {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		stop()
+		g.all.Wait()
+	})
+}
