@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -245,6 +246,13 @@ func (b *batch) then() []gateway.Op {
 	return then
 }
 
+// tooMany tells whether the server takes fewer operations (--max-txn-ops). What it refuses for its bytes, or anything else that
+// is invalid, has the same code and says nothing of other batches.
+func tooMany(err error) bool {
+	e, ok := errors.AsType[*gateway.Error](err)
+	return ok && errors.Is(err, gateway.ErrInvalid) && strings.Contains(e.Message, "too many operations")
+}
+
 // lead sends a batch and tells its members what became of it. If the leader's context ends first, the next member goes on
 // where it stopped.
 func (s *Session) lead(ctx context.Context, b *batch) {
@@ -284,7 +292,7 @@ func (s *Session) lead(ctx context.Context, b *batch) {
 			m.turn <- struct{}{}
 		}
 	}
-	if err != nil && errors.Is(err, gateway.ErrInvalid) && len(b.members) > 1 { // too many operations, or bytes
+	if len(b.members) > 1 && tooMany(err) {
 		s.commits.maxOps = max(len(w.Then)/2, 1)
 	}
 	s.commits.members -= len(b.members) - len(next.members)

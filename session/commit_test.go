@@ -491,3 +491,37 @@ func TestThePatientOfALineApart(t *testing.T) {
 		g.all.Wait()
 	})
 }
+
+// TestBatchesAfterOneTooLarge: what was refused for its bytes says nothing of how many operations a batch may have.
+func TestBatchesAfterOneTooLarge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		large := strings.Repeat("x", 100)
+		g := newCrowd(t, func(_ int, c *etcdscript.Call) etcdscript.Answer {
+			c.Sleep(busy)
+			if c.IsTxn(large) {
+				return etcdscript.Error(gateway.CodeInvalidArgument, "etcdserver: request is too large")
+			}
+			return c.Apply()
+		})
+		g.all.Wait()
+		for range 4 {
+			g.busy()
+			bad := g.write(t.Context(), large, "", nil)
+			g.write(t.Context(), "good", "", nil)
+			g.all.Wait()
+			if !errors.Is(*bad, gateway.ErrInvalid) {
+				t.Error(*bad)
+			}
+		}
+		before := len(g.calls())
+		g.busy()
+		for i := range 20 {
+			g.write(t.Context(), fmt.Sprint("b", i), "", nil)
+		}
+		g.all.Wait()
+		if n := len(g.calls()) - before; n > 2*maxCommits {
+			t.Errorf("20 writes in %d transactions", n)
+		}
+	})
+}
