@@ -10,8 +10,8 @@ import (
 
 // Run calls fn with a session, and again with a new one each time fn returns with an error after its session was lost.
 // It returns what fn returned otherwise, or the context's error. ctx of fn ends with the session; fn must then return,
-// since Run waits for it. When etcd cannot be reached Run keeps trying; it gives up on what trying cannot cure, such as
-// wrong credentials.
+// since Run waits for it. When etcd cannot be reached, or its database is full, Run keeps trying to make a session; it gives
+// up on what trying cannot cure, such as wrong credentials.
 //
 // What fn does is done at least once: it may have finished when the session is found lost.
 func Run(ctx context.Context, c *gateway.Client, opts *Options, fn func(ctx context.Context, s *Session) error) error {
@@ -35,9 +35,11 @@ func Run(ctx context.Context, c *gateway.Client, opts *Options, fn func(ctx cont
 	}
 }
 
-// passing tells whether a New that failed may work later: etcd was not there, or so slow that the lease had gone.
+// passing tells whether a New that failed may work later: etcd was not there, was full, or so slow that the
+// lease had gone.
 func passing(err error) bool {
-	return errors.Is(err, gateway.ErrUnavailable) || errors.Is(err, ErrLost) || errors.Is(err, gateway.ErrLeaseNotFound)
+	return errors.Is(err, gateway.ErrUnavailable) || errors.Is(err, ErrLost) || errors.Is(err, gateway.ErrLeaseNotFound) ||
+		errors.Is(err, gateway.ErrNoSpace)
 }
 
 func (s *Session) run(ctx context.Context, fn func(context.Context, *Session) error) error {

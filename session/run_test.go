@@ -165,3 +165,30 @@ func TestRunOverSlowNew(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestRunOverAFullDatabase: somebody will make room.
+func TestRunOverAFullDatabase(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/lease/grant", "/kv/txn"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				full := time.Now().Add(time.Minute)
+				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					if c.Path == path && time.Now().Before(full) {
+						return etcdscript.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+					}
+					return c.Apply()
+				})
+				err := session.Run(t.Context(), etcd.Client(t), nil, func(context.Context, *session.Session) error { return nil })
+				if err != nil || time.Now().Before(full) {
+					t.Error(err)
+				}
+				if n := etcd.Leases(); n != 0 {
+					t.Errorf("%d leases left", n)
+				}
+			})
+		})
+	}
+}
