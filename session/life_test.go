@@ -345,3 +345,16 @@ func TestSlots(t *testing.T) {
 		}
 	})
 }
+
+func TestNoClient(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func() error{
+		"New":    func() error { _, err := session.New(t.Context(), nil, nil); return err },
+		"Resume": func() error { _, err := session.Resume(t.Context(), nil, 1, nil); return err },
+		"Run":    func() error { return session.Run(t.Context(), nil, nil, nil) },
+	} {
+		if err := call(); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

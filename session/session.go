@@ -84,6 +84,9 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 
 // prepare makes a session that has done nothing yet.
 func prepare(c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session, error) {
+	if c == nil {
+		return nil, invalid("no client")
+	}
 	opt, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
