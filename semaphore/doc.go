@@ -11,10 +11,10 @@
 //
 // # Guarantees
 //
-// Nobody is granted a permit unless it fits into the limit together with all permits held. Permits are granted strictly in
-// the order in which the server saw the requests: a light one does not overtake a heavy one that waits. Fences
-// ([session.Holding.Fence]) grow from grant to grant. The permits of a lost session are free when its lease is. A call that
-// failed leaves nothing behind that could hold a permit later, whatever answers were lost.
+// Nobody is granted a permit unless it fits into the limit together with all permits held, save after a Resize to less, see
+// below. Permits are granted strictly in the order in which the server saw the requests: a light one does not overtake a
+// heavy one that waits. Fences ([session.Holding.Fence]) grow from grant to grant. The permits of a lost session are free
+// when its lease is. A call that failed leaves nothing behind that could hold a permit later, whatever answers were lost.
 //
 // The context of a [Permit] ends before another can be granted what it held, as long as clocks run within 1 % of each
 // other and etcd keeps leases for their time to live.
@@ -26,6 +26,11 @@
 //
 // A Resize takes no permit away: if more are held than it leaves, nobody is granted one until enough have been given
 // back. A process that was paused may act for a moment after its permit is gone, see package mutex.
+//
+// A waiter ahead that fitted at an earlier size counts as granted at that size by everybody behind it, also if its own process
+// has not seen that size and takes the permit later: 5 of 8 are held, one waits for 8 and one behind it for 3. A Resize to 16
+// grants both; a Resize back to 8 takes nothing away. If the process of the 8 saw only the last of that, it takes its permit
+// when the 5 are given back, while the 3 are held: 11 of 8, of the 16 that had been granted.
 //
 // # Keys
 //
