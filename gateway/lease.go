@@ -19,6 +19,15 @@ type LeaseID int64
 // String formats the ID as etcdctl does.
 func (id LeaseID) String() string { return strconv.FormatUint(uint64(id), 16) }
 
+// ParseLeaseID is the inverse of [LeaseID.String], for an ID that was stored. What is none is [ErrInvalid].
+func ParseLeaseID(s string) (LeaseID, error) {
+	id, err := strconv.ParseUint(s, 16, 64)
+	if err != nil || id == 0 {
+		return 0, invalid("parse lease", "%q is no lease ID in hexadecimal", clean(s))
+	}
+	return LeaseID(id), nil
+}
+
 // LogValue logs the ID as String gives it.
 func (id LeaseID) LogValue() slog.Value { return slog.StringValue(id.String()) }
 

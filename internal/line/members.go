@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -70,9 +69,6 @@ func isMember(key, prefix string) bool {
 }
 
 func parseLease(hex string) gateway.LeaseID {
-	id, err := strconv.ParseUint(hex, 16, 64)
-	if err != nil {
-		return 0
-	}
-	return gateway.LeaseID(id)
+	id, _ := gateway.ParseLeaseID(hex) // 0 if it is none
+	return id
 }

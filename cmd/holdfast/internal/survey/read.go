@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -110,11 +109,8 @@ func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 // leaseOf is the lease that a member's key tells of: "<lease hex>", or that and "-<n>".
 func leaseOf(member string) gateway.LeaseID {
 	hex, _, _ := strings.Cut(member, "-")
-	id, err := strconv.ParseUint(hex, 16, 63)
-	if err != nil {
-		return 0
-	}
-	return gateway.LeaseID(id)
+	id, _ := gateway.ParseLeaseID(hex) // 0 if it is none
+	return id
 }
 
 // keysOf asks for the keys under each lease.
