@@ -25,6 +25,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 			etcd.Delete(key)
 		}, session.ErrRemoved},
 		{"session taken over", func(t *testing.T, etcd *etcdscript.Server, s *session.Session, _ string) {
+			t.Helper()
 			second, err := session.Resume(t.Context(), etcd.Client(t), s.Lease(), nil)
 			if err != nil {
 				t.Fatal(err)

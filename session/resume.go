@@ -12,9 +12,9 @@ import (
 
 // Resume takes up a session whose process has ended without closing it: it crashed, was killed, or called
 // [Session.Orphan]. lease is what [Session.Lease] was, which the process must have kept somewhere: its String, say, which
-// [gateway.ParseLeaseID] reads. What the earlier life
-// held goes on to exist under the lease; recipes can take it up, as election.Election.Resume does. What none of them
-// takes up stays as long as the new session: [gateway.Client.TimeToLive] lists it.
+// [gateway.ParseLeaseID] reads. What the earlier life held goes on to exist under the lease; recipes can take it up, as
+// election.Election.Resume does. What none of them takes up stays as long as the new session: [gateway.Client.TimeToLive]
+// lists it.
 //
 // If the lease is gone, or has no session's record, it is [ErrLost], and [New] is what helps. So it is, with
 // [ErrTakenOver], if another process resumes the session at the same moment. Any other error changes nothing but that, if

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -249,16 +248,20 @@ func (s *Session) tellState() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.telling && !s.ended && s.told != s.suspect {
-		s.telling, s.told = true, s.suspect
-		hook, level, what := s.opt.Hooks.Trusted, slog.LevelInfo, "session_trusted"
-		if s.told {
-			hook, level, what = s.opt.Hooks.Suspect, slog.LevelWarn, "session_suspect"
+		suspect, hook := s.suspect, s.opt.Hooks.Trusted
+		if suspect {
+			hook = s.opt.Hooks.Suspect
 		}
+		s.telling, s.told = true, suspect
 		s.mu.Unlock()
 		if hook != nil {
 			hook()
 		}
-		s.opt.Logger.Log(s.ctx, level, what, "lease", s.lease)
+		if suspect {
+			s.opt.Logger.Warn("session_suspect", "lease", s.lease)
+		} else {
+			s.opt.Logger.Info("session_trusted", "lease", s.lease)
+		}
 		s.mu.Lock()
 		s.telling = false
 	}
