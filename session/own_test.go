@@ -57,6 +57,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 				})
 				etcd.BreakWatches(false)
 				time.Sleep(20 * time.Second)
+				synctest.Wait()
 				if err := l.Err(); !errors.Is(err, tt.want) || refused == 0 {
 					t.Errorf("after %d refused looks: %v", refused, err)
 				}
@@ -88,11 +89,13 @@ func TestNobodyLooksAfterWhatIsGivenBack(t *testing.T) {
 		})
 		etcd.BreakWatches(false)
 		time.Sleep(8 * time.Second)
+		synctest.Wait()
 		before := looks
 		if err := l.Unlock(t.Context()); err != nil || before == 0 {
 			t.Fatalf("%v, after %d looks", err, before)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if looks != before {
 			t.Errorf("%d looks after the end", looks-before)
 		}
