@@ -144,7 +144,7 @@ func (a *app) close() {
 // warn tells what does not change the outcome.
 func (a *app) warn(format string, args ...any) {
 	if a.json {
-		printJSON(os.Stderr, map[string]any{"warning": fmt.Sprintf(format, args...)})
+		_ = printJSON(os.Stderr, map[string]any{"warning": fmt.Sprintf(format, args...)}) // nowhere is left to say so
 		return
 	}
 	fmt.Fprintln(os.Stderr, "holdfast: "+clean(fmt.Sprintf(format, args...)))
@@ -154,12 +154,12 @@ func (a *app) warn(format string, args ...any) {
 func (a *app) report(err error) int {
 	code := codeOf(err)
 	var quiet *childError
-	if err == nil || errors.As(err, &quiet) {
+	if err == nil || errors.As(err, &quiet) || unread(err) {
 		return code
 	}
 	text := a.explain(err)
 	if a.json {
-		printJSON(os.Stderr, map[string]any{"error": text, "code": code})
+		_ = printJSON(os.Stderr, map[string]any{"error": text, "code": code}) // the status tells
 	} else {
 		fmt.Fprintln(os.Stderr, "holdfast: "+clean(text))
 	}

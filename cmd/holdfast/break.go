@@ -18,7 +18,8 @@ func breakCommand(a *app) *cobra.Command {
 		Use:   "break NAME --reason TEXT",
 		Short: "Take a hold away from who has it",
 		Long: "Delete the key of the holder, who learns of it within moments if it uses holdfast, and not at all if it uses\n" +
-			"another library. The reason, who held it and the fence go to the standard error; nothing keeps them.",
+			"another library. The reason, who held it and the fence go to the standard error, with --json to the output; nothing\n" +
+			"keeps them.",
 		Example:           "  holdfast break jobs/nightly --reason 'host db3 is on fire'",
 		Args:              one,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -86,7 +87,7 @@ func (a *app) remove(ctx context.Context, p *survey.Place, m *survey.Member, rea
 	if a.json {
 		out := member(p, m)
 		out["recipe"], out["name"], out["reason"], out["revision"] = p.Recipe, p.Name, reason, resp.Revision
-		printJSON(os.Stdout, out)
+		return printJSON(stdout, out)
 	}
 	fmt.Fprintf(os.Stderr, "holdfast: broke %s %s (%s, fence %d, %s), reason: %s\n",
 		p.Recipe, clean(p.Name), clean(m.Key), m.Fence, clean(who(m)), clean(reason))

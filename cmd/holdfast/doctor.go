@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,7 +30,9 @@ func doctorCommand(a *app) *cobra.Command {
 			if err := d.keys(cmd.Context(), prefix); err != nil {
 				return err
 			}
-			d.show()
+			if err := d.show(); err != nil {
+				return err
+			}
 			if d.bad > 0 {
 				return &childError{codeNo} // all has been said
 			}
@@ -64,17 +65,20 @@ func (d *doctor) add(level, check, format string, args []any) {
 	d.findings = append(d.findings, finding{level, check, fmt.Sprintf(format, args...)})
 }
 
-func (d *doctor) show() {
+func (d *doctor) show() error {
 	rows := [][]string{{"", "CHECK", "FINDING"}}
 	for _, f := range d.findings {
 		if d.app.json {
-			printJSON(os.Stdout, f)
+			if err := printJSON(stdout, f); err != nil {
+				return err
+			}
 		}
 		rows = append(rows, []string{f.Level, f.Check, f.Text})
 	}
-	if !d.app.json {
-		table(rows...)
+	if d.app.json {
+		return nil
 	}
+	return table(rows...)
 }
 
 // keys looks at what is in etcd.

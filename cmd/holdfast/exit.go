@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/gateway"
@@ -70,6 +71,8 @@ func codeOf(err error) int {
 		return exit.code
 	case errors.As(err, &child):
 		return child.status
+	case unread(err):
+		return codeSignal + int(syscall.SIGPIPE) // what a program is ended by that does not ask
 	case errors.As(err, &signal):
 		return codeSignal + int(signal.signal)
 	case errors.Is(err, errNotInTime):

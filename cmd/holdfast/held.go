@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,7 +106,9 @@ func (a *app) keep(ctx context.Context, h held, f *holdFlags, argv []string) err
 
 func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) error {
 	if len(argv) == 0 {
-		a.show(h)
+		if err := a.show(h); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -151,19 +154,18 @@ func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) e
 }
 
 // show prints what is held, as etcdctl does.
-func (a *app) show(h held) {
+func (a *app) show(h held) error {
 	if a.json {
-		printJSON(os.Stdout, map[string]any{
+		return printJSON(stdout, map[string]any{
 			"names": h.names, "keys": h.keys, "fence": h.fence, "deadline": a.session.Deadline().UTC(), "lease": a.session.Lease().String(),
 		})
-		return
 	}
-	for _, key := range h.keys {
-		fmt.Println(key)
-	}
+	lines := h.keys
 	if h.value != "" {
-		fmt.Println(h.value)
+		lines = append(slices.Clone(lines), h.value)
 	}
+	_, err := fmt.Fprintln(stdout, strings.Join(lines, "\n"))
+	return err
 }
 
 func lostf(format string, args ...any) error {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,8 +27,7 @@ func infoCommand(a *app) *cobra.Command {
 			if len(p.Members)+len(p.Settings) == 0 {
 				return nof("nobody uses %q", args[0])
 			}
-			a.showPlace(p)
-			return nil
+			return a.showPlace(p)
 		},
 	}
 }
@@ -44,23 +43,25 @@ func (a *app) place(ctx context.Context, name string) (*survey.Place, error) {
 	return survey.One(ctx, c, name)
 }
 
-func (a *app) showPlace(p *survey.Place) {
+func (a *app) showPlace(p *survey.Place) error {
 	if a.json {
 		members := []map[string]any{}
 		for i := range p.Members {
 			members = append(members, member(p, &p.Members[i]))
 		}
-		printJSON(os.Stdout, map[string]any{"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members})
-		return
+		return printJSON(stdout, map[string]any{"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members})
 	}
-	fmt.Printf("%s %s\n", p.Recipe, clean(p.Name))
+	head := []string{p.Recipe + " " + clean(p.Name)}
 	for _, what := range slices.Sorted(maps.Keys(p.Settings)) {
-		fmt.Printf("%s: %s\n", what, clean(p.Settings[what]))
+		head = append(head, what+": "+clean(p.Settings[what]))
+	}
+	if _, err := fmt.Fprintln(stdout, strings.Join(head, "\n")); err != nil {
+		return err
 	}
 	rows := [][]string{{"STATE", "FENCE", "VALUE", "SINCE", "WHO", "KEY"}}
 	for i := range p.Members {
 		m := &p.Members[i]
 		rows = append(rows, []string{p.State(m), strconv.FormatInt(m.Fence, 10), brief([]byte(m.Value)), since(m), who(m), m.Key})
 	}
-	table(rows...)
+	return table(rows...)
 }

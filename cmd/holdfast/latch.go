@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -35,11 +34,10 @@ func latchCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case a.json:
-				printJSON(os.Stdout, map[string]any{"left": n})
-			default:
-				fmt.Println(n)
+				return printJSON(stdout, map[string]any{"left": n})
 			}
-			return nil
+			_, err = fmt.Fprintln(stdout, n)
+			return err
 		}),
 	)
 	return cmd

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -39,8 +38,7 @@ func leaderCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			}
-			a.showLeader(&l)
-			return nil
+			return a.showLeader(&l)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and print every change")
@@ -55,20 +53,23 @@ func (a *app) watchLeader(ctx context.Context, e *election.Election) error {
 		case err != nil:
 			return err
 		}
-		a.showLeader(ev.Leader)
+		if err := a.showLeader(ev.Leader); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (a *app) showLeader(l *election.Leader) {
+func (a *app) showLeader(l *election.Leader) (err error) {
 	switch {
 	case a.json && l == nil:
-		printJSON(os.Stdout, nil)
+		return printJSON(stdout, nil)
 	case a.json:
-		printJSON(os.Stdout, map[string]any{"key": l.Key, "lease": l.Lease.String(), "fence": l.Fence, "value": l.Value, "revision": l.Revision})
+		return printJSON(stdout, map[string]any{"key": l.Key, "lease": l.Lease.String(), "fence": l.Fence, "value": l.Value, "revision": l.Revision})
 	case l == nil:
-		fmt.Println()
+		_, err = fmt.Fprintln(stdout)
 	default:
-		fmt.Println(clean(l.Value))
+		_, err = fmt.Fprintln(stdout, clean(l.Value))
 	}
+	return err
 }

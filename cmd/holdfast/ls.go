@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,9 @@ func lsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.list(all.Places)
+			if err := a.list(all.Places); err != nil {
+				return err
+			}
 			if all.Hidden > 0 {
 				a.warn("%d leases have keys that this user may not see", all.Hidden)
 			}
@@ -44,7 +45,7 @@ func lsCommand(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) list(places []survey.Place) {
+func (a *app) list(places []survey.Place) error {
 	rows := [][]string{{"RECIPE", "NAME", "STATE", "FENCE", "SINCE", "WHO"}}
 	for _, p := range places {
 		for i := range p.Members {
@@ -52,14 +53,17 @@ func (a *app) list(places []survey.Place) {
 			if a.json {
 				out := member(&p, m)
 				out["recipe"], out["name"] = p.Recipe, p.Name
-				printJSON(os.Stdout, out)
+				if err := printJSON(stdout, out); err != nil {
+					return err
+				}
 			}
 			rows = append(rows, []string{p.Recipe, p.Name, p.State(m), strconv.FormatInt(m.Fence, 10), since(m), who(m)})
 		}
 	}
-	if !a.json {
-		table(rows...)
+	if a.json {
+		return nil
 	}
+	return table(rows...)
 }
 
 // member is a member in JSON.

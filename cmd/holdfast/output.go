@@ -2,33 +2,60 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"unicode"
 	"unicode/utf8"
 )
 
+// stdout is the standard output. What cannot be printed ends the verb: a verb that has told nobody is not done.
+var stdout io.Writer = output{}
+
+type output struct{}
+
+func (output) Write(p []byte) (int, error) {
+	n, err := os.Stdout.Write(p)
+	if err != nil {
+		err = &outputError{err}
+	}
+	return n, err
+}
+
+// outputError tells a reader that has gone from a connection to etcd that has: both are EPIPE.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+// unread tells whether whoever was to read the output has gone.
+func unread(err error) bool {
+	out, ok := errors.AsType[*outputError](err)
+	return ok && errors.Is(out, syscall.EPIPE)
+}
+
 // printJSON prints one value on one line.
-func printJSON(w io.Writer, v any) {
+func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // to a pipe that is closed, nothing more can be said
+	return e.Encode(v)
 }
 
 // table prints rows for people: the first is the heading.
-func table(rows ...[]string) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+func table(rows ...[]string) error {
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i, cell := range row {
 			row[i] = clean(cell)
 		}
 		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
-	_ = w.Flush()
+	return w.Flush()
 }
 
 // clean keeps what others have put into etcd from moving the cursor or hiding a line.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"maps"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -51,13 +50,12 @@ func queueGet(a *app) *cobra.Command {
 
 func (a *app) printItem(m *queue.Message) error {
 	if !a.json {
-		_, err := os.Stdout.Write(append(bytes.TrimSuffix(m.Value, []byte("\n")), '\n'))
+		_, err := stdout.Write(append(bytes.TrimSuffix(m.Value, []byte("\n")), '\n'))
 		return err
 	}
 	out := map[string]any{
 		"id": m.ID, "priority": m.Priority, "attempt": m.Attempt, "enqueued": m.Enqueued, "key": m.Key(), "fence": m.Fence(),
 	}
 	maps.Copy(out, value(m.Value))
-	printJSON(os.Stdout, out)
-	return nil
+	return printJSON(stdout, out)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"strconv"
 	"time"
 
@@ -29,8 +28,7 @@ func queuePeek(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.showItems(items)
-				return nil
+				return a.showItems(items)
 			})
 		},
 	}
@@ -38,13 +36,15 @@ func queuePeek(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) showItems(items []queue.Item) {
+func (a *app) showItems(items []queue.Item) error {
 	rows := [][]string{{"ID", "PRIORITY", "ENQUEUED", "STATE", "VALUE"}}
 	for _, i := range items {
 		if a.json {
 			out := map[string]any{"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed}
 			maps.Copy(out, value(i.Value))
-			printJSON(os.Stdout, out)
+			if err := printJSON(stdout, out); err != nil {
+				return err
+			}
 		}
 		state := "ready"
 		if i.Claimed {
@@ -52,9 +52,10 @@ func (a *app) showItems(items []queue.Item) {
 		}
 		rows = append(rows, []string{i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value)})
 	}
-	if !a.json {
-		table(rows...)
+	if a.json {
+		return nil
 	}
+	return table(rows...)
 }
 
 func queueStats(a *app) *cobra.Command {
@@ -70,16 +71,14 @@ func queueStats(a *app) *cobra.Command {
 				case err != nil:
 					return err
 				case a.json:
-					printJSON(os.Stdout, map[string]any{
+					return printJSON(stdout, map[string]any{
 						"ready": s.Ready, "claimed": s.Claimed, "delayed": s.Delayed, "dead": s.Dead, "enqueued": s.Enqueued, "paused": s.Paused,
 					})
-				default:
-					table(
-						[]string{"READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED"},
-						[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead), number(s.Enqueued), strconv.FormatBool(s.Paused)},
-					)
 				}
-				return nil
+				return table(
+					[]string{"READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED"},
+					[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead), number(s.Enqueued), strconv.FormatBool(s.Paused)},
+				)
 			})
 		},
 	}
@@ -106,14 +105,16 @@ func queueDead(a *app) *cobra.Command {
 						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts, "enqueued": d.Enqueued, "died": d.Died, "reason": d.Reason,
 					}
 					maps.Copy(out, value(d.Value))
-					printJSON(os.Stdout, out)
+					if err := printJSON(stdout, out); err != nil {
+						return err
+					}
 				}
 				rows = append(rows, []string{d.ID, strconv.Itoa(d.Attempts), stamp(d.Died), d.Reason, brief(d.Value)})
 			}
-			if !a.json {
-				table(rows...)
+			if a.json {
+				return nil
 			}
-			return nil
+			return table(rows...)
 		},
 	}
 }
@@ -130,12 +131,16 @@ func queueRedrive(a *app) *cobra.Command {
 				return err
 			}
 			n, err := q.Redrive(cmd.Context(), args[1:]...)
+			var told error
 			if a.json {
-				printJSON(os.Stdout, map[string]any{"redriven": n})
+				told = printJSON(stdout, map[string]any{"redriven": n})
 			} else {
-				fmt.Println(n)
+				_, told = fmt.Fprintln(stdout, n)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return told
 		},
 	}
 }

@@ -92,12 +92,23 @@ func (f *putFlags) put(ctx context.Context, a *app, q *queue.Queue, values [][]b
 	ids, err := q.EnqueueAll(ctx, values, &queue.EnqueueOptions{
 		Priority: f.priority, Delay: time.Duration(f.delay), DedupID: f.dedupID,
 	})
+	told := a.showIDs(ids)
+	if err != nil {
+		return f.refused(err)
+	}
+	return told
+}
+
+func (a *app) showIDs(ids []string) (err error) {
 	for _, id := range ids {
 		if a.json {
-			printJSON(os.Stdout, map[string]any{"id": id})
+			err = printJSON(stdout, map[string]any{"id": id})
 		} else {
-			fmt.Println(id)
+			_, err = fmt.Fprintln(stdout, id)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return f.refused(err)
+	return nil
 }

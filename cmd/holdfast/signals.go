@@ -39,6 +39,9 @@ func catch(ctx context.Context) (context.Context, *signals) {
 			signal.Notify(s.ch, sig)
 		}
 	}
+	// What is written for nobody is an error, after which things are given back. To be caught is enough for that, and unlike
+	// what is ignored it is not passed on to commands.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		defer close(s.done)
 		for sig := range s.ch {

@@ -122,3 +122,41 @@ func TestClaimLost(t *testing.T) {
 	r.signal(syscall.SIGTERM)
 	r.want(0)
 }
+
+// TestUntold: what could not be printed is still there, for whoever comes next, and at once.
+func TestUntold(t *testing.T) {
+	t.Parallel()
+	full := "exec >/dev/full; exec " + program + " "
+	if _, err := os.Stat("/dev/full"); err != nil {
+		full = "exec >&-; exec " + program + " "
+	}
+	name := fresh(t)
+	hf(t, 0, "queue", "put", name, "precious")
+	for _, args := range []string{"queue get ", "--json queue get ", "queue peek ", "--json queue peek ", "queue stats ", "--json queue stats "} {
+		r := launch(t, "/bin/sh", nil, nil, "-c", full+args+name)
+		r.want(70)
+		if strings.Count(r.stderr.String(), "\n") != 1 {
+			t.Errorf("%s: %q", args, r.stderr.String())
+		}
+	}
+	for _, args := range []string{"queue get ", "--json queue get "} {
+		unread(t, args+name)
+		if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 1.0 || s["claimed"] != 0.0 {
+			t.Errorf("%s has left %v", args, s)
+		}
+	}
+	if got := hf(t, 0, "queue", "get", "-n", name); got != "precious" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// unread runs holdfast with an output that nobody reads, and expects the status that shells tell then, and no word.
+func unread(t *testing.T, args string) {
+	t.Helper()
+	pipe := fifo(t)
+	r := launch(t, "/bin/sh", nil, nil, "-c", "exec 3<>"+pipe+" >"+pipe+" 3<&-; exec "+program+" "+args)
+	r.want(128 + int(syscall.SIGPIPE))
+	if r.stderr.String() != "" {
+		t.Errorf("%s: %q", args, r.stderr.String())
+	}
+}
