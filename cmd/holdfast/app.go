@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -39,11 +40,13 @@ func newRoot(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("no verb given; type: holdfast lock NAME -- COMMAND, or holdfast --help")
 		},
+		Version:           version(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.connect.fromEnv(cmd.Flags()) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w; type: %s --help%s", err, cmd.CommandPath(), dashHint(cmd))
 	})
+	root.Flags().Bool("version", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
@@ -52,6 +55,15 @@ func newRoot(a *app) *cobra.Command {
 	)
 	plainUse(root)
 	return root
+}
+
+// version is that of the module, or of the commit that it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
 }
 
 // plainUse keeps use lines to what has to be typed.
@@ -80,12 +92,16 @@ func (a *app) dial() (*gateway.Client, error) {
 	return c, nil
 }
 
-// open makes the client and a session.
-func (a *app) open(ctx context.Context, opts *session.Options) (*session.Session, error) {
+// open makes the client and a session; f, which may be nil, says how long that may take if it is less than else.
+func (a *app) open(ctx context.Context, f *waitFlags, opts *session.Options) (*session.Session, error) {
 	if _, err := a.dial(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := a.bounded(ctx)
+	limit := time.Duration(a.connect.timeout)
+	if f != nil && f.bounded() && f.wait > 0 {
+		limit = min(limit, time.Duration(f.wait))
+	}
+	ctx, cancel := within(ctx, limit)
 	defer cancel()
 	s, err := session.New(ctx, a.client, opts)
 	if err != nil {
@@ -105,7 +121,11 @@ func (a *app) reach(ctx context.Context) error {
 
 // bounded is for requests that wait for nobody but etcd.
 func (a *app) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, time.Duration(a.connect.timeout), errNoAnswer)
+	return within(ctx, time.Duration(a.connect.timeout))
+}
+
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, &noAnswerError{limit})
 }
 
 // listing is for what takes many requests: it makes sure that etcd answers at all, and then gives it ten times as long.
@@ -115,11 +135,16 @@ func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc,
 	if _, err := a.client.Leases(bctx); err != nil {
 		return nil, nil, err
 	}
-	long := 10 * time.Duration(a.connect.timeout)
-	ctx, cancel = context.WithTimeoutCause(ctx, long, &exitError{
-		codeUnavailable, fmt.Errorf("etcd has not told all within %v; type a PREFIX, or a longer --command-timeout", long),
-	})
+	ctx, cancel = a.long(ctx, "a PREFIX, or ")
 	return ctx, cancel, nil
+}
+
+// long is for what takes many requests; others is what can be typed besides.
+func (a *app) long(ctx context.Context, others string) (context.Context, context.CancelFunc) {
+	long := 10 * time.Duration(a.connect.timeout)
+	return context.WithTimeoutCause(ctx, long, &exitError{
+		codeUnavailable, fmt.Errorf("etcd has not told all within %v; type %sa longer --command-timeout", long, others),
+	})
 }
 
 // after is for what has to be done after the context has ended.
@@ -168,7 +193,8 @@ func (a *app) report(err error) int {
 
 // explain says in one line what went wrong.
 func (a *app) explain(err error) string {
-	if !errors.Is(err, errNoAnswer) || a.client == nil {
+	late, ok := errors.AsType[*noAnswerError](err)
+	if !ok || a.client == nil {
 		return err.Error()
 	}
 	var tried []string
@@ -179,7 +205,7 @@ func (a *app) explain(err error) string {
 		}
 		tried = append(tried, text)
 	}
-	return fmt.Sprintf("cannot reach etcd within %v at %s", time.Duration(a.connect.timeout), strings.Join(tried, ", "))
+	return fmt.Sprintf("cannot reach etcd within %v at %s", late.limit, strings.Join(tried, ", "))
 }
 
 // reason is the innermost of what went wrong with an endpoint: the rest of the text says where, once more.

@@ -41,7 +41,7 @@ func barrierHold(a *app) *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			s, err := a.open(ctx, f.session(cmd, argv))
+			s, err := a.open(ctx, nil, f.session(cmd, argv))
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ func barrierHold(a *app) *cobra.Command {
 			}, f, argv)
 		},
 	}
-	f.add(cmd, false)
+	f.addHold(cmd)
 	return cmd
 }
 
@@ -72,7 +72,7 @@ func barrierRelease(a *app) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			s, err := a.open(ctx, nil)
+			s, err := a.open(ctx, nil, nil)
 			if err != nil {
 				return err
 			}
@@ -109,7 +109,7 @@ func (a *app) waitFor(cmd *cobra.Command, f *waitFlags, wait func(context.Contex
 	if err := f.check(); err != nil {
 		return err
 	}
-	s, err := a.open(cmd.Context(), &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
+	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func barrierEnter(a *app) *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			s, err := a.open(ctx, f.session(cmd, argv))
+			s, err := a.open(ctx, &f.waitFlags, f.session(cmd, argv))
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,13 +86,15 @@ func TestCodes(t *testing.T) {
 		{usagef("x"), 64},
 		{nof("x"), 1},
 		{lostf("x"), 75},
-		{errNoAnswer, 69},
+		{&noAnswerError{}, 69},
+		{&outputError{syscall.EPIPE}, 141},
+		{&outputError{syscall.ENOSPC}, 70},
 		{errNotInTime, 1},
 		{&signalled{15}, 143},
 		{&childError{7}, 7},
 		{errors.New("x"), 70},
 		{(&waitFlags{code: 9}).refused(errNotInTime), 9},
-		{(&waitFlags{code: 9}).refused(errNoAnswer), 69},
+		{(&waitFlags{code: 9}).refused(&noAnswerError{}), 69},
 	} {
 		if got := codeOf(tt.err); got != tt.code {
 			t.Errorf("%v: %d, want %d", tt.err, got, tt.code)

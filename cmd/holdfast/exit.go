@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/gateway"
@@ -25,12 +26,13 @@ const (
 	codeSignal      = 128 // and the number of the signal
 )
 
-var (
-	// errNoAnswer: etcd did not answer within --command-timeout.
-	errNoAnswer = errors.New("no answer from etcd in time")
-	// errNotInTime: what was waited for did not come within --wait.
-	errNotInTime = errors.New("not in time")
-)
+// errNotInTime: what was waited for did not come within --wait.
+var errNotInTime = errors.New("not in time")
+
+// noAnswerError: etcd did not answer within --command-timeout, or what --wait has left of it.
+type noAnswerError struct{ limit time.Duration }
+
+func (e *noAnswerError) Error() string { return fmt.Sprintf("no answer from etcd within %v", e.limit) }
 
 // exitError is an error with a status of its own.
 type exitError struct {
@@ -63,6 +65,7 @@ func codeOf(err error) int {
 		child  *childError
 		signal *signalled
 		server *gateway.Error
+		late   *noAnswerError
 	)
 	switch {
 	case err == nil:
@@ -82,7 +85,7 @@ func codeOf(err error) int {
 	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch), errors.Is(err, semaphore.ErrTooHeavy),
 		errors.Is(err, barrier.ErrMismatch):
 		return codeUsage
-	case errors.Is(err, errNoAnswer), errors.Is(err, session.ErrLost), errors.Is(err, context.DeadlineExceeded),
+	case errors.As(err, &late), errors.Is(err, session.ErrLost), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &server):
 		return codeUnavailable
 	}

@@ -39,6 +39,7 @@ type waitFlags struct {
 	wait   duration
 	given  func() bool // whether wait was typed; nil where it cannot be
 	code   int
+	began  time.Time // when wait began, which includes the way to etcd
 }
 
 func (f *waitFlags) add(cmd *cobra.Command, noWait bool) {
@@ -53,7 +54,7 @@ func (f *waitFlags) add(cmd *cobra.Command, noWait bool) {
 
 func (f *waitFlags) bounded() bool { return f.given != nil && f.given() }
 
-// check refuses what cannot be meant.
+// check refuses what cannot be meant, and begins the wait.
 func (f *waitFlags) check() error {
 	if f.code < 0 || f.code > 255 {
 		return usagef("-E %d is no exit status; type a number from 0 to 255", f.code)
@@ -61,6 +62,7 @@ func (f *waitFlags) check() error {
 	if f.noWait && f.bounded() {
 		return usagef("-n and -w contradict each other; type one of them")
 	}
+	f.began = time.Now()
 	return nil
 }
 
@@ -69,7 +71,7 @@ func (f *waitFlags) context(ctx context.Context) (context.Context, context.Cance
 	if !f.bounded() {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, time.Duration(f.wait), errNotInTime)
+	return context.WithDeadlineCause(ctx, f.began.Add(time.Duration(f.wait)), errNotInTime)
 }
 
 // refused gives the error of what was not acquired the status that was asked for. others are further errors that say so.

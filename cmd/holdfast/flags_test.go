@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,6 +28,18 @@ func TestClean(t *testing.T) {
 	} {
 		if got := clean(s); got != want {
 			t.Errorf("%q: %s", s, got)
+		}
+	}
+}
+
+func TestBrief(t *testing.T) {
+	head := strings.Repeat("x", maxBrief-1)
+	for value, want := range map[string]string{
+		"": "", head + "y": head + "y", head + "é": head + "…", head + "yz": head + "y…", head + "\xff\xff": head + "\xff…",
+		"x" + strings.Repeat("世", 20): "x" + strings.Repeat("世", 19) + "…", strings.Repeat("\xbf", 80): strings.Repeat("\xbf", maxBrief-4) + "…",
+	} {
+		if got := brief([]byte(value)); got != want {
+			t.Errorf("%q: %q", value, got)
 		}
 	}
 }

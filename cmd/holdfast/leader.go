@@ -21,7 +21,7 @@ func leaderCommand(a *app) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			s, err := a.open(ctx, nil)
+			s, err := a.open(ctx, nil, nil)
 			if err != nil {
 				return err
 			}

@@ -22,7 +22,7 @@ func queueGet(a *app) *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			q, err := a.openQueue(cmd, args[0], nil)
+			q, err := a.openQueue(cmd, f, args[0], nil)
 			if err != nil {
 				return err
 			}

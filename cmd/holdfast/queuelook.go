@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -91,12 +92,14 @@ func queueDead(a *app) *cobra.Command {
 		Args:              one,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := a.openQueue(cmd, args[0], nil)
+			q, err := a.openQueue(cmd, nil, args[0], nil)
 			if err != nil {
 				return err
 			}
+			ctx, cancel := a.long(cmd.Context(), "")
+			defer cancel()
 			rows := [][]string{{"ID", "ATTEMPTS", "DIED", "REASON", "VALUE"}}
-			for d, err := range q.DeadLetters(cmd.Context()) {
+			for d, err := range q.DeadLetters(ctx) {
 				if err != nil {
 					return err
 				}
@@ -126,7 +129,7 @@ func queueRedrive(a *app) *cobra.Command {
 		Args:              between(1, 1000),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := a.openQueue(cmd, args[0], nil)
+			q, err := a.openQueue(cmd, nil, args[0], nil)
 			if err != nil {
 				return err
 			}
@@ -159,8 +162,12 @@ func stamp(t time.Time) string {
 const maxBrief = 60
 
 func brief(value []byte) string {
-	if len(value) > maxBrief {
-		return string(value[:maxBrief]) + "…"
+	if len(value) <= maxBrief {
+		return string(value)
 	}
-	return string(value)
+	n := maxBrief
+	for n > maxBrief-utf8.UTFMax && !utf8.RuneStart(value[n]) {
+		n--
+	}
+	return string(value[:n]) + "…"
 }

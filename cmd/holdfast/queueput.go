@@ -34,14 +34,14 @@ func queuePut(a *app) *cobra.Command {
 		Args:              between(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			values, err := f.values(args[1:])
-			if err == nil {
-				err = f.check()
+			if err := f.check(args[1:]); err != nil { // before the input is read, which may be long in coming
+				return err
 			}
+			values, err := f.values(args[1:])
 			if err != nil {
 				return err
 			}
-			q, err := a.openQueue(cmd, args[0], &queue.Options{MaxLength: f.maxLength, DedupWindow: time.Duration(f.window)})
+			q, err := a.openQueue(cmd, &f.waitFlags, args[0], &queue.Options{MaxLength: f.maxLength, DedupWindow: time.Duration(f.window)})
 			if err != nil {
 				return err
 			}
@@ -59,20 +59,26 @@ func queuePut(a *app) *cobra.Command {
 	return cmd
 }
 
+func typed(args []string) bool { return len(args) == 1 && args[0] != "-" }
+
+func (f *putFlags) check(args []string) error {
+	switch {
+	case f.lines && typed(args):
+		return usagef("--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
+	case f.lines && f.dedupID != "":
+		return usagef("--dedup-id is for one item; type it without --lines")
+	}
+	return f.waitFlags.check()
+}
+
 // values are what to put.
 func (f *putFlags) values(args []string) ([][]byte, error) {
-	if len(args) == 1 && args[0] != "-" {
-		if f.lines {
-			return nil, usagef("--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
-		}
+	if typed(args) {
 		return [][]byte{[]byte(args[0])}, nil
 	}
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil || !f.lines {
 		return [][]byte{text}, err
-	}
-	if f.dedupID != "" {
-		return nil, usagef("--dedup-id is for one item; type it without --lines")
 	}
 	var values [][]byte
 	for line := range bytes.Lines(text) {

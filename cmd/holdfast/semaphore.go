@@ -37,7 +37,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			s, err := a.open(ctx, f.session(cmd, argv))
+			s, err := a.open(ctx, &f.waitFlags, f.session(cmd, argv))
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ func TestWithEtcdctlLock(t *testing.T) {
 		t.Fatal(key)
 	}
 	hf(t, 1, "lock", "-n", name, "--", "true")
-	hf(t, 1, "lock", "-w", "0.2", name, "--", "true")
+	hf(t, 1, "lock", "-w", "1.5", name, "--", "true")
 	next := start(t, "lock", name, "--", "sh", "-c", "echo $ETCD_LOCK_KEY")
 	awaitMembers(t, name, 2)
 	if next.ended() {

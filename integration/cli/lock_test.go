@@ -85,8 +85,8 @@ func TestNotAcquired(t *testing.T) {
 		{1, []string{"-n"}},
 		{9, []string{"-n", "-E", "9"}},
 		{0, []string{"-n", "-E", "0"}},
-		{1, []string{"-w", "0.2"}},
-		{4, []string{"-w", "200ms", "-E", "4"}},
+		{1, []string{"-w", "1.5"}},
+		{4, []string{"-w", "1500ms", "-E", "4"}},
 		{1, []string{"-n", "-s"}},
 		{1, []string{"-n", name + "-other"}},
 	} {

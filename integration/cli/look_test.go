@@ -84,7 +84,11 @@ func TestBreak(t *testing.T) {
 	text := complain(t, 64, "break", name, "--reason", "x")
 	_, keys, _ := strings.Cut(text, "--key ")
 	key, _, _ := strings.Cut(keys, ",")
-	hf(t, 0, "break", name, "--reason", "x", "--key", key)
+	broken := start(t, "--json", "break", name, "--reason", "x", "--key", key)
+	broken.want(0)
+	if out := broken.rest(); !strings.Contains(out, `"reason":"x"`) || !strings.Contains(out, key) || broken.stderr.String() != "" {
+		t.Errorf("in JSON: %s, beside %q", out, broken.stderr.String())
+	}
 	one.want(75)
 	two.signal(syscall.SIGTERM)
 	two.want(0)

@@ -1,6 +1,13 @@
 package cli_test
 
 import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +21,7 @@ func TestQueue(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	complain(t, 1, "queue", "get", "-n", name)
-	hf(t, 3, "queue", "get", "-w", "0.2", "-E", "3", name)
+	hf(t, 3, "queue", "get", "-w", "1.5", "-E", "3", name)
 	id := hf(t, 0, "queue", "put", name, "one")
 	put := launch(t, program, nil, strings.NewReader("two\nthree\n"), "queue", "put", "--lines", name)
 	put.want(0)
@@ -148,6 +155,9 @@ func TestUntold(t *testing.T) {
 	if got := hf(t, 0, "queue", "get", "-n", name); got != "precious" {
 		t.Errorf("got %q", got)
 	}
+	unread(t, "lock "+name)
+	awaitMembers(t, name, 0)
+	hf(t, 128+int(syscall.SIGPIPE), "lock", name, "--", "sh", "-c", "kill -PIPE $$; exit 0") // a command is ended by it as ever
 }
 
 // unread runs holdfast with an output that nobody reads, and expects the status that shells tell then, and no word.
@@ -158,5 +168,97 @@ func unread(t *testing.T, args string) {
 	r.want(128 + int(syscall.SIGPIPE))
 	if r.stderr.String() != "" {
 		t.Errorf("%s: %q", args, r.stderr.String())
+	}
+}
+
+// deadLetter makes one, and returns its ID.
+func deadLetter(t *testing.T, name string) string {
+	t.Helper()
+	id := hf(t, 0, "queue", "put", name, "bad")
+	r := start(t, "queue", "consume", "--max-attempts", "1", name, "--", "false")
+	eventually(t, "dead letter", func() bool { return len(rows(t, "queue", "dead", name)) == 1 })
+	r.signal(syscall.SIGTERM)
+	r.want(0)
+	return id
+}
+
+// TestDiscard: a dead letter that is deleted by hand is gone, and nothing misses it.
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	id := deadLetter(t, name)
+	if n, err := newClient(t).Delete(within(t, patience), name+"//x/"+id); err != nil || n.Deleted != 1 {
+		t.Fatalf("deleted %v, %v", n, err)
+	}
+	if out := hf(t, 0, "queue", "redrive", name, id); out != "0" {
+		t.Errorf("redriven: %s", out)
+	}
+	if dead := rows(t, "queue", "dead", name); len(dead) != 0 {
+		t.Errorf("dead: %v", dead)
+	}
+	hf(t, 0, "queue", "put", name, "good")
+	if got := hf(t, 0, "queue", "get", name); got != "good" {
+		t.Errorf("got %q", got)
+	}
+	if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 0.0 || s["claimed"] != 0.0 || s["dead"] != 0.0 {
+		t.Errorf("stats %v", s)
+	}
+	hf(t, 0, "doctor", name)
+}
+
+// TestPause: while a queue is paused nobody gets anything, and afterwards all is there.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hf(t, 0, "queue", "put", name, "x")
+	for range 2 { // twice is as good as once
+		hf(t, 0, "queue", "pause", name)
+	}
+	if s := rows(t, "queue", "stats", name)[0]; s["paused"] != true {
+		t.Errorf("stats %v", s)
+	}
+	hf(t, 1, "queue", "get", "-n", name)
+	waiting := start(t, "queue", "get", name)
+	for range 2 {
+		hf(t, 0, "queue", "resume", name)
+	}
+	if got := waiting.line(); got != "x" {
+		t.Errorf("got %q", got)
+	}
+	waiting.want(0)
+	if s := rows(t, "queue", "stats", name)[0]; s["paused"] != false {
+		t.Errorf("stats %v", s)
+	}
+}
+
+// TestDeadUnanswered: where etcd stops answering in the middle, the list of dead letters ends as other lists do.
+func TestDeadUnanswered(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	deadLetter(t, name)
+	target, err := url.Parse(cluster.Endpoints()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	toEtcd := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport, FlushInterval: -1}
+	toEtcd.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {} // of requests that were cut off
+	letters := []byte(base64.StdEncoding.EncodeToString([]byte(name + "//x/")))
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		if bytes.Contains(body, letters) {
+			<-r.Context().Done()
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		toEtcd.ServeHTTP(w, r)
+	}))
+	t.Cleanup(silent.Close)
+	text := complain(t, 69, "--endpoints", silent.URL, "--command-timeout", "1", "queue", "dead", name)
+	if !strings.Contains(text, "within 10s") || !strings.Contains(text, "type a longer --command-timeout") {
+		t.Error(text)
 	}
 }

@@ -16,7 +16,7 @@ func TestSemaphore(t *testing.T) {
 	two := start(t, "semaphore", name, "--limit", "3", "--weight", "2")
 	two.line()
 	hf(t, 1, "semaphore", name, "--limit", "3", "-n", "--", "true")
-	hf(t, 5, "semaphore", name, "--limit", "3", "-w", "0.2", "-E", "5", "--", "true")
+	hf(t, 5, "semaphore", name, "--limit", "3", "-w", "1.5", "-E", "5", "--", "true")
 	if text := complain(t, 64, "semaphore", name, "--limit", "4", "--", "true"); !strings.Contains(text, "3") {
 		t.Error(text)
 	}
@@ -54,7 +54,7 @@ func TestElectAndLeader(t *testing.T) {
 	if l := hf(t, 0, "leader", "--json", name); !strings.Contains(l, `"value":"first"`) {
 		t.Errorf("the leader is %s", l)
 	}
-	hf(t, 1, "elect", "-w", "0.2", name, "late", "--", "true")
+	hf(t, 1, "elect", "-w", "1.5", name, "late", "--", "true")
 	second := start(t, "elect", name, "second")
 	awaitMembers(t, name, 2)
 	first.signal(syscall.SIGTERM)
@@ -76,14 +76,14 @@ func TestBarrier(t *testing.T) {
 	hf(t, 0, "barrier", "wait", name)
 	complain(t, 1, "barrier", "release", name)
 	hf(t, 0, "barrier", "hold", name)
-	hf(t, 1, "barrier", "wait", name, "-w", "0.2")
+	hf(t, 1, "barrier", "wait", name, "-w", "1.5")
 	waiting := start(t, "barrier", "wait", name)
 	hf(t, 0, "barrier", "release", name)
 	waiting.want(0)
 
 	up := start(t, "barrier", "hold", name, "--", "sh", "-c", "trap 'exit 3' TERM; echo $HOLDFAST_FENCE; while :; do sleep 0.05; done")
 	up.line()
-	hf(t, 1, "barrier", "wait", name, "-w", "0.2")
+	hf(t, 1, "barrier", "wait", name, "-w", "1.5")
 	up.signal(syscall.SIGTERM)
 	up.want(3)
 	hf(t, 0, "barrier", "wait", name)
@@ -112,7 +112,7 @@ func TestBarrierEnter(t *testing.T) {
 		r.want(2)
 	}
 	awaitMembers(t, name, 0)
-	hf(t, 1, "barrier", "enter", name, "--parties", "3", "-w", "0.3")
+	hf(t, 1, "barrier", "enter", name, "--parties", "3", "-w", "1.5")
 	hf(t, 0, "barrier", "enter", fresh(t), "--parties", "1")
 }
 
@@ -125,7 +125,7 @@ func TestLatch(t *testing.T) {
 	}
 	waiting := start(t, "latch", "wait", name, "--count", "2")
 	hf(t, 0, "latch", "down", name, "--count", "2")
-	hf(t, 1, "latch", "wait", name, "--count", "2", "-w", "0.2")
+	hf(t, 1, "latch", "wait", name, "--count", "2", "-w", "1.5")
 	if waiting.ended() {
 		t.Error("it is open after one of two counts")
 	}

@@ -40,6 +40,8 @@ func TestUsage(t *testing.T) {
 		{"barrier"},
 		{"barrier", "bogus"},
 		{"barrier", "enter", "a"},
+		{"barrier", "hold", "a", "-w", "1"},
+		{"barrier", "hold", "a", "-E", "1"},
 		{"barrier", "wait"},
 		{"latch", "wait", "a"},
 		{"latch"},
@@ -48,6 +50,7 @@ func TestUsage(t *testing.T) {
 		{"queue", "consume", "a"},
 		{"queue", "put"},
 		{"queue", "peek", "a", "--items", "0"},
+		{"queue", "pause"},
 		{"queue", "put", "--lines", "a", "b"},
 		{"ls", "a", "b"},
 		{"info"},
@@ -65,10 +68,20 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%v: %s", args, text)
 		}
 	}
+	never, end, err := os.Pipe() // an input that does not end
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer never.Close()
+	defer end.Close()
+	launch(t, program, nil, never, "queue", "put", "--lines", "--dedup-id", "x", "a").want(64)
 	hf(t, 127, "lock", "a", "--", "no-such-command")
 	hf(t, 126, "lock", "a", "--", os.TempDir())
 	if r := start(t, "lock", "--json"); r.wait() != 64 || !strings.Contains(r.stderr.String(), `"code":64`) {
 		t.Errorf("in JSON: %s", r.stderr.String())
+	}
+	if out := strings.Fields(hf(t, 0, "--version")); len(out) < 3 || out[2] == "unknown" {
+		t.Errorf("version: %q", out)
 	}
 	if out := hf(t, 0, "--help"); !strings.Contains(out, "64") || !strings.Contains(out, "redrive") && !strings.Contains(out, "queue") {
 		t.Errorf("help: %s", out)
@@ -104,6 +117,10 @@ func TestNoEtcd(t *testing.T) {
 				if !strings.Contains(text, endpoint) {
 					t.Errorf("%v: %s", args, text)
 				}
+			}
+			text := complain(t, 69, "--endpoints", endpoint, "--command-timeout", "1h", "lock", "-w", "1", "a", "--", "true")
+			if !strings.Contains(text, "within 1s at") {
+				t.Errorf("with -w: %s", text)
 			}
 		})
 	}
