@@ -37,7 +37,7 @@ func nightly(ctx context.Context, client *gateway.Client, night string) error {
 			}
 			report := build(ctx, night) // ctx ends if the lock is lost, before the lease can run out
 			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("reports/"+night, report)}})
-			return err // a write that comes too late is refused; Run then begins anew, with a new session
+			return err // a write that comes too late is refused; Run begins anew if the session was lost
 		})
 	})
 }
