@@ -22,15 +22,17 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		return err
 	}
 	defer client.Close()
+	tasks := []string{"plain", "shaky", "broken"}
+	var mended atomic.Bool
 	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
 		q := queue.New(s, "tasks", &queue.Options{MaxAttempts: 3})
-		if _, err := q.EnqueueAll(ctx, [][]byte{[]byte("plain"), []byte("shaky"), []byte("broken")}, nil); err != nil {
-			return err
+		for _, task := range tasks { // again after a lost session: the ID keeps each from being there twice
+			if _, err := q.Enqueue(ctx, []byte(task), &queue.EnqueueOptions{DedupID: task}); err != nil {
+				return err
+			}
 		}
 		pool, stop := context.WithCancel(ctx)
 		defer stop()
-		var mended atomic.Bool
-		var done atomic.Int32
 		work := func(ctx context.Context, m *queue.Message) error {
 			task := string(m.Value)
 			if task == "broken" && !mended.Load() || task == "shaky" && m.Attempt == 1 {
@@ -38,17 +40,15 @@ func story(ctx context.Context, cfg gateway.Config) error {
 				return m.Nack(ctx, 50*time.Millisecond) // to return an error does the same, after a second or more
 			}
 			fmt.Printf("%s: attempt %d worked\n", task, m.Attempt)
-			if done.Add(1) == 3 {
-				stop()
-			}
 			// The result, and that the task is done, are one transaction: there is never one without the other.
 			return m.AckWith(ctx, gateway.OpPut("results/"+task, []byte("done")))
 		}
 		return local.Together(ctx, 2, func(ctx context.Context, i int) error {
 			if i == 0 {
-				return mend(ctx, q, &mended)
+				defer stop()
+				return oversee(ctx, client, q, len(tasks), &mended)
 			}
-			if err := q.Consume(pool, 4, work); ctx.Err() != nil || done.Load() < 3 {
+			if err := q.Consume(pool, 4, work); ctx.Err() != nil || pool.Err() == nil {
 				return err
 			}
 			return nil
@@ -56,8 +56,8 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	})
 }
 
-// mend waits for something to be put aside, and puts it back when it can be done.
-func mend(ctx context.Context, q *queue.Queue, mended *atomic.Bool) error {
+// oversee puts back what has been put aside, once it can be done, until all tasks have a result.
+func oversee(ctx context.Context, client *gateway.Client, q *queue.Queue, tasks int, mended *atomic.Bool) error {
 	for {
 		for dead, err := range q.DeadLetters(ctx) {
 			if err != nil {
@@ -65,7 +65,12 @@ func mend(ctx context.Context, q *queue.Queue, mended *atomic.Bool) error {
 			}
 			fmt.Printf("%s: put aside after %d attempts\n", dead.Value, dead.Attempts)
 			mended.Store(true)
-			_, err := q.Redrive(ctx, dead.ID)
+			if _, err := q.Redrive(ctx, dead.ID); err != nil {
+				return err
+			}
+		}
+		results, err := client.Get(ctx, "results/", gateway.Prefix(), gateway.CountOnly())
+		if err != nil || results.Count == int64(tasks) {
 			return err
 		}
 		select {

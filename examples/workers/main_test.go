@@ -1,5 +1,16 @@
 package main
 
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/examples/internal/local"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
 func Example() {
 	main()
 	// Unordered output:
@@ -11,4 +22,55 @@ func Example() {
 	// broken: attempt 3 failed
 	// broken: put aside after 3 attempts
 	// broken: attempt 1 worked
+}
+
+// TestLostSession: a session that is lost in the middle costs time; no task is there twice.
+func TestLostSession(t *testing.T) {
+	endpoint, stop, err := local.Etcd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	cfg := gateway.Config{Endpoints: []string{endpoint}}
+	client, err := gateway.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	told := make(chan error, 1)
+	go func() { told <- story(ctx, cfg) }()
+	loseSession(ctx, t, client)
+	if err := <-told; err != nil {
+		t.Fatal(err)
+	}
+	s, err := session.New(ctx, client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(ctx)
+	left, err := queue.New(s, "tasks", nil).Stats(ctx)
+	if err != nil || left.Ready+left.Claimed+left.Delayed+left.Dead != 0 {
+		t.Errorf("left %+v, %v", left, err)
+	}
+}
+
+// loseSession takes away the lease of the session there is, once a task has been done.
+func loseSession(ctx context.Context, t *testing.T, client *gateway.Client) {
+	t.Helper()
+	if _, err := client.WatchOnce(ctx, "results/", gateway.Prefix(), gateway.AtRevision(1)); err != nil {
+		t.Fatal(err)
+	}
+	sessions, err := client.Get(ctx, session.DefaultRecordPrefix, gateway.Prefix(), gateway.Limit(1))
+	if err != nil || len(sessions.KVs) == 0 {
+		t.Fatalf("no session: %v", err)
+	}
+	if err := client.Revoke(ctx, sessions.KVs[0].Lease); err != nil {
+		t.Fatal(err)
+	}
 }
