@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 // consumer in a loop then waits for one transaction for each item, not for two.
 type ahead struct {
 	mu      sync.Mutex
-	claims  []*claim // that nobody has taken
-	open    int      // those, and the ones that were taken and are not answered
-	ending  int      // messages that are being ended
-	timer   *time.Timer
+	claims  []*claim      // that nobody has taken
+	open    int           // those, and the ones that were taken and are not answered
+	ending  int           // messages that are being ended
+	timer   *time.Timer   // calls giveUpAhead, while there are claims
+	unlink  func() bool   // from the session, whose end calls it, too
 	going   chan struct{} // closed when what is being given back has been; nil if nothing is
 	ended   time.Time     // when a message was ended last
 	follows bool          // the last Receive came right after that
@@ -50,6 +52,7 @@ func (q *Queue) claimAhead() {
 		c.ahead = true
 		if len(a.claims) == 0 {
 			a.timer = time.AfterFunc(keepAhead, q.giveUpAhead)
+			a.unlink = context.AfterFunc(q.s.Context(), q.giveUpAhead)
 		}
 		a.claims = append(a.claims, c)
 		a.open++
@@ -90,9 +93,15 @@ func (q *Queue) next(ctx context.Context, f *feed, wait bool) state {
 	}
 	c := a.claims[0]
 	if a.claims = a.claims[1:]; len(a.claims) == 0 {
-		a.timer.Stop()
+		a.rest()
 	}
 	return state{claim: c}
+}
+
+// rest is for when there are no claims.
+func (a *ahead) rest() {
+	a.timer.Stop()
+	a.unlink()
 }
 
 // awaitReturns waits until nothing is being given back, or ctx ends, and locks.
@@ -127,11 +136,11 @@ func (q *Queue) giveUpAhead() {
 		return
 	}
 	c := a.claims[0]
-	if c.ripe {
+	if c.ripe || q.s.Context().Err() != nil {
 		q.leaveAhead()
 		return
 	}
-	c.ripe = c.pending.Answered() || q.s.Context().Err() != nil
+	c.ripe = c.pending.Answered()
 	a.timer.Reset(keepAhead)
 }
 
@@ -143,7 +152,7 @@ func (q *Queue) leaveAhead() {
 	if len(left) == 0 {
 		return
 	}
-	a.timer.Stop()
+	a.rest()
 	a.follows, a.more = false, 0
 	going := make(chan struct{})
 	started := q.s.Background(func(ctx context.Context) {
@@ -185,11 +194,12 @@ func (q *Queue) giveBack(ctx context.Context, c *claim) {
 	}
 }
 
-// yieldAhead gives back what is behind a place that can be had again.
-func (q *Queue) yieldAhead(place string) {
+// yieldAhead calls again, which makes a place one that can be had again, and gives back what is behind it.
+func (q *Queue) yieldAhead(place string, again func()) {
 	q.ahead.mu.Lock()
 	defer q.ahead.mu.Unlock()
-	if len(q.ahead.claims) > 0 && place < q.ahead.claims[0].entry.place {
+	again()
+	if slices.ContainsFunc(q.ahead.claims, func(c *claim) bool { return place < c.entry.place }) {
 		q.leaveAhead()
 	}
 }

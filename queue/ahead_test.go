@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +111,28 @@ func TestAheadAndMaxAttempts(t *testing.T) {
 	})
 }
 
+// TestAheadAtTheEnd: it is there for the next session as soon as the last has been closed.
+func TestAheadAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := etcdscript.Start(t).Client(t)
+		s := open(t, c)
+		q := queue.New(s, "jobs", nil)
+		fill(t, q, "a", "b", "c", "d")
+		ack(t, receive(t, q, "a", 1))
+		ack(t, receive(t, q, "b", 1)) // claims c ahead
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		q = queue.New(open(t, c), "jobs", nil)
+		synctest.Wait()
+		m, err := q.TryReceive(t.Context())
+		if err != nil || string(m.Value) != "c" {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		ack(t, m)
+	})
+}
+
 // TestNackBesideAhead: what is given back at once is received before what was claimed ahead and is behind it.
 func TestNackBesideAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -124,6 +147,67 @@ func TestNackBesideAhead(t *testing.T) {
 		ack(t, receive(t, q, "b", 2))
 		ack(t, receive(t, q, "d", 1))
 		ack(t, receive(t, q, "e", 1))
+	})
+}
+
+// TestNackBetweenAhead: the same where only some of what was claimed ahead is behind it.
+func TestNackBetweenAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := queue.New(open(t, etcdscript.Start(t).Client(t)), "jobs", nil)
+		fill(t, q, "a", "b", "c", "d", "e", "f", "g")
+		a, b := receive(t, q, "a", 1), receive(t, q, "b", 1)
+		c, d := receive(t, q, "c", 1), receive(t, q, "d", 1)
+		ack(t, c)
+		e := receive(t, q, "e", 1) // right after an end
+		if err := a.Nack(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		both.Go(func() { ack(t, d) })
+		both.Go(func() { ack(t, e) })
+		both.Wait() // a and f are claimed ahead
+		if err := b.Nack(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		ack(t, receive(t, q, "a", 2))
+		ack(t, receive(t, q, "b", 2))
+		ack(t, receive(t, q, "f", 1))
+		ack(t, receive(t, q, "g", 1))
+	})
+}
+
+// TestCutShortBesideAhead: nor is what was claimed ahead received before an item that a Receive which was cut short had
+// not yet asked the server for.
+func TestCutShortBesideAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := etcdscript.Start(t)
+		q := queue.New(open(t, server.Client(t)), "jobs", nil)
+		fill(t, q, "a", "b", "c", "d", "e", "f", "g", "h")
+		a, b, c := receive(t, q, "a", 1), receive(t, q, "b", 1), receive(t, q, "c", 1)
+		ack(t, receive(t, q, "d", 1))
+		receive(t, q, "e", 1) // right after an end
+		server.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if c.N == 1 {
+				c.Sleep(time.Second)
+			}
+			return c.Apply()
+		})
+		var all sync.WaitGroup
+		all.Go(func() { ack(t, a) }) // is under way, with a claim of f
+		synctest.Wait()
+		all.Go(func() { receive(t, q, "f", 1) })
+		synctest.Wait()
+		all.Go(func() { ack(t, b) })
+		all.Go(func() { ack(t, c) }) // g and h are claimed ahead, and wait
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if m, err := q.Receive(ctx); err == nil {
+			t.Fatalf("received %q", m.Value)
+		}
+		receive(t, q, "g", 1)
+		receive(t, q, "h", 1)
+		all.Wait()
 	})
 }
 

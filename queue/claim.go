@@ -132,7 +132,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	defer q.finishedAhead(c)
 	out, err := c.pending.Wait(ctx)
 	if err != nil {
-		c.feed.giveBack(c.entry)
+		q.yieldAhead(c.entry.place, func() { c.feed.giveBack(c.entry) })
 		return nil, err
 	}
 	if c.read(out); c.fence == 0 {
@@ -144,7 +144,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 		err = q.s.Ready(ctx)
 	}
 	if err != nil {
-		q.s.Settle(session.Write{Undo: q.unclaim(c)})
+		q.yieldAhead(c.entry.place, func() { q.s.Settle(session.Write{Undo: q.unclaim(c)}) })
 		return nil, err
 	}
 	return q.deliver(ctx, c)

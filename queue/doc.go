@@ -28,7 +28,8 @@
 //
 // Within a priority, each process hands out items in the order in which the server saw them enqueued. What a consumer
 // gives back at once, or loses, keeps its place; so, in the process where it happens, does an item that a Receive which
-// was cut short had been about to get. The time that an item takes does not grow with the number of those behind it.
+// was cut short had not yet asked the server for. The time that an item takes does not grow with the number of those behind
+// it.
 //
 // Every call returns when its context ends.
 //
@@ -47,11 +48,12 @@
 // Order among consumers: those that ask at the same time may claim in either order, and work at the same time. A higher
 // priority, or what another process has given back, counts once the watch has told of it. Effects outside of etcd: an
 // item can be worked on twice, when a consumer is paused or loses its lease with the work done and not yet acked; pass
-// the fence ([session.Holding.Fence]) along, and work under the message's context. Delays go by the clock of the
-// process that sets them and that of the consumer that ends them, and end only while there are consumers. A claim that is
-// given back before it became a message is no attempt, but it is one if the session ends first. A claim that an operator
-// deletes while the answer to its Ack is lost makes that Ack a success. If the session is lost while the answer is missing,
-// the Ack is [session.ErrNotHeld] and [gateway.ErrUncertain]: it may have been applied.
+// the fence ([session.Holding.Fence]) along, and work under the message's context. Delays go by the clock of the process
+// that sets them and that of the consumer that ends them, and end only while there are consumers. A claim that is given
+// back before it became a message is no attempt, but it is one if the session ends first; until it has been given back,
+// those behind it may be received. A claim that an operator deletes while the answer to its Ack is lost makes that Ack a
+// success. If the session is lost while the answer is missing, the Ack is [session.ErrNotHeld] and
+// [gateway.ErrUncertain]: it may have been applied.
 //
 // etcd is a small store: it keeps all items in memory, in 2 GiB by default. An item has at most 1 MiB ([MaxValue]). All
 // consuming processes receive all items, whoever claims them, through their watches.

@@ -81,8 +81,7 @@ func (m *Message) giveBack(ctx context.Context) error {
 	}
 	f := m.q.openFeed()
 	defer f.release()
-	m.q.yieldAhead(m.place)
-	f.ended(m.place, m.Fence())
+	m.q.yieldAhead(m.place, func() { f.ended(m.place, m.Fence()) })
 	m.q.endedOne(0)
 	return nil
 }
@@ -90,7 +89,7 @@ func (m *Message) giveBack(ctx context.Context) error {
 // settle removes the item and applies ops, together with others. size is that of what ops put.
 func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gateway.Op) error {
 	if ctx.Err() == nil && !m.last {
-		m.q.claimAhead()
+		m.q.claimAhead() //nolint:contextcheck // not for this call
 		defer m.q.endedOne(1)
 	}
 	ops = append(m.forget(), ops...)
