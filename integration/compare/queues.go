@@ -32,7 +32,7 @@ func throughput(n int) work {
 		var all sync.WaitGroup
 		errs := make([]error, 2*n)
 		var failed atomic.Bool
-		repeat := func(i int, fn func(k int) error) {
+		repeat := func(items, i int, fn func(k int) error) {
 			all.Go(func() {
 				for k := 0; k < items && errs[i] == nil && !failed.Load(); k++ {
 					errs[i] = fn(k)
@@ -40,12 +40,16 @@ func throughput(n int) work {
 				failed.CompareAndSwap(false, errs[i] != nil)
 			})
 		}
-		m := startMeter(e.etcd)
-		for i := range n {
-			repeat(i, func(k int) error { return in.put(e.ctx, fmt.Sprintf("item %d of %d", k, i)) })
-			repeat(n+i, func(int) error { return out.take(e.ctx) })
+		run := func(items int) {
+			for i := range n {
+				repeat(items, i, func(k int) error { return in.put(e.ctx, fmt.Sprintf("item %d of %d", k, i)) })
+				repeat(items, n+i, func(int) error { return out.take(e.ctx) })
+			}
+			all.Wait()
 		}
-		all.Wait()
+		run(1) // connections, watches
+		m := startMeter(e.etcd)
+		run(items)
 		took, cost := time.Since(m.begin), m.cost(float64(n*items))
 		return result{figures: []float64{float64(n*items) / took.Seconds()}, cost: cost}, errors.Join(errs...)
 	}
