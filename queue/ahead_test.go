@@ -85,7 +85,7 @@ func TestAheadOfALostSession(t *testing.T) {
 				ack(t, receive(t, q, "a", 1))
 				ack(t, receive(t, q, "b", 1)) // claims c ahead
 				end(t, server, s)
-				time.Sleep(time.Second)
+				synctest.Wait()
 				q = queue.New(open(t, c), "jobs", nil)
 				ack(t, receive(t, q, "c", 2))
 				ack(t, receive(t, q, "d", 1))

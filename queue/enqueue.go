@@ -39,9 +39,9 @@ func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions)
 	return ids[0], nil
 }
 
-// EnqueueAll adds items in their order, up to 100 of them and 512 KiB with one transaction. If it fails, the IDs are of
-// those that are known to be in the queue, the first of values; those behind them by no more than one transaction may be
-// if the error is [gateway.ErrUncertain].
+// EnqueueAll adds items in their order, up to 100 of them and 512 KiB with one transaction. All are checked before the first
+// is sent, and several cannot have one DedupID. If it fails, the IDs are of those that are known to be in the queue, the first
+// of values; those behind them by no more than one transaction may be if the error is [gateway.ErrUncertain].
 func (q *Queue) EnqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
 	if ids, err = q.enqueueAll(ctx, values, opts); err != nil {
 		return ids, q.wrap("enqueue all", err)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
 	"github.com/holdfast-go/holdfast/queue"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // TestStuckTurns: producers that stand in line and have been paused, or killed, do not hold up the others for as long as
@@ -18,19 +17,10 @@ func TestStuckTurns(t *testing.T) {
 	for _, dead := range [][]string{{"jobs//w/dead"}, {"jobs//w/dead", "jobs//w/paused"}} {
 		synctest.Test(t, func(t *testing.T) {
 			server := etcdscript.Start(t)
-			s, err := session.New(t.Context(), server.Client(t), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := s.Close(context.Background()); err != nil {
-					t.Error(err)
-				}
-			})
 			for _, key := range dead {
 				server.Put(key, "")
 			}
-			q := queue.New(s, "jobs", nil)
+			q := queue.New(open(t, server.Client(t)), "jobs", nil)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			for range 3 {

@@ -1,7 +1,6 @@
 package queue_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
 	"github.com/holdfast-go/holdfast/queue"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // TestValueByWatch: a claim of an item that the watch has told about does not read it, and yet is of the value that the
@@ -17,16 +15,7 @@ import (
 func TestValueByWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := etcdscript.Start(t)
-		s, err := session.New(t.Context(), server.Client(t), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		})
-		q := queue.New(s, "jobs", nil)
+		q := queue.New(open(t, server.Client(t)), "jobs", nil)
 		if _, err := q.TryReceive(t.Context()); !errors.Is(err, queue.ErrEmpty) { // now the watch stands
 			t.Fatal(err)
 		}

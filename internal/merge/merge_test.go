@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,21 +106,22 @@ func TestRegulars(t *testing.T) {
 				time.Sleep(took)
 			},
 		}
+		var all sync.WaitGroup
 		for i := range 4 {
 			if i == 2 {
 				time.Sleep(took / 2)
 			}
-			go func() {
+			all.Go(func() {
 				for range rounds {
 					if err := m.Do(t.Context(), i); err != nil {
 						t.Error(err)
 					}
 					time.Sleep(time.Microsecond) // the work between
 				}
-			}()
+			})
 			synctest.Wait()
 		}
-		time.Sleep(time.Second)
+		all.Wait()
 		synctest.Wait()
 		// One that begins when nothing is under way may be of fewer, but not the one after it: 5 in each two, at least.
 		if len(sizes) > 4*rounds*2/5+1 {
