@@ -21,7 +21,7 @@ var conditionals = map[string]struct {
 	call    func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error)
 }{
 	"create": {
-		`{"target":"CREATE","result":"EQUAL","key":"` + b64(canaryKey) + `"}`,
+		`{"target":"CREATE","key":"` + b64(canaryKey) + `"}`,
 		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
 			return c.Create(ctx, canaryKey, []byte(canaryValue), opts...)
 		},
@@ -33,13 +33,13 @@ var conditionals = map[string]struct {
 		},
 	},
 	"replace": {
-		`{"target":"VALUE","result":"EQUAL","key":"` + b64(canaryKey) + `","value":"` + b64("old") + `"}`,
+		`{"target":"VALUE","key":"` + b64(canaryKey) + `","value":"` + b64("old") + `"}`,
 		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
 			return c.Replace(ctx, canaryKey, []byte("old"), []byte(canaryValue), opts...)
 		},
 	},
 	"replace at": {
-		`{"target":"MOD","result":"EQUAL","key":"` + b64(canaryKey) + `","mod_revision":"7"}`,
+		`{"target":"MOD","key":"` + b64(canaryKey) + `","mod_revision":"7"}`,
 		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
 			return c.ReplaceAt(ctx, canaryKey, 7, []byte(canaryValue), opts...)
 		},
@@ -190,8 +190,8 @@ func TestPutSequentialNumbers(t *testing.T) {
 				if strings.Contains(tt.answers[i], `"mod_revision":"4"`) {
 					mod = `,"mod_revision":"4"`
 				}
-				sameJSON(t, bodies[i+1], `{"compare":[{"target":"MOD","result":"EQUAL","key":"`+b64("dir")+`"`+mod+`},
-					{"target":"CREATE","result":"EQUAL","key":"`+b64(key)+`"}],
+				sameJSON(t, bodies[i+1], `{"compare":[{"target":"MOD","key":"`+b64("dir")+`"`+mod+`},
+					{"target":"CREATE","key":"`+b64(key)+`"}],
 					"success":[{"request_put":{"key":"`+b64("dir")+`","value":"`+b64(strings.TrimPrefix(key, "dir/"))+`"}},
 						{"request_put":{"key":"`+b64(key)+`","value":"`+b64("v")+`"}}],
 					"failure":[{"request_range":{"key":"`+b64("dir")+`"}}]}`)

@@ -154,6 +154,7 @@ func (c Config) ownTransport() *http.Transport {
 		MaxIdleConnsPerHost:    512,  // at least the usual concurrency, or connections are dialled for every request
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		WriteBufferSize:        16 << 10, // a transaction of several writes goes out as one piece, head and all
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)

@@ -108,7 +108,9 @@ func (e *encoder) compare(c *Cmp) error {
 		return errors.New("a compare with a relation that is none")
 	}
 	e.open('{')
-	e.plain("result", string(c.rel))
+	if c.rel != Equal { // which is what etcd takes for granted
+		e.plain("result", string(c.rel))
+	}
 	e.plain("target", c.target)
 	if err := e.keys(c.key, c.span, c.end, ""); err != nil {
 		return err

@@ -88,14 +88,14 @@ func TestRequests(t *testing.T) {
 		{
 			"txn", "/v3/kv/txn", `{
 			"compare":[
-				{"target":"CREATE","result":"EQUAL","key":"` + k + `"},
-				{"target":"CREATE","result":"EQUAL","key":"` + k + `","range_end":"` + b64("l") + `"},
+				{"target":"CREATE","key":"` + k + `"},
+				{"target":"CREATE","key":"` + k + `","range_end":"` + b64("l") + `"},
 				{"target":"MOD","result":"NOT_EQUAL","key":"` + k + `","mod_revision":"5"},
 				{"target":"VERSION","result":"LESS","key":"` + k + `","version":"6"},
 				{"target":"LEASE","result":"GREATER","key":"` + k + `","lease":"7"},
-				{"target":"VALUE","result":"EQUAL","key":"` + k + `","value":"` + b + `"},
+				{"target":"VALUE","key":"` + k + `","value":"` + b + `"},
 				{"target":"MOD","result":"LESS","key":"` + b + `","range_end":"` + k + `","mod_revision":"8"},
-				{"target":"LEASE","result":"EQUAL","key":"` + k + `","range_end":"` + top + `"}],
+				{"target":"LEASE","key":"` + k + `","range_end":"` + top + `"}],
 			"success":[{"request_put":{"key":"` + k + `"}},{"request_txn":{"failure":[{"request_delete_range":{"key":"` + k + `"}}]}}],
 			"failure":[{"request_range":{"key":"` + k + `","limit":"1"}}]}`,
 			func(ctx context.Context, c *gateway.Client) error {
@@ -182,7 +182,7 @@ func TestNamespace(t *testing.T) {
 		If:   []gateway.Cmp{gateway.CreateRevision("", gateway.Equal, 0).Prefix()},
 		Then: []gateway.Op{gateway.OpPut("k", nil)},
 	})
-	sameJSON(t, *sent, `{"compare":[{"target":"CREATE","result":"EQUAL","key":"`+b64("ns/")+`","range_end":"`+b64("ns0")+`"}],
+	sameJSON(t, *sent, `{"compare":[{"target":"CREATE","key":"`+b64("ns/")+`","range_end":"`+b64("ns0")+`"}],
 		"success":[{"request_put":{"key":"`+b64("ns/k")+`"}}]}`)
 
 	c, _, _ = echoless(t, "namespace/", `{"kvs":[{"key":"`+b64("k")+`"}]}`)

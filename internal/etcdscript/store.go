@@ -150,7 +150,7 @@ func (s *store) holds(c *compare) bool {
 		case "VALUE":
 			sign = bytes.Compare(o.Value, c.Value)
 		}
-		ok := map[string]bool{"EQUAL": sign == 0, "NOT_EQUAL": sign != 0, "LESS": sign < 0, "GREATER": sign > 0}[c.Result]
+		ok := map[string]bool{"": sign == 0, "EQUAL": sign == 0, "NOT_EQUAL": sign != 0, "LESS": sign < 0, "GREATER": sign > 0}[c.Result]
 		if !ok {
 			return false
 		}
