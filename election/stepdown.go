@@ -52,7 +52,7 @@ func (t *Term) stepDown(ctx context.Context, to Candidate) error {
 		return err
 	}
 	s, key := t.line.Session, t.line.SettingKey(heir)
-	undo := session.Write{Undo: []gateway.Op{gateway.OpDelete(key)}, Settled: func() { <-t.down }}
+	undo := session.Write{Undo: session.Deletion(key), Settled: func() { <-t.down }}
 	name := undo
 	name.If = []gateway.Cmp{t.Guard(), gateway.CreateRevision(to.Key, gateway.Equal, to.Fence)}
 	name.Then = []gateway.Op{gateway.OpPut(key, []byte(strconv.FormatInt(to.Fence, 10)), gateway.WithLease(s.Lease()))}
@@ -65,7 +65,7 @@ func (t *Term) stepDown(ctx context.Context, to Candidate) error {
 		return err
 	}
 	if err = t.awaitNext(ctx, to, out); err == nil {
-		_, err = s.Write(ctx, session.Write{Then: undo.Undo})
+		_, err = s.Write(ctx, session.Write{Then: undo.Undo()})
 	}
 	if err != nil {
 		s.Settle(undo)

@@ -186,7 +186,8 @@ func (q *Queue) giveBack(ctx context.Context, c *claim) {
 		c.feed.lost(c.entry, c.gone, c.other)
 		return
 	}
-	out, err = q.s.WriteTogether(ctx, session.Write{Then: q.unclaim(c), Undo: q.unclaim(c), Insist: true}, 1)
+	undo := q.claimWrite(c).Undo
+	out, err = q.s.WriteTogether(ctx, session.Write{Then: undo(), Undo: undo, Insist: true}, 1)
 	if err == nil && out.Responses[0].Txn.Succeeded {
 		c.feed.returned(c.entry, c.fence)
 	} else {

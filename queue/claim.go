@@ -31,7 +31,8 @@ const (
 	knownWeight = 2
 )
 
-// claimWrite puts the claim and counts the attempt, if the item is there and unclaimed. A second copy finds the first.
+// claimWrite puts the claim and counts the attempt, if the item is there, and, by the caller's compare, unclaimed. A second
+// copy finds the first.
 func (q *Queue) claimWrite(c *claim) session.Write {
 	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	there := gateway.CreateRevision(item, gateway.Equal, c.entry.create)
@@ -45,10 +46,10 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 		then = append(then, gateway.OpGet(item))
 	}
 	return session.Write{
-		If:   []gateway.Cmp{there, gateway.CreateRevision(key, gateway.Equal, 0)},
+		If:   []gateway.Cmp{there},
 		Then: then,
 		Else: []gateway.Op{gateway.OpGet(key)},
-		Undo: q.unclaim(c),
+		Undo: func() []gateway.Op { return q.unclaim(c) },
 	}
 }
 
@@ -93,6 +94,8 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	if c.item != nil && c.claims > 0 && c.claims < 3 {
 		return nil
 	}
+	ctx, cancel := q.bound(ctx)
+	defer cancel()
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
 		gateway.OpGet(q.keys.items + c.entry.place),
 		gateway.OpGet(q.keys.counts+c.entry.place, gateway.KeysOnly()),
@@ -121,7 +124,7 @@ func (q *Queue) beginner(f *feed) beginner {
 		if c.known {
 			weight = knownWeight
 		}
-		c.pending = q.s.Begin(q.claimWrite(c), weight)
+		c.pending = q.s.Begin(q.claimWrite(c), weight, q.keys.claims+e.place)
 		return c
 	}
 }
@@ -144,7 +147,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 		err = q.s.Ready(ctx)
 	}
 	if err != nil {
-		q.yieldAhead(c.entry.place, func() { q.s.Settle(session.Write{Undo: q.unclaim(c)}) })
+		q.yieldAhead(c.entry.place, func() { q.s.Settle(q.claimWrite(c)) })
 		return nil, err
 	}
 	return q.deliver(ctx, c)

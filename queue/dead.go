@@ -93,7 +93,7 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 			}
 		}
 		if err != nil {
-			return n, q.wrap("redrive", q.whyEnded(ctx, err))
+			return n, q.wrap("redrive", q.whyEnded(err))
 		}
 	}
 	return n, nil

@@ -138,9 +138,7 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 
 // add adds at the end, once there is room.
 func (q *Queue) add(ctx context.Context, a *addition) error {
-	ctx, cancel := q.bound(ctx)
-	defer cancel()
-	return q.whyEnded(ctx, q.onceRoom(ctx, len(a.records), func() error { return q.adds.Do(ctx, a) }))
+	return q.whyEnded(q.onceRoom(ctx, len(a.records), func() error { return q.adds.Do(ctx, a) }))
 }
 
 // onceRoom calls do, which adds n items, until there is room for them.
@@ -157,9 +155,9 @@ func (q *Queue) onceRoom(ctx context.Context, n int, do func() error) error {
 }
 
 // whyEnded prefers the loss of the session to the errors that it causes.
-func (q *Queue) whyEnded(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil {
-		return err
+func (q *Queue) whyEnded(err error) error {
+	if err == nil {
+		return nil
 	}
 	lost := q.s.Err()
 	switch {

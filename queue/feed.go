@@ -21,7 +21,7 @@ type feed struct {
 
 	mu      sync.Mutex
 	users   int
-	idle    *time.Timer // set while there are no users
+	idle    *time.Timer // runs while there are no users
 	watch   *link       // nil: none, or it has ended
 	err     error       // why there will never be another
 	synced  bool
@@ -73,10 +73,8 @@ func (q *Queue) openFeed() *feed {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.users++
-	if f.idle != nil {
+	if f.users++; f.users == 1 && f.idle != nil {
 		f.idle.Stop()
-		f.idle = nil
 	}
 	return f
 }
@@ -84,8 +82,12 @@ func (q *Queue) openFeed() *feed {
 func (f *feed) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.users--; f.users == 0 && f.err == nil {
+	switch f.users--; {
+	case f.users > 0 || f.err != nil:
+	case f.idle == nil:
 		f.idle = time.AfterFunc(idleFeed, f.closeIdle)
+	default:
+		f.idle.Reset(idleFeed)
 	}
 }
 

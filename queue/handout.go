@@ -25,6 +25,11 @@ type state struct {
 	next   int64   // when the next delayed item is due, or 0
 }
 
+// empty: there is nothing, as far as is known.
+func (st state) empty() bool {
+	return !st.stale && !st.more && !st.due && st.claim == nil && st.waiter == nil
+}
+
 // next begins to claim the first item. Without one, it makes the caller a waiter, if that is wanted.
 func (f *feed) next(begin beginner, wait bool) state {
 	f.mu.Lock()

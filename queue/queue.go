@@ -73,7 +73,7 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
 	q.line = line.Line{Session: s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
-	q.adds = merge.Merger[*addition]{Start: s.Background, Pick: pickAdditions, Send: q.sendAdditions}
+	q.adds = merge.Merger[*addition]{Owner: s, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }
 

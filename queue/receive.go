@@ -50,33 +50,31 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	}
 	f := q.openFeed()
 	defer f.release()
-	ctx, cancel := q.bound(ctx)
-	defer cancel()
 	q.asked()
 	for fresh := false; ; {
 		if ctx.Err() != nil {
-			return nil, q.whyEnded(ctx, ctxerr.Of(ctx))
+			return nil, q.whyEnded(ctxerr.Of(ctx))
 		}
-		m, err := (*Message)(nil), error(nil)
-		switch st := q.next(ctx, f, wait); {
-		case st.stale:
-			err = f.sync(ctx, false)
-		case st.due:
-			err = q.moveDue(ctx, f)
+		if err := q.s.Err(); err != nil {
+			return nil, err
+		}
+		st, err := q.next(ctx, f, wait), error(nil)
+		switch {
 		case st.claim != nil:
-			m, err = q.finish(ctx, st.claim)
-		case st.more:
-			err = f.extend(ctx)
 		case st.waiter != nil:
-			m, err = q.await(ctx, f, st)
-		case fresh:
+			st.claim = q.await(ctx, f, st)
+		case fresh && st.empty():
 			return nil, ErrEmpty
 		default:
-			fresh = true
-			err = f.sync(ctx, true)
+			fresh = fresh || st.empty()
+			err = q.lookOn(ctx, f, st)
+		}
+		var m *Message
+		if st.claim != nil {
+			m, err = q.finish(ctx, st.claim)
 		}
 		if err != nil {
-			return nil, q.whyEnded(ctx, err)
+			return nil, q.whyEnded(err)
 		}
 		if m != nil {
 			return m, nil
@@ -84,24 +82,33 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	}
 }
 
-// await waits to be given an item, and claims it; or until it is time to look again.
-func (q *Queue) await(ctx context.Context, f *feed, st state) (*Message, error) {
+// lookOn does what has to be done before there can be another answer.
+func (q *Queue) lookOn(ctx context.Context, f *feed, st state) error {
+	ctx, cancel := q.bound(ctx)
+	defer cancel()
+	switch {
+	case st.due:
+		return q.moveDue(ctx, f)
+	case st.more:
+		return f.extend(ctx)
+	}
+	return f.sync(ctx, st.empty())
+}
+
+// await waits to be given an item; or until it is time to look again.
+func (q *Queue) await(ctx context.Context, f *feed, st state) *claim {
 	due := time.Duration(math.MaxInt64)
 	if st.next != 0 {
 		due = time.Until(toTime(st.next))
 	}
 	t := time.NewTimer(due)
 	defer t.Stop()
-	var c *claim
 	select {
-	case c = <-st.waiter.given:
+	case c := <-st.waiter.given:
+		return c
 	case <-t.C:
-		c = f.leave(st.waiter)
 	case <-ctx.Done():
-		c = f.leave(st.waiter)
+	case <-q.s.Context().Done():
 	}
-	if c == nil {
-		return nil, nil
-	}
-	return q.finish(ctx, c)
+	return f.leave(st.waiter)
 }

@@ -14,6 +14,8 @@ func (q *Queue) awaitRoom(ctx context.Context, n int) error {
 	if n > q.opt.MaxLength {
 		return tooLarge("%d items at once in a queue of at most %d", n, q.opt.MaxLength)
 	}
+	ctx, cancel := q.bound(ctx)
+	defer cancel()
 	wake, broken := make(chan struct{}, 1), make(chan error, 1)
 	stop, err := q.s.Client().WatchFunc(q.keys.delayed, func(r gateway.WatchResponse) {
 		switch {

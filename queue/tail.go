@@ -121,8 +121,10 @@ func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
 	next := q.end.next
 	ops := []gateway.Op{}
 	for i, r := range m.records {
-		key := q.keys.dueKey(r.due, r.ID)
-		if r.due == 0 {
+		var key string
+		if r.due != 0 {
+			key = q.keys.dueKey(r.due, r.ID)
+		} else {
 			key = q.keys.items + place(r.Priority, next)
 			next++
 		}

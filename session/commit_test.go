@@ -365,7 +365,7 @@ func TestLeaveBeforeTheBatch(t *testing.T) {
 		gone := g.write(ctx, "gone", "", nil)
 		insisting := sharing(g.s, "insisting", "")
 		insisting.Insist = true
-		insisting.Undo = insisting.Then
+		insisting.Undo = func() []gateway.Op { return insisting.Then }
 		done := make(chan struct{})
 		insisting.Settled = func() { close(done) }
 		g.all.Go(func() {

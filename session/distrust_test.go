@@ -29,7 +29,7 @@ func TestNoSpaceApplied(t *testing.T) {
 			return a
 		})
 		w := put(s, "a")
-		w.Undo = []gateway.Op{gateway.OpDelete("a")}
+		w.Undo = session.Deletion("a")
 		if _, err := s.Write(within(t, time.Minute), w); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, gateway.ErrNoSpace) {
 			t.Errorf("Write = %v", err)
 		}
@@ -157,7 +157,7 @@ func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 		})
 		settled := make(chan struct{})
 		s.Settle(session.Write{
-			Undo:    []gateway.Op{gateway.OpDelete("a")},
+			Undo:    session.Deletion("a"),
 			Settled: func() { close(settled) },
 		})
 		<-settled

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 
@@ -22,14 +23,20 @@ func (s *Session) flat(jobs []*merge.Job[*member]) (all Write, ok bool) {
 		s.nest--
 		return Write{}, false
 	}
-	var deletes []string
+	var deletes, absent []string
 	for _, j := range jobs {
 		m := j.V
-		all.If = append(all.If, m.w.If...)
+		all.If = append(all.If, m.w.If[:len(m.w.If)-len(m.absent)]...)
 		all.Then = append(all.Then, m.w.Then[len(m.deletes):]...)
 		deletes = append(deletes, m.deletes...)
+		absent = append(absent, m.absent...)
 	}
-	all.Then = append(all.Then, deleteAll(deletes)...)
+	for first, end := range runs(absent) {
+		all.If = append(all.If, gateway.CreateRevision(first, gateway.Equal, 0).Range(end))
+	}
+	for first, end := range runs(deletes) {
+		all.Then = append(all.Then, gateway.OpDelete(first, gateway.Range(end)))
+	}
 	return all, max(len(all.If), len(all.Then)) <= maxGroup
 }
 
@@ -38,34 +45,32 @@ func refused(out Outcome, open bool, err error) bool {
 	return !open && (err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
 }
 
+var deletedOne = gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}}
+
 // read takes the member's part of the answer to a flat write, and returns the rest.
 func (m *member) read(out Outcome) (rest []gateway.OpResponse) {
 	m.out = out
 	m.out.Responses = make([]gateway.OpResponse, 0, len(m.w.Then))
 	for range m.deletes {
-		m.out.Responses = append(m.out.Responses, gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}})
+		m.out.Responses = append(m.out.Responses, deletedOne)
 	}
 	n := len(m.w.Then) - len(m.deletes)
 	m.out.Responses = append(m.out.Responses, out.Responses[:n]...)
 	return out.Responses[n:]
 }
 
-// deleteAll deletes keys that end in numbers, neighbours with one operation.
-func deleteAll(keys []string) (ops []gateway.Op) {
+// runs gives the first key of each run of neighbours among keys that end in numbers, and the first behind its last.
+func runs(keys []string) iter.Seq2[string, string] {
 	slices.Sort(keys)
-	for len(keys) > 0 {
-		n := 1
-		for n < len(keys) && neighbours(keys[n-1], keys[n]) {
-			n++
+	return func(yield func(first, end string) bool) {
+		for n := 0; len(keys) > 0; keys = keys[n:] {
+			for n = 1; n < len(keys) && neighbours(keys[n-1], keys[n]); n++ {
+			}
+			if !yield(keys[0], keys[n-1]+"\x00") {
+				return
+			}
 		}
-		if n == 1 {
-			ops = append(ops, gateway.OpDelete(keys[0]))
-		} else {
-			ops = append(ops, gateway.OpDelete(keys[0], gateway.Range(keys[n-1]+"\x00")))
-		}
-		keys = keys[n:]
 	}
-	return ops
 }
 
 // neighbours tells whether b is a with a number at the end that is greater by one.

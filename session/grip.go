@@ -128,7 +128,7 @@ func (g *Grip) delete(ctx context.Context, write func(context.Context, Write) (O
 		// A mere deletion finds its own incarnation or none, since the key is this session's. What goes with it must
 		// not be done for a hold that somebody else has ended.
 		own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: remove}
-		w.If, w.Undo = own.If, []gateway.Op{gateway.OpTxn(own)}
+		w.If, w.Undo = own.If, func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} }
 	}
 	out, err := write(ctx, w)
 	g.mu.Lock()

@@ -20,6 +20,7 @@ type member struct {
 	w       Write
 	weight  int
 	deletes []string
+	absent  []string // the last compares of w.If
 	out     Outcome
 }
 
@@ -42,16 +43,20 @@ type Pending struct {
 	j *merge.Job[*member]
 }
 
-// Begin begins a [Session.WriteTogether].
-func (s *Session) Begin(w Write, weight int) *Pending { return s.submit(&member{w: w, weight: weight}) }
+// Begin begins a [Session.WriteTogether]. absent are keys that must not exist, besides w.If; they end in numbers as deletes
+// do, so that neighbours are compared at once.
+func (s *Session) Begin(w Write, weight int, absent ...string) *Pending {
+	for _, key := range absent {
+		w.If = append(w.If, gateway.CreateRevision(key, gateway.Equal, 0))
+	}
+	return s.submit(&member{w: w, weight: weight, absent: absent})
+}
 
 func (s *Session) submit(m *member) *Pending { return &Pending{s, s.group.Submit(m)} }
 
 // Wait is the rest of a [Session.WriteTogether].
 func (p *Pending) Wait(ctx context.Context) (Outcome, error) {
-	bound, cancel := p.s.bound(ctx)
-	defer cancel()
-	if err := p.s.group.Wait(bound, p.j); err != nil {
+	if err := p.s.group.Wait(ctx, p.j); err != nil {
 		return Outcome{}, p.s.insist(ctx, p.j.V.w, err)
 	}
 	return p.j.V.out, nil

@@ -196,6 +196,51 @@ func TestTogetherFlat(t *testing.T) {
 	})
 }
 
+// TestTogetherAbsent: neighbours that must not exist are compared together; where one does, only its own write is not applied.
+func TestTogetherAbsent(t *testing.T) {
+	t.Parallel()
+	for taken, compares := range map[string]int{"": 2, "n/09": 3, "n/10": 3, "n/12": 3} { // in a group of three, flat or else nested
+		synctest.Test(t, func(t *testing.T) {
+			etcd := etcdscript.Start(t)
+			s := open(t, etcd, nil)
+			etcd.Put("n/08", "")
+			etcd.Put("n/11", "")
+			if taken != "" {
+				etcd.Put(taken, "")
+			}
+			var group string // the last transaction
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				if c.N == 1 {
+					c.Sleep(time.Second)
+				}
+				group = string(c.Body)
+				return c.Apply()
+			})
+			first := s.Begin(put(s, "first"), 1)
+			synctest.Wait()
+			begun := map[string]*session.Pending{}
+			for _, key := range []string{"n/12", "n/09", "n/10"} {
+				then := []gateway.Op{gateway.OpPut("by "+key, nil)}
+				begun[key] = s.Begin(session.Write{Then: then, Undo: session.Deletion("by " + key)}, 1, key)
+			}
+			if _, err := first.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for key, p := range begun {
+				if out, err := p.Wait(t.Context()); err != nil || out.Applied != (key != taken) {
+					t.Errorf("%q taken: %q: %+v, %v", taken, key, out, err)
+				}
+				if _, ok := etcd.Get("by " + key); ok != (key != taken) {
+					t.Errorf("%q taken: by %q: %v", taken, key, ok)
+				}
+			}
+			if n := strings.Count(group, `"CREATE"`); n != compares {
+				t.Errorf("%q taken: %d compares: %s", taken, n, group)
+			}
+		})
+	}
+}
+
 // TestTogetherRefused: one that the server refuses does not harm the others.
 func TestTogetherRefused(t *testing.T) {
 	t.Parallel()
@@ -281,7 +326,7 @@ func TestTogetherBegun(t *testing.T) {
 			t.Errorf("%+v, %v", out, err)
 		}
 		insists := put(s, "never")
-		insists.Insist, insists.Undo = true, []gateway.Op{gateway.OpPut("done", nil)}
+		insists.Insist, insists.Undo = true, func() []gateway.Op { return []gateway.Op{gateway.OpPut("done", nil)} }
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := s.WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {

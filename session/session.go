@@ -99,7 +99,7 @@ func prepare(c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session,
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string][]bool{}, inherited: map[string]bool{},
 	}
-	s.group = merge.Merger[*member]{Start: s.background, Pick: pickGroup, Send: s.sendGroup, Forget: s.forgetMember}
+	s.group = merge.Merger[*member]{Owner: s, Pick: pickGroup, Send: s.sendGroup, Forget: s.forgetMember}
 	return s, nil
 }
 

@@ -31,9 +31,12 @@ func (s *Session) settle(w Write, open bool) {
 	if s.ended {
 		return
 	}
-	undo := w.Undo
-	if undo == nil && w.Key != "" {
-		undo = []gateway.Op{gateway.OpDelete(w.Key)}
+	var undo []gateway.Op
+	switch {
+	case w.Undo != nil:
+		undo = w.Undo()
+	case w.Key != "":
+		undo = Deletion(w.Key)()
 	}
 	s.unsettled = append(s.unsettled, unsettled{undo, open, w.Settled, w.settler})
 	if !s.settling {
@@ -123,4 +126,14 @@ func (s *Session) settleTogether(ctx context.Context, batch []unsettled) (failed
 		failed, err = append(failed, again...), errors.Join(err, e)
 	}
 	return failed, err
+}
+
+// Deletion is an Undo of a [Write] that deletes keys.
+func Deletion(keys ...string) func() []gateway.Op {
+	return func() (ops []gateway.Op) {
+		for _, key := range keys {
+			ops = append(ops, gateway.OpDelete(key))
+		}
+		return ops
+	}
 }

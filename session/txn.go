@@ -55,7 +55,7 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 	w := Write{
 		Then:    []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})},
 		Else:    []gateway.Op{gateway.OpGet(r.key)},
-		Undo:    []gateway.Op{gateway.OpGet(r.key)},
+		Undo:    func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
 		settler: &receiptSettler{s, r},
 	}
 	for mod := r.mod; ; {

@@ -30,7 +30,7 @@ type Write struct {
 	// Undo is applied in the background when the caller's context ends before the outcome is known; with Insist, also
 	// when it ends before anything was sent. If there is none, Key is deleted. Settled is called when that has worked: no
 	// copy of the write can be applied any more, and Undo has been. It is not called if the session ends before.
-	Undo    []gateway.Op
+	Undo    func() []gateway.Op
 	Insist  bool
 	Settled func()
 	settler settler // the same for the session's own

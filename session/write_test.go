@@ -17,7 +17,7 @@ import (
 func put(s *session.Session, key string) session.Write {
 	return session.Write{
 		Then: []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()))},
-		Undo: []gateway.Op{gateway.OpDelete(key)},
+		Undo: session.Deletion(key),
 	}
 }
 
@@ -320,7 +320,8 @@ func TestWriteInsists(t *testing.T) {
 				settled := 0
 				w := session.Write{Insist: insist, Settled: func() { settled++ }}
 				w.Then = []gateway.Op{gateway.OpDelete("a")}
-				w.Undo = w.Then
+				then := w.Then
+				w.Undo = func() []gateway.Op { return then }
 				_, err := s.Write(ctx, w)
 				if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) != insist {
 					t.Errorf("Write = %v", err)

@@ -23,7 +23,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	}
 	s := lines[0].Session
 	frees := make([]func(), len(lines))
-	members := make([]Member, len(lines))
+	members, keys := make([]Member, len(lines)), make([]string, len(lines))
 	freeAll := func() {
 		for _, free := range frees {
 			free()
@@ -31,12 +31,13 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	}
 	w := session.Write{Settled: freeAll}
 	for i, l := range lines {
-		members[i].Key, _, frees[i] = s.Slot(l.Name)
+		keys[i], _, frees[i] = s.Slot(l.Name)
+		members[i].Key = keys[i]
 		w.Then = append(w.Then,
 			gateway.OpPut(members[i].Key, nil, gateway.WithLease(s.Lease()), gateway.PrevKV()),
 			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()))
-		w.Undo = append(w.Undo, gateway.OpDelete(members[i].Key))
 	}
+	w.Undo = session.Deletion(keys...)
 	out, err := s.Write(ctx, w)
 	if err != nil {
 		if !errors.Is(err, gateway.ErrUncertain) {

@@ -163,7 +163,7 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	if len(j.If) == 0 && len(j.Value) <= maxShared {
 		w.Key, w.Line = key, prefix
 	} else {
-		w.Undo = []gateway.Op{gateway.OpDelete(key)}
+		w.Undo = session.Deletion(key)
 	}
 	out, err := l.Session.Write(ctx, w)
 	switch {
@@ -273,7 +273,7 @@ func GiveBack(ctx context.Context, grip *session.Grip, release func(context.Cont
 // abandon takes the member out of the line in the background.
 func (l *Line) abandon(me Member, free func()) {
 	l.Session.Settle(session.Write{
-		Undo:    []gateway.Op{gateway.OpDelete(me.Key)},
+		Undo:    session.Deletion(me.Key),
 		Settled: free,
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -53,7 +52,7 @@ func (l *Line) remove(ctx context.Context, keys []string) error {
 	gone := make(chan struct{}, len(keys))
 	for _, key := range keys {
 		l.Session.Settle(session.Write{
-			Undo:    []gateway.Op{gateway.OpDelete(key)},
+			Undo:    session.Deletion(key),
 			Settled: func() { gone <- struct{}{} },
 		})
 	}

@@ -82,7 +82,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 				gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend)),
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
-		Undo:    []gateway.Op{gateway.OpDelete(key)},
+		Undo:    session.Deletion(key),
 		Settled: free,
 	}
 	if len(j.If) > 0 { // which of the compares was it?

@@ -17,9 +17,7 @@ import (
 
 // Merger merges what its callers do. Its fields are set before its first use.
 type Merger[T any] struct {
-	// Start runs a function, in a goroutine that its owner joins, with a context that bounds what is sent. It is false when
-	// there is no running any more; the contexts of all callers must end, too, then.
-	Start func(run func(ctx context.Context)) bool
+	Owner Owner
 	// Pick tells how many of the first go together, at least one.
 	Pick func(waiting []*Job[T]) int
 	// Send sends them, and sets their errors.
@@ -33,6 +31,15 @@ type Merger[T any] struct {
 
 	regulars int           // how many wanted something when the last request was answered, it included
 	all      chan struct{} // closed when as many wait; nil unless somebody waits for that
+}
+
+// Owner is who a Merger works for: a session.
+type Owner interface {
+	// Context bounds what is sent, and how long callers wait.
+	Context() context.Context
+	// Background runs a function in a goroutine that the owner joins. It is false when there is no running any more; Context
+	// ends, too, then.
+	Background(run func(ctx context.Context)) bool
 }
 
 // Job is what one caller wants.
@@ -51,7 +58,7 @@ type batch struct {
 	cancel context.CancelFunc
 }
 
-// Do returns when v has been sent and answered. When ctx ends before, it is [gateway.ErrUncertain] if v was sent.
+// Do returns when v has been sent and answered. When ctx ends before, or the owner, it is [gateway.ErrUncertain] if v was sent.
 func (m *Merger[T]) Do(ctx context.Context, v T) error {
 	if ctx.Err() != nil {
 		return ctxerr.Of(ctx)
@@ -69,16 +76,20 @@ func (m *Merger[T]) Submit(v T) *Job[T] {
 		close(m.all)
 		m.all = nil
 	}
-	m.sending = m.sending || m.Start(m.run)
+	m.sending = m.sending || m.Owner.Background(m.run)
 	return j
 }
 
-// Wait returns when the job has been answered, or ctx has ended, as Do does.
+// Wait returns when the job has been answered, or ctx or the owner has ended, as Do does.
 func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
+	var why error
 	select {
 	case <-j.done:
 		return j.Err
 	case <-ctx.Done():
+		why = ctxerr.Of(ctx)
+	case <-m.Owner.Context().Done():
+		why = ctxerr.Of(m.Owner.Context()) //nolint:contextcheck // it only reads why the owner ended
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,9 +97,9 @@ func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
 	case j.Done():
 		return j.Err
 	case m.leave(j):
-		return fmt.Errorf("%w: %w", gateway.ErrUncertain, ctxerr.Of(ctx))
+		return fmt.Errorf("%w: %w", gateway.ErrUncertain, why)
 	}
-	return ctxerr.Of(ctx)
+	return why
 }
 
 // Done tells whether the job has been answered.

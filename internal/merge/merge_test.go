@@ -12,6 +12,16 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
+// owner lives as long as a test.
+type owner struct{ t *testing.T }
+
+func (o owner) Context() context.Context { return o.t.Context() }
+
+func (o owner) Background(run func(context.Context)) bool {
+	go run(o.Context())
+	return true
+}
+
 // TestMerger: what comes while a request is under way goes together; who leaves before is not sent, who leaves after is
 // uncertain, and a request that nobody waits for any more is given up.
 func TestMerger(t *testing.T) {
@@ -20,11 +30,8 @@ func TestMerger(t *testing.T) {
 		var batches [][]int
 		var cancelled, forgotten []int
 		m := Merger[int]{
-			Start: func(run func(context.Context)) bool {
-				go run(t.Context())
-				return true
-			},
-			Pick: func(waiting []*Job[int]) int { return min(3, len(waiting)) },
+			Owner: owner{t},
+			Pick:  func(waiting []*Job[int]) int { return min(3, len(waiting)) },
 			Send: func(ctx context.Context, jobs []*Job[int]) {
 				var batch []int
 				for _, j := range jobs {
@@ -96,11 +103,8 @@ func TestRegulars(t *testing.T) {
 		const took, rounds = 10 * time.Millisecond, 10
 		var sizes []int
 		m := Merger[int]{
-			Start: func(run func(context.Context)) bool {
-				go run(t.Context())
-				return true
-			},
-			Pick: func(waiting []*Job[int]) int { return len(waiting) },
+			Owner: owner{t},
+			Pick:  func(waiting []*Job[int]) int { return len(waiting) },
 			Send: func(_ context.Context, jobs []*Job[int]) {
 				sizes = append(sizes, len(jobs))
 				time.Sleep(took)
