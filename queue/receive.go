@@ -52,10 +52,8 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	defer f.release()
 	q.asked()
 	for fresh := false; ; {
-		if ctx.Err() != nil {
-			return nil, q.whyEnded(ctxerr.Of(ctx))
-		}
-		if err := q.s.Err(); err != nil {
+		if err := q.over(ctx); err != nil {
+			f.pass() // this may be the one that was told to read on
 			return nil, err
 		}
 		st, err := q.next(ctx, f, wait), error(nil)
@@ -80,6 +78,14 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			return m, nil
 		}
 	}
+}
+
+// over tells why nothing is received any more.
+func (q *Queue) over(ctx context.Context) error {
+	if err := q.s.Err(); err != nil || ctx.Err() == nil {
+		return err
+	}
+	return ctxerr.Of(ctx)
 }
 
 // lookOn does what has to be done before there can be another answer.

@@ -26,17 +26,17 @@ func (s *Session) Settle(w Write) { s.settle(w, false) }
 // settle clears up in the background behind a write. If it is open, the epoch is moved, which makes all copies of it void,
 // and Undo applied in the same transaction. One goroutine settles all that is waiting, together.
 func (s *Session) settle(w Write, open bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return
-	}
 	var undo []gateway.Op
 	switch {
 	case w.Undo != nil:
 		undo = w.Undo()
 	case w.Key != "":
 		undo = Deletion(w.Key)()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
 	}
 	s.unsettled = append(s.unsettled, unsettled{undo, open, w.Settled, w.settler})
 	if !s.settling {

@@ -28,7 +28,8 @@ type Write struct {
 	Patient bool
 
 	// Undo is applied in the background when the caller's context ends before the outcome is known; with Insist, also
-	// when it ends before anything was sent. If there is none, Key is deleted. Settled is called when that has worked: no
+	// when it ends before anything was sent. If there is none, Key is deleted. It is made when it is needed, in which the
+	// session must have no part. Settled is called when that has worked: no
 	// copy of the write can be applied any more, and Undo has been. It is not called if the session ends before.
 	Undo    func() []gateway.Op
 	Insist  bool

@@ -89,7 +89,7 @@ func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
 	case <-ctx.Done():
 		why = ctxerr.Of(ctx)
 	case <-m.Owner.Context().Done():
-		why = ctxerr.Of(m.Owner.Context()) //nolint:contextcheck // it only reads why the owner ended
+		why = context.Cause(m.Owner.Context()) //nolint:contextcheck // it only reads why the owner ended
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
