@@ -30,7 +30,9 @@ type Merger[T any] struct {
 	sending bool
 
 	regulars int           // how many wanted something when the last request was answered, it included
-	all      chan struct{} // closed when as many wait; nil unless somebody waits for that
+	until    time.Time     // how long anybody waits for them,
+	all      chan struct{} // which is closed when as many wait; nil unless somebody waits for that
+	missed   bool          // not all of them came the last time, so they are not waited for as long
 }
 
 // Owner is who a Merger works for: a session.
@@ -74,7 +76,7 @@ func (m *Merger[T]) Submit(v T) *Job[T] {
 	m.waiting = append(m.waiting, j)
 	if m.all != nil && len(m.waiting) >= m.regulars {
 		close(m.all)
-		m.all = nil
+		m.all, m.missed = nil, false
 	}
 	m.sending = m.sending || m.Owner.Background(m.run)
 	return j
@@ -128,10 +130,9 @@ func (m *Merger[T]) leave(j *Job[T]) bool {
 
 // run sends until nothing waits.
 func (m *Merger[T]) run(life context.Context) {
-	var took time.Duration // by the last request
 	for {
 		runtime.Gosched() // whoever began this, or was answered just now, may want more that can go together
-		m.gather(min(took/16, patience))
+		m.gather()
 		ctx, cancel := context.WithCancel(life)
 		jobs := m.next(cancel)
 		if len(jobs) == 0 {
@@ -141,19 +142,20 @@ func (m *Merger[T]) run(life context.Context) {
 		began := time.Now()
 		m.Send(ctx, jobs)
 		cancel()
-		m.finish(jobs)
-		took = time.Since(began)
+		m.finish(jobs, time.Since(began))
 	}
 }
 
 // patience is how long anybody waits for company at most, if the last request took long enough.
 const patience = time.Millisecond
 
-// gather waits for those who were answered just now, for no longer than limit, if others wait already. Else these would go
-// while those are answered, and those while these are: half of them each time, and everybody would wait for two requests.
-func (m *Merger[T]) gather(limit time.Duration) {
+// gather waits for those who were answered just now, but not for long, if others wait already. Else these would go while
+// those are answered, and those while these are: half of them each time, and everybody would wait for two requests.
+func (m *Merger[T]) gather() {
 	m.mu.Lock()
-	if limit == 0 || len(m.waiting) == 0 || len(m.waiting) >= m.regulars {
+	limit := time.Until(m.until)
+	if limit <= 0 || len(m.waiting) == 0 || len(m.waiting) >= m.regulars {
+		m.missed = len(m.waiting) < m.regulars
 		m.mu.Unlock()
 		return
 	}
@@ -169,7 +171,7 @@ func (m *Merger[T]) gather(limit time.Duration) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all = nil
+	m.all, m.missed = nil, true
 }
 
 // next takes what is to be sent. Nothing means that the goroutine must end.
@@ -190,10 +192,15 @@ func (m *Merger[T]) next(cancel context.CancelFunc) []*Job[T] {
 	return jobs
 }
 
-func (m *Merger[T]) finish(jobs []*Job[T]) {
+func (m *Merger[T]) finish(jobs []*Job[T], took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.regulars = len(jobs) + len(m.waiting)
+	wait := took / 4
+	if m.missed {
+		wait = took / 16
+	}
+	m.until = time.Now().Add(min(wait, patience))
 	for _, j := range jobs {
 		close(j.done)
 		if j.left && m.Forget != nil {

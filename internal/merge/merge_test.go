@@ -95,41 +95,55 @@ func TestMerger(t *testing.T) {
 	})
 }
 
-// TestRegulars: callers who come again as soon as they are answered share each request, also if half of them came while the
-// first was under way; nobody waits long for one who does not come again.
+// TestRegulars: callers who come again soon after they are answered share each request, also if half of them came while the
+// first was under way; nobody waits long for those who do not.
 func TestRegulars(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const took, rounds = 10 * time.Millisecond, 10
-		var sizes []int
-		m := Merger[int]{
-			Owner: owner{t},
-			Pick:  func(waiting []*Job[int]) int { return len(waiting) },
-			Send: func(_ context.Context, jobs []*Job[int]) {
-				sizes = append(sizes, len(jobs))
-				time.Sleep(took)
-			},
-		}
-		var all sync.WaitGroup
-		for i := range 4 {
-			if i == 2 {
-				time.Sleep(took / 2)
-			}
-			all.Go(func() {
-				for range rounds {
-					if err := m.Do(t.Context(), i); err != nil {
-						t.Error(err)
-					}
-					time.Sleep(time.Microsecond) // the work between
-				}
-			})
-			synctest.Wait()
-		}
-		all.Wait()
-		synctest.Wait()
+	const took, rounds = 10 * time.Millisecond, 10
+	for _, c := range []struct {
+		work        time.Duration // between an answer and what is wanted next
+		least, most int           // requests
+	}{
 		// One that begins when nothing is under way may be of fewer, but not the one after it: 5 in each two, at least.
-		if len(sizes) > 4*rounds*2/5+1 {
-			t.Errorf("%d requests, of %d", len(sizes), sizes)
-		}
-	})
+		{time.Microsecond, rounds, 4*rounds*2/5 + 1},
+		{900 * time.Microsecond, rounds, rounds + 2},
+		{3 * time.Millisecond, 2*rounds - 1, 2 * rounds},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var sizes []int
+			m := Merger[int]{
+				Owner: owner{t},
+				Pick:  func(waiting []*Job[int]) int { return len(waiting) },
+				Send: func(_ context.Context, jobs []*Job[int]) {
+					sizes = append(sizes, len(jobs))
+					time.Sleep(took)
+				},
+			}
+			var all sync.WaitGroup
+			began := time.Now()
+			for i := range 4 {
+				if i == 2 {
+					time.Sleep(took / 2)
+				}
+				all.Go(func() {
+					for range rounds {
+						if err := m.Do(t.Context(), i); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(c.work)
+					}
+				})
+				synctest.Wait()
+			}
+			all.Wait()
+			synctest.Wait()
+			if n := len(sizes); n < c.least || n > c.most {
+				t.Errorf("%v: %d requests, of %d", c.work, n, sizes)
+			}
+			idle := time.Since(began) - time.Duration(len(sizes))*took
+			if enough := time.Duration(len(sizes))*took/16 + 2*patience + c.work; c.most == 2*rounds && idle > enough {
+				t.Errorf("%v: nothing was under way for %v", c.work, idle)
+			}
+		})
+	}
 }
