@@ -11,7 +11,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// throughput: so many producers and as many consumers, of one client each, until each producer's items are done.
+// throughput: so many producers and as many consumers, of one client each, until each producer's items are done, and again
+// with as many until the time is up.
 func throughput(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		items := max(800/n, 100)
@@ -49,9 +50,13 @@ func throughput(n int) work {
 		}
 		run(1) // connections, watches
 		m := startMeter(e.etcd)
-		run(items)
-		took, cost := time.Since(m.begin), m.cost(float64(n*items))
-		return result{figures: []float64{float64(n*items) / took.Seconds()}, cost: cost}, errors.Join(errs...)
+		done := 0.0
+		for done == 0 || time.Since(m.begin) < e.dur && !failed.Load() {
+			run(items)
+			done += float64(n * items)
+		}
+		took, cost := time.Since(m.begin), m.cost(done)
+		return result{figures: []float64{done / took.Seconds()}, cost: cost}, errors.Join(errs...)
 	}
 }
 
