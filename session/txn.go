@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -40,7 +41,7 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 // Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. Only when ctx ends first
 // is the error [gateway.ErrUncertain]; then no copy of it is applied any more once the session has settled it.
 //
-// It takes four operations less than etcd's limit, 124 by default, and none of them may write the session's own keys.
+// It takes four operations, or compares, less than etcd's limit, 124 by default, and none may write the session's own keys.
 // Responses of the answer is nil if an answer was lost and only the branch taken is known.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.guarded(ctx, t, "", 0)
@@ -53,16 +54,24 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 		return append([]gateway.Op{gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))}, ops...)
 	}
 	w := Write{
-		Then:    []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})},
 		Else:    []gateway.Op{gateway.OpGet(r.key)},
 		Undo:    func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
 		settler: &receiptSettler{s, r},
 	}
+	var more []gateway.Cmp
+	// One level less is less work for the server, but there is only one condition then, and Else leaves no receipt.
+	flat := key == "" && !slices.ContainsFunc(t.Else, writes)
+	switch {
+	case flat:
+		more, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
+	case key != "":
+		more = []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, fence)}
+		fallthrough
+	default:
+		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})}
+	}
 	for mod := r.mod; ; {
-		w.If = []gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}
-		if key != "" {
-			w.If = append(w.If, gateway.CreateRevision(key, gateway.Equal, fence))
-		}
+		w.If = append([]gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}, more...)
 		out, err := s.Write(ctx, w)
 		if err != nil {
 			if !errors.Is(err, gateway.ErrUncertain) {
@@ -72,8 +81,12 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 		}
 		resp := &gateway.TxnResponse{Header: gateway.Header{Revision: out.Revision}}
 		if out.Applied {
-			nested := out.Responses[0].Txn
-			resp.Succeeded, resp.Responses = nested.Succeeded, nested.Responses[1:]
+			resp.Succeeded, resp.Responses = true, out.Responses
+			if !flat {
+				nested := out.Responses[0].Txn
+				resp.Succeeded, resp.Responses = nested.Succeeded, nested.Responses
+			}
+			resp.Responses = resp.Responses[1:]
 			s.putReceipt(r, out.Revision)
 			return resp, nil
 		}
@@ -85,12 +98,18 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 			return resp, nil
 		case now != mod: // somebody else has been at the receipt; nothing of ours is out
 			mod = now
+		case flat:
+			resp.Responses = out.Responses[1:]
+			s.putReceipt(r, mod)
+			return resp, nil
 		default:
 			s.putReceipt(r, mod)
 			return nil, ErrNotHeld
 		}
 	}
 }
+
+func writes(o gateway.Op) bool { return !o.ReadOnly() }
 
 func modOf(g *gateway.GetResponse) int64 {
 	if len(g.KVs) == 0 {
