@@ -101,15 +101,15 @@ func (o *Op) conflict() string {
 
 var sortTargets = []SortTarget{SortKey, SortVersion, SortCreateRevision, SortModRevision, SortValue}
 
-// ReadOnly tells whether the operation writes nothing, whatever the compares of a transaction say.
-func (o Op) ReadOnly() bool {
+// readOnly tells whether running the operation again changes nothing.
+func (o *Op) readOnly() bool {
 	return o.kind == kindGet || o.kind == kindTxn && o.txn.readOnly()
 }
 
 func (t *Txn) readOnly() bool {
 	for _, ops := range [][]Op{t.Then, t.Else} {
 		for i := range ops {
-			if !ops[i].ReadOnly() {
+			if !ops[i].readOnly() {
 				return false
 			}
 		}

@@ -77,7 +77,7 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 			q.end.known = false // it may have become shorter
 			return false, errFull
 		}
-		resp, err := q.s.Txn(ctx, q.appendTxn(m, first, stuck))
+		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, first, stuck))
 		switch {
 		case err != nil:
 			q.end.known = false

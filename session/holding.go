@@ -83,7 +83,7 @@ func (h *Holding) Err() error {
 // at the error in this order: [gateway.ErrUncertain], ctx ended before it was known whether it was applied; [ErrNotHeld],
 // it was not and will not be, since the hold has ended. See [Session.Txn] for what happens to lost answers.
 func (h *Holding) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	resp, err := h.s.guarded(ctx, t, h.key, h.fence)
+	resp, err := h.s.transact(ctx, t, false, h.Guard())
 	switch {
 	case err == nil:
 		return resp, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -41,14 +40,20 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 // Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. Only when ctx ends first
 // is the error [gateway.ErrUncertain]; then no copy of it is applied any more once the session has settled it.
 //
-// It takes four operations, or compares, less than etcd's limit, 124 by default, and none may write the session's own keys.
+// It takes four operations less than etcd's limit, 124 by default, and none of them may write the session's own keys.
 // Responses of the answer is nil if an answer was lost and only the branch taken is known.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	return s.guarded(ctx, t, "", 0)
+	return s.transact(ctx, t, false)
 }
 
-// guarded is Txn on the condition that key, if any, was created at the revision fence.
-func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence int64) (*gateway.TxnResponse, error) {
+// TxnFlat is Txn with one level less, which is less work for the server. t.Else must only read, a few keys as they are: it
+// is read, too, where the session's own conditions do not hold.
+func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
+	return s.transact(ctx, t, true)
+}
+
+// transact is Txn if all of guard holds, else [ErrNotHeld].
+func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard ...gateway.Cmp) (*gateway.TxnResponse, error) {
 	r := s.takeReceipt()
 	mark := func(branch string, ops []gateway.Op) []gateway.Op {
 		return append([]gateway.Op{gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))}, ops...)
@@ -58,20 +63,13 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 		Undo:    func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
 		settler: &receiptSettler{s, r},
 	}
-	var more []gateway.Cmp
-	// One level less is less work for the server, but there is only one condition then, and Else leaves no receipt.
-	flat := key == "" && !slices.ContainsFunc(t.Else, writes)
-	switch {
-	case flat:
-		more, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
-	case key != "":
-		more = []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, fence)}
-		fallthrough
-	default:
+	if flat {
+		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
+	} else {
 		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})}
 	}
 	for mod := r.mod; ; {
-		w.If = append([]gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}, more...)
+		w.If = append([]gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}, guard...)
 		out, err := s.Write(ctx, w)
 		if err != nil {
 			if !errors.Is(err, gateway.ErrUncertain) {
@@ -81,12 +79,11 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 		}
 		resp := &gateway.TxnResponse{Header: gateway.Header{Revision: out.Revision}}
 		if out.Applied {
-			resp.Succeeded, resp.Responses = true, out.Responses
+			own := &gateway.TxnResponse{Succeeded: true, Responses: out.Responses}
 			if !flat {
-				nested := out.Responses[0].Txn
-				resp.Succeeded, resp.Responses = nested.Succeeded, nested.Responses
+				own = out.Responses[0].Txn
 			}
-			resp.Responses = resp.Responses[1:]
+			resp.Succeeded, resp.Responses = own.Succeeded, own.Responses[1:]
 			s.putReceipt(r, out.Revision)
 			return resp, nil
 		}
@@ -108,8 +105,6 @@ func (s *Session) guarded(ctx context.Context, t gateway.Txn, key string, fence 
 		}
 	}
 }
-
-func writes(o gateway.Op) bool { return !o.ReadOnly() }
 
 func modOf(g *gateway.GetResponse) int64 {
 	if len(g.KVs) == 0 {

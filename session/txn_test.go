@@ -27,11 +27,14 @@ func once(key string, then bool) gateway.Txn {
 	}
 }
 
-// twice is once with an Else that only reads.
-func twice(key string, then bool) gateway.Txn {
+// apply applies once, or flat the same with an Else that only reads.
+func apply(ctx context.Context, s *session.Session, flat bool, key string, then bool) (*gateway.TxnResponse, error) {
 	t := once(key, then)
+	if !flat {
+		return s.Txn(ctx, t)
+	}
 	t.Else = t.Else[1:]
-	return t
+	return s.TxnFlat(ctx, t)
 }
 
 func TestTxn(t *testing.T) {
@@ -39,11 +42,11 @@ func TestTxn(t *testing.T) {
 	for _, loss := range losses {
 		for _, lost := range []int{0, 1, 2} {
 			for _, c := range []struct {
-				txn     func(key string, then bool) gateway.Txn
+				flat    bool
 				then    bool
 				stored  string
 				answers int
-			}{{once, true, "then", 1}, {once, false, "else", 2}, {twice, true, "then", 1}, {twice, false, "", 1}} {
+			}{{false, true, "then", 1}, {false, false, "else", 2}, {true, true, "then", 1}, {true, false, "", 1}} {
 				t.Run(fmt.Sprintf("%s/%d/%s%d", loss.name, lost, c.stored, c.answers), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
@@ -59,7 +62,7 @@ func TestTxn(t *testing.T) {
 								return call.Apply()
 							})
 							key := fmt.Sprint("k", i)
-							resp, err := s.Txn(t.Context(), c.txn(key, c.then))
+							resp, err := apply(t.Context(), s, c.flat, key, c.then)
 							if err != nil {
 								t.Fatal(err)
 							}
@@ -106,7 +109,7 @@ func TestTxnsConcurrently(t *testing.T) {
 		errs := make(chan error, n)
 		for i := range n {
 			go func() {
-				resp, err := s.Txn(t.Context(), []func(string, bool) gateway.Txn{once, twice}[i/2%2](fmt.Sprintf("k%02d", i), i%2 == 0))
+				resp, err := apply(t.Context(), s, i%4 > 1, fmt.Sprintf("k%02d", i), i%2 == 0)
 				if err == nil && resp.Succeeded != (i%2 == 0) {
 					err = errors.New("the other branch")
 				}
@@ -140,7 +143,7 @@ func TestTxnCutOff(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		_, err := s.Txn(within(t, 200*time.Millisecond), twice("a", true))
+		_, err := apply(within(t, 200*time.Millisecond), s, true, "a", true)
 		if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Txn = %v", err)
 		}

@@ -1,6 +1,6 @@
 // Package merge sends what several callers want in one request. What comes while a request is under way goes with the
 // next. Nobody waits for company, except that those who have waited for a request wait a little longer, for those whom it
-// answered.
+// answered; and so does who comes next, if they keep coming.
 package merge
 
 import (
@@ -31,8 +31,8 @@ type Merger[T any] struct {
 
 	regulars int           // how many wanted something when the last request was answered, it included
 	until    time.Time     // how long anybody waits for them,
-	all      chan struct{} // which is closed when as many wait; nil unless somebody waits for that
-	missed   bool          // not all of them came the last time, so they are not waited for as long
+	all      chan struct{} // which is closed when enough wait; nil unless somebody waits for that
+	missed   int           // how often in a row not all of them came, so that they are not waited for as long
 }
 
 // Owner is who a Merger works for: a session.
@@ -74,9 +74,9 @@ func (m *Merger[T]) Submit(v T) *Job[T] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting = append(m.waiting, j)
-	if m.all != nil && len(m.waiting) >= m.regulars {
+	if m.all != nil && m.enough() {
 		close(m.all)
-		m.all, m.missed = nil, false
+		m.all = nil
 	}
 	m.sending = m.sending || m.Owner.Background(m.run)
 	return j
@@ -130,9 +130,9 @@ func (m *Merger[T]) leave(j *Job[T]) bool {
 
 // run sends until nothing waits.
 func (m *Merger[T]) run(life context.Context) {
-	for {
+	for first := true; ; first = false {
 		runtime.Gosched() // whoever began this, or was answered just now, may want more that can go together
-		m.gather()
+		m.gather(first)
 		ctx, cancel := context.WithCancel(life)
 		jobs := m.next(cancel)
 		if len(jobs) == 0 {
@@ -149,13 +149,19 @@ func (m *Merger[T]) run(life context.Context) {
 // patience is how long anybody waits for company at most, if the last request took long enough.
 const patience = time.Millisecond
 
+// probe is how many requests go by, while not all come, until they are waited for as long as before.
+const probe = 16
+
 // gather waits for those who were answered just now, but not for long, if others wait already. Else these would go while
-// those are answered, and those while these are: half of them each time, and everybody would wait for two requests.
-func (m *Merger[T]) gather() {
+// those are answered, and those while these are: half of them each time, and everybody would wait for two requests. Who
+// comes first, with nothing under way, waits only for those who came the last time.
+func (m *Merger[T]) gather(first bool) {
 	m.mu.Lock()
 	limit := time.Until(m.until)
-	if limit <= 0 || len(m.waiting) == 0 || len(m.waiting) >= m.regulars {
-		m.missed = len(m.waiting) < m.regulars
+	if enough := m.enough(); enough || limit <= 0 || len(m.waiting) == 0 || first && m.missed > 0 {
+		if enough && m.regulars > 1 {
+			m.missed = 0
+		}
 		m.mu.Unlock()
 		return
 	}
@@ -166,12 +172,19 @@ func (m *Merger[T]) gather() {
 	defer t.Stop()
 	select {
 	case <-all:
-		return
 	case <-t.C:
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all, m.missed = nil, true
+	if m.missed++; m.all == nil {
+		m.missed = 0
+	}
+	m.all = nil
+}
+
+// enough: all are there, or more than can go together.
+func (m *Merger[T]) enough() bool {
+	return len(m.waiting) > 0 && (len(m.waiting) >= m.regulars || m.Pick(m.waiting) < len(m.waiting))
 }
 
 // next takes what is to be sent. Nothing means that the goroutine must end.
@@ -197,7 +210,7 @@ func (m *Merger[T]) finish(jobs []*Job[T], took time.Duration) {
 	defer m.mu.Unlock()
 	m.regulars = len(jobs) + len(m.waiting)
 	wait := took / 4
-	if m.missed {
+	if m.missed%probe > 0 {
 		wait = took / 16
 	}
 	m.until = time.Now().Add(min(wait, patience))

@@ -147,3 +147,101 @@ func TestRegulars(t *testing.T) {
 		})
 	}
 }
+
+// slow merges what all want, a request at a time, at most so many of them; sizes tells of how many each was.
+func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Merger[int] {
+	t.Helper()
+	return &Merger[int]{
+		Owner: owner{t},
+		Pick:  func(waiting []*Job[int]) int { return min(most, len(waiting)) },
+		Send: func(_ context.Context, jobs []*Job[int]) {
+			*sizes = append(*sizes, len(jobs))
+			time.Sleep(took)
+		},
+	}
+}
+
+// TestFull: a request that is full does not wait for those who cannot go with it.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const took, rounds = 4 * time.Millisecond, 20
+		var sizes []int
+		m := slow(t, took, 3, &sizes)
+		var all sync.WaitGroup
+		began := time.Now()
+		for i := range 9 {
+			all.Go(func() {
+				for range rounds {
+					if err := m.Do(t.Context(), i); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(took/4 - time.Microsecond)
+				}
+			})
+		}
+		all.Wait()
+		if idle := time.Since(began) - time.Duration(len(sizes))*took; len(sizes) > 9*rounds/3+2 || idle > took {
+			t.Errorf("nothing was under way for %v; %d requests", idle, len(sizes))
+		}
+	})
+}
+
+// TestStrangers: who comes right behind two that do not come again waits for them once.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const took, rounds = 4 * time.Millisecond, 10
+		var sizes []int
+		m := slow(t, took, 9, &sizes)
+		waited := time.Duration(0)
+		do := func(v int) {
+			if err := m.Do(t.Context(), v); err != nil {
+				t.Error(err)
+			}
+		}
+		for range rounds {
+			var two sync.WaitGroup
+			for v := range 2 {
+				two.Go(func() { do(v) })
+			}
+			two.Wait()
+			synctest.Wait()
+			began := time.Now()
+			do(2)
+			waited += time.Since(began) - took
+			time.Sleep(time.Second)
+		}
+		if waited > took/4 {
+			t.Errorf("waited for %v", waited)
+		}
+	})
+}
+
+// TestHiccup: those who come again are waited for again, some time after one of them did not come.
+func TestHiccup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const took, rounds = 10 * time.Millisecond, 100
+		var sizes []int
+		m := slow(t, took, 9, &sizes)
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				for k := range rounds {
+					if err := m.Do(t.Context(), i); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(took / 11) // more than a sixteenth, less than patience
+					if i == 0 && k == 3 {
+						time.Sleep(took / 5)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if len(sizes) > rounds+2*probe {
+			t.Errorf("%d requests, of %d", len(sizes), sizes)
+		}
+	})
+}
