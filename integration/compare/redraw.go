@@ -79,8 +79,7 @@ func tables(l lines) map[string]string {
 
 func ratioTable(l lines, kind, other string) string {
 	var t table
-	t.row("case", "ratio", "lowest", "highest", "holdfast", other, "")
-	t.rule(6)
+	t.head("case", "ratio", "lowest", "highest", "holdfast", other, "")
 	for _, r := range l.ratios {
 		if r.kind == kind {
 			t.row("`"+r.name+"`", "**"+short(r.mid)+"**", short(r.low), short(r.high), short(r.ours), short(r.theirs), unit(r.unit))
@@ -91,8 +90,7 @@ func ratioTable(l lines, kind, other string) string {
 
 func costTable(l lines) string {
 	var t table
-	t.row("case", "client CPU, holdfast", "clientv3", "server CPU, holdfast", "clientv3", "allocations, holdfast", "clientv3")
-	t.rule(6)
+	t.head("case", "client CPU, holdfast", "clientv3", "server CPU, holdfast", "clientv3", "allocations, holdfast", "clientv3")
 	for _, r := range l.ratios {
 		if r.kind == "ratio" && r.ourCost != (cost{}) {
 			t.row("`"+r.name+"`", known(r.ourCost.client), known(r.theirCost.client), known(r.ourCost.server), known(r.theirCost.server),
@@ -104,8 +102,7 @@ func costTable(l lines) string {
 
 func seriesTable(l lines, series string) string {
 	var t table
-	t.row("", "size", "holdfast", "clientv3", "")
-	t.rule(3)
+	t.head("", "size", "holdfast", "clientv3", "")
 	var metrics []string
 	seen := map[string]bool{}
 	for _, p := range l.points {
@@ -146,9 +143,10 @@ func (t *table) row(cells ...string) {
 	t.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
-// rule follows the first row: a column of text, and so many of figures, the last of which may be text.
-func (t *table) rule(figures int) {
-	t.row(append([]string{"---"}, strings.Fields(strings.Repeat("---: ", figures-1)+"---")...)...)
+// head is the first row: of a column of text, and others of figures, the last of which may be text.
+func (t *table) head(cells ...string) {
+	t.row(cells...)
+	t.row(append([]string{"---"}, strings.Fields(strings.Repeat("---: ", len(cells)-2)+"---")...)...)
 }
 
 // drawings are the plots, by name.

@@ -44,6 +44,30 @@ func TestTables(t *testing.T) {
 	compile(t, units)
 }
 
+// TestTablesAreWhole: a table whose rows differ in their cells is not shown as one.
+func TestTablesAreWhole(t *testing.T) {
+	t.Parallel()
+	tables := 0
+	for _, page := range pages(t) {
+		cells := 0 // of the table's first row
+		for i, line := range strings.Split(read(t, page), "\n") {
+			n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+			switch {
+			case !strings.HasPrefix(line, "|"):
+				cells = 0
+			case cells == 0:
+				cells = n
+				tables++
+			case n != cells:
+				t.Errorf("%s:%d: a row of %d cells below one of %d", page, i+1, n-1, cells-1)
+			}
+		}
+	}
+	if tables < 20 {
+		t.Errorf("only %d tables", tables)
+	}
+}
+
 // side is a column of a table.
 type side struct {
 	names  map[string]bool // that may stand alone; nil: the column is not looked at
