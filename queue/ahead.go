@@ -186,7 +186,7 @@ func (q *Queue) giveBack(ctx context.Context, c *claim) {
 		c.feed.lost(c.entry, c.gone, c.other)
 		return
 	}
-	undo := q.claimWrite(c).Undo
+	undo := q.unclaim(c)
 	out, err = q.s.WriteTogether(ctx, session.Write{Then: undo(), Undo: undo, Insist: true}, 1)
 	if err == nil && out.Responses[0].Txn.Succeeded {
 		c.feed.returned(c.entry, c.fence)

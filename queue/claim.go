@@ -49,21 +49,23 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 		If:   []gateway.Cmp{there},
 		Then: then,
 		Else: []gateway.Op{gateway.OpGet(key)},
-		Undo: func() []gateway.Op { return q.unclaim(c) },
+		Undo: q.unclaim(c),
 	}
 }
 
 // unclaim takes a claim back, and the attempt with it.
-func (q *Queue) unclaim(c *claim) []gateway.Op {
-	key, count, returns := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place, q.keys.returns+c.entry.place
-	return []gateway.Op{gateway.OpTxn(gateway.Txn{
-		If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
-		Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
-			If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
-			Then: []gateway.Op{gateway.OpDelete(count)},
-			Else: []gateway.Op{gateway.OpPut(returns, nil)},
-		})},
-	})}
+func (q *Queue) unclaim(c *claim) func() []gateway.Op {
+	return func() []gateway.Op {
+		key, count, returns := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place, q.keys.returns+c.entry.place
+		return []gateway.Op{gateway.OpTxn(gateway.Txn{
+			If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
+			Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
+				If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
+				Then: []gateway.Op{gateway.OpDelete(count)},
+				Else: []gateway.Op{gateway.OpPut(returns, nil)},
+			})},
+		})}
+	}
 }
 
 func (c *claim) read(resp session.Outcome) {
@@ -147,7 +149,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 		err = q.s.Ready(ctx)
 	}
 	if err != nil {
-		q.yieldAhead(c.entry.place, func() { q.s.Settle(q.claimWrite(c)) })
+		q.yieldAhead(c.entry.place, func() { q.s.Settle(session.Write{Undo: q.unclaim(c)}) })
 		return nil, err
 	}
 	return q.deliver(ctx, c)

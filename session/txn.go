@@ -46,8 +46,9 @@ func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse,
 	return s.transact(ctx, t, false)
 }
 
-// TxnFlat is Txn with one level less, which is less work for the server. t.Else must only read, a few keys as they are: it
-// is read, too, where the session's own conditions do not hold.
+// TxnFlat is Txn with one level less, which is less work for the server. t.Else must only read, a few keys as they are, as
+// it is run, too, where the session's own conditions do not hold, and again after a lost answer: what it wrote would be
+// written several times.
 func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.transact(ctx, t, true)
 }

@@ -27,10 +27,10 @@ type Write struct {
 	// Patient: the write may wait while another transaction is under way, to go with the one behind it.
 	Patient bool
 
-	// Undo is applied in the background when the caller's context ends before the outcome is known; with Insist, also
-	// when it ends before anything was sent. If there is none, Key is deleted. It is made when it is needed, in which the
-	// session must have no part. Settled is called when that has worked: no
-	// copy of the write can be applied any more, and Undo has been. It is not called if the session ends before.
+	// Undo gives what is applied in the background when the caller's context ends before the outcome is known; with Insist,
+	// also when it ends before anything was sent. If it is nil, Key is deleted. Any goroutine may call it, once it is needed,
+	// and it must not call the session. Settled is called when that has worked: no copy of the write can be applied any
+	// more, and what Undo gave has been. It is not called if the session ends before.
 	Undo    func() []gateway.Op
 	Insist  bool
 	Settled func()

@@ -95,6 +95,33 @@ func TestMerger(t *testing.T) {
 	})
 }
 
+// slow merges what all want, a request at a time, at most so many of them; sizes tells of how many each was.
+func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Merger[int] {
+	t.Helper()
+	return &Merger[int]{
+		Owner: owner{t},
+		Pick:  func(waiting []*Job[int]) int { return min(most, len(waiting)) },
+		Send: func(_ context.Context, jobs []*Job[int]) {
+			*sizes = append(*sizes, len(jobs))
+			time.Sleep(took)
+		},
+	}
+}
+
+// loop begins a caller that wants something so often, and works in between.
+func loop(t *testing.T, m *Merger[int], callers *sync.WaitGroup, rounds int, work func(round int) time.Duration) {
+	t.Helper()
+	callers.Go(func() {
+		for k := range rounds {
+			if err := m.Do(t.Context(), k); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(work(k))
+		}
+	})
+	synctest.Wait()
+}
+
 // TestRegulars: callers who come again soon after they are answered share each request, also if half of them came while the
 // first was under way; nobody waits long for those who do not.
 func TestRegulars(t *testing.T) {
@@ -111,32 +138,16 @@ func TestRegulars(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var sizes []int
-			m := Merger[int]{
-				Owner: owner{t},
-				Pick:  func(waiting []*Job[int]) int { return len(waiting) },
-				Send: func(_ context.Context, jobs []*Job[int]) {
-					sizes = append(sizes, len(jobs))
-					time.Sleep(took)
-				},
-			}
-			var all sync.WaitGroup
+			m := slow(t, took, 9, &sizes)
+			var callers sync.WaitGroup
 			began := time.Now()
 			for i := range 4 {
 				if i == 2 {
 					time.Sleep(took / 2)
 				}
-				all.Go(func() {
-					for range rounds {
-						if err := m.Do(t.Context(), i); err != nil {
-							t.Error(err)
-						}
-						time.Sleep(c.work)
-					}
-				})
-				synctest.Wait()
+				loop(t, m, &callers, rounds, func(int) time.Duration { return c.work })
 			}
-			all.Wait()
-			synctest.Wait()
+			callers.Wait()
 			if n := len(sizes); n < c.least || n > c.most {
 				t.Errorf("%v: %d requests, of %d", c.work, n, sizes)
 			}
@@ -148,19 +159,6 @@ func TestRegulars(t *testing.T) {
 	}
 }
 
-// slow merges what all want, a request at a time, at most so many of them; sizes tells of how many each was.
-func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Merger[int] {
-	t.Helper()
-	return &Merger[int]{
-		Owner: owner{t},
-		Pick:  func(waiting []*Job[int]) int { return min(most, len(waiting)) },
-		Send: func(_ context.Context, jobs []*Job[int]) {
-			*sizes = append(*sizes, len(jobs))
-			time.Sleep(took)
-		},
-	}
-}
-
 // TestFull: a request that is full does not wait for those who cannot go with it.
 func TestFull(t *testing.T) {
 	t.Parallel()
@@ -168,19 +166,12 @@ func TestFull(t *testing.T) {
 		const took, rounds = 4 * time.Millisecond, 20
 		var sizes []int
 		m := slow(t, took, 3, &sizes)
-		var all sync.WaitGroup
+		var callers sync.WaitGroup
 		began := time.Now()
-		for i := range 9 {
-			all.Go(func() {
-				for range rounds {
-					if err := m.Do(t.Context(), i); err != nil {
-						t.Error(err)
-					}
-					time.Sleep(took/4 - time.Microsecond)
-				}
-			})
+		for range 9 {
+			loop(t, m, &callers, rounds, func(int) time.Duration { return took/4 - time.Microsecond })
 		}
-		all.Wait()
+		callers.Wait()
 		if idle := time.Since(began) - time.Duration(len(sizes))*took; len(sizes) > 9*rounds/3+2 || idle > took {
 			t.Errorf("nothing was under way for %v; %d requests", idle, len(sizes))
 		}
@@ -195,20 +186,18 @@ func TestStrangers(t *testing.T) {
 		var sizes []int
 		m := slow(t, took, 9, &sizes)
 		waited := time.Duration(0)
-		do := func(v int) {
-			if err := m.Do(t.Context(), v); err != nil {
-				t.Error(err)
-			}
-		}
 		for range rounds {
-			var two sync.WaitGroup
-			for v := range 2 {
-				two.Go(func() { do(v) })
+			two := []*Job[int]{m.Submit(0), m.Submit(1)}
+			for _, j := range two {
+				if err := m.Wait(t.Context(), j); err != nil {
+					t.Error(err)
+				}
 			}
-			two.Wait()
 			synctest.Wait()
 			began := time.Now()
-			do(2)
+			if err := m.Do(t.Context(), 2); err != nil {
+				t.Error(err)
+			}
 			waited += time.Since(began) - took
 			time.Sleep(time.Second)
 		}
@@ -225,21 +214,16 @@ func TestHiccup(t *testing.T) {
 		const took, rounds = 10 * time.Millisecond, 100
 		var sizes []int
 		m := slow(t, took, 9, &sizes)
-		var all sync.WaitGroup
+		var callers sync.WaitGroup
 		for i := range 4 {
-			all.Go(func() {
-				for k := range rounds {
-					if err := m.Do(t.Context(), i); err != nil {
-						t.Error(err)
-					}
-					time.Sleep(took / 11) // more than a sixteenth, less than patience
-					if i == 0 && k == 3 {
-						time.Sleep(took / 5)
-					}
+			loop(t, m, &callers, rounds, func(k int) time.Duration {
+				if i == 0 && k == 3 {
+					return took / 3
 				}
+				return took / 11 // more than a sixteenth, less than patience
 			})
 		}
-		all.Wait()
+		callers.Wait()
 		if len(sizes) > rounds+2*probe {
 			t.Errorf("%d requests, of %d", len(sizes), sizes)
 		}
