@@ -22,6 +22,7 @@ type keeper struct {
 
 type kept struct {
 	LeaseGrant
+	most   time.Duration // a longer time to live is not relied on; 0: it is not known
 	fn     func(LeaseGrant)
 	due    time.Time
 	asked  int  // tries since the last answer
@@ -48,12 +49,13 @@ func newKeeper(c *Client) *keeper {
 }
 
 // Keep renews a lease every third of its time to live, for ever, at whichever endpoint answers. All leases that a
-// client keeps share requests. fn gets every answer, from one goroutine or another; it must not block, and an older
+// client keeps share requests. No answer counts for more than g.TTL, which is to be what was asked for, see [Client.Grant];
+// 0 says that it is not known. fn gets every answer, from one goroutine or another; it must not block, and an older
 // answer may come after a newer one. An answer with a TTL of 0 says that the lease is gone, and is the last. A call of fn
 // may be under way when stop returns.
 func (c *Client) Keep(g LeaseGrant, fn func(LeaseGrant)) (stop func()) {
 	k := c.keep
-	l := &kept{LeaseGrant: g, fn: fn}
+	l := &kept{LeaseGrant: g, most: g.TTL, fn: fn}
 	l.due = g.Sent.Add(l.interval())
 	k.mu.Lock()
 	k.leases[g.ID] = l
@@ -174,6 +176,9 @@ func (k *keeper) renew(chunk []*kept) {
 			continue // not asked for, or answered twice
 		}
 		delete(byID, g.ID)
+		if l.most > 0 {
+			g.TTL = min(g.TTL, l.most)
+		}
 		l.flying, l.asked, l.TTL, l.Sent = false, 0, g.TTL, sent
 		l.due = sent.Add(l.interval())
 		if k.leases[g.ID] != l {

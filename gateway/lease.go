@@ -45,8 +45,8 @@ func NewLeaseID() LeaseID {
 // MaxTTL is the longest time to live that etcd takes.
 const MaxTTL = 9_000_000_000 * time.Second
 
-// LeaseGrant is what is known of a lease from one answer. The lease lives at least until Sent + TTL; a TTL of 0 says
-// that there is no such lease.
+// LeaseGrant is what is known of a lease from one answer. A TTL of 0 says that there is no such lease. [Client.Grant] and
+// [Client.Keep] report at most the time to live that was asked for, and the lease lives at least until Sent + TTL then.
 type LeaseGrant struct {
 	ID   LeaseID
 	TTL  time.Duration
@@ -61,9 +61,12 @@ func lifetime(s number) time.Duration {
 	return time.Duration(min(max(s, -1), number(MaxTTL/time.Second))) * time.Second
 }
 
-// Grant makes a lease of the given time to live, which is rounded up to whole seconds; etcd raises it to about twice
-// its election timeout. With an id of 0 a random one is chosen. A grant is safe to repeat: a lost answer is cleared up
-// by the ID.
+// Grant makes a lease of the given time to live, which is rounded up to whole seconds. With an id of 0 a random one is
+// chosen. A grant is safe to repeat: a lost answer is cleared up by the ID.
+//
+// Each member of etcd raises a time to live to one and a half times its own election timeout, and keeps and answers its
+// own number. The one that counts is that of the leader of the moment, and no member's is below what was asked for. So
+// the TTL that Grant returns is what was asked for, or the answer if that is less.
 func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (LeaseGrant, error) {
 	if ttl <= 0 || ttl > MaxTTL {
 		return LeaseGrant{}, invalid("grant", "a time to live of %v is not between 1s and %v", ttl, MaxTTL)
@@ -80,6 +83,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		ID     number     `json:"ID"`
 		TTL    number     `json:"TTL"`
 	}
+	asked := lifetime(number(seconds(ttl)))
 	grant := LeaseGrant{ID: id}
 	existed := false
 	r := &call{op: "grant", path: "/lease/grant", write: true, repeat: true}
@@ -91,7 +95,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		if a.TTL <= 0 || a.ID != number(id) {
 			return a.Header, errors.New("grant: not the lease asked for")
 		}
-		grant.TTL = lifetime(a.TTL)
+		grant.TTL = min(asked, lifetime(a.TTL))
 		return a.Header, nil
 	})
 	switch {
@@ -99,6 +103,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		return LeaseGrant{}, err
 	case existed: // an attempt whose answer was lost has made it
 		grant, err := c.KeepAlive(ctx, id)
+		grant.TTL = min(asked, grant.TTL)
 		if errors.Is(err, ErrLeaseNotFound) {
 			return grant, err
 		}
@@ -120,7 +125,9 @@ type leaseRequest struct {
 	Keys bool  `json:"keys,omitempty"`
 }
 
-// KeepAlive renews a lease once. A lease that is gone is ErrLeaseNotFound. See [Client.Keep] to renew it for ever.
+// KeepAlive renews a lease once, and returns the time to live that the leader answered. The next leader may have a
+// shorter one, so rely on no more than was asked for when the lease was granted. Returns ErrLeaseNotFound when the lease
+// is gone. See [Client.Keep] to renew it for ever.
 func (c *Client) KeepAlive(ctx context.Context, id LeaseID) (LeaseGrant, error) {
 	var out LeaseGrant
 	r := c.renewal([]LeaseID{id}, func(g LeaseGrant) { out = g })

@@ -154,7 +154,8 @@ func TestReadyBeforeTheTimer(t *testing.T) {
 	})
 }
 
-// TestAnswersOutOfOrder: an older answer moves the deadline nowhere.
+// TestAnswersOutOfOrder: the answer to the newest send counts. It may move the deadline back, since a renewal replaces
+// what the ones before it were answered with; an older answer moves it nowhere.
 func TestAnswersOutOfOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,16 +163,24 @@ func TestAnswersOutOfOrder(t *testing.T) {
 		first := s.grant
 		time.Sleep(time.Second)
 		newer := gateway.LeaseGrant{ID: s.lease, TTL: s.opt.TTL, Sent: time.Now()}
+		check := func(what string, want gateway.LeaseGrant) {
+			t.Helper()
+			if got := s.Deadline(); !got.Equal(deadline(want)) {
+				t.Errorf("%s: deadline %v, want %v", what, got, deadline(want))
+			}
+		}
 		s.renewed(newer)
-		want := deadline(newer)
-		if got := s.Deadline(); !got.Equal(want) {
-			t.Errorf("deadline %v, want %v", got, want)
-		}
+		check("newer", newer)
 		s.renewed(first)
-		s.renewed(gateway.LeaseGrant{ID: s.lease, TTL: 5 * time.Second, Sent: newer.Sent})
-		if got := s.Deadline(); !got.Equal(want) {
-			t.Errorf("deadline moved back to %v, want %v", got, want)
-		}
+		check("older", newer)
+		s.renewed(gateway.LeaseGrant{ID: s.lease, TTL: 5 * time.Second, Sent: newer.Sent.Add(-1)})
+		check("older and shorter", newer)
+		time.Sleep(time.Second)
+		short := gateway.LeaseGrant{ID: s.lease, TTL: 5 * time.Second, Sent: time.Now()}
+		s.renewed(short)
+		check("newer and shorter", short)
+		s.renewed(newer)
+		check("older and longer", short)
 		s.renewed(gateway.LeaseGrant{ID: s.lease})
 		if err := s.Err(); !errors.Is(err, ErrRevoked) {
 			t.Errorf("Err = %v", err)

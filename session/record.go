@@ -25,6 +25,30 @@ type Info struct {
 	Within  string    `json:"within,omitempty"` // see [Options]
 }
 
+// record is the value of a session's record.
+type record struct {
+	Info
+	TTL int64 `json:"ttl,omitempty"` // what was asked for, in seconds: no answer tells
+}
+
+// leastTTL is the shortest time to live that etcd grants, and so what a session may have been granted whose record, of an
+// earlier version, does not say.
+const leastTTL = time.Second
+
+func encodeRecord(info Info, ttl time.Duration) []byte {
+	value, _ := json.Marshal(record{info, int64((ttl + time.Second - 1) / time.Second)}) // of strings, numbers and a time
+	return value
+}
+
+// askedTTL is the time to live that a session asked for, by its record.
+func askedTTL(value []byte) time.Duration {
+	var r record
+	if json.Unmarshal(value, &r) != nil || r.TTL <= 0 || r.TTL > int64(gateway.MaxTTL/time.Second) {
+		return leastTTL
+	}
+	return time.Duration(r.TTL) * time.Second
+}
+
 // String is for people: "name (host, pid 42)".
 func (i Info) String() string {
 	name := i.Name

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -20,7 +19,8 @@ type Session struct {
 	opt    Options
 	lease  gateway.LeaseID
 	record string
-	info   []byte // the record's value, which no other life has
+	info   Info
+	value  []byte // the record's value, which no other life has
 
 	life string // in its names: the lease, and the epoch that it began with if it was resumed
 	born int64  // the epoch that it began with if it was resumed
@@ -31,7 +31,7 @@ type Session struct {
 	epoch atomic.Int64 // mod_revision of the record, the highest known
 
 	mu        sync.Mutex
-	grant     gateway.LeaseGrant // the one that is trusted longest
+	grant     gateway.LeaseGrant // the newest that was sent, of those that were answered
 	timer     *time.Timer        // to the next change of state
 	suspect   bool
 	told      bool // that it is suspect
@@ -68,7 +68,8 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 		}
 		return nil, fmt.Errorf("session: new: %w", err)
 	}
-	epoch, err := createRecord(ctx, c, s.record, s.info, s.lease)
+	s.value = encodeRecord(s.info, s.opt.TTL)
+	epoch, err := createRecord(ctx, c, s.record, s.value, s.lease)
 	if err != nil {
 		s.discard(ctx)
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
@@ -90,12 +91,8 @@ func prepare(c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	info, err := json.Marshal(newInfo(opt.Name, opt.Within))
-	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
-	}
 	s := &Session{
-		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: info, life: lease.String(),
+		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: newInfo(opt.Name, opt.Within), life: lease.String(),
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string][]bool{}, inherited: map[string]bool{},
 	}
@@ -190,7 +187,8 @@ func (s *Session) Ready(ctx context.Context) error {
 // late: half the time to live has gone by without an answer.
 func (s *Session) late(now time.Time) bool { return elapsed(s.grant.Sent, now) >= s.grant.TTL/2 }
 
-// renewed takes the answer to a renewal. Answers may come in any order.
+// renewed takes the answer to a renewal. Answers may come in any order; that to the newest send counts, even if it moves
+// the deadline back.
 func (s *Session) renewed(g gateway.LeaseGrant) {
 	if g.TTL <= 0 {
 		s.end(ErrRevoked)
@@ -201,7 +199,7 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	}
 	took := time.Since(g.Sent)
 	s.mu.Lock()
-	if !s.ended && deadline(g).After(deadline(s.grant)) {
+	if !s.ended && g.Sent.After(s.grant.Sent) {
 		s.grant = g
 	}
 	s.mu.Unlock()

@@ -177,7 +177,7 @@ func (s *Session) txn(w Write, epoch int64, open bool) gateway.Txn {
 	if !open {
 		return t
 	}
-	touch := gateway.OpPut(s.record, s.info, gateway.WithLease(s.lease))
+	touch := gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease))
 	t.Then = append([]gateway.Op{touch}, w.Then...)
 	if len(w.If) > 0 {
 		// Only if it was the write's own compare that failed; a record that has moved need not move again.
