@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
@@ -311,10 +312,13 @@ func (s *Session) background(fn func(ctx context.Context)) bool {
 }
 
 // Close ends the session: its context and those of all holds end at once, then the lease is revoked, which frees what
-// they held for others. ctx bounds the revocation; what could not be revoked expires by itself. Close may be called
-// again, and after a loss, when it frees early what the server still keeps; but not what another process has taken up by
-// [Resume].
+// they held for others. ctx bounds the revocation; what could not be revoked expires by itself. If ctx has ended before the
+// call, as that of signal.NotifyContext has in a program that was told to stop, Close has 1 s of its own. Close may be
+// called again, and after a loss, when it frees early what the server still keeps; but not what another process has taken
+// up by [Resume].
 func (s *Session) Close(ctx context.Context) error {
+	ctx, cancel := grace.Of(ctx)
+	defer cancel()
 	_ = s.Err() // looks at the clock: a session that slept is not one that lived until now
 	alive := s.end(ErrClosed)
 	s.bg.Wait()
