@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
 // LeaseID names a lease. It prints in hexadecimal, as etcd's own tools do.
@@ -51,6 +53,24 @@ type LeaseGrant struct {
 	ID   LeaseID
 	TTL  time.Duration
 	Sent time.Time // when the request that was answered was sent
+	sent clock.Instant
+}
+
+// Age is how long ago the request was sent. Time in which the machine slept counts, where the system tells of it, as Linux
+// does; elsewhere the wall clock counts if it went further than the monotonic one.
+func (g LeaseGrant) Age() time.Duration { return g.age(clock.Now()) }
+
+func (g LeaseGrant) age(now clock.Instant) time.Duration {
+	if g.sent.Time == g.Sent { //nolint:staticcheck // the very same reading
+		return clock.Elapsed(g.sent, now)
+	}
+	return clock.Elapsed(clock.At(g.Sent), now) // not out of an answer
+}
+
+// at is the grant with the time of its request.
+func (g LeaseGrant) at(sent clock.Instant) LeaseGrant {
+	g.Sent, g.sent = sent.Time, sent
+	return g
 }
 
 // seconds rounds a duration up to etcd's unit.
@@ -86,7 +106,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 	asked := lifetime(number(seconds(ttl)))
 	grant := LeaseGrant{ID: id}
 	existed := false
-	r := &call{op: "grant", path: "/lease/grant", write: true, repeat: true}
+	r := &call{op: "grant", path: "/lease/grant", write: true, repeat: true, lease: true}
 	r.settled = func(e *Error) bool {
 		existed = e.Code == CodeFailedPrecondition && e.says("lease already exists")
 		return existed
@@ -109,13 +129,12 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		}
 		return grant, r.fate(err)
 	}
-	grant.Sent = r.sent
-	return grant, nil
+	return grant.at(r.sent), nil
 }
 
 // Revoke ends a lease and deletes its keys. It is safe to repeat; a lease that is already gone is ErrLeaseNotFound.
 func (c *Client) Revoke(ctx context.Context, id LeaseID) error {
-	r := &call{op: "revoke", path: "/lease/revoke", write: true, repeat: true}
+	r := &call{op: "revoke", path: "/lease/revoke", write: true, repeat: true, lease: true}
 	r.settled = func(e *Error) bool { return errors.Is(e, ErrLeaseNotFound) }
 	return unary(ctx, c, r, leaseRequest{ID: int64(id)}, headerOnly)
 }
@@ -129,19 +148,34 @@ type leaseRequest struct {
 // shorter one, so rely on no more than was asked for when the lease was granted. Returns ErrLeaseNotFound when the lease
 // is gone. See [Client.Keep] to renew it for ever.
 func (c *Client) KeepAlive(ctx context.Context, id LeaseID) (LeaseGrant, error) {
-	var out LeaseGrant
-	r := c.renewal([]LeaseID{id}, func(g LeaseGrant) { out = g })
-	if err := c.do(ctx, r); err != nil {
-		return LeaseGrant{}, err
+	var avoid *endpoint
+	for {
+		var out LeaseGrant
+		r := c.renewal([]LeaseID{id}, func(g LeaseGrant) { out = g })
+		r.avoid = avoid
+		if err := c.do(ctx, r); err != nil {
+			return LeaseGrant{}, err
+		}
+		switch {
+		case out.ID != id:
+			return LeaseGrant{}, &Error{Op: r.op, cause: fmt.Errorf("%w: the answer is about another lease", ErrProtocol)}
+		case out.TTL > 0:
+			return out.at(r.sent), nil
+		case avoid != nil:
+			return LeaseGrant{}, leaseGone(r.op)
+		}
+		avoid = r.served // a second opinion
+		c.pauseAtTheOnly(ctx)
 	}
-	switch {
-	case out.ID != id:
-		return LeaseGrant{}, &Error{Op: r.op, cause: fmt.Errorf("%w: the answer is about another lease", ErrProtocol)}
-	case out.TTL <= 0:
-		return LeaseGrant{}, leaseGone(r.op)
+}
+
+// secondLook is the pause before a second opinion where there is nobody else to ask.
+const secondLook = 50 * time.Millisecond
+
+func (c *Client) pauseAtTheOnly(ctx context.Context) {
+	if c.eps.size() == 1 {
+		sleep(ctx, secondLook)
 	}
-	out.Sent = r.sent
-	return out, nil
 }
 
 // wholeRenewal is how many leases an answer on a kept-alive connection carries for sure. Above about ten, etcd was
@@ -150,7 +184,7 @@ const wholeRenewal = 8
 
 // renewal renews many leases in one request. each is called for every lease that was answered, without Sent.
 func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
-	r := &call{op: "keepalive", path: "/lease/keepalive", repeat: true, lines: true, fresh: len(ids) > wholeRenewal}
+	r := &call{op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true, fresh: len(ids) > wholeRenewal}
 	for _, id := range ids {
 		r.body = append(r.body, `{"ID":"`...)
 		r.body = strconv.AppendInt(r.body, int64(id), 10)
@@ -176,6 +210,9 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 				return header, lineError(line)
 			}
 			header = answer.Result.Header
+			if err := header.whole(r); err != nil {
+				return header, &Error{cause: err}
+			}
 			if err := c.saw(header, 0, false); err != nil { // another cluster knows nothing of this lease
 				return header, &Error{cause: err}
 			}
@@ -216,7 +253,7 @@ func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseIn
 		Keys    []blob     `json:"keys"`
 	}
 	info := LeaseInfo{ID: id}
-	r := &call{op: "timetolive", path: "/lease/timetolive", repeat: true}
+	r := &call{op: "timetolive", path: "/lease/timetolive", repeat: true, lease: true}
 	err := unary(ctx, c, r, leaseRequest{int64(id), keys}, func(a *response) (wireHeader, error) {
 		if a.TTL < 0 {
 			return a.Header, leaseGone("timetolive")

@@ -27,27 +27,6 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// TestElapsed: a time without a monotonic reading makes the wall clock count.
-func TestElapsed(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	wall := now.Round(0)
-	for _, tt := range []struct {
-		name      string
-		from, now time.Time
-		want      time.Duration
-	}{
-		{"both clocks", now, now.Add(3 * time.Second), 3 * time.Second},
-		{"wall stepped forward", wall, wall.Add(time.Hour), time.Hour},
-		{"wall stepped back", wall, wall.Add(-time.Hour), -time.Hour}, // no monotonic reading: nothing better is known
-		{"zone", now, now.Add(time.Second).UTC(), time.Second},
-	} {
-		if got := elapsed(tt.from, tt.now); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
-		}
-	}
-}
-
 // skew moves the wall reading of a time by whole seconds and leaves the monotonic one, which package time has no way to
 // do. With a monotonic reading the first word of a Time holds the wall seconds above 30 bits of nanoseconds. Times of a
 // bubble have none.
@@ -57,20 +36,6 @@ func skew(t time.Time, by time.Duration) time.Time {
 	}
 	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
 	return t
-}
-
-func TestElapsedInTwoClocks(t *testing.T) {
-	t.Parallel()
-	sent := time.Now()
-	later := sent.Add(2 * time.Second)
-	stepped := skew(sent, -time.Hour) // as if the wall clock had stepped forward by an hour since
-	if got := elapsed(stepped, later); got != time.Hour+2*time.Second {
-		t.Errorf("wall forward: %v", got)
-	}
-	stepped = skew(sent, time.Hour) // and back
-	if got := elapsed(stepped, later); got != 2*time.Second {
-		t.Errorf("wall back: %v", got)
-	}
 }
 
 func startSession(t *testing.T, etcd *etcdscript.Server) *Session {
@@ -86,23 +51,6 @@ func startSession(t *testing.T, etcd *etcdscript.Server) *Session {
 	})
 	synctest.Wait()
 	return s
-}
-
-// TestWallClockStep: the next look at the clock ends the session.
-func TestWallClockStep(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := startSession(t, etcdscript.Start(t))
-		s.mu.Lock()
-		s.grant.Sent = skew(s.grant.Sent, -time.Minute)
-		s.mu.Unlock()
-		if err := s.Err(); !errors.Is(err, ErrExpired) {
-			t.Errorf("Err = %v", err)
-		}
-		if s.ctx.Err() == nil {
-			t.Error("the context lives")
-		}
-	})
 }
 
 // TestLateTimer: Err goes by the clock.

@@ -105,18 +105,28 @@ func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.T
 // Verify asks the server whether the session is still there, and ends it if not. A recipe calls it when a key of the
 // session has gone, to learn whether only the key has.
 func (s *Session) Verify(ctx context.Context) error {
-	resp, err := s.c.Get(ctx, s.record)
-	switch {
-	case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
-		s.end(fmt.Errorf("%w: %w", ErrRevoked, err))
-	case err != nil:
-		return err
-	case len(resp.KVs) == 0:
-		s.end(ErrRevoked)
-	default:
-		s.recordPut(resp.KVs[0].Value)
+	for again := false; ; again = true {
+		epoch := s.epoch.Load()
+		resp, err := s.c.Get(ctx, s.record)
+		switch {
+		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
+			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // fences of before mean nothing any more
+		case err != nil:
+			return err
+		case !older(resp.KVs, epoch):
+			s.recordPut(resp.KVs[0].Value)
+		case !again:
+			continue // the end of a session does not rest on one answer
+		default:
+			s.end(ErrRevoked)
+		}
+		return s.Err()
 	}
-	return s.Err()
+}
+
+// older: the record is gone, or is that of a cluster that was restored from a backup.
+func older(record []gateway.KeyValue, epoch int64) bool {
+	return len(record) == 0 || record[0].ModRevision < epoch
 }
 
 // hopeless: trying again cannot help.

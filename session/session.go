@@ -35,8 +35,7 @@ type Session struct {
 	grant     gateway.LeaseGrant // the newest that was sent, of those that were answered
 	timer     *time.Timer        // to the next change of state
 	suspect   bool
-	told      bool // that it is suspect
-	telling   bool // somebody is at it
+	notices   notices
 	ended     bool
 	changed   chan struct{} // closed when suspect or ended changes
 	unkeep    func()
@@ -140,11 +139,9 @@ func (s *Session) Deadline() time.Time {
 
 // Err is nil while the session lives, and else why it ended. It looks at the clock itself, so that a late timer cannot
 // make a dead session look alive.
-func (s *Session) Err() error { return s.errAt(time.Now()) }
-
-func (s *Session) errAt(now time.Time) error {
+func (s *Session) Err() error {
 	s.mu.Lock()
-	dead := !s.ended && s.expired(now)
+	dead := !s.ended && s.grant.Age() >= trust(s.grant.TTL)
 	s.mu.Unlock()
 	if dead {
 		s.end(ErrExpired)
@@ -155,20 +152,15 @@ func (s *Session) errAt(now time.Time) error {
 	return nil
 }
 
-func (s *Session) expired(now time.Time) bool {
-	return elapsed(s.grant.Sent, now) >= trust(s.grant.TTL)
-}
-
 // Ready waits while the session is suspect. It returns nil when a hold may be handed out, and else why not: the session
 // has ended, or ctx has.
 func (s *Session) Ready(ctx context.Context) error {
 	for {
-		now := time.Now()
-		if err := s.errAt(now); err != nil {
+		if err := s.Err(); err != nil {
 			return err
 		}
 		s.mu.Lock()
-		suspect, late, changed := s.suspect, s.late(now), s.changed
+		suspect, late, changed := s.suspect, s.late(), s.changed
 		s.mu.Unlock()
 		switch {
 		case late && !suspect: // the timer is late: without this, nobody would be told of the way back
@@ -186,7 +178,7 @@ func (s *Session) Ready(ctx context.Context) error {
 }
 
 // late: half the time to live has gone by without an answer.
-func (s *Session) late(now time.Time) bool { return elapsed(s.grant.Sent, now) >= s.grant.TTL/2 }
+func (s *Session) late() bool { return s.grant.Age() >= s.grant.TTL/2 }
 
 // renewed takes the answer to a renewal. Answers may come in any order; that to the newest send counts, even if it moves
 // the deadline back.
@@ -203,10 +195,9 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	if !s.ended && g.Sent.After(s.grant.Sent) {
 		s.grant = g
 	}
+	s.notices.renewed(took, s.opt.Hooks.Renewed != nil)
+	s.notify()
 	s.mu.Unlock()
-	if s.opt.Hooks.Renewed != nil { // after that: one that blocks must not cost the session
-		s.opt.Hooks.Renewed(took)
-	}
 	s.tick()
 }
 
@@ -218,51 +209,21 @@ func (s *Session) tick() {
 	if s.Err() != nil {
 		return
 	}
-	now := time.Now()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ended {
-		s.mu.Unlock()
 		return
 	}
 	was := s.suspect
-	s.suspect = s.late(now)
+	s.suspect = s.late()
 	next := trust(s.grant.TTL)
 	if !s.suspect {
 		next = min(next, s.grant.TTL/2)
 	}
-	s.timer.Reset(min(next-elapsed(s.grant.Sent, now), tickEvery))
-	changed := s.suspect != was
-	if changed {
+	s.timer.Reset(min(next-s.grant.Age(), tickEvery))
+	if s.suspect != was {
 		s.broadcast()
-	}
-	s.mu.Unlock()
-	if changed { // a logger or a hook that blocks must not keep anybody from learning of a loss
-		s.tellState()
-	}
-}
-
-// tellState tells whether the session is suspect. One at a time does, for all changes that come meanwhile: told at once, the
-// last to be heard of might be the one that was.
-func (s *Session) tellState() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.telling && !s.ended && s.told != s.suspect {
-		suspect, hook := s.suspect, s.opt.Hooks.Trusted
-		if suspect {
-			hook = s.opt.Hooks.Suspect
-		}
-		s.telling, s.told = true, suspect
-		s.mu.Unlock()
-		if hook != nil {
-			hook()
-		}
-		if suspect {
-			s.opt.Logger.Warn("session_suspect", "lease", s.lease)
-		} else {
-			s.opt.Logger.Info("session_trusted", "lease", s.lease)
-		}
-		s.mu.Lock()
-		s.telling = false
+		s.notify()
 	}
 }
 
