@@ -91,6 +91,11 @@ performance:
 	go run -C integration ./compare -out ../docs/performance.txt
 	go run -C integration ./compare -redraw ../docs
 
+## election-timeouts: 100 holders cut off from members with election timeouts of 1, 3 and 10 s, while the leader changes (5 minutes)
+election-timeouts: export HOLDFAST_ELECTION_TIMEOUTS := all
+election-timeouts:
+	@go test -C integration $(RACE) -count=1 -v -timeout 20m -run 'TestElectionTimeouts$$' $(TESTFLAGS) ./mutex | grep -E '^ *(---|ok|FAIL|.*(figure:|two holders))'
+
 # In the package's own directory, where go test passes on what the tests print.
 ## gauntlet: what goes wrong in other recipes for etcd, and here, as a table
 gauntlet:

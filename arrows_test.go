@@ -27,14 +27,16 @@ const (
 var arrows = map[string][]string{
 	".":               {},
 	"internal/ctxerr": {},
-	"gateway":         {"internal/ctxerr", backoff},
+	"internal/grace":  {"internal/ctxerr"},
+	"internal/clock":  {},
+	"gateway":         {"internal/clock", "internal/ctxerr", backoff},
 	"internal/merge":  {"gateway", "internal/ctxerr"},
-	"session":         {"gateway", "internal/merge", "internal/ctxerr", uuid, backoff},
+	"session":         {"gateway", "internal/merge", "internal/grace", "internal/ctxerr", uuid, backoff},
 	"internal/line":   {"gateway", "session", "internal/ctxerr"},
 	"mutex":           {"gateway", "session", "internal/line", "internal/ctxerr"},
 	"election":        {"gateway", "session", "internal/line", "internal/ctxerr"},
 	"semaphore":       {"gateway", "session", "internal/line", "internal/ctxerr"},
-	"barrier":         {"gateway", "session", "internal/line", "internal/ctxerr"},
+	"barrier":         {"gateway", "session", "internal/line", "internal/grace", "internal/ctxerr"},
 	"queue":           {"gateway", "session", "internal/line", "internal/merge", "internal/ctxerr"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -42,6 +43,7 @@ func (b *Barrier) Hold(ctx context.Context) (*Raised, error) {
 
 // Release ends the hold. It is [session.ErrNotHeld] if that had ended before. If ctx ends first Release returns
 // [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Release waits for that.
+// If ctx has ended before the call, Release has 1 s of its own.
 func (r *Raised) Release(ctx context.Context) error {
 	return r.at.wrap("release", r.grip.Release(ctx))
 }
@@ -54,8 +56,10 @@ func (b *Barrier) Raise(ctx context.Context) error {
 }
 
 // Lower undoes a Raise, whoever called it; those who hold the barrier up go on doing so. It is [session.ErrNotHeld] if
-// the barrier was not raised so.
+// the barrier was not raised so. If ctx has ended before the call, Lower has 1 s of its own.
 func (b *Barrier) Lower(ctx context.Context) error {
+	ctx, cancel := grace.Of(ctx)
+	defer cancel()
 	out, err := b.write(ctx, gateway.OpDelete(b.line.SettingKey(raisedSetting)))
 	if err == nil && out.Responses[0].Delete.Deleted == 0 && !out.Repeated {
 		err = session.ErrNotHeld

@@ -51,7 +51,7 @@ func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 
 // Leave leaves, which ends the context of the entry at once, and waits until all members of the round have left or were
 // lost. If it is cut off it may be called again. It is [session.ErrNotHeld] if this member was lost before, and does not
-// wait then.
+// wait then. If ctx has ended before the call, Leave has 1 s of its own to leave, and does not wait for the others.
 //
 // A member that dies between Enter and Leave keeps the others in Leave for as long as its session lives at the server, and
 // they return nil then: Leave does not tell the dead from those who left. Where the round is worth nothing without the

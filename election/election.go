@@ -112,9 +112,10 @@ func (t *Term) take(ctx context.Context, turn chan struct{}) error {
 func notHeld(why error) error { return fmt.Errorf("%w: %w", session.ErrNotHeld, why) }
 
 // Resign ends the term: its context ends at once, the next candidate leads after one round trip. It is
-// [session.ErrNotHeld] if the term was over before. If ctx ends first, even before the call, Resign returns
-// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Resign waits for that. After any
-// other error, a refusal, the key is still there and shows a leader, as long as the session: call Resign again.
+// [session.ErrNotHeld] if the term was over before. If ctx ends first Resign returns
+// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Resign waits for that. If ctx
+// has ended before the call, Resign has 1 s of its own. After any other error, a refusal, the key is still there and shows
+// a leader, as long as the session: call Resign again.
 func (t *Term) Resign(ctx context.Context) error {
 	if err := t.grip.Release(ctx); err != nil {
 		return fmt.Errorf("election: resign %q: %w", t.line.Name, err)

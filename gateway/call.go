@@ -13,6 +13,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/holdfast-go/holdfast/internal/clock"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
@@ -24,6 +25,7 @@ type call struct {
 	write  bool // it changes something: its fate matters
 	repeat bool // a read, or a write that may be applied twice: goes on at the next endpoint
 	linear bool // its answer shows the newest revision
+	lease  bool // a lease's: its answer tells of the cluster, too
 	local  bool // a member answers it without the leader
 	noAuth bool
 	fresh  bool // a connection of its own, closed after the answer
@@ -31,7 +33,9 @@ type call struct {
 
 	timeout time.Duration // of one attempt, if not the client's
 	answer  func(body []byte) (wireHeader, error)
-	sent    time.Time                  // when the attempt that was answered began
+	sent    clock.Instant              // when the attempt that was answered began
+	served  *endpoint                  // which answered it
+	avoid   *endpoint                  // where the first attempt does not go if there is another
 	lost    bool                       // an attempt had an unknown outcome
 	settled func(err *Error) (ok bool) // whether an error of a repeated attempt means that an earlier one had worked
 }
@@ -53,6 +57,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 		pause    *backoff.ExponentialBackOff
 		unusable map[*endpoint]error // endpoints that cannot work until somebody mends the set-up
 		renewed  []*endpoint         // where a token was refused: each may know another time of its end
+		doubts   doubts
 		last     *Error
 	)
 	for try := 0; ; try++ {
@@ -68,7 +73,8 @@ func (c *Client) do(ctx context.Context, r *call) error {
 		case <-ctx.Done():
 			return c.ended(ctx, r, last)
 		}
-		ep := c.eps.pick() // now, not before the wait: it may have failed others meanwhile
+		ep := c.eps.pickOther(r.avoid) // now, not before the wait: it may have failed others meanwhile
+		r.avoid = nil
 		began := time.Now()
 		e := c.attempt(ctx, ep, r, token, c.attemptTimeout(r, try))
 		<-c.slots
@@ -101,6 +107,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 		case !r.repeat && !e.refused():
 			c.failed(ep, e, began)
 			return r.fate(e)
+		case e.doubtful() && !doubts.confirmed(ep, c.eps.size()):
 		case !e.elsewhere():
 			return r.fate(e)
 		}
@@ -204,7 +211,7 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	}
 	req.Close = r.fresh
 	floor := c.revision.Load()
-	sent := time.Now()
+	sent := clock.Now()
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
 		return transportError(caller, ctx, r.op, ep, err)
@@ -227,12 +234,15 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	return c.readAnswer(r, ep, body, floor, sent)
 }
 
-func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent time.Time) *Error {
+func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent clock.Instant) *Error {
 	header, err := r.answer(body)
 	if err == nil {
-		err = c.saw(header, floor, r.linear)
+		err = header.whole(r)
 		if err == nil {
-			r.sent = sent
+			err = c.saw(header, floor, r.linear)
+		}
+		if err == nil {
+			r.sent, r.served = sent, ep
 			c.eps.served(ep)
 			ep.member.Store(uint64(header.MemberID))
 			return nil

@@ -20,6 +20,7 @@ type Client struct {
 	keep  *keeper
 	slots chan struct{} // one for each call under way
 	pace  pace
+	notes *notes
 	log   *slog.Logger
 	ctx   context.Context //nolint:containedctx // the life of the client itself: Close ends it
 	close context.CancelCauseFunc
@@ -54,6 +55,7 @@ func New(cfg Config) (*Client, error) {
 	c.syncing = make(chan struct{}, 1)
 	c.hub = newHub(c)
 	c.keep = newKeeper(c)
+	c.notes = &notes{}
 	return c, nil
 }
 

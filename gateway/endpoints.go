@@ -56,6 +56,28 @@ func (e *endpoints) pick() *endpoint {
 	return e.list[e.cur]
 }
 
+// pickOther is pick for a second opinion: not the endpoint to avoid, if there is another.
+func (e *endpoints) pickOther(avoid *endpoint) *endpoint {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.list[e.cur] == avoid {
+		return e.list[e.next()]
+	}
+	return e.list[e.cur]
+}
+
+// next is, of the endpoints after the one in use, the one whose last failure is the longest ago.
+func (e *endpoints) next() int {
+	best := (e.cur + 1) % len(e.list)
+	for i := 2; i < len(e.list); i++ {
+		k := (e.cur + i) % len(e.list)
+		if e.list[k].failedAt.Before(e.list[best].failedAt) {
+			best = k
+		}
+	}
+	return best
+}
+
 func (e *endpoints) size() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -120,14 +142,7 @@ func (e *endpoints) failed(ep *endpoint, err error) {
 	if e.list[e.cur] != ep {
 		return
 	}
-	best := (e.cur + 1) % len(e.list)
-	for i := 2; i < len(e.list); i++ {
-		k := (e.cur + i) % len(e.list)
-		if e.list[k].failedAt.Before(e.list[best].failedAt) {
-			best = k
-		}
-	}
-	e.cur = best
+	e.cur = e.next()
 }
 
 // served notes that an endpoint gave a good answer.

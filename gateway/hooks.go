@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// Hooks tell a program what its client does, for metrics and traces. Each may be nil, and costs nothing then. They run in
-// whichever goroutine did it, several at a time, and must not block.
+// Hooks tell a program what its client does, for metrics and traces. Each may be nil, and costs nothing then. Attempts of
+// a call are told of in the goroutine that makes the call, which waits for a hook that blocks; several may be at a time. All
+// else, renewals and streams, is told of in order, in a goroutine that nothing but hooks and the Logger wait for. While one
+// blocks there, what comes after the next hundred is left out. Close waits for them.
 type Hooks struct {
 	// Attempt is called after each attempt of a call at an endpoint. ctx is of the call, with the values that the caller's
 	// has; writes of a session that go together have those of the caller who sends them, and renewals, and what else the
@@ -30,6 +32,17 @@ type Attempt struct {
 
 // attempt sends the call once.
 func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+	return c.attempted(ctx, ep, r, token, timeout, func(call func()) { call() })
+}
+
+// attemptNoted is attempt for goroutines that must not wait for a hook.
+func (c *Client) attemptNoted(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+	return c.attempted(ctx, ep, r, token, timeout, c.note)
+}
+
+func (c *Client) attempted(
+	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration, run func(func()),
+) *Error {
 	hook := c.cfg.Hooks.Attempt
 	if hook == nil {
 		return c.send(ctx, ep, r, token, timeout)
@@ -40,17 +53,17 @@ func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secre
 	if e != nil {
 		a.Err = e
 	}
-	hook(ctx, a)
+	run(func() { hook(ctx, a) })
 	return e
 }
 
 func (h *hub) streamOpened(ep *endpoint) {
 	if h.lost {
 		h.lost = false
-		h.c.log.Info("watch_stream_resumed", "endpoint", ep.url)
+		h.c.note(func() { h.c.log.Info("watch_stream_resumed", "endpoint", ep.url) })
 	}
 	if hook := h.c.cfg.Hooks.StreamOpened; hook != nil {
-		hook(ep.url)
+		h.c.note(func() { hook(ep.url) })
 	}
 }
 
@@ -61,9 +74,10 @@ func (h *hub) streamEnded(ep *endpoint, began time.Time, stood bool, e *Error) {
 	}
 	if stood && err != nil && h.c.ctx.Err() == nil {
 		h.lost = true
-		h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err)
+		h.c.note(func() { h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err) })
 	}
 	if hook := h.c.cfg.Hooks.StreamEnded; hook != nil {
-		hook(ep.url, time.Since(began), err)
+		lasted := time.Since(began)
+		h.c.note(func() { hook(ep.url, lasted, err) })
 	}
 }

@@ -118,14 +118,14 @@ func (h *hub) run() {
 		case errors.Is(err, errStalled):
 			slow++
 		}
-		h.c.log.Debug("watch_stream_ended", "endpoint", ep.url, "err", err)
+		h.c.note(func() { h.c.log.Debug("watch_stream_ended", "endpoint", ep.url, "err", err) })
 		if !err.aboutToken() {
 			h.c.eps.failed(ep, err)
 		}
-		if !stood && errors.As(err, new(setupError)) {
+		if !stood && (errors.As(err, new(setupError)) || err.doubtful()) {
 			unusable[ep] = true
 		}
-		if covered(h.c.eps, unusable) || errors.Is(err, ErrClusterMismatch) ||
+		if covered(h.c.eps, unusable) ||
 			errors.Is(err, ErrUnauthenticated) && !stood && !h.c.auth.mayHelp(err) {
 			h.failNew(err)
 			clear(unusable)

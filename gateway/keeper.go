@@ -2,11 +2,11 @@ package gateway
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
 // keeper renews all leases that a client keeps. One goroutine decides what is due; what is due together goes out in one
@@ -16,21 +16,31 @@ type keeper struct {
 
 	mu      sync.Mutex
 	leases  map[LeaseID]*kept
+	looked  clock.Instant // when it was last looked what is due
 	running bool
 	wake    chan struct{} // something changed: look again
 }
 
 type kept struct {
 	LeaseGrant
-	fn     func(LeaseGrant)
+	most   time.Duration // a longer time to live is not relied on; 0: it is not known
 	due    time.Time
 	asked  int  // tries since the last answer
 	flying bool // a request for it is under way
+	gone   bool // the last answer was that there is no such lease: the next decides
+
+	fn      func(LeaseGrant)
+	news    LeaseGrant // what fn is to be told next
+	unheard bool       // it has not been yet
+	telling bool       // a goroutine is at it
 }
 
 // A renewal is due a third of the time to live after the last one was sent. Leases that come due soon after join the
 // request, so that the leases of a process fall into step.
 func (k *kept) interval() time.Duration { return k.TTL / 3 }
+
+// schedule sets when the lease is due, by the time that its last renewal was sent.
+func (k *kept) schedule(now clock.Instant) { k.due = now.Add(k.interval() - k.age(now)) }
 
 // patience bounds one try, so that several fit into what is left of the lease.
 func (k *kept) patience() time.Duration {
@@ -47,14 +57,24 @@ func newKeeper(c *Client) *keeper {
 	return &keeper{c: c, leases: map[LeaseID]*kept{}, wake: make(chan struct{}, 1)}
 }
 
-// Keep renews a lease every third of its time to live, for ever, at whichever endpoint answers. All leases that a
-// client keeps share requests. fn gets every answer, from one goroutine or another; it must not block, and an older
-// answer may come after a newer one. An answer with a TTL of 0 says that the lease is gone, and is the last. A call of fn
-// may be under way when stop returns.
+// lookEvery is how often it is looked what is due, at least: timers stand still while the machine sleeps.
+const lookEvery = time.Second
+
+// sleptFor is how long a gap between the clocks must be to be taken for a sleep, after which all leases are renewed at
+// once. So they are when the wall clock was set forward: it may be that of a machine that was paused as a whole.
+const sleptFor = 500 * time.Millisecond
+
+// Keep renews a lease every third of its time to live, for ever, at whichever endpoint answers, and at once after the
+// machine has slept. All leases that a client keeps share requests. No answer counts for more than g.TTL, which is to be
+// what was asked for, see [Client.Grant]; 0 says that it is not known.
+//
+// fn gets the answers one after the other, in the order of their requests, in a goroutine of this lease alone. If it takes
+// long it misses all but the newest. An answer with a TTL of 0 says that the lease is gone, as two answers did, and is the
+// last. A call of fn may be under way when stop returns; [Client.Close] waits for it.
 func (c *Client) Keep(g LeaseGrant, fn func(LeaseGrant)) (stop func()) {
 	k := c.keep
-	l := &kept{LeaseGrant: g, fn: fn}
-	l.due = g.Sent.Add(l.interval())
+	l := &kept{LeaseGrant: g, most: g.TTL, fn: fn}
+	l.schedule(clock.Now())
 	k.mu.Lock()
 	k.leases[g.ID] = l
 	start := !k.running
@@ -91,14 +111,14 @@ func (k *keeper) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		batch, next, done := k.take(time.Now())
+		batch, next, done := k.take(clock.Now())
 		if done {
 			return
 		}
 		for chunk := range slices.Chunk(batch, renewalChunk) {
-			flights.Go(func() { k.renew(chunk) })
+			flights.Go(func() { k.renew(chunk, nil) })
 		}
-		timer.Reset(time.Until(next))
+		timer.Reset(min(time.Until(next), lookEvery))
 		select {
 		case <-timer.C:
 		case <-k.wake:
@@ -109,18 +129,24 @@ func (k *keeper) run() {
 }
 
 // take picks the leases to renew now, those that have been asked for in vain last, and tells when to look again.
-func (k *keeper) take(now time.Time) (batch []*kept, next time.Time, done bool) {
+func (k *keeper) take(at clock.Instant) (batch []*kept, next time.Time, done bool) {
+	now := at.Time
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.leases) == 0 {
-		k.running = false
+		k.running, k.looked = false, clock.Instant{}
 		return nil, now, true
 	}
+	slept := !k.looked.IsZero() && clock.Gap(k.looked, at) > sleptFor
+	k.looked = at
 	next = now.Add(time.Hour)
 	urgent := false
 	for _, l := range k.leases {
 		if l.flying {
 			continue
+		}
+		if slept && l.due.After(now) {
+			l.due = now
 		}
 		urgent = urgent || !l.due.After(now)
 		if l.due.Before(next) {
@@ -147,86 +173,23 @@ func (k *keeper) take(now time.Time) (batch []*kept, next time.Time, done bool) 
 	return batch, next, false
 }
 
-// renew sends one request for a chunk. What it leaves unanswered is due again at once, at another endpoint.
-func (k *keeper) renew(chunk []*kept) {
-	byID := make(map[LeaseID]*kept, len(chunk))
-	ids := make([]LeaseID, len(chunk))
-	patience := chunk[0].patience()
-	for i, l := range chunk {
-		byID[l.ID], ids[i] = l, l.ID
-		patience = min(patience, l.patience())
+// tell has fn called with an answer. It is called with mu held.
+func (k *keeper) tell(l *kept, g LeaseGrant) {
+	l.news, l.unheard = g, true
+	if !l.telling { // fn may block: each lease has a goroutine of its own, for as long as there is something to tell
+		l.telling = k.c.spawn(func() { k.deliver(l) })
 	}
-	sent := time.Now()
-	var answers []LeaseGrant
-	r := k.c.renewal(ids, func(g LeaseGrant) { answers = append(answers, g) })
-	r.timeout = patience
-	err := k.c.once(r)
-	if r.sent.After(sent) {
-		sent = r.sent
-	}
-
-	var calls []func()
-	k.mu.Lock()
-	for _, g := range answers {
-		g.Sent = sent
-		l := byID[g.ID]
-		if l == nil {
-			continue // not asked for, or answered twice
-		}
-		delete(byID, g.ID)
-		l.flying, l.asked, l.TTL, l.Sent = false, 0, g.TTL, sent
-		l.due = sent.Add(l.interval())
-		if k.leases[g.ID] != l {
-			continue // not kept any more, or by somebody else
-		}
-		if g.TTL <= 0 {
-			delete(k.leases, g.ID)
-		}
-		calls = append(calls, func() { l.fn(g) })
-	}
-	now := time.Now()
-	e, ok := errors.AsType[*Error](err)
-	refused := ok && e.Code != 0 && !e.elsewhere() && !e.aboutToken()
-	for _, l := range chunk {
-		if byID[l.ID] == nil {
-			continue
-		}
-		l.flying = false
-		l.asked++
-		if refused { // such an error ends the list of answers: it may be this lease's own, and must not hold up the rest again
-			l.asked++
-			refused = false
-		}
-		// At once after the first failure, then a few times a second: short of the time to live every try counts.
-		l.due = now.Add(min(time.Duration(l.asked-1)*50*time.Millisecond, 300*time.Millisecond))
-	}
-	k.mu.Unlock()
-	if err != nil {
-		k.c.log.Debug("renewal_failed", "leases", len(chunk), "answered", len(answers), "err", err)
-	}
-	for _, fn := range calls {
-		fn()
-	}
-	k.signal()
 }
 
-// once is do with a single attempt, for calls that have a clock and a way of retrying of their own.
-func (c *Client) once(r *call) error {
-	ctx, cancel := context.WithTimeout(c.ctx, r.timeout)
-	defer cancel()
-	token, err := c.auth.tokenFor(ctx, r)
-	if err != nil {
-		return err
+func (k *keeper) deliver(l *kept) {
+	for {
+		k.mu.Lock()
+		g, unheard := l.news, l.unheard
+		l.unheard, l.telling = false, unheard
+		k.mu.Unlock()
+		if !unheard {
+			return
+		}
+		l.fn(g)
 	}
-	ep := c.eps.pick()
-	e := c.attempt(ctx, ep, r, token, r.timeout)
-	switch {
-	case e == nil:
-		return nil
-	case e.aboutToken() && c.auth.enabled():
-		c.auth.drop(token)
-	case c.ctx.Err() == nil && (e.elsewhere() || !e.refused() || errors.As(e, new(setupError))):
-		c.eps.failed(ep, e)
-	}
-	return e
 }

@@ -119,18 +119,65 @@ func TestKeepPace(t *testing.T) {
 	}
 }
 
-// TestKeepTTLChanges: the server's word counts.
+// TestKeepTTLChanges: the server's word counts where it is less than what was asked for. A member raises a time to live
+// by its own settings, and the next leader may not.
 func TestKeepTTLChanges(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 30) })
-		c := cl.client(t)
-		keep(c, 1, 3*time.Second)
-		time.Sleep(32 * time.Second)
-		if n := len(cl.requests()); n != 4 { // 1, 11, 21, 31
-			t.Errorf("%d requests", n)
-		}
-	})
+	for _, tt := range []struct {
+		asked, answered, want time.Duration
+		requests              int
+	}{
+		{3 * time.Second, 30 * time.Second, 3 * time.Second, 10},  // 1, 2 … 10
+		{30 * time.Second, 3 * time.Second, 3 * time.Second, 1},   // 10
+		{30 * time.Second, 30 * time.Second, 30 * time.Second, 1}, // 10
+		{0, 3 * time.Second, 3 * time.Second, 11},                 // at once, 1, 2 … 10
+	} {
+		t.Run(fmt.Sprintf("%v answered with %v", tt.asked, tt.answered), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+					renewAll(t, w, r, int(tt.answered/time.Second))
+				})
+				g, stop := keep(cl.client(t), 1, tt.asked)
+				defer stop()
+				time.Sleep(10*time.Second + 500*time.Millisecond)
+				if n := len(cl.requests()); n != tt.requests {
+					t.Errorf("%d requests, want %d", n, tt.requests)
+				}
+				if got := g.last(); got.TTL != tt.want {
+					t.Errorf("reported: %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestGrantRaised: what Grant returns is what every leader keeps to, also where an answer was lost.
+func TestGrantRaised(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]int{"answered": 0, "an answer lost": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+					switch {
+					case r.n < lost:
+						drop()
+					case r.URL.Path == "/v3/lease/keepalive":
+						answer(w, 200, renewed(7, 15))
+					case lost > 0:
+						etcdError(w, 400, 9, "etcdserver: lease already exists")
+					default:
+						answer(w, 200, `{`+header+`,"ID":"7","TTL":"15"}`)
+					}
+				})
+				g, err := cl.client(t).Grant(within(t, time.Minute), 7, 4500*time.Millisecond)
+				if err != nil || g.TTL != 5*time.Second {
+					t.Errorf("Grant = %+v, %v", g, err)
+				}
+			})
+		})
+	}
 }
 
 // TestKeepMany: one request for all; above 8 on a connection of its own, or etcd leaves answers out.
@@ -461,7 +508,7 @@ func TestKeepHugeTTL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { answer(w, 200, renewed(1, math.MaxInt64)) })
-		g, _ := keep(cl.client(t), 1, 9*time.Second)
+		g, _ := keep(cl.client(t), 1, 0)
 		time.Sleep(4 * time.Second)
 		if got := g.last(); got.TTL != gateway.MaxTTL {
 			t.Errorf("%+v", got)

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
 // LeaseID names a lease. It prints in hexadecimal, as etcd's own tools do.
@@ -45,12 +47,30 @@ func NewLeaseID() LeaseID {
 // MaxTTL is the longest time to live that etcd takes.
 const MaxTTL = 9_000_000_000 * time.Second
 
-// LeaseGrant is what is known of a lease from one answer. The lease lives at least until Sent + TTL; a TTL of 0 says
-// that there is no such lease.
+// LeaseGrant is what is known of a lease from one answer. A TTL of 0 says that there is no such lease. [Client.Grant] and
+// [Client.Keep] report at most the time to live that was asked for, and the lease lives at least until Sent + TTL then.
 type LeaseGrant struct {
 	ID   LeaseID
 	TTL  time.Duration
 	Sent time.Time // when the request that was answered was sent
+	sent clock.Instant
+}
+
+// Age is how long ago the request was sent. Time in which the machine slept counts, where the system tells of it, as Linux
+// does; elsewhere the wall clock counts if it went further than the monotonic one.
+func (g LeaseGrant) Age() time.Duration { return g.age(clock.Now()) }
+
+func (g LeaseGrant) age(now clock.Instant) time.Duration {
+	if g.sent.Time == g.Sent { //nolint:staticcheck // the very same reading
+		return clock.Elapsed(g.sent, now)
+	}
+	return clock.Elapsed(clock.At(g.Sent), now) // not out of an answer
+}
+
+// at is the grant with the time of its request.
+func (g LeaseGrant) at(sent clock.Instant) LeaseGrant {
+	g.Sent, g.sent = sent.Time, sent
+	return g
 }
 
 // seconds rounds a duration up to etcd's unit.
@@ -61,9 +81,12 @@ func lifetime(s number) time.Duration {
 	return time.Duration(min(max(s, -1), number(MaxTTL/time.Second))) * time.Second
 }
 
-// Grant makes a lease of the given time to live, which is rounded up to whole seconds; etcd raises it to about twice
-// its election timeout. With an id of 0 a random one is chosen. A grant is safe to repeat: a lost answer is cleared up
-// by the ID.
+// Grant makes a lease of the given time to live, which is rounded up to whole seconds. With an id of 0 a random one is
+// chosen. A grant is safe to repeat: a lost answer is cleared up by the ID.
+//
+// Each member of etcd raises a time to live to one and a half times its own election timeout, and keeps and answers its
+// own number. The one that counts is that of the leader of the moment, and no member's is below what was asked for. So
+// the TTL that Grant returns is what was asked for, or the answer if that is less.
 func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (LeaseGrant, error) {
 	if ttl <= 0 || ttl > MaxTTL {
 		return LeaseGrant{}, invalid("grant", "a time to live of %v is not between 1s and %v", ttl, MaxTTL)
@@ -80,9 +103,10 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		ID     number     `json:"ID"`
 		TTL    number     `json:"TTL"`
 	}
+	asked := lifetime(number(seconds(ttl)))
 	grant := LeaseGrant{ID: id}
 	existed := false
-	r := &call{op: "grant", path: "/lease/grant", write: true, repeat: true}
+	r := &call{op: "grant", path: "/lease/grant", write: true, repeat: true, lease: true}
 	r.settled = func(e *Error) bool {
 		existed = e.Code == CodeFailedPrecondition && e.says("lease already exists")
 		return existed
@@ -91,7 +115,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		if a.TTL <= 0 || a.ID != number(id) {
 			return a.Header, errors.New("grant: not the lease asked for")
 		}
-		grant.TTL = lifetime(a.TTL)
+		grant.TTL = min(asked, lifetime(a.TTL))
 		return a.Header, nil
 	})
 	switch {
@@ -99,18 +123,18 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		return LeaseGrant{}, err
 	case existed: // an attempt whose answer was lost has made it
 		grant, err := c.KeepAlive(ctx, id)
+		grant.TTL = min(asked, grant.TTL)
 		if errors.Is(err, ErrLeaseNotFound) {
 			return grant, err
 		}
 		return grant, r.fate(err)
 	}
-	grant.Sent = r.sent
-	return grant, nil
+	return grant.at(r.sent), nil
 }
 
 // Revoke ends a lease and deletes its keys. It is safe to repeat; a lease that is already gone is ErrLeaseNotFound.
 func (c *Client) Revoke(ctx context.Context, id LeaseID) error {
-	r := &call{op: "revoke", path: "/lease/revoke", write: true, repeat: true}
+	r := &call{op: "revoke", path: "/lease/revoke", write: true, repeat: true, lease: true}
 	r.settled = func(e *Error) bool { return errors.Is(e, ErrLeaseNotFound) }
 	return unary(ctx, c, r, leaseRequest{ID: int64(id)}, headerOnly)
 }
@@ -120,21 +144,38 @@ type leaseRequest struct {
 	Keys bool  `json:"keys,omitempty"`
 }
 
-// KeepAlive renews a lease once. A lease that is gone is ErrLeaseNotFound. See [Client.Keep] to renew it for ever.
+// KeepAlive renews a lease once, and returns the time to live that the leader answered. The next leader may have a
+// shorter one, so rely on no more than was asked for when the lease was granted. Returns ErrLeaseNotFound when the lease
+// is gone. See [Client.Keep] to renew it for ever.
 func (c *Client) KeepAlive(ctx context.Context, id LeaseID) (LeaseGrant, error) {
-	var out LeaseGrant
-	r := c.renewal([]LeaseID{id}, func(g LeaseGrant) { out = g })
-	if err := c.do(ctx, r); err != nil {
-		return LeaseGrant{}, err
+	var avoid *endpoint
+	for {
+		var out LeaseGrant
+		r := c.renewal([]LeaseID{id}, func(g LeaseGrant) { out = g })
+		r.avoid = avoid
+		if err := c.do(ctx, r); err != nil {
+			return LeaseGrant{}, err
+		}
+		switch {
+		case out.ID != id:
+			return LeaseGrant{}, &Error{Op: r.op, cause: fmt.Errorf("%w: the answer is about another lease", ErrProtocol)}
+		case out.TTL > 0:
+			return out.at(r.sent), nil
+		case avoid != nil:
+			return LeaseGrant{}, leaseGone(r.op)
+		}
+		avoid = r.served // a second opinion
+		c.pauseAtTheOnly(ctx)
 	}
-	switch {
-	case out.ID != id:
-		return LeaseGrant{}, &Error{Op: r.op, cause: fmt.Errorf("%w: the answer is about another lease", ErrProtocol)}
-	case out.TTL <= 0:
-		return LeaseGrant{}, leaseGone(r.op)
+}
+
+// secondLook is the pause before a second opinion where there is nobody else to ask.
+const secondLook = 50 * time.Millisecond
+
+func (c *Client) pauseAtTheOnly(ctx context.Context) {
+	if c.eps.size() == 1 {
+		sleep(ctx, secondLook)
 	}
-	out.Sent = r.sent
-	return out, nil
 }
 
 // wholeRenewal is how many leases an answer on a kept-alive connection carries for sure. Above about ten, etcd was
@@ -143,7 +184,7 @@ const wholeRenewal = 8
 
 // renewal renews many leases in one request. each is called for every lease that was answered, without Sent.
 func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
-	r := &call{op: "keepalive", path: "/lease/keepalive", repeat: true, lines: true, fresh: len(ids) > wholeRenewal}
+	r := &call{op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true, fresh: len(ids) > wholeRenewal}
 	for _, id := range ids {
 		r.body = append(r.body, `{"ID":"`...)
 		r.body = strconv.AppendInt(r.body, int64(id), 10)
@@ -169,6 +210,9 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 				return header, lineError(line)
 			}
 			header = answer.Result.Header
+			if err := header.whole(r); err != nil {
+				return header, &Error{cause: err}
+			}
 			if err := c.saw(header, 0, false); err != nil { // another cluster knows nothing of this lease
 				return header, &Error{cause: err}
 			}
@@ -209,7 +253,7 @@ func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseIn
 		Keys    []blob     `json:"keys"`
 	}
 	info := LeaseInfo{ID: id}
-	r := &call{op: "timetolive", path: "/lease/timetolive", repeat: true}
+	r := &call{op: "timetolive", path: "/lease/timetolive", repeat: true, lease: true}
 	err := unary(ctx, c, r, leaseRequest{int64(id), keys}, func(a *response) (wireHeader, error) {
 		if a.TTL < 0 {
 			return a.Header, leaseGone("timetolive")

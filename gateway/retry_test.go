@@ -607,9 +607,8 @@ func TestClusterMismatch(t *testing.T) {
 		_, err = c.Put(within(t, time.Minute), "k", nil)
 		wantErr(t, err, list(gateway.ErrClusterMismatch, gateway.ErrUncertain), nil)
 		id.Store(0) // an answer that does not say
-		if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
-			t.Error(err)
-		}
+		_, err = c.Get(within(t, time.Minute), "k")
+		wantErr(t, err, list(gateway.ErrProtocol), list(context.DeadlineExceeded))
 	})
 }
 

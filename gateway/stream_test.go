@@ -646,7 +646,7 @@ func TestWatchClose(t *testing.T) {
 func TestWatchOtherCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) { answer(w, 200, `{"header":{"cluster_id":"8"}}`) })
+		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) { answer(w, 200, `{"header":{"cluster_id":"8","revision":"5"}}`) })
 		c := s.client(t)
 		if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
 			t.Fatal(err)

@@ -84,9 +84,10 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 }
 
 // Unlock gives the lock back: its context ends at once, the next waiter is granted it with one round trip. It is
-// [session.ErrNotHeld] if the lock was lost or unlocked before. If ctx ends first, even before the call, Unlock returns
-// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Unlock waits for that. After any
-// other error, a refusal, the key is still there and keeps others out, as long as the session: call Unlock again.
+// [session.ErrNotHeld] if the lock was lost or unlocked before. If ctx ends first Unlock returns
+// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Unlock waits for that. If ctx
+// has ended before the call, Unlock has 1 s of its own. After any other error, a refusal, the key is still there and keeps
+// others out, as long as the session: call Unlock again.
 func (l *Lock) Unlock(ctx context.Context) error {
 	if err := l.grip.Release(ctx); err != nil {
 		return fmt.Errorf("mutex: unlock %q: %w", l.line.Name, err)

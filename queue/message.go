@@ -12,8 +12,9 @@ import (
 
 // Message is an item that this process has claimed: nobody else receives it until it is given back, or lost. One of Ack,
 // AckWith, Nack and Reject ends the claim; each of them is [session.ErrNotHeld] if the claim was lost or has been ended
-// before. If its ctx ends first, even before the call, it returns [gateway.ErrUncertain] and the context's error, and the
-// session goes on with it; a repeated call waits for that. What the server refuses may be tried again, also differently.
+// before. If its ctx ends first it returns [gateway.ErrUncertain] and the context's error, and the session goes on with it;
+// a repeated call waits for that. If ctx has ended before the call, the call has 1 s of its own. What the server refuses may
+// be tried again, also differently.
 type Message struct {
 	*session.Holding
 

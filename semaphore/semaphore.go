@@ -191,9 +191,9 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 func (p *Permit) Weight() int { return p.weight }
 
 // Release gives the permit back: its context ends at once. It is [session.ErrNotHeld] if the permit was lost or released
-// before. If ctx ends first, even before the call, Release returns [gateway.ErrUncertain] and the context's error, and the
-// session goes on with it; another Release waits for that. After any other error, a refusal, the key is still there and
-// counts, as long as the session: call Release again.
+// before. If ctx ends first Release returns [gateway.ErrUncertain] and the context's error, and the session goes on with it;
+// another Release waits for that. If ctx has ended before the call, Release has 1 s of its own. After any other error, a
+// refusal, the key is still there and counts, as long as the session: call Release again.
 func (p *Permit) Release(ctx context.Context) error {
 	if err := p.grip.Release(ctx); err != nil {
 		return p.sem.wrap("release", err)

@@ -14,11 +14,5 @@ const margin = 100 * time.Millisecond
 // trust is how long after a grant was sent its lease can be relied on.
 func trust(ttl time.Duration) time.Duration { return ttl - ttl/100 - margin }
 
-// elapsed is the larger of monotonic and wall time since t: the monotonic clock stands still while a machine sleeps, and
-// the wall clock may be set. A step of the wall clock forward ends a session early, which is safe.
-func elapsed(t, now time.Time) time.Duration {
-	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
-}
-
 // deadline is when the trust in a grant ends.
 func deadline(g gateway.LeaseGrant) time.Time { return g.Sent.Add(trust(g.TTL)) }

@@ -59,7 +59,7 @@ func TestAnswersThatCannotBe(t *testing.T) {
 				s := open(t, etcd, nil)
 				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
 					a := c.Apply()
-					if strings.HasSuffix(c.Path, "/txn") {
+					if strings.HasSuffix(c.Path, "/txn") || tt.lost && strings.HasPrefix(c.Path, "/kv/") {
 						a.Body = tt.spoil(a.Body)
 					}
 					return a
@@ -74,6 +74,61 @@ func TestAnswersThatCannotBe(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOneOddAnswer: what one answer says does not end a session, nor a write.
+func TestOneOddAnswer(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func([]byte) []byte{
+		"nothing":         replace(`(?s).*`, `{}`),
+		"another cluster": replace(`"cluster_id":"[0-9]+"`, `"cluster_id":"7"`),
+		"old":             replace(`"revision":"[0-9]+"`, `"revision":"1"`),
+		"no lease":        replace(`,"TTL":"?[0-9]+"?|"TTL":"?[0-9]+"?,`, ``),
+		"no record": func(b []byte) []byte {
+			header := regexp.MustCompile(`"header":\{[^}]*\}`).Find(b)
+			return []byte(`{` + string(header) + `,"responses":[{"response_range":{}}]}`)
+		},
+	} {
+		for _, path := range []string{"/kv/txn", "/kv/range", "/lease/keepalive"} {
+			if name == "no lease" && path != "/lease/keepalive" || name == "no record" && path != "/kv/txn" {
+				continue
+			}
+			t.Run(name+" of "+path, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					s := open(t, etcd, nil)
+					spoiled := 0
+					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						if c.Path != path || spoiled > 0 {
+							return c.Apply()
+						}
+						spoiled++
+						if name == "no record" { // as if the compare had failed
+							a := etcdscript.Answer{Status: 200, Body: c.Apply().Body}
+							a.Body = spoil(a.Body)
+							return a
+						}
+						a := c.Apply()
+						a.Body = spoil(a.Body)
+						return a
+					})
+					if path == "/kv/range" {
+						if err := s.Verify(t.Context()); err != nil {
+							t.Errorf("Verify = %v", err)
+						}
+					}
+					if out, err := s.Write(within(t, time.Minute), put(s, "a")); err != nil || !out.Applied {
+						t.Errorf("Write = %+v, %v", out, err)
+					}
+					time.Sleep(20 * time.Second)
+					if err := s.Err(); err != nil || spoiled == 0 {
+						t.Errorf("session: %v, %d spoiled", err, spoiled)
+					}
+				})
+			})
+		}
 	}
 }
 
@@ -130,6 +185,46 @@ func TestLoggerBlocks(t *testing.T) {
 		time.Sleep(session.DefaultTTL)
 		if s.Context().Err() == nil || !errors.Is(s.Err(), session.ErrExpired) {
 			t.Errorf("session: %v", s.Err())
+		}
+		close(h.until)
+	})
+}
+
+// TestHooksBlock: all hooks and the logger of one session are stuck. The other sessions of the client are kept, also over a
+// silence of the server.
+func TestHooksBlock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		c := etcd.Client(t)
+		h := blockingHandler{make(chan struct{})}
+		block := func() { <-h.until }
+		started := func(opts *session.Options) *session.Session {
+			s, err := session.New(t.Context(), c, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			closeLater(t, s)
+			return s
+		}
+		all := []*session.Session{started(&session.Options{
+			Logger: slog.New(h),
+			Hooks:  session.Hooks{Renewed: func(time.Duration) { block() }, Suspect: block, Trusted: block},
+		}), started(&session.Options{Logger: slog.New(h)})}
+		for range 8 {
+			all = append(all, started(nil))
+		}
+		for range 3 {
+			time.Sleep(10 * time.Second)
+			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+			time.Sleep(6 * time.Second)
+			etcd.Script(nil)
+		}
+		time.Sleep(30 * time.Second)
+		for i, s := range all { // also those whose hooks are stuck
+			if err := s.Err(); err != nil {
+				t.Errorf("session %d: %v", i, err)
+			}
 		}
 		close(h.until)
 	})

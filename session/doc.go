@@ -6,7 +6,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	defer s.Close(context.WithoutCancel(ctx))
+//	defer s.Close(ctx) // with 1 s of its own if ctx has ended
 //	// hand s to the recipes: mutex.New(s, "jobs/nightly")
 //
 // One session serves any number of recipes. Programs that want to go on after a loss use [Run]; those that want to go on

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/grace"
 )
 
 // Grip is a recipe's side of a [Holding]: what gives it back.
@@ -56,9 +57,9 @@ func (s *Session) Hold(key string, fence int64, free func()) (*Holding, *Grip) {
 func (g *Grip) Also(release ...gateway.Op) { g.release = append(g.release, release...) }
 
 // Release gives the holding back: its context ends at once, then the key is deleted. It is [ErrNotHeld] if the holding
-// had ended before, also by an earlier Release. If ctx ends first, even before the call, the error is
-// [gateway.ErrUncertain] and that of ctx, and the deletion goes on in the background; a repeated Release waits for it and
-// then returns nil.
+// had ended before, also by an earlier Release. If ctx ends first the error is [gateway.ErrUncertain] and that of ctx, and
+// the deletion goes on in the background; a repeated Release waits for it and then returns nil. If ctx has ended before the
+// call, Release has 1 s of its own.
 func (g *Grip) Release(ctx context.Context) error { return g.leave(ctx, nil, g.h.s.Write) }
 
 // ReleaseWith is Release with ops instead of those of [Grip.Also]. Of several releases under way only the first counts;
@@ -86,7 +87,20 @@ func (g *Grip) Gone() {
 	})
 }
 
+// Abandon is Release in the background.
+func (g *Grip) Abandon(ctx context.Context) {
+	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	cancel()
+	_ = g.end(ended, nil, g.h.s.Write) // says so
+}
+
 func (g *Grip) leave(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
+	ctx, cancel := grace.Of(ctx)
+	defer cancel()
+	return g.end(ctx, with, write)
+}
+
+func (g *Grip) end(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
 	err := g.h.Err() // looks at the clock
 	g.mu.Lock()
 	state, settled := g.state, g.settled

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -172,6 +173,7 @@ func TestReleaseCutOff(t *testing.T) {
 	})
 }
 
+// TestReleaseWithEndedContext: a program that is told to stop by its context still frees what it holds.
 func TestReleaseWithEndedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -180,15 +182,50 @@ func TestReleaseWithEndedContext(t *testing.T) {
 		h := hold(t, s, "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := h.grip.Release(ctx); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+		if err := h.grip.Release(ctx); err != nil {
 			t.Errorf("Release = %v", err)
 		}
-		synctest.Wait()
+		if _, ok := etcd.Get("a"); ok || h.free.Load() != 1 {
+			t.Error("not removed")
+		}
+		if err := h.grip.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("repeated = %v", err)
+		}
+
+		h = hold(t, s, "b")
+		etcd.Freeze()
+		start := time.Now()
+		for range 2 {
+			if err := h.grip.Release(ctx); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+				t.Errorf("Release without etcd = %v", err)
+			}
+		}
+		if took := time.Since(start); took != 2*grace.Time {
+			t.Errorf("two took %v", took)
+		}
+		etcd.Thaw()
+		if err := h.grip.Release(ctx); err != nil { // has been done in the background, or is now
+			t.Errorf("repeated = %v", err)
+		}
+	})
+}
+
+// TestAbandon gives back in the background.
+func TestAbandon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		h := hold(t, open(t, etcd, nil), "a")
+		etcd.Freeze()
+		start := time.Now()
+		h.grip.Abandon(t.Context())
+		if took := time.Since(start); took > 0 || !errors.Is(h.Err(), session.ErrReleased) {
+			t.Errorf("took %v: %v", took, h.Err())
+		}
+		etcd.Thaw()
+		time.Sleep(2 * time.Second)
 		if _, ok := etcd.Get("a"); ok || h.free.Load() != 1 {
 			t.Error("not removed in the background")
-		}
-		if err := h.grip.Release(ctx); err != nil { // its outcome is known by now
-			t.Errorf("repeated = %v", err)
 		}
 	})
 }

@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// Hooks tell a program about its session and its holds. Each may be nil, and costs nothing then. They run in goroutines of
-// the library or of whoever calls it, several at a time, and must not block, nor close the session.
+// Hooks tell a program about its session and its holds. Each may be nil, and costs nothing then. Renewed, Suspect and
+// Trusted run one after the other in a goroutine of the session, Lost and Ended in goroutines of their own, Acquired in
+// that of the call. One that blocks delays none but those after it, and the session's Close, which waits for them: none may
+// close the session.
 type Hooks struct {
 	// Renewed: a renewal was acknowledged, so long after it was sent. Those that fail are attempts of the client, see
 	// [gateway.Hooks].

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -283,6 +284,29 @@ func TestClose(t *testing.T) {
 		if n := etcd.Watches(); n != 0 {
 			t.Errorf("%d watches are left", n)
 		}
+	})
+}
+
+// TestCloseWithEndedContext, as with signal.NotifyContext.
+func TestCloseWithEndedContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		frees, cut := open(t, etcd, nil), open(t, etcd, nil)
+		if err := frees.Close(ctx); err != nil || etcd.Leases() != 1 {
+			t.Errorf("Close = %v, with %d leases left", err, etcd.Leases()-1)
+		}
+		etcd.Freeze()
+		start := time.Now()
+		if err := cut.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close without etcd = %v", err)
+		}
+		if took := time.Since(start); took != grace.Time {
+			t.Errorf("took %v", took)
+		}
+		etcd.Thaw()
 	})
 }
 

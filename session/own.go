@@ -100,11 +100,14 @@ func (o *own) found(kv gateway.KeyValue) {
 // check reads the key until that is answered: of what happened while nobody watched the watch does not tell. What happens
 // after the read reaches it, since it stood before.
 func (o *own) check(ctx context.Context) {
-	for o.wanted() && ctx.Err() == nil {
+	for again := false; o.wanted() && ctx.Err() == nil; {
 		resp, err := o.s.c.Get(ctx, o.key)
 		switch {
 		case err != nil:
 			o.failed(ctx, err)
+			continue
+		case len(resp.KVs) == 0 && !again:
+			again = true // the end of a hold does not rest on one answer
 			continue
 		case len(resp.KVs) == 0:
 			o.gone()

@@ -25,6 +25,30 @@ type Info struct {
 	Within  string    `json:"within,omitempty"` // see [Options]
 }
 
+// record is the value of a session's record.
+type record struct {
+	Info
+	TTL int64 `json:"ttl,omitempty"` // what was asked for, in seconds: no answer tells
+}
+
+// leastTTL is the shortest time to live that etcd grants, and so what a session may have been granted whose record, of an
+// earlier version, does not say.
+const leastTTL = time.Second
+
+func encodeRecord(info Info, ttl time.Duration) []byte {
+	value, _ := json.Marshal(record{info, int64((ttl + time.Second - 1) / time.Second)}) // of strings, numbers and a time
+	return value
+}
+
+// askedTTL is the time to live that a session asked for, by its record.
+func askedTTL(value []byte) time.Duration {
+	var r record
+	if json.Unmarshal(value, &r) != nil || r.TTL <= 0 || r.TTL > int64(gateway.MaxTTL/time.Second) {
+		return leastTTL
+	}
+	return time.Duration(r.TTL) * time.Second
+}
+
 // String is for people: "name (host, pid 42)".
 func (i Info) String() string {
 	name := i.Name
@@ -81,18 +105,28 @@ func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.T
 // Verify asks the server whether the session is still there, and ends it if not. A recipe calls it when a key of the
 // session has gone, to learn whether only the key has.
 func (s *Session) Verify(ctx context.Context) error {
-	resp, err := s.c.Get(ctx, s.record)
-	switch {
-	case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
-		s.end(fmt.Errorf("%w: %w", ErrRevoked, err))
-	case err != nil:
-		return err
-	case len(resp.KVs) == 0:
-		s.end(ErrRevoked)
-	default:
-		s.recordPut(resp.KVs[0].Value)
+	for again := false; ; again = true {
+		epoch := s.epoch.Load()
+		resp, err := s.c.Get(ctx, s.record)
+		switch {
+		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
+			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // fences of before mean nothing any more
+		case err != nil:
+			return err
+		case !older(resp.KVs, epoch):
+			s.recordPut(resp.KVs[0].Value)
+		case !again:
+			continue // the end of a session does not rest on one answer
+		default:
+			s.end(ErrRevoked)
+		}
+		return s.Err()
 	}
-	return s.Err()
+}
+
+// older: the record is gone, or is that of a cluster that was restored from a backup.
+func older(record []gateway.KeyValue, epoch int64) bool {
+	return len(record) == 0 || record[0].ModRevision < epoch
 }
 
 // hopeless: trying again cannot help.

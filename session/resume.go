@@ -24,7 +24,9 @@ import (
 // are the same for both. One that is not gone after all cannot write any more as a session from this moment on, and ends
 // with [ErrTakenOver] as soon as it hears of it; if it is closed before that, the lease is revoked.
 //
-// Of opts the TTL does not count, the lease keeps its own; the RecordPrefix must be the same.
+// Of opts the TTL does not count, the lease keeps its own, which is in the record. A record of an earlier version does
+// not have it: the session is then trusted for no more than 1 s after each renewal, the least that it may have asked for.
+// The RecordPrefix must be the same.
 func Resume(ctx context.Context, c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session, error) {
 	s, err := prepare(c, lease, opts)
 	if err != nil {
@@ -50,6 +52,7 @@ func (s *Session) resume(ctx context.Context) error {
 	if err != nil {
 		return lostLease(err)
 	}
+	s.grant.TTL = min(s.grant.TTL, s.opt.TTL)
 	s.born = epoch
 	s.life += "-" + strconv.FormatInt(epoch, 16)
 	s.begin(created, epoch)
@@ -78,8 +81,12 @@ func (s *Session) takeOver(ctx context.Context) (created, epoch int64, _ error) 
 			return 0, 0, fmt.Errorf("%w: %w: there is no %s", ErrLost, ErrRevoked, s.record)
 		}
 		now := found[0]
+		if was.ModRevision == 0 {
+			s.opt.TTL = askedTTL(now.Value)
+			s.value = encodeRecord(s.info, s.opt.TTL)
+		}
 		switch {
-		case bytes.Equal(now.Value, s.info): // by a try whose answer was lost
+		case bytes.Equal(now.Value, s.value): // by a try whose answer was lost
 			return now.CreateRevision, now.ModRevision, nil
 		case now.ModRevision <= was.ModRevision:
 			return 0, 0, fmt.Errorf("%w: the record has changed and has not", gateway.ErrProtocol)
@@ -90,7 +97,7 @@ func (s *Session) takeOver(ctx context.Context) (created, epoch int64, _ error) 
 		resp, err := repeat(ctx, s.c, gateway.Txn{
 			If: []gateway.Cmp{gateway.ModRevision(s.record, gateway.Equal, was.ModRevision)},
 			Then: []gateway.Op{
-				gateway.OpPut(s.record, s.info, gateway.WithLease(s.lease)),
+				gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease)),
 				gateway.OpDelete(s.record+"/", gateway.Prefix()),
 			},
 			Else: []gateway.Op{gateway.OpGet(s.record)},
@@ -107,7 +114,7 @@ func (s *Session) takeOver(ctx context.Context) (created, epoch int64, _ error) 
 
 // recordPut looks at a value of the record, and ends the session if it is that of another life.
 func (s *Session) recordPut(value []byte) (ours bool) {
-	ours = bytes.Equal(value, s.info)
+	ours = bytes.Equal(value, s.value)
 	if !ours {
 		s.end(ErrTakenOver)
 	}
@@ -124,7 +131,7 @@ func (s *Session) withdraw(ctx context.Context) (ours bool, _ error) {
 		return false, nil
 	}
 	resp, err := repeat(ctx, s.c, gateway.Txn{
-		If:   []gateway.Cmp{gateway.Value(s.record, gateway.Equal, s.info)},
+		If:   []gateway.Cmp{gateway.Value(s.record, gateway.Equal, s.value)},
 		Then: []gateway.Op{gateway.OpDelete(s.record)},
 		Else: []gateway.Op{gateway.OpGet(s.record, gateway.KeysOnly())},
 	})

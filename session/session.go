@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
@@ -20,7 +20,8 @@ type Session struct {
 	opt    Options
 	lease  gateway.LeaseID
 	record string
-	info   []byte // the record's value, which no other life has
+	info   Info
+	value  []byte // the record's value, which no other life has
 
 	life string // in its names: the lease, and the epoch that it began with if it was resumed
 	born int64  // the epoch that it began with if it was resumed
@@ -31,11 +32,10 @@ type Session struct {
 	epoch atomic.Int64 // mod_revision of the record, the highest known
 
 	mu        sync.Mutex
-	grant     gateway.LeaseGrant // the one that is trusted longest
+	grant     gateway.LeaseGrant // the newest that was sent, of those that were answered
 	timer     *time.Timer        // to the next change of state
 	suspect   bool
-	told      bool // that it is suspect
-	telling   bool // somebody is at it
+	notices   notices
 	ended     bool
 	changed   chan struct{} // closed when suspect or ended changes
 	unkeep    func()
@@ -68,7 +68,8 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 		}
 		return nil, fmt.Errorf("session: new: %w", err)
 	}
-	epoch, err := createRecord(ctx, c, s.record, s.info, s.lease)
+	s.value = encodeRecord(s.info, s.opt.TTL)
+	epoch, err := createRecord(ctx, c, s.record, s.value, s.lease)
 	if err != nil {
 		s.discard(ctx)
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
@@ -90,12 +91,8 @@ func prepare(c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session,
 	if err != nil {
 		return nil, err
 	}
-	info, err := json.Marshal(newInfo(opt.Name, opt.Within))
-	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
-	}
 	s := &Session{
-		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: info, life: lease.String(),
+		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: newInfo(opt.Name, opt.Within), life: lease.String(),
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string][]bool{}, inherited: map[string]bool{},
 	}
@@ -142,11 +139,9 @@ func (s *Session) Deadline() time.Time {
 
 // Err is nil while the session lives, and else why it ended. It looks at the clock itself, so that a late timer cannot
 // make a dead session look alive.
-func (s *Session) Err() error { return s.errAt(time.Now()) }
-
-func (s *Session) errAt(now time.Time) error {
+func (s *Session) Err() error {
 	s.mu.Lock()
-	dead := !s.ended && s.expired(now)
+	dead := !s.ended && s.grant.Age() >= trust(s.grant.TTL)
 	s.mu.Unlock()
 	if dead {
 		s.end(ErrExpired)
@@ -157,20 +152,15 @@ func (s *Session) errAt(now time.Time) error {
 	return nil
 }
 
-func (s *Session) expired(now time.Time) bool {
-	return elapsed(s.grant.Sent, now) >= trust(s.grant.TTL)
-}
-
 // Ready waits while the session is suspect. It returns nil when a hold may be handed out, and else why not: the session
 // has ended, or ctx has.
 func (s *Session) Ready(ctx context.Context) error {
 	for {
-		now := time.Now()
-		if err := s.errAt(now); err != nil {
+		if err := s.Err(); err != nil {
 			return err
 		}
 		s.mu.Lock()
-		suspect, late, changed := s.suspect, s.late(now), s.changed
+		suspect, late, changed := s.suspect, s.late(), s.changed
 		s.mu.Unlock()
 		switch {
 		case late && !suspect: // the timer is late: without this, nobody would be told of the way back
@@ -188,9 +178,10 @@ func (s *Session) Ready(ctx context.Context) error {
 }
 
 // late: half the time to live has gone by without an answer.
-func (s *Session) late(now time.Time) bool { return elapsed(s.grant.Sent, now) >= s.grant.TTL/2 }
+func (s *Session) late() bool { return s.grant.Age() >= s.grant.TTL/2 }
 
-// renewed takes the answer to a renewal. Answers may come in any order.
+// renewed takes the answer to a renewal. Answers may come in any order; that to the newest send counts, even if it moves
+// the deadline back.
 func (s *Session) renewed(g gateway.LeaseGrant) {
 	if g.TTL <= 0 {
 		s.end(ErrRevoked)
@@ -201,13 +192,12 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	}
 	took := time.Since(g.Sent)
 	s.mu.Lock()
-	if !s.ended && deadline(g).After(deadline(s.grant)) {
+	if !s.ended && g.Sent.After(s.grant.Sent) {
 		s.grant = g
 	}
+	s.notices.renewed(took, s.opt.Hooks.Renewed != nil)
+	s.notify()
 	s.mu.Unlock()
-	if s.opt.Hooks.Renewed != nil { // after that: one that blocks must not cost the session
-		s.opt.Hooks.Renewed(took)
-	}
 	s.tick()
 }
 
@@ -219,51 +209,21 @@ func (s *Session) tick() {
 	if s.Err() != nil {
 		return
 	}
-	now := time.Now()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ended {
-		s.mu.Unlock()
 		return
 	}
 	was := s.suspect
-	s.suspect = s.late(now)
+	s.suspect = s.late()
 	next := trust(s.grant.TTL)
 	if !s.suspect {
 		next = min(next, s.grant.TTL/2)
 	}
-	s.timer.Reset(min(next-elapsed(s.grant.Sent, now), tickEvery))
-	changed := s.suspect != was
-	if changed {
+	s.timer.Reset(min(next-s.grant.Age(), tickEvery))
+	if s.suspect != was {
 		s.broadcast()
-	}
-	s.mu.Unlock()
-	if changed { // a logger or a hook that blocks must not keep anybody from learning of a loss
-		s.tellState()
-	}
-}
-
-// tellState tells whether the session is suspect. One at a time does, for all changes that come meanwhile: told at once, the
-// last to be heard of might be the one that was.
-func (s *Session) tellState() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.telling && !s.ended && s.told != s.suspect {
-		suspect, hook := s.suspect, s.opt.Hooks.Trusted
-		if suspect {
-			hook = s.opt.Hooks.Suspect
-		}
-		s.telling, s.told = true, suspect
-		s.mu.Unlock()
-		if hook != nil {
-			hook()
-		}
-		if suspect {
-			s.opt.Logger.Warn("session_suspect", "lease", s.lease)
-		} else {
-			s.opt.Logger.Info("session_trusted", "lease", s.lease)
-		}
-		s.mu.Lock()
-		s.telling = false
+		s.notify()
 	}
 }
 
@@ -313,10 +273,13 @@ func (s *Session) background(fn func(ctx context.Context)) bool {
 }
 
 // Close ends the session: its context and those of all holds end at once, then the lease is revoked, which frees what
-// they held for others. ctx bounds the revocation; what could not be revoked expires by itself. Close may be called
-// again, and after a loss, when it frees early what the server still keeps; but not what another process has taken up by
-// [Resume].
+// they held for others. ctx bounds the revocation; what could not be revoked expires by itself. If ctx has ended before the
+// call, as that of signal.NotifyContext has in a program that was told to stop, Close has 1 s of its own. Close may be
+// called again, and after a loss, when it frees early what the server still keeps; but not what another process has taken
+// up by [Resume].
 func (s *Session) Close(ctx context.Context) error {
+	ctx, cancel := grace.Of(ctx)
+	defer cancel()
 	_ = s.Err() // looks at the clock: a session that slept is not one that lived until now
 	alive := s.end(ErrClosed)
 	s.bg.Wait()

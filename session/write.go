@@ -102,7 +102,20 @@ func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, s
 		}
 		epoch := s.epoch.Load()
 		resp, err := s.c.Txn(ctx, s.txn(w, epoch, open))
+		odd := errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed)
+		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
+		if odd || none { // by one answer: is it so?
+			_ = s.Verify(ctx)
+			if s.ctx.Err() != nil {
+				return out, odd, context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
+			}
+		}
 		switch {
+		case none: // this copy was not applied
+			if nonsense++; nonsense == maxNonsense || ctx.Err() != nil {
+				return out, open, fmt.Errorf("%w: the record is gone and is not", gateway.ErrProtocol)
+			}
+			continue
 		case err == nil:
 			done := s.read(w, epoch, open, resp, &out)
 			open = false
@@ -118,9 +131,6 @@ func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, s
 			return out, false, context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
 		case ctx.Err() != nil && s.ctx.Err() != nil:
 			return out, open || errors.Is(err, gateway.ErrUncertain), context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
-		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
-			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // fences of before mean nothing any more
-			return out, true, context.Cause(s.ctx)       //nolint:contextcheck // it only reads why the session ended
 		case errors.Is(err, gateway.ErrNoSpace):
 			out.Repeated = true // answered, so no copy of it is out; but it may have been applied
 			return out, open, err
@@ -130,7 +140,7 @@ func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, s
 			}
 			return out, open || errors.Is(err, gateway.ErrUncertain), err
 		}
-		if isNonsense(err) {
+		if odd || isNonsense(err) {
 			if nonsense++; nonsense == maxNonsense {
 				return out, true, err
 			}
@@ -177,7 +187,7 @@ func (s *Session) txn(w Write, epoch int64, open bool) gateway.Txn {
 	if !open {
 		return t
 	}
-	touch := gateway.OpPut(s.record, s.info, gateway.WithLease(s.lease))
+	touch := gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease))
 	t.Then = append([]gateway.Op{touch}, w.Then...)
 	if len(w.If) > 0 {
 		// Only if it was the write's own compare that failed; a record that has moved need not move again.
@@ -200,9 +210,6 @@ func (s *Session) read(w Write, epoch int64, open bool, resp *gateway.TxnRespons
 	kvs := resp.Responses[0].Get.KVs
 	out.Responses = resp.Responses[1 : 1+len(w.Else)]
 	switch {
-	case len(kvs) == 0, kvs[0].ModRevision < epoch: // gone, or of a cluster that was restored from a backup
-		s.end(ErrRevoked)
-		return true
 	case !s.recordPut(kvs[0].Value): // the epoch is another life's, and must not become this one's
 		return true
 	case kvs[0].ModRevision != epoch:

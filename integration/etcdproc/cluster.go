@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -142,11 +143,14 @@ func (c *Cluster) addMembers(binary string) error {
 		}
 		initial = append(initial, m.name+"="+m.PeerURL())
 	}
-	for _, m := range c.members {
+	for i, m := range c.members {
 		if err := os.RemoveAll(m.dataDir()); err != nil {
 			return err
 		}
 		m.args = m.commandLine(strings.Join(initial, ","))
+		if own := c.options.ElectionTimeouts; own != nil {
+			m.args = append(m.args, "--election-timeout", strconv.FormatInt(own[i].Milliseconds(), 10))
+		}
 	}
 	return nil
 }

@@ -33,6 +33,8 @@ type Options struct {
 	// etcd's 100 ms and 1 s.
 	HeartbeatInterval time.Duration
 	ElectionTimeout   time.Duration
+	// ElectionTimeouts are those of the single members, where they differ.
+	ElectionTimeouts []time.Duration
 
 	// HTTPPort gives the gateway a port of its own, which Member.Endpoint names;
 	// the port that members advertise serves gRPC alone. Since etcd 3.5.8.
@@ -71,6 +73,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if len(o.ExtraClientURLs) > 0 && o.Members > 1 {
 		return o, fmt.Errorf("%d members cannot share the URLs %v", o.Members, o.ExtraClientURLs)
+	}
+	if len(o.ElectionTimeouts) > 0 && len(o.ElectionTimeouts) != o.Members {
+		return o, fmt.Errorf("%d election timeouts for %d members", len(o.ElectionTimeouts), o.Members)
 	}
 	o.TLS = o.TLS || o.ClientCertAuth
 	return o, nil

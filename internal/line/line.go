@@ -254,11 +254,7 @@ func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *de
 }
 
 // Abandon gives the hold back in the background.
-func (h Hold) Abandon(ctx context.Context) {
-	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	cancel()
-	_ = h.Grip.Release(ended) // says so
-}
+func (h Hold) Abandon(ctx context.Context) { h.Grip.Abandon(ctx) }
 
 // GiveBack is release, the recipe's own, for the end of a function that ran under the hold: what etcd refuses goes on in the
 // background, since nobody is left who would call again.

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/clock"
+)
+
+// renew sends one request for a chunk, if possible not to the endpoint to avoid. What it leaves unanswered is due again at
+// once, at another endpoint.
+func (k *keeper) renew(chunk []*kept, avoid *endpoint) {
+	ids := make([]LeaseID, len(chunk))
+	patience := chunk[0].patience()
+	for i, l := range chunk {
+		ids[i] = l.ID
+		patience = min(patience, l.patience())
+	}
+	sent := clock.Now()
+	var answers []LeaseGrant
+	r := k.c.renewal(ids, func(g LeaseGrant) { answers = append(answers, g) })
+	r.timeout, r.avoid = patience, avoid
+	ep, err := k.c.once(r)
+	if r.sent.After(sent.Time) {
+		sent = r.sent
+	}
+	for i := range answers {
+		answers[i] = answers[i].at(sent)
+	}
+	doubted := k.answered(chunk, answers, err)
+	if err != nil {
+		k.c.note(func() {
+			k.c.log.Debug("renewal_failed", "leases", len(chunk), "answered", len(answers), "err", err)
+		})
+	}
+	k.signal()
+	if len(doubted) > 0 {
+		k.c.pauseAtTheOnly(k.c.ctx)
+		k.renew(doubted, ep)
+	}
+}
+
+// answered takes the answers to a request. It returns the leases that are gone by a first answer, which are still flying: a
+// second one is to confirm it.
+func (k *keeper) answered(chunk []*kept, answers []LeaseGrant, err error) (doubted []*kept) {
+	open := make(map[LeaseID]*kept, len(chunk))
+	for _, l := range chunk {
+		open[l.ID] = l
+	}
+	now := clock.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, g := range answers {
+		l := open[g.ID]
+		if l == nil {
+			continue // not asked for, or answered twice
+		}
+		delete(open, g.ID)
+		kept := k.leases[g.ID] == l // or not any more, or by somebody else
+		if kept && g.TTL <= 0 && !l.gone {
+			l.gone = true
+			doubted = append(doubted, l)
+			continue
+		}
+		if l.most > 0 {
+			g.TTL = min(g.TTL, l.most)
+		}
+		l.LeaseGrant, l.flying, l.asked, l.gone = g, false, 0, false
+		l.schedule(now)
+		if !kept {
+			continue
+		}
+		if g.TTL <= 0 {
+			delete(k.leases, g.ID)
+		}
+		k.tell(l, g)
+	}
+	e, ok := errors.AsType[*Error](err)
+	refused := ok && e.Code != 0 && !e.elsewhere() && !e.aboutToken()
+	for _, l := range chunk {
+		if open[l.ID] == nil {
+			continue
+		}
+		l.flying = false
+		l.asked++
+		if refused { // such an error ends the list of answers: it may be this lease's own, and must not hold up the rest again
+			l.asked++
+			refused = false
+		}
+		// At once after the first failure, then a few times a second: short of the time to live every try counts.
+		l.due = now.Add(min(time.Duration(l.asked-1)*50*time.Millisecond, 300*time.Millisecond))
+	}
+	return doubted
+}
+
+// once is do with a single attempt, for calls that have a clock and a way of retrying of their own. It returns where that
+// was.
+func (c *Client) once(r *call) (*endpoint, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, r.timeout)
+	defer cancel()
+	token, err := c.auth.tokenFor(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	ep := c.eps.pickOther(r.avoid)
+	e := c.attemptNoted(ctx, ep, r, token, r.timeout)
+	switch {
+	case e == nil:
+		return ep, nil
+	case e.aboutToken() && c.auth.enabled():
+		c.auth.drop(token)
+	case c.ctx.Err() == nil && (e.elsewhere() || !e.refused() || errors.As(e, new(setupError))):
+		c.eps.failed(ep, e)
+	}
+	return ep, e
+}
