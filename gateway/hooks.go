@@ -7,6 +7,9 @@ import (
 
 // Hooks tell a program what its client does, for metrics and traces. Each may be nil, and costs nothing then. They run in
 // whichever goroutine did it, several at a time, and must not block.
+//
+// A hook must not panic, because the library does not recover: in one of its goroutines the panic ends the program. A client
+// whose hook has panicked in a goroutine of the caller, and its sessions, must not be used any more.
 type Hooks struct {
 	// Attempt is called after each attempt of a call at an endpoint. ctx is of the call, with the values that the caller's
 	// has; writes of a session that go together have those of the caller who sends them, and renewals, and what else the

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -201,21 +200,16 @@ func (p *Permit) Release(ctx context.Context) error {
 	return nil
 }
 
-// releaseTimeout bounds the Release after Do, which must work although ctx has ended. The session does what it leaves.
-const releaseTimeout = 5 * time.Second
-
 // Do runs fn with a permit of weight n. The context of fn ends with ctx, and with the permit. Do returns fn's error joined
 // with what went wrong with the permit: [session.ErrLost] if it was lost before fn returned.
+//
+// If fn panics or ends its goroutine, as [runtime.Goexit] does, the permit is released all the same. Do does not recover.
 func (m *Semaphore) Do(ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error) (err error) {
 	permit, err := m.Acquire(ctx, n)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		err = errors.Join(err, line.GiveBack(ctx, permit.grip, permit.Release))
-	}()
+	defer func() { err = errors.Join(err, line.Finish(ctx, permit.grip, permit.Release)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(permit.Context(), func() { cancel(context.Cause(permit.Context())) })() //nolint:contextcheck // it only reads why the permit ended

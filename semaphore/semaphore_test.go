@@ -332,6 +332,27 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestDoUnwinds: where fn does not return, the permit is free all the same.
+func TestDoUnwinds(t *testing.T) {
+	t.Parallel()
+	for how, unwind := range etcdscript.Unwinding {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				m := semaphore.New(open(t, etcd), "a", 1)
+				etcdscript.Unwound(func() {
+					_ = m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
+						unwind()
+						return nil
+					})
+				})
+				release(t, acquire(t, m, 1))
+			})
+		})
+	}
+}
+
 // TestReleaseRefusedOnce: the permit of a Do is given back all the same.
 func TestReleaseRefusedOnce(t *testing.T) {
 	t.Parallel()

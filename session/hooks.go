@@ -9,6 +9,9 @@ import (
 
 // Hooks tell a program about its session and its holds. Each may be nil, and costs nothing then. They run in goroutines of
 // the library or of whoever calls it, several at a time, and must not block, nor close the session.
+//
+// A hook must not panic. The library does not recover: in one of its goroutines the panic ends the program. In a goroutine
+// of the caller it ends the call; if Acquired panics, the hold is released.
 type Hooks struct {
 	// Renewed: a renewal was acknowledged, so long after it was sent. Those that fail are attempts of the client, see
 	// [gateway.Hooks].
