@@ -28,9 +28,9 @@ func Run(ctx context.Context, c *gateway.Client, opts *session.Options, name, va
 
 // Run is [Run] with the election's own session: if that is lost, it returns [session.ErrLost] after fn has returned.
 func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) error {
-	for {
+	for again := (line.Again{}); ; {
 		removed, err := e.lead(ctx, value, fn)
-		if !removed || ctx.Err() != nil {
+		if !removed || ctx.Err() != nil || again.Wait(ctx) != nil {
 			return err
 		}
 	}
