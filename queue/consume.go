@@ -100,5 +100,5 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 
 // retryDelay is how long an item is kept back after an attempt that failed.
 func retryDelay(attempt int) time.Duration {
-	return min(time.Second<<min(attempt-1, 6), time.Minute)
+	return min(time.Second<<min(max(attempt, 1)-1, 6), time.Minute)
 }
