@@ -48,7 +48,7 @@ func (c *Cyclic) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, err := stateOf(v)
+	now, err := stateOf(&c.line, v)
 	if all := now.waiting(); err == nil && len(all) > 0 {
 		err = c.breakUp(ctx, all[0].Fence)
 	}

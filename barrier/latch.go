@@ -34,7 +34,7 @@ func (l *Latch) countDown(ctx context.Context) error {
 		return err
 	}
 	declared, found := l.declared()
-	for {
+	for again := (line.Again{}); ; {
 		resp, err := l.line.Session.Txn(ctx, gateway.Txn{
 			If:   []gateway.Cmp{declared},
 			Then: []gateway.Op{gateway.OpPut(l.line.SettingKey(countSetting), nil)},
@@ -43,10 +43,12 @@ func (l *Latch) countDown(ctx context.Context) error {
 		if err != nil || resp.Succeeded {
 			return err
 		}
-		if resp.Responses == nil { // only the branch is known: look again
-			continue
+		if resp.Responses != nil { // else only the branch is known: look again
+			if err := l.declare(ctx, resp.Responses[0]); err != nil {
+				return err
+			}
 		}
-		if err := l.declare(ctx, resp.Responses[0]); err != nil {
+		if err := again.Wait(ctx); err != nil {
 			return err
 		}
 	}
@@ -71,5 +73,5 @@ func (l *Latch) wait(ctx context.Context) error {
 	if err := l.check(ctx); err != nil {
 		return err
 	}
-	return l.line.Until(ctx, func(v line.View) (bool, error) { return l.left(v) == 0, l.agrees(v.Settings[partiesSetting]) })
+	return l.line.Until(ctx, func(v line.View) (bool, error) { return l.left(v) == 0, l.agrees(v) })
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -23,6 +26,9 @@ type place struct {
 }
 
 const partiesSetting = "parties"
+
+// kinds are those that are declared.
+var kinds = []string{"double", "cyclic", "latch"}
 
 func newPlace(s *session.Session, name, kind string, n, most int) place {
 	everybody := func(v line.View) int { return len(v.Members) }
@@ -49,7 +55,7 @@ func (p *place) declared() (_ gateway.Cmp, found gateway.Op) {
 // it as it should be goes again.
 func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 	if kvs := found.Get.KVs; len(kvs) > 0 {
-		return p.agrees(string(kvs[0].Value))
+		return p.matches(string(kvs[0].Value))
 	}
 	key := p.line.SettingKey(partiesSetting)
 	_, err := p.line.Session.Write(ctx, session.Write{
@@ -60,11 +66,25 @@ func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 }
 
 // agrees is declare for those who only look.
-func (p *place) agrees(parties string) error {
-	if parties != "" && parties != p.parties() {
-		return fmt.Errorf("%w: it is %q, not %q", ErrMismatch, parties, p.parties())
+func (p *place) agrees(v line.View) error {
+	parties, ok := v.Settings[partiesSetting]
+	if !ok {
+		return nil
 	}
-	return nil
+	return p.matches(parties)
+}
+
+// matches compares a declaration that was found with the handle.
+func (p *place) matches(parties string) error {
+	kind, number, _ := strings.Cut(parties, " ")
+	n, err := strconv.Atoi(number)
+	switch {
+	case parties == p.parties():
+		return nil
+	case err != nil || n < 1 || !slices.Contains(kinds, kind):
+		return fmt.Errorf("%w: %w", ErrMismatch, p.line.Corrupt(partiesSetting, parties))
+	}
+	return fmt.Errorf("%w: %s is %q, not %q", ErrMismatch, p.line.SettingKey(partiesSetting), parties, p.parties())
 }
 
 // look reads the place as it is now.
@@ -76,7 +96,7 @@ func (p *place) look(ctx context.Context) (line.View, error) {
 	if err != nil {
 		return v, err
 	}
-	return v, p.agrees(v.Settings[partiesSetting])
+	return v, p.agrees(v)
 }
 
 // wrap is nil for nil.

@@ -2,6 +2,7 @@ package barrier
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -63,18 +64,37 @@ type state struct {
 	edge   int64 // members up to here are decided
 }
 
-func stateOf(v line.View) (state, error) {
+func stateOf(l *line.Line, v line.View) (state, error) {
 	s := state{View: v, edge: v.Puts[brokenSetting].Revision}
 	if text, ok := v.Settings[roundsSetting]; ok {
-		_, list, _ := strings.Cut(text, " ")
-		if err := json.Unmarshal([]byte(list), &s.rounds); err != nil {
-			return s, fmt.Errorf("the record of rounds: %w", err)
+		var err error
+		if s.rounds, err = parseRounds(text, v.Revision); err != nil {
+			return s, fmt.Errorf("%w: %w", l.Corrupt(roundsSetting, text), err)
 		}
-	}
-	if n := len(s.rounds); n > 0 {
-		s.edge = max(s.edge, s.rounds[n-1].Last)
+		s.edge = max(s.edge, s.rounds[len(s.rounds)-1].Last)
 	}
 	return s, nil
+}
+
+var errRecord = errors.New("it is no record of rounds")
+
+// parseRounds reads a record, as it was at a revision. No member has a greater fence than that.
+func parseRounds(text string, revision int64) (rounds []round, _ error) {
+	_, list, _ := strings.Cut(text, " ")
+	if err := json.Unmarshal([]byte(list), &rounds); err != nil {
+		return nil, err
+	}
+	last := int64(0)
+	for _, r := range rounds {
+		if r.First <= last || r.Last < r.First || r.Last > revision {
+			return nil, errRecord
+		}
+		last = r.Last
+	}
+	if len(rounds) == 0 || !strings.HasPrefix(text, string(upTo(last))) {
+		return nil, errRecord
+	}
+	return rounds, nil
 }
 
 // has tells whether the member with this fence is there.

@@ -32,7 +32,7 @@ func at(t *testing.T, revision int64, record []round, broken int64, fences ...in
 		v.Settings[brokenSetting] = ""
 		v.Puts[brokenSetting] = line.Put{Revision: broken, Version: 3}
 	}
-	s, err := stateOf(v)
+	s, err := stateOf(&line.Line{Name: "a"}, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestWaiting(t *testing.T) {
 		t.Error("who is in which round")
 	}
 	for _, bad := range []string{"", "?", "12", "[]"} {
-		if _, err := stateOf(line.View{Settings: map[string]string{roundsSetting: bad}}); err == nil {
+		if _, err := stateOf(&line.Line{Name: "a"}, line.View{Settings: map[string]string{roundsSetting: bad}}); err == nil {
 			t.Errorf("%q was read as a record", bad)
 		}
 	}
@@ -154,7 +154,7 @@ func (w *world) see() state {
 	if err != nil {
 		w.Fatal(err)
 	}
-	s, err := stateOf(v)
+	s, err := stateOf(&line.Line{Name: "a"}, v)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func TestDisplaced(t *testing.T) {
 		synctest.Wait()
 		if _, err := etcd.Client(t).Txn(t.Context(), gateway.Txn{Then: []gateway.Op{
 			gateway.OpDelete("a/" + s.Lease().String()),
-			gateway.OpPut("a//rounds", []byte(text(t, []round{{1, 1, 99}}))),
+			gateway.OpPut("a//rounds", []byte(text(t, []round{{1, 1, etcd.Revision()}}))),
 		}}); err != nil {
 			t.Fatal(err)
 		}

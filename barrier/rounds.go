@@ -53,13 +53,16 @@ func (r *rounds) join(ctx context.Context) (line.Hold, error) {
 		return line.Hold{}, err
 	}
 	declared, found := r.declared()
-	for {
+	for again := (line.Again{}); ; {
 		h, err := r.line.Enter(ctx, line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}})
 		refused, ok := errors.AsType[*line.RefusedError](err)
 		if !ok {
 			return h, err
 		}
 		if err := r.declare(ctx, refused.Responses[0]); err != nil {
+			return h, err
+		}
+		if err := again.Wait(ctx); err != nil {
 			return h, err
 		}
 	}
@@ -114,7 +117,7 @@ func (r *rounds) next(ctx context.Context, before state, patience time.Duration)
 	now = before
 	err = r.line.Until(ctx, func(v line.View) (changed bool, err error) {
 		if changed = v.Revision > before.Revision; changed {
-			now, err = stateOf(v)
+			now, err = stateOf(&r.line, v)
 		}
 		return changed, err
 	})

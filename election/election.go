@@ -44,12 +44,14 @@ type Term struct {
 // Campaign waits until it is this candidate's turn to lead, and shows value to all who look. If it fails, because ctx
 // ended, the session was lost or somebody removed the candidate, the caller does not lead and never will from this call.
 func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
-	for {
+	for again := (line.Again{}); ; {
 		h, err := e.line.Enter(ctx, line.Join{Value: value, Aside: aside})
-		switch {
-		case errors.Is(err, errAside):
-			continue
-		case err != nil:
+		if errors.Is(err, errAside) {
+			if err = again.Wait(ctx); err == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return nil, e.wrap("campaign", err)
 		}
 		return e.term(h), nil

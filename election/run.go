@@ -3,7 +3,6 @@ package election
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -13,6 +12,7 @@ import (
 // Run campaigns and calls fn when elected, again with a new session each time the leadership was lost, until fn returns
 // while it leads; it returns what fn returned. ctx of fn ends with ctx, and with the term. fn must then return: Run waits
 // for it before it resigns, or campaigns anew. After a loss it does not matter what fn returns.
+// If fn panics or ends its goroutine, as [runtime.Goexit] does, the term ends all the same. Run does not recover.
 //
 // While etcd cannot be reached Run keeps trying; it gives up on what trying cannot cure, such as wrong credentials, and
 // when ctx ends. With a delay it is written as
@@ -28,16 +28,13 @@ func Run(ctx context.Context, c *gateway.Client, opts *session.Options, name, va
 
 // Run is [Run] with the election's own session: if that is lost, it returns [session.ErrLost] after fn has returned.
 func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) error {
-	for {
+	for again := (line.Again{}); ; {
 		removed, err := e.lead(ctx, value, fn)
-		if !removed || ctx.Err() != nil {
+		if !removed || ctx.Err() != nil || again.Wait(ctx) != nil {
 			return err
 		}
 	}
 }
-
-// resignTimeout bounds the Resign after fn, which must work although ctx has ended. The session does what it leaves.
-const resignTimeout = 5 * time.Second
 
 // lead is one term. removed says that somebody took it away though the session lives; the session then may campaign again.
 func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) (removed bool, err error) {
@@ -45,16 +42,16 @@ func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.C
 	if err != nil {
 		return errors.Is(err, session.ErrRemoved), err
 	}
+	defer func() {
+		if errors.Is(term.Err(), session.ErrReleased) { // fn has resigned itself, or was refused
+			line.Hold{Grip: term.grip}.Abandon(ctx)
+			return
+		}
+		resign := line.Finish(ctx, term.grip, term.Resign)
+		removed, err = errors.Is(resign, session.ErrRemoved), errors.Join(err, resign)
+	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(term.Context(), func() { cancel(context.Cause(term.Context())) })() //nolint:contextcheck // it only reads why the term ended
-	err = fn(run, term)
-	if errors.Is(term.Err(), session.ErrReleased) { // fn has resigned itself, or was refused
-		line.Hold{Grip: term.grip}.Abandon(ctx)
-		return false, err
-	}
-	after, stop := context.WithTimeout(context.WithoutCancel(ctx), resignTimeout)
-	defer stop()
-	resign := line.GiveBack(after, term.grip, term.Resign)
-	return errors.Is(resign, session.ErrRemoved), errors.Join(err, resign)
+	return false, fn(run, term)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,22 +192,88 @@ func TestRunCandidateRemoved(t *testing.T) {
 	})
 }
 
-func TestRunPanics(t *testing.T) {
+// TestRunUnwinds: where fn does not return, the term is over all the same, and the session may campaign again.
+func TestRunUnwinds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
-		func() {
-			defer func() {
-				if r := recover(); r != "oh" {
-					t.Errorf("recovered %v", r)
-				}
-			}()
-			_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error { panic("oh") })
-		}()
-		if keys := etcd.Keys("a/"); len(keys) != 0 {
-			t.Errorf("left: %v", keys)
+	for how, unwind := range etcdscript.Unwinding {
+		for name, cut := range map[string]func(etcd *etcdscript.Server, cancel func()){
+			"healthy":   func(*etcdscript.Server, func()) {},
+			"ctx ended": func(_ *etcdscript.Server, cancel func()) { cancel() },
+			"etcd frozen": func(etcd *etcdscript.Server, _ func()) {
+				etcd.Freeze()
+				time.AfterFunc(8*time.Second, etcd.Thaw)
+			},
+			"refused once": func(etcd *etcdscript.Server, _ func()) {
+				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					if c.N == 1 {
+						return etcdscript.Denied()
+					}
+					return c.Apply()
+				})
+			},
+		} {
+			t.Run(how+", "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					e := election.New(open(t, etcd), "a")
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					var term *election.Term
+					var began time.Time
+					value, stack := etcdscript.Unwound(func() {
+						_ = e.Run(ctx, "v", func(_ context.Context, held *election.Term) error {
+							term, began = held, time.Now()
+							cut(etcd, cancel)
+							unwindHere(unwind)
+							return nil
+						})
+					})
+					if how == "panic" && (value != "oh" || !strings.Contains(stack, "unwindHere")) {
+						t.Errorf("recovered %v at %s", value, stack)
+					}
+					if took := time.Since(began); took > 6*time.Second {
+						t.Errorf("the clean-up took %v", took)
+					}
+					if !errors.Is(term.Err(), session.ErrReleased) {
+						t.Errorf("the term: %v", term.Err())
+					}
+					again, err := e.Campaign(within(t, 20*time.Second), "w")
+					if err != nil {
+						t.Fatal(err)
+					}
+					resign(t, again)
+				})
+			})
 		}
-	})
+	}
+}
+
+// unwindHere is to be seen on the stack.
+//
+//go:noinline
+func unwindHere(unwind func()) { unwind() }
+
+// TestRunUnwindsWithItsSession: the Run that makes the session closes it.
+func TestRunUnwindsWithItsSession(t *testing.T) {
+	t.Parallel()
+	for how, unwind := range etcdscript.Unwinding {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				etcdscript.Unwound(func() {
+					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
+						unwind()
+						return nil
+					})
+				})
+				if keys := etcd.Keys("a/"); len(keys) != 0 || etcd.Leases() != 0 {
+					t.Errorf("left: %v, %d leases", keys, etcd.Leases())
+				}
+			})
+		})
+	}
 }
 
 // TestResignRefusedOnce: the term that a Run has ended is given back all the same, also where fn had tried to.

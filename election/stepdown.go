@@ -26,7 +26,9 @@ var errAside = errors.New("stepping aside")
 
 // aside ends the wait of a candidate ahead of the heir.
 func aside(v line.View, me line.Member) error {
-	if fence, err := strconv.ParseInt(v.Settings[heir], 10, 64); err != nil || me.Fence >= fence {
+	fence, err := strconv.ParseInt(v.Settings[heir], 10, 64)
+	waits := func(m line.Member) bool { return m.Fence == fence } // else each would step aside, join and step aside again
+	if err != nil || me.Fence >= fence || !slices.ContainsFunc(v.Members, waits) {
 		return nil
 	}
 	return errAside

@@ -9,6 +9,9 @@ import (
 // a call are told of in the goroutine that makes the call, which waits for a hook that blocks; several may be at a time. All
 // else, renewals and streams, is told of in order, in a goroutine that nothing but hooks and the Logger wait for. While one
 // blocks there, what comes after the next hundred is left out. Close waits for them.
+//
+// A hook must not panic, because the library does not recover: in one of its goroutines the panic ends the program. A client
+// whose hook has panicked in a goroutine of the caller, and its sessions, must not be used any more.
 type Hooks struct {
 	// Attempt is called after each attempt of a call at an endpoint. ctx is of the call, with the values that the caller's
 	// has; writes of a session that go together have those of the caller who sends them, and renewals, and what else the

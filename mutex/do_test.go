@@ -98,23 +98,77 @@ func TestDoAfterCtx(t *testing.T) {
 	})
 }
 
-func TestDoPanics(t *testing.T) {
+// TestDoUnwinds: where fn does not return, the lock is free all the same.
+func TestDoUnwinds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
-		s := open(t, etcd)
-		func() {
-			defer func() {
-				if r := recover(); r != "oh" {
-					t.Errorf("recovered %v", r)
+	for how, unwind := range etcdscript.Unwinding {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd)
+				value, _ := etcdscript.Unwound(func() {
+					_ = mutex.New(s, "a").Do(t.Context(), func(context.Context, *mutex.Lock) error {
+						unwind()
+						return nil
+					})
+				})
+				if how == "panic" && value != "oh" {
+					t.Errorf("recovered %v", value)
 				}
-			}()
-			_ = mutex.New(s, "a").Do(t.Context(), func(context.Context, *mutex.Lock) error { panic("oh") })
-		}()
-		if keys := etcd.Keys("a/"); len(keys) != 0 {
-			t.Errorf("left: %v", keys)
+				if keys := etcd.Keys("a/"); len(keys) != 0 {
+					t.Errorf("left: %v", keys)
+				}
+			})
+		})
+	}
+}
+
+// TestHookUnwinds: a hold is not left behind by a call that did not return it.
+func TestHookUnwinds(t *testing.T) {
+	t.Parallel()
+	for how, unwind := range etcdscript.Unwinding {
+		for verb, lock := range map[string]func(ctx context.Context, s *session.Session) error{
+			"Lock": func(ctx context.Context, s *session.Session) error { _, err := mutex.New(s, "a").Lock(ctx); return err },
+			"TryLock": func(ctx context.Context, s *session.Session) error {
+				_, err := mutex.New(s, "a").TryLock(ctx)
+				return err
+			},
+			"RLock": func(ctx context.Context, s *session.Session) error {
+				_, err := mutex.NewRW(s, "a").RLock(ctx)
+				return err
+			},
+			"LockAll": func(ctx context.Context, s *session.Session) error {
+				_, err := mutex.LockAll(ctx, s, "a", "b", "c")
+				return err
+			},
+		} {
+			t.Run(how+" in "+verb, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					calls := 0
+					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context, session.Held, time.Duration) {
+						if calls++; calls == 2 || verb != "LockAll" {
+							unwind()
+						}
+					}}}
+					s, err := session.New(t.Context(), etcd.Client(t), opts)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer func() { _ = s.Close(t.Context()) }()
+					etcdscript.Unwound(func() { _ = lock(t.Context(), s) })
+					synctest.Wait()
+					for _, name := range []string{"a/", "b/", "c/"} {
+						if keys := etcd.Keys(name); len(keys) != 0 {
+							t.Errorf("left: %v", keys)
+						}
+					}
+				})
+			})
 		}
-	})
+	}
 }
 
 // TestUnlockRefusedOnce: the lock is given back all the same where nobody can call Unlock again.

@@ -46,9 +46,7 @@ func (l *locker) Unlock() {
 	if held == nil {
 		return // failed has been told
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), unlockTimeout)
-	defer cancel()
-	if err := line.GiveBack(ctx, held.grip, held.Unlock); err != nil {
+	if err := line.Finish(l.ctx, held.grip, held.Unlock); err != nil {
 		l.failed(err)
 	}
 }

@@ -95,22 +95,16 @@ func (l *Lock) Unlock(ctx context.Context) error {
 	return nil
 }
 
-// unlockTimeout bounds the Unlock after Do, which must work although ctx has ended. The session does what it leaves, and what
-// was refused.
-const unlockTimeout = 5 * time.Second
-
 // Do runs fn under the lock. The context of fn ends with ctx, and with the lock. Do returns fn's error joined with what
 // went wrong with the lock: [session.ErrLost] if it was lost before it was given back, although fn may have finished.
+//
+// If fn panics or ends its goroutine, as [runtime.Goexit] does, the lock is released all the same. Do does not recover.
 func (m *Mutex) Do(ctx context.Context, fn func(ctx context.Context, lock *Lock) error) (err error) {
 	lock, err := m.Lock(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
-		defer cancel()
-		err = errors.Join(err, line.GiveBack(ctx, lock.grip, lock.Unlock))
-	}()
+	defer func() { err = errors.Join(err, line.Finish(ctx, lock.grip, lock.Unlock)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(lock.Context(), func() { //nolint:contextcheck // it passes on how the lock ended

@@ -112,7 +112,7 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	}
 	c.item, c.claims = items[0].Value, int(counts[0].Version)
 	if c.attempts = c.claims; len(returns) > 0 {
-		c.attempts -= int(returns[0].Version)
+		c.attempts = max(1, c.attempts-int(returns[0].Version))
 	}
 	return nil
 }

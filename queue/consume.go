@@ -14,6 +14,9 @@ import (
 // message is acked, while the goroutine goes on with the next; when it returns an error it is given back with a delay that
 // doubles with each attempt, from 1 s to 1 minute. If fn has ended the message by itself, it stays so.
 //
+// A panic of fn ends the program, as in any goroutine, after the message was given back as after an error. If fn ends its
+// goroutine, as [runtime.Goexit] and t.FailNow do, the message is given back, too, and Consume returns an error.
+//
 // When ctx ends, Consume receives no more, waits for the calls of fn that are under way, and returns the context's error.
 // The context that fn gets does not end with ctx: it ends with the claim. Consume also returns when the session is lost.
 func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error) error {
@@ -38,7 +41,7 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx contex
 					return
 				}
 				begin := time.Now()
-				err = fn(m.Context(), m) //nolint:contextcheck // what handles a message is not ended by ctx
+				err = q.handle(run, m, fn, fail)
 				q.expectMore(concurrency, time.Since(begin))
 				ending <- struct{}{}
 				ends.Go(func() { // the worker goes on meanwhile
@@ -56,6 +59,23 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx contex
 	defer cancel()
 	q.returnAhead(ctx)
 	return first
+}
+
+var errExited = errors.New("the function ended its goroutine")
+
+// handle calls fn. If fn does not return, its goroutine ends after the message was given back.
+func (q *Queue) handle(run context.Context, m *Message, fn func(context.Context, *Message) error, fail func(error)) error {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		fail(q.wrap("consume", errExited))
+		_ = q.conclude(run, m, errExited) // the session goes on with it, if anything can
+	}()
+	err := fn(m.Context(), m) //nolint:contextcheck // what handles a message is not ended by ctx
+	returned = true
+	return err
 }
 
 // settleTimeout bounds what ends a message after fn. The session goes on with what it leaves.
@@ -80,5 +100,5 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 
 // retryDelay is how long an item is kept back after an attempt that failed.
 func retryDelay(attempt int) time.Duration {
-	return min(time.Second<<min(attempt-1, 6), time.Minute)
+	return min(time.Second<<min(max(attempt, 1)-1, 6), time.Minute)
 }

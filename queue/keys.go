@@ -56,7 +56,7 @@ func (k *keys) dueKey(due int64, id string) string {
 // dueOf tells the time of a delayed item's key.
 func (k *keys) dueOf(key string) (due int64, ok bool) {
 	time, _, ok := strings.Cut(strings.TrimPrefix(key, k.delayed), "/")
-	if !ok || !digits(time) {
+	if !ok || len(time) != 15 || !digits(time) { // one of another length does not sort by its number
 		return 0, false
 	}
 	due, err := strconv.ParseInt(time, 10, 64)

@@ -105,7 +105,7 @@ func (q *Queue) lookOn(ctx context.Context, f *feed, st state) error {
 func (q *Queue) await(ctx context.Context, f *feed, st state) *claim {
 	due := time.Duration(math.MaxInt64)
 	if st.next != 0 {
-		due = time.Until(toTime(st.next))
+		due = time.Until(time.UnixMilli(st.next))
 	}
 	t := time.NewTimer(due)
 	defer t.Stop()

@@ -37,6 +37,7 @@ func decode(b []byte) (record, error) {
 	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 || r.Priority < 0 || r.Priority > MaxPriority {
 		return record{}, errNoItem
 	}
+	r.Attempts = min(r.Attempts, maxStoredAttempts)
 	r.value = value
 	return r, nil
 }
@@ -46,4 +47,16 @@ func plainID(id string) bool {
 	return id != "" && len(id) <= 64 && strings.Trim(id, "0123456789abcdef-") == ""
 }
 
-func toTime(ms int64) time.Time { return time.UnixMilli(ms) }
+// maxTime is far in the future, and well before the year 10000, which JSON cannot take.
+const maxTime = 250_000_000_000_000
+
+// toTime reads a stored time. One that this library cannot have written, such as one in microseconds, is the zero time.
+func toTime(ms int64) time.Time {
+	if ms < 0 || ms > maxTime {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// maxStoredAttempts bounds what another program may have stored, so that sums stay numbers.
+const maxStoredAttempts = 1 << 30

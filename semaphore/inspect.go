@@ -29,6 +29,9 @@ type Member struct {
 // than is held, those of the holders that do not fit any more are shown as waiters.
 func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 	view, err := m.line.Read(ctx)
+	if err == nil {
+		err = m.corrupt(view)
+	}
 	if err != nil {
 		return nil, m.wrap("inspect", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -85,10 +84,10 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 			if _, ok := v.Settings[sizeSetting]; !ok {
 				return errUndeclared
 			}
-			return tooHeavy(n, parse(v.Settings[sizeSetting]))
+			return cmp.Or(m.corrupt(v), tooHeavy(n, parse(v.Settings[sizeSetting])))
 		},
 	}
-	for {
+	for again := (line.Again{}); ; {
 		h, err := join(ctx, j)
 		if refused, ok := errors.AsType[*line.RefusedError](err); ok {
 			if err = m.declare(ctx, refused.Responses); err == nil {
@@ -97,7 +96,7 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 		}
 		if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 			size, used, admitted := fill(occupied.View)
-			if err = tooHeavy(n, size); err == nil {
+			if err = cmp.Or(m.corrupt(occupied.View), tooHeavy(n, size)); err == nil {
 				return nil, &FullError{m.line.Name, size, used, len(occupied.View.Members) - admitted}
 			}
 		}
@@ -107,11 +106,23 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 		case !errors.Is(err, errUndeclared):
 			return nil, m.wrap(verb, err)
 		}
+		if err := again.Wait(ctx); err != nil {
+			return nil, m.wrap(verb, err)
+		}
 	}
 }
 
 // errUndeclared: there was no limit, or it was deleted. Go again.
 var errUndeclared = errors.New("no limit")
+
+// corrupt tells of a current limit that is no number: it would admit none, for ever. Resize writes another.
+func (m *Semaphore) corrupt(v line.View) error {
+	size, ok := v.Settings[sizeSetting]
+	if !ok || parse(size) > 0 {
+		return nil
+	}
+	return m.line.Corrupt(sizeSetting, size)
+}
 
 func tooHeavy(n, size int) error {
 	if size == 0 || n <= size {
@@ -149,6 +160,9 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 			continue
 		}
 		if what == limitSetting && string(kvs[0].Value) != string(limit) {
+			if parse(string(kvs[0].Value)) == 0 {
+				return fmt.Errorf("%w: %w", ErrLimitMismatch, m.line.Corrupt(what, string(kvs[0].Value)))
+			}
 			return fmt.Errorf("%w: declared as %s, here as %s", ErrLimitMismatch, kvs[0].Value, limit)
 		}
 		w.If = append(w.If, gateway.ModRevision(key, gateway.Equal, kvs[0].ModRevision))
@@ -169,7 +183,7 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 		err = fmt.Errorf("%w: a limit of %d", gateway.ErrInvalid, limit)
 	}
 	declared, settings := m.declared()
-	for err == nil {
+	for again := (line.Again{}); err == nil; {
 		var resp *gateway.TxnResponse
 		resp, err = m.line.Session.Txn(ctx, gateway.Txn{
 			If:   []gateway.Cmp{declared},
@@ -182,6 +196,9 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 			return nil
 		case resp.Responses != nil: // else only the branch is known: look again
 			err = m.declare(ctx, resp.Responses)
+		}
+		if err == nil {
+			err = again.Wait(ctx)
 		}
 	}
 	return m.wrap("resize", err)
@@ -201,21 +218,16 @@ func (p *Permit) Release(ctx context.Context) error {
 	return nil
 }
 
-// releaseTimeout bounds the Release after Do, which must work although ctx has ended. The session does what it leaves.
-const releaseTimeout = 5 * time.Second
-
 // Do runs fn with a permit of weight n. The context of fn ends with ctx, and with the permit. Do returns fn's error joined
 // with what went wrong with the permit: [session.ErrLost] if it was lost before fn returned.
+//
+// If fn panics or ends its goroutine, as [runtime.Goexit] does, the permit is released all the same. Do does not recover.
 func (m *Semaphore) Do(ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error) (err error) {
 	permit, err := m.Acquire(ctx, n)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		err = errors.Join(err, line.GiveBack(ctx, permit.grip, permit.Release))
-	}()
+	defer func() { err = errors.Join(err, line.Finish(ctx, permit.grip, permit.Release)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(permit.Context(), func() { cancel(context.Cause(permit.Context())) })() //nolint:contextcheck // it only reads why the permit ended

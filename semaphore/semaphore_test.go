@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,30 +213,6 @@ func TestSettingsDeleted(t *testing.T) {
 	}
 }
 
-// TestBadSize: while the current limit is no number nobody gets in; Resize mends it.
-func TestBadSize(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
-		m := semaphore.New(open(t, etcd), "a", 3)
-		release(t, acquire(t, m, 3))
-		etcd.Put("a//size", "many")
-		var full *semaphore.FullError
-		if _, err := m.TryAcquire(t.Context(), 1); !errors.As(err, &full) || *full != (semaphore.FullError{Name: "a"}) {
-			t.Errorf("TryAcquire = %v", err)
-		}
-		var resizing sync.WaitGroup
-		resizing.Go(func() {
-			time.Sleep(time.Second)
-			if err := m.Resize(t.Context(), 1); err != nil {
-				t.Error(err)
-			}
-		})
-		release(t, acquire(t, m, 1))
-		resizing.Wait() // it may be answered after those who wait have seen it
-	})
-}
-
 // TestTryAcquireSeesAll: however long the line is, its settings are looked at, and all of it is counted.
 func TestTryAcquireSeesAll(t *testing.T) {
 	t.Parallel()
@@ -327,6 +302,27 @@ func TestDo(t *testing.T) {
 				if len(tt.want) == 0 && err != nil {
 					t.Error(err)
 				}
+			})
+		})
+	}
+}
+
+// TestDoUnwinds: where fn does not return, the permit is free all the same.
+func TestDoUnwinds(t *testing.T) {
+	t.Parallel()
+	for how, unwind := range etcdscript.Unwinding {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				m := semaphore.New(open(t, etcd), "a", 1)
+				etcdscript.Unwound(func() {
+					_ = m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
+						unwind()
+						return nil
+					})
+				})
+				release(t, acquire(t, m, 1))
 			})
 		})
 	}

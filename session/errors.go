@@ -28,6 +28,10 @@ var (
 	ErrReleased = errors.New("released")
 	// ErrNotHeld: there was nothing to give back, the hold had ended before.
 	ErrNotHeld = errors.New("not held")
+
+	// ErrCorrupt: a recipe read a value that this library does not write from one of its own keys, which the error names. The
+	// key stays as it is.
+	ErrCorrupt = errors.New("corrupt")
 )
 
 func lost(cause error) error { return fmt.Errorf("session: %w: %w", ErrLost, cause) }

@@ -11,6 +11,9 @@ import (
 // Trusted run one after the other in a goroutine of the session, Lost and Ended in goroutines of their own, Acquired in
 // that of the call. One that blocks delays none but those after it, and the session's Close, which waits for them: none may
 // close the session.
+//
+// A hook must not panic. The library does not recover: in one of its goroutines the panic ends the program. In a goroutine
+// of the caller it ends the call; if Acquired panics, the hold is released.
 type Hooks struct {
 	// Renewed: a renewal was acknowledged, so long after it was sent. Those that fail are attempts of the client, see
 	// [gateway.Hooks].

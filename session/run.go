@@ -13,6 +13,8 @@ import (
 // since Run waits for it. When etcd cannot be reached, or its database is full, Run keeps trying to make a session; it gives
 // up on what trying cannot cure, such as wrong credentials.
 //
+// If fn panics or ends its goroutine, the session is closed all the same, and Run does not recover.
+//
 // What fn does is done at least once: it may have finished when the session is found lost.
 func Run(ctx context.Context, c *gateway.Client, opts *Options, fn func(ctx context.Context, s *Session) error) error {
 	pause := newBackoff()

@@ -84,6 +84,30 @@ func TestRunReturns(t *testing.T) {
 	}
 }
 
+// TestRunUnwinds: where fn does not return, the session is closed all the same.
+func TestRunUnwinds(t *testing.T) {
+	t.Parallel()
+	for how, unwind := range etcdscript.Unwinding {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				etcdscript.Unwound(func() {
+					_ = session.Run(ctx, etcd.Client(t), nil, func(context.Context, *session.Session) error {
+						cancel()
+						unwind()
+						return nil
+					})
+				})
+				if n := etcd.Leases(); n != 0 {
+					t.Errorf("%d leases are left", n)
+				}
+			})
+		})
+	}
+}
+
 func TestRunGivesUp(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

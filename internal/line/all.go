@@ -46,6 +46,18 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		return nil, err
 	}
 	var holds []Hold
+	done, handed := 0, false
+	defer func() {
+		if handed {
+			return
+		}
+		for _, h := range holds {
+			h.Abandon(ctx)
+		}
+		for i := done; i < len(lines); i++ { // after a panic of a hook
+			lines[i].abandon(members[i], frees[i])
+		}
+	}()
 	caller := ctx
 	ctx, lost := context.WithCancelCause(ctx) // ends with any that is held: the others are no use then
 	defer lost(nil)
@@ -58,6 +70,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
 			before, err = l.wait(ctx, Join{}, members[i])
 		}
+		done++ // from here on the member is abandoned by its own means
 		if err != nil {
 			l.abandon(members[i], frees[i])
 			continue
@@ -74,11 +87,9 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		}
 	}
 	if err != nil {
-		for _, h := range holds {
-			h.Abandon(ctx)
-		}
 		return nil, err
 	}
+	handed = true
 	return holds, nil
 }
 

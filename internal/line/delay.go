@@ -31,6 +31,13 @@ func (l *Line) marker() string { return delayPrefix + l.Name }
 func clean(fence int64) string { return "clean:" + strconv.FormatInt(fence, 10) }
 func held(fence int64) string  { return "held:" + strconv.FormatInt(fence, 10) }
 
+// endedCleanly tells whether a marker is that of a clean end. One that this library does not write is not.
+func endedCleanly(marker string) bool {
+	fence, ok := strings.CutPrefix(marker, "clean:")
+	_, err := strconv.ParseInt(fence, 10, 64)
+	return ok && err == nil
+}
+
 // releaseOps go with the deletion of a member that gives its hold back.
 func (l *Line) releaseOps(me Member) []gateway.Op {
 	if l.Delay <= 0 {
@@ -64,7 +71,7 @@ func (l *Line) awaitDelay(ctx context.Context, h *session.Holding, before *depar
 		if was == clean(before.Fence) {
 			return nil
 		}
-	} else if was == "" || strings.HasPrefix(was, "clean:") {
+	} else if out.Responses[0].Put.PrevKV == nil || endedCleanly(was) {
 		return nil
 	}
 	t := time.NewTimer(l.Delay - time.Since(from))

@@ -237,6 +237,12 @@ func (l *Line) whyEnded(ctx context.Context, err error) error {
 // admit turns a member at the front into a hold, once the session can be trusted and the lock delay is over.
 func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *departed, free func()) (Hold, error) {
 	h, grip := l.Session.Hold(me.Key, me.Fence, free)
+	admitted := false
+	defer func() {
+		if !admitted { // also where a hook has panicked: no caller gets a hold that it could release
+			Hold{h, grip}.Abandon(ctx)
+		}
+	}()
 	err := l.awaitDelay(ctx, h, before)
 	if err == nil {
 		grip.Also(l.releaseOps(me)...) // not before: whoever leaves within the delay must not end it for the next
@@ -246,10 +252,10 @@ func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *de
 		err = h.Err()
 	}
 	if err != nil {
-		Hold{h, grip}.Abandon(ctx)
 		return Hold{}, err
 	}
 	l.Session.Granted(ctx, h, l.Kind, l.Name, asked)
+	admitted = true
 	return Hold{h, grip}, nil
 }
 
@@ -264,6 +270,17 @@ func GiveBack(ctx context.Context, grip *session.Grip, release func(context.Cont
 		Hold{Grip: grip}.Abandon(ctx)
 	}
 	return err
+}
+
+// finishTimeout bounds [Finish], which must work although the caller's context has ended.
+const finishTimeout = 5 * time.Second
+
+// Finish is [GiveBack] with a time of its own. It belongs in a defer, because the function under the hold may panic, or end
+// its goroutine, and a caller that recovers has no hold that it could release.
+func Finish(ctx context.Context, grip *session.Grip, release func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	return GiveBack(ctx, grip, release)
 }
 
 // abandon takes the member out of the line in the background.

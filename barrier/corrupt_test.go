@@ -1,0 +1,83 @@
+package barrier_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestCorruptSettings: a setting that nobody of this library has written is an error that names the key, at once. It costs a
+// few requests, and the key stays.
+func TestCorruptSettings(t *testing.T) {
+	t.Parallel()
+	verbs := map[string]func(ctx context.Context, s *session.Session) error{
+		"Enter": func(ctx context.Context, s *session.Session) error {
+			_, err := barrier.NewDouble(s, "a", 1).Enter(ctx)
+			return err
+		},
+		"Await": func(ctx context.Context, s *session.Session) error {
+			_, err := barrier.NewCyclic(s, "a", 1).Await(ctx)
+			return err
+		},
+		"Reset":     func(ctx context.Context, s *session.Session) error { return barrier.NewCyclic(s, "a", 1).Reset(ctx) },
+		"CountDown": func(ctx context.Context, s *session.Session) error { return barrier.NewLatch(s, "a", 1).CountDown(ctx) },
+		"Count": func(ctx context.Context, s *session.Session) error {
+			_, err := barrier.NewLatch(s, "a", 1).Count(ctx)
+			return err
+		},
+		"Wait": func(ctx context.Context, s *session.Session) error { return barrier.NewLatch(s, "a", 1).Wait(ctx) },
+	}
+	parties := []string{"", " ", "garbage", "double", "latch 0", "double -3", "latch 99999999999999999999", `{"kind":"latch","n":1}`, "\xff\x00"}
+	rounds := []string{
+		"", "garbage", "0 []", "0000000000000000001 {}", `0000000000000000001 [{"round":"1"}]`, "0000000000000000001 null",
+		`0000000000000000001 [{"round":1,"first":9,"last":1}]`,
+		`9000000000000000000 [{"round":1,"first":1,"last":9000000000000000000}]`,
+	}
+	type place struct {
+		key    string
+		values []string
+		verbs  []string
+		broken error
+	}
+	for _, p := range []place{
+		{"a//parties", parties, []string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait"}, barrier.ErrMismatch},
+		{"a//rounds", rounds, []string{"Enter", "Await", "Reset"}, session.ErrCorrupt},
+	} {
+		for _, value := range p.values {
+			for _, verb := range p.verbs {
+				synctest.Test(t, func(t *testing.T) {
+					etcd := etcdscript.Start(t)
+					s, err := session.New(t.Context(), etcd.Client(t), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer func() { _ = s.Close(context.WithoutCancel(t.Context())) }()
+					etcd.Put(p.key, value)
+					calls := 0
+					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						if calls++; calls > 50 {
+							c.Sleep(time.Hour) // a spin is not to fill the test's log
+						}
+						return c.Apply()
+					})
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					defer cancel()
+					err = verbs[verb](ctx, s)
+					if !errors.Is(err, session.ErrCorrupt) || !errors.Is(err, p.broken) || !strings.Contains(err.Error(), p.key) || calls > 10 {
+						t.Errorf("%s of %q = %v after %d requests", verb, value, err, calls)
+					}
+					if kv, ok := etcd.Get(p.key); !ok || string(kv.Value) != value {
+						t.Errorf("%s of %q: the key has changed", verb, value)
+					}
+				})
+			}
+		}
+	}
+}

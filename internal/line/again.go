@@ -1,0 +1,48 @@
+package line
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Again paces a loop that goes again because it has found the settings of a line otherwise than it needs them. The first
+// repetitions are how settings are declared, and cost no pause. Further ones mean that some program keeps changing them.
+type Again struct {
+	tries int
+	pause time.Duration
+}
+
+const (
+	againFree = 2
+	againMin  = 10 * time.Millisecond
+	againMax  = time.Second
+)
+
+// Wait returns when the loop may go again, or the error of ctx.
+func (a *Again) Wait(ctx context.Context) error {
+	if a.tries++; a.tries <= againFree {
+		return nil
+	}
+	a.pause = min(max(2*a.pause, againMin), againMax)
+	t := time.NewTimer(a.pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	}
+}
+
+// Corrupt is the error of a setting whose value this library does not write.
+func (l *Line) Corrupt(what, value string) error {
+	const most = 64
+	if len(value) > most {
+		value = value[:most] + "…"
+	}
+	return fmt.Errorf("%w: %s holds %q", session.ErrCorrupt, l.SettingKey(what), value)
+}

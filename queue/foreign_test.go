@@ -1,0 +1,68 @@
+package queue_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/queue"
+)
+
+// TestForeignTimes: an item of another program whose time JSON cannot take is an item like any other, with the zero time.
+func TestForeignTimes(t *testing.T) {
+	t.Parallel()
+	const micros = 1_732_158_400_000_000
+	for _, ms := range []int64{micros, micros * 1000, -1, -1 << 63, 1<<63 - 1} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := etcdscript.Start(t)
+			q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+			text := strconv.FormatInt(ms, 10)
+			etcd.Put("jobs//q/9/0000000000000001", `{"id":"a","enqueued":`+text+`,"attempts":9223372036854775807}`+"\nvalue")
+			etcd.Put("jobs//x/b", `{"id":"b","enqueued":`+text+`,"died":`+text+"}\nvalue")
+			items, err := q.Peek(t.Context(), 1)
+			if err != nil || len(items) != 1 || !items[0].Enqueued.IsZero() {
+				t.Errorf("Peek = %+v, %v", items, err)
+			}
+			for d, err := range q.DeadLetters(t.Context()) {
+				if _, bad := json.Marshal(d); err != nil || bad != nil {
+					t.Errorf("dead letter %+v, %v, %v", d, err, bad)
+				}
+			}
+			m, err := q.Receive(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := json.Marshal(m.Enqueued); err != nil || m.Attempt < 1 {
+				t.Errorf("attempt %d: %v", m.Attempt, err)
+			}
+			ack(t, m)
+		})
+	}
+}
+
+// TestForeignDueKey: a key among the delayed items that does not sort by its number is not waited for in a hot loop.
+func TestForeignDueKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		etcd.Put("jobs//d/5/x", "value")
+		calls := 0
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if calls++; calls > 100 {
+				c.Sleep(time.Minute)
+			}
+			return c.Apply()
+		})
+		if _, err := q.TryReceive(t.Context()); !errors.Is(err, queue.ErrEmpty) || calls > 10 {
+			t.Errorf("TryReceive = %v after %d requests", err, calls)
+		}
+		if _, ok := etcd.Get("jobs//d/5/x"); !ok {
+			t.Error("the key has gone")
+		}
+	})
+}
