@@ -20,6 +20,8 @@ type Client struct {
 	keep  *keeper
 	slots chan struct{} // one for each call under way
 	pace  pace
+
+	outage outage
 	log   *slog.Logger
 	ctx   context.Context //nolint:containedctx // the life of the client itself: Close ends it
 	close context.CancelCauseFunc
@@ -29,7 +31,8 @@ type Client struct {
 
 	watchBuffer int
 
-	syncing chan struct{} // held by the one Sync that is under way
+	badFiles atomic.Value  // why files of TLS are not used, a string: what was logged last
+	syncing  chan struct{} // held by the one Sync that is under way
 
 	mu     sync.Mutex
 	closed bool
@@ -44,12 +47,13 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix), log: cfg.Logger, watchBuffer: watchBuffer}
+	c.ctx, c.close = context.WithCancelCause(context.Background())
 	if c.rt == nil {
-		c.own = cfg.ownTransport()
+		c.own = c.ownTransport()
 		c.rt = c.own
 	}
-	c.ctx, c.close = context.WithCancelCause(context.Background())
 	c.auth = &auth{c: c, turn: make(chan struct{}, 1)}
+	c.outage.c = c
 	c.slots = make(chan struct{}, maxInFlight)
 	c.syncing = make(chan struct{}, 1)
 	c.hub = newHub(c)

@@ -20,6 +20,7 @@ import (
 const (
 	DefaultAttemptTimeout = time.Second
 	DefaultMaxResponse    = 64 << 20
+	DefaultIdleTimeout    = 50 * time.Second
 )
 
 // Config says how to reach an etcd cluster. Only Endpoints is required; [New] copies what it needs.
@@ -40,6 +41,10 @@ type Config struct {
 	// the server no longer takes it.
 	Username string
 	Password Secret
+	// PasswordFunc returns the password instead, before each log-in, so that it may change: see [PasswordFile]. Log-ins are a
+	// second apart at least. It may be called again while others go on with an old token. An error, or an empty password, fails
+	// the calls that need the token; renewals go on trying. It takes the place of Password.
+	PasswordFunc func(ctx context.Context) (Secret, error)
 	// AllowPlaintextAuth permits a password over http, where anyone on the way can read it.
 	AllowPlaintextAuth bool
 
@@ -49,6 +54,11 @@ type Config struct {
 	// AttemptTimeout bounds one attempt at one endpoint; the caller's context bounds the whole call. Default 1 s.
 	// Reads double it as they go on trying.
 	AttemptTimeout time.Duration
+
+	// IdleTimeout is how long a connection is kept for the next request. It must be below the idle limit of each load
+	// balancer on the way, or writes meet connections that it has closed, and their outcome is unknown. Default 50 s, because
+	// the usual limits are 60 s and more.
+	IdleTimeout time.Duration
 
 	// MaxResponse bounds, in bytes, what is read of one answer. Default 64 MiB.
 	MaxResponse int64
@@ -107,8 +117,10 @@ func (c Config) withDefaults() (Config, error) {
 	private := !slices.ContainsFunc(c.Endpoints, func(ep string) bool { return !secure(ep) })
 	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool { return scheme(ep) == unixScheme })
 	switch {
-	case c.Password != "" && c.Username == "":
+	case (c.Password != "" || c.PasswordFunc != nil) && c.Username == "":
 		return c, invalid("new", "a password without a user name")
+	case c.Password != "" && c.PasswordFunc != nil:
+		return c, invalid("new", "Password and PasswordFunc exclude each other")
 	case !utf8.ValidString(c.Username) || !utf8.ValidString(string(c.Password)):
 		return c, invalid("new", "a user name or password that is not UTF-8")
 	case c.Username != "" && !private && !c.AllowPlaintextAuth:
@@ -121,7 +133,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("new", "a Transport of your own takes no unix endpoints")
 	case c.APIPrefix != "" && (path.Clean(c.APIPrefix) != c.APIPrefix || c.APIPrefix[0] != '/' || !plainPath(c.APIPrefix)):
 		return c, invalid("new", "the API prefix must be a plain path such as /v3")
-	case c.AttemptTimeout < 0 || c.MaxResponse < 0:
+	case c.AttemptTimeout < 0 || c.MaxResponse < 0 || c.IdleTimeout < 0:
 		return c, invalid("new", "a negative limit")
 	}
 	if c.AttemptTimeout == 0 {
@@ -129,6 +141,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxResponse == 0 {
 		c.MaxResponse = DefaultMaxResponse
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = DefaultIdleTimeout
 	}
 	// Room to calculate for whoever means "no limit" by the largest number.
 	c.AttemptTimeout = min(c.AttemptTimeout, 24*time.Hour)
@@ -142,30 +157,4 @@ func (c Config) withDefaults() (Config, error) {
 // plainPath has nothing in it that a URL would take apart.
 func plainPath(p string) bool {
 	return len(p) > 1 && !strings.ContainsAny(p, "?#% \\") && clean(p) == p
-}
-
-// ownTransport is HTTP/1.1 only: each stream is a connection of its own, and HTTP/2 was measured to gain nothing. It
-// never resends a POST whose first byte has gone out.
-func (c Config) ownTransport() *http.Transport {
-	t := &http.Transport{
-		DialContext:            c.DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		DisableCompression:     true, // a small answer must not inflate into a large one
-		MaxIdleConnsPerHost:    512,  // at least the usual concurrency, or connections are dialled for every request
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		WriteBufferSize:        16 << 10, // a transaction of several writes goes out as one piece, head and all
-		Protocols:              new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	if t.DialContext == nil {
-		t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}).DialContext
-	}
-	t.DialContext = dialSockets(t.DialContext)
-	t.TLSClientConfig = c.TLS.Clone()
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	return t
 }

@@ -47,6 +47,8 @@ var (
 	ErrAuthNotEnabled = errors.New("authentication is not enabled")
 	// ErrCorrupt: what has come is not what was sent, or not all of it.
 	ErrCorrupt = errors.New("data corrupt")
+	// ErrOldCluster: an endpoint runs an etcd that is too old for [Config.RejectOldCluster].
+	ErrOldCluster = errors.New("etcd version too old")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client closed")
 )
@@ -85,6 +87,8 @@ type Error struct {
 	uncertain bool // a write whose fate nobody knows
 	unsent    bool // it cannot have reached etcd
 	timedOut  bool // the attempt's own time was over
+	cutOff    bool // the caller's context ended it
+	wordless  bool // it was sent, and what answered, if anything, is not etcd
 	cause     error
 }
 

@@ -30,12 +30,14 @@ type Attempt struct {
 
 // attempt sends the call once.
 func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
-	hook := c.cfg.Hooks.Attempt
-	if hook == nil {
-		return c.send(ctx, ep, r, token, timeout)
-	}
 	began := time.Now()
 	e := c.send(ctx, ep, r, token, timeout)
+	c.outage.note(r, ep, e, began)
+	c.auth.note(token, e)
+	hook := c.cfg.Hooks.Attempt
+	if hook == nil {
+		return e
+	}
 	a := Attempt{Op: r.op, Endpoint: ep.url, Began: began, Took: time.Since(began)}
 	if e != nil {
 		a.Err = e

@@ -210,21 +210,23 @@ func (k *keeper) renew(chunk []*kept) {
 	k.signal()
 }
 
-// once is do with a single attempt, for calls that have a clock and a way of retrying of their own.
+// once is do with a single attempt, for calls that have a clock and a way of retrying of their own. A log-in before it has
+// its own time.
 func (c *Client) once(r *call) error {
-	ctx, cancel := context.WithTimeout(c.ctx, r.timeout)
-	defer cancel()
+	ctx, cancel := context.WithTimeout(c.ctx, loginTime)
 	token, err := c.auth.tokenFor(ctx, r)
+	cancel()
 	if err != nil {
 		return err
 	}
 	ep := c.eps.pick()
-	e := c.attempt(ctx, ep, r, token, r.timeout)
+	e := c.attempt(c.ctx, ep, r, token, r.timeout)
 	switch {
 	case e == nil:
 		return nil
 	case e.aboutToken() && c.auth.enabled():
 		c.auth.drop(token)
+	case c.auth.refusedWordlessly(token, e):
 	case c.ctx.Err() == nil && (e.elsewhere() || !e.refused() || errors.As(e, new(setupError))):
 		c.eps.failed(ep, e)
 	}

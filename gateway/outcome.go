@@ -17,25 +17,38 @@ import (
 
 // transportError is an attempt without an answer. caller ends with the call, attempt with this try at the latest.
 func transportError(caller, attempt context.Context, op string, ep *endpoint, err error) *Error {
-	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, cause: withoutURL(err)}
+	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, cause: withoutURL(err), wordless: true}
 	var netErr *net.OpError
 	switch {
 	case caller.Err() != nil:
-		e.Code, e.cause = CodeDeadlineExceeded, ctxerr.Of(caller)
+		e.Code, e.cause, e.cutOff = CodeDeadlineExceeded, ctxerr.Of(caller), true
 	case attempt.Err() != nil:
 		// Not a context error to the caller, whose context lives on.
 		e.Code, e.Message, e.cause, e.timedOut = CodeDeadlineExceeded, "no answer in time", nil, true
 	case errors.As(err, new(setupError)):
 		e.Code = 0
 	case tlsMistake(err):
-		e.Code, e.unsent, e.cause = 0, true, setupError{e.cause}
-	case errors.As(err, &netErr) && netErr.Op == "dial":
-		e.unsent = true // not even a connection
+		e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{e.cause}
+	case errors.As(err, new(dialError)), errors.As(err, &netErr) && netErr.Op == "dial":
+		e.unsent, e.wordless = true, false // not even a connection
 	}
 	if caller.Err() == nil && (errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)) {
 		e.cause = errors.New(e.cause.Error()) // a dialer's own time limit, say: it is not the caller's
 	}
 	return e
+}
+
+// judge adds what the transport told of a request that has failed.
+func (e *Error) judge(way *delivery) {
+	switch {
+	case way.nothingSent():
+		e.unsent, e.wordless = true, false
+		if e.timedOut {
+			e.Message = "no connection in time"
+		}
+	case way.onUsedConn():
+		e.unsent = false // whatever it looks like: an alert on such a connection is no refused handshake
+	}
 }
 
 func withoutURL(err error) error {
@@ -83,6 +96,7 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 	if err != nil {
 		kind = "of unknown type"
 	}
+	e.wordless = true
 	what := fmt.Errorf("%w: HTTP %d, %s", ErrProtocol, resp.StatusCode, clean(kind))
 	switch {
 	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout:

@@ -79,7 +79,7 @@ func (h *hub) stream(ep *endpoint, patience time.Duration) (stood bool, _ *Error
 		return cn.stood, nil
 	}
 	e := streamError(ctx, ep, err)
-	if e.aboutToken() {
+	if e.aboutToken() || !cn.stood && h.c.auth.refusedWordlessly(token, e) {
 		h.c.auth.drop(token)
 	}
 	return cn.stood, e
