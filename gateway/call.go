@@ -182,11 +182,6 @@ func joined(r *call, last *Error, unusable map[*endpoint]error) *Error {
 	return &Error{Op: r.op, Message: "no usable endpoint", cause: errors.Join(all...)}
 }
 
-// setupError is a fault of the set-up rather than of the moment: another endpoint may work, repeating does not help.
-type setupError struct{ error }
-
-func (s setupError) Unwrap() error { return s.error }
-
 // send is attempt without hooks. A connection may take as long as the answer may, and the answer's time begins only with
 // it: what has not been sent has no unknown outcome.
 func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {

@@ -22,9 +22,9 @@ type Client struct {
 	pace  pace
 
 	outage outage
-	log   *slog.Logger
-	ctx   context.Context //nolint:containedctx // the life of the client itself: Close ends it
-	close context.CancelCauseFunc
+	log    *slog.Logger
+	ctx    context.Context //nolint:containedctx // the life of the client itself: Close ends it
+	close  context.CancelCauseFunc
 
 	cluster  atomic.Uint64 // identity of the cluster, once known
 	revision atomic.Int64  // the highest revision that any answer has shown

@@ -90,9 +90,9 @@ func (c *Client) dialTLS(ctx context.Context, dial dialFunc, network, addr strin
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		if ctx.Err() != nil {
-			err = errors.New("TLS handshake timeout")
+			err = errSlowHandshake
 		}
-		return nil, dialError{err}
+		return nil, dialError{handshakeError{err}}
 	}
 	return conn, nil
 }

@@ -120,8 +120,8 @@ func (e *Error) Is(target error) bool {
 	case ErrUncertain:
 		return e.uncertain
 	case ErrUnavailable:
-		return e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded || e.Code == CodeUnknown ||
-			e.Code == CodeInternal || e.says("too many requests")
+		return !e.setup() && (e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded || e.Code == CodeUnknown ||
+			e.Code == CodeInternal || e.says("too many requests"))
 	case ErrInvalid:
 		return e.Code == CodeInvalidArgument && !e.aboutToken()
 	case ErrCompacted:
@@ -200,6 +200,9 @@ func (e *Error) refused() bool {
 
 // elsewhere says that another endpoint, or the same one later, may do better.
 func (e *Error) elsewhere() bool {
+	if e.setup() {
+		return false
+	}
 	switch e.Code {
 	case CodeUnavailable, CodeDeadlineExceeded, CodeCanceled, CodeUnknown, CodeInternal:
 		return true

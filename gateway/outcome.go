@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"mime"
@@ -58,34 +57,12 @@ func withoutURL(err error) error {
 	return err
 }
 
-// tlsMistake tells certificates and protocols that do not fit from links that break.
-func tlsMistake(err error) bool {
-	var (
-		verify *tls.CertificateVerificationError
-		record tls.RecordHeaderError
-		netErr *net.OpError
-	)
-	switch {
-	case errors.As(err, &verify):
-		return true
-	case errors.As(err, &record):
-		return record.Conn != nil // nil once TLS has begun: a broken link, then
-	case errors.As(err, &netErr) && netErr.Op == "remote error":
-		// The type of an alert is crypto/tls's own; only its text can be compared.
-		for _, alert := range []tls.AlertError{40, 42, 43, 46, 48, 49, 70, 71, 116} { // handshake, certificate, access, version
-			if netErr.Err.Error() == alert.Error() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // statusError reads an answer that is not 200.
 func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Error {
 	e := &Error{Op: op, Endpoint: ep.url}
 	var ok bool
-	if e.Code, e.Message, ok = decodeError(body); ok {
+	if e.Code, e.Message, ok = decodeError(body, resp.StatusCode); ok {
+		e.explainAt(ep)
 		if e.Code == CodeUnimplemented || resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
 			e.unsent = true
 			e.cause = setupError{fmt.Errorf("%w: HTTP %d (%w)", ErrProtocol, resp.StatusCode, errors.ErrUnsupported)}
