@@ -185,6 +185,9 @@ func joined(r *call, last *Error, unusable map[*endpoint]error) *Error {
 // send is attempt without hooks. A connection may take as long as the answer may, and the answer's time begins only with
 // it: what has not been sent has no unknown outcome.
 func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+	if e := c.refuseOld(ctx, ep, r.op); e != nil {
+		return e
+	}
 	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -62,7 +62,13 @@ func New(cfg Config) (*Client, error) {
 }
 
 // String names the client. Its fields, which hold secrets, are not printed.
-func (c *Client) String() string { return "etcd client of " + strings.Join(c.cfg.Endpoints, ",") }
+func (c *Client) String() string {
+	var urls []string
+	for _, ep := range c.eps.inOrder() {
+		urls = append(urls, ep.url)
+	}
+	return "etcd client of " + strings.Join(urls, ",")
+}
 
 // Close ends every request, watch and renewal of the client, waits until its goroutines have ended, and closes its
 // connections. It does not wait for the network. Sessions should be closed before it; it may be called again.

@@ -9,9 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"path"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -26,12 +24,17 @@ const (
 // Config says how to reach an etcd cluster. Only Endpoints is required; [New] copies what it needs.
 type Config struct {
 	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379", or "unix:///run/etcd.sock" for a socket file.
-	// All are https or none is.
+	// All are https or none is. Behind a proxy an endpoint may have a path, "https://lb.example/etcd", where the member's pages
+	// are: /v3, /version, /health and so on.
 	Endpoints []string
 
 	// APIPrefix is the path of the gateway at each endpoint. Default is what the member's version asks for, nearly always
-	// "/v3": "/v3beta" for etcd 3.3, "/v3alpha" before.
+	// "/v3": "/v3beta" for etcd 3.3, "/v3alpha" before. With "/etcd/v3" the member's other pages are below "/etcd".
 	APIPrefix string
+
+	// RejectOldCluster refuses, with ErrOldCluster, endpoints that run an etcd older than 3.4, the oldest that is tested. The
+	// version is asked for before the first request to an endpoint, because New does no I/O.
+	RejectOldCluster bool
 
 	// TLS for https endpoints: roots, client certificate, server name. Nil means the system's roots. It is cloned, and
 	// TLS 1.2 is the least that is spoken.
@@ -95,25 +98,35 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // LogValue returns a placeholder.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
+// parseEndpoints brings endpoints into the form in which they are compared.
+func parseEndpoints(raw []string) ([]string, error) {
+	if len(raw) == 0 {
+		return nil, invalid("new", "no endpoints")
+	}
+	list := make([]string, len(raw))
+	for i := range raw {
+		ep, err := parseEndpoint(raw[i])
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(list[:i], ep) {
+			return nil, invalid("new", "endpoint %s is listed twice", ep)
+		}
+		if i > 0 && tlsClass(ep) != tlsClass(list[0]) {
+			return nil, invalid("new", "endpoints mix http and https")
+		}
+		list[i] = ep
+	}
+	return list, nil
+}
+
 // withDefaults validates the configuration and fills in what was left out.
 func (c Config) withDefaults() (Config, error) {
-	if len(c.Endpoints) == 0 {
-		return c, invalid("new", "no endpoints")
+	var err error
+	if c.Endpoints, err = parseEndpoints(c.Endpoints); err != nil {
+		return c, err
 	}
-	c.Endpoints = slices.Clone(c.Endpoints)
-	for i, raw := range c.Endpoints {
-		ep, err := parseEndpoint(raw)
-		if err != nil {
-			return c, err
-		}
-		if slices.Contains(c.Endpoints[:i], ep) {
-			return c, invalid("new", "endpoint %s is listed twice", ep)
-		}
-		if i > 0 && tlsClass(ep) != tlsClass(c.Endpoints[0]) {
-			return c, invalid("new", "endpoints mix http and https")
-		}
-		c.Endpoints[i] = ep
-	}
+	prefix, plain := plainPath(c.APIPrefix)
 	private := !slices.ContainsFunc(c.Endpoints, func(ep string) bool { return !secure(ep) })
 	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool { return scheme(ep) == unixScheme })
 	switch {
@@ -131,11 +144,12 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("new", "TLS is configured for no version from 1.2 on")
 	case c.Transport != nil && sockets:
 		return c, invalid("new", "a Transport of your own takes no unix endpoints")
-	case c.APIPrefix != "" && (path.Clean(c.APIPrefix) != c.APIPrefix || c.APIPrefix[0] != '/' || !plainPath(c.APIPrefix)):
+	case c.APIPrefix != "" && (!plain || prefix == ""):
 		return c, invalid("new", "the API prefix must be a plain path such as /v3")
 	case c.AttemptTimeout < 0 || c.MaxResponse < 0 || c.IdleTimeout < 0:
 		return c, invalid("new", "a negative limit")
 	}
+	c.APIPrefix = prefix
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = DefaultAttemptTimeout
 	}
@@ -152,9 +166,4 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
-}
-
-// plainPath has nothing in it that a URL would take apart.
-func plainPath(p string) bool {
-	return len(p) > 1 && !strings.ContainsAny(p, "?#% \\") && clean(p) == p
 }
