@@ -29,7 +29,7 @@ const (
 	// loginPause keeps a fleet with a wrong password from storming the server: bcrypt makes each log-in expensive.
 	loginPause = time.Second
 	// loginTime bounds a log-in that no caller waits for, or whose caller has less time.
-	loginTime = 5 * time.Second
+	loginTime = 10 * time.Second
 	// Something on the way may refuse an old token without a word: after so many attempts without an answer a new one is
 	// tried, at most as often as the pauses between say, because it is far more likely that etcd is not there.
 	silentMost    = 3

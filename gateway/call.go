@@ -238,6 +238,11 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 
 func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent time.Time) *Error {
 	header, err := r.answer(body)
+	if err == nil && header.ClusterID == 0 {
+		if code, message, ok := decodeError(body, http.StatusOK); ok { // a proxy's idea of a status
+			return (&Error{Op: r.op, Endpoint: ep.url, Code: code, Message: message}).explainAt(ep)
+		}
+	}
 	if err == nil {
 		err = c.saw(header, floor, r.linear)
 		if err == nil {
