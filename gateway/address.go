@@ -6,11 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// Endpoints are "http://host:port", "https://host:port" or "unix:///path/of/socket".
+// Endpoints are "http://host:port", "https://host:port", either with a path behind which a proxy has etcd, or
+// "unix:///path/of/socket".
 
 const unixScheme = "unix"
 
@@ -26,7 +29,7 @@ func secure(endpoint string) bool { return scheme(endpoint) != "http" }
 // tlsClass groups what one client can reach at once: TLS is configured for all of it or for none.
 func tlsClass(endpoint string) bool { return scheme(endpoint) == "https" }
 
-// parseEndpoint returns "scheme://host:port" or "unix://path". Its errors never quote the input, which may hold a
+// parseEndpoint returns "scheme://host:port/path", without a slash at the end, or "unix://path". Its errors never quote the input, which may hold a
 // password.
 func parseEndpoint(raw string) (string, error) {
 	if strings.TrimSpace(raw) == "" {
@@ -45,15 +48,29 @@ func parseEndpoint(raw string) (string, error) {
 		return "", invalid("new", "an endpoint must begin with http://, https:// or unix://")
 	case u.Hostname() == "":
 		return "", invalid("new", "an endpoint without a host")
-	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return "", invalid("new", "endpoint %s has more than scheme, host and port", clean(u.Host))
+	case u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return "", invalid("new", "endpoint %s has more than scheme, host, port and path", clean(u.Host))
 	case strings.HasSuffix(u.Host, ":"):
 		return "", invalid("new", "endpoint %s has an empty port", clean(u.Host))
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.Zone() != "" {
 		return "", invalid("new", "endpoint %s has an IPv6 zone, which is not supported", clean(u.Host))
 	}
-	return u.Scheme + "://" + u.Host, nil
+	dir, ok := plainPath(u.EscapedPath())
+	switch {
+	case !ok:
+		return "", invalid("new", "the path of endpoint %s is not a plain one such as /etcd", clean(u.Host))
+	case slices.Contains([]string{"v3", "v3beta", "v3alpha"}, path.Base(dir)):
+		return "", invalid("new", "the path of endpoint %s ends with the API's own: leave that out, or set APIPrefix", clean(u.Host))
+	}
+	return u.Scheme + "://" + u.Host + dir, nil
+}
+
+// plainPath takes the slash off the end of a path, and reports whether nothing in it would be changed or taken apart on the
+// way.
+func plainPath(p string) (string, bool) {
+	p = strings.TrimSuffix(p, "/")
+	return p, p == "" || p[0] == '/' && path.Clean(p) == p && !strings.ContainsAny(p, "?#% \\;") && clean(p) == p
 }
 
 // parseSocket takes the name of the socket as etcd and clientv3 do: what follows "unix://", also in "unix://localhost:2379",

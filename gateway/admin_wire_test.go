@@ -166,7 +166,7 @@ func TestAdminRequests(t *testing.T) {
 			return err
 		}},
 		{
-			"authenticate", "auth/authenticate", `{"name":"u","password":"<p&>"}`, false, time.Second,
+			"authenticate", "auth/authenticate", `{"name":"u","password":"<p&>"}`, false, 2 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Authenticate(ctx, "u", "<p&>")
 				return err

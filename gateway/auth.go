@@ -19,10 +19,22 @@ type auth struct {
 	mu    sync.Mutex
 	token Secret
 	off   bool // the cluster's auth is off, as of the last log-in: there is no token and none is needed
+
+	silent  int       // attempts in a row that carried the token and that etcd did not answer
+	doubted time.Time // when the token was last suspected of it
+	pause   time.Duration
 }
 
-// loginPause keeps a fleet with a wrong password from storming the server: bcrypt makes each log-in expensive.
-const loginPause = time.Second
+const (
+	// loginPause keeps a fleet with a wrong password from storming the server: bcrypt makes each log-in expensive.
+	loginPause = time.Second
+	// loginTime bounds a log-in that no caller waits for, or whose caller has less time.
+	loginTime = 10 * time.Second
+	// Something on the way may refuse an old token without a word: after so many attempts without an answer a new one is
+	// tried, at most as often as the pauses between say, because it is far more likely that etcd is not there.
+	silentMost    = 3
+	maxDoubtPause = 30 * time.Second
+)
 
 func (a *auth) enabled() bool { return a.c.cfg.Username != "" }
 
@@ -44,10 +56,19 @@ func (a *auth) tokenFor(ctx context.Context, r *call) (Secret, error) {
 	if token, known := a.current(); known { // got by whoever was first
 		return token, nil
 	}
+	return a.logIn(ctx)
+}
+
+// logIn gets a token and keeps it. The caller holds the turn.
+func (a *auth) logIn(ctx context.Context) (Secret, error) {
 	if a.failed != nil && time.Since(a.at) < loginPause {
 		return "", a.failed
 	}
-	answer, err := a.c.logIn(ctx, a.c.cfg.Username, a.c.cfg.Password)
+	var answer *AuthenticateResponse
+	password, err := a.c.password(ctx)
+	if err == nil {
+		answer, err = a.c.logIn(ctx, a.c.cfg.Username, password)
+	}
 	a.failed, a.at = nil, time.Now()
 	if errors.Is(err, ErrAuthNotEnabled) {
 		a.set("", true)
@@ -66,7 +87,7 @@ func (a *auth) tokenFor(ctx context.Context, r *call) (Secret, error) {
 func (a *auth) set(token Secret, off bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token, a.off = token, off
+	a.token, a.off, a.silent = token, off, 0
 }
 
 // current gives the token to send, if it is known what to send.
@@ -85,5 +106,74 @@ func (a *auth) drop(token Secret) {
 	defer a.mu.Unlock()
 	if a.token == token {
 		a.token, a.off = "", false
+	}
+}
+
+// note looks at the end of an attempt that carried a token. When several in a row had no answer of etcd's, it gets another
+// token behind the callers' backs. The old one stays in use until then: it may be as good.
+func (a *auth) note(token Secret, e *Error) {
+	if token == "" || e != nil && e.cutOff {
+		return
+	}
+	a.mu.Lock()
+	switch {
+	case token != a.token:
+	case e == nil || !e.wordless:
+		a.silent = 0
+	default:
+		a.silent++
+	}
+	renew := a.silent >= silentMost && a.mayDoubt()
+	a.mu.Unlock()
+	if renew {
+		a.c.spawn(func() { a.replace(token) })
+	}
+}
+
+// refusedWordlessly drops a token that may be the reason why something that is not etcd refused a request. It reports false
+// if the token was suspected lately.
+func (a *auth) refusedWordlessly(token Secret, e *Error) bool {
+	if token == "" || !e.wordless || !e.unsent {
+		return false
+	}
+	a.mu.Lock()
+	doubt := a.token != token || a.mayDoubt()
+	a.mu.Unlock()
+	if doubt {
+		a.drop(token)
+	}
+	return doubt
+}
+
+// mayDoubt bounds how often a token is replaced on suspicion. The caller holds mu.
+func (a *auth) mayDoubt() bool {
+	now := time.Now()
+	switch since := now.Sub(a.doubted); {
+	case a.doubted.IsZero(), since > 2*maxDoubtPause:
+		a.pause = loginPause
+	case since < a.pause:
+		return false
+	default:
+		a.pause = min(2*a.pause, maxDoubtPause)
+	}
+	a.doubted = now
+	return true
+}
+
+// replace logs in although there is a token.
+func (a *auth) replace(token Secret) {
+	ctx, cancel := context.WithTimeout(a.c.ctx, loginTime)
+	defer cancel()
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return
+	}
+	if now, _ := a.current(); now != token {
+		return
+	}
+	if _, err := a.logIn(ctx); err != nil {
+		a.c.log.Debug("login_failed", "err", err)
 	}
 }

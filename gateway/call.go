@@ -88,6 +88,8 @@ func (c *Client) do(ctx context.Context, r *call) error {
 			renewed = append(renewed, ep)
 			c.auth.drop(token)
 			continue
+		case c.auth.refusedWordlessly(token, e):
+			continue
 		}
 		r.lost = r.lost || !e.refused()
 		var s setupError
@@ -187,16 +189,19 @@ func joined(r *call, last *Error, unusable map[*endpoint]error) *Error {
 	return &Error{Op: r.op, Message: "no usable endpoint", cause: errors.Join(all...)}
 }
 
-// setupError is a fault of the set-up rather than of the moment: another endpoint may work, repeating does not help.
-type setupError struct{ error }
-
-func (s setupError) Unwrap() error { return s.error }
-
-// send is attempt without hooks.
+// send is attempt without hooks. A connection may take as long as the answer may, and the answer's time begins only with
+// it: what has not been sent has no unknown outcome.
 func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+	if e := c.refuseOld(ctx, ep, r.op); e != nil {
+		return e
+	}
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	expiry := time.AfterFunc(timeout, cancel)
+	defer expiry.Stop()
+	way := &delivery{connected: func() { expiry.Reset(timeout) }}
+	ctx = way.follow(ctx)
 	req, err := c.request(ctx, ep, r.path, token, bytes.NewReader(r.body))
 	if err != nil {
 		return &Error{Op: r.op, Endpoint: ep.url, unsent: true, cause: setupError{err}}
@@ -205,16 +210,20 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 		// Without it a member that has lost its leader lets the request hang for seconds.
 		req.Header["Grpc-Metadata-Hasleader"] = headerTrue
 	}
+	limit := timeout
 	if deadline, ok := ctx.Deadline(); ok {
-		ms := max(1, min(time.Until(deadline).Milliseconds(), 99_999_999))
-		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(ms, 10) + "m"}
+		limit = min(limit, time.Until(deadline))
 	}
+	ms := max(1, min(limit.Milliseconds(), 99_999_999))
+	req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(ms, 10) + "m"}
 	req.Close = r.fresh
 	floor := c.revision.Load()
 	sent := clock.Now()
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
-		return transportError(caller, ctx, r.op, ep, err)
+		e := transportError(caller, ctx, r.op, ep, err)
+		e.judge(way)
+		return e
 	}
 	defer resp.Body.Close()
 	body, err := c.readBody(resp)
@@ -236,6 +245,11 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 
 func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent clock.Instant) *Error {
 	header, err := r.answer(body)
+	if err == nil && header.ClusterID == 0 {
+		if code, message, ok := decodeError(body, http.StatusOK); ok { // a proxy's idea of a status
+			return (&Error{Op: r.op, Endpoint: ep.url, Code: code, Message: message}).explainAt(ep)
+		}
+	}
 	if err == nil {
 		err = header.whole(r)
 		if err == nil {

@@ -20,17 +20,20 @@ type Client struct {
 	keep  *keeper
 	slots chan struct{} // one for each call under way
 	pace  pace
-	notes *notes
-	log   *slog.Logger
-	ctx   context.Context //nolint:containedctx // the life of the client itself: Close ends it
-	close context.CancelCauseFunc
+
+	notes  *notes
+	outage outage
+	log    *slog.Logger
+	ctx    context.Context //nolint:containedctx // the life of the client itself: Close ends it
+	close  context.CancelCauseFunc
 
 	cluster  atomic.Uint64 // identity of the cluster, once known
 	revision atomic.Int64  // the highest revision that any answer has shown
 
 	watchBuffer int
 
-	syncing chan struct{} // held by the one Sync that is under way
+	badFiles atomic.Value  // why files of TLS are not used, a string: what was logged last
+	syncing  chan struct{} // held by the one Sync that is under way
 
 	mu     sync.Mutex
 	closed bool
@@ -45,12 +48,13 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix), log: cfg.Logger, watchBuffer: watchBuffer}
+	c.ctx, c.close = context.WithCancelCause(context.Background())
 	if c.rt == nil {
-		c.own = cfg.ownTransport()
+		c.own = c.ownTransport()
 		c.rt = c.own
 	}
-	c.ctx, c.close = context.WithCancelCause(context.Background())
 	c.auth = &auth{c: c, turn: make(chan struct{}, 1)}
+	c.outage.c = c
 	c.slots = make(chan struct{}, maxInFlight)
 	c.syncing = make(chan struct{}, 1)
 	c.hub = newHub(c)
@@ -60,7 +64,13 @@ func New(cfg Config) (*Client, error) {
 }
 
 // String names the client. Its fields, which hold secrets, are not printed.
-func (c *Client) String() string { return "etcd client of " + strings.Join(c.cfg.Endpoints, ",") }
+func (c *Client) String() string {
+	var urls []string
+	for _, ep := range c.eps.inOrder() {
+		urls = append(urls, ep.url)
+	}
+	return "etcd client of " + strings.Join(urls, ",")
+}
 
 // Close ends every request, watch and renewal of the client, waits until its goroutines have ended, and closes its
 // connections. It does not wait for the network. Sessions should be closed before it; it may be called again.

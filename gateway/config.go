@@ -9,9 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"path"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -20,17 +18,23 @@ import (
 const (
 	DefaultAttemptTimeout = time.Second
 	DefaultMaxResponse    = 64 << 20
+	DefaultIdleTimeout    = 50 * time.Second
 )
 
 // Config says how to reach an etcd cluster. Only Endpoints is required; [New] copies what it needs.
 type Config struct {
 	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379", or "unix:///run/etcd.sock" for a socket file.
-	// All are https or none is.
+	// All are https or none is. Behind a proxy an endpoint may have a path, "https://lb.example/etcd", where the member's pages
+	// are: /v3, /version, /health and so on.
 	Endpoints []string
 
 	// APIPrefix is the path of the gateway at each endpoint. Default is what the member's version asks for, nearly always
-	// "/v3": "/v3beta" for etcd 3.3, "/v3alpha" before.
+	// "/v3": "/v3beta" for etcd 3.3, "/v3alpha" before. With "/etcd/v3" the member's other pages are below "/etcd".
 	APIPrefix string
+
+	// RejectOldCluster refuses, with ErrOldCluster, endpoints that run an etcd older than 3.4, the oldest that is tested. The
+	// version is asked for before the first request to an endpoint, because New does no I/O.
+	RejectOldCluster bool
 
 	// TLS for https endpoints: roots, client certificate, server name. Nil means the system's roots. It is cloned, and
 	// TLS 1.2 is the least that is spoken.
@@ -40,6 +44,10 @@ type Config struct {
 	// the server no longer takes it.
 	Username string
 	Password Secret
+	// PasswordFunc returns the password instead, before each log-in, so that it may change: see [PasswordFile]. Log-ins are a
+	// second apart at least. It may be called again while others go on with an old token. An error, or an empty password, fails
+	// the calls that need the token; renewals go on trying. It takes the place of Password.
+	PasswordFunc func(ctx context.Context) (Secret, error)
 	// AllowPlaintextAuth permits a password over http, where anyone on the way can read it.
 	AllowPlaintextAuth bool
 
@@ -49,6 +57,11 @@ type Config struct {
 	// AttemptTimeout bounds one attempt at one endpoint; the caller's context bounds the whole call. Default 1 s.
 	// Reads double it as they go on trying.
 	AttemptTimeout time.Duration
+
+	// IdleTimeout is how long a connection is kept for the next request. It must be below the idle limit of each load
+	// balancer on the way, or writes meet connections that it has closed, and their outcome is unknown. Default 50 s, because
+	// the usual limits are 60 s and more.
+	IdleTimeout time.Duration
 
 	// MaxResponse bounds, in bytes, what is read of one answer. Default 64 MiB.
 	MaxResponse int64
@@ -85,30 +98,42 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // LogValue returns a placeholder.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
+// parseEndpoints brings endpoints into the form in which they are compared.
+func parseEndpoints(raw []string) ([]string, error) {
+	if len(raw) == 0 {
+		return nil, invalid("new", "no endpoints")
+	}
+	list := make([]string, len(raw))
+	for i := range raw {
+		ep, err := parseEndpoint(raw[i])
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(list[:i], ep) {
+			return nil, invalid("new", "endpoint %s is listed twice", ep)
+		}
+		if i > 0 && tlsClass(ep) != tlsClass(list[0]) {
+			return nil, invalid("new", "endpoints mix http and https")
+		}
+		list[i] = ep
+	}
+	return list, nil
+}
+
 // withDefaults validates the configuration and fills in what was left out.
 func (c Config) withDefaults() (Config, error) {
-	if len(c.Endpoints) == 0 {
-		return c, invalid("new", "no endpoints")
+	var err error
+	if c.Endpoints, err = parseEndpoints(c.Endpoints); err != nil {
+		return c, err
 	}
-	c.Endpoints = slices.Clone(c.Endpoints)
-	for i, raw := range c.Endpoints {
-		ep, err := parseEndpoint(raw)
-		if err != nil {
-			return c, err
-		}
-		if slices.Contains(c.Endpoints[:i], ep) {
-			return c, invalid("new", "endpoint %s is listed twice", ep)
-		}
-		if i > 0 && tlsClass(ep) != tlsClass(c.Endpoints[0]) {
-			return c, invalid("new", "endpoints mix http and https")
-		}
-		c.Endpoints[i] = ep
-	}
+	prefix, plain := plainPath(c.APIPrefix)
 	private := !slices.ContainsFunc(c.Endpoints, func(ep string) bool { return !secure(ep) })
 	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool { return scheme(ep) == unixScheme })
 	switch {
-	case c.Password != "" && c.Username == "":
+	case (c.Password != "" || c.PasswordFunc != nil) && c.Username == "":
 		return c, invalid("new", "a password without a user name")
+	case c.Password != "" && c.PasswordFunc != nil:
+		return c, invalid("new", "Password and PasswordFunc exclude each other")
 	case !utf8.ValidString(c.Username) || !utf8.ValidString(string(c.Password)):
 		return c, invalid("new", "a user name or password that is not UTF-8")
 	case c.Username != "" && !private && !c.AllowPlaintextAuth:
@@ -119,16 +144,20 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("new", "TLS is configured for no version from 1.2 on")
 	case c.Transport != nil && sockets:
 		return c, invalid("new", "a Transport of your own takes no unix endpoints")
-	case c.APIPrefix != "" && (path.Clean(c.APIPrefix) != c.APIPrefix || c.APIPrefix[0] != '/' || !plainPath(c.APIPrefix)):
+	case c.APIPrefix != "" && (!plain || prefix == ""):
 		return c, invalid("new", "the API prefix must be a plain path such as /v3")
-	case c.AttemptTimeout < 0 || c.MaxResponse < 0:
+	case c.AttemptTimeout < 0 || c.MaxResponse < 0 || c.IdleTimeout < 0:
 		return c, invalid("new", "a negative limit")
 	}
+	c.APIPrefix = prefix
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = DefaultAttemptTimeout
 	}
 	if c.MaxResponse == 0 {
 		c.MaxResponse = DefaultMaxResponse
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = DefaultIdleTimeout
 	}
 	// Room to calculate for whoever means "no limit" by the largest number.
 	c.AttemptTimeout = min(c.AttemptTimeout, 24*time.Hour)
@@ -137,35 +166,4 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
-}
-
-// plainPath has nothing in it that a URL would take apart.
-func plainPath(p string) bool {
-	return len(p) > 1 && !strings.ContainsAny(p, "?#% \\") && clean(p) == p
-}
-
-// ownTransport is HTTP/1.1 only: each stream is a connection of its own, and HTTP/2 was measured to gain nothing. It
-// never resends a POST whose first byte has gone out.
-func (c Config) ownTransport() *http.Transport {
-	t := &http.Transport{
-		DialContext:            c.DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		DisableCompression:     true, // a small answer must not inflate into a large one
-		MaxIdleConnsPerHost:    512,  // at least the usual concurrency, or connections are dialled for every request
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		WriteBufferSize:        16 << 10, // a transaction of several writes goes out as one piece, head and all
-		Protocols:              new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	if t.DialContext == nil {
-		t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 10 * time.Second}).DialContext
-	}
-	t.DialContext = dialSockets(t.DialContext)
-	t.TLSClientConfig = c.TLS.Clone()
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	return t
 }

@@ -58,7 +58,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 		{"user that is not UTF-8", gateway.Config{Endpoints: []string{"https://a"}, Username: "ro\xffot"}, "UTF-8"},
 		{"prefix without a slash", gateway.Config{Endpoints: []string{good}, APIPrefix: "v3"}, "API prefix"},
-		{"prefix that ends in a slash", gateway.Config{Endpoints: []string{good}, APIPrefix: "/v3/"}, "API prefix"},
+		{"prefix that ends in two slashes", gateway.Config{Endpoints: []string{good}, APIPrefix: "/v3//"}, "API prefix"},
 		{"prefix of nothing", gateway.Config{Endpoints: []string{good}, APIPrefix: "/"}, "API prefix"},
 		{"prefix with a query", gateway.Config{Endpoints: []string{good}, APIPrefix: "/v3?a"}, "API prefix"},
 		{"prefix with dots", gateway.Config{Endpoints: []string{good}, APIPrefix: "/a/../v3"}, "API prefix"},
@@ -67,7 +67,15 @@ func TestConfigRefused(t *testing.T) {
 		{"only a port", gateway.Config{Endpoints: []string{"http://:2379"}}, "without a host"},
 		{"empty port", gateway.Config{Endpoints: []string{"http://a:"}}, "empty port"},
 		{"port that is none", gateway.Config{Endpoints: []string{"http://a:b"}}, "URL"},
-		{"path", gateway.Config{Endpoints: []string{good + "/v3"}}, "more than scheme"},
+		{"path of the API", gateway.Config{Endpoints: []string{good + "/v3"}}, "APIPrefix"},
+		{"path of the API behind a proxy", gateway.Config{Endpoints: []string{good + "/etcd/v3/"}}, "APIPrefix"},
+		{"path with dots", gateway.Config{Endpoints: []string{good + "/a/../b"}}, "plain"},
+		{"path with two slashes", gateway.Config{Endpoints: []string{good + "//b"}}, "plain"},
+		{"path that ends in two slashes", gateway.Config{Endpoints: []string{good + "/b//"}}, "plain"},
+		{"path with an escape", gateway.Config{Endpoints: []string{good + "/a%2Fb"}}, "plain"},
+		{"path with a space", gateway.Config{Endpoints: []string{good + "/a b"}}, "plain"},
+		{"path and query", gateway.Config{Endpoints: []string{good + "/a?b"}}, "more than scheme"},
+		{"path twice but for a slash", gateway.Config{Endpoints: []string{good + "/a", good + "/a/"}}, "listed twice"},
 		{"query", gateway.Config{Endpoints: []string{good + "?a=b"}}, "more than scheme"},
 		{"empty query", gateway.Config{Endpoints: []string{good + "/?"}}, "more than scheme"},
 		{"fragment", gateway.Config{Endpoints: []string{good + "#a"}}, "more than scheme"},
@@ -104,6 +112,8 @@ func TestConfigAccepted(t *testing.T) {
 		{Endpoints: []string{"http://a"}, Username: "root", Password: "secret", AllowPlaintextAuth: true},
 		{Endpoints: []string{"unix:///run/etcd.sock"}, Username: "root", Password: "secret"}, // nobody is on the way
 		{Endpoints: []string{"unix:///run/etcd.sock", "unix://localhost:2379", "http://a"}, APIPrefix: "/behind/v3"},
+		{Endpoints: []string{"http://a"}, APIPrefix: "/v3/"},
+		{Endpoints: []string{"https://a/etcd", "https://a/other/etcd/", "https://b:1"}},
 	} {
 		newClient(t, cfg)
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"math/rand/v2"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +21,11 @@ type endpoints struct {
 type endpoint struct {
 	url    string                 // as configured: what errors and views call it
 	base   string                 // what requests go to
+	pages  string                 // where the pages beside the gateway are
 	host   string                 // the Host of requests, where base has none to show
 	prefix atomic.Pointer[string] // of the gateway's paths
 	member atomic.Uint64          // who answered there last; 0: nobody yet
+	recent atomic.Bool            // it is known not to be too old
 	fine   atomic.Bool            // the state below is that of an endpoint that serves
 
 	// Guarded by endpoints.mu.
@@ -35,6 +39,7 @@ func newEndpoint(url, prefix string) *endpoint {
 		prefix = defaultPrefix
 	}
 	ep := &endpoint{url: url, base: baseURL(url)}
+	ep.pages = ep.base + strings.TrimSuffix(path.Dir(prefix), "/")
 	if scheme(url) == unixScheme {
 		ep.host = "localhost"
 	}
@@ -118,15 +123,42 @@ func covered[V any](e *endpoints, m map[*endpoint]V) bool {
 	return true
 }
 
-// replace sets the endpoints, at least one. The one in use stays in use if it is still there.
-func (e *endpoints) replace(list []*endpoint) {
+// replaceOld sets the endpoints unless they are others than the caller thinks. See replace.
+func (e *endpoints) replaceOld(old, list []*endpoint) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !slices.Equal(e.list, old) {
+		return false
+	}
+	e.replace(list)
+	return true
+}
+
+// replace sets the endpoints, at least one. The one in use stays in use if it is still there. The caller holds mu.
+func (e *endpoints) replace(list []*endpoint) {
 	cur := slices.Index(list, e.list[e.cur])
 	if cur < 0 {
 		cur = rand.IntN(len(list))
 	}
 	e.list, e.cur = list, cur
+}
+
+// set makes the endpoints those of some URLs. It returns those that are no longer among them.
+func (e *endpoints) set(urls []string, prefix string) (gone []*endpoint) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	gone = slices.Clone(e.list)
+	list := make([]*endpoint, len(urls))
+	for i, url := range urls {
+		if k := slices.IndexFunc(gone, func(ep *endpoint) bool { return ep.url == url }); k >= 0 {
+			list[i] = gone[k]
+			gone = slices.Delete(gone, k, k+1)
+			continue
+		}
+		list[i] = newEndpoint(url, prefix)
+	}
+	e.replace(list)
+	return gone
 }
 
 // failed moves on to the endpoint whose last failure is the longest ago. Late reports of the same failure, from

@@ -47,6 +47,8 @@ var (
 	ErrAuthNotEnabled = errors.New("authentication is not enabled")
 	// ErrCorrupt: what has come is not what was sent, or not all of it.
 	ErrCorrupt = errors.New("data corrupt")
+	// ErrOldCluster: an endpoint runs an etcd that is too old for [Config.RejectOldCluster].
+	ErrOldCluster = errors.New("etcd version too old")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client closed")
 )
@@ -85,6 +87,8 @@ type Error struct {
 	uncertain bool // a write whose fate nobody knows
 	unsent    bool // it cannot have reached etcd
 	timedOut  bool // the attempt's own time was over
+	cutOff    bool // the caller's context ended it
+	wordless  bool // it was sent, and what answered, if anything, is not etcd
 	cause     error
 }
 
@@ -116,8 +120,8 @@ func (e *Error) Is(target error) bool {
 	case ErrUncertain:
 		return e.uncertain
 	case ErrUnavailable:
-		return e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded || e.Code == CodeUnknown ||
-			e.Code == CodeInternal || e.says("too many requests")
+		return !e.setup() && (e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded || e.Code == CodeUnknown ||
+			e.Code == CodeInternal || e.says("too many requests"))
 	case ErrInvalid:
 		return e.Code == CodeInvalidArgument && !e.aboutToken()
 	case ErrCompacted:
@@ -196,6 +200,9 @@ func (e *Error) refused() bool {
 
 // elsewhere says that another endpoint, or the same one later, may do better.
 func (e *Error) elsewhere() bool {
+	if e.setup() {
+		return false
+	}
 	switch e.Code {
 	case CodeUnavailable, CodeDeadlineExceeded, CodeCanceled, CodeUnknown, CodeInternal:
 		return true

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 )
 
@@ -49,3 +50,11 @@ func HandleLines(lines ...string) (responses []WatchResponse, err error) {
 	}
 	return responses, nil
 }
+
+// DialAddresses dials the addresses that lookup gives for a name.
+func DialAddresses(dial dialFunc, lookup lookupFunc) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return dialAddresses(dial, lookup)
+}
+
+// DialTimeout bounds a dial behind the attempts.
+const DialTimeout = dialTimeout

@@ -147,7 +147,7 @@ func (c *Client) ask(
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.base+path, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.pages+path, http.NoBody)
 	if err != nil {
 		return nil, &Error{Op: op, Endpoint: ep.url, unsent: true, cause: setupError{err}}
 	}

@@ -46,12 +46,14 @@ func (c *Client) attemptNoted(ctx context.Context, ep *endpoint, r *call, token 
 func (c *Client) attempted(
 	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration, run func(func()),
 ) *Error {
-	hook := c.cfg.Hooks.Attempt
-	if hook == nil {
-		return c.send(ctx, ep, r, token, timeout)
-	}
 	began := time.Now()
 	e := c.send(ctx, ep, r, token, timeout)
+	c.outage.note(r, ep, e, began)
+	c.auth.note(token, e)
+	hook := c.cfg.Hooks.Attempt
+	if hook == nil {
+		return e
+	}
 	a := Attempt{Op: r.op, Endpoint: ep.url, Began: began, Took: time.Since(began)}
 	if e != nil {
 		a.Err = e

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -229,8 +230,8 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 
 // lineError is the error that a line of a stream holds.
 func lineError(line []byte) error {
-	if code, message, ok := decodeError(line); ok {
-		return &Error{Code: code, Message: message}
+	if code, message, ok := decodeError(line, http.StatusOK); ok {
+		return (&Error{Code: code, Message: message}).explain()
 	}
 	return errors.New("neither a result nor an error")
 }

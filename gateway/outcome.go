@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"mime"
@@ -17,25 +16,38 @@ import (
 
 // transportError is an attempt without an answer. caller ends with the call, attempt with this try at the latest.
 func transportError(caller, attempt context.Context, op string, ep *endpoint, err error) *Error {
-	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, cause: withoutURL(err)}
+	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, cause: withoutURL(err), wordless: true}
 	var netErr *net.OpError
 	switch {
 	case caller.Err() != nil:
-		e.Code, e.cause = CodeDeadlineExceeded, ctxerr.Of(caller)
+		e.Code, e.cause, e.cutOff = CodeDeadlineExceeded, ctxerr.Of(caller), true
 	case attempt.Err() != nil:
 		// Not a context error to the caller, whose context lives on.
 		e.Code, e.Message, e.cause, e.timedOut = CodeDeadlineExceeded, "no answer in time", nil, true
 	case errors.As(err, new(setupError)):
 		e.Code = 0
 	case tlsMistake(err):
-		e.Code, e.unsent, e.cause = 0, true, setupError{e.cause}
-	case errors.As(err, &netErr) && netErr.Op == "dial":
-		e.unsent = true // not even a connection
+		e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{e.cause}
+	case errors.As(err, new(dialError)), errors.As(err, &netErr) && netErr.Op == "dial":
+		e.unsent, e.wordless = true, false // not even a connection
 	}
 	if caller.Err() == nil && (errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)) {
 		e.cause = errors.New(e.cause.Error()) // a dialer's own time limit, say: it is not the caller's
 	}
 	return e
+}
+
+// judge adds what the transport told of a request that has failed.
+func (e *Error) judge(way *delivery) {
+	switch {
+	case way.nothingSent():
+		e.unsent, e.wordless = true, false
+		if e.timedOut {
+			e.Message = "no connection in time"
+		}
+	case way.onUsedConn():
+		e.unsent = false // whatever it looks like: an alert on such a connection is no refused handshake
+	}
 }
 
 func withoutURL(err error) error {
@@ -45,34 +57,12 @@ func withoutURL(err error) error {
 	return err
 }
 
-// tlsMistake tells certificates and protocols that do not fit from links that break.
-func tlsMistake(err error) bool {
-	var (
-		verify *tls.CertificateVerificationError
-		record tls.RecordHeaderError
-		netErr *net.OpError
-	)
-	switch {
-	case errors.As(err, &verify):
-		return true
-	case errors.As(err, &record):
-		return record.Conn != nil // nil once TLS has begun: a broken link, then
-	case errors.As(err, &netErr) && netErr.Op == "remote error":
-		// The type of an alert is crypto/tls's own; only its text can be compared.
-		for _, alert := range []tls.AlertError{40, 42, 43, 46, 48, 49, 70, 71, 116} { // handshake, certificate, access, version
-			if netErr.Err.Error() == alert.Error() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // statusError reads an answer that is not 200.
 func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Error {
 	e := &Error{Op: op, Endpoint: ep.url}
 	var ok bool
-	if e.Code, e.Message, ok = decodeError(body); ok {
+	if e.Code, e.Message, ok = decodeError(body, resp.StatusCode); ok {
+		e.explainAt(ep)
 		if e.Code == CodeUnimplemented || resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
 			e.unsent = true
 			e.cause = setupError{fmt.Errorf("%w: HTTP %d (%w)", ErrProtocol, resp.StatusCode, errors.ErrUnsupported)}
@@ -83,6 +73,7 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 	if err != nil {
 		kind = "of unknown type"
 	}
+	e.wordless = true
 	what := fmt.Errorf("%w: HTTP %d, %s", ErrProtocol, resp.StatusCode, clean(kind))
 	switch {
 	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout:

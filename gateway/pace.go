@@ -13,7 +13,10 @@ func (c *Client) attemptTimeout(r *call, try int) time.Duration {
 	}
 	grown := 0
 	if r.repeat {
-		grown = try - 1
+		grown = max(0, try-1)
+	}
+	if r.noAuth {
+		grown++ // etcd makes log-ins slow on purpose, and one that is cut off has cost it as much
 	}
 	if c.pace.slow() {
 		grown = maxGrowth

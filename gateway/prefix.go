@@ -58,3 +58,23 @@ func prefixOf(version string) string {
 	}
 	return defaultPrefix
 }
+
+// refuseOld returns an error for an endpoint that RejectOldCluster excludes.
+func (c *Client) refuseOld(ctx context.Context, ep *endpoint, op string) *Error {
+	if !c.cfg.RejectOldCluster || ep.recent.Load() {
+		return nil
+	}
+	v, e := c.version(ctx, ep)
+	if e != nil {
+		e.Op, e.unsent = op, true
+		return e
+	}
+	if prefixOf(v.Server) != defaultPrefix {
+		return &Error{
+			Op: op, Endpoint: ep.url, unsent: true,
+			cause: setupError{fmt.Errorf("%w: %s", ErrOldCluster, clean(v.Server))},
+		}
+	}
+	ep.recent.Store(true)
+	return nil
+}

@@ -95,21 +95,22 @@ func (k *keeper) answered(chunk []*kept, answers []LeaseGrant, err error) (doubt
 }
 
 // once is do with a single attempt, for calls that have a clock and a way of retrying of their own. It returns where that
-// was.
+// was. A log-in before it has its own time.
 func (c *Client) once(r *call) (*endpoint, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, r.timeout)
-	defer cancel()
+	ctx, cancel := context.WithTimeout(c.ctx, loginTime)
 	token, err := c.auth.tokenFor(ctx, r)
+	cancel()
 	if err != nil {
 		return nil, err
 	}
 	ep := c.eps.pickOther(r.avoid)
-	e := c.attemptNoted(ctx, ep, r, token, r.timeout)
+	e := c.attemptNoted(c.ctx, ep, r, token, r.timeout)
 	switch {
 	case e == nil:
 		return ep, nil
 	case e.aboutToken() && c.auth.enabled():
 		c.auth.drop(token)
+	case c.auth.refusedWordlessly(token, e):
 	case c.ctx.Err() == nil && (e.elsewhere() || !e.refused() || errors.As(e, new(setupError))):
 		c.eps.failed(ep, e)
 	}

@@ -91,6 +91,9 @@ func (c *Client) snapshot(ctx context.Context, ep *endpoint, leave func()) (*Sna
 }
 
 func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (*Snapshot, *Error) {
+	if e := c.refuseOld(ctx, ep, opSnapshot); e != nil {
+		return nil, e
+	}
 	req, err := c.request(ctx, ep, "/maintenance/snapshot", token, strings.NewReader("{}"))
 	if err != nil {
 		return nil, &Error{Op: opSnapshot, Endpoint: ep.url, cause: setupError{err}}

@@ -79,7 +79,7 @@ func (h *hub) stream(ep *endpoint, patience time.Duration) (stood bool, _ *Error
 		return cn.stood, nil
 	}
 	e := streamError(ctx, ep, err)
-	if e.aboutToken() {
+	if e.aboutToken() || !cn.stood && h.c.auth.refusedWordlessly(token, e) {
 		h.c.auth.drop(token)
 	}
 	return cn.stood, e
@@ -87,6 +87,9 @@ func (h *hub) stream(ep *endpoint, patience time.Duration) (stood bool, _ *Error
 
 // exchange sends the request and reads its answer for as long as it lasts.
 func (h *hub) exchange(ctx context.Context, cn *conn, req *http.Request) error {
+	if e := h.c.refuseOld(ctx, cn.ep, "watch"); e != nil {
+		return e
+	}
 	resp, err := h.c.rt.RoundTrip(req)
 	if err != nil {
 		return err
@@ -166,7 +169,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 func (c *Client) ordersProgress(ctx context.Context, ep *endpoint) (ordered, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.base+"/version", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.pages+"/version", http.NoBody)
 	if err != nil {
 		return false, false
 	}

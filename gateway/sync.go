@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Sync brings the endpoints in line with the member list of the cluster: members that joined are asked from now on,
@@ -15,7 +17,7 @@ import (
 // reaches a member already is preferred to the one that the member advertises. Learners are left out. Endpoints that
 // would carry the password openly, where AllowPlaintextAuth does not permit it, are left out as well.
 //
-// An error leaves the endpoints as they were. It is safe for concurrent use.
+// An error leaves the endpoints as they were, and so does a SetEndpoints meanwhile. It is safe for concurrent use.
 func (c *Client) Sync(ctx context.Context) error {
 	const op = "sync"
 	list, err := c.MemberList(ctx)
@@ -54,8 +56,42 @@ func (c *Client) Sync(ctx context.Context) error {
 	if len(found.list) == 0 {
 		return &Error{Op: op, Code: CodeUnavailable, Message: "no endpoint of a member answers"}
 	}
-	c.eps.replace(found.list)
+	if !c.eps.replaceOld(known, found.list) {
+		return nil // SetEndpoints was faster, and knows better
+	}
 	c.log.Debug("endpoints_synced", "before", len(known), "after", len(found.list), "asked", len(probes))
+	return nil
+}
+
+// SetEndpoints replaces the endpoints of the client. What is under way at the old ones goes on, but for watches, which move to
+// the new ones and lose no event. What is known of an endpoint that stays is kept. All must be https if those of [New] were,
+// and none if they were not. An error is ErrInvalid or ErrClosed and leaves the endpoints as they were. It does no I/O and is
+// safe for concurrent use.
+func (c *Client) SetEndpoints(urls ...string) error {
+	const op = "set endpoints"
+	if c.ctx.Err() != nil {
+		return &Error{Op: op, cause: ErrClosed}
+	}
+	urls, err := parseEndpoints(urls)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Op = op
+		}
+		return err
+	}
+	for _, url := range urls {
+		if why := c.cfg.excludes(url); why != "" {
+			return invalid(op, "endpoint %s: %s", url, why)
+		}
+	}
+	began := time.Now()
+	gone := c.eps.set(urls, c.cfg.APIPrefix)
+	for _, ep := range gone {
+		c.hub.leave(ep, began.Add(time.Hour)) // whatever has come on it
+	}
+	if c.own != nil && len(gone) > 0 {
+		c.own.CloseIdleConnections()
+	}
 	return nil
 }
 

@@ -24,7 +24,7 @@ func tlsServer(t *testing.T, change func(*tls.Config)) (server *httptest.Server,
 		}
 		ok(w)
 	}))
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Config.ErrorLog = quiet
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, NextProtos: []string{"h2", "http/1.1"}}
 	if change != nil {
 		change(server.TLS)
@@ -35,6 +35,8 @@ func tlsServer(t *testing.T, change func(*tls.Config)) (server *httptest.Server,
 	pool.AddCert(server.Certificate())
 	return server, pool
 }
+
+var quiet = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 
 func TestTLS(t *testing.T) {
 	t.Parallel()

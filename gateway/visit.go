@@ -85,6 +85,8 @@ func (c *Client) at(ctx context.Context, ep *endpoint, r *call) error {
 		case e.aboutToken() && c.auth.enabled() && !renewed:
 			c.auth.drop(token)
 			continue
+		case c.auth.refusedWordlessly(token, e):
+			continue
 		}
 		r.lost = !e.refused()
 		return r.fate(e)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,8 @@ type wireError struct {
 	Message  string `json:"message"`
 }
 
-func decodeError(body []byte) (Code, string, bool) {
+// decodeError reads an answer that reports an error. status is that of HTTP, which counts where there is no code.
+func decodeError(body []byte, status int) (Code, string, bool) {
 	var top struct {
 		wireError
 		Error json.RawMessage `json:"error"`
@@ -109,16 +111,12 @@ func decodeError(body []byte) (Code, string, bool) {
 	if json.Unmarshal(top.Error, &inner) != nil {
 		_ = json.Unmarshal(top.Error, &text) // whatever it is, it is no error text then
 	}
+	message := cmp.Or(top.Message, inner.Message, text)
 	for _, code := range []int{top.Code, inner.Code, inner.GRPCCode} {
-		if code <= 0 || code > int(CodeUnauthenticated) { // somebody else's JSON
-			continue
+		if code > 0 && code <= int(CodeUnauthenticated) { // or it is somebody else's JSON
+			return rawCode(Code(code), message), clean(message), true
 		}
-		for _, m := range []string{top.Message, inner.Message, text} {
-			if m != "" {
-				return rawCode(Code(code), m), clean(m), true
-			}
-		}
-		return Code(code), "", true
 	}
-	return 0, "", false
+	code, message, ok := codeless(message, status)
+	return code, clean(message), ok
 }

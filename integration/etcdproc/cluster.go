@@ -96,6 +96,11 @@ func start(ctx context.Context, o Options, binary string) (_ *Cluster, err error
 		if c.pki, err = NewPKI(filepath.Join(c.dir, "tls"), o.ServerCommonName); err != nil {
 			return nil, err
 		}
+		if o.ServerAuthOnly {
+			if err = c.pki.serverAuthOnly(o.ServerCommonName); err != nil {
+				return nil, err
+			}
+		}
 	}
 	c.probe = &http.Client{
 		Timeout:   probeTimeout,

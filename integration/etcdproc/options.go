@@ -21,6 +21,10 @@ type Options struct {
 	// ServerCommonName is the common name of the server certificate. The
 	// default is none, since etcd may take it for the name of a user.
 	ServerCommonName string
+	// ServerAuthOnly makes the server certificate no good for a client, which
+	// etcd's gateway is when it calls etcd. With ClientCertAuth the gateway
+	// serves nothing then.
+	ServerAuthOnly bool
 
 	// RootPassword, if not empty, is the password of the user root; the cluster
 	// is started with authentication on.

@@ -67,7 +67,7 @@ func (p *PKI) create(serverCommonName string) error {
 	if err := writePEM(p.CAFile, "CERTIFICATE", der); err != nil {
 		return err
 	}
-	p.server, err = p.issue(serverCommonName)
+	p.server, err = p.issue(serverCommonName, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (p *PKI) ServerTLS() *tls.Config {
 // requests of certificates with a common name; the empty name makes one
 // without. It panics if the system has no randomness.
 func (p *PKI) ClientTLS(commonName string) *tls.Config {
-	certificate, err := p.issue(commonName)
+	certificate, err := p.issue(commonName, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		panic(fmt.Sprintf("etcdproc: make a client certificate: %v", err))
 	}
@@ -104,7 +104,7 @@ func (p *PKI) ClientTLS(commonName string) *tls.Config {
 // ClientFiles makes a client certificate as ClientTLS does and writes it and its
 // key into files, for command line clients. The files are named after name.
 func (p *PKI) ClientFiles(name, commonName string) (certFile, keyFile string, err error) {
-	certificate, err := p.issue(commonName)
+	certificate, err := p.issue(commonName, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err == nil {
 		certFile, keyFile, err = p.write(name, certificate)
 	}
@@ -114,16 +114,25 @@ func (p *PKI) ClientFiles(name, commonName string) (certFile, keyFile string, er
 	return certFile, keyFile, nil
 }
 
-// issue signs a certificate that is good for both ends of a connection, since
+// serverAuthOnly replaces the server certificate by one for servers alone.
+func (p *PKI) serverAuthOnly(commonName string) (err error) {
+	if p.server, err = p.issue(commonName, x509.ExtKeyUsageServerAuth); err != nil {
+		return err
+	}
+	p.ServerCertFile, p.ServerKeyFile, err = p.write("server", p.server)
+	return err
+}
+
+// issue signs a certificate. Most are good for both ends of a connection, since
 // etcd's gateway calls etcd with the server's.
-func (p *PKI) issue(commonName string) (tls.Certificate, error) {
+func (p *PKI) issue(commonName string, usage ...x509.ExtKeyUsage) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	template := newTemplate(commonName)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	template.ExtKeyUsage = usage
 	template.DNSNames = []string{"localhost"}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, &key.PublicKey, p.caKey)
