@@ -30,7 +30,7 @@ func TestPaths(t *testing.T) {
 		t.Run(tt.path+" "+tt.prefix, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				const members = `{` + header + `,"members":[{"ID":"10276657743932975437","name":"m","clientURLs":["http://m0:2379"]}]}`
+				const members = `{` + header + `,"members":[{"ID":"10276657743932975437","name":"m","clientURLs":["http://nowhere:2379"]}]}`
 				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 					switch path := r.URL.Path; {
 					case path == tt.pages+"/version":
@@ -70,10 +70,13 @@ func TestPaths(t *testing.T) {
 						t.Errorf("call %d: %v", i, err)
 					}
 				}
-				_, err := c.Watch(ctx, "k")
-				wantErr(t, err, nil, list(gateway.ErrUnavailable))
-				_, err = c.Snapshot(ctx, "")
+				_, err := c.Snapshot(ctx, "")
 				wantErr(t, err, list(gateway.ErrPermissionDenied), nil)
+				_, err = c.Watch(within(t, 100*time.Millisecond), "k")
+				wantErr(t, err, list(context.DeadlineExceeded), nil)
+				if !slices.ContainsFunc(cl.requests(), func(r request) bool { return r.URL.Path == tt.api+"/watch" }) {
+					t.Error("no stream was asked for")
+				}
 				if got := c.Endpoints(); len(got) != 1 || got[0].URL != cl.urls[0]+strings.TrimSuffix(tt.path, "/") {
 					t.Errorf("endpoints %+v", got)
 				}
@@ -103,7 +106,7 @@ func TestSetEndpoints(t *testing.T) {
 			says string
 		}{
 			{nil, "no endpoints"},
-			{[]string{"m0:2379"}, "URL"},
+			{[]string{"m0:2379"}, "http://"},
 			{[]string{"http://a?b"}, "more than"},
 			{[]string{"https://a"}, "mix"},
 			{[]string{"http://a", "http://a/"}, "twice"},
