@@ -51,7 +51,11 @@ func (r *Raised) Release(ctx context.Context) error {
 // Raise raises the barrier without binding it to the session: it stays up until somebody, of whatever session, calls
 // Lower. Raising it again changes nothing.
 func (b *Barrier) Raise(ctx context.Context) error {
-	_, err := b.write(ctx, gateway.OpPut(b.line.SettingKey(raisedSetting), nil))
+	err := b.check(ctx)
+	if err == nil {
+		raise := gateway.OpPut(b.line.SettingKey(raisedSetting), nil)
+		_, err = b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{raise}})
+	}
 	return b.wrap("raise", err)
 }
 
@@ -60,18 +64,11 @@ func (b *Barrier) Raise(ctx context.Context) error {
 func (b *Barrier) Lower(ctx context.Context) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
-	out, err := b.write(ctx, gateway.OpDelete(b.line.SettingKey(raisedSetting)))
-	if err == nil && out.Responses[0].Delete.Deleted == 0 && !out.Repeated {
-		err = session.ErrNotHeld
+	err := b.check(ctx)
+	if err == nil {
+		err = b.line.Session.Remove(ctx, b.line.SettingKey(raisedSetting))
 	}
 	return b.wrap("lower", err)
-}
-
-func (b *Barrier) write(ctx context.Context, op gateway.Op) (session.Outcome, error) {
-	if err := b.check(ctx); err != nil {
-		return session.Outcome{}, err
-	}
-	return b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{op}})
 }
 
 // Wait returns when the barrier is down: when it was, at some moment after the call.

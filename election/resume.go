@@ -34,7 +34,8 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	}
 	// A step-down that the earlier life did not finish has failed, and the leader's term goes on.
 	s, key := e.line.Session, e.line.SettingKey(heir)
-	if _, err := s.Write(ctx, session.Write{If: s.Left(key), Then: []gateway.Op{gateway.OpDelete(key)}}); err != nil {
+	forget := session.Write{If: s.Left(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
+	if _, err := s.Write(ctx, forget); err != nil {
 		return line.Hold{}, "", err
 	}
 	return e.line.Resume(ctx, line.Join{Aside: aside})

@@ -187,7 +187,8 @@ func (q *Queue) giveBack(ctx context.Context, c *claim) {
 		return
 	}
 	undo := q.unclaim(c)
-	out, err = q.s.WriteTogether(ctx, session.Write{Then: undo(), Undo: undo, Insist: true}, 1)
+	w := session.Write{Then: undo(), Undo: undo, Lean: q.unclaimLean(c), Insist: true}
+	out, err = q.s.WriteTogether(ctx, w, 1)
 	if err == nil && out.Responses[0].Txn.Succeeded {
 		c.feed.returned(c.entry, c.fence)
 	} else {

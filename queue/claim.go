@@ -50,19 +50,27 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 		Then: then,
 		Else: []gateway.Op{gateway.OpGet(key)},
 		Undo: q.unclaim(c),
+		Lean: q.unclaimLean(c),
 	}
 }
 
 // unclaim takes a claim back, and the attempt with it.
 func (q *Queue) unclaim(c *claim) func() []gateway.Op {
+	return q.unclaimAnd(c, gateway.OpPut(q.keys.returns+c.entry.place, nil))
+}
+
+// unclaimLean is unclaim for a full database: a second attempt, or a later one, counts although nobody got the item.
+func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(c) }
+
+func (q *Queue) unclaimAnd(c *claim, again ...gateway.Op) func() []gateway.Op {
 	return func() []gateway.Op {
-		key, count, returns := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place, q.keys.returns+c.entry.place
+		key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 		return []gateway.Op{gateway.OpTxn(gateway.Txn{
 			If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
 			Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
 				If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
 				Then: []gateway.Op{gateway.OpDelete(count)},
-				Else: []gateway.Op{gateway.OpPut(returns, nil)},
+				Else: again,
 			})},
 		})}
 	}
@@ -149,7 +157,9 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 		err = q.s.Ready(ctx)
 	}
 	if err != nil {
-		q.yieldAhead(c.entry.place, func() { q.s.Settle(session.Write{Undo: q.unclaim(c)}) })
+		q.yieldAhead(c.entry.place, func() {
+			q.s.Settle(session.Write{Undo: q.unclaim(c), Lean: q.unclaimLean(c)})
+		})
 		return nil, err
 	}
 	return q.deliver(ctx, c)

@@ -90,9 +90,12 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 		err = m.Ack(ctx)
 	} else {
 		err = m.Nack(ctx, retryDelay(m.Attempt))
+		if errors.Is(err, gateway.ErrNoSpace) { // nobody can claim it meanwhile, at once or later
+			err = m.Nack(ctx, 0)
+		}
 	}
 	// Not held: fn has ended it, or it was lost and comes again. Uncertain: the session goes on with it.
-	if errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) {
+	if errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) && !errors.Is(err, gateway.ErrNoSpace) {
 		return q.s.Err()
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -144,6 +145,9 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 		return nil // somebody removed the claim
 	}
 	if err != nil {
+		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay for as long as the database is full
+			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error { return m.grip.ReleaseWith(ctx, m.inPlace()...) })
+		}
 		return fmt.Errorf("move to the dead letters: %w", err)
 	}
 	return nil

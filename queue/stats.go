@@ -2,10 +2,12 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 // Stats are the numbers of a queue at one revision.
@@ -91,20 +93,24 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 // Pause stops the delivery to all consumers until [Queue.Resume]. What they have, they may finish; what is on its way to
 // them when Pause returns may still arrive.
 func (q *Queue) Pause(ctx context.Context) error {
-	return q.set(ctx, "pause", gateway.OpPut(q.keys.paused, nil))
+	err := q.check()
+	if err == nil {
+		_, err = q.s.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut(q.keys.paused, nil)}})
+	}
+	if err != nil {
+		return q.wrap("pause", err)
+	}
+	return nil
 }
 
 // Resume ends a Pause.
 func (q *Queue) Resume(ctx context.Context) error {
-	return q.set(ctx, "resume", gateway.OpDelete(q.keys.paused))
-}
-
-func (q *Queue) set(ctx context.Context, verb string, op gateway.Op) error {
-	if err := q.check(); err != nil {
-		return q.wrap(verb, err)
+	err := q.check()
+	if err == nil {
+		err = q.s.Remove(ctx, q.keys.paused)
 	}
-	if _, err := q.s.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}}); err != nil {
-		return q.wrap(verb, err)
+	if err != nil && !errors.Is(err, session.ErrNotHeld) {
+		return q.wrap("resume", err)
 	}
 	return nil
 }

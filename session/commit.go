@@ -99,10 +99,8 @@ func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
 				s.setApart(w.Line)
 			}
 			return out, err
-		case err != nil:
-			return s.giveUp(ctx, w, out, open, err)
 		default:
-			return out, nil
+			return s.giveUp(ctx, w, out, open, err)
 		}
 	}
 }

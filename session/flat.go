@@ -24,6 +24,7 @@ func (s *Session) flat(jobs []*merge.Job[*member]) (all Write, ok bool) {
 		return Write{}, false
 	}
 	var deletes, absent []string
+	all.Guarded = guarded(jobs)
 	for _, j := range jobs {
 		m := j.V
 		all.If = append(all.If, m.w.If[:len(m.w.If)-len(m.absent)]...)

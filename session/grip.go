@@ -23,6 +23,9 @@ type Grip struct {
 	state   gripState
 	undone  bool          // a release that was cut off has been done in the background,
 	settled chan struct{} // and then this is closed; made by the first to be cut off
+	full    chan struct{} // closed when it cannot be done because the database is full; made along
+	blocks  bool          // it cannot
+	whole   bool          // release is more than a trace of how the hold ended: all of it is applied, or nothing
 
 	// Among the young.
 	born       time.Time
@@ -103,11 +106,11 @@ func (g *Grip) leave(ctx context.Context, with []gateway.Op, write func(context.
 func (g *Grip) end(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
 	err := g.h.Err() // looks at the clock
 	g.mu.Lock()
-	state, settled := g.state, g.settled
+	state := g.state
 	if state == gripHeld || state == gripStuck {
 		g.state = gripLeaving
 		if with != nil {
-			g.release = with
+			g.release, g.whole = with, true
 		}
 	}
 	if state == gripHeld {
@@ -120,7 +123,7 @@ func (g *Grip) end(ctx context.Context, with []gateway.Op, write func(context.Co
 	g.mu.Unlock()
 	switch {
 	case state == gripSettling:
-		return g.await(ctx, settled)
+		return g.await(ctx, with, write)
 	case state == gripLeaving || state == gripGone:
 		return ErrNotHeld
 	case state == gripHeld && err != nil:
@@ -134,23 +137,31 @@ func (g *Grip) end(ctx context.Context, with []gateway.Op, write func(context.Co
 
 func (g *Grip) delete(ctx context.Context, write func(context.Context, Write) (Outcome, error)) error {
 	g.remove[0] = gateway.OpDelete(g.h.key)
-	remove := append(g.remove[:], g.release...)
-	w := Write{Then: remove, Insist: true, settler: g}
-	if len(g.release) == 0 {
-		w.Key = g.h.key
-	} else {
+	w := Write{Then: g.remove[:], Key: g.h.key}
+	if len(g.release) > 0 {
 		// A mere deletion finds its own incarnation or none, since the key is this session's. What goes with it must
 		// not be done for a hold that somebody else has ended.
-		own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: remove}
-		w.If, w.Undo = own.If, func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} }
+		w = g.guarded(append(g.remove[:], g.release...))
+		if !g.whole {
+			w.Lean = g.guarded(g.remove[:]).Undo
+		}
 	}
+	w.Insist, w.settler = true, g
 	out, err := write(ctx, w)
+	if errors.Is(err, gateway.ErrNoSpace) && w.Lean != nil && ctx.Err() == nil {
+		lean := g.guarded(g.remove[:])
+		lean.Insist, lean.settler = true, g
+		out, err = write(ctx, lean)
+		out.Repeated = true
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case err == nil:
 		g.state = gripGone
-		g.free()
+		if !out.InDoubt { // else a late copy of it would delete the key for another: settle frees it
+			g.free()
+		}
 		if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
 			return fmt.Errorf("%w: %w", ErrNotHeld, lost(ErrRemoved))
 		}
@@ -158,10 +169,15 @@ func (g *Grip) delete(ctx context.Context, write func(context.Context, Write) (O
 	case errors.Is(err, ErrLost):
 		g.state = gripGone
 		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil && w.Guarded:
+		g.state = gripStuck
 	case errors.Is(err, gateway.ErrUncertain):
-		g.state, g.settled = gripSettling, make(chan struct{})
+		g.state, g.settled, g.full = gripSettling, make(chan struct{}), make(chan struct{})
 		if g.undone {
 			close(g.settled)
+		}
+		if g.blocks {
+			close(g.full)
 		}
 	default:
 		g.state = gripStuck
@@ -169,24 +185,71 @@ func (g *Grip) delete(ctx context.Context, write func(context.Context, Write) (O
 	return err
 }
 
+// guarded is a write that does all of ops, of which the first deletes the key, if the hold has not ended otherwise.
+func (g *Grip) guarded(ops []gateway.Op) Write {
+	own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: ops}
+	return Write{
+		If: own.If, Then: ops, Guarded: true, Undo: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
+	}
+}
+
 // settle is told when a release that was cut off has been done.
 func (g *Grip) settle(Outcome) {
 	g.free()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.undone = true
-	if g.settled != nil {
-		close(g.settled)
+	g.isUndone()
+}
+
+// blocked is told when a release that was cut off meets a full database. lean says that the key has gone all the same.
+func (g *Grip) blocked(lean bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case lean:
+		g.isUndone()
+	case !g.blocks:
+		if g.blocks = true; g.full != nil {
+			close(g.full)
+		}
 	}
 }
 
-// await is a Release after one that was cut off. One of them gets the success.
-func (g *Grip) await(ctx context.Context, settled chan struct{}) error {
+func (g *Grip) isUndone() {
+	if !g.undone && g.settled != nil {
+		close(g.settled)
+	}
+	g.undone = true
+}
+
+// await is a Release after one that was cut off. One of them gets the success. Where a full database is in the way of the
+// first, one that comes with other operations need not wait: at most one of the two is applied.
+func (g *Grip) await(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
+	g.mu.Lock()
+	settled, full := g.settled, g.full
+	g.mu.Unlock()
+	if with == nil {
+		full = nil
+	}
 	select {
 	case <-settled:
+	case <-full:
+		out, err := write(ctx, g.guarded(append([]gateway.Op{gateway.OpDelete(g.h.key)}, with...)))
+		if err != nil {
+			return err
+		}
+		g.mu.Lock()
+		if out.Applied {
+			g.isUndone()
+		}
+		g.mu.Unlock()
 	case <-g.h.s.ctx.Done():
 	case <-ctx.Done():
 	}
+	return g.awaited(ctx, settled)
+}
+
+func (g *Grip) awaited(ctx context.Context, settled chan struct{}) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
@@ -200,6 +263,9 @@ func (g *Grip) await(ctx context.Context, settled chan struct{}) error {
 	}
 	if g.h.s.ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrNotHeld, context.Cause(g.h.s.ctx)) //nolint:contextcheck // it only reads why the session ended
+	}
+	if ctx.Err() == nil {
+		return ErrNotHeld
 	}
 	return uncertain(ctxerr.Of(ctx))
 }

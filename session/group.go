@@ -1,8 +1,10 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -22,6 +24,7 @@ type member struct {
 	deletes []string
 	absent  []string // the last compares of w.If
 	out     Outcome
+	err     error // where it differs from that of the others
 }
 
 // WriteTogether is Write in one transaction with others that wait while another such transaction is under way; each is
@@ -90,7 +93,7 @@ func (s *Session) sendGroup(ctx context.Context, jobs []*merge.Job[*member]) {
 	err := s.writeGroup(ctx, jobs)
 	alone := err != nil && len(jobs) > 1 && s.Err() == nil && ctx.Err() == nil && !errors.Is(err, gateway.ErrUncertain)
 	for i, j := range jobs {
-		if j.Err = err; alone {
+		if j.Err = cmp.Or(err, j.V.err); alone {
 			j.Err = s.writeGroup(ctx, jobs[i:i+1])
 		}
 	}
@@ -114,6 +117,9 @@ func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) er
 		out, open, err = s.write(ctx, nested(jobs), false)
 		out.Repeated = out.Repeated || before
 	}
+	if errors.Is(err, gateway.ErrNoSpace) && s.Err() == nil && ctx.Err() == nil {
+		return s.writeEach(ctx, jobs, open)
+	}
 	if err != nil && (open || out.Repeated) {
 		for _, j := range jobs {
 			s.settle(j.V.w, open)
@@ -126,21 +132,37 @@ func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) er
 	for i, j := range jobs {
 		if flat {
 			out.Responses = j.V.read(out)
-			continue
+		} else {
+			own := out.Responses[i].Txn
+			j.V.out = Outcome{Applied: own.Succeeded, Revision: out.Revision, Responses: own.Responses, Repeated: out.Repeated}
 		}
-		own := out.Responses[i].Txn
-		j.V.out = Outcome{Applied: own.Succeeded, Revision: out.Revision, Responses: own.Responses, Repeated: out.Repeated}
+		j.V.out, _ = s.giveUp(ctx, j.V.w, j.V.out, open && !j.V.w.Guarded, nil)
+	}
+	return nil
+}
+
+// writeEach applies writes one by one that a full database has refused together: those that put nothing are taken.
+func (s *Session) writeEach(ctx context.Context, jobs []*merge.Job[*member], open bool) error {
+	for _, j := range jobs {
+		m := j.V
+		m.out, m.err = s.single(ctx, m.w, open, true)
 	}
 	return nil
 }
 
 // nested has a transaction for each write.
 func nested(jobs []*merge.Job[*member]) (all Write) {
+	all.Guarded = guarded(jobs)
 	for _, j := range jobs {
 		w := j.V.w
 		all.Then = append(all.Then, gateway.OpTxn(gateway.Txn{If: w.If, Then: w.Then, Else: w.Else}))
 	}
 	return all
+}
+
+// guarded tells whether all writes are.
+func guarded(jobs []*merge.Job[*member]) bool {
+	return !slices.ContainsFunc(jobs, func(j *merge.Job[*member]) bool { return !j.V.w.Guarded })
 }
 
 // forgetMember settles a write whose caller left while it was under way, if that has not been done.

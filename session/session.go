@@ -43,8 +43,7 @@ type Session struct {
 	slots     map[string][]bool
 	inherited map[string]bool // keys of earlier lives that were taken up
 	receipts  []*receipt
-	settling  bool // a goroutine works on unsettled
-	unsettled []unsettled
+	unsettled unsettledQueue
 	commits   commits
 	young     young
 	bg        sync.WaitGroup // settlers, senders and checks; grows only while not ended

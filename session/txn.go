@@ -121,3 +121,5 @@ type receiptSettler struct {
 }
 
 func (rs *receiptSettler) settle(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
+
+func (rs *receiptSettler) blocked(bool) {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -35,10 +36,21 @@ type Write struct {
 	Insist  bool
 	Settled func()
 	settler settler // the same for the session's own
+
+	// Guarded says that If holds for one incarnation of a key that Then deletes. Any answer makes all copies of such a write
+	// void, so the epoch does not move for it. It is not undone when the database is full: it may be tried again.
+	Guarded bool
+	// Lean gives what is applied in place of Undo while etcd's database is full and takes nothing that puts a key. If it is
+	// nil, Undo is applied then, if it puts nothing.
+	Lean func() []gateway.Op
 }
 
-// settler is told of the answer to Undo.
-type settler interface{ settle(o Outcome) }
+// settler is told of the answer to Undo. Before that, blocked may be called, perhaps more than once, because the database
+// is full; lean tells that Lean has been applied.
+type settler interface {
+	settle(o Outcome)
+	blocked(lean bool)
+}
 
 // Outcome is what became of a [Write].
 type Outcome struct {
@@ -47,6 +59,9 @@ type Outcome struct {
 	Responses []gateway.OpResponse
 	// Repeated says that an earlier try went unanswered. If Applied is false, that try may be the reason.
 	Repeated bool
+	// InDoubt says that the write, which only deletes, was applied while the database was full and the epoch could not move,
+	// so an earlier copy of it may still come. Settled is called once none can.
+	InDoubt bool
 }
 
 // Write applies w. When ctx ends before the outcome is known the error is both [gateway.ErrUncertain] and that of ctx.
@@ -67,10 +82,18 @@ func (s *Session) single(ctx context.Context, w Write, open, repeated bool) (Out
 	return s.giveUp(ctx, w, out, open, err)
 }
 
-// giveUp has a write undone in the background if it failed and may have been applied, or may still be.
+// giveUp has a write undone in the background if it failed and may have been applied, or may still be. One that was
+// applied is settled there, too, if copies of it may still come.
 func (s *Session) giveUp(ctx context.Context, w Write, out Outcome, open bool, err error) (Outcome, error) {
+	switch {
+	case err == nil && open:
+		out.InDoubt = true
+		w.Undo, w.Lean = func() []gateway.Op { return w.Then }, nil
+		s.settle(w, true)
+	case err == nil:
+	case w.Guarded && errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
 	// An earlier try may have been applied even if none can be any more, as when another write has moved the epoch since.
-	if err != nil && (open || out.Repeated || w.Insist && ctx.Err() != nil) {
+	case open || out.Repeated || w.Insist && ctx.Err() != nil:
 		s.settle(w, open)
 		err = uncertain(err)
 	}
@@ -91,17 +114,21 @@ func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFun
 // record along with what it does. Once that is answered, all copies before it are void, whatever the answer was: if it
 // was applied, or would have been but for If, the record has moved; if the epoch was not the record's, it had moved
 // before.
+//
+// A full database does not let the record be put. A write that only deletes then goes without, and stays open.
 func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, stillOpen bool, _ error) {
 	var pause *backoff.ExponentialBackOff
 	var last error // of the try before
 	nonsense := 0  // answers that were none
+	full := false  // the database, so that the record cannot be put
 	out.Repeated = open
 	for {
 		if err := s.Err(); err != nil {
 			return out, open, err
 		}
 		epoch := s.epoch.Load()
-		resp, err := s.c.Txn(ctx, s.txn(w, epoch, open))
+		touch := open && !w.Guarded && !full
+		resp, err := s.c.Txn(ctx, s.txn(w, epoch, touch))
 		odd := errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed)
 		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
 		if odd || none { // by one answer: is it so?
@@ -117,10 +144,10 @@ func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, s
 			}
 			continue
 		case err == nil:
-			done := s.read(w, epoch, open, resp, &out)
-			open = false
+			done := s.read(w, epoch, touch, resp, &out)
+			open = open && full && done
 			if done {
-				return out, false, s.goneOr(out)
+				return out, open, s.goneOr(out)
 			}
 			continue
 		case errors.Is(err, gateway.ErrLeaseNotFound):
@@ -133,6 +160,10 @@ func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, s
 			return out, open || errors.Is(err, gateway.ErrUncertain), context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
 		case errors.Is(err, gateway.ErrNoSpace):
 			out.Repeated = true // answered, so no copy of it is out; but it may have been applied
+			if touch && !puts(w.Then) && !puts(w.Else) {
+				full = true
+				continue
+			}
 			return out, open, err
 		case !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil:
 			if last != nil {
@@ -177,31 +208,33 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// txn puts the epoch around a write. The first answer of the else-branch is the record.
-func (s *Session) txn(w Write, epoch int64, open bool) gateway.Txn {
+func puts(ops []gateway.Op) bool { return slices.ContainsFunc(ops, gateway.Op.Puts) }
+
+// txn puts the epoch around a write, and moves it if touch says so. The first answer of the else-branch is the record.
+func (s *Session) txn(w Write, epoch int64, touch bool) gateway.Txn {
 	t := gateway.Txn{
 		If:   append([]gateway.Cmp{gateway.ModRevision(s.record, gateway.Equal, epoch)}, w.If...),
 		Then: w.Then,
 		Else: append([]gateway.Op{gateway.OpGet(s.record)}, w.Else...),
 	}
-	if !open {
+	if !touch {
 		return t
 	}
-	touch := gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease))
-	t.Then = append([]gateway.Op{touch}, w.Then...)
+	move := gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease))
+	t.Then = append([]gateway.Op{move}, w.Then...)
 	if len(w.If) > 0 {
 		// Only if it was the write's own compare that failed; a record that has moved need not move again.
-		t.Else = append(t.Else, gateway.OpTxn(gateway.Txn{If: t.If[:1], Then: []gateway.Op{touch}}))
+		t.Else = append(t.Else, gateway.OpTxn(gateway.Txn{If: t.If[:1], Then: []gateway.Op{move}}))
 	}
 	return t
 }
 
 // read takes an answer apart. It reports false when the write must go again because another write has moved the epoch.
-func (s *Session) read(w Write, epoch int64, open bool, resp *gateway.TxnResponse, out *Outcome) (done bool) {
+func (s *Session) read(w Write, epoch int64, touched bool, resp *gateway.TxnResponse, out *Outcome) (done bool) {
 	out.Applied, out.Revision = resp.Succeeded, resp.Revision
 	if resp.Succeeded {
 		out.Responses = resp.Responses
-		if open {
+		if touched {
 			s.moved(resp.Revision)
 			out.Responses = resp.Responses[1:]
 		}
@@ -215,7 +248,7 @@ func (s *Session) read(w Write, epoch int64, open bool, resp *gateway.TxnRespons
 	case kvs[0].ModRevision != epoch:
 		s.moved(kvs[0].ModRevision)
 		return false
-	case open:
+	case touched:
 		s.moved(resp.Revision)
 	}
 	return true

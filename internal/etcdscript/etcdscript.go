@@ -32,6 +32,7 @@ type Server struct {
 	frozen    chan struct{} // closed by Thaw; nil if not frozen
 	dead      bool
 	noWatches bool
+	full      bool
 
 	turn sync.Mutex // held by the script that runs
 }

@@ -309,6 +309,9 @@ func (s *Server) apply(path string, body []byte) Answer {
 		if err := decoder.Decode(&r); err != nil {
 			return Error(gateway.CodeInvalidArgument, err.Error())
 		}
+		if s.full && puts(r.Success, r.Failure) {
+			return noSpace()
+		}
 		if !s.store.plan(&r) {
 			return Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
 		}
@@ -326,6 +329,9 @@ func (s *Server) apply(path string, body []byte) Answer {
 		var r putRequest
 		if err := decoder.Decode(&r); err != nil {
 			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		if s.full {
+			return noSpace()
 		}
 		t := s.store.begin()
 		out := t.put(&r)
@@ -357,6 +363,9 @@ func (s *Server) applyLease(path string, decoder *json.Decoder) Answer {
 		l := s.store.leases[r.ID]
 		switch path {
 		case "/lease/grant":
+			if s.full {
+				return noSpace()
+			}
 			if l != nil {
 				return Error(gateway.CodeFailedPrecondition, "etcdserver: lease already exists")
 			}
