@@ -42,7 +42,6 @@ type conn struct {
 
 	trial     bool          // of a mode: no watch is on it
 	answers   int           // to the creates of a trial
-	passed    bool          // the trial has succeeded
 	latecomer bool          // the mode was left before this stream was answered
 	until     time.Duration // when a trial, or a stream of another mode than the one in use, is given up; 0: never
 	abandoned bool          // no longer needed

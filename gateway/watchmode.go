@@ -67,15 +67,18 @@ const maxRung = 400 * time.Millisecond
 // was answered while its own were not, and taken up again when a create of it was answered.
 func (m *watchmux) judge(now time.Duration) (due time.Duration) {
 	late, since := m.late(now)
-	for cn := range m.conns {
-		switch {
-		case cn.trial && cn.passed && cn.mode < m.mode, cn.trial && cn.passed && late:
-			m.abandon(cn)
-			m.change(cn.mode, now)
+	for other := shared; other <= polling; other++ {
+		if !m.passed[other] {
+			continue
+		}
+		m.passed[other] = false
+		if other < m.mode || other > m.mode && late {
+			m.change(other, now)
 			return now
-		case cn.trial && cn.passed:
-			m.abandon(cn) // the mode that is used was slow, and works
-		case cn.latecomer && cn.stood && cn.mode < m.mode:
+		}
+	}
+	for cn := range m.conns {
+		if cn.latecomer && cn.stood && cn.mode < m.mode {
 			m.adopt(cn, now)
 			return now
 		}
@@ -167,8 +170,8 @@ func (cn *conn) pass() {
 		cn.m.askProbe(cn, cn.m.h.now(), 0)
 		return
 	}
-	cn.passed = true
-	cn.m.signal()
+	cn.m.passed[cn.mode] = true // the stream of a poll may end before anything looks at it
+	cn.m.abandon(cn)
 }
 
 // change sets the mode, and has all watches asked for in it. Those that stand on streams of the mode before are delivered
@@ -202,9 +205,12 @@ func (m *watchmux) leaveMode(to mode, now time.Duration) {
 	if to > m.mode {
 		m.ep.path.postpone(now)
 	}
+	if to != m.mode { // not at the start, when nothing is known
+		m.ep.mode.Store(int32(to))
+	}
 	m.mode, m.shared = to, nil
-	m.ep.mode.Store(int32(to))
 	clear(m.tried[:])
+	clear(m.passed[:])
 	for cn := range m.conns {
 		if cn.mode != to && !cn.trial {
 			cn.until, cn.latecomer = now+2*m.patience, !cn.stood

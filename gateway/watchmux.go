@@ -21,6 +21,7 @@ type watchmux struct {
 
 	mode    mode
 	tried   [polling + 1]time.Duration // when a mode was tried since creates went unanswered; 0: not
+	passed  [polling + 1]bool          // which modes a trial has shown to work
 	conns   map[*conn]struct{}
 	shared  *conn    // takes creates as they come; nil in other modes
 	fresh   []*watch // not confirmed yet, and on no stream: for finite streams and polls
