@@ -3,7 +3,7 @@ package gateway
 // RequestProgress asks etcd, once, how far it has come with the watches of this client. All those that were made with
 // [ProgressNotify] are told, when etcd answers: it does so once it has sent everything to every watch of the client, so
 // that one which begins at a future revision holds up the answer. If there is no watch to tell, it is ErrInvalid. It does
-// not wait.
+// not wait. There is no answer in [WatchModeFinite] and [WatchModePolling].
 func (c *Client) RequestProgress() error {
 	h := c.hub
 	h.mu.Lock()
