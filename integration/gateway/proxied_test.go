@@ -75,3 +75,40 @@ func TestWatchThroughReverseProxy(t *testing.T) {
 			stood.Round(time.Millisecond), lat[len(lat)/2].Round(100*time.Microsecond))
 	})
 }
+
+// TestManyWatchesThroughReverseProxy: watches that come one by one share a few streams, which are merged under them while
+// events come, and each misses nothing.
+func TestManyWatchesThroughReverseProxy(t *testing.T) {
+	const watches = 200
+	ctx := within(t, patience)
+	ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, cluster)}, Namespace: fresh(t) + "/"})
+	all := make([]*gateway.Watcher, watches)
+	began := time.Now()
+	for i := range watches {
+		all[i] = must(ours.Watch(ctx, fmt.Sprint(i)))(t)
+		for k := range i%3 + 1 {
+			must(ours.Put(ctx, fmt.Sprint(i), []byte(fmt.Sprint(k))))(t)
+		}
+	}
+	made := time.Since(began)
+	for i, w := range all {
+		must(ours.Put(ctx, fmt.Sprint(i), []byte("last")))(t)
+		n := 0
+		for ev, err := range w.Events() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(ev.KV.Value) == "last" {
+				break
+			}
+			if string(ev.KV.Value) != fmt.Sprint(n) {
+				t.Fatalf("watch %d got %s, want %d", i, ev.KV.Value, n)
+			}
+			n++
+		}
+		if n != i%3+1 {
+			t.Fatalf("watch %d got %d events before the last, want %d", i, n, i%3+1)
+		}
+	}
+	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v", watches, 2*watches, made)
+}
