@@ -62,6 +62,9 @@ func (c *Client) attempted(
 	return e
 }
 
+// saidAgain is how long the loss of a stream is not said again.
+const saidAgain = time.Minute
+
 func (h *hub) streamOpened(ep *endpoint) {
 	if h.lost {
 		h.lost = false
@@ -78,8 +81,11 @@ func (h *hub) streamEnded(ep *endpoint, began time.Time, stood bool, e *Error) {
 		err = e
 	}
 	if stood && err != nil && h.c.ctx.Err() == nil {
-		h.lost = true
-		h.c.note(func() { h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err) })
+		// What cuts streams now and then, such as the time limit of a proxy, is said now and then.
+		if now := h.now(); h.lostAt == 0 || now-h.lostAt > saidAgain {
+			h.lost, h.lostAt = true, now
+			h.c.note(func() { h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err) })
+		}
 	}
 	if hook := h.c.cfg.Hooks.StreamEnded; hook != nil {
 		lasted := time.Since(began)
