@@ -49,7 +49,7 @@ func (c *Client) attempted(
 	began := time.Now()
 	e := c.send(ctx, ep, r, token, timeout)
 	c.outage.note(r, ep, e, began)
-	c.auth.note(token, e)
+	c.auth.note(token, e) //nolint:contextcheck // a log-in behind it has the life of the client, not of the caller
 	hook := c.cfg.Hooks.Attempt
 	if hook == nil {
 		return e

@@ -36,7 +36,7 @@ func (o *outage) note(r *call, ep *endpoint, e *Error, began time.Time) {
 		}
 		return
 	}
-	if e.cutOff || !(e.elsewhere() || errors.As(e, new(setupError)) || errors.Is(e, ErrUnauthenticated)) {
+	if e.cutOff || !e.elsewhere() && !e.setup() && !errors.Is(e, ErrUnauthenticated) {
 		return
 	}
 	now := time.Now()
@@ -84,5 +84,5 @@ func (o *outage) served(r *call, ep *endpoint) {
 
 // answered says that etcd served the request, though with a refusal.
 func (e *Error) answered() bool {
-	return e.Code != 0 && !e.cutOff && !e.elsewhere() && !errors.As(e, new(setupError)) && !errors.Is(e, ErrUnauthenticated)
+	return e.Code != 0 && !e.cutOff && !e.elsewhere() && !e.setup() && !errors.Is(e, ErrUnauthenticated)
 }

@@ -62,7 +62,7 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 	e := &Error{Op: op, Endpoint: ep.url}
 	var ok bool
 	if e.Code, e.Message, ok = decodeError(body, resp.StatusCode); ok {
-		e.explainAt(ep)
+		e = e.explainAt(ep)
 		if e.Code == CodeUnimplemented || resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
 			e.unsent = true
 			e.cause = setupError{fmt.Errorf("%w: HTTP %d (%w)", ErrProtocol, resp.StatusCode, errors.ErrUnsupported)}

@@ -98,7 +98,7 @@ func (e *Error) explainAt(ep *endpoint) *Error {
 		return e.explain()
 	}
 	e.unsent = true
-	if e.explain(); e.cause == nil && ep.member.Load() == 0 {
+	if e = e.explain(); e.cause == nil && ep.member.Load() == 0 {
 		e.cause = setupError{errGatewayTLS}
 	}
 	return e

@@ -184,10 +184,25 @@ func TestProxyPages(t *testing.T) {
 		unknown bool // whether a write was applied
 		retried bool // by the one endpoint
 	}{
-		{400, false, false}, {401, false, false}, {403, false, false}, {404, false, false}, {405, false, false},
-		{407, false, false}, {411, false, false}, {413, false, false}, {414, false, false}, {421, false, false},
-		{429, false, true}, {431, false, false}, {451, false, false},
-		{408, true, false}, {500, true, false}, {502, true, false}, {503, true, false}, {504, true, false}, {520, true, false},
+		{400, false, false},
+		{401, false, false},
+		{403, false, false},
+		{404, false, false},
+		{405, false, false},
+		{407, false, false},
+		{411, false, false},
+		{413, false, false},
+		{414, false, false},
+		{421, false, false},
+		{429, false, true},
+		{431, false, false},
+		{451, false, false},
+		{408, true, false},
+		{500, true, false},
+		{502, true, false},
+		{503, true, false},
+		{504, true, false},
+		{520, true, false},
 	} {
 		for _, body := range []string{"", "<html>no</html>"} {
 			t.Run(fmt.Sprint(tt.status, body), func(t *testing.T) {

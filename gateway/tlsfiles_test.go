@@ -29,8 +29,10 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-var serial = big.NewInt(time.Now().UnixNano())
-var serialMu sync.Mutex
+var (
+	serial   = big.NewInt(time.Now().UnixNano())
+	serialMu sync.Mutex
+)
 
 func template(name string) *x509.Certificate {
 	serialMu.Lock()
@@ -154,6 +156,7 @@ type tlsFiles struct {
 }
 
 func newTLSFiles(t *testing.T) tlsFiles {
+	t.Helper()
 	dir := t.TempDir()
 	return tlsFiles{t, gateway.TLSFiles{
 		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "key.pem"),
