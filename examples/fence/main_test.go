@@ -1,0 +1,10 @@
+package main
+
+func Example() {
+	main()
+	// Output:
+	// the first holder writes: <nil>
+	// the second holder writes: <nil> <nil>
+	// the first holder writes: a later holder has written
+	// balance: 130
+}

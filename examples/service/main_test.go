@@ -1,0 +1,9 @@
+package main
+
+func Example() {
+	main()
+	// Output:
+	// the plan failed: no plan yet
+	// doing: wash
+	// doing: dry
+}
