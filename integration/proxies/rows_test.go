@@ -33,7 +33,7 @@ var rows = []row{
 
 	{"nginx/plain.conf", startProxy, polling, polled},
 	{"nginx/unbuffered-answers.conf", startProxy, finite, prompt},
-	{"nginx/keepalive.conf", startProxy, polling, polled},
+	{"nginx/keepalive.conf", startProxy, finite, prompt},
 	{"nginx/keepalive-unbuffered.conf", startProxy, finite, prompt},
 	{"nginx/unbuffered-requests.conf", startProxy, shared, prompt},
 	{"nginx/streaming.conf", startProxy, shared, prompt},
@@ -58,7 +58,7 @@ var rows = []row{
 }
 
 // modeOf is how the client watches at its endpoint.
-func modeOf(_ *gateway.Client) string { return "" }
+func modeOf(_ *gateway.Client) string { return "" } // until EndpointState says it
 
 // restLimit is how many requests a second a client may send while it waits for things that do not happen.
 const restLimit = 2.0
