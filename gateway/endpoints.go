@@ -23,6 +23,8 @@ type endpoint struct {
 	prefix atomic.Pointer[string] // of the gateway's paths
 	member atomic.Uint64          // who answered there last; 0: nobody yet
 	fine   atomic.Bool            // the state below is that of an endpoint that serves
+	mode   atomic.Int32           // how watches go there
+	path   watchPath              // guarded by hub.mu
 
 	// Guarded by endpoints.mu.
 	failedAt time.Time // zero: not that anyone knows
@@ -157,6 +159,8 @@ type EndpointState struct {
 	// Err is the last failure, FailedAt its time. They are kept when the endpoint serves again.
 	Err      error
 	FailedAt time.Time
+	// WatchMode is how watches go over the endpoint, as far as the client's own watches have shown it.
+	WatchMode WatchMode
 }
 
 // Endpoints tells how each endpoint of the client did in the requests so far, in the order of the configuration and
@@ -170,6 +174,7 @@ func (c *Client) Endpoints() []EndpointState {
 		states[i] = EndpointState{
 			URL: ep.url, MemberID: ep.member.Load(), InUse: i == e.cur,
 			Healthy: ep.fine.Load(), Since: ep.since, Err: ep.err, FailedAt: ep.failedAt,
+			WatchMode: mode(ep.mode.Load()).public(),
 		}
 	}
 	return states

@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net/http"
+	"time"
 )
 
 // SetWatchBuffer makes what waits for a slow reader small enough for a test. Call it before the first watch.
@@ -34,16 +34,16 @@ func HandleLines(lines ...string) (responses []WatchResponse, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	cn := &conn{ep: c.eps.pick(), out: newOutbox(), cancel: cancel, byID: map[int64]*watch{}, asksVersion: true}
-	cn.ordered = true
+	m := newWatchmux(c.hub, c.eps.pick(), time.Second)
+	defer m.cancel(nil)
+	m.mode, m.asksVersion, m.ordered = shared, true, true
 	w := &watch{key: "a", next: 3, fn: func(r WatchResponse) { responses = append(responses, r) }}
 	c.hub.watches[w] = struct{}{}
-	c.hub.conn = cn
-	c.hub.create(cn, w)
+	c.hub.mux = m
+	cn := m.newConn(shared, c.hub.now())
+	m.ask(cn, w, c.hub.now())
 	for _, line := range lines {
-		if err := c.hub.handle(ctx, cn, []byte(line)); err != nil {
+		if err := c.hub.handle(cn, []byte(line)); err != nil {
 			return responses, err
 		}
 	}

@@ -44,6 +44,9 @@ func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secre
 	return e
 }
 
+// saidAgain is how long the loss of a stream is not said again.
+const saidAgain = time.Minute
+
 func (h *hub) streamOpened(ep *endpoint) {
 	if h.lost {
 		h.lost = false
@@ -60,8 +63,11 @@ func (h *hub) streamEnded(ep *endpoint, began time.Time, stood bool, e *Error) {
 		err = e
 	}
 	if stood && err != nil && h.c.ctx.Err() == nil {
-		h.lost = true
-		h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err)
+		// What cuts streams now and then, such as the time limit of a proxy, is said now and then.
+		if now := h.now(); h.lostAt == 0 || now-h.lostAt > saidAgain {
+			h.lost, h.lostAt = true, now
+			h.c.log.Info("watch_stream_lost", "endpoint", ep.url, "err", err)
+		}
 	}
 	if hook := h.c.cfg.Hooks.StreamEnded; hook != nil {
 		hook(ep.url, time.Since(began), err)

@@ -105,7 +105,7 @@ func TestStreamHooks(t *testing.T) {
 		if want := []string{"opened " + u, "broke " + u, "opened " + u, "given up " + u}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if text := log.String(); strings.Count(text, "\n") != 2 ||
+		if text := log.String(); strings.Count(text, "\n") != 3 || !strings.Contains(text, "level=INFO msg=watch_mode") ||
 			!strings.Contains(text, "level=INFO msg=watch_stream_lost") || !strings.Contains(text, "level=INFO msg=watch_stream_resumed") {
 			t.Errorf("the log says:\n%s", text)
 		}

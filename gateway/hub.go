@@ -6,19 +6,24 @@ import (
 	"time"
 )
 
-// hub carries all watches of a client over one stream. Creates and cancels are written as they come; one goroutine
-// reads, and calls the watches' owners. When a stream breaks, the next one takes over every watch where it stood.
+// hub has all watches of a client. One goroutine runs one watchmux after the other: when an endpoint fails, the next takes
+// over every watch where it stood.
 type hub struct {
-	c     *Client
-	epoch time.Time // of the streams' clocks
-	lost  bool      // the last stream broke, and none has come after it: of the goroutine that runs them
+	c       *Client
+	epoch   time.Time          // of all times of watches
+	turn    sync.Mutex         // held while a message is handled
+	lost    bool               // what carried the watches broke, and nothing has come after it: of the goroutine that runs the hub
+	lostAt  time.Duration      // when that was last said at Info
+	said    map[*endpoint]mode // what was said of modes
+	trouble warner
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
 	running bool
-	conn    *conn // nil between two streams
+	mux     *watchmux // nil between two endpoints
 	lastID  int64
 	asked   bool // somebody waits for a report of progress
+	behind  int  // how many endpoints in a row were left because they were behind
 }
 
 // watch is one watch, on whichever stream. All but its first fields are guarded by hub.mu.
@@ -30,18 +35,26 @@ type watch struct {
 	notify   bool // wants to be told of progress
 	fn       func(WatchResponse)
 
-	id        int64   // on the current stream; each is used once
-	next      int64   // the first revision not yet delivered; 0: from whenever the server creates it
-	resume    int64   // where another stream would go on: next, or later if nothing happened before
-	standing  bool    // confirmed on the current stream
-	announced bool    // confirmed at least once
-	gone      bool    // nothing more is delivered
-	held      []Event // of a revision whose rest is still to come
+	place     *place   // where it is delivered from; nil: it is not confirmed on any stream
+	asked     []*place // where it is asked for
+	next      int64    // the first revision not yet delivered; 0: from whenever the server creates it
+	resume    int64    // where another stream would go on: next, or later if nothing happened before
+	announced bool     // confirmed at least once
+	gone      bool     // nothing more is delivered
+	held      []Event  // of a revision whose rest is still to come
 }
 
 func newHub(c *Client) *hub {
-	return &hub{c: c, epoch: time.Now(), watches: map[*watch]struct{}{}}
+	return &hub{
+		c:       c,
+		epoch:   time.Now().Add(-time.Second), // 0 is no time of its clock
+		watches: map[*watch]struct{}{},
+		said:    map[*endpoint]mode{},
+		trouble: warner{log: c.log},
+	}
 }
+
+func (h *hub) now() time.Duration { return time.Since(h.epoch) }
 
 func (h *hub) add(w *watch) bool {
 	h.mu.Lock()
@@ -53,8 +66,13 @@ func (h *hub) add(w *watch) bool {
 		h.running = true
 	}
 	h.watches[w] = struct{}{}
-	if h.conn != nil {
-		h.create(h.conn, w)
+	switch m := h.mux; {
+	case m == nil:
+	case m.shared != nil:
+		m.ask(m.shared, w, h.now())
+	default:
+		m.homeless(w)
+		m.signal()
 	}
 	return true
 }
@@ -62,38 +80,28 @@ func (h *hub) add(w *watch) bool {
 func (h *hub) remove(w *watch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if w.gone {
-		return
-	}
-	if h.drop(w); h.conn != nil {
-		h.conn.out.write(cancelMessage(w.id))
+	if !w.gone {
+		h.drop(w, true)
 	}
 }
 
-// drop forgets a watch, and the stream with the last one.
-func (h *hub) drop(w *watch) {
+// drop forgets a watch, and all streams with the last one.
+func (h *hub) drop(w *watch, cancel bool) {
 	w.gone = true
 	delete(h.watches, w)
-	if h.conn == nil {
+	m := h.mux
+	if m == nil {
 		return
 	}
-	delete(h.conn.byID, w.id)
+	m.forget(w, cancel)
 	if len(h.watches) == 0 {
-		h.conn.abandoned = true
-		h.conn.cancel(nil)
-		h.conn = nil
+		m.abandoned = true
+		m.cancel(nil)
+		h.mux = nil
 	}
 }
 
-func (h *hub) create(cn *conn, w *watch) {
-	h.lastID++
-	w.id, w.standing, w.held = h.lastID, false, nil
-	cn.byID[w.id] = w
-	cn.creating = append(cn.creating, w)
-	cn.out.write(createMessage(w.id, max(w.next, w.resume), w))
-}
-
-// run opens one stream after another for as long as there are watches.
+// run has one endpoint after the other carry the watches, for as long as there are any.
 func (h *hub) run() {
 	pause := newBackoff()
 	var paused time.Duration         // before the last stream
@@ -101,7 +109,8 @@ func (h *hub) run() {
 	slow := 0                        // streams in a row whose answer did not come in time
 	for h.wanted() {
 		ep, began := h.c.eps.pick(), time.Now()
-		stood, err := h.stream(ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
+		m := newWatchmux(h, ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
+		stood, err := m.run()
 		h.streamEnded(ep, began, stood, err)
 		if err == nil || h.c.ctx.Err() != nil {
 			continue
@@ -118,6 +127,12 @@ func (h *hub) run() {
 		case errors.Is(err, errStalled):
 			slow++
 		}
+		if errors.Is(err, errBehind) {
+			h.mu.Lock()
+			h.behind++
+			h.mu.Unlock()
+		}
+		h.trouble.failed(h.now(), ep, err)
 		h.c.log.Debug("watch_stream_ended", "endpoint", ep.url, "err", err)
 		if !err.aboutToken() {
 			h.c.eps.failed(ep, err)
@@ -135,6 +150,26 @@ func (h *hub) run() {
 	}
 }
 
+// report says what has changed, outside of all locks. It returns when it is to be called again at the latest.
+func (h *hub) report(m *watchmux) time.Duration {
+	h.mu.Lock()
+	now, stood := h.now(), m.stood
+	h.mu.Unlock()
+	if stood {
+		h.trouble.over(m.ep)
+	} else {
+		h.trouble.waiting(now, m.ep)
+	}
+	if is := mode(m.ep.mode.Load()); is != h.said[m.ep] {
+		h.said[m.ep] = is
+		h.c.log.Info("watch_mode", "endpoint", m.ep.url, "mode", string(is.public()))
+	}
+	if stood {
+		return never
+	}
+	return h.trouble.next - now
+}
+
 // wanted tells whether a stream is needed; if not, run must end at once.
 func (h *hub) wanted() bool {
 	h.mu.Lock()
@@ -144,7 +179,7 @@ func (h *hub) wanted() bool {
 	}
 	var left []*watch
 	for w := range h.watches {
-		h.drop(w)
+		h.drop(w, false)
 		left = append(left, w)
 	}
 	h.running = false
@@ -176,82 +211,10 @@ func (h *hub) end(w *watch, err error) {
 	h.mu.Lock()
 	gone := w.gone
 	if !gone {
-		h.drop(w)
+		h.drop(w, false)
 	}
 	h.mu.Unlock()
 	if !gone {
 		w.fn(WatchResponse{Err: err})
 	}
-}
-
-// attach makes a stream the current one and asks for all watches on it. It reports false if none is left.
-func (h *hub) attach(cn *conn, patience time.Duration) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.watches) == 0 {
-		return false
-	}
-	h.conn = cn
-	for w := range h.watches {
-		h.create(cn, w)
-	}
-	cn.life = time.AfterFunc(patience, func() { h.checkLife(cn) })
-	return true
-}
-
-func (h *hub) detach(cn *conn) (abandoned bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	cn.life.Stop()
-	if h.conn == cn {
-		h.conn = nil
-	}
-	return cn.abandoned
-}
-
-// checkLife runs when a stream has been silent. Any byte counts as life. A probe is a progress request, and, since etcd
-// leaves that unanswered while any watch is catching up or begins in the future, a watch made and taken back.
-func (h *hub) checkLife(cn *conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.conn != cn {
-		return
-	}
-	reads := cn.reads.Load()
-	silent := time.Since(h.epoch) - time.Duration(cn.heard.Load())
-	switch {
-	case !cn.opened, cn.probed && reads == cn.probedAt: // not by the time: this may run late
-		cn.cancel(&Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeUnavailable, cause: errStalled})
-	case silent < streamSilence:
-		cn.probed = false
-		if now := time.Since(h.epoch); h.asked || now-cn.progressAt > progressEvery {
-			cn.progressAt = now
-			cn.out.write([]byte(progressMessage))
-		}
-		cn.life.Reset(streamSilence - silent)
-	default:
-		cn.probed, cn.probedAt = true, reads
-		h.lastID++
-		cn.creating = append(cn.creating, nil)
-		cn.progressAt = time.Since(h.epoch)
-		cn.out.write([]byte(progressMessage))
-		cn.out.write(createMessage(h.lastID, 0, &watch{key: h.c.cfg.Namespace + "\x00"}))
-		cn.out.write(cancelMessage(h.lastID))
-		cn.life.Reset(streamSilence)
-	}
-}
-
-// leave ends the stream to an endpoint if no event has come on it since a moment. Other bytes say nothing: a member that is
-// cut off from the others confirms watches and answers probes.
-func (h *hub) leave(ep *endpoint, since time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if cn := h.conn; cn != nil && cn.ep == ep && cn.news < since.Sub(h.epoch) {
-		cn.cancel(&Error{Op: "watch", Endpoint: ep.url, Code: CodeUnavailable, cause: errStalled})
-	}
-}
-
-func (h *hub) heard(cn *conn) {
-	cn.heard.Store(int64(time.Since(h.epoch)))
-	cn.reads.Add(1)
 }

@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // The messages of the watch stream, one a line.
@@ -48,24 +46,32 @@ func cancelMessage(id int64) []byte {
 	return append(strconv.AppendInt(b, id, 10), "\"}}\n"...)
 }
 
-// handle acts on one message. An error ends the stream, not the watches on it.
-func (h *hub) handle(ctx context.Context, cn *conn, line []byte) error {
+// handle acts on one message. An error ends the stream, not the watches on it. Messages are handled one after the other,
+// also those of several streams, so that the reports of a watch that moves between streams keep their order.
+func (h *hub) handle(cn *conn, line []byte) error {
 	d := decoder{scanner: scanner{b: line}, ns: len(h.c.cfg.Namespace)}
 	a := d.watchLine()
+	ep := cn.m.ep
 	if err := d.end(); err != nil {
-		return protocolError("watch", cn.ep, line, err)
+		return protocolError("watch", ep, line, err)
 	}
 	if a == nil {
 		err := lineError(line)
-		if e, ok := err.(*Error); ok { //nolint:errorlint // made just now
-			e.Op, e.Endpoint = "watch", cn.ep.url
-			return e
+		e, ok := err.(*Error) //nolint:errorlint // made just now
+		switch {
+		case !ok:
+			return protocolError("watch", ep, line, err)
+		case cn.timeout > 0 && e.Code == CodeDeadlineExceeded:
+			return errOver
 		}
-		return protocolError("watch", cn.ep, line, err)
+		e.Op, e.Endpoint = "watch", ep.url
+		return e
 	}
 	if err := h.c.saw(a.wire(), 0, false); err != nil {
-		return &Error{Op: "watch", Endpoint: cn.ep.url, cause: err}
+		return &Error{Op: "watch", Endpoint: ep.url, cause: err}
 	}
+	h.turn.Lock()
+	defer h.turn.Unlock()
 	switch {
 	case a.created:
 		return h.created(cn, a)
@@ -74,7 +80,7 @@ func (h *hub) handle(ctx context.Context, cn *conn, line []byte) error {
 	case len(a.events) > 0:
 		h.events(cn, a)
 	default:
-		h.progress(ctx, cn, a)
+		h.progress(cn, a)
 	}
 	return nil
 }
@@ -82,17 +88,23 @@ func (h *hub) handle(ctx context.Context, cn *conn, line []byte) error {
 // created answers the oldest create that is out. A refused one has no ID to know it by.
 func (h *hub) created(cn *conn, a *watchAnswer) error {
 	h.mu.Lock()
-	if len(cn.creating) == 0 {
+	if len(cn.asked) == 0 {
 		h.mu.Unlock()
-		return &Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch nobody asked for", ErrProtocol)}
+		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch nobody asked for", ErrProtocol)}
 	}
-	w := cn.creating[0]
-	cn.creating = cn.creating[1:]
-	if w == nil || w.gone {
+	p := cn.asked[0]
+	cn.asked = cn.asked[1:]
+	cn.confirmed(p, a.Revision)
+	behind := p.floor > 0 && a.Revision > 0 && a.Revision < p.floor && cn.m.lagging
+	w := p.w
+	switch {
+	case behind:
+		h.mu.Unlock()
+		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeUnavailable, cause: errBehind}
+	case w == nil, cn.places[p.id] != p: // a probe, or taken back meanwhile
 		h.mu.Unlock()
 		return nil
-	}
-	if a.canceled {
+	case a.canceled:
 		h.mu.Unlock()
 		e := cancelError(cn, a.reason)
 		if e.aboutToken() || e.elsewhere() {
@@ -100,13 +112,17 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 		}
 		h.end(w, e)
 		return nil
-	}
-	if a.watchID != w.id {
+	case a.watchID != p.id:
 		h.mu.Unlock()
-		return &Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol)}
+		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol)}
 	}
 	first := !w.announced
-	w.standing, w.announced, cn.stood = true, true, true
+	cn.m.stood = true
+	if !cn.m.settle(p, a.Revision) {
+		h.mu.Unlock()
+		return nil
+	}
+	w.announced = true
 	if w.next == 0 {
 		w.next = a.Revision + 1
 	}
@@ -119,14 +135,15 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 
 func (h *hub) canceled(cn *conn, a *watchAnswer) error {
 	h.mu.Lock()
-	w := cn.byID[a.watchID]
+	p := cn.places[a.watchID]
+	stale := p == nil || p.w.place != p
 	h.mu.Unlock()
-	if w == nil {
+	if stale {
 		return nil // the answer to our own cancel
 	}
 	if a.compacted > 0 {
-		h.end(w, &Error{
-			Op: "watch", Endpoint: cn.ep.url, Code: CodeOutOfRange, CompactRevision: a.compacted,
+		h.end(p.w, &Error{
+			Op: "watch", Endpoint: cn.m.ep.url, Code: CodeOutOfRange, CompactRevision: a.compacted,
 			Message: fmt.Sprintf("history before revision %d has been compacted", a.compacted),
 		})
 		return nil
@@ -135,13 +152,13 @@ func (h *hub) canceled(cn *conn, a *watchAnswer) error {
 	if e.aboutToken() || e.elsewhere() {
 		return e
 	}
-	h.end(w, e)
+	h.end(p.w, e)
 	return nil
 }
 
 // cancelError reads "rpc error: code = PermissionDenied desc = etcdserver: permission denied".
 func cancelError(cn *conn, reason string) *Error {
-	e := &Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeUnavailable, Message: clean(reason)}
+	e := &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeUnavailable, Message: clean(reason)}
 	_, rest, _ := strings.Cut(reason, "code = ")
 	name, desc, _ := strings.Cut(rest, " desc = ")
 	codes := map[string]Code{
@@ -157,12 +174,13 @@ func cancelError(cn *conn, reason string) *Error {
 // stream broke in between, the watch could not be resumed inside it.
 func (h *hub) events(cn *conn, a *watchAnswer) {
 	h.mu.Lock()
-	cn.news = time.Since(h.epoch)
-	w := cn.byID[a.watchID]
-	if w == nil {
+	cn.shows(max(a.Revision, a.events[len(a.events)-1].KV.ModRevision))
+	p := cn.places[a.watchID]
+	if p == nil || p.w.place != p && p.w.place != nil {
 		h.mu.Unlock()
-		return // taken back meanwhile
+		return // taken back meanwhile, or delivered from elsewhere
 	}
+	w := p.w
 	batch := w.held
 	w.held = nil
 	for _, ev := range a.events {

@@ -2,43 +2,54 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
 
-// conn is one stream: a full-duplex HTTP/1.1 exchange, which etcd's server allows on a request that says
-// "Connection: close". All but its first fields are guarded by hub.mu.
+// conn is one stream: an HTTP exchange whose request has the creates of watches, and whose answer their events. A shared
+// stream is full-duplex over HTTP/1.1, which etcd's server allows on a request that says "Connection: close". The request of
+// any other is complete when it is sent. All but the first fields are guarded by hub.mu.
 type conn struct {
-	ep     *endpoint
-	out    *outbox
-	cancel context.CancelCauseFunc
+	m       *watchmux
+	mode    mode
+	out     *outbox         // of a shared stream
+	body    []byte          // of any other
+	timeout time.Duration   // a poll: how long until etcd ends it
+	ctx     context.Context //nolint:containedctx // the life of the stream
+	cancel  context.CancelCauseFunc
+	began   time.Duration // since hub.epoch, as all times here
 
-	heard atomic.Int64 // when the last byte came, since hub.epoch
-	reads atomic.Int64 // how often bytes came
+	heard atomic.Int64 // when the last bytes came
 
-	byID        map[int64]*watch
-	creating    []*watch // asked for and not yet answered, in order; nil is a probe
-	life        *time.Timer
-	opened      bool  // the answer has begun
-	stood       bool  // a watch was confirmed
-	probed      bool  // asked for a sign of life,
-	probedAt    int64 // when so much had been read
-	abandoned   bool  // no watch was left
-	asksVersion bool
-	ordered     bool          // progress answers are known to come in order with events
-	progressAt  time.Duration // when progress was asked for, since hub.epoch
-	news        time.Duration // when the last event came, since hub.epoch; 0: none has
+	places     map[int64]*place
+	asked      []*place      // and not yet answered, in order
+	from       int64         // the earliest revision that was asked for
+	answered   time.Duration // when a create was answered last
+	stood      bool          // a create was answered
+	duplex     bool          // one was answered that was asked for later than the first
+	probed     bool          // a probe is not answered yet
+	rev        int64         // the highest revision that it has shown
+	progressAt time.Duration // when progress was asked for
+	renewed    bool          // another stream is to take over
+
+	trial     bool          // of a mode: no watch is on it
+	answers   int           // to the creates of a trial
+	latecomer bool          // the mode was left before this stream was answered
+	until     time.Duration // when a trial, or a stream of another mode than the one in use, is given up; 0: never
+	abandoned bool          // no longer needed
 }
 
 const (
-	// streamSilence is how long a stream may be silent before it is asked for a sign of life, and again how long that
-	// may take.
+	// streamSilence is how long a stream may be silent, or behind what the client has seen elsewhere, before it is asked
+	// for a sign of life, and again how long that may take.
 	streamSilence = 2 * time.Second
 	// progressEvery is how often a busy stream is asked how far it has come, or its quiet watches would be resumed from
 	// where history may have been compacted.
@@ -47,46 +58,98 @@ const (
 	maxLine = 16 << 20
 )
 
-var errStalled = errors.New("the stream gives no sign of life")
+var (
+	errStalled = errors.New("the stream gives no sign of life")
+	errBehind  = errors.New("the member is behind what other members have shown")
+	errOver    = errors.New("the poll is over")
+)
 
-// stream runs one stream to its end and reports whether a watch stood on it. A nil error means that no watch was left.
-// patience is how long its first answer may take.
-func (h *hub) stream(ep *endpoint, patience time.Duration) (stood bool, _ *Error) {
-	ctx, cancel := context.WithCancelCause(h.c.ctx)
-	defer cancel(nil)
-	opening, opened := context.WithTimeout(ctx, 2*h.c.cfg.AttemptTimeout)
-	token, err := h.c.auth.tokenFor(opening, &call{op: "watch"})
-	opened()
-	if err != nil {
-		return false, streamError(ctx, ep, err)
+// newConn makes a stream that open will send.
+func (m *watchmux) newConn(as mode, now time.Duration) *conn {
+	cn := &conn{m: m, mode: as, began: now, places: map[int64]*place{}}
+	cn.ctx, cn.cancel = context.WithCancelCause(m.ctx)
+	cn.heard.Store(int64(now))
+	cn.answered, cn.progressAt = now, now
+	if as == shared {
+		cn.out = newOutbox()
 	}
-	cn := &conn{ep: ep, out: newOutbox(), cancel: cancel, byID: map[int64]*watch{}}
-	// The transport waits for its reader of the body before it gives up a request that has no answer yet.
-	defer context.AfterFunc(ctx, func() { _ = cn.out.Close() })()
-	req, err := h.c.request(ctx, ep, "/watch", token, cn.out)
-	if err != nil {
-		return false, &Error{Op: "watch", Endpoint: ep.url, cause: setupError{err}}
-	}
-	req.Close = true                                   // or the server holds back its answer until the request ends
-	req.Header["Grpc-Metadata-Hasleader"] = headerTrue // or a member without a leader just looks quiet
-	h.heard(cn)
-	if !h.attach(cn, patience) {
-		return false, nil
-	}
-	err = h.exchange(ctx, cn, req)
-	_ = cn.out.Close() // it has no error
-	if h.detach(cn) {
-		return cn.stood, nil
-	}
-	e := streamError(ctx, ep, err)
-	if e.aboutToken() {
-		h.c.auth.drop(token)
-	}
-	return cn.stood, e
+	return cn
 }
 
-// exchange sends the request and reads its answer for as long as it lasts.
-func (h *hub) exchange(ctx context.Context, cn *conn, req *http.Request) error {
+// open begins the exchange. What is written to a shared stream later goes out as it comes.
+func (m *watchmux) open(cn *conn) {
+	m.conns[cn] = struct{}{}
+	m.streams.Add(1)
+	ok := m.h.c.spawn(func() {
+		defer m.streams.Done()
+		defer cn.cancel(nil)
+		m.ended(cn, m.exchange(cn))
+	})
+	if !ok {
+		m.streams.Done()
+		m.cancel(ErrClosed)
+	}
+}
+
+func (cn *conn) write(line []byte) {
+	if cn.mode == shared {
+		cn.out.write(line)
+	} else {
+		cn.body = append(cn.body, line...)
+	}
+}
+
+// ended takes note of the end of a stream. It is that of the watchmux, unless it was to be expected.
+func (m *watchmux) ended(cn *conn, err error) {
+	e := streamError(cn.ctx, m.ep, err)
+	m.h.mu.Lock()
+	defer m.h.mu.Unlock()
+	if cn.abandoned {
+		return
+	}
+	expected := cn.trial || cn.latecomer || cn.mode != m.mode || errors.Is(err, errOver) && (cn.stood || len(cn.places) == 0)
+	m.remove(cn)
+	switch {
+	case expected:
+	case errors.Is(err, errOver):
+		m.fail(m.stalled())
+	default:
+		m.fail(e)
+	}
+}
+
+// exchange sends the request of a stream and reads its answer for as long as it lasts.
+func (m *watchmux) exchange(cn *conn) error {
+	h := m.h
+	token, err := h.c.auth.tokenFor(cn.ctx, &call{op: "watch"})
+	if err != nil {
+		return err
+	}
+	err = m.converse(cn, token)
+	if streamError(cn.ctx, m.ep, err).aboutToken() {
+		h.c.auth.drop(token)
+	}
+	return err
+}
+
+func (m *watchmux) converse(cn *conn, token Secret) error {
+	h := m.h
+	var body io.Reader = bytes.NewReader(cn.body)
+	if cn.mode == shared {
+		body = cn.out
+		// The transport waits for its reader of the body before it gives up a request that has no answer yet.
+		defer context.AfterFunc(cn.ctx, func() { _ = cn.out.Close() })()
+		defer func() { _ = cn.out.Close() }() // it has no error
+	}
+	req, err := h.c.request(cn.ctx, m.ep, "/watch", token, body)
+	if err != nil {
+		return &Error{Op: "watch", Endpoint: m.ep.url, cause: setupError{err}}
+	}
+	req.Close = cn.mode == shared                      // or the server holds back its answer until the request ends
+	req.Header["Grpc-Metadata-Hasleader"] = headerTrue // or a member without a leader just looks quiet
+	if cn.timeout > 0 {
+		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"}
+	}
 	resp, err := h.c.rt.RoundTrip(req)
 	if err != nil {
 		return err
@@ -94,22 +157,21 @@ func (h *hub) exchange(ctx context.Context, cn *conn, req *http.Request) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what has come will do for an error text
-		e := statusError("watch", cn.ep, resp, body)
-		if e.noSuchPath() && h.c.otherPrefix(ctx, cn.ep) {
-			e = &Error{Op: "watch", Endpoint: cn.ep.url, Code: CodeUnavailable, Message: "another API prefix"} // the next stream has it
+		e := statusError("watch", m.ep, resp, body)
+		if e.noSuchPath() && h.c.otherPrefix(cn.ctx, m.ep) {
+			e = &Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "another API prefix"} // the next stream has it
 		}
 		return e
 	}
-	h.mu.Lock()
-	cn.opened = true
-	h.mu.Unlock()
-	h.streamOpened(cn.ep)
-	lines := bufio.NewReaderSize(&pulse{resp.Body, h, cn}, 64<<10)
+	if !cn.trial && m.firstAnswer() {
+		h.streamOpened(m.ep)
+	}
+	lines := bufio.NewReaderSize(&pulse{resp.Body, cn}, 64<<10)
 	for {
 		line, err := readLine(lines)
 		// A last line without its end is an error of an older version, or the half of something.
 		if len(line) > 0 && (err == nil || json.Valid(line)) {
-			if err := h.handle(ctx, cn, line); err != nil {
+			if err := h.handle(cn, line); err != nil {
 				return err
 			}
 		}
@@ -133,13 +195,12 @@ func streamError(ctx context.Context, ep *endpoint, err error) *Error {
 // pulse notes when bytes come.
 type pulse struct {
 	r  io.Reader
-	h  *hub
 	cn *conn
 }
 
 func (p *pulse) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
-	p.h.heard(p.cn)
+	p.cn.heard.Store(int64(p.cn.m.h.now()))
 	return n, err
 }
 

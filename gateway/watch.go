@@ -25,7 +25,7 @@ type WatchResponse struct {
 }
 
 // WatchFunc watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or from [AtRevision].
-// fn gets what happens, in order, from the goroutine that reads the client's one stream: it must not block.
+// fn gets what happens, in order, from the goroutine that reads the stream, one call at a time for all watches of a client: it must not block.
 //
 // The watch outlives broken connections and unavailable members: it is resumed behind the last event. stop ends it;
 // it may be called from fn, and a call of fn may be under way when it returns.

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Watches on streams whose request is complete when it is sent: a watch that comes later needs another stream.
+
+const (
+	// maxFinite is how many finite streams there may be. Beyond it the smallest are merged into the next one.
+	maxFinite = 8
+	// openingPause is how long new watches wait for the stream that is being opened, to go together on the next.
+	openingPause = 100 * time.Millisecond
+	// silentFinite is how long a finite stream may be silent before another one takes over: it cannot be probed.
+	silentFinite = 30 * time.Second
+	// renewalCost bounds how much of a server's time renewals take, by the watch and by the revision since they last
+	// told something, which etcd has to look through.
+	renewalCost = 2 * time.Millisecond
+	historyCost = 100 * time.Microsecond
+)
+
+// placeFinite puts the watches that are on no stream on one.
+func (m *watchmux) placeFinite(now time.Duration) (due time.Duration) {
+	if len(m.fresh)+len(m.waiting) == 0 {
+		return never
+	}
+	for cn := range m.conns {
+		if cn.mode == finite && !cn.trial && !cn.stood && now < cn.began+openingPause {
+			return cn.began + openingPause // it signals when it is answered
+		}
+	}
+	cn := m.newConn(finite, now)
+	for _, list := range [][]*watch{m.fresh, m.waiting} {
+		for _, w := range list {
+			if !w.gone && !w.in(finite) {
+				m.ask(cn, w, now)
+			}
+		}
+	}
+	m.fresh, m.waiting = nil, nil
+	if len(cn.asked) == 0 {
+		cn.cancel(nil)
+		return never
+	}
+	m.merge(cn, now)
+	m.open(cn)
+	return never
+}
+
+// merge moves the watches of the smallest streams to a new one when there are too many: as many streams as are no larger
+// than it has become by then. Each merge at least doubles what is smaller than the next stream, so a watch is moved about
+// as often as the number of watches can be doubled.
+func (m *watchmux) merge(cn *conn, now time.Duration) {
+	var others []*conn
+	for c := range m.conns {
+		if c.mode == finite && !c.trial && !c.renewed {
+			others = append(others, c)
+		}
+	}
+	slices.SortFunc(others, func(a, b *conn) int { return cmp.Compare(len(a.places), len(b.places)) })
+	for i, old := range others {
+		if len(others)-i < maxFinite && (i == 0 || len(old.places) > len(cn.places)) {
+			break
+		}
+		m.move(old, cn, now)
+	}
+}
+
+// move asks for the watches of one stream on another. They are delivered from the first until they are confirmed.
+func (m *watchmux) move(old, cn *conn, now time.Duration) {
+	old.renewed = true
+	for _, p := range old.places {
+		if !p.w.on(cn) {
+			m.ask(cn, p.w, now).floor = m.floor()
+		}
+	}
+}
+
+// renewAt is when another stream has to take over from one that is silent, or behind what the client has seen.
+func (m *watchmux) renewAt(cn *conn, now time.Duration) time.Duration {
+	if cn.renewed || !cn.stood {
+		return never
+	}
+	heard := time.Duration(cn.heard.Load())
+	at := heard + silentFinite
+	if cn.rev < m.floor() {
+		history := max(0, m.floor()-cn.from)
+		cost := max(streamSilence, time.Duration(len(cn.places))*renewalCost, time.Duration(history)*historyCost)
+		at = min(at, max(heard, cn.began)+cost)
+	}
+	return max(at, now)
+}
+
+// renew lets one new stream take over from some.
+func (m *watchmux) renew(stale []*conn, now time.Duration) {
+	cn := m.newConn(finite, now)
+	for _, old := range stale {
+		m.move(old, cn, now)
+	}
+	m.open(cn)
+}

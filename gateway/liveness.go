@@ -1,0 +1,170 @@
+package gateway
+
+import "time"
+
+// confirmed notes the answer to a create.
+func (cn *conn) confirmed(p *place, rev int64) {
+	now := cn.m.h.now()
+	cn.answered = now
+	if cn.stood && p.at > cn.began {
+		cn.duplex = true
+		cn.m.ep.path.held = 0
+	}
+	if p.w == nil {
+		cn.probed = false
+	}
+	if p.floor > 0 && rev >= p.floor {
+		cn.m.h.behind = 0
+	}
+	if !cn.stood {
+		cn.stood = true
+		if cn.latecomer {
+			cn.m.signal()
+		}
+		if !cn.trial && cn.mode == cn.m.mode {
+			cn.m.ep.mode.Store(int32(cn.mode))
+		}
+	}
+	if cn.trial {
+		cn.pass()
+	}
+	cn.shows(rev)
+}
+
+// shows notes a revision that the stream has shown.
+func (cn *conn) shows(rev int64) {
+	cn.rev = max(cn.rev, rev)
+	if m := cn.m; rev > m.rev {
+		m.rev, m.revAt = rev, m.h.now()
+	}
+}
+
+// oldest is since when a create is unanswered, or when the last one was answered, if others wait behind it.
+func (cn *conn) oldest() time.Duration { return max(cn.asked[0].at, cn.answered) }
+
+func (cn *conn) heardSince(t time.Duration) bool { return time.Duration(cn.heard.Load()) > t }
+
+// excused tells whether the answer to a create may be behind events that the stream has to deliver first: it is busy, and
+// has not come to what the client had seen when it asked. A stream that shows a later revision and no answer has lost the
+// create.
+func (cn *conn) excused(now time.Duration) bool {
+	return cn.heardSince(now-streamSilence/2) && cn.heardSince(cn.oldest()) &&
+		cn.rev < cn.asked[0].known && now-cn.oldest() < 10*streamSilence
+}
+
+// tick remembers what revision the client has seen, so that floor is one that every member should have by now.
+func (m *watchmux) tick(now time.Duration) (due time.Duration) {
+	if now-m.ticked >= streamSilence/2 {
+		m.ticked = now
+		copy(m.seen[:], m.seen[1:])
+		m.seen[len(m.seen)-1] = m.h.c.revision.Load()
+		if !m.lagging && now-m.since >= m.h.lagPause() {
+			m.lagging = true
+		}
+	}
+	return m.ticked + streamSilence/2
+}
+
+// floor is a revision that the client had seen streamSilence ago.
+func (m *watchmux) floor() int64 { return m.seen[0] }
+
+// checkLife looks at each stream. It fails the watchmux when one in use is dead or deaf.
+func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
+	due = never
+	var stale []*conn
+	for cn := range m.conns {
+		if cn.until > 0 {
+			if now >= cn.until {
+				m.abandon(cn)
+				continue
+			}
+			due = min(due, cn.until)
+			continue
+		}
+		if cn.mode != m.mode {
+			continue
+		}
+		if len(cn.asked) > 0 && cn.timeout == 0 {
+			limit := m.patience
+			if cn.stood {
+				limit = max(limit, streamSilence)
+			}
+			late := cn.oldest() + limit
+			if now >= late && !cn.excused(now) {
+				if cn.stood && !cn.duplex && cn.mode == shared {
+					m.ep.path.held++
+				}
+				m.fail(m.stalled())
+				return never
+			}
+			due = min(due, max(late, now+streamSilence/4))
+		}
+		switch cn.mode {
+		case shared:
+			due = min(due, m.probe(cn, now))
+		case finite:
+			at := m.renewAt(cn, now)
+			if now >= at {
+				stale = append(stale, cn)
+			} else {
+				due = min(due, at)
+			}
+		case polling:
+			if over := cn.began + cn.timeout + max(m.patience, streamSilence); now >= over {
+				m.fail(m.stalled())
+				return never
+			} else {
+				due = min(due, over)
+			}
+		}
+	}
+	if len(stale) > 0 {
+		m.renew(stale, now)
+	}
+	return due
+}
+
+// probe asks a shared stream for a sign of life when it is silent, or behind. It is a progress request, and, since etcd
+// leaves that unanswered while any watch is catching up or begins in the future, a watch made and taken back. The answer
+// itself counts, and no other bytes: what goes up may be held while events come down.
+func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
+	if !cn.stood || cn.probed {
+		return never // an unanswered create is looked after
+	}
+	silent := now - time.Duration(cn.heard.Load())
+	if silent >= streamSilence || cn.rev < m.floor() && len(cn.asked) == 0 {
+		cn.probed, cn.progressAt = true, now
+		cn.write([]byte(progressMessage))
+		cn.write(cancelMessage(m.askProbe(cn, now, m.floor())))
+		return now + streamSilence
+	}
+	if m.h.asked && now-cn.progressAt >= streamSilence || now-cn.progressAt > progressEvery {
+		cn.progressAt = now
+		cn.write([]byte(progressMessage))
+	}
+	due = now - silent + streamSilence
+	if m.h.asked {
+		due = min(due, cn.progressAt+streamSilence)
+	}
+	return due
+}
+
+// leave ends what an endpoint carries if no stream has come further since a moment. Other bytes say nothing: a member that
+// is cut off from the others confirms watches and answers probes.
+func (h *hub) leave(ep *endpoint, since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.mux; m != nil && m.ep == ep && m.revAt < since.Sub(h.epoch) {
+		m.fail(m.stalled())
+	}
+}
+
+// lagPause is how long a stream that is behind is kept, after others that were behind as well: all members are, or a load
+// balancer leads to the same one again.
+func (h *hub) lagPause() time.Duration {
+	over := h.behind - h.c.eps.size()
+	if over < 0 {
+		return 0
+	}
+	return min(streamSilence<<min(over, 10), time.Minute)
+}

@@ -1,0 +1,114 @@
+package gateway_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// reverseProxy is Go's own proxy in front of a cluster: it forwards a request as it comes, and keeps the connection to etcd,
+// which then answers nothing before the request has ended.
+func reverseProxy(t *testing.T, c *etcdtest.Cluster) string {
+	t.Helper()
+	to := must(url.Parse(c.Endpoints()[0]))(t)
+	s := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		FlushInterval: -1,
+	})
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestWatchThroughReverseProxy: a watch stands within 2 s, and an event comes as soon as on a direct connection.
+func TestWatchThroughReverseProxy(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
+		ctx := within(t, patience)
+		ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, c)}, Namespace: fresh(t) + "/"})
+		began := time.Now()
+		w := must(ours.Watch(ctx, "k", gateway.Prefix()))(t)
+		stood := time.Since(began)
+		if got := ours.Endpoints()[0].WatchMode; got != gateway.WatchModeFinite {
+			t.Errorf("the mode is %q", got)
+		}
+		if stood > 2*time.Second {
+			t.Errorf("the watch stood after %v", stood)
+		}
+		got := make(chan gateway.Event, 200)
+		go func() {
+			defer close(got)
+			for ev, err := range w.Events() {
+				if err != nil {
+					return
+				}
+				got <- ev
+			}
+		}()
+		var lat []time.Duration
+		for i := range 100 {
+			began := time.Now()
+			r := must(ours.Put(ctx, fmt.Sprintf("k%d", i%7), []byte(fmt.Sprint(i))))(t)
+			for ev := range got {
+				lat = append(lat, time.Since(began))
+				if ev.KV.ModRevision != r.Header.Revision {
+					t.Fatalf("got revision %d, want %d", ev.KV.ModRevision, r.Header.Revision)
+				}
+				break
+			}
+		}
+		slices.Sort(lat)
+		if p50 := lat[len(lat)/2]; p50 > 100*time.Millisecond {
+			t.Errorf("an event comes after %v", p50)
+		}
+		w.Close()
+		for range got {
+			t.Error("an event too many")
+		}
+		recipetest.Figure(t, "through httputil.ReverseProxy a watch stood after %v, put to event p50 %v",
+			stood.Round(time.Millisecond), lat[len(lat)/2].Round(100*time.Microsecond))
+	})
+}
+
+// TestManyWatchesThroughReverseProxy: watches that come one by one share a few streams, which are merged under them while
+// events come, and each misses nothing.
+func TestManyWatchesThroughReverseProxy(t *testing.T) {
+	const watches = 200
+	ctx := within(t, patience)
+	ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, cluster)}, Namespace: fresh(t) + "/"})
+	all := make([]*gateway.Watcher, watches)
+	began := time.Now()
+	for i := range watches {
+		all[i] = must(ours.Watch(ctx, fmt.Sprint(i)))(t)
+		for k := range i%3 + 1 {
+			must(ours.Put(ctx, fmt.Sprint(i), []byte(fmt.Sprint(k))))(t)
+		}
+	}
+	made := time.Since(began)
+	for i, w := range all {
+		must(ours.Put(ctx, fmt.Sprint(i), []byte("last")))(t)
+		n := 0
+		for ev, err := range w.Events() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(ev.KV.Value) == "last" {
+				break
+			}
+			if string(ev.KV.Value) != fmt.Sprint(n) {
+				t.Fatalf("watch %d got %s, want %d", i, ev.KV.Value, n)
+			}
+			n++
+		}
+		if n != i%3+1 {
+			t.Fatalf("watch %d got %d events before the last, want %d", i, n, i%3+1)
+		}
+	}
+	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v", watches, 2*watches, made)
+}
