@@ -58,7 +58,7 @@ var rows = []row{
 }
 
 // modeOf is how the client watches at its endpoint.
-func modeOf(_ *gateway.Client) string { return "" } // until EndpointState says it
+func modeOf(c *gateway.Client) string { return string(c.Endpoints()[0].WatchMode) }
 
 // restLimit is how many requests a second a client may send while it waits for things that do not happen.
 const restLimit = 2.0
