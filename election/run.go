@@ -11,7 +11,8 @@ import (
 
 // Run campaigns and calls fn when elected, again with a new session each time the leadership was lost, until fn returns
 // while it leads; it returns what fn returned. ctx of fn ends with ctx, and with the term. fn must then return: Run waits
-// for it before it resigns, or campaigns anew. After a loss it does not matter what fn returns.
+// for it before it resigns, or campaigns anew. After a loss it does not matter what fn returns. An error of fn while it
+// leads ends Run: to stand again, call Run in a loop, as examples/service does.
 // If fn panics or ends its goroutine, as [runtime.Goexit] does, the term ends all the same. Run does not recover.
 //
 // While etcd cannot be reached Run keeps trying; it gives up on what trying cannot cure, such as wrong credentials, and

@@ -65,6 +65,9 @@ func (m *Mutex) Lock(ctx context.Context) (*Lock, error) {
 
 // TryLock takes the lock if nobody holds it or waits for it, and is ErrLocked otherwise. It never waits for the lock,
 // save for a delay that is set (see [Mutex.WithDelay]).
+//
+// TryLock does not make a job run once: a process that starts after the holder has unlocked finds the lock free again.
+// Write down under the lock that the job is done, and look for that first.
 func (m *Mutex) TryLock(ctx context.Context) (*Lock, error) {
 	return m.lock(ctx, "try lock", m.line.Try, exclusive)
 }

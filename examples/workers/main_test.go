@@ -6,10 +6,13 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/examples/internal/local"
+	"github.com/holdfast-go/holdfast/examples/internal/localtest"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
+
+func TestFailure(t *testing.T) { localtest.FailsWithoutEtcd(t, main) }
 
 func Example() {
 	main()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/internal/childproc"
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
@@ -35,7 +36,7 @@ type Member struct {
 	id         uint64
 
 	mu     sync.Mutex
-	latest *process // nil before the first start
+	latest *childproc.Process // nil before the first start
 }
 
 // Name returns the member's name in the cluster, "m0" for the first.
@@ -73,13 +74,13 @@ func (m *Member) LogFile() string { return filepath.Join(m.cluster.dir, m.name+"
 // Running reports whether the member's process exists; a frozen one does.
 func (m *Member) Running() bool {
 	p := m.process()
-	return p != nil && !p.gone()
+	return p != nil && !p.Gone()
 }
 
 // PID returns the id of the member's latest process.
 func (m *Member) PID() int {
 	if p := m.process(); p != nil {
-		return p.pid
+		return p.PID()
 	}
 	return 0
 }
@@ -91,7 +92,7 @@ func (m *Member) Kill() error {
 	if p == nil {
 		return nil
 	}
-	if err := p.kill(); err != nil {
+	if err := p.Kill(); err != nil {
 		return fmt.Errorf("etcdproc: kill %s: %w", m.name, err)
 	}
 	return nil
@@ -105,13 +106,13 @@ func (m *Member) Stop(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("etcdproc: stop %s: %w", m.name, err)
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	select {
-	case <-p.exited:
+	case <-p.Exited():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("etcdproc: stop %s: %w", m.name, context.Cause(ctx))
@@ -127,10 +128,10 @@ func (m *Member) Resume() error { return m.freeze(syscall.SIGCONT, "resume") }
 
 func (m *Member) freeze(s syscall.Signal, verb string) error {
 	p := m.process()
-	if p == nil || p.gone() {
+	if p == nil || p.Gone() {
 		return fmt.Errorf("etcdproc: %s %s: not running", verb, m.name)
 	}
-	if err := p.signal(s); err != nil {
+	if err := p.Signal(s); err != nil {
 		return fmt.Errorf("etcdproc: %s %s: %w", verb, m.name, err)
 	}
 	return nil
@@ -142,10 +143,10 @@ func (m *Member) freeze(s syscall.Signal, verb string) error {
 func (m *Member) Launch() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.latest != nil && !m.latest.gone() {
+	if m.latest != nil && !m.latest.Gone() {
 		return fmt.Errorf("etcdproc: launch %s: already running", m.name)
 	}
-	p, err := startProcess(m.binary, m.args, m.LogFile())
+	p, err := childproc.Start(m.binary, m.args, m.LogFile())
 	if err != nil {
 		return fmt.Errorf("etcdproc: launch %s: %w", m.name, err)
 	}
@@ -195,7 +196,7 @@ func (m *Member) WaitHealthy(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-p.exited:
+		case <-p.Exited():
 			return m.ended(p)
 		case <-ctx.Done():
 			return fmt.Errorf("etcdproc: wait for %s: %w (%w)\n%s", m.name, context.Cause(ctx), err, m.LogTail(20))
@@ -226,12 +227,12 @@ func (m *Member) healthy(ctx context.Context) error {
 }
 
 // ended describes why a member that was waited for is gone.
-func (m *Member) ended(p *process) error {
+func (m *Member) ended(p *childproc.Process) error {
 	tail := m.LogTail(20)
 	if strings.Contains(tail, "address already in use") {
 		return fmt.Errorf("etcdproc: wait for %s: %w", m.name, errPortTaken)
 	}
-	return fmt.Errorf("etcdproc: wait for %s: process ended: %w\n%s", m.name, p.err, tail)
+	return fmt.Errorf("etcdproc: wait for %s: process ended: %w\n%s", m.name, p.Err(), tail)
 }
 
 // LogTail returns the last lines the member wrote.
@@ -244,7 +245,7 @@ func (m *Member) LogTail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-func (m *Member) process() *process {
+func (m *Member) process() *childproc.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.latest

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,16 +15,21 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 	"github.com/holdfast-go/holdfast/integration/faults/load"
+	"github.com/holdfast-go/holdfast/integration/proxies"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
 // each is how many parties there are of either kind.
 const each = 2
 
+// proxyVar names a configuration of package proxies, "nginx/unbuffered-answers.conf", that stands before each member.
+const proxyVar = "HOLDFAST_FAULTS_PROXY"
+
 // group is what stands between the parties of one kind and the members.
 type group struct {
 	tcp  []*faultproxy.Proxy     // one before each member
 	http []*faultproxy.HTTPProxy // before those; none unless the fault asks for it
+	real []*proxies.Proxy        // before those; none unless proxyVar asks for it
 }
 
 // Setup is how a fault wants things to be.
@@ -106,7 +112,9 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 func (r *rig) config(name string, g group, attempt time.Duration) load.Config {
 	c := load.Config{Name: name, TTL: r.setup.ttl, Attempt: attempt, Idle: r.setup.idle}
 	for i := range g.tcp {
-		if len(g.http) > 0 {
+		if len(g.real) > 0 {
+			c.Endpoints = append(c.Endpoints, g.real[i].URL())
+		} else if len(g.http) > 0 {
 			c.Endpoints = append(c.Endpoints, g.http[i].URL())
 		} else {
 			c.Endpoints = append(c.Endpoints, g.tcp[i].URL())
@@ -137,17 +145,35 @@ func (r *rig) newGroup() group {
 		}
 		r.t.Cleanup(func() { r.check(p.Close()) })
 		g.tcp = append(g.tcp, p)
-		if !r.setup.http {
-			continue
+		next := p.URL()
+		if r.setup.http {
+			h, err := faultproxy.NewHTTP(p.URL())
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			r.t.Cleanup(func() { r.check(h.Close()) })
+			g.http = append(g.http, h)
+			next = h.URL()
 		}
-		h, err := faultproxy.NewHTTP(p.URL())
-		if err != nil {
-			r.t.Fatal(err)
+		if name := os.Getenv(proxyVar); name != "" {
+			g.real = append(g.real, r.realProxy(name, next))
 		}
-		r.t.Cleanup(func() { r.check(h.Close()) })
-		g.http = append(g.http, h)
 	}
 	return g
+}
+
+// realProxy starts one of the configurations of package proxies, so that the parties reach a member as they do behind it.
+func (r *rig) realProxy(name, member string) *proxies.Proxy {
+	r.t.Helper()
+	p, err := proxies.Start(r.t.Context(), name, proxies.Options{
+		Members: []string{strings.TrimPrefix(member, "http://")},
+		Dir:     r.t.TempDir(),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { r.check(p.Close()) })
+	return p
 }
 
 func (g group) each(do func(*faultproxy.Proxy)) {

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -42,9 +43,22 @@ func run(ctx context.Context, example func(context.Context, gateway.Config) erro
 		return err
 	}
 	defer client.Close()
+	if err := ping(ctx, client); err != nil {
+		return err
+	}
 	err = example(ctx, cfg)
 	_, gone := client.Delete(context.WithoutCancel(ctx), "", gateway.Prefix())
 	return errors.Join(err, gone)
+}
+
+// ping tells at once that no etcd is there. The examples themselves would wait for it, as a service should.
+func ping(ctx context.Context, client *gateway.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if _, err := client.Get(ctx, "ping"); err != nil {
+		return fmt.Errorf("no etcd there: %w", err)
+	}
+	return nil
 }
 
 // Together runs the parts of an example at the same time, which are processes of their own, as a rule, on different

@@ -1,4 +1,5 @@
-package etcdproc
+// Package childproc runs server programs as child processes of a test, which die with it.
+package childproc
 
 import (
 	"errors"
@@ -10,16 +11,17 @@ import (
 	"syscall"
 )
 
-// A process is one run of a server program.
-type process struct {
+// A Process is one run of a server program.
+type Process struct {
 	pid    int
 	handle *os.Process
-	exited chan struct{} // closed when the process is gone and reaped
-	err    error         // how it ended; set before exited is closed
+	exited chan struct{}
+	err    error // set before exited is closed
 }
 
-// startProcess starts a program whose output is appended to the file at logPath.
-func startProcess(path string, args []string, logPath string) (*process, error) {
+// Start starts a program whose output is appended to the file at logPath. It is the caller's to end by Kill, or by
+// Signal and waiting for Exited.
+func Start(path string, args []string, logPath string) (*Process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, err
@@ -31,7 +33,7 @@ func startProcess(path string, args []string, logPath string) (*process, error) 
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = dieWithParent()
 
-	p := &process{exited: make(chan struct{})}
+	p := &Process{exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// The parent-death signal is sent when the thread that forked ends, not
@@ -55,24 +57,34 @@ func startProcess(path string, args []string, logPath string) (*process, error) 
 	return p, nil
 }
 
-// signal sends a signal and takes a process that has ended as success.
-func (p *process) signal(s syscall.Signal) error {
+// PID returns the id of the process.
+func (p *Process) PID() int { return p.pid }
+
+// Exited is closed when the process is gone and reaped.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Err tells how the process ended, once Exited is closed.
+func (p *Process) Err() error { return p.err }
+
+// Signal sends a signal and takes a process that has ended as success.
+func (p *Process) Signal(s syscall.Signal) error {
 	if err := p.handle.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("%v to process %d: %w", s, p.pid, err)
 	}
 	return nil
 }
 
-// kill ends the process at once and waits until it is gone.
-func (p *process) kill() error {
-	if err := p.signal(syscall.SIGKILL); err != nil {
+// Kill ends the process at once and waits until it is gone.
+func (p *Process) Kill() error {
+	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	<-p.exited
 	return nil
 }
 
-func (p *process) gone() bool {
+// Gone reports whether the process has ended.
+func (p *Process) Gone() bool {
 	select {
 	case <-p.exited:
 		return true

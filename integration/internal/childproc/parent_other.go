@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package etcdproc
+package childproc
 
 import "syscall"
 

@@ -1,0 +1,89 @@
+// Fence keeps a stale writer out of a database. The database remembers the fence of the last hold that wrote a row, and an
+// update under a smaller one changes nothing.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	_ "modernc.org/sqlite" // SQLite in Go
+
+	"github.com/holdfast-go/holdfast/examples/internal/local"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func main() { local.Main(story) }
+
+// update is the same in PostgreSQL, which writes its parameters $1, $2, $3 and can name $2 twice.
+const update = `UPDATE accounts SET balance = ?, fence = ? WHERE id = ? AND fence <= ?`
+
+// errStale says that another hold has written since.
+var errStale = errors.New("a later holder has written")
+
+// save writes a balance under the lock. One hold may write as often as it likes: its fence stays the same.
+func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance int) error {
+	res, err := db.ExecContext(ctx, update, balance, lock.Fence(), id, lock.Fence())
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 1 {
+		return err
+	}
+	return errStale // or there is no such account
+}
+
+func story(ctx context.Context, cfg gateway.Config) error {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1) // each connection would have a memory of its own
+	const table = `CREATE TABLE accounts (id TEXT PRIMARY KEY, balance INTEGER, fence INTEGER NOT NULL DEFAULT 0);
+		INSERT INTO accounts (id, balance) VALUES ('ann', 100)`
+	if _, err := db.ExecContext(ctx, table); err != nil {
+		return err
+	}
+	client, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	s1, err := session.New(ctx, client, nil)
+	if err != nil {
+		return err
+	}
+	defer s1.Close(ctx)
+	s2, err := session.New(ctx, client, nil) // another process
+	if err != nil {
+		return err
+	}
+	defer s2.Close(ctx)
+	first, err := mutex.New(s1, "accounts/ann").Lock(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("the first holder writes:", save(ctx, db, first, "ann", 110))
+	// It loses the lock, as after a pause that was too long, and does not look at the lock's context before it writes again.
+	if _, err := client.Delete(ctx, first.Key()); err != nil {
+		return err
+	}
+	second, err := mutex.New(s2, "accounts/ann").Lock(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("the second holder writes:", save(ctx, db, second, "ann", 120), save(ctx, db, second, "ann", 130))
+	fmt.Println("the first holder writes:", save(ctx, db, first, "ann", 111))
+
+	var balance int
+	if err := db.QueryRowContext(ctx, "SELECT balance FROM accounts WHERE id = 'ann'").Scan(&balance); err != nil {
+		return err
+	}
+	fmt.Println("balance:", balance)
+	return nil
+}

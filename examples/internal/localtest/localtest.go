@@ -1,0 +1,48 @@
+// Package localtest is what the tests of the examples share.
+package localtest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// childEnv makes FailsWithoutEtcd the example.
+const childEnv = "HOLDFAST_EXAMPLE_CHILD"
+
+// FailsWithoutEtcd runs an example in a process of its own where no etcd is, and wants it to say so and end with status 1.
+func FailsWithoutEtcd(t *testing.T, example func()) {
+	t.Helper()
+	if os.Getenv(childEnv) != "" {
+		example()
+		return // with status 0
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	endpoint := "http://" + unused(t)
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), childEnv+"=1", "ETCD_ENDPOINTS="+endpoint)
+	out, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v, not with status 1", err)
+	}
+	if !strings.Contains(string(out), "no etcd there") || !strings.Contains(string(out), strings.TrimPrefix(endpoint, "http://")) {
+		t.Errorf("does not say that no etcd is at %s:\n%s", endpoint, out)
+	}
+}
+
+// unused is an address where nothing listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
