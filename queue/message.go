@@ -12,8 +12,8 @@ import (
 )
 
 // Message is an item that this process has claimed: nobody else receives it until it is given back, or lost. One of Ack,
-// AckWith, Nack and Reject ends the claim; each of them is [session.ErrNotHeld] if the claim was lost or has been ended
-// before. If its ctx ends first it returns [gateway.ErrUncertain] and the context's error, and the session goes on with it;
+// AckWith, Nack, Requeue and Reject ends the claim; each returns [session.ErrNotHeld] when the claim was lost or has been
+// ended before. If its ctx ends first it returns [gateway.ErrUncertain] and the context's error, and the session goes on with it;
 // a repeated call waits for that. If ctx has ended before the call, the call has 1 s of its own. What the server refuses may
 // be tried again, also differently.
 type Message struct {
@@ -81,11 +81,16 @@ func (m *Message) giveBack(ctx context.Context) error {
 	if err := m.grip.ReleaseTogether(ctx, 1, nil, m.inPlace()...); err != nil {
 		return m.q.wrap("nack", err)
 	}
+	m.returned()
+	return nil
+}
+
+// returned notes that the item is in its place again.
+func (m *Message) returned() {
 	f := m.q.openFeed()
 	defer f.release()
 	m.q.yieldAhead(m.place, func() { f.ended(m.place, m.Fence()) })
 	m.q.endedOne(0)
-	return nil
 }
 
 // settle removes the item and applies ops, together with others. size is that of what ops put.

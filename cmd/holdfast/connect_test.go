@@ -91,7 +91,7 @@ func TestCodes(t *testing.T) {
 		{&outputError{syscall.ENOSPC}, 70},
 		{errNotInTime, 1},
 		{&signalled{15}, 143},
-		{&childError{7}, 7},
+		{&childError{status: 7}, 7},
 		{errors.New("x"), 70},
 		{(&waitFlags{code: 9}).refused(errNotInTime), 9},
 		{(&waitFlags{code: 9}).refused(&noAnswerError{}), 69},

@@ -34,7 +34,7 @@ func doctorCommand(a *app) *cobra.Command {
 				return err
 			}
 			if d.bad > 0 {
-				return &childError{codeNo} // all has been said
+				return &childError{status: codeNo} // all has been said
 			}
 			return nil
 		},

@@ -54,7 +54,11 @@ func nof(format string, args ...any) error {
 }
 
 // childError is the status of a command, passed through without a word.
-type childError struct{ status int }
+type childError struct {
+	status   int
+	signal   syscall.Signal // that has killed it, or 0
+	keyboard bool           // this process's group has not got that signal
+}
 
 func (e *childError) Error() string { return fmt.Sprintf("the command ended with status %d", e.status) }
 

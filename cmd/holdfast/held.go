@@ -111,16 +111,23 @@ func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) e
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil // by a signal, which is how this is ended
 		case <-h.hold.Context().Done():
 			return lostf("the %s was lost: %w", h.what, h.hold.Err())
 		}
 	}
+	return a.runUnder(ctx, h, f, argv)
+}
+
+// runUnder runs the command under what is held.
+func (a *app) runUnder(ctx context.Context, h held, f *holdFlags, argv []string) error {
 	hold := lasting{h.hold, a.session.Deadline}
+	r := under.NewRunner(a.warn)
+	defer r.Close()
 	var p *under.Process
 	var err error
 	a.sigs.forwardTo(func() func(os.Signal) {
-		p, err = under.Start(under.Command{
+		p, err = r.Start(under.Command{
 			Args: argv, Env: environment(h.keys, h.fence, hold.Deadline(), h.env...),
 			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(f.grace),
 		}, hold)
@@ -129,28 +136,31 @@ func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) e
 		}
 		return p.Signal
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, under.ErrOver):
+		return lostf("the %s was lost before the command began: %w", h.what, whyLost(h.hold))
+	case err != nil:
 		return cannotRun(argv[0], err)
 	}
 	if gone, ok := errors.AsType[*signalled](context.Cause(ctx)); ok { // between the grant and the start
 		p.Signal(gone.signal)
 	}
-	status, stopped, err := p.Wait()
-	a.sigs.forward(nil)
-	if stopped {
-		why := h.hold.Err()
-		if why == nil {
-			why = errors.New("no renewal was acknowledged in time")
-		}
-		return lostf("the %s was lost while the command ran, which was ended (status %d): %w", h.what, status, why)
-	}
-	if err != nil {
-		return err
-	}
-	if status != 0 {
-		return &childError{status}
+	res := p.Wait()
+	a.sigs.closing()
+	switch {
+	case res.Lost:
+		return lostf("the %s was lost while the command ran, which was ended (status %d): %w", h.what, res.Status, whyLost(h.hold))
+	case res.Status != 0:
+		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
 	}
 	return nil
+}
+
+func whyLost(h holding) error {
+	if err := h.Err(); err != nil {
+		return err
+	}
+	return errors.New("no renewal was acknowledged in time")
 }
 
 // show prints what is held, as etcdctl does.

@@ -109,7 +109,7 @@ func (f *lockFlags) several(ctx context.Context, s *session.Session, names []str
 
 // trySeveral takes one after the other. It waits for none, so that it cannot deadlock.
 func trySeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
-	all := &together{}
+	all := &taken{}
 	all.ctx, all.end = context.WithCancelCause(s.Context())
 	h := held{what: "lock", names: names, hold: all, release: all.unlock}
 	for _, name := range names {
@@ -125,16 +125,16 @@ func trySeveral(ctx context.Context, s *session.Session, names []string) (held, 
 	return h, nil
 }
 
-// together are locks that were taken one by one. The context ends with that of the first to end.
-type together struct {
+// taken are locks that were taken one by one. The context ends with that of the first to end.
+type taken struct {
 	locks []*mutex.Lock
 	ctx   context.Context //nolint:containedctx // the life of the locks, handed out by Context
 	end   context.CancelCauseFunc
 }
 
-func (t *together) Context() context.Context { return t.ctx }
+func (t *taken) Context() context.Context { return t.ctx }
 
-func (t *together) Err() error {
+func (t *taken) Err() error {
 	for _, l := range t.locks {
 		if err := l.Err(); err != nil {
 			return err
@@ -143,7 +143,7 @@ func (t *together) Err() error {
 	return nil
 }
 
-func (t *together) unlock(ctx context.Context) (err error) {
+func (t *taken) unlock(ctx context.Context) (err error) {
 	for _, l := range t.locks {
 		err = errors.Join(err, l.Unlock(ctx))
 	}

@@ -12,11 +12,14 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	a := &app{}
-	ctx, sigs := catch(context.Background())
-	defer sigs.stop()
+	ctx, sigs := catch(context.Background(), a.dieAtOnce)
 	a.sigs = sigs
 	root := newRoot(a)
 	err := root.ExecuteContext(ctx)
+	sigs.closing()
 	a.close()
-	return a.report(err)
+	code := a.report(err)
+	sigs.stop()
+	raise(err)
+	return code
 }

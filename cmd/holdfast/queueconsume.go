@@ -40,8 +40,10 @@ func queueConsume(a *app) *cobra.Command {
 				return err
 			case len(argv) == 0:
 				return usagef("no command to run; type: holdfast queue consume %s -- COMMAND", names[0])
-			case f.concurrency < 1:
-				return usagef("--concurrency %d runs nothing; type a number from 1", f.concurrency)
+			case f.concurrency < 1 || f.concurrency > queue.MaxConcurrency:
+				return usagef("--concurrency %d is out of range; type a number from 1 to %d", f.concurrency, queue.MaxConcurrency)
+			case f.maxAttempts < 0:
+				return usagef("--max-attempts %d is negative; type a number from 1, or 0 for no end", f.maxAttempts)
 			}
 			if err := f.check(); err != nil {
 				return err
@@ -65,9 +67,11 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	w := &worker{flags: f, argv: argv, app: a, end: end, running: map[*under.Process]bool{}}
+	r := under.NewRunner(a.warn)
+	defer r.Close()
+	w := &worker{flags: f, argv: argv, app: a, end: end, runner: r, running: map[*under.Process]bool{}}
 	a.sigs.forward(w.signal)
-	defer a.sigs.forward(nil)
+	defer a.sigs.closing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 		q := queue.New(s, name, &queue.Options{MaxAttempts: f.maxAttempts})
 		err := q.Consume(ctx, f.concurrency, w.work)
@@ -76,6 +80,9 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 		}
 		return err
 	})
+	if w.failed != nil {
+		return w.failed
+	}
 	if ctx.Err() != nil {
 		return nil // by a signal, which is how this is ended
 	}
@@ -84,13 +91,15 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 
 // worker runs the commands of one consumer.
 type worker struct {
-	flags *consumeFlags
-	argv  []string
-	app   *app
-	end   func()
+	flags  *consumeFlags
+	argv   []string
+	app    *app
+	end    func()
+	runner *under.Runner
 
 	mu      sync.Mutex
 	ending  bool
+	failed  error // why the command cannot be run at all
 	running map[*under.Process]bool
 }
 
@@ -110,40 +119,68 @@ func (w *worker) signal(s os.Signal) {
 
 // work runs the command for an item.
 func (w *worker) work(_ context.Context, m *queue.Message) error {
-	stdin, err := file(m.Value)
-	if err != nil {
+	p, err := w.start(m)
+	switch {
+	case errors.Is(err, under.ErrOver):
+		w.app.warn("item %s: the claim was lost before the command began", m.ID)
 		return err
+	case err != nil:
+		return w.giveBack(m, err)
 	}
-	defer func() { _ = stdin.Close() }() // nothing is written through it
-	hold := lasting{m, m.Deadline}
-	w.mu.Lock() // or a signal that comes now would miss it
-	p, err := under.Start(under.Command{
-		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(w.flags.grace),
-		Env: environment([]string{m.Key()}, m.Fence(), hold.Deadline(),
-			"HOLDFAST_ITEM="+m.ID, "HOLDFAST_ATTEMPT="+strconv.Itoa(m.Attempt)),
-	}, hold)
-	if err == nil {
-		w.running[p] = true
-	}
-	w.mu.Unlock()
-	if err != nil {
-		w.app.warn("item %s: %v", m.ID, err)
-		return err
-	}
-	status, stopped, err := p.Wait()
+	res := p.Wait()
 	w.mu.Lock()
 	delete(w.running, p)
 	w.mu.Unlock()
 	switch {
-	case stopped:
+	case res.Lost:
 		err = errors.New("the claim was lost while the command ran, which was ended")
-	case err == nil && status != 0:
-		err = fmt.Errorf("the command ended with status %d", status)
+	case res.Status != 0:
+		err = fmt.Errorf("the command ended with status %d", res.Status)
 	}
 	if err != nil {
 		w.app.warn("item %s, attempt %d: %v", m.ID, m.Attempt, err)
 	}
 	return err
+}
+
+func (w *worker) start(m *queue.Message) (*under.Process, error) {
+	stdin, err := file(m.Value)
+	if err != nil {
+		return nil, fmt.Errorf("no file for the command's input: %w", err)
+	}
+	defer func() { _ = stdin.Close() }() // nothing is written through it
+	hold := lasting{m, m.Deadline}
+	w.mu.Lock() // or a signal that comes now would miss it
+	defer w.mu.Unlock()
+	p, err := w.runner.Start(under.Command{
+		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(w.flags.grace),
+		Env: environment([]string{m.Key()}, m.Fence(), hold.Deadline(),
+			"HOLDFAST_ITEM="+m.ID, "HOLDFAST_ATTEMPT="+strconv.Itoa(m.Attempt)),
+	}, hold)
+	switch {
+	case err == nil:
+		w.running[p] = true
+	case !errors.Is(err, under.ErrOver):
+		err = cannotRun(w.argv[0], err)
+	}
+	return p, err
+}
+
+// giveBack gives an item back, uncounted, that the command could not be started for, and ends the verb: the item is not at
+// fault, and the next one would fare no better.
+func (w *worker) giveBack(m *queue.Message, why error) error {
+	w.mu.Lock()
+	if w.failed == nil {
+		w.failed = why
+	}
+	w.mu.Unlock()
+	w.end()
+	ctx, cancel := w.app.after(context.Background())
+	defer cancel()
+	if err := m.Requeue(ctx); err != nil {
+		w.app.warn("item %s could not be given back; it is delivered again when the lease runs out: %v", m.ID, err)
+	}
+	return why
 }
 
 // file is a nameless file with a value in it: unlike a pipe, nobody has to read it.

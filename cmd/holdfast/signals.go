@@ -7,6 +7,9 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
+
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/under"
 )
 
 // forwarded are the signals that a running command gets. The first few end a wait.
@@ -20,20 +23,28 @@ type signalled struct{ signal syscall.Signal }
 
 func (s *signalled) Error() string { return "ended by signal: " + s.signal.String() }
 
-// signals takes the process's signals: they end the context, or go to whoever runs.
+// signals takes the process's signals: they end the context, or go to the command that runs. Once the end has begun, which
+// may take long if etcd does not answer, one more signal ends the process at once.
 type signals struct {
 	ch   chan os.Signal
 	done chan struct{}
 	end  context.CancelCauseFunc
 
-	mu sync.Mutex
-	to func(os.Signal)
+	mu     sync.Mutex
+	to     func(os.Signal)
+	ends   bool      // nothing is left to do but to give back what is held
+	last   time.Time // when a signal to end came
+	atOnce func(syscall.Signal)
 }
 
+// together is the time within which several signals are one: timeout and service managers send one to a process and
+// another to its group.
+const together = 250 * time.Millisecond
+
 // catch begins to take signals, but for those that are ignored, as under nohup.
-func catch(ctx context.Context) (context.Context, *signals) {
+func catch(ctx context.Context, atOnce func(syscall.Signal)) (context.Context, *signals) {
 	ctx, end := context.WithCancelCause(ctx)
-	s := &signals{ch: make(chan os.Signal, 16), done: make(chan struct{}), end: end}
+	s := &signals{ch: make(chan os.Signal, 16), done: make(chan struct{}), end: end, atOnce: atOnce}
 	for _, sig := range forwarded {
 		if !signal.Ignored(sig) {
 			signal.Notify(s.ch, sig)
@@ -54,11 +65,30 @@ func catch(ctx context.Context) (context.Context, *signals) {
 func (s *signals) take(sig os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.to != nil {
-		s.to(sig)
-	} else if slices.Contains(ending, sig) {
-		s.end(&signalled{sig.(syscall.Signal)})
+	toEnd := slices.Contains(ending, sig)
+	repeated := !s.last.IsZero() && time.Since(s.last) > together
+	if toEnd {
+		s.last = time.Now()
 	}
+	switch number := sig.(syscall.Signal); {
+	case s.to != nil:
+		s.to(sig)
+	case !toEnd:
+	case s.ends && repeated:
+		s.atOnce(number)
+	default:
+		s.ends = true
+		s.end(&signalled{number})
+	}
+}
+
+// dieAtOnce ends the process with all that it holds.
+func (a *app) dieAtOnce(sig syscall.Signal) {
+	a.warn("ended at once by another signal (%v); what was held is free when the lease runs out", sig)
+	if os.Getpid() != 1 {
+		under.Raise(sig)
+	}
+	os.Exit(codeSignal + int(sig))
 }
 
 // forward sends what comes from now on to fn; nil lets it end the context again.
@@ -69,6 +99,13 @@ func (s *signals) forwardTo(start func() func(os.Signal)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = start()
+}
+
+// closing says that the rest is only to give back what is held: the next signal to end does not wait for it.
+func (s *signals) closing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to, s.ends = nil, true
 }
 
 func (s *signals) stop() {

@@ -262,3 +262,16 @@ func TestDeadUnanswered(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestConsumeCannotStart: an item whose command cannot be started is given back, and the attempt does not count.
+func TestConsumeCannotStart(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hf(t, 0, "queue", "put", name, "x")
+	for range 3 {
+		launch(t, program, []string{"TMPDIR=/nonexistent"}, nil, "queue", "consume", name, "--max-attempts", "2", "--", "true").want(70)
+	}
+	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["attempt"] != 1.0 {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,21 +1,24 @@
-// Package under runs a command under a hold: for no longer than the hold lasts, with all the processes that it starts.
+// Package under runs commands under holds: for no longer than the hold lasts, with all the processes that they start.
 //
-// The command is the leader of a process group of its own. When the hold ends, or is about to, the group gets SIGTERM,
-// and SIGKILL in time to be gone before the lease is. What leaves the group, as daemons do, is not reached.
+// Each command is the leader of a process group of its own. When its hold ends, or is about to, the group gets SIGTERM,
+// and SIGKILL in time to be gone before the lease is. A process that leaves the group, as daemons do, is not reached.
+//
+// A [Runner] starts the commands. It does for them what a shell does for its jobs: it lends them the terminal, and it
+// stops with them, because a command must not run on while nothing can end it.
 package under
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// Hold is what the command runs under.
+// Hold is the hold that a command runs under.
 type Hold interface {
 	// Done is closed when the hold is lost.
 	Done() <-chan struct{}
@@ -23,153 +26,127 @@ type Hold interface {
 	Deadline() time.Time
 }
 
-// Command is what to run.
+// Command is the command to run.
 type Command struct {
-	Args  []string
-	Env   []string // in place of this process's
-	Stdin io.Reader
-	// Stdout and Stderr should be files: else Wait also waits for whoever else has inherited them.
-	Stdout, Stderr io.Writer
-	// Grace is how long the group has between SIGTERM and SIGKILL. While no renewal is acknowledged, the SIGTERM comes
-	// this long before the deadline.
+	Args                  []string
+	Env                   []string // in place of this process's
+	Stdin, Stdout, Stderr *os.File
+	// Grace is the time between SIGTERM and SIGKILL. While no renewal is acknowledged, the SIGTERM is sent this long
+	// before the deadline.
 	Grace time.Duration
 }
 
-// Process is a command that runs.
-type Process struct {
-	cmd      *exec.Cmd
-	hold     Hold
-	grace    time.Duration
-	terminal *terminal
-	exited   chan struct{} // closed when the command has ended and was waited for
-	err      error         // of Wait; set before exited is closed
+// Runner starts commands and is their parent. All that changes the terminal or reaps children is done by its one
+// goroutine, because the order of these steps matters.
+type Runner struct {
+	warn  func(format string, args ...any)
+	calls chan func()
+	quit  chan struct{}
+	done  chan struct{}
+	child chan os.Signal // SIGCHLD
+	stops chan os.Signal // SIGTSTP
+	tty   *terminal      // nil without one
+	front *Process       // the command that has the terminal; of the goroutine
 
-	mu   sync.Mutex
-	gone bool // the group's number may be somebody else's
+	mu    sync.Mutex // held while a group is signalled or a child reaped: numbers of processes are used again
+	procs map[int]*Process
 }
 
-// Start starts the command. Wait must be called.
-func Start(c Command, hold Hold) (*Process, error) {
-	cmd := exec.Command(c.Args[0], c.Args[1:]...) //nolint:noctx // it is ended with its group, see Wait
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Env, c.Stdin, c.Stdout, c.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	dieWithParent(cmd.SysProcAttr)
-	p := &Process{cmd: cmd, hold: hold, grace: c.Grace, terminal: takeTerminal(cmd), exited: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		// The parent-death signal comes when the thread that has forked ends, not the process: keep it until the child
-		// is gone.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err != nil {
+// NewRunner makes a runner, which takes SIGCHLD and SIGTSTP for itself. warn reports what a person should know. Close
+// must be called.
+func NewRunner(warn func(format string, args ...any)) *Runner {
+	r := &Runner{
+		warn: warn, calls: make(chan func(), 16), quit: make(chan struct{}), done: make(chan struct{}),
+		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1), tty: openTerminal(), procs: map[int]*Process{},
+	}
+	signal.Notify(r.child, syscall.SIGCHLD)
+	if !signal.Ignored(syscall.SIGTSTP) {
+		signal.Notify(r.stops, syscall.SIGTSTP)
+	}
+	adoptOrphans()
+	go r.run()
+	return r
+}
+
+// Close ends the runner, after all its commands have ended.
+func (r *Runner) Close() {
+	close(r.quit)
+	<-r.done
+}
+
+func (r *Runner) run() {
+	defer close(r.done)
+	// The parent-death signal of a child comes when the thread that has forked it ends, not when the process does.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	quiet := ignoreTerminalStops()
+	defer quiet.restore()
+	defer func() {
+		signal.Stop(r.child)
+		signal.Stop(r.stops)
+		r.tty.close()
+	}()
+	for {
+		select {
+		case call := <-r.calls:
+			call()
+		case <-r.child:
+			r.settle(r.reap())
+		case <-r.stops:
+			r.suspend(syscall.SIGTSTP)
+		case <-r.quit:
 			return
 		}
-		p.err = cmd.Wait()
-		if p.terminal != nil {
-			p.terminal.give(syscall.Getpgrp())
-		}
-		close(p.exited)
-	}()
+	}
+}
+
+// Start starts a command. Wait must be called. Its error is that of the command, which then has not run.
+func (r *Runner) Start(c Command, hold Hold) (*Process, error) {
+	path, err := exec.LookPath(c.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{r: r, hold: hold, grace: c.Grace, exited: make(chan struct{})}
+	started := make(chan error, 1)
+	r.calls <- func() { started <- r.start(p, path, c) }
 	if err := <-started; err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// Signal sends a signal to the whole group, while there is one.
-func (p *Process) Signal(s os.Signal) {
-	if s, ok := s.(syscall.Signal); ok {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.alive(s)
+// start runs in the runner's goroutine, so that no child is reaped before it is known.
+func (r *Runner) start(p *Process, path string, c Command) error {
+	if !p.valid() { // this process was stopped meanwhile, say
+		return ErrOver
 	}
-}
-
-// alive sends a signal, and tells whether anybody was there to get it. Once nobody was, nobody will be: numbers of groups
-// are used again.
-func (p *Process) alive(s syscall.Signal) bool {
-	p.gone = p.gone || errors.Is(syscall.Kill(-p.cmd.Process.Pid, s), syscall.ESRCH)
-	return !p.gone
-}
-
-func (p *Process) has(s syscall.Signal) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.alive(s)
-}
-
-// Status is how the command ended, in the way of shells: its exit status, or 128 and the signal that killed it.
-func Status(state *os.ProcessState) int {
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return 128 + int(ws.Signal())
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(attr)
+	eager := r.front == nil && r.tty.alone(c.Stdin, c.Stdout, c.Stderr)
+	if eager {
+		attr.Foreground, attr.Ctty = true, r.tty.fd
 	}
-	return state.ExitCode()
-}
-
-// Wait waits until the command has ended and returns its status. If the hold is lost before, or is about to be, it ends
-// the whole group first, and stopped is true. What the command has left in its group otherwise goes on.
-func (p *Process) Wait() (status int, stopped bool, err error) {
-	if stopped = !p.lasts(); stopped {
-		p.stop()
-	}
-	<-p.exited
-	p.mu.Lock()
-	p.gone = true
-	p.mu.Unlock()
-	var exit *exec.ExitError
-	if err = p.err; errors.As(err, &exit) {
-		err = nil // the status says it
-	}
-	return Status(p.cmd.ProcessState), stopped, err
-}
-
-// lookEvery is how often the clock is looked at, at least: timers stand still while the machine sleeps.
-const lookEvery = time.Second
-
-// lasts waits until the command has ended, which is true, or until it must be.
-func (p *Process) lasts() bool {
-	t := time.NewTimer(0)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.exited:
-			return true
-		case <-p.hold.Done():
-			return false
-		case <-t.C:
-			p.suspend()
-			left := time.Until(p.hold.Deadline()) - p.grace
-			if left <= 0 {
-				return false
-			}
-			t.Reset(min(left, lookEvery))
+	stops := allowTerminalStops() // or the command would inherit that they are ignored
+	child, err := os.StartProcess(path, c.Args, &os.ProcAttr{
+		Env: c.Env, Files: []*os.File{c.Stdin, c.Stdout, c.Stderr}, Sys: attr,
+	})
+	stops.restore()
+	if err != nil {
+		if eager { // the child may have taken it before it failed
+			r.tty.give(syscall.Getpgrp())
 		}
+		return err
 	}
+	p.pid = child.Pid
+	_ = child.Release() // it is reaped by its number
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.procs[p.pid] = p
+	if eager {
+		r.front = p
+	}
+	return nil
 }
 
-// pollEvery is how often it is looked whether the group is gone: nobody tells of the end of a grandchild.
-const pollEvery = 5 * time.Millisecond
-
-// stop ends the group: SIGTERM, and SIGKILL when the grace is over, or the lease about to be.
-func (p *Process) stop() {
-	left := min(p.grace, time.Until(p.hold.Deadline()))
-	p.has(syscall.SIGTERM)
-	p.has(syscall.SIGCONT) // or what is stopped would not get it
-	kill := time.NewTimer(left)
-	defer kill.Stop()
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
-	for {
-		select {
-		case <-kill.C:
-			p.has(syscall.SIGKILL)
-			return
-		case <-poll.C:
-			if !p.has(0) {
-				return
-			}
-		}
-	}
-}
+// ErrOver is the error of Start when the hold has ended before the command began.
+var ErrOver = errors.New("the hold ended before the command began")

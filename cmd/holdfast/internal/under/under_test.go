@@ -2,6 +2,8 @@ package under_test
 
 import (
 	"bufio"
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -37,6 +39,30 @@ func (h hold) Deadline() time.Time   { return h.until }
 
 func lasting(d time.Duration) hold { return hold{make(chan struct{}), time.Now().Add(d)} }
 
+// runners has one for each test: two would reap each other's children.
+var runners = map[*testing.T]*under.Runner{}
+
+// runner is the test's runner. Its warnings are in the test's log.
+func runner(t *testing.T) *under.Runner {
+	r := runners[t]
+	if r == nil {
+		r = under.NewRunner(t.Logf)
+		runners[t] = r
+		t.Cleanup(r.Close)
+	}
+	return r
+}
+
+func null(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // start runs a script and waits for the first line that it prints.
 func start(t *testing.T, h hold, grace time.Duration, script string) (p *under.Process, line string) {
 	t.Helper()
@@ -46,7 +72,9 @@ func start(t *testing.T, h hold, grace time.Duration, script string) (p *under.P
 	}
 	defer w.Close()
 	t.Cleanup(func() { r.Close() })
-	p, err = under.Start(under.Command{Args: []string{"sh", "-c", script}, Env: os.Environ(), Stdout: w, Stderr: os.Stderr, Grace: grace}, h)
+	p, err = runner(t).Start(under.Command{
+		Args: []string{"sh", "-c", script}, Env: os.Environ(), Stdin: null(t), Stdout: w, Stderr: os.Stderr, Grace: grace,
+	}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,17 +90,17 @@ func TestStatus(t *testing.T) {
 		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15, "echo; kill -KILL $$": 128 + 9,
 	} {
 		p, _ := start(t, lasting(time.Hour), time.Second, script)
-		status, stopped, err := p.Wait()
-		if status != want || stopped || err != nil {
-			t.Errorf("%s: %d, %v, %v", script, status, stopped, err)
+		if res := p.Wait(); res.Status != want || res.Lost {
+			t.Errorf("%s: %+v", script, res)
 		}
 		p.Signal(syscall.SIGTERM) // of nobody: must not reach whoever has the number next
 	}
 }
 
 func TestNoSuchCommand(t *testing.T) {
-	if _, err := under.Start(under.Command{Args: []string{"/no/such/command"}}, lasting(time.Hour)); err == nil {
-		t.Error("started")
+	c := under.Command{Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr}
+	if _, err := runner(t).Start(c, lasting(time.Hour)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }
 
@@ -80,8 +108,8 @@ func TestNoSuchCommand(t *testing.T) {
 func TestSignal(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1; sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
 	p.Signal(syscall.SIGUSR1)
-	if status, stopped, err := p.Wait(); status != 7 || stopped || err != nil {
-		t.Errorf("%d, %v, %v", status, stopped, err)
+	if res := p.Wait(); res.Status != 7 || res.Lost {
+		t.Errorf("%+v", res)
 	}
 	goneBy(t, line, time.Second)
 }
@@ -91,8 +119,8 @@ func TestLost(t *testing.T) {
 	h := lasting(time.Hour)
 	p, _ := start(t, h, 20*time.Second, `trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
 	close(h.done)
-	if status, stopped, err := p.Wait(); status != 9 || !stopped || err != nil {
-		t.Errorf("%d, %v, %v", status, stopped, err)
+	if res := p.Wait(); res.Status != 9 || !res.Lost {
+		t.Errorf("%+v", res)
 	}
 }
 
@@ -116,9 +144,8 @@ func TestDeaf(t *testing.T) {
 			p, pid := start(t, h, tt.grace, tt.script)
 			close(h.done)
 			lost := time.Now()
-			status, stopped, err := p.Wait()
-			if status != tt.status || !stopped || err != nil {
-				t.Errorf("%d, %v, %v", status, stopped, err)
+			if res := p.Wait(); res.Status != tt.status || !res.Lost {
+				t.Errorf("%+v", res)
 			}
 			if took := time.Since(lost); took > 5*time.Second {
 				t.Errorf("ended %v after the loss", took)
@@ -133,9 +160,8 @@ func TestNotRenewed(t *testing.T) {
 	h := lasting(1500 * time.Millisecond)
 	began := time.Now()
 	p, pid := start(t, h, 700*time.Millisecond, "trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
-	status, stopped, err := p.Wait()
-	if status != 4 || !stopped || err != nil {
-		t.Errorf("%d, %v, %v", status, stopped, err)
+	if res := p.Wait(); res.Status != 4 || !res.Lost {
+		t.Errorf("%+v", res)
 	}
 	if took := time.Since(began); took < 800*time.Millisecond {
 		t.Errorf("ended after %v", took)
@@ -146,8 +172,8 @@ func TestNotRenewed(t *testing.T) {
 // TestLeftBehind: the end of the command is the end, whatever it leaves in its group.
 func TestLeftBehind(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second, `sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
-	if status, stopped, err := p.Wait(); status != 5 || stopped || err != nil {
-		t.Errorf("%d, %v, %v", status, stopped, err)
+	if res := p.Wait(); res.Status != 5 || res.Lost {
+		t.Errorf("%+v", res)
 	}
 	pid, err := strconv.Atoi(line)
 	if err == nil {
