@@ -50,6 +50,7 @@ func TestContract(t *testing.T) {
 			"Consume":       consume,
 			"Compaction":    compaction,
 			"Limits":        limits,
+			"No wait":       noWait,
 			"Junk":          junk,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, p) })
