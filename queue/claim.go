@@ -56,16 +56,22 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 // unclaim takes a claim back, and the attempt with it.
 func (q *Queue) unclaim(c *claim) func() []gateway.Op {
 	return func() []gateway.Op {
-		key, count, returns := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place, q.keys.returns+c.entry.place
+		key := q.keys.claims + c.entry.place
 		return []gateway.Op{gateway.OpTxn(gateway.Txn{
-			If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
-			Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
-				If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
-				Then: []gateway.Op{gateway.OpDelete(count)},
-				Else: []gateway.Op{gateway.OpPut(returns, nil)},
-			})},
+			If:   []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
+			Then: []gateway.Op{gateway.OpDelete(key), q.uncount(c.entry.place)},
 		})}
 	}
+}
+
+// uncount takes back the attempt that the last claim has counted.
+func (q *Queue) uncount(place string) gateway.Op {
+	count, returns := q.keys.counts+place, q.keys.returns+place
+	return gateway.OpTxn(gateway.Txn{
+		If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
+		Then: []gateway.Op{gateway.OpDelete(count)},
+		Else: []gateway.Op{gateway.OpPut(returns, nil)},
+	})
 }
 
 func (c *claim) read(resp session.Outcome) {

@@ -10,15 +10,16 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Consume receives with as many goroutines as concurrency says and calls fn with each message. When fn returns nil the
+// Consume receives with as many goroutines as concurrency says and calls fn with each message, 1 to
+// [MaxConcurrency]. When fn returns nil the
 // message is acked, while the goroutine goes on with the next; when it returns an error it is given back with a delay that
 // doubles with each attempt, from 1 s to 1 minute. If fn has ended the message by itself, it stays so.
 //
 // When ctx ends, Consume receives no more, waits for the calls of fn that are under way, and returns the context's error.
 // The context that fn gets does not end with ctx: it ends with the claim. Consume also returns when the session is lost.
 func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error) error {
-	if concurrency < 1 {
-		return q.wrap("consume", invalid("a concurrency of %d", concurrency))
+	if concurrency < 1 || concurrency > MaxConcurrency {
+		return q.wrap("consume", invalid("a concurrency of %d is not between 1 and %d", concurrency, MaxConcurrency))
 	}
 	run, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -11,7 +11,7 @@ import (
 )
 
 // Message is an item that this process has claimed: nobody else receives it until it is given back, or lost. One of Ack,
-// AckWith, Nack and Reject ends the claim; each of them is [session.ErrNotHeld] if the claim was lost or has been ended
+// AckWith, Nack, Release and Reject ends the claim; each of them is [session.ErrNotHeld] if the claim was lost or has been ended
 // before. If its ctx ends first, even before the call, it returns [gateway.ErrUncertain] and the context's error, and the
 // session goes on with it; a repeated call waits for that. What the server refuses may be tried again, also differently.
 type Message struct {
@@ -73,11 +73,23 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
 }
 
-// giveBack claims nothing ahead, as the item itself is before all that could be. Its own process need not wait for the watch
-// to know that it can be had again.
+// Release returns the item to its old place as if it had not been delivered: the attempt does not count, so that no number of
+// releases makes a dead letter of it. It is for a consumer that cannot work at all. The same errors as those of Nack.
+func (m *Message) Release(ctx context.Context) error {
+	// In a transaction of its own: one that goes together with others has no conditions in it.
+	return m.returned("release", m.grip.ReleaseWith(ctx, m.q.uncount(m.place)))
+}
+
+// giveBack claims nothing ahead, as the item itself is before all that could be.
 func (m *Message) giveBack(ctx context.Context) error {
-	if err := m.grip.ReleaseTogether(ctx, 1, nil, m.inPlace()...); err != nil {
-		return m.q.wrap("nack", err)
+	return m.returned("nack", m.grip.ReleaseTogether(ctx, 1, nil, m.inPlace()...))
+}
+
+// returned follows a release that has left the item in its place. Its own process need not wait for the watch to know that it
+// can be had again.
+func (m *Message) returned(verb string, err error) error {
+	if err != nil {
+		return m.q.wrap(verb, err)
 	}
 	f := m.q.openFeed()
 	defer f.release()

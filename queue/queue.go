@@ -21,6 +21,8 @@ const (
 	MaxAckOps = 100
 	// MaxPriority is the most urgent priority.
 	MaxPriority = 9
+	// MaxConcurrency is how many goroutines [Queue.Consume] starts at most.
+	MaxConcurrency = 10_000
 	// MaxDedupID is how long, in bytes, a de-duplication ID may be.
 	MaxDedupID = 512
 )
