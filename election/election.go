@@ -58,6 +58,41 @@ func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
 	}
 }
 
+// ErrTaken is the error of a [Election.TryCampaign] that found a leader or a candidate. The error is a [*TakenError].
+var ErrTaken = errors.New("taken")
+
+// TakenError names the first candidate of an election: the leader, or the next one.
+type TakenError struct {
+	Name  string
+	Key   string          // the candidate's key
+	Lease gateway.LeaseID // of the candidate's session
+	Fence int64
+	Value string // the value that the candidate shows
+}
+
+// Error names the election and the candidate's key.
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("election: try campaign %q: taken by %s", e.Name, e.Key)
+}
+
+// Is matches ErrTaken.
+func (e *TakenError) Is(target error) bool { return target == ErrTaken }
+
+// TryCampaign leads if nobody leads and nobody is a candidate, and returns [ErrTaken] otherwise. It never waits for others,
+// save for a delay that is set (see [Election.WithDelay]). After any error the caller does not lead, and never will from this
+// call.
+func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error) {
+	h, err := e.line.Try(ctx, line.Join{Value: value})
+	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
+		first := occupied.View.Members[0]
+		return nil, &TakenError{e.line.Name, first.Key, first.Lease(), first.Fence, first.Value}
+	}
+	if err != nil {
+		return nil, e.wrap("try campaign", err)
+	}
+	return e.term(h), nil
+}
+
 func (e *Election) term(h line.Hold) *Term {
 	return &Term{h.Holding, h.Grip, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}
 }

@@ -21,6 +21,8 @@ type EnqueueOptions struct {
 	// DedupID makes Enqueue do nothing, and return the ID of the earlier item, if an item was enqueued with the same
 	// DedupID within the queue's DedupWindow.
 	DedupID string
+	// NoWait makes an enqueue that finds the queue at its MaxLength return [ErrFull] in place of waiting for room.
+	NoWait bool
 }
 
 // maxBatch is how many items one transaction takes, maxBatchBytes how many bytes unless it is for one item.
@@ -85,6 +87,7 @@ type addition struct {
 	records []record
 	size    int
 	dedup   string // of the only record
+	noWait  bool
 }
 
 var lastID atomic.Int64
@@ -94,7 +97,7 @@ func (q *Queue) newID() string {
 }
 
 func (q *Queue) enqueue(ctx context.Context, values [][]byte, o EnqueueOptions) ([]string, error) {
-	a := &addition{dedup: o.DedupID}
+	a := &addition{dedup: o.DedupID, noWait: o.NoWait}
 	now, due := time.Now(), int64(0)
 	if o.Delay > 0 {
 		due = now.Add(o.Delay).UnixMilli()
@@ -138,14 +141,18 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 
 // add adds at the end, once there is room.
 func (q *Queue) add(ctx context.Context, a *addition) error {
-	return q.whyEnded(q.onceRoom(ctx, len(a.records), func() error { return q.adds.Do(ctx, a) }))
+	do := func() error { return q.adds.Do(ctx, a) }
+	if a.noWait {
+		return q.whyEnded(do())
+	}
+	return q.whyEnded(q.onceRoom(ctx, len(a.records), do))
 }
 
 // onceRoom calls do, which adds n items, until there is room for them.
 func (q *Queue) onceRoom(ctx context.Context, n int, do func() error) error {
 	for {
 		err := do()
-		if !errors.Is(err, errFull) {
+		if !errors.Is(err, ErrFull) {
 			return err
 		}
 		if err := q.awaitRoom(ctx, n); err != nil {

@@ -32,6 +32,8 @@ const DefaultDedupWindow = 5 * time.Minute
 var (
 	// ErrEmpty: a [Queue.TryReceive] found nothing to receive.
 	ErrEmpty = errors.New("empty")
+	// ErrFull: an enqueue with NoWait found the queue at its MaxLength.
+	ErrFull = errors.New("full")
 	// ErrTooLarge: a value, or a list of operations, over one of the limits. The error is also [gateway.ErrInvalid].
 	ErrTooLarge = errors.New("too large")
 )

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -31,8 +30,6 @@ type move struct {
 	guard   []gateway.Cmp // holds unless somebody else was faster
 	from    []gateway.Op  // where the records come from is deleted
 }
-
-var errFull = errors.New("full")
 
 // While anybody stands in the line, only the first may move the end: else whoever has just moved it, and so knows where it
 // is, would go on winning. A turn takes longer than a race, so few producers race, and many stand in the line.
@@ -75,7 +72,7 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 		}
 		if m.room && q.opt.MaxLength > 0 && q.end.length+int64(len(m.records)) > int64(q.opt.MaxLength) {
 			q.end.known = false // it may have become shorter
-			return false, errFull
+			return false, ErrFull
 		}
 		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, first, stuck))
 		switch {

@@ -84,6 +84,9 @@ func dashHint(cmd *cobra.Command) string {
 
 // dial makes the client.
 func (a *app) dial() (*gateway.Client, error) {
+	if a.client != nil {
+		return a.client, nil
+	}
 	c, err := a.connect.dial()
 	if err != nil {
 		return nil, err
@@ -92,14 +95,18 @@ func (a *app) dial() (*gateway.Client, error) {
 	return c, nil
 }
 
-// open makes the client and a session; f, which may be nil, says how long that may take if it is less than else.
+// open makes the client and a session, in place of one that was lost; f, which may be nil, says how long that may take if it is less than else.
 func (a *app) open(ctx context.Context, f *waitFlags, opts *session.Options) (*session.Session, error) {
 	if _, err := a.dial(); err != nil {
 		return nil, err
 	}
+	if a.session != nil {
+		a.session.Orphan() // nothing was held of it
+		a.session = nil
+	}
 	limit := time.Duration(a.connect.timeout)
-	if f != nil && f.bounded() && f.wait > 0 {
-		limit = min(limit, time.Duration(f.wait))
+	if f != nil {
+		limit = f.reach(limit)
 	}
 	ctx, cancel := within(ctx, limit)
 	defer cancel()
@@ -183,8 +190,16 @@ func (a *app) report(err error) int {
 		return code
 	}
 	text := a.explain(err)
+	out := map[string]any{"error": text, "code": code}
+	if part, ok := errors.AsType[*partError](err); ok {
+		out["put"] = part.put
+		if !strings.HasSuffix(text, part.note()) {
+			text += part.note()
+		}
+	}
 	if a.json {
-		_ = printJSON(os.Stderr, map[string]any{"error": text, "code": code}) // the status tells
+		out["error"] = text
+		_ = printJSON(os.Stderr, out) // the status tells
 	} else {
 		fmt.Fprintln(os.Stderr, "holdfast: "+clean(text))
 	}

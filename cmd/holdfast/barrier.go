@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/survey"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -95,8 +97,15 @@ func barrierWait(a *app) *cobra.Command {
 		Args:              one,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.waitFor(cmd, f, func(ctx context.Context, s *session.Session) error {
-				return barrier.New(s, args[0]).Wait(ctx)
+			return a.waitFor(cmd, f, func(s *session.Session) (look, wait func(context.Context) error) {
+				look = func(ctx context.Context) error {
+					p, err := survey.One(ctx, a.client, args[0])
+					if err == nil && p.Up() {
+						err = errNotInTime
+					}
+					return err
+				}
+				return look, barrier.New(s, args[0]).Wait
 			})
 		},
 	}
@@ -104,8 +113,10 @@ func barrierWait(a *app) *cobra.Command {
 	return cmd
 }
 
-// waitFor waits for what nothing is held of.
-func (a *app) waitFor(cmd *cobra.Command, f *waitFlags, wait func(context.Context, *session.Session) error) error {
+// waitFor waits for what nothing is held of. look returns errNotInTime where it would have to be waited.
+func (a *app) waitFor(
+	cmd *cobra.Command, f *waitFlags, on func(*session.Session) (look, wait func(context.Context) error),
+) error {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -113,9 +124,12 @@ func (a *app) waitFor(cmd *cobra.Command, f *waitFlags, wait func(context.Contex
 	if err != nil {
 		return err
 	}
-	ctx, cancel := f.context(cmd.Context())
-	defer cancel()
-	return f.refused(wait(ctx, s))
+	look, wait := on(s)
+	nothing := func(fn func(context.Context) error) func(context.Context) (struct{}, error) {
+		return func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }
+	}
+	_, err = attempt[struct{}]{try: nothing(look), wait: nothing(wait), taken: errNotInTime}.get(cmd.Context(), a, f)
+	return f.refused(err)
 }
 
 func barrierEnter(a *app) *cobra.Command {
@@ -152,6 +166,8 @@ func barrierEnter(a *app) *cobra.Command {
 }
 
 func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv []string) error {
+	// Only who has entered knows whether the others are there, so this is not tried before, but has the time to find out.
+	f.wait = max(f.wait, duration(time.Since(f.began)+leastReach))
 	wctx, cancel := f.context(ctx)
 	defer cancel()
 	e, err := b.Enter(wctx)

@@ -37,22 +37,25 @@ func electCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			h, err := f.campaign(ctx, s, names[0], names[1])
+			h, err := f.campaign(ctx, a, s, names[0], names[1])
 			if err != nil {
-				return f.refused(err)
+				return f.refused(err, election.ErrTaken)
 			}
 			return a.keep(ctx, h, &f.holdFlags, argv)
 		},
 	}
-	f.add(cmd, false)
+	f.add(cmd, true)
 	cmd.Flags().Var(&f.delay, "lock-delay", "wait this long after a leader that did not resign; the same for all candidates")
 	return cmd
 }
 
-func (f *electFlags) campaign(ctx context.Context, s *session.Session, name, value string) (held, error) {
-	ctx, cancel := f.context(ctx)
-	defer cancel()
-	t, err := election.New(s, name).WithDelay(time.Duration(f.delay)).Campaign(ctx, value)
+func (f *electFlags) campaign(ctx context.Context, a *app, s *session.Session, name, value string) (held, error) {
+	e := election.New(s, name).WithDelay(time.Duration(f.delay))
+	t, err := attempt[*election.Term]{
+		try:   func(ctx context.Context) (*election.Term, error) { return e.TryCampaign(ctx, value) },
+		wait:  func(ctx context.Context) (*election.Term, error) { return e.Campaign(ctx, value) },
+		taken: election.ErrTaken, delay: time.Duration(f.delay),
+	}.get(ctx, a, &f.waitFlags)
 	if err != nil {
 		return held{}, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"strconv"
@@ -31,57 +30,6 @@ func (d *duration) Set(s string) error {
 	}
 	*d = duration(v)
 	return nil
-}
-
-// waitFlags say how long to wait for what somebody else has.
-type waitFlags struct {
-	noWait bool
-	wait   duration
-	given  func() bool // whether wait was typed; nil where it cannot be
-	code   int
-	began  time.Time // when wait began, which includes the way to etcd
-}
-
-func (f *waitFlags) add(cmd *cobra.Command, noWait bool) {
-	fs := cmd.Flags()
-	if noWait {
-		fs.BoolVarP(&f.noWait, "no-wait", "n", false, "do not wait")
-	}
-	fs.VarP(&f.wait, "wait", "w", "wait this long at most")
-	fs.IntVarP(&f.code, "conflict-exit-code", "E", codeNo, "exit with this status if it was not acquired")
-	f.given = func() bool { return fs.Changed("wait") }
-}
-
-func (f *waitFlags) bounded() bool { return f.given != nil && f.given() }
-
-// check refuses what cannot be meant, and begins the wait.
-func (f *waitFlags) check() error {
-	if f.code < 0 || f.code > 255 {
-		return usagef("-E %d is no exit status; type a number from 0 to 255", f.code)
-	}
-	if f.noWait && f.bounded() {
-		return usagef("-n and -w contradict each other; type one of them")
-	}
-	f.began = time.Now()
-	return nil
-}
-
-// context is ctx for as long as it is to be waited.
-func (f *waitFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !f.bounded() {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadlineCause(ctx, f.began.Add(time.Duration(f.wait)), errNotInTime)
-}
-
-// refused gives the error of what was not acquired the status that was asked for. others are further errors that say so.
-func (f *waitFlags) refused(err error, others ...error) error {
-	for _, other := range append(others, errNotInTime) {
-		if errors.Is(err, other) {
-			return &exitError{f.code, err}
-		}
-	}
-	return err
 }
 
 // holdFlags are those of the verbs that hold something while a command runs.

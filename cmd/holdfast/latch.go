@@ -20,15 +20,9 @@ func latchCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.AddCommand(
-		latchVerb(a, "down", "Count once", func(ctx context.Context, l *barrier.Latch) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			return l.CountDown(ctx)
-		}),
-		latchVerb(a, "wait", "Wait until the latch is open", func(ctx context.Context, l *barrier.Latch) error { return l.Wait(ctx) }),
-		latchVerb(a, "left", "Print how many counts are left", func(ctx context.Context, l *barrier.Latch) error {
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
+		latchVerb(a, "down", "Count once", (*barrier.Latch).CountDown),
+		latchWait(a),
+		latchVerb(a, "left", "Print how many counts are left", func(l *barrier.Latch, ctx context.Context) error {
 			n, err := l.Count(ctx)
 			switch {
 			case err != nil:
@@ -43,9 +37,40 @@ func latchCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// latchVerb is one of the verbs; all name the latch in the same way.
-func latchVerb(a *app, verb, short string, do func(context.Context, *barrier.Latch) error) *cobra.Command {
+// latchVerb is one of the verbs that wait for nobody but etcd.
+func latchVerb(a *app, verb, short string, do func(*barrier.Latch, context.Context) error) *cobra.Command {
+	return latchNamed(verb, short, func(cmd *cobra.Command, name string, count int) error {
+		s, err := a.open(cmd.Context(), nil, &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
+		if err != nil {
+			return err
+		}
+		ctx, cancel := a.bounded(cmd.Context())
+		defer cancel()
+		return do(barrier.NewLatch(s, name, count), ctx)
+	})
+}
+
+func latchWait(a *app) *cobra.Command {
 	f := &waitFlags{}
+	cmd := latchNamed("wait", "Wait until the latch is open", func(cmd *cobra.Command, name string, count int) error {
+		return a.waitFor(cmd, f, func(s *session.Session) (look, wait func(context.Context) error) {
+			l := barrier.NewLatch(s, name, count)
+			look = func(ctx context.Context) error {
+				left, err := l.Count(ctx)
+				if err == nil && left > 0 {
+					err = errNotInTime
+				}
+				return err
+			}
+			return look, l.Wait
+		})
+	})
+	f.add(cmd, false)
+	return cmd
+}
+
+// latchNamed is what all verbs have in common: they name the latch in the same way.
+func latchNamed(verb, short string, run func(cmd *cobra.Command, name string, count int) error) *cobra.Command {
 	count := 0
 	cmd := &cobra.Command{
 		Use:               verb + " NAME --count N",
@@ -56,13 +81,8 @@ func latchVerb(a *app, verb, short string, do func(context.Context, *barrier.Lat
 			if count < 1 {
 				return usagef("after how many counts does it open? type: holdfast latch %s %s --count N", verb, args[0])
 			}
-			return a.waitFor(cmd, f, func(ctx context.Context, s *session.Session) error {
-				return do(ctx, barrier.NewLatch(s, args[0], count))
-			})
+			return run(cmd, args[0], count)
 		},
-	}
-	if verb == "wait" {
-		f.add(cmd, false)
 	}
 	cmd.Flags().IntVar(&count, "count", 0, "how many counts open it; the same for all users of the name")
 	return cmd

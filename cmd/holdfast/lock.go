@@ -42,7 +42,7 @@ func lockCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			h, err := f.acquire(ctx, s, names)
+			h, err := f.acquire(ctx, a, s, names)
 			if err != nil {
 				return f.refused(err, mutex.ErrLocked)
 			}
@@ -68,34 +68,28 @@ func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
 	return f.holdFlags.check()
 }
 
-func (f *lockFlags) acquire(ctx context.Context, s *session.Session, names []string) (held, error) {
-	ctx, cancel := f.context(ctx)
-	defer cancel()
+func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, names []string) (held, error) {
 	if len(names) > 1 {
-		return f.several(ctx, s, names)
+		return attempt[held]{
+			try:   func(ctx context.Context) (held, error) { return trySeveral(ctx, s, names) },
+			wait:  func(ctx context.Context) (held, error) { return lockSeveral(ctx, s, names) },
+			taken: mutex.ErrLocked,
+		}.get(ctx, a, &f.waitFlags)
 	}
 	m, rw := mutex.New(s, names[0]).WithDelay(time.Duration(f.delay)), mutex.NewRW(s, names[0])
-	take := m.Lock
-	switch {
-	case f.shared && f.noWait:
-		take = rw.TryRLock
-	case f.shared:
-		take = rw.RLock
-	case f.noWait:
-		take = m.TryLock
+	take := attempt[*mutex.Lock]{m.TryLock, m.Lock, mutex.ErrLocked, time.Duration(f.delay)}
+	if f.shared {
+		take.try, take.wait = rw.TryRLock, rw.RLock
 	}
-	l, err := take(ctx)
+	l, err := take.get(ctx, a, &f.waitFlags)
 	if err != nil {
 		return held{}, err
 	}
 	return held{what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l, release: l.Unlock}, nil
 }
 
-// several takes all the locks or none.
-func (f *lockFlags) several(ctx context.Context, s *session.Session, names []string) (held, error) {
-	if f.noWait {
-		return trySeveral(ctx, s, names)
-	}
+// lockSeveral takes all the locks or none.
+func lockSeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
 	l, err := mutex.LockAll(ctx, s, names...)
 	if err != nil {
 		return held{}, err

@@ -26,13 +26,8 @@ func queueGet(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := f.context(cmd.Context())
-			defer cancel()
-			receive := q.Receive
-			if f.noWait {
-				receive = q.TryReceive
-			}
-			m, err := receive(ctx)
+			ctx := cmd.Context()
+			m, err := attempt[*queue.Message]{try: q.TryReceive, wait: q.Receive, taken: queue.ErrEmpty}.get(ctx, a, f)
 			if err != nil {
 				return f.refused(err, queue.ErrEmpty)
 			}

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -29,23 +30,31 @@ func queuePut(a *app) *cobra.Command {
 		Use:   "put NAME [VALUE]",
 		Short: "Put an item into the queue",
 		Long: "Put an item into the queue and print its ID. Without VALUE, or where it is -, it is what comes on the standard\n" +
-			"input; with --lines, each line of that is an item.",
+			"input; with --lines, each line of that is an item, which is put as soon as it is read.",
 		Example:           "  holdfast queue put mails '{\"to\":\"a@example.org\"}'\n  holdfast queue put --lines mails < mails.txt",
 		Args:              between(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(args[1:]); err != nil { // before the input is read, which may be long in coming
+			if err := f.check(args[1:]); err != nil {
 				return err
 			}
-			values, err := f.values(args[1:])
-			if err != nil {
+			p := &putting{putFlags: f, app: a, cmd: cmd, name: args[0]}
+			if err := p.open(); err != nil { // before the input is read, which may be long in coming
 				return err
 			}
-			q, err := a.openQueue(cmd, &f.waitFlags, args[0], &queue.Options{MaxLength: f.maxLength, DedupWindow: time.Duration(f.window)})
-			if err != nil {
-				return err
+			switch ctx := cmd.Context(); {
+			case f.lines:
+				return p.stream(ctx)
+			case typed(args[1:]):
+				return p.put(ctx, [][]byte{[]byte(args[1])})
+			default:
+				value, err := readValue(ctx)
+				if err != nil {
+					return err
+				}
+				f.began = time.Now()
+				return p.put(ctx, [][]byte{value})
 			}
-			return f.put(cmd.Context(), a, q, values)
 		},
 	}
 	f.add(cmd, false)
@@ -71,38 +80,128 @@ func (f *putFlags) check(args []string) error {
 	return f.waitFlags.check()
 }
 
-// values are what to put.
-func (f *putFlags) values(args []string) ([][]byte, error) {
-	if typed(args) {
-		return [][]byte{[]byte(args[0])}, nil
-	}
-	text, err := io.ReadAll(os.Stdin)
-	if err != nil || !f.lines {
-		return [][]byte{text}, err
-	}
-	var values [][]byte
-	for line := range bytes.Lines(text) {
-		values = append(values, bytes.TrimSuffix(line, []byte("\n")))
-	}
-	return values, nil
+// putting is a put under way.
+type putting struct {
+	*putFlags
+	app  *app
+	cmd  *cobra.Command
+	name string
+	q    *queue.Queue
+	done int // items that are in the queue
 }
 
-func (f *putFlags) put(ctx context.Context, a *app, q *queue.Queue, values [][]byte) error {
-	// With a limit the wait is for consumers, and -w bounds it.
-	bound := a.bounded
-	if f.maxLength > 0 {
-		bound = f.context
+// open makes the session, and another where that was lost while the input was slow: nothing was under way then.
+func (p *putting) open() (err error) {
+	if p.q != nil && p.app.session.Err() == nil {
+		return nil
 	}
-	ctx, cancel := bound(ctx)
+	opts := &queue.Options{MaxLength: p.maxLength, DedupWindow: time.Duration(p.window)}
+	p.q, err = p.app.openQueue(p.cmd, &p.waitFlags, p.name, opts)
+	return err
+}
+
+// stream puts the lines of the standard input as they come, in their order.
+func (p *putting) stream(ctx context.Context) error {
+	most := batchLines
+	if p.maxLength > 0 {
+		most = min(most, p.maxLength) // which is what one transaction may have then
+	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	for batches := readLines(reading, os.Stdin, most); ; {
+		var b *batch
+		select {
+		case b = <-batches:
+		case <-ctx.Done():
+			return &partError{context.Cause(ctx), p.done, 0}
+		}
+		p.began = time.Now() // the limits are for each batch
+		err := p.open()
+		if err == nil && len(b.lines) > 0 {
+			err = p.put(ctx, b.lines)
+		}
+		switch part := (*partError)(nil); {
+		case err == nil && errors.Is(b.err, io.EOF):
+			return nil
+		case err == nil && b.err != nil:
+			return &partError{b.err, p.done, 0}
+		case err != nil && !errors.As(err, &part):
+			return &partError{err, p.done, 0}
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// put puts values that one transaction takes, and prints their IDs.
+func (p *putting) put(ctx context.Context, values [][]byte) error {
+	for p.maxLength > 0 && len(values) > 1 { // all that there is room for, and then one by one as room comes
+		n, err := p.putNow(ctx, values)
+		if values = values[n:]; errors.Is(err, queue.ErrFull) {
+			p.began = time.Now()
+			n, err = p.putFull(ctx, values[:1])
+			values = values[n:]
+		}
+		if err != nil {
+			return p.failed(err, len(values))
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	put := p.putAll
+	if p.maxLength > 0 {
+		put = p.putFull
+	}
+	n, err := put(ctx, values)
+	return p.failed(err, len(values)-n)
+}
+
+// putAll puts values into a queue without a limit.
+func (p *putting) putAll(ctx context.Context, values [][]byte) (int, error) {
+	ctx, cancel := p.app.bounded(ctx)
 	defer cancel()
-	ids, err := q.EnqueueAll(ctx, values, &queue.EnqueueOptions{
-		Priority: f.priority, Delay: time.Duration(f.delay), DedupID: f.dedupID,
+	return p.enqueue(ctx, values, false)
+}
+
+// putNow puts values of which no part has to wait for room, or returns [queue.ErrFull].
+func (p *putting) putNow(ctx context.Context, values [][]byte) (int, error) {
+	ctx, cancel := p.app.bounded(ctx)
+	defer cancel()
+	return p.enqueue(ctx, values, true)
+}
+
+// putFull puts values when there is room. The wait is for consumers, and -w bounds it.
+func (p *putting) putFull(ctx context.Context, values [][]byte) (int, error) {
+	n, err := attempt[int]{
+		try:   func(ctx context.Context) (int, error) { return p.enqueue(ctx, values, true) },
+		wait:  func(ctx context.Context) (int, error) { return p.enqueue(ctx, values, false) },
+		taken: queue.ErrFull,
+	}.get(ctx, p.app, &p.waitFlags)
+	return n, p.refused(err, queue.ErrFull)
+}
+
+func (p *putting) enqueue(ctx context.Context, values [][]byte, noWait bool) (int, error) {
+	ids, err := p.q.EnqueueAll(ctx, values, &queue.EnqueueOptions{
+		Priority: p.priority, Delay: time.Duration(p.delay), DedupID: p.dedupID, NoWait: noWait,
 	})
-	told := a.showIDs(ids)
-	if err != nil {
-		return f.refused(err)
+	p.done += len(ids)
+	if told := p.app.showIDs(ids); err == nil {
+		err = told
 	}
-	return told
+	return len(ids), err
+}
+
+// failed adds how much was done, where that may not be nothing.
+func (p *putting) failed(err error, left int) error {
+	uncertain := errors.Is(err, gateway.ErrUncertain)
+	if err == nil || !p.lines && !uncertain {
+		return err
+	}
+	if !uncertain {
+		left = 0
+	}
+	return &partError{err, p.done, left}
 }
 
 func (a *app) showIDs(ids []string) (err error) {

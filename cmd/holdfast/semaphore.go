@@ -41,7 +41,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			h, err := f.acquire(ctx, s, names[0])
+			h, err := f.acquire(ctx, a, s, names[0])
 			if err != nil {
 				return f.refused(err, semaphore.ErrFull)
 			}
@@ -54,15 +54,13 @@ func semaphoreCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (f *semaphoreFlags) acquire(ctx context.Context, s *session.Session, name string) (held, error) {
-	ctx, cancel := f.context(ctx)
-	defer cancel()
+func (f *semaphoreFlags) acquire(ctx context.Context, a *app, s *session.Session, name string) (held, error) {
 	m := semaphore.New(s, name, f.limit)
-	take := m.Acquire
-	if f.noWait {
-		take = m.TryAcquire
-	}
-	p, err := take(ctx, f.weight)
+	p, err := attempt[*semaphore.Permit]{
+		try:   func(ctx context.Context) (*semaphore.Permit, error) { return m.TryAcquire(ctx, f.weight) },
+		wait:  func(ctx context.Context) (*semaphore.Permit, error) { return m.Acquire(ctx, f.weight) },
+		taken: semaphore.ErrFull,
+	}.get(ctx, a, &f.waitFlags)
 	if err != nil {
 		return held{}, err
 	}

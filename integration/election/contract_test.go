@@ -37,6 +37,7 @@ func TestContract(t *testing.T) {
 			"Too late":   resignTooLate,
 			"Run":        run,
 			"Step down":  stepDown,
+			"Try":        tryCampaign,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
 		}

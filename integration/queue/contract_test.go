@@ -50,6 +50,9 @@ func TestContract(t *testing.T) {
 			"Consume":       consume,
 			"Compaction":    compaction,
 			"Limits":        limits,
+			"Requeue":       requeue,
+			"No wait":       noWait,
+			"Too many":      tooMany,
 			"Junk":          junk,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, p) })

@@ -119,6 +119,12 @@ func (p *Place) fitting() (n int) {
 	return n
 }
 
+// Up tells whether a simple barrier is up.
+func (p *Place) Up() bool {
+	_, raised := p.Settings["raised"]
+	return raised || len(p.Members) > 0
+}
+
 // State is what the member does, in a word.
 func (p *Place) State(m *Member) string {
 	switch {

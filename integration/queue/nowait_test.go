@@ -1,0 +1,26 @@
+package queue_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/queue"
+)
+
+// noWait: a full queue is ErrFull at once, and nothing was put.
+func noWait(t *testing.T, p pair) {
+	name := fresh(t)
+	q := queue.New(p.a, name, &queue.Options{MaxLength: 2})
+	now := &queue.EnqueueOptions{NoWait: true}
+	enqueue(t, q, now, "1")
+	ids, err := q.EnqueueAll(within(t, patience), [][]byte{{'2'}, {'3'}, {'4'}}, now)
+	if !errors.Is(err, queue.ErrFull) || len(ids) != 0 {
+		t.Errorf("%v, %v", ids, err)
+	}
+	enqueue(t, q, now, "2")
+	if _, err := q.Enqueue(within(t, patience), nil, now); !errors.Is(err, queue.ErrFull) {
+		t.Error(err)
+	}
+	ack(t, receive(t, q, "1", 1))
+	enqueue(t, q, now, "3")
+}
