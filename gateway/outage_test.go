@@ -103,6 +103,7 @@ func TestOutageIsLogged(t *testing.T) {
 				if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
 					t.Error(err)
 				}
+				synctest.Wait() // the log has a goroutine of its own
 				if n := lines("level=INFO msg=etcd_within_reach"); n != 1 {
 					t.Errorf("%d times over, want 1", n)
 				}

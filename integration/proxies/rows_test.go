@@ -26,6 +26,9 @@ type row struct {
 const (
 	prompt = 20 * time.Millisecond
 	polled = time.Second
+	// held is for haproxy without "option http-no-delay": it sends each part of an answer as one that more follows
+	// (MSG_MORE), which its kernel holds back for 40 to 200 ms. Nothing that a client does changes that.
+	held = 250 * time.Millisecond
 )
 
 var rows = []row{
@@ -43,13 +46,13 @@ var rows = []row{
 	{"nginx/timeouts-5s-unbuffered-answers.conf", startProxy, finite, prompt},
 	{"nginx/ingress.conf", startProxy, finite, prompt},
 
-	{"haproxy/plain.cfg", startProxy, finite, prompt},
-	{"haproxy/timeouts-5s.cfg", startProxy, finite, prompt},
-	{"haproxy/timeouts-1h.cfg", startProxy, finite, prompt},
-	{"haproxy/leastconn.cfg", startProxy, finite, prompt},
-	{"haproxy/buffer-request.cfg", startProxy, finite, prompt},
+	{"haproxy/plain.cfg", startProxy, finite, held},
+	{"haproxy/timeouts-5s.cfg", startProxy, finite, held},
+	{"haproxy/timeouts-1h.cfg", startProxy, finite, held},
+	{"haproxy/leastconn.cfg", startProxy, finite, held},
+	{"haproxy/buffer-request.cfg", startProxy, finite, held},
 	{"haproxy/keepalive-no-delay.cfg", startProxy, finite, prompt},
-	{"haproxy/server-close.cfg", startProxy, shared, 250 * time.Millisecond},
+	{"haproxy/server-close.cfg", startProxy, shared, held},
 	{"haproxy/no-delay.cfg", startProxy, shared, prompt},
 	{"haproxy/tcp.cfg", startProxy, shared, prompt},
 
