@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // One odd answer may be that of a member, or of something on the way, that is wrong by itself: the end of all that a
@@ -28,12 +29,7 @@ type doubts []*endpoint
 
 // confirmed notes one, and tells whether a second endpoint, or the only one there is, has said the same.
 func (d *doubts) confirmed(ep *endpoint, endpoints int) bool {
-	before := *d
-	*d = append(before, ep)
-	for _, other := range before {
-		if other != ep || endpoints == 1 {
-			return true
-		}
-	}
-	return false
+	confirmed := slices.ContainsFunc(*d, func(other *endpoint) bool { return other != ep || endpoints == 1 })
+	*d = append(*d, ep)
+	return confirmed
 }

@@ -100,6 +100,7 @@ func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
 			due = min(due, max(late, now+streamSilence/4))
 		}
 		switch cn.mode {
+		case unknown:
 		case shared:
 			due = min(due, m.probe(cn, now))
 		case finite:

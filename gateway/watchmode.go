@@ -6,14 +6,14 @@ import "time"
 type WatchMode string
 
 const (
-	// WatchModeUnknown: no watch was needed there yet, or none was confirmed.
+	// WatchModeUnknown says that no watch was needed there yet, or none was confirmed.
 	WatchModeUnknown WatchMode = ""
-	// WatchModeShared: one stream that goes both ways carries all watches. A direct connection allows it.
+	// WatchModeShared is one stream that goes both ways and carries all watches. A direct connection allows it.
 	WatchModeShared WatchMode = "shared"
-	// WatchModeFinite: a few streams, each opened by a complete request, because something on the way forwards no
+	// WatchModeFinite is a few streams, each opened by a complete request, because something on the way forwards no
 	// request before its end, or does not pass on "Connection: close". Events come as soon as in WatchModeShared.
 	WatchModeFinite WatchMode = "finite"
-	// WatchModePolling: requests that etcd ends after a while, because something on the way forwards no answer before
+	// WatchModePolling is requests that etcd ends after a while, because something on the way forwards no answer before
 	// its end. Events come up to a second late, or later with more than 1,000 watches.
 	WatchModePolling WatchMode = "polling"
 )

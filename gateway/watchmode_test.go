@@ -31,7 +31,7 @@ func infrastructure(t *testing.T, polls bool, requests *atomic.Int64) *cluster {
 			}
 		}
 		var out strings.Builder
-		for _, l := range strings.Split(strings.TrimSpace(string(body)), "\n") {
+		for l := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
 			_, rest, _ := strings.Cut(l, `"watch_id":"`)
 			id, _, _ := strings.Cut(rest, `"`)
 			fmt.Fprintf(&out, `{"result":{"header":{"cluster_id":"7","revision":"5"},"watch_id":"%s","created":true}}`+"\n", id)

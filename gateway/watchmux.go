@@ -136,6 +136,7 @@ func (m *watchmux) step() time.Duration {
 	due := m.tick(now)
 	due = min(due, m.judge(now))
 	switch m.mode {
+	case unknown, shared:
 	case finite:
 		due = min(due, m.placeFinite(now))
 	case polling:

@@ -125,7 +125,7 @@ func (w *worker) work(_ context.Context, m *queue.Message) error {
 		w.app.warn("item %s: the claim was lost before the command began", m.ID)
 		return err
 	case err != nil:
-		return w.giveBack(m, err)
+		return w.giveBack(m, err) //nolint:contextcheck // the claim's context says nothing of how long giving back may take
 	}
 	res := p.Wait()
 	w.mu.Lock()

@@ -116,7 +116,7 @@ func (p *putting) stream(ctx context.Context) error {
 			return &partError{context.Cause(ctx), p.done, 0}
 		}
 		p.began = time.Now() // the limits are for each batch
-		err := p.open()
+		err := p.open()      //nolint:contextcheck // the session outlives the batch
 		if err == nil && len(b.lines) > 0 {
 			err = p.put(ctx, b.lines)
 		}

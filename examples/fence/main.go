@@ -25,7 +25,7 @@ const update = `UPDATE accounts SET balance = ?, fence = ? WHERE id = ? AND fenc
 var errStale = errors.New("a later holder has written")
 
 // save writes a balance under the lock. One hold may write as often as it likes: its fence stays the same.
-func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance int) error {
+func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance int) error { //nolint:unparam // as a program has it
 	res, err := db.ExecContext(ctx, update, balance, lock.Fence(), id, lock.Fence())
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func all(ctx context.Context, s *session.Session, parts ...func(context.Context,
 	err := <-ends
 	stop()
 	for range len(parts) - 1 {
-		<-ends
+		<-ends //nolint:errcheck // it was told to end
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func work(ctx context.Context, s *session.Session) error {
 			return err
 		}
 		// The claim's context ends with the claim: with it the work stops when either is lost, the claim or the lock.
-		err = machine.Do(m.Context(), func(context.Context, *mutex.Lock) error {
+		err = machine.Do(m.Context(), func(context.Context, *mutex.Lock) error { //nolint:contextcheck // it ends with ctx
 			fmt.Println("doing:", string(m.Value))
 			return nil
 		})

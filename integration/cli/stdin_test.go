@@ -29,7 +29,7 @@ func TestPutEndsBySignal(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		read, write := pipe(t)
 		r := launch(t, program, nil, read, "queue", "put", "--lines", fresh(t))
-		fmt.Fprintln(write, "one")
+		_, _ = fmt.Fprintln(write, "one")
 		r.line()
 		r.signal(sig)
 		r.want(128 + int(sig))
@@ -74,7 +74,7 @@ func TestPutStream(t *testing.T) {
 	read, write := pipe(t)
 	r := launch(t, program, nil, read, "queue", "put", "--lines", name)
 	for i := range 3 { // a slow producer
-		fmt.Fprintln(write, "slow", i)
+		_, _ = fmt.Fprintln(write, "slow", i)
 		r.line()
 		if got := hf(t, 0, "queue", "get", "-n", name); got != fmt.Sprint("slow ", i) {
 			t.Errorf("got %q", got)

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -60,7 +59,7 @@ func TestWaitZero(t *testing.T) {
 // with puts flags behind the verb.
 func with(args []string, flags ...string) []string {
 	verb := 1
-	if strings.Contains("barrier latch queue", args[0]) {
+	if slices.Contains([]string{"barrier", "latch", "queue"}, args[0]) {
 		verb = 2
 	}
 	return slices.Concat(args[:verb], flags, args[verb:])

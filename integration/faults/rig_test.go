@@ -112,11 +112,12 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 func (r *rig) config(name string, g group, attempt time.Duration) load.Config {
 	c := load.Config{Name: name, TTL: r.setup.ttl, Attempt: attempt, Idle: r.setup.idle}
 	for i := range g.tcp {
-		if len(g.real) > 0 {
+		switch {
+		case len(g.real) > 0:
 			c.Endpoints = append(c.Endpoints, g.real[i].URL())
-		} else if len(g.http) > 0 {
+		case len(g.http) > 0:
 			c.Endpoints = append(c.Endpoints, g.http[i].URL())
-		} else {
+		default:
 			c.Endpoints = append(c.Endpoints, g.tcp[i].URL())
 		}
 	}

@@ -54,11 +54,11 @@ func TestWatchThroughReverseProxy(t *testing.T) {
 		var lat []time.Duration
 		for i := range 100 {
 			began := time.Now()
-			r := must(ours.Put(ctx, fmt.Sprintf("k%d", i%7), []byte(fmt.Sprint(i))))(t)
+			r := must(ours.Put(ctx, fmt.Sprintf("k%d", i%7), fmt.Append(nil, i)))(t)
 			for ev := range got {
 				lat = append(lat, time.Since(began))
-				if ev.KV.ModRevision != r.Header.Revision {
-					t.Fatalf("got revision %d, want %d", ev.KV.ModRevision, r.Header.Revision)
+				if ev.KV.ModRevision != r.Revision {
+					t.Fatalf("got revision %d, want %d", ev.KV.ModRevision, r.Revision)
 				}
 				break
 			}
@@ -87,7 +87,7 @@ func TestManyWatchesThroughReverseProxy(t *testing.T) {
 	for i := range watches {
 		all[i] = must(ours.Watch(ctx, fmt.Sprint(i)))(t)
 		for k := range i%3 + 1 {
-			must(ours.Put(ctx, fmt.Sprint(i), []byte(fmt.Sprint(k))))(t)
+			must(ours.Put(ctx, fmt.Sprint(i), fmt.Append(nil, k)))(t)
 		}
 	}
 	made := time.Since(began)

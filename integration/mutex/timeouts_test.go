@@ -39,8 +39,16 @@ func TestElectionTimeouts(t *testing.T) {
 	changes, perChange := []change{{2, 0, false}, {0, 0, false}}, 6
 	if os.Getenv(timeoutsEnv) != "" {
 		changes, perChange = []change{
-			{2, 0, false}, {0, 1, false}, {1, 2, false}, {2, 1, false}, {1, 0, false}, {0, 2, false},
-			{2, 0, true}, {0, 0, false}, {1, 1, false}, {0, 1, true},
+			{2, 0, false},
+			{0, 1, false},
+			{1, 2, false},
+			{2, 1, false},
+			{1, 0, false},
+			{0, 2, false},
+			{2, 0, true},
+			{0, 0, false},
+			{1, 1, false},
+			{0, 1, true},
 		}, 10
 	}
 	three := etcdtest.Start(t, &etcdproc.Options{
@@ -96,7 +104,7 @@ func (r *mixed) round(c change, n int) {
 		all.Go(func() {
 			ready.Done()
 			<-start
-			time.Sleep(rand.N(4 * time.Second)) // at any time of the change
+			time.Sleep(rand.N(4 * time.Second)) //nolint:forbidigo // at any time of the change
 			p.Blackhole(faultproxy.Both)
 			<-held.Context().Done()
 			r.note(c, name, held, time.Now())
@@ -115,7 +123,7 @@ func (r *mixed) round(c change, n int) {
 	}
 	ready.Wait()
 	close(start)
-	time.Sleep(2 * time.Second)
+	time.Sleep(2 * time.Second) //nolint:forbidigo // in the middle of what the holders go through
 	killed := r.three.Member(c.from)
 	if c.kill {
 		if err := killed.Kill(); err != nil {
@@ -153,7 +161,7 @@ func (r *mixed) note(c change, name string, l *mutex.Lock, done time.Time) {
 	var gone time.Time
 	for ok := false; !ok && r.Context().Err() == nil; {
 		if gone, ok = r.deleted(l.Key()); !ok {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // between two looks at the watcher's log
 		}
 	}
 	margin := gone.Sub(done)

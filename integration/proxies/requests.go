@@ -40,10 +40,10 @@ type countedConn struct {
 // Write counts what it passes on.
 func (c *countedConn) Write(b []byte) (int, error) {
 	for _, x := range b {
-		switch {
-		case x == requestLine[c.matched]:
+		switch x {
+		case requestLine[c.matched]:
 			c.matched++
-		case x == requestLine[0]:
+		case requestLine[0]:
 			c.matched = 1
 		default:
 			c.matched = 0

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -43,7 +42,7 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 		if err != nil {
 			return err
 		}
-		defer lock.Unlock(ctx)
+		defer lock.Unlock(ctx) //nolint:errcheck // as programs write it
 		locked()
 		<-ctx.Done()
 		return nil
@@ -73,10 +72,10 @@ func child() int {
 			return err
 		}
 		defer s.Close(ctx)
-		return shapes[os.Getenv(childShape)](ctx, s, os.Getenv(childName), func() { fmt.Println("locked") })
+		return shapes[os.Getenv(childShape)](ctx, s, os.Getenv(childName), func() { _, _ = os.Stdout.WriteString("locked\n") })
 	}
 	if err := run(); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Println(err)
+		_, _ = os.Stdout.WriteString(err.Error() + "\n")
 		return 1
 	}
 	return 0

@@ -44,6 +44,7 @@ var runners = map[*testing.T]*under.Runner{}
 
 // runner is the test's runner. Its warnings are in the test's log.
 func runner(t *testing.T) *under.Runner {
+	t.Helper()
 	r := runners[t]
 	if r == nil {
 		r = under.NewRunner(t.Logf)
