@@ -78,8 +78,13 @@ func (m *watchmux) judge(now time.Duration) (due time.Duration) {
 		}
 	}
 	for cn := range m.conns {
-		if cn.latecomer && cn.stood && cn.mode < m.mode {
+		switch {
+		case !cn.latecomer || !cn.stood || cn.mode >= m.mode:
+		case cn.mode == shared:
 			m.adopt(cn, now)
+			return now
+		default:
+			m.change(cn.mode, now)
 			return now
 		}
 	}
@@ -212,7 +217,11 @@ func (m *watchmux) leaveMode(to mode, now time.Duration) {
 	clear(m.tried[:])
 	clear(m.passed[:])
 	for cn := range m.conns {
-		if cn.mode != to && !cn.trial {
+		switch {
+		case cn.trial:
+		case cn.mode == to:
+			cn.until, cn.latecomer = 0, false
+		default:
 			cn.until, cn.latecomer = now+2*m.patience, !cn.stood
 		}
 	}
