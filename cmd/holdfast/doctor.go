@@ -93,6 +93,9 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 		return err
 	}
 	d.leases(all)
+	for _, name := range survey.Twins(all.Places) {
+		d.note("names", "%s and %s/ are both in use, and do not exclude each other: use one of them everywhere", name, name)
+	}
 	if err := d.leftovers(ctx, all); err != nil {
 		return err
 	}
