@@ -122,7 +122,12 @@ func (d *doctor) leftovers(ctx context.Context, all *survey.Everything) error {
 			return err
 		}
 		for _, m := range one.Members {
-			if m.Lease == 0 && p.Recipe != survey.Queue {
+			switch {
+			case m.Under != m.Lease || m.Under == 0 && p.Recipe == survey.Queue:
+				found = true
+				d.wrong("leftovers", "%s is not under the lease of its session, so that it may stay for ever; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
+					m.Key, p.Name, m.Key)
+			case m.Lease == 0 && p.Recipe != survey.Queue:
 				found = true
 				d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
 					m.Key, p.Recipe, p.Name, p.Name, m.Key)

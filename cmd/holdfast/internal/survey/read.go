@@ -243,7 +243,7 @@ func (p *Place) fill(found map[string]gateway.KeyValue) {
 		if !ok {
 			continue
 		}
-		m.Fence, m.Value = kv.CreateRevision, string(kv.Value)
+		m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
 		if _, place, claimed := strings.Cut(m.Key, claims); claimed {
 			m.Value, m.Lease = place, kv.Lease
 		}
