@@ -32,7 +32,7 @@
 //
 // Candidates are leased keys <name>/<lease hex>, ordered by create_revision, whose values are what they show; the first
 // leads. That is how clientv3/concurrency, etcdctl elect and etcd's election service have it, with which an election
-// can be shared. "a" and "a/b" are two elections; to the others, who count all keys below <name>/, a candidate of "a/b"
+// can be shared. "a", "a/" and "a/b" are three elections; to the others, who count all keys below <name>/, a candidate of "a/b"
 // stands in the line of "a". Do not use the name of another recipe. While [Term.StepDown] is under way the key
 // <name>//heir holds the create_revision of the candidate that is to lead next; the others see it as one more candidate
 // at the end. With a delay, holdfast/delay/<name> says how the last term ended.

@@ -19,7 +19,7 @@ type Election struct {
 
 // New names the election that all sessions share under name. A name that cannot be used is reported by the first call.
 func New(s *session.Session, name string) *Election {
-	return &Election{line.Line{Session: s, Name: name, Kind: "election", Rule: line.Exclusive}}
+	return &Election{line.Line{Session: s, Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
 }
 
 // WithDelay gives the same election with a delay: after a leader that did not resign, a dead or lost one, the next waits

@@ -28,7 +28,7 @@
 // # Keys
 //
 // Waiters are leased keys <name>/<lease hex>, ordered by create_revision, as those of clientv3/concurrency, etcdctl
-// lock and etcd's lock service, with which a lock can be shared. "a" and "a/b" are two locks; to the others, who count
+// lock and etcd's lock service, with which a lock can be shared. "a", "a/" and "a/b" are three locks; to the others, who count
 // all keys below <name>/, a member of "a/b" stands in the line of "a". Keep your own keys elsewhere: one directly below
 // <name>/ is taken for a member, which nobody will unlock. With a lock delay, holdfast/delay/<name> says how the last
 // hold ended.

@@ -18,7 +18,7 @@ type Mutex struct {
 
 // New names the lock that all sessions share under name. A name that cannot be used is reported by the first call.
 func New(s *session.Session, name string) *Mutex {
-	return &Mutex{line.Line{Session: s, Name: name, Kind: "mutex", Rule: admit}}
+	return &Mutex{line.Line{Session: s, Name: name, Kind: "mutex", Rule: admit, Slash: true}}
 }
 
 // WithDelay gives the same lock with a lock delay: after a holder that did not unlock, a dead or lost one, the next waits

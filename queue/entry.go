@@ -9,15 +9,16 @@ import (
 
 // entry is an item. What is known of its claim is right as of the revision seen.
 type entry struct {
-	place  string
-	create int64
-	value  []byte // as the watch told it, unless it is large or has been handed out
-	seen   int64
-	claim  int64 // its create_revision, 0 if there is none
-	over   int64 // claims up to this one have ended, whatever news of them is still to come
-	taken  bool  // by a local consumer, who tries to claim it
-	stale  int64 // another's claim was found that seen does not reach yet
-	listed bool  // in avail
+	place    string
+	create   int64
+	value    []byte // as the watch told it, unless it is large or has been handed out
+	seen     int64
+	claim    int64 // its create_revision, 0 if there is none
+	unleased int64 // the mod_revision of the last claim that was under no lease
+	over     int64 // claims up to this one have ended, whatever news of them is still to come
+	taken    bool  // by a local consumer, who tries to claim it
+	stale    int64 // another's claim was found that seen does not reach yet
+	listed   bool  // in avail
 }
 
 // floor: what lies at place and behind, up to the next floor, was read at revision; older events are old news.
@@ -75,6 +76,7 @@ func (f *feed) apply(ev gateway.Event) {
 		if e := f.entries[place]; e != nil && rev > e.seen {
 			if e.seen, e.claim = rev, 0; !ev.Deleted {
 				e.claim = ev.KV.CreateRevision
+				f.unleased(e, ev.KV)
 			}
 			f.list(e)
 		}

@@ -36,6 +36,7 @@ type feed struct {
 	newDue  int64 // the earliest of those that came since the last look at all
 	applied int64 // the revision of the last events
 	waiters []*waiter
+	unowned []gateway.Txn // delete claims that are under no lease
 }
 
 // link is one watch. Late calls from one that was given up are known by it.

@@ -113,9 +113,9 @@ func (f *feed) merge(l *link, from string, resp *gateway.TxnResponse, err error)
 		f.floors[0].place = ""
 	}
 	f.floors = append(slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from }), floor{from, resp.Revision})
-	claimed := make(map[string]int64, len(claims.KVs))
+	claimed := make(map[string]gateway.KeyValue, len(claims.KVs))
 	for _, kv := range claims.KVs {
-		claimed[strings.TrimPrefix(kv.Key, f.keys.claims)] = kv.CreateRevision
+		claimed[strings.TrimPrefix(kv.Key, f.keys.claims)] = kv
 	}
 	there := make(map[string]bool, len(items.KVs))
 	for _, kv := range items.KVs {
@@ -126,7 +126,10 @@ func (f *feed) merge(l *link, from string, resp *gateway.TxnResponse, err error)
 			e = f.add(place, kv.CreateRevision)
 		}
 		if e.seen <= resp.Revision {
-			e.seen, e.claim = resp.Revision, claimed[place]
+			claim, there := claimed[place]
+			if e.seen, e.claim = resp.Revision, claim.CreateRevision; there {
+				f.unleased(e, claim)
+			}
 		}
 		f.list(e)
 	}

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -64,5 +65,24 @@ func TestForeignDueKey(t *testing.T) {
 		if _, ok := etcd.Get("jobs//d/5/x"); !ok {
 			t.Error("the key has gone")
 		}
+	})
+}
+
+// TestClaimWithoutLease: a claim under no lease, whose consumer is dead, does not keep the item for ever.
+func TestClaimWithoutLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		const place = "9/0000000000000001"
+		etcd.Put("jobs//q/"+place, `{"id":"a"}`+"\nvalue")
+		etcd.Put("jobs//c/"+place, "dead")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		m, err := q.Receive(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ack(t, m)
 	})
 }

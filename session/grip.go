@@ -25,6 +25,7 @@ type Grip struct {
 	settled chan struct{} // and then this is closed; made by the first to be cut off
 	full    chan struct{} // closed when it cannot be done because the database is full; made along
 	blocks  bool          // it cannot
+	foreign bool          // the key is no longer under the session's lease, see unleased
 	whole   bool          // release is more than a trace of how the hold ended: all of it is applied, or nothing
 
 	// Among the young.
@@ -106,7 +107,10 @@ func (g *Grip) leave(ctx context.Context, with []gateway.Op, write func(context.
 func (g *Grip) end(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
 	err := g.h.Err() // looks at the clock
 	g.mu.Lock()
-	state := g.state
+	state, foreign := g.state, g.foreign
+	if foreign && err == nil {
+		err = lost(ErrRemoved)
+	}
 	if state == gripHeld || state == gripStuck {
 		g.state = gripLeaving
 		if with != nil {
@@ -127,7 +131,7 @@ func (g *Grip) end(ctx context.Context, with []gateway.Op, write func(context.Co
 	case state == gripLeaving || state == gripGone:
 		return ErrNotHeld
 	case state == gripHeld && err != nil:
-		if errors.Is(err, ErrRemoved) {
+		if errors.Is(err, ErrRemoved) && !foreign {
 			g.free()
 		}
 		return fmt.Errorf("%w: %w", ErrNotHeld, err)

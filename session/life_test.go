@@ -72,7 +72,15 @@ func TestRecordPrefix(t *testing.T) {
 		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" || infos[s.Lease()].Within != "outer/1" {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
-		for name, ok := range map[string]bool{"": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true} {
+		if err := s.CheckLineName("xy/"); err != nil {
+			t.Errorf("CheckLineName = %v", err)
+		}
+		for _, name := range []string{"", "xy//", "x/", "x//y/"} {
+			if err := s.CheckLineName(name); !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("CheckLineName(%q) = %v", name, err)
+			}
+		}
+		for name, ok := range map[string]bool{"": false, "xy/": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true} {
 			if err := s.CheckName(name); (err == nil) != ok || err != nil && !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("CheckName(%q) = %v", name, err)
 			}

@@ -19,6 +19,7 @@ type own struct {
 	rev  int64 // the create_revision of the key that is meant
 	gone func()
 	put  func(value []byte) // of a put of the same incarnation; may be nil
+	free func()             // the same incarnation is no longer under the session's lease; may be nil
 
 	recheck bool // something may have been missed: look once the watch stands; only in the stream's goroutine
 
@@ -26,9 +27,10 @@ type own struct {
 	stop func() // nil once stopped
 }
 
-// watchOwn calls gone, perhaps more than once, when the incarnation of key created at rev is no longer there.
-func (s *Session) watchOwn(key string, rev int64, gone func()) (stop func()) {
-	o := &own{s: s, key: key, rev: rev, gone: gone, stop: func() {}}
+// watchOwn calls gone, perhaps more than once, when the incarnation of key created at rev is no longer there, and free when
+// it is no longer under the session's lease.
+func (s *Session) watchOwn(key string, rev int64, gone, free func()) (stop func()) {
+	o := &own{s: s, key: key, rev: rev, gone: gone, free: free, stop: func() {}}
 	o.watch(gateway.AtRevision(rev + 1))
 	return o.end
 }
@@ -92,6 +94,8 @@ func (o *own) found(kv gateway.KeyValue) {
 	switch {
 	case kv.CreateRevision != o.rev:
 		o.gone()
+	case o.free != nil && kv.Lease != o.s.lease:
+		o.free()
 	case o.put != nil:
 		o.put(kv.Value)
 	}

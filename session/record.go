@@ -161,15 +161,27 @@ func (s *Session) Lookup(ctx context.Context, leases ...gateway.LeaseID) (map[ga
 	return out, nil
 }
 
-// CheckName refuses names that no recipe may use: the empty one, and those among the records.
+// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings may not use. These are the names that
+// [Session.CheckLineName] refuses, and names that end in a slash: the members of a lock "a/" lie where the settings of a
+// recipe "a" do.
 func (s *Session) CheckName(name string) error {
+	if err := s.CheckLineName(name); err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, "/") {
+		return invalid("the name %q ends in a slash, which only names of locks and elections may", name)
+	}
+	return nil
+}
+
+// CheckLineName returns [gateway.ErrInvalid] for names that no recipe may use: the empty one, those with two slashes in a
+// row, and those among the records. A name may end in a slash, as names of clientv3 often do.
+func (s *Session) CheckLineName(name string) error {
 	switch {
 	case s == nil:
 		return invalid("no session")
 	case name == "":
 		return invalid("an empty name")
-	case strings.HasSuffix(name, "/"):
-		return invalid("the name %q ends in a slash", name)
 	case strings.Contains(name, "//"): // the settings of the name before it
 		return invalid("the name %q has two slashes in a row", name)
 	case strings.HasPrefix(name+"/", s.opt.RecordPrefix):

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
 )
 
 // ownWatchDelay is how long a hold must last before its key is watched: most are shorter, and a lost lease shows without.
@@ -80,7 +82,26 @@ func (g *Grip) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == gripHeld && g.h.Err() == nil {
-		stop := g.h.s.watchOwn(g.h.key, g.h.fence, func() { g.h.end(lost(ErrRemoved)) })
+		stop := g.h.s.watchOwn(g.h.key, g.h.fence, func() { g.h.end(lost(ErrRemoved)) }, g.unleased)
 		context.AfterFunc(g.h.Context(), stop) // also where a lost hold is never released
 	}
+}
+
+// unleased ends a hold whose key was put again without the session's lease. The key would outlive the session and keep
+// others out for ever, so it is deleted. The slot is free only then: the next member must not find the old incarnation.
+func (g *Grip) unleased() {
+	g.mu.Lock()
+	ends := g.state == gripHeld && !g.foreign
+	g.foreign = g.foreign || ends
+	g.mu.Unlock()
+	if !ends {
+		return
+	}
+	g.h.end(lost(ErrRemoved))
+	key, lease := g.h.key, g.h.s.lease
+	remove := gateway.Txn{
+		If:   []gateway.Cmp{g.h.Guard(), gateway.Lease(key, gateway.NotEqual, lease)},
+		Then: []gateway.Op{gateway.OpDelete(key)},
+	}
+	g.h.s.Settle(Write{Undo: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} }, Settled: g.free})
 }

@@ -93,6 +93,9 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 		return err
 	}
 	d.leases(all)
+	for _, name := range survey.Twins(all.Places) {
+		d.note("names", "%s and %s/ are both in use, and do not exclude each other: use one of them everywhere", name, name)
+	}
 	if err := d.leftovers(ctx, all); err != nil {
 		return err
 	}
@@ -119,7 +122,12 @@ func (d *doctor) leftovers(ctx context.Context, all *survey.Everything) error {
 			return err
 		}
 		for _, m := range one.Members {
-			if m.Lease == 0 && p.Recipe != survey.Queue {
+			switch {
+			case m.Under != m.Lease || m.Under == 0 && p.Recipe == survey.Queue:
+				found = true
+				d.wrong("leftovers", "%s is not under the lease of its session, so that it may stay for ever; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
+					m.Key, p.Name, m.Key)
+			case m.Lease == 0 && p.Recipe != survey.Queue:
 				found = true
 				d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
 					m.Key, p.Recipe, p.Name, p.Name, m.Key)

@@ -129,6 +129,38 @@ func TestDoctorLeftover(t *testing.T) {
 	r.want(0)
 }
 
+// TestDoctorKeyWithoutItsLease: a member's key that is not under the lease in its name is named, and can be broken.
+func TestDoctorKeyWithoutItsLease(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	key := name + "/6dd18b3364141523"
+	if _, err := newClient(t).Put(within(t, patience), key, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "lock", name, "--", "true")
+	awaitMembers(t, name, 2)
+	if out := hf(t, 1, "doctor", name); !strings.Contains(out, key+" is not under the lease") {
+		t.Errorf("doctor:\n%s", out)
+	}
+	hf(t, 0, "break", name, "--key", key, "--reason", "nobody's")
+	r.want(0)
+}
+
+// TestSlashNames: a name that ends in a slash is another lock, that is shown, and doctor notes that both are in use.
+func TestSlashNames(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hold(t, name)
+	hold(t, name+"/")
+	if all := rows(t, "ls", name); len(all) != 2 {
+		t.Errorf("ls: %v", all)
+	}
+	hf(t, 0, "info", name+"/")
+	if out := hf(t, 0, "doctor", name); !strings.Contains(out, name+" and "+name+"/ are both in use") {
+		t.Errorf("doctor:\n%s", out)
+	}
+}
+
 // TestDoctorDeadlock: two who wait for each other are named, be they sessions of programs or commands in commands.
 func TestDoctorDeadlock(t *testing.T) {
 	t.Parallel()

@@ -33,10 +33,20 @@ func newConcurrency(tb testing.TB) *concurrency.Session {
 	return s
 }
 
+// eachName runs a test with a name, and with one that ends in a slash, as in the documentation of clientv3.
+func eachName(t *testing.T, test func(t *testing.T, name string)) {
+	t.Helper()
+	t.Run("plain", func(t *testing.T) { test(t, fresh(t)) })
+	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
+}
+
 // TestWithClientV3: clientv3's candidates and ours wait for each other, and observers of both see both.
-func TestWithClientV3(t *testing.T) {
+func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
+
+func withClientV3(t *testing.T, name string) {
+	t.Helper()
 	ctx := within(t, time.Minute)
-	s, theirs, name := plain(t), newConcurrency(t), fresh(t)
+	s, theirs := plain(t), newConcurrency(t)
 	their := concurrency.NewElection(theirs, name)
 	o := observe(t, plain(t), name)
 	o.until(t, "-")
@@ -206,12 +216,15 @@ func TestMixedFleet(t *testing.T) {
 }
 
 // TestWithEtcdctl: etcdctl elect waits for ours and ours for it; each shows the other's value.
-func TestWithEtcdctl(t *testing.T) {
+func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
+
+func withEtcdctl(t *testing.T, name string) {
+	t.Helper()
 	bin, err := etcdproc.Ctl()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, name := plain(t), fresh(t)
+	s := plain(t)
 	start := func(args ...string) (cmd *exec.Cmd, next func(want string)) {
 		cmd = exec.CommandContext(t.Context(), bin, append([]string{"--endpoints", cluster.Endpoints()[0], "elect"}, args...)...)
 		pipe, err := cmd.StdoutPipe()

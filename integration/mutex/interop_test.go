@@ -19,8 +19,18 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
+// eachName runs a test with a name, and with one that ends in a slash, as in the documentation of clientv3.
+func eachName(t *testing.T, test func(t *testing.T, name string)) {
+	t.Helper()
+	t.Run("plain", func(t *testing.T) { test(t, fresh(t)) })
+	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
+}
+
 // TestWithClientV3: clientv3's mutex excludes ours, is excluded by it, and takes its turn.
-func TestWithClientV3(t *testing.T) {
+func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
+
+func withClientV3(t *testing.T, name string) {
+	t.Helper()
 	ctx := within(t, time.Minute)
 	s := plain(t)
 	theirs, err := concurrency.NewSession(cluster.ClientV3(t))
@@ -32,7 +42,6 @@ func TestWithClientV3(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	name := fresh(t)
 	their := concurrency.NewMutex(theirs, name)
 
 	held := lock(t, s, name)
@@ -98,12 +107,15 @@ func TestWithClientV3(t *testing.T) {
 }
 
 // TestWithEtcdctl: etcdctl lock excludes ours and is excluded by it.
-func TestWithEtcdctl(t *testing.T) {
+func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
+
+func withEtcdctl(t *testing.T, name string) {
+	t.Helper()
 	bin, err := etcdproc.Ctl()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, name := plain(t), fresh(t)
+	s := plain(t)
 	run := func(args ...string) *exec.Cmd {
 		return exec.CommandContext(t.Context(), bin, append([]string{"--endpoints", cluster.Endpoints()[0], "lock", name}, args...)...)
 	}

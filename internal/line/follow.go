@@ -13,7 +13,7 @@ import (
 // tells. Revisions only grow; states in between may be left out.
 func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
 	return func(yield func(View, error) bool) {
-		if err := l.Session.CheckName(l.Name); err != nil {
+		if err := l.checkName(); err != nil {
 			yield(View{}, err)
 			return
 		}

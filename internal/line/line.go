@@ -64,6 +64,7 @@ type Line struct {
 	Rule    Rule
 	Delay   time.Duration // see delay.go
 	Checked bool          // the recipe has checked the name, which may lie among the settings of another line then
+	Slash   bool          // the name may end in a slash, because the recipe keeps no settings that others need
 }
 
 func (l *Line) prefix() string { return l.Name + "/" }
@@ -130,7 +131,7 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 // Check refuses a name that no line may have, and waits while the session is suspect.
 func (l *Line) Check(ctx context.Context) error {
 	if !l.Checked {
-		if err := l.Session.CheckName(l.Name); err != nil {
+		if err := l.checkName(); err != nil {
 			return err
 		}
 	}
@@ -138,6 +139,13 @@ func (l *Line) Check(ctx context.Context) error {
 		return errReserved
 	}
 	return l.Session.Ready(ctx)
+}
+
+func (l *Line) checkName() error {
+	if l.Slash {
+		return l.Session.CheckLineName(l.Name)
+	}
+	return l.Session.CheckName(l.Name)
 }
 
 // maxShared is the longest value that is sent along with other writes: a batch of them must not be too large a request.

@@ -11,7 +11,7 @@ import (
 
 // Read reads the line as it is now.
 func (l *Line) Read(ctx context.Context) (View, error) {
-	if err := l.Session.CheckName(l.Name); err != nil {
+	if err := l.checkName(); err != nil {
 		return View{}, err
 	}
 	resp, err := l.Session.Client().Get(ctx, l.prefix(), gateway.Prefix())
@@ -64,8 +64,14 @@ func settingOf(key, prefix string) (what string, ok bool) {
 	return what, ok && !strings.Contains(what, "/")
 }
 
+// isMember tells whether a key is a direct child of the prefix. Where the name of the line ends in a slash, the settings
+// of the name without it are such children too; a member is known by the lease in its name then, which no setting has.
 func isMember(key, prefix string) bool {
-	return len(key) > len(prefix) && strings.HasPrefix(key, prefix) && !strings.Contains(key[len(prefix):], "/")
+	name, below := strings.CutPrefix(key, prefix)
+	if !below || name == "" || strings.Contains(name, "/") {
+		return false
+	}
+	return !strings.HasSuffix(prefix, "//") || Member{Key: key}.Lease() != 0
 }
 
 func parseLease(hex string) gateway.LeaseID {

@@ -35,6 +35,7 @@ type Place struct {
 type Member struct {
 	Key     string
 	Lease   gateway.LeaseID // as its name tells; 0 if it does not
+	Under   gateway.LeaseID // that the key is under; 0 if it is under none
 	Fence   int64           // its create_revision
 	Value   string          // what a candidate shows, the weight of a permit, the place of a claimed item
 	Holds   bool

@@ -69,8 +69,13 @@ func All(ctx context.Context, c *gateway.Client, prefix string) (*Everything, er
 
 // One reads one name, with members that have no lease, which nobody will take away.
 func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
-	// Hexadecimal digits and what may follow sort behind the slash, with which the settings begin.
-	line, err := c.Get(ctx, name+"/0", gateway.Range(name+"0"), gateway.KeysOnly())
+	// Hexadecimal digits and what may follow sort behind the slash, with which the settings begin. Where the name ends in a
+	// slash, the settings of the name without it are there too.
+	among, end := strings.HasSuffix(name, "/"), name+"0"
+	if among {
+		end = name + "/g"
+	}
+	line, err := c.Get(ctx, name+"/0", gateway.Range(end), gateway.KeysOnly())
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +85,8 @@ func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
 	}
 	p := &Place{Name: name}
 	for _, kv := range line.KVs {
-		if member := kv.Key[len(name)+1:]; !strings.Contains(member, "/") {
+		member := kv.Key[len(name)+1:]
+		if !strings.Contains(member, "/") && (!among || leaseOf(member) != 0) {
 			p.Members = append(p.Members, Member{Key: kv.Key, Lease: leaseOf(member)})
 		}
 	}
@@ -103,7 +109,7 @@ func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 	if slash < 1 || strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key[slash+1:]) != lease {
 		return "", "", false
 	}
-	return key[:slash], "", key[slash-1] != '/'
+	return key[:slash], "", !strings.HasSuffix(key[:slash], "//") // two slashes are no name, one at its end is part of it
 }
 
 // leaseOf is the lease that a member's key tells of: "<lease hex>", or that and "-<n>".
@@ -237,7 +243,7 @@ func (p *Place) fill(found map[string]gateway.KeyValue) {
 		if !ok {
 			continue
 		}
-		m.Fence, m.Value = kv.CreateRevision, string(kv.Value)
+		m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
 		if _, place, claimed := strings.Cut(m.Key, claims); claimed {
 			m.Value, m.Lease = place, kv.Lease
 		}

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,7 +62,7 @@ func TestArrange(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for key, want := range map[string]string{
-		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
+		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/", "a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
 		"holdfast/sessions/1f": "", "q//c/9/0000000000000042": "q queue", "a//heir": "", "a/-1f": "",
 	} {
 		name, recipe, ok := parse(key, 0x1f)
@@ -101,5 +102,12 @@ func TestDeadlocks(t *testing.T) {
 		if s := strings.Join(got, ", "); s != tt.want {
 			t.Errorf("%s: %q, want %q", name, s, tt.want)
 		}
+	}
+}
+
+func TestTwins(t *testing.T) {
+	places := []Place{{Name: "a"}, {Name: "a/"}, {Name: "b/"}, {Name: "c"}, {Name: "c/d"}}
+	if got := Twins(places); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -1,0 +1,48 @@
+package queue_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestClaimWithoutItsLease: a claim that is put again without its lease is lost, and another consumer gets the item.
+func TestClaimWithoutItsLease(t *testing.T) {
+	name, s := fresh(t), plain(t)
+	q := queue.New(s, name, nil)
+	enqueue(t, q, nil, "x")
+	m := receive(t, q, "x", 1)
+	if _, err := s.Client().Put(within(t, patience), m.Key(), nil); err != nil {
+		t.Fatal(err)
+	}
+	// A waiting consumer, or the holder's watch of its own key, whichever is first, deletes the claim.
+	ack(t, receive(t, queue.New(plain(t), name, nil), "x", 2))
+	eventually(t, "the loss", func() bool { return errors.Is(m.Err(), session.ErrRemoved) })
+	if err := m.Ack(within(t, patience)); !errors.Is(err, session.ErrNotHeld) {
+		t.Errorf("Ack = %v", err)
+	}
+}
+
+// TestClaimOfTheDeadWithoutItsLease: a consumer that waits gets the item although the claim does not go with the session.
+func TestClaimOfTheDeadWithoutItsLease(t *testing.T) {
+	name, dead, s := fresh(t), plain(t), plain(t)
+	enqueue(t, queue.New(s, name, nil), nil, "x")
+	m := receive(t, queue.New(dead, name, nil), "x", 1)
+	got := make(chan *queue.Message, 1)
+	go func() {
+		next, err := queue.New(s, name, nil).Receive(within(t, patience))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- next
+	}()
+	dead.Orphan()
+	if _, err := s.Client().Put(within(t, patience), m.Key(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if next := <-got; next != nil {
+		ack(t, next)
+	}
+}
