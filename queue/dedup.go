@@ -64,37 +64,48 @@ func (q *Queue) withLease(ctx context.Context, m *move, do func() error) error {
 	}
 }
 
-// once puts an item unless its de-duplication key exists.
-func (q *Queue) once(dedup, id string, lease gateway.LeaseID, put gateway.Op) gateway.Txn {
-	key := q.keys.dedups + dedup
-	return gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
-		Then: []gateway.Op{put, gateway.OpPut(key, []byte(id), gateway.WithLease(lease))},
-		Else: []gateway.Op{gateway.OpGet(key)},
+// readDedups reads the de-duplication keys of a move, in the order of its records.
+func (q *Queue) readDedups(m *move) (ops []gateway.Op) {
+	for _, id := range m.dedups {
+		if id != "" {
+			ops = append(ops, gateway.OpGet(q.keys.dedups+id))
+		}
 	}
+	return ops
 }
 
-// resolve gives the records that were there before the IDs they have. resp.Responses is nil if the answer was lost.
-func (q *Queue) resolve(ctx context.Context, m *move, resp *gateway.TxnResponse) error {
-	for i, dedup := range m.dedups {
-		if dedup == "" {
-			continue
-		}
-		var found *gateway.GetResponse
-		switch {
-		case resp.Responses == nil:
-			var err error
-			if found, err = q.s.Client().Get(ctx, q.keys.dedups+dedup); err != nil {
-				return uncertain(err)
-			}
-		case resp.Responses[i].Txn.Succeeded:
-			continue
-		default:
-			found = resp.Responses[i].Txn.Responses[0].Get
-		}
-		if len(found.KVs) > 0 {
-			m.records[i].ID = string(found.KVs[0].Value)
-		}
+// dropFound reads the de-duplication keys of a move for which there is no room, because a duplicate needs none.
+func (q *Queue) dropFound(ctx context.Context, m *move) (bool, error) {
+	ops := q.readDedups(m)
+	if len(ops) == 0 {
+		return false, nil
 	}
-	return nil
+	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
+	if err != nil {
+		return false, err
+	}
+	return m.drop(resp.Responses), nil
+}
+
+// drop gives the records that were enqueued before the IDs they have, and takes them out of the move, so that it takes
+// numbers for new items only. The answers are those to readDedups. It is false if all records are new.
+func (m *move) drop(answers []gateway.OpResponse) bool {
+	var records []*record
+	var dedups []string
+	for i, id := range m.dedups {
+		if id != "" {
+			found := answers[0].Get.KVs
+			answers = answers[1:]
+			if len(found) > 0 {
+				m.records[i].ID = string(found[0].Value)
+				continue
+			}
+		}
+		records, dedups = append(records, m.records[i]), append(dedups, id)
+	}
+	if len(records) == len(m.records) || m.dedups == nil {
+		return false
+	}
+	m.records, m.dedups = records, dedups
+	return true
 }

@@ -181,6 +181,9 @@ func pickAdditions(waiting []*merge.Job[*addition]) int {
 	n, size := 0, 0
 	for i, j := range waiting {
 		n += len(j.V.records)
+		if j.V.dedup != "" {
+			n++ // the de-duplication key is put, too
+		}
 		size += j.V.size
 		if i > 0 && (n > maxBatch || size > maxBatchBytes || j.V.dedup != "" && slices.ContainsFunc(waiting[:i], func(o *merge.Job[*addition]) bool {
 			return o.V.dedup == j.V.dedup
@@ -215,12 +218,4 @@ func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error 
 		_, err := q.append(ctx, &m)
 		return err
 	})
-}
-
-// uncertain marks an error after which nobody knows whether something was applied.
-func uncertain(err error) error {
-	if errors.Is(err, gateway.ErrUncertain) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", gateway.ErrUncertain, err)
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -72,7 +73,16 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 		}
 		if m.room && q.opt.MaxLength > 0 && q.end.length+int64(len(m.records)) > int64(q.opt.MaxLength) {
 			q.end.known = false // it may have become shorter
-			return false, ErrFull
+			dropped, err := q.dropFound(ctx, m)
+			switch {
+			case err != nil:
+				return false, err
+			case !dropped:
+				return false, ErrFull
+			case len(m.records) == 0:
+				return true, nil
+			}
+			continue
 		}
 		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, first, stuck))
 		switch {
@@ -84,14 +94,21 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 				first.Grip.Gone()
 				first = nil
 			}
-			return true, q.resolve(ctx, m, resp)
+			return true, nil
 		case resp.Responses == nil:
 			q.end.known = false
 			continue
 		}
 		before := q.end.mod
-		if err := q.seeEnd(resp.Responses); err != nil {
+		look := len(q.look())
+		if err := q.seeEnd(resp.Responses[:look]); err != nil {
 			return false, err
+		}
+		if m.drop(resp.Responses[look:]) {
+			if len(m.records) == 0 {
+				return true, nil
+			}
+			continue
 		}
 		if q.end.mod == before && (first != nil || stuck || q.end.line == 0) {
 			return false, nil
@@ -116,7 +133,7 @@ func (q *Queue) takeTurn(ctx context.Context) (*line.Hold, error) {
 // appendTxn is for the first in the line, who leaves it by it, for somebody who knows of no line, or of one that is stuck.
 func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
 	next := q.end.next
-	ops := []gateway.Op{}
+	ops, absent := []gateway.Op{}, []gateway.Cmp{}
 	for i, r := range m.records {
 		var key string
 		if r.due != 0 {
@@ -125,11 +142,12 @@ func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
 			key = q.keys.items + place(r.Priority, next)
 			next++
 		}
-		put := gateway.OpPut(key, r.encode())
+		ops = append(ops, gateway.OpPut(key, r.encode()))
 		if m.dedups != nil && m.dedups[i] != "" {
-			put = gateway.OpTxn(q.once(m.dedups[i], r.ID, m.lease, put))
+			dedup := q.keys.dedups + m.dedups[i]
+			ops = append(ops, gateway.OpPut(dedup, []byte(r.ID), gateway.WithLease(m.lease)))
+			absent = append(absent, gateway.CreateRevision(dedup, gateway.Equal, 0))
 		}
-		ops = append(ops, put)
 	}
 	ops = append(ops, m.from...)
 	ops = append(ops, gateway.OpPut(q.keys.tail, strconv.AppendInt(nil, next, 10)))
@@ -141,9 +159,9 @@ func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
 		still = append(still, gateway.CreateRevision(q.keys.line+"/", gateway.Equal, 0).Prefix())
 	}
 	return gateway.Txn{
-		If:   append(still, m.guard...),
+		If:   slices.Concat(still, m.guard, absent),
 		Then: append(ops, q.countBounded()...),
-		Else: q.look(),
+		Else: append(q.look(), q.readDedups(m)...),
 	}
 }
 

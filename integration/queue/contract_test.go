@@ -44,6 +44,7 @@ func TestContract(t *testing.T) {
 			"Ack too late":  ackTooLate,
 			"Claim removed": claimRemoved,
 			"Dedup":         dedup,
+			"Duplicates":    duplicates,
 			"Max length":    maxLength,
 			"Pause":         pausing,
 			"Inspect":       inspect,
