@@ -205,6 +205,9 @@ func (a *app) report(err error) int {
 			text += part.note()
 		}
 	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		out["holders"] = refused.holders
+	}
 	if a.json {
 		out["error"] = text
 		_ = printJSON(os.Stderr, out) // the status tells
