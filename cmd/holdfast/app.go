@@ -144,7 +144,7 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	bctx, cancel := a.bounded(ctx)
 	defer cancel()
-	if _, err := a.client.Leases(bctx); err != nil {
+	if _, err := a.client.Leases(bctx); err != nil && !errors.Is(err, gateway.ErrPermissionDenied) {
 		return nil, nil, err
 	}
 	ctx, cancel = a.long(ctx, "a PREFIX, or ")
