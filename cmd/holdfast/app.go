@@ -22,6 +22,7 @@ type app struct {
 	sigs    *signals
 
 	client  *gateway.Client
+	log     *plainLog
 	session *session.Session
 }
 
@@ -44,6 +45,7 @@ func newRoot(a *app) *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.connect.fromEnv(cmd.Flags()) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		a.json = a.json || asksJSON(os.Args[1:])
 		return usagef("%w; type: %s --help%s", err, cmd.CommandPath(), dashHint(cmd))
 	})
 	root.Flags().Bool("version", false, "print the version")
@@ -87,7 +89,9 @@ func (a *app) dial() (*gateway.Client, error) {
 	if a.client != nil {
 		return a.client, nil
 	}
-	c, err := a.connect.dial()
+	// A short command-timeout ends in an error that says the same.
+	a.log = &plainLog{warn: a.warn, muted: time.Duration(a.connect.timeout) <= 5*time.Second}
+	c, err := a.connect.dial(a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +119,7 @@ func (a *app) open(ctx context.Context, f *waitFlags, opts *session.Options) (*s
 		return nil, err
 	}
 	a.session = s
+	a.log.mute(false)
 	return s, nil
 }
 
@@ -139,7 +144,7 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	bctx, cancel := a.bounded(ctx)
 	defer cancel()
-	if _, err := a.client.Leases(bctx); err != nil {
+	if _, err := a.client.Leases(bctx); err != nil && !errors.Is(err, gateway.ErrPermissionDenied) {
 		return nil, nil, err
 	}
 	ctx, cancel = a.long(ctx, "a PREFIX, or ")
@@ -161,6 +166,9 @@ func (a *app) after(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // close gives back what the verb has left, and says what stays behind.
 func (a *app) close() {
+	if a.log != nil {
+		a.log.mute(true)
+	}
 	if a.session != nil {
 		ctx, cancel := a.after(context.Background())
 		defer cancel()
@@ -196,6 +204,9 @@ func (a *app) report(err error) int {
 		if !strings.HasSuffix(text, part.note()) {
 			text += part.note()
 		}
+	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		out["holders"] = refused.holders
 	}
 	if a.json {
 		out["error"] = text

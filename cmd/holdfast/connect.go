@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -23,8 +24,11 @@ type connectFlags struct {
 	plaintextAuth     bool
 	namespace         string
 	timeout           duration
+	apiPrefix         string
+	idle              duration
 
-	password gateway.Secret
+	password  gateway.Secret
+	tlsConfig *tls.Config // of tls, once it was called
 }
 
 const defaultEndpoint = "http://127.0.0.1:2379"
@@ -41,6 +45,9 @@ func (f *connectFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.passwordFile, "password-file", "", "file with the password")
 	fs.BoolVar(&f.plaintextAuth, "plaintext-auth", false, "send the password also over http, where others can read it")
 	fs.StringVar(&f.namespace, "namespace", "", "put this before all keys, as Config.Namespace of the library does")
+	fs.StringVar(&f.apiPrefix, "api-prefix", "", "path of the gateway at each endpoint, such as /etcd/v3 (default what etcd's version asks for)")
+	f.idle = duration(gateway.DefaultIdleTimeout)
+	fs.Var(&f.idle, "idle-timeout", "how long to keep an idle connection; less than each load balancer on the way does")
 	fs.Var(&f.timeout, "command-timeout", "how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
 }
 
@@ -97,10 +104,14 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 }
 
 // dial makes the client, without a request.
-func (f *connectFlags) dial() (*gateway.Client, error) {
+func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	encrypt := f.cacert != "" || f.cert != "" || f.key != "" || f.skipVerify || f.serverName != ""
 	cfg := gateway.Config{
 		Username: f.user, Password: f.password, AllowPlaintextAuth: f.plaintextAuth, Namespace: f.namespace,
+		APIPrefix: f.apiPrefix, IdleTimeout: time.Duration(f.idle), Logger: slog.New(log),
+	}
+	if again := f.passwordFunc(); again != nil {
+		cfg.Password, cfg.PasswordFunc = "", again
 	}
 	for _, ep := range f.endpoints {
 		switch ep = strings.TrimSpace(ep); {
@@ -129,8 +140,9 @@ func (f *connectFlags) dial() (*gateway.Client, error) {
 	return c, nil
 }
 
-func (f *connectFlags) tls() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.serverName, InsecureSkipVerify: f.skipVerify}
+// tlsOnce reads the files now, and never again.
+func (f *connectFlags) tlsOnce() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.cacert != "" {
 		pem, err := os.ReadFile(f.cacert)
 		if err != nil {
@@ -141,11 +153,8 @@ func (f *connectFlags) tls() (*tls.Config, error) {
 			return nil, usagef("--cacert: no certificate in %s", f.cacert)
 		}
 	}
-	switch {
-	case f.cert == "" && f.key == "":
+	if f.cert == "" {
 		return cfg, nil
-	case f.cert == "" || f.key == "":
-		return nil, usagef("--cert and --key go together; type both")
 	}
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	if err != nil {

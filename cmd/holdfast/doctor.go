@@ -107,7 +107,12 @@ func (d *doctor) leases(all *survey.Everything) {
 	for _, p := range all.Places {
 		members += len(p.Members)
 	}
-	d.ok("leases", "%d in the cluster, %d holders and waiters at %d names", all.Leases, members, len(all.Places))
+	where := "in the cluster"
+	if all.RecordsOnly {
+		where = "with a session's record"
+		d.note("leases", "this user may not list the leases, so holders and waiters of other libraries are missing below")
+	}
+	d.ok("leases", "%d %s, %d holders and waiters at %d names", all.Leases, where, members, len(all.Places))
 	if all.Hidden > 0 {
 		d.note("leases", "%d have keys that this user may not see, which are missing below", all.Hidden)
 	}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 // endpoints asks each member.
@@ -43,10 +46,44 @@ func (d *doctor) endpoints(ctx context.Context) error {
 			return err
 		}
 	}
+	if reached {
+		d.watch(ctx)
+	}
 	if len(versions) > 1 {
 		d.note("versions", "members run different ones: %s", strings.Join(versions, ", "))
 	}
 	return nil
+}
+
+// watch opens a watch, and says for each endpoint how watches go over it.
+func (d *doctor) watch(ctx context.Context) {
+	ctx, cancel := d.app.bounded(ctx)
+	defer cancel()
+	c := d.app.client
+	w, err := c.Watch(ctx, session.DefaultRecordPrefix+"0") // a key that users of the recipes may read, and never there
+	switch {
+	case errors.Is(err, gateway.ErrPermissionDenied):
+		d.note("watch", "this user may not watch %s, so it was not tried", session.DefaultRecordPrefix)
+		return
+	case err != nil:
+		d.wrong("watch", "no watch can be opened: %s", reason(err))
+		return
+	}
+	defer w.Close()
+	for _, ep := range c.Endpoints() {
+		switch ep.WatchMode {
+		case gateway.WatchModeUnknown:
+			if ep.Err == nil {
+				d.ok("watch", "%s: no watch was needed there", ep.URL)
+			}
+		case gateway.WatchModeShared:
+			d.ok("watch", "%s: %s", ep.URL, ep.WatchMode)
+		case gateway.WatchModeFinite:
+			d.ok("watch", "%s: %s, because something on the way holds back requests", ep.URL, ep.WatchMode)
+		case gateway.WatchModePolling:
+			d.note("watch", "%s: %s, because something on the way holds back answers; changes are seen late", ep.URL, ep.WatchMode)
+		}
+	}
 }
 
 func role(s *gateway.StatusResponse) string {
@@ -77,7 +114,11 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 		}
 		t.TLSClientConfig = cfg
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/version", http.NoBody)
+	base := endpoint // with --api-prefix /etcd/v3 the member's pages are below /etcd
+	if dir := path.Dir(d.app.connect.apiPrefix); len(dir) > 1 {
+		base += dir
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/version", http.NoBody)
 	if err != nil {
 		return
 	}

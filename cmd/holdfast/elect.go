@@ -39,7 +39,7 @@ func electCommand(a *app) *cobra.Command {
 			}
 			h, err := f.campaign(ctx, a, s, names[0], names[1])
 			if err != nil {
-				return f.refused(err, election.ErrTaken)
+				return a.refused(ctx, &f.waitFlags, names[:1], err, election.ErrTaken)
 			}
 			return a.keep(ctx, h, &f.holdFlags, argv)
 		},

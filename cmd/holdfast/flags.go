@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"math"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,25 +13,47 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// maxSeconds is what a time.Duration holds, about.
-const maxSeconds = 9e9
+// maxDuration stands for all longer times: ten times as much, which a listing may take, is still a time.Duration.
+const maxDuration = 25 * 365 * 24 * time.Hour
 
 // duration is a flag: "1m30s", or a number of seconds, as flock and etcdctl take it.
 type duration time.Duration
 
-func (d *duration) String() string { return time.Duration(*d).String() }
-func (d *duration) Type() string   { return "duration" }
+func (d *duration) Type() string { return "duration" }
+
+// String returns "0" for zero, because the help then prints no default of its own.
+func (d *duration) String() string {
+	if *d == 0 {
+		return "0"
+	}
+	return time.Duration(*d).String()
+}
 
 func (d *duration) Set(s string) error {
 	v, err := time.ParseDuration(s)
-	if n, bad := strconv.ParseFloat(s, 64); bad == nil && n < maxSeconds {
-		v, err = time.Duration(n*float64(time.Second)), nil
+	if n, bad := strconv.ParseFloat(s, 64); bad == nil && n >= 0 && n <= math.MaxInt64 { // not NaN
+		v, err = time.Duration(min(n, maxDuration.Seconds())*float64(time.Second)), nil
 	}
 	if err != nil || v < 0 {
 		return errors.New("not a time; type 90, 1.5 or 1m30s")
 	}
-	*d = duration(v)
+	*d = duration(min(v, maxDuration))
 	return nil
+}
+
+// asksJSON reports whether --json is typed, for errors that come before all flags are read.
+func asksJSON(args []string) (yes bool) {
+	for _, arg := range args {
+		switch name, value, given := strings.Cut(arg, "="); {
+		case arg == "--":
+			return yes
+		case name == "--json" && !given:
+			yes = true
+		case name == "--json":
+			yes, _ = strconv.ParseBool(value) // which is not what is wrong, or does not matter
+		}
+	}
+	return yes
 }
 
 // holdFlags are those of the verbs that hold something while a command runs.

@@ -44,7 +44,7 @@ func lockCommand(a *app) *cobra.Command {
 			}
 			h, err := f.acquire(ctx, a, s, names)
 			if err != nil {
-				return f.refused(err, mutex.ErrLocked)
+				return a.refused(ctx, &f.waitFlags, names, err, mutex.ErrLocked)
 			}
 			return a.keep(ctx, h, &f.holdFlags, argv)
 		},

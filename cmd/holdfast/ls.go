@@ -37,6 +37,9 @@ func lsCommand(a *app) *cobra.Command {
 			if err := a.list(all.Places); err != nil {
 				return err
 			}
+			if all.RecordsOnly {
+				a.warn("this user may not list the leases, so holders and waiters of other libraries are missing")
+			}
 			if all.Hidden > 0 {
 				a.warn("%d leases have keys that this user may not see", all.Hidden)
 			}

@@ -65,6 +65,7 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	if err := a.reach(ctx); err != nil { // session.Run would go on trying without a word
 		return err
 	}
+	a.log.mute(false)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	r := under.NewRunner(a.warn)

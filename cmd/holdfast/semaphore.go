@@ -43,7 +43,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 			}
 			h, err := f.acquire(ctx, a, s, names[0])
 			if err != nil {
-				return f.refused(err, semaphore.ErrFull)
+				return a.refused(ctx, &f.waitFlags, names, err, semaphore.ErrFull)
 			}
 			return a.keep(ctx, h, &f.holdFlags, argv)
 		},

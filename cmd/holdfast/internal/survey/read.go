@@ -18,6 +18,9 @@ type Everything struct {
 	Places []Place
 	Leases int // of the cluster
 	Hidden int // leases whose keys the user may not see
+	// RecordsOnly says that the user may not list the cluster's leases, as etcd has it when any of them has a key that the
+	// user may not read. Leases are then those of the sessions' records; those of other libraries are missing.
+	RecordsOnly bool
 }
 
 // atOnce is how many leases are asked for at a time.
@@ -27,10 +30,14 @@ const atOnce = 16
 // cluster, as of one revision. It asks for each lease, and reads nothing that has none but what belongs to those names.
 func All(ctx context.Context, c *gateway.Client, prefix string) (*Everything, error) {
 	leases, err := c.Leases(ctx)
+	records := errors.Is(err, gateway.ErrPermissionDenied)
+	if records {
+		leases, err = recorded(ctx, c)
+	}
 	if err != nil {
 		return nil, err
 	}
-	out := &Everything{Leases: len(leases)}
+	out := &Everything{Leases: len(leases), RecordsOnly: records}
 	keys, hidden, err := keysOf(ctx, c, leases)
 	if err != nil {
 		return nil, err
@@ -65,6 +72,20 @@ func All(ctx context.Context, c *gateway.Client, prefix string) (*Everything, er
 		return strings.Compare(a.Name+"\x00"+a.Recipe, b.Name+"\x00"+b.Recipe)
 	})
 	return out, nil
+}
+
+// recorded returns the leases of which there are session records.
+func recorded(ctx context.Context, c *gateway.Client) (leases []gateway.LeaseID, err error) {
+	resp, err := c.Get(ctx, session.DefaultRecordPrefix, gateway.Prefix(), gateway.KeysOnly())
+	if err != nil {
+		return nil, err
+	}
+	for _, kv := range resp.KVs {
+		if id, err := gateway.ParseLeaseID(strings.TrimPrefix(kv.Key, session.DefaultRecordPrefix)); err == nil {
+			leases = append(leases, id)
+		}
+	}
+	return leases, nil
 }
 
 // One reads one name, with members that have no lease, which nobody will take away.

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// reopening is how long watches may take to come back after an outage, because their attempts have pauses.
+const reopening = 10 * time.Second
+
+// plainLog prints, in plain words, what the client logs about calls that go on trying. A verb that waits for etcd would be
+// silent without it.
+type plainLog struct {
+	warn func(format string, args ...any)
+
+	mu    sync.Mutex
+	muted bool // the verb's own error says it
+	away  bool // an outage was printed, and not its end
+	deaf  bool // the same of watches
+	back  time.Time
+}
+
+func (*plainLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *plainLog) WithAttrs([]slog.Attr) slog.Handler             { return l }
+func (l *plainLog) WithGroup(string) slog.Handler                  { return l }
+
+// mute ends or begins the silence.
+func (l *plainLog) mute(muted bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.muted = muted
+}
+
+// Handle prints a record, or nothing.
+func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
+	attrs := map[string]slog.Value{}
+	r.Attrs(func(a slog.Attr) bool {
+		attrs[a.Key] = a.Value
+		return true
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.muted {
+		return nil
+	}
+	switch why, ep := attrs["err"], attrs["endpoint"]; r.Message {
+	case "etcd_out_of_reach":
+		if l.deaf {
+			break
+		}
+		l.away = true
+		l.warn("etcd has not answered for %v, still trying: %s: %s", attrs["for"], ep, innermost(why))
+	case "etcd_within_reach":
+		if l.away {
+			l.warn("etcd answers again, after %v: %s", attrs["after"], ep)
+		}
+		l.away, l.back = false, time.Now()
+	case "watches_unanswered":
+		if !l.away && time.Since(l.back) > reopening { // or there is one cause, which is printed once
+			l.deaf = true
+			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s", attrs["for"], ep, innermost(why))
+		}
+	case "watches_answered":
+		if l.deaf {
+			l.warn("watches are answered again: %s", ep)
+		}
+		l.deaf = false
+	case "tls_files_not_used":
+		l.warn("the files for TLS have changed and cannot be used, so the last good ones are: %v", why)
+	case "tls_files_used_again":
+		l.warn("the files for TLS can be used again")
+	default:
+		if r.Level >= slog.LevelWarn {
+			l.warn("%s %v", r.Message, attrs)
+		}
+	}
+	return nil
+}
+
+// innermost returns the text of an error's cause.
+func innermost(v slog.Value) string {
+	if err, ok := v.Any().(error); ok {
+		return reason(err)
+	}
+	return fmt.Sprint(v)
+}

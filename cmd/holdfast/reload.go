@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"os"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// tls returns the configuration of https endpoints. The files are read again when they change, because a lock is held, and a
+// queue consumed, for longer than certificates last.
+func (f *connectFlags) tls() (*tls.Config, error) {
+	if f.tlsConfig != nil {
+		return f.tlsConfig, nil
+	}
+	if (f.cert == "") != (f.key == "") {
+		return nil, usagef("--cert and --key go together; type both")
+	}
+	cfg, err := f.tlsFrom()
+	if err != nil {
+		return nil, err
+	}
+	cfg.ServerName, cfg.InsecureSkipVerify = f.serverName, f.skipVerify
+	f.tlsConfig = cfg
+	return cfg, nil
+}
+
+func (f *connectFlags) tlsFrom() (*tls.Config, error) {
+	if regular(f.cacert) && regular(f.cert) && regular(f.key) {
+		cfg, err := gateway.TLSFiles{CAFile: f.cacert, CertFile: f.cert, KeyFile: f.key}.Config()
+		if err != nil {
+			return nil, usagef("--cacert, --cert and --key: %w", err)
+		}
+		return cfg, nil
+	}
+	return f.tlsOnce()
+}
+
+// regular reports whether a file can be read again. A pipe, as a shell makes it of <(command), can be read only once. A name
+// without a file counts as regular, because the reader's error says more.
+func regular(name string) bool {
+	info, err := os.Stat(name)
+	return err != nil || info.Mode().IsRegular()
+}
+
+// passwordFunc returns the function that reads the password file again, or nil if the password does not change.
+func (f *connectFlags) passwordFunc() func(context.Context) (gateway.Secret, error) {
+	if f.user == "" || f.passwordFile == "" || f.password == "" || !regular(f.passwordFile) {
+		return nil
+	}
+	read := gateway.PasswordFile(f.passwordFile)
+	return func(ctx context.Context) (gateway.Secret, error) {
+		if p, err := read(ctx); err == nil {
+			return p, nil
+		}
+		return f.password, nil // the file was there at the start, and may only be gone for the moment of its replacement
+	}
+}

@@ -1,0 +1,177 @@
+package cli_test
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+)
+
+// behindPath is the URL of a proxy that has the shared cluster's gateway and pages under /etcd.
+func behindPath(t *testing.T) string {
+	t.Helper()
+	target, err := url.Parse(cluster.Endpoints()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.FlushInterval = -1
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	transport := &http.Transport{}
+	proxy.Transport = transport
+	s := httptest.NewServer(http.StripPrefix("/etcd", proxy))
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		transport.CloseIdleConnections()
+	})
+	return s.URL
+}
+
+// TestPathBeforeTheGateway: a proxy under a path is named by --api-prefix or in the endpoint; doctor says how watches go.
+func TestPathBeforeTheGateway(t *testing.T) {
+	t.Parallel()
+	base := behindPath(t)
+	for _, flags := range [][]string{
+		{"--endpoints", base, "--api-prefix", "/etcd/v3"},
+		{"--endpoints", base + "/etcd"},
+		{"--endpoints", strings.TrimPrefix(base, "http://") + "/etcd/"},
+	} {
+		name := fresh(t)
+		with := func(args ...string) []string { return append(append([]string{}, flags...), args...) }
+		hf(t, 0, with("lock", name, "--", "true")...)
+		clock, mode := false, ""
+		for _, row := range rows(t, with("doctor", name)...) {
+			clock = clock || row["check"] == "clock"
+			if row["check"] == "watch" {
+				mode = row["text"].(string)
+			}
+		}
+		if !clock || !strings.Contains(mode, string(gateway.WatchModeFinite)) && !strings.Contains(mode, string(gateway.WatchModeShared)) {
+			t.Errorf("%v: clock compared: %v, watches: %q", flags, clock, mode)
+		}
+	}
+	complain(t, 64, "--api-prefix", "etcd/v3", "ls")
+}
+
+// TestOutageIsSaid: a verb that waits or holds prints one line when etcd is away, and one when it is back.
+func TestOutageIsSaid(t *testing.T) {
+	t.Parallel()
+	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proxy.Close() })
+	name := fresh(t)
+	through := func(args ...string) *running {
+		return start(t, append([]string{"--endpoints", proxy.Addr()}, args...)...)
+	}
+	holder := through("lock", name) // its renewals find out
+	holder.line()
+	all := map[string]*running{
+		"holder": holder, "waiter": through("lock", "--ttl", "1m", name),
+		"consumer": through("queue", "consume", "--ttl", "1m", name+"-jobs", "--", "sh", "-c", "cat; echo"),
+	}
+	awaitMembers(t, name, 2)
+	hf(t, 0, "queue", "put", name+"-jobs", "x")
+	all["consumer"].line()
+	if err := proxy.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Reset()
+	began := time.Now()
+	for who, r := range all {
+		eventually(t, who+" says that etcd is away", func() bool { return strings.Contains(r.stderr.String(), "still trying") })
+	}
+	if took := time.Since(began); took > 12*time.Second { // 4 s, or a renewal's 5 and 2 more; a busy machine adds
+		t.Errorf("said after %v", took)
+	}
+	if err := proxy.Admit(); err != nil {
+		t.Fatal(err)
+	}
+	for who, r := range all {
+		eventually(t, who+" says that etcd is back", func() bool { return strings.Contains(r.stderr.String(), "again") })
+		if text := r.stderr.String(); strings.Count(text, "\n") != 2 || strings.Contains(text, "level=") {
+			t.Errorf("%s: %s", who, text)
+		}
+	}
+}
+
+// TestFilesAreReadAgain: certificates and a password that change while a verb runs are taken up.
+func TestFilesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	options := recipetest.Server(etcdproc.Versions()[0])
+	options.ClientCertAuth, options.RootPassword = true, "first"
+	own := etcdtest.Start(t, options)
+	proxy, err := faultproxy.New(own.Endpoints()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proxy.Close() })
+	dir := t.TempDir()
+	cert, key, password := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "password")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(name+".new", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew := func(name string) {
+		t.Helper()
+		certFile, keyFile, err := own.PKI().ClientFiles(name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from, to := range map[string]string{certFile: cert, keyFile: key} {
+			text, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(to, string(text))
+		}
+	}
+	renew("cli-one")
+	write(password, "first\n")
+	flags := []string{"--cacert", own.PKI().CAFile, "--cert", cert, "--key", key, "--user", "root", "--password-file", password}
+	run := func(endpoint string, args ...string) *running {
+		return start(t, append(append([]string{"--endpoints", strings.TrimPrefix(endpoint, "https://")}, flags...), args...)...)
+	}
+	r := run(proxy.Addr(), "queue", "consume", "jobs", "--", "sh", "-c", "cat; echo")
+	run(own.Endpoints()[0], "queue", "put", "jobs", "one").want(0)
+	r.line()
+
+	write(cert, "half of a certificate")
+	proxy.Reset()
+	eventually(t, "the files are said to be bad", func() bool { return strings.Contains(r.stderr.String(), "cannot be used") })
+	renew("cli-two")
+	proxy.Reset()
+	eventually(t, "the files are used again", func() bool { return strings.Contains(r.stderr.String(), "can be used again") })
+
+	root := recipetest.NewClient(t, gateway.Config{
+		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root", Password: "first",
+	})
+	if err := root.UserChangePassword(t.Context(), "root", "second"); err != nil {
+		t.Fatal(err)
+	}
+	write(password, "second\n")
+	run(own.Endpoints()[0], "queue", "put", "jobs", "two").want(0)
+	if got := r.line(); got != "two" {
+		t.Errorf("got %q", got)
+	}
+}
