@@ -231,7 +231,9 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 		if whole := bytes.LastIndexByte(body, '\n') + 1; r.lines && whole > 0 && resp.StatusCode == http.StatusOK {
 			_, _ = r.answer(body[:whole]) // what has come counts; the error is that of the rest
 		}
-		return transportError(caller, ctx, r.op, ep, err)
+		e := transportError(caller, ctx, r.op, ep, err)
+		e.unsent = false // an answer had begun
+		return e
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := statusError(r.op, ep, resp, body)

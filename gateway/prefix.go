@@ -40,7 +40,9 @@ func (c *Client) otherPrefix(ctx context.Context, ep *endpoint) bool {
 		return false
 	}
 	ep.prefix.Store(&prefix)
-	c.log.Debug("api_prefix_found", "endpoint", ep.url, "prefix", prefix, "version", v.Server)
+	c.spawn(func() { // a renewal may be waiting
+		c.log.Debug("api_prefix_found", "endpoint", ep.url, "prefix", prefix, "version", v.Server)
+	})
 	return true
 }
 

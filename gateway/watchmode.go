@@ -81,6 +81,7 @@ func (m *watchmux) judge(now time.Duration) (due time.Duration) {
 		switch {
 		case !cn.latecomer || !cn.stood || cn.mode >= m.mode:
 		case cn.mode == shared:
+			cn.latecomer = false // its end is no longer expected
 			m.adopt(cn, now)
 			return now
 		default:
@@ -139,7 +140,11 @@ func (m *watchmux) late(now time.Duration) (late bool, at time.Duration) {
 		if now-cn.oldest() >= limit && !cn.excused(now) {
 			return true, never
 		}
-		at = min(at, max(now, cn.oldest()+limit))
+		next := cn.oldest() + limit
+		if next <= now { // excused: look again soon, but not at once
+			next = now + streamSilence/4
+		}
+		at = min(at, next)
 	}
 	clear(m.tried[:])
 	for cn := range m.conns {

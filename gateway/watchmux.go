@@ -250,6 +250,13 @@ func (m *watchmux) settle(p *place, rev int64) bool {
 			m.ask(p.cn, w, m.h.now())
 		}
 		m.vacate(p, true)
+		switch {
+		case w.place != nil:
+			w.place.cn.renewed = false // it stays, and must be looked after
+		case len(w.asked) == 0:
+			m.homeless(w)
+			m.signal()
+		}
 		return false
 	}
 	if old := w.place; old != nil {

@@ -45,6 +45,9 @@ func (a *app) openQueue(cmd *cobra.Command, f *waitFlags, name string, opts *que
 	if err != nil {
 		return nil, err
 	}
+	if f == nil {
+		a.log.mute(true) // the error of a verb that does not wait says that etcd does not answer
+	}
 	return queue.New(s, name, opts), nil
 }
 

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // languages that blocks may be in, beside Go. "text" is what etcd or a program shows.
-var languages = map[string]bool{"go": true, "sh": true, "text": true, "mermaid": true, "python": true, "yaml": true, "": true}
+var languages = map[string]bool{"go": true, "sh": true, "sql": true, "text": true, "mermaid": true, "python": true, "yaml": true, "": true}
 
 // TestGoBlocks compiles every block of Go in the documents.
 func TestGoBlocks(t *testing.T) {
