@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,7 +64,7 @@ func (p *heldPath) handle(w http.ResponseWriter, r request) {
 	ids := make(chan string, 1000)
 	var mine []int64
 	var mineMu sync.Mutex
-	held := ""
+	var held strings.Builder
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -104,13 +105,13 @@ func (p *heldPath) handle(w http.ResponseWriter, r request) {
 				}
 			}
 			if kind == "poll" {
-				held += l
+				held.WriteString(l)
 				continue
 			}
 			_, _ = w.Write([]byte(l))
 			_ = http.NewResponseController(w).Flush()
 		case <-over:
-			_, _ = w.Write([]byte(held + `{"error":{"code":4,"message":"context deadline exceeded"}}` + "\n"))
+			_, _ = w.Write([]byte(held.String() + `{"error":{"code":4,"message":"context deadline exceeded"}}` + "\n"))
 			return
 		case <-p.fire:
 			mineMu.Lock()
