@@ -396,8 +396,24 @@ func (u user) turns() {
 	}
 }
 
-// claimAhead has an item claimed for a consumer that does not come for it, one that was received before.
+// claimAhead has an item claimed for a consumer that does not come for it, one that was received before. Nothing is claimed
+// ahead where the machine is so busy that a claim takes long, so this is tried again.
 func (u user) claimAhead(q *queue.Queue) {
+	u.t.Helper()
+	var tried time.Time
+	recipetest.Eventually(u.t, "a claim that is given back", func() bool {
+		if time.Since(tried) > 2*time.Second {
+			u.receiveAgain(q)
+			tried = time.Now()
+		}
+		resp, err := u.a.Client().Get(u.ctx, "docs/queue//r/", gateway.Prefix(), gateway.CountOnly())
+		u.no(err)
+		return resp.Count > 0
+	})
+}
+
+// receiveAgain receives six items, gives them back, and takes three of them.
+func (u user) receiveAgain(q *queue.Queue) {
 	u.t.Helper()
 	var all []*queue.Message
 	for range 6 {
@@ -418,9 +434,4 @@ func (u user) claimAhead(q *queue.Queue) {
 	for range 3 {
 		u.no(receive().Ack(u.ctx))
 	}
-	recipetest.Eventually(u.t, "a claim that is given back", func() bool {
-		resp, err := u.a.Client().Get(u.ctx, "docs/queue//r/", gateway.Prefix(), gateway.CountOnly())
-		u.no(err)
-		return resp.Count > 0
-	})
 }
