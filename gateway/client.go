@@ -11,15 +11,16 @@ import (
 
 // Client talks to one etcd cluster. It is safe for concurrent use; one is enough for a process.
 type Client struct {
-	cfg   *Config // behind a pointer, as all that holds secrets: a printed Client does not show them
-	rt    http.RoundTripper
-	own   *http.Transport // nil when the caller brought a transport
-	eps   *endpoints
-	auth  *auth
-	hub   *hub
-	keep  *keeper
-	slots chan struct{} // one for each call under way
-	pace  pace
+	cfg    *Config // behind a pointer, as all that holds secrets: a printed Client does not show them
+	rt     http.RoundTripper
+	own    *http.Transport // nil when the caller brought a transport
+	http10 *http.Transport // for finite streams; nil likewise
+	eps    *endpoints
+	auth   *auth
+	hub    *hub
+	keep   *keeper
+	slots  chan struct{} // one for each call under way
+	pace   pace
 
 	notes  *notes
 	outage outage
@@ -52,6 +53,7 @@ func New(cfg Config) (*Client, error) {
 	if c.rt == nil {
 		c.own = c.ownTransport()
 		c.rt = c.own
+		c.http10 = ownHTTP10(c.own)
 	}
 	c.auth = &auth{c: c, turn: make(chan struct{}, 1)}
 	c.outage.c = c

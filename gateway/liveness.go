@@ -18,6 +18,7 @@ func (cn *conn) confirmed(p *place, rev int64) {
 	}
 	if !cn.stood {
 		cn.stood = true
+		cn.m.ep.path.learn(cn)
 		if cn.latecomer {
 			cn.m.signal()
 		}

@@ -7,8 +7,8 @@ import "time"
 // New watches are confirmed by a short poll of their own.
 
 const (
-	// pollTime is how long a poll lasts: less than two requests in a second, and an event comes half a second late.
-	pollTime = 600 * time.Millisecond
+	// pollTime is how long a poll lasts: with renewals and tries of better modes less than two requests a second.
+	pollTime = 750 * time.Millisecond
 	// pollCost makes polls of very many watches longer.
 	pollCost = time.Millisecond
 	// pollHistory makes polls longer, up to maxPoll, for each revision that etcd has to look through from where the

@@ -22,6 +22,7 @@ type conn struct {
 	mode    mode
 	out     *outbox         // of a shared stream
 	body    []byte          // of any other
+	http10  bool            // a finite stream: the version of its request
 	timeout time.Duration   // a poll: how long until etcd ends it
 	ctx     context.Context //nolint:containedctx // the life of the stream
 	cancel  context.CancelCauseFunc
@@ -70,8 +71,12 @@ func (m *watchmux) newConn(as mode, now time.Duration) *conn {
 	cn.ctx, cn.cancel = context.WithCancelCause(m.ctx)
 	cn.heard.Store(int64(now))
 	cn.answered, cn.progressAt = now, now
-	if as == shared {
+	switch as {
+	case shared:
 		cn.out = newOutbox()
+	case finite:
+		cn.http10 = m.h.c.http10 != nil && !m.ep.path.http11
+	case unknown, polling:
 	}
 	return cn
 }
@@ -157,7 +162,7 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	if cn.timeout > 0 {
 		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"}
 	}
-	resp, err := h.c.rt.RoundTrip(req)
+	resp, err := cn.roundTrip(req)
 	if err != nil {
 		return err
 	}

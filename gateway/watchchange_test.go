@@ -231,7 +231,7 @@ func TestWatchConfirmedWhileTheModeChanges(t *testing.T) {
 		p.finite.Store(-1)
 		tryWatch(t, c, "first", 5*time.Second)
 		p.finite.Store(60)
-		time.Sleep(60400*time.Millisecond - time.Since(p.start))
+		time.Sleep(15400*time.Millisecond - time.Since(p.start))
 		var got, confirmed [100]atomic.Int64
 		for i := range 100 {
 			stop, err := c.WatchFunc(fmt.Sprint("w", i), func(r gateway.WatchResponse) {

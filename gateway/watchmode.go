@@ -33,8 +33,9 @@ func (m mode) public() WatchMode {
 }
 
 const (
-	// upgradeAfter is when better modes are tried again, at first. The pause doubles with each vain try.
-	upgradeAfter = time.Minute
+	// upgradeAfter is when better modes are tried again, at first. The pause doubles with each vain try. It is short,
+	// because a member that was slow when its mode was tried looks like a proxy that holds back.
+	upgradeAfter = 15 * time.Second
 	maxUpgrade   = 10 * time.Minute
 )
 
@@ -42,7 +43,10 @@ const (
 type watchPath struct {
 	upgradeAt time.Duration // when better modes are tried again, since hub.epoch
 	pause     time.Duration // after the next try
+	http11    bool          // finite streams speak HTTP/1.1, not 1.0
 	held      int           // streams in a row that were confirmed, and then left every later create unanswered
+
+	versionKnown bool // a finite stream of that version was answered
 }
 
 // postpone sets the time of the next try of a better mode.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -18,34 +19,35 @@ func infrastructure(t *testing.T, polls bool, requests *atomic.Int64) *cluster {
 	t.Helper()
 	return newCluster(t, 1, func(w http.ResponseWriter, r request) {
 		requests.Add(1)
-		limit := r.Header.Get("Grpc-Timeout")
-		if r.ContentLength <= 0 || polls && limit == "" {
-			hang(r)
-			return
-		}
-		body := make([]byte, r.ContentLength)
-		for n := 0; n < len(body); {
-			k, err := r.Body.Read(body[n:])
-			if n += k; err != nil {
-				break
-			}
-		}
-		var out strings.Builder
-		for l := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
-			_, rest, _ := strings.Cut(l, `"watch_id":"`)
-			id, _, _ := strings.Cut(rest, `"`)
-			fmt.Fprintf(&out, `{"result":{"header":{"cluster_id":"7","revision":"5"},"watch_id":"%s","created":true}}`+"\n", id)
-		}
-		if limit == "" {
-			answer(w, 200, out.String())
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-			return
-		}
-		d, _ := time.ParseDuration(strings.TrimSuffix(limit, "m") + "ms")
-		time.Sleep(d)
-		answer(w, 200, out.String()+`{"error":{"code":4,"message":"context deadline exceeded"}}`+"\n")
+		confirmComplete(w, r, polls)
 	})
+}
+
+// confirmComplete answers the creates of a complete request, and no other one. A stream goes on until the client leaves
+// it, or is held back.
+func confirmComplete(w http.ResponseWriter, r request, hold bool) {
+	limit := r.Header.Get("Grpc-Timeout")
+	if r.ContentLength <= 0 || hold && limit == "" {
+		hang(r)
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	var out strings.Builder
+	for l := range strings.SplitSeq(strings.TrimSpace(string(body)), "\n") {
+		_, rest, _ := strings.Cut(l, `"watch_id":"`)
+		id, _, _ := strings.Cut(rest, `"`)
+		out.WriteString(`{"result":{"header":{"cluster_id":"7","revision":"5"},"watch_id":"` + id +
+			`","created":true}}` + "\n")
+	}
+	if limit == "" {
+		answer(w, 200, out.String())
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return
+	}
+	d, _ := time.ParseDuration(strings.TrimSuffix(limit, "m") + "ms")
+	time.Sleep(d)
+	answer(w, 200, out.String()+`{"error":{"code":4,"message":"context deadline exceeded"}}`+"\n")
 }
 
 // TestWatchModes: a watch is confirmed within 2 s through whatever forwards complete requests, the mode is known then, and at
@@ -63,7 +65,7 @@ func TestWatchModes(t *testing.T) {
 				c := infrastructure(t, tt.polls, &requests).client(t)
 				start := time.Now()
 				for i := range 3 {
-					w, err := c.Watch(within(t, 2*time.Second), fmt.Sprint(i))
+					w, err := c.Watch(t.Context(), fmt.Sprint(i))
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -320,6 +320,7 @@ func (m *watchmux) abandon(cn *conn) {
 // remove forgets a stream that has ended. Watches that are on no other one are to be put on the next.
 func (m *watchmux) remove(cn *conn) {
 	delete(m.conns, cn)
+	m.ep.path.learn(cn)
 	for _, p := range cn.places {
 		if p.w.place == p {
 			p.w.place = nil

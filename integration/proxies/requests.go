@@ -17,7 +17,7 @@ import (
 type Counter struct{ n atomic.Int64 }
 
 // requestLine ends the first line of a request. No header or body of the gateway has it: keys and values are in base64.
-const requestLine = " HTTP/1.1\r\nHost:"
+const requestLine = " HTTP/1." // of either version
 
 // Requests is how many requests were begun so far.
 func (c *Counter) Requests() int64 { return c.n.Load() }

@@ -114,6 +114,22 @@ func (s *scene) receive(ctx context.Context) {
 	}
 }
 
+// settle waits until both clients watch in a mode. A member that was slow when a client tried a mode there makes it take a
+// worse one, until it tries again.
+func (s *scene) settle(mode string) {
+	s.t.Helper()
+	ctx := recipetest.Within(s.t, time.Minute)
+	began := time.Now()
+	for modeOf(s.a.client) != mode || modeOf(s.b.client) != mode {
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			s.t.Fatalf("watches are %q and %q, want %q", modeOf(s.a.client), modeOf(s.b.client), mode)
+		}
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		s.t.Logf("figure: %s was found after %v", mode, ms(d))
+	}
+}
+
 // wait has the party without the lock wait for it, and returns when its member stands in the line.
 func (s *scene) wait(ctx context.Context) (handOver func() (time.Duration, error), err error) {
 	waiter := s.b

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+)
+
+// The answer to an HTTP/1.0 request ends with its connection. The answer to an HTTP/1.1 request that goes on is in chunks,
+// and haproxy, unless "option http-no-delay" is set, marks each chunk as one that more follows: its kernel holds the chunk
+// back for up to 200 ms. Finite streams therefore speak HTTP/1.0 where the path takes it.
+
+// ownHTTP10 is a transport like own whose requests say HTTP/1.0, each on a connection of its own.
+func ownHTTP10(own *http.Transport) *http.Transport {
+	t := own.Clone()
+	t.DisableKeepAlives = true
+	t.DialContext = asHTTP10(own.DialContext)
+	t.DialTLSContext = asHTTP10(own.DialTLSContext)
+	return t
+}
+
+func asHTTP10(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &http10Conn{Conn: conn}, nil
+	}
+}
+
+// http10Conn changes the version in the request line, for which net/http has no option.
+type http10Conn struct {
+	net.Conn
+	begun bool // the request line has gone out: it is in the first write
+}
+
+func (c *http10Conn) Write(b []byte) (int, error) {
+	if c.begun {
+		return c.Conn.Write(b)
+	}
+	c.begun = true
+	line, rest, _ := bytes.Cut(b, []byte("\r\n"))
+	line, is11 := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
+	if !is11 {
+		return c.Conn.Write(b)
+	}
+	return c.Conn.Write(append(append(bytes.Clone(line), " HTTP/1.0\r\n"...), rest...)) // of the same length
+}
+
+// roundTrip sends the request of a stream.
+func (cn *conn) roundTrip(req *http.Request) (*http.Response, error) {
+	c := cn.m.h.c
+	if !cn.http10 {
+		return c.rt.RoundTrip(req)
+	}
+	resp, err := c.http10.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported:
+	default:
+		return resp, nil
+	}
+	_ = resp.Body.Close()
+	cn.m.h.mu.Lock()
+	cn.m.ep.path.http11, cn.http10 = true, false
+	cn.m.h.mu.Unlock()
+	again := req.Clone(req.Context())
+	again.Body, err = req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	return c.rt.RoundTrip(again)
+}
+
+// learn notes whether a finite stream got an answer. Until one did, both versions are tried in turn, because something on
+// the way may hold back an answer in one of them.
+func (p *watchPath) learn(cn *conn) {
+	switch {
+	case cn.mode != finite || p.versionKnown:
+	case cn.stood:
+		p.versionKnown = true
+	default:
+		p.http11 = cn.http10
+	}
+}
