@@ -42,7 +42,7 @@ integration:
 	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -parallel 4 -timeout 15m $(TESTFLAGS) $$(go list -C $$m ./... | grep -Ev '$(APART)')); done
 
 # The rows of "make test" for longer: idle limits of a minute are met only here.
-## proxies: watches through nginx, haproxy and Go's proxy, two minutes busy and two idle on each path (6 minutes)
+## proxies: watches through nginx, haproxy and Go's proxy, two minutes busy and two idle on each path (9 minutes)
 proxies:
 	HOLDFAST_PROXIES=long go test -C integration $(RACE) -count=1 -v -timeout 20m $(TESTFLAGS) ./proxies
 

@@ -28,7 +28,7 @@ const (
 	polled = time.Second
 	// held is for a shared stream through haproxy without "option http-no-delay": it sends each chunk of an answer as one
 	// that more follows (MSG_MORE), which its kernel holds back for 40 to 200 ms.
-	held = 250 * time.Millisecond
+	held = 400 * time.Millisecond
 )
 
 var rows = []row{
