@@ -25,26 +25,26 @@ func New(s *session.Session, name string) *Barrier {
 	return &Barrier{newPlace(s, name, "simple", 1, 1)}
 }
 
-// Raised is a barrier held up. See [session.Holding] for what it offers.
-type Raised struct {
-	*session.Holding
-	grip *session.Grip
+// Hold is a barrier held up. See [session.Hold] for what it offers.
+type Hold struct {
+	*session.Hold
+	grip *session.Releaser
 	at   *place
 }
 
 // Hold holds the barrier up until Release, or until the session ends. Several may: it is down when all have released it.
-func (b *Barrier) Hold(ctx context.Context) (*Raised, error) {
+func (b *Barrier) Hold(ctx context.Context) (*Hold, error) {
 	h, err := b.line.Enter(ctx, line.Join{})
 	if err != nil {
 		return nil, b.wrap("hold", err)
 	}
-	return &Raised{h.Holding, h.Grip, &b.place}, nil
+	return &Hold{h.Hold, h.Grip, &b.place}, nil
 }
 
 // Release ends the hold. It is [session.ErrNotHeld] if that had ended before. If ctx ends first Release returns
 // [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Release waits for that.
 // If ctx has ended before the call, Release has 1 s of its own.
-func (r *Raised) Release(ctx context.Context) error {
+func (r *Hold) Release(ctx context.Context) error {
 	return r.at.wrap("release", r.grip.Release(ctx))
 }
 
@@ -79,10 +79,10 @@ func (b *Barrier) wait(ctx context.Context) error {
 	if err != nil || !up(now) {
 		return err
 	}
-	return b.line.Until(ctx, func(v line.View) (bool, error) { return v.Revision > now.Revision && !up(v), nil })
+	return b.line.Until(ctx, func(v line.Snapshot) (bool, error) { return v.Revision > now.Revision && !up(v), nil })
 }
 
-func up(v line.View) bool {
+func up(v line.Snapshot) bool {
 	_, raised := v.Settings[raisedSetting]
 	return raised || len(v.Members) > 0
 }

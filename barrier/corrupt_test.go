@@ -47,7 +47,7 @@ func TestCorruptSettings(t *testing.T) {
 		broken error
 	}
 	for _, p := range []place{
-		{"a//parties", parties, []string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait"}, barrier.ErrMismatch},
+		{"a//parties", parties, []string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait"}, barrier.ErrConfigMismatch},
 		{"a//rounds", rounds, []string{"Enter", "Await", "Reset"}, session.ErrCorrupt},
 	} {
 		for _, value := range p.values {

@@ -22,10 +22,10 @@ func NewDouble(s *session.Session, name string, n int) *Double {
 	return &Double{rounds{newPlace(s, name, "double", n, MaxParties), false}}
 }
 
-// Entry is the membership of one round. See [session.Holding] for what it offers.
+// Entry is the membership of one round. See [session.Hold] for what it offers.
 type Entry struct {
-	*session.Holding
-	grip  *session.Grip
+	*session.Hold
+	grip  *session.Releaser
 	at    *Double
 	round round
 	left  atomic.Bool
@@ -46,7 +46,7 @@ func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 	if err != nil {
 		return nil, d.wrap("enter", err)
 	}
-	return &Entry{Holding: h.Holding, grip: h.Grip, at: d, round: passed}, nil
+	return &Entry{Hold: h.Hold, grip: h.Grip, at: d, round: passed}, nil
 }
 
 // Leave leaves, which ends the context of the entry at once, and waits until all members of the round have left or were
@@ -55,7 +55,7 @@ func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 //
 // A member that dies between Enter and Leave keeps the others in Leave for as long as its session lives at the server, and
 // they return nil then: Leave does not tell the dead from those who left. Where the round is worth nothing without the
-// work of all, let each record that it is done, under its entry (see [session.Holding.Txn]), and look after Leave.
+// work of all, let each record that it is done, under its entry (see [session.Hold.Txn]), and look after Leave.
 func (e *Entry) Leave(ctx context.Context) error { return e.at.wrap("leave", e.leave(ctx)) }
 
 func (e *Entry) leave(ctx context.Context) error {
@@ -65,7 +65,7 @@ func (e *Entry) leave(ctx context.Context) error {
 	case !e.left.Load() || !errors.Is(err, session.ErrNotHeld): // else it is only to be waited for
 		return err
 	}
-	return e.at.line.Until(ctx, func(v line.View) (bool, error) { // which has shown the round already, and does not go back
+	return e.at.line.Until(ctx, func(v line.Snapshot) (bool, error) { // which has shown the round already, and does not go back
 		return !e.round.anyIn(v), nil
 	})
 }

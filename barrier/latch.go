@@ -55,7 +55,7 @@ func (l *Latch) countDown(ctx context.Context) error {
 }
 
 // left is how many counts are left.
-func (l *Latch) left(v line.View) int { return max(0, l.n-int(v.Puts[countSetting].Version)) }
+func (l *Latch) left(v line.Snapshot) int { return max(0, l.n-int(v.Puts[countSetting].Version)) }
 
 // Count is how many counts are left.
 func (l *Latch) Count(ctx context.Context) (int, error) {
@@ -73,5 +73,5 @@ func (l *Latch) wait(ctx context.Context) error {
 	if err := l.check(ctx); err != nil {
 		return err
 	}
-	return l.line.Until(ctx, func(v line.View) (bool, error) { return l.left(v) == 0, l.agrees(v) })
+	return l.line.Until(ctx, func(v line.Snapshot) (bool, error) { return l.left(v) == 0, l.agrees(v) })
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// ErrMismatch is the error of a handle that takes the name for another kind of barrier, or for another number, than those
+// ErrConfigMismatch is the error of a handle that takes the name for another kind of barrier, or for another number, than those
 // who have used it before.
-var ErrMismatch = errors.New("declared otherwise")
+var ErrConfigMismatch = errors.New("declared otherwise")
 
 // place is a line with a declaration beside it of what it is for. The first write to it is the declaration.
 type place struct {
@@ -31,7 +31,7 @@ const partiesSetting = "parties"
 var kinds = []string{"double", "cyclic", "latch"}
 
 func newPlace(s *session.Session, name, kind string, n, most int) place {
-	everybody := func(v line.View) int { return len(v.Members) }
+	everybody := func(v line.Snapshot) int { return len(v.Members) }
 	return place{line.Line{Session: s, Name: name, Kind: "barrier", Rule: everybody}, kind, n, most}
 }
 
@@ -48,7 +48,7 @@ func (p *place) check(ctx context.Context) error {
 // declared holds where the place is what the handle takes it for. found is read where it does not hold.
 func (p *place) declared() (_ gateway.Cmp, found gateway.Op) {
 	key := p.line.SettingKey(partiesSetting)
-	return gateway.Value(key, gateway.Equal, []byte(p.parties())), gateway.OpGet(key)
+	return gateway.CmpValue(key, gateway.Equal, []byte(p.parties())), gateway.OpGet(key)
 }
 
 // declare compares the declaration that was found with the handle, or writes one where there was none. Whoever did not find
@@ -59,14 +59,14 @@ func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 	}
 	key := p.line.SettingKey(partiesSetting)
 	_, err := p.line.Session.Write(ctx, session.Write{
-		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, []byte(p.parties()))},
 	})
 	return err
 }
 
 // agrees is declare for those who only look.
-func (p *place) agrees(v line.View) error {
+func (p *place) agrees(v line.Snapshot) error {
 	parties, ok := v.Settings[partiesSetting]
 	if !ok {
 		return nil
@@ -82,15 +82,15 @@ func (p *place) matches(parties string) error {
 	case parties == p.parties():
 		return nil
 	case err != nil || n < 1 || !slices.Contains(kinds, kind):
-		return fmt.Errorf("%w: %w", ErrMismatch, p.line.Corrupt(partiesSetting, parties))
+		return fmt.Errorf("%w: %w", ErrConfigMismatch, p.line.Corrupt(partiesSetting, parties))
 	}
-	return fmt.Errorf("%w: %s is %q, not %q", ErrMismatch, p.line.SettingKey(partiesSetting), parties, p.parties())
+	return fmt.Errorf("%w: %s is %q, not %q", ErrConfigMismatch, p.line.SettingKey(partiesSetting), parties, p.parties())
 }
 
 // look reads the place as it is now.
-func (p *place) look(ctx context.Context) (line.View, error) {
+func (p *place) look(ctx context.Context) (line.Snapshot, error) {
 	if err := p.check(ctx); err != nil {
-		return line.View{}, err
+		return line.Snapshot{}, err
 	}
 	v, err := p.line.Now(ctx)
 	if err != nil {

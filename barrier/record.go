@@ -53,19 +53,19 @@ type round struct {
 func (r round) has(fence int64) bool { return r.First <= fence && fence <= r.Last }
 
 // anyIn tells whether a member of the round is still there. v must not be older than the round.
-func (r round) anyIn(v line.View) bool {
+func (r round) anyIn(v line.Snapshot) bool {
 	return slices.ContainsFunc(v.Members, func(m line.Member) bool { return r.has(m.Fence) })
 }
 
 // state is a line with its record.
 type state struct {
-	line.View
+	line.Snapshot
 	rounds []round
 	edge   int64 // members up to here are decided
 }
 
-func stateOf(l *line.Line, v line.View) (state, error) {
-	s := state{View: v, edge: v.Puts[brokenSetting].Revision}
+func stateOf(l *line.Line, v line.Snapshot) (state, error) {
+	s := state{Snapshot: v, edge: v.Puts[brokenSetting].Revision}
 	if text, ok := v.Settings[roundsSetting]; ok {
 		var err error
 		if s.rounds, err = parseRounds(text, v.Revision); err != nil {
@@ -125,13 +125,13 @@ func (s state) lost(before state) bool {
 
 // complete is the write that makes the open round, for which n wait, a complete one.
 func (s state) complete(l *line.Line, n int) session.Write {
-	w := session.Write{If: []gateway.Cmp{l.SameSettings(s.View)}}
+	w := session.Write{If: []gateway.Cmp{l.SameSettings(s.Snapshot)}}
 	members := s.waiting()[:n]
 	for _, m := range members {
-		w.If = append(w.If, gateway.CreateRevision(m.Key, gateway.Equal, m.Fence))
+		w.If = append(w.If, gateway.CmpCreateRevision(m.Key, gateway.Equal, m.Fence))
 	}
 	next := round{1 + s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version, members[0].Fence, members[n-1].Fence}
-	rounds := slices.DeleteFunc(slices.Clone(s.rounds), func(r round) bool { return !r.anyIn(s.View) })
+	rounds := slices.DeleteFunc(slices.Clone(s.rounds), func(r round) bool { return !r.anyIn(s.Snapshot) })
 	list, _ := json.Marshal(append(rounds, next)) // cannot fail
 	w.Then = []gateway.Op{gateway.OpPut(l.SettingKey(roundsSetting), append(upTo(next.Last), list...))}
 	return w
@@ -144,9 +144,9 @@ func upTo(fence int64) []byte { return fmt.Appendf(nil, "%019d ", fence) }
 func breaking(l *line.Line, fence int64) gateway.Op {
 	record, mark := l.SettingKey(roundsSetting), l.SettingKey(brokenSetting)
 	return gateway.OpTxn(gateway.Txn{
-		If: []gateway.Cmp{gateway.Value(record, gateway.Greater, upTo(fence))},
+		If: []gateway.Cmp{gateway.CmpValue(record, gateway.Greater, upTo(fence))},
 		Else: []gateway.Op{gateway.OpTxn(gateway.Txn{ // there may be no record, of which no compare of values holds
-			If:   []gateway.Cmp{gateway.ModRevision(mark, gateway.Less, fence)},
+			If:   []gateway.Cmp{gateway.CmpModRevision(mark, gateway.Less, fence)},
 			Then: []gateway.Op{gateway.OpPut(mark, nil)},
 		})},
 	})

@@ -20,7 +20,7 @@ import (
 // at is a line at a revision, with a record, a mark and members of these fences.
 func at(t *testing.T, revision int64, record []round, broken int64, fences ...int64) state {
 	t.Helper()
-	v := line.View{Revision: revision, Settings: map[string]string{}, Puts: map[string]line.Put{}}
+	v := line.Snapshot{Revision: revision, Settings: map[string]string{}, Puts: map[string]line.Put{}}
 	for _, f := range fences {
 		v.Members = append(v.Members, line.Member{Key: "k", Fence: f})
 	}
@@ -99,11 +99,11 @@ func TestWaiting(t *testing.T) {
 		}
 	}
 	s := at(t, 20, []round{one, three}, 0, 5, 16)
-	if !one.anyIn(s.View) || (round{2, 13, 15}).anyIn(s.View) {
+	if !one.anyIn(s.Snapshot) || (round{2, 13, 15}).anyIn(s.Snapshot) {
 		t.Error("who is in which round")
 	}
 	for _, bad := range []string{"", "?", "12", "[]"} {
-		if _, err := stateOf(&line.Line{Name: "a"}, line.View{Settings: map[string]string{roundsSetting: bad}}); err == nil {
+		if _, err := stateOf(&line.Line{Name: "a"}, line.Snapshot{Settings: map[string]string{roundsSetting: bad}}); err == nil {
 			t.Errorf("%q was read as a record", bad)
 		}
 	}
@@ -375,7 +375,7 @@ func TestDisplaced(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-done; !errors.Is(err, session.ErrRemoved) {
+		if err := <-done; !errors.Is(err, session.ErrKeyDeleted) {
 			t.Errorf("Enter = %v", err)
 		}
 	})
@@ -456,7 +456,7 @@ func TestRemovedIsLost(t *testing.T) {
 				go func() { done <- wait(t.Context(), s) }()
 				synctest.Wait()
 				etcd.Delete("a/" + s.Lease().String())
-				if err := <-done; !errors.Is(err, session.ErrRemoved) || !errors.Is(err, session.ErrLost) {
+				if err := <-done; !errors.Is(err, session.ErrKeyDeleted) || !errors.Is(err, session.ErrLost) {
 					t.Error(err)
 				}
 			})

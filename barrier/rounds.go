@@ -22,7 +22,7 @@ const backup = 100 * time.Millisecond
 
 var (
 	errOverdue = errors.New("overdue")
-	errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrRemoved)
+	errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrKeyDeleted)
 )
 
 // rounds is what Double and Cyclic have in common.
@@ -41,7 +41,7 @@ func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 	passed, err := r.await(ctx, h.Fence())
 	if err != nil {
 		if r.breakable {
-			h.Grip.Also(breaking(&r.line, h.Fence()))
+			h.Grip.AddReleaseOps(breaking(&r.line, h.Fence()))
 		}
 		h.Abandon(ctx)
 	}
@@ -70,7 +70,7 @@ func (r *rounds) join(ctx context.Context) (line.Hold, error) {
 
 // await returns when the round of the member with this fence is decided, to which it helps.
 func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
-	before := state{View: line.View{Revision: fence - 1}}
+	before := state{Snapshot: line.Snapshot{Revision: fence - 1}}
 	for patience := time.Duration(0); ; {
 		now, err := r.next(ctx, before, patience)
 		overdue := errors.Is(err, errOverdue)
@@ -115,7 +115,7 @@ func (r *rounds) next(ctx context.Context, before state, patience time.Duration)
 		defer cancel()
 	}
 	now = before
-	err = r.line.Until(ctx, func(v line.View) (changed bool, err error) {
+	err = r.line.Until(ctx, func(v line.Snapshot) (changed bool, err error) {
 		if changed = v.Revision > before.Revision; changed {
 			now, err = stateOf(&r.line, v)
 		}

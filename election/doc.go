@@ -12,8 +12,8 @@
 // # Guarantees
 //
 // The elections are fair: whoever campaigned first, as the server saw it, leads next, save where a leader steps down for
-// another ([Term.StepDown]). Fences ([session.Holding.Fence]) grow from term to term. A transaction with
-// [session.Holding.Guard] is applied only during the term, and so is [Term.Proclaim], whatever answers were lost and
+// another ([Term.TransferTo]). Fences ([session.Hold.Fence]) grow from term to term. A transaction with
+// [session.Hold.Guard] is applied only during the term, and so is [Term.Proclaim], whatever answers were lost and
 // however late a request arrives. A Campaign that failed leaves no candidate behind that could lead later.
 //
 // The context of a [Term] ends before another can be elected, as long as clocks run within 1 % of each other and etcd
@@ -33,7 +33,7 @@
 // Candidates are leased keys <name>/<lease hex>, ordered by create_revision, whose values are what they show; the first
 // leads. That is how clientv3/concurrency, etcdctl elect and etcd's election service have it, with which an election
 // can be shared. "a", "a/" and "a/b" are three elections; to the others, who count all keys below <name>/, a candidate of "a/b"
-// stands in the line of "a". Do not use the name of another recipe. While [Term.StepDown] is under way the key
+// stands in the line of "a". Do not use the name of another recipe. While [Term.TransferTo] is under way the key
 // <name>//heir holds the create_revision of the candidate that is to lead next; the others see it as one more candidate
 // at the end. With a delay, holdfast/delay/<name> says how the last term ended.
 //

@@ -32,13 +32,13 @@ func (e *Election) WithDelay(d time.Duration) *Election {
 	return &c
 }
 
-// Term is a leadership. See [session.Holding] for what it offers.
+// Term is a leadership. See [session.Hold] for what it offers.
 type Term struct {
-	*session.Holding
-	grip *session.Grip
+	*session.Hold
+	grip *session.Releaser
 	line *line.Line
 	turn chan struct{} // held by the Proclaim of which copies may be under way
-	down chan struct{} // held by the StepDown of which the heir may still be named
+	down chan struct{} // held by the TransferTo of which the heir may still be named
 }
 
 // Campaign waits until it is this candidate's turn to lead, and shows value to all who look. If it fails, because ctx
@@ -94,7 +94,7 @@ func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error)
 }
 
 func (e *Election) term(h line.Hold) *Term {
-	return &Term{h.Holding, h.Grip, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}
+	return &Term{h.Hold, h.Grip, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}
 }
 
 // Proclaim shows another value. It is [session.ErrNotHeld] if the term is over; what a later leader shows is never
@@ -115,7 +115,7 @@ func (t *Term) proclaim(ctx context.Context, value string) error {
 	out, err := t.line.Session.Write(ctx, session.Write{
 		If:      []gateway.Cmp{t.Guard()},
 		Then:    []gateway.Op{gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease()))},
-		Settled: next,
+		OnResolved: next,
 	})
 	if !errors.Is(err, gateway.ErrUncertain) {
 		next()

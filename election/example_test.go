@@ -86,7 +86,7 @@ func ExampleElection_Observe() {
 }
 
 // Before a leader is shut down it hands over to the candidate of its choice.
-func ExampleTerm_StepDown() {
+func ExampleTerm_TransferTo() {
 	ctx := context.Background()
 	e := election.New(s, "shards/3")
 	term, err := e.Campaign(ctx, "10.0.0.7:8080")
@@ -110,7 +110,7 @@ func ExampleTerm_StepDown() {
 	}
 	for _, c := range candidates {
 		if c.Value == "10.0.0.9:8080" {
-			err = term.StepDown(ctx, c)
+			err = term.TransferTo(ctx, c)
 		}
 	}
 	fmt.Println(err)

@@ -23,7 +23,7 @@ type Leader struct {
 // ErrNoLeader is the error of [Election.Leader] when nobody leads.
 var ErrNoLeader = errors.New("no leader")
 
-func leaderOf(v line.View) *Leader {
+func leaderOf(v line.Snapshot) *Leader {
 	if len(v.Members) == 0 {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 			leases = append(leases, out[i].Lease)
 		}
 	}
-	infos, err := e.line.Session.Lookup(ctx, leases...)
+	infos, err := e.line.Session.SessionInfos(ctx, leases...)
 	if err != nil {
 		return nil, e.wrap("candidates", err)
 	}

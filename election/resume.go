@@ -15,7 +15,7 @@ import (
 // session has it.
 //
 // As with [Election.Campaign], a Resume that fails otherwise leaves no candidate behind; one whose session was lost, or
-// that could not look, leaves all as it was. One that has to step aside for an heir ([Term.StepDown]) campaigns anew.
+// that could not look, leaves all as it was. One that has to step aside for an heir ([Term.TransferTo]) campaigns anew.
 // With a delay ([Election.WithDelay]) a leader that is resumed waits as after an unclean end; nobody else leads meanwhile.
 func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	h, value, err := e.resume(ctx)
@@ -34,7 +34,7 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	}
 	// A step-down that the earlier life did not finish has failed, and the leader's term goes on.
 	s, key := e.line.Session, e.line.SettingKey(heir)
-	forget := session.Write{If: s.Left(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
+	forget := session.Write{If: s.OwnedByPredecessor(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
 	if _, err := s.Write(ctx, forget); err != nil {
 		return line.Hold{}, "", err
 	}

@@ -150,7 +150,7 @@ func TestResumeIsLost(t *testing.T) {
 		lose  func(etcd *etcdscript.Server, term *election.Term, s *session.Session)
 		cause error
 	}{
-		{"removed", func(etcd *etcdscript.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrRemoved},
+		{"removed", func(etcd *etcdscript.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrKeyDeleted},
 		{"revoked", func(etcd *etcdscript.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // the key goes too
 	} {
 		for _, compacted := range []bool{false, true} {
@@ -317,7 +317,7 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 		lose func(etcd *etcdscript.Server, s *session.Session)
 		want error
 	}{
-		{"key", func(etcd *etcdscript.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrRemoved},
+		{"key", func(etcd *etcdscript.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrKeyDeleted},
 		{"lease", func(etcd *etcdscript.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked},
 		{"session", func(_ *etcdscript.Server, s *session.Session) { s.Orphan() }, session.ErrClosed},
 	} {
@@ -383,9 +383,9 @@ func TestResumeCutOff(t *testing.T) {
 	})
 }
 
-// TestResumeAfterAStepDown: the heir that an earlier life had named is forgotten, the order stays; one that somebody else
+// TestResumeAfterATransferTo: the heir that an earlier life had named is forgotten, the order stays; one that somebody else
 // has named is respected.
-func TestResumeAfterAStepDown(t *testing.T) {
+func TestResumeAfterATransferTo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := etcdscript.Start(t)
@@ -398,21 +398,21 @@ func TestResumeAfterAStepDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		stepped := make(chan error)
-		go func() { stepped <- leader.StepDown(t.Context(), all[2]) }()
+		go func() { stepped <- leader.TransferTo(t.Context(), all[2]) }()
 		synctest.Wait()
 		if len(etcd.Keys("a//")) != 1 {
 			t.Fatal("no heir")
 		}
 		old.Orphan()
 		if err := <-stepped; !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("StepDown of the earlier life = %v", err)
+			t.Errorf("TransferTo of the earlier life = %v", err)
 		}
 		term := resumeTerm(t, again(t, etcd, old))
 		if keys := etcd.Keys("a//"); len(keys) != 0 || term.Fence() != leader.Fence() {
 			t.Errorf("left: %v", keys)
 		}
 		etcd.Delete("a/stranger")
-		if err := term.StepDown(t.Context(), all[2]); err != nil {
+		if err := term.TransferTo(t.Context(), all[2]); err != nil {
 			t.Error(err)
 		}
 		resign(t, next.leads(t))
@@ -434,7 +434,7 @@ func TestResumeStepsAside(t *testing.T) {
 			t.Fatal(err)
 		}
 		stepped := make(chan error)
-		go func() { stepped <- leader.StepDown(t.Context(), all[2]) }()
+		go func() { stepped <- leader.TransferTo(t.Context(), all[2]) }()
 		synctest.Wait()
 		if len(etcd.Keys("a//")) != 1 {
 			t.Fatal("no heir")
@@ -495,13 +495,13 @@ func TestResumeOfTheLiving(t *testing.T) {
 		behind := goCampaign(t, old, "two")
 		etcd.BreakWatches(true)
 		term := resumeTerm(t, again(t, etcd, old))
-		if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrTakenOver) || !errors.Is(err, session.ErrNotHeld) {
+		if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrResumedElsewhere) || !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("Proclaim = %v", err)
 		}
-		if <-behind.done; !errors.Is(behind.err, session.ErrTakenOver) {
+		if <-behind.done; !errors.Is(behind.err, session.ErrResumedElsewhere) {
 			t.Errorf("Campaign = %v", behind.err)
 		}
-		if err := was.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(context.Cause(was.Context()), session.ErrTakenOver) {
+		if err := was.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(context.Cause(was.Context()), session.ErrResumedElsewhere) {
 			t.Errorf("Resign = %v", err)
 		}
 		if err := old.Close(t.Context()); err != nil {

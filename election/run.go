@@ -41,7 +41,7 @@ func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Co
 func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) (removed bool, err error) {
 	term, err := e.Campaign(ctx, value)
 	if err != nil {
-		return errors.Is(err, session.ErrRemoved), err
+		return errors.Is(err, session.ErrKeyDeleted), err
 	}
 	defer func() {
 		if errors.Is(term.Err(), session.ErrReleased) { // fn has resigned itself, or was refused
@@ -49,7 +49,7 @@ func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.C
 			return
 		}
 		resign := line.Finish(ctx, term.grip, term.Resign)
-		removed, err = errors.Is(resign, session.ErrRemoved), errors.Join(err, resign)
+		removed, err = errors.Is(resign, session.ErrKeyDeleted), errors.Join(err, resign)
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -76,7 +76,7 @@ func TestRun(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				w.etcd.Delete(term.Key())
 				<-ctx.Done()
-				if !errors.Is(context.Cause(ctx), session.ErrRemoved) {
+				if !errors.Is(context.Cause(ctx), session.ErrKeyDeleted) {
 					t.Errorf("cause: %v", context.Cause(ctx))
 				}
 				return ctx.Err()
@@ -101,8 +101,8 @@ func TestRun(t *testing.T) {
 			return nil
 		}, session.ErrLost, 1},
 		{"a stranger's loss", func(context.Context, *world, *election.Term) error {
-			return errors.Join(session.ErrLost, session.ErrRemoved)
-		}, session.ErrRemoved, 1},
+			return errors.Join(session.ErrLost, session.ErrKeyDeleted)
+		}, session.ErrKeyDeleted, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

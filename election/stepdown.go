@@ -19,13 +19,13 @@ import (
 // heir is the setting of the line that names a candidate by its fence.
 const heir = "heir"
 
-// ErrNoCandidate is the error of a [Term.StepDown] for one that does not wait any more.
+// ErrNoCandidate is the error of a [Term.TransferTo] for one that does not wait any more.
 var ErrNoCandidate = errors.New("no such candidate")
 
 var errAside = errors.New("stepping aside")
 
 // aside ends the wait of a candidate ahead of the heir.
-func aside(v line.View, me line.Member) error {
+func aside(v line.Snapshot, me line.Member) error {
 	fence, err := strconv.ParseInt(v.Settings[heir], 10, 64)
 	waits := func(m line.Member) bool { return m.Fence == fence } // else each would step aside, join and step aside again
 	if err != nil || me.Fence >= fence || !slices.ContainsFunc(v.Members, waits) {
@@ -34,12 +34,12 @@ func aside(v line.View, me line.Member) error {
 	return errAside
 }
 
-// StepDown hands over to a chosen candidate, one of [Election.Candidates]: those ahead of it go to the end of the line,
-// then the term ends as by [Term.Resign]. Candidates of other libraries do not step aside; StepDown waits for as long as
+// TransferTo hands over to a chosen candidate, one of [Election.Candidates]: those ahead of it go to the end of the line,
+// then the term ends as by [Term.Resign]. Candidates of other libraries do not step aside; TransferTo waits for as long as
 // one is ahead. If ctx ends first, or it is [ErrNoCandidate], the term goes on; if that was lost it is [session.ErrNotHeld].
 // If the candidate leaves in the very last moment, whoever is next leads.
-func (t *Term) StepDown(ctx context.Context, to Candidate) error {
-	err := t.stepDown(ctx, to)
+func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
+	err := t.transferTo(ctx, to)
 	if errors.Is(err, session.ErrLost) && !errors.Is(err, session.ErrNotHeld) {
 		err = notHeld(err)
 	}
@@ -49,14 +49,14 @@ func (t *Term) StepDown(ctx context.Context, to Candidate) error {
 	return nil
 }
 
-func (t *Term) stepDown(ctx context.Context, to Candidate) error {
+func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 	if err := t.take(ctx, t.down); err != nil {
 		return err
 	}
 	s, key := t.line.Session, t.line.SettingKey(heir)
-	undo := session.Write{Undo: session.Deletion(key), Settled: func() { <-t.down }}
+	undo := session.Write{Compensation: session.Deletion(key), OnResolved: func() { <-t.down }}
 	name := undo
-	name.If = []gateway.Cmp{t.Guard(), gateway.CreateRevision(to.Key, gateway.Equal, to.Fence)}
+	name.If = []gateway.Cmp{t.Guard(), gateway.CmpCreateRevision(to.Key, gateway.Equal, to.Fence)}
 	name.Then = []gateway.Op{gateway.OpPut(key, []byte(strconv.FormatInt(to.Fence, 10)), gateway.WithLease(s.Lease()))}
 	out, err := s.Write(ctx, name)
 	switch {
@@ -67,10 +67,10 @@ func (t *Term) stepDown(ctx context.Context, to Candidate) error {
 		return err
 	}
 	if err = t.awaitNext(ctx, to, out); err == nil {
-		_, err = s.Write(ctx, session.Write{Then: undo.Undo()})
+		_, err = s.Write(ctx, session.Write{Then: undo.Compensation()})
 	}
 	if err != nil {
-		s.Settle(undo)
+		s.Compensate(undo)
 		return err
 	}
 	return t.grip.Release(ctx)
@@ -102,7 +102,7 @@ func (t *Term) awaitNext(ctx context.Context, to Candidate, named session.Outcom
 	return nil
 }
 
-func (t *Term) isNext(v line.View, to Candidate) (bool, error) {
+func (t *Term) isNext(v line.Snapshot, to Candidate) (bool, error) {
 	i := slices.IndexFunc(v.Members, func(m line.Member) bool { return m.Key == to.Key && m.Fence == to.Fence })
 	switch {
 	case len(v.Members) == 0 || v.Members[0].Fence != t.Fence():

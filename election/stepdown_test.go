@@ -39,7 +39,7 @@ func parade(t *testing.T, etcd *etcdscript.Server, n int) (leader *election.Term
 	return leader, all, led
 }
 
-func TestStepDown(t *testing.T) {
+func TestTransferTo(t *testing.T) {
 	t.Parallel()
 	for to := 1; to <= 4; to++ {
 		for _, lossy := range []bool{false, true} {
@@ -55,7 +55,7 @@ func TestStepDown(t *testing.T) {
 						return answer
 					})
 				}
-				if err := leader.StepDown(t.Context(), all[to]); err != nil {
+				if err := leader.TransferTo(t.Context(), all[to]); err != nil {
 					t.Error(err)
 				}
 				if got := <-led; got != all[to].Value {
@@ -74,8 +74,8 @@ func TestStepDown(t *testing.T) {
 	}
 }
 
-// TestStepDownBlocked: one that does not step aside is ahead; the term goes on, and so does the order.
-func TestStepDownBlocked(t *testing.T) {
+// TestTransferToBlocked: one that does not step aside is ahead; the term goes on, and so does the order.
+func TestTransferToBlocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := etcdscript.Start(t)
@@ -95,22 +95,22 @@ func TestStepDownBlocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := leader.StepDown(within(t, time.Second), all[2]); !errors.Is(err, context.DeadlineExceeded) || leader.Err() != nil {
-			t.Errorf("StepDown = %v, term %v", err, leader.Err())
+		if err := leader.TransferTo(within(t, time.Second), all[2]); !errors.Is(err, context.DeadlineExceeded) || leader.Err() != nil {
+			t.Errorf("TransferTo = %v, term %v", err, leader.Err())
 		}
 		synctest.Wait()
 		if keys := etcd.Keys("a//"); len(keys) != 0 {
 			t.Errorf("left: %v", keys)
 		}
 		time.AfterFunc(time.Second, func() { etcd.Delete("a/stranger") })
-		if err := leader.StepDown(t.Context(), all[2]); err != nil {
+		if err := leader.TransferTo(t.Context(), all[2]); err != nil {
 			t.Error(err)
 		}
 		resign(t, <-led)
 	})
 }
 
-func TestStepDownErrors(t *testing.T) {
+func TestTransferToErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := etcdscript.Start(t)
@@ -118,31 +118,31 @@ func TestStepDownErrors(t *testing.T) {
 		old := all[1]
 		old.Fence++
 		for _, to := range []election.Candidate{old, all[0], {Key: "a/x", Fence: 1 << 40}} {
-			if err := leader.StepDown(t.Context(), to); !errors.Is(err, election.ErrNoCandidate) || leader.Err() != nil {
-				t.Errorf("StepDown for %+v = %v, term %v", to, err, leader.Err())
+			if err := leader.TransferTo(t.Context(), to); !errors.Is(err, election.ErrNoCandidate) || leader.Err() != nil {
+				t.Errorf("TransferTo for %+v = %v, term %v", to, err, leader.Err())
 			}
 		}
 		time.Sleep(time.Second)
 		if kv, _ := etcd.Get(all[1].Key); kv.CreateRevision != all[1].Fence {
 			t.Error("a candidate was disturbed")
 		}
-		if err := leader.StepDown(t.Context(), all[1]); err != nil {
+		if err := leader.TransferTo(t.Context(), all[1]); err != nil {
 			t.Error(err)
 		}
 		<-led
-		if err := leader.StepDown(t.Context(), all[1]); !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("StepDown again = %v", err)
+		if err := leader.TransferTo(t.Context(), all[1]); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("TransferTo again = %v", err)
 		}
 		leader, all, led = parade(t, etcd, 2)
 		stepped := make(chan error)
 		etcd.Put("a/stranger", "")
 		all = append(all, election.Candidate{Key: "a/stranger", Fence: etcd.Revision()})
 		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { c.Sleep(time.Second); return c.Apply() })
-		go func() { stepped <- leader.StepDown(t.Context(), all[3]) }()
+		go func() { stepped <- leader.TransferTo(t.Context(), all[3]) }()
 		time.Sleep(1500 * time.Millisecond)
 		etcd.Delete(leader.Key())
 		if err := <-stepped; !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("StepDown of one that was removed = %v", err)
+			t.Errorf("TransferTo of one that was removed = %v", err)
 		}
 		etcd.Delete("a/stranger")
 		etcd.Script(nil)
@@ -155,7 +155,7 @@ func TestStepDownErrors(t *testing.T) {
 	})
 }
 
-func TestStepDownLost(t *testing.T) {
+func TestTransferToLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := etcdscript.Start(t)
@@ -167,8 +167,8 @@ func TestStepDownLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.AfterFunc(time.Second, func() { etcd.Revoke(all[0].Lease) })
-		if err := leader.StepDown(t.Context(), all[2]); !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("StepDown = %v", err)
+		if err := leader.TransferTo(t.Context(), all[2]); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("TransferTo = %v", err)
 		}
 		if keys := etcd.Keys("a//"); len(keys) != 0 {
 			t.Errorf("left: %v", keys)

@@ -22,7 +22,7 @@ var canaryCalls = map[string]func(ctx context.Context, c *gateway.Client) error{
 	},
 	"txn": func(ctx context.Context, c *gateway.Client) error {
 		_, err := c.Txn(ctx, gateway.Txn{
-			If:   []gateway.Cmp{gateway.Value(canaryKey, gateway.Equal, []byte(canaryValue))},
+			If:   []gateway.Cmp{gateway.CmpValue(canaryKey, gateway.Equal, []byte(canaryValue))},
 			Then: []gateway.Op{gateway.OpPut(canaryKey, []byte(canaryValue))},
 			Else: []gateway.Op{gateway.OpGet(canaryKey)},
 		})
@@ -33,7 +33,7 @@ var canaryCalls = map[string]func(ctx context.Context, c *gateway.Client) error{
 		return err
 	},
 	"replace": func(ctx context.Context, c *gateway.Client) error {
-		_, err := c.Replace(ctx, canaryKey, []byte(canaryValue), []byte(canaryValue))
+		_, err := c.CompareAndSwap(ctx, canaryKey, []byte(canaryValue), []byte(canaryValue))
 		return err
 	},
 	"put sequential": func(ctx context.Context, c *gateway.Client) error {

@@ -207,8 +207,8 @@ func TestOneEndpoint(t *testing.T) {
 		"snapshot":   func(ctx context.Context, c *client, url string) error { _, err := c.Snapshot(ctx, url); return err },
 		"health":     func(ctx context.Context, c *client, url string) error { _, err := c.Health(ctx, url); return err },
 		"version":    func(ctx context.Context, c *client, url string) error { _, err := c.Version(ctx, url); return err },
-		"ready":      func(ctx context.Context, c *client, url string) error { return c.Ready(ctx, url) },
-		"live":       func(ctx context.Context, c *client, url string) error { return c.Live(ctx, url) },
+		"ready":      func(ctx context.Context, c *client, url string) error { return c.Readyz(ctx, url) },
+		"live":       func(ctx context.Context, c *client, url string) error { return c.Livez(ctx, url) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

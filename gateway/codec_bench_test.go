@@ -45,7 +45,7 @@ func BenchmarkEncode(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprintf("ops=%d", n), func(b *testing.B) {
 			c := answered(b, `{`+header+`}`) // the compare did not hold
-			txn := gateway.Txn{If: []gateway.Cmp{gateway.ModRevision(memberKey, gateway.Equal, 1<<40)}}
+			txn := gateway.Txn{If: []gateway.Cmp{gateway.CmpModRevision(memberKey, gateway.Equal, 1<<40)}}
 			for i := range n {
 				txn.Then = append(txn.Then, gateway.OpPut(fmt.Sprintf("%s-%d", memberKey, i), nil, gateway.WithLease(1<<40)))
 			}

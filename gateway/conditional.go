@@ -35,31 +35,31 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 func (c *Client) Create(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
 	put := OpPut(key, value, opts...)
 	put.wrong = cmp.Or(put.wrong, put.needsKey())
-	return c.putIf(ctx, "create", CreateRevision(key, Equal, 0), put)
+	return c.putIf(ctx, "create", CmpCreateRevision(key, Equal, 0), put)
 }
 
-// Update puts a key that exists; one that does not is ErrConflict, and is not made. It takes the options of Put. When its
+// PutIfExists puts a key that exists; one that does not is ErrConflict, and is not made. It takes the options of Put. When its
 // fate is unknown it returns ErrUncertain: it is not repeated.
-func (c *Client) Update(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
-	return c.putIf(ctx, "update", CreateRevision(key, Greater, 0), OpPut(key, value, opts...))
+func (c *Client) PutIfExists(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
+	return c.putIf(ctx, "update", CmpCreateRevision(key, Greater, 0), OpPut(key, value, opts...))
 }
 
-// Replace puts a key whose value is old; any other value, and no key, is ErrConflict, and nothing is written. It takes
+// CompareAndSwap puts a key whose value is old; any other value, and no key, is ErrConflict, and nothing is written. It takes
 // the options of Put. A key that went from old to something else and back passes: see [Client.ReplaceAt]. When its fate
 // is unknown it returns ErrUncertain: it is not repeated.
-func (c *Client) Replace(ctx context.Context, key string, old, value []byte, opts ...Option) (*PutResponse, error) {
-	return c.putIf(ctx, "replace", Value(key, Equal, old), OpPut(key, value, opts...))
+func (c *Client) CompareAndSwap(ctx context.Context, key string, old, value []byte, opts ...Option) (*PutResponse, error) {
+	return c.putIf(ctx, "replace", CmpValue(key, Equal, old), OpPut(key, value, opts...))
 }
 
-// ReplaceAt puts a key that was last changed at the revision rev, its ModRevision, and not since; 0 stands for a key that
+// UpdateRevision puts a key that was last changed at the revision rev, its ModRevision, and not since; 0 stands for a key that
 // does not exist. Else it is ErrConflict, and nothing is written. It takes the options of Put. When its fate is unknown it
 // returns ErrUncertain: it is not repeated.
-func (c *Client) ReplaceAt(ctx context.Context, key string, rev int64, value []byte, opts ...Option) (*PutResponse, error) {
+func (c *Client) UpdateRevision(ctx context.Context, key string, rev int64, value []byte, opts ...Option) (*PutResponse, error) {
 	put := OpPut(key, value, opts...)
 	if rev < 0 {
 		put.wrong = cmp.Or(put.wrong, "negative revision")
 	}
-	return c.putIf(ctx, "replace", ModRevision(key, Equal, rev), put)
+	return c.putIf(ctx, "replace", CmpModRevision(key, Equal, rev), put)
 }
 
 // needsKey names the options of a Put that mean nothing where there is no key yet.
@@ -121,7 +121,7 @@ func (c *Client) PutSequential(
 		digits := fmt.Sprintf("%020d", n)
 		item.key = dir + "/" + digits
 		resp, err := c.txn(ctx, name, Txn{
-			If:   []Cmp{ModRevision(dir, Equal, mod), CreateRevision(item.key, Equal, 0)},
+			If:   []Cmp{CmpModRevision(dir, Equal, mod), CmpCreateRevision(item.key, Equal, 0)},
 			Then: []Op{OpPut(dir, []byte(digits)), item},
 			Else: []Op{OpGet(dir)},
 		})

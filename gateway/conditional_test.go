@@ -29,19 +29,19 @@ var conditionals = map[string]struct {
 	"update": {
 		`{"target":"CREATE","result":"GREATER","key":"` + b64(canaryKey) + `"}`,
 		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
-			return c.Update(ctx, canaryKey, []byte(canaryValue), opts...)
+			return c.PutIfExists(ctx, canaryKey, []byte(canaryValue), opts...)
 		},
 	},
 	"replace": {
 		`{"target":"VALUE","key":"` + b64(canaryKey) + `","value":"` + b64("old") + `"}`,
 		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
-			return c.Replace(ctx, canaryKey, []byte("old"), []byte(canaryValue), opts...)
+			return c.CompareAndSwap(ctx, canaryKey, []byte("old"), []byte(canaryValue), opts...)
 		},
 	},
 	"replace at": {
 		`{"target":"MOD","key":"` + b64(canaryKey) + `","mod_revision":"7"}`,
 		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
-			return c.ReplaceAt(ctx, canaryKey, 7, []byte(canaryValue), opts...)
+			return c.UpdateRevision(ctx, canaryKey, 7, []byte(canaryValue), opts...)
 		},
 	},
 }
@@ -100,7 +100,7 @@ func TestConditionalOptions(t *testing.T) {
 			t.Errorf("%v does not name %s", err, name)
 		}
 	}
-	_, err := c.ReplaceAt(t.Context(), "k", -1, nil)
+	_, err := c.UpdateRevision(t.Context(), "k", -1, nil)
 	wantErr(t, err, list(gateway.ErrInvalid), nil)
 	if _, _, err = c.PutSequential(t.Context(), "/", nil); !errors.Is(err, gateway.ErrInvalid) || *body != "" {
 		t.Errorf("%v, sent %q", err, *body)

@@ -39,7 +39,7 @@ func TestKeepOtherCluster(t *testing.T) {
 					t.Fatal(err)
 				}
 				var believed atomic.Int64
-				stop := c.Keep(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
+				stop := c.KeepAlive(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
 				defer stop()
 				time.Sleep(30 * time.Second)
 				if n := believed.Load(); n > 0 {
@@ -70,7 +70,7 @@ func TestKeepPartOfAList(t *testing.T) {
 		for i := range leases {
 			id := gateway.LeaseID(i + 1)
 			last[id] = time.Now()
-			defer c.Keep(gateway.LeaseGrant{ID: id, TTL: 15 * time.Second, Sent: time.Now()}, func(g gateway.LeaseGrant) {
+			defer c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: 15 * time.Second, Sent: time.Now()}, func(g gateway.LeaseGrant) {
 				mu.Lock()
 				defer mu.Unlock()
 				if gap := g.Sent.Sub(last[id]); gap > 15*time.Second {

@@ -97,7 +97,7 @@ func TestOddRenewal(t *testing.T) {
 					t.Errorf("asked %v", m)
 				}
 				spoiled.Store(1)
-				if _, err := c.KeepAlive(within(t, time.Minute), 1); err != nil {
+				if _, err := c.KeepAliveOnce(within(t, time.Minute), 1); err != nil {
 					t.Errorf("KeepAlive = %v", err)
 				}
 				spoiled.Store(2)
@@ -143,7 +143,7 @@ func TestNobodyWaitsForAHook(t *testing.T) {
 		})
 		c := cl.client(t, func(cfg *gateway.Config) { cfg.Hooks, cfg.Logger = s.hooks(), slog.New(s) })
 		defer func() { close(s.until); synctest.Wait() }()
-		c.Keep(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { <-s.until })
+		c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { <-s.until })
 		var all []*grants
 		for id := range gateway.LeaseID(5) {
 			g, _ := keep(c, id+2, 9*time.Second)
@@ -177,7 +177,7 @@ func TestSlowOwner(t *testing.T) {
 		var mu sync.Mutex
 		var heard []time.Duration
 		start := time.Now()
-		stop := cl.client(t).Keep(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
+		stop := cl.client(t).KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
 			mu.Lock()
 			heard = append(heard, g.Sent.Sub(start))
 			mu.Unlock()

@@ -27,7 +27,7 @@ func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client
 		"status":  func(ctx context.Context, c *gateway.Client) error { _, err := c.Status(ctx, endpoint); return err },
 		"version": func(ctx context.Context, c *gateway.Client) error { _, err := c.Version(ctx, endpoint); return err },
 		"health":  func(ctx context.Context, c *gateway.Client) error { _, err := c.Health(ctx, endpoint); return err },
-		"ready":   func(ctx context.Context, c *gateway.Client) error { return c.Ready(ctx, endpoint) },
+		"ready":   func(ctx context.Context, c *gateway.Client) error { return c.Readyz(ctx, endpoint) },
 		"members": func(ctx context.Context, c *gateway.Client) error { _, err := c.MemberList(ctx); return err },
 		"user add": func(ctx context.Context, c *gateway.Client) error {
 			return c.UserAdd(ctx, "u", canaryPassword)

@@ -70,7 +70,7 @@ func ExampleClient_Txn() {
 		return
 	}
 	sell := gateway.Txn{
-		If:   []gateway.Cmp{gateway.ModRevision("stock/apples", gateway.Equal, put.Revision)},
+		If:   []gateway.Cmp{gateway.CmpModRevision("stock/apples", gateway.Equal, put.Revision)},
 		Then: []gateway.Op{gateway.OpPut("stock/apples", []byte("2")), gateway.OpPut("sold/1", []byte("apple"))},
 		Else: []gateway.Op{gateway.OpGet("stock/apples")},
 	}
@@ -198,7 +198,7 @@ func ExampleClient_Grant() {
 // A backup that etcdutl restores. The file is whole, checked and on the disk, or there is an error and no file.
 func ExampleClient_SnapshotFile() {
 	ctx := context.Background()
-	info, err := client.SnapshotFile(ctx, "/var/backups/etcd.db")
+	info, err := client.SnapshotToFile(ctx, "/var/backups/etcd.db")
 	if err != nil {
 		fmt.Println(err)
 		return

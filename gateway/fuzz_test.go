@@ -181,7 +181,7 @@ func FuzzDecodeRenewal(f *testing.F) {
 		var ctx context.Context
 		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a renewal that failed is tried again
 		defer cancel()
-		g, err := c.KeepAlive(ctx, 77)
+		g, err := c.KeepAliveOnce(ctx, 77)
 		switch {
 		case err == nil:
 			if g.ID != 77 || g.TTL <= 0 || g.TTL > gateway.MaxTTL || g.Sent.IsZero() {

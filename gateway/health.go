@@ -94,16 +94,16 @@ func (c *Client) Health(ctx context.Context, endpoint string) (*Health, error) {
 	return &Health{Healthy: healthy, Reason: clean(h.Reason)}, nil
 }
 
-// Ready asks an endpoint (see [Client.Version]) whether it can serve: it takes part in the cluster, reads linearizably and
+// Readyz asks an endpoint (see [Client.Version]) whether it can serve: it takes part in the cluster, reads linearizably and
 // finds no damage in its data. Nil is yes; ErrUnavailable names the checks that failed. Members before 3.4.29 and 3.5.11
 // do not know: [errors.ErrUnsupported].
-func (c *Client) Ready(ctx context.Context, endpoint string) error {
+func (c *Client) Readyz(ctx context.Context, endpoint string) error {
 	return c.check(ctx, "ready", "/readyz", endpoint)
 }
 
-// Live asks an endpoint (see [Client.Version]) whether it would be of any use to restart it: nil is no. It stays nil
+// Livez asks an endpoint (see [Client.Version]) whether it would be of any use to restart it: nil is no. It stays nil
 // without a quorum. Members before 3.4.29 and 3.5.11 do not know: [errors.ErrUnsupported].
-func (c *Client) Live(ctx context.Context, endpoint string) error {
+func (c *Client) Livez(ctx context.Context, endpoint string) error {
 	return c.check(ctx, "live", "/livez", endpoint)
 }
 

@@ -62,17 +62,17 @@ func TestReadyAndVersion(t *testing.T) {
 		})
 		c := cl.client(t)
 		ctx := within(t, time.Hour)
-		if err := errors.Join(c.Ready(ctx, ""), c.Live(ctx, "")); err != nil {
+		if err := errors.Join(c.Readyz(ctx, ""), c.Livez(ctx, "")); err != nil {
 			t.Error(err)
 		}
 		status, body = 503, "[+]data_corruption ok\n[-]linearizable_read failed: no leader\n[-]serializable_read failed\n"
-		err := c.Ready(ctx, "")
+		err := c.Readyz(ctx, "")
 		wantErr(t, err, list(gateway.ErrUnavailable), nil)
 		if err != nil && !strings.Contains(err.Error(), "linearizable_read failed: no leader; serializable_read failed") {
 			t.Error(err)
 		}
 		status, body = 404, "404 page not found\n"
-		wantErr(t, c.Live(ctx, ""), list(errors.ErrUnsupported), list(gateway.ErrUnavailable))
+		wantErr(t, c.Livez(ctx, ""), list(errors.ErrUnsupported), list(gateway.ErrUnavailable))
 		_, err = c.Version(ctx, "")
 		wantErr(t, err, list(errors.ErrUnsupported), nil)
 

@@ -28,8 +28,8 @@ type Hooks struct {
 type Attempt struct {
 	Op       string // "get", "put", "txn", "keepalive" …, as in [Error]
 	Endpoint string
-	Began    time.Time
-	Took     time.Duration
+	Start    time.Time
+	Duration     time.Duration
 	Err      error // an [*Error]; nil if it was answered as hoped
 }
 
@@ -54,7 +54,7 @@ func (c *Client) attempted(
 	if hook == nil {
 		return e
 	}
-	a := Attempt{Op: r.op, Endpoint: ep.url, Began: began, Took: time.Since(began)}
+	a := Attempt{Op: r.op, Endpoint: ep.url, Start: began, Duration: time.Since(began)}
 	if e != nil {
 		a.Err = e
 	}

@@ -49,12 +49,12 @@ func TestAttemptHook(t *testing.T) {
 			t.Fatalf("attempts %+v of %v", got, asked)
 		}
 		for i, a := range got {
-			if a.Op != "get" || a.Took != took || a.Endpoint != cluster.urls[asked[i]] {
+			if a.Op != "get" || a.Duration != took || a.Endpoint != cluster.urls[asked[i]] {
 				t.Errorf("attempt %+v", a)
 			}
 		}
-		if !errors.Is(got[0].Err, gateway.ErrUnavailable) || got[1].Err != nil || !got[0].Began.Equal(began) {
-			t.Errorf("errors %v, %v, began %v", got[0].Err, got[1].Err, got[0].Began.Sub(began))
+		if !errors.Is(got[0].Err, gateway.ErrUnavailable) || got[1].Err != nil || !got[0].Start.Equal(began) {
+			t.Errorf("errors %v, %v, began %v", got[0].Err, got[1].Err, got[0].Start.Sub(began))
 		}
 	})
 }

@@ -64,14 +64,14 @@ const lookEvery = time.Second
 // once. So they are when the wall clock was set forward: it may be that of a machine that was paused as a whole.
 const sleptFor = 500 * time.Millisecond
 
-// Keep renews a lease every third of its time to live, for ever, at whichever endpoint answers, and at once after the
+// KeepAlive renews a lease every third of its time to live, for ever, at whichever endpoint answers, and at once after the
 // machine has slept. All leases that a client keeps share requests. No answer counts for more than g.TTL, which is to be
 // what was asked for, see [Client.Grant]; 0 says that it is not known.
 //
 // fn gets the answers one after the other, in the order of their requests, in a goroutine of this lease alone. If it takes
 // long it misses all but the newest. An answer with a TTL of 0 says that the lease is gone, as two answers did, and is the
 // last. A call of fn may be under way when stop returns; [Client.Close] waits for it.
-func (c *Client) Keep(g LeaseGrant, fn func(LeaseGrant)) (stop func()) {
+func (c *Client) KeepAlive(g LeaseGrant, fn func(LeaseGrant)) (stop func()) {
 	k := c.keep
 	l := &kept{LeaseGrant: g, most: g.TTL, fn: fn}
 	l.schedule(clock.Now())

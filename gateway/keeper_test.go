@@ -79,7 +79,7 @@ func (g *grants) last() gateway.LeaseGrant {
 // keep starts to keep a lease that was granted now.
 func keep(c *gateway.Client, id gateway.LeaseID, ttl time.Duration) (*grants, func()) {
 	g := &grants{}
-	return g, c.Keep(gateway.LeaseGrant{ID: id, TTL: ttl, Sent: time.Now()}, g.add)
+	return g, c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: ttl, Sent: time.Now()}, g.add)
 }
 
 // TestKeepPace: a third of the time to live after the last request was sent, however slow the answer.
@@ -495,7 +495,7 @@ func TestKeepUnknownTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
 		g := &grants{}
-		cl.client(t).Keep(gateway.LeaseGrant{ID: 1}, g.add)
+		cl.client(t).KeepAlive(gateway.LeaseGrant{ID: 1}, g.add)
 		time.Sleep(3100 * time.Millisecond)
 		if len(g.all()) != 2 || len(cl.requests()) != 2 {
 			t.Errorf("reports %+v", g.all())
@@ -533,7 +533,7 @@ func TestKeepAlive(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, body(tt.body))
 				start := time.Now()
-				g, err := cl.client(t).KeepAlive(within(t, time.Minute), 7)
+				g, err := cl.client(t).KeepAliveOnce(within(t, time.Minute), 7)
 				if tt.is != nil {
 					wantErr(t, err, tt.is, list(gateway.ErrUncertain))
 				} else if err != nil || g.ID != 7 || g.TTL != tt.ttl || !g.Sent.Equal(start) {

@@ -49,7 +49,7 @@ func NewLeaseID() LeaseID {
 const MaxTTL = 9_000_000_000 * time.Second
 
 // LeaseGrant is what is known of a lease from one answer. A TTL of 0 says that there is no such lease. [Client.Grant] and
-// [Client.Keep] report at most the time to live that was asked for, and the lease lives at least until Sent + TTL then.
+// [Client.KeepAlive] report at most the time to live that was asked for, and the lease lives at least until Sent + TTL then.
 type LeaseGrant struct {
 	ID   LeaseID
 	TTL  time.Duration
@@ -123,7 +123,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 	case err != nil:
 		return LeaseGrant{}, err
 	case existed: // an attempt whose answer was lost has made it
-		grant, err := c.KeepAlive(ctx, id)
+		grant, err := c.KeepAliveOnce(ctx, id)
 		grant.TTL = min(asked, grant.TTL)
 		if errors.Is(err, ErrLeaseNotFound) {
 			return grant, err
@@ -145,10 +145,10 @@ type leaseRequest struct {
 	Keys bool  `json:"keys,omitempty"`
 }
 
-// KeepAlive renews a lease once, and returns the time to live that the leader answered. The next leader may have a
+// KeepAliveOnce renews a lease once, and returns the time to live that the leader answered. The next leader may have a
 // shorter one, so rely on no more than was asked for when the lease was granted. Returns ErrLeaseNotFound when the lease
-// is gone. See [Client.Keep] to renew it for ever.
-func (c *Client) KeepAlive(ctx context.Context, id LeaseID) (LeaseGrant, error) {
+// is gone. See [Client.KeepAlive] to renew it for ever.
+func (c *Client) KeepAliveOnce(ctx context.Context, id LeaseID) (LeaseGrant, error) {
 	var avoid *endpoint
 	for {
 		var out LeaseGrant
@@ -240,7 +240,7 @@ func lineError(line []byte) error {
 type LeaseInfo struct {
 	ID      LeaseID
 	TTL     time.Duration // what is left
-	Granted time.Duration // what it was made with
+	GrantedTTL time.Duration // what it was made with
 	Keys    []string      // the keys under it, if asked for
 }
 
@@ -259,7 +259,7 @@ func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseIn
 		if a.TTL < 0 {
 			return a.Header, leaseGone("timetolive")
 		}
-		info.TTL, info.Granted = lifetime(a.TTL), lifetime(a.Granted)
+		info.TTL, info.GrantedTTL = lifetime(a.TTL), lifetime(a.Granted)
 		for _, k := range a.Keys {
 			if name, ok := bytes.CutPrefix(k, []byte(c.cfg.Namespace)); ok {
 				info.Keys = append(info.Keys, string(name))

@@ -87,7 +87,7 @@ func TestOldTokenRefusedWordlessly(t *testing.T) {
 				var renewed time.Time
 				var longest time.Duration
 				start := time.Now()
-				stop := c.Keep(gateway.LeaseGrant{ID: 1, TTL: 15 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
+				stop := c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 15 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
 					mu.Lock()
 					defer mu.Unlock()
 					longest = max(longest, g.Sent.Sub(cmpTime(renewed, start)))

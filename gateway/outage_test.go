@@ -37,11 +37,11 @@ func TestOutageIsLogged(t *testing.T) {
 		{name: "a wrong password, and renewals", fail: func(w http.ResponseWriter, _ request) {
 			answer(w, http.StatusBadRequest, `{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}`)
 		}, change: withUser, says: "authentication failed", try: func(ctx context.Context, c *gateway.Client) {
-			defer c.Keep(gateway.LeaseGrant{ID: 1, TTL: 3 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) {})()
+			defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 3 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) {})()
 			<-ctx.Done()
 		}},
 		{name: "renewals alone", says: "keepalive", try: func(ctx context.Context, c *gateway.Client) {
-			defer c.Keep(gateway.LeaseGrant{ID: 1, TTL: 6 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) {})()
+			defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 6 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) {})()
 			<-ctx.Done()
 		}},
 	} {

@@ -64,7 +64,7 @@ func TestPaths(t *testing.T) {
 				_, errNamed := c.Version(ctx, cl.urls[0]+tt.path)
 				_, errHealth := c.Health(ctx, "")
 				for i, err := range []error{
-					errPut, errStatus, errVersion, errNamed, errHealth, c.Live(ctx, ""), c.Ready(ctx, ""), c.Sync(ctx),
+					errPut, errStatus, errVersion, errNamed, errHealth, c.Livez(ctx, ""), c.Readyz(ctx, ""), c.Sync(ctx),
 				} {
 					if err != nil {
 						t.Errorf("call %d: %v", i, err)

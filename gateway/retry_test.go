@@ -459,7 +459,7 @@ var calls = []struct {
 	{"compact", true, func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 3) }},
 	{"grant", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Grant(ctx, 0, time.Minute); return err }},
 	{"revoke", true, func(ctx context.Context, c *gateway.Client) error { return c.Revoke(ctx, 7) }},
-	{"keepalive", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.KeepAlive(ctx, 7); return err }},
+	{"keepalive", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.KeepAliveOnce(ctx, 7); return err }},
 	{"timetolive", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.TimeToLive(ctx, 7, true); return err }},
 	{"leases", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Leases(ctx); return err }},
 	{"watch", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Watch(ctx, "k"); return err }},
@@ -468,13 +468,13 @@ var calls = []struct {
 		return c.Compact(ctx, 3, gateway.Physical())
 	}},
 	{"create", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Create(ctx, "k", nil); return err }},
-	{"update", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Update(ctx, "k", nil); return err }},
+	{"update", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.PutIfExists(ctx, "k", nil); return err }},
 	{"replace", true, func(ctx context.Context, c *gateway.Client) error {
-		_, err := c.Replace(ctx, "k", nil, nil)
+		_, err := c.CompareAndSwap(ctx, "k", nil, nil)
 		return err
 	}},
 	{"replace at", true, func(ctx context.Context, c *gateway.Client) error {
-		_, err := c.ReplaceAt(ctx, "k", 3, nil)
+		_, err := c.UpdateRevision(ctx, "k", 3, nil)
 		return err
 	}},
 	{"pages", false, func(ctx context.Context, c *gateway.Client) error {

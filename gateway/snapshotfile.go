@@ -16,11 +16,11 @@ type SnapshotInfo struct {
 	Version  string // of etcdutl to restore it with; empty before etcd 3.6
 }
 
-// SnapshotFile writes a snapshot of the database to a file that "etcdutl snapshot restore" takes. The file is complete,
+// SnapshotToFile writes a snapshot of the database to a file that "etcdutl snapshot restore" takes. The file is complete,
 // checked and on the disk when there is no error, and readable by its owner only; with an error there is nothing new, and a
 // file that was there before is as it was. It is written under another name in the same directory and renamed. Where an
 // endpoint fails, the next is asked, each once. Only ctx bounds it. With auth on it takes the user root.
-func (c *Client) SnapshotFile(ctx context.Context, path string) (*SnapshotInfo, error) {
+func (c *Client) SnapshotToFile(ctx context.Context, path string) (*SnapshotInfo, error) {
 	var info *SnapshotInfo
 	next := func(e *Error) bool { return errors.Is(e, ErrCorrupt) }
 	err := c.inTurn(ctx, opSnapshot, next, func(ctx context.Context, ep *endpoint) error {

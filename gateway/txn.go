@@ -32,28 +32,28 @@ const (
 
 var relations = []Relation{Equal, NotEqual, Less, Greater}
 
-// CreateRevision compares the revision that created the key; it is 0 for a key that does not exist.
-func CreateRevision(key string, rel Relation, rev int64) Cmp {
+// CmpCreateRevision compares the revision that created the key; it is 0 for a key that does not exist.
+func CmpCreateRevision(key string, rel Relation, rev int64) Cmp {
 	return Cmp{target: "CREATE", rel: rel, key: key, number: rev}
 }
 
-// ModRevision compares the revision that last changed the key; it is 0 for a key that does not exist.
-func ModRevision(key string, rel Relation, rev int64) Cmp {
+// CmpModRevision compares the revision that last changed the key; it is 0 for a key that does not exist.
+func CmpModRevision(key string, rel Relation, rev int64) Cmp {
 	return Cmp{target: "MOD", rel: rel, key: key, number: rev}
 }
 
-// Version compares how often the key was written since it was created; it is 0 for a key that does not exist.
-func Version(key string, rel Relation, n int64) Cmp {
+// CmpVersion compares how often the key was written since it was created; it is 0 for a key that does not exist.
+func CmpVersion(key string, rel Relation, n int64) Cmp {
 	return Cmp{target: "VERSION", rel: rel, key: key, number: n}
 }
 
-// Lease compares the lease of the key.
-func Lease(key string, rel Relation, id LeaseID) Cmp {
+// CmpLease compares the lease of the key.
+func CmpLease(key string, rel Relation, id LeaseID) Cmp {
 	return Cmp{target: "LEASE", rel: rel, key: key, number: int64(id)}
 }
 
-// Value compares the value of the key. It never holds for a key that does not exist.
-func Value(key string, rel Relation, value []byte) Cmp {
+// CmpValue compares the value of the key. It never holds for a key that does not exist.
+func CmpValue(key string, rel Relation, value []byte) Cmp {
 	return Cmp{target: "VALUE", rel: rel, key: key, value: value}
 }
 

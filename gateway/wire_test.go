@@ -79,7 +79,7 @@ func TestRequests(t *testing.T) {
 			return err
 		}},
 		{"revoke", "/v3/lease/revoke", `{"ID":"77"}`, func(ctx context.Context, c *gateway.Client) error { return c.Revoke(ctx, 77) }},
-		{"keepalive", "/v3/lease/keepalive", `{"ID":"77"}`, func(ctx context.Context, c *gateway.Client) error { _, err := c.KeepAlive(ctx, 77); return err }},
+		{"keepalive", "/v3/lease/keepalive", `{"ID":"77"}`, func(ctx context.Context, c *gateway.Client) error { _, err := c.KeepAliveOnce(ctx, 77); return err }},
 		{"timetolive", "/v3/lease/timetolive", `{"ID":"77","keys":true}`, func(ctx context.Context, c *gateway.Client) error {
 			_, err := c.TimeToLive(ctx, 77, true)
 			return err
@@ -101,14 +101,14 @@ func TestRequests(t *testing.T) {
 			func(ctx context.Context, c *gateway.Client) error {
 				_, err := c.Txn(ctx, gateway.Txn{
 					If: []gateway.Cmp{
-						gateway.CreateRevision("k", gateway.Equal, 0),
-						gateway.CreateRevision("k", gateway.Equal, 0).Prefix(),
-						gateway.ModRevision("k", gateway.NotEqual, 5),
-						gateway.Version("k", gateway.Less, 6),
-						gateway.Lease("k", gateway.Greater, 7),
-						gateway.Value("k", gateway.Equal, []byte("b")),
-						gateway.ModRevision("b", gateway.Less, 8).Range("k"),
-						gateway.Lease("k", gateway.Equal, 0).FromKey(),
+						gateway.CmpCreateRevision("k", gateway.Equal, 0),
+						gateway.CmpCreateRevision("k", gateway.Equal, 0).Prefix(),
+						gateway.CmpModRevision("k", gateway.NotEqual, 5),
+						gateway.CmpVersion("k", gateway.Less, 6),
+						gateway.CmpLease("k", gateway.Greater, 7),
+						gateway.CmpValue("k", gateway.Equal, []byte("b")),
+						gateway.CmpModRevision("b", gateway.Less, 8).Range("k"),
+						gateway.CmpLease("k", gateway.Equal, 0).FromKey(),
 					},
 					Then: []gateway.Op{gateway.OpPut("k", nil), gateway.OpTxn(gateway.Txn{Else: []gateway.Op{gateway.OpDelete("k")}})},
 					Else: []gateway.Op{gateway.OpGet("k", gateway.Limit(1))},
@@ -179,7 +179,7 @@ func TestNamespace(t *testing.T) {
 	}
 	sameJSON(t, *sent, `{"key":"`+b64("ns/")+`","range_end":"`+b64("ns0")+`"}`)
 	_, _ = c.Txn(ctx, gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision("", gateway.Equal, 0).Prefix()},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision("", gateway.Equal, 0).Prefix()},
 		Then: []gateway.Op{gateway.OpPut("k", nil)},
 	})
 	sameJSON(t, *sent, `{"compare":[{"target":"CREATE","key":"`+b64("ns/")+`","range_end":"`+b64("ns0")+`"}],
@@ -191,7 +191,7 @@ func TestNamespace(t *testing.T) {
 
 	c, _, _ = echoless(t, "ns/", `{"TTL":"3","grantedTTL":"5","keys":["`+b64("ns/a")+`","`+b64("other/b")+`"]}`)
 	info, err := c.TimeToLive(ctx, 7, true)
-	if err != nil || fmt.Sprint(info.Keys) != "[a]" || info.TTL != 3*time.Second || info.Granted != 5*time.Second {
+	if err != nil || fmt.Sprint(info.Keys) != "[a]" || info.TTL != 3*time.Second || info.GrantedTTL != 5*time.Second {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
@@ -227,8 +227,8 @@ func TestInvalidRequests(t *testing.T) {
 		"too long a time":        grant(gateway.MaxTTL + 1),
 		"longest":                grant(math.MaxInt64),
 		"compare that is none":   txn(gateway.Txn{If: []gateway.Cmp{{}}}),
-		"compare by no relation": txn(gateway.Txn{If: []gateway.Cmp{gateway.Version("a", "equal", 1)}}),
-		"compare of no range":    txn(gateway.Txn{If: []gateway.Cmp{gateway.Version("b", gateway.Equal, 1).Range("a")}}),
+		"compare by no relation": txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("a", "equal", 1)}}),
+		"compare of no range":    txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("b", gateway.Equal, 1).Range("a")}}),
 		"two ranges":             get("a", gateway.Prefix(), gateway.Range("b")),
 		"two ranges, nested":     txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a", gateway.FromKey(), gateway.Prefix())}}),
 		"no target to sort by":   get("a", gateway.SortBy("key", gateway.Ascend)),
@@ -242,7 +242,7 @@ func TestInvalidRequests(t *testing.T) {
 		"value and ignore it":    put("a", "v", gateway.IgnoreValue()),
 		"lease and ignore it":    put("a", "v", gateway.WithLease(1), gateway.IgnoreLease()),
 		"compact nothing":        func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 0) },
-		"compare without a key":  txn(gateway.Txn{If: []gateway.Cmp{gateway.Version("", gateway.Equal, 1)}}),
+		"compare without a key":  txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("", gateway.Equal, 1)}}),
 		"operation that is none": txn(gateway.Txn{Then: []gateway.Op{{}}}),
 		"nested, empty key":      txn(gateway.Txn{Else: []gateway.Op{gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("")}})}}),
 		"wrong option in a txn":  txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a", gateway.Limit(1))}}),

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Locks are several locks held together.
-type Locks struct {
+// MultiLock are several locks held together.
+type MultiLock struct {
 	held   []*Lock
 	ctx    context.Context //nolint:containedctx // the life of the locks themselves, handed out by Context
 	cancel context.CancelCauseFunc
@@ -22,7 +22,7 @@ type Locks struct {
 // LockAll waits until all the locks are granted, up to 60 of them. All requests are made in one transaction, at one
 // revision that orders them among all others, so that calls of LockAll cannot deadlock each other, in whatever order they
 // name the locks. It is all or nothing: if it fails, none is held. No lock delay is kept.
-func LockAll(ctx context.Context, s *session.Session, names ...string) (*Locks, error) {
+func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
 	lines := make([]*line.Line, len(names))
 	for i, name := range names {
 		lines[i] = &New(s, name).line
@@ -31,23 +31,23 @@ func LockAll(ctx context.Context, s *session.Session, names ...string) (*Locks, 
 	if err != nil {
 		return nil, fmt.Errorf("mutex: lock all of %s: %w", strings.Join(names, ", "), err)
 	}
-	l := &Locks{}
+	l := &MultiLock{}
 	l.ctx, l.cancel = context.WithCancelCause(s.Context())
 	for i, h := range holds {
-		l.held = append(l.held, &Lock{h.Holding, h.Grip, lines[i]})
+		l.held = append(l.held, &Lock{h.Hold, h.Grip, lines[i]})
 		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) }) //nolint:contextcheck // it passes on how the hold ended
 	}
 	return l, nil
 }
 
 // Context ends when any of the locks does.
-func (l *Locks) Context() context.Context { return l.ctx }
+func (l *MultiLock) Context() context.Context { return l.ctx }
 
 // Fence is the fence of all the locks: they were asked for at one revision.
-func (l *Locks) Fence() int64 { return l.held[0].Fence() }
+func (l *MultiLock) Fence() int64 { return l.held[0].Fence() }
 
 // Guards are compares that hold for as long as all the locks are held.
-func (l *Locks) Guards() []gateway.Cmp {
+func (l *MultiLock) Guards() []gateway.Cmp {
 	guards := make([]gateway.Cmp, len(l.held))
 	for i, h := range l.held {
 		guards[i] = h.Guard()
@@ -56,7 +56,7 @@ func (l *Locks) Guards() []gateway.Cmp {
 }
 
 // Err is nil while all the locks may be relied on, and else why the first of them ended.
-func (l *Locks) Err() error {
+func (l *MultiLock) Err() error {
 	for _, h := range l.held {
 		if err := h.Err(); err != nil {
 			return err
@@ -66,7 +66,7 @@ func (l *Locks) Err() error {
 }
 
 // Unlock gives all the locks back, see [Lock.Unlock]. Its error joins those of the locks.
-func (l *Locks) Unlock(ctx context.Context) error {
+func (l *MultiLock) Unlock(ctx context.Context) error {
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup
 	for i, h := range l.held {

@@ -30,7 +30,7 @@ func TestLockAllLosesOne(t *testing.T) {
 		time.Sleep(2 * time.Second) // then the key of "a" is watched
 		etcd.Delete("a/" + s.Lease().String())
 		began := time.Now()
-		if err := <-done; !errors.Is(err, session.ErrRemoved) || errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
+		if err := <-done; !errors.Is(err, session.ErrKeyDeleted) || errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		synctest.Wait()

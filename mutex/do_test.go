@@ -42,11 +42,11 @@ func TestDo(t *testing.T) {
 			etcd.Delete(lock.Key())
 			<-ctx.Done()
 			return nil
-		}, []error{session.ErrLost, session.ErrRemoved}},
+		}, []error{session.ErrLost, session.ErrKeyDeleted}},
 		{"key removed, not noticed", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
 			etcd.Delete(lock.Key())
 			return nil
-		}, []error{session.ErrLost, session.ErrRemoved}},
+		}, []error{session.ErrLost, session.ErrKeyDeleted}},
 		{"unlock refused", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, _ *mutex.Lock) error {
 			etcd.Script(func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Denied() })
 			return errOwn
@@ -135,7 +135,7 @@ func TestHookUnwinds(t *testing.T) {
 				return err
 			},
 			"RLock": func(ctx context.Context, s *session.Session) error {
-				_, err := mutex.NewRW(s, "a").RLock(ctx)
+				_, err := mutex.NewRWMutex(s, "a").RLock(ctx)
 				return err
 			},
 			"LockAll": func(ctx context.Context, s *session.Session) error {
@@ -148,7 +148,7 @@ func TestHookUnwinds(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					etcd := etcdscript.Start(t)
 					calls := 0
-					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context, session.Held, time.Duration) {
+					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context, session.HoldInfo, time.Duration) {
 						if calls++; calls == 2 || verb != "LockAll" {
 							unwind()
 						}

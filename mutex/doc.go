@@ -11,8 +11,8 @@
 //
 // # Guarantees
 //
-// The lock is fair: it is granted in the order in which the server saw the requests. Fences ([session.Holding.Fence])
-// grow from grant to grant. A transaction with [session.Holding.Guard] is applied only while the lock is held. Two
+// The lock is fair: it is granted in the order in which the server saw the requests. Fences ([session.Hold.Fence])
+// grow from grant to grant. A transaction with [session.Hold.Guard] is applied only while the lock is held. Two
 // goroutines exclude each other, also when they share a session. A call that failed leaves nothing behind that could hold
 // the lock later, whatever answers were lost.
 //

@@ -119,9 +119,9 @@ func ExampleMutex_Inspect() {
 }
 
 // Many may read at a time, one may write. Who has written may go on reading without letting another writer in between.
-func ExampleNewRW() {
+func ExampleNewRWMutex() {
 	ctx := context.Background()
-	rw := mutex.NewRW(s, "config")
+	rw := mutex.NewRWMutex(s, "config")
 	writer, err := rw.Lock(ctx)
 	if err != nil {
 		fmt.Println(err)

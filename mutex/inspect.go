@@ -13,7 +13,7 @@ type Member struct {
 	Lease   gateway.LeaseID
 	Fence   int64
 	Holder  bool
-	Shared  bool          // a reader, see [RW]
+	Shared  bool          // a reader, see [RWMutex]
 	Session *session.Info // who it is; nil for members of other libraries
 }
 
@@ -32,7 +32,7 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 			leases = append(leases, out[i].Lease)
 		}
 	}
-	infos, err := m.line.Session.Lookup(ctx, leases...)
+	infos, err := m.line.Session.SessionInfos(ctx, leases...)
 	if err != nil {
 		return nil, m.wrap("inspect", err)
 	}

@@ -24,17 +24,17 @@ func New(s *session.Session, name string) *Mutex {
 // WithDelay gives the same lock with a lock delay: after a holder that did not unlock, a dead or lost one, the next waits
 // this long from the moment it saw the lock become free. With a delay of at least the time to live of all sessions, two
 // holders do not overlap even where etcd takes a lease away too early. All users of the lock must set the same; those of
-// [LockAll] and [RW] cannot.
+// [LockAll] and [RWMutex] cannot.
 func (m *Mutex) WithDelay(d time.Duration) *Mutex {
 	c := *m
 	c.line.Delay = d
 	return &c
 }
 
-// Lock is a held lock, exclusive or shared. See [session.Holding] for what it offers.
+// Lock is a held lock, exclusive or shared. See [session.Hold] for what it offers.
 type Lock struct {
-	*session.Holding
-	grip *session.Grip
+	*session.Hold
+	grip *session.Releaser
 	line *line.Line
 }
 
@@ -83,7 +83,7 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 	if err != nil {
 		return nil, m.wrap(verb, err)
 	}
-	return &Lock{h.Holding, h.Grip, &m.line}, nil
+	return &Lock{h.Hold, h.Grip, &m.line}, nil
 }
 
 // Unlock gives the lock back: its context ends at once, the next waiter is granted it with one round trip. It is

@@ -18,7 +18,7 @@ const (
 
 // admit is the rule of all locks: readers at the front hold it together, anybody else alone. Whoever comes behind a
 // waiting writer waits too, so that writers are not starved.
-func admit(v line.View) int {
+func admit(v line.Snapshot) int {
 	readers := 0
 	for readers < len(v.Members) && v.Members[readers].Value == shared {
 		readers++
@@ -26,32 +26,32 @@ func admit(v line.View) int {
 	return max(readers, min(1, len(v.Members)))
 }
 
-// RW names a lock that many readers or one writer hold. A [Mutex] of the same name, and a member of another library, are
+// RWMutex names a lock that many readers or one writer hold. A [Mutex] of the same name, and a member of another library, are
 // writers. There is no lock delay for it. It is immutable and safe for concurrent use; making one does no I/O.
-type RW struct {
+type RWMutex struct {
 	m *Mutex
 }
 
-// NewRW names the lock that all sessions share under name.
-func NewRW(s *session.Session, name string) *RW { return &RW{New(s, name)} }
+// NewRWMutex names the lock that all sessions share under name.
+func NewRWMutex(s *session.Session, name string) *RWMutex { return &RWMutex{New(s, name)} }
 
 // Lock waits until the lock is granted for writing, see [Mutex.Lock].
-func (rw *RW) Lock(ctx context.Context) (*Lock, error) { return rw.m.Lock(ctx) }
+func (rw *RWMutex) Lock(ctx context.Context) (*Lock, error) { return rw.m.Lock(ctx) }
 
 // TryLock takes the lock for writing if nobody holds it or waits for it, see [Mutex.TryLock].
-func (rw *RW) TryLock(ctx context.Context) (*Lock, error) { return rw.m.TryLock(ctx) }
+func (rw *RWMutex) TryLock(ctx context.Context) (*Lock, error) { return rw.m.TryLock(ctx) }
 
 // Inspect lists the holders and the waiters in their order.
-func (rw *RW) Inspect(ctx context.Context) ([]Member, error) { return rw.m.Inspect(ctx) }
+func (rw *RWMutex) Inspect(ctx context.Context) ([]Member, error) { return rw.m.Inspect(ctx) }
 
 // RLock waits until the lock is granted for reading: until no writer is ahead. If it fails the caller does not hold the
 // lock and never will from this call.
-func (rw *RW) RLock(ctx context.Context) (*Lock, error) {
+func (rw *RWMutex) RLock(ctx context.Context) (*Lock, error) {
 	return rw.m.lock(ctx, "read lock", rw.m.line.Enter, shared)
 }
 
 // TryRLock takes the lock for reading if no writer holds it or waits for it, and is ErrLocked otherwise.
-func (rw *RW) TryRLock(ctx context.Context) (*Lock, error) {
+func (rw *RWMutex) TryRLock(ctx context.Context) (*Lock, error) {
 	return rw.m.lock(ctx, "try read lock", rw.m.line.Try, shared)
 }
 

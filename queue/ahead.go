@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// ahead is what a Queue claims in the transactions that end messages, for the Receives that are likely to follow: a
+// prefetch is what a Queue claims in the transactions that end messages, for the Receives that are likely to follow: a
 // consumer in a loop then waits for one transaction for each item, not for two.
-type ahead struct {
+type prefetch struct {
 	mu      sync.Mutex
 	claims  []*claim      // that nobody has taken
 	open    int           // those, and the ones that were taken and are not answered
@@ -45,7 +45,7 @@ func (q *Queue) claimAhead() {
 	f := q.openFeed()
 	defer f.release()
 	for range n {
-		c := f.first(q.beginner(f))
+		c := f.first(q.claimFunc(f))
 		if c == nil {
 			return
 		}
@@ -84,12 +84,12 @@ func (q *Queue) asked() {
 
 // next gives what was claimed ahead, or else the first item of the feed. Both under one lock, and not while something
 // that was claimed ahead is being given back: what is first in the queue is to be received first.
-func (q *Queue) next(ctx context.Context, f *feed, wait bool) state {
+func (q *Queue) next(ctx context.Context, f *itemCache, wait bool) state {
 	a := &q.ahead
 	a.awaitReturns(ctx)
 	defer a.mu.Unlock()
 	if len(a.claims) == 0 {
-		return f.next(q.beginner(f), wait)
+		return f.next(q.claimFunc(f), wait)
 	}
 	c := a.claims[0]
 	if a.claims = a.claims[1:]; len(a.claims) == 0 {
@@ -99,13 +99,13 @@ func (q *Queue) next(ctx context.Context, f *feed, wait bool) state {
 }
 
 // rest is for when there are no claims.
-func (a *ahead) rest() {
+func (a *prefetch) rest() {
 	a.timer.Stop()
 	a.unlink()
 }
 
 // awaitReturns waits until nothing is being given back, or ctx ends, and locks.
-func (a *ahead) awaitReturns(ctx context.Context) {
+func (a *prefetch) awaitReturns(ctx context.Context) {
 	for a.mu.Lock(); a.going != nil && ctx.Err() == nil; a.mu.Lock() {
 		going := a.going
 		a.mu.Unlock()
@@ -158,7 +158,7 @@ func (q *Queue) leaveAhead() {
 	started := q.s.Background(func(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, c := range left {
-			all.Go(func() { q.giveBack(ctx, c) })
+			all.Go(func() { q.release(ctx, c) })
 		}
 		all.Wait()
 		a.mu.Lock()
@@ -175,8 +175,8 @@ func (q *Queue) leaveAhead() {
 	a.going = going
 }
 
-// giveBack takes back a claim that no message was made of.
-func (q *Queue) giveBack(ctx context.Context, c *claim) {
+// release takes back a claim that no message was made of.
+func (q *Queue) release(ctx context.Context, c *claim) {
 	out, err := c.pending.Wait(ctx)
 	if err != nil {
 		c.feed.giveBack(c.entry)
@@ -187,7 +187,7 @@ func (q *Queue) giveBack(ctx context.Context, c *claim) {
 		return
 	}
 	undo := q.unclaim(c)
-	w := session.Write{Then: undo(), Undo: undo, Lean: q.unclaimLean(c), Insist: true}
+	w := session.Write{Then: undo(), Compensation: undo, Lean: q.unclaimLean(c), CompleteOnCancel: true}
 	out, err = q.s.WriteTogether(ctx, w, 1)
 	if err == nil && out.Responses[0].Txn.Succeeded {
 		c.feed.returned(c.entry, c.fence)

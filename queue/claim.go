@@ -10,7 +10,7 @@ import (
 
 // claim is a try to claim an item that the feed has handed out, and what came of it.
 type claim struct {
-	feed    *feed
+	feed    *itemCache
 	entry   *entry
 	tag     string // of this try alone
 	pending *session.Pending
@@ -35,13 +35,13 @@ const (
 // copy finds the first.
 func (q *Queue) claimWrite(c *claim) session.Write {
 	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
-	there := gateway.CreateRevision(item, gateway.Equal, c.entry.create)
+	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
 	then := []gateway.Op{
 		gateway.OpPut(key, []byte(c.tag), gateway.WithLease(q.s.Lease())),
 		gateway.OpPut(count, nil, gateway.PrevKV()),
 	}
 	if c.known {
-		there = gateway.ModRevision(item, gateway.Equal, c.entry.create)
+		there = gateway.CmpModRevision(item, gateway.Equal, c.entry.create)
 	} else {
 		then = append(then, gateway.OpGet(item))
 	}
@@ -49,7 +49,7 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 		If:   []gateway.Cmp{there},
 		Then: then,
 		Else: []gateway.Op{gateway.OpGet(key)},
-		Undo: q.unclaim(c),
+		Compensation: q.unclaim(c),
 		Lean: q.unclaimLean(c),
 	}
 }
@@ -66,9 +66,9 @@ func (q *Queue) unclaimAnd(c *claim, again ...gateway.Op) func() []gateway.Op {
 	return func() []gateway.Op {
 		key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 		return []gateway.Op{gateway.OpTxn(gateway.Txn{
-			If: []gateway.Cmp{gateway.Value(key, gateway.Equal, []byte(c.tag))},
+			If: []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, []byte(c.tag))},
 			Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
-				If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
+				If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
 				Then: []gateway.Op{gateway.OpDelete(count)},
 				Else: again,
 			})},
@@ -125,8 +125,8 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	return nil
 }
 
-// beginner begins to claim items that the feed hands out. Finish, or giveBack, must follow.
-func (q *Queue) beginner(f *feed) beginner {
+// claimFunc begins to claim items that the feed hands out. Finish, or giveBack, must follow.
+func (q *Queue) claimFunc(f *itemCache) claimFunc {
 	return func(e *entry) *claim {
 		c := &claim{feed: f, entry: e, tag: q.newID(), item: e.value, known: e.value != nil}
 		e.value = nil // it becomes the caller's
@@ -158,7 +158,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	}
 	if err != nil {
 		q.yieldAhead(c.entry.place, func() {
-			q.s.Settle(session.Write{Undo: q.unclaim(c), Lean: q.unclaimLean(c)})
+			q.s.Compensate(session.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
 		})
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
 	m := &Message{q: q, place: c.entry.place, claims: c.claims}
-	m.Holding, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
+	m.Hold, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
 	rec, err := decode(c.item)
 	if err != nil {
 		m.ID, m.Value, m.Attempt = q.newID(), c.item, c.attempts

@@ -19,7 +19,7 @@ type DeadLetter struct {
 	Attempts int
 	Enqueued time.Time
 	Reason   string // of Reject, or that MaxAttempts was reached
-	Died     time.Time
+	DeadAt     time.Time
 }
 
 // pageOfDead is how many dead letters are read at once, with their values.
@@ -66,7 +66,7 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 				yield(nil, q.wrap("dead letters", err))
 				return
 			}
-			if !yield(&DeadLetter{d.ID, d.value, d.Priority, d.Attempts, toTime(d.Enqueued), d.Reason, toTime(d.Died)}, nil) {
+			if !yield(&DeadLetter{d.ID, d.value, d.Priority, d.Attempts, toTime(d.Enqueued), d.Reason, toTime(d.DeadAt)}, nil) {
 				return
 			}
 		}
@@ -102,10 +102,10 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 func (q *Queue) revive(ctx context.Context, d dead) (moved bool, err error) {
 	r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
 	err = q.onceRoom(ctx, 1, func() error {
-		moved, err = q.append(ctx, &move{
+		moved, err = q.append(ctx, &batch{
 			records: []*record{&r},
 			room:    true,
-			guard:   []gateway.Cmp{gateway.CreateRevision(d.key, gateway.Equal, d.create)},
+			guard:   []gateway.Cmp{gateway.CmpCreateRevision(d.key, gateway.Equal, d.create)},
 			from:    []gateway.Op{gateway.OpDelete(d.key)},
 		})
 		return err

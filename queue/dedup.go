@@ -47,7 +47,7 @@ func (d *dedupLease) drop(id gateway.LeaseID) {
 
 // withLease calls do with the lease that the move needs, if it needs one, and once more if somebody has revoked it: etcd
 // then applies nothing.
-func (q *Queue) withLease(ctx context.Context, m *move, do func() error) error {
+func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error {
 	if !slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" }) {
 		return do()
 	}
@@ -65,7 +65,7 @@ func (q *Queue) withLease(ctx context.Context, m *move, do func() error) error {
 }
 
 // readDedups reads the de-duplication keys of a move, in the order of its records.
-func (q *Queue) readDedups(m *move) (ops []gateway.Op) {
+func (q *Queue) readDedups(m *batch) (ops []gateway.Op) {
 	for _, id := range m.dedups {
 		if id != "" {
 			ops = append(ops, gateway.OpGet(q.keys.dedups+id))
@@ -75,7 +75,7 @@ func (q *Queue) readDedups(m *move) (ops []gateway.Op) {
 }
 
 // dropFound reads the de-duplication keys of a move for which there is no room, because a duplicate needs none.
-func (q *Queue) dropFound(ctx context.Context, m *move) (bool, error) {
+func (q *Queue) dropFound(ctx context.Context, m *batch) (bool, error) {
 	ops := q.readDedups(m)
 	if len(ops) == 0 {
 		return false, nil
@@ -89,7 +89,7 @@ func (q *Queue) dropFound(ctx context.Context, m *move) (bool, error) {
 
 // drop gives the records that were enqueued before the IDs they have, and takes them out of the move, so that it takes
 // numbers for new items only. The answers are those to readDedups. It is false if all records are new.
-func (m *move) drop(answers []gateway.OpResponse) bool {
+func (m *batch) drop(answers []gateway.OpResponse) bool {
 	var records []*record
 	var dedups []string
 	for i, id := range m.dedups {

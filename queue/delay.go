@@ -12,7 +12,7 @@ const maxDue = 16
 
 // moveDue moves the delayed items that are due, by this process's clock, to the end of the queue. One consumer of a feed
 // does it for all; those of other processes may try the same, and one of them succeeds.
-func (q *Queue) moveDue(ctx context.Context, f *feed) error {
+func (q *Queue) moveDue(ctx context.Context, f *itemCache) error {
 	defer f.pass()
 	if err := f.lock(ctx); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (q *Queue) moveDue(ctx context.Context, f *feed) error {
 		if err != nil {
 			return err
 		}
-		var m move
+		var m batch
 		size := 0
 		for _, kv := range resp.Responses[0].Get.KVs {
 			if size += len(kv.Value); size > maxBatchBytes && len(m.records) > 0 {
@@ -42,7 +42,7 @@ func (q *Queue) moveDue(ctx context.Context, f *feed) error {
 				r = record{ID: q.newID(), Enqueued: now, value: kv.Value}
 			}
 			m.records = append(m.records, &r)
-			m.guard = append(m.guard, gateway.CreateRevision(kv.Key, gateway.Equal, kv.CreateRevision))
+			m.guard = append(m.guard, gateway.CmpCreateRevision(kv.Key, gateway.Equal, kv.CreateRevision))
 			m.from = append(m.from, gateway.OpDelete(kv.Key))
 		}
 		if len(m.records) == 0 {
@@ -60,7 +60,7 @@ func (q *Queue) moveDue(ctx context.Context, f *feed) error {
 }
 
 // lookDue tells when the next delayed item is due, to somebody who is about to read them.
-func (f *feed) lookDue() int64 {
+func (f *itemCache) lookDue() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.newDue = 0
@@ -68,11 +68,11 @@ func (f *feed) lookDue() int64 {
 }
 
 // setDue takes what was read since lookDue.
-func (f *feed) setDue(due int64) {
+func (f *itemCache) setDue(due int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.due = earlier(f.newDue, due)
-	f.rouse()
+	f.wakeAll()
 }
 
 // earlier of two times, of which 0 is none.

@@ -48,7 +48,7 @@
 // Order among consumers: those that ask at the same time may claim in either order, and work at the same time. A higher
 // priority, or what another process has given back, counts once the watch has told of it. Effects outside of etcd: an
 // item can be worked on twice, when a consumer is paused or loses its lease with the work done and not yet acked; pass
-// the fence ([session.Holding.Fence]) along, and work under the message's context. Delays go by the clock of the process
+// the fence ([session.Hold.Fence]) along, and work under the message's context. Delays go by the clock of the process
 // that sets them and that of the consumer that ends them, and end only while there are consumers. A claim that is given
 // back before it became a message is no attempt, but it is one if the session ends first; until it has been given back,
 // those behind it may be received. A claim that an operator deletes while the answer to its Ack is lost makes that Ack a

@@ -93,7 +93,7 @@ type addition struct {
 var lastID atomic.Int64
 
 func (q *Queue) newID() string {
-	return fmt.Sprintf("%s-%09d", q.s.Life(), lastID.Add(1)) // items of one due time sort by it
+	return fmt.Sprintf("%s-%09d", q.s.Incarnation(), lastID.Add(1)) // items of one due time sort by it
 }
 
 func (q *Queue) enqueue(ctx context.Context, values [][]byte, o EnqueueOptions) ([]string, error) {
@@ -207,7 +207,7 @@ func (q *Queue) sendAdditions(ctx context.Context, jobs []*merge.Job[*addition])
 }
 
 func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error {
-	m := move{room: true}
+	m := batch{room: true}
 	for _, j := range jobs {
 		for i := range j.V.records {
 			m.records = append(m.records, &j.V.records[i])

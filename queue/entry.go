@@ -28,9 +28,9 @@ type floor struct {
 }
 
 // known tells whether a place is before the horizon.
-func (f *feed) known(place string) bool { return f.horizon == "" || place < f.horizon }
+func (f *itemCache) known(place string) bool { return f.horizon == "" || place < f.horizon }
 
-func (f *feed) floor(place string) (revision int64) {
+func (f *itemCache) floor(place string) (revision int64) {
 	for _, o := range f.floors {
 		if o.place > place {
 			break
@@ -40,7 +40,7 @@ func (f *feed) floor(place string) (revision int64) {
 	return revision
 }
 
-func (f *feed) apply(ev gateway.Event) {
+func (f *itemCache) apply(ev gateway.Event) {
 	kind, place := f.sort(ev.KV.Key)
 	rev := ev.KV.ModRevision
 	switch kind {
@@ -56,7 +56,7 @@ func (f *feed) apply(ev gateway.Event) {
 		f.newDue = earlier(f.newDue, due)
 		if was := f.due; earlier(was, due) != was {
 			f.due = due
-			f.rouse()
+			f.wakeAll()
 		}
 	case f.keys.items:
 		e := f.entries[place]
@@ -84,7 +84,7 @@ func (f *feed) apply(ev gateway.Event) {
 }
 
 // sort tells what kind of key it is, by where such keys lie, and the place if it has one.
-func (f *feed) sort(key string) (kind, place string) {
+func (f *itemCache) sort(key string) (kind, place string) {
 	switch {
 	case key == f.keys.paused:
 		return key, ""
@@ -99,13 +99,13 @@ func (f *feed) sort(key string) (kind, place string) {
 	return "", ""
 }
 
-func (f *feed) add(place string, create int64) *entry {
+func (f *itemCache) add(place string, create int64) *entry {
 	e := &entry{place: place, create: create}
 	f.entries[place] = e
 	return e
 }
 
-func (f *feed) drop(e *entry) {
+func (f *itemCache) drop(e *entry) {
 	if f.entries[e.place] == e {
 		delete(f.entries, e.place)
 		f.list(e)
@@ -113,7 +113,7 @@ func (f *feed) drop(e *entry) {
 }
 
 // list puts the entry among those to hand out, or takes it from there.
-func (f *feed) list(e *entry) {
+func (f *itemCache) list(e *entry) {
 	want := f.entries[e.place] == e && e.claim <= e.over && !e.taken && e.seen >= e.stale
 	if want == e.listed {
 		return
@@ -128,7 +128,7 @@ func (f *feed) list(e *entry) {
 }
 
 // shorten forgets what lies far behind.
-func (f *feed) shorten() {
+func (f *itemCache) shorten() {
 	f.horizon = f.avail[maxKnown/4].place
 	for place, e := range f.entries {
 		if place >= f.horizon {

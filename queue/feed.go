@@ -9,12 +9,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// feed knows the items at the front of a queue and hands them, in their order, to the consumers of one client, each to
+// itemCache knows the items at the front of a queue and hands them, in their order, to the consumers of one client, each to
 // one of them. One watch keeps it up to date; it reads only what it has not seen come.
 //
 // It knows all items before the horizon: those of a first read, of at most window items, and those that have come since.
 // When they have all been handed out it reads on from there.
-type feed struct {
+type itemCache struct {
 	id   feedID
 	keys keys
 	turn chan struct{} // held by whoever reads
@@ -22,7 +22,7 @@ type feed struct {
 	mu      sync.Mutex
 	users   int
 	idle    *time.Timer // runs while there are no users
-	watch   *link       // nil: none, or it has ended
+	watch   *itemWatch       // nil: none, or it has ended
 	err     error       // why there will never be another
 	synced  bool
 	horizon string  // the first place that is not known; "" if all are
@@ -39,8 +39,8 @@ type feed struct {
 	unowned []gateway.Txn // delete claims that are under no lease
 }
 
-// link is one watch. Late calls from one that was given up are known by it.
-type link struct {
+// itemWatch is one watch. Late calls from one that was given up are known by it.
+type itemWatch struct {
 	stop    func()
 	created chan struct{} // closed when it stands, or has ended
 }
@@ -53,8 +53,8 @@ type feedID struct {
 // feeds is global because several sessions, and Queues, may share a client, and must then not be handed the same items.
 var feeds = struct {
 	sync.Mutex
-	m map[feedID]*feed
-}{m: map[feedID]*feed{}}
+	m map[feedID]*itemCache
+}{m: map[feedID]*itemCache{}}
 
 const (
 	idleFeed  = 30 * time.Second // how long a feed is kept without a user
@@ -63,13 +63,13 @@ const (
 	keptValue = 1 << 10          // how large a value may be for a claim to go without reading it
 )
 
-func (q *Queue) openFeed() *feed {
+func (q *Queue) openFeed() *itemCache {
 	id := feedID{q.s.Client(), q.keys.root}
 	feeds.Lock()
 	defer feeds.Unlock()
 	f := feeds.m[id]
 	if f == nil {
-		f = &feed{id: id, keys: q.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}}
+		f = &itemCache{id: id, keys: q.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}}
 		feeds.m[id] = f
 	}
 	f.mu.Lock()
@@ -80,7 +80,7 @@ func (q *Queue) openFeed() *feed {
 	return f
 }
 
-func (f *feed) release() {
+func (f *itemCache) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch f.users--; {
@@ -92,7 +92,7 @@ func (f *feed) release() {
 	}
 }
 
-func (f *feed) closeIdle() {
+func (f *itemCache) closeIdle() {
 	feeds.Lock()
 	defer feeds.Unlock()
 	f.mu.Lock()
@@ -108,14 +108,14 @@ func (f *feed) closeIdle() {
 }
 
 // forget takes the feed out of the registry, which must be locked.
-func (f *feed) forget() {
+func (f *itemCache) forget() {
 	if feeds.m[f.id] == f {
 		delete(feeds.m, f.id)
 	}
 }
 
 // lock takes the turn to read.
-func (f *feed) lock(ctx context.Context) error {
+func (f *itemCache) lock(ctx context.Context) error {
 	select {
 	case f.turn <- struct{}{}:
 		return nil
@@ -124,4 +124,4 @@ func (f *feed) lock(ctx context.Context) error {
 	}
 }
 
-func (f *feed) unlock() { <-f.turn }
+func (f *itemCache) unlock() { <-f.turn }

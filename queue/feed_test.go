@@ -94,7 +94,7 @@ func TestFeedIsRight(t *testing.T) {
 			}
 		}
 		steps()
-		f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+		f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
 		m.log = nil // the watch is from now on
 		tell := func(n int) {
 			for range n {
@@ -199,7 +199,7 @@ func TestFeedKnowsOldNews(t *testing.T) {
 	for range 100 {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 		var next int64
-		f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+		f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
 		f.merge(f.watch, "", m.read("", window), nil)
 		for range 60 {
 			m.step(&next)
@@ -246,7 +246,7 @@ func TestFeedKnowsOldNews(t *testing.T) {
 func TestFeedForgets(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+	f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
 	f.merge(f.watch, "", m.read("", window), nil)
 	for i := range 3 * maxKnown {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
@@ -281,7 +281,7 @@ func TestFeedForgets(t *testing.T) {
 func TestFeedHandsOut(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	f := &feed{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &link{created: make(chan struct{})}}
+	f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
 	f.merge(f.watch, "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {

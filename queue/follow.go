@@ -11,7 +11,7 @@ import (
 )
 
 // sync returns when the feed is right at some revision; with fresh, at one that is not older than the call.
-func (f *feed) sync(ctx context.Context, fresh bool) error {
+func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 	if err := f.lock(ctx); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (f *feed) sync(ctx context.Context, fresh bool) error {
 }
 
 // extend reads the items behind the horizon.
-func (f *feed) extend(ctx context.Context) error {
+func (f *itemCache) extend(ctx context.Context) error {
 	defer f.pass()
 	if err := f.lock(ctx); err != nil {
 		return err
@@ -60,14 +60,14 @@ func (f *feed) extend(ctx context.Context) error {
 }
 
 // open starts the watch if there is none.
-func (f *feed) open() (_ *link, synced bool, _ error) {
+func (f *itemCache) open() (_ *itemWatch, synced bool, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil {
 		return nil, false, f.err
 	}
 	if f.watch == nil {
-		l := &link{created: make(chan struct{})}
+		l := &itemWatch{created: make(chan struct{})}
 		stop, err := f.id.c.WatchFunc(f.keys.claims, func(r gateway.WatchResponse) { f.take(l, r) }, gateway.Range(until(f.keys.items)))
 		if err != nil {
 			return nil, false, err
@@ -79,7 +79,7 @@ func (f *feed) open() (_ *link, synced bool, _ error) {
 }
 
 // expect keeps the events that come from now on for the merge. It is false if the watch has ended.
-func (f *feed) expect(l *link) bool {
+func (f *itemCache) expect(l *itemWatch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading, f.early = f.watch == l, nil
@@ -87,7 +87,7 @@ func (f *feed) expect(l *link) bool {
 }
 
 // read is a window of items from a place on, and all claims behind it.
-func (f *feed) read(from string) []gateway.Op {
+func (f *itemCache) read(from string) []gateway.Op {
 	return []gateway.Op{
 		gateway.OpGet(f.keys.items+from, gateway.Range(until(f.keys.items)), gateway.Limit(window), gateway.KeysOnly()),
 		gateway.OpGet(f.keys.claims+from, gateway.Range(until(f.keys.claims)), gateway.KeysOnly()),
@@ -95,7 +95,7 @@ func (f *feed) read(from string) []gateway.Op {
 }
 
 // merge takes what was read after the watch stood, and then what has come since.
-func (f *feed) merge(l *link, from string, resp *gateway.TxnResponse, err error) {
+func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	early := f.early
@@ -149,11 +149,11 @@ func (f *feed) merge(l *link, from string, resp *gateway.TxnResponse, err error)
 	for _, ev := range early {
 		f.apply(ev)
 	}
-	f.handOut()
+	f.dispatch()
 }
 
 // take runs in the goroutine that reads the client's stream.
-func (f *feed) take(l *link, r gateway.WatchResponse) {
+func (f *itemCache) take(l *itemWatch, r gateway.WatchResponse) {
 	if r.Err != nil {
 		f.broken(l, r.Err)
 		return
@@ -177,11 +177,11 @@ func (f *feed) take(l *link, r gateway.WatchResponse) {
 		f.apply(ev)
 	}
 	f.applied = r.Revision
-	f.handOut()
+	f.dispatch()
 }
 
 // broken: after a compaction the next consumer starts over; after anything else nobody can.
-func (f *feed) broken(l *link, err error) {
+func (f *itemCache) broken(l *itemWatch, err error) {
 	feeds.Lock()
 	defer feeds.Unlock()
 	f.mu.Lock()
@@ -203,5 +203,5 @@ func (f *feed) broken(l *link, err error) {
 			f.idle.Stop()
 		}
 	}
-	f.rouse()
+	f.wakeAll()
 }

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// beginner begins to claim an item that is handed out. It is called with the feed locked, so that the items a session asks
+// claimFunc begins to claim an item that is handed out. It is called with the feed locked, so that the items a session asks
 // for are claimed in their order.
-type beginner func(e *entry) *claim
+type claimFunc func(e *entry) *claim
 
 // waiter is a consumer that waits for an item. nil tells it to look again.
 type waiter struct {
-	begin beginner
+	begin claimFunc
 	given chan *claim
 }
 
@@ -31,7 +31,7 @@ func (st state) empty() bool {
 }
 
 // next begins to claim the first item. Without one, it makes the caller a waiter, if that is wanted.
-func (f *feed) next(begin beginner, wait bool) state {
+func (f *itemCache) next(begin claimFunc, wait bool) state {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := state{next: f.due}
@@ -51,8 +51,8 @@ func (f *feed) next(begin beginner, wait bool) state {
 	return st
 }
 
-// handOut gives what there is to those who wait.
-func (f *feed) handOut() {
+// dispatch gives what there is to those who wait.
+func (f *itemCache) dispatch() {
 	for len(f.waiters) > 0 && len(f.avail) > 0 && !f.paused {
 		f.waiters[0].given <- f.waiters[0].begin(f.pop())
 		f.waiters = f.waiters[1:]
@@ -66,7 +66,7 @@ func (f *feed) handOut() {
 	}
 }
 
-func (f *feed) pop() *entry {
+func (f *itemCache) pop() *entry {
 	e := f.avail[0]
 	f.avail[0] = nil
 	f.avail = f.avail[1:]
@@ -74,8 +74,8 @@ func (f *feed) pop() *entry {
 	return e
 }
 
-// rouse makes all waiters look again.
-func (f *feed) rouse() {
+// wakeAll makes all waiters look again.
+func (f *itemCache) wakeAll() {
 	for _, w := range f.waiters {
 		w.given <- nil
 	}
@@ -83,7 +83,7 @@ func (f *feed) rouse() {
 }
 
 // first begins to claim the first item, if there is one and the feed need not be read first.
-func (f *feed) first(begin beginner) *claim {
+func (f *itemCache) first(begin claimFunc) *claim {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.synced || f.err != nil || f.paused || len(f.avail) == 0 {
@@ -93,14 +93,14 @@ func (f *feed) first(begin beginner) *claim {
 }
 
 // pass makes another waiter read on, if the one who was told to has not.
-func (f *feed) pass() {
+func (f *itemCache) pass() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.handOut()
+	f.dispatch()
 }
 
 // leave ends a wait, and returns what was given meanwhile.
-func (f *feed) leave(w *waiter) *claim {
+func (f *itemCache) leave(w *waiter) *claim {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if i := slices.Index(f.waiters, w); i >= 0 {
@@ -109,26 +109,26 @@ func (f *feed) leave(w *waiter) *claim {
 	}
 	c := <-w.given
 	if c == nil {
-		f.handOut()
+		f.dispatch()
 	}
 	return c
 }
 
 // giveBack returns an item that was not claimed, as far as anybody knows.
-func (f *feed) giveBack(e *entry) {
+func (f *itemCache) giveBack(e *entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.back(e)
-	f.handOut()
+	f.dispatch()
 }
 
-func (f *feed) back(e *entry) {
+func (f *itemCache) back(e *entry) {
 	e.taken = false
 	f.list(e)
 }
 
 // claimed: the item is this process's since the revision fence.
-func (f *feed) claimed(e *entry, fence int64) {
+func (f *itemCache) claimed(e *entry, fence int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.seen < fence {
@@ -138,27 +138,27 @@ func (f *feed) claimed(e *entry, fence int64) {
 }
 
 // returned: this process has taken back its claim of the revision fence.
-func (f *feed) returned(e *entry, fence int64) {
+func (f *itemCache) returned(e *entry, fence int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e.over = max(e.over, fence)
 	f.back(e)
-	f.handOut()
+	f.dispatch()
 }
 
 // ended: this process's claim of the revision fence has ended, and the item is still there.
-func (f *feed) ended(place string, fence int64) {
+func (f *itemCache) ended(place string, fence int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e := f.entries[place]; e != nil {
 		e.over = max(e.over, fence)
 		f.list(e)
-		f.handOut()
+		f.dispatch()
 	}
 }
 
 // lost: another's claim was found, created at a revision, or that the item is gone.
-func (f *feed) lost(e *entry, gone bool, claim int64) {
+func (f *itemCache) lost(e *entry, gone bool, claim int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if gone {
@@ -167,5 +167,5 @@ func (f *feed) lost(e *entry, gone bool, claim int64) {
 		e.stale = claim
 	}
 	f.back(e)
-	f.handOut()
+	f.dispatch()
 }

@@ -17,7 +17,7 @@ import (
 // a repeated call waits for that. If ctx has ended before the call, the call has 1 s of its own. What the server refuses may
 // be tried again, also differently.
 type Message struct {
-	*session.Holding
+	*session.Hold
 
 	ID       string
 	Value    []byte
@@ -26,7 +26,7 @@ type Message struct {
 	Enqueued time.Time // by the producer's clock
 
 	q      *Queue
-	grip   *session.Grip
+	grip   *session.Releaser
 	place  string
 	claims int
 	last   bool // its consumer will receive no more
@@ -139,7 +139,7 @@ func (m *Message) record() record {
 
 func (m *Message) burial(reason string) gateway.Op {
 	r := m.record()
-	r.Reason, r.Died = reason, time.Now().UnixMilli()
+	r.Reason, r.DeadAt = reason, time.Now().UnixMilli()
 	return gateway.OpPut(m.q.keys.dead+m.ID, r.encode())
 }
 

@@ -57,17 +57,17 @@ type Queue struct {
 	opt  Options
 	keys keys
 
-	end   end
+	end   tail
 	line  line.Line
-	adds  merge.Merger[*addition]
+	adds  merge.Batcher[*addition]
 	dedup dedupLease
-	ahead ahead
+	ahead prefetch
 }
 
 // New names the queue that all sessions share under name. A name or options that cannot be used are reported by the first
 // call. nil means the zero Options.
 func New(s *session.Session, name string, opts *Options) *Queue {
-	q := &Queue{s: s, name: name, keys: keysOf(name), end: end{turn: make(chan struct{}, 1)}}
+	q := &Queue{s: s, name: name, keys: keysOf(name), end: tail{turn: make(chan struct{}, 1)}}
 	if opts != nil {
 		q.opt = *opts
 	}
@@ -75,7 +75,7 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
 	q.line = line.Line{Session: s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
-	q.adds = merge.Merger[*addition]{Owner: s, Pick: pickAdditions, Send: q.sendAdditions}
+	q.adds = merge.Batcher[*addition]{Owner: s, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }
 

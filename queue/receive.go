@@ -90,7 +90,7 @@ func (q *Queue) over(ctx context.Context) error {
 }
 
 // lookOn does what has to be done before there can be another answer.
-func (q *Queue) lookOn(ctx context.Context, f *feed, st state) error {
+func (q *Queue) lookOn(ctx context.Context, f *itemCache, st state) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	switch {
@@ -103,7 +103,7 @@ func (q *Queue) lookOn(ctx context.Context, f *feed, st state) error {
 }
 
 // await waits to be given an item; or until it is time to look again.
-func (q *Queue) await(ctx context.Context, f *feed, st state) *claim {
+func (q *Queue) await(ctx context.Context, f *itemCache, st state) *claim {
 	due := time.Duration(math.MaxInt64)
 	if st.next != 0 {
 		due = time.Until(time.UnixMilli(st.next))

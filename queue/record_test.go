@@ -11,7 +11,7 @@ func TestRecord(t *testing.T) {
 	t.Parallel()
 	for _, r := range []record{
 		{ID: "694d5765fb0e1f01-000000001", Enqueued: 1},
-		{ID: "a", Enqueued: 1 << 41, Attempts: 3, Priority: 9, Reason: "no\nway", Died: 5, value: []byte("a\nb\x00\xff")},
+		{ID: "a", Enqueued: 1 << 41, Attempts: 3, Priority: 9, Reason: "no\nway", DeadAt: 5, value: []byte("a\nb\x00\xff")},
 	} {
 		got, err := decode(r.encode())
 		if err != nil || !equal(got, r) {

@@ -14,7 +14,7 @@ import (
 func (m *Message) Requeue(ctx context.Context) error {
 	count, returns := m.q.keys.counts+m.place, m.q.keys.returns+m.place
 	uncount := gateway.OpTxn(gateway.Txn{
-		If:   []gateway.Cmp{gateway.Version(count, gateway.Equal, 1)},
+		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
 		Then: []gateway.Op{gateway.OpDelete(count)},
 		Else: []gateway.Op{gateway.OpPut(returns, nil)},
 	})

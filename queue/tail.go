@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-// end is the end of the queue as this Queue knows it.
-type end struct {
+// tail is the end of the queue as this Queue knows it.
+type tail struct {
 	turn   chan struct{} // held by whoever moves it
 	line   int64         // how many stood in the line when it was looked at last
 	known  bool
@@ -22,8 +22,8 @@ type end struct {
 	length int64 // at that revision, and not more until the tail moves; only with MaxLength
 }
 
-// move is what one transaction puts at the end of the queue, or among the delayed.
-type move struct {
+// batch is what one transaction puts at the end of the queue, or among the delayed.
+type batch struct {
 	records []*record
 	dedups  []string // of each record, or nil
 	lease   gateway.LeaseID
@@ -45,7 +45,7 @@ const (
 
 // append gives numbers to records and puts them at the end, in one transaction that compares that nobody else has moved
 // the end. It is false if the guard did not hold.
-func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
+func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	select {
 	case q.end.turn <- struct{}{}:
 		defer func() { <-q.end.turn }()
@@ -91,7 +91,7 @@ func (q *Queue) append(ctx context.Context, m *move) (bool, error) {
 			return false, err
 		case resp.Succeeded:
 			if q.moved(m, resp, first != nil); first != nil {
-				first.Grip.Gone()
+				first.Grip.MarkDeleted()
 				first = nil
 			}
 			return true, nil
@@ -131,7 +131,7 @@ func (q *Queue) takeTurn(ctx context.Context) (*line.Hold, error) {
 }
 
 // appendTxn is for the first in the line, who leaves it by it, for somebody who knows of no line, or of one that is stuck.
-func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
+func (q *Queue) appendTxn(m *batch, first *line.Hold, stuck bool) gateway.Txn {
 	next := q.end.next
 	ops, absent := []gateway.Op{}, []gateway.Cmp{}
 	for i, r := range m.records {
@@ -146,17 +146,17 @@ func (q *Queue) appendTxn(m *move, first *line.Hold, stuck bool) gateway.Txn {
 		if m.dedups != nil && m.dedups[i] != "" {
 			dedup := q.keys.dedups + m.dedups[i]
 			ops = append(ops, gateway.OpPut(dedup, []byte(r.ID), gateway.WithLease(m.lease)))
-			absent = append(absent, gateway.CreateRevision(dedup, gateway.Equal, 0))
+			absent = append(absent, gateway.CmpCreateRevision(dedup, gateway.Equal, 0))
 		}
 	}
 	ops = append(ops, m.from...)
 	ops = append(ops, gateway.OpPut(q.keys.tail, strconv.AppendInt(nil, next, 10)))
-	still := []gateway.Cmp{gateway.ModRevision(q.keys.tail, gateway.Equal, q.end.mod)}
+	still := []gateway.Cmp{gateway.CmpModRevision(q.keys.tail, gateway.Equal, q.end.mod)}
 	switch {
 	case first != nil:
 		ops = append(ops, gateway.OpDelete(first.Key()), q.countLine())
 	case !stuck:
-		still = append(still, gateway.CreateRevision(q.keys.line+"/", gateway.Equal, 0).Prefix())
+		still = append(still, gateway.CmpCreateRevision(q.keys.line+"/", gateway.Equal, 0).Prefix())
 	}
 	return gateway.Txn{
 		If:   slices.Concat(still, m.guard, absent),
@@ -231,7 +231,7 @@ func parseTail(got *gateway.GetResponse) (next, mod int64, _ error) {
 }
 
 // moved takes the answer to appendTxn.
-func (q *Queue) moved(m *move, resp *gateway.TxnResponse, turn bool) {
+func (q *Queue) moved(m *batch, resp *gateway.TxnResponse, turn bool) {
 	for _, r := range m.records {
 		if r.due == 0 {
 			q.end.next++

@@ -9,13 +9,13 @@ import (
 // such claims in what it reads and watches, and a consumer of the client deletes them.
 
 // unleased notes a claim that is under no lease, once for each time it was put, and wakes a consumer. The feed is locked.
-func (f *feed) unleased(e *entry, claim gateway.KeyValue) {
+func (f *itemCache) unleased(e *entry, claim gateway.KeyValue) {
 	if claim.Lease != 0 || e.unleased >= claim.ModRevision {
 		return
 	}
 	e.unleased = claim.ModRevision
 	f.unowned = append(f.unowned, gateway.Txn{
-		If:   []gateway.Cmp{gateway.ModRevision(claim.Key, gateway.Equal, claim.ModRevision)},
+		If:   []gateway.Cmp{gateway.CmpModRevision(claim.Key, gateway.Equal, claim.ModRevision)},
 		Then: []gateway.Op{gateway.OpDelete(claim.Key)},
 	})
 	if len(f.waiters) > 0 {
@@ -25,12 +25,12 @@ func (f *feed) unleased(e *entry, claim gateway.KeyValue) {
 }
 
 // freeUnleased deletes in the background the claims that the feed has noted. The watch reports the deletions.
-func (q *Queue) freeUnleased(f *feed) {
+func (q *Queue) freeUnleased(f *itemCache) {
 	f.mu.Lock()
 	unowned := f.unowned
 	f.unowned = nil
 	f.mu.Unlock()
 	for _, t := range unowned {
-		q.s.Settle(session.Write{Undo: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
+		q.s.Compensate(session.Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
 	}
 }

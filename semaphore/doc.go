@@ -13,7 +13,7 @@
 //
 // Nobody is granted a permit unless it fits into the limit together with all permits held, save after a Resize to less, see
 // below. Permits are granted strictly in the order in which the server saw the requests: a light one does not overtake a
-// heavy one that waits. Fences ([session.Holding.Fence]) grow from grant to grant. The permits of a lost session are free
+// heavy one that waits. Fences ([session.Hold.Fence]) grow from grant to grant. The permits of a lost session are free
 // when its lease is. A call that failed leaves nothing behind that could hold a permit later, whatever answers were lost.
 //
 // The context of a [Permit] ends before another can be granted what it held, as long as clocks run within 1 % of each

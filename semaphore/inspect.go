@@ -9,7 +9,7 @@ import (
 
 // State is what a semaphore is like at one moment.
 type State struct {
-	Declared int // 0 if nobody has used the semaphore yet
+	DeclaredLimit int // 0 if nobody has used the semaphore yet
 	Limit    int // the current one
 	Used     int // by holders
 	Members  []Member
@@ -44,7 +44,7 @@ func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 			leases = append(leases, o.Lease())
 		}
 	}
-	infos, err := m.line.Session.Lookup(ctx, leases...)
+	infos, err := m.line.Session.SessionInfos(ctx, leases...)
 	if err != nil {
 		return nil, m.wrap("inspect", err)
 	}

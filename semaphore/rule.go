@@ -30,7 +30,7 @@ func weigh(m line.Member, size int) int {
 }
 
 // fill admits members in their order as long as they fit into the size, and tells how much they use of it.
-func fill(v line.View) (size, used, admitted int) {
+func fill(v line.Snapshot) (size, used, admitted int) {
 	if size = parse(v.Settings[sizeSetting]); size == 0 {
 		return 0, 0, 0
 	}
@@ -46,7 +46,7 @@ func fill(v line.View) (size, used, admitted int) {
 }
 
 // admit is the rule of the line.
-func admit(v line.View) int {
+func admit(v line.Snapshot) int {
 	_, _, admitted := fill(v)
 	return admitted
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-func viewOf(size string, weights ...string) line.View {
-	v := line.View{Settings: map[string]string{}}
+func viewOf(size string, weights ...string) line.Snapshot {
+	v := line.Snapshot{Settings: map[string]string{}}
 	if size != "" {
 		v.Settings[sizeSetting] = size
 	}

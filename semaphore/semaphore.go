@@ -24,10 +24,10 @@ func New(s *session.Session, name string, limit int) *Semaphore {
 	return &Semaphore{line.Line{Session: s, Name: name, Kind: "semaphore", Rule: admit}, limit}
 }
 
-// Permit is a share of a semaphore that is held. See [session.Holding] for what it offers.
+// Permit is a share of a semaphore that is held. See [session.Hold] for what it offers.
 type Permit struct {
-	*session.Holding
-	grip   *session.Grip
+	*session.Hold
+	grip   *session.Releaser
 	sem    *Semaphore
 	weight int
 }
@@ -38,8 +38,8 @@ var (
 	ErrFull = errors.New("full")
 	// ErrLimitMismatch: the semaphore was declared with another limit than here. The error names both.
 	ErrLimitMismatch = errors.New("limit mismatch")
-	// ErrTooHeavy: more was asked for than the current limit, see [Semaphore.Resize].
-	ErrTooHeavy = errors.New("heavier than the current limit")
+	// ErrExceedsLimit: more was asked for than the current limit, see [Semaphore.Resize].
+	ErrExceedsLimit = errors.New("heavier than the current limit")
 )
 
 // FullError tells what stands in the way of a permit.
@@ -59,7 +59,7 @@ func (e *FullError) Error() string {
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
 // Acquire waits until a permit of weight n is granted. If it fails, because ctx ended or the session was lost, the caller
-// does not hold the permit and never will from this call. It is [ErrTooHeavy] as soon as n is more than the current
+// does not hold the permit and never will from this call. It is [ErrExceedsLimit] as soon as n is more than the current
 // limit, also while it waits; [gateway.ErrInvalid] if n is less than 1 or more than the limit declared.
 func (m *Semaphore) Acquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "acquire", m.line.Enter, n)
@@ -77,10 +77,10 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 	declared, settings := m.declared()
 	j := line.Join{
 		Value: strconv.Itoa(n),
-		If:    []gateway.Cmp{declared, gateway.CreateRevision(m.line.SettingKey(sizeSetting), gateway.Greater, 0)},
+		If:    []gateway.Cmp{declared, gateway.CmpCreateRevision(m.line.SettingKey(sizeSetting), gateway.Greater, 0)},
 		Else:  settings,
 		Whole: true,
-		Hopeless: func(v line.View) error {
+		Hopeless: func(v line.Snapshot) error {
 			if _, ok := v.Settings[sizeSetting]; !ok {
 				return errUndeclared
 			}
@@ -102,7 +102,7 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 		}
 		switch {
 		case err == nil:
-			return &Permit{h.Holding, h.Grip, m, n}, nil
+			return &Permit{h.Hold, h.Grip, m, n}, nil
 		case !errors.Is(err, errUndeclared):
 			return nil, m.wrap(verb, err)
 		}
@@ -116,7 +116,7 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 var errUndeclared = errors.New("no limit")
 
 // corrupt tells of a current limit that is no number: it would admit none, for ever. Resize writes another.
-func (m *Semaphore) corrupt(v line.View) error {
+func (m *Semaphore) corrupt(v line.Snapshot) error {
 	size, ok := v.Settings[sizeSetting]
 	if !ok || parse(size) > 0 {
 		return nil
@@ -128,7 +128,7 @@ func tooHeavy(n, size int) error {
 	if size == 0 || n <= size {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of %d", ErrTooHeavy, n, size)
+	return fmt.Errorf("%w: %d of %d", ErrExceedsLimit, n, size)
 }
 
 func (m *Semaphore) check(n int) error {
@@ -144,7 +144,7 @@ func (m *Semaphore) check(n int) error {
 // declared holds where the limit is this one. settings are read where it does not hold.
 func (m *Semaphore) declared() (_ gateway.Cmp, settings []gateway.Op) {
 	limit, size := m.line.SettingKey(limitSetting), m.line.SettingKey(sizeSetting)
-	return gateway.Value(limit, gateway.Equal, []byte(strconv.Itoa(m.limit))), []gateway.Op{gateway.OpGet(limit), gateway.OpGet(size)}
+	return gateway.CmpValue(limit, gateway.Equal, []byte(strconv.Itoa(m.limit))), []gateway.Op{gateway.OpGet(limit), gateway.OpGet(size)}
 }
 
 // declare writes those of the settings that were not found. If they have changed since, or somebody else is quicker,
@@ -155,7 +155,7 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 	for i, what := range []string{limitSetting, sizeSetting} {
 		key, kvs := m.line.SettingKey(what), found[i].Get.KVs
 		if len(kvs) == 0 {
-			w.If = append(w.If, gateway.CreateRevision(key, gateway.Equal, 0))
+			w.If = append(w.If, gateway.CmpCreateRevision(key, gateway.Equal, 0))
 			w.Then = append(w.Then, gateway.OpPut(key, limit))
 			continue
 		}
@@ -165,7 +165,7 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 			}
 			return fmt.Errorf("%w: declared as %s, here as %s", ErrLimitMismatch, kvs[0].Value, limit)
 		}
-		w.If = append(w.If, gateway.ModRevision(key, gateway.Equal, kvs[0].ModRevision))
+		w.If = append(w.If, gateway.CmpModRevision(key, gateway.Equal, kvs[0].ModRevision))
 	}
 	if len(w.Then) == 0 {
 		return nil
@@ -175,7 +175,7 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 }
 
 // Resize changes the current limit, for everybody, until the next Resize. The limit declared stays what it is, and bounds
-// what a single permit may weigh. No permit is taken away. Waiters heavier than the new limit get [ErrTooHeavy]. If
+// what a single permit may weigh. No permit is taken away. Waiters heavier than the new limit get [ErrExceedsLimit]. If
 // the error is [gateway.ErrUncertain] the limit may have changed.
 func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 	err := cmp.Or(m.line.Session.CheckName(m.line.Name), m.check(1))

@@ -81,7 +81,7 @@ func TestValuesNeverShow(t *testing.T) {
 						texts = append(texts, fmt.Sprint(err), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err))
 					}
 				}
-				_, err := s.Write(within(t, 3*time.Second), session.Write{Then: []gateway.Op{op}, Undo: session.Deletion("k")})
+				_, err := s.Write(within(t, 3*time.Second), session.Write{Then: []gateway.Op{op}, Compensation: session.Deletion("k")})
 				note(err)
 				_, err = s.Txn(within(t, 3*time.Second), gateway.Txn{Then: []gateway.Op{op}})
 				note(err)

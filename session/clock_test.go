@@ -21,7 +21,7 @@ func TestTrust(t *testing.T) {
 		gateway.MaxTTL:    gateway.MaxTTL/100*99 - 100*time.Millisecond,
 		100 * time.Second: 98900 * time.Millisecond,
 	} {
-		if got := trust(ttl); got != want {
+		if got := trustWindow(ttl); got != want {
 			t.Errorf("trust(%v) = %v, want %v", ttl, got, want)
 		}
 	}
@@ -63,7 +63,7 @@ func TestLateTimer(t *testing.T) {
 		s.mu.Lock()
 		s.timer.Stop()
 		s.mu.Unlock()
-		time.Sleep(trust(s.opt.TTL) - 1)
+		time.Sleep(trustWindow(s.opt.TTL) - 1)
 		if err := s.Err(); err != nil {
 			t.Fatalf("too early: %v", err)
 		}
@@ -150,7 +150,7 @@ func TestNoRenewalAfterTheDeadline(t *testing.T) {
 		s.mu.Lock()
 		s.timer.Stop()
 		s.mu.Unlock()
-		time.Sleep(trust(s.opt.TTL))
+		time.Sleep(trustWindow(s.opt.TTL))
 		s.renewed(gateway.LeaseGrant{ID: s.lease, TTL: s.opt.TTL, Sent: time.Now()})
 		if err := s.Err(); !errors.Is(err, ErrExpired) {
 			t.Errorf("Err = %v", err)
@@ -163,7 +163,7 @@ func TestRestoredCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := startSession(t, etcdscript.Start(t))
-		s.moved(s.epoch.Load() + 100)
+		s.advanceEpoch(s.epoch.Load() + 100)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := s.Write(ctx, Write{Then: []gateway.Op{gateway.OpPut("a", nil)}}); !errors.Is(err, ErrRevoked) {

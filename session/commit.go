@@ -26,9 +26,9 @@ const (
 	minShare = 4
 )
 
-// commits is what waits to be written together. All of it is under the session's mu.
-type commits struct {
-	waiting  []*waiter
+// writer is what waits to be written together. All of it is under the session's mu.
+type writer struct {
+	waiting  []*queuedWrite
 	underWay int             // transactions
 	members  int             // the writes in them
 	answered int             // writes, since the last batch was made: their callers may want to write again
@@ -38,8 +38,8 @@ type commits struct {
 	spare    sync.Pool       // of waiters that nobody knows any more
 }
 
-// waiter is a write that waits for a transaction, or is part of one.
-type waiter struct {
+// queuedWrite is a write that waits for a transaction, or is part of one.
+type queuedWrite struct {
 	w    Write
 	turn chan struct{} // told once: to lead a batch, to go alone, or that out and err are there
 
@@ -53,22 +53,22 @@ type waiter struct {
 
 // batch is what goes into one transaction.
 type batch struct {
-	members  []*waiter
+	members  []*queuedWrite
 	full     bool // nothing is added any more
-	open     bool // copies of it are out whose fate nobody knows
+	inDoubt     bool // copies of it are out whose fate nobody knows
 	repeated bool // an earlier one may have been applied
 }
 
 // commit writes w together with what else waits. The caller whose write is the first of a batch sends it, so that a batch
 // needs no goroutine of its own.
 func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
-	me, _ := s.commits.spare.Get().(*waiter)
+	me, _ := s.writer.spare.Get().(*queuedWrite)
 	if me == nil {
-		me = &waiter{turn: make(chan struct{}, 1)}
+		me = &queuedWrite{turn: make(chan struct{}, 1)}
 	}
 	me.w = w
 	s.mu.Lock()
-	s.commits.waiting = append(s.commits.waiting, me)
+	s.writer.waiting = append(s.writer.waiting, me)
 	s.dispatch()
 	s.mu.Unlock()
 	for {
@@ -79,7 +79,7 @@ func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
 			case leftBehind:
 				return Outcome{Repeated: true}, uncertain(ctxerr.Of(ctx))
 			case leftWaiting:
-				s.commits.release(me)
+				s.writer.release(me)
 				return s.giveUp(ctx, w, Outcome{}, false, ctxerr.Of(ctx))
 			case leftNot:
 				<-me.turn
@@ -90,24 +90,24 @@ func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
 			s.lead(ctx, b)
 			continue
 		}
-		out, open, alone, err := me.out, me.open, me.alone, me.err
-		s.commits.release(me)
+		out, inDoubt, alone, err := me.out, me.open, me.alone, me.err
+		s.writer.release(me)
 		switch {
 		case alone:
-			out, err = s.single(ctx, w, open, out.Repeated)
+			out, err = s.single(ctx, w, inDoubt, out.Repeated)
 			if errors.Is(err, gateway.ErrPermissionDenied) {
-				s.setApart(w.Line)
+				s.isolate(w.Line)
 			}
 			return out, err
 		default:
-			return s.giveUp(ctx, w, out, open, err)
+			return s.giveUp(ctx, w, out, inDoubt, err)
 		}
 	}
 }
 
 // release keeps a waiter for the next write.
-func (q *commits) release(me *waiter) {
-	*me = waiter{turn: me.turn}
+func (q *writer) release(me *queuedWrite) {
+	*me = queuedWrite{turn: me.turn}
 	q.spare.Put(me)
 }
 
@@ -120,38 +120,38 @@ const (
 )
 
 // leave gives up on a write.
-func (s *Session) leave(me *waiter) leaving {
+func (s *Session) leave(me *queuedWrite) leaving {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(me.turn) > 0 {
 		return leftNot
 	}
-	if i := slices.Index(s.commits.waiting, me); i >= 0 {
-		s.commits.waiting = slices.Delete(s.commits.waiting, i, i+1)
+	if i := slices.Index(s.writer.waiting, me); i >= 0 {
+		s.writer.waiting = slices.Delete(s.writer.waiting, i, i+1)
 		return leftWaiting
 	}
 	me.left = true
 	return leftBehind
 }
 
-// setApart keeps the writes of a line out of batches.
-func (s *Session) setApart(line string) {
+// isolate keeps the writes of a line out of batches.
+func (s *Session) isolate(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.commits.apart == nil {
-		s.commits.apart = map[string]bool{}
+	if s.writer.apart == nil {
+		s.writer.apart = map[string]bool{}
 	}
-	s.commits.apart[line] = line != ""
+	s.writer.apart[line] = line != ""
 }
 
 // dispatch calls upon those who wait longest to send a batch each. The patient go along, or when nothing else is under way;
 // those that may not go along do not wait for that. s.mu is held.
 func (s *Session) dispatch() {
-	q := &s.commits
+	q := &s.writer
 	for q.underWay < maxCommits && len(q.waiting) > 0 {
 		next := 0
 		if q.underWay > 0 {
-			next = slices.IndexFunc(q.waiting, func(m *waiter) bool { return !m.w.Patient || q.apart[m.w.Line] })
+			next = slices.IndexFunc(q.waiting, func(m *queuedWrite) bool { return !m.w.MayLinger || q.apart[m.w.Line] })
 		}
 		if next < 0 {
 			return
@@ -160,20 +160,20 @@ func (s *Session) dispatch() {
 		q.waiting = slices.Delete(q.waiting, next, next+1)
 		q.underWay++
 		q.members++
-		first.lead(&batch{members: []*waiter{first}})
+		first.lead(&batch{members: []*queuedWrite{first}})
 	}
 }
 
-func (me *waiter) lead(b *batch) {
+func (me *queuedWrite) lead(b *batch) {
 	me.batch = b
 	me.turn <- struct{}{}
 }
 
-// company tells whether several were answered just now, who may want something that can go with what is to be sent.
-func (s *Session) company() bool {
+// expectPeers tells whether several were answered just now, who may want something that can go with what is to be sent.
+func (s *Session) expectPeers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.commits.answered > 1
+	return s.writer.answered > 1
 }
 
 // fill adds to a batch what may go with the first. Members of one line may not: their keys would have the same
@@ -181,7 +181,7 @@ func (s *Session) company() bool {
 func (s *Session) fill(b *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := &s.commits
+	q := &s.writer
 	q.answered = 0
 	b.full = true
 	first := b.members[0]
@@ -217,7 +217,7 @@ func (s *Session) fill(b *batch) {
 }
 
 // take notes that a write is part of the batch, or tells that it may not be.
-func (q *commits) take(w Write) bool {
+func (q *writer) take(w Write) bool {
 	if q.taken[w.Key] || w.Line != "" && (q.taken[w.Line] || q.apart[w.Line]) {
 		return false
 	}
@@ -255,22 +255,22 @@ func tooMany(err error) bool {
 // where it stopped.
 func (s *Session) lead(ctx context.Context, b *batch) {
 	if !b.full {
-		if s.company() {
+		if s.expectPeers() {
 			runtime.Gosched()
 		}
 		s.fill(b)
 	}
 	w := Write{Then: b.then()}
 	bound, cancel := s.bound(ctx)
-	out, open, err := s.write(bound, w, b.open)
+	out, inDoubt, err := s.write(bound, w, b.inDoubt)
 	cancel()
 	out.Repeated = out.Repeated || b.repeated
 
 	s.mu.Lock()
-	var settle []*waiter
-	next := &batch{full: true, open: open, repeated: out.Repeated}
+	var settle []*queuedWrite
+	next := &batch{full: true, inDoubt: inDoubt, repeated: out.Repeated}
 	for i, m := range b.members {
-		m.open, m.out = open, Outcome{Repeated: out.Repeated}
+		m.open, m.out = inDoubt, Outcome{Repeated: out.Repeated}
 		switch {
 		case err == nil:
 			n := len(m.w.Then)
@@ -291,18 +291,18 @@ func (s *Session) lead(ctx context.Context, b *batch) {
 		}
 	}
 	if len(b.members) > 1 && tooMany(err) {
-		s.commits.maxOps = max(len(w.Then)/2, 1)
+		s.writer.maxOps = max(len(w.Then)/2, 1)
 	}
-	s.commits.members -= len(b.members) - len(next.members)
-	s.commits.answered += len(b.members) - len(next.members)
+	s.writer.members -= len(b.members) - len(next.members)
+	s.writer.answered += len(b.members) - len(next.members)
 	if len(next.members) > 0 {
 		next.members[0].lead(next)
 	} else {
-		s.commits.underWay--
+		s.writer.underWay--
 		s.dispatch()
 	}
 	s.mu.Unlock()
 	for _, m := range settle {
-		s.settle(m.w, m.open)
+		s.resolve(m.w, m.open)
 	}
 }

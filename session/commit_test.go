@@ -78,7 +78,7 @@ func (g *crowd) write(ctx context.Context, key, line string, settled chan struct
 	result = new(error)
 	w := sharing(g.s, key, line)
 	if settled != nil {
-		w.Settled = func() { settled <- struct{}{} }
+		w.OnResolved = func() { settled <- struct{}{} }
 	}
 	g.all.Go(func() {
 		var out session.Outcome
@@ -364,10 +364,10 @@ func TestLeaveBeforeTheBatch(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		gone := g.write(ctx, "gone", "", nil)
 		insisting := sharing(g.s, "insisting", "")
-		insisting.Insist = true
-		insisting.Undo = func() []gateway.Op { return insisting.Then }
+		insisting.CompleteOnCancel = true
+		insisting.Compensation = func() []gateway.Op { return insisting.Then }
 		done := make(chan struct{})
-		insisting.Settled = func() { close(done) }
+		insisting.OnResolved = func() { close(done) }
 		g.all.Go(func() {
 			if _, err := g.s.Write(ctx, insisting); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
 				t.Errorf("insisting: %v", err)
@@ -430,7 +430,7 @@ func TestThePatientGoAlong(t *testing.T) {
 		var all sync.WaitGroup
 		write := func(key string, patient bool, took time.Duration) {
 			w := sharing(s, key, "")
-			w.Patient = patient
+			w.MayLinger = patient
 			all.Go(func() {
 				if _, err := s.Write(t.Context(), w); err != nil || time.Since(begin) != took {
 					t.Errorf("%s: %v after %v", key, err, time.Since(begin))
@@ -482,7 +482,7 @@ func TestThePatientOfALineApart(t *testing.T) {
 			time.Sleep(busy / 3)
 		}
 		w := sharing(g.s, "x/2", "x/")
-		w.Patient = true
+		w.MayLinger = true
 		began := time.Now()
 		if _, err := g.s.Write(within(t, time.Minute), w); err != nil || time.Since(began) > 10*busy {
 			t.Errorf("after %v: %v", time.Since(began), err)

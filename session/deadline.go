@@ -11,8 +11,8 @@ import (
 // moment c0 + T·(1−1 %) on our clock comes before that; the margin covers the time it takes to act on it.
 const margin = 100 * time.Millisecond
 
-// trust is how long after a grant was sent its lease can be relied on.
-func trust(ttl time.Duration) time.Duration { return ttl - ttl/100 - margin }
+// trustWindow is how long after a grant was sent its lease can be relied on.
+func trustWindow(ttl time.Duration) time.Duration { return ttl - ttl/100 - margin }
 
 // deadline is when the trust in a grant ends.
-func deadline(g gateway.LeaseGrant) time.Time { return g.Sent.Add(trust(g.TTL)) }
+func deadline(g gateway.LeaseGrant) time.Time { return g.Sent.Add(trustWindow(g.TTL)) }

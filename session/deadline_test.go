@@ -165,7 +165,7 @@ func TestSuspect(t *testing.T) {
 			TTL: 10 * time.Second,
 			Hooks: session.Hooks{
 				Suspect: func() { note("suspect") },
-				Trusted: func() { note("trusted") },
+				Recovered: func() { note("trusted") },
 				Lost:    func(err error) { note(err.Error()) },
 			},
 		})

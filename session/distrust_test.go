@@ -29,7 +29,7 @@ func TestNoSpaceApplied(t *testing.T) {
 			return a
 		})
 		w := put(s, "a")
-		w.Undo = session.Deletion("a")
+		w.Compensation = session.Deletion("a")
 		if _, err := s.Write(within(t, time.Minute), w); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, gateway.ErrNoSpace) {
 			t.Errorf("Write = %v", err)
 		}
@@ -209,7 +209,7 @@ func TestHooksBlock(t *testing.T) {
 		}
 		all := []*session.Session{started(&session.Options{
 			Logger: slog.New(h),
-			Hooks:  session.Hooks{Renewed: func(time.Duration) { block() }, Suspect: block, Trusted: block},
+			Hooks:  session.Hooks{Renewed: func(time.Duration) { block() }, Suspect: block, Recovered: block},
 		}), started(&session.Options{Logger: slog.New(h)})}
 		for range 8 {
 			all = append(all, started(nil))
@@ -251,9 +251,9 @@ func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 			return c.Apply()
 		})
 		settled := make(chan struct{})
-		s.Settle(session.Write{
-			Undo:    session.Deletion("a"),
-			Settled: func() { close(settled) },
+		s.Compensate(session.Write{
+			Compensation:    session.Deletion("a"),
+			OnResolved: func() { close(settled) },
 		})
 		<-settled
 		if kv, ok := etcd.Get(session.DefaultRecordPrefix + s.Lease().String()); !ok || kv.ModRevision == kv.CreateRevision {

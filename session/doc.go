@@ -17,7 +17,7 @@
 // The session's context, and with it that of every hold, ends before the lease can expire on the server, as long as
 // clocks run within 1 % of each other: the deadline counts from when the last acknowledged renewal was sent, less 1 %
 // and 100 ms. It ends within one watch latency when the server takes the lease away early. It says why: [ErrExpired],
-// [ErrRevoked], [ErrTakenOver], [ErrClosed].
+// [ErrRevoked], [ErrResumedElsewhere], [ErrClosed].
 //
 // Every write of a session is applied at most once, however late a copy of it reaches the server: each compares the
 // session's epoch, the revision of a record key under the lease. A try that follows an unanswered one moves the epoch,
@@ -28,7 +28,7 @@
 // # Not guaranteed
 //
 // A process that is paused past the deadline finds out when it wakes, not before, and may act in between. Whatever it
-// writes outside of etcd needs the fence, see [Holding.Fence]. A leader of the cluster that was itself paused may revoke
+// writes outside of etcd needs the fence, see [Hold.Fence]. A leader of the cluster that was itself paused may revoke
 // leases that are alive; then the hold ends one watch latency after another may have got it.
 //
 // A late copy is one of a try that was not answered. What a proxy repeats of requests that were answered may be applied

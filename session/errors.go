@@ -16,11 +16,11 @@ var (
 	ErrExpired = errors.New("lease not renewed in time")
 	// ErrRevoked: the server no longer has the lease, or the session's record.
 	ErrRevoked = errors.New("lease revoked or expired at the server")
-	// ErrRemoved: somebody deleted the key of this hold; the session lives, unless it was its lease that was revoked, and
+	// ErrKeyDeleted: somebody deleted the key of this hold; the session lives, unless it was its lease that was revoked, and
 	// word of that comes only now.
-	ErrRemoved = errors.New("key removed by somebody else")
-	// ErrTakenOver: another process has resumed the session, see [Resume].
-	ErrTakenOver = errors.New("session resumed by another process")
+	ErrKeyDeleted = errors.New("key removed by somebody else")
+	// ErrResumedElsewhere: another process has resumed the session, see [Resume].
+	ErrResumedElsewhere = errors.New("session resumed by another process")
 	// ErrClosed: the session was closed, or orphaned.
 	ErrClosed = errors.New("session closed")
 

@@ -65,7 +65,7 @@ func ExampleSession_Txn() {
 	}
 	defer s.Close(ctx)
 	resp, err := s.Txn(ctx, gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision("invoices/17", gateway.Equal, 0)},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision("invoices/17", gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut("invoices/17", []byte("paid"))},
 	})
 	fmt.Println(resp.Succeeded, err)

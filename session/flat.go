@@ -18,7 +18,7 @@ import (
 const nestAfter = 32
 
 // flat makes one write of several, unless that would be too large or is not likely to be applied.
-func (s *Session) flat(jobs []*merge.Job[*member]) (all Write, ok bool) {
+func (s *Session) flat(jobs []*merge.Job[*groupedWrite]) (all Write, ok bool) {
 	if s.nest > 0 {
 		s.nest--
 		return Write{}, false
@@ -33,7 +33,7 @@ func (s *Session) flat(jobs []*merge.Job[*member]) (all Write, ok bool) {
 		absent = append(absent, m.absent...)
 	}
 	for first, end := range runs(absent) {
-		all.If = append(all.If, gateway.CreateRevision(first, gateway.Equal, 0).Range(end))
+		all.If = append(all.If, gateway.CmpCreateRevision(first, gateway.Equal, 0).Range(end))
 	}
 	for first, end := range runs(deletes) {
 		all.Then = append(all.Then, gateway.OpDelete(first, gateway.Range(end)))
@@ -42,14 +42,14 @@ func (s *Session) flat(jobs []*merge.Job[*member]) (all Write, ok bool) {
 }
 
 // refused tells whether a flat write was refused as such, and no copy of it is out.
-func refused(out Outcome, open bool, err error) bool {
-	return !open && (err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
+func refused(out Outcome, inDoubt bool, err error) bool {
+	return !inDoubt && (err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
 }
 
 var deletedOne = gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}}
 
 // read takes the member's part of the answer to a flat write, and returns the rest.
-func (m *member) read(out Outcome) (rest []gateway.OpResponse) {
+func (m *groupedWrite) read(out Outcome) (rest []gateway.OpResponse) {
 	m.out = out
 	m.out.Responses = make([]gateway.OpResponse, 0, len(m.w.Then))
 	for range m.deletes {

@@ -14,7 +14,7 @@ import (
 )
 
 // holdKey makes a hold of a key that the session puts, as a recipe does.
-func holdKey(t *testing.T, s *session.Session, key string, free func()) (*session.Holding, *session.Grip) {
+func holdKey(t *testing.T, s *session.Session, key string, free func()) (*session.Hold, *session.Releaser) {
 	t.Helper()
 	out, err := s.Write(t.Context(), put(s, key))
 	if err != nil {
@@ -47,12 +47,12 @@ func TestReleaseWhileFull(t *testing.T) {
 		name    string
 		apply   bool
 		also    []gateway.Op
-		release func(g *session.Grip, ctx context.Context) error
+		release func(g *session.Releaser, ctx context.Context) error
 	}{
-		{"lost before", false, nil, (*session.Grip).Release},
-		{"lost after", true, nil, (*session.Grip).Release},
-		{"lost before, with a marker", false, []gateway.Op{marker}, (*session.Grip).Release},
-		{"lost before, together", false, nil, func(g *session.Grip, ctx context.Context) error {
+		{"lost before", false, nil, (*session.Releaser).Release},
+		{"lost after", true, nil, (*session.Releaser).Release},
+		{"lost before, with a marker", false, []gateway.Op{marker}, (*session.Releaser).Release},
+		{"lost before, together", false, nil, func(g *session.Releaser, ctx context.Context) error {
 			return g.ReleaseTogether(ctx, 1, []string{"item"})
 		}},
 	} {
@@ -63,7 +63,7 @@ func TestReleaseWhileFull(t *testing.T) {
 				s := open(t, etcd, nil)
 				freed := 0
 				_, grip := holdKey(t, s, "line/me", func() { freed++ })
-				grip.Also(tt.also...)
+				grip.AddReleaseOps(tt.also...)
 				var late *etcdscript.Call
 				lose := loseOnce("line/me", tt.apply, func() { etcd.Fill(true) })
 				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
@@ -136,9 +136,9 @@ func TestWaiterWhileFull(t *testing.T) {
 			return c.Apply()
 		})
 		w := put(s, "line/me")
-		w.Key, w.Undo = "line/me", nil
+		w.Key, w.Compensation = "line/me", nil
 		settled := false
-		w.Settled = func() { settled = true }
+		w.OnResolved = func() { settled = true }
 		if _, err := s.Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrNoSpace) {
 			t.Errorf("Write = %v", err)
 		}

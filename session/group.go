@@ -17,8 +17,8 @@ const maxGroup = 96
 // GroupBytes is how many bytes a write may put for each unit of its weight.
 const GroupBytes = 5 << 10
 
-// member is a write among others.
-type member struct {
+// groupedWrite is a write among others.
+type groupedWrite struct {
 	w       Write
 	weight  int
 	deletes []string
@@ -35,49 +35,49 @@ type member struct {
 // as many digits each, with no other keys in between, so that neighbours go in one operation.
 func (s *Session) WriteTogether(ctx context.Context, w Write, weight int, deletes ...string) (Outcome, error) {
 	if ctx.Err() != nil {
-		return Outcome{}, s.insist(ctx, w, ctxerr.Of(ctx))
+		return Outcome{}, s.completeOnCancel(ctx, w, ctxerr.Of(ctx))
 	}
-	return s.submit(&member{w: w, weight: weight, deletes: deletes}).Wait(ctx)
+	return s.submit(&groupedWrite{w: w, weight: weight, deletes: deletes}).Wait(ctx)
 }
 
 // Pending is a write whose outcome nobody has asked for yet. Wait must be called, once.
 type Pending struct {
 	s *Session
-	j *merge.Job[*member]
+	j *merge.Job[*groupedWrite]
 }
 
 // Begin begins a [Session.WriteTogether]. absent are keys that must not exist, besides w.If; they end in numbers as deletes
 // do, so that neighbours are compared at once.
 func (s *Session) Begin(w Write, weight int, absent ...string) *Pending {
 	for _, key := range absent {
-		w.If = append(w.If, gateway.CreateRevision(key, gateway.Equal, 0))
+		w.If = append(w.If, gateway.CmpCreateRevision(key, gateway.Equal, 0))
 	}
-	return s.submit(&member{w: w, weight: weight, absent: absent})
+	return s.submit(&groupedWrite{w: w, weight: weight, absent: absent})
 }
 
-func (s *Session) submit(m *member) *Pending { return &Pending{s, s.group.Submit(m)} }
+func (s *Session) submit(m *groupedWrite) *Pending { return &Pending{s, s.group.Submit(m)} }
 
 // Wait is the rest of a [Session.WriteTogether].
 func (p *Pending) Wait(ctx context.Context) (Outcome, error) {
 	if err := p.s.group.Wait(ctx, p.j); err != nil {
-		return Outcome{}, p.s.insist(ctx, p.j.V.w, err)
+		return Outcome{}, p.s.completeOnCancel(ctx, p.j.V.w, err)
 	}
 	return p.j.V.out, nil
 }
 
-// insist settles a write that was not sent when ctx ended, if it is to be done all the same.
-func (s *Session) insist(ctx context.Context, w Write, err error) error {
-	if !w.Insist || ctx.Err() == nil || errors.Is(err, gateway.ErrUncertain) {
+// completeOnCancel settles a write that was not sent when ctx ended, if it is to be done all the same.
+func (s *Session) completeOnCancel(ctx context.Context, w Write, err error) error {
+	if !w.CompleteOnCancel || ctx.Err() == nil || errors.Is(err, gateway.ErrUncertain) {
 		return err
 	}
-	s.settle(w, false)
+	s.resolve(w, false)
 	return uncertain(err)
 }
 
 // Answered tells whether Wait would return at once.
 func (p *Pending) Answered() bool { return p.j.Done() }
 
-func pickGroup(waiting []*merge.Job[*member]) int {
+func pickGroup(waiting []*merge.Job[*groupedWrite]) int {
 	sum := 0
 	for i, j := range waiting {
 		if sum += j.V.weight; sum > maxGroup && i > 0 {
@@ -89,7 +89,7 @@ func pickGroup(waiting []*merge.Job[*member]) int {
 
 // sendGroup applies several writes. What the server refuses as a whole goes again one by one, so that it is refused to
 // those alone who are to blame.
-func (s *Session) sendGroup(ctx context.Context, jobs []*merge.Job[*member]) {
+func (s *Session) sendGroup(ctx context.Context, jobs []*merge.Job[*groupedWrite]) {
 	err := s.writeGroup(ctx, jobs)
 	alone := err != nil && len(jobs) > 1 && s.Err() == nil && ctx.Err() == nil && !errors.Is(err, gateway.ErrUncertain)
 	for i, j := range jobs {
@@ -99,7 +99,7 @@ func (s *Session) sendGroup(ctx context.Context, jobs []*merge.Job[*member]) {
 	}
 }
 
-func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) error {
+func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*groupedWrite]) error {
 	if len(jobs) == 1 {
 		m := jobs[0].V
 		out, err := s.Write(ctx, m.w)
@@ -110,19 +110,19 @@ func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) er
 	if !flat {
 		all = nested(jobs)
 	}
-	out, open, err := s.write(ctx, all, false)
-	if flat && refused(out, open, err) {
+	out, inDoubt, err := s.write(ctx, all, false)
+	if flat && refused(out, inDoubt, err) {
 		flat, s.nest = false, nestAfter
 		before := out.Repeated
-		out, open, err = s.write(ctx, nested(jobs), false)
+		out, inDoubt, err = s.write(ctx, nested(jobs), false)
 		out.Repeated = out.Repeated || before
 	}
 	if errors.Is(err, gateway.ErrNoSpace) && s.Err() == nil && ctx.Err() == nil {
-		return s.writeEach(ctx, jobs, open)
+		return s.writeEach(ctx, jobs, inDoubt)
 	}
-	if err != nil && (open || out.Repeated) {
+	if err != nil && (inDoubt || out.Repeated) {
 		for _, j := range jobs {
-			s.settle(j.V.w, open)
+			s.resolve(j.V.w, inDoubt)
 		}
 		return uncertain(err)
 	}
@@ -136,22 +136,22 @@ func (s *Session) writeGroup(ctx context.Context, jobs []*merge.Job[*member]) er
 			own := out.Responses[i].Txn
 			j.V.out = Outcome{Applied: own.Succeeded, Revision: out.Revision, Responses: own.Responses, Repeated: out.Repeated}
 		}
-		j.V.out, _ = s.giveUp(ctx, j.V.w, j.V.out, open && !j.V.w.Guarded, nil)
+		j.V.out, _ = s.giveUp(ctx, j.V.w, j.V.out, inDoubt && !j.V.w.Guarded, nil)
 	}
 	return nil
 }
 
 // writeEach applies writes one by one that a full database has refused together: those that put nothing are taken.
-func (s *Session) writeEach(ctx context.Context, jobs []*merge.Job[*member], open bool) error {
+func (s *Session) writeEach(ctx context.Context, jobs []*merge.Job[*groupedWrite], inDoubt bool) error {
 	for _, j := range jobs {
 		m := j.V
-		m.out, m.err = s.single(ctx, m.w, open, true)
+		m.out, m.err = s.single(ctx, m.w, inDoubt, true)
 	}
 	return nil
 }
 
 // nested has a transaction for each write.
-func nested(jobs []*merge.Job[*member]) (all Write) {
+func nested(jobs []*merge.Job[*groupedWrite]) (all Write) {
 	all.Guarded = guarded(jobs)
 	for _, j := range jobs {
 		w := j.V.w
@@ -161,14 +161,14 @@ func nested(jobs []*merge.Job[*member]) (all Write) {
 }
 
 // guarded tells whether all writes are.
-func guarded(jobs []*merge.Job[*member]) bool {
-	return !slices.ContainsFunc(jobs, func(j *merge.Job[*member]) bool { return !j.V.w.Guarded })
+func guarded(jobs []*merge.Job[*groupedWrite]) bool {
+	return !slices.ContainsFunc(jobs, func(j *merge.Job[*groupedWrite]) bool { return !j.V.w.Guarded })
 }
 
-// forgetMember settles a write whose caller left while it was under way, if that has not been done.
-func (s *Session) forgetMember(j *merge.Job[*member]) {
+// abandonGrouped settles a write whose caller left while it was under way, if that has not been done.
+func (s *Session) abandonGrouped(j *merge.Job[*groupedWrite]) {
 	if !errors.Is(j.Err, gateway.ErrUncertain) {
-		s.settle(j.V.w, false)
+		s.resolve(j.V.w, false)
 	}
 }
 

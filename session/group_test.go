@@ -17,7 +17,7 @@ import (
 // create is a write on the condition that the key is not there.
 func create(s *session.Session, key string) session.Write {
 	w := put(s, key)
-	w.If = []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)}
+	w.If = []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)}
 	w.Else = []gateway.Op{gateway.OpGet(key)}
 	return w
 }
@@ -147,7 +147,7 @@ func TestTogetherFlat(t *testing.T) {
 			for i, keys := range [][]string{nil, {"a/12"}, {"a/10", "b/13"}, {"a/08", "a/09"}} {
 				w := session.Write{}
 				for _, key := range keys {
-					w.If = append(w.If, gateway.CreateRevision(key, gateway.Greater, 0))
+					w.If = append(w.If, gateway.CmpCreateRevision(key, gateway.Greater, 0))
 					w.Then = append(w.Then, gateway.OpDelete(key))
 				}
 				w.Then = append(w.Then, gateway.OpPut(fmt.Sprint("by", i), nil))
@@ -221,7 +221,7 @@ func TestTogetherAbsent(t *testing.T) {
 			begun := map[string]*session.Pending{}
 			for _, key := range []string{"n/12", "n/09", "n/10"} {
 				then := []gateway.Op{gateway.OpPut("by "+key, nil)}
-				begun[key] = s.Begin(session.Write{Then: then, Undo: session.Deletion("by " + key)}, 1, key)
+				begun[key] = s.Begin(session.Write{Then: then, Compensation: session.Deletion("by " + key)}, 1, key)
 			}
 			if _, err := first.Wait(t.Context()); err != nil {
 				t.Fatal(err)
@@ -275,7 +275,7 @@ func TestTogetherLeft(t *testing.T) {
 			settled := map[string]bool{}
 			watched := func(name string) session.Write {
 				w := create(s, name)
-				w.Settled = func() { settled[name] = true }
+				w.OnResolved = func() { settled[name] = true }
 				return w
 			}
 			writes := map[string]session.Write{"left": watched("left"), "early": watched("early"), "stays": watched("stays")}
@@ -326,7 +326,7 @@ func TestTogetherBegun(t *testing.T) {
 			t.Errorf("%+v, %v", out, err)
 		}
 		insists := put(s, "never")
-		insists.Insist, insists.Undo = true, func() []gateway.Op { return []gateway.Op{gateway.OpPut("done", nil)} }
+		insists.CompleteOnCancel, insists.Compensation = true, func() []gateway.Op { return []gateway.Op{gateway.OpPut("done", nil)} }
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := s.WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {

@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Holding is what somebody holds: a lock, a permit, a leadership, a claim. It is safe for concurrent use.
-type Holding struct {
+// Hold is what somebody holds: a lock, a permit, a leadership, a claim. It is safe for concurrent use.
+type Hold struct {
 	s     *Session
 	key   string
 	fence int64
@@ -24,7 +24,7 @@ type Holding struct {
 
 // Context ends when the hold does: before the lease can expire, when the server takes the lease, when somebody deletes
 // the key, or when the hold is given back. [context.Cause] then wraps [ErrLost], or is [ErrReleased].
-func (h *Holding) Context() context.Context {
+func (h *Hold) Context() context.Context {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -39,7 +39,7 @@ func (h *Holding) Context() context.Context {
 }
 
 // end ends the hold, if nothing else has.
-func (h *Holding) end(cause error) {
+func (h *Hold) end(cause error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended != nil {
@@ -56,20 +56,20 @@ func (h *Holding) end(cause error) {
 
 // Fence is the revision that created the hold's key. Of two holds of one name the later has the greater fence. Pass it
 // to whatever is written to outside of etcd, and let that refuse a smaller fence than it has seen.
-func (h *Holding) Fence() int64 { return h.fence }
+func (h *Hold) Fence() int64 { return h.fence }
 
 // Guard is a compare that holds for as long as the hold's key exists, for the caller's own transactions: with it a write
 // is applied only under this hold, whatever the clocks say.
-func (h *Holding) Guard() gateway.Cmp { return gateway.CreateRevision(h.key, gateway.Equal, h.fence) }
+func (h *Hold) Guard() gateway.Cmp { return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence) }
 
 // Key is the key in etcd that stands for the hold.
-func (h *Holding) Key() string { return h.key }
+func (h *Hold) Key() string { return h.key }
 
 // Deadline is when the hold ends unless the session is renewed before.
-func (h *Holding) Deadline() time.Time { return h.s.Deadline() }
+func (h *Hold) Deadline() time.Time { return h.s.Deadline() }
 
 // Err is nil while the hold may be relied on, and else why it ended. It looks at the clock itself.
-func (h *Holding) Err() error {
+func (h *Hold) Err() error {
 	h.mu.Lock()
 	ended := h.ended
 	h.mu.Unlock()
@@ -82,7 +82,7 @@ func (h *Holding) Err() error {
 // Txn applies a transaction of the caller's own under the hold: at most once, and only while the hold's key exists. Look
 // at the error in this order: [gateway.ErrUncertain], ctx ended before it was known whether it was applied; [ErrNotHeld],
 // it was not and will not be, since the hold has ended. See [Session.Txn] for what happens to lost answers.
-func (h *Holding) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
+func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	resp, err := h.s.transact(ctx, t, false, h.Guard())
 	switch {
 	case err == nil:

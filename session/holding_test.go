@@ -17,8 +17,8 @@ import (
 
 // held is a hold of a key that was just written, with a count of how often its slot was freed.
 type held struct {
-	*session.Holding
-	grip *session.Grip
+	*session.Hold
+	grip *session.Releaser
 	free *atomic.Int32
 }
 
@@ -282,11 +282,11 @@ func TestReleaseOfWhatIsLost(t *testing.T) {
 				t.Error(err)
 			}
 		}, session.ErrClosed, 0},
-		{"removed, not yet noticed", func(_ *testing.T, etcd *etcdscript.Server, _ *session.Session) { etcd.Delete("a") }, session.ErrRemoved, 1},
+		{"removed, not yet noticed", func(_ *testing.T, etcd *etcdscript.Server, _ *session.Session) { etcd.Delete("a") }, session.ErrKeyDeleted, 1},
 		{"removed, noticed", func(_ *testing.T, etcd *etcdscript.Server, _ *session.Session) {
 			time.Sleep(2 * time.Second)
 			etcd.Delete("a")
-		}, session.ErrRemoved, 1},
+		}, session.ErrKeyDeleted, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -352,7 +352,7 @@ func TestOwnKeyIsWatched(t *testing.T) {
 				}
 				tt.remove(etcd)
 				synctest.Wait()
-				if err := h.Err(); !errors.Is(err, session.ErrRemoved) || !errors.Is(context.Cause(h.Context()), session.ErrLost) {
+				if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) || !errors.Is(context.Cause(h.Context()), session.ErrLost) {
 					t.Errorf("Err = %v", err)
 				}
 				if err := s.Err(); err != nil {
@@ -479,7 +479,7 @@ func TestReleaseWithMore(t *testing.T) {
 					etcd := etcdscript.Start(t)
 					s := open(t, etcd, nil)
 					h := hold(t, s, "a")
-					h.grip.Also(gateway.OpPut("marker", []byte("x")))
+					h.grip.AddReleaseOps(gateway.OpPut("marker", []byte("x")))
 					if removed {
 						etcd.Delete("a")
 					}

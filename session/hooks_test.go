@@ -45,12 +45,12 @@ func (d *diary) options() *session.Options {
 		Hooks: session.Hooks{
 			Renewed: func(took time.Duration) { d.note("renewed %v", took) },
 			Suspect: func() { d.note("suspect") },
-			Trusted: func() { d.note("trusted") },
+			Recovered: func() { d.note("trusted") },
 			Lost:    func(error) { d.note("lost") },
-			Acquired: func(_ context.Context, h session.Held, waited time.Duration) {
+			Acquired: func(_ context.Context, h session.HoldInfo, waited time.Duration) {
 				d.note("acquired %s %s %v after %v", h.Kind, h.Name, h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/"), waited)
 			},
-			Ended: func(h session.Held, held time.Duration, cause error) {
+			HoldEnded: func(h session.HoldInfo, held time.Duration, cause error) {
 				d.note("ended %s %s after %v, revoked: %v", h.Kind, h.Name, held, errors.Is(cause, session.ErrRevoked))
 			},
 		},
@@ -156,7 +156,7 @@ func (h slowLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestHooksInOrder: the last of Suspect and Trusted that is told is how it is, however long a logger takes.
+// TestHooksInOrder: the last of Suspect and Recovered that is told is how it is, however long a logger takes.
 func TestHooksInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestEndedForEveryAcquired(t *testing.T) {
 		opts.Hooks.Renewed, opts.Hooks.Lost = nil, nil
 		acquired := opts.Hooks.Acquired
 		var s *session.Session
-		opts.Hooks.Acquired = func(ctx context.Context, h session.Held, waited time.Duration) {
+		opts.Hooks.Acquired = func(ctx context.Context, h session.HoldInfo, waited time.Duration) {
 			acquired(ctx, h, waited)
 			etcd.Revoke(s.Lease())
 			<-s.Context().Done() // as if that had happened by itself

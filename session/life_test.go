@@ -64,12 +64,12 @@ func TestRecordPrefix(t *testing.T) {
 		if _, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("New = %v", err)
 		}
-		s := open(t, etcd, &session.Options{RecordPrefix: "x/", Name: "me", Within: "outer/1"})
+		s := open(t, etcd, &session.Options{RecordPrefix: "x/", Name: "me", ParentKey: "outer/1"})
 		if _, ok := etcd.Get("x/" + s.Lease().String()); !ok {
 			t.Error("no record")
 		}
-		infos, err := s.Lookup(t.Context(), s.Lease(), 4711)
-		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" || infos[s.Lease()].Within != "outer/1" {
+		infos, err := s.SessionInfos(t.Context(), s.Lease(), 4711)
+		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" || infos[s.Lease()].ParentKey != "outer/1" {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		if err := s.CheckLineName("xy/"); err != nil {
@@ -178,7 +178,7 @@ func TestSilentServer(t *testing.T) {
 			"new":   func(ctx context.Context) error { _, err := session.New(ctx, c, nil); return err },
 			"write": func(ctx context.Context) error { _, err := s.Write(ctx, put(s, "a")); return err },
 			"txn":   func(ctx context.Context) error { _, err := s.Txn(ctx, once("a", true)); return err },
-			"look":  func(ctx context.Context) error { _, err := s.Lookup(ctx, s.Lease()); return err },
+			"look":  func(ctx context.Context) error { _, err := s.SessionInfos(ctx, s.Lease()); return err },
 		} {
 			start := time.Now()
 			if err := call(within(t, 1300*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
@@ -364,14 +364,14 @@ func TestSlots(t *testing.T) {
 		etcd := etcdscript.Start(t)
 		s := open(t, etcd, nil)
 		base := "a/" + s.Lease().String()
-		k0, _, free0 := s.Slot("a")
-		k1, _, free1 := s.Slot("a")
-		other, _, _ := s.Slot("b")
+		k0, _, free0 := s.ReserveKey("a")
+		k1, _, free1 := s.ReserveKey("a")
+		other, _, _ := s.ReserveKey("b")
 		free0()
-		again, _, _ := s.Slot("a")
-		k2, _, _ := s.Slot("a")
+		again, _, _ := s.ReserveKey("a")
+		k2, _, _ := s.ReserveKey("a")
 		free1()
-		k1again, _, _ := s.Slot("a")
+		k1again, _, _ := s.ReserveKey("a")
 		if k0 != base || k1 != base+"-1" || again != base || k2 != base+"-2" || k1again != k1 || other != "b/"+s.Lease().String() {
 			t.Error(k0, k1, again, k2, k1again, other)
 		}

@@ -26,11 +26,11 @@ func (s *Session) notify() {
 	n := &s.notices
 	if !n.running && !s.ended && (len(n.took) > 0 || n.suspect != s.suspect) {
 		n.running = true
-		s.bg.Go(s.tellNotices)
+		s.bg.Go(s.notifyRenewals)
 	}
 }
 
-func (s *Session) tellNotices() {
+func (s *Session) notifyRenewals() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := &s.notices
@@ -43,15 +43,15 @@ func (s *Session) tellNotices() {
 			s.opt.Hooks.Renewed(d)
 		}
 		if changed {
-			s.tellState(suspect)
+			s.notifyState(suspect)
 		}
 		s.mu.Lock()
 	}
 	n.running = false
 }
 
-func (s *Session) tellState(suspect bool) {
-	hook := s.opt.Hooks.Trusted
+func (s *Session) notifyState(suspect bool) {
+	hook := s.opt.Hooks.Recovered
 	if suspect {
 		hook = s.opt.Hooks.Suspect
 	}

@@ -30,10 +30,10 @@ type Options struct {
 	// Name tells people who this is, in listings and in errors. It is stored in etcd.
 	Name string
 
-	// Within is the key of the hold, of another session, that will not be given back before this session has ended: this
+	// ParentKey is the key of the hold, of another session, that will not be given back before this session has ended: this
 	// process was started under it, say. It tells those who look for deadlocks that the one waits where the other does. It
 	// is stored in etcd.
-	Within string
+	ParentKey string
 
 	// RecordPrefix is where sessions keep their records; all programs that share locks should agree. Default
 	// "holdfast/sessions/".

@@ -12,8 +12,8 @@ import (
 // ownWatchPause is how long after a watch, or a look at the key, was refused the next is asked for.
 const ownWatchPause = 5 * time.Second
 
-// own watches a key that only this session may delete, and tells when somebody else has.
-type own struct {
+// keyWatch watches a key that only this session may delete, and tells when somebody else has.
+type keyWatch struct {
 	s    *Session
 	key  string
 	rev  int64 // the create_revision of the key that is meant
@@ -27,22 +27,22 @@ type own struct {
 	stop func() // nil once stopped
 }
 
-// watchOwn calls gone, perhaps more than once, when the incarnation of key created at rev is no longer there, and free when
+// watchKey calls gone, perhaps more than once, when the incarnation of key created at rev is no longer there, and free when
 // it is no longer under the session's lease.
-func (s *Session) watchOwn(key string, rev int64, gone, free func()) (stop func()) {
-	o := &own{s: s, key: key, rev: rev, gone: gone, free: free, stop: func() {}}
+func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func()) {
+	o := &keyWatch{s: s, key: key, rev: rev, gone: gone, free: free, stop: func() {}}
 	o.watch(gateway.AtRevision(rev + 1))
 	return o.end
 }
 
 // watchRecord ends the session when its record goes, or becomes that of another life.
 func (s *Session) watchRecord(created, epoch int64) (stop func()) {
-	o := &own{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, put: func(value []byte) { s.recordPut(value) }, stop: func() {}}
+	o := &keyWatch{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, put: func(value []byte) { s.recordPut(value) }, stop: func() {}}
 	o.watch(gateway.AtRevision(epoch + 1))
 	return o.end
 }
 
-func (o *own) end() {
+func (o *keyWatch) end() {
 	o.mu.Lock()
 	stop := o.stop
 	o.stop = nil
@@ -52,21 +52,21 @@ func (o *own) end() {
 	}
 }
 
-func (o *own) watch(opts ...gateway.Option) {
+func (o *keyWatch) watch(opts ...gateway.Option) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stop == nil {
 		return
 	}
-	stop, err := o.s.c.WatchFunc(o.key, o.take, opts...)
+	stop, err := o.s.c.WatchFunc(o.key, o.handle, opts...)
 	if err != nil { // the client is closed: the deadline does the rest
 		return
 	}
 	o.stop = stop
 }
 
-// take runs in the goroutine that reads the client's stream.
-func (o *own) take(r gateway.WatchResponse) {
+// handle runs in the goroutine that reads the client's stream.
+func (o *keyWatch) handle(r gateway.WatchResponse) {
 	switch {
 	case errors.Is(r.Err, gateway.ErrCompacted): // what happened is lost: watch from now, then look at what is there
 		o.recheck = true
@@ -90,7 +90,7 @@ func (o *own) take(r gateway.WatchResponse) {
 	}
 }
 
-func (o *own) found(kv gateway.KeyValue) {
+func (o *keyWatch) found(kv gateway.KeyValue) {
 	switch {
 	case kv.CreateRevision != o.rev:
 		o.gone()
@@ -103,7 +103,7 @@ func (o *own) found(kv gateway.KeyValue) {
 
 // check reads the key until that is answered: of what happened while nobody watched the watch does not tell. What happens
 // after the read reaches it, since it stood before.
-func (o *own) check(ctx context.Context) {
+func (o *keyWatch) check(ctx context.Context) {
 	for again := false; o.wanted() && ctx.Err() == nil; {
 		resp, err := o.s.c.Get(ctx, o.key)
 		switch {
@@ -123,14 +123,14 @@ func (o *own) check(ctx context.Context) {
 }
 
 // failed waits before the next attempt.
-func (o *own) failed(ctx context.Context, err error) {
+func (o *keyWatch) failed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
 		o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", err)
 	}
 	wait(ctx, ownWatchPause)
 }
 
-func (o *own) wanted() bool {
+func (o *keyWatch) wanted() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.stop != nil

@@ -23,7 +23,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 	}{
 		{"key removed", func(_ *testing.T, etcd *etcdscript.Server, _ *session.Session, key string) {
 			etcd.Delete(key)
-		}, session.ErrRemoved},
+		}, session.ErrKeyDeleted},
 		{"session taken over", func(t *testing.T, etcd *etcdscript.Server, s *session.Session, _ string) {
 			t.Helper()
 			second, err := session.Resume(t.Context(), etcd.Client(t), s.Lease(), nil)
@@ -31,7 +31,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(second.Orphan)
-		}, session.ErrTakenOver},
+		}, session.ErrResumedElsewhere},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -22,7 +22,7 @@ type Info struct {
 	Host    string    `json:"host,omitempty"`
 	PID     int       `json:"pid,omitempty"`
 	Started time.Time `json:"started,omitzero"`
-	Within  string    `json:"within,omitempty"` // see [Options]
+	ParentKey  string    `json:"within,omitempty"` // see [Options]
 }
 
 // record is the value of a session's record.
@@ -62,7 +62,7 @@ func newInfo(name, within string) Info {
 	host, _ := os.Hostname() // unknown is fine: it is for people
 	return Info{
 		ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Millisecond),
-		Within: within,
+		ParentKey: within,
 	}
 }
 
@@ -70,7 +70,7 @@ func newInfo(name, within string) Info {
 // in its name is random.
 func createRecord(ctx context.Context, c *gateway.Client, key string, value []byte, lease gateway.LeaseID) (int64, error) {
 	txn := gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(lease))},
 		Else: []gateway.Op{gateway.OpGet(key)},
 	}
@@ -90,13 +90,13 @@ func createRecord(ctx context.Context, c *gateway.Client, key string, value []by
 // repeat applies a transaction, one that may be applied several times, until there is an answer.
 func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.TxnResponse, error) {
 	pause := newBackoff()
-	for nonsense := 0; ; {
+	for protocolErrors := 0; ; {
 		resp, err := c.Txn(ctx, txn)
-		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || hopeless(err) || nonsense == maxNonsense {
+		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || permanent(err) || protocolErrors == maxProtocolErrors {
 			return resp, err
 		}
-		if isNonsense(err) {
-			nonsense++
+		if isProtocolError(err) {
+			protocolErrors++
 		}
 		wait(ctx, pause.NextBackOff())
 	}
@@ -129,8 +129,8 @@ func older(record []gateway.KeyValue, epoch int64) bool {
 	return len(record) == 0 || record[0].ModRevision < epoch
 }
 
-// hopeless: trying again cannot help.
-func hopeless(err error) bool {
+// permanent: trying again cannot help.
+func permanent(err error) bool {
 	return errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed) ||
 		errors.Is(err, gateway.ErrNoSpace)
 }
@@ -138,9 +138,9 @@ func hopeless(err error) bool {
 // lookupChunk stays well under etcd's limit of 128 operations.
 const lookupChunk = 100
 
-// Lookup reads who the sessions with these leases are. A session without a record, such as one of another library, is
+// SessionInfos reads who the sessions with these leases are. A session without a record, such as one of another library, is
 // left out.
-func (s *Session) Lookup(ctx context.Context, leases ...gateway.LeaseID) (map[gateway.LeaseID]Info, error) {
+func (s *Session) SessionInfos(ctx context.Context, leases ...gateway.LeaseID) (map[gateway.LeaseID]Info, error) {
 	out := make(map[gateway.LeaseID]Info, len(leases))
 	for chunk := range slices.Chunk(leases, lookupChunk) {
 		var txn gateway.Txn

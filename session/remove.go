@@ -22,9 +22,9 @@ func (s *Session) Remove(ctx context.Context, key string) error {
 		return ErrNotHeld
 	}
 	then := []gateway.Op{gateway.OpDelete(key)}
-	own := gateway.Txn{If: []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision)}, Then: then}
+	own := gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision)}, Then: then}
 	out, err := s.Write(ctx, Write{
-		If: own.If, Then: then, Guarded: true, Undo: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
+		If: own.If, Then: then, Guarded: true, Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
 	})
 	if err == nil && !out.Applied && !out.Repeated {
 		return ErrNotHeld

@@ -17,12 +17,12 @@ import (
 // lists it.
 //
 // If the lease is gone, or has no session's record, it is [ErrLost], and [New] is what helps. So it is, with
-// [ErrTakenOver], if another process resumes the session at the same moment. Any other error changes nothing but that, if
+// [ErrResumedElsewhere], if another process resumes the session at the same moment. Any other error changes nothing but that, if
 // it is [gateway.ErrUncertain], the session may have been taken from whoever had it; the call may be repeated.
 //
 // The earlier process must be gone: two processes in one session is what nothing can make safe, since fences and guards
 // are the same for both. One that is not gone after all cannot write any more as a session from this moment on, and ends
-// with [ErrTakenOver] as soon as it hears of it; if it is closed before that, the lease is revoked.
+// with [ErrResumedElsewhere] as soon as it hears of it; if it is closed before that, the lease is revoked.
 //
 // Of opts the TTL does not count, the lease keeps its own, which is in the record. A record of an earlier version does
 // not have it: the session is then trusted for no more than 1 s after each renewal, the least that it may have asked for.
@@ -45,7 +45,7 @@ func Resume(ctx context.Context, c *gateway.Client, lease gateway.LeaseID, opts 
 
 func (s *Session) resume(ctx context.Context) error {
 	var err error
-	if s.grant, err = s.c.KeepAlive(ctx, s.lease); err != nil {
+	if s.grant, err = s.c.KeepAliveOnce(ctx, s.lease); err != nil {
 		return lostLease(err)
 	}
 	created, epoch, err := s.takeOver(ctx)
@@ -54,7 +54,7 @@ func (s *Session) resume(ctx context.Context) error {
 	}
 	s.grant.TTL = min(s.grant.TTL, s.opt.TTL)
 	s.born = epoch
-	s.life += "-" + strconv.FormatInt(epoch, 16)
+	s.incarnation += "-" + strconv.FormatInt(epoch, 16)
 	s.begin(created, epoch)
 	return nil
 }
@@ -91,11 +91,11 @@ func (s *Session) takeOver(ctx context.Context) (created, epoch int64, _ error) 
 		case now.ModRevision <= was.ModRevision:
 			return 0, 0, fmt.Errorf("%w: the record has changed and has not", gateway.ErrProtocol)
 		case was.ModRevision > 0 && !bytes.Equal(now.Value, was.Value):
-			return 0, 0, fmt.Errorf("%w: %w", ErrLost, ErrTakenOver)
+			return 0, 0, fmt.Errorf("%w: %w", ErrLost, ErrResumedElsewhere)
 		}
 		was = now // as read first, or put again as it was, by an earlier life that is still there
 		resp, err := repeat(ctx, s.c, gateway.Txn{
-			If: []gateway.Cmp{gateway.ModRevision(s.record, gateway.Equal, was.ModRevision)},
+			If: []gateway.Cmp{gateway.CmpModRevision(s.record, gateway.Equal, was.ModRevision)},
 			Then: []gateway.Op{
 				gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease)),
 				gateway.OpDelete(s.record+"/", gateway.Prefix()),
@@ -116,22 +116,22 @@ func (s *Session) takeOver(ctx context.Context) (created, epoch int64, _ error) 
 func (s *Session) recordPut(value []byte) (ours bool) {
 	ours = bytes.Equal(value, s.value)
 	if !ours {
-		s.end(ErrTakenOver)
+		s.end(ErrResumedElsewhere)
 	}
 	return ours
 }
 
-// withdraw takes the record away, if it is this life's, and tells whether the lease is this life's to revoke: without a
+// deleteRecord takes the record away, if it is this life's, and tells whether the lease is this life's to revoke: without a
 // record nobody can resume the session any more.
 //
 // Close does without where the session lived until then. That leaves the moment between another's takeover and the word of
 // it, in which a Close frees what it was asked to free; it costs nothing where no process is resumed beside a living one.
-func (s *Session) withdraw(ctx context.Context) (ours bool, _ error) {
-	if errors.Is(context.Cause(s.ctx), ErrTakenOver) { //nolint:contextcheck // it only reads why the session ended
+func (s *Session) deleteRecord(ctx context.Context) (ours bool, _ error) {
+	if errors.Is(context.Cause(s.ctx), ErrResumedElsewhere) { //nolint:contextcheck // it only reads why the session ended
 		return false, nil
 	}
 	resp, err := repeat(ctx, s.c, gateway.Txn{
-		If:   []gateway.Cmp{gateway.Value(s.record, gateway.Equal, s.value)},
+		If:   []gateway.Cmp{gateway.CmpValue(s.record, gateway.Equal, s.value)},
 		Then: []gateway.Op{gateway.OpDelete(s.record)},
 		Else: []gateway.Op{gateway.OpGet(s.record, gateway.KeysOnly())},
 	})
@@ -141,13 +141,13 @@ func (s *Session) withdraw(ctx context.Context) (ours bool, _ error) {
 	return resp.Succeeded || len(resp.Responses[0].Get.KVs) == 0, nil
 }
 
-// Left compares that a key is one that an earlier life has put under the lease.
-func (s *Session) Left(key string) []gateway.Cmp {
+// OwnedByPredecessor compares that a key is one that an earlier life has put under the lease.
+func (s *Session) OwnedByPredecessor(key string) []gateway.Cmp {
 	return []gateway.Cmp{
-		gateway.Lease(key, gateway.Equal, s.lease), gateway.ModRevision(key, gateway.Less, s.born),
+		gateway.CmpLease(key, gateway.Equal, s.lease), gateway.CmpModRevision(key, gateway.Less, s.born),
 	}
 }
 
-// Life is what no other session, and no other life of this one, puts into its names: the lease in hexadecimal, with the
+// Incarnation is what no other session, and no other life of this one, puts into its names: the lease in hexadecimal, with the
 // epoch behind it if the session was resumed.
-func (s *Session) Life() string { return s.life }
+func (s *Session) Incarnation() string { return s.incarnation }

@@ -52,12 +52,12 @@ func whose(t *testing.T, etcd *etcdscript.Server, lease gateway.LeaseID) string 
 func isTakenOver(t *testing.T, etcd *etcdscript.Server, s *session.Session) {
 	t.Helper()
 	for _, err := range []error{s.Err(), context.Cause(s.Context())} {
-		if !errors.Is(err, session.ErrTakenOver) || !errors.Is(err, session.ErrLost) {
+		if !errors.Is(err, session.ErrResumedElsewhere) || !errors.Is(err, session.ErrLost) {
 			t.Errorf("the earlier life: %v", err)
 		}
 	}
 	rev := etcd.Revision()
-	if _, err := s.Write(t.Context(), put(s, "late")); !errors.Is(err, session.ErrTakenOver) {
+	if _, err := s.Write(t.Context(), put(s, "late")); !errors.Is(err, session.ErrResumedElsewhere) {
 		t.Errorf("Write of the earlier life = %v", err)
 	}
 	if err := s.Close(t.Context()); err != nil {
@@ -84,7 +84,7 @@ func TestResume(t *testing.T) {
 		if s.Lease() != old.Lease() || time.Until(s.Deadline()) != 10*time.Second-10*time.Second/100-100*time.Millisecond {
 			t.Errorf("lease %v, ends in %v", s.Lease(), time.Until(s.Deadline()))
 		}
-		if infos, err := s.Lookup(t.Context(), s.Lease()); err != nil || infos[s.Lease()].Name != "two" || infos[s.Lease()].ID == id {
+		if infos, err := s.SessionInfos(t.Context(), s.Lease()); err != nil || infos[s.Lease()].Name != "two" || infos[s.Lease()].ID == id {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		if keys := etcd.Keys(record(s) + "/"); len(keys) != 0 {
@@ -174,7 +174,7 @@ func TestResumeOfTheLiving(t *testing.T) {
 		{byWatch, func(*testing.T, *etcdscript.Server, *session.Session) {}},
 		{"by a write", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
 			t.Helper()
-			if out, err := old.Write(t.Context(), put(old, "k")); !errors.Is(err, session.ErrTakenOver) || errors.Is(err, gateway.ErrUncertain) || out.Applied {
+			if out, err := old.Write(t.Context(), put(old, "k")); !errors.Is(err, session.ErrResumedElsewhere) || errors.Is(err, gateway.ErrUncertain) || out.Applied {
 				t.Errorf("Write = %+v, %v", out, err)
 			}
 		}},
@@ -187,20 +187,20 @@ func TestResumeOfTheLiving(t *testing.T) {
 				go func() { _, err := old.Write(t.Context(), w); errs <- err }()
 			}
 			for range cap(errs) {
-				if err := <-errs; !errors.Is(err, session.ErrTakenOver) {
+				if err := <-errs; !errors.Is(err, session.ErrResumedElsewhere) {
 					t.Errorf("Write = %v", err)
 				}
 			}
 		}},
 		{"by a transaction", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
 			t.Helper()
-			if _, err := old.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}); !errors.Is(err, session.ErrTakenOver) {
+			if _, err := old.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}); !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Txn = %v", err)
 			}
 		}},
 		{"by asking", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
 			t.Helper()
-			if err := old.Verify(t.Context()); !errors.Is(err, session.ErrTakenOver) {
+			if err := old.Verify(t.Context()); !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Verify = %v", err)
 			}
 		}},
@@ -234,10 +234,10 @@ func TestResumeOfTheLiving(t *testing.T) {
 				tt.learn(t, etcd, old)
 				synctest.Wait()
 				isTakenOver(t, etcd, old)
-				if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrTakenOver) {
+				if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrResumedElsewhere) {
 					t.Errorf("Release of the earlier life = %v", err)
 				}
-				if err := <-told; !errors.Is(err, session.ErrTakenOver) {
+				if err := <-told; !errors.Is(err, session.ErrResumedElsewhere) {
 					t.Errorf("the hook was told %v", err)
 				}
 				if keys := etcd.Keys("k"); len(keys) != 0 || len(etcd.Keys("a")) != 1 {
@@ -266,7 +266,7 @@ func TestResumeAndLateCopies(t *testing.T) {
 			return etcdscript.Lost
 		})
 		taken := put(old, "k")
-		taken.If = []gateway.Cmp{gateway.CreateRevision("taken", gateway.Equal, 0)}
+		taken.If = []gateway.Cmp{gateway.CmpCreateRevision("taken", gateway.Equal, 0)}
 		etcd.Put("taken", "")
 		for _, w := range []session.Write{put(old, "k"), taken} {
 			if _, err := old.Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrUncertain) {
@@ -354,7 +354,7 @@ func TestResumeAtOnce(t *testing.T) {
 						if r.err == nil {
 							made = append(made, r.s)
 							closeLater(t, r.s)
-						} else if !errors.Is(r.err, session.ErrTakenOver) || !errors.Is(r.err, session.ErrLost) {
+						} else if !errors.Is(r.err, session.ErrResumedElsewhere) || !errors.Is(r.err, session.ErrLost) {
 							t.Errorf("Resume = %v", r.err)
 						}
 					}
@@ -634,21 +634,21 @@ func TestSlotsOfLives(t *testing.T) {
 			others = append(others, "a/"+id, "a/"+id+"-1")
 		}
 		for life := range 3 {
-			if got := s.Inherit("a/", append(others, keys...)); !slices.Equal(got, keys) {
+			if got := s.AdoptKeys("a/", append(others, keys...)); !slices.Equal(got, keys) {
 				t.Errorf("life %d inherits %v, not %v", life, got, keys)
 			}
 			for range 300 {
-				key, _, _ := s.Slot("a")
+				key, _, _ := s.ReserveKey("a")
 				if seen[key] || !strings.HasPrefix(key, "a/"+lease.String()) || strings.Count(key, "/") != 1 {
 					t.Errorf("life %d: %s", life, key)
 				}
 				seen[key] = true
 				keys = append(keys, key)
 			}
-			if got := s.Inherit("a/", keys); len(got) != 0 {
+			if got := s.AdoptKeys("a/", keys); len(got) != 0 {
 				t.Errorf("life %d inherits what it has: %v", life, got)
 			}
-			if got := s.Inherit("b/", keys); len(got) != 0 {
+			if got := s.AdoptKeys("b/", keys); len(got) != 0 {
 				t.Errorf("life %d inherits from elsewhere: %v", life, got)
 			}
 			s.Orphan()
@@ -672,7 +672,7 @@ func TestLeft(t *testing.T) {
 		hold(t, s, "new")
 		etcd.Touch("again")
 		for key, want := range map[string]bool{"old": true, "again": false, "new": false, "theirs": false, "nobody's": false, "none": false} {
-			resp, err := s.Client().Txn(t.Context(), gateway.Txn{If: s.Left(key)})
+			resp, err := s.Client().Txn(t.Context(), gateway.Txn{If: s.OwnedByPredecessor(key)})
 			if err != nil || resp.Succeeded != want {
 				t.Errorf("%s: %+v, %v", key, resp, err)
 			}

@@ -22,7 +22,7 @@ func Run(ctx context.Context, c *gateway.Client, opts *Options, fn func(ctx cont
 		began := time.Now()
 		s, err := New(ctx, c, opts)
 		switch {
-		case err != nil && (ctx.Err() != nil || !passing(err)):
+		case err != nil && (ctx.Err() != nil || !transient(err)):
 			return err
 		case err == nil:
 			err = s.run(ctx, fn)
@@ -37,9 +37,9 @@ func Run(ctx context.Context, c *gateway.Client, opts *Options, fn func(ctx cont
 	}
 }
 
-// passing tells whether a New that failed may work later: etcd was not there, was full, or so slow that the
+// transient tells whether a New that failed may work later: etcd was not there, was full, or so slow that the
 // lease had gone.
-func passing(err error) bool {
+func transient(err error) bool {
 	return errors.Is(err, gateway.ErrUnavailable) || errors.Is(err, ErrLost) || errors.Is(err, gateway.ErrLeaseNotFound) ||
 		errors.Is(err, gateway.ErrNoSpace)
 }

@@ -23,7 +23,7 @@ type Session struct {
 	info   Info
 	value  []byte // the record's value, which no other life has
 
-	life string // in its names: the lease, and the epoch that it began with if it was resumed
+	incarnation string // in its names: the lease, and the epoch that it began with if it was resumed
 	born int64  // the epoch that it began with if it was resumed
 
 	ctx    context.Context //nolint:containedctx // the life of the session itself, handed out by Context
@@ -43,11 +43,11 @@ type Session struct {
 	slots     map[string][]bool
 	inherited map[string]bool // keys of earlier lives that were taken up
 	receipts  []*receipt
-	unsettled unsettledQueue
-	commits   commits
-	young     young
+	unresolved unresolvedQueue
+	writer   writer
+	unwatched     unwatchedHolds
 	bg        sync.WaitGroup // settlers, senders and checks; grows only while not ended
-	group     merge.Merger[*member]
+	group     merge.Batcher[*groupedWrite]
 	nest      int // so many groups; only where they are sent
 
 	closing chan struct{} // held by the one Close that revokes
@@ -91,11 +91,11 @@ func prepare(c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session,
 		return nil, err
 	}
 	s := &Session{
-		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: newInfo(opt.Name, opt.Within), life: lease.String(),
+		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: newInfo(opt.Name, opt.ParentKey), incarnation: lease.String(),
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string][]bool{}, inherited: map[string]bool{},
 	}
-	s.group = merge.Merger[*member]{Owner: s, Pick: pickGroup, Send: s.sendGroup, Forget: s.forgetMember}
+	s.group = merge.Batcher[*groupedWrite]{Owner: s, Pick: pickGroup, Send: s.sendGroup, OnAbandoned: s.abandonGrouped}
 	return s, nil
 }
 
@@ -106,7 +106,7 @@ func (s *Session) begin(created, epoch int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(0, s.tick)
-	s.unkeep = s.c.Keep(s.grant, s.renewed)
+	s.unkeep = s.c.KeepAlive(s.grant, s.renewed)
 	s.unwatch = s.watchRecord(created, epoch)
 }
 
@@ -140,7 +140,7 @@ func (s *Session) Deadline() time.Time {
 // make a dead session look alive.
 func (s *Session) Err() error {
 	s.mu.Lock()
-	dead := !s.ended && s.grant.Age() >= trust(s.grant.TTL)
+	dead := !s.ended && s.grant.Age() >= trustWindow(s.grant.TTL)
 	s.mu.Unlock()
 	if dead {
 		s.end(ErrExpired)
@@ -215,7 +215,7 @@ func (s *Session) tick() {
 	}
 	was := s.suspect
 	s.suspect = s.late()
-	next := trust(s.grant.TTL)
+	next := trustWindow(s.grant.TTL)
 	if !s.suspect {
 		next = min(next, s.grant.TTL/2)
 	}
@@ -241,7 +241,7 @@ func (s *Session) end(cause error) bool {
 	s.ended = true
 	err := lost(cause)
 	if !errors.Is(cause, ErrClosed) {
-		s.bg.Go(func() { s.tell(err) }) // not here: this may be the goroutine that all watches wait for
+		s.bg.Go(func() { s.notifyLost(err) }) // not here: this may be the goroutine that all watches wait for
 	}
 	s.timer.Stop()
 	s.broadcast()
@@ -253,8 +253,8 @@ func (s *Session) end(cause error) bool {
 	return true
 }
 
-// tell reports a loss.
-func (s *Session) tell(err error) {
+// notifyLost reports a loss.
+func (s *Session) notifyLost(err error) {
 	if s.opt.Hooks.Lost != nil {
 		s.opt.Hooks.Lost(err)
 	}
@@ -292,7 +292,7 @@ func (s *Session) Close(ctx context.Context) error {
 		return nil
 	}
 	if !alive {
-		ours, err := s.withdraw(ctx)
+		ours, err := s.deleteRecord(ctx)
 		if err != nil {
 			return fmt.Errorf("session: close: %w", err)
 		}

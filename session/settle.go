@@ -11,22 +11,22 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// unsettled is a write whose caller is gone.
-type unsettled struct {
+// unresolved is a write whose caller is gone.
+type unresolved struct {
 	undo []gateway.Op
 	lean []gateway.Op // see Write
-	open bool         // copies of it are out whose fate nobody knows
+	inDoubt bool         // copies of it are out whose fate nobody knows
 	done func()
-	told settler
+	told resolver
 }
 
-// unsettledQueue is what is to be settled, in the order in which it is tried. It is under the session's mu.
-type unsettledQueue struct {
+// unresolvedQueue is what is to be settled, in the order in which it is tried. It is under the session's mu.
+type unresolvedQueue struct {
 	running bool          // a goroutine works on it
 	more    chan struct{} // wakes the goroutine when there is something new
-	fresh   []unsettled   // has not been tried
-	halves  [][]unsettled // of transactions that were refused: some of them are to blame
-	refused []unsettled   // by themselves: one of them is tried at a time, with pauses
+	fresh   []unresolved   // has not been tried
+	halves  [][]unresolved // of transactions that were refused: some of them are to blame
+	refused []unresolved   // by themselves: one of them is tried at a time, with pauses
 	retry   time.Time     // when that may be
 	pause   *backoff.ExponentialBackOff
 }
@@ -34,18 +34,18 @@ type unsettledQueue struct {
 // settleBatch bounds how many are settled in one transaction. Each has one operation, or few.
 const settleBatch = 40
 
-// Settle applies the Undo of a write in the background: of one that was answered, or never sent. [Session.Write] does so
+// Compensate applies the Undo of a write in the background: of one that was answered, or never sent. [Session.Write] does so
 // itself for those that were not answered. Settled is called when that has worked. It is tried until then, or until the
 // session ends.
-func (s *Session) Settle(w Write) { s.settle(w, false) }
+func (s *Session) Compensate(w Write) { s.resolve(w, false) }
 
-// settle clears up in the background behind a write. If it is open, the epoch is moved, which makes all copies of it void,
+// resolve clears up in the background behind a write. If it is open, the epoch is moved, which makes all copies of it void,
 // and Undo applied in the same transaction. One goroutine settles all that is waiting, together.
-func (s *Session) settle(w Write, open bool) {
-	u := unsettled{open: open && !w.Guarded, done: w.Settled, told: w.settler}
+func (s *Session) resolve(w Write, inDoubt bool) {
+	u := unresolved{inDoubt: inDoubt && !w.Guarded, done: w.OnResolved, told: w.resolver}
 	switch {
-	case w.Undo != nil:
-		u.undo = w.Undo()
+	case w.Compensation != nil:
+		u.undo = w.Compensation()
 	case w.Key != "":
 		u.undo = Deletion(w.Key)()
 	}
@@ -59,11 +59,11 @@ func (s *Session) settle(w Write, open bool) {
 	if s.ended {
 		return
 	}
-	q := &s.unsettled
+	q := &s.unresolved
 	q.fresh = append(q.fresh, u)
 	if !q.running {
 		q.running, q.more, q.pause = true, make(chan struct{}, 1), newBackoff()
-		s.bg.Go(func() { s.settleAll(s.ctx) })
+		s.bg.Go(func() { s.resolveAll(s.ctx) })
 	}
 	select {
 	case q.more <- struct{}{}:
@@ -71,25 +71,25 @@ func (s *Session) settle(w Write, open bool) {
 	}
 }
 
-// settleAll works until nothing is left. What the server refuses does not keep back what comes after it: a transaction that
+// resolveAll works until nothing is left. What the server refuses does not keep back what comes after it: a transaction that
 // was refused is halved until those are alone who are to blame, and of these one is tried at a time, once a second in the
 // end. When one of them is taken, the reason may have gone for all.
-func (s *Session) settleAll(ctx context.Context) {
+func (s *Session) resolveAll(ctx context.Context) {
 	warned := false
 	for {
-		batch, again, idle := s.takeUnsettled()
+		batch, again, idle := s.takeUnresolved()
 		switch {
 		case len(batch) == 0 && idle < 0:
 			return
 		case len(batch) == 0:
-			s.awaitUnsettled(ctx, idle)
+			s.awaitUnresolved(ctx, idle)
 		default:
-			failed, err := s.settleTogether(ctx, batch)
+			failed, err := s.resolveTogether(ctx, batch)
 			if err != nil && ctx.Err() == nil && !warned {
 				warned = true
 				s.opt.Logger.Warn("session_settle_failed", "lease", s.lease, "err", err)
 			}
-			s.sortUnsettled(failed, err, again)
+			s.sortUnresolved(failed, err, again)
 		}
 		if ctx.Err() != nil {
 			return
@@ -97,12 +97,12 @@ func (s *Session) settleAll(ctx context.Context) {
 	}
 }
 
-// takeUnsettled gives what is to be settled next; again says that it was refused before. Without any, idle is how long to
+// takeUnresolved gives what is to be settled next; again says that it was refused before. Without any, idle is how long to
 // wait for it, and less than 0 if there is none, and the goroutine must end.
-func (s *Session) takeUnsettled() (batch []unsettled, again bool, idle time.Duration) {
+func (s *Session) takeUnresolved() (batch []unresolved, again bool, idle time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := &s.unsettled
+	q := &s.unresolved
 	switch n := min(len(q.fresh), settleBatch); {
 	case n > 0:
 		batch, q.fresh = q.fresh[:n:n], q.fresh[n:]
@@ -121,22 +121,22 @@ func (s *Session) takeUnsettled() (batch []unsettled, again bool, idle time.Dura
 	return batch, true, 0
 }
 
-// awaitUnsettled waits until there is something to settle.
-func (s *Session) awaitUnsettled(ctx context.Context, idle time.Duration) {
+// awaitUnresolved waits until there is something to settle.
+func (s *Session) awaitUnresolved(ctx context.Context, idle time.Duration) {
 	t := time.NewTimer(idle)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.unsettled.more:
+	case <-s.unresolved.more:
 	case <-ctx.Done():
 	}
 }
 
-// sortUnsettled puts back what has failed.
-func (s *Session) sortUnsettled(failed []unsettled, err error, again bool) {
+// sortUnresolved puts back what has failed.
+func (s *Session) sortUnresolved(failed []unresolved, err error, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := &s.unsettled
+	q := &s.unresolved
 	switch n := len(failed); {
 	case n == 0 && again: // the others may be taken, too, now
 		q.pause.Reset()
@@ -154,39 +154,39 @@ func (s *Session) sortUnsettled(failed []unsettled, err error, again bool) {
 	}
 }
 
-// settleTogether settles a batch in one transaction. It returns those that must be tried again, and why. While the database
+// resolveTogether settles a batch in one transaction. It returns those that must be tried again, and why. While the database
 // is full they are those that cannot be settled then; their Lean has been applied.
-func (s *Session) settleTogether(ctx context.Context, batch []unsettled) (failed []unsettled, err error) {
+func (s *Session) resolveTogether(ctx context.Context, batch []unresolved) (failed []unresolved, err error) {
 	var w Write
-	open := false
+	inDoubt := false
 	for _, u := range batch {
 		w.Then = append(w.Then, u.undo...)
-		open = open || u.open
+		inDoubt = inDoubt || u.inDoubt
 	}
 	var out Outcome
-	if open || len(w.Then) > 0 {
-		out, open, err = s.write(ctx, w, open)
+	if inDoubt || len(w.Then) > 0 {
+		out, inDoubt, err = s.write(ctx, w, inDoubt)
 	}
 	switch {
-	case err == nil && !open:
+	case err == nil && !inDoubt:
 		for _, u := range batch {
-			u.settled(take(&out, len(u.undo)))
+			u.resolved(take(&out, len(u.undo)))
 		}
 		return nil, nil
 	case err == nil: // it puts nothing
 		return relieve(batch, out), errFull
 	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
-		return s.settleLean(ctx, markOpen(batch, open), err)
+		return s.resolveLean(ctx, markInDoubt(batch, inDoubt), err)
 	case len(batch) == 1 && errors.Is(err, gateway.ErrInvalid) && ctx.Err() == nil: // it never will be
 		return nil, err
 	}
-	return markOpen(batch, open), err
+	return markInDoubt(batch, inDoubt), err
 }
 
 var errFull = fmt.Errorf("the epoch: %w", gateway.ErrNoSpace)
 
-// settleLean applies what can be applied while the database is full.
-func (s *Session) settleLean(ctx context.Context, batch []unsettled, full error) (failed []unsettled, err error) {
+// resolveLean applies what can be applied while the database is full.
+func (s *Session) resolveLean(ctx context.Context, batch []unresolved, full error) (failed []unresolved, err error) {
 	var w Write
 	for _, u := range batch {
 		w.Then = append(w.Then, u.lean...)
@@ -194,19 +194,19 @@ func (s *Session) settleLean(ctx context.Context, batch []unsettled, full error)
 	if len(w.Then) == 0 {
 		return relieve(batch, Outcome{}), full
 	}
-	out, open, err := s.write(ctx, w, false)
-	if batch = markOpen(batch, open); err != nil {
+	out, inDoubt, err := s.write(ctx, w, false)
+	if batch = markInDoubt(batch, inDoubt); err != nil {
 		return batch, err
 	}
 	return relieve(batch, out), full
 }
 
 // relieve returns those that are not settled yet, although out is the answer to the Lean of all.
-func relieve(batch []unsettled, out Outcome) (rest []unsettled) {
+func relieve(batch []unresolved, out Outcome) (rest []unresolved) {
 	for _, u := range batch {
 		own := take(&out, len(u.lean))
-		if len(u.lean) > 0 && !u.open {
-			u.settled(own)
+		if len(u.lean) > 0 && !u.inDoubt {
+			u.resolved(own)
 			continue
 		}
 		if u.told != nil {
@@ -217,10 +217,10 @@ func relieve(batch []unsettled, out Outcome) (rest []unsettled) {
 	return rest
 }
 
-// markOpen notes that a copy of a write for all of them may be out, and must be void before a key is used again.
-func markOpen(batch []unsettled, open bool) []unsettled {
+// markInDoubt notes that a copy of a write for all of them may be out, and must be void before a key is used again.
+func markInDoubt(batch []unresolved, inDoubt bool) []unresolved {
 	for i := range batch {
-		batch[i].open = batch[i].open || open
+		batch[i].inDoubt = batch[i].inDoubt || inDoubt
 	}
 	return batch
 }
@@ -232,12 +232,12 @@ func take(out *Outcome, n int) (own Outcome) {
 	return own
 }
 
-func (u *unsettled) settled(out Outcome) {
+func (u *unresolved) resolved(out Outcome) {
 	if u.done != nil {
 		u.done()
 	}
 	if u.told != nil {
-		u.told.settle(out)
+		u.told.resolve(out)
 	}
 }
 

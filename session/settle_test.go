@@ -35,13 +35,13 @@ func TestRefusedCleanUpsKeepNothingBack(t *testing.T) {
 			return c.Apply()
 		})
 		for i := range refused {
-			s.Settle(session.Write{Undo: session.Deletion(fmt.Sprintf("denied/%d", i))})
+			s.Compensate(session.Write{Compensation: session.Deletion(fmt.Sprintf("denied/%d", i))})
 		}
 		time.Sleep(50 * time.Millisecond)
 		for _, after := range []time.Duration{0, 10 * time.Second} {
 			time.Sleep(after)
 			etcd.Put("good", "")
-			s.Settle(session.Write{Undo: session.Deletion("good")})
+			s.Compensate(session.Write{Compensation: session.Deletion("good")})
 			time.Sleep(50 * time.Millisecond)
 			synctest.Wait()
 			if _, ok := etcd.Get("good"); ok {

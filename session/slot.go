@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Slot reserves a key for a member of a line: its name, a slash and the lease in hexadecimal, as clientv3 names its keys,
+// ReserveKey reserves a key for a member of a line: its name, a slash and the lease in hexadecimal, as clientv3 names its keys,
 // and "-n" behind it for all but the first that the session has there at a time. A session that was resumed puts
 // "-epoch-n" behind the lease, so that none of its keys is one that an earlier life may have left. Keys are used again,
 // since each new one costs the server memory until the next compaction. others is how many more the session has there.
 // free must be called, once, when the key is known not to exist.
-func (s *Session) Slot(name string) (key string, others int, free func()) {
+func (s *Session) ReserveKey(name string) (key string, others int, free func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	used := s.slots[name]
@@ -31,7 +31,7 @@ func (s *Session) Slot(name string) (key string, others int, free func()) {
 			others++
 		}
 	}
-	return name + "/" + s.life + number, others, func() {
+	return name + "/" + s.incarnation + number, others, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if used := s.slots[name]; n < len(used) {
@@ -42,9 +42,9 @@ func (s *Session) Slot(name string) (key string, others int, free func()) {
 	}
 }
 
-// Inherit takes up, of the keys below prefix, those that earlier lives of the session have named by [Session.Slot]. It
+// AdoptKeys takes up, of the keys below prefix, those that earlier lives of the session have named by [Session.Slot]. It
 // gives each key once.
-func (s *Session) Inherit(prefix string, keys []string) (taken []string) {
+func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	if s.born == 0 {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (s *Session) Inherit(prefix string, keys []string) (taken []string) {
 	defer s.mu.Unlock()
 	for _, key := range keys {
 		number, ok := strings.CutPrefix(key, prefix+s.lease.String())
-		earlier := ok && (number == "" || number[0] == '-') && !strings.HasPrefix(key, prefix+s.life+"-")
+		earlier := ok && (number == "" || number[0] == '-') && !strings.HasPrefix(key, prefix+s.incarnation+"-")
 		if earlier && !s.inherited[key] {
 			s.inherited[key] = true
 			taken = append(taken, key)

@@ -61,8 +61,8 @@ func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard 
 	}
 	w := Write{
 		Else:    []gateway.Op{gateway.OpGet(r.key)},
-		Undo:    func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
-		settler: &receiptSettler{s, r},
+		Compensation:    func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
+		resolver: &receiptResolver{s, r},
 	}
 	if flat {
 		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
@@ -70,7 +70,7 @@ func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard 
 		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})}
 	}
 	for mod := r.mod; ; {
-		w.If = append([]gateway.Cmp{gateway.ModRevision(r.key, gateway.Equal, mod)}, guard...)
+		w.If = append([]gateway.Cmp{gateway.CmpModRevision(r.key, gateway.Equal, mod)}, guard...)
 		out, err := s.Write(ctx, w)
 		if err != nil {
 			if !errors.Is(err, gateway.ErrUncertain) {
@@ -114,12 +114,12 @@ func modOf(g *gateway.GetResponse) int64 {
 	return g.KVs[0].ModRevision
 }
 
-// receiptSettler puts a receipt back as it was found.
-type receiptSettler struct {
+// receiptResolver puts a receipt back as it was found.
+type receiptResolver struct {
 	s *Session
 	r *receipt
 }
 
-func (rs *receiptSettler) settle(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
+func (rs *receiptResolver) resolve(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
 
-func (rs *receiptSettler) blocked(bool) {}
+func (rs *receiptResolver) blocked(bool) {}

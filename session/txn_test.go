@@ -21,7 +21,7 @@ func once(key string, then bool) gateway.Txn {
 		rel = gateway.NotEqual
 	}
 	return gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision("no-such-key", rel, 0)},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision("no-such-key", rel, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, []byte("then"))},
 		Else: []gateway.Op{gateway.OpPut(key, []byte("else")), gateway.OpGet(key)},
 	}
@@ -158,7 +158,7 @@ func TestTxnCutOff(t *testing.T) {
 	})
 }
 
-func TestHoldingTxn(t *testing.T) {
+func TestHoldTxn(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
 		t.Run(loss.name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func TestKeyWithoutItsLease(t *testing.T) {
 				time.Sleep(2 * time.Second) // then its key is watched
 				etcd.Put(first.Key(), "1")
 				synctest.Wait()
-				if err := first.Err(); !errors.Is(err, session.ErrRemoved) || first.Context().Err() == nil {
+				if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) || first.Context().Err() == nil {
 					t.Errorf("Err = %v", err)
 				}
 				if _, ok := etcd.Get(first.Key()); ok {

@@ -25,17 +25,17 @@ type Write struct {
 	// If must be empty then. Line is where the key takes a place by its create_revision: no two of one line share.
 	Key  string
 	Line string
-	// Patient: the write may wait while another transaction is under way, to go with the one behind it.
-	Patient bool
+	// MayLinger: the write may wait while another transaction is under way, to go with the one behind it.
+	MayLinger bool
 
-	// Undo gives what is applied in the background when the caller's context ends before the outcome is known; with Insist,
+	// Compensation gives what is applied in the background when the caller's context ends before the outcome is known; with Insist,
 	// also when it ends before anything was sent. If it is nil, Key is deleted. Any goroutine may call it, once it is needed,
 	// and it must not call the session. Settled is called when that has worked: no copy of the write can be applied any
 	// more, and what Undo gave has been. It is not called if the session ends before.
-	Undo    func() []gateway.Op
-	Insist  bool
-	Settled func()
-	settler settler // the same for the session's own
+	Compensation    func() []gateway.Op
+	CompleteOnCancel  bool
+	OnResolved func()
+	resolver resolver // the same for the session's own
 
 	// Guarded says that If holds for one incarnation of a key that Then deletes. Any answer makes all copies of such a write
 	// void, so the epoch does not move for it. It is not undone when the database is full: it may be tried again.
@@ -45,10 +45,10 @@ type Write struct {
 	Lean func() []gateway.Op
 }
 
-// settler is told of the answer to Undo. Before that, blocked may be called, perhaps more than once, because the database
+// resolver is told of the answer to Undo. Before that, blocked may be called, perhaps more than once, because the database
 // is full; lean tells that Lean has been applied.
-type settler interface {
-	settle(o Outcome)
+type resolver interface {
+	resolve(o Outcome)
 	blocked(lean bool)
 }
 
@@ -74,27 +74,27 @@ func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
 }
 
 // single applies w in a transaction of its own. open and repeated say what became of it before.
-func (s *Session) single(ctx context.Context, w Write, open, repeated bool) (Outcome, error) {
+func (s *Session) single(ctx context.Context, w Write, inDoubt, repeated bool) (Outcome, error) {
 	bound, cancel := s.bound(ctx)
-	out, open, err := s.write(bound, w, open)
+	out, inDoubt, err := s.write(bound, w, inDoubt)
 	cancel()
 	out.Repeated = out.Repeated || repeated
-	return s.giveUp(ctx, w, out, open, err)
+	return s.giveUp(ctx, w, out, inDoubt, err)
 }
 
 // giveUp has a write undone in the background if it failed and may have been applied, or may still be. One that was
 // applied is settled there, too, if copies of it may still come.
-func (s *Session) giveUp(ctx context.Context, w Write, out Outcome, open bool, err error) (Outcome, error) {
+func (s *Session) giveUp(ctx context.Context, w Write, out Outcome, inDoubt bool, err error) (Outcome, error) {
 	switch {
-	case err == nil && open:
+	case err == nil && inDoubt:
 		out.InDoubt = true
-		w.Undo, w.Lean = func() []gateway.Op { return w.Then }, nil
-		s.settle(w, true)
+		w.Compensation, w.Lean = func() []gateway.Op { return w.Then }, nil
+		s.resolve(w, true)
 	case err == nil:
 	case w.Guarded && errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
 	// An earlier try may have been applied even if none can be any more, as when another write has moved the epoch since.
-	case open || out.Repeated || w.Insist && ctx.Err() != nil:
-		s.settle(w, open)
+	case inDoubt || out.Repeated || w.CompleteOnCancel && ctx.Err() != nil:
+		s.resolve(w, inDoubt)
 		err = uncertain(err)
 	}
 	return out, err
@@ -116,18 +116,18 @@ func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFun
 // before.
 //
 // A full database does not let the record be put. A write that only deletes then goes without, and stays open.
-func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, stillOpen bool, _ error) {
+func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome, stillInDoubt bool, _ error) {
 	var pause *backoff.ExponentialBackOff
 	var last error // of the try before
-	nonsense := 0  // answers that were none
+	protocolErrors := 0  // answers that were none
 	full := false  // the database, so that the record cannot be put
-	out.Repeated = open
+	out.Repeated = inDoubt
 	for {
 		if err := s.Err(); err != nil {
-			return out, open, err
+			return out, inDoubt, err
 		}
 		epoch := s.epoch.Load()
-		touch := open && !w.Guarded && !full
+		touch := inDoubt && !w.Guarded && !full
 		resp, err := s.c.Txn(ctx, s.txn(w, epoch, touch))
 		odd := errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed)
 		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
@@ -139,58 +139,58 @@ func (s *Session) write(ctx context.Context, w Write, open bool) (out Outcome, s
 		}
 		switch {
 		case none: // this copy was not applied
-			if nonsense++; nonsense == maxNonsense || ctx.Err() != nil {
-				return out, open, fmt.Errorf("%w: the record is gone and is not", gateway.ErrProtocol)
+			if protocolErrors++; protocolErrors == maxProtocolErrors || ctx.Err() != nil {
+				return out, inDoubt, fmt.Errorf("%w: the record is gone and is not", gateway.ErrProtocol)
 			}
 			continue
 		case err == nil:
 			done := s.read(w, epoch, touch, resp, &out)
-			open = open && full && done
+			inDoubt = inDoubt && full && done
 			if done {
-				return out, open, s.goneOr(out)
+				return out, inDoubt, s.goneOr(out)
 			}
 			continue
 		case errors.Is(err, gateway.ErrLeaseNotFound):
-			if _, alive := s.c.KeepAlive(ctx, s.lease); !errors.Is(alive, gateway.ErrLeaseNotFound) {
-				return out, open, err // a lease of the caller's own
+			if _, alive := s.c.KeepAliveOnce(ctx, s.lease); !errors.Is(alive, gateway.ErrLeaseNotFound) {
+				return out, inDoubt, err // a lease of the caller's own
 			}
 			s.end(ErrRevoked)
 			return out, false, context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
 		case ctx.Err() != nil && s.ctx.Err() != nil:
-			return out, open || errors.Is(err, gateway.ErrUncertain), context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
+			return out, inDoubt || errors.Is(err, gateway.ErrUncertain), context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
 		case errors.Is(err, gateway.ErrNoSpace):
 			out.Repeated = true // answered, so no copy of it is out; but it may have been applied
 			if touch && !puts(w.Then) && !puts(w.Else) {
 				full = true
 				continue
 			}
-			return out, open, err
+			return out, inDoubt, err
 		case !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil:
 			if last != nil {
 				err = fmt.Errorf("%w (before: %w)", err, last)
 			}
-			return out, open || errors.Is(err, gateway.ErrUncertain), err
+			return out, inDoubt || errors.Is(err, gateway.ErrUncertain), err
 		}
-		if odd || isNonsense(err) {
-			if nonsense++; nonsense == maxNonsense {
+		if odd || isProtocolError(err) {
+			if protocolErrors++; protocolErrors == maxProtocolErrors {
 				return out, true, err
 			}
 		}
 		last = err
-		if open {
+		if inDoubt {
 			if pause == nil {
 				pause = newBackoff()
 			}
 			wait(ctx, pause.NextBackOff())
 		}
-		open, out.Repeated = true, true
+		inDoubt, out.Repeated = true, true
 	}
 }
 
-// maxNonsense is how often something that is not etcd may answer before the caller is told, rather than the context.
-const maxNonsense = 5
+// maxProtocolErrors is how often something that is not etcd may answer before the caller is told, rather than the context.
+const maxProtocolErrors = 5
 
-func isNonsense(err error) bool {
+func isProtocolError(err error) bool {
 	return errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)
 }
 
@@ -213,7 +213,7 @@ func puts(ops []gateway.Op) bool { return slices.ContainsFunc(ops, gateway.Op.Pu
 // txn puts the epoch around a write, and moves it if touch says so. The first answer of the else-branch is the record.
 func (s *Session) txn(w Write, epoch int64, touch bool) gateway.Txn {
 	t := gateway.Txn{
-		If:   append([]gateway.Cmp{gateway.ModRevision(s.record, gateway.Equal, epoch)}, w.If...),
+		If:   append([]gateway.Cmp{gateway.CmpModRevision(s.record, gateway.Equal, epoch)}, w.If...),
 		Then: w.Then,
 		Else: append([]gateway.Op{gateway.OpGet(s.record)}, w.Else...),
 	}
@@ -235,7 +235,7 @@ func (s *Session) read(w Write, epoch int64, touched bool, resp *gateway.TxnResp
 	if resp.Succeeded {
 		out.Responses = resp.Responses
 		if touched {
-			s.moved(resp.Revision)
+			s.advanceEpoch(resp.Revision)
 			out.Responses = resp.Responses[1:]
 		}
 		return true
@@ -246,10 +246,10 @@ func (s *Session) read(w Write, epoch int64, touched bool, resp *gateway.TxnResp
 	case !s.recordPut(kvs[0].Value): // the epoch is another life's, and must not become this one's
 		return true
 	case kvs[0].ModRevision != epoch:
-		s.moved(kvs[0].ModRevision)
+		s.advanceEpoch(kvs[0].ModRevision)
 		return false
 	case touched:
-		s.moved(resp.Revision)
+		s.advanceEpoch(resp.Revision)
 	}
 	return true
 }
@@ -262,7 +262,7 @@ func (s *Session) goneOr(out Outcome) error {
 	return nil
 }
 
-func (s *Session) moved(epoch int64) {
+func (s *Session) advanceEpoch(epoch int64) {
 	for {
 		old := s.epoch.Load()
 		if epoch <= old || s.epoch.CompareAndSwap(old, epoch) {

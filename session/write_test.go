@@ -17,7 +17,7 @@ import (
 func put(s *session.Session, key string) session.Write {
 	return session.Write{
 		Then: []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()))},
-		Undo: session.Deletion(key),
+		Compensation: session.Deletion(key),
 	}
 }
 
@@ -161,7 +161,7 @@ func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 		}()
 		settled := make(chan struct{})
 		w := put(s, "key-a")
-		w.Settled = func() { close(settled) }
+		w.OnResolved = func() { close(settled) }
 		_, err := s.Write(t.Context(), w)
 		if !errors.Is(err, gateway.ErrPermissionDenied) || !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
@@ -239,7 +239,7 @@ func TestWriteElse(t *testing.T) {
 				})
 				before, _ := etcd.Get(record(s))
 				out, err := s.Write(t.Context(), session.Write{
-					If:   []gateway.Cmp{gateway.CreateRevision("taken", gateway.Equal, 0)},
+					If:   []gateway.Cmp{gateway.CmpCreateRevision("taken", gateway.Equal, 0)},
 					Then: []gateway.Op{gateway.OpPut("taken", []byte("y"))},
 					Else: []gateway.Op{gateway.OpGet("taken"), gateway.OpGet("other")},
 				})
@@ -318,10 +318,10 @@ func TestWriteInsists(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				settled := 0
-				w := session.Write{Insist: insist, Settled: func() { settled++ }}
+				w := session.Write{CompleteOnCancel: insist, OnResolved: func() { settled++ }}
 				w.Then = []gateway.Op{gateway.OpDelete("a")}
 				then := w.Then
-				w.Undo = func() []gateway.Op { return then }
+				w.Compensation = func() []gateway.Op { return then }
 				_, err := s.Write(ctx, w)
 				if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) != insist {
 					t.Errorf("Write = %v", err)
@@ -353,7 +353,7 @@ func TestSettleGoesOn(t *testing.T) {
 		})
 		settled := false
 		w := put(s, "a")
-		w.Settled = func() { settled = true }
+		w.OnResolved = func() { settled = true }
 		_, err := s.Write(within(t, 500*time.Millisecond), w)
 		if !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
@@ -378,7 +378,7 @@ func TestSettleEndsWithTheSession(t *testing.T) {
 			return c.Apply()
 		})
 		w := put(s, "a")
-		w.Settled = func() { t.Error("settled") }
+		w.OnResolved = func() { t.Error("settled") }
 		if _, err := s.Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
 		}

@@ -11,14 +11,14 @@ import (
 // ownWatchDelay is how long a hold must last before its key is watched: most are shorter, and a lost lease shows without.
 const ownWatchDelay = time.Second
 
-// young are the holds whose keys are not watched yet, in the order in which they will be. One timer does for all.
-type young struct {
+// unwatchedHolds are the holds whose keys are not watched yet, in the order in which they will be. One timer does for all.
+type unwatchedHolds struct {
 	mu          sync.Mutex
-	first, last *Grip
+	first, last *Releaser
 	ticking     bool
 }
 
-func (y *young) add(g *Grip) {
+func (y *unwatchedHolds) add(g *Releaser) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	g.born = time.Now()
@@ -35,13 +35,13 @@ func (y *young) add(g *Grip) {
 }
 
 // remove does nothing if the hold is no longer among the young.
-func (y *young) remove(g *Grip) {
+func (y *unwatchedHolds) remove(g *Releaser) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.unlink(g)
 }
 
-func (y *young) unlink(g *Grip) {
+func (y *unwatchedHolds) unlink(g *Releaser) {
 	if g != y.first && g.prev == nil {
 		return
 	}
@@ -59,7 +59,7 @@ func (y *young) unlink(g *Grip) {
 }
 
 // watch has the keys of those watched that have come of age.
-func (y *young) watch() {
+func (y *unwatchedHolds) watch() {
 	for {
 		y.mu.Lock()
 		g := y.first
@@ -78,30 +78,30 @@ func (y *young) watch() {
 	}
 }
 
-func (g *Grip) watch() {
+func (g *Releaser) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.state == gripHeld && g.h.Err() == nil {
-		stop := g.h.s.watchOwn(g.h.key, g.h.fence, func() { g.h.end(lost(ErrRemoved)) }, g.unleased)
+	if g.state == releaseHeld && g.h.Err() == nil {
+		stop := g.h.s.watchKey(g.h.key, g.h.fence, func() { g.h.end(lost(ErrKeyDeleted)) }, g.unleased)
 		context.AfterFunc(g.h.Context(), stop) // also where a lost hold is never released
 	}
 }
 
 // unleased ends a hold whose key was put again without the session's lease. The key would outlive the session and keep
 // others out for ever, so it is deleted. The slot is free only then: the next member must not find the old incarnation.
-func (g *Grip) unleased() {
+func (g *Releaser) unleased() {
 	g.mu.Lock()
-	ends := g.state == gripHeld && !g.foreign
+	ends := g.state == releaseHeld && !g.foreign
 	g.foreign = g.foreign || ends
 	g.mu.Unlock()
 	if !ends {
 		return
 	}
-	g.h.end(lost(ErrRemoved))
+	g.h.end(lost(ErrKeyDeleted))
 	key, lease := g.h.key, g.h.s.lease
 	remove := gateway.Txn{
-		If:   []gateway.Cmp{g.h.Guard(), gateway.Lease(key, gateway.NotEqual, lease)},
+		If:   []gateway.Cmp{g.h.Guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
 		Then: []gateway.Op{gateway.OpDelete(key)},
 	}
-	g.h.s.Settle(Write{Undo: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} }, Settled: g.free})
+	g.h.s.Compensate(Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} }, OnResolved: g.free})
 }

@@ -120,7 +120,7 @@ func (a *app) waitFor(
 	if err := f.check(); err != nil {
 		return err
 	}
-	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
+	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), ParentKey: heldAbove()})
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (a *app) remove(ctx context.Context, p *survey.Place, m *survey.Member, rea
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	resp, err := a.client.Txn(ctx, gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision(m.Key, gateway.Equal, m.Fence)},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(m.Key, gateway.Equal, m.Fence)},
 		Then: []gateway.Op{gateway.OpDelete(m.Key)},
 	})
 	switch {

@@ -86,8 +86,8 @@ func codeOf(err error) int {
 		return codeNo
 	case errors.Is(err, gateway.ErrUnauthenticated), errors.Is(err, gateway.ErrPermissionDenied):
 		return codeDenied
-	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch), errors.Is(err, semaphore.ErrTooHeavy),
-		errors.Is(err, barrier.ErrMismatch):
+	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch), errors.Is(err, semaphore.ErrExceedsLimit),
+		errors.Is(err, barrier.ErrConfigMismatch):
 		return codeUsage
 	case errors.As(err, &late), errors.Is(err, session.ErrLost), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &server):

@@ -116,7 +116,7 @@ func (f *holdFlags) session(cmd *cobra.Command, argv []string) *session.Options 
 	default:
 		name = cmd.CommandPath()
 	}
-	return &session.Options{TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, Within: heldAbove()}
+	return &session.Options{TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, ParentKey: heldAbove()}
 }
 
 // noArgs refuses arguments.

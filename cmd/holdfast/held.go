@@ -29,13 +29,13 @@ type held struct {
 	release func(context.Context) error
 }
 
-// holding is what all nouns of the recipes offer; several locks held together have no Deadline.
+// hold is what all nouns of the recipes offer; several locks held together have no Deadline.
 type holding interface {
 	Context() context.Context
 	Err() error
 }
 
-// lasting is a holding as package under takes it.
+// lasting is a hold as package under takes it.
 type lasting struct {
 	h        holding
 	deadline func() time.Time

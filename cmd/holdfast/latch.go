@@ -40,7 +40,7 @@ func latchCommand(a *app) *cobra.Command {
 // latchVerb is one of the verbs that wait for nobody but etcd.
 func latchVerb(a *app, verb, short string, do func(*barrier.Latch, context.Context) error) *cobra.Command {
 	return latchNamed(verb, short, func(cmd *cobra.Command, name string, count int) error {
-		s, err := a.open(cmd.Context(), nil, &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
+		s, err := a.open(cmd.Context(), nil, &session.Options{Name: cmd.CommandPath(), ParentKey: heldAbove()})
 		if err != nil {
 			return err
 		}

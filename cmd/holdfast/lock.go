@@ -76,7 +76,7 @@ func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, nam
 			taken: mutex.ErrLocked,
 		}.get(ctx, a, &f.waitFlags)
 	}
-	m, rw := mutex.New(s, names[0]).WithDelay(time.Duration(f.delay)), mutex.NewRW(s, names[0])
+	m, rw := mutex.New(s, names[0]).WithDelay(time.Duration(f.delay)), mutex.NewRWMutex(s, names[0])
 	take := attempt[*mutex.Lock]{m.TryLock, m.Lock, mutex.ErrLocked, time.Duration(f.delay)}
 	if f.shared {
 		take.try, take.wait = rw.TryRLock, rw.RLock

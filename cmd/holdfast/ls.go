@@ -83,8 +83,8 @@ func member(p *survey.Place, m *survey.Member) map[string]any {
 // who is for people.
 func who(m *survey.Member) string {
 	switch {
-	case m.Session != nil && m.Session.Within != "":
-		return m.Session.String() + " within " + m.Session.Within
+	case m.Session != nil && m.Session.ParentKey != "":
+		return m.Session.String() + " within " + m.Session.ParentKey
 	case m.Session != nil:
 		return m.Session.String()
 	case m.Lease == 0:

@@ -41,7 +41,7 @@ func queueSwitch(a *app, verb, short string, set func(*queue.Queue, context.Cont
 
 // openQueue makes a session, and the queue that the first argument names.
 func (a *app) openQueue(cmd *cobra.Command, f *waitFlags, name string, opts *queue.Options) (*queue.Queue, error) {
-	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), Within: heldAbove()})
+	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), ParentKey: heldAbove()})
 	if err != nil {
 		return nil, err
 	}

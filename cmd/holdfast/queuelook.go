@@ -105,14 +105,14 @@ func queueDead(a *app) *cobra.Command {
 				}
 				if a.json {
 					out := map[string]any{
-						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts, "enqueued": d.Enqueued, "died": d.Died, "reason": d.Reason,
+						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts, "enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
 					}
 					maps.Copy(out, value(d.Value))
 					if err := printJSON(stdout, out); err != nil {
 						return err
 					}
 				}
-				rows = append(rows, []string{d.ID, strconv.Itoa(d.Attempts), stamp(d.Died), d.Reason, brief(d.Value)})
+				rows = append(rows, []string{d.ID, strconv.Itoa(d.Attempts), stamp(d.DeadAt), d.Reason, brief(d.Value)})
 			}
 			if a.json {
 				return nil

@@ -16,12 +16,12 @@ import (
 // traced makes each attempt a span below that of the caller.
 func traced(tracer trace.Tracer) gateway.Hooks {
 	return gateway.Hooks{Attempt: func(ctx context.Context, a gateway.Attempt) {
-		_, span := tracer.Start(ctx, "etcd "+a.Op, trace.WithTimestamp(a.Began), trace.WithSpanKind(trace.SpanKindClient),
+		_, span := tracer.Start(ctx, "etcd "+a.Op, trace.WithTimestamp(a.Start), trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(attribute.String("server.address", a.Endpoint)))
 		if a.Err != nil {
 			span.SetStatus(codes.Error, a.Err.Error()) // it has no keys, values or credentials
 		}
-		span.End(trace.WithTimestamp(a.Began.Add(a.Took)))
+		span.End(trace.WithTimestamp(a.Start.Add(a.Duration)))
 	}}
 }
 
@@ -39,15 +39,15 @@ func measured(meter metric.Meter) (session.Hooks, error) {
 	if err != nil {
 		return session.Hooks{}, err
 	}
-	kind := func(h session.Held) metric.MeasurementOption {
+	kind := func(h session.HoldInfo) metric.MeasurementOption {
 		return metric.WithAttributes(attribute.String("kind", h.Kind))
 	}
 	return session.Hooks{
-		Acquired: func(ctx context.Context, h session.Held, took time.Duration) {
+		Acquired: func(ctx context.Context, h session.HoldInfo, took time.Duration) {
 			waited.Record(ctx, took.Seconds(), kind(h))
 			held.Add(ctx, 1, kind(h))
 		},
-		Ended: func(h session.Held, _ time.Duration, cause error) {
+		HoldEnded: func(h session.HoldInfo, _ time.Duration, cause error) {
 			held.Add(context.Background(), -1, kind(h))
 			if cause != nil {
 				lost.Add(context.Background(), 1, kind(h))

@@ -202,7 +202,7 @@ func displaced(t *testing.T, a, b *session.Session) {
 	if err := <-second; err != nil {
 		t.Error(err)
 	}
-	if err := <-first; !errors.Is(err, session.ErrRemoved) {
+	if err := <-first; !errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("Enter of the one removed: %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func mismatch(t *testing.T, a, b *session.Session) {
 		"Count":     func() error { _, err := barrier.NewLatch(b, name, 2).Count(ctx); return err },
 		"Wait":      func() error { return barrier.NewLatch(b, name, 2).Wait(ctx) },
 	} {
-		if err := call(); !errors.Is(err, barrier.ErrMismatch) {
+		if err := call(); !errors.Is(err, barrier.ErrConfigMismatch) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

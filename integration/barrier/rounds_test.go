@@ -421,7 +421,7 @@ func TestCyclicBroken(t *testing.T) {
 			}
 			took := time.Since(begin)
 			err := <-victim
-			want := map[string]error{"cancelled": context.Canceled, "removed": session.ErrRemoved, "reset": barrier.ErrBroken}[name]
+			want := map[string]error{"cancelled": context.Canceled, "removed": session.ErrKeyDeleted, "reset": barrier.ErrBroken}[name]
 			if want == nil {
 				want = session.ErrLost
 			}

@@ -36,7 +36,7 @@ func TestContract(t *testing.T) {
 			"Delay":      delay,
 			"Too late":   resignTooLate,
 			"Run":        run,
-			"Step down":  stepDown,
+			"Step down":  transferTo,
 			"Try":        tryCampaign,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
@@ -224,7 +224,7 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 			t.Fatal(err)
 		}
 	}
-	if <-w.done; !errors.Is(w.err, session.ErrRemoved) || ctx.Err() != nil {
+	if <-w.done; !errors.Is(w.err, session.ErrKeyDeleted) || ctx.Err() != nil {
 		t.Errorf("Campaign of a removed candidate: %v", w.err)
 	}
 	if _, err := c.Delete(ctx, term.Key()); err != nil {
@@ -235,7 +235,7 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	case <-ctx.Done():
 		t.Fatal("the leader did not notice")
 	}
-	if err := term.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrRemoved) {
+	if err := term.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", err)
 	}
 	if err := term.Resign(ctx); !errors.Is(err, session.ErrNotHeld) {
@@ -371,8 +371,8 @@ func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 	resign(t, w.wait(t))
 }
 
-// stepDown: the chosen one leads next, though others were ahead of it; they lead later.
-func stepDown(t *testing.T, c *gateway.Client, a, b *session.Session) {
+// transferTo: the chosen one leads next, though others were ahead of it; they lead later.
+func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
 	o := observe(t, b, name)
@@ -385,15 +385,15 @@ func stepDown(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := term.StepDown(ctx, all[3]); err != nil {
+	if err := term.TransferTo(ctx, all[3]); err != nil {
 		t.Fatal(err)
 	}
 	next := waiting[2].wait(t)
 	if next.Fence() != all[3].Fence {
 		t.Errorf("fence %d, not %d", next.Fence(), all[3].Fence)
 	}
-	if err := next.StepDown(ctx, all[1]); !errors.Is(err, election.ErrNoCandidate) || next.Err() != nil {
-		t.Errorf("StepDown for one that has joined again = %v", err)
+	if err := next.TransferTo(ctx, all[1]); !errors.Is(err, election.ErrNoCandidate) || next.Err() != nil {
+		t.Errorf("TransferTo for one that has joined again = %v", err)
 	}
 	resign(t, next)
 	resign(t, waiting[3].wait(t)) // it was behind the chosen one

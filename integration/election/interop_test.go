@@ -120,8 +120,8 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestStepDownAmongOthers: clientv3's candidates do not step aside. The leader goes on to lead, and they are not confused.
-func TestStepDownAmongOthers(t *testing.T) {
+// TestTransferToAmongOthers: clientv3's candidates do not step aside. The leader goes on to lead, and they are not confused.
+func TestTransferToAmongOthers(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
@@ -136,7 +136,7 @@ func TestStepDownAmongOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	stepped, short := make(chan error), within(t, 2*time.Second)
-	go func() { stepped <- term.StepDown(short, all[2]) }()
+	go func() { stepped <- term.TransferTo(short, all[2]) }()
 	eventually(t, "name the heir", func() bool {
 		resp, err := s.Client().Get(ctx, name+"//heir")
 		return err == nil && len(resp.KVs) == 1
@@ -148,7 +148,7 @@ func TestStepDownAmongOthers(t *testing.T) {
 		t.Errorf("clientv3's Leader: %v, %v", resp, err)
 	}
 	if err := <-stepped; !errors.Is(err, context.DeadlineExceeded) || term.Err() != nil {
-		t.Errorf("StepDown = %v, term %v", err, term.Err())
+		t.Errorf("TransferTo = %v, term %v", err, term.Err())
 	}
 	resign(t, term)
 	if err := <-led; err != nil {

@@ -80,7 +80,7 @@ func lead(endpoint string, say func(...any)) error {
 	}()
 	select {
 	case <-term.Context().Done():
-		say("lost", errors.Is(context.Cause(term.Context()), session.ErrTakenOver))
+		say("lost", errors.Is(context.Cause(term.Context()), session.ErrResumedElsewhere))
 		if err := s.Close(ctx); err != nil {
 			return err
 		}

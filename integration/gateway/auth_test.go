@@ -309,7 +309,7 @@ func TestSecureMaintenance(t *testing.T) {
 		t.Errorf("%+v, %v", ours.Endpoints(), err)
 	}
 	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd looks once a second
-	must(ours.SnapshotFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
+	must(ours.SnapshotToFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
 	if err := ours.Defragment(ctx, ""); err != nil {
 		t.Error(err)
 	}

@@ -53,7 +53,7 @@ func FuzzRoundTrip(f *testing.F) {
 		got := must(ours.Get(ctx, key))(t).KVs[0]
 		same("Get", got.Key, got.Value)
 		got = must(ours.Txn(ctx, gateway.Txn{
-			If: []gateway.Cmp{gateway.Value(key, gateway.Equal, value)}, Then: []gateway.Op{gateway.OpGet(key)},
+			If: []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, value)}, Then: []gateway.Op{gateway.OpGet(key)},
 		}))(t).Responses[0].Get.KVs[0]
 		same("Txn", got.Key, got.Value)
 		kv := must(theirs.Get(ctx, ns+key))(t).Kvs[0]

@@ -37,12 +37,12 @@ func TestConditionalPuts(t *testing.T) {
 		create := func(opts ...gateway.Option) func(string, int64) (answer, error) {
 			return func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, newValue, opts...) }
 		}
-		update := func(k string, _ int64) (answer, error) { return ours.Update(ctx, k, newValue, gateway.PrevKV()) }
+		update := func(k string, _ int64) (answer, error) { return ours.PutIfExists(ctx, k, newValue, gateway.PrevKV()) }
 		replace := func(was, to []byte) func(string, int64) (answer, error) {
-			return func(k string, _ int64) (answer, error) { return ours.Replace(ctx, k, was, to) }
+			return func(k string, _ int64) (answer, error) { return ours.CompareAndSwap(ctx, k, was, to) }
 		}
-		replaceAt := func(k string, rev int64) (answer, error) { return ours.ReplaceAt(ctx, k, rev, newValue) }
-		atNone := func(k string, _ int64) (answer, error) { return ours.ReplaceAt(ctx, k, 0, newValue) }
+		replaceAt := func(k string, rev int64) (answer, error) { return ours.UpdateRevision(ctx, k, rev, newValue) }
+		atNone := func(k string, _ int64) (answer, error) { return ours.UpdateRevision(ctx, k, 0, newValue) }
 		for _, s := range []step{
 			{"create", none, create(gateway.WithLease(lease)), "new", true},
 			{"create what is", old, create(), "old", false},
@@ -101,7 +101,7 @@ func TestReplaceRace(t *testing.T) {
 			for done := 0; done < each; {
 				n, _ := strconv.Atoi(string(at.Value))
 				next := []byte(strconv.Itoa(n + 1))
-				resp, err := ours.ReplaceAt(ctx, "n", at.ModRevision, next)
+				resp, err := ours.UpdateRevision(ctx, "n", at.ModRevision, next)
 				conflict, lost := errors.AsType[*gateway.ConflictError](err)
 				switch {
 				case err == nil:

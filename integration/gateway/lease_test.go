@@ -35,7 +35,7 @@ func TestLeases(t *testing.T) {
 
 			info := must(ours.TimeToLive(ctx, g.ID, true))(t)
 			slices.Sort(info.Keys)
-			if info.ID != g.ID || info.Granted != time.Minute || info.TTL > time.Minute || info.TTL < 50*time.Second ||
+			if info.ID != g.ID || info.GrantedTTL != time.Minute || info.TTL > time.Minute || info.TTL < 50*time.Second ||
 				!slices.Equal(info.Keys, []string{"a\x00\xff", "inside"}) {
 				t.Errorf("%+v", info)
 			}
@@ -47,7 +47,7 @@ func TestLeases(t *testing.T) {
 			if len(ids) != len(all) || !slices.Contains(ids, g.ID) {
 				t.Errorf("%v, clientv3 lists %v", ids, all)
 			}
-			again := must(ours.KeepAlive(ctx, g.ID))(t)
+			again := must(ours.KeepAliveOnce(ctx, g.ID))(t)
 			if again.ID != g.ID || again.TTL != time.Minute || again.Sent.Before(g.Sent) {
 				t.Errorf("renewed as %+v", again)
 			}
@@ -66,7 +66,7 @@ func TestLeases(t *testing.T) {
 				}
 			}
 			_, ttlErr := ours.TimeToLive(ctx, g.ID, true)
-			_, keepErr := ours.KeepAlive(ctx, g.ID)
+			_, keepErr := ours.KeepAliveOnce(ctx, g.ID)
 			for _, err := range []error{ours.Revoke(ctx, g.ID), ttlErr, keepErr} {
 				if !errors.Is(err, gateway.ErrLeaseNotFound) {
 					t.Errorf("a lease that is gone: %v", err)
@@ -100,7 +100,7 @@ func TestKeepForEver(t *testing.T) {
 		var stops []func()
 		for _, g := range []gateway.LeaseGrant{granted, {ID: adopted}, revoked} {
 			must(theirs.Put(ctx, fmt.Sprintf("%s%v", ns, g.ID), "", clientv3.WithLease(clientv3.LeaseID(g.ID))))(t)
-			stops = append(stops, ours.Keep(g, tell))
+			stops = append(stops, ours.KeepAlive(g, tell))
 		}
 		began := time.Now()
 		count := map[gateway.LeaseID]int{}

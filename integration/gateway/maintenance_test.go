@@ -54,7 +54,7 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 		if c.Version() == "3.4" {
 			continue // Debian's has neither page
 		}
-		if err := errors.Join(ours.Ready(ctx, m.Endpoint()), ours.Live(ctx, m.Endpoint())); err != nil {
+		if err := errors.Join(ours.Readyz(ctx, m.Endpoint()), ours.Livez(ctx, m.Endpoint())); err != nil {
 			t.Errorf("%s: %v", m.Name(), err)
 		}
 	}

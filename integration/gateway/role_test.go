@@ -41,7 +41,7 @@ func TestRoleOfANamespace(t *testing.T) {
 		must(c.Put(ctx, "k", []byte("1")))(t)
 		must(c.Create(ctx, "\x00", []byte("first")))(t)
 		must(c.Create(ctx, "\xff\xff", []byte("last")))(t)
-		must(c.Replace(ctx, "k", []byte("1"), []byte("2")))(t)
+		must(c.CompareAndSwap(ctx, "k", []byte("1"), []byte("2")))(t)
 		for name, opt := range map[string]gateway.Option{
 			"Prefix": gateway.Prefix(), "FromKey": gateway.FromKey(), "Range": gateway.Range("\xff\xff\xff"),
 		} {
@@ -52,11 +52,11 @@ func TestRoleOfANamespace(t *testing.T) {
 		}
 		txn := must(c.Txn(ctx, gateway.Txn{
 			If: []gateway.Cmp{
-				gateway.CreateRevision("", gateway.Greater, 0).Prefix(), gateway.Version("", gateway.Greater, 0).FromKey(),
-				gateway.Lease("k", gateway.Equal, 0).Range("l"),
+				gateway.CmpCreateRevision("", gateway.Greater, 0).Prefix(), gateway.CmpVersion("", gateway.Greater, 0).FromKey(),
+				gateway.CmpLease("k", gateway.Equal, 0).Range("l"),
 			},
 			Then: []gateway.Op{gateway.OpTxn(gateway.Txn{
-				If:   []gateway.Cmp{gateway.Value("k", gateway.Equal, []byte("2"))},
+				If:   []gateway.Cmp{gateway.CmpValue("k", gateway.Equal, []byte("2"))},
 				Then: []gateway.Op{gateway.OpDelete("\xff", gateway.Prefix(), gateway.PrevKV()), gateway.OpGet("", gateway.Prefix())},
 			})},
 		}))(t)
@@ -81,7 +81,7 @@ func TestRoleOfANamespace(t *testing.T) {
 		if info := must(c.TimeToLive(ctx, lease.ID, true))(t); len(info.Keys) != 1 || info.Keys[0] != "leased" {
 			t.Errorf("%+v", info)
 		}
-		must(c.KeepAlive(ctx, lease.ID))(t)
+		must(c.KeepAliveOnce(ctx, lease.ID))(t)
 		must(root.Put(ctx, "app0", "behind"))(t)
 		if err := c.Revoke(ctx, lease.ID); err != nil {
 			t.Error(err)

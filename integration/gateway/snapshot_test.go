@@ -38,7 +38,7 @@ func TestSnapshotRestored(t *testing.T) {
 		})
 		dir := t.TempDir()
 		file := filepath.Join(dir, "backup.db")
-		info := must(ours.SnapshotFile(ctx, file))(t)
+		info := must(ours.SnapshotToFile(ctx, file))(t)
 		if entries := must(os.ReadDir(dir))(t); len(entries) != 1 {
 			t.Errorf("left behind: %v", entries)
 		}

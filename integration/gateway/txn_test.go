@@ -39,22 +39,22 @@ func TestCompares(t *testing.T) {
 			theirs func(key string, rel string, n int64) clientv3.Cmp
 		}
 		targets := []target{
-			{"version", b.Version, gateway.Version, func(k, rel string, n int64) clientv3.Cmp {
+			{"version", b.Version, gateway.CmpVersion, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.Version(k), rel, n)
 			}},
-			{"create", b.CreateRevision, gateway.CreateRevision, func(k, rel string, n int64) clientv3.Cmp {
+			{"create", b.CreateRevision, gateway.CmpCreateRevision, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.CreateRevision(k), rel, n)
 			}},
-			{"mod", b.ModRevision, gateway.ModRevision, func(k, rel string, n int64) clientv3.Cmp {
+			{"mod", b.ModRevision, gateway.CmpModRevision, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.ModRevision(k), rel, n)
 			}},
 			{"lease", int64(b.Lease), func(k string, rel gateway.Relation, n int64) gateway.Cmp {
-				return gateway.Lease(k, rel, gateway.LeaseID(n))
+				return gateway.CmpLease(k, rel, gateway.LeaseID(n))
 			}, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.LeaseValue(k), rel, n)
 			}},
 			{"value", 'm', func(k string, rel gateway.Relation, n int64) gateway.Cmp {
-				return gateway.Value(k, rel, []byte{byte(n)})
+				return gateway.CmpValue(k, rel, []byte{byte(n)})
 			}, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.Value(k), rel, string([]byte{byte(n)}))
 			}},
@@ -122,15 +122,15 @@ func TestTxns(t *testing.T) {
 			})
 		}
 		got := must(ours.Txn(ctx, gateway.Txn{
-			If: []gateway.Cmp{gateway.Version("old", gateway.Equal, 1), gateway.CreateRevision("new", gateway.Equal, 0)},
+			If: []gateway.Cmp{gateway.CmpVersion("old", gateway.Equal, 1), gateway.CmpCreateRevision("new", gateway.Equal, 0)},
 			Then: []gateway.Op{
 				gateway.OpPut("old", []byte("2"), gateway.PrevKV()),
 				gateway.OpDelete("gone/", gateway.Prefix(), gateway.PrevKV()),
 				gateway.OpPut("new", []byte("1")),
 				gateway.OpGet("", gateway.Prefix(), gateway.KeysOnly()),
-				inner("a", gateway.Version("old", gateway.Equal, 1)), // before the transaction
-				inner("b", gateway.Version("old", gateway.Equal, 2)),
-				gateway.OpTxn(gateway.Txn{Then: []gateway.Op{inner("c", gateway.Value("old", gateway.NotEqual, []byte("1")))}}),
+				inner("a", gateway.CmpVersion("old", gateway.Equal, 1)), // before the transaction
+				inner("b", gateway.CmpVersion("old", gateway.Equal, 2)),
+				gateway.OpTxn(gateway.Txn{Then: []gateway.Op{inner("c", gateway.CmpValue("old", gateway.NotEqual, []byte("1")))}}),
 			},
 			Else: []gateway.Op{gateway.OpPut("else", nil)},
 		}))(t)

@@ -87,7 +87,7 @@ func readUnguarded(t *testing.T) string {
 	must(t, err)
 	resp, err := s.Txn(soon(t), gateway.Txn{
 		If: []gateway.Cmp{
-			gateway.ModRevision(known, gateway.Equal, written.Revision), gateway.ModRevision(other, gateway.Equal, written.Revision),
+			gateway.CmpModRevision(known, gateway.Equal, written.Revision), gateway.CmpModRevision(other, gateway.Equal, written.Revision),
 		},
 		Then: []gateway.Op{gateway.OpPut(name+"/copy", []byte("other"))},
 	})

@@ -54,7 +54,7 @@ func keyOfThatName(t *testing.T) string {
 	second := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
 	eventually(t, "join of the second", count(t, name+"/", 3))
 	must(t, held.Unlock(soon(t)))
-	if err := first.end(t); !errors.Is(err, session.ErrRemoved) {
+	if err := first.end(t); !errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("Lock of the removed waiter = %v", err)
 	}
 	must(t, waiting.end(t))
@@ -69,7 +69,7 @@ func keyOfThatName(t *testing.T) string {
 		t.Error("two hold the lock")
 	}
 	must(t, second.end(t))
-	return "the removed waiter is told: " + session.ErrRemoved.Error()
+	return "the removed waiter is told: " + session.ErrKeyDeleted.Error()
 }
 
 func compactionPeer(t *testing.T) (string, bool) {

@@ -48,7 +48,7 @@ func TestKeys(t *testing.T) {
 	grant(t, root, p.rights)
 
 	cfg := gateway.Config{Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw", AllowPlaintextAuth: true}
-	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a", Within: "outer/1"})
+	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a", ParentKey: "outer/1"})
 	b := recipetest.NewSession(t, recipetest.NewClient(t, cfg), nil)
 	u := user{t, within(t), a, b}
 	u.locks()
@@ -219,12 +219,12 @@ func (u user) locks() {
 	})
 	u.joined("docs/lock", 2)
 	for _, rev := range []int64{lock.Fence(), 1} { // one that holds, and one that does not
-		_, err = lock.Txn(u.ctx, gateway.Txn{If: []gateway.Cmp{gateway.CreateRevision(lock.Key(), gateway.Equal, rev)}})
+		_, err = lock.Txn(u.ctx, gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(lock.Key(), gateway.Equal, rev)}})
 		u.no(err)
 	}
 	u.no(lock.Unlock(u.ctx), <-second)
 
-	rw := mutex.NewRW(u.b, "docs/rw")
+	rw := mutex.NewRWMutex(u.b, "docs/rw")
 	write, err := rw.TryLock(u.ctx)
 	u.no(err)
 	u.no(write.Downgrade(u.ctx))
@@ -264,7 +264,7 @@ func (u user) elections() {
 	second, third := lead(u.b, "second", 2), lead(u.a, "third", 3)
 	all, err := election.New(u.b, name).Candidates(u.ctx)
 	u.no(err)
-	u.no(term.StepDown(u.ctx, all[2]), <-second, <-third)
+	u.no(term.TransferTo(u.ctx, all[2]), <-second, <-third)
 }
 
 func (u user) semaphores() {

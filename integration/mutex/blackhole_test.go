@@ -50,7 +50,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		"Compact":       func(ctx context.Context) error { return c.Compact(ctx, 1) },
 		"Grant":         func(ctx context.Context) error { _, err := c.Grant(ctx, 0, time.Minute); return err },
 		"Revoke":        func(ctx context.Context) error { return c.Revoke(ctx, 1) },
-		"KeepAlive":     func(ctx context.Context) error { _, err := c.KeepAlive(ctx, 1); return err },
+		"KeepAlive":     func(ctx context.Context) error { _, err := c.KeepAliveOnce(ctx, 1); return err },
 		"TimeToLive":    func(ctx context.Context) error { _, err := c.TimeToLive(ctx, 1, false); return err },
 		"Leases":        func(ctx context.Context) error { _, err := c.Leases(ctx); return err },
 		"Watch":         func(ctx context.Context) error { _, err := c.Watch(ctx, name); return err },

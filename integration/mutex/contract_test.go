@@ -256,7 +256,7 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	case <-ctx.Done():
 		t.Fatal("the holder did not notice")
 	}
-	if err := held.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrRemoved) {
+	if err := held.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", err)
 	}
 	if err := held.Unlock(ctx); !errors.Is(err, session.ErrNotHeld) {

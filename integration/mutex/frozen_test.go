@@ -200,7 +200,7 @@ func (f *frozen) check(t *testing.T, direct *gateway.Client) {
 // ghostly puts a key if it is absent, again elsewhere when that is not answered, and deletes it.
 func ghostly(t *testing.T, c, direct *gateway.Client, key string) {
 	put := gateway.Txn{
-		If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, nil)},
 	}
 	for range 3 {

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// BenchmarkHandOver has two sessions take turns, each holding the lock for 5 ms, and reports how long the lock was free
+// BenchmarkHandOver has two sessions take turns, each hold the lock for 5 ms, and reports how long the lock was free
 // in between, for this library and for clientv3.
 func BenchmarkHandOver(b *testing.B) {
 	b.Run("holdfast", func(b *testing.B) {

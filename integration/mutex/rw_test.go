@@ -68,7 +68,7 @@ func sharing(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	in := room{t: t}
 	var all sync.WaitGroup
 	for i := range 8 {
-		m := mutex.NewRW([]*session.Session{a, b}[i%2], name)
+		m := mutex.NewRWMutex([]*session.Session{a, b}[i%2], name)
 		all.Go(func() {
 			for range 15 {
 				enter, take := in.read, m.RLock
@@ -99,7 +99,7 @@ func sharing(t *testing.T, c *gateway.Client, a, b *session.Session) {
 // writersTurn: a reader behind a waiting writer waits.
 func writersTurn(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	rw := mutex.NewRW(a, name)
+	rw := mutex.NewRWMutex(a, name)
 	first, err := rw.RLock(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -132,9 +132,9 @@ func writersTurn(t *testing.T, c *gateway.Client, a, b *session.Session) {
 
 func tryRW(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	ra, rb := mutex.NewRW(a, name), mutex.NewRW(b, name)
+	ra, rb := mutex.NewRWMutex(a, name), mutex.NewRWMutex(b, name)
 	var held []*mutex.Lock
-	for _, m := range []*mutex.RW{ra, rb, ra, rb} {
+	for _, m := range []*mutex.RWMutex{ra, rb, ra, rb} {
 		l, err := m.TryRLock(t.Context())
 		if err != nil {
 			t.Fatalf("TryRLock beside %d readers: %v", len(held), err)
@@ -170,7 +170,7 @@ func downgrade(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	fence := held.Fence()
 	read := make(chan *mutex.Lock)
 	go func() {
-		l, err := mutex.NewRW(b, name).RLock(t.Context())
+		l, err := mutex.NewRWMutex(b, name).RLock(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
@@ -199,7 +199,7 @@ func downgrade(t *testing.T, c *gateway.Client, a, b *session.Session) {
 func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	one, two, three := fresh(t), fresh(t), fresh(t)
 	held := lock(t, b, two)
-	got := make(chan *mutex.Locks)
+	got := make(chan *mutex.MultiLock)
 	go func() {
 		l, err := mutex.LockAll(t.Context(), a, one, two, three)
 		if err != nil {
@@ -243,7 +243,7 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	<-l.Context().Done()
-	if !errors.Is(l.Err(), session.ErrRemoved) {
+	if !errors.Is(l.Err(), session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", l.Err())
 	}
 	_ = l.Unlock(t.Context()) // one is gone
@@ -308,7 +308,7 @@ func severalCut(t *testing.T, c *gateway.Client, a, b *session.Session) {
 // withMutex: a plain mutex of the same name is a writer.
 func withMutex(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	r, err := mutex.NewRW(a, name).RLock(t.Context())
+	r, err := mutex.NewRWMutex(a, name).RLock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func withMutex(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	}
 	unlock(t, r)
 	held := lock(t, b, name)
-	if _, err := mutex.NewRW(a, name).TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.NewRWMutex(a, name).TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryRLock beside a Mutex: %v", err)
 	}
 	unlock(t, held)
@@ -367,7 +367,7 @@ func TestRWDroppedAnswers(t *testing.T) {
 	for i := range 6 {
 		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
 		s := newSession(t, c, &session.Options{TTL: time.Minute})
-		rw := mutex.NewRW(s, one)
+		rw := mutex.NewRWMutex(s, one)
 		all.Go(func() {
 			for dropped.Hits() < 200 {
 				switch {

@@ -34,7 +34,7 @@ func TestSlashBesideSettings(t *testing.T) {
 	for _, of := range []string{name, name + "b", name + "q"} {
 		other := lock(t, s, of+"/x")
 		held := lock(t, s, of+"/")
-		rw := mutex.NewRW(plain(t), of+"/")
+		rw := mutex.NewRWMutex(plain(t), of+"/")
 		if _, err := rw.TryRLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 			t.Errorf("TryRLock = %v", err)
 		}

@@ -29,7 +29,7 @@ func TestTxnLimit(t *testing.T) {
 			return txn
 		}
 		for what, call := range map[string]func(context.Context, gateway.Txn) (*gateway.TxnResponse, error){
-			"Session.Txn": s.Txn, "Holding.Txn": held.Txn,
+			"Session.Txn": s.Txn, "Hold.Txn": held.Txn,
 		} {
 			for lost := range 2 {
 				if lost > 0 {

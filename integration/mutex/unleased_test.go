@@ -29,7 +29,7 @@ func TestKeyWithoutItsLease(t *testing.T) {
 	if err := <-next; err != nil {
 		t.Fatal(err)
 	}
-	if err := held.Err(); !errors.Is(err, session.ErrRemoved) {
+	if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("Err = %v", err)
 	}
 	if err := held.Unlock(ctx); !errors.Is(err, session.ErrNotHeld) {

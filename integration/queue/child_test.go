@@ -129,7 +129,7 @@ func consumeAll(ctx context.Context, s *session.Session) error {
 		}
 		seen := fmt.Sprintf("%s.seen/%s/%d", name, id, m.Attempt)
 		resp, err := m.Txn(ctx, gateway.Txn{
-			If:   []gateway.Cmp{gateway.CreateRevision(seen, gateway.Equal, 0)},
+			If:   []gateway.Cmp{gateway.CmpCreateRevision(seen, gateway.Equal, 0)},
 			Then: []gateway.Op{gateway.OpPut(seen, nil)},
 		})
 		if errors.Is(err, session.ErrNotHeld) || errors.Is(err, session.ErrLost) {
@@ -144,7 +144,7 @@ func consumeAll(ctx context.Context, s *session.Session) error {
 		value, _ := json.Marshal(done{place, m.Attempt})
 		key := name + ".done/" + id
 		err = m.AckWith(ctx, gateway.OpTxn(gateway.Txn{
-			If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+			If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 			Then: []gateway.Op{gateway.OpPut(key, value)},
 			Else: []gateway.Op{gateway.OpPut(fmt.Sprintf("%s.bad/twice/%s/%d", name, id, m.Fence()), nil)},
 		}))

@@ -284,7 +284,7 @@ func reject(t *testing.T, p pair) {
 			t.Fatal(err)
 		}
 		if d.ID != ids[n] || string(d.Value) != fmt.Sprint(n) || d.Reason != fmt.Sprint("no ", n) || d.Attempts != 1 ||
-			d.Priority != n%3 || time.Since(d.Died) > time.Minute || d.Died.Before(d.Enqueued) {
+			d.Priority != n%3 || time.Since(d.DeadAt) > time.Minute || d.DeadAt.Before(d.Enqueued) {
 			t.Errorf("dead letter %d: %+v", n, d)
 		}
 		n++

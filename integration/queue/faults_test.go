@@ -88,7 +88,7 @@ func TestLostAnswers(t *testing.T) {
 				default:
 					key := name + ".done/" + id
 					err = m.AckWith(ctx, gateway.OpTxn(gateway.Txn{
-						If:   []gateway.Cmp{gateway.CreateRevision(key, gateway.Equal, 0)},
+						If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 						Then: []gateway.Op{gateway.OpPut(key, nil)},
 						Else: []gateway.Op{gateway.OpPut(name+".twice/"+id, nil)},
 					}))

@@ -19,7 +19,7 @@ func TestClaimWithoutItsLease(t *testing.T) {
 	}
 	// A waiting consumer, or the holder's watch of its own key, whichever is first, deletes the claim.
 	ack(t, receive(t, queue.New(plain(t), name, nil), "x", 2))
-	eventually(t, "the loss", func() bool { return errors.Is(m.Err(), session.ErrRemoved) })
+	eventually(t, "the loss", func() bool { return errors.Is(m.Err(), session.ErrKeyDeleted) })
 	if err := m.Ack(within(t, patience)); !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Ack = %v", err)
 	}

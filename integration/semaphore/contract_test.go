@@ -241,14 +241,14 @@ func tooHeavy(t *testing.T, f fixture) {
 	light := goAcquire(ctx, a, 1)
 	joined(t, f.c, name, 3)
 	resize(t, a, 2)
-	if <-heavy.done; !errors.Is(heavy.err, semaphore.ErrTooHeavy) {
+	if <-heavy.done; !errors.Is(heavy.err, semaphore.ErrExceedsLimit) {
 		t.Errorf("a waiter: %v", heavy.err)
 	}
 	p := light.granted(t)
-	if _, err := b.Acquire(ctx, 3); !errors.Is(err, semaphore.ErrTooHeavy) {
+	if _, err := b.Acquire(ctx, 3); !errors.Is(err, semaphore.ErrExceedsLimit) {
 		t.Errorf("Acquire: %v", err)
 	}
-	if _, err := b.TryAcquire(ctx, 3); !errors.Is(err, semaphore.ErrTooHeavy) {
+	if _, err := b.TryAcquire(ctx, 3); !errors.Is(err, semaphore.ErrExceedsLimit) {
 		t.Errorf("TryAcquire: %v", err)
 	}
 	joined(t, f.c, name, 2)
@@ -384,7 +384,7 @@ func removed(t *testing.T, f fixture) {
 			t.Fatal(err)
 		}
 	}
-	if <-waiting.done; !errors.Is(waiting.err, session.ErrRemoved) {
+	if <-waiting.done; !errors.Is(waiting.err, session.ErrKeyDeleted) {
 		t.Errorf("a removed waiter: %v", waiting.err)
 	}
 	waiting = goAcquire(ctx, b, 2)
@@ -398,7 +398,7 @@ func removed(t *testing.T, f fixture) {
 	case <-ctx.Done():
 		t.Fatal("the holder did not notice")
 	}
-	if err := held.Err(); !errors.Is(err, session.ErrRemoved) {
+	if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", err)
 	}
 	if err := held.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
@@ -412,7 +412,7 @@ func inspect(t *testing.T, f fixture) {
 	ctx := within(t, 20*time.Second)
 	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
 	empty, err := a.Inspect(ctx)
-	if err != nil || empty.Declared != 0 || empty.Limit != 0 || len(empty.Members) > 0 {
+	if err != nil || empty.DeclaredLimit != 0 || empty.Limit != 0 || len(empty.Members) > 0 {
 		t.Errorf("Inspect of nothing: %+v, %v", empty, err)
 	}
 	held := acquire(t, a, 2)
@@ -426,7 +426,7 @@ func inspect(t *testing.T, f fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if is.Declared != 3 || is.Limit != 4 || is.Used != 2 || len(is.Members) != 3 {
+	if is.DeclaredLimit != 3 || is.Limit != 4 || is.Used != 2 || len(is.Members) != 3 {
 		t.Fatalf("Inspect: %+v", is)
 	}
 	m := is.Members

@@ -48,7 +48,7 @@ func TestResizeUnderLoad(t *testing.T) {
 				}
 				p, err := take(t.Context(), 1+rand.N(declared))
 				switch {
-				case errors.Is(err, semaphore.ErrTooHeavy):
+				case errors.Is(err, semaphore.ErrExceedsLimit):
 					tooHeavy.Add(1)
 					continue
 				case errors.Is(err, semaphore.ErrFull):

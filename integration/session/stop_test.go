@@ -172,7 +172,7 @@ func TestEndedContext(t *testing.T) {
 			return must(mutex.New(s, name+"-mutex").Lock(ctx))(t).Unlock
 		}},
 		{"Unlock of a reader", func(t *testing.T) func(context.Context) error {
-			return must(mutex.NewRW(s, name+"-rw").RLock(ctx))(t).Unlock
+			return must(mutex.NewRWMutex(s, name+"-rw").RLock(ctx))(t).Unlock
 		}},
 		{"Unlock with a delay", func(t *testing.T) func(context.Context) error {
 			return must(mutex.New(s, name+"-delay").WithDelay(time.Second).Lock(ctx))(t).Unlock

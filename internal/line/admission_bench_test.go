@@ -29,7 +29,7 @@ func admit(b *testing.B, members int, local bool) {
 	revision := int64(members)
 	s.read(revision, line...)
 	waiting := make([]*waiter, members)
-	wait := func(i int, fence int64) { waiting[i] = s.enrol(Member{Key: keys[i], Fence: fence}, nil) }
+	wait := func(i int, fence int64) { waiting[i] = s.addWaiter(Member{Key: keys[i], Fence: fence}, nil) }
 	for i := range keys {
 		if local && i > 0 {
 			wait(i, int64(i+1))
@@ -48,7 +48,7 @@ func admit(b *testing.B, members int, local bool) {
 		if !s.look(w).admitted {
 			b.Fatal("not admitted")
 		}
-		s.dismiss(w)
+		s.removeWaiter(w)
 		revision++
 		s.events(put(keys[first], revision, revision))
 		if local {

@@ -29,15 +29,15 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 			free()
 		}
 	}
-	w := session.Write{Settled: freeAll}
+	w := session.Write{OnResolved: freeAll}
 	for i, l := range lines {
-		keys[i], _, frees[i] = s.Slot(l.Name)
+		keys[i], _, frees[i] = s.ReserveKey(l.Name)
 		members[i].Key = keys[i]
 		w.Then = append(w.Then,
 			gateway.OpPut(members[i].Key, nil, gateway.WithLease(s.Lease()), gateway.PrevKV()),
 			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()))
 	}
-	w.Undo = session.Deletion(keys...)
+	w.Compensation = session.Deletion(keys...)
 	out, err := s.Write(ctx, w)
 	if err != nil {
 		if !errors.Is(err, gateway.ErrUncertain) {
@@ -66,7 +66,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		if prev := out.Responses[2*i].Put.PrevKV; prev != nil { // an earlier try had put them all
 			members[i].Fence = prev.CreateRevision
 		}
-		var before *departed
+		var before *lastLeft
 		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
 			before, err = l.wait(ctx, Join{}, members[i])
 		}

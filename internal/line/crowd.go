@@ -31,33 +31,33 @@ func (l *Line) crowded(j Join, count int64, others int) bool {
 	return m.users == 0
 }
 
-// waitInCrowd returns when nobody is ahead of the member.
-func (l *Line) waitInCrowd(ctx context.Context, me Member) error {
+// waitForPredecessor returns when nobody is ahead of the member.
+func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
-	var own, ahead *sight
+	var own, ahead *keyWatch
 	defer func() { own.end(); ahead.end() }()
 	for {
 		var err error
 		if own, err = l.see(ctx, own, me); err != nil {
-			return l.whyEnded(ctx, err)
+			return l.endCause(ctx, err)
 		}
 		before, err := l.ahead(ctx, me)
 		switch {
 		case errors.Is(err, errRemoved):
 			return cmp.Or(l.Session.Verify(ctx), errRemoved)
 		case err != nil:
-			return l.whyEnded(ctx, err)
+			return l.endCause(ctx, err)
 		case before == nil:
 			return nil
 		}
 		if ahead, err = l.see(ctx, ahead, *before); err != nil {
-			return l.whyEnded(ctx, err)
+			return l.endCause(ctx, err)
 		}
 		still, err := l.there(ctx, me, *before)
 		switch {
 		case err != nil:
-			return l.whyEnded(ctx, err)
+			return l.endCause(ctx, err)
 		case !still: // since before it was watched
 			continue
 		}
@@ -65,7 +65,7 @@ func (l *Line) waitInCrowd(ctx context.Context, me Member) error {
 		case <-own.changed:
 		case <-ahead.changed:
 		case <-ctx.Done():
-			return l.whyEnded(ctx, ctxerr.Of(ctx))
+			return l.endCause(ctx, ctxerr.Of(ctx))
 		}
 	}
 }
@@ -114,8 +114,8 @@ func (l *Line) there(ctx context.Context, a, b Member) (bool, error) {
 	return true, nil
 }
 
-// sight is a watch of one member.
-type sight struct {
+// keyWatch is a watch of one member.
+type keyWatch struct {
 	Member
 	stop    func()
 	created chan struct{} // closed when it stands, or has ended
@@ -125,12 +125,12 @@ type sight struct {
 }
 
 // see watches a member instead of the one before, if that is another or its watch has ended, and returns once it stands.
-func (l *Line) see(ctx context.Context, old *sight, m Member) (*sight, error) {
+func (l *Line) see(ctx context.Context, old *keyWatch, m Member) (*keyWatch, error) {
 	if old.of(m) {
 		return old, nil
 	}
 	old.end()
-	s := &sight{Member: m, created: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}, 1)}
+	s := &keyWatch{Member: m, created: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}, 1)}
 	stop, err := l.Session.Client().WatchFunc(m.Key, s.take)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (l *Line) see(ctx context.Context, old *sight, m Member) (*sight, error) {
 }
 
 // take runs in the goroutine that reads the client's stream.
-func (s *sight) take(r gateway.WatchResponse) {
+func (s *keyWatch) take(r gateway.WatchResponse) {
 	switch {
 	case r.Err != nil:
 		s.err = r.Err
@@ -170,7 +170,7 @@ func (s *sight) take(r gateway.WatchResponse) {
 }
 
 // of tells whether the member is watched.
-func (s *sight) of(m Member) bool {
+func (s *keyWatch) of(m Member) bool {
 	if s == nil || !s.is(m) {
 		return false
 	}
@@ -182,7 +182,7 @@ func (s *sight) of(m Member) bool {
 	}
 }
 
-func (s *sight) end() {
+func (s *keyWatch) end() {
 	if s != nil {
 		s.stop()
 	}

@@ -78,7 +78,7 @@ func TestCrowd(t *testing.T) {
 		if now := etcd.Keys("a/"); len(now) != len(keys)-2 {
 			t.Fatalf("%d keys, then %d", len(keys), len(now))
 		}
-		for i, want := range map[int]error{40: context.Canceled, 41: session.ErrClosed, 42: session.ErrRevoked, 43: session.ErrRemoved} {
+		for i, want := range map[int]error{40: context.Canceled, 41: session.ErrClosed, 42: session.ErrRevoked, 43: session.ErrKeyDeleted} {
 			if <-all[i].done; !errors.Is(all[i].err, want) {
 				t.Errorf("member %d: %v, not %v", i, all[i].err, want)
 			}

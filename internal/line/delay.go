@@ -47,7 +47,7 @@ func (l *Line) releaseOps(me Member) []gateway.Op {
 }
 
 // awaitDelay marks the line as held and waits, if it must, until the delay is over.
-func (l *Line) awaitDelay(ctx context.Context, h *session.Holding, before *departed) error {
+func (l *Line) awaitDelay(ctx context.Context, h *session.Hold, before *lastLeft) error {
 	if l.Delay <= 0 {
 		return nil
 	}

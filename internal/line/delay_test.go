@@ -192,7 +192,7 @@ func TestDelayRemoved(t *testing.T) {
 		synctest.Wait()
 		etcd.Delete("a/" + second.Session.Lease().String())
 		<-w.done
-		if !errors.Is(w.err, session.ErrRemoved) || errors.Is(w.err, gateway.ErrUncertain) {
+		if !errors.Is(w.err, session.ErrKeyDeleted) || errors.Is(w.err, gateway.ErrUncertain) {
 			t.Errorf("Enter = %v", w.err)
 		}
 	})

@@ -11,10 +11,10 @@ import (
 
 // Follow gives the line as it is, and again after it has changed, until ctx or the session ends, of which the last pair
 // tells. Revisions only grow; states in between may be left out.
-func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
-	return func(yield func(View, error) bool) {
+func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
+	return func(yield func(Snapshot, error) bool) {
 		if err := l.checkName(); err != nil {
-			yield(View{}, err)
+			yield(Snapshot{}, err)
 			return
 		}
 		m := l.mirror()
@@ -26,7 +26,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
 		shown := int64(-1)
 		for {
 			if err := m.sync(ctx); err != nil {
-				yield(View{}, l.whyEnded(ctx, err))
+				yield(Snapshot{}, l.endCause(ctx, err))
 				return
 			}
 			if v, ok := m.snapshot(); ok && v.Revision > shown {
@@ -39,7 +39,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
 			select {
 			case <-r.wake:
 			case <-ctx.Done():
-				yield(View{}, l.whyEnded(ctx, ctxerr.Of(ctx)))
+				yield(Snapshot{}, l.endCause(ctx, ctxerr.Of(ctx)))
 				return
 			}
 		}
@@ -48,7 +48,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[View, error] {
 
 // Until returns nil when the line has come to a state of which done is true, or done's error. It looks at the states that
 // [Line.Follow] gives, of which the first may be older than the call.
-func (l *Line) Until(ctx context.Context, done func(View) (bool, error)) error {
+func (l *Line) Until(ctx context.Context, done func(Snapshot) (bool, error)) error {
 	for v, err := range l.Follow(ctx) {
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func (m *mirror) unread(r *reader) {
 }
 
 // snapshot copies the state; ok is false if the mirror has just been lost.
-func (m *mirror) snapshot() (_ View, ok bool) {
+func (m *mirror) snapshot() (_ Snapshot, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.view

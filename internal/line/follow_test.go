@@ -19,7 +19,7 @@ func TestUntil(t *testing.T) {
 		done := make(chan error, 1)
 		var last line.Put
 		go func() {
-			done <- l.Until(t.Context(), func(v line.View) (bool, error) {
+			done <- l.Until(t.Context(), func(v line.Snapshot) (bool, error) {
 				last = v.Puts["count"]
 				return last.Version == 2, nil
 			})
@@ -36,7 +36,7 @@ func TestUntil(t *testing.T) {
 			t.Errorf("Until = %v at %d, now %d", err, last.Revision, etcd.Revision())
 		}
 		no := errors.New("no")
-		if err := l.Until(t.Context(), func(line.View) (bool, error) { return true, no }); !errors.Is(err, no) {
+		if err := l.Until(t.Context(), func(line.Snapshot) (bool, error) { return true, no }); !errors.Is(err, no) {
 			t.Errorf("Until = %v", err)
 		}
 	})

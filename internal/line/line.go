@@ -21,8 +21,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// View is a line at one revision.
-type View struct {
+// Snapshot is a line at one revision.
+type Snapshot struct {
 	Revision int64
 	Members  []Member // in the order in which they joined
 	// Settings are the keys <name>//<what> that a recipe keeps beside its members, by <what>.
@@ -35,10 +35,10 @@ type Put struct{ Revision, Version int64 }
 
 // Rule tells how many members at the front of a line are admitted. A member behind one that is not admitted must not be
 // either.
-type Rule func(View) int
+type Rule func(Snapshot) int
 
 // Exclusive admits the first.
-func Exclusive(v View) int { return min(1, len(v.Members)) }
+func Exclusive(v Snapshot) int { return min(1, len(v.Members)) }
 
 // Member is one key of a line. Key alone does not name it: keys are used again.
 type Member struct {
@@ -70,12 +70,12 @@ type Line struct {
 func (l *Line) prefix() string { return l.Name + "/" }
 
 // errRemoved: somebody else deleted the member's key.
-var errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrRemoved)
+var errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrKeyDeleted)
 
 // Hold is an admitted member: the noun of a recipe, and its inverse.
 type Hold struct {
-	*session.Holding
-	Grip *session.Grip
+	*session.Hold
+	Grip *session.Releaser
 }
 
 // Join is what a member brings along.
@@ -89,9 +89,9 @@ type Join struct {
 	// Whole makes a Try that does not join read all of the line, and not only its front.
 	Whole bool
 	// Hopeless, if set, ends the wait with an error when the line has come to a state that the member cannot get out of.
-	Hopeless func(View) error
+	Hopeless func(Snapshot) error
 	// Aside is the same for a member that must know itself in the line; it goes before Hopeless.
-	Aside func(View, Member) error
+	Aside func(Snapshot, Member) error
 }
 
 // RefusedError is a join whose own compare did not hold.
@@ -108,16 +108,16 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
-	key, others, free := l.Session.Slot(l.Name)
+	key, others, free := l.Session.ReserveKey(l.Name)
 	me, count, err := l.join(ctx, j, key, others, free)
 	if err != nil {
 		return Hold{}, err
 	}
-	var before *departed
+	var before *lastLeft
 	switch {
-	case count == 1 && l.Rule(View{Members: []Member{me}}) == 1:
+	case count == 1 && l.Rule(Snapshot{Members: []Member{me}}) == 1:
 	case l.crowded(j, count, others):
-		err = l.waitInCrowd(ctx, me)
+		err = l.waitForPredecessor(ctx, me)
 	default:
 		before, err = l.wait(ctx, j, me)
 	}
@@ -165,13 +165,13 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 		If:      j.If,
 		Then:    then,
 		Else:    j.Else,
-		Patient: j.Exclusive && others >= unhurried,
-		Settled: free,
+		MayLinger: j.Exclusive && others >= unhurried,
+		OnResolved: free,
 	}
 	if len(j.If) == 0 && len(j.Value) <= maxShared {
 		w.Key, w.Line = key, prefix
 	} else {
-		w.Undo = session.Deletion(key)
+		w.Compensation = session.Deletion(key)
 	}
 	out, err := l.Session.Write(ctx, w)
 	switch {
@@ -195,25 +195,25 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 }
 
 // wait returns when the mirror has shown the member to be admitted.
-func (l *Line) wait(ctx context.Context, j Join, me Member) (*departed, error) {
+func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.mirror()
 	defer m.release()
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	hope := j.Hopeless
 	if j.Aside != nil {
-		hope = func(v View) error { return j.Aside(v, me) }
+		hope = func(v Snapshot) error { return j.Aside(v, me) }
 	}
-	w := m.enrol(me, hope)
-	defer m.dismiss(w)
+	w := m.addWaiter(me, hope)
+	defer m.removeWaiter(w)
 	for {
 		if err := m.sync(ctx); err != nil {
-			return nil, l.whyEnded(ctx, err)
+			return nil, l.endCause(ctx, err)
 		}
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
-			return nil, l.whyEnded(ctx, ctxerr.Of(ctx))
+			return nil, l.endCause(ctx, ctxerr.Of(ctx))
 		}
 		switch state := m.look(w); {
 		case state.gone: // alone, or with the lease
@@ -234,8 +234,8 @@ func (l *Line) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// whyEnded prefers the loss of the session to the errors that it causes.
-func (l *Line) whyEnded(ctx context.Context, err error) error {
+// endCause prefers the loss of the session to the errors that it causes.
+func (l *Line) endCause(ctx context.Context, err error) error {
 	if lost := l.Session.Err(); lost != nil && ctx.Err() != nil {
 		return lost
 	}
@@ -243,7 +243,7 @@ func (l *Line) whyEnded(ctx context.Context, err error) error {
 }
 
 // admit turns a member at the front into a hold, once the session can be trusted and the lock delay is over.
-func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *departed, free func()) (Hold, error) {
+func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *lastLeft, free func()) (Hold, error) {
 	h, grip := l.Session.Hold(me.Key, me.Fence, free)
 	admitted := false
 	defer func() {
@@ -253,7 +253,7 @@ func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *de
 	}()
 	err := l.awaitDelay(ctx, h, before)
 	if err == nil {
-		grip.Also(l.releaseOps(me)...) // not before: whoever leaves within the delay must not end it for the next
+		grip.AddReleaseOps(l.releaseOps(me)...) // not before: whoever leaves within the delay must not end it for the next
 		err = l.Session.Ready(ctx)
 	}
 	if err == nil {
@@ -262,7 +262,7 @@ func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *de
 	if err != nil {
 		return Hold{}, err
 	}
-	l.Session.Granted(ctx, h, l.Kind, l.Name, asked)
+	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
 	admitted = true
 	return Hold{h, grip}, nil
 }
@@ -272,7 +272,7 @@ func (h Hold) Abandon(ctx context.Context) { h.Grip.Abandon(ctx) }
 
 // GiveBack is release, the recipe's own, for the end of a function that ran under the hold: what etcd refuses goes on in the
 // background, since nobody is left who would call again.
-func GiveBack(ctx context.Context, grip *session.Grip, release func(context.Context) error) error {
+func GiveBack(ctx context.Context, grip *session.Releaser, release func(context.Context) error) error {
 	err := release(ctx)
 	if err != nil {
 		Hold{Grip: grip}.Abandon(ctx)
@@ -285,7 +285,7 @@ const finishTimeout = 5 * time.Second
 
 // Finish is [GiveBack] with a time of its own. It belongs in a defer, because the function under the hold may panic, or end
 // its goroutine, and a caller that recovers has no hold that it could release.
-func Finish(ctx context.Context, grip *session.Grip, release func(context.Context) error) error {
+func Finish(ctx context.Context, grip *session.Releaser, release func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	return GiveBack(ctx, grip, release)
@@ -293,8 +293,8 @@ func Finish(ctx context.Context, grip *session.Grip, release func(context.Contex
 
 // abandon takes the member out of the line in the background.
 func (l *Line) abandon(me Member, free func()) {
-	l.Session.Settle(session.Write{
-		Undo:    session.Deletion(me.Key),
-		Settled: free,
+	l.Session.Compensate(session.Write{
+		Compensation:    session.Deletion(me.Key),
+		OnResolved: free,
 	})
 }

@@ -181,7 +181,7 @@ func TestWaiterRemoved(t *testing.T) {
 		w := goEnter(t.Context(), l)
 		etcd.Delete("a/" + l.Session.Lease().String())
 		<-w.done
-		if !errors.Is(w.err, session.ErrRemoved) {
+		if !errors.Is(w.err, session.ErrKeyDeleted) {
 			t.Errorf("Enter = %v", w.err)
 		}
 		if err := holder.Err(); err != nil {

@@ -10,34 +10,34 @@ import (
 )
 
 // Read reads the line as it is now.
-func (l *Line) Read(ctx context.Context) (View, error) {
+func (l *Line) Read(ctx context.Context) (Snapshot, error) {
 	if err := l.checkName(); err != nil {
-		return View{}, err
+		return Snapshot{}, err
 	}
 	resp, err := l.Session.Client().Get(ctx, l.prefix(), gateway.Prefix())
 	if err != nil {
-		return View{}, err
+		return Snapshot{}, err
 	}
 	return viewOf(resp, l.prefix()), nil
 }
 
 // Now is [Line.Read] for those who act under the session: it ends when that does.
-func (l *Line) Now(ctx context.Context) (View, error) {
+func (l *Line) Now(ctx context.Context) (Snapshot, error) {
 	if err := l.Check(ctx); err != nil {
-		return View{}, err
+		return Snapshot{}, err
 	}
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	v, err := l.Read(ctx)
 	if err != nil {
-		return View{}, l.whyEnded(ctx, err)
+		return Snapshot{}, l.endCause(ctx, err)
 	}
 	return v, nil
 }
 
 // viewOf sorts out what lies below a prefix. Only direct children are members: "a" and "a/b" are two lines.
-func viewOf(resp *gateway.GetResponse, prefix string) View {
-	v := View{
+func viewOf(resp *gateway.GetResponse, prefix string) Snapshot {
+	v := Snapshot{
 		Revision: resp.Revision, Members: make([]Member, 0, len(resp.KVs)), Settings: map[string]string{}, Puts: map[string]Put{},
 	}
 	for _, kv := range resp.KVs {
@@ -55,8 +55,8 @@ func viewOf(resp *gateway.GetResponse, prefix string) View {
 func (l *Line) SettingKey(what string) string { return l.prefix() + "/" + what }
 
 // SameSettings holds if no setting of the line was put since it was as in v.
-func (l *Line) SameSettings(v View) gateway.Cmp {
-	return gateway.ModRevision(l.SettingKey(""), gateway.Less, v.Revision+1).Prefix()
+func (l *Line) SameSettings(v Snapshot) gateway.Cmp {
+	return gateway.CmpModRevision(l.SettingKey(""), gateway.Less, v.Revision+1).Prefix()
 }
 
 func settingOf(key, prefix string) (what string, ok bool) {

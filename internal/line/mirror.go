@@ -22,25 +22,25 @@ type mirror struct {
 	mu      sync.Mutex
 	users   int
 	idle    *time.Timer // set while there are no users
-	watch   *feed       // nil: none, or it has ended
+	watch   *lineWatch       // nil: none, or it has ended
 	err     error       // why there will never be another
 	synced  bool
 	floor   int64 // the revision of the read
-	view    View  // the line at view.Revision; only if synced
-	last    *departed
+	view    Snapshot  // the line at view.Revision; only if synced
+	last    *lastLeft
 	waiters map[string]*waiter // by key
 	readers map[*reader]struct{}
 }
 
-// feed is one watch of the line. Late calls from one that was given up are known by it.
-type feed struct {
+// lineWatch is one watch of the line. Late calls from one that was given up are known by it.
+type lineWatch struct {
 	stop    func()
 	created chan struct{} // closed when it stands, or has ended
 	early   []gateway.Event
 }
 
-// departed is the member that left the line last, and when that was seen.
-type departed struct {
+// lastLeft is the member that left the line last, and when that was seen.
+type lastLeft struct {
 	Member
 	at time.Time
 }
@@ -49,16 +49,16 @@ type departed struct {
 type waiter struct {
 	Member
 	wake chan struct{} // look again
-	hope func(View) error
-	fate
+	hope func(Snapshot) error
+	waiterState
 }
 
-// fate is what has become of a waiter.
-type fate struct {
+// waiterState is what has become of a waiter.
+type waiterState struct {
 	admitted bool
 	gone     bool
 	hopeless error
-	before   *departed
+	before   *lastLeft
 }
 
 // reader is somebody who wants to see each state of the line, or at least the last.
@@ -161,14 +161,14 @@ func (m *mirror) sync(ctx context.Context) error {
 }
 
 // open starts the watch if there is none. done says that there is nothing to wait for.
-func (m *mirror) open() (_ *feed, done bool, _ error) {
+func (m *mirror) open() (_ *lineWatch, done bool, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil || m.synced {
 		return nil, true, m.err
 	}
 	if m.watch == nil {
-		f := &feed{created: make(chan struct{})}
+		f := &lineWatch{created: make(chan struct{})}
 		stop, err := m.id.c.WatchFunc(m.id.prefix, func(r gateway.WatchResponse) { m.take(f, r) }, gateway.Prefix())
 		if err != nil {
 			return nil, true, err
@@ -180,7 +180,7 @@ func (m *mirror) open() (_ *feed, done bool, _ error) {
 }
 
 // base sets the mirror to what was read after the watch stood, and applies what has come since.
-func (m *mirror) base(f *feed, read *gateway.GetResponse) {
+func (m *mirror) base(f *lineWatch, read *gateway.GetResponse) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.watch != f {
@@ -199,7 +199,7 @@ func (m *mirror) base(f *feed, read *gateway.GetResponse) {
 }
 
 // take runs in the goroutine that reads the client's stream.
-func (m *mirror) take(f *feed, r gateway.WatchResponse) {
+func (m *mirror) take(f *lineWatch, r gateway.WatchResponse) {
 	if r.Err != nil {
 		m.broken(f, r.Err)
 		return
@@ -226,7 +226,7 @@ func (m *mirror) take(f *feed, r gateway.WatchResponse) {
 }
 
 // broken: after a compaction the next waiter starts over; after anything else nobody can.
-func (m *mirror) broken(f *feed, err error) {
+func (m *mirror) broken(f *lineWatch, err error) {
 	mirrors.Lock()
 	defer mirrors.Unlock()
 	m.mu.Lock()
@@ -280,7 +280,7 @@ func (m *mirror) apply(ev gateway.Event) bool {
 		return changed
 	}
 	if i >= 0 {
-		m.last = &departed{v.Members[i], time.Now()}
+		m.last = &lastLeft{v.Members[i], time.Now()}
 		v.Members = slices.Delete(v.Members, i, i+1)
 		if w := m.waiters[m.last.Key]; w != nil && w.is(m.last.Member) {
 			w.gone = true
@@ -326,8 +326,8 @@ func (m *mirror) review(w *waiter) {
 	}
 }
 
-// enrol adds a waiter for a member that has joined.
-func (m *mirror) enrol(me Member, hope func(View) error) *waiter {
+// addWaiter adds a waiter for a member that has joined.
+func (m *mirror) addWaiter(me Member, hope func(Snapshot) error) *waiter {
 	w := &waiter{Member: me, wake: make(chan struct{}, 1), hope: hope}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -339,7 +339,7 @@ func (m *mirror) enrol(me Member, hope func(View) error) *waiter {
 	return w
 }
 
-func (m *mirror) dismiss(w *waiter) {
+func (m *mirror) removeWaiter(w *waiter) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.waiters[w.Key] == w {
@@ -347,10 +347,10 @@ func (m *mirror) dismiss(w *waiter) {
 	}
 }
 
-func (m *mirror) look(w *waiter) fate {
+func (m *mirror) look(w *waiter) waiterState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return w.fate
+	return w.waiterState
 }
 
 func signal(wake chan struct{}) {

@@ -11,7 +11,7 @@ import (
 func TestExclusive(t *testing.T) {
 	t.Parallel()
 	for n := range 3 {
-		if got := Exclusive(View{Members: make([]Member, n)}); got != min(n, 1) {
+		if got := Exclusive(Snapshot{Members: make([]Member, n)}); got != min(n, 1) {
 			t.Errorf("of %d: %d", n, got)
 		}
 	}
@@ -53,11 +53,11 @@ func TestMemberLease(t *testing.T) {
 // script drives a mirror by hand.
 type script struct {
 	*mirror
-	f *feed
+	f *lineWatch
 }
 
 func newScript() script {
-	f := &feed{created: make(chan struct{}), stop: func() {}}
+	f := &lineWatch{created: make(chan struct{}), stop: func() {}}
 	m := &mirror{id: mirrorID{prefix: "a/"}, rule: Exclusive, turn: make(chan struct{}, 1), waiters: map[string]*waiter{}, watch: f}
 	return script{m, f}
 }
@@ -103,7 +103,7 @@ func (s script) want(t *testing.T, w *waiter, want state) {
 func TestMirrorHandsOver(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b, c := s.enrol(Member{Key: "a/b", Fence: 5}, nil), s.enrol(Member{Key: "a/c", Fence: 6}, nil)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil), s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	s.want(t, c, state{})
@@ -122,7 +122,7 @@ func TestMirrorOlderThanTheJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.read(10, Member{Key: "a/b", Fence: 3})
-	b := s.enrol(Member{Key: "a/b", Fence: 13}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 13}, nil)
 	s.want(t, b, state{})
 	s.events(del("a/b", 11))
 	s.want(t, b, state{})
@@ -138,14 +138,14 @@ func TestMirrorOlderThanTheJoin(t *testing.T) {
 func TestMirrorDecidesAfterEachEvent(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b := s.enrol(Member{Key: "a/b", Fence: 5}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil)
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
 	s.events(del("a/x", 6), put("a/x", 7, 7))
 	s.want(t, b, state{admitted: true})
 
 	// The other way round: the own key goes, and comes again as somebody else's.
 	s = newScript()
-	b = s.enrol(Member{Key: "a/b", Fence: 5}, nil)
+	b = s.addWaiter(Member{Key: "a/b", Fence: 5}, nil)
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
 	s.events(del("a/b", 6), put("a/b", 7, 7), del("a/x", 8))
 	s.want(t, b, state{gone: true})
@@ -156,7 +156,7 @@ func TestMirrorRepeatedJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.read(3, Member{Key: "a/x", Fence: 3})
-	b := s.enrol(Member{Key: "a/b", Fence: 4}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 4}, nil)
 	s.events(put("a/b", 4, 4), put("a/c", 5, 5), put("a/b", 4, 6))
 	s.want(t, b, state{})
 	if want := []Member{{Key: "a/x", Fence: 3}, {Key: "a/b", Fence: 4}, {Key: "a/c", Fence: 5}}; !slices.Equal(s.view.Members, want) {
@@ -170,7 +170,7 @@ func TestMirrorRepeatedJoin(t *testing.T) {
 func TestMirrorEarlyEvents(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b := s.enrol(Member{Key: "a/b", Fence: 8}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 8}, nil)
 	s.events(put("a/b", 5, 5), del("a/b", 6), put("a/x", 7, 7), put("a/b", 8, 8)) // the key was used before
 	s.events(del("a/x", 9), put("a/x", 10, 10))
 	s.want(t, b, state{})
@@ -186,14 +186,14 @@ func TestMirrorRemovedBeforeEnrolled(t *testing.T) {
 	s := newScript()
 	s.read(5, Member{Key: "a/x", Fence: 4})
 	s.events(put("a/b", 6, 6), del("a/b", 7))
-	b := s.enrol(Member{Key: "a/b", Fence: 6}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, nil)
 	s.want(t, b, state{gone: true})
 }
 
 func TestMirrorSubLines(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b := s.enrol(Member{Key: "a/b", Fence: 6}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, nil)
 	s.read(4, Member{Key: "a/z/1", Fence: 3})
 	s.events(put("a/z/2", 5, 5), put("a/b", 6, 6))
 	s.want(t, b, state{admitted: true})
@@ -206,7 +206,7 @@ func TestMirrorSubLines(t *testing.T) {
 func TestMirrorAfterCompaction(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b, c := s.enrol(Member{Key: "a/b", Fence: 5}, nil), s.enrol(Member{Key: "a/c", Fence: 6}, nil)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil), s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	old := s.f
 	s.take(old, gateway.WatchResponse{Err: gateway.ErrCompacted})
@@ -220,7 +220,7 @@ func TestMirrorAfterCompaction(t *testing.T) {
 			t.Error("not woken")
 		}
 	}
-	s.f = &feed{created: make(chan struct{})}
+	s.f = &lineWatch{created: make(chan struct{})}
 	s.watch = s.f
 	s.take(old, gateway.WatchResponse{Events: []gateway.Event{del("a/c", 9)}}) // a late call of the old watch
 	s.read(9, c.Member)
@@ -234,7 +234,7 @@ func TestMirrorAfterCompaction(t *testing.T) {
 func TestMirrorEnds(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b := s.enrol(Member{Key: "a/b", Fence: 5}, nil)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil)
 	s.take(s.f, gateway.WatchResponse{Err: gateway.ErrPermissionDenied})
 	select {
 	case <-b.wake:
@@ -249,20 +249,20 @@ func TestMirrorEnds(t *testing.T) {
 func TestMirrorSettingsAndValues(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	s.rule = func(v View) int { // as a semaphore has it
+	s.rule = func(v Snapshot) int { // as a semaphore has it
 		if v.Settings["limit"] == "2" {
 			return min(2, len(v.Members))
 		}
 		return min(1, len(v.Members))
 	}
 	full := errors.New("hopeless")
-	hope := func(v View) error {
+	hope := func(v Snapshot) error {
 		if v.Settings["limit"] == "0" {
 			return full
 		}
 		return nil
 	}
-	b, c := s.enrol(Member{Key: "a/b", Fence: 5}, hope), s.enrol(Member{Key: "a/c", Fence: 6}, hope)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, hope), s.addWaiter(Member{Key: "a/c", Fence: 6}, hope)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	limit := put("a//limit", 7, 7)
@@ -294,14 +294,14 @@ func TestMirrorHopeIsOlderThanTheJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	full := errors.New("hopeless")
-	hope := func(v View) error {
+	hope := func(v Snapshot) error {
 		if len(v.Settings) == 0 {
 			return full
 		}
 		return nil
 	}
 	s.read(4, Member{Key: "a/x", Fence: 4})
-	b := s.enrol(Member{Key: "a/b", Fence: 6}, hope)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, hope)
 	s.want(t, b, state{})
 	s.events(put("a//limit", 5, 5), put("a/b", 6, 6))
 	s.want(t, b, state{})
@@ -318,8 +318,8 @@ func TestMirrorHopeIsOlderThanTheJoin(t *testing.T) {
 func TestMirrorDecidesAtRevisions(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	s.rule = func(v View) int { return min(len(v.Settings["limit"]), len(v.Members)) }
-	b := s.enrol(Member{Key: "a/b", Fence: 5}, nil)
+	s.rule = func(v Snapshot) int { return min(len(v.Settings["limit"]), len(v.Members)) }
+	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil)
 	limit := put("a//limit", 3, 3)
 	limit.KV.Value = []byte("i")
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)

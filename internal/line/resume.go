@@ -27,7 +27,7 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	for i, m := range v.Members {
 		keys[i] = m.Key
 	}
-	left := l.Session.Inherit(l.prefix(), keys)
+	left := l.Session.AdoptKeys(l.prefix(), keys)
 	if len(left) == 0 {
 		return Hold{}, "", errNothingLeft
 	}
@@ -35,7 +35,7 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	me := v.Members[place]
 	free := func() {} // a key of an earlier life is not used again
 	err = l.remove(ctx, left[1:])
-	var before *departed
+	var before *lastLeft
 	if err == nil && place >= l.Rule(v) {
 		before, err = l.wait(ctx, j, me)
 	}
@@ -51,9 +51,9 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 func (l *Line) remove(ctx context.Context, keys []string) error {
 	gone := make(chan struct{}, len(keys))
 	for _, key := range keys {
-		l.Session.Settle(session.Write{
-			Undo:    session.Deletion(key),
-			Settled: func() { gone <- struct{}{} },
+		l.Session.Compensate(session.Write{
+			Compensation:    session.Deletion(key),
+			OnResolved: func() { gone <- struct{}{} },
 		})
 	}
 	ctx, cancel := l.bound(ctx)
@@ -62,7 +62,7 @@ func (l *Line) remove(ctx context.Context, keys []string) error {
 		select {
 		case <-gone:
 		case <-ctx.Done():
-			return l.whyEnded(ctx, ctxerr.Of(ctx))
+			return l.endCause(ctx, ctxerr.Of(ctx))
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 
 // OccupiedError is why [Line.Try] did not join: the rule would not have admitted the member.
 type OccupiedError struct {
-	View View // what stood in the way; perhaps not all of it
+	View Snapshot // what stood in the way; perhaps not all of it
 }
 
 func (e *OccupiedError) Error() string {
@@ -36,8 +36,8 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
-	key, _, free := l.Session.Slot(l.Name)
-	still := []gateway.Cmp{gateway.CreateRevision(l.prefix(), gateway.Equal, 0).Prefix()}
+	key, _, free := l.Session.ReserveKey(l.Name)
+	still := []gateway.Cmp{gateway.CmpCreateRevision(l.prefix(), gateway.Equal, 0).Prefix()}
 	for range tries {
 		me, v, err := l.try(ctx, j, key, free, still)
 		switch {
@@ -55,7 +55,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 		// What is there is no obstacle, be it other lines, "a/b" below "a". If nobody has joined and no setting was changed
 		// since, that is still so.
 		still = []gateway.Cmp{
-			gateway.CreateRevision(l.prefix(), gateway.Less, v.Revision+1).Prefix(),
+			gateway.CmpCreateRevision(l.prefix(), gateway.Less, v.Revision+1).Prefix(),
 			l.SameSettings(v),
 		}
 	}
@@ -63,13 +63,13 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 }
 
 // admits tells whether the rule would admit one more member.
-func (l *Line) admits(v View, j Join) bool {
+func (l *Line) admits(v Snapshot, j Join) bool {
 	v.Members = append(slices.Clip(v.Members), Member{Value: j.Value})
 	return l.Rule(v) == len(v.Members)
 }
 
 // try gives the new member, or the line as it was found.
-func (l *Line) try(ctx context.Context, j Join, key string, free func(), still []gateway.Cmp) (me *Member, v View, _ error) {
+func (l *Line) try(ctx context.Context, j Join, key string, free func(), still []gateway.Cmp) (me *Member, v Snapshot, _ error) {
 	look := int64(tryLook)
 	if j.Whole {
 		look = 0
@@ -82,25 +82,25 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 				gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend)),
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
-		Undo:    session.Deletion(key),
-		Settled: free,
+		Compensation:    session.Deletion(key),
+		OnResolved: free,
 	}
 	if len(j.If) > 0 { // which of the compares was it?
 		w.Else = append(w.Else, gateway.OpTxn(gateway.Txn{If: j.If, Else: j.Else}))
 	}
 	out, err := l.Session.Write(ctx, w)
 	if err != nil {
-		return nil, View{}, err
+		return nil, Snapshot{}, err
 	}
 	if out.Applied {
-		return &Member{key, out.Revision, j.Value}, View{}, nil
+		return &Member{key, out.Revision, j.Value}, Snapshot{}, nil
 	}
 	front, own := out.Responses[0].Get, out.Responses[1].Get
 	if len(own.KVs) == 1 { // the slot is ours alone: a try whose answer was lost had worked
-		return &Member{key, own.KVs[0].CreateRevision, j.Value}, View{}, nil
+		return &Member{key, own.KVs[0].CreateRevision, j.Value}, Snapshot{}, nil
 	}
 	if len(j.If) > 0 && !out.Responses[2].Txn.Succeeded {
-		return nil, View{}, &RefusedError{out.Responses[2].Txn.Responses}
+		return nil, Snapshot{}, &RefusedError{out.Responses[2].Txn.Responses}
 	}
 	front.Revision = out.Revision // that of the nested answer is the same, and was left out
 	v = viewOf(front, l.prefix())

@@ -158,7 +158,7 @@ func TestTryRefused(t *testing.T) {
 					rev, n := etcd.Revision(), 0
 					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { n++; return c.Apply() })
 					j := line.Join{
-						If:    []gateway.Cmp{gateway.Value("a//limit", gateway.Equal, []byte("4"))},
+						If:    []gateway.Cmp{gateway.CmpValue("a//limit", gateway.Equal, []byte("4"))},
 						Else:  []gateway.Op{gateway.OpGet("a//limit")},
 						Whole: whole,
 					}
@@ -167,7 +167,7 @@ func TestTryRefused(t *testing.T) {
 					if !ok || string(refused.Responses[0].Get.KVs[0].Value) != "3" || n != 1 || etcd.Revision() != rev {
 						t.Fatalf("Try = %v after %d requests, revision %d after %d", err, n, etcd.Revision(), rev)
 					}
-					j.If[0] = gateway.Value("a//limit", gateway.Equal, []byte("3"))
+					j.If[0] = gateway.CmpValue("a//limit", gateway.Equal, []byte("3"))
 					h, err := l.Try(t.Context(), j)
 					occupied, ok := errors.AsType[*line.OccupiedError](err)
 					switch {
@@ -190,7 +190,7 @@ func TestTryAfterASetting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := etcdscript.Start(t)
 		l := *open(t, etcd)
-		l.Rule = func(v line.View) int { return min(len(v.Settings["limit"]), len(v.Members)) }
+		l.Rule = func(v line.Snapshot) int { return min(len(v.Settings["limit"]), len(v.Members)) }
 		etcd.Put("a//limit", "i")
 		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
 			if c.N == 2 {

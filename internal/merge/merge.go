@@ -15,15 +15,15 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Merger merges what its callers do. Its fields are set before its first use.
-type Merger[T any] struct {
+// Batcher merges what its callers do. Its fields are set before its first use.
+type Batcher[T any] struct {
 	Owner Owner
 	// Pick tells how many of the first go together, at least one.
 	Pick func(waiting []*Job[T]) int
 	// Send sends them, and sets their errors.
 	Send func(ctx context.Context, jobs []*Job[T])
-	// Forget, if not nil, is told of each job whose caller left while it was under way, after Send.
-	Forget func(j *Job[T])
+	// OnAbandoned, if not nil, is told of each job whose caller left while it was under way, after Send.
+	OnAbandoned func(j *Job[T])
 
 	mu      sync.Mutex
 	waiting []*Job[T]
@@ -35,7 +35,7 @@ type Merger[T any] struct {
 	missed   int           // how often in a row not all of them came, so that they are not waited for as long
 }
 
-// Owner is who a Merger works for: a session.
+// Owner is who a Batcher works for: a session.
 type Owner interface {
 	// Context bounds what is sent, and how long callers wait.
 	Context() context.Context
@@ -61,7 +61,7 @@ type batch struct {
 }
 
 // Do returns when v has been sent and answered. When ctx ends before, or the owner, it is [gateway.ErrUncertain] if v was sent.
-func (m *Merger[T]) Do(ctx context.Context, v T) error {
+func (m *Batcher[T]) Do(ctx context.Context, v T) error {
 	if ctx.Err() != nil {
 		return ctxerr.Of(ctx)
 	}
@@ -69,7 +69,7 @@ func (m *Merger[T]) Do(ctx context.Context, v T) error {
 }
 
 // Submit has v sent. The job must be given to Wait.
-func (m *Merger[T]) Submit(v T) *Job[T] {
+func (m *Batcher[T]) Submit(v T) *Job[T] {
 	j := &Job[T]{V: v, done: make(chan struct{})}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,7 +83,7 @@ func (m *Merger[T]) Submit(v T) *Job[T] {
 }
 
 // Wait returns when the job has been answered, or ctx or the owner has ended, as Do does.
-func (m *Merger[T]) Wait(ctx context.Context, j *Job[T]) error {
+func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
 	var why error
 	select {
 	case <-j.done:
@@ -115,7 +115,7 @@ func (j *Job[T]) Done() bool {
 }
 
 // leave tells whether the job has been sent.
-func (m *Merger[T]) leave(j *Job[T]) bool {
+func (m *Batcher[T]) leave(j *Job[T]) bool {
 	if j.batch == nil {
 		i := slices.Index(m.waiting, j)
 		m.waiting = slices.Concat(m.waiting[:i], m.waiting[i+1:]) // the array is that of a batch, too
@@ -129,10 +129,10 @@ func (m *Merger[T]) leave(j *Job[T]) bool {
 }
 
 // run sends until nothing waits.
-func (m *Merger[T]) run(life context.Context) {
+func (m *Batcher[T]) run(life context.Context) {
 	for first := true; ; first = false {
 		runtime.Gosched() // whoever began this, or was answered just now, may want more that can go together
-		m.gather(first)
+		m.linger(first)
 		ctx, cancel := context.WithCancel(life)
 		jobs := m.next(cancel)
 		if len(jobs) == 0 {
@@ -152,10 +152,10 @@ const patience = time.Millisecond
 // probe is how many requests go by, while not all come, until they are waited for as long as before.
 const probe = 16
 
-// gather waits for those who were answered just now, but not for long, if others wait already. Else these would go while
+// linger waits for those who were answered just now, but not for long, if others wait already. Else these would go while
 // those are answered, and those while these are: half of them each time, and everybody would wait for two requests. Who
 // comes first, with nothing under way, waits only for those who came the last time.
-func (m *Merger[T]) gather(first bool) {
+func (m *Batcher[T]) linger(first bool) {
 	m.mu.Lock()
 	limit := time.Until(m.until)
 	if enough := m.enough(); enough || limit <= 0 || len(m.waiting) == 0 || first && m.missed > 0 {
@@ -183,12 +183,12 @@ func (m *Merger[T]) gather(first bool) {
 }
 
 // enough: all are there, or more than can go together.
-func (m *Merger[T]) enough() bool {
+func (m *Batcher[T]) enough() bool {
 	return len(m.waiting) > 0 && (len(m.waiting) >= m.regulars || m.Pick(m.waiting) < len(m.waiting))
 }
 
 // next takes what is to be sent. Nothing means that the goroutine must end.
-func (m *Merger[T]) next(cancel context.CancelFunc) []*Job[T] {
+func (m *Batcher[T]) next(cancel context.CancelFunc) []*Job[T] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sending = len(m.waiting) > 0
@@ -205,7 +205,7 @@ func (m *Merger[T]) next(cancel context.CancelFunc) []*Job[T] {
 	return jobs
 }
 
-func (m *Merger[T]) finish(jobs []*Job[T], took time.Duration) {
+func (m *Batcher[T]) finish(jobs []*Job[T], took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.regulars = len(jobs) + len(m.waiting)
@@ -216,8 +216,8 @@ func (m *Merger[T]) finish(jobs []*Job[T], took time.Duration) {
 	m.until = time.Now().Add(min(wait, patience))
 	for _, j := range jobs {
 		close(j.done)
-		if j.left && m.Forget != nil {
-			m.Forget(j)
+		if j.left && m.OnAbandoned != nil {
+			m.OnAbandoned(j)
 		}
 	}
 }

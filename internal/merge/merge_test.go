@@ -29,7 +29,7 @@ func TestMerger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches [][]int
 		var cancelled, forgotten []int
-		m := Merger[int]{
+		m := Batcher[int]{
 			Owner: owner{t},
 			Pick:  func(waiting []*Job[int]) int { return min(3, len(waiting)) },
 			Send: func(ctx context.Context, jobs []*Job[int]) {
@@ -47,7 +47,7 @@ func TestMerger(t *testing.T) {
 					}
 				}
 			},
-			Forget: func(j *Job[int]) { forgotten = append(forgotten, j.V) },
+			OnAbandoned: func(j *Job[int]) { forgotten = append(forgotten, j.V) },
 		}
 		do := func(v int, d time.Duration) {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -96,9 +96,9 @@ func TestMerger(t *testing.T) {
 }
 
 // slow merges what all want, a request at a time, at most so many of them; sizes tells of how many each was.
-func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Merger[int] {
+func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Batcher[int] {
 	t.Helper()
-	return &Merger[int]{
+	return &Batcher[int]{
 		Owner: owner{t},
 		Pick:  func(waiting []*Job[int]) int { return min(most, len(waiting)) },
 		Send: func(_ context.Context, jobs []*Job[int]) {
@@ -109,7 +109,7 @@ func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Merger[int]
 }
 
 // loop begins a caller that wants something so often, and works in between.
-func loop(t *testing.T, m *Merger[int], callers *sync.WaitGroup, rounds int, work func(round int) time.Duration) {
+func loop(t *testing.T, m *Batcher[int], callers *sync.WaitGroup, rounds int, work func(round int) time.Duration) {
 	t.Helper()
 	callers.Go(func() {
 		for k := range rounds {

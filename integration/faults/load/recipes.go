@@ -33,12 +33,12 @@ func (w *worker) locks(place string, m *mutex.Mutex, pause time.Duration, writes
 		if err != nil {
 			continue
 		}
-		w.under(place, l.Holding, rand.N(writes) == 0, l.Unlock)
+		w.under(place, l.Hold, rand.N(writes) == 0, l.Unlock)
 	}
 }
 
 func (w *worker) readersAndWriters() {
-	rw := mutex.NewRW(w.s, RW)
+	rw := mutex.NewRWMutex(w.s, RW)
 	for w.rest(8 * pace) {
 		ctx, cancel := w.patience(16)
 		verb, lock := history.RLock, rw.RLock
@@ -52,7 +52,7 @@ func (w *worker) readersAndWriters() {
 		if err != nil {
 			continue
 		}
-		w.under(RW, l.Holding, verb == history.Lock, l.Unlock)
+		w.under(RW, l.Hold, verb == history.Lock, l.Unlock)
 	}
 }
 
@@ -64,9 +64,9 @@ func (w *worker) permits() {
 		op := w.begin(Semaphore, history.Lock, func(o *history.Op) { o.Weight = n })
 		p, err := sem.Acquire(ctx, n)
 		cancel()
-		var h *session.Holding
+		var h *session.Hold
 		if err == nil {
-			h = p.Holding
+			h = p.Hold
 		}
 		w.granted(op, h, err)
 		if err != nil {
@@ -76,15 +76,15 @@ func (w *worker) permits() {
 	}
 }
 
-func holding(l *mutex.Lock) *session.Holding {
+func holding(l *mutex.Lock) *session.Hold {
 	if l == nil {
 		return nil
 	}
-	return l.Holding
+	return l.Hold
 }
 
 // granted records the answer of a call for a hold.
-func (w *worker) granted(op *history.Op, h *session.Holding, err error) {
+func (w *worker) granted(op *history.Op, h *session.Hold, err error) {
 	w.rec.End(op, got(err), err, func(o *history.Op) {
 		if err == nil {
 			o.Key, o.Fence = h.Key(), h.Fence()
@@ -93,7 +93,7 @@ func (w *worker) granted(op *history.Op, h *session.Holding, err error) {
 }
 
 // under does what is done under a hold and gives it back.
-func (w *worker) under(place string, h *session.Holding, write bool, release func(context.Context) error) {
+func (w *worker) under(place string, h *session.Hold, write bool, release func(context.Context) error) {
 	defer w.watchLoss(place, h)()
 	if write {
 		w.write(place, h)
@@ -110,9 +110,9 @@ func (w *worker) campaigns() {
 		ctx, cancel := w.patience(16)
 		term, err := e.Campaign(ctx, value)
 		cancel()
-		var h *session.Holding
+		var h *session.Hold
 		if err == nil {
-			h = term.Holding
+			h = term.Hold
 		}
 		w.granted(op, h, err)
 		if err != nil {
@@ -123,7 +123,7 @@ func (w *worker) campaigns() {
 }
 
 func (w *worker) leads(term *election.Term) {
-	defer w.watchLoss(Election, term.Holding)()
+	defer w.watchLoss(Election, term.Hold)()
 	op := w.begin(Election, history.Proclaim, func(o *history.Op) { o.Key, o.Fence = term.Key(), term.Fence() })
 	value := op.Token()
 	w.rec.Amend(op, func(o *history.Op) { o.Value = value })
@@ -132,7 +132,7 @@ func (w *worker) leads(term *election.Term) {
 	cancel()
 	w.rec.End(op, outcome(err), err, nil)
 	w.rest(pace)
-	w.release(Election, term.Holding, term.Resign)
+	w.release(Election, term.Hold, term.Resign)
 }
 
 // reads asks who leads. That nobody does comes without a revision and is not recorded.

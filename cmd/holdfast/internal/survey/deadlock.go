@@ -14,7 +14,7 @@ type Wait struct {
 }
 
 // Deadlocks finds circles of sessions of which each waits for the next. A session that was started under a hold of
-// another (session.Options.Within) and that one are taken for one.
+// another (session.Options.ParentKey) and that one are taken for one.
 //
 // A session with several goroutines may yet give back with one what it waits for with another: what is found is then no
 // deadlock.
@@ -61,7 +61,7 @@ func partiesOf(places []Place) map[gateway.LeaseID]gateway.LeaseID {
 			owner[m.Key] = m.Lease
 			above[m.Lease] = ""
 			if m.Session != nil {
-				above[m.Lease] = m.Session.Within
+				above[m.Lease] = m.Session.ParentKey
 			}
 		}
 	}

@@ -20,7 +20,7 @@ func line(name, settings string, members ...string) Place {
 		m, within, _ := strings.Cut(m, "<")
 		lease, value, _ := strings.Cut(m, "=")
 		p.Members = append(p.Members, Member{
-			Key: name + "/" + lease, Lease: leaseOf(lease), Fence: int64(i + 1), Value: value, Session: &session.Info{Within: within},
+			Key: name + "/" + lease, Lease: leaseOf(lease), Fence: int64(i + 1), Value: value, Session: &session.Info{ParentKey: within},
 		})
 	}
 	p.arrange()
