@@ -113,8 +113,8 @@ func (t *Term) proclaim(ctx context.Context, value string) error {
 	}
 	next := func() { <-t.turn }
 	out, err := t.line.Session.Write(ctx, session.Write{
-		If:      []gateway.Cmp{t.Guard()},
-		Then:    []gateway.Op{gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease()))},
+		If:         []gateway.Cmp{t.Guard()},
+		Then:       []gateway.Op{gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease()))},
 		OnResolved: next,
 	})
 	if !errors.Is(err, gateway.ErrUncertain) {

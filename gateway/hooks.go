@@ -29,7 +29,7 @@ type Attempt struct {
 	Op       string // "get", "put", "txn", "keepalive" …, as in [Error]
 	Endpoint string
 	Start    time.Time
-	Duration     time.Duration
+	Duration time.Duration
 	Err      error // an [*Error]; nil if it was answered as hoped
 }
 

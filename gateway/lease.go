@@ -238,10 +238,10 @@ func lineError(line []byte) error {
 
 // LeaseInfo answers TimeToLive.
 type LeaseInfo struct {
-	ID      LeaseID
-	TTL     time.Duration // what is left
+	ID         LeaseID
+	TTL        time.Duration // what is left
 	GrantedTTL time.Duration // what it was made with
-	Keys    []string      // the keys under it, if asked for
+	Keys       []string      // the keys under it, if asked for
 }
 
 // TimeToLive tells how long a lease still lives, and with keys which keys hang on it. A lease that is gone is

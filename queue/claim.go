@@ -46,11 +46,11 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 		then = append(then, gateway.OpGet(item))
 	}
 	return session.Write{
-		If:   []gateway.Cmp{there},
-		Then: then,
-		Else: []gateway.Op{gateway.OpGet(key)},
+		If:           []gateway.Cmp{there},
+		Then:         then,
+		Else:         []gateway.Op{gateway.OpGet(key)},
 		Compensation: q.unclaim(c),
-		Lean: q.unclaimLean(c),
+		Lean:         q.unclaimLean(c),
 	}
 }
 

@@ -19,7 +19,7 @@ type DeadLetter struct {
 	Attempts int
 	Enqueued time.Time
 	Reason   string // of Reject, or that MaxAttempts was reached
-	DeadAt     time.Time
+	DeadAt   time.Time
 }
 
 // pageOfDead is how many dead letters are read at once, with their values.

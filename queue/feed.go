@@ -22,7 +22,7 @@ type itemCache struct {
 	mu      sync.Mutex
 	users   int
 	idle    *time.Timer // runs while there are no users
-	watch   *itemWatch       // nil: none, or it has ended
+	watch   *itemWatch  // nil: none, or it has ended
 	err     error       // why there will never be another
 	synced  bool
 	horizon string  // the first place that is not known; "" if all are

@@ -15,7 +15,7 @@ type record struct {
 	Attempts int    `json:"attempts,omitempty"` // before it came to where it is
 	Priority int    `json:"priority,omitempty"`
 	Reason   string `json:"reason,omitempty"` // of a dead letter
-	DeadAt     int64  `json:"died,omitempty"`
+	DeadAt   int64  `json:"died,omitempty"`
 
 	value []byte
 	due   int64 // when it is to come to the end of the queue, if it is kept back; not stored

@@ -10,9 +10,9 @@ import (
 // State is what a semaphore is like at one moment.
 type State struct {
 	DeclaredLimit int // 0 if nobody has used the semaphore yet
-	Limit    int // the current one
-	Used     int // by holders
-	Members  []Member
+	Limit         int // the current one
+	Used          int // by holders
+	Members       []Member
 }
 
 // Member is one holder or waiter of a semaphore.

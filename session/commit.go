@@ -55,7 +55,7 @@ type queuedWrite struct {
 type batch struct {
 	members  []*queuedWrite
 	full     bool // nothing is added any more
-	inDoubt     bool // copies of it are out whose fate nobody knows
+	inDoubt  bool // copies of it are out whose fate nobody knows
 	repeated bool // an earlier one may have been applied
 }
 

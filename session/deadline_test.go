@@ -164,9 +164,9 @@ func TestSuspect(t *testing.T) {
 		s := open(t, etcd, &session.Options{
 			TTL: 10 * time.Second,
 			Hooks: session.Hooks{
-				Suspect: func() { note("suspect") },
+				Suspect:   func() { note("suspect") },
 				Recovered: func() { note("trusted") },
-				Lost:    func(err error) { note(err.Error()) },
+				Lost:      func(err error) { note(err.Error()) },
 			},
 		})
 		if err := s.Ready(t.Context()); err != nil {

@@ -252,8 +252,8 @@ func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 		})
 		settled := make(chan struct{})
 		s.Compensate(session.Write{
-			Compensation:    session.Deletion("a"),
-			OnResolved: func() { close(settled) },
+			Compensation: session.Deletion("a"),
+			OnResolved:   func() { close(settled) },
 		})
 		<-settled
 		if kv, ok := etcd.Get(session.DefaultRecordPrefix + s.Lease().String()); !ok || kv.ModRevision == kv.CreateRevision {

@@ -19,14 +19,14 @@ type Releaser struct {
 	release []gateway.Op
 	free    func() // of the slot
 
-	mu      sync.Mutex
-	state   releaseState
-	undone  bool          // a release that was cut off has been done in the background,
+	mu           sync.Mutex
+	state        releaseState
+	undone       bool          // a release that was cut off has been done in the background,
 	whenResolved chan struct{} // and then this is closed; made by the first to be cut off
-	full    chan struct{} // closed when it cannot be done because the database is full; made along
-	blocks  bool          // it cannot
-	foreign bool          // the key is no longer under the session's lease, see unleased
-	whole   bool          // release is more than a trace of how the hold ended: all of it is applied, or nothing
+	full         chan struct{} // closed when it cannot be done because the database is full; made along
+	blocks       bool          // it cannot
+	foreign      bool          // the key is no longer under the session's lease, see unleased
+	whole        bool          // release is more than a trace of how the hold ended: all of it is applied, or nothing
 
 	// Among the young.
 	born       time.Time
@@ -37,8 +37,8 @@ type releaseState int
 
 const (
 	releaseHeld     releaseState = iota
-	releaseUnderWay            // a Release is under way
-	releaseInDoubt           // its caller has left; the session goes on
+	releaseUnderWay              // a Release is under way
+	releaseInDoubt               // its caller has left; the session goes on
 	releaseRejected              // the server refused it: may be tried again
 	releaseDone
 )

@@ -43,10 +43,10 @@ func (d *diary) options() *session.Options {
 	return &session.Options{
 		Logger: slog.New(slog.NewTextHandler(d, nil)),
 		Hooks: session.Hooks{
-			Renewed: func(took time.Duration) { d.note("renewed %v", took) },
-			Suspect: func() { d.note("suspect") },
+			Renewed:   func(took time.Duration) { d.note("renewed %v", took) },
+			Suspect:   func() { d.note("suspect") },
 			Recovered: func() { d.note("trusted") },
-			Lost:    func(error) { d.note("lost") },
+			Lost:      func(error) { d.note("lost") },
 			Acquired: func(_ context.Context, h session.HoldInfo, waited time.Duration) {
 				d.note("acquired %s %s %v after %v", h.Kind, h.Name, h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/"), waited)
 			},

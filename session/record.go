@@ -17,12 +17,12 @@ import (
 
 // Info says who a session is, as its record has it.
 type Info struct {
-	ID      string    `json:"id"` // of this session alone
-	Name    string    `json:"name,omitempty"`
-	Host    string    `json:"host,omitempty"`
-	PID     int       `json:"pid,omitempty"`
-	Started time.Time `json:"started,omitzero"`
-	ParentKey  string    `json:"within,omitempty"` // see [Options]
+	ID        string    `json:"id"` // of this session alone
+	Name      string    `json:"name,omitempty"`
+	Host      string    `json:"host,omitempty"`
+	PID       int       `json:"pid,omitempty"`
+	Started   time.Time `json:"started,omitzero"`
+	ParentKey string    `json:"within,omitempty"` // see [Options]
 }
 
 // record is the value of a session's record.

@@ -24,31 +24,31 @@ type Session struct {
 	value  []byte // the record's value, which no other life has
 
 	incarnation string // in its names: the lease, and the epoch that it began with if it was resumed
-	born int64  // the epoch that it began with if it was resumed
+	born        int64  // the epoch that it began with if it was resumed
 
 	ctx    context.Context //nolint:containedctx // the life of the session itself, handed out by Context
 	cancel context.CancelCauseFunc
 
 	epoch atomic.Int64 // mod_revision of the record, the highest known
 
-	mu        sync.Mutex
-	grant     gateway.LeaseGrant // the newest that was sent, of those that were answered
-	timer     *time.Timer        // to the next change of state
-	suspect   bool
-	notices   notices
-	ended     bool
-	changed   chan struct{} // closed when suspect or ended changes
-	unkeep    func()
-	unwatch   func()
-	slots     map[string][]bool
-	inherited map[string]bool // keys of earlier lives that were taken up
-	receipts  []*receipt
+	mu         sync.Mutex
+	grant      gateway.LeaseGrant // the newest that was sent, of those that were answered
+	timer      *time.Timer        // to the next change of state
+	suspect    bool
+	notices    notices
+	ended      bool
+	changed    chan struct{} // closed when suspect or ended changes
+	unkeep     func()
+	unwatch    func()
+	slots      map[string][]bool
+	inherited  map[string]bool // keys of earlier lives that were taken up
+	receipts   []*receipt
 	unresolved unresolvedQueue
-	writer   writer
-	unwatched     unwatchedHolds
-	bg        sync.WaitGroup // settlers, senders and checks; grows only while not ended
-	group     merge.Batcher[*groupedWrite]
-	nest      int // so many groups; only where they are sent
+	writer     writer
+	unwatched  unwatchedHolds
+	bg         sync.WaitGroup // settlers, senders and checks; grows only while not ended
+	group      merge.Batcher[*groupedWrite]
+	nest       int // so many groups; only where they are sent
 
 	closing chan struct{} // held by the one Close that revokes
 	revoked bool          // nothing is left for Close to do; under closing

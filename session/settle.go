@@ -13,21 +13,21 @@ import (
 
 // unresolved is a write whose caller is gone.
 type unresolved struct {
-	undo []gateway.Op
-	lean []gateway.Op // see Write
+	undo    []gateway.Op
+	lean    []gateway.Op // see Write
 	inDoubt bool         // copies of it are out whose fate nobody knows
-	done func()
-	told resolver
+	done    func()
+	told    resolver
 }
 
 // unresolvedQueue is what is to be settled, in the order in which it is tried. It is under the session's mu.
 type unresolvedQueue struct {
-	running bool          // a goroutine works on it
-	more    chan struct{} // wakes the goroutine when there is something new
+	running bool           // a goroutine works on it
+	more    chan struct{}  // wakes the goroutine when there is something new
 	fresh   []unresolved   // has not been tried
 	halves  [][]unresolved // of transactions that were refused: some of them are to blame
 	refused []unresolved   // by themselves: one of them is tried at a time, with pauses
-	retry   time.Time     // when that may be
+	retry   time.Time      // when that may be
 	pause   *backoff.ExponentialBackOff
 }
 

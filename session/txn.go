@@ -60,9 +60,9 @@ func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard 
 		return append([]gateway.Op{gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))}, ops...)
 	}
 	w := Write{
-		Else:    []gateway.Op{gateway.OpGet(r.key)},
-		Compensation:    func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
-		resolver: &receiptResolver{s, r},
+		Else:         []gateway.Op{gateway.OpGet(r.key)},
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
+		resolver:     &receiptResolver{s, r},
 	}
 	if flat {
 		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)

@@ -32,10 +32,10 @@ type Write struct {
 	// also when it ends before anything was sent. If it is nil, Key is deleted. Any goroutine may call it, once it is needed,
 	// and it must not call the session. Settled is called when that has worked: no copy of the write can be applied any
 	// more, and what Undo gave has been. It is not called if the session ends before.
-	Compensation    func() []gateway.Op
-	CompleteOnCancel  bool
-	OnResolved func()
-	resolver resolver // the same for the session's own
+	Compensation     func() []gateway.Op
+	CompleteOnCancel bool
+	OnResolved       func()
+	resolver         resolver // the same for the session's own
 
 	// Guarded says that If holds for one incarnation of a key that Then deletes. Any answer makes all copies of such a write
 	// void, so the epoch does not move for it. It is not undone when the database is full: it may be tried again.
@@ -118,9 +118,9 @@ func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFun
 // A full database does not let the record be put. A write that only deletes then goes without, and stays open.
 func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome, stillInDoubt bool, _ error) {
 	var pause *backoff.ExponentialBackOff
-	var last error // of the try before
-	protocolErrors := 0  // answers that were none
-	full := false  // the database, so that the record cannot be put
+	var last error      // of the try before
+	protocolErrors := 0 // answers that were none
+	full := false       // the database, so that the record cannot be put
 	out.Repeated = inDoubt
 	for {
 		if err := s.Err(); err != nil {

@@ -16,7 +16,7 @@ import (
 // put is a write that may be repeated and is undone by a deletion, as a join is.
 func put(s *session.Session, key string) session.Write {
 	return session.Write{
-		Then: []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()))},
+		Then:         []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()))},
 		Compensation: session.Deletion(key),
 	}
 }

@@ -162,10 +162,10 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	then[0] = gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
 	then[1] = gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly())
 	w := session.Write{
-		If:      j.If,
-		Then:    then,
-		Else:    j.Else,
-		MayLinger: j.Exclusive && others >= unhurried,
+		If:         j.If,
+		Then:       then,
+		Else:       j.Else,
+		MayLinger:  j.Exclusive && others >= unhurried,
 		OnResolved: free,
 	}
 	if len(j.If) == 0 && len(j.Value) <= maxShared {
@@ -294,7 +294,7 @@ func Finish(ctx context.Context, grip *session.Releaser, release func(context.Co
 // abandon takes the member out of the line in the background.
 func (l *Line) abandon(me Member, free func()) {
 	l.Session.Compensate(session.Write{
-		Compensation:    session.Deletion(me.Key),
-		OnResolved: free,
+		Compensation: session.Deletion(me.Key),
+		OnResolved:   free,
 	})
 }

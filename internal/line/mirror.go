@@ -22,11 +22,11 @@ type mirror struct {
 	mu      sync.Mutex
 	users   int
 	idle    *time.Timer // set while there are no users
-	watch   *lineWatch       // nil: none, or it has ended
+	watch   *lineWatch  // nil: none, or it has ended
 	err     error       // why there will never be another
 	synced  bool
-	floor   int64 // the revision of the read
-	view    Snapshot  // the line at view.Revision; only if synced
+	floor   int64    // the revision of the read
+	view    Snapshot // the line at view.Revision; only if synced
 	last    *lastLeft
 	waiters map[string]*waiter // by key
 	readers map[*reader]struct{}

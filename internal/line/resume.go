@@ -52,8 +52,8 @@ func (l *Line) remove(ctx context.Context, keys []string) error {
 	gone := make(chan struct{}, len(keys))
 	for _, key := range keys {
 		l.Session.Compensate(session.Write{
-			Compensation:    session.Deletion(key),
-			OnResolved: func() { gone <- struct{}{} },
+			Compensation: session.Deletion(key),
+			OnResolved:   func() { gone <- struct{}{} },
 		})
 	}
 	ctx, cancel := l.bound(ctx)

@@ -82,8 +82,8 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 				gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend)),
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
-		Compensation:    session.Deletion(key),
-		OnResolved: free,
+		Compensation: session.Deletion(key),
+		OnResolved:   free,
 	}
 	if len(j.If) > 0 { // which of the compares was it?
 		w.Else = append(w.Else, gateway.OpTxn(gateway.Txn{If: j.If, Else: j.Else}))
