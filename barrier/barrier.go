@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
@@ -27,8 +28,8 @@ func New(s *session.Session, name string) *Barrier {
 
 // Hold is a barrier held up. See [session.Hold] for what it offers.
 type Hold struct {
-	*session.Hold
-	grip *session.Releaser
+	hold *core.Hold
+	grip *core.Releaser
 	at   *place
 }
 
@@ -54,7 +55,7 @@ func (b *Barrier) Raise(ctx context.Context) error {
 	err := b.check(ctx)
 	if err == nil {
 		raise := gateway.OpPut(b.line.SettingKey(raisedSetting), nil)
-		_, err = b.line.Session.Write(ctx, session.Write{Then: []gateway.Op{raise}})
+		_, err = b.line.Session.Write(ctx, core.Write{Then: []gateway.Op{raise}})
 	}
 	return b.wrap("raise", err)
 }

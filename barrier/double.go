@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -24,8 +25,8 @@ func NewDouble(s *session.Session, name string, n int) *Double {
 
 // Entry is the membership of one round. See [session.Hold] for what it offers.
 type Entry struct {
-	*session.Hold
-	grip  *session.Releaser
+	hold  *core.Hold
+	grip  *core.Releaser
 	at    *Double
 	round round
 	left  atomic.Bool
@@ -46,7 +47,7 @@ func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 	if err != nil {
 		return nil, d.wrap("enter", err)
 	}
-	return &Entry{Hold: h.Hold, grip: h.Grip, at: d, round: passed}, nil
+	return &Entry{hold: h.Hold, grip: h.Grip, at: d, round: passed}, nil
 }
 
 // Leave leaves, which ends the context of the entry at once, and waits until all members of the round have left or were

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -32,7 +33,7 @@ var kinds = []string{"double", "cyclic", "latch"}
 
 func newPlace(s *session.Session, name, kind string, n, most int) place {
 	everybody := func(v line.Snapshot) int { return len(v.Members) }
-	return place{line.Line{Session: s, Name: name, Kind: "barrier", Rule: everybody}, kind, n, most}
+	return place{line.Line{Session: core.Of(s), Name: name, Kind: "barrier", Rule: everybody}, kind, n, most}
 }
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
@@ -58,7 +59,7 @@ func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 		return p.matches(string(kvs[0].Value))
 	}
 	key := p.line.SettingKey(partiesSetting)
-	_, err := p.line.Session.Write(ctx, session.Write{
+	_, err := p.line.Session.Write(ctx, core.Write{
 		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, []byte(p.parties()))},
 	})

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // The protocol of rounds.
@@ -124,8 +124,8 @@ func (s state) lost(before state) bool {
 }
 
 // complete is the write that makes the open round, for which n wait, a complete one.
-func (s state) complete(l *line.Line, n int) session.Write {
-	w := session.Write{If: []gateway.Cmp{l.SameSettings(s.Snapshot)}}
+func (s state) complete(l *line.Line, n int) core.Write {
+	w := core.Write{If: []gateway.Cmp{l.SameSettings(s.Snapshot)}}
 	members := s.waiting()[:n]
 	for _, m := range members {
 		w.If = append(w.If, gateway.CmpCreateRevision(m.Key, gateway.Equal, m.Fence))

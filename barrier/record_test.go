@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
@@ -239,7 +240,7 @@ func TestBreaking(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := etcdscript.Start(t)
 				s := open(t, etcd)
-				w := &world{t, etcd, etcd.Client(t), line.Line{Session: s, Name: "a"}, map[string]int64{}}
+				w := &world{t, etcd, etcd.Client(t), line.Line{Session: core.Of(s), Name: "a"}, map[string]int64{}}
 				tt.happen(w)
 				now := w.see()
 				got := map[string]string{}

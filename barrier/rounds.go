@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -103,7 +104,7 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 
 // breakUp breaks the round of the member with this fence, unless that is decided.
 func (r *rounds) breakUp(ctx context.Context, fence int64) error {
-	_, err := r.line.Session.Write(ctx, session.Write{Then: []gateway.Op{breaking(&r.line, fence)}})
+	_, err := r.line.Session.Write(ctx, core.Write{Then: []gateway.Op{breaking(&r.line, fence)}})
 	return err
 }
 

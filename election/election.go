@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
@@ -19,7 +20,7 @@ type Election struct {
 
 // New names the election that all sessions share under name. A name that cannot be used is reported by the first call.
 func New(s *session.Session, name string) *Election {
-	return &Election{line.Line{Session: s, Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
+	return &Election{line.Line{Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
 }
 
 // WithDelay gives the same election with a delay: after a leader that did not resign, a dead or lost one, the next waits
@@ -34,8 +35,8 @@ func (e *Election) WithDelay(d time.Duration) *Election {
 
 // Term is a leadership. See [session.Hold] for what it offers.
 type Term struct {
-	*session.Hold
-	grip *session.Releaser
+	hold *core.Hold
+	grip *core.Releaser
 	line *line.Line
 	turn chan struct{} // held by the Proclaim of which copies may be under way
 	down chan struct{} // held by the TransferTo of which the heir may still be named
@@ -112,7 +113,7 @@ func (t *Term) proclaim(ctx context.Context, value string) error {
 		return err
 	}
 	next := func() { <-t.turn }
-	out, err := t.line.Session.Write(ctx, session.Write{
+	out, err := t.line.Session.Write(ctx, core.Write{
 		If:         []gateway.Cmp{t.Guard()},
 		Then:       []gateway.Op{gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease()))},
 		OnResolved: next,

@@ -72,7 +72,8 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 		return nil, e.wrap("candidates", err)
 	}
 	for i := range out {
-		if info, ok := infos[out[i].Lease]; ok {
+		if found, ok := infos[out[i].Lease]; ok {
+			info := session.Info(found)
 			out[i].Session = &info
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // Resume goes on with what an earlier life of the session, one made by [session.Resume], has left in this election: its
@@ -34,7 +34,7 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	}
 	// A step-down that the earlier life did not finish has failed, and the leader's term goes on.
 	s, key := e.line.Session, e.line.SettingKey(heir)
-	forget := session.Write{If: s.OwnedByPredecessor(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
+	forget := core.Write{If: s.OwnedByPredecessor(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
 	if _, err := s.Write(ctx, forget); err != nil {
 		return line.Hold{}, "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -54,7 +55,7 @@ func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 		return err
 	}
 	s, key := t.line.Session, t.line.SettingKey(heir)
-	undo := session.Write{Compensation: session.Deletion(key), OnResolved: func() { <-t.down }}
+	undo := core.Write{Compensation: core.Deletion(key), OnResolved: func() { <-t.down }}
 	name := undo
 	name.If = []gateway.Cmp{t.Guard(), gateway.CmpCreateRevision(to.Key, gateway.Equal, to.Fence)}
 	name.Then = []gateway.Op{gateway.OpPut(key, []byte(strconv.FormatInt(to.Fence, 10)), gateway.WithLease(s.Lease()))}
@@ -67,7 +68,7 @@ func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 		return err
 	}
 	if err = t.awaitNext(ctx, to, out); err == nil {
-		_, err = s.Write(ctx, session.Write{Then: undo.Compensation()})
+		_, err = s.Write(ctx, core.Write{Then: undo.Compensation()})
 	}
 	if err != nil {
 		s.Compensate(undo)
@@ -77,7 +78,7 @@ func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 }
 
 // awaitNext returns when nobody is between the leader and its heir.
-func (t *Term) awaitNext(ctx context.Context, to Candidate, named session.Outcome) error {
+func (t *Term) awaitNext(ctx context.Context, to Candidate, named core.Outcome) error {
 	if !named.Applied {
 		v, err := t.line.Read(ctx)
 		if err == nil {

@@ -196,7 +196,7 @@ func ExampleClient_Grant() {
 }
 
 // A backup that etcdutl restores. The file is whole, checked and on the disk, or there is an error and no file.
-func ExampleClient_SnapshotFile() {
+func ExampleClient_SnapshotToFile() {
 	ctx := context.Background()
 	info, err := client.SnapshotToFile(ctx, "/var/backups/etcd.db")
 	if err != nil {

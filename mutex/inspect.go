@@ -37,7 +37,8 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 		return nil, m.wrap("inspect", err)
 	}
 	for i := range out {
-		if info, ok := infos[out[i].Lease]; ok {
+		if found, ok := infos[out[i].Lease]; ok {
+			info := session.Info(found)
 			out[i].Session = &info
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -18,7 +19,7 @@ type Mutex struct {
 
 // New names the lock that all sessions share under name. A name that cannot be used is reported by the first call.
 func New(s *session.Session, name string) *Mutex {
-	return &Mutex{line.Line{Session: s, Name: name, Kind: "mutex", Rule: admit, Slash: true}}
+	return &Mutex{line.Line{Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true}}
 }
 
 // WithDelay gives the same lock with a lock delay: after a holder that did not unlock, a dead or lost one, the next waits
@@ -33,8 +34,8 @@ func (m *Mutex) WithDelay(d time.Duration) *Mutex {
 
 // Lock is a held lock, exclusive or shared. See [session.Hold] for what it offers.
 type Lock struct {
-	*session.Hold
-	grip *session.Releaser
+	hold *core.Hold
+	grip *core.Releaser
 	line *line.Line
 }
 

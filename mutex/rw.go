@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -63,7 +64,7 @@ func (l *Lock) Downgrade(ctx context.Context) error {
 		return fmt.Errorf("mutex: downgrade %q: %w: %w", l.line.Name, session.ErrNotHeld, err)
 	}
 	s := l.line.Session
-	out, err := s.Write(ctx, session.Write{
+	out, err := s.Write(ctx, core.Write{
 		If:   []gateway.Cmp{l.Guard()},
 		Then: []gateway.Op{gateway.OpPut(l.Key(), []byte(shared), gateway.WithLease(s.Lease()))},
 	})

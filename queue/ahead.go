@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // prefetch is what a Queue claims in the transactions that end messages, for the Receives that are likely to follow: a
@@ -187,7 +187,7 @@ func (q *Queue) release(ctx context.Context, c *claim) {
 		return
 	}
 	undo := q.unclaim(c)
-	w := session.Write{Then: undo(), Compensation: undo, Lean: q.unclaimLean(c), CompleteOnCancel: true}
+	w := core.Write{Then: undo(), Compensation: undo, Lean: q.unclaimLean(c), CompleteOnCancel: true}
 	out, err = q.s.WriteTogether(ctx, w, 1)
 	if err == nil && out.Responses[0].Txn.Succeeded {
 		c.feed.returned(c.entry, c.fence)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // claim is a try to claim an item that the feed has handed out, and what came of it.
@@ -13,7 +13,7 @@ type claim struct {
 	feed    *itemCache
 	entry   *entry
 	tag     string // of this try alone
-	pending *session.Pending
+	pending *core.Pending
 	known   bool // the value, by the watch
 	ahead   bool // it was begun before anybody asked for it
 	ripe    bool // nobody has come for it for a while after it was answered
@@ -33,7 +33,7 @@ const (
 
 // claimWrite puts the claim and counts the attempt, if the item is there, and, by the caller's compare, unclaimed. A second
 // copy finds the first.
-func (q *Queue) claimWrite(c *claim) session.Write {
+func (q *Queue) claimWrite(c *claim) core.Write {
 	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
 	then := []gateway.Op{
@@ -45,7 +45,7 @@ func (q *Queue) claimWrite(c *claim) session.Write {
 	} else {
 		then = append(then, gateway.OpGet(item))
 	}
-	return session.Write{
+	return core.Write{
 		If:           []gateway.Cmp{there},
 		Then:         then,
 		Else:         []gateway.Op{gateway.OpGet(key)},
@@ -76,7 +76,7 @@ func (q *Queue) unclaimAnd(c *claim, again ...gateway.Op) func() []gateway.Op {
 	}
 }
 
-func (c *claim) read(resp session.Outcome) {
+func (c *claim) read(resp core.Outcome) {
 	if resp.Applied {
 		c.fence, c.claims = resp.Revision, 1
 		if prev := resp.Responses[1].Put.PrevKV; prev != nil {
@@ -158,7 +158,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	}
 	if err != nil {
 		q.yieldAhead(c.entry.place, func() {
-			q.s.Compensate(session.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
+			q.s.Compensate(core.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
 		})
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
 	m := &Message{q: q, place: c.entry.place, claims: c.claims}
-	m.Hold, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
+	m.hold, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
 	rec, err := decode(c.item)
 	if err != nil {
 		m.ID, m.Value, m.Attempt = q.newID(), c.item, c.attempts

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -17,7 +18,7 @@ import (
 // a repeated call waits for that. If ctx has ended before the call, the call has 1 s of its own. What the server refuses may
 // be tried again, also differently.
 type Message struct {
-	*session.Hold
+	hold *core.Hold
 
 	ID       string
 	Value    []byte
@@ -26,7 +27,7 @@ type Message struct {
 	Enqueued time.Time // by the producer's clock
 
 	q      *Queue
-	grip   *session.Releaser
+	grip   *core.Releaser
 	place  string
 	claims int
 	last   bool // its consumer will receive no more
@@ -100,7 +101,7 @@ func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gate
 		defer m.q.endedOne(1)
 	}
 	ops = append(m.forget(), ops...)
-	if err := m.grip.ReleaseTogether(ctx, 1+size/session.GroupBytes, m.keys(), ops...); err != nil {
+	if err := m.grip.ReleaseTogether(ctx, 1+size/core.GroupBytes, m.keys(), ops...); err != nil {
 		return m.q.wrap(verb, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
@@ -52,7 +53,7 @@ type Options struct {
 // Queue names a queue. It is safe for concurrent use; making one does no I/O. Calls through one Queue share requests, so
 // goroutines should share it.
 type Queue struct {
-	s    *session.Session
+	s    *core.Session
 	name string
 	opt  Options
 	keys keys
@@ -67,15 +68,15 @@ type Queue struct {
 // New names the queue that all sessions share under name. A name or options that cannot be used are reported by the first
 // call. nil means the zero Options.
 func New(s *session.Session, name string, opts *Options) *Queue {
-	q := &Queue{s: s, name: name, keys: keysOf(name), end: tail{turn: make(chan struct{}, 1)}}
+	q := &Queue{s: core.Of(s), name: name, keys: keysOf(name), end: tail{turn: make(chan struct{}, 1)}}
 	if opts != nil {
 		q.opt = *opts
 	}
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
-	q.line = line.Line{Session: s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
-	q.adds = merge.Batcher[*addition]{Owner: s, Pick: pickAdditions, Send: q.sendAdditions}
+	q.line = line.Line{Session: q.s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
+	q.adds = merge.Batcher[*addition]{Owner: q.s, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }
 

@@ -2,7 +2,7 @@ package queue
 
 import (
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // A claim that was put again without a lease outlives its consumer, and the item would be claimed for ever. The feed sees
@@ -31,6 +31,6 @@ func (q *Queue) freeUnleased(f *itemCache) {
 	f.unowned = nil
 	f.mu.Unlock()
 	for _, t := range unowned {
-		q.s.Compensate(session.Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
+		q.s.Compensate(core.Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
 	}
 }

@@ -49,7 +49,8 @@ func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 		return nil, m.wrap("inspect", err)
 	}
 	for i := range out.Members {
-		if info, ok := infos[out.Members[i].Lease]; ok {
+		if found, ok := infos[out.Members[i].Lease]; ok {
+			info := session.Info(found)
 			out.Members[i].Session = &info
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -21,13 +22,13 @@ type Semaphore struct {
 // New names the semaphore that all sessions share under name, and declares its limit. What cannot be used is reported by
 // the first call.
 func New(s *session.Session, name string, limit int) *Semaphore {
-	return &Semaphore{line.Line{Session: s, Name: name, Kind: "semaphore", Rule: admit}, limit}
+	return &Semaphore{line.Line{Session: core.Of(s), Name: name, Kind: "semaphore", Rule: admit}, limit}
 }
 
 // Permit is a share of a semaphore that is held. See [session.Hold] for what it offers.
 type Permit struct {
-	*session.Hold
-	grip   *session.Releaser
+	hold   *core.Hold
+	grip   *core.Releaser
 	sem    *Semaphore
 	weight int
 }
@@ -150,7 +151,7 @@ func (m *Semaphore) declared() (_ gateway.Cmp, settings []gateway.Op) {
 // declare writes those of the settings that were not found. If they have changed since, or somebody else is quicker,
 // nothing is written, and the next compare tells.
 func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) error {
-	var w session.Write
+	var w core.Write
 	limit := []byte(strconv.Itoa(m.limit))
 	for i, what := range []string{limitSetting, sizeSetting} {
 		key, kvs := m.line.SettingKey(what), found[i].Get.KVs

@@ -38,3 +38,6 @@ func within(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// short gives options with a time to live that programs must ask for.
+func short(ttl time.Duration) *session.Options { return &session.Options{TTL: ttl, AllowShortTTL: true} }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // Defaults of [Options].
@@ -48,29 +49,33 @@ type Options struct {
 	Hooks Hooks
 }
 
-func (o *Options) withDefaults() (Options, error) {
-	var out Options
+// config validates the options and fills in the defaults.
+func (o *Options) config() (core.Config, error) {
+	var opt Options
 	if o != nil {
-		out = *o
+		opt = *o
 	}
 	switch {
-	case out.TTL == 0:
-		out.TTL = DefaultTTL
-	case out.TTL < 0 || out.TTL > gateway.MaxTTL:
-		return out, invalid("a TTL of %v is not between 1s and %v", out.TTL, gateway.MaxTTL)
-	case out.TTL < minTTL && !out.AllowShortTTL:
-		return out, invalid("a TTL of %v is under %v: set AllowShortTTL if you mean it", out.TTL, minTTL)
+	case opt.TTL == 0:
+		opt.TTL = DefaultTTL
+	case opt.TTL < 0 || opt.TTL > gateway.MaxTTL:
+		return core.Config{}, invalid("a TTL of %v is not between 1s and %v", opt.TTL, gateway.MaxTTL)
+	case opt.TTL < minTTL && !opt.AllowShortTTL:
+		return core.Config{}, invalid("a TTL of %v is under %v: set AllowShortTTL if you mean it", opt.TTL, minTTL)
 	}
-	if out.RecordPrefix == "" {
-		out.RecordPrefix = DefaultRecordPrefix
+	if opt.RecordPrefix == "" {
+		opt.RecordPrefix = DefaultRecordPrefix
 	}
-	if !strings.HasSuffix(out.RecordPrefix, "/") {
-		return out, invalid("a record prefix must end in a slash")
+	if !strings.HasSuffix(opt.RecordPrefix, "/") {
+		return core.Config{}, invalid("a record prefix must end in a slash")
 	}
-	if out.Logger == nil {
-		out.Logger = slog.New(slog.DiscardHandler)
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	return out, nil
+	return core.Config{
+		TTL: opt.TTL, Name: opt.Name, ParentKey: opt.ParentKey, RecordPrefix: opt.RecordPrefix,
+		Logger: opt.Logger, Hooks: opt.Hooks.core(),
+	}, nil
 }
 
 func invalid(format string, args ...any) error {

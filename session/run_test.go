@@ -24,7 +24,7 @@ func TestRunAgainAfterLoss(t *testing.T) {
 			if len(leases) == 3 {
 				return nil
 			}
-			etcd.Delete(record(s))
+			etcd.Delete(session.DefaultRecordPrefix + s.Lease().String())
 			<-ctx.Done()
 			if !errors.Is(context.Cause(ctx), session.ErrRevoked) {
 				t.Errorf("cause = %v", context.Cause(ctx))

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // Again paces a loop that goes again because it has found the settings of a line otherwise than it needs them. The first
@@ -44,5 +44,5 @@ func (l *Line) Corrupt(what, value string) error {
 	if len(value) > most {
 		value = value[:most] + "…"
 	}
-	return fmt.Errorf("%w: %s holds %q", session.ErrCorrupt, l.SettingKey(what), value)
+	return fmt.Errorf("%w: %s holds %q", core.ErrCorrupt, l.SettingKey(what), value)
 }

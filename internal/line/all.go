@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // MaxLines is how many lines can be joined at once: two operations for each have to fit into a transaction of 128.
@@ -29,7 +29,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 			free()
 		}
 	}
-	w := session.Write{OnResolved: freeAll}
+	w := core.Write{OnResolved: freeAll}
 	for i, l := range lines {
 		keys[i], _, frees[i] = s.ReserveKey(l.Name)
 		members[i].Key = keys[i]
@@ -37,7 +37,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 			gateway.OpPut(members[i].Key, nil, gateway.WithLease(s.Lease()), gateway.PrevKV()),
 			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.CountOnly()))
 	}
-	w.Compensation = session.Deletion(keys...)
+	w.Compensation = core.Deletion(keys...)
 	out, err := s.Write(ctx, w)
 	if err != nil {
 		if !errors.Is(err, gateway.ErrUncertain) {

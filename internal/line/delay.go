@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // The lock delay. After a hold that did not end cleanly the next one is held back, so that whoever lost the first has
@@ -47,12 +47,12 @@ func (l *Line) releaseOps(me Member) []gateway.Op {
 }
 
 // awaitDelay marks the line as held and waits, if it must, until the delay is over.
-func (l *Line) awaitDelay(ctx context.Context, h *session.Hold, before *lastLeft) error {
+func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) error {
 	if l.Delay <= 0 {
 		return nil
 	}
 	from := time.Now()
-	out, err := l.Session.Write(ctx, session.Write{
+	out, err := l.Session.Write(ctx, core.Write{
 		If:   []gateway.Cmp{h.Guard()},
 		Then: []gateway.Op{gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())},
 	})

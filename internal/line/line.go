@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // Snapshot is a line at one revision.
@@ -58,7 +58,7 @@ func (m Member) Lease() gateway.LeaseID {
 
 // Line is a place to wait at. It is immutable and does no I/O of its own accord.
 type Line struct {
-	Session *session.Session
+	Session *core.Session
 	Name    string
 	Kind    string // of the recipe: those that have the same must have the same Rule
 	Rule    Rule
@@ -70,12 +70,12 @@ type Line struct {
 func (l *Line) prefix() string { return l.Name + "/" }
 
 // errRemoved: somebody else deleted the member's key.
-var errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrKeyDeleted)
+var errRemoved = fmt.Errorf("%w: %w", core.ErrLost, core.ErrKeyDeleted)
 
 // Hold is an admitted member: the noun of a recipe, and its inverse.
 type Hold struct {
-	*session.Hold
-	Grip *session.Releaser
+	*core.Hold
+	Grip *core.Releaser
 }
 
 // Join is what a member brings along.
@@ -161,7 +161,7 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	then := make([]gateway.Op, 2)
 	then[0] = gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
 	then[1] = gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly())
-	w := session.Write{
+	w := core.Write{
 		If:         j.If,
 		Then:       then,
 		Else:       j.Else,
@@ -171,7 +171,7 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	if len(j.If) == 0 && len(j.Value) <= maxShared {
 		w.Key, w.Line = key, prefix
 	} else {
-		w.Compensation = session.Deletion(key)
+		w.Compensation = core.Deletion(key)
 	}
 	out, err := l.Session.Write(ctx, w)
 	switch {
@@ -272,7 +272,7 @@ func (h Hold) Abandon(ctx context.Context) { h.Grip.Abandon(ctx) }
 
 // GiveBack is release, the recipe's own, for the end of a function that ran under the hold: what etcd refuses goes on in the
 // background, since nobody is left who would call again.
-func GiveBack(ctx context.Context, grip *session.Releaser, release func(context.Context) error) error {
+func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
 	err := release(ctx)
 	if err != nil {
 		Hold{Grip: grip}.Abandon(ctx)
@@ -285,7 +285,7 @@ const finishTimeout = 5 * time.Second
 
 // Finish is [GiveBack] with a time of its own. It belongs in a defer, because the function under the hold may panic, or end
 // its goroutine, and a caller that recovers has no hold that it could release.
-func Finish(ctx context.Context, grip *session.Releaser, release func(context.Context) error) error {
+func Finish(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	return GiveBack(ctx, grip, release)
@@ -293,8 +293,8 @@ func Finish(ctx context.Context, grip *session.Releaser, release func(context.Co
 
 // abandon takes the member out of the line in the background.
 func (l *Line) abandon(me Member, free func()) {
-	l.Session.Compensate(session.Write{
-		Compensation: session.Deletion(me.Key),
+	l.Session.Compensate(core.Write{
+		Compensation: core.Deletion(me.Key),
 		OnResolved:   free,
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/etcdscript"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
@@ -28,7 +29,7 @@ func open(t *testing.T, etcd *etcdscript.Server) *line.Line {
 		_ = s.Close(ctx) // some tests leave the server in no state to answer
 	})
 	synctest.Wait()
-	return &line.Line{Session: s, Name: "a", Rule: line.Exclusive}
+	return &line.Line{Session: core.Of(s), Name: "a", Rule: line.Exclusive}
 }
 
 func delayed(l *line.Line, d time.Duration) *line.Line {

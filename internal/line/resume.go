@@ -6,14 +6,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
-	"github.com/holdfast-go/holdfast/session"
 )
 
-var errNothingLeft = fmt.Errorf("%w: no earlier life of this session has left a place", session.ErrNotHeld)
+var errNothingLeft = fmt.Errorf("%w: no earlier life of this session has left a place", core.ErrNotHeld)
 
 // Resume takes up the oldest member that an earlier life of the session has left in the line, removes its further ones and
-// waits until the rule admits the one. It is [session.ErrNotHeld] if there is none, or another Resume has it. When it fails
+// waits until the rule admits the one. It is [core.ErrNotHeld] if there is none, or another Resume has it. When it fails
 // after that, they are all gone or are being removed in the background. value is what the member shows.
 //
 // Whether the earlier life had waited out a lock delay nobody can tell, so it is waited out again.
@@ -51,8 +51,8 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 func (l *Line) remove(ctx context.Context, keys []string) error {
 	gone := make(chan struct{}, len(keys))
 	for _, key := range keys {
-		l.Session.Compensate(session.Write{
-			Compensation: session.Deletion(key),
+		l.Session.Compensate(core.Write{
+			Compensation: core.Deletion(key),
 			OnResolved:   func() { gone <- struct{}{} },
 		})
 	}

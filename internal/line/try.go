@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // OccupiedError is why [Line.Try] did not join: the rule would not have admitted the member.
@@ -74,7 +74,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 	if j.Whole {
 		look = 0
 	}
-	w := session.Write{
+	w := core.Write{
 		If:   append(still, j.If...),
 		Then: []gateway.Op{gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()))},
 		Else: []gateway.Op{
@@ -82,7 +82,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 				gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend)),
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
-		Compensation: session.Deletion(key),
+		Compensation: core.Deletion(key),
 		OnResolved:   free,
 	}
 	if len(j.If) > 0 { // which of the compares was it?

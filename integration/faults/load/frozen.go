@@ -30,7 +30,7 @@ func (w *worker) holdsLong() {
 		l, err := m.Lock(w.ctx)
 		w.granted(op, holding(l), err)
 		if err == nil {
-			w.sits(Frozen, l.Hold, l.Unlock)
+			w.sits(Frozen, l, l.Unlock)
 		}
 	}
 }
@@ -40,9 +40,9 @@ func (w *worker) holdsPermitLong() {
 	for w.rest(w.appetite()) {
 		op := w.begin(FrozenPermit, history.Lock, func(o *history.Op) { o.Weight = 1 })
 		p, err := sem.Acquire(w.ctx, 1)
-		var h *session.Hold
+		var h session.Hold
 		if err == nil {
-			h = p.Hold
+			h = p
 		}
 		w.granted(op, h, err)
 		if err == nil {
@@ -59,7 +59,7 @@ func (w *worker) appetite() time.Duration {
 	return 60 * pace
 }
 
-func (w *worker) sits(place string, h *session.Hold, release func(context.Context) error) {
+func (w *worker) sits(place string, h session.Hold, release func(context.Context) error) {
 	defer w.watchLoss(place, h)()
 	w.write(place, h)
 	if w.cfg.Holds {

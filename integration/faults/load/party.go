@@ -235,7 +235,7 @@ func got(err error) history.Outcome {
 }
 
 // watchLoss records the end of a hold by a loss. The function it gives is called when the hold was given back.
-func (w *worker) watchLoss(place string, h *session.Hold) (done func()) {
+func (w *worker) watchLoss(place string, h session.Hold) (done func()) {
 	w.notes.Add(1)
 	stop := context.AfterFunc(h.Context(), func() {
 		defer w.notes.Done()
@@ -253,7 +253,7 @@ func (w *worker) watchLoss(place string, h *session.Hold) (done func()) {
 }
 
 // release records how a hold is given back.
-func (w *worker) release(place string, h *session.Hold, release func(context.Context) error) {
+func (w *worker) release(place string, h session.Hold, release func(context.Context) error) {
 	ctx, cancel := w.finish()
 	defer cancel()
 	op := w.begin(place, history.Unlock, func(o *history.Op) { o.Key, o.Fence = h.Key(), h.Fence() })
@@ -262,7 +262,7 @@ func (w *worker) release(place string, h *session.Hold, release func(context.Con
 }
 
 // write makes a guarded write.
-func (w *worker) write(place string, h *session.Hold) {
+func (w *worker) write(place string, h session.Hold) {
 	op := w.begin(place, history.Write, func(o *history.Op) { o.Key, o.Fence = h.Key(), h.Fence() })
 	ctx, cancel := w.finish()
 	defer cancel()

@@ -33,7 +33,7 @@ func (w *worker) locks(place string, m *mutex.Mutex, pause time.Duration, writes
 		if err != nil {
 			continue
 		}
-		w.under(place, l.Hold, rand.N(writes) == 0, l.Unlock)
+		w.under(place, l, rand.N(writes) == 0, l.Unlock)
 	}
 }
 
@@ -52,7 +52,7 @@ func (w *worker) readersAndWriters() {
 		if err != nil {
 			continue
 		}
-		w.under(RW, l.Hold, verb == history.Lock, l.Unlock)
+		w.under(RW, l, verb == history.Lock, l.Unlock)
 	}
 }
 
@@ -64,9 +64,9 @@ func (w *worker) permits() {
 		op := w.begin(Semaphore, history.Lock, func(o *history.Op) { o.Weight = n })
 		p, err := sem.Acquire(ctx, n)
 		cancel()
-		var h *session.Hold
+		var h session.Hold
 		if err == nil {
-			h = p.Hold
+			h = p
 		}
 		w.granted(op, h, err)
 		if err != nil {
@@ -76,15 +76,15 @@ func (w *worker) permits() {
 	}
 }
 
-func holding(l *mutex.Lock) *session.Hold {
+func holding(l *mutex.Lock) session.Hold {
 	if l == nil {
 		return nil
 	}
-	return l.Hold
+	return l
 }
 
 // granted records the answer of a call for a hold.
-func (w *worker) granted(op *history.Op, h *session.Hold, err error) {
+func (w *worker) granted(op *history.Op, h session.Hold, err error) {
 	w.rec.End(op, got(err), err, func(o *history.Op) {
 		if err == nil {
 			o.Key, o.Fence = h.Key(), h.Fence()
@@ -93,7 +93,7 @@ func (w *worker) granted(op *history.Op, h *session.Hold, err error) {
 }
 
 // under does what is done under a hold and gives it back.
-func (w *worker) under(place string, h *session.Hold, write bool, release func(context.Context) error) {
+func (w *worker) under(place string, h session.Hold, write bool, release func(context.Context) error) {
 	defer w.watchLoss(place, h)()
 	if write {
 		w.write(place, h)
@@ -110,9 +110,9 @@ func (w *worker) campaigns() {
 		ctx, cancel := w.patience(16)
 		term, err := e.Campaign(ctx, value)
 		cancel()
-		var h *session.Hold
+		var h session.Hold
 		if err == nil {
-			h = term.Hold
+			h = term
 		}
 		w.granted(op, h, err)
 		if err != nil {
@@ -123,7 +123,7 @@ func (w *worker) campaigns() {
 }
 
 func (w *worker) leads(term *election.Term) {
-	defer w.watchLoss(Election, term.Hold)()
+	defer w.watchLoss(Election, term)()
 	op := w.begin(Election, history.Proclaim, func(o *history.Op) { o.Key, o.Fence = term.Key(), term.Fence() })
 	value := op.Token()
 	w.rec.Amend(op, func(o *history.Op) { o.Value = value })
@@ -132,7 +132,7 @@ func (w *worker) leads(term *election.Term) {
 	cancel()
 	w.rec.End(op, outcome(err), err, nil)
 	w.rest(pace)
-	w.release(Election, term.Hold, term.Resign)
+	w.release(Election, term, term.Resign)
 }
 
 // reads asks who leads. That nobody does comes without a revision and is not recorded.

@@ -48,7 +48,7 @@ func (w *worker) consumes(place string, q *queue.Queue) {
 
 // works does an item, or gives it back to be done again.
 func (w *worker) works(place string, m *queue.Message) {
-	defer w.watchLoss(place, m.Hold)()
+	defer w.watchLoss(place, m)()
 	w.rest(pace / 5)
 	ctx, cancel := w.finish()
 	defer cancel()
@@ -68,7 +68,7 @@ func (w *worker) works(place string, m *queue.Message) {
 
 // guarded sends a write under the guard of a hold past the session, which would keep it back once the hold is lost: what
 // the server says to it is what counts.
-func (w *worker) guarded(place string, h *session.Hold) {
+func (w *worker) guarded(place string, h session.Hold) {
 	valid := h.Err() == nil
 	verb := history.Write
 	if !valid {

@@ -1,0 +1,249 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// holdKey makes a hold of a key that the session puts, as a recipe does.
+func holdKey(t *testing.T, s *session.Session, key string, free func()) (*core.Hold, *core.Releaser) {
+	t.Helper()
+	out, err := core.Of(s).Write(t.Context(), put(s, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return core.Of(s).Hold(key, out.Revision, free)
+}
+
+// loseOnce loses the answer to the first transaction that mentions a text, after calling at.
+func loseOnce(text string, apply bool, at func()) func(c *etcdscript.Call) etcdscript.Answer {
+	lost := false
+	return func(c *etcdscript.Call) etcdscript.Answer {
+		if lost || !c.IsTxn(text) {
+			return c.Apply()
+		}
+		if lost = true; apply {
+			c.Apply()
+		}
+		at()
+		return etcdscript.Lost
+	}
+}
+
+// TestReleaseWhileFull: the database is full and the answer to a release is lost, before or after it was applied. The key
+// goes all the same, and is used again only when a copy of the release can no longer delete it.
+func TestReleaseWhileFull(t *testing.T) {
+	t.Parallel()
+	marker := gateway.OpPut("marker", []byte("clean"))
+	for _, tt := range []struct {
+		name    string
+		apply   bool
+		also    []gateway.Op
+		release func(g *core.Releaser, ctx context.Context) error
+	}{
+		{"lost before", false, nil, (*core.Releaser).Release},
+		{"lost after", true, nil, (*core.Releaser).Release},
+		{"lost before, with a marker", false, []gateway.Op{marker}, (*core.Releaser).Release},
+		{"lost before, together", false, nil, func(g *core.Releaser, ctx context.Context) error {
+			return g.ReleaseTogether(ctx, 1, []string{"item"})
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := etcdscript.Start(t)
+				s := open(t, etcd, nil)
+				freed := 0
+				_, grip := holdKey(t, s, "line/me", func() { freed++ })
+				grip.AddReleaseOps(tt.also...)
+				var late *etcdscript.Call
+				lose := loseOnce("line/me", tt.apply, func() { etcd.Fill(true) })
+				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					if late == nil && c.IsTxn("line/me") {
+						late = c
+					}
+					return lose(c)
+				})
+				if err := tt.release(grip, within(t, 10*time.Second)); err != nil {
+					t.Errorf("release: %v", err)
+				}
+				if keys := etcd.Keys("line/"); len(keys) > 0 {
+					t.Errorf("%v is left", keys)
+				}
+				time.Sleep(time.Minute)
+				etcd.Fill(false)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if freed != 1 {
+					t.Errorf("freed %d times", freed)
+				}
+				holdKey(t, s, "line/me", func() {})
+				late.Apply()
+				if keys := etcd.Keys("line/"); len(keys) != 1 {
+					t.Error("a late copy of the release has deleted the next key")
+				}
+				if err := s.Err(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestKeyInDoubtWhileFull: the slot of a key is not free for as long as a copy of its release may come.
+func TestKeyInDoubtWhileFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		freed := false
+		_, grip := holdKey(t, s, "line/me", func() { freed = true })
+		etcd.Script(loseOnce("line/me", false, func() { etcd.Fill(true) }))
+		if err := grip.Release(within(t, 10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if freed {
+			t.Error("freed while a copy of the release may come")
+		}
+	})
+}
+
+// TestWaiterWhileFull: a join was applied unanswered, the database runs full and the caller leaves. Its key goes, and again
+// when a late copy has brought it back once there is space.
+func TestWaiterWhileFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		var late *etcdscript.Call
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if late == nil && c.IsTxn("line/me") {
+				late = c
+				c.Apply()
+				etcd.Fill(true)
+				return etcdscript.Lost
+			}
+			return c.Apply()
+		})
+		w := put(s, "line/me")
+		w.Key, w.Compensation = "line/me", nil
+		settled := false
+		w.OnResolved = func() { settled = true }
+		if _, err := core.Of(s).Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrNoSpace) {
+			t.Errorf("Write = %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if keys := etcd.Keys("line/"); len(keys) > 0 || settled {
+			t.Errorf("%v is left; settled: %v", keys, settled)
+		}
+		etcd.Fill(false)
+		late.Apply()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if keys := etcd.Keys("line/"); len(keys) > 0 || !settled {
+			t.Errorf("with space again %v is left; settled: %v", keys, settled)
+		}
+	})
+}
+
+// TestReleaseOtherwiseWhileFull: a release that puts a key is refused, or goes on in the background. One that only deletes
+// is taken, and the first is not applied any more.
+func TestReleaseOtherwiseWhileFull(t *testing.T) {
+	t.Parallel()
+	for _, cutOff := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := etcdscript.Start(t)
+			s := open(t, etcd, nil)
+			_, grip := holdKey(t, s, "claim/me", func() {})
+			etcd.Fill(true)
+			ctx := within(t, time.Second)
+			if cutOff {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				cancel()
+			}
+			err := grip.ReleaseTogether(ctx, 1, nil, gateway.OpPut("dead/me", nil))
+			if !errors.Is(err, gateway.ErrNoSpace) && !cutOff || err == nil {
+				t.Errorf("a release with a put: %v", err)
+			}
+			begin := time.Now()
+			if err := grip.ReleaseTogether(within(t, time.Minute), 1, nil, gateway.OpDelete("item")); err != nil {
+				t.Errorf("cut off %t: one that only deletes: %v", cutOff, err)
+			}
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if err := grip.ReleaseTogether(within(t, time.Second), 1, nil, gateway.OpDelete("item")); !errors.Is(err, session.ErrNotHeld) {
+				t.Errorf("a third: %v", err)
+			}
+			etcd.Fill(false)
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if keys := append(etcd.Keys("claim/"), etcd.Keys("dead/")...); len(keys) > 0 {
+				t.Errorf("%v is left", keys)
+			}
+		})
+	}
+}
+
+// TestGroupWhileFull: of several releases in one transaction that is refused, those that only delete are done.
+func TestGroupWhileFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		errs := make(chan error)
+		_, busy := holdKey(t, s, "busy", func() {})
+		_, ack := holdKey(t, s, "ack", func() {})
+		_, reject := holdKey(t, s, "reject", func() {})
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			if c.IsTxn("busy") {
+				c.Sleep(100 * time.Millisecond)
+				etcd.Fill(true)
+			}
+			return c.Apply()
+		})
+		go func() { errs <- busy.ReleaseTogether(t.Context(), 1, nil, gateway.OpGet("x")) }()
+		time.Sleep(50 * time.Millisecond)
+		go func() { errs <- ack.ReleaseTogether(t.Context(), 1, nil, gateway.OpGet("x")) }()
+		go func() { errs <- reject.ReleaseTogether(t.Context(), 1, nil, gateway.OpPut("dead", nil)) }()
+		var failed []string
+		for range 3 {
+			if err := <-errs; err != nil {
+				failed = append(failed, err.Error())
+			}
+		}
+		if len(failed) != 1 || !strings.Contains(failed[0], "space") {
+			t.Errorf("%q", failed)
+		}
+		if len(etcd.Keys("ack")) > 0 || len(etcd.Keys("reject")) != 1 {
+			t.Errorf("left: %v", etcd.Keys(""))
+		}
+	})
+}
+
+// TestCloseWhileFull: a session that was lost, and one that was not, take their keys along.
+func TestCloseWhileFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		s := open(t, etcd, nil)
+		holdKey(t, s, "line/me", func() {})
+		etcd.Fill(true)
+		if err := s.Close(t.Context()); err != nil || len(etcd.Keys("line/")) > 0 {
+			t.Errorf("%v; left: %v", err, etcd.Keys("line/"))
+		}
+	})
+}

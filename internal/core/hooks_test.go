@@ -1,0 +1,260 @@
+package core_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// diary keeps what hooks tell.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+	log   bytes.Buffer
+}
+
+func (d *diary) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
+
+func (d *diary) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.Write(b)
+}
+
+// options has all hooks that there are, and a logger at Info.
+func (d *diary) options() *session.Options {
+	return &session.Options{
+		Logger: slog.New(slog.NewTextHandler(d, nil)),
+		Hooks: session.Hooks{
+			Renewed:   func(took time.Duration) { d.note("renewed %v", took) },
+			Suspect:   func() { d.note("suspect") },
+			Recovered: func() { d.note("trusted") },
+			Lost:      func(error) { d.note("lost") },
+			Acquired: func(_ context.Context, h session.HoldInfo, waited time.Duration) {
+				d.note("acquired %s %s %v after %v", h.Kind, h.Name, h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/"), waited)
+			},
+			HoldEnded: func(h session.HoldInfo, held time.Duration, cause error) {
+				d.note("ended %s %s after %v, revoked: %v", h.Kind, h.Name, held, errors.Is(cause, session.ErrRevoked))
+			},
+		},
+	}
+}
+
+// TestHoldHooks follows a lock that is given back and one that is lost.
+func TestHoldHooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		s := open(t, etcd, d.options())
+		other := open(t, etcd, nil)
+		before, err := mutex.New(other, "a").Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(2*time.Second, func() {
+			if err := before.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		first, err := mutex.New(s, "a").Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := first.Unlock(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if _, err := mutex.New(s, "b").TryLock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // not longer, or the key would be watched, too, and tell in its own words
+		etcd.Revoke(s.Lease())
+		synctest.Wait()
+		want := []string{
+			"acquired mutex a true after 2s", "ended mutex a after 1s, revoked: false",
+			"acquired mutex b true after 0s", "lost", "ended mutex b after 500ms, revoked: true",
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		slices.Sort(want)
+		if slices.Sort(d.lines); !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+		var said []string
+		for _, m := range regexp.MustCompile(`level=(\w+) msg=(\w+)`).FindAllStringSubmatch(d.log.String(), -1) {
+			said = append(said, m[1]+" "+m[2])
+		}
+		slices.Sort(said)
+		if want := []string{
+			"INFO hold_acquired", "INFO hold_acquired", "INFO hold_released", "INFO session_opened", "WARN hold_lost", "WARN session_lost",
+		}; !slices.Equal(said, want) {
+			t.Errorf("the log says %q, want %q", said, want)
+		}
+	})
+}
+
+// TestRenewalHooks follows a session through an outage that it survives.
+func TestRenewalHooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		s := open(t, etcd, d.options())
+		time.Sleep(5 * time.Second) // a third of the time to live
+		synctest.Wait()
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		time.Sleep(8 * time.Second)
+		etcd.Script(nil)
+		time.Sleep(3 * time.Second)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"renewed 0s", "suspect", "renewed 0s", "trusted"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+		for _, word := range []string{"session_opened", "session_suspect", "session_trusted", "session_closed"} {
+			if strings.Count(d.log.String(), "msg="+word) != 1 {
+				t.Errorf("no %s in the log:\n%s", word, d.log.String())
+			}
+		}
+	})
+}
+
+// slowLog takes a minute over one kind of record.
+type slowLog struct {
+	slog.Handler
+	what string
+}
+
+func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h slowLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.what {
+		time.Sleep(time.Minute)
+	}
+	return nil
+}
+
+// TestHooksInOrder: the last of Suspect and Recovered that is told is how it is, however long a logger takes.
+func TestHooksInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		opts := d.options()
+		opts.Hooks.Renewed = nil
+		opts.Logger = slog.New(slowLog{slog.DiscardHandler, "session_suspect"})
+		suspect := opts.Hooks.Suspect
+		opts.Hooks.Suspect = func() {
+			time.Sleep(3 * time.Second) // it is trusted again before that
+			suspect()
+		}
+		s := open(t, etcd, opts)
+		time.Sleep(5 * time.Second) // a third of the time to live
+		synctest.Wait()
+		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		time.Sleep(8 * time.Second)
+		etcd.Script(nil)
+		time.Sleep(2 * time.Minute)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"suspect", "trusted"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+	})
+}
+
+// TestHookBeforeTheLog: a logger that blocks does not keep the hooks from telling of a loss.
+func TestHookBeforeTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		opts := d.options()
+		opts.Logger = slog.New(slowLog{slog.DiscardHandler, "session_lost"})
+		s := open(t, etcd, opts)
+		time.Sleep(time.Second)
+		etcd.Revoke(s.Lease())
+		synctest.Wait()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"lost"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+	})
+}
+
+// TestEndedForEveryAcquired: also for a hold that was lost while Acquired was told of it.
+func TestEndedForEveryAcquired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		d := new(diary)
+		opts := d.options()
+		opts.Hooks.Renewed, opts.Hooks.Lost = nil, nil
+		acquired := opts.Hooks.Acquired
+		var s *session.Session
+		opts.Hooks.Acquired = func(ctx context.Context, h session.HoldInfo, waited time.Duration) {
+			acquired(ctx, h, waited)
+			etcd.Revoke(s.Lease())
+			<-s.Context().Done() // as if that had happened by itself
+		}
+		s = open(t, etcd, opts)
+		l, err := mutex.New(s, "a").Lock(t.Context())
+		if err == nil {
+			err = l.Err()
+		}
+		if !errors.Is(err, session.ErrRevoked) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if want := []string{"acquired mutex a true after 0s", "ended mutex a after 0s, revoked: true"}; !slices.Equal(d.lines, want) {
+			t.Errorf("hooks tell %q, want %q", d.lines, want)
+		}
+	})
+}
+
+// TestRenewedAfterTheRenewal: whoever is told of a renewal finds the deadline moved.
+func TestRenewedAfterTheRenewal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		var s *session.Session
+		var deadlines []time.Time
+		s = open(t, etcd, &session.Options{Hooks: session.Hooks{Renewed: func(time.Duration) {
+			deadlines = append(deadlines, s.Deadline())
+		}}})
+		before := s.Deadline()
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if len(deadlines) != 1 || !deadlines[0].After(before) {
+			t.Errorf("deadlines %v, %v at first", deadlines, before)
+		}
+	})
+}

@@ -1,0 +1,191 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Info says who a session is, as its record has it.
+type Info struct {
+	ID        string    `json:"id"` // of this session alone
+	Name      string    `json:"name,omitempty"`
+	Host      string    `json:"host,omitempty"`
+	PID       int       `json:"pid,omitempty"`
+	Started   time.Time `json:"started,omitzero"`
+	ParentKey string    `json:"within,omitempty"` // see [Options]
+}
+
+// record is the value of a session's record.
+type record struct {
+	Info
+	TTL int64 `json:"ttl,omitempty"` // what was asked for, in seconds: no answer tells
+}
+
+// leastTTL is the shortest time to live that etcd grants, and so what a session may have been granted whose record, of an
+// earlier version, does not say.
+const leastTTL = time.Second
+
+func encodeRecord(info Info, ttl time.Duration) []byte {
+	value, _ := json.Marshal(record{info, int64((ttl + time.Second - 1) / time.Second)}) // of strings, numbers and a time
+	return value
+}
+
+// askedTTL is the time to live that a session asked for, by its record.
+func askedTTL(value []byte) time.Duration {
+	var r record
+	if json.Unmarshal(value, &r) != nil || r.TTL <= 0 || r.TTL > int64(gateway.MaxTTL/time.Second) {
+		return leastTTL
+	}
+	return time.Duration(r.TTL) * time.Second
+}
+
+// String is for people: "name (host, pid 42)".
+func (i Info) String() string {
+	name := i.Name
+	if name == "" {
+		name = i.ID
+	}
+	return fmt.Sprintf("%s (%s, pid %d)", name, i.Host, i.PID)
+}
+
+func newInfo(name, within string) Info {
+	host, _ := os.Hostname() // unknown is fine: it is for people
+	return Info{
+		ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Millisecond),
+		ParentKey: within,
+	}
+}
+
+// createRecord writes the record and returns its revision, the first epoch. Nobody else can have made it: the lease ID
+// in its name is random.
+func createRecord(ctx context.Context, c *gateway.Client, key string, value []byte, lease gateway.LeaseID) (int64, error) {
+	txn := gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
+		Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(lease))},
+		Else: []gateway.Op{gateway.OpGet(key)},
+	}
+	resp, err := repeat(ctx, c, txn)
+	switch {
+	case err != nil:
+		return 0, err
+	case resp.Succeeded:
+		return resp.Revision, nil
+	case len(resp.Responses[0].Get.KVs) == 1: // by a try whose answer was lost
+		return resp.Responses[0].Get.KVs[0].ModRevision, nil
+	default:
+		return 0, fmt.Errorf("%w: the record exists and does not", gateway.ErrProtocol)
+	}
+}
+
+// repeat applies a transaction, one that may be applied several times, until there is an answer.
+func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.TxnResponse, error) {
+	pause := newBackoff()
+	for protocolErrors := 0; ; {
+		resp, err := c.Txn(ctx, txn)
+		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || permanent(err) || protocolErrors == maxProtocolErrors {
+			return resp, err
+		}
+		if isProtocolError(err) {
+			protocolErrors++
+		}
+		wait(ctx, pause.NextBackOff())
+	}
+}
+
+// Verify asks the server whether the session is still there, and ends it if not. A recipe calls it when a key of the
+// session has gone, to learn whether only the key has.
+func (s *Session) Verify(ctx context.Context) error {
+	for again := false; ; again = true {
+		epoch := s.epoch.Load()
+		resp, err := s.c.Get(ctx, s.record)
+		switch {
+		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
+			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // fences of before mean nothing any more
+		case err != nil:
+			return err
+		case !older(resp.KVs, epoch):
+			s.recordPut(resp.KVs[0].Value)
+		case !again:
+			continue // the end of a session does not rest on one answer
+		default:
+			s.end(ErrRevoked)
+		}
+		return s.Err()
+	}
+}
+
+// older: the record is gone, or is that of a cluster that was restored from a backup.
+func older(record []gateway.KeyValue, epoch int64) bool {
+	return len(record) == 0 || record[0].ModRevision < epoch
+}
+
+// permanent: trying again cannot help.
+func permanent(err error) bool {
+	return errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed) ||
+		errors.Is(err, gateway.ErrNoSpace)
+}
+
+// lookupChunk stays well under etcd's limit of 128 operations.
+const lookupChunk = 100
+
+// SessionInfos reads who the sessions with these leases are. A session without a record, such as one of another library, is
+// left out.
+func (s *Session) SessionInfos(ctx context.Context, leases ...gateway.LeaseID) (map[gateway.LeaseID]Info, error) {
+	out := make(map[gateway.LeaseID]Info, len(leases))
+	for chunk := range slices.Chunk(leases, lookupChunk) {
+		var txn gateway.Txn
+		for _, id := range chunk {
+			txn.Then = append(txn.Then, gateway.OpGet(s.opt.RecordPrefix+id.String()))
+		}
+		resp, err := s.c.Txn(ctx, txn)
+		if err != nil {
+			return nil, fmt.Errorf("session: lookup: %w", err)
+		}
+		for i, id := range chunk {
+			var info Info
+			if kvs := resp.Responses[i].Get.KVs; len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &info) == nil {
+				out[id] = info
+			}
+		}
+	}
+	return out, nil
+}
+
+// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings may not use. These are the names that
+// [Session.CheckLineName] refuses, and names that end in a slash: the members of a lock "a/" lie where the settings of a
+// recipe "a" do.
+func (s *Session) CheckName(name string) error {
+	if err := s.CheckLineName(name); err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, "/") {
+		return invalid("the name %q ends in a slash, which only names of locks and elections may", name)
+	}
+	return nil
+}
+
+// CheckLineName returns [gateway.ErrInvalid] for names that no recipe may use: the empty one, those with two slashes in a
+// row, and those among the records. A name may end in a slash, as names of clientv3 often do.
+func (s *Session) CheckLineName(name string) error {
+	switch {
+	case s == nil:
+		return invalid("no session")
+	case name == "":
+		return invalid("an empty name")
+	case strings.Contains(name, "//"): // the settings of the name before it
+		return invalid("the name %q has two slashes in a row", name)
+	case strings.HasPrefix(name+"/", s.opt.RecordPrefix):
+		return invalid("the name %q lies among the session records", name)
+	}
+	return nil
+}

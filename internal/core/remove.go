@@ -1,0 +1,33 @@
+package core
+
+import (
+	"context"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Remove deletes a key that any session may have put: the incarnation that is there when it looks, so that no late copy of
+// the deletion finds a later one, and a full database does not stand in the way. Returns [ErrNotHeld] when there is none.
+// When ctx ends first the error is [gateway.ErrUncertain], and the deletion goes on in the background.
+func (s *Session) Remove(ctx context.Context, key string) error {
+	bound, cancel := s.bound(ctx)
+	defer cancel()
+	resp, err := s.c.Get(bound, key, gateway.KeysOnly())
+	switch {
+	case err != nil && s.Err() != nil:
+		return s.Err()
+	case err != nil:
+		return err
+	case len(resp.KVs) == 0:
+		return ErrNotHeld
+	}
+	then := []gateway.Op{gateway.OpDelete(key)}
+	own := gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision)}, Then: then}
+	out, err := s.Write(ctx, Write{
+		If: own.If, Then: then, Guarded: true, Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
+	})
+	if err == nil && !out.Applied && !out.Repeated {
+		return ErrNotHeld
+	}
+	return err
+}

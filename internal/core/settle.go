@@ -1,0 +1,252 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// unresolved is a write whose caller is gone.
+type unresolved struct {
+	undo    []gateway.Op
+	lean    []gateway.Op // see Write
+	inDoubt bool         // copies of it are out whose fate nobody knows
+	done    func()
+	told    resolver
+}
+
+// unresolvedQueue is what is to be settled, in the order in which it is tried. It is under the session's mu.
+type unresolvedQueue struct {
+	running bool           // a goroutine works on it
+	more    chan struct{}  // wakes the goroutine when there is something new
+	fresh   []unresolved   // has not been tried
+	halves  [][]unresolved // of transactions that were refused: some of them are to blame
+	refused []unresolved   // by themselves: one of them is tried at a time, with pauses
+	retry   time.Time      // when that may be
+	pause   *backoff.ExponentialBackOff
+}
+
+// settleBatch bounds how many are settled in one transaction. Each has one operation, or few.
+const settleBatch = 40
+
+// Compensate applies the Undo of a write in the background: of one that was answered, or never sent. [Session.Write] does so
+// itself for those that were not answered. Settled is called when that has worked. It is tried until then, or until the
+// session ends.
+func (s *Session) Compensate(w Write) { s.resolve(w, false) }
+
+// resolve clears up in the background behind a write. If it is open, the epoch is moved, which makes all copies of it void,
+// and Undo applied in the same transaction. One goroutine settles all that is waiting, together.
+func (s *Session) resolve(w Write, inDoubt bool) {
+	u := unresolved{inDoubt: inDoubt && !w.Guarded, done: w.OnResolved, told: w.resolver}
+	switch {
+	case w.Compensation != nil:
+		u.undo = w.Compensation()
+	case w.Key != "":
+		u.undo = Deletion(w.Key)()
+	}
+	if w.Lean != nil {
+		u.lean = w.Lean()
+	} else if !puts(u.undo) {
+		u.lean = u.undo
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	q := &s.unresolved
+	q.fresh = append(q.fresh, u)
+	if !q.running {
+		q.running, q.more, q.pause = true, make(chan struct{}, 1), newBackoff()
+		s.bg.Go(func() { s.resolveAll(s.ctx) })
+	}
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
+}
+
+// resolveAll works until nothing is left. What the server refuses does not keep back what comes after it: a transaction that
+// was refused is halved until those are alone who are to blame, and of these one is tried at a time, once a second in the
+// end. When one of them is taken, the reason may have gone for all.
+func (s *Session) resolveAll(ctx context.Context) {
+	warned := false
+	for {
+		batch, again, idle := s.takeUnresolved()
+		switch {
+		case len(batch) == 0 && idle < 0:
+			return
+		case len(batch) == 0:
+			s.awaitUnresolved(ctx, idle)
+		default:
+			failed, err := s.resolveTogether(ctx, batch)
+			if err != nil && ctx.Err() == nil && !warned {
+				warned = true
+				s.opt.Logger.Warn("session_settle_failed", "lease", s.lease, "err", err)
+			}
+			s.sortUnresolved(failed, err, again)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// takeUnresolved gives what is to be settled next; again says that it was refused before. Without any, idle is how long to
+// wait for it, and less than 0 if there is none, and the goroutine must end.
+func (s *Session) takeUnresolved() (batch []unresolved, again bool, idle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := &s.unresolved
+	switch n := min(len(q.fresh), settleBatch); {
+	case n > 0:
+		batch, q.fresh = q.fresh[:n:n], q.fresh[n:]
+		return batch, false, 0
+	case len(q.halves) > 0:
+		batch, q.halves = q.halves[0], q.halves[1:]
+		return batch, false, 0
+	case len(q.refused) == 0:
+		q.running = false
+		return nil, false, -1
+	}
+	if idle = time.Until(q.retry); idle > 0 {
+		return nil, false, idle
+	}
+	batch, q.refused = q.refused[:1:1], q.refused[1:]
+	return batch, true, 0
+}
+
+// awaitUnresolved waits until there is something to settle.
+func (s *Session) awaitUnresolved(ctx context.Context, idle time.Duration) {
+	t := time.NewTimer(idle)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.unresolved.more:
+	case <-ctx.Done():
+	}
+}
+
+// sortUnresolved puts back what has failed.
+func (s *Session) sortUnresolved(failed []unresolved, err error, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := &s.unresolved
+	switch n := len(failed); {
+	case n == 0 && again: // the others may be taken, too, now
+		q.pause.Reset()
+		for ; len(q.refused) > 0; q.refused = q.refused[min(len(q.refused), settleBatch):] {
+			k := min(len(q.refused), settleBatch)
+			q.halves = append(q.halves, q.refused[:k:k])
+		}
+	case n > 1 && !errors.Is(err, gateway.ErrNoSpace):
+		q.halves = append(q.halves, failed[:n/2:n/2], failed[n/2:])
+	case n > 0:
+		q.refused = append(q.refused, failed...)
+		if now := time.Now(); again || q.retry.Before(now) {
+			q.retry = now.Add(q.pause.NextBackOff())
+		}
+	}
+}
+
+// resolveTogether settles a batch in one transaction. It returns those that must be tried again, and why. While the database
+// is full they are those that cannot be settled then; their Lean has been applied.
+func (s *Session) resolveTogether(ctx context.Context, batch []unresolved) (failed []unresolved, err error) {
+	var w Write
+	inDoubt := false
+	for _, u := range batch {
+		w.Then = append(w.Then, u.undo...)
+		inDoubt = inDoubt || u.inDoubt
+	}
+	var out Outcome
+	if inDoubt || len(w.Then) > 0 {
+		out, inDoubt, err = s.write(ctx, w, inDoubt)
+	}
+	switch {
+	case err == nil && !inDoubt:
+		for _, u := range batch {
+			u.resolved(take(&out, len(u.undo)))
+		}
+		return nil, nil
+	case err == nil: // it puts nothing
+		return relieve(batch, out), errFull
+	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
+		return s.resolveLean(ctx, markInDoubt(batch, inDoubt), err)
+	case len(batch) == 1 && errors.Is(err, gateway.ErrInvalid) && ctx.Err() == nil: // it never will be
+		return nil, err
+	}
+	return markInDoubt(batch, inDoubt), err
+}
+
+var errFull = fmt.Errorf("the epoch: %w", gateway.ErrNoSpace)
+
+// resolveLean applies what can be applied while the database is full.
+func (s *Session) resolveLean(ctx context.Context, batch []unresolved, full error) (failed []unresolved, err error) {
+	var w Write
+	for _, u := range batch {
+		w.Then = append(w.Then, u.lean...)
+	}
+	if len(w.Then) == 0 {
+		return relieve(batch, Outcome{}), full
+	}
+	out, inDoubt, err := s.write(ctx, w, false)
+	if batch = markInDoubt(batch, inDoubt); err != nil {
+		return batch, err
+	}
+	return relieve(batch, out), full
+}
+
+// relieve returns those that are not settled yet, although out is the answer to the Lean of all.
+func relieve(batch []unresolved, out Outcome) (rest []unresolved) {
+	for _, u := range batch {
+		own := take(&out, len(u.lean))
+		if len(u.lean) > 0 && !u.inDoubt {
+			u.resolved(own)
+			continue
+		}
+		if u.told != nil {
+			u.told.blocked(len(u.lean) > 0)
+		}
+		rest = append(rest, u)
+	}
+	return rest
+}
+
+// markInDoubt notes that a copy of a write for all of them may be out, and must be void before a key is used again.
+func markInDoubt(batch []unresolved, inDoubt bool) []unresolved {
+	for i := range batch {
+		batch[i].inDoubt = batch[i].inDoubt || inDoubt
+	}
+	return batch
+}
+
+// take takes the next n answers.
+func take(out *Outcome, n int) (own Outcome) {
+	own = *out
+	own.Responses, out.Responses = out.Responses[:n], out.Responses[n:]
+	return own
+}
+
+func (u *unresolved) resolved(out Outcome) {
+	if u.done != nil {
+		u.done()
+	}
+	if u.told != nil {
+		u.told.resolve(out)
+	}
+}
+
+// Deletion is an Undo of a [Write] that deletes keys.
+func Deletion(keys ...string) func() []gateway.Op {
+	return func() (ops []gateway.Op) {
+		for _, key := range keys {
+			ops = append(ops, gateway.OpDelete(key))
+		}
+		return ops
+	}
+}

@@ -1,0 +1,49 @@
+package core
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/clock"
+	"github.com/holdfast-go/holdfast/internal/etcdscript"
+)
+
+// The tests of this file are not parallel: the whole process believes that it slept.
+
+// TestSleep: a machine that slept for less than is left of the lease keeps its session, since it is renewed at once.
+func TestSleep(t *testing.T) { //nolint:paralleltest // see above
+	for _, slept := range []time.Duration{8 * time.Second, 10 * time.Second, 13 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := startSession(t, etcdscript.Start(t))
+			time.Sleep(500 * time.Millisecond)
+			clock.Sleep(slept)
+			if err := s.Err(); err != nil {
+				t.Errorf("after %v: %v", slept, err)
+			}
+			time.Sleep(20 * time.Second)
+			if err := s.Err(); err != nil {
+				t.Errorf("later, after %v: %v", slept, err)
+			}
+		})
+	}
+}
+
+// TestSleptTooLong: the next look at the clock ends the session, and within a second the context ends without one.
+func TestSleptTooLong(t *testing.T) { //nolint:paralleltest // see above
+	synctest.Test(t, func(t *testing.T) {
+		etcd := etcdscript.Start(t)
+		looked, left := startSession(t, etcd), startSession(t, etcd)
+		etcd.Freeze()
+		clock.Sleep(15 * time.Second)
+		if err := looked.Err(); !errors.Is(err, ErrExpired) {
+			t.Errorf("Err = %v", err)
+		}
+		time.Sleep(tickEvery)
+		synctest.Wait()
+		if left.ctx.Err() == nil {
+			t.Error("the context lives")
+		}
+	})
+}

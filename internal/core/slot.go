@@ -1,0 +1,62 @@
+package core
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ReserveKey reserves a key for a member of a line: its name, a slash and the lease in hexadecimal, as clientv3 names its keys,
+// and "-n" behind it for all but the first that the session has there at a time. A session that was resumed puts
+// "-epoch-n" behind the lease, so that none of its keys is one that an earlier life may have left. Keys are used again,
+// since each new one costs the server memory until the next compaction. others is how many more the session has there.
+// free must be called, once, when the key is known not to exist.
+func (s *Session) ReserveKey(name string) (key string, others int, free func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := s.slots[name]
+	n := slices.Index(used, false)
+	if n < 0 {
+		n = len(used)
+		used = append(used, false)
+		s.slots[name] = used
+	}
+	used[n] = true
+	number := ""
+	if n > 0 || s.born > 0 {
+		number = "-" + strconv.Itoa(n)
+	}
+	for i, taken := range used {
+		if taken && i != n {
+			others++
+		}
+	}
+	return name + "/" + s.incarnation + number, others, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if used := s.slots[name]; n < len(used) {
+			if used[n] = false; !slices.Contains(used, true) {
+				delete(s.slots, name)
+			}
+		}
+	}
+}
+
+// AdoptKeys takes up, of the keys below prefix, those that earlier lives of the session have named by [Session.Slot]. It
+// gives each key once.
+func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
+	if s.born == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range keys {
+		number, ok := strings.CutPrefix(key, prefix+s.lease.String())
+		earlier := ok && (number == "" || number[0] == '-') && !strings.HasPrefix(key, prefix+s.incarnation+"-")
+		if earlier && !s.inherited[key] {
+			s.inherited[key] = true
+			taken = append(taken, key)
+		}
+	}
+	return taken
+}

@@ -1,0 +1,125 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// receipt is a key under the session's record that each of the caller's own transactions writes, so that a later try
+// can tell whether, and which branch of it, an earlier one was.
+type receipt struct {
+	key  string
+	mod  int64 // its mod_revision, as of the last write known
+	busy bool
+}
+
+func (s *Session) takeReceipt() *receipt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.receipts {
+		if !r.busy {
+			r.busy = true
+			return r
+		}
+	}
+	r := &receipt{key: fmt.Sprintf("%s/w%d", s.record, len(s.receipts)), busy: true}
+	s.receipts = append(s.receipts, r)
+	return r
+}
+
+func (s *Session) putReceipt(r *receipt, mod int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.mod, r.busy = mod, false
+}
+
+// Txn applies a transaction of the caller's own, at most once, and not at all after the session has ended at the server.
+// Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. Only when ctx ends first
+// is the error [gateway.ErrUncertain]; then no copy of it is applied any more once the session has settled it.
+//
+// It takes four operations less than etcd's limit, 124 by default, and none of them may write the session's own keys.
+// Responses of the answer is nil if an answer was lost and only the branch taken is known.
+func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
+	return s.transact(ctx, t, false)
+}
+
+// TxnFlat is Txn with one level less, which is less work for the server. t.Else must only read, a few keys as they are, as
+// it is run, too, where the session's own conditions do not hold, and again after a lost answer: what it wrote would be
+// written several times.
+func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
+	return s.transact(ctx, t, true)
+}
+
+// transact is Txn if all of guard holds, else [ErrNotHeld].
+func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard ...gateway.Cmp) (*gateway.TxnResponse, error) {
+	r := s.takeReceipt()
+	mark := func(branch string, ops []gateway.Op) []gateway.Op {
+		return append([]gateway.Op{gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))}, ops...)
+	}
+	w := Write{
+		Else:         []gateway.Op{gateway.OpGet(r.key)},
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
+		resolver:     &receiptResolver{s, r},
+	}
+	if flat {
+		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
+	} else {
+		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})}
+	}
+	for mod := r.mod; ; {
+		w.If = append([]gateway.Cmp{gateway.CmpModRevision(r.key, gateway.Equal, mod)}, guard...)
+		out, err := s.Write(ctx, w)
+		if err != nil {
+			if !errors.Is(err, gateway.ErrUncertain) {
+				s.putReceipt(r, mod)
+			}
+			return nil, err
+		}
+		resp := &gateway.TxnResponse{Header: gateway.Header{Revision: out.Revision}}
+		if out.Applied {
+			own := &gateway.TxnResponse{Succeeded: true, Responses: out.Responses}
+			if !flat {
+				own = out.Responses[0].Txn
+			}
+			resp.Succeeded, resp.Responses = own.Succeeded, own.Responses[1:]
+			s.putReceipt(r, out.Revision)
+			return resp, nil
+		}
+		found := out.Responses[0].Get
+		switch now := modOf(found); {
+		case now > mod && out.Repeated: // the receipt of a try whose answer was lost
+			resp.Revision, resp.Succeeded = now, string(found.KVs[0].Value) == "then"
+			s.putReceipt(r, now)
+			return resp, nil
+		case now != mod: // somebody else has been at the receipt; nothing of ours is out
+			mod = now
+		case flat:
+			resp.Responses = out.Responses[1:]
+			s.putReceipt(r, mod)
+			return resp, nil
+		default:
+			s.putReceipt(r, mod)
+			return nil, ErrNotHeld
+		}
+	}
+}
+
+func modOf(g *gateway.GetResponse) int64 {
+	if len(g.KVs) == 0 {
+		return 0
+	}
+	return g.KVs[0].ModRevision
+}
+
+// receiptResolver puts a receipt back as it was found.
+type receiptResolver struct {
+	s *Session
+	r *receipt
+}
+
+func (rs *receiptResolver) resolve(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
+
+func (rs *receiptResolver) blocked(bool) {}

@@ -1,0 +1,107 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// ownWatchDelay is how long a hold must last before its key is watched: most are shorter, and a lost lease shows without.
+const ownWatchDelay = time.Second
+
+// unwatchedHolds are the holds whose keys are not watched yet, in the order in which they will be. One timer does for all.
+type unwatchedHolds struct {
+	mu          sync.Mutex
+	first, last *Releaser
+	ticking     bool
+}
+
+func (y *unwatchedHolds) add(g *Releaser) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	g.born = time.Now()
+	if g.prev = y.last; y.last != nil {
+		y.last.next = g
+	} else {
+		y.first = g
+	}
+	y.last = g
+	if !y.ticking {
+		y.ticking = true
+		time.AfterFunc(ownWatchDelay, y.watch)
+	}
+}
+
+// remove does nothing if the hold is no longer among the young.
+func (y *unwatchedHolds) remove(g *Releaser) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.unlink(g)
+}
+
+func (y *unwatchedHolds) unlink(g *Releaser) {
+	if g != y.first && g.prev == nil {
+		return
+	}
+	if g.prev != nil {
+		g.prev.next = g.next
+	} else {
+		y.first = g.next
+	}
+	if g.next != nil {
+		g.next.prev = g.prev
+	} else {
+		y.last = g.prev
+	}
+	g.prev, g.next = nil, nil
+}
+
+// watch has the keys of those watched that have come of age.
+func (y *unwatchedHolds) watch() {
+	for {
+		y.mu.Lock()
+		g := y.first
+		if y.ticking = g != nil; !y.ticking {
+			y.mu.Unlock()
+			return
+		}
+		if left := ownWatchDelay - time.Since(g.born); left > 0 {
+			time.AfterFunc(left, y.watch)
+			y.mu.Unlock()
+			return
+		}
+		y.unlink(g)
+		y.mu.Unlock()
+		g.watch()
+	}
+}
+
+func (g *Releaser) watch() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == releaseHeld && g.h.Err() == nil {
+		stop := g.h.s.watchKey(g.h.key, g.h.fence, func() { g.h.end(lost(ErrKeyDeleted)) }, g.unleased)
+		context.AfterFunc(g.h.Context(), stop) // also where a lost hold is never released
+	}
+}
+
+// unleased ends a hold whose key was put again without the session's lease. The key would outlive the session and keep
+// others out for ever, so it is deleted. The slot is free only then: the next member must not find the old incarnation.
+func (g *Releaser) unleased() {
+	g.mu.Lock()
+	ends := g.state == releaseHeld && !g.foreign
+	g.foreign = g.foreign || ends
+	g.mu.Unlock()
+	if !ends {
+		return
+	}
+	g.h.end(lost(ErrKeyDeleted))
+	key, lease := g.h.key, g.h.s.lease
+	remove := gateway.Txn{
+		If:   []gateway.Cmp{g.h.Guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
+		Then: []gateway.Op{gateway.OpDelete(key)},
+	}
+	g.h.s.Compensate(Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} }, OnResolved: g.free})
+}
