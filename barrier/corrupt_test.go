@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -53,7 +53,7 @@ func TestCorruptSettings(t *testing.T) {
 		for _, value := range p.values {
 			for _, verb := range p.verbs {
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					s, err := session.New(t.Context(), etcd.Client(t), nil)
 					if err != nil {
 						t.Fatal(err)
@@ -61,7 +61,7 @@ func TestCorruptSettings(t *testing.T) {
 					defer func() { _ = s.Close(context.WithoutCancel(t.Context())) }()
 					etcd.Put(p.key, value)
 					calls := 0
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if calls++; calls > 50 {
 							c.Sleep(time.Hour) // a spin is not to fill the test's log
 						}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -135,7 +135,7 @@ func TestLost(t *testing.T) {
 // world is a line of members that do only what a test says.
 type world struct {
 	*testing.T
-	etcd   *etcdscript.Server
+	etcd   *fakeetcd.Server
 	client *gateway.Client
 	line   line.Line
 	fences map[string]int64
@@ -238,7 +238,7 @@ func TestBreaking(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				w := &world{t, etcd, etcd.Client(t), line.Line{Session: core.Of(s), Name: "a"}, map[string]int64{}}
 				tt.happen(w)
@@ -276,10 +276,10 @@ func TestEveryAnswerLost(t *testing.T) {
 
 func lose(t *testing.T, skip int, applied bool) {
 	t.Helper()
-	etcd := etcdscript.Start(t)
+	etcd := fakeetcd.Start(t)
 	s := []*session.Session{open(t, etcd), open(t, etcd)}
 	txns, lost := 0, 0
-	etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 		if c.Path == "/kv/txn" {
 			txns++
 		}
@@ -288,7 +288,7 @@ func lose(t *testing.T, skip int, applied bool) {
 			if applied {
 				c.Apply()
 			}
-			return etcdscript.Lost
+			return fakeetcd.Lost
 		}
 		return c.Apply()
 	})
@@ -321,7 +321,7 @@ func lose(t *testing.T, skip int, applied bool) {
 func TestGiveUpAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -346,7 +346,7 @@ func TestGiveUpAtOnce(t *testing.T) {
 	})
 }
 
-func open(t *testing.T, etcd *etcdscript.Server) *session.Session {
+func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), nil)
 	if err != nil {
@@ -365,7 +365,7 @@ func open(t *testing.T, etcd *etcdscript.Server) *session.Session {
 func TestDisplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		done := make(chan error, 1)
 		go func() { _, err := NewDouble(s, "a", 2).Enter(t.Context()); done <- err }()
@@ -386,7 +386,7 @@ func TestDisplaced(t *testing.T) {
 func TestWhoeverGivesUpBreaks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -414,13 +414,13 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 func TestLeavingRefusedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		c := NewCyclic(open(t, etcd), "a", 1)
 		passed, refused := false, false
-		etcd.Script(func(call *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(call *fakeetcd.Call) fakeetcd.Answer {
 			if call.Path == "/kv/txn" && passed && !refused {
 				refused = true
-				return etcdscript.Denied()
+				return fakeetcd.Denied()
 			}
 			passed = passed || call.IsTxn(`"round"`)
 			return call.Apply()
@@ -451,7 +451,7 @@ func TestRemovedIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				done := make(chan error)
 				go func() { done <- wait(t.Context(), s) }()

@@ -10,14 +10,14 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 func TestBadNames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x"} {
@@ -49,7 +49,7 @@ func TestBadNames(t *testing.T) {
 func TestLeaderAndCandidates(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		e := election.New(other, "a")
 		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) || err.Error() != `election: leader "a": no leader` {
@@ -81,7 +81,7 @@ func TestLeaderAndCandidates(t *testing.T) {
 func TestCampaignErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		term := campaign(t, other, "one")
 		_, err := election.New(s, "a").Campaign(within(t, time.Second), "two")
@@ -106,10 +106,10 @@ func TestProclaimLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			etcd := etcdscript.Start(t)
+			etcd := fakeetcd.Start(t)
 			term := campaign(t, open(t, etcd), "one")
-			var copies []*etcdscript.Call
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			var copies []*fakeetcd.Call
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if !c.IsTxn("a/") || len(copies) == 2 {
 					return c.Apply()
 				}
@@ -117,7 +117,7 @@ func TestProclaimLostAnswers(t *testing.T) {
 				if applied {
 					c.Apply()
 				}
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			})
 			if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" || len(copies) != 2 {
 				t.Errorf("Proclaim = %v, shows %q after %d lost answers", err, shown(etcd, term), len(copies))
@@ -148,10 +148,10 @@ func TestProclaimLostAnswers(t *testing.T) {
 func TestProclaimCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
-		var late *etcdscript.Call
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { // the first is on its way for long, and settling takes a while
+		var late *fakeetcd.Call
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { // the first is on its way for long, and settling takes a while
 			switch {
 			case c.Path != "/kv/txn":
 			case late == nil:
@@ -185,9 +185,9 @@ func TestProclaimCutOff(t *testing.T) {
 func TestProclaimRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
-		etcd.Script(func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Denied() })
+		etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 		if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, gateway.ErrPermissionDenied) {
 			t.Errorf("Proclaim = %v", err)
 		}
@@ -203,7 +203,7 @@ func TestProclaimRefused(t *testing.T) {
 func TestProclaimAfterFreeze(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
 		etcd.Freeze()
 		if err := term.Proclaim(within(t, time.Second), "two"); !errors.Is(err, gateway.ErrUncertain) {
@@ -218,22 +218,22 @@ func TestProclaimAfterFreeze(t *testing.T) {
 
 func TestProclaimWhenNotLeader(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*etcdscript.Server, *session.Session, *election.Term) error{
-		"resigned": func(_ *etcdscript.Server, _ *session.Session, term *election.Term) error {
+	for name, end := range map[string]func(*fakeetcd.Server, *session.Session, *election.Term) error{
+		"resigned": func(_ *fakeetcd.Server, _ *session.Session, term *election.Term) error {
 			return term.Resign(context.Background())
 		},
-		"closed": func(_ *etcdscript.Server, s *session.Session, _ *election.Term) error {
+		"closed": func(_ *fakeetcd.Server, s *session.Session, _ *election.Term) error {
 			return s.Close(context.Background())
 		},
-		"revoked": func(etcd *etcdscript.Server, s *session.Session, _ *election.Term) error {
+		"revoked": func(etcd *fakeetcd.Server, s *session.Session, _ *election.Term) error {
 			etcd.Revoke(s.Lease())
 			return nil
 		},
-		"removed": func(etcd *etcdscript.Server, _ *session.Session, term *election.Term) error {
+		"removed": func(etcd *fakeetcd.Server, _ *session.Session, term *election.Term) error {
 			etcd.Delete(term.Key())
 			return nil
 		},
-		"replaced": func(etcd *etcdscript.Server, _ *session.Session, term *election.Term) error {
+		"replaced": func(etcd *fakeetcd.Server, _ *session.Session, term *election.Term) error {
 			etcd.Delete(term.Key())
 			etcd.Put(term.Key(), "other")
 			return nil
@@ -242,7 +242,7 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				term := campaign(t, s, "one")
 				if err := end(etcd, s, term); err != nil {
@@ -263,7 +263,7 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen []string
@@ -322,7 +322,7 @@ func TestObserve(t *testing.T) {
 func TestObserveEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		for ev, err := range election.New(s, "a").Observe(t.Context()) {
 			if err != nil || ev.Leader != nil {
@@ -346,7 +346,7 @@ func TestObserveEnds(t *testing.T) {
 func TestWithDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		if _, err := election.New(s, "a").WithDelay(time.Minute).Campaign(t.Context(), "one"); err != nil {
 			t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/election"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/exampletest"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
 
 // open makes a session that is closed at the end of the test, with a client of its own.
-func open(t *testing.T, etcd *etcdscript.Server) *session.Session {
+func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), &session.Options{Name: "me"})
 	if err != nil {
@@ -56,7 +56,7 @@ func resign(t *testing.T, term *election.Term) {
 }
 
 // shown is the value that the key "a/…" of a term has.
-func shown(etcd *etcdscript.Server, term *election.Term) string {
+func shown(etcd *fakeetcd.Server, term *election.Term) string {
 	kv, _ := etcd.Get(term.Key())
 	return string(kv.Value)
 }

@@ -11,12 +11,12 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // again is the next life of a session.
-func again(t *testing.T, etcd *etcdscript.Server, old *session.Session) *session.Session {
+func again(t *testing.T, etcd *fakeetcd.Server, old *session.Session) *session.Session {
 	t.Helper()
 	s, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil)
 	if err != nil {
@@ -106,16 +106,16 @@ func TestResumeLeader(t *testing.T) {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				old := open(t, etcd)
 				was := campaign(t, old, "one")
 				next := goCampaign(t, open(t, etcd), "next")
 				old.Orphan()
 				s := again(t, etcd, old)
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					answer := c.Apply()
 					if c.N <= lost {
-						return etcdscript.Lost
+						return fakeetcd.Lost
 					}
 					return answer
 				})
@@ -147,17 +147,17 @@ func TestResumeIsLost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		lose  func(etcd *etcdscript.Server, term *election.Term, s *session.Session)
+		lose  func(etcd *fakeetcd.Server, term *election.Term, s *session.Session)
 		cause error
 	}{
-		{"removed", func(etcd *etcdscript.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrKeyDeleted},
-		{"revoked", func(etcd *etcdscript.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // the key goes too
+		{"removed", func(etcd *fakeetcd.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrKeyDeleted},
+		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // the key goes too
 	} {
 		for _, compacted := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.name, compacted), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					old := open(t, etcd)
 					campaign(t, old, "one")
 					old.Orphan()
@@ -186,7 +186,7 @@ func TestResumeIsLost(t *testing.T) {
 func TestResumeCandidate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		leader := campaign(t, open(t, etcd), "leader")
 		old := open(t, etcd)
 		before := goCampaign(t, old, "waits")
@@ -221,7 +221,7 @@ func TestResumeSeveral(t *testing.T) {
 			t.Run(fmt.Sprint(lossy, leads), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					var leader *election.Term
 					if !leads {
 						leader = campaign(t, open(t, etcd), "leader")
@@ -236,10 +236,10 @@ func TestResumeSeveral(t *testing.T) {
 					}
 					own := goCampaign(t, s, "own")
 					if lossy {
-						etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 							answer := c.Apply()
 							if c.Path == "/kv/txn" && c.N%3 == 0 {
-								return etcdscript.Lost
+								return fakeetcd.Lost
 							}
 							return answer
 						})
@@ -289,7 +289,7 @@ func TestResumeSeveral(t *testing.T) {
 func TestResumeNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd)
 		term := campaign(t, old, "one")
 		if _, err := election.New(old, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) || term.Err() != nil {
@@ -314,17 +314,17 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		lose func(etcd *etcdscript.Server, s *session.Session)
+		lose func(etcd *fakeetcd.Server, s *session.Session)
 		want error
 	}{
-		{"key", func(etcd *etcdscript.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrKeyDeleted},
-		{"lease", func(etcd *etcdscript.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked},
-		{"session", func(_ *etcdscript.Server, s *session.Session) { s.Orphan() }, session.ErrClosed},
+		{"key", func(etcd *fakeetcd.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrKeyDeleted},
+		{"lease", func(etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked},
+		{"session", func(_ *fakeetcd.Server, s *session.Session) { s.Orphan() }, session.ErrClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				leader := campaign(t, open(t, etcd), "leader")
 				old := open(t, etcd)
 				goCampaign(t, old, "waits")
@@ -345,7 +345,7 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 func TestResumeCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		leader := campaign(t, open(t, etcd), "leader")
 		old := open(t, etcd)
 		for i := range 3 {
@@ -355,7 +355,7 @@ func TestResumeCutOff(t *testing.T) {
 		s := again(t, etcd, old)
 		e := election.New(s, "a")
 		for _, path := range []string{"/kv/txn", "/kv/range"} {
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == path {
 					return c.Silence()
 				}
@@ -388,7 +388,7 @@ func TestResumeCutOff(t *testing.T) {
 func TestResumeAfterATransferTo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd)
 		leader := campaign(t, old, "leader")
 		etcd.Put("a/stranger", "stranger") // does not step aside
@@ -422,7 +422,7 @@ func TestResumeAfterATransferTo(t *testing.T) {
 func TestResumeStepsAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		e := election.New(open(t, etcd), "a")
 		leader := campaign(t, open(t, etcd), "leader")
 		old := open(t, etcd)
@@ -458,7 +458,7 @@ func TestResumeWithDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const delay = 20 * time.Second
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		delayed := func(s *session.Session) *election.Election { return election.New(s, "a").WithDelay(delay) }
 		old := open(t, etcd)
 		was, err := delayed(old).Campaign(t.Context(), "one")
@@ -489,7 +489,7 @@ func TestResumeWithDelay(t *testing.T) {
 func TestResumeOfTheLiving(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd)
 		was := campaign(t, old, "one")
 		behind := goCampaign(t, old, "two")
@@ -520,7 +520,7 @@ func TestResumeMisuse(t *testing.T) {
 		if _, err := election.New(nil, "a").Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("without a session: %v", err)
 		}
-		s := open(t, etcdscript.Start(t))
+		s := open(t, fakeetcd.Start(t))
 		if _, err := election.New(s, "").Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("without a name: %v", err)
 		}

@@ -11,14 +11,14 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 var errOwn = errors.New("an error of fn")
 
 type world struct {
-	etcd   *etcdscript.Server
+	etcd   *fakeetcd.Server
 	e      *election.Election // of an onlooker
 	cancel context.CancelFunc
 	terms  int
@@ -107,7 +107,7 @@ func TestRun(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				w := &world{etcd: etcd, e: election.New(open(t, etcd), "a")}
 				var ctx context.Context
 				ctx, w.cancel = context.WithCancel(t.Context())
@@ -136,7 +136,7 @@ func TestRun(t *testing.T) {
 func TestRunWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		var log []string
 		first := make(chan error)
@@ -171,7 +171,7 @@ func TestRunWaits(t *testing.T) {
 func TestRunCandidateRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
 		done := make(chan error)
 		go func() {
@@ -195,18 +195,18 @@ func TestRunCandidateRemoved(t *testing.T) {
 // TestRunUnwinds: where fn does not return, the term is over all the same, and the session may campaign again.
 func TestRunUnwinds(t *testing.T) {
 	t.Parallel()
-	for how, unwind := range etcdscript.Unwinding {
-		for name, cut := range map[string]func(etcd *etcdscript.Server, cancel func()){
-			"healthy":   func(*etcdscript.Server, func()) {},
-			"ctx ended": func(_ *etcdscript.Server, cancel func()) { cancel() },
-			"etcd frozen": func(etcd *etcdscript.Server, _ func()) {
+	for how, unwind := range fakeetcd.Unwinding {
+		for name, cut := range map[string]func(etcd *fakeetcd.Server, cancel func()){
+			"healthy":   func(*fakeetcd.Server, func()) {},
+			"ctx ended": func(_ *fakeetcd.Server, cancel func()) { cancel() },
+			"etcd frozen": func(etcd *fakeetcd.Server, _ func()) {
 				etcd.Freeze()
 				time.AfterFunc(8*time.Second, etcd.Thaw)
 			},
-			"refused once": func(etcd *etcdscript.Server, _ func()) {
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			"refused once": func(etcd *fakeetcd.Server, _ func()) {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.N == 1 {
-						return etcdscript.Denied()
+						return fakeetcd.Denied()
 					}
 					return c.Apply()
 				})
@@ -215,13 +215,13 @@ func TestRunUnwinds(t *testing.T) {
 			t.Run(how+", "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					e := election.New(open(t, etcd), "a")
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					var term *election.Term
 					var began time.Time
-					value, stack := etcdscript.Unwound(func() {
+					value, stack := fakeetcd.Unwound(func() {
 						_ = e.Run(ctx, "v", func(_ context.Context, held *election.Term) error {
 							term, began = held, time.Now()
 							cut(etcd, cancel)
@@ -257,12 +257,12 @@ func unwindHere(unwind func()) { unwind() }
 // TestRunUnwindsWithItsSession: the Run that makes the session closes it.
 func TestRunUnwindsWithItsSession(t *testing.T) {
 	t.Parallel()
-	for how, unwind := range etcdscript.Unwinding {
+	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
-				etcdscript.Unwound(func() {
+				etcd := fakeetcd.Start(t)
+				fakeetcd.Unwound(func() {
 					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
 						unwind()
 						return nil
@@ -286,12 +286,12 @@ func TestResignRefusedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				err := election.New(s, "a").Run(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N == 1 {
-							return etcdscript.Denied()
+							return fakeetcd.Denied()
 						}
 						return c.Apply()
 					})

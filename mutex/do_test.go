@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -19,39 +19,39 @@ func TestDo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, lock *mutex.Lock) error
+		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, lock *mutex.Lock) error
 		want []error // all of them
 	}{
-		{"nil", func(context.Context, *etcdscript.Server, *session.Session, *mutex.Lock) error { return nil }, nil},
-		{"error", func(context.Context, *etcdscript.Server, *session.Session, *mutex.Lock) error { return errOwn }, []error{errOwn}},
-		{"unlocked by fn", func(ctx context.Context, _ *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return nil }, nil},
+		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return errOwn }, []error{errOwn}},
+		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
 			return lock.Unlock(context.WithoutCancel(ctx)) // ctx itself ends with the lock
 		}, []error{session.ErrNotHeld}},
-		{"session lost", func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, _ *mutex.Lock) error {
+		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return errors.Join(errOwn, context.Cause(ctx))
 		}, []error{errOwn, session.ErrLost, session.ErrRevoked, session.ErrNotHeld}},
-		{"loss not minded", func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, _ *mutex.Lock) error {
+		{"loss not minded", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return nil
 		}, []error{session.ErrLost}},
-		{"key removed", func(ctx context.Context, etcd *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"key removed", func(ctx context.Context, etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
 			time.Sleep(2 * time.Second)
 			etcd.Delete(lock.Key())
 			<-ctx.Done()
 			return nil
 		}, []error{session.ErrLost, session.ErrKeyDeleted}},
-		{"key removed, not noticed", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"key removed, not noticed", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
 			etcd.Delete(lock.Key())
 			return nil
 		}, []error{session.ErrLost, session.ErrKeyDeleted}},
-		{"unlock refused", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, _ *mutex.Lock) error {
-			etcd.Script(func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Denied() })
+		{"unlock refused", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, _ *mutex.Lock) error {
+			etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 			return errOwn
 		}, []error{errOwn, gateway.ErrPermissionDenied}},
-		{"server silent", func(_ context.Context, etcd *etcdscript.Server, _ *session.Session, _ *mutex.Lock) error {
+		{"server silent", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, _ *mutex.Lock) error {
 			etcd.Freeze()
 			return errOwn
 		}, []error{errOwn, gateway.ErrUncertain, context.DeadlineExceeded}},
@@ -59,7 +59,7 @@ func TestDo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				err := mutex.New(s, "a").Do(t.Context(), func(ctx context.Context, lock *mutex.Lock) error {
 					if err := lock.Err(); err != nil {
@@ -84,7 +84,7 @@ func TestDo(t *testing.T) {
 func TestDoAfterCtx(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		err := mutex.New(s, "a").Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
@@ -101,13 +101,13 @@ func TestDoAfterCtx(t *testing.T) {
 // TestDoUnwinds: where fn does not return, the lock is free all the same.
 func TestDoUnwinds(t *testing.T) {
 	t.Parallel()
-	for how, unwind := range etcdscript.Unwinding {
+	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				value, _ := etcdscript.Unwound(func() {
+				value, _ := fakeetcd.Unwound(func() {
 					_ = mutex.New(s, "a").Do(t.Context(), func(context.Context, *mutex.Lock) error {
 						unwind()
 						return nil
@@ -127,7 +127,7 @@ func TestDoUnwinds(t *testing.T) {
 // TestHookUnwinds: a hold is not left behind by a call that did not return it.
 func TestHookUnwinds(t *testing.T) {
 	t.Parallel()
-	for how, unwind := range etcdscript.Unwinding {
+	for how, unwind := range fakeetcd.Unwinding {
 		for verb, lock := range map[string]func(ctx context.Context, s *session.Session) error{
 			"Lock": func(ctx context.Context, s *session.Session) error { _, err := mutex.New(s, "a").Lock(ctx); return err },
 			"TryLock": func(ctx context.Context, s *session.Session) error {
@@ -146,7 +146,7 @@ func TestHookUnwinds(t *testing.T) {
 			t.Run(how+" in "+verb, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					calls := 0
 					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context, session.HoldInfo, time.Duration) {
 						if calls++; calls == 2 || verb != "LockAll" {
@@ -158,7 +158,7 @@ func TestHookUnwinds(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer func() { _ = s.Close(t.Context()) }()
-					etcdscript.Unwound(func() { _ = lock(t.Context(), s) })
+					fakeetcd.Unwound(func() { _ = lock(t.Context(), s) })
 					synctest.Wait()
 					for _, name := range []string{"a/", "b/", "c/"} {
 						if keys := etcd.Keys(name); len(keys) != 0 {
@@ -192,12 +192,12 @@ func TestUnlockRefusedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s, other := open(t, etcd), open(t, etcd)
 				err := use(t.Context(), mutex.New(s, "a"), func() {
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N == 1 {
-							return etcdscript.Denied()
+							return fakeetcd.Denied()
 						}
 						return c.Apply()
 					})

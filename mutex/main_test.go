@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/exampletest"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
 
 // open makes a session that is closed at the end of the test, with a client of its own.
-func open(t *testing.T, etcd *etcdscript.Server) *session.Session {
+func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), &session.Options{Name: "me"})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -17,7 +17,7 @@ import (
 func TestBadNames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x"} {
@@ -43,7 +43,7 @@ func TestBadNames(t *testing.T) {
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		lock, err := mutex.New(s, "jobs/a").Lock(t.Context())
 		if err != nil {
@@ -77,7 +77,7 @@ func TestLocked(t *testing.T) {
 func TestLockErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		m := mutex.New(s, "a")
 		if _, err := mutex.New(other, "a").Lock(t.Context()); err != nil {
@@ -109,15 +109,15 @@ func TestLockErrors(t *testing.T) {
 func TestMutualExclusion(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		sessions := []*session.Session{open(t, etcd), open(t, etcd)}
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path == "/kv/txn" && c.N%11 == 3:
 				c.Apply()
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			case c.Path == "/kv/txn" && c.N%13 == 5:
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			}
 			return c.Apply()
 		})
@@ -155,7 +155,7 @@ func TestMutualExclusion(t *testing.T) {
 func TestWithDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		if _, err := mutex.New(s, "a").WithDelay(time.Minute).Lock(t.Context()); err != nil {
 			t.Fatal(err)

@@ -5,14 +5,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
 // TestDuplicatesAreNotCounted: a duplicate takes no number, returns the ID of the earlier item, and waits for no room.
 func TestDuplicatesAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := etcdscript.Start(t)
+		server := fakeetcd.Start(t)
 		s := open(t, server.Client(t))
 		opt := &queue.Options{MaxLength: 2}
 		q, other := queue.New(s, "jobs", opt), queue.New(s, "jobs", opt)

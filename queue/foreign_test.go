@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -19,7 +19,7 @@ func TestForeignTimes(t *testing.T) {
 	const micros = 1_732_158_400_000_000
 	for _, ms := range []int64{micros, micros * 1000, -1, -1 << 63, 1<<63 - 1} {
 		synctest.Test(t, func(t *testing.T) {
-			etcd := etcdscript.Start(t)
+			etcd := fakeetcd.Start(t)
 			q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
 			text := strconv.FormatInt(ms, 10)
 			etcd.Put("jobs//q/9/0000000000000001", `{"id":"a","enqueued":`+text+`,"attempts":9223372036854775807}`+"\nvalue")
@@ -49,11 +49,11 @@ func TestForeignTimes(t *testing.T) {
 func TestForeignDueKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
 		etcd.Put("jobs//d/5/x", "value")
 		calls := 0
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if calls++; calls > 100 {
 				c.Sleep(time.Minute)
 			}
@@ -72,7 +72,7 @@ func TestForeignDueKey(t *testing.T) {
 func TestClaimWithoutLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
 		const place = "9/0000000000000001"
 		etcd.Put("jobs//q/"+place, `{"id":"a"}`+"\nvalue")

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -12,7 +12,7 @@ import (
 // and although the end of a message mostly claims the next item.
 func TestOwnNackNeedsNoWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := etcdscript.Start(t)
+		server := fakeetcd.Start(t)
 		q := queue.New(open(t, server.Client(t)), "jobs", nil)
 		t.Cleanup(func() { server.BreakWatches(false) })
 		fill(t, q, "a", "b", "c")

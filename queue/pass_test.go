@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -17,13 +17,13 @@ import (
 func TestReaderLeaves(t *testing.T) {
 	t.Parallel()
 	const known = 256 // as many as are read at once
-	for name, end := range map[string]func(server *etcdscript.Server, s *session.Session, cancel context.CancelFunc){
-		"session": func(server *etcdscript.Server, s *session.Session, _ context.CancelFunc) { server.Revoke(s.Lease()) },
-		"ctx":     func(_ *etcdscript.Server, _ *session.Session, cancel context.CancelFunc) { cancel() },
+	for name, end := range map[string]func(server *fakeetcd.Server, s *session.Session, cancel context.CancelFunc){
+		"session": func(server *fakeetcd.Server, s *session.Session, _ context.CancelFunc) { server.Revoke(s.Lease()) },
+		"ctx":     func(_ *fakeetcd.Server, _ *session.Session, cancel context.CancelFunc) { cancel() },
 	} {
 		for range 2 { // the two may be seen in either order
 			synctest.Test(t, func(t *testing.T) {
-				server := etcdscript.Start(t)
+				server := fakeetcd.Start(t)
 				other := queue.New(open(t, server.Client(t)), "jobs", nil)
 				values := make([]string, known+1)
 				for i := range values {

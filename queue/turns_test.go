@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -16,7 +16,7 @@ func TestStuckTurns(t *testing.T) {
 	t.Parallel()
 	for _, dead := range [][]string{{"jobs//w/dead"}, {"jobs//w/dead", "jobs//w/paused"}} {
 		synctest.Test(t, func(t *testing.T) {
-			server := etcdscript.Start(t)
+			server := fakeetcd.Start(t)
 			for _, key := range dead {
 				server.Put(key, "")
 			}

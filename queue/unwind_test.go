@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -22,7 +22,7 @@ func TestConsumeUnwinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
 				fill(t, q, "a")
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -14,7 +14,7 @@ import (
 // item has, also when somebody has written it again, or the caller has written over the one it got.
 func TestValueByWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := etcdscript.Start(t)
+		server := fakeetcd.Start(t)
 		q := queue.New(open(t, server.Client(t)), "jobs", nil)
 		if _, err := q.TryReceive(t.Context()); !errors.Is(err, queue.ErrEmpty) { // now the watch stands
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestValueByWatch(t *testing.T) {
 		}
 		synctest.Wait()
 		reads := 0
-		server.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		server.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			a := c.Apply()
 			if c.IsTxn("jobs//q/") && strings.Contains(string(a.Body), "response_range") {
 				reads++

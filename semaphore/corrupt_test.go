@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -30,12 +30,12 @@ func TestCorruptSettings(t *testing.T) {
 		for _, value := range []string{"", " ", "garbage", "0", "-3", "+3", "03", "3.0", "99999999999999999999", `{"limit":3}`, "\xff"} {
 			for _, verb := range names {
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					m := semaphore.New(open(t, etcd), "a", 3)
 					release(t, acquire(t, m, 1)) // declares it
 					etcd.Put(key, value)
 					calls := 0
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						calls++
 						return c.Apply()
 					})

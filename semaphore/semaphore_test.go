@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -19,7 +19,7 @@ import (
 func TestBadArguments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		rev := etcd.Revision()
 		for _, tt := range []struct{ limit, n int }{{0, 1}, {-1, 1}, {3, 0}, {3, -1}, {3, 4}, {0, 0}} {
@@ -72,12 +72,12 @@ func TestLostAnswers(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%d/applied=%v", verb, lost, applied), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						etcd := etcdscript.Start(t)
+						etcd := fakeetcd.Start(t)
 						s := open(t, etcd)
 						m := semaphore.New(s, "a", 3)
 						n := 0
-						var late *etcdscript.Call
-						etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						var late *fakeetcd.Call
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 							if c.Path != "/kv/txn" {
 								return c.Apply()
 							}
@@ -88,7 +88,7 @@ func TestLostAnswers(t *testing.T) {
 							if applied {
 								c.Apply()
 							}
-							return etcdscript.Lost
+							return fakeetcd.Lost
 						})
 						p, err := call(t.Context(), m)
 						if err != nil {
@@ -123,16 +123,16 @@ func TestLostAnswers(t *testing.T) {
 func TestResizeIsAppliedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		m := semaphore.New(open(t, etcd), "a", 3)
 		release(t, acquire(t, m, 1))
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.N > 1 {
 				return c.Apply()
 			}
 			c.Apply()
 			etcd.Put("a//size", "7") // another's, before the second try
-			return etcdscript.Lost
+			return fakeetcd.Lost
 		})
 		if err := m.Resize(t.Context(), 5); err != nil {
 			t.Fatal(err)
@@ -151,10 +151,10 @@ func TestTwoDeclareAtOnce(t *testing.T) {
 			t.Run(verb+"/"+other, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					m := semaphore.New(open(t, etcd), "a", 3)
 					n := 0
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path == "/kv/txn" {
 							if n++; n == 2 {
 								etcd.Put("a//limit", other)
@@ -187,7 +187,7 @@ func TestSettingsDeleted(t *testing.T) {
 		t.Run(strings.Join(gone, " "), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				m := semaphore.New(open(t, etcd), "a", 3)
 				held := acquire(t, m, 3)
 				done := make(chan struct{})
@@ -217,7 +217,7 @@ func TestSettingsDeleted(t *testing.T) {
 func TestTryAcquireSeesAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		m := semaphore.New(open(t, etcd), "a", 10)
 		for i := range 9 { // older than the settings
 			etcd.Put(fmt.Sprintf("a/%d", i), "1")
@@ -247,12 +247,12 @@ func TestTryAcquireSeesAll(t *testing.T) {
 func TestMismatchIsOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		release(t, acquire(t, semaphore.New(s, "a", 3), 1))
 		for _, m := range []*semaphore.Semaphore{semaphore.New(s, "a", 4)} {
 			n := 0
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { n++; return c.Apply() })
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { n++; return c.Apply() })
 			if _, err := m.TryAcquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) || n != 1 {
 				t.Errorf("TryAcquire = %v after %d requests", err, n)
 			}
@@ -269,15 +269,15 @@ func TestDo(t *testing.T) {
 	own := errors.New("an error of fn")
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, p *semaphore.Permit) error
+		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, p *semaphore.Permit) error
 		want []error // all of them
 	}{
-		{"nil", func(context.Context, *etcdscript.Server, *session.Session, *semaphore.Permit) error { return nil }, nil},
-		{"error", func(context.Context, *etcdscript.Server, *session.Session, *semaphore.Permit) error { return own }, []error{own}},
-		{"released by fn", func(ctx context.Context, _ *etcdscript.Server, _ *session.Session, p *semaphore.Permit) error {
+		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error { return nil }, nil},
+		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error { return own }, []error{own}},
+		{"released by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, p *semaphore.Permit) error {
 			return p.Release(context.WithoutCancel(ctx))
 		}, []error{session.ErrNotHeld}},
-		{"session lost", func(ctx context.Context, etcd *etcdscript.Server, s *session.Session, _ *semaphore.Permit) error {
+		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *semaphore.Permit) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return errors.Join(own, context.Cause(ctx))
@@ -286,7 +286,7 @@ func TestDo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				err := semaphore.New(s, "a", 3).Do(t.Context(), 2, func(ctx context.Context, p *semaphore.Permit) error {
 					if p.Weight() != 2 || p.Err() != nil || ctx.Err() != nil {
@@ -310,13 +310,13 @@ func TestDo(t *testing.T) {
 // TestDoUnwinds: where fn does not return, the permit is free all the same.
 func TestDoUnwinds(t *testing.T) {
 	t.Parallel()
-	for how, unwind := range etcdscript.Unwinding {
+	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				m := semaphore.New(open(t, etcd), "a", 1)
-				etcdscript.Unwound(func() {
+				fakeetcd.Unwound(func() {
 					_ = m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
 						unwind()
 						return nil
@@ -332,12 +332,12 @@ func TestDoUnwinds(t *testing.T) {
 func TestReleaseRefusedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		m := semaphore.New(open(t, etcd), "a", 1)
 		err := m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.N == 1 {
-					return etcdscript.Denied()
+					return fakeetcd.Denied()
 				}
 				return c.Apply()
 			})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -17,7 +17,7 @@ var errOwn = errors.New("an error of fn")
 func TestRunAgainAfterLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		var leases []gateway.LeaseID
 		err := session.Run(t.Context(), etcd.Client(t), nil, func(ctx context.Context, s *session.Session) error {
 			leases = append(leases, s.Lease())
@@ -45,22 +45,22 @@ func TestRunReturns(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, cancel func(), etcd *etcdscript.Server, s *session.Session) error
+		fn   func(ctx context.Context, cancel func(), etcd *fakeetcd.Server, s *session.Session) error
 		want error
 	}{
-		{"nil", func(context.Context, func(), *etcdscript.Server, *session.Session) error { return nil }, nil},
-		{"nil after a loss", func(ctx context.Context, _ func(), etcd *etcdscript.Server, s *session.Session) error {
+		{"nil", func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return nil }, nil},
+		{"nil after a loss", func(ctx context.Context, _ func(), etcd *fakeetcd.Server, s *session.Session) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return nil
 		}, nil},
-		{"error with a live session", func(context.Context, func(), *etcdscript.Server, *session.Session) error { return errOwn }, errOwn},
-		{"end of ctx", func(ctx context.Context, cancel func(), _ *etcdscript.Server, _ *session.Session) error {
+		{"error with a live session", func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return errOwn }, errOwn},
+		{"end of ctx", func(ctx context.Context, cancel func(), _ *fakeetcd.Server, _ *session.Session) error {
 			cancel()
 			<-ctx.Done()
 			return errors.Join(errOwn, ctx.Err())
 		}, context.Canceled},
-		{"closed by fn", func(ctx context.Context, _ func(), _ *etcdscript.Server, s *session.Session) error {
+		{"closed by fn", func(ctx context.Context, _ func(), _ *fakeetcd.Server, s *session.Session) error {
 			_ = s.Close(ctx)
 			return errOwn
 		}, errOwn},
@@ -68,7 +68,7 @@ func TestRunReturns(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				runs := 0
@@ -87,13 +87,13 @@ func TestRunReturns(t *testing.T) {
 // TestRunUnwinds: where fn does not return, the session is closed all the same.
 func TestRunUnwinds(t *testing.T) {
 	t.Parallel()
-	for how, unwind := range etcdscript.Unwinding {
+	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				ctx, cancel := context.WithCancel(t.Context())
-				etcdscript.Unwound(func() {
+				fakeetcd.Unwound(func() {
 					_ = session.Run(ctx, etcd.Client(t), nil, func(context.Context, *session.Session) error {
 						cancel()
 						unwind()
@@ -121,10 +121,10 @@ func TestRunGivesUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd := fakeetcd.Start(t)
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == "/kv/txn" {
-						return etcdscript.Denied()
+						return fakeetcd.Denied()
 					}
 					return c.Apply()
 				})
@@ -147,7 +147,7 @@ func TestRunWithoutEtcd(t *testing.T) {
 		t.Run(map[bool]string{false: "never", true: "late"}[comes], func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				etcd.Freeze()
 				if comes {
 					time.AfterFunc(20*time.Second, etcd.Thaw)
@@ -169,12 +169,12 @@ func TestRunWithoutEtcd(t *testing.T) {
 func TestRunOverSlowNew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		start := time.Now()
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" && time.Since(start) < 10*time.Second {
 				c.Apply()
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			}
 			return c.Apply()
 		})
@@ -197,11 +197,11 @@ func TestRunOverAFullDatabase(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				full := time.Now().Add(time.Minute)
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == path && time.Now().Before(full) {
-						return etcdscript.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+						return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 					}
 					return c.Apply()
 				})

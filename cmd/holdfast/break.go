@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/survey"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
@@ -44,8 +44,8 @@ func breakCommand(a *app) *cobra.Command {
 }
 
 // victim is the member that is meant: the one with the key, or the only holder.
-func victim(p *survey.Place, key string) (*survey.Member, error) {
-	var holders []*survey.Member
+func victim(p *inspect.Place, key string) (*inspect.Member, error) {
+	var holders []*inspect.Member
 	for i := range p.Members {
 		m := &p.Members[i]
 		if m.Key == key {
@@ -71,7 +71,7 @@ func victim(p *survey.Place, key string) (*survey.Member, error) {
 }
 
 // remove deletes the key, if it is still that of the same hold.
-func (a *app) remove(ctx context.Context, p *survey.Place, m *survey.Member, reason string) error {
+func (a *app) remove(ctx context.Context, p *inspect.Place, m *inspect.Member, reason string) error {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	resp, err := a.client.Txn(ctx, gateway.Txn{

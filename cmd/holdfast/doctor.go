@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/survey"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 )
 
 func doctorCommand(a *app) *cobra.Command {
@@ -88,12 +88,12 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 		return err
 	}
 	defer cancel()
-	all, err := survey.All(ctx, d.app.client, prefix)
+	all, err := inspect.All(ctx, d.app.client, prefix)
 	if err != nil {
 		return err
 	}
 	d.leases(all)
-	for _, name := range survey.Twins(all.Places) {
+	for _, name := range inspect.Twins(all.Places) {
 		d.note("names", "%s and %s/ are both in use, and do not exclude each other: use one of them everywhere", name, name)
 	}
 	if err := d.leftovers(ctx, all); err != nil {
@@ -102,7 +102,7 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 	return d.deadlocks(ctx, all, prefix)
 }
 
-func (d *doctor) leases(all *survey.Everything) {
+func (d *doctor) leases(all *inspect.Everything) {
 	members := 0
 	for _, p := range all.Places {
 		members += len(p.Members)
@@ -119,20 +119,20 @@ func (d *doctor) leases(all *survey.Everything) {
 }
 
 // leftovers looks in the lines that are in use for members without a lease: they never go, and all who wait wait for ever.
-func (d *doctor) leftovers(ctx context.Context, all *survey.Everything) error {
+func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything) error {
 	found := false
 	for _, p := range all.Places {
-		one, err := survey.One(ctx, d.app.client, p.Name)
+		one, err := inspect.One(ctx, d.app.client, p.Name)
 		if err != nil {
 			return err
 		}
 		for _, m := range one.Members {
 			switch {
-			case m.Under != m.Lease || m.Under == 0 && p.Recipe == survey.Queue:
+			case m.Under != m.Lease || m.Under == 0 && p.Recipe == inspect.Queue:
 				found = true
 				d.wrong("leftovers", "%s is not under the lease of its session, so that it may stay for ever; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
 					m.Key, p.Name, m.Key)
-			case m.Lease == 0 && p.Recipe != survey.Queue:
+			case m.Lease == 0 && p.Recipe != inspect.Queue:
 				found = true
 				d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
 					m.Key, p.Recipe, p.Name, p.Name, m.Key)
@@ -149,14 +149,14 @@ func (d *doctor) leftovers(ctx context.Context, all *survey.Everything) error {
 }
 
 // deadlocks looks twice: those who wait for each other do so for ever, and nobody else does.
-func (d *doctor) deadlocks(ctx context.Context, all *survey.Everything, prefix string) error {
-	circles := survey.Deadlocks(all.Places)
+func (d *doctor) deadlocks(ctx context.Context, all *inspect.Everything, prefix string) error {
+	circles := inspect.Deadlocks(all.Places)
 	if len(circles) > 0 {
-		again, err := survey.All(ctx, d.app.client, prefix)
+		again, err := inspect.All(ctx, d.app.client, prefix)
 		if err != nil {
 			return err
 		}
-		circles = survey.Deadlocks(again.Places)
+		circles = inspect.Deadlocks(again.Places)
 	}
 	for _, circle := range circles {
 		var steps []string

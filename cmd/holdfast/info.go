@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/survey"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 )
 
 func infoCommand(a *app) *cobra.Command {
@@ -33,17 +33,17 @@ func infoCommand(a *app) *cobra.Command {
 }
 
 // place reads one name.
-func (a *app) place(ctx context.Context, name string) (*survey.Place, error) {
+func (a *app) place(ctx context.Context, name string) (*inspect.Place, error) {
 	c, err := a.dial()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
-	return survey.One(ctx, c, name)
+	return inspect.One(ctx, c, name)
 }
 
-func (a *app) showPlace(p *survey.Place) error {
+func (a *app) showPlace(p *inspect.Place) error {
 	if a.json {
 		members := []map[string]any{}
 		for i := range p.Members {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/survey"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 )
 
 func lsCommand(a *app) *cobra.Command {
@@ -30,7 +30,7 @@ func lsCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer cancel()
-			all, err := survey.All(ctx, c, prefix)
+			all, err := inspect.All(ctx, c, prefix)
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ func lsCommand(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) list(places []survey.Place) error {
+func (a *app) list(places []inspect.Place) error {
 	rows := [][]string{{"RECIPE", "NAME", "STATE", "FENCE", "SINCE", "WHO"}}
 	for _, p := range places {
 		for i := range p.Members {
@@ -70,7 +70,7 @@ func (a *app) list(places []survey.Place) error {
 }
 
 // member is a member in JSON.
-func member(p *survey.Place, m *survey.Member) map[string]any {
+func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	out := map[string]any{
 		"key": m.Key, "lease": m.Lease.String(), "fence": m.Fence, "state": p.State(m), "holds": m.Holds, "value": m.Value,
 	}
@@ -81,7 +81,7 @@ func member(p *survey.Place, m *survey.Member) map[string]any {
 }
 
 // who is for people.
-func who(m *survey.Member) string {
+func who(m *inspect.Member) string {
 	switch {
 	case m.Session != nil && m.Session.ParentKey != "":
 		return m.Session.String() + " within " + m.Session.ParentKey
@@ -93,7 +93,7 @@ func who(m *survey.Member) string {
 	return "lease " + m.Lease.String() + ", of another library"
 }
 
-func since(m *survey.Member) string {
+func since(m *inspect.Member) string {
 	if m.Session == nil {
 		return "-"
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/under"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -68,9 +68,9 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	a.log.mute(false)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	r := under.NewRunner(a.warn)
+	r := childproc.NewRunner(a.warn)
 	defer r.Close()
-	w := &worker{flags: f, argv: argv, app: a, end: end, runner: r, running: map[*under.Process]bool{}}
+	w := &worker{flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{}}
 	a.sigs.forward(w.signal)
 	defer a.sigs.closing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
@@ -96,12 +96,12 @@ type worker struct {
 	argv   []string
 	app    *app
 	end    func()
-	runner *under.Runner
+	runner *childproc.Runner
 
 	mu      sync.Mutex
 	ending  bool
 	failed  error // why the command cannot be run at all
-	running map[*under.Process]bool
+	running map[*childproc.Process]bool
 }
 
 // signal ends the receiving first; then it goes to the commands.
@@ -122,7 +122,7 @@ func (w *worker) signal(s os.Signal) {
 func (w *worker) work(_ context.Context, m *queue.Message) error {
 	p, err := w.start(m)
 	switch {
-	case errors.Is(err, under.ErrOver):
+	case errors.Is(err, childproc.ErrOver):
 		w.app.warn("item %s: the claim was lost before the command began", m.ID)
 		return err
 	case err != nil:
@@ -144,7 +144,7 @@ func (w *worker) work(_ context.Context, m *queue.Message) error {
 	return err
 }
 
-func (w *worker) start(m *queue.Message) (*under.Process, error) {
+func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 	stdin, err := file(m.Value)
 	if err != nil {
 		return nil, fmt.Errorf("no file for the command's input: %w", err)
@@ -153,7 +153,7 @@ func (w *worker) start(m *queue.Message) (*under.Process, error) {
 	hold := lasting{m, m.Deadline}
 	w.mu.Lock() // or a signal that comes now would miss it
 	defer w.mu.Unlock()
-	p, err := w.runner.Start(under.Command{
+	p, err := w.runner.Start(childproc.Command{
 		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(w.flags.grace),
 		Env: environment([]string{m.Key()}, m.Fence(), hold.Deadline(),
 			"HOLDFAST_ITEM="+m.ID, "HOLDFAST_ATTEMPT="+strconv.Itoa(m.Attempt)),
@@ -161,7 +161,7 @@ func (w *worker) start(m *queue.Message) (*under.Process, error) {
 	switch {
 	case err == nil:
 		w.running[p] = true
-	case !errors.Is(err, under.ErrOver):
+	case !errors.Is(err, childproc.ErrOver):
 		err = cannotRun(w.argv[0], err)
 	}
 	return p, err

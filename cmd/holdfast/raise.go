@@ -5,7 +5,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/under"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 )
 
 // raise ends this process by the signal that has ended its command, or its wait: a script goes on after a command that was
@@ -16,9 +16,9 @@ func raise(err error) {
 		return
 	}
 	if keyboard { // a terminal sends it to a whole group
-		under.RaiseGroup(sig)
+		childproc.RaiseGroup(sig)
 	}
-	under.Raise(sig)
+	childproc.Raise(sig)
 }
 
 // endedBy is the signal that a plain program would have died of.

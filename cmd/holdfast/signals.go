@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/under"
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 )
 
 // forwarded are the signals that a running command gets. The first few end a wait.
@@ -86,7 +86,7 @@ func (s *signals) take(sig os.Signal) {
 func (a *app) dieAtOnce(sig syscall.Signal) {
 	a.warn("ended at once by another signal (%v); what was held is free when the lease runs out", sig)
 	if os.Getpid() != 1 {
-		under.Raise(sig)
+		childproc.Raise(sig)
 	}
 	os.Exit(codeSignal + int(sig))
 }

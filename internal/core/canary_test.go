@@ -13,7 +13,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -43,19 +43,19 @@ func TestValuesNeverShow(t *testing.T) {
 	t.Parallel()
 	type fate struct {
 		name string
-		lose func(c *etcdscript.Call) etcdscript.Answer
+		lose func(c *fakeetcd.Call) fakeetcd.Answer
 	}
 	fates := []fate{
-		{"refused", func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Denied() }},
-		{"no space", func(*etcdscript.Call) etcdscript.Answer {
-			return etcdscript.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+		{"refused", func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() }},
+		{"no space", func(*fakeetcd.Call) fakeetcd.Answer {
+			return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 		}},
-		{"echoed", func(c *etcdscript.Call) etcdscript.Answer { return etcdscript.Answer{Status: 200, Body: c.Body} }},
-		{"echoed by a proxy", func(c *etcdscript.Call) etcdscript.Answer {
-			return etcdscript.Answer{Status: 502, Body: append([]byte("bad gateway "), c.Body...)}
+		{"echoed", func(c *fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Answer{Status: 200, Body: c.Body} }},
+		{"echoed by a proxy", func(c *fakeetcd.Call) fakeetcd.Answer {
+			return fakeetcd.Answer{Status: 502, Body: append([]byte("bad gateway "), c.Body...)}
 		}},
-		{"lease gone", func(*etcdscript.Call) etcdscript.Answer {
-			return etcdscript.Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
+		{"lease gone", func(*fakeetcd.Call) fakeetcd.Answer {
+			return fakeetcd.Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
 		}},
 	}
 	for _, loss := range losses {
@@ -67,9 +67,9 @@ func TestValuesNeverShow(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l lines
 				logger := slog.New(slog.NewTextHandler(&l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, &session.Options{Logger: logger, Name: "somebody"})
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.IsTxn(canary) {
 						return f.lose(c)
 					}

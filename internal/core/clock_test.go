@@ -10,7 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
 func TestTrust(t *testing.T) {
@@ -39,7 +39,7 @@ func skew(t time.Time, by time.Duration) time.Time {
 	return t
 }
 
-func startSession(t *testing.T, etcd *etcdscript.Server) *Session {
+func startSession(t *testing.T, etcd *fakeetcd.Server) *Session {
 	t.Helper()
 	s, err := New(t.Context(), etcd.Client(t), Config{
 		TTL: 15 * time.Second, RecordPrefix: "holdfast/sessions/", Logger: slog.New(slog.DiscardHandler),
@@ -60,7 +60,7 @@ func startSession(t *testing.T, etcd *etcdscript.Server) *Session {
 func TestLateTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := startSession(t, etcd)
 		etcd.Freeze()
 		s.mu.Lock()
@@ -89,7 +89,7 @@ func TestLateTimer(t *testing.T) {
 func TestReadyBeforeTheTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := startSession(t, etcdscript.Start(t))
+		s := startSession(t, fakeetcd.Start(t))
 		s.mu.Lock()
 		s.grant.Sent = skew(s.grant.Sent, -8*time.Second)
 		s.mu.Unlock()
@@ -110,7 +110,7 @@ func TestReadyBeforeTheTimer(t *testing.T) {
 func TestAnswersOutOfOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := startSession(t, etcdscript.Start(t))
+		s := startSession(t, fakeetcd.Start(t))
 		first := s.grant
 		time.Sleep(time.Second)
 		newer := gateway.LeaseGrant{ID: s.lease, TTL: s.opt.TTL, Sent: time.Now()}
@@ -147,7 +147,7 @@ func TestAnswersOutOfOrder(t *testing.T) {
 func TestNoRenewalAfterTheDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := startSession(t, etcd)
 		etcd.Freeze()
 		s.mu.Lock()
@@ -165,7 +165,7 @@ func TestNoRenewalAfterTheDeadline(t *testing.T) {
 func TestRestoredCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := startSession(t, etcdscript.Start(t))
+		s := startSession(t, fakeetcd.Start(t))
 		s.advanceEpoch(s.epoch.Load() + 100)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -27,7 +27,7 @@ func TestEndsBeforeTheServerDoes(t *testing.T) {
 			t.Run(fmt.Sprintf("%v after %v", ttl, after), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					s := open(t, etcd, short(ttl))
 					time.Sleep(after)
 					silent := time.Now()
@@ -63,12 +63,12 @@ func TestSlowAnswers(t *testing.T) {
 			t.Run(fmt.Sprintf("%v before=%v", delay, before), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					s := open(t, etcd, short(5*time.Second))
 					start := time.Now()
 					var sent atomic.Int64 // when the last renewal was
 					var silent atomic.Bool
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if silent.Load() {
 							return c.Silence()
 						}
@@ -108,8 +108,8 @@ func TestSlowAnswers(t *testing.T) {
 func TestDeadlineCountsFromTheSend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd := fakeetcd.Start(t)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/lease/grant" {
 				c.Sleep(700 * time.Millisecond)
 			}
@@ -127,13 +127,13 @@ func TestDeadlineCountsFromTheSend(t *testing.T) {
 func TestNewSlowerThanTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd := fakeetcd.Start(t)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			a := c.Apply()
 			if c.Path == "/kv/txn" {
 				c.Sleep(950 * time.Millisecond)
 				if c.N < 6 {
-					return etcdscript.Lost
+					return fakeetcd.Lost
 				}
 			}
 			return a
@@ -149,7 +149,7 @@ func TestNewSlowerThanTheLease(t *testing.T) {
 func TestSuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		type change struct {
 			what string
 			at   time.Duration
@@ -173,7 +173,7 @@ func TestSuspect(t *testing.T) {
 		if err := core.Of(s).Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
 		if err := core.Of(s).Ready(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
@@ -187,7 +187,7 @@ func TestSuspect(t *testing.T) {
 			t.Errorf("Ready = %v", err)
 		}
 		back := time.Since(start)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 		time.Sleep(6 * time.Second)
 		if err := core.Of(s).Ready(t.Context()); !errors.Is(err, session.ErrExpired) {
 			t.Errorf("Ready over a loss = %v", err)
@@ -207,7 +207,7 @@ func TestSuspect(t *testing.T) {
 func TestNoWayBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, short(5*time.Second))
 		hold, _ := core.Of(s).Hold("a", 1, func() {})
 		etcd.Freeze()
@@ -227,7 +227,7 @@ func TestNoWayBack(t *testing.T) {
 func TestRenewalsGoOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		last := s.Deadline()
 		for range 50 {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -20,12 +20,12 @@ import (
 func TestNoSpaceApplied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			a := c.Apply()
 			if strings.Contains(string(c.Body), `"request_put"`) { // deletions still work
-				return etcdscript.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+				return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 			}
 			return a
 		})
@@ -56,9 +56,9 @@ func TestAnswersThatCannotBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					a := c.Apply()
 					if strings.HasSuffix(c.Path, "/txn") || tt.lost && strings.HasPrefix(c.Path, "/kv/") {
 						a.Body = tt.spoil(a.Body)
@@ -98,16 +98,16 @@ func TestOneOddAnswer(t *testing.T) {
 			t.Run(name+" of "+path, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					s := open(t, etcd, nil)
 					spoiled := 0
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path != path || spoiled > 0 {
 							return c.Apply()
 						}
 						spoiled++
 						if name == "no record" { // as if the compare had failed
-							a := etcdscript.Answer{Status: 200, Body: c.Apply().Body}
+							a := fakeetcd.Answer{Status: 200, Body: c.Apply().Body}
 							a.Body = spoil(a.Body)
 							return a
 						}
@@ -141,9 +141,9 @@ func replace(pattern, with string) func([]byte) []byte {
 func TestSlowCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			a := c.Apply()
 			if strings.HasSuffix(c.Path, "/txn") {
 				c.Sleep(1200 * time.Millisecond)
@@ -179,7 +179,7 @@ func (h blockingHandler) WithGroup(string) slog.Handler      { return h }
 func TestLoggerBlocks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		h := blockingHandler{make(chan struct{})}
 		s := open(t, etcd, &session.Options{Logger: slog.New(h)})
 		etcd.Freeze()
@@ -196,7 +196,7 @@ func TestLoggerBlocks(t *testing.T) {
 func TestHooksBlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		c := etcd.Client(t)
 		h := blockingHandler{make(chan struct{})}
 		block := func() { <-h.until }
@@ -217,7 +217,7 @@ func TestHooksBlock(t *testing.T) {
 		}
 		for range 3 {
 			time.Sleep(10 * time.Second)
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 			time.Sleep(6 * time.Second)
 			etcd.Script(nil)
 		}
@@ -236,10 +236,10 @@ func TestHooksBlock(t *testing.T) {
 func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		txns := 0
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if !strings.HasSuffix(c.Path, "/txn") {
 				return c.Apply()
 			}
@@ -247,7 +247,7 @@ func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 			case 1:
 				return c.Silence()
 			case 2:
-				return etcdscript.Denied()
+				return fakeetcd.Denied()
 			}
 			return c.Apply()
 		})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -25,9 +25,9 @@ func holdKey(t *testing.T, s *session.Session, key string, free func()) (*core.H
 }
 
 // loseOnce loses the answer to the first transaction that mentions a text, after calling at.
-func loseOnce(text string, apply bool, at func()) func(c *etcdscript.Call) etcdscript.Answer {
+func loseOnce(text string, apply bool, at func()) func(c *fakeetcd.Call) fakeetcd.Answer {
 	lost := false
-	return func(c *etcdscript.Call) etcdscript.Answer {
+	return func(c *fakeetcd.Call) fakeetcd.Answer {
 		if lost || !c.IsTxn(text) {
 			return c.Apply()
 		}
@@ -35,7 +35,7 @@ func loseOnce(text string, apply bool, at func()) func(c *etcdscript.Call) etcds
 			c.Apply()
 		}
 		at()
-		return etcdscript.Lost
+		return fakeetcd.Lost
 	}
 }
 
@@ -60,14 +60,14 @@ func TestReleaseWhileFull(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
 				freed := 0
 				_, grip := holdKey(t, s, "line/me", func() { freed++ })
 				grip.AddReleaseOps(tt.also...)
-				var late *etcdscript.Call
+				var late *fakeetcd.Call
 				lose := loseOnce("line/me", tt.apply, func() { etcd.Fill(true) })
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if late == nil && c.IsTxn("line/me") {
 						late = c
 					}
@@ -103,7 +103,7 @@ func TestReleaseWhileFull(t *testing.T) {
 func TestKeyInDoubtWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		freed := false
 		_, grip := holdKey(t, s, "line/me", func() { freed = true })
@@ -124,15 +124,15 @@ func TestKeyInDoubtWhileFull(t *testing.T) {
 func TestWaiterWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		var late *etcdscript.Call
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		var late *fakeetcd.Call
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if late == nil && c.IsTxn("line/me") {
 				late = c
 				c.Apply()
 				etcd.Fill(true)
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			}
 			return c.Apply()
 		})
@@ -164,7 +164,7 @@ func TestReleaseOtherwiseWhileFull(t *testing.T) {
 	t.Parallel()
 	for _, cutOff := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			etcd := etcdscript.Start(t)
+			etcd := fakeetcd.Start(t)
 			s := open(t, etcd, nil)
 			_, grip := holdKey(t, s, "claim/me", func() {})
 			etcd.Fill(true)
@@ -202,13 +202,13 @@ func TestReleaseOtherwiseWhileFull(t *testing.T) {
 func TestGroupWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		errs := make(chan error)
 		_, busy := holdKey(t, s, "busy", func() {})
 		_, ack := holdKey(t, s, "ack", func() {})
 		_, reject := holdKey(t, s, "reject", func() {})
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.IsTxn("busy") {
 				c.Sleep(100 * time.Millisecond)
 				etcd.Fill(true)
@@ -238,7 +238,7 @@ func TestGroupWhileFull(t *testing.T) {
 func TestCloseWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		holdKey(t, s, "line/me", func() {})
 		etcd.Fill(true)

@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -61,7 +61,7 @@ func (d *diary) options() *session.Options {
 func TestHoldHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		d := new(diary)
 		s := open(t, etcd, d.options())
 		other := open(t, etcd, nil)
@@ -116,12 +116,12 @@ func TestHoldHooks(t *testing.T) {
 func TestRenewalHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		d := new(diary)
 		s := open(t, etcd, d.options())
 		time.Sleep(5 * time.Second) // a third of the time to live
 		synctest.Wait()
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 		time.Sleep(8 * time.Second)
 		etcd.Script(nil)
 		time.Sleep(3 * time.Second)
@@ -160,7 +160,7 @@ func (h slowLog) Handle(_ context.Context, r slog.Record) error {
 func TestHooksInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		d := new(diary)
 		opts := d.options()
 		opts.Hooks.Renewed = nil
@@ -173,7 +173,7 @@ func TestHooksInOrder(t *testing.T) {
 		s := open(t, etcd, opts)
 		time.Sleep(5 * time.Second) // a third of the time to live
 		synctest.Wait()
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 		time.Sleep(8 * time.Second)
 		etcd.Script(nil)
 		time.Sleep(2 * time.Minute)
@@ -192,7 +192,7 @@ func TestHooksInOrder(t *testing.T) {
 func TestHookBeforeTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		d := new(diary)
 		opts := d.options()
 		opts.Logger = slog.New(slowLog{slog.DiscardHandler, "session_lost"})
@@ -212,7 +212,7 @@ func TestHookBeforeTheLog(t *testing.T) {
 func TestEndedForEveryAcquired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		d := new(diary)
 		opts := d.options()
 		opts.Hooks.Renewed, opts.Hooks.Lost = nil, nil
@@ -244,7 +244,7 @@ func TestEndedForEveryAcquired(t *testing.T) {
 func TestRenewedAfterTheRenewal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		var s *session.Session
 		var deadlines []time.Time
 		s = open(t, etcd, &session.Options{Hooks: session.Hooks{Renewed: func(time.Duration) {

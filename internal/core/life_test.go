@@ -11,7 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -36,7 +36,7 @@ func TestTTL(t *testing.T) {
 		t.Run(fmt.Sprintf("%v/%v", tt.ttl, tt.short), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s, err := session.New(t.Context(), etcd.Client(t), &session.Options{TTL: tt.ttl, AllowShortTTL: tt.short})
 				if tt.want == 0 {
 					if !errors.Is(err, gateway.ErrInvalid) || etcd.Leases() != 0 {
@@ -61,7 +61,7 @@ func TestTTL(t *testing.T) {
 func TestRecordPrefix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		if _, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("New = %v", err)
 		}
@@ -100,9 +100,9 @@ func TestNewAfterLostAnswers(t *testing.T) {
 			t.Run(path+"/"+loss.name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					lost := 0
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path == path && lost < 2 {
 							lost++
 							return loss.lose(c)
@@ -129,13 +129,13 @@ func TestNewAfterLostAnswers(t *testing.T) {
 func TestNewDoesNotStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		calls := 0
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" {
 				calls = c.N
 				c.Sleep(time.Millisecond)
-				return etcdscript.Answer{Status: 502, Body: []byte("<html>")}
+				return fakeetcd.Answer{Status: 502, Body: []byte("<html>")}
 			}
 			return c.Apply()
 		})
@@ -151,10 +151,10 @@ func TestNewDoesNotStorm(t *testing.T) {
 func TestNewRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd := fakeetcd.Start(t)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" {
-				return etcdscript.Denied()
+				return fakeetcd.Denied()
 			}
 			return c.Apply()
 		})
@@ -171,7 +171,7 @@ func TestNewRefused(t *testing.T) {
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		c := etcd.Client(t)
 		etcd.Freeze()
@@ -213,40 +213,40 @@ func TestCauses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		end   func(t *testing.T, etcd *etcdscript.Server, s *session.Session)
+		end   func(t *testing.T, etcd *fakeetcd.Server, s *session.Session)
 		cause error
 		hook  bool
 	}{
-		{"expired", func(_ *testing.T, etcd *etcdscript.Server, _ *session.Session) {
+		{"expired", func(_ *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
 			etcd.Freeze()
 			time.Sleep(15 * time.Second)
 		}, session.ErrExpired, true},
-		{"revoked, by the watch", func(_ *testing.T, etcd *etcdscript.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked, true},
-		{"revoked, by a renewal", func(_ *testing.T, etcd *etcdscript.Server, s *session.Session) {
+		{"revoked, by the watch", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked, true},
+		{"revoked, by a renewal", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 			etcd.BreakWatches(true)
 			etcd.Revoke(s.Lease())
 			time.Sleep(6 * time.Second)
 		}, session.ErrRevoked, true},
-		{"record deleted", func(_ *testing.T, etcd *etcdscript.Server, s *session.Session) { etcd.Delete(record(s)) }, session.ErrRevoked, true},
-		{"record deleted and compacted", func(_ *testing.T, etcd *etcdscript.Server, s *session.Session) {
+		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Delete(record(s)) }, session.ErrRevoked, true},
+		{"record deleted and compacted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 			etcd.BreakWatches(true)
 			etcd.Delete(record(s))
 			etcd.Compact()
 			etcd.BreakWatches(false)
 			time.Sleep(2 * time.Second)
 		}, session.ErrRevoked, true},
-		{"closed", func(t *testing.T, _ *etcdscript.Server, s *session.Session) {
+		{"closed", func(t *testing.T, _ *fakeetcd.Server, s *session.Session) {
 			t.Helper()
 			if err := s.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}, session.ErrClosed, false},
-		{"orphaned", func(_ *testing.T, _ *etcdscript.Server, s *session.Session) { s.Orphan() }, session.ErrClosed, false},
+		{"orphaned", func(_ *testing.T, _ *fakeetcd.Server, s *session.Session) { s.Orphan() }, session.ErrClosed, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				told := make(chan error, 2)
 				s := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) { told <- err }}})
 				h, _ := core.Of(s).Hold("a", 1, func() {})
@@ -271,7 +271,7 @@ func TestCauses(t *testing.T) {
 func TestClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		h := hold(t, s, "a")
 		errs := make(chan error, 10)
@@ -300,7 +300,7 @@ func TestClose(t *testing.T) {
 func TestCloseWithEndedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		frees, cut := open(t, etcd, nil), open(t, etcd, nil)
@@ -323,7 +323,7 @@ func TestCloseWithEndedContext(t *testing.T) {
 func TestCloseAfterLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		hold(t, s, "a")
 		etcd.Freeze()
@@ -341,7 +341,7 @@ func TestCloseAfterLoss(t *testing.T) {
 func TestOrphan(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		hold(t, s, "a")
 		s.Orphan()
@@ -362,7 +362,7 @@ func TestOrphan(t *testing.T) {
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		base := "a/" + s.Lease().String()
 		k0, _, free0 := core.Of(s).ReserveKey("a")

@@ -8,14 +8,14 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open makes a session that is closed at the end of the test, with a client of its own.
-func open(t *testing.T, etcd *etcdscript.Server, opts *session.Options) *session.Session {
+func open(t *testing.T, etcd *fakeetcd.Server, opts *session.Options) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), opts)
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // raised answers as members do whose election timeout is 10 s: they keep no lease for less than 15 s. The leader of the
 // moment, which takes the lease, keeps to what was asked for.
-func raised(c *etcdscript.Call) etcdscript.Answer {
+func raised(c *fakeetcd.Call) fakeetcd.Answer {
 	a := c.Apply()
 	if strings.HasPrefix(c.Path, "/lease/") {
 		a.Body = regexp.MustCompile(`"TTL":"?[0-9]+"?`).ReplaceAll(a.Body, []byte(`"TTL":"15"`))
@@ -25,7 +25,7 @@ func raised(c *etcdscript.Call) etcdscript.Answer {
 }
 
 // endsInTime cuts the server off and compares the end of the context with that of the lease.
-func endsInTime(t *testing.T, etcd *etcdscript.Server, s *session.Session) {
+func endsInTime(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 	t.Helper()
 	etcd.Freeze()
 	<-s.Context().Done()
@@ -46,7 +46,7 @@ func TestRaisedTTL(t *testing.T) {
 		t.Run(fmt.Sprintf("cut off after %v", after), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				etcd.Script(raised)
 				s := open(t, etcd, short(5*time.Second))
 				time.Sleep(after)
@@ -66,7 +66,7 @@ func TestRaisedTTL(t *testing.T) {
 func TestRaisedTTLResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		etcd.Script(raised)
 		s := open(t, etcd, short(5*time.Second))
 		for range 2 { // also the record that a resumed life has written
@@ -85,7 +85,7 @@ func TestRaisedTTLResumed(t *testing.T) {
 func TestResumeOfAnOldRecord(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		key := session.DefaultRecordPrefix + s.Lease().String()
 		kv, _ := etcd.Get(key)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -17,13 +17,13 @@ import (
 // end the session before its time, and not at all if it comes round.
 func TestRefusedRenewals(t *testing.T) {
 	t.Parallel()
-	for name, refusal := range map[string]etcdscript.Answer{
-		"token":              etcdscript.Error(gateway.CodeUnauthenticated, "etcdserver: invalid auth token"),
-		"token, old":         etcdscript.Error(gateway.CodeInvalidArgument, "etcdserver: revision of auth store is old"),
-		"no user":            etcdscript.Error(gateway.CodeInvalidArgument, "etcdserver: user name is empty"),
-		"permission":         etcdscript.Denied(),
-		"not primary lessor": etcdscript.Error(gateway.CodeUnknown, "not a primary lessor"),
-		"too many requests":  etcdscript.Error(gateway.CodeResourceExhausted, "etcdserver: too many requests"),
+	for name, refusal := range map[string]fakeetcd.Answer{
+		"token":              fakeetcd.Error(gateway.CodeUnauthenticated, "etcdserver: invalid auth token"),
+		"token, old":         fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: revision of auth store is old"),
+		"no user":            fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: user name is empty"),
+		"permission":         fakeetcd.Denied(),
+		"not primary lessor": fakeetcd.Error(gateway.CodeUnknown, "not a primary lessor"),
+		"too many requests":  fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: too many requests"),
 		"not etcd":           {Status: 404, Body: []byte("404 page not found")},
 		"nonsense":           {Status: 200, Body: []byte("<html>")},
 		"nobody's lease":     {Status: 200, Body: []byte(`{"result":{"ID":"1","TTL":"15"}}`)},
@@ -31,10 +31,10 @@ func TestRefusedRenewals(t *testing.T) {
 		t.Run(name+", for good", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
 				var refused atomic.Int32
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path != "/lease/keepalive" {
 						return c.Apply()
 					}
@@ -58,9 +58,9 @@ func TestRefusedRenewals(t *testing.T) {
 		t.Run(name+", for a while", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == "/lease/keepalive" {
 						return refusal
 					}

@@ -13,12 +13,12 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // resume takes up the session of a lease with a client of its own, and closes it at the end of the test.
-func resume(t *testing.T, etcd *etcdscript.Server, lease gateway.LeaseID, opts *session.Options) *session.Session {
+func resume(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID, opts *session.Options) *session.Session {
 	t.Helper()
 	s, err := session.Resume(t.Context(), etcd.Client(t), lease, opts)
 	if err != nil {
@@ -39,7 +39,7 @@ func closeLater(t *testing.T, s *session.Session) {
 }
 
 // whose is the ID in the record of a lease.
-func whose(t *testing.T, etcd *etcdscript.Server, lease gateway.LeaseID) string {
+func whose(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID) string {
 	t.Helper()
 	kv, ok := etcd.Get(session.DefaultRecordPrefix + lease.String())
 	var info session.Info
@@ -50,7 +50,7 @@ func whose(t *testing.T, etcd *etcdscript.Server, lease gateway.LeaseID) string 
 }
 
 // isTakenOver: the session has ended, because another has it, and cannot write.
-func isTakenOver(t *testing.T, etcd *etcdscript.Server, s *session.Session) {
+func isTakenOver(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 	t.Helper()
 	for _, err := range []error{s.Err(), context.Cause(s.Context())} {
 		if !errors.Is(err, session.ErrResumedElsewhere) || !errors.Is(err, session.ErrLost) {
@@ -72,7 +72,7 @@ func isTakenOver(t *testing.T, etcd *etcdscript.Server, s *session.Session) {
 func TestResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, &session.Options{TTL: 10 * time.Second, Name: "one"})
 		hold(t, old, "a")
 		if _, err := old.Txn(t.Context(), gateway.Txn{}); err != nil {
@@ -109,10 +109,10 @@ func TestResume(t *testing.T) {
 func TestResumeDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
 		old.Orphan()
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { c.Sleep(800 * time.Millisecond); return c.Apply() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Sleep(800 * time.Millisecond); return c.Apply() })
 		begin := time.Now()
 		s := resume(t, etcd, old.Lease(), nil)
 		if want := session.DefaultTTL - session.DefaultTTL/100 - 100*time.Millisecond; s.Deadline().Sub(begin) != want {
@@ -132,12 +132,12 @@ func TestResumeAfterLostAnswers(t *testing.T) {
 			t.Run(path+"/"+loss.name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					old := open(t, etcd, nil)
 					id := whose(t, etcd, old.Lease())
 					old.Orphan()
-					var copies []*etcdscript.Call
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					var copies []*fakeetcd.Call
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path == path && len(copies) < 2 {
 							copies = append(copies, c)
 							return loss.lose(c)
@@ -170,16 +170,16 @@ func TestResumeOfTheLiving(t *testing.T) {
 	const byWatch = "by the watch"
 	for _, tt := range []struct {
 		name  string
-		learn func(t *testing.T, etcd *etcdscript.Server, old *session.Session)
+		learn func(t *testing.T, etcd *fakeetcd.Server, old *session.Session)
 	}{
-		{byWatch, func(*testing.T, *etcdscript.Server, *session.Session) {}},
-		{"by a write", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
+		{byWatch, func(*testing.T, *fakeetcd.Server, *session.Session) {}},
+		{"by a write", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			if out, err := core.Of(old).Write(t.Context(), put(old, "k")); !errors.Is(err, session.ErrResumedElsewhere) || errors.Is(err, gateway.ErrUncertain) || out.Applied {
 				t.Errorf("Write = %+v, %v", out, err)
 			}
 		}},
-		{"by writes together", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
+		{"by writes together", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			errs := make(chan error, 10)
 			for i := range cap(errs) {
@@ -193,24 +193,24 @@ func TestResumeOfTheLiving(t *testing.T) {
 				}
 			}
 		}},
-		{"by a transaction", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
+		{"by a transaction", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			if _, err := old.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}); !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Txn = %v", err)
 			}
 		}},
-		{"by asking", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
+		{"by asking", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			if err := core.Of(old).Verify(t.Context()); !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Verify = %v", err)
 			}
 		}},
-		{"when watches work again", func(t *testing.T, etcd *etcdscript.Server, _ *session.Session) {
+		{"when watches work again", func(t *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
 			t.Helper()
 			etcd.BreakWatches(false)
 			time.Sleep(5 * time.Second)
 		}},
-		{"after a compaction", func(t *testing.T, etcd *etcdscript.Server, _ *session.Session) {
+		{"after a compaction", func(t *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
 			t.Helper()
 			etcd.Put("other", "")
 			etcd.Compact()
@@ -221,7 +221,7 @@ func TestResumeOfTheLiving(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				told := make(chan error, 1)
 				old := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) { told <- err }}})
 				h := hold(t, old, "a")
@@ -259,12 +259,12 @@ func TestResumeOfTheLiving(t *testing.T) {
 func TestResumeAndLateCopies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
-		var copies []*etcdscript.Call
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		var copies []*fakeetcd.Call
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			copies = append(copies, c)
-			return etcdscript.Lost
+			return fakeetcd.Lost
 		})
 		taken := put(old, "k")
 		taken.If = []gateway.Cmp{gateway.CmpCreateRevision("taken", gateway.Equal, 0)}
@@ -296,10 +296,10 @@ func TestResumeAndLateCopies(t *testing.T) {
 func TestResumeWhileTheEpochMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
 		moves := 0
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" && moves < 5 {
 				moves++
 				moveEpoch(etcd, old)
@@ -324,14 +324,14 @@ func TestResumeAtOnce(t *testing.T) {
 			t.Run(fmt.Sprint(apart, lossy), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					old := open(t, etcd, nil)
 					old.Orphan()
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						c.Sleep(10 * time.Millisecond)
 						answer := c.Apply()
 						if lossy && c.Path == "/kv/txn" && c.N%2 == 0 {
-							return etcdscript.Lost
+							return fakeetcd.Lost
 						}
 						return answer
 					})
@@ -385,35 +385,35 @@ func TestResumeOfNothing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		end  func(t *testing.T, etcd *etcdscript.Server, old *session.Session)
+		end  func(t *testing.T, etcd *fakeetcd.Server, old *session.Session)
 	}{
-		{"expired", func(_ *testing.T, _ *etcdscript.Server, old *session.Session) {
+		{"expired", func(_ *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			old.Orphan()
 			time.Sleep(session.DefaultTTL)
 		}},
-		{"revoked", func(_ *testing.T, etcd *etcdscript.Server, old *session.Session) { etcd.Revoke(old.Lease()) }},
-		{"closed", func(t *testing.T, _ *etcdscript.Server, old *session.Session) {
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) { etcd.Revoke(old.Lease()) }},
+		{"closed", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			if err := old.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}},
-		{"no record", func(_ *testing.T, etcd *etcdscript.Server, old *session.Session) {
+		{"no record", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) {
 			old.Orphan()
 			etcd.Delete(record(old))
 		}},
-		{"record deleted meanwhile", func(_ *testing.T, etcd *etcdscript.Server, old *session.Session) {
+		{"record deleted meanwhile", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) {
 			old.Orphan()
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == "/kv/txn" {
 					etcd.Delete(record(old))
 				}
 				return c.Apply()
 			})
 		}},
-		{"expired after the renewal", func(_ *testing.T, etcd *etcdscript.Server, old *session.Session) {
+		{"expired after the renewal", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) {
 			old.Orphan()
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				answer := c.Apply()
 				if c.Path == "/lease/keepalive" {
 					etcd.Revoke(old.Lease())
@@ -421,9 +421,9 @@ func TestResumeOfNothing(t *testing.T) {
 				return answer
 			})
 		}},
-		{"expired after the look", func(_ *testing.T, etcd *etcdscript.Server, old *session.Session) {
+		{"expired after the look", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) {
 			old.Orphan()
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				answer := c.Apply()
 				if c.Path == "/kv/range" {
 					etcd.Revoke(old.Lease())
@@ -435,7 +435,7 @@ func TestResumeOfNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				old := open(t, etcd, nil)
 				tt.end(t, etcd, old)
 				_, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil)
@@ -453,7 +453,7 @@ func TestResumeOfNothing(t *testing.T) {
 func TestResumeRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		c := etcd.Client(t)
 		if _, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
@@ -465,9 +465,9 @@ func TestResumeRefused(t *testing.T) {
 		if _, err := session.Resume(t.Context(), c, 0, nil); !errors.Is(err, session.ErrLost) {
 			t.Errorf("of no lease: %v", err)
 		}
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" {
-				return etcdscript.Denied()
+				return fakeetcd.Denied()
 			}
 			return c.Apply()
 		})
@@ -488,11 +488,11 @@ func TestResumeCutOff(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				old := open(t, etcd, nil)
 				old.Orphan()
-				var copies []*etcdscript.Call
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				var copies []*fakeetcd.Call
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path != path {
 						return c.Apply()
 					}
@@ -522,10 +522,10 @@ func TestResumeCutOff(t *testing.T) {
 func TestSlowResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil) // renews
 		begin := time.Now()
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" && time.Since(begin) < session.DefaultTTL {
 				return c.Silence()
 			}
@@ -549,11 +549,11 @@ func TestCloseOfASleeper(t *testing.T) {
 			t.Run(fmt.Sprint(resumed, lost), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					old := open(t, etcd, nil)
 					hold(t, old, "a")
 					etcd.BreakWatches(true)
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { c.Apply(); return etcdscript.Lost }) // the lease lives
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost }) // the lease lives
 					<-old.Context().Done()
 					etcd.Script(nil)
 					etcd.BreakWatches(false)
@@ -561,10 +561,10 @@ func TestCloseOfASleeper(t *testing.T) {
 					if resumed {
 						s = resume(t, etcd, old.Lease(), nil)
 					}
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						answer := c.Apply()
 						if c.N <= lost {
-							return etcdscript.Lost
+							return fakeetcd.Lost
 						}
 						return answer
 					})
@@ -587,10 +587,10 @@ func TestCloseOfASleeper(t *testing.T) {
 func TestCloseIsOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		calls := 0
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { calls++; return c.Apply() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { calls++; return c.Apply() })
 		if err := s.Close(t.Context()); err != nil || calls != 1 {
 			t.Errorf("Close = %v after %d requests", err, calls)
 		}
@@ -601,7 +601,7 @@ func TestCloseIsOneRequest(t *testing.T) {
 func TestTxnAfterResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
 		txn := gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}
 		if _, err := old.Txn(t.Context(), txn); err != nil {
@@ -610,9 +610,9 @@ func TestTxnAfterResume(t *testing.T) {
 		old.Orphan()
 		etcd.Delete("k")
 		s := resume(t, etcd, old.Lease(), nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.N == 1 {
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			}
 			return c.Apply()
 		})
@@ -626,7 +626,7 @@ func TestTxnAfterResume(t *testing.T) {
 func TestSlotsOfLives(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		lease := s.Lease()
 		seen := map[string]bool{}
@@ -662,7 +662,7 @@ func TestSlotsOfLives(t *testing.T) {
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
 		hold(t, old, "old")
 		hold(t, old, "again")

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/clock"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
 // The tests of this file are not parallel: the whole process believes that it slept.
@@ -16,7 +16,7 @@ import (
 func TestSleep(t *testing.T) { //nolint:paralleltest // see above
 	for _, slept := range []time.Duration{8 * time.Second, 10 * time.Second, 13 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			s := startSession(t, etcdscript.Start(t))
+			s := startSession(t, fakeetcd.Start(t))
 			time.Sleep(500 * time.Millisecond)
 			clock.Sleep(slept)
 			if err := s.Err(); err != nil {
@@ -33,7 +33,7 @@ func TestSleep(t *testing.T) { //nolint:paralleltest // see above
 // TestSleptTooLong: the next look at the clock ends the session, and within a second the context ends without one.
 func TestSleptTooLong(t *testing.T) { //nolint:paralleltest // see above
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		looked, left := startSession(t, etcd), startSession(t, etcd)
 		etcd.Freeze()
 		clock.Sleep(15 * time.Second)

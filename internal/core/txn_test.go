@@ -11,7 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -51,11 +51,11 @@ func TestTxn(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%d/%s%d", loss.name, lost, c.stored, c.answers), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						etcd := etcdscript.Start(t)
+						etcd := fakeetcd.Start(t)
 						s := open(t, etcd, nil)
 						for i := range 3 { // the receipt is used again
-							var copies []*etcdscript.Call
-							etcd.Script(func(call *etcdscript.Call) etcdscript.Answer {
+							var copies []*fakeetcd.Call
+							etcd.Script(func(call *fakeetcd.Call) fakeetcd.Answer {
 								if call.Path == "/kv/txn" && len(copies) < lost {
 									copies = append(copies, call)
 									return loss.lose(call)
@@ -94,15 +94,15 @@ func TestTxn(t *testing.T) {
 func TestTxnsConcurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path == "/kv/txn" && c.N%4 == 1:
 				c.Apply()
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			case c.Path == "/kv/txn" && c.N%7 == 2:
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			}
 			return c.Apply()
 		})
@@ -134,10 +134,10 @@ func TestTxnsConcurrently(t *testing.T) {
 func TestTxnCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		var first *etcdscript.Call
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		var first *fakeetcd.Call
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if first == nil {
 				first = c
 				return c.Silence()
@@ -165,12 +165,12 @@ func TestHoldTxn(t *testing.T) {
 		t.Run(loss.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
 				h := hold(t, s, "hold")
 				lost := 0
-				var copies []*etcdscript.Call
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				var copies []*fakeetcd.Call
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == "/kv/txn" && lost > 0 {
 						lost--
 						copies = append(copies, c)
@@ -201,7 +201,7 @@ func TestHoldTxn(t *testing.T) {
 func TestTxnAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		etcd.BreakWatches(true)
 		etcd.Revoke(s.Lease())
@@ -218,7 +218,7 @@ func TestTxnAfterTheEnd(t *testing.T) {
 func TestReceiptDeleted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		for i := range 3 {
 			if _, err := s.Txn(t.Context(), once(fmt.Sprint("k", i), true)); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -25,19 +25,19 @@ func put(s *session.Session, key string) core.Write {
 // losses are the ways in which an answer gets lost.
 var losses = []struct {
 	name string
-	lose func(c *etcdscript.Call) etcdscript.Answer
+	lose func(c *fakeetcd.Call) fakeetcd.Answer
 }{
-	{"before it is applied", func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Lost }},
-	{"after it is applied", func(c *etcdscript.Call) etcdscript.Answer { c.Apply(); return etcdscript.Lost }},
-	{"in silence", func(c *etcdscript.Call) etcdscript.Answer { return c.Silence() }},
-	{"in silence, applied", func(c *etcdscript.Call) etcdscript.Answer { c.Apply(); return c.Silence() }},
-	{"leader changed, applied", func(c *etcdscript.Call) etcdscript.Answer {
+	{"before it is applied", func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Lost }},
+	{"after it is applied", func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost }},
+	{"in silence", func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() }},
+	{"in silence, applied", func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return c.Silence() }},
+	{"leader changed, applied", func(c *fakeetcd.Call) fakeetcd.Answer {
 		c.Apply()
-		return etcdscript.Error(gateway.CodeUnavailable, "etcdserver: leader changed")
+		return fakeetcd.Error(gateway.CodeUnavailable, "etcdserver: leader changed")
 	}},
-	{"unreadable, applied", func(c *etcdscript.Call) etcdscript.Answer {
+	{"unreadable, applied", func(c *fakeetcd.Call) fakeetcd.Answer {
 		c.Apply()
-		return etcdscript.Answer{Status: 200, Body: []byte(`{"succeeded":`)}
+		return fakeetcd.Answer{Status: 200, Body: []byte(`{"succeeded":`)}
 	}},
 }
 
@@ -48,9 +48,9 @@ func TestWriteAfterLostAnswers(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", loss.name, lost), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					s := open(t, etcd, nil)
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N <= lost {
 							return loss.lose(c)
 						}
@@ -80,13 +80,13 @@ func TestLateCopies(t *testing.T) {
 		t.Run(fmt.Sprint(kept), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
-				var copies []*etcdscript.Call
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				var copies []*fakeetcd.Call
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if len(copies) < kept {
 						copies = append(copies, c)
-						return etcdscript.Lost
+						return fakeetcd.Lost
 					}
 					return c.Apply()
 				})
@@ -112,7 +112,7 @@ func TestLateCopies(t *testing.T) {
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		etcd.Freeze()
 		ctx := within(t, 1500*time.Millisecond)
@@ -137,11 +137,11 @@ func TestFrozenServer(t *testing.T) {
 func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		lost := make(chan struct{})
 		a := 0
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if !c.IsTxn("key-a") {
 				return c.Apply()
 			}
@@ -150,9 +150,9 @@ func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 				c.Apply()
 				close(lost)
 				c.Sleep(100 * time.Millisecond)
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			case 3:
-				return etcdscript.Denied()
+				return fakeetcd.Denied()
 			}
 			return c.Apply()
 		})
@@ -179,7 +179,7 @@ func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 }
 
 // moveEpoch writes the record as another write of the session would.
-func moveEpoch(etcd *etcdscript.Server, s *session.Session) {
+func moveEpoch(etcd *fakeetcd.Server, s *session.Session) {
 	etcd.Touch(record(s))
 }
 
@@ -188,16 +188,16 @@ func record(s *session.Session) string { return session.DefaultRecordPrefix + s.
 func TestWritersWhileTheEpochMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path != "/kv/txn":
 			case c.N%3 == 0:
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			case c.N%5 == 0:
 				c.Apply()
-				return etcdscript.Lost
+				return fakeetcd.Lost
 			}
 			return c.Apply()
 		})
@@ -229,12 +229,12 @@ func TestWriteElse(t *testing.T) {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
 				etcd.Put("taken", "x")
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.N <= lost {
-						return etcdscript.Lost
+						return fakeetcd.Lost
 					}
 					return c.Apply()
 				})
@@ -265,9 +265,9 @@ func TestWriteElse(t *testing.T) {
 func TestWriteRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(*etcdscript.Call) etcdscript.Answer { return etcdscript.Denied() })
+		etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 		_, err := core.Of(s).Write(t.Context(), put(s, "a"))
 		if !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Write = %v", err)
@@ -278,7 +278,7 @@ func TestWriteRefused(t *testing.T) {
 func TestForeignLeaseMissing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		_, err := s.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("a", nil, gateway.WithLease(4711))}})
 		if !errors.Is(err, gateway.ErrLeaseNotFound) || errors.Is(err, gateway.ErrUncertain) {
@@ -293,7 +293,7 @@ func TestForeignLeaseMissing(t *testing.T) {
 func TestWriteWithoutLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		etcd.BreakWatches(true) // the session must learn it from the write
 		etcd.Revoke(s.Lease())
@@ -313,7 +313,7 @@ func TestWriteInsists(t *testing.T) {
 		t.Run(fmt.Sprint(insist), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
 				etcd.Put("a", "")
 				ctx, cancel := context.WithCancel(t.Context())
@@ -340,9 +340,9 @@ func TestWriteInsists(t *testing.T) {
 func TestSettleGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path != "/kv/txn" || c.N > 4:
 				return c.Apply()
@@ -350,7 +350,7 @@ func TestSettleGoesOn(t *testing.T) {
 				c.Apply()
 				return c.Silence()
 			}
-			return etcdscript.Denied()
+			return fakeetcd.Denied()
 		})
 		settled := false
 		w := put(s, "a")
@@ -370,9 +370,9 @@ func TestSettleGoesOn(t *testing.T) {
 func TestSettleEndsWithTheSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" {
 				return c.Silence()
 			}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -79,7 +79,7 @@ func connect() (client *gateway.Client, stop func() error, err error) {
 	given := os.Getenv(endpointsEnv)
 	if given == "" {
 		p := new(process)
-		return etcdscript.Start(p).Client(p), p.end, nil
+		return fakeetcd.Start(p).Client(p), p.end, nil
 	}
 	client, err = gateway.New(gateway.Config{
 		Endpoints: strings.Split(given, ","),

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -20,22 +20,22 @@ func TestDelay(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		end  func(t *testing.T, etcd *etcdscript.Server, holder line.Hold, l *line.Line)
+		end  func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line)
 		want time.Duration
 	}{
-		{"released", func(t *testing.T, _ *etcdscript.Server, holder line.Hold, _ *line.Line) {
+		{"released", func(t *testing.T, _ *fakeetcd.Server, holder line.Hold, _ *line.Line) {
 			t.Helper()
 			release(t, holder)
 		}, 0},
-		{"revoked", func(_ *testing.T, etcd *etcdscript.Server, _ line.Hold, l *line.Line) { etcd.Revoke(l.Session.Lease()) }, delay},
-		{"closed", func(t *testing.T, _ *etcdscript.Server, _ line.Hold, l *line.Line) {
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, _ line.Hold, l *line.Line) { etcd.Revoke(l.Session.Lease()) }, delay},
+		{"closed", func(t *testing.T, _ *fakeetcd.Server, _ line.Hold, l *line.Line) {
 			t.Helper()
 			if err := l.Session.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}, delay},
-		{"deleted", func(_ *testing.T, etcd *etcdscript.Server, holder line.Hold, _ *line.Line) { etcd.Delete(holder.Key()) }, delay},
-		{"released after deletion", func(t *testing.T, etcd *etcdscript.Server, holder line.Hold, _ *line.Line) {
+		{"deleted", func(_ *testing.T, etcd *fakeetcd.Server, holder line.Hold, _ *line.Line) { etcd.Delete(holder.Key()) }, delay},
+		{"released after deletion", func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, _ *line.Line) {
 			t.Helper()
 			etcd.Delete(holder.Key())
 			if err := holder.Grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
@@ -48,7 +48,7 @@ func TestDelay(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					first, second := delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
 					holder := enter(t, first)
 					var w *entering
@@ -74,7 +74,7 @@ func TestDelay(t *testing.T) {
 func TestDelayFirstOfAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := delayed(open(t, etcd), delay)
 		start := time.Now()
 		for range 3 {
@@ -94,7 +94,7 @@ func TestDelayFirstOfAll(t *testing.T) {
 func TestDelayBehindAStranger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := delayed(open(t, etcd), delay)
 		etcd.Put("a/1234", "")
 		w := goEnter(t.Context(), l)
@@ -115,7 +115,7 @@ func TestDelayAbandoned(t *testing.T) {
 		t.Run(map[bool]string{true: "seen", false: "not seen"}[seen], func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				dead, second, third := delayed(open(t, etcd), delay), delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
 				enter(t, dead)
 				impatient, cancel := context.WithCancel(t.Context())
@@ -152,18 +152,18 @@ func TestDelayMarkerLost(t *testing.T) {
 		t.Run(map[bool]string{true: "applied", false: "not applied"}[applied], func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				etcd := etcdscript.Start(t)
+				etcd := fakeetcd.Start(t)
 				first, second := delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
 				enter(t, first)
 				w := goEnter(t.Context(), second)
 				lost := 0
-				etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.IsTxn("holdfast/delay/a") {
 						if lost++; lost == 1 {
 							if applied {
 								c.Apply()
 							}
-							return etcdscript.Lost
+							return fakeetcd.Lost
 						}
 					}
 					return c.Apply()
@@ -183,7 +183,7 @@ func TestDelayMarkerLost(t *testing.T) {
 func TestDelayRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		first, second := delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
 		enter(t, first)
 		w := goEnter(t.Context(), second)

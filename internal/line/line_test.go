@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -19,7 +19,7 @@ import (
 func TestEnterInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		own, other := open(t, etcd), open(t, etcd)
 		holder := enter(t, own)
 		var waiting []*entering
@@ -52,12 +52,12 @@ func TestExclusiveJoinsArePatient(t *testing.T) {
 	t.Parallel()
 	for _, exclusive := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			etcd := etcdscript.Start(t)
+			etcd := fakeetcd.Start(t)
 			l := open(t, etcd)
 			holder := enter(t, l)
 			waiting := []*entering{goEnter(t.Context(), l), goEnter(t.Context(), l)}
 			var joins atomic.Int32
-			etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == "/kv/txn" {
 					if strings.Contains(string(c.Body), "request_put") {
 						joins.Add(1)
@@ -91,14 +91,14 @@ func TestEnterAfterLostAnswers(t *testing.T) {
 				t.Run(fmt.Sprintf("%d/applied=%v/contended=%v", lost, applied, contended), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						etcd := etcdscript.Start(t)
+						etcd := fakeetcd.Start(t)
 						l := open(t, etcd)
 						var holder line.Hold
 						if contended {
 							holder = enter(t, open(t, etcd))
 						}
-						var copies []*etcdscript.Call
-						etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						var copies []*fakeetcd.Call
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 							if c.N != lost || c.Path != "/kv/txn" && c.Path != "/kv/range" {
 								return c.Apply()
 							}
@@ -106,7 +106,7 @@ func TestEnterAfterLostAnswers(t *testing.T) {
 							if applied {
 								c.Apply()
 							}
-							return etcdscript.Lost
+							return fakeetcd.Lost
 						})
 						w := goEnter(t.Context(), l)
 						time.Sleep(2 * time.Second)
@@ -146,7 +146,7 @@ func TestEnterCutOff(t *testing.T) {
 			t.Run(fmt.Sprintf("%v of %v", after, frozen), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					l := open(t, etcd)
 					holder := enter(t, open(t, etcd))
 					time.AfterFunc(frozen, etcd.Thaw)
@@ -175,7 +175,7 @@ func TestEnterCutOff(t *testing.T) {
 func TestWaiterRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		holder := enter(t, open(t, etcd))
 		w := goEnter(t.Context(), l)
@@ -193,7 +193,7 @@ func TestWaiterRemoved(t *testing.T) {
 func TestWaiterLosesItsSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		enter(t, open(t, etcd))
 		w := goEnter(t.Context(), l)
@@ -209,7 +209,7 @@ func TestWaiterLosesItsSession(t *testing.T) {
 func TestWaiterAcrossCompaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		holder := enter(t, open(t, etcd))
 		w := goEnter(t.Context(), l)
@@ -232,11 +232,11 @@ func TestWaiterAcrossCompaction(t *testing.T) {
 func TestNoGrantWhileSuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		holder := enter(t, open(t, etcd))
 		w := goEnter(t.Context(), l)
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/lease/keepalive" {
 				return c.Silence()
 			}
@@ -258,7 +258,7 @@ func TestNoGrantWhileSuspect(t *testing.T) {
 func TestBadNames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x"} {

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open gives the line "a" with a session and a client of its own.
-func open(t *testing.T, etcd *etcdscript.Server) *line.Line {
+func open(t *testing.T, etcd *fakeetcd.Server) *line.Line {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), nil)
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/etcdscript"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
 func TestTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l, other := open(t, etcd), open(t, etcd)
 		h, err := l.Try(t.Context(), line.Join{})
 		if err != nil {
@@ -48,12 +48,12 @@ func TestTryWithSubLines(t *testing.T) {
 			t.Run(fmt.Sprintf("%d/busy=%v", n, busy), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					l := open(t, etcd)
 					for i := range n {
 						etcd.Put(fmt.Sprintf("a/b/%d", i), "")
 					}
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if busy {
 							etcd.Put(fmt.Sprintf("a/b/new%d", c.N), "")
 						}
@@ -85,13 +85,13 @@ func TestTryAfterLostAnswers(t *testing.T) {
 				t.Run(fmt.Sprintf("sub=%v/%d/applied=%v", sub, lost, applied), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						etcd := etcdscript.Start(t)
+						etcd := fakeetcd.Start(t)
 						l := open(t, etcd)
 						if sub {
 							etcd.Put("a/b/1", "")
 						}
-						var copies []*etcdscript.Call
-						etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+						var copies []*fakeetcd.Call
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 							if c.N != lost {
 								return c.Apply()
 							}
@@ -99,7 +99,7 @@ func TestTryAfterLostAnswers(t *testing.T) {
 							if applied {
 								c.Apply()
 							}
-							return etcdscript.Lost
+							return fakeetcd.Lost
 						})
 						h, err := l.Try(t.Context(), line.Join{})
 						if err != nil {
@@ -125,7 +125,7 @@ func TestTryAfterLostAnswers(t *testing.T) {
 func TestTryCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		etcd.Freeze()
 		_, err := l.Try(within(t, 500*time.Millisecond), line.Join{})
@@ -149,14 +149,14 @@ func TestTryRefused(t *testing.T) {
 			t.Run(fmt.Sprintf("whole=%v/%d", whole, others), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					etcd := etcdscript.Start(t)
+					etcd := fakeetcd.Start(t)
 					l := open(t, etcd)
 					for i := range others {
 						etcd.Put(fmt.Sprintf("a/%d", i), "")
 					}
 					etcd.Put("a//limit", "3")
 					rev, n := etcd.Revision(), 0
-					etcd.Script(func(c *etcdscript.Call) etcdscript.Answer { n++; return c.Apply() })
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { n++; return c.Apply() })
 					j := line.Join{
 						If:    []gateway.Cmp{gateway.CmpValue("a//limit", gateway.Equal, []byte("4"))},
 						Else:  []gateway.Op{gateway.OpGet("a//limit")},
@@ -188,11 +188,11 @@ func TestTryRefused(t *testing.T) {
 func TestTryAfterASetting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		etcd := etcdscript.Start(t)
+		etcd := fakeetcd.Start(t)
 		l := *open(t, etcd)
 		l.Rule = func(v line.Snapshot) int { return min(len(v.Settings["limit"]), len(v.Members)) }
 		etcd.Put("a//limit", "i")
-		etcd.Script(func(c *etcdscript.Call) etcdscript.Answer {
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.N == 2 {
 				etcd.Put("a//limit", "")
 			}

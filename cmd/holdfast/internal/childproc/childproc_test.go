@@ -1,0 +1,204 @@
+package childproc_test
+
+import (
+	"bufio"
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+)
+
+// helper, if set, is what the test program does in place of tests when helperEnv is set.
+var helper func()
+
+const helperEnv = "UNDER_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helperEnv) != "" {
+		helper()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// hold is one that lasts until a time, or until it is closed.
+type hold struct {
+	done  chan struct{}
+	until time.Time
+}
+
+func (h hold) Done() <-chan struct{} { return h.done }
+func (h hold) Deadline() time.Time   { return h.until }
+
+func lasting(d time.Duration) hold { return hold{make(chan struct{}), time.Now().Add(d)} }
+
+// runners has one for each test: two would reap each other's children.
+var runners = map[*testing.T]*childproc.Runner{}
+
+// runner is the test's runner. Its warnings are in the test's log.
+func runner(t *testing.T) *childproc.Runner {
+	t.Helper()
+	r := runners[t]
+	if r == nil {
+		r = childproc.NewRunner(t.Logf)
+		runners[t] = r
+		t.Cleanup(r.Close)
+	}
+	return r
+}
+
+func null(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// start runs a script and waits for the first line that it prints.
+func start(t *testing.T, h hold, grace time.Duration, script string) (p *childproc.Process, line string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	t.Cleanup(func() { r.Close() })
+	p, err = runner(t).Start(childproc.Command{
+		Args: []string{"sh", "-c", script}, Env: os.Environ(), Stdin: null(t), Stdout: w, Stderr: os.Stderr, Grace: grace,
+	}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err = bufio.NewReader(r).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return p, strings.TrimSpace(line)
+}
+
+// TestStatus: statuses are those that a shell would see.
+func TestStatus(t *testing.T) {
+	for script, want := range map[string]int{
+		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15, "echo; kill -KILL $$": 128 + 9,
+	} {
+		p, _ := start(t, lasting(time.Hour), time.Second, script)
+		if res := p.Wait(); res.Status != want || res.Lost {
+			t.Errorf("%s: %+v", script, res)
+		}
+		p.Signal(syscall.SIGTERM) // of nobody: must not reach whoever has the number next
+	}
+}
+
+func TestNoSuchCommand(t *testing.T) {
+	c := childproc.Command{Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr}
+	if _, err := runner(t).Start(c, lasting(time.Hour)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// TestSignal: a signal reaches the whole group.
+func TestSignal(t *testing.T) {
+	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1; sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
+	p.Signal(syscall.SIGUSR1)
+	if res := p.Wait(); res.Status != 7 || res.Lost {
+		t.Errorf("%+v", res)
+	}
+	goneBy(t, line, time.Second)
+}
+
+// TestLost: when the hold goes, SIGTERM comes, and what obeys has all of the grace for it.
+func TestLost(t *testing.T) {
+	h := lasting(time.Hour)
+	p, _ := start(t, h, 20*time.Second, `trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
+	close(h.done)
+	if res := p.Wait(); res.Status != 9 || !res.Lost {
+		t.Errorf("%+v", res)
+	}
+}
+
+// deaf starts a process that ignores SIGTERM, and prints its number.
+const deaf = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
+
+// TestDeaf: what ignores SIGTERM is killed when the grace is over, or at the deadline if that comes first, also where the
+// command itself had ended before.
+func TestDeaf(t *testing.T) {
+	for name, tt := range map[string]struct {
+		script        string
+		grace, before time.Duration
+		status        int
+	}{
+		"grace":        {"trap '' TERM; " + deaf + "wait", 300 * time.Millisecond, time.Hour, 128 + 9},
+		"deadline":     {"trap '' TERM; " + deaf + "wait", time.Hour, 500 * time.Millisecond, 128 + 9},
+		"leader obeys": {"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done", 300 * time.Millisecond, time.Hour, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := lasting(tt.before)
+			p, pid := start(t, h, tt.grace, tt.script)
+			close(h.done)
+			lost := time.Now()
+			if res := p.Wait(); res.Status != tt.status || !res.Lost {
+				t.Errorf("%+v", res)
+			}
+			if took := time.Since(lost); took > 5*time.Second {
+				t.Errorf("ended %v after the loss", took)
+			}
+			goneBy(t, pid, time.Second)
+		})
+	}
+}
+
+// TestNotRenewed: where no renewal comes, the command is told a grace before the deadline, and gone by it.
+func TestNotRenewed(t *testing.T) {
+	h := lasting(1500 * time.Millisecond)
+	began := time.Now()
+	p, pid := start(t, h, 700*time.Millisecond, "trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
+	if res := p.Wait(); res.Status != 4 || !res.Lost {
+		t.Errorf("%+v", res)
+	}
+	if took := time.Since(began); took < 800*time.Millisecond {
+		t.Errorf("ended after %v", took)
+	}
+	goneBy(t, pid, time.Until(h.until)+time.Second)
+}
+
+// TestLeftBehind: the end of the command is the end, whatever it leaves in its group.
+func TestLeftBehind(t *testing.T) {
+	p, line := start(t, lasting(time.Hour), time.Second, `sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
+	if res := p.Wait(); res.Status != 5 || res.Lost {
+		t.Errorf("%+v", res)
+	}
+	pid, err := strconv.Atoi(line)
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// goneBy fails if a process runs for longer than d. One that only waits to be reaped does not run.
+func goneBy(t *testing.T, line string, d time.Duration) {
+	t.Helper()
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(d); syscall.Kill(pid, 0) == nil; {
+		if stat, err := os.ReadFile("/proc/" + line + "/stat"); err == nil && strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("process %d is still there", pid)
+		}
+		time.Sleep(time.Millisecond) //nolint:forbidigo // nobody tells of the end of another's child
+	}
+}

@@ -1,8 +1,0 @@
-//go:build unix && !linux
-
-package under
-
-import "syscall"
-
-// dieWithParent does nothing: only Linux can do it.
-func dieWithParent(*syscall.SysProcAttr) {}

@@ -1,0 +1,506 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/internal/grace"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// held is a hold of a key that was just written, with a count of how often its slot was freed.
+type held struct {
+	*core.Hold
+	grip *core.Releaser
+	free *atomic.Int32
+}
+
+func hold(t *testing.T, s *session.Session, key string) held {
+	t.Helper()
+	out, err := core.Of(s).Write(t.Context(), put(s, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var free atomic.Int32
+	h, grip := core.Of(s).Hold(key, out.Revision, func() { free.Add(1) })
+	return held{h, grip, &free}
+}
+
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		kv, _ := etcd.Get("a")
+		if h.Fence() != kv.CreateRevision || h.Key() != "a" || h.Err() != nil || !h.Deadline().Equal(s.Deadline()) {
+			t.Errorf("fence %d, key %s, %v", h.Fence(), h.Key(), h.Err())
+		}
+		if err := h.grip.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := context.Cause(h.Context()); !errors.Is(err, session.ErrReleased) || !errors.Is(h.Err(), session.ErrReleased) {
+			t.Errorf("cause = %v, Err = %v", err, h.Err())
+		}
+		if _, ok := etcd.Get("a"); ok {
+			t.Error("the key is there")
+		}
+		rev := etcd.Revision()
+		if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("second = %v", err)
+		}
+		if etcd.Revision() != rev || h.free.Load() != 1 {
+			t.Errorf("the second wrote, or freed: %d times", h.free.Load())
+		}
+	})
+}
+
+// TestReleaseIsOfTheOwnHold: after a second hold of the same key, the first can no longer give it back.
+func TestReleaseIsOfTheOwnHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		first := hold(t, s, "a")
+		if err := first.grip.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		second := hold(t, s, "a")
+		if err := first.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Release = %v", err)
+		}
+		if _, err := first.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("x", nil)}}); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Txn = %v", err)
+		}
+		if _, ok := etcd.Get("a"); !ok || second.Err() != nil || second.Fence() <= first.Fence() {
+			t.Error("the second hold is gone")
+		}
+	})
+}
+
+func TestReleaseConcurrently(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			c.Sleep(10 * time.Millisecond)
+			return c.Apply()
+		})
+		const n = 20
+		errs := make(chan error, n)
+		for range n {
+			go func() { errs <- h.grip.Release(t.Context()) }()
+		}
+		won := 0
+		for range n {
+			if err := <-errs; err == nil {
+				won++
+			} else if !errors.Is(err, session.ErrNotHeld) {
+				t.Error(err)
+			}
+		}
+		if won != 1 || h.free.Load() != 1 {
+			t.Errorf("%d successes, freed %d times", won, h.free.Load())
+		}
+	})
+}
+
+func TestReleaseAfterLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, loss := range losses {
+		t.Run(loss.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				s := open(t, etcd, nil)
+				h := hold(t, s, "a")
+				var first *fakeetcd.Call
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+					if first == nil {
+						first = c
+						return loss.lose(c)
+					}
+					return c.Apply()
+				})
+				if err := h.grip.Release(t.Context()); err != nil {
+					t.Errorf("Release = %v", err)
+				}
+				second := hold(t, s, "a")
+				first.Apply() // a late copy
+				time.Sleep(10 * time.Second)
+				if _, ok := etcd.Get("a"); !ok || second.Err() != nil {
+					t.Errorf("the second hold was ended: %v", second.Err())
+				}
+			})
+		})
+	}
+}
+
+func TestReleaseCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
+		for range 2 {
+			if err := h.grip.Release(within(t, 500*time.Millisecond)); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Release = %v", err)
+			}
+		}
+		if h.Context().Err() == nil {
+			t.Error("its context lives")
+		}
+		etcd.Script(nil)
+		if err := h.grip.Release(t.Context()); err != nil {
+			t.Errorf("repeated = %v", err)
+		}
+		if _, ok := etcd.Get("a"); ok || h.free.Load() != 1 {
+			t.Errorf("the key is there: %v; freed %d times", ok, h.free.Load())
+		}
+		if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("once more = %v", err)
+		}
+	})
+}
+
+// TestReleaseWithEndedContext: a program that is told to stop by its context still frees what it holds.
+func TestReleaseWithEndedContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := h.grip.Release(ctx); err != nil {
+			t.Errorf("Release = %v", err)
+		}
+		if _, ok := etcd.Get("a"); ok || h.free.Load() != 1 {
+			t.Error("not removed")
+		}
+		if err := h.grip.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("repeated = %v", err)
+		}
+
+		h = hold(t, s, "b")
+		etcd.Freeze()
+		start := time.Now()
+		for range 2 {
+			if err := h.grip.Release(ctx); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+				t.Errorf("Release without etcd = %v", err)
+			}
+		}
+		if took := time.Since(start); took != 2*grace.Time {
+			t.Errorf("two took %v", took)
+		}
+		etcd.Thaw()
+		if err := h.grip.Release(ctx); err != nil { // has been done in the background, or is now
+			t.Errorf("repeated = %v", err)
+		}
+	})
+}
+
+// TestAbandon gives back in the background.
+func TestAbandon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		h := hold(t, open(t, etcd, nil), "a")
+		etcd.Freeze()
+		start := time.Now()
+		h.grip.Abandon(t.Context())
+		if took := time.Since(start); took > 0 || !errors.Is(h.Err(), session.ErrReleased) {
+			t.Errorf("took %v: %v", took, h.Err())
+		}
+		etcd.Thaw()
+		time.Sleep(2 * time.Second)
+		if _, ok := etcd.Get("a"); ok || h.free.Load() != 1 {
+			t.Error("not removed in the background")
+		}
+	})
+}
+
+func TestReleaseCutOffByTheSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		etcd.Freeze()
+		if err := h.grip.Release(within(t, time.Second)); !errors.Is(err, gateway.ErrUncertain) {
+			t.Errorf("Release = %v", err)
+		}
+		if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrExpired) {
+			t.Errorf("repeated = %v", err)
+		}
+	})
+}
+
+// TestReleaseRefused: it may be repeated.
+func TestReleaseRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
+		for range 3 {
+			if err := h.grip.Release(t.Context()); !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, session.ErrNotHeld) {
+				t.Errorf("Release = %v", err)
+			}
+		}
+		etcd.Script(nil)
+		if err := h.grip.Release(t.Context()); err != nil || h.free.Load() != 1 {
+			t.Errorf("Release = %v, freed %d times", err, h.free.Load())
+		}
+	})
+}
+
+func TestReleaseOfWhatIsLost(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		lose  func(t *testing.T, etcd *fakeetcd.Server, s *session.Session)
+		cause error
+		freed int32
+	}{
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked, 0},
+		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Delete(record(s)) }, session.ErrRevoked, 0},
+		{"closed", func(t *testing.T, _ *fakeetcd.Server, s *session.Session) {
+			t.Helper()
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}, session.ErrClosed, 0},
+		{"removed, not yet noticed", func(_ *testing.T, etcd *fakeetcd.Server, _ *session.Session) { etcd.Delete("a") }, session.ErrKeyDeleted, 1},
+		{"removed, noticed", func(_ *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
+			time.Sleep(2 * time.Second)
+			etcd.Delete("a")
+		}, session.ErrKeyDeleted, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				s := open(t, etcd, nil)
+				h := hold(t, s, "a")
+				tt.lose(t, etcd, s)
+				synctest.Wait()
+				for i := range 2 {
+					err := h.grip.Release(t.Context())
+					if !errors.Is(err, session.ErrNotHeld) {
+						t.Errorf("Release = %v", err)
+					}
+					if i == 0 && (!errors.Is(err, tt.cause) || !errors.Is(err, session.ErrLost)) {
+						t.Errorf("first Release = %v", err)
+					}
+				}
+				if h.free.Load() != tt.freed {
+					t.Errorf("freed %d times", h.free.Load())
+				}
+			})
+		})
+	}
+}
+
+func TestOwnKeyIsWatched(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		remove func(etcd *fakeetcd.Server)
+	}{
+		{"deleted", func(etcd *fakeetcd.Server) { etcd.Delete("a") }},
+		{"replaced", func(etcd *fakeetcd.Server) { etcd.Delete("a"); etcd.Put("a", "") }},
+		{"deleted and compacted", func(etcd *fakeetcd.Server) {
+			etcd.BreakWatches(true)
+			etcd.Delete("a")
+			etcd.Compact()
+			time.Sleep(3 * time.Second)
+			etcd.BreakWatches(false)
+			time.Sleep(3 * time.Second)
+		}},
+		{"compacted, then deleted", func(etcd *fakeetcd.Server) {
+			etcd.BreakWatches(true)
+			etcd.Put("other", "")
+			etcd.Compact()
+			time.Sleep(3 * time.Second)
+			etcd.BreakWatches(false)
+			time.Sleep(3 * time.Second)
+			etcd.Delete("a")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				s := open(t, etcd, nil)
+				h := hold(t, s, "a")
+				time.Sleep(1500 * time.Millisecond)
+				synctest.Wait()
+				if err := h.Err(); err != nil || etcd.Watches() != 2 {
+					t.Fatalf("Err = %v with %d watches", err, etcd.Watches())
+				}
+				tt.remove(etcd)
+				synctest.Wait()
+				if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) || !errors.Is(context.Cause(h.Context()), session.ErrLost) {
+					t.Errorf("Err = %v", err)
+				}
+				if err := s.Err(); err != nil {
+					t.Errorf("the session has ended: %v", err)
+				}
+				if n := etcd.Watches(); n != 1 {
+					t.Errorf("%d watches are left", n)
+				}
+			})
+		})
+	}
+}
+
+// TestOwnKeysAreWatchedInTime: the key of each hold is watched when it has lasted a second, whatever became of others.
+func TestOwnKeysAreWatchedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		const step = 100 * time.Millisecond
+		type life struct{ from, to int } // in steps
+		lives := []life{{0, 30}, {3, 8}, {3, 30}, {4, 11}, {4, 5}, {5, 20}, {25, 30}, {28, 38}}
+		holds := make([]held, len(lives))
+		for now := range 40 {
+			want := 1 // the record
+			for i, l := range lives {
+				switch {
+				case now == l.from:
+					holds[i] = hold(t, s, fmt.Sprint("key", i))
+				case now == l.to:
+					if err := holds[i].grip.Release(t.Context()); err != nil {
+						t.Error(err)
+					}
+				case l.from+10 <= now && now < l.to:
+					want++
+				}
+			}
+			time.Sleep(step / 2)
+			synctest.Wait()
+			if n := etcd.Watches(); n != want {
+				t.Errorf("%d watches after %d steps, want %d", n, now, want)
+			}
+			time.Sleep(step / 2)
+		}
+	})
+}
+
+// TestContextAskedLate: whoever asks for the context of a hold that has ended is told why it has.
+func TestContextAskedLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		released, lost := hold(t, s, "released"), hold(t, s, "lost")
+		if err := released.grip.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		etcd.Revoke(s.Lease())
+		<-s.Context().Done()
+		_ = lost.grip.Release(t.Context())
+		if err := context.Cause(released.Context()); !errors.Is(err, session.ErrReleased) || !errors.Is(released.Err(), session.ErrReleased) {
+			t.Errorf("released: %v, %v", err, released.Err())
+		}
+		if err := context.Cause(lost.Context()); !errors.Is(err, session.ErrRevoked) || !errors.Is(lost.Err(), session.ErrRevoked) {
+			t.Errorf("lost: %v, %v", err, lost.Err())
+		}
+	})
+}
+
+// TestOwnWatchEnds: also where a hold is lost with its session, and nobody releases it.
+func TestOwnWatchEnds(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"released", "session lost"} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				s := open(t, etcd, nil)
+				h := hold(t, s, "a")
+				time.Sleep(2 * time.Second)
+				if end == "released" {
+					if err := h.grip.Release(t.Context()); err != nil {
+						t.Error(err)
+					}
+				} else {
+					etcd.Delete(record(s))
+				}
+				synctest.Wait()
+				want := map[string]int{"released": 1, "session lost": 0}[end]
+				if n := etcd.Watches(); n != want {
+					t.Errorf("%d watches are left, want %d", n, want)
+				}
+			})
+		})
+	}
+}
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := hold(t, s, "a")
+		txn := gateway.Txn{If: []gateway.Cmp{h.Guard()}}
+		for i, want := range []bool{true, false} {
+			resp, err := s.Client().Txn(t.Context(), txn)
+			if err != nil || resp.Succeeded != want {
+				t.Errorf("%d: %+v, %v", i, resp, err)
+			}
+			etcd.Delete("a")
+			etcd.Put("a", "again")
+		}
+	})
+}
+
+// TestReleaseWithMore: what goes with a release is done once, and only for the own hold.
+func TestReleaseWithMore(t *testing.T) {
+	t.Parallel()
+	for _, removed := range []bool{false, true} {
+		for lost := range 3 {
+			t.Run(fmt.Sprintf("removed=%v/%d", removed, lost), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					etcd := fakeetcd.Start(t)
+					s := open(t, etcd, nil)
+					h := hold(t, s, "a")
+					h.grip.AddReleaseOps(gateway.OpPut("marker", []byte("x")))
+					if removed {
+						etcd.Delete("a")
+					}
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+						if c.N <= lost {
+							c.Apply()
+							return fakeetcd.Lost
+						}
+						return c.Apply()
+					})
+					err := h.grip.Release(t.Context())
+					// After a lost answer nobody can tell who has deleted the key.
+					if notHeld := removed && lost == 0; errors.Is(err, session.ErrNotHeld) != notHeld || err != nil && !notHeld {
+						t.Errorf("Release = %v", err)
+					}
+					if kv, ok := etcd.Get("marker"); ok == removed || ok && kv.Version != 1 {
+						t.Errorf("marker = %+v, %v", kv, ok)
+					}
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package core_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+)
+
+// TestRefusedCleanUpsKeepNothingBack: the server refuses to delete 200 keys, for ever. What comes after them is settled at
+// once, and they cost a transaction a second in the end. When they are allowed again, all go.
+func TestRefusedCleanUpsKeepNothingBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		const refused = 200
+		for i := range refused {
+			etcd.Put(fmt.Sprintf("denied/%d", i), "")
+		}
+		var calls atomic.Int64
+		var allow atomic.Bool
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" {
+				calls.Add(1)
+			}
+			if !allow.Load() && c.IsTxn("denied/") {
+				c.Sleep(5 * time.Millisecond)
+				return fakeetcd.Denied()
+			}
+			return c.Apply()
+		})
+		for i := range refused {
+			core.Of(s).Compensate(core.Write{Compensation: core.Deletion(fmt.Sprintf("denied/%d", i))})
+		}
+		time.Sleep(50 * time.Millisecond)
+		for _, after := range []time.Duration{0, 10 * time.Second} {
+			time.Sleep(after)
+			etcd.Put("good", "")
+			core.Of(s).Compensate(core.Write{Compensation: core.Deletion("good")})
+			time.Sleep(50 * time.Millisecond)
+			synctest.Wait()
+			if _, ok := etcd.Get("good"); ok {
+				t.Errorf("after %v: a new one waits behind those that are refused", after)
+			}
+		}
+		before := calls.Load()
+		time.Sleep(time.Minute)
+		if n := calls.Load() - before; n > 120 {
+			t.Errorf("%d transactions in a minute", n)
+		}
+		allow.Store(true)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if left := etcd.Keys("denied/"); len(left) > 0 {
+			t.Errorf("%d keys are left", len(left))
+		}
+	})
+}

@@ -1,0 +1,528 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// sharing is a write that may go together with others.
+func sharing(s *session.Session, key, line string) core.Write {
+	w := put(s, key)
+	w.Key, w.Line = key, line
+	return w
+}
+
+// crowd has writes wait behind two that are under way, for as long as the server takes for those, and lets the script
+// decide about what comes after them.
+type crowd struct {
+	t    *testing.T
+	etcd *fakeetcd.Server
+	s    *session.Session
+	all  sync.WaitGroup
+
+	mu   sync.Mutex
+	sent []*fakeetcd.Call // after the two
+}
+
+const (
+	busy       = 200 * time.Millisecond
+	maxCommits = 2
+)
+
+// newCrowd has answer decide about the nth transaction after the first two; nil serves it.
+func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer) *crowd {
+	t.Helper()
+	etcd := fakeetcd.Start(t)
+	g := &crowd{t: t, etcd: etcd, s: open(t, etcd, nil)}
+	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+		switch {
+		case c.Path != "/kv/txn":
+		case c.IsTxn("busy1"): // a little longer, so that one leader comes after the other
+			c.Sleep(busy * 3 / 2)
+		case c.IsTxn("busy0"):
+			c.Sleep(busy)
+		default:
+			g.mu.Lock()
+			g.sent = append(g.sent, c)
+			n := len(g.sent)
+			g.mu.Unlock()
+			if answer != nil {
+				return answer(n, c)
+			}
+		}
+		return c.Apply()
+	})
+	g.busy()
+	return g
+}
+
+// busy sends the two.
+func (g *crowd) busy() {
+	for i := range maxCommits {
+		g.write(g.t.Context(), fmt.Sprint("busy", i), "", nil)
+	}
+}
+
+func (g *crowd) write(ctx context.Context, key, line string, settled chan struct{}) (result *error) {
+	result = new(error)
+	w := sharing(g.s, key, line)
+	if settled != nil {
+		w.OnResolved = func() { settled <- struct{}{} }
+	}
+	g.all.Go(func() {
+		var out core.Outcome
+		out, *result = core.Of(g.s).Write(ctx, w)
+		if *result == nil && (!out.Applied || len(out.Responses) != 1 || out.Responses[0].Put == nil || out.Revision == 0) {
+			g.t.Errorf("write of %s = %+v", key, out)
+		}
+	})
+	synctest.Wait() // so that they wait in order
+	return result
+}
+
+// calls are the transactions so far.
+func (g *crowd) calls() []*fakeetcd.Call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.sent)
+}
+
+// with counts the transactions that hold all these keys.
+func (g *crowd) with(keys ...string) (n int) {
+	for _, c := range g.calls() {
+		all := true
+		for _, key := range keys {
+			all = all && c.IsTxn(key)
+		}
+		if all {
+			n++
+		}
+	}
+	return n
+}
+
+func (g *crowd) there(keys ...string) {
+	g.t.Helper()
+	for _, key := range keys {
+		if _, ok := g.etcd.Get(key); !ok {
+			g.t.Errorf("%s was not written", key)
+		}
+	}
+}
+
+func puts(c *fakeetcd.Call) int { return strings.Count(string(c.Body), "request_put") }
+
+// TestWhatWaitsGoesTogether, in halves: each transaction leaves some for the other.
+func TestWhatWaitsGoesTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			c.Sleep(busy)
+			return c.Apply()
+		})
+		for i := range 20 {
+			g.write(t.Context(), fmt.Sprintf("key%02d", i), fmt.Sprintf("line%d", i), nil)
+		}
+		if len(g.calls()) != 0 {
+			t.Errorf("%d transactions while two are under way", len(g.calls()))
+		}
+		g.all.Wait()
+		if len(g.calls()) != 2 || g.with("key00", "key10") != 1 || g.with("key11", "key19") != 1 {
+			t.Errorf("20 writes took %d transactions", len(g.calls()))
+		}
+		for i := range 20 {
+			g.there(fmt.Sprintf("key%02d", i))
+		}
+	})
+}
+
+func TestNothingWaitsForOthersToCome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		begin := time.Now()
+		if _, err := core.Of(s).Write(t.Context(), sharing(s, "a", "")); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("a lone write took %v", took)
+		}
+	})
+}
+
+// TestWhatMustNotGoTogether: members of one line, whose places would be the same, and two writes of one key.
+func TestWhatMustNotGoTogether(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		key1, key2 string
+		line       string
+	}{{"one line", "a1", "a2", "a/"}, {"one key", "a", "a", ""}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newCrowd(t, nil)
+				g.write(t.Context(), tt.key1, tt.line, nil)
+				g.write(t.Context(), tt.key2, tt.line, nil)
+				g.write(t.Context(), "beta", "beta/", nil)
+				g.all.Wait()
+				if len(g.calls()) != 2 || g.with("beta") != 1 {
+					t.Errorf("%d transactions", len(g.calls()))
+				}
+				for _, c := range g.calls() {
+					if n := puts(c); n > 2 {
+						t.Errorf("%d puts in %s", n, c.Body)
+					}
+				}
+				g.there(tt.key1, tt.key2, "beta")
+			})
+		})
+	}
+}
+
+func TestABatchIsNoLargerThanEtcdTakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			if puts(c) > 10 { // --max-txn-ops
+				return fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
+			}
+			return c.Apply()
+		})
+		before := 0
+		for round := range 3 {
+			before = len(g.calls())
+			for i := range 40 {
+				g.write(t.Context(), fmt.Sprintf("key%d-%02d", round, i), "", nil)
+			}
+			g.all.Wait()
+			for i := range 40 {
+				g.there(fmt.Sprintf("key%d-%02d", round, i))
+			}
+			g.busy()
+		}
+		g.all.Wait()
+		// What was refused goes one by one, and later batches are half as large: 21, 10. The last ones share what is left.
+		if n := len(g.calls()) - before; n != 5 {
+			t.Errorf("40 writes took %d transactions", n)
+		}
+	})
+}
+
+// TestOneRefusedOfMany: a write that the server refuses does not fail those that went with it, and later goes alone.
+func TestOneRefusedOfMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			if c.IsTxn("forbidden") {
+				return fakeetcd.Denied()
+			}
+			return c.Apply()
+		})
+		for range 2 {
+			g.write(t.Context(), "alpha", "alpha/", nil)
+			bad := g.write(t.Context(), "forbidden", "forbidden/", nil)
+			good := g.write(t.Context(), "beta", "beta/", nil)
+			g.all.Wait()
+			if *good != nil || !errors.Is(*bad, gateway.ErrPermissionDenied) || errors.Is(*bad, gateway.ErrUncertain) {
+				t.Errorf("%v, %v", *bad, *good)
+			}
+			g.there("alpha", "beta")
+			g.busy()
+		}
+		g.all.Wait()
+		if n := g.with("forbidden", "alpha"); n != 1 {
+			t.Errorf("%d batches were spoiled", n)
+		}
+	})
+}
+
+// TestLostAnswersToABatch: each member learns that it is applied, whatever happened to the first copies, and none of them
+// comes back.
+func TestLostAnswersToABatch(t *testing.T) {
+	t.Parallel()
+	for _, loss := range losses {
+		t.Run(loss.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newCrowd(t, func(n int, c *fakeetcd.Call) fakeetcd.Answer {
+					if n == 1 {
+						return loss.lose(c)
+					}
+					return c.Apply()
+				})
+				var results []*error
+				for i := range 4 {
+					results = append(results, g.write(t.Context(), fmt.Sprint("key", i), "", nil))
+				}
+				g.all.Wait()
+				for _, err := range results {
+					if *err != nil {
+						t.Error(*err)
+					}
+				}
+				if len(g.calls()) != 2 {
+					t.Errorf("%d transactions", len(g.calls()))
+				}
+				g.there("key0", "key3")
+				for i := range 4 {
+					g.etcd.Delete(fmt.Sprint("key", i))
+				}
+				g.calls()[0].Apply()
+				if keys := g.etcd.Keys("key"); len(keys) > 0 {
+					t.Errorf("a copy was applied: %v", keys)
+				}
+			})
+		})
+	}
+}
+
+// TestCallersOfABatchLeave, its leader among them, while its answer is out: each is told at once and undone in time, and
+// nobody else notices.
+func TestCallersOfABatchLeave(t *testing.T) {
+	t.Parallel()
+	for _, leaving := range [][]int{{0}, {1}, {3}, {0, 1}, {0, 3}, {1, 2, 3}, {0, 1, 2, 3}} {
+		for _, applied := range []bool{false, true} {
+			t.Run(fmt.Sprint(leaving, applied), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					g := newCrowd(t, func(n int, c *fakeetcd.Call) fakeetcd.Answer {
+						if n == 1 {
+							if applied {
+								c.Apply()
+							}
+							return c.Silence()
+						}
+						return c.Apply()
+					})
+					begin := time.Now()
+					ctx, leave := context.WithTimeout(t.Context(), busy+300*time.Millisecond)
+					defer leave()
+					leaves := map[int]bool{}
+					for _, i := range leaving {
+						leaves[i] = true
+					}
+					settled := make(chan struct{}, 4)
+					var results []*error
+					for i := range 4 {
+						if leaves[i] {
+							results = append(results, g.write(ctx, fmt.Sprint("key", i), "", settled))
+						} else {
+							results = append(results, g.write(t.Context(), fmt.Sprint("key", i), "", nil))
+						}
+					}
+					<-ctx.Done()
+					synctest.Wait()
+					for i := range leaves {
+						if err := *results[i]; !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("%d: %v", i, err)
+						}
+					}
+					g.all.Wait()
+					for range leaving {
+						<-settled
+					}
+					if took := time.Since(begin); took > 5*time.Second {
+						t.Errorf("it took %v", took)
+					}
+					for i := range 4 {
+						if _, there := g.etcd.Get(fmt.Sprint("key", i)); there == leaves[i] {
+							t.Errorf("key%d exists: %v", i, there)
+						}
+						if err := *results[i]; !leaves[i] && err != nil {
+							t.Errorf("%d: %v", i, err)
+						}
+						g.etcd.Delete(fmt.Sprint("key", i))
+					}
+					g.calls()[0].Apply()
+					if keys := g.etcd.Keys("key"); len(keys) > 0 {
+						t.Errorf("a copy was applied: %v", keys)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestLeaveBeforeTheBatch: what was never sent leaves no trace, but for what must be done in any case.
+func TestLeaveBeforeTheBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newCrowd(t, nil)
+		ctx, leave := context.WithCancel(t.Context())
+		gone := g.write(ctx, "gone", "", nil)
+		insisting := sharing(g.s, "insisting", "")
+		insisting.CompleteOnCancel = true
+		insisting.Compensation = func() []gateway.Op { return insisting.Then }
+		done := make(chan struct{})
+		insisting.OnResolved = func() { close(done) }
+		g.all.Go(func() {
+			if _, err := core.Of(g.s).Write(ctx, insisting); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+				t.Errorf("insisting: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		if !errors.Is(*gone, context.Canceled) || errors.Is(*gone, gateway.ErrUncertain) {
+			t.Errorf("gone: %v", *gone)
+		}
+		g.all.Wait()
+		<-done
+		g.there("insisting")
+		if g.with("gone") > 0 {
+			t.Error("it was sent all the same")
+		}
+	})
+}
+
+// TestTheSessionEndsUnderABatch: all are told, those that wait as well as those that are under way.
+func TestTheSessionEndsUnderABatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
+		results := []*error{g.write(t.Context(), "a1", "a/", nil), g.write(t.Context(), "b", "", nil)}
+		time.Sleep(2 * busy)
+		results = append(results, g.write(t.Context(), "a2", "a/", nil), g.write(t.Context(), "c", "", nil),
+			g.write(t.Context(), "a3", "a/", nil))
+		begin := time.Now()
+		g.etcd.Revoke(g.s.Lease())
+		g.all.Wait()
+		if took := time.Since(begin); took > 100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		for i, err := range results {
+			if !errors.Is(*err, session.ErrLost) {
+				t.Errorf("%d: %v", i, *err)
+			}
+		}
+	})
+}
+
+// TestThePatientGoAlong: a patient write waits while a transaction is under way, for the next or for that one's answer; it
+// waits for nothing else.
+func TestThePatientGoAlong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		var sent []string
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" {
+				sent = append(sent, string(c.Body))
+				c.Sleep(busy)
+			}
+			return c.Apply()
+		})
+		begin := time.Now()
+		var all sync.WaitGroup
+		write := func(key string, patient bool, took time.Duration) {
+			w := sharing(s, key, "")
+			w.MayLinger = patient
+			all.Go(func() {
+				if _, err := core.Of(s).Write(t.Context(), w); err != nil || time.Since(begin) != took {
+					t.Errorf("%s: %v after %v", key, err, time.Since(begin))
+				}
+			})
+			synctest.Wait()
+		}
+		write("first", true, busy)
+		write("patient", true, busy+busy/2)
+		time.Sleep(busy / 2)
+		write("hasty", false, busy+busy/2)
+		if len(sent) != 2 {
+			t.Errorf("%d transactions", len(sent))
+		}
+		write("last", true, 2*busy+busy/2)
+		all.Wait()
+		if len(sent) != 3 {
+			t.Errorf("%d transactions", len(sent))
+		}
+	})
+}
+
+// TestThePatientOfALineApart: a patient write that may not go along with others does not wait until the session is idle.
+func TestThePatientOfALineApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			if refuse && c.IsTxn("x/1") {
+				return fakeetcd.Denied()
+			}
+			c.Sleep(busy)
+			return c.Apply()
+		})
+		first := g.write(t.Context(), "x/1", "x/", nil)
+		g.write(t.Context(), "y/1", "y/", nil)
+		g.all.Wait()
+		if !errors.Is(*first, gateway.ErrPermissionDenied) {
+			t.Fatal(*first)
+		}
+		refuse = false
+		ctx, stop := context.WithCancel(t.Context())
+		for i := range 2 * maxCommits { // there is always a transaction under way
+			g.all.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = core.Of(g.s).Write(t.Context(), sharing(g.s, fmt.Sprint("z/", i), ""))
+				}
+			})
+			time.Sleep(busy / 3)
+		}
+		w := sharing(g.s, "x/2", "x/")
+		w.MayLinger = true
+		began := time.Now()
+		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil || time.Since(began) > 10*busy {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		stop()
+		g.all.Wait()
+	})
+}
+
+// TestBatchesAfterOneTooLarge: what was refused for its bytes says nothing of how many operations a batch may have.
+func TestBatchesAfterOneTooLarge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		large := strings.Repeat("x", 100)
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			c.Sleep(busy)
+			if c.IsTxn(large) {
+				return fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: request is too large")
+			}
+			return c.Apply()
+		})
+		g.all.Wait()
+		for range 4 {
+			g.busy()
+			bad := g.write(t.Context(), large, "", nil)
+			g.write(t.Context(), "good", "", nil)
+			g.all.Wait()
+			if !errors.Is(*bad, gateway.ErrInvalid) {
+				t.Error(*bad)
+			}
+		}
+		before := len(g.calls())
+		g.busy()
+		for i := range 20 {
+			g.write(t.Context(), fmt.Sprint("b", i), "", nil)
+		}
+		g.all.Wait()
+		if n := len(g.calls()) - before; n > 2*maxCommits {
+			t.Errorf("20 writes in %d transactions", n)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package fakeetcd_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestBreakWatches: whoever watches learns at once that a stream broke, or was refused, and comes back in the time of its own
+// pauses.
+func TestBreakWatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		events := make(chan gateway.WatchResponse, 10)
+		if _, err := etcd.Client(t).WatchFunc("a", func(r gateway.WatchResponse) { events <- r }); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-events; !r.Created {
+			t.Fatalf("%+v", r)
+		}
+		etcd.BreakWatches(true)
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		if n := etcd.Watches(); n != 0 {
+			t.Errorf("%d watches stand", n)
+		}
+		etcd.Put("a", "")
+		etcd.BreakWatches(false)
+		begin := time.Now()
+		if r := <-events; len(r.Events) != 1 {
+			t.Errorf("%+v", r)
+		}
+		if took := time.Since(begin); took > 500*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestEndless: a test that waits for what never comes ends, and tells where it waits.
+func TestEndless(t *testing.T) {
+	t.Parallel()
+	const inside = "ETCDSCRIPT_ENDLESS"
+	if os.Getenv(inside) != "" {
+		synctest.Test(t, func(t *testing.T) {
+			fakeetcd.Start(t)
+			waitInVain()
+		})
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestEndless$", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "TestEndless waits for what does not come") || !strings.Contains(string(out), "fakeetcd_test.waitInVain(") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func waitInVain() {
+	for range time.Tick(time.Second) {
+	}
+}

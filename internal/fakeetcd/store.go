@@ -1,0 +1,399 @@
+package fakeetcd
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+type object struct {
+	Key     []byte `json:"key"`
+	Value   []byte `json:"value,omitempty"`
+	Create  int64  `json:"create_revision,omitempty,string"`
+	Mod     int64  `json:"mod_revision,omitempty,string"`
+	Version int64  `json:"version,omitempty,string"`
+	Lease   int64  `json:"lease,omitempty,string"`
+}
+
+type event struct {
+	Type string `json:"type,omitempty"`
+	KV   object `json:"kv"`
+}
+
+type lease struct {
+	ttl   int64
+	timer *time.Timer
+}
+
+type store struct {
+	rev, compacted int64
+	kvs            map[string]object
+	log            []event
+	leases         map[int64]*lease
+	expired        map[int64]time.Time
+}
+
+func newStore() store {
+	return store{rev: 1, kvs: map[string]object{}, leases: map[int64]*lease{}, expired: map[int64]time.Time{}}
+}
+
+func gatewayEnd(prefix string) string {
+	b := []byte(prefix)
+	b[len(b)-1]++
+	return string(b)
+}
+
+func inRange(key, from, end string) bool {
+	switch end {
+	case "":
+		return key == from
+	case "\x00":
+		return key >= from
+	}
+	return key >= from && key < end
+}
+
+func (s *store) find(from, end string) []object {
+	var out []object
+	for _, key := range slices.Sorted(maps.Keys(s.kvs)) {
+		if inRange(key, from, end) {
+			out = append(out, s.kvs[key])
+		}
+	}
+	return out
+}
+
+type header struct {
+	Cluster  int64 `json:"cluster_id,string"`
+	Revision int64 `json:"revision,string"`
+}
+
+type rangeRequest struct {
+	Key        []byte `json:"key"`
+	End        []byte `json:"range_end"`
+	Limit      int    `json:"limit,string"`
+	SortTarget string `json:"sort_target"`
+	SortOrder  string `json:"sort_order"`
+	MaxCreate  int64  `json:"max_create_revision,string"`
+	KeysOnly   bool   `json:"keys_only"`
+	CountOnly  bool   `json:"count_only"`
+}
+
+type putRequest struct {
+	Key    []byte `json:"key"`
+	Value  []byte `json:"value"`
+	Lease  int64  `json:"lease,string"`
+	PrevKV bool   `json:"prev_kv"`
+}
+
+type deleteRequest struct {
+	Key []byte `json:"key"`
+	End []byte `json:"range_end"`
+}
+
+type compare struct {
+	Result  string `json:"result"`
+	Target  string `json:"target"`
+	Key     []byte `json:"key"`
+	End     []byte `json:"range_end"`
+	Create  int64  `json:"create_revision,string"`
+	Mod     int64  `json:"mod_revision,string"`
+	Version int64  `json:"version,string"`
+	Lease   int64  `json:"lease,string"`
+	Value   []byte `json:"value"`
+}
+
+type operation struct {
+	Range  *rangeRequest  `json:"request_range"`
+	Put    *putRequest    `json:"request_put"`
+	Delete *deleteRequest `json:"request_delete_range"`
+	Txn    *txnRequest    `json:"request_txn"`
+}
+
+type txnRequest struct {
+	Compare []compare   `json:"compare"`
+	Success []operation `json:"success"`
+	Failure []operation `json:"failure"`
+
+	holds bool // the outcome of the compares, which all see the state before the outermost transaction
+}
+
+// fields of an answer.
+type fields = map[string]any
+
+func (s *store) holds(c *compare) bool {
+	found := s.find(string(c.Key), string(c.End))
+	if len(found) == 0 {
+		if c.Target == "VALUE" {
+			return false
+		}
+		found = []object{{}}
+	}
+	for _, o := range found {
+		var sign int
+		switch c.Target {
+		case "CREATE":
+			sign = int(o.Create - c.Create)
+		case "MOD":
+			sign = int(o.Mod - c.Mod)
+		case "VERSION":
+			sign = int(o.Version - c.Version)
+		case "LEASE":
+			if sign = 0; o.Lease != c.Lease {
+				sign = 1
+			}
+		case "VALUE":
+			sign = bytes.Compare(o.Value, c.Value)
+		}
+		ok := map[string]bool{"": sign == 0, "EQUAL": sign == 0, "NOT_EQUAL": sign != 0, "LESS": sign < 0, "GREATER": sign > 0}[c.Result]
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// plan decides all branches, and reports whether every lease that a put names is there.
+func (s *store) plan(t *txnRequest) bool {
+	t.holds = true
+	for i := range t.Compare {
+		t.holds = t.holds && s.holds(&t.Compare[i])
+	}
+	for _, op := range t.branch() {
+		switch {
+		case op.Put != nil && op.Put.Lease != 0 && s.leases[op.Put.Lease] == nil:
+			return false
+		case op.Txn != nil && !s.plan(op.Txn):
+			return false
+		}
+	}
+	return true
+}
+
+func (t *txnRequest) branch() []operation {
+	if t.holds {
+		return t.Success
+	}
+	return t.Failure
+}
+
+// change is a revision in the making.
+type change struct {
+	s      *store
+	rev    int64
+	events []event
+}
+
+func (s *store) begin() *change { return &change{s: s, rev: s.rev + 1} }
+
+func (t *change) put(r *putRequest) fields {
+	key := string(r.Key)
+	prev, existed := t.s.kvs[key]
+	next := object{Key: r.Key, Value: r.Value, Create: prev.Create, Mod: t.rev, Version: prev.Version + 1, Lease: r.Lease}
+	if !existed {
+		next.Create = t.rev
+	}
+	t.s.kvs[key] = next
+	t.events = append(t.events, event{KV: next})
+	if r.PrevKV && existed {
+		return fields{"prev_kv": prev}
+	}
+	return fields{}
+}
+
+func (t *change) delete(r *deleteRequest) fields {
+	found := t.s.find(string(r.Key), string(r.End))
+	for _, o := range found {
+		delete(t.s.kvs, string(o.Key))
+		t.events = append(t.events, event{Type: "DELETE", KV: object{Key: o.Key, Mod: t.rev}})
+	}
+	return fields{"deleted": len(found)}
+}
+
+func (t *change) get(r *rangeRequest) fields {
+	found := t.s.find(string(r.Key), string(r.End))
+	if r.SortTarget == "CREATE" {
+		slices.SortStableFunc(found, func(a, b object) int { return int(a.Create - b.Create) })
+	}
+	if r.SortOrder == "DESCEND" {
+		slices.Reverse(found)
+	}
+	out := fields{"count": len(found)} // of all, as etcd has it
+	if r.MaxCreate > 0 {
+		found = slices.DeleteFunc(found, func(o object) bool { return o.Create > r.MaxCreate })
+	}
+	if r.Limit > 0 && len(found) > r.Limit {
+		found, out["more"] = found[:r.Limit], true
+	}
+	if r.KeysOnly {
+		for i := range found {
+			found[i].Value = nil
+		}
+	}
+	if !r.CountOnly {
+		out["kvs"] = found
+	}
+	return out
+}
+
+func (t *change) txn(r *txnRequest) fields {
+	var answers []any
+	for _, op := range r.branch() {
+		switch {
+		case op.Range != nil:
+			answers = append(answers, fields{"response_range": t.get(op.Range)})
+		case op.Put != nil:
+			answers = append(answers, fields{"response_put": t.put(op.Put)})
+		case op.Delete != nil:
+			answers = append(answers, fields{"response_delete_range": t.delete(op.Delete)})
+		case op.Txn != nil:
+			answers = append(answers, fields{"response_txn": t.txn(op.Txn)})
+		}
+	}
+	return fields{"succeeded": r.holds, "responses": answers}
+}
+
+// commit makes a change the newest revision and tells the watches. mu is held.
+func (s *Server) commit(t *change) {
+	if len(t.events) == 0 {
+		return
+	}
+	s.store.rev = t.rev
+	s.store.log = append(s.store.log, t.events...)
+	for st := range s.streams {
+		st.tell(t.events)
+	}
+}
+
+func (s *Server) revoke(id int64) bool {
+	l := s.store.leases[id]
+	if l == nil {
+		return false
+	}
+	l.timer.Stop()
+	delete(s.store.leases, id)
+	s.store.expired[id] = time.Now()
+	t := s.store.begin()
+	for _, o := range s.store.find("\x00", "\x00") {
+		if o.Lease == id {
+			t.delete(&deleteRequest{Key: o.Key})
+		}
+	}
+	s.commit(t)
+	return true
+}
+
+func (s *Server) header() header { return header{1, s.store.rev} }
+
+func (s *Server) answer(body fields) Answer {
+	body["header"] = s.header()
+	b, err := json.Marshal(body)
+	if err != nil {
+		return Error(gateway.CodeInternal, err.Error())
+	}
+	return Answer{http.StatusOK, b}
+}
+
+func (s *Server) apply(path string, body []byte) Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	switch path {
+	case "/kv/txn":
+		var r txnRequest
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		if s.full && puts(r.Success, r.Failure) {
+			return noSpace()
+		}
+		if !s.store.plan(&r) {
+			return Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
+		}
+		t := s.store.begin()
+		out := t.txn(&r)
+		s.commit(t)
+		return s.answer(out)
+	case "/kv/range":
+		var r rangeRequest
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		return s.answer(s.store.begin().get(&r))
+	case "/kv/put":
+		var r putRequest
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		if s.full {
+			return noSpace()
+		}
+		t := s.store.begin()
+		out := t.put(&r)
+		s.commit(t)
+		return s.answer(out)
+	case "/kv/deleterange":
+		var r deleteRequest
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		t := s.store.begin()
+		out := t.delete(&r)
+		s.commit(t)
+		return s.answer(out)
+	}
+	return s.applyLease(path, decoder)
+}
+
+func (s *Server) applyLease(path string, decoder *json.Decoder) Answer {
+	var lines []byte
+	for decoder.More() {
+		var r struct {
+			ID  int64 `json:"ID,string"`
+			TTL int64 `json:"TTL,string"`
+		}
+		if err := decoder.Decode(&r); err != nil {
+			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		l := s.store.leases[r.ID]
+		switch path {
+		case "/lease/grant":
+			if s.full {
+				return noSpace()
+			}
+			if l != nil {
+				return Error(gateway.CodeFailedPrecondition, "etcdserver: lease already exists")
+			}
+			s.store.leases[r.ID] = &lease{r.TTL, time.AfterFunc(time.Duration(r.TTL)*time.Second, func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.revoke(r.ID)
+			})}
+			return s.answer(fields{"ID": r.ID, "TTL": r.TTL})
+		case "/lease/revoke":
+			if !s.revoke(r.ID) {
+				return Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
+			}
+			return s.answer(fields{})
+		case "/lease/keepalive":
+			result := fields{"header": s.header(), "ID": r.ID}
+			if l != nil {
+				l.timer.Reset(time.Duration(l.ttl) * time.Second)
+				result["TTL"] = l.ttl
+			}
+			line, err := json.Marshal(fields{"result": result})
+			if err != nil {
+				return Error(gateway.CodeInternal, err.Error())
+			}
+			lines = append(append(lines, line...), '\n')
+		default:
+			return Error(gateway.CodeUnimplemented, path)
+		}
+	}
+	return Answer{http.StatusOK, lines}
+}

@@ -1,0 +1,143 @@
+package line_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// joined is a member of a crowd, each of a client of its own.
+type joined struct {
+	line   *line.Line
+	cancel context.CancelFunc
+	done   chan struct{}
+	hold   line.Hold
+	err    error
+}
+
+// crowd has so many join one after the other.
+func crowd(t *testing.T, etcd *fakeetcd.Server, n int) []*joined {
+	t.Helper()
+	var all []*joined
+	for range n {
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		j := &joined{line: open(t, etcd), cancel: cancel, done: make(chan struct{})}
+		all = append(all, j)
+		go func() {
+			defer close(j.done)
+			j.hold, j.err = j.line.Enter(ctx, line.Join{Exclusive: true})
+		}()
+		synctest.Wait()
+	}
+	return all
+}
+
+func (j *joined) admitted() bool {
+	synctest.Wait()
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestCrowd: in a long line, too, each is admitted when all ahead have gone, and not before, whoever else leaves, is removed
+// or loses its stream; and few read all of the line.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		var reads atomic.Int64
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/range" && bytes.Contains(c.Body, []byte(`"range_end"`)) && !bytes.Contains(c.Body, []byte(`"limit"`)) {
+				reads.Add(1)
+			}
+			return c.Apply()
+		})
+		etcd.Put("a/b/other", "") // another line
+		const n = 60
+		all := crowd(t, etcd, n)
+		all[40].cancel()
+		all[41].line.Session.Orphan()
+		synctest.Wait()
+		keys := etcd.Keys("a/")
+		etcd.Revoke(all[42].line.Session.Lease())
+		etcd.Delete("a/" + all[43].line.Session.Lease().String())
+		synctest.Wait()
+		if now := etcd.Keys("a/"); len(now) != len(keys)-2 {
+			t.Fatalf("%d keys, then %d", len(keys), len(now))
+		}
+		for i, want := range map[int]error{40: context.Canceled, 41: session.ErrClosed, 42: session.ErrRevoked, 43: session.ErrKeyDeleted} {
+			if <-all[i].done; !errors.Is(all[i].err, want) {
+				t.Errorf("member %d: %v, not %v", i, all[i].err, want)
+			}
+		}
+		etcd.Delete("a/" + all[41].line.Session.Lease().String()) // as if it had expired
+		for i, j := range all {
+			if i >= 40 && i <= 43 {
+				continue
+			}
+			if i == 50 {
+				etcd.BreakWatches(false)
+				time.Sleep(time.Minute)
+			}
+			if i == 55 {
+				etcd.Touch("a/" + j.line.Session.Lease().String())
+				etcd.Compact()
+				etcd.BreakWatches(false)
+				time.Sleep(time.Minute)
+			}
+			if <-j.done; j.err != nil {
+				t.Fatalf("member %d: %v", i, j.err)
+			}
+			for k, behind := range all[i+1:] {
+				if k += i + 1; (k < 40 || k > 43) && behind.admitted() {
+					t.Fatalf("member %d was admitted before %d had left: %v", k, i, behind.err)
+				}
+			}
+			release(t, j.hold)
+		}
+		if n := reads.Load(); n > 30 {
+			t.Errorf("the line was read %d times", n)
+		}
+	})
+}
+
+// TestCrowdOfOneClient: those who share a client share one watch of the line, however many they are.
+func TestCrowdOfOneClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		l := open(t, etcd)
+		h := enter(t, l)
+		before := etcd.Watches()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				h, err := l.Enter(t.Context(), line.Join{Exclusive: true})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				release(t, h)
+			})
+		}
+		synctest.Wait()
+		if n := etcd.Watches() - before; n != 1 {
+			t.Errorf("%d watches", n)
+		}
+		release(t, h)
+		all.Wait()
+	})
+}
