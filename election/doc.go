@@ -24,7 +24,7 @@
 // # Not guaranteed
 //
 // No election can keep a process that was paused, or whose lease etcd revoked too early, from acting as the leader for a
-// moment after its term. Guard what is written to etcd, pass the fence to everything else, and see [Election.WithDelay].
+// moment after its term. Guard what is written to etcd, pass the fence to everything else, and see [Options].
 //
 // Observe may leave out states that were followed by others at once, and shows nothing new while etcd cannot be reached.
 //

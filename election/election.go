@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
@@ -19,18 +18,12 @@ type Election struct {
 }
 
 // New names the election that all sessions share under name. A name that cannot be used is reported by the first call.
-func New(s *session.Session, name string) *Election {
-	return &Election{line.Line{Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
-}
-
-// WithDelay gives the same election with a delay: after a leader that did not resign, a dead or lost one, the next waits
-// this long from the moment it saw the place become free. With a delay of at least the time to live of all sessions, two
-// terms do not overlap even where etcd takes a lease away too early. All candidates must set the same. To others the
-// next leader is visible while it waits.
-func (e *Election) WithDelay(d time.Duration) *Election {
-	c := *e
-	c.line.Delay = d
-	return &c
+func New(s *session.Session, name string, opts *Options) *Election {
+	e := &Election{line.Line{Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
+	if opts != nil {
+		e.line.Delay = opts.LockDelay
+	}
+	return e
 }
 
 // Term is a leadership. See [session.Hold] for what it offers.
@@ -80,7 +73,7 @@ func (e *TakenError) Error() string {
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
 // TryCampaign leads if nobody leads and nobody is a candidate, and returns [ErrTaken] otherwise. It never waits for others,
-// save for a delay that is set (see [Election.WithDelay]). After any error the caller does not lead, and never will from this
+// except for [Options].LockDelay. After any error the caller does not lead, and never will from this
 // call.
 func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error) {
 	h, err := e.line.Try(ctx, line.Join{Value: value})

@@ -21,7 +21,7 @@ func TestBadNames(t *testing.T) {
 		s := open(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x"} {
-			e := election.New(s, name)
+			e := election.New(s, name, nil)
 			for verb, call := range map[string]func() error{
 				"campaign":   func() error { _, err := e.Campaign(t.Context(), "v"); return err },
 				"leader":     func() error { _, err := e.Leader(t.Context()); return err },
@@ -51,7 +51,7 @@ func TestLeaderAndCandidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		e := election.New(other, "a")
+		e := election.New(other, "a", nil)
 		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) || err.Error() != `election: leader "a": no leader` {
 			t.Errorf("Leader of nobody = %v", err)
 		}
@@ -84,7 +84,7 @@ func TestCampaignErrors(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		term := campaign(t, other, "one")
-		_, err := election.New(s, "a").Campaign(within(t, time.Second), "two")
+		_, err := election.New(s, "a", nil).Campaign(within(t, time.Second), "two")
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), `election: campaign "a": `) {
 			t.Errorf("Campaign = %v", err)
 		}
@@ -92,7 +92,7 @@ func TestCampaignErrors(t *testing.T) {
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := election.New(s, "a").Campaign(t.Context(), "two"); !errors.Is(err, session.ErrClosed) {
+		if _, err := election.New(s, "a", nil).Campaign(t.Context(), "two"); !errors.Is(err, session.ErrClosed) {
 			t.Errorf("Campaign after Close = %v", err)
 		}
 		if keys := etcd.Keys("a/"); len(keys) != 0 {
@@ -270,7 +270,7 @@ func TestObserve(t *testing.T) {
 		var last int64 = -1
 		done := make(chan error)
 		go func() {
-			for ev, err := range election.New(other, "a").Observe(ctx) {
+			for ev, err := range election.New(other, "a", nil).Observe(ctx) {
 				if err != nil {
 					done <- err
 					continue // must be the last
@@ -324,7 +324,7 @@ func TestObserveEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
-		for ev, err := range election.New(s, "a").Observe(t.Context()) {
+		for ev, err := range election.New(s, "a", nil).Observe(t.Context()) {
 			if err != nil || ev.Leader != nil {
 				t.Errorf("%+v, %v", ev, err)
 			}
@@ -332,7 +332,7 @@ func TestObserveEnds(t *testing.T) {
 		}
 		time.AfterFunc(time.Second, func() { etcd.Revoke(s.Lease()) })
 		n := 0
-		for _, err := range election.New(s, "a").Observe(t.Context()) {
+		for _, err := range election.New(s, "a", nil).Observe(t.Context()) {
 			if n++; n == 2 && !errors.Is(err, session.ErrRevoked) || n > 2 {
 				t.Errorf("%d: %v", n, err)
 			}
@@ -343,17 +343,17 @@ func TestObserveEnds(t *testing.T) {
 	})
 }
 
-func TestWithDelay(t *testing.T) {
+func TestLockDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		if _, err := election.New(s, "a").WithDelay(time.Minute).Campaign(t.Context(), "one"); err != nil {
+		if _, err := election.New(s, "a", &election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "one"); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
 		time.AfterFunc(time.Second, func() { etcd.Revoke(s.Lease()) })
-		term, err := election.New(other, "a").WithDelay(time.Minute).Campaign(t.Context(), "two")
+		term, err := election.New(other, "a", &election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "two")
 		if err != nil || time.Since(start) != time.Minute+time.Second {
 			t.Fatalf("Campaign = %v after %v", err, time.Since(start))
 		}

@@ -33,7 +33,7 @@ func ExampleRun() {
 // A leader shows a value, and changes it only while it leads.
 func ExampleElection_Campaign() {
 	ctx := context.Background()
-	e := election.New(s, "team")
+	e := election.New(s, "team", nil)
 	term, err := e.Campaign(ctx, "10.0.0.7:8080")
 	if err != nil {
 		fmt.Println(err)
@@ -60,7 +60,7 @@ func ExampleElection_Campaign() {
 // Whoever wants to talk to the leader follows it.
 func ExampleElection_Observe() {
 	ctx := context.Background()
-	e := election.New(s, "jobs")
+	e := election.New(s, "jobs", nil)
 	term, err := e.Campaign(ctx, "10.0.0.7:8080")
 	if err != nil {
 		fmt.Println(err)
@@ -88,7 +88,7 @@ func ExampleElection_Observe() {
 // Before a leader is shut down it hands over to the candidate of its choice.
 func ExampleTerm_TransferTo() {
 	ctx := context.Background()
-	e := election.New(s, "shards/3")
+	e := election.New(s, "shards/3", nil)
 	term, err := e.Campaign(ctx, "10.0.0.7:8080")
 	if err != nil {
 		fmt.Println(err)

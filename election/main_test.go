@@ -9,8 +9,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/election"
-	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/exampletest"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -41,7 +41,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func campaign(t *testing.T, s *session.Session, value string) *election.Term {
 	t.Helper()
-	term, err := election.New(s, "a").Campaign(t.Context(), value)
+	term, err := election.New(s, "a", nil).Campaign(t.Context(), value)
 	if err != nil {
 		t.Fatal(err)
 	}

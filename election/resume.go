@@ -16,7 +16,7 @@ import (
 //
 // As with [Election.Campaign], a Resume that fails otherwise leaves no candidate behind; one whose session was lost, or
 // that could not look, leaves all as it was. One that has to step aside for an heir ([Term.TransferTo]) campaigns anew.
-// With a delay ([Election.WithDelay]) a leader that is resumed waits as after an unclean end; nobody else leads meanwhile.
+// With a delay ([Options]) a leader that is resumed waits as after an unclean end; nobody else leads meanwhile.
 func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	h, value, err := e.resume(ctx)
 	switch {

@@ -33,7 +33,7 @@ func again(t *testing.T, etcd *fakeetcd.Server, old *session.Session) *session.S
 
 func resumeTerm(t *testing.T, s *session.Session) *election.Term {
 	t.Helper()
-	term, err := election.New(s, "a").Resume(t.Context())
+	term, err := election.New(s, "a", nil).Resume(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func goCampaign(t *testing.T, s *session.Session, value string) *waiting {
 	w := &waiting{value: value, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.term, w.err = election.New(s, "a").Campaign(t.Context(), value)
+		w.term, w.err = election.New(s, "a", nil).Campaign(t.Context(), value)
 	}()
 	synctest.Wait()
 	return w
@@ -64,7 +64,7 @@ func goResume(t *testing.T, s *session.Session) *waiting {
 	w := &waiting{done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.term, w.err = election.New(s, "a").Resume(t.Context())
+		w.term, w.err = election.New(s, "a", nil).Resume(t.Context())
 	}()
 	synctest.Wait()
 	return w
@@ -133,7 +133,7 @@ func TestResumeLeader(t *testing.T) {
 				}
 				resign(t, term)
 				resign(t, next.leads(t))
-				if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+				if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
 					t.Errorf("Resume of what was given back = %v", err)
 				}
 				resign(t, campaign(t, s, "three"))
@@ -197,12 +197,12 @@ func TestResumeCandidate(t *testing.T) {
 		}
 		s := again(t, etcd, old)
 		resumed := goResume(t, s)
-		if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("Resume of what another Resume has = %v", err)
 		}
 		behind := goCampaign(t, s, "behind")
 		want := []string{"leader", "waits", "last", "behind"}
-		if got := values(t, election.New(s, "a")); !slices.Equal(got, want) || !resumed.waits() {
+		if got := values(t, election.New(s, "a", nil)); !slices.Equal(got, want) || !resumed.waits() {
 			t.Errorf("in line: %q", got)
 		}
 		resign(t, leader)
@@ -253,12 +253,12 @@ func TestResumeSeveral(t *testing.T) {
 						go func() {
 							defer close(w.done)
 							defer func() { first <- w }()
-							w.term, w.err = election.New(s, "a").Resume(t.Context())
+							w.term, w.err = election.New(s, "a", nil).Resume(t.Context())
 						}()
 					}
 					if leader != nil {
 						time.Sleep(10 * time.Second) // for lost answers
-						if got, want := values(t, election.New(s, "a")), []string{"leader", "first0", "own"}; !slices.Equal(got, want) {
+						if got, want := values(t, election.New(s, "a", nil)), []string{"leader", "first0", "own"}; !slices.Equal(got, want) {
 							t.Errorf("in line: %q, want %q", got, want)
 						}
 						resign(t, leader)
@@ -275,7 +275,7 @@ func TestResumeSeveral(t *testing.T) {
 					if term == nil {
 						t.Fatal("no Resume has worked")
 					}
-					if got, want := values(t, election.New(s, "a")), []string{"first0", "own"}; !slices.Equal(got, want) {
+					if got, want := values(t, election.New(s, "a", nil)), []string{"first0", "own"}; !slices.Equal(got, want) {
 						t.Errorf("in line: %q, want %q", got, want)
 					}
 					resign(t, term)
@@ -292,7 +292,7 @@ func TestResumeNothing(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		old := open(t, etcd)
 		term := campaign(t, old, "one")
-		if _, err := election.New(old, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) || term.Err() != nil {
+		if _, err := election.New(old, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) || term.Err() != nil {
 			t.Errorf("Resume in a first life = %v", err)
 		}
 		behind := goCampaign(t, open(t, etcd), "theirs")
@@ -300,7 +300,7 @@ func TestResumeNothing(t *testing.T) {
 		other.Orphan()
 		s := again(t, etcd, other)
 		own := goCampaign(t, s, "own")
-		if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("Resume where nothing was left = %v", err)
 		}
 		resign(t, term)
@@ -353,7 +353,7 @@ func TestResumeCutOff(t *testing.T) {
 		}
 		old.Orphan()
 		s := again(t, etcd, old)
-		e := election.New(s, "a")
+		e := election.New(s, "a", nil)
 		for _, path := range []string{"/kv/txn", "/kv/range"} {
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == path {
@@ -393,7 +393,7 @@ func TestResumeAfterATransferTo(t *testing.T) {
 		leader := campaign(t, old, "leader")
 		etcd.Put("a/stranger", "stranger") // does not step aside
 		next := goCampaign(t, open(t, etcd), "next")
-		all, err := election.New(old, "a").Candidates(t.Context())
+		all, err := election.New(old, "a", nil).Candidates(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,7 +423,7 @@ func TestResumeStepsAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		e := election.New(open(t, etcd), "a")
+		e := election.New(open(t, etcd), "a", nil)
 		leader := campaign(t, open(t, etcd), "leader")
 		old := open(t, etcd)
 		goCampaign(t, old, "aside")
@@ -452,14 +452,16 @@ func TestResumeStepsAside(t *testing.T) {
 	})
 }
 
-// TestResumeWithDelay: whether the earlier life had waited nobody knows, so the delay is waited out; the term that follows
+// TestResumeWithLockDelay: whether the earlier life had waited nobody knows, so the delay is waited out; the term that follows
 // ends cleanly.
-func TestResumeWithDelay(t *testing.T) {
+func TestResumeWithLockDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const delay = 20 * time.Second
 		etcd := fakeetcd.Start(t)
-		delayed := func(s *session.Session) *election.Election { return election.New(s, "a").WithDelay(delay) }
+		delayed := func(s *session.Session) *election.Election {
+			return election.New(s, "a", &election.Options{LockDelay: delay})
+		}
 		old := open(t, etcd)
 		was, err := delayed(old).Campaign(t.Context(), "one")
 		if err != nil {
@@ -507,7 +509,7 @@ func TestResumeOfTheLiving(t *testing.T) {
 		if err := old.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got := values(t, election.New(open(t, etcd), "a")); !slices.Equal(got, []string{"one"}) || term.Err() != nil {
+		if got := values(t, election.New(open(t, etcd), "a", nil)); !slices.Equal(got, []string{"one"}) || term.Err() != nil {
 			t.Errorf("in line: %q, the term: %v", got, term.Err())
 		}
 		etcd.BreakWatches(false)
@@ -517,17 +519,17 @@ func TestResumeOfTheLiving(t *testing.T) {
 func TestResumeMisuse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		if _, err := election.New(nil, "a").Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := election.New(nil, "a", nil).Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("without a session: %v", err)
 		}
 		s := open(t, fakeetcd.Start(t))
-		if _, err := election.New(s, "").Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := election.New(s, "", nil).Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("without a name: %v", err)
 		}
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := election.New(s, "a").Resume(t.Context()); !errors.Is(err, session.ErrLost) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrLost) {
 			t.Errorf("of a closed session: %v", err)
 		}
 	})

@@ -19,11 +19,11 @@ import (
 // when ctx ends. With a delay it is written as
 //
 //	session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
-//		return election.New(s, name).WithDelay(d).Run(ctx, value, fn)
+//		return election.New(s, name, &election.Options{LockDelay: d}).Run(ctx, value, fn)
 //	})
 func Run(ctx context.Context, c *gateway.Client, opts *session.Options, name, value string, fn func(ctx context.Context, term *Term) error) error {
 	return session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
-		return New(s, name).Run(ctx, value, fn)
+		return New(s, name, nil).Run(ctx, value, fn)
 	})
 }
 

@@ -108,7 +108,7 @@ func TestRun(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				w := &world{etcd: etcd, e: election.New(open(t, etcd), "a")}
+				w := &world{etcd: etcd, e: election.New(open(t, etcd), "a", nil)}
 				var ctx context.Context
 				ctx, w.cancel = context.WithCancel(t.Context())
 				defer w.cancel()
@@ -216,7 +216,7 @@ func TestRunUnwinds(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					etcd := fakeetcd.Start(t)
-					e := election.New(open(t, etcd), "a")
+					e := election.New(open(t, etcd), "a", nil)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					var term *election.Term
@@ -288,7 +288,7 @@ func TestResignRefusedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				err := election.New(s, "a").Run(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
+				err := election.New(s, "a", nil).Run(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N == 1 {
 							return fakeetcd.Denied()

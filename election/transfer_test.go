@@ -18,7 +18,7 @@ func parade(t *testing.T, etcd *fakeetcd.Server, n int) (leader *election.Term, 
 	leader = campaign(t, open(t, etcd), "0")
 	led = make(chan string, n)
 	for i := range n {
-		e, value := election.New(open(t, etcd), "a"), string(rune('1'+i))
+		e, value := election.New(open(t, etcd), "a", nil), string(rune('1'+i))
 		go func() {
 			term, err := e.Campaign(t.Context(), value)
 			if err != nil {
@@ -32,7 +32,7 @@ func parade(t *testing.T, etcd *fakeetcd.Server, n int) (leader *election.Term, 
 		}()
 		synctest.Wait()
 	}
-	all, err := election.New(open(t, etcd), "a").Candidates(t.Context())
+	all, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
 	if err != nil || len(all) != n+1 {
 		t.Fatal(all, err)
 	}
@@ -84,14 +84,14 @@ func TestTransferToBlocked(t *testing.T) {
 		s := open(t, etcd)
 		led := make(chan *election.Term)
 		go func() {
-			term, err := election.New(s, "a").Campaign(t.Context(), "1")
+			term, err := election.New(s, "a", nil).Campaign(t.Context(), "1")
 			if err != nil {
 				t.Error(err)
 			}
 			led <- term
 		}()
 		synctest.Wait()
-		all, err := election.New(s, "a").Candidates(t.Context())
+		all, err := election.New(s, "a", nil).Candidates(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestTransferToLost(t *testing.T) {
 		leader := campaign(t, open(t, etcd), "0")
 		etcd.Put("a/stranger", "")
 		etcd.Put("a/chosen", "")
-		all, err := election.New(open(t, etcd), "a").Candidates(t.Context())
+		all, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func TestDo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				err := mutex.New(s, "a").Do(t.Context(), func(ctx context.Context, lock *mutex.Lock) error {
+				err := mutex.New(s, "a", nil).Do(t.Context(), func(ctx context.Context, lock *mutex.Lock) error {
 					if err := lock.Err(); err != nil {
 						t.Error(err)
 					}
@@ -87,7 +87,7 @@ func TestDoAfterCtx(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
-		err := mutex.New(s, "a").Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
+		err := mutex.New(s, "a", nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()
@@ -108,7 +108,7 @@ func TestDoUnwinds(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				value, _ := fakeetcd.Unwound(func() {
-					_ = mutex.New(s, "a").Do(t.Context(), func(context.Context, *mutex.Lock) error {
+					_ = mutex.New(s, "a", nil).Do(t.Context(), func(context.Context, *mutex.Lock) error {
 						unwind()
 						return nil
 					})
@@ -129,13 +129,16 @@ func TestHookUnwinds(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		for verb, lock := range map[string]func(ctx context.Context, s *session.Session) error{
-			"Lock": func(ctx context.Context, s *session.Session) error { _, err := mutex.New(s, "a").Lock(ctx); return err },
+			"Lock": func(ctx context.Context, s *session.Session) error {
+				_, err := mutex.New(s, "a", nil).Lock(ctx)
+				return err
+			},
 			"TryLock": func(ctx context.Context, s *session.Session) error {
-				_, err := mutex.New(s, "a").TryLock(ctx)
+				_, err := mutex.New(s, "a", nil).TryLock(ctx)
 				return err
 			},
 			"RLock": func(ctx context.Context, s *session.Session) error {
-				_, err := mutex.NewRWMutex(s, "a").RLock(ctx)
+				_, err := mutex.NewRWMutex(s, "a", nil).RLock(ctx)
 				return err
 			},
 			"LockAll": func(ctx context.Context, s *session.Session) error {
@@ -194,7 +197,7 @@ func TestUnlockRefusedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s, other := open(t, etcd), open(t, etcd)
-				err := use(t.Context(), mutex.New(s, "a"), func() {
+				err := use(t.Context(), mutex.New(s, "a", nil), func() {
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N == 1 {
 							return fakeetcd.Denied()
@@ -205,10 +208,52 @@ func TestUnlockRefusedOnce(t *testing.T) {
 				if !errors.Is(err, gateway.ErrPermissionDenied) {
 					t.Error(err)
 				}
-				if _, err := mutex.New(other, "a").Lock(within(t, time.Minute)); err != nil {
+				if _, err := mutex.New(other, "a", nil).Lock(within(t, time.Minute)); err != nil {
 					t.Errorf("a minute later: %v", err)
 				}
 			})
 		})
 	}
+}
+
+// TestRWMutexDo: readers run together, a writer alone.
+func TestRWMutexDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		a, b := mutex.NewRWMutex(open(t, etcd), "a", nil), mutex.NewRWMutex(open(t, etcd), "a", nil)
+		err := a.RDo(t.Context(), func(ctx context.Context, _ *mutex.Lock) error {
+			err := b.RDo(ctx, func(context.Context, *mutex.Lock) error { return nil })
+			if err != nil {
+				return err
+			}
+			waiting, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			err = b.Do(waiting, func(context.Context, *mutex.Lock) error { return errOwn })
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errOwn) {
+				t.Errorf("a writer beside a reader: %v", err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := b.Do(t.Context(), func(context.Context, *mutex.Lock) error { return errOwn }); !errors.Is(err, errOwn) {
+			t.Error(err)
+		}
+		if left := etcd.Keys("a/"); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// TestRWMutexTakesNoLockDelay: its first verb says so.
+func TestRWMutexTakesNoLockDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rw := mutex.NewRWMutex(open(t, fakeetcd.Start(t)), "a", &mutex.Options{LockDelay: time.Second})
+		if _, err := rw.RLock(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+			t.Error(err)
+		}
+	})
 }

@@ -2,7 +2,7 @@
 //
 // # Usage
 //
-//	lock, err := mutex.New(s, "jobs/nightly").Lock(ctx)
+//	lock, err := mutex.New(s, "jobs/nightly", nil).Lock(ctx)
 //	if err != nil {
 //		return err
 //	}
@@ -23,7 +23,7 @@
 //
 // No lock service can keep a process that was paused, or whose lease etcd revoked too early, from acting for a moment
 // after its lock is gone. Guard what is written to etcd, pass the fence to everything else, and see
-// [Mutex.WithDelay]. A proxy in between that repeats POST requests which were answered can bring a member back.
+// [Options]. A proxy in between that repeats POST requests which were answered can bring a member back.
 //
 // # Keys
 //

@@ -21,7 +21,7 @@ var (
 func Example() {
 	ctx := context.Background()
 	err := session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
-		return mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+		return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
 			fmt.Println("nobody else is at it") // work with ctx, which ends if the lock is lost
 			return nil
 		})
@@ -35,7 +35,7 @@ func Example() {
 // A lock is a value, with a context of its own and a fence that only grows.
 func ExampleMutex_Lock() {
 	ctx := context.Background()
-	m := mutex.New(s, "ledger")
+	m := mutex.New(s, "ledger", nil)
 	first, err := m.Lock(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -62,7 +62,7 @@ func ExampleMutex_Lock() {
 // Whoever does not want to wait learns who holds the lock. Nothing of the attempt is left in etcd.
 func ExampleMutex_TryLock() {
 	ctx := context.Background()
-	m := mutex.New(s, "report")
+	m := mutex.New(s, "report", nil)
 	lock, err := m.TryLock(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -81,7 +81,7 @@ func ExampleMutex_TryLock() {
 // A write under the lock is applied while the lock is held, or never.
 func ExampleLock_txn() {
 	ctx := context.Background()
-	lock, err := mutex.New(s, "balance").Lock(ctx)
+	lock, err := mutex.New(s, "balance", nil).Lock(ctx)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -102,7 +102,7 @@ func ExampleLock_txn() {
 // Who holds the lock, and who waits.
 func ExampleMutex_Inspect() {
 	ctx := context.Background()
-	m := mutex.New(s, "printer")
+	m := mutex.New(s, "printer", nil)
 	lock, err := m.Lock(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -121,7 +121,7 @@ func ExampleMutex_Inspect() {
 // Many may read at a time, one may write. Who has written may go on reading without letting another writer in between.
 func ExampleNewRWMutex() {
 	ctx := context.Background()
-	rw := mutex.NewRWMutex(s, "config")
+	rw := mutex.NewRWMutex(s, "config", nil)
 	writer, err := rw.Lock(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -149,7 +149,7 @@ func ExampleLockAll() {
 		fmt.Println(err)
 		return
 	}
-	_, err = mutex.New(s, "accounts/9").TryLock(ctx)
+	_, err = mutex.New(s, "accounts/9", nil).TryLock(ctx)
 	fmt.Println(errors.Is(err, mutex.ErrLocked))
 
 	resp, err := client.Txn(ctx, gateway.Txn{ // applied only while both are held
@@ -165,7 +165,7 @@ func ExampleLockAll() {
 // For code that takes a sync.Locker. What cannot be returned goes to a function.
 func ExampleMutex_Locker() {
 	ctx := context.Background()
-	locker := mutex.New(s, "legacy").Locker(ctx, func(err error) {
+	locker := mutex.New(s, "legacy", nil).Locker(ctx, func(err error) {
 		panic(err) // or end the program in another way: Lock would return without the lock
 	})
 	locker.Lock()

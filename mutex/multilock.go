@@ -25,7 +25,7 @@ type MultiLock struct {
 func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
 	lines := make([]*line.Line, len(names))
 	for i, name := range names {
-		lines[i] = &New(s, name).line
+		lines[i] = &New(s, name, nil).line
 	}
 	holds, err := line.EnterAll(ctx, lines)
 	if err != nil {
@@ -53,6 +53,24 @@ func (l *MultiLock) Guards() []gateway.Cmp {
 		guards[i] = h.Guard()
 	}
 	return guards
+}
+
+// Keys returns the keys of the locks in etcd, in the order of the names.
+func (l *MultiLock) Keys() []string {
+	keys := make([]string, len(l.held))
+	for i, h := range l.held {
+		keys[i] = h.Key()
+	}
+	return keys
+}
+
+// Txn applies a transaction at most once, and only while all the locks are held, see [Lock.Txn].
+func (l *MultiLock) Txn(ctx context.Context, txn gateway.Txn) (*gateway.TxnResponse, error) {
+	resp, err := l.held[0].line.Session.TxnUnder(ctx, txn, l.Guards()...)
+	if err != nil {
+		return nil, fmt.Errorf("mutex: txn under %s: %w", strings.Join(l.Keys(), ", "), err)
+	}
+	return resp, nil
 }
 
 // Err is nil while all the locks may be relied on, and else why the first of them ended.

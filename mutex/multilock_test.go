@@ -3,6 +3,7 @@ package mutex_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ func TestLockAllLosesOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		if _, err := mutex.New(other, "b").Lock(t.Context()); err != nil {
+		if _, err := mutex.New(other, "b", nil).Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error)
@@ -63,7 +64,7 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				lock, err := mutex.New(s, "a").Lock(t.Context())
+				lock, err := mutex.New(s, "a", nil).Lock(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -74,4 +75,36 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMultiLockTxn: a transaction under several locks is applied while all of them are held, and not afterwards.
+func TestMultiLockTxn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd)
+		locks, err := mutex.LockAll(t.Context(), s, "b", "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease := s.Lease().String()
+		if keys := locks.Keys(); !slices.Equal(keys, []string{"b/" + lease, "a/" + lease}) {
+			t.Errorf("keys %q", keys)
+		}
+		put := gateway.Txn{Then: []gateway.Op{gateway.OpPut("x", []byte("1"))}}
+		if _, err := locks.Txn(t.Context(), put); err != nil {
+			t.Fatal(err)
+		}
+		if kv, ok := etcd.Get("x"); !ok || string(kv.Value) != "1" {
+			t.Errorf("x is %q", kv.Value)
+		}
+		etcd.Delete("a/" + lease)
+		put.Then[0] = gateway.OpPut("x", []byte("2"))
+		if _, err := locks.Txn(t.Context(), put); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("after one was deleted: %v", err)
+		}
+		if kv, _ := etcd.Get("x"); string(kv.Value) != "1" {
+			t.Errorf("x is %q", kv.Value)
+		}
+	})
 }

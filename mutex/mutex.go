@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
@@ -15,21 +14,16 @@ import (
 // Mutex names a lock. It is immutable and safe for concurrent use; making one does no I/O.
 type Mutex struct {
 	line line.Line
+	err  error // of options that cannot be used
 }
 
 // New names the lock that all sessions share under name. A name that cannot be used is reported by the first call.
-func New(s *session.Session, name string) *Mutex {
-	return &Mutex{line.Line{Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true}}
-}
-
-// WithDelay gives the same lock with a lock delay: after a holder that did not unlock, a dead or lost one, the next waits
-// this long from the moment it saw the lock become free. With a delay of at least the time to live of all sessions, two
-// holders do not overlap even where etcd takes a lease away too early. All users of the lock must set the same; those of
-// [LockAll] and [RWMutex] cannot.
-func (m *Mutex) WithDelay(d time.Duration) *Mutex {
-	c := *m
-	c.line.Delay = d
-	return &c
+func New(s *session.Session, name string, opts *Options) *Mutex {
+	m := &Mutex{line: line.Line{Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true}}
+	if opts != nil {
+		m.line.Delay = opts.LockDelay
+	}
+	return m
 }
 
 // Lock is a held lock, exclusive or shared. See [session.Hold] for what it offers.
@@ -65,7 +59,7 @@ func (m *Mutex) Lock(ctx context.Context) (*Lock, error) {
 }
 
 // TryLock takes the lock if nobody holds it or waits for it, and is ErrLocked otherwise. It never waits for the lock,
-// save for a delay that is set (see [Mutex.WithDelay]).
+// except for [Options].LockDelay.
 //
 // TryLock does not make a job run once: a process that starts after the holder has unlocked finds the lock free again.
 // Write down under the lock that the job is done, and look for that first.
@@ -76,6 +70,9 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lock, error) {
 type joining func(context.Context, line.Join) (line.Hold, error)
 
 func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string) (*Lock, error) {
+	if m.err != nil {
+		return nil, m.wrap(verb, m.err)
+	}
 	h, err := join(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.View.Members[0]
@@ -97,26 +94,6 @@ func (l *Lock) Unlock(ctx context.Context) error {
 		return fmt.Errorf("mutex: unlock %q: %w", l.line.Name, err)
 	}
 	return nil
-}
-
-// Do runs fn under the lock. The context of fn ends with ctx, and with the lock. Do returns fn's error joined with what
-// went wrong with the lock: [session.ErrLost] if it was lost before it was given back, although fn may have finished.
-//
-// If fn panics or ends its goroutine, as [runtime.Goexit] does, the lock is released all the same. Do does not recover.
-func (m *Mutex) Do(ctx context.Context, fn func(ctx context.Context, lock *Lock) error) (err error) {
-	lock, err := m.Lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, line.Finish(ctx, lock.grip, lock.Unlock)) }()
-	run, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(lock.Context(), func() { //nolint:contextcheck // it passes on how the lock ended
-		if err := lock.Err(); !errors.Is(err, session.ErrReleased) { // fn may unlock, and needs a context for it
-			cancel(err)
-		}
-	})()
-	return fn(run, lock)
 }
 
 func (m *Mutex) wrap(verb string, err error) error {

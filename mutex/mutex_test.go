@@ -21,7 +21,7 @@ func TestBadNames(t *testing.T) {
 		s := open(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x"} {
-			m := mutex.New(s, name)
+			m := mutex.New(s, name, nil)
 			for verb, call := range map[string]func() error{
 				"lock":     func() error { _, err := m.Lock(t.Context()); return err },
 				"try lock": func() error { _, err := m.TryLock(t.Context()); return err },
@@ -45,11 +45,11 @@ func TestLocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		lock, err := mutex.New(s, "jobs/a").Lock(t.Context())
+		lock, err := mutex.New(s, "jobs/a", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = mutex.New(other, "jobs/a").TryLock(t.Context())
+		_, err = mutex.New(other, "jobs/a", nil).TryLock(t.Context())
 		locked, ok := errors.AsType[*mutex.LockedError](err)
 		if !ok || !errors.Is(err, mutex.ErrLocked) {
 			t.Fatalf("TryLock = %v", err)
@@ -60,7 +60,7 @@ func TestLocked(t *testing.T) {
 		if want := `mutex: lock "jobs/a": locked by jobs/a/` + s.Lease().String(); err.Error() != want {
 			t.Errorf("error = %v", err)
 		}
-		members, err := mutex.New(other, "jobs/a").Inspect(t.Context())
+		members, err := mutex.New(other, "jobs/a", nil).Inspect(t.Context())
 		if err != nil || len(members) != 1 || !members[0].Holder || members[0].Session == nil || members[0].Session.Name != "me" {
 			t.Errorf("Inspect = %+v, %v", members, err)
 		}
@@ -79,8 +79,8 @@ func TestLockErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		m := mutex.New(s, "a")
-		if _, err := mutex.New(other, "a").Lock(t.Context()); err != nil {
+		m := mutex.New(s, "a", nil)
+		if _, err := mutex.New(other, "a", nil).Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		_, err := m.Lock(within(t, time.Second))
@@ -126,7 +126,7 @@ func TestMutualExclusion(t *testing.T) {
 		const goroutines, rounds = 8, 5
 		for i := range goroutines {
 			go func() {
-				m := mutex.New(sessions[i%2], "a")
+				m := mutex.New(sessions[i%2], "a", nil)
 				for range rounds {
 					errs <- m.Do(t.Context(), func(context.Context, *mutex.Lock) error {
 						select {
@@ -152,17 +152,17 @@ func TestMutualExclusion(t *testing.T) {
 	})
 }
 
-func TestWithDelay(t *testing.T) {
+func TestLockDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		if _, err := mutex.New(s, "a").WithDelay(time.Minute).Lock(t.Context()); err != nil {
+		if _, err := mutex.New(s, "a", &mutex.Options{LockDelay: time.Minute}).Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		etcd.Revoke(s.Lease())
 		start := time.Now()
-		lock, err := mutex.New(other, "a").WithDelay(time.Minute).TryLock(t.Context())
+		lock, err := mutex.New(other, "a", &mutex.Options{LockDelay: time.Minute}).TryLock(t.Context())
 		if err != nil || time.Since(start) != time.Minute {
 			t.Fatalf("TryLock = %v after %v", err, time.Since(start))
 		}

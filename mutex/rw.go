@@ -34,7 +34,13 @@ type RWMutex struct {
 }
 
 // NewRWMutex names the lock that all sessions share under name.
-func NewRWMutex(s *session.Session, name string) *RWMutex { return &RWMutex{New(s, name)} }
+func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
+	m := New(s, name, opts)
+	if m.line.Delay != 0 {
+		m.err = fmt.Errorf("%w: a RWMutex takes no LockDelay", gateway.ErrInvalid)
+	}
+	return &RWMutex{m}
+}
 
 // Lock waits until the lock is granted for writing, see [Mutex.Lock].
 func (rw *RWMutex) Lock(ctx context.Context) (*Lock, error) { return rw.m.Lock(ctx) }

@@ -7,7 +7,7 @@
 //		return err
 //	}
 //	defer s.Close(ctx) // with 1 s of its own if ctx has ended
-//	// hand s to the recipes: mutex.New(s, "jobs/nightly")
+//	// hand s to the recipes: mutex.New(s, "jobs/nightly", nil)
 //
 // One session serves any number of recipes. Programs that want to go on after a loss use [Run]; those that want to go on
 // with what they had, after a restart, keep [Session.Lease] somewhere and use [Resume].

@@ -50,7 +50,7 @@ func electCommand(a *app) *cobra.Command {
 }
 
 func (f *electFlags) campaign(ctx context.Context, a *app, s *session.Session, name, value string) (held, error) {
-	e := election.New(s, name).WithDelay(time.Duration(f.delay))
+	e := election.New(s, name, &election.Options{LockDelay: time.Duration(f.delay)})
 	t, err := attempt[*election.Term]{
 		try:   func(ctx context.Context) (*election.Term, error) { return e.TryCampaign(ctx, value) },
 		wait:  func(ctx context.Context) (*election.Term, error) { return e.Campaign(ctx, value) },

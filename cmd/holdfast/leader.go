@@ -25,7 +25,7 @@ func leaderCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e := election.New(s, args[0])
+			e := election.New(s, args[0], nil)
 			if watch {
 				return a.watchLeader(ctx, e)
 			}

@@ -76,7 +76,7 @@ func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, nam
 			taken: mutex.ErrLocked,
 		}.get(ctx, a, &f.waitFlags)
 	}
-	m, rw := mutex.New(s, names[0]).WithDelay(time.Duration(f.delay)), mutex.NewRWMutex(s, names[0])
+	m, rw := mutex.New(s, names[0], &mutex.Options{LockDelay: time.Duration(f.delay)}), mutex.NewRWMutex(s, names[0], nil)
 	take := attempt[*mutex.Lock]{m.TryLock, m.Lock, mutex.ErrLocked, time.Duration(f.delay)}
 	if f.shared {
 		take.try, take.wait = rw.TryRLock, rw.RLock
@@ -94,11 +94,7 @@ func lockSeveral(ctx context.Context, s *session.Session, names []string) (held,
 	if err != nil {
 		return held{}, err
 	}
-	h := held{what: "lock", names: names, fence: l.Fence(), hold: l, release: l.Unlock}
-	for _, name := range names {
-		h.keys = append(h.keys, name+"/"+s.Lease().String())
-	}
-	return h, nil
+	return held{what: "lock", names: names, keys: l.Keys(), fence: l.Fence(), hold: l, release: l.Unlock}, nil
 }
 
 // trySeveral takes one after the other. It waits for none, so that it cannot deadlock.
@@ -107,7 +103,7 @@ func trySeveral(ctx context.Context, s *session.Session, names []string) (held, 
 	all.ctx, all.end = context.WithCancelCause(s.Context())
 	h := held{what: "lock", names: names, hold: all, release: all.unlock}
 	for _, name := range names {
-		l, err := mutex.New(s, name).TryLock(ctx)
+		l, err := mutex.New(s, name, nil).TryLock(ctx)
 		if err != nil {
 			return held{}, errors.Join(err, all.unlock(context.WithoutCancel(ctx)))
 		}

@@ -31,7 +31,7 @@ func replicas(ctx context.Context, cfg gateway.Config) error {
 
 func nightly(ctx context.Context, client *gateway.Client, night string) error {
 	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
-		return mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+		return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
 			if done, err := client.Get(ctx, "reports/"+night); err != nil || done.Count > 0 {
 				return err
 			}

@@ -64,7 +64,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		return err
 	}
 	defer s2.Close(ctx)
-	first, err := mutex.New(s1, "accounts/ann").Lock(ctx)
+	first, err := mutex.New(s1, "accounts/ann", nil).Lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	if _, err := client.Delete(ctx, first.Key()); err != nil {
 		return err
 	}
-	second, err := mutex.New(s2, "accounts/ann").Lock(ctx)
+	second, err := mutex.New(s2, "accounts/ann", nil).Lock(ctx)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func work(name string) error {
 	opts := &session.Options{Name: name, TTL: ttl, AllowShortTTL: true, RecordPrefix: w.prefix + records}
 	err = session.Run(ctx, client, opts, func(_ context.Context, s *session.Session) error {
 		w.report(event{Kind: ready, Lease: s.Lease()})
-		m := mutex.New(s, w.prefix+lockName) // no request yet: it is but a name
+		m := mutex.New(s, w.prefix+lockName, nil) // no request yet: it is but a name
 		for {
 			if err := w.increment(ctx, m); err != nil {
 				return err

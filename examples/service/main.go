@@ -56,7 +56,7 @@ func all(ctx context.Context, s *session.Session, parts ...func(context.Context,
 // lead has one of all processes plan. election.Run ends on the first error of its function; this one reports the error
 // and stands for election again. An error of the session or of ctx is not the plan's, and ends it.
 func lead(ctx context.Context, s *session.Session) error {
-	e := election.New(s, "service/planner")
+	e := election.New(s, "service/planner", nil)
 	for attempt := 1; ; attempt++ {
 		err := e.Run(ctx, "planner", func(ctx context.Context, _ *election.Term) error { return plan(ctx, s, attempt) })
 		if ctx.Err() != nil || s.Err() != nil {
@@ -88,7 +88,7 @@ func plan(ctx context.Context, s *session.Session, attempt int) error {
 
 // work takes tasks, one after the other, and does each under the lock of what it is done with.
 func work(ctx context.Context, s *session.Session) error {
-	machine := mutex.New(s, "service/machine")
+	machine := mutex.New(s, "service/machine", nil)
 	for m, err := range queue.New(s, "service/tasks", nil).Messages(ctx) {
 		if err != nil {
 			return err

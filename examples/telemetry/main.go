@@ -39,7 +39,7 @@ func work(ctx context.Context, cfg gateway.Config) error {
 	spans.Reset()
 
 	ctx, span := tracer.Start(ctx, "nightly")
-	err = mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+	err = mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
 		_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("report", nil)}})
 		return err
 	})

@@ -191,7 +191,7 @@ func TestDoctorDeadlock(t *testing.T) {
 		a, b := newSession(t), newSession(t)
 		ctx := within(t, patience+patience)
 		take := func(s *session.Session, name string) *mutex.Lock {
-			l, err := mutex.New(s, name).Lock(ctx)
+			l, err := mutex.New(s, name, nil).Lock(ctx)
 			if err != nil {
 				t.Error(err)
 			}
@@ -207,7 +207,7 @@ func TestDoctorDeadlock(t *testing.T) {
 		var waiting sync.WaitGroup
 		waiting.Go(func() { take(a, prefix+"-y") })
 		waiting.Go(func() {
-			if _, err := mutex.New(b, prefix+"-x").Lock(bctx); err == nil {
+			if _, err := mutex.New(b, prefix+"-x", nil).Lock(bctx); err == nil {
 				t.Error("b has what a has not given back")
 			}
 		})

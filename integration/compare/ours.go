@@ -76,12 +76,12 @@ func (o *ours) watch(ctx context.Context, key string) (watcher, error) {
 	}, nil
 }
 
-func (o *ours) locker(name string) locker { return &ourLock{m: mutex.New(o.s, name)} }
+func (o *ours) locker(name string) locker { return &ourLock{m: mutex.New(o.s, name, nil)} }
 
 // rival is a locker: goroutines exclude each other, also when they share a session.
 func (o *ours) rival(_ context.Context, name string) (locker, error) { return o.locker(name), nil }
 
-func (o *ours) elector(name string) elector { return &ourTerm{e: election.New(o.s, name)} }
+func (o *ours) elector(name string) elector { return &ourTerm{e: election.New(o.s, name, nil)} }
 func (o *ours) queue(name string) fifo      { return &ourQueue{queue.New(o.s, name, nil)} }
 
 type ourLock struct {

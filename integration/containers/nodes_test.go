@@ -165,7 +165,7 @@ func takeTurns(t *testing.T, name string, sessions ...*session.Session) {
 	defer cancel()
 	var last int64
 	for i := range 6 {
-		l, err := mutex.New(sessions[i%len(sessions)], name).Lock(ctx)
+		l, err := mutex.New(sessions[i%len(sessions)], name, nil).Lock(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 
 // nightly is the code under test: yours.
 func nightly(ctx context.Context, s *session.Session, work func(context.Context) error) error {
-	return mutex.New(s, "jobs/nightly").Do(ctx, func(ctx context.Context, _ *mutex.Lock) error { return work(ctx) })
+	return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error { return work(ctx) })
 }
 
 // TestNightly is the test that docs/testcontainers.md shows. It names its image by image(t) instead of as a constant.

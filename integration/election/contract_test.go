@@ -57,7 +57,7 @@ func oneLeader(t *testing.T, c *gateway.Client, a, b *session.Session) {
 				if inside++; inside != 1 {
 					t.Errorf("%d lead", inside)
 				}
-				leader, err := election.New(b, name).Leader(within(t, 20*time.Second))
+				leader, err := election.New(b, name, nil).Leader(within(t, 20*time.Second))
 				if err != nil || leader.Value != value || leader.Fence != term.Fence() || leader.Key != term.Key() || leader.Lease != s.Lease() {
 					t.Errorf("Leader = %+v, %v", leader, err)
 				}
@@ -110,7 +110,7 @@ func cancelCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		eventually(t, "leave", func() bool { return len(members(t, c, name)) == 1 })
 	}
 	resign(t, term)
-	if _, err := election.New(b, name).Leader(within(t, 20*time.Second)); !errors.Is(err, election.ErrNoLeader) {
+	if _, err := election.New(b, name, nil).Leader(within(t, 20*time.Second)); !errors.Is(err, election.ErrNoLeader) {
 		t.Errorf("Leader = %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func candidates(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	term := campaign(t, a, name, "one")
 	w := goCampaign(t, t.Context(), b, name, "two", 2)
-	all, err := election.New(a, name).Candidates(within(t, 20*time.Second))
+	all, err := election.New(a, name, nil).Candidates(within(t, 20*time.Second))
 	if err != nil || len(all) != 2 || all[0].Value != "one" || all[0].Session == nil || all[0].Session.Name != "a" || all[0].Fence != term.Fence() ||
 		all[1].Value != "two" || all[1].Session == nil || all[1].Session.Name != "b" || all[1].Lease != b.Lease() {
 		t.Errorf("Candidates = %+v, %v", all, err)
@@ -137,7 +137,7 @@ func proclaim(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		if err := term.Proclaim(ctx, value); err != nil {
 			t.Fatal(err)
 		}
-		if leader, err := election.New(b, name).Leader(ctx); err != nil || leader.Value != value || leader.Fence != term.Fence() {
+		if leader, err := election.New(b, name, nil).Leader(ctx); err != nil || leader.Value != value || leader.Fence != term.Fence() {
 			t.Errorf("Leader = %+v, %v", leader, err)
 		}
 	}
@@ -272,7 +272,7 @@ func revoked(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if err := term.Proclaim(ctx, "ghost"); !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Proclaim: %v", err)
 	}
-	if _, err := election.New(candidate, name).Campaign(ctx, "ghost"); !errors.Is(err, session.ErrRevoked) {
+	if _, err := election.New(candidate, name, nil).Campaign(ctx, "ghost"); !errors.Is(err, session.ErrRevoked) {
 		t.Errorf("another Campaign of the candidate: %v", err)
 	}
 	resign(t, third.wait(t))
@@ -287,7 +287,7 @@ func delay(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	ctx := within(t, 20*time.Second)
 	lead := func(s *session.Session) (*election.Term, time.Duration) {
 		begin := time.Now()
-		term, err := election.New(s, name).WithDelay(wait).Campaign(ctx, "v")
+		term, err := election.New(s, name, &election.Options{LockDelay: wait}).Campaign(ctx, "v")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -338,7 +338,7 @@ func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 	finish, done := make(chan struct{}), make(chan error, 1)
 	go func() {
 		done <- election.Run(ctx, c, nil, name, "runner", func(ctx context.Context, _ *election.Term) error {
-			leader, err := election.New(b, name).Leader(ctx)
+			leader, err := election.New(b, name, nil).Leader(ctx)
 			if err != nil {
 				return err
 			}
@@ -381,7 +381,7 @@ func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	for i := 1; i <= 4; i++ {
 		waiting = append(waiting, goCampaign(t, ctx, []*session.Session{a, b}[i%2], name, strconv.Itoa(i), i+1))
 	}
-	all, err := election.New(b, name).Candidates(ctx)
+	all, err := election.New(b, name, nil).Candidates(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func TestDroppedAnswers(t *testing.T) {
 	var fences []int64
 	var all sync.WaitGroup
 	for i := range 8 {
-		e := election.New(sessions[i%len(sessions)], name)
+		e := election.New(sessions[i%len(sessions)], name, nil)
 		all.Go(func() {
 			for round := 0; dropped.Hits() < drops; round++ {
 				value := fmt.Sprintf("%d %d ", i, round)
@@ -88,7 +88,7 @@ func TestDroppedAnswers(t *testing.T) {
 					if n == 1 {
 						pause(t, t.Context(), time.Duration(rand.N(20))*time.Millisecond, "late requests")
 					}
-					leader, err := election.New(onlooker, name).Leader(t.Context())
+					leader, err := election.New(onlooker, name, nil).Leader(t.Context())
 					if err != nil || leader.Value != want || leader.Fence != term.Fence() {
 						t.Errorf("Leader = %+v, %v, want %q", leader, err, want)
 					}
@@ -111,7 +111,7 @@ func TestDroppedAnswers(t *testing.T) {
 	}
 	// Late requests may still be on their way: none of them may bring a leader back.
 	pause(t, t.Context(), time.Second, "late requests")
-	if leader, err := election.New(onlooker, name).Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) {
+	if leader, err := election.New(onlooker, name, nil).Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) {
 		t.Errorf("a ghost leads: %+v, %v", leader, err)
 	}
 	if left := members(t, direct, name); len(left) > 0 {

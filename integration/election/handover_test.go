@@ -20,7 +20,7 @@ func BenchmarkHandOver(b *testing.B) {
 		turns := make([]func(lead func()), candidates)
 		name := fresh(b)
 		for i := range turns {
-			e := election.New(newSession(b, newClient(b, gateway.Config{}), nil), name)
+			e := election.New(newSession(b, newClient(b, gateway.Config{}), nil), name, nil)
 			turns[i] = func(lead func()) {
 				term, err := e.Campaign(b.Context(), "v")
 				if err != nil {

@@ -56,12 +56,12 @@ func withClientV3(t *testing.T, name string) {
 	}
 	o.until(t, "theirs")
 	want := election.Leader{Key: their.Key(), Lease: gateway.LeaseID(theirs.Lease()), Fence: their.Rev(), Value: "theirs"}
-	got, err := election.New(s, name).Leader(ctx)
+	got, err := election.New(s, name, nil).Leader(ctx)
 	if got.Revision = 0; err != nil || got != want {
 		t.Errorf("Leader = %+v, %v, want %+v", got, err, want)
 	}
 	w := goCampaign(t, ctx, s, name, "ours", 2)
-	all, err := election.New(s, name).Candidates(ctx)
+	all, err := election.New(s, name, nil).Candidates(ctx)
 	if err != nil || len(all) != 2 || all[0].Session != nil || all[0].Value != "theirs" || all[1].Session == nil || all[1].Value != "ours" {
 		t.Errorf("Candidates = %+v, %v", all, err)
 	}
@@ -131,7 +131,7 @@ func TestTransferToAmongOthers(t *testing.T) {
 	go func() { led <- their.Campaign(ctx, "theirs") }()
 	eventually(t, "join", func() bool { return len(members(t, s.Client(), name)) == 2 })
 	w := goCampaign(t, ctx, plain(t), name, "chosen", 3)
-	all, err := election.New(s, name).Candidates(ctx)
+	all, err := election.New(s, name, nil).Candidates(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,12 +261,12 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	hears(term.Key())
 	hears("ours, too")
-	if leader, err := election.New(s, name).Leader(t.Context()); err != nil || leader.Fence != term.Fence() {
+	if leader, err := election.New(s, name, nil).Leader(t.Context()); err != nil || leader.Fence != term.Fence() {
 		t.Errorf("Leader = %+v, %v", leader, err)
 	}
 	resign(t, term)
 	o.until(t, "theirs")
-	leader, err := election.New(s, name).Leader(t.Context())
+	leader, err := election.New(s, name, nil).Leader(t.Context())
 	if err != nil || leader.Value != "theirs" || leader.Fence <= term.Fence() {
 		t.Errorf("Leader = %+v, %v", leader, err)
 	}

@@ -56,7 +56,7 @@ func plain(tb testing.TB) *session.Session {
 
 func campaign(tb testing.TB, s *session.Session, name, value string) *election.Term {
 	tb.Helper()
-	term, err := election.New(s, name).Campaign(within(tb, 20*time.Second), value)
+	term, err := election.New(s, name, nil).Campaign(within(tb, 20*time.Second), value)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func goCampaign(tb testing.TB, ctx context.Context, s *session.Session, name, va
 	c := &campaigning{done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		c.term, c.err = election.New(s, name).Campaign(ctx, value)
+		c.term, c.err = election.New(s, name, nil).Campaign(ctx, value)
 	}()
 	eventually(tb, "join", func() bool { return len(members(tb, s.Client(), name)) == n })
 	return c
@@ -116,7 +116,7 @@ func observe(tb testing.TB, s *session.Session, name string) *observer {
 		defer close(done)
 		var last election.Event
 		var fence int64
-		for ev, err := range election.New(s, name).Observe(ctx) {
+		for ev, err := range election.New(s, name, nil).Observe(ctx) {
 			if err != nil {
 				if ctx.Err() == nil {
 					tb.Errorf("Observe: %v", err)

@@ -53,7 +53,7 @@ func lead(endpoint string, say func(...any)) error {
 	var term *election.Term
 	if text := os.Getenv(childLease); text == "" {
 		if s, err = session.New(ctx, c, nil); err == nil {
-			term, err = election.New(s, os.Getenv(childName)).Campaign(ctx, "first life")
+			term, err = election.New(s, os.Getenv(childName), nil).Campaign(ctx, "first life")
 		}
 	} else {
 		var id int64
@@ -61,7 +61,7 @@ func lead(endpoint string, say func(...any)) error {
 			s, err = session.Resume(ctx, c, gateway.LeaseID(id), nil)
 		}
 		if err == nil {
-			term, err = election.New(s, os.Getenv(childName)).Resume(ctx)
+			term, err = election.New(s, os.Getenv(childName), nil).Resume(ctx)
 		}
 		if err == nil {
 			err = term.Proclaim(ctx, "second life")
@@ -301,7 +301,7 @@ func TestResumeOfTheLiving(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	term, err := election.New(s, name).Resume(within(t, recipetest.Patience))
+	term, err := election.New(s, name, nil).Resume(within(t, recipetest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,12 +14,12 @@ import (
 func tryCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	term, err := election.New(a, name).TryCampaign(ctx, "me")
+	term, err := election.New(a, name, nil).TryCampaign(ctx, "me")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []*session.Session{a, b} {
-		_, err = election.New(s, name).TryCampaign(ctx, "other")
+		_, err = election.New(s, name, nil).TryCampaign(ctx, "other")
 		taken, ok := errors.AsType[*election.TakenError](err)
 		if !errors.Is(err, election.ErrTaken) || !ok || taken.Lease != a.Lease() || taken.Value != "me" || taken.Key != term.Key() ||
 			taken.Fence != term.Fence() {
@@ -29,11 +29,11 @@ func tryCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if all := members(t, c, name); len(all) != 1 {
 		t.Errorf("candidates: %v", all)
 	}
-	if leader, err := election.New(b, name).Leader(ctx); err != nil || leader.Value != "me" {
+	if leader, err := election.New(b, name, nil).Leader(ctx); err != nil || leader.Value != "me" {
 		t.Errorf("leader %+v, %v", leader, err)
 	}
 	resign(t, term)
-	term, err = election.New(b, name).TryCampaign(ctx, "next")
+	term, err = election.New(b, name, nil).TryCampaign(ctx, "next")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ type subject func(t *testing.T, endpoint, place string) (key string, lost <-chan
 func holdfastMutex(t *testing.T, endpoint, place string) (string, <-chan struct{}) {
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{endpoint}, AttemptTimeout: 4 * time.Second})
 	s := recipetest.NewSession(t, c, &session.Options{TTL: controlTTL})
-	l, err := mutex.New(s, place).Lock(recipetest.Within(t, 2*recipetest.Patience))
+	l, err := mutex.New(s, place, nil).Lock(recipetest.Within(t, 2*recipetest.Patience))
 	if err != nil {
 		t.Error(err)
 		return "", nil

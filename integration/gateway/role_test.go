@@ -103,7 +103,7 @@ func TestRoleOfANamespace(t *testing.T) {
 			s := recipetest.NewSession(t, newClient(t, cfg), nil)
 			all.Go(func() {
 				for range 10 {
-					l, err := mutex.New(s, "jobs").Lock(ctx)
+					l, err := mutex.New(s, "jobs", nil).Lock(ctx)
 					if err != nil {
 						t.Error(err)
 						return

@@ -84,7 +84,7 @@ func TestTokensOverFailover(t *testing.T) {
 	var grants, events, kills atomic.Int64
 	// Lockers work for a while and rest until every token has ended, one that is in use or not: they meet its end together.
 	for i := range 8 {
-		m := mutex.New(s, fmt.Sprintf("tokens/%d", i%4))
+		m := mutex.New(s, fmt.Sprintf("tokens/%d", i%4), nil)
 		all.Go(func() {
 			for ctx.Err() == nil {
 				for working := time.Now(); time.Since(working) < time.Second && ctx.Err() == nil; {

@@ -16,14 +16,14 @@ import (
 
 func campaign(tb testing.TB, s *session.Session, name, value string) *election.Term {
 	tb.Helper()
-	term, err := election.New(s, name).Campaign(soon(tb), value)
+	term, err := election.New(s, name, nil).Campaign(soon(tb), value)
 	must(tb, err)
 	return term
 }
 
 func leader(tb testing.TB, name string) string {
 	tb.Helper()
-	l, err := election.New(plain(tb), name).Leader(soon(tb))
+	l, err := election.New(plain(tb), name, nil).Leader(soon(tb))
 	if errors.Is(err, election.ErrNoLeader) {
 		return "-"
 	}
@@ -44,7 +44,7 @@ func lostCampaignPeer(t *testing.T) (string, bool) {
 func lostCampaign(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
-	e := election.New(s, name)
+	e := election.New(s, name, nil)
 	call := func(ctx context.Context) error { _, err := e.Campaign(ctx, "ghost"); return err }
 	failed := cutOff(t, link, call, count(t, name+"/", 1))
 	if !errors.Is(failed, context.Canceled) || !errors.Is(failed, gateway.ErrUncertain) {
@@ -73,7 +73,7 @@ func phantomPeer(t *testing.T) (string, bool) {
 func phantom(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	term := campaign(t, plain(t), name, "first")
-	waiting := begin(func() error { _, err := election.New(s, name).Campaign(soon(t), "phantom"); return err })
+	waiting := begin(func() error { _, err := election.New(s, name, nil).Campaign(soon(t), "phantom"); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	revoke(t, clientv3.LeaseID(s.Lease()))
 	must(t, term.Resign(soon(t)))
@@ -102,7 +102,7 @@ func leftBehind(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	term := campaign(t, plain(t), name, "first")
-	waiting := begin(func() error { _, err := election.New(s, name).Campaign(soon(t), "second"); return err })
+	waiting := begin(func() error { _, err := election.New(s, name, nil).Campaign(soon(t), "second"); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	compactAndReset(t, link)
 	if !waiting.stuck(500 * time.Millisecond) {
@@ -147,7 +147,7 @@ func observe(tb testing.TB, s *session.Session, name string) <-chan string {
 	seen, done := make(chan string, 100), make(chan struct{})
 	go func() {
 		defer close(done)
-		for ev, err := range election.New(s, name).Observe(ctx) {
+		for ev, err := range election.New(s, name, nil).Observe(ctx) {
 			switch {
 			case err != nil:
 				seen <- err.Error()

@@ -27,7 +27,7 @@ func lostAnswerPeer(t *testing.T) (string, bool) {
 func lostAnswer(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
-	m := mutex.New(s, name)
+	m := mutex.New(s, name, nil)
 	failed := cutOff(t, link, func(ctx context.Context) error { _, err := m.Lock(ctx); return err }, count(t, name+"/", 1))
 	if !errors.Is(failed, context.Canceled) || !errors.Is(failed, gateway.ErrUncertain) {
 		t.Errorf("Lock = %v", failed)
@@ -36,7 +36,7 @@ func lostAnswer(t *testing.T) string {
 	if s.Err() != nil {
 		t.Errorf("it was not cleaned up but lost: %v", s.Err())
 	}
-	if _, err := mutex.New(plain(t), name).TryLock(soon(t)); err != nil {
+	if _, err := mutex.New(plain(t), name, nil).TryLock(soon(t)); err != nil {
 		t.Errorf("another's TryLock = %v", err)
 	}
 	return "Lock is uncertain, and undone"
@@ -65,7 +65,7 @@ func outlives(t *testing.T) string {
 	lock(t, plain(t), name)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	waiting := begin(func() error { _, err := mutex.New(s, name).Lock(ctx); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(ctx); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	link.Blackhole(faultproxy.Both)
 	cancel()
@@ -97,9 +97,9 @@ func tryLockEvictsPeer(t *testing.T) (string, bool) {
 func tryLockEvicts(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	held := lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
-	if _, err := mutex.New(s, name).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(s, name, nil).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryLock = %v", err)
 	}
 	must(t, held.Unlock(soon(t)))
@@ -120,7 +120,7 @@ func tryLockWaitsPeer(t *testing.T) (string, bool) {
 	failed := m.TryLock(ctx)
 	must(t, p.link.Heal())
 	must(t, held.Unlock(soon(t)))
-	_, other := mutex.New(plain(t), name).TryLock(soon(t))
+	_, other := mutex.New(plain(t), name, nil).TryLock(soon(t))
 	owns := other != nil && exists(t, m.Key())
 	return saw("TryLock: %v; owns the lock when it is free: %v", failed, owns), failed != nil && owns
 }
@@ -132,7 +132,7 @@ func tryLockWaits(t *testing.T) string {
 	lost := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Hang})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	trying := begin(func() error { _, err := mutex.New(s, name).TryLock(ctx); return err })
+	trying := begin(func() error { _, err := mutex.New(s, name, nil).TryLock(ctx); return err })
 	must(t, lost.WaitHits(soon(t), 1))
 	if n := len(under(t, name+"/")); n != 1 {
 		t.Errorf("%d are in the line while TryLock waits for its answer", n)
@@ -143,7 +143,7 @@ func tryLockWaits(t *testing.T) string {
 	}
 	link.Clear()
 	must(t, held.Unlock(soon(t)))
-	if _, err := mutex.New(plain(t), name).TryLock(soon(t)); err != nil {
+	if _, err := mutex.New(plain(t), name, nil).TryLock(soon(t)); err != nil {
 		t.Errorf("another's TryLock, once it is free: %v", err)
 	}
 	return "it was never in the line"
@@ -155,21 +155,21 @@ func twoOfOneSessionPeer(t *testing.T) (string, bool) {
 	must(t, one.Lock(soon(t)))
 	both := two.TryLock(soon(t))
 	must(t, one.Unlock(soon(t)))
-	_, third := mutex.New(plain(t), name).TryLock(soon(t))
+	_, third := mutex.New(plain(t), name, nil).TryLock(soon(t))
 	return saw("second TryLock: %v; a third's after one Unlock: %v", both, third), both == nil && third == nil
 }
 
 func twoOfOneSession(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	one := lock(t, s, name)
-	if _, err := mutex.New(s, name).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(s, name, nil).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("second TryLock = %v", err)
 	}
-	waiting := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	must(t, one.Unlock(soon(t)))
 	must(t, waiting.end(t))
-	if _, err := mutex.New(plain(t), name).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(plain(t), name, nil).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("a third's TryLock = %v", err)
 	}
 	return "they take turns"

@@ -150,7 +150,7 @@ func behind(tb testing.TB, url string, opts *session.Options) *session.Session {
 
 func lock(tb testing.TB, s *session.Session, name string) *mutex.Lock {
 	tb.Helper()
-	l, err := mutex.New(s, name).Lock(soon(tb))
+	l, err := mutex.New(s, name, nil).Lock(soon(tb))
 	must(tb, err)
 	return l
 }

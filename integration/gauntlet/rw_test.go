@@ -30,9 +30,9 @@ func rwWithoutKeyPeer(t *testing.T) (string, bool) {
 
 func rwWithoutKey(t *testing.T) string {
 	s, name := plain(t), fresh(t)
-	held, err := mutex.NewRWMutex(plain(t), name).Lock(soon(t))
+	held, err := mutex.NewRWMutex(plain(t), name, nil).Lock(soon(t))
 	must(t, err)
-	waiting := begin(func() error { _, err := mutex.NewRWMutex(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.NewRWMutex(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	revoke(t, clientv3.LeaseID(s.Lease()))
 	must(t, held.Unlock(soon(t)))
@@ -58,9 +58,9 @@ func rwPolls(t *testing.T) string {
 	t.Cleanup(func() { must(t, counting.Close()) })
 	requests := counting.Add(faultproxy.Rule{Action: faultproxy.DelayBefore(0)})
 	s := behind(t, counting.URL(), nil)
-	held, err := mutex.NewRWMutex(plain(t), name).RLock(soon(t))
+	held, err := mutex.NewRWMutex(plain(t), name, nil).RLock(soon(t))
 	must(t, err)
-	waiting := begin(func() error { _, err := mutex.NewRWMutex(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.NewRWMutex(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	compactAndReset(t, breakable)
 	seen := quiet(t, requests, waiting)
@@ -79,7 +79,7 @@ func secondRLockPeer(t *testing.T) (string, bool) {
 
 func secondRLock(t *testing.T) string {
 	s, name := plain(t), fresh(t)
-	rw := mutex.NewRWMutex(s, name)
+	rw := mutex.NewRWMutex(s, name, nil)
 	one, err := rw.RLock(soon(t))
 	must(t, err)
 	two, err := rw.RLock(soon(t))
@@ -99,7 +99,7 @@ func unlockWithoutLockPeer(t *testing.T) (string, bool) {
 
 // unlockWithoutLock: without a Lock there is nothing to call it on, so only a second one can be too many.
 func unlockWithoutLock(t *testing.T) string {
-	l, err := mutex.NewRWMutex(plain(t), fresh(t)).RLock(soon(t))
+	l, err := mutex.NewRWMutex(plain(t), fresh(t), nil).RLock(soon(t))
 	must(t, err)
 	must(t, l.Unlock(soon(t)))
 	if err := l.Unlock(soon(t)); !errors.Is(err, session.ErrNotHeld) {

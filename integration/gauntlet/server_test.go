@@ -103,7 +103,7 @@ func repeatedRequest(t *testing.T) string {
 	held := lock(t, plain(t), name)
 	lost := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Hang, Times: 1})
 	var l *mutex.Lock
-	waiting := begin(func() (err error) { l, err = mutex.New(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() (err error) { l, err = mutex.New(s, name, nil).Lock(soon(t)); return err })
 	must(t, lost.WaitHits(soon(t), 1))
 	eventually(t, "the repetition", func() bool { return lost.Seen() > 1 })
 	must(t, held.Unlock(soon(t)))
@@ -182,7 +182,7 @@ func namesBlockPeer(t *testing.T) (string, bool) {
 func namesBlock(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	lock(t, s, name+"/b")
-	if _, err := mutex.New(plain(t), name).TryLock(soon(t)); err != nil {
+	if _, err := mutex.New(plain(t), name, nil).TryLock(soon(t)); err != nil {
 		t.Errorf("TryLock = %v", err)
 	}
 	lock(t, s, name+"/c")
@@ -218,7 +218,7 @@ func childOutlives(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	started := make(chan struct{})
 	doing := begin(func() error {
-		return mutex.New(s, name).Do(t.Context(), func(ctx context.Context, _ *mutex.Lock) error {
+		return mutex.New(s, name, nil).Do(t.Context(), func(ctx context.Context, _ *mutex.Lock) error {
 			command := exec.CommandContext(ctx, "sleep", "60")
 			must(t, command.Start())
 			close(started)
@@ -237,7 +237,7 @@ func childOutlives(t *testing.T) string {
 func entersWithoutLock(t *testing.T) string {
 	link, name := newHTTPLink(t), fresh(t)
 	grants := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/lease/grant"), Action: faultproxy.DelayBefore(0)})
-	m := mutex.New(behind(t, link.URL(), nil), name)
+	m := mutex.New(behind(t, link.URL(), nil), name, nil)
 	lock(t, plain(t), name)
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -41,7 +41,7 @@ func panicKillsPeer(t *testing.T) (string, bool) {
 }
 
 func panicKills(t *testing.T) string {
-	m := mutex.New(plain(t), fresh(t))
+	m := mutex.New(plain(t), fresh(t), nil)
 	err := begin(func() error {
 		return m.Do(soon(t), func(context.Context, *mutex.Lock) error { panic("of the caller") })
 	}).end(t)

@@ -27,7 +27,7 @@ func keyOfThatNamePeer(t *testing.T) (string, bool) {
 	p.waits(t)
 	remove(t, fmt.Sprintf("%s/%x", name, s.Lease()))
 	other := plain(t)
-	between := begin(func() error { _, err := mutex.New(other, name).Lock(soon(t)); return err })
+	between := begin(func() error { _, err := mutex.New(other, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join of another", count(t, name+"/", 2))
 	begin(func() error { return two.Lock(soon(t)) })
 	eventually(t, "join of the second", count(t, name+"/", 3))
@@ -40,7 +40,7 @@ func keyOfThatNamePeer(t *testing.T) (string, bool) {
 func keyOfThatName(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	held := lock(t, plain(t), name)
-	first := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
+	first := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	for _, key := range under(t, name+"/") {
 		if key != held.Key() {
@@ -49,9 +49,9 @@ func keyOfThatName(t *testing.T) string {
 	}
 	var between *mutex.Lock
 	other := plain(t)
-	waiting := begin(func() (err error) { between, err = mutex.New(other, name).Lock(soon(t)); return err })
+	waiting := begin(func() (err error) { between, err = mutex.New(other, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join of another", count(t, name+"/", 2))
-	second := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
+	second := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join of the second", count(t, name+"/", 3))
 	must(t, held.Unlock(soon(t)))
 	if err := first.end(t); !errors.Is(err, session.ErrKeyDeleted) {
@@ -87,7 +87,7 @@ func compaction(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	held := lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	compactAndReset(t, link)
 	if !waiting.stuck(500 * time.Millisecond) {
@@ -115,7 +115,7 @@ func deadWaiterPeer(t *testing.T) (string, bool) {
 func deadWaiter(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name).Lock(t.Context()); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(t.Context()); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	revoke(t, clientv3.LeaseID(s.Lease()))
 	if waiting.stuck(2 * time.Second) {
@@ -158,7 +158,7 @@ func silentStream(t *testing.T) string {
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{first.URL(), second.URL()}})
 	s := recipetest.NewSession(t, c, &session.Options{TTL: time.Minute})
 	held := lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	must(t, second.Admit())
 	first.Blackhole(faultproxy.Both)

@@ -190,12 +190,12 @@ func (u user) joined(name string, n int) {
 func (u user) resumed() {
 	u.t.Helper()
 	const name = "docs/election"
-	_, err := election.New(u.a, name).Campaign(u.ctx, "first life")
+	_, err := election.New(u.a, name, nil).Campaign(u.ctx, "first life")
 	u.no(err)
 	u.a.Orphan()
 	u.a, err = session.Resume(u.ctx, u.a.Client(), u.a.Lease(), &session.Options{Name: "a"})
 	u.no(err)
-	term, err := election.New(u.a, name).Resume(u.ctx)
+	term, err := election.New(u.a, name, nil).Resume(u.ctx)
 	u.no(err)
 	u.no(term.Proclaim(u.ctx, "second life"), term.Resign(u.ctx))
 	u.locks()
@@ -212,10 +212,10 @@ func soon(call func() error) chan error {
 
 func (u user) locks() {
 	u.t.Helper()
-	lock, err := mutex.New(u.a, "docs/lock").Lock(u.ctx)
+	lock, err := mutex.New(u.a, "docs/lock", nil).Lock(u.ctx)
 	u.no(err)
 	second := soon(func() error {
-		return mutex.New(u.a, "docs/lock").Do(u.ctx, func(context.Context, *mutex.Lock) error { return nil })
+		return mutex.New(u.a, "docs/lock", nil).Do(u.ctx, func(context.Context, *mutex.Lock) error { return nil })
 	})
 	u.joined("docs/lock", 2)
 	for _, rev := range []int64{lock.Fence(), 1} { // one that holds, and one that does not
@@ -224,7 +224,7 @@ func (u user) locks() {
 	}
 	u.no(lock.Unlock(u.ctx), <-second)
 
-	rw := mutex.NewRWMutex(u.b, "docs/rw")
+	rw := mutex.NewRWMutex(u.b, "docs/rw", nil)
 	write, err := rw.TryLock(u.ctx)
 	u.no(err)
 	u.no(write.Downgrade(u.ctx))
@@ -239,7 +239,7 @@ func (u user) locks() {
 	u.no(err)
 	u.no(several.Unlock(u.ctx))
 
-	delayed, err := mutex.New(u.a, "docs/delayed").WithDelay(time.Millisecond).Lock(u.ctx)
+	delayed, err := mutex.New(u.a, "docs/delayed", &mutex.Options{LockDelay: time.Millisecond}).Lock(u.ctx)
 	u.no(err)
 	u.no(delayed.Unlock(u.ctx))
 }
@@ -247,12 +247,12 @@ func (u user) locks() {
 func (u user) elections() {
 	u.t.Helper()
 	const name = "docs/election"
-	term, err := election.New(u.a, name).Campaign(u.ctx, "10.0.0.7:8080")
+	term, err := election.New(u.a, name, nil).Campaign(u.ctx, "10.0.0.7:8080")
 	u.no(err)
 	u.no(term.Proclaim(u.ctx, "10.0.0.8:8080"))
 	lead := func(s *session.Session, value string, n int) chan error {
 		done := soon(func() error {
-			term, err := election.New(s, name).Campaign(u.ctx, value)
+			term, err := election.New(s, name, nil).Campaign(u.ctx, value)
 			if err != nil {
 				return err
 			}
@@ -262,7 +262,7 @@ func (u user) elections() {
 		return done
 	}
 	second, third := lead(u.b, "second", 2), lead(u.a, "third", 3)
-	all, err := election.New(u.b, name).Candidates(u.ctx)
+	all, err := election.New(u.b, name, nil).Candidates(u.ctx)
 	u.no(err)
 	u.no(term.TransferTo(u.ctx, all[2]), <-second, <-third)
 }

@@ -26,7 +26,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	parked := make(chan error, 1)
 	waiting, stopWaiting := context.WithCancel(t.Context())
 	go func() {
-		_, err := mutex.New(s, waited).Lock(waiting)
+		_, err := mutex.New(s, waited, nil).Lock(waiting)
 		parked <- err
 	}()
 	eventually(t, "join", func() bool { return len(members(t, direct.Client(), waited)) == 2 })
@@ -35,9 +35,9 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	name := fresh(t)
 	write := gateway.Txn{Then: []gateway.Op{gateway.OpPut(name, nil)}}
 	calls := map[string]func(ctx context.Context) error{
-		"Lock":          func(ctx context.Context) error { _, err := mutex.New(s, name).Lock(ctx); return err },
-		"TryLock":       func(ctx context.Context) error { _, err := mutex.New(s, name).TryLock(ctx); return err },
-		"Inspect":       func(ctx context.Context) error { _, err := mutex.New(s, name).Inspect(ctx); return err },
+		"Lock":          func(ctx context.Context) error { _, err := mutex.New(s, name, nil).Lock(ctx); return err },
+		"TryLock":       func(ctx context.Context) error { _, err := mutex.New(s, name, nil).TryLock(ctx); return err },
+		"Inspect":       func(ctx context.Context) error { _, err := mutex.New(s, name, nil).Inspect(ctx); return err },
 		"Unlock":        held.Unlock,
 		"Lock.Txn":      func(ctx context.Context) error { _, err := held.Txn(ctx, write); return err },
 		"Session.Txn":   func(ctx context.Context) error { _, err := s.Txn(ctx, write); return err },

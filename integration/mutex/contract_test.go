@@ -75,12 +75,12 @@ func exclusion(t *testing.T, c *gateway.Client, a, b *session.Session) {
 func tryLock(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	held, err := mutex.New(a, name).TryLock(ctx)
+	held, err := mutex.New(a, name, nil).TryLock(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []*session.Session{a, b} {
-		_, err = mutex.New(s, name).TryLock(ctx)
+		_, err = mutex.New(s, name, nil).TryLock(ctx)
 		var who *mutex.LockedError
 		if !errors.Is(err, mutex.ErrLocked) || !errors.As(err, &who) {
 			t.Fatalf("TryLock of a held lock: %v", err)
@@ -93,7 +93,7 @@ func tryLock(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		t.Errorf("a failed TryLock left %d keys", n-1)
 	}
 	unlock(t, held)
-	again, err := mutex.New(b, name).TryLock(ctx)
+	again, err := mutex.New(b, name, nil).TryLock(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func cancelWaiting(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		failed := make(chan error)
 		go func() {
-			_, err := mutex.New(s, name).Lock(ctx)
+			_, err := mutex.New(s, name, nil).Lock(ctx)
 			failed <- err
 		}()
 		eventually(t, "join", func() bool { return len(members(t, c, name)) == 2 })
@@ -155,7 +155,7 @@ func inspect(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	waiting := make(chan *mutex.Lock)
 	go func() { waiting <- lock(t, b, name) }()
 	eventually(t, "join", func() bool { return len(members(t, c, name)) == 2 })
-	who, err := mutex.New(b, name).Inspect(within(t, 20*time.Second))
+	who, err := mutex.New(b, name, nil).Inspect(within(t, 20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +200,11 @@ func nestedNames(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 		held := lock(t, a, names[0])
 		waited := lock(t, b, names[1])
 		unlock(t, waited)
-		tried, err := mutex.New(b, names[1]).TryLock(ctx)
+		tried, err := mutex.New(b, names[1], nil).TryLock(ctx)
 		if err != nil {
 			t.Fatalf("TryLock of %s beside %s: %v", names[1], names[0], err)
 		}
-		if _, err := mutex.New(a, names[1]).TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
+		if _, err := mutex.New(a, names[1], nil).TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 			t.Errorf("TryLock of a held lock beside another: %v", err)
 		}
 		unlock(t, tried)
@@ -218,7 +218,7 @@ func oneSession(t *testing.T, _ *gateway.Client, a, _ *session.Session) {
 	held := lock(t, a, name)
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := mutex.New(a, name).Lock(short); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := mutex.New(a, name, nil).Lock(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a second Lock of one session: %v", err)
 	}
 	unlock(t, held)
@@ -232,7 +232,7 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	held := lock(t, a, name)
 	failed := make(chan error)
 	go func() {
-		_, err := mutex.New(b, name).Lock(ctx)
+		_, err := mutex.New(b, name, nil).Lock(ctx)
 		failed <- err
 	}()
 	var keys []string
@@ -271,7 +271,7 @@ func lockDelay(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	ctx := within(t, 20*time.Second)
 	take := func(s *session.Session) (*mutex.Lock, time.Duration) {
 		begin := time.Now()
-		l, err := mutex.New(s, name).WithDelay(delay).Lock(ctx)
+		l, err := mutex.New(s, name, &mutex.Options{LockDelay: delay}).Lock(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,7 +84,7 @@ func TestDroppedAnswers(t *testing.T) {
 	var fences []int64
 	var all sync.WaitGroup
 	for i := range 8 {
-		m := mutex.New(sessions[i%len(sessions)], name)
+		m := mutex.New(sessions[i%len(sessions)], name, nil)
 		all.Go(func() {
 			for dropped.Hits() < drops {
 				take := m.Lock
@@ -146,7 +146,7 @@ func TestAThousandGoroutines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := mutex.New(s, name)
+	m := mutex.New(s, name, nil)
 	var all sync.WaitGroup
 	begin := time.Now()
 	for range 1000 {

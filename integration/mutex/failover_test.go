@@ -25,7 +25,7 @@ func TestLeaderDies(t *testing.T) {
 		var all sync.WaitGroup
 		for range loops { // each with a client of its own, which starts at a member of its own
 			s := newSession(t, newClient(t, gateway.Config{Endpoints: three.Endpoints()}), nil)
-			m := mutex.New(s, fresh(t))
+			m := mutex.New(s, fresh(t), nil)
 			all.Go(func() {
 				last := time.Now()
 				for {

@@ -146,7 +146,7 @@ func frozenRound(t *testing.T, three *etcdtest.Cluster) {
 // finishElsewhere does what is to be frozen, which succeeds by another try, and then what makes its first copy harmful.
 func (f *frozen) finishElsewhere(t *testing.T, direct *gateway.Client) {
 	ctx := within(t, 60*time.Second)
-	m := mutex.New(f.s, f.name)
+	m := mutex.New(f.s, f.name, nil)
 	switch {
 	case f.held == nil: // a ghost would own the lock
 		l, err := m.Lock(ctx)

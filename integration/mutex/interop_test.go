@@ -52,7 +52,7 @@ func withClientV3(t *testing.T, name string) {
 	if err := their.TryLock(ctx); err != nil {
 		t.Fatal(err)
 	}
-	_, err = mutex.New(s, name).TryLock(ctx)
+	_, err = mutex.New(s, name, nil).TryLock(ctx)
 	var who *mutex.LockedError
 	if !errors.As(err, &who) || who.Key != their.Key() || who.Lease != gateway.LeaseID(theirs.Lease()) {
 		t.Errorf("our TryLock while clientv3 holds: %v", err)
@@ -153,10 +153,10 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := mutex.New(s, name).TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(s, name, nil).TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryLock while etcdctl holds: %v", err)
 	}
-	if _, err := mutex.New(s, name).Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := mutex.New(s, name, nil).Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Lock while etcdctl holds: %v", err)
 	}
 	if err := ctl.Process.Signal(syscall.SIGINT); err != nil {

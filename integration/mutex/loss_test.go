@@ -143,7 +143,7 @@ func TestRevokedLease(t *testing.T) {
 		held := lock(t, holder, name)
 		failed := make(chan error, 1)
 		go func() {
-			_, err := mutex.New(waiter, name).Lock(t.Context())
+			_, err := mutex.New(waiter, name, nil).Lock(t.Context())
 			failed <- err
 		}()
 		eventually(t, "join", func() bool { return len(members(t, other, name)) == 2 })

@@ -50,7 +50,7 @@ func plain(tb testing.TB) *session.Session {
 
 func lock(tb testing.TB, s *session.Session, name string) *mutex.Lock {
 	tb.Helper()
-	l, err := mutex.New(s, name).Lock(within(tb, 20*time.Second))
+	l, err := mutex.New(s, name, nil).Lock(within(tb, 20*time.Second))
 	if err != nil {
 		tb.Fatal(err)
 	}

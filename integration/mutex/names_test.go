@@ -23,14 +23,14 @@ func TestOddNames(t *testing.T) {
 		}
 		var held []*mutex.Lock
 		for _, name := range names {
-			l, err := mutex.New(s, name).Lock(ctx)
+			l, err := mutex.New(s, name, nil).Lock(ctx)
 			if err != nil {
 				t.Fatalf("%.20q: %v", name, err)
 			}
 			held = append(held, l)
 		}
 		for i, name := range names {
-			if _, err := mutex.New(s, name).TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
+			if _, err := mutex.New(s, name, nil).TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 				t.Errorf("%.20q: a second lock: %v", name, err)
 			}
 			if want := fmt.Sprintf("%s/%x", name, int64(s.Lease())); held[i].Key() != want {

@@ -45,7 +45,7 @@ func TestDatabaseFull(t *testing.T) {
 		all.Go(func() {
 			for n := 0; !full.Load() && ctx.Err() == nil; n++ {
 				name := fmt.Sprintf("%s-%d-%d", prefix, i, n)
-				l, err := mutex.New(s, name).Lock(ctx)
+				l, err := mutex.New(s, name, nil).Lock(ctx)
 				if err == nil {
 					err = l.Unlock(ctx)
 				}

@@ -19,7 +19,7 @@ func BenchmarkOwnLocks(b *testing.B) {
 			s := newSession(b, newClient(b, gateway.Config{}), nil)
 			name := fresh(b)
 			inParallel(b, goroutines, func(i int) {
-				l, err := mutex.New(s, fmt.Sprintf("%s-%d", name, i)).Lock(b.Context())
+				l, err := mutex.New(s, fmt.Sprintf("%s-%d", name, i), nil).Lock(b.Context())
 				if err != nil {
 					b.Error(err)
 					return

@@ -68,7 +68,7 @@ func sharing(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	in := room{t: t}
 	var all sync.WaitGroup
 	for i := range 8 {
-		m := mutex.NewRWMutex([]*session.Session{a, b}[i%2], name)
+		m := mutex.NewRWMutex([]*session.Session{a, b}[i%2], name, nil)
 		all.Go(func() {
 			for range 15 {
 				enter, take := in.read, m.RLock
@@ -99,7 +99,7 @@ func sharing(t *testing.T, c *gateway.Client, a, b *session.Session) {
 // writersTurn: a reader behind a waiting writer waits.
 func writersTurn(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	rw := mutex.NewRWMutex(a, name)
+	rw := mutex.NewRWMutex(a, name, nil)
 	first, err := rw.RLock(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func writersTurn(t *testing.T, c *gateway.Client, a, b *session.Session) {
 
 func tryRW(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	ra, rb := mutex.NewRWMutex(a, name), mutex.NewRWMutex(b, name)
+	ra, rb := mutex.NewRWMutex(a, name, nil), mutex.NewRWMutex(b, name, nil)
 	var held []*mutex.Lock
 	for _, m := range []*mutex.RWMutex{ra, rb, ra, rb} {
 		l, err := m.TryRLock(t.Context())
@@ -170,7 +170,7 @@ func downgrade(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	fence := held.Fence()
 	read := make(chan *mutex.Lock)
 	go func() {
-		l, err := mutex.NewRWMutex(b, name).RLock(t.Context())
+		l, err := mutex.NewRWMutex(b, name, nil).RLock(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
@@ -186,7 +186,7 @@ func downgrade(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if err := held.Err(); err != nil || held.Fence() != fence {
 		t.Errorf("after Downgrade: %v, fence %d, was %d", err, held.Fence(), fence)
 	}
-	if _, err := mutex.New(b, name).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(b, name, nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryLock beside a downgraded lock: %v", err)
 	}
 	unlock(t, held)
@@ -209,7 +209,7 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	}()
 	eventually(t, "join", func() bool { return len(members(t, c, two)) == 2 })
 	for _, name := range []string{one, three} {
-		if _, err := mutex.New(b, name).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		if _, err := mutex.New(b, name, nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
 			t.Errorf("TryLock of %s: %v", name, err)
 		}
 	}
@@ -308,16 +308,16 @@ func severalCut(t *testing.T, c *gateway.Client, a, b *session.Session) {
 // withMutex: a plain mutex of the same name is a writer.
 func withMutex(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	r, err := mutex.NewRWMutex(a, name).RLock(t.Context())
+	r, err := mutex.NewRWMutex(a, name, nil).RLock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mutex.New(b, name).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(b, name, nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("Mutex.TryLock beside a reader: %v", err)
 	}
 	unlock(t, r)
 	held := lock(t, b, name)
-	if _, err := mutex.NewRWMutex(a, name).TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.NewRWMutex(a, name, nil).TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryRLock beside a Mutex: %v", err)
 	}
 	unlock(t, held)
@@ -329,7 +329,7 @@ func locker(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	count := 0
 	var all sync.WaitGroup
 	for i := range 6 {
-		l := mutex.New([]*session.Session{a, b}[i%2], name).Locker(t.Context(), fail)
+		l := mutex.New([]*session.Session{a, b}[i%2], name, nil).Locker(t.Context(), fail)
 		all.Go(func() {
 			for range 10 {
 				l.Lock()
@@ -343,7 +343,7 @@ func locker(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		t.Errorf("counted %d", count)
 	}
 	var told error
-	l := mutex.New(a, name).Locker(t.Context(), func(err error) { told = err })
+	l := mutex.New(a, name, nil).Locker(t.Context(), func(err error) { told = err })
 	l.Lock()
 	if _, err := c.Delete(t.Context(), name+"/", gateway.Prefix()); err != nil {
 		t.Fatal(err)
@@ -367,7 +367,7 @@ func TestRWDroppedAnswers(t *testing.T) {
 	for i := range 6 {
 		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
 		s := newSession(t, c, &session.Options{TTL: time.Minute})
-		rw := mutex.NewRWMutex(s, one)
+		rw := mutex.NewRWMutex(s, one, nil)
 		all.Go(func() {
 			for dropped.Hits() < 200 {
 				switch {

@@ -53,7 +53,7 @@ func TestTLSAndPassword(t *testing.T) {
 		pause(t, t.Context(), 3*time.Second, "expiry of all tokens")
 		unlock(t, lock(t, a, "jobs/one"))
 
-		_, err := mutex.New(a, "elsewhere").Lock(within(t, 20*time.Second))
+		_, err := mutex.New(a, "elsewhere", nil).Lock(within(t, 20*time.Second))
 		if !errors.Is(err, gateway.ErrPermissionDenied) || a.Err() != nil {
 			t.Errorf("Lock outside of the role: %v, session %v", err, a.Err())
 		}

@@ -34,7 +34,7 @@ func TestSlashBesideSettings(t *testing.T) {
 	for _, of := range []string{name, name + "b", name + "q"} {
 		other := lock(t, s, of+"/x")
 		held := lock(t, s, of+"/")
-		rw := mutex.NewRWMutex(plain(t), of+"/")
+		rw := mutex.NewRWMutex(plain(t), of+"/", nil)
 		if _, err := rw.TryRLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 			t.Errorf("TryRLock = %v", err)
 		}
@@ -58,7 +58,7 @@ func TestSlashBesideSettings(t *testing.T) {
 			t.Error(err)
 		}
 		unlock(t, other)
-		if term, err := election.New(s, of+"/").TryCampaign(ctx, "v"); err != nil {
+		if term, err := election.New(s, of+"/", nil).TryCampaign(ctx, "v"); err != nil {
 			t.Error(err)
 		} else if err := term.Resign(ctx); err != nil {
 			t.Error(err)

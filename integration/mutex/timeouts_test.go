@@ -110,7 +110,7 @@ func (r *mixed) round(c change, n int) {
 			r.note(c, name, held, time.Now())
 		})
 		all.Go(func() {
-			l, err := mutex.New(next, name).Lock(within(r, 2*time.Minute))
+			l, err := mutex.New(next, name, nil).Lock(within(r, 2*time.Minute))
 			if err != nil {
 				r.Errorf("%+v: the next Lock: %v", c, err)
 				return

@@ -16,7 +16,7 @@ func TestKeyWithoutItsLease(t *testing.T) {
 	held := lock(t, s, name)
 	next := make(chan error)
 	go func() {
-		l, err := mutex.New(plain(t), name).Lock(ctx)
+		l, err := mutex.New(plain(t), name, nil).Lock(ctx)
 		if err == nil {
 			err = l.Unlock(ctx)
 		}

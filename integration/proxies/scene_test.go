@@ -67,7 +67,7 @@ func open(t *testing.T, p path) *scene {
 	if s.lock, err = s.mutex(s.a).Lock(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if s.term, err = election.New(s.a.session, s.name+"-election").Campaign(ctx, "begin"); err != nil {
+	if s.term, err = election.New(s.a.session, s.name+"-election", nil).Campaign(ctx, "begin"); err != nil {
 		t.Fatal(err)
 	}
 	waiting, stop := context.WithCancel(t.Context())
@@ -78,10 +78,10 @@ func open(t *testing.T, p path) *scene {
 	return s
 }
 
-func (s *scene) mutex(p party) *mutex.Mutex { return mutex.New(p.session, s.name+"-mutex") }
+func (s *scene) mutex(p party) *mutex.Mutex { return mutex.New(p.session, s.name+"-mutex", nil) }
 
 func (s *scene) observe(ctx context.Context) {
-	events := election.New(s.b.session, s.name+"-election").Observe(ctx)
+	events := election.New(s.b.session, s.name+"-election", nil).Observe(ctx)
 	for e, err := range events {
 		switch {
 		case ctx.Err() != nil:

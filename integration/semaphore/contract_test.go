@@ -472,7 +472,7 @@ func guard(t *testing.T, f fixture) {
 func mutexBelow(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	m, lock := semaphore.New(f.a, name, 3), mutex.New(f.b, name)
+	m, lock := semaphore.New(f.a, name, 3), mutex.New(f.b, name, nil)
 	p := acquire(t, m, 1)
 	if _, err := lock.TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryLock beside a permit: %v", err)

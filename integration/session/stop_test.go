@@ -31,14 +31,14 @@ const (
 // by deferred calls with that context.
 var shapes = map[string]func(context.Context, *session.Session, string, func()) error{
 	"Do": func(ctx context.Context, s *session.Session, name string, locked func()) error {
-		return mutex.New(s, name).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
+		return mutex.New(s, name, nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
 			locked()
 			<-ctx.Done()
 			return nil
 		})
 	},
 	"Lock and Unlock": func(ctx context.Context, s *session.Session, name string, locked func()) error {
-		lock, err := mutex.New(s, name).Lock(ctx)
+		lock, err := mutex.New(s, name, nil).Lock(ctx)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 		return nil
 	},
 	"Lock and Close": func(ctx context.Context, s *session.Session, name string, locked func()) error {
-		if _, err := mutex.New(s, name).Lock(ctx); err != nil {
+		if _, err := mutex.New(s, name, nil).Lock(ctx); err != nil {
 			return err
 		}
 		locked()
@@ -129,7 +129,7 @@ func TestTerminated(t *testing.T) {
 			}
 			locked := make(chan time.Time, 1)
 			go func() {
-				lock, err := mutex.New(s, name).Lock(within(t, time.Minute))
+				lock, err := mutex.New(s, name, nil).Lock(within(t, time.Minute))
 				if err != nil {
 					t.Error(err)
 				} else if err := lock.Unlock(within(t, time.Minute)); err != nil {
@@ -169,19 +169,19 @@ func TestEndedContext(t *testing.T) {
 		take func(t *testing.T) func(context.Context) error
 	}{
 		{"Unlock", func(t *testing.T) func(context.Context) error {
-			return must(mutex.New(s, name+"-mutex").Lock(ctx))(t).Unlock
+			return must(mutex.New(s, name+"-mutex", nil).Lock(ctx))(t).Unlock
 		}},
 		{"Unlock of a reader", func(t *testing.T) func(context.Context) error {
-			return must(mutex.NewRWMutex(s, name+"-rw").RLock(ctx))(t).Unlock
+			return must(mutex.NewRWMutex(s, name+"-rw", nil).RLock(ctx))(t).Unlock
 		}},
 		{"Unlock with a delay", func(t *testing.T) func(context.Context) error {
-			return must(mutex.New(s, name+"-delay").WithDelay(time.Second).Lock(ctx))(t).Unlock
+			return must(mutex.New(s, name+"-delay", &mutex.Options{LockDelay: time.Second}).Lock(ctx))(t).Unlock
 		}},
 		{"Unlock of several", func(t *testing.T) func(context.Context) error {
 			return must(mutex.LockAll(ctx, s, name+"-1", name+"-2"))(t).Unlock
 		}},
 		{"Resign", func(t *testing.T) func(context.Context) error {
-			return must(election.New(s, name+"-election").Campaign(ctx, "v"))(t).Resign
+			return must(election.New(s, name+"-election", nil).Campaign(ctx, "v"))(t).Resign
 		}},
 		{"Permit", func(t *testing.T) func(context.Context) error { return must(sem.Acquire(ctx, 1))(t).Release }},
 		{"Raised", func(t *testing.T) func(context.Context) error {

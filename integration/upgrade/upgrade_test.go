@@ -40,7 +40,7 @@ func TestRollingUpgrade(t *testing.T) {
 		u.all.Go(func() { u.produce(s) })
 		u.all.Go(func() { u.consume(s) })
 	}
-	term, err := election.New(sessions[0], "leader").Campaign(u.ctx, "the first")
+	term, err := election.New(sessions[0], "leader", nil).Campaign(u.ctx, "the first")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func (u *users) stopped() bool {
 func (u *users) count(s *session.Session) {
 	for !u.stopped() {
 		begin := time.Now()
-		err := mutex.New(s, "count").Do(u.ctx, func(ctx context.Context, lock *mutex.Lock) error {
+		err := mutex.New(s, "count", nil).Do(u.ctx, func(ctx context.Context, lock *mutex.Lock) error {
 			n := number(u.t, ctx, s.Client())
 			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("number", strconv.AppendInt(nil, n+1, 10))}})
 			return err

@@ -83,14 +83,22 @@ func (h *Hold) Err() error {
 // at the error in this order: [gateway.ErrUncertain], ctx ended before it was known whether it was applied; [ErrNotHeld],
 // it was not and will not be, since the hold has ended. See [Session.Txn] for what happens to lost answers.
 func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	resp, err := h.s.transact(ctx, t, false, h.Guard())
-	switch {
-	case err == nil:
-		return resp, nil
-	case errors.Is(err, ErrNotHeld): // by the guard; the hold may not know yet
+	resp, err := h.s.TxnUnder(ctx, t, h.Guard())
+	if errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrLost) { // by the guard; the hold may not know yet
 		err = errors.Join(err, h.Err())
-	case errors.Is(err, ErrLost):
+	}
+	if err != nil {
+		return nil, fmt.Errorf("session: txn under %s: %w", h.key, err)
+	}
+	return resp, nil
+}
+
+// TxnUnder is [Session.Txn] under all of the guards. It returns [ErrNotHeld] when one of them does not hold, or the session
+// was lost.
+func (s *Session) TxnUnder(ctx context.Context, t gateway.Txn, guards ...gateway.Cmp) (*gateway.TxnResponse, error) {
+	resp, err := s.transact(ctx, t, false, guards...)
+	if errors.Is(err, ErrLost) && !errors.Is(err, ErrNotHeld) {
 		err = fmt.Errorf("%w: %w", ErrNotHeld, err)
 	}
-	return nil, fmt.Errorf("session: txn under %s: %w", h.key, err)
+	return resp, err
 }

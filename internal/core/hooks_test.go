@@ -65,7 +65,7 @@ func TestHoldHooks(t *testing.T) {
 		d := new(diary)
 		s := open(t, etcd, d.options())
 		other := open(t, etcd, nil)
-		before, err := mutex.New(other, "a").Lock(t.Context())
+		before, err := mutex.New(other, "a", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestHoldHooks(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		first, err := mutex.New(s, "a").Lock(t.Context())
+		first, err := mutex.New(s, "a", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestHoldHooks(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if _, err := mutex.New(s, "b").TryLock(t.Context()); err != nil {
+		if _, err := mutex.New(s, "b", nil).TryLock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(500 * time.Millisecond) // not longer, or the key would be watched, too, and tell in its own words
@@ -224,7 +224,7 @@ func TestEndedForEveryAcquired(t *testing.T) {
 			<-s.Context().Done() // as if that had happened by itself
 		}
 		s = open(t, etcd, opts)
-		l, err := mutex.New(s, "a").Lock(t.Context())
+		l, err := mutex.New(s, "a", nil).Lock(t.Context())
 		if err == nil {
 			err = l.Err()
 		}

@@ -38,7 +38,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd, nil)
-				l, err := mutex.New(s, "a").Lock(t.Context())
+				l, err := mutex.New(s, "a", nil).Lock(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -71,7 +71,7 @@ func TestNobodyLooksAfterWhatIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		l, err := mutex.New(open(t, etcd, nil), "a").Lock(t.Context())
+		l, err := mutex.New(open(t, etcd, nil), "a", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

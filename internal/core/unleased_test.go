@@ -25,7 +25,7 @@ func TestKeyWithoutItsLease(t *testing.T) {
 	for name, acquire := range map[string]func(t *testing.T, s *session.Session) (hold, func() error, error){
 		"mutex": func(t *testing.T, s *session.Session) (hold, func() error, error) {
 			t.Helper()
-			l, err := mutex.New(s, "a").Lock(t.Context())
+			l, err := mutex.New(s, "a", nil).Lock(t.Context())
 			return l, func() error { return l.Unlock(t.Context()) }, err
 		},
 		"semaphore": func(t *testing.T, s *session.Session) (hold, func() error, error) {

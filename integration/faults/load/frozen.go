@@ -24,7 +24,7 @@ const (
 const maxHold = 3 * time.Second
 
 func (w *worker) holdsLong() {
-	m := mutex.New(w.s, Frozen)
+	m := mutex.New(w.s, Frozen, nil)
 	for w.rest(w.appetite()) {
 		op := w.begin(Frozen, history.Lock, nil)
 		l, err := m.Lock(w.ctx)

@@ -101,7 +101,7 @@ func (p *Party) idle(name string) {
 	opts := &session.Options{TTL: p.cfg.TTL, AllowShortTTL: true, Name: name}
 	_ = session.Run(p.work, p.client, opts, func(ctx context.Context, s *session.Session) error {
 		p.noteLoss(s)
-		if _, err := mutex.New(s, name).Lock(ctx); err != nil {
+		if _, err := mutex.New(s, name, nil).Lock(ctx); err != nil {
 			return err
 		}
 		<-ctx.Done()

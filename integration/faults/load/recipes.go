@@ -17,10 +17,10 @@ import (
 // leaves the machine time for the servers.
 const pace = 8 * time.Millisecond
 
-func (w *worker) mutexes() { w.locks(Mutex, mutex.New(w.s, Mutex), pace, 4) }
+func (w *worker) mutexes() { w.locks(Mutex, mutex.New(w.s, Mutex, nil), pace, 4) }
 
 func (w *worker) delayedMutexes() {
-	w.locks(Delayed, mutex.New(w.s, Delayed).WithDelay(w.cfg.TTL), 40*pace, 1)
+	w.locks(Delayed, mutex.New(w.s, Delayed, &mutex.Options{LockDelay: w.cfg.TTL}), 40*pace, 1)
 }
 
 func (w *worker) locks(place string, m *mutex.Mutex, pause time.Duration, writes int) {
@@ -38,7 +38,7 @@ func (w *worker) locks(place string, m *mutex.Mutex, pause time.Duration, writes
 }
 
 func (w *worker) readersAndWriters() {
-	rw := mutex.NewRWMutex(w.s, RW)
+	rw := mutex.NewRWMutex(w.s, RW, nil)
 	for w.rest(8 * pace) {
 		ctx, cancel := w.patience(16)
 		verb, lock := history.RLock, rw.RLock
@@ -102,7 +102,7 @@ func (w *worker) under(place string, h session.Hold, write bool, release func(co
 }
 
 func (w *worker) campaigns() {
-	e := election.New(w.s, Election)
+	e := election.New(w.s, Election, nil)
 	for w.rest(10 * pace) {
 		op := w.begin(Election, history.Lock, nil)
 		value := op.Token()
@@ -137,7 +137,7 @@ func (w *worker) leads(term *election.Term) {
 
 // reads asks who leads. That nobody does comes without a revision and is not recorded.
 func (w *worker) reads() {
-	e := election.New(w.s, Election)
+	e := election.New(w.s, Election, nil)
 	for w.rest(20 * pace) {
 		op := w.begin(Election, history.Read, nil)
 		leader, err := e.Leader(w.ctx)
@@ -148,7 +148,7 @@ func (w *worker) reads() {
 }
 
 func (w *worker) observes() {
-	e := election.New(w.s, Election)
+	e := election.New(w.s, Election, nil)
 	for ev, err := range e.Observe(w.ctx) {
 		if err != nil {
 			return
