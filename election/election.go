@@ -25,7 +25,7 @@ func New(s *session.Session, name string) *Election {
 // WithDelay gives the same election with a delay: after a leader that did not resign, a dead or lost one, the next waits
 // this long from the moment it saw the place become free. With a delay of at least the time to live of all sessions, two
 // terms do not overlap even where etcd takes a lease away too early. All candidates must set the same. To others the
-// next leader is visible while it waits.
+// next leader is visible while it waits. While etcd's database is full, it waits until there is space.
 func (e *Election) WithDelay(d time.Duration) *Election {
 	c := *e
 	c.line.Delay = d

@@ -24,7 +24,7 @@ func New(s *session.Session, name string) *Mutex {
 // WithDelay gives the same lock with a lock delay: after a holder that did not unlock, a dead or lost one, the next waits
 // this long from the moment it saw the lock become free. With a delay of at least the time to live of all sessions, two
 // holders do not overlap even where etcd takes a lease away too early. All users of the lock must set the same; those of
-// [LockAll] and [RWMutex] cannot.
+// [LockAll] and [RWMutex] cannot. While etcd's database is full, a waiter whose turn has come waits until there is space.
 func (m *Mutex) WithDelay(d time.Duration) *Mutex {
 	c := *m
 	c.line.Delay = d
