@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/exampletest"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -40,4 +40,6 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 // short gives options with a time to live that programs must ask for.
-func short(ttl time.Duration) *session.Options { return &session.Options{TTL: ttl, AllowShortTTL: true} }
+func short(ttl time.Duration) *session.Options {
+	return &session.Options{TTL: ttl, AllowShortTTL: true}
+}

@@ -2,8 +2,8 @@ package core
 
 import (
 	"context"
-	"log/slog"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"

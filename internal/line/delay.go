@@ -2,6 +2,7 @@ package line
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,10 +53,7 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 		return nil
 	}
 	from := time.Now()
-	out, err := l.Session.Write(ctx, core.Write{
-		If:   []gateway.Cmp{h.Guard()},
-		Then: []gateway.Op{gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())},
-	})
+	out, err := l.mark(ctx, h, before != nil)
 	switch {
 	case err != nil:
 		return err
@@ -74,7 +72,33 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 	} else if out.Responses[0].Put.PrevKV == nil || endedCleanly(was) {
 		return nil
 	}
-	t := time.NewTimer(l.Delay - time.Since(from))
+	return pause(ctx, h, l.Delay-time.Since(from))
+}
+
+// spacePause is how often a member at the front looks whether a full database takes its marker.
+const spacePause = time.Second
+
+// mark puts the marker of a new holder. A full database refuses that, and without it the next
+// holder could go on at once after an unclean end of this one. A member that has waited for the one
+// before keeps its place until there is space.
+func (l *Line) mark(ctx context.Context, h *core.Hold, waited bool) (core.Outcome, error) {
+	marker := gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())
+	for {
+		out, err := l.Session.Write(ctx, core.Write{
+			If: []gateway.Cmp{h.Guard()}, Then: []gateway.Op{marker},
+		})
+		if !waited || !errors.Is(err, gateway.ErrNoSpace) {
+			return out, err
+		}
+		if err := pause(ctx, h, spacePause); err != nil {
+			return out, fmt.Errorf("%w: %w", err, gateway.ErrNoSpace)
+		}
+	}
+}
+
+// pause waits for d. It returns why the hold or ctx ended, if either does before.
+func pause(ctx context.Context, h *core.Hold, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

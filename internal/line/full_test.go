@@ -1,0 +1,110 @@
+package line_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestDelayWhileFull: a full database takes no marker of the waiter whose turn has come. It keeps
+// its place until there is space, and waits out the delay from when it saw the holder leave, since
+// that left no marker either. If the waiter gives up or is removed, it returns at once.
+func TestDelayWhileFull(t *testing.T) {
+	t.Parallel()
+	const fullFor = 5500 * time.Millisecond // not when it tries
+	for _, tt := range []struct {
+		name  string
+		delay time.Duration
+		end   func(etcd *fakeetcd.Server, second *line.Line, cancel context.CancelFunc)
+		want  error // nil: it is granted
+		took  time.Duration
+	}{
+		{"space within the delay", delay, makeSpace, nil, delay},
+		{"space after the delay", time.Second, makeSpace, nil, fullFor},
+		{"given up", delay, func(_ *fakeetcd.Server, _ *line.Line, cancel context.CancelFunc) {
+			cancel()
+		}, context.Canceled, fullFor},
+		{"revoked", delay, func(etcd *fakeetcd.Server, l *line.Line, _ context.CancelFunc) {
+			etcd.Revoke(l.Session.Lease())
+		}, session.ErrLost, fullFor},
+		{"deleted", delay, func(etcd *fakeetcd.Server, l *line.Line, _ context.CancelFunc) {
+			etcd.Delete("a/" + l.Session.Lease().String())
+		}, session.ErrKeyDeleted, fullFor},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				first, second := delayed(open(t, etcd), tt.delay), delayed(open(t, etcd), tt.delay)
+				holder := enter(t, first)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				w := goEnter(ctx, second)
+				etcd.Fill(true)
+				start := time.Now()
+				release(t, holder)
+				time.Sleep(fullFor - time.Millisecond)
+				if !w.waits() {
+					t.Fatalf("Enter in a full database = %v", w.err)
+				}
+				time.Sleep(time.Millisecond)
+				tt.end(etcd, second, cancel)
+				<-w.done
+				took := time.Since(start)
+				if !errors.Is(w.err, tt.want) || took < tt.took || took > tt.took+time.Second {
+					t.Errorf("Enter = %v after %v, want %v after %v", w.err, took, tt.want, tt.took)
+				}
+				if tt.want == nil {
+					release(t, w.hold)
+				} else if errors.Is(w.err, gateway.ErrUncertain) || !errors.Is(w.err, gateway.ErrNoSpace) {
+					t.Errorf("Enter = %v, want only %v", w.err, gateway.ErrNoSpace)
+				}
+				synctest.Wait()
+				if keys := etcd.Keys("a/"); len(keys) > 0 {
+					t.Errorf("%v is left", keys)
+				}
+			})
+		})
+	}
+}
+
+func makeSpace(etcd *fakeetcd.Server, _ *line.Line, _ context.CancelFunc) { etcd.Fill(false) }
+
+// TestDelayWhileFullAtOnce: a member that has not waited fails at once where the database becomes
+// full behind its join, as it does where that has refused the join.
+func TestDelayWhileFullAtOnce(t *testing.T) {
+	t.Parallel()
+	type join func(*line.Line, context.Context, line.Join) (line.Hold, error)
+	for name, enter := range map[string]join{
+		"enter": (*line.Line).Enter, "try": (*line.Line).Try,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				l := delayed(open(t, etcd), delay)
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+					etcd.Fill(c.IsTxn("holdfast/delay/a"))
+					return c.Apply()
+				})
+				start := time.Now()
+				_, err := enter(l, t.Context(), line.Join{})
+				if took := time.Since(start); !errors.Is(err, gateway.ErrNoSpace) || took > 0 {
+					t.Errorf("%s = %v after %v", name, err, took)
+				}
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				if keys := etcd.Keys("a/"); len(keys) > 0 {
+					t.Errorf("%v is left", keys)
+				}
+			})
+		})
+	}
+}
