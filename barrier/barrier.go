@@ -10,30 +10,35 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Barrier names a barrier that is up as long as anybody holds it up. It is immutable and safe for concurrent use; making
-// one does no I/O.
+// Barrier names a barrier that is up as long as a session holds it up, or it is raised. It is
+// immutable and safe for concurrent use; making one does no I/O.
 //
-// Each who holds it is a member of a line; whoever raised it without a session has put a key beside the line. It is down
-// when neither is there.
+// Each hold is a member of a line, and [Barrier.Raise] puts a key beside the line. The barrier is
+// down when there are no members and no such key.
 type Barrier struct {
 	place
 }
 
 const raisedSetting = "raised"
 
-// New names the barrier that all sessions share under name. A name that cannot be used is reported by the first call.
+// New names the barrier that all sessions share under name. Calls return [gateway.ErrInvalid] if
+// the name cannot be used.
 func New(s *session.Session, name string) *Barrier {
 	return &Barrier{newPlace(s, name, "simple", 1, 1)}
 }
 
-// Hold is a barrier held up. See [session.Hold] for what it offers.
+// Hold is a hold of a barrier. See [session.Hold] for its context, fence and guard. It is safe
+// for concurrent use.
 type Hold struct {
 	hold *core.Hold
 	grip *core.Releaser
 	at   *place
 }
 
-// Hold holds the barrier up until Release, or until the session ends. Several may: it is down when all have released it.
+// Hold holds the barrier up until Release, or until the session ends. Several callers may hold it:
+// it is down when all have released it. Hold returns the context's error when ctx ends first, and
+// [session.ErrLost] when the session has ended. After an error nothing holds the barrier up for
+// this call once the session has resolved its write.
 func (b *Barrier) Hold(ctx context.Context) (*Hold, error) {
 	h, err := b.line.Enter(ctx, line.Join{})
 	if err != nil {
@@ -42,15 +47,19 @@ func (b *Barrier) Hold(ctx context.Context) (*Hold, error) {
 	return &Hold{h.Hold, h.Grip, &b.place}, nil
 }
 
-// Release ends the hold. It is [session.ErrNotHeld] if that had ended before. If ctx ends first Release returns
-// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Release waits for that.
-// If ctx has ended before the call, Release has 1 s of its own.
+// Release ends the hold. It returns [session.ErrNotHeld] when the hold had ended before. If ctx
+// ends first it returns [gateway.ErrUncertain] and the context's error, and the session continues
+// the release in the background; another Release waits for that. If ctx had ended before the call,
+// Release has 1 s of its own. After any other error (etcd rejected the request) the key holds the
+// barrier up until the session ends: call Release again.
 func (r *Hold) Release(ctx context.Context) error {
 	return r.at.wrap("release", r.grip.Release(ctx))
 }
 
-// Raise raises the barrier without binding it to the session: it stays up until somebody, of whatever session, calls
-// Lower. Raising it again changes nothing.
+// Raise raises the barrier without binding it to the session: it stays up until Lower, by any
+// session. Raising it again changes nothing. Raise returns [session.ErrLost] when the session has
+// ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if the barrier
+// may have been raised.
 func (b *Barrier) Raise(ctx context.Context) error {
 	err := b.check(ctx)
 	if err == nil {
@@ -60,8 +69,11 @@ func (b *Barrier) Raise(ctx context.Context) error {
 	return b.wrap("raise", err)
 }
 
-// Lower undoes a Raise, whoever called it; those who hold the barrier up go on doing so. It is [session.ErrNotHeld] if
-// the barrier was not raised so. If ctx has ended before the call, Lower has 1 s of its own.
+// Lower undoes a Raise by any session. Holds of the barrier are not affected. Lower returns
+// [session.ErrNotHeld] when the barrier was not raised, [session.ErrLost] when the session has
+// ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if the request
+// was sent; the session then continues in the background. If ctx had ended before the call, Lower
+// has 1 s of its own.
 func (b *Barrier) Lower(ctx context.Context) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
@@ -72,7 +84,8 @@ func (b *Barrier) Lower(ctx context.Context) error {
 	return b.wrap("lower", err)
 }
 
-// Wait returns when the barrier is down: when it was, at some moment after the call.
+// Wait returns nil when the barrier was down at some moment after the call. It returns the
+// context's error when ctx ends first, and [session.ErrLost] when the session ends.
 func (b *Barrier) Wait(ctx context.Context) error { return b.wrap("wait", b.wait(ctx)) }
 
 func (b *Barrier) wait(ctx context.Context) error {

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestCorruptSettings: a setting that nobody of this library has written is an error that names the key, at once. It costs a
-// few requests, and the key stays.
+// TestCorruptSettings: calls return an error that names the key when a setting has a value that
+// this library does not write, after a few requests. The key does not change.
 func TestCorruptSettings(t *testing.T) {
 	t.Parallel()
 	verbs := map[string]func(ctx context.Context, s *session.Session) error{
@@ -63,7 +63,7 @@ func TestCorruptSettings(t *testing.T) {
 					calls := 0
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if calls++; calls > 50 {
-							c.Sleep(time.Hour) // a spin is not to fill the test's log
+							c.Sleep(time.Hour) // an endless loop must not fill the test's log
 						}
 						return c.Apply()
 					})

@@ -8,39 +8,46 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// ErrBroken is the error of an Await whose round was broken: another member gave up or was lost, or somebody reset it.
+// ErrBroken is returned by [Cyclic.Await] when the round was broken: another member stopped waiting
+// or was lost, or [Cyclic.Reset] was called.
 var ErrBroken = errors.New("round broken")
 
-// Cyclic names a barrier that n members pass together, round after round. It is immutable and safe for concurrent use;
-// making one does no I/O.
+// Cyclic names a barrier that n members pass together, round after round. It is immutable and safe
+// for concurrent use; making one does no I/O.
 type Cyclic struct {
 	rounds
 }
 
-// NewCyclic names the cyclic barrier that all sessions share under name, for rounds of n members, which must be the same
-// for all. Arguments that cannot be used are reported by the first call.
+// NewCyclic names the cyclic barrier that all sessions share under name, for rounds of n members.
+// All must use the same n. Calls return [gateway.ErrInvalid] if the name cannot be used or n is not
+// between 1 and [MaxParties].
 func NewCyclic(s *session.Session, name string, n int) *Cyclic {
 	return &Cyclic{rounds{newPlace(s, name, "cyclic", n, MaxParties), true}}
 }
 
-// Arrival tells which round was passed.
+// Arrival names the round that was passed.
 type Arrival struct {
 	Round int64 // from 1; broken rounds count
 	Fence int64 // grows in the order of arrival
 }
 
-// Await waits until n members of the round wait, and passes with them. It is [ErrBroken] if the round was broken
-// meanwhile. If it fails because ctx ended, the round breaks, unless it was complete in that very moment.
+// Await waits until n members of the round wait, and passes with them. It returns [ErrBroken] when
+// the round was broken during the wait, [ErrConfigMismatch] when the name was declared otherwise, the
+// context's error when ctx ends first, and [session.ErrLost] when the session ends or the member's
+// key is deleted. If a member that waited
+// returns an error, its round breaks unless it was already complete.
 func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
 	h, passed, err := c.pass(ctx)
 	if err != nil {
 		return Arrival{}, c.wrap("await", err)
 	}
-	_ = line.GiveBack(ctx, h.Grip, h.Grip.Release) // whatever becomes of it, the round is passed
+	_ = line.GiveBack(ctx, h.Grip, h.Grip.Release) // the round is passed even if this fails
 	return Arrival{Round: passed.Number, Fence: h.Fence()}, nil
 }
 
-// Reset breaks the round that is open now. Where nobody waits there is nothing to break.
+// Reset breaks the open round, if any member waits in it. It returns [ErrConfigMismatch] when the name
+// was declared otherwise, [session.ErrLost] when the session has ended, and the context's error
+// when ctx ends first, with [gateway.ErrUncertain] if the round may have been broken.
 func (c *Cyclic) Reset(ctx context.Context) error { return c.wrap("reset", c.reset(ctx)) }
 
 func (c *Cyclic) reset(ctx context.Context) error {

@@ -14,11 +14,12 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// ErrConfigMismatch is the error of a handle that takes the name for another kind of barrier, or for another number, than those
-// who have used it before.
+// ErrConfigMismatch is returned when the name was declared as another kind of barrier, or for another
+// number.
 var ErrConfigMismatch = errors.New("declared otherwise")
 
-// place is a line with a declaration beside it of what it is for. The first write to it is the declaration.
+// place is a line with a key beside it that declares the kind and number of a barrier. The first
+// write to it is the declaration.
 type place struct {
 	line line.Line
 	kind string
@@ -28,7 +29,7 @@ type place struct {
 
 const partiesSetting = "parties"
 
-// kinds are those that are declared.
+// kinds are the kinds that write a declaration.
 var kinds = []string{"double", "cyclic", "latch"}
 
 func newPlace(s *session.Session, name, kind string, n, most int) place {
@@ -38,7 +39,7 @@ func newPlace(s *session.Session, name, kind string, n, most int) place {
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
 
-// check looks at what can be checked here, and waits while the session is suspect.
+// check checks the number and the name, and waits while the session is suspect.
 func (p *place) check(ctx context.Context) error {
 	if p.n < 1 || p.n > p.most {
 		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, p.most)
@@ -46,14 +47,15 @@ func (p *place) check(ctx context.Context) error {
 	return p.line.Check(ctx)
 }
 
-// declared holds where the place is what the handle takes it for. found is read where it does not hold.
+// declared returns a compare that holds if the declaration is this one, and a read of it for when
+// it does not.
 func (p *place) declared() (_ gateway.Cmp, found gateway.Op) {
 	key := p.line.SettingKey(partiesSetting)
 	return gateway.CmpValue(key, gateway.Equal, []byte(p.parties())), gateway.OpGet(key)
 }
 
-// declare compares the declaration that was found with the handle, or writes one where there was none. Whoever did not find
-// it as it should be goes again.
+// declare compares the declaration that was found with this one, or writes this one if there was
+// none. If it returns nil the caller tries again.
 func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 	if kvs := found.Get.KVs; len(kvs) > 0 {
 		return p.matches(string(kvs[0].Value))
@@ -66,7 +68,7 @@ func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
 	return err
 }
 
-// agrees is declare for those who only look.
+// agrees is declare for calls that only read: no declaration is not an error.
 func (p *place) agrees(v line.Snapshot) error {
 	parties, ok := v.Settings[partiesSetting]
 	if !ok {
@@ -75,7 +77,7 @@ func (p *place) agrees(v line.Snapshot) error {
 	return p.matches(parties)
 }
 
-// matches compares a declaration that was found with the handle.
+// matches compares a declaration that was found with this one.
 func (p *place) matches(parties string) error {
 	kind, number, _ := strings.Cut(parties, " ")
 	n, err := strconv.Atoi(number)
@@ -88,7 +90,7 @@ func (p *place) matches(parties string) error {
 	return fmt.Errorf("%w: %s is %q, not %q", ErrConfigMismatch, p.line.SettingKey(partiesSetting), parties, p.parties())
 }
 
-// look reads the place as it is now.
+// look reads the line and checks its declaration.
 func (p *place) look(ctx context.Context) (line.Snapshot, error) {
 	if err := p.check(ctx); err != nil {
 		return line.Snapshot{}, err
@@ -100,7 +102,7 @@ func (p *place) look(ctx context.Context) (line.Snapshot, error) {
 	return v, p.agrees(v)
 }
 
-// wrap is nil for nil.
+// wrap returns nil for nil.
 func (p *place) wrap(verb string, err error) error {
 	if err == nil {
 		return nil

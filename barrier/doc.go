@@ -1,9 +1,10 @@
-// Package barrier makes processes wait for each other: a barrier that somebody holds up, double and cyclic barriers that a
-// number of members pass together, and a count-down latch.
+// Package barrier makes processes wait for each other: a simple barrier that a process holds up,
+// double and cyclic barriers that n members pass together, and a count-down latch.
 //
 // # Usage
 //
-//	raised, err := barrier.New(s, "migration").Hold(ctx) // others: barrier.New(s, "migration").Wait(ctx)
+//	// others: barrier.New(s, "migration").Wait(ctx)
+//	raised, err := barrier.New(s, "migration").Hold(ctx)
 //	defer raised.Release(ctx)
 //
 //	entry, err := barrier.NewDouble(s, "step", 4).Enter(ctx) // returns when four have entered
@@ -15,48 +16,65 @@
 //
 //	arrival, err := barrier.NewCyclic(s, "phase", 4).Await(ctx) // again for each phase
 //
-//	latch := barrier.NewLatch(s, "ready", 3) // latch.CountDown(ctx) three times lets latch.Wait(ctx) go on
+//	// latch.Wait(ctx) returns after three calls of latch.CountDown(ctx)
+//	latch := barrier.NewLatch(s, "ready", 3)
 //
 // # Guarantees
 //
-// A [Barrier] counts as down only if it was so after the call of Wait: a broken watch is never taken for it.
+// [Barrier.Wait] returns nil only if the barrier was down at a moment after the call. A broken
+// watch does not count as down.
 //
-// Nobody passes a [Double] or a [Cyclic] before n members, each under a session that lives at the server, wait in the same
-// round; the fate of a round is written once, and everybody in it goes by that, however late. Rounds do not mix: a member
-// that has left a round may enter the next at once, and whoever comes while a round is full belongs to the next. Two
-// goroutines are two members, also when they share a session. Any member can complete a round that is full, so a member
-// that dies never keeps the others waiting longer than its session lives.
+// No member passes a [Double] or a [Cyclic] before n members, each under a session that lives at
+// the server, wait in the same round. The result of a round is written once, and all its members
+// follow it, also those that read it late. Rounds do not mix: a member that has left a round may
+// enter the next at once, and a member that joins while a round is full belongs to the next. Two
+// goroutines are two members, also when they share a session. Any member can complete a full round,
+// so a member that dies delays the others at most until its session ends at the server.
 //
-// [Entry.Leave] returns when no member of the round is there any more. One that dies between Enter and Leave holds the
-// others up for as long as its session lives, and not longer; they do not get an error.
+// [Entry.Leave] returns when all members of the round have left or were lost. A member that dies
+// between Enter and Leave delays the others until its session ends at the server; they return no
+// error.
 //
-// A round of a Cyclic is broken when a member gives up waiting, loses its session or has its key removed, or by
-// [Cyclic.Reset]: all who wait then get [ErrBroken], and the next round starts clean. A Double does not break: another
-// may take the place of a member that gave up.
+// A round of a Cyclic is broken when a member stops waiting, loses its session or has its key
+// deleted, or by [Cyclic.Reset]. All members that wait in it then return [ErrBroken], and the next
+// round starts anew. Rounds of a Double do not break: another member may take the place of a member
+// that stopped waiting.
 //
-// A [Latch] counts each CountDown exactly once, whatever answers were lost, and stays open once it is.
+// A [Latch] counts each CountDown exactly once, even if answers were lost, and never closes again.
 //
-// Every wait ends with its context, and with [session.ErrLost] when its session does.
+// # Limitations
 //
-// # Not guaranteed
+// A member may be lost just after its round was completed. The others do not notice, not even in
+// Leave, which cannot distinguish a lost member from one that left. A member that disappears before
+// any other member saw it does not break the round. If the place of a lost member is filled before
+// its loss is recorded, the round is complete. If a member stops waiting, or resets, while the n-th
+// joins, the round is broken or complete, whichever is written first, and all members see the same.
 //
-// A member may be lost in the moment after its round was completed, and the others are not told, in Leave neither: it does
-// not tell the dead from those who left. A member that goes before any other has seen it, since it lost its session or
-// was cut off while it joined, never was there, and its round goes on. If the place of a lost member is filled before its
-// loss is recorded the round is complete. If one gives up, or resets, while the n-th comes, the round is broken or
-// complete, whichever is written first: but it is one of them for all.
+// # Concurrency
+//
+// [Barrier], [Hold], [Double], [Entry], [Cyclic] and [Latch] are safe for concurrent use.
+// [Arrival] is a value.
+//
+// # Errors
+//
+// Calls return [gateway.ErrInvalid] for a name or number that cannot be used, [ErrConfigMismatch] when
+// the name was declared as another kind or for another number, [session.ErrCorrupt] for a key that
+// this library does not write, [session.ErrLost] when the session ends, and the context's error
+// when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an error also
+// matches ErrUncertain, check for it first.
 //
 // # Keys
 //
-// Members are leased keys <name>/<lease hex>, as those of a lock. Beside those of a double or cyclic barrier, and for a
-// latch, <name>//parties says what kind it is and for how many. <name>//rounds tells of the complete rounds whose members
-// are still there, and of the last; <name>//broken is put when a round is broken. <name>//raised is a barrier that was
-// raised without a session. <name>//count is put for each count of a latch. Keys with two slashes have no lease: to use a
-// name in another way, delete them. Do not use the name of another recipe, nor that of a simple barrier for another kind:
-// it declares nothing, so that nobody is told.
+// Members are leased keys <name>/<lease hex>, as in a lock. For double and cyclic barriers and for
+// latches, <name>//parties declares the kind and the number of members or counts. <name>//rounds
+// lists the complete rounds whose members are still there, and the last one. <name>//broken is put
+// when a round is broken, <name>//raised by [Barrier.Raise], and <name>//count for each count of a
+// latch. Keys with two slashes have no lease: to use a name in another way, delete them. Do not use
+// the name of another recipe, nor the name of a simple barrier for another kind: a simple barrier
+// declares nothing, so its users get no error.
 //
 // # Source
 //
-// The double barrier is that of ZooKeeper's recipes; the generations and the broken state of the cyclic one are those of
-// java.util.concurrent.CyclicBarrier.
+// The double barrier is from ZooKeeper's recipes. The rounds and the broken state of the cyclic
+// barrier are from java.util.concurrent.CyclicBarrier.
 package barrier

@@ -11,19 +11,21 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Double names a barrier that n members enter together and leave together, any number of times. It is immutable and safe
-// for concurrent use; making one does no I/O.
+// Double names a barrier that n members enter together and leave together, any number of times. It
+// is immutable and safe for concurrent use; making one does no I/O.
 type Double struct {
 	rounds
 }
 
-// NewDouble names the double barrier that all sessions share under name, for rounds of n members, which must be the same
-// for all. Arguments that cannot be used are reported by the first call.
+// NewDouble names the double barrier that all sessions share under name, for rounds of n members.
+// All must use the same n. Calls return [gateway.ErrInvalid] if the name cannot be used or n is not
+// between 1 and [MaxParties].
 func NewDouble(s *session.Session, name string, n int) *Double {
 	return &Double{rounds{newPlace(s, name, "double", n, MaxParties), false}}
 }
 
-// Entry is the membership of one round. See [session.Hold] for what it offers.
+// Entry is the membership of one round. See [session.Hold] for its context, fence and guard. It
+// is safe for concurrent use.
 type Entry struct {
 	hold  *core.Hold
 	grip  *core.Releaser
@@ -32,11 +34,14 @@ type Entry struct {
 	left  atomic.Bool
 }
 
-// Round numbers the rounds of the barrier, from 1.
+// Round returns the number of the round. The first is 1.
 func (e *Entry) Round() int64 { return e.round.Number }
 
-// Enter waits until n members of this round have entered, this one included. If it fails the member is taken out and
-// another may take its place, unless the round was completed in that very moment: then it has left the round.
+// Enter waits until n members of this round have entered, this one included. It returns
+// [ErrConfigMismatch] when the name was declared otherwise, the context's error when ctx ends first, and
+// [session.ErrLost] when the session ends or the member's key is deleted. After an error the member
+// is removed and another may take its place, unless the round was already complete: then the member
+// has left the round.
 func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 	h, passed, err := d.pass(ctx)
 	if err == nil {
@@ -50,23 +55,26 @@ func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 	return &Entry{hold: h.Hold, grip: h.Grip, at: d, round: passed}, nil
 }
 
-// Leave leaves, which ends the context of the entry at once, and waits until all members of the round have left or were
-// lost. If it is cut off it may be called again. It is [session.ErrNotHeld] if this member was lost before, and does not
-// wait then. If ctx has ended before the call, Leave has 1 s of its own to leave, and does not wait for the others.
+// Leave ends the membership, and with it the entry's context, then waits until all members of the
+// round have left or were lost. It returns [session.ErrNotHeld] at once when this member was lost
+// before. If ctx ends first it returns the context's error, with [gateway.ErrUncertain] if its own
+// leave was under way; call it again to continue. If ctx had ended before the call, Leave has 1 s
+// of its own to leave, and does not wait for the others.
 //
-// A member that dies between Enter and Leave keeps the others in Leave for as long as its session lives at the server, and
-// they return nil then: Leave does not tell the dead from those who left. Where the round is worth nothing without the
-// work of all, let each record that it is done, under its entry (see [session.Hold.Txn]), and look after Leave.
+// A member that dies between Enter and Leave keeps the others in Leave until its session ends at
+// the server. They then return nil, because Leave cannot distinguish a lost member from one that
+// left. If the round needs the work of all members, let each record its result under its entry (see
+// [session.Hold.Txn]), and check the records after Leave.
 func (e *Entry) Leave(ctx context.Context) error { return e.at.wrap("leave", e.leave(ctx)) }
 
 func (e *Entry) leave(ctx context.Context) error {
 	switch err := e.grip.Release(ctx); {
 	case err == nil:
 		e.left.Store(true)
-	case !e.left.Load() || !errors.Is(err, session.ErrNotHeld): // else it is only to be waited for
+	case !e.left.Load() || !errors.Is(err, session.ErrNotHeld): // else it has left, and only waits
 		return err
 	}
-	return e.at.line.Until(ctx, func(v line.Snapshot) (bool, error) { // which has shown the round already, and does not go back
+	return e.at.line.Until(ctx, func(v line.Snapshot) (bool, error) { // v is never older than the round
 		return !e.round.anyIn(v), nil
 	})
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// The examples assume a program that has made a client once, and has a session from session.New or
 // session.Run.
 var (
 	client *gateway.Client
 	s      *session.Session
 )
 
-// One process holds the others up, for as long as it needs or until it dies.
+// One process keeps the others waiting until it releases the barrier or dies.
 func ExampleBarrier() {
 	ctx := context.Background()
 	b := barrier.New(s, "migration")
@@ -39,7 +39,7 @@ func ExampleBarrier() {
 func ExampleDouble() {
 	ctx := context.Background()
 	var workers sync.WaitGroup
-	for range 3 { // processes of their own, as a rule
+	for range 3 { // usually in different processes
 		workers.Go(func() {
 			entry, err := barrier.NewDouble(s, "step", 3).Enter(ctx)
 			if err != nil {
@@ -59,17 +59,17 @@ func ExampleDouble() {
 	// all three are here, round 1
 }
 
-// Two workers go from phase to phase together.
+// Two workers begin each phase together.
 func ExampleCyclic() {
 	ctx := context.Background()
 	var workers sync.WaitGroup
-	for range 2 { // processes of their own, as a rule
+	for range 2 { // usually in different processes
 		workers.Go(func() {
 			phase := barrier.NewCyclic(s, "batch", 2)
 			for range 2 {
 				arrival, err := phase.Await(ctx)
 				if err != nil {
-					fmt.Println(err) // barrier.ErrBroken: somebody has given up
+					fmt.Println(err) // barrier.ErrBroken if another worker stopped waiting
 					return
 				}
 				fmt.Println("phase", arrival.Round)
@@ -84,11 +84,11 @@ func ExampleCyclic() {
 	// phase 2
 }
 
-// A latch opens for good after as many counts as it was made for.
+// A latch opens after its number of counts, and never closes again.
 func ExampleLatch() {
 	ctx := context.Background()
 	ready := barrier.NewLatch(s, "ready", 3)
-	for range 3 { // each by a process of its own, as a rule
+	for range 3 { // usually each in its own process
 		if err := ready.CountDown(ctx); err != nil {
 			fmt.Println(err)
 		}

@@ -25,7 +25,7 @@ func (h *Hold) Err() error { return h.hold.Err() }
 func (h *Hold) Fence() int64 { return h.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the barrier's key exists. A transaction with it is applied only under this
-// barrier, whatever the clocks say.
+// barrier, even if the clocks are wrong.
 func (h *Hold) Guard() gateway.Cmp { return h.hold.Guard() }
 
 // Key returns the barrier's key in etcd.
@@ -53,7 +53,7 @@ func (e *Entry) Err() error { return e.hold.Err() }
 func (e *Entry) Fence() int64 { return e.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the entry's key exists. A transaction with it is applied only under this
-// entry, whatever the clocks say.
+// entry, even if the clocks are wrong.
 func (e *Entry) Guard() gateway.Cmp { return e.hold.Guard() }
 
 // Key returns the entry's key in etcd.

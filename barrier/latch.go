@@ -9,24 +9,27 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Latch names a latch that opens, for good, after n counts. It is immutable and safe for concurrent use; making one does
-// no I/O.
+// Latch names a latch that opens after n counts and never closes again. It is immutable and safe
+// for concurrent use; making one does no I/O.
 //
-// Every count is a put of one key, <name>//count; etcd's version of the key is how many there were.
+// Every count is a put of one key, <name>//count, so etcd's version of the key is the number of
+// counts.
 type Latch struct {
 	place
 }
 
 const countSetting = "count"
 
-// NewLatch names the latch that all sessions share under name, for n counts, which must be the same for all. Arguments
-// that cannot be used are reported by the first call.
+// NewLatch names the latch that all sessions share under name, for n counts. All must use the same
+// n. Calls return [gateway.ErrInvalid] if the name cannot be used or n is less than 1.
 func NewLatch(s *session.Session, name string, n int) *Latch {
 	return &Latch{newPlace(s, name, "latch", n, math.MaxInt)}
 }
 
-// CountDown counts once; to an open latch it makes no difference. If ctx ends first it may be [gateway.ErrUncertain]: it
-// counted or it did not, and once the session has settled that, it never will.
+// CountDown counts once. An open latch stays open. CountDown returns [ErrConfigMismatch] when the name
+// was declared otherwise, [session.ErrLost] when the session has ended, and the context's error
+// when ctx ends first, with [gateway.ErrUncertain] if it may have counted; it never counts later,
+// once the session has resolved that.
 func (l *Latch) CountDown(ctx context.Context) error { return l.wrap("count down", l.countDown(ctx)) }
 
 func (l *Latch) countDown(ctx context.Context) error {
@@ -43,7 +46,7 @@ func (l *Latch) countDown(ctx context.Context) error {
 		if err != nil || resp.Succeeded {
 			return err
 		}
-		if resp.Responses != nil { // else only the branch is known: look again
+		if resp.Responses != nil { // nil if only the branch is known: read again
 			if err := l.declare(ctx, resp.Responses[0]); err != nil {
 				return err
 			}
@@ -54,10 +57,12 @@ func (l *Latch) countDown(ctx context.Context) error {
 	}
 }
 
-// left is how many counts are left.
+// left returns the number of counts until the latch opens.
 func (l *Latch) left(v line.Snapshot) int { return max(0, l.n-int(v.Puts[countSetting].Version)) }
 
-// Count is how many counts are left.
+// Count reads the number of counts until the latch opens. It returns [ErrConfigMismatch] when the name
+// was declared otherwise, [session.ErrLost] when the session has ended, and the context's error
+// when ctx ends first.
 func (l *Latch) Count(ctx context.Context) (int, error) {
 	v, err := l.look(ctx)
 	if err != nil {
@@ -66,7 +71,8 @@ func (l *Latch) Count(ctx context.Context) (int, error) {
 	return l.left(v), nil
 }
 
-// Wait returns when the latch is open.
+// Wait returns nil when the latch is open. It returns [ErrConfigMismatch] when the name was declared
+// otherwise, the context's error when ctx ends first, and [session.ErrLost] when the session ends.
 func (l *Latch) Wait(ctx context.Context) error { return l.wrap("wait", l.wait(ctx)) }
 
 func (l *Latch) wait(ctx context.Context) error {

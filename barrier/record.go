@@ -15,35 +15,39 @@ import (
 
 // The protocol of rounds.
 //
-// All members of all rounds stand in one line, in the order of their create_revisions, their fences. Two keys beside the
-// line tell which of them are decided, and how:
+// All members of all rounds form one line, in the order of their create_revisions, their fences.
+// Keys beside the line record which of them are decided, and how:
 //
-//	<name>//parties   "double 3": what the place is for; every join compares it
-//	<name>//rounds    0…0131 [{"round":7,"first":120,"last":131}]: rounds that are complete, behind the fence of the last
-//	                  member of the last of them
-//	<name>//broken    a mark: its mod_revision breaks the round of all who had joined before and are in no complete one
+//	<name>//parties   "double 3": the declaration; every join compares it
+//	<name>//rounds    0…0131 [{"round":7,"first":120,"last":131}]: the complete rounds, behind
+//	                  the fence of the last member of the last of them
+//	<name>//broken    a mark: its mod_revision breaks the round of all members that joined
+//	                  before it and are in no complete round
 //	<name>/<lease>    a member
 //
-// Whoever is not decided waits; the first n who wait are the open round. A round is complete by an entry of the record, put
-// in a transaction that compares that neither key has changed and that each of the n members is still there. It is broken by
-// a put of the mark, which compares no more than that the round of the one who puts it is open: the record does not reach
-// to its fence, and the mark is older. So a member that gives up breaks its round by the very transaction that takes its
-// key away, whoever has come or gone meanwhile, and a late copy of that does nothing. Each of the keys is put once for a
-// round, so their versions together number the rounds.
+// Members that are not decided wait; the first n of them are the open round. A round becomes
+// complete by an entry of the record, put in a transaction that compares that neither the record
+// nor the mark has changed and that each of the n members is still there. It is broken by a put of
+// the mark, which only compares that the round of the member that puts it is open: the record does
+// not reach to its fence, and the mark is older. So a member that stops waiting breaks its round in
+// the transaction that deletes its key, even if others joined or left meanwhile, and a late copy of
+// that transaction does nothing. The record and the mark are put once for each round, so their
+// versions together number the rounds.
 //
-// A member keeps its key until it knows the fate of its round, and reads that whenever it comes to see it: an entry stays
-// for as long as members of its round do, and the last one always. Since fences only grow, nobody can come into a round
-// that is decided, and a round that was seen empty stays so.
+// A member keeps its key until it has read the result of its round, and can read it late: an entry
+// remains as long as members of its round do, and the last entry always. Since fences only grow, no
+// member can join a decided round, and a round that was seen empty remains empty.
 //
-// The n-th member writes the entry; if it does not, another does after a moment. Of a Cyclic, whoever sees that another has
-// gone from the open round breaks it. The mark of a Double is never put.
+// The n-th member writes the entry; if it does not, another member does after a moment. A member of
+// a Cyclic that sees that another has disappeared from the open round breaks it. The mark of a
+// Double is never put.
 
 const (
 	roundsSetting = "rounds"
 	brokenSetting = "broken"
 )
 
-// round is a round that is complete.
+// round is a complete round.
 type round struct {
 	Number int64 `json:"round"`
 	First  int64 `json:"first"` // fence
@@ -52,7 +56,7 @@ type round struct {
 
 func (r round) has(fence int64) bool { return r.First <= fence && fence <= r.Last }
 
-// anyIn tells whether a member of the round is still there. v must not be older than the round.
+// anyIn reports whether a member of the round is still there. v must not be older than the round.
 func (r round) anyIn(v line.Snapshot) bool {
 	return slices.ContainsFunc(v.Members, func(m line.Member) bool { return r.has(m.Fence) })
 }
@@ -61,7 +65,7 @@ func (r round) anyIn(v line.Snapshot) bool {
 type state struct {
 	line.Snapshot
 	rounds []round
-	edge   int64 // members up to here are decided
+	edge   int64 // members with fences up to this are decided
 }
 
 func stateOf(l *line.Line, v line.Snapshot) (state, error) {
@@ -78,7 +82,7 @@ func stateOf(l *line.Line, v line.Snapshot) (state, error) {
 
 var errRecord = errors.New("it is no record of rounds")
 
-// parseRounds reads a record, as it was at a revision. No member has a greater fence than that.
+// parseRounds reads a record as of a revision. No member has a greater fence than that.
 func parseRounds(text string, revision int64) (rounds []round, _ error) {
 	_, list, _ := strings.Cut(text, " ")
 	if err := json.Unmarshal([]byte(list), &rounds); err != nil {
@@ -97,18 +101,18 @@ func parseRounds(text string, revision int64) (rounds []round, _ error) {
 	return rounds, nil
 }
 
-// has tells whether the member with this fence is there.
+// has reports whether the member with this fence is there.
 func (s state) has(fence int64) bool {
 	return slices.ContainsFunc(s.Members, func(m line.Member) bool { return m.Fence == fence })
 }
 
-// waiting are the members that are not decided.
+// waiting returns the members that are not decided.
 func (s state) waiting() []line.Member {
 	i := sort.Search(len(s.Members), func(i int) bool { return s.Members[i].Fence > s.edge })
 	return s.Members[i:]
 }
 
-// fate is what became of a member that is decided.
+// fate returns the round of a decided member, or ErrBroken.
 func (s state) fate(fence int64) (round, error) {
 	i := slices.IndexFunc(s.rounds, func(r round) bool { return r.has(fence) })
 	if i < 0 {
@@ -117,13 +121,13 @@ func (s state) fate(fence int64) (round, error) {
 	return s.rounds[i], nil
 }
 
-// lost tells whether one of the members who waited before has gone, and not with a round that is complete.
+// lost reports whether a member that waited before has disappeared, and not with a complete round.
 func (s state) lost(before state) bool {
 	gone := func(m line.Member) bool { return !s.has(m.Fence) }
 	return s.Puts[roundsSetting] == before.Puts[roundsSetting] && slices.ContainsFunc(before.waiting(), gone)
 }
 
-// complete is the write that makes the open round, for which n wait, a complete one.
+// complete returns the write that completes the open round, in which n members wait.
 func (s state) complete(l *line.Line, n int) core.Write {
 	w := core.Write{If: []gateway.Cmp{l.SameSettings(s.Snapshot)}}
 	members := s.waiting()[:n]
@@ -137,15 +141,17 @@ func (s state) complete(l *line.Line, n int) core.Write {
 	return w
 }
 
-// upTo is how a record begins that reaches to a fence. As many digits each: etcd compares values as bytes.
+// upTo returns the beginning of a record that reaches to a fence. All have the same number of
+// digits, because etcd compares values as bytes.
 func upTo(fence int64) []byte { return fmt.Appendf(nil, "%019d ", fence) }
 
-// breaking breaks the round of the member with this fence, unless that is decided.
+// breaking returns an operation that breaks the round of the member with this fence, unless the
+// round is decided.
 func breaking(l *line.Line, fence int64) gateway.Op {
 	record, mark := l.SettingKey(roundsSetting), l.SettingKey(brokenSetting)
 	return gateway.OpTxn(gateway.Txn{
 		If: []gateway.Cmp{gateway.CmpValue(record, gateway.Greater, upTo(fence))},
-		Else: []gateway.Op{gateway.OpTxn(gateway.Txn{ // there may be no record, of which no compare of values holds
+		Else: []gateway.Op{gateway.OpTxn(gateway.Txn{ // Else, because no compare of a missing key's value holds
 			If:   []gateway.Cmp{gateway.CmpModRevision(mark, gateway.Less, fence)},
 			Then: []gateway.Op{gateway.OpPut(mark, nil)},
 		})},

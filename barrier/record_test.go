@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// at is a line at a revision, with a record, a mark and members of these fences.
+// at returns a line at a revision, with a record, a mark and members with these fences.
 func at(t *testing.T, revision int64, record []round, broken int64, fences ...int64) state {
 	t.Helper()
 	v := line.Snapshot{Revision: revision, Settings: map[string]string{}, Puts: map[string]line.Put{}}
@@ -132,7 +132,7 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// world is a line of members that do only what a test says.
+// world is a line whose members act only by the test's calls.
 type world struct {
 	*testing.T
 	etcd   *fakeetcd.Server
@@ -175,13 +175,13 @@ func (w *world) complete(seen state, n int) {
 	w.apply(gateway.Txn{If: write.If, Then: write.Then})
 }
 
-// leave is by a member that gives up.
+// leave removes a member that stops waiting.
 func (w *world) leave(key string) {
 	w.Helper()
 	w.apply(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a/" + key), breaking(&w.line, w.fences[key])}})
 }
 
-// TestBreaking: whoever gives up breaks its own round, and no other.
+// TestBreaking: a member that stops waiting breaks its own round, and no other.
 func TestBreaking(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -317,7 +317,7 @@ func lose(t *testing.T, skip int, applied bool) {
 	}
 }
 
-// TestGiveUpAtOnce: with a context that has ended nothing stays, whichever call it is.
+// TestGiveUpAtOnce: no call leaves a key when its context had ended before.
 func TestGiveUpAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -361,7 +361,7 @@ func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
 	return s
 }
 
-// TestDisplaced: a member that is gone when it comes to see its round decided was not one of those who passed.
+// TestDisplaced: a member whose key is gone when it reads the result of its round has not passed.
 func TestDisplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -382,7 +382,8 @@ func TestDisplaced(t *testing.T) {
 	})
 }
 
-// TestWhoeverGivesUpBreaks: the one that gives up writes that, also when nobody else would.
+// TestWhoeverGivesUpBreaks: a member that stops waiting writes the mark, also when no other member
+// would.
 func TestWhoeverGivesUpBreaks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -393,7 +394,7 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 		etcd.Put("a//parties", "cyclic 3")
 		go func() {
 			time.Sleep(500 * time.Millisecond)
-			etcd.Put("a/stopped", "") // does nothing itself
+			etcd.Put("a/stopped", "") // a member whose process is stopped
 		}()
 		if _, err := NewCyclic(s, "a", 3).Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Await = %v", err)
@@ -410,7 +411,8 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 	})
 }
 
-// TestLeavingRefusedOnce: whoever has passed a round leaves it all the same.
+// TestLeavingRefusedOnce: a member that has passed a round leaves it also when etcd rejected the
+// first request.
 func TestLeavingRefusedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -435,7 +437,7 @@ func TestLeavingRefusedOnce(t *testing.T) {
 	})
 }
 
-// TestRemovedIsLost: a member that somebody has removed is told what any other hold would be.
+// TestRemovedIsLost: a wait returns ErrKeyDeleted when the member's key is deleted, as other holds do.
 func TestRemovedIsLost(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]func(ctx context.Context, s *session.Session) error{

@@ -14,11 +14,13 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// MaxParties is how many members a round can have: all of them are compared in one transaction.
+// MaxParties is the largest number of members of a round, because one transaction compares all of
+// them.
 const MaxParties = 100
 
-// backup is after what time another member completes a full round that the n-th has not. They try one after the other,
-// the nearest to the n-th first: each compares as much as the round is large.
+// backup is the time after which another member completes a full round that the n-th has not
+// completed. The members try one after the other, the nearest to the n-th first, because each try
+// compares all members of the round.
 const backup = 100 * time.Millisecond
 
 var (
@@ -26,14 +28,15 @@ var (
 	errRemoved = fmt.Errorf("%w: %w", session.ErrLost, session.ErrKeyDeleted)
 )
 
-// rounds is what Double and Cyclic have in common.
+// rounds is the common part of Double and Cyclic.
 type rounds struct {
 	place
 	breakable bool
 }
 
-// pass joins and waits until the round of the new member is complete. The member is still there then; if pass fails, it
-// is gone or is being removed in the background, and breaks its round by that, if it can break and is not decided.
+// pass joins and waits until the round of the new member is complete. The member is still there
+// then. If pass fails, the member is gone or is being removed in the background, and that breaks
+// its round, if the round can break and is open.
 func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 	h, err := r.join(ctx)
 	if err != nil {
@@ -69,7 +72,8 @@ func (r *rounds) join(ctx context.Context) (line.Hold, error) {
 	}
 }
 
-// await returns when the round of the member with this fence is decided, to which it helps.
+// await returns when the round of the member with this fence is decided, and completes or breaks
+// the round if it must.
 func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 	before := state{Snapshot: line.Snapshot{Revision: fence - 1}}
 	for patience := time.Duration(0); ; {
@@ -78,7 +82,7 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 		switch {
 		case err != nil && !overdue:
 			return round{}, err
-		case !now.has(fence): // alone, or with the lease: others may have taken its place
+		case !now.has(fence): // its key or its lease is gone, and others may have taken its place
 			return round{}, cmp.Or(r.line.Session.Verify(ctx), errRemoved)
 		case fence <= now.edge:
 			return now.fate(fence)
@@ -102,13 +106,14 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 	}
 }
 
-// breakUp breaks the round of the member with this fence, unless that is decided.
+// breakUp breaks the round of the member with this fence, unless the round is decided.
 func (r *rounds) breakUp(ctx context.Context, fence int64) error {
 	_, err := r.line.Session.Write(ctx, core.Write{Then: []gateway.Op{breaking(&r.line, fence)}})
 	return err
 }
 
-// next waits until the line has changed. It is errOverdue if it has not after a time, where patience is not 0.
+// next waits until the line has changed. It returns errOverdue when patience is not 0 and has
+// passed without a change.
 func (r *rounds) next(ctx context.Context, before state, patience time.Duration) (now state, err error) {
 	if patience > 0 {
 		var cancel context.CancelFunc

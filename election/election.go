@@ -17,7 +17,8 @@ type Election struct {
 	line line.Line
 }
 
-// New names the election that all sessions share under name. A name that cannot be used is reported by the first call.
+// New names the election that all sessions share under name. Calls return [gateway.ErrInvalid] if
+// the name cannot be used.
 func New(s *session.Session, name string, opts *Options) *Election {
 	e := &Election{line.Line{Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
 	if opts != nil {
@@ -26,17 +27,19 @@ func New(s *session.Session, name string, opts *Options) *Election {
 	return e
 }
 
-// Term is a leadership. See [session.Hold] for what it offers.
+// Term is a leadership. See [session.Hold] for its context, fence and guard. It is safe for
+// concurrent use.
 type Term struct {
 	hold *core.Hold
 	grip *core.Releaser
 	line *line.Line
-	turn chan struct{} // held by the Proclaim of which copies may be under way
-	down chan struct{} // held by the TransferTo of which the heir may still be named
+	turn chan struct{} // full while copies of a Proclaim may be under way
+	down chan struct{} // full while the heir of a TransferTo may still be named
 }
 
-// Campaign waits until it is this candidate's turn to lead, and shows value to all who look. If it fails, because ctx
-// ended, the session was lost or somebody removed the candidate, the caller does not lead and never will from this call.
+// Campaign waits until this candidate leads, and shows value to observers. It returns the context's
+// error when ctx ends first, and [session.ErrLost] when the session ends or the candidate's key is
+// deleted. After an error the caller does not lead and never will from this call.
 func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
 	for again := (line.Again{}); ; {
 		h, err := e.line.Enter(ctx, line.Join{Value: value, Aside: aside})
@@ -52,7 +55,7 @@ func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
 	}
 }
 
-// ErrTaken is the error of a [Election.TryCampaign] that found a leader or a candidate. The error is a [*TakenError].
+// ErrTaken is matched by the [*TakenError] that [Election.TryCampaign] returns.
 var ErrTaken = errors.New("taken")
 
 // TakenError names the first candidate of an election: the leader, or the next one.
@@ -72,9 +75,9 @@ func (e *TakenError) Error() string {
 // Is matches ErrTaken.
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
-// TryCampaign leads if nobody leads and nobody is a candidate, and returns [ErrTaken] otherwise. It never waits for others,
-// except for [Options].LockDelay. After any error the caller does not lead, and never will from this
-// call.
+// TryCampaign leads if there is no leader and no candidate, and returns [ErrTaken] otherwise. It
+// never waits for others, except for a delay (see [Options]). Other errors are as for
+// [Election.Campaign].
 func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error) {
 	h, err := e.line.Try(ctx, line.Join{Value: value})
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
@@ -91,9 +94,10 @@ func (e *Election) term(h line.Hold) *Term {
 	return &Term{h.Hold, h.Grip, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}
 }
 
-// Proclaim shows another value. It is [session.ErrNotHeld] if the term is over; what a later leader shows is never
-// changed. If ctx ends first it may be [gateway.ErrUncertain]: the value may have been changed, or may be in a moment. The
-// next Proclaim waits until that is over, so that the last one counts.
+// Proclaim shows another value to observers. It returns [session.ErrNotHeld] when the term is over,
+// and never changes the value of a later leader. If ctx ends first it returns the context's error,
+// with [gateway.ErrUncertain] if the request was sent; the value may change until the session has
+// resolved that. The next Proclaim waits until then, so that the last one counts.
 func (t *Term) Proclaim(ctx context.Context, value string) error {
 	if err := t.proclaim(ctx, value); err != nil {
 		return fmt.Errorf("election: proclaim %q: %w", t.line.Name, err)
@@ -125,7 +129,7 @@ func (t *Term) proclaim(ctx context.Context, value string) error {
 	return nil
 }
 
-// take waits for a turn as long as the term lasts.
+// take waits for a turn until the term or ctx ends.
 func (t *Term) take(ctx context.Context, turn chan struct{}) error {
 	if err := t.Err(); err != nil { // looks at the clock
 		return notHeld(err)
@@ -142,11 +146,12 @@ func (t *Term) take(ctx context.Context, turn chan struct{}) error {
 
 func notHeld(why error) error { return fmt.Errorf("%w: %w", session.ErrNotHeld, why) }
 
-// Resign ends the term: its context ends at once, the next candidate leads after one round trip. It is
-// [session.ErrNotHeld] if the term was over before. If ctx ends first Resign returns
-// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Resign waits for that. If ctx
-// has ended before the call, Resign has 1 s of its own. After any other error, a refusal, the key is still there and shows
-// a leader, as long as the session: call Resign again.
+// Resign ends the term. The term's context ends at once, and the next candidate leads after one
+// round trip. Resign returns [session.ErrNotHeld] when the term was over before. If ctx ends first
+// it returns [gateway.ErrUncertain] and the context's error, and the session continues in the
+// background; another Resign waits for that. If ctx had ended before the call, Resign has 1 s of
+// its own. After any other error (etcd rejected the request) the key shows a leader until the
+// session ends: call Resign again.
 func (t *Term) Resign(ctx context.Context) error {
 	if err := t.grip.Release(ctx); err != nil {
 		return fmt.Errorf("election: resign %q: %w", t.line.Name, err)

@@ -101,7 +101,8 @@ func TestCampaignErrors(t *testing.T) {
 	})
 }
 
-// TestProclaimLostAnswers: the first answers are lost, before or after the write was applied; copies arrive late.
+// TestProclaimLostAnswers: the first answers are lost, before or after the write was applied;
+// copies arrive late.
 func TestProclaimLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
@@ -144,14 +145,14 @@ func TestProclaimLostAnswers(t *testing.T) {
 	}
 }
 
-// TestProclaimCutOff: a Proclaim whose caller has left cannot undo the next one.
+// TestProclaimCutOff: a Proclaim whose ctx ended cannot overwrite the value of the next one.
 func TestProclaimCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
 		var late *fakeetcd.Call
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { // the first is on its way for long, and settling takes a while
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { // the first arrives late, and resolving it takes a while
 			switch {
 			case c.Path != "/kv/txn":
 			case late == nil:
@@ -181,7 +182,7 @@ func TestProclaimCutOff(t *testing.T) {
 	})
 }
 
-// TestProclaimRefused: one that the server refuses does not stand in the way of the next.
+// TestProclaimRefused: a Proclaim that the server rejected does not block the next one.
 func TestProclaimRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +200,7 @@ func TestProclaimRefused(t *testing.T) {
 	})
 }
 
-// TestProclaimAfterFreeze: one that waits for the fate of another ends with the term.
+// TestProclaimAfterFreeze: a Proclaim that waits for an unresolved one ends with the term.
 func TestProclaimAfterFreeze(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -259,7 +260,7 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 	}
 }
 
-// TestObserve: only changes of what is observed are shown, the last state always.
+// TestObserve: only changes of the leader and its value are returned, and always the last state.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -318,7 +319,7 @@ func TestObserve(t *testing.T) {
 	})
 }
 
-// TestObserveEnds with its session, and when the loop is left.
+// TestObserveEnds: Observe ends with its session, and when the loop breaks.
 func TestObserveEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

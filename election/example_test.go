@@ -10,19 +10,19 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// The examples assume a program that has made a client once, and has a session from session.New or
 // session.Run.
 var (
 	client *gateway.Client
 	s      *session.Session
 )
 
-// A service of which one instance works at a time, for as long as the program runs.
+// One instance of a service works at a time, for as long as the program runs.
 func ExampleRun() {
 	ctx := context.Background()
 	err := election.Run(ctx, client, nil, "service", "10.0.0.7:8080", func(ctx context.Context, term *election.Term) error {
 		fmt.Println("leading:", term.Fence() > 0) // work until ctx ends
-		return nil                                // or give up the leadership
+		return nil                                // which resigns
 	})
 	fmt.Println(err)
 	// Output:
@@ -57,7 +57,7 @@ func ExampleElection_Campaign() {
 	// true
 }
 
-// Whoever wants to talk to the leader follows it.
+// A client of the leader observes where it is.
 func ExampleElection_Observe() {
 	ctx := context.Background()
 	e := election.New(s, "jobs", nil)
@@ -68,7 +68,7 @@ func ExampleElection_Observe() {
 	}
 	for event, err := range e.Observe(ctx) {
 		if err != nil {
-			fmt.Println(err) // the last
+			fmt.Println(err) // the last pair
 			return
 		}
 		if event.Leader == nil {
@@ -85,7 +85,7 @@ func ExampleElection_Observe() {
 	// nobody leads
 }
 
-// Before a leader is shut down it hands over to the candidate of its choice.
+// Before it shuts down, a leader hands over to a candidate of its choice.
 func ExampleTerm_TransferTo() {
 	ctx := context.Background()
 	e := election.New(s, "shards/3", nil)
@@ -96,7 +96,7 @@ func ExampleTerm_TransferTo() {
 	}
 	led := make(chan *election.Term, 2)
 	for _, address := range []string{"10.0.0.8:8080", "10.0.0.9:8080"} {
-		go func() { // other processes, as a rule
+		go func() { // usually other processes
 			next, err := e.Campaign(ctx, address)
 			if err != nil {
 				fmt.Println(err)
@@ -105,7 +105,7 @@ func ExampleTerm_TransferTo() {
 		}()
 	}
 	var candidates []election.Candidate
-	for len(candidates) < 3 && err == nil { // until both have come
+	for len(candidates) < 3 && err == nil { // until both have joined
 		candidates, err = e.Candidates(ctx)
 	}
 	for _, c := range candidates {

@@ -22,7 +22,7 @@ func (t *Term) Err() error { return t.hold.Err() }
 func (t *Term) Fence() int64 { return t.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the term's key exists. A transaction with it is applied only under this
-// term, whatever the clocks say.
+// term, even if the clocks are wrong.
 func (t *Term) Guard() gateway.Cmp { return t.hold.Guard() }
 
 // Key returns the term's key in etcd.

@@ -10,17 +10,17 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Leader is who leads, and since when.
+// Leader is the candidate that leads.
 type Leader struct {
 	Key   string
-	Lease gateway.LeaseID // of the leader's session; 0 if the key does not tell
-	Fence int64
+	Lease gateway.LeaseID // of the leader's session; 0 if the key does not name one
+	Fence int64           // the revision at which the candidate campaigned
 	Value string
-	// Revision is when this was so: that of the read, or of the last event seen.
+	// Revision is the revision of the read, or of the last event seen.
 	Revision int64
 }
 
-// ErrNoLeader is the error of [Election.Leader] when nobody leads.
+// ErrNoLeader is returned by [Election.Leader] when there is no leader.
 var ErrNoLeader = errors.New("no leader")
 
 func leaderOf(v line.Snapshot) *Leader {
@@ -31,7 +31,8 @@ func leaderOf(v line.Snapshot) *Leader {
 	return &Leader{first.Key, first.Lease(), first.Fence, first.Value, v.Revision}
 }
 
-// Leader reads who leads, or is ErrNoLeader.
+// Leader reads the leader from etcd, also after the session has ended. It returns [ErrNoLeader]
+// when there is none, and the context's error when ctx ends first.
 func (e *Election) Leader(ctx context.Context) (Leader, error) {
 	v, err := e.line.Read(ctx)
 	if err != nil {
@@ -44,16 +45,18 @@ func (e *Election) Leader(ctx context.Context) (Leader, error) {
 	return *leader, nil
 }
 
-// Candidate is one that leads or waits to.
+// Candidate is the leader or a process that waits to lead.
 type Candidate struct {
 	Key     string
 	Lease   gateway.LeaseID
 	Fence   int64
 	Value   string
-	Session *session.Info // who it is; nil for candidates of other libraries
+	Session *session.Info // nil for candidates of other libraries
 }
 
-// Candidates lists the leader, if there is one, and those who wait, in the order in which they will lead.
+// Candidates lists the leader, if there is one, and the waiting candidates in the order in which
+// they will lead. It only reads, also after the session has ended. It returns the context's error
+// when ctx ends first.
 func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	v, err := e.line.Read(ctx)
 	if err != nil {
@@ -80,9 +83,10 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	return out, nil
 }
 
-// Event is what an observer sees: another leader, another value of the same one, or that there is none.
+// Event is a change that an observer sees: another leader, another value of the same leader, or no
+// leader.
 type Event struct {
-	Leader   *Leader // nil: nobody leads
+	Leader   *Leader // nil if there is no leader
 	Revision int64
 }
 
@@ -94,9 +98,10 @@ func (ev Event) same(o Event) bool {
 	return a.Key == b.Key && a.Fence == b.Fence && a.Value == b.Value
 }
 
-// Observe gives who leads, at once, and then whenever that or the leader's value changes, until ctx or the session ends;
-// the last pair is the error. Nothing goes backwards: revisions grow, across lost connections and compactions, and a
-// leader that was followed by another does not come back. The last state is always shown, those in between need not be.
+// Observe returns the leader at once, and again whenever the leader or its value changes, until ctx
+// or the session ends. The last pair has the error: the context's, or [session.ErrLost]. Revisions
+// only grow, across lost connections and compactions, so a leader that was followed by another does
+// not appear again. Observe always returns the last state, and may skip states in between.
 func (e *Election) Observe(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		var shown *Event

@@ -9,14 +9,16 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-// Resume goes on with what an earlier life of the session, one made by [session.Resume], has left in this election: its
-// leadership, with the fence and the value that it had, or its candidacy, for whose turn Resume waits. Of several it
-// takes the oldest and removes the others. It is [session.ErrNotHeld] if there is none, or if another Resume of this
-// session has it.
+// Resume continues a leadership or candidacy that an earlier life of the session left in this
+// election. The session must be from [session.Resume]. A leadership keeps its fence and value; with
+// a candidacy, Resume waits until it leads. Of several it continues the oldest and removes the
+// others. It returns [session.ErrNotHeld] when there is none, or when another Resume of this
+// session has continued it.
 //
-// As with [Election.Campaign], a Resume that fails otherwise leaves no candidate behind; one whose session was lost, or
-// that could not look, leaves all as it was. One that has to step aside for an heir ([Term.TransferTo]) campaigns anew.
-// With a delay ([Options]) a leader that is resumed waits as after an unclean end; nobody else leads meanwhile.
+// After any other error its candidates are removed, as with [Election.Campaign], unless the session
+// was lost or Resume could not read the election: then they remain. A candidate that has to step
+// aside for an heir ([Term.TransferTo]) campaigns again. With a delay ([Options]) a
+// resumed leader waits as after an unclean end, and no other candidate leads meanwhile.
 func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	h, value, err := e.resume(ctx)
 	switch {
@@ -32,7 +34,7 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	if err := e.line.Check(ctx); err != nil {
 		return line.Hold{}, "", err
 	}
-	// A step-down that the earlier life did not finish has failed, and the leader's term goes on.
+	// A step-down that the earlier life did not finish has failed, and the leader's term continues.
 	s, key := e.line.Session, e.line.SettingKey(heir)
 	forget := core.Write{If: s.OwnedByPredecessor(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
 	if _, err := s.Write(ctx, forget); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// again is the next life of a session.
+// again returns the next life of a session.
 func again(t *testing.T, etcd *fakeetcd.Server, old *session.Session) *session.Session {
 	t.Helper()
 	s, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil)
@@ -25,7 +25,7 @@ func again(t *testing.T, etcd *fakeetcd.Server, old *session.Session) *session.S
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // some are taken over, or lost
+		_ = s.Close(ctx) // some were resumed elsewhere, or lost
 	})
 	synctest.Wait()
 	return s
@@ -142,7 +142,7 @@ func TestResumeLeader(t *testing.T) {
 	}
 }
 
-// TestResumeIsLost: a term that was resumed ends as any other.
+// TestResumeIsLost: a resumed term ends as any other does.
 func TestResumeIsLost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -151,7 +151,7 @@ func TestResumeIsLost(t *testing.T) {
 		cause error
 	}{
 		{"removed", func(etcd *fakeetcd.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrKeyDeleted},
-		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // the key goes too
+		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // deletes the key too
 	} {
 		for _, compacted := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.name, compacted), func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestResumeIsLost(t *testing.T) {
 	}
 }
 
-// TestResumeCandidate: one that waited waits on, in its place.
+// TestResumeCandidate: a candidate that waited keeps its place.
 func TestResumeCandidate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -212,8 +212,8 @@ func TestResumeCandidate(t *testing.T) {
 	})
 }
 
-// TestResumeSeveral: of what earlier lives have left the oldest goes on, in one Resume of several at once, and the rest is
-// removed. What this life has in line stays.
+// TestResumeSeveral: of the candidacies that earlier lives have left, one of several concurrent
+// Resumes continues the oldest, and the others are removed. The candidacies of this life remain.
 func TestResumeSeveral(t *testing.T) {
 	t.Parallel()
 	for _, lossy := range []bool{false, true} {
@@ -309,7 +309,7 @@ func TestResumeNothing(t *testing.T) {
 	})
 }
 
-// TestResumeRemovedMeanwhile: the candidate goes while Resume waits.
+// TestResumeRemovedMeanwhile: the candidate disappears while Resume waits.
 func TestResumeRemovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -341,7 +341,8 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestResumeCutOff: like a Campaign it leaves nobody in line, unless it did not come to look.
+// TestResumeCutOff: a Resume whose ctx ended leaves no candidate in line, unless it could not read
+// the line.
 func TestResumeCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -383,8 +384,8 @@ func TestResumeCutOff(t *testing.T) {
 	})
 }
 
-// TestResumeAfterATransferTo: the heir that an earlier life had named is forgotten, the order stays; one that somebody else
-// has named is respected.
+// TestResumeAfterATransferTo: Resume deletes the heir that an earlier life had named, and keeps the
+// order of the line.
 func TestResumeAfterATransferTo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -427,7 +428,7 @@ func TestResumeStepsAside(t *testing.T) {
 		leader := campaign(t, open(t, etcd), "leader")
 		old := open(t, etcd)
 		goCampaign(t, old, "aside")
-		old.Orphan() // nobody steps aside in its place
+		old.Orphan() // its candidate no longer steps aside
 		heir := goCampaign(t, open(t, etcd), "heir")
 		all, err := e.Candidates(t.Context())
 		if err != nil {
@@ -452,8 +453,8 @@ func TestResumeStepsAside(t *testing.T) {
 	})
 }
 
-// TestResumeWithLockDelay: whether the earlier life had waited nobody knows, so the delay is waited out; the term that follows
-// ends cleanly.
+// TestResumeWithLockDelay: Resume waits for the delay, because it cannot know whether the earlier life
+// had waited. The term that follows ends cleanly.
 func TestResumeWithLockDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -487,7 +488,8 @@ func TestResumeWithLockDelay(t *testing.T) {
 	})
 }
 
-// TestResumeOfTheLiving: a leader whose session is resumed elsewhere learns that it no longer leads, and changes nothing.
+// TestResumeOfTheLiving: a leader whose session is resumed elsewhere no longer leads, and changes
+// nothing.
 func TestResumeOfTheLiving(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

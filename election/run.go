@@ -9,14 +9,15 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Run campaigns and calls fn when elected, again with a new session each time the leadership was lost, until fn returns
-// while it leads; it returns what fn returned. ctx of fn ends with ctx, and with the term. fn must then return: Run waits
-// for it before it resigns, or campaigns anew. After a loss it does not matter what fn returns. An error of fn while it
-// leads ends Run: to stand again, call Run in a loop, as examples/service does.
-// If fn panics or ends its goroutine, as [runtime.Goexit] does, the term ends all the same. Run does not recover.
+// Run campaigns and calls fn when elected. If the leadership is lost it campaigns again, with a new
+// session if necessary, and ignores the result of fn. If fn returns while it leads, Run resigns and
+// returns the result of fn, also an error: to campaign again then, call Run in a loop, as
+// examples/service does. The context of fn ends when ctx or the term does. fn must return then,
+// because Run waits for it before it resigns or campaigns again. Run also ends the term if fn
+// panics or ends its goroutine, as [runtime.Goexit] does. It does not recover.
 //
-// While etcd cannot be reached Run keeps trying; it gives up on what trying cannot cure, such as wrong credentials, and
-// when ctx ends. With a delay it is written as
+// While etcd cannot be reached Run keeps trying. It returns errors that another try cannot change,
+// such as wrong credentials, and the context's error when ctx ends. With a delay it is written as
 //
 //	session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 //		return election.New(s, name, &election.Options{LockDelay: d}).Run(ctx, value, fn)
@@ -27,7 +28,8 @@ func Run(ctx context.Context, c *gateway.Client, opts *session.Options, name, va
 	})
 }
 
-// Run is [Run] with the election's own session: if that is lost, it returns [session.ErrLost] after fn has returned.
+// Run is [Run] with the election's own session: when that is lost, it returns [session.ErrLost]
+// after fn has returned.
 func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) error {
 	for again := (line.Again{}); ; {
 		removed, err := e.lead(ctx, value, fn)
@@ -37,7 +39,8 @@ func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Co
 	}
 }
 
-// lead is one term. removed says that somebody took it away though the session lives; the session then may campaign again.
+// lead runs fn for one term. removed means that the term's key was deleted while the session lives,
+// which may then campaign again.
 func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) (removed bool, err error) {
 	term, err := e.Campaign(ctx, value)
 	if err != nil {

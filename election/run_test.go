@@ -19,7 +19,7 @@ var errOwn = errors.New("an error of fn")
 
 type world struct {
 	etcd   *fakeetcd.Server
-	e      *election.Election // of an onlooker
+	e      *election.Election // of an observer
 	cancel context.CancelFunc
 	terms  int
 }
@@ -29,7 +29,7 @@ func (w *world) revoke(ctx context.Context) {
 	w.etcd.Revoke(leader.Lease)
 }
 
-// TestRun: what becomes of a term decides, not only what fn returns.
+// TestRun: the result of Run depends on how the term ended, not only on the result of fn.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -132,7 +132,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunWaits: the next leads after fn has returned, not when it was told to end.
+// TestRunWaits: the next candidate leads after fn has returned, not when its context ends.
 func TestRunWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestRunWaits(t *testing.T) {
 	})
 }
 
-// TestRunCandidateRemoved: it joins again.
+// TestRunCandidateRemoved: a candidate whose key was deleted joins again.
 func TestRunCandidateRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestRunCandidateRemoved(t *testing.T) {
 	})
 }
 
-// TestRunUnwinds: where fn does not return, the term is over all the same, and the session may campaign again.
+// TestRunUnwinds: the term ends also when fn does not return, and the session may campaign again.
 func TestRunUnwinds(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
@@ -249,12 +249,12 @@ func TestRunUnwinds(t *testing.T) {
 	}
 }
 
-// unwindHere is to be seen on the stack.
+// unwindHere must appear on the stack.
 //
 //go:noinline
 func unwindHere(unwind func()) { unwind() }
 
-// TestRunUnwindsWithItsSession: the Run that makes the session closes it.
+// TestRunUnwindsWithItsSession: a Run that makes the session also closes it.
 func TestRunUnwindsWithItsSession(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
@@ -276,7 +276,8 @@ func TestRunUnwindsWithItsSession(t *testing.T) {
 	}
 }
 
-// TestResignRefusedOnce: the term that a Run has ended is given back all the same, also where fn had tried to.
+// TestResignRefusedOnce: Run ends the term in etcd although its Resign, or the one that fn called,
+// was rejected.
 func TestResignRefusedOnce(t *testing.T) {
 	t.Parallel()
 	for name, fn := range map[string]func(ctx context.Context, term *election.Term) error{

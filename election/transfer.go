@@ -13,14 +13,15 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Stepping down for one that is not next. The order of the line is what keeps two from leading, so it stays: the leader
-// names its heir, those ahead of the heir leave and join again behind it, and the leader resigns when nobody is between.
-// The name is a key under the leader's lease, and goes with it.
+// A step-down for a candidate that is not next does not change the order of the line, because the
+// order keeps two candidates from leading. The leader names its heir, the candidates ahead of the
+// heir leave and join again behind it, and the leader resigns when no candidate is in between. The
+// name is a key under the leader's lease, and is deleted with it.
 
 // heir is the setting of the line that names a candidate by its fence.
 const heir = "heir"
 
-// ErrNoCandidate is the error of a [Term.TransferTo] for one that does not wait any more.
+// ErrNoCandidate is returned by [Term.TransferTo] when the candidate no longer waits.
 var ErrNoCandidate = errors.New("no such candidate")
 
 var errAside = errors.New("stepping aside")
@@ -28,17 +29,20 @@ var errAside = errors.New("stepping aside")
 // aside ends the wait of a candidate ahead of the heir.
 func aside(v line.Snapshot, me line.Member) error {
 	fence, err := strconv.ParseInt(v.Settings[heir], 10, 64)
-	waits := func(m line.Member) bool { return m.Fence == fence } // else each would step aside, join and step aside again
+	waits := func(m line.Member) bool { return m.Fence == fence } // if not, each would step aside again and again
 	if err != nil || me.Fence >= fence || !slices.ContainsFunc(v.Members, waits) {
 		return nil
 	}
 	return errAside
 }
 
-// TransferTo hands over to a chosen candidate, one of [Election.Candidates]: those ahead of it go to the end of the line,
-// then the term ends as by [Term.Resign]. Candidates of other libraries do not step aside; TransferTo waits for as long as
-// one is ahead. If ctx ends first, or it is [ErrNoCandidate], the term goes on; if that was lost it is [session.ErrNotHeld].
-// If the candidate leaves in the very last moment, whoever is next leads.
+// TransferTo hands over to a chosen candidate, one of [Election.Candidates]. The candidates ahead of
+// it move to the end of the line, then the term ends as by [Term.Resign]. Candidates of other
+// libraries do not move, and TransferTo waits while one of them is ahead. It returns [ErrNoCandidate]
+// when the candidate does not wait, and the context's error when ctx ends first; in both cases the
+// term continues, unless the final release had begun (see [Term.Resign]). It returns
+// [session.ErrNotHeld] when the term was lost. If the candidate leaves at the last moment, the next
+// in line leads.
 func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 	err := t.transferTo(ctx, to)
 	if errors.Is(err, session.ErrLost) && !errors.Is(err, session.ErrNotHeld) {
@@ -77,14 +81,14 @@ func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 	return t.grip.Release(ctx)
 }
 
-// awaitNext returns when nobody is between the leader and its heir.
+// awaitNext returns when no candidate is between the leader and its heir.
 func (t *Term) awaitNext(ctx context.Context, to Candidate, named core.Outcome) error {
 	if !named.Applied {
 		v, err := t.line.Read(ctx)
 		if err == nil {
 			_, err = t.isNext(v, to)
 		}
-		if err == nil { // it was not there, then came
+		if err == nil { // it joined after the compare
 			err = ErrNoCandidate
 		}
 		return err

@@ -12,7 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// parade is a leader "0" with candidates "1" to "n" behind it, each of a session of its own; led tells who came to lead.
+// parade returns a leader "0" with candidates "1" to "n" behind it, each with its own session. led
+// receives the value of each candidate that leads, or its error.
 func parade(t *testing.T, etcd *fakeetcd.Server, n int) (leader *election.Term, all []election.Candidate, led chan string) {
 	t.Helper()
 	leader = campaign(t, open(t, etcd), "0")
@@ -74,7 +75,8 @@ func TestTransferTo(t *testing.T) {
 	}
 }
 
-// TestTransferToBlocked: one that does not step aside is ahead; the term goes on, and so does the order.
+// TestTransferToBlocked: while a candidate that does not step aside is ahead, the term and the order
+// of the line do not change.
 func TestTransferToBlocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -80,7 +80,7 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestDoAfterCtx: the lock is given back although ctx has ended.
+// TestDoAfterCtx: Do releases the lock although ctx has ended.
 func TestDoAfterCtx(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestDoAfterCtx(t *testing.T) {
 	})
 }
 
-// TestDoUnwinds: where fn does not return, the lock is free all the same.
+// TestDoUnwinds: Do releases the lock also when fn does not return.
 func TestDoUnwinds(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
@@ -124,7 +124,8 @@ func TestDoUnwinds(t *testing.T) {
 	}
 }
 
-// TestHookUnwinds: a hold is not left behind by a call that did not return it.
+// TestHookUnwinds: a call that does not return its hold, because a hook panics or ends the
+// goroutine, leaves no key.
 func TestHookUnwinds(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
@@ -174,7 +175,8 @@ func TestHookUnwinds(t *testing.T) {
 	}
 }
 
-// TestUnlockRefusedOnce: the lock is given back all the same where nobody can call Unlock again.
+// TestUnlockRefusedOnce: Do and Locker, whose callers cannot repeat Unlock, release the lock after
+// etcd rejected the first try.
 func TestUnlockRefusedOnce(t *testing.T) {
 	t.Parallel()
 	for name, use := range map[string]func(ctx context.Context, m *mutex.Mutex, fn func()) error{

@@ -10,14 +10,14 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// The examples assume a program that has made a client once, and has a session from session.New or
 // session.Run.
 var (
 	client *gateway.Client
 	s      *session.Session
 )
 
-// One process at a time does the work, and stops when it can no longer be sure to be the one.
+// One process at a time does the work. It stops when the lock may be lost.
 func Example() {
 	ctx := context.Background()
 	err := session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
@@ -32,7 +32,7 @@ func Example() {
 	// <nil>
 }
 
-// A lock is a value, with a context of its own and a fence that only grows.
+// Each lock has its own context, and a larger fence than the locks before it.
 func ExampleMutex_Lock() {
 	ctx := context.Background()
 	m := mutex.New(s, "ledger", nil)
@@ -59,7 +59,7 @@ func ExampleMutex_Lock() {
 	// once more: true
 }
 
-// Whoever does not want to wait learns who holds the lock. Nothing of the attempt is left in etcd.
+// TryLock does not wait. Its error names the holder, and the attempt leaves nothing in etcd.
 func ExampleMutex_TryLock() {
 	ctx := context.Background()
 	m := mutex.New(s, "report", nil)
@@ -99,7 +99,7 @@ func ExampleLock_txn() {
 	// too late: true
 }
 
-// Who holds the lock, and who waits.
+// Inspect lists the holder and the waiters.
 func ExampleMutex_Inspect() {
 	ctx := context.Background()
 	m := mutex.New(s, "printer", nil)
@@ -118,7 +118,8 @@ func ExampleMutex_Inspect() {
 	// <nil> <nil>
 }
 
-// Many may read at a time, one may write. Who has written may go on reading without letting another writer in between.
+// Many may read at a time, one may write. A writer can become a reader with no other writer in
+// between.
 func ExampleNewRWMutex() {
 	ctx := context.Background()
 	rw := mutex.NewRWMutex(s, "config", nil)
@@ -141,7 +142,8 @@ func ExampleNewRWMutex() {
 	// <nil>
 }
 
-// Several locks at once: all or none, and no deadlock in whatever order others ask.
+// LockAll acquires all of the locks or none, and cannot deadlock with other calls in any order of
+// the names.
 func ExampleLockAll() {
 	ctx := context.Background()
 	locks, err := mutex.LockAll(ctx, s, "accounts/7", "accounts/9")
@@ -162,7 +164,8 @@ func ExampleLockAll() {
 	// true <nil> <nil>
 }
 
-// For code that takes a sync.Locker. What cannot be returned goes to a function.
+// Locker is for code that takes a sync.Locker. Errors that its methods cannot return are passed to
+// a function.
 func ExampleMutex_Locker() {
 	ctx := context.Background()
 	locker := mutex.New(s, "legacy", nil).Locker(ctx, func(err error) {

@@ -22,7 +22,7 @@ func (l *Lock) Err() error { return l.hold.Err() }
 func (l *Lock) Fence() int64 { return l.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the lock's key exists. A transaction with it is applied only under this
-// lock, whatever the clocks say.
+// lock, even if the clocks are wrong.
 func (l *Lock) Guard() gateway.Cmp { return l.hold.Guard() }
 
 // Key returns the lock's key in etcd.

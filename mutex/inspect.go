@@ -14,10 +14,12 @@ type Member struct {
 	Fence   int64
 	Holder  bool
 	Shared  bool          // a reader, see [RWMutex]
-	Session *session.Info // who it is; nil for members of other libraries
+	Session *session.Info // nil for members of other libraries
 }
 
-// Inspect lists the holder, if there is one, and the waiters in their order.
+// Inspect lists the holder, if there is one, and the waiters in their order. It only reads, also
+// after the session has ended. It returns [gateway.ErrInvalid] when the name cannot be used, and
+// the context's error when ctx ends first.
 func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 	view, err := m.line.Read(ctx)
 	if err != nil {

@@ -7,10 +7,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-// Locker makes the lock a [sync.Locker], for code that takes one. What cannot be returned goes to failed: a Lock that did
-// not get the lock, or an Unlock that found it lost. When failed returns, Lock returns without the lock; so failed will
-// usually end the goroutine or the program. ctx bounds the wait for the lock; goroutines that share a Locker wait for each
-// other first, as with a sync.Mutex.
+// Locker returns the lock as a [sync.Locker], for code that takes one. Errors that its methods
+// cannot return are passed to failed: the error of a Lock that did not acquire the lock, or of an
+// Unlock that found it lost or could not release it. If failed returns, Lock returns without the
+// lock; so failed usually ends the goroutine or the program. ctx bounds the wait for the lock.
+// Goroutines that share a Locker first wait for each other, as with a sync.Mutex, and ctx does not
+// bound that wait.
 func (m *Mutex) Locker(ctx context.Context, failed func(error)) sync.Locker {
 	return &locker{m: m, ctx: ctx, failed: failed}
 }
@@ -20,7 +22,7 @@ type locker struct {
 	ctx    context.Context //nolint:containedctx // sync.Locker has no other way
 	failed func(error)
 
-	mu   sync.Mutex // the holder's; also makes the field below visible to the next
+	mu   sync.Mutex // locked by the holder; also makes the field below visible to the next one
 	held *Lock
 }
 
@@ -44,7 +46,7 @@ func (l *locker) Unlock() {
 	l.held = nil
 	l.mu.Unlock()
 	if held == nil {
-		return // failed has been told
+		return // failed was called
 	}
 	if err := line.Finish(l.ctx, held.grip, held.Unlock); err != nil {
 		l.failed(err)

@@ -12,16 +12,20 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// MultiLock are several locks held together.
+// MultiLock are several locks held together. They are safe for concurrent use.
 type MultiLock struct {
 	held   []*Lock
-	ctx    context.Context //nolint:containedctx // the life of the locks themselves, handed out by Context
+	ctx    context.Context //nolint:containedctx // the life of the locks themselves, returned by Context
 	cancel context.CancelCauseFunc
 }
 
-// LockAll waits until all the locks are granted, up to 60 of them. All requests are made in one transaction, at one
-// revision that orders them among all others, so that calls of LockAll cannot deadlock each other, in whatever order they
-// name the locks. It is all or nothing: if it fails, none is held. No lock delay is kept.
+// LockAll waits until all the locks are granted, up to 60 of them. It joins all their lines in one
+// transaction, so that one revision orders them among all other requests, and calls of LockAll
+// cannot deadlock each other in any order of the names. It observes no lock delay.
+//
+// After an error none of the locks is held. LockAll returns [gateway.ErrInvalid] when there are no
+// names, more than 60, or one is named twice; the context's error when ctx ends first; and
+// [session.ErrLost] when the session ends, or a lock that was already granted is lost.
 func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
 	lines := make([]*line.Line, len(names))
 	for i, name := range names {
@@ -43,10 +47,11 @@ func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLo
 // Context ends when any of the locks does.
 func (l *MultiLock) Context() context.Context { return l.ctx }
 
-// Fence is the fence of all the locks: they were asked for at one revision.
+// Fence is the fence of all the locks, because their keys were created at one revision.
 func (l *MultiLock) Fence() int64 { return l.held[0].Fence() }
 
-// Guards are compares that hold for as long as all the locks are held.
+// Guards returns compares for the caller's own transactions. They hold for as long as all the locks
+// are held.
 func (l *MultiLock) Guards() []gateway.Cmp {
 	guards := make([]gateway.Cmp, len(l.held))
 	for i, h := range l.held {
@@ -73,7 +78,7 @@ func (l *MultiLock) Txn(ctx context.Context, txn gateway.Txn) (*gateway.TxnRespo
 	return resp, nil
 }
 
-// Err is nil while all the locks may be relied on, and else why the first of them ended.
+// Err returns nil while all the locks may be relied on, and else the error of a lock that ended.
 func (l *MultiLock) Err() error {
 	for _, h := range l.held {
 		if err := h.Err(); err != nil {
@@ -83,7 +88,7 @@ func (l *MultiLock) Err() error {
 	return nil
 }
 
-// Unlock gives all the locks back, see [Lock.Unlock]. Its error joins those of the locks.
+// Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined.
 func (l *MultiLock) Unlock(ctx context.Context) error {
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup

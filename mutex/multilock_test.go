@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLockAllLosesOne: a lock that is lost while another is waited for ends the wait, and none is left.
+// TestLockAllLosesOne: when a granted lock is lost, the wait for the others ends, and no key
+// remains.
 func TestLockAllLosesOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -41,7 +42,8 @@ func TestLockAllLosesOne(t *testing.T) {
 	})
 }
 
-// TestDowngradeOfWhatIsLost: it is not held, whenever that is found out.
+// TestDowngradeOfWhatIsLost: Downgrade returns ErrNotHeld for a lost lock, also when the session
+// does not know of the loss yet.
 func TestDowngradeOfWhatIsLost(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(etcd *fakeetcd.Server, s *session.Session, lock *mutex.Lock){

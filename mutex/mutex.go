@@ -17,7 +17,8 @@ type Mutex struct {
 	err  error // of options that cannot be used
 }
 
-// New names the lock that all sessions share under name. A name that cannot be used is reported by the first call.
+// New names the lock that all sessions share under name. Calls return [gateway.ErrInvalid] if the
+// name cannot be used.
 func New(s *session.Session, name string, opts *Options) *Mutex {
 	m := &Mutex{line: line.Line{Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true}}
 	if opts != nil {
@@ -26,17 +27,19 @@ func New(s *session.Session, name string, opts *Options) *Mutex {
 	return m
 }
 
-// Lock is a held lock, exclusive or shared. See [session.Hold] for what it offers.
+// Lock is a held lock, exclusive or shared. See [session.Hold] for its context, fence and guard.
+// It is safe for concurrent use.
 type Lock struct {
 	hold *core.Hold
 	grip *core.Releaser
 	line *line.Line
 }
 
-// ErrLocked is the error of a [Mutex.TryLock] that found the lock held. The error is a [*LockedError].
+// ErrLocked is matched by the [*LockedError] that [Mutex.TryLock], [RWMutex.TryLock] and [RWMutex.TryRLock]
+// return.
 var ErrLocked = errors.New("locked")
 
-// LockedError tells who holds a lock.
+// LockedError names the holder that was in the way.
 type LockedError struct {
 	Name  string
 	Key   string          // the holder's key
@@ -52,17 +55,19 @@ func (e *LockedError) Error() string {
 // Is matches ErrLocked.
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
-// Lock waits until the lock is granted. If it fails, because ctx ended or the session was lost, the caller does not hold
-// the lock and never will from this call.
+// Lock waits until the lock is granted. It returns the context's error when ctx ends first, and
+// [session.ErrLost] when the session ends or the waiter's key is deleted. After an error the caller
+// does not hold the lock and never will from this call.
 func (m *Mutex) Lock(ctx context.Context) (*Lock, error) {
 	return m.lock(ctx, "lock", m.line.Enter, exclusive)
 }
 
-// TryLock takes the lock if nobody holds it or waits for it, and is ErrLocked otherwise. It never waits for the lock,
-// except for [Options].LockDelay.
+// TryLock acquires the lock if no other member holds it or waits for it, and returns [ErrLocked]
+// otherwise. It never waits for the lock, except for a lock delay (see [Options]). Other
+// errors are as for [Mutex.Lock].
 //
-// TryLock does not make a job run once: a process that starts after the holder has unlocked finds the lock free again.
-// Write down under the lock that the job is done, and look for that first.
+// TryLock does not make a job run once: a process that starts after the holder has unlocked finds
+// the lock free again. Record under the lock that the job is done, and check the record first.
 func (m *Mutex) TryLock(ctx context.Context) (*Lock, error) {
 	return m.lock(ctx, "try lock", m.line.Try, exclusive)
 }
@@ -84,11 +89,12 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 	return &Lock{h.Hold, h.Grip, &m.line}, nil
 }
 
-// Unlock gives the lock back: its context ends at once, the next waiter is granted it with one round trip. It is
-// [session.ErrNotHeld] if the lock was lost or unlocked before. If ctx ends first Unlock returns
-// [gateway.ErrUncertain] and the context's error, and the session goes on with it; another Unlock waits for that. If ctx
-// has ended before the call, Unlock has 1 s of its own. After any other error, a refusal, the key is still there and keeps
-// others out, as long as the session: call Unlock again.
+// Unlock releases the lock. The lock's context ends at once, and the next waiter acquires the lock
+// after one round trip. Unlock returns [session.ErrNotHeld] when the lock was lost or unlocked
+// before. If ctx ends first it returns [gateway.ErrUncertain] and the context's error, and the
+// session continues the release in the background; another Unlock waits for that. If ctx had ended
+// before the call, Unlock has 1 s of its own. After any other error (etcd rejected the request) the
+// key keeps others out until the session ends: call Unlock again.
 func (l *Lock) Unlock(ctx context.Context) error {
 	if err := l.grip.Release(ctx); err != nil {
 		return fmt.Errorf("mutex: unlock %q: %w", l.line.Name, err)

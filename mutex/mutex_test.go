@@ -105,7 +105,8 @@ func TestLockErrors(t *testing.T) {
 	})
 }
 
-// TestMutualExclusion has several goroutines of several sessions hold a lock in turn while answers get lost.
+// TestMutualExclusion: goroutines of two sessions hold a lock one at a time, while answers are
+// lost.
 func TestMutualExclusion(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

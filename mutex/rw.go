@@ -11,14 +11,16 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// How a member holds the lock is the value of its key. That of an exclusive one is empty, as clientv3 has it.
+// Values of a member's key, which say how it holds the lock. Exclusive members have an empty value,
+// as in clientv3.
 const (
 	exclusive = ""
 	shared    = "shared"
 )
 
-// admit is the rule of all locks: readers at the front hold it together, anybody else alone. Whoever comes behind a
-// waiting writer waits too, so that writers are not starved.
+// admit is the rule of all locks: readers at the front hold the lock together, a writer at the
+// front holds it alone. A reader behind a waiting writer waits too, so that writers are not
+// starved.
 func admit(v line.Snapshot) int {
 	readers := 0
 	for readers < len(v.Members) && v.Members[readers].Value == shared {
@@ -27,13 +29,15 @@ func admit(v line.Snapshot) int {
 	return max(readers, min(1, len(v.Members)))
 }
 
-// RWMutex names a lock that many readers or one writer hold. A [Mutex] of the same name, and a member of another library, are
-// writers. There is no lock delay for it. It is immutable and safe for concurrent use; making one does no I/O.
+// RWMutex names a lock that many readers or one writer hold. Users of a [Mutex] of the same name, and
+// members of other libraries, are writers. It has no lock delay. It is immutable and safe for
+// concurrent use; making one does no I/O.
 type RWMutex struct {
 	m *Mutex
 }
 
-// NewRWMutex names the lock that all sessions share under name.
+// NewRWMutex names the lock that all sessions share under name. Calls return [gateway.ErrInvalid] if the
+// name cannot be used, and for a LockDelay.
 func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
 	m := New(s, name, opts)
 	if m.line.Delay != 0 {
@@ -45,26 +49,29 @@ func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
 // Lock waits until the lock is granted for writing, see [Mutex.Lock].
 func (rw *RWMutex) Lock(ctx context.Context) (*Lock, error) { return rw.m.Lock(ctx) }
 
-// TryLock takes the lock for writing if nobody holds it or waits for it, see [Mutex.TryLock].
+// TryLock acquires the lock for writing if no other member holds it or waits for it, see
+// [Mutex.TryLock].
 func (rw *RWMutex) TryLock(ctx context.Context) (*Lock, error) { return rw.m.TryLock(ctx) }
 
-// Inspect lists the holders and the waiters in their order.
+// Inspect lists the holders and the waiters in their order, see [Mutex.Inspect].
 func (rw *RWMutex) Inspect(ctx context.Context) ([]Member, error) { return rw.m.Inspect(ctx) }
 
-// RLock waits until the lock is granted for reading: until no writer is ahead. If it fails the caller does not hold the
-// lock and never will from this call.
+// RLock waits until the lock is granted for reading, which is when no writer is ahead. Errors are
+// as for [Mutex.Lock].
 func (rw *RWMutex) RLock(ctx context.Context) (*Lock, error) {
 	return rw.m.lock(ctx, "read lock", rw.m.line.Enter, shared)
 }
 
-// TryRLock takes the lock for reading if no writer holds it or waits for it, and is ErrLocked otherwise.
+// TryRLock acquires the lock for reading if no writer holds it or waits for it, and returns
+// [ErrLocked] otherwise. Other errors are as for [Mutex.Lock].
 func (rw *RWMutex) TryRLock(ctx context.Context) (*Lock, error) {
 	return rw.m.lock(ctx, "try read lock", rw.m.line.Try, shared)
 }
 
-// Downgrade makes an exclusive hold a shared one, with no writer in between; waiting readers behind it get in. The fence
-// stays. If it is [gateway.ErrUncertain] the hold may be shared already; else, if it is [session.ErrNotHeld], the hold had
-// ended. A lock that is shared stays so.
+// Downgrade makes an exclusive hold a shared one, with no writer in between. The readers directly
+// behind it are admitted. The fence does not change, and a shared lock remains shared. Downgrade
+// returns [gateway.ErrUncertain] and the context's error when ctx ends during the request; the hold
+// may be shared then. Otherwise it returns [session.ErrNotHeld] when the hold had ended.
 func (l *Lock) Downgrade(ctx context.Context) error {
 	if err := l.Err(); err != nil {
 		return fmt.Errorf("mutex: downgrade %q: %w: %w", l.line.Name, session.ErrNotHeld, err)

@@ -22,7 +22,7 @@ func (m *Message) Err() error { return m.hold.Err() }
 func (m *Message) Fence() int64 { return m.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the claim's key exists. A transaction with it is applied only under this
-// claim, whatever the clocks say.
+// claim, even if the clocks are wrong.
 func (m *Message) Guard() gateway.Cmp { return m.hold.Guard() }
 
 // Key returns the claim's key in etcd.

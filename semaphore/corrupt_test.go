@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestCorruptSettings: a limit that is no number is an error that names the key, at once. It costs a few requests, and the
-// key stays until a Resize.
+// TestCorruptSettings: calls return an error that names the key when a limit is not a number, after
+// a few requests. The key does not change until a Resize.
 func TestCorruptSettings(t *testing.T) {
 	t.Parallel()
 	verbs := map[string]func(ctx context.Context, m *semaphore.Semaphore) error{

@@ -11,38 +11,56 @@
 //
 // # Guarantees
 //
-// Nobody is granted a permit unless it fits into the limit together with all permits held, save after a Resize to less, see
-// below. Permits are granted strictly in the order in which the server saw the requests: a light one does not overtake a
-// heavy one that waits. Fences ([session.Hold.Fence]) grow from grant to grant. The permits of a lost session are free
-// when its lease is. A call that failed leaves nothing behind that could hold a permit later, whatever answers were lost.
+// A permit is granted only if it fits into the current limit together with all permits held, except
+// after a Resize to a lower limit (see Limitations). Permits are granted strictly in the order in
+// which the server saw the requests: a light one does not overtake a heavy one that waits. Fences
+// ([session.Hold.Fence]) grow from grant to grant. The permits of a lost session are free once
+// its lease has ended. A call that failed leaves nothing in etcd that could hold a permit later,
+// even if answers were lost.
 //
-// The context of a [Permit] ends before another can be granted what it held, as long as clocks run within 1 % of each
-// other and etcd keeps leases for their time to live.
+// The context of a [Permit] ends before its units can be granted to another, as long as clocks run
+// within 1 % of each other and etcd keeps leases for their time to live.
 //
-// All users declare the same limit, which is stored; whoever declares another gets [ErrLimitMismatch]. The current limit
-// is another number, which [Semaphore.Resize] changes for all.
+// All users declare the same limit, which is stored. Calls that declare another return
+// [ErrLimitMismatch]. The current limit is a separate number, which [Semaphore.Resize] changes for
+// all users.
 //
-// # Not guaranteed
+// # Limitations
 //
-// A Resize takes no permit away: if more are held than it leaves, nobody is granted one until enough have been given
-// back. A process that was paused may act for a moment after its permit is gone, see package mutex.
+// A Resize revokes no permit: if more units are held than the new limit allows, no permit is
+// granted until enough have been released. A process that was paused may act for a moment after its
+// permit was lost, see package mutex.
 //
-// A waiter ahead that fitted at an earlier size counts as granted at that size by everybody behind it, also if its own process
-// has not seen that size and takes the permit later: 5 of 8 are held, one waits for 8 and one behind it for 3. A Resize to 16
-// grants both; a Resize back to 8 takes nothing away. If the process of the 8 saw only the last of that, it takes its permit
-// when the 5 are given back, while the 3 are held: 11 of 8, of the 16 that had been granted.
+// All waiters behind a waiter that fitted at an earlier limit count it as granted at that limit,
+// even if its own process did not see that limit and acquires the permit later. Example: 5 of 8 are
+// held, one waiter needs 8, and one behind it needs 3. A Resize to 16 grants both; a Resize back to
+// 8 revokes nothing. If the process that needs 8 saw only the last Resize, it acquires its permit
+// when the 5 are released, while the 3 are held. Then 11 of 8 are held, of the 16 that had been
+// granted.
+//
+// # Concurrency
+//
+// [Semaphore] and [Permit] are safe for concurrent use.
+//
+// # Errors
+//
+// Calls return [gateway.ErrInvalid] for a name, limit or weight that cannot be used,
+// [session.ErrCorrupt] for a stored limit that is not a number, [session.ErrLost] when the session
+// has ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if a write
+// was under way. If an error also matches ErrUncertain, check for it first.
 //
 // # Keys
 //
-// Holders and waiters are leased keys <name>/<lease hex>, as those of package mutex, with their weight for a value, in
-// decimal. A member whose value is no such number counts as the whole limit; so a mutex under the same name excludes
-// all permits. Two keys have no lease: <name>//limit is what was declared, <name>//size what Resize has made of it.
-// Delete both to declare another limit; waiters then join anew, and find out whether it is theirs. While <name>//size
-// holds no positive number nobody is granted a permit; Resize mends it. A mutex of clientv3 or etcdctl would wait for
-// those two keys for ever.
+// Holders and waiters are leased keys <name>/<lease hex>, as in package mutex. The value is the
+// weight in decimal. A member with another value counts as the whole limit, so a mutex under the
+// same name excludes all permits. Two keys have no lease: <name>//limit is the declared limit,
+// <name>//size the current one, which Resize changes. Delete both to declare another limit; waiters
+// then join again, and return ErrLimitMismatch if the new limit is not theirs. While <name>//size
+// holds no positive number, no permit is granted until a Resize. A mutex of clientv3 or etcdctl
+// would wait for those two keys for ever.
 //
 // # Source
 //
-// The leases of Curator's InterProcessSemaphoreV2, with a weight as in golang.org/x/sync/semaphore, on the line of
-// package mutex.
+// The recipe is Curator's InterProcessSemaphoreV2, with weights as in golang.org/x/sync/semaphore,
+// on the line of package mutex.
 package semaphore

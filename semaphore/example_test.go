@@ -10,14 +10,14 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// The examples assume a program that has made a client once, and has a session from session.New or
 // session.Run.
 var (
 	client *gateway.Client
 	s      *session.Session
 )
 
-// Eight units, of which a job takes two.
+// A job acquires two of eight units.
 func ExampleSemaphore_Acquire() {
 	ctx := context.Background()
 	permit, err := semaphore.New(s, "gpus", 8).Acquire(ctx, 2)
@@ -32,7 +32,8 @@ func ExampleSemaphore_Acquire() {
 	// <nil>
 }
 
-// The work and its permit belong together: Do gives it back when the work is done, and ends the work when it is lost.
+// Do releases the permit when the work is done, and ends the context of the work when the permit is
+// lost.
 func ExampleSemaphore_Do() {
 	ctx := context.Background()
 	m := semaphore.New(s, "uploads", 3)
@@ -47,7 +48,7 @@ func ExampleSemaphore_Do() {
 	// <nil>
 }
 
-// Whoever does not want to wait learns how much is taken.
+// TryAcquire does not wait. Its error reports how much is in use.
 func ExampleSemaphore_TryAcquire() {
 	ctx := context.Background()
 	m := semaphore.New(s, "licences", 5)
@@ -66,7 +67,7 @@ func ExampleSemaphore_TryAcquire() {
 	// <nil>
 }
 
-// An operator makes room. All programs go on declaring 2; the size in use is kept in etcd.
+// An operator raises the limit. All programs still declare 2; the current limit is kept in etcd.
 func ExampleSemaphore_Resize() {
 	ctx := context.Background()
 	m := semaphore.New(s, "builders", 2)

@@ -22,7 +22,7 @@ func (p *Permit) Err() error { return p.hold.Err() }
 func (p *Permit) Fence() int64 { return p.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the permit's key exists. A transaction with it is applied only under this
-// permit, whatever the clocks say.
+// permit, even if the clocks are wrong.
 func (p *Permit) Guard() gateway.Cmp { return p.hold.Guard() }
 
 // Key returns the permit's key in etcd.

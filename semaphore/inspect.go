@@ -7,9 +7,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// State is what a semaphore is like at one moment.
+// State is a semaphore at one moment.
 type State struct {
-	DeclaredLimit int // 0 if nobody has used the semaphore yet
+	DeclaredLimit int // 0 if the semaphore was not used yet
 	Limit         int // the current one
 	Used          int // by holders
 	Members       []Member
@@ -22,11 +22,13 @@ type Member struct {
 	Fence   int64
 	Weight  int
 	Holder  bool
-	Session *session.Info // who it is; nil for members of other libraries
+	Session *session.Info // nil for members of other libraries
 }
 
-// Inspect tells the limit, what is used of it, and lists holders and waiters in their order. Where a Resize has left less
-// than is held, those of the holders that do not fit any more are shown as waiters.
+// Inspect reads the limits, the units in use, and the holders and waiters in their order. Holders
+// that do not fit any more after a Resize appear as waiters. Inspect only reads, also after the
+// session has ended. It returns [session.ErrCorrupt] when the current limit is not a number, and
+// the context's error when ctx ends first.
 func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 	view, err := m.line.Read(ctx)
 	if err == nil {

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
 
-// open makes a session that is closed at the end of the test, with a client of its own.
+// open returns a session with a client of its own. The session is closed at the end of the test.
 func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), &session.Options{Name: "me"})
@@ -26,7 +26,7 @@ func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // some tests leave the server in no state to answer
+		_ = s.Close(ctx) // in some tests the server no longer answers
 	})
 	synctest.Wait()
 	return s

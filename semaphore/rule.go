@@ -12,7 +12,7 @@ const (
 	sizeSetting  = "size"  // as resized
 )
 
-// parse is the number that a decimal stands for, 0 if it is none that this package writes.
+// parse returns the number in s, or 0 if this package does not write numbers in that form.
 func parse(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || strconv.Itoa(n) != s {
@@ -21,7 +21,8 @@ func parse(s string) int {
 	return n
 }
 
-// weigh is the weight of a member. One of another kind weighs as much as there is.
+// weigh returns the weight of a member. A member of another kind weighs as much as the current
+// limit.
 func weigh(m line.Member, size int) int {
 	if w := parse(m.Value); w > 0 {
 		return w
@@ -29,7 +30,8 @@ func weigh(m line.Member, size int) int {
 	return size
 }
 
-// fill admits members in their order as long as they fit into the size, and tells how much they use of it.
+// fill admits members in their order as long as they fit into the size, and returns how much of it
+// they use.
 func fill(v line.Snapshot) (size, used, admitted int) {
 	if size = parse(v.Settings[sizeSetting]); size == 0 {
 		return 0, 0, 0

@@ -71,7 +71,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FuzzFill: whoever is admitted fits, and whoever is next does not.
+// FuzzFill: the admitted members fit, and the next one does not.
 func FuzzFill(f *testing.F) {
 	f.Add("3", "1", "2", "1")
 	f.Add("5", "", "1", "9")

@@ -19,13 +19,14 @@ type Semaphore struct {
 	limit int
 }
 
-// New names the semaphore that all sessions share under name, and declares its limit. What cannot be used is reported by
-// the first call.
+// New names the semaphore that all sessions share under name, and declares its limit. Calls return
+// [gateway.ErrInvalid] if the name or limit cannot be used.
 func New(s *session.Session, name string, limit int) *Semaphore {
 	return &Semaphore{line.Line{Session: core.Of(s), Name: name, Kind: "semaphore", Rule: admit}, limit}
 }
 
-// Permit is a share of a semaphore that is held. See [session.Hold] for what it offers.
+// Permit is a held share of a semaphore. See [session.Hold] for its context, fence and guard. It
+// is safe for concurrent use.
 type Permit struct {
 	hold   *core.Hold
 	grip   *core.Releaser
@@ -35,23 +36,25 @@ type Permit struct {
 
 // Sentinels for [errors.Is].
 var (
-	// ErrFull: a [Semaphore.TryAcquire] would have to wait. The error is a [*FullError].
+	// ErrFull is matched by the [*FullError] that [Semaphore.TryAcquire] returns when it would have
+	// to wait.
 	ErrFull = errors.New("full")
-	// ErrLimitMismatch: the semaphore was declared with another limit than here. The error names both.
+	// ErrLimitMismatch is returned when the semaphore was declared with another limit. The error
+	// names both.
 	ErrLimitMismatch = errors.New("limit mismatch")
-	// ErrExceedsLimit: more was asked for than the current limit, see [Semaphore.Resize].
+	// ErrExceedsLimit is returned when the weight exceeds the current limit, see [Semaphore.Resize].
 	ErrExceedsLimit = errors.New("heavier than the current limit")
 )
 
-// FullError tells what stands in the way of a permit.
+// FullError reports how full a semaphore is.
 type FullError struct {
 	Name    string
-	Limit   int // the current one; 0 if it is not a number
+	Limit   int // the current one; 0 if there is none
 	Used    int // by holders
-	Waiting int // how many wait
+	Waiting int // number of waiters
 }
 
-// Error names the semaphore and tells how full it is.
+// Error names the semaphore and reports how full it is.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("semaphore: try acquire %q: full: %d of %d used, %d waiting", e.Name, e.Used, e.Limit, e.Waiting)
 }
@@ -59,14 +62,18 @@ func (e *FullError) Error() string {
 // Is matches ErrFull.
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
-// Acquire waits until a permit of weight n is granted. If it fails, because ctx ended or the session was lost, the caller
-// does not hold the permit and never will from this call. It is [ErrExceedsLimit] as soon as n is more than the current
-// limit, also while it waits; [gateway.ErrInvalid] if n is less than 1 or more than the limit declared.
+// Acquire waits until a permit of weight n is granted. It returns [ErrExceedsLimit] when n is more than
+// the current limit, also when that changes during the wait; [ErrLimitMismatch] when the semaphore
+// was declared with another limit; [gateway.ErrInvalid] when n is less than 1 or more than the
+// declared limit; the context's error when ctx ends first; and [session.ErrLost] when the session
+// ends or the waiter's key is deleted. After an error the caller does not hold the permit and never
+// will from this call.
 func (m *Semaphore) Acquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "acquire", m.line.Enter, n)
 }
 
-// TryAcquire takes a permit of weight n if it fits and nobody waits, and is ErrFull otherwise. It never waits for others.
+// TryAcquire acquires a permit of weight n if it fits and there is no waiter, and returns [ErrFull]
+// otherwise. It never waits for others. Other errors are as for [Semaphore.Acquire].
 func (m *Semaphore) TryAcquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "try acquire", m.line.Try, n)
 }
@@ -113,10 +120,11 @@ func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.
 	}
 }
 
-// errUndeclared: there was no limit, or it was deleted. Go again.
+// errUndeclared: there was no limit, or it was deleted. Declare it and try again.
 var errUndeclared = errors.New("no limit")
 
-// corrupt tells of a current limit that is no number: it would admit none, for ever. Resize writes another.
+// corrupt returns an error for a current limit that is not a number, because no permit is granted
+// until a Resize.
 func (m *Semaphore) corrupt(v line.Snapshot) error {
 	size, ok := v.Settings[sizeSetting]
 	if !ok || parse(size) > 0 {
@@ -142,14 +150,15 @@ func (m *Semaphore) check(n int) error {
 	return nil
 }
 
-// declared holds where the limit is this one. settings are read where it does not hold.
+// declared returns a compare that holds if the declared limit is this one, and reads of the
+// settings for when it does not.
 func (m *Semaphore) declared() (_ gateway.Cmp, settings []gateway.Op) {
 	limit, size := m.line.SettingKey(limitSetting), m.line.SettingKey(sizeSetting)
 	return gateway.CmpValue(limit, gateway.Equal, []byte(strconv.Itoa(m.limit))), []gateway.Op{gateway.OpGet(limit), gateway.OpGet(size)}
 }
 
-// declare writes those of the settings that were not found. If they have changed since, or somebody else is quicker,
-// nothing is written, and the next compare tells.
+// declare writes the settings that were not found. If they have changed since, it writes nothing,
+// and the next compare fails.
 func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) error {
 	var w core.Write
 	limit := []byte(strconv.Itoa(m.limit))
@@ -175,9 +184,13 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 	return err
 }
 
-// Resize changes the current limit, for everybody, until the next Resize. The limit declared stays what it is, and bounds
-// what a single permit may weigh. No permit is taken away. Waiters heavier than the new limit get [ErrExceedsLimit]. If
-// the error is [gateway.ErrUncertain] the limit may have changed.
+// Resize changes the current limit for all users, until the next Resize. The declared limit does
+// not change, and bounds the weight of a single permit. Resize revokes no permit. Calls that wait
+// for more than the new limit return [ErrExceedsLimit].
+//
+// Resize returns [ErrLimitMismatch] when the semaphore was declared with another limit,
+// [gateway.ErrInvalid] when limit is less than 1, [session.ErrLost] when the session ends, and the
+// context's error when ctx ends first, with [gateway.ErrUncertain] if the limit may have changed.
 func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 	err := cmp.Or(m.line.Session.CheckName(m.line.Name), m.check(1))
 	if err == nil && limit <= 0 {
@@ -195,7 +208,7 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 		case err != nil:
 		case resp.Succeeded:
 			return nil
-		case resp.Responses != nil: // else only the branch is known: look again
+		case resp.Responses != nil: // nil if only the branch is known: read again
 			err = m.declare(ctx, resp.Responses)
 		}
 		if err == nil {
@@ -205,13 +218,15 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 	return m.wrap("resize", err)
 }
 
-// Weight is the weight of the permit.
+// Weight returns the weight of the permit.
 func (p *Permit) Weight() int { return p.weight }
 
-// Release gives the permit back: its context ends at once. It is [session.ErrNotHeld] if the permit was lost or released
-// before. If ctx ends first Release returns [gateway.ErrUncertain] and the context's error, and the session goes on with it;
-// another Release waits for that. If ctx has ended before the call, Release has 1 s of its own. After any other error, a
-// refusal, the key is still there and counts, as long as the session: call Release again.
+// Release ends the permit and frees its units. The permit's context ends at once. Release returns
+// [session.ErrNotHeld] when the permit was lost or released before. If ctx ends first it returns
+// [gateway.ErrUncertain] and the context's error, and the session continues the release in the
+// background; another Release waits for that. If ctx had ended before the call, Release has 1 s of
+// its own. After any other error (etcd rejected the request) the permit counts until the session
+// ends: call Release again.
 func (p *Permit) Release(ctx context.Context) error {
 	if err := p.grip.Release(ctx); err != nil {
 		return p.sem.wrap("release", err)
@@ -219,10 +234,12 @@ func (p *Permit) Release(ctx context.Context) error {
 	return nil
 }
 
-// Do runs fn with a permit of weight n. The context of fn ends with ctx, and with the permit. Do returns fn's error joined
-// with what went wrong with the permit: [session.ErrLost] if it was lost before fn returned.
+// Do acquires a permit of weight n as [Semaphore.Acquire] does, runs fn, and releases the permit.
+// The context of fn ends when ctx or the permit does. Do returns fn's error joined with the error
+// of the permit, which matches [session.ErrLost] if the permit was lost before it was released.
 //
-// If fn panics or ends its goroutine, as [runtime.Goexit] does, the permit is released all the same. Do does not recover.
+// Do also releases the permit if fn panics or ends its goroutine, as [runtime.Goexit] does. It does
+// not recover.
 func (m *Semaphore) Do(ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error) (err error) {
 	permit, err := m.Acquire(ctx, n)
 	if err != nil {

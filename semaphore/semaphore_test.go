@@ -51,8 +51,8 @@ func TestBadArguments(t *testing.T) {
 	})
 }
 
-// TestLostAnswers loses the answer to each transaction of a first Acquire, TryAcquire and Resize, applied or not, and
-// lets a copy come late.
+// TestLostAnswers loses the answer to each transaction of a first Acquire, TryAcquire and Resize,
+// applied or not, and applies a late copy.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	for verb, call := range map[string]func(ctx context.Context, m *semaphore.Semaphore) (*semaphore.Permit, error){
@@ -119,7 +119,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestResizeIsAppliedOnce: after a lost answer somebody else's Resize is not overwritten.
+// TestResizeIsAppliedOnce: a Resize whose answer was lost does not overwrite a later one.
 func TestResizeIsAppliedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestResizeIsAppliedOnce(t *testing.T) {
 				return c.Apply()
 			}
 			c.Apply()
-			etcd.Put("a//size", "7") // another's, before the second try
+			etcd.Put("a//size", "7") // another Resize, before the second try
 			return fakeetcd.Lost
 		})
 		if err := m.Resize(t.Context(), 5); err != nil {
@@ -143,7 +143,7 @@ func TestResizeIsAppliedOnce(t *testing.T) {
 	})
 }
 
-// TestTwoDeclareAtOnce: another handle declares between the look and the write.
+// TestTwoDeclareAtOnce: another process declares between the read and the write.
 func TestTwoDeclareAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, other := range []string{"3", "4"} {
@@ -180,7 +180,8 @@ func TestTwoDeclareAtOnce(t *testing.T) {
 	}
 }
 
-// TestSettingsDeleted: waiters declare anew, whichever of the two an operator has deleted.
+// TestSettingsDeleted: waiters declare again after an operator has deleted one or both of the
+// settings.
 func TestSettingsDeleted(t *testing.T) {
 	t.Parallel()
 	for _, gone := range [][]string{{"a//size"}, {"a//limit", "a//size"}, {"a//size", "a//limit"}, {"a//limit"}} {
@@ -213,7 +214,7 @@ func TestSettingsDeleted(t *testing.T) {
 	}
 }
 
-// TestTryAcquireSeesAll: however long the line is, its settings are looked at, and all of it is counted.
+// TestTryAcquireSeesAll: TryAcquire reads the settings and counts all members, also of a long line.
 func TestTryAcquireSeesAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -243,7 +244,7 @@ func TestTryAcquireSeesAll(t *testing.T) {
 	})
 }
 
-// TestMismatchIsOneRequest: a try that is refused does not go on trying.
+// TestMismatchIsOneRequest: a call that returns ErrLimitMismatch sends one request.
 func TestMismatchIsOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -307,7 +308,7 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestDoUnwinds: where fn does not return, the permit is free all the same.
+// TestDoUnwinds: Do releases the permit also when fn does not return.
 func TestDoUnwinds(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
@@ -328,7 +329,7 @@ func TestDoUnwinds(t *testing.T) {
 	}
 }
 
-// TestReleaseRefusedOnce: the permit of a Do is given back all the same.
+// TestReleaseRefusedOnce: Do releases the permit also when etcd rejected the first Release.
 func TestReleaseRefusedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,7 @@ type Hold interface {
 	// fence. Pass it to each store outside of etcd, and let that refuse a smaller fence than it has seen.
 	Fence() int64
 	// Guard returns a compare that holds for as long as the hold's key exists. A transaction with it is applied only
-	// under this hold, whatever the clocks say.
+	// under this hold, even if the clocks are wrong.
 	Guard() gateway.Cmp
 	// Key returns the hold's key in etcd.
 	Key() string

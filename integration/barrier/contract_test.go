@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestContract is what barriers must do on every version of etcd.
+// TestContract runs the tests that must pass on every version of etcd.
 func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
@@ -38,7 +38,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// compact forgets the history and makes new.
+// compact writes and compacts a few revisions.
 func compact(t *testing.T, s *session.Session) {
 	t.Helper()
 	for range 20 {
@@ -82,7 +82,7 @@ func hold(t *testing.T, a, b *session.Session) {
 	if err := first.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Release again: %v", err)
 	}
-	for range 50 { // a Wait after Hold has returned never sees it as it was before
+	for range 50 { // a Wait after Hold has returned never sees the state before it
 		h, err := barrier.New(a, name).Hold(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,8 @@ func persistent(t *testing.T, a, b *session.Session) {
 	}
 }
 
-// bound: the barrier goes with the session; a waiter whose own session goes does not pass.
+// bound: the barrier is down when the holder's session ends. A waiter whose own session ends does
+// not pass.
 func bound(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	holder, lost := newSession(t, a.Client()), newSession(t, a.Client())
@@ -161,7 +162,8 @@ func double(t *testing.T, a, b *session.Session) {
 	}
 }
 
-// replaced: one that gives up or is lost before the round is complete does not count, another does in its place.
+// replaced: another member may take the place of one that stopped waiting or was lost before the
+// round was complete.
 func replaced(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	victim := newSession(t, a.Client())
@@ -183,7 +185,8 @@ func replaced(t *testing.T, a, b *session.Session) {
 	}
 }
 
-// displaced: a member whose key was removed while another took its place does not pass with the round.
+// displaced: a member whose key was removed while another took its place does not pass with the
+// round.
 func displaced(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	first := enter(ctx, a, name, 3)
@@ -281,7 +284,7 @@ func mismatch(t *testing.T, a, b *session.Session) {
 	}
 }
 
-// cutOff: every wait ends with its context, and leaves nothing behind.
+// cutOff: every wait ends with its context, and leaves no key.
 func cutOff(t *testing.T, a, b *session.Session) {
 	name := fresh(t)
 	up, err := barrier.New(a, name+"s").Hold(within(t, 20*time.Second))

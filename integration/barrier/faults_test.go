@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLatchDrops: with 200 answers lost, each CountDown has counted once.
+// TestLatchDrops: each CountDown counts once while 200 answers are lost.
 func TestLatchDrops(t *testing.T) {
 	t.Parallel()
 	const drops, most = 200, 100000
@@ -60,7 +60,8 @@ func TestLatchDrops(t *testing.T) {
 	}
 }
 
-// TestWaitOverResets: broken streams and compactions are not taken for a barrier that is down, nor do they hide it.
+// TestWaitOverResets: Wait does not return because of broken streams and compactions, and returns
+// after them when the barrier is down.
 func TestWaitOverResets(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
@@ -84,7 +85,7 @@ func TestWaitOverResets(t *testing.T) {
 			p.Reset()
 			compact(t, direct)
 		}
-		if missed { // it goes down while the waiter is cut off, and that is compacted
+		if missed { // it is released while the waiter is disconnected, and the event is compacted
 			if err := p.Refuse(); err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-// Package barrier_test holds the barriers to their promises on real etcd.
+// Package barrier_test tests the barriers on real etcd.
 package barrier_test
 
 import (
@@ -16,10 +16,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// cluster is one member that all tests of the package share, as long as they do it no harm.
+// cluster is one member that the tests of the package share if they do not disturb it.
 var cluster *etcdtest.Cluster
 
-// What all recipes' tests share.
 var (
 	figure     = recipetest.Figure
 	within     = recipetest.Within
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(etcdtest.Shared(m, server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// newClient makes a client, of the shared cluster if cfg names no other.
+// newClient returns a client, of the shared cluster if cfg names no endpoints.
 func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	tb.Helper()
 	if len(cfg.Endpoints) == 0 {
@@ -45,13 +44,13 @@ func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	return recipetest.NewClient(tb, cfg)
 }
 
-// newSession makes a session that the end of the test closes.
+// newSession returns a session that is closed at the end of the test.
 func newSession(tb testing.TB, c *gateway.Client) *session.Session {
 	tb.Helper()
 	return recipetest.NewSession(tb, c, &session.Options{TTL: time.Minute})
 }
 
-// plain is a session on the shared cluster, with a client of its own.
+// plain returns a session on the shared cluster with its own client.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
 	return newSession(tb, newClient(tb, gateway.Config{}))
@@ -75,7 +74,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// soon runs a call in a goroutine and gives its error.
+// soon runs a call in a goroutine and returns a channel that receives its error.
 func soon(call func() error) chan error {
 	done := make(chan error, 1)
 	go func() { done <- call() }()

@@ -20,7 +20,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestDoubleRounds: four sessions, and four goroutines of one session, enter and leave together, round after round.
+// TestDoubleRounds: four sessions, and four goroutines of one session, enter and leave together,
+// round after round.
 func TestDoubleRounds(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -69,7 +70,8 @@ func TestDoubleRounds(t *testing.T) {
 	}
 }
 
-// TestDoubleReentry is what the recipe of etcd gets wrong: a member that is leaving, or has given up, enters again.
+// TestDoubleReentry: a member that is still leaving enters again. With etcd's own recipe this
+// fails.
 func TestDoubleReentry(t *testing.T) {
 	name := fresh(t)
 	a, b := barrier.NewDouble(plain(t), name, 2), barrier.NewDouble(plain(t), name, 2)
@@ -107,7 +109,7 @@ func TestDoubleReentry(t *testing.T) {
 	}
 }
 
-// TestDoubleCrowd: with more who want in than a round takes, each round is full, and none is overfull.
+// TestDoubleCrowd: when more members wait than a round has, each round has exactly n.
 func TestDoubleCrowd(t *testing.T) {
 	const n, crowd = 3, 12
 	sessions, name := several(t, 2), fresh(t)
@@ -141,17 +143,17 @@ func TestDoubleCrowd(t *testing.T) {
 	}
 }
 
-// TestDoubleKilled: sessions are revoked at random points. Nobody passes without n who live, nobody hangs; whoever was
-// killed comes back with a new session.
+// TestDoubleKilled: sessions are revoked at random points. No member passes without n live members,
+// and none hangs. The member whose session was revoked enters again with a new session.
 func TestDoubleKilled(t *testing.T) {
 	const n, rounds = 3, 40
 	name, killer := fresh(t), newClient(t, gateway.Config{})
 	ctx := within(t, 2*time.Minute)
 	var kills, entered atomic.Int64
 	var mu sync.Mutex
-	in := map[int64]int{} // who passed into each round
+	in := map[int64]int{} // number of members that passed into each round
 	var all, others sync.WaitGroup
-	mine, done := context.WithCancel(ctx) // of the one that is killed: in the last round too, and then it would wait alone
+	mine, done := context.WithCancel(ctx) // for the killed member, which after the last round would wait alone
 	others.Add(n - 1)
 	all.Go(func() { others.Wait(); done() })
 	for i := range n {
@@ -209,7 +211,7 @@ func TestDoubleKilled(t *testing.T) {
 		t.Fatal("somebody hung")
 	}
 	for r, k := range in {
-		if k > n || k < n-1 { // the one killed may have been told nothing but the loss
+		if k > n || k < n-1 { // the Enter of the killed member may have returned only the loss
 			t.Errorf("round %d had %d", r, k)
 		}
 	}
@@ -217,8 +219,8 @@ func TestDoubleKilled(t *testing.T) {
 		n, kills.Load(), entered.Load(), len(in))
 }
 
-// TestDoubleLost: one dies between Enter and Leave. The others stay in Leave for as long as its session lives, and leave
-// then; it is told that it did not, and the next round is clean.
+// TestDoubleLost: a member is lost between Enter and Leave. The others wait in Leave until its
+// session ends, its own Leave returns ErrNotHeld, and the next round is not affected.
 func TestDoubleLost(t *testing.T) {
 	for what, die := range map[string]func(ctx context.Context, c *gateway.Client, victim *session.Session, key string) error{
 		"revoked": func(ctx context.Context, c *gateway.Client, victim *session.Session, _ string) error {
@@ -290,7 +292,8 @@ func epoch(t *testing.T, s *session.Session) int64 {
 	return resp.KVs[0].ModRevision
 }
 
-// TestCyclicRounds: members of four sessions pass rounds in which one gives up at random. All of a round agree.
+// TestCyclicRounds: members of four sessions pass rounds in which one stops waiting at random. All
+// members see the same result of a round.
 func TestCyclicRounds(t *testing.T) {
 	const n, rounds = 4, 200
 	sessions, name := several(t, n), fresh(t)
@@ -304,7 +307,7 @@ func TestCyclicRounds(t *testing.T) {
 	for range rounds {
 		var results [n]result
 		var all sync.WaitGroup
-		impatient := rand.N(2 * n) // half of the time nobody
+		impatient := rand.N(2 * n) // in half of the rounds no member
 		var gaveUp atomic.Bool
 		before := epoch(t, sessions[impatient%n])
 		for i := range n {
@@ -324,7 +327,7 @@ func TestCyclicRounds(t *testing.T) {
 		}
 		done := make(chan struct{})
 		go func() { all.Wait(); close(done) }()
-		// Whoever comes after the one that gave up opens a round of its own: resets let them all go.
+		// Members that join after the break wait in the next round, until a Reset breaks it.
 		for open := true; open; {
 			select {
 			case <-done:
@@ -356,12 +359,12 @@ func TestCyclicRounds(t *testing.T) {
 			passed++
 		case impatient < n && ok == 0:
 			broken++
-		case impatient < n && ok == n-1 && results[impatient].err != nil: // the round was full when it gave up
+		case impatient < n && ok == n-1 && results[impatient].err != nil: // the round was full when it stopped waiting
 			passed++
 		default:
 			t.Errorf("%d of %d passed, %d gave up: %v", ok, n, impatient, results)
 		}
-		if errors.Is(results[impatient%n].err, gateway.ErrUncertain) { // its join may yet be applied, until that is settled
+		if errors.Is(results[impatient%n].err, gateway.ErrUncertain) { // its join may be applied until the session has resolved it
 			eventually(t, "settling", func() bool { return epoch(t, sessions[impatient%n]) > before })
 		}
 		eventually(t, "all to leave", func() bool { return len(members(t, sessions[0].Client(), name)) == 0 })
@@ -373,7 +376,8 @@ func TestCyclicRounds(t *testing.T) {
 	}
 }
 
-// TestCyclicBroken: in each way to break a round, all who wait learn of it, and the next is clean.
+// TestCyclicBroken: for each way to break a round, all its members return ErrBroken, and the next
+// round is not affected.
 func TestCyclicBroken(t *testing.T) {
 	for name, fail := range map[string]func(t *testing.T, name string, victim *session.Session, cancel func()){
 		"cancelled": func(_ *testing.T, _ string, _ *session.Session, cancel func()) { cancel() },
@@ -445,7 +449,7 @@ func TestCyclicBroken(t *testing.T) {
 	}
 }
 
-// TestCyclicTogether: many members of one session give up at once.
+// TestCyclicTogether: many members of one session stop waiting at once.
 func TestCyclicTogether(t *testing.T) {
 	const n = 20
 	name, s, other := fresh(t), plain(t), plain(t)
@@ -481,7 +485,8 @@ func TestCyclicTogether(t *testing.T) {
 	}
 }
 
-// TestCompletedByAnother: the n-th member joins and does nothing more, as a process that is stopped then.
+// TestCompletedByAnother: another member completes the round when the n-th joins and then does
+// nothing, as a stopped process.
 func TestCompletedByAnother(t *testing.T) {
 	name, s, stopped := fresh(t), plain(t), plain(t)
 	ctx := within(t, 20*time.Second)
@@ -498,7 +503,7 @@ func TestCompletedByAnother(t *testing.T) {
 	figure(t, "a round whose last member stopped at once was completed after %v", time.Since(begin).Round(time.Millisecond))
 }
 
-// TestRoundsUnderFaults: answers are lost, come late, and streams break, while rounds go on.
+// TestRoundsUnderFaults: rounds complete while answers are lost or late and streams break.
 func TestRoundsUnderFaults(t *testing.T) {
 	t.Parallel()
 	const n, rounds = 3, 60
@@ -630,7 +635,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
-// TestMaxParties: as many as a round can have.
+// TestMaxParties: rounds with the largest number of members.
 func TestMaxParties(t *testing.T) {
 	const n = barrier.MaxParties
 	sessions, name, ctx := several(t, 2), fresh(t), within(t, time.Minute)

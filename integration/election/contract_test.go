@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestContract is what an election must do on every version of etcd.
+// TestContract runs the tests that must pass on every version of etcd.
 func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
@@ -46,7 +46,7 @@ func TestContract(t *testing.T) {
 
 func oneLeader(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	var inside int // the race detector watches it, too
+	var inside int // not synchronized, so that the race detector also checks it
 	var fences []int64
 	var all sync.WaitGroup
 	for i, s := range []*session.Session{a, b, a, b} {
@@ -186,7 +186,7 @@ func observed(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	check("-", "-")
 }
 
-// guard: a write under the guard is applied during the term, and not after.
+// guard: a write under the guard is applied during the term, and not after it.
 func guard(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -196,7 +196,7 @@ func guard(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		t.Fatal(resp, err)
 	}
 	guarded := gateway.Txn{If: []gateway.Cmp{term.Guard()}, Then: write.Then}
-	if err := term.Proclaim(ctx, "two"); err != nil { // the guard is not of the value
+	if err := term.Proclaim(ctx, "two"); err != nil { // the guard does not compare the value
 		t.Fatal(err)
 	}
 	if resp, err := c.Txn(ctx, guarded); err != nil || !resp.Succeeded {
@@ -210,7 +210,7 @@ func guard(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	resign(t, next)
 }
 
-// removed: an operator's delete ends a term with a cause of its own, and a campaign at once.
+// removed: the deletion of its key ends a term with ErrKeyDeleted, and a campaign at once.
 func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -244,7 +244,7 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	resign(t, campaign(t, a, name, "three"))
 }
 
-// revoked: leader and candidate learn at once that their leases are gone; no phantom leads.
+// revoked: the terms and campaigns of revoked leases end at once, and do not lead later.
 func revoked(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -312,7 +312,7 @@ func delay(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	resign(t, term)
 }
 
-// resignTooLate: with a context that has ended, Resign has a moment of its own.
+// resignTooLate: Resign works although its context had ended.
 func resignTooLate(t *testing.T, c *gateway.Client, a, _ *session.Session) {
 	name := fresh(t)
 	term := campaign(t, a, name, "one")
@@ -329,7 +329,8 @@ func resignTooLate(t *testing.T, c *gateway.Client, a, _ *session.Session) {
 	}
 }
 
-// run: a loss in the middle, a fresh session, and nobody leads before fn has ended.
+// run: Run leads again with a new session after a loss, and no other candidate leads before fn has
+// returned.
 func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 	name := fresh(t)
 	ctx, stop := context.WithCancel(t.Context())
@@ -344,7 +345,7 @@ func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 			}
 			leads <- leader.Lease
 			<-ctx.Done()
-			<-finish // the work takes a while to stop
+			<-finish // the work needs time to stop
 			return nil
 		})
 	}()
@@ -371,7 +372,7 @@ func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 	resign(t, w.wait(t))
 }
 
-// transferTo: the chosen one leads next, though others were ahead of it; they lead later.
+// transferTo: the chosen candidate leads next, although others were ahead of it. They lead later.
 func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -396,7 +397,7 @@ func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		t.Errorf("TransferTo for one that has joined again = %v", err)
 	}
 	resign(t, next)
-	resign(t, waiting[3].wait(t)) // it was behind the chosen one
+	resign(t, waiting[3].wait(t)) // it was behind the chosen candidate
 	for _, w := range waiting[:2] {
 		go func() {
 			<-w.done

@@ -35,8 +35,9 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// TestDroppedAnswers: while answers get lost, and requests come later than their repetitions, one leads at a time, fences
-// rise, every Proclaim counts and nobody is left in the line.
+// TestDroppedAnswers: while answers are lost, and requests arrive later than their repetitions, one
+// candidate leads at a time, fences grow, every Proclaim counts and no candidate remains in the
+// line.
 func TestDroppedAnswers(t *testing.T) {
 	t.Parallel()
 	const drops = 200
@@ -109,7 +110,7 @@ func TestDroppedAnswers(t *testing.T) {
 			t.Errorf("fence %d came after %d", fences[i], fences[i-1])
 		}
 	}
-	// Late requests may still be on their way: none of them may bring a leader back.
+	// Late requests may still arrive. None of them may create a leader again.
 	pause(t, t.Context(), time.Second, "late requests")
 	if leader, err := election.New(onlooker, name, nil).Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) {
 		t.Errorf("a ghost leads: %+v, %v", leader, err)
@@ -121,8 +122,8 @@ func TestDroppedAnswers(t *testing.T) {
 	resign(t, campaign(t, sessions[0], name, "last"))
 }
 
-// TestObserveThroughTrouble: the log is compacted every 50 ms and streams are reset; what observers see still never goes
-// backwards, and ends with the last state.
+// TestObserveThroughTrouble: while the log is compacted every 50 ms and streams are reset, the
+// revisions that observers see only grow, and they see the last state.
 func TestObserveThroughTrouble(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
@@ -198,7 +199,7 @@ func TestObserveThroughTrouble(t *testing.T) {
 		terms, compactions, count(seen), resets, count(seenThrough))
 }
 
-// TestOutageOfAnObserver: cut off for a while, it shows what is then.
+// TestOutageOfAnObserver: an observer that was disconnected sees the current state afterwards.
 func TestOutageOfAnObserver(t *testing.T) {
 	t.Parallel()
 	p, err := faultproxy.New(cluster.Endpoints()[0])

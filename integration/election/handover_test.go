@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// BenchmarkHandOver has four candidates take turns, each leading for 20 ms, and reports the time from the beginning of a
-// Resign to the next leader, for this library and for clientv3.
+// BenchmarkHandOver reports the time from the beginning of a Resign to the next leader, for this
+// library and for clientv3. Four candidates lead in turn, each for 20 ms.
 func BenchmarkHandOver(b *testing.B) {
 	const candidates = 4
 	b.Run("holdfast", func(b *testing.B) {

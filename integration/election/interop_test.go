@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// newConcurrency is a session of clientv3.
+// newConcurrency returns a session of clientv3.
 func newConcurrency(tb testing.TB) *concurrency.Session {
 	tb.Helper()
 	s, err := concurrency.NewSession(cluster.ClientV3(tb))
@@ -33,14 +33,16 @@ func newConcurrency(tb testing.TB) *concurrency.Session {
 	return s
 }
 
-// eachName runs a test with a name, and with one that ends in a slash, as in the documentation of clientv3.
+// eachName runs a test with a name, and with a name that ends in a slash, as in the documentation
+// of clientv3.
 func eachName(t *testing.T, test func(t *testing.T, name string)) {
 	t.Helper()
 	t.Run("plain", func(t *testing.T) { test(t, fresh(t)) })
 	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
 }
 
-// TestWithClientV3: clientv3's candidates and ours wait for each other, and observers of both see both.
+// TestWithClientV3: candidates of clientv3 and of this library wait for each other, and observers
+// of both see both.
 func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
 
 func withClientV3(t *testing.T, name string) {
@@ -120,7 +122,8 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestTransferToAmongOthers: clientv3's candidates do not step aside. The leader goes on to lead, and they are not confused.
+// TestTransferToAmongOthers: clientv3's candidates do not step aside. The leader still leads, and
+// they lead in their order.
 func TestTransferToAmongOthers(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
@@ -141,7 +144,7 @@ func TestTransferToAmongOthers(t *testing.T) {
 		resp, err := s.Client().Get(ctx, name+"//heir")
 		return err == nil && len(resp.KVs) == 1
 	})
-	late := concurrency.NewElection(newConcurrency(t), name) // waits for the heir's name, too
+	late := concurrency.NewElection(newConcurrency(t), name) // waits also until the heir's name is deleted
 	lateLed := make(chan error)
 	go func() { lateLed <- late.Campaign(ctx, "late") }()
 	if resp, err := their.Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "ours" {
@@ -169,7 +172,7 @@ func TestTransferToAmongOthers(t *testing.T) {
 	}
 }
 
-// TestMixedFleet has clientv3's and ours take turns.
+// TestMixedFleet: candidates of clientv3 and of this library lead in turn.
 func TestMixedFleet(t *testing.T) {
 	ctx := within(t, time.Minute)
 	name := fresh(t)
@@ -215,7 +218,8 @@ func TestMixedFleet(t *testing.T) {
 	resign(t, last)
 }
 
-// TestWithEtcdctl: etcdctl elect waits for ours and ours for it; each shows the other's value.
+// TestWithEtcdctl: etcdctl elect and candidates of this library wait for each other, and each shows
+// the other's value.
 func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
 
 func withEtcdctl(t *testing.T, name string) {
@@ -246,7 +250,7 @@ func withEtcdctl(t *testing.T, name string) {
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() // etcdctl ends with a status of its own
+		_ = cmd.Wait() // etcdctl's status does not matter
 	}
 	o := observe(t, s, name)
 

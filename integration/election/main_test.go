@@ -1,4 +1,4 @@
-// Package election_test holds elections to their promises on real etcd.
+// Package election_test tests elections on real etcd.
 package election_test
 
 import (
@@ -17,10 +17,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// cluster is one member that all tests of the package share, as long as they do it no harm.
+// cluster is one member that the tests of the package share if they do not disturb it.
 var cluster *etcdtest.Cluster
 
-// What all recipes' tests share.
 var (
 	figure     = recipetest.Figure
 	within     = recipetest.Within
@@ -39,7 +38,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// newClient makes a client, of the shared cluster if cfg names no other.
+// newClient returns a client, of the shared cluster if cfg names no endpoints.
 func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	tb.Helper()
 	if len(cfg.Endpoints) == 0 {
@@ -48,7 +47,7 @@ func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	return recipetest.NewClient(tb, cfg)
 }
 
-// plain is a session on the shared cluster.
+// plain returns a session on the shared cluster.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
 	return newSession(tb, newClient(tb, gateway.Config{}), nil)
@@ -102,7 +101,7 @@ func (c *campaigning) wait(tb testing.TB) *election.Term {
 	return c.term
 }
 
-// observer collects what is seen, until the end of the test.
+// observer collects events until the end of the test.
 type observer struct {
 	events chan election.Event
 }
@@ -137,7 +136,7 @@ func observe(tb testing.TB, s *session.Session, name string) *observer {
 	return o
 }
 
-// until gives all values up to the wanted one, "-" for no leader.
+// until returns all values up to the wanted one, "-" for no leader.
 func (o *observer) until(tb testing.TB, want string) (values []string) {
 	tb.Helper()
 	late := time.NewTimer(20 * time.Second)

@@ -25,7 +25,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// What makes the test binary a program that leads, says so, and does as it is told until its standard input ends.
+// With these variables the test binary is a program that campaigns and prints its term. It ends when
+// the term is lost, when it reads the line "resign", or at the end of its standard input.
 const (
 	childEndpoint = "HOLDFAST_ELECTION_CHILD"
 	childName     = "HOLDFAST_ELECTION_NAME"
@@ -96,7 +97,7 @@ func lead(endpoint string, say func(...any)) error {
 	return nil
 }
 
-// program is a child of the test.
+// program is a child process of the test.
 type program struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -120,13 +121,13 @@ func startProgram(t *testing.T, c *etcdtest.Cluster, name, lease string) *progra
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it has ended, where all went well
+		_ = p.cmd.Process.Kill() // it has ended already if the test passed
 		_ = p.cmd.Wait()
 	})
 	return p
 }
 
-// says gives the rest of the next line, which must begin with the word.
+// says returns the rest of the next line, which must begin with the word.
 func (p *program) says(t *testing.T, word string) []string {
 	t.Helper()
 	line, err := p.out.ReadString('\n')
@@ -165,7 +166,7 @@ func showWithClientV3(t *testing.T, theirs *concurrency.Session, name string) *s
 	return s
 }
 
-// historyOf tells what has happened to a key, until it was deleted.
+// historyOf returns the events of a key up to its deletion.
 func historyOf(t *testing.T, c *clientv3.Client, key string) (events []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(within(t, recipetest.Patience))
@@ -185,8 +186,8 @@ func historyOf(t *testing.T, c *clientv3.Client, key string) (events []string) {
 	return nil
 }
 
-// TestResumeAfterKill: a leader is killed and started again, and leads on as if nothing had happened; clientv3's candidate
-// behind it has its turn when it resigns.
+// TestResumeAfterKill: a leader that is killed and started again still leads, with the same fence
+// and key. A candidate of clientv3 behind it leads when it resigns.
 func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
 	recipetest.ForEachServer(t, func(t *testing.T, c *etcdtest.Cluster) {
@@ -226,7 +227,7 @@ func TestResumeAfterKill(t *testing.T) {
 		}
 		figure(t, "leads again %v after the kill", time.Since(begin).Round(time.Millisecond))
 
-		// What is left of the lease grows only if somebody renews it.
+		// The remaining time of the lease grows only if the program renews it.
 		id, err := strconv.ParseInt(lease, 16, 64)
 		if err != nil {
 			t.Fatal(err)
@@ -278,8 +279,8 @@ func TestResumeAfterKill(t *testing.T) {
 	})
 }
 
-// TestResumeOfTheLiving: another process that leads is not gone when it is resumed; it learns of that, ends, and takes
-// nothing with it.
+// TestResumeOfTheLiving: when the session of a live leader is resumed, the earlier process ends its
+// term and does not delete the leader's key.
 func TestResumeOfTheLiving(t *testing.T) {
 	name := fresh(t)
 	old := startProgram(t, cluster, name, "")

@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// tryCampaign: a free election is led at once, one that is taken is ErrTaken with the leader named, and nothing stays.
+// tryCampaign: TryCampaign leads a free election at once. Otherwise it returns ErrTaken with the
+// leader, and leaves no key.
 func tryCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)

@@ -13,12 +13,12 @@ import (
 
 // page is docs/keys.md.
 type page struct {
-	forms    map[string]string // of a placeholder: a regular expression
+	forms    map[string]string // a regular expression for each placeholder
 	sections []*section
 	rights   []string
 }
 
-// section is a heading, with what is listed below it.
+// section is a heading with the tables and examples below it.
 type section struct {
 	title    string
 	rows     []*row
@@ -33,7 +33,7 @@ type row struct {
 	lease  string
 }
 
-// span is what stands between two backticks.
+// span matches text between two backticks.
 var span = regexp.MustCompile("`([^`]+)`")
 
 func spans(cell string) (found []string) {
@@ -75,7 +75,7 @@ func readPage(t *testing.T, file string) *page {
 	return p
 }
 
-// take reads a line of a table that begins with a column of that name.
+// take reads a line of a table whose first column has the name table.
 func (p *page) take(t *testing.T, in *section, table string, cells []string) {
 	t.Helper()
 	first := spans(cells[1])
@@ -103,7 +103,8 @@ func (p *page) take(t *testing.T, in *section, table string, cells []string) {
 	}
 }
 
-// matches tells whether text is as the pattern says. The name is one of those given, or any.
+// matches reports whether text matches the pattern. The placeholder <name> matches only names, or
+// any name if names is nil.
 func (p *page) matches(t *testing.T, pattern, text string, names []string) bool {
 	t.Helper()
 	var expr strings.Builder
@@ -135,7 +136,8 @@ func (p *page) matches(t *testing.T, pattern, text string, names []string) bool 
 	return ok
 }
 
-// find gives the line that a key and its value are of, and the pattern of the value. An empty lease is any.
+// find returns the row that lists a key with its value, and the pattern of the value. An empty
+// lease matches any.
 func (p *page) find(t *testing.T, s *section, key, value, lease string, names []string) (*row, string) {
 	t.Helper()
 	for _, r := range s.rows {
@@ -151,7 +153,7 @@ func (p *page) find(t *testing.T, s *section, key, value, lease string, names []
 	return nil, ""
 }
 
-// check looks whether the fields of a value that is JSON are listed, and marks them as seen.
+// check returns an error if a field of a JSON value is not listed, and marks the others as seen.
 func (s *section) check(value string) error {
 	head, _, _ := strings.Cut(value, "\n")
 	if number, list, ok := strings.Cut(head, " "); ok && strings.Trim(number, "0123456789") == "" {
@@ -178,7 +180,7 @@ func (s *section) check(value string) error {
 	return nil
 }
 
-// TestExamples: each example on the page is of a key that is listed, and each of those has one.
+// TestExamples: each example on the page shows a listed key, and each listed key has an example.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
@@ -207,7 +209,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestPageCanFail: what is not listed is found.
+// TestPageCanFail: keys, values and fields that are not listed are reported.
 func TestPageCanFail(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)

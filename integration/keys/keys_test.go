@@ -26,7 +26,7 @@ import (
 
 const keysPage = "../../docs/keys.md"
 
-// names are used by the test, by the section of the page that lists their keys.
+// names are the names that the test uses, by the section of the page that lists their keys.
 var names = map[string][]string{
 	"Locks":                {"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed"},
 	"The lock delay":       {"docs/delayed"},
@@ -36,8 +36,8 @@ var names = map[string][]string{
 	"Queues":               {"docs/queue"},
 }
 
-// TestKeys uses every recipe, as a user who has the rights that the page tells of and no others, and compares what etcd
-// has seen with what the page lists.
+// TestKeys uses every recipe as a user with exactly the rights that the page lists, and compares
+// the keys that etcd has seen with the page.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
@@ -93,7 +93,7 @@ func TestKeys(t *testing.T) {
 	t.Logf("%d keys", len(seen))
 }
 
-// see looks for a key that was put.
+// see finds the row of a key that was put, and marks its value as seen.
 func (p *page) see(t *testing.T, key, value, lease string) error {
 	t.Helper()
 	for _, s := range p.sections {
@@ -135,7 +135,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 }
 
-// history is all that was put, from the beginning.
+// history returns all puts since the first revision.
 func history(t *testing.T, root *clientv3.Client) (puts []*clientv3.Event) {
 	t.Helper()
 	ctx := within(t)
@@ -172,7 +172,7 @@ type user struct {
 	a, b *session.Session
 }
 
-// no error may be.
+// no fails the test if one of errs is not nil.
 func (u user) no(errs ...error) {
 	u.t.Helper()
 	if err := errors.Join(errs...); err != nil {
@@ -186,7 +186,7 @@ func (u user) joined(name string, n int) {
 	recipetest.Eventually(u.t, name, func() bool { return len(recipetest.Members(u.t, u.a.Client(), name)) == n })
 }
 
-// resumed goes on in a second life of the first session, with what the first held.
+// resumed resumes the first session and its leadership, and uses some recipes with it.
 func (u user) resumed() {
 	u.t.Helper()
 	const name = "docs/election"
@@ -203,7 +203,7 @@ func (u user) resumed() {
 	u.no(err, u.a.Close(u.ctx))
 }
 
-// soon runs a call in a goroutine and gives its error.
+// soon runs a call in a goroutine and returns a channel that receives its error.
 func soon(call func() error) chan error {
 	done := make(chan error, 1)
 	go func() { done <- call() }()
@@ -218,7 +218,7 @@ func (u user) locks() {
 		return mutex.New(u.a, "docs/lock", nil).Do(u.ctx, func(context.Context, *mutex.Lock) error { return nil })
 	})
 	u.joined("docs/lock", 2)
-	for _, rev := range []int64{lock.Fence(), 1} { // one that holds, and one that does not
+	for _, rev := range []int64{lock.Fence(), 1} { // a compare that holds, and one that fails
 		_, err = lock.Txn(u.ctx, gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(lock.Key(), gateway.Equal, rev)}})
 		u.no(err)
 	}
@@ -363,7 +363,7 @@ func (u user) queues() {
 	u.no(err)
 }
 
-// turns has several put items at the end of a queue until one of them has to take turns.
+// turns enqueues from several goroutines until one of them writes a key of <name>//w/.
 func (u user) turns() {
 	u.t.Helper()
 	sessions := []*session.Session{u.a, u.b}
@@ -396,8 +396,8 @@ func (u user) turns() {
 	}
 }
 
-// claimAhead has an item claimed for a consumer that does not come for it, one that was received before. Nothing is claimed
-// ahead where the machine is so busy that a claim takes long, so this is tried again.
+// claimAhead tries until an item that was received before is claimed ahead and given back. A try
+// can fail, because nothing is claimed ahead when the machine is so busy that a claim takes long.
 func (u user) claimAhead(q *queue.Queue) {
 	u.t.Helper()
 	var tried time.Time
@@ -412,7 +412,7 @@ func (u user) claimAhead(q *queue.Queue) {
 	})
 }
 
-// receiveAgain receives six items, gives them back, and takes three of them.
+// receiveAgain receives six items, gives them back, then receives and acknowledges three of them.
 func (u user) receiveAgain(q *queue.Queue) {
 	u.t.Helper()
 	var all []*queue.Message

@@ -1,4 +1,4 @@
-// Package keys_test holds docs/keys.md to what the library writes.
+// Package keys_test compares docs/keys.md with the keys that the library writes.
 package keys_test
 
 import (

@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestCallsEndWithTheirContext: on a link that swallows everything every call returns within 200 ms of its context's end.
+// TestCallsEndWithTheirContext: on a link that drops everything, every call returns within 200 ms
+// of its context's end.
 func TestCallsEndWithTheirContext(t *testing.T) {
 	p := newProxy(t, cluster.Endpoints()[0])
 	c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}})
@@ -100,7 +101,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	}
 	figure(t, "black hole: %d calls returned %v after their context's end at most", len(late), worst)
 
-	// What the calls left unclear is settled once the link is back.
+	// The sessions resolve the uncertain calls once the link works again.
 	if err := p.Heal(); err != nil {
 		t.Fatal(err)
 	}

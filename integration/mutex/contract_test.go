@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestContract is what a mutex must do on every version of etcd.
+// TestContract runs the tests that must pass on every version of etcd.
 func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
@@ -41,7 +41,7 @@ func TestContract(t *testing.T) {
 
 func exclusion(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
-	var inside, count int // the race detector watches inside, too
+	var inside, count int // not synchronized, so that the race detector also checks them
 	var fences []int64
 	var all sync.WaitGroup
 	for _, s := range []*session.Session{a, b, a, b} {
@@ -167,7 +167,7 @@ func inspect(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	unlock(t, <-waiting)
 }
 
-// guard: a write under the guard is applied while the lock is held, and not after.
+// guard: a write under the guard is applied while the lock is held, and not after it.
 func guard(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -225,7 +225,7 @@ func oneSession(t *testing.T, _ *gateway.Client, a, _ *session.Session) {
 	unlock(t, lock(t, a, name))
 }
 
-// removed: an operator's delete ends a hold with a cause of its own, and a wait at once.
+// removed: the deletion of its key ends a hold with ErrKeyDeleted, and a wait at once.
 func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -283,7 +283,7 @@ func lockDelay(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if took > delay/2 {
 		t.Errorf("after a clean unlock it took %v", took)
 	}
-	if _, err := c.Delete(ctx, l.Key()); err != nil { // an unclean end that nobody saw
+	if _, err := c.Delete(ctx, l.Key()); err != nil { // an unclean end that no waiter sees
 		t.Fatal(err)
 	}
 	l, took = take(a)
@@ -316,7 +316,7 @@ func lockDelay(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	unlock(t, l)
 }
 
-// compaction under waiters costs them nothing.
+// compaction: a waiter is granted the lock also after compactions.
 func compaction(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -337,7 +337,7 @@ func compaction(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	unlock(t, <-waiting)
 }
 
-// unlockTooLate: with a context that has ended, Unlock has a moment of its own.
+// unlockTooLate: Unlock works although its context had ended.
 func unlockTooLate(t *testing.T, c *gateway.Client, a, _ *session.Session) {
 	name := fresh(t)
 	l := lock(t, a, name)

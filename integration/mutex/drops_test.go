@@ -33,8 +33,8 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// counter is a number in etcd that is read, and then written without any guard: it is right only if those who do so
-// exclude each other.
+// counter is a number in etcd. An increment reads it and writes it without a guard, so the count is
+// right only if the goroutines exclude each other.
 type counter struct {
 	c   *gateway.Client
 	key string
@@ -63,8 +63,8 @@ func (n counter) increment(t *testing.T) {
 	}
 }
 
-// TestDroppedAnswers: while answers get lost, and requests come later than their repetitions, the lock excludes, fences
-// rise, and nobody is left in the line.
+// TestDroppedAnswers: while answers are lost, and requests arrive later than their repetitions,
+// holders exclude each other, fences grow, and no member remains in the line.
 func TestDroppedAnswers(t *testing.T) {
 	t.Parallel()
 	const drops = 300
@@ -119,7 +119,7 @@ func TestDroppedAnswers(t *testing.T) {
 			t.Errorf("fence %d came after %d", fences[i], fences[i-1])
 		}
 	}
-	// Late requests may still be on their way: none of them may bring a member back.
+	// Late requests may still arrive. None of them may create a member again.
 	pause(t, t.Context(), time.Second, "late requests")
 	if left := members(t, direct, name); len(left) > 0 {
 		t.Errorf("ghosts: %v", left)
@@ -128,7 +128,7 @@ func TestDroppedAnswers(t *testing.T) {
 	unlock(t, lock(t, sessions[0], name))
 }
 
-// TestAThousandGoroutines on one name, through one client.
+// TestAThousandGoroutines: a thousand goroutines lock one name through one client.
 func TestAThousandGoroutines(t *testing.T) {
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	streams := p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/watch"), Action: faultproxy.DelayBefore(0)})

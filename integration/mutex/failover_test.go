@@ -11,7 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestLeaderDies under a loop of Lock and Unlock: the loop sees no error, and a gap of 2.5 s at most.
+// TestLeaderDies: when the leader is killed, loops of Lock and Unlock see no error, and a gap of
+// 2.5 s at most.
 func TestLeaderDies(t *testing.T) {
 	three := etcdtest.Start(t, &etcdproc.Options{Version: etcdproc.Versions()[0], Members: 3, UnsafeNoFsync: true})
 	const loops = 4
@@ -23,7 +24,7 @@ func TestLeaderDies(t *testing.T) {
 		var gap time.Duration
 		var grants int
 		var all sync.WaitGroup
-		for range loops { // each with a client of its own, which starts at a member of its own
+		for range loops { // each has its own client, which may start at another member
 			s := newSession(t, newClient(t, gateway.Config{Endpoints: three.Endpoints()}), nil)
 			m := mutex.New(s, fresh(t), nil)
 			all.Go(func() {

@@ -19,9 +19,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestFrozenRequests sends a join, an unlock and a guarded write into a follower that is paused, lets the session finish
-// them elsewhere, undoes what they did, and resumes the follower after 20 s: the first copies must come to nothing.
-// HOLDFAST_ROUNDS repeats it; each round has five sessions for each kind of request.
+// TestFrozenRequests sends a join, an unlock and a guarded write to a follower that is paused,
+// waits until the session has finished them through another member, reverts their effects, and
+// resumes the follower after 20 s. The first copies must have no effect. HOLDFAST_ROUNDS repeats
+// it; each round has five sessions for each kind of request.
 func TestFrozenRequests(t *testing.T) {
 	t.Parallel()
 	rounds, _ := strconv.Atoi(os.Getenv("HOLDFAST_ROUNDS"))
@@ -33,8 +34,8 @@ func TestFrozenRequests(t *testing.T) {
 	})
 }
 
-// router dials whichever member the test says, under names that the client takes for two endpoints. A connection stays
-// with the member it was made to.
+// router dials the member that the test has set, for both of two endpoint names. Existing
+// connections keep their member.
 type router struct{ target atomic.Pointer[string] }
 
 func (r *router) set(addr string) { r.target.Store(&addr) }
@@ -48,13 +49,13 @@ func (r *router) client(t *testing.T) *gateway.Client {
 	return newClient(t, gateway.Config{Endpoints: []string{"http://one", "http://two"}, DialContext: r.dial})
 }
 
-// frozen is one session that is caught by the pause.
+// frozen is one session whose request reaches the paused follower.
 type frozen struct {
 	s     *session.Session
 	c     *gateway.Client
 	name  string
 	held  *mutex.Lock // nil for a join
-	write bool        // a guarded write, else an unlock
+	write bool        // a guarded write; if not, an unlock
 	value string
 }
 
@@ -68,8 +69,8 @@ func frozenRound(t *testing.T, three *etcdtest.Cluster) {
 		}
 	}
 	direct := newClient(t, gateway.Config{Endpoints: []string{healthy.Endpoint()}})
-	// The proxy keeps its connection to the follower when a client gives up, as a network does that delivers late. The
-	// follower then has no reason to drop the request when it goes on.
+	// The proxy keeps its connection to the follower when a client closes its own, as a network
+	// that delivers late. So the follower does not drop the request when it resumes.
 	p := newHTTPProxy(t, follower.Endpoint())
 	p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.DelayBefore(0)})
 	var r router
@@ -85,7 +86,7 @@ func frozenRound(t *testing.T, three *etcdtest.Cluster) {
 		}
 		all = append(all, f)
 	}
-	// The control: a plain transaction, guarded as locks usually are, does leave a ghost.
+	// The control: a plain transaction, guarded as locks usually are, does leave a key.
 	var plain []*gateway.Client
 	for range each {
 		c := r.client(t)
@@ -116,8 +117,8 @@ func frozenRound(t *testing.T, three *etcdtest.Cluster) {
 		t.Fatal(err)
 	}
 
-	// Requests that were read before the pause go on now. Wait until the follower serves again, and then for what its
-	// handlers may still have in hand.
+	// The follower now processes the requests that it had read before the pause. Wait until it
+	// serves again, and then until its handlers have finished.
 	late := newClient(t, gateway.Config{Endpoints: []string{follower.Endpoint()}})
 	for range 20 {
 		if _, err := late.Get(within(t, 20*time.Second), "after"); err != nil {
@@ -143,12 +144,13 @@ func frozenRound(t *testing.T, three *etcdtest.Cluster) {
 	}
 }
 
-// finishElsewhere does what is to be frozen, which succeeds by another try, and then what makes its first copy harmful.
+// finishElsewhere sends the request to be frozen, which succeeds by another try, and then changes
+// the state so that the first copy would do harm.
 func (f *frozen) finishElsewhere(t *testing.T, direct *gateway.Client) {
 	ctx := within(t, 60*time.Second)
 	m := mutex.New(f.s, f.name, nil)
 	switch {
-	case f.held == nil: // a ghost would own the lock
+	case f.held == nil: // a late join would hold the lock
 		l, err := m.Lock(ctx)
 		if err != nil {
 			t.Errorf("Lock: %v", err)
@@ -157,7 +159,7 @@ func (f *frozen) finishElsewhere(t *testing.T, direct *gateway.Client) {
 		if err := l.Unlock(ctx); err != nil {
 			t.Errorf("Unlock: %v", err)
 		}
-	case !f.write: // a late deletion would hit the next hold, which has the same key
+	case !f.write: // a late deletion would delete the next hold, which has the same key
 		if err := f.held.Unlock(ctx); err != nil {
 			t.Errorf("Unlock: %v", err)
 		}
@@ -197,7 +199,8 @@ func (f *frozen) check(t *testing.T, direct *gateway.Client) {
 	}
 }
 
-// ghostly puts a key if it is absent, again elsewhere when that is not answered, and deletes it.
+// ghostly puts a key if it is absent, with tries through other members if there is no answer, and
+// then deletes it.
 func ghostly(t *testing.T, c, direct *gateway.Client, key string) {
 	put := gateway.Txn{
 		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// BenchmarkHandOver has two sessions take turns, each hold the lock for 5 ms, and reports how long the lock was free
-// in between, for this library and for clientv3.
+// BenchmarkHandOver reports how long a lock is free between two holders, for this library and for
+// clientv3. Two sessions hold it in turn, each for 5 ms.
 func BenchmarkHandOver(b *testing.B) {
 	b.Run("holdfast", func(b *testing.B) {
 		turns := make([]func(hold func()), 2)

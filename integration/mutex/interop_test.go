@@ -19,14 +19,16 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// eachName runs a test with a name, and with one that ends in a slash, as in the documentation of clientv3.
+// eachName runs a test with a name, and with a name that ends in a slash, as in the documentation
+// of clientv3.
 func eachName(t *testing.T, test func(t *testing.T, name string)) {
 	t.Helper()
 	t.Run("plain", func(t *testing.T) { test(t, fresh(t)) })
 	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
 }
 
-// TestWithClientV3: clientv3's mutex excludes ours, is excluded by it, and takes its turn.
+// TestWithClientV3: the mutexes of clientv3 and of this library exclude each other and wait for
+// each other.
 func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
 
 func withClientV3(t *testing.T, name string) {
@@ -106,7 +108,7 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestWithEtcdctl: etcdctl lock excludes ours and is excluded by it.
+// TestWithEtcdctl: etcdctl lock and the mutex exclude each other.
 func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
 
 func withEtcdctl(t *testing.T, name string) {
@@ -140,7 +142,7 @@ func withEtcdctl(t *testing.T, name string) {
 		t.Errorf("etcdctl, once we had unlocked: %s", out)
 	}
 
-	ctl := run() // holds until it is told to end
+	ctl := run() // holds the lock until SIGINT
 	out, err := ctl.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -163,5 +165,5 @@ func withEtcdctl(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	unlock(t, lock(t, s, name))
-	_ = ctl.Wait() // etcdctl ends with a status of its own
+	_ = ctl.Wait() // etcdctl's status does not matter
 }

@@ -32,7 +32,8 @@ func newProxy(tb testing.TB, target string) *faultproxy.Proxy {
 	return p
 }
 
-// deletions tells when another client saw keys below prefix deleted.
+// deletions returns a function that reports when another client saw the deletion of a key below
+// prefix.
 func deletions(tb testing.TB, prefix string) (at func(key string) (time.Time, bool)) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
@@ -61,8 +62,9 @@ func deletions(tb testing.TB, prefix string) (at func(key string) (time.Time, bo
 	}
 }
 
-// TestDoneBeforeTheServersDelete cuts holders off from the server and compares when their contexts end with when the
-// server deletes their keys, as another client sees it. All trials run at once: they spend their time waiting.
+// TestDoneBeforeTheServersDelete disconnects holders from the server. Their contexts must end
+// before another client sees that the server has deleted their keys. All trials run at once,
+// because they mostly wait.
 func TestDoneBeforeTheServersDelete(t *testing.T) {
 	t.Parallel()
 	const trials = 10
@@ -85,7 +87,8 @@ func TestDoneBeforeTheServersDelete(t *testing.T) {
 			for i := range trials {
 				all.Go(func() {
 					c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 4 * time.Second})
-					// Spread over the interval of the renewals, so that the cut comes at any point of it.
+					// Start at different points of the renewal interval, so that the disconnection
+					// hits any point of it.
 					pause(t, t.Context(), time.Duration(i)*ttl/3/trials+rand.N(50*time.Millisecond), "spread")
 					s := newSession(t, c, &session.Options{TTL: ttl})
 					l := lock(t, s, fmt.Sprintf("%s/%v-%v-%d", prefix, ttl, delay, i))
@@ -133,7 +136,7 @@ func TestDoneBeforeTheServersDelete(t *testing.T) {
 	}
 }
 
-// TestRevokedLease: the holder learns it at once, and so does a waiter.
+// TestRevokedLease: a hold and a wait end at once when their lease is revoked.
 func TestRevokedLease(t *testing.T) {
 	other := newClient(t, gateway.Config{})
 	var worst, worstWaiter time.Duration

@@ -1,4 +1,4 @@
-// Package mutex_test holds the mutex, and with it session and line, to their promises on real etcd.
+// Package mutex_test tests the mutex on real etcd, and with it session and line.
 package mutex_test
 
 import (
@@ -15,10 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// cluster is one member that all tests of the package share, as long as they do it no harm.
+// cluster is one member that the tests of the package share if they do not disturb it.
 var cluster *etcdtest.Cluster
 
-// What all recipes' tests share.
 var (
 	figure     = recipetest.Figure
 	within     = recipetest.Within
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// newClient makes a client, of the shared cluster if cfg names no other.
+// newClient returns a client, of the shared cluster if cfg names no endpoints.
 func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	tb.Helper()
 	if len(cfg.Endpoints) == 0 {
@@ -42,7 +41,7 @@ func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	return recipetest.NewClient(tb, cfg)
 }
 
-// plain is a session on the shared cluster.
+// plain returns a session on the shared cluster.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
 	return newSession(tb, newClient(tb, gateway.Config{}), nil)

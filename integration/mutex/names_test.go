@@ -12,7 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestOddNames: a name is bytes. None of these is taken for another, and all can be locked at once.
+// TestOddNames: a name may have any bytes. These names are different locks, which can all be held
+// at once.
 func TestOddNames(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})

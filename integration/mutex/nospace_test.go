@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestDatabaseFull: etcd applies writes that are on their way when its space runs out, and refuses them all the same. A Lock
-// that fails so leaves nobody in the line.
+// TestDatabaseFull: when its space runs out, etcd may apply a write and still return an error for
+// it. A Lock that fails with that error leaves no key in the line.
 func TestDatabaseFull(t *testing.T) {
 	small := etcdtest.Start(t, &etcdproc.Options{
 		Version: etcdproc.Versions()[0], ExtraArgs: []string{"--quota-backend-bytes=25165824"},

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// BenchmarkOwnLocks has the goroutines of one session take and give back locks that nobody else wants, for this library and
-// for clientv3.
+// BenchmarkOwnLocks measures goroutines of one session that acquire and release locks of their own,
+// for this library and for clientv3.
 func BenchmarkOwnLocks(b *testing.B) {
 	for _, goroutines := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("c%d/holdfast", goroutines), func(b *testing.B) {
@@ -48,7 +48,7 @@ func BenchmarkOwnLocks(b *testing.B) {
 	}
 }
 
-// inParallel shares b.N runs of fn among goroutines.
+// inParallel divides b.N runs of fn among goroutines.
 func inParallel(b *testing.B, goroutines int, fn func(i int)) {
 	var all sync.WaitGroup
 	b.ResetTimer()

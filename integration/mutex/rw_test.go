@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRWContract is what a reader-writer lock must do on every version of etcd.
+// TestRWContract runs the tests of reader-writer locks that must pass on every version of etcd.
 func TestRWContract(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		own := etcdtest.Start(t, &etcdproc.Options{Version: version, UnsafeNoFsync: true})
@@ -39,7 +39,7 @@ func TestRWContract(t *testing.T) {
 	})
 }
 
-// room counts who is in, and complains when that is not allowed.
+// room counts the readers and writers inside, and fails the test if they do not exclude each other.
 type room struct {
 	t                *testing.T
 	readers, writers atomic.Int64
@@ -177,12 +177,12 @@ func downgrade(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		read <- l
 	}()
 	eventually(t, "join", func() bool { return len(members(t, c, name)) == 2 })
-	for range 2 { // again is no harm
+	for range 2 { // the second changes nothing
 		if err := held.Downgrade(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r := <-read // while the first still holds
+	r := <-read // while the first still holds the lock
 	if err := held.Err(); err != nil || held.Fence() != fence {
 		t.Errorf("after Downgrade: %v, fence %d, was %d", err, held.Fence(), fence)
 	}
@@ -234,7 +234,7 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		}
 	}
 
-	// One of them is taken away.
+	// One of the locks is lost.
 	l, err = mutex.LockAll(t.Context(), a, one, two)
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if !errors.Is(l.Err(), session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", l.Err())
 	}
-	_ = l.Unlock(t.Context()) // one is gone
+	_ = l.Unlock(t.Context()) // one was lost
 	unlock(t, lock(t, b, one))
 
 	for what, names := range map[string][]string{"twice": {one, one}, "none": nil, "empty": {one, ""}, "too many": make([]string, 61)} {
@@ -256,10 +256,10 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	}
 }
 
-// crossed: many calls name the same locks in different orders, and all come through.
+// crossed: many calls name the same locks in different orders, and all succeed.
 func crossed(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	names := []string{fresh(t), fresh(t), fresh(t), fresh(t)}
-	counts := make([]int, len(names)) // guarded by the lock of the same number
+	counts := make([]int, len(names)) // each guarded by the lock of the same index
 	var all sync.WaitGroup
 	for i := range 8 {
 		s := []*session.Session{a, b}[i%2]
@@ -294,7 +294,7 @@ func crossed(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	}
 }
 
-// severalCut: a LockAll that gives up leaves none of its members.
+// severalCut: a LockAll whose ctx ended leaves no key.
 func severalCut(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	one, two := fresh(t), fresh(t)
 	held := lock(t, b, two)
@@ -353,7 +353,7 @@ func locker(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	}
 }
 
-// TestRWDroppedAnswers: as TestDroppedAnswers, for readers, writers, several locks at once and Downgrade.
+// TestRWDroppedAnswers is TestDroppedAnswers for readers, writers, LockAll and Downgrade.
 func TestRWDroppedAnswers(t *testing.T) {
 	t.Parallel()
 	p := newHTTPProxy(t, cluster.Endpoints()[0])

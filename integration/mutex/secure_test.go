@@ -18,8 +18,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestTLSAndPassword: locks over TLS with client certificates and a user that may touch little, whose tokens expire all
-// the time.
+// TestTLSAndPassword: locks work over TLS with client certificates and a user with few rights,
+// whose tokens expire often.
 func TestTLSAndPassword(t *testing.T) {
 	t.Parallel()
 	const password = "canary-password"
@@ -41,7 +41,7 @@ func TestTLSAndPassword(t *testing.T) {
 				for time.Now().Before(until) {
 					l := lock(t, s, "jobs/one")
 					count++
-					pause(t, t.Context(), 700*time.Millisecond, "work") // less than a token lives, and twice it is more
+					pause(t, t.Context(), 700*time.Millisecond, "work") // shorter than the life of a token; two are longer
 					unlock(t, l)
 				}
 			})
@@ -78,7 +78,8 @@ func TestTLSAndPassword(t *testing.T) {
 	})
 }
 
-// TestRecordPermission: without a right to the records there is no session, and the error says so.
+// TestRecordPermission: without a right to the records New returns an error that names their
+// prefix.
 func TestRecordPermission(t *testing.T) {
 	own := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true, RootPassword: "root"})
 	grantUser(t, own, "worker", "pw", "jobs/")
@@ -89,7 +90,8 @@ func TestRecordPermission(t *testing.T) {
 	}
 }
 
-// TestTLSMistakes: each is an error that says what is wrong, well before the context ends.
+// TestTLSMistakes: for most mistakes Get returns an error that names the endpoint before the
+// context ends.
 func TestTLSMistakes(t *testing.T) {
 	own := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true, ClientCertAuth: true})
 	good := own.TLSConfig()
@@ -115,7 +117,8 @@ func TestTLSMistakes(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	// etcd only closes the connection on these, as a server does that is going down: the context has to end the attempts.
+	// For these etcd only closes the connection, as a server that shuts down, so the context has to
+	// end the attempts.
 	for what, cfg := range map[string]gateway.Config{
 		"http to https": {Endpoints: []string{strings.Replace(own.Endpoints()[0], "https", "http", 1)}},
 		"https to http": {Endpoints: []string{strings.Replace(cluster.Endpoints()[0], "http", "https", 1)}, TLS: &tls.Config{}},
@@ -127,7 +130,7 @@ func TestTLSMistakes(t *testing.T) {
 	}
 }
 
-// grantUser makes a user who may read and write some prefixes.
+// grantUser creates a user with the right to read and write some prefixes.
 func grantUser(t *testing.T, c *etcdtest.Cluster, user, password string, prefixes ...string) {
 	t.Helper()
 	root := c.ClientV3(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
-// TestSlashBesideSettings: a lock "a/" is free beside a semaphore, a barrier and a queue "a", whose settings lie among its
-// members, and they work beside it.
+// TestSlashBesideSettings: a lock "a/" and a semaphore, barrier or queue "a" do not disturb each
+// other, although its settings are among the members of the lock.
 func TestSlashBesideSettings(t *testing.T) {
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)

@@ -19,21 +19,21 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// timeoutsEnv asks for all rounds of TestElectionTimeouts; "make election-timeouts" sets it.
+// timeoutsEnv selects all rounds of TestElectionTimeouts; "make election-timeouts" sets it.
 const timeoutsEnv = "HOLDFAST_ELECTION_TIMEOUTS"
 
-// electionTimeouts are those of three members in the middle of a rolling change. A member grants no lease for less than
-// one and a half times its own: 2, 5 and 15 s.
+// electionTimeouts are the timeouts of three members during a rolling change. A member grants no
+// lease for less than one and a half times its own timeout: 2, 5 and 15 s.
 var electionTimeouts = []time.Duration{time.Second, 3 * time.Second, 10 * time.Second}
 
-// change is a change of leader; the same member twice is none.
+// change is a change of leader. If from and to are equal the leader does not change.
 type change struct {
 	from, to int
-	kill     bool // the leader, so that whoever is elected comes next
+	kill     bool // kill the leader, so that any other member may be elected
 }
 
-// TestElectionTimeouts cuts holders off from members that keep one lease for different times, while the leader changes. No
-// holder's context may outlive its key.
+// TestElectionTimeouts disconnects holders from members that grant different times to live, while
+// the leader changes. No holder's context may end after its key is deleted.
 func TestElectionTimeouts(t *testing.T) {
 	t.Parallel()
 	changes, perChange := []change{{2, 0, false}, {0, 0, false}}, 6
@@ -57,7 +57,7 @@ func TestElectionTimeouts(t *testing.T) {
 	})
 	r := &mixed{T: t, three: three, admin: newClient(t, gateway.Config{Endpoints: three.Endpoints()}), prefix: fresh(t)}
 	r.deleted = earliestDeletions(t, three, r.prefix)
-	for i, member := range three.Members() { // or the test would show nothing
+	for i, member := range three.Members() { // the test needs different times to live
 		asked, answered := int64(5), max(5, int64(electionTimeouts[i].Seconds()*3/2))
 		g, err := three.ClientV3(t, member.GRPCEndpoint()).Grant(within(t, time.Minute), asked)
 		if err != nil || g.TTL != answered {
@@ -74,7 +74,7 @@ func TestElectionTimeouts(t *testing.T) {
 	}
 }
 
-// mixed is what the rounds share.
+// mixed is the state that the rounds share.
 type mixed struct {
 	*testing.T
 	three   *etcdtest.Cluster
@@ -88,7 +88,8 @@ type mixed struct {
 	margin   time.Duration
 }
 
-// round has n holders, spread over the members. Each is cut off at a random time around the change of leader.
+// round has n holders, spread over the members. Each is disconnected at a random time around the
+// change of leader.
 func (r *mixed) round(c change, n int) {
 	r.lead(c.from)
 	waiting := newClient(r, gateway.Config{Endpoints: r.three.Endpoints()})
@@ -104,7 +105,7 @@ func (r *mixed) round(c change, n int) {
 		all.Go(func() {
 			ready.Done()
 			<-start
-			time.Sleep(rand.N(4 * time.Second)) //nolint:forbidigo // at any time of the change
+			time.Sleep(rand.N(4 * time.Second)) //nolint:forbidigo // at a random time around the change
 			p.Blackhole(faultproxy.Both)
 			<-held.Context().Done()
 			r.note(c, name, held, time.Now())
@@ -123,7 +124,7 @@ func (r *mixed) round(c change, n int) {
 	}
 	ready.Wait()
 	close(start)
-	time.Sleep(2 * time.Second) //nolint:forbidigo // in the middle of what the holders go through
+	time.Sleep(2 * time.Second) //nolint:forbidigo // in the middle of the disconnections
 	killed := r.three.Member(c.from)
 	if c.kill {
 		if err := killed.Kill(); err != nil {
@@ -151,17 +152,17 @@ func (r *mixed) lead(i int) {
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
-		_ = r.admin.MoveLeader(ctx, m.ID()) // it is asked for again
+		_ = r.admin.MoveLeader(ctx, m.ID()) // repeated until it leads
 		return false
 	})
 }
 
-// note compares the end of a hold with that of its key.
+// note records the time from the end of a hold to the deletion of its key.
 func (r *mixed) note(c change, name string, l *mutex.Lock, done time.Time) {
 	var gone time.Time
 	for ok := false; !ok && r.Context().Err() == nil; {
 		if gone, ok = r.deleted(l.Key()); !ok {
-			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // between two looks at the watcher's log
+			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // between two reads of the watcher's log
 		}
 	}
 	margin := gone.Sub(done)
@@ -180,7 +181,8 @@ func (r *mixed) overlap(c change, name string) {
 	r.Errorf("%+v: %s: two holders", c, name)
 }
 
-// earliestDeletions tells when any member first showed that a key was deleted.
+// earliestDeletions returns a function that reports when any member first showed the deletion of a
+// key.
 func earliestDeletions(tb testing.TB, c *etcdtest.Cluster, prefix string) (at func(key string) (time.Time, bool)) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())

@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 )
 
-// TestTxnLimit: as many operations as a session's transaction takes, also when it has to go again, and more than it takes.
+// TestTxnLimit: a session's transaction may have 124 operations, also when it is sent again, and
+// fails with 128.
 func TestTxnLimit(t *testing.T) {
 	const limit = 124
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {

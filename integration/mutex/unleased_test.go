@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestKeyWithoutItsLease: a lock whose key is put again without its lease is lost, and the next waiter gets it.
+// TestKeyWithoutItsLease: a lock is lost when its key is put without the lease, and the next waiter
+// acquires it.
 func TestKeyWithoutItsLease(t *testing.T) {
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)

@@ -1,4 +1,4 @@
-// Package recipetest is what the tests of all recipes on real etcd have in common.
+// Package recipetest has helpers for the tests of all recipes on real etcd.
 package recipetest
 
 import (
@@ -18,20 +18,22 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Patience is how long anything may take that a test waits for, on a machine that does other things too.
+// Patience is the time limit for anything that a test waits for. It allows for a busy machine.
 const Patience = 20 * time.Second
 
-// Server is one member that does not wait for its disk. It has a quota because etcd maps as much address space as that,
-// and 10 GiB without one, which a limited shell does not allow.
+// Server returns options for one member that does not wait for its disk. They set a quota, because
+// etcd maps that much address space, and 10 GiB without a quota, which a limited shell does not
+// allow.
 func Server(version string) *etcdproc.Options {
 	return &etcdproc.Options{Version: version, UnsafeNoFsync: true, ExtraArgs: []string{"--quota-backend-bytes=1073741824"}}
 }
 
-// EndpointsEnv names servers, by their URLs with commas between, that the contract suites are to run on instead of on
-// servers of their own.
+// EndpointsEnv is the environment variable with the URLs, separated by commas, of servers that the
+// contract suites use instead of their own.
 const EndpointsEnv = "HOLDFAST_ENDPOINTS"
 
-// ForEachServer runs a contract suite: on a server of each of etcdproc.Versions, or on those that EndpointsEnv names.
+// ForEachServer runs a contract suite on a server of each of etcdproc.Versions, or on the servers
+// that EndpointsEnv names.
 func ForEachServer(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) {
 	t.Helper()
 	if given := os.Getenv(EndpointsEnv); given != "" {
@@ -51,7 +53,7 @@ func Figure(tb testing.TB, format string, args ...any) {
 	tb.Logf("figure: "+format, args...)
 }
 
-// Within is a context that ends with the test, or after d.
+// Within returns a context that ends with the test, or after d.
 func Within(tb testing.TB, d time.Duration) context.Context {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), d)
@@ -59,7 +61,7 @@ func Within(tb testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// NewClient makes a client that the end of the test closes.
+// NewClient returns a client that is closed at the end of the test.
 func NewClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	tb.Helper()
 	c, err := gateway.New(cfg)
@@ -74,7 +76,7 @@ func NewClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	return c
 }
 
-// NewSession makes a session that the end of the test closes, or gives up on where the link is cut by then.
+// NewSession returns a session that is closed at the end of the test. An error of Close is ignored.
 func NewSession(tb testing.TB, c *gateway.Client, opts *session.Options) *session.Session {
 	tb.Helper()
 	s, err := session.New(Within(tb, Patience), c, opts)
@@ -84,7 +86,7 @@ func NewSession(tb testing.TB, c *gateway.Client, opts *session.Options) *sessio
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // it may be lost, or cut off
+		_ = s.Close(ctx) // it may be lost or disconnected
 	})
 	return s
 }
@@ -94,7 +96,7 @@ var (
 	process = strconv.FormatUint(rand.Uint64(), 36) // other processes may test on the same server
 )
 
-// Fresh is a name that no other test uses.
+// Fresh returns a name that no other test uses.
 func Fresh(tb testing.TB) string {
 	tb.Helper()
 	return fmt.Sprintf("%s-%s-%d", strings.ReplaceAll(tb.Name(), "/", "-"), process, names.Add(1))
@@ -121,7 +123,8 @@ func Pause(tb testing.TB, ctx context.Context, d time.Duration, what string) {
 	}
 }
 
-// Members lists the keys of a line, without its settings, through a client that no fault should touch.
+// Members lists the keys of a line, without its settings, through a client that no fault should
+// touch.
 func Members(tb testing.TB, c *gateway.Client, name string) []string {
 	tb.Helper()
 	resp, err := c.Get(Within(tb, Patience), name+"/", gateway.Prefix(), gateway.KeysOnly())

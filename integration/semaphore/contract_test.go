@@ -16,14 +16,14 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// fixture is a cluster of one version with two clients, and a session at each.
+// fixture is a cluster of one version with two clients, and a session of each.
 type fixture struct {
 	etcd *etcdtest.Cluster
 	c    *gateway.Client
 	a, b *session.Session
 }
 
-// TestContract is what a semaphore must do on every version of etcd.
+// TestContract runs the tests that must pass on every version of etcd.
 func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
@@ -83,7 +83,7 @@ func safety(t *testing.T, f fixture) {
 	}
 }
 
-// order: a light one does not overtake a heavy one.
+// order: a light request does not overtake a heavy one.
 func order(t *testing.T, f fixture) {
 	name := fresh(t)
 	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
@@ -141,13 +141,13 @@ func tryAcquire(t *testing.T, f fixture) {
 	release(t, held[0])
 	waiting := goAcquire(ctx, a, 4)
 	joined(t, f.c, name, 3)
-	refused(b, 1, 2, 1) // it would fit, but somebody waits
+	refused(b, 1, 2, 1) // it would fit, but there is a waiter
 	release(t, held[1])
 	release(t, waiting.granted(t))
 	take(a, 4)
 	release(t, held[2])
 	release(t, held[3])
-	// A long line: all of it is counted.
+	// All members of a long line are counted.
 	p := acquire(t, a, 5)
 	many, stop := context.WithCancel(ctx)
 	defer stop()
@@ -165,7 +165,7 @@ func tryAcquire(t *testing.T, f fixture) {
 	release(t, p)
 }
 
-// triesAtOnce: tries that disturb each other never get more than there is, and each gets in when it is alone.
+// triesAtOnce: concurrent tries never hold more than the limit, and each succeeds when it is alone.
 func triesAtOnce(t *testing.T, f fixture) {
 	from, name := revision(t, f.c), fresh(t)
 	var mu sync.Mutex
@@ -204,12 +204,12 @@ func triesAtOnce(t *testing.T, f fixture) {
 func resizeBothWays(t *testing.T, f fixture) {
 	name := fresh(t)
 	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
-	resize(t, a, 2) // before anybody has come
+	resize(t, a, 2) // before the first Acquire
 	one, two := acquire(t, a, 1), acquire(t, b, 1)
 	three := goAcquire(t.Context(), b, 2)
 	joined(t, f.c, name, 3)
 	three.waits(t)
-	resize(t, b, 4) // beyond the limit declared
+	resize(t, b, 4) // more than the declared limit
 	p := three.granted(t)
 	resize(t, a, 2)
 	for _, held := range []*semaphore.Permit{one, two, p} {
@@ -230,7 +230,8 @@ func resizeBothWays(t *testing.T, f fixture) {
 	}
 }
 
-// tooHeavy: whoever cannot get in any more leaves, and does not hold up those behind.
+// tooHeavy: a waiter that is heavier than the new limit leaves, and does not delay the waiters
+// behind it.
 func tooHeavy(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -254,7 +255,7 @@ func tooHeavy(t *testing.T, f fixture) {
 	joined(t, f.c, name, 2)
 	release(t, held)
 	release(t, p)
-	for range 20 { // what the mirror last saw of the limit is older than the Resize
+	for range 20 { // the limit that the mirror last saw is older than the Resize
 		resize(t, a, 2)
 		release(t, acquire(t, b, 2))
 		resize(t, b, 3)
@@ -287,7 +288,8 @@ func mismatch(t *testing.T, f fixture) {
 	release(t, held)
 }
 
-// declareAnew: with the settings deleted another limit can be declared, and waiters find out.
+// declareAnew: when the settings were deleted, another limit can be declared, and waiters return
+// ErrLimitMismatch.
 func declareAnew(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -340,7 +342,7 @@ func cancelWaiting(t *testing.T, f fixture) {
 	release(t, acquire(t, b, 3))
 }
 
-// lostSession: all permits of a lost session are free at once when the server takes its lease.
+// lostSession: all permits of a session are free as soon as its lease is revoked.
 func lostSession(t *testing.T, f fixture) {
 	name := fresh(t)
 	lost := newSession(t, newClient(t, gateway.Config{Endpoints: f.etcd.Endpoints()}), nil)
@@ -368,7 +370,7 @@ func lostSession(t *testing.T, f fixture) {
 	release(t, p)
 }
 
-// removed: an operator's delete ends a hold and a wait, and frees what was held.
+// removed: the deletion of a key ends its hold or wait, and frees its units.
 func removed(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -447,7 +449,7 @@ func inspect(t *testing.T, f fixture) {
 	release(t, waiting.granted(t))
 }
 
-// guard: a write under the guard is applied while the permit is held, and not after.
+// guard: a write under the guard is applied while the permit is held, and not after it.
 func guard(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -505,7 +507,7 @@ func mutexBelow(t *testing.T, f fixture) {
 	release(t, acquire(t, m, 3))
 }
 
-// releaseTooLate: with a context that has ended, Release has a moment of its own.
+// releaseTooLate: Release works although its context had ended.
 func releaseTooLate(t *testing.T, f fixture) {
 	name := fresh(t)
 	m := semaphore.New(f.a, name, 1)
@@ -518,7 +520,7 @@ func releaseTooLate(t *testing.T, f fixture) {
 	release(t, acquire(t, m, 1))
 }
 
-// compaction under waiters costs them nothing.
+// compaction: a waiter is granted its permit also after the log was compacted.
 func compaction(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)

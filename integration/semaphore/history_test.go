@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
-// grant is a permit as its holder saw it. The times are of the wall, from when Acquire had returned until Release was
-// called.
+// grant is a permit as its holder saw it. The times are from the return of Acquire to the call of
+// Release, by the clock of the machine.
 type grant struct {
 	Key    string
 	Fence  int64
@@ -35,20 +35,21 @@ type member struct {
 	admitted bool
 }
 
-// history is the line as etcd has it, played back revision by revision.
+// history is the line in etcd, replayed revision by revision.
 type history struct {
 	line  []*member // by fence
 	size  int
-	used  int              // by those admitted
-	ever  map[int64]member // those ever admitted, by fence
+	used  int              // by admitted members
+	ever  map[int64]member // all members that were admitted, by fence
 	last  int64            // the last fence admitted
 	most  int              // the most ever used
 	over  int              // revisions at which more was used than the size, after a Resize
 	fault func(string, ...any)
 }
 
-// replay plays back what has been written below name since the revision from, and checks that at no revision anybody was
-// admitted to what was not free, or out of turn. It knows the rule, but none of the library's code.
+// replay replays the writes below name since the revision from, and checks that no member was
+// admitted to units that were not free, or out of order. It knows the rule, but uses none of the
+// library's code.
 func replay(tb testing.TB, c *etcdtest.Cluster, name string, from int64) *history {
 	tb.Helper()
 	client := c.ClientV3(tb)
@@ -124,7 +125,7 @@ func (h *history) step(name string, events []*clientv3.Event) {
 	}
 }
 
-// confirms checks that all permits handed out were admitted at some revision.
+// confirms checks that all granted permits were admitted at some revision.
 func (h *history) confirms(grants []grant) {
 	for _, g := range grants {
 		if m, ok := h.ever[g.Fence]; !ok || m.key != g.Key || m.weight != g.Weight {
@@ -133,7 +134,7 @@ func (h *history) confirms(grants []grant) {
 	}
 }
 
-// overlap is the most that was held at a time, by the clock of the machine.
+// overlap returns the most units that were held at a time, by the clock of the machine.
 func overlap(grants []grant) int {
 	type change struct {
 		at int64
@@ -157,7 +158,7 @@ func overlap(grants []grant) int {
 	return most
 }
 
-// TestHistoryCanFail: the check finds what it is there for.
+// TestHistoryCanFail: the check finds planted faults.
 func TestHistoryCanFail(t *testing.T) {
 	t.Parallel()
 	faults := 0
@@ -165,7 +166,7 @@ func TestHistoryCanFail(t *testing.T) {
 	h.line = []*member{{key: "a/1", fence: 5, weight: 1}, {key: "a/2", fence: 6, weight: 2, admitted: true}}
 	h.last, h.used, h.size = 6, 2, 2
 	h.step("a", []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: kv("a/3", 7)}})
-	if faults != 2 { // too much, and out of turn
+	if faults != 2 { // too many units, and out of order
 		t.Errorf("%d faults", faults)
 	}
 	h.confirms([]grant{{Key: "a/3", Fence: 7, Weight: 1}, {Key: "a/1", Fence: 5, Weight: 1}})

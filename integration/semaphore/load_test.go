@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestResizeUnderLoad: whatever the size is made, nobody is admitted to what is not there.
+// TestResizeUnderLoad: under many resizes, no member is admitted to units that are not free.
 func TestResizeUnderLoad(t *testing.T) {
 	t.Parallel()
 	const declared = 4
@@ -80,7 +80,7 @@ func TestResizeUnderLoad(t *testing.T) {
 			resizes.Add(1)
 			pause(t, t.Context(), rand.N(20*time.Millisecond), "between")
 		}
-		resize(t, handles[0], declared) // so that all that wait get in
+		resize(t, handles[0], declared) // so that all waiters are granted their permits
 	})
 	all.Wait()
 	h := replay(t, cluster, name, from)
@@ -101,8 +101,9 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// TestDroppedAnswers: while answers get lost, requests come later than their repetitions, and callers give up, no more is held than
-// there is, no permit leaks, and nobody is left in the line.
+// TestDroppedAnswers: while answers are lost, requests arrive later than their repetitions, and
+// callers stop waiting, no more than the limit is held, no permit leaks, and no member remains in
+// the line.
 func TestDroppedAnswers(t *testing.T) {
 	t.Parallel()
 	const drops, limit = 200, 3
@@ -110,7 +111,8 @@ func TestDroppedAnswers(t *testing.T) {
 	direct := newClient(t, gateway.Config{})
 	from, name := revision(t, direct), fresh(t)
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
-	// Not DuplicateLater: a copy of a request that was answered is outside of what the line promises.
+	// Not DuplicateLater, because the guarantees do not cover copies of requests that were
+	// answered.
 	late := p.Add(faultproxy.Rule{Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
 	var sessions []*session.Session
 	for range 4 {
@@ -162,7 +164,7 @@ func TestDroppedAnswers(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// Late requests are still on their way: none of them may bring a member back.
+	// Late requests may still arrive. None of them may create a member again.
 	pause(t, t.Context(), 1500*time.Millisecond, "late requests")
 	p.Clear()
 	eventually(t, "those who gave up leave", func() bool { return len(members(t, direct, name)) == 0 })
@@ -179,7 +181,7 @@ func TestDroppedAnswers(t *testing.T) {
 	}
 }
 
-// TestWaitersDoNotRead: however many wait, and however much happens, one process reads the line once.
+// TestWaitersDoNotRead: all waiters of a process together read the line once.
 func TestWaitersDoNotRead(t *testing.T) {
 	const waiters = 60
 	p := newHTTPProxy(t)

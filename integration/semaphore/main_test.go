@@ -1,4 +1,4 @@
-// Package semaphore_test holds the semaphore to its promises on real etcd.
+// Package semaphore_test tests the semaphore on real etcd.
 package semaphore_test
 
 import (
@@ -18,10 +18,9 @@ import (
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
-// cluster is one member that all tests of the package share, as long as they do it no harm.
+// cluster is one member that the tests of the package share if they do not disturb it.
 var cluster *etcdtest.Cluster
 
-// What all recipes' tests share.
 var (
 	figure     = recipetest.Figure
 	within     = recipetest.Within
@@ -40,7 +39,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// newClient makes a client, of the shared cluster if cfg names no other.
+// newClient returns a client, of the shared cluster if cfg names no endpoints.
 func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
 	tb.Helper()
 	if len(cfg.Endpoints) == 0 {
