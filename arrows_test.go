@@ -22,21 +22,23 @@ const (
 	goleak  = "go.uber.org/goleak"
 )
 
-// arrows says what the library code of each package may import beside the standard library: packages of this module by
-// their folder, others by their path. A package under internal that is not named here is a helper of tests.
+// arrows are the packages that the library code of each package may import in addition to the
+// standard library. Packages of this module are named by their folder, others by their path. A
+// package under internal without an entry is a helper of tests.
 var arrows = map[string][]string{
-	".":               {},
-	"internal/ctxerr": {},
-	"internal/grace":  {"internal/ctxerr"},
-	"internal/clock":  {},
-	"gateway":         {"internal/clock", "internal/ctxerr", backoff},
-	"internal/merge":  {"gateway", "internal/ctxerr"},
-	"internal/core":   {"gateway", "internal/merge", "internal/grace", "internal/ctxerr", uuid, backoff},
-	"internal/line":   {"gateway", "internal/core", "internal/ctxerr"},
-	"session":         {"gateway", "internal/core"},
-	"mutex":           {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
-	"election":        {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
-	"semaphore":       {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
+	".":                 {},
+	"internal/ctxerr":   {},
+	"internal/grace":    {"internal/ctxerr"},
+	"internal/clock":    {},
+	"internal/etcdjson": {},
+	"gateway":           {"internal/clock", "internal/ctxerr", "internal/etcdjson", backoff},
+	"internal/merge":    {"gateway", "internal/ctxerr"},
+	"internal/core":     {"gateway", "internal/merge", "internal/grace", "internal/ctxerr", uuid, backoff},
+	"internal/line":     {"gateway", "internal/core", "internal/ctxerr"},
+	"session":           {"gateway", "internal/core"},
+	"mutex":             {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
+	"election":          {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
+	"semaphore":         {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
 	"barrier": {
 		"gateway", "session", "internal/core", "internal/line", "internal/grace", "internal/ctxerr",
 	},
@@ -56,7 +58,7 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// TestArrowsCanFail plants an import and looks whether it is found.
+// TestArrowsCanFail checks that forbidden imports are found.
 func TestArrowsCanFail(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -105,8 +107,8 @@ func TestArrowsCanFail(t *testing.T) {
 	}
 }
 
-// checkArrows reads the imports of every Go file of the module at the root of tree, whatever its build tags, and returns
-// one line for each that is not allowed.
+// checkArrows reads the imports of all Go files of the module at the root of tree, with any build
+// tags. It returns one line for each forbidden import.
 func checkArrows(tree fs.FS) (bad []string, err error) {
 	files := 0
 	err = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
@@ -148,7 +150,7 @@ func checkArrows(tree fs.FS) (bad []string, err error) {
 	return bad, err
 }
 
-// refuse says why file may not import the package, or nothing.
+// refuse returns the reason why file may not import the package, or "".
 func refuse(file, imported string) string {
 	dir := path.Dir(file)
 	allowed, library := arrows[dir]
@@ -177,7 +179,8 @@ func refuse(file, imported string) string {
 	return ""
 }
 
-// ignored tells whether dir is no part of the module: another module, or a folder that the go command passes over.
+// ignored reports whether dir is outside the module, because it is another module or the go command
+// ignores it.
 func ignored(tree fs.FS, dir string) bool {
 	base := path.Base(dir)
 	if base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {

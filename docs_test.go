@@ -9,20 +9,22 @@ import (
 )
 
 var (
-	// packagesLine says where the tests of a section of docs/guarantees.md are.
+	// packagesLine matches the line with the packages of the tests of a section of
+	// docs/guarantees.md.
 	packagesLine = regexp.MustCompile("^Tests: `(integration/[a-z]+)`; unit: `([a-z]+)`\\.$")
-	// namedTest is "TestX/Y", with "unit" and a package before it if it is not in those of the section.
+	// namedTest matches "TestX/Y". It begins with "unit" and a package if the test is not in one of
+	// the section's packages.
 	namedTest = regexp.MustCompile("`(unit )?(?:([a-z]+): )?((?:Test|Fuzz)[A-Z]\\w+)(?:/([^`]+))?`")
 )
 
-// TestGuaranteesNameTests: each test that docs/guarantees.md names is there.
+// TestGuaranteesNameTests: every test that docs/guarantees.md names exists.
 func TestGuaranteesNameTests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("docs/guarantees.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := map[string]string{} // of the tests of a package
+	sources := map[string]string{} // by folder
 	real, unit := "", ""
 	count := 0
 	for line := range strings.Lines(string(text)) {
@@ -67,7 +69,7 @@ func TestGuaranteesNameTests(t *testing.T) {
 // dirTest is a directory and a test in it.
 var dirTest = regexp.MustCompile("`([a-z]+(?:/[a-z]+)?): ((?:Test|Fuzz)[A-Z]\\w+)`")
 
-// TestTestingNamesTests: each test that docs/testing.md names is there.
+// TestTestingNamesTests: every test that docs/testing.md names exists.
 func TestTestingNamesTests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("docs/testing.md")
@@ -89,7 +91,7 @@ func TestTestingNamesTests(t *testing.T) {
 	}
 }
 
-// testSource is all tests of a package, one behind the other.
+// testSource returns the text of all tests of a package.
 func testSource(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))

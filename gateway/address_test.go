@@ -65,11 +65,11 @@ func TestUnixSocket(t *testing.T) {
 		t.Error(err)
 	}
 	for i, url := range urls {
-		s, err := plain.Status(ctx, url)
+		s, err := plain.Member(url).Status(ctx)
 		if err != nil || s.MemberID != uint64(i+1) {
 			t.Errorf("%s: %+v, %v", url, s, err)
 		}
-		if v, err := c.Version(ctx, url); err != nil || v.Server != "3.6.0" {
+		if v, err := c.Member(url).Version(ctx); err != nil || v.Server != "3.6.0" {
 			t.Errorf("%s: %+v, %v", url, v, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil && (!strings.Contains(err.Error(), "unix://"+dir+"/none") || strings.Contains(err.Error(), "invalid")) {
 		t.Errorf("the error shows another address: %v", err)
 	}
-	_, err = plain.Version(ctx, "http://127.0.0.1:1") // other endpoints still get there
+	_, err = plain.Member("http://127.0.0.1:1").Version(ctx) // other endpoints still get there
 	wantErr(t, err, list(gateway.ErrUnavailable), nil)
 }
 
@@ -108,7 +108,7 @@ func TestIPv6(t *testing.T) {
 	if _, err := c.Put(within(t, 10*time.Second), "k", nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.Status(within(t, 10*time.Second), "http://"+l.Addr().String()); err != nil {
+	if _, err := c.Member("http://" + l.Addr().String()).Status(within(t, 10*time.Second)); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,112 +14,112 @@ func TestAdminRefused(t *testing.T) {
 	type client = gateway.Client
 	for name, call := range map[string]func(ctx context.Context, c *client) error{
 		"option of another call": func(ctx context.Context, c *client) error {
-			_, err := c.MemberList(ctx, gateway.Limit(1))
+			_, err := c.Cluster().MemberList(ctx, gateway.Limit(1))
 			return err
 		},
 		"add nowhere": func(ctx context.Context, c *client) error {
-			_, err := c.MemberAdd(ctx, nil)
+			_, err := c.Cluster().MemberAdd(ctx, nil)
 			return err
 		},
 		"add a host": func(ctx context.Context, c *client) error {
-			_, err := c.MemberAdd(ctx, []string{"a:1"})
+			_, err := c.Cluster().MemberAdd(ctx, []string{"a:1"})
 			return err
 		},
 		"add a path": func(ctx context.Context, c *client) error {
-			_, err := c.MemberAdd(ctx, []string{"/a"})
+			_, err := c.Cluster().MemberAdd(ctx, []string{"/a"})
 			return err
 		},
 		"learner nowhere": func(ctx context.Context, c *client) error {
-			_, err := c.MemberAddAsLearner(ctx, nil)
+			_, err := c.Cluster().MemberAddAsLearner(ctx, nil)
 			return err
 		},
 		"update nowhere": func(ctx context.Context, c *client) error {
-			_, err := c.MemberUpdate(ctx, 1, nil)
+			_, err := c.Cluster().MemberUpdate(ctx, 1, nil)
 			return err
 		},
 		"promote nobody": func(ctx context.Context, c *client) error {
-			_, err := c.MemberPromote(ctx, 0)
+			_, err := c.Cluster().MemberPromote(ctx, 0)
 			return err
 		},
 		"remove nobody": func(ctx context.Context, c *client) error {
-			_, err := c.MemberRemove(ctx, 0)
+			_, err := c.Cluster().MemberRemove(ctx, 0)
 			return err
 		},
-		"move to nobody": func(ctx context.Context, c *client) error { return c.MoveLeader(ctx, 0) },
+		"move to nobody": func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 0) },
 		"negative revision": func(ctx context.Context, c *client) error {
-			_, err := c.HashKV(ctx, "", -1)
+			_, err := c.Member("").HashKV(ctx, -1)
 			return err
 		},
 		"status of no endpoint": func(ctx context.Context, c *client) error {
-			_, err := c.Status(ctx, "nonsense")
+			_, err := c.Member("nonsense").Status(ctx)
 			return err
 		},
 		"status over TLS": func(ctx context.Context, c *client) error {
-			_, err := c.Status(ctx, "https://a:1")
+			_, err := c.Member("https://a:1").Status(ctx)
 			return err
 		},
 		"health over TLS": func(ctx context.Context, c *client) error {
-			_, err := c.Health(ctx, "https://a:1")
+			_, err := c.Member("https://a:1").Health(ctx)
 			return err
 		},
 		"socket by a transport": func(ctx context.Context, c *client) error {
-			_, err := c.Version(ctx, "unix:///a")
+			_, err := c.Member("unix:///a").Version(ctx)
 			return err
 		},
 		"unknown alarm": func(ctx context.Context, c *client) error {
-			_, err := c.AlarmActivate(ctx, gateway.Alarm{MemberID: 1, Type: "nospace"})
+			_, err := c.Cluster().AlarmActivate(ctx, gateway.Alarm{MemberID: 1, Type: "nospace"})
 			return err
 		},
 		"unknown alarm to disarm": func(ctx context.Context, c *client) error {
-			_, err := c.AlarmDisarm(ctx, gateway.Alarm{MemberID: 1})
+			_, err := c.Cluster().AlarmDisarm(ctx, gateway.Alarm{MemberID: 1})
 			return err
 		},
 		"unknown downgrade": func(ctx context.Context, c *client) error {
-			_, err := c.Downgrade(ctx, "enable", "3.5")
+			_, err := c.Cluster().Downgrade(ctx, "enable", "3.5")
 			return err
 		},
 		"downgrade to nothing": func(ctx context.Context, c *client) error {
-			_, err := c.Downgrade(ctx, gateway.DowngradeEnable, " ")
+			_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeEnable, " ")
 			return err
 		},
 		"user without a name": func(ctx context.Context, c *client) error {
-			return c.UserAdd(ctx, "", canaryPassword)
+			return c.Auth().UserAdd(ctx, "", canaryPassword)
 		},
-		"user without a password": func(ctx context.Context, c *client) error { return c.UserAdd(ctx, "u", "") },
+		"user without a password": func(ctx context.Context, c *client) error { return c.Auth().UserAdd(ctx, "u", "") },
 		"user name of bytes": func(ctx context.Context, c *client) error {
-			return c.UserAddWithoutPassword(ctx, "\xff")
+			return c.Auth().UserAddWithoutPassword(ctx, "\xff")
 		},
 		"password of bytes": func(ctx context.Context, c *client) error {
-			return c.UserAdd(ctx, "u", canaryPassword+"\xff")
+			return c.Auth().UserAdd(ctx, "u", canaryPassword+"\xff")
 		},
 		"change to bytes": func(ctx context.Context, c *client) error {
-			return c.UserChangePassword(ctx, "u", canaryPassword+"\xff")
+			return c.Auth().UserChangePassword(ctx, "u", canaryPassword+"\xff")
 		},
-		"change to nothing": func(ctx context.Context, c *client) error { return c.UserChangePassword(ctx, "u", "") },
+		"change to nothing": func(ctx context.Context, c *client) error { return c.Auth().UserChangePassword(ctx, "u", "") },
 		"log-in of bytes": func(ctx context.Context, c *client) error {
-			_, err := c.Authenticate(ctx, "u", canaryPassword+"\xff")
+			_, err := c.Auth().Authenticate(ctx, "u", canaryPassword+"\xff")
 			return err
 		},
-		"grant no role": func(ctx context.Context, c *client) error { return c.UserGrantRole(ctx, "u", "") },
-		"role of bytes": func(ctx context.Context, c *client) error { return c.RoleAdd(ctx, "\xff") },
-		"get no role":   func(ctx context.Context, c *client) error { _, err := c.RoleGet(ctx, ""); return err },
-		"get no user":   func(ctx context.Context, c *client) error { _, err := c.UserGet(ctx, ""); return err },
+		"grant no role": func(ctx context.Context, c *client) error { return c.Auth().UserGrantRole(ctx, "u", "") },
+		"role of bytes": func(ctx context.Context, c *client) error { return c.Auth().RoleAdd(ctx, "\xff") },
+		"get no role":   func(ctx context.Context, c *client) error { _, err := c.Auth().RoleGet(ctx, ""); return err },
+		"get no user":   func(ctx context.Context, c *client) error { _, err := c.Auth().UserGet(ctx, ""); return err },
 		"unknown type": func(ctx context.Context, c *client) error {
-			return c.RoleGrantPermission(ctx, "r", "read", "k")
+			return c.Auth().RoleGrantPermission(ctx, "r", "read", "k")
 		},
 		"grant on no key": func(ctx context.Context, c *client) error {
-			return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "")
+			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "")
 		},
 		"grant on an empty range": func(ctx context.Context, c *client) error {
-			return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.Range("a"))
+			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.Range("a"))
 		},
 		"grant with an option of a read": func(ctx context.Context, c *client) error {
-			return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.Serializable())
+			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.Serializable())
 		},
 		"grant with an option of a delete": func(ctx context.Context, c *client) error {
-			return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.PrevKV())
+			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.PrevKV())
 		},
-		"revoke on no key": func(ctx context.Context, c *client) error { return c.RoleRevokePermission(ctx, "r", "") },
+		"revoke on no key": func(ctx context.Context, c *client) error { return c.Auth().RoleRevokePermission(ctx, "r", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

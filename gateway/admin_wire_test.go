@@ -30,21 +30,21 @@ func TestAdminRequests(t *testing.T) {
 		{
 			"member list", "cluster/member/list", `{"linearizable":true}`, false, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberList(ctx)
+				_, err := c.Cluster().MemberList(ctx)
 				return err
 			},
 		},
 		{
 			"member list, serializable", "cluster/member/list", `{"linearizable":false}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberList(ctx, gateway.Serializable())
+				_, err := c.Cluster().MemberList(ctx, gateway.Serializable())
 				return err
 			},
 		},
 		{
 			"member add", "cluster/member/add", `{"peerURLs":["http://a:1","https://b:2"]}`, false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberAdd(ctx, peers)
+				_, err := c.Cluster().MemberAdd(ctx, peers)
 				return err
 			},
 		},
@@ -53,40 +53,40 @@ func TestAdminRequests(t *testing.T) {
 			`{"peerURLs":["http://a:1","https://b:2"],"isLearner":true}`,
 			false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberAddAsLearner(ctx, peers)
+				_, err := c.Cluster().MemberAddAsLearner(ctx, peers)
 				return err
 			},
 		},
 		{
 			"promote", "cluster/member/promote", `{"ID":"18446744073709551615"}`, false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberPromote(ctx, biggest)
+				_, err := c.Cluster().MemberPromote(ctx, biggest)
 				return err
 			},
 		},
 		{
 			"update", "cluster/member/update", `{"ID":"7","peerURLs":["http://a:1","https://b:2"]}`, false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberUpdate(ctx, 7, peers)
+				_, err := c.Cluster().MemberUpdate(ctx, 7, peers)
 				return err
 			},
 		},
 		{
 			"remove", "cluster/member/remove", `{"ID":"7"}`, false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.MemberRemove(ctx, 7)
+				_, err := c.Cluster().MemberRemove(ctx, 7)
 				return err
 			},
 		},
 
 		{"status", "maintenance/status", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Status(ctx, "")
+			_, err := c.Member("").Status(ctx)
 			return err
 		}},
 		{
 			"alarms", "maintenance/alarm", `{"action":"GET"}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.AlarmList(ctx)
+				_, err := c.Cluster().AlarmList(ctx)
 				return err
 			},
 		},
@@ -95,143 +95,143 @@ func TestAdminRequests(t *testing.T) {
 			`{"action":"ACTIVATE","memberID":"18446744073709551615","alarm":"CORRUPT"}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.AlarmActivate(ctx, gateway.Alarm{MemberID: biggest, Type: gateway.AlarmCorrupt})
+				_, err := c.Cluster().AlarmActivate(ctx, gateway.Alarm{MemberID: biggest, Type: gateway.AlarmCorrupt})
 				return err
 			},
 		},
 		{
 			"disarm", "maintenance/alarm", `{"action":"DEACTIVATE","memberID":"7","alarm":"NOSPACE"}`, false, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.AlarmDisarm(ctx, gateway.Alarm{MemberID: 7, Type: gateway.AlarmNoSpace})
+				_, err := c.Cluster().AlarmDisarm(ctx, gateway.Alarm{MemberID: 7, Type: gateway.AlarmNoSpace})
 				return err
 			},
 		},
 		{
 			"defragment", "maintenance/defragment", `{}`, true, longest,
-			func(ctx context.Context, c *client) error { return c.Defragment(ctx, "") },
+			func(ctx context.Context, c *client) error { return c.Member("").Defragment(ctx) },
 		},
 		{"hash", "maintenance/hash", `{}`, true, longest, func(ctx context.Context, c *client) error {
-			_, err := c.Hash(ctx, "")
+			_, err := c.Member("").Hash(ctx)
 			return err
 		}},
 		{"hash kv", "maintenance/hashkv", `{}`, true, longest, func(ctx context.Context, c *client) error {
-			_, err := c.HashKV(ctx, "", 0)
+			_, err := c.Member("").HashKV(ctx, 0)
 			return err
 		}},
 		{
 			"hash kv at a revision", "maintenance/hashkv", `{"revision":"9223372036854775807"}`, true, longest,
 			func(ctx context.Context, c *client) error {
-				_, err := c.HashKV(ctx, "", 1<<63-1)
+				_, err := c.Member("").HashKV(ctx, 1<<63-1)
 				return err
 			},
 		},
 		{
 			"move leader", "maintenance/transfer-leadership", `{"targetID":"18446744073709551615"}`, true, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.MoveLeader(ctx, biggest)
+				return c.Cluster().MoveLeader(ctx, biggest)
 			},
 		},
 		{
 			"downgrade: validate", "maintenance/downgrade", `{"action":"VALIDATE","version":"3.5"}`, false, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.Downgrade(ctx, gateway.DowngradeValidate, "3.5")
+				_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.5")
 				return err
 			},
 		},
 		{
 			"downgrade: enable", "maintenance/downgrade", `{"action":"ENABLE","version":"3.5"}`, false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.Downgrade(ctx, gateway.DowngradeEnable, "3.5")
+				_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeEnable, "3.5")
 				return err
 			},
 		},
 		{
 			"downgrade: cancel", "maintenance/downgrade", `{"action":"CANCEL"}`, false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.Downgrade(ctx, gateway.DowngradeCancel, "")
+				_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeCancel, "")
 				return err
 			},
 		},
 
 		{
 			"auth enable", "auth/enable", `{}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.AuthEnable(ctx) },
+			func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) },
 		},
 		{
 			"auth disable", "auth/disable", `{}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.AuthDisable(ctx) },
+			func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) },
 		},
 		{"auth status", "auth/status", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.AuthStatus(ctx)
+			_, err := c.Auth().Status(ctx)
 			return err
 		}},
 		{
 			"authenticate", "auth/authenticate", `{"name":"u","password":"<p&>"}`, false, 2 * time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.Authenticate(ctx, "u", "<p&>")
+				_, err := c.Auth().Authenticate(ctx, "u", "<p&>")
 				return err
 			},
 		},
 		{
 			"user add", "auth/user/add", `{"name":"u","password":"p"}`, false, 10 * time.Second,
-			func(ctx context.Context, c *client) error { return c.UserAdd(ctx, "u", "p") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserAdd(ctx, "u", "p") },
 		},
 		{
 			"user add without password", "auth/user/add",
 			`{"name":"u","options":{"no_password":true}}`,
 			false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.UserAddWithoutPassword(ctx, "u")
+				return c.Auth().UserAddWithoutPassword(ctx, "u")
 			},
 		},
 		{"user get", "auth/user/get", `{"name":"u"}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.UserGet(ctx, "u")
+			_, err := c.Auth().UserGet(ctx, "u")
 			return err
 		}},
 		{"user list", "auth/user/list", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.UserList(ctx)
+			_, err := c.Auth().UserList(ctx)
 			return err
 		}},
 		{
 			"user delete", "auth/user/delete", `{"name":"u"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.UserDelete(ctx, "u") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserDelete(ctx, "u") },
 		},
 		{
 			"change password", "auth/user/changepw", `{"name":"u","password":"p"}`, false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.UserChangePassword(ctx, "u", "p")
+				return c.Auth().UserChangePassword(ctx, "u", "p")
 			},
 		},
 		{
 			"grant role", "auth/user/grant", `{"user":"u","role":"r"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.UserGrantRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserGrantRole(ctx, "u", "r") },
 		},
 		{
 			"revoke role", "auth/user/revoke", `{"name":"u","role":"r"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.UserRevokeRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserRevokeRole(ctx, "u", "r") },
 		},
 		{
 			"role add", "auth/role/add", `{"name":"r"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.RoleAdd(ctx, "r") },
+			func(ctx context.Context, c *client) error { return c.Auth().RoleAdd(ctx, "r") },
 		},
 		{"role get", "auth/role/get", `{"role":"r"}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.RoleGet(ctx, "r")
+			_, err := c.Auth().RoleGet(ctx, "r")
 			return err
 		}},
 		{"role list", "auth/role/list", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.RoleList(ctx)
+			_, err := c.Auth().RoleList(ctx)
 			return err
 		}},
 		{
 			"role delete", "auth/role/delete", `{"role":"r"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.RoleDelete(ctx, "r") },
+			func(ctx context.Context, c *client) error { return c.Auth().RoleDelete(ctx, "r") },
 		},
 		{
 			"grant on a key", "auth/role/grant",
 			`{"name":"r","perm":{"permType":"READ","key":"` + k + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k")
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k")
 			},
 		},
 		{
@@ -239,7 +239,7 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"WRITE","key":"` + k + `","range_end":"` + l + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleGrantPermission(ctx, "r", gateway.PermWrite, "k", gateway.Prefix())
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermWrite, "k", gateway.Prefix())
 			},
 		},
 		{
@@ -247,7 +247,7 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"READWRITE","key":"` + k + `","range_end":"` + b64("z") + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleGrantPermission(ctx, "r", gateway.PermReadWrite, "k", gateway.Range("z"))
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermReadWrite, "k", gateway.Range("z"))
 			},
 		},
 		{
@@ -255,7 +255,7 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"READ","key":"` + top + `","range_end":"` + top + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "", gateway.Prefix())
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "", gateway.Prefix())
 			},
 		},
 		{
@@ -263,13 +263,13 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"READ","key":"` + k + `","range_end":"` + top + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.FromKey())
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.FromKey())
 			},
 		},
 		{
 			"revoke on a key", "auth/role/revoke", `{"role":"r","key":"` + k + `"}`, false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleRevokePermission(ctx, "r", "k")
+				return c.Auth().RoleRevokePermission(ctx, "r", "k")
 			},
 		},
 		{
@@ -277,7 +277,7 @@ func TestAdminRequests(t *testing.T) {
 			`{"role":"r","key":"` + k + `","range_end":"` + l + `"}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.RoleRevokePermission(ctx, "r", "k", gateway.Prefix())
+				return c.Auth().RoleRevokePermission(ctx, "r", "k", gateway.Prefix())
 			},
 		},
 	} {

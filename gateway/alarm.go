@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // AlarmType is what an alarm is about.
@@ -39,14 +41,14 @@ type AlarmResponse struct {
 }
 
 // AlarmList gives the alarms that are raised. It goes on at other endpoints until ctx ends.
-func (c *Client) AlarmList(ctx context.Context) (*AlarmResponse, error) {
+func (c Cluster) AlarmList(ctx context.Context) (*AlarmResponse, error) {
 	r := &call{op: "alarm list", path: "/maintenance/alarm", repeat: true, local: true}
 	return c.alarm(ctx, r, wireAlarm{Action: "GET"})
 }
 
 // AlarmActivate raises an alarm for a member, as etcd does itself when it has reason to: it is meant for tests and for
 // stopping writes by hand. It may be repeated, and goes on at other endpoints until ctx ends. The answer has the alarm.
-func (c *Client) AlarmActivate(ctx context.Context, a Alarm) (*AlarmResponse, error) {
+func (c Cluster) AlarmActivate(ctx context.Context, a Alarm) (*AlarmResponse, error) {
 	const op = "alarm activate"
 	if !slices.Contains([]AlarmType{AlarmNoSpace, AlarmCorrupt}, a.Type) {
 		return nil, invalid(op, "no such alarm")
@@ -58,7 +60,7 @@ func (c *Client) AlarmActivate(ctx context.Context, a Alarm) (*AlarmResponse, er
 // AlarmDisarm takes back an alarm of a member; the zero Alarm takes back all that are raised. The answer has those that
 // were. What the alarm was about must be mended before, or etcd raises it again. It may be repeated, and goes on at other
 // endpoints until ctx ends.
-func (c *Client) AlarmDisarm(ctx context.Context, a Alarm) (*AlarmResponse, error) {
+func (c Cluster) AlarmDisarm(ctx context.Context, a Alarm) (*AlarmResponse, error) {
 	const op = "alarm disarm"
 	if a == (Alarm{}) || a == (Alarm{Type: AlarmNone}) {
 		return c.disarmAll(ctx)
@@ -70,7 +72,7 @@ func (c *Client) AlarmDisarm(ctx context.Context, a Alarm) (*AlarmResponse, erro
 	return c.alarm(ctx, r, wireAlarm{Action: "DEACTIVATE", MemberID: a.MemberID, Alarm: a.Type})
 }
 
-func (c *Client) disarmAll(ctx context.Context) (*AlarmResponse, error) {
+func (c Cluster) disarmAll(ctx context.Context) (*AlarmResponse, error) {
 	raised, err := c.AlarmList(ctx)
 	if err != nil {
 		return nil, err
@@ -87,10 +89,10 @@ func (c *Client) disarmAll(ctx context.Context) (*AlarmResponse, error) {
 	return out, nil
 }
 
-func (c *Client) alarm(ctx context.Context, r *call, w wireAlarm) (*AlarmResponse, error) {
+func (c Cluster) alarm(ctx context.Context, r *call, w wireAlarm) (*AlarmResponse, error) {
 	var out *AlarmResponse
-	err := unary(ctx, c, r, w, func(a *wireAlarms) (wireHeader, error) {
-		out = &AlarmResponse{Header: a.Header.public()}
+	err := unary(ctx, c.client, r, w, func(a *wireAlarms) (etcdjson.Header, error) {
+		out = &AlarmResponse{Header: headerOf(a.Header)}
 		for _, m := range a.Alarms {
 			out.Alarms = append(out.Alarms, Alarm{uint64(m.MemberID), m.Alarm})
 		}
@@ -106,9 +108,9 @@ type wireAlarm struct {
 }
 
 type wireAlarms struct {
-	Header wireHeader `json:"header"`
+	Header etcdjson.Header `json:"header"`
 	Alarms []struct {
-		MemberID ident     `json:"memberID"`
-		Alarm    AlarmType `json:"alarm"`
+		MemberID etcdjson.Uint64 `json:"memberID"`
+		Alarm    AlarmType       `json:"alarm"`
 	} `json:"alarms"`
 }

@@ -21,6 +21,7 @@ type auth struct {
 	off   bool // the cluster's auth is off, as of the last log-in: there is no token and none is needed
 
 	silent  int       // attempts in a row that carried the token and that etcd did not answer
+	streams int       // the same of streams of watches
 	doubted time.Time // when the token was last suspected of it
 	pause   time.Duration
 }
@@ -87,7 +88,7 @@ func (a *auth) logIn(ctx context.Context) (Secret, error) {
 func (a *auth) set(token Secret, off bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token, a.off, a.silent = token, off, 0
+	a.token, a.off, a.silent, a.streams = token, off, 0, 0
 }
 
 // current gives the token to send, if it is known what to send.
@@ -112,18 +113,30 @@ func (a *auth) drop(token Secret) {
 // note looks at the end of an attempt that carried a token. When several in a row had no answer of etcd's, it gets another
 // token behind the callers' backs. The old one stays in use until then: it may be as good.
 func (a *auth) note(token Secret, e *Error) {
-	if token == "" || e != nil && e.cutOff {
-		return
+	if token != "" && (e == nil || !e.cutOff) {
+		a.count(&a.silent, token, e != nil && e.wordless)
 	}
+}
+
+// noteStream looks at the end of a stream of watches that carried a token.
+// Streams are counted apart, because something on the way may let only one kind of request pass.
+func (a *auth) noteStream(token Secret, unanswered bool) {
+	if token != "" {
+		a.count(&a.streams, token, unanswered)
+	}
+}
+
+// count gets another token when several requests of one kind in a row had no answer.
+func (a *auth) count(silent *int, token Secret, unanswered bool) {
 	a.mu.Lock()
 	switch {
 	case token != a.token:
-	case e == nil || !e.wordless:
-		a.silent = 0
+	case unanswered:
+		*silent++
 	default:
-		a.silent++
+		*silent = 0
 	}
-	renew := a.silent >= silentMost && a.mayDoubt()
+	renew := token == a.token && *silent >= silentMost && a.mayDoubt()
 	a.mu.Unlock()
 	if renew {
 		a.c.spawn(func() { a.replace(token) })

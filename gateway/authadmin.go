@@ -4,48 +4,60 @@ import (
 	"context"
 	"encoding/json"
 	"unicode/utf8"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// AuthEnable turns authentication on. etcd asks for a user root with the role root before. From then on every request needs
-// a token: a client without Username gets ErrUnauthenticated. It may be repeated, and goes on at other endpoints until ctx
-// ends.
-func (c *Client) AuthEnable(ctx context.Context) error {
+// Auth manages authentication, users and roles; [Client.Auth] returns it. It is a handle that may
+// be copied, and it is safe for concurrent use.
+type Auth struct{ client *Client }
+
+// Auth returns the calls about authentication, users and roles. It sends nothing.
+func (c *Client) Auth() Auth { return Auth{c} }
+
+// Enable turns authentication on. etcd asks for a user root with the role root before. From then on
+// every request needs a token: a client without Username gets ErrUnauthenticated. It may be
+// repeated, and goes on at other endpoints until ctx ends.
+func (a Auth) Enable(ctx context.Context) error {
 	r := &call{op: "auth enable", path: "/auth/enable", write: true, repeat: true}
-	return unary(ctx, c, r, struct{}{}, headerOnly)
+	return unary(ctx, a.client, r, struct{}{}, headerOnly)
 }
 
-// AuthDisable turns authentication off; users and roles stay. Where it is off already it is a success. It may be repeated,
-// and goes on at other endpoints until ctx ends.
-func (c *Client) AuthDisable(ctx context.Context) error {
+// Disable turns authentication off; users and roles stay. Where it is off already it is a success.
+// It may be repeated, and goes on at other endpoints until ctx ends.
+func (a Auth) Disable(ctx context.Context) error {
 	r := &call{op: "auth disable", path: "/auth/disable", write: true, repeat: true}
-	return unary(ctx, c, r, struct{}{}, headerOnly)
+	return unary(ctx, a.client, r, struct{}{}, headerOnly)
 }
 
-// AuthStatusResponse answers AuthStatus.
+// AuthStatusResponse answers [Auth.Status].
 type AuthStatusResponse struct {
 	Header
 	Enabled  bool
 	Revision uint64 // counts the changes of users, roles and settings
 }
 
-// AuthStatus tells whether authentication is on. It goes on at other endpoints until ctx ends. With authentication on, it
-// takes the user root before etcd 3.7. etcd 3.4 has no such call: [errors.ErrUnsupported].
-func (c *Client) AuthStatus(ctx context.Context) (*AuthStatusResponse, error) {
+// Status tells whether authentication is on. It goes on at other endpoints until ctx ends. With
+// authentication on, it takes the user root before etcd 3.7. etcd 3.4 has no such call:
+// [errors.ErrUnsupported].
+func (a Auth) Status(ctx context.Context) (*AuthStatusResponse, error) {
 	type answer struct {
-		Header   wireHeader `json:"header"`
-		Enabled  bool       `json:"enabled"`
-		Revision ident      `json:"authRevision"`
+		Header   etcdjson.Header `json:"header"`
+		Enabled  bool            `json:"enabled"`
+		Revision etcdjson.Uint64 `json:"authRevision"`
 	}
 	var out *AuthStatusResponse
 	r := &call{op: "auth status", path: "/auth/status", repeat: true, local: true}
-	err := unary(ctx, c, r, struct{}{}, func(a *answer) (wireHeader, error) {
-		out = &AuthStatusResponse{Header: a.Header.public(), Enabled: a.Enabled, Revision: uint64(a.Revision)}
-		return a.Header, nil
+	err := unary(ctx, a.client, r, struct{}{}, func(w *answer) (etcdjson.Header, error) {
+		out = &AuthStatusResponse{
+			Header: headerOf(w.Header), Enabled: w.Enabled, Revision: uint64(w.Revision),
+		}
+		return w.Header, nil
 	})
 	return out, err
 }
 
-// AuthenticateResponse answers Authenticate.
+// AuthenticateResponse answers [Auth.Authenticate].
 type AuthenticateResponse struct {
 	Header
 	Token Secret // for an Authorization header
@@ -53,11 +65,13 @@ type AuthenticateResponse struct {
 
 // Authenticate gets a token, for use outside of this client: the client itself logs in as Config says. It goes on at other
 // endpoints until ctx ends. A wrong name or password is ErrUnauthenticated.
-func (c *Client) Authenticate(ctx context.Context, name string, password Secret) (*AuthenticateResponse, error) {
+func (a Auth) Authenticate(
+	ctx context.Context, name string, password Secret,
+) (*AuthenticateResponse, error) {
 	if why := badCredentials(name, password); why != "" {
 		return nil, invalid(opLogin, "%s", why)
 	}
-	return c.logIn(ctx, name, password)
+	return a.client.logIn(ctx, name, password)
 }
 
 const opLogin = "authenticate"
@@ -69,10 +83,10 @@ func (c *Client) logIn(ctx context.Context, name string, password Secret) (*Auth
 	}
 	var out *AuthenticateResponse
 	r := &call{op: opLogin, path: "/auth/authenticate", body: body, repeat: true, noAuth: true}
-	r.answer = func(b []byte) (wireHeader, error) {
+	r.answer = func(b []byte) (etcdjson.Header, error) {
 		var a struct {
-			Header wireHeader `json:"header"`
-			Token  string     `json:"token"`
+			Header etcdjson.Header `json:"header"`
+			Token  string          `json:"token"`
 		}
 		if err := json.Unmarshal(b, &a); err != nil {
 			// Not quoted further up: the body may hold the token.
@@ -81,7 +95,7 @@ func (c *Client) logIn(ctx context.Context, name string, password Secret) (*Auth
 		if a.Token == "" {
 			return a.Header, &Error{Code: CodeUnauthenticated, Message: "no token in the answer to a log-in"}
 		}
-		out = &AuthenticateResponse{Header: a.Header.public(), Token: Secret(a.Token)}
+		out = &AuthenticateResponse{Header: headerOf(a.Header), Token: Secret(a.Token)}
 		return a.Header, nil
 	}
 	return out, c.do(ctx, r)

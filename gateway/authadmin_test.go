@@ -48,7 +48,7 @@ func TestAuthOff(t *testing.T) {
 		if logins != 1 {
 			t.Errorf("%d log-ins while auth is off", logins)
 		}
-		if err := c.AuthEnable(within(t, time.Minute)); err != nil {
+		if err := c.Auth().Enable(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
 		put()
@@ -59,7 +59,7 @@ func TestAuthOff(t *testing.T) {
 		if r := cl.requests(); r[len(r)-1].Header.Get("Authorization") != canaryToken {
 			t.Error("no token was sent")
 		}
-		_, err := c.Authenticate(within(t, time.Minute), "other", canaryPassword)
+		_, err := c.Auth().Authenticate(within(t, time.Minute), "other", canaryPassword)
 		if err != nil {
 			t.Error(err)
 		}
@@ -118,26 +118,26 @@ func TestAuthAnswers(t *testing.T) {
 		})
 		c := cl.client(t)
 		ctx := within(t, time.Minute)
-		if s, err := c.AuthStatus(ctx); err != nil || !s.Enabled || s.Revision != biggest || s.ClusterID == 0 {
+		if s, err := c.Auth().Status(ctx); err != nil || !s.Enabled || s.Revision != biggest || s.ClusterID == 0 {
 			t.Errorf("%+v, %v", s, err)
 		}
 		for what, call := range map[string]func() ([]string, error){
-			"[a b]":     func() ([]string, error) { return c.UserList(ctx) },
-			"[c d]":     func() ([]string, error) { return c.RoleList(ctx) },
-			"[c d] too": func() ([]string, error) { return c.UserGet(ctx, "u") },
+			"[a b]":     func() ([]string, error) { return c.Auth().UserList(ctx) },
+			"[c d]":     func() ([]string, error) { return c.Auth().RoleList(ctx) },
+			"[c d] too": func() ([]string, error) { return c.Auth().UserGet(ctx, "u") },
 		} {
 			if got, err := call(); err != nil || fmt.Sprint(got) != what[:5] {
 				t.Errorf("%v, %v, want %s", got, err, what)
 			}
 		}
-		perms, err := c.RoleGet(ctx, "r")
+		perms, err := c.Auth().RoleGet(ctx, "r")
 		want := []gateway.Permission{
 			{Type: gateway.PermRead, Key: "k"}, {Type: gateway.PermReadWrite, Key: "a", End: "\x00"}, {Type: "9", Key: "z"},
 		}
 		if err != nil || !reflect.DeepEqual(perms, want) {
 			t.Errorf("%+v, %v", perms, err)
 		}
-		a, err := c.Authenticate(ctx, "u", canaryPassword)
+		a, err := c.Auth().Authenticate(ctx, "u", canaryPassword)
 		if err != nil || string(a.Token) != canaryToken {
 			t.Errorf("%+v, %v", a, err)
 		}
@@ -164,9 +164,9 @@ func TestPasswordsNeverShow(t *testing.T) {
 				cl := newCluster(t, 2, handle)
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Logger = l.logger() })
 				for _, call := range []func(ctx context.Context) error{
-					func(ctx context.Context) error { return c.UserAdd(ctx, "u", canaryPassword) },
-					func(ctx context.Context) error { return c.UserChangePassword(ctx, "u", canaryPassword) },
-					func(ctx context.Context) error { _, err := c.Authenticate(ctx, "u", canaryPassword); return err },
+					func(ctx context.Context) error { return c.Auth().UserAdd(ctx, "u", canaryPassword) },
+					func(ctx context.Context) error { return c.Auth().UserChangePassword(ctx, "u", canaryPassword) },
+					func(ctx context.Context) error { _, err := c.Auth().Authenticate(ctx, "u", canaryPassword); return err },
 				} {
 					err := call(within(t, time.Second))
 					wantErr(t, err, nil, nil)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/internal/clock"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // call is one request: what is sent, and what may be done about a lost answer.
@@ -32,7 +33,7 @@ type call struct {
 	lines  bool // its answer is a list, of which a part is of use
 
 	timeout time.Duration // of one attempt, if not the client's
-	answer  func(body []byte) (wireHeader, error)
+	answer  func(body []byte) (etcdjson.Header, error)
 	sent    clock.Instant              // when the attempt that was answered began
 	served  *endpoint                  // which answered it
 	avoid   *endpoint                  // where the first attempt does not go if there is another
@@ -223,6 +224,7 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	if err != nil {
 		e := transportError(caller, ctx, r.op, ep, err)
 		e.judge(way)
+		c.checkScheme(caller, ep, e, way)
 		return e
 	}
 	defer resp.Body.Close()
@@ -253,7 +255,7 @@ func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sen
 		}
 	}
 	if err == nil {
-		err = header.whole(r)
+		err = whole(header, r)
 		if err == nil {
 			err = c.saw(header, floor, r.linear)
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // Client talks to one etcd cluster. It is safe for concurrent use; one is enough for a process.
@@ -15,6 +17,7 @@ type Client struct {
 	rt     http.RoundTripper
 	own    *http.Transport // nil when the caller brought a transport
 	http10 *http.Transport // for finite streams; nil likewise
+	dial   dialFunc        // of own
 	eps    *endpoints
 	auth   *auth
 	hub    *hub
@@ -101,7 +104,7 @@ func (c *Client) spawn(fn func()) bool {
 
 // saw notes what an answer's header shows. floor is the revision known before the request was sent: a linearizable
 // answer must not be below it.
-func (c *Client) saw(h wireHeader, floor int64, linear bool) error {
+func (c *Client) saw(h etcdjson.Header, floor int64, linear bool) error {
 	if id := uint64(h.ClusterID); id != 0 && !c.cluster.CompareAndSwap(0, id) && c.cluster.Load() != id {
 		return ErrClusterMismatch
 	}

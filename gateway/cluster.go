@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"net/url"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // Member is one member of the cluster.
@@ -27,12 +29,20 @@ type MemberAddResponse struct {
 	Members []Member
 }
 
+// Cluster manages the cluster as a whole: its members, its leader, alarms and downgrades.
+// [Client.Cluster] returns it. It is a handle that may be copied, and it is safe for concurrent
+// use.
+type Cluster struct{ client *Client }
+
+// Cluster returns the calls about the cluster as a whole. It sends nothing.
+func (c *Client) Cluster() Cluster { return Cluster{c} }
+
 // kindMembers is MemberList, among the operations that options apply to.
 const kindMembers opKind = 1 << 7
 
 // MemberList gives the members of the cluster. The list is linearizable, and needs a leader, unless [Serializable] lets a
 // member answer from what it knows; before etcd 3.5 they always do. It goes on at other endpoints until ctx ends.
-func (c *Client) MemberList(ctx context.Context, opts ...Option) (*MemberListResponse, error) {
+func (c Cluster) MemberList(ctx context.Context, opts ...Option) (*MemberListResponse, error) {
 	const op = "member list"
 	o := Op{kind: kindMembers}.with(opts)
 	if o.wrong != "" {
@@ -41,7 +51,8 @@ func (c *Client) MemberList(ctx context.Context, opts ...Option) (*MemberListRes
 	r := memberListCall(op, o.serializable)
 	r.repeat = true
 	var out *MemberListResponse
-	err := unary(ctx, c, r, wireMemberList{!o.serializable}, func(a *wireMembers) (wireHeader, error) {
+	request := wireMemberList{Linearizable: !o.serializable}
+	err := unary(ctx, c.client, r, request, func(a *wireMembers) (etcdjson.Header, error) {
 		out = a.public()
 		return a.Header, nil
 	})
@@ -55,23 +66,29 @@ func memberListCall(op string, local bool) *call {
 // MemberAdd adds a member that is to be reached at the peer URLs. It votes at once: while it is not started, the cluster
 // needs a majority that counts it. When its fate is unknown it returns ErrUncertain: look at MemberList. Where etcd finds
 // the cluster too unhealthy for a change, it goes on trying until ctx ends. A peer URL that another member has is ErrExists.
-func (c *Client) MemberAdd(ctx context.Context, peerURLs []string) (*MemberAddResponse, error) {
+func (c Cluster) MemberAdd(ctx context.Context, peerURLs []string) (*MemberAddResponse, error) {
 	return c.memberAdd(ctx, "member add", wireMemberAdd{PeerURLs: peerURLs})
 }
 
 // MemberAddAsLearner adds a member as MemberAdd does; it does not vote until MemberPromote.
-func (c *Client) MemberAddAsLearner(ctx context.Context, peerURLs []string) (*MemberAddResponse, error) {
+func (c Cluster) MemberAddAsLearner(
+	ctx context.Context, peerURLs []string,
+) (*MemberAddResponse, error) {
 	return c.memberAdd(ctx, "member add", wireMemberAdd{PeerURLs: peerURLs, IsLearner: true})
 }
 
-func (c *Client) memberAdd(ctx context.Context, op string, w wireMemberAdd) (*MemberAddResponse, error) {
+func (c Cluster) memberAdd(
+	ctx context.Context, op string, w wireMemberAdd,
+) (*MemberAddResponse, error) {
 	if why := badPeers(w.PeerURLs); why != "" {
 		return nil, invalid(op, "%s", why)
 	}
 	var out *MemberAddResponse
 	r := &call{op: op, path: "/cluster/member/add", write: true, timeout: adminTimeout}
-	err := unary(ctx, c, r, w, func(a *wireMembers) (wireHeader, error) {
-		out = &MemberAddResponse{Header: a.Header.public(), Member: a.Member.public(), Members: a.public().Members}
+	err := unary(ctx, c.client, r, w, func(a *wireMembers) (etcdjson.Header, error) {
+		out = &MemberAddResponse{
+			Header: headerOf(a.Header), Member: a.Member.public(), Members: a.public().Members,
+		}
 		return a.Header, nil
 	})
 	return out, err
@@ -79,13 +96,15 @@ func (c *Client) memberAdd(ctx context.Context, op string, w wireMemberAdd) (*Me
 
 // MemberPromote lets a learner vote. etcd refuses a member that is not close enough to the leader yet, with an [*Error]
 // of CodeFailedPrecondition. When its fate is unknown it returns ErrUncertain. An unknown ID is ErrNotFound.
-func (c *Client) MemberPromote(ctx context.Context, id uint64) (*MemberListResponse, error) {
+func (c Cluster) MemberPromote(ctx context.Context, id uint64) (*MemberListResponse, error) {
 	return c.memberChange(ctx, "member promote", "/cluster/member/promote", wireMemberChange{ID: id})
 }
 
 // MemberUpdate changes where a member is to be reached by the others. When its fate is unknown it returns ErrUncertain. An
 // unknown ID is ErrNotFound.
-func (c *Client) MemberUpdate(ctx context.Context, id uint64, peerURLs []string) (*MemberListResponse, error) {
+func (c Cluster) MemberUpdate(
+	ctx context.Context, id uint64, peerURLs []string,
+) (*MemberListResponse, error) {
 	const op = "member update"
 	if why := badPeers(peerURLs); why != "" {
 		return nil, invalid(op, "%s", why)
@@ -95,17 +114,19 @@ func (c *Client) MemberUpdate(ctx context.Context, id uint64, peerURLs []string)
 
 // MemberRemove removes a member, which then stops. When its fate is unknown it returns ErrUncertain. An unknown ID, one
 // that was removed before also, is ErrNotFound.
-func (c *Client) MemberRemove(ctx context.Context, id uint64) (*MemberListResponse, error) {
+func (c Cluster) MemberRemove(ctx context.Context, id uint64) (*MemberListResponse, error) {
 	return c.memberChange(ctx, "member remove", "/cluster/member/remove", wireMemberChange{ID: id})
 }
 
-func (c *Client) memberChange(ctx context.Context, op, path string, w wireMemberChange) (*MemberListResponse, error) {
+func (c Cluster) memberChange(
+	ctx context.Context, op, path string, w wireMemberChange,
+) (*MemberListResponse, error) {
 	if w.ID == 0 {
 		return nil, invalid(op, "no member ID")
 	}
 	var out *MemberListResponse
 	r := &call{op: op, path: path, write: true, timeout: adminTimeout}
-	err := unary(ctx, c, r, w, func(a *wireMembers) (wireHeader, error) {
+	err := unary(ctx, c.client, r, w, func(a *wireMembers) (etcdjson.Header, error) {
 		out = a.public()
 		return a.Header, nil
 	})
@@ -141,11 +162,11 @@ type wireMemberChange struct {
 }
 
 type wireMember struct {
-	ID         ident    `json:"ID"`
-	Name       string   `json:"name"`
-	PeerURLs   []string `json:"peerURLs"`
-	ClientURLs []string `json:"clientURLs"`
-	IsLearner  bool     `json:"isLearner"`
+	ID         etcdjson.Uint64 `json:"ID"`
+	Name       string          `json:"name"`
+	PeerURLs   []string        `json:"peerURLs"`
+	ClientURLs []string        `json:"clientURLs"`
+	IsLearner  bool            `json:"isLearner"`
 }
 
 func (w wireMember) public() Member {
@@ -153,13 +174,13 @@ func (w wireMember) public() Member {
 }
 
 type wireMembers struct {
-	Header  wireHeader   `json:"header"`
-	Member  wireMember   `json:"member"`
-	Members []wireMember `json:"members"`
+	Header  etcdjson.Header `json:"header"`
+	Member  wireMember      `json:"member"`
+	Members []wireMember    `json:"members"`
 }
 
 func (w wireMembers) public() *MemberListResponse {
-	out := &MemberListResponse{Header: w.Header.public()}
+	out := &MemberListResponse{Header: headerOf(w.Header)}
 	for _, m := range w.Members {
 		out.Members = append(out.Members, m.public())
 	}

@@ -29,15 +29,15 @@ func TestMemberAnswers(t *testing.T) {
 		c := cl.client(t)
 		ctx := within(t, time.Minute)
 		both := []gateway.Member{one, two}
-		l, err := c.MemberList(ctx)
+		l, err := c.Cluster().MemberList(ctx)
 		if err != nil || !reflect.DeepEqual(l.Members, both) || l.ClusterID != 14841639068965178418 {
 			t.Errorf("%+v, %v", l, err)
 		}
-		a, err := c.MemberAdd(ctx, []string{"http://q:1"})
+		a, err := c.Cluster().MemberAdd(ctx, []string{"http://q:1"})
 		if err != nil || !reflect.DeepEqual(a.Member, two) || !reflect.DeepEqual(a.Members, both) {
 			t.Errorf("%+v, %v", a, err)
 		}
-		r, err := c.MemberRemove(ctx, 8)
+		r, err := c.Cluster().MemberRemove(ctx, 8)
 		if err != nil || !reflect.DeepEqual(r.Members, both) {
 			t.Errorf("%+v, %v", r, err)
 		}
@@ -59,7 +59,7 @@ func TestMemberListIsOld(t *testing.T) {
 		if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.MemberList(within(t, time.Minute)); err != nil {
+		if _, err := c.Cluster().MemberList(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -91,9 +91,9 @@ func TestAdminErrors(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 2, says(tt.status, tt.code, tt.message))
 				c := cl.client(t)
-				_, err := c.MemberRemove(within(t, time.Minute), 7)
+				_, err := c.Cluster().MemberRemove(within(t, time.Minute), 7)
 				wantErr(t, err, tt.is, append(tt.not, gateway.ErrUncertain, context.DeadlineExceeded))
-				err = c.Defragment(within(t, time.Minute), "")
+				err = c.Member("").Defragment(within(t, time.Minute))
 				wantErr(t, err, tt.is, append(tt.not, gateway.ErrUncertain))
 				if n := len(cl.requests()); n != 2 {
 					t.Errorf("%d requests for two calls", n)
@@ -113,46 +113,48 @@ func TestLostAdminWrites(t *testing.T) {
 		certain bool
 	}{
 		"member add": {call: func(ctx context.Context, c *client) error {
-			_, err := c.MemberAdd(ctx, []string{"http://a:1"})
+			_, err := c.Cluster().MemberAdd(ctx, []string{"http://a:1"})
 			return err
 		}},
-		"member remove": {call: func(ctx context.Context, c *client) error { _, err := c.MemberRemove(ctx, 1); return err }},
-		"user add":      {call: func(ctx context.Context, c *client) error { return c.UserAdd(ctx, "u", canaryPassword) }},
-		"defragment":    {call: func(ctx context.Context, c *client) error { return c.Defragment(ctx, "") }},
+		"member remove": {call: func(ctx context.Context, c *client) error { _, err := c.Cluster().MemberRemove(ctx, 1); return err }},
+		"user add":      {call: func(ctx context.Context, c *client) error { return c.Auth().UserAdd(ctx, "u", canaryPassword) }},
+		"defragment":    {call: func(ctx context.Context, c *client) error { return c.Member("").Defragment(ctx) }},
 		"user delete": {
-			func(ctx context.Context, c *client) error { return c.UserDelete(ctx, "u") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserDelete(ctx, "u") },
 			"user name not found", true,
 		},
 		"role add": {
-			func(ctx context.Context, c *client) error { return c.RoleAdd(ctx, "u") },
+			func(ctx context.Context, c *client) error { return c.Auth().RoleAdd(ctx, "u") },
 			"role name already exists", true,
 		},
 		"role delete": {
-			func(ctx context.Context, c *client) error { return c.RoleDelete(ctx, "u") },
+			func(ctx context.Context, c *client) error { return c.Auth().RoleDelete(ctx, "u") },
 			"role name not found", true,
 		},
 		"revoke role": {
-			func(ctx context.Context, c *client) error { return c.UserRevokeRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserRevokeRole(ctx, "u", "r") },
 			"role is not granted to the user", true,
 		},
 		"grant role": {
-			func(ctx context.Context, c *client) error { return c.UserGrantRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error { return c.Auth().UserGrantRole(ctx, "u", "r") },
 			"", true,
 		},
 		"change password": {
-			func(ctx context.Context, c *client) error { return c.UserChangePassword(ctx, "u", canaryPassword) },
+			func(ctx context.Context, c *client) error {
+				return c.Auth().UserChangePassword(ctx, "u", canaryPassword)
+			},
 			"", true,
 		},
 		"grant": {func(ctx context.Context, c *client) error {
-			return c.RoleGrantPermission(ctx, "r", gateway.PermRead, "k")
+			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k")
 		}, "", true},
 		"revoke": {
-			func(ctx context.Context, c *client) error { return c.RoleRevokePermission(ctx, "r", "k") },
+			func(ctx context.Context, c *client) error { return c.Auth().RoleRevokePermission(ctx, "r", "k") },
 			"permission is not granted to the role", true,
 		},
-		"move leader":  {func(ctx context.Context, c *client) error { return c.MoveLeader(ctx, 7) }, "", true},
-		"auth enable":  {func(ctx context.Context, c *client) error { return c.AuthEnable(ctx) }, "", true},
-		"auth disable": {func(ctx context.Context, c *client) error { return c.AuthDisable(ctx) }, "", true},
+		"move leader":  {func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 7) }, "", true},
+		"auth enable":  {func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) }, "", true},
+		"auth disable": {func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) }, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -189,7 +191,7 @@ func TestUnhealthyCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, firstN(3, says(503, 14, "etcdserver: unhealthy cluster")))
-		if _, err := cl.client(t).MemberRemove(within(t, time.Minute), 7); err != nil {
+		if _, err := cl.client(t).Cluster().MemberRemove(within(t, time.Minute), 7); err != nil {
 			t.Error(err)
 		}
 	})
@@ -200,15 +202,30 @@ func TestOneEndpoint(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, call := range map[string]func(ctx context.Context, c *client, url string) error{
-		"status":     func(ctx context.Context, c *client, url string) error { _, err := c.Status(ctx, url); return err },
-		"defragment": func(ctx context.Context, c *client, url string) error { return c.Defragment(ctx, url) },
-		"hash":       func(ctx context.Context, c *client, url string) error { _, err := c.Hash(ctx, url); return err },
-		"hash kv":    func(ctx context.Context, c *client, url string) error { _, err := c.HashKV(ctx, url, 1); return err },
-		"snapshot":   func(ctx context.Context, c *client, url string) error { _, err := c.Snapshot(ctx, url); return err },
-		"health":     func(ctx context.Context, c *client, url string) error { _, err := c.Health(ctx, url); return err },
-		"version":    func(ctx context.Context, c *client, url string) error { _, err := c.Version(ctx, url); return err },
-		"ready":      func(ctx context.Context, c *client, url string) error { return c.Readyz(ctx, url) },
-		"live":       func(ctx context.Context, c *client, url string) error { return c.Livez(ctx, url) },
+		"status": func(ctx context.Context, c *client, url string) error {
+			_, err := c.Member(url).Status(ctx)
+			return err
+		},
+		"defragment": func(ctx context.Context, c *client, url string) error { return c.Member(url).Defragment(ctx) },
+		"hash":       func(ctx context.Context, c *client, url string) error { _, err := c.Member(url).Hash(ctx); return err },
+		"hash kv": func(ctx context.Context, c *client, url string) error {
+			_, err := c.Member(url).HashKV(ctx, 1)
+			return err
+		},
+		"snapshot": func(ctx context.Context, c *client, url string) error {
+			_, err := c.Member(url).Snapshot(ctx)
+			return err
+		},
+		"health": func(ctx context.Context, c *client, url string) error {
+			_, err := c.Member(url).Health(ctx)
+			return err
+		},
+		"version": func(ctx context.Context, c *client, url string) error {
+			_, err := c.Member(url).Version(ctx)
+			return err
+		},
+		"readyz": func(ctx context.Context, c *client, url string) error { return c.Member(url).Readyz(ctx) },
+		"livez":  func(ctx context.Context, c *client, url string) error { return c.Member(url).Livez(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

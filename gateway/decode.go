@@ -3,185 +3,119 @@ package gateway
 import (
 	"errors"
 	"fmt"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// decoder reads answers about keys, and events. What a list of operations needs is made at once for all of them.
+// decoder reads answers about keys, and events. It makes at once what the answers to a list of
+// operations need.
 type decoder struct {
-	scanner
-	ns int // the length of the namespace
+	etcdjson.Reader
 
 	gets    []GetResponse
 	puts    []PutResponse
 	deletes []DeleteResponse
 }
 
+func (c *Client) newDecoder(answer []byte) decoder {
+	return decoder{Reader: etcdjson.NewReader(answer, len(c.cfg.Namespace))}
+}
+
 // answerOf makes the reader of a call's answer.
-func answerOf[A any](c *Client, out **A, read func(d *decoder, a *A) *Header) func(body []byte) (wireHeader, error) {
-	return func(body []byte) (wireHeader, error) {
-		d := decoder{scanner: scanner{b: body}, ns: len(c.cfg.Namespace)}
+func answerOf[A any](
+	c *Client, out **A, read func(d *decoder, a *A) etcdjson.Header,
+) func(body []byte) (etcdjson.Header, error) {
+	return func(body []byte) (etcdjson.Header, error) {
+		d := c.newDecoder(body)
 		a := new(A) // one for each attempt: a bad answer must leave nothing behind
 		h := read(&d, a)
-		if err := d.end(); err != nil {
-			return wireHeader{}, err
+		if err := d.End(); err != nil {
+			return etcdjson.Header{}, err
 		}
 		*out = a
-		return h.wire(), nil
+		return h, nil
 	}
 }
 
-func (d *decoder) header(h *Header) {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "cluster_id":
-			h.ClusterID = d.uint()
-		case "member_id":
-			h.MemberID = d.uint()
-		case "revision":
-			h.Revision = d.int()
-		case "raft_term":
-			h.RaftTerm = d.uint()
-		default:
-			d.skip()
-		}
-	})
-}
-
-func (d *decoder) kv(kv *KeyValue) {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "key":
-			kv.Key = d.key()
-		case "value":
-			kv.Value = append([]byte(nil), d.bytes()...)
-		case "create_revision":
-			kv.CreateRevision = d.int()
-		case "mod_revision":
-			kv.ModRevision = d.int()
-		case "version":
-			kv.Version = d.int()
-		case "lease":
-			kv.Lease = LeaseID(d.int())
-		default:
-			d.skip()
-		}
-	})
-}
-
-// key takes the namespace off.
-func (d *decoder) key() string {
-	key := d.bytes()
-	if len(key) < d.ns {
-		d.fail("key outside of the namespace")
-		return ""
+func headerOf(h etcdjson.Header) Header {
+	return Header{
+		ClusterID: uint64(h.ClusterID), MemberID: uint64(h.MemberID),
+		Revision: int64(h.Revision), RaftTerm: uint64(h.RaftTerm),
 	}
-	return string(key[d.ns:])
 }
 
-func (d *decoder) prevKV() *KeyValue {
-	if d.null() {
+func keyValueOf(kv *etcdjson.KeyValue) KeyValue {
+	return KeyValue{
+		Key: kv.Key, Value: kv.Value, CreateRevision: kv.CreateRevision,
+		ModRevision: kv.ModRevision, Version: kv.Version, Lease: LeaseID(kv.Lease),
+	}
+}
+
+func prevOf(kv *etcdjson.KeyValue, there bool) *KeyValue {
+	if !there {
 		return nil
 	}
-	kv := new(KeyValue)
-	d.kv(kv)
-	return kv
+	prev := keyValueOf(kv)
+	return &prev
 }
 
-func (d *decoder) kvs() (kvs []KeyValue) {
-	d.list(func() {
-		kvs = append(kvs, KeyValue{})
-		d.kv(&kvs[len(kvs)-1])
+func (d *decoder) get(a *GetResponse) etcdjson.Header {
+	var w etcdjson.RangeAnswer
+	var kv etcdjson.KeyValue
+	d.Range(&w, func() {
+		d.KeyValue(&kv)
+		a.KVs = append(a.KVs, keyValueOf(&kv))
 	})
-	return kvs
+	a.Header, a.More, a.Count = headerOf(w.Header), w.More, w.Count
+	return w.Header
 }
 
-func (d *decoder) get(a *GetResponse) *Header {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "header":
-			d.header(&a.Header)
-		case "kvs":
-			a.KVs = d.kvs()
-		case "more":
-			a.More = d.bool()
-		case "count":
-			a.Count = d.int()
-		default:
-			d.skip()
-		}
+func (d *decoder) put(a *PutResponse) etcdjson.Header {
+	var w etcdjson.PutAnswer
+	d.Put(&w)
+	a.Header, a.PrevKV = headerOf(w.Header), prevOf(&w.Prev, w.HasPrev)
+	return w.Header
+}
+
+func (d *decoder) delete(a *DeleteResponse) etcdjson.Header {
+	var w etcdjson.DeleteAnswer
+	var kv etcdjson.KeyValue
+	d.Delete(&w, func() {
+		d.KeyValue(&kv)
+		a.PrevKVs = append(a.PrevKVs, keyValueOf(&kv))
 	})
-	return &a.Header
+	a.Header, a.Deleted = headerOf(w.Header), w.Deleted
+	return w.Header
 }
 
-func (d *decoder) put(a *PutResponse) *Header {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "header":
-			d.header(&a.Header)
-		case "prev_kv":
-			a.PrevKV = d.prevKV()
-		default:
-			d.skip()
-		}
-	})
-	return &a.Header
-}
-
-func (d *decoder) delete(a *DeleteResponse) *Header {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "header":
-			d.header(&a.Header)
-		case "deleted":
-			a.Deleted = d.int()
-		case "prev_kvs":
-			a.PrevKVs = d.kvs()
-		default:
-			d.skip()
-		}
-	})
-	return &a.Header
-}
-
-func (d *decoder) txn(a *TxnResponse, size int) *Header {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "header":
-			d.header(&a.Header)
-		case "succeeded":
-			a.Succeeded = d.bool()
-		case "responses":
+func (d *decoder) txn(a *TxnResponse, size int) etcdjson.Header {
+	var w etcdjson.TxnAnswer
+	d.Txn(&w, func() {
+		if a.Responses == nil {
 			a.Responses = make([]OpResponse, 0, size)
-			d.list(func() {
-				a.Responses = append(a.Responses, OpResponse{})
-				d.op(&a.Responses[len(a.Responses)-1])
-			})
-		default:
-			d.skip()
 		}
+		a.Responses = append(a.Responses, OpResponse{})
+		d.op(&a.Responses[len(a.Responses)-1])
 	})
-	return &a.Header
+	a.Header, a.Succeeded = headerOf(w.Header), w.Succeeded
+	return w.Header
 }
 
 func (d *decoder) op(a *OpResponse) {
-	d.object(func(name []byte) {
-		if d.null() {
-			return
-		}
-		switch string(name) {
-		case "response_range":
+	d.Op(func(kind etcdjson.Op) {
+		switch kind {
+		case etcdjson.Range:
 			a.Get = take(&d.gets)
 			d.get(a.Get)
-		case "response_put":
+		case etcdjson.Put:
 			a.Put = take(&d.puts)
 			d.put(a.Put)
-		case "response_delete_range":
+		case etcdjson.Delete:
 			a.Delete = take(&d.deletes)
 			d.delete(a.Delete)
-		case "response_txn":
+		case etcdjson.Txn:
 			a.Txn = new(TxnResponse)
 			d.txn(a.Txn, 1)
-		default:
-			d.skip()
 		}
 	})
 }
@@ -250,59 +184,21 @@ type watchAnswer struct {
 }
 
 // watchLine reads a message; nil if it is none of a watch.
-func (d *decoder) watchLine() (a *watchAnswer) {
-	d.object(func(name []byte) {
-		switch {
-		case d.null():
-		case string(name) == "result":
-			a = new(watchAnswer)
-			d.watch(a)
-		default:
-			d.skip()
-		}
-	})
-	return a
-}
-
-func (d *decoder) watch(a *watchAnswer) {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "header":
-			d.header(&a.Header)
-		case "watch_id":
-			a.watchID = d.int()
-		case "created":
-			a.created = d.bool()
-		case "canceled":
-			a.canceled = d.bool()
-		case "cancel_reason":
-			a.reason = d.string()
-		case "compact_revision":
-			a.compacted = d.int()
-		case "fragment":
-			a.fragment = d.bool()
-		case "events":
-			d.list(func() {
-				a.events = append(a.events, Event{})
-				d.event(&a.events[len(a.events)-1])
-			})
-		default:
-			d.skip()
-		}
-	})
-}
-
-func (d *decoder) event(ev *Event) {
-	d.object(func(name []byte) {
-		switch string(name) {
-		case "type":
-			ev.Deleted = string(d.text()) == "DELETE"
-		case "kv":
-			d.kv(&ev.KV)
-		case "prev_kv":
-			ev.PrevKV = d.prevKV()
-		default:
-			d.skip()
-		}
-	})
+func (d *decoder) watchLine() *watchAnswer {
+	var w etcdjson.WatchAnswer
+	var events []Event
+	var ev etcdjson.Event
+	if !d.Watch(&w, func() {
+		d.Event(&ev)
+		events = append(events, Event{
+			Deleted: ev.Deleted, KV: keyValueOf(&ev.KV), PrevKV: prevOf(&ev.Prev, ev.HasPrev),
+		})
+	}) {
+		return nil
+	}
+	return &watchAnswer{
+		Header: headerOf(w.Header), watchID: w.WatchID, created: w.Created,
+		canceled: w.Canceled, reason: w.CancelReason, compacted: w.CompactRevision,
+		fragment: w.Fragment, events: events,
+	}
 }

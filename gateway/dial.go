@@ -29,6 +29,7 @@ func (c *Client) ownTransport() *http.Transport {
 		dial = dialAddresses(dialer.DialContext, net.DefaultResolver.LookupNetIP)
 	}
 	dial = c.untilClosed(dialSockets(dial))
+	c.dial = dial
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return dialMetered(ctx, dial, network, addr)

@@ -12,9 +12,12 @@
 //
 // One client serves a whole process. All its watches share one stream, all its kept leases share requests.
 //
-// Calls about the cluster as a whole (keys, members, users) go to any endpoint. Those about one member ([Client.Status],
-// [Client.Defragment], [Client.Snapshot], [Client.Health] …) go to the one that is named, once. [Client.Sync] follows the
-// members that come and go; [Client.Endpoints] tells how each did.
+// The calls about keys, leases and watches are methods of [Client]. [Client.Cluster] has those
+// about members, the leader and alarms, [Client.Auth] those about users and roles; like those about
+// keys they go to any endpoint. [Client.Member] has those about one member ([MemberClient.Status],
+// [MemberClient.Defragment], [MemberClient.Snapshot], [MemberClient.Health] …), which go to that
+// member only, once. [Client.Sync] follows the members that come and go; [Client.Endpoints] tells
+// how each did.
 //
 // # Guarantees
 //

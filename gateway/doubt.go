@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // One odd answer may be that of a member, or of something on the way, that is wrong by itself: the end of all that a
@@ -12,7 +14,7 @@ import (
 var errNoHeader = fmt.Errorf("%w: the answer does not say of which cluster and revision it is", ErrProtocol)
 
 // whole refuses an answer that says nothing of the cluster, where etcd says it: what was read is as little worth.
-func (h wireHeader) whole(r *call) error {
+func whole(h etcdjson.Header, r *call) error {
 	if (r.linear || r.lease) && h.ClusterID == 0 || r.linear && h.Revision <= 0 {
 		return errNoHeader
 	}

@@ -18,19 +18,28 @@ import (
 func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client) error {
 	all := map[string]func(context.Context, *gateway.Client) error{
 		"snapshot": func(ctx context.Context, c *gateway.Client) error {
-			s, err := c.Snapshot(ctx, endpoint)
+			s, err := c.Member(endpoint).Snapshot(ctx)
 			if s != nil {
 				_ = s.Close()
 			}
 			return err
 		},
-		"status":  func(ctx context.Context, c *gateway.Client) error { _, err := c.Status(ctx, endpoint); return err },
-		"version": func(ctx context.Context, c *gateway.Client) error { _, err := c.Version(ctx, endpoint); return err },
-		"health":  func(ctx context.Context, c *gateway.Client) error { _, err := c.Health(ctx, endpoint); return err },
-		"ready":   func(ctx context.Context, c *gateway.Client) error { return c.Readyz(ctx, endpoint) },
-		"members": func(ctx context.Context, c *gateway.Client) error { _, err := c.MemberList(ctx); return err },
+		"status": func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Member(endpoint).Status(ctx)
+			return err
+		},
+		"version": func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Member(endpoint).Version(ctx)
+			return err
+		},
+		"health": func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Member(endpoint).Health(ctx)
+			return err
+		},
+		"readyz":  func(ctx context.Context, c *gateway.Client) error { return c.Member(endpoint).Readyz(ctx) },
+		"members": func(ctx context.Context, c *gateway.Client) error { _, err := c.Cluster().MemberList(ctx); return err },
 		"user add": func(ctx context.Context, c *gateway.Client) error {
-			return c.UserAdd(ctx, "u", canaryPassword)
+			return c.Auth().UserAdd(ctx, "u", canaryPassword)
 		},
 	}
 	for _, c := range calls {

@@ -29,6 +29,7 @@ type endpoint struct {
 	fine   atomic.Bool            // the state below is that of an endpoint that serves
 	mode   atomic.Int32           // how watches go there
 	path   watchPath              // guarded by hub.mu
+	scheme schemeCheck
 
 	// Guarded by endpoints.mu.
 	failedAt time.Time // zero: not that anyone knows
@@ -40,7 +41,7 @@ func newEndpoint(url, prefix string) *endpoint {
 	if prefix == "" {
 		prefix = defaultPrefix
 	}
-	ep := &endpoint{url: url, base: baseURL(url)}
+	ep := &endpoint{url: url, base: baseURL(url), scheme: schemeCheck{turn: make(chan struct{}, 1)}}
 	ep.pages = ep.base + strings.TrimSuffix(path.Dir(prefix), "/")
 	if scheme(url) == unixScheme {
 		ep.host = "localhost"
@@ -211,7 +212,8 @@ type EndpointState struct {
 }
 
 // Endpoints tells how each endpoint of the client did in the requests so far, in the order of the configuration and
-// then of [Client.Sync]. It asks nobody; [Client.Health] and [Client.Status] do.
+// then of [Client.Sync]. It sends nothing; [MemberClient.Health] and
+// [MemberClient.Status] ask.
 func (c *Client) Endpoints() []EndpointState {
 	e := c.eps
 	e.mu.Lock()

@@ -55,7 +55,7 @@ func TestEndpointsView(t *testing.T) {
 		}
 		for !state(0).InUse { // whichever came first
 			bad = false
-			if _, err := c.Status(within(t, time.Minute), cl.urls[0]); err != nil {
+			if _, err := c.Member(cl.urls[0]).Status(within(t, time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			c = cl.client(t)
@@ -76,7 +76,7 @@ func TestEndpointsView(t *testing.T) {
 		time.Sleep(time.Minute)
 		bad = false
 		recovered := time.Now()
-		if _, err := c.Status(within(t, time.Minute), cl.urls[0]); err != nil {
+		if _, err := c.Member(cl.urls[0]).Status(within(t, time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		s = state(0)
@@ -84,7 +84,7 @@ func TestEndpointsView(t *testing.T) {
 			t.Errorf("after the recovery: %+v", s)
 		}
 		time.Sleep(time.Minute)
-		if _, err := c.Status(within(t, time.Minute), cl.urls[0]); err != nil {
+		if _, err := c.Member(cl.urls[0]).Status(within(t, time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if s := state(0); !s.Since.Equal(recovered) {

@@ -196,9 +196,9 @@ func ExampleClient_Grant() {
 }
 
 // A backup that etcdutl restores. The file is whole, checked and on the disk, or there is an error and no file.
-func ExampleClient_SnapshotToFile() {
+func ExampleMemberClient_SnapshotToFile() {
 	ctx := context.Background()
-	info, err := client.SnapshotToFile(ctx, "/var/backups/etcd.db")
+	info, err := client.Member("").SnapshotToFile(ctx, "/var/backups/etcd.db")
 	if err != nil {
 		fmt.Println(err)
 		return

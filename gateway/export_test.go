@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"testing"
 	"time"
 )
 
@@ -59,3 +60,35 @@ func DialAddresses(dial dialFunc, lookup lookupFunc) func(ctx context.Context, n
 
 // DialTimeout bounds a dial behind the attempts.
 const DialTimeout = dialTimeout
+
+// StepsWhileExcused counts how often a client looks at a busy stream that owes it events and the
+// answer to a create, in a bubble. It stops after 1,000 looks.
+func StepsWhileExcused(tb testing.TB, lasts time.Duration) (n int) {
+	tb.Helper()
+	c, err := New(Config{Endpoints: []string{"http://a:1"}, Transport: http.NewFileTransport(nil)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer c.Close()
+	m := newWatchmux(c.hub, c.eps.pick(), time.Second)
+	defer m.cancel(nil)
+	m.mode, m.asksVersion, m.stood = shared, true, true
+	cn := m.newConn(shared, c.hub.now())
+	m.conns[cn], m.shared = struct{}{}, cn
+	begun := c.hub.now()
+	c.hub.mux, m.ticked, m.since = m, begun, begun
+	c.revision.Store(1_000_000)
+	cn.stood, cn.rev = true, 1
+	m.ask(cn, &watch{key: "a", fn: func(WatchResponse) {}}, begun)
+	for c.hub.now()-begun < lasts && n < 1000 && m.ctx.Err() == nil {
+		due := m.step()
+		n++
+		time.Sleep(due)
+		cn.rev++
+		cn.heard.Store(int64(c.hub.now()))
+	}
+	if m.ctx.Err() != nil {
+		tb.Errorf("the stream was given up after %v", c.hub.now()-begun)
+	}
+	return n
+}

@@ -18,16 +18,16 @@ type ServerVersion struct {
 	Storage string // of the database; empty before etcd 3.6
 }
 
-// Version asks an endpoint what it runs. endpoint is a URL as in [Config.Endpoints], one of the client's or another; the
-// empty string is the endpoint in use. It asks once. No password is needed.
-func (c *Client) Version(ctx context.Context, endpoint string) (*ServerVersion, error) {
+// Version asks the member for its version, and for that of the cluster. It asks once. No password
+// is needed.
+func (m MemberClient) Version(ctx context.Context) (*ServerVersion, error) {
 	const op = "version"
-	ctx, ep, done, err := c.visit(ctx, op, endpoint)
+	ctx, ep, done, err := m.visit(ctx, op)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	v, e := c.version(ctx, ep)
+	v, e := m.client.version(ctx, ep)
 	if e != nil {
 		return nil, e
 	}
@@ -67,16 +67,16 @@ type Health struct {
 // probeTimeout bounds a question about health: a member that lost its quorum takes seconds to find out.
 const probeTimeout = 15 * time.Second
 
-// Health asks an endpoint (see [Client.Version]) whether it is healthy. A member that says it is not is no error; one that
+// Health asks the member whether it is healthy. A member that says it is not is no error; one that
 // does not answer within 15 s or the context is. It asks once. No password is needed.
-func (c *Client) Health(ctx context.Context, endpoint string) (*Health, error) {
+func (m MemberClient) Health(ctx context.Context) (*Health, error) {
 	const op = "health"
-	ctx, ep, done, err := c.visit(ctx, op, endpoint)
+	ctx, ep, done, err := m.visit(ctx, op)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	p, e := c.ask(ctx, ep, op, "/health", probeTimeout)
+	p, e := m.client.ask(ctx, ep, op, "/health", probeTimeout)
 	if e != nil {
 		return nil, e
 	}
@@ -94,26 +94,24 @@ func (c *Client) Health(ctx context.Context, endpoint string) (*Health, error) {
 	return &Health{Healthy: healthy, Reason: clean(h.Reason)}, nil
 }
 
-// Readyz asks an endpoint (see [Client.Version]) whether it can serve: it takes part in the cluster, reads linearizably and
-// finds no damage in its data. Nil is yes; ErrUnavailable names the checks that failed. Members before 3.4.29 and 3.5.11
-// do not know: [errors.ErrUnsupported].
-func (c *Client) Readyz(ctx context.Context, endpoint string) error {
-	return c.check(ctx, "ready", "/readyz", endpoint)
-}
+// Readyz calls the member's /readyz. It returns nil when the member can serve: it takes part in the
+// cluster, reads linearizably and finds no damage in its data. Otherwise it returns ErrUnavailable
+// with the names of the checks that failed. Members before 3.4.29 and 3.5.11 have no such page:
+// [errors.ErrUnsupported].
+func (m MemberClient) Readyz(ctx context.Context) error { return m.check(ctx, "readyz", "/readyz") }
 
-// Livez asks an endpoint (see [Client.Version]) whether it would be of any use to restart it: nil is no. It stays nil
-// without a quorum. Members before 3.4.29 and 3.5.11 do not know: [errors.ErrUnsupported].
-func (c *Client) Livez(ctx context.Context, endpoint string) error {
-	return c.check(ctx, "live", "/livez", endpoint)
-}
+// Livez calls the member's /livez. It returns nil when the member is live, which it also is without
+// a quorum; a restart would not help it then. Members before 3.4.29 and 3.5.11 have no such page:
+// [errors.ErrUnsupported].
+func (m MemberClient) Livez(ctx context.Context) error { return m.check(ctx, "livez", "/livez") }
 
-func (c *Client) check(ctx context.Context, op, path, endpoint string) error {
-	ctx, ep, done, err := c.visit(ctx, op, endpoint)
+func (m MemberClient) check(ctx context.Context, op, path string) error {
+	ctx, ep, done, err := m.visit(ctx, op)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, e := c.ask(ctx, ep, op, path, probeTimeout)
+	p, e := m.client.ask(ctx, ep, op, path, probeTimeout)
 	switch {
 	case e != nil:
 		return e
@@ -155,7 +153,9 @@ func (c *Client) ask(
 	req.Header["Accept"] = headerJSON
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
-		return nil, transportError(caller, ctx, op, ep, err)
+		e := transportError(caller, ctx, op, ep, err)
+		c.checkScheme(caller, ep, e, nil)
+		return nil, e
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPlain))

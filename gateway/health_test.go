@@ -39,7 +39,7 @@ func TestHealthAnswers(t *testing.T) {
 					time.Sleep(7 * time.Second) // as long as a member takes that has just lost its quorum
 					answer(w, tt.status, tt.body)
 				})
-				h, err := cl.client(t, withUser).Health(within(t, time.Minute), "")
+				h, err := cl.client(t, withUser).Member("").Health(within(t, time.Minute))
 				if tt.err != nil {
 					wantErr(t, err, list(tt.err), nil)
 				} else if err != nil || *h != tt.want {
@@ -62,27 +62,27 @@ func TestReadyAndVersion(t *testing.T) {
 		})
 		c := cl.client(t)
 		ctx := within(t, time.Hour)
-		if err := errors.Join(c.Readyz(ctx, ""), c.Livez(ctx, "")); err != nil {
+		if err := errors.Join(c.Member("").Readyz(ctx), c.Member("").Livez(ctx)); err != nil {
 			t.Error(err)
 		}
 		status, body = 503, "[+]data_corruption ok\n[-]linearizable_read failed: no leader\n[-]serializable_read failed\n"
-		err := c.Readyz(ctx, "")
+		err := c.Member("").Readyz(ctx)
 		wantErr(t, err, list(gateway.ErrUnavailable), nil)
 		if err != nil && !strings.Contains(err.Error(), "linearizable_read failed: no leader; serializable_read failed") {
 			t.Error(err)
 		}
 		status, body = 404, "404 page not found\n"
-		wantErr(t, c.Livez(ctx, ""), list(errors.ErrUnsupported), list(gateway.ErrUnavailable))
-		_, err = c.Version(ctx, "")
+		wantErr(t, c.Member("").Livez(ctx), list(errors.ErrUnsupported), list(gateway.ErrUnavailable))
+		_, err = c.Member("").Version(ctx)
 		wantErr(t, err, list(errors.ErrUnsupported), nil)
 
 		status, body = 200, `{"etcdserver":"3.6.16","etcdcluster":"3.6.0","storage":"3.5.0"}`
-		v, err := c.Version(ctx, "")
+		v, err := c.Member("").Version(ctx)
 		if err != nil || *v != (gateway.ServerVersion{Server: "3.6.16", Cluster: "3.6.0", Storage: "3.5.0"}) {
 			t.Errorf("%+v, %v", v, err)
 		}
 		body = `{"version":"1.0"}`
-		_, err = c.Version(ctx, "")
+		_, err = c.Member("").Version(ctx)
 		wantErr(t, err, list(gateway.ErrProtocol), nil)
 	})
 }

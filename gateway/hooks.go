@@ -18,9 +18,13 @@ type Hooks struct {
 	// library does by itself, may have none. Streams of watches, snapshots and the plain pages (Version, Health, Ready,
 	// Live) are no attempts.
 	Attempt func(ctx context.Context, a Attempt)
-	// StreamOpened: a stream of watches has been answered.
+	// StreamOpened is called when the watches of the client are first answered at an endpoint. They may
+	// go by several streams there, as [WatchMode] says: all of them are one for this hook, and
+	// streams that replace others at the same endpoint are not reported.
 	StreamOpened func(endpoint string)
-	// StreamEnded: it has ended, after so long, or was never answered. err is nil if no watch was left.
+	// StreamEnded is called when the watches leave the endpoint, or no watch is left. lasted is the time
+	// since the client turned to the endpoint, also if no stream was answered there. err is nil if no
+	// watch was left.
 	StreamEnded func(endpoint string, lasted time.Duration, err error)
 }
 

@@ -35,13 +35,14 @@ type watch struct {
 	notify   bool // wants to be told of progress
 	fn       func(WatchResponse)
 
-	place     *place   // where it is delivered from; nil: it is not confirmed on any stream
-	asked     []*place // where it is asked for
-	next      int64    // the first revision not yet delivered; 0: from whenever the server creates it
-	resume    int64    // where another stream would go on: next, or later if nothing happened before
-	announced bool     // confirmed at least once
-	gone      bool     // nothing more is delivered
-	held      []Event  // of a revision whose rest is still to come
+	place     *place        // where it is delivered from; nil: it is not confirmed on any stream
+	asked     []*place      // where it is asked for
+	next      int64         // the first revision not yet delivered; 0: from whenever the server creates it
+	resume    int64         // where another stream would go on: next, or later if nothing happened before
+	announced bool          // confirmed at least once
+	began     time.Duration // when it was, of one that does not begin with a revision; else 0
+	gone      bool          // nothing more is delivered
+	held      []Event       // of a revision whose rest is still to come
 }
 
 func newHub(c *Client) *hub {

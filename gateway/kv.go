@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // Header comes with every answer.
@@ -79,7 +81,7 @@ func (c *Client) single(ctx context.Context, r *call, op Op) error {
 	if err := e.op(&op); err != nil {
 		return invalid(r.op, "%v", err)
 	}
-	r.body = e.text()
+	r.body = e.Text()
 	return c.do(ctx, r)
 }
 
@@ -109,13 +111,12 @@ func (c *Client) txn(ctx context.Context, name string, t Txn) (out *TxnResponse,
 		return nil, invalid(name, "%v", err)
 	}
 	read := t.readOnly()
-	r := &call{op: name, path: "/kv/txn", body: e.text(), write: !read, repeat: read, linear: !t.local()}
-	r.answer = answerOf(c, &out, func(d *decoder, a *TxnResponse) *Header {
+	r := &call{op: name, path: "/kv/txn", body: e.Text()}
+	r.write, r.repeat, r.linear = !read, read, !t.local()
+	r.answer = answerOf(c, &out, func(d *decoder, a *TxnResponse) etcdjson.Header {
 		d.reserve(t.Then)
 		h := d.txn(a, len(t.Then))
-		if d.err == nil {
-			d.err = t.fits(a)
-		}
+		d.Check(t.fits(a))
 		return h
 	})
 	err = c.do(ctx, r)
@@ -154,7 +155,10 @@ func (c *Client) Compact(ctx context.Context, rev int64, opts ...Option) error {
 const longest = 24 * time.Hour
 
 // unary sends a request with a plain JSON answer and lets done look at the answer once it is decoded.
-func unary[A any](ctx context.Context, c *Client, r *call, request any, done func(*A) (wireHeader, error)) error {
+func unary[A any](
+	ctx context.Context, c *Client, r *call, request any,
+	done func(*A) (etcdjson.Header, error),
+) error {
 	if err := prepare(r, request, done); err != nil {
 		return err
 	}
@@ -162,7 +166,7 @@ func unary[A any](ctx context.Context, c *Client, r *call, request any, done fun
 }
 
 type headerAnswer struct {
-	Header wireHeader `json:"header"`
+	Header etcdjson.Header `json:"header"`
 }
 
-func headerOnly(a *headerAnswer) (wireHeader, error) { return a.Header, nil }
+func headerOnly(a *headerAnswer) (etcdjson.Header, error) { return a.Header, nil }

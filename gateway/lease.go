@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/clock"
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // LeaseID names a lease. It prints in hexadecimal, as etcd's own tools do.
@@ -78,8 +79,8 @@ func (g LeaseGrant) at(sent clock.Instant) LeaseGrant {
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // lifetime reads etcd's unit. Numbers beyond what etcd grants must not wrap round to "gone".
-func lifetime(s number) time.Duration {
-	return time.Duration(min(max(s, -1), number(MaxTTL/time.Second))) * time.Second
+func lifetime(s etcdjson.Int64) time.Duration {
+	return time.Duration(min(max(s, -1), etcdjson.Int64(MaxTTL/time.Second))) * time.Second
 }
 
 // Grant makes a lease of the given time to live, which is rounded up to whole seconds. With an id of 0 a random one is
@@ -100,11 +101,11 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		TTL int64 `json:"TTL,string"`
 	}
 	type response struct {
-		Header wireHeader `json:"header"`
-		ID     number     `json:"ID"`
-		TTL    number     `json:"TTL"`
+		Header etcdjson.Header `json:"header"`
+		ID     etcdjson.Int64  `json:"ID"`
+		TTL    etcdjson.Int64  `json:"TTL"`
 	}
-	asked := lifetime(number(seconds(ttl)))
+	asked := lifetime(etcdjson.Int64(seconds(ttl)))
 	grant := LeaseGrant{ID: id}
 	existed := false
 	r := &call{op: "grant", path: "/lease/grant", write: true, repeat: true, lease: true}
@@ -112,8 +113,9 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 		existed = e.Code == CodeFailedPrecondition && e.says("lease already exists")
 		return existed
 	}
-	err := unary(ctx, c, r, request{int64(id), seconds(ttl)}, func(a *response) (wireHeader, error) {
-		if a.TTL <= 0 || a.ID != number(id) {
+	asking := request{int64(id), seconds(ttl)}
+	err := unary(ctx, c, r, asking, func(a *response) (etcdjson.Header, error) {
+		if a.TTL <= 0 || a.ID != etcdjson.Int64(id) {
 			return a.Header, errors.New("grant: not the lease asked for")
 		}
 		grant.TTL = min(asked, lifetime(a.TTL))
@@ -191,7 +193,7 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 		r.body = strconv.AppendInt(r.body, int64(id), 10)
 		r.body = append(r.body, "\"}\n"...)
 	}
-	r.answer = func(body []byte) (header wireHeader, err error) {
+	r.answer = func(body []byte) (header etcdjson.Header, err error) {
 		answered := 0
 		for line := range bytes.Lines(body) {
 			if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -199,9 +201,9 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 			}
 			var answer struct {
 				Result *struct {
-					Header wireHeader `json:"header"`
-					ID     number     `json:"ID"`
-					TTL    number     `json:"TTL"`
+					Header etcdjson.Header `json:"header"`
+					ID     etcdjson.Int64  `json:"ID"`
+					TTL    etcdjson.Int64  `json:"TTL"`
 				} `json:"result"`
 			}
 			if err := json.Unmarshal(line, &answer); err != nil {
@@ -211,7 +213,7 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 				return header, lineError(line)
 			}
 			header = answer.Result.Header
-			if err := header.whole(r); err != nil {
+			if err := whole(header, r); err != nil {
 				return header, &Error{cause: err}
 			}
 			if err := c.saw(header, 0, false); err != nil { // another cluster knows nothing of this lease
@@ -248,14 +250,15 @@ type LeaseInfo struct {
 // ErrLeaseNotFound.
 func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseInfo, error) {
 	type response struct {
-		Header  wireHeader `json:"header"`
-		TTL     number     `json:"TTL"`
-		Granted number     `json:"grantedTTL"`
-		Keys    []blob     `json:"keys"`
+		Header  etcdjson.Header  `json:"header"`
+		TTL     etcdjson.Int64   `json:"TTL"`
+		Granted etcdjson.Int64   `json:"grantedTTL"`
+		Keys    []etcdjson.Bytes `json:"keys"`
 	}
 	info := LeaseInfo{ID: id}
 	r := &call{op: "timetolive", path: "/lease/timetolive", repeat: true, lease: true}
-	err := unary(ctx, c, r, leaseRequest{int64(id), keys}, func(a *response) (wireHeader, error) {
+	asking := leaseRequest{int64(id), keys}
+	err := unary(ctx, c, r, asking, func(a *response) (etcdjson.Header, error) {
 		if a.TTL < 0 {
 			return a.Header, leaseGone("timetolive")
 		}
@@ -281,14 +284,14 @@ func leaseGone(op string) *Error {
 // Leases lists the IDs of all leases of the cluster.
 func (c *Client) Leases(ctx context.Context) ([]LeaseID, error) {
 	type response struct {
-		Header wireHeader `json:"header"`
+		Header etcdjson.Header `json:"header"`
 		Leases []struct {
-			ID number `json:"ID"`
+			ID etcdjson.Int64 `json:"ID"`
 		} `json:"leases"`
 	}
 	var ids []LeaseID
 	r := &call{op: "leases", path: "/lease/leases", repeat: true}
-	err := unary(ctx, c, r, struct{}{}, func(a *response) (wireHeader, error) {
+	err := unary(ctx, c, r, struct{}{}, func(a *response) (etcdjson.Header, error) {
 		for _, l := range a.Leases {
 			ids = append(ids, LeaseID(l.ID))
 		}

@@ -28,7 +28,7 @@ func TestMoveLeader(t *testing.T) {
 				ok(w)
 			}
 		})
-		if err := cl.client(t).MoveLeader(within(t, time.Minute), 7); err != nil {
+		if err := cl.client(t).Cluster().MoveLeader(within(t, time.Minute), 7); err != nil {
 			t.Error(err)
 		}
 		asked := map[int]bool{}
@@ -43,7 +43,7 @@ func TestMoveLeader(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 3, says(400, 9, "etcdserver: not leader"))
-		err := cl.client(t).MoveLeader(within(t, time.Minute), 7)
+		err := cl.client(t).Cluster().MoveLeader(within(t, time.Minute), 7)
 		wantErr(t, err, nil, list(gateway.ErrUncertain, context.DeadlineExceeded))
 		if n := len(cl.requests()); n != 3 {
 			t.Errorf("%d requests to three members", n)
@@ -73,7 +73,7 @@ func TestMaintenanceAnswers(t *testing.T) {
 		})
 		c := cl.client(t)
 		ctx := within(t, time.Minute)
-		s, err := c.Status(ctx, "")
+		s, err := c.Member("").Status(ctx)
 		want := &gateway.StatusResponse{
 			Header: gateway.Header{MemberID: 5, RaftTerm: 3}, Version: "3.6.16", StorageVersion: "3.6.0", DBSize: 1, DBSizeInUse: 5,
 			DBSizeQuota: 6, Leader: biggest, RaftIndex: 2, RaftAppliedIndex: 4, IsLearner: true, Errors: []string{"e"},
@@ -82,16 +82,16 @@ func TestMaintenanceAnswers(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(s, want) {
 			t.Errorf("%+v, %v", s, err)
 		}
-		if h, err := c.Hash(ctx, ""); err != nil || h.Hash != 1<<32-1 {
+		if h, err := c.Member("").Hash(ctx); err != nil || h.Hash != 1<<32-1 {
 			t.Errorf("%+v, %v", h, err)
 		}
-		if h, err := c.HashKV(ctx, "", 9); err != nil || h.Hash != 1<<32-1 || h.CompactRevision != -1 || h.HashRevision != 9 {
+		if h, err := c.Member("").HashKV(ctx, 9); err != nil || h.Hash != 1<<32-1 || h.CompactRevision != -1 || h.HashRevision != 9 {
 			t.Errorf("%+v, %v", h, err)
 		}
-		if v, err := c.Downgrade(ctx, gateway.DowngradeValidate, "3.5"); err != nil || v != "3.6" {
+		if v, err := c.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.5"); err != nil || v != "3.6" {
 			t.Errorf("%q, %v", v, err)
 		}
-		a, err := c.AlarmList(ctx)
+		a, err := c.Cluster().AlarmList(ctx)
 		if err != nil || fmt.Sprint(a.Alarms) != "[{18446744073709551615 NOSPACE} {2 7}]" {
 			t.Errorf("%+v, %v", a, err)
 		}
@@ -104,7 +104,7 @@ func TestDisarmAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		raised := `[{"memberID":"1","alarm":"NOSPACE"},{"memberID":"2","alarm":"CORRUPT"}]`
 		cl := newCluster(t, 1, says200(`{`+header+`,"alarms":`+raised+`}`))
-		a, err := cl.client(t).AlarmDisarm(within(t, time.Minute), gateway.Alarm{})
+		a, err := cl.client(t).Cluster().AlarmDisarm(within(t, time.Minute), gateway.Alarm{})
 		if err != nil || len(a.Alarms) != 4 {
 			t.Errorf("%+v, %v", a, err)
 		}

@@ -1,58 +1,33 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// The messages of the watch stream, one a line.
-
-type wireWatchCreate struct {
-	Create struct {
-		WatchID  int64  `json:"watch_id,string"`
-		Key      []byte `json:"key"`
-		RangeEnd []byte `json:"range_end,omitempty"`
-		Start    int64  `json:"start_revision,omitempty,string"`
-		PrevKV   bool   `json:"prev_kv,omitempty"`
-		Fragment bool   `json:"fragment"`
-
-		ProgressNotify bool     `json:"progress_notify,omitempty"`
-		Filters        []string `json:"filters,omitempty"`
-	} `json:"create_request"`
-}
-
-// createMessage asks for a watch, in fragments: what etcd cannot send in about 2 MB comes in parts.
+// createMessage asks for a watch.
 func createMessage(id, start int64, w *watch) []byte {
-	var m wireWatchCreate
-	m.Create.WatchID, m.Create.Key, m.Create.RangeEnd = id, []byte(w.key), bytesOrNil(w.end)
-	m.Create.Start, m.Create.PrevKV, m.Create.Fragment = start, w.prevKV, true
-	m.Create.ProgressNotify = w.notify
-	if w.noPut {
-		m.Create.Filters = append(m.Create.Filters, "NOPUT")
+	m := etcdjson.WatchCreate{
+		ID: id, Start: start, Key: w.key, End: w.end, PrevKV: w.prevKV,
+		Notify: w.notify, NoPut: w.noPut, NoDelete: w.noDelete,
 	}
-	if w.noDelete {
-		m.Create.Filters = append(m.Create.Filters, "NODELETE")
-	}
-	line, _ := json.Marshal(m) // cannot fail
-	return append(line, '\n')
+	return m.Line()
 }
 
-const progressMessage = `{"progress_request":{}}` + "\n"
+const progressMessage = etcdjson.WatchProgress
 
-func cancelMessage(id int64) []byte {
-	b := append([]byte(nil), `{"cancel_request":{"watch_id":"`...)
-	return append(strconv.AppendInt(b, id, 10), "\"}}\n"...)
-}
+func cancelMessage(id int64) []byte { return etcdjson.WatchCancel(id) }
 
 // handle acts on one message. An error ends the stream, not the watches on it. Messages are handled one after the other,
 // also those of several streams, so that the reports of a watch that moves between streams keep their order.
 func (h *hub) handle(cn *conn, line []byte) error {
-	d := decoder{scanner: scanner{b: line}, ns: len(h.c.cfg.Namespace)}
+	d := h.c.newDecoder(line)
 	a := d.watchLine()
 	ep := cn.m.ep
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return protocolError("watch", ep, line, err)
 	}
 	if a == nil {
@@ -125,6 +100,7 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 	w.announced = true
 	if w.next == 0 {
 		w.next = a.Revision + 1
+		w.began = h.now()
 	}
 	h.mu.Unlock()
 	if first {
@@ -142,7 +118,7 @@ func (h *hub) canceled(cn *conn, a *watchAnswer) error {
 		return nil // the answer to our own cancel
 	}
 	if a.compacted > 0 {
-		h.end(p.w, &Error{
+		h.endCompacted(p.w, &Error{
 			Op: "watch", Endpoint: cn.m.ep.url, Code: CodeOutOfRange, CompactRevision: a.compacted,
 			Message: fmt.Sprintf("history before revision %d has been compacted", a.compacted),
 		})
@@ -154,6 +130,28 @@ func (h *hub) canceled(cn *conn, a *watchAnswer) error {
 	}
 	h.end(p.w, e)
 	return nil
+}
+
+// minWatch is how long a watch from now on lasts at least.
+const minWatch = time.Second
+
+// endCompacted ends a watch whose history was compacted. The next one from now on cannot have that
+// end at once, so its owner begins another without a pause. Where it does all the same, the owner
+// learns of it only after a while.
+func (h *hub) endCompacted(w *watch, err error) {
+	h.mu.Lock()
+	left := w.began + minWatch - h.now()
+	soon := w.began > 0 && left > 0
+	h.mu.Unlock()
+	if !soon {
+		h.end(w, err)
+		return
+	}
+	time.AfterFunc(left, func() {
+		h.turn.Lock()
+		defer h.turn.Unlock()
+		h.end(w, err)
+	})
 }
 
 // cancelError reads "rpc error: code = PermissionDenied desc = etcdserver: permission denied".

@@ -22,7 +22,10 @@ type tokens struct {
 	after  time.Duration
 }
 
-func (k *tokens) handle(refuse func(w http.ResponseWriter, r request)) func(w http.ResponseWriter, r request) {
+// handle serves with tokens that are not old. stream, if given, serves streams of watches.
+func (k *tokens) handle(
+	refuse func(w http.ResponseWriter, r request), stream ...func(w http.ResponseWriter, r request),
+) func(w http.ResponseWriter, r request) {
 	return func(w http.ResponseWriter, r request) {
 		if strings.HasSuffix(r.URL.Path, "/authenticate") {
 			time.Sleep(k.after)
@@ -41,6 +44,8 @@ func (k *tokens) handle(refuse func(w http.ResponseWriter, r request)) func(w ht
 		switch {
 		case old:
 			refuse(w, r)
+		case strings.HasSuffix(r.URL.Path, "/watch") && len(stream) > 0:
+			stream[0](w, r)
 		case strings.HasSuffix(r.URL.Path, "/keepalive"):
 			answer(w, http.StatusOK, `{"result":{`+header+`,"ID":"1","TTL":"15"}}`)
 		default:

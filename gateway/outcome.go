@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"mime"
@@ -28,6 +29,11 @@ func transportError(caller, attempt context.Context, op string, ep *endpoint, er
 		e.Code = 0
 	case tlsMistake(err):
 		e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{e.cause}
+		if record := (tls.RecordHeaderError{}); errors.As(err, &record) && string(record.RecordHeader[:]) == httpMagic {
+			e.cause = setupError{fmt.Errorf("%w: %w", errSpeaksPlain, err)}
+		}
+	case fromGRPC(err):
+		e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{errSpeaksGRPC}
 	case errors.As(err, new(dialError)), errors.As(err, &netErr) && netErr.Op == "dial":
 		e.unsent, e.wordless = true, false // not even a connection
 	}
@@ -95,8 +101,9 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 		e.cause = setupError{fmt.Errorf("%w: HTTP %d, redirects to %s, which is never followed", ErrProtocol, resp.StatusCode, host)}
 	case resp.StatusCode == http.StatusNotFound:
 		e.cause = setupError{fmt.Errorf("%w (%w)", what, errors.ErrUnsupported)}
-	case bytes.Contains(body, []byte("HTTP request to an HTTPS server")):
-		e.cause = setupError{fmt.Errorf("%w: the endpoint speaks https", ErrProtocol)}
+	case bytes.Contains(body, []byte("HTTP request to an HTTPS server")), // Go's servers; nginx
+		bytes.Contains(body, []byte("plain HTTP request was sent to HTTPS port")):
+		e.cause = setupError{errSpeaksTLS}
 	case bytes.Contains(body, []byte("CommonName of client sending a request against gateway")):
 		e.cause = setupError{errors.New("etcd refuses client certificates with a CommonName while auth is on")}
 	default:

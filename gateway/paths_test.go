@@ -59,18 +59,18 @@ func TestPaths(t *testing.T) {
 				})
 				ctx := within(t, time.Minute)
 				_, errPut := c.Put(ctx, "k", nil)
-				_, errStatus := c.Status(ctx, "")
-				_, errVersion := c.Version(ctx, "")
-				_, errNamed := c.Version(ctx, cl.urls[0]+tt.path)
-				_, errHealth := c.Health(ctx, "")
+				_, errStatus := c.Member("").Status(ctx)
+				_, errVersion := c.Member("").Version(ctx)
+				_, errNamed := c.Member(cl.urls[0] + tt.path).Version(ctx)
+				_, errHealth := c.Member("").Health(ctx)
 				for i, err := range []error{
-					errPut, errStatus, errVersion, errNamed, errHealth, c.Livez(ctx, ""), c.Readyz(ctx, ""), c.Sync(ctx),
+					errPut, errStatus, errVersion, errNamed, errHealth, c.Member("").Livez(ctx), c.Member("").Readyz(ctx), c.Sync(ctx),
 				} {
 					if err != nil {
 						t.Errorf("call %d: %v", i, err)
 					}
 				}
-				_, err := c.Snapshot(ctx, "")
+				_, err := c.Member("").Snapshot(ctx)
 				wantErr(t, err, list(gateway.ErrPermissionDenied), nil)
 				_, err = c.Watch(within(t, 100*time.Millisecond), "k")
 				wantErr(t, err, list(context.DeadlineExceeded), nil)

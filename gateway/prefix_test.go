@@ -39,14 +39,17 @@ func TestPrefix(t *testing.T) {
 				for name, call := range map[string]func(c *gateway.Client) error{
 					"put":    func(c *gateway.Client) error { _, err := c.Put(within(t, time.Minute), "k", nil); return err },
 					"revoke": func(c *gateway.Client) error { return c.Revoke(within(t, time.Minute), 7) },
-					"status": func(c *gateway.Client) error { _, err := c.Status(within(t, time.Minute), cl.urls[0]); return err },
+					"status": func(c *gateway.Client) error {
+						_, err := c.Member(cl.urls[0]).Status(within(t, time.Minute))
+						return err
+					},
 					"watch": func(c *gateway.Client) error {
 						w, err := c.Watch(within(t, time.Minute), "k")
 						closeWatch(w)
 						return err
 					},
 					"snapshot": func(c *gateway.Client) error {
-						_, err := c.Snapshot(within(t, time.Minute), cl.urls[0])
+						_, err := c.Member(cl.urls[0]).Snapshot(within(t, time.Minute))
 						if errors.Is(err, gateway.ErrPermissionDenied) {
 							return nil
 						}
@@ -96,7 +99,7 @@ func TestPrefixGiven(t *testing.T) {
 		if _, err := c.Put(within(t, time.Minute), "k", nil); err != nil {
 			t.Error(err)
 		}
-		_, err := c.HashKV(within(t, time.Minute), "", 0)
+		_, err := c.Member("").HashKV(within(t, time.Minute), 0)
 		wantErr(t, err, list(gateway.ErrProtocol, errors.ErrUnsupported), list(gateway.ErrUncertain))
 		if n := len(cl.requests()); n != 2 {
 			t.Errorf("%d requests", n)

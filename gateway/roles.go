@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // PermissionType is what a role may do with keys.
@@ -34,50 +36,51 @@ type Permission struct {
 }
 
 // RoleAdd makes a role without permissions. A name that is taken is ErrExists. It may be repeated.
-func (c *Client) RoleAdd(ctx context.Context, name string) error {
+func (a Auth) RoleAdd(ctx context.Context, name string) error {
 	r := &call{op: "role add", path: "/auth/role/add", write: true, repeat: true}
 	r.settled = settledBy(ErrExists)
-	return c.change(ctx, r, wireNames{Name: name}, name)
+	return a.change(ctx, r, wireNames{Name: name}, name)
 }
 
 // RoleGet gives the permissions of a role. A role that does not exist is ErrNotFound. Users may ask for their own roles.
-func (c *Client) RoleGet(ctx context.Context, name string) ([]Permission, error) {
+func (a Auth) RoleGet(ctx context.Context, name string) ([]Permission, error) {
 	const op = "role get"
 	if why := badNames([]string{name}); why != "" {
 		return nil, invalid(op, "%s", why)
 	}
 	var out []Permission
 	r := &call{op: op, path: "/auth/role/get", repeat: true, local: true}
-	err := unary(ctx, c, r, wireNames{Role: name}, func(a *wireRole) (wireHeader, error) {
-		out = make([]Permission, len(a.Perm))
-		for i, p := range a.Perm {
+	request := wireNames{Role: name}
+	err := unary(ctx, a.client, r, request, func(w *wireRole) (etcdjson.Header, error) {
+		out = make([]Permission, len(w.Perm))
+		for i, p := range w.Perm {
 			if p.Type == "" {
 				p.Type = PermRead // the zero value, which is left out
 			}
 			out[i] = Permission{Type: p.Type, Key: string(p.Key), End: string(p.End)}
 		}
-		return a.Header, nil
+		return w.Header, nil
 	})
 	return out, err
 }
 
 // RoleList gives the names of all roles, sorted.
-func (c *Client) RoleList(ctx context.Context) (roles []string, err error) {
+func (a Auth) RoleList(ctx context.Context) (roles []string, err error) {
 	r := &call{op: "role list", path: "/auth/role/list", repeat: true, local: true}
-	return c.names(ctx, r, struct{}{})
+	return a.names(ctx, r, struct{}{})
 }
 
 // RoleDelete deletes a role, and takes it from all users. One that does not exist is ErrNotFound. It may be repeated.
-func (c *Client) RoleDelete(ctx context.Context, name string) error {
+func (a Auth) RoleDelete(ctx context.Context, name string) error {
 	r := &call{op: "role delete", path: "/auth/role/delete", write: true, repeat: true}
 	r.settled = settledBy(ErrNotFound)
-	return c.change(ctx, r, wireNames{Role: name}, name)
+	return a.change(ctx, r, wireNames{Role: name}, name)
 }
 
 // RoleGrantPermission lets a role read or write a key, or with [Prefix], [Range] or [FromKey] a range of keys. On the same
 // key or range it replaces what the role could do before. Keys are those of the store: roles belong to the whole cluster,
 // and the client's namespace is not put before them. A role that does not exist is ErrNotFound. It may be repeated.
-func (c *Client) RoleGrantPermission(
+func (a Auth) RoleGrantPermission(
 	ctx context.Context, role string, perm PermissionType, key string, opts ...Option,
 ) error {
 	const op = "role grant permission"
@@ -91,12 +94,13 @@ func (c *Client) RoleGrantPermission(
 		return invalid(op, "%v", err)
 	}
 	r := &call{op: op, path: "/auth/role/grant", write: true, repeat: true}
-	return c.change(ctx, r, wireGrant{Name: role, Perm: wirePerm{Type: perm, Key: from, End: to}}, role)
+	w := wireGrant{Name: role, Perm: wirePerm{Type: perm, Key: from, End: to}}
+	return a.change(ctx, r, w, role)
 }
 
 // RoleRevokePermission takes back what RoleGrantPermission gave, on the very same key or range. A role that does not exist
 // or has no such permission is ErrNotFound. It may be repeated.
-func (c *Client) RoleRevokePermission(ctx context.Context, role, key string, opts ...Option) error {
+func (a Auth) RoleRevokePermission(ctx context.Context, role, key string, opts ...Option) error {
 	const op = "role revoke permission"
 	from, to, err := rangeOf(key, opts)
 	if err != nil {
@@ -104,13 +108,13 @@ func (c *Client) RoleRevokePermission(ctx context.Context, role, key string, opt
 	}
 	r := &call{op: op, path: "/auth/role/revoke", write: true, repeat: true}
 	r.settled = settledBy(ErrNotFound)
-	return c.change(ctx, r, wireRevoke{Role: role, Key: from, End: to}, role)
+	return a.change(ctx, r, wireRevoke{Role: role, Key: from, End: to}, role)
 }
 
 type wirePerm struct {
 	Type PermissionType `json:"permType"`
-	Key  blob           `json:"key"`
-	End  blob           `json:"range_end,omitempty"`
+	Key  etcdjson.Bytes `json:"key"`
+	End  etcdjson.Bytes `json:"range_end,omitempty"`
 }
 
 type wireGrant struct {
@@ -125,6 +129,6 @@ type wireRevoke struct {
 }
 
 type wireRole struct {
-	Header wireHeader `json:"header"`
-	Perm   []wirePerm `json:"perm"`
+	Header etcdjson.Header `json:"header"`
+	Perm   []wirePerm      `json:"perm"`
 }

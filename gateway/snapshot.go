@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // Snapshot is the database of a member as it is being sent. Reading gives it in the form that "etcdutl snapshot restore"
@@ -44,15 +46,15 @@ func (s *Snapshot) Version() string { return s.version }
 // Endpoint is where it comes from.
 func (s *Snapshot) Endpoint() string { return s.endpoint }
 
-// Snapshot begins to read the database of one member (see [Client.Status]). It returns once the first part has come. ctx
-// bounds the reading too, and nothing else does: no time limit of the client applies. With auth on it takes the user root.
-// Close it, read to the end or not.
-func (c *Client) Snapshot(ctx context.Context, endpoint string) (*Snapshot, error) {
-	ctx, ep, leave, err := c.visit(ctx, opSnapshot, endpoint)
+// Snapshot begins to read the database of the member. It returns once the first part has come. ctx
+// bounds the reading too, and nothing else does: no time limit of the client applies. With auth on
+// it takes the user root. Close it, read to the end or not.
+func (m MemberClient) Snapshot(ctx context.Context) (*Snapshot, error) {
+	ctx, ep, leave, err := m.visit(ctx, opSnapshot)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.snapshot(ctx, ep, leave)
+	s, err := m.client.snapshot(ctx, ep, leave)
 	if err != nil {
 		leave()
 		return nil, err
@@ -100,7 +102,9 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 	}
 	resp, err := c.rt.RoundTrip(req) //nolint:bodyclose // Snapshot.Close closes it
 	if err != nil {
-		return nil, transportError(ctx, ctx, opSnapshot, ep, err)
+		e := transportError(ctx, ctx, opSnapshot, ep, err)
+		c.checkScheme(ctx, ep, e, nil)
+		return nil, e
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
@@ -129,9 +133,9 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 }
 
 type wireSnapshot struct {
-	Remaining ident  `json:"remaining_bytes"`
-	Blob      blob   `json:"blob"`
-	Version   string `json:"version"`
+	Remaining etcdjson.Uint64 `json:"remaining_bytes"`
+	Blob      etcdjson.Bytes  `json:"blob"`
+	Version   string          `json:"version"`
 }
 
 // next reads one message; nil at the end.

@@ -63,7 +63,7 @@ func TestSnapshot(t *testing.T) {
 				})
 				// The limit of one answer is not that of a snapshot, nor is the time of one attempt.
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.MaxResponse = 100 })
-				s, err := c.Snapshot(within(t, time.Minute), "")
+				s, err := c.Member("").Snapshot(within(t, time.Minute))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -98,7 +98,7 @@ func TestSnapshotTakesTime(t *testing.T) {
 			}
 		})
 		c := cl.client(t)
-		s, err := c.Snapshot(within(t, time.Hour), "")
+		s, err := c.Member("").Snapshot(within(t, time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestSnapshotTakesTime(t *testing.T) {
 			"Close":   func(_ func(), s *gateway.Snapshot) { s.Close() },
 		} {
 			ctx, cancel := context.WithCancel(t.Context())
-			s, err := c.Snapshot(ctx, "")
+			s, err := c.Member("").Snapshot(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +126,7 @@ func TestSnapshotTakesTime(t *testing.T) {
 			s.Close()
 			cancel()
 		}
-		s, err = c.Snapshot(within(t, time.Hour), "")
+		s, err = c.Member("").Snapshot(within(t, time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestBrokenSnapshot(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { tt.send(w) })
-				s, err := cl.client(t).Snapshot(within(t, time.Minute), "")
+				s, err := cl.client(t).Member("").Snapshot(within(t, time.Minute))
 				if err == nil {
 					defer s.Close()
 					_, err = io.Copy(io.Discard, s)
@@ -232,16 +232,16 @@ func TestSnapshotToken(t *testing.T) {
 					t.Fatal(err)
 				}
 				g.valid.Store(2)
-				_, err := c.Snapshot(within(t, time.Minute), "") // which the fake answers with something else
+				_, err := c.Member("").Snapshot(within(t, time.Minute)) // which the fake answers with something else
 				wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUnauthenticated))
 				g.valid.Store(3)
-				if _, err := c.Status(within(t, time.Minute), ""); err != nil {
+				if _, err := c.Member("").Status(within(t, time.Minute)); err != nil {
 					t.Error(err)
 				}
 				g.valid.Store(-1)
-				_, err = c.Snapshot(within(t, time.Minute), "")
+				_, err = c.Member("").Snapshot(within(t, time.Minute))
 				wantErr(t, err, list(gateway.ErrUnauthenticated), nil)
-				_, err = c.Status(within(t, time.Minute), "")
+				_, err = c.Member("").Status(within(t, time.Minute))
 				wantErr(t, err, list(gateway.ErrUnauthenticated), nil)
 				if n := g.logins.Load(); n > 5 {
 					t.Errorf("%d log-ins", n)

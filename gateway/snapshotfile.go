@@ -16,15 +16,16 @@ type SnapshotInfo struct {
 	Version  string // of etcdutl to restore it with; empty before etcd 3.6
 }
 
-// SnapshotToFile writes a snapshot of the database to a file that "etcdutl snapshot restore" takes. The file is complete,
-// checked and on the disk when there is no error, and readable by its owner only; with an error there is nothing new, and a
-// file that was there before is as it was. It is written under another name in the same directory and renamed. Where an
-// endpoint fails, the next is asked, each once. Only ctx bounds it. With auth on it takes the user root.
-func (c *Client) SnapshotToFile(ctx context.Context, path string) (*SnapshotInfo, error) {
+// SnapshotToFile writes a snapshot of the member's database to a file that "etcdutl snapshot
+// restore" takes. When it returns no error, the file is complete, checked and on the disk, and
+// readable by its owner only. With an error there is nothing new, and a file that was there before
+// is as it was: the snapshot is written under another name in the same directory and renamed. A
+// member of the empty URL is any member: where an endpoint of the client fails, the next is asked,
+// each once. Only ctx bounds it. With auth on it takes the user root.
+func (m MemberClient) SnapshotToFile(ctx context.Context, path string) (*SnapshotInfo, error) {
 	var info *SnapshotInfo
-	next := func(e *Error) bool { return errors.Is(e, ErrCorrupt) }
-	err := c.inTurn(ctx, opSnapshot, next, func(ctx context.Context, ep *endpoint) error {
-		s, err := c.snapshot(ctx, ep, func() {})
+	save := func(ctx context.Context, ep *endpoint) error {
+		s, err := m.client.snapshot(ctx, ep, func() {})
 		if err != nil {
 			return err
 		}
@@ -34,7 +35,18 @@ func (c *Client) SnapshotToFile(ctx context.Context, path string) (*SnapshotInfo
 		}
 		info = &SnapshotInfo{Endpoint: s.Endpoint(), Size: s.Size(), Version: s.Version()}
 		return nil
-	})
+	}
+	if m.url == "" {
+		next := func(e *Error) bool { return errors.Is(e, ErrCorrupt) }
+		err := m.client.inTurn(ctx, opSnapshot, next, save)
+		return info, err
+	}
+	ctx, ep, leave, err := m.visit(ctx, opSnapshot)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	err = save(ctx, ep)
 	return info, err
 }
 

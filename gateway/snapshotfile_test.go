@@ -44,7 +44,7 @@ func TestSnapshotFile(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
-			info, err := cl.client(t).SnapshotToFile(within(t, time.Minute), file)
+			info, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), file)
 			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0], Size: 4096 + 32, Version: "3.6.0"}) {
 				t.Errorf("%+v, %v", info, err)
 			}
@@ -64,7 +64,7 @@ func TestSnapshotFile(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { tt.send(w) })
-				_, err := cl.client(t).SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
 				wantErr(t, err, list(tt.is), nil)
 			})
 			holds(t, dir, "")
@@ -76,19 +76,49 @@ func TestSnapshotFile(t *testing.T) {
 					}
 					whole(w)
 				})
-				_, err := cl.client(t).SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
 				if denied := errors.Is(tt.is, gateway.ErrPermissionDenied); (err == nil) == denied {
 					t.Error(err)
 				}
 			})
 		})
 	}
+	t.Run("a member that is named", func(t *testing.T) { // no other one is asked instead
+		t.Parallel()
+		dir := t.TempDir()
+		file := filepath.Join(dir, "backup.db")
+		synctest.Test(t, func(t *testing.T) {
+			cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
+				if r.n == 0 {
+					send(w, parts(db, 1000)[0])
+					return
+				}
+				whole(w)
+			})
+			c, ctx := cl.client(t), within(t, time.Minute)
+			if _, err := c.Member(cl.urls[0]).SnapshotToFile(ctx, file); !errors.Is(err, gateway.ErrCorrupt) {
+				t.Errorf("error %v, want ErrCorrupt", err)
+			}
+			if n := len(cl.requests()); n != 1 {
+				t.Errorf("%d members were asked", n)
+			}
+			holds(t, dir, "")
+			info, err := c.Member(cl.urls[1]).SnapshotToFile(ctx, file)
+			if err != nil || info.Endpoint != cl.urls[1] {
+				t.Errorf("%+v, %v", info, err)
+			}
+			if _, err := c.Member("nonsense").SnapshotToFile(ctx, file); !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("error %v, want ErrInvalid", err)
+			}
+		})
+		holds(t, dir, "backup.db")
+	})
 	t.Run("no directory", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 2, func(w http.ResponseWriter, _ request) { whole(w) })
-			_, err := cl.client(t).SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "none", "backup.db"))
+			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "none", "backup.db"))
 			wantErr(t, err, list(os.ErrNotExist), nil)
 			if n := len(cl.requests()); n != 1 {
 				t.Errorf("%d members were asked", n)
@@ -103,7 +133,7 @@ func TestSnapshotFile(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
-			if _, err := cl.client(t).SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db")); err == nil {
+			if _, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db")); err == nil {
 				t.Error("a directory was replaced")
 			}
 		})
@@ -117,7 +147,7 @@ func TestSnapshotFile(t *testing.T) {
 				send(w, parts(db, 1000)[0])
 				<-r.Context().Done()
 			})
-			_, err := cl.client(t).SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
 			wantErr(t, err, list(context.DeadlineExceeded), nil)
 		})
 		holds(t, dir, "")

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +22,7 @@ type conn struct {
 	out     *outbox         // of a shared stream
 	body    []byte          // of any other
 	http10  bool            // a finite stream: the version of its request
+	padded  bool            // it is followed by what keeps etcd's gateway from losing its end
 	timeout time.Duration   // a poll: how long until etcd ends it
 	ctx     context.Context //nolint:containedctx // the life of the stream
 	cancel  context.CancelCauseFunc
@@ -84,6 +84,7 @@ func (m *watchmux) newConn(as mode, now time.Duration) *conn {
 // open begins the exchange. What is written to a shared stream later goes out as it comes.
 func (m *watchmux) open(cn *conn) {
 	m.conns[cn] = struct{}{}
+	cn.padded = cn.needsPadding()
 	m.streams.Add(1)
 	ok := m.h.c.spawn(func() {
 		defer m.streams.Done()
@@ -112,9 +113,14 @@ func (m *watchmux) ended(cn *conn, err error) {
 	if cn.abandoned {
 		return
 	}
+	if errors.Is(err, errOver) && cn.stood && len(cn.asked) > 0 {
+		m.ep.path.losesCreates = true
+	}
 	expected := cn.trial || cn.latecomer || cn.mode != m.mode || errors.Is(err, errOver) && (cn.stood || len(cn.places) == 0)
 	m.remove(cn)
 	switch {
+	case cn.trial && !m.stood && e.otherProtocol():
+		m.fail(e) // the transport reports it of a complete request alone
 	case expected:
 	case errors.Is(err, errOver):
 		m.fail(m.stalled())
@@ -135,8 +141,19 @@ func (m *watchmux) exchange(cn *conn) error {
 	h.mu.Lock()
 	stood := cn.stood
 	h.mu.Unlock()
-	if e.aboutToken() || !stood && !cn.trial && h.c.auth.refusedWordlessly(token, e) {
+	// One stall ends all streams of an endpoint, trials among them, and counts once.
+	silent := !stood && !e.cutOff && (e.wordless || !cn.trial && errors.Is(e, errStalled))
+	if stood || silent {
+		h.c.auth.noteStream(token, silent)
+	}
+	switch {
+	case e.aboutToken():
 		h.c.auth.drop(token)
+	case !stood && !cn.trial && h.c.auth.refusedWordlessly(token, e):
+		// Not the refusal itself, which would end new watches: the next stream has another token.
+		err = &Error{
+			Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "an old token was refused",
+		}
 	}
 	return err
 }
@@ -146,7 +163,7 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	if e := h.c.refuseOld(cn.ctx, m.ep, "watch"); e != nil {
 		return e
 	}
-	var body io.Reader = bytes.NewReader(cn.body)
+	var body io.Reader
 	if cn.mode == shared {
 		body = cn.out
 		// The transport waits for its reader of the body before it gives up a request that has no answer yet.
@@ -157,14 +174,19 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	if err != nil {
 		return &Error{Op: "watch", Endpoint: m.ep.url, cause: setupError{err}}
 	}
-	req.Close = cn.mode == shared                      // or the server holds back its answer until the request ends
+	if cn.mode != shared {
+		cn.setBody(req)
+	}
+	req.Close = cn.mode == shared || cn.padded         // or the server holds back its answer until the request ends
 	req.Header["Grpc-Metadata-Hasleader"] = headerTrue // or a member without a leader just looks quiet
 	if cn.timeout > 0 {
 		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"}
 	}
 	resp, err := cn.roundTrip(req)
 	if err != nil {
-		return err
+		e := streamError(cn.ctx, m.ep, err)
+		h.c.checkScheme(cn.ctx, m.ep, e, nil)
+		return e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

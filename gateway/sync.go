@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // Sync brings the endpoints in line with the member list of the cluster: members that joined are asked from now on,
@@ -20,7 +22,7 @@ import (
 // An error leaves the endpoints as they were, and so does a SetEndpoints meanwhile. It is safe for concurrent use.
 func (c *Client) Sync(ctx context.Context) error {
 	const op = "sync"
-	list, err := c.MemberList(ctx)
+	list, err := c.Cluster().MemberList(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,7 +149,7 @@ func (c *Client) candidates(members []Member, known []*endpoint) (list []*endpoi
 // whoAnswers gives the member of a cluster that answers at an endpoint, or 0.
 func (c *Client) whoAnswers(ctx context.Context, ep *endpoint, cluster uint64) (member uint64) {
 	r := memberListCall("sync", true)
-	err := prepare(r, wireMemberList{}, func(a *wireMembers) (wireHeader, error) {
+	err := prepare(r, wireMemberList{}, func(a *wireMembers) (etcdjson.Header, error) {
 		if uint64(a.Header.ClusterID) == cluster {
 			member = uint64(a.Header.MemberID)
 		}

@@ -150,7 +150,7 @@ func TestSync(t *testing.T) {
 						t.Errorf("endpoints %v, want %v", got, tt.want)
 					}
 				}
-				if _, err := c.MemberList(within(t, time.Minute)); err != nil {
+				if _, err := c.Cluster().MemberList(within(t, time.Minute)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -166,7 +166,7 @@ func TestSyncForgetsTheDead(t *testing.T) {
 		cl := newSyncCluster(t, 2, &members, fakes)
 		c := cl.client(t)
 		for _, url := range cl.urls {
-			if _, err := c.Status(within(t, time.Minute), url); err != nil {
+			if _, err := c.Member(url).Status(within(t, time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -198,7 +198,7 @@ func TestSyncPassword(t *testing.T) {
 		if got := urlsOf(c); !slices.Equal(got, []string{socket}) {
 			t.Errorf("endpoints %v", got)
 		}
-		_, err := c.Status(within(t, time.Minute), cl.urls[1])
+		_, err := c.Member(cl.urls[1]).Status(within(t, time.Minute))
 		wantErr(t, err, list(gateway.ErrInvalid), nil)
 		for _, r := range cl.requests() {
 			if r.member != 0 {

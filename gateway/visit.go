@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
 // Calls that are about one member, and not about the cluster, go to the endpoint that the caller names, once.
@@ -93,11 +95,18 @@ func (c *Client) at(ctx context.Context, ep *endpoint, r *call) error {
 	}
 }
 
-// visitor is unary for a call to one endpoint.
+func (m MemberClient) visit(
+	ctx context.Context, op string,
+) (context.Context, *endpoint, func(), error) {
+	return m.client.visit(ctx, op, m.url)
+}
+
+// visitor is unary for a call to one member.
 func visitor[A any](
-	ctx context.Context, c *Client, url string, r *call, request any, done func(*A) (wireHeader, error),
+	ctx context.Context, m MemberClient, r *call, request any,
+	done func(*A) (etcdjson.Header, error),
 ) error {
-	ctx, ep, leave, err := c.visit(ctx, r.op, url)
+	ctx, ep, leave, err := m.visit(ctx, r.op)
 	if err != nil {
 		return err
 	}
@@ -105,7 +114,7 @@ func visitor[A any](
 	if err := prepare(r, request, done); err != nil {
 		return err
 	}
-	return c.at(ctx, ep, r)
+	return m.client.at(ctx, ep, r)
 }
 
 // inTurn sends a call to one endpoint after the other, each once, for as long as the next may do better, or next says so.
@@ -130,15 +139,15 @@ func (c *Client) inTurn(
 }
 
 // prepare makes the body of a call, and the reading of its answer.
-func prepare[A any](r *call, request any, done func(*A) (wireHeader, error)) error {
+func prepare[A any](r *call, request any, done func(*A) (etcdjson.Header, error)) error {
 	var err error
 	if r.body, err = json.Marshal(request); err != nil {
 		return invalid(r.op, "%v", err)
 	}
-	r.answer = func(body []byte) (wireHeader, error) {
+	r.answer = func(body []byte) (etcdjson.Header, error) {
 		answer := new(A) // one for each attempt: a bad answer must leave nothing behind
 		if err := json.Unmarshal(body, answer); err != nil {
-			return wireHeader{}, err
+			return etcdjson.Header{}, err
 		}
 		return done(answer)
 	}

@@ -47,6 +47,7 @@ type watchPath struct {
 	held      int           // streams in a row that were confirmed, and then left every later create unanswered
 
 	versionKnown bool // a finite stream of that version was answered
+	losesCreates bool // a poll ended with an answer to some of its creates only
 }
 
 // postpone sets the time of the next try of a better mode.

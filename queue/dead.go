@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -36,6 +37,9 @@ func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 	return func(yield func(dead, error) bool) {
 		for from := q.keys.dead; ; {
 			resp, err := q.s.Client().Get(ctx, from, gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
+			if err == nil {
+				err = goesOn(resp, from)
+			}
 			if err != nil {
 				yield(dead{}, err)
 				return
@@ -51,6 +55,14 @@ func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 			}
 		}
 	}
+}
+
+// goesOn fails where an answer says that there are more, and has none to go on from.
+func goesOn(resp *gateway.GetResponse, from string) error {
+	if n := len(resp.KVs); resp.More && (n == 0 || resp.KVs[n-1].Key < from) {
+		return fmt.Errorf("%w: more dead letters, and none to go on from", gateway.ErrProtocol)
+	}
+	return nil
 }
 
 // DeadLetters reads the items that were rejected, or delivered MaxAttempts times in vain. The last pair has the error that

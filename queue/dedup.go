@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
 )
 
 // dedupLease is a lease, not the session's, that keeps de-duplication keys for the window. It has twice the window to
@@ -84,12 +85,12 @@ func (q *Queue) dropFound(ctx context.Context, m *batch) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return m.drop(resp.Responses), nil
+	return m.drop(resp.Responses)
 }
 
 // drop gives the records that were enqueued before the IDs they have, and takes them out of the move, so that it takes
 // numbers for new items only. The answers are those to readDedups. It is false if all records are new.
-func (m *batch) drop(answers []gateway.OpResponse) bool {
+func (m *batch) drop(answers []gateway.OpResponse) (bool, error) {
 	var records []*record
 	var dedups []string
 	for i, id := range m.dedups {
@@ -97,15 +98,19 @@ func (m *batch) drop(answers []gateway.OpResponse) bool {
 			found := answers[0].Get.KVs
 			answers = answers[1:]
 			if len(found) > 0 {
-				m.records[i].ID = string(found[0].Value)
+				earlier := string(found[0].Value)
+				if !plainID(earlier) {
+					return false, line.CorruptKey(found[0])
+				}
+				m.records[i].ID = earlier
 				continue
 			}
 		}
 		records, dedups = append(records, m.records[i]), append(dedups, id)
 	}
 	if len(records) == len(m.records) || m.dedups == nil {
-		return false
+		return false, nil
 	}
 	m.records, m.dedups = records, dedups
-	return true
+	return true, nil
 }

@@ -73,6 +73,10 @@
 //	<name>//w/<lease hex>      who takes turns at the end
 //	<name>//paused             there while the queue is paused
 //
+// A tail, or a de-duplication key, that holds what this library does not write is
+// [session.ErrCorrupt]. An item that is none becomes a dead letter. A claim that is under no lease
+// is deleted by the next consumer.
+//
 // # Source
 //
 // Claims that are given back by themselves are from kazoo's LockingQueue, the acknowledgement with writes of its own from

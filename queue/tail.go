@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -35,7 +34,7 @@ type batch struct {
 // While anybody stands in the line, only the first may move the end: else whoever has just moved it, and so knows where it
 // is, would go on winning. A turn takes longer than a race, so few producers race, and many stand in the line.
 const (
-	maxRaces = 8 // are lost before the loser stands in the line,
+	maxRaces = 8 // are lost before the loser stands in the line, and pauses after each further one,
 	crowd    = 2 // or it does at once where so many stand there
 
 	// maxTurns is how long it stands there. Then the first has been paused, perhaps, or killed, and would hold up everybody
@@ -59,7 +58,13 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 			first.Abandon(ctx)
 		}
 	}()
+	pause := line.Again{}
 	for races := 0; ; races++ {
+		if races > maxRaces {
+			if err := pause.Wait(ctx); err != nil {
+				return false, err
+			}
+		}
 		if err := q.readEnd(ctx); err != nil {
 			return false, err
 		}
@@ -68,7 +73,9 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 			if first, err = q.takeTurn(ctx); err != nil {
 				return false, err
 			}
-			stuck, q.end.known = first == nil, false
+			if stuck, q.end.known = first == nil, false; stuck {
+				q.clearLine(ctx)
+			}
 			continue
 		}
 		if m.room && q.opt.MaxLength > 0 && q.end.length+int64(len(m.records)) > int64(q.opt.MaxLength) {
@@ -104,10 +111,13 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 		if err := q.seeEnd(resp.Responses[:look]); err != nil {
 			return false, err
 		}
-		if m.drop(resp.Responses[look:]) {
-			if len(m.records) == 0 {
-				return true, nil
-			}
+		dropped, err := m.drop(resp.Responses[look:])
+		switch {
+		case err != nil:
+			return false, err
+		case dropped && len(m.records) == 0:
+			return true, nil
+		case dropped:
 			continue
 		}
 		if q.end.mod == before && (first != nil || stuck || q.end.line == 0) {
@@ -217,6 +227,10 @@ func (q *Queue) seeEnd(look []gateway.OpResponse) (err error) {
 	return err
 }
 
+// maxTail is the greatest number in the tail's key. The items of one more transaction still have
+// numbers of 16 digits.
+const maxTail = 1e16 - 1 - maxBatch
+
 // parseTail gives the number of the next item and the revision of the tail's key.
 func parseTail(got *gateway.GetResponse) (next, mod int64, _ error) {
 	if len(got.KVs) == 0 {
@@ -224,8 +238,8 @@ func parseTail(got *gateway.GetResponse) (next, mod int64, _ error) {
 	}
 	kv := got.KVs[0]
 	next, err := strconv.ParseInt(string(kv.Value), 10, 64)
-	if err != nil || next < 1 {
-		return 0, 0, fmt.Errorf("the key %s holds no number", kv.Key)
+	if err != nil || next < 1 || next > maxTail {
+		return 0, 0, line.CorruptKey(kv)
 	}
 	return next, kv.ModRevision, nil
 }
@@ -238,7 +252,7 @@ func (q *Queue) moved(m *batch, resp *gateway.TxnResponse, turn bool) {
 		}
 	}
 	q.end.mod = resp.Revision
-	if q.end.known = resp.Responses != nil; !q.end.known {
+	if q.end.known = resp.Responses != nil && q.end.next <= maxTail; !q.end.known {
 		return
 	}
 	counts := len(q.countBounded())

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
@@ -17,8 +18,11 @@ func TestStuckTurns(t *testing.T) {
 	for _, dead := range [][]string{{"jobs//w/dead"}, {"jobs//w/dead", "jobs//w/paused"}} {
 		synctest.Test(t, func(t *testing.T) {
 			server := fakeetcd.Start(t)
+			other := open(t, server.Client(t))
 			for _, key := range dead {
-				server.Put(key, "")
+				if _, err := other.Client().Put(t.Context(), key, nil, gateway.WithLease(other.Lease())); err != nil {
+					t.Fatal(err)
+				}
 			}
 			q := queue.New(open(t, server.Client(t)), "jobs", nil)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"context"
+
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
 )
@@ -14,10 +16,7 @@ func (f *itemCache) unleased(e *entry, claim gateway.KeyValue) {
 		return
 	}
 	e.unleased = claim.ModRevision
-	f.unowned = append(f.unowned, gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpModRevision(claim.Key, gateway.Equal, claim.ModRevision)},
-		Then: []gateway.Op{gateway.OpDelete(claim.Key)},
-	})
+	f.unowned = append(f.unowned, removal(claim))
 	if len(f.waiters) > 0 {
 		f.waiters[0].given <- nil
 		f.waiters = f.waiters[1:]
@@ -31,6 +30,34 @@ func (q *Queue) freeUnleased(f *itemCache) {
 	f.unowned = nil
 	f.mu.Unlock()
 	for _, t := range unowned {
-		q.s.Compensate(core.Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
+		q.removeUnleased(t)
 	}
+}
+
+// clearLine deletes in the background the keys under no lease of those who take turns at the end.
+// They would keep all others waiting, each time. Whose key it is loses its turn, which is for
+// fairness only.
+func (q *Queue) clearLine(ctx context.Context) {
+	const most = 100
+	resp, err := q.s.Client().Get(ctx, q.keys.line+"/", gateway.Prefix(), gateway.KeysOnly(), gateway.Limit(most))
+	if err != nil {
+		return // the next one who waits in vain will do it
+	}
+	for _, kv := range resp.KVs {
+		if kv.Lease == 0 {
+			q.removeUnleased(removal(kv))
+		}
+	}
+}
+
+// removal deletes a key if it was not put again.
+func removal(kv gateway.KeyValue) gateway.Txn {
+	return gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpModRevision(kv.Key, gateway.Equal, kv.ModRevision)},
+		Then: []gateway.Op{gateway.OpDelete(kv.Key)},
+	}
+}
+
+func (q *Queue) removeUnleased(t gateway.Txn) {
+	q.s.Compensate(core.Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
 }

@@ -9,7 +9,8 @@ var (
 
 	// ErrExpired: no renewal was acknowledged in time. The lease may live on at the server for a moment.
 	ErrExpired = core.ErrExpired
-	// ErrRevoked: the server no longer has the lease, or the session's record.
+	// ErrRevoked: the server no longer has the lease, or the session's record, or has the record
+	// without the lease.
 	ErrRevoked = core.ErrRevoked
 	// ErrKeyDeleted: somebody deleted the key of this hold; the session lives, unless it was its lease that was revoked, and
 	// word of that comes only now.

@@ -99,7 +99,7 @@ func barrierWait(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.waitFor(cmd, f, func(s *session.Session) (look, wait func(context.Context) error) {
 				look = func(ctx context.Context) error {
-					p, err := inspect.One(ctx, a.client, args[0])
+					p, err := inspect.Front(ctx, a.client, args[0])
 					if err == nil && p.Up() {
 						err = errNotInTime
 					}

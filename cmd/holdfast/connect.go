@@ -77,6 +77,9 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 			}
 		}
 	}
+	if f.timeout == 0 {
+		return usagef("a --command-timeout of 0 leaves etcd no time to answer; type a time, such as 5s")
+	}
 	var password string
 	if strings.Contains(f.user, ":") {
 		return usagef("a password in --user can be read by everybody on this machine; " +

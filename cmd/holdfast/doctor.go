@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
+	"github.com/holdfast-go/holdfast/gateway"
 )
 
 func doctorCommand(a *app) *cobra.Command {
@@ -88,7 +92,7 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 		return err
 	}
 	defer cancel()
-	all, err := inspect.All(ctx, d.app.client, prefix)
+	all, err := inspect.All(ctx, d.app.client, d.app.viewer(), prefix)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 	for _, name := range inspect.Twins(all.Places) {
 		d.note("names", "%s and %s/ are both in use, and do not exclude each other: use one of them everywhere", name, name)
 	}
-	if err := d.leftovers(ctx, all); err != nil {
+	if err := d.leftovers(ctx, all, prefix); err != nil {
 		return err
 	}
 	return d.deadlocks(ctx, all, prefix)
@@ -110,32 +114,45 @@ func (d *doctor) leases(all *inspect.Everything) {
 	where := "in the cluster"
 	if all.RecordsOnly {
 		where = "with a session's record"
-		d.note("leases", "this user may not list the leases, so holders and waiters of other libraries are missing below")
+		d.note("leases", "this user may not list the leases, so holders and waiters at names that it may not read are missing below")
 	}
 	d.ok("leases", "%d %s, %d holders and waiters at %d names", all.Leases, where, members, len(all.Places))
 	if all.Hidden > 0 {
 		d.note("leases", "%d have keys that this user may not see, which are missing below", all.Hidden)
 	}
+	for _, c := range all.Crowded {
+		owner := "lease " + c.Lease.String()
+		if c.Session != nil {
+			owner = c.Session.String()
+		}
+		d.note("leases", "%s has %d keys, each of which etcd looks at in every put under the lease if authentication is on "+
+			"and the user is not root; above %d use several sessions", owner, c.Keys, inspect.CrowdedFrom)
+	}
 }
 
-// leftovers looks in the lines that are in use for members without a lease: they never go, and all who wait wait for ever.
-func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything) error {
-	found := false
+// leftovers looks for members and claims that are under no lease, or not under their own: they
+// never go, and all who wait wait for ever.
+func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix string) error {
+	used := map[string]bool{}
 	for _, p := range all.Places {
-		one, err := inspect.One(ctx, d.app.client, p.Name)
+		used[p.Name] = true
+	}
+	unleased, err := d.unleased(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	names := slices.AppendSeq(slices.Collect(maps.Keys(used)), maps.Values(unleased))
+	slices.Sort(names)
+	found := false
+	for _, name := range slices.Compact(names) {
+		p, err := inspect.One(ctx, d.app.client, name)
 		if err != nil {
 			return err
 		}
-		for _, m := range one.Members {
-			switch {
-			case m.Under != m.Lease || m.Under == 0 && p.Recipe == inspect.Queue:
-				found = true
-				d.wrong("leftovers", "%s is not under the lease of its session, so that it may stay for ever; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
-					m.Key, p.Name, m.Key)
-			case m.Lease == 0 && p.Recipe != inspect.Queue:
-				found = true
-				d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; if it is a leftover type: holdfast break %s --key %s --reason TEXT",
-					m.Key, p.Recipe, p.Name, p.Name, m.Key)
+		for i := range p.Members {
+			m := &p.Members[i]
+			if _, likely := unleased[m.Key]; used[name] || likely { // else it is no key of a recipe
+				found = d.leftover(p, m, used[name]) || found
 			}
 		}
 		if _, paused := p.Settings["paused"]; paused {
@@ -148,11 +165,53 @@ func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything) error {
 	return nil
 }
 
+// leftover reports a member that is not under its lease. What a candidate shows, at a name that
+// nobody uses, may be a key of another program.
+func (d *doctor) leftover(p *inspect.Place, m *inspect.Member, used bool) (found bool) {
+	const remedy = "if it is a leftover type: holdfast break %s --key %s --reason TEXT"
+	switch {
+	case !used && m.Under == 0 && p.Recipe == inspect.Election:
+		d.note("leftovers",
+			"%s looks like a candidate of an election that nobody else uses, and has no lease; "+remedy, m.Key, p.Name, m.Key)
+	case m.Under != m.Lease || m.Under == 0 && p.Recipe == inspect.Queue:
+		d.wrong("leftovers", "%s is not under the lease of its session, so that it may stay for ever; "+remedy,
+			m.Key, p.Name, m.Key)
+	case m.Lease == 0 && p.Recipe != inspect.Queue:
+		d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; "+remedy,
+			m.Key, p.Recipe, p.Name, p.Name, m.Key)
+	default:
+		return false
+	}
+	return true
+}
+
+// maxKeys bounds how many keys are looked at.
+const maxKeys = 100_000
+
+// unleased returns keys that have lost their lease, and the name of each, as far as the user may
+// see them.
+func (d *doctor) unleased(ctx context.Context, prefix string) (map[string]string, error) {
+	names, more, err := inspect.Unleased(ctx, d.app.client, prefix, maxKeys)
+	switch {
+	case errors.Is(err, gateway.ErrPermissionDenied):
+		d.note("leftovers",
+			"this user may not read all keys that begin with %q, so only names that are in use were looked at", prefix)
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case more:
+		d.note("leftovers",
+			"more than %d keys begin with %q: names that nobody uses were looked for among the first; "+
+				"a longer PREFIX looks at fewer", maxKeys, prefix)
+	}
+	return names, nil
+}
+
 // deadlocks looks twice: those who wait for each other do so for ever, and nobody else does.
 func (d *doctor) deadlocks(ctx context.Context, all *inspect.Everything, prefix string) error {
 	circles := inspect.Deadlocks(all.Places)
 	if len(circles) > 0 {
-		again, err := inspect.All(ctx, d.app.client, prefix)
+		again, err := inspect.All(ctx, d.app.client, d.app.viewer(), prefix)
 		if err != nil {
 			return err
 		}

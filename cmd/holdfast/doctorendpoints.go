@@ -21,7 +21,7 @@ func (d *doctor) endpoints(ctx context.Context) error {
 	for _, ep := range c.Endpoints() {
 		ctx, cancel := d.app.bounded(ctx)
 		began := time.Now()
-		s, err := c.Status(ctx, ep.URL)
+		s, err := c.Member(ep.URL).Status(ctx)
 		took := time.Since(began)
 		if err != nil {
 			cancel()

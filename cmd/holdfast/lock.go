@@ -24,7 +24,9 @@ func lockCommand(a *app) *cobra.Command {
 		Short: "Run a command under a lock, or hold it until a signal comes",
 		Long: "Run a command under a lock. Without a command, print the lock's key and hold it until a signal comes.\n\n" +
 			"Locks go to whoever came first. Several names are locked together, without deadlock. etcdctl lock and clientv3's\n" +
-			"mutexes take part in the same locks.",
+			"mutexes take part in the same locks.\n\n" +
+			"Ctrl-Z stops the command as well. SIGSTOP stops holdfast alone, which can then not end the command when the lock is\n" +
+			"lost: let what the command writes to refuse a smaller $HOLDFAST_FENCE.",
 		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
 			"  holdfast lock -n jobs/nightly -- ./nightly.sh    # exit 1 if somebody has it\n" +
 			"  holdfast lock accounts/1 accounts/2 -- ./transfer.sh",

@@ -30,7 +30,7 @@ func lsCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer cancel()
-			all, err := inspect.All(ctx, c, prefix)
+			all, err := inspect.All(ctx, c, a.viewer(), prefix)
 			if err != nil {
 				return err
 			}
@@ -38,7 +38,7 @@ func lsCommand(a *app) *cobra.Command {
 				return err
 			}
 			if all.RecordsOnly {
-				a.warn("this user may not list the leases, so holders and waiters of other libraries are missing")
+				a.warn("this user may not list the leases, so holders and waiters at names that it may not read are missing")
 			}
 			if all.Hidden > 0 {
 				a.warn("%d leases have keys that this user may not see", all.Hidden)
@@ -46,6 +46,10 @@ func lsCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func (a *app) viewer() inspect.Viewer {
+	return inspect.Viewer{User: a.connect.user, Namespace: a.connect.namespace}
 }
 
 func (a *app) list(places []inspect.Place) error {

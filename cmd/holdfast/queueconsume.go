@@ -71,7 +71,7 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	r := childproc.NewRunner(a.warn)
 	defer r.Close()
 	w := &worker{flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{}}
-	a.sigs.forward(w.signal)
+	a.sigs.forward(w.signal, w.idle)
 	defer a.sigs.closing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 		q := queue.New(s, name, &queue.Options{MaxAttempts: f.maxAttempts})
@@ -116,6 +116,13 @@ func (w *worker) signal(s os.Signal) {
 	for p := range w.running {
 		p.Signal(s)
 	}
+}
+
+// idle reports that the receiving was ended, and that no command runs.
+func (w *worker) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ending && len(w.running) == 0
 }
 
 // work runs the command for an item.

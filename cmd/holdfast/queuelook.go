@@ -133,7 +133,7 @@ func queueRedrive(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := q.Redrive(cmd.Context(), args[1:]...)
+			n, err := a.redrive(cmd.Context(), q, args[1:])
 			var told error
 			if a.json {
 				told = printJSON(stdout, map[string]any{"redriven": n})
@@ -145,6 +145,20 @@ func queueRedrive(a *app) *cobra.Command {
 			}
 			return told
 		},
+	}
+}
+
+// redrive goes on as long as it gets anywhere: many dead letters take longer than the limit, which is for an etcd that does
+// not answer.
+func (a *app) redrive(ctx context.Context, q *queue.Queue, ids []string) (total int, err error) {
+	for {
+		lctx, cancel := a.long(ctx, "")
+		n, err := q.Redrive(lctx, ids...)
+		again := err != nil && n > 0 && lctx.Err() != nil && ctx.Err() == nil
+		cancel()
+		if total += n; !again {
+			return total, err
+		}
 	}
 }
 

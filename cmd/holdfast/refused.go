@@ -37,7 +37,7 @@ func (a *app) refused(ctx context.Context, f *waitFlags, names []string, err, ta
 	defer cancel()
 	out := &refusedError{err: err}
 	for _, name := range names {
-		p, look := inspect.One(ctx, a.client, name)
+		p, look := inspect.Front(ctx, a.client, name)
 		if look != nil {
 			break // a user who may not read the name, or an etcd that does not answer: the rest is true without it
 		}

@@ -32,8 +32,9 @@ type signals struct {
 
 	mu     sync.Mutex
 	to     func(os.Signal)
-	ends   bool      // nothing is left to do but to give back what is held
-	last   time.Time // when a signal to end came
+	idle   func() bool // nothing is left for to to do but to give back what is held; may be nil
+	ends   bool        // nothing is left to do but to give back what is held
+	last   time.Time   // when a signal to end came
 	atOnce func(syscall.Signal)
 }
 
@@ -71,6 +72,8 @@ func (s *signals) take(sig os.Signal) {
 		s.last = time.Now()
 	}
 	switch number := sig.(syscall.Signal); {
+	case toEnd && repeated && s.idle != nil && s.idle():
+		s.atOnce(number)
 	case s.to != nil:
 		s.to(sig)
 	case !toEnd:
@@ -82,19 +85,35 @@ func (s *signals) take(sig os.Signal) {
 	}
 }
 
+// lastWords is how long the line may take that says that holdfast ends at once: nothing may take it, as on a terminal after
+// Ctrl-S.
+const lastWords = 100 * time.Millisecond
+
 // dieAtOnce ends the process with all that it holds.
 func (a *app) dieAtOnce(sig syscall.Signal) {
-	a.warn("ended at once by another signal (%v); what was held is free when the lease runs out", sig)
+	said := make(chan struct{})
+	go func() {
+		a.warn("ended at once by another signal (%v); what was held is free when the lease runs out", sig)
+		close(said)
+	}()
+	select {
+	case <-said:
+	case <-time.After(lastWords):
+	}
 	if os.Getpid() != 1 {
 		childproc.Raise(sig)
 	}
 	os.Exit(codeSignal + int(sig))
 }
 
-// forward sends what comes from now on to fn; nil lets it end the context again.
-func (s *signals) forward(fn func(os.Signal)) { s.forwardTo(func() func(os.Signal) { return fn }) }
+// forward sends what comes from now on to fn. idle reports that nothing is left but to give back what is held.
+func (s *signals) forward(fn func(os.Signal), idle func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to, s.idle = fn, idle
+}
 
-// forwardTo is forward for what start begins: what comes meanwhile waits.
+// forwardTo sends what comes from now on to what start begins: what comes meanwhile waits.
 func (s *signals) forwardTo(start func() func(os.Signal)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +124,7 @@ func (s *signals) forwardTo(start func() func(os.Signal)) {
 func (s *signals) closing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.to, s.ends = nil, true
+	s.to, s.idle, s.ends = nil, nil, true
 }
 
 func (s *signals) stop() {

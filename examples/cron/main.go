@@ -1,4 +1,5 @@
-// Cron does a job once a night, on whichever of three replicas comes first. The others find it done.
+// Cron runs a job once a night, on the first of three replicas that acquires the lock. The others
+// see that the job is done.
 package main
 
 import (
@@ -20,7 +21,8 @@ func replicas(ctx context.Context, cfg gateway.Config) error {
 			return err
 		}
 		defer client.Close()
-		for _, night := range []string{"2026-11-20", "2026-11-21"} { // when cron starts it
+		// The nights on which cron starts it.
+		for _, night := range []string{"2026-11-20", "2026-11-21"} {
 			if err := nightly(ctx, client, night); err != nil {
 				return err
 			}

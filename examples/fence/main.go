@@ -1,5 +1,5 @@
-// Fence keeps a stale writer out of a database. The database remembers the fence of the last hold that wrote a row, and an
-// update under a smaller one changes nothing.
+// Fence makes a database refuse a stale writer. The database stores the fence of the last hold that
+// wrote a row. An update with a smaller fence changes nothing.
 package main
 
 import (
@@ -18,13 +18,14 @@ import (
 
 func main() { local.Main(story) }
 
-// update is the same in PostgreSQL, which writes its parameters $1, $2, $3 and can name $2 twice.
+// update works the same in PostgreSQL, whose parameters are $1, $2, $3. There $2 can be used twice.
 const update = `UPDATE accounts SET balance = ?, fence = ? WHERE id = ? AND fence <= ?`
 
-// errStale says that another hold has written since.
+// errStale means that a later hold has written, or that there is no such account.
 var errStale = errors.New("a later holder has written")
 
-// save writes a balance under the lock. One hold may write as often as it likes: its fence stays the same.
+// save writes a balance under the lock. A hold can write several times, because its fence stays the
+// same.
 func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance int) error { //nolint:unparam // as a program has it
 	res, err := db.ExecContext(ctx, update, balance, lock.Fence(), id, lock.Fence())
 	if err != nil {
@@ -33,7 +34,7 @@ func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance 
 	if n, err := res.RowsAffected(); err != nil || n == 1 {
 		return err
 	}
-	return errStale // or there is no such account
+	return errStale
 }
 
 func story(ctx context.Context, cfg gateway.Config) error {
@@ -42,7 +43,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		return err
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1) // each connection would have a memory of its own
+	db.SetMaxOpenConns(1) // because each connection would have a database of its own
 	const table = `CREATE TABLE accounts (id TEXT PRIMARY KEY, balance INTEGER, fence INTEGER NOT NULL DEFAULT 0);
 		INSERT INTO accounts (id, balance) VALUES ('ann', 100)`
 	if _, err := db.ExecContext(ctx, table); err != nil {
@@ -69,7 +70,8 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		return err
 	}
 	fmt.Println("the first holder writes:", save(ctx, db, first, "ann", 110))
-	// It loses the lock, as after a pause that was too long, and does not look at the lock's context before it writes again.
+	// Its key is deleted, as after a pause that is longer than the lease. The holder does not check
+	// the lock's context before it writes again.
 	if _, err := client.Delete(ctx, first.Key()); err != nil {
 		return err
 	}

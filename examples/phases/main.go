@@ -1,4 +1,5 @@
-// Phases has three workers go through a batch in step: nobody begins a phase before all have done their part of the last.
+// Phases runs a batch on three workers in phases. No worker begins a phase before all have finished
+// the phase before it.
 package main
 
 import (
@@ -28,7 +29,8 @@ func batch(ctx context.Context, cfg gateway.Config) error {
 				if err := part(ctx, client, phase, worker); err != nil {
 					return err
 				}
-				// barrier.ErrBroken if one of the others gives up or dies: nobody waits for it in vain.
+				// Await returns barrier.ErrBroken if another worker gives up or dies, so that no
+				// worker waits in vain.
 				if _, err := step.Await(ctx); err != nil {
 					return err
 				}
@@ -38,7 +40,8 @@ func batch(ctx context.Context, cfg gateway.Config) error {
 	})
 }
 
-// part is what one worker does in one phase: it looks whether what it builds on is there, and writes down that it is done.
+// part is the work of one worker in one phase. It counts the results of the phase before, and then
+// writes its own.
 func part(ctx context.Context, client *gateway.Client, phase, worker int) error {
 	if phase > 0 {
 		last, err := client.Get(ctx, fmt.Sprintf("done/%d/", phase-1), gateway.Prefix(), gateway.CountOnly())

@@ -16,11 +16,12 @@ import (
 	"time"
 )
 
-// crew is the worker processes. Each is this very program again, told by its environment that it is a worker.
+// crew is the worker processes. Each of them is this program, with an environment variable that
+// makes it a worker.
 type crew struct {
 	members map[string]*member
 	events  chan event
-	failed  chan error // a worker has ended that should not
+	failed  chan error // unexpected ends of workers
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -32,11 +33,12 @@ type member struct {
 	ended  chan struct{}
 }
 
-// hire starts the workers. dismiss must be called, also after an error.
+// hire starts the workers. The caller must call dismiss, also after an error.
 func hire(ctx context.Context, endpoints []string, prefix string, names ...string) (*crew, error) {
 	ctx, stop := context.WithCancel(ctx)
 	c := &crew{members: map[string]*member{}, events: make(chan event), failed: make(chan error, len(names)), stop: stop}
-	// One pipe for the reports of all: a line is written at once, so they arrive in the order in which things happened.
+	// All workers share one pipe. Each report is one write, so the reports arrive in the order of
+	// the events.
 	reports, stdout, err := os.Pipe()
 	if err != nil {
 		return c, err
@@ -46,7 +48,7 @@ func hire(ctx context.Context, endpoints []string, prefix string, names ...strin
 	for _, name := range names {
 		err = errors.Join(err, c.start(ctx, name, append(slices.Clip(env), workerEnv+"="+name), stdout))
 	}
-	return c, errors.Join(err, stdout.Close()) // the workers have theirs
+	return c, errors.Join(err, stdout.Close()) // the workers have their own copies
 }
 
 func (c *crew) start(ctx context.Context, name string, env []string, stdout io.Writer) error {
@@ -60,11 +62,12 @@ func (c *crew) start(ctx context.Context, name string, env []string, stdout io.W
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
 		return err
 	}
-	m.cmd.Cancel = func() error { // when ctx ends: the end of its input tells a worker to stop, if it is awake
+	// A worker ends when its input ends. A paused worker must be resumed for that.
+	m.cmd.Cancel = func() error {
 		m.stdin.Close()
 		return m.cmd.Process.Signal(syscall.SIGCONT)
 	}
-	m.cmd.WaitDelay = time.Second // then it is killed
+	m.cmd.WaitDelay = time.Second // after that, it is killed
 	if err := m.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
@@ -79,7 +82,7 @@ func (c *crew) start(ctx context.Context, name string, env []string, stdout io.W
 	return nil
 }
 
-// listen passes on what the workers report, until all of them have ended.
+// listen passes on the workers' reports until all workers have ended.
 func (c *crew) listen(ctx context.Context, reports io.ReadCloser) {
 	defer reports.Close()
 	for in := json.NewDecoder(reports); ; {
@@ -89,12 +92,12 @@ func (c *crew) listen(ctx context.Context, reports io.ReadCloser) {
 		}
 		select {
 		case c.events <- e:
-		case <-ctx.Done(): // nobody wants to know
+		case <-ctx.Done(): // nothing receives the event any more
 		}
 	}
 }
 
-// tell gives a worker the word to write.
+// A worker that holds the lock writes the number when it receives this line.
 func (c *crew) tell(name string) error {
 	_, err := c.members[name].stdin.Write([]byte("write\n"))
 	return err

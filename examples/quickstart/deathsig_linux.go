@@ -2,5 +2,5 @@ package main
 
 import "syscall"
 
-// dieWithParent has the kernel kill a worker when the director dies without a chance to stop it.
+// dieWithParent makes the kernel kill a worker if the director is killed.
 var dieWithParent = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

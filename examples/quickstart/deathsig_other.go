@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// dieWithParent: elsewhere a worker notices by the end of its input.
+// dieWithParent is nil, because only Linux has this signal. A worker ends when its input ends.
 var dieWithParent *syscall.SysProcAttr

@@ -12,7 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// findEtcd gives the endpoints in ETCD_ENDPOINTS or, without it, those of an etcd inside this process. where is for people.
+// findEtcd returns the endpoints in ETCD_ENDPOINTS or, if it is empty, the endpoint of an etcd
+// inside this process. where is a text to print.
 func findEtcd(ctx context.Context) (endpoints []string, where string, stop func() error, _ error) {
 	if endpoints := splitEndpoints(os.Getenv(endpointsEnv)); len(endpoints) > 0 {
 		return endpoints, "the one in " + endpointsEnv, func() error { return nil }, nil
@@ -24,7 +25,8 @@ func findEtcd(ctx context.Context) (endpoints []string, where string, stop func(
 	return []string{endpoint}, "embedded", stop, nil
 }
 
-// cleanUp removes the number, and what workers that did not end by themselves have left: all of it hangs on leases.
+// cleanUp deletes the number. It also revokes the leases, and with them the keys, of workers that
+// were killed.
 func cleanUp(ctx context.Context, client *gateway.Client, prefix string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
 	defer cancel()
@@ -45,7 +47,7 @@ func cleanUp(ctx context.Context, client *gateway.Client, prefix string) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// ping finds out whether there is an etcd: without it the workers would go on trying.
+// ping returns an error if no etcd answers, because the workers would wait for it.
 func ping(ctx context.Context, client *gateway.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()

@@ -1,14 +1,17 @@
-// Quickstart shows a lock at work while things go wrong. Three processes, alice, bob and carol, add one to a number in
-// etcd again and again, each time under the same lock. One of them is killed while it holds the lock; another is paused
-// for so long that it loses the lock, and then tries to write what it had in mind. No update gets lost.
+// Quickstart shows a lock during failures. Three processes, alice, bob and carol, increment a
+// number in etcd repeatedly, each time under the same lock. One of them is killed while it holds
+// the lock. Another is paused for so long that it loses the lock, and then still tries to write. No
+// update is lost.
 //
 //	go run -C examples ./quickstart
 //
-// It brings its own etcd, in a temporary folder; to use yours, set ETCD_ENDPOINTS=http://127.0.0.1:2379. It needs Linux,
-// macOS or another Unix, since it pauses a process by a signal.
+// It starts its own etcd in a temporary folder. To use yours, set
+// ETCD_ENDPOINTS=http://127.0.0.1:2379. It needs Linux, macOS or another Unix, because it pauses a
+// process with a signal.
 //
-// Read on in worker.go: there is the code that locks and writes. This file only directs: it starts the workers, does
-// things to them at the worst moment, and counts. etcd.go, crew.go and timeline.go are stage hands.
+// The code that locks and writes is in worker.go; read that first. This file starts the workers,
+// kills or pauses them between a read and a write, and counts. etcd.go, crew.go and timeline.go are
+// helpers.
 package main
 
 import (
@@ -27,7 +30,7 @@ import (
 )
 
 func main() {
-	if name := os.Getenv(workerEnv); name != "" { // this process is one of the three: see crew.go
+	if name := os.Getenv(workerEnv); name != "" { // one of the workers, see crew.go
 		os.Exit(status(work(name)))
 	}
 	os.Exit(direct())
@@ -40,7 +43,7 @@ func direct() int {
 	defer cancel()
 	code := status(run(story, os.Stdout))
 	if ctx.Err() != nil {
-		return 130 // as a shell has it after Ctrl-C
+		return 130 // the status of a shell after Ctrl-C
 	}
 	return code
 }
@@ -53,7 +56,7 @@ func status(err error) int {
 	return 0
 }
 
-// run plays the story, and cleans up behind it also when it was interrupted.
+// run runs the story and cleans up, also after an interrupt.
 func run(ctx context.Context, out io.Writer) (err error) {
 	endpoints, where, stopEtcd, err := findEtcd(ctx)
 	if err != nil {
@@ -78,7 +81,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err == nil {
 		err = play(ctx, &stage{c, tl})
 	}
-	c.dismiss() // returns when no worker is left
+	c.dismiss() // returns when all workers have ended
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -88,8 +91,8 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return settle(ctx, client, prefix, tl)
 }
 
-// play is the story. A worker that has got the lock and read the number waits for a word from here before it writes, so
-// that what happens to it happens at the worst moment.
+// play is the story. A worker that holds the lock and has read the number waits until play sends it
+// a line. Therefore a worker is killed or paused between its read and its write.
 func play(ctx context.Context, s *stage) error {
 	tl, c := s.timeline, s.crew
 
@@ -118,7 +121,7 @@ func play(ctx context.Context, s *stage) error {
 		return err
 	}
 	tl.took(sleeper.Worker, "was paused", "PAUSED with SIGSTOP, between reading and writing")
-	if err := s.until(ctx, increments(3)); err != nil { // so the other one has the lock by now
+	if err := s.until(ctx, increments(3)); err != nil { // then another worker has had the lock
 		return err
 	}
 	tl.note(sleeper.Worker, "RESUMED with SIGCONT, and told to write")
@@ -133,7 +136,7 @@ func play(ctx context.Context, s *stage) error {
 	return s.until(ctx, increments(4))
 }
 
-// settle compares what was done with what is in etcd.
+// settle compares the number of increments with the number in etcd.
 func settle(ctx context.Context, client *gateway.Client, prefix string, tl *timeline) error {
 	resp, err := client.Get(ctx, prefix+numberKey)
 	if err != nil {
@@ -146,7 +149,8 @@ func settle(ctx context.Context, client *gateway.Client, prefix string, tl *time
 	if err != nil {
 		return err
 	}
-	// etcd counts how often a key was written: that is exact, even if a worker died before it could tell.
+	// The version of the key is the exact number of writes, even if a worker died before its
+	// report.
 	done := max(resp.KVs[0].Version, tl.increments)
 	lost := done - number
 	tl.title("%d increments done, %d lost updates, %d stale writes refused. The number in etcd is %d.", done, lost, tl.refused, number)

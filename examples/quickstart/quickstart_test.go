@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// testEnv makes the test binary the quickstart, so that what is tested has the race detector, too.
+// testEnv makes the test binary run the quickstart, so that the race detector checks it, too.
 const testEnv = "HOLDFAST_QUICKSTART_TEST"
 
 func TestMain(m *testing.M) {
@@ -111,7 +111,8 @@ func testInterrupt(t *testing.T, endpoints, moment string) {
 	q := start(t, endpoints)
 	q.await(t, moment)
 	began := time.Now()
-	if err := syscall.Kill(-q.cmd.Process.Pid, syscall.SIGINT); err != nil { // to the whole group, as a terminal does
+	// A terminal also sends the signal to the whole process group.
+	if err := syscall.Kill(-q.cmd.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	q.end(t, 130)
@@ -120,7 +121,8 @@ func testInterrupt(t *testing.T, endpoints, moment string) {
 	}
 }
 
-// testKill kills the director, which cannot clean up then. The workers must go, the paused one, too.
+// testKill kills the director, which then cannot clean up. All workers must end, including the
+// paused one.
 func testKill(t *testing.T) {
 	t.Helper()
 	q := start(t, "")
@@ -129,7 +131,7 @@ func testKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.drain()
-	_ = q.cmd.Wait() // until nobody has its standard error any more
+	_ = q.cmd.Wait() // returns when no process has its standard error open
 }
 
 type process struct {
@@ -148,7 +150,7 @@ func start(t *testing.T, endpoints string) *process {
 	}
 	q := &process{cmd: exec.CommandContext(t.Context(), self), tmp: t.TempDir()}
 	q.cmd.Env = append(os.Environ(), testEnv+"=1", endpointsEnv+"="+endpoints, "TMPDIR="+q.tmp,
-		"GORACE=atexit_sleep_ms=0") // else the race detector waits for a second before each process ends
+		"GORACE=atexit_sleep_ms=0") // without it, each process sleeps for a second before it ends
 	q.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	q.cmd.Stderr = &q.stderr
 	stdout, err := q.cmd.StdoutPipe()
@@ -185,7 +187,8 @@ func (q *process) drain() {
 	}
 }
 
-// end waits for the end of the quickstart and of its workers, which share its standard error, and looks at what is left.
+// end waits until the quickstart and its workers, which share its standard error, have ended. It
+// checks the exit status, the errors and the temporary files.
 func (q *process) end(t *testing.T, code int) {
 	t.Helper()
 	q.drain()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// stage is where the crew plays: what it reports is shown, and answered.
+// stage shows the reports of the crew and answers them.
 type stage struct {
 	crew     *crew
 	timeline *timeline
@@ -23,10 +23,10 @@ func (s *stage) next(ctx context.Context) (event, error) {
 	}
 }
 
-// pace is how long each increment takes, so that one can watch.
+// pace is the time that each increment takes, so that a person can follow the output.
 const pace = 80 * time.Millisecond
 
-// until lets the workers go on until there was enough.
+// until lets the workers write until enough returns true.
 func (s *stage) until(ctx context.Context, enough func(event) bool) error {
 	for {
 		e, err := s.next(ctx)
@@ -47,7 +47,7 @@ func (s *stage) until(ctx context.Context, enough func(event) bool) error {
 	}
 }
 
-// holder waits for the next worker that has the lock, and leaves it there.
+// holder waits for the next worker that holds the lock, and does not let it write.
 func (s *stage) holder(ctx context.Context) (event, error) {
 	for {
 		if e, err := s.next(ctx); err != nil || e.Kind == holding {

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// event is what a worker reports.
+// event is a report of a worker.
 type event struct {
 	Kind   kind
 	Worker string
@@ -16,7 +16,7 @@ type event struct {
 	At     time.Time
 	Lease  gateway.LeaseID `json:",omitzero"`
 	Fence  int64           `json:",omitzero"`
-	Number int64           // read, or written
+	Number int64           // that was read or written
 	Text   string          `json:",omitzero"`
 }
 
@@ -24,18 +24,18 @@ type kind string
 
 const (
 	ready   kind = "ready"   // has a session
-	holding kind = "holding" // has got the lock and read the number, waits for a word
+	holding kind = "holding" // holds the lock, has read the number, and waits for the director
 	wrote   kind = "wrote"   // the increment is committed
 	refused kind = "refused" // the write was not applied
 )
 
-// timeline prints what happens, and keeps the figures.
+// timeline prints the events and counts.
 type timeline struct {
 	out   io.Writer
 	start time.Time
 
-	freed time.Time // when the last holder gave up the lock, or was made to
-	freer string    // who, and how
+	freed time.Time // when the last holder released or lost the lock
+	freer string    // the last holder, and the reason
 
 	increments, refused int64
 }
@@ -50,16 +50,16 @@ func (t *timeline) line(at time.Time, who, format string, args ...any) {
 	_, _ = fmt.Fprintf(t.out, "%8.3fs  %-5s  %s\n", at.Sub(t.start).Seconds(), who, fmt.Sprintf(format, args...))
 }
 
-// note prints what the director does to a worker.
+// note prints an action of the director on a worker.
 func (t *timeline) note(who, text string) { t.line(time.Now(), who, "%s", text) }
 
-// took is a note about a holder that was made to give up the lock.
+// took prints an action that makes a holder lose the lock.
 func (t *timeline) took(who, how, text string) {
 	t.note(who, text)
 	t.freed, t.freer = time.Now(), who+" "+how
 }
 
-// show prints what a worker reports.
+// show prints a report of a worker.
 func (t *timeline) show(e event) {
 	switch e.Kind {
 	case ready:

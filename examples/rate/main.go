@@ -1,4 +1,5 @@
-// Rate keeps a fleet below so many calls per window: who makes one needs a permit, and keeps it for as long as the window.
+// Rate limits the calls of a fleet in a time window. Each call needs a permit and holds it for the
+// whole window.
 package main
 
 import (
@@ -55,7 +56,8 @@ func fleet(ctx context.Context, cfg gateway.Config) error {
 	return err
 }
 
-// limited makes one call. If this process dies its permit comes back with its lease, 15 s later: slower, never faster.
+// limited makes one call. If this process dies, its permit is released when its lease expires, 15 s
+// later. That makes the rate lower, never higher.
 func limited(ctx context.Context, s *session.Session, call func()) error {
 	return semaphore.New(s, "calls-to-the-weather-service", limit).Do(ctx, 1, func(ctx context.Context, _ *semaphore.Permit) error {
 		call()

@@ -1,5 +1,5 @@
-// Scheduler has one instance of two write the plan. When the leader is cut off without knowing, the other takes over, and
-// what the old one still writes is refused.
+// Scheduler lets one of two instances write the plan. When the leader loses its leadership without
+// noticing, the other takes over, and etcd refuses later writes of the first.
 package main
 
 import (
@@ -31,11 +31,12 @@ func story(ctx context.Context, cfg gateway.Config) error {
 				return err
 			}
 			leads <- term
-			<-ctx.Done() // plan until the leadership is lost, or the program ends
+			<-ctx.Done() // plans until the leadership is lost or the program ends
 			if errors.Is(context.Cause(ctx), errEnd) {
 				return nil
 			}
-			// What an instance would do that was paused and does not know. The guard is for transactions of any client.
+			// This is the write of an instance that was paused and does not know of its loss. The
+			// guard works in transactions of any client.
 			write.If = []gateway.Cmp{term.Guard()}
 			late, err := client.Txn(context.WithoutCancel(ctx), write)
 			if err == nil {
@@ -51,7 +52,8 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	}
 	go func() {
 		first := <-leads
-		lease, err := client.Get(ctx, first.Key()) // as an operator would, or a long pause
+		// An operator or a long pause has the same effect.
+		lease, err := client.Get(ctx, first.Key())
 		if err == nil {
 			err = client.Revoke(ctx, lease.KVs[0].Lease)
 		}

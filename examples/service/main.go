@@ -1,5 +1,5 @@
-// Service is a process with a lock, an election and a queue, all in one session: one lease, one stream of watches, and
-// one end. Run as many of them as you like.
+// Service runs a lock, an election and a queue in one session, with one lease and one stream of
+// watches. You can start several instances.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 
 func main() { local.Main(serve) }
 
-// errDone ends the example. A service of your own ends when its context does.
+// errDone ends the example. Your own service ends when its context does.
 var errDone = errors.New("done")
 
 func serve(ctx context.Context, cfg gateway.Config) error {
@@ -27,7 +27,8 @@ func serve(ctx context.Context, cfg gateway.Config) error {
 		return err
 	}
 	defer client.Close()
-	// After a lost session Run calls the function again, with a new one. All parts must have ended by then.
+	// After a loss, Run calls the function again with a new session. All parts must have returned
+	// by then.
 	err = session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
 		return all(ctx, s, lead, work)
 	})
@@ -37,7 +38,8 @@ func serve(ctx context.Context, cfg gateway.Config) error {
 	return err
 }
 
-// all runs the parts of the service, and returns the first error when all have ended. The first that ends, ends the others.
+// all runs the parts of the service. When the first part returns, it cancels the others and waits
+// for them. It returns the error of the first part.
 func all(ctx context.Context, s *session.Session, parts ...func(context.Context, *session.Session) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -53,8 +55,8 @@ func all(ctx context.Context, s *session.Session, parts ...func(context.Context,
 	return err
 }
 
-// lead has one of all processes plan. election.Run ends on the first error of its function; this one reports the error
-// and stands for election again. An error of the session or of ctx is not the plan's, and ends it.
+// lead makes one of all processes plan. election.Run returns the first error of its function; lead
+// then reports the error and campaigns again. An error of the session or of ctx ends lead.
 func lead(ctx context.Context, s *session.Session) error {
 	e := election.New(s, "service/planner", nil)
 	for attempt := 1; ; attempt++ {
@@ -64,20 +66,21 @@ func lead(ctx context.Context, s *session.Session) error {
 		}
 		fmt.Println("the plan failed:", err)
 		select {
-		case <-time.After(100 * time.Millisecond): // another process may lead meanwhile
+		case <-time.After(100 * time.Millisecond): // another process may lead in this time
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// plan puts tasks into the queue for as long as it leads.
+// plan enqueues tasks while this process leads.
 func plan(ctx context.Context, s *session.Session, attempt int) error {
 	if attempt == 1 {
 		return errors.New("no plan yet")
 	}
 	tasks := queue.New(s, "service/tasks", nil)
-	for _, task := range []string{"wash", "dry"} { // another leader may have put it: the ID keeps it from being there twice
+	// The DedupID prevents duplicates, because another leader may have enqueued the task.
+	for _, task := range []string{"wash", "dry"} {
 		if _, err := tasks.Enqueue(ctx, []byte(task), &queue.EnqueueOptions{DedupID: task}); err != nil {
 			return err
 		}
@@ -86,14 +89,15 @@ func plan(ctx context.Context, s *session.Session, attempt int) error {
 	return ctx.Err()
 }
 
-// work takes tasks, one after the other, and does each under the lock of what it is done with.
+// work receives tasks one by one and does each of them under the lock of the machine.
 func work(ctx context.Context, s *session.Session) error {
 	machine := mutex.New(s, "service/machine", nil)
 	for m, err := range queue.New(s, "service/tasks", nil).Messages(ctx) {
 		if err != nil {
 			return err
 		}
-		// The claim's context ends with the claim: with it the work stops when either is lost, the claim or the lock.
+		// The context of the claim ends with the claim. The context of Do also ends with the lock,
+		// so the work ends if either is lost.
 		err = machine.Do(m.Context(), func(context.Context, *mutex.Lock) error { //nolint:contextcheck // it ends with ctx
 			fmt.Println("doing:", string(m.Value))
 			return nil

@@ -13,19 +13,21 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// traced makes each attempt a span below that of the caller.
+// traced records each attempt as a span below the caller's span.
 func traced(tracer trace.Tracer) gateway.Hooks {
 	return gateway.Hooks{Attempt: func(ctx context.Context, a gateway.Attempt) {
 		_, span := tracer.Start(ctx, "etcd "+a.Op, trace.WithTimestamp(a.Start), trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(attribute.String("server.address", a.Endpoint)))
 		if a.Err != nil {
-			span.SetStatus(codes.Error, a.Err.Error()) // it has no keys, values or credentials
+			// The error has no keys, values or credentials.
+			span.SetStatus(codes.Error, a.Err.Error())
 		}
 		span.End(trace.WithTimestamp(a.Start.Add(a.Duration)))
 	}}
 }
 
-// measured counts holds and how long they were waited for, by the kind of recipe: there may be too many names.
+// measured counts holds and measures waits by the kind of recipe, because there may be too many
+// names.
 func measured(meter metric.Meter) (session.Hooks, error) {
 	waited, err := meter.Float64Histogram("holdfast.wait", metric.WithUnit("s"))
 	if err != nil {

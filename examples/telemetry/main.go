@@ -1,5 +1,5 @@
-// Telemetry makes OpenTelemetry spans of requests and metrics of holds. hooks.go is what a program of your own takes over;
-// here they are kept in memory and printed.
+// Telemetry records requests as OpenTelemetry spans and holds as metrics. Copy hooks.go to your own
+// program. Here the spans and metrics are kept in memory and printed.
 package main
 
 import (
@@ -47,7 +47,7 @@ func work(ctx context.Context, cfg gateway.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Close(ctx); err != nil { // and with it the hooks
+	if err := s.Close(ctx); err != nil { // also waits for the hooks
 		return err
 	}
 	for _, s := range spans.GetSpans() {

@@ -1,5 +1,6 @@
-// Workers take tasks from a queue. One task fails at first and works when it is tried again; one cannot be done at all,
-// and is put aside after three attempts, until somebody has mended what was wrong.
+// Workers processes tasks from a queue. One task fails at first and succeeds at the second attempt.
+// Another fails three times and becomes a dead letter, until its cause is removed and it is moved
+// back.
 package main
 
 import (
@@ -26,7 +27,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	var mended atomic.Bool
 	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
 		q := queue.New(s, "tasks", &queue.Options{MaxAttempts: 3})
-		for _, task := range tasks { // again after a lost session: the ID keeps each from being there twice
+		for _, task := range tasks { // again after a lost session; the DedupID prevents duplicates
 			if _, err := q.Enqueue(ctx, []byte(task), &queue.EnqueueOptions{DedupID: task}); err != nil {
 				return err
 			}
@@ -37,10 +38,12 @@ func story(ctx context.Context, cfg gateway.Config) error {
 			task := string(m.Value)
 			if task == "broken" && !mended.Load() || task == "shaky" && m.Attempt == 1 {
 				fmt.Printf("%s: attempt %d failed\n", task, m.Attempt)
-				return m.Nack(ctx, 50*time.Millisecond) // to return an error does the same, after a second or more
+				// A returned error has the same effect after a second or more.
+				return m.Nack(ctx, 50*time.Millisecond)
 			}
 			fmt.Printf("%s: attempt %d worked\n", task, m.Attempt)
-			// The result, and that the task is done, are one transaction: there is never one without the other.
+			// One transaction writes the result and removes the task, so there is never one without
+			// the other.
 			return m.AckWith(ctx, gateway.OpPut("results/"+task, []byte("done")))
 		}
 		return local.Together(ctx, 2, func(ctx context.Context, i int) error {
@@ -56,7 +59,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	})
 }
 
-// oversee puts back what has been put aside, once it can be done, until all tasks have a result.
+// oversee moves dead letters back to the queue until all tasks have a result.
 func oversee(ctx context.Context, client *gateway.Client, q *queue.Queue, tasks int, mended *atomic.Bool) error {
 	for {
 		for dead, err := range q.DeadLetters(ctx) {

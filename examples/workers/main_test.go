@@ -27,7 +27,7 @@ func Example() {
 	// broken: attempt 1 worked
 }
 
-// TestLostSession: a session that is lost in the middle costs time; no task is there twice.
+// TestLostSession: the loss of a session delays the work but duplicates no task.
 func TestLostSession(t *testing.T) {
 	endpoint, stop, err := local.Etcd(t.Context())
 	if err != nil {
@@ -63,7 +63,7 @@ func TestLostSession(t *testing.T) {
 	}
 }
 
-// loseSession takes away the lease of the session there is, once a task has been done.
+// loseSession revokes the lease of the only session after the first result.
 func loseSession(ctx context.Context, t *testing.T, client *gateway.Client) {
 	t.Helper()
 	if _, err := client.WatchOnce(ctx, "results/", gateway.Prefix(), gateway.AtRevision(1)); err != nil {

@@ -1,6 +1,9 @@
 package cli_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestForeignKeysHideLittle: a key outside of the user's role, under another's lease, hides no more than that lease.
+// TestForeignKeysHideLittle: keys outside of the user's role hide no member at a name in it.
 func TestForeignKeysHideLittle(t *testing.T) {
 	t.Parallel()
 	options := recipetest.Server(etcdproc.Versions()[0])
@@ -32,11 +35,11 @@ func TestForeignKeysHideLittle(t *testing.T) {
 		}
 	}
 	for user, prefixes := range map[string][]string{"worker": {"holdfast/sessions/", "jobs/"}, "nobody": nil} {
-		must(root.RoleAdd(ctx, user))
-		must(root.UserAdd(ctx, user, "password"))
-		must(root.UserGrantRole(ctx, user, user))
+		must(root.Auth().RoleAdd(ctx, user))
+		must(root.Auth().UserAdd(ctx, user, "password"))
+		must(root.Auth().UserGrantRole(ctx, user, user))
 		for _, prefix := range prefixes {
-			must(root.RoleGrantPermission(ctx, user, gateway.PermReadWrite, prefix, gateway.Prefix()))
+			must(root.Auth().RoleGrantPermission(ctx, user, gateway.PermReadWrite, prefix, gateway.Prefix()))
 		}
 	}
 	lease, err := root.Grant(ctx, 0, 10*time.Minute)
@@ -62,4 +65,62 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	}
 	run("nobody", "ls").want(77)
 	run("nobody", "doctor").want(77)
+
+	// A foreign key under the holder's own lease hides the keys of that lease, and no reading of the keys themselves.
+	resp, err := root.Get(ctx, "jobs/a/", gateway.Prefix())
+	must(err)
+	if len(resp.KVs) != 1 {
+		t.Fatalf("%d keys of the lock", len(resp.KVs))
+	}
+	_, err = root.Put(ctx, "foreign to the holder", nil, gateway.WithLease(resp.KVs[0].Lease))
+	must(err)
+	run("worker", "lock", "jobs/z").line()
+	// So does one under the lease of a program with another library.
+	other, err := root.Grant(ctx, 0, 10*time.Minute)
+	must(err)
+	for _, key := range []string{"jobs/other/" + other.ID.String(), "foreign to the other"} {
+		_, err = root.Put(ctx, key, nil, gateway.WithLease(other.ID))
+		must(err)
+	}
+	for from := 0; from < 2500; from += 100 { // on the way to jobs/z lie the items of a queue
+		var items gateway.Txn
+		for i := range 100 {
+			items.Then = append(items.Then, gateway.OpPut(fmt.Sprintf("jobs/q//q/5/%016d", from+i), []byte("x")))
+		}
+		_, err = root.Txn(ctx, items)
+		must(err)
+	}
+	all := []string{"jobs/a", "jobs/other", "jobs/z"}
+	for _, tt := range []struct {
+		args, names []string
+	}{
+		{[]string{"ls"}, all},
+		{[]string{"ls", "jobs/"}, all},
+		{[]string{"ls", "jobs/a"}, []string{"jobs/a"}},
+		{[]string{"--namespace", "jobs/", "ls"}, []string{"a", "other", "z"}},
+		{[]string{"--namespace", "jobs/", "ls", "z"}, []string{"z"}},
+	} {
+		r := run("worker", append([]string{"--json"}, tt.args...)...)
+		r.want(0)
+		var names []string
+		for line := range strings.Lines(r.rest()) {
+			var row struct{ Name, State string }
+			must(json.Unmarshal([]byte(line), &row))
+			if row.State != "holds" {
+				t.Errorf("%v: %s", tt.args, line)
+			}
+			names = append(names, row.Name)
+		}
+		if !slices.Equal(names, tt.names) {
+			t.Errorf("%v: %q, want %q", tt.args, names, tt.names)
+		}
+		if !strings.Contains(r.stderr.String(), "may not") {
+			t.Errorf("%v says nothing of what is hidden: %s", tt.args, r.stderr.String())
+		}
+	}
+	doctor = run("worker", "doctor")
+	doctor.want(0)
+	if out := doctor.rest(); !strings.Contains(out, "3 holders and waiters at 3 names") {
+		t.Errorf("doctor: %s", out)
+	}
 }

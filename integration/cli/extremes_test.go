@@ -21,9 +21,58 @@ var numericFlags = []struct {
 	{[]string{"queue", "put"}, []string{"--priority", "--delay", "--dedup-window", "--max-length"}, []string{"x"}},
 	{[]string{"queue", "peek"}, []string{"--items"}, nil},
 	{[]string{"queue", "get"}, []string{"-w"}, nil},
-	{[]string{"ls"}, []string{"--command-timeout", "--idle-timeout"}, nil},
-	{[]string{"doctor"}, []string{"--command-timeout", "--idle-timeout"}, nil},
-	{[]string{"queue", "stats"}, []string{"--command-timeout", "--idle-timeout"}, nil},
+	{[]string{"queue", "get", "-n"}, []string{"-E"}, nil},
+	{[]string{"queue", "put", "--max-length", "1"}, []string{"-w", "-E"}, []string{"x"}},
+	{[]string{"queue", "consume"}, []string{"--concurrency", "--max-attempts", "--ttl", "--grace"}, []string{"--", "sh", "-c", "kill -TERM $PPID"}},
+	{[]string{"queue", "dead"}, timeFlags, nil},
+	{[]string{"queue", "redrive"}, timeFlags, nil},
+	{[]string{"queue", "resume"}, timeFlags, nil},
+	{[]string{"queue", "stats"}, timeFlags, nil},
+	{[]string{"barrier", "hold"}, []string{"--ttl", "--grace"}, []string{"--", "true"}},
+	{[]string{"barrier", "wait", "-w", "0.1"}, []string{"-w", "-E"}, nil},
+	{[]string{"barrier", "release"}, timeFlags, nil},
+	{[]string{"latch", "down"}, []string{"--count"}, nil},
+	{[]string{"latch", "left"}, []string{"--count"}, nil},
+	{[]string{"leader"}, timeFlags, nil},
+	{[]string{"info"}, timeFlags, nil},
+	{[]string{"break", "--reason", "x"}, timeFlags, nil},
+	{[]string{"ls"}, timeFlags, nil},
+	{[]string{"doctor"}, timeFlags, nil},
+}
+
+// timeFlags are those that every verb has.
+var timeFlags = []string{"--command-timeout", "--idle-timeout"}
+
+// lineWith is the command line of a verb with a flag.
+func lineWith(t *testing.T, verb, rest []string, flag, value string) []string {
+	t.Helper()
+	args := slices.Clone(verb)
+	if len(flag) == 2 {
+		args = append(args, flag, value)
+	} else {
+		args = append(args, flag+"="+value)
+	}
+	return append(append(args, fresh(t)), rest...)
+}
+
+// TestGarbage: what is no number or no time is refused, by every verb and flag, in JSON where that was asked for.
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	for _, row := range numericFlags {
+		for _, flag := range row.flags {
+			for _, value := range []string{"", "x", "NaN", "-Inf", "1.2.3", "-5s", "1e", "\u0661", "--"} {
+				r := start(t, append([]string{"--json"}, lineWith(t, row.verb, row.rest, flag, value)...)...)
+				r.want(64)
+				var out struct {
+					Error string
+					Code  int
+				}
+				if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil || out.Code != 64 || !strings.Contains(out.Error, flag) {
+					t.Errorf("%v: %q: %v", r.cmd.Args[1:], r.stderr.String(), err)
+				}
+			}
+		}
+	}
 }
 
 // TestExtremes: no number is so large or small that a verb breaks: it is refused, or it works.
@@ -31,18 +80,22 @@ func TestExtremes(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
-			for _, value := range []string{"-1", "1000000000", "9223372036854775807", "1e300", "2540400h"} {
-				if value[0] != '-' && row.verb[0] == "queue" && row.verb[1] == "get" {
+			for _, value := range []string{"-1", "0", "1000000000", "9223372036854775807", "9223372036854775808", "1e300", "2540400h"} {
+				if flag == "-w" && value[0] != '-' && value != "0" && slices.Equal(row.verb, []string{"queue", "get"}) {
 					continue // it waits that long
 				}
-				args := append(slices.Clone(row.verb), flag+"="+value)
-				if len(flag) == 2 {
-					args = append(slices.Clone(row.verb), flag, value)
+				args := lineWith(t, row.verb, row.rest, flag, value)
+				if row.verb[0] == "queue" && row.verb[1] == "consume" {
+					hf(t, 0, "queue", "put", args[len(row.verb)+1], "x") // whose command ends it
 				}
-				r := start(t, append(append(args, fresh(t)), row.rest...)...)
+				r := start(t, append([]string{"--json"}, args...)...)
 				code := r.wait()
-				if text := r.stderr.String(); code != 0 && code != 1 && code != 64 || strings.Contains(text, "panic") {
+				text := r.stderr.String()
+				if code != 0 && code != 1 && code != 64 || strings.Contains(text, "panic") {
 					t.Errorf("%v: status %d: %s", r.cmd.Args[1:], code, text)
+				}
+				if code == 64 && !json.Valid([]byte(text)) {
+					t.Errorf("%v: not JSON: %s", r.cmd.Args[1:], text)
 				}
 			}
 		}

@@ -2,12 +2,17 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -144,6 +149,39 @@ func TestDoctorKeyWithoutItsLease(t *testing.T) {
 	}
 	hf(t, 0, "break", name, "--key", key, "--reason", "nobody's")
 	r.want(0)
+}
+
+// TestDoctorCrowdedLease: a lease with more than 1,000 keys is noted with its session, and one with as many is not.
+func TestDoctorCrowdedLease(t *testing.T) {
+	t.Parallel()
+	prefix := fresh(t)
+	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0])) // the note is of the whole cluster
+	c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
+	fill := func(name string, keys int) {
+		t.Helper()
+		s := recipetest.NewSession(t, c, &session.Options{Name: name})
+		for n := 1; n < keys; { // the session's record is the first
+			var txn gateway.Txn
+			for ; n < keys && len(txn.Then) < 100; n++ {
+				key := fmt.Sprintf("%s/%s/%d/%s", prefix, name, n, s.Lease())
+				txn.Then = append(txn.Then, gateway.OpPut(key, nil, gateway.WithLease(s.Lease())))
+			}
+			if _, err := c.Txn(within(t, patience), txn); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill("hoarder", 1001)
+	fill("moderate", 1000)
+	doctor := start(t, "--endpoints", own.Endpoints()[0], "doctor", prefix)
+	doctor.want(0)
+	out := doctor.rest()
+	if strings.Count(out, "hoarder (") != 1 || !strings.Contains(out, "has 1001 keys") {
+		t.Errorf("no note of the lease with 1,001 keys:\n%s", out)
+	}
+	if strings.Contains(out, "moderate (") {
+		t.Errorf("a note of the lease with 1,000 keys:\n%s", out)
+	}
 }
 
 // TestSlashNames: a name that ends in a slash is another lock, that is shown, and doctor notes that both are in use.

@@ -110,6 +110,31 @@ func TestOutageIsSaid(t *testing.T) {
 	}
 }
 
+// TestSilenceIsSaid: one that only holds a lock says within 7 s that the network has fallen silent, however long its TTL is.
+func TestSilenceIsSaid(t *testing.T) {
+	t.Parallel()
+	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proxy.Close() })
+	all := map[string]*running{}
+	for _, ttl := range []string{"15s", "1m"} {
+		all[ttl] = start(t, "--endpoints", proxy.Addr(), "--command-timeout", "1", "lock", "--ttl", ttl, fresh(t))
+		all[ttl].line()
+	}
+	began := time.Now()
+	proxy.Blackhole(faultproxy.Up | faultproxy.Down)
+	for ttl, r := range all {
+		eventually(t, "the line of the holder with a TTL of "+ttl, func() bool { return strings.Contains(r.stderr.String(), "still trying") })
+	}
+	took := time.Since(began)
+	recipetest.Figure(t, "two holders at rest said %v after it that the network was silent", took.Round(time.Millisecond))
+	if took > 12*time.Second { // a busy machine adds
+		t.Errorf("said after %v", took)
+	}
+}
+
 // TestFilesAreReadAgain: certificates and a password that change while a verb runs are taken up.
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
@@ -166,7 +191,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 	root := recipetest.NewClient(t, gateway.Config{
 		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root", Password: "first",
 	})
-	if err := root.UserChangePassword(t.Context(), "root", "second"); err != nil {
+	if err := root.Auth().UserChangePassword(t.Context(), "root", "second"); err != nil {
 		t.Fatal(err)
 	}
 	write(password, "second\n")

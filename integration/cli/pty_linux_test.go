@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -37,7 +38,9 @@ func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	if err := cmd.Start(); err != nil {
 		t.Skip(err)
 	}
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // which hangs up: shown returns
 	t.Cleanup(func() {
+		late.Stop()
 		_ = cmd.Process.Kill() // it has ended, mostly
 		_ = cmd.Wait()
 	})
@@ -56,11 +59,14 @@ func shown(t *testing.T, screen *bufio.Reader, word string) (all string) {
 	}
 }
 
-// TestJobControlStopsBoth: Ctrl-Z stops the command too when its input is not the terminal.
+// TestJobControlStopsBoth: Ctrl-Z stops the command too when its input is not the terminal, and stops it first: when the shell
+// learns that holdfast has stopped, the command has.
 func TestJobControlStopsBoth(t *testing.T) {
 	t.Parallel()
+	// The command forks nothing, because dash hangs in front of any shell when Ctrl-Z comes between its vfork and the exec.
+	// holdfast is killed only once the test has looked, because the command dies with it.
 	keys, screen := onTerminal(t, `set -m; $holdfast lock `+fresh(t)+
-		` -- sh -c 'echo "child $$"; while :; do sleep 0.05; done' </dev/null; echo "back $?"; kill -KILL %1; wait`)
+		` -- sh -c 'echo "child $$"; exec sleep 1000' </dev/null; echo "back $?"; read x; kill -KILL %1; wait`)
 	pid := strings.Fields(shown(t, screen, "child"))[1]
 	if _, err := keys.Write([]byte{'Z' - '@'}); err != nil {
 		t.Fatal(err)
@@ -68,10 +74,14 @@ func TestJobControlStopsBoth(t *testing.T) {
 	if out := shown(t, screen, "back"); !strings.Contains(out, "back 148") {
 		t.Fatalf("after Ctrl-Z: %q", out)
 	}
-	if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(stat), ") T ") &&
-		alive(t, pid) {
-		t.Errorf("the command runs on: %s", stat)
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil || !strings.Contains(string(stat), ") T ") {
+		t.Errorf("the command runs on: %s, %v", stat, err)
 	}
+	if _, err := keys.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "end of the command", func() bool { return !alive(t, pid) })
 }
 
 // TestInterruptEndsScript: Ctrl-C ends the script around holdfast, not only the command.
@@ -84,5 +94,28 @@ func TestInterruptEndsScript(t *testing.T) {
 	}
 	if out := shown(t, screen, "went-on"); strings.Contains(out, "went-on") {
 		t.Errorf("the script went on: %q", out)
+	}
+}
+
+// TestTerminalBesideAPipe: a command that has a pipe as its input reads from the terminal all the same, as those do that ask for
+// a password; with job control and without, where holdfast shares its group with the rest of the pipeline.
+func TestTerminalBesideAPipe(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"", "set -m; "} {
+		keys, screen := onTerminal(t, mode+`echo piped | $holdfast lock `+fresh(t)+
+			` -- sh -c 'read a; echo "asks"; read b </dev/tty; echo "got $a and $b"; exit 3'; echo "status $?"; read c; echo "then $c"`)
+		shown(t, screen, "asks")
+		if _, err := keys.WriteString("typed\n"); err != nil {
+			t.Fatal(err)
+		}
+		if out := shown(t, screen, "status"); !strings.Contains(out, "got piped and typed") || !strings.Contains(out, "status 3") {
+			t.Fatalf("%q: %q", mode, out)
+		}
+		if _, err := keys.WriteString("more\n"); err != nil { // the shell has the terminal back
+			t.Fatal(err)
+		}
+		if out := shown(t, screen, "then"); !strings.Contains(out, "then more") {
+			t.Errorf("%q: %q", mode, out)
+		}
 	}
 }

@@ -275,3 +275,37 @@ func TestConsumeCannotStart(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestForeignTimes: an item that another program has put with a time in microseconds is printed, in JSON too, by get, peek and
+// dead, with no time rather than one that JSON cannot take.
+func TestForeignTimes(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	name := fresh(t)
+	put := func(key, text string) {
+		t.Helper()
+		if _, err := c.Put(within(t, patience), name+key, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("//q/9/0000000000000001", `{"id":"a1","enqueued":1795251600000000}`+"\nhello")
+	put("//x/b2", `{"id":"b2","enqueued":1795251600000000,"attempts":3,"died":1795251600000000}`+"\nbad")
+	const none = "0001-01-01T00:00:00Z"
+	if all := rows(t, "queue", "peek", name); len(all) != 1 || all[0]["value"] != "hello" || all[0]["enqueued"] != none {
+		t.Errorf("peek: %v", all)
+	}
+	if all := rows(t, "queue", "dead", name); len(all) != 1 || all[0]["value"] != "bad" || all[0]["died"] != none {
+		t.Errorf("dead: %v", all)
+	}
+	if all := rows(t, "queue", "get", name); len(all) != 1 || all[0]["value"] != "hello" || all[0]["enqueued"] != none || all[0]["id"] != "a1" {
+		t.Errorf("get: %v", all)
+	}
+	hf(t, 1, "queue", "get", "-n", name)
+	if out := hf(t, 0, "queue", "dead", name); !strings.Contains(out, "b2") {
+		t.Errorf("dead: %s", out)
+	}
+	hf(t, 0, "queue", "redrive", name)
+	if got := hf(t, 0, "queue", "get", name); got != "bad" {
+		t.Errorf("redriven: %q", got)
+	}
+}

@@ -57,6 +57,7 @@ func TestUsage(t *testing.T) {
 		{"info"},
 		{"break", "a"},
 		{"doctor", "a", "b"},
+		{"ls", "--command-timeout", "0"},
 		{"ls", "--user", "a:b"},
 		{"ls", "--user", "a"},
 		{"ls", "--endpoints", "ftp://a"},

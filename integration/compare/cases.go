@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// cases are run in this order. Those on one kind of server stand together.
+// cases are run in this order, grouped by the kind of server.
 var cases = []comparison{
 	{name: "lock_own_c1", unit: "/s", quick: true, floor: true, work: ownLocks(1)},
 	{name: "lock_own_c16", unit: "/s", floor: true, work: ownLocks(16)},

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Plots are SVG, drawn for a width of 720. Scales are logarithmic, so that twice as much is the same way everywhere.
+// Plots are SVG, drawn for a width of 720. Scales are logarithmic, so that a factor of two has the
+// same length everywhere.
 const (
 	chartWidth = 720
 	axisLeft   = 76
@@ -17,7 +18,7 @@ const (
 
 var colours = map[string]string{"holdfast": "#0b6e99", "clientv3": "#d9822b", "bare puts": "#8a8a8a"}
 
-// svg collects what is drawn.
+// svg collects the elements of a drawing.
 type svg struct {
 	strings.Builder
 
@@ -52,8 +53,8 @@ func (s *svg) end() string {
 
 // scaling maps values to places on a logarithmic axis.
 type scaling struct {
-	low, high float64 // of the values
-	from, to  float64 // of the places
+	low, high float64 // values
+	from, to  float64 // coordinates
 }
 
 func (a scaling) at(v float64) float64 {
@@ -61,7 +62,7 @@ func (a scaling) at(v float64) float64 {
 	return a.from + (a.to-a.from)*math.Log(v/a.low)/math.Log(a.high/a.low)
 }
 
-// around is the scaling of an axis that has room for all values, from a tick to a tick.
+// around returns the scaling of an axis that begins and ends at a tick and has room for all values.
 func around(values []float64, from, to float64) scaling {
 	low, high := math.Inf(1), 0.0
 	for _, v := range values {
@@ -106,7 +107,7 @@ func (a scaling) ticks() (all []float64) {
 	return all
 }
 
-// label writes a tick.
+// label returns the text of a tick.
 func label(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -138,7 +139,7 @@ func plot(title, what, sizes string, curves []curve) string {
 		s.text(axisLeft-6, y.at(v)+4, "end", label(v))
 	}
 	drawn := map[float64]bool{}
-	for _, v := range xs { // the sizes themselves, not round numbers beside them
+	for _, v := range xs { // ticks are the measured sizes, not round numbers
 		if !drawn[v] {
 			s.line(x.at(v), axisTop, x.at(v), bottom, "#f2f2f2")
 			s.text(x.at(v), bottom+18, "middle", label(v))
@@ -175,7 +176,7 @@ type bar struct {
 	low, mid, high float64
 }
 
-// bars draws ratios to either side of 1.
+// bars draws ratios as bars that start at 1.
 func bars(title string, all []bar) string {
 	const row, left = 20, 170
 	bottom := float64(axisTop + row*len(all))

@@ -9,19 +9,19 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// env is what a case runs in.
+// env is the environment of one measurement.
 type env struct {
-	ctx  context.Context // that of the whole run
+	ctx  context.Context // ends with the whole run
 	etcd *etcdproc.Cluster
 	dur  time.Duration // of one measurement
-	name string        // for keys; no other measurement has it
+	name string        // a prefix for keys that no other measurement has
 }
 
-// result is what one run of the work found.
+// result is the outcome of one run of the work.
 type result struct {
-	figures []float64 // one, or several of one run, such as a median and a 99th percentile
+	figures []float64 // one, or several, such as a median and a 99th percentile
 	cost    cost
-	points  []point // in an order that is the same in all runs
+	points  []point // in the same order in all runs
 }
 
 // point is a figure that is shown without a ratio.
@@ -31,10 +31,10 @@ type point struct {
 	unit   string
 }
 
-// work is what a case measures. It is given the library to do it with.
+// work is the code that a case measures. It uses the library that it is given.
 type work func(e env, lib library) (result, error)
 
-// comparison is a case: one or more figures that one run of its work gives, or points, or both.
+// comparison is a case. One run of its work returns one or more figures, or points, or both.
 type comparison struct {
 	name   string
 	also   []string // names of the further figures
@@ -44,14 +44,14 @@ type comparison struct {
 	quick  bool     // part of -quick
 	on     server
 	floor  bool // compared with bare puts, too
-	rounds int  // at most so many
+	rounds int  // at most this many
 	series string
-	size   int  // where in the series its points are
-	mute   bool // its figures are in the series, not lines of their own
+	size   int  // the size of its points in the series
+	mute   bool // its figures are only in the series
 	work   work
 }
 
-// compare runs the case by turns and gives its lines.
+// compare runs the case with the libraries in turn and returns its lines.
 func (c comparison) compare(e env, rounds int) (lines, error) {
 	if c.rounds > 0 {
 		rounds = min(rounds, c.rounds)
@@ -62,7 +62,7 @@ func (c comparison) compare(e env, rounds int) (lines, error) {
 	}
 	runs := make([][]result, len(libs))
 	for i := range rounds {
-		for turn := range libs { // none always comes first
+		for turn := range libs { // so that no library is always first
 			k := (turn + i) % len(libs)
 			e.name = fmt.Sprintf("%s-%d-%d", c.name, i, k)
 			r, err := c.measure(e, libs[k])
@@ -95,7 +95,8 @@ func (c comparison) measure(e env, lib library) (result, error) {
 	return c.work(e, lib)
 }
 
-// ratios makes a line of each figure of the runs of two libraries. The cost stands in the first.
+// ratios returns a line for each figure of the runs of two libraries. Only the first line has the
+// cost.
 func (c comparison) ratios(kind string, ours, theirs []result) (all []ratioLine) {
 	for k, name := range append([]string{c.name}, c.also...) {
 		figure := func(r result) float64 { return r.figures[k] }

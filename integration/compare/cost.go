@@ -17,11 +17,12 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// cost is what one operation costs: the CPU of the client's process and of the servers, in microseconds, and allocations of
-// the client's process. The program itself takes part in the client's share, for both libraries alike. 0 is unknown.
+// cost is the cost of one operation: the CPU of the client's process and of the servers, in
+// microseconds, and the allocations of the client's process. The client's share includes the
+// benchmark itself, for both libraries. 0 is unknown.
 type cost struct{ client, server, allocs float64 }
 
-// meter measures from its start on.
+// meter measures from its start.
 type meter struct {
 	etcd   *etcdproc.Cluster
 	begin  time.Time
@@ -36,14 +37,14 @@ func startMeter(etcd *etcdproc.Cluster) meter {
 	return meter{etcd: etcd, begin: time.Now(), client: clientCPU(), server: serverCPU(etcd), allocs: m.Mallocs}
 }
 
-// cost is what each of so many operations has cost since the start.
+// cost returns the cost of each of so many operations since the start.
 func (m meter) cost(operations float64) cost {
 	now := startMeter(m.etcd)
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / operations }
 	return cost{per(now.client - m.client), per(now.server - m.server), float64(now.allocs-m.allocs) / operations}
 }
 
-// percent is the share of one core that the client and the servers have used since the start.
+// percent returns the share of one core that the client and the servers have used since the start.
 func (m meter) percent() (client, server float64) {
 	now := startMeter(m.etcd)
 	per := func(d time.Duration) float64 { return 100 * d.Seconds() / now.begin.Sub(m.begin).Seconds() }
@@ -58,11 +59,13 @@ func clientCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// serverCPU is that of all threads of all members; Linux tells of it. It is finer than the ticks of /proc/PID/stat, and
-// right as long as no thread ends, which those of a Go program do not.
+// serverCPU returns the CPU time of all threads of all members, on Linux. Its source is finer than
+// the ticks of /proc/PID/stat. It is right as long as no thread ends, and the threads of a Go
+// program do not end.
 func serverCPU(etcd *etcdproc.Cluster) (sum time.Duration) {
 	for _, m := range etcd.Members() {
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", m.PID())) // the pattern is good
+		// The pattern is valid, so there is no error.
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", m.PID()))
 		for _, path := range threads {
 			stat, err := os.ReadFile(path)
 			if err != nil {
@@ -78,15 +81,15 @@ func serverCPU(etcd *etcdproc.Cluster) (sum time.Duration) {
 	return sum
 }
 
-// footprint is what a process holds.
+// footprint is the memory and the other resources that a process holds.
 type footprint struct {
-	megabytes   float64 // of memory, garbage aside
+	megabytes   float64 // without garbage
 	goroutines  float64
 	connections float64
 }
 
 func measureFootprint() footprint {
-	for range 3 { // what is pooled, or has finalizers, outlasts one
+	for range 3 { // values that are pooled or have finalizers survive one
 		runtime.GC()
 	}
 	var m runtime.MemStats
@@ -102,7 +105,7 @@ func (f footprint) since(before footprint) []point {
 	}
 }
 
-// sockets counts the descriptors of the process that are sockets.
+// sockets returns how many descriptors of the process are sockets.
 func sockets() (n float64) {
 	all, _ := filepath.Glob("/proc/self/fd/*")
 	for _, path := range all {
@@ -113,14 +116,14 @@ func sockets() (n float64) {
 	return n
 }
 
-// eventsSent is how many events the member says that it has sent to watches.
+// eventsSent returns how many events the member has sent to watches, by its own count.
 func eventsSent(ctx context.Context, etcd *etcdproc.Cluster) (float64, error) {
 	const metric = "\netcd_debugging_mvcc_events_total "
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, etcd.Endpoints()[0]+"/metrics", http.NoBody)
 	if err != nil {
 		return 0, err
 	}
-	req.Close = true // connections are counted
+	req.Close = true // because connections are counted
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// failover kills the leader of three members under a loop of lock and unlock. The figure is the longest time between two
-// unlocks, in milliseconds. An error does not end the loop; they are counted.
+// failover kills the leader of three members during a loop of lock and unlock. The figure is the
+// longest time between two unlocks, in milliseconds. Errors are counted and do not end the loop.
 func failover(e env, lib library) (result, error) {
 	return withClient(e, lib, func(c client) (_ result, err error) {
 		once := lockCycle(c.locker(e.name))

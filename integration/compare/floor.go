@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// barePuts is no library of locks: where they write to take a lock and to give it back, it puts a key over gRPC. It is the
-// least that two writes cost over gRPC, one request each.
+// barePuts is not a library of locks: its lock and its unlock each put a key over gRPC. Its cost is
+// the least that two writes cost over gRPC, with one request each.
 type barePuts struct{}
 
 func (barePuts) id() string { return "puts" }
@@ -20,7 +20,7 @@ func (barePuts) connect(_ context.Context, etcd *etcdproc.Cluster, l link) (clie
 }
 
 type putter struct {
-	client // nil: nothing else can be asked of it
+	client // nil, because a case of bare puts calls nothing else
 
 	c *clientv3.Client
 }

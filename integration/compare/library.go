@@ -11,27 +11,29 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// library is one of those that are compared. What the cases do is written once, against these interfaces.
+// library is one of the libraries that are compared. Each case is written once, against these
+// interfaces.
 type library interface {
 	connect(ctx context.Context, etcd *etcdproc.Cluster, l link) (client, error)
 	id() string
 }
 
-// link says how a client is to be connected. The zero value is what a program gets that asks for nothing.
+// link is the configuration of a client's connection. The zero value is the library's default.
 type link struct {
 	ttl     time.Duration // of its session
-	traffic *atomic.Int64 // counts the bytes it receives
+	traffic *atomic.Int64 // counts the received bytes
 }
 
 // client is a client of etcd with a session.
 type client interface {
 	locker(name string) locker
-	rival(ctx context.Context, name string) (locker, error) // which excludes others of the client
+	rival(ctx context.Context, name string) (locker, error) // excludes others of the client
 	elector(name string) elector
 	queue(name string) fifo
-	watch(ctx context.Context, key string) (watcher, error)       // stands when it returns
-	sessions(ctx context.Context, n int, ttl time.Duration) error // makes so many more, for as long as the client lasts
-	lost() int                                                    // how many of them have ended by themselves
+	// watch returns when the watch is established.
+	watch(ctx context.Context, key string) (watcher, error)
+	sessions(ctx context.Context, n int, ttl time.Duration) error // opens n more until close
+	lost() int                                                    // how many have ended early
 	close() error
 }
 
@@ -48,7 +50,7 @@ type elector interface {
 
 type fifo interface {
 	put(ctx context.Context, value string) error
-	take(ctx context.Context) error // an item, for good
+	take(ctx context.Context) error // removes an item
 	fill(ctx context.Context, n int) error
 }
 
@@ -75,7 +77,8 @@ func (c countedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// inParallel runs fn for each of 0 to n-1, in as many goroutines as given, and stops at the first error of each.
+// inParallel calls fn for each of 0 to n-1, in the given number of goroutines. Each goroutine stops
+// at its first error. It returns all these errors.
 func inParallel(n, goroutines int, fn func(i int) error) error {
 	errs := make([]error, goroutines)
 	var all sync.WaitGroup
@@ -90,8 +93,9 @@ func inParallel(n, goroutines int, fn func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-// makers is how many goroutines make or unmake what there is much of.
+// makers is the number of goroutines that open or close many sessions or watches.
 const makers = 64
 
-// sessionMakers are fewer, since what they leave behind is counted: connections that are kept for a while.
+// sessionMakers returns fewer, because the connections that they leave open for a while are
+// counted.
 func sessionMakers(n int) int { return max(1, n/1000) }

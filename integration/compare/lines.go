@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// waitingLine: so many clients, with a session each, want one lock. The points are what each release of it costs: the events
-// that the server sends, the bytes that all clients together receive, and CPU.
+// waitingLine: n clients, with a session each, want one lock. The points are the cost of each
+// release of it: the events that the server sends, the bytes that all clients together receive, and
+// CPU.
 func waitingLine(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		var traffic atomic.Int64
@@ -53,7 +54,8 @@ func waitingHere(n int) work {
 	}
 }
 
-// handOn measures from when all but the first, who holds the lock, stand in line and it gives the lock back.
+// handOn measures from the moment at which the first, which holds the lock while all others wait in
+// line, releases it.
 func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 	first, others := lockers[0], lockers[1:]
 	if err := first.lock(e.ctx); err != nil {

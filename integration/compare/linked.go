@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A program that only takes a lock, with each of the two.
+// programs are two programs that only acquire a lock, one with each library.
 var programs = map[string]string{
 	"holdfast": `package main
 
@@ -67,7 +67,8 @@ func main() {
 `,
 }
 
-// linked builds such a program from nothing: its size in MB, stripped, the modules it links, and the seconds of the build.
+// linked builds such a program with an empty build cache. It returns the size in MB, stripped, the
+// modules that are linked, and the seconds of the build.
 func linked(e env, lib library) (_ result, err error) {
 	dir, err := os.MkdirTemp("", "holdfast-compare-")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// ownLocks: so many goroutines of one client, each with a lock that nobody else wants.
+// ownLocks: so many goroutines of one client, each with a lock that no other goroutine wants.
 func ownLocks(goroutines int) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
@@ -20,8 +20,9 @@ func ownLocks(goroutines int) work {
 	}
 }
 
-// lockCost is what one lock and unlock costs the client: its CPU, and allocations. So many goroutines do the same number of
-// them, so that a library that is faster has no more of them to share what runs besides.
+// lockCost is the cost of one lock and unlock for the client: CPU and allocations. Each run does
+// the same number of operations, because otherwise a faster library would spread the constant costs
+// over more of them.
 func lockCost(goroutines int) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
@@ -32,7 +33,7 @@ func lockCost(goroutines int) work {
 			times := func(n int) error {
 				return inParallel(goroutines*n, goroutines, func(i int) error { return cycles[i%goroutines](e.ctx) })
 			}
-			if err := times(2); err != nil { // connections and buffers are there
+			if err := times(2); err != nil { // opens connections and fills buffers
 				return result{}, err
 			}
 			const each = 20
@@ -69,7 +70,8 @@ func rivals(e env, c client, n int) ([]cycle, error) {
 	return cycles, nil
 }
 
-// drain: so many wait, all at rest, until the holder gives the lock back; then each passes it on at once.
+// drain: so many goroutines wait at rest until the holder releases the lock. Then each releases it
+// as soon as it has it.
 func drain(waiters int) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
@@ -98,7 +100,7 @@ func drain(waiters int) work {
 	}
 }
 
-// standing waits until so many stand in line, and a little longer, so that each has settled down to wait.
+// standing waits until n waiters are in line, and then a little longer, so that each is at rest.
 func standing(e env, n int) error {
 	c, err := e.etcd.NewClientV3()
 	if err != nil {
@@ -114,7 +116,7 @@ func standing(e env, n int) error {
 	}
 }
 
-// cycle is done again and again.
+// cycle is an operation that is repeated.
 type cycle func(ctx context.Context) error
 
 func lockCycle(l locker) cycle {
@@ -126,28 +128,30 @@ func lockCycle(l locker) cycle {
 	}
 }
 
-// rate has goroutines repeat what each is given for the time of a measurement and counts, after a short start.
+// rate counts how often goroutines complete their operation in the time of a measurement, after a
+// short start.
 func rate(e env, goroutines int, each func(i int) cycle) (result, error) {
-	const warmUp = 4 // parts of the time
+	const warmUp = 4 // the start is this fraction of the time
 	return loop{goroutines: goroutines, each: each, settle: func() error { sleep(e.ctx, e.dur/warmUp); return nil }}.run(e)
 }
 
-// loop is something that goroutines do again and again, and that is measured from when settle returns on.
+// loop is an operation that goroutines repeat. The measurement begins when settle returns.
 type loop struct {
 	goroutines int
-	each       func(i int) cycle // what each of them does
+	each       func(i int) cycle // the operation of each
 	settle     func() error
 	gauges     []gauge
-	hasty      bool // those who wait when the time is over leave at once
+	hasty      bool // the goroutines that still wait at the end are cancelled
 }
 
-// gauge is what else is read before and after, to tell how much of it there is for each operation.
+// gauge is a counter that is read before and after, to find its increase per operation.
 type gauge struct {
 	metric, unit string
 	read         func() (float64, error)
 }
 
-// What is so slow that it is not done so many times in the time of a measurement gets more time, up to a limit.
+// A loop with fewer than so many operations in the time of a measurement is measured longer, up to
+// a limit.
 const (
 	fewest  = 20
 	longest = 20 * time.Second
@@ -215,7 +219,7 @@ func readAll(gauges []gauge) ([]float64, error) {
 	return values, errors.Join(errs...)
 }
 
-// withClient gives fn a client of its own.
+// withClient calls fn with a client that only fn uses.
 func withClient(e env, lib library, fn func(c client) (result, error)) (result, error) {
 	c, err := lib.connect(e.ctx, e.etcd, link{})
 	if err != nil {

@@ -1,15 +1,18 @@
-// Command compare runs the same work with holdfast and with clientv3/concurrency, or its recipes, in turn, on one real etcd
-// in one run, and prints what each reached and the ratio of the two: more than 1 is better, also where less of the figure
-// is. Compare ratios of one run only; the absolute figures are those of the machine and of what else it does.
+// Command compare measures holdfast and clientv3/concurrency, or its recipes, on the same work.
+//
+// They run in turn, on one real etcd in one run. The command prints the figures of each and the
+// ratio of the two: more than 1 is better for holdfast, also where less of the figure is better.
+// Compare ratios of one run only, because absolute figures depend on the machine and its load.
 //
 //	go run ./compare            # all, in several rounds
 //	go run ./compare -quick
 //	go run ./compare -case 'lock_own.*' -rounds 7
 //	go run ./compare -out ../docs/performance.txt && go run ./compare -redraw ../docs
 //
-// There are three kinds of line, whose columns the first lines of the output name. "ratio" is holdfast against clientv3;
-// "floor" is a lock and an unlock of holdfast against two bare puts over gRPC, each with the lowest, median and highest
-// ratio of the rounds and the medians of the absolute figures; "point" is a figure at a size, of which there is no ratio.
+// There are three kinds of line. The first lines of the output name their columns. "ratio" is
+// holdfast against clientv3. "floor" is a lock and an unlock of holdfast against two bare puts over
+// gRPC. Both have the lowest, median and highest ratio of the rounds and the medians of the
+// absolute figures. "point" is a figure at a size, without a ratio.
 package main
 
 import (
@@ -50,7 +53,7 @@ func main() {
 	}
 }
 
-// plan is how much is measured.
+// plan is the number of rounds, and whether only the quick cases run.
 type plan struct {
 	rounds int
 	quick  bool

@@ -11,11 +11,12 @@ import (
 const (
 	// manyTTL makes each of many sessions renew its lease every 2 s.
 	manyTTL = 6 * time.Second
-	// renewals is a whole number of these periods.
+	// renewals is a whole number of these renewal periods.
 	renewals = 4 * time.Second
 )
 
-// manySessions: so many sessions of one client, at rest. The figure is the CPU that keeps them alive, in percent of a core.
+// manySessions: so many sessions of one client, at rest. The figure is the CPU that keeps them
+// alive, in percent of a core.
 func manySessions(n int) work {
 	return func(e env, lib library) (result, error) {
 		before := measureFootprint()
@@ -33,8 +34,9 @@ func manySessions(n int) work {
 	}
 }
 
-// manyHolds: so many locks are held by those who would exclude each other if they wanted the same. With clientv3 each of them
-// needs a session of its own. The figure is that of manySessions.
+// manyHolds: one client holds so many locks, each of them able to exclude other holds of the same
+// client. With clientv3 each lock needs a session of its own. The figure is the same as for
+// manySessions.
 func manyHolds(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		c, err := lib.connect(e.ctx, e.etcd, link{ttl: manyTTL})
@@ -56,7 +58,8 @@ func manyHolds(n int) work {
 	}
 }
 
-// atRest tells what CPU the client and the server use while nobody asks anything of them.
+// atRest returns the CPU that the client and the server use while the client sends no requests of
+// its own, in percent of a core.
 func atRest(e env) (client, server float64) {
 	sleep(e.ctx, renewals/2)
 	m := startMeter(e.etcd)
@@ -64,7 +67,8 @@ func atRest(e env) (client, server float64) {
 	return m.percent()
 }
 
-// manyWatches: so many watches of one client, each of a key of its own. The figure is the seconds until all stand.
+// manyWatches: so many watches of one client, each on a key of its own. The figure is the time in
+// seconds until all are established.
 func manyWatches(n int) work {
 	return func(e env, lib library) (result, error) {
 		const perPut = 100
@@ -90,7 +94,8 @@ func manyWatches(n int) work {
 	}
 }
 
-// eventsOf puts each key once, so many in one request, and tells what an event costs. Putting costs clientv3 little.
+// eventsOf puts each key once, perPut keys in one request, and returns the cost of an event. It
+// puts with clientv3, because that costs little.
 func eventsOf(e env, n, perPut int, key func(i int) string, all []watcher) (cost, error) {
 	writer, err := e.etcd.NewClientV3()
 	if err != nil {

@@ -78,7 +78,7 @@ func (o *ours) watch(ctx context.Context, key string) (watcher, error) {
 
 func (o *ours) locker(name string) locker { return &ourLock{m: mutex.New(o.s, name, nil)} }
 
-// rival is a locker: goroutines exclude each other, also when they share a session.
+// rival returns a plain locker, because goroutines exclude each other even if they share a session.
 func (o *ours) rival(_ context.Context, name string) (locker, error) { return o.locker(name), nil }
 
 func (o *ours) elector(name string) elector { return &ourTerm{e: election.New(o.s, name, nil)} }

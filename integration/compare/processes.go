@@ -15,15 +15,15 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// childArg makes the program a contender of its own, told what to do by the rest of its command line.
+// childArg makes the program a contender. The rest of its command line is the configuration.
 const childArg = "-child"
 
-// share is what one of the processes did.
+// share is the report of one process.
 type share struct {
 	Rate   float64 // in the time of the measurement
-	Client float64 // CPU and
-	Allocs float64 // allocations of each operation
-	All    float64 // operations, before and after the time of the measurement too
+	Client float64 // CPU of each operation
+	Allocs float64 // of each operation
+	All    float64 // operations, also before and after the measurement
 }
 
 // hotProcesses: so many processes want the same lock.
@@ -34,7 +34,7 @@ func hotProcesses(processes int) work {
 			return result{}, err
 		}
 		ctx, cancel := context.WithCancel(e.ctx)
-		defer cancel() // ends those still there
+		defer cancel() // ends the processes that still run
 		var lines []*bufio.Scanner
 		var begin []func() error
 		var children []*exec.Cmd
@@ -55,7 +55,7 @@ func hotProcesses(processes int) work {
 			children = append(children, cmd)
 			lines, begin = append(lines, bufio.NewScanner(out)), append(begin, in.Close)
 		}
-		for _, line := range lines { // each is connected
+		for _, line := range lines { // every process is connected
 			if !line.Scan() {
 				return result{}, errors.New("a process ended early")
 			}
@@ -85,7 +85,8 @@ func hotProcesses(processes int) work {
 	}
 }
 
-// child is one of the processes: it connects, says so, waits for the end of its input and prints its share.
+// child is the main function of a contender: it connects, reports that, waits for the end of its
+// input and prints its share.
 func child(args []string) {
 	if err := contend(args); err != nil {
 		fmt.Fprintln(os.Stderr, "compare: process:", err)

@@ -11,8 +11,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// throughput: so many producers and as many consumers, of one client each, until each producer's items are done, and again
-// with as many until the time is up.
+// throughput: n producers of one client and n consumers of another. Each moves a fixed number of
+// items, and repeats this until the time is up.
 func throughput(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		items := max(800/n, 100)
@@ -48,7 +48,7 @@ func throughput(n int) work {
 			}
 			all.Wait()
 		}
-		run(1) // connections, watches
+		run(1) // opens connections and watches
 		m := startMeter(e.etcd)
 		done := 0.0
 		for done == 0 || time.Since(m.begin) < e.dur && !failed.Load() {
@@ -60,7 +60,7 @@ func throughput(n int) work {
 	}
 }
 
-// backlog: one goroutine puts an item and takes another, of a queue in which so many wait.
+// backlog: one goroutine puts an item and takes one, on a queue in which so many items wait.
 func backlog(waiting int) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
@@ -82,7 +82,7 @@ func backlog(waiting int) work {
 	}
 }
 
-// remove deletes what a measurement leaves in etcd.
+// remove deletes the keys that a measurement leaves in etcd.
 func remove(e env) error {
 	c, err := e.etcd.NewClientV3()
 	if err != nil {

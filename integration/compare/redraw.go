@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The files below the directory of the documentation.
+// The paths of the files, relative to the directory of the documentation.
 const (
 	resultsFile = "performance.txt"
 	pageFile    = "performance.md"
@@ -45,7 +45,7 @@ func redraw(docs string) error {
 	return nil
 }
 
-// withTables puts each table between the two comments that stand for it: <!-- table: NAME --> and <!-- end -->.
+// withTables puts each table between its two comments: <!-- table: NAME --> and <!-- end -->.
 func withTables(page string, l lines) (string, error) {
 	const end = "<!-- end -->"
 	for name, table := range tables(l) {
@@ -63,7 +63,7 @@ func withTables(page string, l lines) (string, error) {
 	return page, nil
 }
 
-// tables are those of the page, by name.
+// tables returns the tables of the page, by name.
 func tables(l lines) map[string]string {
 	all := map[string]string{
 		"about":  "Measured on: " + l.about + ".\n",
@@ -136,20 +136,21 @@ func thousands(n int) string {
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
-// table is one of Markdown.
+// table builds a Markdown table.
 type table struct{ strings.Builder }
 
 func (t *table) row(cells ...string) {
 	t.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
-// head is the first row: of a column of text, and others of figures, the last of which may be text.
+// head writes the first row: a column of text, then columns of figures. The last column may be
+// text.
 func (t *table) head(cells ...string) {
 	t.row(cells...)
 	t.row(append([]string{"---"}, strings.Fields(strings.Repeat("---: ", len(cells)-2)+"---")...)...)
 }
 
-// drawings are the plots, by name.
+// drawings returns the plots, by name.
 func drawings(l lines) map[string]string {
 	var all []bar
 	for _, r := range l.ratios {

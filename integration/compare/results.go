@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// lines are results, in the form in which they are printed and kept.
+// lines are results in their printed form, which is also the form of the file.
 type lines struct {
-	about  string // what they were measured on
+	about  string // the machine and the plan
 	ratios []ratioLine
 	points []pointLine
 }
@@ -56,7 +56,7 @@ func (l lines) print(to io.Writer) error {
 	return nil
 }
 
-// short writes a figure with about three digits that count.
+// short formats a figure with about three significant digits.
 func short(v float64) string {
 	digits := 2
 	for limit := 10.0; digits > 0 && math.Abs(v) >= limit; limit *= 10 {
@@ -72,7 +72,7 @@ func known(v float64) string {
 	return short(v)
 }
 
-// parse reads what print wrote.
+// parse reads the output of print.
 func parse(from io.Reader) (l lines, err error) {
 	in := bufio.NewScanner(from)
 	for in.Scan() {
@@ -102,7 +102,7 @@ func parse(from io.Reader) (l lines, err error) {
 	return l, in.Err()
 }
 
-// fields of a line, read from the left.
+// fields are the fields of a line, read from the left.
 type fields struct {
 	all []string
 	err error

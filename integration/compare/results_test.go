@@ -49,7 +49,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestRatios: more is better, also where less of the figure is.
+// TestRatios: a ratio above 1 is better, also where less of the figure is better.
 func TestRatios(t *testing.T) {
 	t.Parallel()
 	of := func(figures ...float64) (all []result) {
@@ -105,7 +105,7 @@ func near(a, b []float64) bool {
 	return true
 }
 
-// TestPage: tables and plots of the documentation are those of the results that are kept with it.
+// TestPage: the tables and plots of the documentation match the results that are kept with it.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	const docs = "../../docs"

@@ -9,17 +9,17 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// server is what a case runs on. All of them wait for their disks.
+// server is the kind of cluster that a case runs on. No cluster skips fsync.
 type server int
 
 const (
 	plain  server = iota // one member
 	secure               // one member with TLS
 	three                // three members
-	scale                // one member of its own for what leaves much behind
+	scale                // one member, for cases that leave much data behind
 )
 
-// servers has one cluster at a time, so that none takes anything from another.
+// servers runs one cluster at a time, so that none uses resources of another.
 type servers struct {
 	ctx     context.Context
 	kind    server
@@ -53,7 +53,8 @@ func (s *servers) close() error {
 	return c.Close()
 }
 
-// preface says what the lines that follow are, and where they come from.
+// preface writes the first lines of the output: the versions, the machine, the number of rounds and
+// the columns.
 func preface(ctx context.Context, to io.Writer, etcd *etcdproc.Cluster, p plan) error {
 	c, err := etcd.NewClientV3()
 	if err != nil {

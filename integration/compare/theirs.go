@@ -36,7 +36,7 @@ func (clientV3) connect(ctx context.Context, etcd *etcdproc.Cluster, l link) (cl
 func dialV3(etcd *etcdproc.Cluster, l link) (*clientv3.Client, error) {
 	config := clientv3.Config{
 		Endpoints: etcd.Endpoints(), TLS: etcd.TLSConfig(), DialTimeout: 5 * time.Second,
-		Logger: zap.NewNop(), // it says what it retries, in the middle of the results
+		Logger: zap.NewNop(), // its warnings would appear among the results
 	}
 	if l.traffic != nil {
 		config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
@@ -64,7 +64,8 @@ type theirs struct {
 func (t *theirs) close() error {
 	all := slices.Concat(t.more, []*concurrency.Session{t.s})
 	err := inParallel(len(all), makers, func(i int) error {
-		if err := all[i].Close(); !errors.Is(err, rpctypes.ErrLeaseNotFound) { // it had expired
+		// An expired session needs no Close.
+		if err := all[i].Close(); !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			return err
 		}
 		return nil
@@ -106,7 +107,7 @@ func (t *theirs) watch(ctx context.Context, key string) (watcher, error) {
 	}, nil
 }
 
-// rival has a session of its own: those who share one share the lock.
+// rival uses a session of its own, because lockers that share a session share the lock.
 func (t *theirs) rival(ctx context.Context, name string) (locker, error) {
 	s, err := newSessionV3(ctx, t.c, t.ttl)
 	if err != nil {
@@ -132,7 +133,8 @@ type theirTerm struct{ e *concurrency.Election }
 func (t *theirTerm) campaign(ctx context.Context) error { return t.e.Campaign(ctx, "me") }
 func (t *theirTerm) resign(ctx context.Context) error   { return t.e.Resign(ctx) }
 
-// theirQueue takes no context, and loses an item whose consumer dies: it is compared all the same, as there is no other.
+// theirQueue takes no context, and it loses an item if its consumer dies. It is compared because
+// clientv3 has no other queue.
 type theirQueue struct{ q *recipe.Queue }
 
 func (q *theirQueue) put(_ context.Context, value string) error { return q.q.Enqueue(value) }

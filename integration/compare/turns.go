@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// handOffs: so many clients hold what there is one of in turn, each for so long. The figures are how long nobody has it in
-// between, in milliseconds: the median and the 99th percentile.
+// handOffs: so many clients in turn hold something exclusive, each for the given time. The figures
+// are the times without a holder, in milliseconds: the median and the 99th percentile.
 func handOffs(clients int, hold time.Duration, parts int, contender func(c client, name string) (take, giveBack cycle)) work {
 	return func(e env, lib library) (result, error) {
 		var gaps []float64
-		var freed time.Time // whoever holds has both
+		var freed time.Time // the current holder owns both variables
 		var all sync.WaitGroup
 		errs := make([]error, clients)
 		var everybody []client

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// publicImage is what is used if ETCD_IMAGE names no other.
+	// publicImage is the image for an empty ETCD_IMAGE.
 	publicImage = "gcr.io/etcd-development/etcd:v3.6.16"
-	// mustEnv makes it a failure if no Docker engine answers, where these tests must not be skipped without notice.
+	// mustEnv makes the tests fail instead of skip if no Docker engine answers.
 	mustEnv = "HOLDFAST_CONTAINERS"
 )
 
-// atOnce: what is thrown away need not end in good order.
+// atOnce makes Terminate kill the container, because its data is thrown away.
 var atOnce = testcontainers.StopTimeout(0)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// image is the image to test with. Without a Docker engine it skips the test.
+// image returns the image to test with. It skips the test if no Docker engine answers.
 func image(t *testing.T) string {
 	t.Helper()
 	if os.Getenv(mustEnv) == "must" {
@@ -44,7 +44,8 @@ func image(t *testing.T) string {
 	return publicImage
 }
 
-// healthy waits until etcd answers at all endpoints; the module for etcd does not.
+// healthy waits until etcd answers at all endpoints, because the module for etcd does not wait for
+// that.
 func healthy(t *testing.T, endpoints ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -71,7 +72,8 @@ func client(t *testing.T, endpoints ...string) *gateway.Client {
 	return c
 }
 
-// clean ends what a test has started, with a context of its own: that of the test has ended by then.
+// clean calls end at the end of the test. The context is not the test's, because that has ended by
+// then.
 func clean(t *testing.T, end func(context.Context) error) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -16,7 +16,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// nodes is a cluster of three containers. The module for etcd keeps all but the first to itself.
+// nodes is a cluster of three containers. It does not use the module for etcd, which gives access
+// only to the first container.
 type nodes struct {
 	engine     *testcontainers.DockerClient
 	network    *testcontainers.DockerNetwork
@@ -65,8 +66,8 @@ func startNodes(t *testing.T) *nodes {
 
 func nodeName(i int) string { return fmt.Sprintf("n%d", i) }
 
-// TestNodeFaults: a session lives on, and a lock passes from hand to hand, while one node after the other is paused, cut
-// off from the network, and stopped, each of them the one that the clients prefer.
+// TestNodeFaults: sessions stay alive and hand a lock over while one node after the other is
+// paused, cut off from the network, and stopped. Each time it is the node that the clients prefer.
 func TestNodeFaults(t *testing.T) {
 	n := startNodes(t)
 	id := func(i int) string { return n.containers[i].GetContainerID() }
@@ -102,7 +103,7 @@ func TestNodeFaults(t *testing.T) {
 		{
 			"stopped", 2,
 			func(ctx context.Context) error { return n.containers[2].Stop(ctx, new(2*time.Second)) },
-			func(context.Context) error { return nil }, // it would get another port; the other two go on
+			func(context.Context) error { return nil }, // it would get another port
 		},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestNodeFaults(t *testing.T) {
 			begin := time.Now()
 			takeTurns(t, name, a, b)
 			t.Logf("figure: node %s: the next six hand-overs took %v", fault.name, time.Since(begin).Round(time.Millisecond))
-			// Past the lease: a session that were not renewed would have ended by now.
+			// This loop lasts longer than the lease, so a session without renewals would end.
 			for time.Since(begin) < ttl+time.Second {
 				takeTurns(t, name, a, b)
 			}
@@ -158,7 +159,7 @@ func others(all []string, not int) []string {
 	return append(append([]string{}, all[:not]...), all[not+1:]...)
 }
 
-// takeTurns passes a lock between two sessions; it fails if a fence does not grow.
+// takeTurns passes a lock between two sessions. It fails the test if a fence does not increase.
 func takeTurns(t *testing.T, name string, sessions ...*session.Session) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

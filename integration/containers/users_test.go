@@ -13,12 +13,13 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// nightly is the code under test: yours.
+// nightly is the code under test. In your program it is your own.
 func nightly(ctx context.Context, s *session.Session, work func(context.Context) error) error {
 	return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error { return work(ctx) })
 }
 
-// TestNightly is the test that docs/testcontainers.md shows. It names its image by image(t) instead of as a constant.
+// TestNightly is the test in docs/testcontainers.md, except that image(t) replaces the constant
+// name of the image.
 func TestNightly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

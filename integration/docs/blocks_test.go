@@ -13,10 +13,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// languages that blocks may be in, beside Go. "text" is what etcd or a program shows.
+// languages are the languages of blocks besides Go. "text" is output of etcd or of a program.
 var languages = map[string]bool{"go": true, "sh": true, "sql": true, "text": true, "mermaid": true, "python": true, "yaml": true, "": true}
 
-// TestGoBlocks compiles every block of Go in the documents.
+// TestGoBlocks compiles every Go block of the documents.
 func TestGoBlocks(t *testing.T) {
 	var units []unit
 	for _, page := range pages(t) {
@@ -40,10 +40,10 @@ func TestGoBlocks(t *testing.T) {
 	compile(t, units)
 }
 
-// source is where a block says that it comes from.
+// source matches the line that names the file of the block before it.
 var source = regexp.MustCompile(`^\(From \[[^\]]*\]\(([^)]+)\)`)
 
-// TestQuotedBlocks: what is said to come from a file is there, line by line.
+// TestQuotedBlocks: every line of a block that is quoted from a file is in that file.
 func TestQuotedBlocks(t *testing.T) {
 	quoted := 0
 	for _, page := range pages(t) {
@@ -70,10 +70,11 @@ var (
 	programs = regexp.MustCompile(`go (?:run|test) -C (\S+)((?: -\S+)*) (\./[\w./-]+)`)
 	link     = regexp.MustCompile(`\]\(([^)#:]+)(?:#([^)]*))?\)`)
 	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	unlinked = regexp.MustCompile(`[^a-z0-9 -]`) // what the address of a heading leaves out
+	// unlinked matches the characters that the anchor of a heading leaves out.
+	unlinked = regexp.MustCompile(`[^a-z0-9 -]`)
 )
 
-// TestCommands: targets of make and folders of programs that the documents name are there.
+// TestCommands: the targets of make and the folders of programs that the documents name exist.
 func TestCommands(t *testing.T) {
 	targets := map[string]bool{}
 	for _, m := range target.FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1) {
@@ -101,7 +102,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestLinks: files, and headings, that the documents link to are there.
+// TestLinks: the files and headings that the documents link to exist.
 func TestLinks(t *testing.T) {
 	links := 0
 	for _, page := range pages(t) {
@@ -118,7 +119,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// anchors are the addresses of the headings of a page.
+// anchors returns the anchors of the headings of a page.
 func anchors(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {

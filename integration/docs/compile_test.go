@@ -21,7 +21,7 @@ const (
 	etcd   = "go.etcd.io/etcd/"
 )
 
-// imports are the packages that code in the documents names without importing them.
+// imports are the packages that the code in the documents uses without an import.
 var imports = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
 	"rand": "math/rand/v2", "signal": "os/signal", "slog": "log/slog", "strconv": "strconv", "syscall": "syscall",
@@ -37,15 +37,16 @@ var imports = map[string]string{
 	"etcd":           "github.com/testcontainers/testcontainers-go/modules/etcd",
 }
 
-// unit is a Go file made of a piece of a document.
+// unit is a Go file made from a piece of a document.
 type unit struct {
-	where  string // in the document
+	where  string // the place in the document
 	code   string
-	module string // whose dependencies it has, below integration
-	around string // a file in testdata, which declares what the piece takes for granted
+	module string // the module that compiles it, below integration
+	around string // a file in testdata that declares names which the piece uses
 }
 
-// source makes the file: what is a file already stays as it is, declarations get a package clause, statements a function.
+// source returns the text of the file. A complete file stays unchanged, declarations get a package
+// clause, and statements become a function.
 func (u unit) source() (string, error) {
 	code := u.code
 	if !strings.HasPrefix(code, "package ") {
@@ -76,7 +77,7 @@ func (u unit) source() (string, error) {
 	return string(pretty), err
 }
 
-// function makes statements a function, in which the variables that they declare are used.
+// function makes statements a function that uses all variables they declare.
 func function(code string) (string, error) {
 	head := "package block\n\nfunc _() error {\n"
 	tail := "\nreturn nil\n}\n"
@@ -110,7 +111,7 @@ func used(vars ...ast.Expr) string {
 	return use.String()
 }
 
-// compile builds units, each as a package of its own, without writing them into the module.
+// compile compiles units without writing them into the module, each as a package of its own.
 func compile(t *testing.T, units []unit) {
 	t.Helper()
 	temp := t.TempDir()
@@ -154,7 +155,8 @@ func compile(t *testing.T, units []unit) {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// Not "go build", which would link what is package main, and leave it in the folder.
+		// "go build" would link a package main and leave the program in the folder, so this is "go
+		// list".
 		args := append([]string{"list", "-export", "-f", "{{.Name}}", "-gcflags=-e", "-overlay", file}, list...)
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = dir

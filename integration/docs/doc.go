@@ -1,4 +1,6 @@
-// Package docs holds README.md and docs/ to the code: its tests compile every block of Go and every line of the tables
-// that lead from other clients here, look for the targets and files that are named, and run the examples of the package
-// documentation on real etcd.
+// Package docs checks README.md, docs/ and examples/README.md against the code.
+//
+// Its tests compile every Go block and every line of the tables in the migration guides. They check
+// that the targets and files which the documents name exist. They run the examples of the package
+// documentation, and the commands for etcdctl, on real etcd.
 package docs

@@ -13,7 +13,8 @@ import (
 
 var example = regexp.MustCompile(`(?m)^--- (PASS|FAIL): Example`)
 
-// TestExamples runs the examples of the package documentation on real etcd, and compares what they print.
+// TestExamples runs the examples of the package documentation on real etcd and compares their
+// output.
 func TestExamples(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))

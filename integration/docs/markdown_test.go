@@ -10,7 +10,7 @@ import (
 // root is the folder of the repository.
 const root = "../.."
 
-// pages are the documents that people read: all Markdown files of the root and of docs.
+// pages returns the Markdown files of the root, of docs and of examples.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -36,19 +36,19 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// block is a piece of a page that is set as code.
+// block is a code block of a page.
 type block struct {
 	page string
-	line int    // of its first line
-	lang string // behind the fence; empty where it is indented instead
+	line int    // the first line
+	lang string // after the fence; empty if the block is indented instead
 	text string
-	next string // the paragraph behind it
+	next string // the paragraph after it
 }
 
-// blocks are the fenced and the indented blocks of a page.
+// blocks returns the fenced and the indented blocks of a page.
 func blocks(t *testing.T, page string) (found []block) {
 	t.Helper()
-	fenced, open := false, false // open: an indented block may begin, or goes on
+	fenced, open := false, false // open: an indented block may begin or continue
 	var b block
 	lines := strings.Split(read(t, page), "\n")
 	for i, line := range lines {

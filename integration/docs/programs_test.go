@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestProgramsFailWithStatusOne runs the programs of the documents where no etcd answers. Those that go on trying are
-// ended by SIGTERM, as a service is.
+// TestProgramsFailWithStatusOne runs the programs of the documents without etcd. SIGTERM ends the
+// programs that keep retrying, as it ends a service.
 func TestProgramsFailWithStatusOne(t *testing.T) {
 	count := 0
 	for _, page := range pages(t) {
@@ -92,7 +92,7 @@ func failsWithStatusOne(t *testing.T, text string) {
 	}
 }
 
-// build makes a program of a file that is no part of the module.
+// build compiles a program from a file outside the module.
 func build(t *testing.T, text string) string {
 	t.Helper()
 	temp := t.TempDir()

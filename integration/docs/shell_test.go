@@ -15,11 +15,11 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// shownLease is the one that the documents take for an example.
+// shownLease is the lease in the examples of the documents.
 const shownLease gateway.LeaseID = 0x6dd18b3364141523
 
-// TestEtcdctl runs what the documents tell operators to type, page by page, each on an etcd of its own where the session of
-// the example lives.
+// TestEtcdctl runs the commands for operators in the documents. Each page has an etcd of its own,
+// which holds the session of the example.
 func TestEtcdctl(t *testing.T) {
 	ctl, err := etcdproc.Ctl()
 	if err != nil {
@@ -61,7 +61,7 @@ func TestEtcdctl(t *testing.T) {
 	}
 }
 
-// session makes what a session leaves in etcd, under the lease of the example.
+// session writes the keys of a session, under the lease of the example.
 func session(ctx context.Context, t *testing.T, client *gateway.Client) (record string) {
 	t.Helper()
 	if _, err := client.Grant(ctx, shownLease, time.Minute); err != nil {

@@ -12,15 +12,15 @@ import (
 	"testing"
 )
 
-// TestTables compiles what the tables of the migration guides put side by side. A name that stands alone must be that of
-// a function, method, field or constant there.
+// TestTables compiles the code in the tables of the migration guides. A name alone in a cell must
+// be the name of a function, type, method, field or constant of that column's packages.
 func TestTables(t *testing.T) {
 	ours := names(t, "gateway", "session", "mutex", "election", "semaphore", "barrier", "queue")
 	theirs := names(t, "client/v3", "client/v3/concurrency", "client/v3/experimental/recipes", "client/v3/namespace")
 	var units []unit
 	for page, sides := range map[string][2]side{
 		"migrate-clientv3.md": {{theirs, "clientv3.go"}, {ours, "holdfast.go"}},
-		"migrate-etcd3gw.md":  {{}, {ours, "holdfast.go"}}, // the left is Python
+		"migrate-etcd3gw.md":  {{}, {ours, "holdfast.go"}}, // the left column is Python
 	} {
 		rows := 0
 		for i, line := range strings.Split(read(t, filepath.Join(root, "docs", page)), "\n") {
@@ -44,12 +44,13 @@ func TestTables(t *testing.T) {
 	compile(t, units)
 }
 
-// TestTablesAreWhole: a table whose rows differ in their cells is not shown as one.
+// TestTablesAreWhole: all rows of a table have the same number of cells, because a renderer shows
+// other rows as text.
 func TestTablesAreWhole(t *testing.T) {
 	t.Parallel()
 	tables := 0
 	for _, page := range pages(t) {
-		cells := 0 // of the table's first row
+		cells := 0 // in the first row of the table
 		for i, line := range strings.Split(read(t, page), "\n") {
 			n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
 			switch {
@@ -70,7 +71,7 @@ func TestTablesAreWhole(t *testing.T) {
 
 // side is a column of a table.
 type side struct {
-	names  map[string]bool // that may stand alone; nil: the column is not looked at
+	names  map[string]bool // names that may be alone in a cell; nil: the column is not checked
 	around string
 }
 
@@ -79,7 +80,7 @@ var (
 	bare = regexp.MustCompile(`^[A-Z]\w*(\(\))?$`)
 )
 
-// units are the pieces of code in a cell that are more than a name.
+// units returns the pieces of code in a cell that are more than a name.
 func (s side) units(t *testing.T, where, cell string) (found []unit) {
 	t.Helper()
 	if s.names == nil {
@@ -101,8 +102,8 @@ func (s side) units(t *testing.T, where, cell string) (found []unit) {
 	return found
 }
 
-// statement makes a statement of what a cell shows: a value, a type, a loop without its body; "…" is what the reader
-// fills in.
+// statement makes a statement of the code in a cell, such as a value, a type or a loop without its
+// body. "…" is a place for the reader's code. It returns "" if the code is not Go.
 func statement(code string) string {
 	code = strings.NewReplacer("{ … }", "{ panic(0) }", ": …", ": nil", "…", "...").Replace(code)
 	for _, try := range []string{code, "_ = " + code, "var _ " + code, code + " {}", "switch { " + code + ": }"} {
@@ -121,7 +122,7 @@ func statement(code string) string {
 		}
 		if a, ok := list[0].(*ast.AssignStmt); ok && a.Tok == token.ASSIGN {
 			if star, ok := a.Rhs[0].(*ast.StarExpr); ok {
-				_ = star // a pointer to a type, in documents
+				_ = star // a pointer to a type, not a dereference
 				continue
 			}
 		}
@@ -130,7 +131,7 @@ func statement(code string) string {
 	return ""
 }
 
-// names are all exported names that packages declare, in this library or in etcd's.
+// names returns all exported names that packages of this library or of etcd declare.
 func names(t *testing.T, packages ...string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/flock"
 )
 
-// DefaultVersion is the etcd version used where none is asked for.
+// DefaultVersion is the version of etcd for Options that name none.
 const DefaultVersion = "3.6"
 
 const (
@@ -26,13 +26,13 @@ const (
 	utlPackage        = "go.etcd.io/etcd/etcdutl/v3"
 )
 
-// ErrNotInstalled is returned for an etcd version that cannot be built and is
-// not installed on this machine either. Only 3.4 is affected: its module does
-// not build with current Go, so it has to come from a package of the system.
+// ErrNotInstalled is returned for a version of etcd that cannot be built and is not installed. This
+// affects 3.4 only: its module does not build with current Go, so Binary looks for it among the
+// installed programs.
 var ErrNotInstalled = errors.New("etcd is not installed")
 
-// Versions returns the etcd versions the tests should run against: the comma
-// separated list in the environment variable ETCD_VERSIONS, or DefaultVersion.
+// Versions returns the versions of etcd that the tests run against: the comma separated list in the
+// environment variable ETCD_VERSIONS, or DefaultVersion.
 func Versions() []string {
 	var versions []string
 	for v := range strings.SplitSeq(os.Getenv(versionsEnv), ",") {
@@ -48,11 +48,11 @@ func Versions() []string {
 
 // Binary returns the path of the etcd server of a version such as "3.6".
 //
-// The first call for a version builds the server, which takes about a minute;
-// the result is kept in the directory HOLDFAST_ETCD_CACHE, by default
-// holdfast-etcd in the user's cache directory. Any number of processes may call
-// Binary at the same time. For "3.4" it finds an installed etcd or returns
-// ErrNotInstalled.
+// The first call for a version builds the server, which takes about a minute. The result is kept in
+// the directory HOLDFAST_ETCD_CACHE, by default holdfast-etcd in the user's cache directory. Binary
+// is safe for concurrent use, also by several processes. For "3.4" it looks for an installed etcd
+// and returns ErrNotInstalled if there is none. For other versions it returns an error if no module
+// of integration/etcd pins the version or the build fails.
 func Binary(version string) (string, error) {
 	if version == "3.4" {
 		return installed(version)
@@ -60,13 +60,13 @@ func Binary(version string) (string, error) {
 	return build(version, serverPackage, "etcd")
 }
 
-// Ctl returns the path of etcdctl, built like the servers.
+// Ctl returns the path of etcdctl. It builds it like Binary.
 func Ctl() (string, error) { return build("etcdctl", ctlPackage, "etcdctl") }
 
-// Utl returns the path of etcdutl, built like the servers.
+// Utl returns the path of etcdutl. It builds it like Binary.
 func Utl() (string, error) { return build("etcdutl", utlPackage, "etcdutl") }
 
-// installed finds an etcd of the version among the programs of the system.
+// installed finds an etcd of the version among the installed programs.
 func installed(version string) (string, error) {
 	for _, name := range []string{"etcd", "/usr/bin/etcd"} {
 		path, err := exec.LookPath(name)
@@ -84,7 +84,7 @@ func installed(version string) (string, error) {
 	return "", fmt.Errorf("etcdproc: find etcd %s: %w", version, ErrNotInstalled)
 }
 
-// build returns the program pkg, built from the module integration/etcd/<pin>.
+// build returns the path of the program pkg, built from the module integration/etcd/<pin>.
 func build(pin, pkg, name string) (string, error) {
 	path, err := cachedBuild(pin, pkg, name)
 	if err != nil {
@@ -125,8 +125,8 @@ func cachedBuild(pin, pkg, name string) (string, error) {
 	return path, errors.Join(err, lock.Release())
 }
 
-// compile builds pkg into a temporary file and renames it to path, so that path
-// never names half a program.
+// compile builds pkg into a temporary file and renames it to path, so that path never names an
+// incomplete program.
 func compile(module, pkg, path string) error {
 	temp := path + ".new"
 	cmd := exec.Command("go", "build", "-trimpath", "-o", temp, pkg)
@@ -151,9 +151,8 @@ func pinnedModule(pin string) (string, error) {
 	return dir, nil
 }
 
-// integrationDir returns the directory of the integration module: where this
-// file was compiled from or, in a build with -trimpath, what the go command
-// says.
+// integrationDir returns the directory of the integration module. It takes the path of this source
+// file or, in a build with -trimpath, asks the go command.
 func integrationDir() (string, error) {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		if dir := filepath.Dir(filepath.Dir(file)); exists(filepath.Join(dir, "etcd")) {

@@ -12,9 +12,10 @@ import (
 
 const rootUser = "root"
 
-// NewClientV3 returns a client of etcd's own library, logged in as root if the
-// cluster uses authentication. It talks to the given endpoints, by default all
-// members. It is the second opinion for what holdfast did.
+// NewClientV3 returns a client of etcd's own library for the given endpoints, by default all
+// members. Tests use it to check holdfast independently. The client is logged in as root if the
+// cluster uses authentication. NewClientV3 returns an error if clientv3 does, such as for a refused
+// login. The caller closes the client.
 func (c *Cluster) NewClientV3(endpoints ...string) (*clientv3.Client, error) {
 	return c.newClientV3(c.options.RootPassword, endpoints...)
 }
@@ -60,7 +61,7 @@ func (c *Cluster) enableAuth(ctx context.Context) error {
 	return errors.Join(err, client.Close())
 }
 
-// identify asks every member for its id.
+// identify reads the id of every member.
 func (c *Cluster) identify(ctx context.Context) error {
 	client, err := c.newClientV3("")
 	if err != nil {
@@ -77,8 +78,8 @@ func (c *Cluster) identify(ctx context.Context) error {
 	return errors.Join(err, client.Close())
 }
 
-// Leader returns the member that leads the cluster: it says so itself and a
-// majority agrees. While there is none, Leader waits for one.
+// Leader returns the member that leads the cluster, by its own status and the status of a majority.
+// If there is none it waits for one. It returns an error if ctx ends before that.
 func (c *Cluster) Leader(ctx context.Context) (*Member, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()

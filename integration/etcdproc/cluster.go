@@ -19,26 +19,27 @@ import (
 )
 
 const (
-	// patience bounds a wait whose context has no deadline. It is far longer
-	// than anything a healthy cluster does takes.
+	// patience bounds a wait whose context has no deadline. It is far longer than any operation of
+	// a healthy cluster takes.
 	patience = time.Minute
-	// probeTimeout bounds one question to a member, which may be frozen.
+	// probeTimeout bounds one request to a member, which may be frozen.
 	probeTimeout = time.Second
-	// probeInterval is the pause between two looks at a condition.
+	// probeInterval is the pause between two checks of a condition.
 	probeInterval = 20 * time.Millisecond
 )
 
-// A Cluster is a set of etcd members that run as child processes. Its methods
-// and those of its members are safe for concurrent use. Those that wait for
-// something give up after a minute if their context has no deadline.
+// A Cluster is a set of etcd members that run as child processes. Its methods and the methods of
+// its members are safe for concurrent use, except Member.Join and Member.Upgrade, which no other
+// call on the same member may overlap. Methods that wait return an error after a minute if their
+// context has no deadline.
 type Cluster struct {
 	options Options
 	dir     string
 	ownsDir bool
 	pki     *PKI // nil without TLS
 	members []*Member
-	given   []string  // endpoints of servers that somebody else runs; then there are no members
-	spares  []*Member // that Spare made; guarded by mu
+	given   []string  // endpoints that Given got; then there are no members
+	spares  []*Member // made by Spare; guarded by mu
 	mu      sync.Mutex
 	probe   *http.Client
 	status  *clientv3.Client // for Leader
@@ -47,11 +48,14 @@ type Cluster struct {
 	closeErr error
 }
 
-// Given is a cluster that somebody else runs. It has endpoints and clients, but no members.
+// Given returns a Cluster for servers that this package does not run. It has endpoints and clients,
+// but no members.
 func Given(endpoints ...string) *Cluster { return &Cluster{given: endpoints} }
 
-// Start starts a cluster and waits until every member is healthy. It gives up
-// when ctx ends; ctx does not bound the life of the cluster. A nil Options stands for the zero value.
+// Start starts a cluster and waits until every member is healthy. The caller closes it. Nil options
+// mean the zero value. Start returns ErrNotInstalled if Binary does, and an error if the options
+// are not valid, a member does not become healthy, or ctx ends first. The end of ctx after Start
+// has returned does not end the cluster.
 func Start(ctx context.Context, options *Options) (*Cluster, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -131,7 +135,7 @@ func start(ctx context.Context, o Options, binary string) (_ *Cluster, err error
 	return c, nil
 }
 
-// addMembers reserves the ports of all members and writes their command lines.
+// addMembers reserves the ports of all members and determines their command lines.
 func (c *Cluster) addMembers(binary string) error {
 	var initial []string
 	for i := range c.options.Members {
@@ -170,10 +174,10 @@ func (c *Cluster) scheme() string {
 // Version returns the etcd version of the cluster, such as "3.6".
 func (c *Cluster) Version() string { return c.options.Version }
 
-// Members returns the members in the order they were started in.
+// Members returns the members in the order in which they were started.
 func (c *Cluster) Members() []*Member { return append([]*Member(nil), c.members...) }
 
-// Member returns the i-th member.
+// Member returns the member at index i. It panics if there is none.
 func (c *Cluster) Member(i int) *Member { return c.members[i] }
 
 // Endpoints returns the client URLs of all members.
@@ -191,9 +195,9 @@ func (c *Cluster) Endpoints() []string {
 // PKI returns the certificates of the cluster, or nil if it does not use TLS.
 func (c *Cluster) PKI() *PKI { return c.pki }
 
-// TLSConfig returns the configuration of a client that trusts the cluster and,
-// if the cluster asks for one, shows a certificate without a common name. It is
-// nil if the cluster does not use TLS.
+// TLSConfig returns the configuration of a client that trusts the cluster. If the cluster requires
+// a client certificate, the configuration has one without a common name. It is nil if the cluster
+// does not use TLS.
 func (c *Cluster) TLSConfig() *tls.Config {
 	switch {
 	case c.pki == nil:
@@ -205,8 +209,7 @@ func (c *Cluster) TLSConfig() *tls.Config {
 	}
 }
 
-// WaitHealthy waits until every member says that it is healthy, that is, until
-// a linearizable read through it succeeds.
+// WaitHealthy waits until every member is healthy. It returns an error if Member.WaitHealthy does.
 func (c *Cluster) WaitHealthy(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -218,8 +221,8 @@ func (c *Cluster) WaitHealthy(ctx context.Context) error {
 	return nil
 }
 
-// Close kills all members and waits until they are gone. Calls after the first
-// return the same error.
+// Close kills all members, spares too, and waits until they have ended. Later calls return the same
+// error.
 func (c *Cluster) Close() error {
 	c.closing.Do(func() {
 		var errs []error
@@ -241,7 +244,7 @@ func (c *Cluster) Close() error {
 	return c.closeErr
 }
 
-// bounded gives a context without a deadline one.
+// bounded adds a deadline to a context that has none.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}

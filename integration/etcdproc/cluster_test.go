@@ -182,8 +182,8 @@ func TestCtlTalksToTheCluster(t *testing.T) {
 	wantValue(t, c.ClientV3(t), "k", "v")
 }
 
-// helperEnv makes this test binary start a member, print its process id and
-// wait to be killed.
+// helperEnv makes this test binary start a member, print its process id and wait until it is
+// killed.
 const helperEnv = "HOLDFAST_TEST_ORPHAN_DIR"
 
 func TestMembersDieWithTheirProcess(t *testing.T) {
@@ -204,7 +204,7 @@ func TestMembersDieWithTheirProcess(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("helper was not killed: %v\n%s", err, out)
 	}
-	// A member keeps a lock on its database for as long as it lives.
+	// A member locks its database until it ends.
 	db, err := os.Open(filepath.Join(dir, "m0.data", "member", "snap", "db"))
 	if err != nil {
 		t.Fatal(err)

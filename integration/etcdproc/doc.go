@@ -1,12 +1,21 @@
-// Package etcdproc runs real etcd servers as child processes on loopback ports:
-// one member or several, plain or TLS, with or without authentication, in any
-// version holdfast supports. Members can be killed, stopped, frozen and
-// restarted one by one, which is what the fault tests are made of.
+// Package etcdproc runs real etcd servers as child processes on loopback ports.
 //
-// The servers are built from the Go modules under integration/etcd, once per
-// version, into a cache shared by all processes of the machine. Version 3.4 has
-// no usable module and is looked for in PATH.
+// # Usage
 //
-// The package does not import testing, so programs can use it as well; tests
-// have a shorter form in package etcdtest. It needs a Unix system.
+// A cluster has one member or several, plain or TLS, with or without authentication, in any version
+// that holdfast supports. Tests kill, stop, freeze and restart single members. The package does not
+// import testing, so that programs can use it. Package etcdtest has a shorter form for tests.
+//
+// The servers are built from the Go modules in integration/etcd, once for each version, into a
+// cache that all processes of the machine share. Version 3.4 has no usable module, so it must be
+// installed.
+//
+// # Limitations
+//
+// The package needs a Unix system. Only on Linux do the servers end if the process that started
+// them is killed.
+//
+// # Concurrency
+//
+// Clusters and members are safe for concurrent use, with the exceptions that Cluster names.
 package etcdproc

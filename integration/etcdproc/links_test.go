@@ -20,7 +20,8 @@ func TestIsolatedLeaderIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		next := old
-		for began := time.Now(); next == old; next = c.FindLeader(t) { // the others have not noticed yet
+		// The others have not noticed the loss of the leader yet.
+		for began := time.Now(); next == old; next = c.FindLeader(t) {
 			if time.Since(began) > 20*time.Second {
 				t.Fatalf("%s leads although nobody hears it", old.Name())
 			}
@@ -41,7 +42,8 @@ func TestIsolatedLeaderIsReplaced(t *testing.T) {
 	})
 }
 
-// TestOneCutLink: who does not hear the leader cannot serve, although all others hear each other.
+// TestOneCutLink: a member that does not receive the leader's bytes cannot serve, although all
+// other links work.
 func TestOneCutLink(t *testing.T) {
 	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{Members: 3, PeerLinks: true, UnsafeNoFsync: true})
@@ -52,7 +54,8 @@ func TestOneCutLink(t *testing.T) {
 			followers = append(followers, m)
 		}
 	}
-	if err := c.Cut(followers[0], leader); err != nil { // its answers and requests are lost, the leader's are not
+	// The follower's answers and requests are lost, the leader's are not.
+	if err := c.Cut(followers[0], leader); err != nil {
 		t.Fatal(err)
 	}
 	if get(t, c, followers[0]) == nil {
@@ -77,7 +80,7 @@ func TestCutNeedsPeerLinks(t *testing.T) {
 	}
 }
 
-// get reads linearizably through one member.
+// get does a linearizable read through one member.
 func get(t *testing.T, c *etcdtest.Cluster, m *etcdproc.Member) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

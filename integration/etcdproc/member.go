@@ -19,20 +19,20 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
-// errPortTaken tells that a member ended since another program had its port.
+// errPortTaken means that a member ended because another program had its port.
 var errPortTaken = errors.New("a port was taken by another program")
 
-// A Member is one etcd server of a cluster. It keeps its ports, data and
-// identity over restarts.
+// A Member is one etcd server of a cluster. It keeps its ports, data and identity across restarts.
+// Cluster describes concurrent use.
 type Member struct {
 	cluster    *Cluster
 	name       string
 	binary     string
 	args       []string
 	clientPort *ports.Port
-	grpcPort   *ports.Port // nil: as clientPort
+	grpcPort   *ports.Port // nil if clientPort serves gRPC too
 	peerPort   *ports.Port
-	front      *faultproxy.PeerProxy // before the peer port; nil without PeerLinks
+	front      *faultproxy.PeerProxy // in place of the peer port; nil without PeerLinks
 	id         uint64
 
 	mu     sync.Mutex
@@ -42,14 +42,13 @@ type Member struct {
 // Name returns the member's name in the cluster, "m0" for the first.
 func (m *Member) Name() string { return m.name }
 
-// ID returns the member id etcd gave it.
+// ID returns the member id that etcd assigned. It is 0 for a spare.
 func (m *Member) ID() uint64 { return m.id }
 
 // Endpoint returns the URL of the member's gateway.
 func (m *Member) Endpoint() string { return m.cluster.scheme() + m.clientPort.Addr() }
 
-// GRPCEndpoint returns the member's client URL, which is that of the gateway
-// unless Options.HTTPPort gives that a port of its own.
+// GRPCEndpoint returns the member's client URL. It equals Endpoint unless Options.HTTPPort is set.
 func (m *Member) GRPCEndpoint() string {
 	if m.grpcPort == nil {
 		return m.Endpoint()
@@ -57,7 +56,7 @@ func (m *Member) GRPCEndpoint() string {
 	return m.cluster.scheme() + m.grpcPort.Addr()
 }
 
-// PeerURL returns the URL the other members reach the member at.
+// PeerURL returns the URL at which the other members reach the member.
 func (m *Member) PeerURL() string {
 	if m.front != nil {
 		return "http://" + m.front.Addr()
@@ -65,19 +64,19 @@ func (m *Member) PeerURL() string {
 	return "http://" + m.peerPort.Addr()
 }
 
-// Addr returns the host and port of the member's client URL.
+// Addr returns the host and port of Endpoint.
 func (m *Member) Addr() string { return m.clientPort.Addr() }
 
-// LogFile returns the path of the file with all the member wrote.
+// LogFile returns the path of the file with the whole output of the member.
 func (m *Member) LogFile() string { return filepath.Join(m.cluster.dir, m.name+".log") }
 
-// Running reports whether the member's process exists; a frozen one does.
+// Running reports whether the member's process exists, also when it is frozen.
 func (m *Member) Running() bool {
 	p := m.process()
 	return p != nil && !p.Gone()
 }
 
-// PID returns the id of the member's latest process.
+// PID returns the id of the member's latest process, or 0 before the first start.
 func (m *Member) PID() int {
 	if p := m.process(); p != nil {
 		return p.PID()
@@ -85,8 +84,8 @@ func (m *Member) PID() int {
 	return 0
 }
 
-// Kill ends the member as kill -9 does and waits until it is gone. Killing a
-// member that is not running does nothing.
+// Kill ends the member with SIGKILL and waits until it has ended. It does nothing if the member is
+// not running. It returns an error if the signal cannot be sent.
 func (m *Member) Kill() error {
 	p := m.process()
 	if p == nil {
@@ -98,9 +97,9 @@ func (m *Member) Kill() error {
 	return nil
 }
 
-// Stop ends the member as SIGTERM does and waits until it is gone, or until ctx
-// ends. Since etcd 3.5 a member with open streams serves them for 7 more
-// seconds. A frozen member ends when it is resumed.
+// Stop sends SIGTERM and waits until the member has ended. It returns an error if ctx ends before
+// that. Since etcd 3.5 a member with open streams serves them for 7 more seconds. A frozen member
+// ends after Resume. Stop does nothing if the member is not running.
 func (m *Member) Stop(ctx context.Context) error {
 	p := m.process()
 	if p == nil {
@@ -119,11 +118,11 @@ func (m *Member) Stop(ctx context.Context) error {
 	}
 }
 
-// Pause freezes the member with SIGSTOP: its connections stay open and nothing
-// on them is answered.
+// Pause freezes the member with SIGSTOP: its connections stay open, and it answers nothing on them.
+// It returns an error if the member is not running.
 func (m *Member) Pause() error { return m.freeze(syscall.SIGSTOP, "pause") }
 
-// Resume lets a frozen member go on with SIGCONT.
+// Resume continues a frozen member with SIGCONT. It returns an error if the member is not running.
 func (m *Member) Resume() error { return m.freeze(syscall.SIGCONT, "resume") }
 
 func (m *Member) freeze(s syscall.Signal, verb string) error {
@@ -137,9 +136,9 @@ func (m *Member) freeze(s syscall.Signal, verb string) error {
 	return nil
 }
 
-// Launch starts a member that is not running and does not wait for it. It is
-// what brings back a cluster without quorum, whose members become healthy only
-// together.
+// Launch starts a member that is not running, on its data and ports, and does not wait until it is
+// healthy. Use it to restart a cluster without quorum, because its members become healthy only
+// together. Launch returns an error if the member is running or the program cannot be started.
 func (m *Member) Launch() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,8 +153,8 @@ func (m *Member) Launch() error {
 	return nil
 }
 
-// Restart stops the member with SIGTERM if it is running, starts it again on
-// its data and ports, and waits until it is healthy.
+// Restart stops the member with SIGTERM if it is running, starts it again on its data and ports,
+// and waits until it is healthy. It returns the errors of Stop, Launch and WaitHealthy.
 func (m *Member) Restart(ctx context.Context) error {
 	if err := m.Stop(ctx); err != nil {
 		return err
@@ -166,8 +165,8 @@ func (m *Member) Restart(ctx context.Context) error {
 	return m.WaitHealthy(ctx)
 }
 
-// Upgrade ends the member in good order and starts the given version of etcd in its place, on its data. It waits until
-// the member is healthy again.
+// Upgrade stops the member with SIGTERM, starts the given version of etcd on its data, and waits
+// until it is healthy. It returns the errors of Binary and Restart.
 func (m *Member) Upgrade(ctx context.Context, version string) error {
 	binary, err := Binary(version)
 	if err != nil {
@@ -180,9 +179,8 @@ func (m *Member) Upgrade(ctx context.Context, version string) error {
 	return m.Restart(ctx)
 }
 
-// WaitHealthy waits until the member says that it is healthy, that is, until a
-// linearizable read through it succeeds. It fails at once if the member's
-// process ends.
+// WaitHealthy waits until a linearizable read through the member succeeds. It returns an error if
+// the member's process ends, or ctx ends, before that.
 func (m *Member) WaitHealthy(ctx context.Context) error {
 	p := m.process()
 	if p == nil {
@@ -205,7 +203,8 @@ func (m *Member) WaitHealthy(ctx context.Context) error {
 	}
 }
 
-// healthy asks the member once whether it is.
+// healthy sends one request for the member's health. It returns an error if the member is not
+// healthy.
 func (m *Member) healthy(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Endpoint()+"/health", nil)
 	if err != nil {
@@ -226,7 +225,7 @@ func (m *Member) healthy(ctx context.Context) error {
 	return nil
 }
 
-// ended describes why a member that was waited for is gone.
+// ended returns an error with the reason for which the process ended.
 func (m *Member) ended(p *childproc.Process) error {
 	tail := m.LogTail(20)
 	if strings.Contains(tail, "address already in use") {
@@ -235,7 +234,8 @@ func (m *Member) ended(p *childproc.Process) error {
 	return fmt.Errorf("etcdproc: wait for %s: process ended: %w\n%s", m.name, p.Err(), tail)
 }
 
-// LogTail returns the last lines the member wrote.
+// LogTail returns the last lines of the member's output, or the text of the error if the file
+// cannot be read.
 func (m *Member) LogTail(lines int) string {
 	data, err := os.ReadFile(m.LogFile())
 	if err != nil {
@@ -251,7 +251,7 @@ func (m *Member) process() *childproc.Process {
 	return m.latest
 }
 
-// release kills the member for good and gives its ports back.
+// release kills the member, closes its proxy and releases its ports.
 func (m *Member) release() error {
 	errs := []error{m.Kill()}
 	if m.front != nil {

@@ -5,31 +5,29 @@ import (
 	"time"
 )
 
-// Options describe a cluster. The zero value is one plain member of
-// DefaultVersion with etcd's own defaults.
+// Options configure a cluster. The zero value is one plain member of DefaultVersion with etcd's own
+// defaults. Start copies them.
 type Options struct {
 	// Version of etcd, such as "3.5". Default DefaultVersion.
 	Version string
 	// Members is the size of the cluster. Default 1.
 	Members int
 
-	// TLS makes the members serve their clients over TLS. Peers talk plainly.
+	// TLS makes the members serve their clients over TLS. Traffic between members is plain.
 	TLS bool
-	// ClientCertAuth makes the members ask for a client certificate; it implies
-	// TLS.
+	// ClientCertAuth makes the members require a client certificate. It implies TLS.
 	ClientCertAuth bool
-	// ServerCommonName is the common name of the server certificate. The
-	// default is none, since etcd may take it for the name of a user.
+	// ServerCommonName is the common name of the server certificate. The default is none, because
+	// etcd may use it as the name of a user.
 	ServerCommonName string
-	// ServerAuthOnly makes the server certificate no good for a client, which
-	// etcd's gateway is when it calls etcd. With ClientCertAuth the gateway
-	// serves nothing then.
+	// ServerAuthOnly makes the server certificate invalid for a client. The gateway uses it as a
+	// client of etcd, so with ClientCertAuth the gateway serves nothing.
 	ServerAuthOnly bool
 
-	// RootPassword, if not empty, is the password of the user root; the cluster
-	// is started with authentication on.
+	// RootPassword is the password of the user root. If it is not empty, Start enables
+	// authentication.
 	RootPassword string
-	// AuthTokenTTL is how long an unused token lives, in whole seconds. Default
+	// AuthTokenTTL is the time after which an unused token expires, in whole seconds. Default
 	// etcd's 5 minutes.
 	AuthTokenTTL time.Duration
 
@@ -37,28 +35,27 @@ type Options struct {
 	// etcd's 100 ms and 1 s.
 	HeartbeatInterval time.Duration
 	ElectionTimeout   time.Duration
-	// ElectionTimeouts are those of the single members, where they differ.
+	// ElectionTimeouts are the election timeouts of the members, one for each, if they differ.
 	ElectionTimeouts []time.Duration
 
-	// HTTPPort gives the gateway a port of its own, which Member.Endpoint names;
-	// the port that members advertise serves gRPC alone. Since etcd 3.5.8.
+	// HTTPPort gives the gateway a port of its own, which is the one in Member.Endpoint. The port
+	// that members advertise then serves gRPC only. It needs etcd 3.5.8.
 	HTTPPort bool
-	// ExtraClientURLs are served besides the members' own, for a cluster of one:
-	// socket files, other addresses.
+	// ExtraClientURLs are further URLs to serve, such as socket files or other addresses. The
+	// cluster must have one member.
 	ExtraClientURLs []string
-	// PeerLinks makes the members talk to each other through proxies, so that
-	// Cluster.Cut and Cluster.Isolate work.
+	// PeerLinks connects the members to each other through proxies, which Cluster.Cut and
+	// Cluster.Isolate need.
 	PeerLinks bool
 
-	// UnsafeNoFsync makes the members not wait for their disks. Data survives
-	// the death of a process but not that of the machine, which is all a test
-	// asks for.
+	// UnsafeNoFsync makes the members not wait for their disks. Data survives the end of a process
+	// but not a failure of the machine, which is enough for a test.
 	UnsafeNoFsync bool
-	// ExtraArgs come last on each member's command line.
+	// ExtraArgs are added at the end of each member's command line.
 	ExtraArgs []string
 
-	// Dir keeps data, logs and certificates. Default is a temporary directory
-	// that Close removes.
+	// Dir is the directory for data, logs and certificates. Default is a temporary directory that
+	// Close removes.
 	Dir string
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
-// Spare returns a member that is not in the cluster. Once its PeerURL has been
-// added to the cluster it can Join. Close ends it with the others, of which it is
-// not one: Members, Endpoints and Leader leave it out.
+// Spare returns a member that is not in the cluster. It can Join after its PeerURL has been added
+// to the cluster. Close ends it too, but Members, Endpoints and Leader do not include it. Spare
+// returns an error if no port is free.
 func (c *Cluster) Spare() (*Member, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -23,8 +23,9 @@ func (c *Cluster) Spare() (*Member, error) {
 	return m, nil
 }
 
-// Join starts a spare as one more member beside those that Start made. It does
-// not wait for it; a learner never becomes healthy.
+// Join starts a spare as one more member beside those that Start made. It does not wait until it is
+// healthy, because a learner never becomes healthy. Join returns an error if the old data cannot be
+// removed, or Launch fails.
 func (m *Member) Join() error {
 	var initial []string
 	for _, in := range append(m.cluster.Members(), m) {
@@ -37,7 +38,7 @@ func (m *Member) Join() error {
 	return m.Launch()
 }
 
-// reserve finds the ports of a member.
+// reserve reserves the ports of a member.
 func (m *Member) reserve() error {
 	wanted := []**ports.Port{&m.clientPort, &m.peerPort}
 	if m.cluster.options.HTTPPort {

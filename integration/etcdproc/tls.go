@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// A PKI is a certificate authority, the server certificate of a cluster and a
-// way to make client certificates. It lives as long as a test, and so do its
-// keys: they are worth nothing.
+// A PKI is a certificate authority with the server certificate of a cluster. It also makes client
+// certificates. Its certificates and keys are for one test only. Its methods are safe for
+// concurrent use.
 type PKI struct {
-	// The files etcd and command line clients are given.
+	// The paths of the files for etcd and command line clients.
 	CAFile, ServerCertFile, ServerKeyFile string
 
 	dir    string
@@ -31,10 +31,10 @@ type PKI struct {
 	server tls.Certificate
 }
 
-// NewPKI makes an authority and a server certificate for loopback addresses and
-// writes them into dir. The server certificate has a common name only if
-// serverCommonName is not empty. A PKI that no cluster uses serves tests of
-// clients that trust, or are trusted by, somebody else.
+// NewPKI makes an authority and a server certificate for loopback addresses and writes them into
+// dir. The server certificate has a common name only if serverCommonName is not empty. A PKI
+// without a cluster is for tests of clients that trust another authority, or have certificates of
+// one. NewPKI returns an error if it cannot write a file or the system has no randomness.
 func NewPKI(dir, serverCommonName string) (*PKI, error) {
 	p := &PKI{dir: dir, trust: x509.NewCertPool()}
 	if err := p.create(serverCommonName); err != nil {
@@ -75,22 +75,21 @@ func (p *PKI) create(serverCommonName string) error {
 	return err
 }
 
-// TrustTLS returns the configuration of a client that trusts the authority and
-// shows no certificate.
+// TrustTLS returns the configuration of a client that trusts the authority and has no certificate.
 func (p *PKI) TrustTLS() *tls.Config {
 	return &tls.Config{RootCAs: p.trust, MinVersion: tls.VersionTLS12}
 }
 
-// ServerTLS returns the configuration of a server that shows the server
-// certificate, for tests that stand in for etcd.
+// ServerTLS returns the configuration of a server with the server certificate, for tests that
+// replace etcd by a server of their own.
 func (p *PKI) ServerTLS() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{p.server}, MinVersion: tls.VersionTLS12}
 }
 
-// ClientTLS returns the configuration of a client that trusts the authority and
-// shows a certificate made for it. With authentication on, etcd refuses gateway
-// requests of certificates with a common name; the empty name makes one
-// without. It panics if the system has no randomness.
+// ClientTLS returns the configuration of a client that trusts the authority and has a new
+// certificate. If commonName is empty, the certificate has no common name; with authentication on,
+// etcd refuses gateway requests with a common name. ClientTLS panics if the system has no
+// randomness.
 func (p *PKI) ClientTLS(commonName string) *tls.Config {
 	certificate, err := p.issue(commonName, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
@@ -101,8 +100,9 @@ func (p *PKI) ClientTLS(commonName string) *tls.Config {
 	return config
 }
 
-// ClientFiles makes a client certificate as ClientTLS does and writes it and its
-// key into files, for command line clients. The files are named after name.
+// ClientFiles makes a client certificate like ClientTLS and writes it and its key into files for
+// command line clients. The names of the files begin with name. It returns an error if it cannot
+// write them.
 func (p *PKI) ClientFiles(name, commonName string) (certFile, keyFile string, err error) {
 	certificate, err := p.issue(commonName, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err == nil {
@@ -114,7 +114,7 @@ func (p *PKI) ClientFiles(name, commonName string) (certFile, keyFile string, er
 	return certFile, keyFile, nil
 }
 
-// serverAuthOnly replaces the server certificate by one for servers alone.
+// serverAuthOnly replaces the server certificate by one that is not valid for clients.
 func (p *PKI) serverAuthOnly(commonName string) (err error) {
 	if p.server, err = p.issue(commonName, x509.ExtKeyUsageServerAuth); err != nil {
 		return err
@@ -123,8 +123,8 @@ func (p *PKI) serverAuthOnly(commonName string) (err error) {
 	return err
 }
 
-// issue signs a certificate. Most are good for both ends of a connection, since
-// etcd's gateway calls etcd with the server's.
+// issue signs a certificate. Most are valid for servers and clients, because etcd's gateway calls
+// etcd with the server's certificate.
 func (p *PKI) issue(commonName string, usage ...x509.ExtKeyUsage) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

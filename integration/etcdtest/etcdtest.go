@@ -1,5 +1,13 @@
-// Package etcdtest starts real etcd clusters for tests: it is package etcdproc
-// with failures reported to the test and everything closed at its end.
+// Package etcdtest starts real etcd clusters for tests.
+//
+// # Usage
+//
+// The package wraps package etcdproc. Its functions report failures to the test and close
+// everything at its end.
+//
+// # Concurrency
+//
+// A Cluster is safe for concurrent use like an etcdproc.Cluster.
 package etcdtest
 
 import (
@@ -13,18 +21,18 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// logLines is how much of each member's log a failed test shows.
+// logLines is the number of lines of each member's log that a failed test prints.
 const logLines = 40
 
-// A Cluster is an etcd cluster that belongs to a test.
+// A Cluster is an etcd cluster for tests. Concurrent use is as for etcdproc.Cluster.
 type Cluster struct {
 	*etcdproc.Cluster
 }
 
-// Start starts a cluster as etcdproc.Start does and closes it at the end of the
-// test. Data lives in the test's temporary directory. If the test fails, it
-// shows the end of each member's log. A version that cannot be had on this
-// machine skips the test, unless ETCD_VERSIONS asks for it.
+// Start starts a cluster like etcdproc.Start and closes it at the end of the test. Its data is in
+// the test's temporary directory, unless options name one. If the test fails, the end of each
+// member's log is printed. Start skips the test if the version is not installed and ETCD_VERSIONS
+// is empty. It fails the test at other errors.
 func Start(tb testing.TB, options *etcdproc.Options) *Cluster {
 	tb.Helper()
 	var o etcdproc.Options
@@ -62,8 +70,8 @@ func ForEachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	}
 }
 
-// ClientV3 returns a client as NewClientV3 does and closes it at the end of the
-// test.
+// ClientV3 returns a client like NewClientV3 and closes it at the end of the test. It fails the
+// test at an error.
 func (c *Cluster) ClientV3(tb testing.TB, endpoints ...string) *clientv3.Client {
 	tb.Helper()
 	client, err := c.NewClientV3(endpoints...)
@@ -78,8 +86,8 @@ func (c *Cluster) ClientV3(tb testing.TB, endpoints ...string) *clientv3.Client 
 	return client
 }
 
-// FindLeader returns the member that leads the cluster, waiting for one if need
-// be.
+// FindLeader returns the member that leads the cluster. If there is none it waits for one. It fails
+// the test if the test's context ends, or a minute passes, before that.
 func (c *Cluster) FindLeader(tb testing.TB) *etcdproc.Member {
 	tb.Helper()
 	m, err := c.Leader(tb.Context())

@@ -8,14 +8,14 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// A Runner runs the tests of a package; *testing.M is one.
+// A Runner runs the tests of a package. *testing.M is a Runner.
 type Runner interface{ Run() int }
 
-// Shared returns a Runner that starts one cluster for all tests of a package,
-// hands it to use, runs the tests and closes the cluster. If a test fails, it
-// shows the end of the log of each member that no longer runs; that of one that
-// does is about the last tests, and hides what the failed one has said. The
-// cluster is gone before leaks are looked for in
+// Shared returns a Runner for all tests of a package. Its Run starts one cluster, calls use with
+// it, runs the tests and closes the cluster. Run returns 1 if the cluster cannot be started or
+// closed. If a test fails, Run prints the end of the log of each member that no longer runs. The
+// log of a running member is not printed, because it is about the last tests. The cluster is closed
+// before goleak looks for leaks in
 //
 //	func TestMain(m *testing.M) {
 //		goleak.VerifyTestMain(etcdtest.Shared(m, nil, func(c *etcdtest.Cluster) { cluster = c }))

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An echo is a server that sends back what it receives, and remembers it.
+// An echo is a server that sends back the bytes it receives, and records them.
 type echo struct {
 	listener net.Listener
 	serve    sync.WaitGroup
@@ -33,7 +33,7 @@ func newEcho(t *testing.T) *echo {
 			e.serve.Go(func() { e.answer(conn) })
 		}
 	})
-	// The proxy, created later and closed earlier, ends the connections.
+	// The proxy is created later and closed earlier, and its end closes the connections.
 	t.Cleanup(e.close)
 	return e
 }

@@ -17,9 +17,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
-// An HTTPProxy passes plain HTTP/1.1 requests to a target and applies rules to
-// them. Streaming answers are passed on as they come. Its methods are safe for
-// concurrent use.
+// An HTTPProxy passes plain HTTP/1.1 requests to a target and applies rules to them. It passes each
+// piece of a streaming answer on at once. Its methods are safe for concurrent use.
 type HTTPProxy struct {
 	target    string // host and port
 	port      *ports.Port
@@ -34,8 +33,9 @@ type HTTPProxy struct {
 	cleared chan struct{} // closed and replaced by Clear
 }
 
-// NewHTTP starts a proxy on a loopback port of its own for target, which is an
-// http URL such as a member's endpoint or a Proxy's URL, or a host and port.
+// NewHTTP starts a proxy for target on a loopback port of its own. Target is an http URL, such as a
+// member's endpoint or a Proxy's URL, or a host and port. NewHTTP returns an error if target is an
+// https URL or no port is free.
 func NewHTTP(target string) (*HTTPProxy, error) {
 	if strings.HasPrefix(target, "https://") {
 		return nil, fmt.Errorf("faultproxy: new: %s: an HTTPProxy cannot read TLS", target)
@@ -66,14 +66,14 @@ func NewHTTP(target string) (*HTTPProxy, error) {
 	return p, nil
 }
 
-// Addr returns the host and port clients connect to.
+// Addr returns the host and port that clients connect to.
 func (p *HTTPProxy) Addr() string { return p.port.Addr() }
 
-// URL returns the URL clients connect to.
+// URL returns the URL that clients connect to.
 func (p *HTTPProxy) URL() string { return "http://" + p.Addr() }
 
-// Add puts a rule into effect. If several rules apply to a request, the one
-// added first is carried out; the others do not count the request.
+// Add activates a rule. If several rules apply to a request, only the one that was added first is
+// carried out, and the later ones do not count the request.
 func (p *HTTPProxy) Add(r Rule) *ArmedRule {
 	a := &ArmedRule{rule: r, proxy: p, changed: make(chan struct{})}
 	p.mu.Lock()
@@ -82,7 +82,7 @@ func (p *HTTPProxy) Add(r Rule) *ArmedRule {
 	return a
 }
 
-// Clear takes all rules out of effect and ends the requests that Hang keeps.
+// Clear removes all rules and ends the requests that Hang keeps.
 func (p *HTTPProxy) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,8 +91,9 @@ func (p *HTTPProxy) Clear() {
 	p.cleared = make(chan struct{})
 }
 
-// Close closes all connections, stops listening and waits until everything the
-// proxy started is gone.
+// Close closes all connections, stops listening and waits until all goroutines of the proxy have
+// ended. A second call does nothing. Close returns an error if the port cannot be closed or
+// released.
 func (p *HTTPProxy) Close() error {
 	if p.life.Err() != nil {
 		return nil
@@ -110,7 +111,7 @@ func (p *HTTPProxy) remove(a *ArmedRule) {
 	p.rules = slices.DeleteFunc(slices.Clone(p.rules), func(b *ArmedRule) bool { return a == b })
 }
 
-// find returns the rule to carry out on a request, or nil.
+// find returns the rule that is carried out on a request, or nil.
 func (p *HTTPProxy) find(r *Request) *ArmedRule {
 	p.mu.Lock()
 	rules := p.rules
@@ -123,7 +124,7 @@ func (p *HTTPProxy) find(r *Request) *ArmedRule {
 	return nil
 }
 
-// count lets Close wait for connections until they end or become tunnels.
+// count makes Close wait for connections until they end or become tunnels.
 func (p *HTTPProxy) count(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -197,7 +198,7 @@ func (p *HTTPProxy) mistreat(w http.ResponseWriter, r *http.Request, body []byte
 	answer(w, resp)
 }
 
-// forward sends the request to the target.
+// forward sends the request to the target and returns when the head of the answer has arrived.
 func (p *HTTPProxy) forward(ctx context.Context, r *http.Request, body []byte) (*http.Response, error) {
 	out, err := http.NewRequestWithContext(ctx, r.Method, "http://"+p.target+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
@@ -207,13 +208,13 @@ func (p *HTTPProxy) forward(ctx context.Context, r *http.Request, body []byte) (
 	out.Header = r.Header.Clone()
 	out.Header.Del("Connection")
 	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = nil // or the transport adds its own
+		out.Header["User-Agent"] = nil // nil, because the transport would add its own
 	}
 	return p.transport.RoundTrip(out)
 }
 
-// forwardWhole sends the request to the target whether or not the client still
-// waits, and reads the whole answer.
+// forwardWhole sends the request to the target, even if the client has left, and reads the whole
+// answer.
 func (p *HTTPProxy) forwardWhole(r *http.Request, body []byte) (*http.Response, error) {
 	resp, err := p.forward(p.life, r, body)
 	if err != nil {
@@ -228,7 +229,7 @@ func (p *HTTPProxy) forwardWhole(r *http.Request, body []byte) (*http.Response, 
 	return resp, nil
 }
 
-// answer passes an answer on, each piece as soon as it is there.
+// answer sends the answer to the client, each piece as soon as it arrives.
 func answer(w http.ResponseWriter, resp *http.Response) {
 	for name, values := range resp.Header {
 		if name != "Connection" {
@@ -245,7 +246,7 @@ func answer(w http.ResponseWriter, resp *http.Response) {
 				giveUp()
 			}
 			if resp.ContentLength < 0 {
-				_ = flush() // a client that left is noticed by the next Write
+				_ = flush() // the next Write reports that the client left
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -260,7 +261,7 @@ func answer(w http.ResponseWriter, resp *http.Response) {
 // giveUp closes the client's connection without an answer.
 func giveUp() { panic(http.ErrAbortHandler) }
 
-// wait waits for a delay or for Close.
+// wait returns after the delay, or when the proxy is closed.
 func (p *HTTPProxy) wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -270,13 +271,13 @@ func (p *HTTPProxy) wait(d time.Duration) {
 	}
 }
 
-// hang counts a request and keeps it until the client gives up, which ends ctx,
-// or the rules are cleared.
+// hang counts a request and keeps it until ctx ends, because the client gave up, or the rules are
+// cleared, or the proxy is closed.
 func (p *HTTPProxy) hang(ctx context.Context, rule *ArmedRule) {
 	p.mu.Lock()
 	cleared := p.cleared
 	p.mu.Unlock()
-	rule.hit() // after which a Clear is one that ends this wait
+	rule.hit() // after cleared is read, so that a Clear after the hit ends this wait
 	select {
 	case <-ctx.Done():
 	case <-cleared:

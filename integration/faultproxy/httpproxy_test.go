@@ -245,7 +245,7 @@ func newHTTPProxy(t *testing.T) *faultproxy.HTTPProxy {
 	return p
 }
 
-// newKey returns a key no other test or run uses.
+// newKey returns a key that no other test or run uses.
 func newKey(t *testing.T) string { return t.Name() + "/" + rand.Text() }
 
 func encode(key string) string { return base64.StdEncoding.EncodeToString([]byte(key)) }
@@ -262,7 +262,7 @@ func mustPut(t *testing.T, p *faultproxy.HTTPProxy, key string) {
 	}
 }
 
-// version asks the member itself how often a key was written.
+// version reads from the member itself how often a key was written.
 func version(t *testing.T, key string) int {
 	t.Helper()
 	data, err := call(t.Context(), member.Endpoint()+"/v3/kv/range", `{"key":"`+encode(key)+`"}`)
@@ -300,8 +300,7 @@ func call(ctx context.Context, url, body string) ([]byte, error) {
 	return data, err
 }
 
-// openWatch opens a watch and returns its lines; first is what the client says
-// before the answer begins.
+// openWatch opens a watch and returns its lines. It calls first before it waits for the answer.
 func openWatch(t *testing.T, p *faultproxy.HTTPProxy, body io.Reader, first func()) *bufio.Scanner {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

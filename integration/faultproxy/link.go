@@ -7,17 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// A conversation is what the proxy does with one accepted connection.
+// A conversation handles one accepted connection.
 type conversation interface {
 	// run serves the connection until it ends.
 	run()
-	// change tells it that the weather changed.
+	// change applies a new weather.
 	change(up, down weather)
-	// reset ends it with a TCP reset on all sides.
+	// reset ends the conversation with a TCP reset of all its connections.
 	reset()
 }
 
-// A link joins a client connection to its counterpart at the target.
+// A link joins a client connection to its connection to the target.
 type link struct {
 	client, server *net.TCPConn
 	up, down       *pump
@@ -43,10 +43,10 @@ func (l *link) run() {
 	pumps.Wait()
 }
 
-// deliver writes what p read until the link ends.
+// deliver writes the parcels of p until the link ends.
 func (l *link) deliver(p, reverse *pump) {
 	broken, fromSink := p.write(func() {
-		// The receiver may be gone, which its own direction reports.
+		// An error means that the receiver is gone. The other direction reports that.
 		_ = p.to.CloseWrite()
 		if l.eofs.Add(1) == 2 {
 			l.end(false)
@@ -54,8 +54,7 @@ func (l *link) deliver(p, reverse *pump) {
 	})
 	switch {
 	case fromSink:
-		// The news that the receiver is gone takes the way back, through
-		// whatever weather is there.
+		// The end of the receiver travels in the other direction, and its faults apply to it too.
 		reverse.push(parcel{err: net.ErrClosed})
 	case broken:
 		l.end(true)
@@ -84,8 +83,8 @@ func (l *link) end(reset bool) {
 	})
 }
 
-// A blindLink is a connection that was accepted while nothing reached the
-// target: there is no counterpart, and what the client says is lost.
+// A blindLink is a connection that was accepted while no byte reached the target. It has no
+// connection to the target, and the client's bytes are lost.
 type blindLink struct{ client *net.TCPConn }
 
 func (l blindLink) run() {

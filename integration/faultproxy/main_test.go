@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// member is the etcd member all tests of this package talk to.
+// member is the etcd member that all tests of this package use.
 var member *etcdproc.Member
 
 func TestMain(m *testing.M) {

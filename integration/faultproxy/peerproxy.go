@@ -11,9 +11,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
-// A PeerProxy stands before the peer port of an etcd member. It has a Proxy for each member that connects, so that a
-// single link can be broken: members say who they are in a header of their requests. What does not say so, such as a
-// look at the version, is passed on whatever happens; none of it is raft's.
+// A PeerProxy listens in place of the peer port of an etcd member. It has a Proxy for each member
+// that connects, so that a test can break a single link. Members name themselves in a header of
+// their raft requests. Requests without that header, such as a request for the version, are always
+// passed on, because they are not part of raft. Its methods are safe for concurrent use.
 type PeerProxy struct {
 	target   string
 	port     *ports.Port
@@ -21,12 +22,13 @@ type PeerProxy struct {
 	serve    sync.WaitGroup
 
 	mu      sync.Mutex
-	links   map[uint64]*Proxy     // by the member that connects; 0 for those that do not say who they are
-	reading map[net.Conn]struct{} // of which it is not known yet
+	links   map[uint64]*Proxy     // by the id of the connecting member, 0 if the request has none
+	reading map[net.Conn]struct{} // connections whose member is not known yet
 	closed  bool
 }
 
-// NewPeer starts a proxy on a loopback port of its own for target, the host and port that a member listens on for others.
+// NewPeer starts a proxy on a loopback port of its own. Target is the host and port on which a
+// member listens for others. NewPeer returns an error if no port is free.
 func NewPeer(target string) (*PeerProxy, error) {
 	p := &PeerProxy{target: target, links: make(map[uint64]*Proxy), reading: make(map[net.Conn]struct{})}
 	var err error
@@ -43,7 +45,8 @@ func NewPeer(target string) (*PeerProxy, error) {
 // Addr returns the host and port that other members connect to.
 func (p *PeerProxy) Addr() string { return p.port.Addr() }
 
-// From returns the link of the connections that a member makes, by the id etcd gave it.
+// From returns the link for the connections that the member with this id makes. It returns
+// net.ErrClosed after Close, and another error if no port is free.
 func (p *PeerProxy) From(id uint64) (*Proxy, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,7 +64,7 @@ func (p *PeerProxy) From(id uint64) (*Proxy, error) {
 	return l, nil
 }
 
-// Heal ends the faults of all links.
+// Heal ends the faults of all links. It returns the errors of Proxy.Heal.
 func (p *PeerProxy) Heal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,7 +75,8 @@ func (p *PeerProxy) Heal() error {
 	return errors.Join(errs...)
 }
 
-// Close resets all connections, stops listening and waits until everything the proxy started is gone.
+// Close resets all connections, stops listening and waits until all goroutines of the proxy have
+// ended. A second call does nothing.
 func (p *PeerProxy) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -85,7 +89,7 @@ func (p *PeerProxy) Close() error {
 		_ = c.Close()
 	}
 	p.mu.Unlock()
-	for _, l := range p.links { // nobody adds to them any more
+	for _, l := range p.links { // From adds no link after closed is set
 		errs = append(errs, l.Close())
 	}
 	p.serve.Wait()
@@ -102,7 +106,8 @@ func (p *PeerProxy) accept() {
 	}
 }
 
-// handle reads who connects from the first request, and hands the connection to that link.
+// handle reads the id of the connecting member from its first request and passes the connection to
+// the link of that member.
 func (p *PeerProxy) handle(conn *net.TCPConn) {
 	if !p.track(conn, true) {
 		return
@@ -126,7 +131,8 @@ func (p *PeerProxy) handle(conn *net.TCPConn) {
 	l.handle(conn, head)
 }
 
-// track notes which connections Close has to end itself. It is false if it has done so.
+// track records the connections that Close has to close. It returns false if Close was called and
+// conn is closed.
 func (p *PeerProxy) track(conn net.Conn, reading bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,10 +148,11 @@ func (p *PeerProxy) track(conn net.Conn, reading bool) bool {
 	return true
 }
 
-// maxHead is more than the head of any request between members has.
+// maxHead is larger than the head of any request between members.
 const maxHead = 64 << 10
 
-// readHead reads until the head of a request is complete. What follows it may have been read, too.
+// readHead reads until the head of a request is complete. The result may include bytes behind the
+// head.
 func readHead(conn net.Conn) ([]byte, error) {
 	var head []byte
 	buf := make([]byte, 4096)
@@ -162,7 +169,7 @@ func readHead(conn net.Conn) ([]byte, error) {
 	return head, nil
 }
 
-// sourceOf is the member that a request comes from, 0 if it does not say.
+// sourceOf returns the id of the member that sent the request, or 0 if the request has none.
 func sourceOf(head []byte) uint64 {
 	head, _, _ = bytes.Cut(head, []byte("\r\n\r\n"))
 	_, id, ok := bytes.Cut(head, []byte("\r\nX-Server-From: "))
@@ -177,7 +184,7 @@ func sourceOf(head []byte) uint64 {
 	return n
 }
 
-// last makes a request the last one of its connection: the next may be one that says whose it is.
+// last makes a request the last one of its connection, because the next one may name a member.
 func last(head []byte) []byte {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	return bytes.Join([][]byte{line, []byte("Connection: close"), rest}, []byte("\r\n"))

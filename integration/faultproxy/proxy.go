@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
-// A Direction is a way bytes take through a proxy.
+// A Direction is one of the two ways through a proxy.
 type Direction int
 
 const (
@@ -26,15 +26,14 @@ const (
 	Both = Up | Down
 )
 
-// A Proxy passes TCP connections to a target and plays a faulty network. Faults
-// take effect at once on open connections and on new ones, and add up until
-// Heal. Its methods are safe for concurrent use.
+// A Proxy passes TCP connections to a target and simulates a faulty network. A fault affects open
+// and new connections at once. Faults add up until Heal. Its methods are safe for concurrent use.
 type Proxy struct {
 	scheme string
 	target string
 	port   *ports.Port
 	dial   func() (net.Conn, error)
-	cancel context.CancelFunc // of dial
+	cancel context.CancelFunc // ends dial
 	serve  sync.WaitGroup
 
 	mu       sync.Mutex
@@ -45,8 +44,8 @@ type Proxy struct {
 	closed   bool
 }
 
-// New starts a proxy on a loopback port of its own for target, which is a URL
-// such as a member's endpoint, or a host and port.
+// New starts a proxy for target on a loopback port of its own. Target is a URL, such as a member's
+// endpoint, or a host and port. New returns an error if no port is free.
 func New(target string) (*Proxy, error) {
 	scheme, addr, ok := strings.Cut(target, "://")
 	if !ok {
@@ -74,29 +73,28 @@ func New(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr returns the host and port clients connect to.
+// Addr returns the host and port that clients connect to.
 func (p *Proxy) Addr() string { return p.port.Addr() }
 
-// URL returns the URL clients connect to, with the scheme of the target.
+// URL returns the URL that clients connect to. It has the scheme of the target.
 func (p *Proxy) URL() string { return p.scheme + "://" + p.Addr() }
 
-// Blackhole loses all bytes in a direction. Connections stay open, and new ones
-// are accepted; nobody is told anything, not even that the other side closed.
-// A connection that lost bytes is reset by Heal, since a TCP stream never
-// continues behind a hole.
+// Blackhole loses all bytes in a direction. Connections stay open and new ones are accepted, but
+// neither side is notified, not even when the other side closes. Heal resets every connection that
+// lost bytes, because a TCP stream never continues after a gap.
 func (p *Proxy) Blackhole(d Direction) { p.change(d, func(w *weather) { w.mode = swallow }) }
 
-// Hold keeps all bytes in a direction back until Heal, which delivers them: a
-// network that was cut and retransmits later.
+// Hold keeps all bytes in a direction back until Heal, which delivers them, as a network does that
+// was cut and retransmits later.
 func (p *Proxy) Hold(d Direction) { p.change(d, func(w *weather) { w.mode = hold }) }
 
-// Delay delivers bytes in a direction later by the given time, in order and
-// without limiting how many are on their way.
+// Delay delivers bytes in a direction later by the given time. It keeps their order and does not
+// limit the number of bytes in flight.
 func (p *Proxy) Delay(d Direction, delay time.Duration) {
 	p.change(d, func(w *weather) { w.delay = delay })
 }
 
-// Reset ends all open connections with a TCP reset. New ones are not affected.
+// Reset ends all open connections with a TCP reset. It does not affect new ones.
 func (p *Proxy) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,8 +103,8 @@ func (p *Proxy) Reset() {
 	}
 }
 
-// Refuse makes new connections fail as if no server listened, until Admit or
-// Heal. Open connections stay.
+// Refuse makes new connections fail as if no server listened, until Admit or Heal. Open connections
+// stay. Refuse returns an error if the listener cannot be closed.
 func (p *Proxy) Refuse() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,7 +119,7 @@ func (p *Proxy) Refuse() error {
 	return nil
 }
 
-// Admit ends Refuse.
+// Admit ends Refuse. It returns an error if another program has the port by then.
 func (p *Proxy) Admit() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,14 +135,14 @@ func (p *Proxy) Admit() error {
 	return nil
 }
 
-// Heal ends all faults. What was held is delivered, and connections that lost
-// bytes are reset.
+// Heal ends all faults. It delivers the held bytes and resets the connections that lost bytes. It
+// returns an error if Admit does.
 func (p *Proxy) Heal() error {
 	p.change(Both, func(w *weather) { *w = weather{} })
 	return p.Admit()
 }
 
-// Accepted returns how many connections were accepted so far.
+// Accepted returns how many connections were accepted.
 func (p *Proxy) Accepted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,8 +156,9 @@ func (p *Proxy) Open() int {
 	return len(p.open)
 }
 
-// Close resets all connections, stops listening and waits until everything the
-// proxy started is gone.
+// Close resets all connections, stops listening and waits until all goroutines of the proxy have
+// ended. A second call does nothing. Close returns an error if the port cannot be closed or
+// released.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -206,7 +205,7 @@ func (p *Proxy) acceptFrom(l net.Listener) {
 	}
 }
 
-// handle serves one accepted connection, of which head was read already, to its end.
+// handle serves an accepted connection until it ends. The bytes in head were read from it before.
 func (p *Proxy) handle(client *net.TCPConn, head []byte) {
 	c, err := p.join(client)
 	if err != nil {
@@ -222,8 +221,8 @@ func (p *Proxy) handle(client *net.TCPConn, head []byte) {
 	delete(p.open, c)
 }
 
-// join finds the counterpart of a client connection, if the weather lets it be
-// reached, and registers both.
+// join connects a client connection to the target, unless all bytes to the target are lost, and
+// registers the conversation.
 func (p *Proxy) join(client *net.TCPConn) (conversation, error) {
 	if c := p.joinBlind(client); c != nil {
 		return c, nil

@@ -66,7 +66,7 @@ func TestBlackholeSwallowsOneDirection(t *testing.T) {
 			}
 			expectSilence(t, conn)
 
-			later := dial(t, p) // accepted as ever
+			later := dial(t, p) // still accepted
 			send(t, later, "hello")
 			expectSilence(t, later)
 			if got := target.received(); !test.arrives && got != "before" {
@@ -107,7 +107,7 @@ func TestDelayMovesTheStreamInTime(t *testing.T) {
 	exchange(t, conn, "before")
 	p.Delay(faultproxy.Up, delay)
 
-	// Many small writes take one delay in all, not one each.
+	// Many small writes are delayed once in total, not once each.
 	want := bytes.Repeat([]byte("0123456789"), 20_000)
 	start := time.Now()
 	go func() {
@@ -246,7 +246,7 @@ func exchange(t *testing.T, conn net.Conn, text string) {
 	expect(t, conn, text)
 }
 
-// expectSilence checks that nothing arrives, not even an end, for a while.
+// expectSilence checks that no byte and no end arrives for a while.
 func expectSilence(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {

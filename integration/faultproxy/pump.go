@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// mode is what a direction does with bytes.
+// mode is the treatment of the bytes in a direction.
 type mode int
 
 const (
 	pass    mode = iota
-	swallow      // lose them
-	hold         // keep them until the mode changes
+	swallow      // lose the bytes
+	hold         // keep the bytes until the mode changes
 )
 
 // weather is the state of one direction, shared by all its pumps.
@@ -23,20 +23,20 @@ type weather struct {
 	delay time.Duration
 }
 
-// maxBacklog bounds the bytes a pump keeps; beyond it the sender is slowed down
-// as by a full TCP window.
+// maxBacklog bounds the bytes that a pump keeps. A pump with more stops reading, which blocks the
+// sender like a full TCP window.
 const maxBacklog = 16 << 20
 
-// A parcel is a chunk of bytes, or the end of the stream, on its way.
+// A parcel is a chunk of bytes in transit, or the end of the stream.
 type parcel struct {
 	data []byte
-	err  error // io.EOF, or what broke the connection; data is empty
+	err  error // io.EOF, or the error of the connection; then data is empty
 	due  time.Time
 }
 
-// A pump moves bytes from one connection to another in one direction. One
-// goroutine reads and stamps each chunk with the time it is due, another one
-// writes; so a delay moves the whole stream in time and does not thin it.
+// A pump moves bytes from one connection to another in one direction. One goroutine reads and
+// stamps each chunk with the time at which it is due, and another one writes. Therefore a delay
+// does not reduce the throughput.
 type pump struct {
 	from, to *net.TCPConn
 
@@ -45,7 +45,7 @@ type pump struct {
 	queue   []parcel
 	backlog int
 	weather weather
-	lost    bool // bytes were swallowed, so the stream can never be whole again
+	lost    bool // bytes were swallowed, so the stream has a gap
 	ended   bool
 }
 
@@ -91,9 +91,8 @@ func (p *pump) push(item parcel) bool {
 	return true
 }
 
-// write delivers the queue until the pump is ended or something breaks, and
-// calls atEOF at the orderly end of the stream. fromSink tells that the
-// receiving side broke and not the sending one.
+// write delivers the queue until the pump ends or a connection breaks. It calls atEOF at the
+// orderly end of the stream. It returns fromSink if the receiving side broke.
 func (p *pump) write(atEOF func()) (broken, fromSink bool) {
 	for {
 		item, ok := p.pop()
@@ -112,7 +111,7 @@ func (p *pump) write(atEOF func()) (broken, fromSink bool) {
 	}
 }
 
-// pop waits for a parcel that may be delivered; ok is false if the pump ended.
+// pop waits for a parcel that is due. It returns false if the pump ended.
 func (p *pump) pop() (item parcel, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,9 +142,8 @@ func (p *pump) broadcast() {
 	p.cond.Broadcast()
 }
 
-// change sets the weather and reports whether the stream can go on. Bytes on
-// their way are lost when swallowing begins, and a stream that lost bytes ends
-// when swallowing does.
+// change sets the weather and reports whether the stream can continue. Bytes in transit are lost
+// when swallowing begins. A stream that lost bytes ends when swallowing ends.
 func (p *pump) change(w weather) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,7 +158,7 @@ func (p *pump) change(w weather) bool {
 	return !p.ended
 }
 
-// end wakes everybody who waits in the pump and makes it give up.
+// end makes all calls that wait in the pump return.
 func (p *pump) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,20 +8,21 @@ import (
 	"time"
 )
 
-// A Request is what a rule is matched against.
+// A Request is the description of a request that Rule.Match sees. It is a value.
 type Request struct {
 	Method string
 	Path   string
 	Header http.Header
-	// Body is the whole body; it is empty for a stream.
+	// Body is the whole body. It is empty for a stream.
 	Body []byte
-	// Stream tells that the request is passed on without being read whole: its
-	// body has no announced length, or it is a watch.
+	// Stream reports whether the request is passed on without being read whole, because its body
+	// has no announced length or its answer is endless.
 	Stream bool
 }
 
-// An Action is what happens to a request that a rule applies to. Requests are
-// forwarded on their own: when the client gives up, they still reach the target.
+// An Action is the treatment of the requests that a rule applies to. Such a request reaches the
+// target even if the client gives up, unless it is a stream or the action is Refuse. An Action is a
+// value.
 type Action struct {
 	kind  kind
 	delay time.Duration
@@ -40,47 +41,47 @@ const (
 )
 
 var (
-	// Drop forwards the request, waits for the answer, and closes the client's
-	// connection without it. For a stream it does so at the first bytes.
+	// Drop forwards the request, waits for the answer, and closes the client's connection without
+	// it. For a stream it waits for the first bytes only.
 	Drop = Action{kind: drop}
-	// Hang forwards the request, waits for the answer, and keeps it until the
-	// client gives up or the rules are cleared.
+	// Hang forwards the request, waits for the answer, and keeps it until the client gives up or
+	// the rules are cleared. Then it closes the client's connection.
 	Hang = Action{kind: hang}
 	// Refuse closes the client's connection and forwards nothing.
 	Refuse = Action{kind: refuse}
-	// Duplicate forwards the request twice, one after the other, and answers
-	// with the first answer. Streams pass as they are.
+	// Duplicate forwards the request twice, one after the other, and answers with the first answer.
+	// It does not affect streams.
 	Duplicate = Action{kind: duplicate}
 )
 
-// DuplicateLater answers as usual and forwards the request once more when d has
-// passed after the answer: a late copy. Streams pass as they are.
+// DuplicateLater answers as usual, and forwards the request once more after d. It does not affect
+// streams.
 func DuplicateLater(d time.Duration) Action { return Action{kind: duplicateLater, delay: d} }
 
-// DelayBefore waits before the request is forwarded.
+// DelayBefore waits for d before it forwards the request.
 func DelayBefore(d time.Duration) Action { return Action{kind: delayBefore, delay: d} }
 
-// DelayAfter waits before the answer is delivered. For a stream it waits before
-// the first bytes.
+// DelayAfter waits for d before it delivers the answer. For a stream it waits before the first
+// bytes.
 func DelayAfter(d time.Duration) Action { return Action{kind: delayAfter, delay: d} }
 
-// A Rule says what happens to which requests.
+// A Rule applies an Action to selected requests. It is a value.
 type Rule struct {
-	// Match selects requests; nil selects all. It is called concurrently.
+	// Match selects requests; nil selects all. It must be safe for concurrent use.
 	Match func(*Request) bool
-	// Skip is how many matching requests pass before the rule applies.
+	// Skip is the number of matching requests that pass before the rule applies.
 	Skip int
-	// Times is how many requests the rule applies to after that; 0 is all.
+	// Times is the number of requests that the rule then applies to; 0 means all.
 	Times  int
 	Action Action
 }
 
-// Path matches requests for a path, such as "/v3/kv/txn".
+// Path returns a Match for the requests with a path, such as "/v3/kv/txn".
 func Path(path string) func(*Request) bool {
 	return func(r *Request) bool { return r.Path == path }
 }
 
-// An ArmedRule is a rule in effect.
+// An ArmedRule is an active rule. Its methods are safe for concurrent use.
 type ArmedRule struct {
 	rule  Rule
 	proxy *HTTPProxy
@@ -91,23 +92,23 @@ type ArmedRule struct {
 	changed chan struct{} // closed and replaced when hits changes
 }
 
-// Seen returns how many requests matched so far.
+// Seen returns how many requests matched.
 func (a *ArmedRule) Seen() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.seen
 }
 
-// Hits returns how many requests the rule was carried out on so far: a request
-// counts once its answer was dropped, its second copy was answered, its delay
-// has begun.
+// Hits returns how many requests the rule was carried out on. A request counts when its answer was
+// dropped, its second copy was answered, or its delay has begun.
 func (a *ArmedRule) Hits() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.hits
 }
 
-// WaitHits waits until Hits returns n or more.
+// WaitHits waits until Hits returns n or more. If ctx ends before that, it returns an error that
+// wraps the cause of ctx.
 func (a *ArmedRule) WaitHits(ctx context.Context, n int) error {
 	for {
 		a.mu.Lock()
@@ -124,7 +125,7 @@ func (a *ArmedRule) WaitHits(ctx context.Context, n int) error {
 	}
 }
 
-// Remove takes the rule out of effect for requests to come.
+// Remove ends the rule for later requests.
 func (a *ArmedRule) Remove() { a.proxy.remove(a) }
 
 // applies reports whether the rule applies to the request, and counts it.

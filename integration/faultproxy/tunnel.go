@@ -9,20 +9,19 @@ import (
 	"sync"
 )
 
-// isStream reports whether a request has to be passed on without waiting for
-// its end: the client has not announced how long it is, or the answer does not
-// end on its own.
+// isStream reports whether a request has to be passed on before its end, because the client has not
+// announced its length, or the answer does not end on its own.
 func isStream(r *http.Request) bool {
 	return r.ContentLength < 0 || r.Header.Get("Upgrade") != "" || isEndless(r.URL.Path)
 }
 
-// isEndless knows the methods of the gateway whose answers are endless.
+// isEndless reports whether the gateway's answer to requests with this path is endless.
 func isEndless(path string) bool {
 	return strings.HasSuffix(path, "/watch") || strings.HasSuffix(path, "/election/observe")
 }
 
-// tunnel serves a stream: it sends the head of the request to the target over a
-// connection of its own and from then on copies bytes both ways.
+// tunnel serves a stream. It sends the head of the request to the target over a connection of its
+// own, and then copies bytes in both directions.
 func (p *HTTPProxy) tunnel(w http.ResponseWriter, r *http.Request, rule *ArmedRule) {
 	if rule != nil {
 		switch action := rule.rule.Action; action.kind {
@@ -44,10 +43,10 @@ func (p *HTTPProxy) tunnel(w http.ResponseWriter, r *http.Request, rule *ArmedRu
 		_ = server.Close()
 		giveUp()
 	}
-	p.serve.Add(1) // a hijacked connection does not count any more
+	p.serve.Add(1) // because ConnState has ended the count of the hijacked connection
 	defer p.serve.Done()
-	// Either side's end ends both: the streams of the gateway know no
-	// half-closed connection.
+	// The end of either side ends both, because the streams of the gateway have no half-closed
+	// connections.
 	ctx, end := context.WithCancel(p.life)
 	context.AfterFunc(ctx, func() { _ = client.Close() })
 	context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -67,7 +66,7 @@ func (p *HTTPProxy) tunnel(w http.ResponseWriter, r *http.Request, rule *ArmedRu
 	copies.Wait()
 }
 
-// copyDown copies the target's answer to the client, if the rule lets it pass.
+// copyDown copies the target's answer to the client, if the rule allows it.
 func (p *HTTPProxy) copyDown(ctx context.Context, client io.Writer, server io.Reader, rule *ArmedRule) {
 	if rule != nil {
 		first := make([]byte, 32<<10)
@@ -93,10 +92,9 @@ func (p *HTTPProxy) copyDown(ctx context.Context, client io.Writer, server io.Re
 	_, _ = io.Copy(client, server)
 }
 
-// writeHead writes the head of a request as the client sent it. Only a complete
-// request is also told to be the last on its connection, so that requests after
-// it come through the rules again; for a body that is kept open that would
-// change how the gateway behaves.
+// writeHead writes the head of a request as the client sent it. It makes a complete request the
+// last one on its connection, because the rules then apply to the requests after it, too. It does
+// not do that for a body that is kept open, because it would change how the gateway behaves.
 func writeHead(w io.Writer, r *http.Request) error {
 	head := r.Method + " " + r.URL.RequestURI() + " HTTP/1.1\r\nHost: " + r.Host + "\r\n"
 	header := r.Header

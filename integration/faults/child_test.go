@@ -15,11 +15,11 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/load"
 )
 
-// childVar makes the test binary a process of parties, and says which.
+// childVar makes the test binary a process of parties. Its value is their configurations.
 const childVar = "HOLDFAST_FAULTS_PARTIES"
 
-// A process runs parties outside of the test, so that they can be frozen and killed. It reads a line when the load ends,
-// and ends itself when its standard input does.
+// A process runs parties outside of the test process, so that the test can freeze and kill them. It
+// reads a line when the load ends, and it ends when its standard input does.
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -48,13 +48,13 @@ func startProcess(t *testing.T, configs []load.Config, rec *history.Recorder) *p
 	}
 	started, reap := make(chan error), make(chan struct{})
 	p.waiter.Go(func() {
-		runtime.LockOSThread() // the kernel tells the child of the death of the thread that forked it
+		runtime.LockOSThread() // the kernel kills the child when the thread that forked it ends
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
 		started <- err
 		if err == nil {
 			<-reap
-			_ = p.cmd.Wait() // it was killed, or says itself what was wrong
+			_ = p.cmd.Wait() // it was killed, or has printed its error
 		}
 	})
 	if err := <-started; err != nil {
@@ -85,10 +85,10 @@ func (p *process) kill() {
 	p.waiter.Wait()
 }
 
-// stop tells the process that the load ends; its consumers go on.
+// stop ends the load of the process. Its consumers continue.
 func (p *process) stop() { _, _ = p.in.Write([]byte("\n")) }
 
-// finish lets the process end.
+// finish ends the process by closing its standard input.
 func (p *process) finish() error {
 	_ = p.in.Close()
 	p.reader.Wait()
@@ -96,7 +96,7 @@ func (p *process) finish() error {
 	return p.err
 }
 
-// child is such a process.
+// child is the main function of such a process.
 func child(config string) int {
 	var configs []load.Config
 	if err := json.Unmarshal([]byte(config), &configs); err != nil {

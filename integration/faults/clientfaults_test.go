@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// What happens to the links between clients and members, and to requests.
+// Faults of the links between clients and members, and of requests.
 var clientFaults = []fault{
 	{
 		name: "F8", what: "victims cut off, both ways, for longer than their TTL",
@@ -83,7 +83,8 @@ var clientFaults = []fault{
 				}
 				r.wait(100 * time.Millisecond)
 			}
-			// Half more than before is what connections come and go in; a leak of one for each reset would be hundreds.
+			// Connections that open and close may account for half more than before. A leak at each
+			// reset would be hundreds.
 			calm := r.until(10*time.Second, func() bool {
 				return descriptors(r) <= fds+fds/2 && runtime.NumGoroutine() <= goroutines+goroutines/2
 			})
@@ -112,7 +113,8 @@ var clientFaults = []fault{
 			client := r.cluster.ClientV3(r.t)
 			const revocations = 5
 			for range revocations {
-				_, err := client.UserChangePassword(r.t.Context(), "root", r.setup.password) // to the same: its tokens end
+				// The same password again, which revokes the tokens.
+				_, err := client.UserChangePassword(r.t.Context(), "root", r.setup.password)
 				r.check(err)
 				r.wait(2 * time.Second)
 			}
@@ -128,7 +130,7 @@ var clientFaults = []fault{
 	},
 }
 
-// cutVictims loses all that victims send and receive for some time.
+// cutVictims loses all bytes from and to the victims for some time.
 func (r *rig) cutVictims(d time.Duration) {
 	from := r.rec.Now()
 	r.victims.each(func(p *faultproxy.Proxy) { p.Blackhole(faultproxy.Both) })
@@ -136,7 +138,7 @@ func (r *rig) cutVictims(d time.Duration) {
 	r.conditions.Cut = append(r.conditions.Cut, history.Span{Client: "victim", From: from, To: r.rec.Now()})
 }
 
-// descriptors is how many files the process has open, 0 where the system does not tell.
+// descriptors returns how many files the process has open, or 0 if the system does not show them.
 func descriptors(r *rig) int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

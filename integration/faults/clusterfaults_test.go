@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// What happens to members and to the links between them.
+// Faults of members and of the links between them.
 var clusterFaults = []fault{
 	{
 		name: "F1", what: "leader killed, back after 5 s",
@@ -51,9 +51,10 @@ var clusterFaults = []fault{
 			r.check(leader.Pause())
 			r.wait(5 * time.Second)
 			r.check(leader.Resume())
-			r.wait(8 * time.Second) // a resumed leader may revoke for another 7 s
+			r.wait(8 * time.Second) // a resumed leader may revoke leases for another 7 s
 			r.note("%d leases revoked by the resumed leader", r.revoked())
-			// Whether the leader does so is a race; what it does when it does can be had for certain.
+			// The resumed leader may or may not revoke leases, so the test also revokes them
+			// itself.
 			r.revokeAll()
 			r.wait(2 * time.Second)
 		},
@@ -113,7 +114,8 @@ var clusterFaults = []fault{
 				r.check(m.Launch())
 			}
 			r.check(r.cluster.WaitHealthy(r.t.Context()))
-			r.down = [2]int64{down + int64(500*time.Millisecond), up} // answers that were on their way may arrive
+			// Answers may still be on their way.
+			r.down = [2]int64{down + int64(500*time.Millisecond), up}
 		},
 		judge: func(r *rig, res *result) { res.nothingWithin(r.down[0], r.down[1]) },
 	},
@@ -121,7 +123,7 @@ var clusterFaults = []fault{
 		name: "F14", what: "compaction every 200 ms, defragmentation, cut streams",
 		inject: func(r *rig) {
 			client := r.cluster.ClientV3(r.t)
-			r.caughtUp() // or the watchers miss what is compacted
+			r.caughtUp() // before the first compaction, so that the watchers miss no revision
 			for i := range 50 {
 				ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
 				resp, err := client.Get(ctx, "compact")
@@ -134,7 +136,8 @@ var clusterFaults = []fault{
 				cancel()
 				r.check(err)
 				switch i % 20 {
-				case 8: // long enough for a stream to be given up, and for what it has missed to be compacted
+				// The client gives the stream up and the missed events are compacted in this time.
+				case 8:
 					r.victims.each(func(p *faultproxy.Proxy) { p.Hold(faultproxy.Down) })
 				case 18:
 					r.victims.each(func(p *faultproxy.Proxy) { r.check(p.Heal()); p.Reset() })
@@ -160,8 +163,8 @@ var clusterFaults = []fault{
 	},
 }
 
-// stopWithin is how long a member may take to stop before it is killed, as by a service manager: etcd needs 7 s while streams
-// are open, and now and then more than a minute.
+// stopWithin is how long a member may take to stop before it is killed, as a service manager does.
+// etcd needs 7 s while streams are open, and sometimes more than a minute.
 const stopWithin = 20 * time.Second
 
 func (r *rig) stop(m *etcdproc.Member) {
@@ -175,7 +178,7 @@ func (r *rig) stop(m *etcdproc.Member) {
 	r.check(err)
 }
 
-// revoked is how many sessions the server took away so far.
+// revoked returns how many sessions the server has revoked.
 func (r *rig) revoked() (n int) {
 	r.rec.Each(func(o *history.Op) {
 		if o.Verb == history.SessionLost && strings.Contains(o.Value, "revoked") {
@@ -200,8 +203,9 @@ func (r *rig) revokeAll() {
 	}
 }
 
-// movesWithin checks how long the slowest call took that waits for nobody: that is when its client has gone to another
-// member. Waiters are slower, see the gap: their stream is given up after 4 s of silence.
+// movesWithin checks the slowest of the calls that do not wait for other clients. Such a call is
+// slow while its client changes to another member. Waiters are slower, because a stream is given up
+// after 4 s of silence. The gap of the run includes them.
 func (res *result) movesWithin(r *rig, limit time.Duration) {
 	var slowest int64
 	for _, o := range res.ops {

@@ -26,16 +26,18 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// The control: what finds nothing wrong with holdfast must find what is wrong with a library of which that is known. The
-// mutex of clientv3/concurrency tells its holder after the server has given the lock to the next one (the deadline counts
-// from when an answer came, and is looked at once a second). If this stops failing, the checks have gone blind.
+// The control: checks that find no fault in holdfast must find the known fault of another library.
+// The mutex of clientv3/concurrency notifies its holder after the server has granted the lock to
+// the next one, because it counts the deadline from the arrival of an answer and checks it once a
+// second. If the control stops failing, the checks no longer find faults.
 
 const (
 	controlTTL   = 5 * time.Second
 	controlLocks = 32 // each with a holder that is cut off and a waiter that is not
 )
 
-// subject is a library under test: it locks a place and tells when its holder learns that it is lost.
+// subject is a library under test: it locks a place and returns a channel that is closed when its
+// holder notices the loss.
 type subject func(t *testing.T, endpoint, place string) (key string, lost <-chan struct{})
 
 func holdfastMutex(t *testing.T, endpoint, place string) (string, <-chan struct{}) {
@@ -99,7 +101,7 @@ func TestControlOfLocks(t *testing.T) {
 	}
 }
 
-// picturesVar says where the controls leave pictures of what they saw.
+// picturesVar is the folder for the pictures of the controls.
 const picturesVar = "HOLDFAST_FAULTS_PICTURES"
 
 func keepPicture(t *testing.T, name string, p *picture.Picture) {
@@ -117,8 +119,9 @@ func keepPicture(t *testing.T, name string, p *picture.Picture) {
 	}
 }
 
-// cutHolders cuts holders off while others wait for what they hold, and counts the locks whose histories are wrong: by the
-// log, and by the search for an order. The picture is of some of them.
+// cutHolders cuts holders off while others wait for their locks. It returns the number of locks
+// with violations by the log, the number of locks for which the search finds no order, and a
+// picture of some of them.
 func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal int, pic *picture.Picture) {
 	t.Helper()
 	cluster := etcdtest.Start(t, &etcdproc.Options{
@@ -151,7 +154,8 @@ func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal
 		places = append(places, place)
 		held.Add(1)
 		done.Go(func() {
-			wait(t, time.Duration(i)*controlTTL/3/controlLocks) // the cut comes at any point between two renewals
+			// With different starts, the cut occurs at different times between two renewals.
+			wait(t, time.Duration(i)*controlTTL/3/controlLocks)
 			key, lost := grant("victim", p.URL(), place)
 			done.Go(func() { grant("other", direct, place) })
 			held.Done()
@@ -189,7 +193,7 @@ func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal
 	}
 	log := watcher.Stop()
 	ops := withFences(rec.Ops(), log)
-	var shown []string // those that are wrong first
+	var shown []string // the places with violations first
 	for _, place := range places {
 		if tooLong(log, ops, place) {
 			found++
@@ -207,7 +211,8 @@ func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal
 
 func wait(t *testing.T, d time.Duration) { recipetest.Pause(t, context.Background(), d, "fault") }
 
-// withFences looks up the fence of each key, which is used once here, since clientv3 does not tell it.
+// withFences adds the fence of each key from the log, because clientv3 does not return it. Each key
+// is used once.
 func withFences(ops []history.Op, log history.Log) []history.Op {
 	fence := map[string]int64{}
 	for _, r := range log {
@@ -223,11 +228,13 @@ func withFences(ops []history.Op, log history.Log) []history.Op {
 	return ops
 }
 
-// tooLong tells whether the checks of a lock, as they are used on every run, find two holds at a time.
+// tooLong reports whether the checks of a lock, as every run makes them, find two holders at a
+// time.
 func tooLong(log history.Log, ops []history.Op, place string) bool {
 	var with, without history.Report
 	history.Locks{Place: place}.Check(&with, &history.Conditions{}, log, ops)
-	// The same again with the victim dead in time: what is found then has another reason, such as the hold that goes on.
+	// The violations of a victim that ends in time have another cause, such as the hold that is not
+	// released.
 	early := make([]history.Op, len(ops))
 	copy(early, ops)
 	for i := range early {

@@ -18,10 +18,12 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestControlOfQueues: the queue of etcd's recipes loses and doubles items where answers to transactions are dropped, as
-// they are at F10, and its users try again. If it does not, answers are not dropped.
+// TestControlOfQueues: the queue of etcd's recipes loses and duplicates items if answers to
+// transactions are dropped, as in F10, and its users retry. If it does not, the answers are not
+// dropped.
 func TestControlOfQueues(t *testing.T) {
-	const items, every = 90, 3 // one in three, at random: in turn, it would always be one of two doubles that is lost
+	// One in three at random, because a fixed pattern would always lose one of two duplicates.
+	const items, every = 90, 3
 	cluster := etcdtest.Start(t, &etcdproc.Options{
 		Version: etcdproc.Versions()[0], UnsafeNoFsync: true, ExtraArgs: recipetest.Server("").ExtraArgs,
 	})
@@ -45,7 +47,7 @@ func TestControlOfQueues(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	q := recipes.NewQueue(client, "control")
 	for i := range items {
-		for q.Enqueue(fmt.Sprint(i)) != nil { // as a program does that must not lose it
+		for q.Enqueue(fmt.Sprint(i)) != nil { // a program that must not lose the item retries
 			continue
 		}
 	}

@@ -10,14 +10,15 @@ import (
 
 // fault is one line of the matrix.
 type fault struct {
-	name   string
-	what   string
-	setup  setup
-	inject func(*rig)          // returns when it is over; what proxies do is ended by the run
-	judge  func(*rig, *result) // besides what is checked in every run
+	name  string
+	what  string
+	setup setup
+	// inject returns at the end of the fault. The run ends the effects of proxies.
+	inject func(*rig)
+	judge  func(*rig, *result) // in addition to the checks of every run
 }
 
-// all is the matrix, in its order.
+// all returns the faults in the order of the matrix.
 func all() []fault { return slices.Concat(clusterFaults, clientFaults, processFaults) }
 
 // gapWithin checks the longest time without a grant of the mutex.
@@ -34,15 +35,16 @@ func (res *result) keepsSessions() {
 	}
 }
 
-// measures checks that the run has measured at least n margins, without which it says nothing about them.
+// measures makes the run void if it has measured fewer than n margins.
 func (res *result) measures(n int) {
 	if got := len(res.losses.Margins); got < n {
 		res.Addf("void: %d margins were measured, not %d", got, n)
 	}
 }
 
-// nothingWithin checks that nobody was granted anything in a time, given in nanoseconds. A round of a barrier that was
-// decided before is one that its members may learn of meanwhile, from the member of the cluster that is left.
+// nothingWithin checks that no grant was returned in a time, in nanoseconds. It allows a round of a
+// barrier that was complete before, because its members may read that from the remaining member of
+// the cluster.
 func (res *result) nothingWithin(from, to int64) {
 	for _, o := range res.ops {
 		grant := o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Ack || o.Verb == history.Await && o.Call > from
@@ -52,5 +54,5 @@ func (res *result) nothingWithin(from, to int64) {
 	}
 }
 
-// places that are locks of one holder, whose next grant after a death is timed.
+// exclusive are the places with one holder, whose next grant after a kill is timed.
 var exclusive = []string{load.Mutex, load.Election, load.Frozen}

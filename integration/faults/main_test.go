@@ -1,5 +1,6 @@
-// Package faults_test breaks a cluster, its links and its clients in all the ways that docs/testing.md lists, while all
-// recipes are in use, and checks what everybody was told against what etcd has.
+// Package faults_test breaks a cluster, its links and its clients in the ways that docs/testing.md
+// lists while all recipes are in use, and compares the answers of the clients with the events of
+// etcd.
 package faults_test
 
 import (

@@ -12,15 +12,16 @@ import (
 )
 
 const (
-	// matrixVar makes TestFaults run the whole matrix, or the faults it lists.
+	// matrixVar makes TestFaults run the whole matrix or the listed faults.
 	matrixVar = "HOLDFAST_FAULTS"
 	seedVar   = "HOLDFAST_FAULTS_SEED"
 )
 
-// quick are the faults that every change is checked with. They found most in the prototypes.
+// quick are the faults that every change is tested with, because they found the most errors in the
+// prototypes.
 var quick = []string{"F1", "F3", "F8", "F10"}
 
-// seed is what random choices begin with.
+// seed returns the seed of random choices.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv(seedVar)

@@ -4,5 +4,5 @@ package faults_test
 
 import "syscall"
 
-// dieWithParent does nothing here: a child ends when its standard input does.
+// dieWithParent does nothing here, because a child ends when its standard input does.
 func dieWithParent() *syscall.SysProcAttr { return nil }

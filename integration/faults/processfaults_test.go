@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/load"
 )
 
-// What happens to the victims' process.
+// Faults of the victims' process.
 var processFaults = []fault{
 	{
 		name: "F12", what: "victims' process frozen for longer than their TTL, twice",
@@ -59,11 +59,12 @@ func (r *rig) freeze(d time.Duration) {
 	r.process.signal(r.t, syscall.SIGCONT)
 }
 
-// stale counts the writes that were sent under a hold after the server had taken it away, by holders who had just been
-// asleep, and checks that all were refused. What the log has of them the checks of the places have seen; here it is the
-// server's answer that counts. Where a holder found out before the server took the hold, the write may still go through.
+// stale counts the writes that holders sent after they were frozen and after the server had deleted
+// the hold, and checks that the server refused all of them. The checks of the places have compared
+// the log; this one compares the server's answer. A write of a holder that noticed the loss before
+// the server deleted the hold may be applied.
 func (res *result) stale(r *rig, atLeast int) {
-	var rep history.Report // what is wrong with the lines themselves was reported before
+	var rep history.Report // not used, because violations of the lines are reported before
 	sent, refused, early := 0, 0, 0
 	for _, place := range []string{load.Frozen, load.FrozenPermit} {
 		line := history.Replay(&rep, res.log, place, history.Exclusive, nil)
@@ -89,7 +90,8 @@ func (res *result) stale(r *rig, atLeast int) {
 	}
 }
 
-// takenOver checks how long after the death of the process that held it each place was granted to somebody else.
+// takenOver checks how long after the kill of the process each of its places was granted to another
+// client.
 func (res *result) takenOver(r *rig) {
 	limit := r.setup.ttl + 1500*time.Millisecond
 	var worst int64

@@ -19,34 +19,36 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// each is how many parties there are of either kind.
+// each is the number of victims and the number of others.
 const each = 2
 
-// proxyVar names a configuration of package proxies, "nginx/unbuffered-answers.conf", that stands before each member.
+// proxyVar names a configuration of package proxies for a proxy before each member, such as
+// "nginx/unbuffered-answers.conf".
 const proxyVar = "HOLDFAST_FAULTS_PROXY"
 
-// group is what stands between the parties of one kind and the members.
+// group is the proxies between the parties of one kind and the members.
 type group struct {
 	tcp  []*faultproxy.Proxy     // one before each member
-	http []*faultproxy.HTTPProxy // before those; none unless the fault asks for it
-	real []*proxies.Proxy        // before those; none unless proxyVar asks for it
+	http []*faultproxy.HTTPProxy // before tcp; none unless the fault asks for them
+	real []*proxies.Proxy        // before http; none unless proxyVar asks for them
 }
 
-// Setup is how a fault wants things to be.
+// setup is the configuration that a fault needs.
 type setup struct {
-	http     bool          // proxies that understand requests
-	attempt  time.Duration // of the victims
+	http     bool          // with proxies for HTTP requests
+	attempt  time.Duration // AttemptTimeout of the victims
 	password string        // of root
 	ttl      time.Duration
 	process  bool // the victims have a process of their own
 	storm    bool
 	tokenTTL time.Duration
-	idle     int   // sessions of each party besides
-	least    rates // that the load must reach; leastLoad unless said
+	idle     int   // further sessions of each party
+	least    rates // of the load; default leastLoad
 }
 
-// rig is a cluster under load. Faults hit the victims, the cluster, or all; the others contend with the victims and are as
-// fast as they can be: a victim that holds on too long is found out only by somebody who is quick to get what it holds.
+// rig is a cluster under load. Faults affect the victims, the cluster, or all. The others contend
+// with the victims and are as fast as they can be, because a victim that holds too long is noticed
+// only if another client acquires the same hold quickly.
 type rig struct {
 	t        *testing.T
 	setup    setup
@@ -60,11 +62,11 @@ type rig struct {
 	process  *process
 
 	conditions history.Conditions
-	killed     int64 // when the process was, if it was
-	began      int64 // the fault
+	killed     int64 // when the process was killed, or 0
+	began      int64 // start of the fault
 	healed     int64
-	down       [2]int64 // when there was no quorum
-	dropped    int      // answers
+	down       [2]int64 // time without a quorum
+	dropped    int      // number of answers
 	logins     int
 	notes      []string // for the table
 }
@@ -86,7 +88,7 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 	})
 	for _, m := range r.cluster.Members() {
 		w := history.Watch(r.rec.Clock, r.cluster.ClientV3(t, m.Endpoint()))
-		t.Cleanup(func() { w.Stop() }) // a second time, unless the test was cut short
+		t.Cleanup(func() { w.Stop() }) // does nothing if the run has stopped it
 		r.watchers = append(r.watchers, w)
 	}
 	r.victims, r.others = r.newGroup(), r.newGroup()
@@ -132,7 +134,7 @@ func (r *rig) party(c load.Config) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = p.Close() }) // a second time, unless the test was cut short
+	r.t.Cleanup(func() { _ = p.Close() }) // does nothing if the run has closed it
 	r.parties = append(r.parties, p)
 }
 
@@ -163,7 +165,7 @@ func (r *rig) newGroup() group {
 	return g
 }
 
-// realProxy starts one of the configurations of package proxies, so that the parties reach a member as they do behind it.
+// realProxy starts a proxy of package proxies, through which the parties reach a member.
 func (r *rig) realProxy(name, member string) *proxies.Proxy {
 	r.t.Helper()
 	p, err := proxies.Start(r.t.Context(), name, proxies.Options{
@@ -190,10 +192,10 @@ func (r *rig) check(err error) {
 	}
 }
 
-// wait lets time pass, which is what a fault is made of.
+// wait waits for d, because a fault has a duration.
 func (r *rig) wait(d time.Duration) { recipetest.Pause(r.t, r.t.Context(), d, "fault") }
 
-// until waits until cond holds, and tells whether it did in time.
+// until waits until cond holds, and reports whether it did within d.
 func (r *rig) until(d time.Duration, cond func() bool) bool {
 	for began := time.Now(); !cond(); r.wait(20 * time.Millisecond) {
 		if time.Since(began) > d {
@@ -205,14 +207,14 @@ func (r *rig) until(d time.Duration, cond func() bool) bool {
 
 func (r *rig) leader() *etcdproc.Member { return r.cluster.FindLeader(r.t) }
 
-// follower is one of those that do not lead.
+// follower returns a member that does not lead.
 func (r *rig) follower() *etcdproc.Member {
 	leader := r.leader()
 	members := slices.DeleteFunc(r.cluster.Members(), func(m *etcdproc.Member) bool { return m == leader })
 	return members[r.rng.IntN(len(members))]
 }
 
-// heal makes the proxies pass everything again.
+// heal ends the faults of all proxies.
 func (r *rig) heal() {
 	r.check(r.cluster.HealLinks())
 	for _, g := range []group{r.victims, r.others} {
@@ -227,7 +229,7 @@ func (r *rig) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
-// closeParties ends all parties and gives what they and the process recorded.
+// closeParties ends all parties and returns the ops that they and the process recorded.
 func (r *rig) closeParties() ([]history.Op, error) {
 	var errs []error
 	for _, p := range r.parties {
@@ -239,7 +241,8 @@ func (r *rig) closeParties() ([]history.Op, error) {
 	return r.buried(r.rec.Ops()), errors.Join(errs...)
 }
 
-// buried ends, at the time of its death, what a killed process held: it acts no more.
+// buried adds ends to the holds and sessions of a killed process at the time of the kill, because
+// it makes no calls after it.
 func (r *rig) buried(ops []history.Op) []history.Op {
 	if r.killed == 0 {
 		return ops

@@ -24,29 +24,29 @@ const (
 	recovery    = 10 * time.Second
 )
 
-// rates are how much is going on, per second.
+// rates is the load per second.
 type rates struct {
-	grants float64 // of the mutex
+	grants float64 // grants of the mutex
 	items  float64 // enqueued
 }
 
-// What must go on before the fault, or the run says nothing. The quick part runs beside other work and makes do with less:
-// there are still some hundred calls in the time of a lease.
+// The least load before the fault. With less, the run is void. The quick part needs less because it
+// runs beside other work; that is still some hundred calls in the time of a lease.
 var (
 	leastLoad      = rates{50, 100}
 	leastLoadQuick = rates{20, 40}
 )
 
-// recipe is what is asked of a place: that verb works again after the fault.
+// recipe is a place and a verb that must work again after the fault.
 type recipe struct {
 	place, verb string
-	slack       time.Duration // more than recovery
+	slack       time.Duration // added to recovery
 }
 
 func (r *rig) recipes() []recipe {
 	return []recipe{
 		{load.Mutex, history.Lock, 0},
-		{load.Delayed, history.Lock, 2 * r.setup.ttl}, // a lease that ends, and the delay
+		{load.Delayed, history.Lock, 2 * r.setup.ttl}, // the expiry of a lease, and the delay
 		{load.RW, history.RLock, 0},
 		{load.RW, history.Lock, 0},
 		{load.Election, history.Lock, 0},
@@ -59,7 +59,7 @@ func (r *rig) recipes() []recipe {
 	}
 }
 
-// result is what came of a run.
+// result is the result of a run.
 type result struct {
 	history.Report
 	log      history.Log
@@ -71,11 +71,11 @@ type result struct {
 	gaps     map[string]time.Duration
 	verdicts []*model.Verdict
 	recovery time.Duration // until all recipes worked again
-	works    int           // how many of them do
+	works    int           // the number of recipes that work
 }
 
-// run does what all faults have in common. Its error is why the run says nothing: it is void, which is neither a pass nor a
-// violation.
+// run does the steps that all faults have in common. It returns an error if the run is void, which
+// is neither a pass nor a violation.
 func run(t *testing.T, f fault, version string, seed uint64) (*result, error) {
 	t.Helper()
 	r := newRig(t, version, f.setup, rand.New(rand.NewPCG(seed, seed)))
@@ -102,8 +102,8 @@ func run(t *testing.T, f fault, version string, seed uint64) (*result, error) {
 	return res, nil
 }
 
-// warm waits until all recipes are in use and the load is what it has to be. A machine that is busy with other things gets
-// some time to finish them.
+// warm waits until all recipes are in use and the load is large enough. On a busy machine it waits
+// longer. It returns an error if the load stays too small.
 func (r *rig) warm() error {
 	r.t.Helper()
 	least := r.setup.least
@@ -144,7 +144,7 @@ func (r *rig) rate(d time.Duration) rates {
 	return rates{float64(h-g) / passed, float64(j-i) / passed}
 }
 
-// missing are the recipes of which no call that was made after a moment has succeeded.
+// missing returns the recipes without a successful call that began at or after a time.
 func (r *rig) missing(after int64) []recipe {
 	done := map[[2]string]bool{}
 	r.rec.Each(func(o *history.Op) {
@@ -155,7 +155,7 @@ func (r *rig) missing(after int64) []recipe {
 	return slices.DeleteFunc(r.recipes(), func(c recipe) bool { return done[[2]string{c.place, c.verb}] })
 }
 
-// recovered waits until all recipes work again, each for as long as it may take.
+// recovered waits until all recipes work again, and reports those that need too long.
 func (r *rig) recovered(res *result) {
 	for began := time.Now(); ; r.wait(50 * time.Millisecond) {
 		missing := r.missing(r.healed)
@@ -198,7 +198,7 @@ func (r *rig) drain(rep *history.Report) {
 	}
 }
 
-// finish ends all parties and puts the history together.
+// finish ends all parties and merges the logs of the watchers.
 func (r *rig) finish(res *result) {
 	var err error
 	if res.ops, err = r.closeParties(); err != nil {
@@ -213,7 +213,7 @@ func (r *rig) finish(res *result) {
 	res.log = history.Merge(&res.Report, logs...)
 }
 
-// caughtUp waits until the watchers of all members have seen everything up to now.
+// caughtUp waits until the watchers of all members have received all revisions up to now.
 func (r *rig) caughtUp() {
 	r.t.Helper()
 	ctx := recipetest.Within(r.t, 2*recipetest.Patience)
@@ -228,7 +228,7 @@ func (r *rig) caughtUp() {
 	}
 }
 
-// noLeases waits until the leases of all sessions have gone.
+// noLeases waits until the leases of all sessions have ended.
 func (r *rig) noLeases(res *result) {
 	client := r.cluster.ClientV3(r.t)
 	var left int
@@ -276,7 +276,8 @@ func (r *rig) judge(res *result) {
 	res.gap = res.gaps[load.Mutex+" "+history.Lock]
 }
 
-// search is the second opinion: it looks for an order of all calls that a single program could have made.
+// search checks the history independently of the log's revisions. It searches for an order in which
+// a single program could have made all calls.
 func (r *rig) search(res *result) {
 	c, ops := &r.conditions, res.ops
 	written := model.Written(res.log)
@@ -296,7 +297,7 @@ func (r *rig) search(res *result) {
 	}
 }
 
-// gap is the longest time without a success, from the fault until all recipes work again.
+// gap returns the longest time without a success, from the fault until all recipes work again.
 func (r *rig) gap(ops []history.Op, place, verb string) time.Duration {
 	var at []int64
 	for _, o := range ops {
@@ -314,7 +315,7 @@ func (r *rig) gap(ops []history.Op, place, verb string) time.Duration {
 	return time.Duration(longest)
 }
 
-// report shows the run as a line of the table, and all of it if it failed.
+// report logs the run as a line of the table, with all details if it failed.
 func report(t *testing.T, f fault, r *rig, res *result, seed uint64, took time.Duration) {
 	t.Helper()
 	ok := 0

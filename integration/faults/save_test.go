@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// folderVar says where failed runs are kept.
+// folderVar is the folder for the files of failed runs.
 const folderVar = "HOLDFAST_FAULTS_DIR"
 
-// save keeps all that a failed run leaves behind in one folder, and says where.
+// save writes the history and the logs of a failed run to a folder, and logs its path.
 func (r *rig) save(f fault, res *result, seed uint64) {
 	r.t.Helper()
 	parent := os.Getenv(folderVar)

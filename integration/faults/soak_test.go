@@ -13,13 +13,14 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 )
 
-// soakVar is how long TestSoak draws faults for.
+// soakVar is the duration of TestSoak.
 const soakVar = "HOLDFAST_SOAK"
 
-// TestSoak draws faults at random, a few for each cluster, on all versions in ETCD_VERSIONS, for as long as it is told. The
-// choices of each round come from a seed of its own, which is printed: with that one as HOLDFAST_FAULTS_SEED the first
-// round is the same again. How the machine schedules what goes on is not. It goes on after a round that fails, and after
-// one that is void, which counts for nothing.
+// TestSoak draws random faults, several for each cluster, on all versions in ETCD_VERSIONS, for a
+// given duration. Each round has a seed of its own, which is printed. With that seed as
+// HOLDFAST_FAULTS_SEED, the first round makes the same choices again, but the machine may schedule
+// it differently. The test continues after a round that fails and after one that is void. A void
+// round counts neither as a pass nor as a failure.
 func TestSoak(t *testing.T) {
 	text := os.Getenv(soakVar)
 	if text == "" {
@@ -30,7 +31,7 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, version := range etcdproc.Versions() {
-		if _, err := etcdproc.Binary(version); err != nil { // built now, not in a round
+		if _, err := etcdproc.Binary(version); err != nil { // so that no round builds it
 			t.Fatal(err)
 		}
 	}
@@ -56,16 +57,17 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// roundLimit is what no round takes: a hundred seconds of faults, the search for orders, and patience with each.
+// roundLimit is more than any round takes: a hundred seconds of faults, the searches, and the
+// waits.
 const roundLimit = 15 * time.Minute
 
-// limit ends the process, with the stacks of all goroutines, if what goes on is not over in time.
+// limit ends the process and prints the stacks of all goroutines if over is not called in time.
 func limit(d time.Duration) (over func()) {
 	t := time.AfterFunc(d, func() { panic(fmt.Sprintf("a round has not ended after %v", d)) })
 	return func() { t.Stop() }
 }
 
-// tally is what a soak comes to.
+// tally is the sum of a soak.
 type tally struct {
 	rounds, void, failed            int
 	operations, unknown, violations int
@@ -101,7 +103,7 @@ func (s *tally) String() string {
 		s.rounds, s.void, s.failed, s.operations, s.unknown, s.violations, strings.Join(all, ", "))
 }
 
-// draw makes a fault of several.
+// draw returns a fault that is made of several faults.
 func draw(seed uint64) (fault, string) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	pick := func(all ...string) string { return all[rng.IntN(len(all))] }
@@ -110,7 +112,7 @@ func draw(seed uint64) (fault, string) {
 	members := []string{"F1", "F2", "F4", "F5", "F6", "F7", "F15"}
 	var names []string
 	switch rng.IntN(4) {
-	case 0: // alone, since what follows is checked less strictly
+	case 0: // without others, because its checks are less strict
 		names = []string{"F3", "F3"}
 		f.setup.idle = 10
 	case 1:
@@ -136,12 +138,12 @@ func draw(seed uint64) (fault, string) {
 			r.check(r.cluster.WaitHealthy(r.t.Context()))
 			r.wait(time.Duration(1+r.rng.IntN(4)) * time.Second)
 		}
-		r.notes = nil // of the single faults, which are judged in the matrix
+		r.notes = nil // they belong to single faults, which the matrix judges
 	}
 	return f, version
 }
 
-// TestDrawIsReplayable: the same seed draws the same, and in time every fault comes.
+// TestDrawIsReplayable: a seed always draws the same faults, and every fault is drawn by some seed.
 func TestDrawIsReplayable(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(1000) {

@@ -52,20 +52,20 @@ func TestAuthCalls(t *testing.T) {
 		theirs := c.ClientV3(t) // until auth is on
 
 		for _, err := range []error{
-			root.UserAdd(ctx, "root", canary+"-root"),
-			root.RoleAdd(ctx, "root"),
-			root.UserGrantRole(ctx, "root", "root"),
-			root.UserAdd(ctx, "worker", canary+"-worker"),
-			root.UserAddWithoutPassword(ctx, "nobody"),
-			root.RoleAdd(ctx, "work"),
-			root.RoleAdd(ctx, "spare"),
-			root.UserGrantRole(ctx, "worker", "work"),
-			root.UserGrantRole(ctx, "worker", "work"), // which changes nothing
-			root.UserGrantRole(ctx, "worker", "spare"),
-			root.RoleGrantPermission(ctx, "work", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
-			root.RoleGrantPermission(ctx, "work", gateway.PermRead, "a", gateway.Range("c")),
-			root.RoleGrantPermission(ctx, "work", gateway.PermWrite, "one"),
-			root.RoleGrantPermission(ctx, "work", gateway.PermWrite, "zz", gateway.FromKey()),
+			root.Auth().UserAdd(ctx, "root", canary+"-root"),
+			root.Auth().RoleAdd(ctx, "root"),
+			root.Auth().UserGrantRole(ctx, "root", "root"),
+			root.Auth().UserAdd(ctx, "worker", canary+"-worker"),
+			root.Auth().UserAddWithoutPassword(ctx, "nobody"),
+			root.Auth().RoleAdd(ctx, "work"),
+			root.Auth().RoleAdd(ctx, "spare"),
+			root.Auth().UserGrantRole(ctx, "worker", "work"),
+			root.Auth().UserGrantRole(ctx, "worker", "work"), // which changes nothing
+			root.Auth().UserGrantRole(ctx, "worker", "spare"),
+			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
+			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermRead, "a", gateway.Range("c")),
+			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermWrite, "one"),
+			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermWrite, "zz", gateway.FromKey()),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -80,13 +80,13 @@ func TestAuthCalls(t *testing.T) {
 		if got := permsBy(t, must(theirs.RoleGet(ctx, "work"))(t)); !reflect.DeepEqual(got, wantPerms) {
 			t.Errorf("clientv3 sees %+v, want %+v", got, wantPerms)
 		}
-		if got := must(root.RoleGet(ctx, "work"))(t); !reflect.DeepEqual(got, wantPerms) {
+		if got := must(root.Auth().RoleGet(ctx, "work"))(t); !reflect.DeepEqual(got, wantPerms) {
 			t.Errorf("RoleGet: %+v, want %+v", got, wantPerms)
 		}
 		lists := map[string][3][]string{
-			"UserList": {must(root.UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users, {"nobody", "root", "worker"}},
-			"RoleList": {must(root.RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles, {"root", "spare", "work"}},
-			"UserGet":  {must(root.UserGet(ctx, "worker"))(t), must(theirs.UserGet(ctx, "worker"))(t).Roles, {"spare", "work"}},
+			"UserList": {must(root.Auth().UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users, {"nobody", "root", "worker"}},
+			"RoleList": {must(root.Auth().RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles, {"root", "spare", "work"}},
+			"UserGet":  {must(root.Auth().UserGet(ctx, "worker"))(t), must(theirs.UserGet(ctx, "worker"))(t).Roles, {"spare", "work"}},
 		}
 		for what, l := range lists {
 			if slices.Sort(l[1]); !slices.Equal(l[0], l[2]) || !slices.Equal(l[1], l[2]) {
@@ -94,12 +94,12 @@ func TestAuthCalls(t *testing.T) {
 			}
 		}
 		refused(t, root)
-		if _, err := root.Authenticate(ctx, "root", canary+"-root"); !errors.Is(err, gateway.ErrAuthNotEnabled) {
+		if _, err := root.Auth().Authenticate(ctx, "root", canary+"-root"); !errors.Is(err, gateway.ErrAuthNotEnabled) {
 			t.Errorf("Authenticate with auth off: %v", err)
 		}
 		authStatus(t, c, root, false)
 
-		if err := root.AuthEnable(ctx); err != nil {
+		if err := root.Auth().Enable(ctx); err != nil {
 			t.Fatal(err)
 		}
 		authStatus(t, c, root, true)
@@ -110,11 +110,11 @@ func TestAuthCalls(t *testing.T) {
 		allowed(t, c, worker)
 		obeyed(t, c, root, worker, login)
 
-		if err := root.AuthDisable(ctx); err != nil {
+		if err := root.Auth().Disable(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := root.AuthDisable(ctx); err != nil {
-			t.Errorf("AuthDisable again: %v", err)
+		if err := root.Auth().Disable(ctx); err != nil {
+			t.Errorf("Disable again: %v", err)
 		}
 		authStatus(t, c, root, false)
 		must(theirs.Put(ctx, "k", ""))(t)
@@ -142,15 +142,15 @@ func permsBy(t *testing.T, r *clientv3.AuthRoleGetResponse) (perms []gateway.Per
 
 func authStatus(t *testing.T, c *etcdtest.Cluster, root *gateway.Client, on bool) {
 	t.Helper()
-	s, err := root.AuthStatus(within(t, patience))
+	s, err := root.Auth().Status(within(t, patience))
 	if c.Version() == "3.4" {
 		if !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("AuthStatus: %v", err)
+			t.Errorf("Status: %v", err)
 		}
 		return
 	}
 	if err != nil || s.Enabled != on || s.Revision == 0 {
-		t.Errorf("AuthStatus: %+v, %v, want %v", s, err, on)
+		t.Errorf("Status: %+v, %v, want %v", s, err, on)
 	}
 }
 
@@ -160,17 +160,17 @@ func refused(t *testing.T, root *gateway.Client) {
 	ctx := within(t, patience)
 	second := func(_ any, err error) error { return err }
 	for what, tt := range map[string]struct{ err, want error }{
-		"user again":       {root.UserAdd(ctx, "worker", canary), gateway.ErrExists},
-		"role again":       {root.RoleAdd(ctx, "work"), gateway.ErrExists},
-		"unknown user":     {second(root.UserGet(ctx, "none")), gateway.ErrNotFound},
-		"unknown role":     {second(root.RoleGet(ctx, "none")), gateway.ErrNotFound},
-		"delete user":      {root.UserDelete(ctx, "none"), gateway.ErrNotFound},
-		"delete role":      {root.RoleDelete(ctx, "none"), gateway.ErrNotFound},
-		"password of none": {root.UserChangePassword(ctx, "none", canary), gateway.ErrNotFound},
-		"grant none":       {root.UserGrantRole(ctx, "worker", "none"), gateway.ErrNotFound},
-		"revoke role":      {root.UserRevokeRole(ctx, "worker", "root"), gateway.ErrNotFound},
-		"revoke key":       {root.RoleRevokePermission(ctx, "work", "other"), gateway.ErrNotFound},
-		"grant to none":    {root.RoleGrantPermission(ctx, "none", gateway.PermRead, "k"), gateway.ErrNotFound},
+		"user again":       {root.Auth().UserAdd(ctx, "worker", canary), gateway.ErrExists},
+		"role again":       {root.Auth().RoleAdd(ctx, "work"), gateway.ErrExists},
+		"unknown user":     {second(root.Auth().UserGet(ctx, "none")), gateway.ErrNotFound},
+		"unknown role":     {second(root.Auth().RoleGet(ctx, "none")), gateway.ErrNotFound},
+		"delete user":      {root.Auth().UserDelete(ctx, "none"), gateway.ErrNotFound},
+		"delete role":      {root.Auth().RoleDelete(ctx, "none"), gateway.ErrNotFound},
+		"password of none": {root.Auth().UserChangePassword(ctx, "none", canary), gateway.ErrNotFound},
+		"grant none":       {root.Auth().UserGrantRole(ctx, "worker", "none"), gateway.ErrNotFound},
+		"revoke role":      {root.Auth().UserRevokeRole(ctx, "worker", "root"), gateway.ErrNotFound},
+		"revoke key":       {root.Auth().RoleRevokePermission(ctx, "work", "other"), gateway.ErrNotFound},
+		"grant to none":    {root.Auth().RoleGrantPermission(ctx, "none", gateway.PermRead, "k"), gateway.ErrNotFound},
 	} {
 		if !errors.Is(tt.err, tt.want) {
 			t.Errorf("%s: %v, want %v", what, tt.err, tt.want)
@@ -184,7 +184,7 @@ func allowed(t *testing.T, c *etcdtest.Cluster, worker *gateway.Client) {
 	t.Helper()
 	ctx := within(t, patience)
 	// etcd 3.4 does not ask who moves its leader: there it gets as far as finding that 7 is no member.
-	err := worker.MoveLeader(ctx, 7)
+	err := worker.Cluster().MoveLeader(ctx, 7)
 	if e, ok := errors.AsType[*gateway.Error](err); !ok || c.Version() != "3.4" && !errors.Is(err, gateway.ErrPermissionDenied) ||
 		c.Version() == "3.4" && e.Code != gateway.CodeFailedPrecondition {
 		t.Errorf("move the leader: %v", err)
@@ -202,16 +202,16 @@ func allowed(t *testing.T, c *etcdtest.Cluster, worker *gateway.Client) {
 		"read the one key":     {second(worker.Get(ctx, "one")), false},
 		"write after the last": {second(worker.Put(ctx, "zzz", nil)), true},
 		"write elsewhere":      {second(worker.Put(ctx, "elsewhere", nil)), false},
-		"itself":               {second(worker.UserGet(ctx, "worker")), true},
-		"another":              {second(worker.UserGet(ctx, "root")), false},
-		"list members":         {second(worker.MemberList(ctx)), true},
-		"status":               {second(worker.Status(ctx, "")), true},
+		"itself":               {second(worker.Auth().UserGet(ctx, "worker")), true},
+		"another":              {second(worker.Auth().UserGet(ctx, "root")), false},
+		"list members":         {second(worker.Cluster().MemberList(ctx)), true},
+		"status":               {second(worker.Member("").Status(ctx)), true},
 		"sync":                 {worker.Sync(ctx), true},
-		"add a user":           {worker.UserAdd(ctx, "other", canary), false},
-		"defragment":           {worker.Defragment(ctx, ""), false},
-		"snapshot":             {second(worker.Snapshot(ctx, "")), false},
-		"turn auth off":        {worker.AuthDisable(ctx), false},
-		"hash of the database": {second(worker.Hash(ctx, "")), false},
+		"add a user":           {worker.Auth().UserAdd(ctx, "other", canary), false},
+		"defragment":           {worker.Member("").Defragment(ctx), false},
+		"snapshot":             {second(worker.Member("").Snapshot(ctx)), false},
+		"turn auth off":        {worker.Auth().Disable(ctx), false},
+		"hash of the database": {second(worker.Member("").Hash(ctx)), false},
 	} {
 		switch {
 		case tt.allowed && tt.err != nil:
@@ -238,7 +238,7 @@ func obeyed(
 		}
 		return err
 	}
-	if err := root.UserChangePassword(ctx, "worker", canary+"-new"); err != nil {
+	if err := root.Auth().UserChangePassword(ctx, "worker", canary+"-new"); err != nil {
 		t.Fatal(err)
 	}
 	if err := theirs("worker", canary+"-worker"); err == nil {
@@ -257,34 +257,34 @@ func obeyed(
 	}
 	worker = login("worker", canary+"-new")
 	must(worker.Get(ctx, "jobs/1"))(t)
-	token := must(worker.Authenticate(ctx, "worker", canary+"-new"))(t)
+	token := must(worker.Auth().Authenticate(ctx, "worker", canary+"-new"))(t)
 	if token.Token == "" {
 		t.Error("no token")
 	}
-	if _, err := worker.Authenticate(ctx, "worker", canary); !errors.Is(err, gateway.ErrUnauthenticated) {
+	if _, err := worker.Auth().Authenticate(ctx, "worker", canary); !errors.Is(err, gateway.ErrUnauthenticated) {
 		t.Errorf("a wrong password: %v", err)
 	}
 
-	if err := root.RoleRevokePermission(ctx, "work", "jobs/", gateway.Prefix()); err != nil {
+	if err := root.Auth().RoleRevokePermission(ctx, "work", "jobs/", gateway.Prefix()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrPermissionDenied) {
 		t.Errorf("without the permission: %v", err)
 	}
-	if err := root.RoleGrantPermission(ctx, "spare", gateway.PermReadWrite, "jobs/1"); err != nil {
+	if err := root.Auth().RoleGrantPermission(ctx, "spare", gateway.PermReadWrite, "jobs/1"); err != nil {
 		t.Fatal(err)
 	}
 	must(worker.Put(ctx, "jobs/1", nil))(t)
-	if err := root.UserRevokeRole(ctx, "worker", "spare"); err != nil {
+	if err := root.Auth().UserRevokeRole(ctx, "worker", "spare"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrPermissionDenied) {
 		t.Errorf("without the role: %v", err)
 	}
-	if err := errors.Join(root.RoleDelete(ctx, "spare"), root.UserDelete(ctx, "nobody")); err != nil {
+	if err := errors.Join(root.Auth().RoleDelete(ctx, "spare"), root.Auth().UserDelete(ctx, "nobody")); err != nil {
 		t.Fatal(err)
 	}
-	if left := fmt.Sprint(must(root.RoleList(ctx))(t), must(root.UserList(ctx))(t)); left != "[root work] [root worker]" {
+	if left := fmt.Sprint(must(root.Auth().RoleList(ctx))(t), must(root.Auth().UserList(ctx))(t)); left != "[root work] [root worker]" {
 		t.Errorf("%s are left", left)
 	}
 }
@@ -298,22 +298,22 @@ func TestSecureMaintenance(t *testing.T) {
 	})
 	ours := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig(), Username: "root", Password: canary})
 	ctx := within(t, patience)
-	if s := must(ours.Status(ctx, ""))(t); s.MemberID != c.Member(0).ID() {
+	if s := must(ours.Member("").Status(ctx))(t); s.MemberID != c.Member(0).ID() {
 		t.Errorf("%+v", s)
 	}
-	if h := must(ours.Health(ctx, ""))(t); !h.Healthy {
+	if h := must(ours.Member("").Health(ctx))(t); !h.Healthy {
 		t.Errorf("%+v", h)
 	}
-	must(ours.Version(ctx, ""))(t)
+	must(ours.Member("").Version(ctx))(t)
 	if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 {
 		t.Errorf("%+v, %v", ours.Endpoints(), err)
 	}
 	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd looks once a second
-	must(ours.SnapshotToFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
-	if err := ours.Defragment(ctx, ""); err != nil {
+	must(ours.Member("").SnapshotToFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
+	if err := ours.Member("").Defragment(ctx); err != nil {
 		t.Error(err)
 	}
-	_, err := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig()}).Status(ctx, "")
+	_, err := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig()}).Member("").Status(ctx)
 	if c.Version() != "3.4" && !errors.Is(err, gateway.ErrUnauthenticated) {
 		t.Errorf("without a password: %v", err)
 	}

@@ -50,17 +50,17 @@ func TestMembers(t *testing.T) {
 		ctx := within(t, time.Minute)
 
 		first := membersBy(ctx, t, theirs)
-		sameMembers(t, "MemberList", must(ours.MemberList(ctx))(t).Members, first)
-		sameMembers(t, "serializable", must(ours.MemberList(ctx, gateway.Serializable()))(t).Members, first)
+		sameMembers(t, "MemberList", must(ours.Cluster().MemberList(ctx))(t).Members, first)
+		sameMembers(t, "serializable", must(ours.Cluster().MemberList(ctx, gateway.Serializable()))(t).Members, first)
 
 		spare := must(c.Spare())(t)
-		added := must(ours.MemberAddAsLearner(ctx, []string{spare.PeerURL()}))(t)
+		added := must(ours.Cluster().MemberAddAsLearner(ctx, []string{spare.PeerURL()}))(t)
 		sameMembers(t, "MemberAddAsLearner", added.Members, membersBy(ctx, t, theirs))
 		listed := func(m gateway.Member) bool { return m.ID == added.Member.ID }
 		if !added.Member.IsLearner || !slices.ContainsFunc(added.Members, listed) {
 			t.Errorf("added %+v", added.Member)
 		}
-		if _, err := ours.MemberAddAsLearner(ctx, []string{spare.PeerURL()}); !errors.Is(err, gateway.ErrExists) {
+		if _, err := ours.Cluster().MemberAddAsLearner(ctx, []string{spare.PeerURL()}); !errors.Is(err, gateway.ErrExists) {
 			t.Errorf("added twice: %v", err)
 		}
 		if err := spare.Join(); err != nil {
@@ -70,7 +70,7 @@ func TestMembers(t *testing.T) {
 			t.Errorf("with a learner: %v, %v", ours.Endpoints(), err)
 		}
 		eventually(t, "promotion", func() bool {
-			after, err := ours.MemberPromote(ctx, added.Member.ID)
+			after, err := ours.Cluster().MemberPromote(ctx, added.Member.ID)
 			if err == nil {
 				sameMembers(t, "MemberPromote", after.Members, membersBy(ctx, t, theirs))
 			} else if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
@@ -90,22 +90,22 @@ func TestMembers(t *testing.T) {
 		}
 
 		other := must(c.Spare())(t)
-		voter := must(ours.MemberAdd(ctx, []string{other.PeerURL()}))(t)
+		voter := must(ours.Cluster().MemberAdd(ctx, []string{other.PeerURL()}))(t)
 		if voter.Member.IsLearner {
 			t.Errorf("added %+v", voter.Member)
 		}
 		sameMembers(t, "MemberAdd", voter.Members, membersBy(ctx, t, theirs))
-		moved := must(ours.MemberUpdate(ctx, voter.Member.ID, []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}))(t)
+		moved := must(ours.Cluster().MemberUpdate(ctx, voter.Member.ID, []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}))(t)
 		sameMembers(t, "MemberUpdate", moved.Members, membersBy(ctx, t, theirs))
-		sameMembers(t, "MemberRemove", must(ours.MemberRemove(ctx, voter.Member.ID))(t).Members, membersBy(ctx, t, theirs))
-		if _, err := ours.MemberRemove(ctx, voter.Member.ID); !errors.Is(err, gateway.ErrNotFound) {
+		sameMembers(t, "MemberRemove", must(ours.Cluster().MemberRemove(ctx, voter.Member.ID))(t).Members, membersBy(ctx, t, theirs))
+		if _, err := ours.Cluster().MemberRemove(ctx, voter.Member.ID); !errors.Is(err, gateway.ErrNotFound) {
 			t.Errorf("removed twice: %v", err)
 		}
-		if _, err := ours.MemberUpdate(ctx, 77, []string{"http://127.0.0.1:1"}); !errors.Is(err, gateway.ErrNotFound) {
+		if _, err := ours.Cluster().MemberUpdate(ctx, 77, []string{"http://127.0.0.1:1"}); !errors.Is(err, gateway.ErrNotFound) {
 			t.Errorf("an unknown member: %v", err)
 		}
 
-		must(ours.MemberRemove(ctx, added.Member.ID))(t)
+		must(ours.Cluster().MemberRemove(ctx, added.Member.ID))(t)
 		sameMembers(t, "at the end", membersBy(ctx, t, theirs), first)
 		if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 || ours.Endpoints()[0].URL != c.Endpoints()[0] {
 			t.Errorf("after the removal: %v, %v", ours.Endpoints(), err)
@@ -125,11 +125,11 @@ func TestSyncBesideHTTPPort(t *testing.T) {
 		c := etcdtest.Start(t, options)
 		ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
 		ctx := within(t, patience)
-		advertised := must(ours.MemberList(ctx))(t).Members[0].ClientURLs
+		advertised := must(ours.Cluster().MemberList(ctx))(t).Members[0].ClientURLs
 		if !slices.Equal(advertised, []string{c.Member(0).GRPCEndpoint()}) || advertised[0] == c.Endpoints()[0] {
 			t.Fatalf("advertised %v, the gateway is at %v", advertised, c.Endpoints())
 		}
-		if _, err := ours.Status(ctx, advertised[0]); err == nil {
+		if _, err := ours.Member(advertised[0]).Status(ctx); err == nil {
 			t.Fatal("the port for gRPC serves the gateway: the test shows nothing")
 		}
 		if err := ours.Sync(ctx); err != nil {
@@ -153,7 +153,7 @@ func TestSyncStrangers(t *testing.T) {
 	c := etcdtest.Start(t, options)
 	ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
 	ctx := within(t, patience)
-	if urls := must(ours.MemberList(ctx))(t).Members[0].ClientURLs; !slices.Equal(urls, []string{stranger}) {
+	if urls := must(ours.Cluster().MemberList(ctx))(t).Members[0].ClientURLs; !slices.Equal(urls, []string{stranger}) {
 		t.Fatalf("advertised %v", urls)
 	}
 	if err := ours.Sync(ctx); err != nil {
@@ -162,7 +162,7 @@ func TestSyncStrangers(t *testing.T) {
 	if s := ours.Endpoints(); len(s) != 1 || s[0].URL != c.Endpoints()[0] {
 		t.Errorf("endpoints %+v", s)
 	}
-	if _, err := ours.Status(ctx, stranger); !errors.Is(err, gateway.ErrClusterMismatch) {
+	if _, err := ours.Member(stranger).Status(ctx); !errors.Is(err, gateway.ErrClusterMismatch) {
 		t.Errorf("Status of the other cluster: %v", err)
 	}
 }

@@ -48,13 +48,13 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 		for _, d := range differ {
 			t.Errorf("%s: %s", m.Name(), d)
 		}
-		if h := must(ours.Health(ctx, m.Endpoint()))(t); !h.Healthy || h.Reason != "" {
+		if h := must(ours.Member(m.Endpoint()).Health(ctx))(t); !h.Healthy || h.Reason != "" {
 			t.Errorf("%s: health %+v", m.Name(), h)
 		}
 		if c.Version() == "3.4" {
 			continue // Debian's has neither page
 		}
-		if err := errors.Join(ours.Readyz(ctx, m.Endpoint()), ours.Livez(ctx, m.Endpoint())); err != nil {
+		if err := errors.Join(ours.Member(m.Endpoint()).Readyz(ctx), ours.Member(m.Endpoint()).Livez(ctx)); err != nil {
 			t.Errorf("%s: %v", m.Name(), err)
 		}
 	}
@@ -63,9 +63,9 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 func statusDiffers(t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client, theirs *clientv3.Client) (
 	differ []string,
 ) {
-	got := must(ours.Status(ctx, m.Endpoint()))(t)
+	got := must(ours.Member(m.Endpoint()).Status(ctx))(t)
 	want := must(theirs.Status(ctx, m.Endpoint()))(t)
-	v := must(ours.Version(ctx, m.Endpoint()))(t)
+	v := must(ours.Member(m.Endpoint()).Version(ctx))(t)
 	for what, pair := range map[string][2]any{
 		"member":  {got.MemberID, m.ID()},
 		"cluster": {got.ClusterID, want.Header.ClusterId},
@@ -94,23 +94,23 @@ func hashes(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	must(theirs.Put(ctx, key, "2"))(t)
 	for _, m := range c.Members() {
 		must(c.ClientV3(t, m.GRPCEndpoint()).Get(ctx, key))(t) // which waits until the member has both
-		before := must(ours.Hash(ctx, m.Endpoint()))(t)
+		before := must(ours.Member(m.Endpoint()).Hash(ctx))(t)
 		if before.Hash == 0 || before.MemberID != m.ID() {
 			t.Errorf("%s: hash %+v", m.Name(), before)
 		}
 		if c.Version() == "3.4" {
-			if _, err := ours.HashKV(ctx, m.Endpoint(), rev); !errors.Is(err, errors.ErrUnsupported) {
+			if _, err := ours.Member(m.Endpoint()).HashKV(ctx, rev); !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("%s: hash kv: %v", m.Name(), err)
 			}
 			continue
 		}
 		for _, at := range []int64{0, rev} {
-			got, want := must(ours.HashKV(ctx, m.Endpoint(), at))(t), must(theirs.HashKV(ctx, m.Endpoint(), at))(t)
+			got, want := must(ours.Member(m.Endpoint()).HashKV(ctx, at))(t), must(theirs.HashKV(ctx, m.Endpoint(), at))(t)
 			if got.Hash != want.Hash || got.CompactRevision != want.CompactRevision || got.HashRevision != want.HashRevision {
 				t.Errorf("%s at %d: %+v, clientv3 says %+v", m.Name(), at, got, want)
 			}
 		}
-		if a, b := must(ours.HashKV(ctx, m.Endpoint(), 0))(t), must(ours.HashKV(ctx, m.Endpoint(), rev))(t); a.Hash == b.Hash {
+		if a, b := must(ours.Member(m.Endpoint()).HashKV(ctx, 0))(t), must(ours.Member(m.Endpoint()).HashKV(ctx, rev))(t); a.Hash == b.Hash {
 			t.Errorf("%s: the revision makes no difference", m.Name())
 		}
 	}
@@ -124,19 +124,19 @@ func moveLeader(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 			if m == leader {
 				continue
 			}
-			if err := ours.MoveLeader(ctx, m.ID()); err != nil {
+			if err := ours.Cluster().MoveLeader(ctx, m.ID()); err != nil {
 				t.Fatal(err)
 			}
 			if s := must(theirs.Status(ctx, m.GRPCEndpoint()))(t); s.Leader != m.ID() {
 				t.Errorf("%x leads, want %x", s.Leader, m.ID())
 			}
-			if err := ours.MoveLeader(ctx, m.ID()); err != nil {
+			if err := ours.Cluster().MoveLeader(ctx, m.ID()); err != nil {
 				t.Errorf("once more: %v", err)
 			}
 			break
 		}
 	}
-	err := ours.MoveLeader(ctx, 77)
+	err := ours.Cluster().MoveLeader(ctx, 77)
 	if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
 		t.Errorf("to nobody: %v", err)
 	}
@@ -151,36 +151,36 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 		}
 		return all
 	}
-	if a := must(ours.AlarmList(ctx))(t).Alarms; len(a) != 0 {
+	if a := must(ours.Cluster().AlarmList(ctx))(t).Alarms; len(a) != 0 {
 		t.Fatalf("alarms %v", a)
 	}
 	one := gateway.Alarm{MemberID: c.Member(1).ID(), Type: gateway.AlarmNoSpace}
 	two := gateway.Alarm{MemberID: c.Member(2).ID(), Type: gateway.AlarmNoSpace}
 	for _, a := range []gateway.Alarm{one, two} {
-		if got := must(ours.AlarmActivate(ctx, a))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{a}) {
+		if got := must(ours.Cluster().AlarmActivate(ctx, a))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{a}) {
 			t.Errorf("AlarmActivate: %v", got)
 		}
 	}
 	if got := raised(); len(got) != 2 {
 		t.Errorf("clientv3 sees %v", got)
 	}
-	if got := must(ours.AlarmList(ctx))(t).Alarms; len(got) != 2 {
+	if got := must(ours.Cluster().AlarmList(ctx))(t).Alarms; len(got) != 2 {
 		t.Errorf("AlarmList: %v", got)
 	}
 	if _, err := ours.Put(ctx, fresh(t), nil); !errors.Is(err, gateway.ErrNoSpace) {
 		t.Errorf("Put under the alarm: %v", err)
 	}
-	if h := must(ours.Health(ctx, c.Endpoints()[0]))(t); h.Healthy || h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
+	if h := must(ours.Member(c.Endpoints()[0]).Health(ctx))(t); h.Healthy || h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
 		t.Errorf("health %+v", h)
 	}
-	if got := must(ours.AlarmDisarm(ctx, one))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{one}) {
+	if got := must(ours.Cluster().AlarmDisarm(ctx, one))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{one}) {
 		t.Errorf("AlarmDisarm: %v", got)
 	}
 	if got := raised(); fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{two}) {
 		t.Errorf("clientv3 sees %v, want %v", got, two)
 	}
-	must(ours.AlarmActivate(ctx, one))(t)
-	if got := must(ours.AlarmDisarm(ctx, gateway.Alarm{}))(t).Alarms; len(got) != 2 {
+	must(ours.Cluster().AlarmActivate(ctx, one))(t)
+	if got := must(ours.Cluster().AlarmDisarm(ctx, gateway.Alarm{}))(t).Alarms; len(got) != 2 {
 		t.Errorf("AlarmDisarm of all: %v", got)
 	}
 	if got := raised(); len(got) != 0 {
@@ -214,7 +214,7 @@ func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 		return true
 	})
 	before := sizes()
-	if err := ours.Defragment(ctx, c.Member(1).Endpoint()); err != nil {
+	if err := ours.Member(c.Member(1).Endpoint()).Defragment(ctx); err != nil {
 		t.Fatal(err)
 	}
 	after := sizes()
@@ -232,7 +232,7 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	}
 	target := fmt.Sprintf("3.%d.0", minor-1)
 	if c.Version() == "3.4" {
-		if _, err := ours.Downgrade(ctx, gateway.DowngradeValidate, target); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("DowngradeValidate: %v", err)
 		}
 		return
@@ -240,33 +240,33 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	shown := func() *etcdserverpb.DowngradeInfo {
 		return must(theirs.Status(ctx, c.Member(0).GRPCEndpoint()))(t).DowngradeInfo
 	}
-	if _, err := ours.Downgrade(ctx, gateway.DowngradeValidate, "3.1.0"); !errors.Is(err, gateway.ErrInvalid) {
+	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.1.0"); !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("to 3.1: %v", err)
 	}
-	if v, err := ours.Downgrade(ctx, gateway.DowngradeValidate, target); err != nil || v == "" {
+	if v, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); err != nil || v == "" {
 		t.Errorf("DowngradeValidate: %q, %v", v, err)
 	}
 	if d := shown(); d.GetEnabled() {
 		t.Errorf("validated, and %v", d)
 	}
 	if c.Version() == "3.5" {
-		_, err := ours.Downgrade(ctx, gateway.DowngradeCancel, "")
+		_, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeCancel, "")
 		if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
 			t.Errorf("called off what was not begun: %v", err)
 		}
 		return
 	}
-	if _, err := ours.Downgrade(ctx, gateway.DowngradeEnable, target); err != nil {
+	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeEnable, target); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "downgrade in clientv3's eyes", func() bool { // a member may be a moment behind the one that answered
 		d := shown()
 		return d.GetEnabled() && d.GetTargetVersion() == target
 	})
-	if s := must(ours.Status(ctx, c.Endpoints()[0]))(t).Downgrade; s != (gateway.DowngradeInfo{Enabled: true, Target: target}) {
+	if s := must(ours.Member(c.Endpoints()[0]).Status(ctx))(t).Downgrade; s != (gateway.DowngradeInfo{Enabled: true, Target: target}) {
 		t.Errorf("enabled, and Status says %+v", s)
 	}
-	if _, err := ours.Downgrade(ctx, gateway.DowngradeCancel, ""); err != nil {
+	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeCancel, ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "its end", func() bool { return !shown().GetEnabled() })

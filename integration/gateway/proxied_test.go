@@ -6,6 +6,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,4 +113,52 @@ func TestManyWatchesThroughReverseProxy(t *testing.T) {
 		}
 	}
 	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v", watches, 2*watches, made)
+}
+
+// TestManyWatchesInOneRequest: etcd's gateway loses the end of a request that it has not read before
+// it answers the first create, where the connection to it is kept. All watches of a client stand
+// soon nevertheless, and no stream is given up for what it does not answer.
+func TestManyWatchesInOneRequest(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
+		const watches = 600
+		ctx := within(t, patience)
+		var broken atomic.Int64
+		ours := newClient(t, gateway.Config{
+			Endpoints: []string{reverseProxy(t, c)}, Namespace: fresh(t) + "/",
+			Hooks: gateway.Hooks{StreamEnded: func(_ string, _ time.Duration, err error) {
+				if err != nil {
+					broken.Add(1)
+				}
+			}},
+		})
+		must(ours.Watch(ctx, "first"))(t) // finds out how to watch
+		began := time.Now()
+		var stood, got sync.WaitGroup
+		for i := range watches {
+			stood.Add(1)
+			got.Add(1)
+			key := fmt.Sprintf("%0100d", i)
+			stop := must(ours.WatchFunc(key, func(r gateway.WatchResponse) {
+				if r.Created {
+					stood.Done()
+				}
+				for range r.Events {
+					got.Done()
+				}
+			}))(t)
+			defer stop()
+		}
+		stood.Wait()
+		all := time.Since(began)
+		for i := range watches {
+			must(ours.Put(ctx, fmt.Sprintf("%0100d", i), nil))(t)
+		}
+		got.Wait()
+		// Go's proxy breaks a stream itself now and then, while the request is still on its way.
+		if all > 2*time.Second || broken.Load() > 1 {
+			t.Errorf("%d watches stood after %v, %d streams broke", watches, all, broken.Load())
+		}
+		recipetest.Figure(t, "%d watches at once through httputil.ReverseProxy stood after %v, %d streams broke", watches,
+			all.Round(time.Millisecond), broken.Load())
+	})
 }

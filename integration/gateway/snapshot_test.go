@@ -38,7 +38,7 @@ func TestSnapshotRestored(t *testing.T) {
 		})
 		dir := t.TempDir()
 		file := filepath.Join(dir, "backup.db")
-		info := must(ours.SnapshotToFile(ctx, file))(t)
+		info := must(ours.Member("").SnapshotToFile(ctx, file))(t)
 		if entries := must(os.ReadDir(dir))(t); len(entries) != 1 {
 			t.Errorf("left behind: %v", entries)
 		}
@@ -106,7 +106,7 @@ func TestSnapshotOfOneMember(t *testing.T) {
 	other := etcdtest.Start(t, recipetest.Server(cluster.Version()))
 	ctx := within(t, patience)
 	must(other.ClientV3(t).Put(ctx, "mark", "only-in-the-other-one"))(t)
-	s := must(ours.Snapshot(ctx, other.Endpoints()[0]))(t)
+	s := must(ours.Member(other.Endpoints()[0]).Snapshot(ctx))(t)
 	defer s.Close()
 	db := must(io.ReadAll(s))(t)
 	if !bytes.Contains(db, []byte("only-in-the-other-one")) || s.Endpoint() != other.Endpoints()[0] {

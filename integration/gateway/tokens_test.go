@@ -294,7 +294,7 @@ func TestJWT(t *testing.T) {
 		third("1")
 		next("4")
 		loggedIn(4, "after another change")
-		if err := ours.UserAdd(ctx, "third", canary); err != nil {
+		if err := ours.Auth().UserAdd(ctx, "third", canary); err != nil {
 			t.Error(err)
 		}
 		if users := must(theirs().UserList(ctx))(t).Users; fmt.Sprint(users) != "[root third]" {

@@ -52,10 +52,10 @@ func TestOtherAddresses(t *testing.T) {
 				}
 				break
 			}
-			if s := must(ours.Status(ctx, ""))(t); s.MemberID != c.Member(0).ID() {
+			if s := must(ours.Member("").Status(ctx))(t); s.MemberID != c.Member(0).ID() {
 				t.Errorf("%s: status %+v", url, s)
 			}
-			if h := must(ours.Health(ctx, url))(t); !h.Healthy {
+			if h := must(ours.Member(url).Health(ctx))(t); !h.Healthy {
 				t.Errorf("%s: health %+v", url, h)
 			}
 			if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 || ours.Endpoints()[0].URL != url {

@@ -70,7 +70,7 @@ func brokenEnter(t *testing.T) string {
 	return "Enter returns when both are there"
 }
 
-// outlivesHolderPeer: a key without a lease is there until somebody deletes it.
+// outlivesHolderPeer: a key without a lease stays after its holder has ended.
 func outlivesHolderPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	must(t, recipe.NewBarrier(p.Client, name).Hold())
@@ -92,14 +92,14 @@ func outlivesHolder(t *testing.T) string {
 	if !waiting.stuck(200 * time.Millisecond) {
 		t.Errorf("Wait = %v", waiting.err)
 	}
-	holder.Orphan() // nobody renews its lease, and nobody revokes it
+	holder.Orphan() // its lease is neither renewed nor revoked
 	if err := waiting.end(t); err != nil {
 		t.Errorf("Wait = %v", err)
 	}
 	return "it falls when the holder's lease ends"
 }
 
-// roundsMixPeer has one of two leave, which has to wait for the other, and then somebody enter.
+// roundsMixPeer: one of two members leaves, and waits for the other. Then a member enters.
 func roundsMixPeer(t *testing.T) (string, bool) {
 	one, two, name := newPeer(t).session(t), newPeer(t).session(t), fresh(t)
 	first, second := recipe.NewDoubleBarrier(one, name, 2), recipe.NewDoubleBarrier(two, name, 2)
@@ -139,7 +139,8 @@ func roundsMix(t *testing.T) string {
 	return "it waits for the other"
 }
 
-// lastArriverPeer loses the answer to the second arrival, which would have announced that the round is complete.
+// lastArriverPeer loses the answer to the second arrival. After that answer the second member would
+// have announced that the round is complete.
 func lastArriverPeer(t *testing.T) (string, bool) {
 	one, p, name := newPeer(t).session(t), newPeer(t), fresh(t)
 	entering := begin(recipe.NewDoubleBarrier(one, name, 2).Enter)
@@ -148,7 +149,7 @@ func lastArriverPeer(t *testing.T) (string, bool) {
 	p.beforeWrite(func() { p.link.Blackhole(faultproxy.Down) }, nothing)
 	arriving := begin(recipe.NewDoubleBarrier(s, name, 2).Enter)
 	eventually(t, "the second", count(t, name+"/waiters", 2))
-	p.link.Reset() // the answer may not have come that far
+	p.link.Reset() // the answer may still be on its way
 	must(t, p.link.Heal())
 	failed := arriving.end(t)
 	another := recipe.NewDoubleBarrier(newPeer(t).session(t), name, 2).Enter()
@@ -187,7 +188,7 @@ func leavePollsPeer(t *testing.T) (string, bool) {
 	return asksOften(t, p, before)
 }
 
-// asksOften tells whether a wait begins anew many times.
+// asksOften waits until the wait has opened ten new watches.
 func asksOften(t *testing.T, p *peer, before int64) (string, bool) {
 	t.Helper()
 	eventually(t, "new watches without end", func() bool { return p.watches.Load() >= before+10 })
@@ -212,7 +213,8 @@ func leavePolls(t *testing.T) string {
 	return seen
 }
 
-// quiet counts the requests during a second of waiting. A few belong to the session and to the call's beginning.
+// quiet counts the requests during a second of waiting. A few are the session's, or belong to the
+// start of the call.
 func quiet(t *testing.T, requests *faultproxy.ArmedRule, waiting *call) string {
 	t.Helper()
 	before := requests.Seen()

@@ -140,7 +140,7 @@ func resignForgets(t *testing.T) string {
 	return "it resigns, in a moment of its own"
 }
 
-// observe passes on what an observer of this library sees, until the end of the test.
+// observe returns the values that an observer of this library receives until the end of the test.
 func observe(tb testing.TB, s *session.Session, name string) <-chan string {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -223,7 +223,7 @@ func observeEnds(t *testing.T) string {
 	return "it goes on"
 }
 
-// resumedPeer has two elections, one with a name that the other's begins with.
+// resumedPeer has two elections. The name of one is a prefix of the other's name.
 func resumedPeer(t *testing.T) (string, bool) {
 	s, name := newPeer(t).session(t), fresh(t)
 	must(t, concurrency.NewElection(s, name+"-other").Campaign(soon(t), "other"))

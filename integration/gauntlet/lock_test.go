@@ -54,7 +54,7 @@ func outlivesPeer(t *testing.T) (string, bool) {
 	p.link.Blackhole(faultproxy.Both)
 	cancel()
 	stuck := waiting.stuck(3 * time.Second)
-	must(t, p.Close()) // ends it
+	must(t, p.Close()) // ends the wait
 	_ = waiting.end(t)
 	return saw("blocked 3 s after its context's end: %v", stuck), stuck
 }
@@ -80,7 +80,7 @@ func outlives(t *testing.T) string {
 	return "ended with its context, and left the line"
 }
 
-// tryLockEvictsPeer has a waiter, and a TryLock by the same session.
+// tryLockEvictsPeer: a session calls TryLock while another call of it waits for the same lock.
 func tryLockEvictsPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	s := p.session(t)
@@ -109,7 +109,7 @@ func tryLockEvicts(t *testing.T) string {
 	return "the waiter gets the lock"
 }
 
-// tryLockWaitsPeer loses the request with which TryLock takes back its place in the line.
+// tryLockWaitsPeer loses the request with which TryLock deletes its key from the line.
 func tryLockWaitsPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	m := concurrency.NewMutex(p.session(t), name)
@@ -192,7 +192,8 @@ func unlockAfterLoss(t *testing.T) string {
 	return "Unlock: " + session.ErrNotHeld.Error()
 }
 
-// repeatedUnlockPeer loses the answer to an Unlock and repeats it when another of the session has the lock.
+// repeatedUnlockPeer loses the answer to an Unlock and repeats it when another call of the same
+// session holds the lock.
 func repeatedUnlockPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	s := p.session(t)

@@ -1,8 +1,11 @@
-// Package gauntlet_test runs this library through what is known to go wrong in other recipes for etcd. Each row is one
-// flaw: its control provokes it in the peer that has it, which shows that the row can fail, and its test does the same to
-// this library. A control that does not show its flaw fails, since then the row proves nothing.
+// Package gauntlet_test checks this library against known flaws of other recipes for etcd.
 //
-// rows_test.go lists the rows. "make gauntlet" prints them as a table; "go test -run TestRow/3.05" runs some.
+// Each row is one flaw. Its control provokes the flaw in the peer, the other recipe, which shows
+// that the row can fail. Its test does the same to this library. A control that does not show its
+// flaw fails, because the row then proves nothing.
+//
+// rows_test.go lists the rows. "make gauntlet" prints them as a table. "go test -run TestRow/3.05"
+// runs some of them.
 package gauntlet_test
 
 import (
@@ -25,30 +28,32 @@ import (
 // A row is one flaw.
 type row struct {
 	number, name string
-	peer, flaw   string // in what something goes wrong, and what
+	peer, flaw   string // the recipe with the flaw, and the flaw
 	control      control
 	test         test
 	alone        bool
 }
 
-// A control provokes the flaw in the peer. Without one the flaw was only reported: the peer is not here to run. A test
-// does the same here. What they have seen is for the table.
+// A control provokes the flaw in the peer. A row without a control has a flaw that was only
+// reported, because the peer cannot run here. A test does the same in this library. Both return a
+// text for the table.
 type (
 	control func(t *testing.T) (seen string, flawed bool)
 	test    func(t *testing.T) (seen string)
 )
 
-// together is a row that runs beside others.
+// together returns a row that runs in parallel with others.
 func together(number, name, peer, flaw string, control control, test test) row {
 	return row{number, name, peer, flaw, control, test, false}
 }
 
-// alone is a row that compacts the log, which may hit the controls of other rows, too.
+// alone returns a row that compacts the log and runs alone, because that may disturb the controls
+// of other rows.
 func alone(number, name, peer, flaw string, control control, test test) row {
 	return row{number, name, peer, flaw, control, test, true}
 }
 
-// results has what the table says of each row.
+// results holds the table's text for each row.
 var results = make([]struct {
 	peer, ours string
 	failed     bool
@@ -86,11 +91,11 @@ func TestRow(t *testing.T) {
 var (
 	// cluster is one member that all rows share.
 	cluster *etcdtest.Cluster
-	// etcd looks at the member behind everybody's back, over a link that no test breaks.
+	// etcd is a client on a link that no test breaks. Tests use it to check the member's state.
 	etcd *clientv3.Client
 )
 
-// atOnce is how many rows run at the same time. They spend it waiting.
+// atOnce is how many rows run in parallel. It exceeds the number of cores because rows mostly wait.
 const atOnce = "8"
 
 func TestMain(m *testing.M) {
@@ -98,15 +103,15 @@ func TestMain(m *testing.M) {
 		panicInSTM(endpoint)
 		return
 	}
-	if err := flag.Set("test.parallel", atOnce); err != nil { // what the command line says replaces it
+	if err := flag.Set("test.parallel", atOnce); err != nil { // the command line overrides it
 		panic(err)
 	}
 	member := recipetest.Server(etcdproc.Versions()[0])
 	goleak.VerifyTestMain(etcdtest.Shared(withTable{m}, member, func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// withTable runs the tests and then prints the table. If some have failed, these are all it has, so that what they say
-// stays in sight.
+// withTable runs the tests and then prints the table. If some tests fail, it prints only their
+// rows, so that their output stays visible.
 type withTable struct{ tests etcdtest.Runner }
 
 func (w withTable) Run() int {

@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// What all recipes' tests share.
+// Helpers that all tests of recipes share.
 var (
 	fresh      = recipetest.Fresh
 	eventually = recipetest.Eventually
@@ -27,7 +27,7 @@ var (
 
 func soon(tb testing.TB) context.Context { return recipetest.Within(tb, recipetest.Patience) }
 
-// must is for what a row needs and does not test.
+// must fails the test at an error of a step that a row needs and does not test.
 func must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {
@@ -35,7 +35,7 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// newLink is a way to the member that a test can break.
+// newLink returns a proxy before the member. A test can break it.
 func newLink(tb testing.TB) *faultproxy.Proxy {
 	tb.Helper()
 	link, err := faultproxy.New(cluster.Endpoints()[0])
@@ -48,7 +48,7 @@ func newLink(tb testing.TB) *faultproxy.Proxy {
 	return link
 }
 
-// newHTTPLink is a way to the member on which a test can break single requests.
+// newHTTPLink returns a proxy before the member on which a test can break single requests.
 func newHTTPLink(tb testing.TB) *faultproxy.HTTPProxy {
 	tb.Helper()
 	link, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
@@ -61,12 +61,12 @@ func newHTTPLink(tb testing.TB) *faultproxy.HTTPProxy {
 	return link
 }
 
-// A peer is a client of etcd's own library behind a link of its own. Its end is that of the test, whatever then still
-// waits through it.
+// A peer is a client of etcd's own library behind a link of its own. It is closed at the end of the
+// test, even if calls through it still wait.
 type peer struct {
 	*clientv3.Client
 	link    *faultproxy.Proxy
-	watches atomic.Int64 // that the server has confirmed, so that a test knows when a recipe waits
+	watches atomic.Int64 // confirmed by the server, which shows that a recipe waits
 }
 
 func newPeer(tb testing.TB, more ...*faultproxy.Proxy) *peer {
@@ -86,7 +86,7 @@ func newPeer(tb testing.TB, more ...*faultproxy.Proxy) *peer {
 	return p
 }
 
-// back waits until the peer has noticed that its link was mended.
+// back waits until the peer's requests succeed again after its link was healed.
 func (p *peer) back(tb testing.TB) {
 	tb.Helper()
 	eventually(tb, "the link", func() bool { _, err := p.Get(soon(tb), "back"); return err == nil })
@@ -103,13 +103,14 @@ func (w countedWatcher) Watch(ctx context.Context, key string, opts ...clientv3.
 	return ch
 }
 
-// waits waits until a call through the peer does, on its first watch.
+// waits waits until a call through the peer waits on its first watch.
 func (p *peer) waits(tb testing.TB) {
 	tb.Helper()
 	eventually(tb, "watch", func() bool { return p.watches.Load() > 0 })
 }
 
-// beforeWrite has the peer call txn before it sends a transaction, and del before a deletion.
+// beforeWrite makes the peer call txn before it builds a transaction, and del before it sends a
+// deletion.
 func (p *peer) beforeWrite(txn, del func()) { p.KV = hookedKV{p.KV, txn, del} }
 
 type hookedKV struct {
@@ -136,7 +137,7 @@ func (p *peer) session(tb testing.TB, opts ...concurrency.SessionOption) *concur
 	return s
 }
 
-// plain is a session of this library on a link that no test breaks, behind one of its own.
+// plain returns a session of this library on a link that no test breaks.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
 	return behind(tb, cluster.Endpoints()[0], nil)
@@ -155,10 +156,10 @@ func lock(tb testing.TB, s *session.Session, name string) *mutex.Lock {
 	return l
 }
 
-// A call is one that is under way.
+// A call is a call in progress.
 type call struct {
 	done chan struct{}
-	err  error // a panic, too
+	err  error // the error, or the panic
 }
 
 func begin(fn func() error) *call {
@@ -175,7 +176,7 @@ func begin(fn func() error) *call {
 	return c
 }
 
-// end waits for the call and gives what it returned.
+// end waits for the call and returns its error.
 func (c *call) end(tb testing.TB) error {
 	tb.Helper()
 	if c.stuck(recipetest.Patience) {
@@ -184,7 +185,8 @@ func (c *call) end(tb testing.TB) error {
 	return c.err
 }
 
-// stuck tells whether the call has not returned after d. That a call waits for what never comes is seen in no other way.
+// stuck reports whether the call has not returned after d. A call that waits for an event that
+// never happens can only be found by waiting for a fixed time.
 func (c *call) stuck(d time.Duration) bool {
 	late := time.NewTimer(d)
 	defer late.Stop()
@@ -196,7 +198,7 @@ func (c *call) stuck(d time.Duration) bool {
 	}
 }
 
-// comes waits for what may not come, and tells whether it has within d.
+// comes waits up to d for a condition that may never hold, and reports whether it held.
 func comes(tb testing.TB, d time.Duration, cond func() bool) bool {
 	tb.Helper()
 	for end := time.Now().Add(d); !cond(); {
@@ -208,8 +210,8 @@ func comes(tb testing.TB, d time.Duration, cond func() bool) bool {
 	return true
 }
 
-// cutOff makes a call whose context ends with its request applied and its answer lost. It mends the link and returns
-// the call's error.
+// cutOff makes a call and ends its context when the request is applied and the answer is lost. It
+// then heals the link. It returns the call's error.
 func cutOff(tb testing.TB, link *faultproxy.Proxy, fn func(ctx context.Context) error, applied func() bool) error {
 	tb.Helper()
 	link.Blackhole(faultproxy.Down)
@@ -223,7 +225,7 @@ func cutOff(tb testing.TB, link *faultproxy.Proxy, fn func(ctx context.Context) 
 	return err
 }
 
-// under lists the keys with a prefix.
+// under returns the keys with a prefix.
 func under(tb testing.TB, prefix string) (keys []string) {
 	tb.Helper()
 	resp, err := etcd.Get(soon(tb), prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -234,7 +236,7 @@ func under(tb testing.TB, prefix string) (keys []string) {
 	return keys
 }
 
-// count is a condition: so many keys have the prefix.
+// count returns the condition that n keys have the prefix.
 func count(tb testing.TB, prefix string, n int) func() bool {
 	return func() bool { return len(under(tb, prefix)) == n }
 }
@@ -252,7 +254,7 @@ func remove(tb testing.TB, key string) {
 	must(tb, err)
 }
 
-// expired tells whether the server no longer has a lease.
+// expired reports whether the lease no longer exists on the server.
 func expired(tb testing.TB, lease clientv3.LeaseID) bool {
 	tb.Helper()
 	resp, err := etcd.TimeToLive(soon(tb), lease)
@@ -260,18 +262,19 @@ func expired(tb testing.TB, lease clientv3.LeaseID) bool {
 	return resp.TTL < 0
 }
 
-// revoke ends a lease as its expiry does.
+// revoke revokes a lease, which has the same effect as its expiry.
 func revoke(tb testing.TB, lease clientv3.LeaseID) {
 	tb.Helper()
 	_, err := etcd.Revoke(soon(tb), lease)
 	must(tb, err)
 }
 
-// compact has the server forget all that happened so far. A watch that has to start again from there is refused.
+// compact compacts the log up to the latest revision. The server refuses a watch that starts at an
+// earlier one.
 func compact(tb testing.TB) {
 	tb.Helper()
 	var last int64
-	for range 3 { // a watch that starts at the next revision is behind, too
+	for range 3 { // so that a watch that starts at the next revision is refused, too
 		resp, err := etcd.Put(soon(tb), "compacted", "")
 		must(tb, err)
 		last = resp.Header.Revision
@@ -280,7 +283,7 @@ func compact(tb testing.TB) {
 	must(tb, err)
 }
 
-// compactAndReset compacts and then makes all that goes over the link start again.
+// compactAndReset compacts the log and then resets all connections of the link.
 func compactAndReset(tb testing.TB, link *faultproxy.Proxy) {
 	tb.Helper()
 	compact(tb)
@@ -289,7 +292,7 @@ func compactAndReset(tb testing.TB, link *faultproxy.Proxy) {
 	eventually(tb, "a new connection", func() bool { return link.Accepted() > before })
 }
 
-// saw puts into words for the table what was seen, errors shortly.
+// saw returns a text for the table. It shortens errors.
 func saw(format string, args ...any) string {
 	for i, arg := range args {
 		switch arg := arg.(type) {
@@ -305,7 +308,8 @@ func saw(format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
-// lineOf lists the members of a line of this library, without its settings.
+// lineOf returns the keys of the members of a line of this library, without the keys of its
+// settings.
 func lineOf(tb testing.TB, name string) (keys []string) {
 	tb.Helper()
 	for _, key := range under(tb, name+"/") {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// lostItemPeer has a consumer that does not live to see the answer to its claim.
+// lostItemPeer: a consumer ends before it receives the answer to its claim.
 func lostItemPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	must(t, recipe.NewQueue(etcd, name).Enqueue("item"))
@@ -54,7 +54,7 @@ func enqueuedTwicePeer(t *testing.T) (string, bool) {
 	p.link.Blackhole(faultproxy.Down)
 	sending := begin(func() error { return q.Enqueue("item") })
 	eventually(t, "item", count(t, name, 1))
-	p.link.Reset() // the answer may not have come that far
+	p.link.Reset() // the answer may still be on its way
 	must(t, p.link.Heal())
 	failed := sending.end(t)
 	p.back(t)
@@ -87,7 +87,7 @@ func dequeuePanicsPeer(t *testing.T) (string, bool) {
 	return saw("panics: %v", panicked), panicked
 }
 
-// dequeuePanics ends the watch in the same way, and has it interrupted before.
+// dequeuePanics ends the watch in the same way, after an interruption.
 func dequeuePanics(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
@@ -104,7 +104,7 @@ func dequeuePanics(t *testing.T) string {
 	sender := queue.New(plain(t), name, nil)
 	_, err := sender.Enqueue(soon(t), []byte("first"), nil)
 	must(t, err)
-	must(t, receive().end(t)) // now it watches
+	must(t, receive().end(t)) // after it, the queue watches
 	interrupted := receive()
 	link.Reset()
 	_, err = sender.Enqueue(soon(t), []byte("second"), nil)
@@ -122,8 +122,8 @@ func dequeuePanics(t *testing.T) string {
 	return "Receive: " + session.ErrClosed.Error()
 }
 
-// priorityPeer cuts an idle consumer off until two items are there, and so has them come at once. Of items that come one
-// by one either queue hands out the first when it comes.
+// priorityPeer cuts an idle consumer off until the queue has two items, so that both are there when
+// it reads. With items that arrive one by one, either queue returns the first item at once.
 func priorityPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	var got string
@@ -147,7 +147,7 @@ func priority(t *testing.T) string {
 		must(t, err)
 	}
 	send("first", 0)
-	m, err := q.Receive(soon(t)) // now it watches
+	m, err := q.Receive(soon(t)) // after it, the queue watches
 	must(t, err)
 	must(t, m.Ack(soon(t)))
 	receiving := begin(func() (err error) { m, err = q.Receive(soon(t)); return err })
@@ -184,7 +184,7 @@ func steals(t *testing.T) string {
 	return "TryReceive: " + queue.ErrEmpty.Error()
 }
 
-// outside lists the keys that have to do with a name and do not lie under it.
+// outside returns the keys that contain a name and do not have it as their prefix.
 func outside(tb testing.TB, name string) (keys []string) {
 	tb.Helper()
 	for _, key := range under(tb, "") {

@@ -92,7 +92,7 @@ var rows = []row{
 		secondRLockPeer, secondRLock),
 	together("3.17", "unlock_without_lock", "recipes.RWMutex", "Unlock without Lock panics",
 		unlockWithoutLockPeer, unlockWithoutLock),
-	// stm_test.go: what is used here in place of transactional memory
+	// stm_test.go: the use of transactional memory
 	together("3.18", "panic_kills_process", "NewSTM", "a panic of the caller's function cannot be recovered",
 		panicKillsPeer, panicKills),
 	together("3.18", "read_unguarded", "NewSTM", "of several keys read together some are neither read nor guarded",

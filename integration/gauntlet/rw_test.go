@@ -97,7 +97,8 @@ func unlockWithoutLockPeer(t *testing.T) (string, bool) {
 	return saw("panics: %v", panicked), panicked
 }
 
-// unlockWithoutLock: without a Lock there is nothing to call it on, so only a second one can be too many.
+// unlockWithoutLock: Unlock is a method of the lock, so the only Unlock without a lock is a second
+// one.
 func unlockWithoutLock(t *testing.T) string {
 	l, err := mutex.NewRWMutex(plain(t), fresh(t), nil).RLock(soon(t))
 	must(t, err)

@@ -29,7 +29,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// post calls the member's gateway. A nil answer is an error of the service.
+// post sends a request to the member's gateway. It returns an error with the status if the status
+// is not OK.
 func post(ctx context.Context, path string, request any) (answer map[string]any, err error) {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -55,8 +56,8 @@ func post(ctx context.Context, path string, request any) (answer map[string]any,
 	return answer, json.Unmarshal(data, &answer)
 }
 
-// repeatedRequestPeer repeats a request that waits, and then ends the first one, as a client does that gives up on it.
-// Nothing tells when the repetition has arrived, so one try may come to nothing.
+// repeatedRequestPeer repeats a request that waits, and then ends the first one, like a client that
+// gives up on it. A test cannot see when the repetition arrives, so one try may show nothing.
 func repeatedRequestPeer(t *testing.T) (string, bool) {
 	const tries = 10
 	seen := ""
@@ -95,7 +96,8 @@ func repeatRequest(t *testing.T) (string, bool) {
 		!there && !expired(t, lease.ID)
 }
 
-// repeatedRequest withholds the answer to a join until the session has given up on it and asked again.
+// repeatedRequest withholds the answer to a join until the session has given up on it and repeated
+// the request.
 func repeatedRequest(t *testing.T) string {
 	link, name := newHTTPLink(t), fresh(t)
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{link.URL()}, AttemptTimeout: 300 * time.Millisecond})
@@ -126,7 +128,7 @@ func deletesAnythingPeer(t *testing.T) (string, bool) {
 	return saw("unlock: %v; key there: %v; one that never was: %v", err, there, never), err == nil && !there && never == nil
 }
 
-// deletesAnything unlocks what is no longer held, with the next lock of the same session in its place.
+// deletesAnything calls Unlock on a lost lock while the next lock of the same session is held.
 func deletesAnything(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	first := lock(t, s, name)
@@ -143,7 +145,8 @@ func deletesAnything(t *testing.T) string {
 	return "Unlock: " + session.ErrNotHeld.Error() + "; the next lock is there"
 }
 
-// hiddenLeasePeer: the caller is not told of the lease, and its connection is gone when the lock is granted.
+// hiddenLeasePeer: the answer does not name the lease, and its connection is closed when the lock
+// is granted.
 func hiddenLeasePeer(t *testing.T) (string, bool) {
 	name := fresh(t)
 	_, err := post(soon(t), "/v3/lock/lock", map[string]any{"name": []byte(name)})
@@ -158,7 +161,7 @@ func hiddenLeasePeer(t *testing.T) (string, bool) {
 	return saw("its lease: %d s", lease.GrantedTTL), lease.GrantedTTL == 60
 }
 
-// hiddenLease: the lease of a lock is its session's, and is renewed.
+// hiddenLease: the lease of a lock is the session's lease, and is renewed.
 func hiddenLease(t *testing.T) string {
 	s := behind(t, cluster.Endpoints()[0], &session.Options{TTL: 3 * time.Second, AllowShortTTL: true})
 	l := lock(t, s, fresh(t))
@@ -189,7 +192,7 @@ func namesBlock(t *testing.T) string {
 	return "both are held"
 }
 
-// childOutlivesPeer takes the lock away from a command that runs until a file appears.
+// childOutlivesPeer revokes the lease of the lock of a command that runs until a file exists.
 func childOutlivesPeer(t *testing.T) (string, bool) {
 	program, err := etcdproc.Ctl()
 	must(t, err)
@@ -213,7 +216,7 @@ func childOutlivesPeer(t *testing.T) (string, bool) {
 	return saw("another has the lock, the command runs: %v; exit: %v", runs, err), runs && err == nil
 }
 
-// childOutlives has the command end with the context that Do gives it.
+// childOutlives ends the command by the context that Do passes to its function.
 func childOutlives(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	started := make(chan struct{})

@@ -18,8 +18,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// lateDeadlinePeer delays answers, and cuts the way up as soon as a first renewal must have been answered: the server
-// counts from before the delay, clientv3 from after it.
+// lateDeadlinePeer delays answers, and loses all requests after the first renewal must have been
+// answered. The server counts from before the delay, clientv3 from after it.
 func lateDeadlinePeer(t *testing.T) (string, bool) {
 	p := newPeer(t)
 	p.link.Delay(faultproxy.Down, 3*time.Second)
@@ -51,7 +51,7 @@ func lateDeadline(t *testing.T) string {
 	return "the context ended first"
 }
 
-// firstDeadlinePeer has a session whose renewals are never answered.
+// firstDeadlinePeer: no renewal of the session is answered.
 func firstDeadlinePeer(t *testing.T) (string, bool) {
 	p := newPeer(t)
 	lease, err := etcd.Grant(soon(t), 2)
@@ -81,7 +81,7 @@ func firstDeadline(t *testing.T) string {
 	return "the context ended first"
 }
 
-// leaseLeftPeer has a client that can grant leases and not keep them alive.
+// leaseLeftPeer: a client can grant leases but cannot keep them alive.
 func leaseLeftPeer(t *testing.T) (string, bool) {
 	p := newPeer(t)
 	granted := grants{Lease: p.Lease}
@@ -92,7 +92,7 @@ func leaseLeftPeer(t *testing.T) (string, bool) {
 	return saw("%v, lease there: %v", err, there), s == nil && err != nil && there
 }
 
-// grants keeps what lease was granted last.
+// grants records the id of the lease that was granted last.
 type grants struct {
 	clientv3.Lease
 	last clientv3.LeaseID
@@ -128,7 +128,7 @@ func leaseLeft(t *testing.T) string {
 }
 
 func noReasonPeer(t *testing.T) (string, bool) {
-	s := newPeer(t).session(t, concurrency.WithTTL(3)) // it learns of its end by a renewal
+	s := newPeer(t).session(t, concurrency.WithTTL(3)) // it notices its end at a renewal
 	revoke(t, s.Lease())
 	<-s.Done()
 	<-s.Ctx().Done()
@@ -153,7 +153,7 @@ func closeBlocksPeer(t *testing.T) (string, bool) {
 	p.link.Blackhole(faultproxy.Both)
 	closing := begin(s.Close)
 	stuck := closing.stuck(3 * time.Second)
-	must(t, p.Close()) // ends it
+	must(t, p.Close()) // ends the call
 	_ = closing.end(t)
 	return saw("blocked after 3 s: %v", stuck), stuck
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// childEnv has the endpoint for the process that is to die.
+// childEnv holds the endpoint for the process that the panic ends.
 const childEnv = "HOLDFAST_GAUNTLET_CHILD"
 
-// panicInSTM is that process.
+// panicInSTM is the main function of that process.
 func panicInSTM(endpoint string) {
 	defer func() {
 		_ = recover()
@@ -54,7 +54,8 @@ func panicKills(t *testing.T) string {
 	return "it is recovered, and the lock is free"
 }
 
-// readUnguardedPeer reads a key, and then another one together with it; meanwhile the other changes.
+// readUnguardedPeer reads a key, and then reads it together with another one. The other key changes
+// before the commit.
 func readUnguardedPeer(t *testing.T) (string, bool) {
 	name, p := fresh(t), newPeer(t)
 	known, other := name+"/known", name+"/other"

@@ -16,8 +16,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// keyOfThatNamePeer deletes the key of a waiter, has somebody else join the line, and then another of the same session,
-// which makes the key anew.
+// keyOfThatNamePeer deletes the key of a waiter. Then another session joins the line, and then a
+// second call of the waiter's session, which creates the same key again.
 func keyOfThatNamePeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	s := p.session(t)
@@ -102,7 +102,7 @@ func compaction(t *testing.T) string {
 
 func deadWaiterPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
-	s := p.session(t, concurrency.WithTTL(3)) // it learns of its end by a renewal
+	s := p.session(t, concurrency.WithTTL(3)) // it notices its end at a renewal
 	lock(t, plain(t), name)
 	waiting := begin(func() error { return concurrency.NewMutex(s, name).Lock(t.Context()) })
 	p.waits(t)
@@ -128,12 +128,12 @@ func deadWaiter(t *testing.T) string {
 	return "Lock: " + session.ErrRevoked.Error()
 }
 
-// silence is how long the peer is watched waiting. That it does so for ever follows from its code: it looks at nothing
-// but the stream.
+// silence is how long the test watches the peer wait. Its code shows that it waits forever, because
+// it reads only from the stream.
 const silence = 6 * time.Second
 
-// silentStreamPeer makes the link of a wait lose all bytes, with a second one open. A member that is cut off from the
-// others and does not know it looks like that.
+// silentStreamPeer makes the link of a wait lose all bytes, while a second link is open. The same
+// happens with a member that is cut off from the others and does not know it.
 func silentStreamPeer(t *testing.T) (string, bool) {
 	second := newLink(t)
 	must(t, second.Refuse())

@@ -152,7 +152,7 @@ func (r *mixed) lead(i int) {
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
-		_ = r.admin.MoveLeader(ctx, m.ID()) // repeated until it leads
+		_ = r.admin.Cluster().MoveLeader(ctx, m.ID()) // repeated until it leads
 		return false
 	})
 }

@@ -74,7 +74,7 @@ func (s *server) fill(t *testing.T) {
 
 func (s *server) alarmed(t *testing.T) bool {
 	t.Helper()
-	resp, err := s.client.AlarmList(within(t, patience))
+	resp, err := s.client.Cluster().AlarmList(within(t, patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,10 +90,10 @@ func (s *server) makeSpace(t *testing.T) {
 		err = s.client.Compact(ctx, resp.Revision, gateway.Physical())
 	}
 	if err == nil {
-		err = s.client.Defragment(ctx, s.Endpoints()[0])
+		err = s.client.Member(s.Endpoints()[0]).Defragment(ctx)
 	}
 	if err == nil {
-		_, err = s.client.AlarmDisarm(ctx, gateway.Alarm{})
+		_, err = s.client.Cluster().AlarmDisarm(ctx, gateway.Alarm{})
 	}
 	if err == nil {
 		_, err = s.client.Put(ctx, "space", nil)

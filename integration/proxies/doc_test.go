@@ -8,7 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/proxies"
 )
 
-// TestDocumentedConfigurationsAreTested: docs/proxies.md shows the files that the rows run.
+// TestDocumentedConfigurationsAreTested: docs/proxies.md contains the configurations that the rows
+// run.
 func TestDocumentedConfigurationsAreTested(t *testing.T) {
 	page, err := os.ReadFile("../../docs/proxies.md")
 	if err != nil {

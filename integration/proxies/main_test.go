@@ -14,11 +14,11 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// longVar makes the rows live for two minutes of activity and two of idleness; "make proxies" sets it.
+// longVar makes each row two minutes busy and two minutes idle. "make proxies" sets it.
 const longVar = "HOLDFAST_PROXIES"
 
-// pace is how long a row is busy, how long it is idle, the pause between two rounds, and how many rows run at once. They
-// wait most of the time.
+// pace is how long a row is busy, how long it is idle, the pause between two rounds, and how many
+// rows run in parallel. It may be more rows than cores, because rows mostly wait.
 type pace struct {
 	busy, idle, pause time.Duration
 	rows              int

@@ -17,18 +17,19 @@ import (
 	"github.com/holdfast-go/holdfast/integration/proxies"
 )
 
-// path leads to the cluster: what a client is configured with, and how to count the requests that arrive.
+// path is a way to the cluster: the configuration of a client, and a counter of the requests that
+// arrive.
 type path struct {
 	config gateway.Config
-	// total counts the requests of all clients; nil where each client's own Counter does.
+	// total counts the requests of all clients. It is nil if each client's own Counter counts them.
 	total func(context.Context) (int64, error)
 }
 
-// withoutVar is set in CI where the proxies cannot be installed.
+// withoutVar is set in CI jobs that cannot install the proxies.
 const withoutVar = "HOLDFAST_WITHOUT_PROXIES"
 
-// startProxy starts a proxy that the end of the test closes. Where it is not installed it skips the test. In CI, which
-// installs the proxies, it fails the test.
+// startProxy starts a proxy and closes it at the end of the test. If the proxy is not installed, it
+// skips the test; in CI, which installs the proxies, it fails the test.
 func startProxy(t *testing.T, name string) path {
 	t.Helper()
 	o := proxies.Options{Dir: t.TempDir()}
@@ -67,7 +68,7 @@ func startProxy(t *testing.T, name string) path {
 	return path{config: gateway.Config{Endpoints: []string{p.URL()}}}
 }
 
-// underPrefix is a proxy that serves the gateway below a path.
+// underPrefix starts a proxy that serves the gateway below a path.
 func underPrefix(t *testing.T, name string) path {
 	t.Helper()
 	p := startProxy(t, name)
@@ -79,7 +80,8 @@ func direct(*testing.T, string) path {
 	return path{config: gateway.Config{Endpoints: []string{cluster.Member(0).Endpoint()}}}
 }
 
-// reverse is Go's own reverse proxy before the first member, as programs and several ingress controllers use it.
+// reverse starts Go's own reverse proxy before the first member. Programs and several ingress
+// controllers use it.
 func reverse(flush time.Duration) func(*testing.T, string) path {
 	return func(t *testing.T, _ string) path {
 		t.Helper()

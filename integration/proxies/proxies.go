@@ -1,8 +1,16 @@
-// Package proxies runs nginx and haproxy as child processes on loopback ports, before the members of an etcd, each with
-// one of the configurations under conf. docs/proxies.md shows those very files: what is documented is what is tested.
+// Package proxies runs nginx and haproxy as child processes on loopback ports before the members of
+// an etcd.
 //
-// A configuration names the addresses of the documentation, 10.0.0.1:2379 to 10.0.0.3:2379 for the members and 8379 for
-// the proxy's own port. Start puts the real ones in their place.
+// # Usage
+//
+// Start takes one of the configurations in the folder conf. docs/proxies.md contains the same
+// files, so the documented configurations are the tested ones. A configuration names the addresses
+// of the documentation: 10.0.0.1:2379 to 10.0.0.3:2379 for the members, and port 8379 for the proxy
+// itself. Start replaces them by the real addresses.
+//
+// # Concurrency
+//
+// A Proxy and a Counter are safe for concurrent use. Close must be called once.
 package proxies
 
 import (
@@ -23,13 +31,13 @@ import (
 	"github.com/holdfast-go/holdfast/integration/internal/ports"
 )
 
-// The programs.
+// The supported programs.
 const (
 	Nginx   = "nginx"
 	HAProxy = "haproxy"
 )
 
-// ErrNotInstalled is returned for a program that this machine does not have.
+// ErrNotInstalled is returned for a program that is not installed.
 var ErrNotInstalled = errors.New("not installed")
 
 // listenPort is the proxy's port in the configurations.
@@ -38,32 +46,35 @@ const listenPort = "8379"
 //go:embed conf
 var configurations embed.FS
 
-// Configuration returns the text of a configuration, such as "nginx/plain.conf".
+// Configuration returns the text of a configuration, such as "nginx/plain.conf". It returns an
+// error if there is none of that name.
 func Configuration(name string) (string, error) {
 	text, err := configurations.ReadFile("conf/" + name)
 	return string(text), err
 }
 
-// Options say where a proxy leads to.
+// Options configure a proxy.
 type Options struct {
-	// Members are the addresses, host and port, that stand for 10.0.0.1:2379 and so on.
+	// Members are the addresses, host and port, that replace 10.0.0.1:2379 and so on.
 	Members []string
-	// Dir gets the proxy's files. It must exist.
+	// Dir is the directory for the proxy's files. It must exist.
 	Dir string
 	// CertFile and KeyFile are for configurations with TLS.
 	CertFile, KeyFile string
 }
 
-// A Proxy is a proxy that runs.
+// A Proxy is a running proxy. Its methods are safe for concurrent use.
 type Proxy struct {
 	port    *ports.Port
-	status  *ports.Port // of nginx's counters; nil for haproxy
+	status  *ports.Port // for nginx's counters; nil for haproxy
 	process *childproc.Process
 	log     string
 }
 
-// Start starts a proxy with a configuration, named by its program's folder and its file, "nginx/plain.conf". It returns
-// when the proxy accepts connections, and ErrNotInstalled where the program is missing. Close ends it.
+// Start starts a proxy and waits until it accepts connections. The name of the configuration is the
+// folder of its program and its file, such as "nginx/plain.conf". The caller closes the proxy.
+// Start returns ErrNotInstalled if the program is not installed. It returns another error if the
+// proxy ends, or ctx ends, before it accepts connections.
 func Start(ctx context.Context, name string, o Options) (_ *Proxy, err error) {
 	program := path.Dir(name)
 	binary, err := find(program)
@@ -92,7 +103,7 @@ func Start(ctx context.Context, name string, o Options) (_ *Proxy, err error) {
 			return nil, err
 		}
 		text = nginxMain(text, o.Dir, p.status.Addr())
-		// One process, in the foreground: no worker outlives the one that is killed.
+		// One process in the foreground, because a worker would survive the process that is killed.
 		args = []string{"-p", o.Dir, "-e", p.log, "-c", file, "-g", "daemon off; master_process off;"}
 	case HAProxy:
 		args = []string{"-db", "-f", file}
@@ -106,7 +117,8 @@ func Start(ctx context.Context, name string, o Options) (_ *Proxy, err error) {
 	return p, p.ready(ctx)
 }
 
-// find looks where Debian puts servers, too, which is not in everybody's PATH.
+// find also looks in the directories where Debian installs servers, because they may be missing in
+// PATH.
 func find(program string) (string, error) {
 	for _, name := range []string{program, "/usr/sbin/" + program, "/usr/local/sbin/" + program} {
 		if binary, err := exec.LookPath(name); err == nil {
@@ -116,7 +128,7 @@ func find(program string) (string, error) {
 	return "", fmt.Errorf("%s: %w", program, ErrNotInstalled)
 }
 
-// located puts real addresses and files in the place of those of the documentation.
+// located replaces the addresses and files of the documentation by the real ones.
 func (p *Proxy) located(text string, o Options) string {
 	replace := []string{
 		"listen " + listenPort, "listen " + p.port.Addr(),
@@ -130,8 +142,8 @@ func (p *Proxy) located(text string, o Options) string {
 	return strings.NewReplacer(replace...).Replace(text)
 }
 
-// nginxMain is what a distribution's nginx.conf has around the servers, with everything that is written below dir, and a
-// port for the counters.
+// nginxMain returns the main part of a distribution's nginx.conf, with all files below dir and a
+// port for the counters, around the given servers.
 func nginxMain(servers, dir, status string) string {
 	var temp strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "scgi", "uwsgi"} {
@@ -154,7 +166,7 @@ http {
 `, dir, temp.String(), servers, status)
 }
 
-// ready waits until connections are accepted.
+// ready waits until the proxy accepts connections.
 func (p *Proxy) ready(ctx context.Context) error {
 	const interval = 10 * time.Millisecond
 	for {
@@ -172,19 +184,20 @@ func (p *Proxy) ready(ctx context.Context) error {
 	}
 }
 
-// Addr is the address at which the proxy listens.
+// Addr returns the address at which the proxy listens.
 func (p *Proxy) Addr() string { return p.port.Addr() }
 
-// URL is the proxy's address for a client without TLS.
+// URL returns the proxy's address for a client without TLS.
 func (p *Proxy) URL() string { return "http://" + p.port.Addr() }
 
-// Log is what the proxy has written.
+// Log returns the output of the proxy.
 func (p *Proxy) Log() string {
 	text, _ := os.ReadFile(p.log)
 	return string(text)
 }
 
-// Close kills the proxy and waits until it is gone.
+// Close kills the proxy and waits until it has ended. It returns an error if the process cannot be
+// killed or a port cannot be released.
 func (p *Proxy) Close() error {
 	var errs []error
 	if p.process != nil {

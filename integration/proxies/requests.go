@@ -12,17 +12,20 @@ import (
 	"sync/atomic"
 )
 
-// A Counter counts the requests that a client sends over HTTP/1.1, from the bytes on its connections: what it counts is
-// what arrives, whatever the client calls it. Its DialContext is for gateway.Config.
+// A Counter counts the requests that a client sends over HTTP/1.1. It counts them in the bytes on
+// the client's connections, so it sees every request of every kind. Its DialContext is for
+// gateway.Config. It is safe for concurrent use.
 type Counter struct{ n atomic.Int64 }
 
-// requestLine ends the first line of a request. No header or body of the gateway has it: keys and values are in base64.
+// requestLine ends the first line of a request. No header or body of the gateway contains it,
+// because keys and values are in base64.
 const requestLine = " HTTP/1." // of either version
 
-// Requests is how many requests were begun so far.
+// Requests returns how many requests were begun.
 func (c *Counter) Requests() int64 { return c.n.Load() }
 
-// DialContext dials as net.Dialer does.
+// DialContext dials like net.Dialer and counts the requests on the connection. It returns the
+// errors of net.Dialer.
 func (c *Counter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
@@ -34,10 +37,12 @@ func (c *Counter) DialContext(ctx context.Context, network, addr string) (net.Co
 type countedConn struct {
 	net.Conn
 	counter *Counter
-	matched int // bytes of requestLine at the end of what was written; one goroutine writes at a time
+	// matched counts the bytes of requestLine at the end of the written bytes. Only one goroutine
+	// writes at a time.
+	matched int
 }
 
-// Write counts what it passes on.
+// Write counts the requests in b and writes b.
 func (c *countedConn) Write(b []byte) (int, error) {
 	for _, x := range b {
 		switch x {
@@ -58,8 +63,9 @@ func (c *countedConn) Write(b []byte) (int, error) {
 
 var totals = regexp.MustCompile(`(?m)^ *\d+ \d+ (\d+) *$`)
 
-// Requests is how many requests of all clients nginx has begun to read, by its own count. It counts under TLS, too. For
-// haproxy it returns errors.ErrUnsupported.
+// Requests returns how many requests of all clients nginx has begun to read, by its own count,
+// which includes requests over TLS. For haproxy it returns errors.ErrUnsupported. It returns
+// another error if the counters cannot be read before ctx ends.
 func (p *Proxy) Requests(ctx context.Context) (int64, error) {
 	if p.status == nil {
 		return 0, errors.ErrUnsupported

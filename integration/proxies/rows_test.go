@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// The ways in which a client watches, as it says itself.
+// The ways in which a client watches, as gateway.Client.Endpoints reports them.
 const (
 	shared  = "shared"
 	finite  = "finite"
@@ -16,7 +16,7 @@ const (
 
 // row is one way to reach etcd.
 type row struct {
-	name  string // of its configuration, if it has one
+	name  string // the configuration, if the row has one
 	start func(*testing.T, string) path
 	mode  string
 	bar   time.Duration // for the median hand-over
@@ -26,8 +26,9 @@ type row struct {
 const (
 	prompt = 20 * time.Millisecond
 	polled = time.Second
-	// held is for a shared stream through haproxy without "option http-no-delay": it sends each chunk of an answer as one
-	// that more follows (MSG_MORE), which its kernel holds back for 40 to 200 ms.
+	// held is the bar for a shared stream through haproxy without "option http-no-delay". haproxy
+	// sends each chunk of an answer with MSG_MORE, as if more data followed, and the kernel holds
+	// it back for 40 to 200 ms.
 	held = 400 * time.Millisecond
 )
 
@@ -60,14 +61,14 @@ var rows = []row{
 	{"httputil.ReverseProxy, FlushInterval -1", reverse(-1), finite, prompt},
 }
 
-// modeOf is how the client watches at its endpoint.
+// modeOf returns how the client watches at its endpoint.
 func modeOf(c *gateway.Client) string { return string(c.Endpoints()[0].WatchMode) }
 
-// restLimit is how many requests a second a client may send while it waits for things that do not happen.
+// restLimit is how many requests a second a client may send while it waits and nothing happens.
 const restLimit = 2.0
 
-// TestWatchesThroughProxies: a mutex, an observer and a queue live through activity and idleness on each path, and tell
-// their users what happens in the time that the way of watching allows.
+// TestWatchesThroughProxies: on each path, a mutex, an observer and a queue work through activity
+// and idleness. They notify their users within the time that the way of watching allows.
 func TestWatchesThroughProxies(t *testing.T) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {

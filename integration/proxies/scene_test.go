@@ -27,20 +27,20 @@ type party struct {
 	counter *proxies.Counter
 }
 
-// scene is two parties on one path that pass a lock to and fro, one that leads and one that observes it, one that puts
-// items and one that receives them.
+// scene is two parties on one path. They hand a lock over to each other. One leads and the other
+// observes the election; one enqueues items and the other receives them.
 type scene struct {
 	t      *testing.T
 	path   path
 	name   string
 	a, b   party
-	direct *gateway.Client // past the proxy
-	lock   *mutex.Lock     // of a or b
-	locks  int             // handed over so far
-	term   *election.Term  // of a
-	sent   int             // proclaimed or enqueued so far: only one of each at a time
-	seen   chan string     // by b
-	got    chan string     // by b
+	direct *gateway.Client // not through the proxy
+	lock   *mutex.Lock     // held by a or b
+	locks  int             // number of hand-overs
+	term   *election.Term  // held by a
+	sent   int             // number of proclaimed values; one at a time
+	seen   chan string     // values that b observed
+	got    chan string     // items that b received
 	put    int
 }
 
@@ -54,7 +54,7 @@ func newParty(t *testing.T, p path) party {
 	return party{client: c, session: s, lease: s.Lease(), counter: counter}
 }
 
-// open starts all that waits.
+// open starts the parties, their observer and their consumer.
 func open(t *testing.T, p path) *scene {
 	t.Helper()
 	s := &scene{
@@ -114,8 +114,8 @@ func (s *scene) receive(ctx context.Context) {
 	}
 }
 
-// settle waits until both clients watch in a mode. A member that was slow when a client tried a mode there makes it take a
-// worse one, until it tries again.
+// settle waits until both clients watch in a mode. A client that tried a mode while its member was
+// slow uses a worse mode until it tries again.
 func (s *scene) settle(mode string) {
 	s.t.Helper()
 	ctx := recipetest.Within(s.t, time.Minute)
@@ -130,7 +130,7 @@ func (s *scene) settle(mode string) {
 	}
 }
 
-// wait has the party without the lock wait for it, and returns when its member stands in the line.
+// wait starts a Lock of the party without the lock, and returns when its key is in the line.
 func (s *scene) wait(ctx context.Context) (handOver func() (time.Duration, error), err error) {
 	waiter := s.b
 	if s.locks%2 == 1 {
@@ -219,8 +219,8 @@ type round func(ctx context.Context, rest time.Duration) (time.Duration, error)
 
 func (s *scene) rounds() []round { return []round{s.handOver, s.proclaim, s.enqueue} }
 
-// busy does rounds of all three at the same time, and returns how long each took. The first has opened what watches there
-// are, and does not count.
+// busy does rounds of all three recipes at the same time and returns their durations. The first
+// round opens the watches and is not counted.
 func (s *scene) busy(p pace) (took [3][]time.Duration) {
 	s.t.Helper()
 	var loops sync.WaitGroup
@@ -252,8 +252,8 @@ func one(t *testing.T, round round, rest time.Duration) (time.Duration, error) {
 	return round(ctx, rest)
 }
 
-// atRest is how many requests a second were sent while nothing happened: by each party, or by both where only the proxy
-// can tell.
+// atRest is how many requests a second were sent while nothing happened: by each party, or by both
+// if only the proxy can count them.
 type atRest struct{ a, b, both float64 }
 
 func (r atRest) String() string {
@@ -263,16 +263,17 @@ func (r atRest) String() string {
 	return fmt.Sprintf("%.2f and %.2f requests/s", r.a, r.b)
 }
 
-// most is the rate of one client.
+// most returns the rate of one client.
 func (r atRest) most() float64 { return max(r.a, r.b, r.both/2) }
 
-// idle lets nothing happen while one party waits for the lock, and looks whether all are still served afterwards.
+// idle waits while nothing happens and one party waits for the lock. Then it checks that all three
+// recipes still work.
 func (s *scene) idle(p pace) atRest {
 	s.t.Helper()
 	ctx := recipetest.Within(s.t, p.idle+4*recipetest.Patience)
 	handOver, err := s.wait(ctx)
 	if err == nil {
-		err = pause(ctx, time.Second) // what follows the rounds is over
+		err = pause(ctx, time.Second) // so that the last requests of the rounds are sent
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -319,7 +320,7 @@ func (s *scene) total(ctx context.Context) int64 {
 	return n
 }
 
-// loss deletes the holder's key and waits until the holder knows.
+// loss deletes the holder's key and waits until the holder notices.
 func (s *scene) loss() {
 	s.t.Helper()
 	ctx := recipetest.Within(s.t, recipetest.Patience)

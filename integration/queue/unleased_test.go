@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/queue"
@@ -44,5 +45,34 @@ func TestClaimOfTheDeadWithoutItsLease(t *testing.T) {
 	}
 	if next := <-got; next != nil {
 		ack(t, next)
+	}
+}
+
+// TestTurnWithoutLease: a key under no lease in the line of producers delays one of them, once.
+func TestTurnWithoutLease(t *testing.T) {
+	name, s := fresh(t), plain(t)
+	q, key := queue.New(s, name, nil), name+"//w/6dd18b3364141523"
+	if _, err := s.Client().Put(within(t, patience), key, nil); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, q, nil, "x")
+	eventually(t, "the end of the key", func() bool {
+		got, err := s.Client().Get(within(t, patience), key)
+		return err == nil && len(got.KVs) == 0
+	})
+	ack(t, receive(t, q, "x", 1))
+}
+
+// TestTailIsCorrupt: a tail that is no number of an item is an error that names it.
+func TestTailIsCorrupt(t *testing.T) {
+	name, s := fresh(t), plain(t)
+	for _, value := range []string{"", "x", "9223372036854775807"} {
+		if _, err := s.Client().Put(within(t, patience), name+"//tail", []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := queue.New(s, name, nil).Enqueue(within(t, patience), nil, nil)
+		if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), name+"//tail") {
+			t.Errorf("Enqueue with a tail of %q = %v", value, err)
+		}
 	}
 }

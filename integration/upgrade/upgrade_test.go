@@ -1,4 +1,4 @@
-// Package upgrade_test takes a cluster from one version of etcd to the next while its users go on.
+// Package upgrade_test upgrades a cluster from one version of etcd to the next under load.
 package upgrade_test
 
 import (
@@ -25,8 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestRollingUpgrade replaces the members of a cluster one after the other, from 3.5 to 3.6 to 3.7, under load. No session
-// is lost, no call fails, the counter under the lock is exact, and each item of the queue is done once.
+// TestRollingUpgrade upgrades the members of a cluster one after the other, from 3.5 to 3.6 to 3.7,
+// under load. No session is lost, no call fails, the counter under the lock is exact, and each item
+// of the queue is processed once.
 func TestRollingUpgrade(t *testing.T) {
 	three := etcdtest.Start(t, &etcdproc.Options{Version: "3.5", Members: 3, UnsafeNoFsync: true})
 	u := users{t: t, ctx: recipetest.Within(t, 5*time.Minute), stop: make(chan struct{}), done: map[string]int{}}
@@ -81,15 +82,15 @@ func TestRollingUpgrade(t *testing.T) {
 // users use the cluster until stop is closed.
 type users struct {
 	t    *testing.T
-	ctx  context.Context // that of the whole test
+	ctx  context.Context // ends with the whole test
 	stop chan struct{}
 	all  sync.WaitGroup
 
 	counted, produced, acked atomic.Int64
-	gap                      atomic.Int64 // the longest time an increment took, in nanoseconds
+	gap                      atomic.Int64 // the longest increment, in nanoseconds
 
 	mu   sync.Mutex
-	done map[string]int // how often each item was done
+	done map[string]int // how often each item was processed
 }
 
 func (u *users) stopped() bool {
@@ -101,7 +102,8 @@ func (u *users) stopped() bool {
 	}
 }
 
-// count increments a number in etcd that is right only if those who do so exclude each other.
+// count increments a number in etcd. The number is right only if the holders of the lock exclude
+// each other.
 func (u *users) count(s *session.Session) {
 	for !u.stopped() {
 		begin := time.Now()
@@ -133,7 +135,7 @@ func (u *users) produce(s *session.Session) {
 	}
 }
 
-// consume goes on until all that was produced is done.
+// consume receives and acknowledges items until all produced items are processed.
 func (u *users) consume(s *session.Session) {
 	q := queue.New(s, "jobs", nil)
 	for !u.stopped() || u.acked.Load() < u.produced.Load() && !u.t.Failed() {
@@ -157,7 +159,7 @@ func (u *users) consume(s *session.Session) {
 	}
 }
 
-// goOn waits until all kinds of users have done something more.
+// goOn waits until there are twenty more increments and twenty more acknowledged items.
 func (u *users) goOn(when string) {
 	u.t.Helper()
 	counted, acked := u.counted.Load()+20, u.acked.Load()+20

@@ -18,8 +18,8 @@ type keyWatch struct {
 	key  string
 	rev  int64 // the create_revision of the key that is meant
 	gone func()
-	put  func(value []byte) // of a put of the same incarnation; may be nil
-	free func()             // the same incarnation is no longer under the session's lease; may be nil
+	put  func(kv gateway.KeyValue) // of a put of the same incarnation; may be nil
+	free func()                    // the same incarnation is no longer under the session's lease; may be nil
 
 	recheck bool // something may have been missed: look once the watch stands; only in the stream's goroutine
 
@@ -35,9 +35,15 @@ func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func(
 	return o.end
 }
 
-// watchRecord ends the session when its record goes, or becomes that of another life.
+// watchRecord ends the session when its record goes, becomes that of another life, or is no longer
+// under the lease: then writes of the session would be applied without the lease.
 func (s *Session) watchRecord(created, epoch int64) (stop func()) {
-	o := &keyWatch{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, put: func(value []byte) { s.recordPut(value) }, stop: func() {}}
+	o := &keyWatch{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, stop: func() {}}
+	o.put = func(kv gateway.KeyValue) {
+		if s.recordPut(kv.Value) && kv.Lease != s.lease {
+			s.end(ErrRevoked)
+		}
+	}
 	o.watch(gateway.AtRevision(epoch + 1))
 	return o.end
 }
@@ -97,7 +103,7 @@ func (o *keyWatch) found(kv gateway.KeyValue) {
 	case o.free != nil && kv.Lease != o.s.lease:
 		o.free()
 	case o.put != nil:
-		o.put(kv.Value)
+		o.put(kv)
 	}
 }
 

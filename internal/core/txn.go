@@ -69,7 +69,8 @@ func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard 
 	} else {
 		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})}
 	}
-	for mod := r.mod; ; {
+	pause := newBackoff()
+	for mod := r.mod; ; wait(ctx, pause.NextBackOff()) {
 		w.If = append([]gateway.Cmp{gateway.CmpModRevision(r.key, gateway.Equal, mod)}, guard...)
 		out, err := s.Write(ctx, w)
 		if err != nil {

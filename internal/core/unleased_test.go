@@ -69,3 +69,32 @@ func TestKeyWithoutItsLease(t *testing.T) {
 		})
 	}
 }
+
+// TestRecordWithoutItsLease: a record that is put again without the lease would outlive the
+// session, and let it write without a lease. The session ends, and its Close deletes the record.
+func TestRecordWithoutItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		lock, err := mutex.New(s, "a", nil).Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kv, _ := etcd.Get(record(s))
+		etcd.Put(record(s), string(kv.Value))
+		synctest.Wait()
+		if err := lock.Err(); !errors.Is(err, session.ErrRevoked) || lock.Context().Err() == nil {
+			t.Errorf("Err = %v", err)
+		}
+		if _, err := s.Txn(t.Context(), once("done", true)); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("Txn = %v", err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if left := etcd.Keys("holdfast/"); len(left) > 0 || len(etcd.Keys("a/")) > 0 {
+			t.Errorf("left: %q, %q", left, etcd.Keys("a/"))
+		}
+	})
+}

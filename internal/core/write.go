@@ -121,6 +121,13 @@ func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome
 	var last error      // of the try before
 	protocolErrors := 0 // answers that were none
 	full := false       // the database, so that the record cannot be put
+	moves := 0          // of the epoch, by others
+	again := func() {
+		if pause == nil {
+			pause = newBackoff()
+		}
+		wait(ctx, pause.NextBackOff())
+	}
 	out.Repeated = inDoubt
 	for {
 		if err := s.Err(); err != nil {
@@ -148,6 +155,9 @@ func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome
 			inDoubt = inDoubt && full && done
 			if done {
 				return out, inDoubt, s.goneOr(out)
+			}
+			if moves++; moves > maxMoves {
+				again()
 			}
 			continue
 		case errors.Is(err, gateway.ErrLeaseNotFound):
@@ -178,10 +188,7 @@ func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome
 		}
 		last = err
 		if inDoubt {
-			if pause == nil {
-				pause = newBackoff()
-			}
-			wait(ctx, pause.NextBackOff())
+			again()
 		}
 		inDoubt, out.Repeated = true, true
 	}
@@ -189,6 +196,10 @@ func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome
 
 // maxProtocolErrors is how often something that is not etcd may answer before the caller is told, rather than the context.
 const maxProtocolErrors = 5
+
+// maxMoves is how often the epoch may have moved before a write pauses. Other writes of the session
+// move it only when an answer was lost, so some program keeps putting the record then.
+const maxMoves = 5
 
 func isProtocolError(err error) bool {
 	return errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)

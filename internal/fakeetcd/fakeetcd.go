@@ -34,6 +34,8 @@ type Server struct {
 	noWatches bool
 	full      bool
 
+	compacting bool // new watches end at once
+
 	turn sync.Mutex // held by the script that runs
 }
 

@@ -65,6 +65,13 @@ func (s *Server) BreakWatches(refuse bool) {
 	}
 }
 
+// CompactWatches has each new watch end as compacted, whatever it begins with.
+func (s *Server) CompactWatches(all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.compacting = all
+}
+
 // Watches counts the watches that stand.
 func (s *Server) Watches() int {
 	s.mu.Lock()
@@ -161,8 +168,8 @@ func (st *stream) read(decoder *json.Decoder) bool {
 	case m.Create != nil:
 		w := &watching{string(m.Create.Key), string(m.Create.End), m.Create.Start}
 		st.send(fields{"watch_id": m.Create.ID, "created": true})
-		if w.next > 0 && w.next <= s.store.compacted {
-			st.send(fields{"watch_id": m.Create.ID, "canceled": true, "compact_revision": s.store.compacted})
+		if s.compacting || w.next > 0 && w.next <= s.store.compacted {
+			st.send(fields{"watch_id": m.Create.ID, "canceled": true, "compact_revision": max(s.store.compacted, 1)})
 			return true
 		}
 		st.watches[m.Create.ID] = w

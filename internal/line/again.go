@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
@@ -40,9 +41,15 @@ func (a *Again) Wait(ctx context.Context) error {
 
 // Corrupt is the error of a setting whose value this library does not write.
 func (l *Line) Corrupt(what, value string) error {
+	return CorruptKey(gateway.KeyValue{Key: l.SettingKey(what), Value: []byte(value)})
+}
+
+// CorruptKey is the error of a key whose value this library does not write.
+func CorruptKey(kv gateway.KeyValue) error {
 	const most = 64
+	value := string(kv.Value)
 	if len(value) > most {
 		value = value[:most] + "…"
 	}
-	return fmt.Errorf("%w: %s holds %q", core.ErrCorrupt, l.SettingKey(what), value)
+	return fmt.Errorf("%w: %s holds %q", core.ErrCorrupt, kv.Key, value)
 }

@@ -34,9 +34,8 @@ func held(fence int64) string  { return "held:" + strconv.FormatInt(fence, 10) }
 
 // endedCleanly tells whether a marker is that of a clean end. One that this library does not write is not.
 func endedCleanly(marker string) bool {
-	fence, ok := strings.CutPrefix(marker, "clean:")
-	_, err := strconv.ParseInt(fence, 10, 64)
-	return ok && err == nil
+	fence, _ := strconv.ParseInt(strings.TrimPrefix(marker, "clean:"), 10, 64) // 0 if it is none
+	return fence > 0 && marker == clean(fence)
 }
 
 // releaseOps go with the deletion of a member that gives its hold back.

@@ -1,4 +1,12 @@
-// Package local is what the examples share and what no program of your own needs: an etcd in the same process.
+// Package local runs the examples on an etcd in the same process.
+//
+// # Usage
+//
+// Each example calls Main. Your own programs do not need this package.
+//
+// # Concurrency
+//
+// The functions are safe for concurrent use, except Main, which calls os.Exit at an error.
 package local
 
 import (
@@ -13,8 +21,10 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// Etcd runs a single member on loopback, with its data in a temporary folder that stop removes. It serves the
-// HTTP/JSON gateway, all that holdfast needs, on its client URL, as etcd does by default.
+// Etcd starts a single member on loopback, with its data in a temporary folder. It serves the
+// HTTP/JSON gateway on its client URL, which is etcd's default. The caller calls stop, which ends
+// the member and removes the data. Etcd returns an error if the member cannot be started or is not
+// ready before ctx ends.
 func Etcd(ctx context.Context) (endpoint string, stop func() error, err error) {
 	dir, err := os.MkdirTemp("", "holdfast-example-")
 	if err != nil {
@@ -27,14 +37,17 @@ func Etcd(ctx context.Context) (endpoint string, stop func() error, err error) {
 	}()
 	cfg := embed.NewConfig()
 	cfg.Dir = dir
-	cfg.LogLevel = "fatal"                                                       // it complains when its clients are killed,
-	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // and so does its gRPC
-	cfg.UnsafeNoFsync = true                                                     // the data is gone in a moment anyway
+	// etcd and gRPC log errors when their clients are killed.
+	cfg.LogLevel = "fatal"
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	// The data is temporary.
+	cfg.UnsafeNoFsync = true
 	client, err := freeURL(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"} // any port: there are no other members
+	// Any port, because there are no other members.
+	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
@@ -58,7 +71,8 @@ func Etcd(ctx context.Context) (endpoint string, stop func() error, err error) {
 	return "", nil, err
 }
 
-// freeURL finds a free port. Its number must be known beforehand: etcd's gateway dials etcd's own client URL.
+// freeURL returns a URL with a free port. The port must be known before etcd starts, because its
+// gateway dials the client URL.
 func freeURL(ctx context.Context) (url.URL, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

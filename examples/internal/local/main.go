@@ -14,8 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Main runs an example until it returns or is interrupted. cfg leads to an etcd in this process or, if ETCD_ENDPOINTS
-// names some, with commas between, to those; all keys of the example are in a namespace that is removed at the end.
+// Main runs an example until it returns or is interrupted, and exits with status 1 if it returns an
+// error. Cfg has the endpoints in ETCD_ENDPOINTS, separated by commas, or by default an etcd in
+// this process. All keys of the example are in a namespace that Main deletes at the end.
 func Main(example func(ctx context.Context, cfg gateway.Config) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, example)
@@ -51,7 +52,8 @@ func run(ctx context.Context, example func(context.Context, gateway.Config) erro
 	return errors.Join(err, gone)
 }
 
-// ping tells at once that no etcd is there. The examples themselves would wait for it, as a service should.
+// ping returns an error if no etcd answers within 5 s. The examples themselves would wait for etcd,
+// as a service should.
 func ping(ctx context.Context, client *gateway.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -61,8 +63,9 @@ func ping(ctx context.Context, client *gateway.Client) error {
 	return nil
 }
 
-// Together runs the parts of an example at the same time, which are processes of their own, as a rule, on different
-// machines. It returns when all have returned; the first error ends the context of the others.
+// Together runs the n parts of an example in parallel. In practice each part is a process of its
+// own, usually on another machine. The first error cancels the context of the other parts. Together
+// returns that error when all parts have returned.
 func Together(ctx context.Context, n int, part func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

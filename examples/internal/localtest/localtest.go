@@ -1,4 +1,4 @@
-// Package localtest is what the tests of the examples share.
+// Package localtest has the tests that all examples share.
 package localtest
 
 import (
@@ -12,10 +12,11 @@ import (
 	"time"
 )
 
-// childEnv makes FailsWithoutEtcd the example.
+// childEnv makes FailsWithoutEtcd run the example.
 const childEnv = "HOLDFAST_EXAMPLE_CHILD"
 
-// FailsWithoutEtcd runs an example in a process of its own where no etcd is, and wants it to say so and end with status 1.
+// FailsWithoutEtcd runs an example without etcd in a process of its own. It fails the test if the
+// example does not print that no etcd answers, or does not exit with status 1.
 func FailsWithoutEtcd(t *testing.T, example func()) {
 	t.Helper()
 	if os.Getenv(childEnv) != "" {
@@ -36,7 +37,7 @@ func FailsWithoutEtcd(t *testing.T, example func()) {
 	}
 }
 
-// unused is an address where nothing listens.
+// unused returns an address on which no server listens.
 func unused(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -1,4 +1,5 @@
-// Command image writes a root file system with nothing but etcd in it, as a tar archive, for "docker import":
+// Command image writes a root file system that contains only etcd, as a tar archive for
+// "docker import":
 //
 //	go run ./image 3.6 | docker import - holdfast-etcd:3.6
 package main
@@ -23,7 +24,8 @@ func main() {
 	}
 }
 
-// write puts the server where the testcontainers module for etcd looks for it. It is linked statically.
+// write puts the server at the path that the testcontainers module for etcd expects. The server is
+// linked statically.
 func write(w io.Writer, version string) error {
 	path, err := etcdproc.Binary(version)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// A check that never fails proves nothing. Each of these tests has a history that is right, and what must be found when it
-// is changed.
+// Each of these tests has a correct history, and changes of it with the violation that the check
+// must find, because a check that never fails proves nothing.
 
-// scene is a history in the making: a revision every 10, at the time of its number.
+// scene builds a history. The time of a revision is its number.
 type scene struct {
 	log history.Log
 	ops []history.Op
@@ -38,7 +38,7 @@ func (s *scene) op(client, place, verb string, call, back int64, set func(*histo
 	return &s.ops[len(s.ops)-1]
 }
 
-// hold is a grant and its end.
+// hold adds a grant and its release.
 func (s *scene) hold(client, place, key string, fence, from, to int64) {
 	set := func(o *history.Op) { o.Key, o.Fence, o.Weight = key, fence, 1 }
 	s.op(client, place, history.Lock, from-1, from, set)
@@ -52,7 +52,7 @@ func del(key string) history.Event        { return history.Event{Key: key, Delet
 type bad struct {
 	name   string
 	change func(*scene)
-	want   string // in one of the violations
+	want   string // a part of one of the violations
 }
 
 func mustFind(t *testing.T, good func() *scene, check func(*history.Report, *scene), all []bad) {
@@ -75,7 +75,7 @@ func mustFind(t *testing.T, good func() *scene, check func(*history.Report, *sce
 	}
 }
 
-// edit changes the first op that fits.
+// edit changes the first op of a client with a verb.
 func (s *scene) edit(client, verb string, change func(*history.Op)) {
 	for i := range s.ops {
 		if s.ops[i].Client == client && s.ops[i].Verb == verb {
@@ -144,7 +144,7 @@ func TestLocks(t *testing.T) {
 
 func TestEarlyLossMayOverlapForAMoment(t *testing.T) {
 	s := twoHolders()
-	after := int64(history.Learnt) + 5 // the server deletes at 5
+	after := int64(history.Learnt) + 5 // the server deletes the key at 5
 	s.edit("a", history.Unlock, func(o *history.Op) { o.Verb, o.Call = history.Lose, after })
 	check := func(k history.Locks, c history.Conditions) int {
 		var rep history.Report
@@ -166,7 +166,8 @@ func TestEarlyLossMayOverlapForAMoment(t *testing.T) {
 	if n := check(history.Locks{Place: "m"}, frozen); n != 0 {
 		t.Errorf("%d violations by a process that was frozen", n)
 	}
-	// Frozen twice with nearly nothing in between is frozen once, but not if there was time to learn of the loss.
+	// Two frozen times with almost no time between them count as one, but not if there was time to
+	// notice the loss.
 	frozen.Frozen = []history.Span{{Client: "a", From: 30, To: 40}, {Client: "a", From: 80, To: after}}
 	if n := check(history.Locks{Place: "m"}, frozen); n != 0 {
 		t.Errorf("%d violations by a process that was frozen twice", n)
@@ -286,7 +287,8 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-// TestRecorderOutlivesItsProcess: what was begun is known, also where the writer was killed within a line.
+// TestRecorderOutlivesItsProcess: a begun op is recorded, even if the writer was killed within a
+// line.
 func TestRecorderOutlivesItsProcess(t *testing.T) {
 	var out bytes.Buffer
 	rec := history.NewRecorder(&out)

@@ -69,7 +69,7 @@ func TestBarriers(t *testing.T) {
 	mustFind(t, good, check, []bad{
 		{"alone", func(s *scene) { s.log[1].Events[0].Key = "other" }, "a round of 1"},
 		{"with one of a broken round", func(s *scene) {
-			s.log[6].Events = s.log[6].Events[:1] // it stays
+			s.log[6].Events = s.log[6].Events[:1] // the member stays
 			s.log[9].Events[0].Value = record(9, `{"round":3,"first":7,"last":9}`)
 		}, "not that of the first who wait, 9 to 10"},
 		{"over those who came before", func(s *scene) {
@@ -94,7 +94,7 @@ func TestBarriers(t *testing.T) {
 	})
 }
 
-// record is that of a barrier's rounds.
+// record returns the value of a barrier's record of rounds.
 func record(reach int64, list string) string { return fmt.Sprintf("%019d [%s]", reach, list) }
 
 func oneItem() *scene {
@@ -103,7 +103,7 @@ func oneItem() *scene {
 	s.rev(3, put("q//q/9/0000000000000002", "{}\ny"))
 	s.rev(4, put("q//c/9/0000000000000001", "tag"))
 	s.rev(5, put("q//c/9/0000000000000002", "tag"))
-	s.rev(6, del("q//c/9/0000000000000002")) // given back
+	s.rev(6, del("q//c/9/0000000000000002")) // a Nack
 	s.rev(7, del("q//c/9/0000000000000001"), del("q//q/9/0000000000000001"), put(history.DoneKey("q", "x"), ""))
 	s.rev(8, put("q//c/9/0000000000000002", "tag"))
 	s.rev(9, del("q//c/9/0000000000000002"), del("q//q/9/0000000000000002"), put(history.DoneKey("q", "y"), ""))

@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// Barriers are the checks of a cyclic barrier.
+// Barriers checks a cyclic barrier. It is a value.
 type Barriers struct {
 	Place   string
 	Parties int
 }
 
-// complete is a round that everybody passes: the members from First to Last, which are fences.
+// complete is a complete round. First and Last are the fences of its first and last member.
 type complete struct {
 	Round int64 `json:"round"`
 	First int64 `json:"first"`
 	Last  int64 `json:"last"`
 }
 
-// rounds plays the record of rounds back, and the mark that breaks them.
+// rounds replays the record of rounds and the key that breaks a round.
 type rounds struct {
 	Barriers
 	rep     *Report
 	all     map[int64]complete
-	number  int64     // of the last round that was decided
+	number  int64     // of the last decided round
 	edge    int64     // members up to this fence are decided
-	members []*Tenure // before the revision that is looked at
+	members []*Tenure // before the current revision
 }
 
-// Check checks the barrier.
+// Check adds the violations of the barrier's rules to rep.
 func (k Barriers) Check(rep *Report, log Log, all []Op) {
 	s := &rounds{Barriers: k, rep: rep, all: map[int64]complete{}}
 	l := Replay(rep, log, k.Place, Exclusive, func(r Revision, members []*Tenure, _ map[string]string) {
@@ -51,7 +51,7 @@ func (k Barriers) Check(rep *Report, log Log, all []Op) {
 	k.passed(rep, s.all, Of(all, k.Place))
 }
 
-// open are the members of the round that is not decided.
+// open returns the members of the round that is not decided.
 func (s *rounds) open() []*Tenure {
 	i := slices.IndexFunc(s.members, func(m *Tenure) bool { return m.Fence > s.edge })
 	if i < 0 {
@@ -60,8 +60,8 @@ func (s *rounds) open() []*Tenure {
 	return s.members[i:min(i+s.Parties, len(s.members))]
 }
 
-// recorded checks a change of the record: it tells again what it told before, and of one round more, which is the first of
-// the open one's members, as many as it is for.
+// recorded checks a change of the record. It must repeat the rounds that it had before and add one
+// more, which is made of the first members of the open round.
 func (s *rounds) recorded(rev int64, ev Event) {
 	reach, list, _ := strings.Cut(ev.Value, " ")
 	var record []complete
@@ -92,7 +92,7 @@ func (s *rounds) recorded(rev int64, ev Event) {
 	s.edge = max(s.edge, last.Last)
 }
 
-// broken checks that a break is that of a round.
+// broken checks that a break has an open round.
 func (s *rounds) broken(rev int64) {
 	if len(s.open()) == 0 {
 		s.rep.Addf("%s: revision %d breaks a round, and none is open", s.Place, rev)
@@ -101,7 +101,8 @@ func (s *rounds) broken(rev int64) {
 	s.edge = rev
 }
 
-// passed checks what clients were told: those who passed were in a complete round, and none was told before all had come.
+// passed checks the answers of Await. Each client that passed was a member of that complete round,
+// and no call returned before all members had called.
 func (k Barriers) passed(rep *Report, all map[int64]complete, ops []Op) {
 	type round struct {
 		n                       int

@@ -2,19 +2,19 @@ package history
 
 import "sort"
 
-// Elections are the checks of an election: a lock whose holder shows a value.
+// Elections checks an election, which is a lock whose holder shows a value. It is a value.
 type Elections struct {
 	Place string
 }
 
-// leadership is who led from a revision on; Fence 0 is nobody.
+// leadership is the leader and its value from a revision on. Fence 0 means that there is no leader.
 type leadership struct {
 	rev   int64
 	fence int64
 	value string
 }
 
-// Check checks the election. early is as in Locks.
+// Check adds the violations of the election's rules to rep. It returns the same as Locks.Check.
 func (k Elections) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) {
 	ops := Of(all, k.Place)
 	var register []leadership
@@ -33,8 +33,9 @@ func (k Elections) Check(rep *Report, c *Conditions, log Log, all []Op) (early i
 	return overlaps(rep, k.Place, holds, l.gone(log), c.learnt(false))
 }
 
-// proclaimed checks that the values of each term are those that were proclaimed, in that order. A repeated try may write
-// the same value again, but never one that was followed by another.
+// proclaimed compares the values in the log with the answers of Proclaim. The log has each
+// confirmed value, under its own term, and no refused one. A retry may write the same value again,
+// but not after another value.
 func (k Elections) proclaimed(rep *Report, l *Line, ops []Op) {
 	at := map[string]*Tenure{}
 	for _, t := range l.Tenures {
@@ -62,7 +63,8 @@ func (k Elections) proclaimed(rep *Report, l *Line, ops []Op) {
 	}
 }
 
-// shown checks that what readers and observers saw was so at the revision they saw it at, and does not go back.
+// shown checks that readers and observers saw the leader and the value of the revision they named.
+// The revisions of an observer must increase.
 func (k Elections) shown(rep *Report, register []leadership, ops []Op) {
 	last := map[string]int64{}
 	var order []stamped

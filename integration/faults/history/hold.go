@@ -7,36 +7,41 @@ import (
 	"time"
 )
 
-// Learnt is within what time a holder must know that the server has taken its lease early.
+// Learnt is the time within which a holder must notice that the server has revoked its lease early.
 const Learnt = 500 * time.Millisecond
 
-// Span is a stretch of time in which something was done to the clients with a prefix.
+// Span is a time during which a fault affected the clients whose name has the prefix Client.
 type Span struct {
 	Client   string `json:"client"`
 	From, To int64
 }
 
-// Conditions are what a run did that the guarantees name as an exception.
+// Conditions are the faults of a run that the guarantees name as an exception. It must not change
+// during a check.
 type Conditions struct {
-	// Early: a leader was paused, so leases may have been revoked that were renewed. A hold without a lock delay may then
-	// overlap with the next one until its holder learns that, for no longer than Learnt.
+	// Early means that a leader was paused, so the server may have revoked leases that were
+	// renewed. A hold without a lock delay may then overlap with the next one until its holder
+	// notices, for at most Learnt.
 	Early bool
-	// Frozen processes cannot learn anything. What they held ends, as far as time goes, when they are frozen.
+	// Frozen are the times at which processes were frozen. A frozen process notices nothing, so its
+	// holds count as ended when it is frozen.
 	Frozen []Span
-	// Cut off from all members are no exception; they are where margins are measured.
+	// Cut are the times at which clients were cut off from all members. This is not an exception.
+	// Margins are measured then.
 	Cut []Span
 }
 
-// cutOff tells whether a client was cut off from one moment to another.
+// cutOff reports whether a client was cut off from one time to another.
 func (c *Conditions) cutOff(client string, from, to int64) bool {
 	return slices.ContainsFunc(c.Cut, func(s Span) bool {
 		return strings.HasPrefix(client, s.Client) && s.From <= from && to <= s.To
 	})
 }
 
-// frozenAt tells whether a moment at which a client learnt something lies in, or just behind, a time it was frozen in, and
-// when that began. Times that follow each other too closely to learn anything in between count as one, as far back as since;
-// a beginning before since says that the client was frozen even then.
+// frozenAt reports whether a client noticed something while it was frozen or within Learnt after
+// that, and returns when it was frozen. Frozen times with too little time between them to notice
+// anything count as one, as far back as since. A returned time before since means that the client
+// was already frozen then.
 func (c *Conditions) frozenAt(client string, since, at int64) (from int64, ok bool) {
 	for _, s := range slices.Backward(c.Frozen) {
 		if !strings.HasPrefix(client, s.Client) || s.From > at || at > s.To+int64(Learnt) || ok && s.From < since {
@@ -48,20 +53,24 @@ func (c *Conditions) frozenAt(client string, since, at int64) (from int64, ok bo
 	return from, ok
 }
 
-// Hold is what a client held: from when it was told so until it gave it back or lost it.
+// Hold is the time during which a client holds, from the return of its call until it began to
+// release the hold or lost it.
 type Hold struct {
 	Client   string
 	Key      string
 	Fence    int64
 	Weight   int
 	Shared   bool
-	Call     int64 // of the lock
+	Call     int64 // the start of the lock call
 	From, To int64
 	Lost     bool
-	Asleep   bool // its client was frozen before it could see the grant, and lost the hold meanwhile
+	// Asleep means that the client was frozen before it could see the grant, and lost the hold
+	// before it woke up.
+	Asleep bool
 }
 
-// Holds puts the holds of a place together, in the order of their beginning.
+// Holds returns the holds of one place, ordered by their start. It adds to rep each fence that was
+// granted twice.
 func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 	type incarnation struct {
 		key   string
@@ -105,7 +114,8 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 	return all
 }
 
-// granted checks the grants against the line: each was admitted, none is older than one that a client had before.
+// granted checks each grant against the line: the member was admitted, and its fence is larger than
+// the fence of every call that returned before.
 func granted(rep *Report, l *Line, holds []*Hold) {
 	var order []stamped
 	for _, h := range holds {
@@ -125,8 +135,8 @@ func granted(rep *Report, l *Line, holds []*Hold) {
 	}
 }
 
-// ghosts checks that everybody who was admitted was told so, or has a reason why not: its session was lost, or its client
-// gave up.
+// ghosts checks that the client of each admitted member got its grant, unless its session was lost
+// or its call failed.
 func ghosts(rep *Report, l *Line, ops []Op, holds []*Hold, lost map[int64]bool) {
 	told := map[int64]bool{}
 	for _, h := range holds {
@@ -145,9 +155,9 @@ func ghosts(rep *Report, l *Line, ops []Op, holds []*Hold, lost map[int64]bool) 
 	}
 }
 
-// overlaps checks by the clock that no two holds of which one excludes the other lasted at the same time. gone tells when
-// the server deleted the key of a hold, 0 if it did not. learnt is how long after that an early loss may show, 0 if it may
-// not.
+// overlaps checks by the clock that no two holds that exclude each other overlap. gone returns when
+// the server deleted the key of a hold, or 0. learnt is how long after that deletion a lost hold
+// may last; 0 allows none. It returns the number of allowed overlaps.
 func overlaps(rep *Report, place string, holds []*Hold, gone func(*Hold) int64, learnt time.Duration) (found int) {
 	var open []*Hold
 	for _, h := range holds {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Tenure is one incarnation of a member of a line, with the revisions at which it came, was admitted, and left. It was
-// not, or is still there, where they are 0.
+// Tenure is one incarnation of a member of a line, with the revisions at which it joined, was
+// admitted, and left. Admitted or Left is 0 if that has not happened.
 type Tenure struct {
 	Key      string
-	Fence    int64 // the revision at which it came
+	Fence    int64 // the revision at which it joined
 	Value    string
-	Values   []Shown // all it ever had
+	Values   []Shown // in the order in which it had them
 	Lease    int64
 	Admitted int64
 	Left     int64
@@ -23,13 +23,13 @@ type Shown struct {
 	Value string
 }
 
-// Rule tells how many of the first members are admitted. settings are the keys beside the line.
+// Rule returns how many of the first members are admitted. settings are the keys beside the line.
 type Rule func(members []*Tenure, settings map[string]string) int
 
-// Exclusive admits the first.
+// Exclusive is a Rule that admits the first member.
 func Exclusive(members []*Tenure, _ map[string]string) int { return min(1, len(members)) }
 
-// Shared admits the readers at the front, or one writer.
+// Shared is a Rule that admits the readers at the front, or one writer.
 func Shared(members []*Tenure, settings map[string]string) int {
 	n := 0
 	for n < len(members) && members[n].Value == "shared" {
@@ -38,15 +38,16 @@ func Shared(members []*Tenure, settings map[string]string) int {
 	return max(n, Exclusive(members, settings))
 }
 
-// Line is a line played back.
+// Line is the result of a replay.
 type Line struct {
 	Name    string
-	Tenures map[int64]*Tenure // all that ever were, by fence
-	Members []*Tenure         // at the end
+	Tenures map[int64]*Tenure // all members of all times, by fence
+	Members []*Tenure         // members at the end
 }
 
-// Replay plays back the members of a line under a rule. each is called after every revision that changed the line or its
-// settings, with the members as they were then; it may be nil.
+// Replay replays the members of a line under a rule and adds impossible changes to rep. It calls
+// each, if it is not nil, after every revision that changed the line or its settings, with the
+// members at that time.
 func Replay(rep *Report, log Log, name string, rule Rule, each func(Revision, []*Tenure, map[string]string)) *Line {
 	l := &Line{Name: name, Tenures: map[int64]*Tenure{}}
 	settings := map[string]string{}
@@ -110,14 +111,14 @@ func (l *Line) step(rep *Report, rev int64, ev Event) {
 	}
 }
 
-// stamped is a call, and the revision at which it took effect.
+// stamped is a call and the revision at which it took effect.
 type stamped struct {
 	what       string
 	call, back int64
 	rev        int64
 }
 
-// realTime checks that what returned before another was called has the smaller revision.
+// realTime checks that a call that began after another one had returned has the larger revision.
 func realTime(rep *Report, all []stamped) {
 	byReturn, byCall := slices.Clone(all), slices.Clone(all)
 	slices.SortFunc(byReturn, func(a, b stamped) int { return cmp64(a.back, b.back) })
@@ -132,7 +133,7 @@ func realTime(rep *Report, all []stamped) {
 		}
 		if latest.rev > b.rev || latest.rev == b.rev && latest.what != b.what {
 			rep.Addf("%s at revision %d was called after %s at revision %d had returned", b.what, b.rev, latest.what, latest.rev)
-			return // the rest says the same
+			return // further pairs show the same fault
 		}
 	}
 }

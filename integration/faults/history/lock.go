@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Of picks the ops of a place.
+// Of returns the ops of a place.
 func Of(ops []Op, place string) []Op {
 	var out []Op
 	for _, o := range ops {
@@ -18,7 +18,7 @@ func Of(ops []Op, place string) []Op {
 	return out
 }
 
-// LostSessions are the leases of the sessions that were lost.
+// LostSessions returns the leases of the sessions that were lost.
 func LostSessions(ops []Op) map[int64]bool {
 	lost := map[int64]bool{}
 	for _, o := range ops {
@@ -29,21 +29,22 @@ func LostSessions(ops []Op) map[int64]bool {
 	return lost
 }
 
-// ValueKey is the key that the holders of a place write under their guard.
+// ValueKey returns the key that the holders of a place write under their guard.
 func ValueKey(place string) string { return place + ".value" }
 
-// Guarded is what a guarded write writes: which hold it was under, and which op it was.
+// Guarded returns the value of a guarded write: the fence of its hold and the token of its op.
 func Guarded(fence int64, token string) string { return fmt.Sprintf("%d %s", fence, token) }
 
-// Locks are the checks of a mutex or a reader-writer lock. delayed says that the lock has a lock delay, so that no hold
-// overlaps with another, come what may.
+// Locks checks a mutex or a reader-writer lock. Delayed means that the lock has a lock delay, so
+// that holds never overlap. It is a value.
 type Locks struct {
 	Place   string
 	Shared  bool
 	Delayed bool
 }
 
-// Check checks the lock. early is how many pairs of holds overlapped for the time that the conditions allow.
+// Check adds the violations of the lock's rules to rep. It returns how many pairs of holds
+// overlapped for a time that the conditions allow.
 func (k Locks) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) {
 	ops := Of(all, k.Place)
 	rule := Exclusive
@@ -63,7 +64,7 @@ func (k Locks) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) 
 	return overlaps(rep, k.Place, holds, l.gone(log), c.learnt(k.Delayed))
 }
 
-// gone tells when the server deleted the key of a hold.
+// gone returns a function that returns when the server deleted the key of a hold.
 func (l *Line) gone(log Log) func(*Hold) int64 {
 	return func(h *Hold) int64 {
 		if t := l.Tenures[h.Fence]; t != nil && t.Left != 0 {
@@ -73,7 +74,7 @@ func (l *Line) gone(log Log) func(*Hold) int64 {
 	}
 }
 
-// learnt is how long holds may overlap.
+// learnt returns how long holds may overlap.
 func (c *Conditions) learnt(delayed bool) time.Duration {
 	if c.Early && !delayed {
 		return Learnt
@@ -81,8 +82,8 @@ func (c *Conditions) learnt(delayed bool) time.Duration {
 	return 0
 }
 
-// writes checks that the guarded writes that are in the log are those that clients think are, and that each was made while
-// the member it was guarded by was admitted; where only one holds at a time, in the order of their fences.
+// writes checks that the guarded writes in the log match the answers of the clients. Each write
+// must be made while its member is admitted and, if ordered, in the order of the fences.
 func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
 	at := map[string]int64{} // by token
 	last := int64(0)

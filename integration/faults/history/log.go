@@ -15,17 +15,17 @@ type Event struct {
 	Lease   int64  `json:"lease,omitempty"`
 }
 
-// Revision is all that one revision changed.
+// Revision is all changes of one revision.
 type Revision struct {
 	Rev    int64   `json:"rev"`
-	At     int64   `json:"at"` // when a watcher was first told of it
+	At     int64   `json:"at"` // when a watcher first received it
 	Events []Event `json:"events"`
 }
 
 // Log is the history of the whole store, revision by revision.
 type Log []Revision
 
-// At is the time of a revision, 0 if the log does not have it.
+// At returns the time of a revision, or 0 if the log does not have it.
 func (l Log) At(rev int64) int64 {
 	if i, ok := l.find(rev); ok {
 		return l[i].At
@@ -37,7 +37,7 @@ func (l Log) find(rev int64) (int, bool) {
 	return slices.BinarySearchFunc(l, rev, func(r Revision, rev int64) int { return int(r.Rev - rev) })
 }
 
-// Report collects what is wrong.
+// Report collects violations.
 type Report struct {
 	Violations []string
 }
@@ -47,8 +47,9 @@ func (r *Report) Addf(format string, args ...any) {
 	r.Violations = append(r.Violations, fmt.Sprintf(format, args...))
 }
 
-// Merge joins what the watchers of several members saw into one log, with the earliest time of each revision. It reports
-// revisions that are missing, that came out of order, or that members disagree about.
+// Merge merges the logs of the watchers of several members into one log with the earliest time of
+// each revision. It adds to rep the revisions that are missing, in the wrong order, or different on
+// two members.
 func Merge(rep *Report, logs ...Log) Log {
 	var all Log
 	for member, l := range logs {

@@ -8,42 +8,43 @@ import (
 	"time"
 )
 
-// Outcome is what a client knows of a call after it.
+// Outcome is the knowledge of a client about the effect of its call.
 type Outcome string
 
-// The outcomes. A call without one was never answered: its process died.
+// The outcomes. A call without an outcome had no answer, because its process was killed.
 const (
 	OK      Outcome = "ok"
 	Failed  Outcome = "failed"  // it had no effect and will have none
-	Refused Outcome = "refused" // the hold was gone
+	Refused Outcome = "refused" // the hold was lost or released
 	Unknown Outcome = "unknown"
 )
 
-// The verbs that checks tell apart. Each place takes those of its recipe.
+// The verbs that the checks distinguish. Each place uses the verbs of its recipe.
 const (
 	Lock     = "lock" // also a permit and a campaign
 	RLock    = "rlock"
 	Unlock   = "unlock" // also of a permit and a term
-	Lose     = "lose"   // the hold's context has ended, by a loss
+	Lose     = "lose"   // the hold's context ended because of a loss
 	Write    = "write"  // under the guard of a hold
 	Proclaim = "proclaim"
-	Read     = "read" // who leads
+	Read     = "read" // of the leader
 	Observe  = "observe"
 	Await    = "await"
 	Enqueue  = "enqueue"
 	Receive  = "receive"
 	Ack      = "ack"
 	Nack     = "nack"
-	// SessionLost is of no place: a session's context has ended, by a loss. Value is why.
+	// SessionLost means that the session's context ended because of a loss. It has no place. Value
+	// is the cause.
 	SessionLost = "session lost"
-	// Stale is a write, or an ack, sent by a process that has just found out that it was paused for too long. Valid says
-	// what the hold's Err said.
+	// Stale is a write or an ack of a process that has just noticed that it was paused for too
+	// long. Valid means that the hold's Err was nil.
 	Stale = "stale write"
 )
 
-// Op is one call of a client, as the client saw it, or something that happened to it.
+// Op is one call of a client, as the client saw it, or an event of the client.
 type Op struct {
-	ID      int     `json:"id"`     // within the recorder
+	ID      int     `json:"id"`     // unique in the recorder
 	Client  string  `json:"client"` // calls of one client do not overlap
 	Lease   int64   `json:"lease,omitempty"`
 	Place   string  `json:"place,omitempty"`
@@ -63,27 +64,28 @@ type Op struct {
 	Valid    bool   `json:"valid,omitempty"`
 }
 
-// Clock gives the nanoseconds that ops and events are stamped with. Clocks of several processes of one machine agree as
-// far as its wall clock is not set between their starts; a later step changes nothing.
+// Clock returns the nanoseconds with which ops and events are stamped. Clocks of several processes
+// on one machine agree if its wall clock is not set between their starts. A later step of the wall
+// clock has no effect. A Clock is a value.
 type Clock struct{ base time.Time }
 
-// NewClock starts a clock.
+// NewClock returns a clock.
 func NewClock() Clock { return Clock{time.Now()} }
 
-// Now is the time.
+// Now returns the time in nanoseconds since 1970.
 func (c Clock) Now() int64 { return c.base.UnixNano() + int64(time.Since(c.base)) }
 
-// Recorder keeps ops. It is safe for concurrent use.
+// Recorder records ops. It is safe for concurrent use.
 type Recorder struct {
 	Clock
 	mu   sync.Mutex
 	ops  []*Op
-	last int // ID
+	last int // the last ID
 	out  *json.Encoder
 }
 
-// NewRecorder makes a recorder. If out is not nil, each op is written to it when it begins and again when it ends, one
-// JSON object to a line, so that it outlives a process that is killed.
+// NewRecorder returns a recorder. If out is not nil, the recorder writes each op to it as one line
+// of JSON, at its start and at its end, so that the record survives a killed process.
 func NewRecorder(out io.Writer) *Recorder {
 	r := &Recorder{Clock: NewClock()}
 	if out != nil {
@@ -92,7 +94,7 @@ func NewRecorder(out io.Writer) *Recorder {
 	return r
 }
 
-// Begin notes that a call is made.
+// Begin records the start of a call and returns its op, which End or Amend takes.
 func (r *Recorder) Begin(op Op) *Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,9 +107,9 @@ func (r *Recorder) Begin(op Op) *Op {
 	return o
 }
 
-// End notes that a call has returned. set adds what came of it.
+// End records the return of a call. If set is not nil, End calls it to add the results of the call.
 func (r *Recorder) End(o *Op, outcome Outcome, err error, set func(*Op)) {
-	now := r.Now() // others may be recording
+	now := r.Now() // before the lock, which another op may hold
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.Return = now
@@ -121,7 +123,7 @@ func (r *Recorder) End(o *Op, outcome Outcome, err error, set func(*Op)) {
 	r.emit(o)
 }
 
-// Amend changes an op that has not ended, such as by a value that is made of its number.
+// Amend calls set to change an op that has not ended, such as to add a value that contains its ID.
 func (r *Recorder) Amend(o *Op, set func(*Op)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,7 +131,7 @@ func (r *Recorder) Amend(o *Op, set func(*Op)) {
 	r.emit(o)
 }
 
-// Note records something that happens at once.
+// Note records an op that begins and ends at once.
 func (r *Recorder) Note(op Op) {
 	op.Call = r.Now()
 	r.mu.Lock()
@@ -143,11 +145,11 @@ func (r *Recorder) Note(op Op) {
 
 func (r *Recorder) emit(o *Op) {
 	if r.out != nil {
-		_ = r.out.Encode(o) // a parent that has gone is found out by other means
+		_ = r.out.Encode(o) // other code notices that the parent has ended
 	}
 }
 
-// Ops gives what was recorded so far.
+// Ops returns copies of the recorded ops.
 func (r *Recorder) Ops() []Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,7 +160,7 @@ func (r *Recorder) Ops() []Op {
 	return ops
 }
 
-// Each calls fn with every op recorded so far. fn must not keep it, nor record anything.
+// Each calls fn with every recorded op. fn must not keep it, and must not call the recorder.
 func (r *Recorder) Each(fn func(*Op)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +169,9 @@ func (r *Recorder) Each(fn func(*Op)) {
 	}
 }
 
-// Adopt adds what the recorder of another process writes, as it comes, until the end of in.
+// Adopt adds the ops that the recorder of another process writes to in, as they arrive, until the
+// end of in. It returns an error if in cannot be read or is not such a record. An incomplete last
+// line is not an error.
 func (r *Recorder) Adopt(in io.Reader) error {
 	at := map[int]*Op{}
 	dec := json.NewDecoder(in)
@@ -191,5 +195,5 @@ func (r *Recorder) Adopt(in io.Reader) error {
 	}
 }
 
-// Token is a value that no other op writes.
+// Token returns a value that no other op writes.
 func (o *Op) Token() string { return o.Client + "#" + strconv.Itoa(o.ID) }

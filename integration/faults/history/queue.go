@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// Queues are the checks of a queue whose consumers ack each item with a write to DoneKey.
+// Queues checks a queue whose consumers acknowledge each item with a write to DoneKey. It is a
+// value.
 type Queues struct {
 	Place string
-	// Drained says that the consumers went on until the queue was empty.
+	// Drained means that the consumers ran until the queue was empty.
 	Drained bool
 }
 
-// DoneKey is the key that the ack of an item writes.
+// DoneKey returns the key that the ack of an item writes.
 func DoneKey(place, value string) string { return place + ".done/" + value }
 
-// item is an item as the log has it.
+// item is an item in the log.
 type item struct {
 	place   string
 	value   string
@@ -41,17 +42,17 @@ func (i *item) claim() *claimed {
 	return nil
 }
 
-// board is the queue as the log has it.
+// board is the state of the queue in the log.
 type board struct {
 	Queues
 	rep    *Report
 	here   map[string]*item // by place
 	ever   map[string]*item // by value
 	claims map[string]map[int64]*claimed
-	tail   string // the last place given
+	tail   string // the last place of an item
 }
 
-// Check checks the queue. early is as in Locks.
+// Check adds the violations of the queue's rules to rep. It returns the same as Locks.Check.
 func (k Queues) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) {
 	b := k.replay(rep, log)
 	ops := Of(all, k.Place)
@@ -192,7 +193,7 @@ func (b *board) ended(rev int64, removed, released, done []Event) {
 	}
 }
 
-// produced compares what was enqueued with what producers were told.
+// produced compares the items in the log with the answers of the producers.
 func (b *board) produced(ops []Op) {
 	tried := map[string]bool{}
 	var order []stamped
@@ -219,7 +220,7 @@ func (b *board) produced(ops []Op) {
 	}
 }
 
-// consumed compares the claims and acks with what consumers were told.
+// consumed compares the claims and acks in the log with the answers of the consumers.
 func (b *board) consumed(ops []Op) {
 	var first []stamped
 	for _, o := range ops {
@@ -251,15 +252,15 @@ func (b *board) consumed(ops []Op) {
 	realTime(b.rep, first)
 }
 
-// number is where a place lies in the order of all, which are of one priority. Two Receives that were under way at the same
-// time may have got their items in either order; whoever asks after another was answered gets a later one, unless the
-// item was with somebody before.
+// number returns the position of a place among the items, which all have one priority. Two
+// concurrent Receives may get their items in either order. A Receive that began after another one
+// was answered gets a later item, unless the item had been claimed before.
 func number(place string) int64 {
 	n, _ := strconv.ParseInt(place[strings.LastIndexByte(place, '/')+1:], 10, 64)
 	return n
 }
 
-// retried tells whether another ack of the same claim explains that it is in the log.
+// retried reports whether another ack of the same claim explains the ack in the log.
 func (b *board) retried(ops []Op, refused Op) bool {
 	return slices.ContainsFunc(ops, func(o Op) bool {
 		return o.Verb == Ack && o.Key == refused.Key && o.Fence == refused.Fence && o.ID != refused.ID &&
@@ -275,7 +276,7 @@ type Claim struct {
 	Acked bool
 }
 
-// Claims lists all claims of a queue that the log has.
+// Claims returns all claims of a queue in the log, in no particular order.
 func Claims(log Log, place string) []Claim {
 	b := Queues{Place: place}.replay(new(Report), log)
 	var all []Claim

@@ -2,13 +2,13 @@ package history
 
 import "strconv"
 
-// Semaphores are the checks of a semaphore.
+// Semaphores checks a semaphore. It is a value.
 type Semaphores struct {
 	Place string
 	Limit int
 }
 
-// Check checks the semaphore.
+// Check adds the violations of the semaphore's rules to rep.
 func (k Semaphores) Check(rep *Report, c *Conditions, log Log, all []Op) {
 	ops := Of(all, k.Place)
 	l := Replay(rep, log, k.Place, k.fill, func(r Revision, members []*Tenure, _ map[string]string) {
@@ -36,7 +36,7 @@ func (k Semaphores) Check(rep *Report, c *Conditions, log Log, all []Op) {
 	}
 }
 
-// fill is the rule: in their order, as long as they fit.
+// fill is the Rule of a semaphore: members are admitted in order while their weights fit.
 func (k Semaphores) fill(members []*Tenure, settings map[string]string) int {
 	free, _ := strconv.Atoi(settings["size"])
 	for i, m := range members {
@@ -52,7 +52,7 @@ func weight(t *Tenure) int {
 	return w
 }
 
-// atATime checks by the clock that no more was held at a time than the limit.
+// atATime checks by the clock that the permits held at any time did not exceed the limit.
 func (k Semaphores) atATime(rep *Report, holds []*Hold) {
 	var open []*Hold
 	for _, h := range holds {

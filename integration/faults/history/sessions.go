@@ -5,21 +5,24 @@ import (
 	"strings"
 )
 
-// RecordKey is the key of a session's record.
+// RecordKey returns the key of a session's record.
 func RecordKey(lease int64) string { return "holdfast/sessions/" + strconv.FormatInt(lease, 16) }
 
-// Losses is how the losses of sessions lie in time.
+// Losses counts the lost sessions and compares the times at which sessions and the server noticed a
+// loss.
 type Losses struct {
 	Lost int
-	// Margins are how much earlier than the server's deletion the contexts ended of sessions that were cut off until then,
-	// in nanoseconds. Positive is right. Others that are not renewed in time free their keys themselves.
+	// Margins is, for each session that was cut off until the server deleted it, the time from the
+	// end of its context to the deletion, in nanoseconds. A positive margin is correct. Other
+	// sessions that are not renewed in time delete their keys themselves.
 	Margins []int64
-	// Late are how much later than the server's deletion the contexts ended of sessions that the server took away.
+	// Late is, for each session that the server revoked, the time from the deletion to the end of
+	// its context, in nanoseconds.
 	Late []int64
 }
 
-// Sessions compares when sessions learnt that they were lost with when the server deleted them. Those of frozen processes
-// are left out.
+// Sessions compares when sessions noticed their loss with when the server deleted them, and adds
+// violations to rep. It omits the sessions of frozen processes.
 func Sessions(rep *Report, c *Conditions, log Log, ops []Op) Losses {
 	deleted := map[string]int64{}
 	for _, r := range log {

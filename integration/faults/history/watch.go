@@ -9,7 +9,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Watcher keeps all that one member tells of the store from its first revision on.
+// Watcher records all events of one member, from the first revision on. It is safe for concurrent
+// use.
 type Watcher struct {
 	clock  Clock
 	cancel context.CancelFunc
@@ -18,10 +19,11 @@ type Watcher struct {
 	mu      sync.Mutex
 	log     Log
 	err     error
-	changed chan struct{} // closed and replaced
+	changed chan struct{} // closed and replaced at each change
 }
 
-// Watch starts a watcher. It goes on over lost connections and restarts of the member until Stop.
+// Watch starts a watcher. It continues after lost connections and restarts of the member, until
+// Stop.
 func Watch(clock Clock, client *clientv3.Client) *Watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Watcher{clock: clock, cancel: cancel, changed: make(chan struct{})}
@@ -55,7 +57,8 @@ func (w *Watcher) add(resp clientv3.WatchResponse) {
 	w.changed = make(chan struct{})
 }
 
-// Until waits until the watcher has seen the revision.
+// Until waits until the watcher has received the revision. It returns an error if the watch fails,
+// or ctx ends, before that.
 func (w *Watcher) Until(ctx context.Context, rev int64) error {
 	for {
 		w.mu.Lock()
@@ -79,7 +82,8 @@ func (w *Watcher) Until(ctx context.Context, rev int64) error {
 	}
 }
 
-// Seen tells when a key was first seen deleted at or after the time from, 0 if it was not.
+// Seen returns the time of the last deletion of a key that the watcher received at or after from,
+// or 0.
 func (w *Watcher) Seen(from int64, deleted string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,12 +97,12 @@ func (w *Watcher) Seen(from int64, deleted string) int64 {
 	return 0
 }
 
-// Stop ends the watcher and gives its log.
+// Stop ends the watcher and returns its log.
 func (w *Watcher) Stop() Log {
 	w.cancel()
 	w.done.Wait()
 	return w.log
 }
 
-// ms words a number of nanoseconds.
+// ms formats a number of nanoseconds.
 func ms(ns int64) string { return time.Duration(ns).Round(time.Millisecond).String() }

@@ -1,4 +1,12 @@
-// Package load uses all recipes at once, as a program would, and records what it was told. A Party is one program: one
-// client, one session at a time, a goroutine or two for each recipe. It runs in the process of the test, or in one of its
-// own that the test can freeze and kill.
+// Package load uses all recipes at once, as a program would, and records the answers.
+//
+// # Usage
+//
+// A Party represents one program: it has one client, one session at a time, and one goroutine or
+// more for each recipe. It runs in the process of the test, or in a process of its own that the
+// test can freeze and kill.
+//
+// # Concurrency
+//
+// A Party is safe for concurrent use.
 package load

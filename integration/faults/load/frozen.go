@@ -10,17 +10,18 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Those that are going to be frozen hold a lock and a permit for as long as they can and write under them all the time.
-// Whoever finds that time has passed without it looks at its hold first, as a careful program does, and then writes
-// although it must not, as a careless one does. The others want what they hold, so that it is given on while they sleep.
+// Victims of a freeze hold a lock and a permit for as long as they can and write under them when
+// they have them and before they release them. After a pause a careful program checks its hold
+// before it writes. These victims record the result of that check and write in any case. The other
+// parties want the same holds, so that one of them acquires a hold while its holder is frozen.
 
-// tick is how often a hold is looked at, jump how late a tick must be for the process to have been stopped.
+// tick is how often a hold is checked. A tick that is jump late means that the process was paused.
 const (
 	tick = 5 * time.Millisecond
 	jump = 40 * time.Millisecond
 )
 
-// maxHold is how long one hold lasts at most.
+// maxHold bounds the time of one hold.
 const maxHold = 3 * time.Second
 
 func (w *worker) holdsLong() {
@@ -51,7 +52,7 @@ func (w *worker) holdsPermitLong() {
 	}
 }
 
-// appetite is the rest before the next hold.
+// appetite returns the rest before the next hold.
 func (w *worker) appetite() time.Duration {
 	if w.cfg.Holds {
 		return pace
@@ -71,7 +72,7 @@ func (w *worker) sits(place string, h session.Hold, release func(context.Context
 			}
 			last = now
 		}
-		w.guarded(place, h) // the first thing after the pause, if there was one
+		w.guarded(place, h) // after a pause, this is the first call
 	}
 	w.release(place, h, release)
 }

@@ -19,15 +19,16 @@ import (
 // The places that all parties share.
 const (
 	Mutex     = "mutex"
-	Delayed   = "delayed" // a mutex with a lock delay of the sessions' time to live
+	Delayed   = "delayed" // a mutex with a lock delay of the sessions' TTL
 	RW        = "rw"
 	Election  = "election"
 	Semaphore = "semaphore"
 	Barrier   = "barrier"
 	Queue     = "queue"
-	// Slow is a queue with few items, so that its history can be searched for an order.
+	// Slow is a queue with few items, so that a search for an order of its calls ends.
 	Slow = "slow"
-	// Frozen and FrozenPermit are held for long by those that are going to be frozen, and wanted by others.
+	// Frozen and FrozenPermit are held for long by the victims of a freeze, and wanted by the other
+	// parties.
 	Frozen       = "frozen"
 	FrozenPermit = "frozen-permit"
 )
@@ -35,10 +36,10 @@ const (
 // The sizes of the places.
 const (
 	Permits = 3
-	Parties = 2 // of a round of the barrier
+	Parties = 2 // for a round of the barrier
 )
 
-// Config says what a party is like.
+// Config configures a party. It is a value.
 type Config struct {
 	Name      string
 	Endpoints []string
@@ -46,20 +47,22 @@ type Config struct {
 	Password  string
 	TTL       time.Duration
 	Attempt   time.Duration // 0 is the library's default
-	// Holds makes the party hold places for long and look for pauses of its process, see Frozen.
+	// Holds makes the party hold Frozen and FrozenPermit for long and check for pauses of its
+	// process.
 	Holds bool
-	// Idle is how many more sessions the party has, each of which holds a lock that nobody else wants.
+	// Idle is the number of further sessions of the party. Each of them holds a lock that no other
+	// session wants.
 	Idle int
-	// Storm makes the scheduler of the process busy.
+	// Storm makes the party keep the scheduler of its process busy.
 	Storm bool
 }
 
-// Party is one program.
+// Party represents one program. Its methods are safe for concurrent use.
 type Party struct {
 	cfg    Config
 	rec    *history.Recorder
 	client *gateway.Client
-	notes  sync.WaitGroup // of what is recorded when contexts end
+	notes  sync.WaitGroup // for the notes that are recorded when contexts end
 
 	work    context.Context // ends with the load
 	consume context.Context // ends when the queues are empty
@@ -69,7 +72,8 @@ type Party struct {
 	err     error
 }
 
-// Start starts a party.
+// Start starts a party that records its calls with rec. The caller closes it. Start returns an
+// error if the configuration of the client is not valid.
 func Start(cfg Config, rec *history.Recorder) (*Party, error) {
 	client, err := gateway.New(gateway.Config{
 		Endpoints:          cfg.Endpoints,
@@ -96,7 +100,7 @@ func Start(cfg Config, rec *history.Recorder) (*Party, error) {
 	return p, nil
 }
 
-// idle holds a lock until the end of the load, again with a new session whenever one is lost.
+// idle holds a lock until the end of the load. After a loss it continues with a new session.
 func (p *Party) idle(name string) {
 	opts := &session.Options{TTL: p.cfg.TTL, AllowShortTTL: true, Name: name}
 	_ = session.Run(p.work, p.client, opts, func(ctx context.Context, s *session.Session) error {
@@ -120,10 +124,11 @@ func (p *Party) noteLoss(s *session.Session) {
 	})
 }
 
-// Stop ends everything but the consumers.
+// Stop ends the party's work, except that its consumers continue until Close.
 func (p *Party) Stop() { p.stop() }
 
-// Close ends the party and waits for its end. Its error is why the party had ended before.
+// Close ends the party and waits until it has ended. It returns an error if the party had ended by
+// itself, or its client cannot be closed.
 func (p *Party) Close() error {
 	p.end()
 	p.done.Wait()
@@ -132,7 +137,7 @@ func (p *Party) Close() error {
 	return errors.Join(p.err, err)
 }
 
-// session is one life of a session.
+// session runs the party's work with one session.
 func (p *Party) session(ctx context.Context, s *session.Session) error {
 	p.noteLoss(s)
 	work, cancel := context.WithCancel(ctx)
@@ -174,12 +179,12 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 type worker struct {
 	*Party
 	s     *session.Session
-	ctx   context.Context // ends with the load, or with the session
+	ctx   context.Context // ends with the load or the session
 	name  string
 	lease int64
 }
 
-// begin records a call.
+// begin records the start of a call.
 func (w *worker) begin(place, verb string, set func(*history.Op)) *history.Op {
 	op := history.Op{Client: w.name, Lease: w.lease, Place: place, Verb: verb}
 	if set != nil {
@@ -188,7 +193,7 @@ func (w *worker) begin(place, verb string, set func(*history.Op)) *history.Op {
 	return w.rec.Begin(op)
 }
 
-// rest waits a little, around d. It is false when the load has ended.
+// rest waits for a random time around d. It returns false if the context ended before that.
 func (w *worker) rest(d time.Duration) bool {
 	t := time.NewTimer(d/2 + rand.N(d))
 	defer t.Stop()
@@ -200,7 +205,8 @@ func (w *worker) rest(d time.Duration) bool {
 	}
 }
 
-// patience gives a call the time it needs, or, one time in n, so little that faults cut it off.
+// patience returns the context for a call. One in n has a deadline so short that faults cut the
+// call off.
 func (w *worker) patience(n int) (context.Context, context.CancelFunc) {
 	if rand.N(n) == 0 {
 		return context.WithTimeout(w.ctx, 300*time.Millisecond)
@@ -208,12 +214,12 @@ func (w *worker) patience(n int) (context.Context, context.CancelFunc) {
 	return w.ctx, func() {}
 }
 
-// finish gives what must be done after the end of the load the time for it.
+// finish returns a context for a call that must be finished after the end of the load, too.
 func (w *worker) finish() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(w.ctx), 10*time.Second)
 }
 
-// outcome is what an error says of a write.
+// outcome returns the outcome of a write with this error.
 func outcome(err error) history.Outcome {
 	switch {
 	case err == nil:
@@ -226,7 +232,7 @@ func outcome(err error) history.Outcome {
 	return history.Failed
 }
 
-// got is the outcome of a call that gives a hold or nothing.
+// got returns the outcome of a call that acquires a hold.
 func got(err error) history.Outcome {
 	if err != nil {
 		return history.Failed
@@ -234,7 +240,8 @@ func got(err error) history.Outcome {
 	return history.OK
 }
 
-// watchLoss records the end of a hold by a loss. The function it gives is called when the hold was given back.
+// watchLoss records the end of a hold by a loss. Call the returned function when the hold was
+// released.
 func (w *worker) watchLoss(place string, h session.Hold) (done func()) {
 	w.notes.Add(1)
 	stop := context.AfterFunc(h.Context(), func() {
@@ -252,7 +259,7 @@ func (w *worker) watchLoss(place string, h session.Hold) (done func()) {
 	}
 }
 
-// release records how a hold is given back.
+// release releases a hold and records the call.
 func (w *worker) release(place string, h session.Hold, release func(context.Context) error) {
 	ctx, cancel := w.finish()
 	defer cancel()
@@ -275,7 +282,7 @@ func (w *worker) write(place string, h session.Hold) {
 	})
 }
 
-// storms keeps the scheduler busy, in bursts.
+// storms keeps the scheduler busy in bursts.
 func (w *worker) storms() {
 	for w.rest(200 * time.Millisecond) {
 		for began := time.Now(); time.Since(began) < 50*time.Millisecond; {

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// pace is the rest between two uses of the mutex and of the queue, which are measured; the other recipes rest longer. It
-// leaves the machine time for the servers.
+// pace is the rest between two uses of the mutex. Most other recipes rest longer. The rest leaves
+// CPU to the servers.
 const pace = 8 * time.Millisecond
 
 func (w *worker) mutexes() { w.locks(Mutex, mutex.New(w.s, Mutex, nil), pace, 4) }
@@ -92,7 +92,7 @@ func (w *worker) granted(op *history.Op, h session.Hold, err error) {
 	})
 }
 
-// under does what is done under a hold and gives it back.
+// under makes a guarded write if asked to, and releases the hold.
 func (w *worker) under(place string, h session.Hold, write bool, release func(context.Context) error) {
 	defer w.watchLoss(place, h)()
 	if write {
@@ -135,7 +135,7 @@ func (w *worker) leads(term *election.Term) {
 	w.release(Election, term, term.Resign)
 }
 
-// reads asks who leads. That nobody does comes without a revision and is not recorded.
+// reads reads the leader. A read without a leader fails, has no revision, and is not checked.
 func (w *worker) reads() {
 	e := election.New(w.s, Election, nil)
 	for w.rest(20 * pace) {

@@ -46,7 +46,7 @@ func (w *worker) consumes(place string, q *queue.Queue) {
 	}
 }
 
-// works does an item, or gives it back to be done again.
+// works acknowledges an item. Now and then it rejects the first attempt with Nack.
 func (w *worker) works(place string, m *queue.Message) {
 	defer w.watchLoss(place, m)()
 	w.rest(pace / 5)
@@ -66,8 +66,8 @@ func (w *worker) works(place string, m *queue.Message) {
 	w.rec.End(op, outcome(err), err, nil)
 }
 
-// guarded sends a write under the guard of a hold past the session, which would keep it back once the hold is lost: what
-// the server says to it is what counts.
+// guarded sends a write under the guard of a hold with the client. The session would not send it
+// after a loss, and the test needs the server's answer.
 func (w *worker) guarded(place string, h session.Hold) {
 	valid := h.Err() == nil
 	verb := history.Write

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/model"
 )
 
-// The searches must find an order where there is one, and none in each of these histories.
+// The searches must find an order for the correct histories and none for the others.
 
 type scene struct{ ops []history.Op }
 
@@ -20,7 +20,7 @@ func (s *scene) op(client, verb string, call, back int64, set func(*history.Op))
 	s.ops = append(s.ops, o)
 }
 
-// hold is a grant, which took 5, and what ended it.
+// hold adds a grant, whose call took 5, and the call that ended the hold.
 func (s *scene) hold(client string, fence, from, to int64, end string) {
 	set := func(o *history.Op) { o.Key, o.Fence, o.Weight, o.Value = "p/"+client, fence, 1, client }
 	s.op(client, history.Lock, from-5, from, set)
@@ -110,8 +110,8 @@ func TestMutexUnderEarlyRevocation(t *testing.T) {
 	}
 }
 
-// TestMutexOfASleeper: who was frozen when the grant came, and lost it meanwhile, never held; an unlucky moment is not
-// enough for that.
+// TestMutexOfASleeper: a client that was frozen when the grant arrived, and lost the hold before it
+// woke up, never held. A short loss is not enough for that.
 func TestMutexOfASleeper(t *testing.T) {
 	var s scene
 	s.hold("a", 1, 100, 101, history.Lose)

@@ -14,10 +14,10 @@ import (
 // Timeout bounds one search. A search that does not end in time is a failure, not a pass.
 const Timeout = 20 * time.Second
 
-// never is the return of a call that may take effect at any time.
+// never is the return time of a call that may take effect at any later time.
 const never = math.MaxInt64
 
-// in is what a model is told of a call. Its output says only whether it was refused.
+// in is the input of a model: a call and whether it was refused.
 type in struct {
 	verb    string
 	fence   int64
@@ -28,7 +28,7 @@ type in struct {
 	refused bool
 }
 
-// Verdict is the result for one place.
+// Verdict is the result of the search for one place.
 type Verdict struct {
 	Place  string
 	Ops    int
@@ -37,10 +37,11 @@ type Verdict struct {
 	info   porcupine.LinearizationInfo
 }
 
-// Legal tells whether an order was found.
+// Legal reports whether the search found an order.
 func (v *Verdict) Legal() bool { return v.Result == porcupine.Ok }
 
-// Save writes a picture of the history to a file of HTML. marks are shown above it, as times since the same clock.
+// Save writes a drawing of the history to an HTML file. It shows marks above the history; their
+// times are of the history's clock. Save returns an error if the file cannot be written.
 func (v *Verdict) Save(path string, marks map[string][2]int64) error {
 	var notes []porcupine.Annotation
 	for what, at := range marks {
@@ -50,7 +51,7 @@ func (v *Verdict) Save(path string, marks map[string][2]int64) error {
 	return porcupine.VisualizePath(v.model, v.info, path)
 }
 
-// trace is the history of one place as porcupine wants it.
+// trace is the history of one place in porcupine's form.
 type trace struct {
 	place   string
 	clients map[string]int
@@ -59,7 +60,7 @@ type trace struct {
 
 func newTrace(place string) *trace { return &trace{place: place, clients: map[string]int{}} }
 
-// add adds a call. One that may still take effect after it returned gets a client of its own.
+// add adds a call. A call that may still take effect after it returned gets a client of its own.
 func (t *trace) add(client string, call, back int64, i in) {
 	if back == never {
 		client = fmt.Sprintf("%s, open %d", client, len(t.ops))
@@ -95,11 +96,11 @@ func (t *trace) check(m porcupine.Model) *Verdict {
 	return v
 }
 
-// holds adds the grants and the ends of holds. A loss takes effect at some time after the holder has learnt of it; early
-// says that it may have done so at any time since the grant. applied tells which ends of unknown fate were applied, as
-// others must see; nil says that it makes no difference.
+// holds adds the grants and the ends of holds. A loss takes effect at some time after the end of
+// the hold's context or, if early, at any time after the grant. applied names the ends of unknown
+// outcome that were applied and that other clients can see. It is nil if that makes no difference.
 func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, applied map[string]bool) {
-	var rep history.Report // what is wrong with the holds themselves is reported by package history
+	var rep history.Report // not used, because package history reports violations of holds
 	ended := map[string]history.Op{}
 	for _, o := range ops {
 		if o.Verb != history.Unlock && o.Verb != history.Ack && o.Verb != history.Nack {
@@ -124,7 +125,8 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 		switch {
 		case ok && end.Outcome == history.OK:
 			t.add(h.Client, end.Call, end.Return, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value, process: process})
-		case ok && (applied != nil || !h.Lost): // given back at some time from then on
+		// The release takes effect at some time from then on.
+		case ok && (applied != nil || !h.Lost):
 			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case h.Lost || h.To != math.MaxInt64:
 			from := h.To
@@ -141,7 +143,7 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 
 func incarnation(key string, fence int64) string { return fmt.Sprintf("%s@%d", key, fence) }
 
-// writes adds what was written under the guard of a hold. Those of unknown fate are in written if they were applied.
+// writes adds the guarded writes. A write of unknown outcome is added only if written has it.
 func (t *trace) writes(ops []history.Op, written map[string]bool) {
 	for _, o := range ops {
 		if o.Verb != history.Write && o.Verb != history.Stale && o.Verb != history.Proclaim {
@@ -162,7 +164,7 @@ func (t *trace) writes(ops []history.Op, written map[string]bool) {
 	}
 }
 
-// Written are the tokens of all guarded writes, proclamations and items that the log has.
+// Written returns the tokens of all guarded writes, proclamations and items in the log.
 func Written(log history.Log) map[string]bool {
 	all := map[string]bool{}
 	for _, r := range log {

@@ -1,4 +1,13 @@
-// Package model searches the histories of the recipes for an order in which one program alone could have made all calls:
-// the second opinion beside package history, which trusts the revisions that etcd gives. It looks only at when calls were
-// made and returned, and at what they returned. The log decides no more than which of the calls of unknown fate to count.
+// Package model searches the histories of the recipes for an order in which a single program could
+// have made all calls.
+//
+// # Guarantees
+//
+// The search does not use the revisions in the log of etcd, on which package history relies. It
+// uses only the calls, their times and their results. It takes from the log only which calls of
+// unknown outcome took effect.
+//
+// # Concurrency
+//
+// The functions are safe for concurrent use.
 package model

@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// lock is the state of a fenced mutex, and of the register that its holder shows.
+// lock is the state of a fenced mutex and of the register that its holders write.
 type lock struct {
-	owner   int64 // the fence of the hold; 0 is nobody
+	owner   int64 // the fence of the hold, or 0
 	highest int64
 	value   string
 }
@@ -40,8 +40,8 @@ var lockModel = porcupine.Model{
 	DescribeState: func(state any) string { return fmt.Sprintf("%+v", state) },
 }
 
-// Mutex checks a place that one holds at a time. delayed says that a lock delay keeps holds apart even where leases are
-// revoked early.
+// Mutex checks a place with one holder at a time. delayed means that a lock delay keeps holds
+// apart, even if leases are revoked early.
 func Mutex(c *history.Conditions, place string, all []history.Op, written map[string]bool, delayed bool) *Verdict {
 	t := newTrace(place)
 	ops := history.Of(all, place)
@@ -50,8 +50,9 @@ func Mutex(c *history.Conditions, place string, all []history.Op, written map[st
 	return t.check(lockModel)
 }
 
-// Election checks an election as a register: who leads, and with what value. Those who led and were never told so, since
-// their session was lost or their caller gave up, are taken from the log: others have seen them.
+// Election checks an election as a register with the leader and its value. The log adds the leaders
+// whose Campaign did not return their grant, because the session was lost or the call ended, since
+// other clients may have read them.
 func Election(c *history.Conditions, place string, all []history.Op, log history.Log) *Verdict {
 	t := newTrace(place)
 	ops := history.Of(all, place)

@@ -9,21 +9,21 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// item is one that is in the queue. claim is the fence of the claim, 0 if nobody has it. back is the process that has given it
-// back, and the only one that must know.
+// item is an item in the queue. claim is the fence of its claim, or 0. back is the process that
+// released the last claim, or empty; only that process must know of the release.
 type item struct {
 	value string
 	claim int64
 	back  string
 }
 
-// passes tells whether a process may claim an item behind this one.
+// passes reports whether a process may claim an item behind this one.
 func (it item) passes(process string) bool {
 	return it.claim != 0 || it.back != "" && it.back != process
 }
 
-// A claim takes the first item that nobody has; an item that is given back keeps its place, but others than the process that
-// gave it back may not have been told.
+// A claim takes the first unclaimed item. A released item keeps its place, but other processes than
+// the one that released it may not have received the event yet.
 var queueModel = porcupine.Model{
 	Init: func() any { return []item(nil) },
 	Step: func(state, input, _ any) (bool, any) {
@@ -60,9 +60,9 @@ var queueModel = porcupine.Model{
 	DescribeState: func(state any) string { return fmt.Sprintf("%+v", state) },
 }
 
-// Queue checks a queue of few items: the search takes time that grows fast with their number. Claims that nobody was told
-// of, since their caller gave up or lost its session, have taken an item out of the order for a moment: they are taken
-// from the log, as calls that took effect at any time since the item was enqueued.
+// Queue checks a queue of few items, because the time of the search grows fast with their number.
+// The log adds the claims whose Receive did not return them, because the call ended or the session
+// was lost. Each of them blocked an item for a short time, at any time after the item was enqueued.
 func Queue(c *history.Conditions, place string, all []history.Op, log history.Log) *Verdict {
 	t := newTrace(place)
 	ops := history.Of(all, place)

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// permit is one that is out.
+// permit is an acquired permit.
 type permit struct {
 	fence  int64
 	weight int
@@ -45,7 +45,7 @@ func semaphoreModel(limit int) porcupine.Model {
 	}
 }
 
-// Semaphore checks a semaphore.
+// Semaphore checks a semaphore with this limit.
 func Semaphore(c *history.Conditions, place string, limit int, all []history.Op, written map[string]bool) *Verdict {
 	t := newTrace(place)
 	ops := history.Of(all, place)

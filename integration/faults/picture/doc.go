@@ -1,3 +1,5 @@
-// Package picture draws histories: what each client did as bars along the time, the fault above them, and where two held
-// what excludes the other.
+// Package picture draws histories as SVG.
+//
+// A picture has a bar for each wait and each hold of a client along the time, the faults above
+// them, and the times at which two clients held places that exclude each other.
 package picture

@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// Kind is what a bar shows.
+// Kind is the meaning of a bar.
 type Kind string
 
 // The kinds of bars.
 const (
 	Waits Kind = "waits"
 	Holds Kind = "holds"
-	Wrong Kind = "wrong" // it held what somebody else had got
+	Wrong Kind = "wrong" // held while another client held, too
 )
 
-// Bar is a stretch of time of one client, in nanoseconds of the clock of the history.
+// Bar is a time of one client, in nanoseconds of the history's clock.
 type Bar struct {
 	From, To int64
 	Kind     Kind
 }
 
-// Line is what one client did.
+// Line is the row of one client.
 type Line struct {
 	Name    string
 	Bars    []Bar
 	Deleted int64 // when the server deleted its key; 0 if it did not
-	Last    bool  // of its place
+	Last    bool  // the last line of its place
 }
 
-// Fault is what was done to the clients, and when.
+// Fault is a fault and its time.
 type Fault struct {
 	What     string
 	From, To int64
 }
 
-// Picture is a history.
+// Picture is a drawing of a history. It must not change while Draw runs.
 type Picture struct {
 	Title  string
 	Faults []Fault
@@ -49,7 +49,7 @@ type Picture struct {
 // Sizes, in pixels.
 const (
 	width  = 860
-	left   = 120 // where the time begins
+	left   = 120 // the start of the time axis
 	right  = 130
 	top    = 40
 	row    = 18
@@ -59,7 +59,7 @@ const (
 
 var colours = map[Kind]string{Waits: "#b8c4d0", Holds: "#3b7dbd", Wrong: "#d62728"}
 
-// Draw writes the picture as SVG.
+// Draw writes the picture as SVG. It returns an error if w does.
 func (p *Picture) Draw(w io.Writer) error {
 	from, to := p.span()
 	scale := float64(width-left-right) / float64(max(1, to-from))
@@ -94,7 +94,7 @@ func (p *Picture) Draw(w io.Writer) error {
 			if c.Kind == Waits {
 				h, dy = 4, 5
 			}
-			// What is wrong may last for milliseconds only, and has to be seen.
+			// A wrong bar may be milliseconds long and must be visible.
 			wide := max(x(c.To)-x(c.From), map[Kind]float64{Wrong: 2}[c.Kind])
 			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n",
 				c.Kind, x(c.From), y+dy, wide, h, colours[c.Kind])
@@ -127,7 +127,7 @@ func (p *Picture) Draw(w io.Writer) error {
 	return err
 }
 
-// span is the time that the picture shows: whole seconds, from the first bar to the last.
+// span returns the time of the picture, which is whole seconds from the first bar to the last.
 func (p *Picture) span() (from, to int64) {
 	from, to = math.MaxInt64, 0
 	for _, l := range p.Lines {

@@ -7,8 +7,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// Locks draws places that one holds at a time: for each client, from when it asked until it was told that it holds, and
-// from then on until it gave back or knew that it had lost. What was not given back is held until the end.
+// Locks returns the lines of places with one holder at a time. For each client they show the waits,
+// from the lock call to its return, and the holds, from then to the release or the loss. A hold
+// that was not released lasts until the end.
 func Locks(log history.Log, ops []history.Op, places ...string) []Line {
 	end := int64(0)
 	for _, o := range ops {
@@ -16,7 +17,7 @@ func Locks(log history.Log, ops []history.Op, places ...string) []Line {
 	}
 	var all []Line
 	for _, place := range places {
-		var rep history.Report // what is wrong with the holds themselves is reported by package history
+		var rep history.Report // not used, because package history reports violations of holds
 		holds := (&history.Conditions{}).Holds(&rep, history.Of(ops, place))
 		lines := map[string]int{}
 		first := len(all)
@@ -48,7 +49,7 @@ func Locks(log history.Log, ops []history.Op, places ...string) []Line {
 	return all
 }
 
-// deleted is when the server deleted a key, by the log.
+// deleted returns when the server deleted a key, by the log, or 0.
 func deleted(log history.Log, key string) int64 {
 	for _, r := range slices.Backward(log) {
 		if slices.ContainsFunc(r.Events, func(ev history.Event) bool { return ev.Key == key && ev.Deleted }) {

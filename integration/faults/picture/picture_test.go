@@ -19,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const s = int64(time.Second)
 
-// history1 has two holders one after the other, of which the first learns at learnt that it has lost, and the second gets
-// the lock at 5 s.
+// history1 returns a history with two holders in turn. The first notices at learnt that it has lost
+// the lock, and the second acquires it at 5 s.
 func history1(learnt int64) (history.Log, []history.Op) {
 	op := func(id int, client, verb, key string, call, back int64) history.Op {
 		return history.Op{

@@ -1,4 +1,12 @@
-// Package childproc runs server programs as child processes of a test, which die with it.
+// Package childproc runs server programs as child processes that end with the test process.
+//
+// # Limitations
+//
+// Only Linux ends the children of a process that is killed.
+//
+// # Concurrency
+//
+// A Process is safe for concurrent use.
 package childproc
 
 import (
@@ -11,7 +19,7 @@ import (
 	"syscall"
 )
 
-// A Process is one run of a server program.
+// A Process is one run of a server program. Its methods are safe for concurrent use.
 type Process struct {
 	pid    int
 	handle *os.Process
@@ -19,8 +27,9 @@ type Process struct {
 	err    error // set before exited is closed
 }
 
-// Start starts a program whose output is appended to the file at logPath. It is the caller's to end by Kill, or by
-// Signal and waiting for Exited.
+// Start starts a program and appends its output to the file at logPath. The caller ends it by Kill,
+// or by Signal and waiting for Exited. Start returns an error if the file cannot be opened or the
+// program cannot be started.
 func Start(path string, args []string, logPath string) (*Process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
@@ -36,9 +45,8 @@ func Start(path string, args []string, logPath string) (*Process, error) {
 	p := &Process{exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The parent-death signal is sent when the thread that forked ends, not
-		// the process, so this goroutine keeps its thread until the child is
-		// gone.
+		// The kernel sends the parent-death signal when the thread that forked ends, not when the
+		// process ends. Therefore this goroutine keeps its thread until the child has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -60,13 +68,15 @@ func Start(path string, args []string, logPath string) (*Process, error) {
 // PID returns the id of the process.
 func (p *Process) PID() int { return p.pid }
 
-// Exited is closed when the process is gone and reaped.
+// Exited returns a channel that is closed when the process has ended and is reaped.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Err tells how the process ended, once Exited is closed.
+// Err returns the result of the process: nil, or usually an *exec.ExitError. It may be called only
+// after Exited is closed.
 func (p *Process) Err() error { return p.err }
 
-// Signal sends a signal and takes a process that has ended as success.
+// Signal sends a signal. It does nothing if the process has ended. It returns an error if the
+// signal cannot be sent.
 func (p *Process) Signal(s syscall.Signal) error {
 	if err := p.handle.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("%v to process %d: %w", s, p.pid, err)
@@ -74,7 +84,8 @@ func (p *Process) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Kill ends the process at once and waits until it is gone.
+// Kill ends the process at once and waits until it has ended. It returns an error if the signal
+// cannot be sent.
 func (p *Process) Kill() error {
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return err
@@ -93,7 +104,7 @@ func (p *Process) Gone() bool {
 	}
 }
 
-// serverEnv is the environment without the variables etcd reads as flags.
+// serverEnv returns the environment without the variables that etcd reads as flags.
 func serverEnv() []string {
 	var env []string
 	for _, v := range os.Environ() {

@@ -4,6 +4,6 @@ package childproc
 
 import "syscall"
 
-// dieWithParent does nothing here: only Linux has a parent-death signal, so a
-// test process that is killed leaves its servers behind.
+// dieWithParent does nothing here, because only Linux has a parent-death signal. A test process
+// that is killed leaves its servers running.
 func dieWithParent() *syscall.SysProcAttr { return nil }

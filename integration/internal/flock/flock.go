@@ -1,6 +1,13 @@
-// Package flock takes advisory locks on files, so that several test processes
-// can share a cache or a range of ports. The kernel drops a lock when its
-// process dies, so nothing has to be cleaned up after a crash.
+// Package flock acquires advisory locks on files, so that several test processes can share a cache
+// or a range of ports.
+//
+// # Guarantees
+//
+// The kernel releases a lock when its process ends, so nothing has to be cleaned up after a crash.
+//
+// # Concurrency
+//
+// The functions are safe for concurrent use.
 package flock
 
 import (
@@ -13,8 +20,8 @@ import (
 // A Lock is an exclusive advisory lock on a file.
 type Lock struct{ file *os.File }
 
-// Acquire locks the file at path, creating it if needed, and waits for the
-// process that has it.
+// Acquire locks the file at path, which it creates if needed. It waits while another process holds
+// the lock. It returns an error if the file cannot be opened or locked.
 func Acquire(path string) (*Lock, error) {
 	l, err := take(path, syscall.LOCK_EX)
 	if err != nil {
@@ -23,7 +30,8 @@ func Acquire(path string) (*Lock, error) {
 	return l, nil
 }
 
-// Try locks the file at path if nobody has it; ok is false if somebody does.
+// Try locks the file at path if it is not locked; otherwise it returns false. It returns an error
+// if the file cannot be opened or locked.
 func Try(path string) (l *Lock, ok bool, err error) {
 	l, err = take(path, syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -35,8 +43,8 @@ func Try(path string) (l *Lock, ok bool, err error) {
 	return l, true, nil
 }
 
-// Release gives the lock back. The file stays, since removing it would let two
-// processes hold a lock on the same name.
+// Release releases the lock; call it once. It does not remove the file, because two processes could
+// then hold locks on the same path.
 func (l *Lock) Release() error { return l.file.Close() }
 
 func take(path string, how int) (*Lock, error) {

@@ -1,10 +1,14 @@
-// Package ports hands out loopback TCP ports that stay usable while their
-// holder stops and starts again.
+// Package ports reserves loopback TCP ports that stay usable while a server stops and starts again.
 //
-// A port found by listening on ":0" comes from the range the kernel also uses
-// for outgoing connections, so a killed server may find its port taken by some
-// client. The ports given here lie below that range, and a lock file per port
-// keeps the processes of one test run apart.
+// # Guarantees
+//
+// A port found by listening on ":0" is in the range that the kernel also uses for outgoing
+// connections, so a client may get the port of a killed server. The ports of this package are below
+// that range. A lock file for each port keeps the processes of one test run apart.
+//
+// # Concurrency
+//
+// The functions and the methods of a Port are safe for concurrent use.
 package ports
 
 import (
@@ -37,10 +41,11 @@ func (p *Port) Number() int { return p.number }
 // Addr returns the address of the port, "127.0.0.1:number".
 func (p *Port) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.number)) }
 
-// Release gives the port back.
+// Release ends the reservation; call it once. It returns an error if the lock file cannot be
+// closed.
 func (p *Port) Release() error { return p.lock.Release() }
 
-// Reserve reserves one port on which nobody listens.
+// Reserve reserves a port on which no server listens. It returns an error if it finds none.
 func Reserve() (*Port, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -67,7 +72,7 @@ func Reserve() (*Port, error) {
 	return nil, errors.New("ports: reserve: no free port found")
 }
 
-// free reports whether the port can be listened on.
+// free reports whether a server can listen on the port.
 func (p *Port) free() bool {
 	l, err := net.Listen("tcp", p.Addr())
 	if err != nil {
@@ -76,14 +81,17 @@ func (p *Port) free() bool {
 	return Unlisten(l) == nil
 }
 
-// Unlisten closes a TCP listener, after which its port can be listened on at once. Close alone does not do that: a child
-// that is being started has a copy of every open file until it runs its own program, and the copy listens on.
+// Unlisten closes a TCP listener, after which another one can listen on its port at once. It is
+// needed because a child process that is being started has a copy of every open file until it runs
+// its program, and after a plain Close the copy still listens. Unlisten returns an error if the
+// listener cannot be closed.
 func Unlisten(l net.Listener) error {
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	// Only Linux shuts a listener down, for all who have a copy. Elsewhere this is an error, and changes nothing.
+	// On Linux, a shutdown also ends the copies of the listener. Other systems return an error and
+	// change nothing.
 	err = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) })
 	return errors.Join(err, l.Close())
 }

@@ -40,7 +40,8 @@ func TestReservedPortsAreFreeAndDiffer(t *testing.T) {
 	}
 }
 
-// A child that is being started has a copy of every open file of this process until it runs its own program.
+// A child process that is being started has a copy of every open file of this process until it runs
+// its program.
 func TestPortsAreFreeWhileProcessesStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var starting sync.WaitGroup

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,18 +18,31 @@ import (
 type Everything struct {
 	Places []Place
 	Leases int // of the cluster
-	Hidden int // leases whose keys the user may not see
+	Hidden int // leases that have a key that the user may not see
 	// RecordsOnly says that the user may not list the cluster's leases, as etcd has it when any of them has a key that the
-	// user may not read. Leases are then those of the sessions' records; those of other libraries are missing.
+	// user may not read. Leases are then those of the sessions' records.
 	RecordsOnly bool
+	Crowded     []Crowd // leases with more than CrowdedFrom keys, the fullest first
 }
+
+// Crowd is a lease with very many keys.
+type Crowd struct {
+	Lease   gateway.LeaseID
+	Keys    int
+	Session *session.Info // nil if it is no session's, or not known
+}
+
+// CrowdedFrom is how many keys a lease may have without a note: etcd looks at each in every put under the lease, unless
+// the user is root.
+const CrowdedFrom = 1000
 
 // atOnce is how many leases are asked for at a time.
 const atOnce = 16
 
 // All reads who holds and waits for what, of all names that begin with the prefix: what hangs on the leases of the
-// cluster, as of one revision. It asks for each lease, and reads nothing that has none but what belongs to those names.
-func All(ctx context.Context, c *gateway.Client, prefix string) (*Everything, error) {
+// cluster, as of one revision. It asks for each lease, and reads nothing that has none but what belongs to those names,
+// unless something is hidden from the user: then it reads the keys that the user may.
+func All(ctx context.Context, c *gateway.Client, v Viewer, prefix string) (*Everything, error) {
 	leases, err := c.Leases(ctx)
 	records := errors.Is(err, gateway.ErrPermissionDenied)
 	if records {
@@ -44,6 +58,11 @@ func All(ctx context.Context, c *gateway.Client, prefix string) (*Everything, er
 	}
 	out.Hidden = hidden
 	r := &reader{c: c}
+	if records || hidden > 0 {
+		if err := r.readable(ctx, v, prefix, keys); err != nil {
+			return nil, err
+		}
+	}
 	type id struct{ name, recipe string }
 	places := map[id]*Place{}
 	for lease, all := range keys {
@@ -68,6 +87,10 @@ func All(ctx context.Context, c *gateway.Client, prefix string) (*Everything, er
 			out.Places = append(out.Places, *p)
 		}
 	}
+	out.Crowded, err = r.crowded(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
 	slices.SortFunc(out.Places, func(a, b Place) int {
 		return strings.Compare(a.Name+"\x00"+a.Recipe, b.Name+"\x00"+b.Recipe)
 	})
@@ -88,15 +111,29 @@ func recorded(ctx context.Context, c *gateway.Client) (leases []gateway.LeaseID,
 	return leases, nil
 }
 
+// crowded finds the leases with very many keys.
+func (r *reader) crowded(ctx context.Context, keys map[gateway.LeaseID][]string) ([]Crowd, error) {
+	var out []Crowd
+	var records []string
+	for lease, all := range keys {
+		if len(all) > CrowdedFrom {
+			out = append(out, Crowd{Lease: lease, Keys: len(all)})
+			records = append(records, recordOf(lease))
+		}
+	}
+	found, err := r.get(ctx, records)
+	for i := range out {
+		out[i].Session = infoOf(found, out[i].Lease)
+	}
+	slices.SortFunc(out, func(a, b Crowd) int {
+		return cmp.Or(cmp.Compare(b.Keys, a.Keys), cmp.Compare(a.Lease, b.Lease))
+	})
+	return out, err
+}
+
 // One reads one name, with members that have no lease, which nobody will take away.
 func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
-	// Hexadecimal digits and what may follow sort behind the slash, with which the settings begin. Where the name ends in a
-	// slash, the settings of the name without it are there too.
-	among, end := strings.HasSuffix(name, "/"), name+"0"
-	if among {
-		end = name + "/g"
-	}
-	line, err := c.Get(ctx, name+"/0", gateway.Range(end), gateway.KeysOnly())
+	p, _, err := membersOf(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
@@ -104,18 +141,52 @@ func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Place{Name: name}
-	for _, kv := range line.KVs {
-		member := kv.Key[len(name)+1:]
-		if !strings.Contains(member, "/") && (!among || leaseOf(member) != 0) {
-			p.Members = append(p.Members, Member{Key: kv.Key, Lease: leaseOf(member)})
-		}
-	}
 	for _, kv := range claims.KVs {
 		p.Recipe = Queue
 		p.Members = append(p.Members, Member{Key: kv.Key})
 	}
 	return p, (&reader{c: c}).complete(ctx, p)
+}
+
+// frontLook is how many keys Front reads at first.
+const frontLook = 8
+
+// Front reads those who hold, and perhaps some of the first that wait, of a name that no queue has. What it costs does not
+// grow with the number of those who wait.
+func Front(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
+	p, more, err := membersOf(ctx, c, name, gateway.Limit(frontLook), gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
+	if err == nil {
+		err = (&reader{c: c}).complete(ctx, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n := len(p.Members); more && (n == 0 || p.Members[n-1].Holds) { // others may hold as well
+		return One(ctx, c, name)
+	}
+	return p, nil
+}
+
+// membersOf lists the members of one name. More is true if a limit has cut the list.
+func membersOf(ctx context.Context, c *gateway.Client, name string, opts ...gateway.Option) (p *Place, more bool, err error) {
+	// Hexadecimal digits and what may follow sort behind the slash, with which the settings begin. Where the name ends in a
+	// slash, the settings of the name without it are there too.
+	among, end := strings.HasSuffix(name, "/"), name+"0"
+	if among {
+		end = name + "/g"
+	}
+	resp, err := c.Get(ctx, name+"/0", append(opts, gateway.Range(end), gateway.KeysOnly())...)
+	if err != nil {
+		return nil, false, err
+	}
+	p = &Place{Name: name}
+	for _, kv := range resp.KVs {
+		member := kv.Key[len(name)+1:]
+		if !strings.Contains(member, "/") && (!among || leaseOf(member) != 0) {
+			p.Members = append(p.Members, Member{Key: kv.Key, Lease: leaseOf(member)})
+		}
+	}
+	return p, resp.More, nil
 }
 
 // claims is what follows the name in the keys of a queue's claims.
@@ -238,14 +309,20 @@ func (r *reader) complete(ctx context.Context, places ...*Place) error {
 	}
 	for _, p := range places {
 		for i := range p.Members {
-			var info session.Info
-			if kv, ok := found[recordOf(p.Members[i].Lease)]; ok && json.Unmarshal(kv.Value, &info) == nil {
-				p.Members[i].Session = &info
-			}
+			p.Members[i].Session = infoOf(found, p.Members[i].Lease)
 		}
 		p.arrange()
 	}
 	return nil
+}
+
+// infoOf returns what the record of a session says, or nil.
+func infoOf(found map[string]gateway.KeyValue, lease gateway.LeaseID) *session.Info {
+	var info session.Info
+	if kv, ok := found[recordOf(lease)]; !ok || json.Unmarshal(kv.Value, &info) != nil {
+		return nil
+	}
+	return &info
 }
 
 func recordOf(lease gateway.LeaseID) string { return session.DefaultRecordPrefix + lease.String() }

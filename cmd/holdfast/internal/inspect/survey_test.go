@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -68,6 +69,23 @@ func TestParse(t *testing.T) {
 		name, recipe, ok := parse(key, 0x1f)
 		if got := strings.TrimSpace(name + " " + recipe); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %q, %v", key, got, ok)
+		}
+	}
+}
+
+func TestUnleasedForm(t *testing.T) {
+	for key, want := range map[string]string{
+		"a/6dd18b3364141523": "a", "a/b/6dd18b3364141523-1": "a/b", "a/6dd18b3364141523-1c40-0": "a", "a//6dd18b3364141523": "a/",
+		"a/6dd18b3364141": "a", "a//w/6dd18b3364141523": "a//w", "a//c/9/0000000000000042": "a",
+		"a/1f": "", "a/20260101": "", "a/bad": "", "a/6dd18b336414152z": "", "a/6dd18b33641415231": "", "a/06dd18b336414152": "",
+		"6dd18b3364141523": "", "/6dd18b3364141523": "", "a/6dd18b3364141523/w0": "", "holdfast/sessions/6dd18b3364141523": "",
+	} {
+		name, ok := unleased(gateway.KeyValue{Key: key})
+		if ok != (want != "") || ok && name != want {
+			t.Errorf("%s: %q, %v", key, name, ok)
+		}
+		if _, ok := unleased(gateway.KeyValue{Key: key, Lease: 1}); ok {
+			t.Errorf("%s under a lease", key)
 		}
 	}
 }

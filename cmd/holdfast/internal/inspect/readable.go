@@ -1,0 +1,155 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// etcd lists the keys of a lease only to users who may read all of them, and the leases of the
+// cluster only to users who may read the keys of all leases. A user who may not finds the members
+// by reading what the roles allow.
+
+// Viewer is the user that a survey is made for.
+type Viewer struct {
+	User      string
+	Namespace string // of the client
+}
+
+// span is the keys from from up to, not including, end; to the last key if end is empty.
+type span struct{ from, end string }
+
+// within returns what two spans have in common. It reports false if that is nothing.
+func (s span) within(o span) (span, bool) {
+	s.from = max(s.from, o.from)
+	if s.end == "" || o.end != "" && o.end < s.end {
+		s.end = o.end
+	}
+	return s, s.end == "" || s.from < s.end
+}
+
+// prefixed is the span of all keys with a prefix.
+func prefixed(prefix string) span {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			return span{prefix, prefix[:i] + string([]byte{prefix[i] + 1})}
+		}
+	}
+	return span{from: prefix}
+}
+
+// spans returns what the user may read of a prefix, without the namespace. A user who may not see
+// the own roles, or has none, has no spans.
+func (v Viewer) spans(ctx context.Context, c *gateway.Client, prefix string) ([]span, error) {
+	roles, err := c.Auth().UserGet(ctx, v.User)
+	var out []span
+	for i := 0; i < len(roles) && err == nil; i++ {
+		var permissions []gateway.Permission
+		permissions, err = c.Auth().RoleGet(ctx, roles[i])
+		for _, p := range permissions {
+			s := span{p.Key, cmp.Or(p.End, p.Key+"\x00")}
+			if p.End == "\x00" {
+				s.end = ""
+			}
+			s, some := s.within(prefixed(v.Namespace + prefix))
+			if some && p.Type != gateway.PermWrite {
+				out = append(out, v.relative(s))
+			}
+		}
+	}
+	if errors.Is(err, gateway.ErrPermissionDenied) {
+		err = nil
+	}
+	return out, err
+}
+
+// relative takes the namespace off a span that lies in it.
+func (v Viewer) relative(s span) span {
+	s.from = cmp.Or(strings.TrimPrefix(s.from, v.Namespace), "\x00") // the first of all keys
+	end, inside := strings.CutPrefix(s.end, v.Namespace)
+	if !inside {
+		end = "" // the end of the namespace
+	}
+	return span{s.from, end}
+}
+
+// page is how many keys are read at a time.
+const page = 1000
+
+// stored are the keys of a queue that are not under the lease of a session. There may be millions.
+var stored = regexp.MustCompile(`//[qtrdxu]/`)
+
+// readable adds the members that the user may read to the keys that are known.
+func (r *reader) readable(
+	ctx context.Context, v Viewer, prefix string, keys map[gateway.LeaseID][]string,
+) error {
+	spans, err := v.spans(ctx, r.c, prefix)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, all := range keys {
+		for _, key := range all {
+			known[key] = true
+		}
+	}
+	var members []string
+	for _, s := range spans {
+		err := r.scan(ctx, s, func(key string) {
+			lease := leaseOf(key[strings.LastIndexByte(key, '/')+1:])
+			_, recipe, ok := parse(key, lease)
+			member := ok && (lease != 0 || recipe == Queue)
+			if member && !known[key] { // spans may overlap
+				known[key] = true
+				members = append(members, key)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	found, err := r.get(ctx, members) // etcd 3.7 gives keys alone without their leases
+	if err != nil {
+		return err
+	}
+	for _, key := range members {
+		if lease := found[key].Lease; lease != 0 {
+			keys[lease] = append(keys[lease], key)
+		}
+	}
+	return nil
+}
+
+// scan reads the keys of a span.
+func (r *reader) scan(ctx context.Context, s span, each func(key string)) error {
+	to := gateway.FromKey()
+	if s.end != "" {
+		to = gateway.Range(s.end)
+	}
+	for s.end == "" || s.from < s.end {
+		resp, err := r.c.Get(ctx, s.from, to, gateway.KeysOnly(), gateway.Limit(page))
+		if err != nil {
+			return err
+		}
+		for _, kv := range resp.KVs {
+			each(kv.Key)
+		}
+		if !resp.More || len(resp.KVs) == 0 {
+			return nil
+		}
+		s.from = after(resp.KVs[len(resp.KVs)-1].Key)
+	}
+	return nil
+}
+
+// after is where to read on behind a key: behind all of its kind, if it is an item of a queue.
+func after(key string) string {
+	if at := stored.FindStringIndex(key); at != nil {
+		return key[:at[1]-1] + "0" // which follows the slash
+	}
+	return key + "\x00"
+}

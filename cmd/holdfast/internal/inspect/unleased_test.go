@@ -1,0 +1,45 @@
+package inspect
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+)
+
+// TestUnleasedPages: keys are looked for in all pages of those that begin with the prefix, up to a
+// bound.
+func TestUnleasedPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		c := etcd.Client(t)
+		for i := range 3 * pageOfKeys {
+			etcd.Put(fmt.Sprintf("a/%05d/x", i), "")
+		}
+		for _, name := range []string{"0", "a/00000", "a/02998", "b"} {
+			etcd.Put(name+"/6dd18b3364141523", "")
+		}
+		for _, row := range []struct {
+			prefix      string
+			most, found int
+			more        bool
+		}{
+			{"", 10 * pageOfKeys, 4, false},
+			{"a/", 10 * pageOfKeys, 2, false},
+			{"a/", 2 * pageOfKeys, 1, true},
+			{"a/02", 2 * pageOfKeys, 1, false},
+			{"c", 10 * pageOfKeys, 0, false},
+		} {
+			names, more, err := Unleased(t.Context(), c, row.prefix, row.most)
+			if err != nil || len(names) != row.found || more != row.more {
+				t.Errorf("%+v: %v, %v, %v", row, names, more, err)
+			}
+			for key, name := range names {
+				if key != name+"/6dd18b3364141523" {
+					t.Errorf("%s is of %s", key, name)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A port that serves TLS closes connections on which plain HTTP comes, and a port that serves plain
+// HTTP those on which a TLS handshake comes. etcd does it without a word, and so does a proxy whose
+// backend is away. To tell the two apart, the client asks the port itself.
+
+var (
+	errSpeaksTLS   = fmt.Errorf("%w: the endpoint speaks https", ErrProtocol)
+	errSpeaksPlain = fmt.Errorf("%w: the endpoint speaks http", ErrProtocol)
+	// With --listen-client-http-urls the ports that a member advertises serve no gateway.
+	errSpeaksGRPC = fmt.Errorf(
+		"%w: the endpoint speaks gRPC alone; the gateway has another port", ErrProtocol)
+)
+
+// otherProtocol reports whether the endpoint was found to speak something else than the client
+// does.
+func (e *Error) otherProtocol() bool {
+	return errors.Is(e, errSpeaksTLS) || errors.Is(e, errSpeaksPlain) || errors.Is(e, errSpeaksGRPC)
+}
+
+// fromGRPC reports whether a request of HTTP/1.1 was answered by the first frame of HTTP/2.
+func fromGRPC(err error) bool {
+	return strings.Contains(err.Error(), `malformed HTTP response "\x00\x00`)
+}
+
+// schemeCheck is what is known of the scheme of an endpoint.
+type schemeCheck struct {
+	turn     chan struct{} // held by the one caller that asks; guards passedAt
+	passedAt time.Time     // when the port was last found not to speak the other scheme alone
+}
+
+// schemeCheckPause is how long a port that speaks what it should, or nothing, is not asked again.
+const schemeCheckPause = time.Second
+
+// checkScheme looks whether a request had no answer because its endpoint speaks the other scheme,
+// and makes that the cause of the error: a fault of the set-up, by which no write is in doubt. way
+// is nil for requests that write nothing.
+//
+// An endpoint that has served this client is not asked. It might have served the request, too, and
+// have come back with another scheme.
+func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *delivery) {
+	if c.dial == nil || ep.member.Load() != 0 || !e.hungUp() || way != nil && way.onUsedConn() {
+		return
+	}
+	if !c.otherScheme(ctx, ep) {
+		return
+	}
+	cause := errSpeaksTLS
+	if tlsClass(ep.url) {
+		cause = errSpeaksPlain
+	}
+	e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{cause}
+}
+
+// hungUp reports whether the connection was closed before a byte of an answer, or of a handshake,
+// came.
+func (e *Error) hungUp() bool {
+	if e.cutOff || e.timedOut || e.setup() || !e.wordless && !errors.As(e.cause, new(handshakeError)) {
+		return false
+	}
+	return closedByPeer(e.cause)
+}
+
+func closedByPeer(err error) bool {
+	return errors.Is(err, io.EOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// otherScheme reports whether a port speaks the scheme that its endpoint does not name, and nothing
+// else. A port may speak both: so the other scheme has to be answered before and after the own one
+// is not.
+func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
+	check := &ep.scheme
+	select {
+	case check.turn <- struct{}{}:
+		defer func() { <-check.turn }()
+	case <-ctx.Done():
+		return false
+	}
+	if !check.passedAt.IsZero() && time.Since(check.passedAt) < schemeCheckPause {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
+	defer cancel()
+	own, other := portTLS, portHTTP
+	if !tlsClass(ep.url) {
+		own, other = other, own
+	}
+	if c.speakTo(ctx, ep, other) == other && c.speakTo(ctx, ep, own) == portHungUp &&
+		c.speakTo(ctx, ep, other) == other {
+		return true
+	}
+	check.passedAt = time.Now()
+	return false
+}
+
+// portAnswer is what comes back from a port.
+type portAnswer int
+
+const (
+	portSilent portAnswer = iota // no connection, nothing in time, or neither of the two below
+	portHungUp                   // the connection was closed without a byte
+	portTLS
+	portHTTP
+)
+
+// speakTo opens a connection, begins as a client of TLS or HTTP does, and returns what the port
+// takes itself for. It sends no credentials.
+func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portAnswer {
+	u, err := url.Parse(ep.pages)
+	if err != nil {
+		return portSilent
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[bool]string{false: "80", true: "443"}[tlsClass(ep.url)]
+	}
+	raw, err := c.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return portSilent
+	}
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
+	conn := &firstBytes{Conn: raw}
+	if as == portTLS {
+		err = tls.Client(conn, c.handshakeConfig(u.Hostname())).HandshakeContext(ctx)
+	} else {
+		_, err = fmt.Fprintf(conn, "GET %s/version HTTP/1.1\r\n"+
+			"Host: %s\r\nConnection: close\r\n\r\n", u.Path, u.Host)
+		if err == nil {
+			_, err = io.ReadFull(conn, make([]byte, len(httpMagic)))
+		}
+	}
+	switch got := conn.bytes(); {
+	case strings.HasPrefix(got, httpMagic):
+		return portHTTP
+	case len(got) >= 2 && (got[0] == tlsHandshake || got[0] == tlsAlert) && got[1] == tlsMajor:
+		return portTLS
+	case got == "" && ctx.Err() == nil && closedByPeer(err):
+		return portHungUp
+	}
+	return portSilent
+}
+
+// How an answer of each kind begins.
+const (
+	httpMagic    = "HTTP/"
+	tlsAlert     = 21
+	tlsHandshake = 22
+	tlsMajor     = 3
+)
+
+// firstBytes is a connection that keeps the first bytes that came over it.
+type firstBytes struct {
+	net.Conn
+
+	mu  sync.Mutex
+	got string
+}
+
+func (f *firstBytes) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got += string(b[:min(n, len(httpMagic)-min(len(f.got), len(httpMagic)))])
+	return n, err
+}
+
+func (f *firstBytes) bytes() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.got
+}
