@@ -51,30 +51,45 @@ func TestTooManyMethodsAreFound(t *testing.T) {
 		}
 		return b.String()
 	}
+	// extended declares an interface of 20 methods, and one with so many more.
+	extended := func(more int) string {
+		return "type t interface {\n" + calls("A", 20) + "}\n" +
+			"type T interface {\nt\n" + calls("B", more) + "}\n"
+	}
 	for _, tt := range []struct {
 		name, src string
 		bad       bool
 	}{
 		{"as many as may be", "type T struct{}\n" + methods("T", "M", 30), false},
 		{"one more", "type T struct{}\n" + methods("T", "M", 31), true},
-		{"on values and on pointers", "type T struct{}\n" + methods("T", "M", 20) + methods("*T", "N", 11), true},
+		{
+			"on values and on pointers",
+			"type T struct{}\n" + methods("T", "M", 20) + methods("*T", "N", 11), true,
+		},
 		{"generic", "type T[A any, B any] struct{}\n" + methods("*T[A, B]", "M", 31), true},
 		{"unexported methods", "type T struct{}\n" + methods("T", "m", 31), false},
 		{"unexported type", "type t struct{}\n" + methods("t", "M", 31), false},
-		{"promoted", "type t struct{}\ntype T struct{ *t }\n" + methods("t", "M", 20) + methods("T", "N", 11), true},
-		{"promoted and hidden", "type t struct{}\ntype T struct{ t }\n" + methods("t", "M", 20) + methods("T", "M", 30), false},
+		{
+			"promoted",
+			"type t struct{}\ntype T struct{ *t }\n" + methods("t", "M", 20) + methods("T", "N", 11), true,
+		},
+		{
+			"promoted and hidden",
+			"type t struct{}\ntype T struct{ t }\n" + methods("t", "M", 20) + methods("T", "M", 30), false,
+		},
 		{"promoted from another package", "import o " + strconv.Quote(module+"/other") + "\n" +
 			"type T struct{ o.Other }\n" + methods("T", "N", 11), true},
 		{"alias", "type t struct{}\ntype T = t\n" + methods("t", "M", 31), true},
-		{"interface", "type t interface {\n" + calls("A", 20) + "}\ntype T interface {\nt\n" + calls("B", 10) + "}\n", false},
-		{"interface with one more", "type t interface {\n" + calls("A", 20) + "}\ntype T interface {\nt\n" + calls("B", 11) + "}\n", true},
+		{"interface", extended(10), false},
+		{"interface with one more", extended(11), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			other := "type Other struct{}\n" + methods("Other", "M", 20)
 			tree := fstest.MapFS{
 				"p/a.go":      {Data: []byte("package p\n\n" + tt.src)},
 				"p/a_test.go": {Data: []byte("package p\n\n" + methods("T", "InATest", 31))},
-				"other/o.go":  {Data: []byte("package other\n\ntype Other struct{}\n" + methods("Other", "M", 20))},
+				"other/o.go":  {Data: []byte("package other\n\n" + other)},
 			}
 			bad, err := checkMethods(tree)
 			if err != nil {
@@ -107,7 +122,8 @@ func checkMethods(tree fs.FS) (bad []string, err error) {
 		}
 		base := path.Base(name)
 		if d.IsDir() {
-			if base == "testdata" || name != "." && strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+			hidden := strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")
+			if base == "testdata" || name != "." && hidden {
 				return fs.SkipDir
 			}
 			return nil
@@ -130,8 +146,12 @@ func checkMethods(tree fs.FS) (bad []string, err error) {
 		err = errors.New("no types found")
 	}
 	for name := range types {
-		if n := len(methodsOf(types, name, map[typeName]bool{})); ast.IsExported(name.name) && n > maxMethods {
-			bad = append(bad, fmt.Sprintf("%s: type %s has %d exported methods, more than %d", name.dir, name.name, n, maxMethods))
+		if !ast.IsExported(name.name) {
+			continue
+		}
+		if n := len(methodsOf(types, name, map[typeName]bool{})); n > maxMethods {
+			bad = append(bad, fmt.Sprintf("%s: type %s has %d exported methods, more than %d",
+				name.dir, name.name, n, maxMethods))
 		}
 	}
 	slices.Sort(bad)
@@ -231,7 +251,9 @@ func named(dir string, t ast.Expr, imports map[string]string) typeName {
 
 // methodsOf gives the names of the methods of a type, promoted ones too. seen has the types on the
 // way to it.
-func methodsOf(types map[typeName]*declaredType, name typeName, seen map[typeName]bool) map[string]bool {
+func methodsOf(
+	types map[typeName]*declaredType, name typeName, seen map[typeName]bool,
+) map[string]bool {
 	all := map[string]bool{}
 	t := types[name]
 	if t == nil || seen[name] {

@@ -12,6 +12,7 @@ import (
 type decoder struct {
 	etcdjson.Reader
 
+	kv      etcdjson.KeyValue // the one that was read last
 	gets    []GetResponse
 	puts    []PutResponse
 	deletes []DeleteResponse
@@ -61,10 +62,9 @@ func prevOf(kv *etcdjson.KeyValue, there bool) *KeyValue {
 
 func (d *decoder) get(a *GetResponse) etcdjson.Header {
 	var w etcdjson.RangeAnswer
-	var kv etcdjson.KeyValue
 	d.Range(&w, func() {
-		d.KeyValue(&kv)
-		a.KVs = append(a.KVs, keyValueOf(&kv))
+		d.KeyValue(&d.kv)
+		a.KVs = append(a.KVs, keyValueOf(&d.kv))
 	})
 	a.Header, a.More, a.Count = headerOf(w.Header), w.More, w.Count
 	return w.Header
@@ -72,17 +72,19 @@ func (d *decoder) get(a *GetResponse) etcdjson.Header {
 
 func (d *decoder) put(a *PutResponse) etcdjson.Header {
 	var w etcdjson.PutAnswer
-	d.Put(&w)
-	a.Header, a.PrevKV = headerOf(w.Header), prevOf(&w.Prev, w.HasPrev)
+	d.Put(&w, func() {
+		d.KeyValue(&d.kv)
+		a.PrevKV = prevOf(&d.kv, true)
+	})
+	a.Header = headerOf(w.Header)
 	return w.Header
 }
 
 func (d *decoder) delete(a *DeleteResponse) etcdjson.Header {
 	var w etcdjson.DeleteAnswer
-	var kv etcdjson.KeyValue
 	d.Delete(&w, func() {
-		d.KeyValue(&kv)
-		a.PrevKVs = append(a.PrevKVs, keyValueOf(&kv))
+		d.KeyValue(&d.kv)
+		a.PrevKVs = append(a.PrevKVs, keyValueOf(&d.kv))
 	})
 	a.Header, a.Deleted = headerOf(w.Header), w.Deleted
 	return w.Header
@@ -143,7 +145,8 @@ func (d *decoder) reserve(ops []Op) {
 		default: // nested ones are made one by one
 		}
 	}
-	d.gets, d.puts, d.deletes = make([]GetResponse, gets), make([]PutResponse, puts), make([]DeleteResponse, deletes)
+	d.gets, d.puts = make([]GetResponse, gets), make([]PutResponse, puts)
+	d.deletes = make([]DeleteResponse, deletes)
 }
 
 // fits checks an answer against what was sent: each operation must have got an answer of its kind.
@@ -158,7 +161,9 @@ func (t *Txn) fits(a *TxnResponse) error {
 	for i := range ops {
 		var err error
 		switch o, r := &ops[i], &a.Responses[i]; {
-		case o.kind == kindGet && r.Get != nil, o.kind == kindPut && r.Put != nil, o.kind == kindDelete && r.Delete != nil:
+		case o.kind == kindGet && r.Get != nil:
+		case o.kind == kindPut && r.Put != nil:
+		case o.kind == kindDelete && r.Delete != nil:
 		case o.kind == kindTxn && r.Txn != nil:
 			err = o.txn.fits(r.Txn)
 		default:

@@ -25,12 +25,8 @@ type RangeAnswer struct {
 	Count  int64
 }
 
-// PutAnswer is the answer to a put request.
-type PutAnswer struct {
-	Header  Header
-	HasPrev bool
-	Prev    KeyValue
-}
+// PutAnswer is the answer to a put request, without the key that it replaced.
+type PutAnswer struct{ Header Header }
 
 // DeleteAnswer is the answer to a delete request, without the deleted keys.
 type DeleteAnswer struct {
@@ -63,15 +59,16 @@ func (r *Reader) Range(a *RangeAnswer, key func()) {
 	})
 }
 
-// Put reads the answer to a put request.
-func (r *Reader) Put(a *PutAnswer) {
+// Put reads the answer to a put request. It calls key for the key that was replaced, if the request
+// asked for it; key must read it with [Reader.KeyValue].
+func (r *Reader) Put(a *PutAnswer, key func()) {
 	r.object(func(name []byte) {
 		switch string(name) {
 		case "header":
 			r.header(&a.Header)
 		case "prev_kv":
-			if a.HasPrev = !r.null(); a.HasPrev {
-				r.KeyValue(&a.Prev)
+			if !r.null() {
+				key()
 			}
 		default:
 			r.skip()

@@ -141,19 +141,22 @@ func TestReaderReadsWhatWasWritten(t *testing.T) {
 		var a etcdjson.RangeAnswer
 		var kvs []etcdjson.KeyValue
 		r.Range(&a, collect(&r, &kvs))
-		same(t, body, &r, a, etcdjson.RangeAnswer{Header: ranged.Header, More: ranged.More, Count: 7})
+		want := etcdjson.RangeAnswer{Header: ranged.Header, More: ranged.More, Count: 7}
+		same(t, body, &r, a, want)
 		same(t, body, &r, kvs, all(ranged.KVs))
 
 		put := plainPut{randomHeader(random), maybeKV(random)}
 		body = text(t, put)
 		r = etcdjson.NewReader(body, len(namespace))
 		var p etcdjson.PutAnswer
-		r.Put(&p)
-		wantPut := etcdjson.PutAnswer{Header: put.Header, HasPrev: put.Prev != nil}
+		kvs = nil
+		r.Put(&p, collect(&r, &kvs))
+		same(t, body, &r, p, etcdjson.PutAnswer{Header: put.Header})
+		var replaced []plainKV
 		if put.Prev != nil {
-			wantPut.Prev = put.Prev.withoutNamespace(len(namespace))
+			replaced = append(replaced, *put.Prev)
 		}
-		same(t, body, &r, p, wantPut)
+		same(t, body, &r, kvs, all(replaced))
 
 		deleted := plainDelete{randomHeader(random), math.MaxInt64, randomKVs(random)}
 		body = text(t, deleted)
@@ -172,13 +175,15 @@ func TestReaderReadsEvents(t *testing.T) {
 	for range 300 {
 		w := plainWatch{
 			Header: randomHeader(random), WatchID: etcdjson.Int64(random.Uint32()),
-			Created: random.IntN(2) == 0, Canceled: random.IntN(2) == 0, Fragment: random.IntN(2) == 0,
-			Reason: `a "reason"` + "\n\u2028é", Compacted: 9,
+			Created: random.IntN(2) == 0, Canceled: random.IntN(2) == 0,
+			Fragment: random.IntN(2) == 0,
+			Reason:   `a "reason"` + "\n\u2028é", Compacted: 9,
 		}
 		var want []etcdjson.Event
 		for range random.IntN(4) {
 			ev := plainEvent{KV: randomKV(random), Prev: maybeKV(random)}
-			expected := etcdjson.Event{KV: ev.KV.withoutNamespace(len(namespace)), HasPrev: ev.Prev != nil}
+			expected := etcdjson.Event{HasPrev: ev.Prev != nil}
+			expected.KV = ev.KV.withoutNamespace(len(namespace))
 			if expected.Deleted = random.IntN(2) == 0; expected.Deleted {
 				ev.Type = "DELETE"
 			}
@@ -216,6 +221,10 @@ func readRange(r *etcdjson.Reader) {
 	r.Range(new(etcdjson.RangeAnswer), func() { r.KeyValue(new(etcdjson.KeyValue)) })
 }
 
+func readPut(r *etcdjson.Reader) {
+	r.Put(new(etcdjson.PutAnswer), func() { r.KeyValue(new(etcdjson.KeyValue)) })
+}
+
 // readTxn reads a transaction and those nested in it, and returns the kinds of operations in order.
 func readTxn(r *etcdjson.Reader, kinds *[]etcdjson.Op) {
 	r.Txn(new(etcdjson.TxnAnswer), func() {
@@ -225,7 +234,7 @@ func readTxn(r *etcdjson.Reader, kinds *[]etcdjson.Op) {
 			case etcdjson.Range:
 				readRange(r)
 			case etcdjson.Put:
-				r.Put(new(etcdjson.PutAnswer))
+				readPut(r)
 			case etcdjson.Delete:
 				r.Delete(new(etcdjson.DeleteAnswer), func() { r.KeyValue(new(etcdjson.KeyValue)) })
 			case etcdjson.Txn:
@@ -238,7 +247,8 @@ func readTxn(r *etcdjson.Reader, kinds *[]etcdjson.Op) {
 func TestReaderReadsNestedTransactions(t *testing.T) {
 	t.Parallel()
 	body := `{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"responses":[` +
-		`{"response_range":{"count":"1"}},{"response_put":null},{"x":1}]}},{"response_delete_range":{}}]}`
+		`{"response_range":{"count":"1"}},{"response_put":null},{"x":1}]}},` +
+		`{"response_delete_range":{}}]}`
 	r := etcdjson.NewReader([]byte(body), 0)
 	var kinds []etcdjson.Op
 	readTxn(&r, &kinds)
@@ -258,7 +268,8 @@ func TestReaderRefusesKeysOutsideOfTheNamespace(t *testing.T) {
 // FuzzReader: what a Reader takes is JSON, whatever it reads it as, and it ends.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `[]`, ``, `null`, `{} x`, `{}{}`, `{"x":[1,{"y":.5}]}`, `{"x":1,}`, `{"more":tru}`, `{"x":"\q"}`, `{"x":"`,
+		`{}`, `[]`, ``, `null`, `{} x`, `{}{}`, `{"x":[1,{"y":.5}]}`, `{"x":1,}`,
+		`{"more":tru}`, `{"x":"\q"}`, `{"x":"`,
 		`{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":9}`, `{"kvs":[null,{}]}`,
 		`{"responses":[{"response_txn":{"responses":[{"response_range":{"kvs":[{"key":"\/w=="}]}}]}}]}`,
 		`{"result":{"events":[{"type":"DELETE","kv":{"key":"aw=="},"prev_kv":null}],"watch_id":"1"}}`,
@@ -269,7 +280,7 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		for name, read := range map[string]func(r *etcdjson.Reader){
 			"range": readRange,
-			"put":   func(r *etcdjson.Reader) { r.Put(new(etcdjson.PutAnswer)) },
+			"put":   readPut,
 			"txn":   func(r *etcdjson.Reader) { readTxn(r, new([]etcdjson.Op)) },
 			"watch": func(r *etcdjson.Reader) {
 				r.Watch(new(etcdjson.WatchAnswer), func() { r.Event(new(etcdjson.Event)) })

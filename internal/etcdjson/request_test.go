@@ -31,20 +31,26 @@ func TestWriterWritesRequests(t *testing.T) {
 		write      func(w *etcdjson.Writer)
 	}{
 		{
-			"range", `{"key":"aw==","range_end":"bA==","limit":"1","revision":"2","sort_order":"DESCEND",` +
+			"range", `{"key":"aw==","range_end":"bA==","limit":"1","revision":"2",` +
+				`"sort_order":"DESCEND",` +
 				`"sort_target":"MOD","serializable":true,"keys_only":true,"count_only":true,` +
-				`"min_mod_revision":"3","max_mod_revision":"4","min_create_revision":"5","max_create_revision":"6"}`,
+				`"min_mod_revision":"3","max_mod_revision":"4",` +
+				`"min_create_revision":"5","max_create_revision":"6"}`,
 			func(w *etcdjson.Writer) {
 				w.Range(&etcdjson.RangeRequest{
-					Key: "k", End: "l", Limit: 1, Revision: 2, SortOrder: "DESCEND", SortTarget: "MOD",
+					Key: "k", End: "l", Limit: 1, Revision: 2,
+					SortOrder: "DESCEND", SortTarget: "MOD",
 					Serializable: true, KeysOnly: true, CountOnly: true,
 					MinModRev: 3, MaxModRev: 4, MinCreateRev: 5, MaxCreateRev: 6,
 				})
 			},
 		},
-		{"range of zeros", `{"key":"aw=="}`, func(w *etcdjson.Writer) { w.Range(&etcdjson.RangeRequest{Key: "k"}) }},
+		{"range of zeros", `{"key":"aw=="}`, func(w *etcdjson.Writer) {
+			w.Range(&etcdjson.RangeRequest{Key: "k"})
+		}},
 		{
-			"put", `{"key":"aw==","value":"dg==","lease":"-1","prev_kv":true,"ignore_value":true,"ignore_lease":true}`,
+			"put", `{"key":"aw==","value":"dg==","lease":"-1","prev_kv":true,` +
+				`"ignore_value":true,"ignore_lease":true}`,
 			func(w *etcdjson.Writer) {
 				w.Put(&etcdjson.PutRequest{
 					Key: "k", Value: []byte("v"), Lease: -1,
@@ -57,7 +63,8 @@ func TestWriterWritesRequests(t *testing.T) {
 		}},
 		{"txn", `{"compare":[{"result":"LESS","target":"MOD","key":"aw==","mod_revision":"7"},` +
 			`{"target":"VALUE","key":"aw==","range_end":"bA==","value":"dg=="}],` +
-			`"success":[{"request_put":{"key":"aw=="}},{"request_txn":{"failure":[{"request_range":{"key":"aw=="}}]}}],` +
+			`"success":[{"request_put":{"key":"aw=="}},` +
+			`{"request_txn":{"failure":[{"request_range":{"key":"aw=="}}]}}],` +
 			`"failure":[{"request_delete_range":{"key":"aw=="}}]}`, writeTxn},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,7 +81,8 @@ func writeTxn(w *etcdjson.Writer) {
 	w.BeginList(etcdjson.Compares)
 	w.Compare(&etcdjson.Compare{Key: "k", Relation: "LESS", Target: etcdjson.TargetMod, Number: 7})
 	w.Compare(&etcdjson.Compare{
-		Key: "k", End: "l", Relation: etcdjson.Equal, Target: etcdjson.TargetValue, Value: []byte("v"),
+		Key: "k", End: "l", Relation: etcdjson.Equal,
+		Target: etcdjson.TargetValue, Value: []byte("v"),
 	})
 	w.EndList()
 	w.BeginList(etcdjson.Success)
@@ -106,7 +114,8 @@ func TestWriterComparesNumbersByTheirTarget(t *testing.T) {
 		etcdjson.TargetVersion: "version", etcdjson.TargetLease: "lease",
 	} {
 		w := etcdjson.NewWriter(1)
-		if !w.Compare(&etcdjson.Compare{Key: "k", Relation: etcdjson.Equal, Target: target, Number: 5}) {
+		compare := etcdjson.Compare{Key: "k", Relation: etcdjson.Equal, Target: target, Number: 5}
+		if !w.Compare(&compare) {
 			t.Errorf("%s is refused", target)
 		}
 		sameJSON(t, w.Text(), `{"target":"`+target+`","key":"aw==","`+field+`":"5"}`)
@@ -119,7 +128,8 @@ func TestWriterComparesNumbersByTheirTarget(t *testing.T) {
 func TestWatchMessages(t *testing.T) {
 	t.Parallel()
 	all := etcdjson.WatchCreate{
-		ID: 1, Start: 2, Key: "k", End: "l", PrevKV: true, Notify: true, NoPut: true, NoDelete: true,
+		ID: 1, Start: 2, Key: "k", End: "l", PrevKV: true,
+		Notify: true, NoPut: true, NoDelete: true,
 	}
 	few := etcdjson.WatchCreate{ID: 1, Key: "k"}
 	for _, tt := range []struct{ got, want string }{
