@@ -52,8 +52,8 @@ func (b *Barrier) Hold(ctx context.Context) (*Hold, error) {
 // the release in the background; another Release waits for that. If ctx had ended before the call,
 // Release has 1 s of its own. After any other error (etcd rejected the request) the key holds the
 // barrier up until the session ends: call Release again.
-func (r *Hold) Release(ctx context.Context) error {
-	return r.at.wrap("release", r.grip.Release(ctx))
+func (h *Hold) Release(ctx context.Context) error {
+	return h.at.wrap("release", h.grip.Release(ctx))
 }
 
 // Raise raises the barrier without binding it to the session: it stays up until Lower, by any
