@@ -19,8 +19,9 @@ type MultiLock struct {
 	ctx    context.Context //nolint:containedctx // the life of the locks themselves, returned by Context
 	cancel context.CancelCauseFunc
 
-	mu       sync.Mutex
-	released []bool // by an Unlock that failed for others
+	mu        sync.Mutex
+	unlocking bool   // an Unlock is under way
+	released  []bool // by an Unlock that failed for others
 }
 
 // LockAll waits until all the locks are granted, up to 60 of them. It joins all their lines in one
@@ -131,8 +132,12 @@ func (l *MultiLock) Err() error {
 }
 
 // Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined. After
-// an error another Unlock releases those that are left.
+// an error another Unlock releases those that are left. While one is under way, another returns
+// [session.ErrNotHeld].
 func (l *MultiLock) Unlock(ctx context.Context) error {
+	if !l.beginUnlock() { // else each would release some, and both would find others released
+		return fmt.Errorf("mutex: unlock %s: %w", strings.Join(l.Keys(), ", "), session.ErrNotHeld)
+	}
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup
 	for i, h := range l.held {
@@ -141,6 +146,7 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 	all.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.unlocking = false
 	left := slices.Contains(l.released, false)
 	for i, err := range errs {
 		switch {
@@ -151,4 +157,12 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (l *MultiLock) beginUnlock() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	began := !l.unlocking
+	l.unlocking = true
+	return began
 }

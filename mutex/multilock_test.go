@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,4 +257,37 @@ func TestMultiUnlockAgain(t *testing.T) {
 			t.Errorf("a third time: %v", err)
 		}
 	})
+}
+
+// TestMultiUnlockTwice: of several Unlocks at once one returns nil.
+func TestMultiUnlockTwice(t *testing.T) {
+	t.Parallel()
+	names := make([]string, 60)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			all, err := mutex.LockAll(t.Context(), open(t, etcd), names...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			errs := make(chan error)
+			for range 2 {
+				go func() { errs <- all.Unlock(t.Context()) }()
+			}
+			done := 0
+			for range 2 {
+				if err := <-errs; err == nil {
+					done++
+				} else if !errors.Is(err, session.ErrNotHeld) {
+					t.Error(err)
+				}
+			}
+			if done != 1 {
+				t.Errorf("%d of two returned nil", done)
+			}
+		})
+	}
 }
