@@ -194,7 +194,8 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	return me, out.Responses[1].Get.Count, nil
 }
 
-// wait returns when the mirror has shown the member to be admitted.
+// wait returns when the mirror has shown the member to be admitted. It returns the member that was
+// seen to leave last, or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.mirror()
 	defer m.release()
@@ -219,7 +220,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 		case state.gone: // alone, or with the lease
 			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
 		case state.admitted:
-			return state.before, nil
+			return cmp.Or(state.before, nobodySeen), nil
 		case state.hopeless != nil:
 			return nil, state.hopeless
 		}
