@@ -98,6 +98,9 @@ func (g *Releaser) Abandon(ctx context.Context) {
 	_ = g.end(ended, nil, g.h.s.Write) // says so
 }
 
+// Released reports whether the hold has ended by a release, which may have failed since.
+func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
+
 func (g *Releaser) leave(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()

@@ -285,10 +285,15 @@ func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Con
 const finishTimeout = 5 * time.Second
 
 // Finish is [GiveBack] with a time of its own. It belongs in a defer, because the function under the hold may panic, or end
-// its goroutine, and a caller that recovers has no hold that it could release.
+// its goroutine, and a caller that recovers has no hold that it could release. A hold that the function has released itself is
+// not an error; if that was refused, it goes on in the background.
 func Finish(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
+	if grip.Released() {
+		Hold{Grip: grip}.Abandon(ctx)
+		return nil
+	}
 	return GiveBack(ctx, grip, release)
 }
 
