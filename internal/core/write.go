@@ -254,7 +254,7 @@ func (s *Session) read(w Write, epoch int64, touched bool, resp *gateway.TxnResp
 	kvs := resp.Responses[0].Get.KVs
 	out.Responses = resp.Responses[1 : 1+len(w.Else)]
 	switch {
-	case !s.recordPut(kvs[0].Value): // the epoch is another life's, and must not become this one's
+	case !s.recordPut(kvs[0]): // the epoch is another life's, or of no lease, and must not become this one's
 		return true
 	case kvs[0].ModRevision != epoch:
 		s.advanceEpoch(kvs[0].ModRevision)
