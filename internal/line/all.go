@@ -48,16 +48,16 @@ func TryAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 
 // lookAll returns an [*OccupiedError] if a new member would not be admitted to one of the lines.
 func lookAll(ctx context.Context, lines []*Line) error {
-	l := lines[0]
+	s := lines[0].Session
 	var fronts gateway.Txn
 	for _, l := range lines {
 		fronts.Then = append(fronts.Then, l.front(tryLook))
 	}
-	bound, cancel := l.bound(ctx)
+	bound, cancel := lines[0].bound(ctx)
 	defer cancel()
-	resp, err := l.Session.Client().Txn(bound, fronts)
+	resp, err := s.Client().Txn(bound, fronts)
 	if err != nil {
-		return l.endCause(bound, err)
+		return lines[0].endCause(bound, err)
 	}
 	for i, l := range lines {
 		v := viewOf(resp.Responses[i].Get, l.prefix())
