@@ -25,7 +25,11 @@ func TestDo(t *testing.T) {
 		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return nil }, nil},
 		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return errOwn }, []error{errOwn}},
 		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
-			return lock.Unlock(context.WithoutCancel(ctx)) // ctx itself ends with the lock
+			return lock.Unlock(ctx)
+		}, nil},
+		{"unlocked by fn twice", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+			_ = lock.Unlock(ctx)
+			return lock.Unlock(ctx)
 		}, []error{session.ErrNotHeld}},
 		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
 			etcd.Revoke(s.Lease())

@@ -19,8 +19,9 @@ type MultiLock struct {
 	ctx    context.Context //nolint:containedctx // the life of the locks themselves, returned by Context
 	cancel context.CancelCauseFunc
 
-	mu       sync.Mutex
-	released []bool // by an Unlock that failed for others
+	mu        sync.Mutex
+	unlocking bool   // an Unlock is under way
+	released  []bool // by an Unlock that failed for others
 }
 
 // LockAll waits until all the locks are granted, up to 60 of them. It joins all their lines in one
@@ -36,43 +37,28 @@ func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLo
 	if err != nil {
 		return nil, fmt.Errorf("mutex: lock all of %s: %w", strings.Join(names, ", "), err)
 	}
-	locks := make([]*Lock, len(holds))
-	for i, h := range holds {
-		locks[i] = &Lock{h.Hold, h.Grip, lines[i]}
-	}
-	return together(s, locks), nil
+	return together(s, lines, holds), nil
 }
 
 // TryLockAll acquires all the locks, up to 60 of them, if no other member holds one or waits for it.
-// It acquires one after the other and waits for none, so that it cannot deadlock. It observes no
-// lock delay.
+// It joins their lines in one transaction as [LockAll] does, and waits for none. It observes no lock
+// delay.
 //
 // After an error none of the locks is held, or the session releases them in the background.
 // TryLockAll returns [ErrLocked] when a lock is held; the error is a [*LockedError]. Other errors
 // are as for [LockAll].
 func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
-	if err := line.CheckAll(ctx, linesOf(s, names)); err != nil {
+	lines := linesOf(s, names)
+	holds, err := line.TryAll(ctx, lines)
+	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
+		first := occupied.View.Members[0]
+		name := first.Key[:strings.LastIndexByte(first.Key, '/')]
+		return nil, &LockedError{name, first.Key, first.Lease(), first.Fence}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)
 	}
-	var locks []*Lock
-	defer func() {
-		for _, l := range locks { // of a call that fails, or whose hook panics
-			l.grip.Abandon(ctx)
-		}
-	}()
-	for _, name := range names {
-		l, err := New(s, name, nil).TryLock(ctx)
-		if err != nil {
-			return nil, err
-		}
-		locks = append(locks, l)
-	}
-	all := together(s, locks)
-	if err := all.Err(); err != nil { // one was lost while another was acquired
-		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)
-	}
-	locks = nil
-	return all, nil
+	return together(s, lines, holds), nil
 }
 
 func linesOf(s *session.Session, names []string) []*line.Line {
@@ -83,10 +69,13 @@ func linesOf(s *session.Session, names []string) []*line.Line {
 	return lines
 }
 
-func together(s *session.Session, locks []*Lock) *MultiLock {
-	l := &MultiLock{held: locks, released: make([]bool, len(locks))}
+func together(s *session.Session, lines []*line.Line, holds []line.Hold) *MultiLock {
+	l := &MultiLock{held: make([]*Lock, len(holds)), released: make([]bool, len(holds))}
+	for i, h := range holds {
+		l.held[i] = &Lock{h.Hold, h.Grip, lines[i]}
+	}
 	l.ctx, l.cancel = context.WithCancelCause(s.Context())
-	for _, h := range locks {
+	for _, h := range l.held {
 		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) }) //nolint:contextcheck // it passes on how the lock ended
 	}
 	return l
@@ -143,8 +132,12 @@ func (l *MultiLock) Err() error {
 }
 
 // Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined. After
-// an error another Unlock releases those that are left.
+// an error another Unlock releases those that are left. While one is under way, another returns
+// [session.ErrNotHeld].
 func (l *MultiLock) Unlock(ctx context.Context) error {
+	if !l.beginUnlock() { // else each would release some, and both would find others released
+		return fmt.Errorf("mutex: unlock %s: %w", strings.Join(l.Keys(), ", "), session.ErrNotHeld)
+	}
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup
 	for i, h := range l.held {
@@ -153,6 +146,7 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 	all.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.unlocking = false
 	left := slices.Contains(l.released, false)
 	for i, err := range errs {
 		switch {
@@ -163,4 +157,12 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (l *MultiLock) beginUnlock() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	began := !l.unlocking
+	l.unlocking = true
+	return began
 }

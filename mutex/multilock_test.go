@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,6 +160,69 @@ func TestTryLockAll(t *testing.T) {
 	})
 }
 
+// TestTryLockAllFence: a member that joins one of the lines while TryLockAll is under way, and so
+// may hold its lock afterwards, has a greater fence. If it does not, TryLockAll fails.
+func TestTryLockAllFence(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			s := open(t, etcd)
+			put := func() {
+				if _, ok := etcd.Get("a/1234"); !ok {
+					etcd.Put("a/1234", "") // as a member of another library
+				}
+			}
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+				joins := c.IsTxn("b/" + s.Lease().String())
+				if joins && !after {
+					put()
+				}
+				a := c.Apply()
+				if joins && after {
+					put()
+				}
+				return a
+			})
+			all, err := mutex.TryLockAll(t.Context(), s, "a", "b")
+			waits, _ := etcd.Get("a/1234")
+			var locked *mutex.LockedError
+			switch {
+			case err == nil && all.Fence() >= waits.CreateRevision:
+				t.Errorf("the fence is %d, that of a waiter %d", all.Fence(), waits.CreateRevision)
+			case err != nil && (after || !errors.As(err, &locked) || locked.Name != "a" || locked.Key != "a/1234"):
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestTryLockAllAbove: other locks below the names are no obstacle.
+func TestTryLockAllAbove(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s, other := open(t, etcd), open(t, etcd)
+		for i := range 10 { // more than a look at the front shows
+			if _, err := mutex.New(other, "a/"+string(rune('a'+i)), nil).Lock(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := mutex.TryLockAll(t.Context(), s, "a", "b"); err != nil {
+			t.Error(err)
+		}
+		_, err := mutex.TryLockAll(t.Context(), other, "c", "a")
+		var locked *mutex.LockedError
+		if !errors.As(err, &locked) || locked.Name != "a" || locked.Lease != s.Lease() {
+			t.Errorf("TryLockAll of what is held = %v", err)
+		}
+		synctest.Wait()
+		if left := etcd.Keys("c/"); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
 // TestMultiUnlockAgain: an Unlock after one that was cut off for some of the locks returns nil, once.
 func TestMultiUnlockAgain(t *testing.T) {
 	t.Parallel()
@@ -193,4 +257,37 @@ func TestMultiUnlockAgain(t *testing.T) {
 			t.Errorf("a third time: %v", err)
 		}
 	})
+}
+
+// TestMultiUnlockTwice: of several Unlocks at once one returns nil.
+func TestMultiUnlockTwice(t *testing.T) {
+	t.Parallel()
+	names := make([]string, 60)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			all, err := mutex.LockAll(t.Context(), open(t, etcd), names...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			errs := make(chan error)
+			for range 2 {
+				go func() { errs <- all.Unlock(t.Context()) }()
+			}
+			done := 0
+			for range 2 {
+				if err := <-errs; err == nil {
+					done++
+				} else if !errors.Is(err, session.ErrNotHeld) {
+					t.Error(err)
+				}
+			}
+			if done != 1 {
+				t.Errorf("%d of two returned nil", done)
+			}
+		})
+	}
 }

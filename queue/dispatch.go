@@ -18,7 +18,7 @@ type waiter struct {
 // state is what a consumer that asks for an item is told.
 type state struct {
 	claim  *claim  // of the item, or nil
-	stale  bool    // sync first
+	stale  bool    // sync first, and free what is noted
 	more   bool    // extend first
 	due    bool    // a delayed item is due: move it first
 	waiter *waiter // else it has to wait
@@ -36,7 +36,7 @@ func (f *itemCache) next(begin claimFunc, wait bool) state {
 	defer f.mu.Unlock()
 	st := state{next: f.due}
 	switch {
-	case !f.synced || f.err != nil:
+	case !f.synced || f.err != nil, wait && len(f.unowned) > 0: // nobody would be woken for these
 		st.stale = true
 	case f.due != 0 && f.due <= time.Now().UnixMilli():
 		st.due = true

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 // TestForeignTimes: an item of another program whose time JSON cannot take is an item like any other, with the zero time.
@@ -86,6 +87,59 @@ func TestClaimWithoutLease(t *testing.T) {
 		}
 		ack(t, m)
 	})
+}
+
+// TestClaimWithoutLeaseAfterALoss: if a session ends before it has deleted such a claim, the next one
+// of the same client does, also where that waits already.
+func TestClaimWithoutLeaseAfterALoss(t *testing.T) {
+	t.Parallel()
+	for _, waits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			client := etcd.Client(t)
+			const place = "9/0000000000000001"
+			claim := "jobs//c/" + place
+			lost, next := open(t, client), open(t, client)
+			etcd.Put("jobs//q/"+place, `{"id":"a"}`+"\nvalue")
+			etcd.Put(claim, "dead")
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+				if c.IsTxn(claim) && c.IsTxn(lost.Lease().String()) {
+					return fakeetcd.Lost
+				}
+				return c.Apply()
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			first := make(chan error, 1)
+			go func() { _, err := queue.New(lost, "jobs", nil).Receive(ctx); first <- err }()
+			time.Sleep(time.Second)
+			if _, ok := etcd.Get(claim); !ok {
+				t.Fatal("the claim has gone")
+			}
+			got := make(chan error, 1)
+			receive := func() {
+				m, err := queue.New(next, "jobs", nil).Receive(ctx)
+				if err == nil {
+					err = m.Ack(ctx)
+				}
+				got <- err
+			}
+			if waits {
+				go receive()
+				time.Sleep(time.Second)
+			}
+			etcd.Revoke(lost.Lease())
+			if err := <-first; !errors.Is(err, session.ErrLost) {
+				t.Fatal(err)
+			}
+			if !waits {
+				go receive()
+			}
+			if err := <-got; err != nil {
+				t.Errorf("the next session, which waits: %t: %v", waits, err)
+			}
+		})
+	}
 }
 
 // TestTurnOfTheDeadWithoutItsLease: a key under no lease in the line of producers delays one of

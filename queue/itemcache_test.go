@@ -319,3 +319,18 @@ func TestRetryDelay(t *testing.T) {
 		t.Error(got.String())
 	}
 }
+
+// TestNoWaitBesideUnowned: nobody begins to wait while claims are noted that are to be deleted, since
+// that wakes only those who wait already.
+func TestNoWaitBesideUnowned(t *testing.T) {
+	t.Parallel()
+	f := &itemCache{synced: true}
+	f.free(gateway.Txn{})
+	if st := f.next(nil, true); st.waiter != nil || st.empty() {
+		t.Errorf("with a claim to delete: %+v", st)
+	}
+	f.unowned = nil
+	if st := f.next(nil, true); st.waiter == nil {
+		t.Errorf("without: %+v", st)
+	}
+}

@@ -10,17 +10,20 @@ import (
 // A claim that was put again without a lease outlives its consumer, and the item would be claimed for ever. The feed sees
 // such claims in what it reads and watches, and a consumer of the client deletes them.
 
-// unleased notes a claim that is under no lease, once for each time it was put, and wakes a consumer. The feed is locked.
+// unleased notes a claim that is under no lease, once for each time it was put, and wakes the consumers. The feed is locked.
 func (f *itemCache) unleased(e *entry, claim gateway.KeyValue) {
 	if claim.Lease != 0 || e.unleased >= claim.ModRevision {
 		return
 	}
 	e.unleased = claim.ModRevision
-	f.unowned = append(f.unowned, removal(claim))
-	if len(f.waiters) > 0 {
-		f.waiters[0].given <- nil
-		f.waiters = f.waiters[1:]
-	}
+	f.free(removal(claim))
+}
+
+// free has a consumer apply the removal of a claim. It wakes all, because one of them may be about to
+// leave. The feed is locked.
+func (f *itemCache) free(removal gateway.Txn) {
+	f.unowned = append(f.unowned, removal)
+	f.wakeAll()
 }
 
 // freeUnleased deletes in the background the claims that the feed has noted. The watch reports the deletions.
@@ -30,7 +33,12 @@ func (q *Queue) freeUnleased(f *itemCache) {
 	f.unowned = nil
 	f.mu.Unlock()
 	for _, t := range unowned {
-		q.removeUnleased(t)
+		done := context.AfterFunc(q.s.Context(), func() { // a consumer of another session does it then
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.free(t)
+		})
+		q.removeUnleased(t, func() { done() })
 	}
 }
 
@@ -45,7 +53,7 @@ func (q *Queue) clearLine(ctx context.Context) {
 	}
 	for _, kv := range resp.KVs {
 		if kv.Lease == 0 {
-			q.removeUnleased(removal(kv))
+			q.removeUnleased(removal(kv), nil)
 		}
 	}
 }
@@ -58,6 +66,7 @@ func removal(kv gateway.KeyValue) gateway.Txn {
 	}
 }
 
-func (q *Queue) removeUnleased(t gateway.Txn) {
-	q.s.Compensate(core.Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }})
+func (q *Queue) removeUnleased(t gateway.Txn, removed func()) {
+	undo := func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} }
+	q.s.Compensate(core.Write{Compensation: undo, OnResolved: removed})
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// Info identifies a session. It is stored in the session's record.
+// Info identifies a session. Its JSON is the session's record.
 type Info struct {
 	ID        string    `json:"id"`             // of this session alone
 	Name      string    `json:"name,omitempty"` // see [Options]

@@ -103,8 +103,9 @@ func (s *Session) Deadline() time.Time { return s.core.Deadline() }
 func (s *Session) Err() error { return s.core.Err() }
 
 // Txn applies a transaction at most once, and never after the session has ended at the server. After a lost answer it
-// finds out what happened, unlike [gateway.Client.Txn]. It returns [gateway.ErrUncertain] only when ctx ends first. Once the
-// session has resolved that transaction, no copy of it is applied any more. It returns [ErrLost] when the session has ended.
+// finds out what happened, unlike [gateway.Client.Txn]. It returns [gateway.ErrUncertain] when ctx ends first, and when the
+// server leaves the outcome open although it answers, as with a full database ([gateway.ErrNoSpace]). Once the session has
+// resolved that transaction, no copy of it is applied any more. It returns [ErrLost] when the session has ended.
 //
 // A transaction may have four operations less than etcd allows, 124 by default. None of them may write the session's own
 // keys. Responses is nil when an answer was lost and only the branch that was applied is known.

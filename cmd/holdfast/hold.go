@@ -35,7 +35,7 @@ type holding interface {
 	Err() error
 }
 
-// lasting is a hold as package under takes it.
+// lasting is a hold as package childproc takes it.
 type lasting struct {
 	h        holding
 	deadline func() time.Time

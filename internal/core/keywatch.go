@@ -35,15 +35,10 @@ func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func(
 	return o.end
 }
 
-// watchRecord ends the session when its record goes, becomes that of another life, or is no longer
-// under the lease: then writes of the session would be applied without the lease.
+// watchRecord ends the session when its record goes, or is put as recordPut does not expect it.
 func (s *Session) watchRecord(created, epoch int64) (stop func()) {
 	o := &keyWatch{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, stop: func() {}}
-	o.put = func(kv gateway.KeyValue) {
-		if s.recordPut(kv.Value) && kv.Lease != s.lease {
-			s.end(ErrRevoked)
-		}
-	}
+	o.put = func(kv gateway.KeyValue) { s.recordPut(kv) }
 	o.watch(gateway.AtRevision(epoch + 1))
 	return o.end
 }

@@ -42,7 +42,7 @@ func (s *Session) ReserveKey(name string) (key string, others int, free func()) 
 	}
 }
 
-// AdoptKeys takes up, of the keys below prefix, those that earlier lives of the session have named by [Session.Slot]. It
+// AdoptKeys takes up, of the keys below prefix, those that earlier lives of the session have named by [Session.ReserveKey]. It
 // gives each key once.
 func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	if s.born == 0 {

@@ -114,7 +114,7 @@ func (s *Session) Verify(ctx context.Context) error {
 		case err != nil:
 			return err
 		case !older(resp.KVs, epoch):
-			s.recordPut(resp.KVs[0].Value)
+			s.recordPut(resp.KVs[0])
 		case !again:
 			continue // the end of a session does not rest on one answer
 		default:

@@ -28,7 +28,7 @@ type Releaser struct {
 	foreign      bool          // the key is no longer under the session's lease, see unleased
 	whole        bool          // release is more than a trace of how the hold ended: all of it is applied, or nothing
 
-	// Among the young.
+	// While it is unwatched.
 	born       time.Time
 	prev, next *Releaser
 }
@@ -66,7 +66,7 @@ func (g *Releaser) AddReleaseOps(release ...gateway.Op) { g.release = append(g.r
 // call, Release has 1 s of its own.
 func (g *Releaser) Release(ctx context.Context) error { return g.leave(ctx, nil, g.h.s.Write) }
 
-// ReleaseWith is Release with ops instead of those of [Releaser.Also]. Of several releases under way only the first counts;
+// ReleaseWith is Release with ops instead of those of [Releaser.AddReleaseOps]. Of several releases under way only the first counts;
 // after one that the server refused, the next may come with others.
 func (g *Releaser) ReleaseWith(ctx context.Context, ops ...gateway.Op) error {
 	return g.leave(ctx, append([]gateway.Op{}, ops...), g.h.s.Write)
@@ -97,6 +97,9 @@ func (g *Releaser) Abandon(ctx context.Context) {
 	cancel()
 	_ = g.end(ended, nil, g.h.s.Write) // says so
 }
+
+// Released reports whether the hold has ended by a release, which may have failed since.
+func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
 func (g *Releaser) leave(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
 	ctx, cancel := grace.Of(ctx)

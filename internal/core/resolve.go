@@ -34,13 +34,13 @@ type unresolvedQueue struct {
 // settleBatch bounds how many are settled in one transaction. Each has one operation, or few.
 const settleBatch = 40
 
-// Compensate applies the Undo of a write in the background: of one that was answered, or never sent. [Session.Write] does so
-// itself for those that were not answered. Settled is called when that has worked. It is tried until then, or until the
+// Compensate applies the Compensation of a write in the background: of one that was answered, or never sent. [Session.Write] does so
+// itself for those that were not answered. OnResolved is called when that has worked. It is tried until then, or until the
 // session ends.
 func (s *Session) Compensate(w Write) { s.resolve(w, false) }
 
-// resolve clears up in the background behind a write. If it is open, the epoch is moved, which makes all copies of it void,
-// and Undo applied in the same transaction. One goroutine settles all that is waiting, together.
+// resolve clears up in the background behind a write. If it is in doubt, the epoch is moved, which makes all copies of it void,
+// and Compensation applied in the same transaction. One goroutine settles all that is waiting, together.
 func (s *Session) resolve(w Write, inDoubt bool) {
 	u := unresolved{inDoubt: inDoubt && !w.Guarded, done: w.OnResolved, told: w.resolver}
 	switch {
@@ -241,7 +241,7 @@ func (u *unresolved) resolved(out Outcome) {
 	}
 }
 
-// Deletion is an Undo of a [Write] that deletes keys.
+// Deletion is a Compensation of a [Write] that deletes keys.
 func Deletion(keys ...string) func() []gateway.Op {
 	return func() (ops []gateway.Op) {
 		for _, key := range keys {

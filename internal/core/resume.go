@@ -112,13 +112,18 @@ func (s *Session) takeOver(ctx context.Context) (created, epoch int64, _ error) 
 	}
 }
 
-// recordPut looks at a value of the record, and ends the session if it is that of another life.
-func (s *Session) recordPut(value []byte) (ours bool) {
-	ours = bytes.Equal(value, s.value)
-	if !ours {
+// recordPut looks at the record, and ends the session if it is that of another life, or no longer
+// under the lease: then it would outlive the lease, and writes would be applied without.
+func (s *Session) recordPut(kv gateway.KeyValue) (ours bool) {
+	switch {
+	case !bytes.Equal(kv.Value, s.value):
 		s.end(ErrResumedElsewhere)
+	case kv.Lease != s.lease:
+		s.end(ErrRevoked)
+	default:
+		return true
 	}
-	return ours
+	return false
 }
 
 // deleteRecord takes the record away, if it is this life's, and tells whether the lease is this life's to revoke: without a

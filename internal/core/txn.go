@@ -37,8 +37,9 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 }
 
 // Txn applies a transaction of the caller's own, at most once, and not at all after the session has ended at the server.
-// Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. Only when ctx ends first
-// is the error [gateway.ErrUncertain]; then no copy of it is applied any more once the session has settled it.
+// Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. The error is
+// [gateway.ErrUncertain] when ctx ends first, and when etcd's database is full or something else answers than etcd; then no
+// copy of it is applied any more once the session has resolved it.
 //
 // It takes four operations less than etcd's limit, 124 by default, and none of them may write the session's own keys.
 // Responses of the answer is nil if an answer was lost and only the branch taken is known.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/semaphore"
@@ -95,6 +96,26 @@ func TestRecordWithoutItsLease(t *testing.T) {
 		}
 		if left := etcd.Keys("holdfast/"); len(left) > 0 || len(etcd.Keys("a/")) > 0 {
 			t.Errorf("left: %q, %q", left, etcd.Keys("a/"))
+		}
+	})
+}
+
+// TestWriteBesideARecordWithoutItsLease: a write does not take up the epoch of such a record where no
+// watch tells of it, and ends the session.
+func TestWriteBesideARecordWithoutItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		etcd.BreakWatches(true)
+		kv, _ := etcd.Get(record(s))
+		etcd.Put(record(s), string(kv.Value))
+		etcd.Revoke(s.Lease())
+		if err := barrier.New(s, "b").Raise(t.Context()); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("Raise = %v", err)
+		}
+		if keys := etcd.Keys("b/"); len(keys) > 0 {
+			t.Errorf("raised without a lease: %q", keys)
 		}
 	})
 }

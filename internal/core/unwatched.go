@@ -34,7 +34,7 @@ func (y *unwatchedHolds) add(g *Releaser) {
 	}
 }
 
-// remove does nothing if the hold is no longer among the young.
+// remove does nothing if the hold is no longer unwatched.
 func (y *unwatchedHolds) remove(g *Releaser) {
 	y.mu.Lock()
 	defer y.mu.Unlock()

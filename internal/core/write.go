@@ -28,10 +28,10 @@ type Write struct {
 	// MayLinger: the write may wait while another transaction is under way, to go with the one behind it.
 	MayLinger bool
 
-	// Compensation gives what is applied in the background when the caller's context ends before the outcome is known; with Insist,
+	// Compensation gives what is applied in the background when the caller's context ends before the outcome is known; with CompleteOnCancel,
 	// also when it ends before anything was sent. If it is nil, Key is deleted. Any goroutine may call it, once it is needed,
-	// and it must not call the session. Settled is called when that has worked: no copy of the write can be applied any
-	// more, and what Undo gave has been. It is not called if the session ends before.
+	// and it must not call the session. OnResolved is called when that has worked: no copy of the write can be applied any
+	// more, and what Compensation gave has been. It is not called if the session ends before.
 	Compensation     func() []gateway.Op
 	CompleteOnCancel bool
 	OnResolved       func()
@@ -40,12 +40,12 @@ type Write struct {
 	// Guarded says that If holds for one incarnation of a key that Then deletes. Any answer makes all copies of such a write
 	// void, so the epoch does not move for it. It is not undone when the database is full: it may be tried again.
 	Guarded bool
-	// Lean gives what is applied in place of Undo while etcd's database is full and takes nothing that puts a key. If it is
-	// nil, Undo is applied then, if it puts nothing.
+	// Lean gives what is applied in place of Compensation while etcd's database is full and takes nothing that puts a key. If it is
+	// nil, Compensation is applied then, if it puts nothing.
 	Lean func() []gateway.Op
 }
 
-// resolver is told of the answer to Undo. Before that, blocked may be called, perhaps more than once, because the database
+// resolver is told of the answer to Compensation. Before that, blocked may be called, perhaps more than once, because the database
 // is full; lean tells that Lean has been applied.
 type resolver interface {
 	resolve(o Outcome)
@@ -60,7 +60,7 @@ type Outcome struct {
 	// Repeated says that an earlier try went unanswered. If Applied is false, that try may be the reason.
 	Repeated bool
 	// InDoubt says that the write, which only deletes, was applied while the database was full and the epoch could not move,
-	// so an earlier copy of it may still come. Settled is called once none can.
+	// so an earlier copy of it may still come. OnResolved is called once none can.
 	InDoubt bool
 }
 
@@ -107,7 +107,7 @@ func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// write tries until there is an answer. open says that copies are out whose fate nobody knows: on the way in from
+// write tries until there is an answer. inDoubt says that copies are out whose fate nobody knows: on the way in from
 // before, on the way out when it ends without an answer.
 //
 // An unanswered try may be applied at any time, as long as its epoch is the record's. So the next try rewrites the
@@ -115,7 +115,7 @@ func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFun
 // was applied, or would have been but for If, the record has moved; if the epoch was not the record's, it had moved
 // before.
 //
-// A full database does not let the record be put. A write that only deletes then goes without, and stays open.
+// A full database does not let the record be put. A write that only deletes then goes without, and stays in doubt.
 func (s *Session) write(ctx context.Context, w Write, inDoubt bool) (out Outcome, stillInDoubt bool, _ error) {
 	var pause *backoff.ExponentialBackOff
 	var last error      // of the try before
@@ -254,7 +254,7 @@ func (s *Session) read(w Write, epoch int64, touched bool, resp *gateway.TxnResp
 	kvs := resp.Responses[0].Get.KVs
 	out.Responses = resp.Responses[1 : 1+len(w.Else)]
 	switch {
-	case !s.recordPut(kvs[0].Value): // the epoch is another life's, and must not become this one's
+	case !s.recordPut(kvs[0]): // the epoch is another life's, or of no lease, and must not become this one's
 		return true
 	case kvs[0].ModRevision != epoch:
 		s.advanceEpoch(kvs[0].ModRevision)

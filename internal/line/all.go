@@ -18,9 +18,60 @@ const MaxLines = 60
 // the members are gone or are being removed in the background.
 func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	asked := time.Now()
-	if err := CheckAll(ctx, lines); err != nil {
+	if err := checkAll(ctx, lines); err != nil {
 		return nil, err
 	}
+	return enterAll(ctx, asked, lines, func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
+		return l.wait(ctx, Join{}, me)
+	})
+}
+
+// TryAll is EnterAll if all the lines admit the new members at once. Else it is an [*OccupiedError].
+// It joins them in one transaction, too: if it joined one after the other, a member that comes in
+// between would have a smaller fence than the last of them, and hold its line later.
+func TryAll(ctx context.Context, lines []*Line) ([]Hold, error) {
+	asked := time.Now()
+	if err := checkAll(ctx, lines); err != nil {
+		return nil, err
+	}
+	if err := lookAll(ctx, lines); err != nil {
+		return nil, err
+	}
+	return enterAll(ctx, asked, lines, func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
+		v, err := l.Now(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return nil, l.standing(v, me)
+	})
+}
+
+// lookAll returns an [*OccupiedError] if a new member would not be admitted to one of the lines.
+func lookAll(ctx context.Context, lines []*Line) error {
+	s := lines[0].Session
+	var fronts gateway.Txn
+	for _, l := range lines {
+		fronts.Then = append(fronts.Then, l.front(tryLook))
+	}
+	bound, cancel := lines[0].bound(ctx)
+	defer cancel()
+	resp, err := s.Client().Txn(bound, fronts)
+	if err != nil {
+		return lines[0].endCause(bound, err)
+	}
+	for i, l := range lines {
+		v := viewOf(resp.Responses[i].Get, l.prefix())
+		if len(v.Members) > 0 && !l.admits(v, Join{}) {
+			return &OccupiedError{v}
+		}
+	}
+	return nil
+}
+
+type waitFunc func(context.Context, *Line, Member) (*lastLeft, error)
+
+// enterAll joins the lines. wait is called for each in which there is another key.
+func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc) ([]Hold, error) {
 	s := lines[0].Session
 	frees := make([]func(), len(lines))
 	members, keys := make([]Member, len(lines)), make([]string, len(lines))
@@ -68,7 +119,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		}
 		var before *lastLeft
 		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
-			before, err = l.wait(ctx, Join{}, members[i])
+			before, err = wait(ctx, l, members[i])
 		}
 		done++ // from here on the member is abandoned by its own means
 		if err != nil {
@@ -93,8 +144,8 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	return holds, nil
 }
 
-// CheckAll returns [gateway.ErrInvalid] for lines that cannot be held together.
-func CheckAll(ctx context.Context, lines []*Line) error {
+// checkAll returns [gateway.ErrInvalid] for lines that cannot be held together.
+func checkAll(ctx context.Context, lines []*Line) error {
 	if len(lines) == 0 || len(lines) > MaxLines {
 		return fmt.Errorf("%w: %d names, not between 1 and %d", gateway.ErrInvalid, len(lines), MaxLines)
 	}

@@ -63,7 +63,7 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 	if prev := out.Responses[0].Put.PrevKV; prev != nil {
 		was = string(prev.Value)
 	}
-	if before != nil {
+	if before != nil && before != nobodySeen {
 		from = before.at
 		if was == clean(before.Fence) {
 			return nil
@@ -78,8 +78,8 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 const spacePause = time.Second
 
 // mark puts the marker of a new holder. A full database refuses that, and without it the next
-// holder could go on at once after an unclean end of this one. A member that has waited for the one
-// before keeps its place until there is space.
+// holder could go on at once after an unclean end of this one. A member that has waited keeps its
+// place until there is space.
 func (l *Line) mark(ctx context.Context, h *core.Hold, waited bool) (core.Outcome, error) {
 	marker := gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())
 	for {

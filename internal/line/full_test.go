@@ -75,6 +75,55 @@ func TestDelayWhileFull(t *testing.T) {
 	}
 }
 
+// TestDelayWhileFullUnseen: a waiter that did not see the holder leave, because the line was read
+// again behind it, keeps its place, too.
+func TestDelayWhileFullUnseen(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line) *entering{
+		"before the watch": func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line) *entering {
+			t.Helper()
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+				if c.Path == "/kv/range" {
+					etcd.Delete(holder.Key())
+					etcd.Fill(true)
+				}
+				return c.Apply()
+			})
+			defer etcd.Script(nil)
+			return goEnter(t.Context(), l)
+		},
+		"compacted": func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line) *entering {
+			t.Helper()
+			w := goEnter(t.Context(), l)
+			etcd.BreakWatches(true)
+			etcd.Fill(true)
+			etcd.Delete(holder.Key())
+			etcd.Compact()
+			etcd.BreakWatches(false)
+			return w
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				first, second := delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
+				start := time.Now()
+				w := leave(t, etcd, enter(t, first), second)
+				time.Sleep(5 * time.Second)
+				if !w.waits() {
+					t.Fatalf("Enter in a full database = %v", w.err)
+				}
+				etcd.Fill(false)
+				<-w.done
+				if took := time.Since(start); w.err != nil || took < delay {
+					t.Errorf("Enter = %v after %v", w.err, took)
+				}
+			})
+		})
+	}
+}
+
 func makeSpace(etcd *fakeetcd.Server, _ *line.Line, _ context.CancelFunc) { etcd.Fill(false) }
 
 // TestDelayWhileFullAtOnce: a member that has not waited fails at once where the database becomes

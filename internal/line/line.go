@@ -194,7 +194,8 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	return me, out.Responses[1].Get.Count, nil
 }
 
-// wait returns when the mirror has shown the member to be admitted.
+// wait returns when the mirror has shown the member to be admitted. It returns the member that was
+// seen to leave last, or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.mirror()
 	defer m.release()
@@ -219,7 +220,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 		case state.gone: // alone, or with the lease
 			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
 		case state.admitted:
-			return state.before, nil
+			return cmp.Or(state.before, nobodySeen), nil
 		case state.hopeless != nil:
 			return nil, state.hopeless
 		}
@@ -284,10 +285,15 @@ func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Con
 const finishTimeout = 5 * time.Second
 
 // Finish is [GiveBack] with a time of its own. It belongs in a defer, because the function under the hold may panic, or end
-// its goroutine, and a caller that recovers has no hold that it could release.
+// its goroutine, and a caller that recovers has no hold that it could release. A hold that the function has released itself is
+// not an error; if that was refused, it goes on in the background.
 func Finish(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
+	if grip.Released() {
+		Hold{Grip: grip}.Abandon(ctx)
+		return nil
+	}
 	return GiveBack(ctx, grip, release)
 }
 

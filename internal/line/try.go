@@ -68,6 +68,12 @@ func (l *Line) admits(v Snapshot, j Join) bool {
 	return l.Rule(v) == len(v.Members)
 }
 
+// front reads the oldest keys of the line; all of them if there is no limit.
+func (l *Line) front(limit int64) gateway.Op {
+	return gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.Limit(limit),
+		gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
+}
+
 // try gives the new member, or the line as it was found.
 func (l *Line) try(ctx context.Context, j Join, key string, free func(), still []gateway.Cmp) (me *Member, v Snapshot, _ error) {
 	look := int64(tryLook)
@@ -78,8 +84,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 		If:   append(still, j.If...),
 		Then: []gateway.Op{gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()))},
 		Else: []gateway.Op{
-			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.Limit(look),
-				gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend)),
+			l.front(look),
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
 		Compensation: core.Deletion(key),
@@ -118,14 +123,22 @@ func (l *Line) joinOrLeave(ctx context.Context, asked time.Time, j Join, key str
 	}
 	v, err := l.Now(ctx)
 	if err == nil {
-		i := slices.IndexFunc(v.Members, me.is)
-		if i >= 0 && i < l.Rule(v) {
-			return l.admit(ctx, asked, me, nil, free)
-		}
-		if err = errRemoved; i >= 0 {
-			err = &OccupiedError{v}
-		}
+		err = l.standing(v, me)
 	}
-	l.abandon(me, free)
-	return Hold{}, err
+	if err != nil {
+		l.abandon(me, free)
+		return Hold{}, err
+	}
+	return l.admit(ctx, asked, me, nil, free)
+}
+
+// standing returns nil if the rule admits a member that has joined, and why not otherwise.
+func (l *Line) standing(v Snapshot, me Member) error {
+	switch i := slices.IndexFunc(v.Members, me.is); {
+	case i < 0:
+		return errRemoved
+	case i >= l.Rule(v):
+		return &OccupiedError{v}
+	}
+	return nil
 }
