@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Some errors of etcd arrive without their code, from older gateways and through what rewrites answers. The text shows whose
-// they are.
+// Some errors of etcd arrive without their code, from older gateways and through proxies that
+// rewrite answers. Their text shows that they are etcd's.
 
 var etcdWords = []string{"etcdserver: ", "etcdserver/", "etcdclient: ", "auth: ", "raft: ", "mvcc: ", "grpc: ", "transport: ", "connection error: "}
 
@@ -19,7 +19,7 @@ var codeNames = map[string]Code{
 	"Unavailable": CodeUnavailable, "DataLoss": CodeDataLoss, "Unauthenticated": CodeUnauthenticated,
 }
 
-// codeOfText has the errors that callers, and the client itself, tell apart by their codes.
+// codeOfText has the errors that callers, and the client itself, distinguish by their codes.
 var codeOfText = map[Code][]string{
 	CodeInvalidArgument: {
 		"user name is empty", "revision of auth store is old", "authentication failed", "request is too large",
@@ -43,8 +43,8 @@ var codeOfStatus = map[int]Code{
 	http.StatusGatewayTimeout: CodeDeadlineExceeded,
 }
 
-// codeless gives an error without a code the code that it has elsewhere, or CodeUnknown. It reports false for texts that
-// are not etcd's.
+// codeless returns the code that an error has elsewhere, or CodeUnknown. It reports false for texts
+// that are not etcd's.
 func codeless(text string, status int) (Code, string, bool) {
 	if rest, ok := strings.CutPrefix(text, "rpc error: code = "); ok {
 		if name, desc, ok := strings.Cut(rest, " desc = "); ok && codeNames[name] != 0 {
