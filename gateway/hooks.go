@@ -7,7 +7,7 @@ import (
 
 // Hooks are functions that the client calls, for metrics and traces. Each may be nil. Attempt is
 // called in the goroutine that makes the call, which waits for it; several calls may run at a time.
-// All other hooks, and those of renewals, are called in order in a goroutine that only hooks and
+// The other hooks, and Attempt for renewals, are called in order in a goroutine that only hooks and
 // the Logger can delay. While one blocks there, up to a hundred calls are queued and further ones
 // are dropped. Close waits for all.
 //

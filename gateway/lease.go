@@ -293,7 +293,7 @@ func leaseGone(op string) *Error {
 	return &Error{Op: op, Code: CodeNotFound, Message: "etcdserver: requested lease not found"}
 }
 
-// Leases returns the IDs of all leases of the cluster, in no order. It is retried at other
+// Leases returns the IDs of all leases of the cluster. It is retried at other
 // endpoints until ctx ends.
 func (c *Client) Leases(ctx context.Context) ([]LeaseID, error) {
 	type response struct {
