@@ -110,7 +110,8 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxPlain)) // what has come will do for an error text
+		// The part that was received is enough for an error text.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxPlain))
 		return nil, statusError(opSnapshot, ep, resp, body)
 	}
 	s := &Snapshot{
@@ -146,7 +147,8 @@ func (s *Snapshot) next(ep *endpoint) (*wireSnapshot, error) {
 	if len(line) == 0 && errors.Is(err, io.EOF) {
 		return nil, nil //nolint:nilnil // the end is neither a message nor an error
 	}
-	if err != nil && (!errors.Is(err, io.EOF) || !json.Valid(line)) { // an error of an older version ends without a newline
+	// An error of an older version ends without a newline.
+	if err != nil && (!errors.Is(err, io.EOF) || !json.Valid(line)) {
 		if errors.Is(err, io.EOF) {
 			if line[0] != '{' {
 				return nil, protocolError(opSnapshot, ep, line, errors.New("no message"))
@@ -184,7 +186,8 @@ func (s *Snapshot) take(part []byte) {
 
 // Read reads the database, followed by its checksum. It returns io.EOF only after all was received
 // and the checksum is right. Returns ErrCorrupt when the checksum is wrong or data is missing,
-// ErrClosed after [Client.Close], and the context's error when the context of the snapshot ends.
+// ErrUnavailable when the connection breaks, the context's error when ctx of the call to Snapshot
+// ends or Close is called, and ErrClosed after [Client.Close].
 func (s *Snapshot) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 && s.err == nil {
 		s.more()

@@ -60,8 +60,8 @@ func writeFile(path string, r io.Reader) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = f.Close()           // an earlier error says more
-			_ = os.Remove(f.Name()) // gone already if the failure was after the rename
+			_ = f.Close() // an earlier error says more
+			_ = os.Remove(f.Name())
 		}
 	}()
 	if _, err = io.Copy(onDisk{f}, r); err != nil {
