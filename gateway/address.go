@@ -50,19 +50,24 @@ func parseEndpoint(raw string) (string, error) {
 	case u.Hostname() == "":
 		return "", invalid("new", "an endpoint without a host")
 	case u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return "", invalid("new", "endpoint %s has more than scheme, host, port and path", clean(u.Host))
+		return "", invalid("new",
+			"endpoint %s has more than scheme, host, port and path", clean(u.Host))
 	case strings.HasSuffix(u.Host, ":"):
 		return "", invalid("new", "endpoint %s has an empty port", clean(u.Host))
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && addr.Zone() != "" {
-		return "", invalid("new", "endpoint %s has an IPv6 zone, which is not supported", clean(u.Host))
+		return "", invalid("new",
+			"endpoint %s has an IPv6 zone, which is not supported", clean(u.Host))
 	}
 	dir, ok := plainPath(u.EscapedPath())
 	switch {
 	case !ok:
-		return "", invalid("new", "the path of endpoint %s is not a plain one such as /etcd", clean(u.Host))
+		return "", invalid("new",
+			"the path of endpoint %s is not a plain one such as /etcd", clean(u.Host))
 	case slices.Contains([]string{"v3", "v3beta", "v3alpha"}, path.Base(dir)):
-		return "", invalid("new", "the path of endpoint %s ends with the API's own: leave that out, or set APIPrefix", clean(u.Host))
+		return "", invalid("new",
+			"the path of endpoint %s ends with the API's own: leave that out, or set APIPrefix",
+			clean(u.Host))
 	}
 	return u.Scheme + "://" + u.Host + dir, nil
 }
@@ -71,7 +76,8 @@ func parseEndpoint(raw string) (string, error) {
 // change or split it.
 func plainPath(p string) (string, bool) {
 	p = strings.TrimSuffix(p, "/")
-	return p, p == "" || p[0] == '/' && path.Clean(p) == p && !strings.ContainsAny(p, "?#% \\;") && clean(p) == p
+	return p, p == "" || p[0] == '/' && path.Clean(p) == p &&
+		!strings.ContainsAny(p, "?#% \\;") && clean(p) == p
 }
 
 // parseSocket reads the name of the socket as etcd and clientv3 do: it is the text after "unix://",

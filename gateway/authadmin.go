@@ -80,7 +80,9 @@ func (a Auth) Authenticate(
 
 const opLogin = "authenticate"
 
-func (c *Client) logIn(ctx context.Context, name string, password Secret) (*AuthenticateResponse, error) {
+func (c *Client) logIn(
+	ctx context.Context, name string, password Secret,
+) (*AuthenticateResponse, error) {
 	body, err := json.Marshal(wireUser{Name: name, Password: string(password)})
 	if err != nil {
 		return nil, invalid(opLogin, "%v", err)
@@ -94,10 +96,14 @@ func (c *Client) logIn(ctx context.Context, name string, password Secret) (*Auth
 		}
 		if err := json.Unmarshal(b, &a); err != nil {
 			// The error does not quote the body, because it may hold the token.
-			return a.Header, &Error{Code: CodeUnauthenticated, Message: "unreadable answer to a log-in"}
+			return a.Header, &Error{
+				Code: CodeUnauthenticated, Message: "unreadable answer to a log-in",
+			}
 		}
 		if a.Token == "" {
-			return a.Header, &Error{Code: CodeUnauthenticated, Message: "no token in the answer to a log-in"}
+			return a.Header, &Error{
+				Code: CodeUnauthenticated, Message: "no token in the answer to a log-in",
+			}
 		}
 		out = &AuthenticateResponse{Header: headerOf(a.Header), Token: Secret(a.Token)}
 		return a.Header, nil

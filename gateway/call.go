@@ -58,7 +58,8 @@ func (c *Client) do(ctx context.Context, r *call) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })() //nolint:contextcheck // the life of the client joins the caller's
+	//nolint:contextcheck // the life of the client joins the caller's
+	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })()
 
 	var (
 		pause *backoff.ExponentialBackOff
@@ -203,7 +204,9 @@ func joined(r *call, last *Error, unusable map[*endpoint]error) *Error {
 
 // send is attempt without hooks. Connecting may take as long as the answer, and the answer's time
 // begins only after it, because a request that was not sent has no unknown outcome.
-func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+func (c *Client) send(
+	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration,
+) *Error {
 	if e := c.refuseOld(ctx, ep, r.op); e != nil {
 		return e
 	}
@@ -241,7 +244,8 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	defer resp.Body.Close()
 	body, err := c.readBody(resp)
 	if err != nil {
-		if whole := bytes.LastIndexByte(body, '\n') + 1; r.lines && whole > 0 && resp.StatusCode == http.StatusOK {
+		whole := bytes.LastIndexByte(body, '\n') + 1
+		if r.lines && whole > 0 && resp.StatusCode == http.StatusOK {
 			_, _ = r.answer(body[:whole]) // the complete lines count; the error is about the rest
 		}
 		e := transportError(caller, ctx, r.op, ep, err)
@@ -258,10 +262,13 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	return c.readAnswer(r, ep, body, floor, sent)
 }
 
-func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent clock.Instant) *Error {
+func (c *Client) readAnswer(
+	r *call, ep *endpoint, body []byte, floor int64, sent clock.Instant,
+) *Error {
 	header, err := r.answer(body)
 	if err == nil && header.ClusterID == 0 {
-		if code, message, ok := decodeError(body, http.StatusOK); ok { // a proxy replaced the status
+		// A proxy may have replaced the status.
+		if code, message, ok := decodeError(body, http.StatusOK); ok {
 			return (&Error{Op: r.op, Endpoint: ep.url, Code: code, Message: message}).explainAt(ep)
 		}
 	}
@@ -292,7 +299,9 @@ var (
 
 // request makes a POST. Accept is always sent, because without it etcd can take the caller for the
 // user that the server's own certificate names.
-func (c *Client) request(ctx context.Context, ep *endpoint, path string, token Secret, body io.Reader) (*http.Request, error) {
+func (c *Client) request(
+	ctx context.Context, ep *endpoint, path string, token Secret, body io.Reader,
+) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, ep.urlOf(path), body)
 	if err != nil {
 		return nil, err
@@ -311,12 +320,14 @@ func (c *Client) readBody(resp *http.Response) ([]byte, error) {
 		return nil, setupError{fmt.Errorf("%w: encoded as %s", ErrProtocol, clean(enc))}
 	}
 	if resp.ContentLength > c.cfg.MaxResponse {
-		return nil, setupError{fmt.Errorf("%w: %d bytes, more than the %d allowed", ErrProtocol, resp.ContentLength, c.cfg.MaxResponse)}
+		return nil, setupError{fmt.Errorf("%w: %d bytes, more than the %d allowed",
+			ErrProtocol, resp.ContentLength, c.cfg.MaxResponse)}
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, max(512, min(resp.ContentLength+bytes.MinRead, 1<<20))))
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, c.cfg.MaxResponse+1))
 	if n > c.cfg.MaxResponse {
-		return nil, setupError{fmt.Errorf("%w: more than the %d bytes allowed", ErrProtocol, c.cfg.MaxResponse)}
+		return nil, setupError{fmt.Errorf("%w: more than the %d bytes allowed",
+			ErrProtocol, c.cfg.MaxResponse)}
 	}
 	return buf.Bytes(), err
 }

@@ -55,7 +55,10 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix), log: cfg.Logger, watchBuffer: watchBuffer}
+	c := &Client{
+		cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix),
+		log: cfg.Logger, watchBuffer: watchBuffer,
+	}
 	c.ctx, c.close = context.WithCancelCause(context.Background())
 	if c.rt == nil {
 		c.own = c.ownTransport()
@@ -110,7 +113,8 @@ func (c *Client) spawn(fn func()) bool {
 // saw checks and records the header of an answer. floor is the revision known before the request
 // was sent: a linearizable answer must not be below it.
 func (c *Client) saw(h etcdjson.Header, floor int64, linear bool) error {
-	if id := uint64(h.ClusterID); id != 0 && !c.cluster.CompareAndSwap(0, id) && c.cluster.Load() != id {
+	id := uint64(h.ClusterID)
+	if id != 0 && !c.cluster.CompareAndSwap(0, id) && c.cluster.Load() != id {
 		return ErrClusterMismatch
 	}
 	rev := int64(h.Revision)

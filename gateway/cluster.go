@@ -101,7 +101,8 @@ func (c Cluster) memberAdd(
 // when the answer is lost. It is sent at most once; while etcd finds the cluster too unhealthy for
 // a change, it is retried until ctx ends.
 func (c Cluster) MemberPromote(ctx context.Context, id uint64) (*MemberListResponse, error) {
-	return c.memberChange(ctx, "member promote", "/cluster/member/promote", wireMemberChange{ID: id})
+	w := wireMemberChange{ID: id}
+	return c.memberChange(ctx, "member promote", "/cluster/member/promote", w)
 }
 
 // MemberUpdate changes the peer URLs of a member. Returns ErrNotFound when no member has the ID,
@@ -114,7 +115,8 @@ func (c Cluster) MemberUpdate(
 	if why := badPeers(peerURLs); why != "" {
 		return nil, invalid(op, "%s", why)
 	}
-	return c.memberChange(ctx, op, "/cluster/member/update", wireMemberChange{ID: id, PeerURLs: peerURLs})
+	w := wireMemberChange{ID: id, PeerURLs: peerURLs}
+	return c.memberChange(ctx, op, "/cluster/member/update", w)
 }
 
 // MemberRemove removes a member, which then stops. Returns ErrNotFound when no member has the ID,
@@ -146,7 +148,8 @@ func badPeers(urls []string) string {
 	}
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" ||
+			u.Host == "" || u.User != nil {
 			return "a peer URL must be http://host:port or https://host:port"
 		}
 	}
@@ -176,7 +179,10 @@ type wireMember struct {
 }
 
 func (w wireMember) public() Member {
-	return Member{ID: uint64(w.ID), Name: w.Name, PeerURLs: w.PeerURLs, ClientURLs: w.ClientURLs, IsLearner: w.IsLearner}
+	return Member{
+		ID: uint64(w.ID), Name: w.Name, PeerURLs: w.PeerURLs, ClientURLs: w.ClientURLs,
+		IsLearner: w.IsLearner,
+	}
 }
 
 type wireMembers struct {

@@ -21,7 +21,8 @@ func (e *ConflictError) Error() string {
 	if e.Current == nil {
 		return ErrConflict.Error() + ": it does not exist"
 	}
-	return ErrConflict.Error() + ": it has mod revision " + strconv.FormatInt(e.Current.ModRevision, 10)
+	return ErrConflict.Error() + ": it has mod revision " +
+		strconv.FormatInt(e.Current.ModRevision, 10)
 }
 
 // Is reports whether target is ErrConflict.
@@ -33,7 +34,9 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 // returns ErrUncertain when ctx ends or the answer is lost after it was sent. A second attempt
 // could not know whether it finds its own key or another writer's. A unique value, or a lease of
 // one's own, lets the caller decide that by reading the key.
-func (c *Client) Create(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
+func (c *Client) Create(
+	ctx context.Context, key string, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	put := OpPut(key, value, opts...)
 	put.wrong = cmp.Or(put.wrong, put.needsKey())
 	return c.putIf(ctx, "create", CmpCreateRevision(key, Equal, 0), put)
@@ -42,7 +45,9 @@ func (c *Client) Create(ctx context.Context, key string, value []byte, opts ...O
 // PutIfExists puts a key that exists. It takes the options of Put. Returns ErrConflict when the key
 // does not exist; nothing is then written. It is sent at most once, and returns ErrUncertain when
 // ctx ends or the answer is lost after it was sent.
-func (c *Client) PutIfExists(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
+func (c *Client) PutIfExists(
+	ctx context.Context, key string, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	return c.putIf(ctx, "update", CmpCreateRevision(key, Greater, 0), OpPut(key, value, opts...))
 }
 
@@ -50,7 +55,9 @@ func (c *Client) PutIfExists(ctx context.Context, key string, value []byte, opts
 // when the key has another value or does not exist; nothing is then written. A value that changed
 // and changed back is not noticed: see [Client.UpdateRevision]. It is sent at most once, and
 // returns ErrUncertain when ctx ends or the answer is lost after it was sent.
-func (c *Client) CompareAndSwap(ctx context.Context, key string, old, value []byte, opts ...Option) (*PutResponse, error) {
+func (c *Client) CompareAndSwap(
+	ctx context.Context, key string, old, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	return c.putIf(ctx, "replace", CmpValue(key, Equal, old), OpPut(key, value, opts...))
 }
 
@@ -58,7 +65,9 @@ func (c *Client) CompareAndSwap(ctx context.Context, key string, old, value []by
 // takes the options of Put. Returns ErrConflict when the key has changed since; nothing is then
 // written. It is sent at most once, and returns ErrUncertain when ctx ends or the answer is lost
 // after it was sent.
-func (c *Client) UpdateRevision(ctx context.Context, key string, rev int64, value []byte, opts ...Option) (*PutResponse, error) {
+func (c *Client) UpdateRevision(
+	ctx context.Context, key string, rev int64, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	put := OpPut(key, value, opts...)
 	if rev < 0 {
 		put.wrong = cmp.Or(put.wrong, "negative revision")
@@ -69,7 +78,8 @@ func (c *Client) UpdateRevision(ctx context.Context, key string, rev int64, valu
 // needsKey rejects the options of a Put that mean nothing for a key that does not exist.
 func (o Op) needsKey() string {
 	if o.prevKV || o.ignoreValue || o.ignoreLease {
-		return "options PrevKV, IgnoreValue and IgnoreLease do not apply to a key that does not exist"
+		return "options PrevKV, IgnoreValue and IgnoreLease do not apply " +
+			"to a key that does not exist"
 	}
 	return ""
 }

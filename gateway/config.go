@@ -135,7 +135,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	prefix, plain := plainPath(c.APIPrefix)
 	private := !slices.ContainsFunc(c.Endpoints, func(ep string) bool { return !secure(ep) })
-	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool { return scheme(ep) == unixScheme })
+	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool {
+		return scheme(ep) == unixScheme
+	})
 	switch {
 	case (c.Password != "" || c.PasswordFunc != nil) && c.Username == "":
 		return c, invalid("new", "a password without a user name")
@@ -147,7 +149,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("new", "a password over http needs AllowPlaintextAuth")
 	case c.TLS != nil && !tlsClass(c.Endpoints[0]):
 		return c, invalid("new", "TLS is configured but the endpoints are http")
-	case c.TLS != nil && c.TLS.MaxVersion != 0 && c.TLS.MaxVersion < max(c.TLS.MinVersion, tls.VersionTLS12):
+	case c.TLS != nil && c.TLS.MaxVersion != 0 &&
+		c.TLS.MaxVersion < max(c.TLS.MinVersion, tls.VersionTLS12):
 		return c, invalid("new", "TLS is configured for no version from 1.2 on")
 	case c.Transport != nil && sockets:
 		return c, invalid("new", "a Transport of your own takes no unix endpoints")

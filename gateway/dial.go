@@ -56,7 +56,8 @@ func (c *Client) untilClosed(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
-		defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // the life of the client joins the dial's
+		//nolint:contextcheck // the life of the client joins the dial's
+		defer context.AfterFunc(c.ctx, cancel)()
 		return dial(ctx, network, addr)
 	}
 }
@@ -75,7 +76,9 @@ func dialMetered(ctx context.Context, dial dialFunc, network, addr string) (net.
 }
 
 // dialTLS returns a connection whose handshake is complete.
-func (c *Client) dialTLS(ctx context.Context, dial dialFunc, network, addr string) (net.Conn, error) {
+func (c *Client) dialTLS(
+	ctx context.Context, dial dialFunc, network, addr string,
+) (net.Conn, error) {
 	raw, err := dial(ctx, network, addr)
 	if err != nil {
 		return nil, dialError{err}
@@ -86,11 +89,14 @@ func (c *Client) dialTLS(ctx context.Context, dial dialFunc, network, addr strin
 	}
 	cfg := c.handshakeConfig(host)
 	// Without HTTP/2, because the transport would use it if the server accepted it.
-	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
+	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool {
+		return p == "h2"
+	})
 	conn := tls.Client(&meter{Conn: raw, closed: make(chan struct{}), tls: true}, cfg)
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // the life of the client joins the dial's
+	//nolint:contextcheck // the life of the client joins the dial's
+	defer context.AfterFunc(c.ctx, cancel)()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		if ctx.Err() != nil {
@@ -108,7 +114,8 @@ type lookupFunc = func(ctx context.Context, network, host string) ([]netip.Addr,
 func dialAddresses(dial dialFunc, lookup lookupFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(addr)
-		if _, literal := netip.ParseAddr(host); err != nil || literal == nil || network == unixScheme {
+		_, literal := netip.ParseAddr(host)
+		if err != nil || literal == nil || network == unixScheme {
 			return dial(ctx, network, addr)
 		}
 		ips, err := lookup(ctx, "ip", host)
@@ -147,7 +154,9 @@ func alternate(ips []netip.Addr) []netip.Addr {
 
 // dialFirst returns once all its dials have ended. It cancels the others when one has connected,
 // and closes connections that they still open.
-func dialFirst(ctx context.Context, dial dialFunc, network string, addrs []string) (net.Conn, error) {
+func dialFirst(
+	ctx context.Context, dial dialFunc, network string, addrs []string,
+) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {

@@ -62,8 +62,8 @@
 // Calls return an [*Error], which matches the sentinels that describe it. Every call returns
 // [ErrInvalid] for arguments that cannot be right, [ErrClosed] after [Client.Close], and the
 // context's error, with the error of the last attempt, when the context ends first. With auth on it
-// returns [ErrUnauthenticated] or [ErrPermissionDenied] when etcd rejects the user. If an error also
-// matches [ErrUncertain], check for it first.
+// returns [ErrUnauthenticated] or [ErrPermissionDenied] when etcd rejects the user. If an error
+// also matches [ErrUncertain], check for it first.
 //
 // # Keys
 //

@@ -125,8 +125,8 @@ func (e *Error) Is(target error) bool {
 	case ErrUncertain:
 		return e.uncertain
 	case ErrUnavailable:
-		return !e.setup() && (e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded || e.Code == CodeUnknown ||
-			e.Code == CodeInternal || e.says("too many requests"))
+		return !e.setup() && (e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded ||
+			e.Code == CodeUnknown || e.Code == CodeInternal || e.says("too many requests"))
 	case ErrInvalid:
 		return e.Code == CodeInvalidArgument && !e.aboutToken()
 	case ErrCompacted:
@@ -138,9 +138,11 @@ func (e *Error) Is(target error) bool {
 	case ErrPermissionDenied:
 		return e.Code == CodePermissionDenied
 	case ErrNotFound:
-		return e.saysAny("member not found", "user name not found", "role name not found", "is not granted to the")
+		return e.saysAny("member not found", "user name not found", "role name not found",
+			"is not granted to the")
 	case ErrExists:
-		return e.saysAny("name already exists", "Peer URLs already exists", "member ID already exist")
+		return e.saysAny("name already exists", "Peer URLs already exists",
+			"member ID already exist")
 	case ErrAuthNotEnabled:
 		return e.Code == CodeFailedPrecondition && e.says("authentication is not enabled")
 	case ErrNoSpace:
@@ -177,7 +179,8 @@ func rawCode(code Code, message string) Code {
 // arguments.
 func (e *Error) aboutToken() bool {
 	return e.Code == CodeUnauthenticated ||
-		e.Code == CodeInvalidArgument && (e.says("user name is empty") || e.says("revision of auth store is old"))
+		e.Code == CodeInvalidArgument &&
+			(e.says("user name is empty") || e.says("revision of auth store is old"))
 }
 
 // onLearner reports that the member does not vote yet and serves hardly any request. The code of
@@ -190,8 +193,8 @@ func (e *Error) refused() bool {
 		return true
 	}
 	switch e.Code {
-	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeFailedPrecondition, CodeOutOfRange,
-		CodeUnimplemented, CodeUnauthenticated:
+	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeFailedPrecondition,
+		CodeOutOfRange, CodeUnimplemented, CodeUnauthenticated:
 		return true
 	case CodeResourceExhausted:
 		return !errors.Is(e, ErrNoSpace)
@@ -217,8 +220,8 @@ func (e *Error) elsewhere() bool {
 		return e.says("too many requests")
 	case CodeFailedPrecondition:
 		return e.onLearner()
-	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeOutOfRange, CodeUnimplemented, CodeDataLoss,
-		CodeUnauthenticated:
+	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeOutOfRange,
+		CodeUnimplemented, CodeDataLoss, CodeUnauthenticated:
 		return false
 	}
 	return false
@@ -242,7 +245,8 @@ func clean(s string) string {
 	if len(s) > maxMessage {
 		s = s[:maxMessage] + "…"
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+	if strings.ContainsFunc(s, odd) {
 		return strconv.Quote(s)
 	}
 	return s

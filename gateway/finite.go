@@ -63,7 +63,9 @@ func (m *watchmux) merge(cn *conn, now time.Duration) {
 			others = append(others, c)
 		}
 	}
-	slices.SortFunc(others, func(a, b *conn) int { return cmp.Compare(len(a.places), len(b.places)) })
+	slices.SortFunc(others, func(a, b *conn) int {
+		return cmp.Compare(len(a.places), len(b.places))
+	})
 	for i, old := range others {
 		if len(others)-i < maxFinite && (i == 0 || len(old.places) > len(cn.places)) {
 			break
@@ -93,7 +95,8 @@ func (m *watchmux) renewAt(cn *conn, now time.Duration) time.Duration {
 	at := heard + silentFinite
 	if cn.rev < m.floor() {
 		history := max(0, m.floor()-cn.from)
-		cost := max(streamSilence, time.Duration(len(cn.places))*renewalCost, time.Duration(history)*historyCost)
+		cost := max(streamSilence,
+			time.Duration(len(cn.places))*renewalCost, time.Duration(history)*historyCost)
 		at = min(at, max(heard, cn.began)+cost)
 	}
 	return max(at, now)

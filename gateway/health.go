@@ -129,7 +129,10 @@ func (m MemberClient) check(ctx context.Context, op, path string) error {
 				failed = append(failed, strings.TrimSpace(line[len("[-]"):]))
 			}
 		}
-		return &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, Message: clean(strings.Join(failed, "; "))}
+		return &Error{
+			Op: op, Endpoint: ep.url, Code: CodeUnavailable,
+			Message: clean(strings.Join(failed, "; ")),
+		}
 	}
 	return statusError(op, ep, p.Response, p.body)
 }

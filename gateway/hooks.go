@@ -41,22 +41,28 @@ type Attempt struct {
 }
 
 // attempt sends the call once.
-func (c *Client) attempt(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+func (c *Client) attempt(
+	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration,
+) *Error {
 	return c.attempted(ctx, ep, r, token, timeout, func(call func()) { call() })
 }
 
 // attemptNoted is attempt for goroutines that must not wait for a hook.
-func (c *Client) attemptNoted(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+func (c *Client) attemptNoted(
+	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration,
+) *Error {
 	return c.attempted(ctx, ep, r, token, timeout, c.note)
 }
 
 func (c *Client) attempted(
-	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration, run func(func()),
+	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration,
+	run func(func()),
 ) *Error {
 	began := time.Now()
 	e := c.send(ctx, ep, r, token, timeout)
 	c.outage.note(r, ep, e, began)
-	c.auth.note(token, e) //nolint:contextcheck // a log-in behind it has the life of the client, not of the caller
+	//nolint:contextcheck // a log-in behind it has the life of the client, not of the caller
+	c.auth.note(token, e)
 	hook := c.cfg.Hooks.Attempt
 	if hook == nil {
 		return e

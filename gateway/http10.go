@@ -47,7 +47,8 @@ func (c *http10Conn) Write(b []byte) (int, error) {
 	if !is11 {
 		return c.Conn.Write(b)
 	}
-	return c.Conn.Write(append(append(bytes.Clone(line), " HTTP/1.0\r\n"...), rest...)) // of the same length
+	// Of the same length, so the returned count is right.
+	return c.Conn.Write(append(append(bytes.Clone(line), " HTTP/1.0\r\n"...), rest...))
 }
 
 // roundTrip sends the request of a stream.

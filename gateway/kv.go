@@ -72,7 +72,8 @@ func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetRespo
 }
 
 func (c *Client) get(ctx context.Context, op Op) (out *GetResponse, err error) {
-	r := &call{op: "get", path: "/kv/range", repeat: true, linear: !op.serializable && op.revision == 0, local: op.serializable}
+	r := &call{op: "get", path: "/kv/range", repeat: true, local: op.serializable}
+	r.linear = !op.serializable && op.revision == 0
 	r.answer = answerOf(c, &out, (*decoder).get)
 	err = c.single(ctx, r, op)
 	return out, err
@@ -91,7 +92,9 @@ func (c *Client) single(ctx context.Context, r *call, op Op) error {
 // Put writes a key. It is sent at most once: it is retried only while no attempt can have been
 // applied. Returns ErrUncertain when ctx ends or the answer is lost after it was sent, ErrNoSpace
 // when the database is full, and ErrLeaseNotFound when the lease of [WithLease] is gone.
-func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Option) (out *PutResponse, err error) {
+func (c *Client) Put(
+	ctx context.Context, key string, value []byte, opts ...Option,
+) (out *PutResponse, err error) {
 	r := &call{op: "put", path: "/kv/put", write: true, linear: true}
 	r.answer = answerOf(c, &out, (*decoder).put)
 	err = c.single(ctx, r, OpPut(key, value, opts...))
@@ -102,7 +105,9 @@ func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Opti
 // exist is not an error: Deleted is 0. It is sent at most once: it is retried only while no attempt
 // can have been applied. Returns ErrUncertain when ctx ends or the answer is lost after it was
 // sent.
-func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (out *DeleteResponse, err error) {
+func (c *Client) Delete(
+	ctx context.Context, key string, opts ...Option,
+) (out *DeleteResponse, err error) {
 	r := &call{op: "delete", path: "/kv/deleterange", write: true, linear: true}
 	r.answer = answerOf(c, &out, (*decoder).delete)
 	err = c.single(ctx, r, OpDelete(key, opts...))
@@ -114,7 +119,9 @@ func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (out *D
 // after it was sent. Returns ErrInvalid when etcd rejects the operations, as too many or two writes
 // of one key, ErrNoSpace when the database is full, and ErrLeaseNotFound when the lease of a put is
 // gone.
-func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) { return c.txn(ctx, "txn", t) }
+func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) {
+	return c.txn(ctx, "txn", t)
+}
 
 func (c *Client) txn(ctx context.Context, name string, t Txn) (out *TxnResponse, err error) {
 	e := newEncoder(c.cfg.Namespace, 1+len(t.If)+len(t.Then)+len(t.Else))

@@ -99,7 +99,8 @@ func lifetime(s etcdjson.Int64) time.Duration {
 // that is less.
 func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (LeaseGrant, error) {
 	if ttl <= 0 || ttl > MaxTTL {
-		return LeaseGrant{}, invalid("grant", "a time to live of %v is not between 1s and %v", ttl, MaxTTL)
+		return LeaseGrant{}, invalid("grant",
+			"a time to live of %v is not between 1s and %v", ttl, MaxTTL)
 	}
 	if id == 0 {
 		id = NewLeaseID()
@@ -172,7 +173,8 @@ func (c *Client) KeepAliveOnce(ctx context.Context, id LeaseID) (LeaseGrant, err
 		}
 		switch {
 		case out.ID != id:
-			return LeaseGrant{}, &Error{Op: r.op, cause: fmt.Errorf("%w: the answer is about another lease", ErrProtocol)}
+			err := fmt.Errorf("%w: the answer is about another lease", ErrProtocol)
+			return LeaseGrant{}, &Error{Op: r.op, cause: err}
 		case out.TTL > 0:
 			return out.at(r.sent), nil
 		case avoid != nil:
@@ -199,7 +201,10 @@ const wholeRenewal = 8
 // renewal renews many leases in one request. each is called for every lease that was answered,
 // without Sent.
 func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
-	r := &call{op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true, fresh: len(ids) > wholeRenewal}
+	r := &call{
+		op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true,
+		fresh: len(ids) > wholeRenewal,
+	}
 	for _, id := range ids {
 		r.body = append(r.body, `{"ID":"`...)
 		r.body = strconv.AppendInt(r.body, int64(id), 10)
@@ -228,7 +233,8 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 			if err := whole(header, r); err != nil {
 				return header, &Error{cause: err}
 			}
-			if err := c.saw(header, 0, false); err != nil { // another cluster knows nothing of this lease
+			// Another cluster knows nothing of this lease.
+			if err := c.saw(header, 0, false); err != nil {
 				return header, &Error{cause: err}
 			}
 			each(LeaseGrant{ID: LeaseID(answer.Result.ID), TTL: lifetime(answer.Result.TTL)})

@@ -61,7 +61,8 @@ func (m MemberClient) Status(ctx context.Context) (*StatusResponse, error) {
 // Only ctx bounds it. It is sent once, and returns ErrUncertain when the answer is lost; it may be
 // repeated.
 func (m MemberClient) Defragment(ctx context.Context) error {
-	r := &call{op: "defragment", path: "/maintenance/defragment", local: true, write: true, timeout: patient}
+	r := &call{op: "defragment", path: "/maintenance/defragment", local: true, write: true}
+	r.timeout = patient
 	return visitor(ctx, m, r, struct{}{}, headerOnly)
 }
 
@@ -137,8 +138,9 @@ type wireStatus struct {
 func (w *wireStatus) public() *StatusResponse {
 	out := &StatusResponse{
 		Header: headerOf(w.Header), Version: w.Version, StorageVersion: w.StorageVersion,
-		DBSize: int64(w.DBSize), DBSizeInUse: int64(w.DBSizeInUse), DBSizeQuota: int64(w.DBSizeQuota),
-		Leader: uint64(w.Leader), RaftIndex: uint64(w.RaftIndex), RaftAppliedIndex: uint64(w.RaftAppliedIndex),
+		DBSize: int64(w.DBSize), DBSizeInUse: int64(w.DBSizeInUse),
+		DBSizeQuota: int64(w.DBSizeQuota), Leader: uint64(w.Leader),
+		RaftIndex: uint64(w.RaftIndex), RaftAppliedIndex: uint64(w.RaftAppliedIndex),
 		IsLearner: w.IsLearner, Errors: w.Errors,
 		Downgrade: DowngradeInfo{w.Downgrade.Enabled, w.Downgrade.Target},
 	}

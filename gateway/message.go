@@ -67,7 +67,10 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 	h.mu.Lock()
 	if len(cn.asked) == 0 {
 		h.mu.Unlock()
-		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch nobody asked for", ErrProtocol)}
+		return &Error{
+			Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal,
+			cause: fmt.Errorf("%w: a watch nobody asked for", ErrProtocol),
+		}
 	}
 	p := cn.asked[0]
 	cn.asked = cn.asked[1:]
@@ -91,7 +94,10 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 		return nil
 	case a.watchID != p.id:
 		h.mu.Unlock()
-		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol)}
+		return &Error{
+			Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal,
+			cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol),
+		}
 	}
 	first := !w.announced
 	cn.m.stood = true
@@ -162,7 +168,8 @@ func cancelError(cn *conn, reason string) *Error {
 	_, rest, _ := strings.Cut(reason, "code = ")
 	name, desc, _ := strings.Cut(rest, " desc = ")
 	codes := map[string]Code{
-		"PermissionDenied": CodePermissionDenied, "Unauthenticated": CodeUnauthenticated, "InvalidArgument": CodeInvalidArgument,
+		"PermissionDenied": CodePermissionDenied, "Unauthenticated": CodeUnauthenticated,
+		"InvalidArgument": CodeInvalidArgument,
 	}
 	if code, ok := codes[name]; ok {
 		e.Code, e.Message = code, clean(desc)

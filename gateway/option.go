@@ -100,7 +100,10 @@ const (
 // SortBy sorts the keys of a Get, before a Limit cuts them. Without it they are in key order. For
 // any other order the server reads the whole range.
 func SortBy(target SortTarget, order SortOrder) Option {
-	return Option{"SortBy", kindGet, func(o Op) Op { o.sorted, o.sortTarget, o.sortOrder = true, target, order; return o }}
+	return Option{"SortBy", kindGet, func(o Op) Op {
+		o.sorted, o.sortTarget, o.sortOrder = true, target, order
+		return o
+	}}
 }
 
 // KeysOnly omits the values. etcd 3.7 omits the lease IDs as well.
@@ -117,7 +120,10 @@ func CountOnly() Option {
 // Serializable lets any member answer a Get from its own copy, which may be old. Without it a Get
 // is linearizable.
 func Serializable() Option {
-	return Option{"Serializable", kindGet | kindMembers, func(o Op) Op { o.serializable = true; return o }}
+	return Option{"Serializable", kindGet | kindMembers, func(o Op) Op {
+		o.serializable = true
+		return o
+	}}
 }
 
 // WithLease attaches the key of a Put to a lease: the key is deleted when the lease ends.
@@ -139,11 +145,16 @@ func IgnoreLease() Option {
 
 // PrevKV returns the key as it was before a Put, a Delete or each event of a Watch.
 func PrevKV() Option {
-	return Option{"PrevKV", kindPut | kindDelete | kindWatch, func(o Op) Op { o.prevKV = true; return o }}
+	return Option{"PrevKV", kindPut | kindDelete | kindWatch, func(o Op) Op {
+		o.prevKV = true
+		return o
+	}}
 }
 
 // NoPut omits puts from a Watch.
-func NoPut() Option { return Option{"NoPut", kindWatch, func(o Op) Op { o.noPut = true; return o }} }
+func NoPut() Option {
+	return Option{"NoPut", kindWatch, func(o Op) Op { o.noPut = true; return o }}
+}
 
 // NoDelete omits deletions from a Watch, also deletions by expired leases.
 func NoDelete() Option {

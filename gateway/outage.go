@@ -56,7 +56,8 @@ func (o *outage) note(r *call, ep *endpoint, e *Error, began time.Time) {
 	o.mu.Unlock()
 	if due {
 		o.say(func(log *slog.Logger) {
-			log.Warn("etcd_out_of_reach", "endpoint", ep.url, "for", lasted.Round(time.Millisecond), "err", e)
+			log.Warn("etcd_out_of_reach", "endpoint", ep.url,
+				"for", lasted.Round(time.Millisecond), "err", e)
 		})
 	}
 }
@@ -79,12 +80,14 @@ func (o *outage) served(r *call, ep *endpoint) {
 	o.mu.Unlock()
 	if over && warned {
 		o.say(func(log *slog.Logger) {
-			log.Info("etcd_within_reach", "endpoint", ep.url, "after", lasted.Round(time.Millisecond))
+			log.Info("etcd_within_reach", "endpoint", ep.url,
+				"after", lasted.Round(time.Millisecond))
 		})
 	}
 }
 
 // answered reports whether etcd served the request, though with a rejection.
 func (e *Error) answered() bool {
-	return e.Code != 0 && !e.cutOff && !e.elsewhere() && !e.setup() && !errors.Is(e, ErrUnauthenticated)
+	return e.Code != 0 && !e.cutOff && !e.elsewhere() && !e.setup() &&
+		!errors.Is(e, ErrUnauthenticated)
 }

@@ -18,19 +18,22 @@ import (
 // transportError returns the error of an attempt without an answer. caller ends with the call,
 // attempt with this attempt at the latest.
 func transportError(caller, attempt context.Context, op string, ep *endpoint, err error) *Error {
-	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, cause: withoutURL(err), wordless: true}
+	e := &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable}
+	e.cause, e.wordless = withoutURL(err), true
 	var netErr *net.OpError
 	switch {
 	case caller.Err() != nil:
 		e.Code, e.cause, e.cutOff = CodeDeadlineExceeded, ctxerr.Of(caller), true
 	case attempt.Err() != nil:
 		// Not a context error for the caller, whose context has not ended.
-		e.Code, e.Message, e.cause, e.timedOut = CodeDeadlineExceeded, "no answer in time", nil, true
+		e.Code, e.Message = CodeDeadlineExceeded, "no answer in time"
+		e.cause, e.timedOut = nil, true
 	case errors.As(err, new(setupError)):
 		e.Code = 0
 	case tlsMistake(err):
 		e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{e.cause}
-		if record := (tls.RecordHeaderError{}); errors.As(err, &record) && string(record.RecordHeader[:]) == httpMagic {
+		record := tls.RecordHeaderError{}
+		if errors.As(err, &record) && string(record.RecordHeader[:]) == httpMagic {
 			e.cause = setupError{fmt.Errorf("%w: %w", errSpeaksPlain, err)}
 		}
 	case fromGRPC(err):
@@ -38,7 +41,8 @@ func transportError(caller, attempt context.Context, op string, ep *endpoint, er
 	case errors.As(err, new(dialError)), errors.As(err, &netErr) && netErr.Op == "dial":
 		e.unsent, e.wordless = true, false // not even a connection
 	}
-	if caller.Err() == nil && (errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)) {
+	if caller.Err() == nil &&
+		(errors.Is(e.cause, context.DeadlineExceeded) || errors.Is(e.cause, context.Canceled)) {
 		// For example a dialer's own time limit, which is not the caller's.
 		e.cause = errors.New(e.cause.Error())
 	}
@@ -72,9 +76,11 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 	var ok bool
 	if e.Code, e.Message, ok = decodeError(body, resp.StatusCode); ok {
 		e = e.explainAt(ep)
-		if e.Code == CodeUnimplemented || resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
+		if e.Code == CodeUnimplemented ||
+			resp.StatusCode == http.StatusNotFound && e.Message == "Not Found" {
 			e.unsent = true
-			e.cause = setupError{fmt.Errorf("%w: HTTP %d (%w)", ErrProtocol, resp.StatusCode, errors.ErrUnsupported)}
+			e.cause = setupError{fmt.Errorf("%w: HTTP %d (%w)",
+				ErrProtocol, resp.StatusCode, errors.ErrUnsupported)}
 		}
 		return e
 	}
@@ -102,14 +108,16 @@ func statusError(op string, ep *endpoint, resp *http.Response, body []byte) *Err
 		if u, err := resp.Location(); err == nil {
 			host = clean(u.Host)
 		}
-		e.cause = setupError{fmt.Errorf("%w: HTTP %d, redirects to %s, which is never followed", ErrProtocol, resp.StatusCode, host)}
+		e.cause = setupError{fmt.Errorf("%w: HTTP %d, redirects to %s, which is never followed",
+			ErrProtocol, resp.StatusCode, host)}
 	case resp.StatusCode == http.StatusNotFound:
 		e.cause = setupError{fmt.Errorf("%w (%w)", what, errors.ErrUnsupported)}
 	case bytes.Contains(body, []byte("HTTP request to an HTTPS server")), // Go's servers; nginx
 		bytes.Contains(body, []byte("plain HTTP request was sent to HTTPS port")):
 		e.cause = setupError{errSpeaksTLS}
 	case bytes.Contains(body, []byte("CommonName of client sending a request against gateway")):
-		e.cause = setupError{errors.New("etcd refuses client certificates with a CommonName while auth is on")}
+		e.cause = setupError{errors.New(
+			"etcd refuses client certificates with a CommonName while auth is on")}
 	default:
 		e.cause = setupError{what}
 	}

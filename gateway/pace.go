@@ -51,7 +51,9 @@ func (p *pace) note(e *Error, quick bool) {
 
 // late reports whether the attempt's time ended, by the client's clock or by the server's, which
 // has the same limit.
-func (e *Error) late() bool { return e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != "" }
+func (e *Error) late() bool {
+	return e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != ""
+}
 
 func (p *pace) slow() bool {
 	p.mu.Lock()

@@ -25,7 +25,9 @@ type Page struct {
 // when the revision is compacted during the loop: the earlier pages are right at their revision,
 // and a complete read has to begin again. With [Serializable], a member that lags behind the one
 // before can reject the revision as one of the future.
-func (c *Client) Pages(ctx context.Context, key string, size int64, opts ...Option) iter.Seq2[Page, error] {
+func (c *Client) Pages(
+	ctx context.Context, key string, size int64, opts ...Option,
+) iter.Seq2[Page, error] {
 	op := OpGet(key, opts...)
 	switch {
 	case op.wrong != "":
@@ -56,7 +58,8 @@ func (c *Client) page(ctx context.Context, op *Op) (Page, error) {
 	}
 	if resp.More {
 		if len(resp.KVs) == 0 || resp.KVs[len(resp.KVs)-1].Key <= op.after {
-			return Page{}, &Error{Op: "get", cause: fmt.Errorf("%w: more keys, and none to go on from", ErrProtocol)}
+			err := fmt.Errorf("%w: more keys, and none to go on from", ErrProtocol)
+			return Page{}, &Error{Op: "get", cause: err}
 		}
 		op.after = resp.KVs[len(resp.KVs)-1].Key
 	}

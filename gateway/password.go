@@ -49,7 +49,8 @@ func (c *Client) password(ctx context.Context) (Secret, error) {
 		err = errors.New("a password that is not UTF-8")
 	}
 	if err != nil {
-		return "", &Error{Op: opLogin, unsent: true, cause: setupError{fmt.Errorf("password: %w", err)}}
+		err = setupError{fmt.Errorf("password: %w", err)}
+		return "", &Error{Op: opLogin, unsent: true, cause: err}
 	}
 	return password, nil
 }

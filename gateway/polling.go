@@ -32,7 +32,8 @@ func (m *watchmux) placePolls(now time.Duration) (due time.Duration) {
 			m.pollAt = now + pollTime/2
 			m.main = m.poll(m.waiting, now, func(cn *conn) time.Duration {
 				history := time.Duration(max(0, m.h.c.revision.Load()-cn.from))
-				return max(pollTime, time.Duration(len(cn.asked))*pollCost, min(history*pollHistory, maxPoll))
+				return max(pollTime, time.Duration(len(cn.asked))*pollCost,
+					min(history*pollHistory, maxPoll))
 			})
 			m.waiting = nil
 		} else {
@@ -55,7 +56,9 @@ func (m *watchmux) placePolls(now time.Duration) (due time.Duration) {
 }
 
 // poll begins a poll of some watches. It returns nil if none is left.
-func (m *watchmux) poll(watches []*watch, now time.Duration, lasts func(*conn) time.Duration) *conn {
+func (m *watchmux) poll(
+	watches []*watch, now time.Duration, lasts func(*conn) time.Duration,
+) *conn {
 	cn := m.newConn(polling, now)
 	for _, w := range watches {
 		if !w.gone && !w.in(polling) {

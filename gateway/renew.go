@@ -31,7 +31,8 @@ func (k *keeper) renew(chunk []*kept, avoid *endpoint) {
 	doubted := k.answered(chunk, answers, err)
 	if err != nil {
 		k.c.note(func() {
-			k.c.log.Debug("renewal_failed", "leases", len(chunk), "answered", len(answers), "err", err)
+			k.c.log.Debug("renewal_failed",
+				"leases", len(chunk), "answered", len(answers), "err", err)
 		})
 	}
 	k.signal()

@@ -68,7 +68,8 @@ func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *d
 // hungUp reports whether the connection was closed before a byte of an answer, or of a handshake,
 // was received.
 func (e *Error) hungUp() bool {
-	if e.cutOff || e.timedOut || e.setup() || !e.wordless && !errors.As(e.cause, new(handshakeError)) {
+	if e.cutOff || e.timedOut || e.setup() ||
+		!e.wordless && !errors.As(e.cause, new(handshakeError)) {
 		return false
 	}
 	return closedByPeer(e.cause)

@@ -56,7 +56,8 @@ func tlsMistake(err error) bool {
 		return slices.Contains(setupAlerts, netErr.Err.Error())
 	case errors.As(err, &shake):
 		// The other errors are breaks and time-outs, and objections of the client itself.
-		broken := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
+		broken := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+			errors.Is(err, io.ErrClosedPipe)
 		return !broken && !errors.As(err, &netErr) && !errors.Is(err, errSlowHandshake)
 	}
 	return false
@@ -71,8 +72,9 @@ var errSlowHandshake = errors.New("TLS handshake timeout")
 
 // The gateway of a member is a client of the member, over TLS where clients use it, with the
 // server's own certificate.
-var errGatewayTLS = errors.New("etcd's gateway cannot connect to etcd: with --client-cert-auth the server certificate " +
-	"must be good for clients too (clientAuth), valid, and signed by an authority of --trusted-ca-file")
+var errGatewayTLS = errors.New("etcd's gateway cannot connect to etcd: " +
+	"with --client-cert-auth the server certificate must be good for clients too (clientAuth), " +
+	"valid, and signed by an authority of --trusted-ca-file")
 
 // explain looks in an answer of etcd's for the texts of a gateway without a connection to etcd. The
 // call was then not forwarded. Some of these texts name a fault of the set-up.
@@ -80,8 +82,8 @@ func (e *Error) explain() *Error {
 	if e.Code != CodeUnavailable && e.Code != CodeUnknown || e.says("error reading from server") {
 		return e
 	}
-	if !e.saysAny("connection error: desc = ", "authentication handshake failed", "error reading server preface",
-		"while dialing") {
+	if !e.saysAny("connection error: desc = ", "authentication handshake failed",
+		"error reading server preface", "while dialing") {
 		return e
 	}
 	e.unsent = true

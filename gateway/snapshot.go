@@ -115,8 +115,8 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 		return nil, statusError(opSnapshot, ep, resp, body)
 	}
 	s := &Snapshot{
-		endpoint: ep.url, lines: bufio.NewReaderSize(resp.Body, 64<<10), close: func() { resp.Body.Close() },
-		ctx: ctx, client: c, sum: sha256.New(),
+		endpoint: ep.url, lines: bufio.NewReaderSize(resp.Body, 64<<10),
+		close: func() { resp.Body.Close() }, ctx: ctx, client: c, sum: sha256.New(),
 	}
 	first, err := s.next(ep)
 	if err == nil && first == nil {
@@ -130,7 +130,8 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 		return nil, &Error{Op: opSnapshot, Endpoint: ep.url, cause: err}
 	}
 	s.version = first.Version
-	s.size = int64(len(first.Blob)) + int64(first.Remaining) + sha256.Size //nolint:gosec // compared with what comes
+	//nolint:gosec // compared with the bytes that are received
+	s.size = int64(len(first.Blob)) + int64(first.Remaining) + sha256.Size
 	s.take(first.Blob)
 	return s, nil
 }
@@ -212,9 +213,11 @@ func (s *Snapshot) more() {
 	case m != nil:
 		s.take(m.Blob)
 	case s.got != s.size:
-		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, s.got, s.size)}
+		err := fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, s.got, s.size)
+		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: err}
 	case string(s.sum.Sum(nil)) != string(s.tail):
-		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)}
+		err := fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)
+		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: err}
 	default:
 		s.err = io.EOF
 	}

@@ -119,7 +119,8 @@ func (m *watchmux) ended(cn *conn, err error) {
 	if errors.Is(err, errOver) && cn.stood && len(cn.asked) > 0 {
 		m.ep.path.losesCreates = true
 	}
-	expected := cn.trial || cn.latecomer || cn.mode != m.mode || errors.Is(err, errOver) && (cn.stood || len(cn.places) == 0)
+	expected := cn.trial || cn.latecomer || cn.mode != m.mode ||
+		errors.Is(err, errOver) && (cn.stood || len(cn.places) == 0)
 	m.remove(cn)
 	switch {
 	case cn.trial && !m.stood && e.otherProtocol():
@@ -155,7 +156,8 @@ func (m *watchmux) exchange(cn *conn) error {
 	case !stood && !cn.trial && h.c.auth.refusedWordlessly(token, e):
 		// Not the rejection itself, which would end new watches: the next stream has another token.
 		err = &Error{
-			Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "an old token was refused",
+			Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable,
+			Message: "an old token was refused",
 		}
 	}
 	return err
@@ -186,7 +188,8 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	// Otherwise a member without a leader would only be silent.
 	req.Header["Grpc-Metadata-Hasleader"] = headerTrue
 	if cn.timeout > 0 {
-		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"}
+		limit := strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"
+		req.Header["Grpc-Timeout"] = []string{limit}
 	}
 	resp, err := cn.roundTrip(req)
 	if err != nil {
@@ -201,7 +204,10 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 		e := statusError("watch", m.ep, resp, body)
 		if e.noSuchPath() && h.c.otherPrefix(cn.ctx, m.ep) {
 			// The next stream uses the new prefix.
-			e = &Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "another API prefix"}
+			e = &Error{
+				Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable,
+				Message: "another API prefix",
+			}
 		}
 		return e
 	}
@@ -257,7 +263,9 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	long := append([]byte(nil), line...)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(long) > maxLine {
-			return nil, setupError{fmt.Errorf("%w: a message of more than %d bytes", ErrProtocol, maxLine)}
+			return nil, setupError{
+				fmt.Errorf("%w: a message of more than %d bytes", ErrProtocol, maxLine),
+			}
 		}
 		line, err = r.ReadSlice('\n')
 		long = append(long, line...)

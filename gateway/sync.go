@@ -64,7 +64,8 @@ func (c *Client) Sync(ctx context.Context) error {
 	if !c.eps.replaceOld(known, found.list) {
 		return nil // SetEndpoints was called meanwhile and is newer
 	}
-	c.log.Debug("endpoints_synced", "before", len(known), "after", len(found.list), "asked", len(probes))
+	c.log.Debug("endpoints_synced",
+		"before", len(known), "after", len(found.list), "asked", len(probes))
 	return nil
 }
 
@@ -93,7 +94,8 @@ func (c *Client) SetEndpoints(urls ...string) error {
 	began := time.Now()
 	gone := c.eps.set(urls, c.cfg.APIPrefix)
 	for _, ep := range gone {
-		c.hub.leave(ep, began.Add(time.Hour)) // a time in the future: however much the stream has advanced
+		// A time in the future, so that the watches leave even a stream that advances.
+		c.hub.leave(ep, began.Add(time.Hour))
 	}
 	if c.own != nil && len(gone) > 0 {
 		c.own.CloseIdleConnections()
@@ -110,7 +112,9 @@ type survey struct {
 }
 
 func newSurvey(members []Member) *survey {
-	s := &survey{members: map[uint64]bool{}, advertised: map[string]bool{}, reached: map[uint64]bool{}}
+	s := &survey{
+		members: map[uint64]bool{}, advertised: map[string]bool{}, reached: map[uint64]bool{},
+	}
 	for _, m := range members {
 		s.members[m.ID] = true
 		for _, raw := range m.ClientURLs {
@@ -135,14 +139,17 @@ func (s *survey) takes(seen uint64) bool { return s.members[seen] && !s.reached[
 // candidates returns the advertised endpoints that the client does not know yet and may use.
 func (c *Client) candidates(members []Member, known []*endpoint) (list []*endpoint) {
 	has := func(url string) bool {
-		return slices.ContainsFunc(slices.Concat(known, list), func(ep *endpoint) bool { return ep.url == url })
+		return slices.ContainsFunc(slices.Concat(known, list), func(ep *endpoint) bool {
+			return ep.url == url
+		})
 	}
 	for _, m := range members {
 		if m.IsLearner {
 			continue
 		}
 		for _, raw := range m.ClientURLs {
-			if url, err := parseEndpoint(raw); err == nil && !has(url) && c.cfg.excludes(url) == "" {
+			url, err := parseEndpoint(raw)
+			if err == nil && !has(url) && c.cfg.excludes(url) == "" {
 				list = append(list, newEndpoint(url, c.cfg.APIPrefix))
 			}
 		}

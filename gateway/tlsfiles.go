@@ -48,7 +48,10 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 	if err := r.refresh(); err != nil {
 		return nil, err
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName, RootCAs: r.roots, ClientSessionCache: r}
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: f.ServerName, RootCAs: r.roots,
+		ClientSessionCache: r,
+	}
 	if f.CertFile != "" {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			_, cert, _ := r.current()

@@ -34,22 +34,25 @@ const (
 
 var relations = []Relation{Equal, NotEqual, Less, Greater}
 
-// CmpCreateRevision compares the revision that created the key; it is 0 for a key that does not exist.
+// CmpCreateRevision compares the revision that created the key; it is 0 for a key that does not
+// exist.
 func CmpCreateRevision(key string, rel Relation, rev int64) Cmp {
 	return Cmp{target: "CREATE", rel: rel, key: key, number: rev}
 }
 
-// CmpModRevision compares the revision that last changed the key; it is 0 for a key that does not exist.
+// CmpModRevision compares the revision that last changed the key; it is 0 for a key that does not
+// exist.
 func CmpModRevision(key string, rel Relation, rev int64) Cmp {
 	return Cmp{target: "MOD", rel: rel, key: key, number: rev}
 }
 
-// CmpVersion compares how often the key was written since it was created; it is 0 for a key that does not exist.
+// CmpVersion compares how often the key was written since it was created; it is 0 for a key that
+// does not exist.
 func CmpVersion(key string, rel Relation, n int64) Cmp {
 	return Cmp{target: "VERSION", rel: rel, key: key, number: n}
 }
 
-// CmpLease compares the lease of the key; it is 0 for a key without a lease.
+// CmpLease compares the lease of the key; it is 0 without one.
 func CmpLease(key string, rel Relation, id LeaseID) Cmp {
 	return Cmp{target: "LEASE", rel: rel, key: key, number: int64(id)}
 }

@@ -94,7 +94,9 @@ func (a Auth) UserRevokeRole(ctx context.Context, user, role string) error {
 }
 
 // settledBy is for calls whose repetition reports the effect of the earlier attempt as an error.
-func settledBy(effect error) func(*Error) bool { return func(e *Error) bool { return e.Is(effect) } }
+func settledBy(effect error) func(*Error) bool {
+	return func(e *Error) bool { return e.Is(effect) }
+}
 
 // change sends a request that consists of names.
 func (a Auth) change(ctx context.Context, r *call, w any, names ...string) error {

@@ -22,7 +22,9 @@ const adminTimeout = 10 * time.Second
 
 // visit finds the endpoint of a URL, and returns a context that also ends with the client. The
 // empty URL is the endpoint in use. Any other URL must be allowed by the configuration.
-func (c *Client) visit(ctx context.Context, op, url string) (context.Context, *endpoint, func(), error) {
+func (c *Client) visit(
+	ctx context.Context, op, url string,
+) (context.Context, *endpoint, func(), error) {
 	if c.ctx.Err() != nil {
 		return nil, nil, nil, &Error{Op: op, cause: ErrClosed}
 	}
@@ -122,7 +124,8 @@ func visitor[A any](
 // inTurn sends a call to one endpoint after the other, each once, as long as another may succeed or
 // next reports true.
 func (c *Client) inTurn(
-	ctx context.Context, op string, next func(*Error) bool, try func(context.Context, *endpoint) error,
+	ctx context.Context, op string, next func(*Error) bool,
+	try func(context.Context, *endpoint) error,
 ) error {
 	ctx, _, leave, err := c.visit(ctx, op, "")
 	if err != nil {
@@ -134,7 +137,8 @@ func (c *Client) inTurn(
 		if err = try(ctx, ep); err == nil || i == len(list)-1 || ctx.Err() != nil {
 			break
 		}
-		if e, ok := errors.AsType[*Error](err); !ok || !e.elsewhere() && !errors.As(e, new(setupError)) && !next(e) {
+		e, ok := errors.AsType[*Error](err)
+		if !ok || !e.elsewhere() && !errors.As(e, new(setupError)) && !next(e) {
 			break
 		}
 	}

@@ -43,7 +43,9 @@ type WatchResponse struct {
 //
 // etcd serves a watch from an earlier revision only every 100 ms, until it has caught up; a watch
 // from now on is served at once.
-func (c *Client) WatchFunc(key string, fn func(WatchResponse), opts ...Option) (stop func(), err error) {
+func (c *Client) WatchFunc(
+	key string, fn func(WatchResponse), opts ...Option,
+) (stop func(), err error) {
 	op := opWatch(key, opts)
 	if op.wrong != "" {
 		return nil, invalid("watch", "%s", op.wrong)

@@ -104,8 +104,11 @@ func (w *Watcher) Responses() iter.Seq2[WatchResponse, error] {
 		defer w.Close()
 		for {
 			batch, progress, err := w.batch()
-			if n := len(batch); n > 0 && !yield(WatchResponse{Events: batch, Revision: batch[n-1].KV.ModRevision}, nil) {
-				return
+			if n := len(batch); n > 0 {
+				r := WatchResponse{Events: batch, Revision: batch[n-1].KV.ModRevision}
+				if !yield(r, nil) {
+					return
+				}
 			}
 			if progress > 0 && !yield(WatchResponse{Progress: true, Revision: progress}, nil) {
 				return

@@ -38,7 +38,7 @@ type watchmux struct {
 	rev         int64         // the highest revision that any stream has shown,
 	revAt       time.Duration // and when
 	asksVersion bool
-	ordered     bool // progress answers are known to come in order with events
+	ordered     bool // progress answers are known to be in order with events
 
 	seen   [3]int64 // the revision that the client had seen at the last ticks
 	ticked time.Duration
@@ -52,7 +52,10 @@ type watchmux struct {
 const never = time.Duration(math.MaxInt64)
 
 func newWatchmux(h *hub, ep *endpoint, patience time.Duration) *watchmux {
-	m := &watchmux{h: h, ep: ep, patience: patience, wake: make(chan struct{}, 1), conns: map[*conn]struct{}{}}
+	m := &watchmux{
+		h: h, ep: ep, patience: patience,
+		wake: make(chan struct{}, 1), conns: map[*conn]struct{}{},
+	}
 	m.ctx, m.cancel = context.WithCancelCause(h.c.ctx)
 	return m
 }
@@ -222,7 +225,10 @@ func (w *watch) in(as mode) bool {
 // ask writes the create of a watch to a stream.
 func (m *watchmux) ask(cn *conn, w *watch, now time.Duration) *place {
 	m.h.lastID++
-	p := &place{cn: cn, w: w, id: m.h.lastID, start: max(w.next, w.resume), at: now, known: m.h.c.revision.Load()}
+	p := &place{
+		cn: cn, w: w, id: m.h.lastID, start: max(w.next, w.resume),
+		at: now, known: m.h.c.revision.Load(),
+	}
 	if from := min(p.known, max(p.start, 1)); p.start > 0 && (cn.from == 0 || from < cn.from) {
 		cn.from = from
 	} else if cn.from == 0 {
