@@ -123,8 +123,9 @@ func (h *hub) run() {
 		}
 		switch {
 		case stood:
-			// Streams that break then still last for more than half of the time. If one is cut at
-			// once, the pauses grow.
+			// A stream that lasted longer than the pause before it resets the pause, so streams are
+			// up for more than half of the time. After streams that are cut at once the pause
+			// grows.
 			if time.Since(began) > paused {
 				pause.Reset()
 			}

@@ -116,8 +116,8 @@ func (c *Client) Delete(
 
 // Txn applies a transaction. If it only reads, it is retried at other endpoints until ctx ends. If
 // it writes, it is sent at most once, and returns ErrUncertain when ctx ends or the answer is lost
-// after it was sent. Returns ErrInvalid when etcd rejects the operations, as too many or two writes
-// of one key, ErrNoSpace when the database is full, and ErrLeaseNotFound when the lease of a put is
+// after it was sent. Returns ErrInvalid when etcd rejects the operations, for example two writes of
+// one key, ErrNoSpace when the database is full, and ErrLeaseNotFound when the lease of a put is
 // gone.
 func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) {
 	return c.txn(ctx, "txn", t)

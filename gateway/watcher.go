@@ -35,8 +35,8 @@ const watchBuffer = 16 << 20
 // Watch watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or from
 // [AtRevision]. It returns once the server has confirmed the watch, and retries at other endpoints
 // until ctx ends. ctx and Close end the watch. Returns ErrInvalid when an option or the key is
-// wrong, ErrPermissionDenied when the user may not read the keys, and ErrCompacted when the
-// revision has been compacted.
+// wrong, ErrPermissionDenied when the user may not read the keys, and the context's error when ctx
+// ends first. A revision that has been compacted is reported by Events.
 func (c *Client) Watch(ctx context.Context, key string, opts ...Option) (*Watcher, error) {
 	w := &Watcher{c: c, key: key, opts: opts, wake: make(chan struct{}, 1)}
 	created := make(chan WatchResponse, 1)
