@@ -8,17 +8,20 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// AlarmType is what an alarm is about.
+// AlarmType is the subject of an alarm.
 type AlarmType string
 
-// The alarms that etcd raises. [AlarmNone] stands for all of them where alarms are disarmed.
+// The alarms that etcd raises. [AlarmNone] means all of them in [Cluster.AlarmDisarm].
 const (
-	AlarmNone    AlarmType = "NONE"
-	AlarmNoSpace AlarmType = "NOSPACE" // the database is full: writes fail until there is space and the alarm is disarmed
-	AlarmCorrupt AlarmType = "CORRUPT" // members disagree about the data
+	AlarmNone AlarmType = "NONE"
+	// AlarmNoSpace says that the database is full. Writes fail until there is space and the alarm
+	// is disarmed.
+	AlarmNoSpace AlarmType = "NOSPACE"
+	// AlarmCorrupt says that members disagree about the data.
+	AlarmCorrupt AlarmType = "CORRUPT"
 )
 
-// UnmarshalJSON takes the number of an alarm that the server has no name for.
+// UnmarshalJSON keeps the number of an alarm that the server has no name for.
 func (a *AlarmType) UnmarshalJSON(b []byte) error {
 	var s string
 	if json.Unmarshal(b, &s) != nil {
@@ -34,20 +37,22 @@ type Alarm struct {
 	Type     AlarmType
 }
 
-// AlarmResponse answers the calls about alarms.
+// AlarmResponse lists the alarms that a call read or changed.
 type AlarmResponse struct {
 	Header
 	Alarms []Alarm
 }
 
-// AlarmList gives the alarms that are raised. It goes on at other endpoints until ctx ends.
+// AlarmList returns the alarms that are raised. It is retried at other endpoints until ctx ends.
 func (c Cluster) AlarmList(ctx context.Context) (*AlarmResponse, error) {
 	r := &call{op: "alarm list", path: "/maintenance/alarm", repeat: true, local: true}
 	return c.alarm(ctx, r, wireAlarm{Action: "GET"})
 }
 
-// AlarmActivate raises an alarm for a member, as etcd does itself when it has reason to: it is meant for tests and for
-// stopping writes by hand. It may be repeated, and goes on at other endpoints until ctx ends. The answer has the alarm.
+// AlarmActivate raises an alarm for a member and returns it. etcd raises alarms by itself; use the
+// call in tests, or to stop writes by hand. Returns ErrInvalid when the type is neither
+// [AlarmNoSpace] nor [AlarmCorrupt]. It may be repeated, and is retried at other endpoints until
+// ctx ends. Returns ErrUncertain when ctx ends after an attempt may have been applied.
 func (c Cluster) AlarmActivate(ctx context.Context, a Alarm) (*AlarmResponse, error) {
 	const op = "alarm activate"
 	if !slices.Contains([]AlarmType{AlarmNoSpace, AlarmCorrupt}, a.Type) {
@@ -57,9 +62,11 @@ func (c Cluster) AlarmActivate(ctx context.Context, a Alarm) (*AlarmResponse, er
 	return c.alarm(ctx, r, wireAlarm{Action: "ACTIVATE", MemberID: a.MemberID, Alarm: a.Type})
 }
 
-// AlarmDisarm takes back an alarm of a member; the zero Alarm takes back all that are raised. The answer has those that
-// were. What the alarm was about must be mended before, or etcd raises it again. It may be repeated, and goes on at other
-// endpoints until ctx ends.
+// AlarmDisarm clears an alarm of a member; the zero Alarm clears all that are raised. It returns
+// the alarms that it cleared. Remove the cause before, or etcd raises the alarm again. Returns
+// ErrInvalid when etcd has no such type of alarm. It may be repeated, and is retried at other
+// endpoints until ctx ends. Returns ErrUncertain when ctx ends after an attempt may have been
+// applied.
 func (c Cluster) AlarmDisarm(ctx context.Context, a Alarm) (*AlarmResponse, error) {
 	const op = "alarm disarm"
 	if a == (Alarm{}) || a == (Alarm{Type: AlarmNone}) {

@@ -7,40 +7,44 @@ import (
 	"time"
 )
 
-// auth holds the token of the configured user. It is got by one caller at a time, whoever comes first, and used until
-// a server refuses it.
+// auth holds the token of the configured user. One caller at a time logs in; the token is used
+// until a server rejects it.
 type auth struct {
 	c    *Client
-	turn chan struct{} // held while logging in; guards failed and at
+	turn chan struct{} // held during a log-in; guards failed and at
 
-	failed *Error // the last log-in, if it was refused
+	failed *Error // the last log-in, if it was rejected
 	at     time.Time
 
 	mu    sync.Mutex
 	token Secret
-	off   bool // the cluster's auth is off, as of the last log-in: there is no token and none is needed
+	// off says that the last log-in found the cluster's auth off: there is no token, and none is
+	// needed.
+	off bool
 
-	silent  int       // attempts in a row that carried the token and that etcd did not answer
-	streams int       // the same of streams of watches
-	doubted time.Time // when the token was last suspected of it
+	silent  int       // attempts in a row with the token that etcd did not answer
+	streams int       // the same count for streams of watches
+	doubted time.Time // when the token was last suspected as the cause
 	pause   time.Duration
 }
 
 const (
-	// loginPause keeps a fleet with a wrong password from storming the server: bcrypt makes each log-in expensive.
+	// loginPause keeps many clients with a wrong password from overloading the server, because
+	// bcrypt makes each log-in expensive.
 	loginPause = time.Second
 	// loginTime bounds a log-in that no caller waits for, or whose caller has less time.
 	loginTime = 10 * time.Second
-	// Something on the way may refuse an old token without a word: after so many attempts without an answer a new one is
-	// tried, at most as often as the pauses between say, because it is far more likely that etcd is not there.
+	// A proxy may drop requests with an old token without an answer. After silentMost unanswered
+	// attempts a new token is tried. The pauses between such tries grow, because an etcd that is
+	// down is the far more likely cause.
 	silentMost    = 3
 	maxDoubtPause = 30 * time.Second
 )
 
 func (a *auth) enabled() bool { return a.c.cfg.Username != "" }
 
-// tokenFor gives the token to send with a call, logging in if there is none. It is empty where auth is off, so that the
-// client that is to turn it on can be made with the password that counts from then on.
+// tokenFor returns the token to send with a call, and logs in if there is none. It is empty while
+// auth is off, so that a client made with the future password can turn auth on.
 func (a *auth) tokenFor(ctx context.Context, r *call) (Secret, error) {
 	if !a.enabled() || r.noAuth {
 		return "", nil
@@ -54,13 +58,13 @@ func (a *auth) tokenFor(ctx context.Context, r *call) (Secret, error) {
 	case <-ctx.Done():
 		return "", a.c.ended(ctx, r, nil)
 	}
-	if token, known := a.current(); known { // got by whoever was first
+	if token, known := a.current(); known { // another caller has logged in
 		return token, nil
 	}
 	return a.logIn(ctx)
 }
 
-// logIn gets a token and keeps it. The caller holds the turn.
+// logIn logs in and keeps the token. The caller holds the turn.
 func (a *auth) logIn(ctx context.Context) (Secret, error) {
 	if a.failed != nil && time.Since(a.at) < loginPause {
 		return "", a.failed
@@ -91,17 +95,17 @@ func (a *auth) set(token Secret, off bool) {
 	a.token, a.off, a.silent, a.streams = token, off, 0, 0
 }
 
-// current gives the token to send, if it is known what to send.
+// current returns the token to send. It reports false if a log-in is needed first.
 func (a *auth) current() (token Secret, known bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.token, a.token != "" || a.off
 }
 
-// mayHelp tells whether logging in again could cure an error that a server gave.
+// mayHelp reports whether a log-in could cure an error that a server returned.
 func (a *auth) mayHelp(e *Error) bool { return a.enabled() && e.aboutToken() }
 
-// drop forgets a token that a server refused, unless somebody has renewed it already.
+// drop forgets a token that a server rejected, unless it has been renewed already.
 func (a *auth) drop(token Secret) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,23 +114,24 @@ func (a *auth) drop(token Secret) {
 	}
 }
 
-// note looks at the end of an attempt that carried a token. When several in a row had no answer of etcd's, it gets another
-// token behind the callers' backs. The old one stays in use until then: it may be as good.
+// note counts attempts that carried a token. After several in a row without an answer from etcd it
+// logs in again in the background. The old token stays in use until then, because it may still be
+// good.
 func (a *auth) note(token Secret, e *Error) {
 	if token != "" && (e == nil || !e.cutOff) {
 		a.count(&a.silent, token, e != nil && e.wordless)
 	}
 }
 
-// noteStream looks at the end of a stream of watches that carried a token.
-// Streams are counted apart, because something on the way may let only one kind of request pass.
+// noteStream counts streams of watches that carried a token. They are counted apart from attempts,
+// because a proxy may pass only one kind of request.
 func (a *auth) noteStream(token Secret, unanswered bool) {
 	if token != "" {
 		a.count(&a.streams, token, unanswered)
 	}
 }
 
-// count gets another token when several requests of one kind in a row had no answer.
+// count logs in again when several requests of one kind in a row had no answer.
 func (a *auth) count(silent *int, token Secret, unanswered bool) {
 	a.mu.Lock()
 	switch {
@@ -143,8 +148,8 @@ func (a *auth) count(silent *int, token Secret, unanswered bool) {
 	}
 }
 
-// refusedWordlessly drops a token that may be the reason why something that is not etcd refused a request. It reports false
-// if the token was suspected lately.
+// refusedWordlessly drops a token that may be the reason why a proxy rejected a request. It reports
+// false if the token was suspected lately.
 func (a *auth) refusedWordlessly(token Secret, e *Error) bool {
 	if token == "" || !e.wordless || !e.unsent {
 		return false

@@ -8,38 +8,41 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// Auth manages authentication, users and roles; [Client.Auth] returns it. It is a handle that may
-// be copied, and it is safe for concurrent use.
+// Auth manages authentication, users and roles; [Client.Auth] returns it. It may be copied and is
+// safe for concurrent use.
 type Auth struct{ client *Client }
 
 // Auth returns the calls about authentication, users and roles. It sends nothing.
 func (c *Client) Auth() Auth { return Auth{c} }
 
-// Enable turns authentication on. etcd asks for a user root with the role root before. From then on
-// every request needs a token: a client without Username gets ErrUnauthenticated. It may be
-// repeated, and goes on at other endpoints until ctx ends.
+// Enable turns authentication on. From then on every request needs a token, and clients without a
+// Username get ErrUnauthenticated. etcd rejects the call, with an [*Error] of
+// CodeFailedPrecondition, unless there is a user root with the role root. It may be repeated, and
+// is retried at other endpoints until ctx ends. Returns ErrUncertain when ctx ends after an attempt
+// may have been applied.
 func (a Auth) Enable(ctx context.Context) error {
 	r := &call{op: "auth enable", path: "/auth/enable", write: true, repeat: true}
 	return unary(ctx, a.client, r, struct{}{}, headerOnly)
 }
 
-// Disable turns authentication off; users and roles stay. Where it is off already it is a success.
-// It may be repeated, and goes on at other endpoints until ctx ends.
+// Disable turns authentication off; users and roles are kept. It returns nil if authentication is
+// off already. It may be repeated, and is retried at other endpoints until ctx ends. Returns
+// ErrUncertain when ctx ends after an attempt may have been applied.
 func (a Auth) Disable(ctx context.Context) error {
 	r := &call{op: "auth disable", path: "/auth/disable", write: true, repeat: true}
 	return unary(ctx, a.client, r, struct{}{}, headerOnly)
 }
 
-// AuthStatusResponse answers [Auth.Status].
+// AuthStatusResponse is the state of authentication.
 type AuthStatusResponse struct {
 	Header
 	Enabled  bool
-	Revision uint64 // counts the changes of users, roles and settings
+	Revision uint64 // increases with each change of users, roles and settings
 }
 
-// Status tells whether authentication is on. It goes on at other endpoints until ctx ends. With
-// authentication on, it takes the user root before etcd 3.7. etcd 3.4 has no such call:
-// [errors.ErrUnsupported].
+// Status returns whether authentication is on. It is retried at other endpoints until ctx ends.
+// With authentication on, before etcd 3.7, it needs the user root. Returns [errors.ErrUnsupported]
+// from etcd 3.4, which has no such call.
 func (a Auth) Status(ctx context.Context) (*AuthStatusResponse, error) {
 	type answer struct {
 		Header   etcdjson.Header `json:"header"`
@@ -57,14 +60,15 @@ func (a Auth) Status(ctx context.Context) (*AuthStatusResponse, error) {
 	return out, err
 }
 
-// AuthenticateResponse answers [Auth.Authenticate].
+// AuthenticateResponse holds the token of a log-in.
 type AuthenticateResponse struct {
 	Header
 	Token Secret // for an Authorization header
 }
 
-// Authenticate gets a token, for use outside of this client: the client itself logs in as Config says. It goes on at other
-// endpoints until ctx ends. A wrong name or password is ErrUnauthenticated.
+// Authenticate logs in and returns a token for use outside of this client: the client itself logs
+// in as Config says. It is retried at other endpoints until ctx ends. Returns ErrUnauthenticated
+// when the name or the password is wrong, and ErrAuthNotEnabled when authentication is off.
 func (a Auth) Authenticate(
 	ctx context.Context, name string, password Secret,
 ) (*AuthenticateResponse, error) {
@@ -76,7 +80,9 @@ func (a Auth) Authenticate(
 
 const opLogin = "authenticate"
 
-func (c *Client) logIn(ctx context.Context, name string, password Secret) (*AuthenticateResponse, error) {
+func (c *Client) logIn(
+	ctx context.Context, name string, password Secret,
+) (*AuthenticateResponse, error) {
 	body, err := json.Marshal(wireUser{Name: name, Password: string(password)})
 	if err != nil {
 		return nil, invalid(opLogin, "%v", err)
@@ -89,11 +95,15 @@ func (c *Client) logIn(ctx context.Context, name string, password Secret) (*Auth
 			Token  string          `json:"token"`
 		}
 		if err := json.Unmarshal(b, &a); err != nil {
-			// Not quoted further up: the body may hold the token.
-			return a.Header, &Error{Code: CodeUnauthenticated, Message: "unreadable answer to a log-in"}
+			// The error does not quote the body, because it may hold the token.
+			return a.Header, &Error{
+				Code: CodeUnauthenticated, Message: "unreadable answer to a log-in",
+			}
 		}
 		if a.Token == "" {
-			return a.Header, &Error{Code: CodeUnauthenticated, Message: "no token in the answer to a log-in"}
+			return a.Header, &Error{
+				Code: CodeUnauthenticated, Message: "no token in the answer to a log-in",
+			}
 		}
 		out = &AuthenticateResponse{Header: headerOf(a.Header), Token: Secret(a.Token)}
 		return a.Header, nil
@@ -101,7 +111,7 @@ func (c *Client) logIn(ctx context.Context, name string, password Secret) (*Auth
 	return out, c.do(ctx, r)
 }
 
-// badCredentials says what JSON or etcd would change or misread without a word.
+// badCredentials returns why JSON or etcd would change or misread the credentials silently.
 func badCredentials(name string, password Secret) string {
 	switch {
 	case name == "":
@@ -112,7 +122,7 @@ func badCredentials(name string, password Secret) string {
 	return ""
 }
 
-// wireUser is sent, never printed: it holds a password.
+// wireUser is sent and never printed, because it holds a password.
 type wireUser struct {
 	Name     string           `json:"name"`
 	Password string           `json:"password,omitempty"`

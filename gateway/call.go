@@ -18,48 +18,57 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// call is one request: what is sent, and what may be done about a lost answer.
+// call is one request: its content, and how a lost answer is handled.
 type call struct {
-	op     string
-	path   string // below the API prefix
-	body   []byte
-	write  bool // it changes something: its fate matters
-	repeat bool // a read, or a write that may be applied twice: goes on at the next endpoint
+	op    string
+	path  string // below the API prefix
+	body  []byte
+	write bool // it changes something: a lost answer leaves a doubt
+	// repeat marks a read, or a write that may be applied twice. It is retried at the next
+	// endpoint.
+	repeat bool
 	linear bool // its answer shows the newest revision
-	lease  bool // a lease's: its answer tells of the cluster, too
+	lease  bool // about a lease: the answer names the cluster
 	local  bool // a member answers it without the leader
 	noAuth bool
 	fresh  bool // a connection of its own, closed after the answer
-	lines  bool // its answer is a list, of which a part is of use
+	lines  bool // its answer is a list, of which a part is useful
 
 	timeout time.Duration // of one attempt, if not the client's
 	answer  func(body []byte) (etcdjson.Header, error)
-	sent    clock.Instant              // when the attempt that was answered began
-	served  *endpoint                  // which answered it
-	avoid   *endpoint                  // where the first attempt does not go if there is another
-	lost    bool                       // an attempt had an unknown outcome
-	settled func(err *Error) (ok bool) // whether an error of a repeated attempt means that an earlier one had worked
+	sent    clock.Instant // when the answered attempt began
+	served  *endpoint     // the endpoint that answered
+	// avoid is not used for the first attempt if there is another endpoint.
+	avoid *endpoint
+	lost  bool // an attempt had an unknown outcome
+	// settled reports whether the error of a repeated attempt means that an earlier one was
+	// applied.
+	settled func(err *Error) (ok bool)
 }
 
-// maxInFlight bounds the calls of a client that are under way. More would wait in the server, where the clock of the
-// attempt runs.
+// maxInFlight bounds the calls of a client that are in flight. More would wait in the server, where
+// the attempt's time runs.
 const maxInFlight = 128
 
-// do runs a call until it is answered, is refused, has an unknown outcome that must not be repeated, or ctx ends.
+// do runs a call until it is answered, is rejected, has an unknown outcome that must not be
+// repeated, or ctx ends.
 func (c *Client) do(ctx context.Context, r *call) error {
 	if err := c.ctx.Err(); err != nil {
 		return &Error{Op: r.op, cause: ErrClosed}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })() //nolint:contextcheck // the life of the client joins the caller's
+	//nolint:contextcheck // the life of the client joins the caller's
+	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })()
 
 	var (
-		pause    *backoff.ExponentialBackOff
-		unusable map[*endpoint]error // endpoints that cannot work until somebody mends the set-up
-		renewed  []*endpoint         // where a token was refused: each may know another time of its end
-		doubts   doubts
-		last     *Error
+		pause *backoff.ExponentialBackOff
+		// unusable holds endpoints that cannot work until the set-up changes.
+		unusable map[*endpoint]error
+		// renewed holds the endpoints that rejected a token: each may expire it at another time.
+		renewed []*endpoint
+		doubts  doubts
+		last    *Error
 	)
 	for try := 0; ; try++ {
 		if ctx.Err() != nil {
@@ -74,7 +83,8 @@ func (c *Client) do(ctx context.Context, r *call) error {
 		case <-ctx.Done():
 			return c.ended(ctx, r, last)
 		}
-		ep := c.eps.pickOther(r.avoid) // now, not before the wait: it may have failed others meanwhile
+		// Picked after the wait, because another call may have found an endpoint failed meanwhile.
+		ep := c.eps.pickOther(r.avoid)
 		r.avoid = nil
 		began := time.Now()
 		e := c.attempt(ctx, ep, r, token, c.attemptTimeout(r, try))
@@ -104,7 +114,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 			}
 		case ctx.Err() != nil:
 			if last == nil || e.cause == nil || !errors.Is(e.cause, ctx.Err()) {
-				last = e // it says more than that it was cut off
+				last = e // it says more than the end of the context
 			}
 			return c.ended(ctx, r, last)
 		case !r.repeat && !e.refused():
@@ -118,7 +128,7 @@ func (c *Client) do(ctx context.Context, r *call) error {
 		c.failed(ep, e, began)
 		c.log.Debug("request_failed", "op", r.op, "endpoint", ep.url, "attempt", try+1, "err", e)
 		if (try+1)%c.eps.size() != 0 {
-			continue // an endpoint that has not been asked yet needs no pause
+			continue // an endpoint that has not been tried yet needs no pause
 		}
 		if pause == nil {
 			pause = newBackoff()
@@ -129,8 +139,9 @@ func (c *Client) do(ctx context.Context, r *call) error {
 	}
 }
 
-// failed notes that an endpoint failed an attempt. One that lets requests hang while its stream is silent is likely cut off
-// from the others, or stands still: the stream would take seconds longer to find out by itself.
+// failed notes that an endpoint failed an attempt. If it did not answer in time while its watch
+// stream is silent, the member is likely partitioned or paused, so the watches move at once: the
+// stream would need seconds longer to notice.
 func (c *Client) failed(ep *endpoint, e *Error, began time.Time) {
 	c.eps.failed(ep, e)
 	if e.late() && c.eps.pick() != ep {
@@ -146,7 +157,7 @@ func (r *call) fate(err error) error {
 	return err
 }
 
-// newBackoff starts low: a leader's death should cost little more than the election.
+// newBackoff starts low, so that the death of a leader costs little more than the election.
 func newBackoff() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(25*time.Millisecond), backoff.WithMultiplier(1.6),
@@ -164,7 +175,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// ended is the error of a call whose context ended. last is the attempt that it cut off, or the one before.
+// ended returns the error of a call whose context ended. last is the attempt that was cut off, or
+// the one before.
 func (c *Client) ended(ctx context.Context, r *call, last *Error) error {
 	e := &Error{Op: r.op, cause: ctxerr.Of(ctx)}
 	if c.ctx.Err() != nil {
@@ -190,9 +202,11 @@ func joined(r *call, last *Error, unusable map[*endpoint]error) *Error {
 	return &Error{Op: r.op, Message: "no usable endpoint", cause: errors.Join(all...)}
 }
 
-// send is attempt without hooks. A connection may take as long as the answer may, and the answer's time begins only with
-// it: what has not been sent has no unknown outcome.
-func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration) *Error {
+// send is attempt without hooks. Connecting may take as long as the answer, and the answer's time
+// begins only after it, because a request that was not sent has no unknown outcome.
+func (c *Client) send(
+	ctx context.Context, ep *endpoint, r *call, token Secret, timeout time.Duration,
+) *Error {
 	if e := c.refuseOld(ctx, ep, r.op); e != nil {
 		return e
 	}
@@ -230,8 +244,9 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	defer resp.Body.Close()
 	body, err := c.readBody(resp)
 	if err != nil {
-		if whole := bytes.LastIndexByte(body, '\n') + 1; r.lines && whole > 0 && resp.StatusCode == http.StatusOK {
-			_, _ = r.answer(body[:whole]) // what has come counts; the error is that of the rest
+		whole := bytes.LastIndexByte(body, '\n') + 1
+		if r.lines && whole > 0 && resp.StatusCode == http.StatusOK {
+			_, _ = r.answer(body[:whole]) // the complete lines count; the error is about the rest
 		}
 		e := transportError(caller, ctx, r.op, ep, err)
 		e.unsent = false // an answer had begun
@@ -247,10 +262,13 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	return c.readAnswer(r, ep, body, floor, sent)
 }
 
-func (c *Client) readAnswer(r *call, ep *endpoint, body []byte, floor int64, sent clock.Instant) *Error {
+func (c *Client) readAnswer(
+	r *call, ep *endpoint, body []byte, floor int64, sent clock.Instant,
+) *Error {
 	header, err := r.answer(body)
 	if err == nil && header.ClusterID == 0 {
-		if code, message, ok := decodeError(body, http.StatusOK); ok { // a proxy's idea of a status
+		// A proxy may have replaced the status.
+		if code, message, ok := decodeError(body, http.StatusOK); ok {
 			return (&Error{Op: r.op, Endpoint: ep.url, Code: code, Message: message}).explainAt(ep)
 		}
 	}
@@ -279,9 +297,11 @@ var (
 	headerJSON = []string{"application/json"}
 )
 
-// request makes a POST. Accept is always sent: without it etcd can take the caller for the user that the server's own
-// certificate names.
-func (c *Client) request(ctx context.Context, ep *endpoint, path string, token Secret, body io.Reader) (*http.Request, error) {
+// request makes a POST. Accept is always sent, because without it etcd can take the caller for the
+// user that the server's own certificate names.
+func (c *Client) request(
+	ctx context.Context, ep *endpoint, path string, token Secret, body io.Reader,
+) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, ep.urlOf(path), body)
 	if err != nil {
 		return nil, err
@@ -300,12 +320,14 @@ func (c *Client) readBody(resp *http.Response) ([]byte, error) {
 		return nil, setupError{fmt.Errorf("%w: encoded as %s", ErrProtocol, clean(enc))}
 	}
 	if resp.ContentLength > c.cfg.MaxResponse {
-		return nil, setupError{fmt.Errorf("%w: %d bytes, more than the %d allowed", ErrProtocol, resp.ContentLength, c.cfg.MaxResponse)}
+		return nil, setupError{fmt.Errorf("%w: %d bytes, more than the %d allowed",
+			ErrProtocol, resp.ContentLength, c.cfg.MaxResponse)}
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, max(512, min(resp.ContentLength+bytes.MinRead, 1<<20))))
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, c.cfg.MaxResponse+1))
 	if n > c.cfg.MaxResponse {
-		return nil, setupError{fmt.Errorf("%w: more than the %d bytes allowed", ErrProtocol, c.cfg.MaxResponse)}
+		return nil, setupError{fmt.Errorf("%w: more than the %d bytes allowed",
+			ErrProtocol, c.cfg.MaxResponse)}
 	}
 	return buf.Bytes(), err
 }

@@ -11,9 +11,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// Client talks to one etcd cluster. It is safe for concurrent use; one is enough for a process.
+// Client is a client of one etcd cluster. It is safe for concurrent use; one is enough for a
+// process.
 type Client struct {
-	cfg    *Config // behind a pointer, as all that holds secrets: a printed Client does not show them
+	// cfg is behind a pointer, as all that holds secrets, so that a printed Client does not show
+	// them.
+	cfg    *Config
 	rt     http.RoundTripper
 	own    *http.Transport // nil when the caller brought a transport
 	http10 *http.Transport // for finite streams; nil likewise
@@ -36,22 +39,26 @@ type Client struct {
 
 	watchBuffer int
 
-	badFiles atomic.Value  // why files of TLS are not used, a string: what was logged last
-	syncing  chan struct{} // held by the one Sync that is under way
+	// badFiles is why TLS files are not used, a string, as it was logged last.
+	badFiles atomic.Value
+	syncing  chan struct{} // held by the one Sync in flight
 
 	mu     sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
 }
 
-// New makes a client. It validates the configuration and does no I/O: an unreachable cluster shows with the first
-// request.
+// New returns a client. It validates the configuration and does no I/O: an unreachable cluster is
+// reported by the first request. Returns ErrInvalid when the configuration cannot be right.
 func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix), log: cfg.Logger, watchBuffer: watchBuffer}
+	c := &Client{
+		cfg: &cfg, rt: cfg.Transport, eps: newEndpoints(cfg.Endpoints, cfg.APIPrefix),
+		log: cfg.Logger, watchBuffer: watchBuffer,
+	}
 	c.ctx, c.close = context.WithCancelCause(context.Background())
 	if c.rt == nil {
 		c.own = c.ownTransport()
@@ -68,7 +75,7 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// String names the client. Its fields, which hold secrets, are not printed.
+// String returns the endpoints. Fields, which hold secrets, are not printed.
 func (c *Client) String() string {
 	var urls []string
 	for _, ep := range c.eps.inOrder() {
@@ -77,8 +84,9 @@ func (c *Client) String() string {
 	return "etcd client of " + strings.Join(urls, ",")
 }
 
-// Close ends every request, watch and renewal of the client, waits until its goroutines have ended, and closes its
-// connections. It does not wait for the network. Sessions should be closed before it; it may be called again.
+// Close ends every request, watch and renewal with ErrClosed, waits for the client's goroutines,
+// and closes its connections. It returns nil and does not wait for the network. Close sessions
+// before. It may be called again, and concurrently.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -102,10 +110,11 @@ func (c *Client) spawn(fn func()) bool {
 	return true
 }
 
-// saw notes what an answer's header shows. floor is the revision known before the request was sent: a linearizable
-// answer must not be below it.
+// saw checks and records the header of an answer. floor is the revision known before the request
+// was sent: a linearizable answer must not be below it.
 func (c *Client) saw(h etcdjson.Header, floor int64, linear bool) error {
-	if id := uint64(h.ClusterID); id != 0 && !c.cluster.CompareAndSwap(0, id) && c.cluster.Load() != id {
+	id := uint64(h.ClusterID)
+	if id != 0 && !c.cluster.CompareAndSwap(0, id) && c.cluster.Load() != id {
 		return ErrClusterMismatch
 	}
 	rev := int64(h.Revision)

@@ -12,17 +12,17 @@ type Member struct {
 	ID         uint64
 	Name       string // empty until the member has started
 	PeerURLs   []string
-	ClientURLs []string // what it advertises; empty until the member has started
-	IsLearner  bool     // it does not vote yet, and serves next to nothing
+	ClientURLs []string // as the member advertises; empty until it has started
+	IsLearner  bool     // it does not vote yet and serves hardly any request
 }
 
-// MemberListResponse answers the calls about members: it has those after the call.
+// MemberListResponse lists the members after the call.
 type MemberListResponse struct {
 	Header
 	Members []Member
 }
 
-// MemberAddResponse answers MemberAdd and MemberAddAsLearner.
+// MemberAddResponse is a new member, and the list that includes it.
 type MemberAddResponse struct {
 	Header
 	Member  Member // the new one; it has no name yet
@@ -30,8 +30,7 @@ type MemberAddResponse struct {
 }
 
 // Cluster manages the cluster as a whole: its members, its leader, alarms and downgrades.
-// [Client.Cluster] returns it. It is a handle that may be copied, and it is safe for concurrent
-// use.
+// [Client.Cluster] returns it. It may be copied and is safe for concurrent use.
 type Cluster struct{ client *Client }
 
 // Cluster returns the calls about the cluster as a whole. It sends nothing.
@@ -40,8 +39,9 @@ func (c *Client) Cluster() Cluster { return Cluster{c} }
 // kindMembers is MemberList, among the operations that options apply to.
 const kindMembers opKind = 1 << 7
 
-// MemberList gives the members of the cluster. The list is linearizable, and needs a leader, unless [Serializable] lets a
-// member answer from what it knows; before etcd 3.5 they always do. It goes on at other endpoints until ctx ends.
+// MemberList returns the members of the cluster. The list is linearizable and needs a leader. With
+// [Serializable], or before etcd 3.5, a member answers from its own copy. It is retried at other
+// endpoints until ctx ends.
 func (c Cluster) MemberList(ctx context.Context, opts ...Option) (*MemberListResponse, error) {
 	const op = "member list"
 	o := Op{kind: kindMembers}.with(opts)
@@ -63,14 +63,16 @@ func memberListCall(op string, local bool) *call {
 	return &call{op: op, path: "/cluster/member/list", local: local}
 }
 
-// MemberAdd adds a member that is to be reached at the peer URLs. It votes at once: while it is not started, the cluster
-// needs a majority that counts it. When its fate is unknown it returns ErrUncertain: look at MemberList. Where etcd finds
-// the cluster too unhealthy for a change, it goes on trying until ctx ends. A peer URL that another member has is ErrExists.
+// MemberAdd adds a member that the others reach at the peer URLs. It votes at once: until it is
+// started, the cluster needs a majority that counts it. Returns ErrExists when another member has
+// one of the peer URLs, and ErrUncertain when the answer is lost: look at MemberList. It is sent at
+// most once; while etcd finds the cluster too unhealthy for a change, it is retried until ctx ends.
 func (c Cluster) MemberAdd(ctx context.Context, peerURLs []string) (*MemberAddResponse, error) {
 	return c.memberAdd(ctx, "member add", wireMemberAdd{PeerURLs: peerURLs})
 }
 
-// MemberAddAsLearner adds a member as MemberAdd does; it does not vote until MemberPromote.
+// MemberAddAsLearner adds a member that does not vote until MemberPromote. Errors and ctx are as
+// for MemberAdd.
 func (c Cluster) MemberAddAsLearner(
 	ctx context.Context, peerURLs []string,
 ) (*MemberAddResponse, error) {
@@ -94,14 +96,18 @@ func (c Cluster) memberAdd(
 	return out, err
 }
 
-// MemberPromote lets a learner vote. etcd refuses a member that is not close enough to the leader yet, with an [*Error]
-// of CodeFailedPrecondition. When its fate is unknown it returns ErrUncertain. An unknown ID is ErrNotFound.
+// MemberPromote makes a learner a voting member. Returns ErrNotFound when no member has the ID, an
+// [*Error] of CodeFailedPrecondition when the member is too far behind the leader, and ErrUncertain
+// when the answer is lost. It is sent at most once; while etcd finds the cluster too unhealthy for
+// a change, it is retried until ctx ends.
 func (c Cluster) MemberPromote(ctx context.Context, id uint64) (*MemberListResponse, error) {
-	return c.memberChange(ctx, "member promote", "/cluster/member/promote", wireMemberChange{ID: id})
+	w := wireMemberChange{ID: id}
+	return c.memberChange(ctx, "member promote", "/cluster/member/promote", w)
 }
 
-// MemberUpdate changes where a member is to be reached by the others. When its fate is unknown it returns ErrUncertain. An
-// unknown ID is ErrNotFound.
+// MemberUpdate changes the peer URLs of a member. Returns ErrNotFound when no member has the ID,
+// and ErrUncertain when the answer is lost. It is sent at most once,
+// with retries as for MemberPromote.
 func (c Cluster) MemberUpdate(
 	ctx context.Context, id uint64, peerURLs []string,
 ) (*MemberListResponse, error) {
@@ -109,11 +115,13 @@ func (c Cluster) MemberUpdate(
 	if why := badPeers(peerURLs); why != "" {
 		return nil, invalid(op, "%s", why)
 	}
-	return c.memberChange(ctx, op, "/cluster/member/update", wireMemberChange{ID: id, PeerURLs: peerURLs})
+	w := wireMemberChange{ID: id, PeerURLs: peerURLs}
+	return c.memberChange(ctx, op, "/cluster/member/update", w)
 }
 
-// MemberRemove removes a member, which then stops. When its fate is unknown it returns ErrUncertain. An unknown ID, one
-// that was removed before also, is ErrNotFound.
+// MemberRemove removes a member, which then stops. Returns ErrNotFound when no member has the ID,
+// also when it was removed before, and ErrUncertain when the answer is lost. It is sent at most
+// once, with retries as for MemberPromote.
 func (c Cluster) MemberRemove(ctx context.Context, id uint64) (*MemberListResponse, error) {
 	return c.memberChange(ctx, "member remove", "/cluster/member/remove", wireMemberChange{ID: id})
 }
@@ -133,14 +141,15 @@ func (c Cluster) memberChange(
 	return out, err
 }
 
-// badPeers says what is wrong with the peer URLs of a member; etcd says it less clearly.
+// badPeers returns why the peer URLs of a member are wrong, more clearly than etcd does.
 func badPeers(urls []string) string {
 	if len(urls) == 0 {
 		return "no peer URLs"
 	}
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" ||
+			u.Host == "" || u.User != nil {
 			return "a peer URL must be http://host:port or https://host:port"
 		}
 	}
@@ -170,7 +179,10 @@ type wireMember struct {
 }
 
 func (w wireMember) public() Member {
-	return Member{ID: uint64(w.ID), Name: w.Name, PeerURLs: w.PeerURLs, ClientURLs: w.ClientURLs, IsLearner: w.IsLearner}
+	return Member{
+		ID: uint64(w.ID), Name: w.Name, PeerURLs: w.PeerURLs, ClientURLs: w.ClientURLs,
+		IsLearner: w.IsLearner,
+	}
 }
 
 type wireMembers struct {

@@ -9,52 +9,65 @@ import (
 	"strings"
 )
 
-// ConflictError matches [ErrConflict]. Its text holds neither key nor value.
+// ConflictError is the error when a key is not as a conditional put requires. It matches
+// [ErrConflict]. Its text holds neither key nor value.
 type ConflictError struct {
-	Current  *KeyValue // what is there instead, with its value; nil if there is no such key
-	Revision int64     // of the store, when that was so
+	Current  *KeyValue // the key as it is, with its value; nil if it does not exist
+	Revision int64     // of the store, when Current was read
 }
 
-// Error tells a key that is there from one that is not.
+// Error says whether the key exists and, if so, its mod revision.
 func (e *ConflictError) Error() string {
 	if e.Current == nil {
 		return ErrConflict.Error() + ": it does not exist"
 	}
-	return ErrConflict.Error() + ": it has mod revision " + strconv.FormatInt(e.Current.ModRevision, 10)
+	return ErrConflict.Error() + ": it has mod revision " +
+		strconv.FormatInt(e.Current.ModRevision, 10)
 }
 
 // Is reports whether target is ErrConflict.
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-// Create puts a key that does not exist; one that does is ErrConflict, and stays as it is. Of the options of Put it takes
-// WithLease.
+// Create puts a key that does not exist. Of the options of Put it takes WithLease.
 //
-// When its fate is unknown it returns ErrUncertain: it is not repeated, since the key that a second attempt finds could
-// be its own or somebody else's. A value that nobody else writes, or a lease of one's own, tells the caller who reads the
-// key then.
-func (c *Client) Create(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
+// Returns ErrConflict when the key exists; nothing is then written. It is sent at most once, and
+// returns ErrUncertain when ctx ends or the answer is lost after it was sent. A second attempt
+// could not know whether it finds its own key or another writer's. A unique value, or a lease of
+// one's own, lets the caller decide that by reading the key.
+func (c *Client) Create(
+	ctx context.Context, key string, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	put := OpPut(key, value, opts...)
 	put.wrong = cmp.Or(put.wrong, put.needsKey())
 	return c.putIf(ctx, "create", CmpCreateRevision(key, Equal, 0), put)
 }
 
-// PutIfExists puts a key that exists; one that does not is ErrConflict, and is not made. It takes the options of Put. When its
-// fate is unknown it returns ErrUncertain: it is not repeated.
-func (c *Client) PutIfExists(ctx context.Context, key string, value []byte, opts ...Option) (*PutResponse, error) {
+// PutIfExists puts a key that exists. It takes the options of Put. Returns ErrConflict when the key
+// does not exist; nothing is then written. It is sent at most once, and returns ErrUncertain when
+// ctx ends or the answer is lost after it was sent.
+func (c *Client) PutIfExists(
+	ctx context.Context, key string, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	return c.putIf(ctx, "update", CmpCreateRevision(key, Greater, 0), OpPut(key, value, opts...))
 }
 
-// CompareAndSwap puts a key whose value is old; any other value, and no key, is ErrConflict, and nothing is written. It takes
-// the options of Put. A key that went from old to something else and back passes: see [Client.ReplaceAt]. When its fate
-// is unknown it returns ErrUncertain: it is not repeated.
-func (c *Client) CompareAndSwap(ctx context.Context, key string, old, value []byte, opts ...Option) (*PutResponse, error) {
+// CompareAndSwap puts a key whose value is old. It takes the options of Put. Returns ErrConflict
+// when the key has another value or does not exist; nothing is then written. A value that changed
+// and changed back is not noticed: see [Client.UpdateRevision]. It is sent at most once, and
+// returns ErrUncertain when ctx ends or the answer is lost after it was sent.
+func (c *Client) CompareAndSwap(
+	ctx context.Context, key string, old, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	return c.putIf(ctx, "replace", CmpValue(key, Equal, old), OpPut(key, value, opts...))
 }
 
-// UpdateRevision puts a key that was last changed at the revision rev, its ModRevision, and not since; 0 stands for a key that
-// does not exist. Else it is ErrConflict, and nothing is written. It takes the options of Put. When its fate is unknown it
-// returns ErrUncertain: it is not repeated.
-func (c *Client) UpdateRevision(ctx context.Context, key string, rev int64, value []byte, opts ...Option) (*PutResponse, error) {
+// UpdateRevision puts a key whose ModRevision is rev; 0 stands for a key that does not exist. It
+// takes the options of Put. Returns ErrConflict when the key has changed since; nothing is then
+// written. It is sent at most once, and returns ErrUncertain when ctx ends or the answer is lost
+// after it was sent.
+func (c *Client) UpdateRevision(
+	ctx context.Context, key string, rev int64, value []byte, opts ...Option,
+) (*PutResponse, error) {
 	put := OpPut(key, value, opts...)
 	if rev < 0 {
 		put.wrong = cmp.Or(put.wrong, "negative revision")
@@ -62,15 +75,16 @@ func (c *Client) UpdateRevision(ctx context.Context, key string, rev int64, valu
 	return c.putIf(ctx, "replace", CmpModRevision(key, Equal, rev), put)
 }
 
-// needsKey names the options of a Put that mean nothing where there is no key yet.
+// needsKey rejects the options of a Put that mean nothing for a key that does not exist.
 func (o Op) needsKey() string {
 	if o.prevKV || o.ignoreValue || o.ignoreLease {
-		return "options PrevKV, IgnoreValue and IgnoreLease do not apply to a key that does not exist"
+		return "options PrevKV, IgnoreValue and IgnoreLease do not apply " +
+			"to a key that does not exist"
 	}
 	return ""
 }
 
-// putIf puts under a condition on the key, and reads it where the condition does not hold.
+// putIf puts under a condition on the key, and reads the key where the condition does not hold.
 func (c *Client) putIf(ctx context.Context, name string, cond Cmp, put Op) (*PutResponse, error) {
 	resp, err := c.txn(ctx, name, Txn{If: []Cmp{cond}, Then: []Op{put}, Else: []Op{OpGet(put.key)}})
 	if err != nil {
@@ -78,7 +92,7 @@ func (c *Client) putIf(ctx context.Context, name string, cond Cmp, put Op) (*Put
 	}
 	if resp.Succeeded {
 		out := resp.Responses[0].Put
-		out.Header = resp.Header // that of the operation has only the revision
+		out.Header = resp.Header // the operation's own header has only the revision
 		return out, nil
 	}
 	conflict := &ConflictError{Revision: resp.Revision}
@@ -88,14 +102,16 @@ func (c *Client) putIf(ctx context.Context, name string, cond Cmp, put Op) (*Put
 	return nil, &Error{Op: name, cause: conflict}
 }
 
-// PutSequential puts a value under a key of its own, dir/<20 digits>, that sorts behind all keys it has made in dir
-// before, on whichever client, also when those are deleted: the order of the keys is the order of the writes. The numbers
-// grow, with gaps. So POST did in etcd v2. Of the options of Put it takes WithLease. A slash at the end of dir does not
-// matter. The revision is that of the write.
+// PutSequential puts a value under a new key, dir/<20 digits>, and returns the key and the revision
+// of the write. The key sorts behind all keys that any client made this way in dir, also behind
+// deleted ones, so the order of the keys is the order of the writes. The numbers have gaps. It
+// replaces POST of etcd v2. Of the options of Put it takes WithLease. A slash at the end of dir is
+// ignored.
 //
-// The key dir itself keeps the last number; one that holds something else is ErrInvalid. Writers of one dir get in each
-// other's way and try again until ctx ends. When the fate of a write is unknown it returns ErrUncertain, and the key that
-// it meant to write: somebody else may have got it, so that only the value tells.
+// The key dir itself keeps the last number. Returns ErrInvalid when it holds something else.
+// Writers of one dir conflict; the call retries until ctx ends. Returns ErrUncertain, with the key
+// that it tried to write, when the answer to a write is lost. Another writer may have that key, so
+// check its value.
 func (c *Client) PutSequential(
 	ctx context.Context, dir string, value []byte, opts ...Option,
 ) (key string, rev int64, err error) {
@@ -115,8 +131,8 @@ func (c *Client) PutSequential(
 		if err != nil {
 			return "", 0, invalid(name, "%v", err)
 		}
-		// Above every revision at which a number was taken, and so above every number; and above the last one, which a copy
-		// from another cluster may have brought along.
+		// Above every revision at which a number was chosen, and so above every number; and above
+		// the last one, because a copy from another cluster may have higher numbers.
 		n := max(header.Revision, last, tried) + 1
 		digits := fmt.Sprintf("%020d", n)
 		item.key = dir + "/" + digits

@@ -21,53 +21,59 @@ const (
 	DefaultIdleTimeout    = 50 * time.Second
 )
 
-// Config says how to reach an etcd cluster. Only Endpoints is required; [New] copies what it needs.
+// Config is the configuration of a client. Only Endpoints is required; [New] copies the values that
+// it needs.
 type Config struct {
-	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379", or "unix:///run/etcd.sock" for a socket file.
-	// All are https or none is. Behind a proxy an endpoint may have a path, "https://lb.example/etcd", where the member's pages
-	// are: /v3, /version, /health and so on.
+	// Endpoints are the client URLs of the members, "http://10.0.0.1:2379", or
+	// "unix:///run/etcd.sock" for a socket file. Either all are https or none is. Behind a proxy an
+	// endpoint may have a path, "https://lb.example/etcd", below which the member's pages are: /v3,
+	// /version, /health and so on.
 	Endpoints []string
 
-	// APIPrefix is the path of the gateway at each endpoint. Default is what the member's version asks for, nearly always
-	// "/v3": "/v3beta" for etcd 3.3, "/v3alpha" before. With "/etcd/v3" the member's other pages are below "/etcd".
+	// APIPrefix is the path of the gateway at each endpoint. The default follows from the member's
+	// version: nearly always "/v3", "/v3beta" for etcd 3.3, "/v3alpha" before. With "/etcd/v3" the
+	// member's other pages are below "/etcd".
 	APIPrefix string
 
-	// RejectOldCluster refuses, with ErrOldCluster, endpoints that run an etcd older than 3.4, the oldest that is tested. The
-	// version is asked for before the first request to an endpoint, because New does no I/O.
+	// RejectOldCluster makes calls return ErrOldCluster for endpoints that run an etcd older than
+	// 3.4, the oldest version that is tested. The version is read before the first request to an
+	// endpoint, because New does no I/O.
 	RejectOldCluster bool
 
-	// TLS for https endpoints: roots, client certificate, server name. Nil means the system's roots. It is cloned, and
-	// TLS 1.2 is the least that is spoken.
+	// TLS configures https endpoints: roots, client certificate, server name. Nil means the
+	// system's roots. It is cloned. Versions below TLS 1.2 are never used.
 	TLS *tls.Config
 
-	// Username and Password log in when etcd's auth is on. The token is got with the first request and renewed when
-	// the server no longer takes it.
+	// Username and Password log in when etcd's auth is on. The client logs in with the first
+	// request, and again when the server rejects the token.
 	Username string
 	Password Secret
-	// PasswordFunc returns the password instead, before each log-in, so that it may change: see [PasswordFile]. Log-ins are a
-	// second apart at least. It may be called again while others go on with an old token. An error, or an empty password, fails
-	// the calls that need the token; renewals go on trying. It takes the place of Password.
+	// PasswordFunc replaces Password. It returns the password for each log-in, so that the password
+	// may change: see [PasswordFile]. Log-ins are at least a second apart. It may be called while
+	// other calls continue with an old token. An error, or an empty password, fails the calls that
+	// need the token; renewals keep retrying.
 	PasswordFunc func(ctx context.Context) (Secret, error)
-	// AllowPlaintextAuth permits a password over http, where anyone on the way can read it.
+	// AllowPlaintextAuth permits a password over http, where anyone on the network can read it.
 	AllowPlaintextAuth bool
 
-	// Namespace is put before every key on the way out and taken off on the way back.
+	// Namespace is a prefix of every key, added to requests and removed from answers.
 	Namespace string
 
-	// AttemptTimeout bounds one attempt at one endpoint; the caller's context bounds the whole call. Default 1 s.
-	// Reads double it as they go on trying.
+	// AttemptTimeout bounds one attempt at one endpoint; the caller's context bounds the whole
+	// call. Default 1 s. It doubles while a read is retried.
 	AttemptTimeout time.Duration
 
-	// IdleTimeout is how long a connection is kept for the next request. It must be below the idle limit of each load
-	// balancer on the way, or writes meet connections that it has closed, and their outcome is unknown. Default 50 s, because
-	// the usual limits are 60 s and more.
+	// IdleTimeout is how long an idle connection is kept for the next request. It must be below the
+	// idle limit of each load balancer on the way. Otherwise writes are sent on connections that
+	// the load balancer has closed, and their outcome is unknown. Default 50 s, because the usual
+	// limits are 60 s and more.
 	IdleTimeout time.Duration
 
-	// MaxResponse bounds, in bytes, what is read of one answer. Default 64 MiB.
+	// MaxResponse bounds the size of one answer, in bytes. Default 64 MiB.
 	MaxResponse int64
 
-	// Logger gets what cannot be returned: watches that lost their stream and got another (Info), each attempt that failed
-	// (Debug). Nil logs nothing.
+	// Logger receives the events that no call returns: watches that lost their stream and resumed
+	// (Info), each attempt that failed (Debug). Nil logs nothing.
 	Logger *slog.Logger
 
 	// Hooks are called for each attempt and each stream, for metrics and traces.
@@ -76,12 +82,13 @@ type Config struct {
 	// DialContext replaces the dialer of the client's own transport.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Transport replaces the client's own transport, TLS and DialContext included; it takes no sockets. It must not resend
-	// or redirect requests by itself, and must allow an answer to begin before the request body ends, as [http.Transport] does.
+	// Transport replaces the client's own transport, TLS and DialContext included; it accepts no
+	// sockets. It must not resend or redirect requests by itself, and must allow an answer to begin
+	// before the request body ends, as [http.Transport] does.
 	Transport http.RoundTripper
 }
 
-// Secret is a string that never shows itself when printed, logged or encoded.
+// Secret is a string that never appears in printed, logged or encoded output.
 type Secret string
 
 const redacted = "REDACTED"
@@ -89,7 +96,7 @@ const redacted = "REDACTED"
 // String returns a placeholder.
 func (Secret) String() string { return redacted }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // MarshalText returns a placeholder, also to encoding/json.
@@ -98,7 +105,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // LogValue returns a placeholder.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// parseEndpoints brings endpoints into the form in which they are compared.
+// parseEndpoints normalizes endpoints, so that they can be compared.
 func parseEndpoints(raw []string) ([]string, error) {
 	if len(raw) == 0 {
 		return nil, invalid("new", "no endpoints")
@@ -120,7 +127,7 @@ func parseEndpoints(raw []string) ([]string, error) {
 	return list, nil
 }
 
-// withDefaults validates the configuration and fills in what was left out.
+// withDefaults validates the configuration and sets the defaults.
 func (c Config) withDefaults() (Config, error) {
 	var err error
 	if c.Endpoints, err = parseEndpoints(c.Endpoints); err != nil {
@@ -128,7 +135,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	prefix, plain := plainPath(c.APIPrefix)
 	private := !slices.ContainsFunc(c.Endpoints, func(ep string) bool { return !secure(ep) })
-	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool { return scheme(ep) == unixScheme })
+	sockets := slices.ContainsFunc(c.Endpoints, func(ep string) bool {
+		return scheme(ep) == unixScheme
+	})
 	switch {
 	case (c.Password != "" || c.PasswordFunc != nil) && c.Username == "":
 		return c, invalid("new", "a password without a user name")
@@ -140,7 +149,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, invalid("new", "a password over http needs AllowPlaintextAuth")
 	case c.TLS != nil && !tlsClass(c.Endpoints[0]):
 		return c, invalid("new", "TLS is configured but the endpoints are http")
-	case c.TLS != nil && c.TLS.MaxVersion != 0 && c.TLS.MaxVersion < max(c.TLS.MinVersion, tls.VersionTLS12):
+	case c.TLS != nil && c.TLS.MaxVersion != 0 &&
+		c.TLS.MaxVersion < max(c.TLS.MinVersion, tls.VersionTLS12):
 		return c, invalid("new", "TLS is configured for no version from 1.2 on")
 	case c.Transport != nil && sockets:
 		return c, invalid("new", "a Transport of your own takes no unix endpoints")
@@ -159,7 +169,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = DefaultIdleTimeout
 	}
-	// Room to calculate for whoever means "no limit" by the largest number.
+	// Leave room to calculate when the largest number stands for "no limit".
 	c.AttemptTimeout = min(c.AttemptTimeout, 24*time.Hour)
 	c.MaxResponse = min(c.MaxResponse, math.MaxInt64-1)
 	if c.Logger == nil {

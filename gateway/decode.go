@@ -7,12 +7,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// decoder reads answers about keys, and events. It makes at once what the answers to a list of
-// operations need.
+// decoder reads answers about keys, and events. It allocates the answers to a list of operations at
+// once.
 type decoder struct {
 	etcdjson.Reader
 
-	kv      etcdjson.KeyValue // the one that was read last
+	kv      etcdjson.KeyValue // the last one read
 	gets    []GetResponse
 	puts    []PutResponse
 	deletes []DeleteResponse
@@ -22,7 +22,7 @@ func (c *Client) newDecoder(answer []byte) decoder {
 	return decoder{Reader: etcdjson.NewReader(answer, len(c.cfg.Namespace))}
 }
 
-// answerOf makes the reader of a call's answer.
+// answerOf returns the function that reads a call's answer.
 func answerOf[A any](
 	c *Client, out **A, read func(d *decoder, a *A) etcdjson.Header,
 ) func(body []byte) (etcdjson.Header, error) {
@@ -131,7 +131,7 @@ func take[A any](made *[]A) *A {
 	return a
 }
 
-// reserve makes what the answers to these operations need.
+// reserve allocates the answers to these operations.
 func (d *decoder) reserve(ops []Op) {
 	var gets, puts, deletes int
 	for i := range ops {
@@ -142,14 +142,14 @@ func (d *decoder) reserve(ops []Op) {
 			puts++
 		case kindDelete:
 			deletes++
-		default: // nested ones are made one by one
+		default: // nested ones are allocated one by one
 		}
 	}
 	d.gets, d.puts = make([]GetResponse, gets), make([]PutResponse, puts)
 	d.deletes = make([]DeleteResponse, deletes)
 }
 
-// fits checks an answer against what was sent: each operation must have got an answer of its kind.
+// fits checks an answer against its request: each operation must have an answer of its kind.
 func (t *Txn) fits(a *TxnResponse) error {
 	ops := t.Else
 	if a.Succeeded {
@@ -188,7 +188,7 @@ type watchAnswer struct {
 	events    []Event
 }
 
-// watchLine reads a message; nil if it is none of a watch.
+// watchLine reads a message. It returns nil if the message is not about a watch.
 func (d *decoder) watchLine() *watchAnswer {
 	var w etcdjson.WatchAnswer
 	var events []Event

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// dialTimeout and handshakeTimeout bound what goes on behind the attempts: an attempt waits for its own time, and a later
-	// one may use the connection.
+	// dialTimeout and handshakeTimeout bound connecting in the background: an attempt waits only
+	// for its own time, and a later one may use the connection.
 	dialTimeout      = 5 * time.Second
 	handshakeTimeout = 5 * time.Second
 	// addressPause is how long one address of a name is tried alone, as RFC 8305 proposes.
 	addressPause = 250 * time.Millisecond
 )
 
-// ownTransport is HTTP/1.1 only: each stream is a connection of its own, and HTTP/2 was measured to gain nothing. It
-// never resends a POST whose first byte has gone out.
+// ownTransport is HTTP/1.1 only, because each stream is a connection of its own, and HTTP/2 was
+// measured to gain nothing. It never resends a POST whose first byte was sent.
 func (c *Client) ownTransport() *http.Transport {
 	dial := c.cfg.DialContext
 	if dial == nil {
@@ -37,23 +37,27 @@ func (c *Client) ownTransport() *http.Transport {
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return c.dialTLS(ctx, dial, network, addr)
 		},
-		DisableCompression:     true, // a small answer must not inflate into a large one
-		MaxIdleConnsPerHost:    512,  // at least the usual concurrency, or connections are dialled for every request
+		DisableCompression: true, // a small answer must not inflate into a large one
+		// At least the usual concurrency, or connections would be dialed for every request.
+		MaxIdleConnsPerHost:    512,
 		IdleConnTimeout:        c.cfg.IdleTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
-		WriteBufferSize:        16 << 10, // a transaction of several writes goes out as one piece, head and all
-		Protocols:              new(http.Protocols),
+		// A transaction of several writes is then sent as one piece, headers included.
+		WriteBufferSize: 16 << 10,
+		Protocols:       new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
 	return t
 }
 
-// untilClosed ends dials with the client: the transport lets them go on after the request that wanted the connection.
+// untilClosed cancels dials when the client is closed, because the transport continues a dial after
+// its request has ended.
 func (c *Client) untilClosed(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
-		defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // the life of the client joins the dial's
+		//nolint:contextcheck // the life of the client joins the dial's
+		defer context.AfterFunc(c.ctx, cancel)()
 		return dial(ctx, network, addr)
 	}
 }
@@ -72,7 +76,9 @@ func dialMetered(ctx context.Context, dial dialFunc, network, addr string) (net.
 }
 
 // dialTLS returns a connection whose handshake is complete.
-func (c *Client) dialTLS(ctx context.Context, dial dialFunc, network, addr string) (net.Conn, error) {
+func (c *Client) dialTLS(
+	ctx context.Context, dial dialFunc, network, addr string,
+) (net.Conn, error) {
 	raw, err := dial(ctx, network, addr)
 	if err != nil {
 		return nil, dialError{err}
@@ -82,12 +88,15 @@ func (c *Client) dialTLS(ctx context.Context, dial dialFunc, network, addr strin
 		host = addr
 	}
 	cfg := c.handshakeConfig(host)
-	// Not HTTP/2, which the transport would speak to whatever answers.
-	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
+	// Without HTTP/2, because the transport would use it if the server accepted it.
+	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool {
+		return p == "h2"
+	})
 	conn := tls.Client(&meter{Conn: raw, closed: make(chan struct{}), tls: true}, cfg)
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // the life of the client joins the dial's
+	//nolint:contextcheck // the life of the client joins the dial's
+	defer context.AfterFunc(c.ctx, cancel)()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		if ctx.Err() != nil {
@@ -100,12 +109,13 @@ func (c *Client) dialTLS(ctx context.Context, dial dialFunc, network, addr strin
 
 type lookupFunc = func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-// dialAddresses dials all addresses of a name, one after the other but without waiting for long: the first connection
-// counts. A dead address costs a quarter of a second.
+// dialAddresses dials the addresses of a name one after the other, without waiting for each to
+// fail: the first connection is used. A dead address costs a quarter of a second.
 func dialAddresses(dial dialFunc, lookup lookupFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(addr)
-		if _, literal := netip.ParseAddr(host); err != nil || literal == nil || network == unixScheme {
+		_, literal := netip.ParseAddr(host)
+		if err != nil || literal == nil || network == unixScheme {
 			return dial(ctx, network, addr)
 		}
 		ips, err := lookup(ctx, "ip", host)
@@ -142,8 +152,11 @@ func alternate(ips []netip.Addr) []netip.Addr {
 	return list
 }
 
-// dialFirst returns once all its dials have ended: those that lost are cancelled, and what they still got is closed.
-func dialFirst(ctx context.Context, dial dialFunc, network string, addrs []string) (net.Conn, error) {
+// dialFirst returns once all its dials have ended. It cancels the others when one has connected,
+// and closes connections that they still open.
+func dialFirst(
+	ctx context.Context, dial dialFunc, network string, addrs []string,
+) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {

@@ -1,5 +1,4 @@
-// Package gateway is a client for etcd v3 that speaks the HTTP/JSON gateway: no gRPC, the standard library and a
-// back-off.
+// Package gateway is a client for etcd v3 over the HTTP/JSON gateway, without gRPC.
 //
 // # Usage
 //
@@ -10,40 +9,69 @@
 //	defer c.Close()
 //	_, err = c.Put(ctx, "greeting", []byte("hello"))
 //
-// One client serves a whole process. All its watches share one stream, all its kept leases share requests.
+// One client serves a whole process. All its watches share one stream, and leases that are kept
+// alive share requests.
 //
-// The calls about keys, leases and watches are methods of [Client]. [Client.Cluster] has those
-// about members, the leader and alarms, [Client.Auth] those about users and roles; like those about
-// keys they go to any endpoint. [Client.Member] has those about one member ([MemberClient.Status],
-// [MemberClient.Defragment], [MemberClient.Snapshot], [MemberClient.Health] …), which go to that
-// member only, once. [Client.Sync] follows the members that come and go; [Client.Endpoints] tells
-// how each did.
+// The calls about keys, leases and watches are methods of [Client]. [Client.Cluster] has the calls
+// about members, the leader and alarms, [Client.Auth] those about users and roles. All of these use
+// any endpoint. [Client.Member] has the calls about one member ([MemberClient.Status],
+// [MemberClient.Defragment], [MemberClient.Snapshot], [MemberClient.Health] …), which are sent to
+// that member only, once. [Client.Sync] updates the endpoints from the member list,
+// [Client.Endpoints] reports the state of each.
 //
 // # Guarantees
 //
-// Every call returns when its context ends, also on a link that swallows everything. One attempt is short (about a
-// second); reads, and writes that may be repeated, go on at the next endpoint until the context ends. Any other write
-// is sent at most once: when its answer is lost the call returns [ErrUncertain], and never a guess. What goes on are all
-// reads, Compact without [Physical], Grant, Revoke and KeepAlive; what is sent once are Put, Delete, a Txn that writes,
-// Create, Update, Replace, ReplaceAt and PutSequential.
+// Every call returns when its context ends, even if the network drops every packet. One attempt is
+// short (about a second). Reads, and writes that may be repeated, are retried at the next endpoint
+// until the context ends. These are all reads, Grant, Revoke, KeepAliveOnce, and Compact without
+// [Physical]; calls of [Auth] and [Cluster] say it themselves. Put, Delete, a Txn that writes,
+// Create, PutIfExists, CompareAndSwap, UpdateRevision and PutSequential are sent at most once; they
+// return [ErrUncertain] when the answer is lost.
 //
-// An option that does not fit a call, or another option, is [ErrInvalid] before anything is sent; none is ignored.
+// Options are never ignored. A call returns [ErrInvalid], before anything is sent, when an option
+// does not fit the call or another option.
 //
-// With a [Config].Namespace, no request reaches outside of it: the empty prefix, and [FromKey], end where it ends.
+// With [Config].Namespace no request about keys reaches outside of the namespace: the empty prefix
+// and [FromKey] end where it ends.
 //
-// A watch misses no event and repeats none, whatever happens to streams and members, unless history is compacted away
-// under it, which ends it with [ErrCompacted].
+// A watch misses no event and repeats none, also when streams break and members fail, until history
+// that it still needs is compacted. It then ends with [ErrCompacted].
 //
-// A linearizable answer whose revision lies below one seen before is refused ([ErrRevisionRegressed]): the cluster was
-// restored from a backup. So is an answer from another cluster ([ErrClusterMismatch]).
+// A linearizable answer returns [ErrRevisionRegressed] when its revision is below one seen before,
+// because the cluster was then restored from a backup. An answer from another cluster returns
+// [ErrClusterMismatch].
 //
-// # Not guaranteed
+// Redirects are never followed, proxies from the environment are not used, compressed answers are
+// refused, and the size of answers is bounded. Errors and log records hold no keys, values or
+// credentials.
 //
-// A write that returned ErrUncertain may still be applied later, as long as a copy of it waits in some member. Writes
-// that must not come back belong to a session, whose epoch turns late copies away.
+// # Limitations
 //
-// # Security
+// A write that returned ErrUncertain may still be applied later, as long as a copy of it waits in
+// some member. Use a session for writes that must not be applied late, because its epoch makes late
+// copies void.
 //
-// Redirects are never followed, proxies from the environment not used, compressed answers refused, answers bounded.
-// Errors and log records hold no keys, values or credentials.
+// # Concurrency
+//
+// [Client], [Auth], [Cluster] and [MemberClient] are safe for concurrent use. [Op], [Txn], [Cmp]
+// and [Option] are values: they may be copied and used again, but the slices in them must not be
+// changed during a call. [Watcher] and [Snapshot] are for one reader.
+//
+// # Errors
+//
+// Calls return an [*Error], which matches the sentinels that describe it. Every call returns
+// [ErrInvalid] for arguments that cannot be right, [ErrClosed] after [Client.Close], and the
+// context's error, with the error of the last attempt, when the context ends first. With auth on it
+// returns [ErrUnauthenticated] or [ErrPermissionDenied] when etcd rejects the user. If an error
+// also matches [ErrUncertain], check for it first.
+//
+// # Keys
+//
+// The client stores no keys of its own. [Client.PutSequential] keeps the last number in the key of
+// the directory.
+//
+// # Source
+//
+// The protocol is etcd's gRPC gateway, as its rpc.proto maps it to HTTP. Calls, options and errors
+// are named after clientv3. Dialing several addresses of a name follows RFC 8305.
 package gateway

@@ -8,12 +8,14 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// One odd answer may be that of a member, or of something on the way, that is wrong by itself: the end of all that a
-// client holds must not rest on it. So it is asked for again, at another endpoint if there is one.
+// An odd answer may be the fault of one member, or of a proxy. It must not end everything that a
+// client holds, so the request is sent again, to another endpoint if there is one.
 
-var errNoHeader = fmt.Errorf("%w: the answer does not say of which cluster and revision it is", ErrProtocol)
+var errNoHeader = fmt.Errorf(
+	"%w: the answer does not say of which cluster and revision it is", ErrProtocol)
 
-// whole refuses an answer that says nothing of the cluster, where etcd says it: what was read is as little worth.
+// whole rejects an answer without the cluster and revision that etcd always sends, because its
+// content is then just as doubtful.
 func whole(h etcdjson.Header, r *call) error {
 	if (r.linear || r.lease) && h.ClusterID == 0 || r.linear && h.Revision <= 0 {
 		return errNoHeader
@@ -21,17 +23,21 @@ func whole(h etcdjson.Header, r *call) error {
 	return nil
 }
 
-// doubtful says that the answer, if it is right, ends more than the call.
+// doubtful reports whether the answer, if it is right, ends more than the call.
 func (e *Error) doubtful() bool {
-	return errors.Is(e, ErrClusterMismatch) || errors.Is(e, ErrRevisionRegressed) || errors.Is(e, errNoHeader)
+	return errors.Is(e, ErrClusterMismatch) || errors.Is(e, ErrRevisionRegressed) ||
+		errors.Is(e, errNoHeader)
 }
 
 // doubts are the endpoints that gave a doubtful answer to one call.
 type doubts []*endpoint
 
-// confirmed notes one, and tells whether a second endpoint, or the only one there is, has said the same.
+// confirmed adds an endpoint, and reports whether a second one, or the only one there is, has
+// answered the same.
 func (d *doubts) confirmed(ep *endpoint, endpoints int) bool {
-	confirmed := slices.ContainsFunc(*d, func(other *endpoint) bool { return other != ep || endpoints == 1 })
+	confirmed := slices.ContainsFunc(*d, func(other *endpoint) bool {
+		return other != ep || endpoints == 1
+	})
 	*d = append(*d, ep)
 	return confirmed
 }

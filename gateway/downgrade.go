@@ -7,9 +7,11 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// MoveLeader makes a member the leader. Only the leader can do it: each endpoint is asked in turn
-// until one has, so the leader must be among them. It may be repeated; a member that leads already
-// is a success. An ID that is no voting member's is an [*Error] of CodeFailedPrecondition.
+// MoveLeader makes a member the leader. It returns nil if the member leads already. Only the leader
+// can move the leadership: each endpoint is tried once until the leader has answered, so the leader
+// must be among them, and ctx bounds them all. Returns an [*Error] of CodeFailedPrecondition when
+// no endpoint is the leader's, or the ID is not a voting member's. After any error the leader may
+// have moved, because its answer may be lost. It may be repeated.
 func (c Cluster) MoveLeader(ctx context.Context, id uint64) error {
 	const op = "move leader"
 	if id == 0 {
@@ -29,21 +31,25 @@ func (c Cluster) MoveLeader(ctx context.Context, id uint64) error {
 	})
 }
 
-// DowngradeAction is what Downgrade does.
+// DowngradeAction is a step of a downgrade.
 type DowngradeAction string
 
 // The actions of Downgrade.
 const (
-	DowngradeValidate DowngradeAction = "VALIDATE" // asks whether it would be possible
-	DowngradeEnable   DowngradeAction = "ENABLE"   // begins it: members of the target version may join
-	DowngradeCancel   DowngradeAction = "CANCEL"   // calls it off
+	DowngradeValidate DowngradeAction = "VALIDATE" // checks whether it is possible
+	// DowngradeEnable begins it: members of the target version may join.
+	DowngradeEnable DowngradeAction = "ENABLE"
+	DowngradeCancel DowngradeAction = "CANCEL" // stops it
 )
 
-// Downgrade prepares the cluster for members of an older version, "3.5" say; one minor version at a
-// time. The target is empty for DowngradeCancel. It returns the version that the cluster speaks.
-// When the fate of DowngradeEnable or DowngradeCancel is unknown it returns ErrUncertain; so it
-// does on etcd 3.5, which begins and never answers. What etcd does not allow is an [*Error] of
-// CodeFailedPrecondition or ErrInvalid; etcd 3.4 has no such call: [errors.ErrUnsupported].
+// Downgrade prepares the cluster for members of an older version, "3.5" say, one minor version at a
+// time. The target is empty for DowngradeCancel. It returns the version that the cluster runs at.
+//
+// Returns an [*Error] of CodeFailedPrecondition, or ErrInvalid, when etcd does not allow it, and
+// [errors.ErrUnsupported] from etcd 3.4, which has no such call. DowngradeValidate is retried at
+// other endpoints until ctx ends. The other actions are sent at most once. They return ErrUncertain
+// when ctx ends or the answer is lost, as always on etcd 3.5, which begins a downgrade and never
+// answers.
 func (c Cluster) Downgrade(
 	ctx context.Context, action DowngradeAction, target string,
 ) (cluster string, err error) {
@@ -54,7 +60,7 @@ func (c Cluster) Downgrade(
 			return "", invalid(op, "no target version")
 		}
 	case DowngradeCancel:
-	default: // etcd 3.6 would take it for a validation
+	default: // etcd 3.6 would treat it as a validation
 		return "", invalid(op, "no such action")
 	}
 	type request struct {

@@ -37,7 +37,7 @@ func (e encoder) txn(t *Txn) error {
 }
 
 func (e encoder) compare(c *Cmp) error {
-	if !slices.Contains(relations, c.rel) { // etcd 3.6 and later would take it for Equal
+	if !slices.Contains(relations, c.rel) { // etcd 3.6 and later would treat it as Equal
 		return errors.New("a compare with a relation that is none")
 	}
 	from, to, err := bounds(e.ns, c.key, c.span, c.end)

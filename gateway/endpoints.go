@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// endpoints remembers which members served last and which failed. One is used until it fails: members are equal, and
-// staying keeps connections warm.
+// endpoints records which members served last and which failed. One is used until it fails, because
+// members are equal, and staying keeps connections warm.
 type endpoints struct {
 	mu   sync.Mutex
 	list []*endpoint
@@ -19,21 +19,21 @@ type endpoints struct {
 }
 
 type endpoint struct {
-	url    string                 // as configured: what errors and views call it
-	base   string                 // what requests go to
+	url    string                 // as configured, for errors and views
+	base   string                 // where requests are sent
 	pages  string                 // where the pages beside the gateway are
-	host   string                 // the Host of requests, where base has none to show
+	host   string                 // the Host of requests, if base has none
 	prefix atomic.Pointer[string] // of the gateway's paths
-	member atomic.Uint64          // who answered there last; 0: nobody yet
+	member atomic.Uint64          // the member that answered last; 0: none yet
 	recent atomic.Bool            // it is known not to be too old
-	fine   atomic.Bool            // the state below is that of an endpoint that serves
-	mode   atomic.Int32           // how watches go there
+	fine   atomic.Bool            // the last request was answered: see since
+	mode   atomic.Int32           // the mode of watches
 	path   watchPath              // guarded by hub.mu
 	scheme schemeCheck
 
 	// Guarded by endpoints.mu.
-	failedAt time.Time // zero: not that anyone knows
-	since    time.Time // when it came to serve, or to fail
+	failedAt time.Time // zero: it never failed
+	since    time.Time // when it began to serve, or to fail
 	err      error     // the last failure
 }
 
@@ -64,7 +64,7 @@ func (e *endpoints) pick() *endpoint {
 	return e.list[e.cur]
 }
 
-// pickOther is pick for a second opinion: not the endpoint to avoid, if there is another.
+// pickOther is pick for a second opinion: it avoids an endpoint if there is another.
 func (e *endpoints) pickOther(avoid *endpoint) *endpoint {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -74,7 +74,7 @@ func (e *endpoints) pickOther(avoid *endpoint) *endpoint {
 	return e.list[e.cur]
 }
 
-// next is, of the endpoints after the one in use, the one whose last failure is the longest ago.
+// next returns, of the endpoints after the one in use, the one whose last failure is oldest.
 func (e *endpoints) next() int {
 	best := (e.cur + 1) % len(e.list)
 	for i := 2; i < len(e.list); i++ {
@@ -92,14 +92,14 @@ func (e *endpoints) size() int {
 	return len(e.list)
 }
 
-// all lists the endpoints, the one in use first.
+// all returns the endpoints, the one in use first.
 func (e *endpoints) all() []*endpoint {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Concat(e.list[e.cur:], e.list[:e.cur])
 }
 
-// inOrder lists the endpoints as they were configured.
+// inOrder returns the endpoints as they were configured.
 func (e *endpoints) inOrder() []*endpoint {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -116,7 +116,7 @@ func (e *endpoints) find(url string) *endpoint {
 	return nil
 }
 
-// covered tells whether a map has every endpoint among its keys.
+// covered reports whether a map has every endpoint among its keys.
 func covered[V any](e *endpoints, m map[*endpoint]V) bool {
 	for _, ep := range e.all() {
 		if _, ok := m[ep]; !ok {
@@ -126,7 +126,7 @@ func covered[V any](e *endpoints, m map[*endpoint]V) bool {
 	return true
 }
 
-// replaceOld sets the endpoints unless they are others than the caller thinks. See replace.
+// replaceOld replaces the endpoints if they still are the old ones. See replace.
 func (e *endpoints) replaceOld(old, list []*endpoint) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -137,7 +137,8 @@ func (e *endpoints) replaceOld(old, list []*endpoint) bool {
 	return true
 }
 
-// replace sets the endpoints, at least one. The one in use stays in use if it is still there. The caller holds mu.
+// replace sets the endpoints, at least one. The one in use stays in use if it is still there. The
+// caller holds mu.
 func (e *endpoints) replace(list []*endpoint) {
 	cur := slices.Index(list, e.list[e.cur])
 	if cur < 0 {
@@ -146,7 +147,7 @@ func (e *endpoints) replace(list []*endpoint) {
 	e.list, e.cur = list, cur
 }
 
-// set makes the endpoints those of some URLs. It returns those that are no longer among them.
+// set replaces the endpoints by URL. It returns the endpoints that were removed.
 func (e *endpoints) set(urls []string, prefix string) (gone []*endpoint) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -164,7 +165,7 @@ func (e *endpoints) set(urls []string, prefix string) (gone []*endpoint) {
 	return gone
 }
 
-// failed moves on to the endpoint whose last failure is the longest ago. Late reports of the same failure, from
+// failed moves to the endpoint whose last failure is oldest. Late reports of the same failure, from
 // requests that ran in parallel, do not move it again.
 func (e *endpoints) failed(ep *endpoint, err error) {
 	e.mu.Lock()
@@ -180,7 +181,7 @@ func (e *endpoints) failed(ep *endpoint, err error) {
 	e.cur = e.next()
 }
 
-// served notes that an endpoint gave a good answer.
+// served records that an endpoint answered well.
 func (e *endpoints) served(ep *endpoint) {
 	if ep.fine.Load() {
 		return // nearly always: no lock for it
@@ -192,28 +193,28 @@ func (e *endpoints) served(ep *endpoint) {
 	}
 }
 
-// EndpointState is what a client knows of one of its endpoints from its own requests.
+// EndpointState is the state of an endpoint as the client's own requests have shown it.
 type EndpointState struct {
 	URL string
 	// MemberID is the member that answered there last; 0 if none has.
 	MemberID uint64
-	// InUse says that the next request goes there first.
+	// InUse says that the next request is sent there first.
 	InUse bool
-	// Healthy says that it answered the last request as a working member does. It is false, with a zero Since, for an
-	// endpoint that was not needed yet.
+	// Healthy says that it answered the last request as a working member does. It is false, with a
+	// zero Since, for an endpoint that was not needed yet.
 	Healthy bool
-	// Since is when it came to be as Healthy says.
+	// Since is when Healthy last changed.
 	Since time.Time
 	// Err is the last failure, FailedAt its time. They are kept when the endpoint serves again.
 	Err      error
 	FailedAt time.Time
-	// WatchMode is how watches go over the endpoint, as far as the client's own watches have shown it.
+	// WatchMode is how watches reach the endpoint, as the client's own watches have shown it.
 	WatchMode WatchMode
 }
 
-// Endpoints tells how each endpoint of the client did in the requests so far, in the order of the configuration and
-// then of [Client.Sync]. It sends nothing; [MemberClient.Health] and
-// [MemberClient.Status] ask.
+// Endpoints returns the state of each endpoint, in the order of the configuration and then of
+// [Client.Sync]. It sends nothing; [MemberClient.Health] and [MemberClient.Status] ask the member.
+// It is safe for concurrent use.
 func (c *Client) Endpoints() []EndpointState {
 	e := c.eps
 	e.mu.Lock()

@@ -9,45 +9,50 @@ import (
 	"unicode"
 )
 
-// Sentinels for [errors.Is]. An [*Error] matches those that describe it; one error can match several.
+// Sentinels for [errors.Is]. An [*Error] matches those that describe it; one error can match
+// several.
 var (
-	// ErrUnavailable: no endpoint could serve the request at the time: not reachable, no leader, timed out, overloaded.
+	// ErrUnavailable: no endpoint could serve the request at the time. It was unreachable,
+	// overloaded, without a leader, or did not answer in time.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrUncertain: a write was sent and nobody knows whether it was, or will be, applied. Look at the key, or write
-	// under a guard, before doing it again.
+	// ErrUncertain: a write was sent, and it is unknown whether it was, or will be, applied. Look
+	// at the key, or write under a guard, before repeating it.
 	ErrUncertain = errors.New("outcome unknown")
-	// ErrInvalid: the request cannot be right, here or on the server.
+	// ErrInvalid: the request cannot be right, according to the client or the server.
 	ErrInvalid = errors.New("invalid request")
-	// ErrCompacted: the revision asked for has been compacted away; read again and go on from there.
+	// ErrCompacted: the requested revision has been compacted; read again and continue from there.
 	ErrCompacted = errors.New("revision compacted")
 	// ErrLeaseNotFound: the lease has expired or was revoked.
 	ErrLeaseNotFound = errors.New("lease not found")
-	// ErrUnauthenticated: no, wrong or outdated credentials, after one renewal of the token.
+	// ErrUnauthenticated: credentials are missing, wrong or outdated, after one renewal of the
+	// token.
 	ErrUnauthenticated = errors.New("unauthenticated")
-	// ErrPermissionDenied: the user may not touch this key range.
+	// ErrPermissionDenied: the user has no permission for the call or the keys.
 	ErrPermissionDenied = errors.New("permission denied")
-	// ErrProtocol: what answered is not an etcd gateway, or not one that speaks as documented.
+	// ErrProtocol: the answer is not from an etcd gateway, or not as documented.
 	ErrProtocol = errors.New("not an etcd gateway answer")
 	// ErrClusterMismatch: two endpoints belong to different clusters.
 	ErrClusterMismatch = errors.New("endpoints belong to different clusters")
-	// ErrRevisionRegressed: the cluster's revision went backwards, as after a restore from a backup. Fences made
-	// before and after it must not be compared.
+	// ErrRevisionRegressed: the cluster's revision moved backwards, as after a restore from a
+	// backup. Fences made before and after it must not be compared.
 	ErrRevisionRegressed = errors.New("cluster revision went backwards")
-	// ErrNoSpace: etcd's database is full. Deletions still work. A write that met it is ErrUncertain as well: etcd
-	// applies what was on its way when the space ran out, and reports the error all the same.
+	// ErrNoSpace: etcd's database is full. Deletions still work. A write that returns it also
+	// matches ErrUncertain, because etcd applies the writes that were in flight when the space ran
+	// out, and reports the error all the same.
 	ErrNoSpace = errors.New("database space exceeded")
-	// ErrConflict: the key was not as [Client.Create], [Client.Update], [Client.Replace] or [Client.ReplaceAt] required,
-	// and nothing was written. See [ConflictError].
+	// ErrConflict: the key was not as [Client.Create], [Client.PutIfExists],
+	// [Client.CompareAndSwap] or [Client.UpdateRevision] required, and nothing was written. See
+	// [ConflictError].
 	ErrConflict = errors.New("key is not as required")
 	// ErrNotFound: the member, user, role or permission that a call names does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrExists: the member, user or role that a call would make exists.
+	// ErrExists: the member, user or role that a call would create exists already.
 	ErrExists = errors.New("exists already")
-	// ErrAuthNotEnabled: the call makes sense only with etcd's auth on.
+	// ErrAuthNotEnabled: the call needs etcd's auth to be on.
 	ErrAuthNotEnabled = errors.New("authentication is not enabled")
-	// ErrCorrupt: what has come is not what was sent, or not all of it.
+	// ErrCorrupt: the data received differs from the data sent, or is incomplete.
 	ErrCorrupt = errors.New("data corrupt")
-	// ErrOldCluster: an endpoint runs an etcd that is too old for [Config.RejectOldCluster].
+	// ErrOldCluster: an endpoint runs an etcd that is too old for [Config].RejectOldCluster.
 	ErrOldCluster = errors.New("etcd version too old")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client closed")
@@ -74,25 +79,25 @@ const (
 	CodeUnauthenticated    Code = 16
 )
 
-// Error is what went wrong with one request. It never holds keys, values or credentials.
+// Error is the failure of one request. It never holds keys, values or credentials.
 type Error struct {
 	Op       string // "put", "txn", "watch", …
-	Endpoint string // where the last attempt went; empty if none was made
+	Endpoint string // of the last attempt; empty if none was made
 	Code     Code   // 0 when the server did not answer with one
-	Message  string // the server's own words, shortened and quoted where they are not plain text
-	// CompactRevision is, when ErrCompacted ended a watch, the first revision that can still be watched from. What
-	// happened between the last event and it is lost: read again.
+	Message  string // the server's text, shortened, and quoted unless plain
+	// CompactRevision is set when ErrCompacted ended a watch. It is the first revision that can
+	// still be watched from. The events between the last one delivered and it are lost: read again.
 	CompactRevision int64
 
-	uncertain bool // a write whose fate nobody knows
+	uncertain bool // a write that may have been applied
 	unsent    bool // it cannot have reached etcd
-	timedOut  bool // the attempt's own time was over
+	timedOut  bool // the attempt's own time ended
 	cutOff    bool // the caller's context ended it
-	wordless  bool // it was sent, and what answered, if anything, is not etcd
+	wordless  bool // it was sent, and not answered by etcd
 	cause     error
 }
 
-// Error formats as "gateway: <op>: <endpoint>: <what>".
+// Error returns "gateway: <op>: <endpoint>: <message>: <cause>"; empty parts are left out.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("gateway: " + e.Op)
@@ -111,17 +116,17 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause: a context error, a transport's error, one of the sentinels.
+// Unwrap returns the cause: a context error, a transport's error or one of the sentinels.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether the error is of the kind that a sentinel names.
+// Is reports whether the sentinel describes the error.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrUncertain:
 		return e.uncertain
 	case ErrUnavailable:
-		return !e.setup() && (e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded || e.Code == CodeUnknown ||
-			e.Code == CodeInternal || e.says("too many requests"))
+		return !e.setup() && (e.Code == CodeUnavailable || e.Code == CodeDeadlineExceeded ||
+			e.Code == CodeUnknown || e.Code == CodeInternal || e.says("too many requests"))
 	case ErrInvalid:
 		return e.Code == CodeInvalidArgument && !e.aboutToken()
 	case ErrCompacted:
@@ -133,9 +138,11 @@ func (e *Error) Is(target error) bool {
 	case ErrPermissionDenied:
 		return e.Code == CodePermissionDenied
 	case ErrNotFound:
-		return e.saysAny("member not found", "user name not found", "role name not found", "is not granted to the")
+		return e.saysAny("member not found", "user name not found", "role name not found",
+			"is not granted to the")
 	case ErrExists:
-		return e.saysAny("name already exists", "Peer URLs already exists", "member ID already exist")
+		return e.saysAny("name already exists", "Peer URLs already exists",
+			"member ID already exist")
 	case ErrAuthNotEnabled:
 		return e.Code == CodeFailedPrecondition && e.says("authentication is not enabled")
 	case ErrNoSpace:
@@ -148,11 +155,11 @@ func (e *Error) says(text string) bool { return strings.Contains(e.Message, text
 
 func (e *Error) saysAny(texts ...string) bool { return slices.ContainsFunc(texts, e.says) }
 
-// noSuchPath: what answered has no such call, or has it elsewhere.
+// noSuchPath reports that the server has no such call, or has it at another path.
 func (e *Error) noSuchPath() bool { return e.unsent && errors.Is(e, errors.ErrUnsupported) }
 
-// rawCode gives the errors of the auth store that etcd 3.5 passes on as they are, from calls of maintenance, the code that
-// they have everywhere else.
+// rawCode returns the code that an error of the auth store has elsewhere. etcd 3.5 returns such
+// errors from calls of maintenance without it.
 func rawCode(code Code, message string) Code {
 	if code != CodeUnknown {
 		return code
@@ -168,23 +175,26 @@ func rawCode(code Code, message string) Code {
 	return code
 }
 
-// aboutToken: a new token may cure it. etcd reports two of the three as invalid arguments.
+// aboutToken reports whether a new token may help. etcd returns two of the three errors as invalid
+// arguments.
 func (e *Error) aboutToken() bool {
 	return e.Code == CodeUnauthenticated ||
-		e.Code == CodeInvalidArgument && (e.says("user name is empty") || e.says("revision of auth store is old"))
+		e.Code == CodeInvalidArgument &&
+			(e.says("user name is empty") || e.says("revision of auth store is old"))
 }
 
-// onLearner: the member does not vote yet and serves next to nothing. Its code differs between versions.
+// onLearner reports that the member does not vote yet and serves hardly any request. The code of
+// the error differs between versions.
 func (e *Error) onLearner() bool { return e.says("not supported for learner") }
 
-// refused says that the request had no effect and never will have.
+// refused reports that the request had no effect and never will have.
 func (e *Error) refused() bool {
 	if e.unsent {
 		return true
 	}
 	switch e.Code {
-	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeFailedPrecondition, CodeOutOfRange,
-		CodeUnimplemented, CodeUnauthenticated:
+	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeFailedPrecondition,
+		CodeOutOfRange, CodeUnimplemented, CodeUnauthenticated:
 		return true
 	case CodeResourceExhausted:
 		return !errors.Is(e, ErrNoSpace)
@@ -198,7 +208,7 @@ func (e *Error) refused() bool {
 	return false
 }
 
-// elsewhere says that another endpoint, or the same one later, may do better.
+// elsewhere reports whether another endpoint, or the same one later, may succeed.
 func (e *Error) elsewhere() bool {
 	if e.setup() {
 		return false
@@ -210,14 +220,14 @@ func (e *Error) elsewhere() bool {
 		return e.says("too many requests")
 	case CodeFailedPrecondition:
 		return e.onLearner()
-	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeOutOfRange, CodeUnimplemented, CodeDataLoss,
-		CodeUnauthenticated:
+	case CodeInvalidArgument, CodeNotFound, CodePermissionDenied, CodeOutOfRange,
+		CodeUnimplemented, CodeDataLoss, CodeUnauthenticated:
 		return false
 	}
 	return false
 }
 
-// asUncertain is the same error for a write, whose fate it leaves open.
+// asUncertain returns the same error for a write that may have been applied.
 func (e *Error) asUncertain() *Error {
 	u := *e
 	u.uncertain = true
@@ -235,7 +245,8 @@ func clean(s string) string {
 	if len(s) > maxMessage {
 		s = s[:maxMessage] + "…"
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+	if strings.ContainsFunc(s, odd) {
 		return strconv.Quote(s)
 	}
 	return s

@@ -6,17 +6,20 @@ import (
 	"time"
 )
 
-// Watches on streams whose request is complete when it is sent: a watch that comes later needs another stream.
+// Finite streams: watches on streams whose request is complete when it is sent. A later watch needs
+// another stream.
 
 const (
-	// maxFinite is how many finite streams there may be. Beyond it the smallest are merged into the next one.
+	// maxFinite bounds the finite streams. Above it the smallest are merged into the next one.
 	maxFinite = 8
-	// openingPause is how long new watches wait for the stream that is being opened, to go together on the next.
+	// openingPause is how long new watches wait for the stream that is being opened, to share the
+	// next one.
 	openingPause = 100 * time.Millisecond
-	// silentFinite is how long a finite stream may be silent before another one takes over: it cannot be probed.
+	// silentFinite is how long a finite stream may be silent before another one replaces it,
+	// because it cannot be probed.
 	silentFinite = 30 * time.Second
-	// renewalCost bounds how much of a server's time renewals take, by the watch and by the revision since they last
-	// told something, which etcd has to look through.
+	// renewalCost and historyCost bound the server's time for renewals, for each watch and for each
+	// revision since the stream last showed one, because etcd has to look through that history.
 	renewalCost = 2 * time.Millisecond
 	historyCost = 100 * time.Microsecond
 )
@@ -49,9 +52,10 @@ func (m *watchmux) placeFinite(now time.Duration) (due time.Duration) {
 	return now // for judge, which has to know when the stream is late
 }
 
-// merge moves the watches of the smallest streams to a new one when there are too many: as many streams as are no larger
-// than it has become by then. Each merge at least doubles what is smaller than the next stream, so a watch is moved about
-// as often as the number of watches can be doubled.
+// merge moves the watches of the smallest streams to a new one when there are too many streams: all
+// that are no larger than the new one has become. Each merge at least doubles the streams that are
+// smaller than the next one, so a watch moves about as often as the number of watches can be
+// doubled.
 func (m *watchmux) merge(cn *conn, now time.Duration) {
 	var others []*conn
 	for c := range m.conns {
@@ -59,7 +63,9 @@ func (m *watchmux) merge(cn *conn, now time.Duration) {
 			others = append(others, c)
 		}
 	}
-	slices.SortFunc(others, func(a, b *conn) int { return cmp.Compare(len(a.places), len(b.places)) })
+	slices.SortFunc(others, func(a, b *conn) int {
+		return cmp.Compare(len(a.places), len(b.places))
+	})
 	for i, old := range others {
 		if len(others)-i < maxFinite && (i == 0 || len(old.places) > len(cn.places)) {
 			break
@@ -68,7 +74,8 @@ func (m *watchmux) merge(cn *conn, now time.Duration) {
 	}
 }
 
-// move asks for the watches of one stream on another. They are delivered from the first until they are confirmed.
+// move requests the watches of one stream on another. They are delivered from the first until they
+// are confirmed.
 func (m *watchmux) move(old, cn *conn, now time.Duration) {
 	old.renewed = true
 	for _, p := range old.places {
@@ -78,7 +85,8 @@ func (m *watchmux) move(old, cn *conn, now time.Duration) {
 	}
 }
 
-// renewAt is when another stream has to take over from one that is silent, or behind what the client has seen.
+// renewAt is when another stream has to replace one that is silent, or behind the revision that the
+// client has seen.
 func (m *watchmux) renewAt(cn *conn, now time.Duration) time.Duration {
 	if cn.renewed || !cn.stood {
 		return never
@@ -87,13 +95,14 @@ func (m *watchmux) renewAt(cn *conn, now time.Duration) time.Duration {
 	at := heard + silentFinite
 	if cn.rev < m.floor() {
 		history := max(0, m.floor()-cn.from)
-		cost := max(streamSilence, time.Duration(len(cn.places))*renewalCost, time.Duration(history)*historyCost)
+		cost := max(streamSilence,
+			time.Duration(len(cn.places))*renewalCost, time.Duration(history)*historyCost)
 		at = min(at, max(heard, cn.began)+cost)
 	}
 	return max(at, now)
 }
 
-// renew lets one new stream take over from some.
+// renew lets one new stream replace several.
 func (m *watchmux) renew(stale []*conn, now time.Duration) {
 	cn := m.newConn(finite, now)
 	for _, old := range stale {

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// ServerVersion is what runs at an endpoint.
+// ServerVersion is the etcd version of a member.
 type ServerVersion struct {
 	Server  string // of the member: "3.6.16"
-	Cluster string // what all members can speak: "3.6.0"
+	Cluster string // the version all members support: "3.6.0"
 	Storage string // of the database; empty before etcd 3.6
 }
 
-// Version asks the member for its version, and for that of the cluster. It asks once. No password
-// is needed.
+// Version returns the versions of the member and of the cluster. It is sent once, without a token.
+// Returns ErrUnavailable when the member does not answer within [Config].AttemptTimeout.
 func (m MemberClient) Version(ctx context.Context) (*ServerVersion, error) {
 	const op = "version"
 	ctx, ep, done, err := m.visit(ctx, op)
@@ -57,18 +57,21 @@ func (c *Client) version(ctx context.Context, ep *endpoint) (*ServerVersion, *Er
 	return &ServerVersion{Server: v.Server, Cluster: v.Cluster, Storage: v.Storage}, nil
 }
 
-// Health is what a member says of itself.
+// Health is a member's report of its health.
 type Health struct {
-	// Healthy: it has a leader, no alarm is raised, and a linearizable read through it works.
+	// Healthy says that the member has a leader, no alarm is raised, and a linearizable read
+	// through it works.
 	Healthy bool
-	Reason  string // why not, in the member's words; empty before etcd 3.5
+	Reason  string // the reason if not healthy, from the member; empty before etcd 3.5
 }
 
-// probeTimeout bounds a question about health: a member that lost its quorum takes seconds to find out.
+// probeTimeout bounds a question about health, because a member that lost its quorum needs seconds
+// to notice.
 const probeTimeout = 15 * time.Second
 
-// Health asks the member whether it is healthy. A member that says it is not is no error; one that
-// does not answer within 15 s or the context is. It asks once. No password is needed.
+// Health returns the member's health. A member that reports that it is not healthy is not an error.
+// It is sent once, without a token. Returns ErrUnavailable when the member does not answer within
+// 15 s.
 func (m MemberClient) Health(ctx context.Context) (*Health, error) {
 	const op = "health"
 	ctx, ep, done, err := m.visit(ctx, op)
@@ -96,13 +99,15 @@ func (m MemberClient) Health(ctx context.Context) (*Health, error) {
 
 // Readyz calls the member's /readyz. It returns nil when the member can serve: it takes part in the
 // cluster, reads linearizably and finds no damage in its data. Otherwise it returns ErrUnavailable
-// with the names of the checks that failed. Members before 3.4.29 and 3.5.11 have no such page:
-// [errors.ErrUnsupported].
+// with the names of the checks that failed. It is sent once, without a token, and waits at most 15
+// s. Returns [errors.ErrUnsupported] from members before 3.4.29 and 3.5.11, which have no such
+// page.
 func (m MemberClient) Readyz(ctx context.Context) error { return m.check(ctx, "readyz", "/readyz") }
 
-// Livez calls the member's /livez. It returns nil when the member is live, which it also is without
-// a quorum; a restart would not help it then. Members before 3.4.29 and 3.5.11 have no such page:
-// [errors.ErrUnsupported].
+// Livez calls the member's /livez. It returns nil when the member is live. A member without a
+// quorum is live, because a restart would not help it. Otherwise it returns ErrUnavailable with the
+// names of the checks that failed. It is sent once, without a token, and waits at most 15 s.
+// Returns [errors.ErrUnsupported] from members before 3.4.29 and 3.5.11, which have no such page.
 func (m MemberClient) Livez(ctx context.Context) error { return m.check(ctx, "livez", "/livez") }
 
 func (m MemberClient) check(ctx context.Context, op, path string) error {
@@ -124,12 +129,15 @@ func (m MemberClient) check(ctx context.Context, op, path string) error {
 				failed = append(failed, strings.TrimSpace(line[len("[-]"):]))
 			}
 		}
-		return &Error{Op: op, Endpoint: ep.url, Code: CodeUnavailable, Message: clean(strings.Join(failed, "; "))}
+		return &Error{
+			Op: op, Endpoint: ep.url, Code: CodeUnavailable,
+			Message: clean(strings.Join(failed, "; ")),
+		}
 	}
 	return statusError(op, ep, p.Response, p.body)
 }
 
-// page is an answer that was read to its end.
+// page is an answer with its body.
 type page struct {
 	*http.Response
 	body []byte
@@ -138,7 +146,8 @@ type page struct {
 // maxPlain bounds the answers of the plain pages beside the gateway.
 const maxPlain = 64 << 10
 
-// ask reads one of the plain pages that a member serves beside the gateway. It sends no token: they need none.
+// ask reads one of the plain pages that a member serves beside the gateway. It sends no token,
+// because they need none.
 func (c *Client) ask(
 	ctx context.Context, ep *endpoint, op, path string, timeout time.Duration,
 ) (*page, *Error) {

@@ -7,11 +7,12 @@ import (
 	"net/http"
 )
 
-// The answer to an HTTP/1.0 request ends with its connection. The answer to an HTTP/1.1 request that goes on is in chunks,
-// and haproxy, unless "option http-no-delay" is set, marks each chunk as one that more follows: its kernel holds the chunk
-// back for up to 200 ms. Finite streams therefore speak HTTP/1.0 where the path takes it.
+// The answer to an HTTP/1.0 request ends with its connection. A streamed answer to an HTTP/1.1
+// request has chunks. haproxy, unless "option http-no-delay" is set, marks each chunk as followed
+// by more, and its kernel holds the chunk back for up to 200 ms. Finite streams therefore use
+// HTTP/1.0 where the path allows it.
 
-// ownHTTP10 is a transport like own whose requests say HTTP/1.0, each on a connection of its own.
+// ownHTTP10 returns a transport like own whose requests use HTTP/1.0, each on a new connection.
 func ownHTTP10(own *http.Transport) *http.Transport {
 	t := own.Clone()
 	t.DisableKeepAlives = true
@@ -30,10 +31,10 @@ func asHTTP10(dial dialFunc) dialFunc {
 	}
 }
 
-// http10Conn changes the version in the request line, for which net/http has no option.
+// http10Conn changes the version in the request line, because net/http has no option for it.
 type http10Conn struct {
 	net.Conn
-	begun bool // the request line has gone out: it is in the first write
+	begun bool // the request line was sent: it is in the first write
 }
 
 func (c *http10Conn) Write(b []byte) (int, error) {
@@ -46,7 +47,8 @@ func (c *http10Conn) Write(b []byte) (int, error) {
 	if !is11 {
 		return c.Conn.Write(b)
 	}
-	return c.Conn.Write(append(append(bytes.Clone(line), " HTTP/1.0\r\n"...), rest...)) // of the same length
+	// Of the same length, so the returned count is right.
+	return c.Conn.Write(append(append(bytes.Clone(line), " HTTP/1.0\r\n"...), rest...))
 }
 
 // roundTrip sends the request of a stream.
@@ -76,8 +78,8 @@ func (cn *conn) roundTrip(req *http.Request) (*http.Response, error) {
 	return c.rt.RoundTrip(again)
 }
 
-// learn notes whether a finite stream got an answer. Until one did, both versions are tried in turn, because something on
-// the way may hold back an answer in one of them.
+// learn records whether a finite stream got an answer. Until one did, both versions are tried in
+// turn, because a proxy may hold back an answer in one of them.
 func (p *watchPath) learn(cn *conn) {
 	switch {
 	case cn.mode != finite || p.versionKnown:

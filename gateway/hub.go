@@ -6,15 +6,17 @@ import (
 	"time"
 )
 
-// hub has all watches of a client. One goroutine runs one watchmux after the other: when an endpoint fails, the next takes
-// over every watch where it stood.
+// hub has all watches of a client. One goroutine runs one watchmux after the other: when an
+// endpoint fails, the next one resumes every watch.
 type hub struct {
-	c       *Client
-	epoch   time.Time          // of all times of watches
-	turn    sync.Mutex         // held while a message is handled
-	lost    bool               // what carried the watches broke, and nothing has come after it: of the goroutine that runs the hub
-	lostAt  time.Duration      // when that was last said at Info
-	said    map[*endpoint]mode // what was said of modes
+	c     *Client
+	epoch time.Time  // the origin of all times of watches
+	turn  sync.Mutex // held while a message is handled
+	// lost says that the stream of the watches broke and none has replaced it. It belongs to the
+	// goroutine that runs the hub.
+	lost    bool
+	lostAt  time.Duration      // when a loss was last logged at Info
+	said    map[*endpoint]mode // the mode that was last logged
 	trouble warner
 
 	mu      sync.Mutex
@@ -22,7 +24,7 @@ type hub struct {
 	running bool
 	mux     *watchmux // nil between two endpoints
 	lastID  int64
-	asked   bool // somebody waits for a report of progress
+	asked   bool // a caller waits for a report of progress
 	behind  int  // how many endpoints in a row were left because they were behind
 }
 
@@ -32,17 +34,20 @@ type watch struct {
 	prevKV   bool
 	noPut    bool
 	noDelete bool
-	notify   bool // wants to be told of progress
+	notify   bool // the watch reports progress
 	fn       func(WatchResponse)
 
-	place     *place        // where it is delivered from; nil: it is not confirmed on any stream
-	asked     []*place      // where it is asked for
-	next      int64         // the first revision not yet delivered; 0: from whenever the server creates it
-	resume    int64         // where another stream would go on: next, or later if nothing happened before
-	announced bool          // confirmed at least once
-	began     time.Duration // when it was, of one that does not begin with a revision; else 0
-	gone      bool          // nothing more is delivered
-	held      []Event       // of a revision whose rest is still to come
+	place *place   // where events are delivered from; nil: not confirmed
+	asked []*place // where it is requested
+	// next is the first revision not yet delivered; 0: from the revision when etcd creates it.
+	next int64
+	// resume is where another stream continues: next, or later if nothing happened before.
+	resume    int64
+	announced bool // confirmed at least once
+	// began is when a watch without a start revision was confirmed; else 0.
+	began time.Duration
+	gone  bool    // nothing more is delivered
+	held  []Event // the first events of an incomplete revision
 }
 
 func newHub(c *Client) *hub {
@@ -86,7 +91,7 @@ func (h *hub) remove(w *watch) {
 	}
 }
 
-// drop forgets a watch, and all streams with the last one.
+// drop removes a watch, and all streams with the last one.
 func (h *hub) drop(w *watch, cancel bool) {
 	w.gone = true
 	delete(h.watches, w)
@@ -102,12 +107,12 @@ func (h *hub) drop(w *watch, cancel bool) {
 	}
 }
 
-// run has one endpoint after the other carry the watches, for as long as there are any.
+// run carries the watches over one endpoint after the other, until none is left.
 func (h *hub) run() {
 	pause := newBackoff()
 	var paused time.Duration         // before the last stream
-	unusable := map[*endpoint]bool{} // until somebody mends the set-up
-	slow := 0                        // streams in a row whose answer did not come in time
+	unusable := map[*endpoint]bool{} // until the set-up changes
+	slow := 0                        // streams in a row not answered in time
 	for h.wanted() {
 		ep, began := h.c.eps.pick(), time.Now()
 		m := newWatchmux(h, ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
@@ -118,8 +123,9 @@ func (h *hub) run() {
 		}
 		switch {
 		case stood:
-			// Whatever breaks them, streams are there for more than half of the time then; to one that is cut at once the
-			// client comes back less and less often.
+			// A stream that lasted longer than the pause before it resets the pause, so streams are
+			// up for more than half of the time. After streams that are cut at once the pause
+			// grows.
 			if time.Since(began) > paused {
 				pause.Reset()
 			}
@@ -151,7 +157,7 @@ func (h *hub) run() {
 	}
 }
 
-// report says what has changed, outside of all locks. It returns when it is to be called again at the latest.
+// report logs changes, outside of all locks. It returns how long it may be before the next call.
 func (h *hub) report(m *watchmux) time.Duration {
 	h.mu.Lock()
 	now, stood := h.now(), m.stood
@@ -173,7 +179,7 @@ func (h *hub) report(m *watchmux) time.Duration {
 	return h.trouble.next - now
 }
 
-// wanted tells whether a stream is needed; if not, run must end at once.
+// wanted reports whether a stream is needed; if not, run must end at once.
 func (h *hub) wanted() bool {
 	h.mu.Lock()
 	if len(h.watches) > 0 && h.c.ctx.Err() == nil {
@@ -193,8 +199,8 @@ func (h *hub) wanted() bool {
 	return false
 }
 
-// failNew ends the watches whose makers still wait for them. Those that stood once go on trying: somebody relies on
-// them.
+// failNew ends the watches that were never confirmed, because their callers wait. The others keep
+// retrying, because callers rely on them.
 func (h *hub) failNew(err *Error) {
 	var fresh []*watch
 	h.mu.Lock()

@@ -9,40 +9,40 @@ import (
 	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
-// keeper renews all leases that a client keeps. One goroutine decides what is due; what is due together goes out in one
-// request. It runs only while there are leases.
+// keeper renews all leases that a client keeps alive. One goroutine decides which are due, and
+// renews them in one request. It runs only while there are leases.
 type keeper struct {
 	c *Client
 
 	mu      sync.Mutex
 	leases  map[LeaseID]*kept
-	looked  clock.Instant // when it was last looked what is due
+	looked  clock.Instant // when the due leases were last looked for
 	running bool
 	wake    chan struct{} // something changed: look again
 }
 
 type kept struct {
 	LeaseGrant
-	most   time.Duration // a longer time to live is not relied on; 0: it is not known
+	most   time.Duration // a longer time to live is not relied on; 0: unknown
 	due    time.Time
-	asked  int  // tries since the last answer
-	flying bool // a request for it is under way
-	gone   bool // the last answer was that there is no such lease: the next decides
+	asked  int  // attempts since the last answer
+	flying bool // a request for it is in flight
+	gone   bool // the last answer said that the lease is gone: the next decides
 
 	fn      func(LeaseGrant)
-	news    LeaseGrant // what fn is to be told next
-	unheard bool       // it has not been yet
-	telling bool       // a goroutine is at it
+	news    LeaseGrant // the next answer for fn
+	unheard bool       // fn has not had it yet
+	telling bool       // a goroutine calls fn
 }
 
-// A renewal is due a third of the time to live after the last one was sent. Leases that come due soon after join the
-// request, so that the leases of a process fall into step.
+// A renewal is due a third of the time to live after the last one was sent. Leases that are due
+// soon after join the request, so that the leases of a process are renewed together.
 func (k *kept) interval() time.Duration { return k.TTL / 3 }
 
-// schedule sets when the lease is due, by the time that its last renewal was sent.
+// schedule sets when the lease is due, from the time when its last renewal was sent.
 func (k *kept) schedule(now clock.Instant) { k.due = now.Add(k.interval() - k.age(now)) }
 
-// patience bounds one try, so that several fit into what is left of the lease.
+// patience bounds one attempt, so that several fit into the rest of the lease.
 func (k *kept) patience() time.Duration {
 	if k.TTL <= 0 { // not known yet
 		return time.Second
@@ -50,27 +50,32 @@ func (k *kept) patience() time.Duration {
 	return min(k.TTL/3, 2*time.Second)
 }
 
-// renewalChunk bounds one request: the leases in it are renewed one after another.
+// renewalChunk bounds one request, because etcd renews the leases in it one after another.
 const renewalChunk = 500
 
 func newKeeper(c *Client) *keeper {
 	return &keeper{c: c, leases: map[LeaseID]*kept{}, wake: make(chan struct{}, 1)}
 }
 
-// lookEvery is how often it is looked what is due, at least: timers stand still while the machine sleeps.
+// lookEvery bounds the time between two looks at the due leases, because timers stop while the
+// machine sleeps.
 const lookEvery = time.Second
 
-// sleptFor is how long a gap between the clocks must be to be taken for a sleep, after which all leases are renewed at
-// once. So they are when the wall clock was set forward: it may be that of a machine that was paused as a whole.
+// sleptFor is the gap between the clocks that counts as a sleep, after which all leases are renewed
+// at once. A wall clock that was set forward is treated the same, because the whole machine may
+// have been paused.
 const sleptFor = 500 * time.Millisecond
 
-// KeepAlive renews a lease every third of its time to live, for ever, at whichever endpoint answers, and at once after the
-// machine has slept. All leases that a client keeps share requests. No answer counts for more than g.TTL, which is to be
-// what was asked for, see [Client.Grant]; 0 says that it is not known.
+// KeepAlive renews a lease every third of its time to live, and at once after the machine has
+// slept, at any endpoint that answers, until stop is called, the lease is gone or the client is
+// closed. Leases that a client keeps alive share requests. No answer counts for more than g.TTL,
+// which is the time to live that was requested, see [Client.Grant]; 0 says that it is not known.
 //
-// fn gets the answers one after the other, in the order of their requests, in a goroutine of this lease alone. If it takes
-// long it misses all but the newest. An answer with a TTL of 0 says that the lease is gone, as two answers did, and is the
-// last. A call of fn may be under way when stop returns; [Client.Close] waits for it.
+// fn is called with the answers one after the other, in the order of their requests, in a goroutine
+// of this lease alone. A slow fn misses all but the newest answer. A TTL of 0, which two answers
+// have confirmed, says that the lease is gone; it is the last call. Failures are not reported, only
+// retried. KeepAlive and stop are safe for concurrent use. A call of fn may be in flight when stop
+// returns; [Client.Close] waits for it.
 func (c *Client) KeepAlive(g LeaseGrant, fn func(LeaseGrant)) (stop func()) {
 	k := c.keep
 	l := &kept{LeaseGrant: g, most: g.TTL, fn: fn}
@@ -128,7 +133,8 @@ func (k *keeper) run() {
 	}
 }
 
-// take picks the leases to renew now, those that have been asked for in vain last, and tells when to look again.
+// take returns the leases to renew now, those with the most unanswered attempts last, and when to
+// look again.
 func (k *keeper) take(at clock.Instant) (batch []*kept, next time.Time, done bool) {
 	now := at.Time
 	k.mu.Lock()
@@ -173,10 +179,11 @@ func (k *keeper) take(at clock.Instant) (batch []*kept, next time.Time, done boo
 	return batch, next, false
 }
 
-// tell has fn called with an answer. It is called with mu held.
+// It schedules a call of fn with an answer. The caller holds mu.
 func (k *keeper) tell(l *kept, g LeaseGrant) {
 	l.news, l.unheard = g, true
-	if !l.telling { // fn may block: each lease has a goroutine of its own, for as long as there is something to tell
+	// fn may block: each lease has a goroutine of its own while there is an answer to report.
+	if !l.telling {
 		l.telling = k.c.spawn(func() { k.deliver(l) })
 	}
 }

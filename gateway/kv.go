@@ -8,53 +8,54 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// Header comes with every answer.
+// Header is the part of every answer that describes the cluster.
 type Header struct {
 	ClusterID uint64
 	MemberID  uint64 // the member that answered
-	Revision  int64  // of the store, when the answer was made
+	Revision  int64  // of the store, at the time of the answer
 	RaftTerm  uint64
 }
 
-// KeyValue is one key as stored.
+// KeyValue is one key as etcd stores it.
 type KeyValue struct {
 	Key            string
 	Value          []byte
-	CreateRevision int64 // of the write that created this incarnation of the key
+	CreateRevision int64 // of the write that created the key, after its last deletion
 	ModRevision    int64 // of the last write
 	Version        int64 // number of writes since it was created, from 1
 	Lease          LeaseID
 }
 
-// GetResponse answers a Get.
+// GetResponse is the keys that a Get read.
 type GetResponse struct {
 	Header
 	KVs   []KeyValue
-	More  bool  // a Limit left some out
-	Count int64 // keys in the range, also those that a Limit or a bound of revisions left out
+	More  bool  // a Limit left keys out
+	Count int64 // keys in the range, also those that options left out
 }
 
-// PutResponse answers a Put.
+// PutResponse is the outcome of a Put.
 type PutResponse struct {
 	Header
-	PrevKV *KeyValue // with PrevKV(), and if there was one
+	PrevKV *KeyValue // with PrevKV(), if the key existed
 }
 
-// DeleteResponse answers a Delete.
+// DeleteResponse is the outcome of a Delete.
 type DeleteResponse struct {
 	Header
 	Deleted int64
 	PrevKVs []KeyValue // with PrevKV()
 }
 
-// TxnResponse answers a Txn: Responses has one entry for each operation of the branch taken.
+// TxnResponse is the outcome of a Txn. Responses has one entry for each operation of the branch
+// that was applied.
 type TxnResponse struct {
 	Header
-	Succeeded bool // Then was taken
+	Succeeded bool // Then was applied, not Else
 	Responses []OpResponse
 }
 
-// OpResponse answers one operation; the field of its kind is set.
+// OpResponse is the outcome of one operation; the field of its kind is set.
 type OpResponse struct {
 	Get    *GetResponse
 	Put    *PutResponse
@@ -62,14 +63,17 @@ type OpResponse struct {
 	Txn    *TxnResponse
 }
 
-// Get reads a key, or a range of keys with [Prefix], [Range] or [FromKey]. It is linearizable unless [Serializable]
-// says otherwise. It goes on at other endpoints until ctx ends.
+// Get reads a key, or a range of keys with [Prefix], [Range] or [FromKey]. A key that does not
+// exist is not an error: KVs is empty. It is linearizable unless [Serializable] is given. It is
+// retried at other endpoints until ctx ends. Returns ErrCompacted when the revision of [AtRevision]
+// has been compacted.
 func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetResponse, error) {
 	return c.get(ctx, OpGet(key, opts...))
 }
 
 func (c *Client) get(ctx context.Context, op Op) (out *GetResponse, err error) {
-	r := &call{op: "get", path: "/kv/range", repeat: true, linear: !op.serializable && op.revision == 0, local: op.serializable}
+	r := &call{op: "get", path: "/kv/range", repeat: true, local: op.serializable}
+	r.linear = !op.serializable && op.revision == 0
 	r.answer = answerOf(c, &out, (*decoder).get)
 	err = c.single(ctx, r, op)
 	return out, err
@@ -85,25 +89,39 @@ func (c *Client) single(ctx context.Context, r *call, op Op) error {
 	return c.do(ctx, r)
 }
 
-// Put writes a key. When its fate is unknown it returns ErrUncertain: it is not repeated.
-func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Option) (out *PutResponse, err error) {
+// Put writes a key. It is sent at most once: it is retried only while no attempt can have been
+// applied. Returns ErrUncertain when ctx ends or the answer is lost after it was sent, ErrNoSpace
+// when the database is full, and ErrLeaseNotFound when the lease of [WithLease] is gone.
+func (c *Client) Put(
+	ctx context.Context, key string, value []byte, opts ...Option,
+) (out *PutResponse, err error) {
 	r := &call{op: "put", path: "/kv/put", write: true, linear: true}
 	r.answer = answerOf(c, &out, (*decoder).put)
 	err = c.single(ctx, r, OpPut(key, value, opts...))
 	return out, err
 }
 
-// Delete deletes a key, or a range of keys with [Prefix], [Range] or [FromKey]. When its fate is unknown it returns
-// ErrUncertain: it is not repeated.
-func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (out *DeleteResponse, err error) {
+// Delete deletes a key, or a range of keys with [Prefix], [Range] or [FromKey]. A key that does not
+// exist is not an error: Deleted is 0. It is sent at most once: it is retried only while no attempt
+// can have been applied. Returns ErrUncertain when ctx ends or the answer is lost after it was
+// sent.
+func (c *Client) Delete(
+	ctx context.Context, key string, opts ...Option,
+) (out *DeleteResponse, err error) {
 	r := &call{op: "delete", path: "/kv/deleterange", write: true, linear: true}
 	r.answer = answerOf(c, &out, (*decoder).delete)
 	err = c.single(ctx, r, OpDelete(key, opts...))
 	return out, err
 }
 
-// Txn runs a transaction. If it writes and its fate is unknown, it returns ErrUncertain: it is not repeated.
-func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) { return c.txn(ctx, "txn", t) }
+// Txn applies a transaction. If it only reads, it is retried at other endpoints until ctx ends. If
+// it writes, it is sent at most once, and returns ErrUncertain when ctx ends or the answer is lost
+// after it was sent. Returns ErrInvalid when etcd rejects the operations, for example two writes of
+// one key, ErrNoSpace when the database is full, and ErrLeaseNotFound when the lease of a put is
+// gone.
+func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResponse, error) {
+	return c.txn(ctx, "txn", t)
+}
 
 func (c *Client) txn(ctx context.Context, name string, t Txn) (out *TxnResponse, err error) {
 	e := newEncoder(c.cfg.Namespace, 1+len(t.If)+len(t.Then)+len(t.Else))
@@ -123,11 +141,13 @@ func (c *Client) txn(ctx context.Context, name string, t Txn) (out *TxnResponse,
 	return out, err
 }
 
-// Compact forgets the history before rev: reads and watches below it become ErrCompacted, as does a Compact of what is
-// compacted already. It is safe to repeat, and is repeated.
+// Compact deletes the history before rev. Reads and watches below rev then return ErrCompacted.
+// Returns ErrCompacted when rev is compacted already. It may be repeated, and is retried at other
+// endpoints until ctx ends.
 //
-// With [Physical] it is one attempt that may take as long as ctx allows: a lost answer is ErrUncertain, since a second
-// attempt would be told that rev is compacted and not whether the database is rid of it. Other members work on theirs.
+// With [Physical] it is sent at most once and may take as long as ctx allows. Returns ErrUncertain
+// when the answer is lost, because a second attempt could only find that rev is compacted, and not
+// whether the database has freed the history. Other members free theirs by themselves.
 func (c *Client) Compact(ctx context.Context, rev int64, opts ...Option) error {
 	type request struct {
 		Revision int64 `json:"revision,string"`
@@ -151,10 +171,10 @@ func (c *Client) Compact(ctx context.Context, rev int64, opts ...Option) error {
 	return unary(ctx, c, r, request{rev, op.physical}, headerOnly)
 }
 
-// longest bounds an attempt that takes as long as it takes.
+// longest bounds an attempt that has no time of its own.
 const longest = 24 * time.Hour
 
-// unary sends a request with a plain JSON answer and lets done look at the answer once it is decoded.
+// unary sends a request with a plain JSON answer, and calls done with the decoded answer.
 func unary[A any](
 	ctx context.Context, c *Client, r *call, request any,
 	done func(*A) (etcdjson.Header, error),

@@ -23,7 +23,8 @@ type LeaseID int64
 // String formats the ID as etcdctl does.
 func (id LeaseID) String() string { return strconv.FormatUint(uint64(id), 16) }
 
-// ParseLeaseID is the inverse of [LeaseID.String], for an ID that was stored. What is none is [ErrInvalid].
+// ParseLeaseID is the inverse of [LeaseID.String], for an ID that was stored. Returns ErrInvalid
+// when the text is not a lease ID.
 func ParseLeaseID(s string) (LeaseID, error) {
 	id, err := strconv.ParseUint(s, 16, 64)
 	if err != nil || id == 0 {
@@ -32,10 +33,11 @@ func ParseLeaseID(s string) (LeaseID, error) {
 	return LeaseID(id), nil
 }
 
-// LogValue logs the ID as String gives it.
+// LogValue returns the ID as String formats it.
 func (id LeaseID) LogValue() slog.Value { return slog.StringValue(id.String()) }
 
-// NewLeaseID makes an ID that nobody can guess: a lease can be revoked by whoever knows it.
+// NewLeaseID returns a random ID that cannot be guessed, because the ID is all that is needed to
+// revoke a lease.
 func NewLeaseID() LeaseID {
 	for {
 		var b [8]byte
@@ -46,30 +48,32 @@ func NewLeaseID() LeaseID {
 	}
 }
 
-// MaxTTL is the longest time to live that etcd takes.
+// MaxTTL is the longest time to live that etcd accepts.
 const MaxTTL = 9_000_000_000 * time.Second
 
-// LeaseGrant is what is known of a lease from one answer. A TTL of 0 says that there is no such lease. [Client.Grant] and
-// [Client.KeepAlive] report at most the time to live that was asked for, and the lease lives at least until Sent + TTL then.
+// LeaseGrant is the state of a lease as one answer reported it. A TTL of 0 says that the lease does
+// not exist. [Client.Grant] and [Client.KeepAlive] report at most the time to live that was
+// requested, so the lease lives at least until Sent + TTL.
 type LeaseGrant struct {
 	ID   LeaseID
 	TTL  time.Duration
-	Sent time.Time // when the request that was answered was sent
+	Sent time.Time // when the answered request was sent
 	sent clock.Instant
 }
 
-// Age is how long ago the request was sent. Time in which the machine slept counts, where the system tells of it, as Linux
-// does; elsewhere the wall clock counts if it went further than the monotonic one.
+// Age returns the time since the request was sent. It includes time in which the machine slept:
+// from the kernel on Linux, elsewhere from the wall clock if that advanced more than the monotonic
+// one.
 func (g LeaseGrant) Age() time.Duration { return g.age(clock.Now()) }
 
 func (g LeaseGrant) age(now clock.Instant) time.Duration {
 	if g.sent.Time == g.Sent { //nolint:staticcheck // the very same reading
 		return clock.Elapsed(g.sent, now)
 	}
-	return clock.Elapsed(clock.At(g.Sent), now) // not out of an answer
+	return clock.Elapsed(clock.At(g.Sent), now) // not from an answer
 }
 
-// at is the grant with the time of its request.
+// at returns the grant with the time of its request.
 func (g LeaseGrant) at(sent clock.Instant) LeaseGrant {
 	g.Sent, g.sent = sent.Time, sent
 	return g
@@ -78,20 +82,25 @@ func (g LeaseGrant) at(sent clock.Instant) LeaseGrant {
 // seconds rounds a duration up to etcd's unit.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// lifetime reads etcd's unit. Numbers beyond what etcd grants must not wrap round to "gone".
+// lifetime reads etcd's unit. Numbers beyond MaxTTL must not overflow to "gone".
 func lifetime(s etcdjson.Int64) time.Duration {
 	return time.Duration(min(max(s, -1), etcdjson.Int64(MaxTTL/time.Second))) * time.Second
 }
 
-// Grant makes a lease of the given time to live, which is rounded up to whole seconds. With an id of 0 a random one is
-// chosen. A grant is safe to repeat: a lost answer is cleared up by the ID.
+// Grant creates a lease with the given time to live, rounded up to whole seconds. With an id of 0 a
+// random one is chosen. It may be repeated, because the ID shows whether an unanswered attempt was
+// applied, and is retried at other endpoints until ctx ends. Returns ErrInvalid when ttl is not
+// positive or above [MaxTTL], ErrUncertain when ctx ends after an attempt may have been applied,
+// and an [*Error] of CodeFailedPrecondition when a lease with the id exists.
 //
-// Each member of etcd raises a time to live to one and a half times its own election timeout, and keeps and answers its
-// own number. The one that counts is that of the leader of the moment, and no member's is below what was asked for. So
-// the TTL that Grant returns is what was asked for, or the answer if that is less.
+// Each member of etcd raises a time to live to one and a half times its own election timeout, and
+// answers its own number. The lease lives by the number of the current leader, and no member's is
+// below the requested time. So the TTL that Grant returns is the requested time, or the answer if
+// that is less.
 func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (LeaseGrant, error) {
 	if ttl <= 0 || ttl > MaxTTL {
-		return LeaseGrant{}, invalid("grant", "a time to live of %v is not between 1s and %v", ttl, MaxTTL)
+		return LeaseGrant{}, invalid("grant",
+			"a time to live of %v is not between 1s and %v", ttl, MaxTTL)
 	}
 	if id == 0 {
 		id = NewLeaseID()
@@ -124,7 +133,7 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 	switch {
 	case err != nil:
 		return LeaseGrant{}, err
-	case existed: // an attempt whose answer was lost has made it
+	case existed: // an attempt whose answer was lost has created it
 		grant, err := c.KeepAliveOnce(ctx, id)
 		grant.TTL = min(asked, grant.TTL)
 		if errors.Is(err, ErrLeaseNotFound) {
@@ -135,7 +144,9 @@ func (c *Client) Grant(ctx context.Context, id LeaseID, ttl time.Duration) (Leas
 	return grant.at(r.sent), nil
 }
 
-// Revoke ends a lease and deletes its keys. It is safe to repeat; a lease that is already gone is ErrLeaseNotFound.
+// Revoke ends a lease and deletes its keys. It may be repeated, and is retried at other endpoints
+// until ctx ends. Returns ErrLeaseNotFound when the lease is gone already, and ErrUncertain when
+// ctx ends after an attempt may have been applied.
 func (c *Client) Revoke(ctx context.Context, id LeaseID) error {
 	r := &call{op: "revoke", path: "/lease/revoke", write: true, repeat: true, lease: true}
 	r.settled = func(e *Error) bool { return errors.Is(e, ErrLeaseNotFound) }
@@ -147,9 +158,10 @@ type leaseRequest struct {
 	Keys bool  `json:"keys,omitempty"`
 }
 
-// KeepAliveOnce renews a lease once, and returns the time to live that the leader answered. The next leader may have a
-// shorter one, so rely on no more than was asked for when the lease was granted. Returns ErrLeaseNotFound when the lease
-// is gone. See [Client.KeepAlive] to renew it for ever.
+// KeepAliveOnce renews a lease once, and returns the time to live that the leader answered. The
+// next leader may answer a shorter one, so rely on no more than was requested at the grant. It is
+// retried at other endpoints until ctx ends. Returns ErrLeaseNotFound when two answers say that the
+// lease is gone. See [Client.KeepAlive] to renew it continually.
 func (c *Client) KeepAliveOnce(ctx context.Context, id LeaseID) (LeaseGrant, error) {
 	var avoid *endpoint
 	for {
@@ -161,18 +173,19 @@ func (c *Client) KeepAliveOnce(ctx context.Context, id LeaseID) (LeaseGrant, err
 		}
 		switch {
 		case out.ID != id:
-			return LeaseGrant{}, &Error{Op: r.op, cause: fmt.Errorf("%w: the answer is about another lease", ErrProtocol)}
+			err := fmt.Errorf("%w: the answer is about another lease", ErrProtocol)
+			return LeaseGrant{}, &Error{Op: r.op, cause: err}
 		case out.TTL > 0:
 			return out.at(r.sent), nil
 		case avoid != nil:
 			return LeaseGrant{}, leaseGone(r.op)
 		}
-		avoid = r.served // a second opinion
+		avoid = r.served // ask another endpoint
 		c.pauseAtTheOnly(ctx)
 	}
 }
 
-// secondLook is the pause before a second opinion where there is nobody else to ask.
+// secondLook is the pause before the second request when there is only one endpoint.
 const secondLook = 50 * time.Millisecond
 
 func (c *Client) pauseAtTheOnly(ctx context.Context) {
@@ -181,13 +194,17 @@ func (c *Client) pauseAtTheOnly(ctx context.Context) {
 	}
 }
 
-// wholeRenewal is how many leases an answer on a kept-alive connection carries for sure. Above about ten, etcd was
-// seen to answer 200 and leave some out; on a connection of its own, never.
+// wholeRenewal is how many leases an answer on a kept-alive connection always carries. Above about
+// ten, etcd was seen to answer 200 and leave some out; on a new connection, never.
 const wholeRenewal = 8
 
-// renewal renews many leases in one request. each is called for every lease that was answered, without Sent.
+// renewal renews many leases in one request. each is called for every lease that was answered,
+// without Sent.
 func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
-	r := &call{op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true, fresh: len(ids) > wholeRenewal}
+	r := &call{
+		op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true,
+		fresh: len(ids) > wholeRenewal,
+	}
 	for _, id := range ids {
 		r.body = append(r.body, `{"ID":"`...)
 		r.body = strconv.AppendInt(r.body, int64(id), 10)
@@ -216,7 +233,8 @@ func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 			if err := whole(header, r); err != nil {
 				return header, &Error{cause: err}
 			}
-			if err := c.saw(header, 0, false); err != nil { // another cluster knows nothing of this lease
+			// Another cluster knows nothing of this lease.
+			if err := c.saw(header, 0, false); err != nil {
 				return header, &Error{cause: err}
 			}
 			each(LeaseGrant{ID: LeaseID(answer.Result.ID), TTL: lifetime(answer.Result.TTL)})
@@ -238,16 +256,16 @@ func lineError(line []byte) error {
 	return errors.New("neither a result nor an error")
 }
 
-// LeaseInfo answers TimeToLive.
+// LeaseInfo is the state of a lease on the server.
 type LeaseInfo struct {
 	ID         LeaseID
-	TTL        time.Duration // what is left
-	GrantedTTL time.Duration // what it was made with
-	Keys       []string      // the keys under it, if asked for
+	TTL        time.Duration // the remaining time
+	GrantedTTL time.Duration // the time it was granted with
+	Keys       []string      // the keys under it, if requested
 }
 
-// TimeToLive tells how long a lease still lives, and with keys which keys hang on it. A lease that is gone is
-// ErrLeaseNotFound.
+// TimeToLive returns the remaining time of a lease and, if keys is true, the keys under it. It is
+// retried at other endpoints until ctx ends. Returns ErrLeaseNotFound when the lease is gone.
 func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseInfo, error) {
 	type response struct {
 		Header  etcdjson.Header  `json:"header"`
@@ -276,12 +294,13 @@ func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseIn
 	return info, nil
 }
 
-// leaseGone is the error that etcd leaves out where it answers a dead lease with an odd TTL.
+// leaseGone is the error that etcd omits when it answers a dead lease with an odd TTL.
 func leaseGone(op string) *Error {
 	return &Error{Op: op, Code: CodeNotFound, Message: "etcdserver: requested lease not found"}
 }
 
-// Leases lists the IDs of all leases of the cluster.
+// Leases returns the IDs of all leases of the cluster. It is retried at other
+// endpoints until ctx ends.
 func (c *Client) Leases(ctx context.Context) ([]LeaseID, error) {
 	type response struct {
 		Header etcdjson.Header `json:"header"`

@@ -2,7 +2,7 @@ package gateway
 
 import "time"
 
-// confirmed notes the answer to a create.
+// confirmed records the answer to a create.
 func (cn *conn) confirmed(p *place, rev int64) {
 	now := cn.m.h.now()
 	cn.answered = now
@@ -32,7 +32,7 @@ func (cn *conn) confirmed(p *place, rev int64) {
 	cn.shows(rev)
 }
 
-// shows notes a revision that the stream has shown.
+// shows records a revision that the stream has shown.
 func (cn *conn) shows(rev int64) {
 	cn.rev = max(cn.rev, rev)
 	if m := cn.m; rev > m.rev {
@@ -40,20 +40,21 @@ func (cn *conn) shows(rev int64) {
 	}
 }
 
-// oldest is since when a create is unanswered, or when the last one was answered, if others wait behind it.
+// oldest is when the oldest unanswered create was sent, or when the last one was answered if later.
 func (cn *conn) oldest() time.Duration { return max(cn.asked[0].at, cn.answered) }
 
 func (cn *conn) heardSince(t time.Duration) bool { return time.Duration(cn.heard.Load()) > t }
 
-// excused tells whether the answer to a create may be behind events that the stream has to deliver first: it is busy, and
-// has not come to what the client had seen when it asked. A stream that shows a later revision and no answer has lost the
-// create.
+// excused reports whether the answer to a create may be behind events that the stream delivers
+// first: the stream is busy, and has not reached the revision that the client had seen when it sent
+// the create. A stream that shows a later revision and no answer has lost the create.
 func (cn *conn) excused(now time.Duration) bool {
 	return cn.heardSince(now-streamSilence/2) && cn.heardSince(cn.oldest()) &&
 		cn.rev < cn.asked[0].known && now-cn.oldest() < 10*streamSilence
 }
 
-// tick remembers what revision the client has seen, so that floor is one that every member should have by now.
+// tick records the revision that the client has seen, so that every member should have reached
+// floor by now.
 func (m *watchmux) tick(now time.Duration) (due time.Duration) {
 	if now-m.ticked >= streamSilence/2 {
 		m.ticked = now
@@ -69,7 +70,7 @@ func (m *watchmux) tick(now time.Duration) (due time.Duration) {
 // floor is a revision that the client had seen streamSilence ago.
 func (m *watchmux) floor() int64 { return m.seen[0] }
 
-// checkLife looks at each stream. It fails the watchmux when one in use is dead or deaf.
+// checkLife checks each stream. It fails the watchmux when one in use is dead or deaf.
 func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
 	due = never
 	var stale []*conn
@@ -126,12 +127,13 @@ func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
 	return due
 }
 
-// probe asks a shared stream for a sign of life when it is silent, or behind. It is a progress request, and, since etcd
-// leaves that unanswered while any watch is catching up or begins in the future, a watch made and taken back. The answer
-// itself counts, and no other bytes: what goes up may be held while events come down.
+// probe asks a shared stream for a sign of life when it is silent, or behind. It sends a progress
+// request and, because etcd leaves that unanswered while any watch is catching up or begins in the
+// future, creates a watch and cancels it. Only the answer itself counts, because a proxy may hold
+// back requests while it forwards events.
 func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if !cn.stood || cn.probed {
-		return never // an unanswered create is looked after
+		return never // an unanswered create has its own limit
 	}
 	silent := now - time.Duration(cn.heard.Load())
 	if silent >= streamSilence || cn.rev < m.floor() && len(cn.asked) == 0 {
@@ -151,8 +153,8 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	return due
 }
 
-// leave ends what an endpoint carries if no stream has come further since a moment. Other bytes say nothing: a member that
-// is cut off from the others confirms watches and answers probes.
+// leave ends the streams of an endpoint if no stream has advanced since a moment. Other bytes prove
+// nothing: a partitioned member confirms watches and answers probes.
 func (h *hub) leave(ep *endpoint, since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,8 +163,8 @@ func (h *hub) leave(ep *endpoint, since time.Time) {
 	}
 }
 
-// lagPause is how long a stream that is behind is kept, after others that were behind as well: all members are, or a load
-// balancer leads to the same one again.
+// lagPause is how long a stream that is behind is kept. It grows after other streams that were
+// behind, because then all members are behind, or a load balancer selects the same one again.
 func (h *hub) lagPause() time.Duration {
 	over := h.behind - h.c.eps.size()
 	if over < 0 {

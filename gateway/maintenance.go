@@ -6,31 +6,31 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// MemberClient calls one member of the cluster; [Client.Member] returns it. It is a handle that may
-// be copied, and it is safe for concurrent use.
+// MemberClient calls one member of the cluster; [Client.Member] returns it. It may be copied and is
+// safe for concurrent use.
 type MemberClient struct {
 	client *Client
 	url    string
 }
 
-// Member returns the calls about the one member that answers at a URL. They ask it once, and no
-// other one instead. It sends nothing.
+// Member returns the calls about the member that answers at a URL. They are sent to it once, and to
+// no other member instead. Member itself sends nothing.
 //
-// The URL is one as in [Config.Endpoints], an endpoint of the client or another one. The empty URL
-// means the endpoint that is in use when a call is made. The calls return ErrInvalid when the URL
-// cannot be read, or when the client may not use it: one of http beside those of https, say, or one
-// that would carry the password openly.
+// The URL is an endpoint of the client or another one, in the form of [Config].Endpoints. The empty
+// URL means the endpoint that is in use when a call is made. The calls return ErrInvalid when the
+// URL cannot be read, or the client must not use it, as with http beside https endpoints, or with a
+// password that would be sent in plain text.
 func (c *Client) Member(url string) MemberClient { return MemberClient{client: c, url: url} }
 
-// StatusResponse is how one member sees itself and the cluster.
+// StatusResponse is the state of one member and of the cluster, as that member sees it.
 type StatusResponse struct {
 	Header
 	Version          string // of the member: "3.6.16"
 	StorageVersion   string // of the database; empty before etcd 3.6
 	DBSize           int64  // bytes on disk
-	DBSizeInUse      int64  // bytes of them in use; Defragment gives back the rest
+	DBSizeInUse      int64  // bytes of them in use; Defragment frees the rest
 	DBSizeQuota      int64  // bytes at which NOSPACE is raised; 0 before etcd 3.6
-	Leader           uint64 // member ID; 0: it knows of none
+	Leader           uint64 // member ID; 0: the member knows of none
 	RaftIndex        uint64 // committed
 	RaftAppliedIndex uint64
 	IsLearner        bool
@@ -38,13 +38,14 @@ type StatusResponse struct {
 	Downgrade        DowngradeInfo
 }
 
-// DowngradeInfo tells whether the cluster is being downgraded, and to which version. It is empty before etcd 3.6.
+// DowngradeInfo is the state of a downgrade. It is empty before etcd 3.6.
 type DowngradeInfo struct {
 	Enabled bool
 	Target  string
 }
 
-// Status asks the member for its status. It asks once. A member without a leader answers too.
+// Status returns the member's status. A member without a leader answers too. It is sent once.
+// Returns ErrUnavailable when the member does not answer within [Config].AttemptTimeout.
 func (m MemberClient) Status(ctx context.Context) (*StatusResponse, error) {
 	var out *StatusResponse
 	r := &call{op: "status", path: "/maintenance/status", local: true}
@@ -55,22 +56,24 @@ func (m MemberClient) Status(ctx context.Context) (*StatusResponse, error) {
 	return out, err
 }
 
-// Defragment makes the member rewrite its database, which gives unused space back to the disk. The
-// member serves nothing meanwhile, for seconds per gigabyte: go from member to member, the leader last. Only ctx bounds it.
-// When its fate is unknown it returns ErrUncertain; it may be repeated.
+// Defragment rewrites the member's database, which frees unused space on disk. The member serves
+// nothing meanwhile, for seconds per gigabyte: defragment one member at a time, the leader last.
+// Only ctx bounds it. It is sent once, and returns ErrUncertain when the answer is lost; it may be
+// repeated.
 func (m MemberClient) Defragment(ctx context.Context) error {
-	r := &call{op: "defragment", path: "/maintenance/defragment", local: true, write: true, timeout: patient}
+	r := &call{op: "defragment", path: "/maintenance/defragment", local: true, write: true}
+	r.timeout = patient
 	return visitor(ctx, m, r, struct{}{}, headerOnly)
 }
 
-// HashResponse answers [MemberClient.Hash].
+// HashResponse is the checksum of a member's database.
 type HashResponse struct {
 	Header
 	Hash uint32
 }
 
-// Hash gives a checksum of the whole database of the member, for tests of etcd itself: healthy
-// members may differ. To compare members use [MemberClient.HashKV]. Only ctx bounds it.
+// Hash returns a checksum of the member's whole database, for tests of etcd itself: healthy members
+// may differ. To compare members use [MemberClient.HashKV]. It is sent once. Only ctx bounds it.
 func (m MemberClient) Hash(ctx context.Context) (*HashResponse, error) {
 	var out *HashResponse
 	r := &call{op: "hash", path: "/maintenance/hash", local: true, timeout: patient}
@@ -81,18 +84,18 @@ func (m MemberClient) Hash(ctx context.Context) (*HashResponse, error) {
 	return out, err
 }
 
-// HashKVResponse answers [MemberClient.HashKV]. Two members whose CompactRevision is the same must
+// HashKVResponse is the checksum of a member's keys. Two members with the same CompactRevision must
 // have the same Hash.
 type HashKVResponse struct {
 	Header
 	Hash            uint32
 	CompactRevision int64
-	HashRevision    int64 // up to which it was made; 0 before etcd 3.6
+	HashRevision    int64 // the last revision included; 0 before etcd 3.6
 }
 
-// HashKV gives a checksum of the keys and their history, up to a revision, of the member. Revision
-// 0 is that member's newest. A revision that was compacted is ErrCompacted. Only ctx bounds it. The
-// gateway of etcd 3.4 does not have it: [errors.ErrUnsupported].
+// HashKV returns a checksum of the member's keys and their history, up to a revision. Revision 0 is
+// that member's newest. It is sent once. Only ctx bounds it. Returns ErrCompacted when the revision
+// has been compacted, and [errors.ErrUnsupported] from etcd 3.4, whose gateway has no such call.
 func (m MemberClient) HashKV(ctx context.Context, rev int64) (*HashKVResponse, error) {
 	const op = "hash kv"
 	if rev < 0 {
@@ -135,8 +138,9 @@ type wireStatus struct {
 func (w *wireStatus) public() *StatusResponse {
 	out := &StatusResponse{
 		Header: headerOf(w.Header), Version: w.Version, StorageVersion: w.StorageVersion,
-		DBSize: int64(w.DBSize), DBSizeInUse: int64(w.DBSizeInUse), DBSizeQuota: int64(w.DBSizeQuota),
-		Leader: uint64(w.Leader), RaftIndex: uint64(w.RaftIndex), RaftAppliedIndex: uint64(w.RaftAppliedIndex),
+		DBSize: int64(w.DBSize), DBSizeInUse: int64(w.DBSizeInUse),
+		DBSizeQuota: int64(w.DBSizeQuota), Leader: uint64(w.Leader),
+		RaftIndex: uint64(w.RaftIndex), RaftAppliedIndex: uint64(w.RaftAppliedIndex),
 		IsLearner: w.IsLearner, Errors: w.Errors,
 		Downgrade: DowngradeInfo{w.Downgrade.Enabled, w.Downgrade.Target},
 	}

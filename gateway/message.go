@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// createMessage asks for a watch.
+// createMessage creates a watch.
 func createMessage(id, start int64, w *watch) []byte {
 	m := etcdjson.WatchCreate{
 		ID: id, Start: start, Key: w.key, End: w.end, PrevKV: w.prevKV,
@@ -21,8 +21,9 @@ const progressMessage = etcdjson.WatchProgress
 
 func cancelMessage(id int64) []byte { return etcdjson.WatchCancel(id) }
 
-// handle acts on one message. An error ends the stream, not the watches on it. Messages are handled one after the other,
-// also those of several streams, so that the reports of a watch that moves between streams keep their order.
+// handle handles one message. An error ends the stream, not the watches on it. Messages are handled
+// one after the other, across all streams, so that the events of a watch that moves between streams
+// keep their order.
 func (h *hub) handle(cn *conn, line []byte) error {
 	d := h.c.newDecoder(line)
 	a := d.watchLine()
@@ -60,12 +61,16 @@ func (h *hub) handle(cn *conn, line []byte) error {
 	return nil
 }
 
-// created answers the oldest create that is out. A refused one has no ID to know it by.
+// created handles the answer to the oldest unanswered create. A rejected one has no ID, so the
+// order identifies it.
 func (h *hub) created(cn *conn, a *watchAnswer) error {
 	h.mu.Lock()
 	if len(cn.asked) == 0 {
 		h.mu.Unlock()
-		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch nobody asked for", ErrProtocol)}
+		return &Error{
+			Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal,
+			cause: fmt.Errorf("%w: a watch nobody asked for", ErrProtocol),
+		}
 	}
 	p := cn.asked[0]
 	cn.asked = cn.asked[1:]
@@ -76,7 +81,7 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 	case behind:
 		h.mu.Unlock()
 		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeUnavailable, cause: errBehind}
-	case w == nil, cn.places[p.id] != p: // a probe, or taken back meanwhile
+	case w == nil, cn.places[p.id] != p: // a probe, or canceled meanwhile
 		h.mu.Unlock()
 		return nil
 	case a.canceled:
@@ -89,7 +94,10 @@ func (h *hub) created(cn *conn, a *watchAnswer) error {
 		return nil
 	case a.watchID != p.id:
 		h.mu.Unlock()
-		return &Error{Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal, cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol)}
+		return &Error{
+			Op: "watch", Endpoint: cn.m.ep.url, Code: CodeInternal,
+			cause: fmt.Errorf("%w: a watch under another ID", ErrProtocol),
+		}
 	}
 	first := !w.announced
 	cn.m.stood = true
@@ -132,12 +140,12 @@ func (h *hub) canceled(cn *conn, a *watchAnswer) error {
 	return nil
 }
 
-// minWatch is how long a watch from now on lasts at least.
+// minWatch is the least time that a watch from now on lasts.
 const minWatch = time.Second
 
-// endCompacted ends a watch whose history was compacted. The next one from now on cannot have that
-// end at once, so its owner begins another without a pause. Where it does all the same, the owner
-// learns of it only after a while.
+// endCompacted ends a watch whose history was compacted. A watch from now on does not end so at
+// once, so its owner may begin the next one without a pause. If it does all the same, the owner is
+// notified only after minWatch.
 func (h *hub) endCompacted(w *watch, err error) {
 	h.mu.Lock()
 	left := w.began + minWatch - h.now()
@@ -160,7 +168,8 @@ func cancelError(cn *conn, reason string) *Error {
 	_, rest, _ := strings.Cut(reason, "code = ")
 	name, desc, _ := strings.Cut(rest, " desc = ")
 	codes := map[string]Code{
-		"PermissionDenied": CodePermissionDenied, "Unauthenticated": CodeUnauthenticated, "InvalidArgument": CodeInvalidArgument,
+		"PermissionDenied": CodePermissionDenied, "Unauthenticated": CodeUnauthenticated,
+		"InvalidArgument": CodeInvalidArgument,
 	}
 	if code, ok := codes[name]; ok {
 		e.Code, e.Message = code, clean(desc)
@@ -168,15 +177,15 @@ func cancelError(cn *conn, reason string) *Error {
 	return e
 }
 
-// events delivers what has come for one watch. A revision is delivered whole, though it may come in fragments: if the
-// stream broke in between, the watch could not be resumed inside it.
+// events delivers the events of one watch. A revision is delivered whole, though it may arrive in
+// fragments, because a watch could not be resumed inside of it.
 func (h *hub) events(cn *conn, a *watchAnswer) {
 	h.mu.Lock()
 	cn.shows(max(a.Revision, a.events[len(a.events)-1].KV.ModRevision))
 	p := cn.places[a.watchID]
 	if p == nil || p.w.place != p && p.w.place != nil {
 		h.mu.Unlock()
-		return // taken back meanwhile, or delivered from elsewhere
+		return // canceled meanwhile, or delivered from elsewhere
 	}
 	w := p.w
 	batch := w.held

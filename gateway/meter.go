@@ -12,12 +12,14 @@ import (
 	"time"
 )
 
-// meter is a connection that knows whether anything has been written to it since a mark. What was not written when its
-// request failed never will be: seal sees to it.
+// meter is a connection that records whether anything has been written to it since a mark. If
+// nothing was written when a request failed, seal prevents later writes.
 type meter struct {
 	net.Conn
-	tls    bool
-	writes atomic.Int64 // that have begun, without those that failed before their first byte; sealed: none may begin
+	tls bool
+	// writes counts the writes that have begun, without those that failed before their first byte;
+	// sealed: none may begin.
+	writes atomic.Int64
 	once   sync.Once
 	closed chan struct{}
 }
@@ -39,14 +41,14 @@ func (m *meter) Write(b []byte) (int, error) {
 	n, err := m.Conn.Write(b)
 	if err != nil {
 		if _, kernel := m.Conn.(syscall.Conn); kernel && n == 0 {
-			m.writes.Add(-1) // of other connections it is not known what such an n means
+			m.writes.Add(-1) // other connections may mean something else by n
 		}
 		m.letAlertBeRead()
 	}
 	return n, err
 }
 
-// seal reports whether nothing has been written since the mark, and forbids writing then.
+// seal reports whether nothing has been written since the mark, and then forbids writing.
 func (m *meter) seal(mark int64) bool { return m.writes.CompareAndSwap(mark, sealed) }
 
 func (m *meter) Close() error {
@@ -54,11 +56,12 @@ func (m *meter) Close() error {
 	return m.Conn.Close()
 }
 
-// alertTime is enough for what the kernel has received already.
+// alertTime is enough to read the bytes that the kernel has received already.
 const alertTime = 100 * time.Millisecond
 
-// letAlertBeRead holds back the error of a write while the other side is read, because with TLS 1.3 a server that refuses the
-// client's certificate says so after the client has begun to send. "broken pipe" would not name the cause.
+// letAlertBeRead delays the error of a write while the other side is read. With TLS 1.3 a server
+// that rejects the client's certificate sends its alert after the client has begun to send, and
+// "broken pipe" would not name the cause.
 func (m *meter) letAlertBeRead() {
 	if !m.tls {
 		return
@@ -71,14 +74,14 @@ func (m *meter) letAlertBeRead() {
 	}
 }
 
-// delivery is how far an attempt has come.
+// delivery records how far an attempt has advanced.
 type delivery struct {
 	connected func() // is called when there is a connection
 
 	mu     sync.Mutex
 	asked  bool // the transport reports connections
 	got    bool // a connection
-	reused bool // which has served others before
+	reused bool // the connection has served others before
 	meter  *meter
 	mark   int64
 }
@@ -89,7 +92,8 @@ func (d *delivery) follow(ctx context.Context) context.Context {
 		GetConn: func(string) {
 			d.mu.Lock()
 			d.asked = true
-			d.got = d.got && d.meter == nil // our own transport asks again only if it has written nothing
+			// Our own transport asks again only if it has written nothing.
+			d.got = d.got && d.meter == nil
 			d.mu.Unlock()
 		},
 		GotConn: d.gotConn,
@@ -111,7 +115,8 @@ func (d *delivery) gotConn(info httptrace.GotConnInfo) {
 	d.connected()
 }
 
-// nothingSent reports that no byte of the request has been written, nor ever will be. It is for requests that have failed.
+// nothingSent reports that no byte of the request has been written, nor ever will be. It is for
+// requests that have failed.
 func (d *delivery) nothingSent() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -2,18 +2,19 @@ package gateway
 
 import "sync"
 
-// notes are calls of hooks and loggers on behalf of goroutines that all watches, or all leases, of a client depend on. They
-// run one after the other in a goroutine of their own, since a program's hook may block.
+// notes are calls of hooks and loggers for goroutines that all watches, or all leases, of a client
+// depend on. They run one after the other in a goroutine of their own, because a program's hook may
+// block.
 type notes struct {
 	mu      sync.Mutex
 	waiting []func()
 	running bool
 }
 
-// maxNotes bounds what waits for one that blocks; what comes then is left out.
+// maxNotes bounds the notes that wait behind one that blocks; further ones are dropped.
 const maxNotes = 100
 
-// note is for goroutines of the client: Close waits for those, and for what they note.
+// note is for goroutines of the client. Close waits for them and for their notes.
 func (c *Client) note(fn func()) {
 	n := c.notes
 	n.mu.Lock()

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// Op is one operation, to be run alone or in a [Txn]. Make it with [OpGet], [OpPut], [OpDelete] or [OpTxn].
+// Op is one operation, to be run alone or in a [Txn]. [OpGet], [OpPut], [OpDelete] and [OpTxn]
+// create one. It is a value that may be copied and used again.
 type Op struct {
 	kind  opKind
 	key   string
@@ -37,7 +38,7 @@ type Op struct {
 	notify       bool
 	physical     bool
 
-	wrong string // why its options cannot be
+	wrong string // why its options are invalid
 }
 
 type spanKind uint8
@@ -49,18 +50,21 @@ const (
 	spanFrom
 )
 
-// OpGet reads a key, or with Prefix, Range or FromKey a range of keys.
+// OpGet is a [Client.Get] as an operation. Invalid options are reported by the call that uses it.
 func OpGet(key string, opts ...Option) Op { return Op{kind: kindGet, key: key}.with(opts) }
 
-// OpPut writes a key.
+// OpPut is a [Client.Put] as an operation. Invalid options are reported by the call that uses it.
+// The value must not be changed before that call has returned.
 func OpPut(key string, value []byte, opts ...Option) Op {
 	return Op{kind: kindPut, key: key, value: value}.with(opts)
 }
 
-// OpDelete deletes a key, or with Prefix, Range or FromKey a range of keys.
+// OpDelete is a [Client.Delete] as an operation. Invalid options are reported by the call that uses
+// it.
 func OpDelete(key string, opts ...Option) Op { return Op{kind: kindDelete, key: key}.with(opts) }
 
-// OpTxn nests a transaction. All compares, nested ones included, see the state before the outermost transaction.
+// OpTxn nests a transaction. All compares, nested ones included, see the state before the outermost
+// transaction.
 func OpTxn(t Txn) Op { return Op{kind: kindTxn, txn: &t} }
 
 func opWatch(key string, opts []Option) Op { return Op{kind: kindWatch, key: key}.with(opts) }
@@ -79,7 +83,8 @@ func (o Op) with(opts []Option) Op {
 	return o
 }
 
-// conflict says why options do not go together. What etcd would ignore is refused here.
+// conflict returns why options exclude each other. Options that etcd would ignore are rejected
+// here.
 func (o *Op) conflict() string {
 	filtered := o.minMod != 0 || o.maxMod != 0 || o.minCreate != 0 || o.maxCreate != 0
 	switch {
@@ -101,7 +106,7 @@ func (o *Op) conflict() string {
 
 var sortTargets = []SortTarget{SortKey, SortVersion, SortCreateRevision, SortModRevision, SortValue}
 
-// readOnly tells whether running the operation again changes nothing.
+// readOnly reports whether the operation can be repeated without effect.
 func (o *Op) readOnly() bool {
 	return o.kind == kindGet || o.kind == kindTxn && o.txn.readOnly()
 }
@@ -117,8 +122,8 @@ func (t *Txn) readOnly() bool {
 	return true
 }
 
-// local tells whether a member answers the transaction from what it has: etcd does, unless one operation needs more, and
-// so also where there are only compares.
+// local reports whether a member answers the transaction from its own copy: etcd does, also for
+// compares alone, unless one operation needs more.
 func (t *Txn) local() bool {
 	for _, ops := range [][]Op{t.Then, t.Else} {
 		for i := range ops {
@@ -130,7 +135,7 @@ func (t *Txn) local() bool {
 	return true
 }
 
-// bounds gives the key and range_end to send: "" for a single key, "\x00" for no upper end.
+// bounds returns the key and range_end to send: "" for a single key, "\x00" for no upper end.
 func bounds(ns, key string, span spanKind, end string) (from, to string, err error) {
 	if key == "" && span != spanPrefix && span != spanFrom {
 		return "", "", errors.New("empty key")
@@ -154,7 +159,7 @@ func bounds(ns, key string, span spanKind, end string) (from, to string, err err
 	return from, to, nil
 }
 
-// prefixEnd is the first key after all keys with the prefix; "\x00" stands for "to the end".
+// prefixEnd is the first key after all keys with the prefix; "\x00" stands for no upper end.
 func prefixEnd(prefix string) string {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < math.MaxUint8 {

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// outage tells the log when no attempt of the client succeeds any more, whatever call it is for: calls that go on trying
-// would be silent otherwise. It speaks once after outageAfter, then after growing pauses, and once when it is over.
+// outage logs when no attempt of the client succeeds any more, for any call, because calls that
+// keep retrying would be silent otherwise. It logs once after outageAfter, then after growing
+// pauses, and once when the outage is over.
 type outage struct {
 	c    *Client
 	down atomic.Bool // an attempt has failed, and none has succeeded since
 
 	mu     sync.Mutex
 	since  time.Time
-	local  bool // all that has failed needs no leader
+	local  bool // every attempt that failed needed no leader
 	warned bool
 	next   time.Time // when to warn again
 	pause  time.Duration
@@ -28,7 +29,7 @@ const (
 	outageMaxPause = 5 * time.Minute
 )
 
-// note looks at the end of an attempt.
+// note handles the end of an attempt.
 func (o *outage) note(r *call, ep *endpoint, e *Error, began time.Time) {
 	if e == nil || e.answered() {
 		if o.down.Load() {
@@ -55,7 +56,8 @@ func (o *outage) note(r *call, ep *endpoint, e *Error, began time.Time) {
 	o.mu.Unlock()
 	if due {
 		o.say(func(log *slog.Logger) {
-			log.Warn("etcd_out_of_reach", "endpoint", ep.url, "for", lasted.Round(time.Millisecond), "err", e)
+			log.Warn("etcd_out_of_reach", "endpoint", ep.url,
+				"for", lasted.Round(time.Millisecond), "err", e)
 		})
 	}
 }
@@ -63,7 +65,8 @@ func (o *outage) note(r *call, ep *endpoint, e *Error, began time.Time) {
 // say logs in a goroutine of its own, because a logger may block, and renewals make attempts, too.
 func (o *outage) say(fn func(*slog.Logger)) { o.c.spawn(func() { fn(o.c.log) }) }
 
-// served ends an outage. A log-in proves little, and a member without a leader answers some calls.
+// served ends an outage. A log-in does not end one, and a call without the leader only if all that
+// failed were such calls, because a member without a leader answers some.
 func (o *outage) served(r *call, ep *endpoint) {
 	if r.noAuth {
 		return
@@ -77,12 +80,14 @@ func (o *outage) served(r *call, ep *endpoint) {
 	o.mu.Unlock()
 	if over && warned {
 		o.say(func(log *slog.Logger) {
-			log.Info("etcd_within_reach", "endpoint", ep.url, "after", lasted.Round(time.Millisecond))
+			log.Info("etcd_within_reach", "endpoint", ep.url,
+				"after", lasted.Round(time.Millisecond))
 		})
 	}
 }
 
-// answered says that etcd served the request, though with a refusal.
+// answered reports whether etcd served the request, though with a rejection.
 func (e *Error) answered() bool {
-	return e.Code != 0 && !e.cutOff && !e.elsewhere() && !e.setup() && !errors.Is(e, ErrUnauthenticated)
+	return e.Code != 0 && !e.cutOff && !e.elsewhere() && !e.setup() &&
+		!errors.Is(e, ErrUnauthenticated)
 }

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// outbox is the request body of a stream: what is written to it goes out as soon as the transport reads it. Writing
-// never blocks, so that whoever watches can do so with a lock held.
+// outbox is the request body of a stream. Writes are sent as soon as the transport reads them.
+// Writing never blocks, so that it is allowed with a lock held.
 type outbox struct {
 	mu     sync.Mutex
 	more   sync.Cond

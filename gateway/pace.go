@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// attemptTimeout grows for calls that may be repeated, and for all while no attempt has been answered in time for a
-// while: a slow network is slow and not dead. The first seconds are kept short, for a leader that has died.
+// attemptTimeout grows for calls that may be repeated, and for all calls while no attempt has been
+// answered in time, because a slow network is not dead. In the first seconds it stays short,
+// because a leader may have died.
 func (c *Client) attemptTimeout(r *call, try int) time.Duration {
 	if r.timeout > 0 {
 		return r.timeout
@@ -16,7 +17,8 @@ func (c *Client) attemptTimeout(r *call, try int) time.Duration {
 		grown = max(0, try-1)
 	}
 	if r.noAuth {
-		grown++ // etcd makes log-ins slow on purpose, and one that is cut off has cost it as much
+		// etcd makes log-ins slow on purpose, and one that is cut off has cost it as much.
+		grown++
 	}
 	if c.pace.slow() {
 		grown = maxGrowth
@@ -29,10 +31,10 @@ const (
 	slowAfter = 3 * time.Second // without an answer in time
 )
 
-// pace knows since when no attempt was answered within the configured time.
+// pace records since when no attempt was answered within the configured time.
 type pace struct {
 	mu    sync.Mutex
-	since time.Time // zero: the last one was
+	since time.Time // zero: the last attempt was answered in time
 }
 
 func (p *pace) note(e *Error, quick bool) {
@@ -47,8 +49,11 @@ func (p *pace) note(e *Error, quick bool) {
 	}
 }
 
-// late tells whether the attempt's time was over, by the client's clock or by the server's, which knows the same time.
-func (e *Error) late() bool { return e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != "" }
+// late reports whether the attempt's time ended, by the client's clock or by the server's, which
+// has the same limit.
+func (e *Error) late() bool {
+	return e.timedOut || e.Code == CodeDeadlineExceeded && e.Message != ""
+}
 
 func (p *pace) slow() bool {
 	p.mu.Lock()

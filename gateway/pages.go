@@ -6,22 +6,28 @@ import (
 	"iter"
 )
 
-// Page is some keys of a range, in key order.
+// Page is a part of a range, in key order.
 type Page struct {
-	KVs      []KeyValue
-	Revision int64 // what all pages are read at: a watch from the revision behind it misses nothing
-	More     bool  // another page follows
+	KVs []KeyValue
+	// Revision is the revision at which all pages are read. A watch from the next one misses
+	// nothing.
+	Revision int64
+	More     bool // another page follows
 }
 
-// Pages reads a range of keys in pages of at most size keys, all as of one revision: that of the first page, or that of
-// [AtRevision]. It takes the options of Get but Limit, SortBy and CountOnly. An empty range is one empty page. Each pair
-// is a page and a nil error; where reading fails, one last pair has the error. Nothing is read ahead; a loop over the
-// pages again begins with a new revision.
+// Pages reads a range of keys in pages of at most size keys, all at one revision: the revision of
+// the first page, or of [AtRevision]. It takes the options of Get but Limit, SortBy and CountOnly.
+// An empty range is one empty page. Each pair is a page and a nil error; if reading fails, the last
+// pair has the error. Nothing is read ahead. Each loop over the result reads anew, at a new
+// revision, and loops may run concurrently. Each page is retried at other endpoints until ctx ends.
 //
-// If that revision is compacted away under the loop, the rest cannot be had and the error is ErrCompacted: what came
-// before is right as of its revision, and only beginning again gives the whole. With [Serializable], a member that lags
-// behind the one before can refuse the revision as one of the future.
-func (c *Client) Pages(ctx context.Context, key string, size int64, opts ...Option) iter.Seq2[Page, error] {
+// The error is ErrInvalid when an option does not apply or size is not positive, and ErrCompacted
+// when the revision is compacted during the loop: the earlier pages are right at their revision,
+// and a complete read has to begin again. With [Serializable], a member that lags behind the one
+// before can reject the revision as one of the future.
+func (c *Client) Pages(
+	ctx context.Context, key string, size int64, opts ...Option,
+) iter.Seq2[Page, error] {
 	op := OpGet(key, opts...)
 	switch {
 	case op.wrong != "":
@@ -41,7 +47,7 @@ func (c *Client) Pages(ctx context.Context, key string, size int64, opts ...Opti
 	}
 }
 
-// page reads one page and moves op on to the next.
+// page reads one page and moves op to the next.
 func (c *Client) page(ctx context.Context, op *Op) (Page, error) {
 	resp, err := c.get(ctx, *op)
 	if err != nil {
@@ -52,7 +58,8 @@ func (c *Client) page(ctx context.Context, op *Op) (Page, error) {
 	}
 	if resp.More {
 		if len(resp.KVs) == 0 || resp.KVs[len(resp.KVs)-1].Key <= op.after {
-			return Page{}, &Error{Op: "get", cause: fmt.Errorf("%w: more keys, and none to go on from", ErrProtocol)}
+			err := fmt.Errorf("%w: more keys, and none to go on from", ErrProtocol)
+			return Page{}, &Error{Op: "get", cause: err}
 		}
 		op.after = resp.KVs[len(resp.KVs)-1].Key
 	}

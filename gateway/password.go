@@ -9,9 +9,10 @@ import (
 	"sync"
 )
 
-// PasswordFile returns a [Config.PasswordFunc] that reads a file before each log-in: a password that changes is taken up
-// without a restart. One line end after the password is cut off. A file that is missing or empty, as it may be for a moment
-// while it is written, leaves the last password in use; with none before it is an error. It is safe for concurrent use.
+// PasswordFile returns a [Config].PasswordFunc that reads a file before each log-in, so that a
+// changed password needs no restart. One line end after the password is removed. While the file is
+// missing or empty, as during a write, the last password is used. It returns an error if there is
+// none. It ignores ctx and is safe for concurrent use.
 func PasswordFile(name string) func(context.Context) (Secret, error) {
 	var mu sync.Mutex
 	var last Secret
@@ -48,7 +49,8 @@ func (c *Client) password(ctx context.Context) (Secret, error) {
 		err = errors.New("a password that is not UTF-8")
 	}
 	if err != nil {
-		return "", &Error{Op: opLogin, unsent: true, cause: setupError{fmt.Errorf("password: %w", err)}}
+		err = setupError{fmt.Errorf("password: %w", err)}
+		return "", &Error{Op: opLogin, unsent: true, cause: err}
 	}
 	return password, nil
 }

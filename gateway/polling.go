@@ -2,20 +2,22 @@ package gateway
 
 import "time"
 
-// Watches by requests that etcd ends after a time, since something on the way keeps answers back until their end. A poll
-// has all watches that were confirmed once, each from where it stands, so that nothing is lost or repeated between two.
-// New watches are confirmed by a short poll of their own.
+// Polls: watches by requests that etcd ends after a time, because a proxy holds answers back until
+// their end. A poll has all watches that were confirmed once, each from its next revision, so that
+// nothing is lost or repeated between two. New watches are confirmed by a short poll of their own.
 
 const (
-	// pollTime is how long a poll lasts: with renewals and tries of better modes less than two requests a second.
+	// pollTime is how long a poll lasts. With renewals and tries of better modes, this makes less
+	// than two requests a second.
 	pollTime = 750 * time.Millisecond
 	// pollCost makes polls of very many watches longer.
 	pollCost = time.Millisecond
-	// pollHistory makes polls longer, up to maxPoll, for each revision that etcd has to look through from where the
-	// quietest watch stands.
+	// pollHistory makes polls longer, up to maxPoll, for each revision of history that etcd has to
+	// look through for the quietest watch.
 	pollHistory = 10 * time.Microsecond
 	maxPoll     = 10 * time.Second
-	// confirmPoll is how long a poll lasts that only confirms watches, confirmCost what each of them adds.
+	// confirmPoll is how long a poll lasts that only confirms watches, and confirmCost the addition
+	// for each.
 	confirmPoll = 50 * time.Millisecond
 	confirmCost = 200 * time.Microsecond
 	// confirmPause is between the beginnings of two such polls.
@@ -30,7 +32,8 @@ func (m *watchmux) placePolls(now time.Duration) (due time.Duration) {
 			m.pollAt = now + pollTime/2
 			m.main = m.poll(m.waiting, now, func(cn *conn) time.Duration {
 				history := time.Duration(max(0, m.h.c.revision.Load()-cn.from))
-				return max(pollTime, time.Duration(len(cn.asked))*pollCost, min(history*pollHistory, maxPoll))
+				return max(pollTime, time.Duration(len(cn.asked))*pollCost,
+					min(history*pollHistory, maxPoll))
 			})
 			m.waiting = nil
 		} else {
@@ -53,7 +56,9 @@ func (m *watchmux) placePolls(now time.Duration) (due time.Duration) {
 }
 
 // poll begins a poll of some watches. It returns nil if none is left.
-func (m *watchmux) poll(watches []*watch, now time.Duration, lasts func(*conn) time.Duration) *conn {
+func (m *watchmux) poll(
+	watches []*watch, now time.Duration, lasts func(*conn) time.Duration,
+) *conn {
 	cn := m.newConn(polling, now)
 	for _, w := range watches {
 		if !w.gone && !w.in(polling) {

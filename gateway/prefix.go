@@ -6,27 +6,28 @@ import (
 	"strings"
 )
 
-// The gateway's paths began with /v3alpha up to etcd 3.2, with /v3beta in 3.3, and begin with /v3 since 3.4. The newest
-// is tried first: a member that does not know it is asked for its version.
+// The gateway's paths began with /v3alpha up to etcd 3.2, with /v3beta in 3.3, and begin with /v3
+// since 3.4. The newest prefix is tried first. If a member does not know it, the client asks for
+// the member's version.
 
 const defaultPrefix = "/v3"
 
 func (ep *endpoint) apiPrefix() string { return *ep.prefix.Load() }
 
-// urlOf is where a path below the API prefix is at an endpoint.
+// urlOf returns the URL of a path below the API prefix.
 func (ep *endpoint) urlOf(path string) string {
 	prefix := ep.apiPrefix()
 	if strings.HasPrefix(path, "/lease/") && (prefix == "/v3alpha" || prefix == "/v3beta") {
 		switch path {
 		case "/lease/revoke", "/lease/timetolive", "/lease/leases":
-			path = "/kv" + path // where they were then; later versions know both
+			path = "/kv" + path // the path then; later versions know both
 		}
 	}
 	return ep.base + prefix + path
 }
 
-// otherPrefix looks for the API prefix of an endpoint that does not know the one in use. It reports whether there is
-// another one now.
+// otherPrefix looks for the API prefix of an endpoint that does not know the one in use. It reports
+// whether the prefix has changed.
 func (c *Client) otherPrefix(ctx context.Context, ep *endpoint) bool {
 	if c.cfg.APIPrefix != "" {
 		return false
@@ -40,13 +41,13 @@ func (c *Client) otherPrefix(ctx context.Context, ep *endpoint) bool {
 		return false
 	}
 	ep.prefix.Store(&prefix)
-	c.spawn(func() { // a renewal may be waiting
+	c.spawn(func() { // the caller may be a renewal, which must not block
 		c.log.Debug("api_prefix_found", "endpoint", ep.url, "prefix", prefix, "version", v.Server)
 	})
 	return true
 }
 
-// prefixOf gives the API prefix of an etcd version, or "" if it is none.
+// prefixOf returns the API prefix of an etcd version, or "" if the text is not one.
 func prefixOf(version string) string {
 	var major, minor int
 	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 || major < 3 {

@@ -1,9 +1,11 @@
 package gateway
 
-// RequestProgress asks etcd, once, how far it has come with the watches of this client. All those that were made with
-// [ProgressNotify] are told, when etcd answers: it does so once it has sent everything to every watch of the client, so
-// that one which begins at a future revision holds up the answer. If there is no watch to tell, it is ErrInvalid. It does
-// not wait. There is no answer in [WatchModeFinite] and [WatchModePolling].
+// RequestProgress asks etcd once for the progress of the client's watches. All watches made with
+// [ProgressNotify] report it when etcd answers. etcd answers once it has sent every event to every
+// watch of the client, so a watch that begins at a future revision delays the answer.
+// RequestProgress does not wait. Returns ErrInvalid when no watch was made with ProgressNotify, and
+// ErrClosed when the client is closed. There is no answer in [WatchModeFinite] and
+// [WatchModePolling]. It is safe for concurrent use.
 func (c *Client) RequestProgress() error {
 	h := c.hub
 	h.mu.Lock()
@@ -13,7 +15,9 @@ func (c *Client) RequestProgress() error {
 	}
 	for w := range h.watches {
 		if w.notify {
-			h.asked = true // asked again until there is an answer: etcd drops what it cannot answer at once
+			// Repeated until there is an answer, because etcd drops requests that it cannot answer
+			// at once.
+			h.asked = true
 			if h.mux != nil && h.mux.shared != nil {
 				h.mux.shared.write([]byte(progressMessage))
 			}
@@ -23,8 +27,9 @@ func (c *Client) RequestProgress() error {
 	return invalid("progress", "no watch was made with ProgressNotify")
 }
 
-// progress takes note that all events up to a revision have come, of one watch or of all on a stream. It raises the point
-// where they would be resumed, and tells those who want to know.
+// progress records that all events up to a revision were delivered, of one watch or of all on a
+// stream. It raises the revision where they would be resumed, and notifies the watches that report
+// progress.
 func (h *hub) progress(cn *conn, a *watchAnswer) {
 	rev, m := a.Revision, cn.m
 	var tell []*watch
@@ -59,7 +64,8 @@ func (h *hub) progress(cn *conn, a *watchAnswer) {
 	}
 }
 
-// learnOrder finds out whether what a member says of progress can be relied on. Until then nothing of it is used.
+// learnOrder finds out whether a member's progress reports can be relied on. Until then none is
+// used.
 func (m *watchmux) learnOrder() {
 	h := m.h
 	ordered, known := h.c.ordersProgress(m.ctx, m.ep)
@@ -70,8 +76,8 @@ func (m *watchmux) learnOrder() {
 	case !known:
 		m.asksVersion = false // the next answer asks again
 	case !ordered:
-		h.asked = false // there will be no answer to use
+		h.asked = false // no answer could be used
 	case h.asked && h.mux == m && m.shared != nil:
-		m.shared.write([]byte(progressMessage)) // the answer that has come could not be used yet
+		m.shared.write([]byte(progressMessage)) // the last answer could not be used yet
 	}
 }

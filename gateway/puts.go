@@ -1,7 +1,8 @@
 package gateway
 
-// Puts reports whether the operation, or one nested in it in either branch, puts a key. While etcd's database is full it
-// refuses such operations, and a transaction that has one anywhere, with [ErrNoSpace]; it takes all others.
+// Puts reports whether the operation, or one nested in it in either branch, puts a key. While
+// etcd's database is full, etcd rejects such operations, and transactions that contain one, with
+// [ErrNoSpace]; it accepts all others.
 func (o Op) Puts() bool {
 	if o.kind != kindTxn {
 		return o.kind == kindPut

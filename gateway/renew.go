@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
-// renew sends one request for a chunk, if possible not to the endpoint to avoid. What it leaves unanswered is due again at
-// once, at another endpoint.
+// renew sends one request for a chunk, if possible not to the endpoint to avoid. Leases without an
+// answer are due again at once, at another endpoint.
 func (k *keeper) renew(chunk []*kept, avoid *endpoint) {
 	ids := make([]LeaseID, len(chunk))
 	patience := chunk[0].patience()
@@ -31,7 +31,8 @@ func (k *keeper) renew(chunk []*kept, avoid *endpoint) {
 	doubted := k.answered(chunk, answers, err)
 	if err != nil {
 		k.c.note(func() {
-			k.c.log.Debug("renewal_failed", "leases", len(chunk), "answered", len(answers), "err", err)
+			k.c.log.Debug("renewal_failed",
+				"leases", len(chunk), "answered", len(answers), "err", err)
 		})
 	}
 	k.signal()
@@ -41,8 +42,8 @@ func (k *keeper) renew(chunk []*kept, avoid *endpoint) {
 	}
 }
 
-// answered takes the answers to a request. It returns the leases that are gone by a first answer, which are still flying: a
-// second one is to confirm it.
+// answered handles the answers to a request. It returns the leases that are gone according to a
+// first answer, which stay in flight, because a second answer has to confirm it.
 func (k *keeper) answered(chunk []*kept, answers []LeaseGrant, err error) (doubted []*kept) {
 	open := make(map[LeaseID]*kept, len(chunk))
 	for _, l := range chunk {
@@ -54,10 +55,10 @@ func (k *keeper) answered(chunk []*kept, answers []LeaseGrant, err error) (doubt
 	for _, g := range answers {
 		l := open[g.ID]
 		if l == nil {
-			continue // not asked for, or answered twice
+			continue // not requested, or answered twice
 		}
 		delete(open, g.ID)
-		kept := k.leases[g.ID] == l // or not any more, or by somebody else
+		kept := k.leases[g.ID] == l // or not any more, or by another KeepAlive
 		if kept && g.TTL <= 0 && !l.gone {
 			l.gone = true
 			doubted = append(doubted, l)
@@ -84,18 +85,21 @@ func (k *keeper) answered(chunk []*kept, answers []LeaseGrant, err error) (doubt
 		}
 		l.flying = false
 		l.asked++
-		if refused { // such an error ends the list of answers: it may be this lease's own, and must not hold up the rest again
+		// Such an error ends the list of answers. It may be about this lease alone, which must not
+		// delay the rest again.
+		if refused {
 			l.asked++
 			refused = false
 		}
-		// At once after the first failure, then a few times a second: short of the time to live every try counts.
+		// At once after the first failure, then a few times a second, because each attempt counts
+		// before the lease expires.
 		l.due = now.Add(min(time.Duration(l.asked-1)*50*time.Millisecond, 300*time.Millisecond))
 	}
 	return doubted
 }
 
-// once is do with a single attempt, for calls that have a clock and a way of retrying of their own. It returns where that
-// was. A log-in before it has its own time.
+// once is do with a single attempt, for calls that have a clock and retries of their own. It
+// returns the endpoint. A log-in before it has its own time.
 func (c *Client) once(r *call) (*endpoint, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, loginTime)
 	token, err := c.auth.tokenFor(ctx, r)

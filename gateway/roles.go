@@ -7,17 +7,17 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// PermissionType is what a role may do with keys.
+// PermissionType is the access that a role has to keys.
 type PermissionType string
 
-// What roles may do.
+// The types of access.
 const (
 	PermRead      PermissionType = "READ"
 	PermWrite     PermissionType = "WRITE"
 	PermReadWrite PermissionType = "READWRITE"
 )
 
-// UnmarshalJSON takes the number of a type that the server has no name for.
+// UnmarshalJSON keeps the number of a type that the server has no name for.
 func (p *PermissionType) UnmarshalJSON(b []byte) error {
 	var s string
 	if json.Unmarshal(b, &s) != nil {
@@ -27,22 +27,26 @@ func (p *PermissionType) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Permission is one permission of a role: on Key alone, or on the keys from Key up to, not including, End. The End "\x00"
-// means all keys from Key on. Keys are those of the store, with the namespace if they are in one.
+// Permission is one permission of a role: on Key alone, or on the keys from Key up to, not
+// including, End. The End "\x00" means all keys from Key on. Keys are as in the store, including
+// any namespace.
 type Permission struct {
 	Type PermissionType
 	Key  string
 	End  string
 }
 
-// RoleAdd makes a role without permissions. A name that is taken is ErrExists. It may be repeated.
+// RoleAdd creates a role without permissions. Returns ErrExists when the name is taken. It may be
+// repeated, and is retried at other endpoints until ctx ends. Returns ErrUncertain when ctx ends
+// after an attempt may have been applied.
 func (a Auth) RoleAdd(ctx context.Context, name string) error {
 	r := &call{op: "role add", path: "/auth/role/add", write: true, repeat: true}
 	r.settled = settledBy(ErrExists)
 	return a.change(ctx, r, wireNames{Name: name}, name)
 }
 
-// RoleGet gives the permissions of a role. A role that does not exist is ErrNotFound. Users may ask for their own roles.
+// RoleGet returns the permissions of a role. Users may ask for their own roles. It is retried at
+// other endpoints until ctx ends. Returns ErrNotFound when the role does not exist.
 func (a Auth) RoleGet(ctx context.Context, name string) ([]Permission, error) {
 	const op = "role get"
 	if why := badNames([]string{name}); why != "" {
@@ -55,7 +59,7 @@ func (a Auth) RoleGet(ctx context.Context, name string) ([]Permission, error) {
 		out = make([]Permission, len(w.Perm))
 		for i, p := range w.Perm {
 			if p.Type == "" {
-				p.Type = PermRead // the zero value, which is left out
+				p.Type = PermRead // the zero value, which JSON omits
 			}
 			out[i] = Permission{Type: p.Type, Key: string(p.Key), End: string(p.End)}
 		}
@@ -64,29 +68,34 @@ func (a Auth) RoleGet(ctx context.Context, name string) ([]Permission, error) {
 	return out, err
 }
 
-// RoleList gives the names of all roles, sorted.
+// RoleList returns the names of all roles, sorted. It is retried at other endpoints until ctx ends.
 func (a Auth) RoleList(ctx context.Context) (roles []string, err error) {
 	r := &call{op: "role list", path: "/auth/role/list", repeat: true, local: true}
 	return a.names(ctx, r, struct{}{})
 }
 
-// RoleDelete deletes a role, and takes it from all users. One that does not exist is ErrNotFound. It may be repeated.
+// RoleDelete deletes a role, and removes it from all users. Returns ErrNotFound when it does not
+// exist. It may be repeated, and is retried at other endpoints until ctx ends. Returns ErrUncertain
+// when ctx ends after an attempt may have been applied.
 func (a Auth) RoleDelete(ctx context.Context, name string) error {
 	r := &call{op: "role delete", path: "/auth/role/delete", write: true, repeat: true}
 	r.settled = settledBy(ErrNotFound)
 	return a.change(ctx, r, wireNames{Role: name}, name)
 }
 
-// RoleGrantPermission lets a role read or write a key, or with [Prefix], [Range] or [FromKey] a range of keys. On the same
-// key or range it replaces what the role could do before. Keys are those of the store: roles belong to the whole cluster,
-// and the client's namespace is not put before them. A role that does not exist is ErrNotFound. It may be repeated.
+// RoleGrantPermission permits a role to read or write a key, or with [Prefix], [Range] or [FromKey]
+// a range of keys. It replaces the role's permission on the same key or range. Keys are as in the
+// store: roles belong to the whole cluster, so the client's namespace is not added. Returns
+// ErrInvalid when perm or an option is wrong, and ErrNotFound when the role does not exist. It may
+// be repeated, and is retried at other endpoints until ctx ends. Returns ErrUncertain when ctx ends
+// after an attempt may have been applied.
 func (a Auth) RoleGrantPermission(
 	ctx context.Context, role string, perm PermissionType, key string, opts ...Option,
 ) error {
 	const op = "role grant permission"
 	switch perm {
 	case PermRead, PermWrite, PermReadWrite:
-	default: // etcd 3.6 would take it for PermRead
+	default: // etcd 3.6 would treat it as PermRead
 		return invalid(op, "no such type of permission")
 	}
 	from, to, err := rangeOf(key, opts)
@@ -98,8 +107,10 @@ func (a Auth) RoleGrantPermission(
 	return a.change(ctx, r, w, role)
 }
 
-// RoleRevokePermission takes back what RoleGrantPermission gave, on the very same key or range. A role that does not exist
-// or has no such permission is ErrNotFound. It may be repeated.
+// RoleRevokePermission removes a permission that RoleGrantPermission granted, on exactly the same
+// key or range. Returns ErrNotFound when the role or the permission does not exist. It may be
+// repeated, and is retried at other endpoints until ctx ends. Returns ErrUncertain when ctx ends
+// after an attempt may have been applied.
 func (a Auth) RoleRevokePermission(ctx context.Context, role, key string, opts ...Option) error {
 	const op = "role revoke permission"
 	from, to, err := rangeOf(key, opts)

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// A port that serves TLS closes connections on which plain HTTP comes, and a port that serves plain
-// HTTP those on which a TLS handshake comes. etcd does it without a word, and so does a proxy whose
-// backend is away. To tell the two apart, the client asks the port itself.
+// A port that serves TLS closes connections that begin with plain HTTP, and a port that serves
+// plain HTTP closes those that begin with a TLS handshake. etcd does it without an answer, as does
+// a proxy whose backend is down. The client tests the port itself to distinguish the cases.
 
 var (
 	errSpeaksTLS   = fmt.Errorf("%w: the endpoint speaks https", ErrProtocol)
@@ -26,8 +26,7 @@ var (
 		"%w: the endpoint speaks gRPC alone; the gateway has another port", ErrProtocol)
 )
 
-// otherProtocol reports whether the endpoint was found to speak something else than the client
-// does.
+// otherProtocol reports whether the endpoint was found to speak another protocol than the client.
 func (e *Error) otherProtocol() bool {
 	return errors.Is(e, errSpeaksTLS) || errors.Is(e, errSpeaksPlain) || errors.Is(e, errSpeaksGRPC)
 }
@@ -37,21 +36,21 @@ func fromGRPC(err error) bool {
 	return strings.Contains(err.Error(), `malformed HTTP response "\x00\x00`)
 }
 
-// schemeCheck is what is known of the scheme of an endpoint.
+// schemeCheck is the state of the test of an endpoint's scheme.
 type schemeCheck struct {
-	turn     chan struct{} // held by the one caller that asks; guards passedAt
-	passedAt time.Time     // when the port was last found not to speak the other scheme alone
+	turn     chan struct{} // held by the caller that tests; guards passedAt
+	passedAt time.Time     // when the port last did not speak the other scheme alone
 }
 
-// schemeCheckPause is how long a port that speaks what it should, or nothing, is not asked again.
+// schemeCheckPause is the pause after a test of a port that speaks the right scheme, or nothing.
 const schemeCheckPause = time.Second
 
-// checkScheme looks whether a request had no answer because its endpoint speaks the other scheme,
-// and makes that the cause of the error: a fault of the set-up, by which no write is in doubt. way
-// is nil for requests that write nothing.
+// checkScheme tests whether a request had no answer because its endpoint speaks the other scheme.
+// If so, that becomes the cause of the error: a fault of the set-up, which leaves no write in
+// doubt. way is nil for requests that write nothing.
 //
-// An endpoint that has served this client is not asked. It might have served the request, too, and
-// have come back with another scheme.
+// An endpoint that has served this client is not tested, because it might have served the request,
+// too, and have been restarted with another scheme.
 func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *delivery) {
 	if c.dial == nil || ep.member.Load() != 0 || !e.hungUp() || way != nil && way.onUsedConn() {
 		return
@@ -67,9 +66,10 @@ func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *d
 }
 
 // hungUp reports whether the connection was closed before a byte of an answer, or of a handshake,
-// came.
+// was received.
 func (e *Error) hungUp() bool {
-	if e.cutOff || e.timedOut || e.setup() || !e.wordless && !errors.As(e.cause, new(handshakeError)) {
+	if e.cutOff || e.timedOut || e.setup() ||
+		!e.wordless && !errors.As(e.cause, new(handshakeError)) {
 		return false
 	}
 	return closedByPeer(e.cause)
@@ -80,9 +80,8 @@ func closedByPeer(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// otherScheme reports whether a port speaks the scheme that its endpoint does not name, and nothing
-// else. A port may speak both: so the other scheme has to be answered before and after the own one
-// is not.
+// otherScheme reports whether a port speaks only the scheme that its endpoint does not name. A port
+// may speak both, so the other scheme has to be answered both before and after the own one is not.
 func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
 	check := &ep.scheme
 	select {
@@ -108,7 +107,7 @@ func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
 	return false
 }
 
-// portAnswer is what comes back from a port.
+// portAnswer is the kind of answer from a port.
 type portAnswer int
 
 const (
@@ -118,8 +117,8 @@ const (
 	portHTTP
 )
 
-// speakTo opens a connection, begins as a client of TLS or HTTP does, and returns what the port
-// takes itself for. It sends no credentials.
+// speakTo opens a connection, begins as a client of TLS or HTTP does, and returns the kind of the
+// answer. It sends no credentials.
 func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portAnswer {
 	u, err := url.Parse(ep.pages)
 	if err != nil {
@@ -156,7 +155,7 @@ func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portA
 	return portSilent
 }
 
-// How an answer of each kind begins.
+// The beginning of an answer of each kind.
 const (
 	httpMagic    = "HTTP/"
 	tlsAlert     = 21
@@ -164,7 +163,7 @@ const (
 	tlsMajor     = 3
 )
 
-// firstBytes is a connection that keeps the first bytes that came over it.
+// firstBytes is a connection that keeps the first bytes that it has received.
 type firstBytes struct {
 	net.Conn
 

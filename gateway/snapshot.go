@@ -16,10 +16,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// Snapshot is the database of a member as it is being sent. Reading gives it in the form that "etcdutl snapshot restore"
-// takes: the database, and behind it the SHA-256 of it, which etcd appends. Read returns io.EOF only once all has come and
-// the checksum is right; ErrCorrupt says that it is wrong, or that something is missing. It is not safe for concurrent
-// use, but for Close.
+// Snapshot is the database of a member while it is being sent. Its content is the form that
+// "etcdutl snapshot restore" accepts: the database, followed by its SHA-256, which etcd appends. It
+// is for one reader; only Close is safe to call concurrently.
 type Snapshot struct {
 	endpoint string
 	version  string
@@ -27,28 +26,30 @@ type Snapshot struct {
 
 	lines  *bufio.Reader
 	close  func()
-	ctx    context.Context //nolint:containedctx // that of the one request, whose answer this is
+	ctx    context.Context //nolint:containedctx // of the one request
 	client *Client
 
 	sum  hash.Hash
-	tail []byte // the last bytes that came: the checksum, at the end
+	tail []byte // the last bytes received: at the end the checksum
 	got  int64
-	rest []byte // come and not read
+	rest []byte // received and not read
 	err  error
 }
 
-// Size is what there is to read, in bytes.
+// Size returns the bytes to read, the checksum included.
 func (s *Snapshot) Size() int64 { return s.size }
 
-// Version is that of the member, and so the version of etcdutl to restore it with; empty before etcd 3.6.
+// Version returns the version of the member, and so of the etcdutl to restore with; empty before
+// etcd 3.6.
 func (s *Snapshot) Version() string { return s.version }
 
-// Endpoint is where it comes from.
+// Endpoint returns the URL of the member.
 func (s *Snapshot) Endpoint() string { return s.endpoint }
 
-// Snapshot begins to read the database of the member. It returns once the first part has come. ctx
-// bounds the reading too, and nothing else does: no time limit of the client applies. With auth on
-// it takes the user root. Close it, read to the end or not.
+// Snapshot begins to read the database of the member, and returns once the first part was received.
+// It is sent once. ctx bounds the reading too, and no time limit of the client applies. With auth
+// on it needs the user root. The caller must close the Snapshot, read to the end or not. Returns
+// ErrUnavailable when the member cannot be reached, and ErrCorrupt when the answer is empty.
 func (m MemberClient) Snapshot(ctx context.Context) (*Snapshot, error) {
 	ctx, ep, leave, err := m.visit(ctx, opSnapshot)
 	if err != nil {
@@ -77,7 +78,8 @@ func (c *Client) snapshot(ctx context.Context, ep *endpoint, leave func()) (*Sna
 		case e == nil:
 			stop := sync.OnceFunc(leave)
 			body := s.close
-			s.close = func() { stop(); body() } // in this order, or Read would tell of the connection
+			// In this order, or Read would report the connection.
+			s.close = func() { stop(); body() }
 			return s, nil
 		case ctx.Err() != nil:
 			return nil, c.ended(ctx, r, e)
@@ -108,12 +110,13 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxPlain)) // what has come will do for an error text
+		// The part that was received is enough for an error text.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxPlain))
 		return nil, statusError(opSnapshot, ep, resp, body)
 	}
 	s := &Snapshot{
-		endpoint: ep.url, lines: bufio.NewReaderSize(resp.Body, 64<<10), close: func() { resp.Body.Close() },
-		ctx: ctx, client: c, sum: sha256.New(),
+		endpoint: ep.url, lines: bufio.NewReaderSize(resp.Body, 64<<10),
+		close: func() { resp.Body.Close() }, ctx: ctx, client: c, sum: sha256.New(),
 	}
 	first, err := s.next(ep)
 	if err == nil && first == nil {
@@ -127,7 +130,8 @@ func (c *Client) openSnapshot(ctx context.Context, ep *endpoint, token Secret) (
 		return nil, &Error{Op: opSnapshot, Endpoint: ep.url, cause: err}
 	}
 	s.version = first.Version
-	s.size = int64(len(first.Blob)) + int64(first.Remaining) + sha256.Size //nolint:gosec // compared with what comes
+	//nolint:gosec // compared with the bytes that are received
+	s.size = int64(len(first.Blob)) + int64(first.Remaining) + sha256.Size
 	s.take(first.Blob)
 	return s, nil
 }
@@ -144,12 +148,13 @@ func (s *Snapshot) next(ep *endpoint) (*wireSnapshot, error) {
 	if len(line) == 0 && errors.Is(err, io.EOF) {
 		return nil, nil //nolint:nilnil // the end is neither a message nor an error
 	}
-	if err != nil && (!errors.Is(err, io.EOF) || !json.Valid(line)) { // an error of an older version ends without a newline
+	// An error of an older version ends without a newline.
+	if err != nil && (!errors.Is(err, io.EOF) || !json.Valid(line)) {
 		if errors.Is(err, io.EOF) {
 			if line[0] != '{' {
 				return nil, protocolError(opSnapshot, ep, line, errors.New("no message"))
 			}
-			err = io.ErrUnexpectedEOF // not an end that anybody should take for the right one
+			err = io.ErrUnexpectedEOF // an end that must not look complete
 		}
 		return nil, transportError(s.ctx, s.ctx, opSnapshot, ep, err)
 	}
@@ -170,7 +175,7 @@ func (s *Snapshot) next(ep *endpoint) (*wireSnapshot, error) {
 	return nil, protocolError(opSnapshot, ep, line, err)
 }
 
-// take keeps back the last bytes from the sum: at the end they are what it must be.
+// take keeps the last bytes out of the sum: at the end they are the expected sum.
 func (s *Snapshot) take(part []byte) {
 	s.got += int64(len(part))
 	s.rest = part
@@ -180,7 +185,10 @@ func (s *Snapshot) take(part []byte) {
 	s.tail = append([]byte(nil), joined[cut:]...)
 }
 
-// Read reads the database, and behind it its checksum.
+// Read reads the database, followed by its checksum. It returns io.EOF only after all was received
+// and the checksum is right. Returns ErrCorrupt when the checksum is wrong or data is missing,
+// ErrUnavailable when the connection breaks, the context's error when ctx of the call to Snapshot
+// ends or Close is called, and ErrClosed after [Client.Close].
 func (s *Snapshot) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 && s.err == nil {
 		s.more()
@@ -205,15 +213,18 @@ func (s *Snapshot) more() {
 	case m != nil:
 		s.take(m.Blob)
 	case s.got != s.size:
-		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, s.got, s.size)}
+		err := fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, s.got, s.size)
+		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: err}
 	case string(s.sum.Sum(nil)) != string(s.tail):
-		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)}
+		err := fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)
+		s.err = &Error{Op: opSnapshot, Endpoint: s.endpoint, cause: err}
 	default:
 		s.err = io.EOF
 	}
 }
 
-// Close ends the transfer. It may be called again, and while Read waits, which it ends.
+// Close ends the transfer and returns nil. It may be called again, and while Read waits, which it
+// ends.
 func (s *Snapshot) Close() error {
 	s.close()
 	return nil

@@ -11,17 +11,18 @@ import (
 
 // SnapshotInfo describes a snapshot that was written to a file.
 type SnapshotInfo struct {
-	Endpoint string // where it came from
+	Endpoint string // the URL of the member
 	Size     int64  // bytes, the checksum at the end included
 	Version  string // of etcdutl to restore it with; empty before etcd 3.6
 }
 
 // SnapshotToFile writes a snapshot of the member's database to a file that "etcdutl snapshot
-// restore" takes. When it returns no error, the file is complete, checked and on the disk, and
-// readable by its owner only. With an error there is nothing new, and a file that was there before
-// is as it was: the snapshot is written under another name in the same directory and renamed. A
-// member of the empty URL is any member: where an endpoint of the client fails, the next is asked,
-// each once. Only ctx bounds it. With auth on it takes the user root.
+// restore" accepts. On success the file is complete, checked, synced to the disk and readable by
+// its owner only. On an error an earlier file is unchanged, because the snapshot is written under
+// another name in the same directory and then renamed. A member of the empty URL is any member:
+// each endpoint of the client is tried once until one succeeds. Only ctx bounds it. With auth on it
+// needs the user root. Returns ErrCorrupt when the data is damaged or incomplete, ErrUnavailable
+// when no member could be reached, and the error of the file when it cannot be written.
 func (m MemberClient) SnapshotToFile(ctx context.Context, path string) (*SnapshotInfo, error) {
 	var info *SnapshotInfo
 	save := func(ctx context.Context, ep *endpoint) error {
@@ -50,7 +51,7 @@ func (m MemberClient) SnapshotToFile(ctx context.Context, path string) (*Snapsho
 	return info, err
 }
 
-// writeFile puts all of r into a file, or leaves no trace.
+// writeFile writes all of r into a file, or leaves no trace.
 func writeFile(path string, r io.Reader) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.part")
@@ -59,8 +60,8 @@ func writeFile(path string, r io.Reader) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = f.Close()           // what went wrong before says more
-			_ = os.Remove(f.Name()) // gone already where renaming was what came last
+			_ = f.Close() // an earlier error says more
+			_ = os.Remove(f.Name())
 		}
 	}()
 	if _, err = io.Copy(onDisk{f}, r); err != nil {
@@ -79,7 +80,7 @@ func writeFile(path string, r io.Reader) (err error) {
 	return nil
 }
 
-// syncDir makes a new name last. Some systems cannot sync a directory; there the name lasts as well as it can.
+// syncDir makes a new name durable. Some systems cannot sync a directory; the error is ignored.
 func syncDir(dir string) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -88,7 +89,7 @@ func syncDir(dir string) {
 	_ = errors.Join(d.Sync(), d.Close())
 }
 
-// onDisk tells errors of the file from those of what is copied to it.
+// onDisk marks errors of the file, to distinguish them from errors of the source.
 type onDisk struct{ f *os.File }
 
 func (d onDisk) Write(b []byte) (int, error) {
@@ -99,5 +100,5 @@ func (d onDisk) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// fileError is not one of an endpoint: another would not help.
+// fileError is not an error of an endpoint, because another endpoint would not help.
 func fileError(err error) error { return fmt.Errorf("gateway: snapshot: %w", err) }

@@ -13,49 +13,52 @@ import (
 	"time"
 )
 
-// conn is one stream: an HTTP exchange whose request has the creates of watches, and whose answer their events. A shared
-// stream is full-duplex over HTTP/1.1, which etcd's server allows on a request that says "Connection: close". The request of
-// any other is complete when it is sent. All but the first fields are guarded by hub.mu.
+// conn is one stream: an HTTP exchange whose request creates watches, and whose answer delivers
+// their events. A shared stream is full-duplex over HTTP/1.1, which etcd's server allows on a
+// request with "Connection: close". The request of any other is complete when it is sent. All but
+// the first fields are guarded by hub.mu.
 type conn struct {
 	m       *watchmux
 	mode    mode
-	out     *outbox         // of a shared stream
-	body    []byte          // of any other
+	out     *outbox         // the body of a shared stream
+	body    []byte          // the body of any other
 	http10  bool            // a finite stream: the version of its request
-	padded  bool            // it is followed by what keeps etcd's gateway from losing its end
+	padded  bool            // newlines follow the body, see padding.go
 	timeout time.Duration   // a poll: how long until etcd ends it
 	ctx     context.Context //nolint:containedctx // the life of the stream
 	cancel  context.CancelCauseFunc
-	began   time.Duration // since hub.epoch, as all times here
+	began   time.Duration // since hub.epoch, like all times here
 
-	heard atomic.Int64 // when the last bytes came
+	heard atomic.Int64 // when the last bytes were received
 
 	places     map[int64]*place
-	asked      []*place      // and not yet answered, in order
-	from       int64         // the earliest revision that was asked for
+	asked      []*place      // the unanswered creates, in order
+	from       int64         // the earliest revision requested
 	answered   time.Duration // when a create was answered last
 	stood      bool          // a create was answered
-	duplex     bool          // one was answered that was asked for later than the first
+	duplex     bool          // a create after the first was answered
 	probed     bool          // a probe is not answered yet
 	rev        int64         // the highest revision that it has shown
 	progressAt time.Duration // when progress was asked for
 	renewed    bool          // another stream is to take over
 
-	trial     bool          // of a mode: no watch is on it
-	answers   int           // to the creates of a trial
-	latecomer bool          // the mode was left before this stream was answered
-	until     time.Duration // when a trial, or a stream of another mode than the one in use, is given up; 0: never
-	abandoned bool          // no longer needed
+	trial     bool // it only tests a mode and has no watch
+	answers   int  // to the creates of a trial
+	latecomer bool // the mode changed before this stream was answered
+	// until is when a trial, or a stream of another mode than the one in use, is given up; 0:
+	// never.
+	until     time.Duration
+	abandoned bool // no longer needed
 }
 
 const (
-	// streamSilence is how long a stream may be silent, or behind what the client has seen elsewhere, before it is asked
-	// for a sign of life, and again how long that may take.
+	// streamSilence is how long a stream may be silent, or behind the revision that the client has
+	// seen elsewhere, before it is probed, and how long the answer to the probe may take.
 	streamSilence = 2 * time.Second
-	// progressEvery is how often a busy stream is asked how far it has come, or its quiet watches would be resumed from
-	// where history may have been compacted.
+	// progressEvery is how often a busy stream is asked for progress. Otherwise its quiet watches
+	// would be resumed from revisions that may have been compacted.
 	progressEvery = time.Minute
-	// maxLine bounds one message, in bytes. Large answers come in fragments of about 2 MB.
+	// maxLine bounds one message, in bytes. Large answers are sent in fragments of about 2 MB.
 	maxLine = 16 << 20
 )
 
@@ -81,7 +84,7 @@ func (m *watchmux) newConn(as mode, now time.Duration) *conn {
 	return cn
 }
 
-// open begins the exchange. What is written to a shared stream later goes out as it comes.
+// open begins the exchange. Later writes to a shared stream are sent at once.
 func (m *watchmux) open(cn *conn) {
 	m.conns[cn] = struct{}{}
 	cn.padded = cn.needsPadding()
@@ -105,7 +108,7 @@ func (cn *conn) write(line []byte) {
 	}
 }
 
-// ended takes note of the end of a stream. It is that of the watchmux, unless it was to be expected.
+// ended handles the end of a stream. It ends the watchmux, too, unless it was expected.
 func (m *watchmux) ended(cn *conn, err error) {
 	e := streamError(cn.ctx, m.ep, err)
 	m.h.mu.Lock()
@@ -116,7 +119,8 @@ func (m *watchmux) ended(cn *conn, err error) {
 	if errors.Is(err, errOver) && cn.stood && len(cn.asked) > 0 {
 		m.ep.path.losesCreates = true
 	}
-	expected := cn.trial || cn.latecomer || cn.mode != m.mode || errors.Is(err, errOver) && (cn.stood || len(cn.places) == 0)
+	expected := cn.trial || cn.latecomer || cn.mode != m.mode ||
+		errors.Is(err, errOver) && (cn.stood || len(cn.places) == 0)
 	m.remove(cn)
 	switch {
 	case cn.trial && !m.stood && e.otherProtocol():
@@ -129,7 +133,7 @@ func (m *watchmux) ended(cn *conn, err error) {
 	}
 }
 
-// exchange sends the request of a stream and reads its answer for as long as it lasts.
+// exchange sends the request of a stream and reads its answer until it ends.
 func (m *watchmux) exchange(cn *conn) error {
 	h := m.h
 	token, err := h.c.auth.tokenFor(cn.ctx, &call{op: "watch"})
@@ -150,9 +154,10 @@ func (m *watchmux) exchange(cn *conn) error {
 	case e.aboutToken():
 		h.c.auth.drop(token)
 	case !stood && !cn.trial && h.c.auth.refusedWordlessly(token, e):
-		// Not the refusal itself, which would end new watches: the next stream has another token.
+		// Not the rejection itself, which would end new watches: the next stream has another token.
 		err = &Error{
-			Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "an old token was refused",
+			Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable,
+			Message: "an old token was refused",
 		}
 	}
 	return err
@@ -166,7 +171,8 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	var body io.Reader
 	if cn.mode == shared {
 		body = cn.out
-		// The transport waits for its reader of the body before it gives up a request that has no answer yet.
+		// The transport waits for its reader of the body before it abandons a request that has no
+		// answer yet.
 		defer context.AfterFunc(cn.ctx, func() { _ = cn.out.Close() })()
 		defer func() { _ = cn.out.Close() }() // it has no error
 	}
@@ -177,10 +183,13 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	if cn.mode != shared {
 		cn.setBody(req)
 	}
-	req.Close = cn.mode == shared || cn.padded         // or the server holds back its answer until the request ends
-	req.Header["Grpc-Metadata-Hasleader"] = headerTrue // or a member without a leader just looks quiet
+	// Otherwise the server holds back its answer until the request ends.
+	req.Close = cn.mode == shared || cn.padded
+	// Otherwise a member without a leader would only be silent.
+	req.Header["Grpc-Metadata-Hasleader"] = headerTrue
 	if cn.timeout > 0 {
-		req.Header["Grpc-Timeout"] = []string{strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"}
+		limit := strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"
+		req.Header["Grpc-Timeout"] = []string{limit}
 	}
 	resp, err := cn.roundTrip(req)
 	if err != nil {
@@ -190,10 +199,15 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what has come will do for an error text
+		// The part that was received is enough for an error text.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		e := statusError("watch", m.ep, resp, body)
 		if e.noSuchPath() && h.c.otherPrefix(cn.ctx, m.ep) {
-			e = &Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "another API prefix"} // the next stream has it
+			// The next stream uses the new prefix.
+			e = &Error{
+				Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable,
+				Message: "another API prefix",
+			}
 		}
 		return e
 	}
@@ -203,7 +217,7 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	lines := bufio.NewReaderSize(&pulse{resp.Body, cn}, 64<<10)
 	for {
 		line, err := readLine(lines)
-		// A last line without its end is an error of an older version, or the half of something.
+		// A last line without its end is an error of an older version, or an incomplete message.
 		if len(line) > 0 && (err == nil || json.Valid(line)) {
 			if err := h.handle(cn, line); err != nil {
 				return err
@@ -215,7 +229,8 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	}
 }
 
-// streamError names why a stream ended; what cancelled it knows better than the transport.
+// streamError returns why a stream ended. The cause of the context is preferred to the transport's
+// error, because it is more specific.
 func streamError(ctx context.Context, ep *endpoint, err error) *Error {
 	if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
 		return e
@@ -226,7 +241,7 @@ func streamError(ctx context.Context, ep *endpoint, err error) *Error {
 	return transportError(ctx, ctx, "watch", ep, err)
 }
 
-// pulse notes when bytes come.
+// pulse records when bytes are received.
 type pulse struct {
 	r  io.Reader
 	cn *conn
@@ -238,8 +253,8 @@ func (p *pulse) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// readLine reads one message. The last one, an error in older versions, may lack the newline. The line is valid until
-// the next call.
+// readLine reads one message. The last one, an error in older versions, may lack the newline. The
+// line is valid until the next call.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
@@ -248,7 +263,9 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	long := append([]byte(nil), line...)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(long) > maxLine {
-			return nil, setupError{fmt.Errorf("%w: a message of more than %d bytes", ErrProtocol, maxLine)}
+			return nil, setupError{
+				fmt.Errorf("%w: a message of more than %d bytes", ErrProtocol, maxLine),
+			}
 		}
 		line, err = r.ReadSlice('\n')
 		long = append(long, line...)
@@ -256,8 +273,8 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	return long, err
 }
 
-// ordersProgress asks for the version of a member: before 3.4.25 and 3.5.8 an answer to a progress request may overtake
-// events. It is not known when there is no answer.
+// ordersProgress asks for the version of a member. Before 3.4.25 and 3.5.8 an answer to a progress
+// request may overtake events. known is false when there is no answer.
 func (c *Client) ordersProgress(ctx context.Context, ep *endpoint) (ordered, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()

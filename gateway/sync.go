@@ -10,16 +10,19 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// Sync brings the endpoints in line with the member list of the cluster: members that joined are asked from now on,
-// members that were removed no longer. It is for the caller to repeat, every few minutes say.
+// Sync replaces the endpoints according to the member list of the cluster: new members are used
+// from now on, removed members no longer. Call it from time to time, every few minutes say.
 //
-// What members advertise need not speak HTTP: with etcd's --listen-client-http-urls the gateway has a port of its own, which
-// the list does not show. Hence a new endpoint is taken only if it answers as a gateway of this cluster does, and one that
-// was configured is dropped only once the member that answers there, or did last, is not in the list; an address that
-// reaches a member already is preferred to the one that the member advertises. Learners are left out. Endpoints that
-// would carry the password openly, where AllowPlaintextAuth does not permit it, are left out as well.
+// Members need not advertise a URL that speaks HTTP: with etcd's --listen-client-http-urls the
+// gateway has a port of its own, which the list does not show. So a new endpoint is added only if
+// it answers as a gateway of this cluster. A configured endpoint is removed only if the member that
+// answers there, or did last, is not in the list. An address that reaches a member already is
+// preferred to the advertised one. Learners are left out, and so are endpoints that would receive
+// the password in plain text without AllowPlaintextAuth.
 //
-// An error leaves the endpoints as they were, and so does a SetEndpoints meanwhile. It is safe for concurrent use.
+// Returns the error of [Cluster.MemberList], the context's error when ctx ends, and ErrUnavailable
+// when no endpoint answers. The endpoints are unchanged after an error, or if SetEndpoints is
+// called meanwhile. It is safe for concurrent use.
 func (c *Client) Sync(ctx context.Context) error {
 	const op = "sync"
 	list, err := c.Cluster().MemberList(ctx)
@@ -59,16 +62,18 @@ func (c *Client) Sync(ctx context.Context) error {
 		return &Error{Op: op, Code: CodeUnavailable, Message: "no endpoint of a member answers"}
 	}
 	if !c.eps.replaceOld(known, found.list) {
-		return nil // SetEndpoints was faster, and knows better
+		return nil // SetEndpoints was called meanwhile and is newer
 	}
-	c.log.Debug("endpoints_synced", "before", len(known), "after", len(found.list), "asked", len(probes))
+	c.log.Debug("endpoints_synced",
+		"before", len(known), "after", len(found.list), "asked", len(probes))
 	return nil
 }
 
-// SetEndpoints replaces the endpoints of the client. What is under way at the old ones goes on, but for watches, which move to
-// the new ones and lose no event. What is known of an endpoint that stays is kept. All must be https if those of [New] were,
-// and none if they were not. An error is ErrInvalid or ErrClosed and leaves the endpoints as they were. It does no I/O and is
-// safe for concurrent use.
+// SetEndpoints replaces the endpoints of the client. Calls in flight at the old ones continue.
+// Watches move to the new ones and miss no event. The state of endpoints that stay is kept.
+// Endpoints must be https if the endpoints of [New] were, and must not be if they were not. Returns
+// ErrInvalid when an endpoint cannot be used, and ErrClosed when the client is closed; the
+// endpoints are then unchanged. It does no I/O and is safe for concurrent use.
 func (c *Client) SetEndpoints(urls ...string) error {
 	const op = "set endpoints"
 	if c.ctx.Err() != nil {
@@ -89,7 +94,8 @@ func (c *Client) SetEndpoints(urls ...string) error {
 	began := time.Now()
 	gone := c.eps.set(urls, c.cfg.APIPrefix)
 	for _, ep := range gone {
-		c.hub.leave(ep, began.Add(time.Hour)) // whatever has come on it
+		// A time in the future, so that the watches leave even a stream that advances.
+		c.hub.leave(ep, began.Add(time.Hour))
 	}
 	if c.own != nil && len(gone) > 0 {
 		c.own.CloseIdleConnections()
@@ -97,7 +103,7 @@ func (c *Client) SetEndpoints(urls ...string) error {
 	return nil
 }
 
-// survey decides which endpoints a Sync leaves.
+// survey decides which endpoints remain after a Sync.
 type survey struct {
 	members    map[uint64]bool
 	advertised map[string]bool
@@ -106,7 +112,9 @@ type survey struct {
 }
 
 func newSurvey(members []Member) *survey {
-	s := &survey{members: map[uint64]bool{}, advertised: map[string]bool{}, reached: map[uint64]bool{}}
+	s := &survey{
+		members: map[uint64]bool{}, advertised: map[string]bool{}, reached: map[uint64]bool{},
+	}
 	for _, m := range members {
 		s.members[m.ID] = true
 		for _, raw := range m.ClientURLs {
@@ -118,7 +126,7 @@ func newSurvey(members []Member) *survey {
 	return s
 }
 
-// keeps tells whether an endpoint stays. One that does not answer now may do so later.
+// keeps reports whether an endpoint stays. One that does not answer now may do so later.
 func (s *survey) keeps(ep *endpoint, seen uint64) bool {
 	if seen == 0 {
 		seen = ep.member.Load()
@@ -128,17 +136,20 @@ func (s *survey) keeps(ep *endpoint, seen uint64) bool {
 
 func (s *survey) takes(seen uint64) bool { return s.members[seen] && !s.reached[seen] }
 
-// candidates are the advertised endpoints that the client does not know yet and may talk to.
+// candidates returns the advertised endpoints that the client does not know yet and may use.
 func (c *Client) candidates(members []Member, known []*endpoint) (list []*endpoint) {
 	has := func(url string) bool {
-		return slices.ContainsFunc(slices.Concat(known, list), func(ep *endpoint) bool { return ep.url == url })
+		return slices.ContainsFunc(slices.Concat(known, list), func(ep *endpoint) bool {
+			return ep.url == url
+		})
 	}
 	for _, m := range members {
 		if m.IsLearner {
 			continue
 		}
 		for _, raw := range m.ClientURLs {
-			if url, err := parseEndpoint(raw); err == nil && !has(url) && c.cfg.excludes(url) == "" {
+			url, err := parseEndpoint(raw)
+			if err == nil && !has(url) && c.cfg.excludes(url) == "" {
 				list = append(list, newEndpoint(url, c.cfg.APIPrefix))
 			}
 		}
@@ -146,7 +157,7 @@ func (c *Client) candidates(members []Member, known []*endpoint) (list []*endpoi
 	return list
 }
 
-// whoAnswers gives the member of a cluster that answers at an endpoint, or 0.
+// whoAnswers returns the member of a cluster that answers at an endpoint, or 0.
 func (c *Client) whoAnswers(ctx context.Context, ep *endpoint, cluster uint64) (member uint64) {
 	r := memberListCall("sync", true)
 	err := prepare(r, wireMemberList{}, func(a *wireMembers) (etcdjson.Header, error) {

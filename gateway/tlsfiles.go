@@ -12,26 +12,34 @@ import (
 	"time"
 )
 
-// TLSFiles names PEM files for TLS. They are read again when they change, so that renewed certificates need no restart.
+// TLSFiles names PEM files for TLS. They are read again when they change, so that renewed
+// certificates need no restart.
 type TLSFiles struct {
-	CAFile   string // certificates of the authorities that sign the servers' certificates; empty: the system's roots
-	CertFile string // the client's certificate and its intermediates; empty: none
-	KeyFile  string // the key of CertFile
+	// CAFile holds certificates of the authorities that sign the servers' certificates; empty: the
+	// system's roots.
+	CAFile string
+	// CertFile holds the client's certificate and its intermediates; empty: none.
+	CertFile string
+	// KeyFile holds the key of CertFile.
+	KeyFile string
 	// ServerName is the name in the servers' certificates; empty: the host of each endpoint.
 	ServerName string
 }
 
-// Config reads the files and returns a configuration for [Config.TLS]. Before each handshake, a client of this package looks
-// whether a file has changed since (its time, its size, or another file in its place), and uses what it holds now.
-// Connections that are open stay open. A new file that cannot be used, because it is only half written, or because the key does
-// not fit the certificate yet, leaves the last good ones in use; the client logs the reason (Warn) and looks again at the
-// next handshake. Certificate and key are taken together or not at all.
+// Config reads the files and returns a configuration for [Config].TLS. Before each handshake, a
+// client of this package checks whether a file has changed (its time, its size, or another file in
+// its place), and uses the new content. Open connections stay open. If a new file cannot be used,
+// because it is incomplete, or because the key does not fit the certificate yet, the last good
+// files stay in use. The client logs the reason (Warn) and checks again at the next handshake.
+// Certificate and key are replaced together or not at all.
 //
-// The servers' certificates are verified as crypto/tls does it. There is no resumption of TLS sessions, because a resumed one
-// would not be verified against new roots. Fields of the result may be set, RootCAs excepted where CAFile is given. Other
-// users of crypto/tls see changes of the client's certificate, but not of the roots.
+// The servers' certificates are verified by crypto/tls. TLS sessions are not resumed, because a
+// resumed one would not be verified against new roots. Fields of the result may be set, except
+// RootCAs if CAFile is given. Other users of crypto/tls see changes of the client's certificate,
+// but not of the roots.
 //
-// The error is ErrInvalid where the files do not go together, or a file's own.
+// Returns ErrInvalid when only one of CertFile and KeyFile is given, and the error of a file that
+// cannot be read. It is safe for concurrent use.
 func (f TLSFiles) Config() (*tls.Config, error) {
 	if (f.CertFile == "") != (f.KeyFile == "") {
 		return nil, invalid("tls", "a certificate needs its key, and a key its certificate")
@@ -40,7 +48,10 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 	if err := r.refresh(); err != nil {
 		return nil, err
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName, RootCAs: r.roots, ClientSessionCache: r}
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: f.ServerName, RootCAs: r.roots,
+		ClientSessionCache: r,
+	}
 	if f.CertFile != "" {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			_, cert, _ := r.current()
@@ -50,8 +61,8 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// tlsReloader holds the last good contents of TLSFiles. It travels in a tls.Config as the cache of sessions, which it
-// is not: it keeps none.
+// tlsReloader holds the last good contents of TLSFiles. tls.Config carries it in the field for a
+// cache of sessions, though it keeps none.
 type tlsReloader struct {
 	files TLSFiles
 
@@ -67,7 +78,7 @@ func (*tlsReloader) Get(string) (*tls.ClientSessionState, bool) { return nil, fa
 // Put keeps no session.
 func (*tlsReloader) Put(string, *tls.ClientSessionState) {}
 
-// current returns what is to be used now. The error says why a file that has changed is not.
+// current returns the contents to use now. The error says why a file that has changed is not used.
 func (r *tlsReloader) current() (*x509.CertPool, *tls.Certificate, error) {
 	err := r.refresh()
 	r.mu.Lock()
@@ -75,7 +86,7 @@ func (r *tlsReloader) current() (*x509.CertPool, *tls.Certificate, error) {
 	return r.roots, r.cert, err
 }
 
-// refresh reads what has changed. On an error the last good contents stay.
+// refresh reads the files that have changed. On an error the last good contents stay.
 func (r *tlsReloader) refresh() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +129,7 @@ func (r *tlsReloader) readPair() error {
 	return nil
 }
 
-// readPool is stricter than AppendCertsFromPEM, which takes the first half of a file for the whole.
+// readPool is stricter than AppendCertsFromPEM, which accepts the first half of a file.
 func readPool(file string) (*x509.CertPool, error) {
 	rest, err := os.ReadFile(file)
 	if err != nil {
@@ -147,14 +158,14 @@ func readPool(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// stamp tells one state of a file from another. It is made before the file is read.
+// stamp identifies one state of a file. It is made before the file is read.
 type stamp struct {
 	info    fs.FileInfo // nil: no such file
 	settled bool        // the file had not changed for a while
 }
 
-// settleTime is longer than the steps in which file systems count time: a file that is written again within one looks the
-// same if its size does not change.
+// settleTime is longer than the time steps of file systems. A file that is written twice within one
+// step looks the same if its size does not change.
 const settleTime = 2 * time.Second
 
 func stampOf(file string) stamp {

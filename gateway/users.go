@@ -7,11 +7,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// The calls about users and roles take the user root once auth is on, and change the cluster whether it is on or off.
-// Those that may be repeated go on at other endpoints until ctx ends.
+// With auth on, the calls about users and roles need the user root. They change the whole cluster,
+// with auth on or off.
 
-// UserAdd makes a user with a password. When its fate is unknown it returns ErrUncertain: look at UserList. A name that is
-// taken is ErrExists.
+// UserAdd creates a user with a password. Returns ErrExists when the name is taken, ErrInvalid when
+// the password is empty, and ErrUncertain when ctx ends or the answer is lost after it was sent:
+// look at UserList. It is sent at most once.
 func (a Auth) UserAdd(ctx context.Context, name string, password Secret) error {
 	const op = "user add"
 	if password == "" {
@@ -20,8 +21,9 @@ func (a Auth) UserAdd(ctx context.Context, name string, password Secret) error {
 	return a.userAdd(ctx, op, name, password, wireUser{Name: name, Password: string(password)})
 }
 
-// UserAddWithoutPassword makes a user who cannot log in with a password, only by the name in a client certificate, which the
-// gateway does not take: a user for clients that speak gRPC. It ends as UserAdd does.
+// UserAddWithoutPassword creates a user without a password, for clients that speak gRPC: such a
+// user logs in only by the name in a client certificate, which the gateway does not accept. Errors
+// and ctx are as for UserAdd.
 func (a Auth) UserAddWithoutPassword(ctx context.Context, name string) error {
 	w := wireUser{Name: name, Options: &wireUserOptions{NoPassword: true}}
 	return a.userAdd(ctx, "user add", name, "", w)
@@ -35,27 +37,32 @@ func (a Auth) userAdd(ctx context.Context, op, name string, password Secret, w w
 	return unary(ctx, a.client, r, w, headerOnly)
 }
 
-// UserGet gives the roles of a user, sorted. A user that does not exist is ErrNotFound. Users may ask for themselves.
+// UserGet returns the roles of a user, sorted. Users may ask for themselves. It is retried at other
+// endpoints until ctx ends. Returns ErrNotFound when the user does not exist.
 func (a Auth) UserGet(ctx context.Context, name string) (roles []string, err error) {
 	r := &call{op: "user get", path: "/auth/user/get", repeat: true, local: true}
 	return a.names(ctx, r, wireNames{Name: name}, name)
 }
 
-// UserList gives the names of all users, sorted.
+// UserList returns the names of all users, sorted. It is retried at other endpoints until ctx ends.
 func (a Auth) UserList(ctx context.Context) (users []string, err error) {
 	r := &call{op: "user list", path: "/auth/user/list", repeat: true, local: true}
 	return a.names(ctx, r, struct{}{})
 }
 
-// UserDelete deletes a user. One that does not exist is ErrNotFound. It may be repeated.
+// UserDelete deletes a user. Returns ErrNotFound when the user does not exist. It may be repeated,
+// and is retried at other endpoints until ctx ends. Returns ErrUncertain when ctx ends after an
+// attempt may have been applied.
 func (a Auth) UserDelete(ctx context.Context, name string) error {
 	r := &call{op: "user delete", path: "/auth/user/delete", write: true, repeat: true}
 	r.settled = settledBy(ErrNotFound)
 	return a.change(ctx, r, wireNames{Name: name}, name)
 }
 
-// UserChangePassword gives a user another password, and ends the user's tokens: a client that logs in as that user must be
-// made anew. It may be repeated. A user that does not exist is ErrNotFound.
+// UserChangePassword changes the password of a user, and ends the user's tokens: a client that logs
+// in as that user must be created anew. Returns ErrInvalid when the password is empty, and
+// ErrNotFound when the user does not exist. It may be repeated, and is retried at other endpoints
+// until ctx ends. Returns ErrUncertain when ctx ends after an attempt may have been applied.
 func (a Auth) UserChangePassword(ctx context.Context, name string, password Secret) error {
 	const op = "user change password"
 	why := badCredentials(name, password)
@@ -69,25 +76,29 @@ func (a Auth) UserChangePassword(ctx context.Context, name string, password Secr
 	return unary(ctx, a.client, r, wireUser{Name: name, Password: string(password)}, headerOnly)
 }
 
-// UserGrantRole gives a user a role; one that the user has is a success. A user or role that does not exist is ErrNotFound.
-// It may be repeated.
+// UserGrantRole gives a user a role. It returns nil if the user has it already. Returns ErrNotFound
+// when the user or the role does not exist. It may be repeated, and is retried at other endpoints
+// until ctx ends. Returns ErrUncertain when ctx ends after an attempt may have been applied.
 func (a Auth) UserGrantRole(ctx context.Context, user, role string) error {
 	r := &call{op: "user grant role", path: "/auth/user/grant", write: true, repeat: true}
 	return a.change(ctx, r, wireNames{User: user, Role: role}, user, role)
 }
 
-// UserRevokeRole takes a role from a user. A user that does not exist or does not have the role is ErrNotFound. It may be
-// repeated.
+// UserRevokeRole removes a role from a user. Returns ErrNotFound when the user does not exist or
+// does not have the role. It may be repeated, and is retried at other endpoints until ctx ends.
+// Returns ErrUncertain when ctx ends after an attempt may have been applied.
 func (a Auth) UserRevokeRole(ctx context.Context, user, role string) error {
 	r := &call{op: "user revoke role", path: "/auth/user/revoke", write: true, repeat: true}
 	r.settled = settledBy(ErrNotFound)
 	return a.change(ctx, r, wireNames{Name: user, Role: role}, user, role)
 }
 
-// settledBy is for calls whose repetition meets the effect of the one before as an error.
-func settledBy(effect error) func(*Error) bool { return func(e *Error) bool { return e.Is(effect) } }
+// settledBy is for calls whose repetition reports the effect of the earlier attempt as an error.
+func settledBy(effect error) func(*Error) bool {
+	return func(e *Error) bool { return e.Is(effect) }
+}
 
-// change sends a request that is made of names.
+// change sends a request that consists of names.
 func (a Auth) change(ctx context.Context, r *call, w any, names ...string) error {
 	if why := badNames(names); why != "" {
 		return invalid(r.op, "%s", why)
@@ -104,7 +115,7 @@ func badNames(names []string) string {
 	return ""
 }
 
-// names sends a request that is answered with names.
+// names sends a request whose answer is names.
 func (a Auth) names(ctx context.Context, r *call, w any, given ...string) ([]string, error) {
 	if why := badNames(given); why != "" {
 		return nil, invalid(r.op, "%s", why)
@@ -122,7 +133,7 @@ func (a Auth) names(ctx context.Context, r *call, w any, given ...string) ([]str
 	return out, err
 }
 
-// wireNames is the request of the calls that need but names. Each call has words of its own for them.
+// wireNames is the request of the calls that need only names. Each call has its own fields.
 type wireNames struct {
 	Name string `json:"name,omitempty"`
 	User string `json:"user,omitempty"`

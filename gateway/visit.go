@@ -10,18 +10,21 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// Calls that are about one member, and not about the cluster, go to the endpoint that the caller names, once.
+// Calls about one member, and not about the cluster, are sent to the endpoint that the caller
+// names, once.
 
 // patient is the time of an attempt that only the caller's context should end.
 const patient = 24 * time.Hour
 
-// adminTimeout bounds an attempt at a write that must not be repeated: it leaves the server its own time, or the outcome
-// would stay unknown without need.
+// adminTimeout bounds an attempt at a write that must not be repeated. It leaves the server its own
+// time, because the outcome would be unknown without need otherwise.
 const adminTimeout = 10 * time.Second
 
-// visit finds the endpoint of a URL, and gives a context that also ends with the client. The empty URL is the endpoint in
-// use. A URL that is none of the client's is subject to what the configuration says about those.
-func (c *Client) visit(ctx context.Context, op, url string) (context.Context, *endpoint, func(), error) {
+// visit finds the endpoint of a URL, and returns a context that also ends with the client. The
+// empty URL is the endpoint in use. Any other URL must be allowed by the configuration.
+func (c *Client) visit(
+	ctx context.Context, op, url string,
+) (context.Context, *endpoint, func(), error) {
 	if c.ctx.Err() != nil {
 		return nil, nil, nil, &Error{Op: op, cause: ErrClosed}
 	}
@@ -55,7 +58,8 @@ func (c *Client) endpointAt(url string) (*endpoint, *Error) {
 	return newEndpoint(url, c.cfg.APIPrefix), nil
 }
 
-// excludes says why a client of this configuration must not talk to an endpoint that it does not name.
+// excludes returns why a client of this configuration must not use an endpoint that it does not
+// name.
 func (c *Config) excludes(url string) string {
 	switch {
 	case c.Transport != nil && scheme(url) == unixScheme:
@@ -68,8 +72,8 @@ func (c *Config) excludes(url string) string {
 	return ""
 }
 
-// at sends a call to one endpoint, once, or again if a new token may help: it is that endpoint's answer that the caller
-// wants.
+// at sends a call to one endpoint, once, or again if a new token may help, because the caller wants
+// that endpoint's answer.
 func (c *Client) at(ctx context.Context, ep *endpoint, r *call) error {
 	for renewed := false; ; renewed = true {
 		token, err := c.auth.tokenFor(ctx, r)
@@ -117,9 +121,11 @@ func visitor[A any](
 	return m.client.at(ctx, ep, r)
 }
 
-// inTurn sends a call to one endpoint after the other, each once, for as long as the next may do better, or next says so.
+// inTurn sends a call to one endpoint after the other, each once, as long as another may succeed or
+// next reports true.
 func (c *Client) inTurn(
-	ctx context.Context, op string, next func(*Error) bool, try func(context.Context, *endpoint) error,
+	ctx context.Context, op string, next func(*Error) bool,
+	try func(context.Context, *endpoint) error,
 ) error {
 	ctx, _, leave, err := c.visit(ctx, op, "")
 	if err != nil {
@@ -131,14 +137,15 @@ func (c *Client) inTurn(
 		if err = try(ctx, ep); err == nil || i == len(list)-1 || ctx.Err() != nil {
 			break
 		}
-		if e, ok := errors.AsType[*Error](err); !ok || !e.elsewhere() && !errors.As(e, new(setupError)) && !next(e) {
+		e, ok := errors.AsType[*Error](err)
+		if !ok || !e.elsewhere() && !errors.As(e, new(setupError)) && !next(e) {
 			break
 		}
 	}
 	return err
 }
 
-// prepare makes the body of a call, and the reading of its answer.
+// prepare sets the body of a call, and the function that reads its answer.
 func prepare[A any](r *call, request any, done func(*A) (etcdjson.Header, error)) error {
 	var err error
 	if r.body, err = json.Marshal(request); err != nil {
@@ -154,9 +161,10 @@ func prepare[A any](r *call, request any, done func(*A) (etcdjson.Header, error)
 	return nil
 }
 
-// rangeOf is for calls that take only the options that extend a key to a range.
+// rangeOf is for calls that accept only the options that extend a key to a range.
 func rangeOf(key string, opts []Option) (from, to []byte, err error) {
-	const ranged = kindGet | kindDelete | kindWatch // what Prefix, Range and FromKey apply to, and nothing else
+	// The operations of Prefix, Range and FromKey, and of no other option.
+	const ranged = kindGet | kindDelete | kindWatch
 	if i := slices.IndexFunc(opts, func(o Option) bool { return o.on != ranged }); i >= 0 {
 		return nil, nil, errors.New("option " + opts[i].name + " does not apply")
 	}

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// warner says that something has not worked for a while: once within warnAfter, again with growing pauses, and once when it
-// works again. It is of one goroutine, and needs to be asked from time to time.
+// warner logs a failure that lasts: once after warnAfter, again with growing pauses, and once when
+// it is over. It belongs to one goroutine, and has to be called from time to time.
 type warner struct {
-	note  func(func()) // runs what may block
+	note  func(func()) // runs functions that may block
 	log   *slog.Logger
-	since time.Duration // when it stopped to work; 0: it works
-	next  time.Duration // when it is said again
-	pause time.Duration // after that
+	since time.Duration // when it began to fail; 0: it works
+	next  time.Duration // when it is logged again
+	pause time.Duration // the pause after that
 	err   error         // the last cause
 	said  bool
 }
@@ -22,7 +22,7 @@ const (
 	maxWarnPause = 10 * time.Minute
 )
 
-// waiting notes that there is no answer yet.
+// waiting records that there is no answer yet.
 func (w *warner) waiting(now time.Duration, ep *endpoint) {
 	if w.since == 0 {
 		w.since, w.next, w.pause = now, now+warnAfter, 30*time.Second
@@ -40,13 +40,13 @@ func (w *warner) waiting(now time.Duration, ep *endpoint) {
 	w.next, w.pause = now+w.pause, min(2*w.pause, maxWarnPause)
 }
 
-// failed notes a failure and its cause.
+// failed records a failure and its cause.
 func (w *warner) failed(now time.Duration, ep *endpoint, err error) {
 	w.err = err
 	w.waiting(now, ep)
 }
 
-// over notes that it works.
+// over records that it works.
 func (w *warner) over(ep *endpoint) {
 	if w.said {
 		log := w.log

@@ -2,38 +2,50 @@ package gateway
 
 // Event is one change of a key.
 type Event struct {
-	// Deleted tells a deletion from a put. Of a deleted key, KV has only Key and ModRevision, the revision that deleted it.
+	// Deleted is true for a deletion, false for a put. Of a deleted key, KV has only Key and
+	// ModRevision, the revision that deleted it.
 	Deleted bool
 	KV      KeyValue
-	PrevKV  *KeyValue // with PrevKV(), and if the key existed and its history is not compacted
+	// PrevKV is set with PrevKV(), if the key existed and its history is not compacted.
+	PrevKV *KeyValue
 }
 
-// WatchResponse is what a watch reports: that it stands, events, how far it has come, or its end.
+// WatchResponse is a report of a watch: its confirmation, events, its progress, or its end.
 type WatchResponse struct {
-	// Created says that the watch stands and will miss nothing that happens after Revision. It comes first, once.
+	// Created says that the watch is confirmed and misses nothing after Revision. It is the first
+	// report, once.
 	Created bool
-	// Revision is the store's when the watch was created, that of the last of Events, or the one that Progress is about.
+	// Revision is the store's revision when the watch was created, the revision of the last of
+	// Events, or the revision of Progress.
 	Revision int64
-	// Events come in the order of their revisions. The events of one revision come together, in however many fragments
-	// etcd sends them.
+	// Events are in the order of their revisions. The events of one revision are in one report,
+	// even if etcd sends them in fragments.
 	Events []Event
-	// Progress says that all events up to Revision have come. Only a watch made with ProgressNotify is told.
+	// Progress says that all events up to Revision were delivered. Only a watch made with
+	// ProgressNotify reports it.
 	Progress bool
-	// Err ends the watch. It is ErrCompacted when events were lost to compaction (the [*Error] has the CompactRevision),
-	// ErrPermissionDenied, ErrClosed, or what kept the watch from being made.
+	// Err ends the watch: ErrCompacted when events were lost to compaction (the [*Error] has the
+	// CompactRevision), ErrPermissionDenied, ErrClosed, or the reason why the watch could not be
+	// created.
 	Err error
 }
 
-// WatchFunc watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or from [AtRevision].
-// fn gets what happens, in order, from the goroutine that reads the stream, one call at a time for all watches of a
-// client: it must not block, and a panic of fn ends the program.
+// WatchFunc watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or
+// from [AtRevision]. It does no I/O: the first call of fn reports that the watch is confirmed, or
+// its error. Returns ErrInvalid when an option or the key is wrong, and ErrClosed when the client
+// is closed.
 //
-// The watch outlives broken connections and unavailable members: it is resumed behind the last event. stop ends it;
-// it may be called from fn, and a call of fn may be under way when it returns.
+// fn is called with the reports in order, in the goroutine that reads the stream, one call at a
+// time for all watches of a client. It must not block, and a panic of fn ends the program. The
+// watch continues after broken connections and unavailable members: it is resumed after the last
+// event. stop ends it without a report. It may be called from fn, and a call of fn may be in flight
+// when it returns. WatchFunc and stop are safe for concurrent use.
 //
-// A watch from a revision that lies behind is served by etcd every 100 ms only, until it has caught up; one from now on
-// is served at once.
-func (c *Client) WatchFunc(key string, fn func(WatchResponse), opts ...Option) (stop func(), err error) {
+// etcd serves a watch from an earlier revision only every 100 ms, until it has caught up; a watch
+// from now on is served at once.
+func (c *Client) WatchFunc(
+	key string, fn func(WatchResponse), opts ...Option,
+) (stop func(), err error) {
 	op := opWatch(key, opts)
 	if op.wrong != "" {
 		return nil, invalid("watch", "%s", op.wrong)

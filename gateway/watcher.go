@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Watcher is a watch whose events wait until they are asked for.
+// Watcher is a watch whose events are buffered until they are read. Only one loop at a time may
+// read it; Close and Revision are safe for concurrent use.
 type Watcher struct {
 	c    *Client
 	key  string
@@ -17,22 +18,25 @@ type Watcher struct {
 	rev  int64
 
 	mu       sync.Mutex
-	wake     chan struct{} // an event or the end has come
+	wake     chan struct{} // an event, or the end, is there
 	buf      []Event
 	bytes    int
-	progress int64 // all events up to here have come, and none behind it; 0: nothing new to tell
-	next     int64 // where to go on after a pause
+	progress int64 // all events up to it were read; 0: not new
+	next     int64 // where to continue after a pause
 	err      error // why it ended
 	stop     func()
-	off      func() bool // takes back the hold on the caller's context
+	off      func() bool // releases the caller's context
 }
 
-// watchBuffer bounds, in bytes, what waits for a slow reader. Beyond it the watch is taken back, and made again behind
-// the last event once the reader has caught up.
+// watchBuffer bounds, in bytes, the events that wait for a slow reader. Above it the watch is
+// canceled, and created again after the last event once the reader has caught up.
 const watchBuffer = 16 << 20
 
-// Watch watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or from [AtRevision]. It
-// returns once the server has confirmed the watch. ctx ends the watch; so does Close.
+// Watch watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or from
+// [AtRevision]. It returns once the server has confirmed the watch, and retries at other endpoints
+// until ctx ends. ctx and Close end the watch. Returns ErrInvalid when an option or the key is
+// wrong, ErrPermissionDenied when the user may not read the keys, and the context's error when ctx
+// ends first. A revision that has been compacted is reported by Events.
 func (c *Client) Watch(ctx context.Context, key string, opts ...Option) (*Watcher, error) {
 	w := &Watcher{c: c, key: key, opts: opts, wake: make(chan struct{}, 1)}
 	created := make(chan WatchResponse, 1)
@@ -64,14 +68,17 @@ func (c *Client) Watch(ctx context.Context, key string, opts ...Option) (*Watche
 	return w, nil
 }
 
-// Revision is the store's when the watch was made: it misses nothing that happened after it.
+// Revision returns the store's revision when the watch was created: the watch misses nothing after
+// it.
 func (w *Watcher) Revision() int64 { return w.rev }
 
-// Events gives the events as they come, each with a nil error; the last pair has the error that ended the watch, and no
-// event. Breaking out of the loop closes the watch. One loop at a time, over this or Responses.
+// Events returns the events as they arrive, each with a nil error. The last pair has no event and
+// the error that ended the watch: ErrCompacted, ErrPermissionDenied, ErrClosed after Close, or the
+// context's error. Breaking out of the loop closes the watch. Only one loop at a time may run over
+// this or Responses.
 //
-// A reader that falls far behind costs memory only up to a bound; its events then come later, and none is lost unless
-// they are compacted meanwhile (ErrCompacted).
+// For a slow reader, events are buffered up to a bound. Above it they are read from etcd later, and
+// none is lost unless it is compacted meanwhile.
 func (w *Watcher) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for r, err := range w.Responses() {
@@ -88,16 +95,20 @@ func (w *Watcher) Events() iter.Seq2[Event, error] {
 	}
 }
 
-// Responses gives what Events gives, the events that have come together in one response, and between them, with
-// [ProgressNotify], how far the watch has come. The last pair has the error that ended the watch, and an empty response.
-// Whoever notes the Revision of the last response may later go on at the next one with [AtRevision].
+// Responses returns the same as Events, with the events that have arrived together in one response.
+// Between them, with [ProgressNotify], it returns the progress of the watch. The last pair has an
+// empty response and the error that ended the watch. A reader that keeps the Revision of the last
+// response can continue later at the next revision with [AtRevision].
 func (w *Watcher) Responses() iter.Seq2[WatchResponse, error] {
 	return func(yield func(WatchResponse, error) bool) {
 		defer w.Close()
 		for {
 			batch, progress, err := w.batch()
-			if n := len(batch); n > 0 && !yield(WatchResponse{Events: batch, Revision: batch[n-1].KV.ModRevision}, nil) {
-				return
+			if n := len(batch); n > 0 {
+				r := WatchResponse{Events: batch, Revision: batch[n-1].KV.ModRevision}
+				if !yield(r, nil) {
+					return
+				}
 			}
 			if progress > 0 && !yield(WatchResponse{Progress: true, Revision: progress}, nil) {
 				return
@@ -113,7 +124,8 @@ func (w *Watcher) Responses() iter.Seq2[WatchResponse, error] {
 	}
 }
 
-// Close ends the watch. It may be called again, and while a loop over Events waits, which it ends with ErrClosed.
+// Close ends the watch. It may be called again, and while a loop over Events waits, which it ends
+// with ErrClosed. It is safe for concurrent use.
 func (w *Watcher) Close() {
 	w.off()
 	w.end(&Error{Op: "watch", cause: ErrClosed})
@@ -140,7 +152,7 @@ func (w *Watcher) signal() {
 	}
 }
 
-// take runs in the goroutine that reads the stream.
+// take is called in the goroutine that reads the stream.
 func (w *Watcher) take(r WatchResponse) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,7 +180,7 @@ func (w *Watcher) take(r WatchResponse) {
 
 const eventOverhead = 128
 
-// batch takes what has come, and goes on watching if that had been stopped.
+// batch returns the buffered events, and continues watching if the buffer was full.
 func (w *Watcher) batch() (batch []Event, progress int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -181,8 +193,10 @@ func (w *Watcher) batch() (batch []Event, progress int64, err error) {
 	return batch, progress, w.err
 }
 
-// WatchOnce waits for one event of a key, or of a range of keys, from now on or from [AtRevision], and returns it. Without
-// AtRevision it misses what happened before etcd had confirmed the watch. It takes the options of Watch.
+// WatchOnce waits for one event of a key, or of a range of keys, from now on or from [AtRevision],
+// and returns it. Without AtRevision it misses events before the server has confirmed the watch. It
+// takes the options of Watch. Returns the errors of [Client.Watch] and [Watcher.Events], and the
+// context's error when ctx ends before an event.
 func (c *Client) WatchOnce(ctx context.Context, key string, opts ...Option) (Event, error) {
 	w, err := c.Watch(ctx, key, opts...)
 	if err != nil {
@@ -190,6 +204,6 @@ func (c *Client) WatchOnce(ctx context.Context, key string, opts ...Option) (Eve
 	}
 	next, stop := iter.Pull2(w.Events())
 	defer stop()
-	ev, err, _ := next() // the last pair has an error: there is always one
+	ev, err, _ := next() // the last pair has an error, so a pair always follows
 	return ev, err
 }

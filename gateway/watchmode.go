@@ -2,19 +2,22 @@ package gateway
 
 import "time"
 
-// WatchMode is how the watches of a client go over one endpoint. What a watch promises is the same in each.
+// WatchMode is how the watches of a client reach one endpoint. The guarantees of a watch are the
+// same in each.
 type WatchMode string
 
 const (
 	// WatchModeUnknown says that no watch was needed there yet, or none was confirmed.
 	WatchModeUnknown WatchMode = ""
-	// WatchModeShared is one stream that goes both ways and carries all watches. A direct connection allows it.
+	// WatchModeShared is one full-duplex stream for all watches. A direct connection allows it.
 	WatchModeShared WatchMode = "shared"
-	// WatchModeFinite is a few streams, each opened by a complete request, because something on the way forwards no
-	// request before its end, or does not pass on "Connection: close". Events come as soon as in WatchModeShared.
+	// WatchModeFinite is a few streams, each opened by a complete request. It is used where a proxy
+	// forwards no request before its end, or does not forward "Connection: close". Events arrive as
+	// soon as in WatchModeShared.
 	WatchModeFinite WatchMode = "finite"
-	// WatchModePolling is requests that etcd ends after a while, because something on the way forwards no answer before
-	// its end. Events come up to a second late, or later with more than 1,000 watches.
+	// WatchModePolling is requests that etcd ends after a while. It is used where a proxy forwards
+	// no answer before its end. Events arrive up to a second late, or later with more than 1,000
+	// watches.
 	WatchModePolling WatchMode = "polling"
 )
 
@@ -33,24 +36,27 @@ func (m mode) public() WatchMode {
 }
 
 const (
-	// upgradeAfter is when better modes are tried again, at first. The pause doubles with each vain try. It is short,
-	// because a member that was slow when its mode was tried looks like a proxy that holds back.
+	// upgradeAfter is the first pause before better modes are tried again. The pause doubles with
+	// each failure. It is short, because a member that was slow when its mode was tried looks like
+	// a proxy that holds answers back.
 	upgradeAfter = 15 * time.Second
 	maxUpgrade   = 10 * time.Minute
 )
 
-// watchPath is what a client knows of the way to an endpoint. It is guarded by hub.mu.
+// watchPath is the state of the network path to an endpoint. It is guarded by hub.mu.
 type watchPath struct {
 	upgradeAt time.Duration // when better modes are tried again, since hub.epoch
-	pause     time.Duration // after the next try
+	pause     time.Duration // the pause after that
 	http11    bool          // finite streams speak HTTP/1.1, not 1.0
-	held      int           // streams in a row that were confirmed, and then left every later create unanswered
+	// held counts the streams in a row that were confirmed, and then left every later create
+	// unanswered.
+	held int
 
 	versionKnown bool // a finite stream of that version was answered
 	losesCreates bool // a poll ended with an answer to some of its creates only
 }
 
-// postpone sets the time of the next try of a better mode.
+// postpone sets the time when better modes are tried again.
 func (p *watchPath) postpone(now time.Duration) {
 	if p.pause == 0 {
 		p.pause = upgradeAfter
@@ -59,8 +65,8 @@ func (p *watchPath) postpone(now time.Duration) {
 	p.pause = min(2*p.pause, maxUpgrade)
 }
 
-// rung is how long a mode is waited for before the next worse one is tried beside it. Three modes and a margin fit in
-// the time that the first answer of a stream may take.
+// rung is how long a mode is waited for before the next worse one is tried in parallel. Three modes
+// and a margin fit in the time limit of a stream's first answer.
 func (m *watchmux) rung() time.Duration {
 	growth := max(1, m.patience/m.h.c.cfg.AttemptTimeout)
 	return min(m.patience*3/10, growth*maxRung)
@@ -68,8 +74,9 @@ func (m *watchmux) rung() time.Duration {
 
 const maxRung = 400 * time.Millisecond
 
-// judge decides which mode the path takes. A mode is judged by comparison only: it is left when one create of a worse one
-// was answered while its own were not, and taken up again when a create of it was answered.
+// judge selects the mode of the path. A mode is judged by comparison only: it is left when a create
+// in a worse one was answered while its own were not, and restored when a create in it was
+// answered.
 func (m *watchmux) judge(now time.Duration) (due time.Duration) {
 	late, since := m.late(now)
 	for other := shared; other <= polling; other++ {
@@ -125,8 +132,8 @@ func (m *watchmux) judge(now time.Duration) (due time.Duration) {
 	return due
 }
 
-// late tells whether a create in the mode in use has waited for so long that the next worse mode is to be tried, and
-// otherwise when the oldest one will have.
+// late reports whether a create in the mode in use has waited for so long that the next worse mode
+// is to be tried, and otherwise when the oldest create will have.
 func (m *watchmux) late(now time.Duration) (late bool, at time.Duration) {
 	at = never
 	for cn := range m.conns {
@@ -135,8 +142,9 @@ func (m *watchmux) late(now time.Duration) (late bool, at time.Duration) {
 		}
 		limit := m.rung() + cn.timeout
 		if cn.stood {
-			// A stream that breaks tells nothing of the mode. That a later create is held up does, when the
-			// stream delivers meanwhile, or when it is not the first one that ends like this.
+			// A stream that breaks does not show that the mode is wrong. Unanswered later creates
+			// do, when the stream delivers meanwhile, or when it is not the first one that ends
+			// like this.
 			if !cn.heardSince(cn.oldest()) && m.ep.path.held == 0 {
 				continue
 			}
@@ -160,7 +168,7 @@ func (m *watchmux) late(now time.Duration) (late bool, at time.Duration) {
 	return false, at
 }
 
-// try opens a stream with one create in another mode, which tells whether it works on this path.
+// try opens a stream with one create in another mode, to test whether the mode works on this path.
 func (m *watchmux) try(as mode, limit, now time.Duration) {
 	for cn := range m.conns {
 		if cn.trial && cn.mode == as {
@@ -177,8 +185,8 @@ func (m *watchmux) try(as mode, limit, now time.Duration) {
 	m.open(cn)
 }
 
-// pass notes an answer to a trial. A shared stream has to answer twice: something on the way may forward the first
-// message of a request and hold back the next.
+// pass handles an answer to a trial. A shared stream has to answer twice, because a proxy may
+// forward the first message of a request and hold back the next.
 func (cn *conn) pass() {
 	cn.answers++
 	if cn.mode == shared && cn.answers < 2 {
@@ -189,8 +197,8 @@ func (cn *conn) pass() {
 	cn.m.abandon(cn)
 }
 
-// change sets the mode, and has all watches asked for in it. Those that stand on streams of the mode before are delivered
-// from there until they are confirmed.
+// change sets the mode, and requests all watches in it. Watches on streams of the mode before are
+// delivered from there until they are confirmed.
 func (m *watchmux) change(to mode, now time.Duration) {
 	m.leaveMode(to, now)
 	if to == shared {

@@ -7,23 +7,25 @@ import (
 	"time"
 )
 
-// watchmux carries all watches of a client over one endpoint, on one stream or on several, until the endpoint fails or no
-// watch is left. The goroutine that runs the hub supervises it: step looks at everything that is due. Each stream has a
-// goroutine of its own, which reads and calls the watches' owners. All but the first fields are guarded by hub.mu.
+// watchmux carries all watches of a client over one endpoint, on one stream or on several, until
+// the endpoint fails or no watch is left. The goroutine that runs the hub supervises it: step
+// handles everything that is due. Each stream has a goroutine of its own, which reads and calls the
+// watches' owners. All but the first fields are guarded by hub.mu.
 type watchmux struct {
 	h        *hub
 	ep       *endpoint
-	patience time.Duration   // for the first answer of a stream
+	patience time.Duration   // the time limit of a stream's first answer
 	ctx      context.Context //nolint:containedctx // the life of the watchmux itself
 	cancel   context.CancelCauseFunc
 	streams  sync.WaitGroup
-	wake     chan struct{} // something has changed that step is to look at
+	wake     chan struct{} // something has changed that step has to handle
 
-	mode    mode
-	tried   [polling + 1]time.Duration // when a mode was tried since creates went unanswered; 0: not
-	passed  [polling + 1]bool          // which modes a trial has shown to work
+	mode mode
+	// tried holds when a mode was tried since creates were unanswered; 0: not.
+	tried   [polling + 1]time.Duration
+	passed  [polling + 1]bool // the modes that a trial has shown to work
 	conns   map[*conn]struct{}
-	shared  *conn    // takes creates as they come; nil in other modes
+	shared  *conn    // accepts creates at any time; nil in other modes
 	fresh   []*watch // not confirmed yet, and on no stream: for finite streams and polls
 	waiting []*watch // confirmed once, and on no stream
 
@@ -34,28 +36,32 @@ type watchmux struct {
 	stood       bool          // a watch was confirmed
 	abandoned   bool          // no watch was left
 	rev         int64         // the highest revision that any stream has shown,
-	revAt       time.Duration // and when it did
+	revAt       time.Duration // and when
 	asksVersion bool
-	ordered     bool // progress answers are known to come in order with events
+	ordered     bool // progress answers are known to be in order with events
 
-	seen    [3]int64 // what revision the client had seen at the last ticks
-	ticked  time.Duration
-	since   time.Duration // when it began
-	lagging bool          // that a stream is behind is taken for a failure of the endpoint
-	opened  bool          // an answer has begun
+	seen   [3]int64 // the revision that the client had seen at the last ticks
+	ticked time.Duration
+	since  time.Duration // when it began
+	// lagging says that a stream that is behind counts as a failure of the endpoint.
+	lagging bool
+	opened  bool // an answer has begun
 }
 
 // never is later than any time of the hub's clock.
 const never = time.Duration(math.MaxInt64)
 
 func newWatchmux(h *hub, ep *endpoint, patience time.Duration) *watchmux {
-	m := &watchmux{h: h, ep: ep, patience: patience, wake: make(chan struct{}, 1), conns: map[*conn]struct{}{}}
+	m := &watchmux{
+		h: h, ep: ep, patience: patience,
+		wake: make(chan struct{}, 1), conns: map[*conn]struct{}{},
+	}
 	m.ctx, m.cancel = context.WithCancelCause(h.c.ctx)
 	return m
 }
 
-// run carries the watches to the end of the watchmux, and reports whether one stood. A nil error means that no watch was
-// left.
+// run carries the watches until the end of the watchmux, and reports whether a watch was confirmed.
+// A nil error means that no watch was left.
 func (m *watchmux) run() (stood bool, _ *Error) {
 	defer m.cancel(nil)
 	opening, opened := context.WithTimeout(m.ctx, 2*m.h.c.cfg.AttemptTimeout)
@@ -82,7 +88,8 @@ func (m *watchmux) run() (stood bool, _ *Error) {
 	return m.finish()
 }
 
-// start begins in the mode that is known to work on this path, or else in the best. It reports false if no watch is left.
+// start begins in the mode that is known to work on this path, or else in the best. It reports
+// false if no watch is left.
 func (m *watchmux) start() bool {
 	h := m.h
 	h.mu.Lock()
@@ -110,7 +117,7 @@ func (m *watchmux) start() bool {
 	return true
 }
 
-// finish takes all watches off the streams, which have ended.
+// finish removes all watches from the streams, which have ended.
 func (m *watchmux) finish() (stood bool, _ *Error) {
 	h := m.h
 	h.mu.Lock()
@@ -127,7 +134,7 @@ func (m *watchmux) finish() (stood bool, _ *Error) {
 	return m.stood, streamError(m.ctx, m.ep, context.Cause(m.ctx))
 }
 
-// step does what is due, and returns how long nothing else will be.
+// step does everything that is due, and returns the time until it has to be called again.
 func (m *watchmux) step() time.Duration {
 	h := m.h
 	h.mu.Lock()
@@ -146,7 +153,7 @@ func (m *watchmux) step() time.Duration {
 	return max(0, due-now)
 }
 
-// firstAnswer tells whether no answer had begun before.
+// firstAnswer reports whether no answer had begun before.
 func (m *watchmux) firstAnswer() bool {
 	m.h.mu.Lock()
 	defer m.h.mu.Unlock()
@@ -169,7 +176,7 @@ func (m *watchmux) stalled() *Error {
 	return &Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, cause: errStalled}
 }
 
-// homeless notes that a watch is to be put on a stream.
+// homeless queues a watch that needs a stream.
 func (m *watchmux) homeless(w *watch) {
 	if w.announced {
 		m.waiting = append(m.waiting, w)
@@ -178,18 +185,18 @@ func (m *watchmux) homeless(w *watch) {
 	}
 }
 
-// place is where a watch stands, or is asked for, on one stream.
+// place is a watch on one stream, confirmed or requested.
 type place struct {
 	cn    *conn
 	w     *watch // nil: a probe
 	id    int64
-	start int64         // the revision that was asked for; 0: from now
+	start int64         // the requested revision; 0: from now
 	at    time.Duration // when, since hub.epoch
 	known int64         // the revision that the client had seen then
 	floor int64         // the member lags if its answer shows a lower revision
 }
 
-// on tells whether a watch stands, or is asked for, on a stream.
+// on reports whether a watch is confirmed or requested on a stream.
 func (w *watch) on(cn *conn) bool {
 	if w.place != nil && w.place.cn == cn {
 		return true
@@ -202,7 +209,7 @@ func (w *watch) on(cn *conn) bool {
 	return false
 }
 
-// in tells whether a watch stands, or is asked for, on any stream of a mode.
+// in reports whether a watch is confirmed or requested on any stream of a mode.
 func (w *watch) in(as mode) bool {
 	if w.place != nil && w.place.cn.mode == as {
 		return true
@@ -215,10 +222,13 @@ func (w *watch) in(as mode) bool {
 	return false
 }
 
-// ask puts the create of a watch on a stream.
+// ask writes the create of a watch to a stream.
 func (m *watchmux) ask(cn *conn, w *watch, now time.Duration) *place {
 	m.h.lastID++
-	p := &place{cn: cn, w: w, id: m.h.lastID, start: max(w.next, w.resume), at: now, known: m.h.c.revision.Load()}
+	p := &place{
+		cn: cn, w: w, id: m.h.lastID, start: max(w.next, w.resume),
+		at: now, known: m.h.c.revision.Load(),
+	}
 	if from := min(p.known, max(p.start, 1)); p.start > 0 && (cn.from == 0 || from < cn.from) {
 		cn.from = from
 	} else if cn.from == 0 {
@@ -231,7 +241,7 @@ func (m *watchmux) ask(cn *conn, w *watch, now time.Duration) *place {
 	return p
 }
 
-// askProbe puts the create of a watch on a stream whose only use is its answer.
+// askProbe writes a create to a stream whose only use is its answer.
 func (m *watchmux) askProbe(cn *conn, now time.Duration, floor int64) (id int64) {
 	m.h.lastID++
 	cn.asked = append(cn.asked, &place{cn: cn, at: now, known: m.h.c.revision.Load(), floor: floor})
@@ -239,8 +249,8 @@ func (m *watchmux) askProbe(cn *conn, now time.Duration, floor int64) (id int64)
 	return m.h.lastID
 }
 
-// settle makes the place that was confirmed the one from which a watch is delivered. It reports false if the watch has a
-// better one, or would miss something there.
+// settle makes a confirmed place the one from which a watch is delivered. It reports false if the
+// watch has a better one, or would miss events there.
 func (m *watchmux) settle(p *place, rev int64) bool {
 	w := p.w
 	w.unask(p)
@@ -252,7 +262,7 @@ func (m *watchmux) settle(p *place, rev int64) bool {
 		m.vacate(p, true)
 		switch {
 		case w.place != nil:
-			w.place.cn.renewed = false // it stays, and must be looked after
+			w.place.cn.renewed = false // it stays, and must be renewed later
 		case len(w.asked) == 0:
 			m.homeless(w)
 			m.signal()
@@ -285,7 +295,7 @@ func (w *watch) unask(p *place) {
 	}
 }
 
-// vacate takes a watch off a stream, and ends the stream with its last one.
+// vacate removes a watch from a stream, and ends the stream with its last one.
 func (m *watchmux) vacate(p *place, cancel bool) {
 	delete(p.cn.places, p.id)
 	if cancel && p.cn.mode == shared {
@@ -299,7 +309,7 @@ func (m *watchmux) vacate(p *place, cancel bool) {
 	}
 }
 
-// forget takes a watch off all streams.
+// forget removes a watch from all streams.
 func (m *watchmux) forget(w *watch, cancel bool) {
 	for _, p := range w.asked {
 		m.vacate(p, cancel)
@@ -317,7 +327,7 @@ func (m *watchmux) abandon(cn *conn) {
 	m.remove(cn)
 }
 
-// remove forgets a stream that has ended. Watches that are on no other one are to be put on the next.
+// remove removes a stream that has ended. Watches that are on no other one are put on the next.
 func (m *watchmux) remove(cn *conn) {
 	delete(m.conns, cn)
 	m.ep.path.learn(cn)

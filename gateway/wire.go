@@ -9,7 +9,7 @@ func (h *Header) wire() etcdjson.Header {
 	}
 }
 
-// decodeError reads an answer that reports an error. status is that of HTTP, which counts where
+// decodeError reads an answer that reports an error. status is the HTTP status, which counts where
 // there is no code.
 func decodeError(body []byte, status int) (Code, string, bool) {
 	e, ok := etcdjson.ParseError(body)
@@ -17,7 +17,7 @@ func decodeError(body []byte, status int) (Code, string, bool) {
 		return 0, "", false
 	}
 	for _, code := range e.Codes {
-		if code > 0 && code <= int(CodeUnauthenticated) { // or it is somebody else's JSON
+		if code > 0 && code <= int(CodeUnauthenticated) { // otherwise it is another server's JSON
 			return rawCode(Code(code), e.Message), clean(e.Message), true
 		}
 	}
