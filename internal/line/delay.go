@@ -18,10 +18,11 @@ import (
 // expire its lease.
 //
 // A marker beside the line records the state of the last hold. A new holder puts "held:<fence>"
-// before it is granted the line, and a release puts "clean:<fence>" in its transaction. If the new
-// holder saw a member leave, it goes ahead at once only if the marker is "clean" with that member's
-// fence. If it saw no member leave, it goes ahead if the marker is "clean" with any fence, or if
-// there is no marker, because then no member has held the line under a delay yet.
+// before it is granted the line, and a release puts "clean:<fence>" in its transaction. A new
+// holder that saw a member leave is granted the line at once only if the marker is "clean" with
+// that member's fence. A new holder that saw no member leave is granted the line at once if the
+// marker is "clean" with any fence, or if there is no marker, because then no member has held the
+// line under a delay yet.
 //
 // Members of other libraries write no marker, so a member that saw one of these leave waits.
 

@@ -34,10 +34,10 @@ const (
 // empty line takes one transaction.
 //
 // Returns an [*OccupiedError] when the rule does not admit the member, a [*RefusedError] when j.If
-// does not hold, and else the errors of [Line.Enter]. A failed Try has written nothing, unless the
-// line changed during each of its attempts or an answer was lost; then its key is removed in the
-// background. Try does not wait for other members, but it waits while the session is suspect and
-// during the lock delay.
+// does not hold, and else the errors of [Line.Enter]. If the rule does not admit the member, Try
+// has written nothing, unless the line changed during each of its attempts. After an error, a key
+// that it may have written is removed in the background. Try does not wait for other members, but
+// it waits while the session is suspect and during the lock delay.
 func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 	asked := time.Now()
 	if err := l.Check(ctx); err != nil {
