@@ -38,7 +38,9 @@ type Runner interface{ Run() int }
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
 //
 // The client has a namespace of its own, which is empty before and after the run.
-func On(m Runner, client **gateway.Client, s **session.Session) Runner { return runner{m, client, s} }
+func On(m Runner, client **gateway.Client, s **session.Session) Runner {
+	return runner{m, client, s}
+}
 
 type runner struct {
 	tests   Runner
