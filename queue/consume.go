@@ -10,18 +10,22 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// MaxConcurrency is how many goroutines one [Queue.Consume] may have.
+// MaxConcurrency is the largest number of goroutines of a [Queue.Consume].
 const MaxConcurrency = 10_000
 
-// Consume receives with as many goroutines as concurrency says and calls fn with each message. When fn returns nil the
-// message is acked, while the goroutine goes on with the next; when it returns an error it is given back with a delay that
-// doubles with each attempt, from 1 s to 1 minute. If fn has ended the message by itself, it stays so.
+// Consume receives messages in concurrency goroutines and calls fn with each. If fn returns nil,
+// Consume acks the message, while the goroutine receives the next. If fn returns an error, Consume
+// gives the message back with a delay that doubles with each attempt, from 1 s to 1 minute. If fn
+// has ended the message itself, Consume leaves it as it is.
 //
-// A panic of fn ends the program, as in any goroutine, after the message was given back as after an error. If fn ends its
-// goroutine, as [runtime.Goexit] and t.FailNow do, the message is given back, too, and Consume returns an error.
+// If fn panics, Consume gives the message back with a delay, and the panic then ends the program.
+// If fn ends its goroutine, for example with [runtime.Goexit], Consume gives the message back with
+// a delay and returns an error.
 //
-// When ctx ends, Consume receives no more, waits for the calls of fn that are under way, and returns the context's error.
-// The context that fn gets does not end with ctx: it ends with the claim. Consume also returns when the session is lost.
+// When ctx ends, Consume stops receiving, waits for the running calls of fn, ends their messages,
+// and returns ctx's error. The context of fn ends with the claim, not with ctx. Returns
+// [gateway.ErrInvalid] when concurrency is out of range, [session.ErrLost] when the session ends,
+// and else the error of a call that failed.
 func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error) error {
 	if concurrency < 1 || concurrency > MaxConcurrency {
 		return q.wrap("consume", invalid("a concurrency of %d is not between 1 and %d", concurrency, MaxConcurrency))
@@ -97,7 +101,8 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 			err = m.Nack(ctx, 0)
 		}
 	}
-	// Not held: fn has ended it, or it was lost and comes again. Uncertain: the session goes on with it.
+	// Not held: fn has ended it, or it was lost and comes again. Uncertain: the session goes on
+	// with it.
 	if errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) && !errors.Is(err, gateway.ErrNoSpace) {
 		return q.s.Err()
 	}

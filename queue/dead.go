@@ -9,10 +9,10 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// MaxReason is how long, in bytes, the reason of a dead letter may be.
+// MaxReason is the longest reason of a dead letter in bytes.
 const MaxReason = 1024
 
-// DeadLetter is an item that is not delivered any more.
+// DeadLetter is an item that is no longer delivered.
 type DeadLetter struct {
 	ID       string
 	Value    []byte
@@ -65,8 +65,8 @@ func goesOn(resp *gateway.GetResponse, from string) error {
 	return nil
 }
 
-// DeadLetters reads the items that were rejected, or delivered MaxAttempts times in vain. The last pair has the error that
-// ended it, if any.
+// DeadLetters yields the items that were rejected or have had MaxAttempts deliveries, in the order
+// of their IDs. If a read fails, the last pair holds its error.
 func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 	return func(yield func(*DeadLetter, error) bool) {
 		if err := q.check(); err != nil {
@@ -85,8 +85,12 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 	}
 }
 
-// Redrive puts dead letters back at the end of the queue, with their attempts forgotten: those with the IDs given, or all.
-// It returns how many, also beside an error. Each is moved in one transaction, once there is room if there is a MaxLength.
+// Redrive moves the dead letters with the given IDs, or all of them without IDs, to the end of the
+// queue and resets their attempts. It moves each in one transaction, and waits for room if the
+// queue is at its MaxLength. It returns the number of moved items, also with an error.
+//
+// Returns ctx's error when ctx ends and [session.ErrLost] when the session ends. The item in flight
+// may have been moved then.
 func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 	if err := q.check(); err != nil {
 		return 0, q.wrap("redrive", err)

@@ -1,4 +1,5 @@
-// Package queue hands out work across processes: each item is with one consumer at a time, until one has done it.
+// Package queue is a work queue across processes: one consumer at a time holds an item, until a
+// consumer acks it.
 //
 // # Usage
 //
@@ -18,67 +19,92 @@
 //
 // # Guarantees
 //
-// An item that Enqueue has returned an ID for is in the queue, once, and is delivered until it is acked or rejected, or
-// has had its attempts. At each moment at most one consumer has it: a message is a claim under the consumer's session.
-// When a consumer dies, its items are delivered again once its lease is gone. Attempts are counted by the transaction
-// that claims, so that crashes count.
+// An item whose ID Enqueue has returned is in the queue once, and is delivered until it is acked or
+// rejected, or its attempts are used up. At any moment at most one consumer holds it, because a
+// message is a claim under the consumer's session. If a consumer dies, its items are delivered
+// again after its lease has expired. The transaction that claims an item counts the attempt, so
+// that attempts that end in a crash count.
 //
-// Of all acks of an item, one succeeds. What [Message.AckWith] writes is written if and only if that one is, and so
-// exactly once for each item, whatever answers are lost and whoever is killed when.
+// Only one ack of an item succeeds. The operations of [Message.AckWith] are applied with that ack
+// or not at all, and so exactly once for each item, even if answers are lost or processes are
+// killed.
 //
-// Within a priority, each process hands out items in the order in which the server saw them enqueued. What a consumer
-// gives back at once, or loses, keeps its place; so, in the process where it happens, does an item that a Receive which
-// was cut short had not yet asked the server for. The time that an item takes does not grow with the number of those behind
-// it.
+// Within a priority, each process hands out items in the order in which the server saw them
+// enqueued. An item that a consumer gives back at once, or loses, keeps its place. An item also
+// keeps its place in its process if a Receive is cancelled before it has sent the claim. The time
+// to deliver an item does not grow with the number of items behind it.
 //
-// Every call returns when its context ends.
+// Every call returns when its context ends, except that [Queue.Consume] then waits for the running
+// calls of its function.
 //
-// # Requests
+// # Limitations
 //
-// What goroutines that share a session do at the same time shares requests: what comes while a transaction is under way goes
-// with the next. The one that ends a message also claims the next item, if the last Receive came right after a message was
-// ended; if none comes for it within 10 to 20 ms, it is given back. [Queue.Consume] claims as many ahead, up to 16, as its
-// function has dealt with lately in 5 ms, and goes on while messages are being acked. For others, an item that waits so for
-// its consumer is with it already: one of a higher priority does not overtake it, and a TryReceive elsewhere does not find
-// it. With [Options.MaxAttempts] nothing is claimed ahead, since a crash would count as an attempt for what nobody got.
-// [Message.AckWith] has a request of its own.
+// There is no order among consumers: if several receive at the same time, they may claim in either
+// order, and work at the same time. An item of a higher priority, or one that another process gave
+// back, is considered only after the watch has reported it.
 //
-// # Not guaranteed
+// An item can be worked on twice if a consumer is paused, or loses its lease after the work and
+// before the ack. Pass the fence ([session.Hold.Fence]) to systems outside etcd, and work under the
+// message's context.
 //
-// Order among consumers: those that ask at the same time may claim in either order, and work at the same time. A higher
-// priority, or what another process has given back, counts once the watch has told of it. Effects outside of etcd: an
-// item can be worked on twice, when a consumer is paused or loses its lease with the work done and not yet acked; pass
-// the fence ([session.Hold.Fence]) along, and work under the message's context. Delays go by the clock of the process
-// that sets them and that of the consumer that ends them, and end only while there are consumers. A claim that is given
-// back before it became a message is no attempt, but it is one if the session ends first; until it has been given back,
-// those behind it may be received. A claim that an operator deletes while the answer to its Ack is lost makes that Ack a
-// success. If the session is lost while the answer is missing, the Ack is [session.ErrNotHeld] and
-// [gateway.ErrUncertain]: it may have been applied.
+// A delay starts by the clock of the process that sets it. It ends by the clock of a consumer, and
+// only while there are consumers.
 //
-// etcd is a small store: it keeps all items in memory, in 2 GiB by default. An item has at most 1 MiB ([MaxValue]). All
-// consuming processes receive all items, whoever claims them, through their watches.
+// An item that was claimed ahead (see Concurrency) counts as claimed: an item of a higher priority
+// does not overtake it, and a TryReceive of another process does not find it. A claim that is given
+// back before it became a message is no attempt, but may count as one if the session ends first or
+// the database is full. Until it has been given back, items behind it may be received.
+//
+// If an operator deletes a claim while the answer to its Ack is lost, the Ack returns nil. If the
+// session is lost while the answer is missing, the Ack returns [session.ErrNotHeld] with
+// [gateway.ErrUncertain], because it may have been applied.
+//
+// etcd is a small store: it keeps all items in memory, in 2 GiB by default. The largest value of an
+// item has 1 MiB ([MaxValue]). Each consuming process receives all items through its watch,
+// including the items that other processes claim.
+//
+// # Concurrency
+//
+// [Queue] and [Message] are safe for concurrent use. After the function of [Queue.Consume] has
+// returned, only Consume may end its message.
+//
+// Goroutines that share a session share requests: calls made while a transaction is in flight go
+// into the next. [Message.AckWith] sends a request of its own.
+//
+// The transaction that ends a message also claims the next item if the last Receive came right
+// after a message was ended. If no Receive takes the item within 10 to 20 ms, it is given back.
+// [Queue.Consume] claims as many items ahead as its function has lately handled in 5 ms, up to 16,
+// and handles the next message while it acks the last. With [Options.MaxAttempts] no item is
+// claimed ahead, because a crash would count as an attempt of an item that was not delivered.
+//
+// # Errors
+//
+// Calls return [gateway.ErrInvalid] for a name, options or arguments that cannot be used, and the
+// context's error when ctx ends first, with [gateway.ErrUncertain] if a write was in flight. Calls
+// that write or receive return [session.ErrLost] when the session has ended.
+//
+// Calls return [session.ErrCorrupt] if the tail or a de-duplication key has a value that this
+// library does not write. An item with such a value becomes a dead letter. The next consumer
+// deletes a claim that has no lease.
 //
 // # Keys
 //
-// All lie under <name>//; a place is <9 - priority>/<number>.
+// All keys lie under <name>//. A place is <9 - priority>/<number>.
 //
 //	<name>//tail               the number of the next item
 //	<name>//q/<place>          an item: a line of JSON, then the value
 //	<name>//c/<place>          its claim, under the lease of the consumer's session
-//	<name>//t/<place>          its attempts: the version of the key
-//	<name>//r/<place>          how many of them do not count: the version of the key
+//	<name>//t/<place>          its claims: the version of the key is their number
+//	<name>//r/<place>          its claims that are no attempts: the version is their number
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
 //	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window
-//	<name>//w/<lease hex>      who takes turns at the end
-//	<name>//paused             there while the queue is paused
-//
-// A tail, or a de-duplication key, that holds what this library does not write is
-// [session.ErrCorrupt]. An item that is none becomes a dead letter. A claim that is under no lease
-// is deleted by the next consumer.
+//	<name>//w/<lease hex>      a session that waits for its turn to move the tail
+//	<name>//paused             exists while the queue is paused
 //
 // # Source
 //
-// Claims that are given back by themselves are from kazoo's LockingQueue, the acknowledgement with writes of its own from
-// River's JobCompleteTx. Numbering the items by a compared tail makes their order that of their commits.
+// Claims under a lease are from kazoo's LockingQueue, and acks with writes from River's
+// JobCompleteTx. Items are numbered by a comparison of the tail, so that their order is the order
+// of their commits.
 package queue

@@ -12,27 +12,34 @@ import (
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
-// EnqueueOptions say how an item is enqueued; nil means the zero value.
+// EnqueueOptions configure an enqueue. nil means the zero value.
 type EnqueueOptions struct {
-	// Priority, 0 to 9: an item is delivered before all items of a lower priority.
+	// Priority is 0 to 9. An item is delivered before all items of a lower priority.
 	Priority int
-	// Delay is how long the item is kept back, by this process's clock. It takes its place in the order when it is over.
+	// Delay is the time for which the item is held back, by this process's clock. The item takes
+	// its place at the end of the queue after that.
 	Delay time.Duration
-	// DedupID makes Enqueue do nothing, and return the ID of the earlier item, if an item was enqueued with the same
-	// DedupID within the queue's DedupWindow.
+	// DedupID identifies the item. If an item was enqueued with the same DedupID within the queue's
+	// DedupWindow, Enqueue adds no item and returns the ID of the earlier one.
 	DedupID string
-	// NoWait makes an enqueue that finds the queue at its MaxLength return [ErrFull] in place of waiting for room.
+	// NoWait makes the enqueue return [ErrFull] instead of waiting for room if the queue is at its
+	// MaxLength.
 	NoWait bool
 }
 
-// maxBatch is how many items one transaction takes, maxBatchBytes how many bytes unless it is for one item.
+// maxBatch is how many items one transaction takes, maxBatchBytes how many bytes unless it is for
+// one item.
 const (
 	maxBatch      = 100
 	maxBatchBytes = 512 << 10
 )
 
-// Enqueue adds an item and returns its ID. If it fails with [gateway.ErrUncertain], because ctx ended after the item was
-// sent, the item may be in the queue; after any other error it is not.
+// Enqueue adds an item and returns its ID. It waits for room if the queue is at its MaxLength.
+//
+// Returns [gateway.ErrUncertain] when ctx or the session ended after the item was sent: the item
+// may be in the queue. After any other error it is not. Returns [ErrTooLarge] when value exceeds
+// [MaxValue], [ErrFull] with NoWait, [session.ErrLost] when the session has ended, and ctx's error
+// when ctx ends.
 func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions) (id string, err error) {
 	ids, err := q.enqueueAll(ctx, [][]byte{value}, opts)
 	if err != nil {
@@ -41,9 +48,13 @@ func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions)
 	return ids[0], nil
 }
 
-// EnqueueAll adds items in their order, up to 100 of them and 512 KiB with one transaction. All are checked before the first
-// is sent, and several cannot have one DedupID. If it fails, the IDs are of those that are known to be in the queue, the first
-// of values; those behind them by no more than one transaction may be if the error is [gateway.ErrUncertain].
+// EnqueueAll adds items in the order of values and returns their IDs. Each transaction adds up to
+// 100 items and 512 KiB. All values are checked before the first is sent, and several values cannot
+// have a DedupID.
+//
+// If it fails, it returns the IDs of the first values, which are in the queue. It returns the same
+// errors as [Queue.Enqueue]. After [gateway.ErrUncertain], the items of the next transaction may be
+// in the queue too.
 func (q *Queue) EnqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
 	if ids, err = q.enqueueAll(ctx, values, opts); err != nil {
 		return ids, q.wrap("enqueue all", err)
@@ -194,8 +205,8 @@ func pickAdditions(waiting []*merge.Job[*addition]) int {
 	return len(waiting)
 }
 
-// sendAdditions adds what several callers want. What the server refuses as a whole goes again one by one, so that it is
-// refused to those alone who are to blame.
+// sendAdditions adds what several callers want. What the server refuses as a whole goes again one
+// by one, so that it is refused to those alone who are to blame.
 func (q *Queue) sendAdditions(ctx context.Context, jobs []*merge.Job[*addition]) {
 	err := q.addAll(ctx, jobs)
 	alone := err != nil && len(jobs) > 1 && ctx.Err() == nil && !errors.Is(err, gateway.ErrUncertain)

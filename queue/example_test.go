@@ -12,14 +12,14 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Of the program that the examples are from: a client, made once, and a session, made by session.New or given by
+// The examples assume a program that has made a client once, and has a session from session.New or
 // session.Run.
 var (
 	client *gateway.Client
 	s      *session.Session
 )
 
-// One process puts work into the queue, another takes it out, and says when it is done.
+// One process enqueues an item, and another receives it and acks it when the work is done.
 func ExampleQueue_Receive() {
 	ctx := context.Background()
 	q := queue.New(s, "mail", nil)
@@ -42,12 +42,14 @@ func ExampleQueue_Receive() {
 	// empty: true
 }
 
-// Three workers in one process. What they return an error for comes again, after a pause that grows.
+// Consume runs three workers in one process. An item for which a worker returns an error is
+// delivered again, after a delay that grows.
 func ExampleQueue_Consume() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	q := queue.New(s, "thumbnails", &queue.Options{MaxAttempts: 5})
-	if _, err := q.EnqueueAll(ctx, [][]byte{[]byte("cat"), []byte("dog"), []byte("cow")}, nil); err != nil {
+	values := [][]byte{[]byte("cat"), []byte("dog"), []byte("cow")}
+	if _, err := q.EnqueueAll(ctx, values, nil); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -55,7 +57,7 @@ func ExampleQueue_Consume() {
 	err := q.Consume(ctx, 3, func(_ context.Context, m *queue.Message) error {
 		fmt.Printf("%s\n", m.Value)
 		if done.Add(1) == 3 {
-			stop() // at the end of the example; what is under way is finished
+			stop() // ends Consume after the running calls
 		}
 		return nil
 	})
@@ -67,7 +69,8 @@ func ExampleQueue_Consume() {
 	// true
 }
 
-// What the work has written, and that it is done, are one transaction: it is written once, whoever is killed when.
+// AckWith writes the result of the work in the transaction that acks the item, so that the result
+// is written exactly once, even if processes are killed.
 func ExampleMessage_AckWith() {
 	ctx := context.Background()
 	q := queue.New(s, "orders", nil)
@@ -88,7 +91,8 @@ func ExampleMessage_AckWith() {
 	// yes <nil>
 }
 
-// Higher priorities go first, a DedupID is taken once, and a delay keeps an item back.
+// Items of higher priorities are delivered first, an item with a known DedupID is not added again,
+// and a delay holds an item back.
 func ExampleQueue_Enqueue() {
 	ctx := context.Background()
 	q := queue.New(s, "alerts", nil)
@@ -120,7 +124,8 @@ func ExampleQueue_Enqueue() {
 	// 3 1 <nil>
 }
 
-// What cannot be done goes to the dead letters, with the reason, and back when that is mended.
+// Reject moves an item that cannot be handled to the dead letters, with the reason. Redrive puts it
+// back into the queue when the cause has been removed.
 func ExampleQueue_Redrive() {
 	ctx := context.Background()
 	q := queue.New(s, "imports", nil)

@@ -12,11 +12,14 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Message is an item that this process has claimed: nobody else receives it until it is given back, or lost. One of Ack,
-// AckWith, Nack, Requeue and Reject ends the claim; each returns [session.ErrNotHeld] when the claim was lost or has been
-// ended before. If its ctx ends first it returns [gateway.ErrUncertain] and the context's error, and the session goes on with it;
-// a repeated call waits for that. If ctx has ended before the call, the call has 1 s of its own. What the server refuses may
-// be tried again, also differently.
+// Message is an item that this process has claimed. No other consumer receives the item until the
+// claim is given back or lost. A Message is safe for concurrent use.
+//
+// Ack, AckWith, Nack, Requeue and Reject end the claim. Each returns [session.ErrNotHeld] when the
+// claim was lost or ended before. When ctx ends first, it returns [gateway.ErrUncertain] with ctx's
+// error, and the session continues in the background; a repeated call waits for that. If ctx has
+// ended before the call, the call has 1 s of its own. If etcd refuses the call, the item stays
+// claimed, and the same or another of these calls may follow.
 type Message struct {
 	hold *core.Hold
 
@@ -33,13 +36,15 @@ type Message struct {
 	last   bool // its consumer will receive no more
 }
 
-// Ack removes the item: the work is done.
+// Ack removes the item from the queue, because the work is done. See [Message] for its errors.
 func (m *Message) Ack(ctx context.Context) error {
 	return m.settle(ctx, "ack", 0)
 }
 
-// AckWith removes the item and applies ops in the same transaction: they are applied if and only if the item is, and so
-// once for each item. It takes up to 100 operations, among them [gateway.OpTxn] for conditions of their own.
+// AckWith removes the item and applies ops in the same transaction, so that they are applied
+// exactly once for each item. Use [gateway.OpTxn] for operations with conditions of their own.
+// Returns [ErrTooLarge] when there are more than [MaxAckOps] operations. See [Message] for its
+// other errors.
 func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	if len(ops) > MaxAckOps {
 		return m.q.wrap("ack", tooLarge("%d operations; %d are possible", len(ops), MaxAckOps))
@@ -47,15 +52,18 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	if len(ops) == 0 {
 		return m.Ack(ctx)
 	}
-	// Alone: ops may write the same keys as those of another message, which etcd refuses in one transaction.
+	// Alone: ops may write the same keys as those of another message, which etcd refuses in one
+	// transaction.
 	if err := m.grip.ReleaseWith(ctx, append(m.remove(), ops...)...); err != nil {
 		return m.q.wrap("ack", err)
 	}
 	return nil
 }
 
-// Nack gives the item back, to be delivered again: at once and in its old place, or after a delay, by this process's
-// clock, behind all that are there by then.
+// Nack gives the item back, to be delivered again. Without a delay, the item keeps its place and
+// can be received at once. With a delay, by this process's clock, it takes its place at the end of
+// the queue after that. Returns [gateway.ErrInvalid] when delay is negative. See [Message] for its
+// other errors.
 func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	switch {
 	case delay < 0:
@@ -68,7 +76,8 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	return m.settle(ctx, "nack", len(m.Value), gateway.OpPut(key, r.encode()))
 }
 
-// Reject moves the item to the dead letters.
+// Reject moves the item to the dead letters. Returns [ErrTooLarge] when reason exceeds [MaxReason].
+// See [Message] for its other errors.
 func (m *Message) Reject(ctx context.Context, reason string) error {
 	if len(reason) > MaxReason {
 		return m.q.wrap("reject", tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
@@ -76,8 +85,8 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
 }
 
-// giveBack claims nothing ahead, as the item itself is before all that could be. Its own process need not wait for the watch
-// to know that it can be had again.
+// giveBack claims nothing ahead, as the item itself is before all that could be. Its own process
+// need not wait for the watch to know that it can be had again.
 func (m *Message) giveBack(ctx context.Context) error {
 	if err := m.grip.ReleaseTogether(ctx, 1, nil, m.inPlace()...); err != nil {
 		return m.q.wrap("nack", err)
@@ -129,7 +138,8 @@ func (m *Message) remove() []gateway.Op {
 	return ops
 }
 
-// inPlace changes nothing but, as any operation does, makes the release compare that the claim is still this one.
+// inPlace changes nothing but, as any operation does, makes the release compare that the claim is
+// still this one.
 func (m *Message) inPlace() []gateway.Op {
 	return []gateway.Op{gateway.OpGet(m.q.keys.items+m.place, gateway.CountOnly())}
 }

@@ -14,44 +14,49 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Limits that calls are held to before anything is sent.
+// Limits of the arguments. Calls check them before they send a request.
 const (
-	// MaxValue is how large, in bytes, the value of an item may be. etcd takes 1.5 MiB in one request.
+	// MaxValue is the largest value of an item in bytes. etcd accepts requests of up to 1.5 MiB.
 	MaxValue = 1 << 20
-	// MaxAckOps is how many operations [Message.AckWith] takes. etcd takes 128 in one transaction.
+	// MaxAckOps is the largest number of operations of [Message.AckWith]. etcd accepts 128
+	// operations in one transaction.
 	MaxAckOps = 100
 	// MaxPriority is the most urgent priority.
 	MaxPriority = 9
-	// MaxDedupID is how long, in bytes, a de-duplication ID may be.
+	// MaxDedupID is the longest de-duplication ID in bytes.
 	MaxDedupID = 512
 )
 
-// DefaultDedupWindow is how long a de-duplication ID is remembered at least.
+// DefaultDedupWindow is the default of [Options].DedupWindow.
 const DefaultDedupWindow = 5 * time.Minute
 
 // Sentinels for [errors.Is].
 var (
-	// ErrEmpty: a [Queue.TryReceive] found nothing to receive.
+	// ErrEmpty is returned by [Queue.TryReceive] when there is no item to receive.
 	ErrEmpty = errors.New("empty")
-	// ErrFull: an enqueue with NoWait found the queue at its MaxLength.
+	// ErrFull is returned by an enqueue with NoWait when the queue is at its MaxLength.
 	ErrFull = errors.New("full")
-	// ErrTooLarge: a value, or a list of operations, over one of the limits. The error is also [gateway.ErrInvalid].
+	// ErrTooLarge is returned when a value, an ID, a reason or a list of operations exceeds its
+	// limit. The error also matches [gateway.ErrInvalid].
 	ErrTooLarge = errors.New("too large")
 )
 
-// Options of a queue. The zero value, or nil, is right for most. They are this handle's own: nothing of them is stored.
+// Options configure a [Queue]. nil means the zero value. They apply to this Queue only and are not
+// stored in etcd.
 type Options struct {
-	// MaxAttempts is how often an item is delivered; then it goes to the dead letters. 0 means without end.
+	// MaxAttempts is the number of deliveries of an item. After the last one it becomes a dead
+	// letter. 0 means no limit.
 	MaxAttempts int
-	// MaxLength is how many items Enqueue and Redrive let there be, delayed ones and those with consumers included, dead
-	// letters not; at that length they wait. 0 means no limit.
+	// MaxLength is the number of items at which Enqueue and Redrive wait for room. It includes
+	// delayed and claimed items, but not dead letters. 0 means no limit.
 	MaxLength int
-	// DedupWindow is how long at least, and at most twice that, a DedupID is remembered. Default 5 minutes.
+	// DedupWindow is the shortest time for which a DedupID is remembered. The longest is twice
+	// that. Default 5 minutes.
 	DedupWindow time.Duration
 }
 
-// Queue names a queue. It is safe for concurrent use; making one does no I/O. Calls through one Queue share requests, so
-// goroutines should share it.
+// Queue is a queue as one session uses it. It is safe for concurrent use. Calls of one Queue share
+// requests, so goroutines should share it.
 type Queue struct {
 	s    *core.Session
 	name string
@@ -65,8 +70,8 @@ type Queue struct {
 	ahead prefetch
 }
 
-// New names the queue that all sessions share under name. A name or options that cannot be used are reported by the first
-// call. nil means the zero Options.
+// New returns the queue with this name, which all sessions share. It sends no request. If the name
+// or the options cannot be used, the first call returns [gateway.ErrInvalid].
 func New(s *session.Session, name string, opts *Options) *Queue {
 	q := &Queue{s: core.Of(s), name: name, keys: keysOf(name), end: tail{turn: make(chan struct{}, 1)}}
 	if opts != nil {

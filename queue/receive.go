@@ -9,8 +9,11 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Receive waits for the first item that nobody has claimed, and claims it. When it fails, because ctx ended or the session
-// was lost, nothing is claimed, or what was is given back in the background.
+// Receive waits for the first unclaimed item and claims it. If it fails, it has claimed no item, or
+// gives the item back in the background.
+//
+// Returns ctx's error when ctx ends, [session.ErrLost] when the session ends, and
+// [gateway.ErrNoSpace] when etcd's database is full.
 func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 	m, err := q.receive(ctx, true)
 	if err != nil {
@@ -19,8 +22,9 @@ func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 	return m, nil
 }
 
-// TryReceive claims the first item that nobody has claimed, and is ErrEmpty if there is none, or if the queue is paused. An
-// item may come back when the consumer that has it, or has claimed it ahead, gives it back.
+// TryReceive claims the first unclaimed item. Returns [ErrEmpty] when there is none or the queue is
+// paused, and else the errors of [Queue.Receive]. After ErrEmpty an item can become available again
+// without an enqueue, because a consumer can give back an item that it received or claimed ahead.
 func (q *Queue) TryReceive(ctx context.Context) (*Message, error) {
 	m, err := q.receive(ctx, false)
 	if err != nil {
@@ -29,7 +33,8 @@ func (q *Queue) TryReceive(ctx context.Context) (*Message, error) {
 	return m, nil
 }
 
-// Messages receives until ctx ends or something fails, which the last pair tells. Each message must be ended by the loop.
+// Messages yields the messages that [Queue.Receive] returns, until Receive fails. The last pair
+// holds its error. The loop must end each message.
 func (q *Queue) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {

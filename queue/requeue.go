@@ -6,11 +6,10 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Requeue gives the item back as if it had not been received: at once, in its old place, and without counting the
-// attempt. It is for a consumer that finds that it cannot work at all, so that MaxAttempts must not move the item to the
-// dead letters. A consumer that calls it should stop receiving, because it would get the same item again.
-//
-// Errors are those of [Message.Nack].
+// Requeue gives the item back as if it had not been received: at once, in its old place, and
+// without counting the attempt. Use it in a consumer that cannot work at all, so that MaxAttempts
+// does not move the item to the dead letters. The consumer should then stop receiving, because it
+// would receive the same item again. See [Message] for its errors.
 func (m *Message) Requeue(ctx context.Context) error {
 	count, returns := m.q.keys.counts+m.place, m.q.keys.returns+m.place
 	uncount := gateway.OpTxn(gateway.Txn{

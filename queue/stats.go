@@ -10,18 +10,19 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Stats are the numbers of a queue at one revision.
+// Stats are the numbers of items of a queue at one revision.
 type Stats struct {
 	Revision int64
-	Ready    int64 // to be delivered
-	Claimed  int64 // with a consumer
+	Ready    int64 // neither claimed nor delayed
+	Claimed  int64 // held by a consumer, or claimed ahead for one
 	Delayed  int64
 	Dead     int64
-	Enqueued int64 // ever numbered: enqueued, back from a delay, or redriven
+	Enqueued int64 // ever put at the end of the queue: enqueued, after a delay, or redriven
 	Paused   bool
 }
 
-// Stats counts. The server takes time that grows with the numbers.
+// Stats counts the items in one transaction. The time that etcd takes grows with their number.
+// Returns [session.ErrCorrupt] when the tail's value is corrupt, and else the error of the request.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	if err := q.check(); err != nil {
 		return Stats{}, q.wrap("stats", err)
@@ -46,7 +47,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	}, nil
 }
 
-// Item is what [Queue.Peek] sees.
+// Item is an item as [Queue.Peek] returns it.
 type Item struct {
 	ID       string
 	Value    []byte
@@ -55,10 +56,12 @@ type Item struct {
 	Claimed  bool
 }
 
-// MaxPeek is how many items Peek reads at most.
+// MaxPeek is the largest number of items of a [Queue.Peek].
 const MaxPeek = 100
 
-// Peek reads the first n items, up to 100, in the order of delivery, and claims none.
+// Peek returns the first n items in the order of delivery, including claimed items, and claims
+// none. Returns [gateway.ErrInvalid] when n is not between 1 and [MaxPeek], and else the error of
+// the request.
 func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 	err := q.check()
 	if err == nil && (n < 1 || n > MaxPeek) {
@@ -90,8 +93,10 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 	return items, nil
 }
 
-// Pause stops the delivery to all consumers until [Queue.Resume]. What they have, they may finish; what is on its way to
-// them when Pause returns may still arrive.
+// Pause stops the delivery to all consumers until [Queue.Resume]. Consumers keep the messages that
+// they hold, and may still receive items that they claimed before they noticed the pause. Returns
+// [session.ErrLost] when the session has ended, and ctx's error when ctx ends, with
+// [gateway.ErrUncertain] if the write was in flight.
 func (q *Queue) Pause(ctx context.Context) error {
 	err := q.check()
 	if err == nil {
@@ -103,7 +108,9 @@ func (q *Queue) Pause(ctx context.Context) error {
 	return nil
 }
 
-// Resume ends a Pause.
+// Resume ends a pause. It returns nil if the queue is not paused. Returns [session.ErrLost] when
+// the session has ended, and ctx's error when ctx ends, with [gateway.ErrUncertain] if the write
+// was in flight.
 func (q *Queue) Resume(ctx context.Context) error {
 	err := q.check()
 	if err == nil {

@@ -26,7 +26,8 @@ var delayed = []recipe{
 		return l.Unlock, nil
 	}, nil},
 	{"election", func(ctx context.Context, s *session.Session, name string) (release, error) {
-		term, err := election.New(s, name, &election.Options{LockDelay: lockDelay}).Campaign(ctx, "me")
+		term, err := election.New(s, name,
+			&election.Options{LockDelay: lockDelay}).Campaign(ctx, "me")
 		if err != nil {
 			return nil, err
 		}
@@ -34,9 +35,10 @@ var delayed = []recipe{
 	}, nil},
 }
 
-// TestDelay: under a delay a release works while the database is full, but leaves no marker that
-// the hold ended cleanly. The waiter cannot leave its own, and keeps its place until there is space.
-// It waits out the delay then, from when it saw the holder leave.
+// TestDelay checks that a release under a lock delay works while the database is full, but does not
+// write the marker of a clean end. The waiter cannot write its own marker either, and keeps its
+// place until there is space. It then waits out the delay, counted from the time at which it saw
+// the holder leave.
 func TestDelay(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*underDelay
@@ -85,7 +87,8 @@ type waiter struct {
 func newUnderDelay(t *testing.T, s *server, r recipe, f fault, givenUp bool) *underDelay {
 	t.Helper()
 	sc := &underDelay{
-		name: r.name + ", " + f.name, recipe: r, fault: f, givenUp: givenUp, server: s, line: fresh(t),
+		name: r.name + ", " + f.name, recipe: r, fault: f, givenUp: givenUp,
+		server: s, line: fresh(t),
 	}
 	if givenUp {
 		sc.name += ", given up"
@@ -111,7 +114,9 @@ func newUnderDelay(t *testing.T, s *server, r recipe, f fault, givenUp bool) *un
 			return err
 		})
 		sc.waiters = append(sc.waiters, w)
-		eventually(t, "the waiters", func() bool { return len(members(t, s.client, sc.line)) == n+2 })
+		eventually(t, "the waiters", func() bool {
+			return len(members(t, s.client, sc.line)) == n+2
+		})
 	}
 	return sc
 }
@@ -126,7 +131,7 @@ func (sc *underDelay) run(t *testing.T) {
 	figure(t, "from the release to the end of the key: %v", time.Since(start))
 }
 
-// wait shows that the first waiter goes on trying, and that its key goes when it gives up.
+// wait checks that the first waiter retries, and that its key is deleted when it gives up.
 func (sc *underDelay) wait(t *testing.T) {
 	first := sc.waiters[0]
 	eventually(t, "two refusals", func() bool { return first.refused.Load() >= 2 })
@@ -142,7 +147,9 @@ func (sc *underDelay) wait(t *testing.T) {
 	}
 	start := time.Now()
 	sc.waiters = sc.waiters[1:]
-	eventually(t, "the turn of the second", func() bool { return sc.waiters[0].refused.Load() >= 1 })
+	eventually(t, "the turn of the second", func() bool {
+		return sc.waiters[0].refused.Load() >= 1
+	})
 	figure(t, "from giving up to the turn of the next: %v", time.Since(start))
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestJoin: a join was applied, its answer is missing, and the database becomes full. When the
-// caller gives up, or the session learns that it cannot join again, the key goes, and the waiter
-// behind it is admitted.
+// TestJoin checks a join that was applied but got no answer before the database became full. When
+// the caller gives up, or etcd refuses the repeated join, the session deletes the key, and the
+// waiter behind it is admitted.
 func TestJoin(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*joining
@@ -33,7 +33,7 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-// joining is a holder, a member behind it whose join is unanswered, and a waiter behind both.
+// joining is a holder, a member behind it whose join got no answer, and a waiter behind both.
 type joining struct {
 	name    string
 	recipe  recipe
@@ -67,7 +67,7 @@ func newJoining(t *testing.T, s *server, r recipe, givenUp bool) *joining {
 		sc.next, err = r.await(ctx, other, sc.line)
 		return err
 	})
-	if r.name != "barrier" { // whose waiters write nothing
+	if r.name != "barrier" { // its waiters put no key
 		eventually(t, "the waiter", func() bool { return len(members(t, s.client, sc.line)) == 3 })
 	}
 	return sc
@@ -85,7 +85,7 @@ func (sc *joining) run(t *testing.T) {
 		sc.member.cancel()
 		_ = sc.member.result(t)
 	}
-	sc.proxy.Clear() // the answer is lost now: whoever waits for it tries again
+	sc.proxy.Clear() // the answer is lost now, and a join that still waits for it is repeated
 	figure(t, "from the end of the join to the next holder: %v", sc.waiter.succeedsSoon(t, start))
 	want := map[bool]error{true: context.Canceled, false: gateway.ErrNoSpace}[sc.givenUp]
 	if err := sc.member.result(t); !errors.Is(err, want) {

@@ -1,5 +1,5 @@
-// Package nospace_test shows what can be done while etcd's database is full, on real etcd: what
-// only deletes is done, although an answer is lost, and what puts a key is refused.
+// Package nospace_test tests the recipes on real etcd while its database is full. Calls that only
+// delete keys work, even if answers are lost, and calls that put keys are refused.
 package nospace_test
 
 import (
@@ -20,8 +20,9 @@ import (
 
 const patience = recipetest.Patience
 
-// soon is how long the next holder may wait for its turn. It takes some ten milliseconds, and up to
-// a second more where the session goes on in the background, which pauses between its tries.
+// soon is the time within which the next holder must be admitted. This takes about ten
+// milliseconds, and up to a second more if the session retries in the background, because it pauses
+// between tries.
 const soon = 5 * time.Second
 
 var (
@@ -34,10 +35,10 @@ var (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is an etcd that a few megabytes fill.
+// server is an etcd with a quota of a few megabytes.
 type server struct {
 	*etcdtest.Cluster
-	client *gateway.Client // through which no answer is lost
+	client *gateway.Client // connected without a faulty proxy
 }
 
 const fillPrefix = "fill/"
@@ -60,7 +61,7 @@ func (s *server) fill(t *testing.T) {
 	for i := 0; ; i++ {
 		size := 100_000
 		if s.alarmed(t) {
-			size = 1 // what is large is refused before the alarm is raised
+			size = 1 // before the alarm, etcd refuses only large values
 		}
 		_, err := s.client.Put(ctx, fmt.Sprintf("%s%d", fillPrefix, i), make([]byte, size))
 		switch {
@@ -81,7 +82,7 @@ func (s *server) alarmed(t *testing.T) bool {
 	return len(resp.Alarms) > 0
 }
 
-// makeSpace does what the documentation tells an operator to do.
+// makeSpace frees space in the way that the documentation recommends to operators.
 func (s *server) makeSpace(t *testing.T) {
 	t.Helper()
 	ctx := within(t, time.Minute)
@@ -103,13 +104,13 @@ func (s *server) makeSpace(t *testing.T) {
 	}
 }
 
-// session lives so long that nothing below ends with its lease.
+// session returns a session with a TTL so long that no hold ends with its lease during a test.
 func (s *server) session(t *testing.T) *session.Session {
 	t.Helper()
 	return recipetest.NewSession(t, s.client, &session.Options{TTL: 2 * time.Minute})
 }
 
-// faulty is such a session whose requests go through a proxy.
+// faulty returns such a session, and the proxy through which it sends its requests.
 func (s *server) faulty(t *testing.T) (*session.Session, *faultproxy.HTTPProxy) {
 	t.Helper()
 	p, err := faultproxy.NewHTTP(s.Endpoints()[0])
@@ -125,7 +126,7 @@ func (s *server) faulty(t *testing.T) (*session.Session, *faultproxy.HTTPProxy) 
 	return recipetest.NewSession(t, c, &session.Options{TTL: 2 * time.Minute}), p
 }
 
-// call is a function that runs, and what came of it.
+// call is a running function and its result.
 type call struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -146,7 +147,7 @@ func goCall(t *testing.T, f func(ctx context.Context) error) *call {
 	return c
 }
 
-// result waits for the end of the call.
+// result waits until the call has returned, and returns its error.
 func (c *call) result(t *testing.T) error {
 	t.Helper()
 	select {
@@ -158,7 +159,7 @@ func (c *call) result(t *testing.T) error {
 	}
 }
 
-// returned tells whether the call has ended.
+// returned reports whether the call has returned.
 func (c *call) returned() bool {
 	select {
 	case <-c.done:
@@ -168,7 +169,8 @@ func (c *call) returned() bool {
 	}
 }
 
-// succeedsSoon wants the call to succeed a short while after start.
+// succeedsSoon waits for the call, which must succeed, and returns the time since start. More than
+// soon is an error.
 func (c *call) succeedsSoon(t *testing.T, start time.Time) time.Duration {
 	t.Helper()
 	if err := c.result(t); err != nil {

@@ -26,7 +26,7 @@ var (
 	nack = ending{"nack", func(m *queue.Message, ctx context.Context) error {
 		return m.Nack(ctx, 0)
 	}}
-	// Those below put a key, so that a full database refuses them.
+	// The endings below put a key, so that a full database refuses them.
 	ackPut = ending{"ack that puts", func(m *queue.Message, ctx context.Context) error {
 		return m.AckWith(ctx, gateway.OpPut("done/"+m.ID, nil))
 	}}
@@ -39,8 +39,9 @@ var (
 	requeue = ending{"requeue", (*queue.Message).Requeue}
 )
 
-// TestMessage: while the database is full Ack and an immediate Nack work, although an answer was
-// lost. What puts a key is refused, and one of those two may follow. Nothing is claimed meanwhile.
+// TestMessage checks that Ack and an immediate Nack work while the database is full, even if an
+// answer is lost. The endings that put a key are refused, and an Ack or a Nack can follow them. No
+// item is claimed while the database is full.
 func TestMessage(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*message
@@ -74,8 +75,8 @@ func TestMessage(t *testing.T) {
 type message struct {
 	name    string
 	fault   fault   // of the last ending
-	refused *ending // comes first, and puts a key
-	cutOff  bool    // the refused one gets no answer, rather than the refusal
+	refused *ending // called first; puts a key
+	cutOff  bool    // the refused ending gets no answer instead of the refusal
 	last    ending
 	queue   *queue.Queue
 	proxy   *faultproxy.HTTPProxy
@@ -127,7 +128,7 @@ func (sc *message) run(t *testing.T) {
 	}
 }
 
-// refuse calls what the full database does not take.
+// refuse calls the ending that the full database refuses.
 func (sc *message) refuse(t *testing.T) {
 	t.Helper()
 	ctx, want := within(t, soon), gateway.ErrNoSpace
@@ -144,7 +145,7 @@ func (sc *message) refuse(t *testing.T) {
 	}
 }
 
-// stats leaves out what differs from queue to queue.
+// stats returns the queue's Stats without the fields that differ from queue to queue.
 func (sc *message) stats(t *testing.T) queue.Stats {
 	t.Helper()
 	stats, err := sc.queue.Stats(within(t, patience))
@@ -155,7 +156,8 @@ func (sc *message) stats(t *testing.T) queue.Stats {
 	return stats
 }
 
-// again receives all that must be left, in order, and finds nothing of what was refused.
+// again receives the items that must be left, in order, and checks that the refused ending had no
+// effect.
 func (sc *message) again(t *testing.T) {
 	want := []string{"2", "3"}
 	if sc.last.name == nack.name {

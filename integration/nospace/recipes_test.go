@@ -14,11 +14,11 @@ type release func(ctx context.Context) error
 
 type enter func(ctx context.Context, s *session.Session, name string) (release, error)
 
-// recipe is one of those that are a line of keys under one name.
+// recipe is a recipe whose members are a line of keys under one name.
 type recipe struct {
 	name  string
 	enter enter
-	next  enter // waits until those before have left; nil where enter does
+	next  enter // waits until the members that entered have left; nil if enter waits for that
 }
 
 func (r recipe) await(ctx context.Context, s *session.Session, name string) (release, error) {

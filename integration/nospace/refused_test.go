@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRefused: what puts a key is refused while the database is full. The hold lasts, and is given
-// back all the same.
+// TestRefused checks that calls that put a key are refused while the database is full, and that the
+// holds under which they were made stay valid and can be released.
 func TestRefused(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		own := s.session(t)
@@ -79,8 +79,8 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestLower: a barrier that belongs to no session is lowered while the database is full, although
-// an answer or a request is lost.
+// TestLower checks that a raised barrier can be lowered while the database is full, even if an
+// answer or a request is lost.
 func TestLower(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		type scene struct {

@@ -11,11 +11,11 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// fault is what happens to a release.
+// fault is a fault of the proxy during a release.
 type fault struct {
 	name   string
 	rule   *faultproxy.Rule
-	cutOff bool // the first release is given up, and there is a second
+	cutOff bool // the context of the first release ends, and a second release follows
 }
 
 var faults = []fault{
@@ -26,7 +26,7 @@ var faults = []fault{
 	{"all requests lost", &faultproxy.Rule{Action: faultproxy.Refuse}, true},
 }
 
-// releaseUnder carries out a release under a fault.
+// releaseUnder calls release under the fault, which must be met.
 func (f fault) releaseUnder(t *testing.T, p *faultproxy.HTTPProxy, release release) {
 	t.Helper()
 	var armed *faultproxy.ArmedRule
@@ -51,8 +51,9 @@ func (f fault) releaseUnder(t *testing.T, p *faultproxy.HTTPProxy, release relea
 	}
 }
 
-// TestRelease: a release works while the database is full, although an answer or a request of it
-// was lost, and the next is admitted. Once there is space the same session takes the name again.
+// TestRelease checks that a release works while the database is full, even if an answer or a
+// request is lost, and that the next member is admitted. Once there is space, the same session can
+// enter again under the same name.
 func TestRelease(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*releasing
@@ -75,7 +76,7 @@ func TestRelease(t *testing.T) {
 	})
 }
 
-// releasing is a holder, and another that waits for it to leave.
+// releasing is a holder and a waiter for its release.
 type releasing struct {
 	recipe  recipe
 	fault   fault
@@ -100,7 +101,7 @@ func newReleasing(t *testing.T, s *server, r recipe, f fault) *releasing {
 		sc.next, err = r.await(ctx, other, sc.line)
 		return err
 	})
-	if r.name != "barrier" { // whose waiters write nothing
+	if r.name != "barrier" { // its waiters put no key
 		eventually(t, "the waiter", func() bool { return len(members(t, s.client, sc.line)) == 2 })
 	}
 	return sc

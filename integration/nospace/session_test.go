@@ -11,12 +11,13 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestSession: a session lives on while the database is full, and Close frees what it held. There
-// is no new session, and no new hold.
+// TestSession checks that a session is renewed while the database is full, and that its Close
+// releases its holds. New sessions and new holds are refused.
 func TestSession(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		const ttl = 3 * time.Second
-		held := recipetest.NewSession(t, s.client, &session.Options{TTL: ttl, AllowShortTTL: true})
+		held := recipetest.NewSession(t, s.client,
+			&session.Options{TTL: ttl, AllowShortTTL: true})
 		name := fresh(t)
 		l, err := mutex.New(held, name, nil).Lock(within(t, patience))
 		if err != nil {

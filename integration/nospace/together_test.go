@@ -13,8 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestMessagesTogether: one consumer acks and rejects at once, so that both go in one transaction,
-// which the full database refuses. The acks are done, each reject is refused, and acks follow.
+// TestMessagesTogether checks acks and rejects that one consumer sends in one transaction, which
+// the full database refuses. The acks succeed, each reject is refused, and its message can be acked
+// after that.
 func TestMessagesTogether(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		const n = 12
@@ -33,7 +34,7 @@ func TestMessagesTogether(t *testing.T) {
 			all = append(all, m)
 		}
 		s.fill(t)
-		// Those that come while two are under way go in one.
+		// The delay keeps requests in flight, so that the following endings share a transaction.
 		proxy.Add(faultproxy.Rule{
 			Match: transactions, Action: faultproxy.DelayBefore(100 * time.Millisecond),
 		})
@@ -67,7 +68,8 @@ func TestMessagesTogether(t *testing.T) {
 	})
 }
 
-// TestLeave: members of a double barrier leave together, although answers are lost.
+// TestLeave checks that the members of a double barrier leave together while the database is full,
+// even if answers are lost.
 func TestLeave(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*leaving
@@ -89,7 +91,7 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// leaving is a round of two members, of which one is behind a proxy.
+// leaving is a round of two members. The first member's session is behind a proxy.
 type leaving struct {
 	fault   fault
 	doubles [2]*barrier.Double
@@ -125,5 +127,6 @@ func (sc *leaving) run(t *testing.T) {
 	other := goCall(t, sc.second.Leave)
 	start := time.Now()
 	sc.fault.releaseUnder(t, sc.proxy, sc.first.Leave)
-	figure(t, "from the first's Leave to the end of the second's: %v", other.succeedsSoon(t, start))
+	figure(t, "from the first's Leave to the end of the second's: %v",
+		other.succeedsSoon(t, start))
 }

@@ -9,10 +9,11 @@ import (
 // The numbers of the clocks in clock_gettime(2).
 const (
 	monotonic = 1
-	boottime  = 7 // as monotonic, with the time asleep
+	boottime  = 7 // like monotonic, and includes the time asleep
 )
 
-// asleep is the difference of the two clocks. They are read one after the other, so the closest of a few tries counts.
+// asleep returns the difference of the two clocks. Because they are read one after the other, it
+// uses the fastest of three readings.
 func asleep() (slept time.Duration, known bool) {
 	best := time.Duration(1<<63 - 1)
 	for range 3 {
@@ -34,6 +35,8 @@ func asleep() (slept time.Duration, known bool) {
 
 func read(clock uintptr) (time.Duration, bool) {
 	var ts syscall.Timespec
-	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0) //nolint:gosec // the call's own form
+	//nolint:gosec // the call's own form
+	_, _, errno := syscall.RawSyscall(
+		syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0)
 	return time.Duration(ts.Nano()), errno == 0
 }

@@ -1,8 +1,15 @@
-// Package clock tells how much time has gone by, that in which the machine slept included.
+// Package clock measures elapsed time, including the time in which the machine was asleep.
 //
-// The monotonic clock of package time stands still while a machine sleeps, and servers' clocks do not. The wall clock goes
-// on, but it may be set, and a step of it must not look like a sleep. Linux has a third clock, which goes on and is never
-// set. Where there is none the wall clock has to do.
+// # Limitations
+//
+// The monotonic clock of package time stops while the machine sleeps, but servers' clocks run on.
+// The wall clock runs on too, but it may be set, and a step must not look like a sleep. Linux has a
+// third clock, CLOCK_BOOTTIME, which runs on and is never set. On other systems the package uses
+// the wall clock.
+//
+// # Concurrency
+//
+// All functions are safe for concurrent use.
 package clock
 
 import (
@@ -10,29 +17,29 @@ import (
 	"time"
 )
 
-// Instant is a moment. Its Time has a monotonic reading.
+// Instant is a point in time. Its Time has a monotonic reading.
 type Instant struct {
 	time.Time
-	asleep time.Duration // how long the machine had slept by then since it was booted
-	known  bool          // whether asleep is
+	asleep time.Duration // time that the machine had slept since it booted
+	known  bool          // whether asleep is known
 }
 
-// Now is the current moment.
+// Now returns the current instant.
 func Now() Instant {
 	d, known := asleep()
 	return Instant{time.Now(), d + time.Duration(pretended.Load()), known}
 }
 
-// At is the moment of a time of which nothing else is known.
+// At returns the instant of a time, with an unknown time asleep.
 func At(t time.Time) Instant { return Instant{Time: t} }
 
-// noise is what the time asleep may seem to change by although the machine is awake: the two clocks that tell it cannot be
-// read at once.
+// noise is the largest change of the time asleep that does not count as sleep. Two clocks measure
+// the time asleep and cannot be read at the same moment.
 const noise = 20 * time.Millisecond
 
-// Elapsed is how much time went by from one moment to another. Where the machine does not tell how long it slept, that is
-// the larger of the monotonic and the wall clock's difference: the wall clock may have been set, and to take too much time
-// for gone is the safe mistake.
+// Elapsed returns the time elapsed between two instants. If the time asleep is unknown, it returns
+// the larger of the monotonic and the wall clock's difference. The wall clock may have been set,
+// but an elapsed time that is too long is the safe error.
 func Elapsed(from, to Instant) time.Duration {
 	awake := to.Sub(from.Time)
 	if !from.known || !to.known {
@@ -44,8 +51,9 @@ func Elapsed(from, to Instant) time.Duration {
 	return awake
 }
 
-// Gap is how much further another clock went than the monotonic one: the machine slept, or the wall clock was set forward,
-// as it is after a virtual machine was paused.
+// Gap returns the time by which another clock advanced further than the monotonic clock, because
+// the machine slept or the wall clock was set forward, for example after a pause of a virtual
+// machine.
 func Gap(from, to Instant) time.Duration {
 	return max(Elapsed(from, to), wall(from, to)) - to.Sub(from.Time)
 }
@@ -54,5 +62,6 @@ func wall(from, to Instant) time.Duration { return to.Round(0).Sub(from.Round(0)
 
 var pretended atomic.Int64
 
-// Sleep makes it look as if the machine had slept for d. It is for tests, and for those alone in their process.
+// Sleep makes all later instants look as if the machine had slept for d. It is for tests, and
+// changes the clock of the whole process.
 func Sleep(d time.Duration) { pretended.Add(int64(d)) }

@@ -7,8 +7,9 @@ import (
 	"unsafe"
 )
 
-// skew moves the wall reading of a time by whole seconds and leaves the monotonic one, which package time has no way to
-// do. With a monotonic reading the first word of a Time holds the wall seconds above 30 bits of nanoseconds.
+// skew moves the wall reading of a time by whole seconds and keeps the monotonic reading, for which
+// package time has no function. In a Time with a monotonic reading, the first word holds the wall
+// seconds above 30 bits of nanoseconds.
 func skew(t time.Time, by time.Duration) time.Time {
 	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
 	return t
@@ -25,14 +26,24 @@ func TestElapsed(t *testing.T) {
 		elapsed, gap time.Duration
 	}{
 		{"awake", slept(now, time.Hour), slept(later, time.Hour), 2 * time.Second, 0},
-		{"asleep", slept(now, time.Hour), slept(later, time.Hour+10*time.Second), 12 * time.Second, 10 * time.Second},
+		{
+			"asleep", slept(now, time.Hour), slept(later, time.Hour+10*time.Second),
+			12 * time.Second, 10 * time.Second,
+		},
 		{"noise", slept(now, time.Hour), slept(later, time.Hour+noise), 2 * time.Second, 0},
 		{"noise back", slept(now, time.Hour), slept(later, time.Hour-noise), 2 * time.Second, 0},
 		{"wall forward", slept(skew(now, -time.Hour), 0), slept(later, 0), 2 * time.Second, time.Hour},
 		{"wall back", slept(skew(now, time.Hour), 0), slept(later, 0), 2 * time.Second, 0},
-		{"asleep, and wall forward by it", slept(skew(now, -10*time.Second), 0), slept(later, 10*time.Second), 12 * time.Second, 10 * time.Second},
+		{
+			"asleep, and wall forward by it",
+			slept(skew(now, -10*time.Second), 0), slept(later, 10*time.Second),
+			12 * time.Second, 10 * time.Second,
+		},
 		{"unknown", At(now), At(later), 2 * time.Second, 0},
-		{"unknown, wall forward", At(skew(now, -time.Hour)), slept(later, 5), time.Hour + 2*time.Second, time.Hour},
+		{
+			"unknown, wall forward", At(skew(now, -time.Hour)), slept(later, 5),
+			time.Hour + 2*time.Second, time.Hour,
+		},
 		{"unknown, wall back", slept(skew(now, time.Hour), 5), At(later), 2 * time.Second, 0},
 		{"no monotonic reading", At(now.Round(0)), At(later), 2 * time.Second, 0},
 		{"another zone", At(now), At(later.UTC()), 2 * time.Second, 0},
@@ -46,7 +57,7 @@ func TestElapsed(t *testing.T) {
 	}
 }
 
-// TestBubble: under fake time nothing but fake time counts.
+// TestBubble checks that only fake time counts in a bubble.
 func TestBubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

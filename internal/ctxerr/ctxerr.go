@@ -1,4 +1,5 @@
-// Package ctxerr words the end of a context so that callers can match both its error and its cause.
+// Package ctxerr returns errors that match both a context's error and its cause. Its function is
+// safe for concurrent use.
 package ctxerr
 
 import (
@@ -7,8 +8,8 @@ import (
 	"fmt"
 )
 
-// Of gives an error that matches ctx.Err and context.Cause. net/http and others report the cause alone
-// (golang/go#72898). ctx must have ended.
+// Of returns an error that matches both ctx.Err and context.Cause. Package net/http, for example,
+// reports only the cause (golang/go#72898). ctx must have ended.
 func Of(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	switch {

@@ -1,6 +1,6 @@
 package etcdjson
 
-// Header comes with every answer.
+// Header is the header of every answer.
 type Header struct {
 	ClusterID Uint64 `json:"cluster_id"`
 	MemberID  Uint64 `json:"member_id"`
@@ -8,7 +8,7 @@ type Header struct {
 	RaftTerm  Uint64 `json:"raft_term"`
 }
 
-// KeyValue is one key as stored, without the namespace.
+// KeyValue is one stored key, without the namespace.
 type KeyValue struct {
 	Key            string
 	Value          []byte
@@ -25,7 +25,7 @@ type RangeAnswer struct {
 	Count  int64
 }
 
-// PutAnswer is the answer to a put request, without the key that it replaced.
+// PutAnswer is the answer to a put request, without the replaced key.
 type PutAnswer struct{ Header Header }
 
 // DeleteAnswer is the answer to a delete request, without the deleted keys.
@@ -34,7 +34,7 @@ type DeleteAnswer struct {
 	Deleted int64
 }
 
-// TxnAnswer is the answer to a transaction, without those to its operations.
+// TxnAnswer is the answer to a transaction, without the answers to its operations.
 type TxnAnswer struct {
 	Header    Header
 	Succeeded bool
@@ -59,7 +59,7 @@ func (r *Reader) Range(a *RangeAnswer, key func()) {
 	})
 }
 
-// Put reads the answer to a put request. It calls key for the key that was replaced, if the request
+// Put reads the answer to a put request. It calls key for the replaced key, if the request
 // asked for it; key must read it with [Reader.KeyValue].
 func (r *Reader) Put(a *PutAnswer, key func()) {
 	r.object(func(name []byte) {
@@ -76,7 +76,7 @@ func (r *Reader) Put(a *PutAnswer, key func()) {
 	})
 }
 
-// Delete reads the answer to a delete request. It calls key for each key that was deleted, if the
+// Delete reads the answer to a delete request. It calls key for each deleted key, if the
 // request asked for them; key must read it with [Reader.KeyValue].
 func (r *Reader) Delete(a *DeleteAnswer, key func()) {
 	r.object(func(name []byte) {
@@ -172,7 +172,7 @@ func (r *Reader) KeyValue(kv *KeyValue) {
 	})
 }
 
-// key takes the namespace off.
+// key reads a key and removes the namespace.
 func (r *Reader) key() string {
 	key := r.bytes()
 	if len(key) < r.prefix {

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// The messages as encoding/json knows them: a second opinion on what Reader reads.
+// The messages for encoding/json, to check the results of Reader.
 type (
 	plainKV struct {
 		Key            etcdjson.Bytes `json:"key"`
@@ -122,7 +122,7 @@ func TestReaderReadsWhatWasWritten(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	collect := func(r *etcdjson.Reader, kvs *[]etcdjson.KeyValue) func() {
-		var kv etcdjson.KeyValue // one for all keys: it must not keep what the one before had
+		var kv etcdjson.KeyValue // shared by all keys: each must overwrite all fields
 		return func() {
 			r.KeyValue(&kv)
 			*kvs = append(*kvs, kv)
@@ -196,7 +196,7 @@ func TestReaderReadsEvents(t *testing.T) {
 		r := etcdjson.NewReader(body, len(namespace))
 		var a etcdjson.WatchAnswer
 		var got []etcdjson.Event
-		var ev etcdjson.Event // one for all: it must not keep what the one before had
+		var ev etcdjson.Event // shared by all events: each must overwrite all fields
 		if !r.Watch(&a, func() {
 			r.Event(&ev)
 			got = append(got, ev)
@@ -225,7 +225,7 @@ func readPut(r *etcdjson.Reader) {
 	r.Put(new(etcdjson.PutAnswer), func() { r.KeyValue(new(etcdjson.KeyValue)) })
 }
 
-// readTxn reads a transaction and those nested in it, and returns the kinds of operations in order.
+// readTxn reads a transaction with its nested ones and appends the kinds of operations in order.
 func readTxn(r *etcdjson.Reader, kinds *[]etcdjson.Op) {
 	r.Txn(new(etcdjson.TxnAnswer), func() {
 		r.Op(func(kind etcdjson.Op) {
@@ -265,7 +265,7 @@ func TestReaderRefusesKeysOutsideOfTheNamespace(t *testing.T) {
 	}
 }
 
-// FuzzReader: what a Reader takes is JSON, whatever it reads it as, and it ends.
+// FuzzReader checks that a Reader ends, and that each text that it accepts as any answer is JSON.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, ``, `null`, `{} x`, `{}{}`, `{"x":[1,{"y":.5}]}`, `{"x":1,}`,

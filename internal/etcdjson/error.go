@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Error is what an answer says of an error. Codes has the numbers that may be its gRPC code, the
+// Error is an error as an answer reports it. Codes holds the numbers that may be its gRPC code, the
 // most trusted first.
 type Error struct {
 	Codes   [3]int
@@ -18,9 +18,9 @@ type wireError struct {
 	Message  string `json:"message"`
 }
 
-// ParseError reads each shape that a gateway gives an error: {"code","message"} (3.6, 3.7),
+// ParseError reads an error in each form that gateways use: {"code","message"} (3.6, 3.7),
 // {"error":"text","code"} (3.4, 3.5), and on a stream {"error":{"grpc_code"|"code","message"}}. It
-// reports false for a text that is not a JSON object.
+// returns false if body is not a JSON object with these types.
 func ParseError(body []byte) (Error, bool) {
 	var top struct {
 		wireError
@@ -32,7 +32,7 @@ func ParseError(body []byte) (Error, bool) {
 	var inner wireError
 	var text string
 	if json.Unmarshal(top.Error, &inner) != nil {
-		_ = json.Unmarshal(top.Error, &text) // whatever it is, it is no error text then
+		_ = json.Unmarshal(top.Error, &text) // text stays empty if it is no string either
 	}
 	return Error{
 		Codes:   [3]int{top.Code, inner.Code, inner.GRPCCode},

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Reader reads answers from front to back, without reflection, because they come with every lock,
-// queue item and event. After the first fault, which it keeps, it returns zero values. The zero
-// Reader reads nothing; it is not safe for concurrent use.
+// Reader reads one answer from front to back, without reflection, because every lock, queue item
+// and event needs one. After the first fault, which [Reader.End] returns, its methods read zero
+// values. The zero Reader has an empty answer. A Reader is not safe for concurrent use.
 type Reader struct {
 	b      []byte
 	i      int
@@ -19,11 +19,11 @@ type Reader struct {
 	prefix int
 	err    error
 
-	buf []byte // decoded text that need not be kept
+	buf []byte // the last decoded bytes
 }
 
-// NewReader returns a reader of one answer. Each key loses so many bytes at its front, those of the
-// namespace.
+// NewReader returns a reader of one answer. It removes the first prefix bytes, the namespace, from
+// each key.
 func NewReader(answer []byte, prefix int) Reader { return Reader{b: answer, prefix: prefix} }
 
 // Check makes err the fault, unless there was one before.
@@ -33,7 +33,7 @@ func (r *Reader) Check(err error) {
 	}
 }
 
-// End returns the first fault, which also is one if anything follows what was read.
+// End returns the first fault, or nil. Unread text behind the answer is a fault.
 func (r *Reader) End() error {
 	if r.peek(); r.i < len(r.b) {
 		r.fail("something behind the end")
@@ -41,7 +41,7 @@ func (r *Reader) End() error {
 	return r.err
 }
 
-// maxDepth bounds how deep values are nested.
+// maxDepth is the largest depth of nested values.
 const maxDepth = 1000
 
 func (r *Reader) fail(what string) {
@@ -50,7 +50,7 @@ func (r *Reader) fail(what string) {
 	}
 }
 
-// peek gives the first byte of what comes next, 0 if nothing does.
+// peek skips white space and returns the next byte, or 0 at the end.
 func (r *Reader) peek() byte {
 	for ; r.i < len(r.b); r.i++ {
 		switch c := r.b[r.i]; c {
@@ -88,7 +88,7 @@ func (r *Reader) expect(c byte) {
 	r.fail(fmt.Sprintf("%q expected, not %s", c, found))
 }
 
-// word takes a word of the language.
+// word reads a keyword of JSON if it is next, and reports whether it was.
 func (r *Reader) word(w string) bool {
 	if r.err != nil || r.peek() != w[0] ||
 		len(r.b)-r.i < len(w) || string(r.b[r.i:r.i+len(w)]) != w {
@@ -103,8 +103,8 @@ func (r *Reader) null() bool { return r.word("null") }
 // list calls item for each element of a list, which must read it.
 func (r *Reader) list(item func()) { r.nested('[', ']', item) }
 
-// object calls field for each field of an object, which must read its value. Names are bytes since
-// a string would have to be made for each.
+// object calls field for each field of an object, which must read its value. Names are bytes
+// because a string would be allocated for each.
 func (r *Reader) object(field func(name []byte)) {
 	r.nested('{', '}', func() {
 		name := r.text()
@@ -133,7 +133,7 @@ func (r *Reader) nested(open, shut byte, item func()) {
 	r.depth--
 }
 
-// text is what a string says; not to be kept.
+// text reads a string. The caller must not keep the bytes, because they may belong to the answer.
 func (r *Reader) text() []byte {
 	r.expect('"')
 	begin := r.i
@@ -142,7 +142,7 @@ func (r *Reader) text() []byte {
 		case c == '"' && !escaped:
 			r.i++
 			return r.b[begin : r.i-1]
-		case c == '"': // as rare as it is slow
+		case c == '"': // slow, but escapes are rare
 			r.i++
 			var text string
 			if json.Unmarshal(r.b[begin-1:r.i], &text) != nil {
@@ -160,7 +160,7 @@ func (r *Reader) text() []byte {
 	return nil
 }
 
-// number takes a number as it is written.
+// number reads a number and returns its text.
 func (r *Reader) number() []byte {
 	r.peek()
 	begin := r.i
@@ -174,7 +174,7 @@ func (r *Reader) number() []byte {
 	return r.b[begin:r.i]
 }
 
-// digits takes a number, which may come as a string.
+// digits reads a number, or a string with a number in it, and returns its text.
 func (r *Reader) digits() []byte {
 	if r.peek() == '"' {
 		return r.text()
@@ -214,7 +214,7 @@ func (r *Reader) bool() bool {
 	return false
 }
 
-// string is a text to keep, "" for none.
+// string reads a string, or null as "".
 func (r *Reader) string() string {
 	if r.null() {
 		return ""
@@ -222,7 +222,7 @@ func (r *Reader) string() string {
 	return string(r.text())
 }
 
-// bytes gives bytes in base64 of either alphabet, padded or not; valid until the next.
+// bytes reads base64 of either alphabet, padded or not. The result is valid until the next call.
 func (r *Reader) bytes() []byte {
 	if r.null() {
 		return nil
@@ -242,7 +242,7 @@ var alphabets = []*base64.Encoding{
 	base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding,
 }
 
-// skip passes over a value of any kind.
+// skip reads a value of any kind and discards it.
 func (r *Reader) skip() {
 	if r.err != nil {
 		return

@@ -1,6 +1,6 @@
 package etcdjson
 
-// RangeRequest asks for keys. Fields that are zero are left out, as in all requests.
+// RangeRequest reads keys. Zero fields are left out, as in all requests.
 type RangeRequest struct {
 	Key, End                   string
 	Limit, Revision            int64
@@ -11,7 +11,7 @@ type RangeRequest struct {
 	MinCreateRev, MaxCreateRev int64
 }
 
-// PutRequest writes a key.
+// PutRequest puts a key.
 type PutRequest struct {
 	Key         string
 	Value       []byte
@@ -27,7 +27,8 @@ type DeleteRequest struct {
 	PrevKV   bool
 }
 
-// Compare is a condition of a transaction. Target says whether Value or Number counts.
+// Compare is a condition of a transaction. It compares Value if Target is TargetValue, and else
+// Number.
 type Compare struct {
 	Key, End string
 	Relation string
@@ -45,7 +46,7 @@ const (
 	TargetValue   = "VALUE"
 )
 
-// Equal is the relation that etcd takes for granted.
+// Equal is the default relation of a [Compare] in etcd.
 const Equal = "EQUAL"
 
 // Op is the kind of an operation of a transaction.
@@ -66,7 +67,7 @@ const (
 	Failure  = "failure"
 )
 
-// Range writes a request for keys.
+// Range writes a range request.
 func (w *Writer) Range(r *RangeRequest) {
 	w.Begin()
 	w.text("key", r.Key)
@@ -85,7 +86,7 @@ func (w *Writer) Range(r *RangeRequest) {
 	w.End()
 }
 
-// Put writes a request that puts a key.
+// Put writes a put request.
 func (w *Writer) Put(r *PutRequest) {
 	w.Begin()
 	w.text("key", r.Key)
@@ -97,7 +98,7 @@ func (w *Writer) Put(r *PutRequest) {
 	w.End()
 }
 
-// Delete writes a request that deletes keys.
+// Delete writes a delete request.
 func (w *Writer) Delete(r *DeleteRequest) {
 	w.Begin()
 	w.text("key", r.Key)
@@ -106,7 +107,8 @@ func (w *Writer) Delete(r *DeleteRequest) {
 	w.End()
 }
 
-// Compare writes a condition. It reports whether there is such a target.
+// Compare writes a condition. It returns false, and leaves the text incomplete, if c.Target is
+// unknown.
 func (w *Writer) Compare(c *Compare) bool {
 	w.Begin()
 	if c.Relation != Equal {
@@ -133,7 +135,8 @@ func (w *Writer) Compare(c *Compare) bool {
 	return true
 }
 
-// BeginOp begins an operation of a transaction, which the method of its kind must write.
+// BeginOp begins an operation of a transaction. The method of its kind must write the operation
+// next.
 func (w *Writer) BeginOp(kind Op) {
 	w.Begin()
 	switch kind {

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// sameJSON compares a text with what it should say.
+// sameJSON compares a JSON text with the wanted one.
 func sameJSON(t *testing.T, got []byte, want string) {
 	t.Helper()
 	var g, w any

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// The scalars of answers that encoding/json reads.
+// The scalars of the answers that encoding/json reads.
 
-// Int64 is a 64-bit integer that comes as a JSON string or as a JSON number.
+// Int64 is a 64-bit integer that is a JSON string or a JSON number.
 type Int64 int64
 
 // UnmarshalJSON reads a JSON string or a JSON number.
@@ -26,8 +26,7 @@ func (n *Int64) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Uint64 is an unsigned 64-bit integer, an identity (cluster, member); some are larger than any
-// int64.
+// Uint64 is the ID of a cluster or a member, which may be larger than any int64.
 type Uint64 uint64
 
 // UnmarshalJSON reads a JSON string or a JSON number.

@@ -5,12 +5,12 @@ import (
 	"strconv"
 )
 
-// The messages of the watch stream, one a line.
+// The messages of the watch stream have one line each.
 
-// WatchProgress asks for the revision that the stream has reached.
+// WatchProgress requests the revision that the stream has reached.
 const WatchProgress = `{"progress_request":{}}` + "\n"
 
-// WatchCreate asks for a watch, in fragments: etcd sends messages of more than about 2 MB in parts.
+// WatchCreate requests a watch with fragments, so that etcd splits messages larger than about 2 MB.
 type WatchCreate struct {
 	ID, Start int64
 	Key, End  string
@@ -34,7 +34,7 @@ type wireWatchCreate struct {
 	} `json:"create_request"`
 }
 
-// Line returns the message.
+// Line returns the message as a line.
 func (c *WatchCreate) Line() []byte {
 	var m wireWatchCreate
 	m.Create.WatchID, m.Create.Key = c.ID, []byte(c.Key)
@@ -79,7 +79,7 @@ type Event struct {
 }
 
 // Watch reads a message. It calls event for each event, which must read it with [Reader.Event]. It
-// reports whether the message is one of a watch.
+// reports whether the message has a "result", which errors and other messages do not have.
 func (r *Reader) Watch(a *WatchAnswer, event func()) (ok bool) {
 	r.object(func(name []byte) {
 		switch {

@@ -5,18 +5,18 @@ import (
 	"strconv"
 )
 
-// Writer writes requests about keys: the JSON that encoding/json would make of them. A transaction
-// is its lists between Begin and End; an operation in a list stands between BeginOp and End. It is
-// not safe for concurrent use.
+// Writer writes requests about keys, with the JSON that encoding/json would write. Write a
+// transaction with Begin, its lists, and End, and an operation in a list with BeginOp, its method,
+// and End. A Writer is not safe for concurrent use.
 type Writer struct{ b []byte }
 
-// opSize is what an operation takes up, about, with the compare that goes with it.
+// opSize is about the size of an operation with its comparison.
 const opSize = 192
 
-// NewWriter returns a writer with room for so many operations.
+// NewWriter returns a writer with a buffer for so many operations. It grows when it is full.
 func NewWriter(ops int) *Writer { return &Writer{b: make([]byte, 0, opSize*ops)} }
 
-// Text returns the whole.
+// Text returns the written request.
 func (w *Writer) Text() []byte { return w.b[:len(w.b)-1] }
 
 // Begin begins a transaction.
@@ -52,7 +52,7 @@ func (w *Writer) bytes(name string, b []byte) {
 	}
 }
 
-// text writes bytes that are kept as a string.
+// text writes a string as bytes.
 func (w *Writer) text(name, text string) { w.bytes(name, []byte(text)) }
 
 func (w *Writer) int(name string, n int64) {
@@ -62,7 +62,7 @@ func (w *Writer) int(name string, n int64) {
 	}
 }
 
-// plain writes a text that has nothing to escape.
+// plain writes a string that needs no escapes.
 func (w *Writer) plain(name, text string) {
 	if text != "" {
 		w.name(name)

@@ -1,8 +1,14 @@
-// Package exampletest serves the examples of the package documentation: the etcd that they run on.
+// Package exampletest runs the examples of a package's documentation on an etcd.
 //
-// That is the one in HOLDFAST_ENDPOINTS, its URLs with commas between, where that is set, as integration/docs does with
-// real servers of every version. Else it is a small one in memory, which is not where anybody should look for how etcd
-// behaves, but lets the examples be run and compared with their output everywhere.
+// # Usage
+//
+// Call [On] in TestMain. HOLDFAST_ENDPOINTS may hold the comma-separated URLs of an etcd, which is
+// how integration/docs runs the examples on real servers of every version.
+//
+// # Limitations
+//
+// Without HOLDFAST_ENDPOINTS, the examples run on a small etcd in memory, so that they can be run
+// everywhere. It is no reference for etcd's behaviour.
 package exampletest
 
 import (
@@ -23,16 +29,18 @@ import (
 
 const endpointsEnv = "HOLDFAST_ENDPOINTS"
 
-// A Runner runs the tests and examples of a package; *testing.M is one.
+// Runner runs the tests and examples of a package, like *testing.M.
 type Runner interface{ Run() int }
 
-// On returns a Runner that sets the client, and the session if there is to be one, before it runs the examples of a
-// package, in
+// On returns a Runner that sets *client and, if s is not nil, *s before it runs m, and closes them
+// after that. Use it as in
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
 //
-// The client has a namespace of its own, which is empty before and after.
-func On(m Runner, client **gateway.Client, s **session.Session) Runner { return runner{m, client, s} }
+// The client has a namespace of its own, which is empty before and after the run.
+func On(m Runner, client **gateway.Client, s **session.Session) Runner {
+	return runner{m, client, s}
+}
 
 type runner struct {
 	tests   Runner
@@ -72,7 +80,7 @@ func (r runner) run() (code int, err error) {
 	return code, s.Close(end)
 }
 
-// patience is how long the etcd may take to answer.
+// patience is the time that the etcd has to answer.
 const patience = 5 * time.Second
 
 func connect() (client *gateway.Client, stop func() error, err error) {
@@ -96,7 +104,7 @@ func connect() (client *gateway.Client, stop func() error, err error) {
 	}, nil
 }
 
-// process is a test that lasts as long as the process.
+// process is a [testing.TB] for the run of a whole package.
 type process struct {
 	testing.TB
 	cleanups []func()

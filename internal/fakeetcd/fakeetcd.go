@@ -1,7 +1,20 @@
-// Package fakeetcd is a small etcd in memory, for tests of what time and bad servers do to sessions: a real
-// http.Server on a memnet listener, with leases, transactions and watches, that can be told to be slow, silent, broken
-// or frozen. It must run inside a testing/synctest bubble. It knows what sessions and lines need, no more; whether that
-// is how etcd behaves is tested against the real one.
+// Package fakeetcd is a small etcd in memory, for tests of sessions and lines under fake time and
+// with faulty servers.
+//
+// # Usage
+//
+// [Start] runs a real http.Server on a memnet listener, with leases, transactions and watches. A
+// test can make it slow, silent, broken or frozen. It must run inside a testing/synctest bubble.
+//
+// # Limitations
+//
+// It implements only the calls that sessions and recipes make. Tests against the real etcd check
+// these calls' behaviour.
+//
+// # Concurrency
+//
+// The methods of [Server] are safe for concurrent use. A [Call] belongs to the script that received
+// it.
 package fakeetcd
 
 import (
@@ -19,7 +32,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-// Server is the etcd. Its methods may be called from anywhere.
+// Server is an etcd. Its methods are safe for concurrent use.
 type Server struct {
 	l    *memnet.Listener
 	http *http.Server
@@ -36,32 +49,33 @@ type Server struct {
 
 	compacting bool // new watches end at once
 
-	turn sync.Mutex // held by the script that runs
+	turn sync.Mutex // held by the running script
 }
 
-// Answer is what a call is answered with. The zero Answer breaks the connection.
+// Answer is the response to a call. The zero Answer closes the connection without a response.
 type Answer struct {
 	Status int
 	Body   []byte
 }
 
-// Lost breaks the connection instead of an answer.
+// Lost closes the connection without a response.
 var Lost = Answer{}
 
-// Error is etcd's answer of an error.
+// Error returns the response with which etcd reports an error.
 func Error(code gateway.Code, message string) Answer {
 	body, _ := json.Marshal(map[string]any{"code": code, "message": message}) // cannot fail
 	return Answer{http.StatusBadRequest, body}
 }
 
-// Denied is the answer to a user without rights.
+// Denied returns the response to a user without permission.
 func Denied() Answer { return Error(gateway.CodePermissionDenied, "etcdserver: permission denied") }
 
-// tooLong is more than any test takes, in the time of its bubble.
+// tooLong is longer than any test takes in fake time.
 const tooLong = time.Hour
 
-// Start runs a server until the end of the test. A test that waits for what never comes would not end, since the renewals of
-// any session keep the fake clock running: after an hour of it, Start ends the program and shows all goroutines.
+// Start runs a server until the end of the test. After an hour of fake time it ends the program
+// with a panic that shows all goroutines. Without that, a test that hangs would never end, because
+// the renewals of its sessions keep the fake clock running.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	endless := time.AfterFunc(tooLong, func() {
@@ -70,7 +84,10 @@ func Start(tb testing.TB) *Server {
 	})
 	tb.Cleanup(func() { endless.Stop() })
 	s := &Server{l: memnet.Listen(), streams: map[*stream]struct{}{}, store: newStore()}
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s.http = &http.Server{
+		Handler:  http.HandlerFunc(s.serve),
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
 	go func() { _ = s.http.Serve(s.l) }()
 	tb.Cleanup(func() {
 		s.mu.Lock()
@@ -87,10 +104,12 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// Client makes a client that is closed at the end of the test.
+// Client returns a client of the server. It is closed at the end of the test.
 func (s *Server) Client(tb testing.TB) *gateway.Client {
 	tb.Helper()
-	c, err := gateway.New(gateway.Config{Endpoints: []string{"http://etcd:2379"}, DialContext: s.l.Dial})
+	c, err := gateway.New(gateway.Config{
+		Endpoints: []string{"http://etcd:2379"}, DialContext: s.l.Dial,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -102,8 +121,8 @@ func (s *Server) Client(tb testing.TB) *gateway.Client {
 	return c
 }
 
-// Script lets fn decide about every call but those of watches, until the next Script; nil serves all. Calls of fn do not
-// overlap, save where it waits by [Call.Sleep] and [Call.Silence].
+// Script makes fn answer all calls except watches, until the next Script. If fn is nil, the server
+// answers them normally. Calls of fn do not overlap, except during [Call.Sleep] and [Call.Silence].
 func (s *Server) Script(fn func(*Call) Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,8 +130,9 @@ func (s *Server) Script(fn func(*Call) Answer) {
 	s.calls = 0
 }
 
-// Freeze stops the server as SIGSTOP does: it takes requests and handles them when it goes on, whether or not anybody
-// still waits for the answer. Leases expire all the same, as if another member did it.
+// Freeze stops the server like SIGSTOP. It accepts requests, but handles them only after
+// [Server.Thaw], even if their callers have left. Leases still expire, as if another member of the
+// cluster revoked them.
 func (s *Server) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +141,7 @@ func (s *Server) Freeze() {
 	}
 }
 
-// Thaw ends Freeze.
+// Thaw ends [Server.Freeze]. It has no effect if the server is not frozen.
 func (s *Server) Thaw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +151,7 @@ func (s *Server) Thaw() {
 	}
 }
 
-// gate waits while the server is frozen, and reports whether it is still to do anything.
+// gate waits while the server is frozen, and reports whether the server is still running.
 func (s *Server) gate() bool {
 	for {
 		s.mu.Lock()
@@ -146,7 +166,7 @@ func (s *Server) gate() bool {
 
 // Call is one request.
 type Call struct {
-	N    int    // from 1, since Script
+	N    int    // number of the call since the last Script, from 1
 	Path string // "/kv/txn", …
 	Body []byte
 
@@ -154,10 +174,10 @@ type Call struct {
 	done <-chan struct{}
 }
 
-// Apply handles the call, now, and may be called again.
+// Apply applies the call and returns the response. Each further call of Apply applies it again.
 func (c *Call) Apply() Answer { return c.s.apply(c.Path, c.Body) }
 
-// Silence waits until the caller has gone.
+// Silence waits until the caller has left, and returns [Lost].
 func (c *Call) Silence() Answer {
 	c.s.turn.Unlock()
 	defer c.s.turn.Lock()
@@ -165,14 +185,14 @@ func (c *Call) Silence() Answer {
 	return Lost
 }
 
-// Sleep waits.
+// Sleep waits for d. Other calls of the script can run during the wait.
 func (c *Call) Sleep(d time.Duration) {
 	c.s.turn.Unlock()
 	defer c.s.turn.Lock()
 	time.Sleep(d) //nolint:forbidigo // in a bubble
 }
 
-// IsTxn tells whether it is a transaction with the text in one of its keys or values.
+// IsTxn reports whether the call is a transaction with the text in one of its keys or values.
 func (c *Call) IsTxn(text string) bool { return c.Path == "/kv/txn" && mentions(c.Body, text) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -215,14 +235,14 @@ func (s *Server) run(script func(*Call) Answer, call *Call) Answer {
 	return script(call)
 }
 
-// Expiry tells when the server took a lease away, or the zero time.
+// Expiry returns the time at which a lease expired or was revoked, or the zero time.
 func (s *Server) Expiry(id gateway.LeaseID) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.store.expired[int64(id)]
 }
 
-// Get reads a key.
+// Get returns a key. ok is false if the key does not exist.
 func (s *Server) Get(key string) (kv gateway.KeyValue, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,11 +251,13 @@ func (s *Server) Get(key string) (kv gateway.KeyValue, ok bool) {
 		return gateway.KeyValue{}, false
 	}
 	return gateway.KeyValue{
-		Key: key, Value: o.Value, CreateRevision: o.Create, ModRevision: o.Mod, Version: o.Version, Lease: gateway.LeaseID(o.Lease),
+		Key: key, Value: o.Value,
+		CreateRevision: o.Create, ModRevision: o.Mod, Version: o.Version,
+		Lease: gateway.LeaseID(o.Lease),
 	}, true
 }
 
-// Keys lists the keys with a prefix.
+// Keys returns the keys with a prefix, in order.
 func (s *Server) Keys(prefix string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +268,7 @@ func (s *Server) Keys(prefix string) []string {
 	return keys
 }
 
-// Put writes a key, as an operator would.
+// Put puts a key without a lease, like an operator.
 func (s *Server) Put(key, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +277,7 @@ func (s *Server) Put(key, value string) {
 	s.commit(t)
 }
 
-// Delete deletes a key, as an operator would.
+// Delete deletes a key, like an operator.
 func (s *Server) Delete(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -264,35 +286,35 @@ func (s *Server) Delete(key string) {
 	s.commit(t)
 }
 
-// Revoke takes a lease away, and its keys.
+// Revoke revokes a lease and deletes its keys.
 func (s *Server) Revoke(id gateway.LeaseID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revoke(int64(id))
 }
 
-// Compact forgets all history.
+// Compact compacts the history up to the current revision.
 func (s *Server) Compact() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store.compacted = s.store.rev
 }
 
-// Revision is the store's.
+// Revision returns the current revision.
 func (s *Server) Revision() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.store.rev
 }
 
-// Leases counts the leases that live.
+// Leases returns the number of live leases.
 func (s *Server) Leases() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.store.leases)
 }
 
-// Touch writes a key again as it is, under its lease.
+// Touch puts a key again with its value and lease. The key must exist.
 func (s *Server) Touch(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

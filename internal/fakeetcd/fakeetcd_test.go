@@ -16,14 +16,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestBreakWatches: whoever watches learns at once that a stream broke, or was refused, and comes back in the time of its own
-// pauses.
+// TestBreakWatches checks that a client notices a broken or refused stream at once and resumes its
+// watch within its own pauses.
 func TestBreakWatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		events := make(chan gateway.WatchResponse, 10)
-		if _, err := etcd.Client(t).WatchFunc("a", func(r gateway.WatchResponse) { events <- r }); err != nil {
+		if _, err := etcd.Client(t).WatchFunc("a", func(r gateway.WatchResponse) {
+			events <- r
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if r := <-events; !r.Created {
@@ -47,7 +49,7 @@ func TestBreakWatches(t *testing.T) {
 	})
 }
 
-// TestEndless: a test that waits for what never comes ends, and tells where it waits.
+// TestEndless checks that a test that hangs ends, and that the output shows its goroutine.
 func TestEndless(t *testing.T) {
 	t.Parallel()
 	const inside = "ETCDSCRIPT_ENDLESS"
@@ -65,7 +67,8 @@ func TestEndless(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestEndless$", "-test.timeout=1m")
 	cmd.Env = append(os.Environ(), inside+"=1")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "TestEndless waits for what does not come") || !strings.Contains(string(out), "fakeetcd_test.waitInVain(") {
+	if err == nil || !strings.Contains(string(out), "TestEndless waits for what does not come") ||
+		!strings.Contains(string(out), "fakeetcd_test.waitInVain(") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -2,7 +2,8 @@ package fakeetcd
 
 import "github.com/holdfast-go/holdfast/gateway"
 
-// Fill has the database refuse all that puts a key or grants a lease, as etcd's does under a NOSPACE alarm.
+// Fill makes the server refuse puts and lease grants, like etcd under a NOSPACE alarm, or with full
+// false accept them again.
 func (s *Server) Fill(full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -13,7 +14,8 @@ func noSpace() Answer {
 	return Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 }
 
-// puts: a full database refuses a transaction for a put in either branch, nested ones included.
+// puts reports whether a branch has a put, also in a nested transaction. A full database refuses a
+// transaction with a put in either branch.
 func puts(branches ...[]operation) bool {
 	for _, ops := range branches {
 		for _, op := range ops {

@@ -25,11 +25,6 @@ type event struct {
 	KV   object `json:"kv"`
 }
 
-type lease struct {
-	ttl   int64
-	timer *time.Timer
-}
-
 type store struct {
 	rev, compacted int64
 	kvs            map[string]object
@@ -39,7 +34,10 @@ type store struct {
 }
 
 func newStore() store {
-	return store{rev: 1, kvs: map[string]object{}, leases: map[int64]*lease{}, expired: map[int64]time.Time{}}
+	return store{
+		rev: 1, kvs: map[string]object{},
+		leases: map[int64]*lease{}, expired: map[int64]time.Time{},
+	}
 }
 
 func gatewayEnd(prefix string) string {
@@ -120,10 +118,12 @@ type txnRequest struct {
 	Success []operation `json:"success"`
 	Failure []operation `json:"failure"`
 
-	holds bool // the outcome of the compares, which all see the state before the outermost transaction
+	// holds is the outcome of the comparisons, which see the state before the outermost
+	// transaction.
+	holds bool
 }
 
-// fields of an answer.
+// fields are the JSON fields of a response.
 type fields = map[string]any
 
 func (s *store) holds(c *compare) bool {
@@ -150,7 +150,10 @@ func (s *store) holds(c *compare) bool {
 		case "VALUE":
 			sign = bytes.Compare(o.Value, c.Value)
 		}
-		ok := map[string]bool{"": sign == 0, "EQUAL": sign == 0, "NOT_EQUAL": sign != 0, "LESS": sign < 0, "GREATER": sign > 0}[c.Result]
+		ok := map[string]bool{
+			"": sign == 0, "EQUAL": sign == 0, "NOT_EQUAL": sign != 0,
+			"LESS": sign < 0, "GREATER": sign > 0,
+		}[c.Result]
 		if !ok {
 			return false
 		}
@@ -158,7 +161,7 @@ func (s *store) holds(c *compare) bool {
 	return true
 }
 
-// plan decides all branches, and reports whether every lease that a put names is there.
+// plan selects the branches to run, and reports whether the leases of all their puts exist.
 func (s *store) plan(t *txnRequest) bool {
 	t.holds = true
 	for i := range t.Compare {
@@ -182,7 +185,7 @@ func (t *txnRequest) branch() []operation {
 	return t.Failure
 }
 
-// change is a revision in the making.
+// change is a revision that is not yet committed.
 type change struct {
 	s      *store
 	rev    int64
@@ -194,7 +197,10 @@ func (s *store) begin() *change { return &change{s: s, rev: s.rev + 1} }
 func (t *change) put(r *putRequest) fields {
 	key := string(r.Key)
 	prev, existed := t.s.kvs[key]
-	next := object{Key: r.Key, Value: r.Value, Create: prev.Create, Mod: t.rev, Version: prev.Version + 1, Lease: r.Lease}
+	next := object{
+		Key: r.Key, Value: r.Value, Create: prev.Create, Mod: t.rev, Version: prev.Version + 1,
+		Lease: r.Lease,
+	}
 	if !existed {
 		next.Create = t.rev
 	}
@@ -223,7 +229,7 @@ func (t *change) get(r *rangeRequest) fields {
 	if r.SortOrder == "DESCEND" {
 		slices.Reverse(found)
 	}
-	out := fields{"count": len(found)} // of all, as etcd has it
+	out := fields{"count": len(found)} // before the filter and the limit, like etcd's
 	if r.MaxCreate > 0 {
 		found = slices.DeleteFunc(found, func(o object) bool { return o.Create > r.MaxCreate })
 	}
@@ -258,7 +264,7 @@ func (t *change) txn(r *txnRequest) fields {
 	return fields{"succeeded": r.holds, "responses": answers}
 }
 
-// commit makes a change the newest revision and tells the watches. mu is held.
+// commit makes a change the newest revision and sends it to the watches. mu must be held.
 func (s *Server) commit(t *change) {
 	if len(t.events) == 0 {
 		return
@@ -268,24 +274,6 @@ func (s *Server) commit(t *change) {
 	for st := range s.streams {
 		st.tell(t.events)
 	}
-}
-
-func (s *Server) revoke(id int64) bool {
-	l := s.store.leases[id]
-	if l == nil {
-		return false
-	}
-	l.timer.Stop()
-	delete(s.store.leases, id)
-	s.store.expired[id] = time.Now()
-	t := s.store.begin()
-	for _, o := range s.store.find("\x00", "\x00") {
-		if o.Lease == id {
-			t.delete(&deleteRequest{Key: o.Key})
-		}
-	}
-	s.commit(t)
-	return true
 }
 
 func (s *Server) header() header { return header{1, s.store.rev} }
@@ -348,52 +336,4 @@ func (s *Server) apply(path string, body []byte) Answer {
 		return s.answer(out)
 	}
 	return s.applyLease(path, decoder)
-}
-
-func (s *Server) applyLease(path string, decoder *json.Decoder) Answer {
-	var lines []byte
-	for decoder.More() {
-		var r struct {
-			ID  int64 `json:"ID,string"`
-			TTL int64 `json:"TTL,string"`
-		}
-		if err := decoder.Decode(&r); err != nil {
-			return Error(gateway.CodeInvalidArgument, err.Error())
-		}
-		l := s.store.leases[r.ID]
-		switch path {
-		case "/lease/grant":
-			if s.full {
-				return noSpace()
-			}
-			if l != nil {
-				return Error(gateway.CodeFailedPrecondition, "etcdserver: lease already exists")
-			}
-			s.store.leases[r.ID] = &lease{r.TTL, time.AfterFunc(time.Duration(r.TTL)*time.Second, func() {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.revoke(r.ID)
-			})}
-			return s.answer(fields{"ID": r.ID, "TTL": r.TTL})
-		case "/lease/revoke":
-			if !s.revoke(r.ID) {
-				return Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
-			}
-			return s.answer(fields{})
-		case "/lease/keepalive":
-			result := fields{"header": s.header(), "ID": r.ID}
-			if l != nil {
-				l.timer.Reset(time.Duration(l.ttl) * time.Second)
-				result["TTL"] = l.ttl
-			}
-			line, err := json.Marshal(fields{"result": result})
-			if err != nil {
-				return Error(gateway.CodeInternal, err.Error())
-			}
-			lines = append(append(lines, line...), '\n')
-		default:
-			return Error(gateway.CodeUnimplemented, path)
-		}
-	}
-	return Answer{http.StatusOK, lines}
 }

@@ -5,14 +5,14 @@ import (
 	"runtime/debug"
 )
 
-// Unwinding are the ways in which a function ends without a return.
+// Unwinding holds functions that end without a return, by name.
 var Unwinding = map[string]func(){
 	"panic":  func() { panic("oh") },
-	"Goexit": runtime.Goexit, // as t.FailNow does
+	"Goexit": runtime.Goexit, // called by t.FailNow
 }
 
-// Unwound runs fn in a goroutine that recovers, until it has ended. It returns what was recovered, and the stack at that
-// moment.
+// Unwound runs fn in a goroutine and waits until it ends. It returns the recovered value of a panic
+// and the stack at the recovery.
 func Unwound(fn func()) (value any, stack string) {
 	done := make(chan struct{})
 	go func() {

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// mentions looks for a text in the base64 strings of a body.
+// mentions reports whether a base64 string of a body contains the text.
 func mentions(body []byte, text string) bool {
 	for word := range bytes.FieldsFuncSeq(body, func(r rune) bool { return r == '"' }) {
-		if plain, err := base64.StdEncoding.DecodeString(string(word)); err == nil && bytes.Contains(plain, []byte(text)) {
+		if plain, err := base64.StdEncoding.DecodeString(string(word)); err == nil &&
+			bytes.Contains(plain, []byte(text)) {
 			return true
 		}
 	}
@@ -22,7 +23,7 @@ func mentions(body []byte, text string) bool {
 type stream struct {
 	s       *Server
 	watches map[int64]*watching
-	queue   []fields // all below mu of the server
+	queue   []fields // guarded, like watches, by the server's mu
 	more    chan struct{}
 	cut     context.CancelFunc
 }
@@ -55,7 +56,7 @@ func (st *stream) tell(events []event) {
 	}
 }
 
-// BreakWatches ends all watch streams; refuse keeps new ones from being made.
+// BreakWatches closes all watch streams. With refuse, it refuses new ones until the next call.
 func (s *Server) BreakWatches(refuse bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,14 +66,15 @@ func (s *Server) BreakWatches(refuse bool) {
 	}
 }
 
-// CompactWatches has each new watch end as compacted, whatever it begins with.
+// CompactWatches makes each new watch end as compacted, with any start revision, or with all false
+// stops that.
 func (s *Server) CompactWatches(all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.compacting = all
 }
 
-// Watches counts the watches that stand.
+// Watches returns the number of live watches.
 func (s *Server) Watches() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,8 +88,10 @@ func (s *Server) Watches() int {
 func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	defer func() {
-		_ = rc.SetReadDeadline(time.Unix(1, 0)) // or the server first reads the rest of the request, which has no end
-		panic(http.ErrAbortHandler)             // closes the connection, which ends the reader
+		// Without the deadline, the server would first read the rest of the request, which is
+		// endless.
+		_ = rc.SetReadDeadline(time.Unix(1, 0))
+		panic(http.ErrAbortHandler) // closes the connection, which ends the reader
 	}()
 	if !s.gate() || rc.EnableFullDuplex() != nil {
 		return
@@ -169,7 +173,10 @@ func (st *stream) read(decoder *json.Decoder) bool {
 		w := &watching{string(m.Create.Key), string(m.Create.End), m.Create.Start}
 		st.send(fields{"watch_id": m.Create.ID, "created": true})
 		if s.compacting || w.next > 0 && w.next <= s.store.compacted {
-			st.send(fields{"watch_id": m.Create.ID, "canceled": true, "compact_revision": max(s.store.compacted, 1)})
+			st.send(fields{
+				"watch_id": m.Create.ID, "canceled": true,
+				"compact_revision": max(s.store.compacted, 1),
+			})
 			return true
 		}
 		st.watches[m.Create.ID] = w

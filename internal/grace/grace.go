@@ -1,4 +1,5 @@
-// Package grace gives the calls that give something back a time of their own where their context has ended before.
+// Package grace gives calls that release something a deadline of their own if their context has
+// already ended. Its function is safe for concurrent use.
 package grace
 
 import (
@@ -8,11 +9,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Time is how long such a call may take. A healthy cluster needs milliseconds; the caller is about to exit.
+// Time is the deadline of such a call. A healthy cluster answers in milliseconds, and the caller
+// may be about to exit.
 const Time = time.Second
 
-// Of returns ctx, or, if that has ended, a context with its values that ends after Time, for the cause that ctx ended for.
-// A program that is told to stop by its context still has to free what it holds.
+// Of returns ctx. If ctx has ended, it returns a context with ctx's values that ends after [Time]
+// with ctx's cause, because a program whose context has ended must still release its holds.
 func Of(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Err() == nil {
 		return ctx, func() {}

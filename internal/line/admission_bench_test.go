@@ -7,12 +7,15 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// BenchmarkAdmission has a mirror hand a line on: the first leaves and joins again at the end, and the next, who waits in
-// this process, is admitted. All of the line waits here, or none of it but the next.
+// BenchmarkAdmission has the first member of a line leave and join again at the end, so that the
+// mirror admits the next member. With local=true all members wait in this process, otherwise only
+// the next one does.
 func BenchmarkAdmission(b *testing.B) {
 	for _, members := range []int{2, 10, 100, 1000} {
 		for _, local := range []bool{true, false} {
-			b.Run(fmt.Sprintf("members=%d/local=%t", members, local), func(b *testing.B) { admit(b, members, local) })
+			b.Run(fmt.Sprintf("members=%d/local=%t", members, local), func(b *testing.B) {
+				admit(b, members, local)
+			})
 		}
 	}
 }
@@ -29,7 +32,9 @@ func admit(b *testing.B, members int, local bool) {
 	revision := int64(members)
 	s.read(revision, line...)
 	waiting := make([]*waiter, members)
-	wait := func(i int, fence int64) { waiting[i] = s.addWaiter(Member{Key: keys[i], Fence: fence}, nil) }
+	wait := func(i int, fence int64) {
+		waiting[i] = s.addWaiter(Member{Key: keys[i], Fence: fence}, nil)
+	}
 	for i := range keys {
 		if local && i > 0 {
 			wait(i, int64(i+1))
@@ -64,7 +69,10 @@ func BenchmarkSync(b *testing.B) {
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
 			resp := &gateway.GetResponse{Header: gateway.Header{Revision: int64(members)}}
 			for i := range members {
-				resp.KVs = append(resp.KVs, gateway.KeyValue{Key: fmt.Sprintf("a/694d81417acd4c8e-%d", i), CreateRevision: int64(members - i)})
+				resp.KVs = append(resp.KVs, gateway.KeyValue{
+					Key:            fmt.Sprintf("a/694d81417acd4c8e-%d", i),
+					CreateRevision: int64(members - i),
+				})
 			}
 			s := newScript()
 			b.ReportAllocs()

@@ -10,8 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Again paces a loop that goes again because it has found the settings of a line otherwise than it needs them. The first
-// repetitions are how settings are declared, and cost no pause. Further ones mean that some program keeps changing them.
+// Again paces a loop that repeats because the settings of a line differ from the ones it needs. The
+// first repetitions have no pause, because declaring settings takes them. More repetitions mean
+// that another program keeps changing the settings. An Again is not safe for concurrent use.
 type Again struct {
 	tries int
 	pause time.Duration
@@ -23,7 +24,7 @@ const (
 	againMax  = time.Second
 )
 
-// Wait returns when the loop may go again, or the error of ctx.
+// Wait returns nil when the loop may repeat. Returns ctx's error when ctx ends first.
 func (a *Again) Wait(ctx context.Context) error {
 	if a.tries++; a.tries <= againFree {
 		return nil
@@ -39,12 +40,12 @@ func (a *Again) Wait(ctx context.Context) error {
 	}
 }
 
-// Corrupt is the error of a setting whose value this library does not write.
+// Corrupt returns a [core.ErrCorrupt] for a setting with a value that this library does not write.
 func (l *Line) Corrupt(what, value string) error {
 	return CorruptKey(gateway.KeyValue{Key: l.SettingKey(what), Value: []byte(value)})
 }
 
-// CorruptKey is the error of a key whose value this library does not write.
+// CorruptKey returns a [core.ErrCorrupt] for a key with a value that this library does not write.
 func CorruptKey(kv gateway.KeyValue) error {
 	const most = 64
 	value := string(kv.Value)

@@ -11,11 +11,17 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// MaxLines is how many lines can be joined at once: two operations for each have to fit into a transaction of 128.
+// MaxLines is the number of lines that can be joined at once, because each takes two of the 128
+// operations that a transaction may have.
 const MaxLines = 60
 
-// EnterAll joins several lines of one session in one transaction and waits until it is admitted to all. When it fails,
-// the members are gone or are being removed in the background.
+// EnterAll joins several lines of one session in one transaction, waits until it is admitted to
+// all, and returns the holds in the order of lines. If it returns an error, the members have been
+// removed or are being removed in the background.
+//
+// Returns [gateway.ErrInvalid] when lines is empty, has more than [MaxLines] elements or names a
+// line twice, the error of a hold that was lost while EnterAll waited for another, and else the
+// errors of [Line.Enter].
 func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	asked := time.Now()
 	if err := checkAll(ctx, lines); err != nil {
@@ -110,18 +116,18 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 		}
 	}()
 	caller := ctx
-	ctx, lost := context.WithCancelCause(ctx) // ends with any that is held: the others are no use then
+	ctx, lost := context.WithCancelCause(ctx) // ends with any hold, because EnterAll fails then
 	defer lost(nil)
 	for i, l := range lines {
 		members[i].Fence = out.Revision
-		if prev := out.Responses[2*i].Put.PrevKV; prev != nil { // an earlier try had put them all
+		if prev := out.Responses[2*i].Put.PrevKV; prev != nil { // by an earlier try
 			members[i].Fence = prev.CreateRevision
 		}
 		var before *lastLeft
 		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
 			before, err = wait(ctx, l, members[i])
 		}
-		done++ // from here on the member is abandoned by its own means
+		done++ // from here on this iteration or its hold abandons the member
 		if err != nil {
 			l.abandon(members[i], frees[i])
 			continue
@@ -129,10 +135,11 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 		var h Hold
 		if h, err = l.admit(ctx, asked, members[i], before, frees[i]); err == nil {
 			holds = append(holds, h)
-			defer context.AfterFunc(h.Context(), func() { lost(h.Err()) })() //nolint:contextcheck // it passes on how the hold ended
+			//nolint:contextcheck // it passes on how the hold ended
+			defer context.AfterFunc(h.Context(), func() { lost(h.Err()) })()
 		}
 	}
-	for _, h := range holds { // one may have been lost while another was waited for
+	for _, h := range holds { // one may have been lost during the wait for another
 		if err == nil || caller.Err() == nil {
 			err = cmp.Or(h.Err(), err)
 		}
@@ -147,7 +154,8 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 // checkAll returns [gateway.ErrInvalid] for lines that cannot be held together.
 func checkAll(ctx context.Context, lines []*Line) error {
 	if len(lines) == 0 || len(lines) > MaxLines {
-		return fmt.Errorf("%w: %d names, not between 1 and %d", gateway.ErrInvalid, len(lines), MaxLines)
+		return fmt.Errorf("%w: %d names, not between 1 and %d",
+			gateway.ErrInvalid, len(lines), MaxLines)
 	}
 	seen := map[string]bool{}
 	for _, l := range lines {

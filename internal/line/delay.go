@@ -13,15 +13,18 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// The lock delay. After a hold that did not end cleanly the next one is held back, so that whoever lost the first has
-// time to notice, however wrong the server was to take it.
+// The lock delay. If a hold did not end with a release, the next member waits before it is granted
+// the line, so that the last holder has time to notice the loss, even if the server was wrong to
+// expire its lease.
 //
-// A marker beside the line says how the last hold ended: "clean:<fence>" is put in the transaction that gives a hold
-// back, "held:<fence>" by each new holder before it is handed out. A new holder that finds the marker of a clean end of
-// the member it saw leave goes on at once, any other waits. If it saw nobody leave, a marker "clean" of whomever will do,
-// and so will none at all: nobody has held the lock under a delay yet.
+// A marker beside the line records the state of the last hold. A new holder puts "held:<fence>"
+// before it is granted the line, and a release puts "clean:<fence>" in its transaction. A new
+// holder that saw a member leave is granted the line at once only if the marker is "clean" with
+// that member's fence. A new holder that saw no member leave is granted the line at once if the
+// marker is "clean" with any fence, or if there is no marker, because then no member has held the
+// line under a delay yet.
 //
-// Members of other libraries leave no marker. A hold behind one that was seen to leave waits.
+// Members of other libraries write no marker, so a member that saw one of these leave waits.
 
 const delayPrefix = "holdfast/delay/"
 
@@ -32,13 +35,14 @@ func (l *Line) marker() string { return delayPrefix + l.Name }
 func clean(fence int64) string { return "clean:" + strconv.FormatInt(fence, 10) }
 func held(fence int64) string  { return "held:" + strconv.FormatInt(fence, 10) }
 
-// endedCleanly tells whether a marker is that of a clean end. One that this library does not write is not.
+// endedCleanly reports whether a marker was written by a release. A marker in a form that this
+// library does not write is not.
 func endedCleanly(marker string) bool {
-	fence, _ := strconv.ParseInt(strings.TrimPrefix(marker, "clean:"), 10, 64) // 0 if it is none
+	fence, _ := strconv.ParseInt(strings.TrimPrefix(marker, "clean:"), 10, 64) // 0 if invalid
 	return fence > 0 && marker == clean(fence)
 }
 
-// releaseOps go with the deletion of a member that gives its hold back.
+// releaseOps returns the operations that a release runs with the deletion of the member's key.
 func (l *Line) releaseOps(me Member) []gateway.Op {
 	if l.Delay <= 0 {
 		return nil
@@ -46,7 +50,7 @@ func (l *Line) releaseOps(me Member) []gateway.Op {
 	return []gateway.Op{gateway.OpPut(l.marker(), []byte(clean(me.Fence)))}
 }
 
-// awaitDelay marks the line as held and waits, if it must, until the delay is over.
+// awaitDelay marks the line as held and waits until the delay, if there is one, is over.
 func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) error {
 	if l.Delay <= 0 {
 		return nil
@@ -74,12 +78,13 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 	return pause(ctx, h, l.Delay-time.Since(from))
 }
 
-// spacePause is how often a member at the front looks whether a full database takes its marker.
+// spacePause is the pause between the attempts of a member at the front to put its marker into a
+// full database.
 const spacePause = time.Second
 
-// mark puts the marker of a new holder. A full database refuses that, and without it the next
-// holder could go on at once after an unclean end of this one. A member that has waited keeps its
-// place until there is space.
+// mark puts the marker of a new holder. Without it, the next holder would not wait after an unclean
+// end of this one. A full database refuses the put: a member that has waited in the line then keeps
+// its place until there is space, and any other returns the error.
 func (l *Line) mark(ctx context.Context, h *core.Hold, waited bool) (core.Outcome, error) {
 	marker := gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())
 	for {
@@ -95,7 +100,7 @@ func (l *Line) mark(ctx context.Context, h *core.Hold, waited bool) (core.Outcom
 	}
 }
 
-// pause waits for d. It returns why the hold or ctx ended, if either does before.
+// pause returns nil after d. It returns the error of the hold or of ctx if either ends before.
 func pause(ctx context.Context, h *core.Hold, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

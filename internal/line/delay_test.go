@@ -15,7 +15,8 @@ import (
 
 const delay = 20 * time.Second
 
-// TestDelay: how the one before has ended decides how long the next waits, from when it saw that.
+// TestDelay checks the time that a member waits after each kind of end of the last hold, from the
+// time at which the member saw that end.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -27,15 +28,21 @@ func TestDelay(t *testing.T) {
 			t.Helper()
 			release(t, holder)
 		}, 0},
-		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, _ line.Hold, l *line.Line) { etcd.Revoke(l.Session.Lease()) }, delay},
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, _ line.Hold, l *line.Line) {
+			etcd.Revoke(l.Session.Lease())
+		}, delay},
 		{"closed", func(t *testing.T, _ *fakeetcd.Server, _ line.Hold, l *line.Line) {
 			t.Helper()
 			if err := l.Session.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}, delay},
-		{"deleted", func(_ *testing.T, etcd *fakeetcd.Server, holder line.Hold, _ *line.Line) { etcd.Delete(holder.Key()) }, delay},
-		{"released after deletion", func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, _ *line.Line) {
+		{"deleted", func(_ *testing.T, etcd *fakeetcd.Server, holder line.Hold, _ *line.Line) {
+			etcd.Delete(holder.Key())
+		}, delay},
+		{"released after deletion", func(
+			t *testing.T, etcd *fakeetcd.Server, holder line.Hold, _ *line.Line,
+		) {
 			t.Helper()
 			etcd.Delete(holder.Key())
 			if err := holder.Grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
@@ -90,7 +97,8 @@ func TestDelayFirstOfAll(t *testing.T) {
 	})
 }
 
-// TestDelayBehindAStranger: members of other libraries leave no marker.
+// TestDelayBehindAStranger checks the delay behind a member of another library, which writes no
+// marker.
 func TestDelayBehindAStranger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -107,8 +115,8 @@ func TestDelayBehindAStranger(t *testing.T) {
 	})
 }
 
-// TestDelayAbandoned: whoever is let in behind an unclean end and leaves before the delay is over does not shorten it for
-// the next.
+// TestDelayAbandoned checks that a member that is admitted after an unclean end and leaves within
+// the delay does not shorten the delay for the next member.
 func TestDelayAbandoned(t *testing.T) {
 	t.Parallel()
 	for _, seen := range []bool{true, false} {
@@ -116,7 +124,8 @@ func TestDelayAbandoned(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				dead, second, third := delayed(open(t, etcd), delay), delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
+				dead, second, third := delayed(open(t, etcd), delay),
+					delayed(open(t, etcd), delay), delayed(open(t, etcd), delay)
 				enter(t, dead)
 				impatient, cancel := context.WithCancel(t.Context())
 				w2 := goEnter(impatient, second)
@@ -145,7 +154,8 @@ func TestDelayAbandoned(t *testing.T) {
 	}
 }
 
-// TestDelayMarkerLost: the answer to the marker is lost. Waiting for nothing is safe, going on would not be.
+// TestDelayMarkerLost checks that a member waits out the delay if the answer to the put of its
+// marker is lost.
 func TestDelayMarkerLost(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
@@ -179,7 +189,8 @@ func TestDelayMarkerLost(t *testing.T) {
 	}
 }
 
-// TestDelayRemoved: an operator deletes the key of the one that waits out the delay.
+// TestDelayRemoved checks the error when an operator deletes the key of a member that waits out the
+// delay.
 func TestDelayRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

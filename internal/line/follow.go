@@ -9,8 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Follow gives the line as it is, and again after it has changed, until ctx or the session ends, of which the last pair
-// tells. Revisions only grow; states in between may be left out.
+// Follow yields the line, and again after each change, until ctx or the session ends. Revisions
+// only grow, and states in between may be skipped. The first state may be older than the call. The
+// last pair holds the error: ctx's, the session's, or the one that ended the watch.
 func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 	return func(yield func(Snapshot, error) bool) {
 		if err := l.checkName(); err != nil {
@@ -34,7 +35,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 				if !yield(v, nil) {
 					return
 				}
-				continue // it may have changed meanwhile
+				continue // the line may have changed during the yield
 			}
 			select {
 			case <-r.wake:
@@ -46,8 +47,9 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 	}
 }
 
-// Until returns nil when the line has come to a state of which done is true, or done's error. It looks at the states that
-// [Line.Follow] gives, of which the first may be older than the call.
+// Until calls done for each state that [Line.Follow] yields, of which the first may be older than
+// the call. It returns nil when done returns true. Returns done's error when done fails, and else
+// the error that ended Follow.
 func (l *Line) Until(ctx context.Context, done func(Snapshot) (bool, error)) error {
 	for v, err := range l.Follow(ctx) {
 		if err != nil {
@@ -74,11 +76,12 @@ func (m *mirror) unread(r *reader) {
 	delete(m.readers, r)
 }
 
-// snapshot copies the state; ok is false if the mirror has just been lost.
+// snapshot returns a copy of the state. ok is false if the mirror is not in sync.
 func (m *mirror) snapshot() (_ Snapshot, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.view
-	v.Members, v.Settings, v.Puts = slices.Clone(v.Members), maps.Clone(v.Settings), maps.Clone(v.Puts)
+	v.Members, v.Settings, v.Puts =
+		slices.Clone(v.Members), maps.Clone(v.Settings), maps.Clone(v.Puts)
 	return v, m.synced
 }

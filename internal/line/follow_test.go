@@ -36,13 +36,16 @@ func TestUntil(t *testing.T) {
 			t.Errorf("Until = %v at %d, now %d", err, last.Revision, etcd.Revision())
 		}
 		no := errors.New("no")
-		if err := l.Until(t.Context(), func(line.Snapshot) (bool, error) { return true, no }); !errors.Is(err, no) {
+		if err := l.Until(t.Context(), func(line.Snapshot) (bool, error) {
+			return true, no
+		}); !errors.Is(err, no) {
 			t.Errorf("Until = %v", err)
 		}
 	})
 }
 
-// TestNow is what is there, whatever a watch has shown, and ends with the session although the server is silent.
+// TestNow checks that Now reads the current state, and that it ends with the session while the
+// server is silent.
 func TestNow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +55,8 @@ func TestNow(t *testing.T) {
 		etcd.Put("a//limit", "2")
 		v, err := l.Now(t.Context())
 		put := line.Put{Revision: etcd.Revision(), Version: 1}
-		if err != nil || len(v.Members) != 1 || v.Members[0].Fence != h.Fence() || v.Puts["limit"] != put {
+		if err != nil || len(v.Members) != 1 || v.Members[0].Fence != h.Fence() ||
+			v.Puts["limit"] != put {
 			t.Errorf("Now = %+v, %v", v, err)
 		}
 		done := make(chan error, 1)

@@ -13,17 +13,18 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestDelayWhileFull: a full database takes no marker of the waiter whose turn has come. It keeps
-// its place until there is space, and waits out the delay from when it saw the holder leave, since
-// that left no marker either. If the waiter gives up or is removed, it returns at once.
+// TestDelayWhileFull checks a waiter that is admitted while the database is full and refuses its
+// marker. It keeps its place until there is space. It waits out the delay, counted from the time at
+// which it saw the holder leave, because the holder's release wrote no marker either. If the waiter
+// gives up or is removed, Enter returns at once.
 func TestDelayWhileFull(t *testing.T) {
 	t.Parallel()
-	const fullFor = 5500 * time.Millisecond // not when it tries
+	const fullFor = 5500 * time.Millisecond // between two of its attempts
 	for _, tt := range []struct {
 		name  string
 		delay time.Duration
 		end   func(etcd *fakeetcd.Server, second *line.Line, cancel context.CancelFunc)
-		want  error // nil: it is granted
+		want  error // nil if Enter returns a hold
 		took  time.Duration
 	}{
 		{"space within the delay", delay, makeSpace, nil, delay},
@@ -63,7 +64,8 @@ func TestDelayWhileFull(t *testing.T) {
 				}
 				if tt.want == nil {
 					release(t, w.hold)
-				} else if errors.Is(w.err, gateway.ErrUncertain) || !errors.Is(w.err, gateway.ErrNoSpace) {
+				} else if errors.Is(w.err, gateway.ErrUncertain) ||
+					!errors.Is(w.err, gateway.ErrNoSpace) {
 					t.Errorf("Enter = %v, want only %v", w.err, gateway.ErrNoSpace)
 				}
 				synctest.Wait()
@@ -126,8 +128,8 @@ func TestDelayWhileFullUnseen(t *testing.T) {
 
 func makeSpace(etcd *fakeetcd.Server, _ *line.Line, _ context.CancelFunc) { etcd.Fill(false) }
 
-// TestDelayWhileFullAtOnce: a member that has not waited fails at once where the database becomes
-// full behind its join, as it does where that has refused the join.
+// TestDelayWhileFullAtOnce checks that a member that has not waited in the line fails at once if
+// the database becomes full after its join.
 func TestDelayWhileFullAtOnce(t *testing.T) {
 	t.Parallel()
 	type join func(*line.Line, context.Context, line.Join) (line.Hold, error)

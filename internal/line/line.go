@@ -1,11 +1,16 @@
-// Package line is the waiting line that the recipes share: a key prefix whose members are leased keys, in the order in
-// which they were created.
+// Package line implements the waiting line that the recipes share: a key prefix whose members are
+// leased keys, ordered by their creation.
 //
-// A recipe is an admission [Rule], a pure function of the line. Joining is one round trip; whoever is not admitted by the
-// answer waits for a [mirror] of the line, kept by one watch for all waiters of a client, to show that it is.
+// A recipe is an admission [Rule], a pure function of the line. Joining takes one round trip. A
+// member that the response does not admit waits until a [mirror] of the line admits it. All waiters
+// of a client share one mirror of a line and its watch.
 //
-// The layout is that of clientv3/concurrency and of etcd's own lock and election services, which can be members of the
-// same line.
+// The keys are laid out as by clientv3/concurrency and by etcd's own lock and election services, so
+// their members can share a line with members of this library.
+//
+// # Concurrency
+//
+// The methods of [Line] and [EnterAll] are safe for concurrent use. An [Again] is not.
 package line
 
 import (
@@ -21,26 +26,26 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Snapshot is a line at one revision.
+// Snapshot is the state of a line at one revision.
 type Snapshot struct {
 	Revision int64
 	Members  []Member // in the order in which they joined
-	// Settings are the keys <name>//<what> that a recipe keeps beside its members, by <what>.
+	// Settings are the values of the keys <name>//<setting> that a recipe keeps beside its members,
+	// by <setting>.
 	Settings map[string]string
-	Puts     map[string]Put // tells of the same keys when they were put
+	Puts     map[string]Put // the puts of the same keys
 }
 
-// Put tells when a key was put last, and how often since it was created.
+// Put is the revision of the last put of a key, and the number of puts since it was created.
 type Put struct{ Revision, Version int64 }
 
-// Rule tells how many members at the front of a line are admitted. A member behind one that is not admitted must not be
-// either.
+// Rule returns the number of members at the front of a line that are admitted.
 type Rule func(Snapshot) int
 
-// Exclusive admits the first.
+// Exclusive admits the first member only.
 func Exclusive(v Snapshot) int { return min(1, len(v.Members)) }
 
-// Member is one key of a line. Key alone does not name it: keys are used again.
+// Member is one key of a line. Key and Fence together identify it, because keys are reused.
 type Member struct {
 	Key   string
 	Fence int64 // its create_revision
@@ -49,60 +54,70 @@ type Member struct {
 
 func (m Member) is(o Member) bool { return m.Key == o.Key && m.Fence == o.Fence }
 
-// Lease is the lease that the name of the key tells of; 0 if it tells of none.
+// Lease returns the lease named in the key, or 0 if the key names none.
 func (m Member) Lease() gateway.LeaseID {
 	name := m.Key[strings.LastIndexByte(m.Key, '/')+1:]
 	hex, _, _ := strings.Cut(name, "-")
 	return parseLease(hex)
 }
 
-// Line is a place to wait at. It is immutable and does no I/O of its own accord.
+// Line is a waiting line as one session uses it. It is immutable and starts nothing by itself.
 type Line struct {
 	Session *core.Session
 	Name    string
-	Kind    string // of the recipe: those that have the same must have the same Rule
+	Kind    string // of the recipe: lines of the same kind must have the same Rule
 	Rule    Rule
 	Delay   time.Duration // see delay.go
-	Checked bool          // the recipe has checked the name, which may lie among the settings of another line then
-	Slash   bool          // the name may end in a slash, because the recipe keeps no settings that others need
+	// Checked means that the recipe has checked the name. It may lie among the settings of another
+	// line then.
+	Checked bool
+	// Slash allows a name that ends in a slash, because the recipe keeps no settings that other
+	// clients need.
+	Slash bool
 }
 
 func (l *Line) prefix() string { return l.Name + "/" }
 
-// errRemoved: somebody else deleted the member's key.
+// errRemoved is returned when another client has deleted the member's key.
 var errRemoved = fmt.Errorf("%w: %w", core.ErrLost, core.ErrKeyDeleted)
 
-// Hold is an admitted member: the noun of a recipe, and its inverse.
+// Hold is an admitted member and its releaser.
 type Hold struct {
 	*core.Hold
 	Grip *core.Releaser
 }
 
-// Join is what a member brings along.
+// Join holds the options of a join.
 type Join struct {
 	Value string
-	// Exclusive says that the rule admits the member only when nobody is ahead of it.
+	// Exclusive means that the rule admits the member only when no other member is ahead of it.
 	Exclusive bool
-	// If is compared when the member joins; when it does not hold, Else is read and the join is a [*RefusedError].
+	// If is compared when the member joins. If the comparison fails, Else is run and the join
+	// returns a [*RefusedError].
 	If   []gateway.Cmp
 	Else []gateway.Op
-	// Whole makes a Try that does not join read all of the line, and not only its front.
+	// Whole makes a Try that does not join read all of the line instead of its front.
 	Whole bool
-	// Hopeless, if set, ends the wait with an error when the line has come to a state that the member cannot get out of.
+	// Hopeless, if set, ends the wait with its error when the line is in a state in which the
+	// member can no longer be admitted.
 	Hopeless func(Snapshot) error
-	// Aside is the same for a member that must know itself in the line; it goes before Hopeless.
+	// Aside is like Hopeless but also receives the member. If it is set, Hopeless is not called.
 	Aside func(Snapshot, Member) error
 }
 
-// RefusedError is a join whose own compare did not hold.
+// RefusedError is returned by a join when its own comparison failed.
 type RefusedError struct {
 	Responses []gateway.OpResponse // to Else
 }
 
 func (e *RefusedError) Error() string { return "the line is not as expected" }
 
-// Enter joins the line and waits until the rule admits the new member. When it fails, the member is gone or is being
-// removed in the background.
+// Enter joins the line, waits until the rule admits the new member, and returns its hold. If it
+// returns an error, the member has been removed or is being removed in the background.
+//
+// Returns a [*RefusedError] when j.If does not hold, the error of j.Hopeless or j.Aside when that
+// ends the wait, [core.ErrKeyDeleted] when another client deleted the member's key, the session's
+// error when the session ends, ctx's error when ctx ends, and else the error of a failed request.
 func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	asked := time.Now()
 	if err := l.Check(ctx); err != nil {
@@ -128,7 +143,8 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	return l.admit(ctx, asked, me, before, free)
 }
 
-// Check refuses a name that no line may have, and waits while the session is suspect.
+// Check waits while the session is suspect. Returns [gateway.ErrInvalid] when the line's name is
+// not allowed, the session's error when the session has ended, and ctx's error when ctx ends.
 func (l *Line) Check(ctx context.Context) error {
 	if !l.Checked {
 		if err := l.checkName(); err != nil {
@@ -148,18 +164,23 @@ func (l *Line) checkName() error {
 	return l.Session.CheckName(l.Name)
 }
 
-// maxShared is the longest value that is sent along with other writes: a batch of them must not be too large a request.
+// maxShared is the longest value that is batched with other writes, because a batch must not exceed
+// the size of a request.
 const maxShared = 4096
 
-// unhurried is how many others of the session must be in the line for a join to be patient, if they must all go first: the
-// member will wait longer than for that one transaction in any case, and mostly it goes with the next leave.
+// unhurried is the number of other members of the session in the line from which an exclusive join
+// may linger. The member has to wait for their releases anyway, and usually joins in the same
+// request as the next of these.
 const unhurried = 3
 
-// join puts the member into the line and tells how many keys there are then.
-func (l *Line) join(ctx context.Context, j Join, key string, others int, free func()) (me Member, count int64, _ error) {
+// join puts the member into the line and returns the number of keys in the line after that.
+func (l *Line) join(
+	ctx context.Context, j Join, key string, others int, free func(),
+) (me Member, count int64, _ error) {
 	prefix := key[:len(l.Name)+1]
 	then := make([]gateway.Op, 2)
-	then[0] = gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
+	then[0] = gateway.OpPut(key, []byte(j.Value),
+		gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
 	then[1] = gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly())
 	w := core.Write{
 		If:         j.If,
@@ -180,7 +201,7 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 	case err != nil:
 		free()
 		return Member{}, 0, err
-	case !out.Applied && out.Repeated: // an earlier try may have been, before the line changed
+	case !out.Applied && out.Repeated: // an earlier try may have been applied
 		l.abandon(Member{Key: key}, free)
 		return Member{}, 0, &RefusedError{out.Responses}
 	case !out.Applied:
@@ -188,14 +209,14 @@ func (l *Line) join(ctx context.Context, j Join, key string, others int, free fu
 		return Member{}, 0, &RefusedError{out.Responses}
 	}
 	me = Member{Key: key, Fence: out.Revision, Value: j.Value}
-	if prev := out.Responses[0].Put.PrevKV; prev != nil { // an earlier try had put it
+	if prev := out.Responses[0].Put.PrevKV; prev != nil { // by an earlier try
 		me.Fence = prev.CreateRevision
 	}
 	return me, out.Responses[1].Get.Count, nil
 }
 
-// wait returns when the mirror has shown the member to be admitted. It returns the member that was
-// seen to leave last, or nobodySeen.
+// wait returns when the mirror admits the member. It returns the member that was seen to leave last,
+// or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.mirror()
 	defer m.release()
@@ -217,7 +238,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 			return nil, l.endCause(ctx, ctxerr.Of(ctx))
 		}
 		switch state := m.look(w); {
-		case state.gone: // alone, or with the lease
+		case state.gone: // Verify finds out whether the lease has ended too
 			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
 		case state.admitted:
 			return cmp.Or(state.before, nobodySeen), nil
@@ -227,7 +248,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	}
 }
 
-// bound gives a context that also ends with the session.
+// bound returns a context that also ends with the session.
 func (l *Line) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	s := l.Session.Context()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -235,7 +256,7 @@ func (l *Line) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// endCause prefers the loss of the session to the errors that it causes.
+// endCause returns the session's error if the session has ended and ended ctx, and else err.
 func (l *Line) endCause(ctx context.Context, err error) error {
 	if lost := l.Session.Err(); lost != nil && ctx.Err() != nil {
 		return lost
@@ -243,18 +264,23 @@ func (l *Line) endCause(ctx context.Context, err error) error {
 	return err
 }
 
-// admit turns a member at the front into a hold, once the session can be trusted and the lock delay is over.
-func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *lastLeft, free func()) (Hold, error) {
+// admit waits until the lock delay is over and the session is not suspect, and returns a hold for
+// an admitted member.
+func (l *Line) admit(
+	ctx context.Context, asked time.Time, me Member, before *lastLeft, free func(),
+) (Hold, error) {
 	h, grip := l.Session.Hold(me.Key, me.Fence, free)
 	admitted := false
 	defer func() {
-		if !admitted { // also where a hook has panicked: no caller gets a hold that it could release
+		if !admitted { // also if a hook panicked, because no caller can release the hold then
 			Hold{h, grip}.Abandon(ctx)
 		}
 	}()
 	err := l.awaitDelay(ctx, h, before)
 	if err == nil {
-		grip.AddReleaseOps(l.releaseOps(me)...) // not before: whoever leaves within the delay must not end it for the next
+		// Not before the delay is over: a release within it must not end the delay of the next
+		// member.
+		grip.AddReleaseOps(l.releaseOps(me)...)
 		err = l.Session.Ready(ctx)
 	}
 	if err == nil {
@@ -268,11 +294,11 @@ func (l *Line) admit(ctx context.Context, asked time.Time, me Member, before *la
 	return Hold{h, grip}, nil
 }
 
-// Abandon gives the hold back in the background.
+// Abandon releases the hold in the background.
 func (h Hold) Abandon(ctx context.Context) { h.Grip.Abandon(ctx) }
 
-// GiveBack is release, the recipe's own, for the end of a function that ran under the hold: what etcd refuses goes on in the
-// background, since nobody is left who would call again.
+// GiveBack calls release and returns its error. It is for the end of a function that ran under the
+// hold: if release fails, GiveBack abandons the hold, because no caller is left to retry.
 func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
 	err := release(ctx)
 	if err != nil {
@@ -281,12 +307,13 @@ func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Con
 	return err
 }
 
-// finishTimeout bounds [Finish], which must work although the caller's context has ended.
+// finishTimeout bounds [Finish], which must release the hold after the caller's context has ended.
 const finishTimeout = 5 * time.Second
 
-// Finish is [GiveBack] with a time of its own. It belongs in a defer, because the function under the hold may panic, or end
-// its goroutine, and a caller that recovers has no hold that it could release. A hold that the function has released itself is
-// not an error; if that was refused, it goes on in the background.
+// Finish is [GiveBack] with a deadline of its own instead of ctx's. Call it in a defer, because the
+// function under the hold may panic or end its goroutine, and a caller that recovers has no hold to
+// release. A hold that the function has released itself is not an error; a release of it that etcd
+// rejected goes on in the background.
 func Finish(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
@@ -297,7 +324,7 @@ func Finish(ctx context.Context, grip *core.Releaser, release func(context.Conte
 	return GiveBack(ctx, grip, release)
 }
 
-// abandon takes the member out of the line in the background.
+// abandon removes the member from the line in the background.
 func (l *Line) abandon(me Member, free func()) {
 	l.Session.Compensate(core.Write{
 		Compensation: core.Deletion(me.Key),

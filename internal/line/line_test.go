@@ -23,7 +23,8 @@ func TestEnterInTurn(t *testing.T) {
 		own, other := open(t, etcd), open(t, etcd)
 		holder := enter(t, own)
 		var waiting []*entering
-		for _, l := range []*line.Line{own, other, own} { // two of one session exclude each other as well
+		// Two members of one session exclude each other as well.
+		for _, l := range []*line.Line{own, other, own} {
 			waiting = append(waiting, goEnter(t.Context(), l))
 		}
 		for i, w := range waiting {
@@ -46,8 +47,9 @@ func TestEnterInTurn(t *testing.T) {
 	})
 }
 
-// TestExclusiveJoinsArePatient: a join behind three others of the session does not go while a leave is under way. One that
-// the rule may admit beside others does.
+// TestExclusiveJoinsArePatient checks that an exclusive join behind three other members of the
+// session is not sent while a release is under way, and that a join that the rule may admit beside
+// other members is.
 func TestExclusiveJoinsArePatient(t *testing.T) {
 	t.Parallel()
 	for _, exclusive := range []bool{false, true} {
@@ -82,13 +84,15 @@ func TestExclusiveJoinsArePatient(t *testing.T) {
 	}
 }
 
-// TestEnterAfterLostAnswers loses each of the requests of a contended and a free Enter, before and after it was applied.
+// TestEnterAfterLostAnswers loses each of the requests of a contended and a free Enter, before and
+// after the server applied it.
 func TestEnterAfterLostAnswers(t *testing.T) {
 	t.Parallel()
 	for lost := 1; lost <= 4; lost++ {
 		for _, applied := range []bool{false, true} {
 			for _, contended := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%d/applied=%v/contended=%v", lost, applied, contended), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%d/applied=%v/contended=%v",
+					lost, applied, contended), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						etcd := fakeetcd.Start(t)
@@ -138,11 +142,16 @@ func TestEnterAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestEnterCutOff ends the context of an Enter at any moment. Nothing may be left, however late the server wakes.
+// TestEnterCutOff ends the context of an Enter while the server is frozen. No key may be left after
+// the server has thawed.
 func TestEnterCutOff(t *testing.T) {
 	t.Parallel()
-	for _, frozen := range []time.Duration{500 * time.Millisecond, 2 * time.Second, 5 * time.Second} {
-		for _, after := range []time.Duration{time.Millisecond, 1200 * time.Millisecond, 3 * time.Second} {
+	for _, frozen := range []time.Duration{
+		500 * time.Millisecond, 2 * time.Second, 5 * time.Second,
+	} {
+		for _, after := range []time.Duration{
+			time.Millisecond, 1200 * time.Millisecond, 3 * time.Second,
+		} {
 			t.Run(fmt.Sprintf("%v of %v", after, frozen), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -163,7 +172,8 @@ func TestEnterCutOff(t *testing.T) {
 					}
 					release(t, holder)
 					h := enter(t, l)
-					if want := "a/" + l.Session.Lease().String(); h.Key() != want { // its slot is free again
+					// The first key of the session is free again.
+					if want := "a/" + l.Session.Lease().String(); h.Key() != want {
 						t.Errorf("key = %s", h.Key())
 					}
 				})
@@ -205,7 +215,8 @@ func TestWaiterLosesItsSession(t *testing.T) {
 	})
 }
 
-// TestWaiterAcrossCompaction: the watch breaks, history goes, and the holder has left meanwhile.
+// TestWaiterAcrossCompaction checks that a waiter is admitted if the holder's release was compacted
+// away while the watch was down.
 func TestWaiterAcrossCompaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -228,7 +239,8 @@ func TestWaiterAcrossCompaction(t *testing.T) {
 	})
 }
 
-// TestNoGrantWhileSuspect: first in line, but for all it knows the lease is about to go.
+// TestNoGrantWhileSuspect checks that the first member in line is not admitted while its session
+// gets no answer to its keepalives.
 func TestNoGrantWhileSuspect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -261,7 +273,9 @@ func TestBadNames(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		l := open(t, etcd)
 		rev := etcd.Revision()
-		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x"} {
+		for _, name := range []string{
+			"", "holdfast/sessions", "holdfast/sessions/x", "holdfast/delay", "holdfast/delay/x",
+		} {
 			l.Name = name
 			if _, err := l.Enter(t.Context(), line.Join{}); !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("Enter(%q) = %v", name, err)

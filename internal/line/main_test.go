@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// open gives the line "a" with a session and a client of its own.
+// open returns the line "a" with a session and a client of its own.
 func open(t *testing.T, etcd *fakeetcd.Server) *line.Line {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), nil)
@@ -26,7 +26,7 @@ func open(t *testing.T, etcd *fakeetcd.Server) *line.Line {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // some tests leave the server in no state to answer
+		_ = s.Close(ctx) // some tests leave the server unable to answer
 	})
 	synctest.Wait()
 	return &line.Line{Session: core.Of(s), Name: "a", Rule: line.Exclusive}

@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Read reads the line as it is now.
+// Read returns the line as it is now, from a linearizable read. Returns [gateway.ErrInvalid] when
+// the line's name is not allowed, and else the error of the request.
 func (l *Line) Read(ctx context.Context) (Snapshot, error) {
 	if err := l.checkName(); err != nil {
 		return Snapshot{}, err
@@ -21,7 +22,8 @@ func (l *Line) Read(ctx context.Context) (Snapshot, error) {
 	return viewOf(resp, l.prefix()), nil
 }
 
-// Now is [Line.Read] for those who act under the session: it ends when that does.
+// Now is [Line.Read] for work under the session: it waits while the session is suspect and returns
+// the session's error when the session ends.
 func (l *Line) Now(ctx context.Context) (Snapshot, error) {
 	if err := l.Check(ctx); err != nil {
 		return Snapshot{}, err
@@ -35,14 +37,19 @@ func (l *Line) Now(ctx context.Context) (Snapshot, error) {
 	return v, nil
 }
 
-// viewOf sorts out what lies below a prefix. Only direct children are members: "a" and "a/b" are two lines.
+// viewOf returns the members and settings among the keys below a prefix. Only direct children are
+// members, because "a" and "a/b" are two lines.
 func viewOf(resp *gateway.GetResponse, prefix string) Snapshot {
 	v := Snapshot{
-		Revision: resp.Revision, Members: make([]Member, 0, len(resp.KVs)), Settings: map[string]string{}, Puts: map[string]Put{},
+		Revision: resp.Revision,
+		Members:  make([]Member, 0, len(resp.KVs)),
+		Settings: map[string]string{},
+		Puts:     map[string]Put{},
 	}
 	for _, kv := range resp.KVs {
 		if isMember(kv.Key, prefix) {
-			v.Members = append(v.Members, Member{Key: kv.Key, Fence: kv.CreateRevision, Value: string(kv.Value)})
+			v.Members = append(v.Members,
+				Member{Key: kv.Key, Fence: kv.CreateRevision, Value: string(kv.Value)})
 		} else if what, ok := settingOf(kv.Key, prefix); ok {
 			v.Settings[what], v.Puts[what] = string(kv.Value), Put{kv.ModRevision, kv.Version}
 		}
@@ -51,10 +58,11 @@ func viewOf(resp *gateway.GetResponse, prefix string) Snapshot {
 	return v
 }
 
-// SettingKey is where a recipe keeps a setting of the line.
+// SettingKey returns the key of a setting of the line.
 func (l *Line) SettingKey(what string) string { return l.prefix() + "/" + what }
 
-// SameSettings holds if no setting of the line was put since it was as in v.
+// SameSettings returns a comparison that holds if no setting of the line was put after v's
+// revision.
 func (l *Line) SameSettings(v Snapshot) gateway.Cmp {
 	return gateway.CmpModRevision(l.SettingKey(""), gateway.Less, v.Revision+1).Prefix()
 }
@@ -64,8 +72,9 @@ func settingOf(key, prefix string) (what string, ok bool) {
 	return what, ok && !strings.Contains(what, "/")
 }
 
-// isMember tells whether a key is a direct child of the prefix. Where the name of the line ends in a slash, the settings
-// of the name without it are such children too; a member is known by the lease in its name then, which no setting has.
+// isMember reports whether a key is a member of the line with this prefix, which is a direct child.
+// If the line's name ends in a slash, the settings of the name without it are direct children too.
+// A key is a member then only if its name contains a lease, because no setting's name does.
 func isMember(key, prefix string) bool {
 	name, below := strings.CutPrefix(key, prefix)
 	if !below || name == "" || strings.Contains(name, "/") {
@@ -75,6 +84,6 @@ func isMember(key, prefix string) bool {
 }
 
 func parseLease(hex string) gateway.LeaseID {
-	id, _ := gateway.ParseLeaseID(hex) // 0 if it is none
+	id, _ := gateway.ParseLeaseID(hex) // 0 if it is not a lease
 	return id
 }

@@ -11,19 +11,20 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// mirror is a copy of a line, right at a revision: fed by a watch that was opened "from now", one read, and then every
-// event above that read's revision. All waiters of a client share it. It starts no goroutine: events are applied by the
-// reader of the client's stream, and what must wait waits in the goroutines of the waiters.
+// mirror is a copy of a line that is exact at its revision. It is filled by a watch opened "from
+// now", one read, and then all events above the read's revision. All waiters of a client share it.
+// It starts no goroutine: the reader of the client's stream applies the events, and the waiters'
+// goroutines do the work that blocks.
 type mirror struct {
 	id   mirrorID
 	rule Rule
-	turn chan struct{} // held by the waiter that brings the mirror up to date
+	turn chan struct{} // held by the waiter that syncs the mirror
 
 	mu      sync.Mutex
 	users   int
 	idle    *time.Timer // set while there are no users
-	watch   *lineWatch  // nil: none, or it has ended
-	err     error       // why there will never be another
+	watch   *lineWatch  // nil if there is none or it has ended
+	err     error       // if set, no further watch can be opened
 	synced  bool
 	floor   int64    // the revision of the read
 	view    Snapshot // the line at view.Revision; only if synced
@@ -32,14 +33,15 @@ type mirror struct {
 	readers map[*reader]struct{}
 }
 
-// lineWatch is one watch of the line. Late calls from one that was given up are known by it.
+// lineWatch is one watch of the line. Its address identifies late calls from a watch that was
+// replaced.
 type lineWatch struct {
 	stop    func()
-	created chan struct{} // closed when it stands, or has ended
-	early   []gateway.Event
+	created chan struct{}   // closed when the watch is created or has ended
+	early   []gateway.Event // received before the read
 }
 
-// lastLeft is the member that left the line last, and when that was seen.
+// lastLeft is the member that left the line last, and the time at which this process saw that.
 type lastLeft struct {
 	Member
 	at time.Time
@@ -51,20 +53,20 @@ var nobodySeen = &lastLeft{}
 // waiter is a member that waits in this process.
 type waiter struct {
 	Member
-	wake chan struct{} // look again
+	wake chan struct{} // receives when waiterState may have changed
 	hope func(Snapshot) error
 	waiterState
 }
 
-// waiterState is what has become of a waiter.
+// waiterState is the outcome of a wait.
 type waiterState struct {
 	admitted bool
 	gone     bool
 	hopeless error
-	before   *lastLeft
+	before   *lastLeft // the last member that left before the admission
 }
 
-// reader is somebody who wants to see each state of the line, or at least the last.
+// reader is notified after each change of the line.
 type reader struct{ wake chan struct{} }
 
 type mirrorID struct {
@@ -72,14 +74,14 @@ type mirrorID struct {
 	kind, prefix string
 }
 
-// mirrors holds the mirrors in use, and those that were a short while ago: the next waiter then needs no read. It is
-// global because several sessions may share a client, and must then share its mirrors.
+// mirrors holds the mirrors in use, and idle mirrors for idleMirror, so that the next waiter needs
+// no read. It is global because sessions that share a client must share its mirrors.
 var mirrors = struct {
 	sync.Mutex
 	m map[mirrorID]*mirror
 }{m: map[mirrorID]*mirror{}}
 
-// idleMirror is how long a mirror is kept without a waiter.
+// idleMirror is the time for which a mirror without users is kept.
 const idleMirror = 30 * time.Second
 
 func (l *Line) mirrorID() mirrorID { return mirrorID{l.Session.Client(), l.Kind, l.prefix()} }
@@ -90,7 +92,10 @@ func (l *Line) mirror() *mirror {
 	defer mirrors.Unlock()
 	m := mirrors.m[id]
 	if m == nil {
-		m = &mirror{id: id, rule: l.Rule, turn: make(chan struct{}, 1), waiters: map[string]*waiter{}, readers: map[*reader]struct{}{}}
+		m = &mirror{
+			id: id, rule: l.Rule, turn: make(chan struct{}, 1),
+			waiters: map[string]*waiter{}, readers: map[*reader]struct{}{},
+		}
 		mirrors.m[id] = m
 	}
 	m.mu.Lock()
@@ -108,7 +113,7 @@ func (m *mirror) release() {
 	defer m.mu.Unlock()
 	if m.users--; m.users == 0 {
 		keep := idleMirror
-		if len(m.view.Members) > crowd { // the next waiter will do without
+		if len(m.view.Members) > crowd { // the next waiter will not use a mirror
 			keep = 0
 		}
 		m.idle = time.AfterFunc(keep, m.closeIdle)
@@ -130,14 +135,14 @@ func (m *mirror) closeIdle() {
 	}
 }
 
-// forget takes the mirror out of the registry. mirrors must be locked.
+// forget removes the mirror from mirrors, which must be locked.
 func (m *mirror) forget() {
 	if mirrors.m[m.id] == m {
 		delete(mirrors.m, m.id)
 	}
 }
 
-// sync returns when the mirror is right at some revision, for which one waiter at a time works.
+// sync returns nil when the mirror is in sync. One waiter at a time does the work.
 func (m *mirror) sync(ctx context.Context) error {
 	select {
 	case m.turn <- struct{}{}:
@@ -163,7 +168,7 @@ func (m *mirror) sync(ctx context.Context) error {
 	}
 }
 
-// open starts the watch if there is none. done says that there is nothing to wait for.
+// open starts the watch if there is none. done means that sync has to return the error, or nil.
 func (m *mirror) open() (_ *lineWatch, done bool, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -172,7 +177,8 @@ func (m *mirror) open() (_ *lineWatch, done bool, _ error) {
 	}
 	if m.watch == nil {
 		f := &lineWatch{created: make(chan struct{})}
-		stop, err := m.id.c.WatchFunc(m.id.prefix, func(r gateway.WatchResponse) { m.take(f, r) }, gateway.Prefix())
+		stop, err := m.id.c.WatchFunc(m.id.prefix,
+			func(r gateway.WatchResponse) { m.take(f, r) }, gateway.Prefix())
 		if err != nil {
 			return nil, true, err
 		}
@@ -182,7 +188,8 @@ func (m *mirror) open() (_ *lineWatch, done bool, _ error) {
 	return m.watch, false, nil
 }
 
-// base sets the mirror to what was read after the watch stood, and applies what has come since.
+// base sets the mirror to a read made after the watch was created, and applies the events received
+// since.
 func (m *mirror) base(f *lineWatch, read *gateway.GetResponse) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -190,7 +197,7 @@ func (m *mirror) base(f *lineWatch, read *gateway.GetResponse) {
 		return
 	}
 	m.synced, m.floor, m.view = true, read.Revision, viewOf(read, m.id.prefix)
-	m.last = nil // whoever left meanwhile, this process has not seen it leave
+	m.last = nil // this process did not see which members left before the read
 	for _, ev := range f.early {
 		m.apply(ev)
 	}
@@ -220,7 +227,8 @@ func (m *mirror) take(f *lineWatch, r gateway.WatchResponse) {
 		for i, ev := range r.Events {
 			changed = m.apply(ev) || changed
 			last := i+1 == len(r.Events) || r.Events[i+1].KV.ModRevision != ev.KV.ModRevision
-			if changed && last { // after each revision: one answer may hold a deletion and the same key again
+			if changed && last {
+				// After each revision, because one response may delete a key and create it again.
 				m.decide()
 				changed = false
 			}
@@ -228,7 +236,8 @@ func (m *mirror) take(f *lineWatch, r gateway.WatchResponse) {
 	}
 }
 
-// broken: after a compaction the next waiter starts over; after anything else nobody can.
+// broken handles the end of the watch. After a compaction the next waiter opens another watch.
+// After any other error the mirror cannot be used again.
 func (m *mirror) broken(f *lineWatch, err error) {
 	mirrors.Lock()
 	defer mirrors.Unlock()
@@ -258,10 +267,10 @@ func (m *mirror) broken(f *lineWatch, err error) {
 	}
 }
 
-// apply takes one event and tells whether it changed the line.
+// apply applies one event and reports whether it changed the line.
 func (m *mirror) apply(ev gateway.Event) bool {
 	if ev.KV.ModRevision <= m.floor {
-		return false // the read has it
+		return false // included in the read
 	}
 	v := &m.view
 	v.Revision = max(v.Revision, ev.KV.ModRevision)
@@ -278,7 +287,7 @@ func (m *mirror) apply(ev gateway.Event) bool {
 	}
 	i := slices.IndexFunc(v.Members, func(o Member) bool { return o.Key == ev.KV.Key })
 	if i >= 0 && !ev.Deleted && v.Members[i].Fence == ev.KV.CreateRevision {
-		changed := v.Members[i].Value != string(ev.KV.Value) // if not, it is a join that was repeated
+		changed := v.Members[i].Value != string(ev.KV.Value) // a repeated join does not change it
 		v.Members[i].Value = string(ev.KV.Value)
 		return changed
 	}
@@ -290,13 +299,13 @@ func (m *mirror) apply(ev gateway.Event) bool {
 			signal(w.wake)
 		}
 	}
-	if !ev.Deleted { // revisions only grow: it is the last
+	if !ev.Deleted { // last in the line, because revisions only grow
 		v.Members = append(v.Members, Member{ev.KV.Key, ev.KV.CreateRevision, string(ev.KV.Value)})
 	}
 	return i >= 0 || !ev.Deleted
 }
 
-// decide wakes the waiters that the rule admits, those without hope, and all readers.
+// decide notifies the waiters that the rule admits, the waiters whose hope fails, and all readers.
 func (m *mirror) decide() {
 	for _, member := range m.view.Members[:m.rule(m.view)] {
 		if w := m.waiters[member.Key]; w != nil && w.is(member) && !w.admitted {
@@ -306,10 +315,10 @@ func (m *mirror) decide() {
 	}
 	for _, w := range m.waiters {
 		if w.hope == nil {
-			break // as for all waiters of one recipe
+			break // all waiters of one recipe have it or none
 		}
-		if w.admitted || w.hopeless != nil || m.view.Revision < w.Fence { // older than the join, it tells nothing
-			continue
+		if w.admitted || w.hopeless != nil || m.view.Revision < w.Fence {
+			continue // a state before the join must not end the wait
 		}
 		if err := w.hope(m.view); err != nil {
 			w.hopeless = err
@@ -321,7 +330,8 @@ func (m *mirror) decide() {
 	}
 }
 
-// review finds out whether a waiter's member is still there, once the mirror is late enough to know.
+// review notifies a waiter if its member is no longer in the line. A view older than the join
+// cannot show that.
 func (m *mirror) review(w *waiter) {
 	if m.view.Revision >= w.Fence && !slices.ContainsFunc(m.view.Members, w.is) {
 		w.gone = true
@@ -329,7 +339,7 @@ func (m *mirror) review(w *waiter) {
 	}
 }
 
-// addWaiter adds a waiter for a member that has joined.
+// addWaiter registers a waiter for a member that has joined.
 func (m *mirror) addWaiter(me Member, hope func(Snapshot) error) *waiter {
 	w := &waiter{Member: me, wake: make(chan struct{}, 1), hope: hope}
 	m.mu.Lock()

@@ -32,7 +32,8 @@ func TestMembersOf(t *testing.T) {
 	if got := viewOf(&gateway.GetResponse{KVs: kvs}, "a/").Members; !slices.Equal(got, want) {
 		t.Errorf("members = %v", got)
 	}
-	if got := viewOf(&gateway.GetResponse{KVs: kvs}, "a/b/").Members; !slices.Equal(got, []Member{{Key: "a/b/1", Fence: 2}}) {
+	if got := viewOf(&gateway.GetResponse{KVs: kvs}, "a/b/").Members; !slices.Equal(got,
+		[]Member{{Key: "a/b/1", Fence: 2}}) {
 		t.Errorf("of the line below = %v", got)
 	}
 }
@@ -50,7 +51,7 @@ func TestMemberLease(t *testing.T) {
 	}
 }
 
-// script drives a mirror by hand.
+// script calls a mirror directly, without a server.
 type script struct {
 	*mirror
 	f *lineWatch
@@ -58,7 +59,10 @@ type script struct {
 
 func newScript() script {
 	f := &lineWatch{created: make(chan struct{}), stop: func() {}}
-	m := &mirror{id: mirrorID{prefix: "a/"}, rule: Exclusive, turn: make(chan struct{}, 1), waiters: map[string]*waiter{}, watch: f}
+	m := &mirror{
+		id: mirrorID{prefix: "a/"}, rule: Exclusive, turn: make(chan struct{}, 1),
+		waiters: map[string]*waiter{}, watch: f,
+	}
 	return script{m, f}
 }
 
@@ -67,7 +71,8 @@ func (s script) events(evs ...gateway.Event) { s.take(s.f, gateway.WatchResponse
 func (s script) read(rev int64, members ...Member) {
 	var kvs []gateway.KeyValue
 	for _, m := range members {
-		kvs = append(kvs, gateway.KeyValue{Key: m.Key, CreateRevision: m.Fence, ModRevision: m.Fence})
+		kvs = append(kvs,
+			gateway.KeyValue{Key: m.Key, CreateRevision: m.Fence, ModRevision: m.Fence})
 	}
 	s.base(s.f, &gateway.GetResponse{Header: gateway.Header{Revision: rev}, KVs: kvs})
 }
@@ -103,21 +108,24 @@ func (s script) want(t *testing.T, w *waiter, want state) {
 func TestMirrorHandsOver(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil), s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	s.want(t, c, state{})
 	s.events(del("a/x", 7))
 	s.want(t, b, state{admitted: true})
 	s.want(t, c, state{})
-	if before := s.look(b).before; before == nil || before.Member != (Member{Key: "a/x", Fence: 4}) {
+	if before := s.look(b).before; before == nil ||
+		before.Member != (Member{Key: "a/x", Fence: 4}) {
 		t.Errorf("before = %+v", before)
 	}
 	s.events(del("a/b", 8))
 	s.want(t, c, state{admitted: true})
 }
 
-// TestMirrorOlderThanTheJoin: it shows an empty line, or another incarnation of the key, and must not admit.
+// TestMirrorOlderThanTheJoin checks that a mirror older than a member's join does not admit the
+// member, even if its line is empty or has an earlier incarnation of the key.
 func TestMirrorOlderThanTheJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
@@ -134,7 +142,7 @@ func TestMirrorOlderThanTheJoin(t *testing.T) {
 	s.want(t, b, state{admitted: true})
 }
 
-// TestMirrorDecidesAfterEachEvent: one answer holds the end of a hold and the next member under the same key.
+// TestMirrorDecidesAfterEachEvent checks a response that deletes a key and creates it again.
 func TestMirrorDecidesAfterEachEvent(t *testing.T) {
 	t.Parallel()
 	s := newScript()
@@ -143,7 +151,7 @@ func TestMirrorDecidesAfterEachEvent(t *testing.T) {
 	s.events(del("a/x", 6), put("a/x", 7, 7))
 	s.want(t, b, state{admitted: true})
 
-	// The other way round: the own key goes, and comes again as somebody else's.
+	// The waiter's own key is deleted, and another client creates it again.
 	s = newScript()
 	b = s.addWaiter(Member{Key: "a/b", Fence: 5}, nil)
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
@@ -151,7 +159,8 @@ func TestMirrorDecidesAfterEachEvent(t *testing.T) {
 	s.want(t, b, state{gone: true})
 }
 
-// TestMirrorRepeatedJoin: the second copy of a join puts the same key again, which changes nothing.
+// TestMirrorRepeatedJoin checks that a second copy of a join, which puts the same key again, does
+// not change the line.
 func TestMirrorRepeatedJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
@@ -159,19 +168,23 @@ func TestMirrorRepeatedJoin(t *testing.T) {
 	b := s.addWaiter(Member{Key: "a/b", Fence: 4}, nil)
 	s.events(put("a/b", 4, 4), put("a/c", 5, 5), put("a/b", 4, 6))
 	s.want(t, b, state{})
-	if want := []Member{{Key: "a/x", Fence: 3}, {Key: "a/b", Fence: 4}, {Key: "a/c", Fence: 5}}; !slices.Equal(s.view.Members, want) {
+	if want := []Member{
+		{Key: "a/x", Fence: 3}, {Key: "a/b", Fence: 4}, {Key: "a/c", Fence: 5},
+	}; !slices.Equal(s.view.Members, want) {
 		t.Errorf("members = %v", s.view.Members)
 	}
 	s.events(del("a/x", 7))
 	s.want(t, b, state{admitted: true})
 }
 
-// TestMirrorEarlyEvents come before the read is there: those that the read has seen are skipped.
+// TestMirrorEarlyEvents checks that events received before the read are applied, except the ones
+// that the read includes.
 func TestMirrorEarlyEvents(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	b := s.addWaiter(Member{Key: "a/b", Fence: 8}, nil)
-	s.events(put("a/b", 5, 5), del("a/b", 6), put("a/x", 7, 7), put("a/b", 8, 8)) // the key was used before
+	// The key was used before.
+	s.events(put("a/b", 5, 5), del("a/b", 6), put("a/x", 7, 7), put("a/b", 8, 8))
 	s.events(del("a/x", 9), put("a/x", 10, 10))
 	s.want(t, b, state{})
 	s.read(8, Member{Key: "a/x", Fence: 7}, b.Member)
@@ -206,7 +219,8 @@ func TestMirrorSubLines(t *testing.T) {
 func TestMirrorAfterCompaction(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil), s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	old := s.f
 	s.take(old, gateway.WatchResponse{Err: gateway.ErrCompacted})
@@ -222,7 +236,8 @@ func TestMirrorAfterCompaction(t *testing.T) {
 	}
 	s.f = &lineWatch{created: make(chan struct{})}
 	s.watch = s.f
-	s.take(old, gateway.WatchResponse{Events: []gateway.Event{del("a/c", 9)}}) // a late call of the old watch
+	// A late call of the old watch.
+	s.take(old, gateway.WatchResponse{Events: []gateway.Event{del("a/c", 9)}})
 	s.read(9, c.Member)
 	s.want(t, b, state{gone: true})
 	s.want(t, c, state{admitted: true})
@@ -249,7 +264,7 @@ func TestMirrorEnds(t *testing.T) {
 func TestMirrorSettingsAndValues(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	s.rule = func(v Snapshot) int { // as a semaphore has it
+	s.rule = func(v Snapshot) int { // like a semaphore's
 		if v.Settings["limit"] == "2" {
 			return min(2, len(v.Members))
 		}
@@ -262,7 +277,8 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 		}
 		return nil
 	}
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, hope), s.addWaiter(Member{Key: "a/c", Fence: 6}, hope)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, hope),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, hope)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	limit := put("a//limit", 7, 7)
@@ -284,12 +300,14 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 	changed := put("a/x", 4, 9)
 	changed.KV.Value = []byte("new")
 	s.events(changed, del("a//limit", 10))
-	if v, ok := s.snapshot(); !ok || v.Revision != 10 || v.Members[0].Value != "new" || len(v.Settings)+len(v.Puts) > 0 {
+	if v, ok := s.snapshot(); !ok || v.Revision != 10 || v.Members[0].Value != "new" ||
+		len(v.Settings)+len(v.Puts) > 0 {
 		t.Errorf("view = %+v, %v", v, ok)
 	}
 }
 
-// TestMirrorHopeIsOlderThanTheJoin: what the line was like before a member joined says nothing about its chances.
+// TestMirrorHopeIsOlderThanTheJoin checks that a state of the line before a member's join does not
+// end its wait.
 func TestMirrorHopeIsOlderThanTheJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
@@ -314,7 +332,8 @@ func TestMirrorHopeIsOlderThanTheJoin(t *testing.T) {
 	}
 }
 
-// TestMirrorDecidesAtRevisions: nobody is admitted to a state that never was, between the events of one revision.
+// TestMirrorDecidesAtRevisions checks that no member is admitted to a state between the events of
+// one revision, because the line was never in that state.
 func TestMirrorDecidesAtRevisions(t *testing.T) {
 	t.Parallel()
 	s := newScript()

@@ -9,15 +9,18 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// crowd is how many members of others, more or less, make a line too long for mirrors: with one in each client, every event
-// of the line would go to all of them, and a read of the line be as long as the line. A member that is admitted only when
-// nobody is ahead of it then watches the one right ahead, and its own key, and nothing else; that costs a read at the end.
+// crowd is the number of members of other sessions above which a member waits without a mirror. If
+// each client of a long line had a mirror, etcd would send every event of the line to all of them,
+// and each would read the whole line. An exclusive member therefore watches only its own key and
+// its predecessor's, and reads the line again at the end.
 const crowd = 16
 
-// crowded tells whether a member that found count keys in the line, others of them of its own session, is to wait without
-// a mirror. Where the client has one in use, another waiter costs nothing.
+// crowded reports whether a member waits without a mirror. It found count keys in the line, others
+// of them of its own session. If the client already uses a mirror, one more waiter costs nothing.
 func (l *Line) crowded(j Join, count int64, others int) bool {
-	if !j.Exclusive || l.Delay > 0 || count <= crowd+int64(others) { // a delay begins with what a mirror has seen
+	// The delay needs a mirror, because it runs from the time at which the mirror saw the holder
+	// leave.
+	if !j.Exclusive || l.Delay > 0 || count <= crowd+int64(others) {
 		return false
 	}
 	mirrors.Lock()
@@ -31,7 +34,7 @@ func (l *Line) crowded(j Join, count int64, others int) bool {
 	return m.users == 0
 }
 
-// waitForPredecessor returns when nobody is ahead of the member.
+// waitForPredecessor returns nil when no member is ahead of me.
 func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
@@ -58,7 +61,7 @@ func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
 		switch {
 		case err != nil:
 			return l.endCause(ctx, err)
-		case !still: // since before it was watched
+		case !still: // it left before the watch began
 			continue
 		}
 		select {
@@ -70,9 +73,10 @@ func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
 	}
 }
 
-// ahead is the member right ahead, or nil. It is errRemoved if the member itself is not there.
+// ahead returns the member right before me, or nil if there is none. Returns errRemoved when me is
+// not in the line.
 func (l *Line) ahead(ctx context.Context, me Member) (*Member, error) {
-	const look = 8 // more only where other lines lie below this one
+	const look = 8 // it reads more only if keys of other lines lie below this line
 	opts := []gateway.Option{
 		gateway.Prefix(), gateway.KeysOnly(), gateway.MaxCreateRevision(me.Fence),
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Descend),
@@ -98,7 +102,8 @@ func (l *Line) ahead(ctx context.Context, me Member) (*Member, error) {
 	}
 }
 
-// there tells whether both members are in the line. It costs less than [Line.ahead], for which the server looks at all of it.
+// there reports whether both members are in the line. It is cheaper than [Line.ahead], for which
+// the server scans the whole line.
 func (l *Line) there(ctx context.Context, a, b Member) (bool, error) {
 	resp, err := l.Session.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
 		gateway.OpGet(a.Key, gateway.KeysOnly()), gateway.OpGet(b.Key, gateway.KeysOnly()),
@@ -118,19 +123,23 @@ func (l *Line) there(ctx context.Context, a, b Member) (bool, error) {
 type keyWatch struct {
 	Member
 	stop    func()
-	created chan struct{} // closed when it stands, or has ended
-	ended   chan struct{} // closed when it has ended, with err
+	created chan struct{} // closed when the watch is created
+	ended   chan struct{} // closed when the watch has ended, with err
 	err     error
-	changed chan struct{} // the member has gone, perhaps
+	changed chan struct{} // receives when the member may have left
 }
 
-// see watches a member instead of the one before, if that is another or its watch has ended, and returns once it stands.
+// see returns a watch of m once it is created. It returns old if that is a live watch of m, and
+// stops it otherwise.
 func (l *Line) see(ctx context.Context, old *keyWatch, m Member) (*keyWatch, error) {
 	if old.of(m) {
 		return old, nil
 	}
 	old.end()
-	s := &keyWatch{Member: m, created: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}, 1)}
+	s := &keyWatch{
+		Member:  m,
+		created: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}, 1),
+	}
 	stop, err := l.Session.Client().WatchFunc(m.Key, s.take)
 	if err != nil {
 		return nil, err
@@ -169,7 +178,7 @@ func (s *keyWatch) take(r gateway.WatchResponse) {
 	}
 }
 
-// of tells whether the member is watched.
+// of reports whether s is a live watch of m.
 func (s *keyWatch) of(m Member) bool {
 	if s == nil || !s.is(m) {
 		return false

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// joined is a member of a crowd, each of a client of its own.
+// joined is a member of a crowd. Each has a client of its own.
 type joined struct {
 	line   *line.Line
 	cancel context.CancelFunc
@@ -24,7 +24,7 @@ type joined struct {
 	err    error
 }
 
-// crowd has so many join one after the other.
+// crowd makes n members join one after the other.
 func crowd(t *testing.T, etcd *fakeetcd.Server, n int) []*joined {
 	t.Helper()
 	var all []*joined
@@ -52,15 +52,17 @@ func (j *joined) admitted() bool {
 	}
 }
 
-// TestCrowd: in a long line, too, each is admitted when all ahead have gone, and not before, whoever else leaves, is removed
-// or loses its stream; and few read all of the line.
+// TestCrowd checks a line that is too long for mirrors: each member is admitted when all members
+// ahead of it have left, and not before. Others leave, are removed or lose their streams in
+// between. Few members read all of the line.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		var reads atomic.Int64
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/range" && bytes.Contains(c.Body, []byte(`"range_end"`)) && !bytes.Contains(c.Body, []byte(`"limit"`)) {
+			if c.Path == "/kv/range" && bytes.Contains(c.Body, []byte(`"range_end"`)) &&
+				!bytes.Contains(c.Body, []byte(`"limit"`)) {
 				reads.Add(1)
 			}
 			return c.Apply()
@@ -78,7 +80,10 @@ func TestCrowd(t *testing.T) {
 		if now := etcd.Keys("a/"); len(now) != len(keys)-2 {
 			t.Fatalf("%d keys, then %d", len(keys), len(now))
 		}
-		for i, want := range map[int]error{40: context.Canceled, 41: session.ErrClosed, 42: session.ErrRevoked, 43: session.ErrKeyDeleted} {
+		for i, want := range map[int]error{
+			40: context.Canceled, 41: session.ErrClosed,
+			42: session.ErrRevoked, 43: session.ErrKeyDeleted,
+		} {
 			if <-all[i].done; !errors.Is(all[i].err, want) {
 				t.Errorf("member %d: %v, not %v", i, all[i].err, want)
 			}
@@ -114,7 +119,7 @@ func TestCrowd(t *testing.T) {
 	})
 }
 
-// TestCrowdOfOneClient: those who share a client share one watch of the line, however many they are.
+// TestCrowdOfOneClient checks that all waiters of one client share one watch of the line.
 func TestCrowdOfOneClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

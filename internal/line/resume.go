@@ -10,13 +10,19 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-var errNothingLeft = fmt.Errorf("%w: no earlier life of this session has left a place", core.ErrNotHeld)
+var errNothingLeft = fmt.Errorf(
+	"%w: no earlier life of this session has left a place", core.ErrNotHeld)
 
-// Resume takes up the oldest member that an earlier life of the session has left in the line, removes its further ones and
-// waits until the rule admits the one. It is [core.ErrNotHeld] if there is none, or another Resume has it. When it fails
-// after that, they are all gone or are being removed in the background. value is what the member shows.
+// Resume takes over the oldest member that an earlier life of the session left in the line, removes
+// its other members, waits until the rule admits the oldest, and returns its hold and value. If it
+// fails after it found a member, all of them have been removed or are being removed in the
+// background.
 //
-// Whether the earlier life had waited out a lock delay nobody can tell, so it is waited out again.
+// Returns [core.ErrNotHeld] when there is no such member or another Resume has taken it over, and
+// else the errors of [Line.Enter].
+//
+// The lock delay is waited out again, because the line does not show whether the earlier life had
+// waited it out.
 func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ error) {
 	asked := time.Now()
 	v, err := l.Now(ctx)
@@ -47,7 +53,8 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	return h, me.Value, err
 }
 
-// remove returns when the keys are gone. They will be, whatever it returns.
+// remove deletes the keys and returns nil when they are deleted. If it returns an error, the
+// deletion continues in the background.
 func (l *Line) remove(ctx context.Context, keys []string) error {
 	gone := make(chan struct{}, len(keys))
 	for _, key := range keys {

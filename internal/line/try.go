@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// OccupiedError is why [Line.Try] did not join: the rule would not have admitted the member.
+// OccupiedError is returned by [Line.Try] when the rule would not have admitted the member.
 type OccupiedError struct {
-	View Snapshot // what stood in the way; perhaps not all of it
+	View Snapshot // the line, or its front, as Try read it
 }
 
 func (e *OccupiedError) Error() string {
@@ -23,14 +23,21 @@ func (e *OccupiedError) Error() string {
 }
 
 const (
-	// tryLook is how many keys a failed try looks at; more only where other lines lie below this one.
+	// tryLook is the number of keys that a failed try reads. It reads more only if keys of other
+	// lines lie below this line.
 	tryLook = 8
-	// tries is how often a try is repeated when the line changes under it.
+	// tries is the number of attempts that Try makes while the line changes between read and write.
 	tries = 3
 )
 
-// Try joins the line if the rule admits the new member at once. Else it is an [*OccupiedError], or a [*RefusedError], and
-// nothing was written but by a try that found the line changing too fast. An empty line takes one transaction.
+// Try joins the line if the rule admits the new member at once, and returns its hold. Joining an
+// empty line takes one transaction.
+//
+// Returns an [*OccupiedError] when the rule does not admit the member, a [*RefusedError] when j.If
+// does not hold, and else the errors of [Line.Enter]. If the rule does not admit the member, Try
+// has written nothing, unless the line changed during each of its attempts. After an error, a key
+// that it may have written is removed in the background. Try does not wait for other members, but
+// it waits while the session is suspect and during the lock delay.
 func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 	asked := time.Now()
 	if err := l.Check(ctx); err != nil {
@@ -52,8 +59,8 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 			free()
 			return Hold{}, &OccupiedError{v}
 		}
-		// What is there is no obstacle, be it other lines, "a/b" below "a". If nobody has joined and no setting was changed
-		// since, that is still so.
+		// The keys read do not keep the member out: some may belong to other lines, as "a/b" below
+		// "a". That stays true if no key was created and no setting was put since.
 		still = []gateway.Cmp{
 			gateway.CmpCreateRevision(l.prefix(), gateway.Less, v.Revision+1).Prefix(),
 			l.SameSettings(v),
@@ -62,7 +69,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 	return l.joinOrLeave(ctx, asked, j, key, free)
 }
 
-// admits tells whether the rule would admit one more member.
+// admits reports whether the rule would admit one more member.
 func (l *Line) admits(v Snapshot, j Join) bool {
 	v.Members = append(slices.Clip(v.Members), Member{Value: j.Value})
 	return l.Rule(v) == len(v.Members)
@@ -74,15 +81,19 @@ func (l *Line) front(limit int64) gateway.Op {
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
 }
 
-// try gives the new member, or the line as it was found.
-func (l *Line) try(ctx context.Context, j Join, key string, free func(), still []gateway.Cmp) (me *Member, v Snapshot, _ error) {
+// try returns the new member, or nil and the line as it was read.
+func (l *Line) try(
+	ctx context.Context, j Join, key string, free func(), still []gateway.Cmp,
+) (me *Member, v Snapshot, _ error) {
 	look := int64(tryLook)
 	if j.Whole {
 		look = 0
 	}
 	w := core.Write{
-		If:   append(still, j.If...),
-		Then: []gateway.Op{gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease()))},
+		If: append(still, j.If...),
+		Then: []gateway.Op{
+			gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease())),
+		},
 		Else: []gateway.Op{
 			l.front(look),
 			gateway.OpGet(key, gateway.KeysOnly()),
@@ -90,7 +101,7 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 		Compensation: core.Deletion(key),
 		OnResolved:   free,
 	}
-	if len(j.If) > 0 { // which of the compares was it?
+	if len(j.If) > 0 { // to find out which of the comparisons failed
 		w.Else = append(w.Else, gateway.OpTxn(gateway.Txn{If: j.If, Else: j.Else}))
 	}
 	out, err := l.Session.Write(ctx, w)
@@ -101,13 +112,13 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 		return &Member{key, out.Revision, j.Value}, Snapshot{}, nil
 	}
 	front, own := out.Responses[0].Get, out.Responses[1].Get
-	if len(own.KVs) == 1 { // the slot is ours alone: a try whose answer was lost had worked
+	if len(own.KVs) == 1 { // put by an earlier try whose answer was lost
 		return &Member{key, own.KVs[0].CreateRevision, j.Value}, Snapshot{}, nil
 	}
 	if len(j.If) > 0 && !out.Responses[2].Txn.Succeeded {
 		return nil, Snapshot{}, &RefusedError{out.Responses[2].Txn.Responses}
 	}
-	front.Revision = out.Revision // that of the nested answer is the same, and was left out
+	front.Revision = out.Revision // the nested answer leaves its revision out, which is the same
 	v = viewOf(front, l.prefix())
 	if front.More && (len(v.Members) == 0 || l.admits(v, j)) {
 		v, err = l.Now(ctx)
@@ -115,8 +126,11 @@ func (l *Line) try(ctx context.Context, j Join, key string, free func(), still [
 	return nil, v, err
 }
 
-// joinOrLeave is for a line in which so much goes on that nothing can be compared with.
-func (l *Line) joinOrLeave(ctx context.Context, asked time.Time, j Join, key string, free func()) (Hold, error) {
+// joinOrLeave joins the line, reads it, and leaves again if the member is not admitted. Try uses it
+// if the line changes too often for a comparison with an earlier read to succeed.
+func (l *Line) joinOrLeave(
+	ctx context.Context, asked time.Time, j Join, key string, free func(),
+) (Hold, error) {
 	me, _, err := l.join(ctx, j, key, 0, free)
 	if err != nil {
 		return Hold{}, err

@@ -40,7 +40,8 @@ func TestTry(t *testing.T) {
 	})
 }
 
-// TestTryWithSubLines: "a/b" is another line, and must not stand in the way, whatever goes on in it.
+// TestTryWithSubLines checks that members and changes of the line "a/b" do not keep a Try out of
+// the line "a".
 func TestTryWithSubLines(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 8, 20} {
@@ -63,7 +64,8 @@ func TestTryWithSubLines(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if _, err := l.Try(t.Context(), line.Join{}); !errors.As(err, new(*line.OccupiedError)) {
+					if _, err := l.Try(t.Context(), line.Join{}); !errors.As(err,
+						new(*line.OccupiedError)) {
 						t.Errorf("second = %v", err)
 					}
 					release(t, h)
@@ -141,7 +143,8 @@ func TestTryCutOff(t *testing.T) {
 	})
 }
 
-// TestTryRefused: a compare of the join's own that does not hold is the error at once, whatever else is in the line.
+// TestTryRefused checks that Try returns a RefusedError in one request if the join's own comparison
+// fails, with any other keys in the line.
 func TestTryRefused(t *testing.T) {
 	t.Parallel()
 	for _, whole := range []bool{false, true} {
@@ -158,14 +161,18 @@ func TestTryRefused(t *testing.T) {
 					rev, n := etcd.Revision(), 0
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { n++; return c.Apply() })
 					j := line.Join{
-						If:    []gateway.Cmp{gateway.CmpValue("a//limit", gateway.Equal, []byte("4"))},
+						If: []gateway.Cmp{
+							gateway.CmpValue("a//limit", gateway.Equal, []byte("4")),
+						},
 						Else:  []gateway.Op{gateway.OpGet("a//limit")},
 						Whole: whole,
 					}
 					_, err := l.Try(t.Context(), j)
 					refused, ok := errors.AsType[*line.RefusedError](err)
-					if !ok || string(refused.Responses[0].Get.KVs[0].Value) != "3" || n != 1 || etcd.Revision() != rev {
-						t.Fatalf("Try = %v after %d requests, revision %d after %d", err, n, etcd.Revision(), rev)
+					if !ok || string(refused.Responses[0].Get.KVs[0].Value) != "3" ||
+						n != 1 || etcd.Revision() != rev {
+						t.Fatalf("Try = %v after %d requests, revision %d after %d",
+							err, n, etcd.Revision(), rev)
 					}
 					j.If[0] = gateway.CmpValue("a//limit", gateway.Equal, []byte("3"))
 					h, err := l.Try(t.Context(), j)
@@ -175,7 +182,8 @@ func TestTryRefused(t *testing.T) {
 						release(t, h)
 					case others > 0 && !ok:
 						t.Errorf("Try = %v", err)
-					case whole && others > 0 && (len(occupied.View.Members) != others || occupied.View.Settings["limit"] != "3"):
+					case whole && others > 0 && (len(occupied.View.Members) != others ||
+						occupied.View.Settings["limit"] != "3"):
 						t.Errorf("seen: %+v", occupied.View)
 					}
 				})
@@ -184,7 +192,8 @@ func TestTryRefused(t *testing.T) {
 	}
 }
 
-// TestTryAfterASetting: a setting that changes between the look and the join makes it look again.
+// TestTryAfterASetting checks that Try reads the line again if a setting changes between its read
+// and its write.
 func TestTryAfterASetting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

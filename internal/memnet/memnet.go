@@ -1,8 +1,19 @@
-// Package memnet is a network in memory, for tests: connections are [net.Pipe] pairs, so that a real http.Server and a
-// real http.Transport run inside a testing/synctest bubble, where time is fake.
+// Package memnet is a network in memory, for tests under fake time.
 //
-// Make a listener inside the bubble that uses it, and close it, its server and its clients before the bubble ends. A
-// pipe has no buffer: a peer that does not read blocks the writer, as a black-holed link does once its buffers are full.
+// # Usage
+//
+// Connections are [net.Pipe] pairs, so that a real http.Server and a real http.Transport can run
+// inside a testing/synctest bubble. Create a listener inside the bubble that uses it, and close it,
+// its server and its clients before the bubble ends.
+//
+// # Limitations
+//
+// A pipe has no buffer: a peer that does not read blocks the writer, like a black-holed link with
+// full buffers.
+//
+// # Concurrency
+//
+// The methods of [Listener] and [Network] are safe for concurrent use.
 package memnet
 
 import (
@@ -12,20 +23,21 @@ import (
 	"syscall"
 )
 
-// Listener is a [net.Listener] that is reached through its Dial alone.
+// Listener is a [net.Listener] that accepts the connections of its Dial.
 type Listener struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
 }
 
-// Listen makes a listener.
+// Listen returns a new listener.
 func Listen() *Listener {
 	return &Listener{conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-// Dial connects to the listener; it fits gateway.Config.DialContext. Where nobody accepts it waits until ctx ends, as
-// for a host that is down; after Close it is refused.
+// Dial connects to the listener. It can be used as gateway.Config.DialContext. It waits until the
+// server accepts, like a dial to a host that is down. Returns ctx's error when ctx ends first, and
+// [syscall.ECONNREFUSED] when the listener is closed.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	select {
 	case <-l.done:
@@ -43,7 +55,8 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// Accept gives the other end of the next connection.
+// Accept waits for the next connection and returns the server's end. Returns [net.ErrClosed] when
+// the listener is closed.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
@@ -53,20 +66,21 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close refuses further connections; those that stand go on. It may be called again.
+// Close refuses further connections and keeps the existing ones. It always returns nil and may be
+// called again.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.done) })
 	return nil
 }
 
-// Addr is the same for all listeners.
+// Addr returns the same address for all listeners.
 func (l *Listener) Addr() net.Addr { return addr{} }
 
-// Network holds several listeners under the addresses that clients dial, "a:2379". It must not be changed once it is in
-// use.
+// Network holds listeners by the addresses that clients dial, such as "a:2379". It must not be
+// changed after its first use.
 type Network map[string]*Listener
 
-// Dial connects to the listener of that address; without one it is refused.
+// Dial calls the Dial of the address's listener. Returns [syscall.ECONNREFUSED] when there is none.
 func (n Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	l := n[address]
 	if l == nil {

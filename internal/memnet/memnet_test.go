@@ -26,7 +26,8 @@ func TestHTTPInABubble(t *testing.T) {
 		transport := &http.Transport{DialContext: l.Dial}
 
 		start := time.Now()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any/", strings.NewReader("echo"))
+		req, err := http.NewRequestWithContext(
+			t.Context(), http.MethodPost, "http://any/", strings.NewReader("echo"))
 		if err != nil {
 			t.Fatal(err)
 		}

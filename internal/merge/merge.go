@@ -1,6 +1,9 @@
-// Package merge sends what several callers want in one request. What comes while a request is under way goes with the
-// next. Nobody waits for company, except that those who have waited for a request wait a little longer, for those whom it
-// answered; and so does who comes next, if they keep coming.
+// Package merge sends the jobs of several callers in one request.
+//
+// A job starts a request unless one is in flight. Jobs submitted while one is in flight share the
+// next. A request that follows another directly lingers briefly, so that callers that were just
+// answered can join it. A request that starts when none is in flight does the same, unless the last
+// linger was in vain.
 package merge
 
 import (
@@ -15,36 +18,39 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Batcher merges what its callers do. Its fields are set before its first use.
+// Batcher merges the jobs of its callers. Its exported fields are set before its first use; after
+// that its methods are safe for concurrent use.
 type Batcher[T any] struct {
 	Owner Owner
-	// Pick tells how many of the first go together, at least one.
+	// Pick returns the number of jobs at the front of waiting that share the next request, at least
+	// one.
 	Pick func(waiting []*Job[T]) int
-	// Send sends them, and sets their errors.
+	// Send sends the jobs and sets their errors. It is called for one request at a time.
 	Send func(ctx context.Context, jobs []*Job[T])
-	// OnAbandoned, if not nil, is told of each job whose caller left while it was under way, after Send.
+	// OnAbandoned, if not nil, is called after Send for each job whose caller left during Send. It
+	// must not call the Batcher.
 	OnAbandoned func(j *Job[T])
 
 	mu      sync.Mutex
 	waiting []*Job[T]
 	sending bool
 
-	regulars int           // how many wanted something when the last request was answered, it included
-	until    time.Time     // how long anybody waits for them,
-	all      chan struct{} // which is closed when enough wait; nil unless somebody waits for that
-	missed   int           // how often in a row not all of them came, so that they are not waited for as long
+	regulars int           // jobs of the last request, and jobs that waited when it was answered
+	until    time.Time     // end of the time to linger for as many jobs as regulars
+	all      chan struct{} // closed when enough jobs wait; nil unless run lingers
+	missed   int           // lingers in vain in a row, which shorten the time to linger
 }
 
-// Owner is who a Batcher works for: a session.
+// Owner is the session that a Batcher sends for.
 type Owner interface {
-	// Context bounds what is sent, and how long callers wait.
+	// Context ends the requests and the waits of callers.
 	Context() context.Context
-	// Background runs a function in a goroutine that the owner joins. It is false when there is no running any more; Context
-	// ends, too, then.
+	// Background runs a function in a goroutine that the owner joins. It returns false when the
+	// owner has ended, and Context ends then too.
 	Background(run func(ctx context.Context)) bool
 }
 
-// Job is what one caller wants.
+// Job is the request of one caller.
 type Job[T any] struct {
 	V   T
 	Err error
@@ -54,13 +60,14 @@ type Job[T any] struct {
 	left  bool
 }
 
-// batch is what is under way. It is given up when all who wanted it have left.
+// batch is the request in flight. It is cancelled when the callers of all its jobs have left.
 type batch struct {
 	live   int
 	cancel context.CancelFunc
 }
 
-// Do returns when v has been sent and answered. When ctx ends before, or the owner, it is [gateway.ErrUncertain] if v was sent.
+// Do sends v and returns the error of its job. Returns [gateway.ErrUncertain] with the cause when
+// ctx or the owner ends after v was sent, and the cause alone when v was not sent.
 func (m *Batcher[T]) Do(ctx context.Context, v T) error {
 	if ctx.Err() != nil {
 		return ctxerr.Of(ctx)
@@ -68,7 +75,7 @@ func (m *Batcher[T]) Do(ctx context.Context, v T) error {
 	return m.Wait(ctx, m.Submit(v))
 }
 
-// Submit has v sent. The job must be given to Wait.
+// Submit queues v to be sent. The caller must pass the job to Wait.
 func (m *Batcher[T]) Submit(v T) *Job[T] {
 	j := &Job[T]{V: v, done: make(chan struct{})}
 	m.mu.Lock()
@@ -82,7 +89,7 @@ func (m *Batcher[T]) Submit(v T) *Job[T] {
 	return j
 }
 
-// Wait returns when the job has been answered, or ctx or the owner has ended, as Do does.
+// Wait waits until the job is answered or ctx or the owner ends, and returns as Do does.
 func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
 	var why error
 	select {
@@ -91,7 +98,7 @@ func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
 	case <-ctx.Done():
 		why = ctxerr.Of(ctx)
 	case <-m.Owner.Context().Done():
-		why = context.Cause(m.Owner.Context()) //nolint:contextcheck // it only reads why the owner ended
+		why = context.Cause(m.Owner.Context()) //nolint:contextcheck // it only reads the cause
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,7 +111,7 @@ func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
 	return why
 }
 
-// Done tells whether the job has been answered.
+// Done reports whether the job is answered.
 func (j *Job[T]) Done() bool {
 	select {
 	case <-j.done:
@@ -114,11 +121,11 @@ func (j *Job[T]) Done() bool {
 	}
 }
 
-// leave tells whether the job has been sent.
+// leave removes the caller of a job and reports whether the job was sent.
 func (m *Batcher[T]) leave(j *Job[T]) bool {
 	if j.batch == nil {
 		i := slices.Index(m.waiting, j)
-		m.waiting = slices.Concat(m.waiting[:i], m.waiting[i+1:]) // the array is that of a batch, too
+		m.waiting = slices.Concat(m.waiting[:i], m.waiting[i+1:]) // a batch may share the array
 		return false
 	}
 	j.left = true
@@ -128,10 +135,10 @@ func (m *Batcher[T]) leave(j *Job[T]) bool {
 	return true
 }
 
-// run sends until nothing waits.
+// run sends until no job waits.
 func (m *Batcher[T]) run(life context.Context) {
 	for first := true; ; first = false {
-		runtime.Gosched() // whoever began this, or was answered just now, may want more that can go together
+		runtime.Gosched() // callers that can run now may submit jobs that can share the request
 		m.linger(first)
 		ctx, cancel := context.WithCancel(life)
 		jobs := m.next(cancel)
@@ -146,15 +153,16 @@ func (m *Batcher[T]) run(life context.Context) {
 	}
 }
 
-// patience is how long anybody waits for company at most, if the last request took long enough.
+// patience is the longest time to linger. The time is shorter if the last request was short.
 const patience = time.Millisecond
 
-// probe is how many requests go by, while not all come, until they are waited for as long as before.
+// probe is the number of lingers in vain after which a request lingers for the full time again.
 const probe = 16
 
-// linger waits for those who were answered just now, but not for long, if others wait already. Else these would go while
-// those are answered, and those while these are: half of them each time, and everybody would wait for two requests. Who
-// comes first, with nothing under way, waits only for those who came the last time.
+// linger waits briefly for the callers that were just answered, if other jobs wait already. Without
+// it, the callers would split into two groups whose requests alternate, and each caller would wait
+// for two requests. The first request after a pause lingers only if the last linger was not in
+// vain.
 func (m *Batcher[T]) linger(first bool) {
 	m.mu.Lock()
 	limit := time.Until(m.until)
@@ -182,12 +190,13 @@ func (m *Batcher[T]) linger(first bool) {
 	m.all = nil
 }
 
-// enough: all are there, or more than can go together.
+// enough reports whether all regulars wait, or more jobs than fit into one request.
 func (m *Batcher[T]) enough() bool {
-	return len(m.waiting) > 0 && (len(m.waiting) >= m.regulars || m.Pick(m.waiting) < len(m.waiting))
+	return len(m.waiting) > 0 &&
+		(len(m.waiting) >= m.regulars || m.Pick(m.waiting) < len(m.waiting))
 }
 
-// next takes what is to be sent. Nothing means that the goroutine must end.
+// next takes the jobs of the next request. If it returns none, the goroutine must end.
 func (m *Batcher[T]) next(cancel context.CancelFunc) []*Job[T] {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// owner lives as long as a test.
+// owner ends with its test.
 type owner struct{ t *testing.T }
 
 func (o owner) Context() context.Context { return o.t.Context() }
@@ -22,8 +22,9 @@ func (o owner) Background(run func(context.Context)) bool {
 	return true
 }
 
-// TestMerger: what comes while a request is under way goes together; who leaves before is not sent, who leaves after is
-// uncertain, and a request that nobody waits for any more is given up.
+// TestMerger checks that jobs submitted while a request is in flight share the next one. A job
+// whose caller leaves before it is sent is not sent. A caller that leaves after that gets
+// ErrUncertain. A request is cancelled when all its callers have left.
 func TestMerger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -54,7 +55,8 @@ func TestMerger(t *testing.T) {
 			defer cancel()
 			err := m.Do(ctx, v)
 			early, sent := d < time.Second, v%2 == 0
-			if (err != nil) != early || early && (!errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) != sent) {
+			if (err != nil) != early || early && (!errors.Is(err, context.DeadlineExceeded) ||
+				errors.Is(err, gateway.ErrUncertain) != sent) {
 				t.Errorf("%d: %v", v, err)
 			}
 		}
@@ -71,20 +73,23 @@ func TestMerger(t *testing.T) {
 		go do(8, time.Minute)
 		synctest.Wait()
 		time.Sleep(3500 * time.Millisecond)
-		go do(10, 100*time.Millisecond) // alone: given up
+		go do(10, 100*time.Millisecond) // alone in its request, which is cancelled
 		time.Sleep(time.Second)
 		go do(12, time.Minute)
 		synctest.Wait()
 		go do(14, time.Minute)
-		late, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // when it is under way, not alone
+		// Ends while the job shares a request in flight.
+		late, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
-		if err := m.Do(late, 16); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+		if err := m.Do(late, 16); !errors.Is(err, gateway.ErrUncertain) ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("16: %v", err)
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		want := [][]int{{0}, {2, 4, 6}, {8}, {10}, {12}, {14, 16}}
-		if len(batches) != len(want) || !slices.Equal(cancelled, []int{10}) || !slices.Equal(forgotten, []int{10, 16}) {
+		if len(batches) != len(want) || !slices.Equal(cancelled, []int{10}) ||
+			!slices.Equal(forgotten, []int{10, 16}) {
 			t.Errorf("sent %v, gave up %v, took back %v", batches, cancelled, forgotten)
 		}
 		for i := range want {
@@ -95,7 +100,8 @@ func TestMerger(t *testing.T) {
 	})
 }
 
-// slow merges what all want, a request at a time, at most so many of them; sizes tells of how many each was.
+// slow returns a Batcher whose requests take so long and have at most so many jobs. It appends the
+// number of jobs of each request to sizes.
 func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Batcher[int] {
 	t.Helper()
 	return &Batcher[int]{
@@ -108,8 +114,11 @@ func slow(t *testing.T, took time.Duration, most int, sizes *[]int) *Batcher[int
 	}
 }
 
-// loop begins a caller that wants something so often, and works in between.
-func loop(t *testing.T, m *Batcher[int], callers *sync.WaitGroup, rounds int, work func(round int) time.Duration) {
+// loop starts a caller that submits a job in each round and works in between.
+func loop(
+	t *testing.T, m *Batcher[int], callers *sync.WaitGroup,
+	rounds int, work func(round int) time.Duration,
+) {
 	t.Helper()
 	callers.Go(func() {
 		for k := range rounds {
@@ -122,16 +131,18 @@ func loop(t *testing.T, m *Batcher[int], callers *sync.WaitGroup, rounds int, wo
 	synctest.Wait()
 }
 
-// TestRegulars: callers who come again soon after they are answered share each request, also if half of them came while the
-// first was under way; nobody waits long for those who do not.
+// TestRegulars checks that callers that submit again soon after they are answered share each
+// request, even if half of them started while the first request was in flight. Requests do not
+// linger long for callers that submit later.
 func TestRegulars(t *testing.T) {
 	t.Parallel()
 	const took, rounds = 10 * time.Millisecond, 10
 	for _, c := range []struct {
-		work        time.Duration // between an answer and what is wanted next
+		work        time.Duration // between an answer and the next job
 		least, most int           // requests
 	}{
-		// One that begins when nothing is under way may be of fewer, but not the one after it: 5 in each two, at least.
+		// A request that starts when none is in flight may have fewer jobs, but not the one after
+		// it: two requests have at least 5.
 		{time.Microsecond, rounds, 4*rounds*2/5 + 1},
 		{900 * time.Microsecond, rounds, rounds + 2},
 		{3 * time.Millisecond, 2*rounds - 1, 2 * rounds},
@@ -152,14 +163,15 @@ func TestRegulars(t *testing.T) {
 				t.Errorf("%v: %d requests, of %d", c.work, n, sizes)
 			}
 			idle := time.Since(began) - time.Duration(len(sizes))*took
-			if enough := time.Duration(len(sizes))*took/16 + 2*patience + c.work; c.most == 2*rounds && idle > enough {
+			if enough := time.Duration(len(sizes))*took/16 +
+				2*patience + c.work; c.most == 2*rounds && idle > enough {
 				t.Errorf("%v: nothing was under way for %v", c.work, idle)
 			}
 		})
 	}
 }
 
-// TestFull: a request that is full does not wait for those who cannot go with it.
+// TestFull checks that a full request does not linger.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -169,16 +181,20 @@ func TestFull(t *testing.T) {
 		var callers sync.WaitGroup
 		began := time.Now()
 		for range 9 {
-			loop(t, m, &callers, rounds, func(int) time.Duration { return took/4 - time.Microsecond })
+			loop(t, m, &callers, rounds, func(int) time.Duration {
+				return took/4 - time.Microsecond
+			})
 		}
 		callers.Wait()
-		if idle := time.Since(began) - time.Duration(len(sizes))*took; len(sizes) > 9*rounds/3+2 || idle > took {
+		if idle := time.Since(began) - time.Duration(len(sizes))*took; len(sizes) > 9*rounds/3+2 ||
+			idle > took {
 			t.Errorf("nothing was under way for %v; %d requests", idle, len(sizes))
 		}
 	})
 }
 
-// TestStrangers: who comes right behind two that do not come again waits for them once.
+// TestStrangers checks that a caller after two callers that do not submit again lingers for them
+// only once.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -207,7 +223,8 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// TestHiccup: those who come again are waited for again, some time after one of them did not come.
+// TestHiccup checks that requests linger for regular callers again, some time after one caller was
+// late.
 func TestHiccup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
