@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 )
 
-// helper, if set, is what the test program does in place of tests when helperEnv is set.
+// helper runs in place of the tests when helperEnv is set. It may be nil.
 var helper func()
 
 const helperEnv = "UNDER_TEST_HELPER"
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hold is one that lasts until a time, or until it is closed.
+// hold lasts until a time, or until it is closed.
 type hold struct {
 	done  chan struct{}
 	until time.Time
@@ -39,10 +39,10 @@ func (h hold) Deadline() time.Time   { return h.until }
 
 func lasting(d time.Duration) hold { return hold{make(chan struct{}), time.Now().Add(d)} }
 
-// runners has one for each test: two would reap each other's children.
+// runners has one runner for each test, because two would reap each other's children.
 var runners = map[*testing.T]*childproc.Runner{}
 
-// runner is the test's runner. Its warnings are in the test's log.
+// runner returns the test's runner. Its warnings are in the test's log.
 func runner(t *testing.T) *childproc.Runner {
 	t.Helper()
 	r := runners[t]
@@ -85,7 +85,7 @@ func start(t *testing.T, h hold, grace time.Duration, script string) (p *childpr
 	return p, strings.TrimSpace(line)
 }
 
-// TestStatus: statuses are those that a shell would see.
+// TestStatus: the status is the one that a shell would see.
 func TestStatus(t *testing.T) {
 	for script, want := range map[string]int{
 		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15, "echo; kill -KILL $$": 128 + 9,
@@ -94,7 +94,7 @@ func TestStatus(t *testing.T) {
 		if res := p.Wait(); res.Status != want || res.Lost {
 			t.Errorf("%s: %+v", script, res)
 		}
-		p.Signal(syscall.SIGTERM) // of nobody: must not reach whoever has the number next
+		p.Signal(syscall.SIGTERM) // the number may belong to another process by now
 	}
 }
 
@@ -115,7 +115,8 @@ func TestSignal(t *testing.T) {
 	goneBy(t, line, time.Second)
 }
 
-// TestLost: when the hold goes, SIGTERM comes, and what obeys has all of the grace for it.
+// TestLost: when the hold is lost, SIGTERM is sent, and a command that obeys has the whole grace
+// for it.
 func TestLost(t *testing.T) {
 	h := lasting(time.Hour)
 	p, _ := start(t, h, 20*time.Second, `trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
@@ -128,8 +129,8 @@ func TestLost(t *testing.T) {
 // deaf starts a process that ignores SIGTERM, and prints its number.
 const deaf = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
 
-// TestDeaf: what ignores SIGTERM is killed when the grace is over, or at the deadline if that comes first, also where the
-// command itself had ended before.
+// TestDeaf: a process that ignores SIGTERM is killed after the grace, or at the deadline if that is
+// earlier, even if the command itself has ended before.
 func TestDeaf(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script        string
@@ -156,7 +157,8 @@ func TestDeaf(t *testing.T) {
 	}
 }
 
-// TestNotRenewed: where no renewal comes, the command is told a grace before the deadline, and gone by it.
+// TestNotRenewed: without a renewal, SIGTERM is sent a grace before the deadline, and the group has
+// ended by the deadline.
 func TestNotRenewed(t *testing.T) {
 	h := lasting(1500 * time.Millisecond)
 	began := time.Now()
@@ -170,7 +172,7 @@ func TestNotRenewed(t *testing.T) {
 	goneBy(t, pid, time.Until(h.until)+time.Second)
 }
 
-// TestLeftBehind: the end of the command is the end, whatever it leaves in its group.
+// TestLeftBehind: Wait returns when the command ends, and its background processes continue.
 func TestLeftBehind(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second, `sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
 	if res := p.Wait(); res.Status != 5 || res.Lost {
@@ -185,7 +187,7 @@ func TestLeftBehind(t *testing.T) {
 	}
 }
 
-// goneBy fails if a process runs for longer than d. One that only waits to be reaped does not run.
+// goneBy fails if a process runs for longer than d. A zombie does not count as running.
 func goneBy(t *testing.T, line string, d time.Duration) {
 	t.Helper()
 	pid, err := strconv.Atoi(line)

@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// line makes a place whose members are "<lease>", "<lease>=<value>" or either of them with "<key of the hold above" behind it.
+// line returns a place whose members are "<lease>" or "<lease>=<value>", either of them optionally
+// followed by "<" and the key of the parent hold.
 func line(name, settings string, members ...string) Place {
 	p := Place{Name: name, Settings: map[string]string{}}
 	for s := range strings.FieldsSeq(settings) {
