@@ -113,7 +113,7 @@ func barrierWait(a *app) *cobra.Command {
 	return cmd
 }
 
-// waitFor waits for what nothing is held of. look returns errNotInTime where it would have to be waited.
+// waitFor waits without holding anything. look returns errNotInTime if it would have to wait.
 func (a *app) waitFor(
 	cmd *cobra.Command, f *waitFlags, on func(*session.Session) (look, wait func(context.Context) error),
 ) error {
@@ -166,7 +166,8 @@ func barrierEnter(a *app) *cobra.Command {
 }
 
 func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv []string) error {
-	// Only who has entered knows whether the others are there, so this is not tried before, but has the time to find out.
+	// A process learns whether the others have arrived only after it has entered, so there is no
+	// try first. The wait is at least leastReach, so that Enter has time to find out.
 	f.wait = max(f.wait, duration(time.Since(f.began)+leastReach))
 	wctx, cancel := f.context(ctx)
 	defer cancel()

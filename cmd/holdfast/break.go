@@ -43,7 +43,7 @@ func breakCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// victim is the member that is meant: the one with the key, or the only holder.
+// victim returns the member with the key or, without a key, the only holder.
 func victim(p *inspect.Place, key string) (*inspect.Member, error) {
 	var holders []*inspect.Member
 	for i := range p.Members {
@@ -70,7 +70,7 @@ func victim(p *inspect.Place, key string) (*inspect.Member, error) {
 	return holders[0], nil
 }
 
-// remove deletes the key, if it is still that of the same hold.
+// remove deletes the key unless it belongs to a later hold by then.
 func (a *app) remove(ctx context.Context, p *inspect.Place, m *inspect.Member, reason string) error {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()

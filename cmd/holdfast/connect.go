@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// connectFlags say how to reach etcd. Names and environment are etcdctl's where it has the same.
+// connectFlags describe how to reach etcd. Names and environment variables are etcdctl's where
+// etcdctl has the same setting.
 type connectFlags struct {
 	endpoints         []string
 	cacert, cert, key string
@@ -28,7 +29,7 @@ type connectFlags struct {
 	idle              duration
 
 	password  gateway.Secret
-	tlsConfig *tls.Config // of tls, once it was called
+	tlsConfig *tls.Config // the result of tls, after its first call
 }
 
 const defaultEndpoint = "http://127.0.0.1:2379"
@@ -51,10 +52,11 @@ func (f *connectFlags) add(fs *pflag.FlagSet) {
 	fs.Var(&f.timeout, "command-timeout", "how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
 }
 
-// fromEnviron are the flags that the environment may set.
+// fromEnviron lists the flags that the environment may set.
 var fromEnviron = []string{"endpoints", "cacert", "cert", "key", "insecure-skip-tls-verify", "command-timeout"}
 
-// environ looks up a flag's variable: etcdctl's, or the same without "CTL".
+// environ returns the name and value of the environment variable of a flag: etcdctl's, or the same
+// without "CTL".
 func environ(flag string) (name, value string) {
 	suffix := strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 	for _, prefix := range []string{"ETCDCTL_", "ETCD_"} {
@@ -65,7 +67,7 @@ func environ(flag string) (name, value string) {
 	return "", ""
 }
 
-// fromEnv takes from the environment what was not typed, and the password from where it is.
+// fromEnv sets the flags that were not typed from the environment, and reads the password.
 func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 	for _, flag := range fromEnviron {
 		if fs.Changed(flag) {
@@ -99,14 +101,14 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 	case password == "":
 		password = env
 	}
-	if f.user == "" { // a password alone means nothing: etcdctl does the same
+	if f.user == "" { // a password alone is ignored, as etcdctl does
 		password = ""
 	}
 	f.password = gateway.Secret(password)
 	return nil
 }
 
-// dial makes the client, without a request.
+// dial makes the client. It sends no request.
 func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	encrypt := f.cacert != "" || f.cert != "" || f.key != "" || f.skipVerify || f.serverName != ""
 	cfg := gateway.Config{
@@ -143,7 +145,7 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	return c, nil
 }
 
-// tlsOnce reads the files now, and never again.
+// tlsOnce reads the files once; later changes of the files have no effect.
 func (f *connectFlags) tlsOnce() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.cacert != "" {

@@ -38,14 +38,14 @@ func doctorCommand(a *app) *cobra.Command {
 				return err
 			}
 			if d.bad > 0 {
-				return &childError{status: codeNo} // all has been said
+				return &childError{status: codeNo} // show has printed everything
 			}
 			return nil
 		},
 	}
 }
 
-// doctor gathers what it has found.
+// doctor collects findings.
 type doctor struct {
 	app      *app
 	findings []finding
@@ -85,7 +85,7 @@ func (d *doctor) show() error {
 	return table(rows...)
 }
 
-// keys looks at what is in etcd.
+// keys checks the keys and leases in etcd.
 func (d *doctor) keys(ctx context.Context, prefix string) error {
 	ctx, cancel, err := d.app.listing(ctx)
 	if err != nil {
@@ -130,8 +130,8 @@ func (d *doctor) leases(all *inspect.Everything) {
 	}
 }
 
-// leftovers looks for members and claims that are under no lease, or not under their own: they
-// never go, and all who wait wait for ever.
+// leftovers looks for members and claims without a lease, or under another session's lease. They
+// never expire, so waiters behind them would wait for ever.
 func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix string) error {
 	used := map[string]bool{}
 	for _, p := range all.Places {
@@ -151,7 +151,8 @@ func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix 
 		}
 		for i := range p.Members {
 			m := &p.Members[i]
-			if _, likely := unleased[m.Key]; used[name] || likely { // else it is no key of a recipe
+			// otherwise the key belongs to no recipe
+			if _, likely := unleased[m.Key]; used[name] || likely {
 				found = d.leftover(p, m, used[name]) || found
 			}
 		}
@@ -165,8 +166,8 @@ func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix 
 	return nil
 }
 
-// leftover reports a member that is not under its lease. What a candidate shows, at a name that
-// nobody uses, may be a key of another program.
+// leftover reports a member that is not under its lease. A candidate at a name that is not used
+// otherwise may be a key of another program.
 func (d *doctor) leftover(p *inspect.Place, m *inspect.Member, used bool) (found bool) {
 	const remedy = "if it is a leftover type: holdfast break %s --key %s --reason TEXT"
 	switch {
@@ -185,11 +186,11 @@ func (d *doctor) leftover(p *inspect.Place, m *inspect.Member, used bool) (found
 	return true
 }
 
-// maxKeys bounds how many keys are looked at.
+// maxKeys bounds how many keys are read.
 const maxKeys = 100_000
 
-// unleased returns keys that have lost their lease, and the name of each, as far as the user may
-// see them.
+// unleased returns the keys that have lost their lease, with the name of each, as far as the user
+// may read them.
 func (d *doctor) unleased(ctx context.Context, prefix string) (map[string]string, error) {
 	names, more, err := inspect.Unleased(ctx, d.app.client, prefix, maxKeys)
 	switch {
@@ -207,7 +208,7 @@ func (d *doctor) unleased(ctx context.Context, prefix string) (map[string]string
 	return names, nil
 }
 
-// deadlocks looks twice: those who wait for each other do so for ever, and nobody else does.
+// deadlocks reads twice: only members in a deadlock wait for each other in both reads.
 func (d *doctor) deadlocks(ctx context.Context, all *inspect.Everything, prefix string) error {
 	circles := inspect.Deadlocks(all.Places)
 	if len(circles) > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// endpoints asks each member.
+// endpoints checks each member.
 func (d *doctor) endpoints(ctx context.Context) error {
 	c := d.app.client
 	var versions []string
@@ -55,12 +55,13 @@ func (d *doctor) endpoints(ctx context.Context) error {
 	return nil
 }
 
-// watch opens a watch, and says for each endpoint how watches go over it.
+// watch opens a watch and reports the watch mode of each endpoint.
 func (d *doctor) watch(ctx context.Context) {
 	ctx, cancel := d.app.bounded(ctx)
 	defer cancel()
 	c := d.app.client
-	w, err := c.Watch(ctx, session.DefaultRecordPrefix+"0") // a key that users of the recipes may read, and never there
+	// Users of the recipes may read this key, and it never exists.
+	w, err := c.Watch(ctx, session.DefaultRecordPrefix+"0")
 	switch {
 	case errors.Is(err, gateway.ErrPermissionDenied):
 		d.note("watch", "this user may not watch %s, so it was not tried", session.DefaultRecordPrefix)
@@ -98,10 +99,10 @@ func role(s *gateway.StatusResponse) string {
 	return "follower"
 }
 
-// maxSkew is how far clocks may be apart without a word. What a server tells has whole seconds.
+// maxSkew is the difference of clocks from which it is noted. The Date header has whole seconds.
 const maxSkew = 2 * time.Second
 
-// clock compares this machine's clock with a member's, as the head of its answers tells it.
+// clock compares this machine's clock with the Date header of a member.
 func (d *doctor) clock(ctx context.Context, endpoint string) {
 	if !strings.HasPrefix(endpoint, "http") {
 		return // a socket is on this machine
@@ -114,7 +115,7 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 		}
 		t.TLSClientConfig = cfg
 	}
-	base := endpoint // with --api-prefix /etcd/v3 the member's pages are below /etcd
+	base := endpoint // with --api-prefix /etcd/v3 the path is /etcd/version
 	if dir := path.Dir(d.app.connect.apiPrefix); len(dir) > 1 {
 		base += dir
 	}
@@ -125,7 +126,7 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 	sent := time.Now()
 	resp, err := t.RoundTrip(req)
 	if err != nil {
-		return // the endpoint's own check tells
+		return // the check of the endpoint reports it
 	}
 	_ = resp.Body.Close()
 	got := time.Now()

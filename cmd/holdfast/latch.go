@@ -37,7 +37,7 @@ func latchCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// latchVerb is one of the verbs that wait for nobody but etcd.
+// latchVerb returns a command for a verb that waits only for etcd.
 func latchVerb(a *app, verb, short string, do func(*barrier.Latch, context.Context) error) *cobra.Command {
 	return latchNamed(verb, short, func(cmd *cobra.Command, name string, count int) error {
 		s, err := a.open(cmd.Context(), nil, &session.Options{Name: cmd.CommandPath(), ParentKey: heldAbove()})
@@ -69,7 +69,7 @@ func latchWait(a *app) *cobra.Command {
 	return cmd
 }
 
-// latchNamed is what all verbs have in common: they name the latch in the same way.
+// latchNamed returns the common part of all verbs: the name of the latch and its count.
 func latchNamed(verb, short string, run func(cmd *cobra.Command, name string, count int) error) *cobra.Command {
 	count := 0
 	cmd := &cobra.Command{

@@ -49,7 +49,7 @@ func (a *app) watchLeader(ctx context.Context, e *election.Election) error {
 	for ev, err := range e.Observe(ctx) {
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return nil // by a signal, which is how this is ended
+			return nil // a signal, the usual end
 		case err != nil:
 			return err
 		}

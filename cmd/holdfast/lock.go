@@ -90,7 +90,7 @@ func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, nam
 	return held{what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l, release: l.Unlock}, nil
 }
 
-// lockSeveral takes all the locks or none.
+// lockSeveral acquires all the locks or none.
 func lockSeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
 	l, err := mutex.LockAll(ctx, s, names...)
 	if err != nil {
@@ -99,7 +99,7 @@ func lockSeveral(ctx context.Context, s *session.Session, names []string) (held,
 	return held{what: "lock", names: names, keys: l.Keys(), fence: l.Fence(), hold: l, release: l.Unlock}, nil
 }
 
-// trySeveral takes one after the other. It waits for none, so that it cannot deadlock.
+// trySeveral acquires one lock after the other. It waits for none, so it cannot deadlock.
 func trySeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
 	all := &taken{}
 	all.ctx, all.end = context.WithCancelCause(s.Context())
@@ -110,14 +110,14 @@ func trySeveral(ctx context.Context, s *session.Session, names []string) (held, 
 			return held{}, errors.Join(err, all.unlock(context.WithoutCancel(ctx)))
 		}
 		all.locks = append(all.locks, l)
-		context.AfterFunc(l.Context(), func() { all.end(l.Err()) }) //nolint:contextcheck // the lock has a context of its own
+		context.AfterFunc(l.Context(), func() { all.end(l.Err()) }) //nolint:contextcheck // its own context
 		h.keys = append(h.keys, l.Key())
-		h.fence = max(h.fence, l.Fence()) // whoever holds one of them later has a greater one
+		h.fence = max(h.fence, l.Fence()) // a later holder of any of them has a greater fence
 	}
 	return h, nil
 }
 
-// taken are locks that were taken one by one. The context ends with that of the first to end.
+// taken is a set of locks that were acquired one by one. Its context ends with the first of theirs.
 type taken struct {
 	locks []*mutex.Lock
 	ctx   context.Context //nolint:containedctx // the life of the locks, handed out by Context

@@ -8,18 +8,19 @@ import (
 	"time"
 )
 
-// reopening is how long watches may take to come back after an outage, because their attempts have pauses.
+// reopening is how long watches may take to reopen after an outage, because they pause between
+// attempts.
 const reopening = 10 * time.Second
 
-// plainLog prints, in plain words, what the client logs about calls that go on trying. A verb that waits for etcd would be
-// silent without it.
+// plainLog prints plain messages for the client's log records about calls that it retries. Without
+// them a verb that waits for etcd would be silent.
 type plainLog struct {
 	warn func(format string, args ...any)
 
 	mu    sync.Mutex
-	muted bool // the verb's own error says it
-	away  bool // an outage was printed, and not its end
-	deaf  bool // the same of watches
+	muted bool // the verb's own error reports the outage
+	away  bool // an outage was printed, and its end was not
+	deaf  bool // the same for watches
 	back  time.Time
 }
 
@@ -27,14 +28,14 @@ func (*plainLog) Enabled(_ context.Context, level slog.Level) bool { return leve
 func (l *plainLog) WithAttrs([]slog.Attr) slog.Handler             { return l }
 func (l *plainLog) WithGroup(string) slog.Handler                  { return l }
 
-// mute ends or begins the silence.
+// mute turns the messages off or on.
 func (l *plainLog) mute(muted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.muted = muted
 }
 
-// Handle prints a record, or nothing.
+// Handle prints a message for the record, or nothing.
 func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 	attrs := map[string]slog.Value{}
 	r.Attrs(func(a slog.Attr) bool {
@@ -59,7 +60,8 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 		}
 		l.away, l.back = false, time.Now()
 	case "watches_unanswered":
-		if !l.away && time.Since(l.back) > reopening { // or there is one cause, which is printed once
+		// else the cause is the outage, which is printed already
+		if !l.away && time.Since(l.back) > reopening {
 			l.deaf = true
 			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s", attrs["for"], ep, innermost(why))
 		}

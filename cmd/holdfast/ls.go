@@ -73,7 +73,7 @@ func (a *app) list(places []inspect.Place) error {
 	return table(rows...)
 }
 
-// member is a member in JSON.
+// member returns a member as JSON.
 func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	out := map[string]any{
 		"key": m.Key, "lease": m.Lease.String(), "fence": m.Fence, "state": p.State(m), "holds": m.Holds, "value": m.Value,
@@ -84,7 +84,7 @@ func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	return out
 }
 
-// who is for people.
+// A line of text that names the session of a member.
 func who(m *inspect.Member) string {
 	switch {
 	case m.Session != nil && m.Session.ParentKey != "":

@@ -26,7 +26,7 @@ func queueCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// queueSwitch is a verb that sets what all users of the queue see.
+// queueSwitch returns a command for a verb that changes a setting of the queue.
 func queueSwitch(a *app, verb, short string, set func(*queue.Queue, context.Context) error) *cobra.Command {
 	return &cobra.Command{
 		Use:               verb + " NAME",
@@ -39,19 +39,19 @@ func queueSwitch(a *app, verb, short string, set func(*queue.Queue, context.Cont
 	}
 }
 
-// openQueue makes a session, and the queue that the first argument names.
+// openQueue makes a session, and the queue of the given name.
 func (a *app) openQueue(cmd *cobra.Command, f *waitFlags, name string, opts *queue.Options) (*queue.Queue, error) {
 	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), ParentKey: heldAbove()})
 	if err != nil {
 		return nil, err
 	}
 	if f == nil {
-		a.log.mute(true) // the error of a verb that does not wait says that etcd does not answer
+		a.log.mute(true) // without a wait, the verb's own error reports the outage
 	}
 	return queue.New(s, name, opts), nil
 }
 
-// ask runs what waits for nobody but etcd.
+// ask runs fn, which waits only for etcd.
 func (a *app) ask(cmd *cobra.Command, name string, fn func(context.Context, *queue.Queue) error) error {
 	q, err := a.openQueue(cmd, nil, name, nil)
 	if err != nil {

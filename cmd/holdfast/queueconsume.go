@@ -62,7 +62,7 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	if err != nil {
 		return err
 	}
-	if err := a.reach(ctx); err != nil { // session.Run would go on trying without a word
+	if err := a.reach(ctx); err != nil { // session.Run would retry without a message
 		return err
 	}
 	a.log.mute(false)
@@ -85,7 +85,7 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 		return w.failed
 	}
 	if ctx.Err() != nil {
-		return nil // by a signal, which is how this is ended
+		return nil // a signal, the usual end
 	}
 	return err
 }
@@ -100,11 +100,12 @@ type worker struct {
 
 	mu      sync.Mutex
 	ending  bool
-	failed  error // why the command cannot be run at all
+	failed  error // the error of the first start that failed
 	running map[*childproc.Process]bool
 }
 
-// signal ends the receiving first; then it goes to the commands.
+// signal stops the receiving at the first signal to end. Other signals are forwarded to the
+// commands.
 func (w *worker) signal(s os.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,7 +119,7 @@ func (w *worker) signal(s os.Signal) {
 	}
 }
 
-// idle reports that the receiving was ended, and that no command runs.
+// idle reports whether the receiving has been stopped and no command runs.
 func (w *worker) idle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +134,7 @@ func (w *worker) work(_ context.Context, m *queue.Message) error {
 		w.app.warn("item %s: the claim was lost before the command began", m.ID)
 		return err
 	case err != nil:
-		return w.giveBack(m, err) //nolint:contextcheck // the claim's context says nothing of how long giving back may take
+		return w.giveBack(m, err) //nolint:contextcheck // not bounded by the claim's context
 	}
 	res := p.Wait()
 	w.mu.Lock()
@@ -156,9 +157,9 @@ func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no file for the command's input: %w", err)
 	}
-	defer func() { _ = stdin.Close() }() // nothing is written through it
+	defer func() { _ = stdin.Close() }() // it is only read
 	hold := lasting{m, m.Deadline}
-	w.mu.Lock() // or a signal that comes now would miss it
+	w.mu.Lock() // else a signal that arrives now would miss the command
 	defer w.mu.Unlock()
 	p, err := w.runner.Start(childproc.Command{
 		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(w.flags.grace),
@@ -174,8 +175,8 @@ func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 	return p, err
 }
 
-// giveBack gives an item back, uncounted, that the command could not be started for, and ends the verb: the item is not at
-// fault, and the next one would fare no better.
+// giveBack requeues an item whose command could not be started, without counting the attempt, and
+// ends the verb, because the command could not be started for the next item either.
 func (w *worker) giveBack(m *queue.Message, why error) error {
 	w.mu.Lock()
 	if w.failed == nil {
@@ -191,7 +192,7 @@ func (w *worker) giveBack(m *queue.Message, why error) error {
 	return why
 }
 
-// file is a nameless file with a value in it: unlike a pipe, nobody has to read it.
+// file returns a nameless file that contains a value. Unlike with a pipe, nobody has to read it.
 func file(value []byte) (*os.File, error) {
 	f, err := os.CreateTemp("", "holdfast-")
 	if err != nil {

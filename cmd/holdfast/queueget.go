@@ -32,7 +32,7 @@ func queueGet(a *app) *cobra.Command {
 				return f.refused(err, queue.ErrEmpty)
 			}
 			if err := a.printItem(m); err != nil {
-				return err // whoever is next gets it
+				return err // the next consumer gets the item
 			}
 			actx, cancel := a.after(ctx)
 			defer cancel()

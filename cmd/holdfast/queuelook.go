@@ -148,8 +148,8 @@ func queueRedrive(a *app) *cobra.Command {
 	}
 }
 
-// redrive goes on as long as it gets anywhere: many dead letters take longer than the limit, which is for an etcd that does
-// not answer.
+// redrive repeats as long as it makes progress. Many dead letters take longer than the limit, whose
+// purpose is to find an etcd that does not answer.
 func (a *app) redrive(ctx context.Context, q *queue.Queue, ids []string) (total int, err error) {
 	for {
 		lctx, cancel := a.long(ctx, "")
@@ -164,7 +164,7 @@ func (a *app) redrive(ctx context.Context, q *queue.Queue, ids []string) (total 
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// stamp is a time for people.
+// stamp formats a time for people.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -172,7 +172,7 @@ func stamp(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// maxBrief is how much of a value a table shows.
+// maxBrief is the number of bytes of a value that a table shows.
 const maxBrief = 60
 
 func brief(value []byte) string {
