@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestForeignKeysHideLittle: keys outside of the user's role hide no member at a name in it.
+// TestForeignKeysHideLittle: keys that a user may not read do not hide the members that the user
+// may read.
 func TestForeignKeysHideLittle(t *testing.T) {
 	t.Parallel()
 	options := recipetest.Server(etcdproc.Versions()[0])
@@ -66,7 +67,8 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	run("nobody", "ls").want(77)
 	run("nobody", "doctor").want(77)
 
-	// A foreign key under the holder's own lease hides the keys of that lease, and no reading of the keys themselves.
+	// A foreign key under the holder's lease hides the keys of that lease from TimeToLive, but the
+	// keys can still be read.
 	resp, err := root.Get(ctx, "jobs/a/", gateway.Prefix())
 	must(err)
 	if len(resp.KVs) != 1 {
@@ -75,14 +77,14 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	_, err = root.Put(ctx, "foreign to the holder", nil, gateway.WithLease(resp.KVs[0].Lease))
 	must(err)
 	run("worker", "lock", "jobs/z").line()
-	// So does one under the lease of a program with another library.
+	// A foreign key under the lease of another library's program does the same.
 	other, err := root.Grant(ctx, 0, 10*time.Minute)
 	must(err)
 	for _, key := range []string{"jobs/other/" + other.ID.String(), "foreign to the other"} {
 		_, err = root.Put(ctx, key, nil, gateway.WithLease(other.ID))
 		must(err)
 	}
-	for from := 0; from < 2500; from += 100 { // on the way to jobs/z lie the items of a queue
+	for from := 0; from < 2500; from += 100 { // the items of a queue sort before jobs/z
 		var items gateway.Txn
 		for i := range 100 {
 			items.Then = append(items.Then, gateway.OpPut(fmt.Sprintf("jobs/q//q/5/%016d", from+i), []byte("x")))

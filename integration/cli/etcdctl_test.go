@@ -18,7 +18,7 @@ func etcdctl(t *testing.T, args ...string) *running {
 	return launch(t, bin, nil, nil, args...)
 }
 
-// TestWithEtcdctlLock: both exclude each other, and wait for each other.
+// TestWithEtcdctlLock: holdfast and etcdctl exclude each other, and wait for each other.
 func TestWithEtcdctlLock(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -53,7 +53,7 @@ func TestWithEtcdctlLock(t *testing.T) {
 	next.want(0)
 }
 
-// TestWithEtcdctlElect: both lead after each other, and see each other.
+// TestWithEtcdctlElect: holdfast and etcdctl lead after each other, and see each other.
 func TestWithEtcdctlElect(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// numericFlags are all flags of the verbs that take a number or a time. The command lines end by themselves.
+// numericFlags are the flags of the verbs that take a number or a time. The command lines end by
+// themselves.
 var numericFlags = []struct {
 	verb, flags []string
 	rest        []string
@@ -40,10 +41,10 @@ var numericFlags = []struct {
 	{[]string{"doctor"}, timeFlags, nil},
 }
 
-// timeFlags are those that every verb has.
+// timeFlags are flags of every verb.
 var timeFlags = []string{"--command-timeout", "--idle-timeout"}
 
-// lineWith is the command line of a verb with a flag.
+// lineWith returns the command line of a verb with a flag.
 func lineWith(t *testing.T, verb, rest []string, flag, value string) []string {
 	t.Helper()
 	args := slices.Clone(verb)
@@ -55,7 +56,8 @@ func lineWith(t *testing.T, verb, rest []string, flag, value string) []string {
 	return append(append(args, fresh(t)), rest...)
 }
 
-// TestGarbage: what is no number or no time is refused, by every verb and flag, in JSON where that was asked for.
+// TestGarbage: every verb and flag rejects a text that is not a number or a time, and prints the
+// error as JSON if --json is given.
 func TestGarbage(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
@@ -75,18 +77,19 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestExtremes: no number is so large or small that a verb breaks: it is refused, or it works.
+// TestExtremes: a very large or small number is rejected or works.
 func TestExtremes(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
 			for _, value := range []string{"-1", "0", "1000000000", "9223372036854775807", "9223372036854775808", "1e300", "2540400h"} {
 				if flag == "-w" && value[0] != '-' && value != "0" && slices.Equal(row.verb, []string{"queue", "get"}) {
-					continue // it waits that long
+					continue // it would wait that long
 				}
 				args := lineWith(t, row.verb, row.rest, flag, value)
 				if row.verb[0] == "queue" && row.verb[1] == "consume" {
-					hf(t, 0, "queue", "put", args[len(row.verb)+1], "x") // whose command ends it
+					// the command of consume ends it
+					hf(t, 0, "queue", "put", args[len(row.verb)+1], "x")
 				}
 				r := start(t, append([]string{"--json"}, args...)...)
 				code := r.wait()
@@ -100,7 +103,8 @@ func TestExtremes(t *testing.T) {
 			}
 		}
 	}
-	for _, verb := range [][]string{{"ls"}, {"doctor"}, {"lock"}, {"queue", "put"}} { // a long time is a time
+	// a long time is valid
+	for _, verb := range [][]string{{"ls"}, {"doctor"}, {"lock"}, {"queue", "put"}} {
 		args := append(slices.Clone(verb), "--command-timeout", "1000000000", fresh(t))
 		switch verb[0] {
 		case "lock":
@@ -112,7 +116,8 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// TestErrorsInJSON: a line that cannot be parsed gets its error in JSON, too, wherever --json stands in it.
+// TestErrorsInJSON: the error of a line that cannot be parsed is JSON too, at every position of
+// --json.
 func TestErrorsInJSON(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -132,10 +137,10 @@ func TestErrorsInJSON(t *testing.T) {
 			t.Errorf("%v: %q: %v", args, r.stderr.String(), err)
 		}
 	}
-	complain(t, 64, "lock", "--bogus", "a", "--", "cmd", "--json") // that one is of the command
+	complain(t, 64, "lock", "--bogus", "a", "--", "cmd", "--json") // --json belongs to the command
 }
 
-// TestHelpSaysTheDefaults: no help prints a default of zero beside the true one.
+// TestHelpSaysTheDefaults: no help text prints a default of zero beside the real one.
 func TestHelpSaysTheDefaults(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {

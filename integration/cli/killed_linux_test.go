@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestKilled: a command does not outlive a holdfast that was killed, and the lock is free when the lease is over.
+// TestKilled: the command ends when holdfast is killed, and the lock is free when the lease has
+// expired.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

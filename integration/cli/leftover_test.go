@@ -7,15 +7,15 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestDoctorNobodyUses: a member's key that has lost its lease is named although nobody uses the
-// name, and can be broken. One that may be a key of another program is only noted.
+// TestDoctorNobodyUses: doctor finds a member's key that has lost its lease, even if nobody uses
+// the name, and break deletes it. A key that may belong to another program is only noted.
 func TestDoctorNobodyUses(t *testing.T) {
 	t.Parallel()
 	const lease = "6dd18b3364141523"
 	for what, row := range map[string]struct {
-		keys map[string]string // the value of each, behind the name
-		key  string            // the one that is left over, behind the name
-		at   string            // what it is broken at, behind the name
+		keys map[string]string // suffixes of the name, and the values of these keys
+		key  string            // the suffix of the key that was left over
+		at   string            // the suffix of the name to type for break
 		code int
 	}{
 		"lock":         {map[string]string{"/1f": "", "/bad": ""}, "/" + lease, "", 1},

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestLock: the command runs under the lock, with the environment, the input and the status that it should have.
+// TestLock: the command runs under the lock, with the right environment, input and status.
 func TestLock(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -49,7 +49,8 @@ func hold(t *testing.T, args ...string) *running {
 	return r
 }
 
-// TestHoldUntilSignal: without a command the key is printed, and the lock held until a signal comes.
+// TestHoldUntilSignal: without a command, the key is printed and the lock is held until a signal
+// arrives.
 func TestHoldUntilSignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
@@ -72,7 +73,8 @@ func TestHoldUntilSignal(t *testing.T) {
 	r.want(0)
 }
 
-// TestNotAcquired: who does not get the lock exits with 1, or with what -E says, and runs nothing.
+// TestNotAcquired: if the lock is not acquired, the status is 1, or the value of -E, and no command
+// runs.
 func TestNotAcquired(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -120,7 +122,7 @@ func TestShared(t *testing.T) {
 	hf(t, 1, "lock", "-n", name, "--", "true")
 }
 
-// TestSeveral: several locks are all taken or none.
+// TestSeveral: all of several locks are acquired, or none.
 func TestSeveral(t *testing.T) {
 	t.Parallel()
 	a, b := fresh(t), fresh(t)
@@ -129,7 +131,7 @@ func TestSeveral(t *testing.T) {
 		if first, second := r.line(), r.line(); !strings.HasPrefix(first, a+"/") || !strings.HasPrefix(second, b+"/") {
 			t.Errorf("keys %q, %q", first, second)
 		}
-		r.want(1) // read has met the end of the input
+		r.want(1) // read has reached the end of the input
 	}
 	r := start(t, "lock", a, b, "--")
 	r.line()
@@ -142,7 +144,8 @@ func TestSeveral(t *testing.T) {
 	hf(t, 0, "lock", "-n", b, a, "--", "true")
 }
 
-// TestLockDelay: after a holder that was killed, the next waits for its lease and then for the delay.
+// TestLockDelay: after a holder was killed, the next waits until its lease expires, and then for
+// the delay.
 func TestLockDelay(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -154,12 +157,13 @@ func TestLockDelay(t *testing.T) {
 	awaitMembers(t, name, 1)
 	free := time.Now()
 	next.want(0)
-	if took := time.Since(free); took < 2500*time.Millisecond { // the watch may tell earlier than the reads above
+	// the watch may report it earlier than the reads above
+	if took := time.Since(free); took < 2500*time.Millisecond {
 		t.Errorf("the next had the lock %v after it was free", took)
 	}
 }
 
-// TestCounter: twenty processes count without losing one.
+// TestCounter: twenty processes increment a counter without losing an update.
 func TestCounter(t *testing.T) {
 	t.Parallel()
 	name, file := fresh(t), filepath.Join(t.TempDir(), "counter")

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLs: every holder and waiter is listed, with recipe, name, who, since when, and fence.
+// TestLs: every holder and waiter is listed with its recipe, name, session, start and fence.
 func TestLs(t *testing.T) {
 	t.Parallel()
 	prefix := fresh(t)
@@ -65,7 +65,8 @@ func TestLs(t *testing.T) {
 	complain(t, 1, "info", prefix)
 }
 
-// TestBreak: the holder loses the lock and says so, the next has it; the reason is told.
+// TestBreak: the holder reports that it lost the lock, the next waiter acquires it, and the reason
+// is printed.
 func TestBreak(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -99,7 +100,7 @@ func TestBreak(t *testing.T) {
 	two.want(0)
 }
 
-// TestDoctor: where nothing is wrong it says so.
+// TestDoctor: if nothing is wrong, doctor says so.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -118,7 +119,8 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestDoctorLeftover: a key without a lease in a line that somebody waits in is named, and can be broken.
+// TestDoctorLeftover: doctor finds a key without a lease in a line in which somebody waits, and
+// break deletes it.
 func TestDoctorLeftover(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -134,7 +136,8 @@ func TestDoctorLeftover(t *testing.T) {
 	r.want(0)
 }
 
-// TestDoctorKeyWithoutItsLease: a member's key that is not under the lease in its name is named, and can be broken.
+// TestDoctorKeyWithoutItsLease: doctor finds a member's key that is not under the lease in its
+// name, and break deletes it.
 func TestDoctorKeyWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -151,11 +154,13 @@ func TestDoctorKeyWithoutItsLease(t *testing.T) {
 	r.want(0)
 }
 
-// TestDoctorCrowdedLease: a lease with more than 1,000 keys is noted with its session, and one with as many is not.
+// TestDoctorCrowdedLease: a lease with more than 1,000 keys is noted with its session. A lease with
+// exactly 1,000 is not.
 func TestDoctorCrowdedLease(t *testing.T) {
 	t.Parallel()
 	prefix := fresh(t)
-	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0])) // the note is of the whole cluster
+	// the note covers the whole cluster
+	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
 	fill := func(name string, keys int) {
 		t.Helper()
@@ -184,7 +189,8 @@ func TestDoctorCrowdedLease(t *testing.T) {
 	}
 }
 
-// TestSlashNames: a name that ends in a slash is another lock, that is shown, and doctor notes that both are in use.
+// TestSlashNames: a name that ends in a slash is another lock, and doctor notes that both names are
+// in use.
 func TestSlashNames(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -199,7 +205,8 @@ func TestSlashNames(t *testing.T) {
 	}
 }
 
-// TestDoctorDeadlock: two who wait for each other are named, be they sessions of programs or commands in commands.
+// TestDoctorDeadlock: doctor names two sessions that wait for each other, in programs and in nested
+// commands.
 func TestDoctorDeadlock(t *testing.T) {
 	t.Parallel()
 	t.Run("commands", func(t *testing.T) {

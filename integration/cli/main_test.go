@@ -24,7 +24,8 @@ var (
 	program string            // the path of holdfast
 )
 
-// notIgnored makes children get the signals that this process was told to ignore, as under nohup: they inherit that.
+// notIgnored makes children receive signals that this process was started to ignore, as under
+// nohup, because children inherit that.
 func notIgnored() {
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		if signal.Ignored(sig) {
@@ -56,7 +57,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// What all recipes' tests share.
+// Short names for helpers that the tests of all recipes share.
 var (
 	within     = recipetest.Within
 	fresh      = recipetest.Fresh

@@ -20,7 +20,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// behindPath is the URL of a proxy that has the shared cluster's gateway and pages under /etcd.
+// behindPath returns the URL of a proxy that serves the shared cluster's gateway and pages under
+// /etcd.
 func behindPath(t *testing.T) string {
 	t.Helper()
 	target, err := url.Parse(cluster.Endpoints()[0])
@@ -41,7 +42,8 @@ func behindPath(t *testing.T) string {
 	return s.URL
 }
 
-// TestPathBeforeTheGateway: a proxy under a path is named by --api-prefix or in the endpoint; doctor says how watches go.
+// TestPathBeforeTheGateway: --api-prefix or the endpoint names a proxy's path, and doctor reports
+// the watch mode.
 func TestPathBeforeTheGateway(t *testing.T) {
 	t.Parallel()
 	base := behindPath(t)
@@ -67,7 +69,8 @@ func TestPathBeforeTheGateway(t *testing.T) {
 	complain(t, 64, "--api-prefix", "etcd/v3", "ls")
 }
 
-// TestOutageIsSaid: a verb that waits or holds prints one line when etcd is away, and one when it is back.
+// TestOutageIsSaid: a verb that waits or holds prints one line when etcd is out of reach, and one
+// when it answers again.
 func TestOutageIsSaid(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
@@ -79,7 +82,7 @@ func TestOutageIsSaid(t *testing.T) {
 	through := func(args ...string) *running {
 		return start(t, append([]string{"--endpoints", proxy.Addr()}, args...)...)
 	}
-	holder := through("lock", name) // its renewals find out
+	holder := through("lock", name) // its renewals fail
 	holder.line()
 	all := map[string]*running{
 		"holder": holder, "waiter": through("lock", "--ttl", "1m", name),
@@ -96,7 +99,8 @@ func TestOutageIsSaid(t *testing.T) {
 	for who, r := range all {
 		eventually(t, who+" says that etcd is away", func() bool { return strings.Contains(r.stderr.String(), "still trying") })
 	}
-	if took := time.Since(began); took > 12*time.Second { // 4 s, or a renewal's 5 and 2 more; a busy machine adds
+	// 4 s, or 5 s + 2 s for a renewal; a busy machine adds
+	if took := time.Since(began); took > 12*time.Second {
 		t.Errorf("said after %v", took)
 	}
 	if err := proxy.Admit(); err != nil {
@@ -110,7 +114,8 @@ func TestOutageIsSaid(t *testing.T) {
 	}
 }
 
-// TestSilenceIsSaid: one that only holds a lock says within 7 s that the network has fallen silent, however long its TTL is.
+// TestSilenceIsSaid: a verb that only holds a lock reports within 7 s that the network has fallen
+// silent, with every TTL.
 func TestSilenceIsSaid(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
@@ -135,7 +140,7 @@ func TestSilenceIsSaid(t *testing.T) {
 	}
 }
 
-// TestFilesAreReadAgain: certificates and a password that change while a verb runs are taken up.
+// TestFilesAreReadAgain: certificates and a password that change while a verb runs are used.
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	options := recipetest.Server(etcdproc.Versions()[0])

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// TestQueue: what is put can be looked at, and got once.
+// TestQueue: an item that was put can be listed, and received once.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -55,7 +55,8 @@ func TestQueue(t *testing.T) {
 	hf(t, 1, "queue", "get", "-n", name)
 }
 
-// TestConsume: the command has the item on its input; those that fail come again, and end among the dead letters.
+// TestConsume: the command has the item on its input. Items whose command fails are delivered
+// again, and end among the dead letters.
 func TestConsume(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
@@ -82,7 +83,7 @@ func TestConsume(t *testing.T) {
 		t.Errorf("redriven: %s", n)
 	}
 
-	// The first signal lets the command finish, the second one is for it.
+	// The first signal lets the command finish; the second is forwarded to it.
 	release := filepath.Join(dir, "go")
 	for _, script := range []string{"trap 'exit 0' TERM; echo; while [ ! -e " + release + " ]; do sleep 0.01; done", "trap 'exit 0' TERM INT; echo; while :; do sleep 0.01; done"} {
 		r := start(t, "queue", "consume", name, "--", "sh", "-c", script)
@@ -93,7 +94,7 @@ func TestConsume(t *testing.T) {
 				t.Fatal(err)
 			}
 		} else {
-			r.signal(syscall.SIGINT) // two of one kind may come as one
+			r.signal(syscall.SIGINT) // two signals of one kind may be delivered as one
 		}
 		r.want(0)
 		hf(t, 0, "queue", "put", name, "next")
@@ -103,7 +104,7 @@ func TestConsume(t *testing.T) {
 	}
 }
 
-// TestClaimLost: a command whose claim is taken away is ended, and another has the item.
+// TestClaimLost: a command whose claim is deleted is ended, and another command gets the item.
 func TestClaimLost(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -130,7 +131,7 @@ func TestClaimLost(t *testing.T) {
 	r.want(0)
 }
 
-// TestUntold: what could not be printed is still there, for whoever comes next, and at once.
+// TestUntold: an item that could not be printed is still in the queue, and ready at once.
 func TestUntold(t *testing.T) {
 	t.Parallel()
 	full := "exec >/dev/full; exec " + program + " "
@@ -157,10 +158,12 @@ func TestUntold(t *testing.T) {
 	}
 	unread(t, "lock "+name)
 	awaitMembers(t, name, 0)
-	hf(t, 128+int(syscall.SIGPIPE), "lock", name, "--", "sh", "-c", "kill -PIPE $$; exit 0") // a command is ended by it as ever
+	// SIGPIPE ends a command as usual
+	hf(t, 128+int(syscall.SIGPIPE), "lock", name, "--", "sh", "-c", "kill -PIPE $$; exit 0")
 }
 
-// unread runs holdfast with an output that nobody reads, and expects the status that shells tell then, and no word.
+// unread runs holdfast with a closed pipe as its output. It expects the status of a program that
+// SIGPIPE killed, and no message.
 func unread(t *testing.T, args string) {
 	t.Helper()
 	pipe := fifo(t)
@@ -171,7 +174,7 @@ func unread(t *testing.T, args string) {
 	}
 }
 
-// deadLetter makes one, and returns its ID.
+// deadLetter makes a dead letter and returns its ID.
 func deadLetter(t *testing.T, name string) string {
 	t.Helper()
 	id := hf(t, 0, "queue", "put", name, "bad")
@@ -182,7 +185,7 @@ func deadLetter(t *testing.T, name string) string {
 	return id
 }
 
-// TestDiscard: a dead letter that is deleted by hand is gone, and nothing misses it.
+// TestDiscard: a dead letter that is deleted by hand disappears without a trace.
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -206,12 +209,13 @@ func TestDiscard(t *testing.T) {
 	hf(t, 0, "doctor", name)
 }
 
-// TestPause: while a queue is paused nobody gets anything, and afterwards all is there.
+// TestPause: while a queue is paused nothing is delivered, and afterwards everything is still
+// there.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
-	for range 2 { // twice is as good as once
+	for range 2 { // a second pause changes nothing
 		hf(t, 0, "queue", "pause", name)
 	}
 	if s := rows(t, "queue", "stats", name)[0]; s["paused"] != true {
@@ -231,7 +235,8 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestDeadUnanswered: where etcd stops answering in the middle, the list of dead letters ends as other lists do.
+// TestDeadUnanswered: if etcd stops answering in the middle, the list of dead letters ends as other
+// lists do.
 func TestDeadUnanswered(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -242,7 +247,8 @@ func TestDeadUnanswered(t *testing.T) {
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
 	toEtcd := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport, FlushInterval: -1}
-	toEtcd.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {} // of requests that were cut off
+	// requests that were cut off
+	toEtcd.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {}
 	letters := []byte(base64.StdEncoding.EncodeToString([]byte(name + "//x/")))
 	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -263,7 +269,8 @@ func TestDeadUnanswered(t *testing.T) {
 	}
 }
 
-// TestConsumeCannotStart: an item whose command cannot be started is given back, and the attempt does not count.
+// TestConsumeCannotStart: an item whose command cannot be started is requeued, and the attempt does
+// not count.
 func TestConsumeCannotStart(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -276,8 +283,8 @@ func TestConsumeCannotStart(t *testing.T) {
 	}
 }
 
-// TestForeignTimes: an item that another program has put with a time in microseconds is printed, in JSON too, by get, peek and
-// dead, with no time rather than one that JSON cannot take.
+// TestForeignTimes: an item of another program with a time in microseconds is printed by get, peek
+// and dead, as JSON too, without the time, because JSON cannot represent it.
 func TestForeignTimes(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestSemaphore: as many as the limit says run at a time.
+// TestSemaphore: no more commands run at a time than the limit permits.
 func TestSemaphore(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -32,7 +32,7 @@ func TestSemaphore(t *testing.T) {
 	next.want(0)
 }
 
-// TestElectAndLeader: leaders follow each other, and are seen.
+// TestElectAndLeader: leaders follow each other, and are observed.
 func TestElectAndLeader(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -69,7 +69,7 @@ func TestElectAndLeader(t *testing.T) {
 	watch.want(0)
 }
 
-// TestBarrier: nobody passes one that is up.
+// TestBarrier: nobody passes a barrier that is up.
 func TestBarrier(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -89,11 +89,11 @@ func TestBarrier(t *testing.T) {
 	hf(t, 0, "barrier", "wait", name)
 }
 
-// TestBarrierEnter: all run at the same time, and nobody is through before all have left.
+// TestBarrierEnter: all commands run at the same time, and none returns before all have left.
 func TestBarrierEnter(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
-	// Each waits inside until all are inside, and says when it has left.
+	// Each command waits until all are inside, and prints when it has left.
 	script := `touch ` + dir + `/$$; while [ $(ls ` + dir + ` | wc -l) -lt 3 ]; do sleep 0.01; done; echo round $HOLDFAST_ROUND; exit 2`
 	var all []*running
 	for range 2 {
@@ -116,7 +116,7 @@ func TestBarrierEnter(t *testing.T) {
 	hf(t, 0, "barrier", "enter", fresh(t), "--parties", "1")
 }
 
-// TestLatch: it opens after as many counts as it is for.
+// TestLatch: the latch opens after its count.
 func TestLatch(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -137,7 +137,7 @@ func TestLatch(t *testing.T) {
 	complain(t, 64, "latch", "wait", name, "--count", "3")
 }
 
-// TestCompletions: every shell gets its own.
+// TestCompletions: every shell has a completion script.
 func TestCompletions(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {

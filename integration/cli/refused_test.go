@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestRefusalNamesTheHolder: what is refused at once, or waited for in vain, names host, process and since when.
+// TestRefusalNamesTheHolder: the error of a try, or of a wait in vain, names host, process and
+// start of the holder.
 func TestRefusalNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	host, err := os.Hostname()

@@ -58,7 +58,8 @@ func countRequests(t *testing.T) *counted {
 	return c
 }
 
-// TestRefusalIsCheap: to be refused costs the same however many wait, and names the holder.
+// TestRefusalIsCheap: a refused try costs the same with any number of waiters, and names the
+// holder.
 func TestRefusalIsCheap(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -78,7 +79,7 @@ func TestRefusalIsCheap(t *testing.T) {
 		var costs [2][2]int64
 		n := 0
 		for i, waiters := range []int{1, 1000} {
-			for ; n < waiters; n++ { // as other tasks of one session have them
+			for ; n < waiters; n++ { // like other tasks of one session
 				key := fmt.Sprintf("%s/%s-%d", name, s.Lease(), n+1)
 				if _, err := c.Put(within(t, patience), key, []byte("1"), gateway.WithLease(s.Lease())); err != nil {
 					t.Fatal(err)
@@ -95,7 +96,7 @@ func TestRefusalIsCheap(t *testing.T) {
 			args[0], costs[0][0], costs[0][1], costs[1][0], costs[1][1])
 		most := costs[0][1] + 8<<10
 		if args[0] == "semaphore" {
-			most += 1000 * 250 // the recipe's refusal counts those who wait, for which it reads them, once
+			most += 1000 * 250 // the recipe reads the waiters once to count them
 		}
 		if costs[1][0] > costs[0][0]+1 || costs[1][1] > most {
 			t.Errorf("%s: %v", args[0], costs)
@@ -103,7 +104,8 @@ func TestRefusalIsCheap(t *testing.T) {
 	}
 }
 
-// TestRefusalNamesAll: all holders are in the JSON, also where they are more than are looked at first.
+// TestRefusalNamesAll: the JSON contains all holders, even if they are more than the first request
+// reads.
 func TestRefusalNamesAll(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

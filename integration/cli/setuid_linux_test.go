@@ -16,15 +16,16 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// public copies programs to where every user may run them, with a mode each. It skips the test where one is missing.
+// public copies programs to a folder in which every user may run them, with a mode each. It skips
+// the test if one is missing.
 func public(t *testing.T, modes map[string]os.FileMode) (dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "holdfast-public-") //nolint:usetesting // no other user may enter where that makes them
+	dir, err := os.MkdirTemp("", "holdfast-public-") //nolint:usetesting // others may not enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // every user is to run what is in it
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // every user runs the programs in it
 		t.Fatal(err)
 	}
 	for path, mode := range modes {
@@ -42,7 +43,7 @@ func public(t *testing.T, modes map[string]os.FileMode) (dir string) {
 		in.Close()
 		out.Close()
 		if err == nil {
-			err = os.Chmod(out.Name(), mode) // which a mask does not change
+			err = os.Chmod(out.Name(), mode) // the umask does not change it
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -51,8 +52,9 @@ func public(t *testing.T, modes map[string]os.FileMode) (dir string) {
 	return dir
 }
 
-// TestCommandOfAnotherUser: a command that has made itself root's cannot be ended by the user who has started it. A line says
-// so before the deadline, and from when on another may have the lock; the status is that of a loss.
+// TestCommandOfAnotherUser: a command that has changed its user to root cannot be killed by the
+// user who started it. Before the deadline a line reports this, and the time from which another may
+// have the lock. The status is the one of a loss.
 func TestCommandOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -75,7 +77,7 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	if err := member.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = member.Resume() }) // or it could not be stopped
+	t.Cleanup(func() { _ = member.Resume() }) // an error means that it was not stopped
 	said := regexp.MustCompile(`cannot end the command \(process group ` + child + `\).* at (\S+)`)
 	var at []string
 	eventually(t, "the warning", func() bool {

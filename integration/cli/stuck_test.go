@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 )
 
-// TestRedriveIsBounded: a redrive to which etcd stops to answer ends with the status that says so.
+// TestRedriveIsBounded: a redrive ends with the right status if etcd stops answering.
 func TestRedriveIsBounded(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -34,7 +34,7 @@ func TestRedriveIsBounded(t *testing.T) {
 	}
 }
 
-// TestRedriveTakesItsTime: a redrive that gets on is not ended by the limit.
+// TestRedriveTakesItsTime: the limit does not end a redrive that makes progress.
 func TestRedriveTakesItsTime(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -63,8 +63,8 @@ func TestRedriveTakesItsTime(t *testing.T) {
 	}
 }
 
-// TestSecondInterruptWithStuckOutput: a second Ctrl-C ends holdfast also where nothing takes its standard error, as on a terminal
-// after Ctrl-S.
+// TestSecondInterruptWithStuckOutput: a second Ctrl-C ends holdfast even if its standard error is
+// blocked, as on a terminal after Ctrl-S.
 func TestSecondInterruptWithStuckOutput(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -90,7 +90,7 @@ func TestSecondInterruptWithStuckOutput(t *testing.T) {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // the state says it
+		_ = cmd.Wait() // ProcessState has the result
 	}()
 	awaitMembers(t, name, 2)
 	interrupt := func() { _ = cmd.Process.Signal(syscall.SIGINT) } // it may have ended
@@ -98,7 +98,7 @@ func TestSecondInterruptWithStuckOutput(t *testing.T) {
 	awaitMembers(t, name, 1)
 	first := time.Now()
 	eventually(t, "end", func() bool {
-		if time.Since(first) > 300*time.Millisecond { // signals that come together are one
+		if time.Since(first) > 300*time.Millisecond { // signals closer together count as one
 			interrupt()
 		}
 		select {

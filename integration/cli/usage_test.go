@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestUsage: what cannot be meant is status 64, and one line that says what to type.
+// TestUsage: an invalid command line ends with status 64, and one line that says how to correct it.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -90,10 +90,10 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestNoEtcd: without etcd there is one line, within the time that was given.
+// TestNoEtcd: without etcd, one line is printed within the time limit.
 func TestNoEtcd(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never answers
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,8 @@ func TestNoEtcd(t *testing.T) {
 			} {
 				began := time.Now()
 				text := complain(t, 69, append([]string{"--endpoints", endpoint, "--command-timeout", "1.5"}, args...)...)
-				if took := time.Since(began); took > 8*time.Second { // 1.5 s, and what doctor and a busy machine add
+				// 1.5 s, plus the work of doctor and a busy machine
+				if took := time.Since(began); took > 8*time.Second {
 					t.Errorf("%v took %v", args, took)
 				}
 				if !strings.Contains(text, endpoint) {
@@ -128,7 +129,8 @@ func TestNoEtcd(t *testing.T) {
 	}
 }
 
-// TestSecure: certificates, user and password come from etcdctl's variables, and the password is seen nowhere.
+// TestSecure: certificates, user and password are read from etcdctl's variables, and the password
+// is never shown.
 func TestSecure(t *testing.T) {
 	t.Parallel()
 	const password = "canary-password"
