@@ -41,8 +41,10 @@ func newRoot(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("no verb given; type: holdfast lock NAME -- COMMAND, or holdfast --help")
 		},
-		Version:           version(),
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.connect.fromEnv(cmd.Flags()) },
+		Version: version(),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.connect.fromEnv(cmd.Flags())
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		a.json = a.json || asksJSON(os.Args[1:])
@@ -52,7 +54,8 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
-		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a),
+		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
+		latchCommand(a), queueCommand(a),
 		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	plainUse(root)
@@ -102,7 +105,9 @@ func (a *app) dial() (*gateway.Client, error) {
 
 // open makes the client and a session, which replaces one that was lost. It takes at most the
 // command-timeout, or as long as f has left if that is less. f may be nil.
-func (a *app) open(ctx context.Context, f *waitFlags, opts *session.Options) (*session.Session, error) {
+func (a *app) open(
+	ctx context.Context, f *waitFlags, opts *session.Options,
+) (*session.Session, error) {
 	if _, err := a.dial(); err != nil {
 		return nil, err
 	}
@@ -160,7 +165,9 @@ func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc,
 func (a *app) long(ctx context.Context, others string) (context.Context, context.CancelFunc) {
 	long := 10 * time.Duration(a.connect.timeout)
 	return context.WithTimeoutCause(ctx, long, &exitError{
-		codeUnavailable, fmt.Errorf("etcd has not told all within %v; type %sa longer --command-timeout", long, others),
+		codeUnavailable,
+		fmt.Errorf("etcd has not told all within %v; type %sa longer --command-timeout",
+			long, others),
 	})
 }
 

@@ -36,24 +36,37 @@ const defaultEndpoint = "http://127.0.0.1:2379"
 
 func (f *connectFlags) add(fs *pflag.FlagSet) {
 	f.timeout = duration(5 * time.Second)
-	fs.StringSliceVar(&f.endpoints, "endpoints", []string{defaultEndpoint}, "client URLs of etcd's members [$ETCDCTL_ENDPOINTS]")
+	fs.StringSliceVar(&f.endpoints, "endpoints", []string{defaultEndpoint},
+		"client URLs of etcd's members [$ETCDCTL_ENDPOINTS]")
 	fs.StringVar(&f.cacert, "cacert", "", "file with the certificates to trust [$ETCDCTL_CACERT]")
 	fs.StringVar(&f.cert, "cert", "", "file with a client certificate [$ETCDCTL_CERT]")
 	fs.StringVar(&f.key, "key", "", "file with its key [$ETCDCTL_KEY]")
-	fs.StringVar(&f.serverName, "server-name", "", "name to expect in the servers' certificates, in place of the host")
-	fs.BoolVar(&f.skipVerify, "insecure-skip-tls-verify", false, "do not check the servers' certificates [$ETCDCTL_INSECURE_SKIP_TLS_VERIFY]")
-	fs.StringVar(&f.user, "user", "", "name to log in with; the password comes from --password-file or $ETCDCTL_PASSWORD [$ETCDCTL_USER, as name or name:password]")
+	fs.StringVar(&f.serverName, "server-name", "",
+		"name to expect in the servers' certificates, in place of the host")
+	fs.BoolVar(&f.skipVerify, "insecure-skip-tls-verify", false,
+		"do not check the servers' certificates [$ETCDCTL_INSECURE_SKIP_TLS_VERIFY]")
+	fs.StringVar(&f.user, "user", "",
+		"name to log in with; the password comes from --password-file or $ETCDCTL_PASSWORD "+
+			"[$ETCDCTL_USER, as name or name:password]")
 	fs.StringVar(&f.passwordFile, "password-file", "", "file with the password")
-	fs.BoolVar(&f.plaintextAuth, "plaintext-auth", false, "send the password also over http, where others can read it")
-	fs.StringVar(&f.namespace, "namespace", "", "put this before all keys, as Config.Namespace of the library does")
-	fs.StringVar(&f.apiPrefix, "api-prefix", "", "path of the gateway at each endpoint, such as /etcd/v3 (default what etcd's version asks for)")
+	fs.BoolVar(&f.plaintextAuth, "plaintext-auth", false,
+		"send the password also over http, where others can read it")
+	fs.StringVar(&f.namespace, "namespace", "",
+		"put this before all keys, as Config.Namespace of the library does")
+	fs.StringVar(&f.apiPrefix, "api-prefix", "",
+		"path of the gateway at each endpoint, such as /etcd/v3 "+
+			"(default what etcd's version asks for)")
 	f.idle = duration(gateway.DefaultIdleTimeout)
-	fs.Var(&f.idle, "idle-timeout", "how long to keep an idle connection; less than each load balancer on the way does")
-	fs.Var(&f.timeout, "command-timeout", "how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
+	fs.Var(&f.idle, "idle-timeout",
+		"how long to keep an idle connection; less than each load balancer on the way does")
+	fs.Var(&f.timeout, "command-timeout",
+		"how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
 }
 
 // fromEnviron lists the flags that the environment may set.
-var fromEnviron = []string{"endpoints", "cacert", "cert", "key", "insecure-skip-tls-verify", "command-timeout"}
+var fromEnviron = []string{
+	"endpoints", "cacert", "cert", "key", "insecure-skip-tls-verify", "command-timeout",
+}
 
 // environ returns the name and value of the environment variable of a flag: etcdctl's, or the same
 // without "CTL".
@@ -80,7 +93,8 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 		}
 	}
 	if f.timeout == 0 {
-		return usagef("a --command-timeout of 0 leaves etcd no time to answer; type a time, such as 5s")
+		return usagef(
+			"a --command-timeout of 0 leaves etcd no time to answer; type a time, such as 5s")
 	}
 	var password string
 	if strings.Contains(f.user, ":") {
@@ -112,7 +126,8 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	encrypt := f.cacert != "" || f.cert != "" || f.key != "" || f.skipVerify || f.serverName != ""
 	cfg := gateway.Config{
-		Username: f.user, Password: f.password, AllowPlaintextAuth: f.plaintextAuth, Namespace: f.namespace,
+		Username: f.user, Password: f.password, AllowPlaintextAuth: f.plaintextAuth,
+		Namespace: f.namespace,
 		APIPrefix: f.apiPrefix, IdleTimeout: time.Duration(f.idle), Logger: slog.New(log),
 	}
 	if again := f.passwordFunc(); again != nil {
@@ -136,7 +151,8 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	}
 	plain := len(cfg.Endpoints) > 0 && strings.HasPrefix(cfg.Endpoints[0], "http://")
 	if f.user != "" && plain && !f.plaintextAuth {
-		return nil, usagef("a password over http can be read on the way; use https endpoints, or type --plaintext-auth")
+		return nil, usagef("a password over http can be read on the way; " +
+			"use https endpoints, or type --plaintext-auth")
 	}
 	c, err := gateway.New(cfg)
 	if err != nil {

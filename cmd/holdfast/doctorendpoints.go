@@ -32,7 +32,8 @@ func (d *doctor) endpoints(ctx context.Context) error {
 		if !slices.Contains(versions, s.Version) {
 			versions = append(versions, s.Version)
 		}
-		d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v", ep.URL, s.Version, role(s), s.DBSize>>20, took.Round(100*time.Microsecond))
+		d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v",
+			ep.URL, s.Version, role(s), s.DBSize>>20, took.Round(100*time.Microsecond))
 		for _, e := range s.Errors {
 			d.wrong("endpoint", "%s says: %s", ep.URL, e)
 		}
@@ -64,7 +65,8 @@ func (d *doctor) watch(ctx context.Context) {
 	w, err := c.Watch(ctx, session.DefaultRecordPrefix+"0")
 	switch {
 	case errors.Is(err, gateway.ErrPermissionDenied):
-		d.note("watch", "this user may not watch %s, so it was not tried", session.DefaultRecordPrefix)
+		d.note("watch", "this user may not watch %s, so it was not tried",
+			session.DefaultRecordPrefix)
 		return
 	case err != nil:
 		d.wrong("watch", "no watch can be opened: %s", reason(err))
@@ -80,9 +82,12 @@ func (d *doctor) watch(ctx context.Context) {
 		case gateway.WatchModeShared:
 			d.ok("watch", "%s: %s", ep.URL, ep.WatchMode)
 		case gateway.WatchModeFinite:
-			d.ok("watch", "%s: %s, because something on the way holds back requests", ep.URL, ep.WatchMode)
+			d.ok("watch", "%s: %s, because something on the way holds back requests",
+				ep.URL, ep.WatchMode)
 		case gateway.WatchModePolling:
-			d.note("watch", "%s: %s, because something on the way holds back answers; changes are seen late", ep.URL, ep.WatchMode)
+			d.note("watch",
+				"%s: %s, because something on the way holds back answers; "+
+					"changes are seen late", ep.URL, ep.WatchMode)
 		}
 	}
 }
@@ -136,9 +141,11 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 	}
 	switch ahead, behind := theirs.Sub(got), sent.Sub(theirs.Add(time.Second)); {
 	case ahead > maxSkew:
-		d.note("clock", "%s is %v ahead of this machine; locks do not mind, delays of queues do", endpoint, ahead.Round(time.Second))
+		d.note("clock", "%s is %v ahead of this machine; locks do not mind, delays of queues do",
+			endpoint, ahead.Round(time.Second))
 	case behind > maxSkew:
-		d.note("clock", "%s is %v behind this machine; locks do not mind, delays of queues do", endpoint, behind.Round(time.Second))
+		d.note("clock", "%s is %v behind this machine; locks do not mind, delays of queues do",
+			endpoint, behind.Round(time.Second))
 	default:
 		d.ok("clock", "%s agrees with this machine to within %v", endpoint, maxSkew)
 	}

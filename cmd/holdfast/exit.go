@@ -33,7 +33,9 @@ var errNotInTime = errors.New("not in time")
 // has less left.
 type noAnswerError struct{ limit time.Duration }
 
-func (e *noAnswerError) Error() string { return fmt.Sprintf("no answer from etcd within %v", e.limit) }
+func (e *noAnswerError) Error() string {
+	return fmt.Sprintf("no answer from etcd within %v", e.limit)
+}
 
 // exitError is an error with its own exit status.
 type exitError struct {
@@ -61,7 +63,9 @@ type childError struct {
 	keyboard bool           // this process's group has not received the signal
 }
 
-func (e *childError) Error() string { return fmt.Sprintf("the command ended with status %d", e.status) }
+func (e *childError) Error() string {
+	return fmt.Sprintf("the command ended with status %d", e.status)
+}
 
 // codeOf returns the exit status for an error.
 func codeOf(err error) int {
@@ -87,10 +91,12 @@ func codeOf(err error) int {
 		return codeNo
 	case errors.Is(err, gateway.ErrUnauthenticated), errors.Is(err, gateway.ErrPermissionDenied):
 		return codeDenied
-	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch), errors.Is(err, semaphore.ErrExceedsLimit),
+	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch),
+		errors.Is(err, semaphore.ErrExceedsLimit),
 		errors.Is(err, barrier.ErrConfigMismatch):
 		return codeUsage
-	case errors.As(err, &late), errors.Is(err, session.ErrLost), errors.Is(err, context.DeadlineExceeded),
+	case errors.As(err, &late), errors.Is(err, session.ErrLost),
+		errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &server):
 		return codeUnavailable
 	}

@@ -75,7 +75,9 @@ func (f *holdFlags) addHold(cmd *cobra.Command) {
 	f.ttl = duration(session.DefaultTTL)
 	fs := cmd.Flags()
 	fs.Var(&f.ttl, "ttl", "time after which others take over when this process dies or is cut off")
-	fs.Var(&f.grace, "grace", "time between SIGTERM and SIGKILL when the hold is lost (default a fifth of the TTL, at most 10s)")
+	fs.Var(&f.grace, "grace",
+		"time between SIGTERM and SIGKILL when the hold is lost "+
+			"(default a fifth of the TTL, at most 10s)")
 	fs.StringVar(&f.owner, "owner", "", "name to show to others (default the command's)")
 	cmd.Annotations = map[string]string{commandNote: ""}
 }
@@ -102,7 +104,8 @@ func (f *holdFlags) check() error {
 		f.grace = duration(min(ttl/5, maxGrace))
 	}
 	if time.Duration(f.grace) > ttl/2 {
-		return usagef("--grace %v is more than half of the TTL of %v; type less, or a longer --ttl", time.Duration(f.grace), ttl)
+		return usagef("--grace %v is more than half of the TTL of %v; type less, or a longer --ttl",
+			time.Duration(f.grace), ttl)
 	}
 	return nil
 }
@@ -117,7 +120,9 @@ func (f *holdFlags) session(cmd *cobra.Command, argv []string) *session.Options 
 	default:
 		name = cmd.CommandPath()
 	}
-	return &session.Options{TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, ParentKey: heldAbove()}
+	return &session.Options{
+		TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, ParentKey: heldAbove(),
+	}
 }
 
 // noArgs returns a usage error if there are arguments.
@@ -158,7 +163,8 @@ func split(cmd *cobra.Command, args []string, least, most int) (before, argv []s
 	case len(before) < least:
 		return nil, nil, usagef("too few arguments; type: %s", cmd.UseLine())
 	case len(before) > most:
-		return nil, nil, usagef("%q is one argument too many; to run a command type: %s", before[most], cmd.UseLine())
+		return nil, nil, usagef("%q is one argument too many; to run a command type: %s",
+			before[most], cmd.UseLine())
 	}
 	return before, argv, lookUp(argv)
 }

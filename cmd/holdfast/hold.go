@@ -63,7 +63,9 @@ func heldAbove() string {
 func environment(keys []string, fence int64, deadline time.Time, more ...string) []string {
 	key, rev := strings.Join(keys, "\n"), strconv.FormatInt(fence, 10)
 	return append(append(os.Environ(),
-		envFence+"="+rev, envKey+"="+key, envDeadline+"="+deadline.UTC().Format(time.RFC3339Nano), envCtlKey+"="+key, envCtlRev+"="+rev,
+		envFence+"="+rev, envKey+"="+key,
+		envDeadline+"="+deadline.UTC().Format(time.RFC3339Nano),
+		envCtlKey+"="+key, envCtlRev+"="+rev,
 	), more...)
 }
 
@@ -100,7 +102,8 @@ func (a *app) keep(ctx context.Context, h held, f *holdFlags, argv []string) err
 	case errors.Is(back, session.ErrNotHeld) && !errors.Is(back, gateway.ErrUncertain):
 		return lostf("the %s was lost: %w", h.what, back)
 	default:
-		a.warn("the %s could not be given back; it is free when the lease runs out: %v", h.what, back)
+		a.warn("the %s could not be given back; it is free when the lease runs out: %v",
+			h.what, back)
 	}
 	return err
 }
@@ -151,7 +154,8 @@ func (a *app) runUnder(ctx context.Context, h held, f *holdFlags, argv []string)
 	a.sigs.closing()
 	switch {
 	case res.Lost:
-		return lostf("the %s was lost while the command ran, which was ended (status %d): %w", h.what, res.Status, whyLost(h.hold))
+		return lostf("the %s was lost while the command ran, which was ended (status %d): %w",
+			h.what, res.Status, whyLost(h.hold))
 	case res.Status != 0:
 		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
 	}
@@ -169,7 +173,8 @@ func whyLost(h holding) error {
 func (a *app) show(h held) error {
 	if a.json {
 		return printJSON(stdout, map[string]any{
-			"names": h.names, "keys": h.keys, "fence": h.fence, "deadline": a.session.Deadline().UTC(), "lease": a.session.Lease().String(),
+			"names": h.names, "keys": h.keys, "fence": h.fence,
+			"deadline": a.session.Deadline().UTC(), "lease": a.session.Lease().String(),
 		})
 	}
 	lines := h.keys

@@ -24,9 +24,11 @@ type plainLog struct {
 	back  time.Time
 }
 
-func (*plainLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
-func (l *plainLog) WithAttrs([]slog.Attr) slog.Handler             { return l }
-func (l *plainLog) WithGroup(string) slog.Handler                  { return l }
+func (*plainLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+func (l *plainLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l *plainLog) WithGroup(string) slog.Handler      { return l }
 
 // mute turns the messages off or on.
 func (l *plainLog) mute(muted bool) {
@@ -53,7 +55,8 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 			break
 		}
 		l.away = true
-		l.warn("etcd has not answered for %v, still trying: %s: %s", attrs["for"], ep, innermost(why))
+		l.warn("etcd has not answered for %v, still trying: %s: %s",
+			attrs["for"], ep, innermost(why))
 	case "etcd_within_reach":
 		if l.away {
 			l.warn("etcd answers again, after %v: %s", attrs["after"], ep)
@@ -63,7 +66,8 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 		// else the cause is the outage, which is printed already
 		if !l.away && time.Since(l.back) > reopening {
 			l.deaf = true
-			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s", attrs["for"], ep, innermost(why))
+			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s",
+				attrs["for"], ep, innermost(why))
 		}
 	case "watches_answered":
 		if l.deaf {
@@ -71,7 +75,8 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 		}
 		l.deaf = false
 	case "tls_files_not_used":
-		l.warn("the files for TLS have changed and cannot be used, so the last good ones are: %v", why)
+		l.warn("the files for TLS have changed and cannot be used, so the last good ones are: %v",
+			why)
 	case "tls_files_used_again":
 		l.warn("the files for TLS can be used again")
 	default:

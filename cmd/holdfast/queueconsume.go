@@ -30,7 +30,8 @@ func queueConsume(a *app) *cobra.Command {
 		Long: "Run a command for each item, with the item on its standard input. Where it exits with 0 the item is done; else it\n" +
 			"is delivered again, after a delay that doubles from 1s to 1m, or goes to the dead letters after --max-attempts.\n" +
 			"The command also gets HOLDFAST_ITEM, the item's ID, and HOLDFAST_ATTEMPT, from 1.\n\n" +
-			"The first signal to end lets the commands that run end by themselves, the next ones are forwarded to them.",
+			"The first signal to end lets the commands that run end by themselves, the next ones " +
+			"are forwarded to them.",
 		Example:           "  holdfast queue consume mails --concurrency 4 --max-attempts 5 -- ./send.sh",
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,11 +40,14 @@ func queueConsume(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case len(argv) == 0:
-				return usagef("no command to run; type: holdfast queue consume %s -- COMMAND", names[0])
+				return usagef("no command to run; type: holdfast queue consume %s -- COMMAND",
+					names[0])
 			case f.concurrency < 1 || f.concurrency > queue.MaxConcurrency:
-				return usagef("--concurrency %d is out of range; type a number from 1 to %d", f.concurrency, queue.MaxConcurrency)
+				return usagef("--concurrency %d is out of range; type a number from 1 to %d",
+					f.concurrency, queue.MaxConcurrency)
 			case f.maxAttempts < 0:
-				return usagef("--max-attempts %d is negative; type a number from 1, or 0 for no end", f.maxAttempts)
+				return usagef("--max-attempts %d is negative; "+
+					"type a number from 1, or 0 for no end", f.maxAttempts)
 			}
 			if err := f.check(); err != nil {
 				return err
@@ -53,11 +57,14 @@ func queueConsume(a *app) *cobra.Command {
 	}
 	f.addHold(cmd)
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 1, "how many commands to run at a time")
-	cmd.Flags().IntVar(&f.maxAttempts, "max-attempts", 0, "how often to deliver an item before it goes to the dead letters (default without end)")
+	cmd.Flags().IntVar(&f.maxAttempts, "max-attempts", 0,
+		"how often to deliver an item before it goes to the dead letters (default without end)")
 	return cmd
 }
 
-func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *session.Options, argv []string) error {
+func (f *consumeFlags) consume(
+	ctx context.Context, a *app, name string, opts *session.Options, argv []string,
+) error {
 	c, err := a.dial()
 	if err != nil {
 		return err
@@ -70,7 +77,9 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	defer end()
 	r := childproc.NewRunner(a.warn)
 	defer r.Close()
-	w := &worker{flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{}}
+	w := &worker{
+		flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{},
+	}
 	a.sigs.forward(w.signal, w.idle)
 	defer a.sigs.closing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
@@ -162,7 +171,8 @@ func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 	w.mu.Lock() // else a signal that arrives now would miss the command
 	defer w.mu.Unlock()
 	p, err := w.runner.Start(childproc.Command{
-		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(w.flags.grace),
+		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Grace: time.Duration(w.flags.grace),
 		Env: environment([]string{m.Key()}, m.Fence(), hold.Deadline(),
 			"HOLDFAST_ITEM="+m.ID, "HOLDFAST_ATTEMPT="+strconv.Itoa(m.Attempt)),
 	}, hold)
@@ -187,7 +197,8 @@ func (w *worker) giveBack(m *queue.Message, why error) error {
 	ctx, cancel := w.app.after(context.Background())
 	defer cancel()
 	if err := m.Requeue(ctx); err != nil {
-		w.app.warn("item %s could not be given back; it is delivered again when the lease runs out: %v", m.ID, err)
+		w.app.warn("item %s could not be given back; it is delivered again when the lease runs "+
+			"out: %v", m.ID, err)
 	}
 	return why
 }

@@ -41,7 +41,9 @@ func (a *app) showItems(items []queue.Item) error {
 	rows := [][]string{{"ID", "PRIORITY", "ENQUEUED", "STATE", "VALUE"}}
 	for _, i := range items {
 		if a.json {
-			out := map[string]any{"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed}
+			out := map[string]any{
+				"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed,
+			}
 			maps.Copy(out, value(i.Value))
 			if err := printJSON(stdout, out); err != nil {
 				return err
@@ -51,7 +53,8 @@ func (a *app) showItems(items []queue.Item) error {
 		if i.Claimed {
 			state = "claimed"
 		}
-		rows = append(rows, []string{i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value)})
+		rows = append(rows,
+			[]string{i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value)})
 	}
 	if a.json {
 		return nil
@@ -73,12 +76,14 @@ func queueStats(a *app) *cobra.Command {
 					return err
 				case a.json:
 					return printJSON(stdout, map[string]any{
-						"ready": s.Ready, "claimed": s.Claimed, "delayed": s.Delayed, "dead": s.Dead, "enqueued": s.Enqueued, "paused": s.Paused,
+						"ready": s.Ready, "claimed": s.Claimed, "delayed": s.Delayed,
+						"dead": s.Dead, "enqueued": s.Enqueued, "paused": s.Paused,
 					})
 				}
 				return table(
 					[]string{"READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED"},
-					[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead), number(s.Enqueued), strconv.FormatBool(s.Paused)},
+					[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead),
+						number(s.Enqueued), strconv.FormatBool(s.Paused)},
 				)
 			})
 		},
@@ -105,14 +110,17 @@ func queueDead(a *app) *cobra.Command {
 				}
 				if a.json {
 					out := map[string]any{
-						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts, "enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
+						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts,
+						"enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
 					}
 					maps.Copy(out, value(d.Value))
 					if err := printJSON(stdout, out); err != nil {
 						return err
 					}
 				}
-				rows = append(rows, []string{d.ID, strconv.Itoa(d.Attempts), stamp(d.DeadAt), d.Reason, brief(d.Value)})
+				rows = append(rows, []string{
+					d.ID, strconv.Itoa(d.Attempts), stamp(d.DeadAt), d.Reason, brief(d.Value),
+				})
 			}
 			if a.json {
 				return nil

@@ -30,7 +30,8 @@ func queuePut(a *app) *cobra.Command {
 		Use:   "put NAME [VALUE]",
 		Short: "Put an item into the queue",
 		Long: "Put an item into the queue and print its ID. Without VALUE, or where it is -, it is what comes on the standard\n" +
-			"input; with --lines, each line of that is an item, which is put as soon as it is read.",
+			"input; with --lines, each line of that is an item, which is put as soon as it is " +
+			"read.",
 		Example:           "  holdfast queue put mails '{\"to\":\"a@example.org\"}'\n  holdfast queue put --lines mails < mails.txt",
 		Args:              between(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -64,7 +65,8 @@ func queuePut(a *app) *cobra.Command {
 	fs.Var(&f.delay, "delay", "deliver it not before this time is over")
 	fs.StringVar(&f.dedupID, "dedup-id", "", "do nothing if an item with this ID was put lately")
 	fs.Var(&f.window, "dedup-window", "how long that is (default 5m)")
-	fs.IntVar(&f.maxLength, "max-length", 0, "wait while the queue has this many items (default no limit)")
+	fs.IntVar(&f.maxLength, "max-length", 0,
+		"wait while the queue has this many items (default no limit)")
 	fs.BoolVar(&f.lines, "lines", false, "each line of the standard input is an item")
 	return cmd
 }
@@ -74,7 +76,8 @@ func typed(args []string) bool { return len(args) == 1 && args[0] != "-" }
 func (f *putFlags) check(args []string) error {
 	switch {
 	case f.lines && typed(args):
-		return usagef("--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
+		return usagef(
+			"--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
 	case f.lines && f.dedupID != "":
 		return usagef("--dedup-id is for one item; type it without --lines")
 	}

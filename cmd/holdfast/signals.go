@@ -16,7 +16,8 @@ import (
 // wait.
 var (
 	ending    = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
-	forwarded = append(slices.Clone(ending), syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT)
+	forwarded = append(slices.Clone(ending), syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM,
+		syscall.SIGWINCH, syscall.SIGCONT)
 )
 
 // signalled is the cause of a context that a signal ended.
@@ -96,7 +97,8 @@ const lastWords = 100 * time.Millisecond
 func (a *app) dieAtOnce(sig syscall.Signal) {
 	said := make(chan struct{})
 	go func() {
-		a.warn("ended at once by another signal (%v); what was held is free when the lease runs out", sig)
+		a.warn("ended at once by another signal (%v); what was held is free when the lease runs "+
+			"out", sig)
 		close(said)
 	}()
 	select {

@@ -39,7 +39,8 @@ func readValue(ctx context.Context) ([]byte, error) {
 	return unblocked(ctx, func() ([]byte, error) {
 		text, err := io.ReadAll(io.LimitReader(os.Stdin, queue.MaxValue+1))
 		if err == nil && len(text) > queue.MaxValue {
-			return nil, usagef("the standard input is longer than an item can be, %d bytes; to put each line type --lines", queue.MaxValue)
+			return nil, usagef("the standard input is longer than an item can be, %d bytes; "+
+				"to put each line type --lines", queue.MaxValue)
 		}
 		return text, err
 	})
@@ -72,7 +73,8 @@ func readLines(ctx context.Context, in io.Reader, most int) <-chan *batch {
 		for number := 1; ; number++ {
 			line, err := readLine(r)
 			if errors.Is(err, bufio.ErrTooLong) {
-				err = usagef("line %d is longer than an item can be, %d bytes", number, queue.MaxValue)
+				err = usagef("line %d is longer than an item can be, %d bytes",
+					number, queue.MaxValue)
 			}
 			b := &batch{}
 			select {

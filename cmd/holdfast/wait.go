@@ -23,7 +23,8 @@ func (f *waitFlags) add(cmd *cobra.Command, noWait bool) {
 		fs.BoolVarP(&f.noWait, "no-wait", "n", false, "do not wait")
 	}
 	fs.VarP(&f.wait, "wait", "w", "wait this long at most; 0 is to try once (default without end)")
-	fs.IntVarP(&f.code, "conflict-exit-code", "E", codeNo, "exit with this status if the wait was in vain")
+	fs.IntVarP(&f.code, "conflict-exit-code", "E", codeNo,
+		"exit with this status if the wait was in vain")
 	f.given = func() bool { return fs.Changed("wait") }
 }
 

@@ -40,7 +40,8 @@ func swap(sig syscall.Signal, a *action) (old action) {
 		size = 16
 	}
 	// The kernel returns an error only for invalid signal numbers.
-	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(a)),
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(a)),
 		uintptr(unsafe.Pointer(&old)), size, 0, 0)
 	return old
 }
@@ -68,7 +69,8 @@ var inherited = func() map[syscall.Signal]bool {
 	all := map[syscall.Signal]bool{}
 	for _, sig := range []syscall.Signal{syscall.SIGTTIN, syscall.SIGTTOU} {
 		var old action
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0,
+			uintptr(unsafe.Pointer(&old)), 8, 0, 0)
 		all[sig] = old[handlerWord()] == sigIgn
 	}
 	return all

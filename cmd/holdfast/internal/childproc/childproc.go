@@ -59,8 +59,10 @@ type Runner struct {
 // Close must be called.
 func NewRunner(warn func(format string, args ...any)) *Runner {
 	r := &Runner{
-		warn: warn, calls: make(chan func(), 16), quit: make(chan struct{}), done: make(chan struct{}),
-		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1), tty: openTerminal(), procs: map[int]*Process{},
+		warn: warn, calls: make(chan func(), 16), quit: make(chan struct{}),
+		done:  make(chan struct{}),
+		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1), tty: openTerminal(),
+		procs: map[int]*Process{},
 	}
 	signal.Notify(r.child, syscall.SIGCHLD)
 	if !signal.Ignored(syscall.SIGTSTP) {

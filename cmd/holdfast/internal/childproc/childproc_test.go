@@ -65,7 +65,9 @@ func null(t *testing.T) *os.File {
 }
 
 // start runs a script and waits for the first line that it prints.
-func start(t *testing.T, h hold, grace time.Duration, script string) (p *childproc.Process, line string) {
+func start(
+	t *testing.T, h hold, grace time.Duration, script string,
+) (p *childproc.Process, line string) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -74,7 +76,8 @@ func start(t *testing.T, h hold, grace time.Duration, script string) (p *childpr
 	defer w.Close()
 	t.Cleanup(func() { r.Close() })
 	p, err = runner(t).Start(childproc.Command{
-		Args: []string{"sh", "-c", script}, Env: os.Environ(), Stdin: null(t), Stdout: w, Stderr: os.Stderr, Grace: grace,
+		Args: []string{"sh", "-c", script}, Env: os.Environ(),
+		Stdin: null(t), Stdout: w, Stderr: os.Stderr, Grace: grace,
 	}, h)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +91,8 @@ func start(t *testing.T, h hold, grace time.Duration, script string) (p *childpr
 // TestStatus: the status is the one that a shell would see.
 func TestStatus(t *testing.T) {
 	for script, want := range map[string]int{
-		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15, "echo; kill -KILL $$": 128 + 9,
+		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15,
+		"echo; kill -KILL $$": 128 + 9,
 	} {
 		p, _ := start(t, lasting(time.Hour), time.Second, script)
 		if res := p.Wait(); res.Status != want || res.Lost {
@@ -99,7 +103,9 @@ func TestStatus(t *testing.T) {
 }
 
 func TestNoSuchCommand(t *testing.T) {
-	c := childproc.Command{Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr}
+	c := childproc.Command{
+		Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr,
+	}
 	if _, err := runner(t).Start(c, lasting(time.Hour)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
@@ -107,7 +113,8 @@ func TestNoSuchCommand(t *testing.T) {
 
 // TestSignal: a signal reaches the whole group.
 func TestSignal(t *testing.T) {
-	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1; sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
+	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1
+		sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
 	p.Signal(syscall.SIGUSR1)
 	if res := p.Wait(); res.Status != 7 || res.Lost {
 		t.Errorf("%+v", res)
@@ -119,7 +126,8 @@ func TestSignal(t *testing.T) {
 // for it.
 func TestLost(t *testing.T) {
 	h := lasting(time.Hour)
-	p, _ := start(t, h, 20*time.Second, `trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
+	p, _ := start(t, h, 20*time.Second,
+		`trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
 	close(h.done)
 	if res := p.Wait(); res.Status != 9 || !res.Lost {
 		t.Errorf("%+v", res)
@@ -137,9 +145,12 @@ func TestDeaf(t *testing.T) {
 		grace, before time.Duration
 		status        int
 	}{
-		"grace":        {"trap '' TERM; " + deaf + "wait", 300 * time.Millisecond, time.Hour, 128 + 9},
-		"deadline":     {"trap '' TERM; " + deaf + "wait", time.Hour, 500 * time.Millisecond, 128 + 9},
-		"leader obeys": {"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done", 300 * time.Millisecond, time.Hour, 4},
+		"grace": {"trap '' TERM; " + deaf + "wait",
+			300 * time.Millisecond, time.Hour, 128 + 9},
+		"deadline": {"trap '' TERM; " + deaf + "wait",
+			time.Hour, 500 * time.Millisecond, 128 + 9},
+		"leader obeys": {"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done",
+			300 * time.Millisecond, time.Hour, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := lasting(tt.before)
@@ -162,7 +173,8 @@ func TestDeaf(t *testing.T) {
 func TestNotRenewed(t *testing.T) {
 	h := lasting(1500 * time.Millisecond)
 	began := time.Now()
-	p, pid := start(t, h, 700*time.Millisecond, "trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
+	p, pid := start(t, h, 700*time.Millisecond,
+		"trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
 	if res := p.Wait(); res.Status != 4 || !res.Lost {
 		t.Errorf("%+v", res)
 	}
@@ -174,7 +186,8 @@ func TestNotRenewed(t *testing.T) {
 
 // TestLeftBehind: Wait returns when the command ends, and its background processes continue.
 func TestLeftBehind(t *testing.T) {
-	p, line := start(t, lasting(time.Hour), time.Second, `sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
+	p, line := start(t, lasting(time.Hour), time.Second,
+		`sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
 	if res := p.Wait(); res.Status != 5 || res.Lost {
 		t.Errorf("%+v", res)
 	}
@@ -195,12 +208,13 @@ func goneBy(t *testing.T, line string, d time.Duration) {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(d); syscall.Kill(pid, 0) == nil; {
-		if stat, err := os.ReadFile("/proc/" + line + "/stat"); err == nil && strings.Contains(string(stat), ") Z ") {
+		if stat, err := os.ReadFile("/proc/" + line + "/stat"); err == nil &&
+			strings.Contains(string(stat), ") Z ") {
 			return
 		}
 		if time.Now().After(end) {
 			t.Fatalf("process %d is still there", pid)
 		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // nobody tells of the end of another's child
+		time.Sleep(time.Millisecond) //nolint:forbidigo // not this process's child
 	}
 }

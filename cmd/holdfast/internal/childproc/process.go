@@ -161,7 +161,8 @@ func (p *Process) end() {
 			}
 		case <-late.C:
 			if err := p.send(0); !warned && !errors.Is(err, syscall.ESRCH) {
-				p.r.warn("the command does not end, though it was killed; another may have the hold already")
+				p.r.warn("the command does not end, though it was killed; another may have the " +
+					"hold already")
 			}
 			return
 		case <-poll.C:
@@ -181,6 +182,7 @@ func (p *Process) complain(err error, deadline time.Time) bool {
 	if time.Until(deadline) > 0 {
 		when = deadline.Round(time.Millisecond).Format("15:04:05.000")
 	}
-	p.r.warn("cannot end the command (process group %d): %v; it runs on, and another may get the hold at %s", p.pid, err, when)
+	p.r.warn("cannot end the command (process group %d): %v; it runs on, and another may get the "+
+		"hold at %s", p.pid, err, when)
 	return true
 }

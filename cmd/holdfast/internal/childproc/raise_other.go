@@ -12,7 +12,9 @@ import (
 // Raise ends this process by a signal. It returns if Go's runtime would print a trace for that
 // signal.
 func Raise(sig syscall.Signal) {
-	if !slices.Contains([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}, sig) {
+	if !slices.Contains([]syscall.Signal{
+		syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL,
+	}, sig) {
 		return
 	}
 	signal.Reset(sig)

@@ -35,7 +35,8 @@ func (r *Runner) next() (p *Process, status syscall.WaitStatus, ok bool) {
 	defer r.mu.Unlock()
 	pid, err := 0, error(syscall.EINTR)
 	for errors.Is(err, syscall.EINTR) {
-		pid, err = syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED|syscall.WCONTINUED, nil)
+		pid, err = syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED|syscall.WCONTINUED,
+			nil)
 	}
 	if err != nil || pid <= 0 {
 		return nil, status, false

@@ -19,7 +19,9 @@ func init() { helper = underTerminal }
 
 // underTerminal is a program that leads the session of a terminal.
 func underTerminal() {
-	r := childproc.NewRunner(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
+	r := childproc.NewRunner(func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	})
 	p, err := r.Start(childproc.Command{
 		Args: []string{"sh", "-c", `echo ready; read x; echo "got $x"; exit 5`}, Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Second,

@@ -104,7 +104,9 @@ func stuck(places []Place, parties map[gateway.LeaseID]gateway.LeaseID) (lines [
 		left := false
 		for i := range lines {
 			n := len(lines[i].Members)
-			lines[i].Members = slices.DeleteFunc(lines[i].Members, func(m Member) bool { return !waits[parties[m.Lease]] })
+			lines[i].Members = slices.DeleteFunc(lines[i].Members, func(m Member) bool {
+				return !waits[parties[m.Lease]]
+			})
 			left = left || len(lines[i].Members) < n
 		}
 		if !left {

@@ -106,7 +106,8 @@ func recorded(ctx context.Context, c *gateway.Client) (leases []gateway.LeaseID,
 		return nil, err
 	}
 	for _, kv := range resp.KVs {
-		if id, err := gateway.ParseLeaseID(strings.TrimPrefix(kv.Key, session.DefaultRecordPrefix)); err == nil {
+		hex := strings.TrimPrefix(kv.Key, session.DefaultRecordPrefix)
+		if id, err := gateway.ParseLeaseID(hex); err == nil {
 			leases = append(leases, id)
 		}
 	}
@@ -157,7 +158,8 @@ const frontLook = 8
 // Front reads the holders, and perhaps some of the first waiters, of a name that is not a queue's.
 // Its cost does not depend on the number of waiters. It returns the error of a failed request.
 func Front(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
-	p, more, err := membersOf(ctx, c, name, gateway.Limit(frontLook), gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
+	p, more, err := membersOf(ctx, c, name, gateway.Limit(frontLook),
+		gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
 	if err == nil {
 		err = (&reader{c: c}).complete(ctx, p)
 	}
@@ -171,7 +173,9 @@ func Front(ctx context.Context, c *gateway.Client, name string) (*Place, error) 
 }
 
 // membersOf lists the members of one name. more reports whether a limit has cut the list.
-func membersOf(ctx context.Context, c *gateway.Client, name string, opts ...gateway.Option) (p *Place, more bool, err error) {
+func membersOf(
+	ctx context.Context, c *gateway.Client, name string, opts ...gateway.Option,
+) (p *Place, more bool, err error) {
 	// Member names begin with hexadecimal digits, which sort after the slash of the settings. If
 	// the name ends in a slash, the range also contains the settings of the name without it.
 	among, end := strings.HasSuffix(name, "/"), name+"0"
@@ -201,7 +205,8 @@ func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 		return name, Queue, true
 	}
 	slash := strings.LastIndexByte(key, '/')
-	if slash < 1 || strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key[slash+1:]) != lease {
+	if slash < 1 || strings.HasPrefix(key, session.DefaultRecordPrefix) ||
+		leaseOf(key[slash+1:]) != lease {
 		return "", "", false
 	}
 	// A name does not end in two slashes; one slash at its end belongs to it.
