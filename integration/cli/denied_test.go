@@ -27,7 +27,8 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	}
 	ctx := within(t, patience)
 	root := recipetest.NewClient(t, gateway.Config{
-		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root", Password: "root-password",
+		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root",
+		Password: "root-password",
 	})
 	must := func(err error) {
 		t.Helper()
@@ -35,12 +36,15 @@ func TestForeignKeysHideLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for user, prefixes := range map[string][]string{"worker": {"holdfast/sessions/", "jobs/"}, "nobody": nil} {
+	for user, prefixes := range map[string][]string{
+		"worker": {"holdfast/sessions/", "jobs/"}, "nobody": nil,
+	} {
 		must(root.Auth().RoleAdd(ctx, user))
 		must(root.Auth().UserAdd(ctx, user, "password"))
 		must(root.Auth().UserGrantRole(ctx, user, user))
 		for _, prefix := range prefixes {
-			must(root.Auth().RoleGrantPermission(ctx, user, gateway.PermReadWrite, prefix, gateway.Prefix()))
+			must(root.Auth().RoleGrantPermission(ctx, user, gateway.PermReadWrite,
+				prefix, gateway.Prefix()))
 		}
 	}
 	lease, err := root.Grant(ctx, 0, 10*time.Minute)
@@ -49,19 +53,22 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	must(err)
 	run := func(user string, args ...string) *running {
 		return launch(t, program, []string{
-			"ETCDCTL_ENDPOINTS=" + own.Endpoints()[0], "ETCDCTL_CACERT=" + own.PKI().CAFile, "ETCDCTL_CERT=" + cert,
+			"ETCDCTL_ENDPOINTS=" + own.Endpoints()[0],
+			"ETCDCTL_CACERT=" + own.PKI().CAFile, "ETCDCTL_CERT=" + cert,
 			"ETCDCTL_KEY=" + key, "ETCDCTL_USER=" + user + ":password",
 		}, nil, args...)
 	}
 	run("worker", "lock", "jobs/a").line()
 	ls := run("worker", "ls")
 	ls.want(0)
-	if out := ls.rest(); !strings.Contains(out, "jobs/a") || !strings.Contains(ls.stderr.String(), "may not") {
+	if out := ls.rest(); !strings.Contains(out, "jobs/a") ||
+		!strings.Contains(ls.stderr.String(), "may not") {
 		t.Errorf("ls: %s, and %s", out, ls.stderr.String())
 	}
 	doctor := run("worker", "doctor")
 	doctor.want(0)
-	if out := doctor.rest(); !strings.Contains(out, "1 holders and waiters at 1 names") || !strings.Contains(out, "may not") {
+	if out := doctor.rest(); !strings.Contains(out, "1 holders and waiters at 1 names") ||
+		!strings.Contains(out, "may not") {
 		t.Errorf("doctor: %s", out)
 	}
 	run("nobody", "ls").want(77)
@@ -87,7 +94,8 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	for from := 0; from < 2500; from += 100 { // the items of a queue sort before jobs/z
 		var items gateway.Txn
 		for i := range 100 {
-			items.Then = append(items.Then, gateway.OpPut(fmt.Sprintf("jobs/q//q/5/%016d", from+i), []byte("x")))
+			items.Then = append(items.Then,
+				gateway.OpPut(fmt.Sprintf("jobs/q//q/5/%016d", from+i), []byte("x")))
 		}
 		_, err = root.Txn(ctx, items)
 		must(err)

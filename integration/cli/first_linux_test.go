@@ -61,7 +61,9 @@ func TestFirstProcessLosesInTime(t *testing.T) {
 		}
 		r.want(75)
 		took := time.Since(began)
-		recipetest.Figure(t, "a command ended %v after the lease was revoked, under holdfast as %s process", took.Round(time.Millisecond), tt.how)
+		recipetest.Figure(t,
+			"a command ended %v after the lease was revoked, "+
+				"under holdfast as %s process", took.Round(time.Millisecond), tt.how)
 		if took > 3*time.Second { // the grace is 5 s
 			t.Errorf("%s: ended after %v", tt.how, took)
 		}

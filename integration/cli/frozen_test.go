@@ -16,7 +16,9 @@ import (
 // longer answers, because on a busy machine that takes a moment.
 func freeze(t *testing.T, c *etcdtest.Cluster) {
 	t.Helper()
-	member, client := c.Members()[0], recipetest.NewClient(t, gateway.Config{Endpoints: c.Endpoints()})
+	member, client := c.Members()[0], recipetest.NewClient(t, gateway.Config{
+		Endpoints: c.Endpoints(),
+	})
 	if err := member.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,8 @@ func freeze(t *testing.T, c *etcdtest.Cluster) {
 func TestConsumerInterruptedWhileFrozen(t *testing.T) {
 	t.Parallel()
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
-	r := start(t, "--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "queue", "consume", "--ttl", "10m", "jobs", "--", "sh", "-c", "cat; echo")
+	r := start(t, "--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "queue", "consume",
+		"--ttl", "10m", "jobs", "--", "sh", "-c", "cat; echo")
 	hf(t, 0, "--endpoints", own.Endpoints()[0], "queue", "put", "jobs", "x")
 	r.line()
 	freeze(t, own)
@@ -56,7 +59,9 @@ func TestSecondInterruptWhileFrozen(t *testing.T) {
 	t.Parallel()
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
 	lock := func(name string, more ...string) *running {
-		return start(t, append([]string{"--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "lock", "--ttl", "10m", name}, more...)...)
+		return start(t,
+			append([]string{"--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "lock",
+				"--ttl", "10m", name}, more...)...)
 	}
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
 	name := fresh(t)
@@ -80,6 +85,7 @@ func TestSecondInterruptWhileFrozen(t *testing.T) {
 		if text := r.stderr.String(); !strings.Contains(text, "ended at once by another signal") {
 			t.Errorf("%s: %q", who, text)
 		}
-		recipetest.Figure(t, "the %s ended %v after the first Ctrl-C, with etcd frozen", who, time.Since(began).Round(time.Millisecond))
+		recipetest.Figure(t, "the %s ended %v after the first Ctrl-C, with etcd frozen",
+			who, time.Since(began).Round(time.Millisecond))
 	}
 }

@@ -10,7 +10,8 @@ import (
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c", "echo $$; while :; do sleep 0.1; done")
+	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c",
+		"echo $$; while :; do sleep 0.1; done")
 	child := r.line()
 	r.signal(syscall.SIGKILL)
 	r.want(128 + 9)

@@ -14,17 +14,20 @@ import (
 func TestLock(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh", "-c",
+	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh",
+		"-c",
 		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV $HOLDFAST_DEADLINE"; exit 7`)
 	if l := r.line(); l != "from outside" {
 		t.Errorf("input: %q", l)
 	}
 	env := strings.Fields(r.line())
 	r.want(7)
-	if len(env) != 5 || !strings.HasPrefix(env[0], name+"/") || env[0] != env[2] || env[1] != env[3] || env[1] < "1" {
+	if len(env) != 5 || !strings.HasPrefix(env[0], name+"/") || env[0] != env[2] ||
+		env[1] != env[3] || env[1] < "1" {
 		t.Errorf("environment: %q", env)
 	}
-	if end, err := time.Parse(time.RFC3339Nano, env[4]); err != nil || time.Until(end) > 15*time.Second {
+	if end, err := time.Parse(time.RFC3339Nano, env[4]); err != nil ||
+		time.Until(end) > 15*time.Second {
 		t.Errorf("deadline %s, %v", env[4], err)
 	}
 	if text := r.stderr.String(); text != "" {
@@ -32,11 +35,13 @@ func TestLock(t *testing.T) {
 	}
 	awaitMembers(t, name, 0)
 
-	for script, code := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9, "kill -TERM $$": 128 + 15} {
+	for script, code := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9,
+		"kill -TERM $$": 128 + 15} {
 		hf(t, code, "lock", name, "--", "sh", "-c", script)
 	}
 	later := strings.Fields(hf(t, 0, "lock", name, "--", "sh", "-c", `echo "$HOLDFAST_FENCE"`))
-	if len(later) != 1 || len(later[0]) < len(env[1]) || len(later[0]) == len(env[1]) && later[0] <= env[1] {
+	if len(later) != 1 || len(later[0]) < len(env[1]) ||
+		len(later[0]) == len(env[1]) && later[0] <= env[1] {
 		t.Errorf("fence %v after %s", later, env[1])
 	}
 }
@@ -66,7 +71,8 @@ func TestHoldUntilSignal(t *testing.T) {
 	}
 	name := fresh(t)
 	r := start(t, "lock", "--json", name)
-	if l := r.line(); !strings.Contains(l, `"keys":["`+name+"/") || !strings.Contains(l, `"fence":`) {
+	if l := r.line(); !strings.Contains(l, `"keys":["`+name+"/") ||
+		!strings.Contains(l, `"fence":`) {
 		t.Errorf("printed %q", l)
 	}
 	r.signal(syscall.SIGTERM)
@@ -127,8 +133,11 @@ func TestSeveral(t *testing.T) {
 	t.Parallel()
 	a, b := fresh(t), fresh(t)
 	for _, flags := range [][]string{{}, {"-n"}} {
-		r := start(t, append(append([]string{"lock", a, b}, flags...), "--", "sh", "-c", `echo "$HOLDFAST_KEY"; read x`)...)
-		if first, second := r.line(), r.line(); !strings.HasPrefix(first, a+"/") || !strings.HasPrefix(second, b+"/") {
+		r := start(t,
+			append(append([]string{"lock", a, b}, flags...), "--", "sh", "-c",
+				`echo "$HOLDFAST_KEY"; read x`)...)
+		if first, second := r.line(), r.line(); !strings.HasPrefix(first, a+"/") ||
+			!strings.HasPrefix(second, b+"/") {
 			t.Errorf("keys %q, %q", first, second)
 		}
 		r.want(1) // read has reached the end of the input

@@ -50,7 +50,9 @@ func TestRevoked(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			name := fresh(t)
-			r := start(t, append(append([]string{"lock", "--ttl", "6", name}, tt.args...), "--", "sh", "-c", tt.script)...)
+			r := start(t,
+				append(append([]string{"lock", "--ttl", "6", name}, tt.args...), "--", "sh", "-c",
+					tt.script)...)
 			pids := strings.Fields(r.line())
 			id, end := leaseOf(t, c, name)
 			if err := c.Revoke(within(t, patience), id); err != nil {
@@ -65,7 +67,8 @@ func TestRevoked(t *testing.T) {
 			if late := time.Since(end.Add(time.Second)); late > 0 { // the TTL was rounded down
 				t.Errorf("gone %v after the lease's end", late)
 			}
-			if text := r.stderr.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "lost") {
+			if text := r.stderr.String(); strings.Count(text, "\n") != 1 ||
+				!strings.Contains(text, "lost") {
 				t.Errorf("it said %q", text)
 			}
 		})
@@ -83,7 +86,8 @@ func TestCutOff(t *testing.T) {
 	defer proxy.Close()
 	name := fresh(t)
 	const last = `trap '' TERM; echo $$; while :; do date +%s%N >&2; sleep 0.01; done`
-	r := start(t, "lock", "--ttl", "4", "--endpoints", proxy.URL(), "--command-timeout", "1", name, "--", "sh", "-c", last)
+	r := start(t, "lock", "--ttl", "4", "--endpoints", proxy.URL(), "--command-timeout", "1",
+		name, "--", "sh", "-c", last)
 	child := r.line()
 	next := start(t, "lock", name, "--", "date", "+%s%N")
 	awaitMembers(t, name, 2)
@@ -103,7 +107,9 @@ func TestCutOff(t *testing.T) {
 	if worked == 0 || worked >= granted {
 		t.Errorf("worked until %d, the next was granted the lock at %d", worked, granted)
 	}
-	recipetest.Figure(t, "a command that ignores SIGTERM was gone %v before the next had the lock, TTL 4s", time.Duration(granted-worked).Round(time.Millisecond))
+	recipetest.Figure(t,
+		"a command that ignores SIGTERM was gone %v before the next had the lock, "+
+			"TTL 4s", time.Duration(granted-worked).Round(time.Millisecond))
 }
 
 func number(t *testing.T, s string) int64 {

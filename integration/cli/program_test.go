@@ -46,8 +46,12 @@ func (b *syncBuffer) String() string {
 // launch starts a program, which the end of the test kills.
 func launch(t *testing.T, path string, env []string, stdin io.Reader, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, cmd: exec.Command(path, args...), lines: make(chan string, 1000), exited: make(chan struct{})}
-	r.cmd.Env = append(append(plainEnv(), "ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ",")), env...)
+	r := &running{
+		t: t, cmd: exec.Command(path, args...), lines: make(chan string, 1000),
+		exited: make(chan struct{}),
+	}
+	r.cmd.Env = append(append(plainEnv(),
+		"ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ",")), env...)
 	r.cmd.Stdin = stdin
 	r.cmd.Stderr = &r.stderr
 	r.cmd.WaitDelay = time.Second // children of a killed program may still have its outputs
@@ -226,5 +230,7 @@ func endProcess(t *testing.T, pid string) {
 func awaitMembers(t *testing.T, name string, n int) {
 	t.Helper()
 	c := newClient(t)
-	eventually(t, strconv.Itoa(n)+" members of "+name, func() bool { return len(members(t, c, name)) == n })
+	eventually(t, strconv.Itoa(n)+" members of "+name, func() bool {
+		return len(members(t, c, name)) == n
+	})
 }

@@ -22,8 +22,10 @@ func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	}
 	t.Cleanup(func() { master.Close() })
 	var unlock, n int32
-	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &unlock, syscall.TIOCGPTN: &n} {
-		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(arg))); e != 0 {
+	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &unlock,
+		syscall.TIOCGPTN: &n} {
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request,
+			uintptr(unsafe.Pointer(arg))); e != 0 {
 			t.Fatal(e)
 		}
 	}
@@ -33,7 +35,8 @@ func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	}
 	defer slave.Close()
 	cmd := exec.Command("bash", "-c", script)
-	cmd.Env = append(plainEnv(), "ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ","), "holdfast="+program)
+	cmd.Env = append(plainEnv(), "ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ","),
+		"holdfast="+program)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -90,7 +93,8 @@ func TestJobControlStopsBoth(t *testing.T) {
 // TestInterruptEndsScript: Ctrl-C ends the script around holdfast, not only the command.
 func TestInterruptEndsScript(t *testing.T) {
 	t.Parallel()
-	keys, screen := onTerminal(t, `$holdfast lock `+fresh(t)+` -- sh -c 'echo ready; exec sleep 100'; echo went-on`)
+	keys, screen := onTerminal(t,
+		`$holdfast lock `+fresh(t)+` -- sh -c 'echo ready; exec sleep 100'; echo went-on`)
 	shown(t, screen, "ready")
 	if _, err := keys.Write([]byte{'C' - '@'}); err != nil {
 		t.Fatal(err)
@@ -112,7 +116,8 @@ func TestTerminalBesideAPipe(t *testing.T) {
 		if _, err := keys.WriteString("typed\n"); err != nil {
 			t.Fatal(err)
 		}
-		if out := shown(t, screen, "status"); !strings.Contains(out, "got piped and typed") || !strings.Contains(out, "status 3") {
+		if out := shown(t, screen, "status"); !strings.Contains(out, "got piped and typed") ||
+			!strings.Contains(out, "status 3") {
 			t.Fatalf("%q: %q", mode, out)
 		}
 		if _, err := keys.WriteString("more\n"); err != nil { // the shell has the terminal back

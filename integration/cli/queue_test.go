@@ -23,22 +23,27 @@ func TestQueue(t *testing.T) {
 	complain(t, 1, "queue", "get", "-n", name)
 	hf(t, 3, "queue", "get", "-w", "1.5", "-E", "3", name)
 	id := hf(t, 0, "queue", "put", name, "one")
-	put := launch(t, program, nil, strings.NewReader("two\nthree\n"), "queue", "put", "--lines", name)
+	put := launch(t, program, nil, strings.NewReader("two\nthree\n"), "queue", "put", "--lines",
+		name)
 	put.want(0)
 	if ids := strings.Fields(put.rest()); len(ids) != 2 {
 		t.Errorf("IDs %q", ids)
 	}
-	whole := launch(t, program, nil, strings.NewReader("four\nand five\n"), "queue", "put", "--priority", "9", name)
+	whole := launch(t, program, nil, strings.NewReader("four\nand five\n"), "queue", "put",
+		"--priority", "9", name)
 	whole.want(0)
-	if again := hf(t, 0, "queue", "put", "--dedup-id", "x", name, "six"); again != hf(t, 0, "queue", "put", "--dedup-id", "x", name, "seven") {
+	again := hf(t, 0, "queue", "put", "--dedup-id", "x", name, "six")
+	if again != hf(t, 0, "queue", "put", "--dedup-id", "x", name, "seven") {
 		t.Error("two items with one de-duplication ID")
 	}
 	hf(t, 0, "queue", "put", "--delay", "1h", name, "late")
 	items := rows(t, "queue", "peek", name)
-	if len(items) != 5 || items[0]["value"] != "four\nand five\n" || items[1]["id"] != id || items[4]["value"] != "six" {
+	if len(items) != 5 || items[0]["value"] != "four\nand five\n" || items[1]["id"] != id ||
+		items[4]["value"] != "six" {
 		t.Errorf("items %v", items)
 	}
-	if stats := rows(t, "queue", "stats", name); len(stats) != 1 || stats[0]["ready"] != 5.0 || stats[0]["delayed"] != 1.0 {
+	if stats := rows(t, "queue", "stats", name); len(stats) != 1 || stats[0]["ready"] != 5.0 ||
+		stats[0]["delayed"] != 1.0 {
 		t.Errorf("stats %v", stats)
 	}
 	if out := hf(t, 0, "queue", "stats", name); !strings.Contains(out, "READY") {
@@ -49,7 +54,8 @@ func TestQueue(t *testing.T) {
 			t.Errorf("got %q, not %q", got, want)
 		}
 	}
-	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["value"] != "six" || got[0]["attempt"] != 1.0 {
+	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["value"] != "six" ||
+		got[0]["attempt"] != 1.0 {
 		t.Errorf("got %v", got)
 	}
 	hf(t, 1, "queue", "get", "-n", name)
@@ -60,16 +66,19 @@ func TestQueue(t *testing.T) {
 func TestConsume(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
-	put := launch(t, program, nil, strings.NewReader("a\nb\nbad\nc\n"), "queue", "put", "--lines", name)
+	put := launch(t, program, nil, strings.NewReader("a\nb\nbad\nc\n"), "queue", "put", "--lines",
+		name)
 	put.want(0)
-	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh", "-c",
+	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh",
+		"-c",
 		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ "$v" != bad ]`)
 	var got []string
 	for range 5 {
 		got = append(got, r.line())
 	}
 	slices.Sort(got)
-	if want := []string{"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence", "c 1 item fence"}; !slices.Equal(got, want) {
+	if want := []string{"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence",
+		"c 1 item fence"}; !slices.Equal(got, want) {
 		t.Errorf("worked on %q", got)
 	}
 	eventually(t, "dead letter", func() bool { return len(rows(t, "queue", "dead", name)) == 1 })
@@ -85,7 +94,10 @@ func TestConsume(t *testing.T) {
 
 	// The first signal lets the command finish; the second is forwarded to it.
 	release := filepath.Join(dir, "go")
-	for _, script := range []string{"trap 'exit 0' TERM; echo; while [ ! -e " + release + " ]; do sleep 0.01; done", "trap 'exit 0' TERM INT; echo; while :; do sleep 0.01; done"} {
+	for _, script := range []string{
+		"trap 'exit 0' TERM; echo; while [ ! -e " + release + " ]; do sleep 0.01; done",
+		"trap 'exit 0' TERM INT; echo; while :; do sleep 0.01; done",
+	} {
 		r := start(t, "queue", "consume", name, "--", "sh", "-c", script)
 		r.line()
 		r.signal(syscall.SIGTERM)
@@ -99,7 +111,8 @@ func TestConsume(t *testing.T) {
 		r.want(0)
 		hf(t, 0, "queue", "put", name, "next")
 	}
-	if stats := rows(t, "queue", "stats", name); stats[0]["ready"] != 1.0 || stats[0]["claimed"] != 0.0 {
+	if stats := rows(t, "queue", "stats", name); stats[0]["ready"] != 1.0 ||
+		stats[0]["claimed"] != 0.0 {
 		t.Errorf("left: %v", stats)
 	}
 }
@@ -140,7 +153,8 @@ func TestUntold(t *testing.T) {
 	}
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "precious")
-	for _, args := range []string{"queue get ", "--json queue get ", "queue peek ", "--json queue peek ", "queue stats ", "--json queue stats "} {
+	for _, args := range []string{"queue get ", "--json queue get ", "queue peek ",
+		"--json queue peek ", "queue stats ", "--json queue stats "} {
 		r := launch(t, "/bin/sh", nil, nil, "-c", full+args+name)
 		r.want(70)
 		if strings.Count(r.stderr.String(), "\n") != 1 {
@@ -167,7 +181,8 @@ func TestUntold(t *testing.T) {
 func unread(t *testing.T, args string) {
 	t.Helper()
 	pipe := fifo(t)
-	r := launch(t, "/bin/sh", nil, nil, "-c", "exec 3<>"+pipe+" >"+pipe+" 3<&-; exec "+program+" "+args)
+	r := launch(t, "/bin/sh", nil, nil, "-c",
+		"exec 3<>"+pipe+" >"+pipe+" 3<&-; exec "+program+" "+args)
 	r.want(128 + int(syscall.SIGPIPE))
 	if r.stderr.String() != "" {
 		t.Errorf("%s: %q", args, r.stderr.String())
@@ -190,7 +205,8 @@ func TestDiscard(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	id := deadLetter(t, name)
-	if n, err := newClient(t).Delete(within(t, patience), name+"//x/"+id); err != nil || n.Deleted != 1 {
+	if n, err := newClient(t).Delete(within(t, patience), name+"//x/"+id); err != nil ||
+		n.Deleted != 1 {
 		t.Fatalf("deleted %v, %v", n, err)
 	}
 	if out := hf(t, 0, "queue", "redrive", name, id); out != "0" {
@@ -203,7 +219,8 @@ func TestDiscard(t *testing.T) {
 	if got := hf(t, 0, "queue", "get", name); got != "good" {
 		t.Errorf("got %q", got)
 	}
-	if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 0.0 || s["claimed"] != 0.0 || s["dead"] != 0.0 {
+	if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 0.0 ||
+		s["claimed"] != 0.0 || s["dead"] != 0.0 {
 		t.Errorf("stats %v", s)
 	}
 	hf(t, 0, "doctor", name)
@@ -246,7 +263,10 @@ func TestDeadUnanswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	toEtcd := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport, FlushInterval: -1}
+	toEtcd := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport,
+		FlushInterval: -1,
+	}
 	// requests that were cut off
 	toEtcd.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {}
 	letters := []byte(base64.StdEncoding.EncodeToString([]byte(name + "//x/")))
@@ -263,8 +283,10 @@ func TestDeadUnanswered(t *testing.T) {
 		toEtcd.ServeHTTP(w, r)
 	}))
 	t.Cleanup(silent.Close)
-	text := complain(t, 69, "--endpoints", silent.URL, "--command-timeout", "1", "queue", "dead", name)
-	if !strings.Contains(text, "within 10s") || !strings.Contains(text, "type a longer --command-timeout") {
+	text := complain(t, 69, "--endpoints", silent.URL, "--command-timeout", "1", "queue", "dead",
+		name)
+	if !strings.Contains(text, "within 10s") ||
+		!strings.Contains(text, "type a longer --command-timeout") {
 		t.Error(text)
 	}
 }
@@ -276,7 +298,8 @@ func TestConsumeCannotStart(t *testing.T) {
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
 	for range 3 {
-		launch(t, program, []string{"TMPDIR=/nonexistent"}, nil, "queue", "consume", name, "--max-attempts", "2", "--", "true").want(70)
+		launch(t, program, []string{"TMPDIR=/nonexistent"}, nil, "queue", "consume",
+			name, "--max-attempts", "2", "--", "true").want(70)
 	}
 	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["attempt"] != 1.0 {
 		t.Errorf("got %v", got)
@@ -296,15 +319,19 @@ func TestForeignTimes(t *testing.T) {
 		}
 	}
 	put("//q/9/0000000000000001", `{"id":"a1","enqueued":1795251600000000}`+"\nhello")
-	put("//x/b2", `{"id":"b2","enqueued":1795251600000000,"attempts":3,"died":1795251600000000}`+"\nbad")
+	put("//x/b2",
+		`{"id":"b2","enqueued":1795251600000000,"attempts":3,"died":1795251600000000}`+"\nbad")
 	const none = "0001-01-01T00:00:00Z"
-	if all := rows(t, "queue", "peek", name); len(all) != 1 || all[0]["value"] != "hello" || all[0]["enqueued"] != none {
+	if all := rows(t, "queue", "peek", name); len(all) != 1 || all[0]["value"] != "hello" ||
+		all[0]["enqueued"] != none {
 		t.Errorf("peek: %v", all)
 	}
-	if all := rows(t, "queue", "dead", name); len(all) != 1 || all[0]["value"] != "bad" || all[0]["died"] != none {
+	if all := rows(t, "queue", "dead", name); len(all) != 1 ||
+		all[0]["value"] != "bad" || all[0]["died"] != none {
 		t.Errorf("dead: %v", all)
 	}
-	if all := rows(t, "queue", "get", name); len(all) != 1 || all[0]["value"] != "hello" || all[0]["enqueued"] != none || all[0]["id"] != "a1" {
+	if all := rows(t, "queue", "get", name); len(all) != 1 || all[0]["value"] != "hello" ||
+		all[0]["enqueued"] != none || all[0]["id"] != "a1" {
 		t.Errorf("get: %v", all)
 	}
 	hf(t, 1, "queue", "get", "-n", name)

@@ -64,7 +64,8 @@ func TestRefusalIsCheap(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	s := newSession(t)
-	for _, args := range [][]string{{"lock", "-n"}, {"elect", "-n"}, {"semaphore", "--limit", "1", "-n"}, {"barrier", "wait", "-w", "0"}} {
+	for _, args := range [][]string{{"lock", "-n"}, {"elect", "-n"},
+		{"semaphore", "--limit", "1", "-n"}, {"barrier", "wait", "-w", "0"}} {
 		name := fresh(t)
 		line := append(append([]string{}, args...), name)
 		switch args[0] {
@@ -81,7 +82,8 @@ func TestRefusalIsCheap(t *testing.T) {
 		for i, waiters := range []int{1, 1000} {
 			for ; n < waiters; n++ { // like other tasks of one session
 				key := fmt.Sprintf("%s/%s-%d", name, s.Lease(), n+1)
-				if _, err := c.Put(within(t, patience), key, []byte("1"), gateway.WithLease(s.Lease())); err != nil {
+				if _, err := c.Put(within(t, patience), key, []byte("1"),
+					gateway.WithLease(s.Lease())); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -92,7 +94,8 @@ func TestRefusalIsCheap(t *testing.T) {
 			}
 			costs[i] = [2]int64{p.requests.Load(), p.bytes.Load()}
 		}
-		recipetest.Figure(t, "%s is refused with 1 waiter by %d requests and %d bytes, with 1,000 by %d and %d",
+		recipetest.Figure(t,
+			"%s is refused with 1 waiter by %d requests and %d bytes, with 1,000 by %d and %d",
 			args[0], costs[0][0], costs[0][1], costs[1][0], costs[1][1])
 		most := costs[0][1] + 8<<10
 		if args[0] == "semaphore" {

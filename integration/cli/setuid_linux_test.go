@@ -20,12 +20,12 @@ import (
 // the test if one is missing.
 func public(t *testing.T, modes map[string]os.FileMode) (dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "holdfast-public-") //nolint:usetesting // others may not enter t.TempDir
+	dir, err := os.MkdirTemp("", "holdfast-public-") //nolint:usetesting // t.TempDir is private
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // every user runs the programs in it
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // not private
 		t.Fatal(err)
 	}
 	for path, mode := range modes {
@@ -64,13 +64,17 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	const nobody = "65534"
 	dir := public(t, map[string]os.FileMode{program: 0o755, "setpriv": 0o755 | os.ModeSetuid})
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
-	asNobody := []string{"--reuid", nobody, "--regid", nobody, "--clear-groups", filepath.Join(dir, "holdfast")}
-	asRoot := []string{"--", filepath.Join(dir, "setpriv"), "--reuid", "0", "sh", "-c", "echo $$; exec sleep 1000"}
-	lock := []string{"--endpoints", own.Endpoints()[0], "--command-timeout", "1", "lock", "--ttl", "6", "--grace", "2", name}
+	asNobody := []string{"--reuid", nobody, "--regid", nobody, "--clear-groups",
+		filepath.Join(dir, "holdfast")}
+	asRoot := []string{"--", filepath.Join(dir, "setpriv"), "--reuid", "0", "sh", "-c",
+		"echo $$; exec sleep 1000"}
+	lock := []string{"--endpoints", own.Endpoints()[0], "--command-timeout", "1", "lock", "--ttl",
+		"6", "--grace", "2", name}
 	r := launch(t, "setpriv", nil, nil, slices.Concat(asNobody, lock, asRoot)...)
 	child := r.line()
 	t.Cleanup(func() { endProcess(t, child) })
-	if status, err := os.ReadFile("/proc/" + child + "/status"); err != nil || !strings.Contains(string(status), "Uid:\t0\t0\t0\t0\n") {
+	if status, err := os.ReadFile("/proc/" + child + "/status"); err != nil ||
+		!strings.Contains(string(status), "Uid:\t0\t0\t0\t0\n") {
 		t.Skipf("the command did not become root's: %s, %v", status, err)
 	}
 	member := own.Members()[0]
@@ -85,7 +89,8 @@ func TestCommandOfAnotherUser(t *testing.T) {
 		return at != nil
 	})
 	heard := time.Now()
-	deadline, err := time.ParseInLocation("2006-01-02 15:04:05.000", heard.Format("2006-01-02 ")+at[1], time.Local)
+	deadline, err := time.ParseInLocation("2006-01-02 15:04:05.000",
+		heard.Format("2006-01-02 ")+at[1], time.Local)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +101,9 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	if left < 500*time.Millisecond || left > 4*time.Second {
 		t.Errorf("warned %v before the deadline", left)
 	}
-	recipetest.Figure(t, "warned %v before the deadline of a command that cannot be ended, TTL 6s, grace 2s", left.Round(time.Millisecond))
+	recipetest.Figure(t,
+		"warned %v before the deadline of a command that cannot be ended, "+
+			"TTL 6s, grace 2s", left.Round(time.Millisecond))
 	eventually(t, "the deadline", func() bool { return time.Now().After(deadline) })
 	if err := member.Resume(); err != nil {
 		t.Fatal(err)
@@ -107,7 +114,8 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	}
 	endProcess(t, child)
 	r.want(75)
-	if text := r.stderr.String(); strings.Count(text, "cannot end") != 1 || !strings.Contains(text, "lost while the command ran") {
+	if text := r.stderr.String(); strings.Count(text, "cannot end") != 1 ||
+		!strings.Contains(text, "lost while the command ran") {
 		t.Errorf("it said %q", text)
 	}
 }

@@ -22,7 +22,8 @@ func TestSignals(t *testing.T) {
 		{syscall.SIGQUIT, "ulimit -c 0", 128 + 3},
 	} {
 		name := fresh(t)
-		r := start(t, "lock", name, "--", "sh", "-c", tt.trap+`; sh -c 'echo $$; exec sleep 100' & while :; do wait; done`)
+		r := start(t, "lock", name, "--", "sh", "-c",
+			tt.trap+`; sh -c 'echo $$; exec sleep 100' & while :; do wait; done`)
 		grandchild := r.line()
 		r.signal(tt.signal)
 		r.want(tt.code)

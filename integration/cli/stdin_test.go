@@ -27,14 +27,16 @@ func pipe(t *testing.T) (read, write *os.File) {
 // message that says how much was put.
 func TestPutEndsBySignal(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM,
+		syscall.SIGHUP, syscall.SIGQUIT} {
 		read, write := pipe(t)
 		r := launch(t, program, nil, read, "queue", "put", "--lines", fresh(t))
 		_, _ = fmt.Fprintln(write, "one")
 		r.line()
 		r.signal(sig)
 		r.want(128 + int(sig))
-		if text := r.stderr.String(); !strings.Contains(text, "items put: 1") || strings.Count(text, "\n") != 1 {
+		if text := r.stderr.String(); !strings.Contains(text, "items put: 1") ||
+			strings.Count(text, "\n") != 1 {
 			t.Errorf("%v: %q", sig, text)
 		}
 		read, _ = pipe(t)
@@ -110,7 +112,8 @@ func TestPutProgress(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	text := strings.Repeat("x\n", 60_000)
-	r := launch(t, program, nil, strings.NewReader(text), "--command-timeout", "1", "queue", "put", "--lines", name)
+	r := launch(t, program, nil, strings.NewReader(text), "--command-timeout", "1", "queue", "put",
+		"--lines", name)
 	n := 0
 	for range r.lines {
 		n++
@@ -133,7 +136,8 @@ func TestPutLong(t *testing.T) {
 		said string // message of an input that is not read to its end
 	}{
 		{[]string{"--lines"}, "one\n" + strings.Repeat("x", 1<<20) + "\n", 2, ""},
-		{[]string{"--lines"}, "one\ntwo\n" + strings.Repeat("x", 1<<20+1<<17), 2, "line 3 is longer"},
+		{[]string{"--lines"}, "one\ntwo\n" + strings.Repeat("x", 1<<20+1<<17),
+			2, "line 3 is longer"},
 		{nil, strings.Repeat("x", 1<<20+1), 0, "longer"},
 		{nil, strings.Repeat("x", 1<<20), 1, ""},
 	} {
@@ -165,9 +169,11 @@ func TestPutFull(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []string{"0", "0.001", "1"} {
 		name := fresh(t)
-		r := launch(t, program, nil, strings.NewReader("a\nb\nc\nd\n"), "--json", "queue", "put", "--lines", "--max-length", "3", "-w", wait, "-E", "9", name)
+		r := launch(t, program, nil, strings.NewReader("a\nb\nc\nd\n"), "--json", "queue", "put",
+			"--lines", "--max-length", "3", "-w", wait, "-E", "9", name)
 		r.want(9)
-		if text := r.stderr.String(); !strings.Contains(text, `"put":3`) || !strings.Contains(text, `"code":9`) {
+		if text := r.stderr.String(); !strings.Contains(text, `"put":3`) ||
+			!strings.Contains(text, `"code":9`) {
 			t.Errorf("-w %s: %q", wait, text)
 		}
 		if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 3.0 {
