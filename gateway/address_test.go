@@ -18,7 +18,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestUnixSocket: requests, plain pages and streams go through a socket file, two of which are two endpoints.
+// TestUnixSocket: requests, plain pages and streams work over a socket file. Two socket files are
+// two endpoints.
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

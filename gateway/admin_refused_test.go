@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestAdminRefused: what cannot be right is not sent. etcd would take some of it for something else.
+// TestAdminRefused: invalid requests are not sent, because etcd would misread some of them.
 func TestAdminRefused(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client

@@ -15,7 +15,7 @@ const (
 	longest = time.Hour // the time of a call that only its context bounds
 )
 
-// TestAdminRequests: what is sent for each call, where, and for how long at most.
+// TestAdminRequests checks the request of each call, its path, and its time limit.
 func TestAdminRequests(t *testing.T) {
 	t.Parallel()
 	k, l, top := b64("k"), b64("l"), b64("\x00")
@@ -283,7 +283,8 @@ func TestAdminRequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, r, sent := echoless(t, "space/", `{"token":"t"}`) // the namespace is none of their business
+			// the namespace does not apply to them
+			c, r, sent := echoless(t, "space/", `{"token":"t"}`)
 			if err := tt.call(within(t, longest), c); err != nil {
 				t.Error(err)
 			}

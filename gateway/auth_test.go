@@ -14,12 +14,12 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// guarded is a cluster with auth on. It issues token.1, token.2 …; the test says which it takes.
+// guarded is a cluster with auth on. It issues token.1, token.2 …, and accepts the token in valid.
 type guarded struct {
 	*cluster
-	valid   atomic.Int64 // the only token taken
+	valid   atomic.Int64 // the only token accepted
 	logins  atomic.Int64
-	refusal func(w http.ResponseWriter) // of another token
+	refusal func(w http.ResponseWriter) // the answer to other tokens
 }
 
 func newGuarded(t *testing.T) *guarded {
@@ -46,7 +46,8 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
-// TestTokenExpiry: whatever a server calls it, one log-in serves all callers, and no write is lost or sent twice.
+// TestTokenExpiry: for every form of the server's error, one log-in serves all callers, and no
+// write is lost or sent twice.
 func TestTokenExpiry(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(http.ResponseWriter){
@@ -85,7 +86,7 @@ func TestTokenExpiry(t *testing.T) {
 	}
 }
 
-// TestTokenNeverTaken: one renewal, then the error.
+// TestTokenNeverTaken: if a new token is rejected too, the call returns the error.
 func TestTokenNeverTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,7 +103,8 @@ func TestTokenNeverTaken(t *testing.T) {
 	})
 }
 
-// TestWrongPassword: the server is asked once a second at most, however many callers there are and however slow it is.
+// TestWrongPassword: the client logs in once a second at most, with any number of callers and a
+// slow server.
 func TestWrongPassword(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -134,7 +136,7 @@ func TestWrongPassword(t *testing.T) {
 	})
 }
 
-// TestBadLogin: an answer that cannot be read is an error that does not show it.
+// TestBadLogin: the error of an unreadable answer does not contain the answer.
 func TestBadLogin(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]string{
@@ -163,8 +165,8 @@ func TestBadLogin(t *testing.T) {
 	}
 }
 
-// TestHangingLogin: a log-in that hangs for one caller holds up no other beyond its own context, also those whose token
-// was just refused.
+// TestHangingLogin: a log-in that hangs for one caller delays no other beyond its own context, even
+// if the other's token was just rejected.
 func TestHangingLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -189,7 +191,8 @@ func TestHangingLogin(t *testing.T) {
 			t.Fatal(err)
 		}
 		hanging.Store(true)
-		go func() { _, _ = c.Get(within(t, time.Hour), "k") }() // drops the token and logs in, for an hour
+		// drops the token and logs in, for an hour
+		go func() { _, _ = c.Get(within(t, time.Hour), "k") }()
 		synctest.Wait()
 		for _, key := range []string{"slow", "k"} {
 			start := time.Now()

@@ -17,12 +17,14 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// A bad server's answer is one of these to a read, and one of the others to a write.
+// The outcome of a read from a bad server is one of the first two, the outcome of a write one of
+// the others.
 var (
-	readFinal     = list(gateway.ErrProtocol)                              // repeating does not help
-	readGoesOn    = list(gateway.ErrUnavailable, context.DeadlineExceeded) // it was repeated until the context ended
-	writeUnknown  = list(gateway.ErrUncertain)                             // it may have been applied
-	writeDefinite = list()                                                 // it was not
+	readFinal = list(gateway.ErrProtocol) // repeating does not help
+	// it was repeated until the context ended
+	readGoesOn    = list(gateway.ErrUnavailable, context.DeadlineExceeded)
+	writeUnknown  = list(gateway.ErrUncertain) // it may have been applied
+	writeDefinite = list()                     // it was not applied
 	never         = list(gateway.ErrInvalid, gateway.ErrPermissionDenied, gateway.ErrLeaseNotFound, gateway.ErrCompacted)
 )
 
@@ -46,7 +48,7 @@ func body(s string) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { answer(w, http.StatusOK, s) }
 }
 
-// raw takes the connection over and writes what f gives.
+// raw takes the connection over and writes the result of f.
 func raw(f func(conn net.Conn)) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -203,7 +205,7 @@ func TestBadServers(t *testing.T) {
 	}
 }
 
-// TestRedirects: neither the request nor the token goes to another place.
+// TestRedirects: neither the request nor the token is sent to another place.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -235,7 +237,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestServerTextIsCleaned: what a server says is bounded and fit for a log line.
+// TestServerTextIsCleaned: the server's text in an error is bounded and fit for a log line.
 func TestServerTextIsCleaned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -250,7 +252,7 @@ func TestServerTextIsCleaned(t *testing.T) {
 	})
 }
 
-// TestOneBadEndpoint: the others serve, for reads and for writes that were not applied.
+// TestOneBadEndpoint: the other endpoints serve reads, and writes that were not applied.
 func TestOneBadEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]func(http.ResponseWriter, request){

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// canaryCalls hold a secret each: a key, a value, or both.
+// canaryCalls contain a secret each: a key, a value, or both.
 var canaryCalls = map[string]func(ctx context.Context, c *gateway.Client) error{
 	"get": get(canaryKey),
 	"put": put(canaryKey, canaryValue),
@@ -58,8 +58,8 @@ var canaryCalls = map[string]func(ctx context.Context, c *gateway.Client) error{
 	},
 }
 
-// TestSecretsNeverShow: not in an error, nor in what is logged, whatever a server does with a request. Some of these send
-// back what they got, as debug pages of proxies do.
+// TestSecretsNeverShow: neither errors nor the log contain a secret, with any fault of a server.
+// Some servers here return the request, as debug pages of proxies do.
 func TestSecretsNeverShow(t *testing.T) {
 	t.Parallel()
 	echo := func(status int, kind string) func(http.ResponseWriter, request) {

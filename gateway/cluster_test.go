@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// says200 makes a member that gives every question the same answer.
+// says200 makes a member that answers all requests with the same body.
 func says200(body string) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { answer(w, 200, body) }
 }
@@ -44,7 +44,8 @@ func TestMemberAnswers(t *testing.T) {
 	})
 }
 
-// TestMemberListIsOld: the header of a member list has no revision, which is no regression.
+// TestMemberListIsOld: the header of a member list has no revision, which does not count as a
+// regression.
 func TestMemberListIsOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +66,7 @@ func TestMemberListIsOld(t *testing.T) {
 	})
 }
 
-// TestAdminErrors: what etcd says to calls about members, users and roles.
+// TestAdminErrors checks the errors of calls about members, users and roles.
 func TestAdminErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -103,13 +104,14 @@ func TestAdminErrors(t *testing.T) {
 	}
 }
 
-// TestLostAdminWrites: a lost answer leaves the fate of some changes open; others are made again, and meet themselves.
+// TestLostAdminWrites: after a lost answer some changes are uncertain. Others are sent again, and
+// find their own effect.
 func TestLostAdminWrites(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, tt := range map[string]struct {
 		call    func(ctx context.Context, c *client) error
-		again   string // what a second try meets
+		again   string // the answer to a second try
 		certain bool
 	}{
 		"member add": {call: func(ctx context.Context, c *client) error {
@@ -186,7 +188,7 @@ func TestLostAdminWrites(t *testing.T) {
 	}
 }
 
-// TestUnhealthyCluster: etcd refuses a change of members for a while after the last one.
+// TestUnhealthyCluster: etcd rejects a change of members for a while after the previous one.
 func TestUnhealthyCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,7 +199,7 @@ func TestUnhealthyCluster(t *testing.T) {
 	})
 }
 
-// TestOneEndpoint: calls about one member go to the endpoint that was named, once.
+// TestOneEndpoint: a call about one member is sent to the named endpoint, once.
 func TestOneEndpoint(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
@@ -232,7 +234,8 @@ func TestOneEndpoint(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 4, func(_ http.ResponseWriter, _ request) { drop() })
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:3] })
-				for i, url := range append(cl.urls, cl.urls[1]+"/") { // the fourth is none of the client's
+				// the fourth is not an endpoint of the client
+				for i, url := range append(cl.urls, cl.urls[1]+"/") {
 					i %= 4
 					if url == cl.urls[1]+"/" {
 						i = 1

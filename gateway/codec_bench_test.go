@@ -13,10 +13,10 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// The benchmarks go through the public API, without a network: what a call costs besides the encoding is in them, and is
-// the same for one operation and for many.
+// The benchmarks use the public API, without a network. They include the cost of a call besides the
+// encoding, which is the same for one operation and for many.
 
-// answered makes a client to which every request is answered in the same way.
+// answered makes a client whose requests are all answered alike.
 func answered(b *testing.B, body string) *gateway.Client {
 	b.Helper()
 	return clientOf(b, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, body), nil })
@@ -40,11 +40,11 @@ const memberKey = "jobs/nightly/694d81417acd4c8e"
 
 var sizes = []int{1, 10, 100}
 
-// BenchmarkEncode sends transactions of puts whose answer is short.
+// BenchmarkEncode sends transactions of puts with a short answer.
 func BenchmarkEncode(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprintf("ops=%d", n), func(b *testing.B) {
-			c := answered(b, `{`+header+`}`) // the compare did not hold
+			c := answered(b, `{`+header+`}`) // the compare failed
 			txn := gateway.Txn{If: []gateway.Cmp{gateway.CmpModRevision(memberKey, gateway.Equal, 1<<40)}}
 			for i := range n {
 				txn.Then = append(txn.Then, gateway.OpPut(fmt.Sprintf("%s-%d", memberKey, i), nil, gateway.WithLease(1<<40)))
@@ -93,7 +93,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeTxn reads the answers to transactions such as joins are made of.
+// BenchmarkDecodeTxn reads the answers of transactions like those that join a line.
 func BenchmarkDecodeTxn(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprintf("joins=%d", n), func(b *testing.B) {
@@ -137,8 +137,8 @@ func BenchmarkSplit(b *testing.B) {
 	}
 }
 
-// BenchmarkStream reads events off a watch stream, from the bytes to the function that the watch calls. Each message is a
-// revision later than the last, or it would count as a repetition.
+// BenchmarkStream reads events from a watch stream, from the bytes to the watch's function. Each
+// message has the next revision, because a repeated one would be dropped.
 func BenchmarkStream(b *testing.B) {
 	for _, events := range []int{1, 100} {
 		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
@@ -183,7 +183,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// playStream is the server of one stream with one watch.
+// playStream serves one stream with one watch.
 func playStream(r *http.Request, in *io.PipeWriter, ids chan<- int64, lines <-chan []byte) {
 	defer r.Body.Close()
 	var m message
@@ -200,10 +200,10 @@ func playStream(r *http.Request, in *io.PipeWriter, ids chan<- int64, lines <-ch
 			err = r.Context().Err()
 		}
 	}
-	_ = in.CloseWithError(err) // it has no error
+	_ = in.CloseWithError(err) // it returns no error
 }
 
-// eventLine is a message with so many events, and where in it their revision stands.
+// eventLine returns a message with n events, and the position of their revision.
 func eventLine(events int, id, revision int64) (line []byte, places []int) {
 	var list []string
 	for i := range events {

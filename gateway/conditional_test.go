@@ -15,9 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// conditionals are the writes that look first; each writes canaryValue to canaryKey.
+// conditionals are the conditional writes. Each writes canaryValue to canaryKey.
 var conditionals = map[string]struct {
-	compare string // what it asks for
+	compare string // the condition
 	call    func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error)
 }{
 	"create": {
@@ -46,7 +46,8 @@ var conditionals = map[string]struct {
 	},
 }
 
-// TestConditionalWrites send one transaction, and tell what is there where it does not hold.
+// TestConditionalWrites: each sends one transaction, and the error of a failed condition has the
+// current value.
 func TestConditionalWrites(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
@@ -83,7 +84,7 @@ func TestConditionalWrites(t *testing.T) {
 	}
 }
 
-// TestConditionalOptions that do not fit are refused, and nothing is sent.
+// TestConditionalOptions: unsuitable options are rejected, and nothing is sent.
 func TestConditionalOptions(t *testing.T) {
 	t.Parallel()
 	c, _, body := echoless(t, "", `{}`)
@@ -107,7 +108,8 @@ func TestConditionalOptions(t *testing.T) {
 	}
 }
 
-// TestConditionalLostAnswer is not tried again: a second attempt could meet the effect of the first.
+// TestConditionalLostAnswer: a conditional write is not sent again, because a second attempt could
+// find the effect of the first.
 func TestConditionalLostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
@@ -125,7 +127,8 @@ func TestConditionalLostAnswer(t *testing.T) {
 	}
 }
 
-// TestPutSequentialNumbers are above the revision, above the last number, and above one that is taken.
+// TestPutSequentialNumbers: the number is above the revision, the last number, and any number that
+// is taken.
 func TestPutSequentialNumbers(t *testing.T) {
 	t.Parallel()
 	type answers []string
@@ -142,7 +145,7 @@ func TestPutSequentialNumbers(t *testing.T) {
 	const lost = "lost"
 	for name, tt := range map[string]struct {
 		answers answers
-		keys    []string // meant to be written, in order
+		keys    []string // keys that are tried, in order
 		is      error
 	}{
 		"the first":              {answers{none(9), done}, []string{"10"}, nil},

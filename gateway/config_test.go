@@ -110,7 +110,8 @@ func TestConfigAccepted(t *testing.T) {
 		{Endpoints: []string{"http://a", "http://b:1/", "http://[::1]:2379"}},
 		{Endpoints: []string{"https://a"}, Username: "root", Password: "secret"},
 		{Endpoints: []string{"http://a"}, Username: "root", Password: "secret", AllowPlaintextAuth: true},
-		{Endpoints: []string{"unix:///run/etcd.sock"}, Username: "root", Password: "secret"}, // nobody is on the way
+		// nobody can read it on the way
+		{Endpoints: []string{"unix:///run/etcd.sock"}, Username: "root", Password: "secret"},
 		{Endpoints: []string{"unix:///run/etcd.sock", "unix://localhost:2379", "http://a"}, APIPrefix: "/behind/v3"},
 		{Endpoints: []string{"http://a"}, APIPrefix: "/v3/"},
 		{Endpoints: []string{"https://a/etcd", "https://a/other/etcd/", "https://b:1"}},
@@ -119,7 +120,7 @@ func TestConfigAccepted(t *testing.T) {
 	}
 }
 
-// TestConfigCopied: what the caller does with the configuration later changes nothing.
+// TestConfigCopied: later changes of the caller's configuration have no effect.
 func TestConfigCopied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

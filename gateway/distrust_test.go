@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestKeepOtherCluster: what another cluster says of a lease, dead or alive, is not believed.
+// TestKeepOtherCluster: another cluster's answer about a lease, alive or dead, is ignored.
 func TestKeepOtherCluster(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]string{"alive": `,"TTL":"15"`, "dead": ""} {
@@ -50,7 +50,7 @@ func TestKeepOtherCluster(t *testing.T) {
 	}
 }
 
-// TestKeepPartOfAList: what has come of an answer that takes too long counts.
+// TestKeepPartOfAList: the part of a slow answer that has arrived counts.
 func TestKeepPartOfAList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,7 +90,8 @@ func TestKeepPartOfAList(t *testing.T) {
 	})
 }
 
-// TestEndpointIsPickedLate: calls that wait for others to end go where those were answered.
+// TestEndpointIsPickedLate: calls that wait for others to end are sent to the endpoint that
+// answered those.
 func TestEndpointIsPickedLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +121,8 @@ func TestEndpointIsPickedLate(t *testing.T) {
 	})
 }
 
-// TestProgressOvertakesAnEvent, as in versions that the answer to /version may not be about: the event is delivered.
+// TestProgressOvertakesAnEvent: in versions for which /version may be wrong, an event after a
+// progress report of its revision is still delivered.
 func TestProgressOvertakesAnEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

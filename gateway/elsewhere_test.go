@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// everyCall is calls and those that go to one member.
+// everyCall returns calls, and the calls to one member.
 func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client) error {
 	all := map[string]func(context.Context, *gateway.Client) error{
 		"snapshot": func(ctx context.Context, c *gateway.Client) error {
@@ -48,8 +48,8 @@ func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client
 	return all
 }
 
-// TestNothingFollowsARedirect: of no call, nor of the log-in before it, does anything reach another place. A 307 would
-// have the password, or the request with its token, sent again there.
+// TestNothingFollowsARedirect: no call, and no log-in, is sent to another place. A 307 would make
+// net/http send the password, or the request with its token, there.
 func TestNothingFollowsARedirect(t *testing.T) {
 	t.Parallel()
 	for _, logsIn := range []bool{false, true} {
@@ -80,7 +80,7 @@ func TestNothingFollowsARedirect(t *testing.T) {
 	}
 }
 
-// TestWatchDoesNotFollowARedirect while it is being resumed either.
+// TestWatchDoesNotFollowARedirect: a watch follows no redirect while it is resumed either.
 func TestWatchDoesNotFollowARedirect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestWatchDoesNotFollowARedirect(t *testing.T) {
 		st := s.next(t)
 		st.accept("a", 0, 5)
 		st.cut()
-		st = s.next(t) // by way of the other endpoint
+		st = s.next(t) // at the other endpoint
 		id := st.accept("a", 6, 6)
 		if len(bad.requests()) == 0 {
 			t.Error("the other endpoint was not asked")
@@ -106,7 +106,8 @@ func TestWatchDoesNotFollowARedirect(t *testing.T) {
 	})
 }
 
-// TestNoProxyFromTheEnvironment: a proxy would see keys, values and tokens, and need not let a stream through.
+// TestNoProxyFromTheEnvironment: the client uses no proxy from the environment, because it would
+// see keys, values and tokens, and might not forward a stream.
 func TestNoProxyFromTheEnvironment(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, "http://proxy:3128")
@@ -121,7 +122,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 			dialled = append(dialled, addr)
 			return cl.net.Dial(ctx, network, addr)
 		}
-		// That the environment names a proxy shows with a transport that asks it.
+		// A transport that uses the environment shows that it names a proxy.
 		asks := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dial}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cl.urls[0], http.NoBody)
 		if err != nil {
@@ -137,7 +138,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 		c := cl.client(t, func(cfg *gateway.Config) { cfg.DialContext = dial })
 		for name, call := range everyCall(cl.urls[0]) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			_ = call(ctx, c) // what is answered fits few of them
+			_ = call(ctx, c) // the answer fits only a few calls
 			cancel()
 			for _, addr := range dialled {
 				if addr != "m0:2379" {
@@ -151,8 +152,8 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 	})
 }
 
-// TestHeadersThatAreNotSent: nothing that asks for a compressed answer, gives a cookie back, or has net/http send a write
-// again; and the token only where it must be.
+// TestHeadersThatAreNotSent: no header asks for a compressed answer, returns a cookie, or makes
+// net/http send a write again. The token is sent only where needed.
 func TestHeadersThatAreNotSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -168,7 +169,7 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 		for range 2 {
 			for _, call := range everyCall(cl.urls[0]) {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-				_ = call(ctx, c) // what is answered fits few of them
+				_ = call(ctx, c) // the answer fits only a few calls
 				cancel()
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestEndpointsView: what a client tells of its endpoints follows what they answer.
+// TestEndpointsView: Endpoints follows the answers of the endpoints.
 func TestEndpointsView(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestEndpointsView(t *testing.T) {
 		if s := state(1 - first); s.Healthy || s.InUse || s.MemberID != 0 {
 			t.Errorf("not asked: %+v", s)
 		}
-		for !state(0).InUse { // whichever came first
+		for !state(0).InUse { // until the first endpoint is used, because the order is random
 			bad = false
 			if _, err := c.Member(cl.urls[0]).Status(within(t, time.Minute)); err != nil {
 				t.Fatal(err)

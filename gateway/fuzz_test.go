@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// answering makes a client to which every request is answered in the same way, without a network.
+// answering makes a client whose requests are all answered alike, without a network.
 func answering(f *testing.F, status *int, answer *string, then func()) *gateway.Client {
 	f.Helper()
 	c, err := gateway.New(gateway.Config{
@@ -36,7 +36,7 @@ var fuzzTxn = gateway.Txn{
 	Else: []gateway.Op{gateway.OpGet("k")},
 }
 
-// FuzzDecodeTxn: an answer is a transaction's or ErrProtocol, and then the write is of unknown fate.
+// FuzzDecodeTxn: an answer is decoded, or the call returns ErrProtocol and ErrUncertain.
 func FuzzDecodeTxn(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, ``, `null`, `{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]}}]}`,
@@ -88,7 +88,8 @@ func FuzzDecodeRange(f *testing.F) {
 	})
 }
 
-// FuzzDecodeError: whatever an error looks like, a write ends, at once, and its text is bounded.
+// FuzzDecodeError: with any error of a server, a write ends at once, and the text of its error is
+// bounded.
 func FuzzDecodeError(f *testing.F) {
 	for _, seed := range []string{
 		`{"code":14,"message":"etcdserver: no leader"}`, `{"error":"x","message":"x","code":3}`,
@@ -107,7 +108,8 @@ func FuzzDecodeError(f *testing.F) {
 			return
 		}
 		var ctx context.Context
-		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a write that was refused is tried again
+		// ended by the answer, because a rejected write is retried
+		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		_, err := c.Put(ctx, "k", nil)
 		if err == nil || len(err.Error()) > 3000 || strings.ContainsAny(err.Error(), "\n\r\x00") {
@@ -116,8 +118,8 @@ func FuzzDecodeError(f *testing.F) {
 	})
 }
 
-// FuzzSplit: however the bytes of a stream come and whatever the buffer, the messages are the lines, the last one with or
-// without its end.
+// FuzzSplit: the messages are the lines, with any sizes of chunks and buffer. The last line may
+// lack its newline.
 func FuzzSplit(f *testing.F) {
 	long := strings.Repeat("x", 200)
 	for _, seed := range []string{
@@ -139,7 +141,7 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// chunks hands out what it reads in pieces.
+// chunks returns its text in pieces.
 type chunks struct {
 	io.Reader
 	size int
@@ -147,7 +149,8 @@ type chunks struct {
 
 func (c chunks) Read(b []byte) (int, error) { return c.Reader.Read(b[:min(len(b), c.size)]) }
 
-// TestSplitBound: a message without an end is given up before it fills the memory, one as large as may be is not.
+// TestSplitBound: a message without an end is rejected before it fills the memory. A message of the
+// largest size is accepted.
 func TestSplitBound(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{gateway.MaxLine: true, gateway.MaxLine + 2<<20: false} {
@@ -161,7 +164,7 @@ func TestSplitBound(t *testing.T) {
 	}
 }
 
-// FuzzDecodeRenewal: an answer renews the lease that was asked for, or says why not.
+// FuzzDecodeRenewal: an answer renews the lease, or returns an error.
 func FuzzDecodeRenewal(f *testing.F) {
 	for _, seed := range []string{
 		`{"result":{"ID":"77","TTL":"5"}}`, `{"result":{"ID":77}}`, `{"result":{"ID":"78","TTL":"5"}}`,
@@ -179,7 +182,8 @@ func FuzzDecodeRenewal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		answer = body
 		var ctx context.Context
-		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a renewal that failed is tried again
+		// ended by the answer, because a failed renewal is retried
+		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		g, err := c.KeepAliveOnce(ctx, 77)
 		switch {
@@ -193,7 +197,8 @@ func FuzzDecodeRenewal(f *testing.F) {
 	})
 }
 
-// FuzzWatchLine: a line is a report, or ends the stream; and what is reported is in order and not before the start.
+// FuzzWatchLine: a line is a report, or ends the stream. Reports are in order and not before the
+// start.
 func FuzzWatchLine(f *testing.F) {
 	for _, seed := range []string{
 		created(1, 5), progress(9), events(1, kv("a", 6), kv("a", 7)), fragment(1, kv("a", 6)), refused(5, "PermissionDenied", "x"),
@@ -225,7 +230,7 @@ func FuzzWatchLine(f *testing.F) {
 	})
 }
 
-// FuzzEndpoint: an endpoint is refused, or is one that requests can be sent to and that names nobody.
+// FuzzEndpoint: an endpoint is rejected, or requests can be sent to it and it contains no user.
 func FuzzEndpoint(f *testing.F) {
 	for _, seed := range []string{
 		"http://a:1", "https://[::1]:2379/", "unix:///run/etcd.sock", "http://u:p@a", "http://a/%2f", "//a", "http://a:b", "http://[::1%25e]:1",

@@ -36,7 +36,8 @@ func TestHealthAnswers(t *testing.T) {
 					if r.URL.Path != "/health" || r.Method != http.MethodGet || r.Header.Get("Authorization") != "" {
 						t.Errorf("%s %s %v", r.Method, r.URL, r.Header)
 					}
-					time.Sleep(7 * time.Second) // as long as a member takes that has just lost its quorum
+					// as long as a member takes that has just lost its quorum
+					time.Sleep(7 * time.Second)
 					answer(w, tt.status, tt.body)
 				})
 				h, err := cl.client(t, withUser).Member("").Health(within(t, time.Minute))

@@ -18,7 +18,8 @@ import (
 
 type callerKey struct{}
 
-// TestAttemptHook: each attempt is told of, with its endpoint, its time, its error, and the caller's values.
+// TestAttemptHook: each attempt is reported with its endpoint, time, error, and the values of the
+// caller's context.
 func TestAttemptHook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -59,7 +60,8 @@ func TestAttemptHook(t *testing.T) {
 	})
 }
 
-// TestStreamHooks: a stream that opens, breaks, is opened again elsewhere, and is given up with the last watch.
+// TestStreamHooks: a stream opens, breaks, is opened again elsewhere, and is closed with the last
+// watch.
 func TestStreamHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestMoveLeader asks one member after the other until it has asked the leader.
+// TestMoveLeader: members are asked one after the other until the leader is found.
 func TestMoveLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestMaintenanceAnswers(t *testing.T) {
 	})
 }
 
-// TestDisarmAll takes back each alarm that is raised, and no other.
+// TestDisarmAll: each alarm that is raised is disarmed, and no other.
 func TestDisarmAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// options are all of them: what each adds to a request, and on which calls.
+// options lists all options: the part of a request that each sets, and its calls.
 var options = map[string]struct {
 	option gateway.Option
 	adds   string
@@ -47,12 +47,12 @@ var options = map[string]struct {
 	"NoDelete":       {gateway.NoDelete(), `{"filters":["NODELETE"]}`, "watch"},
 	"ProgressNotify": {gateway.ProgressNotify(), `{"progress_notify":true}`, "watch"},
 	"Physical":       {gateway.Physical(), `{"physical":true}`, "compact"},
-	"AtRevision":     {gateway.AtRevision(7), "", "get watch"}, // under another name in each
+	"AtRevision":     {gateway.AtRevision(7), "", "get watch"}, // it has another name in each
 }
 
 type optionCall func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error
 
-// optionCalls take options; each sends one request about the key "k", or about a revision.
+// optionCalls take options. Each sends one request about the key "k", or about a revision.
 var optionCalls = map[string]optionCall{
 	"get": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
 		_, err := c.Get(ctx, "k", opts...)
@@ -79,14 +79,15 @@ var optionCalls = map[string]optionCall{
 	},
 }
 
-// sent makes a call and returns the request as JSON, "" if there was none. A watch's is what its create says.
+// sent makes a call and returns the request as JSON, or "" if there was none. For a watch it
+// returns its create.
 func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error) {
 	t.Helper()
 	var body string
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{"http://a:1"},
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			if r.Method != http.MethodPost { // it asks where the gateway is
+			if r.Method != http.MethodPost { // a request that looks for the gateway
 				return reply(404, "no etcd"), nil
 			}
 			if r.URL.Path != "/v3/watch" {
@@ -103,7 +104,8 @@ func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error)
 	return body, err
 }
 
-// TestOptions sends each option with each call: what it adds is exact, or it is refused and nothing is sent.
+// TestOptions: each option with each call sets exactly its part of the request, or is rejected and
+// nothing is sent.
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for name, opt := range options {
@@ -168,7 +170,7 @@ func TestOptionsAreAllTested(t *testing.T) {
 	}
 }
 
-// TestWatchFilters go together, and with the rest.
+// TestWatchFilters: filters can be combined with each other and with the rest.
 func TestWatchFilters(t *testing.T) {
 	t.Parallel()
 	got, err := sent(t, optionCalls["watch"],
@@ -180,7 +182,8 @@ func TestWatchFilters(t *testing.T) {
 		"progress_notify":true,"filters":["NOPUT","NODELETE"]}`)
 }
 
-// TestPhysicalCompaction takes one attempt, as long as the context allows; a lost answer is not tried again.
+// TestPhysicalCompaction: it is one attempt, as long as the context allows. After a lost answer it
+// is not sent again.
 func TestPhysicalCompaction(t *testing.T) {
 	t.Parallel()
 	var timeouts []string

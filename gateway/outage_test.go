@@ -14,13 +14,13 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-// TestOutageIsLogged: one Warn within 5 s, more with growing pauses, and one Info when it is over, whatever fails and whoever
-// tries.
+// TestOutageIsLogged: an outage is logged with one Warn within 5 s, more at growing intervals, and
+// one Info at its end, for every fault and every caller.
 func TestOutageIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		fail   func(w http.ResponseWriter, r request) // nil: nobody listens
+		fail   func(w http.ResponseWriter, r request) // nil: nothing listens
 		change func(*gateway.Config)
 		try    func(ctx context.Context, c *gateway.Client)
 		says   string
@@ -113,8 +113,8 @@ func TestOutageIsLogged(t *testing.T) {
 	}
 }
 
-// TestHiccupsAreNotLogged: what another endpoint or the next try mends is no outage, and neither is what etcd refuses or the
-// caller cuts off.
+// TestHiccupsAreNotLogged: an error is not an outage if another endpoint or the next try succeeds,
+// if etcd returned it, or if the caller's context ended the call.
 func TestHiccupsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	for name, handle := range map[string]func(w http.ResponseWriter, r request){

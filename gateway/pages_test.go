@@ -12,11 +12,11 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPages ask for the next page behind the last key, all at the revision of the first.
+// TestPages: each page begins after the last key, at the revision of the first page.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	var bodies []string
-	first := 9 // the revision of the first page; that of the second answer is another
+	first := 9 // the revision of the first page; the second answer has another
 	answers := []string{
 		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],
 			"more":true,"count":"3"}`,
@@ -32,7 +32,7 @@ func TestPages(t *testing.T) {
 		}),
 	})
 	pages := c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.KeysOnly())
-	for range 2 { // a second loop begins anew
+	for range 2 { // a second loop starts again
 		first += 10
 		bodies = nil
 		var got []string

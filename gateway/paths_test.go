@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPaths: behind a proxy with a path every request goes below it.
+// TestPaths: behind a proxy with a path, every request is sent below the path.
 func TestPaths(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, prefix, api, pages string }{
@@ -85,7 +85,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// TestSetEndpoints moves calls and watches to other members, and keeps what is known of those that stay.
+// TestSetEndpoints: calls and watches move to other members. Facts about the remaining endpoints
+// are kept.
 func TestSetEndpoints(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -145,7 +146,7 @@ func TestSetEndpoints(t *testing.T) {
 	})
 }
 
-// TestSetEndpointsMovesWatches: the stream to an endpoint that is gone ends at once.
+// TestSetEndpointsMovesWatches: the stream to a removed endpoint ends at once.
 func TestSetEndpointsMovesWatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -177,7 +178,8 @@ func TestSetEndpointsMovesWatches(t *testing.T) {
 	})
 }
 
-// TestRejectOldCluster refuses endpoints by their version, before anything else is sent to them.
+// TestRejectOldCluster: endpoints are rejected by their version, before anything else is sent to
+// them.
 func TestRejectOldCluster(t *testing.T) {
 	t.Parallel()
 	for version, refused := range map[string]bool{"3.2.32": true, "3.3.27": true, "2.3.8": true, "3.4.0": false, "3.6.16": false, "3.7.0-rc.0": false, "4.0.0": false} {

@@ -11,7 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPrefix: which paths a member of each age is asked for, requests and streams, and that it is found out once.
+// TestPrefix: the paths of requests and streams for members of each age, and that the prefix is
+// determined once.
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	for version, prefix := range map[string]string{
@@ -84,7 +85,7 @@ func closeWatch(w *gateway.Watcher) {
 	}
 }
 
-// TestPrefixGiven is used as it is, and nobody is asked.
+// TestPrefixGiven: a given prefix is used, without a request to determine it.
 func TestPrefixGiven(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

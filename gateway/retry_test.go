@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-// etcdError is an error as etcd 3.6 puts it.
+// etcdError is an error in the format of etcd 3.6.
 func etcdError(w http.ResponseWriter, status, code int, message string) {
 	answer(w, status, fmt.Sprintf(`{"code":%d,"message":%q}`, code, message))
 }
@@ -43,7 +43,7 @@ func dropped(http.ResponseWriter, request) { drop() }
 
 func silent(_ http.ResponseWriter, r request) { hang(r) }
 
-// TestReadGoesOn: at the next endpoint, whatever went wrong with the moment.
+// TestReadGoesOn: a read is retried at the next endpoint after every temporary fault.
 func TestReadGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
@@ -80,7 +80,7 @@ func TestReadGoesOn(t *testing.T) {
 	}
 }
 
-// TestWriteOfUnknownFate is sent exactly once.
+// TestWriteOfUnknownFate: the write is sent exactly once.
 func TestWriteOfUnknownFate(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
@@ -128,7 +128,7 @@ func TestWriteOfUnknownFate(t *testing.T) {
 	}
 }
 
-// TestDefiniteErrors end a call at once, and a write that met one was not applied.
+// TestDefiniteErrors: they end a call at once, and a write with one was not applied.
 func TestDefiniteErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -151,7 +151,7 @@ func TestDefiniteErrors(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
-					if r.n%2 == 0 { // as 3.4 and 3.5 put it
+					if r.n%2 == 0 { // the format of 3.4 and 3.5
 						answer(w, tt.status, fmt.Sprintf(`{"error":%q,"message":%q,"code":%d}`, tt.message, tt.message, tt.code))
 						return
 					}
@@ -191,7 +191,8 @@ func TestRefusedWriteGoesOn(t *testing.T) {
 				if _, err := cl.client(t).Put(within(t, time.Minute), "k", nil); err != nil {
 					t.Error(err)
 				}
-				if m := slices.Compact(cl.members()); len(m) != 2 || m[0] == m[1] { // what has no such path is asked for its version
+				// An endpoint without such a path is asked for its version.
+				if m := slices.Compact(cl.members()); len(m) != 2 || m[0] == m[1] {
 					t.Errorf("asked %v", m)
 				}
 			})
@@ -203,7 +204,7 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { ok(w) })
-		for range 20 { // whichever endpoint comes first
+		for range 20 { // the first endpoint is random
 			c := cl.client(t, func(cfg *gateway.Config) {
 				cfg.Endpoints = []string{"http://down:1", cl.urls[0], "http://down:2"}
 			})
@@ -221,7 +222,8 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 	})
 }
 
-// TestAllRefused: a write that reached nobody is definite, and still matches the context.
+// TestAllRefused: the error of a write that no endpoint received is definite, and still matches the
+// context's.
 func TestAllRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -251,7 +253,8 @@ func TestDialTimeLimit(t *testing.T) {
 	})
 }
 
-// TestBackOff: a cluster that is down is not hammered, and the first tries come soon.
+// TestBackOff: the first retries follow soon, and later ones at intervals that spare a cluster that
+// is down.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -274,7 +277,8 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
-// TestNoSpace: etcd applies what was on its way when the space ran out, and reports the error all the same.
+// TestNoSpace: etcd applies a write that was in progress when the space ran out, and returns the
+// error all the same.
 func TestNoSpace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -289,7 +293,8 @@ func TestNoSpace(t *testing.T) {
 	})
 }
 
-// TestAttemptsGrow: a read gives a slow network more and more time; so does a write, once that has shown.
+// TestAttemptsGrow: attempts of a read last longer and longer on a slow network. After that,
+// attempts of a write do too.
 func TestAttemptsGrow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -314,7 +319,8 @@ func TestAttemptsGrow(t *testing.T) {
 	})
 }
 
-// TestDeadConnection: net/http must not send a POST again when a kept-alive connection turns out to be dead.
+// TestDeadConnection: net/http must not send a POST again when a kept-alive connection turns out to
+// be dead.
 func TestDeadConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -342,7 +348,8 @@ func TestDeadConnection(t *testing.T) {
 	})
 }
 
-// TestIdleConnectionClosed: a connection that the server closed while it was idle does not cost a write.
+// TestIdleConnectionClosed: a connection that the server closed while it was idle does not make a
+// write fail.
 func TestIdleConnectionClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -417,8 +424,8 @@ func TestRevokeAfterLostAnswer(t *testing.T) {
 	})
 }
 
-// TestRepeatedWriteIsUncertain: a grant, revoke or compaction that was sent and never answered may have been applied,
-// even if a later try was refused.
+// TestRepeatedWriteIsUncertain: a grant, revoke or compaction that was sent and never answered may
+// have been applied, even if a later try was rejected.
 func TestRepeatedWriteIsUncertain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -443,7 +450,7 @@ func TestRepeatedWriteIsUncertain(t *testing.T) {
 	})
 }
 
-// calls are all calls that a context ends. A write is one whose fate is unknown then.
+// calls are all calls that a context ends. A call with write set is uncertain then.
 var calls = []struct {
 	name  string
 	write bool
@@ -493,10 +500,10 @@ func lastError(pages iter.Seq2[gateway.Page, error]) (err error) {
 	return err
 }
 
-// blackHoles are links that swallow everything.
+// blackHoles are links that lose everything.
 var blackHoles = []struct {
 	name string
-	sent bool // a request goes out
+	sent bool // a request can be sent
 	dial func(t *testing.T) func(ctx context.Context, network, addr string) (net.Conn, error)
 }{
 	{"no connection", false, func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
@@ -519,7 +526,7 @@ var blackHoles = []struct {
 	}},
 }
 
-// TestContextEndsEveryCall at once, also on a link that swallows everything.
+// TestContextEndsEveryCall: each call ends at once, even on a link that loses everything.
 func TestContextEndsEveryCall(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the caller's reason")
@@ -545,7 +552,7 @@ func TestContextEndsEveryCall(t *testing.T) {
 							err := tt.call(ctx, c)
 							took := time.Since(start)
 							if tt.write && errors.Is(err, gateway.ErrUncertain) && !errors.Is(err, context.Canceled) && took == time.Second {
-								return // one attempt, and nobody knows
+								return // one attempt, with an unknown outcome
 							}
 							wantErr(t, err, list(context.Canceled, cause), list(context.DeadlineExceeded))
 							if took != after {
@@ -564,7 +571,7 @@ func TestContextEndsEveryCall(t *testing.T) {
 	}
 }
 
-// TestCloseEndsEveryCall at once.
+// TestCloseEndsEveryCall: each call ends at once.
 func TestCloseEndsEveryCall(t *testing.T) {
 	t.Parallel()
 	for _, tt := range calls {
@@ -606,7 +613,7 @@ func TestClusterMismatch(t *testing.T) {
 		wantErr(t, err, list(gateway.ErrClusterMismatch), list(context.DeadlineExceeded))
 		_, err = c.Put(within(t, time.Minute), "k", nil)
 		wantErr(t, err, list(gateway.ErrClusterMismatch, gateway.ErrUncertain), nil)
-		id.Store(0) // an answer that does not say
+		id.Store(0) // an answer without an ID
 		_, err = c.Get(within(t, time.Minute), "k")
 		wantErr(t, err, list(gateway.ErrProtocol), list(context.DeadlineExceeded))
 	})

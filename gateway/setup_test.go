@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// alerting accepts connections and refuses each handshake with an alert.
+// alerting accepts connections and rejects each handshake with an alert.
 func alerting(t *testing.T, code byte) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +42,8 @@ func alerting(t *testing.T, code byte) string {
 	return "https://" + l.Addr().String()
 }
 
-// TestTLSAlerts: an alert that refuses what the client is or has ends a call at once and by name; another is a moment's.
+// TestTLSAlerts: an alert about the client's certificate or settings ends a call at once, with an
+// error that names it. Other alerts are temporary.
 func TestTLSAlerts(t *testing.T) {
 	t.Parallel()
 	good, pool := tlsServer(t, nil)
@@ -80,7 +81,7 @@ func TestTLSAlerts(t *testing.T) {
 	}
 }
 
-// TestGatewayWithoutEtcd: what etcd's gateway says when it has no connection to etcd.
+// TestGatewayWithoutEtcd: the error of etcd's gateway when it has no connection to etcd.
 func TestGatewayWithoutEtcd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -138,7 +139,7 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestErrorsWithoutCode are etcd's, by their words.
+// TestErrorsWithoutCode: etcd's errors without a code are recognised by their text.
 func TestErrorsWithoutCode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -175,14 +176,14 @@ func TestErrorsWithoutCode(t *testing.T) {
 	}
 }
 
-// TestProxyPages: what proxies answer in the place of etcd. Other endpoints are asked where it is certain that a write did
-// not reach etcd.
+// TestProxyPages: pages of proxies in place of etcd's answer. Other endpoints are asked if it is
+// certain that a write did not reach etcd.
 func TestProxyPages(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status  int
 		unknown bool // whether a write was applied
-		retried bool // by the one endpoint
+		retried bool // by the only endpoint
 	}{
 		{400, false, false},
 		{401, false, false},

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// aDatabase is what the fake members of these tests send.
+// aDatabase returns the database that the fake members send.
 func aDatabase(n int) []byte { return bytes.Repeat([]byte("database"), n/8) }
 
 // part is one message of a snapshot.
@@ -37,12 +37,12 @@ func parts(db []byte, size int) (lines []string) {
 	return append(lines, part(0, sum[:]))
 }
 
-// send writes lines, each on its way before the next.
+// send writes lines, and flushes each before the next.
 func send(w http.ResponseWriter, lines ...string) {
 	w.Header().Set("Content-Type", "application/json")
 	for _, l := range lines {
 		_, _ = io.WriteString(w, l+"\n")
-		_ = http.NewResponseController(w).Flush() // the client has gone, if not
+		_ = http.NewResponseController(w).Flush() // an error means that the client has gone
 	}
 }
 
@@ -61,7 +61,7 @@ func TestSnapshot(t *testing.T) {
 					}
 					send(w, parts(db, size)...)
 				})
-				// The limit of one answer is not that of a snapshot, nor is the time of one attempt.
+				// A snapshot is not limited by the size of an answer, or by the time of an attempt.
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.MaxResponse = 100 })
 				s, err := c.Member("").Snapshot(within(t, time.Minute))
 				if err != nil {
@@ -86,7 +86,7 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotTakesTime: no limit of an attempt ends it, only the context does.
+// TestSnapshotTakesTime: only the context ends it.
 func TestSnapshotTakesTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestSnapshotTakesTime(t *testing.T) {
 	})
 }
 
-// broken are snapshots that are not one, each with the error that says so.
+// broken are invalid snapshots, each with the error that reports it.
 func broken() map[string]struct {
 	send func(w http.ResponseWriter)
 	is   error
@@ -190,7 +190,7 @@ func broken() map[string]struct {
 	}
 }
 
-// TestBrokenSnapshot: what is not whole and right ends in an error, and never in io.EOF.
+// TestBrokenSnapshot: an incomplete or invalid snapshot ends in an error, and never in io.EOF.
 func TestBrokenSnapshot(t *testing.T) {
 	t.Parallel()
 	for name, tt := range broken() {
@@ -213,7 +213,7 @@ func TestBrokenSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotToken: a token that has expired is renewed before the snapshot begins.
+// TestSnapshotToken: an expired token is renewed before the snapshot begins.
 func TestSnapshotToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(w http.ResponseWriter){
@@ -232,7 +232,8 @@ func TestSnapshotToken(t *testing.T) {
 					t.Fatal(err)
 				}
 				g.valid.Store(2)
-				_, err := c.Member("").Snapshot(within(t, time.Minute)) // which the fake answers with something else
+				// the fake's answer is no snapshot
+				_, err := c.Member("").Snapshot(within(t, time.Minute))
 				wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUnauthenticated))
 				g.valid.Store(3)
 				if _, err := c.Member("").Status(within(t, time.Minute)); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestSnapshotFile: it appears whole or not at all, and leaves nothing else.
+// TestSnapshotFile: the file appears complete or not at all, and nothing else is left.
 func TestSnapshotFile(t *testing.T) {
 	t.Parallel()
 	db := aDatabase(4096)
@@ -68,7 +68,8 @@ func TestSnapshotFile(t *testing.T) {
 				wantErr(t, err, list(tt.is), nil)
 			})
 			holds(t, dir, "")
-			synctest.Test(t, func(t *testing.T) { // the next endpoint may do better, unless the user may not
+			// the next endpoint is tried, unless the user lacks the permission
+			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
 					if r.n == 0 {
 						tt.send(w)
@@ -83,7 +84,7 @@ func TestSnapshotFile(t *testing.T) {
 			})
 		})
 	}
-	t.Run("a member that is named", func(t *testing.T) { // no other one is asked instead
+	t.Run("a member that is named", func(t *testing.T) { // no other member is asked
 		t.Parallel()
 		dir := t.TempDir()
 		file := filepath.Join(dir, "backup.db")

@@ -65,7 +65,7 @@ func TestWatchEvents(t *testing.T) {
 	})
 }
 
-// TestWatchRefused: one among many is told, the others go on.
+// TestWatchRefused: one watch among many receives an error, the others continue.
 func TestWatchRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestWatchRefused(t *testing.T) {
 		st := s.next(t)
 		ids := map[string]int64{}
 		var order []string
-		for range 3 { // the stream's first creates come in any order
+		for range 3 { // the order of the stream's first creates is random
 			m := st.read()
 			ids[string(m.Create.Key)] = m.Create.ID
 			order = append(order, string(m.Create.Key))
@@ -119,7 +119,7 @@ func TestWatchCompacted(t *testing.T) {
 	})
 }
 
-// TestWatchLastRefused: a stream without watches is closed, also when it was the server that ended the last one.
+// TestWatchLastRefused: a stream without watches is closed, even if the server ended the last one.
 func TestWatchLastRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestWatchLastRefused(t *testing.T) {
 	})
 }
 
-// TestWatchLastStopped: no stream and no goroutine is left; the next watch begins afresh.
+// TestWatchLastStopped: no stream and no goroutine is left, and the next watch opens a new stream.
 func TestWatchLastStopped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestWatchLastStopped(t *testing.T) {
 			stop()
 			st.hungUp()
 		}
-		// While no answer has come either.
+		// The same while there is no answer.
 		_, stop := watch(t, c, "a")
 		st := s.next(t)
 		st.create("a", 0)
@@ -161,7 +161,8 @@ func TestWatchLastStopped(t *testing.T) {
 	})
 }
 
-// TestWatchResumed behind the last event, whatever breaks the stream, and where it breaks.
+// TestWatchResumed: a watch resumes after the last event, with every way and place of breaking the
+// stream.
 func TestWatchResumed(t *testing.T) {
 	t.Parallel()
 	noLeader36 := `{"error":{"code":14,"message":"etcdserver: no leader"}}` + "\n"
@@ -210,7 +211,8 @@ func TestWatchResumed(t *testing.T) {
 	}
 }
 
-// TestWatchPauses: streams that last are followed soon, however often they break, and those that do not less and less often.
+// TestWatchPauses: a stream that lasted is replaced soon, however often streams break. The pauses
+// between short-lived streams grow.
 func TestWatchPauses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -268,7 +270,8 @@ func TestWatchLongLine(t *testing.T) {
 	})
 }
 
-// TestWatchNotYetConfirmed: a watch from now on stays one "from now on" until it is confirmed for the first time.
+// TestWatchNotYetConfirmed: a watch from now on keeps that start until it is confirmed for the
+// first time.
 func TestWatchNotYetConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -281,7 +284,7 @@ func TestWatchNotYetConfirmed(t *testing.T) {
 		id := st.accept("a", 0, 9)
 		st.cut()
 		st = s.next(t)
-		id2 := st.accept("a", 10, 9) // nothing came: resumed where it stood
+		id2 := st.accept("a", 10, 9) // no event arrived, so it resumes at the same place
 		if id2 == id {
 			t.Error("an ID was used twice")
 		}
@@ -289,7 +292,7 @@ func TestWatchNotYetConfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchCutBeforeConfirmed: half a line is a broken link, not a server that speaks nonsense.
+// TestWatchCutBeforeConfirmed: half a line means a broken connection, not a protocol error.
 func TestWatchCutBeforeConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -307,7 +310,8 @@ func TestWatchCutBeforeConfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchFragments: a revision is delivered whole, and a stream broken inside it loses and repeats nothing.
+// TestWatchFragments: a revision is delivered complete. A stream that breaks inside it loses and
+// repeats nothing.
 func TestWatchFragments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -332,7 +336,8 @@ func TestWatchFragments(t *testing.T) {
 	})
 }
 
-// TestWatchProgress raises the point of resumption, on servers that send it in order.
+// TestWatchProgress: progress moves the revision at which a watch resumes, on servers that send it
+// in order.
 func TestWatchProgress(t *testing.T) {
 	t.Parallel()
 	for version, counts := range map[string]bool{
@@ -371,7 +376,8 @@ func TestWatchProgress(t *testing.T) {
 	}
 }
 
-// TestWatchProgressWithinFragments does not pass over a revision that is half there, nor a watch not confirmed.
+// TestWatchProgressWithinFragments: progress does not skip an incomplete revision, or a watch that
+// is not confirmed.
 func TestWatchProgressWithinFragments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -396,7 +402,8 @@ func TestWatchProgressWithinFragments(t *testing.T) {
 	})
 }
 
-// TestWatchStalled: silence, a probe, silence again, and the watches are resumed at another member.
+// TestWatchStalled: after silence and an unanswered probe, the watches are resumed at another
+// member.
 func TestWatchStalled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -412,7 +419,7 @@ func TestWatchStalled(t *testing.T) {
 			if m := st.read(); m.Progress == nil {
 				t.Errorf("got %+v, want a progress request", m)
 			}
-			// Progress may never be answered; a watch made and taken back is.
+			// A progress request may never be answered, but a watch is confirmed and cancelled.
 			m := st.read()
 			if m.Create == nil || !strings.HasPrefix(string(m.Create.Key), "ns/") {
 				t.Fatalf("got %+v, want a create", m)
@@ -461,7 +468,7 @@ func TestWatchStalled(t *testing.T) {
 	})
 }
 
-// TestWatchRefusedProbe: a user that may not read the probe's key gets a sign of life all the same.
+// TestWatchRefusedProbe: a user who may not read the probe's key still receives an answer to it.
 func TestWatchRefusedProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -481,8 +488,8 @@ func TestWatchRefusedProbe(t *testing.T) {
 	})
 }
 
-// TestWatchUnansweredOpening: a member that takes the request and says nothing is left after one attempt's time, and a
-// slow network gets more of it.
+// TestWatchUnansweredOpening: after an attempt's time without an answer the stream is opened at
+// another member. A slow network gets more time.
 func TestWatchUnansweredOpening(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -505,7 +512,7 @@ func TestWatchUnansweredOpening(t *testing.T) {
 	})
 }
 
-// TestWatchOneBadEndpoint: a new watch stands at another one; it fails if all are bad.
+// TestWatchOneBadEndpoint: a new watch is made at another endpoint, and fails if all are bad.
 func TestWatchOneBadEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -525,8 +532,8 @@ func TestWatchOneBadEndpoint(t *testing.T) {
 	})
 }
 
-// TestWatchExpiredToken: a create that is refused for an old token gets a new stream with a new one, and no event is
-// lost or repeated.
+// TestWatchExpiredToken: a create that is rejected for an old token is repeated on a new stream
+// with a new token, and no event is lost or repeated.
 func TestWatchExpiredToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]string{
@@ -642,7 +649,7 @@ func TestWatchClose(t *testing.T) {
 	})
 }
 
-// TestWatchOtherCluster: a stream to another cluster is not believed.
+// TestWatchOtherCluster: responses of another cluster are not delivered.
 func TestWatchOtherCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,14 +14,15 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// fake is what a fake member does when it is asked who it is.
+// fake describes how a fake member identifies itself.
 type fake struct {
 	id      uint64 // 0: by its place, from 1
-	cluster uint64 // 0: that of the others
+	cluster uint64 // 0: the same as the others'
 	serves  func(w http.ResponseWriter)
 }
 
-// newSyncCluster makes members of whom each can be changed, and whose member list is what list says.
+// newSyncCluster makes members that can be changed one by one, and whose member list is the result
+// of list.
 func newSyncCluster(t *testing.T, n int, list *string, fakes map[int]fake) *cluster {
 	t.Helper()
 	return newCluster(t, n, func(w http.ResponseWriter, r request) {
@@ -64,7 +65,7 @@ func urlsOf(c *gateway.Client) (urls []string) {
 	return urls
 }
 
-// TestSync: which endpoints a client has after it, of the members m0 … m3 with the IDs 1 … 4.
+// TestSync: the client's endpoints after a sync, with the members m0 … m3 and their IDs 1 … 4.
 func TestSync(t *testing.T) {
 	t.Parallel()
 	const m0, m1, m2, m3 = "http://m0:2379", "http://m1:2379", "http://m2:2379", "http://m3:2379"
@@ -142,7 +143,7 @@ func TestSync(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cl := newSyncCluster(t, 4, &tt.list, tt.fakes)
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = tt.has })
-				for range 2 { // the second finds nothing to do
+				for range 2 { // the second changes nothing
 					if err := c.Sync(within(t, time.Minute)); err != nil {
 						t.Error(err)
 					}
@@ -158,7 +159,8 @@ func TestSync(t *testing.T) {
 	}
 }
 
-// TestSyncForgetsTheDead: a member that was removed while it did not answer is known by what it had said before.
+// TestSyncForgetsTheDead: a member that was removed while it did not answer is identified by its
+// earlier answers.
 func TestSyncForgetsTheDead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -181,7 +183,7 @@ func TestSyncForgetsTheDead(t *testing.T) {
 	})
 }
 
-// TestSyncPassword: a password that may go through a socket file goes nowhere else.
+// TestSyncPassword: a password that may be sent over a socket file is sent nowhere else.
 func TestSyncPassword(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -215,7 +217,7 @@ func TestSyncPassword(t *testing.T) {
 	})
 }
 
-// TestSyncNobody: with no member to go to, the endpoints stay.
+// TestSyncNobody: without a usable member, the endpoints stay.
 func TestSyncNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -229,7 +231,7 @@ func TestSyncNobody(t *testing.T) {
 	})
 }
 
-// TestSyncEnds with its context, one that waits for another also.
+// TestSyncEnds: it ends with its context, even while it waits for another sync.
 func TestSyncEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +257,7 @@ func TestSyncEnds(t *testing.T) {
 	})
 }
 
-// TestSyncUnderLoad: calls go on while the endpoints change.
+// TestSyncUnderLoad: calls succeed while the endpoints change.
 func TestSyncUnderLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

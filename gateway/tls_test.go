@@ -15,7 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// tlsServer answers on loopback, over TLS. pool trusts its certificate, which is for example.com and 127.0.0.1.
+// tlsServer answers on loopback, over TLS. pool trusts its certificate, which is for example.com
+// and 127.0.0.1.
 func tlsServer(t *testing.T, change func(*tls.Config)) (server *httptest.Server, pool *x509.CertPool) {
 	t.Helper()
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,13 +89,13 @@ func TestTLSMistakes(t *testing.T) {
 			_, err = c.Put(within(t, 10*time.Second), "k", nil)
 			wantErr(t, err, nil, list(context.DeadlineExceeded, gateway.ErrUncertain))
 
-			// Others go on serving, also writes.
+			// Other endpoints still serve, writes too.
 			if strings.HasPrefix(tt.url, "https") {
 				both := x509.NewCertPool()
 				both.AddCert(good.Certificate())
 				cfg := &tls.Config{RootCAs: both} //nolint:gosec // the client raises the version
 				if tt.tls != nil && tt.tls.ServerName != "" || tt.url == good.URL {
-					return // the good server is the bad one here
+					return // here the good server is the bad one
 				}
 				c := newClient(t, gateway.Config{Endpoints: []string{tt.url, good.URL}, TLS: cfg})
 				if _, err := c.Put(within(t, 10*time.Second), "k", nil); err != nil {
@@ -105,7 +106,7 @@ func TestTLSMistakes(t *testing.T) {
 	}
 }
 
-// TestReset: a connection reset after the request leaves a write's fate open; a read goes on.
+// TestReset: a connection reset after the request makes a write uncertain; a read is retried.
 func TestReset(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

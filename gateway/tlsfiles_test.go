@@ -95,7 +95,8 @@ func (a *authority) issue(t *testing.T, name string) (cert, key []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
-// secured is a server over TLS whose certificate and trusted authority can be changed, and which notes its clients.
+// secured is a server over TLS whose certificate and trusted authority can be changed, and which
+// records its clients.
 type secured struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -112,7 +113,7 @@ func newSecured(t *testing.T, a *authority) *secured {
 		s.mu.Lock()
 		s.clients = append(s.clients, r.TLS.PeerCertificates[0].Subject.CommonName)
 		s.mu.Unlock()
-		w.Header().Set("Connection", "close") // each request shakes hands
+		w.Header().Set("Connection", "close") // each request makes a new handshake
 		ok(w)
 	}))
 	s.Config.ErrorLog = quiet
@@ -129,7 +130,7 @@ func newSecured(t *testing.T, a *authority) *secured {
 	return s
 }
 
-// use gives the server a certificate of one authority and makes it trust another.
+// use sets the server's certificate and the authority that it trusts.
 func (s *secured) use(t *testing.T, own, clients *authority) {
 	t.Helper()
 	cert, key := own.issue(t, "server")
@@ -142,7 +143,7 @@ func (s *secured) use(t *testing.T, own, clients *authority) {
 	s.cert, s.trusted = pair, clients.pool()
 }
 
-// names are the clients so far.
+// names returns the clients so far.
 func (s *secured) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +171,7 @@ func (f tlsFiles) write(name string, data []byte) {
 	}
 }
 
-// client makes one that uses the files.
+// client makes a client that uses the files.
 func (f tlsFiles) client(s *secured, l *logs) *gateway.Client {
 	f.t.Helper()
 	cfg, err := f.Config()
@@ -180,8 +181,8 @@ func (f tlsFiles) client(s *secured, l *logs) *gateway.Client {
 	return newClient(f.t, gateway.Config{Endpoints: []string{s.URL}, TLS: cfg, Logger: l.logger()})
 }
 
-// TestFilesReadAgain: each new connection uses what the files hold then; what cannot be used leaves the last good contents
-// in place, and a write sends itself to the end over it.
+// TestFilesReadAgain: each new connection uses the current contents of the files. While they are
+// invalid the last valid contents stay in use, and writes succeed.
 func TestFilesReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second := newAuthority(t, "first"), newAuthority(t, "second")
@@ -219,7 +220,7 @@ func TestFilesReadAgain(t *testing.T) {
 	}
 	put("with a certificate that is gone", "two")
 
-	// Another authority for both, as a file that takes the other's place.
+	// A file with another authority for both replaces the old one.
 	cert3, key3 := second.issue(t, "six")
 	f.write(f.CertFile, cert3)
 	f.write(f.KeyFile, key3)
@@ -234,7 +235,7 @@ func TestFilesReadAgain(t *testing.T) {
 	s.use(t, second, second)
 	put("with a new root", "six")
 
-	// The old root counts no longer.
+	// The old root is no longer trusted.
 	s.use(t, first, second)
 	_, err := c.Put(within(t, 10*time.Second), "k", nil)
 	wantErr(t, err, nil, list(gateway.ErrUncertain))
@@ -244,7 +245,7 @@ func TestFilesReadAgain(t *testing.T) {
 	noCanary(t, l.String())
 }
 
-// TestFilesVerifyNames: files change nothing about what is verified.
+// TestFilesVerifyNames: the server's certificate is verified in the same way with files.
 func TestFilesVerifyNames(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, "authority")
@@ -266,7 +267,7 @@ func TestFilesVerifyNames(t *testing.T) {
 		t.Errorf("the configuration is %+v, %v", cfg, err)
 	}
 	f.ServerName = ""
-	host := strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // which is not in the certificate
+	host := strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // not a name in the certificate
 	cfg, err = f.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +311,8 @@ func TestFilesRefused(t *testing.T) {
 	}
 }
 
-// TestPasswordFile takes up a new password, and keeps the last one while the file is missing or empty.
+// TestPasswordFile: a new password is used, and the last one stays in use while the file is missing
+// or empty.
 func TestPasswordFile(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "password")

@@ -29,7 +29,8 @@ func lookupOf(addrs ...string) func(context.Context, string, string) ([]netip.Ad
 	}
 }
 
-// TestDeadAddresses: a name whose first addresses are dead costs a quarter of a second for each, and no write its outcome.
+// TestDeadAddresses: each dead address before a working one costs a quarter of a second, and no
+// write becomes uncertain.
 func TestDeadAddresses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -48,7 +49,7 @@ func TestDeadAddresses(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { ok(w) })
-				dead := memnet.Listen() // where nobody accepts
+				dead := memnet.Listen() // nothing accepts there
 				hosts := memnet.Network{
 					"10.0.0.9:2379": cl.net["m0:2379"], "[2001:db8::9]:2379": cl.net["m0:2379"],
 					"10.0.0.1:2379": dead, "10.0.0.2:2379": dead, "[2001:db8::1]:2379": dead, "[2001:db8::2]:2379": dead,
@@ -72,10 +73,11 @@ func TestDeadAddresses(t *testing.T) {
 	}
 }
 
-// TestNeverSent: a write of which nothing can have gone out has no unknown outcome, however it ends.
+// TestNeverSent: a write that cannot have been sent is never uncertain.
 func TestNeverSent(t *testing.T) {
 	t.Parallel()
-	silent := func(ctx context.Context, _, _ string) (net.Conn, error) { // accepts, and says nothing
+	// accepts, and sends nothing
+	silent := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, peer := net.Pipe()
 		go func() {
 			defer peer.Close()
@@ -103,7 +105,7 @@ func TestNeverSent(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					dial := tt.dial
 					if tt.name == "black hole" {
-						dial = memnet.Listen().Dial // one of this bubble
+						dial = memnet.Listen().Dial // a listener of this bubble
 					}
 					c := newClient(t, gateway.Config{Endpoints: []string{tt.url}, DialContext: dial})
 					_, err := c.Put(within(t, patience), "k", nil)
@@ -117,12 +119,14 @@ func TestNeverSent(t *testing.T) {
 	}
 }
 
-// TestSlowConnection: what takes longer to connect to than an attempt may last is reached all the same, and asked once.
+// TestSlowConnection: an endpoint is reached, and asked once, even if connecting takes longer than
+// an attempt may.
 func TestSlowConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
-			time.Sleep(900 * time.Millisecond) // nearly the time of an attempt, which begins with the connection
+			// nearly the time of an attempt, which begins with the connection
+			time.Sleep(900 * time.Millisecond)
 			ok(w)
 		})
 		c := newClient(t, gateway.Config{
@@ -141,7 +145,7 @@ func TestSlowConnection(t *testing.T) {
 	})
 }
 
-// TestDialsEndWithTheClient: a dial that no request waits for any longer ends with Close.
+// TestDialsEndWithTheClient: Close ends a dial for which no request waits any longer.
 func TestDialsEndWithTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +167,7 @@ func TestDialsEndWithTheClient(t *testing.T) {
 	})
 }
 
-// TestIdleConnections are closed before a load balancer closes them.
+// TestIdleConnections: idle connections are closed before a load balancer closes them.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -202,7 +206,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// brittle is a connection of the kernel whose writes fail once it is told so, after so many bytes.
+// brittle is a connection of the kernel whose writes fail, after a number of bytes, once the test
+// says so.
 type brittle struct {
 	net.Conn
 	broken *atomic.Bool
@@ -219,8 +224,8 @@ func (b *brittle) Write(p []byte) (int, error) {
 	return b.after, &net.OpError{Op: "write", Err: syscall.EPIPE}
 }
 
-// TestConnectionBreaksAtTheWrite: a write of which the kernel took nothing is sent again; one of which it took a byte is in
-// doubt.
+// TestConnectionBreaksAtTheWrite: a write of which the kernel took no byte is sent again. If it
+// took one, the write is in doubt.
 func TestConnectionBreaksAtTheWrite(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

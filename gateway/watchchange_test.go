@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// heldPath plays infrastructure whose kinds of stream can be held back and cut.
+// heldPath plays a proxy whose kinds of stream can be held back and cut.
 type heldPath struct {
 	shared, finite, poll atomic.Int64 // delay in ms of answers; -1: never
 	cutShared, cutFinite chan struct{}
@@ -163,7 +163,7 @@ func tryWatch(t *testing.T, c *gateway.Client, key string, d time.Duration) {
 	}
 }
 
-// TestWatchLateSharedStreamIsCut: a shared stream that stands late is taken up, and its end is noticed.
+// TestWatchLateSharedStreamIsCut: a shared stream that opens late is used, and its end is noticed.
 func TestWatchLateSharedStreamIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -177,7 +177,8 @@ func TestWatchLateSharedStreamIsCut(t *testing.T) {
 	})
 }
 
-// TestWatchLateFiniteStream: a finite stream that stands after a poll takes over, and later watches are placed.
+// TestWatchLateFiniteStream: a finite stream that opens after a poll replaces it, and later watches
+// are placed on streams.
 func TestWatchLateFiniteStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -192,7 +193,8 @@ func TestWatchLateFiniteStream(t *testing.T) {
 	})
 }
 
-// TestWatchStreamsAreAllRenewed: no finite stream is left without a check of life when its watches could not be moved.
+// TestWatchStreamsAreAllRenewed: every finite stream is checked for life, even if its watches could
+// not be moved.
 func TestWatchStreamsAreAllRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -222,7 +224,8 @@ func TestWatchStreamsAreAllRenewed(t *testing.T) {
 	})
 }
 
-// TestWatchConfirmedWhileTheModeChanges: a watch that is confirmed while the mode changes gets its events, once.
+// TestWatchConfirmedWhileTheModeChanges: a watch that is confirmed while the mode changes receives
+// its events, once.
 func TestWatchConfirmedWhileTheModeChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
