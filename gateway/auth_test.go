@@ -24,7 +24,9 @@ type guarded struct {
 
 func newGuarded(t *testing.T) *guarded {
 	t.Helper()
-	g := &guarded{refusal: func(w http.ResponseWriter) { etcdError(w, 401, 16, "etcdserver: invalid auth token") }}
+	g := &guarded{refusal: func(w http.ResponseWriter) {
+		etcdError(w, 401, 16, "etcdserver: invalid auth token")
+	}}
 	g.valid.Store(1)
 	g.cluster = newCluster(t, 1, func(w http.ResponseWriter, r request) {
 		time.Sleep(10 * time.Millisecond)
@@ -51,9 +53,15 @@ func newGuarded(t *testing.T) *guarded {
 func TestTokenExpiry(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(http.ResponseWriter){
-		"invalid token": func(w http.ResponseWriter) { etcdError(w, 401, 16, "etcdserver: invalid auth token") },
-		"old revision":  func(w http.ResponseWriter) { etcdError(w, 400, 3, "etcdserver: revision of auth store is old") },
-		"no user name":  func(w http.ResponseWriter) { etcdError(w, 400, 3, "etcdserver: user name is empty") },
+		"invalid token": func(w http.ResponseWriter) {
+			etcdError(w, 401, 16, "etcdserver: invalid auth token")
+		},
+		"old revision": func(w http.ResponseWriter) {
+			etcdError(w, 400, 3, "etcdserver: revision of auth store is old")
+		},
+		"no user name": func(w http.ResponseWriter) {
+			etcdError(w, 400, 3, "etcdserver: user name is empty")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,7 +73,8 @@ func TestTokenExpiry(t *testing.T) {
 					var wg sync.WaitGroup
 					for i := range 50 {
 						wg.Go(func() {
-							if _, err := c.Put(within(t, time.Minute), fmt.Sprint(i), nil); err != nil {
+							if _, err := c.Put(within(t, time.Minute), fmt.Sprint(i),
+								nil); err != nil {
 								t.Error(err)
 							}
 						})
@@ -94,7 +103,8 @@ func TestTokenNeverTaken(t *testing.T) {
 		g.valid.Store(-1)
 		c := g.client(t, withUser)
 		_, err := c.Get(within(t, time.Minute), "k")
-		wantErr(t, err, list(gateway.ErrUnauthenticated), list(gateway.ErrInvalid, context.DeadlineExceeded))
+		wantErr(t, err, list(gateway.ErrUnauthenticated),
+			list(gateway.ErrInvalid, context.DeadlineExceeded))
 		_, err = c.Put(within(t, time.Minute), "k", nil)
 		wantErr(t, err, list(gateway.ErrUnauthenticated), list(gateway.ErrUncertain))
 		if n := g.logins.Load(); n > 4 {
@@ -113,7 +123,10 @@ func TestWrongPassword(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 			etcdError(w, 400, 3, "etcdserver: authentication failed, invalid user ID or password")
 		})
-		c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Logger = l.logger(); cfg.AttemptTimeout = 10 * time.Second })
+		c := cl.client(t, withUser, func(cfg *gateway.Config) {
+			cfg.Logger = l.logger()
+			cfg.AttemptTimeout = 10 * time.Second
+		})
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {

@@ -120,7 +120,8 @@ func TestAuthAnswers(t *testing.T) {
 		})
 		c := cl.client(t)
 		ctx := within(t, time.Minute)
-		if s, err := c.Auth().Status(ctx); err != nil || !s.Enabled || s.Revision != biggest || s.ClusterID == 0 {
+		if s, err := c.Auth().Status(ctx); err != nil || !s.Enabled ||
+			s.Revision != biggest || s.ClusterID == 0 {
 			t.Errorf("%+v, %v", s, err)
 		}
 		for what, call := range map[string]func() ([]string, error){
@@ -134,7 +135,8 @@ func TestAuthAnswers(t *testing.T) {
 		}
 		perms, err := c.Auth().RoleGet(ctx, "r")
 		want := []gateway.Permission{
-			{Type: gateway.PermRead, Key: "k"}, {Type: gateway.PermReadWrite, Key: "a", End: "\x00"}, {Type: "9", Key: "z"},
+			{Type: gateway.PermRead, Key: "k"},
+			{Type: gateway.PermReadWrite, Key: "a", End: "\x00"}, {Type: "9", Key: "z"},
 		}
 		if err != nil || !reflect.DeepEqual(perms, want) {
 			t.Errorf("%+v, %v", perms, err)
@@ -167,9 +169,16 @@ func TestPasswordsNeverShow(t *testing.T) {
 				cl := newCluster(t, 2, handle)
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Logger = l.logger() })
 				for _, call := range []func(ctx context.Context) error{
-					func(ctx context.Context) error { return c.Auth().UserAdd(ctx, "u", canaryPassword) },
-					func(ctx context.Context) error { return c.Auth().UserChangePassword(ctx, "u", canaryPassword) },
-					func(ctx context.Context) error { _, err := c.Auth().Authenticate(ctx, "u", canaryPassword); return err },
+					func(ctx context.Context) error {
+						return c.Auth().UserAdd(ctx, "u", canaryPassword)
+					},
+					func(ctx context.Context) error {
+						return c.Auth().UserChangePassword(ctx, "u", canaryPassword)
+					},
+					func(ctx context.Context) error {
+						_, err := c.Auth().Authenticate(ctx, "u", canaryPassword)
+						return err
+					},
 				} {
 					err := call(within(t, time.Second))
 					wantErr(t, err, nil, nil)

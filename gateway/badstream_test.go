@@ -63,7 +63,9 @@ func TestWatchBadAnswers(t *testing.T) {
 				s := newWatchServer(t, 1, nil)
 				s.net["bad:1"] = bad.net["m0:2379"]
 				for range 4 { // the first endpoint is random
-					c := s.client(t, func(cfg *gateway.Config) { cfg.Endpoints = []string{"http://bad:1", s.urls[0]} })
+					c := s.client(t, func(cfg *gateway.Config) {
+						cfg.Endpoints = []string{"http://bad:1", s.urls[0]}
+					})
 					r, stop := watch(t, c, "a")
 					s.next(t).accept("a", 0, 5)
 					r.want(t, "created 5")
@@ -83,7 +85,8 @@ func TestWatchEventsBeforeCreated(t *testing.T) {
 		r, _ := watch(t, s.client(t), "a", gateway.AtRevision(3))
 		st := s.next(t)
 		id := st.create("a", 3)
-		st.write(events(id, kv("a", 3)), progress(3), events(id, kv("a", 4)), created(id, 4), events(id, kv("a", 4), kv("a", 5)))
+		st.write(events(id, kv("a", 3)), progress(3), events(id, kv("a", 4)), created(id, 4),
+			events(id, kv("a", 4), kv("a", 5)))
 		r.want(t, "a@3", "a@4", "created 4", "a@5")
 	})
 }

@@ -71,23 +71,26 @@ func TestSecretsNeverShow(t *testing.T) {
 		}
 	}
 	for name, handle := range map[string]func(http.ResponseWriter, request){
-		"dropped":            dropped,
-		"no answer":          silent,
-		"no leader":          says(503, 14, "etcdserver: no leader"),
-		"denied":             says(403, 7, "etcdserver: permission denied"),
-		"token refused":      says(401, 16, "etcdserver: invalid auth token"),
-		"too large":          says(400, 3, "etcdserver: request is too large"),
-		"compacted":          says(400, 11, "etcdserver: mvcc: required revision has been compacted"),
+		"dropped":       dropped,
+		"no answer":     silent,
+		"no leader":     says(503, 14, "etcdserver: no leader"),
+		"denied":        says(403, 7, "etcdserver: permission denied"),
+		"token refused": says(401, 16, "etcdserver: invalid auth token"),
+		"too large":     says(400, 3, "etcdserver: request is too large"),
+		"compacted": says(400, 11,
+			"etcdserver: mvcc: required revision has been compacted"),
 		"echo of a proxy":    echo(502, "text/html"),
 		"echo of a debugger": echo(404, "text/plain"),
 		"echo as JSON":       echo(200, "application/json"),
-		"keys of the wrong kind": body(`{"header":{"cluster_id":"7"},"kvs":[{"key":"` + b64(canaryKey) + `","value":{"` +
+		"keys of the wrong kind": body(`{"header":{"cluster_id":"7"},"kvs":[{"key":"` +
+			b64(canaryKey) + `","value":{"` +
 			canaryValue + `":1}}]}` + "\n"),
 		"events of the wrong kind": body(`{"result":{"header":{"cluster_id":"7"},"watch_id":"1","events":[{"kv":{"key":"` +
 			b64(canaryKey) + `","value":7}}],"x":"` + canaryValue + "\"}}\n"),
 		"cut off": func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Content-Length", "1000")
-			_, _ = w.Write([]byte(`{"kvs":[{"key":"` + b64(canaryKey) + `","value":"` + b64(canaryValue)))
+			_, _ = w.Write([]byte(`{"kvs":[{"key":"` + b64(canaryKey) +
+				`","value":"` + b64(canaryValue)))
 			drop()
 		},
 	} {

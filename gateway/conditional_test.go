@@ -66,7 +66,8 @@ func TestConditionalWrites(t *testing.T) {
 			c, _, _ = echoless(t, "", `{"header":{"revision":"9"},"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
 				`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
 			_, err = tt.call(t.Context(), c)
-			wantErr(t, err, list(gateway.ErrConflict), list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
+			wantErr(t, err, list(gateway.ErrConflict),
+				list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
 			conflict, ok := errors.AsType[*gateway.ConflictError](err)
 			if !ok || conflict.Current == nil || conflict.Current.ModRevision != 6 ||
 				string(conflict.Current.Value) != canaryValue || conflict.Revision != 9 {
@@ -74,7 +75,8 @@ func TestConditionalWrites(t *testing.T) {
 			}
 			noCanary(t, append(forms(err), forms(conflict)...)...)
 
-			c, _, _ = echoless(t, "", `{"header":{"revision":"9"},"responses":[{"response_range":{}}]}`)
+			c, _, _ = echoless(t, "",
+				`{"header":{"revision":"9"},"responses":[{"response_range":{}}]}`)
 			_, err = tt.call(t.Context(), c)
 			conflict, ok = errors.AsType[*gateway.ConflictError](err)
 			if !ok || conflict.Current != nil || !strings.Contains(err.Error(), "does not exist") {
@@ -89,8 +91,9 @@ func TestConditionalOptions(t *testing.T) {
 	t.Parallel()
 	c, _, body := echoless(t, "", `{}`)
 	opts := map[string]gateway.Option{
-		"PrevKV": gateway.PrevKV(), "IgnoreValue": gateway.IgnoreValue(), "IgnoreLease": gateway.IgnoreLease(),
-		"Prefix": gateway.Prefix(),
+		"PrevKV": gateway.PrevKV(), "IgnoreValue": gateway.IgnoreValue(),
+		"IgnoreLease": gateway.IgnoreLease(),
+		"Prefix":      gateway.Prefix(),
 	}
 	for name, opt := range opts {
 		_, err := conditionals["create"].call(t.Context(), c, opt)
@@ -103,7 +106,8 @@ func TestConditionalOptions(t *testing.T) {
 	}
 	_, err := c.UpdateRevision(t.Context(), "k", -1, nil)
 	wantErr(t, err, list(gateway.ErrInvalid), nil)
-	if _, _, err = c.PutSequential(t.Context(), "/", nil); !errors.Is(err, gateway.ErrInvalid) || *body != "" {
+	if _, _, err = c.PutSequential(t.Context(), "/", nil); !errors.Is(err, gateway.ErrInvalid) ||
+		*body != "" {
 		t.Errorf("%v, sent %q", err, *body)
 	}
 }
@@ -118,7 +122,8 @@ func TestConditionalLostAnswer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 2, func(http.ResponseWriter, request) { drop() })
 				_, err := tt.call(within(t, time.Minute), cl.client(t))
-				wantErr(t, err, list(gateway.ErrUncertain), list(gateway.ErrConflict, context.DeadlineExceeded))
+				wantErr(t, err, list(gateway.ErrUncertain),
+					list(gateway.ErrConflict, context.DeadlineExceeded))
 				if n := len(cl.requests()); n != 1 {
 					t.Errorf("%d attempts", n)
 				}
@@ -139,7 +144,8 @@ func TestPutSequentialNumbers(t *testing.T) {
 	none := func(rev int64) string { return fmt.Sprintf(`{"header":{"revision":"%d"}}`, rev) }
 	done := `{"header":{"revision":"30"},"succeeded":true,"responses":[{"response_put":{}},{"response_put":{}}]}`
 	failed := func(rev int64, read string) string {
-		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`, rev, read)
+		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`,
+			rev, read)
 	}
 	taken := failed(9, none(9))
 	const lost = "lost"
@@ -148,16 +154,20 @@ func TestPutSequentialNumbers(t *testing.T) {
 		keys    []string // keys that are tried, in order
 		is      error
 	}{
-		"the first":              {answers{none(9), done}, []string{"10"}, nil},
-		"behind the revision":    {answers{at(9, "00000000000000000005"), done}, []string{"10"}, nil},
-		"behind the last number": {answers{at(9, "00000000000000000700"), done}, []string{"701"}, nil},
-		"overtaken":              {answers{none(9), failed(12, at(12, "00000000000000000012")), done}, []string{"10", "13"}, nil},
-		"taken by hand":          {answers{none(9), taken, taken, done}, []string{"10", "11", "12"}, nil},
-		"lost":                   {answers{none(9), lost}, []string{"10"}, gateway.ErrUncertain},
-		"a value of its own":     {answers{at(9, "hello")}, nil, gateway.ErrInvalid},
-		"a number of its own":    {answers{at(9, "7")}, nil, gateway.ErrInvalid},
-		"the last number":        {answers{at(9, "09223372036854775807")}, nil, gateway.ErrInvalid},
-		"a negative number":      {answers{at(9, "-0000000000000000001")}, nil, gateway.ErrInvalid},
+		"the first": {answers{none(9), done}, []string{"10"}, nil},
+		"behind the revision": {answers{at(9, "00000000000000000005"), done},
+			[]string{"10"}, nil},
+		"behind the last number": {answers{at(9, "00000000000000000700"), done},
+			[]string{"701"}, nil},
+		"overtaken": {answers{none(9), failed(12, at(12, "00000000000000000012")),
+			done}, []string{"10", "13"}, nil},
+		"taken by hand": {answers{none(9), taken, taken, done},
+			[]string{"10", "11", "12"}, nil},
+		"lost":                {answers{none(9), lost}, []string{"10"}, gateway.ErrUncertain},
+		"a value of its own":  {answers{at(9, "hello")}, nil, gateway.ErrInvalid},
+		"a number of its own": {answers{at(9, "7")}, nil, gateway.ErrInvalid},
+		"the last number":     {answers{at(9, "09223372036854775807")}, nil, gateway.ErrInvalid},
+		"a negative number":   {answers{at(9, "-0000000000000000001")}, nil, gateway.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -28,7 +28,8 @@ func TestKeepOtherCluster(t *testing.T) {
 					switch {
 					case r.URL.Path != "/v3/lease/keepalive":
 						ok(w)
-					case first.CompareAndSwap(-1, int64(r.member)) || first.Load() == int64(r.member):
+					case first.CompareAndSwap(-1, int64(r.member)) ||
+						first.Load() == int64(r.member):
 						drop()
 					default:
 						answer(w, 200, `{"result":{"header":{"cluster_id":"999","revision":"3"},"ID":"7"`+ttl+`}}`+"\n")
@@ -39,7 +40,8 @@ func TestKeepOtherCluster(t *testing.T) {
 					t.Fatal(err)
 				}
 				var believed atomic.Int64
-				stop := c.KeepAlive(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
+				stop := c.KeepAlive(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second,
+					Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
 				defer stop()
 				time.Sleep(30 * time.Second)
 				if n := believed.Load(); n > 0 {
@@ -58,7 +60,8 @@ func TestKeepPartOfAList(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			for line := range strings.Lines(r.body) {
 				time.Sleep(5 * time.Millisecond) // 2.5 s for all of them; a try has 2 s
-				if _, err := fmt.Fprintf(w, `{"result":{%s,"ID":%q,"TTL":"15"}}`+"\n", header, strings.Split(line, `"`)[3]); err != nil {
+				if _, err := fmt.Fprintf(w, `{"result":{%s,"ID":%q,"TTL":"15"}}`+"\n",
+					header, strings.Split(line, `"`)[3]); err != nil {
 					return
 				}
 				w.(http.Flusher).Flush()
@@ -70,14 +73,15 @@ func TestKeepPartOfAList(t *testing.T) {
 		for i := range leases {
 			id := gateway.LeaseID(i + 1)
 			last[id] = time.Now()
-			defer c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: 15 * time.Second, Sent: time.Now()}, func(g gateway.LeaseGrant) {
-				mu.Lock()
-				defer mu.Unlock()
-				if gap := g.Sent.Sub(last[id]); gap > 15*time.Second {
-					t.Errorf("lease %v was not renewed for %v", id, gap)
-				}
-				last[id] = g.Sent
-			})()
+			defer c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: 15 * time.Second, Sent: time.Now()},
+				func(g gateway.LeaseGrant) {
+					mu.Lock()
+					defer mu.Unlock()
+					if gap := g.Sent.Sub(last[id]); gap > 15*time.Second {
+						t.Errorf("lease %v was not renewed for %v", id, gap)
+					}
+					last[id] = g.Sent
+				})()
 		}
 		time.Sleep(time.Minute)
 		mu.Lock()
@@ -144,7 +148,9 @@ func TestProgressOvertakesAnEvent(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body) // until the client ends the stream
 		})
 		var events atomic.Int64
-		stop, err := cl.client(t).WatchFunc("a", func(r gateway.WatchResponse) { events.Add(int64(len(r.Events))) })
+		stop, err := cl.client(t).WatchFunc("a", func(r gateway.WatchResponse) {
+			events.Add(int64(len(r.Events)))
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,8 @@ var odd = map[string]struct {
 	"no cluster":      {`{"header":{"revision":"5"}}`, gateway.ErrProtocol},
 	"no revision":     {`{"header":{"cluster_id":"14841639068965178418"}}`, gateway.ErrProtocol},
 	"another cluster": {`{"header":{"cluster_id":"7","revision":"5"}}`, gateway.ErrClusterMismatch},
-	"an old revision": {`{"header":{"cluster_id":"14841639068965178418","revision":"3"}}`, gateway.ErrRevisionRegressed},
+	"an old revision": {`{"header":{"cluster_id":"14841639068965178418","revision":"3"}}`,
+		gateway.ErrRevisionRegressed},
 }
 
 // TestOddAnswer: after one member's odd answer another member is asked, or the only one a little
@@ -142,9 +143,12 @@ func TestNobodyWaitsForAHook(t *testing.T) {
 				renewAll(t, w, r, 9)
 			}
 		})
-		c := cl.client(t, func(cfg *gateway.Config) { cfg.Hooks, cfg.Logger = s.hooks(), slog.New(s) })
+		c := cl.client(t, func(cfg *gateway.Config) {
+			cfg.Hooks, cfg.Logger = s.hooks(), slog.New(s)
+		})
 		defer func() { close(s.until); synctest.Wait() }()
-		c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { <-s.until })
+		c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: time.Now()},
+			func(gateway.LeaseGrant) { <-s.until })
 		var all []*grants
 		for id := range gateway.LeaseID(5) {
 			g, _ := keep(c, id+2, 9*time.Second)
@@ -178,12 +182,13 @@ func TestSlowOwner(t *testing.T) {
 		var mu sync.Mutex
 		var heard []time.Duration
 		start := time.Now()
-		stop := cl.client(t).KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
-			mu.Lock()
-			heard = append(heard, g.Sent.Sub(start))
-			mu.Unlock()
-			time.Sleep(8 * time.Second)
-		})
+		stop := cl.client(t).KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: start},
+			func(g gateway.LeaseGrant) {
+				mu.Lock()
+				heard = append(heard, g.Sent.Sub(start))
+				mu.Unlock()
+				time.Sleep(8 * time.Second)
+			})
 		time.Sleep(20 * time.Second)
 		stop()
 		time.Sleep(10 * time.Second)

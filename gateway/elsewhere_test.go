@@ -36,8 +36,13 @@ func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client
 			_, err := c.Member(endpoint).Health(ctx)
 			return err
 		},
-		"readyz":  func(ctx context.Context, c *gateway.Client) error { return c.Member(endpoint).Readyz(ctx) },
-		"members": func(ctx context.Context, c *gateway.Client) error { _, err := c.Cluster().MemberList(ctx); return err },
+		"readyz": func(ctx context.Context, c *gateway.Client) error {
+			return c.Member(endpoint).Readyz(ctx)
+		},
+		"members": func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Cluster().MemberList(ctx)
+			return err
+		},
 		"user add": func(ctx context.Context, c *gateway.Client) error {
 			return c.Auth().UserAdd(ctx, "u", canaryPassword)
 		},
@@ -66,9 +71,12 @@ func TestNothingFollowsARedirect(t *testing.T) {
 							w.Header().Set("Location", "http://m1:2379"+r.URL.Path)
 							w.WriteHeader(status)
 						})
-						c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
+						c := cl.client(t, withUser, func(cfg *gateway.Config) {
+							cfg.Endpoints = cl.urls[:1]
+						})
 						err := call(within(t, time.Minute), c)
-						wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUncertain, context.DeadlineExceeded))
+						wantErr(t, err, list(gateway.ErrProtocol),
+							list(gateway.ErrUncertain, context.DeadlineExceeded))
 						noCanary(t, forms(err)...)
 						if slices.Contains(cl.members(), 1) {
 							t.Error("the redirect was followed")
@@ -85,13 +93,17 @@ func TestWatchDoesNotFollowARedirect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
-		elsewhere := newCluster(t, 1, func(http.ResponseWriter, request) { t.Error("the redirect was followed") })
+		elsewhere := newCluster(t, 1, func(http.ResponseWriter, request) {
+			t.Error("the redirect was followed")
+		})
 		bad := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			w.Header().Set("Location", "http://elsewhere:1"+r.URL.Path)
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		})
 		s.net["elsewhere:1"], s.net["bad:1"] = elsewhere.net["m0:2379"], bad.net["m0:2379"]
-		c := s.client(t, func(cfg *gateway.Config) { cfg.Endpoints = append(cfg.Endpoints, "http://bad:1") })
+		c := s.client(t, func(cfg *gateway.Config) {
+			cfg.Endpoints = append(cfg.Endpoints, "http://bad:1")
+		})
 		r, _ := watch(t, c, "a")
 		st := s.next(t)
 		st.accept("a", 0, 5)
@@ -109,7 +121,8 @@ func TestWatchDoesNotFollowARedirect(t *testing.T) {
 // TestNoProxyFromTheEnvironment: the client uses no proxy from the environment, because it would
 // see keys, values and tokens, and might not forward a stream.
 func TestNoProxyFromTheEnvironment(t *testing.T) {
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
+		"ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, "http://proxy:3128")
 	}
 	for _, name := range []string{"NO_PROXY", "no_proxy", "REQUEST_METHOD"} {
@@ -176,7 +189,8 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 		seen := map[string]bool{}
 		for _, r := range cl.requests() {
 			seen[r.URL.Path] = true
-			for _, name := range []string{"Accept-Encoding", "Cookie", "Idempotency-Key", "X-Idempotency-Key", "Referer"} {
+			for _, name := range []string{"Accept-Encoding", "Cookie", "Idempotency-Key",
+				"X-Idempotency-Key", "Referer"} {
 				if v := r.Header.Get(name); v != "" {
 					t.Errorf("%s: %s: %s", r.URL.Path, name, v)
 				}
@@ -192,7 +206,8 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 				t.Errorf("URL %s", r.URL)
 			}
 		}
-		for _, path := range []string{"/v3/auth/authenticate", "/v3/kv/put", "/v3/watch", "/v3/maintenance/snapshot", "/version"} {
+		for _, path := range []string{"/v3/auth/authenticate", "/v3/kv/put", "/v3/watch",
+			"/v3/maintenance/snapshot", "/version"} {
 			if !seen[path] {
 				t.Errorf("%s was not asked for", path)
 			}

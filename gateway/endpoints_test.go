@@ -22,7 +22,9 @@ func TestEndpointsView(t *testing.T) {
 				etcdError(w, 503, 14, "etcdserver: request timed out")
 				return
 			}
-			answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"1","member_id":"%d","revision":"5"}}`, 10+r.member))
+			answer(w, 200,
+				fmt.Sprintf(`{"header":{"cluster_id":"1","member_id":"%d","revision":"5"}}`,
+					10+r.member))
 		})
 		c := cl.client(t)
 		state := func(i int) gateway.EndpointState {
@@ -40,14 +42,18 @@ func TestEndpointsView(t *testing.T) {
 			}
 		}
 		for i := range 2 {
-			if s := state(i); s.Healthy || s.MemberID != 0 || !s.Since.IsZero() || s.Err != nil || !s.FailedAt.IsZero() {
+			if s := state(i); s.Healthy || s.MemberID != 0 || !s.Since.IsZero() ||
+				s.Err != nil || !s.FailedAt.IsZero() {
 				t.Errorf("before any request: %+v", s)
 			}
 		}
 		start := time.Now()
 		get()
-		first := slices.IndexFunc(c.Endpoints(), func(s gateway.EndpointState) bool { return s.InUse })
-		if s := state(first); !s.Healthy || s.MemberID != uint64(10+first) || !s.Since.Equal(start) || s.Err != nil {
+		first := slices.IndexFunc(c.Endpoints(), func(s gateway.EndpointState) bool {
+			return s.InUse
+		})
+		if s := state(first); !s.Healthy || s.MemberID != uint64(10+first) ||
+			!s.Since.Equal(start) || s.Err != nil {
 			t.Errorf("after an answer: %+v", s)
 		}
 		if s := state(1 - first); s.Healthy || s.InUse || s.MemberID != 0 {

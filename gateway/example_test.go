@@ -14,7 +14,9 @@ var client *gateway.Client
 
 // New sends no request. If the cluster cannot be reached, the first call returns the error.
 func ExampleNew() {
-	c, err := gateway.New(gateway.Config{Endpoints: []string{"http://10.0.0.1:2379", "http://10.0.0.2:2379"}})
+	c, err := gateway.New(gateway.Config{
+		Endpoints: []string{"http://10.0.0.1:2379", "http://10.0.0.2:2379"},
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -71,8 +73,9 @@ func ExampleClient_Txn() {
 		return
 	}
 	sell := gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpModRevision("stock/apples", gateway.Equal, put.Revision)},
-		Then: []gateway.Op{gateway.OpPut("stock/apples", []byte("2")), gateway.OpPut("sold/1", []byte("apple"))},
+		If: []gateway.Cmp{gateway.CmpModRevision("stock/apples", gateway.Equal, put.Revision)},
+		Then: []gateway.Op{gateway.OpPut("stock/apples", []byte("2")),
+			gateway.OpPut("sold/1", []byte("apple"))},
 		Else: []gateway.Op{gateway.OpGet("stock/apples")},
 	}
 	resp, err := client.Txn(ctx, sell)

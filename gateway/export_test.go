@@ -54,7 +54,9 @@ func HandleLines(lines ...string) (responses []WatchResponse, err error) {
 }
 
 // DialAddresses dials the addresses that lookup returns for a name.
-func DialAddresses(dial dialFunc, lookup lookupFunc) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func DialAddresses(
+	dial dialFunc, lookup lookupFunc,
+) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return dialAddresses(dial, lookup)
 }
 

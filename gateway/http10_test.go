@@ -16,7 +16,9 @@ import (
 // byVersion forwards no request before its end, as some proxies do. The test answers finite streams
 // according to their HTTP version. It returns the versions of the finite streams that were
 // requested.
-func byVersion(t *testing.T, http10 func(w http.ResponseWriter, r request) bool) (*cluster, func() []string) {
+func byVersion(
+	t *testing.T, http10 func(w http.ResponseWriter, r request) bool,
+) (*cluster, func() []string) {
 	t.Helper()
 	var mu sync.Mutex
 	var protos []string
@@ -80,7 +82,8 @@ func TestFiniteStreamsWhereHTTP10IsRefused(t *testing.T) {
 				defer w.Close()
 				time.Sleep(5 * time.Minute)
 				all := protos()
-				if i := slices.Index(all, "HTTP/1.1"); i != 1 || slices.Contains(all[1:], "HTTP/1.0") {
+				if i := slices.Index(all, "HTTP/1.1"); i != 1 ||
+					slices.Contains(all[1:], "HTTP/1.0") {
 					t.Errorf("finite streams spoke %v", all)
 				}
 				if mode := c.Endpoints()[0].WatchMode; mode != gateway.WatchModeFinite {

@@ -106,7 +106,8 @@ func TestKeepPace(t *testing.T) {
 					t.Errorf("sent at %v, want %v", sent, want)
 				}
 				for i, l := range g.all() {
-					if l.ID != 1 || l.TTL != 9*time.Second || l.Sent.Sub(start) != time.Duration(i+1)*3*time.Second {
+					if l.ID != 1 || l.TTL != 9*time.Second ||
+						l.Sent.Sub(start) != time.Duration(i+1)*3*time.Second {
 						t.Errorf("report %d: %+v, sent after %v", i, l, l.Sent.Sub(start))
 					}
 				}
@@ -189,7 +190,9 @@ func TestKeepMany(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
+				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+					renewAll(t, w, r, 9)
+				})
 				c := cl.client(t)
 				all := make([]*grants, n)
 				for i := range all {
@@ -223,7 +226,8 @@ func TestKeepMissingAnswers(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			ids := renewals(t, r)
 			if r.n == 0 { // two of five, out of order, one twice, and one of another lease
-				answer(w, 200, renewed(ids[4], 9)+renewed(99, 9)+renewed(ids[1], 9)+renewed(ids[1], 9))
+				answer(w, 200,
+					renewed(ids[4], 9)+renewed(99, 9)+renewed(ids[1], 9)+renewed(ids[1], 9))
 				return
 			}
 			renewAll(t, w, r, 9)
@@ -237,7 +241,8 @@ func TestKeepMissingAnswers(t *testing.T) {
 		}
 		time.Sleep(3*time.Second + 100*time.Millisecond)
 		for i, g := range all {
-			if got := g.all(); len(got) != 1 || got[0].ID != gateway.LeaseID(i+1) || got[0].Sent.Sub(start) < 3*time.Second {
+			if got := g.all(); len(got) != 1 || got[0].ID != gateway.LeaseID(i+1) ||
+				got[0].Sent.Sub(start) < 3*time.Second {
 				t.Errorf("lease %d: %+v", i+1, got)
 			}
 		}
@@ -318,7 +323,8 @@ func TestKeepDeadLease(t *testing.T) {
 func TestKeepFailover(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ ttl, patience time.Duration }{
-		{3 * time.Second, time.Second}, {5 * time.Second, 5 * time.Second / 3}, {9 * time.Second, 2 * time.Second}, {time.Minute, 2 * time.Second},
+		{3 * time.Second, time.Second}, {5 * time.Second, 5 * time.Second / 3},
+		{9 * time.Second, 2 * time.Second}, {time.Minute, 2 * time.Second},
 	} {
 		t.Run(tt.ttl.String(), func(t *testing.T) {
 			t.Parallel()
@@ -339,7 +345,8 @@ func TestKeepFailover(t *testing.T) {
 					t.Errorf("asked %v", m)
 				}
 				want := tt.ttl/3 + 2*tt.patience
-				if all := g.all(); len(all) == 0 || all[0].Sent.Sub(start) < want || all[0].Sent.Sub(start) > want+60*time.Millisecond {
+				if all := g.all(); len(all) == 0 || all[0].Sent.Sub(start) < want ||
+					all[0].Sent.Sub(start) > want+60*time.Millisecond {
 					t.Errorf("renewed %v after the start, want %v: %+v", all, want, all)
 				}
 			})
@@ -417,7 +424,8 @@ func TestKeepToken(t *testing.T) {
 				logins++
 				answer(w, 200, fmt.Sprintf(`{%s,"token":"token.%d"}`, header, logins))
 			case r.Header.Get("Authorization") != "token.2":
-				answer(w, 401, `{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`+"\n")
+				answer(w, 401,
+					`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`+"\n")
 			default:
 				renewAll(t, w, r, 9)
 			}
@@ -512,7 +520,9 @@ func TestKeepUnknownTTL(t *testing.T) {
 func TestKeepHugeTTL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { answer(w, 200, renewed(1, math.MaxInt64)) })
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			answer(w, 200, renewed(1, math.MaxInt64))
+		})
 		g, _ := keep(cl.client(t), 1, 0)
 		time.Sleep(4 * time.Second)
 		if got := g.last(); got.TTL != gateway.MaxTTL {
@@ -531,7 +541,8 @@ func TestKeepAlive(t *testing.T) {
 		{"alive", renewed(7, 5), 5 * time.Second, nil},
 		{"dead", renewed(7, 0), 0, list(gateway.ErrLeaseNotFound)},
 		{"another lease", renewed(8, 5), 0, list(gateway.ErrProtocol)},
-		{"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`, 0, list(gateway.ErrPermissionDenied)},
+		{"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`,
+			0, list(gateway.ErrPermissionDenied)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

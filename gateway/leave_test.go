@@ -38,7 +38,8 @@ func TestWatchLeavesSilentMember(t *testing.T) {
 					if hung.CompareAndSwap(0, member) || hung.Load() == member {
 						if tt.refuses {
 							time.Sleep(999 * time.Millisecond)
-							answer(w, http.StatusGatewayTimeout, `{"code":4,"message":"context deadline exceeded"}`)
+							answer(w, http.StatusGatewayTimeout,
+								`{"code":4,"message":"context deadline exceeded"}`)
 							return
 						}
 						hang(r)
@@ -73,8 +74,10 @@ func TestWatchLeavesSilentMember(t *testing.T) {
 				}
 				start := time.Now()
 				st2 := s.next(t)
-				if took := time.Since(start); took > 100*time.Millisecond || st2.member == st.member {
-					t.Errorf("the next stream came after %v, from %d to %d", took, st.member, st2.member)
+				if took := time.Since(start); took > 100*time.Millisecond ||
+					st2.member == st.member {
+					t.Errorf("the next stream came after %v, from %d to %d",
+						took, st.member, st2.member)
 				}
 				id = st2.accept("a", 6, 9)
 				st2.write(events(id, kv("a", 10)))

@@ -74,7 +74,9 @@ var wordless = map[string]func(w http.ResponseWriter, r request){
 	"empty 400": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusBadRequest) },
 	"empty 401": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusUnauthorized) },
 	"empty 403": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusForbidden) },
-	"page 403":  func(w http.ResponseWriter, _ request) { http.Error(w, "<html>", http.StatusForbidden) },
+	"page 403": func(w http.ResponseWriter, _ request) {
+		http.Error(w, "<html>", http.StatusForbidden)
+	},
 	"empty 502": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusBadGateway) },
 }
 
@@ -93,12 +95,13 @@ func TestOldTokenRefusedWordlessly(t *testing.T) {
 				var renewed time.Time
 				var longest time.Duration
 				start := time.Now()
-				stop := c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 15 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
-					mu.Lock()
-					defer mu.Unlock()
-					longest = max(longest, g.Sent.Sub(cmpTime(renewed, start)))
-					renewed = g.Sent
-				})
+				stop := c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 15 * time.Second, Sent: start},
+					func(g gateway.LeaseGrant) {
+						mu.Lock()
+						defer mu.Unlock()
+						longest = max(longest, g.Sent.Sub(cmpTime(renewed, start)))
+						renewed = g.Sent
+					})
 				defer stop()
 				for range 3 {
 					time.Sleep(time.Minute)
@@ -196,7 +199,8 @@ func TestPasswordFunc(t *testing.T) {
 			switch {
 			case !strings.HasSuffix(r.URL.Path, "/authenticate"):
 				if r.Header.Get("Authorization") != good+".1" {
-					answer(w, http.StatusUnauthorized, `{"code":16,"message":"etcdserver: invalid auth token"}`)
+					answer(w, http.StatusUnauthorized,
+						`{"code":16,"message":"etcdserver: invalid auth token"}`)
 					return
 				}
 				ok(w)
@@ -211,7 +215,9 @@ func TestPasswordFunc(t *testing.T) {
 		password, passwordErr := gateway.Secret("two"), error(nil)
 		c := cl.client(t, withUser, func(cfg *gateway.Config) {
 			cfg.Password = ""
-			cfg.PasswordFunc = func(context.Context) (gateway.Secret, error) { return password, passwordErr }
+			cfg.PasswordFunc = func(context.Context) (gateway.Secret, error) {
+				return password, passwordErr
+			}
 		})
 		get := func() error { _, err := c.Get(within(t, time.Minute), "k"); return err }
 		if err := get(); err != nil {

@@ -25,16 +25,19 @@ var options = map[string]struct {
 	adds   string
 	on     string
 }{
-	"Prefix":            {gateway.Prefix(), `{"range_end":"` + b64("l") + `"}`, "get delete watch"},
-	"Range":             {gateway.Range("z"), `{"range_end":"` + b64("z") + `"}`, "get delete watch"},
-	"FromKey":           {gateway.FromKey(), `{"range_end":"` + b64("\x00") + `"}`, "get delete watch"},
+	"Prefix": {gateway.Prefix(), `{"range_end":"` + b64("l") + `"}`, "get delete watch"},
+	"Range": {gateway.Range("z"), `{"range_end":"` + b64("z") + `"}`,
+		"get delete watch"},
+	"FromKey": {gateway.FromKey(), `{"range_end":"` + b64("\x00") + `"}`,
+		"get delete watch"},
 	"Limit":             {gateway.Limit(7), `{"limit":"7"}`, "get"},
 	"MinModRevision":    {gateway.MinModRevision(7), `{"min_mod_revision":"7"}`, "get"},
 	"MaxModRevision":    {gateway.MaxModRevision(7), `{"max_mod_revision":"7"}`, "get"},
 	"MinCreateRevision": {gateway.MinCreateRevision(7), `{"min_create_revision":"7"}`, "get"},
 	"MaxCreateRevision": {gateway.MaxCreateRevision(7), `{"max_create_revision":"7"}`, "get"},
 	"SortBy": {
-		gateway.SortBy(gateway.SortValue, gateway.Descend), `{"sort_target":"VALUE","sort_order":"DESCEND"}`, "get",
+		gateway.SortBy(gateway.SortValue, gateway.Descend),
+		`{"sort_target":"VALUE","sort_order":"DESCEND"}`, "get",
 	},
 	"KeysOnly":       {gateway.KeysOnly(), `{"keys_only":true}`, "get"},
 	"CountOnly":      {gateway.CountOnly(), `{"count_only":true}`, "get"},
@@ -126,10 +129,12 @@ func TestOptions(t *testing.T) {
 				}
 				adds := opt.adds
 				if name == "AtRevision" {
-					adds = map[string]string{"get": `{"revision":"7"}`, "watch": `{"start_revision":"7"}`}[callName]
+					adds = map[string]string{"get": `{"revision":"7"}`,
+						"watch": `{"start_revision":"7"}`}[callName]
 				}
 				want, extra, have := map[string]any{}, map[string]any{}, map[string]any{}
-				for text, to := range map[string]*map[string]any{plain: &want, adds: &extra, got: &have} {
+				for text, to := range map[string]*map[string]any{plain: &want,
+					adds: &extra, got: &have} {
 					if err := json.Unmarshal([]byte(text), to); err != nil {
 						t.Fatal(text, err)
 					}
@@ -202,7 +207,8 @@ func TestPhysicalCompaction(t *testing.T) {
 	if len(timeouts) != 1 || len(timeouts[0]) < len("3500000m") {
 		t.Errorf("attempts with %v", timeouts)
 	}
-	if err := c.Compact(t.Context(), 5, gateway.Physical()); err != nil || len(timeouts) != 2 || timeouts[1] < "86399000m" {
+	if err := c.Compact(t.Context(), 5, gateway.Physical()); err != nil || len(timeouts) != 2 ||
+		timeouts[1] < "86399000m" {
 		t.Errorf("%v, attempts with %v", err, timeouts)
 	}
 }

@@ -207,7 +207,8 @@ func TestResponses(t *testing.T) {
 		w := <-made
 		st.write(progress(5)) // the version becomes known
 		synctest.Wait()
-		st.write(progress(6), events(id, kv("a", 7), kv("a", 7)), events(id, kv("a", 8)), progress(9))
+		st.write(progress(6), events(id, kv("a", 7), kv("a", 7)),
+			events(id, kv("a", 8)), progress(9))
 		synctest.Wait()
 		var got []string
 		for r, err := range w.Responses() {
@@ -215,7 +216,8 @@ func TestResponses(t *testing.T) {
 				got = append(got, "error")
 				break
 			}
-			got = append(got, fmt.Sprintf("%d events, %v %d", len(r.Events), r.Progress, r.Revision))
+			got = append(got,
+				fmt.Sprintf("%d events, %v %d", len(r.Events), r.Progress, r.Revision))
 			switch len(got) {
 			case 2:
 				st.write(progress(10))
@@ -228,7 +230,8 @@ func TestResponses(t *testing.T) {
 				st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 			}
 		}
-		want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10", "1 events, false 12", "error"}
+		want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10",
+			"1 events, false 12", "error"}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -238,7 +241,8 @@ func TestResponses(t *testing.T) {
 // TestCompactRevision: the error has the revision from which a watch can continue.
 func TestCompactRevision(t *testing.T) {
 	t.Parallel()
-	responses, err := gateway.HandleLines(created(1, 5), line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`))
+	responses, err := gateway.HandleLines(created(1, 5),
+		line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`))
 	if err != nil || len(responses) != 2 {
 		t.Fatal(responses, err)
 	}

@@ -119,16 +119,31 @@ func TestOtherScheme(t *testing.T) {
 			cfg := gateway.Config{Endpoints: []string{tt.bad}, TLS: tt.tls}
 			c := newClient(t, cfg)
 			for op, call := range map[string]func(context.Context) error{
-				"get":   func(ctx context.Context) error { _, err := c.Get(ctx, "k"); return err },
-				"put":   func(ctx context.Context) error { _, err := c.Put(ctx, "k", nil); return err },
-				"grant": func(ctx context.Context) error { _, err := c.Grant(ctx, 7, time.Minute); return err },
-				"watch": func(ctx context.Context) error { _, err := c.Watch(ctx, "k"); return err },
+				"get": func(ctx context.Context) error { _, err := c.Get(ctx, "k"); return err },
+				"put": func(ctx context.Context) error {
+					_, err := c.Put(ctx, "k", nil)
+					return err
+				},
+				"grant": func(ctx context.Context) error {
+					_, err := c.Grant(ctx, 7, time.Minute)
+					return err
+				},
+				"watch": func(ctx context.Context) error {
+					_, err := c.Watch(ctx, "k")
+					return err
+				},
 				"status": func(ctx context.Context) error {
 					_, err := c.Member(tt.bad).Status(ctx)
 					return err
 				},
-				"health":   func(ctx context.Context) error { _, err := c.Member(tt.bad).Health(ctx); return err },
-				"snapshot": func(ctx context.Context) error { _, err := c.Member(tt.bad).Snapshot(ctx); return err },
+				"health": func(ctx context.Context) error {
+					_, err := c.Member(tt.bad).Health(ctx)
+					return err
+				},
+				"snapshot": func(ctx context.Context) error {
+					_, err := c.Member(tt.bad).Snapshot(ctx)
+					return err
+				},
 			} {
 				err := call(within(t, time.Minute))
 				wantErr(t, err, list(gateway.ErrProtocol),

@@ -24,7 +24,8 @@ func aDatabase(n int) []byte { return bytes.Repeat([]byte("database"), n/8) }
 // part is one message of a snapshot.
 func part(remaining int, b []byte) string {
 	blob := base64.StdEncoding.EncodeToString(b)
-	return fmt.Sprintf(`{"result":{"remaining_bytes":"%d","blob":"%s","version":"3.6.0"}}`, remaining, blob)
+	return fmt.Sprintf(`{"result":{"remaining_bytes":"%d","blob":"%s","version":"3.6.0"}}`,
+		remaining, blob)
 }
 
 // parts are the messages of a whole snapshot, in pieces of size bytes, as etcd makes them.
@@ -56,7 +57,8 @@ func TestSnapshot(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				db := aDatabase(4096)
 				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
-					if r.URL.Path != "/v3/maintenance/snapshot" || r.body != "{}" || r.Header.Get("Grpc-Timeout") != "" {
+					if r.URL.Path != "/v3/maintenance/snapshot" || r.body != "{}" ||
+						r.Header.Get("Grpc-Timeout") != "" {
 						t.Errorf("%s %s %v", r.URL.Path, r.body, r.Header)
 					}
 					send(w, parts(db, size)...)
@@ -154,8 +156,10 @@ func broken() map[string]struct {
 		"a wrong sum": {func(w http.ResponseWriter) {
 			send(w, append(lines[:4:4], part(0, wrong[:]))...)
 		}, gateway.ErrCorrupt},
-		"no sum":               {func(w http.ResponseWriter) { send(w, lines[:4]...) }, gateway.ErrCorrupt},
-		"an end in the middle": {func(w http.ResponseWriter) { send(w, lines[:2]...) }, gateway.ErrCorrupt},
+		"no sum": {func(w http.ResponseWriter) { send(w, lines[:4]...) },
+			gateway.ErrCorrupt},
+		"an end in the middle": {func(w http.ResponseWriter) { send(w, lines[:2]...) },
+			gateway.ErrCorrupt},
 		"a part twice": {func(w http.ResponseWriter) {
 			send(w, append([]string{lines[0]}, lines...)...)
 		}, gateway.ErrCorrupt},
@@ -163,7 +167,10 @@ func broken() map[string]struct {
 			send(w, append(lines[:1:1], lines[2:]...)...)
 		}, gateway.ErrCorrupt},
 		"a flipped bit": {func(w http.ResponseWriter) {
-			send(w, append(lines[:1:1], append([]string{strings.Replace(lines[1], "ZGF0", "ZGF1", 1)}, lines[2:]...)...)...)
+			send(w,
+				append(lines[:1:1],
+					append([]string{strings.Replace(lines[1], "ZGF0", "ZGF1", 1)},
+						lines[2:]...)...)...)
 		}, gateway.ErrCorrupt},
 		"a size beyond all bounds": {func(w http.ResponseWriter) {
 			send(w, strings.Replace(lines[0], "3072", "18446744073709551615", 1))
@@ -178,12 +185,14 @@ func broken() map[string]struct {
 		}, gateway.ErrUnavailable},
 		"an error line": {func(w http.ResponseWriter) {
 			send(w, lines[:2]...)
-			_, _ = io.WriteString(w, `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: server stopped"}}`)
+			_, _ = io.WriteString(w,
+				`{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: server stopped"}}`)
 		}, gateway.ErrUnavailable},
 		"an error at once": {func(w http.ResponseWriter) {
 			etcdError(w, 403, 7, "etcdserver: permission denied")
 		}, gateway.ErrPermissionDenied},
-		"a web page": {func(w http.ResponseWriter) { answer(w, 200, "<html>") }, gateway.ErrProtocol},
+		"a web page": {func(w http.ResponseWriter) { answer(w, 200, "<html>") },
+			gateway.ErrProtocol},
 		"another message": {func(w http.ResponseWriter) {
 			send(w, lines[0], `{"result":{"blob":7}}`)
 		}, gateway.ErrProtocol},
@@ -205,7 +214,8 @@ func TestBrokenSnapshot(t *testing.T) {
 				}
 				wantErr(t, err, list(tt.is), list(io.EOF, context.DeadlineExceeded))
 				typed(t, err, "snapshot", cl.urls[0])
-				if name == "an end in the middle" && !strings.Contains(fmt.Sprint(err), "2048 bytes of 4128") {
+				if name == "an end in the middle" &&
+					!strings.Contains(fmt.Sprint(err), "2048 bytes of 4128") {
 					t.Error(err)
 				}
 			})
@@ -217,10 +227,18 @@ func TestBrokenSnapshot(t *testing.T) {
 func TestSnapshotToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(w http.ResponseWriter){
-		"401":        func(w http.ResponseWriter) { etcdError(w, 401, 16, "etcdserver: invalid auth token") },
-		"3.5":        func(w http.ResponseWriter) { etcdError(w, 500, 2, "auth: invalid auth token") },
-		"old":        func(w http.ResponseWriter) { etcdError(w, 400, 3, "etcdserver: revision of auth store is old") },
-		"old on 3.5": func(w http.ResponseWriter) { etcdError(w, 500, 2, "auth: revision in header is old") },
+		"401": func(w http.ResponseWriter) {
+			etcdError(w, 401, 16, "etcdserver: invalid auth token")
+		},
+		"3.5": func(w http.ResponseWriter) {
+			etcdError(w, 500, 2, "auth: invalid auth token")
+		},
+		"old": func(w http.ResponseWriter) {
+			etcdError(w, 400, 3, "etcdserver: revision of auth store is old")
+		},
+		"old on 3.5": func(w http.ResponseWriter) {
+			etcdError(w, 500, 2, "auth: revision in header is old")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

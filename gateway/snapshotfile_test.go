@@ -45,13 +45,15 @@ func TestSnapshotFile(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
 			info, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), file)
-			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0], Size: 4096 + 32, Version: "3.6.0"}) {
+			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0],
+				Size: 4096 + 32, Version: "3.6.0"}) {
 				t.Errorf("%+v, %v", info, err)
 			}
 		})
 		holds(t, dir, "backup.db")
 		got, err := os.ReadFile(file)
-		if sum := sha256.Sum256(db); err != nil || !bytes.Equal(got, append(db[:4096:4096], sum[:]...)) {
+		if sum := sha256.Sum256(db); err != nil ||
+			!bytes.Equal(got, append(db[:4096:4096], sum[:]...)) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 		if s, err := os.Stat(file); err != nil || s.Mode().Perm() != 0o600 {
@@ -64,7 +66,8 @@ func TestSnapshotFile(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { tt.send(w) })
-				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+					filepath.Join(dir, "backup.db"))
 				wantErr(t, err, list(tt.is), nil)
 			})
 			holds(t, dir, "")
@@ -77,7 +80,8 @@ func TestSnapshotFile(t *testing.T) {
 					}
 					whole(w)
 				})
-				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+					filepath.Join(dir, "backup.db"))
 				if denied := errors.Is(tt.is, gateway.ErrPermissionDenied); (err == nil) == denied {
 					t.Error(err)
 				}
@@ -97,7 +101,8 @@ func TestSnapshotFile(t *testing.T) {
 				whole(w)
 			})
 			c, ctx := cl.client(t), within(t, time.Minute)
-			if _, err := c.Member(cl.urls[0]).SnapshotToFile(ctx, file); !errors.Is(err, gateway.ErrCorrupt) {
+			if _, err := c.Member(cl.urls[0]).SnapshotToFile(ctx,
+				file); !errors.Is(err, gateway.ErrCorrupt) {
 				t.Errorf("error %v, want ErrCorrupt", err)
 			}
 			if n := len(cl.requests()); n != 1 {
@@ -108,7 +113,8 @@ func TestSnapshotFile(t *testing.T) {
 			if err != nil || info.Endpoint != cl.urls[1] {
 				t.Errorf("%+v, %v", info, err)
 			}
-			if _, err := c.Member("nonsense").SnapshotToFile(ctx, file); !errors.Is(err, gateway.ErrInvalid) {
+			if _, err := c.Member("nonsense").SnapshotToFile(ctx,
+				file); !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("error %v, want ErrInvalid", err)
 			}
 		})
@@ -119,7 +125,8 @@ func TestSnapshotFile(t *testing.T) {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 2, func(w http.ResponseWriter, _ request) { whole(w) })
-			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "none", "backup.db"))
+			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+				filepath.Join(dir, "none", "backup.db"))
 			wantErr(t, err, list(os.ErrNotExist), nil)
 			if n := len(cl.requests()); n != 1 {
 				t.Errorf("%d members were asked", n)
@@ -134,7 +141,8 @@ func TestSnapshotFile(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
-			if _, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db")); err == nil {
+			if _, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+				filepath.Join(dir, "backup.db")); err == nil {
 				t.Error("a directory was replaced")
 			}
 		})
@@ -148,7 +156,8 @@ func TestSnapshotFile(t *testing.T) {
 				send(w, parts(db, 1000)[0])
 				<-r.Context().Done()
 			})
-			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+				filepath.Join(dir, "backup.db"))
 			wantErr(t, err, list(context.DeadlineExceeded), nil)
 		})
 		holds(t, dir, "")

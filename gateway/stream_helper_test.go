@@ -27,7 +27,9 @@ type watchServer struct {
 
 // newWatchServer makes a cluster whose streams the test serves. unary answers everything else, if
 // given.
-func newWatchServer(t *testing.T, members int, unary func(w http.ResponseWriter, r request)) *watchServer {
+func newWatchServer(
+	t *testing.T, members int, unary func(w http.ResponseWriter, r request),
+) *watchServer {
 	t.Helper()
 	s := &watchServer{streams: make(chan *stream, 100), version: "3.6.16"}
 	s.cluster = newCluster(t, members, func(w http.ResponseWriter, r request) {
@@ -58,7 +60,10 @@ func (s *watchServer) serve(t *testing.T, w http.ResponseWriter, r request) {
 	if r.Header.Get("Grpc-Metadata-Hasleader") != "true" || r.Header.Get("Grpc-Timeout") != "" {
 		t.Errorf("headers of a stream: %v", r.Header)
 	}
-	st := &stream{t: t, w: w, request: r, messages: make(chan message, 1000), acts: make(chan func() bool), gone: make(chan struct{})}
+	st := &stream{
+		t: t, w: w, request: r, messages: make(chan message, 1000), acts: make(chan func() bool),
+		gone: make(chan struct{}),
+	}
 	s.streams <- st
 	go func() {
 		defer close(st.gone)
@@ -138,7 +143,8 @@ type stream struct {
 func (s *stream) create(key string, start int64) (id int64) {
 	s.t.Helper()
 	m := s.read()
-	if m.Create == nil || string(m.Create.Key) != key || m.Create.Start != start || m.Create.ID == 0 || !m.Create.Fragment {
+	if m.Create == nil || string(m.Create.Key) != key || m.Create.Start != start ||
+		m.Create.ID == 0 || !m.Create.Fragment {
 		s.t.Fatalf("got %+v, want a create of %q from %d", m.Create, key, start)
 	}
 	return m.Create.ID
@@ -205,7 +211,8 @@ func (s *stream) act(f func() bool) {
 }
 
 func line(rev int64, format string, args ...any) string {
-	return fmt.Sprintf(`{"result":{"header":{"cluster_id":"7","revision":"%d"},`+format+"}}\n", append([]any{rev}, args...)...)
+	return fmt.Sprintf(`{"result":{"header":{"cluster_id":"7","revision":"%d"},`+format+"}}\n",
+		append([]any{rev}, args...)...)
 }
 
 func created(id, rev int64) string { return line(rev, `"watch_id":"%d","created":true`, id) }
@@ -282,7 +289,9 @@ func (r *recorder) err() error {
 }
 
 // watch starts a watch whose responses are recorded.
-func watch(t *testing.T, c *gateway.Client, key string, opts ...gateway.Option) (r *recorder, stop func()) {
+func watch(
+	t *testing.T, c *gateway.Client, key string, opts ...gateway.Option,
+) (r *recorder, stop func()) {
 	t.Helper()
 	r = &recorder{}
 	stop, err := c.WatchFunc(key, r.take, opts...)

@@ -23,12 +23,14 @@ func TestWatchOneStream(t *testing.T) {
 
 		b, _ := watch(t, c, "b/", gateway.Prefix(), gateway.AtRevision(3), gateway.PrevKV())
 		m := st.read()
-		if m.Create == nil || string(m.Create.End) != "b0" || m.Create.Start != 3 || !m.Create.PrevKV || m.Create.ID == idA {
+		if m.Create == nil || string(m.Create.End) != "b0" || m.Create.Start != 3 ||
+			!m.Create.PrevKV || m.Create.ID == idA {
 			t.Errorf("create request %+v", m.Create)
 		}
 		idB := m.Create.ID
 		b.want(t)
-		st.write(events(idA, kv("a", 6)), created(idB, 6), events(idB, kv("b/1", 3), kv("b/2", 4)), events(idA, kv("a", 7), kv("a", 8)))
+		st.write(events(idA, kv("a", 6)), created(idB, 6), events(idB, kv("b/1", 3), kv("b/2", 4)),
+			events(idA, kv("a", 7), kv("a", 8)))
 		a.want(t, "created 5", "a@6", "a@7 a@8")
 		b.want(t, "created 6", "b/1@3 b/2@4")
 
@@ -37,7 +39,8 @@ func TestWatchOneStream(t *testing.T) {
 		if m := st.read(); m.Cancel == nil || m.Cancel.ID != idA {
 			t.Errorf("got %+v, want a cancel", m)
 		}
-		st.write(events(idA, kv("a", 9)), line(9, `"watch_id":"%d","canceled":true`, idA), events(idB, kv("b/1", 9)))
+		st.write(events(idA, kv("a", 9)), line(9, `"watch_id":"%d","canceled":true`, idA),
+			events(idB, kv("b/1", 9)))
 		a.want(t, "created 5", "a@6", "a@7 a@8")
 		b.want(t, "created 6", "b/1@3 b/2@4", "b/1@9")
 		s.none(t)
@@ -59,7 +62,8 @@ func TestWatchEvents(t *testing.T) {
 			id, b64("ns/k"), strings.TrimSuffix(strings.TrimPrefix(kv("ns/k", 6), `{"kv":`), "}")))
 		r.want(t, "created 5", "k@6", "k@7")
 		ev := r.got[2].Events[0]
-		if !ev.Deleted || ev.KV.Key != "k" || ev.PrevKV == nil || ev.PrevKV.Key != "k" || string(ev.PrevKV.Value) != "v" {
+		if !ev.Deleted || ev.KV.Key != "k" || ev.PrevKV == nil || ev.PrevKV.Key != "k" ||
+			string(ev.PrevKV.Value) != "v" {
 			t.Errorf("%+v", ev)
 		}
 	})
@@ -169,18 +173,27 @@ func TestWatchResumed(t *testing.T) {
 	noLeader34 := `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}`
 	half := events(1, kv("a", 8))
 	for name, breakIt := range map[string]func(st *stream){
-		"connection cut":              func(st *stream) { st.cut() },
-		"end of the answer":           func(st *stream) { st.finish() },
-		"cut mid-line":                func(st *stream) { st.write(half[:len(half)/2]); st.cut() },
-		"ended mid-line":              func(st *stream) { st.write(half[:len(half)/2]); st.finish() },
-		"no leader, 3.6":              func(st *stream) { st.write(noLeader36); st.finish() },
-		"no leader, 3.4, no newline":  func(st *stream) { st.write(noLeader34); st.finish() },
-		"no leader, 3.4, and cut":     func(st *stream) { st.write(noLeader34); st.cut() },
-		"error and nothing more":      func(st *stream) { st.write(noLeader36); st.hungUp() },
-		"junk line":                   func(st *stream) { st.write("<html>\n"); st.hungUp() },
-		"empty object":                func(st *stream) { st.write("{}\n"); st.hungUp() },
-		"events of the wrong type":    func(st *stream) { st.write(line(9, `"watch_id":"1","events":7`)); st.hungUp() },
-		"base64 that is none":         func(st *stream) { st.write(line(9, `"watch_id":"1","events":[{"kv":{"key":"%%"}}]`)); st.hungUp() },
+		"connection cut":    func(st *stream) { st.cut() },
+		"end of the answer": func(st *stream) { st.finish() },
+		"cut mid-line":      func(st *stream) { st.write(half[:len(half)/2]); st.cut() },
+		"ended mid-line": func(st *stream) {
+			st.write(half[:len(half)/2])
+			st.finish()
+		},
+		"no leader, 3.6":             func(st *stream) { st.write(noLeader36); st.finish() },
+		"no leader, 3.4, no newline": func(st *stream) { st.write(noLeader34); st.finish() },
+		"no leader, 3.4, and cut":    func(st *stream) { st.write(noLeader34); st.cut() },
+		"error and nothing more":     func(st *stream) { st.write(noLeader36); st.hungUp() },
+		"junk line":                  func(st *stream) { st.write("<html>\n"); st.hungUp() },
+		"empty object":               func(st *stream) { st.write("{}\n"); st.hungUp() },
+		"events of the wrong type": func(st *stream) {
+			st.write(line(9, `"watch_id":"1","events":7`))
+			st.hungUp()
+		},
+		"base64 that is none": func(st *stream) {
+			st.write(line(9, `"watch_id":"1","events":[{"kv":{"key":"%%"}}]`))
+			st.hungUp()
+		},
 		"created that nobody ordered": func(st *stream) { st.write(created(99, 9)); st.hungUp() },
 		"line without end":            func(st *stream) { endless(st); st.hungUp() },
 	} {
@@ -341,8 +354,10 @@ func TestWatchFragments(t *testing.T) {
 func TestWatchProgress(t *testing.T) {
 	t.Parallel()
 	for version, counts := range map[string]bool{
-		"3.4.23": false, "3.4.24": false, "3.4.25": true, "3.4.45": true, "3.5.7": false, "3.5.8": true, "3.5.35": true,
-		"3.6.0": true, "3.6.0-rc.4": true, "3.7.3": true, "4.0.0": true, "2.3.8": false, "3.3.99": false, "": false, "junk": false,
+		"3.4.23": false, "3.4.24": false, "3.4.25": true, "3.4.45": true, "3.5.7": false,
+		"3.5.8": true, "3.5.35": true,
+		"3.6.0": true, "3.6.0-rc.4": true, "3.7.3": true, "4.0.0": true, "2.3.8": false,
+		"3.3.99": false, "": false, "junk": false,
 	} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -367,7 +382,8 @@ func TestWatchProgress(t *testing.T) {
 					m := st.read()
 					starts[string(m.Create.Key)] = m.Create.Start
 				}
-				if want := map[bool]int64{true: 41, false: 6}[counts]; starts["a"] != want || starts["z"] != 100 {
+				if want := map[bool]int64{true: 41, false: 6}[counts]; starts["a"] != want ||
+					starts["z"] != 100 {
 					t.Errorf("resumed at %v, want a at %d and z at 100", starts, want)
 				}
 				_ = id
@@ -395,7 +411,8 @@ func TestWatchProgressWithinFragments(t *testing.T) {
 		st.cut()
 		st = s.next(t)
 		for range 2 {
-			if m := st.read(); m.Create.Start != map[string]int64{"a": 6, "b": 2}[string(m.Create.Key)] {
+			if m := st.read(); m.Create.Start != map[string]int64{"a": 6,
+				"b": 2}[string(m.Create.Key)] {
 				t.Errorf("%s resumed at %d", m.Create.Key, m.Create.Start)
 			}
 		}
@@ -428,7 +445,8 @@ func TestWatchStalled(t *testing.T) {
 				t.Errorf("got %+v, want a cancel", m2)
 			}
 			if answer {
-				st.write(created(m.Create.ID, 5), line(5, `"watch_id":"%d","canceled":true`, m.Create.ID))
+				st.write(created(m.Create.ID, 5),
+					line(5, `"watch_id":"%d","canceled":true`, m.Create.ID))
 			}
 		}
 		for i := range 3 {
@@ -502,7 +520,8 @@ func TestWatchUnansweredOpening(t *testing.T) {
 			s.next(t)
 			opened = append(opened, time.Since(start).Round(time.Second))
 		}
-		if want := "[0s 1s 2s 4s 6s 10s]"; fmt.Sprint(opened) != want && fmt.Sprint(opened) != "[0s 1s 2s 4s 6s 11s]" {
+		if want := "[0s 1s 2s 4s 6s 10s]"; fmt.Sprint(opened) != want &&
+			fmt.Sprint(opened) != "[0s 1s 2s 4s 6s 11s]" {
 			t.Errorf("streams were opened after %v, want %s", opened, want)
 		}
 		start = time.Now()
@@ -520,7 +539,9 @@ func TestWatchOneBadEndpoint(t *testing.T) {
 			s := newWatchServer(t, 1, nil)
 			bad := newCluster(t, 1, text(404, "404 page not found"))
 			s.net["bad:1"] = bad.net["m0:2379"]
-			c := s.client(t, func(cfg *gateway.Config) { cfg.Endpoints = append([]string{"http://bad:1"}, s.urls...) })
+			c := s.client(t, func(cfg *gateway.Config) {
+				cfg.Endpoints = append([]string{"http://bad:1"}, s.urls...)
+			})
 			r, _ := watch(t, c, "a")
 			s.next(t).accept("a", 0, 5)
 			r.want(t, "created 5")
@@ -537,8 +558,9 @@ func TestWatchOneBadEndpoint(t *testing.T) {
 func TestWatchExpiredToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]string{
-		"expired":        refused(7, "Unauthenticated", "etcdserver: invalid auth token"),
-		"old revision":   refused(7, "InvalidArgument", "etcdserver: revision of auth store is old"),
+		"expired": refused(7, "Unauthenticated", "etcdserver: invalid auth token"),
+		"old revision": refused(7, "InvalidArgument",
+			"etcdserver: revision of auth store is old"),
 		"no user at all": refused(7, "InvalidArgument", "etcdserver: user name is empty"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -547,7 +569,8 @@ func TestWatchExpiredToken(t *testing.T) {
 				logins := 0
 				s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) {
 					logins++
-					answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"7"},"token":"token.%d"}`, logins))
+					answer(w, 200,
+						fmt.Sprintf(`{"header":{"cluster_id":"7"},"token":"token.%d"}`, logins))
 				})
 				c := s.client(t, withUser)
 				a, _ := watch(t, c, "a")
@@ -585,7 +608,8 @@ func TestWatchExpiredToken(t *testing.T) {
 func TestWatchUnauthenticated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newWatchServer(t, 1, says(400, 3, "etcdserver: authentication failed, invalid user ID or password"))
+		s := newWatchServer(t, 1,
+			says(400, 3, "etcdserver: authentication failed, invalid user ID or password"))
 		_, err := s.client(t, withUser).Watch(within(t, time.Minute), "a")
 		wantErr(t, err, list(gateway.ErrUnauthenticated), nil)
 		noCanary(t, forms(err)...)
@@ -653,7 +677,9 @@ func TestWatchClose(t *testing.T) {
 func TestWatchOtherCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) { answer(w, 200, `{"header":{"cluster_id":"8","revision":"5"}}`) })
+		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) {
+			answer(w, 200, `{"header":{"cluster_id":"8","revision":"5"}}`)
+		})
 		c := s.client(t)
 		if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
 			t.Fatal(err)

@@ -53,7 +53,9 @@ func advertise(entries ...string) string {
 		f := strings.Fields(e)
 		id, learner := strings.CutSuffix(f[0], "+")
 		urls := strings.Join(f[1:], `","`)
-		all = append(all, fmt.Sprintf(`{"ID":"%s","name":"m","isLearner":%t,"clientURLs":["%s"]}`, id, learner, urls))
+		all = append(all,
+			fmt.Sprintf(`{"ID":"%s","name":"m","isLearner":%t,"clientURLs":["%s"]}`,
+				id, learner, urls))
 	}
 	return strings.Join(all, ",")
 }
@@ -72,7 +74,10 @@ func TestSync(t *testing.T) {
 	dropped := func(http.ResponseWriter) { drop() }
 	notFound := func(w http.ResponseWriter) { http.Error(w, "404 page not found", 404) }
 	unnamed := func(w http.ResponseWriter) { answer(w, 200, `{"header":{"member_id":"2"}}`) }
-	forbidden := func(w http.ResponseWriter) { etcdError(w, 403, 7, "etcdserver: permission denied") }
+	forbidden := func(w http.ResponseWriter) {
+		etcdError(w, 403, 7,
+			"etcdserver: permission denied")
+	}
 	for _, tt := range []struct {
 		name  string
 		has   []string
@@ -84,39 +89,49 @@ func TestSync(t *testing.T) {
 			name: "members that joined", has: []string{m0},
 			list: advertise("1 "+m0, "2 "+m1, "3 "+m2), want: []string{m0, m1, m2},
 		},
-		{name: "a member that left", has: []string{m0, m1}, list: advertise("1 " + m0), want: []string{m0}},
+		{name: "a member that left", has: []string{m0, m1},
+			list: advertise("1 " + m0), want: []string{m0}},
 		{
-			name: "a member that left and does not answer", has: []string{m0, m1}, list: advertise("1 " + m0),
+			name: "a member that left and does not answer", has: []string{m0, m1},
+			list:  advertise("1 " + m0),
 			fakes: map[int]fake{1: {serves: dropped}}, want: []string{m0, m1},
 		},
-		{name: "nothing new", has: []string{m1, m0}, list: advertise("1 "+m0, "2 "+m1), want: []string{m1, m0}},
-		{name: "a learner", has: []string{m0}, list: advertise("1 "+m0, "2+ "+m1), want: []string{m0}},
+		{name: "nothing new", has: []string{m1, m0}, list: advertise("1 "+m0, "2 "+m1),
+			want: []string{m1, m0}},
+		{name: "a learner", has: []string{m0}, list: advertise("1 "+m0, "2+ "+m1),
+			want: []string{m0}},
 		{
 			name: "a member that has not started", has: []string{m0},
 			list: advertise("1 "+m0) + `,{"ID":"2"}`, want: []string{m0},
 		},
 		{
-			name: "a member that does not answer", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
+			name: "a member that does not answer", has: []string{m0},
+			list:  advertise("1 "+m0, "2 "+m1),
 			fakes: map[int]fake{1: {serves: dropped}}, want: []string{m0},
 		},
 		{
 			name: "ports for gRPC only", has: []string{m0, m1}, list: advertise("1 "+m2, "2 "+m3),
-			fakes: map[int]fake{2: {serves: notFound}, 3: {serves: notFound}}, want: []string{m0, m1},
+			fakes: map[int]fake{2: {serves: notFound}, 3: {serves: notFound}},
+			want:  []string{m0, m1},
 		},
 		{
-			name: "ports for gRPC only, and a member that is down", has: []string{m0, m1}, list: advertise("1 "+m2, "2 "+m3),
-			fakes: map[int]fake{1: {serves: dropped}, 2: {serves: notFound}, 3: {serves: notFound}}, want: []string{m0, m1},
+			name: "ports for gRPC only, and a member that is down", has: []string{m0, m1},
+			list:  advertise("1 "+m2, "2 "+m3),
+			fakes: map[int]fake{1: {serves: dropped}, 2: {serves: notFound}, 3: {serves: notFound}},
+			want:  []string{m0, m1},
 		},
 		{
 			name: "known under another name", has: []string{m0}, list: advertise("1 " + m1),
 			fakes: map[int]fake{1: {id: 1}}, want: []string{m0},
 		},
 		{
-			name: "two addresses of one member", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1+" "+m2),
+			name: "two addresses of one member", has: []string{m0},
+			list:  advertise("1 "+m0, "2 "+m1+" "+m2),
 			fakes: map[int]fake{2: {id: 2}}, want: []string{m0, m1},
 		},
 		{
-			name: "the first address dead", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1+" "+m2),
+			name: "the first address dead", has: []string{m0},
+			list:  advertise("1 "+m0, "2 "+m1+" "+m2),
 			fakes: map[int]fake{1: {serves: dropped}, 2: {id: 2}}, want: []string{m0, m2},
 		},
 		{
@@ -135,8 +150,10 @@ func TestSync(t *testing.T) {
 			name: "one that does not tell", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
 			fakes: map[int]fake{1: {serves: forbidden}}, want: []string{m0},
 		},
-		{name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"), want: []string{m0}},
-		{name: "nonsense", has: []string{m0}, list: advertise("1 "+m0, "2 nonsense http:// m1:2379"), want: []string{m0}},
+		{name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"),
+			want: []string{m0}},
+		{name: "nonsense", has: []string{m0},
+			list: advertise("1 "+m0, "2 nonsense http:// m1:2379"), want: []string{m0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -207,7 +224,9 @@ func TestSyncPassword(t *testing.T) {
 				t.Errorf("asked %s of member %d", r.URL.Path, r.member)
 			}
 		}
-		open := newClient(t, gateway.Config{Endpoints: []string{socket}, DialContext: dialThrough(cl, "m0:2379")})
+		open := newClient(t, gateway.Config{
+			Endpoints: []string{socket}, DialContext: dialThrough(cl, "m0:2379"),
+		})
 		if err := open.Sync(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
@@ -224,7 +243,8 @@ func TestSyncNobody(t *testing.T) {
 		members := advertise("8 http://m1:2379")
 		cl := newSyncCluster(t, 2, &members, map[int]fake{})
 		c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
-		wantErr(t, c.Sync(within(t, time.Minute)), list(gateway.ErrUnavailable), list(context.DeadlineExceeded))
+		wantErr(t, c.Sync(within(t, time.Minute)), list(gateway.ErrUnavailable),
+			list(context.DeadlineExceeded))
 		if got := urlsOf(c); !slices.Equal(got, cl.urls[:1]) {
 			t.Errorf("endpoints %v", got)
 		}
@@ -261,7 +281,8 @@ func TestSyncEnds(t *testing.T) {
 func TestSyncUnderLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		lists := []string{advertise("1 http://m0:2379"), advertise("1 http://m0:2379", "2 http://m1:2379", "3 http://m2:2379")}
+		lists := []string{advertise("1 http://m0:2379"),
+			advertise("1 http://m0:2379", "2 http://m1:2379", "3 http://m2:2379")}
 		var n atomic.Int64
 		cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
 			time.Sleep(time.Millisecond)

@@ -117,14 +117,15 @@ func newSecured(t *testing.T, a *authority) *secured {
 		ok(w)
 	}))
 	s.Config.ErrorLog = quiet
-	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return &tls.Config{
-			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.cert},
-			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.trusted,
-		}, nil
-	}}
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return &tls.Config{
+				MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.cert},
+				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.trusted,
+			}, nil
+		}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
@@ -160,7 +161,8 @@ func newTLSFiles(t *testing.T) tlsFiles {
 	t.Helper()
 	dir := t.TempDir()
 	return tlsFiles{t, gateway.TLSFiles{
-		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "key.pem"),
+		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"),
+		KeyFile: filepath.Join(dir, "key.pem"),
 	}}
 }
 
@@ -207,7 +209,8 @@ func TestFilesReadAgain(t *testing.T) {
 	cert2, key2 := first.issue(t, "two")
 	f.write(f.KeyFile, key2) // before the certificate
 	put("with a key that does not fit", "one")
-	if !strings.Contains(l.String(), "tls_files_not_used") || strings.Count(l.String(), "tls_files_not_used") != 1 {
+	if !strings.Contains(l.String(), "tls_files_not_used") ||
+		strings.Count(l.String(), "tls_files_not_used") != 1 {
 		t.Errorf("one Warn is wanted in %s", l.String())
 	}
 	f.write(f.CertFile, cert2[:len(cert2)/2])
@@ -258,12 +261,14 @@ func TestFilesVerifyNames(t *testing.T) {
 	for name, want := range map[string]string{"": "", "etcd.test": "", "other.test": "other.test"} {
 		f.ServerName = name
 		_, err := f.client(s, &logs{}).Put(within(t, 10*time.Second), "k", nil)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if want == "" && err != nil || want != "" &&
+			(err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("server name %q: %v", name, err)
 		}
 	}
 	cfg, err := f.Config()
-	if err != nil || cfg.InsecureSkipVerify || cfg.MinVersion != tls.VersionTLS12 || cfg.RootCAs == nil {
+	if err != nil || cfg.InsecureSkipVerify || cfg.MinVersion != tls.VersionTLS12 ||
+		cfg.RootCAs == nil {
 		t.Errorf("the configuration is %+v, %v", cfg, err)
 	}
 	f.ServerName = ""
@@ -321,7 +326,8 @@ func TestPasswordFile(t *testing.T) {
 		t.Error("no file, and no error")
 	}
 	for _, tt := range []struct{ content, want string }{
-		{"one", "one"}, {"two\n", "two"}, {"three\r\n", "three"}, {"", "three"}, {"\n", "three"}, {" four \n\n", " four \n"},
+		{"one", "one"}, {"two\n", "two"}, {"three\r\n", "three"}, {"", "three"}, {"\n", "three"},
+		{" four \n\n", " four \n"},
 	} {
 		if err := os.WriteFile(name, []byte(tt.content), 0o600); err != nil {
 			t.Fatal(err)

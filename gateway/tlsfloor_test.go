@@ -69,7 +69,9 @@ func TestTLSConfigOfNoUse(t *testing.T) {
 		})
 	}
 	newClient(t, gateway.Config{
-		Endpoints: []string{"https://a:1"}, TLS: &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12},
+		Endpoints: []string{"https://a:1"}, TLS: &tls.Config{
+			MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12,
+		},
 	})
 }
 

@@ -41,7 +41,8 @@ func TestDeadAddresses(t *testing.T) {
 		{"first dead", []string{"10.0.0.1", "10.0.0.9"}, 250 * time.Millisecond},
 		{"two dead", []string{"10.0.0.1", "10.0.0.2", "10.0.0.9"}, 500 * time.Millisecond},
 		{"first refuses", []string{"10.0.0.3", "10.0.0.9"}, 0},
-		{"the other family dead", []string{"2001:db8::1", "2001:db8::2", "10.0.0.9"}, 250 * time.Millisecond},
+		{"the other family dead", []string{"2001:db8::1", "2001:db8::2", "10.0.0.9"},
+			250 * time.Millisecond},
 		{"IPv6 alone alive", []string{"10.0.0.1", "2001:db8::9"}, 250 * time.Millisecond},
 		{"all well", []string{"10.0.0.9", "10.0.0.1"}, 0},
 	} {
@@ -52,7 +53,8 @@ func TestDeadAddresses(t *testing.T) {
 				dead := memnet.Listen() // nothing accepts there
 				hosts := memnet.Network{
 					"10.0.0.9:2379": cl.net["m0:2379"], "[2001:db8::9]:2379": cl.net["m0:2379"],
-					"10.0.0.1:2379": dead, "10.0.0.2:2379": dead, "[2001:db8::1]:2379": dead, "[2001:db8::2]:2379": dead,
+					"10.0.0.1:2379": dead, "10.0.0.2:2379": dead, "[2001:db8::1]:2379": dead,
+					"[2001:db8::2]:2379": dead,
 				}
 				c := newClient(t, gateway.Config{
 					Endpoints:   []string{"http://etcd.test:2379"},
@@ -92,14 +94,18 @@ func TestNeverSent(t *testing.T) {
 	}{
 		{"black hole", "http://a:1", memnet.Listen().Dial, "no connection in time"},
 		{"refused", "http://a:1", memnet.Network{}.Dial, "connection refused"},
-		{"no such host", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf()), "no such host"},
-		{"several addresses, all dead", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf("10.0.0.1", "::1")), "refused"},
+		{"no such host", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf()),
+			"no such host"},
+		{"several addresses, all dead", "http://a:1",
+			gateway.DialAddresses(memnet.Network{}.Dial, lookupOf("10.0.0.1", "::1")), "refused"},
 		{"no TLS handshake", "https://a:1", silent, "no connection in time"},
-		{"a dialer's own error", "http://a:1", func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("the tunnel is down")
-		}, "tunnel is down"},
+		{"a dialer's own error", "http://a:1",
+			func(context.Context, string, string) (net.Conn, error) {
+				return nil, errors.New("the tunnel is down")
+			}, "tunnel is down"},
 	} {
-		for _, patience := range []time.Duration{300 * time.Millisecond, 1500 * time.Millisecond, 20 * time.Second} {
+		for _, patience := range []time.Duration{300 * time.Millisecond,
+			1500 * time.Millisecond, 20 * time.Second} {
 			t.Run(tt.name+"/"+patience.String(), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -107,10 +113,13 @@ func TestNeverSent(t *testing.T) {
 					if tt.name == "black hole" {
 						dial = memnet.Listen().Dial // a listener of this bubble
 					}
-					c := newClient(t, gateway.Config{Endpoints: []string{tt.url}, DialContext: dial})
+					c := newClient(t, gateway.Config{
+						Endpoints: []string{tt.url}, DialContext: dial,
+					})
 					_, err := c.Put(within(t, patience), "k", nil)
 					wantErr(t, err, list(context.DeadlineExceeded), list(gateway.ErrUncertain))
-					if patience == 1500*time.Millisecond && err != nil && !strings.Contains(err.Error(), tt.says) {
+					if patience == 1500*time.Millisecond && err != nil &&
+						!strings.Contains(err.Error(), tt.says) {
 						t.Errorf("%q does not say %q", err, tt.says)
 					}
 				})

@@ -111,7 +111,8 @@ func (p *heldPath) handle(w http.ResponseWriter, r request) {
 			_, _ = w.Write([]byte(l))
 			_ = http.NewResponseController(w).Flush()
 		case <-over:
-			_, _ = w.Write([]byte(held.String() + `{"error":{"code":4,"message":"context deadline exceeded"}}` + "\n"))
+			_, _ = w.Write([]byte(held.String() +
+				`{"error":{"code":4,"message":"context deadline exceeded"}}` + "\n"))
 			return
 		case <-p.fire:
 			mineMu.Lock()
@@ -159,7 +160,8 @@ func tryWatch(t *testing.T, c *gateway.Client, key string, d time.Duration) {
 			t.Errorf("watch %s: %v", key, err)
 		}
 	case <-time.After(d):
-		t.Errorf("watch %s: nothing after %v, mode %q", key, time.Since(start), c.Endpoints()[0].WatchMode)
+		t.Errorf("watch %s: nothing after %v, mode %q",
+			key, time.Since(start), c.Endpoints()[0].WatchMode)
 	}
 }
 
@@ -272,12 +274,14 @@ func (*alertBody) Close() error { return nil }
 // TestAlertInAnAnswer: a write whose answer had begun is not reported as never sent.
 func TestAlertInAnAnswer(t *testing.T) {
 	n := 0
-	c := newClient(t, gateway.Config{Endpoints: []string{"https://a:2379"}, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		n++
-		res := reply(200, "")
-		res.Body = &alertBody{}
-		return res, nil
-	})})
+	c := newClient(t,
+		gateway.Config{Endpoints: []string{"https://a:2379"},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				n++
+				res := reply(200, "")
+				res.Body = &alertBody{}
+				return res, nil
+			})})
 	_, err := c.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", []byte("v"))}})
 	if !errors.Is(err, gateway.ErrUncertain) {
 		t.Error("a write whose 200 had begun to come is reported as never sent")

@@ -13,7 +13,9 @@ import (
 )
 
 // open makes a Watcher at a server that confirms it.
-func open(t *testing.T, s *watchServer, c *gateway.Client, ctx context.Context, key string) (*gateway.Watcher, *stream, int64) {
+func open(
+	t *testing.T, s *watchServer, c *gateway.Client, ctx context.Context, key string,
+) (*gateway.Watcher, *stream, int64) {
 	t.Helper()
 	type made struct {
 		w   *gateway.Watcher
