@@ -24,7 +24,7 @@ const canary = "canary-password"
 
 var pause = recipetest.Pause
 
-// noCanary looks for passwords in what could be printed.
+// noCanary looks for passwords in values that could be printed.
 func noCanary(t *testing.T, values ...any) {
 	t.Helper()
 	for _, v := range values {
@@ -36,7 +36,7 @@ func noCanary(t *testing.T, values ...any) {
 	}
 }
 
-// TestAuthCalls sets up users and roles, turns auth on, and has them obeyed.
+// TestAuthCalls sets up users and roles, turns auth on, and checks that etcd enforces them.
 func TestAuthCalls(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
@@ -123,7 +123,7 @@ func TestAuthCalls(t *testing.T) {
 	})
 }
 
-// noSecrets fails a test when a log line has a password.
+// noSecrets fails a test if a log line contains a password.
 type noSecrets struct{ t *testing.T }
 
 func (p noSecrets) Write(b []byte) (int, error) {
@@ -154,7 +154,7 @@ func authStatus(t *testing.T, c *etcdtest.Cluster, root *gateway.Client, on bool
 	}
 }
 
-// refused are calls about what there is not, or is already.
+// refused are calls about objects that do not exist, or exist already.
 func refused(t *testing.T, root *gateway.Client) {
 	t.Helper()
 	ctx := within(t, patience)
@@ -179,11 +179,12 @@ func refused(t *testing.T, root *gateway.Client) {
 	}
 }
 
-// allowed is what a user may do and what not.
+// allowed checks the calls that a user may make, and the calls that the user may not.
 func allowed(t *testing.T, c *etcdtest.Cluster, worker *gateway.Client) {
 	t.Helper()
 	ctx := within(t, patience)
-	// etcd 3.4 does not ask who moves its leader: there it gets as far as finding that 7 is no member.
+	// etcd 3.4 does not check the permission to move the leader. There the call fails because 7 is
+	// not a member.
 	err := worker.Cluster().MoveLeader(ctx, 7)
 	if e, ok := errors.AsType[*gateway.Error](err); !ok || c.Version() != "3.4" && !errors.Is(err, gateway.ErrPermissionDenied) ||
 		c.Version() == "3.4" && e.Code != gateway.CodeFailedPrecondition {
@@ -308,7 +309,7 @@ func TestSecureMaintenance(t *testing.T) {
 	if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 {
 		t.Errorf("%+v, %v", ours.Endpoints(), err)
 	}
-	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd looks once a second
+	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd checks once a second
 	must(ours.Member("").SnapshotToFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
 	if err := ours.Member("").Defragment(ctx); err != nil {
 		t.Error(err)

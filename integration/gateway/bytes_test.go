@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// FuzzRoundTrip: what is put comes back, byte for byte, from Get, Txn, Delete and a watch, and from clientv3.
+// FuzzRoundTrip: Get, Txn, Delete, a watch and clientv3 return a value byte for byte as it was put.
 func FuzzRoundTrip(f *testing.F) {
 	every := make([]byte, 256)
 	for i := range every {
@@ -82,7 +82,8 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// TestWholeKeySpace: without a namespace the empty prefix is every key there is, the first and the last one possible too.
+// TestWholeKeySpace: without a namespace the empty prefix covers every key, including the first and
+// the last possible one.
 func TestWholeKeySpace(t *testing.T) {
 	c, theirs := newClient(t, gateway.Config{Endpoints: cluster.Endpoints()}), cluster.ClientV3(t)
 	ctx := within(t, patience)

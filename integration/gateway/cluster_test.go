@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// membersBy is what clientv3 sees of the members, in our words and sorted.
+// membersBy returns clientv3's list of members in this package's types, sorted.
 func membersBy(ctx context.Context, t *testing.T, theirs *clientv3.Client) (members []gateway.Member) {
 	t.Helper()
 	for _, m := range must(theirs.MemberList(ctx))(t).Members {
@@ -40,7 +40,7 @@ func sameMembers(t *testing.T, what string, got, want []gateway.Member) {
 	}
 }
 
-// TestMembers lets members come as learners and as voters, move and go.
+// TestMembers adds members as learners and as voters, moves them and removes them.
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -74,7 +74,7 @@ func TestMembers(t *testing.T) {
 			if err == nil {
 				sameMembers(t, "MemberPromote", after.Members, membersBy(ctx, t, theirs))
 			} else if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
-				t.Fatal(err) // it is just not ready
+				t.Fatal(err) // it is not ready yet
 			}
 			return err == nil
 		})
@@ -114,7 +114,7 @@ func TestMembers(t *testing.T) {
 	})
 }
 
-// TestSyncBesideHTTPPort: what members advertise speaks gRPC alone, and no endpoint is lost to it.
+// TestSyncBesideHTTPPort: if members advertise URLs that serve gRPC only, no endpoint is lost.
 func TestSyncBesideHTTPPort(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		if version == "3.4" {
@@ -145,7 +145,7 @@ func TestSyncBesideHTTPPort(t *testing.T) {
 	})
 }
 
-// TestSyncStrangers: an advertised address that another cluster answers at is not taken.
+// TestSyncStrangers: an advertised address of another cluster is not used.
 func TestSyncStrangers(t *testing.T) {
 	options := recipetest.Server(etcdproc.Versions()[0])
 	stranger := cluster.Endpoints()[0]

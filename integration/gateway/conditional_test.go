@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestConditionalPuts do what they say, or nothing, and then tell what is there.
+// TestConditionalPuts: each put is applied if its condition holds. Otherwise nothing changes, and
+// the error has the current value.
 func TestConditionalPuts(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -88,7 +89,7 @@ func TestConditionalPuts(t *testing.T) {
 	})
 }
 
-// TestReplaceRace counts up one key from many goroutines: none of the increments is lost.
+// TestReplaceRace increments one key from many goroutines. No increment is lost.
 func TestReplaceRace(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, patience)
@@ -122,8 +123,8 @@ func TestReplaceRace(t *testing.T) {
 	}
 }
 
-// TestPutSequential: many writers on two clients, and a reader that deletes what it has read. The order of the keys is that
-// of the writes, and no key comes twice.
+// TestPutSequential: many goroutines write on two clients, and a reader deletes the keys that it
+// has read. The keys have the order of the writes, and no key appears twice.
 func TestPutSequential(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	other := newClient(t, gateway.Config{Endpoints: cluster.Endpoints(), Namespace: ns})
@@ -191,7 +192,8 @@ func TestPutSequential(t *testing.T) {
 	}
 }
 
-// TestPagesCompacted: what is compacted away under the loop is told, and what came before is right.
+// TestPagesCompacted: if the revision is compacted during the loop, it ends in an error, after
+// pages that are right.
 func TestPagesCompacted(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, patience)

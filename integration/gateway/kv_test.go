@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// public is what clientv3 says of a key, as ours should say it.
+// public converts a key of clientv3.
 func public(ns string, kv *mvccpb.KeyValue) gateway.KeyValue {
 	out := gateway.KeyValue{
 		Key: strings.TrimPrefix(string(kv.Key), ns), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision,
@@ -36,7 +36,7 @@ func publics(ns string, kvs []*mvccpb.KeyValue) (out []gateway.KeyValue) {
 	return out
 }
 
-// one reads a key by clientv3; nil if there is none.
+// one reads a key by clientv3. It returns nil if there is none.
 func one(t *testing.T, theirs *clientv3.Client, ns, key string) *gateway.KeyValue {
 	t.Helper()
 	kvs := must(theirs.Get(t.Context(), ns+key))(t).Kvs
@@ -47,19 +47,20 @@ func one(t *testing.T, theirs *clientv3.Client, ns, key string) *gateway.KeyValu
 	return &kv
 }
 
-// ofTheFuture tells that etcd has refused a revision as not reached yet.
+// ofTheFuture reports whether etcd has rejected a revision that does not exist yet.
 func ofTheFuture(err error) bool {
 	e, ok := errors.AsType[*gateway.Error](err)
 	return ok && e.Code == gateway.CodeOutOfRange && !errors.Is(err, gateway.ErrCompacted)
 }
 
-// TestRanges reads with every option, and compares with what clientv3 reads by the same one.
+// TestRanges reads with every option, and compares with clientv3's read with the same option.
 func TestRanges(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
 		lease := must(theirs.Grant(ctx, 60))(t).ID
-		// No two orders agree: keys a to e, created in the order d b e a c, changed again in another, values in a third.
+		// No two orders agree: keys a to e, created in the order d b e a c, changed again in
+		// another, values in a third.
 		var created, changed []int64
 		for i, k := range []string{"d", "b", "e", "a", "c"} {
 			resp := must(theirs.Put(ctx, ns+k, fmt.Sprint((i*3+1)%5), clientv3.WithLease(lease)))(t)
@@ -131,7 +132,8 @@ func TestRanges(t *testing.T) {
 				})
 			}
 		}
-		same := []string{"all keys", "large limit", "serializable", "sort by KEY ASCEND"} // as with no option
+		// as with no option
+		same := []string{"all keys", "large limit", "serializable", "sort by KEY ASCEND"}
 		for _, tt := range tests {
 			want := must(theirs.Get(ctx, ns+tt.key, tt.theirs...))(t)
 			for how, got := range map[string]*gateway.GetResponse{
@@ -153,7 +155,7 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// TestPuts writes with every option, and looks by clientv3.
+// TestPuts writes with every option, and checks by clientv3.
 func TestPuts(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -210,7 +212,7 @@ func TestPuts(t *testing.T) {
 	})
 }
 
-// TestDeletes deletes with every option, and looks by clientv3.
+// TestDeletes deletes with every option, and checks by clientv3.
 func TestDeletes(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -259,7 +261,7 @@ func TestDeletes(t *testing.T) {
 	})
 }
 
-// TestCompactions of both kinds end the history for clientv3 as well.
+// TestCompactions: compactions of both kinds end the history for clientv3 as well.
 func TestCompactions(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)

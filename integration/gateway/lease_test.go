@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestLeases goes through all calls on leases, with IDs up to the ends of int64, and looks by clientv3.
+// TestLeases makes all calls about leases, with IDs up to the ends of int64, and checks by
+// clientv3.
 func TestLeases(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -84,8 +85,8 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestKeepForEver renews leases until it is told to stop, one granted here and one of which only the ID is known; then they
-// expire, and one that is revoked meanwhile is reported gone.
+// TestKeepForEver renews leases until it stops: one granted here and one of which only the ID is
+// known. Then they expire. One that is revoked meanwhile is reported gone.
 func TestKeepForEver(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
@@ -104,7 +105,7 @@ func TestKeepForEver(t *testing.T) {
 		}
 		began := time.Now()
 		count := map[gateway.LeaseID]int{}
-		for count[granted.ID] < 4 || count[adopted] < 4 { // more than the time to live
+		for count[granted.ID] < 4 || count[adopted] < 4 { // longer than the TTL
 			select {
 			case g := <-answers:
 				if count[g.ID]++; g.TTL != 2*time.Second && g.ID != revoked.ID {

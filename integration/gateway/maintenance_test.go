@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestMaintenance goes through the calls on three members.
+// TestMaintenance makes the calls on three members.
 func TestMaintenance(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -34,9 +34,9 @@ func TestMaintenance(t *testing.T) {
 	})
 }
 
-// status is compared for each member; what moves between two questions is left out.
-// status compares until both agree: a member that has just started learns its storage version a little later, and the
-// size of a database changes between two calls.
+// status compares each member until both clients agree: a member that has just started learns its
+// storage version a little later, and the size of a database changes between two calls. Values that
+// change between two requests are left out.
 func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	for _, m := range c.Members() {
@@ -52,7 +52,7 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 			t.Errorf("%s: health %+v", m.Name(), h)
 		}
 		if c.Version() == "3.4" {
-			continue // Debian's has neither page
+			continue // Debian's build has neither page
 		}
 		if err := errors.Join(ours.Member(m.Endpoint()).Readyz(ctx), ours.Member(m.Endpoint()).Livez(ctx)); err != nil {
 			t.Errorf("%s: %v", m.Name(), err)
@@ -86,14 +86,14 @@ func statusDiffers(t *testing.T, ctx context.Context, m *etcdproc.Member, ours *
 	return differ
 }
 
-// hashes of all members are the same, and clientv3's.
+// hashes are the same on all members, and clientv3's.
 func hashes(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	key := fresh(t)
 	rev := must(theirs.Put(ctx, key, "1"))(t).Header.Revision
 	must(theirs.Put(ctx, key, "2"))(t)
 	for _, m := range c.Members() {
-		must(c.ClientV3(t, m.GRPCEndpoint()).Get(ctx, key))(t) // which waits until the member has both
+		must(c.ClientV3(t, m.GRPCEndpoint()).Get(ctx, key))(t) // it waits until the member has both
 		before := must(ours.Member(m.Endpoint()).Hash(ctx))(t)
 		if before.Hash == 0 || before.MemberID != m.ID() {
 			t.Errorf("%s: hash %+v", m.Name(), before)
@@ -142,7 +142,7 @@ func moveLeader(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 	}
 }
 
-// alarms are raised, seen, felt, and taken back one by one and all together.
+// alarms are raised, listed, effective, and disarmed one by one and all together.
 func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	raised := func() (all []gateway.Alarm) {
@@ -189,7 +189,7 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	must(ours.Put(ctx, fresh(t), nil))(t)
 }
 
-// defragment gives space back to the disk of one member, and to that of no other.
+// defragment frees disk space of one member only.
 func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, time.Minute)
 	key := fresh(t)
@@ -205,7 +205,7 @@ func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 		return sizes
 	}
 	eventually(t, "compaction everywhere", func() bool {
-		must(theirs.Put(ctx, key+"/small", ""))(t) // pages are given back with the next commits
+		must(theirs.Put(ctx, key+"/small", ""))(t) // pages are freed by later commits
 		for _, m := range c.Members() {
 			if s := must(theirs.Status(ctx, m.GRPCEndpoint()))(t); s.DbSizeInUse > s.DbSize/2 {
 				return false
@@ -223,7 +223,8 @@ func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 	}
 }
 
-// downgrade begins and is called off. etcd 3.5 has no more than the beginnings of it: it never answers who enables one.
+// downgrade enables a downgrade and cancels it. etcd 3.5 implements it only in part: it never
+// answers the call that enables one.
 func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	var minor int
@@ -259,7 +260,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeEnable, target); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "downgrade in clientv3's eyes", func() bool { // a member may be a moment behind the one that answered
+	// a member may be slightly behind the one that answered
+	eventually(t, "downgrade in clientv3's eyes", func() bool {
 		d := shown()
 		return d.GetEnabled() && d.GetTargetVersion() == target
 	})

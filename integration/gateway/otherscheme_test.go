@@ -12,9 +12,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestOtherScheme: etcd closes a connection without a word when plain HTTP comes to a port for TLS,
-// or TLS to one for plain HTTP, and answers in HTTP/2 where it has no gateway. Each call says so at
-// once, and no write is in doubt.
+// TestOtherScheme: etcd closes a connection without an answer if it receives plain HTTP on a port
+// for TLS, or TLS on a port for plain HTTP, and answers in HTTP/2 where it has no gateway. Each
+// call returns an error at once that names the cause, and no write is in doubt.
 func TestOtherScheme(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -37,7 +37,7 @@ func TestOtherScheme(t *testing.T) {
 					"health": func(ctx context.Context) error { _, err := client.Member("").Health(ctx); return err },
 				} {
 					if o.HTTPPort && op == "health" {
-						continue // it asks once, and the server may speak before it
+						continue // it tries once, and the server may answer first
 					}
 					began := time.Now()
 					err := call(ctx)

@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestProgressReports come on demand, behind all events, and by themselves on a quiet watch.
+// TestProgressReports: progress is reported on request, after all events, and by itself on a quiet
+// watch.
 func TestProgressReports(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		flag := "--watch-progress-notify-interval=300ms"
@@ -19,7 +20,7 @@ func TestProgressReports(t *testing.T) {
 		o := recipetest.Server(version)
 		o.ExtraArgs = append(o.ExtraArgs, flag)
 		if version == "3.4" {
-			o = recipetest.Server(version) // has neither, and no order that could be relied on
+			o = recipetest.Server(version) // it has neither, and no reliable order
 		}
 		own := etcdtest.Start(t, o)
 		ours, ns, theirs := both(t, own)
@@ -35,7 +36,7 @@ func TestProgressReports(t *testing.T) {
 			}
 			return
 		}
-		// On demand, among events.
+		// On request, among events.
 		const puts = 500
 		var rev int64
 		for i := range puts {
@@ -76,7 +77,7 @@ func TestProgressReports(t *testing.T) {
 		}
 		for r := next(); r.Revision < rev; r = next() {
 		}
-		// By itself, of what the watch has no part in.
+		// By itself, after writes outside the watch.
 		for range 2 {
 			rev = must(theirs.Put(ctx, ns+"other", "v"))(t).Header.Revision
 			began := time.Now()

@@ -21,15 +21,16 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// rounds is how often the long tests go over what they do: HOLDFAST_ROUNDS, 1 if that is not set.
+// rounds is how often the long tests repeat their steps: HOLDFAST_ROUNDS, or 1.
 func rounds() int {
 	n, _ := strconv.Atoi(os.Getenv("HOLDFAST_ROUNDS"))
 	return max(1, n)
 }
 
-// TestWatchResumes: over connections that break and members that are killed, watches lose no event, repeat none and keep
-// the order. Each round is 10,000 events, five breaks of all connections and, in every other round, the death of a member:
-// HOLDFAST_ROUNDS=10 is 100,000 events, 50 breaks and 5 deaths.
+// TestWatchResumes: over connections that break and members that are killed, watches lose no event,
+// repeat none and keep the order. Each round has 10,000 events, five breaks of all connections and,
+// in every other round, the death of a member: HOLDFAST_ROUNDS=10 is 100,000 events, 50 breaks and
+// 5 deaths.
 func TestWatchResumes(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -78,7 +79,7 @@ func TestWatchResumes(t *testing.T) {
 			}
 			<-written
 		}
-		// The truth is what a watch that nothing disturbed says in the end.
+		// The expected events are read by a watch afterwards, without disturbances.
 		end := must(theirs.Put(ctx, ns+"k/20", "end"))(t).Header.Revision
 		must(theirs.Put(ctx, ns+"k/07", "end"))(t)
 		must(theirs.Put(ctx, ns+"k/1", "end"))(t)
@@ -96,8 +97,8 @@ func TestWatchResumes(t *testing.T) {
 	})
 }
 
-// write does one transaction of one to twenty puts and deletes and says how many events it made. What became of one that
-// failed shows in the history.
+// write sends one transaction of one to twenty puts and deletes, and returns the number of its
+// events. If it fails, the history shows whether it was applied.
 func write(ctx context.Context, theirs *clientv3.Client, ns string, n int) int {
 	size := 1 + n/20%20
 	var ops []clientv3.Op
@@ -117,7 +118,7 @@ func write(ctx context.Context, theirs *clientv3.Client, ns string, n int) int {
 	}
 	for _, r := range resp.Responses {
 		if d := r.GetResponseDeleteRange(); d != nil && d.Deleted == 0 {
-			size-- // it was not there
+			size-- // the key did not exist
 		}
 	}
 	return size
@@ -145,10 +146,10 @@ func history(
 	return nil
 }
 
-// follower keeps what a watch gives.
+// follower records the events of a watch.
 type follower struct {
 	w     *gateway.Watcher
-	prev  bool // it asked for PrevKV
+	prev  bool // it has the option PrevKV
 	count atomic.Int64
 	done  chan struct{}
 
@@ -175,7 +176,7 @@ func follow(t *testing.T, c *gateway.Client, key string, opts ...gateway.Option)
 	return f
 }
 
-// last is the revision of the last event.
+// last returns the revision of the last event.
 func (f *follower) last() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,7 +186,7 @@ func (f *follower) last() int64 {
 	return f.got[len(f.got)-1].KV.ModRevision
 }
 
-// check waits for the event of the last revision and compares all with those that it should have got.
+// check waits for the event of the last revision and compares all events with the expected ones.
 func (f *follower) check(t *testing.T, truth []gateway.Event, last int64, mine func(gateway.Event) bool) {
 	t.Helper()
 	eventually(t, "the last event", func() bool { return f.last() >= last })

@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestRoleOfANamespace: a user who may read and write one prefix and nothing else does everything in a namespace there,
-// and nothing outside of it.
+// TestRoleOfANamespace: a user who may read and write only one prefix can do everything in a
+// namespace there, and nothing outside of it.
 func TestRoleOfANamespace(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		const ns, password = "app/", "canary-password"
@@ -137,7 +137,7 @@ func TestRoleOfANamespace(t *testing.T) {
 		_, denied["create"] = bare.Create(ctx, "elsewhere", nil)
 		outside := gateway.Txn{Else: []gateway.Op{gateway.OpPut("apq", nil)}}
 		_, denied["txn"] = bare.Txn(ctx, outside)
-		if version != "3.4" { // which does not look into nested transactions
+		if version != "3.4" { // 3.4 does not check nested transactions
 			_, denied["nested"] = bare.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpTxn(outside)}})
 		}
 		_, denied["watch"] = bare.Watch(ctx, "app", gateway.Prefix())

@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestSizes: a value of 1.5 MB and a range of 10,000 keys come as they are; what is larger than etcd takes is refused.
+// TestSizes: a value of 1.5 MB and a range of 10,000 keys are read unchanged. Larger ones than etcd
+// accepts are rejected.
 func TestSizes(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -29,7 +30,8 @@ func TestSizes(t *testing.T) {
 		if got := must(ours.Get(ctx, "large"))(t); !bytes.Equal(got.KVs[0].Value, large) {
 			t.Errorf("Get reads %d bytes", len(got.KVs[0].Value))
 		}
-		for _, n := range []int{1_600_000, 3_000_000} { // above what a request may hold, and what gRPC takes
+		// above the limit of a request, and above the limit of gRPC
+		for _, n := range []int{1_600_000, 3_000_000} {
 			_, err := ours.Put(ctx, "larger", make([]byte, n))
 			if err == nil || ctx.Err() != nil || errors.Is(err, gateway.ErrUncertain) || one(t, theirs, ns, "larger") != nil {
 				t.Errorf("%d bytes: %v", n, err)

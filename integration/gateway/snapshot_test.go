@@ -20,14 +20,14 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestSnapshotRestored takes a snapshot, gives it to etcdutl, and starts an etcd on what that makes of it.
+// TestSnapshotRestored takes a snapshot, restores it by etcdutl, and starts an etcd on the result.
 func TestSnapshotRestored(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		utl := must(etcdproc.Utl())(t)
 		c := etcdtest.Start(t, recipetest.Server(version))
 		ctx := within(t, time.Minute)
 		theirs := c.ClientV3(t)
-		value := string(bytes.Repeat([]byte("0123456789abcdef"), 4<<10)) // 64 KiB, twice what comes at once
+		value := string(bytes.Repeat([]byte("0123456789abcdef"), 4<<10)) // 64 KiB, two messages
 		for i := range 60 {
 			must(theirs.Put(ctx, fmt.Sprintf("key/%02d", i), value))(t)
 		}
@@ -85,7 +85,7 @@ func restore(t *testing.T, utl, file, dir string) ([]byte, error) {
 	return exec.CommandContext(t.Context(), utl, "snapshot", "restore", file, "--data-dir", dir).CombinedOutput()
 }
 
-// sameDatabase compares with what clientv3 takes at about the same time: the size, and the form.
+// sameDatabase compares size and format with a snapshot that clientv3 takes at about the same time.
 func sameDatabase(t *testing.T, theirs *clientv3.Client, file string) {
 	t.Helper()
 	r := must(theirs.Snapshot(within(t, patience)))(t)
@@ -100,7 +100,8 @@ func sameDatabase(t *testing.T, theirs *clientv3.Client, file string) {
 	}
 }
 
-// TestSnapshotOfOneMember comes from the member that was named, also when it is not the one in use.
+// TestSnapshotOfOneMember: the snapshot is read from the named member, even if it is not the one in
+// use.
 func TestSnapshotOfOneMember(t *testing.T) {
 	ours := newClient(t, gateway.Config{Endpoints: cluster.Endpoints()})
 	other := etcdtest.Start(t, recipetest.Server(cluster.Version()))

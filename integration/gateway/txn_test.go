@@ -18,8 +18,9 @@ var theirRelations = map[gateway.Relation]string{
 	gateway.Equal: "=", gateway.NotEqual: "!=", gateway.Less: "<", gateway.Greater: ">",
 }
 
-// TestCompares of every target, by every relation, with less, as much and more than what is stored, on a key, on one that
-// is not there, and on ranges: the branch taken is the one that clientv3 takes.
+// TestCompares: compares of every target, by every relation, with less than, as much as and more
+// than the stored value, on a key, on a missing key, and on ranges, take the same branch as
+// clientv3.
 func TestCompares(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -99,14 +100,14 @@ func TestCompares(t *testing.T) {
 				}
 			}
 		}
-		// Each of them decides something: no target, span or relation always fails.
+		// Each of them makes a difference: no target, span or relation always fails.
 		if len(held) != len(targets)+len(spans)+len(relations) || count != 5*7*4*6 {
 			t.Errorf("%d compares, held: %v", count, held)
 		}
 	})
 }
 
-// TestTxns: all kinds of operations, in both branches and nested, seen by clientv3.
+// TestTxns: all kinds of operations, in both branches and nested, checked by clientv3.
 func TestTxns(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)

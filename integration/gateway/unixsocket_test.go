@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestOtherAddresses: socket files, and IPv6 where there is any.
+// TestOtherAddresses: socket files, and IPv6 if the machine has it.
 func TestOtherAddresses(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -26,7 +26,7 @@ func TestOtherAddresses(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if version != "3.4" { // which takes no paths
+		if version != "3.4" { // 3.4 accepts no paths
 			options.ExtraClientURLs = []string{"unix://" + filepath.Join(dir, "etcd.sock")}
 		}
 		if port, ok := ipv6(t); ok {
@@ -66,7 +66,7 @@ func TestOtherAddresses(t *testing.T) {
 	})
 }
 
-// ipv6 finds a port that is free, if the loopback address of IPv6 is there.
+// ipv6 finds a free port, if the loopback address of IPv6 exists.
 func ipv6(t *testing.T) (port string, ok bool) {
 	t.Helper()
 	l, err := net.Listen("tcp6", "[::1]:0")

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// event is an event of clientv3, as ours should say it.
+// event converts an event of clientv3.
 func event(ns string, ev *clientv3.Event) gateway.Event {
 	out := gateway.Event{Deleted: ev.Type == mvccpb.DELETE, KV: public(ns, ev.Kv)}
 	if ev.PrevKv != nil {
@@ -28,7 +28,8 @@ func event(ns string, ev *clientv3.Event) gateway.Event {
 	return out
 }
 
-// TestWatches runs every kind of watch beside clientv3's of the same kind, over the same writes.
+// TestWatches runs every kind of watch beside clientv3's watch of the same kind, over the same
+// writes.
 func TestWatches(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -47,7 +48,7 @@ func TestWatches(t *testing.T) {
 			name, key string
 			ours      opts
 			theirs    opso
-			want      int // events
+			want      int // number of events
 		}{
 			{"key", "b", nil, nil, 4},
 			{"no such key", "x", nil, nil, 0},
@@ -120,14 +121,15 @@ func TestWatches(t *testing.T) {
 	})
 }
 
-// TestWatchBatches: the events of one transaction come together, though etcd sends them in several fragments.
+// TestWatchBatches: the events of one transaction are delivered together, although etcd sends them
+// in several fragments.
 func TestWatchBatches(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
 		const size, keys = 450_000, 3
 		first := must(theirs.Get(ctx, ns))(t).Header.Revision + 1
-		for version := range 3 { // each but the first is 2.7 MB with what it replaces
+		for version := range 3 { // each but the first is 2.7 MB with the previous value
 			var puts []clientv3.Op
 			for k := range keys {
 				puts = append(puts, clientv3.OpPut(fmt.Sprint(ns, k), strings.Repeat(fmt.Sprint(version), size)))
@@ -164,7 +166,8 @@ func TestWatchBatches(t *testing.T) {
 	})
 }
 
-// TestWatchCompacted is a typed error that says where to go on, and going on there works.
+// TestWatchCompacted: the error is typed and has the revision at which a new watch can continue,
+// and it does.
 func TestWatchCompacted(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -184,7 +187,8 @@ func TestWatchCompacted(t *testing.T) {
 	})
 }
 
-// TestWatchEnds in the server too, whichever way it ends: by a break, Close, a context, stop and WatchOnce.
+// TestWatchEnds: a watch ends on the server too, for every way to end it: a break, Close, a
+// context, stop and WatchOnce.
 func TestWatchEnds(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -230,7 +234,7 @@ func TestWatchEnds(t *testing.T) {
 	})
 }
 
-// watchers is how many the first member says it has.
+// watchers returns the first member's count of watchers.
 func watchers(t *testing.T, c *etcdtest.Cluster) (n int) {
 	t.Helper()
 	req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, c.Endpoints()[0]+"/metrics", http.NoBody))(t)
