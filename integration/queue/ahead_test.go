@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestAhead: what the end of a message claimed for a Receive that does not come goes to others soon, and that was no
-// attempt, neither of a new item nor of one that has been delivered before.
+// TestAhead: a message that was claimed for a later Receive is released soon if no Receive follows,
+// so that others can receive it. The claim does not count as an attempt, of a new item or of one
+// that has been delivered before.
 func TestAhead(t *testing.T) {
 	name := fresh(t)
 	a, b := queue.New(plain(t), name, nil), queue.New(plain(t), name, nil)
@@ -39,7 +40,7 @@ func TestAhead(t *testing.T) {
 		for range tries {
 			enqueue(t, a, &queue.EnqueueOptions{Priority: 1}, "1", "2", "3", "4")
 			before := version("//q/")
-			eventually(t, "the watch", func() bool { // else it would be x that is claimed first
+			eventually(t, "the watch", func() bool { // else x would be claimed first
 				items, err := a.Peek(within(t, patience), 1)
 				return err == nil && string(items[0].Value) == "1"
 			})
@@ -65,7 +66,8 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// TestConsumeReturnsAhead: when Consume returns, what it had claimed and not delivered is given back.
+// TestConsumeReturnsAhead: when Consume returns, it has released the messages that it had claimed
+// and not delivered.
 func TestConsumeReturnsAhead(t *testing.T) {
 	const items, each = 400, 40
 	name := fresh(t)
@@ -90,7 +92,7 @@ func TestConsumeReturnsAhead(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || n != each {
 			t.Fatalf("%d items: %v", n, err)
 		}
-		s.Orphan() // what it held would be away for a minute
+		s.Orphan() // else its claims would last for a minute
 		if st := stats(t, producer); st.Claimed != 0 || st.Ready != int64(left-each) {
 			t.Fatalf("%+v, not %d", st, left-each)
 		}

@@ -20,16 +20,17 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// The test binary is also the producers and consumers of the tests with several processes: what it is stands in these.
+// The test binary also runs as a producer or consumer of the tests with several processes. These
+// variables describe its role.
 const (
 	roleVar     = "HOLDFAST_QUEUE_TEST_ROLE" // "produce" or "consume"
 	endpointVar = "HOLDFAST_QUEUE_TEST_ENDPOINT"
 	nameVar     = "HOLDFAST_QUEUE_TEST_NAME"
-	selfVar     = "HOLDFAST_QUEUE_TEST_SELF" // who among those of its role
+	selfVar     = "HOLDFAST_QUEUE_TEST_SELF" // its number in its role
 	countVar    = "HOLDFAST_QUEUE_TEST_COUNT"
 )
 
-// childTTL is how long the items of a killed consumer are away.
+// childTTL is how long the items of a killed consumer are claimed.
 const childTTL = 5 * time.Second
 
 // start runs a child, which ends when the test does.
@@ -73,10 +74,12 @@ func child(role string) int {
 	return 0
 }
 
-// produced is how far a producer got before its session was lost, which does not happen unless the machine stalls.
+// produced is how far a producer got before its session was lost, which happens only if the machine
+// stalls.
 var produced atomic.Int64
 
-// produce enqueues "<self>/0" and so on, from 4 goroutines that each keep an order of their own: "<self>.<goroutine>".
+// produce enqueues "<self>/0" and so on, from 4 goroutines that each keep an order of their own:
+// "<self>.<goroutine>".
 func produce(ctx context.Context, s *session.Session) error {
 	const streams = 4
 	count, err := strconv.Atoi(os.Getenv(countVar))
@@ -103,14 +106,14 @@ func produce(ctx context.Context, s *session.Session) error {
 	return errors.Join(errs...)
 }
 
-// done is what an ack leaves behind.
+// done is the record of an ack.
 type done struct {
 	Place   string
 	Attempt int
 }
 
-// consumeAll receives with one goroutine. It notes each delivery, and with the ack, in the same transaction, that the item
-// is done; that this had been done before would be noted, too.
+// consumeAll receives with one goroutine. It records each delivery. In the transaction of the ack
+// it records that the item is done, or that it was done before.
 func consumeAll(ctx context.Context, s *session.Session) error {
 	name := os.Getenv(nameVar)
 	q := queue.New(s, name, nil)

@@ -24,7 +24,7 @@ type pair struct {
 	a, b *session.Session
 }
 
-// TestContract is what a queue must do on every version of etcd.
+// TestContract checks the contract of a queue on every version of etcd.
 func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
@@ -61,7 +61,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// order: across windows, whoever receives.
+// order: items are received in order across windows, by any session.
 func order(t *testing.T, p pair) {
 	const n = 700
 	name := fresh(t)
@@ -109,7 +109,7 @@ func priority(t *testing.T, p pair) {
 			ack(t, m)
 			return true
 		}
-		if err := m.Nack(within(t, patience), 0); err != nil { // the watch was a little late
+		if err := m.Nack(within(t, patience), 0); err != nil { // the watch was slightly late
 			t.Fatal(err)
 		}
 		return false
@@ -128,7 +128,7 @@ func empty(t *testing.T, p pair) {
 	a, b := queue.New(p.a, name, nil), queue.New(p.b, name, nil)
 	isEmpty(t, a)
 	isEmpty(t, b)
-	for i := range 20 { // what was enqueued is seen, though the watch may be behind
+	for i := range 20 { // the items are received, although the watch may be behind
 		enqueue(t, a, nil, fmt.Sprint(i))
 		m, err := b.TryReceive(within(t, patience))
 		if err != nil {
@@ -157,7 +157,7 @@ func empty(t *testing.T, p pair) {
 	ack(t, second)
 }
 
-// nack: at once and in the old place; later and behind.
+// nack: without a delay an item keeps its place, with a delay it moves to the end.
 func nack(t *testing.T, p pair) {
 	name := fresh(t)
 	a, b := queue.New(p.a, name, nil), queue.New(p.b, name, nil)
@@ -308,7 +308,7 @@ func reject(t *testing.T, p pair) {
 	}
 }
 
-// maxAttempts: sessions that end count.
+// maxAttempts: attempts that ended with a session count.
 func maxAttempts(t *testing.T, p pair) {
 	name := fresh(t)
 	opts := &queue.Options{MaxAttempts: 3}
@@ -347,7 +347,7 @@ func maxAttempts(t *testing.T, p pair) {
 	}
 }
 
-// redelivery, and what the lost claim can still do: nothing.
+// redelivery: after a lost claim its message has no effect.
 func redelivery(t *testing.T, p pair) {
 	name := fresh(t)
 	s := newSession(t, newClient(t, p.cfg), nil)
@@ -395,7 +395,7 @@ func ackWith(t *testing.T, p pair) {
 	if err := m.AckWith(within(t, patience), make([]gateway.Op, queue.MaxAckOps+1)...); !errors.Is(err, queue.ErrTooLarge) {
 		t.Errorf("too many operations: %v", err)
 	}
-	// What the server refuses leaves the message with us.
+	// If the server rejects the transaction, the message stays claimed.
 	twice := gateway.OpPut(name+".result", nil)
 	if err := m.AckWith(within(t, patience), twice, twice); !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("a transaction that cannot be: %v", err)
@@ -441,7 +441,8 @@ func ackTwice(t *testing.T, p pair) {
 	}
 }
 
-// ackTooLate: with a context that has ended, Ack has a moment of its own, and what takes has none.
+// ackTooLate: with a context that has ended, Ack still takes a moment to send its request, and
+// Receive does not.
 func ackTooLate(t *testing.T, p pair) {
 	q := queue.New(p.a, fresh(t), nil)
 	enqueue(t, q, nil, "x")
@@ -465,7 +466,8 @@ func ackTooLate(t *testing.T, p pair) {
 	ack(t, receive(t, q, "y", 1))
 }
 
-// claimRemoved: an operator's delete makes the item another's, whom the first cannot disturb.
+// claimRemoved: if an operator deletes the claim, another consumer receives the item, and the first
+// has no effect on it.
 func claimRemoved(t *testing.T, p pair) {
 	for what, end := range map[string]func(context.Context, *queue.Message) error{
 		"Ack":    func(ctx context.Context, m *queue.Message) error { return m.Ack(ctx) },
@@ -578,7 +580,7 @@ func maxLength(t *testing.T, p pair) {
 	if err := receive(t, b, "", 1).Reject(within(t, patience), "no"); err != nil {
 		t.Fatal(err)
 	}
-	enqueue(t, a, nil, "", "") // a dead letter does not
+	enqueue(t, a, nil, "", "") // a dead letter does not count
 	for what, call := range map[string]func(ctx context.Context) error{
 		"Enqueue": func(ctx context.Context) error { _, err := b.Enqueue(ctx, nil, nil); return err },
 		"Delayed Enqueue": func(ctx context.Context) error {
@@ -594,7 +596,8 @@ func maxLength(t *testing.T, p pair) {
 		cancel()
 	}
 	m := receive(t, a, "", 1)
-	if err := m.Nack(within(t, patience), time.Hour); err != nil { // stays, but elsewhere
+	// it stays in the queue, elsewhere
+	if err := m.Nack(within(t, patience), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	redriven := make(chan error, 1)
@@ -661,7 +664,7 @@ func inspect(t *testing.T, p pair) {
 	}
 }
 
-// consume: what is under way when it ends is finished, what failed comes again.
+// consume: when it ends, running functions finish, and failed items are delivered again.
 func consume(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, nil)
@@ -701,7 +704,7 @@ func consume(t *testing.T, p pair) {
 	}
 }
 
-// compaction under consumers costs them nothing.
+// compaction: a compaction does not disturb consumers.
 func compaction(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, nil)
@@ -770,7 +773,7 @@ func limits(t *testing.T, p pair) {
 	}
 }
 
-// junk that somebody else put among the items becomes a dead letter.
+// junk: another program's value among the items becomes a dead letter.
 func junk(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, nil)

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// duplicates: they take no numbers, however many go together, and need no room.
+// duplicates: they take no numbers, even if many are sent together, and need no room.
 func duplicates(t *testing.T, p pair) {
 	const items = 150
 	opt := &queue.Options{MaxLength: items}

@@ -16,8 +16,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLostAnswers: one in three answers is lost, and copies come late, for everything that a queue does. Each item is in
-// the queue once, each end of a message is told the truth, each effect is there once.
+// TestLostAnswers: one in three answers is lost, and copies arrive late, for all operations of a
+// queue. Each item is in the queue once, each end of a message returns the true outcome, and each
+// effect happens once.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	items := 240
@@ -31,7 +32,8 @@ func TestLostAnswers(t *testing.T) {
 		queues = append(queues, queue.New(newSession(t, c, &session.Options{TTL: 60 * time.Second}), name, opts))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(3), Action: faultproxy.Drop})
-	// Not DuplicateLater: a copy of a claim that was answered, and ended by a Nack since, is outside of what is promised.
+	// Not DuplicateLater: a late copy of a claim that was answered, and has since ended by a Nack,
+	// is not covered by the guarantees.
 	late := p.Add(faultproxy.Rule{Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
 	ctx := within(t, 2*time.Minute)
 
@@ -140,7 +142,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestBlackHole: every call returns with its context, and nothing that was under way is lost or held.
+// TestBlackHole: every call returns with its context, and no item is lost or stays claimed.
 func TestBlackHole(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
@@ -236,7 +238,7 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-// TestGoroutines: nothing runs on when session and client are closed, whatever was under way.
+// TestGoroutines: no goroutine is left after session and client are closed during any operation.
 func TestGoroutines(t *testing.T) {
 	c, err := gateway.New(gateway.Config{Endpoints: cluster.Endpoints()})
 	if err != nil {
@@ -273,8 +275,8 @@ func TestGoroutines(t *testing.T) {
 	eventually(t, "goroutines", func() bool { return working() <= before })
 }
 
-// working is how many goroutines run code of this library. Those of connections do not count, because the clients of other
-// tests dial theirs anew after they were idle.
+// working returns how many goroutines run code of this library. Goroutines of connections do not
+// count, because the clients of other tests dial again after they were idle.
 func working() (n int) {
 	all := make([]byte, 4<<20)
 	for stack := range bytes.SplitSeq(all[:runtime.Stack(all, true)], []byte("\n\n")) {

@@ -10,15 +10,15 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// delivery is one message, and when Receive was asked for it and returned it.
+// delivery is one message, and when its Receive was called and returned.
 type delivery struct {
 	number, fence int64
 	from, to      time.Time
 }
 
-// TestOrderOfOneConsumer: however many goroutines receive, and whether they come back at once or not, what one Queue
-// receives is claimed in the order of the queue, and no Receive returns an item that was before one already returned when
-// it was called.
+// TestOrderOfOneConsumer: with any number of goroutines, with and without pauses between their
+// calls, one Queue claims items in the order of the queue. No Receive returns an item that precedes
+// one that another had already returned when it was called.
 func TestOrderOfOneConsumer(t *testing.T) {
 	const items, goroutines = 3000, 6
 	name := fresh(t)
@@ -60,7 +60,7 @@ func TestOrderOfOneConsumer(t *testing.T) {
 		})
 	}
 	all.Wait()
-	first := got[items-1] // of all behind
+	first := got[items-1] // the first of all later ones
 	for i := items - 2; i >= 0; i-- {
 		if d := got[i]; d.fence > first.fence {
 			t.Errorf("item %d was claimed at %d, a later one at %d", i, d.fence, first.fence)

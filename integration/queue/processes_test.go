@@ -36,7 +36,7 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// number is n, or what HOLDFAST_QUEUE_ITEMS asks for.
+// number is HOLDFAST_QUEUE_ITEMS, or n without it.
 func number(tb testing.TB, n int) int {
 	tb.Helper()
 	if v := os.Getenv("HOLDFAST_QUEUE_ITEMS"); v != "" {
@@ -48,8 +48,8 @@ func number(tb testing.TB, n int) int {
 	return n
 }
 
-// TestProcesses: 8 producers and 8 consumers in processes of their own, consumers killed, answers lost and copies late:
-// each item is done once.
+// TestProcesses: with 8 producers and 8 consumers in processes of their own, consumers killed,
+// answers lost and copies late, each item is done once.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	const parties, drops = 8, 200
@@ -105,7 +105,7 @@ func TestProcesses(t *testing.T) {
 	audit(t, c, q, name, items, kills)
 }
 
-// audit reads what the consumers left behind.
+// audit checks the records of the consumers.
 func audit(t *testing.T, c *gateway.Client, q *queue.Queue, name string, items, kills int) {
 	if st := stats(t, q); st.Ready+st.Claimed+st.Delayed+st.Dead != 0 || st.Enqueued != int64(items) {
 		t.Errorf("%+v", st)
@@ -129,7 +129,8 @@ func audit(t *testing.T, c *gateway.Client, q *queue.Queue, name string, items, 
 	if len(all) != items {
 		t.Errorf("%d items done of %d", len(all), items)
 	}
-	repeated, places := 0, map[string]map[int]string{} // of the items of each producer's goroutine
+	// places of the items of each producer's goroutine
+	repeated, places := 0, map[string]map[int]string{}
 	for _, kv := range all {
 		var d done
 		if err := json.Unmarshal(kv.Value, &d); err != nil {

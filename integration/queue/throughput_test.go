@@ -20,12 +20,13 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// perRound is how many items go through each queue in each round.
+// perRound is how many items pass through each queue in each round.
 const perRound = 800
 
-// BenchmarkThroughput sends items through a queue of this library, received in two ways, and through that of clientv3's
-// recipes, which loses the items of consumers that die. The member waits for its disk. In each round each queue has its
-// turn; what is reported are medians, the ratios among them being those of the rounds.
+// BenchmarkThroughput sends items through a queue of this library, received in two ways, and
+// through the queue of clientv3's recipes, which loses the items of consumers that die. The member
+// waits for its disk. Each round measures each queue. The benchmark reports medians, and the
+// medians of the rounds' ratios.
 func BenchmarkThroughput(b *testing.B) {
 	own := etcdtest.Start(b, &etcdproc.Options{ExtraArgs: []string{"--quota-backend-bytes=1073741824"}})
 	newParty := func() *session.Session {
@@ -55,13 +56,14 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// throughput is a queue of either library. put enqueues n items one after another, take receives and acks n in all.
+// throughput is a queue of either library. put enqueues n items one after another, take receives
+// and acks n in all.
 type throughput struct {
 	put  func(n int) error
 	take func(parties, n int) error
 }
 
-// rate tells how many items go through in a second.
+// rate returns how many items pass in a second.
 func rate(b *testing.B, parties int, q throughput) float64 {
 	var all sync.WaitGroup
 	begin := time.Now()
@@ -79,7 +81,7 @@ func rate(b *testing.B, parties int, q throughput) float64 {
 	return perRound / time.Since(begin).Seconds()
 }
 
-// together runs n in all in as many goroutines as there are parties.
+// together runs do n times in all, in as many goroutines as there are parties.
 func together(parties, n int, do func() error) error {
 	var all sync.WaitGroup
 	errs := make([]error, parties)
