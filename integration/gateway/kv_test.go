@@ -20,8 +20,9 @@ import (
 // public converts a key of clientv3.
 func public(ns string, kv *mvccpb.KeyValue) gateway.KeyValue {
 	out := gateway.KeyValue{
-		Key: strings.TrimPrefix(string(kv.Key), ns), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision,
-		Version: kv.Version, Lease: gateway.LeaseID(kv.Lease),
+		Key: strings.TrimPrefix(string(kv.Key), ns), CreateRevision: kv.CreateRevision,
+		ModRevision: kv.ModRevision,
+		Version:     kv.Version, Lease: gateway.LeaseID(kv.Lease),
 	}
 	if len(kv.Value) > 0 {
 		out.Value = kv.Value
@@ -67,7 +68,8 @@ func TestRanges(t *testing.T) {
 			created = append(created, resp.Header.Revision)
 		}
 		for i, k := range []string{"c", "c", "a", "e", "c", "a", "d"} {
-			changed = append(changed, must(theirs.Put(ctx, ns+k, fmt.Sprint((i*2+3)%7)))(t).Header.Revision)
+			changed = append(changed,
+				must(theirs.Put(ctx, ns+k, fmt.Sprint((i*2+3)%7)))(t).Header.Revision)
 		}
 		must(theirs.Put(ctx, ns[:len(ns)-1]+"0", "outside"))(t)
 		prefix := gateway.Prefix()
@@ -92,21 +94,33 @@ func TestRanges(t *testing.T) {
 			{"all keys", "", opts{prefix}, opso{theirPrefix}},
 			{"prefix", "a", opts{prefix}, opso{theirPrefix}},
 			{"range", "b", opts{gateway.Range("d")}, opso{clientv3.WithRange(ns + "d")}},
-			{"from key", "c", opts{gateway.FromKey()}, opso{clientv3.WithRange(clientv3.GetPrefixRangeEnd(ns))}},
+			{"from key", "c", opts{gateway.FromKey()},
+				opso{clientv3.WithRange(clientv3.GetPrefixRangeEnd(ns))}},
 			{"limit", "", opts{prefix, gateway.Limit(2)}, opso{theirPrefix, clientv3.WithLimit(2)}},
-			{"large limit", "", opts{prefix, gateway.Limit(math.MaxInt64)}, opso{theirPrefix, clientv3.WithLimit(math.MaxInt64)}},
-			{"revision", "", opts{prefix, gateway.AtRevision(created[2])}, opso{theirPrefix, clientv3.WithRev(created[2])}},
-			{"keys only", "", opts{prefix, gateway.KeysOnly()}, opso{theirPrefix, clientv3.WithKeysOnly()}},
-			{"count only", "", opts{prefix, gateway.CountOnly()}, opso{theirPrefix, clientv3.WithCountOnly()}},
-			{"serializable", "", opts{prefix, gateway.Serializable()}, opso{theirPrefix, clientv3.WithSerializable()}},
-			{"min mod", "", opts{prefix, gateway.MinModRevision(changed[3])}, opso{theirPrefix, clientv3.WithMinModRev(changed[3])}},
-			{"max mod", "", opts{prefix, gateway.MaxModRevision(changed[3])}, opso{theirPrefix, clientv3.WithMaxModRev(changed[3])}},
-			{"min create", "", opts{prefix, gateway.MinCreateRevision(made)}, opso{theirPrefix, clientv3.WithMinCreateRev(made)}},
-			{"max create", "", opts{prefix, gateway.MaxCreateRevision(made)}, opso{theirPrefix, clientv3.WithMaxCreateRev(made)}},
-			{"beyond", "", opts{prefix, gateway.MinModRevision(end)}, opso{theirPrefix, clientv3.WithMinModRev(end)}},
+			{"large limit", "", opts{prefix, gateway.Limit(math.MaxInt64)},
+				opso{theirPrefix, clientv3.WithLimit(math.MaxInt64)}},
+			{"revision", "", opts{prefix, gateway.AtRevision(created[2])},
+				opso{theirPrefix, clientv3.WithRev(created[2])}},
+			{"keys only", "", opts{prefix, gateway.KeysOnly()},
+				opso{theirPrefix, clientv3.WithKeysOnly()}},
+			{"count only", "", opts{prefix, gateway.CountOnly()},
+				opso{theirPrefix, clientv3.WithCountOnly()}},
+			{"serializable", "", opts{prefix, gateway.Serializable()},
+				opso{theirPrefix, clientv3.WithSerializable()}},
+			{"min mod", "", opts{prefix, gateway.MinModRevision(changed[3])},
+				opso{theirPrefix, clientv3.WithMinModRev(changed[3])}},
+			{"max mod", "", opts{prefix, gateway.MaxModRevision(changed[3])},
+				opso{theirPrefix, clientv3.WithMaxModRev(changed[3])}},
+			{"min create", "", opts{prefix, gateway.MinCreateRevision(made)},
+				opso{theirPrefix, clientv3.WithMinCreateRev(made)}},
+			{"max create", "", opts{prefix, gateway.MaxCreateRevision(made)},
+				opso{theirPrefix, clientv3.WithMaxCreateRev(made)}},
+			{"beyond", "", opts{prefix, gateway.MinModRevision(end)},
+				opso{theirPrefix, clientv3.WithMinModRev(end)}},
 			{
 				"some, sorted, limited", "",
-				opts{prefix, gateway.Limit(1), gateway.MaxModRevision(changed[3]), gateway.SortBy(gateway.SortValue, gateway.Descend)},
+				opts{prefix, gateway.Limit(1), gateway.MaxModRevision(changed[3]),
+					gateway.SortBy(gateway.SortValue, gateway.Descend)},
 				opso{
 					theirPrefix, clientv3.WithLimit(1), clientv3.WithMaxModRev(changed[3]),
 					clientv3.WithSort(clientv3.SortByValue, clientv3.SortDescend),
@@ -114,8 +128,10 @@ func TestRanges(t *testing.T) {
 			},
 		}
 		for target, theirTarget := range map[gateway.SortTarget]clientv3.SortTarget{
-			gateway.SortKey: clientv3.SortByKey, gateway.SortVersion: clientv3.SortByVersion, gateway.SortValue: clientv3.SortByValue,
-			gateway.SortCreateRevision: clientv3.SortByCreateRevision, gateway.SortModRevision: clientv3.SortByModRevision,
+			gateway.SortKey: clientv3.SortByKey, gateway.SortVersion: clientv3.SortByVersion,
+			gateway.SortValue:          clientv3.SortByValue,
+			gateway.SortCreateRevision: clientv3.SortByCreateRevision,
+			gateway.SortModRevision:    clientv3.SortByModRevision,
 		} {
 			for order, theirOrder := range map[gateway.SortOrder]clientv3.SortOrder{
 				gateway.Ascend: clientv3.SortAscend, gateway.Descend: clientv3.SortDescend,
@@ -138,14 +154,18 @@ func TestRanges(t *testing.T) {
 			want := must(theirs.Get(ctx, ns+tt.key, tt.theirs...))(t)
 			for how, got := range map[string]*gateway.GetResponse{
 				"get": must(ours.Get(ctx, tt.key, tt.ours...))(t),
-				"txn": must(ours.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpGet(tt.key, tt.ours...)}}))(t).Responses[0].Get,
+				"txn": must(ours.Txn(ctx, gateway.Txn{
+					Then: []gateway.Op{gateway.OpGet(tt.key, tt.ours...)},
+				}))(t).Responses[0].Get,
 			} {
-				if !reflect.DeepEqual(got.KVs, publics(ns, want.Kvs)) || got.Count != want.Count || got.More != want.More ||
+				if !reflect.DeepEqual(got.KVs, publics(ns, want.Kvs)) ||
+					got.Count != want.Count || got.More != want.More ||
 					got.Revision != want.Header.Revision {
 					t.Errorf("%s by a %s: %+v, clientv3 has %+v", tt.name, how, got, want)
 				}
 			}
-			if plain := reflect.DeepEqual(want.Kvs, whole.Kvs) && !want.More; plain != slices.Contains(same, tt.name) {
+			if plain := reflect.DeepEqual(want.Kvs, whole.Kvs) &&
+				!want.More; plain != slices.Contains(same, tt.name) {
 				t.Errorf("%s has an effect: %v", tt.name, !plain)
 			}
 		}
@@ -167,15 +187,18 @@ func TestPuts(t *testing.T) {
 			want  string // value and lease
 			prev  bool
 		}{
-			"plain":        {"new", nil, "new 0", false},
-			"empty":        {"", nil, " 0", false},
-			"lease":        {"new", []gateway.Option{gateway.WithLease(gateway.LeaseID(other))}, fmt.Sprintf("new %d", other), false},
+			"plain": {"new", nil, "new 0", false},
+			"empty": {"", nil, " 0", false},
+			"lease": {"new", []gateway.Option{gateway.WithLease(gateway.LeaseID(other))},
+				fmt.Sprintf("new %d", other), false},
 			"prev":         {"new", []gateway.Option{gateway.PrevKV()}, "new 0", true},
 			"ignore value": {"", []gateway.Option{gateway.IgnoreValue()}, "old 0", false},
-			"ignore lease": {"new", []gateway.Option{gateway.IgnoreLease()}, fmt.Sprintf("new %d", lease), false},
+			"ignore lease": {"new", []gateway.Option{gateway.IgnoreLease()},
+				fmt.Sprintf("new %d", lease), false},
 			"ignore value, other lease": {
 				"",
-				[]gateway.Option{gateway.IgnoreValue(), gateway.WithLease(gateway.LeaseID(other)), gateway.PrevKV()},
+				[]gateway.Option{gateway.IgnoreValue(), gateway.WithLease(gateway.LeaseID(other)),
+					gateway.PrevKV()},
 				fmt.Sprintf("old %d", other), true,
 			},
 		} {
@@ -188,13 +211,17 @@ func TestPuts(t *testing.T) {
 					got = must(ours.Put(ctx, key, []byte(tt.value), tt.opts...))(t)
 				} else {
 					op := gateway.OpPut(key, []byte(tt.value), tt.opts...)
-					got = must(ours.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}}))(t).Responses[0].Put
+					resp := must(ours.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}}))(t)
+					got = resp.Responses[0].Put
 				}
 				now := one(t, theirs, ns, key)
-				if s := fmt.Sprintf("%s %d", now.Value, now.Lease); s != tt.want || now.ModRevision != got.Revision || now.Version != 2 {
-					t.Errorf("%s by a %s: %+v, want %s at revision %d", name, how, now, tt.want, got.Revision)
+				if s := fmt.Sprintf("%s %d", now.Value, now.Lease); s != tt.want ||
+					now.ModRevision != got.Revision || now.Version != 2 {
+					t.Errorf("%s by a %s: %+v, want %s at revision %d",
+						name, how, now, tt.want, got.Revision)
 				}
-				if tt.prev && !reflect.DeepEqual(got.PrevKV, before) || !tt.prev && got.PrevKV != nil {
+				if tt.prev && !reflect.DeepEqual(got.PrevKV, before) ||
+					!tt.prev && got.PrevKV != nil {
 					t.Errorf("%s by a %s: replaced %+v, was %+v", name, how, got.PrevKV, before)
 				}
 			}
@@ -246,11 +273,15 @@ func TestDeletes(t *testing.T) {
 				for _, kv := range after.Kvs {
 					left = append(left, strings.TrimPrefix(string(kv.Key), ns))
 				}
-				gone := slices.DeleteFunc(before, func(kv gateway.KeyValue) bool { return slices.Contains(left, kv.Key) })
-				if strings.Join(left, " ") != tt.left || got.Deleted != int64(len(gone)) || got.Revision != after.Header.Revision {
+				gone := slices.DeleteFunc(before, func(kv gateway.KeyValue) bool {
+					return slices.Contains(left, kv.Key)
+				})
+				if strings.Join(left, " ") != tt.left || got.Deleted != int64(len(gone)) ||
+					got.Revision != after.Header.Revision {
 					t.Errorf("%s: %+v, left %v", name, got, left)
 				}
-				if prev && len(gone) > 0 && !reflect.DeepEqual(got.PrevKVs, gone) || !prev && got.PrevKVs != nil {
+				if prev && len(gone) > 0 && !reflect.DeepEqual(got.PrevKVs, gone) ||
+					!prev && got.PrevKVs != nil {
 					t.Errorf("%s: deleted %+v, were %+v", name, got.PrevKVs, gone)
 				}
 			}
@@ -273,11 +304,13 @@ func TestCompactions(t *testing.T) {
 			if err := ours.Compact(ctx, rev, opts...); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := theirs.Get(ctx, ns+"k", clientv3.WithRev(old)); !errors.Is(err, rpctypes.ErrCompacted) {
+			if _, err := theirs.Get(ctx, ns+"k", clientv3.WithRev(old)); !errors.Is(err,
+				rpctypes.ErrCompacted) {
 				t.Errorf("clientv3 after Compact: %v", err)
 			}
 			must(theirs.Get(ctx, ns+"k", clientv3.WithRev(rev)))(t)
-			if _, err := ours.Get(ctx, "k", gateway.AtRevision(old)); !errors.Is(err, gateway.ErrCompacted) {
+			if _, err := ours.Get(ctx, "k", gateway.AtRevision(old)); !errors.Is(err,
+				gateway.ErrCompacted) {
 				t.Errorf("Get after Compact: %v", err)
 			}
 			if err := ours.Compact(ctx, rev, opts...); !errors.Is(err, gateway.ErrCompacted) {

@@ -20,14 +20,17 @@ func TestLeases(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
-		for _, id := range []gateway.LeaseID{0, 1, 1 << 53, 1<<53 + 1, math.MaxInt64, -1, math.MinInt64} {
+		for _, id := range []gateway.LeaseID{0, 1, 1 << 53, 1<<53 + 1, math.MaxInt64,
+			-1, math.MinInt64} {
 			before := time.Now()
 			g := must(ours.Grant(ctx, id, 59001*time.Millisecond))(t)
-			if id != 0 && g.ID != id || g.ID == 0 || g.TTL != time.Minute || g.Sent.Before(before) || g.Sent.After(time.Now()) {
+			if id != 0 && g.ID != id || g.ID == 0 || g.TTL != time.Minute ||
+				g.Sent.Before(before) || g.Sent.After(time.Now()) {
 				t.Errorf("grant of %d: %+v", id, g)
 			}
 			their := clientv3.LeaseID(g.ID)
-			if info := must(theirs.TimeToLive(ctx, their))(t); info.GrantedTTL != 60 || info.TTL > 60 || info.TTL < 50 {
+			if info := must(theirs.TimeToLive(ctx, their))(t); info.GrantedTTL != 60 ||
+				info.TTL > 60 || info.TTL < 50 {
 				t.Errorf("clientv3 sees %+v", info)
 			}
 			must(ours.Put(ctx, "inside", nil, gateway.WithLease(g.ID)))(t)
@@ -36,7 +39,8 @@ func TestLeases(t *testing.T) {
 
 			info := must(ours.TimeToLive(ctx, g.ID, true))(t)
 			slices.Sort(info.Keys)
-			if info.ID != g.ID || info.GrantedTTL != time.Minute || info.TTL > time.Minute || info.TTL < 50*time.Second ||
+			if info.ID != g.ID || info.GrantedTTL != time.Minute || info.TTL > time.Minute ||
+				info.TTL < 50*time.Second ||
 				!slices.Equal(info.Keys, []string{"a\x00\xff", "inside"}) {
 				t.Errorf("%+v", info)
 			}
@@ -52,7 +56,8 @@ func TestLeases(t *testing.T) {
 			if again.ID != g.ID || again.TTL != time.Minute || again.Sent.Before(g.Sent) {
 				t.Errorf("renewed as %+v", again)
 			}
-			if g, err := ours.Grant(ctx, g.ID, time.Minute); err == nil || errors.Is(err, gateway.ErrUncertain) {
+			if g, err := ours.Grant(ctx, g.ID, time.Minute); err == nil ||
+				errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("granted twice: %+v, %v", g, err)
 			}
 			if err := ours.Revoke(ctx, g.ID); err != nil {
@@ -100,7 +105,8 @@ func TestKeepForEver(t *testing.T) {
 		tell := func(g gateway.LeaseGrant) { answers <- g }
 		var stops []func()
 		for _, g := range []gateway.LeaseGrant{granted, {ID: adopted}, revoked} {
-			must(theirs.Put(ctx, fmt.Sprintf("%s%v", ns, g.ID), "", clientv3.WithLease(clientv3.LeaseID(g.ID))))(t)
+			must(theirs.Put(ctx, fmt.Sprintf("%s%v", ns, g.ID), "",
+				clientv3.WithLease(clientv3.LeaseID(g.ID))))(t)
 			stops = append(stops, ours.KeepAlive(g, tell))
 		}
 		began := time.Now()

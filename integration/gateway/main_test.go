@@ -46,7 +46,9 @@ func forEachVersion(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) 
 
 // both returns a client of this library, in a namespace of its own, and clientv3, which sees
 // everything.
-func both(t *testing.T, c *etcdtest.Cluster) (ours *gateway.Client, ns string, theirs *clientv3.Client) {
+func both(
+	t *testing.T, c *etcdtest.Cluster,
+) (ours *gateway.Client, ns string, theirs *clientv3.Client) {
 	t.Helper()
 	ns = fresh(t) + "/"
 	return newClient(t, gateway.Config{Endpoints: c.Endpoints(), Namespace: ns}), ns, c.ClientV3(t)

@@ -54,33 +54,37 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 		if c.Version() == "3.4" {
 			continue // Debian's build has neither page
 		}
-		if err := errors.Join(ours.Member(m.Endpoint()).Readyz(ctx), ours.Member(m.Endpoint()).Livez(ctx)); err != nil {
+		if err := errors.Join(ours.Member(m.Endpoint()).Readyz(ctx),
+			ours.Member(m.Endpoint()).Livez(ctx)); err != nil {
 			t.Errorf("%s: %v", m.Name(), err)
 		}
 	}
 }
 
-func statusDiffers(t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client, theirs *clientv3.Client) (
-	differ []string,
-) {
+func statusDiffers(
+	t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client, theirs *clientv3.Client,
+) (differ []string) {
 	got := must(ours.Member(m.Endpoint()).Status(ctx))(t)
 	want := must(theirs.Status(ctx, m.Endpoint()))(t)
 	v := must(ours.Member(m.Endpoint()).Version(ctx))(t)
 	for what, pair := range map[string][2]any{
-		"member":  {got.MemberID, m.ID()},
-		"cluster": {got.ClusterID, want.Header.ClusterId},
-		"version": {got.Version, want.Version}, "storage version": {got.StorageVersion, want.StorageVersion},
-		"size": {got.DBSize, want.DbSize}, "in use": {got.DBSizeInUse, want.DbSizeInUse},
+		"member":          {got.MemberID, m.ID()},
+		"cluster":         {got.ClusterID, want.Header.ClusterId},
+		"version":         {got.Version, want.Version},
+		"storage version": {got.StorageVersion, want.StorageVersion},
+		"size":            {got.DBSize, want.DbSize}, "in use": {got.DBSizeInUse, want.DbSizeInUse},
 		"quota":  {got.DBSizeQuota, want.DbSizeQuota},
 		"leader": {got.Leader, want.Leader}, "term": {got.RaftTerm, want.RaftTerm},
 		"learner": {got.IsLearner, want.IsLearner}, "errors": {len(got.Errors), len(want.Errors)},
-		"version of the server": {v.Server, want.Version}, "version of the storage": {v.Storage, want.StorageVersion},
+		"version of the server":  {v.Server, want.Version},
+		"version of the storage": {v.Storage, want.StorageVersion},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			differ = append(differ, fmt.Sprintf("%s is %v, want %v", what, pair[0], pair[1]))
 		}
 	}
-	if got.RaftIndex == 0 || got.RaftAppliedIndex == 0 || got.Leader == 0 || got.DBSize == 0 || v.Cluster == "" {
+	if got.RaftIndex == 0 || got.RaftAppliedIndex == 0 || got.Leader == 0 ||
+		got.DBSize == 0 || v.Cluster == "" {
 		differ = append(differ, fmt.Sprintf("%+v, %+v", got, v))
 	}
 	return differ
@@ -99,14 +103,17 @@ func hashes(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 			t.Errorf("%s: hash %+v", m.Name(), before)
 		}
 		if c.Version() == "3.4" {
-			if _, err := ours.Member(m.Endpoint()).HashKV(ctx, rev); !errors.Is(err, errors.ErrUnsupported) {
+			if _, err := ours.Member(m.Endpoint()).HashKV(ctx,
+				rev); !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("%s: hash kv: %v", m.Name(), err)
 			}
 			continue
 		}
 		for _, at := range []int64{0, rev} {
-			got, want := must(ours.Member(m.Endpoint()).HashKV(ctx, at))(t), must(theirs.HashKV(ctx, m.Endpoint(), at))(t)
-			if got.Hash != want.Hash || got.CompactRevision != want.CompactRevision || got.HashRevision != want.HashRevision {
+			got := must(ours.Member(m.Endpoint()).HashKV(ctx, at))(t)
+			want := must(theirs.HashKV(ctx, m.Endpoint(), at))(t)
+			if got.Hash != want.Hash || got.CompactRevision != want.CompactRevision ||
+				got.HashRevision != want.HashRevision {
 				t.Errorf("%s at %d: %+v, clientv3 says %+v", m.Name(), at, got, want)
 			}
 		}
@@ -137,7 +144,8 @@ func moveLeader(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 		}
 	}
 	err := ours.Cluster().MoveLeader(ctx, 77)
-	if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
+	if e, ok := errors.AsType[*gateway.Error](err); !ok ||
+		e.Code != gateway.CodeFailedPrecondition {
 		t.Errorf("to nobody: %v", err)
 	}
 }
@@ -147,7 +155,9 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	ctx := within(t, patience)
 	raised := func() (all []gateway.Alarm) {
 		for _, a := range must(theirs.AlarmList(ctx))(t).Alarms {
-			all = append(all, gateway.Alarm{MemberID: a.MemberID, Type: gateway.AlarmType(a.Alarm.String())})
+			all = append(all, gateway.Alarm{
+				MemberID: a.MemberID, Type: gateway.AlarmType(a.Alarm.String()),
+			})
 		}
 		return all
 	}
@@ -170,7 +180,8 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	if _, err := ours.Put(ctx, fresh(t), nil); !errors.Is(err, gateway.ErrNoSpace) {
 		t.Errorf("Put under the alarm: %v", err)
 	}
-	if h := must(ours.Member(c.Endpoints()[0]).Health(ctx))(t); h.Healthy || h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
+	if h := must(ours.Member(c.Endpoints()[0]).Health(ctx))(t); h.Healthy ||
+		h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
 		t.Errorf("health %+v", h)
 	}
 	if got := must(ours.Cluster().AlarmDisarm(ctx, one))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{one}) {
@@ -233,7 +244,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	}
 	target := fmt.Sprintf("3.%d.0", minor-1)
 	if c.Version() == "3.4" {
-		if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate,
+			target); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("DowngradeValidate: %v", err)
 		}
 		return
@@ -241,10 +253,12 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	shown := func() *etcdserverpb.DowngradeInfo {
 		return must(theirs.Status(ctx, c.Member(0).GRPCEndpoint()))(t).DowngradeInfo
 	}
-	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.1.0"); !errors.Is(err, gateway.ErrInvalid) {
+	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate,
+		"3.1.0"); !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("to 3.1: %v", err)
 	}
-	if v, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); err != nil || v == "" {
+	if v, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); err != nil ||
+		v == "" {
 		t.Errorf("DowngradeValidate: %q, %v", v, err)
 	}
 	if d := shown(); d.GetEnabled() {
@@ -252,7 +266,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	}
 	if c.Version() == "3.5" {
 		_, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeCancel, "")
-		if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
+		if e, ok := errors.AsType[*gateway.Error](err); !ok ||
+			e.Code != gateway.CodeFailedPrecondition {
 			t.Errorf("called off what was not begun: %v", err)
 		}
 		return

@@ -79,7 +79,8 @@ func tenThousand(t *testing.T, c *etcdtest.Cluster) (took time.Duration) {
 	}
 	for i := 0; i < watches; i += watches / asked {
 		for ev, err := range all[i].Events() {
-			if err != nil || ev.KV.Key != fmt.Sprintf("k/%05d", i) || string(ev.KV.Value) != fmt.Sprint(i) {
+			if err != nil || ev.KV.Key != fmt.Sprintf("k/%05d", i) ||
+				string(ev.KV.Value) != fmt.Sprint(i) {
 				t.Fatalf("watch %d got %+v, %v", i, ev, err)
 			}
 			break
@@ -154,7 +155,8 @@ func TestSlowReader(t *testing.T) {
 	}
 	tick() // after all of it, on the only stream
 	after := half()
-	recipetest.Figure(t, "a tick reaches %d readers within %v; while %d MB wait for another one, within %v",
+	recipetest.Figure(t,
+		"a tick reaches %d readers within %v; while %d MB wait for another one, within %v",
 		readers, before[len(before)-1].Round(time.Millisecond), writes*large/1_000_000, after[len(after)-1].Round(time.Millisecond))
 	if after[0] > 3*before[0]+500*time.Millisecond {
 		t.Errorf("a tick took %v before, and %v behind a slow reader", before, after)

@@ -26,7 +26,8 @@ func TestProgressReports(t *testing.T) {
 		ours, ns, theirs := both(t, own)
 		ctx := within(t, patience)
 		told := make(chan gateway.WatchResponse, 10_000)
-		must(ours.WatchFunc("k", func(r gateway.WatchResponse) { told <- r }, gateway.ProgressNotify()))(t)
+		must(ours.WatchFunc("k", func(r gateway.WatchResponse) { told <- r },
+			gateway.ProgressNotify()))(t)
 		if r := <-told; !r.Created {
 			t.Fatalf("%+v", r)
 		}
@@ -65,7 +66,8 @@ func TestProgressReports(t *testing.T) {
 			if r.Progress {
 				reports++
 				if r.Revision > last && seen > 0 { // nothing else is written
-					t.Errorf("all up to %d are said to have come, but only %d have", r.Revision, last)
+					t.Errorf("all up to %d are said to have come, but only %d have",
+						r.Revision, last)
 				}
 				continue
 			}

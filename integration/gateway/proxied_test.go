@@ -34,7 +34,9 @@ func reverseProxy(t *testing.T, c *etcdtest.Cluster) string {
 func TestWatchThroughReverseProxy(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ctx := within(t, patience)
-		ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, c)}, Namespace: fresh(t) + "/"})
+		ours := newClient(t, gateway.Config{
+			Endpoints: []string{reverseProxy(t, c)}, Namespace: fresh(t) + "/",
+		})
 		began := time.Now()
 		w := must(ours.Watch(ctx, "k", gateway.Prefix()))(t)
 		stood := time.Since(began)
@@ -74,7 +76,8 @@ func TestWatchThroughReverseProxy(t *testing.T) {
 		for range got {
 			t.Error("an event too many")
 		}
-		recipetest.Figure(t, "through httputil.ReverseProxy a watch stood after %v, put to event p50 %v",
+		recipetest.Figure(t,
+			"through httputil.ReverseProxy a watch stood after %v, put to event p50 %v",
 			stood.Round(time.Millisecond), lat[len(lat)/2].Round(100*time.Microsecond))
 	})
 }
@@ -84,7 +87,9 @@ func TestWatchThroughReverseProxy(t *testing.T) {
 func TestManyWatchesThroughReverseProxy(t *testing.T) {
 	const watches = 200
 	ctx := within(t, patience)
-	ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, cluster)}, Namespace: fresh(t) + "/"})
+	ours := newClient(t, gateway.Config{
+		Endpoints: []string{reverseProxy(t, cluster)}, Namespace: fresh(t) + "/",
+	})
 	all := make([]*gateway.Watcher, watches)
 	began := time.Now()
 	for i := range watches {
@@ -113,7 +118,8 @@ func TestManyWatchesThroughReverseProxy(t *testing.T) {
 			t.Fatalf("watch %d got %d events before the last, want %d", i, n, i%3+1)
 		}
 	}
-	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v", watches, 2*watches, made)
+	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v",
+		watches, 2*watches, made)
 }
 
 // TestManyWatchesInOneRequest: if the connection to etcd's gateway is kept, it loses the rest of a
@@ -159,7 +165,9 @@ func TestManyWatchesInOneRequest(t *testing.T) {
 		if all > 2*time.Second || broken.Load() > 1 {
 			t.Errorf("%d watches stood after %v, %d streams broke", watches, all, broken.Load())
 		}
-		recipetest.Figure(t, "%d watches at once through httputil.ReverseProxy stood after %v, %d streams broke", watches,
+		recipetest.Figure(t,
+			"%d watches at once through httputil.ReverseProxy stood after %v, %d streams broke",
+			watches,
 			all.Round(time.Millisecond), broken.Load())
 	})
 }

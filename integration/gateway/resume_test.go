@@ -46,7 +46,8 @@ func TestWatchResumes(t *testing.T) {
 		all := follow(t, c, "", gateway.Prefix(), gateway.PrevKV())
 		all.prev = true
 		some := []*follower{
-			follow(t, c, "k/07"), follow(t, c, "k/1", gateway.Prefix(), gateway.NoPut()), follow(t, c, "k/20", gateway.FromKey()),
+			follow(t, c, "k/07"), follow(t, c, "k/1", gateway.Prefix(), gateway.NoPut()),
+			follow(t, c, "k/20", gateway.FromKey()),
 		}
 		const events, breaks = 10_000, 5
 		broken, deaths := 0, 0
@@ -90,9 +91,13 @@ func TestWatchResumes(t *testing.T) {
 		}
 		all.check(t, truth, last, func(gateway.Event) bool { return true })
 		some[0].check(t, truth, end+1, func(ev gateway.Event) bool { return ev.KV.Key == "k/07" })
-		some[1].check(t, truth, last, func(ev gateway.Event) bool { return strings.HasPrefix(ev.KV.Key, "k/1") && ev.Deleted })
+		some[1].check(t, truth, last, func(ev gateway.Event) bool {
+			return strings.HasPrefix(ev.KV.Key, "k/1") && ev.Deleted
+		})
 		some[2].check(t, truth, end, func(ev gateway.Event) bool { return ev.KV.Key >= "k/20" })
-		recipetest.Figure(t, "%d events, %d breaks of all connections, %d deaths of members, %v: none lost, none twice, in order",
+		recipetest.Figure(t,
+			"%d events, %d breaks of all connections, %d deaths of members, %v: none lost, none "+
+				"twice, in order",
 			len(truth), broken, deaths, time.Since(began).Round(time.Second))
 	})
 }
@@ -131,7 +136,8 @@ func history(
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for r := range theirs.Watch(ctx, ns, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithPrevKV()) {
+	for r := range theirs.Watch(ctx, ns, clientv3.WithPrefix(),
+		clientv3.WithRev(from), clientv3.WithPrevKV()) {
 		if err := r.Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +193,9 @@ func (f *follower) last() int64 {
 }
 
 // check waits for the event of the last revision and compares all events with the expected ones.
-func (f *follower) check(t *testing.T, truth []gateway.Event, last int64, mine func(gateway.Event) bool) {
+func (f *follower) check(
+	t *testing.T, truth []gateway.Event, last int64, mine func(gateway.Event) bool,
+) {
 	t.Helper()
 	eventually(t, "the last event", func() bool { return f.last() >= last })
 	f.mu.Lock()

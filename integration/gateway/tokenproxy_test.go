@@ -79,7 +79,8 @@ func TestOldTokenOfStreams(t *testing.T) {
 		p := newOldTokens(t, c.Endpoints()[0])
 		as := func(endpoint string) *gateway.Client {
 			return newClient(t, gateway.Config{
-				Endpoints: []string{endpoint}, AllowPlaintextAuth: true, Username: "root", Password: canary,
+				Endpoints: []string{endpoint}, AllowPlaintextAuth: true, Username: "root",
+				Password: canary,
 			})
 		}
 		direct := as(c.Endpoints()[0])

@@ -53,12 +53,15 @@ func (l *logins) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // client makes a client whose log-ins are counted.
-func (l *logins) client(t *testing.T, c *etcdtest.Cluster, password gateway.Secret) *gateway.Client {
+func (l *logins) client(
+	t *testing.T, c *etcdtest.Cluster, password gateway.Secret,
+) *gateway.Client {
 	t.Helper()
 	l.own.MaxIdleConnsPerHost = 64
 	t.Cleanup(l.own.CloseIdleConnections)
 	return newClient(t, gateway.Config{
-		Endpoints: c.Endpoints(), Transport: l, Username: "root", Password: password, AllowPlaintextAuth: true,
+		Endpoints: c.Endpoints(), Transport: l, Username: "root", Password: password,
+		AllowPlaintextAuth: true,
 	})
 }
 
@@ -162,7 +165,8 @@ func TestTokensOverFailover(t *testing.T) {
 	})
 	all.Wait()
 	took := time.Since(begun)
-	figure(t, "%d grants, %d events, %d kills, %d log-ins (%d asked for) in %v", grants.Load(), events.Load(), kills.Load(),
+	figure(t, "%d grants, %d events, %d kills, %d log-ins (%d asked for) in %v",
+		grants.Load(), events.Load(), kills.Load(),
 		l.granted.Load(), l.asked.Load(), took.Round(time.Second))
 	if grants.Load() < 50 || events.Load() < 100 || kills.Load() < 2 {
 		t.Error("next to nothing happened")
@@ -242,7 +246,8 @@ func TestJWT(t *testing.T) {
 		options := recipetest.Server(version)
 		options.RootPassword = canary
 		options.ExtraArgs = append(options.ExtraArgs,
-			"--auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=RS256,ttl=%v", public, private, ttl))
+			"--auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=RS256,ttl=%v",
+				public, private, ttl))
 		c := etcdtest.Start(t, options)
 		theirs := sync.OnceValue(func() *clientv3.Client { return c.ClientV3(t) })
 		if version == "3.4" { // clientv3 of 3.4 does not recover from an expired token
@@ -310,7 +315,9 @@ func TestJWT(t *testing.T) {
 }
 
 // watching watches a key. The returned function fails the test unless the next event has the value.
-func watching(ctx context.Context, t *testing.T, c *gateway.Client, key string) (next func(value string)) {
+func watching(
+	ctx context.Context, t *testing.T, c *gateway.Client, key string,
+) (next func(value string)) {
 	t.Helper()
 	w := must(c.Watch(ctx, key))(t)
 	pull, stop := iter.Pull2(w.Events())
@@ -330,7 +337,8 @@ func keyPair(t *testing.T) (public, private string) {
 	dir := t.TempDir()
 	write := func(name, kind string, der []byte) string {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		return file

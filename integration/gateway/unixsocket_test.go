@@ -43,7 +43,8 @@ func TestOtherAddresses(t *testing.T) {
 			key := fresh(t)
 			w := must(ours.Watch(ctx, key))(t)
 			must(ours.Put(ctx, key, []byte("v")))(t)
-			if got := must(theirs.Get(ctx, key))(t); len(got.Kvs) != 1 || string(got.Kvs[0].Value) != "v" {
+			if got := must(theirs.Get(ctx, key))(t); len(got.Kvs) != 1 ||
+				string(got.Kvs[0].Value) != "v" {
 				t.Errorf("%s: clientv3 reads %v", url, got.Kvs)
 			}
 			for ev, err := range w.Events() {
@@ -58,8 +59,10 @@ func TestOtherAddresses(t *testing.T) {
 			if h := must(ours.Member(url).Health(ctx))(t); !h.Healthy {
 				t.Errorf("%s: health %+v", url, h)
 			}
-			if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 || ours.Endpoints()[0].URL != url {
-				t.Errorf("%s: after Sync %+v, %v: the member is reached already", url, ours.Endpoints(), err)
+			if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 ||
+				ours.Endpoints()[0].URL != url {
+				t.Errorf("%s: after Sync %+v, %v: the member is reached already",
+					url, ours.Endpoints(), err)
 			}
 			cancel()
 		}
