@@ -51,7 +51,9 @@ func TestAhead(t *testing.T) {
 				}
 				ack(t, m)
 			}
-			eventually(t, "the return of what was claimed ahead", func() bool { return stats(t, a).Claimed == 0 })
+			eventually(t, "the return of what was claimed ahead", func() bool {
+				return stats(t, a).Claimed == 0
+			})
 			if after := version("//q/"); after != before-4 {
 				t.Fatalf("%d items, then %d", before, after)
 			}
@@ -80,15 +82,16 @@ func TestConsumeReturnsAhead(t *testing.T) {
 		s := newSession(t, c, &session.Options{TTL: time.Minute})
 		ctx, stop := context.WithCancel(within(t, patience))
 		n := 0
-		err := queue.New(s, name, nil).Consume(ctx, 1, func(_ context.Context, m *queue.Message) error {
-			if m.Attempt != 1 {
-				t.Errorf("attempt %d", m.Attempt)
-			}
-			if n++; n == each {
-				stop()
-			}
-			return nil
-		})
+		err := queue.New(s, name, nil).Consume(ctx, 1,
+			func(_ context.Context, m *queue.Message) error {
+				if m.Attempt != 1 {
+					t.Errorf("attempt %d", m.Attempt)
+				}
+				if n++; n == each {
+					stop()
+				}
+				return nil
+			})
 		if !errors.Is(err, context.Canceled) || n != each {
 			t.Fatalf("%d items: %v", n, err)
 		}

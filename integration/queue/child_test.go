@@ -37,7 +37,8 @@ const childTTL = 5 * time.Second
 func start(tb testing.TB, role, endpoint, name, self string, count int) *exec.Cmd {
 	tb.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleVar+"="+role, endpointVar+"="+endpoint, nameVar+"="+name, selfVar+"="+self,
+	cmd.Env = append(os.Environ(), roleVar+"="+role, endpointVar+"="+endpoint,
+		nameVar+"="+name, selfVar+"="+self,
 		countVar+"="+strconv.Itoa(count))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a child ends when its standard input does
@@ -63,9 +64,10 @@ func child(role string) int {
 	}()
 	c, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(endpointVar)}})
 	if err == nil {
-		err = session.Run(ctx, c, &session.Options{TTL: childTTL}, map[string]func(context.Context, *session.Session) error{
-			"produce": produce, "consume": consumeAll,
-		}[role])
+		err = session.Run(ctx, c, &session.Options{TTL: childTTL},
+			map[string]func(context.Context, *session.Session) error{
+				"produce": produce, "consume": consumeAll,
+			}[role])
 	}
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, role, err)
@@ -96,7 +98,8 @@ func produce(ctx context.Context, s *session.Session) error {
 		all.Go(func() {
 			for i := g; i < count; i += streams {
 				value := fmt.Sprintf("%s.%d/%d", os.Getenv(selfVar), g, i)
-				if _, errs[g] = q.Enqueue(ctx, []byte(value), &queue.EnqueueOptions{Priority: g % 2}); errs[g] != nil {
+				if _, errs[g] = q.Enqueue(ctx, []byte(value),
+					&queue.EnqueueOptions{Priority: g % 2}); errs[g] != nil {
 					return
 				}
 			}
@@ -149,7 +152,8 @@ func consumeAll(ctx context.Context, s *session.Session) error {
 		err = m.AckWith(ctx, gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 			Then: []gateway.Op{gateway.OpPut(key, value)},
-			Else: []gateway.Op{gateway.OpPut(fmt.Sprintf("%s.bad/twice/%s/%d", name, id, m.Fence()), nil)},
+			Else: []gateway.Op{gateway.OpPut(fmt.Sprintf("%s.bad/twice/%s/%d", name, id, m.Fence()),
+				nil)},
 		}))
 		if err != nil && !errors.Is(err, session.ErrNotHeld) {
 			return err
@@ -159,7 +163,8 @@ func consumeAll(ctx context.Context, s *session.Session) error {
 }
 
 func complain(ctx context.Context, s *session.Session, name, what, detail string) {
-	if _, err := s.Client().Put(ctx, fmt.Sprintf("%s.bad/%s/%s", name, what, detail), nil); err != nil {
+	if _, err := s.Client().Put(ctx, fmt.Sprintf("%s.bad/%s/%s", name, what, detail),
+		nil); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 }

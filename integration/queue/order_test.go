@@ -44,7 +44,8 @@ func TestOrderOfOneConsumer(t *testing.T) {
 					return
 				}
 				d.to, d.fence = time.Now(), m.Fence()
-				if d.number, err = strconv.ParseInt(string(m.Value), 10, 64); err != nil || m.Attempt != 1 {
+				if d.number, err = strconv.ParseInt(string(m.Value), 10, 64); err != nil ||
+					m.Attempt != 1 {
 					t.Errorf("%q, attempt %d", m.Value, m.Attempt)
 				}
 				mu.Lock()
@@ -54,7 +55,8 @@ func TestOrderOfOneConsumer(t *testing.T) {
 					t.Error(err)
 				}
 				if rand.N(10) == 0 { // about as long as a claim without a Receive is kept
-					pause(t, t.Context(), rand.N(30*time.Millisecond), "what was claimed ahead is about to be given back")
+					pause(t, t.Context(), rand.N(30*time.Millisecond),
+						"what was claimed ahead is about to be given back")
 				}
 			}
 		})

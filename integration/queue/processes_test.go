@@ -59,19 +59,25 @@ func TestProcesses(t *testing.T) {
 	name := fresh(t)
 	q := queue.New(newSession(t, c, nil), name, nil)
 
-	dropped := p.Add(faultproxy.Rule{Match: sometimes(max(2, items*2/drops)), Action: faultproxy.Drop})
+	dropped := p.Add(faultproxy.Rule{
+		Match: sometimes(max(2, items*2/drops)), Action: faultproxy.Drop,
+	})
 	hung := p.Add(faultproxy.Rule{Match: sometimes(items), Action: faultproxy.Hang})
-	late := p.Add(faultproxy.Rule{Match: sometimes(200), Action: faultproxy.DelayBefore(1200 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match: sometimes(200), Action: faultproxy.DelayBefore(1200 * time.Millisecond),
+	})
 	begin := time.Now()
 	var producers []*exec.Cmd
 	consumers := map[int]*exec.Cmd{}
 	for i := range parties {
-		producers = append(producers, start(t, "produce", p.URL(), name, strconv.Itoa(i), items/parties))
+		producers = append(producers,
+			start(t, "produce", p.URL(), name, strconv.Itoa(i), items/parties))
 		consumers[i] = start(t, "consume", p.URL(), name, strconv.Itoa(i), 0)
 	}
 	kills := 0
 	isDone := func() bool {
-		resp, err := c.Get(within(t, patience), name+".done/", gateway.Prefix(), gateway.CountOnly())
+		resp, err := c.Get(within(t, patience), name+".done/",
+			gateway.Prefix(), gateway.CountOnly())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,14 +106,17 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 	pause(t, t.Context(), 1500*time.Millisecond, "late requests")
-	figure(t, "%d items by 8 producers and 8 consumers in processes, %d kills, %d answers dropped, %d withheld, %d requests late: %v",
+	figure(t,
+		"%d items by 8 producers and 8 consumers in processes, %d kills, %d answers dropped, %d "+
+			"withheld, %d requests late: %v",
 		items, kills, dropped.Hits(), hung.Hits(), late.Hits(), took.Round(time.Millisecond))
 	audit(t, c, q, name, items, kills)
 }
 
 // audit checks the records of the consumers.
 func audit(t *testing.T, c *gateway.Client, q *queue.Queue, name string, items, kills int) {
-	if st := stats(t, q); st.Ready+st.Claimed+st.Delayed+st.Dead != 0 || st.Enqueued != int64(items) {
+	if st := stats(t, q); st.Ready+st.Claimed+st.Delayed+st.Dead != 0 ||
+		st.Enqueued != int64(items) {
 		t.Errorf("%+v", st)
 	}
 	read := func(what string) []gateway.KeyValue {

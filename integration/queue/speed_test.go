@@ -21,7 +21,8 @@ func TestFlat(t *testing.T) {
 	fill := func(backlog int) *queue.Queue {
 		q := queue.New(s, fresh(t), nil)
 		begin := time.Now()
-		if _, err := q.EnqueueAll(within(t, 2*time.Minute), make([][]byte, backlog), nil); err != nil {
+		if _, err := q.EnqueueAll(within(t, 2*time.Minute),
+			make([][]byte, backlog), nil); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("%d items enqueued in %v", backlog, time.Since(begin))

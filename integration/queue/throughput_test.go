@@ -28,7 +28,9 @@ const perRound = 800
 // waits for its disk. Each round measures each queue. The benchmark reports medians, and the
 // medians of the rounds' ratios.
 func BenchmarkThroughput(b *testing.B) {
-	own := etcdtest.Start(b, &etcdproc.Options{ExtraArgs: []string{"--quota-backend-bytes=1073741824"}})
+	own := etcdtest.Start(b, &etcdproc.Options{
+		ExtraArgs: []string{"--quota-backend-bytes=1073741824"},
+	})
 	newParty := func() *session.Session {
 		return newSession(b, newClient(b, gateway.Config{Endpoints: own.Endpoints()}), nil)
 	}
@@ -40,9 +42,13 @@ func BenchmarkThroughput(b *testing.B) {
 			for b.Loop() {
 				peer := rate(b, parties, recipeQueue(peerFrom, peerTo, fresh(b)))
 				speeds["clientv3-items/s"] = append(speeds["clientv3-items/s"], peer)
-				for how, consume := range map[string]consumer{"receive": receiving, "consume": consuming} {
+				for how, consume := range map[string]consumer{
+					"receive": receiving, "consume": consuming,
+				} {
 					name := fresh(b)
-					speed := rate(b, parties, throughput{enqueuing(queue.New(from, name, nil)), consume(queue.New(to, name, nil))})
+					speed := rate(b, parties, throughput{
+						enqueuing(queue.New(from, name, nil)), consume(queue.New(to, name, nil)),
+					})
 					speeds[how+"-items/s"] = append(speeds[how+"-items/s"], speed)
 					speeds[how+"-ratio"] = append(speeds[how+"-ratio"], speed/peer)
 				}
@@ -112,7 +118,10 @@ func recipeQueue(from, to *clientv3.Client, name string) throughput {
 func enqueuing(q *queue.Queue) func(n int) error {
 	ctx := context.Background()
 	return func(n int) error {
-		return together(1, n, func() error { _, err := q.Enqueue(ctx, []byte("an item"), nil); return err })
+		return together(1, n, func() error {
+			_, err := q.Enqueue(ctx, []byte("an item"), nil)
+			return err
+		})
 	}
 }
 

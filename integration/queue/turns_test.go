@@ -19,7 +19,8 @@ func TestProducersTakeTurns(t *testing.T) {
 		q := queue.New(newSession(t, newClient(t, gateway.Config{}), nil), name, nil)
 		all.Go(func() {
 			for range items {
-				if _, err := q.Enqueue(within(t, patience), []byte(strconv.Itoa(i)), nil); err != nil {
+				if _, err := q.Enqueue(within(t, patience), []byte(strconv.Itoa(i)),
+					nil); err != nil {
 					t.Error(err)
 					return
 				}
