@@ -37,7 +37,7 @@ var fuzzTxn = gateway.Txn{
 	Else: []gateway.Op{gateway.OpGet("k")},
 }
 
-// FuzzDecodeTxn: an answer is decoded, or the call returns ErrProtocol and ErrUncertain.
+// FuzzDecodeTxn: an answer is decoded, or the call returns ErrUncertain.
 func FuzzDecodeTxn(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, ``, `null`, `{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]}}]}`,
