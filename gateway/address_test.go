@@ -18,7 +18,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestUnixSocket: requests, plain pages and streams go through a socket file, two of which are two endpoints.
+// TestUnixSocket: requests, plain pages and streams work over a socket file. Two socket files are
+// two endpoints.
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -86,7 +87,8 @@ func TestUnixSocket(t *testing.T) {
 	gone := newClient(t, gateway.Config{Endpoints: []string{"unix://" + dir + "/none"}})
 	_, err = gone.Get(within(t, 200*time.Millisecond), "k")
 	wantErr(t, err, list(gateway.ErrUnavailable), nil)
-	if err != nil && (!strings.Contains(err.Error(), "unix://"+dir+"/none") || strings.Contains(err.Error(), "invalid")) {
+	if err != nil && (!strings.Contains(err.Error(), "unix://"+dir+"/none") ||
+		strings.Contains(err.Error(), "invalid")) {
 		t.Errorf("the error shows another address: %v", err)
 	}
 	_, err = plain.Member("http://127.0.0.1:1").Version(ctx) // other endpoints still get there
@@ -108,7 +110,8 @@ func TestIPv6(t *testing.T) {
 	if _, err := c.Put(within(t, 10*time.Second), "k", nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.Member("http://" + l.Addr().String()).Status(within(t, 10*time.Second)); err != nil {
+	if _, err := c.Member("http://" +
+		l.Addr().String()).Status(within(t, 10*time.Second)); err != nil {
 		t.Error(err)
 	}
 }
@@ -117,14 +120,17 @@ func TestIPv6(t *testing.T) {
 func createWatch(w http.ResponseWriter, r *http.Request) {
 	var m message
 	if json.NewDecoder(r.Body).Decode(&m) == nil && m.Create != nil {
-		answer(w, 200, fmt.Sprintf(`{"result":{%s,"created":true,"watch_id":"%d"}}`+"\n", header, m.Create.ID))
+		answer(w, 200,
+			fmt.Sprintf(`{"result":{%s,"created":true,"watch_id":"%d"}}`+"\n", header, m.Create.ID))
 		_ = http.NewResponseController(w).Flush() // the client has gone, if not
 		_, _ = io.Copy(io.Discard, r.Body)        // until it is
 	}
 }
 
 // dialThrough plays a socket file that leads to a fake member.
-func dialThrough(cl *cluster, member string) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func dialThrough(
+	cl *cluster, member string,
+) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if network == "unix" {
 			addr = member

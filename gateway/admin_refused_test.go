@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestAdminRefused: what cannot be right is not sent. etcd would take some of it for something else.
+// TestAdminRefused: invalid requests are not sent, because etcd would misread some of them.
 func TestAdminRefused(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
@@ -45,7 +45,9 @@ func TestAdminRefused(t *testing.T) {
 			_, err := c.Cluster().MemberRemove(ctx, 0)
 			return err
 		},
-		"move to nobody": func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 0) },
+		"move to nobody": func(ctx context.Context, c *client) error {
+			return c.Cluster().MoveLeader(ctx, 0)
+		},
 		"negative revision": func(ctx context.Context, c *client) error {
 			_, err := c.Member("").HashKV(ctx, -1)
 			return err
@@ -85,7 +87,9 @@ func TestAdminRefused(t *testing.T) {
 		"user without a name": func(ctx context.Context, c *client) error {
 			return c.Auth().UserAdd(ctx, "", canaryPassword)
 		},
-		"user without a password": func(ctx context.Context, c *client) error { return c.Auth().UserAdd(ctx, "u", "") },
+		"user without a password": func(ctx context.Context, c *client) error {
+			return c.Auth().UserAdd(ctx, "u", "")
+		},
 		"user name of bytes": func(ctx context.Context, c *client) error {
 			return c.Auth().UserAddWithoutPassword(ctx, "\xff")
 		},
@@ -95,15 +99,27 @@ func TestAdminRefused(t *testing.T) {
 		"change to bytes": func(ctx context.Context, c *client) error {
 			return c.Auth().UserChangePassword(ctx, "u", canaryPassword+"\xff")
 		},
-		"change to nothing": func(ctx context.Context, c *client) error { return c.Auth().UserChangePassword(ctx, "u", "") },
+		"change to nothing": func(ctx context.Context, c *client) error {
+			return c.Auth().UserChangePassword(ctx, "u", "")
+		},
 		"log-in of bytes": func(ctx context.Context, c *client) error {
 			_, err := c.Auth().Authenticate(ctx, "u", canaryPassword+"\xff")
 			return err
 		},
-		"grant no role": func(ctx context.Context, c *client) error { return c.Auth().UserGrantRole(ctx, "u", "") },
-		"role of bytes": func(ctx context.Context, c *client) error { return c.Auth().RoleAdd(ctx, "\xff") },
-		"get no role":   func(ctx context.Context, c *client) error { _, err := c.Auth().RoleGet(ctx, ""); return err },
-		"get no user":   func(ctx context.Context, c *client) error { _, err := c.Auth().UserGet(ctx, ""); return err },
+		"grant no role": func(ctx context.Context, c *client) error {
+			return c.Auth().UserGrantRole(ctx, "u", "")
+		},
+		"role of bytes": func(ctx context.Context, c *client) error {
+			return c.Auth().RoleAdd(ctx, "\xff")
+		},
+		"get no role": func(ctx context.Context, c *client) error {
+			_, err := c.Auth().RoleGet(ctx, "")
+			return err
+		},
+		"get no user": func(ctx context.Context, c *client) error {
+			_, err := c.Auth().UserGet(ctx, "")
+			return err
+		},
 		"unknown type": func(ctx context.Context, c *client) error {
 			return c.Auth().RoleGrantPermission(ctx, "r", "read", "k")
 		},
@@ -114,12 +130,15 @@ func TestAdminRefused(t *testing.T) {
 			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.Range("a"))
 		},
 		"grant with an option of a read": func(ctx context.Context, c *client) error {
-			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.Serializable())
+			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k",
+				gateway.Serializable())
 		},
 		"grant with an option of a delete": func(ctx context.Context, c *client) error {
 			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.PrevKV())
 		},
-		"revoke on no key": func(ctx context.Context, c *client) error { return c.Auth().RoleRevokePermission(ctx, "r", "") },
+		"revoke on no key": func(ctx context.Context, c *client) error {
+			return c.Auth().RoleRevokePermission(ctx, "r", "")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ const (
 	longest = time.Hour // the time of a call that only its context bounds
 )
 
-// TestAdminRequests: what is sent for each call, where, and for how long at most.
+// TestAdminRequests checks the request of each call, its path, and its time limit.
 func TestAdminRequests(t *testing.T) {
 	t.Parallel()
 	k, l, top := b64("k"), b64("l"), b64("\x00")
@@ -35,14 +35,16 @@ func TestAdminRequests(t *testing.T) {
 			},
 		},
 		{
-			"member list, serializable", "cluster/member/list", `{"linearizable":false}`, true, time.Second,
+			"member list, serializable", "cluster/member/list", `{"linearizable":false}`, true,
+			time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().MemberList(ctx, gateway.Serializable())
 				return err
 			},
 		},
 		{
-			"member add", "cluster/member/add", `{"peerURLs":["http://a:1","https://b:2"]}`, false, 10 * time.Second,
+			"member add", "cluster/member/add", `{"peerURLs":["http://a:1","https://b:2"]}`, false,
+			10 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().MemberAdd(ctx, peers)
 				return err
@@ -58,14 +60,16 @@ func TestAdminRequests(t *testing.T) {
 			},
 		},
 		{
-			"promote", "cluster/member/promote", `{"ID":"18446744073709551615"}`, false, 10 * time.Second,
+			"promote", "cluster/member/promote", `{"ID":"18446744073709551615"}`, false,
+			10 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().MemberPromote(ctx, biggest)
 				return err
 			},
 		},
 		{
-			"update", "cluster/member/update", `{"ID":"7","peerURLs":["http://a:1","https://b:2"]}`, false, 10 * time.Second,
+			"update", "cluster/member/update", `{"ID":"7","peerURLs":["http://a:1","https://b:2"]}`,
+			false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().MemberUpdate(ctx, 7, peers)
 				return err
@@ -79,10 +83,11 @@ func TestAdminRequests(t *testing.T) {
 			},
 		},
 
-		{"status", "maintenance/status", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Member("").Status(ctx)
-			return err
-		}},
+		{"status", "maintenance/status", `{}`, true, time.Second,
+			func(ctx context.Context, c *client) error {
+				_, err := c.Member("").Status(ctx)
+				return err
+			}},
 		{
 			"alarms", "maintenance/alarm", `{"action":"GET"}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
@@ -95,14 +100,19 @@ func TestAdminRequests(t *testing.T) {
 			`{"action":"ACTIVATE","memberID":"18446744073709551615","alarm":"CORRUPT"}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.Cluster().AlarmActivate(ctx, gateway.Alarm{MemberID: biggest, Type: gateway.AlarmCorrupt})
+				_, err := c.Cluster().AlarmActivate(ctx, gateway.Alarm{
+					MemberID: biggest, Type: gateway.AlarmCorrupt,
+				})
 				return err
 			},
 		},
 		{
-			"disarm", "maintenance/alarm", `{"action":"DEACTIVATE","memberID":"7","alarm":"NOSPACE"}`, false, time.Second,
+			"disarm", "maintenance/alarm",
+			`{"action":"DEACTIVATE","memberID":"7","alarm":"NOSPACE"}`, false, time.Second,
 			func(ctx context.Context, c *client) error {
-				_, err := c.Cluster().AlarmDisarm(ctx, gateway.Alarm{MemberID: 7, Type: gateway.AlarmNoSpace})
+				_, err := c.Cluster().AlarmDisarm(ctx, gateway.Alarm{
+					MemberID: 7, Type: gateway.AlarmNoSpace,
+				})
 				return err
 			},
 		},
@@ -110,43 +120,50 @@ func TestAdminRequests(t *testing.T) {
 			"defragment", "maintenance/defragment", `{}`, true, longest,
 			func(ctx context.Context, c *client) error { return c.Member("").Defragment(ctx) },
 		},
-		{"hash", "maintenance/hash", `{}`, true, longest, func(ctx context.Context, c *client) error {
-			_, err := c.Member("").Hash(ctx)
-			return err
-		}},
-		{"hash kv", "maintenance/hashkv", `{}`, true, longest, func(ctx context.Context, c *client) error {
-			_, err := c.Member("").HashKV(ctx, 0)
-			return err
-		}},
+		{"hash", "maintenance/hash", `{}`, true, longest,
+			func(ctx context.Context, c *client) error {
+				_, err := c.Member("").Hash(ctx)
+				return err
+			}},
+		{"hash kv", "maintenance/hashkv", `{}`, true, longest,
+			func(ctx context.Context, c *client) error {
+				_, err := c.Member("").HashKV(ctx, 0)
+				return err
+			}},
 		{
-			"hash kv at a revision", "maintenance/hashkv", `{"revision":"9223372036854775807"}`, true, longest,
+			"hash kv at a revision", "maintenance/hashkv", `{"revision":"9223372036854775807"}`,
+			true, longest,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Member("").HashKV(ctx, 1<<63-1)
 				return err
 			},
 		},
 		{
-			"move leader", "maintenance/transfer-leadership", `{"targetID":"18446744073709551615"}`, true, 10 * time.Second,
+			"move leader", "maintenance/transfer-leadership", `{"targetID":"18446744073709551615"}`,
+			true, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
 				return c.Cluster().MoveLeader(ctx, biggest)
 			},
 		},
 		{
-			"downgrade: validate", "maintenance/downgrade", `{"action":"VALIDATE","version":"3.5"}`, false, time.Second,
+			"downgrade: validate", "maintenance/downgrade", `{"action":"VALIDATE","version":"3.5"}`,
+			false, time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.5")
 				return err
 			},
 		},
 		{
-			"downgrade: enable", "maintenance/downgrade", `{"action":"ENABLE","version":"3.5"}`, false, 10 * time.Second,
+			"downgrade: enable", "maintenance/downgrade", `{"action":"ENABLE","version":"3.5"}`,
+			false, 10 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeEnable, "3.5")
 				return err
 			},
 		},
 		{
-			"downgrade: cancel", "maintenance/downgrade", `{"action":"CANCEL"}`, false, 10 * time.Second,
+			"downgrade: cancel", "maintenance/downgrade", `{"action":"CANCEL"}`, false,
+			10 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Cluster().Downgrade(ctx, gateway.DowngradeCancel, "")
 				return err
@@ -161,12 +178,14 @@ func TestAdminRequests(t *testing.T) {
 			"auth disable", "auth/disable", `{}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) },
 		},
-		{"auth status", "auth/status", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Auth().Status(ctx)
-			return err
-		}},
+		{"auth status", "auth/status", `{}`, true, time.Second,
+			func(ctx context.Context, c *client) error {
+				_, err := c.Auth().Status(ctx)
+				return err
+			}},
 		{
-			"authenticate", "auth/authenticate", `{"name":"u","password":"<p&>"}`, false, 2 * time.Second,
+			"authenticate", "auth/authenticate", `{"name":"u","password":"<p&>"}`, false,
+			2 * time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Auth().Authenticate(ctx, "u", "<p&>")
 				return err
@@ -184,44 +203,53 @@ func TestAdminRequests(t *testing.T) {
 				return c.Auth().UserAddWithoutPassword(ctx, "u")
 			},
 		},
-		{"user get", "auth/user/get", `{"name":"u"}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Auth().UserGet(ctx, "u")
-			return err
-		}},
-		{"user list", "auth/user/list", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Auth().UserList(ctx)
-			return err
-		}},
+		{"user get", "auth/user/get", `{"name":"u"}`,
+			true, time.Second, func(ctx context.Context, c *client) error {
+				_, err := c.Auth().UserGet(ctx, "u")
+				return err
+			}},
+		{"user list", "auth/user/list", `{}`, true, time.Second,
+			func(ctx context.Context, c *client) error {
+				_, err := c.Auth().UserList(ctx)
+				return err
+			}},
 		{
 			"user delete", "auth/user/delete", `{"name":"u"}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().UserDelete(ctx, "u") },
 		},
 		{
-			"change password", "auth/user/changepw", `{"name":"u","password":"p"}`, false, time.Second,
+			"change password", "auth/user/changepw", `{"name":"u","password":"p"}`, false,
+			time.Second,
 			func(ctx context.Context, c *client) error {
 				return c.Auth().UserChangePassword(ctx, "u", "p")
 			},
 		},
 		{
 			"grant role", "auth/user/grant", `{"user":"u","role":"r"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.Auth().UserGrantRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error {
+				return c.Auth().UserGrantRole(ctx, "u", "r")
+			},
 		},
 		{
 			"revoke role", "auth/user/revoke", `{"name":"u","role":"r"}`, false, time.Second,
-			func(ctx context.Context, c *client) error { return c.Auth().UserRevokeRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error {
+				return c.Auth().UserRevokeRole(ctx, "u", "r")
+			},
 		},
 		{
 			"role add", "auth/role/add", `{"name":"r"}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().RoleAdd(ctx, "r") },
 		},
-		{"role get", "auth/role/get", `{"role":"r"}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Auth().RoleGet(ctx, "r")
-			return err
-		}},
-		{"role list", "auth/role/list", `{}`, true, time.Second, func(ctx context.Context, c *client) error {
-			_, err := c.Auth().RoleList(ctx)
-			return err
-		}},
+		{"role get", "auth/role/get", `{"role":"r"}`,
+			true, time.Second, func(ctx context.Context, c *client) error {
+				_, err := c.Auth().RoleGet(ctx, "r")
+				return err
+			}},
+		{"role list", "auth/role/list", `{}`, true, time.Second,
+			func(ctx context.Context, c *client) error {
+				_, err := c.Auth().RoleList(ctx)
+				return err
+			}},
 		{
 			"role delete", "auth/role/delete", `{"role":"r"}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().RoleDelete(ctx, "r") },
@@ -239,15 +267,18 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"WRITE","key":"` + k + `","range_end":"` + l + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermWrite, "k", gateway.Prefix())
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermWrite, "k",
+					gateway.Prefix())
 			},
 		},
 		{
 			"grant on a range", "auth/role/grant",
-			`{"name":"r","perm":{"permType":"READWRITE","key":"` + k + `","range_end":"` + b64("z") + `"}}`,
+			`{"name":"r","perm":{"permType":"READWRITE","key":"` + k +
+				`","range_end":"` + b64("z") + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermReadWrite, "k", gateway.Range("z"))
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermReadWrite, "k",
+					gateway.Range("z"))
 			},
 		},
 		{
@@ -255,7 +286,8 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"READ","key":"` + top + `","range_end":"` + top + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "", gateway.Prefix())
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "",
+					gateway.Prefix())
 			},
 		},
 		{
@@ -263,11 +295,13 @@ func TestAdminRequests(t *testing.T) {
 			`{"name":"r","perm":{"permType":"READ","key":"` + k + `","range_end":"` + top + `"}}`,
 			false, time.Second,
 			func(ctx context.Context, c *client) error {
-				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k", gateway.FromKey())
+				return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k",
+					gateway.FromKey())
 			},
 		},
 		{
-			"revoke on a key", "auth/role/revoke", `{"role":"r","key":"` + k + `"}`, false, time.Second,
+			"revoke on a key", "auth/role/revoke", `{"role":"r","key":"` + k + `"}`, false,
+			time.Second,
 			func(ctx context.Context, c *client) error {
 				return c.Auth().RoleRevokePermission(ctx, "r", "k")
 			},
@@ -283,7 +317,8 @@ func TestAdminRequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, r, sent := echoless(t, "space/", `{"token":"t"}`) // the namespace is none of their business
+			// the namespace does not apply to them
+			c, r, sent := echoless(t, "space/", `{"token":"t"}`)
 			if err := tt.call(within(t, longest), c); err != nil {
 				t.Error(err)
 			}
@@ -299,7 +334,8 @@ func TestAdminRequests(t *testing.T) {
 			}
 			var ms int64
 			n, _ := fmt.Sscanf(r.Header.Get("Grpc-Timeout"), "%dm", &ms)
-			if d := time.Duration(ms) * time.Millisecond; n != 1 || d > tt.patience || d < tt.patience*3/4 {
+			if d := time.Duration(ms) * time.Millisecond; n != 1 ||
+				d > tt.patience || d < tt.patience*3/4 {
 				t.Errorf("Grpc-Timeout %q, want %v", r.Header.Get("Grpc-Timeout"), tt.patience)
 			}
 		})

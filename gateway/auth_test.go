@@ -14,17 +14,19 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// guarded is a cluster with auth on. It issues token.1, token.2 …; the test says which it takes.
+// guarded is a cluster with auth on. It issues token.1, token.2 …, and accepts the token in valid.
 type guarded struct {
 	*cluster
-	valid   atomic.Int64 // the only token taken
+	valid   atomic.Int64 // the only token accepted
 	logins  atomic.Int64
-	refusal func(w http.ResponseWriter) // of another token
+	refusal func(w http.ResponseWriter) // the answer to other tokens
 }
 
 func newGuarded(t *testing.T) *guarded {
 	t.Helper()
-	g := &guarded{refusal: func(w http.ResponseWriter) { etcdError(w, 401, 16, "etcdserver: invalid auth token") }}
+	g := &guarded{refusal: func(w http.ResponseWriter) {
+		etcdError(w, 401, 16, "etcdserver: invalid auth token")
+	}}
 	g.valid.Store(1)
 	g.cluster = newCluster(t, 1, func(w http.ResponseWriter, r request) {
 		time.Sleep(10 * time.Millisecond)
@@ -46,13 +48,20 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
-// TestTokenExpiry: whatever a server calls it, one log-in serves all callers, and no write is lost or sent twice.
+// TestTokenExpiry: for every form of the server's error, one log-in serves all callers, and no
+// write is lost or sent twice.
 func TestTokenExpiry(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(http.ResponseWriter){
-		"invalid token": func(w http.ResponseWriter) { etcdError(w, 401, 16, "etcdserver: invalid auth token") },
-		"old revision":  func(w http.ResponseWriter) { etcdError(w, 400, 3, "etcdserver: revision of auth store is old") },
-		"no user name":  func(w http.ResponseWriter) { etcdError(w, 400, 3, "etcdserver: user name is empty") },
+		"invalid token": func(w http.ResponseWriter) {
+			etcdError(w, 401, 16, "etcdserver: invalid auth token")
+		},
+		"old revision": func(w http.ResponseWriter) {
+			etcdError(w, 400, 3, "etcdserver: revision of auth store is old")
+		},
+		"no user name": func(w http.ResponseWriter) {
+			etcdError(w, 400, 3, "etcdserver: user name is empty")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +73,8 @@ func TestTokenExpiry(t *testing.T) {
 					var wg sync.WaitGroup
 					for i := range 50 {
 						wg.Go(func() {
-							if _, err := c.Put(within(t, time.Minute), fmt.Sprint(i), nil); err != nil {
+							if _, err := c.Put(within(t, time.Minute), fmt.Sprint(i),
+								nil); err != nil {
 								t.Error(err)
 							}
 						})
@@ -85,7 +95,7 @@ func TestTokenExpiry(t *testing.T) {
 	}
 }
 
-// TestTokenNeverTaken: one renewal, then the error.
+// TestTokenNeverTaken: if a new token is rejected too, the call returns the error.
 func TestTokenNeverTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -93,7 +103,8 @@ func TestTokenNeverTaken(t *testing.T) {
 		g.valid.Store(-1)
 		c := g.client(t, withUser)
 		_, err := c.Get(within(t, time.Minute), "k")
-		wantErr(t, err, list(gateway.ErrUnauthenticated), list(gateway.ErrInvalid, context.DeadlineExceeded))
+		wantErr(t, err, list(gateway.ErrUnauthenticated),
+			list(gateway.ErrInvalid, context.DeadlineExceeded))
 		_, err = c.Put(within(t, time.Minute), "k", nil)
 		wantErr(t, err, list(gateway.ErrUnauthenticated), list(gateway.ErrUncertain))
 		if n := g.logins.Load(); n > 4 {
@@ -102,7 +113,8 @@ func TestTokenNeverTaken(t *testing.T) {
 	})
 }
 
-// TestWrongPassword: the server is asked once a second at most, however many callers there are and however slow it is.
+// TestWrongPassword: the client logs in once a second at most, with any number of callers and a
+// slow server.
 func TestWrongPassword(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -111,7 +123,10 @@ func TestWrongPassword(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 			etcdError(w, 400, 3, "etcdserver: authentication failed, invalid user ID or password")
 		})
-		c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Logger = l.logger(); cfg.AttemptTimeout = 10 * time.Second })
+		c := cl.client(t, withUser, func(cfg *gateway.Config) {
+			cfg.Logger = l.logger()
+			cfg.AttemptTimeout = 10 * time.Second
+		})
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
@@ -134,7 +149,7 @@ func TestWrongPassword(t *testing.T) {
 	})
 }
 
-// TestBadLogin: an answer that cannot be read is an error that does not show it.
+// TestBadLogin: the error of an unreadable answer does not contain the answer.
 func TestBadLogin(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]string{
@@ -163,8 +178,8 @@ func TestBadLogin(t *testing.T) {
 	}
 }
 
-// TestHangingLogin: a log-in that hangs for one caller holds up no other beyond its own context, also those whose token
-// was just refused.
+// TestHangingLogin: a log-in that hangs for one caller delays no other beyond its own context, even
+// if the other's token was just rejected.
 func TestHangingLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -189,7 +204,8 @@ func TestHangingLogin(t *testing.T) {
 			t.Fatal(err)
 		}
 		hanging.Store(true)
-		go func() { _, _ = c.Get(within(t, time.Hour), "k") }() // drops the token and logs in, for an hour
+		// drops the token and logs in, for an hour
+		go func() { _, _ = c.Get(within(t, time.Hour), "k") }()
 		synctest.Wait()
 		for _, key := range []string{"slow", "k"} {
 			start := time.Now()

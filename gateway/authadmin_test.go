@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestAuthOff: a client with a password works while auth is off, logs in once it is on, and asks no more than it must.
+// TestAuthOff: a client with a password works while auth is off, logs in once it is on, and sends
+// no more requests than needed.
 func TestAuthOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -66,12 +67,13 @@ func TestAuthOff(t *testing.T) {
 	})
 }
 
-// TestTokenPerMember: members forget tokens one by one, so each may refuse one within one call.
+// TestTokenPerMember: members forget tokens one by one, so each of them may reject one within one
+// call.
 func TestTokenPerMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		logins := 0
-		var refused []int // members that have had their refusal
+		var refused []int // members that have rejected a token
 		cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
 			switch {
 			case r.URL.Path == "/v3/auth/authenticate":
@@ -118,7 +120,8 @@ func TestAuthAnswers(t *testing.T) {
 		})
 		c := cl.client(t)
 		ctx := within(t, time.Minute)
-		if s, err := c.Auth().Status(ctx); err != nil || !s.Enabled || s.Revision != biggest || s.ClusterID == 0 {
+		if s, err := c.Auth().Status(ctx); err != nil || !s.Enabled ||
+			s.Revision != biggest || s.ClusterID == 0 {
 			t.Errorf("%+v, %v", s, err)
 		}
 		for what, call := range map[string]func() ([]string, error){
@@ -132,7 +135,8 @@ func TestAuthAnswers(t *testing.T) {
 		}
 		perms, err := c.Auth().RoleGet(ctx, "r")
 		want := []gateway.Permission{
-			{Type: gateway.PermRead, Key: "k"}, {Type: gateway.PermReadWrite, Key: "a", End: "\x00"}, {Type: "9", Key: "z"},
+			{Type: gateway.PermRead, Key: "k"},
+			{Type: gateway.PermReadWrite, Key: "a", End: "\x00"}, {Type: "9", Key: "z"},
 		}
 		if err != nil || !reflect.DeepEqual(perms, want) {
 			t.Errorf("%+v, %v", perms, err)
@@ -141,12 +145,13 @@ func TestAuthAnswers(t *testing.T) {
 		if err != nil || string(a.Token) != canaryToken {
 			t.Errorf("%+v, %v", a, err)
 		}
-		noCanary(t, forms(a)...) // the token, in whatever way somebody prints the answer
+		noCanary(t, forms(a)...) // the token, in every way in which the answer can be printed
 		noCanary(t, forms(*a)...)
 	})
 }
 
-// TestPasswordsNeverShow: neither in errors nor in the log, whatever the server or the network does.
+// TestPasswordsNeverShow: neither errors nor the log contain a password, with any fault of the
+// server or the network.
 func TestPasswordsNeverShow(t *testing.T) {
 	t.Parallel()
 	for name, handle := range map[string]func(http.ResponseWriter, request){
@@ -164,9 +169,16 @@ func TestPasswordsNeverShow(t *testing.T) {
 				cl := newCluster(t, 2, handle)
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Logger = l.logger() })
 				for _, call := range []func(ctx context.Context) error{
-					func(ctx context.Context) error { return c.Auth().UserAdd(ctx, "u", canaryPassword) },
-					func(ctx context.Context) error { return c.Auth().UserChangePassword(ctx, "u", canaryPassword) },
-					func(ctx context.Context) error { _, err := c.Auth().Authenticate(ctx, "u", canaryPassword); return err },
+					func(ctx context.Context) error {
+						return c.Auth().UserAdd(ctx, "u", canaryPassword)
+					},
+					func(ctx context.Context) error {
+						return c.Auth().UserChangePassword(ctx, "u", canaryPassword)
+					},
+					func(ctx context.Context) error {
+						_, err := c.Auth().Authenticate(ctx, "u", canaryPassword)
+						return err
+					},
 				} {
 					err := call(within(t, time.Second))
 					wantErr(t, err, nil, nil)

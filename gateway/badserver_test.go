@@ -17,13 +17,16 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// A bad server's answer is one of these to a read, and one of the others to a write.
+// The outcome of a read from a bad server is one of the first two, the outcome of a write one of
+// the others.
 var (
-	readFinal     = list(gateway.ErrProtocol)                              // repeating does not help
-	readGoesOn    = list(gateway.ErrUnavailable, context.DeadlineExceeded) // it was repeated until the context ended
-	writeUnknown  = list(gateway.ErrUncertain)                             // it may have been applied
-	writeDefinite = list()                                                 // it was not
-	never         = list(gateway.ErrInvalid, gateway.ErrPermissionDenied, gateway.ErrLeaseNotFound, gateway.ErrCompacted)
+	readFinal = list(gateway.ErrProtocol) // repeating does not help
+	// it was repeated until the context ended
+	readGoesOn    = list(gateway.ErrUnavailable, context.DeadlineExceeded)
+	writeUnknown  = list(gateway.ErrUncertain) // it may have been applied
+	writeDefinite = list()                     // it was not applied
+	never         = list(gateway.ErrInvalid, gateway.ErrPermissionDenied,
+		gateway.ErrLeaseNotFound, gateway.ErrCompacted)
 )
 
 func html(status int) func(http.ResponseWriter, request) {
@@ -46,7 +49,7 @@ func body(s string) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { answer(w, http.StatusOK, s) }
 }
 
-// raw takes the connection over and writes what f gives.
+// raw takes the connection over and writes the result of f.
 func raw(f func(conn net.Conn)) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -89,7 +92,8 @@ func TestBadServers(t *testing.T) {
 		{"JSON 503 of a proxy", func(w http.ResponseWriter, _ request) {
 			answer(w, 503, `{"code":503,"message":"no backend"}`)
 		}, readGoesOn, writeUnknown, "HTTP 503"},
-		{"text 404", text(404, "404 page not found\n"), readFinal, writeDefinite, "HTTP 404, text/plain"},
+		{"text 404", text(404, "404 page not found\n"), readFinal,
+			writeDefinite, "HTTP 404, text/plain"},
 		{"404 of etcd 3.6", func(w http.ResponseWriter, _ request) {
 			answer(w, 404, `{"code":5,"message":"Not Found"}`)
 		}, readFinal, writeDefinite, "HTTP 404"},
@@ -97,18 +101,26 @@ func TestBadServers(t *testing.T) {
 		{"501 of etcd 3.6", func(w http.ResponseWriter, _ request) {
 			answer(w, 501, `{"code":12,"message":"Method Not Allowed"}`)
 		}, readFinal, writeDefinite, "HTTP 501"},
-		{"client certificate with a name", text(400, "CommonName of client sending a request against gateway will be ignored and not used as expected"), nil, writeDefinite, "CommonName"},
-		{"http to a TLS port", text(400, "Client sent an HTTP request to an HTTPS server.\n"), readFinal, writeDefinite, "speaks https"},
+		{"client certificate with a name",
+			text(400,
+				"CommonName of client sending a request against gateway will be ignored and not "+
+					"used as expected"), nil, writeDefinite, "CommonName"},
+		{"http to a TLS port", text(400, "Client sent an HTTP request to an HTTPS server.\n"),
+			readFinal, writeDefinite, "speaks https"},
 		{"202", text(202, "accepted"), readFinal, writeUnknown, "HTTP 202"},
-		{"204", func(w http.ResponseWriter, _ request) { w.WriteHeader(204) }, readFinal, writeUnknown, "HTTP 204"},
+		{"204", func(w http.ResponseWriter, _ request) { w.WriteHeader(204) }, readFinal,
+			writeUnknown, "HTTP 204"},
 		{"HTML 200", html(200), readFinal, writeUnknown, "<html>"},
 		{"no JSON", body("hello"), readFinal, writeUnknown, `"hello"`},
-		{"half of the JSON", body(`{"header":{"cluster_id":"7"`), readFinal, writeUnknown, "unexpected end"},
+		{"half of the JSON", body(`{"header":{"cluster_id":"7"`), readFinal,
+			writeUnknown, "unexpected end"},
 		{"array", body(`[]`), readFinal, writeUnknown, "array"},
 		{"empty", body(""), readFinal, writeUnknown, "an empty answer"},
 		{"header of the wrong type", body(`{"header":7}`), readFinal, writeUnknown, "JSON"},
-		{"revision that is none", body(`{"header":{"revision":"abc"}}`), readFinal, writeUnknown, "integer"},
-		{"revision that overflows", body(`{"header":{"revision":"9223372036854775808"}}`), readFinal, writeUnknown, "range"},
+		{"revision that is none", body(`{"header":{"revision":"abc"}}`), readFinal,
+			writeUnknown, "integer"},
+		{"revision that overflows", body(`{"header":{"revision":"9223372036854775808"}}`),
+			readFinal, writeUnknown, "range"},
 		{"echo", func(w http.ResponseWriter, r request) {
 			answer(w, 200, `{"value":"`+r.body+r.Header.Get("Authorization"))
 		}, readFinal, writeUnknown, "JSON"},
@@ -119,7 +131,8 @@ func TestBadServers(t *testing.T) {
 		}, readGoesOn, writeUnknown, "EOF"},
 		{"gzip", encoded(10), readFinal, writeUnknown, "encoded as gzip"},
 		{"gzip bomb", encoded(2 << 20), readFinal, writeUnknown, "encoded as gzip"},
-		{"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"), readFinal, writeUnknown, "more than the 65536"},
+		{"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"), readFinal,
+			writeUnknown, "more than the 65536"},
 		{"too large, chunked", func(w http.ResponseWriter, _ request) {
 			for range limit {
 				if _, err := io.WriteString(w, strings.Repeat(" ", 1024)); err != nil {
@@ -137,7 +150,8 @@ func TestBadServers(t *testing.T) {
 		{"endless continues", raw(func(conn net.Conn) {
 			var err error
 			for err == nil {
-				_, err = io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nX-A: "+strings.Repeat("a", 1000)+"\r\n\r\n")
+				_, err = io.WriteString(conn,
+					"HTTP/1.1 103 Early Hints\r\nX-A: "+strings.Repeat("a", 1000)+"\r\n\r\n")
 			}
 		}), readGoesOn, writeUnknown, "headers exceeded"},
 		{"dripping headers", raw(func(conn net.Conn) {
@@ -154,7 +168,8 @@ func TestBadServers(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}, readGoesOn, writeUnknown, "no answer in time"},
-		{"no answer", func(_ http.ResponseWriter, r request) { hang(r) }, readGoesOn, writeUnknown, "no answer in time"},
+		{"no answer", func(_ http.ResponseWriter, r request) { hang(r) }, readGoesOn,
+			writeUnknown, "no answer in time"},
 		{"closed after the request", raw(func(net.Conn) {}), readGoesOn, writeUnknown, "EOF"},
 		{"no HTTP", raw(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n\r\n")
@@ -171,7 +186,9 @@ func TestBadServers(t *testing.T) {
 					}
 					tt.handle(w, r)
 				})
-				c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Logger, cfg.MaxResponse = l.logger(), limit })
+				c := cl.client(t, withUser, func(cfg *gateway.Config) {
+					cfg.Logger, cfg.MaxResponse = l.logger(), limit
+				})
 				check := func(op string, err error, is []error) {
 					t.Helper()
 					not := never
@@ -203,7 +220,7 @@ func TestBadServers(t *testing.T) {
 	}
 }
 
-// TestRedirects: neither the request nor the token goes to another place.
+// TestRedirects: neither the request nor the token is sent to another place.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -219,10 +236,13 @@ func TestRedirects(t *testing.T) {
 						w.WriteHeader(status)
 					}
 				})
-				c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
+				c := cl.client(t, withUser, func(cfg *gateway.Config) {
+					cfg.Endpoints = cl.urls[:1]
+				})
 				_, err := c.Put(within(t, time.Minute), canaryKey, []byte(canaryValue))
 				wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUncertain))
-				if err != nil && (!strings.Contains(err.Error(), "redirects to m1:2379") || strings.Contains(err.Error(), "secret")) {
+				if err != nil && (!strings.Contains(err.Error(), "redirects to m1:2379") ||
+					strings.Contains(err.Error(), "secret")) {
 					t.Errorf("error %q does not name the place alone", err)
 				}
 				for _, r := range cl.requests() {
@@ -235,12 +255,13 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestServerTextIsCleaned: what a server says is bounded and fit for a log line.
+// TestServerTextIsCleaned: the server's text in an error is bounded and fit for a log line.
 func TestServerTextIsCleaned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
-			answer(w, http.StatusBadRequest, `{"code":3,"message":"one\nlevel=INFO msg=forged `+strings.Repeat("x", 5000)+`"}`)
+			answer(w, http.StatusBadRequest,
+				`{"code":3,"message":"one\nlevel=INFO msg=forged `+strings.Repeat("x", 5000)+`"}`)
 		})
 		_, err := cl.client(t).Get(within(t, time.Minute), "k")
 		wantErr(t, err, list(gateway.ErrInvalid), nil)
@@ -250,14 +271,15 @@ func TestServerTextIsCleaned(t *testing.T) {
 	})
 }
 
-// TestOneBadEndpoint: the others serve, for reads and for writes that were not applied.
+// TestOneBadEndpoint: the other endpoints serve reads, and writes that were not applied.
 func TestOneBadEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]func(http.ResponseWriter, request){
 		"not etcd":     text(404, "404 page not found"),
 		"http for TLS": text(400, "Client sent an HTTP request to an HTTPS server."),
 		"learner of 3.5": func(w http.ResponseWriter, _ request) {
-			answer(w, 503, `{"error":"x","message":"etcdserver: rpc not supported for learner","code":14}`)
+			answer(w, 503,
+				`{"error":"x","message":"etcdserver: rpc not supported for learner","code":14}`)
 		},
 		"learner of 3.6": func(w http.ResponseWriter, _ request) {
 			answer(w, 400, `{"code":9,"message":"etcdserver: rpc not supported for learner"}`)

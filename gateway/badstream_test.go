@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchBadAnswers: what answers a stream in no way that etcd does is left for another endpoint, and where there is none
-// the watch fails at once if repeating does not help, and with its context if it might.
+// TestWatchBadAnswers: a stream is opened at another endpoint if one answers unlike etcd. If there
+// is no other, the watch fails at once if repeating does not help, and else with its context.
 func TestWatchBadAnswers(t *testing.T) {
 	t.Parallel()
 	untilCtx := list(context.DeadlineExceeded)
@@ -62,8 +62,10 @@ func TestWatchBadAnswers(t *testing.T) {
 				wantErr(t, err, tt.alone, list(gateway.ErrUncertain))
 				s := newWatchServer(t, 1, nil)
 				s.net["bad:1"] = bad.net["m0:2379"]
-				for range 4 { // whichever comes first
-					c := s.client(t, func(cfg *gateway.Config) { cfg.Endpoints = []string{"http://bad:1", s.urls[0]} })
+				for range 4 { // the first endpoint is random
+					c := s.client(t, func(cfg *gateway.Config) {
+						cfg.Endpoints = []string{"http://bad:1", s.urls[0]}
+					})
 					r, stop := watch(t, c, "a")
 					s.next(t).accept("a", 0, 5)
 					r.want(t, "created 5")
@@ -74,7 +76,8 @@ func TestWatchBadAnswers(t *testing.T) {
 	}
 }
 
-// TestWatchEventsBeforeCreated: what a server sends of a watch before it has confirmed it is not lost.
+// TestWatchEventsBeforeCreated: events that the server sends before it confirms the watch are
+// delivered.
 func TestWatchEventsBeforeCreated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -82,7 +85,8 @@ func TestWatchEventsBeforeCreated(t *testing.T) {
 		r, _ := watch(t, s.client(t), "a", gateway.AtRevision(3))
 		st := s.next(t)
 		id := st.create("a", 3)
-		st.write(events(id, kv("a", 3)), progress(3), events(id, kv("a", 4)), created(id, 4), events(id, kv("a", 4), kv("a", 5)))
+		st.write(events(id, kv("a", 3)), progress(3), events(id, kv("a", 4)), created(id, 4),
+			events(id, kv("a", 4), kv("a", 5)))
 		r.want(t, "a@3", "a@4", "created 4", "a@5")
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// canaryCalls hold a secret each: a key, a value, or both.
+// canaryCalls contain a secret each: a key, a value, or both.
 var canaryCalls = map[string]func(ctx context.Context, c *gateway.Client) error{
 	"get": get(canaryKey),
 	"put": put(canaryKey, canaryValue),
@@ -58,8 +58,8 @@ var canaryCalls = map[string]func(ctx context.Context, c *gateway.Client) error{
 	},
 }
 
-// TestSecretsNeverShow: not in an error, nor in what is logged, whatever a server does with a request. Some of these send
-// back what they got, as debug pages of proxies do.
+// TestSecretsNeverShow: neither errors nor the log contain a secret, with any fault of a server.
+// Some servers here return the request, as debug pages of proxies do.
 func TestSecretsNeverShow(t *testing.T) {
 	t.Parallel()
 	echo := func(status int, kind string) func(http.ResponseWriter, request) {
@@ -71,23 +71,26 @@ func TestSecretsNeverShow(t *testing.T) {
 		}
 	}
 	for name, handle := range map[string]func(http.ResponseWriter, request){
-		"dropped":            dropped,
-		"no answer":          silent,
-		"no leader":          says(503, 14, "etcdserver: no leader"),
-		"denied":             says(403, 7, "etcdserver: permission denied"),
-		"token refused":      says(401, 16, "etcdserver: invalid auth token"),
-		"too large":          says(400, 3, "etcdserver: request is too large"),
-		"compacted":          says(400, 11, "etcdserver: mvcc: required revision has been compacted"),
+		"dropped":       dropped,
+		"no answer":     silent,
+		"no leader":     says(503, 14, "etcdserver: no leader"),
+		"denied":        says(403, 7, "etcdserver: permission denied"),
+		"token refused": says(401, 16, "etcdserver: invalid auth token"),
+		"too large":     says(400, 3, "etcdserver: request is too large"),
+		"compacted": says(400, 11,
+			"etcdserver: mvcc: required revision has been compacted"),
 		"echo of a proxy":    echo(502, "text/html"),
 		"echo of a debugger": echo(404, "text/plain"),
 		"echo as JSON":       echo(200, "application/json"),
-		"keys of the wrong kind": body(`{"header":{"cluster_id":"7"},"kvs":[{"key":"` + b64(canaryKey) + `","value":{"` +
+		"keys of the wrong kind": body(`{"header":{"cluster_id":"7"},"kvs":[{"key":"` +
+			b64(canaryKey) + `","value":{"` +
 			canaryValue + `":1}}]}` + "\n"),
 		"events of the wrong kind": body(`{"result":{"header":{"cluster_id":"7"},"watch_id":"1","events":[{"kv":{"key":"` +
 			b64(canaryKey) + `","value":7}}],"x":"` + canaryValue + "\"}}\n"),
 		"cut off": func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Content-Length", "1000")
-			_, _ = w.Write([]byte(`{"kvs":[{"key":"` + b64(canaryKey) + `","value":"` + b64(canaryValue)))
+			_, _ = w.Write([]byte(`{"kvs":[{"key":"` + b64(canaryKey) +
+				`","value":"` + b64(canaryValue)))
 			drop()
 		},
 	} {

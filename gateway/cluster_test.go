@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// says200 makes a member that gives every question the same answer.
+// says200 makes a member that answers all requests with the same body.
 func says200(body string) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { answer(w, 200, body) }
 }
@@ -19,18 +19,21 @@ func says200(body string) func(http.ResponseWriter, request) {
 func TestMemberAnswers(t *testing.T) {
 	t.Parallel()
 	one := gateway.Member{
-		ID: biggest, Name: "m0", PeerURLs: []string{"http://p:1"}, ClientURLs: []string{"http://c:1", "http://d:1"},
+		ID: biggest, Name: "m0", PeerURLs: []string{"http://p:1"},
+		ClientURLs: []string{"http://c:1", "http://d:1"},
 	}
 	two := gateway.Member{ID: 7, PeerURLs: []string{"http://q:1"}, IsLearner: true}
 	const first = `{"ID":"18446744073709551615","name":"m0","peerURLs":["http://p:1"],"clientURLs":["http://c:1","http://d:1"]}`
 	const second = `{"ID":7,"peerURLs":["http://q:1"],"isLearner":true}`
 	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, says200(`{`+header+`,"member":`+second+`,"members":[`+first+`,`+second+`]}`))
+		cl := newCluster(t, 1,
+			says200(`{`+header+`,"member":`+second+`,"members":[`+first+`,`+second+`]}`))
 		c := cl.client(t)
 		ctx := within(t, time.Minute)
 		both := []gateway.Member{one, two}
 		l, err := c.Cluster().MemberList(ctx)
-		if err != nil || !reflect.DeepEqual(l.Members, both) || l.ClusterID != 14841639068965178418 {
+		if err != nil || !reflect.DeepEqual(l.Members, both) ||
+			l.ClusterID != 14841639068965178418 {
 			t.Errorf("%+v, %v", l, err)
 		}
 		a, err := c.Cluster().MemberAdd(ctx, []string{"http://q:1"})
@@ -44,7 +47,8 @@ func TestMemberAnswers(t *testing.T) {
 	})
 }
 
-// TestMemberListIsOld: the header of a member list has no revision, which is no regression.
+// TestMemberListIsOld: the header of a member list has no revision, which does not count as a
+// regression.
 func TestMemberListIsOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +69,7 @@ func TestMemberListIsOld(t *testing.T) {
 	})
 }
 
-// TestAdminErrors: what etcd says to calls about members, users and roles.
+// TestAdminErrors checks the errors of calls about members, users and roles.
 func TestAdminErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -73,18 +77,23 @@ func TestAdminErrors(t *testing.T) {
 		message      string
 		is, not      []error
 	}{
-		{404, 5, "etcdserver: member not found", list(gateway.ErrNotFound), list(gateway.ErrLeaseNotFound)},
-		{400, 9, "etcdserver: member ID already exist", list(gateway.ErrExists), list(gateway.ErrNotFound)},
+		{404, 5, "etcdserver: member not found", list(gateway.ErrNotFound),
+			list(gateway.ErrLeaseNotFound)},
+		{400, 9, "etcdserver: member ID already exist",
+			list(gateway.ErrExists), list(gateway.ErrNotFound)},
 		{400, 9, "etcdserver: Peer URLs already exists", list(gateway.ErrExists), nil},
 		{400, 9, "etcdserver: user name already exists", list(gateway.ErrExists), nil},
 		{400, 9, "etcdserver: role name already exists", list(gateway.ErrExists), nil},
 		{400, 9, "etcdserver: user name not found", list(gateway.ErrNotFound), nil},
 		{400, 9, "etcdserver: role name not found", list(gateway.ErrNotFound), nil},
 		{400, 9, "etcdserver: role is not granted to the user", list(gateway.ErrNotFound), nil},
-		{400, 9, "etcdserver: permission is not granted to the role", list(gateway.ErrNotFound), nil},
-		{412, 9, "etcdserver: authentication is not enabled", list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated)},
+		{400, 9, "etcdserver: permission is not granted to the role",
+			list(gateway.ErrNotFound), nil},
+		{412, 9, "etcdserver: authentication is not enabled",
+			list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated)},
 		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)}, // 3.5, defragment
-		{404, 5, "etcdserver: requested lease not found", list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound)},
+		{404, 5, "etcdserver: requested lease not found",
+			list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound)},
 	} {
 		t.Run(tt.message, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +101,8 @@ func TestAdminErrors(t *testing.T) {
 				cl := newCluster(t, 2, says(tt.status, tt.code, tt.message))
 				c := cl.client(t)
 				_, err := c.Cluster().MemberRemove(within(t, time.Minute), 7)
-				wantErr(t, err, tt.is, append(tt.not, gateway.ErrUncertain, context.DeadlineExceeded))
+				wantErr(t, err, tt.is,
+					append(tt.not, gateway.ErrUncertain, context.DeadlineExceeded))
 				err = c.Member("").Defragment(within(t, time.Minute))
 				wantErr(t, err, tt.is, append(tt.not, gateway.ErrUncertain))
 				if n := len(cl.requests()); n != 2 {
@@ -103,22 +113,30 @@ func TestAdminErrors(t *testing.T) {
 	}
 }
 
-// TestLostAdminWrites: a lost answer leaves the fate of some changes open; others are made again, and meet themselves.
+// TestLostAdminWrites: after a lost answer some changes are uncertain. Others are sent again, and
+// find their own effect.
 func TestLostAdminWrites(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, tt := range map[string]struct {
 		call    func(ctx context.Context, c *client) error
-		again   string // what a second try meets
+		again   string // the answer to a second try
 		certain bool
 	}{
 		"member add": {call: func(ctx context.Context, c *client) error {
 			_, err := c.Cluster().MemberAdd(ctx, []string{"http://a:1"})
 			return err
 		}},
-		"member remove": {call: func(ctx context.Context, c *client) error { _, err := c.Cluster().MemberRemove(ctx, 1); return err }},
-		"user add":      {call: func(ctx context.Context, c *client) error { return c.Auth().UserAdd(ctx, "u", canaryPassword) }},
-		"defragment":    {call: func(ctx context.Context, c *client) error { return c.Member("").Defragment(ctx) }},
+		"member remove": {call: func(ctx context.Context, c *client) error {
+			_, err := c.Cluster().MemberRemove(ctx, 1)
+			return err
+		}},
+		"user add": {call: func(ctx context.Context, c *client) error {
+			return c.Auth().UserAdd(ctx, "u", canaryPassword)
+		}},
+		"defragment": {call: func(ctx context.Context, c *client) error {
+			return c.Member("").Defragment(ctx)
+		}},
 		"user delete": {
 			func(ctx context.Context, c *client) error { return c.Auth().UserDelete(ctx, "u") },
 			"user name not found", true,
@@ -132,11 +150,15 @@ func TestLostAdminWrites(t *testing.T) {
 			"role name not found", true,
 		},
 		"revoke role": {
-			func(ctx context.Context, c *client) error { return c.Auth().UserRevokeRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error {
+				return c.Auth().UserRevokeRole(ctx, "u", "r")
+			},
 			"role is not granted to the user", true,
 		},
 		"grant role": {
-			func(ctx context.Context, c *client) error { return c.Auth().UserGrantRole(ctx, "u", "r") },
+			func(ctx context.Context, c *client) error {
+				return c.Auth().UserGrantRole(ctx, "u", "r")
+			},
 			"", true,
 		},
 		"change password": {
@@ -149,11 +171,14 @@ func TestLostAdminWrites(t *testing.T) {
 			return c.Auth().RoleGrantPermission(ctx, "r", gateway.PermRead, "k")
 		}, "", true},
 		"revoke": {
-			func(ctx context.Context, c *client) error { return c.Auth().RoleRevokePermission(ctx, "r", "k") },
+			func(ctx context.Context, c *client) error {
+				return c.Auth().RoleRevokePermission(ctx, "r", "k")
+			},
 			"permission is not granted to the role", true,
 		},
-		"move leader":  {func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 7) }, "", true},
-		"auth enable":  {func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) }, "", true},
+		"move leader": {func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 7) }, "", true},
+		"auth enable": {func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) },
+			"", true},
 		"auth disable": {func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) }, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +211,7 @@ func TestLostAdminWrites(t *testing.T) {
 	}
 }
 
-// TestUnhealthyCluster: etcd refuses a change of members for a while after the last one.
+// TestUnhealthyCluster: etcd rejects a change of members for a while after the previous one.
 func TestUnhealthyCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,7 +222,7 @@ func TestUnhealthyCluster(t *testing.T) {
 	})
 }
 
-// TestOneEndpoint: calls about one member go to the endpoint that was named, once.
+// TestOneEndpoint: a call about one member is sent to the named endpoint, once.
 func TestOneEndpoint(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
@@ -206,8 +231,13 @@ func TestOneEndpoint(t *testing.T) {
 			_, err := c.Member(url).Status(ctx)
 			return err
 		},
-		"defragment": func(ctx context.Context, c *client, url string) error { return c.Member(url).Defragment(ctx) },
-		"hash":       func(ctx context.Context, c *client, url string) error { _, err := c.Member(url).Hash(ctx); return err },
+		"defragment": func(ctx context.Context, c *client, url string) error {
+			return c.Member(url).Defragment(ctx)
+		},
+		"hash": func(ctx context.Context, c *client, url string) error {
+			_, err := c.Member(url).Hash(ctx)
+			return err
+		},
 		"hash kv": func(ctx context.Context, c *client, url string) error {
 			_, err := c.Member(url).HashKV(ctx, 1)
 			return err
@@ -224,15 +254,20 @@ func TestOneEndpoint(t *testing.T) {
 			_, err := c.Member(url).Version(ctx)
 			return err
 		},
-		"readyz": func(ctx context.Context, c *client, url string) error { return c.Member(url).Readyz(ctx) },
-		"livez":  func(ctx context.Context, c *client, url string) error { return c.Member(url).Livez(ctx) },
+		"readyz": func(ctx context.Context, c *client, url string) error {
+			return c.Member(url).Readyz(ctx)
+		},
+		"livez": func(ctx context.Context, c *client, url string) error {
+			return c.Member(url).Livez(ctx)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 4, func(_ http.ResponseWriter, _ request) { drop() })
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:3] })
-				for i, url := range append(cl.urls, cl.urls[1]+"/") { // the fourth is none of the client's
+				// the fourth is not an endpoint of the client
+				for i, url := range append(cl.urls, cl.urls[1]+"/") {
 					i %= 4
 					if url == cl.urls[1]+"/" {
 						i = 1

@@ -13,13 +13,15 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// The benchmarks go through the public API, without a network: what a call costs besides the encoding is in them, and is
-// the same for one operation and for many.
+// The benchmarks use the public API, without a network. They include the cost of a call besides the
+// encoding, which is the same for one operation and for many.
 
-// answered makes a client to which every request is answered in the same way.
+// answered makes a client whose requests are all answered alike.
 func answered(b *testing.B, body string) *gateway.Client {
 	b.Helper()
-	return clientOf(b, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, body), nil })
+	return clientOf(b, func(*http.Request) (*http.Response, error) {
+		return reply(http.StatusOK, body), nil
+	})
 }
 
 func clientOf(b *testing.B, rt roundTripper) *gateway.Client {
@@ -40,14 +42,18 @@ const memberKey = "jobs/nightly/694d81417acd4c8e"
 
 var sizes = []int{1, 10, 100}
 
-// BenchmarkEncode sends transactions of puts whose answer is short.
+// BenchmarkEncode sends transactions of puts with a short answer.
 func BenchmarkEncode(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprintf("ops=%d", n), func(b *testing.B) {
-			c := answered(b, `{`+header+`}`) // the compare did not hold
-			txn := gateway.Txn{If: []gateway.Cmp{gateway.CmpModRevision(memberKey, gateway.Equal, 1<<40)}}
+			c := answered(b, `{`+header+`}`) // the compare failed
+			txn := gateway.Txn{
+				If: []gateway.Cmp{gateway.CmpModRevision(memberKey, gateway.Equal, 1<<40)},
+			}
 			for i := range n {
-				txn.Then = append(txn.Then, gateway.OpPut(fmt.Sprintf("%s-%d", memberKey, i), nil, gateway.WithLease(1<<40)))
+				txn.Then = append(txn.Then,
+					gateway.OpPut(fmt.Sprintf("%s-%d", memberKey, i), nil,
+						gateway.WithLease(1<<40)))
 			}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -61,7 +67,8 @@ func BenchmarkEncode(b *testing.B) {
 
 func wireKV(i int) string {
 	return fmt.Sprintf(`{"key":%s,"create_revision":"%d","mod_revision":"%d","version":"1","value":%s,"lease":"7587869341112421518"}`,
-		must(json.Marshal(fmt.Appendf(nil, "%s-%d", memberKey, i))), 1<<40+i, 1<<40+i, must(json.Marshal([]byte("a short value"))))
+		must(json.Marshal(fmt.Appendf(nil, "%s-%d", memberKey, i))),
+		1<<40+i, 1<<40+i, must(json.Marshal([]byte("a short value"))))
 }
 
 func must(b []byte, err error) []byte {
@@ -93,19 +100,21 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeTxn reads the answers to transactions such as joins are made of.
+// BenchmarkDecodeTxn reads the answers of transactions like those that join a line.
 func BenchmarkDecodeTxn(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprintf("joins=%d", n), func(b *testing.B) {
 			var txn gateway.Txn
 			var responses []string
 			for range n {
-				txn.Then = append(txn.Then, gateway.OpPut(memberKey, nil), gateway.OpGet("jobs/nightly/", gateway.Prefix(), gateway.CountOnly()))
+				txn.Then = append(txn.Then, gateway.OpPut(memberKey, nil),
+					gateway.OpGet("jobs/nightly/", gateway.Prefix(), gateway.CountOnly()))
 				responses = append(responses,
 					`{"response_put":{"header":{"revision":"1099511627776"}}}`,
 					`{"response_range":{"header":{"revision":"1099511627776"},"count":"1"}}`)
 			}
-			body := fmt.Sprintf(`{%s,"succeeded":true,"responses":[%s]}`, header, strings.Join(responses, ","))
+			body := fmt.Sprintf(`{%s,"succeeded":true,"responses":[%s]}`,
+				header, strings.Join(responses, ","))
 			c := answered(b, body)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
@@ -121,7 +130,9 @@ func BenchmarkDecodeTxn(b *testing.B) {
 
 // BenchmarkSplit cuts a stream into messages, of which some are longer than the buffer.
 func BenchmarkSplit(b *testing.B) {
-	for name, message := range map[string]string{"short": wireKV(1) + "\n", "long": strings.Repeat(wireKV(1), 1000) + "\n"} {
+	for name, message := range map[string]string{
+		"short": wireKV(1) + "\n", "long": strings.Repeat(wireKV(1), 1000) + "\n",
+	} {
 		b.Run(name, func(b *testing.B) {
 			const messages = 64
 			all := strings.Repeat(message, messages)
@@ -137,8 +148,8 @@ func BenchmarkSplit(b *testing.B) {
 	}
 }
 
-// BenchmarkStream reads events off a watch stream, from the bytes to the function that the watch calls. Each message is a
-// revision later than the last, or it would count as a repetition.
+// BenchmarkStream reads events from a watch stream, from the bytes to the watch's function. Each
+// message has the next revision, because a repeated one would be dropped.
 func BenchmarkStream(b *testing.B) {
 	for _, events := range []int{1, 100} {
 		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
@@ -149,7 +160,9 @@ func BenchmarkStream(b *testing.B) {
 				}
 				out, in := io.Pipe()
 				go playStream(r, in, ids, lines)
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: out}, nil
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{}, Body: out,
+				}, nil
 			})
 			got, created := make(chan int, 1), make(chan struct{})
 			stop, err := c.WatchFunc(memberKey, func(r gateway.WatchResponse) {
@@ -183,14 +196,15 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// playStream is the server of one stream with one watch.
+// playStream serves one stream with one watch.
 func playStream(r *http.Request, in *io.PipeWriter, ids chan<- int64, lines <-chan []byte) {
 	defer r.Body.Close()
 	var m message
 	err := json.NewDecoder(r.Body).Decode(&m)
 	if err == nil {
 		ids <- m.Create.ID
-		_, err = fmt.Fprintf(in, `{"result":{%s,"watch_id":"%d","created":true}}`+"\n", header, m.Create.ID)
+		_, err = fmt.Fprintf(in, `{"result":{%s,"watch_id":"%d","created":true}}`+"\n",
+			header, m.Create.ID)
 	}
 	for err == nil {
 		select {
@@ -200,16 +214,19 @@ func playStream(r *http.Request, in *io.PipeWriter, ids chan<- int64, lines <-ch
 			err = r.Context().Err()
 		}
 	}
-	_ = in.CloseWithError(err) // it has no error
+	_ = in.CloseWithError(err) // it returns no error
 }
 
-// eventLine is a message with so many events, and where in it their revision stands.
+// eventLine returns a message with n events, and the position of their revision.
 func eventLine(events int, id, revision int64) (line []byte, places []int) {
 	var list []string
 	for i := range events {
-		list = append(list, `{"kv":`+strings.Replace(wireKV(i), fmt.Sprintf(`"mod_revision":"%d"`, 1<<40+i), fmt.Sprintf(`"mod_revision":"%d"`, revision), 1)+`}`)
+		list = append(list,
+			`{"kv":`+strings.Replace(wireKV(i), fmt.Sprintf(`"mod_revision":"%d"`, 1<<40+i),
+				fmt.Sprintf(`"mod_revision":"%d"`, revision), 1)+`}`)
 	}
-	text := fmt.Sprintf(`{"result":{%s,"watch_id":"%d","events":[%s]}}`+"\n", header, id, strings.Join(list, ","))
+	text := fmt.Sprintf(`{"result":{%s,"watch_id":"%d","events":[%s]}}`+"\n",
+		header, id, strings.Join(list, ","))
 	for at, want := 0, strconv.FormatInt(revision, 10); ; {
 		next := strings.Index(text[at:], want)
 		if next < 0 {

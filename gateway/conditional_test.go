@@ -15,9 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// conditionals are the writes that look first; each writes canaryValue to canaryKey.
+// conditionals are the conditional writes. Each writes canaryValue to canaryKey.
 var conditionals = map[string]struct {
-	compare string // what it asks for
+	compare string // the condition
 	call    func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error)
 }{
 	"create": {
@@ -46,7 +46,8 @@ var conditionals = map[string]struct {
 	},
 }
 
-// TestConditionalWrites send one transaction, and tell what is there where it does not hold.
+// TestConditionalWrites: each sends one transaction, and the error of a failed condition has the
+// current value.
 func TestConditionalWrites(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
@@ -65,7 +66,8 @@ func TestConditionalWrites(t *testing.T) {
 			c, _, _ = echoless(t, "", `{"header":{"revision":"9"},"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
 				`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
 			_, err = tt.call(t.Context(), c)
-			wantErr(t, err, list(gateway.ErrConflict), list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
+			wantErr(t, err, list(gateway.ErrConflict),
+				list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
 			conflict, ok := errors.AsType[*gateway.ConflictError](err)
 			if !ok || conflict.Current == nil || conflict.Current.ModRevision != 6 ||
 				string(conflict.Current.Value) != canaryValue || conflict.Revision != 9 {
@@ -73,7 +75,8 @@ func TestConditionalWrites(t *testing.T) {
 			}
 			noCanary(t, append(forms(err), forms(conflict)...)...)
 
-			c, _, _ = echoless(t, "", `{"header":{"revision":"9"},"responses":[{"response_range":{}}]}`)
+			c, _, _ = echoless(t, "",
+				`{"header":{"revision":"9"},"responses":[{"response_range":{}}]}`)
 			_, err = tt.call(t.Context(), c)
 			conflict, ok = errors.AsType[*gateway.ConflictError](err)
 			if !ok || conflict.Current != nil || !strings.Contains(err.Error(), "does not exist") {
@@ -83,13 +86,14 @@ func TestConditionalWrites(t *testing.T) {
 	}
 }
 
-// TestConditionalOptions that do not fit are refused, and nothing is sent.
+// TestConditionalOptions: unsuitable options are rejected, and nothing is sent.
 func TestConditionalOptions(t *testing.T) {
 	t.Parallel()
 	c, _, body := echoless(t, "", `{}`)
 	opts := map[string]gateway.Option{
-		"PrevKV": gateway.PrevKV(), "IgnoreValue": gateway.IgnoreValue(), "IgnoreLease": gateway.IgnoreLease(),
-		"Prefix": gateway.Prefix(),
+		"PrevKV": gateway.PrevKV(), "IgnoreValue": gateway.IgnoreValue(),
+		"IgnoreLease": gateway.IgnoreLease(),
+		"Prefix":      gateway.Prefix(),
 	}
 	for name, opt := range opts {
 		_, err := conditionals["create"].call(t.Context(), c, opt)
@@ -102,12 +106,14 @@ func TestConditionalOptions(t *testing.T) {
 	}
 	_, err := c.UpdateRevision(t.Context(), "k", -1, nil)
 	wantErr(t, err, list(gateway.ErrInvalid), nil)
-	if _, _, err = c.PutSequential(t.Context(), "/", nil); !errors.Is(err, gateway.ErrInvalid) || *body != "" {
+	if _, _, err = c.PutSequential(t.Context(), "/", nil); !errors.Is(err, gateway.ErrInvalid) ||
+		*body != "" {
 		t.Errorf("%v, sent %q", err, *body)
 	}
 }
 
-// TestConditionalLostAnswer is not tried again: a second attempt could meet the effect of the first.
+// TestConditionalLostAnswer: a conditional write is not sent again, because a second attempt could
+// find the effect of the first.
 func TestConditionalLostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
@@ -116,7 +122,8 @@ func TestConditionalLostAnswer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 2, func(http.ResponseWriter, request) { drop() })
 				_, err := tt.call(within(t, time.Minute), cl.client(t))
-				wantErr(t, err, list(gateway.ErrUncertain), list(gateway.ErrConflict, context.DeadlineExceeded))
+				wantErr(t, err, list(gateway.ErrUncertain),
+					list(gateway.ErrConflict, context.DeadlineExceeded))
 				if n := len(cl.requests()); n != 1 {
 					t.Errorf("%d attempts", n)
 				}
@@ -125,7 +132,8 @@ func TestConditionalLostAnswer(t *testing.T) {
 	}
 }
 
-// TestPutSequentialNumbers are above the revision, above the last number, and above one that is taken.
+// TestPutSequentialNumbers: the number is above the revision, the last number, and any number that
+// is taken.
 func TestPutSequentialNumbers(t *testing.T) {
 	t.Parallel()
 	type answers []string
@@ -136,25 +144,30 @@ func TestPutSequentialNumbers(t *testing.T) {
 	none := func(rev int64) string { return fmt.Sprintf(`{"header":{"revision":"%d"}}`, rev) }
 	done := `{"header":{"revision":"30"},"succeeded":true,"responses":[{"response_put":{}},{"response_put":{}}]}`
 	failed := func(rev int64, read string) string {
-		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`, rev, read)
+		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`,
+			rev, read)
 	}
 	taken := failed(9, none(9))
 	const lost = "lost"
 	for name, tt := range map[string]struct {
 		answers answers
-		keys    []string // meant to be written, in order
+		keys    []string // keys that are tried, in order
 		is      error
 	}{
-		"the first":              {answers{none(9), done}, []string{"10"}, nil},
-		"behind the revision":    {answers{at(9, "00000000000000000005"), done}, []string{"10"}, nil},
-		"behind the last number": {answers{at(9, "00000000000000000700"), done}, []string{"701"}, nil},
-		"overtaken":              {answers{none(9), failed(12, at(12, "00000000000000000012")), done}, []string{"10", "13"}, nil},
-		"taken by hand":          {answers{none(9), taken, taken, done}, []string{"10", "11", "12"}, nil},
-		"lost":                   {answers{none(9), lost}, []string{"10"}, gateway.ErrUncertain},
-		"a value of its own":     {answers{at(9, "hello")}, nil, gateway.ErrInvalid},
-		"a number of its own":    {answers{at(9, "7")}, nil, gateway.ErrInvalid},
-		"the last number":        {answers{at(9, "09223372036854775807")}, nil, gateway.ErrInvalid},
-		"a negative number":      {answers{at(9, "-0000000000000000001")}, nil, gateway.ErrInvalid},
+		"the first": {answers{none(9), done}, []string{"10"}, nil},
+		"behind the revision": {answers{at(9, "00000000000000000005"), done},
+			[]string{"10"}, nil},
+		"behind the last number": {answers{at(9, "00000000000000000700"), done},
+			[]string{"701"}, nil},
+		"overtaken": {answers{none(9), failed(12, at(12, "00000000000000000012")),
+			done}, []string{"10", "13"}, nil},
+		"taken by hand": {answers{none(9), taken, taken, done},
+			[]string{"10", "11", "12"}, nil},
+		"lost":                {answers{none(9), lost}, []string{"10"}, gateway.ErrUncertain},
+		"a value of its own":  {answers{at(9, "hello")}, nil, gateway.ErrInvalid},
+		"a number of its own": {answers{at(9, "7")}, nil, gateway.ErrInvalid},
+		"the last number":     {answers{at(9, "09223372036854775807")}, nil, gateway.ErrInvalid},
+		"a negative number":   {answers{at(9, "-0000000000000000001")}, nil, gateway.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

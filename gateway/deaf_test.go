@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchDeafStream: a stream that delivers events of one watch, and does not answer the create of another, is left.
+// TestWatchDeafStream: a stream is closed if it delivers events of one watch but does not confirm
+// another.
 func TestWatchDeafStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,8 +49,8 @@ func TestWatchDeafStream(t *testing.T) {
 	})
 }
 
-// TestWatchBehind: a member whose stream delivers, and answers probes, and does not come to what the client has seen
-// elsewhere, is left.
+// TestWatchBehind: a stream is closed if it delivers events and answers probes, but does not reach
+// a revision that the client has seen elsewhere.
 func TestWatchBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestKeepOtherCluster: what another cluster says of a lease, dead or alive, is not believed.
+// TestKeepOtherCluster: another cluster's answer about a lease, alive or dead, is ignored.
 func TestKeepOtherCluster(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]string{"alive": `,"TTL":"15"`, "dead": ""} {
@@ -28,7 +28,8 @@ func TestKeepOtherCluster(t *testing.T) {
 					switch {
 					case r.URL.Path != "/v3/lease/keepalive":
 						ok(w)
-					case first.CompareAndSwap(-1, int64(r.member)) || first.Load() == int64(r.member):
+					case first.CompareAndSwap(-1, int64(r.member)) ||
+						first.Load() == int64(r.member):
 						drop()
 					default:
 						answer(w, 200, `{"result":{"header":{"cluster_id":"999","revision":"3"},"ID":"7"`+ttl+`}}`+"\n")
@@ -39,7 +40,8 @@ func TestKeepOtherCluster(t *testing.T) {
 					t.Fatal(err)
 				}
 				var believed atomic.Int64
-				stop := c.KeepAlive(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
+				stop := c.KeepAlive(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second,
+					Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
 				defer stop()
 				time.Sleep(30 * time.Second)
 				if n := believed.Load(); n > 0 {
@@ -50,7 +52,7 @@ func TestKeepOtherCluster(t *testing.T) {
 	}
 }
 
-// TestKeepPartOfAList: what has come of an answer that takes too long counts.
+// TestKeepPartOfAList: the part of a slow answer that has arrived counts.
 func TestKeepPartOfAList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,7 +60,8 @@ func TestKeepPartOfAList(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			for line := range strings.Lines(r.body) {
 				time.Sleep(5 * time.Millisecond) // 2.5 s for all of them; a try has 2 s
-				if _, err := fmt.Fprintf(w, `{"result":{%s,"ID":%q,"TTL":"15"}}`+"\n", header, strings.Split(line, `"`)[3]); err != nil {
+				if _, err := fmt.Fprintf(w, `{"result":{%s,"ID":%q,"TTL":"15"}}`+"\n",
+					header, strings.Split(line, `"`)[3]); err != nil {
 					return
 				}
 				w.(http.Flusher).Flush()
@@ -70,14 +73,15 @@ func TestKeepPartOfAList(t *testing.T) {
 		for i := range leases {
 			id := gateway.LeaseID(i + 1)
 			last[id] = time.Now()
-			defer c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: 15 * time.Second, Sent: time.Now()}, func(g gateway.LeaseGrant) {
-				mu.Lock()
-				defer mu.Unlock()
-				if gap := g.Sent.Sub(last[id]); gap > 15*time.Second {
-					t.Errorf("lease %v was not renewed for %v", id, gap)
-				}
-				last[id] = g.Sent
-			})()
+			defer c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: 15 * time.Second, Sent: time.Now()},
+				func(g gateway.LeaseGrant) {
+					mu.Lock()
+					defer mu.Unlock()
+					if gap := g.Sent.Sub(last[id]); gap > 15*time.Second {
+						t.Errorf("lease %v was not renewed for %v", id, gap)
+					}
+					last[id] = g.Sent
+				})()
 		}
 		time.Sleep(time.Minute)
 		mu.Lock()
@@ -90,7 +94,8 @@ func TestKeepPartOfAList(t *testing.T) {
 	})
 }
 
-// TestEndpointIsPickedLate: calls that wait for others to end go where those were answered.
+// TestEndpointIsPickedLate: calls that wait for others to end are sent to the endpoint that
+// answered those.
 func TestEndpointIsPickedLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +125,8 @@ func TestEndpointIsPickedLate(t *testing.T) {
 	})
 }
 
-// TestProgressOvertakesAnEvent, as in versions that the answer to /version may not be about: the event is delivered.
+// TestProgressOvertakesAnEvent: in versions for which /version may be wrong, an event after a
+// progress report of its revision is still delivered.
 func TestProgressOvertakesAnEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +148,9 @@ func TestProgressOvertakesAnEvent(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body) // until the client ends the stream
 		})
 		var events atomic.Int64
-		stop, err := cl.client(t).WatchFunc("a", func(r gateway.WatchResponse) { events.Add(int64(len(r.Events))) })
+		stop, err := cl.client(t).WatchFunc("a", func(r gateway.WatchResponse) {
+			events.Add(int64(len(r.Events)))
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// odd are answers that, if they were right, would end all that a client holds.
+// odd are answers that would end everything that a client holds, if they were right.
 var odd = map[string]struct {
 	body string
 	is   error
@@ -24,10 +24,12 @@ var odd = map[string]struct {
 	"no cluster":      {`{"header":{"revision":"5"}}`, gateway.ErrProtocol},
 	"no revision":     {`{"header":{"cluster_id":"14841639068965178418"}}`, gateway.ErrProtocol},
 	"another cluster": {`{"header":{"cluster_id":"7","revision":"5"}}`, gateway.ErrClusterMismatch},
-	"an old revision": {`{"header":{"cluster_id":"14841639068965178418","revision":"3"}}`, gateway.ErrRevisionRegressed},
+	"an old revision": {`{"header":{"cluster_id":"14841639068965178418","revision":"3"}}`,
+		gateway.ErrRevisionRegressed},
 }
 
-// TestOddAnswer: what one member says is asked for again at another, or a little later at the only one.
+// TestOddAnswer: after one member's odd answer another member is asked, or the only one a little
+// later.
 func TestOddAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range odd {
@@ -35,7 +37,7 @@ func TestOddAnswer(t *testing.T) {
 			t.Run(fmt.Sprintf("%s of %d", name, members), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					var spoiled atomic.Int64 // requests to come
+					var spoiled atomic.Int64 // number of further odd answers
 					cl := newCluster(t, members, func(w http.ResponseWriter, _ request) {
 						if spoiled.Add(-1) >= 0 {
 							answer(w, 200, tt.body)
@@ -70,8 +72,8 @@ func TestOddAnswer(t *testing.T) {
 	}
 }
 
-// TestOddRenewal: a member that says of a live lease that it is gone is not believed, and a lease that is gone is reported
-// after one more request.
+// TestOddRenewal: one member's report that a live lease is gone is ignored. A lease that is gone is
+// reported after one more request.
 func TestOddRenewal(t *testing.T) {
 	t.Parallel()
 	for _, members := range []int{1, 3} {
@@ -124,8 +126,8 @@ func (s stuck) hooks() gateway.Hooks {
 	return gateway.Hooks{Attempt: s.attempt, StreamOpened: s.opened, StreamEnded: s.ended}
 }
 
-// TestNobodyWaitsForAHook: the owner of one lease, every hook and the logger are stuck. The other leases are renewed, their
-// owners hear of it, and watches go on.
+// TestNobodyWaitsForAHook: the owner of one lease, every hook and the logger are stuck. The other
+// leases are renewed, their owners are notified, and watches continue.
 func TestNobodyWaitsForAHook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -141,9 +143,12 @@ func TestNobodyWaitsForAHook(t *testing.T) {
 				renewAll(t, w, r, 9)
 			}
 		})
-		c := cl.client(t, func(cfg *gateway.Config) { cfg.Hooks, cfg.Logger = s.hooks(), slog.New(s) })
+		c := cl.client(t, func(cfg *gateway.Config) {
+			cfg.Hooks, cfg.Logger = s.hooks(), slog.New(s)
+		})
 		defer func() { close(s.until); synctest.Wait() }()
-		c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) { <-s.until })
+		c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: time.Now()},
+			func(gateway.LeaseGrant) { <-s.until })
 		var all []*grants
 		for id := range gateway.LeaseID(5) {
 			g, _ := keep(c, id+2, 9*time.Second)
@@ -169,7 +174,7 @@ func TestNobodyWaitsForAHook(t *testing.T) {
 	})
 }
 
-// TestSlowOwner hears of the newest answer when it is back.
+// TestSlowOwner: a slow owner receives the newest answer when it returns.
 func TestSlowOwner(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -177,12 +182,13 @@ func TestSlowOwner(t *testing.T) {
 		var mu sync.Mutex
 		var heard []time.Duration
 		start := time.Now()
-		stop := cl.client(t).KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
-			mu.Lock()
-			heard = append(heard, g.Sent.Sub(start))
-			mu.Unlock()
-			time.Sleep(8 * time.Second)
-		})
+		stop := cl.client(t).KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 9 * time.Second, Sent: start},
+			func(g gateway.LeaseGrant) {
+				mu.Lock()
+				heard = append(heard, g.Sent.Sub(start))
+				mu.Unlock()
+				time.Sleep(8 * time.Second)
+			})
 		time.Sleep(20 * time.Second)
 		stop()
 		time.Sleep(10 * time.Second)

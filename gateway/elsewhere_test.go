@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// everyCall is calls and those that go to one member.
+// everyCall returns calls, and the calls to one member.
 func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client) error {
 	all := map[string]func(context.Context, *gateway.Client) error{
 		"snapshot": func(ctx context.Context, c *gateway.Client) error {
@@ -36,8 +36,13 @@ func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client
 			_, err := c.Member(endpoint).Health(ctx)
 			return err
 		},
-		"readyz":  func(ctx context.Context, c *gateway.Client) error { return c.Member(endpoint).Readyz(ctx) },
-		"members": func(ctx context.Context, c *gateway.Client) error { _, err := c.Cluster().MemberList(ctx); return err },
+		"readyz": func(ctx context.Context, c *gateway.Client) error {
+			return c.Member(endpoint).Readyz(ctx)
+		},
+		"members": func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Cluster().MemberList(ctx)
+			return err
+		},
 		"user add": func(ctx context.Context, c *gateway.Client) error {
 			return c.Auth().UserAdd(ctx, "u", canaryPassword)
 		},
@@ -48,8 +53,8 @@ func everyCall(endpoint string) map[string]func(context.Context, *gateway.Client
 	return all
 }
 
-// TestNothingFollowsARedirect: of no call, nor of the log-in before it, does anything reach another place. A 307 would
-// have the password, or the request with its token, sent again there.
+// TestNothingFollowsARedirect: no call, and no log-in, is sent to another place. A 307 would make
+// net/http send the password, or the request with its token, there.
 func TestNothingFollowsARedirect(t *testing.T) {
 	t.Parallel()
 	for _, logsIn := range []bool{false, true} {
@@ -66,9 +71,12 @@ func TestNothingFollowsARedirect(t *testing.T) {
 							w.Header().Set("Location", "http://m1:2379"+r.URL.Path)
 							w.WriteHeader(status)
 						})
-						c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
+						c := cl.client(t, withUser, func(cfg *gateway.Config) {
+							cfg.Endpoints = cl.urls[:1]
+						})
 						err := call(within(t, time.Minute), c)
-						wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUncertain, context.DeadlineExceeded))
+						wantErr(t, err, list(gateway.ErrProtocol),
+							list(gateway.ErrUncertain, context.DeadlineExceeded))
 						noCanary(t, forms(err)...)
 						if slices.Contains(cl.members(), 1) {
 							t.Error("the redirect was followed")
@@ -80,23 +88,27 @@ func TestNothingFollowsARedirect(t *testing.T) {
 	}
 }
 
-// TestWatchDoesNotFollowARedirect while it is being resumed either.
+// TestWatchDoesNotFollowARedirect: a watch follows no redirect while it is resumed either.
 func TestWatchDoesNotFollowARedirect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
-		elsewhere := newCluster(t, 1, func(http.ResponseWriter, request) { t.Error("the redirect was followed") })
+		elsewhere := newCluster(t, 1, func(http.ResponseWriter, request) {
+			t.Error("the redirect was followed")
+		})
 		bad := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			w.Header().Set("Location", "http://elsewhere:1"+r.URL.Path)
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		})
 		s.net["elsewhere:1"], s.net["bad:1"] = elsewhere.net["m0:2379"], bad.net["m0:2379"]
-		c := s.client(t, func(cfg *gateway.Config) { cfg.Endpoints = append(cfg.Endpoints, "http://bad:1") })
+		c := s.client(t, func(cfg *gateway.Config) {
+			cfg.Endpoints = append(cfg.Endpoints, "http://bad:1")
+		})
 		r, _ := watch(t, c, "a")
 		st := s.next(t)
 		st.accept("a", 0, 5)
 		st.cut()
-		st = s.next(t) // by way of the other endpoint
+		st = s.next(t) // at the other endpoint
 		id := st.accept("a", 6, 6)
 		if len(bad.requests()) == 0 {
 			t.Error("the other endpoint was not asked")
@@ -106,9 +118,11 @@ func TestWatchDoesNotFollowARedirect(t *testing.T) {
 	})
 }
 
-// TestNoProxyFromTheEnvironment: a proxy would see keys, values and tokens, and need not let a stream through.
+// TestNoProxyFromTheEnvironment: the client uses no proxy from the environment, because it would
+// see keys, values and tokens, and might not forward a stream.
 func TestNoProxyFromTheEnvironment(t *testing.T) {
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
+		"ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, "http://proxy:3128")
 	}
 	for _, name := range []string{"NO_PROXY", "no_proxy", "REQUEST_METHOD"} {
@@ -121,7 +135,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 			dialled = append(dialled, addr)
 			return cl.net.Dial(ctx, network, addr)
 		}
-		// That the environment names a proxy shows with a transport that asks it.
+		// A transport that uses the environment shows that it names a proxy.
 		asks := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dial}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cl.urls[0], http.NoBody)
 		if err != nil {
@@ -137,7 +151,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 		c := cl.client(t, func(cfg *gateway.Config) { cfg.DialContext = dial })
 		for name, call := range everyCall(cl.urls[0]) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			_ = call(ctx, c) // what is answered fits few of them
+			_ = call(ctx, c) // the answer fits only a few calls
 			cancel()
 			for _, addr := range dialled {
 				if addr != "m0:2379" {
@@ -151,8 +165,8 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 	})
 }
 
-// TestHeadersThatAreNotSent: nothing that asks for a compressed answer, gives a cookie back, or has net/http send a write
-// again; and the token only where it must be.
+// TestHeadersThatAreNotSent: no header asks for a compressed answer, returns a cookie, or makes
+// net/http send a write again. The token is sent only where needed.
 func TestHeadersThatAreNotSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -168,14 +182,15 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 		for range 2 {
 			for _, call := range everyCall(cl.urls[0]) {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-				_ = call(ctx, c) // what is answered fits few of them
+				_ = call(ctx, c) // the answer fits only a few calls
 				cancel()
 			}
 		}
 		seen := map[string]bool{}
 		for _, r := range cl.requests() {
 			seen[r.URL.Path] = true
-			for _, name := range []string{"Accept-Encoding", "Cookie", "Idempotency-Key", "X-Idempotency-Key", "Referer"} {
+			for _, name := range []string{"Accept-Encoding", "Cookie", "Idempotency-Key",
+				"X-Idempotency-Key", "Referer"} {
 				if v := r.Header.Get(name); v != "" {
 					t.Errorf("%s: %s: %s", r.URL.Path, name, v)
 				}
@@ -191,7 +206,8 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 				t.Errorf("URL %s", r.URL)
 			}
 		}
-		for _, path := range []string{"/v3/auth/authenticate", "/v3/kv/put", "/v3/watch", "/v3/maintenance/snapshot", "/version"} {
+		for _, path := range []string{"/v3/auth/authenticate", "/v3/kv/put", "/v3/watch",
+			"/v3/maintenance/snapshot", "/version"} {
 			if !seen[path] {
 				t.Errorf("%s was not asked for", path)
 			}

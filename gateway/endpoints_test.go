@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestEndpointsView: what a client tells of its endpoints follows what they answer.
+// TestEndpointsView: Endpoints follows the answers of the endpoints.
 func TestEndpointsView(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -22,7 +22,9 @@ func TestEndpointsView(t *testing.T) {
 				etcdError(w, 503, 14, "etcdserver: request timed out")
 				return
 			}
-			answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"1","member_id":"%d","revision":"5"}}`, 10+r.member))
+			answer(w, 200,
+				fmt.Sprintf(`{"header":{"cluster_id":"1","member_id":"%d","revision":"5"}}`,
+					10+r.member))
 		})
 		c := cl.client(t)
 		state := func(i int) gateway.EndpointState {
@@ -40,20 +42,24 @@ func TestEndpointsView(t *testing.T) {
 			}
 		}
 		for i := range 2 {
-			if s := state(i); s.Healthy || s.MemberID != 0 || !s.Since.IsZero() || s.Err != nil || !s.FailedAt.IsZero() {
+			if s := state(i); s.Healthy || s.MemberID != 0 || !s.Since.IsZero() ||
+				s.Err != nil || !s.FailedAt.IsZero() {
 				t.Errorf("before any request: %+v", s)
 			}
 		}
 		start := time.Now()
 		get()
-		first := slices.IndexFunc(c.Endpoints(), func(s gateway.EndpointState) bool { return s.InUse })
-		if s := state(first); !s.Healthy || s.MemberID != uint64(10+first) || !s.Since.Equal(start) || s.Err != nil {
+		first := slices.IndexFunc(c.Endpoints(), func(s gateway.EndpointState) bool {
+			return s.InUse
+		})
+		if s := state(first); !s.Healthy || s.MemberID != uint64(10+first) ||
+			!s.Since.Equal(start) || s.Err != nil {
 			t.Errorf("after an answer: %+v", s)
 		}
 		if s := state(1 - first); s.Healthy || s.InUse || s.MemberID != 0 {
 			t.Errorf("not asked: %+v", s)
 		}
-		for !state(0).InUse { // whichever came first
+		for !state(0).InUse { // until the first endpoint is used, because the order is random
 			bad = false
 			if _, err := c.Member(cl.urls[0]).Status(within(t, time.Minute)); err != nil {
 				t.Fatal(err)

@@ -9,12 +9,14 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// client is that of the program, made once by gateway.New.
+// client is the program's client, made once by gateway.New.
 var client *gateway.Client
 
-// Making a client asks nobody: a cluster that cannot be reached shows with the first call.
+// New sends no request. If the cluster cannot be reached, the first call returns the error.
 func ExampleNew() {
-	c, err := gateway.New(gateway.Config{Endpoints: []string{"http://10.0.0.1:2379", "http://10.0.0.2:2379"}})
+	c, err := gateway.New(gateway.Config{
+		Endpoints: []string{"http://10.0.0.1:2379", "http://10.0.0.2:2379"},
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -45,7 +47,7 @@ func ExampleClient_Get() {
 	// 3 <nil>
 }
 
-// Each call returns when its context ends. Of a write that was cut off it is not known whether it was applied.
+// Each call returns when its context ends. If that interrupts a write, it may have been applied.
 func ExampleClient_Put() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -61,7 +63,8 @@ func ExampleClient_Put() {
 	// Output: applied
 }
 
-// All or nothing, and only if nobody has changed what was read.
+// Txn applies all operations or none. Here it applies them only if the key has not changed since it
+// was read.
 func ExampleClient_Txn() {
 	ctx := context.Background()
 	put, err := client.Put(ctx, "stock/apples", []byte("3"))
@@ -70,20 +73,21 @@ func ExampleClient_Txn() {
 		return
 	}
 	sell := gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpModRevision("stock/apples", gateway.Equal, put.Revision)},
-		Then: []gateway.Op{gateway.OpPut("stock/apples", []byte("2")), gateway.OpPut("sold/1", []byte("apple"))},
+		If: []gateway.Cmp{gateway.CmpModRevision("stock/apples", gateway.Equal, put.Revision)},
+		Then: []gateway.Op{gateway.OpPut("stock/apples", []byte("2")),
+			gateway.OpPut("sold/1", []byte("apple"))},
 		Else: []gateway.Op{gateway.OpGet("stock/apples")},
 	}
 	resp, err := client.Txn(ctx, sell)
 	fmt.Println(resp.Succeeded, err)
-	resp, err = client.Txn(ctx, sell) // it has changed meanwhile
+	resp, err = client.Txn(ctx, sell) // the key has changed meanwhile
 	fmt.Printf("%v %s %v\n", resp.Succeeded, resp.Responses[0].Get.KVs[0].Value, err)
 	// Output:
 	// true <nil>
 	// false 2 <nil>
 }
 
-// A key that is there already is a conflict, which says what is there.
+// Create returns a conflict with the current value if the key exists.
 func ExampleClient_Create() {
 	ctx := context.Background()
 	if _, err := client.Create(ctx, "names/anna", []byte("first")); err != nil {
@@ -97,10 +101,10 @@ func ExampleClient_Create() {
 	// Output: taken by the first
 }
 
-// A watch goes on by itself when a connection breaks or a member dies. It misses nothing.
+// A watch resumes by itself when a connection breaks or a member dies, and misses no event.
 func ExampleClient_Watch() {
 	ctx := context.Background()
-	w, err := client.Watch(ctx, "doors/", gateway.Prefix()) // complete from here on
+	w, err := client.Watch(ctx, "doors/", gateway.Prefix()) // from here on it sees all changes
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -115,12 +119,12 @@ func ExampleClient_Watch() {
 	}
 	for ev, err := range w.Events() {
 		if err != nil {
-			fmt.Println(err) // the last, such as gateway.ErrCompacted
+			fmt.Println(err) // the last one, for example gateway.ErrCompacted
 			break
 		}
 		fmt.Println(ev.KV.Key, string(ev.KV.Value), ev.Deleted)
 		if ev.Deleted {
-			break // which closes the watch
+			break // closes the watch
 		}
 	}
 	// Output:
@@ -128,7 +132,7 @@ func ExampleClient_Watch() {
 	// doors/7  true
 }
 
-// A large prefix, page by page, all of it as it was at one revision.
+// Pages reads a large prefix page by page, all at one revision.
 func ExampleClient_Pages() {
 	ctx := context.Background()
 	for i := range 5 {
@@ -153,7 +157,7 @@ func ExampleClient_Pages() {
 	// pages/4 and more: false
 }
 
-// Keys in the order in which they were written, as POST made them in etcd v2.
+// PutSequential creates keys in the order of the writes, as POST did in etcd v2.
 func ExampleClient_PutSequential() {
 	ctx := context.Background()
 	for _, word := range []string{"first", "second"} {
@@ -175,7 +179,7 @@ func ExampleClient_PutSequential() {
 	// second
 }
 
-// A lease of one's own choice of ID may be asked for again when an answer is lost.
+// A grant with an ID of the caller's choice can be repeated when its answer is lost.
 func ExampleClient_Grant() {
 	ctx := context.Background()
 	grant, err := client.Grant(ctx, gateway.NewLeaseID(), 30*time.Second)
@@ -195,7 +199,8 @@ func ExampleClient_Grant() {
 	// 0 <nil>
 }
 
-// A backup that etcdutl restores. The file is whole, checked and on the disk, or there is an error and no file.
+// SnapshotToFile makes a backup that etcdutl restores. The file is complete, checked and synced, or
+// there is an error and no file.
 func ExampleMemberClient_SnapshotToFile() {
 	ctx := context.Background()
 	info, err := client.Member("").SnapshotToFile(ctx, "/var/backups/etcd.db")

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// SetWatchBuffer makes what waits for a slow reader small enough for a test. Call it before the first watch.
+// SetWatchBuffer sets how many bytes are kept for a slow reader. Call it before the first watch.
 func (c *Client) SetWatchBuffer(n int) { c.watchBuffer = n }
 
-// SplitLines reads messages to their end as a stream does, with a buffer of that size.
+// SplitLines reads all messages like a stream, with a buffer of the given size.
 func SplitLines(r io.Reader, buffer int) (lines []string, err error) {
 	b := bufio.NewReaderSize(r, buffer)
 	for {
@@ -30,8 +30,8 @@ func SplitLines(r io.Reader, buffer int) (lines []string, err error) {
 // MaxLine bounds one message.
 const MaxLine = maxLine
 
-// HandleLines feeds lines to a stream on which one watch, from revision 3 on, is being made. It returns what the watch
-// reports and what ends the stream.
+// HandleLines feeds lines to a stream on which one watch, from revision 3 on, is being created. It
+// returns the watch's responses and the stream's error.
 func HandleLines(lines ...string) (responses []WatchResponse, err error) {
 	c, err := New(Config{Endpoints: []string{"http://a:1"}, Transport: http.NewFileTransport(nil)})
 	if err != nil {
@@ -53,16 +53,18 @@ func HandleLines(lines ...string) (responses []WatchResponse, err error) {
 	return responses, nil
 }
 
-// DialAddresses dials the addresses that lookup gives for a name.
-func DialAddresses(dial dialFunc, lookup lookupFunc) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// DialAddresses dials the addresses that lookup returns for a name.
+func DialAddresses(
+	dial dialFunc, lookup lookupFunc,
+) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return dialAddresses(dial, lookup)
 }
 
-// DialTimeout bounds a dial behind the attempts.
+// DialTimeout bounds a dial that continues after its attempt.
 const DialTimeout = dialTimeout
 
-// StepsWhileExcused counts how often a client looks at a busy stream that owes it events and the
-// answer to a create, in a bubble. It stops after 1,000 looks.
+// StepsWhileExcused counts how often a client checks a busy stream that has not yet sent it all
+// events and the confirmation of a watch, in a bubble. It stops after 1,000 checks.
 func StepsWhileExcused(tb testing.TB, lasts time.Duration) (n int) {
 	tb.Helper()
 	c, err := New(Config{Endpoints: []string{"http://a:1"}, Transport: http.NewFileTransport(nil)})

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// answering makes a client to which every request is answered in the same way, without a network.
+// answering makes a client whose requests are all answered alike, without a network.
 func answering(f *testing.F, status *int, answer *string, then func()) *gateway.Client {
 	f.Helper()
 	c, err := gateway.New(gateway.Config{
@@ -32,16 +32,18 @@ func answering(f *testing.F, status *int, answer *string, then func()) *gateway.
 }
 
 var fuzzTxn = gateway.Txn{
-	Then: []gateway.Op{gateway.OpPut("k", nil), gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("k")}})},
+	Then: []gateway.Op{gateway.OpPut("k", nil),
+		gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("k")}})},
 	Else: []gateway.Op{gateway.OpGet("k")},
 }
 
-// FuzzDecodeTxn: an answer is a transaction's or ErrProtocol, and then the write is of unknown fate.
+// FuzzDecodeTxn: an answer is decoded, or the call returns ErrUncertain.
 func FuzzDecodeTxn(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, ``, `null`, `{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]}}]}`,
 		`{"responses":[{"response_range":{"header":{"revision":"5"},"kvs":[{"key":"aw==","mod_revision":3}],"count":"1"}}]}`,
-		`{"responses":[null]}`, `{"header":{"revision":"-9223372036854775808"}}`, strings.Repeat(`{"responses":[`, 10000),
+		`{"responses":[null]}`, `{"header":{"revision":"-9223372036854775808"}}`,
+		strings.Repeat(`{"responses":[`, 10000),
 	} {
 		f.Add(seed)
 	}
@@ -69,7 +71,8 @@ func FuzzDecodeTxn(f *testing.F) {
 func FuzzDecodeRange(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":"9"}`, `{"kvs":[{"key":"a_-="}]}`,
-		`{"count":1e9}`, `{"count":"0x1"}`, `{"count":-}`, `{"count":007}`, `{"x":-}`, `{"x":[1,{"y":.5}]}`, `{"x":1,}`, `{"x":[,]}`,
+		`{"count":1e9}`, `{"count":"0x1"}`, `{"count":-}`, `{"count":007}`, `{"x":-}`,
+		`{"x":[1,{"y":.5}]}`, `{"x":1,}`, `{"x":[,]}`,
 		`{"more":tru}`, `{"x":"\q"}`, `{"x":"\u12"}`, "{\"x\":\"\n\"}", `{"kvs":[{"key":"\/w=="}]}`, `{"x":"`, `{"x"`, `{"x":"\`,
 		`{"kvs":null}`, `{"kvs":[null,{}]}`, `{"header":{"cluster_id":"18446744073709551616"}}`,
 	} {
@@ -88,13 +91,16 @@ func FuzzDecodeRange(f *testing.F) {
 	})
 }
 
-// FuzzDecodeError: whatever an error looks like, a write ends, at once, and its text is bounded.
+// FuzzDecodeError: with any error of a server, a write ends at once, and the text of its error is
+// bounded.
 func FuzzDecodeError(f *testing.F) {
 	for _, seed := range []string{
 		`{"code":14,"message":"etcdserver: no leader"}`, `{"error":"x","message":"x","code":3}`,
 		`{"error":{"grpc_code":5,"http_code":404,"message":"etcdserver: requested lease not found"}}`,
-		`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`, `{"error":7,"code":"x"}`, `{"code":99999999999999999999}`,
-		`<html>`, ``, `{"code":-1}`, `{"code":8,"message":"\u0000\n\ud800"}`, `{"code":2,"message":"` + strings.Repeat("é", 400) + `"}`,
+		`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`,
+		`{"error":7,"code":"x"}`, `{"code":99999999999999999999}`,
+		`<html>`, ``, `{"code":-1}`, `{"code":8,"message":"\u0000\n\ud800"}`,
+		`{"code":2,"message":"` + strings.Repeat("é", 400) + `"}`,
 	} {
 		f.Add(404, seed)
 		f.Add(503, seed)
@@ -107,7 +113,8 @@ func FuzzDecodeError(f *testing.F) {
 			return
 		}
 		var ctx context.Context
-		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a write that was refused is tried again
+		// ended by the answer, because a rejected write is retried
+		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		_, err := c.Put(ctx, "k", nil)
 		if err == nil || len(err.Error()) > 3000 || strings.ContainsAny(err.Error(), "\n\r\x00") {
@@ -116,12 +123,13 @@ func FuzzDecodeError(f *testing.F) {
 	})
 }
 
-// FuzzSplit: however the bytes of a stream come and whatever the buffer, the messages are the lines, the last one with or
-// without its end.
+// FuzzSplit: the messages are the lines, with any sizes of chunks and buffer. The last line may
+// lack its newline.
 func FuzzSplit(f *testing.F) {
 	long := strings.Repeat("x", 200)
 	for _, seed := range []string{
-		"", "\n", "a", "a\n", "a\nb", "\n\n\r\n", created(1, 5) + progress(7) + events(1, kv("a", 6)),
+		"", "\n", "a", "a\n", "a\nb", "\n\n\r\n",
+		created(1, 5) + progress(7) + events(1, kv("a", 6)),
 		long, long + "\n" + long + "\nend",
 	} {
 		f.Add(seed, uint8(1), uint8(0))
@@ -133,13 +141,14 @@ func FuzzSplit(f *testing.F) {
 			r = chunks{r, int(chunk)}
 		}
 		got, err := gateway.SplitLines(r, int(buffer))
-		if want := slices.Collect(strings.Lines(text)); !slices.Equal(got, want) || !errors.Is(err, io.EOF) {
+		if want := slices.Collect(strings.Lines(text)); !slices.Equal(got, want) ||
+			!errors.Is(err, io.EOF) {
 			t.Errorf("%q and %v, want %q", got, err, want)
 		}
 	})
 }
 
-// chunks hands out what it reads in pieces.
+// chunks returns its text in pieces.
 type chunks struct {
 	io.Reader
 	size int
@@ -147,7 +156,8 @@ type chunks struct {
 
 func (c chunks) Read(b []byte) (int, error) { return c.Reader.Read(b[:min(len(b), c.size)]) }
 
-// TestSplitBound: a message without an end is given up before it fills the memory, one as large as may be is not.
+// TestSplitBound: a message without an end is rejected before it fills the memory. A message of the
+// largest size is accepted.
 func TestSplitBound(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{gateway.MaxLine: true, gateway.MaxLine + 2<<20: false} {
@@ -161,12 +171,14 @@ func TestSplitBound(t *testing.T) {
 	}
 }
 
-// FuzzDecodeRenewal: an answer renews the lease that was asked for, or says why not.
+// FuzzDecodeRenewal: an answer renews the lease, or returns an error.
 func FuzzDecodeRenewal(f *testing.F) {
 	for _, seed := range []string{
-		`{"result":{"ID":"77","TTL":"5"}}`, `{"result":{"ID":77}}`, `{"result":{"ID":"78","TTL":"5"}}`,
+		`{"result":{"ID":"77","TTL":"5"}}`, `{"result":{"ID":77}}`,
+		`{"result":{"ID":"78","TTL":"5"}}`,
 		"\n\n", ``, `{}`, `{"result":null}`,
-		`{"result":{"ID":"77","TTL":"5"}}` + "\n" + `{"error":{"code":7,"message":"etcdserver: permission denied"}}`,
+		`{"result":{"ID":"77","TTL":"5"}}` + "\n" +
+			`{"error":{"code":7,"message":"etcdserver: permission denied"}}`,
 		`{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}`,
 		`{"result":{"ID":"77","TTL":"9223372036854775807"}}`,
 		`{"result":{"ID":"77","TTL":"-9223372036854775808"}}`,
@@ -179,7 +191,8 @@ func FuzzDecodeRenewal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		answer = body
 		var ctx context.Context
-		ctx, cancel = context.WithCancel(t.Context()) // ended by the answer: a renewal that failed is tried again
+		// ended by the answer, because a failed renewal is retried
+		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		g, err := c.KeepAliveOnce(ctx, 77)
 		switch {
@@ -187,19 +200,25 @@ func FuzzDecodeRenewal(f *testing.F) {
 			if g.ID != 77 || g.TTL <= 0 || g.TTL > gateway.MaxTTL || g.Sent.IsZero() {
 				t.Errorf("%+v", g)
 			}
-		case errors.Is(err, gateway.ErrUncertain), len(err.Error()) > 3000, strings.ContainsAny(err.Error(), "\n\r\x00"):
+		case errors.Is(err, gateway.ErrUncertain), len(err.Error()) > 3000,
+			strings.ContainsAny(err.Error(), "\n\r\x00"):
 			t.Errorf("error text %q", err)
 		}
 	})
 }
 
-// FuzzWatchLine: a line is a report, or ends the stream; and what is reported is in order and not before the start.
+// FuzzWatchLine: a line is a report, or ends the stream. Reports are in order and not before the
+// start.
 func FuzzWatchLine(f *testing.F) {
 	for _, seed := range []string{
-		created(1, 5), progress(9), events(1, kv("a", 6), kv("a", 7)), fragment(1, kv("a", 6)), refused(5, "PermissionDenied", "x"),
-		line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`), line(5, `"watch_id":"1","canceled":true`),
-		`{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}`, `{}`, `{"result":null}`, `{"result":{"events":[{}]}}`, `<html>`, ``,
-		line(5, `"watch_id":"1","events":[{"type":"DELETE","kv":{"mod_revision":"9"},"prev_kv":{}}]`),
+		created(1, 5), progress(9), events(1, kv("a", 6), kv("a", 7)), fragment(1, kv("a", 6)),
+		refused(5, "PermissionDenied", "x"),
+		line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`),
+		line(5, `"watch_id":"1","canceled":true`),
+		`{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}`, `{}`, `{"result":null}`,
+		`{"result":{"events":[{}]}}`, `<html>`, ``,
+		line(5,
+			`"watch_id":"1","events":[{"type":"DELETE","kv":{"mod_revision":"9"},"prev_kv":{}}]`),
 	} {
 		f.Add(created(1, 5), seed)
 		f.Add(seed, events(1, kv("a", 8)))
@@ -225,11 +244,13 @@ func FuzzWatchLine(f *testing.F) {
 	})
 }
 
-// FuzzEndpoint: an endpoint is refused, or is one that requests can be sent to and that names nobody.
+// FuzzEndpoint: an endpoint is rejected, or requests can be sent to it and it contains no user.
 func FuzzEndpoint(f *testing.F) {
 	for _, seed := range []string{
-		"http://a:1", "https://[::1]:2379/", "unix:///run/etcd.sock", "http://u:p@a", "http://a/%2f", "//a", "http://a:b", "http://[::1%25e]:1",
-		"http://a?b#c", "unix://", "HTTP://A", "http:a", "http://a\n", " http://a", "http://%00", "unix://%2e%2e/a", "http://a:99999",
+		"http://a:1", "https://[::1]:2379/", "unix:///run/etcd.sock", "http://u:p@a",
+		"http://a/%2f", "//a", "http://a:b", "http://[::1%25e]:1",
+		"http://a?b#c", "unix://", "HTTP://A", "http:a", "http://a\n", " http://a", "http://%00",
+		"unix://%2e%2e/a", "http://a:99999",
 	} {
 		f.Add(seed)
 	}
@@ -250,7 +271,8 @@ func FuzzEndpoint(f *testing.F) {
 			t.Errorf("%q: %v", endpoint, err)
 			return
 		}
-		if u := sent.URL; u.User != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.Path != "/v3/kv/range" {
+		if u := sent.URL; u.User != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" ||
+			u.Path != "/v3/kv/range" {
 			t.Errorf("%q: sent to %s", endpoint, u)
 		}
 		if err := c.Close(); err != nil {

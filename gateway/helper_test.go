@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-// Canaries: secrets that must show in no error and no log line.
+// Canaries are secrets that no error and no log line may contain.
 const (
 	canaryKey      = "canary/key"
 	canaryValue    = "canary-value"
@@ -30,17 +30,17 @@ const (
 	login  = `{` + header + `,"token":"` + canaryToken + `"}`
 )
 
-// request is what a fake member got.
+// request is a request that a fake member received.
 type request struct {
 	*http.Request
-	member int // which member was asked
-	n      int // which request it is, over all members, from 0
+	member int // the member that received it
+	n      int // its number among all members' requests, from 0
 	at     time.Time
 	body   string
 }
 
-// cluster is some fake members that share a handler. Which member a client asks first is random, so handlers go by the
-// number of the request.
+// cluster is a set of fake members that share a handler. The first member is chosen at random, so
+// handlers use the number of the request.
 type cluster struct {
 	net  memnet.Network
 	urls []string
@@ -77,20 +77,21 @@ func newCluster(t *testing.T, members int, handle func(w http.ResponseWriter, r 
 			if err := server.Close(); err != nil {
 				t.Error(err)
 			}
-			time.Sleep(time.Hour) // of fake time, for handlers that look at their context now and then
+			// of fake time, for handlers that check their context from time to time
+			time.Sleep(time.Hour)
 		})
 	}
 	return c
 }
 
-// requests are those of all members so far.
+// requests returns the requests of all members so far.
 func (c *cluster) requests() []request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]request(nil), c.seen...)
 }
 
-// members lists who was asked, in order.
+// members lists the members that received requests, in order.
 func (c *cluster) members() (m []int) {
 	for _, r := range c.requests() {
 		m = append(m, r.member)
@@ -135,14 +136,14 @@ func answer(w http.ResponseWriter, status int, body string) {
 
 func ok(w http.ResponseWriter) { answer(w, http.StatusOK, "{"+header+"}") }
 
-// hang is a member that takes a request and never answers.
+// hang plays a member that receives a request and never answers.
 func hang(r request) {
-	if _, err := io.Copy(io.Discard, r.Body); err == nil { // with an error the client is gone
+	if _, err := io.Copy(io.Discard, r.Body); err == nil { // after an error the client is gone
 		<-r.Context().Done()
 	}
 }
 
-// drop breaks the connection under a request.
+// drop breaks the connection of a request.
 func drop() { panic(http.ErrAbortHandler) }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -152,7 +153,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// wantErr checks what an error matches and what it does not.
+// wantErr checks which errors err matches, and which it does not.
 func wantErr(t *testing.T, err error, is, not []error) {
 	t.Helper()
 	if err == nil {
@@ -183,7 +184,7 @@ func typed(t *testing.T, err error, op, endpoint string) {
 	}
 }
 
-// noCanary looks for secrets in texts, as they are and encoded.
+// noCanary looks for secrets in texts, in plain and encoded form.
 func noCanary(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, secret := range []string{canaryKey, canaryValue, canaryPassword, canaryToken} {
@@ -197,7 +198,7 @@ func noCanary(t *testing.T, texts ...string) {
 	}
 }
 
-// forms prints a value in every way that people print values.
+// forms prints a value in every usual way.
 func forms(v any) []string {
 	return []string{fmt.Sprint(v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v)}
 }
@@ -224,7 +225,7 @@ func (l *logs) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// roundTripper is a transport made of a function.
+// roundTripper is a transport made from a function.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -235,12 +236,13 @@ func reply(status int, body string) *http.Response {
 		body = whole(body)
 	}
 	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)),
-		Body: io.NopCloser(strings.NewReader(body)),
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(strings.NewReader(body)),
 	}
 }
 
-// whole adds to an answer of etcd's what says of which cluster it is, where a test leaves that out.
+// whole adds the cluster's header to an answer of etcd without one.
 func whole(body string) string {
 	const cluster = `"cluster_id":"9"`
 	switch {

@@ -18,7 +18,8 @@ import (
 
 type callerKey struct{}
 
-// TestAttemptHook: each attempt is told of, with its endpoint, its time, its error, and the caller's values.
+// TestAttemptHook: each attempt is reported with its endpoint, time, error, and the values of the
+// caller's context.
 func TestAttemptHook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -26,7 +27,8 @@ func TestAttemptHook(t *testing.T) {
 		cluster := newCluster(t, 2, func(w http.ResponseWriter, r request) {
 			time.Sleep(took)
 			if r.n == 0 {
-				answer(w, http.StatusServiceUnavailable, `{"code":14,"message":"etcdserver: no leader"}`)
+				answer(w, http.StatusServiceUnavailable,
+					`{"code":14,"message":"etcdserver: no leader"}`)
 				return
 			}
 			answer(w, http.StatusOK, `{"header":{"cluster_id":"1","revision":"5"}}`)
@@ -53,13 +55,15 @@ func TestAttemptHook(t *testing.T) {
 				t.Errorf("attempt %+v", a)
 			}
 		}
-		if !errors.Is(got[0].Err, gateway.ErrUnavailable) || got[1].Err != nil || !got[0].Start.Equal(began) {
+		if !errors.Is(got[0].Err, gateway.ErrUnavailable) || got[1].Err != nil ||
+			!got[0].Start.Equal(began) {
 			t.Errorf("errors %v, %v, began %v", got[0].Err, got[1].Err, got[0].Start.Sub(began))
 		}
 	})
 }
 
-// TestStreamHooks: a stream that opens, breaks, is opened again elsewhere, and is given up with the last watch.
+// TestStreamHooks: a stream opens, breaks, is opened again elsewhere, and is closed with the last
+// watch.
 func TestStreamHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,11 +106,14 @@ func TestStreamHooks(t *testing.T) {
 		u := s.urls[0]
 		mu.Lock()
 		defer mu.Unlock()
-		if want := []string{"opened " + u, "broke " + u, "opened " + u, "given up " + u}; !slices.Equal(got, want) {
+		if want := []string{"opened " + u, "broke " + u, "opened " + u, "given up " +
+			u}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if text := log.String(); strings.Count(text, "\n") != 3 || !strings.Contains(text, "level=INFO msg=watch_mode") ||
-			!strings.Contains(text, "level=INFO msg=watch_stream_lost") || !strings.Contains(text, "level=INFO msg=watch_stream_resumed") {
+		if text := log.String(); strings.Count(text, "\n") != 3 ||
+			!strings.Contains(text, "level=INFO msg=watch_mode") ||
+			!strings.Contains(text, "level=INFO msg=watch_stream_lost") ||
+			!strings.Contains(text, "level=INFO msg=watch_stream_resumed") {
 			t.Errorf("the log says:\n%s", text)
 		}
 	})

@@ -13,9 +13,12 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// byVersion forwards no request before its end, as infrastructure does, and lets a test answer finite streams by the
-// version that they speak. It returns the versions of the finite streams that were asked for.
-func byVersion(t *testing.T, http10 func(w http.ResponseWriter, r request) bool) (*cluster, func() []string) {
+// byVersion forwards no request before its end, as some proxies do. The test answers finite streams
+// according to their HTTP version. It returns the versions of the finite streams that were
+// requested.
+func byVersion(
+	t *testing.T, http10 func(w http.ResponseWriter, r request) bool,
+) (*cluster, func() []string) {
 	t.Helper()
 	var mu sync.Mutex
 	var protos []string
@@ -38,7 +41,8 @@ func byVersion(t *testing.T, http10 func(w http.ResponseWriter, r request) bool)
 	}
 }
 
-// TestFiniteStreamsSpeakHTTP10: so that the parts of their answers are no chunks, which haproxy would hold back.
+// TestFiniteStreamsSpeakHTTP10: with HTTP/1.0 the parts of an answer are not chunks, which haproxy
+// would hold back.
 func TestFiniteStreamsSpeakHTTP10(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +61,8 @@ func TestFiniteStreamsSpeakHTTP10(t *testing.T) {
 	})
 }
 
-// TestFiniteStreamsWhereHTTP10IsRefused: the same stream is asked for in HTTP/1.1, and later ones at once.
+// TestFiniteStreamsWhereHTTP10IsRefused: the same stream is requested with HTTP/1.1, and later ones
+// at once.
 func TestFiniteStreamsWhereHTTP10IsRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported} {
@@ -77,7 +82,8 @@ func TestFiniteStreamsWhereHTTP10IsRefused(t *testing.T) {
 				defer w.Close()
 				time.Sleep(5 * time.Minute)
 				all := protos()
-				if i := slices.Index(all, "HTTP/1.1"); i != 1 || slices.Contains(all[1:], "HTTP/1.0") {
+				if i := slices.Index(all, "HTTP/1.1"); i != 1 ||
+					slices.Contains(all[1:], "HTTP/1.0") {
 					t.Errorf("finite streams spoke %v", all)
 				}
 				if mode := c.Endpoints()[0].WatchMode; mode != gateway.WatchModeFinite {
@@ -88,8 +94,8 @@ func TestFiniteStreamsWhereHTTP10IsRefused(t *testing.T) {
 	}
 }
 
-// TestFiniteStreamsWhereHTTP10Fails: something that never answers HTTP/1.0, or breaks it, makes the client poll until it
-// tries HTTP/1.1.
+// TestFiniteStreamsWhereHTTP10Fails: if a proxy never answers HTTP/1.0, or breaks it, the client
+// polls until it tries HTTP/1.1.
 func TestFiniteStreamsWhereHTTP10Fails(t *testing.T) {
 	t.Parallel()
 	for name, http10 := range map[string]func(http.ResponseWriter, request) bool{
@@ -115,7 +121,7 @@ func TestFiniteStreamsWhereHTTP10Fails(t *testing.T) {
 	}
 }
 
-// TestOwnTransportSpeaksHTTP11: the version is not changed behind a caller's transport.
+// TestOwnTransportSpeaksHTTP11: the version of the caller's transport is not changed.
 func TestOwnTransportSpeaksHTTP11(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// renewals reads the IDs that a keepalive request names.
+// renewals reads the IDs in a keepalive request.
 func renewals(t *testing.T, r request) (ids []gateway.LeaseID) {
 	t.Helper()
 	if r.URL.Path != "/v3/lease/keepalive" {
@@ -34,7 +34,7 @@ func renewals(t *testing.T, r request) (ids []gateway.LeaseID) {
 }
 
 func renewed(id gateway.LeaseID, ttl int) string {
-	if ttl == 0 { // etcd leaves a zero out
+	if ttl == 0 { // etcd omits a zero
 		return fmt.Sprintf(`{"result":{%s,"ID":"%d"}}`+"\n", header, int64(id))
 	}
 	return fmt.Sprintf(`{"result":{%s,"ID":"%d","TTL":"%d"}}`+"\n", header, int64(id), ttl)
@@ -50,7 +50,7 @@ func renewAll(t *testing.T, w http.ResponseWriter, r request, ttl int) {
 	answer(w, http.StatusOK, b.String())
 }
 
-// grants records what Keep reports of one lease.
+// grants records the reports about one lease.
 type grants struct {
 	mu  sync.Mutex
 	got []gateway.LeaseGrant
@@ -76,13 +76,14 @@ func (g *grants) last() gateway.LeaseGrant {
 	return all[len(all)-1]
 }
 
-// keep starts to keep a lease that was granted now.
+// keep starts to renew a lease that was granted now.
 func keep(c *gateway.Client, id gateway.LeaseID, ttl time.Duration) (*grants, func()) {
 	g := &grants{}
 	return g, c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: ttl, Sent: time.Now()}, g.add)
 }
 
-// TestKeepPace: a third of the time to live after the last request was sent, however slow the answer.
+// TestKeepPace: a lease is renewed a third of its TTL after the last request was sent, however slow
+// the answer.
 func TestKeepPace(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{0, time.Second, 1900 * time.Millisecond} {
@@ -105,7 +106,8 @@ func TestKeepPace(t *testing.T) {
 					t.Errorf("sent at %v, want %v", sent, want)
 				}
 				for i, l := range g.all() {
-					if l.ID != 1 || l.TTL != 9*time.Second || l.Sent.Sub(start) != time.Duration(i+1)*3*time.Second {
+					if l.ID != 1 || l.TTL != 9*time.Second ||
+						l.Sent.Sub(start) != time.Duration(i+1)*3*time.Second {
 						t.Errorf("report %d: %+v, sent after %v", i, l, l.Sent.Sub(start))
 					}
 				}
@@ -119,8 +121,8 @@ func TestKeepPace(t *testing.T) {
 	}
 }
 
-// TestKeepTTLChanges: the server's word counts where it is less than what was asked for. A member raises a time to live
-// by its own settings, and the next leader may not.
+// TestKeepTTLChanges: the server's TTL counts if it is less than the requested one. A member raises
+// a TTL by its own settings, and the next leader may not.
 func TestKeepTTLChanges(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -152,7 +154,7 @@ func TestKeepTTLChanges(t *testing.T) {
 	}
 }
 
-// TestGrantRaised: what Grant returns is what every leader keeps to, also where an answer was lost.
+// TestGrantRaised: Grant returns the TTL that every leader keeps to, even if an answer was lost.
 func TestGrantRaised(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]int{"answered": 0, "an answer lost": 1} {
@@ -180,19 +182,22 @@ func TestGrantRaised(t *testing.T) {
 	}
 }
 
-// TestKeepMany: one request for all; above 8 on a connection of its own, or etcd leaves answers out.
+// TestKeepMany: one request renews all leases. More than 8 need their own connection, because etcd
+// omits answers otherwise.
 func TestKeepMany(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 8, 9, 500, 700} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
+				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+					renewAll(t, w, r, 9)
+				})
 				c := cl.client(t)
 				all := make([]*grants, n)
 				for i := range all {
 					all[i], _ = keep(c, gateway.LeaseID(math.MaxInt64-i), 9*time.Second)
-					time.Sleep(500 * time.Millisecond / time.Duration(n)) // they fall into step
+					time.Sleep(500 * time.Millisecond / time.Duration(n)) // they become synchronous
 				}
 				time.Sleep(30 * time.Second)
 				for i, g := range all {
@@ -214,14 +219,15 @@ func TestKeepMany(t *testing.T) {
 	}
 }
 
-// TestKeepMissingAnswers: answers are matched by ID, and what is missing is asked for again at once.
+// TestKeepMissingAnswers: answers are matched by ID, and missing ones are requested again at once.
 func TestKeepMissingAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			ids := renewals(t, r)
-			if r.n == 0 { // two of five, out of order, one twice, and one that nobody asked for
-				answer(w, 200, renewed(ids[4], 9)+renewed(99, 9)+renewed(ids[1], 9)+renewed(ids[1], 9))
+			if r.n == 0 { // two of five, out of order, one twice, and one of another lease
+				answer(w, 200,
+					renewed(ids[4], 9)+renewed(99, 9)+renewed(ids[1], 9)+renewed(ids[1], 9))
 				return
 			}
 			renewAll(t, w, r, 9)
@@ -235,7 +241,8 @@ func TestKeepMissingAnswers(t *testing.T) {
 		}
 		time.Sleep(3*time.Second + 100*time.Millisecond)
 		for i, g := range all {
-			if got := g.all(); len(got) != 1 || got[0].ID != gateway.LeaseID(i+1) || got[0].Sent.Sub(start) < 3*time.Second {
+			if got := g.all(); len(got) != 1 || got[0].ID != gateway.LeaseID(i+1) ||
+				got[0].Sent.Sub(start) < 3*time.Second {
 				t.Errorf("lease %d: %+v", i+1, got)
 			}
 		}
@@ -245,7 +252,8 @@ func TestKeepMissingAnswers(t *testing.T) {
 	})
 }
 
-// TestKeepRefusedLease: an error ends the list of answers; the lease it is about must not starve the others.
+// TestKeepRefusedLease: an error ends the list of answers, but the lease that caused it must not
+// starve the others.
 func TestKeepRefusedLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -286,7 +294,7 @@ func TestKeepRefusedLease(t *testing.T) {
 	})
 }
 
-// TestKeepDeadLease is reported with a TTL of 0, once, and no longer renewed.
+// TestKeepDeadLease: a lease that is gone is reported with a TTL of 0, once, and no longer renewed.
 func TestKeepDeadLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -315,7 +323,8 @@ func TestKeepDeadLease(t *testing.T) {
 func TestKeepFailover(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ ttl, patience time.Duration }{
-		{3 * time.Second, time.Second}, {5 * time.Second, 5 * time.Second / 3}, {9 * time.Second, 2 * time.Second}, {time.Minute, 2 * time.Second},
+		{3 * time.Second, time.Second}, {5 * time.Second, 5 * time.Second / 3},
+		{9 * time.Second, 2 * time.Second}, {time.Minute, 2 * time.Second},
 	} {
 		t.Run(tt.ttl.String(), func(t *testing.T) {
 			t.Parallel()
@@ -336,7 +345,8 @@ func TestKeepFailover(t *testing.T) {
 					t.Errorf("asked %v", m)
 				}
 				want := tt.ttl/3 + 2*tt.patience
-				if all := g.all(); len(all) == 0 || all[0].Sent.Sub(start) < want || all[0].Sent.Sub(start) > want+60*time.Millisecond {
+				if all := g.all(); len(all) == 0 || all[0].Sent.Sub(start) < want ||
+					all[0].Sent.Sub(start) > want+60*time.Millisecond {
 					t.Errorf("renewed %v after the start, want %v: %+v", all, want, all)
 				}
 			})
@@ -344,7 +354,8 @@ func TestKeepFailover(t *testing.T) {
 	}
 }
 
-// TestKeepGoesOn at another endpoint, whatever is wrong with one, and long before the lease is in danger.
+// TestKeepGoesOn: after any fault of one endpoint, a lease is renewed at another, long before it
+// expires.
 func TestKeepGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
@@ -384,7 +395,7 @@ func TestKeepGoesOn(t *testing.T) {
 	}
 }
 
-// TestKeepWhileDown: many tries until the end of the lease and after it, but no storm.
+// TestKeepWhileDown: the client retries until the end of the lease and after it, but not too often.
 func TestKeepWhileDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -413,7 +424,8 @@ func TestKeepToken(t *testing.T) {
 				logins++
 				answer(w, 200, fmt.Sprintf(`{%s,"token":"token.%d"}`, header, logins))
 			case r.Header.Get("Authorization") != "token.2":
-				answer(w, 401, `{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`+"\n")
+				answer(w, 401,
+					`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`+"\n")
 			default:
 				renewAll(t, w, r, 9)
 			}
@@ -426,7 +438,8 @@ func TestKeepToken(t *testing.T) {
 	})
 }
 
-// TestKeepAgain: of two who keep one lease the later one is told, also when the lease dies under a request of the first.
+// TestKeepAgain: if a lease is kept twice, the later function receives the reports, even if the
+// lease expires during a request of the first.
 func TestKeepAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -436,7 +449,7 @@ func TestKeepAgain(t *testing.T) {
 		})
 		c := cl.client(t)
 		first, stop := keep(c, 1, 9*time.Second)
-		time.Sleep(3500 * time.Millisecond) // a request is under way
+		time.Sleep(3500 * time.Millisecond) // a request is in flight
 		second, _ := keep(c, 1, 9*time.Second)
 		stop()
 		time.Sleep(time.Minute)
@@ -446,7 +459,7 @@ func TestKeepAgain(t *testing.T) {
 	})
 }
 
-// TestKeepStop: no call of fn begins once stop has returned, and no goroutine is left.
+// TestKeepStop: no call of fn begins after stop has returned, and no goroutine is left.
 func TestKeepStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -468,7 +481,7 @@ func TestKeepStop(t *testing.T) {
 			t.Errorf("reports after stop: %+v", g.all())
 		}
 		transport.CloseIdleConnections()
-		// The client is never closed: the bubble ends only if it has left no goroutine.
+		// The client is never closed, so the bubble ends only if no goroutine is left.
 	})
 }
 
@@ -489,7 +502,7 @@ func TestKeepClose(t *testing.T) {
 	})
 }
 
-// TestKeepUnknownTTL: a lease known by its ID alone is asked for at once.
+// TestKeepUnknownTTL: a lease of unknown TTL is renewed at once.
 func TestKeepUnknownTTL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -503,11 +516,13 @@ func TestKeepUnknownTTL(t *testing.T) {
 	})
 }
 
-// TestKeepHugeTTL: a number that no lease has must not read as "gone".
+// TestKeepHugeTTL: an impossible TTL does not mean that the lease is gone.
 func TestKeepHugeTTL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { answer(w, 200, renewed(1, math.MaxInt64)) })
+		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
+			answer(w, 200, renewed(1, math.MaxInt64))
+		})
 		g, _ := keep(cl.client(t), 1, 0)
 		time.Sleep(4 * time.Second)
 		if got := g.last(); got.TTL != gateway.MaxTTL {
@@ -526,7 +541,8 @@ func TestKeepAlive(t *testing.T) {
 		{"alive", renewed(7, 5), 5 * time.Second, nil},
 		{"dead", renewed(7, 0), 0, list(gateway.ErrLeaseNotFound)},
 		{"another lease", renewed(8, 5), 0, list(gateway.ErrProtocol)},
-		{"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`, 0, list(gateway.ErrPermissionDenied)},
+		{"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`,
+			0, list(gateway.ErrPermissionDenied)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

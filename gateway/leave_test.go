@@ -9,15 +9,16 @@ import (
 	"time"
 )
 
-// TestWatchLeavesSilentMember: a member that lets a request hang, and has sent nothing on its stream meanwhile, loses the
-// stream with the request: one that is cut off from the others answers probes, and would keep it for seconds. One that has
-// sent an event keeps it, and so does the only one there is. That it confirms a watch says no more than a probe does.
+// TestWatchLeavesSilentMember: if a member lets a request hang and sends nothing on its stream
+// meanwhile, the client opens the stream at another member, because a member that is cut off
+// answers probes and would keep the stream for seconds. The stream stays if it has sent an event,
+// or if there is no other member. A confirmed watch counts no more than a probe.
 func TestWatchLeavesSilentMember(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		members int
-		refuses bool // the member's own clock of the request is the faster one
+		refuses bool // the member's own time limit is shorter
 		event   bool
 		watch   bool
 		leaves  bool
@@ -37,7 +38,8 @@ func TestWatchLeavesSilentMember(t *testing.T) {
 					if hung.CompareAndSwap(0, member) || hung.Load() == member {
 						if tt.refuses {
 							time.Sleep(999 * time.Millisecond)
-							answer(w, http.StatusGatewayTimeout, `{"code":4,"message":"context deadline exceeded"}`)
+							answer(w, http.StatusGatewayTimeout,
+								`{"code":4,"message":"context deadline exceeded"}`)
 							return
 						}
 						hang(r)
@@ -72,8 +74,10 @@ func TestWatchLeavesSilentMember(t *testing.T) {
 				}
 				start := time.Now()
 				st2 := s.next(t)
-				if took := time.Since(start); took > 100*time.Millisecond || st2.member == st.member {
-					t.Errorf("the next stream came after %v, from %d to %d", took, st.member, st2.member)
+				if took := time.Since(start); took > 100*time.Millisecond ||
+					st2.member == st.member {
+					t.Errorf("the next stream came after %v, from %d to %d",
+						took, st.member, st2.member)
 				}
 				id = st2.accept("a", 6, 9)
 				st2.write(events(id, kv("a", 10)))

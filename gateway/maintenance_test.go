@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestMoveLeader asks one member after the other until it has asked the leader.
+// TestMoveLeader: members are asked one after the other until the leader is found.
 func TestMoveLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,8 +75,10 @@ func TestMaintenanceAnswers(t *testing.T) {
 		ctx := within(t, time.Minute)
 		s, err := c.Member("").Status(ctx)
 		want := &gateway.StatusResponse{
-			Header: gateway.Header{MemberID: 5, RaftTerm: 3}, Version: "3.6.16", StorageVersion: "3.6.0", DBSize: 1, DBSizeInUse: 5,
-			DBSizeQuota: 6, Leader: biggest, RaftIndex: 2, RaftAppliedIndex: 4, IsLearner: true, Errors: []string{"e"},
+			Header: gateway.Header{MemberID: 5, RaftTerm: 3}, Version: "3.6.16",
+			StorageVersion: "3.6.0", DBSize: 1, DBSizeInUse: 5,
+			DBSizeQuota: 6, Leader: biggest, RaftIndex: 2, RaftAppliedIndex: 4, IsLearner: true,
+			Errors:    []string{"e"},
 			Downgrade: gateway.DowngradeInfo{Enabled: true, Target: "3.5.0"},
 		}
 		if err != nil || !reflect.DeepEqual(s, want) {
@@ -85,10 +87,12 @@ func TestMaintenanceAnswers(t *testing.T) {
 		if h, err := c.Member("").Hash(ctx); err != nil || h.Hash != 1<<32-1 {
 			t.Errorf("%+v, %v", h, err)
 		}
-		if h, err := c.Member("").HashKV(ctx, 9); err != nil || h.Hash != 1<<32-1 || h.CompactRevision != -1 || h.HashRevision != 9 {
+		if h, err := c.Member("").HashKV(ctx, 9); err != nil || h.Hash != 1<<32-1 ||
+			h.CompactRevision != -1 || h.HashRevision != 9 {
 			t.Errorf("%+v, %v", h, err)
 		}
-		if v, err := c.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.5"); err != nil || v != "3.6" {
+		if v, err := c.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.5"); err != nil ||
+			v != "3.6" {
 			t.Errorf("%q, %v", v, err)
 		}
 		a, err := c.Cluster().AlarmList(ctx)
@@ -98,7 +102,7 @@ func TestMaintenanceAnswers(t *testing.T) {
 	})
 }
 
-// TestDisarmAll takes back each alarm that is raised, and no other.
+// TestDisarmAll: each alarm that is raised is disarmed, and no other.
 func TestDisarmAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// tokens is a member behind something that refuses old tokens in its own way.
+// tokens plays a member behind a proxy that rejects old tokens in its own way.
 type tokens struct {
 	mu     sync.Mutex
 	logins int
@@ -22,7 +22,7 @@ type tokens struct {
 	after  time.Duration
 }
 
-// handle serves with tokens that are not old. stream, if given, serves streams of watches.
+// handle serves requests whose token is not old. stream, if given, serves streams of watches.
 func (k *tokens) handle(
 	refuse func(w http.ResponseWriter, r request), stream ...func(w http.ResponseWriter, r request),
 ) func(w http.ResponseWriter, r request) {
@@ -67,18 +67,21 @@ func (k *tokens) count() int {
 	return k.logins
 }
 
-// wordless are ways to refuse a token without saying so.
+// wordless are ways to reject a token without an error that names it.
 var wordless = map[string]func(w http.ResponseWriter, r request){
 	"closes":    func(http.ResponseWriter, request) { drop() },
 	"hangs":     func(_ http.ResponseWriter, r request) { hang(r) },
 	"empty 400": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusBadRequest) },
 	"empty 401": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusUnauthorized) },
 	"empty 403": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusForbidden) },
-	"page 403":  func(w http.ResponseWriter, _ request) { http.Error(w, "<html>", http.StatusForbidden) },
+	"page 403": func(w http.ResponseWriter, _ request) {
+		http.Error(w, "<html>", http.StatusForbidden)
+	},
 	"empty 502": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusBadGateway) },
 }
 
-// TestOldTokenRefusedWordlessly: a session is renewed through it, with a log-in that takes longer than a renewal may.
+// TestOldTokenRefusedWordlessly: a session is renewed in spite of it, with a log-in that takes
+// longer than a renewal may.
 func TestOldTokenRefusedWordlessly(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
@@ -92,19 +95,21 @@ func TestOldTokenRefusedWordlessly(t *testing.T) {
 				var renewed time.Time
 				var longest time.Duration
 				start := time.Now()
-				stop := c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 15 * time.Second, Sent: start}, func(g gateway.LeaseGrant) {
-					mu.Lock()
-					defer mu.Unlock()
-					longest = max(longest, g.Sent.Sub(cmpTime(renewed, start)))
-					renewed = g.Sent
-				})
+				stop := c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 15 * time.Second, Sent: start},
+					func(g gateway.LeaseGrant) {
+						mu.Lock()
+						defer mu.Unlock()
+						longest = max(longest, g.Sent.Sub(cmpTime(renewed, start)))
+						renewed = g.Sent
+					})
 				defer stop()
 				for range 3 {
 					time.Sleep(time.Minute)
 					k.expire()
 				}
 				time.Sleep(time.Minute)
-				mu.Lock() // not for longer: who waits for a mutex stops the fake clock
+				// not for longer, because a goroutine that waits for a mutex stops the fake clock
+				mu.Lock()
 				gap, last := longest, time.Since(renewed)
 				mu.Unlock()
 				if gap > 14*time.Second || last > 6*time.Second {
@@ -130,7 +135,8 @@ func cmpTime(a, b time.Time) time.Time {
 	return a
 }
 
-// TestOldTokenWritesRefused: where the refusal shows that etcd has not seen it, a write is sent again with a new token.
+// TestOldTokenWritesRefused: if the rejection shows that etcd has not received a write, it is sent
+// again with a new token.
 func TestOldTokenWritesRefused(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
@@ -154,7 +160,8 @@ func TestOldTokenWritesRefused(t *testing.T) {
 	}
 }
 
-// TestOutageIsNoReasonToLogIn: while nothing answers at all, log-ins are few; and none replaces a token that works.
+// TestOutageIsNoReasonToLogIn: while nothing answers at all, log-ins are few, and none replaces a
+// token that works.
 func TestOutageIsNoReasonToLogIn(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
@@ -182,7 +189,7 @@ func TestOutageIsNoReasonToLogIn(t *testing.T) {
 	}
 }
 
-// TestPasswordFunc is called before each log-in, and not for more.
+// TestPasswordFunc: the function is called before each log-in, and at no other time.
 func TestPasswordFunc(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,7 +199,8 @@ func TestPasswordFunc(t *testing.T) {
 			switch {
 			case !strings.HasSuffix(r.URL.Path, "/authenticate"):
 				if r.Header.Get("Authorization") != good+".1" {
-					answer(w, http.StatusUnauthorized, `{"code":16,"message":"etcdserver: invalid auth token"}`)
+					answer(w, http.StatusUnauthorized,
+						`{"code":16,"message":"etcdserver: invalid auth token"}`)
 					return
 				}
 				ok(w)
@@ -207,7 +215,9 @@ func TestPasswordFunc(t *testing.T) {
 		password, passwordErr := gateway.Secret("two"), error(nil)
 		c := cl.client(t, withUser, func(cfg *gateway.Config) {
 			cfg.Password = ""
-			cfg.PasswordFunc = func(context.Context) (gateway.Secret, error) { return password, passwordErr }
+			cfg.PasswordFunc = func(context.Context) (gateway.Secret, error) {
+				return password, passwordErr
+			}
 		})
 		get := func() error { _, err := c.Get(within(t, time.Minute), "k"); return err }
 		if err := get(); err != nil {

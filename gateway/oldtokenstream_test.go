@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// tokenStreams is a member behind something that refuses old tokens, with streams of watches that
-// end when tokens do.
+// tokenStreams plays a member behind a proxy that rejects old tokens, with streams of watches that
+// end when their tokens do.
 type tokenStreams struct {
 	tokens
 
@@ -89,8 +89,8 @@ func (k *tokenStreams) confirmedAt() time.Time {
 	return k.confirmed
 }
 
-// TestOldTokenOfStreams: a client that does nothing but watch gets another token when its streams
-// are refused without a word, though it asks nothing else.
+// TestOldTokenOfStreams: a client that only watches gets a new token when its streams are rejected
+// without a reason, although it sends no other request.
 func TestOldTokenOfStreams(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
@@ -115,7 +115,7 @@ func TestOldTokenOfStreams(t *testing.T) {
 					}
 				}
 				k.expire()
-				synctest.Wait() // or the stream that ends may confirm it
+				synctest.Wait() // else the stream that ends may confirm it
 				if _, err := c.Watch(within(t, 20*time.Second), "other"); err != nil {
 					t.Error(err)
 				}
@@ -127,8 +127,8 @@ func TestOldTokenOfStreams(t *testing.T) {
 	}
 }
 
-// TestStreamsAreNoReasonToLogIn: where no stream passes at all, log-ins are few, and where only
-// some kind of stream does not pass, there is none.
+// TestStreamsAreNoReasonToLogIn: if no stream passes at all, log-ins are few. If only some kind of
+// stream does not pass, there is none.
 func TestStreamsAreNoReasonToLogIn(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
@@ -141,7 +141,7 @@ func TestStreamsAreNoReasonToLogIn(t *testing.T) {
 				defer stop()
 				ctx := within(t, 10*time.Minute)
 				for ctx.Err() == nil {
-					_, _ = c.Get(ctx, "k") // passes
+					_, _ = c.Get(ctx, "k") // it passes
 					time.Sleep(300 * time.Millisecond)
 				}
 				if n := k.count(); n > 40 {

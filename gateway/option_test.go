@@ -19,22 +19,25 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// options are all of them: what each adds to a request, and on which calls.
+// options lists all options: the part of a request that each sets, and its calls.
 var options = map[string]struct {
 	option gateway.Option
 	adds   string
 	on     string
 }{
-	"Prefix":            {gateway.Prefix(), `{"range_end":"` + b64("l") + `"}`, "get delete watch"},
-	"Range":             {gateway.Range("z"), `{"range_end":"` + b64("z") + `"}`, "get delete watch"},
-	"FromKey":           {gateway.FromKey(), `{"range_end":"` + b64("\x00") + `"}`, "get delete watch"},
+	"Prefix": {gateway.Prefix(), `{"range_end":"` + b64("l") + `"}`, "get delete watch"},
+	"Range": {gateway.Range("z"), `{"range_end":"` + b64("z") + `"}`,
+		"get delete watch"},
+	"FromKey": {gateway.FromKey(), `{"range_end":"` + b64("\x00") + `"}`,
+		"get delete watch"},
 	"Limit":             {gateway.Limit(7), `{"limit":"7"}`, "get"},
 	"MinModRevision":    {gateway.MinModRevision(7), `{"min_mod_revision":"7"}`, "get"},
 	"MaxModRevision":    {gateway.MaxModRevision(7), `{"max_mod_revision":"7"}`, "get"},
 	"MinCreateRevision": {gateway.MinCreateRevision(7), `{"min_create_revision":"7"}`, "get"},
 	"MaxCreateRevision": {gateway.MaxCreateRevision(7), `{"max_create_revision":"7"}`, "get"},
 	"SortBy": {
-		gateway.SortBy(gateway.SortValue, gateway.Descend), `{"sort_target":"VALUE","sort_order":"DESCEND"}`, "get",
+		gateway.SortBy(gateway.SortValue, gateway.Descend),
+		`{"sort_target":"VALUE","sort_order":"DESCEND"}`, "get",
 	},
 	"KeysOnly":       {gateway.KeysOnly(), `{"keys_only":true}`, "get"},
 	"CountOnly":      {gateway.CountOnly(), `{"count_only":true}`, "get"},
@@ -47,12 +50,12 @@ var options = map[string]struct {
 	"NoDelete":       {gateway.NoDelete(), `{"filters":["NODELETE"]}`, "watch"},
 	"ProgressNotify": {gateway.ProgressNotify(), `{"progress_notify":true}`, "watch"},
 	"Physical":       {gateway.Physical(), `{"physical":true}`, "compact"},
-	"AtRevision":     {gateway.AtRevision(7), "", "get watch"}, // under another name in each
+	"AtRevision":     {gateway.AtRevision(7), "", "get watch"}, // it has another name in each
 }
 
 type optionCall func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error
 
-// optionCalls take options; each sends one request about the key "k", or about a revision.
+// optionCalls take options. Each sends one request about the key "k", or about a revision.
 var optionCalls = map[string]optionCall{
 	"get": func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) error {
 		_, err := c.Get(ctx, "k", opts...)
@@ -79,14 +82,15 @@ var optionCalls = map[string]optionCall{
 	},
 }
 
-// sent makes a call and returns the request as JSON, "" if there was none. A watch's is what its create says.
+// sent makes a call and returns the request as JSON, or "" if there was none. For a watch it
+// returns its create.
 func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error) {
 	t.Helper()
 	var body string
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{"http://a:1"},
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			if r.Method != http.MethodPost { // it asks where the gateway is
+			if r.Method != http.MethodPost { // a request that looks for the gateway
 				return reply(404, "no etcd"), nil
 			}
 			if r.URL.Path != "/v3/watch" {
@@ -103,7 +107,8 @@ func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error)
 	return body, err
 }
 
-// TestOptions sends each option with each call: what it adds is exact, or it is refused and nothing is sent.
+// TestOptions: each option with each call sets exactly its part of the request, or is rejected and
+// nothing is sent.
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for name, opt := range options {
@@ -124,10 +129,12 @@ func TestOptions(t *testing.T) {
 				}
 				adds := opt.adds
 				if name == "AtRevision" {
-					adds = map[string]string{"get": `{"revision":"7"}`, "watch": `{"start_revision":"7"}`}[callName]
+					adds = map[string]string{"get": `{"revision":"7"}`,
+						"watch": `{"start_revision":"7"}`}[callName]
 				}
 				want, extra, have := map[string]any{}, map[string]any{}, map[string]any{}
-				for text, to := range map[string]*map[string]any{plain: &want, adds: &extra, got: &have} {
+				for text, to := range map[string]*map[string]any{plain: &want,
+					adds: &extra, got: &have} {
 					if err := json.Unmarshal([]byte(text), to); err != nil {
 						t.Fatal(text, err)
 					}
@@ -168,7 +175,7 @@ func TestOptionsAreAllTested(t *testing.T) {
 	}
 }
 
-// TestWatchFilters go together, and with the rest.
+// TestWatchFilters: filters can be combined with each other and with the rest.
 func TestWatchFilters(t *testing.T) {
 	t.Parallel()
 	got, err := sent(t, optionCalls["watch"],
@@ -180,7 +187,8 @@ func TestWatchFilters(t *testing.T) {
 		"progress_notify":true,"filters":["NOPUT","NODELETE"]}`)
 }
 
-// TestPhysicalCompaction takes one attempt, as long as the context allows; a lost answer is not tried again.
+// TestPhysicalCompaction: it is one attempt, as long as the context allows. After a lost answer it
+// is not sent again.
 func TestPhysicalCompaction(t *testing.T) {
 	t.Parallel()
 	var timeouts []string
@@ -199,7 +207,8 @@ func TestPhysicalCompaction(t *testing.T) {
 	if len(timeouts) != 1 || len(timeouts[0]) < len("3500000m") {
 		t.Errorf("attempts with %v", timeouts)
 	}
-	if err := c.Compact(t.Context(), 5, gateway.Physical()); err != nil || len(timeouts) != 2 || timeouts[1] < "86399000m" {
+	if err := c.Compact(t.Context(), 5, gateway.Physical()); err != nil || len(timeouts) != 2 ||
+		timeouts[1] < "86399000m" {
 		t.Errorf("%v, attempts with %v", err, timeouts)
 	}
 }

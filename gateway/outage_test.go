@@ -14,36 +14,46 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-// TestOutageIsLogged: one Warn within 5 s, more with growing pauses, and one Info when it is over, whatever fails and whoever
-// tries.
+// TestOutageIsLogged: an outage is logged with one Warn within 5 s, more at growing intervals, and
+// one Info at its end, for every fault and every caller.
 func TestOutageIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		fail   func(w http.ResponseWriter, r request) // nil: nobody listens
+		fail   func(w http.ResponseWriter, r request) // nil: nothing listens
 		change func(*gateway.Config)
 		try    func(ctx context.Context, c *gateway.Client)
 		says   string
 	}{
 		{name: "nobody listens", says: "connection refused"},
-		{name: "it hangs", fail: func(_ http.ResponseWriter, r request) { hang(r) }, says: "no answer in time"},
-		{name: "a proxy's page", fail: func(w http.ResponseWriter, _ request) { http.Error(w, "", http.StatusBadGateway) }, says: "HTTP 502"},
+		{name: "it hangs", fail: func(_ http.ResponseWriter, r request) { hang(r) },
+			says: "no answer in time"},
+		{name: "a proxy's page",
+			fail: func(w http.ResponseWriter, _ request) {
+				http.Error(w, "",
+					http.StatusBadGateway)
+			}, says: "HTTP 502"},
 		{name: "no leader", fail: func(w http.ResponseWriter, _ request) {
-			answer(w, http.StatusServiceUnavailable, `{"code":14,"message":"etcdserver: no leader"}`)
+			answer(w, http.StatusServiceUnavailable,
+				`{"code":14,"message":"etcdserver: no leader"}`)
 		}, says: "no leader"},
 		{name: "a log-in", fail: func(w http.ResponseWriter, _ request) {
-			answer(w, http.StatusServiceUnavailable, `{"code":14,"message":"etcdserver: no leader"}`)
+			answer(w, http.StatusServiceUnavailable,
+				`{"code":14,"message":"etcdserver: no leader"}`)
 		}, change: withUser, says: "authenticate"},
 		{name: "a wrong password, and renewals", fail: func(w http.ResponseWriter, _ request) {
 			answer(w, http.StatusBadRequest, `{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}`)
 		}, change: withUser, says: "authentication failed", try: func(ctx context.Context, c *gateway.Client) {
-			defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 3 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) {})()
+			defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 3 * time.Second, Sent: time.Now()},
+				func(gateway.LeaseGrant) {})()
 			<-ctx.Done()
 		}},
-		{name: "renewals alone", says: "keepalive", try: func(ctx context.Context, c *gateway.Client) {
-			defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 6 * time.Second, Sent: time.Now()}, func(gateway.LeaseGrant) {})()
-			<-ctx.Done()
-		}},
+		{name: "renewals alone", says: "keepalive",
+			try: func(ctx context.Context, c *gateway.Client) {
+				defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 6 * time.Second, Sent: time.Now()},
+					func(gateway.LeaseGrant) {})()
+				<-ctx.Done()
+			}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +102,9 @@ func TestOutageIsLogged(t *testing.T) {
 				}
 				for line := range strings.Lines(l.String()) {
 					if strings.Contains(line, "etcd_out_of_reach") &&
-						(!strings.Contains(line, "level=WARN") || !strings.Contains(line, tt.says) || !strings.Contains(line, cl.urls[0])) {
+						(!strings.Contains(line, "level=WARN") ||
+							!strings.Contains(line, tt.says) ||
+							!strings.Contains(line, cl.urls[0])) {
 						t.Errorf("%q has not %q or %q", line, tt.says, cl.urls[0])
 					}
 				}
@@ -113,8 +125,8 @@ func TestOutageIsLogged(t *testing.T) {
 	}
 }
 
-// TestHiccupsAreNotLogged: what another endpoint or the next try mends is no outage, and neither is what etcd refuses or the
-// caller cuts off.
+// TestHiccupsAreNotLogged: an error is not an outage if another endpoint or the next try succeeds,
+// if etcd returned it, or if the caller's context ended the call.
 func TestHiccupsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	for name, handle := range map[string]func(w http.ResponseWriter, r request){
@@ -144,7 +156,9 @@ func TestHiccupsAreNotLogged(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var l logs
-				c := newCluster(t, 2, handle).client(t, func(cfg *gateway.Config) { cfg.Logger = l.logger() })
+				c := newCluster(t, 2, handle).client(t, func(cfg *gateway.Config) {
+					cfg.Logger = l.logger()
+				})
 				for range 100 {
 					_, _ = c.Get(within(t, time.Minute), "k")
 					ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -12,11 +12,11 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPages ask for the next page behind the last key, all at the revision of the first.
+// TestPages: each page begins after the last key, at the revision of the first page.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	var bodies []string
-	first := 9 // the revision of the first page; that of the second answer is another
+	first := 9 // the revision of the first page; the second answer has another
 	answers := []string{
 		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],
 			"more":true,"count":"3"}`,
@@ -32,7 +32,7 @@ func TestPages(t *testing.T) {
 		}),
 	})
 	pages := c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.KeysOnly())
-	for range 2 { // a second loop begins anew
+	for range 2 { // a second loop starts again
 		first += 10
 		bodies = nil
 		var got []string
@@ -47,7 +47,8 @@ func TestPages(t *testing.T) {
 		if !slices.Equal(got, []string{"a1", "a2", "a3"}) || len(bodies) != 2 {
 			t.Fatalf("%v, %d requests", got, len(bodies))
 		}
-		sameJSON(t, bodies[0], `{"key":"`+b64("ns/a")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true}`)
+		sameJSON(t, bodies[0],
+			`{"key":"`+b64("ns/a")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true}`)
 		sameJSON(t, bodies[1], `{"key":"`+b64("ns/a2\x00")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true,
 			"revision":"`+strconv.Itoa(first)+`"}`)
 	}
@@ -63,8 +64,10 @@ func TestPages(t *testing.T) {
 	}
 	sort := gateway.SortBy(gateway.SortKey, gateway.Ascend)
 	for name, p := range map[string]error{
-		"Limit":         lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.Limit(1))),
-		"CountOnly":     lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), gateway.CountOnly())),
+		"Limit": lastError(c.Pages(t.Context(), "a",
+			2, gateway.Prefix(), gateway.Limit(1))),
+		"CountOnly": lastError(c.Pages(t.Context(), "a",
+			2, gateway.Prefix(), gateway.CountOnly())),
 		"SortBy":        lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix(), sort)),
 		"PrevKV":        lastError(c.Pages(t.Context(), "a", 2, gateway.PrevKV())),
 		"less than one": lastError(c.Pages(t.Context(), "a", 0, gateway.Prefix())),
@@ -74,8 +77,10 @@ func TestPages(t *testing.T) {
 			t.Errorf("%v does not name %s", p, name)
 		}
 	}
-	for _, endless := range []string{`{"more":true}`, `{"kvs":[{"key":"` + b64("a1") + `"}],"more":true}`} {
+	for _, endless := range []string{`{"more":true}`,
+		`{"kvs":[{"key":"` + b64("a1") + `"}],"more":true}`} {
 		c, _, _ := echoless(t, "", endless)
-		wantErr(t, lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix())), list(gateway.ErrProtocol), nil)
+		wantErr(t, lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix())),
+			list(gateway.ErrProtocol), nil)
 	}
 }

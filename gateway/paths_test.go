@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPaths: behind a proxy with a path every request goes below it.
+// TestPaths: behind a proxy with a path, every request is sent below the path.
 func TestPaths(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, prefix, api, pages string }{
@@ -42,10 +42,13 @@ func TestPaths(t *testing.T) {
 					case path == tt.api+"/cluster/member/list":
 						answer(w, http.StatusOK, members)
 					case path == tt.api+"/watch":
-						answer(w, http.StatusForbidden, `{"code":7,"message":"etcdserver: permission denied"}`)
+						answer(w, http.StatusForbidden,
+							`{"code":7,"message":"etcdserver: permission denied"}`)
 					case path == tt.api+"/maintenance/snapshot":
-						answer(w, http.StatusForbidden, `{"code":7,"message":"etcdserver: permission denied"}`)
-					case strings.HasPrefix(path, tt.api+"/kv/"), strings.HasPrefix(path, tt.api+"/maintenance/"),
+						answer(w, http.StatusForbidden,
+							`{"code":7,"message":"etcdserver: permission denied"}`)
+					case strings.HasPrefix(path, tt.api+"/kv/"),
+						strings.HasPrefix(path, tt.api+"/maintenance/"),
 						strings.HasPrefix(path, tt.api+"/lease/"):
 						ok(w)
 					default:
@@ -64,7 +67,8 @@ func TestPaths(t *testing.T) {
 				_, errNamed := c.Member(cl.urls[0] + tt.path).Version(ctx)
 				_, errHealth := c.Member("").Health(ctx)
 				for i, err := range []error{
-					errPut, errStatus, errVersion, errNamed, errHealth, c.Member("").Livez(ctx), c.Member("").Readyz(ctx), c.Sync(ctx),
+					errPut, errStatus, errVersion, errNamed, errHealth, c.Member("").Livez(ctx),
+					c.Member("").Readyz(ctx), c.Sync(ctx),
 				} {
 					if err != nil {
 						t.Errorf("call %d: %v", i, err)
@@ -74,10 +78,12 @@ func TestPaths(t *testing.T) {
 				wantErr(t, err, list(gateway.ErrPermissionDenied), nil)
 				_, err = c.Watch(within(t, 100*time.Millisecond), "k")
 				wantErr(t, err, list(context.DeadlineExceeded), nil)
-				if !slices.ContainsFunc(cl.requests(), func(r request) bool { return r.URL.Path == tt.api+"/watch" }) {
+				if !slices.ContainsFunc(cl.requests(),
+					func(r request) bool { return r.URL.Path == tt.api+"/watch" }) {
 					t.Error("no stream was asked for")
 				}
-				if got := c.Endpoints(); len(got) != 1 || got[0].URL != cl.urls[0]+strings.TrimSuffix(tt.path, "/") {
+				if got := c.Endpoints(); len(got) != 1 ||
+					got[0].URL != cl.urls[0]+strings.TrimSuffix(tt.path, "/") {
 					t.Errorf("endpoints %+v", got)
 				}
 			})
@@ -85,7 +91,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// TestSetEndpoints moves calls and watches to other members, and keeps what is known of those that stay.
+// TestSetEndpoints: calls and watches move to other members. Facts about the remaining endpoints
+// are kept.
 func TestSetEndpoints(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +120,8 @@ func TestSetEndpoints(t *testing.T) {
 		} {
 			err := c.SetEndpoints(tt.urls...)
 			wantErr(t, err, list(gateway.ErrInvalid), nil)
-			if err != nil && (!strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "set endpoints")) {
+			if err != nil && (!strings.Contains(err.Error(), tt.says) ||
+				!strings.Contains(err.Error(), "set endpoints")) {
 				t.Errorf("%q does not say %q", err, tt.says)
 			}
 		}
@@ -145,13 +153,14 @@ func TestSetEndpoints(t *testing.T) {
 	})
 }
 
-// TestSetEndpointsMovesWatches: the stream to an endpoint that is gone ends at once.
+// TestSetEndpointsMovesWatches: the stream to a removed endpoint ends at once.
 func TestSetEndpointsMovesWatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
 			_ = http.NewResponseController(w).EnableFullDuplex()
-			_, _ = fmt.Fprintf(w, `{"result":{%s,"watch_id":"%d","created":true}}`+"\n", header, r.n+1)
+			_, _ = fmt.Fprintf(w, `{"result":{%s,"watch_id":"%d","created":true}}`+"\n",
+				header, r.n+1)
 			_ = http.NewResponseController(w).Flush()
 			_, _ = io.Copy(io.Discard, r.Body)
 		})
@@ -177,10 +186,12 @@ func TestSetEndpointsMovesWatches(t *testing.T) {
 	})
 }
 
-// TestRejectOldCluster refuses endpoints by their version, before anything else is sent to them.
+// TestRejectOldCluster: endpoints are rejected by their version, before anything else is sent to
+// them.
 func TestRejectOldCluster(t *testing.T) {
 	t.Parallel()
-	for version, refused := range map[string]bool{"3.2.32": true, "3.3.27": true, "2.3.8": true, "3.4.0": false, "3.6.16": false, "3.7.0-rc.0": false, "4.0.0": false} {
+	for version, refused := range map[string]bool{"3.2.32": true, "3.3.27": true, "2.3.8": true,
+		"3.4.0": false, "3.6.16": false, "3.7.0-rc.0": false, "4.0.0": false} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -205,7 +216,9 @@ func TestRejectOldCluster(t *testing.T) {
 				}
 				_, errWatch := c.Watch(within(t, time.Minute), "k")
 				for _, err := range []error{errPut, errGet, errWatch} {
-					wantErr(t, err, list(gateway.ErrOldCluster), list(gateway.ErrUncertain, gateway.ErrUnavailable, context.DeadlineExceeded))
+					wantErr(t, err, list(gateway.ErrOldCluster),
+						list(gateway.ErrUncertain, gateway.ErrUnavailable,
+							context.DeadlineExceeded))
 					if err != nil && !strings.Contains(err.Error(), version) {
 						t.Errorf("%q does not name the version", err)
 					}

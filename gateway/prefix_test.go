@@ -11,7 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPrefix: which paths a member of each age is asked for, requests and streams, and that it is found out once.
+// TestPrefix: the paths of requests and streams for members of each age, and that the prefix is
+// determined once.
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	for version, prefix := range map[string]string{
@@ -26,7 +27,8 @@ func TestPrefix(t *testing.T) {
 					switch {
 					case r.URL.Path == "/version":
 						answer(w, 200, `{"etcdserver":"`+version+`"}`)
-					case !strings.HasPrefix(r.URL.Path, prefix+"/") || old && r.URL.Path == prefix+"/lease/revoke":
+					case !strings.HasPrefix(r.URL.Path, prefix+"/") || old &&
+						r.URL.Path == prefix+"/lease/revoke":
 						http.NotFound(w, r.Request)
 					case r.URL.Path == prefix+"/watch":
 						createWatch(w, r.Request)
@@ -37,8 +39,13 @@ func TestPrefix(t *testing.T) {
 					}
 				})
 				for name, call := range map[string]func(c *gateway.Client) error{
-					"put":    func(c *gateway.Client) error { _, err := c.Put(within(t, time.Minute), "k", nil); return err },
-					"revoke": func(c *gateway.Client) error { return c.Revoke(within(t, time.Minute), 7) },
+					"put": func(c *gateway.Client) error {
+						_, err := c.Put(within(t, time.Minute), "k", nil)
+						return err
+					},
+					"revoke": func(c *gateway.Client) error {
+						return c.Revoke(within(t, time.Minute), 7)
+					},
 					"status": func(c *gateway.Client) error {
 						_, err := c.Member(cl.urls[0]).Status(within(t, time.Minute))
 						return err
@@ -84,7 +91,7 @@ func closeWatch(w *gateway.Watcher) {
 	}
 }
 
-// TestPrefixGiven is used as it is, and nobody is asked.
+// TestPrefixGiven: a given prefix is used, without a request to determine it.
 func TestPrefixGiven(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -100,7 +107,8 @@ func TestPrefixGiven(t *testing.T) {
 			t.Error(err)
 		}
 		_, err := c.Member("").HashKV(within(t, time.Minute), 0)
-		wantErr(t, err, list(gateway.ErrProtocol, errors.ErrUnsupported), list(gateway.ErrUncertain))
+		wantErr(t, err, list(gateway.ErrProtocol, errors.ErrUnsupported),
+			list(gateway.ErrUncertain))
 		if n := len(cl.requests()); n != 2 {
 			t.Errorf("%d requests", n)
 		}

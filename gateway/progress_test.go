@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// told are the reports of progress that a watch got.
+// The result is the progress reports that a watch received.
 func (r *recorder) told() (revs []int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -22,10 +22,11 @@ func (r *recorder) told() (revs []int64) {
 	return revs
 }
 
-// progressOf is the report on one watch that etcd gives from time to time.
+// progressOf is the report on one watch that etcd sends from time to time.
 func progressOf(id, rev int64) string { return line(rev, `"watch_id":"%d"`, id) }
 
-// TestProgress is told to those who asked, once they stand and the member is known to keep the order, and never back.
+// TestProgress: progress is reported to the watches that ask for it, after they are confirmed, if
+// the member is known to keep the order. It never moves back.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -39,13 +40,13 @@ func TestProgress(t *testing.T) {
 		later, _ := watch(t, c, "later", gateway.ProgressNotify(), gateway.AtRevision(100))
 		idLater := st.accept("later", 100, 5)
 		steps := []struct{ line, want string }{
-			{progress(6), "[]"}, // by a member whose version is not known yet
+			{progress(6), "[]"}, // from a member of unknown version
 			{progress(7), "[7]"},
 			{progressOf(idA, 8), "[7 8]"},
 			{progressOf(idB, 9), "[7 8]"},
-			{progressOf(idLater, 9), "[7 8]"}, // which begins at 100
+			{progressOf(idLater, 9), "[7 8]"}, // the watch begins at 100
 			{fragment(idA, kv("a", 10)), "[7 8]"},
-			{progress(11), "[7 8]"}, // the rest of revision 10 is still to come
+			{progress(11), "[7 8]"}, // the rest of revision 10 is missing
 			{events(idA, kv("a", 10), kv("a", 12)), "[7 8]"},
 			{progress(11), "[7 8]"},
 			{progress(12), "[7 8 12]"},
@@ -73,7 +74,7 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-// TestProgressOfOldMember may overtake events: nothing is told.
+// TestProgressOfOldMember: nothing is reported, because progress may overtake events.
 func TestProgressOfOldMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -103,8 +104,8 @@ func TestProgressOfOldMember(t *testing.T) {
 	})
 }
 
-// questions counts the progress requests that come within d, on a stream that is kept busy all the time. One that comes at
-// the very end is among them.
+// questions counts the progress requests within d, on a stream that is always busy. A request at
+// the very end counts.
 func (s *stream) questions(id int64, rev *int64, d time.Duration) (n int) {
 	s.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -125,7 +126,8 @@ func (s *stream) questions(id int64, rev *int64, d time.Duration) (n int) {
 	return n
 }
 
-// TestRequestProgress asks at once, and again while etcd leaves it unanswered or the stream breaks.
+// TestRequestProgress: a request is sent at once, and again if etcd does not answer it or the
+// stream breaks.
 func TestRequestProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -186,7 +188,7 @@ func TestRequestProgress(t *testing.T) {
 	})
 }
 
-// TestResponses come in batches, with progress in its place.
+// TestResponses: responses are batches, with progress at its place.
 func TestResponses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,9 +205,10 @@ func TestResponses(t *testing.T) {
 		st := s.next(t)
 		id := st.accept("a", 0, 5)
 		w := <-made
-		st.write(progress(5)) // the version is learned
+		st.write(progress(5)) // the version becomes known
 		synctest.Wait()
-		st.write(progress(6), events(id, kv("a", 7), kv("a", 7)), events(id, kv("a", 8)), progress(9))
+		st.write(progress(6), events(id, kv("a", 7), kv("a", 7)),
+			events(id, kv("a", 8)), progress(9))
 		synctest.Wait()
 		var got []string
 		for r, err := range w.Responses() {
@@ -213,29 +216,33 @@ func TestResponses(t *testing.T) {
 				got = append(got, "error")
 				break
 			}
-			got = append(got, fmt.Sprintf("%d events, %v %d", len(r.Events), r.Progress, r.Revision))
+			got = append(got,
+				fmt.Sprintf("%d events, %v %d", len(r.Events), r.Progress, r.Revision))
 			switch len(got) {
 			case 2:
 				st.write(progress(10))
 				synctest.Wait()
 			case 3:
-				st.write(progress(11), events(id, kv("a", 12))) // who got the events needs no report from before
+				// the events make the earlier progress report redundant
+				st.write(progress(11), events(id, kv("a", 12)))
 				synctest.Wait()
 			case 4:
 				st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 			}
 		}
-		want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10", "1 events, false 12", "error"}
+		want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10",
+			"1 events, false 12", "error"}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }
 
-// TestCompactRevision is where a watch could go on.
+// TestCompactRevision: the error has the revision from which a watch can continue.
 func TestCompactRevision(t *testing.T) {
 	t.Parallel()
-	responses, err := gateway.HandleLines(created(1, 5), line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`))
+	responses, err := gateway.HandleLines(created(1, 5),
+		line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`))
 	if err != nil || len(responses) != 2 {
 		t.Fatal(responses, err)
 	}
@@ -245,7 +252,7 @@ func TestCompactRevision(t *testing.T) {
 	}
 }
 
-// TestWatchOnce returns the first event, and the watch ends.
+// TestWatchOnce: it returns the first event and ends the watch.
 func TestWatchOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

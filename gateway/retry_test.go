@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-// etcdError is an error as etcd 3.6 puts it.
+// etcdError is an error in the format of etcd 3.6.
 func etcdError(w http.ResponseWriter, status, code int, message string) {
 	answer(w, status, fmt.Sprintf(`{"code":%d,"message":%q}`, code, message))
 }
@@ -43,7 +43,7 @@ func dropped(http.ResponseWriter, request) { drop() }
 
 func silent(_ http.ResponseWriter, r request) { hang(r) }
 
-// TestReadGoesOn: at the next endpoint, whatever went wrong with the moment.
+// TestReadGoesOn: a read is retried at the next endpoint after every temporary fault.
 func TestReadGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
@@ -80,23 +80,24 @@ func TestReadGoesOn(t *testing.T) {
 	}
 }
 
-// TestWriteOfUnknownFate is sent exactly once.
+// TestWriteOfUnknownFate: the write is sent exactly once.
 func TestWriteOfUnknownFate(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
-		"lost answer":       dropped,
-		"no answer":         silent,
-		"leader changed":    says(503, 14, "etcdserver: leader changed"),
-		"timed out":         says(503, 14, "etcdserver: request timed out"),
-		"timed out, leader": says(503, 14, "etcdserver: request timed out, possibly due to previous leader failure"),
-		"server stopped":    says(503, 14, "etcdserver: server stopped"),
-		"deadline":          says(504, 4, "context deadline exceeded"),
-		"deadline of 3.4":   says(500, 2, "context deadline exceeded"),
-		"canceled":          says(499, 1, "context canceled"),
-		"internal":          says(500, 13, "transport: oops"),
-		"not quite leader":  says(503, 14, "no leader"),
-		"proxy":             html(503),
-		"junk":              body("{"),
+		"lost answer":    dropped,
+		"no answer":      silent,
+		"leader changed": says(503, 14, "etcdserver: leader changed"),
+		"timed out":      says(503, 14, "etcdserver: request timed out"),
+		"timed out, leader": says(503, 14,
+			"etcdserver: request timed out, possibly due to previous leader failure"),
+		"server stopped":   says(503, 14, "etcdserver: server stopped"),
+		"deadline":         says(504, 4, "context deadline exceeded"),
+		"deadline of 3.4":  says(500, 2, "context deadline exceeded"),
+		"canceled":         says(499, 1, "context canceled"),
+		"internal":         says(500, 13, "transport: oops"),
+		"not quite leader": says(503, 14, "no leader"),
+		"proxy":            html(503),
+		"junk":             body("{"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,18 +105,29 @@ func TestWriteOfUnknownFate(t *testing.T) {
 				cl := newCluster(t, 3, func(w http.ResponseWriter, r request) { fail(w, r) })
 				c := cl.client(t)
 				writes := map[string]func(context.Context) error{
-					"put":    func(ctx context.Context) error { _, err := c.Put(ctx, "k", nil); return err },
-					"delete": func(ctx context.Context) error { _, err := c.Delete(ctx, "k"); return err },
+					"put": func(ctx context.Context) error {
+						_, err := c.Put(ctx, "k", nil)
+						return err
+					},
+					"delete": func(ctx context.Context) error {
+						_, err := c.Delete(ctx, "k")
+						return err
+					},
 					"txn": func(ctx context.Context) error {
-						_, err := c.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpGet("k")}, Else: []gateway.Op{gateway.OpPut("k", nil)}})
+						_, err := c.Txn(ctx, gateway.Txn{
+							Then: []gateway.Op{gateway.OpGet("k")},
+							Else: []gateway.Op{gateway.OpPut("k", nil)},
+						})
 						return err
 					},
 				}
 				sent := 0
 				for op, write := range writes {
 					err := write(within(t, time.Minute))
-					wantErr(t, err, list(gateway.ErrUncertain), list(context.DeadlineExceeded, context.Canceled))
-					if e, isTyped := errors.AsType[*gateway.Error](err); !isTyped || e.Op != op || e.Endpoint == "" {
+					wantErr(t, err, list(gateway.ErrUncertain),
+						list(context.DeadlineExceeded, context.Canceled))
+					if e, isTyped := errors.AsType[*gateway.Error](err); !isTyped ||
+						e.Op != op || e.Endpoint == "" {
 						t.Errorf("%s: %#v", op, err)
 					}
 					if sent++; len(cl.requests()) != sent {
@@ -128,7 +140,7 @@ func TestWriteOfUnknownFate(t *testing.T) {
 	}
 }
 
-// TestDefiniteErrors end a call at once, and a write that met one was not applied.
+// TestDefiniteErrors: they end a call at once, and a write with one was not applied.
 func TestDefiniteErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -136,7 +148,8 @@ func TestDefiniteErrors(t *testing.T) {
 		message      string
 		is           []error
 	}{
-		{400, 11, "etcdserver: mvcc: required revision has been compacted", list(gateway.ErrCompacted)},
+		{400, 11, "etcdserver: mvcc: required revision has been compacted",
+			list(gateway.ErrCompacted)},
 		{400, 11, "etcdserver: mvcc: required revision is a future revision", nil},
 		{404, 5, "etcdserver: requested lease not found", list(gateway.ErrLeaseNotFound)},
 		{400, 3, "etcdserver: duplicate key given in txn request", list(gateway.ErrInvalid)},
@@ -151,8 +164,10 @@ func TestDefiniteErrors(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
-					if r.n%2 == 0 { // as 3.4 and 3.5 put it
-						answer(w, tt.status, fmt.Sprintf(`{"error":%q,"message":%q,"code":%d}`, tt.message, tt.message, tt.code))
+					if r.n%2 == 0 { // the format of 3.4 and 3.5
+						answer(w, tt.status,
+							fmt.Sprintf(`{"error":%q,"message":%q,"code":%d}`,
+								tt.message, tt.message, tt.code))
 						return
 					}
 					etcdError(w, tt.status, tt.code, tt.message)
@@ -161,7 +176,9 @@ func TestDefiniteErrors(t *testing.T) {
 				_, getErr := c.Get(within(t, time.Minute), "k")
 				_, putErr := c.Put(within(t, time.Minute), "k", nil)
 				for _, err := range []error{getErr, putErr} {
-					wantErr(t, err, tt.is, list(gateway.ErrUncertain, gateway.ErrUnavailable, context.DeadlineExceeded))
+					wantErr(t, err, tt.is,
+						list(gateway.ErrUncertain, gateway.ErrUnavailable,
+							context.DeadlineExceeded))
 					e, _ := errors.AsType[*gateway.Error](err)
 					if e == nil || int(e.Code) != tt.code || e.Message != tt.message {
 						t.Errorf("%#v", err)
@@ -191,7 +208,8 @@ func TestRefusedWriteGoesOn(t *testing.T) {
 				if _, err := cl.client(t).Put(within(t, time.Minute), "k", nil); err != nil {
 					t.Error(err)
 				}
-				if m := slices.Compact(cl.members()); len(m) != 2 || m[0] == m[1] { // what has no such path is asked for its version
+				// An endpoint without such a path is asked for its version.
+				if m := slices.Compact(cl.members()); len(m) != 2 || m[0] == m[1] {
 					t.Errorf("asked %v", m)
 				}
 			})
@@ -203,7 +221,7 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { ok(w) })
-		for range 20 { // whichever endpoint comes first
+		for range 20 { // the first endpoint is random
 			c := cl.client(t, func(cfg *gateway.Config) {
 				cfg.Endpoints = []string{"http://down:1", cl.urls[0], "http://down:2"}
 			})
@@ -221,13 +239,17 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 	})
 }
 
-// TestAllRefused: a write that reached nobody is definite, and still matches the context.
+// TestAllRefused: the error of a write that no endpoint received is definite, and still matches the
+// context's.
 func TestAllRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newClient(t, gateway.Config{Endpoints: []string{"http://a:1", "http://b:1"}, DialContext: memnet.Network{}.Dial})
+		c := newClient(t, gateway.Config{
+			Endpoints: []string{"http://a:1", "http://b:1"}, DialContext: memnet.Network{}.Dial,
+		})
 		_, err := c.Put(within(t, 10*time.Second), "k", nil)
-		wantErr(t, err, list(context.DeadlineExceeded, gateway.ErrUnavailable), list(gateway.ErrUncertain))
+		wantErr(t, err, list(context.DeadlineExceeded, gateway.ErrUnavailable),
+			list(gateway.ErrUncertain))
 		if err != nil && !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("%q does not say why", err)
 		}
@@ -247,15 +269,19 @@ func TestDialTimeLimit(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Second, cancel)
 		_, err := c.Get(ctx, "k")
-		wantErr(t, err, list(context.Canceled, gateway.ErrUnavailable), list(context.DeadlineExceeded))
+		wantErr(t, err, list(context.Canceled, gateway.ErrUnavailable),
+			list(context.DeadlineExceeded))
 	})
 }
 
-// TestBackOff: a cluster that is down is not hammered, and the first tries come soon.
+// TestBackOff: the first retries follow soon, and later ones at intervals that spare a cluster that
+// is down.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { etcdError(w, 503, 14, "etcdserver: no leader") })
+		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
+			etcdError(w, 503, 14, "etcdserver: no leader")
+		})
 		var sent []time.Duration
 		start := time.Now()
 		c := cl.client(t, func(cfg *gateway.Config) {
@@ -274,7 +300,8 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
-// TestNoSpace: etcd applies what was on its way when the space ran out, and reports the error all the same.
+// TestNoSpace: etcd applies a write that was in progress when the space ran out, and returns the
+// error all the same.
 func TestNoSpace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -282,14 +309,16 @@ func TestNoSpace(t *testing.T) {
 			etcdError(w, 429, 8, "etcdserver: mvcc: database space exceeded")
 		})
 		_, err := cl.client(t).Put(within(t, time.Minute), "k", nil)
-		wantErr(t, err, list(gateway.ErrNoSpace, gateway.ErrUncertain), list(gateway.ErrUnavailable, context.DeadlineExceeded))
+		wantErr(t, err, list(gateway.ErrNoSpace, gateway.ErrUncertain),
+			list(gateway.ErrUnavailable, context.DeadlineExceeded))
 		if n := len(cl.requests()); n != 1 {
 			t.Errorf("%d requests", n)
 		}
 	})
 }
 
-// TestAttemptsGrow: a read gives a slow network more and more time; so does a write, once that has shown.
+// TestAttemptsGrow: attempts of a read last longer and longer on a slow network. After that,
+// attempts of a write do too.
 func TestAttemptsGrow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -307,14 +336,16 @@ func TestAttemptsGrow(t *testing.T) {
 		c = cl.client(t)
 		start := time.Now()
 		_, err := c.Put(within(t, time.Minute), "k", nil) // nothing is known yet
-		wantErr(t, err, list(gateway.ErrUncertain, gateway.ErrUnavailable), list(context.DeadlineExceeded))
+		wantErr(t, err, list(gateway.ErrUncertain, gateway.ErrUnavailable),
+			list(context.DeadlineExceeded))
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("the write took %v", took)
 		}
 	})
 }
 
-// TestDeadConnection: net/http must not send a POST again when a kept-alive connection turns out to be dead.
+// TestDeadConnection: net/http must not send a POST again when a kept-alive connection turns out to
+// be dead.
 func TestDeadConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -342,12 +373,14 @@ func TestDeadConnection(t *testing.T) {
 	})
 }
 
-// TestIdleConnectionClosed: a connection that the server closed while it was idle does not cost a write.
+// TestIdleConnectionClosed: a connection that the server closed while it was idle does not make a
+// write fail.
 func TestIdleConnectionClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, raw(func(conn net.Conn) {
-			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n{%s}", len(header)+2, header)
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n{%s}",
+				len(header)+2, header)
 			time.Sleep(time.Second)
 		}))
 		c := cl.client(t)
@@ -362,7 +395,9 @@ func TestIdleConnectionClosed(t *testing.T) {
 
 func TestGrantAfterLostAnswer(t *testing.T) {
 	t.Parallel()
-	for name, lose := range map[string]func(http.ResponseWriter, request){"dropped": dropped, "garbled": body("{"), "late": silent} {
+	for name, lose := range map[string]func(http.ResponseWriter, request){
+		"dropped": dropped, "garbled": body("{"), "late": silent,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -382,7 +417,8 @@ func TestGrantAfterLostAnswer(t *testing.T) {
 				})
 				g, err := cl.client(t).Grant(within(t, time.Minute), 77, 5*time.Second)
 				if err != nil || g.ID != 77 || g.TTL != 5*time.Second || !g.Sent.Equal(renewed) {
-					t.Errorf("got %+v, %v; want it from the renewal that was sent at %v", g, err, renewed)
+					t.Errorf("got %+v, %v; want it from the renewal that was sent at %v",
+						g, err, renewed)
 				}
 			})
 		})
@@ -413,12 +449,13 @@ func TestRevokeAfterLostAnswer(t *testing.T) {
 		if err := c.Revoke(within(t, time.Minute), 77); err != nil {
 			t.Errorf("the revoke whose answer was lost had worked, got %v", err)
 		}
-		wantErr(t, c.Revoke(within(t, time.Minute), 77), list(gateway.ErrLeaseNotFound), list(gateway.ErrUncertain))
+		wantErr(t, c.Revoke(within(t, time.Minute), 77), list(gateway.ErrLeaseNotFound),
+			list(gateway.ErrUncertain))
 	})
 }
 
-// TestRepeatedWriteIsUncertain: a grant, revoke or compaction that was sent and never answered may have been applied,
-// even if a later try was refused.
+// TestRepeatedWriteIsUncertain: a grant, revoke or compaction that was sent and never answered may
+// have been applied, even if a later try was rejected.
 func TestRepeatedWriteIsUncertain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -439,36 +476,74 @@ func TestRepeatedWriteIsUncertain(t *testing.T) {
 
 		refused := newCluster(t, 1, says(503, 14, "etcdserver: no leader"))
 		_, err = refused.client(t).Grant(within(t, 3*time.Second), 77, 5*time.Second)
-		wantErr(t, err, list(gateway.ErrUnavailable, context.DeadlineExceeded), list(gateway.ErrUncertain))
+		wantErr(t, err, list(gateway.ErrUnavailable, context.DeadlineExceeded),
+			list(gateway.ErrUncertain))
 	})
 }
 
-// calls are all calls that a context ends. A write is one whose fate is unknown then.
+// calls are all calls that a context ends. A call with write set is uncertain then.
 var calls = []struct {
 	name  string
 	write bool
 	call  func(ctx context.Context, c *gateway.Client) error
 }{
-	{"get", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Get(ctx, "k"); return err }},
-	{"put", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Put(ctx, "k", nil); return err }},
-	{"delete", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Delete(ctx, "k"); return err }},
+	{"get", false, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Get(ctx, "k")
+		return err
+	}},
+	{"put", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Put(ctx, "k", nil)
+		return err
+	}},
+	{"delete", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Delete(ctx, "k")
+		return err
+	}},
 	{"txn", true, func(ctx context.Context, c *gateway.Client) error {
 		_, err := c.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}})
 		return err
 	}},
-	{"compact", true, func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 3) }},
-	{"grant", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Grant(ctx, 0, time.Minute); return err }},
-	{"revoke", true, func(ctx context.Context, c *gateway.Client) error { return c.Revoke(ctx, 7) }},
-	{"keepalive", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.KeepAliveOnce(ctx, 7); return err }},
-	{"timetolive", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.TimeToLive(ctx, 7, true); return err }},
-	{"leases", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Leases(ctx); return err }},
-	{"watch", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.Watch(ctx, "k"); return err }},
-	{"watch once", false, func(ctx context.Context, c *gateway.Client) error { _, err := c.WatchOnce(ctx, "k"); return err }},
+	{"compact", true, func(ctx context.Context, c *gateway.Client) error {
+		return c.Compact(ctx, 3)
+	}},
+	{"grant", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Grant(ctx, 0, time.Minute)
+		return err
+	}},
+	{"revoke", true, func(ctx context.Context, c *gateway.Client) error {
+		return c.Revoke(ctx, 7)
+	}},
+	{"keepalive", false, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.KeepAliveOnce(ctx, 7)
+		return err
+	}},
+	{"timetolive", false, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.TimeToLive(ctx, 7, true)
+		return err
+	}},
+	{"leases", false, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Leases(ctx)
+		return err
+	}},
+	{"watch", false, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Watch(ctx, "k")
+		return err
+	}},
+	{"watch once", false, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.WatchOnce(ctx, "k")
+		return err
+	}},
 	{"compact for good", true, func(ctx context.Context, c *gateway.Client) error {
 		return c.Compact(ctx, 3, gateway.Physical())
 	}},
-	{"create", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.Create(ctx, "k", nil); return err }},
-	{"update", true, func(ctx context.Context, c *gateway.Client) error { _, err := c.PutIfExists(ctx, "k", nil); return err }},
+	{"create", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Create(ctx, "k", nil)
+		return err
+	}},
+	{"update", true, func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.PutIfExists(ctx, "k", nil)
+		return err
+	}},
 	{"replace", true, func(ctx context.Context, c *gateway.Client) error {
 		_, err := c.CompareAndSwap(ctx, "k", nil, nil)
 		return err
@@ -493,78 +568,90 @@ func lastError(pages iter.Seq2[gateway.Page, error]) (err error) {
 	return err
 }
 
-// blackHoles are links that swallow everything.
+// blackHoles are links that lose everything.
 var blackHoles = []struct {
 	name string
-	sent bool // a request goes out
+	sent bool // a request can be sent
 	dial func(t *testing.T) func(ctx context.Context, network, addr string) (net.Conn, error)
 }{
-	{"no connection", false, func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
-		return memnet.Listen().Dial
-	}},
-	{"nothing is read", true, func(t *testing.T) func(context.Context, string, string) (net.Conn, error) {
-		t.Helper()
-		return func(context.Context, string, string) (net.Conn, error) {
-			client, server := net.Pipe()
-			t.Cleanup(func() { server.Close() })
-			return client, nil
-		}
-	}},
-	{"everything is read", true, func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
-		return func(context.Context, string, string) (net.Conn, error) {
-			client, server := net.Pipe()
-			go func() { _, _ = io.Copy(io.Discard, server) }()
-			return client, nil
-		}
-	}},
+	{"no connection", false,
+		func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
+			return memnet.Listen().Dial
+		}},
+	{"nothing is read", true,
+		func(t *testing.T) func(context.Context, string, string) (net.Conn, error) {
+			t.Helper()
+			return func(context.Context, string, string) (net.Conn, error) {
+				client, server := net.Pipe()
+				t.Cleanup(func() { server.Close() })
+				return client, nil
+			}
+		}},
+	{"everything is read", true,
+		func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
+			return func(context.Context, string, string) (net.Conn, error) {
+				client, server := net.Pipe()
+				go func() { _, _ = io.Copy(io.Discard, server) }()
+				return client, nil
+			}
+		}},
 }
 
-// TestContextEndsEveryCall at once, also on a link that swallows everything.
+// TestContextEndsEveryCall: each call ends at once, even on a link that loses everything.
 func TestContextEndsEveryCall(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the caller's reason")
 	for _, hole := range blackHoles {
 		for _, tt := range calls {
-			for _, after := range []time.Duration{0, 300 * time.Millisecond, 1300 * time.Millisecond, 20 * time.Second} {
+			for _, after := range []time.Duration{0, 300 * time.Millisecond,
+				1300 * time.Millisecond, 20 * time.Second} {
 				for _, user := range []bool{false, true} {
-					t.Run(fmt.Sprintf("%s/%s/%v/%v", hole.name, tt.name, after, user), func(t *testing.T) {
-						t.Parallel()
-						synctest.Test(t, func(t *testing.T) {
-							cfg := gateway.Config{Endpoints: []string{"http://a:1", "http://b:1"}, DialContext: hole.dial(t)}
-							if user {
-								withUser(&cfg)
-							}
-							c := newClient(t, cfg)
-							ctx, cancel := context.WithCancelCause(t.Context())
-							defer cancel(nil)
-							if after == 0 {
-								cancel(cause)
-							}
-							time.AfterFunc(after, func() { cancel(cause) })
-							start := time.Now()
-							err := tt.call(ctx, c)
-							took := time.Since(start)
-							if tt.write && errors.Is(err, gateway.ErrUncertain) && !errors.Is(err, context.Canceled) && took == time.Second {
-								return // one attempt, and nobody knows
-							}
-							wantErr(t, err, list(context.Canceled, cause), list(context.DeadlineExceeded))
-							if took != after {
-								t.Errorf("returned after %v, the context had ended after %v", took, after)
-							}
-							if uncertain := errors.Is(err, gateway.ErrUncertain); uncertain && (!tt.write || after == 0 || user) {
-								t.Errorf("%q: no write was sent", err)
-							} else if !uncertain && tt.write && after > 0 && !user && hole.sent {
-								t.Errorf("%q: the write may have been applied", err)
-							}
+					t.Run(fmt.Sprintf("%s/%s/%v/%v", hole.name, tt.name, after, user),
+						func(t *testing.T) {
+							t.Parallel()
+							synctest.Test(t, func(t *testing.T) {
+								cfg := gateway.Config{
+									Endpoints:   []string{"http://a:1", "http://b:1"},
+									DialContext: hole.dial(t),
+								}
+								if user {
+									withUser(&cfg)
+								}
+								c := newClient(t, cfg)
+								ctx, cancel := context.WithCancelCause(t.Context())
+								defer cancel(nil)
+								if after == 0 {
+									cancel(cause)
+								}
+								time.AfterFunc(after, func() { cancel(cause) })
+								start := time.Now()
+								err := tt.call(ctx, c)
+								took := time.Since(start)
+								if tt.write && errors.Is(err, gateway.ErrUncertain) &&
+									!errors.Is(err, context.Canceled) && took == time.Second {
+									return // one attempt, with an unknown outcome
+								}
+								wantErr(t, err, list(context.Canceled, cause),
+									list(context.DeadlineExceeded))
+								if took != after {
+									t.Errorf("returned after %v, the context had ended after %v",
+										took, after)
+								}
+								if uncertain := errors.Is(err, gateway.ErrUncertain); uncertain &&
+									(!tt.write || after == 0 || user) {
+									t.Errorf("%q: no write was sent", err)
+								} else if !uncertain && tt.write && after > 0 && !user && hole.sent {
+									t.Errorf("%q: the write may have been applied", err)
+								}
+							})
 						})
-					})
 				}
 			}
 		}
 	}
 }
 
-// TestCloseEndsEveryCall at once.
+// TestCloseEndsEveryCall: each call ends at once.
 func TestCloseEndsEveryCall(t *testing.T) {
 	t.Parallel()
 	for _, tt := range calls {
@@ -576,14 +663,16 @@ func TestCloseEndsEveryCall(t *testing.T) {
 				time.AfterFunc(500*time.Millisecond, func() { _ = c.Close() })
 				start := time.Now()
 				err := tt.call(t.Context(), c)
-				wantErr(t, err, list(gateway.ErrClosed), list(context.Canceled, context.DeadlineExceeded))
+				wantErr(t, err, list(gateway.ErrClosed),
+					list(context.Canceled, context.DeadlineExceeded))
 				if took := time.Since(start); took != 500*time.Millisecond {
 					t.Errorf("returned after %v", took)
 				}
 				if got := errors.Is(err, gateway.ErrUncertain); got != tt.write {
 					t.Errorf("uncertain = %v: %q", got, err)
 				}
-				wantErr(t, tt.call(t.Context(), c), list(gateway.ErrClosed), list(gateway.ErrUncertain))
+				wantErr(t, tt.call(t.Context(), c), list(gateway.ErrClosed),
+					list(gateway.ErrUncertain))
 			})
 		})
 	}
@@ -594,7 +683,8 @@ func TestClusterMismatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var id atomic.Int64
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
-			answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"%d","revision":"5"}}`, uint64(id.Load())))
+			answer(w, 200,
+				fmt.Sprintf(`{"header":{"cluster_id":"%d","revision":"5"}}`, uint64(id.Load())))
 		})
 		c := cl.client(t)
 		id.Store(-5) // larger than any int64
@@ -606,7 +696,7 @@ func TestClusterMismatch(t *testing.T) {
 		wantErr(t, err, list(gateway.ErrClusterMismatch), list(context.DeadlineExceeded))
 		_, err = c.Put(within(t, time.Minute), "k", nil)
 		wantErr(t, err, list(gateway.ErrClusterMismatch, gateway.ErrUncertain), nil)
-		id.Store(0) // an answer that does not say
+		id.Store(0) // an answer without an ID
 		_, err = c.Get(within(t, time.Minute), "k")
 		wantErr(t, err, list(gateway.ErrProtocol), list(context.DeadlineExceeded))
 	})
@@ -645,7 +735,10 @@ func TestRevisionRegression(t *testing.T) {
 		for name, err := range map[string]error{
 			"serializable": get("k", gateway.Serializable()),
 			"of the past":  get("k", gateway.AtRevision(3)),
-			"empty":        func() error { _, err := c.Txn(within(t, time.Minute), gateway.Txn{}); return err }(),
+			"empty": func() error {
+				_, err := c.Txn(within(t, time.Minute), gateway.Txn{})
+				return err
+			}(),
 		} {
 			if err != nil {
 				t.Errorf("a %s read may be behind, got %v", name, err)

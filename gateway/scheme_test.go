@@ -22,12 +22,12 @@ import (
 type port struct {
 	addr  string
 	tls   atomic.Pointer[tls.Config] // nil: a TLS handshake ends in a closed connection
-	http  atomic.Bool                // false: so does a plain request
-	posts atomic.Bool                // false: so does a POST
+	http  atomic.Bool                // false: a plain request does too
+	posts atomic.Bool                // false: a POST does too
 	pool  *x509.CertPool
 }
 
-// newPort makes a port that speaks what the test sets.
+// newPort makes a port that speaks the protocols that the test sets.
 func newPort(t *testing.T) *port {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -90,7 +90,7 @@ func (p *port) serve(conn net.Conn) {
 		"Connection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// readFirst reads what was peeked at first.
+// readFirst reads the bytes that were peeked at first.
 type readFirst struct {
 	net.Conn
 	r io.Reader
@@ -98,8 +98,8 @@ type readFirst struct {
 
 func (c readFirst) Read(b []byte) (int, error) { return c.r.Read(b) }
 
-// TestOtherScheme: a port that hangs up on what it does not speak, as etcd's do, is told from one
-// that is away: at once, by name, and without a write in doubt.
+// TestOtherScheme: a port that closes connections of the wrong scheme, as etcd's do, is
+// distinguished from one that is down: at once, by name, and without a write in doubt.
 func TestOtherScheme(t *testing.T) {
 	t.Parallel()
 	plain, secure := newPort(t), newPort(t)
@@ -119,16 +119,31 @@ func TestOtherScheme(t *testing.T) {
 			cfg := gateway.Config{Endpoints: []string{tt.bad}, TLS: tt.tls}
 			c := newClient(t, cfg)
 			for op, call := range map[string]func(context.Context) error{
-				"get":   func(ctx context.Context) error { _, err := c.Get(ctx, "k"); return err },
-				"put":   func(ctx context.Context) error { _, err := c.Put(ctx, "k", nil); return err },
-				"grant": func(ctx context.Context) error { _, err := c.Grant(ctx, 7, time.Minute); return err },
-				"watch": func(ctx context.Context) error { _, err := c.Watch(ctx, "k"); return err },
+				"get": func(ctx context.Context) error { _, err := c.Get(ctx, "k"); return err },
+				"put": func(ctx context.Context) error {
+					_, err := c.Put(ctx, "k", nil)
+					return err
+				},
+				"grant": func(ctx context.Context) error {
+					_, err := c.Grant(ctx, 7, time.Minute)
+					return err
+				},
+				"watch": func(ctx context.Context) error {
+					_, err := c.Watch(ctx, "k")
+					return err
+				},
 				"status": func(ctx context.Context) error {
 					_, err := c.Member(tt.bad).Status(ctx)
 					return err
 				},
-				"health":   func(ctx context.Context) error { _, err := c.Member(tt.bad).Health(ctx); return err },
-				"snapshot": func(ctx context.Context) error { _, err := c.Member(tt.bad).Snapshot(ctx); return err },
+				"health": func(ctx context.Context) error {
+					_, err := c.Member(tt.bad).Health(ctx)
+					return err
+				},
+				"snapshot": func(ctx context.Context) error {
+					_, err := c.Member(tt.bad).Snapshot(ctx)
+					return err
+				},
 			} {
 				err := call(within(t, time.Minute))
 				wantErr(t, err, list(gateway.ErrProtocol),
@@ -138,7 +153,7 @@ func TestOtherScheme(t *testing.T) {
 				}
 			}
 			cfg.Endpoints = append(cfg.Endpoints, tt.good)
-			for range 10 { // whichever endpoint comes first
+			for range 10 { // the first endpoint is random
 				both := newClient(t, cfg)
 				if _, err := both.Put(within(t, time.Minute), "k", nil); err != nil {
 					t.Errorf("with another endpoint: %v", err)
@@ -148,7 +163,7 @@ func TestOtherScheme(t *testing.T) {
 	}
 }
 
-// TestBothSchemes: a write stays in doubt where the port may have served it.
+// TestBothSchemes: a write stays in doubt if the port may have served it.
 func TestBothSchemes(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]func(t *testing.T, p *port){
@@ -189,7 +204,8 @@ func TestBothSchemes(t *testing.T) {
 	})
 }
 
-// TestHangUpsAreNotAskedAbout more than once a second, by however many callers.
+// TestHangUpsAreNotAskedAbout: the scheme of a port is probed at most once a second, with any
+// number of callers.
 func TestHangUpsAreNotAskedAbout(t *testing.T) {
 	t.Parallel()
 	p := newPort(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// alerting accepts connections and refuses each handshake with an alert.
+// alerting accepts connections and rejects each handshake with an alert.
 func alerting(t *testing.T, code byte) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,12 +42,14 @@ func alerting(t *testing.T, code byte) string {
 	return "https://" + l.Addr().String()
 }
 
-// TestTLSAlerts: an alert that refuses what the client is or has ends a call at once and by name; another is a moment's.
+// TestTLSAlerts: an alert about the client's certificate or settings ends a call at once, with an
+// error that names it. Other alerts are temporary.
 func TestTLSAlerts(t *testing.T) {
 	t.Parallel()
 	good, pool := tlsServer(t, nil)
 	for _, code := range []byte{
-		40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 51, 70, 71, 86, 109, 110, 111, 112, 113, 114, 115, 116, 120,
+		40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 51, 70, 71, 86, 109, 110, 111, 112, 113, 114, 115,
+		116, 120,
 	} {
 		t.Run(tls.AlertError(code).Error(), func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +61,8 @@ func TestTLSAlerts(t *testing.T) {
 				func(ctx context.Context) error { _, err := c.Watch(ctx, "k"); return err },
 			} {
 				err := call(within(t, 10*time.Second))
-				wantErr(t, err, nil, list(context.DeadlineExceeded, gateway.ErrUncertain, gateway.ErrUnavailable))
+				wantErr(t, err, nil,
+					list(context.DeadlineExceeded, gateway.ErrUncertain, gateway.ErrUnavailable))
 				if err != nil && !strings.Contains(err.Error(), tls.AlertError(code).Error()) {
 					t.Errorf("%q does not name the alert", err)
 				}
@@ -80,7 +83,7 @@ func TestTLSAlerts(t *testing.T) {
 	}
 }
 
-// TestGatewayWithoutEtcd: what etcd's gateway says when it has no connection to etcd.
+// TestGatewayWithoutEtcd: the error of etcd's gateway when it has no connection to etcd.
 func TestGatewayWithoutEtcd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -102,7 +105,8 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 		{`error reading from server: EOF`, false, true},
 		{`transport is closing`, false, true},
 	} {
-		for _, status := range []int{http.StatusServiceUnavailable, http.StatusInternalServerError} {
+		for _, status := range []int{http.StatusServiceUnavailable,
+			http.StatusInternalServerError} {
 			t.Run(fmt.Sprintf("%d %s", status, tt.text), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -119,7 +123,8 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 					var is, not []error
 					switch {
 					case tt.setup:
-						not = list(gateway.ErrUncertain, gateway.ErrUnavailable, context.DeadlineExceeded)
+						not = list(gateway.ErrUncertain, gateway.ErrUnavailable,
+							context.DeadlineExceeded)
 						if time.Since(began) > 0 {
 							t.Errorf("it took %v", time.Since(began))
 						}
@@ -129,7 +134,10 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 						is, not = list(context.DeadlineExceeded), list(gateway.ErrUncertain)
 					}
 					wantErr(t, err, is, not)
-					if tt.setup && err != nil && (!strings.Contains(err.Error(), "clientAuth") || !strings.Contains(err.Error(), "509") && !strings.Contains(err.Error(), "tls")) {
+					if tt.setup && err != nil &&
+						(!strings.Contains(err.Error(), "clientAuth") ||
+							!strings.Contains(err.Error(), "509") &&
+								!strings.Contains(err.Error(), "tls")) {
 						t.Errorf("%q does not say what is wrong", err)
 					}
 				})
@@ -138,7 +146,7 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestErrorsWithoutCode are etcd's, by their words.
+// TestErrorsWithoutCode: etcd's errors without a code are recognised by their text.
 func TestErrorsWithoutCode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -147,24 +155,41 @@ func TestErrorsWithoutCode(t *testing.T) {
 		says      string
 		is, isNot []error
 	}{
-		{500, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{503, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{503, `{"error":"etcdserver: unable to reach quorum","code":0}`, "unable to reach quorum", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{500, `{"message":"etcdserver: unable to reach quorum"}`, "unable to reach quorum", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{500, `{"error":{"message":"etcdserver: unable to reach quorum"}}`, "unable to reach quorum", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{200, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{403, `{"error":"etcdserver: permission denied"}`, "permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol, gateway.ErrUncertain)},
-		{500, `{"error":"rpc error: code = PermissionDenied desc = etcdserver: permission denied"}`, "permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol, gateway.ErrUncertain)},
-		{404, `{"error":"etcdserver: requested lease not found"}`, "lease not found", list(gateway.ErrLeaseNotFound), list(gateway.ErrProtocol, gateway.ErrUncertain)},
-		{429, `{"error":"etcdserver: mvcc: database space exceeded"}`, "space", list(gateway.ErrNoSpace), list(gateway.ErrProtocol)},
-		{503, `{"error":"etcdserver: request timed out"}`, "timed out", list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{403, `{"error":"no route matched"}`, "", list(gateway.ErrProtocol), list(gateway.ErrUncertain, gateway.ErrPermissionDenied)},
-		{403, `{"message":"Forbidden"}`, "", list(gateway.ErrProtocol), list(gateway.ErrUncertain, gateway.ErrPermissionDenied)},
+		{500, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{503, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{503, `{"error":"etcdserver: unable to reach quorum","code":0}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{500, `{"message":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{500, `{"error":{"message":"etcdserver: unable to reach quorum"}}`,
+			"unable to reach quorum", list(gateway.ErrUncertain,
+				gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{200, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{403, `{"error":"etcdserver: permission denied"}`, "permission denied",
+			list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol, gateway.ErrUncertain)},
+		{500, `{"error":"rpc error: code = PermissionDenied desc = etcdserver: permission denied"}`,
+			"permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol,
+				gateway.ErrUncertain)},
+		{404, `{"error":"etcdserver: requested lease not found"}`, "lease not found",
+			list(gateway.ErrLeaseNotFound), list(gateway.ErrProtocol, gateway.ErrUncertain)},
+		{429, `{"error":"etcdserver: mvcc: database space exceeded"}`, "space",
+			list(gateway.ErrNoSpace), list(gateway.ErrProtocol)},
+		{503, `{"error":"etcdserver: request timed out"}`, "timed out",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
+		{403, `{"error":"no route matched"}`, "", list(gateway.ErrProtocol),
+			list(gateway.ErrUncertain, gateway.ErrPermissionDenied)},
+		{403, `{"message":"Forbidden"}`, "", list(gateway.ErrProtocol),
+			list(gateway.ErrUncertain, gateway.ErrPermissionDenied)},
 	} {
 		t.Run(fmt.Sprint(tt.status, tt.body), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c := newCluster(t, 1, func(w http.ResponseWriter, _ request) { answer(w, tt.status, tt.body) }).client(t)
+				c := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
+					answer(w, tt.status, tt.body)
+				}).client(t)
 				_, err := c.Put(within(t, 10*time.Second), "k", nil)
 				wantErr(t, err, tt.is, tt.isNot)
 				if err != nil && !strings.Contains(err.Error(), tt.says) {
@@ -175,14 +200,14 @@ func TestErrorsWithoutCode(t *testing.T) {
 	}
 }
 
-// TestProxyPages: what proxies answer in the place of etcd. Other endpoints are asked where it is certain that a write did
-// not reach etcd.
+// TestProxyPages: pages of proxies in place of etcd's answer. Other endpoints are asked if it is
+// certain that a write did not reach etcd.
 func TestProxyPages(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status  int
 		unknown bool // whether a write was applied
-		retried bool // by the one endpoint
+		retried bool // by the only endpoint
 	}{
 		{400, false, false},
 		{401, false, false},
@@ -214,7 +239,9 @@ func TestProxyPages(t *testing.T) {
 						w.WriteHeader(tt.status)
 						_, _ = io.WriteString(w, body)
 					}
-					c := newCluster(t, 1, func(w http.ResponseWriter, _ request) { page(w) }).client(t)
+					c := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
+						page(w)
+					}).client(t)
 					_, err := c.Put(within(t, 3*time.Second), "k", nil)
 					var is, not []error
 					if tt.unknown {
@@ -228,7 +255,8 @@ func TestProxyPages(t *testing.T) {
 						not = append(not, context.DeadlineExceeded)
 					}
 					wantErr(t, err, append(is, gateway.ErrProtocol), not)
-					if err != nil && !strings.Contains(err.Error(), fmt.Sprint("HTTP ", tt.status)) {
+					if err != nil && !strings.Contains(err.Error(),
+						fmt.Sprint("HTTP ", tt.status)) {
 						t.Errorf("%q does not name the status", err)
 					}
 					half := newCluster(t, 2, func(w http.ResponseWriter, r request) {

@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
-// TestKeepAfterASleep: leases are renewed within a second of a sleep, and count the time of it. It is not parallel: the
-// whole process believes that it slept.
+// TestKeepAfterASleep: leases are renewed within a second after the machine slept, and the time of
+// the sleep counts. The test is not parallel, because it changes the clock of the whole process.
 func TestKeepAfterASleep(t *testing.T) { //nolint:paralleltest // see above
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 15) })

@@ -18,13 +18,14 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// aDatabase is what the fake members of these tests send.
+// aDatabase returns the database that the fake members send.
 func aDatabase(n int) []byte { return bytes.Repeat([]byte("database"), n/8) }
 
 // part is one message of a snapshot.
 func part(remaining int, b []byte) string {
 	blob := base64.StdEncoding.EncodeToString(b)
-	return fmt.Sprintf(`{"result":{"remaining_bytes":"%d","blob":"%s","version":"3.6.0"}}`, remaining, blob)
+	return fmt.Sprintf(`{"result":{"remaining_bytes":"%d","blob":"%s","version":"3.6.0"}}`,
+		remaining, blob)
 }
 
 // parts are the messages of a whole snapshot, in pieces of size bytes, as etcd makes them.
@@ -37,12 +38,12 @@ func parts(db []byte, size int) (lines []string) {
 	return append(lines, part(0, sum[:]))
 }
 
-// send writes lines, each on its way before the next.
+// send writes lines, and flushes each before the next.
 func send(w http.ResponseWriter, lines ...string) {
 	w.Header().Set("Content-Type", "application/json")
 	for _, l := range lines {
 		_, _ = io.WriteString(w, l+"\n")
-		_ = http.NewResponseController(w).Flush() // the client has gone, if not
+		_ = http.NewResponseController(w).Flush() // an error means that the client has gone
 	}
 }
 
@@ -56,12 +57,13 @@ func TestSnapshot(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				db := aDatabase(4096)
 				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
-					if r.URL.Path != "/v3/maintenance/snapshot" || r.body != "{}" || r.Header.Get("Grpc-Timeout") != "" {
+					if r.URL.Path != "/v3/maintenance/snapshot" || r.body != "{}" ||
+						r.Header.Get("Grpc-Timeout") != "" {
 						t.Errorf("%s %s %v", r.URL.Path, r.body, r.Header)
 					}
 					send(w, parts(db, size)...)
 				})
-				// The limit of one answer is not that of a snapshot, nor is the time of one attempt.
+				// A snapshot is not limited by the size of an answer, or by the time of an attempt.
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.MaxResponse = 100 })
 				s, err := c.Member("").Snapshot(within(t, time.Minute))
 				if err != nil {
@@ -86,7 +88,7 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotTakesTime: no limit of an attempt ends it, only the context does.
+// TestSnapshotTakesTime: only the context ends it.
 func TestSnapshotTakesTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -137,7 +139,7 @@ func TestSnapshotTakesTime(t *testing.T) {
 	})
 }
 
-// broken are snapshots that are not one, each with the error that says so.
+// broken are invalid snapshots, each with the error that reports it.
 func broken() map[string]struct {
 	send func(w http.ResponseWriter)
 	is   error
@@ -154,8 +156,10 @@ func broken() map[string]struct {
 		"a wrong sum": {func(w http.ResponseWriter) {
 			send(w, append(lines[:4:4], part(0, wrong[:]))...)
 		}, gateway.ErrCorrupt},
-		"no sum":               {func(w http.ResponseWriter) { send(w, lines[:4]...) }, gateway.ErrCorrupt},
-		"an end in the middle": {func(w http.ResponseWriter) { send(w, lines[:2]...) }, gateway.ErrCorrupt},
+		"no sum": {func(w http.ResponseWriter) { send(w, lines[:4]...) },
+			gateway.ErrCorrupt},
+		"an end in the middle": {func(w http.ResponseWriter) { send(w, lines[:2]...) },
+			gateway.ErrCorrupt},
 		"a part twice": {func(w http.ResponseWriter) {
 			send(w, append([]string{lines[0]}, lines...)...)
 		}, gateway.ErrCorrupt},
@@ -163,7 +167,10 @@ func broken() map[string]struct {
 			send(w, append(lines[:1:1], lines[2:]...)...)
 		}, gateway.ErrCorrupt},
 		"a flipped bit": {func(w http.ResponseWriter) {
-			send(w, append(lines[:1:1], append([]string{strings.Replace(lines[1], "ZGF0", "ZGF1", 1)}, lines[2:]...)...)...)
+			send(w,
+				append(lines[:1:1],
+					append([]string{strings.Replace(lines[1], "ZGF0", "ZGF1", 1)},
+						lines[2:]...)...)...)
 		}, gateway.ErrCorrupt},
 		"a size beyond all bounds": {func(w http.ResponseWriter) {
 			send(w, strings.Replace(lines[0], "3072", "18446744073709551615", 1))
@@ -178,19 +185,21 @@ func broken() map[string]struct {
 		}, gateway.ErrUnavailable},
 		"an error line": {func(w http.ResponseWriter) {
 			send(w, lines[:2]...)
-			_, _ = io.WriteString(w, `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: server stopped"}}`)
+			_, _ = io.WriteString(w,
+				`{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: server stopped"}}`)
 		}, gateway.ErrUnavailable},
 		"an error at once": {func(w http.ResponseWriter) {
 			etcdError(w, 403, 7, "etcdserver: permission denied")
 		}, gateway.ErrPermissionDenied},
-		"a web page": {func(w http.ResponseWriter) { answer(w, 200, "<html>") }, gateway.ErrProtocol},
+		"a web page": {func(w http.ResponseWriter) { answer(w, 200, "<html>") },
+			gateway.ErrProtocol},
 		"another message": {func(w http.ResponseWriter) {
 			send(w, lines[0], `{"result":{"blob":7}}`)
 		}, gateway.ErrProtocol},
 	}
 }
 
-// TestBrokenSnapshot: what is not whole and right ends in an error, and never in io.EOF.
+// TestBrokenSnapshot: an incomplete or invalid snapshot ends in an error, and never in io.EOF.
 func TestBrokenSnapshot(t *testing.T) {
 	t.Parallel()
 	for name, tt := range broken() {
@@ -205,7 +214,8 @@ func TestBrokenSnapshot(t *testing.T) {
 				}
 				wantErr(t, err, list(tt.is), list(io.EOF, context.DeadlineExceeded))
 				typed(t, err, "snapshot", cl.urls[0])
-				if name == "an end in the middle" && !strings.Contains(fmt.Sprint(err), "2048 bytes of 4128") {
+				if name == "an end in the middle" &&
+					!strings.Contains(fmt.Sprint(err), "2048 bytes of 4128") {
 					t.Error(err)
 				}
 			})
@@ -213,14 +223,22 @@ func TestBrokenSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotToken: a token that has expired is renewed before the snapshot begins.
+// TestSnapshotToken: an expired token is renewed before the snapshot begins.
 func TestSnapshotToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(w http.ResponseWriter){
-		"401":        func(w http.ResponseWriter) { etcdError(w, 401, 16, "etcdserver: invalid auth token") },
-		"3.5":        func(w http.ResponseWriter) { etcdError(w, 500, 2, "auth: invalid auth token") },
-		"old":        func(w http.ResponseWriter) { etcdError(w, 400, 3, "etcdserver: revision of auth store is old") },
-		"old on 3.5": func(w http.ResponseWriter) { etcdError(w, 500, 2, "auth: revision in header is old") },
+		"401": func(w http.ResponseWriter) {
+			etcdError(w, 401, 16, "etcdserver: invalid auth token")
+		},
+		"3.5": func(w http.ResponseWriter) {
+			etcdError(w, 500, 2, "auth: invalid auth token")
+		},
+		"old": func(w http.ResponseWriter) {
+			etcdError(w, 400, 3, "etcdserver: revision of auth store is old")
+		},
+		"old on 3.5": func(w http.ResponseWriter) {
+			etcdError(w, 500, 2, "auth: revision in header is old")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -232,7 +250,8 @@ func TestSnapshotToken(t *testing.T) {
 					t.Fatal(err)
 				}
 				g.valid.Store(2)
-				_, err := c.Member("").Snapshot(within(t, time.Minute)) // which the fake answers with something else
+				// the fake's answer is no snapshot
+				_, err := c.Member("").Snapshot(within(t, time.Minute))
 				wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrUnauthenticated))
 				g.valid.Store(3)
 				if _, err := c.Member("").Status(within(t, time.Minute)); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestSnapshotFile: it appears whole or not at all, and leaves nothing else.
+// TestSnapshotFile: the file appears complete or not at all, and nothing else is left.
 func TestSnapshotFile(t *testing.T) {
 	t.Parallel()
 	db := aDatabase(4096)
@@ -45,13 +45,15 @@ func TestSnapshotFile(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
 			info, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), file)
-			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0], Size: 4096 + 32, Version: "3.6.0"}) {
+			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0],
+				Size: 4096 + 32, Version: "3.6.0"}) {
 				t.Errorf("%+v, %v", info, err)
 			}
 		})
 		holds(t, dir, "backup.db")
 		got, err := os.ReadFile(file)
-		if sum := sha256.Sum256(db); err != nil || !bytes.Equal(got, append(db[:4096:4096], sum[:]...)) {
+		if sum := sha256.Sum256(db); err != nil ||
+			!bytes.Equal(got, append(db[:4096:4096], sum[:]...)) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 		if s, err := os.Stat(file); err != nil || s.Mode().Perm() != 0o600 {
@@ -64,11 +66,13 @@ func TestSnapshotFile(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { tt.send(w) })
-				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+					filepath.Join(dir, "backup.db"))
 				wantErr(t, err, list(tt.is), nil)
 			})
 			holds(t, dir, "")
-			synctest.Test(t, func(t *testing.T) { // the next endpoint may do better, unless the user may not
+			// the next endpoint is tried, unless the user lacks the permission
+			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
 					if r.n == 0 {
 						tt.send(w)
@@ -76,14 +80,15 @@ func TestSnapshotFile(t *testing.T) {
 					}
 					whole(w)
 				})
-				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+				_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+					filepath.Join(dir, "backup.db"))
 				if denied := errors.Is(tt.is, gateway.ErrPermissionDenied); (err == nil) == denied {
 					t.Error(err)
 				}
 			})
 		})
 	}
-	t.Run("a member that is named", func(t *testing.T) { // no other one is asked instead
+	t.Run("a member that is named", func(t *testing.T) { // no other member is asked
 		t.Parallel()
 		dir := t.TempDir()
 		file := filepath.Join(dir, "backup.db")
@@ -96,7 +101,8 @@ func TestSnapshotFile(t *testing.T) {
 				whole(w)
 			})
 			c, ctx := cl.client(t), within(t, time.Minute)
-			if _, err := c.Member(cl.urls[0]).SnapshotToFile(ctx, file); !errors.Is(err, gateway.ErrCorrupt) {
+			if _, err := c.Member(cl.urls[0]).SnapshotToFile(ctx,
+				file); !errors.Is(err, gateway.ErrCorrupt) {
 				t.Errorf("error %v, want ErrCorrupt", err)
 			}
 			if n := len(cl.requests()); n != 1 {
@@ -107,7 +113,8 @@ func TestSnapshotFile(t *testing.T) {
 			if err != nil || info.Endpoint != cl.urls[1] {
 				t.Errorf("%+v, %v", info, err)
 			}
-			if _, err := c.Member("nonsense").SnapshotToFile(ctx, file); !errors.Is(err, gateway.ErrInvalid) {
+			if _, err := c.Member("nonsense").SnapshotToFile(ctx,
+				file); !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("error %v, want ErrInvalid", err)
 			}
 		})
@@ -118,7 +125,8 @@ func TestSnapshotFile(t *testing.T) {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 2, func(w http.ResponseWriter, _ request) { whole(w) })
-			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "none", "backup.db"))
+			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+				filepath.Join(dir, "none", "backup.db"))
 			wantErr(t, err, list(os.ErrNotExist), nil)
 			if n := len(cl.requests()); n != 1 {
 				t.Errorf("%d members were asked", n)
@@ -133,7 +141,8 @@ func TestSnapshotFile(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
-			if _, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db")); err == nil {
+			if _, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+				filepath.Join(dir, "backup.db")); err == nil {
 				t.Error("a directory was replaced")
 			}
 		})
@@ -147,7 +156,8 @@ func TestSnapshotFile(t *testing.T) {
 				send(w, parts(db, 1000)[0])
 				<-r.Context().Done()
 			})
-			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), filepath.Join(dir, "backup.db"))
+			_, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute),
+				filepath.Join(dir, "backup.db"))
 			wantErr(t, err, list(context.DeadlineExceeded), nil)
 		})
 		holds(t, dir, "")

@@ -25,8 +25,11 @@ type watchServer struct {
 	version string
 }
 
-// newWatchServer makes a cluster whose streams the test serves. unary answers everything else, if given.
-func newWatchServer(t *testing.T, members int, unary func(w http.ResponseWriter, r request)) *watchServer {
+// newWatchServer makes a cluster whose streams the test serves. unary answers everything else, if
+// given.
+func newWatchServer(
+	t *testing.T, members int, unary func(w http.ResponseWriter, r request),
+) *watchServer {
 	t.Helper()
 	s := &watchServer{streams: make(chan *stream, 100), version: "3.6.16"}
 	s.cluster = newCluster(t, members, func(w http.ResponseWriter, r request) {
@@ -46,7 +49,8 @@ func newWatchServer(t *testing.T, members int, unary func(w http.ResponseWriter,
 
 func (s *watchServer) serve(t *testing.T, w http.ResponseWriter, r request) {
 	t.Helper()
-	if !r.Close || r.ContentLength > 0 { // a trial of a worse mode, since the test was slow to answer: it stays unanswered
+	// A trial of a worse mode, because the test was slow to answer. It gets no answer.
+	if !r.Close || r.ContentLength > 0 {
 		if r.ContentLength <= 0 {
 			t.Error("the request does not say Connection: close, etcd would hold back its answer")
 		}
@@ -56,7 +60,10 @@ func (s *watchServer) serve(t *testing.T, w http.ResponseWriter, r request) {
 	if r.Header.Get("Grpc-Metadata-Hasleader") != "true" || r.Header.Get("Grpc-Timeout") != "" {
 		t.Errorf("headers of a stream: %v", r.Header)
 	}
-	st := &stream{t: t, w: w, request: r, messages: make(chan message, 1000), acts: make(chan func() bool), gone: make(chan struct{})}
+	st := &stream{
+		t: t, w: w, request: r, messages: make(chan message, 1000), acts: make(chan func() bool),
+		gone: make(chan struct{}),
+	}
 	s.streams <- st
 	go func() {
 		defer close(st.gone)
@@ -80,7 +87,7 @@ func (s *watchServer) serve(t *testing.T, w http.ResponseWriter, r request) {
 	}
 }
 
-// patience is how much fake time a test gives a client to do the next thing.
+// patience is how much fake time a test gives a client for its next step.
 const patience = time.Minute
 
 // next waits for a client to open a stream.
@@ -128,15 +135,16 @@ type stream struct {
 	w http.ResponseWriter
 	request
 	messages chan message
-	acts     chan func() bool // what the handler does, until one says that it was the last
-	gone     chan struct{}    // closed when the client has hung up
+	acts     chan func() bool // steps of the handler, until one returns that it was the last
+	gone     chan struct{}    // closed when the client has closed the stream
 }
 
 // create waits for a create request of that key.
 func (s *stream) create(key string, start int64) (id int64) {
 	s.t.Helper()
 	m := s.read()
-	if m.Create == nil || string(m.Create.Key) != key || m.Create.Start != start || m.Create.ID == 0 || !m.Create.Fragment {
+	if m.Create == nil || string(m.Create.Key) != key || m.Create.Start != start ||
+		m.Create.ID == 0 || !m.Create.Fragment {
 		s.t.Fatalf("got %+v, want a create of %q from %d", m.Create, key, start)
 	}
 	return m.Create.ID
@@ -180,8 +188,8 @@ func (s *stream) hungUp() {
 	}
 }
 
-// cut breaks the connection. The server would first read what is left of the request, if nobody else is reading it at this
-// moment, and wait for the client.
+// cut breaks the connection. Otherwise the server would first read the rest of the request, if no
+// goroutine is reading it, and wait for the client.
 func (s *stream) cut() {
 	s.act(func() bool {
 		_ = http.NewResponseController(s.w).SetReadDeadline(time.Unix(1, 0))
@@ -192,7 +200,7 @@ func (s *stream) cut() {
 // finish ends the answer in an orderly way.
 func (s *stream) finish() { s.act(func() bool { return false }) }
 
-// act lets the handler do something and waits until it is done, or the client is gone.
+// act lets the handler do a step and waits until it is done, or the client is gone.
 func (s *stream) act(f func() bool) {
 	done := make(chan struct{})
 	select {
@@ -203,7 +211,8 @@ func (s *stream) act(f func() bool) {
 }
 
 func line(rev int64, format string, args ...any) string {
-	return fmt.Sprintf(`{"result":{"header":{"cluster_id":"7","revision":"%d"},`+format+"}}\n", append([]any{rev}, args...)...)
+	return fmt.Sprintf(`{"result":{"header":{"cluster_id":"7","revision":"%d"},`+format+"}}\n",
+		append([]any{rev}, args...)...)
 }
 
 func created(id, rev int64) string { return line(rev, `"watch_id":"%d","created":true`, id) }
@@ -228,7 +237,7 @@ func fragment(id int64, kvs ...string) string {
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// recorder takes what a watch reports.
+// recorder records the responses of a watch.
 type recorder struct {
 	mu  sync.Mutex
 	got []gateway.WatchResponse
@@ -240,7 +249,8 @@ func (r *recorder) take(w gateway.WatchResponse) {
 	r.got = append(r.got, w)
 }
 
-// want waits until nothing moves and compares: "created 5", "a@6 b@6" for one response with two events, "error".
+// want waits until all goroutines are blocked, and compares: "created 5", "a@6 b@6" for one
+// response with two events, "error".
 func (r *recorder) want(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
@@ -266,7 +276,7 @@ func (r *recorder) want(t *testing.T, want ...string) {
 	}
 }
 
-// err is the error that ended the watch.
+// err returns the error that ended the watch.
 func (r *recorder) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -278,8 +288,10 @@ func (r *recorder) err() error {
 	return nil
 }
 
-// watch starts a watch whose reports are recorded.
-func watch(t *testing.T, c *gateway.Client, key string, opts ...gateway.Option) (r *recorder, stop func()) {
+// watch starts a watch whose responses are recorded.
+func watch(
+	t *testing.T, c *gateway.Client, key string, opts ...gateway.Option,
+) (r *recorder, stop func()) {
 	t.Helper()
 	r = &recorder{}
 	stop, err := c.WatchFunc(key, r.take, opts...)

@@ -23,12 +23,14 @@ func TestWatchOneStream(t *testing.T) {
 
 		b, _ := watch(t, c, "b/", gateway.Prefix(), gateway.AtRevision(3), gateway.PrevKV())
 		m := st.read()
-		if m.Create == nil || string(m.Create.End) != "b0" || m.Create.Start != 3 || !m.Create.PrevKV || m.Create.ID == idA {
+		if m.Create == nil || string(m.Create.End) != "b0" || m.Create.Start != 3 ||
+			!m.Create.PrevKV || m.Create.ID == idA {
 			t.Errorf("create request %+v", m.Create)
 		}
 		idB := m.Create.ID
 		b.want(t)
-		st.write(events(idA, kv("a", 6)), created(idB, 6), events(idB, kv("b/1", 3), kv("b/2", 4)), events(idA, kv("a", 7), kv("a", 8)))
+		st.write(events(idA, kv("a", 6)), created(idB, 6), events(idB, kv("b/1", 3), kv("b/2", 4)),
+			events(idA, kv("a", 7), kv("a", 8)))
 		a.want(t, "created 5", "a@6", "a@7 a@8")
 		b.want(t, "created 6", "b/1@3 b/2@4")
 
@@ -37,7 +39,8 @@ func TestWatchOneStream(t *testing.T) {
 		if m := st.read(); m.Cancel == nil || m.Cancel.ID != idA {
 			t.Errorf("got %+v, want a cancel", m)
 		}
-		st.write(events(idA, kv("a", 9)), line(9, `"watch_id":"%d","canceled":true`, idA), events(idB, kv("b/1", 9)))
+		st.write(events(idA, kv("a", 9)), line(9, `"watch_id":"%d","canceled":true`, idA),
+			events(idB, kv("b/1", 9)))
 		a.want(t, "created 5", "a@6", "a@7 a@8")
 		b.want(t, "created 6", "b/1@3 b/2@4", "b/1@9")
 		s.none(t)
@@ -59,13 +62,14 @@ func TestWatchEvents(t *testing.T) {
 			id, b64("ns/k"), strings.TrimSuffix(strings.TrimPrefix(kv("ns/k", 6), `{"kv":`), "}")))
 		r.want(t, "created 5", "k@6", "k@7")
 		ev := r.got[2].Events[0]
-		if !ev.Deleted || ev.KV.Key != "k" || ev.PrevKV == nil || ev.PrevKV.Key != "k" || string(ev.PrevKV.Value) != "v" {
+		if !ev.Deleted || ev.KV.Key != "k" || ev.PrevKV == nil || ev.PrevKV.Key != "k" ||
+			string(ev.PrevKV.Value) != "v" {
 			t.Errorf("%+v", ev)
 		}
 	})
 }
 
-// TestWatchRefused: one among many is told, the others go on.
+// TestWatchRefused: one watch among many receives an error, the others continue.
 func TestWatchRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +81,7 @@ func TestWatchRefused(t *testing.T) {
 		st := s.next(t)
 		ids := map[string]int64{}
 		var order []string
-		for range 3 { // the stream's first creates come in any order
+		for range 3 { // the order of the stream's first creates is random
 			m := st.read()
 			ids[string(m.Create.Key)] = m.Create.ID
 			order = append(order, string(m.Create.Key))
@@ -119,7 +123,7 @@ func TestWatchCompacted(t *testing.T) {
 	})
 }
 
-// TestWatchLastRefused: a stream without watches is closed, also when it was the server that ended the last one.
+// TestWatchLastRefused: a stream without watches is closed, even if the server ended the last one.
 func TestWatchLastRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -136,7 +140,7 @@ func TestWatchLastRefused(t *testing.T) {
 	})
 }
 
-// TestWatchLastStopped: no stream and no goroutine is left; the next watch begins afresh.
+// TestWatchLastStopped: no stream and no goroutine is left, and the next watch opens a new stream.
 func TestWatchLastStopped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -150,7 +154,7 @@ func TestWatchLastStopped(t *testing.T) {
 			stop()
 			st.hungUp()
 		}
-		// While no answer has come either.
+		// The same while there is no answer.
 		_, stop := watch(t, c, "a")
 		st := s.next(t)
 		st.create("a", 0)
@@ -161,25 +165,35 @@ func TestWatchLastStopped(t *testing.T) {
 	})
 }
 
-// TestWatchResumed behind the last event, whatever breaks the stream, and where it breaks.
+// TestWatchResumed: a watch resumes after the last event, with every way and place of breaking the
+// stream.
 func TestWatchResumed(t *testing.T) {
 	t.Parallel()
 	noLeader36 := `{"error":{"code":14,"message":"etcdserver: no leader"}}` + "\n"
 	noLeader34 := `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}`
 	half := events(1, kv("a", 8))
 	for name, breakIt := range map[string]func(st *stream){
-		"connection cut":              func(st *stream) { st.cut() },
-		"end of the answer":           func(st *stream) { st.finish() },
-		"cut mid-line":                func(st *stream) { st.write(half[:len(half)/2]); st.cut() },
-		"ended mid-line":              func(st *stream) { st.write(half[:len(half)/2]); st.finish() },
-		"no leader, 3.6":              func(st *stream) { st.write(noLeader36); st.finish() },
-		"no leader, 3.4, no newline":  func(st *stream) { st.write(noLeader34); st.finish() },
-		"no leader, 3.4, and cut":     func(st *stream) { st.write(noLeader34); st.cut() },
-		"error and nothing more":      func(st *stream) { st.write(noLeader36); st.hungUp() },
-		"junk line":                   func(st *stream) { st.write("<html>\n"); st.hungUp() },
-		"empty object":                func(st *stream) { st.write("{}\n"); st.hungUp() },
-		"events of the wrong type":    func(st *stream) { st.write(line(9, `"watch_id":"1","events":7`)); st.hungUp() },
-		"base64 that is none":         func(st *stream) { st.write(line(9, `"watch_id":"1","events":[{"kv":{"key":"%%"}}]`)); st.hungUp() },
+		"connection cut":    func(st *stream) { st.cut() },
+		"end of the answer": func(st *stream) { st.finish() },
+		"cut mid-line":      func(st *stream) { st.write(half[:len(half)/2]); st.cut() },
+		"ended mid-line": func(st *stream) {
+			st.write(half[:len(half)/2])
+			st.finish()
+		},
+		"no leader, 3.6":             func(st *stream) { st.write(noLeader36); st.finish() },
+		"no leader, 3.4, no newline": func(st *stream) { st.write(noLeader34); st.finish() },
+		"no leader, 3.4, and cut":    func(st *stream) { st.write(noLeader34); st.cut() },
+		"error and nothing more":     func(st *stream) { st.write(noLeader36); st.hungUp() },
+		"junk line":                  func(st *stream) { st.write("<html>\n"); st.hungUp() },
+		"empty object":               func(st *stream) { st.write("{}\n"); st.hungUp() },
+		"events of the wrong type": func(st *stream) {
+			st.write(line(9, `"watch_id":"1","events":7`))
+			st.hungUp()
+		},
+		"base64 that is none": func(st *stream) {
+			st.write(line(9, `"watch_id":"1","events":[{"kv":{"key":"%%"}}]`))
+			st.hungUp()
+		},
 		"created that nobody ordered": func(st *stream) { st.write(created(99, 9)); st.hungUp() },
 		"line without end":            func(st *stream) { endless(st); st.hungUp() },
 	} {
@@ -210,7 +224,8 @@ func TestWatchResumed(t *testing.T) {
 	}
 }
 
-// TestWatchPauses: streams that last are followed soon, however often they break, and those that do not less and less often.
+// TestWatchPauses: a stream that lasted is replaced soon, however often streams break. The pauses
+// between short-lived streams grow.
 func TestWatchPauses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -268,7 +283,8 @@ func TestWatchLongLine(t *testing.T) {
 	})
 }
 
-// TestWatchNotYetConfirmed: a watch from now on stays one "from now on" until it is confirmed for the first time.
+// TestWatchNotYetConfirmed: a watch from now on keeps that start until it is confirmed for the
+// first time.
 func TestWatchNotYetConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -281,7 +297,7 @@ func TestWatchNotYetConfirmed(t *testing.T) {
 		id := st.accept("a", 0, 9)
 		st.cut()
 		st = s.next(t)
-		id2 := st.accept("a", 10, 9) // nothing came: resumed where it stood
+		id2 := st.accept("a", 10, 9) // no event arrived, so it resumes at the same place
 		if id2 == id {
 			t.Error("an ID was used twice")
 		}
@@ -289,7 +305,7 @@ func TestWatchNotYetConfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchCutBeforeConfirmed: half a line is a broken link, not a server that speaks nonsense.
+// TestWatchCutBeforeConfirmed: half a line means a broken connection, not a protocol error.
 func TestWatchCutBeforeConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -307,7 +323,8 @@ func TestWatchCutBeforeConfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchFragments: a revision is delivered whole, and a stream broken inside it loses and repeats nothing.
+// TestWatchFragments: a revision is delivered complete. A stream that breaks inside it loses and
+// repeats nothing.
 func TestWatchFragments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -332,12 +349,15 @@ func TestWatchFragments(t *testing.T) {
 	})
 }
 
-// TestWatchProgress raises the point of resumption, on servers that send it in order.
+// TestWatchProgress: progress moves the revision at which a watch resumes, on servers that send it
+// in order.
 func TestWatchProgress(t *testing.T) {
 	t.Parallel()
 	for version, counts := range map[string]bool{
-		"3.4.23": false, "3.4.24": false, "3.4.25": true, "3.4.45": true, "3.5.7": false, "3.5.8": true, "3.5.35": true,
-		"3.6.0": true, "3.6.0-rc.4": true, "3.7.3": true, "4.0.0": true, "2.3.8": false, "3.3.99": false, "": false, "junk": false,
+		"3.4.23": false, "3.4.24": false, "3.4.25": true, "3.4.45": true, "3.5.7": false,
+		"3.5.8": true, "3.5.35": true,
+		"3.6.0": true, "3.6.0-rc.4": true, "3.7.3": true, "4.0.0": true, "2.3.8": false,
+		"3.3.99": false, "": false, "junk": false,
 	} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -362,7 +382,8 @@ func TestWatchProgress(t *testing.T) {
 					m := st.read()
 					starts[string(m.Create.Key)] = m.Create.Start
 				}
-				if want := map[bool]int64{true: 41, false: 6}[counts]; starts["a"] != want || starts["z"] != 100 {
+				if want := map[bool]int64{true: 41, false: 6}[counts]; starts["a"] != want ||
+					starts["z"] != 100 {
 					t.Errorf("resumed at %v, want a at %d and z at 100", starts, want)
 				}
 				_ = id
@@ -371,7 +392,8 @@ func TestWatchProgress(t *testing.T) {
 	}
 }
 
-// TestWatchProgressWithinFragments does not pass over a revision that is half there, nor a watch not confirmed.
+// TestWatchProgressWithinFragments: progress does not skip an incomplete revision, or a watch that
+// is not confirmed.
 func TestWatchProgressWithinFragments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -389,14 +411,16 @@ func TestWatchProgressWithinFragments(t *testing.T) {
 		st.cut()
 		st = s.next(t)
 		for range 2 {
-			if m := st.read(); m.Create.Start != map[string]int64{"a": 6, "b": 2}[string(m.Create.Key)] {
+			if m := st.read(); m.Create.Start != map[string]int64{"a": 6,
+				"b": 2}[string(m.Create.Key)] {
 				t.Errorf("%s resumed at %d", m.Create.Key, m.Create.Start)
 			}
 		}
 	})
 }
 
-// TestWatchStalled: silence, a probe, silence again, and the watches are resumed at another member.
+// TestWatchStalled: after silence and an unanswered probe, the watches are resumed at another
+// member.
 func TestWatchStalled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -412,7 +436,7 @@ func TestWatchStalled(t *testing.T) {
 			if m := st.read(); m.Progress == nil {
 				t.Errorf("got %+v, want a progress request", m)
 			}
-			// Progress may never be answered; a watch made and taken back is.
+			// A progress request may never be answered, but a watch is confirmed and cancelled.
 			m := st.read()
 			if m.Create == nil || !strings.HasPrefix(string(m.Create.Key), "ns/") {
 				t.Fatalf("got %+v, want a create", m)
@@ -421,7 +445,8 @@ func TestWatchStalled(t *testing.T) {
 				t.Errorf("got %+v, want a cancel", m2)
 			}
 			if answer {
-				st.write(created(m.Create.ID, 5), line(5, `"watch_id":"%d","canceled":true`, m.Create.ID))
+				st.write(created(m.Create.ID, 5),
+					line(5, `"watch_id":"%d","canceled":true`, m.Create.ID))
 			}
 		}
 		for i := range 3 {
@@ -461,7 +486,7 @@ func TestWatchStalled(t *testing.T) {
 	})
 }
 
-// TestWatchRefusedProbe: a user that may not read the probe's key gets a sign of life all the same.
+// TestWatchRefusedProbe: a user who may not read the probe's key still receives an answer to it.
 func TestWatchRefusedProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -481,8 +506,8 @@ func TestWatchRefusedProbe(t *testing.T) {
 	})
 }
 
-// TestWatchUnansweredOpening: a member that takes the request and says nothing is left after one attempt's time, and a
-// slow network gets more of it.
+// TestWatchUnansweredOpening: after an attempt's time without an answer the stream is opened at
+// another member. A slow network gets more time.
 func TestWatchUnansweredOpening(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -495,7 +520,8 @@ func TestWatchUnansweredOpening(t *testing.T) {
 			s.next(t)
 			opened = append(opened, time.Since(start).Round(time.Second))
 		}
-		if want := "[0s 1s 2s 4s 6s 10s]"; fmt.Sprint(opened) != want && fmt.Sprint(opened) != "[0s 1s 2s 4s 6s 11s]" {
+		if want := "[0s 1s 2s 4s 6s 10s]"; fmt.Sprint(opened) != want &&
+			fmt.Sprint(opened) != "[0s 1s 2s 4s 6s 11s]" {
 			t.Errorf("streams were opened after %v, want %s", opened, want)
 		}
 		start = time.Now()
@@ -505,7 +531,7 @@ func TestWatchUnansweredOpening(t *testing.T) {
 	})
 }
 
-// TestWatchOneBadEndpoint: a new watch stands at another one; it fails if all are bad.
+// TestWatchOneBadEndpoint: a new watch is made at another endpoint, and fails if all are bad.
 func TestWatchOneBadEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -513,7 +539,9 @@ func TestWatchOneBadEndpoint(t *testing.T) {
 			s := newWatchServer(t, 1, nil)
 			bad := newCluster(t, 1, text(404, "404 page not found"))
 			s.net["bad:1"] = bad.net["m0:2379"]
-			c := s.client(t, func(cfg *gateway.Config) { cfg.Endpoints = append([]string{"http://bad:1"}, s.urls...) })
+			c := s.client(t, func(cfg *gateway.Config) {
+				cfg.Endpoints = append([]string{"http://bad:1"}, s.urls...)
+			})
 			r, _ := watch(t, c, "a")
 			s.next(t).accept("a", 0, 5)
 			r.want(t, "created 5")
@@ -525,13 +553,14 @@ func TestWatchOneBadEndpoint(t *testing.T) {
 	})
 }
 
-// TestWatchExpiredToken: a create that is refused for an old token gets a new stream with a new one, and no event is
-// lost or repeated.
+// TestWatchExpiredToken: a create that is rejected for an old token is repeated on a new stream
+// with a new token, and no event is lost or repeated.
 func TestWatchExpiredToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]string{
-		"expired":        refused(7, "Unauthenticated", "etcdserver: invalid auth token"),
-		"old revision":   refused(7, "InvalidArgument", "etcdserver: revision of auth store is old"),
+		"expired": refused(7, "Unauthenticated", "etcdserver: invalid auth token"),
+		"old revision": refused(7, "InvalidArgument",
+			"etcdserver: revision of auth store is old"),
 		"no user at all": refused(7, "InvalidArgument", "etcdserver: user name is empty"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -540,7 +569,8 @@ func TestWatchExpiredToken(t *testing.T) {
 				logins := 0
 				s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) {
 					logins++
-					answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"7"},"token":"token.%d"}`, logins))
+					answer(w, 200,
+						fmt.Sprintf(`{"header":{"cluster_id":"7"},"token":"token.%d"}`, logins))
 				})
 				c := s.client(t, withUser)
 				a, _ := watch(t, c, "a")
@@ -578,7 +608,8 @@ func TestWatchExpiredToken(t *testing.T) {
 func TestWatchUnauthenticated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newWatchServer(t, 1, says(400, 3, "etcdserver: authentication failed, invalid user ID or password"))
+		s := newWatchServer(t, 1,
+			says(400, 3, "etcdserver: authentication failed, invalid user ID or password"))
 		_, err := s.client(t, withUser).Watch(within(t, time.Minute), "a")
 		wantErr(t, err, list(gateway.ErrUnauthenticated), nil)
 		noCanary(t, forms(err)...)
@@ -642,11 +673,13 @@ func TestWatchClose(t *testing.T) {
 	})
 }
 
-// TestWatchOtherCluster: a stream to another cluster is not believed.
+// TestWatchOtherCluster: responses of another cluster are not delivered.
 func TestWatchOtherCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) { answer(w, 200, `{"header":{"cluster_id":"8","revision":"5"}}`) })
+		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) {
+			answer(w, 200, `{"header":{"cluster_id":"8","revision":"5"}}`)
+		})
 		c := s.client(t)
 		if _, err := c.Get(within(t, time.Minute), "k"); err != nil {
 			t.Fatal(err)

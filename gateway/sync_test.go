@@ -14,14 +14,15 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// fake is what a fake member does when it is asked who it is.
+// fake describes how a fake member identifies itself.
 type fake struct {
 	id      uint64 // 0: by its place, from 1
-	cluster uint64 // 0: that of the others
+	cluster uint64 // 0: the same as the others'
 	serves  func(w http.ResponseWriter)
 }
 
-// newSyncCluster makes members of whom each can be changed, and whose member list is what list says.
+// newSyncCluster makes members that can be changed one by one, and whose member list is the result
+// of list.
 func newSyncCluster(t *testing.T, n int, list *string, fakes map[int]fake) *cluster {
 	t.Helper()
 	return newCluster(t, n, func(w http.ResponseWriter, r request) {
@@ -52,7 +53,9 @@ func advertise(entries ...string) string {
 		f := strings.Fields(e)
 		id, learner := strings.CutSuffix(f[0], "+")
 		urls := strings.Join(f[1:], `","`)
-		all = append(all, fmt.Sprintf(`{"ID":"%s","name":"m","isLearner":%t,"clientURLs":["%s"]}`, id, learner, urls))
+		all = append(all,
+			fmt.Sprintf(`{"ID":"%s","name":"m","isLearner":%t,"clientURLs":["%s"]}`,
+				id, learner, urls))
 	}
 	return strings.Join(all, ",")
 }
@@ -64,14 +67,17 @@ func urlsOf(c *gateway.Client) (urls []string) {
 	return urls
 }
 
-// TestSync: which endpoints a client has after it, of the members m0 … m3 with the IDs 1 … 4.
+// TestSync: the client's endpoints after a sync, with the members m0 … m3 and their IDs 1 … 4.
 func TestSync(t *testing.T) {
 	t.Parallel()
 	const m0, m1, m2, m3 = "http://m0:2379", "http://m1:2379", "http://m2:2379", "http://m3:2379"
 	dropped := func(http.ResponseWriter) { drop() }
 	notFound := func(w http.ResponseWriter) { http.Error(w, "404 page not found", 404) }
 	unnamed := func(w http.ResponseWriter) { answer(w, 200, `{"header":{"member_id":"2"}}`) }
-	forbidden := func(w http.ResponseWriter) { etcdError(w, 403, 7, "etcdserver: permission denied") }
+	forbidden := func(w http.ResponseWriter) {
+		etcdError(w, 403, 7,
+			"etcdserver: permission denied")
+	}
 	for _, tt := range []struct {
 		name  string
 		has   []string
@@ -83,39 +89,49 @@ func TestSync(t *testing.T) {
 			name: "members that joined", has: []string{m0},
 			list: advertise("1 "+m0, "2 "+m1, "3 "+m2), want: []string{m0, m1, m2},
 		},
-		{name: "a member that left", has: []string{m0, m1}, list: advertise("1 " + m0), want: []string{m0}},
+		{name: "a member that left", has: []string{m0, m1},
+			list: advertise("1 " + m0), want: []string{m0}},
 		{
-			name: "a member that left and does not answer", has: []string{m0, m1}, list: advertise("1 " + m0),
+			name: "a member that left and does not answer", has: []string{m0, m1},
+			list:  advertise("1 " + m0),
 			fakes: map[int]fake{1: {serves: dropped}}, want: []string{m0, m1},
 		},
-		{name: "nothing new", has: []string{m1, m0}, list: advertise("1 "+m0, "2 "+m1), want: []string{m1, m0}},
-		{name: "a learner", has: []string{m0}, list: advertise("1 "+m0, "2+ "+m1), want: []string{m0}},
+		{name: "nothing new", has: []string{m1, m0}, list: advertise("1 "+m0, "2 "+m1),
+			want: []string{m1, m0}},
+		{name: "a learner", has: []string{m0}, list: advertise("1 "+m0, "2+ "+m1),
+			want: []string{m0}},
 		{
 			name: "a member that has not started", has: []string{m0},
 			list: advertise("1 "+m0) + `,{"ID":"2"}`, want: []string{m0},
 		},
 		{
-			name: "a member that does not answer", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
+			name: "a member that does not answer", has: []string{m0},
+			list:  advertise("1 "+m0, "2 "+m1),
 			fakes: map[int]fake{1: {serves: dropped}}, want: []string{m0},
 		},
 		{
 			name: "ports for gRPC only", has: []string{m0, m1}, list: advertise("1 "+m2, "2 "+m3),
-			fakes: map[int]fake{2: {serves: notFound}, 3: {serves: notFound}}, want: []string{m0, m1},
+			fakes: map[int]fake{2: {serves: notFound}, 3: {serves: notFound}},
+			want:  []string{m0, m1},
 		},
 		{
-			name: "ports for gRPC only, and a member that is down", has: []string{m0, m1}, list: advertise("1 "+m2, "2 "+m3),
-			fakes: map[int]fake{1: {serves: dropped}, 2: {serves: notFound}, 3: {serves: notFound}}, want: []string{m0, m1},
+			name: "ports for gRPC only, and a member that is down", has: []string{m0, m1},
+			list:  advertise("1 "+m2, "2 "+m3),
+			fakes: map[int]fake{1: {serves: dropped}, 2: {serves: notFound}, 3: {serves: notFound}},
+			want:  []string{m0, m1},
 		},
 		{
 			name: "known under another name", has: []string{m0}, list: advertise("1 " + m1),
 			fakes: map[int]fake{1: {id: 1}}, want: []string{m0},
 		},
 		{
-			name: "two addresses of one member", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1+" "+m2),
+			name: "two addresses of one member", has: []string{m0},
+			list:  advertise("1 "+m0, "2 "+m1+" "+m2),
 			fakes: map[int]fake{2: {id: 2}}, want: []string{m0, m1},
 		},
 		{
-			name: "the first address dead", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1+" "+m2),
+			name: "the first address dead", has: []string{m0},
+			list:  advertise("1 "+m0, "2 "+m1+" "+m2),
 			fakes: map[int]fake{1: {serves: dropped}, 2: {id: 2}}, want: []string{m0, m2},
 		},
 		{
@@ -134,15 +150,17 @@ func TestSync(t *testing.T) {
 			name: "one that does not tell", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
 			fakes: map[int]fake{1: {serves: forbidden}}, want: []string{m0},
 		},
-		{name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"), want: []string{m0}},
-		{name: "nonsense", has: []string{m0}, list: advertise("1 "+m0, "2 nonsense http:// m1:2379"), want: []string{m0}},
+		{name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"),
+			want: []string{m0}},
+		{name: "nonsense", has: []string{m0},
+			list: advertise("1 "+m0, "2 nonsense http:// m1:2379"), want: []string{m0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newSyncCluster(t, 4, &tt.list, tt.fakes)
 				c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = tt.has })
-				for range 2 { // the second finds nothing to do
+				for range 2 { // the second changes nothing
 					if err := c.Sync(within(t, time.Minute)); err != nil {
 						t.Error(err)
 					}
@@ -158,7 +176,8 @@ func TestSync(t *testing.T) {
 	}
 }
 
-// TestSyncForgetsTheDead: a member that was removed while it did not answer is known by what it had said before.
+// TestSyncForgetsTheDead: a member that was removed while it did not answer is identified by its
+// earlier answers.
 func TestSyncForgetsTheDead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -181,7 +200,7 @@ func TestSyncForgetsTheDead(t *testing.T) {
 	})
 }
 
-// TestSyncPassword: a password that may go through a socket file goes nowhere else.
+// TestSyncPassword: a password that may be sent over a socket file is sent nowhere else.
 func TestSyncPassword(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -205,7 +224,9 @@ func TestSyncPassword(t *testing.T) {
 				t.Errorf("asked %s of member %d", r.URL.Path, r.member)
 			}
 		}
-		open := newClient(t, gateway.Config{Endpoints: []string{socket}, DialContext: dialThrough(cl, "m0:2379")})
+		open := newClient(t, gateway.Config{
+			Endpoints: []string{socket}, DialContext: dialThrough(cl, "m0:2379"),
+		})
 		if err := open.Sync(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
@@ -215,21 +236,22 @@ func TestSyncPassword(t *testing.T) {
 	})
 }
 
-// TestSyncNobody: with no member to go to, the endpoints stay.
+// TestSyncNobody: without a usable member, the endpoints stay.
 func TestSyncNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		members := advertise("8 http://m1:2379")
 		cl := newSyncCluster(t, 2, &members, map[int]fake{})
 		c := cl.client(t, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
-		wantErr(t, c.Sync(within(t, time.Minute)), list(gateway.ErrUnavailable), list(context.DeadlineExceeded))
+		wantErr(t, c.Sync(within(t, time.Minute)), list(gateway.ErrUnavailable),
+			list(context.DeadlineExceeded))
 		if got := urlsOf(c); !slices.Equal(got, cl.urls[:1]) {
 			t.Errorf("endpoints %v", got)
 		}
 	})
 }
 
-// TestSyncEnds with its context, one that waits for another also.
+// TestSyncEnds: it ends with its context, even while it waits for another sync.
 func TestSyncEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -255,11 +277,12 @@ func TestSyncEnds(t *testing.T) {
 	})
 }
 
-// TestSyncUnderLoad: calls go on while the endpoints change.
+// TestSyncUnderLoad: calls succeed while the endpoints change.
 func TestSyncUnderLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		lists := []string{advertise("1 http://m0:2379"), advertise("1 http://m0:2379", "2 http://m1:2379", "3 http://m2:2379")}
+		lists := []string{advertise("1 http://m0:2379"),
+			advertise("1 http://m0:2379", "2 http://m1:2379", "3 http://m2:2379")}
 		var n atomic.Int64
 		cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
 			time.Sleep(time.Millisecond)

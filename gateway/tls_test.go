@@ -15,8 +15,11 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// tlsServer answers on loopback, over TLS. pool trusts its certificate, which is for example.com and 127.0.0.1.
-func tlsServer(t *testing.T, change func(*tls.Config)) (server *httptest.Server, pool *x509.CertPool) {
+// tlsServer answers on loopback, over TLS. pool trusts its certificate, which is for example.com
+// and 127.0.0.1.
+func tlsServer(
+	t *testing.T, change func(*tls.Config),
+) (server *httptest.Server, pool *x509.CertPool) {
 	t.Helper()
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 1 {
@@ -53,10 +56,14 @@ func TestTLS(t *testing.T) {
 
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
-	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { ok(w) }))
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		ok(w)
+	}))
 	t.Cleanup(plain.Close)
 	good, pool := tlsServer(t, nil)
-	mutual, mutualPool := tlsServer(t, func(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert })
+	mutual, mutualPool := tlsServer(t, func(c *tls.Config) {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	})
 	mutual12, mutual12Pool := tlsServer(t, func(c *tls.Config) {
 		c.ClientAuth, c.MaxVersion = tls.RequireAndVerifyClientCert, tls.VersionTLS12
 	})
@@ -68,12 +75,16 @@ func TestTLSMistakes(t *testing.T) {
 		tls  *tls.Config
 		says string
 	}{
-		{"https to a plain port", "https://" + plain.Listener.Addr().String(), nil, "does not look like a TLS handshake"},
+		{"https to a plain port", "https://" + plain.Listener.Addr().String(), nil,
+			"does not look like a TLS handshake"},
 		{"http to a TLS port", "http://" + good.Listener.Addr().String(), nil, "speaks https"},
 		{"unknown CA", good.URL, nil, "unknown authority"},
-		{"wrong name", good.URL, &tls.Config{RootCAs: pool, ServerName: "other.test"}, "other.test"},
-		{"no client certificate", mutual.URL, &tls.Config{RootCAs: mutualPool}, "certificate required"},
-		{"no client certificate, TLS 1.2", mutual12.URL, &tls.Config{RootCAs: mutual12Pool}, "remote error"},
+		{"wrong name", good.URL, &tls.Config{RootCAs: pool, ServerName: "other.test"},
+			"other.test"},
+		{"no client certificate", mutual.URL, &tls.Config{RootCAs: mutualPool},
+			"certificate required"},
+		{"no client certificate, TLS 1.2", mutual12.URL,
+			&tls.Config{RootCAs: mutual12Pool}, "remote error"},
 		{"too old", old.URL, &tls.Config{RootCAs: oldPool}, "protocol version"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,13 +99,13 @@ func TestTLSMistakes(t *testing.T) {
 			_, err = c.Put(within(t, 10*time.Second), "k", nil)
 			wantErr(t, err, nil, list(context.DeadlineExceeded, gateway.ErrUncertain))
 
-			// Others go on serving, also writes.
+			// Other endpoints still serve, writes too.
 			if strings.HasPrefix(tt.url, "https") {
 				both := x509.NewCertPool()
 				both.AddCert(good.Certificate())
 				cfg := &tls.Config{RootCAs: both} //nolint:gosec // the client raises the version
 				if tt.tls != nil && tt.tls.ServerName != "" || tt.url == good.URL {
-					return // the good server is the bad one here
+					return // here the good server is the bad one
 				}
 				c := newClient(t, gateway.Config{Endpoints: []string{tt.url, good.URL}, TLS: cfg})
 				if _, err := c.Put(within(t, 10*time.Second), "k", nil); err != nil {
@@ -105,7 +116,7 @@ func TestTLSMistakes(t *testing.T) {
 	}
 }
 
-// TestReset: a connection reset after the request leaves a write's fate open; a read goes on.
+// TestReset: a connection reset after the request makes a write uncertain; a read is retried.
 func TestReset(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -120,7 +131,9 @@ func TestReset(t *testing.T) {
 	t.Cleanup(server.Close)
 	c := newClient(t, gateway.Config{Endpoints: []string{server.URL}})
 	_, err := c.Put(within(t, 10*time.Second), "k", nil)
-	wantErr(t, err, list(gateway.ErrUncertain, gateway.ErrUnavailable), list(context.DeadlineExceeded))
+	wantErr(t, err, list(gateway.ErrUncertain, gateway.ErrUnavailable),
+		list(context.DeadlineExceeded))
 	_, err = c.Get(within(t, 200*time.Millisecond), "k")
-	wantErr(t, err, list(gateway.ErrUnavailable, context.DeadlineExceeded), list(gateway.ErrUncertain))
+	wantErr(t, err, list(gateway.ErrUnavailable, context.DeadlineExceeded),
+		list(gateway.ErrUncertain))
 }

@@ -95,7 +95,8 @@ func (a *authority) issue(t *testing.T, name string) (cert, key []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
-// secured is a server over TLS whose certificate and trusted authority can be changed, and which notes its clients.
+// secured is a server over TLS whose certificate and trusted authority can be changed, and which
+// records its clients.
 type secured struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -112,24 +113,25 @@ func newSecured(t *testing.T, a *authority) *secured {
 		s.mu.Lock()
 		s.clients = append(s.clients, r.TLS.PeerCertificates[0].Subject.CommonName)
 		s.mu.Unlock()
-		w.Header().Set("Connection", "close") // each request shakes hands
+		w.Header().Set("Connection", "close") // each request makes a new handshake
 		ok(w)
 	}))
 	s.Config.ErrorLog = quiet
-	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return &tls.Config{
-			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.cert},
-			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.trusted,
-		}, nil
-	}}
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return &tls.Config{
+				MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.cert},
+				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.trusted,
+			}, nil
+		}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }
 
-// use gives the server a certificate of one authority and makes it trust another.
+// use sets the server's certificate and the authority that it trusts.
 func (s *secured) use(t *testing.T, own, clients *authority) {
 	t.Helper()
 	cert, key := own.issue(t, "server")
@@ -142,7 +144,7 @@ func (s *secured) use(t *testing.T, own, clients *authority) {
 	s.cert, s.trusted = pair, clients.pool()
 }
 
-// names are the clients so far.
+// names returns the clients so far.
 func (s *secured) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +161,8 @@ func newTLSFiles(t *testing.T) tlsFiles {
 	t.Helper()
 	dir := t.TempDir()
 	return tlsFiles{t, gateway.TLSFiles{
-		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"), KeyFile: filepath.Join(dir, "key.pem"),
+		CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "client.pem"),
+		KeyFile: filepath.Join(dir, "key.pem"),
 	}}
 }
 
@@ -170,7 +173,7 @@ func (f tlsFiles) write(name string, data []byte) {
 	}
 }
 
-// client makes one that uses the files.
+// client makes a client that uses the files.
 func (f tlsFiles) client(s *secured, l *logs) *gateway.Client {
 	f.t.Helper()
 	cfg, err := f.Config()
@@ -180,8 +183,8 @@ func (f tlsFiles) client(s *secured, l *logs) *gateway.Client {
 	return newClient(f.t, gateway.Config{Endpoints: []string{s.URL}, TLS: cfg, Logger: l.logger()})
 }
 
-// TestFilesReadAgain: each new connection uses what the files hold then; what cannot be used leaves the last good contents
-// in place, and a write sends itself to the end over it.
+// TestFilesReadAgain: each new connection uses the current contents of the files. While they are
+// invalid the last valid contents stay in use, and writes succeed.
 func TestFilesReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second := newAuthority(t, "first"), newAuthority(t, "second")
@@ -206,7 +209,8 @@ func TestFilesReadAgain(t *testing.T) {
 	cert2, key2 := first.issue(t, "two")
 	f.write(f.KeyFile, key2) // before the certificate
 	put("with a key that does not fit", "one")
-	if !strings.Contains(l.String(), "tls_files_not_used") || strings.Count(l.String(), "tls_files_not_used") != 1 {
+	if !strings.Contains(l.String(), "tls_files_not_used") ||
+		strings.Count(l.String(), "tls_files_not_used") != 1 {
 		t.Errorf("one Warn is wanted in %s", l.String())
 	}
 	f.write(f.CertFile, cert2[:len(cert2)/2])
@@ -219,7 +223,7 @@ func TestFilesReadAgain(t *testing.T) {
 	}
 	put("with a certificate that is gone", "two")
 
-	// Another authority for both, as a file that takes the other's place.
+	// A file with another authority for both replaces the old one.
 	cert3, key3 := second.issue(t, "six")
 	f.write(f.CertFile, cert3)
 	f.write(f.KeyFile, key3)
@@ -234,7 +238,7 @@ func TestFilesReadAgain(t *testing.T) {
 	s.use(t, second, second)
 	put("with a new root", "six")
 
-	// The old root counts no longer.
+	// The old root is no longer trusted.
 	s.use(t, first, second)
 	_, err := c.Put(within(t, 10*time.Second), "k", nil)
 	wantErr(t, err, nil, list(gateway.ErrUncertain))
@@ -244,7 +248,7 @@ func TestFilesReadAgain(t *testing.T) {
 	noCanary(t, l.String())
 }
 
-// TestFilesVerifyNames: files change nothing about what is verified.
+// TestFilesVerifyNames: the server's certificate is verified in the same way with files.
 func TestFilesVerifyNames(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, "authority")
@@ -257,16 +261,18 @@ func TestFilesVerifyNames(t *testing.T) {
 	for name, want := range map[string]string{"": "", "etcd.test": "", "other.test": "other.test"} {
 		f.ServerName = name
 		_, err := f.client(s, &logs{}).Put(within(t, 10*time.Second), "k", nil)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if want == "" && err != nil || want != "" &&
+			(err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("server name %q: %v", name, err)
 		}
 	}
 	cfg, err := f.Config()
-	if err != nil || cfg.InsecureSkipVerify || cfg.MinVersion != tls.VersionTLS12 || cfg.RootCAs == nil {
+	if err != nil || cfg.InsecureSkipVerify || cfg.MinVersion != tls.VersionTLS12 ||
+		cfg.RootCAs == nil {
 		t.Errorf("the configuration is %+v, %v", cfg, err)
 	}
 	f.ServerName = ""
-	host := strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // which is not in the certificate
+	host := strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // not a name in the certificate
 	cfg, err = f.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +316,8 @@ func TestFilesRefused(t *testing.T) {
 	}
 }
 
-// TestPasswordFile takes up a new password, and keeps the last one while the file is missing or empty.
+// TestPasswordFile: a new password is used, and the last one stays in use while the file is missing
+// or empty.
 func TestPasswordFile(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "password")
@@ -319,7 +326,8 @@ func TestPasswordFile(t *testing.T) {
 		t.Error("no file, and no error")
 	}
 	for _, tt := range []struct{ content, want string }{
-		{"one", "one"}, {"two\n", "two"}, {"three\r\n", "three"}, {"", "three"}, {"\n", "three"}, {" four \n\n", " four \n"},
+		{"one", "one"}, {"two\n", "two"}, {"three\r\n", "three"}, {"", "three"}, {"\n", "three"},
+		{" four \n\n", " four \n"},
 	} {
 		if err := os.WriteFile(name, []byte(tt.content), 0o600); err != nil {
 			t.Fatal(err)

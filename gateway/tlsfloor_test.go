@@ -10,14 +10,14 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestTLSFloor: nothing below TLS 1.2 is spoken, whatever the caller's configuration permits; what it demands beyond that
-// holds.
+// TestTLSFloor: no version below TLS 1.2 is used, even if the caller's configuration permits it. A
+// higher minimum of the caller is kept.
 func TestTLSFloor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		server uint16 // the most it speaks
-		min    uint16 // that the caller's configuration permits
+		server uint16 // its highest version
+		min    uint16 // the caller's minimum
 		want   uint16 // 0: no connection
 	}{
 		{"old server", tls.VersionTLS11, 0, 0},
@@ -53,8 +53,8 @@ func TestTLSFloor(t *testing.T) {
 	}
 }
 
-// TestTLSConfigOfNoUse: one that permits nothing from TLS 1.2 on is refused before any call, of which it would leave the fate
-// open.
+// TestTLSConfigOfNoUse: a configuration without TLS 1.2 or later is rejected by New, before a call
+// could fail in doubt.
 func TestTLSConfigOfNoUse(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]*tls.Config{
@@ -69,11 +69,13 @@ func TestTLSConfigOfNoUse(t *testing.T) {
 		})
 	}
 	newClient(t, gateway.Config{
-		Endpoints: []string{"https://a:1"}, TLS: &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12},
+		Endpoints: []string{"https://a:1"}, TLS: &tls.Config{
+			MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12,
+		},
 	})
 }
 
-// TestExpiredCertificate is refused before anything is sent, and by name.
+// TestExpiredCertificate: it is rejected before anything is sent, with an error that names it.
 func TestExpiredCertificate(t *testing.T) {
 	t.Parallel()
 	server, pool := tlsServer(t, nil)

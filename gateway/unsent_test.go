@@ -29,7 +29,8 @@ func lookupOf(addrs ...string) func(context.Context, string, string) ([]netip.Ad
 	}
 }
 
-// TestDeadAddresses: a name whose first addresses are dead costs a quarter of a second for each, and no write its outcome.
+// TestDeadAddresses: each dead address before a working one costs a quarter of a second, and no
+// write becomes uncertain.
 func TestDeadAddresses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -40,7 +41,8 @@ func TestDeadAddresses(t *testing.T) {
 		{"first dead", []string{"10.0.0.1", "10.0.0.9"}, 250 * time.Millisecond},
 		{"two dead", []string{"10.0.0.1", "10.0.0.2", "10.0.0.9"}, 500 * time.Millisecond},
 		{"first refuses", []string{"10.0.0.3", "10.0.0.9"}, 0},
-		{"the other family dead", []string{"2001:db8::1", "2001:db8::2", "10.0.0.9"}, 250 * time.Millisecond},
+		{"the other family dead", []string{"2001:db8::1", "2001:db8::2", "10.0.0.9"},
+			250 * time.Millisecond},
 		{"IPv6 alone alive", []string{"10.0.0.1", "2001:db8::9"}, 250 * time.Millisecond},
 		{"all well", []string{"10.0.0.9", "10.0.0.1"}, 0},
 	} {
@@ -48,10 +50,11 @@ func TestDeadAddresses(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { ok(w) })
-				dead := memnet.Listen() // where nobody accepts
+				dead := memnet.Listen() // nothing accepts there
 				hosts := memnet.Network{
 					"10.0.0.9:2379": cl.net["m0:2379"], "[2001:db8::9]:2379": cl.net["m0:2379"],
-					"10.0.0.1:2379": dead, "10.0.0.2:2379": dead, "[2001:db8::1]:2379": dead, "[2001:db8::2]:2379": dead,
+					"10.0.0.1:2379": dead, "10.0.0.2:2379": dead, "[2001:db8::1]:2379": dead,
+					"[2001:db8::2]:2379": dead,
 				}
 				c := newClient(t, gateway.Config{
 					Endpoints:   []string{"http://etcd.test:2379"},
@@ -72,10 +75,11 @@ func TestDeadAddresses(t *testing.T) {
 	}
 }
 
-// TestNeverSent: a write of which nothing can have gone out has no unknown outcome, however it ends.
+// TestNeverSent: a write that cannot have been sent is never uncertain.
 func TestNeverSent(t *testing.T) {
 	t.Parallel()
-	silent := func(ctx context.Context, _, _ string) (net.Conn, error) { // accepts, and says nothing
+	// accepts, and sends nothing
+	silent := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, peer := net.Pipe()
 		go func() {
 			defer peer.Close()
@@ -90,25 +94,32 @@ func TestNeverSent(t *testing.T) {
 	}{
 		{"black hole", "http://a:1", memnet.Listen().Dial, "no connection in time"},
 		{"refused", "http://a:1", memnet.Network{}.Dial, "connection refused"},
-		{"no such host", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf()), "no such host"},
-		{"several addresses, all dead", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf("10.0.0.1", "::1")), "refused"},
+		{"no such host", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf()),
+			"no such host"},
+		{"several addresses, all dead", "http://a:1",
+			gateway.DialAddresses(memnet.Network{}.Dial, lookupOf("10.0.0.1", "::1")), "refused"},
 		{"no TLS handshake", "https://a:1", silent, "no connection in time"},
-		{"a dialer's own error", "http://a:1", func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("the tunnel is down")
-		}, "tunnel is down"},
+		{"a dialer's own error", "http://a:1",
+			func(context.Context, string, string) (net.Conn, error) {
+				return nil, errors.New("the tunnel is down")
+			}, "tunnel is down"},
 	} {
-		for _, patience := range []time.Duration{300 * time.Millisecond, 1500 * time.Millisecond, 20 * time.Second} {
+		for _, patience := range []time.Duration{300 * time.Millisecond,
+			1500 * time.Millisecond, 20 * time.Second} {
 			t.Run(tt.name+"/"+patience.String(), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					dial := tt.dial
 					if tt.name == "black hole" {
-						dial = memnet.Listen().Dial // one of this bubble
+						dial = memnet.Listen().Dial // a listener of this bubble
 					}
-					c := newClient(t, gateway.Config{Endpoints: []string{tt.url}, DialContext: dial})
+					c := newClient(t, gateway.Config{
+						Endpoints: []string{tt.url}, DialContext: dial,
+					})
 					_, err := c.Put(within(t, patience), "k", nil)
 					wantErr(t, err, list(context.DeadlineExceeded), list(gateway.ErrUncertain))
-					if patience == 1500*time.Millisecond && err != nil && !strings.Contains(err.Error(), tt.says) {
+					if patience == 1500*time.Millisecond && err != nil &&
+						!strings.Contains(err.Error(), tt.says) {
 						t.Errorf("%q does not say %q", err, tt.says)
 					}
 				})
@@ -117,12 +128,14 @@ func TestNeverSent(t *testing.T) {
 	}
 }
 
-// TestSlowConnection: what takes longer to connect to than an attempt may last is reached all the same, and asked once.
+// TestSlowConnection: an endpoint is reached, and asked once, even if connecting takes longer than
+// an attempt may.
 func TestSlowConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
-			time.Sleep(900 * time.Millisecond) // nearly the time of an attempt, which begins with the connection
+			// nearly the time of an attempt, which begins with the connection
+			time.Sleep(900 * time.Millisecond)
 			ok(w)
 		})
 		c := newClient(t, gateway.Config{
@@ -141,7 +154,7 @@ func TestSlowConnection(t *testing.T) {
 	})
 }
 
-// TestDialsEndWithTheClient: a dial that no request waits for any longer ends with Close.
+// TestDialsEndWithTheClient: Close ends a dial for which no request waits any longer.
 func TestDialsEndWithTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +176,7 @@ func TestDialsEndWithTheClient(t *testing.T) {
 	})
 }
 
-// TestIdleConnections are closed before a load balancer closes them.
+// TestIdleConnections: idle connections are closed before a load balancer closes them.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -202,7 +215,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// brittle is a connection of the kernel whose writes fail once it is told so, after so many bytes.
+// brittle is a connection of the kernel whose writes fail, after a number of bytes, once the test
+// says so.
 type brittle struct {
 	net.Conn
 	broken *atomic.Bool
@@ -219,8 +233,8 @@ func (b *brittle) Write(p []byte) (int, error) {
 	return b.after, &net.OpError{Op: "write", Err: syscall.EPIPE}
 }
 
-// TestConnectionBreaksAtTheWrite: a write of which the kernel took nothing is sent again; one of which it took a byte is in
-// doubt.
+// TestConnectionBreaksAtTheWrite: a write of which the kernel took no byte is sent again. If it
+// took one, the write is in doubt.
 func TestConnectionBreaksAtTheWrite(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

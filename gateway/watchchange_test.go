@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// heldPath plays infrastructure whose kinds of stream can be held back and cut.
+// heldPath plays a proxy whose kinds of stream can be held back and cut.
 type heldPath struct {
 	shared, finite, poll atomic.Int64 // delay in ms of answers; -1: never
 	cutShared, cutFinite chan struct{}
@@ -111,7 +111,8 @@ func (p *heldPath) handle(w http.ResponseWriter, r request) {
 			_, _ = w.Write([]byte(l))
 			_ = http.NewResponseController(w).Flush()
 		case <-over:
-			_, _ = w.Write([]byte(held.String() + `{"error":{"code":4,"message":"context deadline exceeded"}}` + "\n"))
+			_, _ = w.Write([]byte(held.String() +
+				`{"error":{"code":4,"message":"context deadline exceeded"}}` + "\n"))
 			return
 		case <-p.fire:
 			mineMu.Lock()
@@ -159,11 +160,12 @@ func tryWatch(t *testing.T, c *gateway.Client, key string, d time.Duration) {
 			t.Errorf("watch %s: %v", key, err)
 		}
 	case <-time.After(d):
-		t.Errorf("watch %s: nothing after %v, mode %q", key, time.Since(start), c.Endpoints()[0].WatchMode)
+		t.Errorf("watch %s: nothing after %v, mode %q",
+			key, time.Since(start), c.Endpoints()[0].WatchMode)
 	}
 }
 
-// TestWatchLateSharedStreamIsCut: a shared stream that stands late is taken up, and its end is noticed.
+// TestWatchLateSharedStreamIsCut: a shared stream that opens late is used, and its end is noticed.
 func TestWatchLateSharedStreamIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -177,7 +179,8 @@ func TestWatchLateSharedStreamIsCut(t *testing.T) {
 	})
 }
 
-// TestWatchLateFiniteStream: a finite stream that stands after a poll takes over, and later watches are placed.
+// TestWatchLateFiniteStream: a finite stream that opens after a poll replaces it, and later watches
+// are placed on streams.
 func TestWatchLateFiniteStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -192,7 +195,8 @@ func TestWatchLateFiniteStream(t *testing.T) {
 	})
 }
 
-// TestWatchStreamsAreAllRenewed: no finite stream is left without a check of life when its watches could not be moved.
+// TestWatchStreamsAreAllRenewed: every finite stream is checked for life, even if its watches could
+// not be moved.
 func TestWatchStreamsAreAllRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -222,7 +226,8 @@ func TestWatchStreamsAreAllRenewed(t *testing.T) {
 	})
 }
 
-// TestWatchConfirmedWhileTheModeChanges: a watch that is confirmed while the mode changes gets its events, once.
+// TestWatchConfirmedWhileTheModeChanges: a watch that is confirmed while the mode changes receives
+// its events, once.
 func TestWatchConfirmedWhileTheModeChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
@@ -269,12 +274,14 @@ func (*alertBody) Close() error { return nil }
 // TestAlertInAnAnswer: a write whose answer had begun is not reported as never sent.
 func TestAlertInAnAnswer(t *testing.T) {
 	n := 0
-	c := newClient(t, gateway.Config{Endpoints: []string{"https://a:2379"}, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		n++
-		res := reply(200, "")
-		res.Body = &alertBody{}
-		return res, nil
-	})})
+	c := newClient(t,
+		gateway.Config{Endpoints: []string{"https://a:2379"},
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				n++
+				res := reply(200, "")
+				res.Body = &alertBody{}
+				return res, nil
+			})})
 	_, err := c.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", []byte("v"))}})
 	if !errors.Is(err, gateway.ErrUncertain) {
 		t.Error("a write whose 200 had begun to come is reported as never sent")

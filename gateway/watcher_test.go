@@ -13,7 +13,9 @@ import (
 )
 
 // open makes a Watcher at a server that confirms it.
-func open(t *testing.T, s *watchServer, c *gateway.Client, ctx context.Context, key string) (*gateway.Watcher, *stream, int64) {
+func open(
+	t *testing.T, s *watchServer, c *gateway.Client, ctx context.Context, key string,
+) (*gateway.Watcher, *stream, int64) {
 	t.Helper()
 	type made struct {
 		w   *gateway.Watcher
@@ -69,7 +71,7 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
-// TestWatcherEnds with the reason, after the events that had come.
+// TestWatcherEnds: a watcher ends with its error, after the events that had arrived.
 func TestWatcherEnds(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the caller's reason")
@@ -111,7 +113,8 @@ func TestWatcherEnds(t *testing.T) {
 	}
 }
 
-// TestWatcherContextEndsEarly: before the server has confirmed it, nothing is left of the watch.
+// TestWatcherContextEndsEarly: if the context ends before the server has confirmed the watch,
+// nothing of it is left.
 func TestWatcherContextEndsEarly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +129,8 @@ func TestWatcherContextEndsEarly(t *testing.T) {
 	})
 }
 
-// TestSlowWatcher: a reader that falls behind costs bounded memory, loses nothing, and does not hold up the others.
+// TestSlowWatcher: a slow reader costs bounded memory, loses nothing, and does not delay the
+// others.
 func TestSlowWatcher(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,7 +175,7 @@ func TestSlowWatcher(t *testing.T) {
 			}
 			close(got)
 		}()
-		id = st.accept("a", 12, 14) // made again behind the last one that was kept
+		id = st.accept("a", 12, 14) // created again after the last event that was kept
 		st.write(big(id, 13), events(id, kv("a", 15)))
 		synctest.Wait()
 		slow.Close()
@@ -186,7 +190,8 @@ func TestSlowWatcher(t *testing.T) {
 	})
 }
 
-// TestSlowWatcherCompacted: what was compacted while the reader slept is told.
+// TestSlowWatcherCompacted: the reader receives an error if events were compacted while it was
+// slow.
 func TestSlowWatcherCompacted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,7 +202,7 @@ func TestSlowWatcherCompacted(t *testing.T) {
 		for rev := int64(6); rev < 12; rev++ {
 			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10)))
 		}
-		st.hungUp() // the only watch was taken back
+		st.hungUp() // the only watch was cancelled
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

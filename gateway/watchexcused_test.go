@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchExcusedCreate: while the answer to a create may be behind events that a busy stream has
-// to deliver first, the client looks again now and then, and not all the time.
+// TestWatchExcusedCreate: while the confirmation of a watch may be queued behind events on a busy
+// stream, the client checks from time to time, not continuously.
 func TestWatchExcusedCreate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// infrastructure plays what stands between a client and a member: it forwards no request before its end, and, if it polls,
-// no answer before its end either.
+// infrastructure plays a proxy between a client and a member. It forwards no request before its
+// end, and, if it polls, no answer before its end either.
 func infrastructure(t *testing.T, polls bool, requests *atomic.Int64) *cluster {
 	t.Helper()
 	return newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -23,8 +23,8 @@ func infrastructure(t *testing.T, polls bool, requests *atomic.Int64) *cluster {
 	})
 }
 
-// confirmComplete answers the creates of a complete request, and no other one. A stream goes on until the client leaves
-// it, or is held back.
+// confirmComplete answers the creates of a complete request, and of no other. A stream lasts until
+// the client closes it, or is held back.
 func confirmComplete(w http.ResponseWriter, r request, hold bool) {
 	limit := r.Header.Get("Grpc-Timeout")
 	if r.ContentLength <= 0 || hold && limit == "" {
@@ -50,8 +50,8 @@ func confirmComplete(w http.ResponseWriter, r request, hold bool) {
 	answer(w, 200, out.String()+`{"error":{"code":4,"message":"context deadline exceeded"}}`+"\n")
 }
 
-// TestWatchModes: a watch is confirmed within 2 s through whatever forwards complete requests, the mode is known then, and at
-// rest there are at most two requests in a second.
+// TestWatchModes: through every proxy that forwards complete requests, a watch is confirmed within
+// 2 s. The mode is known then, and at rest the client sends at most two requests a second.
 func TestWatchModes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

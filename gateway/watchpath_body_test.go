@@ -10,9 +10,8 @@ import (
 )
 
 // TestWatchManyInOneRequest: etcd's gateway answers the first watch of a request while it reads the
-// others, and Go's server throws away what it has not read by then, unless much is left. No watch
-// that is asked for together with others stays behind, in any mode, nor one on a stream that
-// replaces another.
+// others, and Go's server discards the unread rest by then unless it is large. No watch that is
+// requested together with others may be lost, in any mode, or on a stream that replaces another.
 func TestWatchManyInOneRequest(t *testing.T) {
 	t.Parallel()
 	for _, tt := range paths {

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchFiniteMerges: watches that come one by one are moved between finite streams about as
-// often as their number can be doubled, and stand on a few streams in the end.
+// TestWatchFiniteMerges: watches that are added one by one are moved between finite streams about
+// as often as their number doubles, and end up on few streams.
 func TestWatchFiniteMerges(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 30, 300} {
@@ -26,7 +26,7 @@ func TestWatchFiniteMerges(t *testing.T) {
 				last := &tally{}
 				for i := range n {
 					last = stand(t, c, fmt.Sprint(i), 100*time.Millisecond)
-					time.Sleep(time.Millisecond) // or all streams would have begun at the same time
+					time.Sleep(time.Millisecond) // else all streams would have the same start
 				}
 				synctest.Wait()
 				creates := p.created() - before
@@ -49,8 +49,8 @@ func TestWatchFiniteMerges(t *testing.T) {
 	}
 }
 
-// TestWatchFiniteSilence: a finite stream that says nothing for 30 s is replaced by another one,
-// so that watches on a dead connection go on. On a live one they get each event once.
+// TestWatchFiniteSilence: a finite stream that is silent for 30 s is replaced, so that watches on a
+// dead connection continue. On a live connection they receive each event once.
 func TestWatchFiniteSilence(t *testing.T) {
 	t.Parallel()
 	for _, dead := range []bool{false, true} {
@@ -99,8 +99,8 @@ func TestWatchFiniteSilence(t *testing.T) {
 	}
 }
 
-// TestWatchesUnanswered: that watches stay unanswered is said after 4 s, again with pauses that
-// grow from half a minute to ten, and once when it is over.
+// TestWatchesUnanswered: unanswered watches are logged after 4 s, again at intervals that grow from
+// half a minute to ten, and once at the end.
 func TestWatchesUnanswered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

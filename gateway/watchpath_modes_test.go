@@ -15,7 +15,7 @@ const (
 	modePolling = gateway.WatchModePolling
 )
 
-// paths are what has to be held back for a client to come to each mode.
+// paths maps each mode to the kinds of stream that must be held back for a client to use it.
 var paths = []struct {
 	mode gateway.WatchMode
 	held []gateway.WatchMode
@@ -25,7 +25,7 @@ var paths = []struct {
 	{modePolling, []gateway.WatchMode{modeShared, modeFinite}},
 }
 
-// since gives the seconds from a moment on, rounded to five.
+// since returns the seconds since a moment, rounded to five.
 func since(start time.Time, at []time.Time) (s []int) {
 	for _, t := range at {
 		s = append(s, int(t.Sub(start).Round(5*time.Second).Seconds()))
@@ -33,8 +33,8 @@ func since(start time.Time, at []time.Time) (s []int) {
 	return s
 }
 
-// TestWatchUpgrade: better modes are tried again after a minute, and then with pauses that
-// double up to ten minutes. When one works, the watches move there and miss nothing.
+// TestWatchUpgrade: better modes are tried again after a minute, and then at intervals that double
+// up to ten minutes. When one works, the watches move there and miss nothing.
 func TestWatchUpgrade(t *testing.T) {
 	t.Parallel()
 	for _, from := range paths[1:] {
@@ -76,8 +76,8 @@ func TestWatchUpgrade(t *testing.T) {
 	}
 }
 
-// TestWatchRememberedMode: watches that come when none was left begin in the mode that worked.
-// When it works no longer, they are confirmed in a worse one as soon as on a new path.
+// TestWatchRememberedMode: after a time without watches, new ones begin in the mode that worked. If
+// it works no longer, they are confirmed in a worse mode as fast as on a new path.
 func TestWatchRememberedMode(t *testing.T) {
 	t.Parallel()
 	for _, better := range []bool{false, true} {
@@ -120,9 +120,9 @@ func TestWatchRememberedMode(t *testing.T) {
 	}
 }
 
-// TestWatchUploadsHeld: something on the way forwards the first messages of a shared stream, and
-// begins to hold back the later ones. Watches are confirmed in spite of it, the first one after a
-// look at whether the path is dead, and the path is known for one of finite streams then.
+// TestWatchUploadsHeld: a proxy forwards the first messages of a shared stream, and holds back the
+// later ones. Watches are still confirmed, the first one after a check whether the path is dead.
+// Then the client uses finite streams.
 func TestWatchUploadsHeld(t *testing.T) {
 	t.Parallel()
 	for _, busy := range []bool{false, true} {
@@ -146,7 +146,8 @@ func TestWatchUploadsHeld(t *testing.T) {
 					}()
 				}
 				time.Sleep(time.Second)
-				for i, d := range []time.Duration{4 * time.Second, 4 * time.Second, 500 * time.Millisecond} {
+				for i, d := range []time.Duration{4 * time.Second, 4 * time.Second,
+					500 * time.Millisecond} {
 					all = append(all, stand(t, c, fmt.Sprint(i), d))
 					time.Sleep(3 * time.Second)
 				}
@@ -163,8 +164,8 @@ func TestWatchUploadsHeld(t *testing.T) {
 	}
 }
 
-// TestWatchConnectionsCut: where every connection breaks after 5 s, watches in each mode lose no
-// event, repeat none, and cost few requests.
+// TestWatchConnectionsCut: if every connection breaks after 5 s, watches in each mode lose and
+// repeat no event, and cost few requests.
 func TestWatchConnectionsCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range paths {

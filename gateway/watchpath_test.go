@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// watchPath plays one member and the infrastructure before it, in fake time. It keeps a history
-// of puts, serves watches in each mode, and can hold back kinds of stream.
+// watchPath plays one member and the proxy before it, in fake time. It keeps a history of puts,
+// serves watches in each mode, and can hold back kinds of stream.
 type watchPath struct {
 	*cluster
 
@@ -28,7 +28,7 @@ type watchPath struct {
 	creates  int
 	// held are the kinds of stream that are never answered.
 	held map[gateway.WatchMode]bool
-	// uploadsHeld keeps back what goes up on a shared stream after its first moment.
+	// uploadsHeld holds back later messages of the client on a shared stream.
 	uploadsHeld bool
 }
 
@@ -48,7 +48,7 @@ func newWatchPath(t *testing.T, held ...gateway.WatchMode) *watchPath {
 	return p
 }
 
-// hold sets which kinds of stream are never answered from now on. Streams that stand go on.
+// hold sets which kinds of new streams are never answered. Open streams continue.
 func (p *watchPath) hold(kinds ...gateway.WatchMode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +64,7 @@ func (p *watchPath) holdUploads() {
 	p.uploadsHeld = true
 }
 
-// silence makes all streams that stand say nothing more, as if their connections were dead.
+// silence makes all open streams silent, as if their connections were dead.
 func (p *watchPath) silence() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *watchPath) put(key string) {
 	}
 }
 
-// asked is when streams of one kind were asked for.
+// asked returns when streams of one kind were requested.
 func (p *watchPath) asked(kind gateway.WatchMode) []time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +162,7 @@ type pathStream struct {
 	watches map[int64]string
 	out     strings.Builder
 	unread  int64
-	lost    bool // the rest of the request
+	lost    bool // the rest of the request is lost
 }
 
 // pathBody is the request of a stream.
@@ -182,8 +182,8 @@ func (b *pathBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// begin lets the answer begin. Go's server throws away what is not read of most requests then; what
-// stands before it takes off "Connection: close".
+// begin lets the answer begin. Go's server discards the unread rest of most requests then, because
+// the proxy before it removes "Connection: close".
 func (st *pathStream) begin() {
 	st.p.mu.Lock()
 	defer st.p.mu.Unlock()
@@ -207,7 +207,7 @@ func (st *pathStream) tell(ev logged) {
 	}
 }
 
-// read takes the messages of a request. It is slower than the answer to the first one.
+// read reads the messages of a request, each only after the answer to the first has begun.
 func (st *pathStream) read(body io.Reader) {
 	for dec := json.NewDecoder(body); ; {
 		var m message
@@ -246,7 +246,7 @@ func (st *pathStream) handle(m message) {
 	}
 }
 
-// write passes on what was said: of a poll, when its time is over.
+// write sends the queued answers; on a poll only when its time is over.
 func (st *pathStream) write(ctx context.Context, w http.ResponseWriter, limit string) {
 	var over <-chan time.Time
 	if limit != "" {
@@ -281,7 +281,7 @@ func (st *pathStream) take() string {
 	return out
 }
 
-// tally keeps what a watch of one key reports.
+// tally records the reports of a watch of one key.
 type tally struct {
 	key  string
 	made chan struct{} // closed when the watch is confirmed
@@ -321,7 +321,7 @@ func begin(t *testing.T, c *gateway.Client, key string) *tally {
 	return y
 }
 
-// stand makes a watch, which has to be confirmed within d.
+// stand makes a watch, which must be confirmed within d.
 func stand(t *testing.T, c *gateway.Client, key string, d time.Duration) *tally {
 	t.Helper()
 	y := begin(t, c, key)
@@ -334,7 +334,7 @@ func stand(t *testing.T, c *gateway.Client, key string, d time.Duration) *tally 
 	return y
 }
 
-// check compares what the watches reported with the history.
+// check compares the watches' reports with the history.
 func (p *watchPath) check(t *testing.T, all ...*tally) {
 	t.Helper()
 	p.mu.Lock()
@@ -356,7 +356,7 @@ func (p *watchPath) check(t *testing.T, all ...*tally) {
 
 func modeOf(c *gateway.Client) gateway.WatchMode { return c.Endpoints()[0].WatchMode }
 
-// cutEvery makes each connection of a client break when it is that old.
+// cutEvery makes each connection of a client break at that age.
 func (p *watchPath) cutEvery(d time.Duration) func(*gateway.Config) {
 	return func(cfg *gateway.Config) {
 		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -125,7 +125,7 @@ func TestRequests(t *testing.T) {
 			if r.Method != http.MethodPost || r.URL.String() != "http://a:1"+tt.path {
 				t.Errorf("%s %s", r.Method, r.URL)
 			}
-			// Without Accept etcd may take the caller for the user in the server's certificate.
+			// Without Accept etcd may use the user in the server's certificate.
 			if r.Header.Get("Accept") != "application/json" || r.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("headers %v", r.Header)
 			}
@@ -154,7 +154,7 @@ func put(key, value string, opts ...gateway.Option) func(ctx context.Context, c 
 	}
 }
 
-// TestNamespace is put before every key on the way out and taken off on the way back.
+// TestNamespace: it is put before every key in requests and removed in answers.
 func TestNamespace(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -196,7 +196,7 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// TestInvalidRequests are refused here; nothing is sent.
+// TestInvalidRequests: they are rejected by the client, and nothing is sent.
 func TestInvalidRequests(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, gateway.Config{
@@ -253,7 +253,7 @@ func TestInvalidRequests(t *testing.T) {
 	}
 }
 
-// TestAnswers: what versions of etcd send in different ways reads the same.
+// TestAnswers: different encodings of the etcd versions are read alike.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	want := gateway.KeyValue{Key: "k?>", Value: []byte{0xff, 0xfe}, CreateRevision: 2, ModRevision: math.MaxInt64, Version: 3, Lease: 7}
@@ -286,7 +286,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestBadAnswers are an error of their own, never a panic or a guess.
+// TestBadAnswers: they have an error of their own, and never cause a panic or a guess.
 func TestBadAnswers(t *testing.T) {
 	t.Parallel()
 	read := gateway.Txn{Then: []gateway.Op{gateway.OpGet("k")}}

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// app is what all verbs share.
+// app holds the state that all verbs share.
 type app struct {
 	json    bool
 	connect connectFlags
@@ -41,8 +41,10 @@ func newRoot(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("no verb given; type: holdfast lock NAME -- COMMAND, or holdfast --help")
 		},
-		Version:           version(),
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.connect.fromEnv(cmd.Flags()) },
+		Version: version(),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.connect.fromEnv(cmd.Flags())
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		a.json = a.json || asksJSON(os.Args[1:])
@@ -52,14 +54,16 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
-		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a),
+		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
+		latchCommand(a), queueCommand(a),
 		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	plainUse(root)
 	return root
 }
 
-// version is that of the module, or of the commit that it was built from.
+// version returns the version of the module, which names the commit if the program was built from
+// one.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
@@ -68,7 +72,7 @@ func version() string {
 	return info.Main.Version
 }
 
-// plainUse keeps use lines to what has to be typed.
+// plainUse removes "[flags]" from the use lines, so that they show only the words to type.
 func plainUse(cmd *cobra.Command) {
 	cmd.DisableFlagsInUseLine = true
 	for _, c := range cmd.Commands() {
@@ -76,7 +80,7 @@ func plainUse(cmd *cobra.Command) {
 	}
 }
 
-// dashHint reminds of the two dashes those verbs that take a command.
+// dashHint returns a reminder of the two dashes for verbs that take a command, else "".
 func dashHint(cmd *cobra.Command) string {
 	if takesCommand(cmd) {
 		return " (flags of the command to run come after --)"
@@ -84,12 +88,12 @@ func dashHint(cmd *cobra.Command) string {
 	return ""
 }
 
-// dial makes the client.
+// dial makes the client at the first call.
 func (a *app) dial() (*gateway.Client, error) {
 	if a.client != nil {
 		return a.client, nil
 	}
-	// A short command-timeout ends in an error that says the same.
+	// With a short command-timeout, the warnings would only repeat the error at its end.
 	a.log = &plainLog{warn: a.warn, muted: time.Duration(a.connect.timeout) <= 5*time.Second}
 	c, err := a.connect.dial(a.log)
 	if err != nil {
@@ -99,13 +103,16 @@ func (a *app) dial() (*gateway.Client, error) {
 	return c, nil
 }
 
-// open makes the client and a session, in place of one that was lost; f, which may be nil, says how long that may take if it is less than else.
-func (a *app) open(ctx context.Context, f *waitFlags, opts *session.Options) (*session.Session, error) {
+// open makes the client and a session, which replaces one that was lost. It takes at most the
+// command-timeout, or as long as f has left if that is less. f may be nil.
+func (a *app) open(
+	ctx context.Context, f *waitFlags, opts *session.Options,
+) (*session.Session, error) {
 	if _, err := a.dial(); err != nil {
 		return nil, err
 	}
 	if a.session != nil {
-		a.session.Orphan() // nothing was held of it
+		a.session.Orphan() // the session held nothing
 		a.session = nil
 	}
 	limit := time.Duration(a.connect.timeout)
@@ -123,7 +130,7 @@ func (a *app) open(ctx context.Context, f *waitFlags, opts *session.Options) (*s
 	return s, nil
 }
 
-// reach tells whether etcd answers.
+// reach returns nil if etcd answers within the command-timeout.
 func (a *app) reach(ctx context.Context) error {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
@@ -131,7 +138,8 @@ func (a *app) reach(ctx context.Context) error {
 	return err
 }
 
-// bounded is for requests that wait for nobody but etcd.
+// bounded returns a context for a request that waits only for etcd. It ends after the
+// command-timeout.
 func (a *app) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return within(ctx, time.Duration(a.connect.timeout))
 }
@@ -140,7 +148,8 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 	return context.WithTimeoutCause(ctx, limit, &noAnswerError{limit})
 }
 
-// listing is for what takes many requests: it makes sure that etcd answers at all, and then gives it ten times as long.
+// listing returns a context for a verb that sends many requests: ten times the command-timeout. It
+// sends one request first, because a verb should fail early if etcd does not answer.
 func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	bctx, cancel := a.bounded(ctx)
 	defer cancel()
@@ -151,20 +160,23 @@ func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc,
 	return ctx, cancel, nil
 }
 
-// long is for what takes many requests; others is what can be typed besides.
+// long returns a context of ten times the command-timeout. Its error suggests a longer timeout,
+// after others, the other remedies to type.
 func (a *app) long(ctx context.Context, others string) (context.Context, context.CancelFunc) {
 	long := 10 * time.Duration(a.connect.timeout)
 	return context.WithTimeoutCause(ctx, long, &exitError{
-		codeUnavailable, fmt.Errorf("etcd has not told all within %v; type %sa longer --command-timeout", long, others),
+		codeUnavailable,
+		fmt.Errorf("etcd has not told all within %v; type %sa longer --command-timeout",
+			long, others),
 	})
 }
 
-// after is for what has to be done after the context has ended.
+// after returns a context for clean-up that continues after ctx has ended.
 func (a *app) after(ctx context.Context) (context.Context, context.CancelFunc) {
 	return a.bounded(context.WithoutCancel(ctx))
 }
 
-// close gives back what the verb has left, and says what stays behind.
+// close ends the session, with a warning if its lease remains, and closes the client.
 func (a *app) close() {
 	if a.log != nil {
 		a.log.mute(true)
@@ -181,16 +193,17 @@ func (a *app) close() {
 	}
 }
 
-// warn tells what does not change the outcome.
+// warn prints a message that does not change the exit status.
 func (a *app) warn(format string, args ...any) {
 	if a.json {
-		_ = printJSON(os.Stderr, map[string]any{"warning": fmt.Sprintf(format, args...)}) // nowhere is left to say so
+		// An error here has nowhere to be reported.
+		_ = printJSON(os.Stderr, map[string]any{"warning": fmt.Sprintf(format, args...)})
 		return
 	}
 	fmt.Fprintln(os.Stderr, "holdfast: "+clean(fmt.Sprintf(format, args...)))
 }
 
-// report prints the error and gives the status to exit with.
+// report prints the error and returns the exit status.
 func (a *app) report(err error) int {
 	code := codeOf(err)
 	var quiet *childError
@@ -210,14 +223,14 @@ func (a *app) report(err error) int {
 	}
 	if a.json {
 		out["error"] = text
-		_ = printJSON(os.Stderr, out) // the status tells
+		_ = printJSON(os.Stderr, out) // the exit status still reports the error
 	} else {
 		fmt.Fprintln(os.Stderr, "holdfast: "+clean(text))
 	}
 	return code
 }
 
-// explain says in one line what went wrong.
+// explain returns the error's text on one line, with the endpoints that were tried.
 func (a *app) explain(err error) string {
 	late, ok := errors.AsType[*noAnswerError](err)
 	if !ok || a.client == nil {
@@ -234,7 +247,7 @@ func (a *app) explain(err error) string {
 	return fmt.Sprintf("cannot reach etcd within %v at %s", late.limit, strings.Join(tried, ", "))
 }
 
-// reason is the innermost of what went wrong with an endpoint: the rest of the text says where, once more.
+// reason returns the text of the innermost error, because the outer ones repeat the endpoint.
 func reason(err error) string {
 	for {
 		inner := errors.Unwrap(err)

@@ -58,7 +58,8 @@ func barrierHold(a *app) *cobra.Command {
 				return err
 			}
 			return a.keep(ctx, held{
-				what: "barrier", names: names, keys: []string{r.Key()}, fence: r.Fence(), hold: r, release: r.Release,
+				what: "barrier", names: names, keys: []string{r.Key()}, fence: r.Fence(), hold: r,
+				release: r.Release,
 			}, f, argv)
 		},
 	}
@@ -97,30 +98,34 @@ func barrierWait(a *app) *cobra.Command {
 		Args:              one,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.waitFor(cmd, f, func(s *session.Session) (look, wait func(context.Context) error) {
-				look = func(ctx context.Context) error {
-					p, err := inspect.Front(ctx, a.client, args[0])
-					if err == nil && p.Up() {
-						err = errNotInTime
+			return a.waitFor(cmd, f,
+				func(s *session.Session) (look, wait func(context.Context) error) {
+					look = func(ctx context.Context) error {
+						p, err := inspect.Front(ctx, a.client, args[0])
+						if err == nil && p.Up() {
+							err = errNotInTime
+						}
+						return err
 					}
-					return err
-				}
-				return look, barrier.New(s, args[0]).Wait
-			})
+					return look, barrier.New(s, args[0]).Wait
+				})
 		},
 	}
 	f.add(cmd, false)
 	return cmd
 }
 
-// waitFor waits for what nothing is held of. look returns errNotInTime where it would have to be waited.
+// waitFor waits without holding anything. look returns errNotInTime if it would have to wait.
 func (a *app) waitFor(
-	cmd *cobra.Command, f *waitFlags, on func(*session.Session) (look, wait func(context.Context) error),
+	cmd *cobra.Command, f *waitFlags,
+	on func(*session.Session) (look, wait func(context.Context) error),
 ) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	s, err := a.open(cmd.Context(), f, &session.Options{Name: cmd.CommandPath(), ParentKey: heldAbove()})
+	s, err := a.open(cmd.Context(), f, &session.Options{
+		Name: cmd.CommandPath(), ParentKey: heldAbove(),
+	})
 	if err != nil {
 		return err
 	}
@@ -128,7 +133,9 @@ func (a *app) waitFor(
 	nothing := func(fn func(context.Context) error) func(context.Context) (struct{}, error) {
 		return func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }
 	}
-	_, err = attempt[struct{}]{try: nothing(look), wait: nothing(wait), taken: errNotInTime}.get(cmd.Context(), a, f)
+	_, err = attempt[struct{}]{
+		try: nothing(look), wait: nothing(wait), taken: errNotInTime,
+	}.get(cmd.Context(), a, f)
 	return f.refused(err)
 }
 
@@ -147,7 +154,8 @@ func barrierEnter(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case parties < 1 || parties > barrier.MaxParties:
-				return usagef("of how many? type: holdfast barrier enter %s --parties N, from 1 to %d", names[0], barrier.MaxParties)
+				return usagef("of how many? type: holdfast barrier enter %s --parties N, "+
+					"from 1 to %d", names[0], barrier.MaxParties)
 			}
 			if err := f.check(); err != nil {
 				return err
@@ -166,7 +174,8 @@ func barrierEnter(a *app) *cobra.Command {
 }
 
 func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv []string) error {
-	// Only who has entered knows whether the others are there, so this is not tried before, but has the time to find out.
+	// A process learns whether the others have arrived only after it has entered, so there is no
+	// try first. The wait is at least leastReach, so that Enter has time to find out.
 	f.wait = max(f.wait, duration(time.Since(f.began)+leastReach))
 	wctx, cancel := f.context(ctx)
 	defer cancel()

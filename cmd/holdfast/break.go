@@ -39,11 +39,12 @@ func breakCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
-	cmd.Flags().StringVar(&key, "key", "", "the key of the one that is meant, where several hold it, or of a waiter")
+	cmd.Flags().StringVar(&key, "key", "",
+		"the key of the one that is meant, where several hold it, or of a waiter")
 	return cmd
 }
 
-// victim is the member that is meant: the one with the key, or the only holder.
+// victim returns the member with the key or, without a key, the only holder.
 func victim(p *inspect.Place, key string) (*inspect.Member, error) {
 	var holders []*inspect.Member
 	for i := range p.Members {
@@ -65,13 +66,16 @@ func victim(p *inspect.Place, key string) (*inspect.Member, error) {
 		for _, m := range holders {
 			keys = append(keys, "--key "+clean(m.Key))
 		}
-		return nil, usagef("%d hold %q; type one of: %s", len(holders), p.Name, strings.Join(keys, ", "))
+		return nil, usagef("%d hold %q; type one of: %s",
+			len(holders), p.Name, strings.Join(keys, ", "))
 	}
 	return holders[0], nil
 }
 
-// remove deletes the key, if it is still that of the same hold.
-func (a *app) remove(ctx context.Context, p *inspect.Place, m *inspect.Member, reason string) error {
+// remove deletes the key unless it belongs to a later hold by then.
+func (a *app) remove(
+	ctx context.Context, p *inspect.Place, m *inspect.Member, reason string,
+) error {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	resp, err := a.client.Txn(ctx, gateway.Txn{

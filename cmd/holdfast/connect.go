@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// connectFlags say how to reach etcd. Names and environment are etcdctl's where it has the same.
+// connectFlags describe how to reach etcd. Names and environment variables are etcdctl's where
+// etcdctl has the same setting.
 type connectFlags struct {
 	endpoints         []string
 	cacert, cert, key string
@@ -28,33 +29,47 @@ type connectFlags struct {
 	idle              duration
 
 	password  gateway.Secret
-	tlsConfig *tls.Config // of tls, once it was called
+	tlsConfig *tls.Config // the result of tls, after its first call
 }
 
 const defaultEndpoint = "http://127.0.0.1:2379"
 
 func (f *connectFlags) add(fs *pflag.FlagSet) {
 	f.timeout = duration(5 * time.Second)
-	fs.StringSliceVar(&f.endpoints, "endpoints", []string{defaultEndpoint}, "client URLs of etcd's members [$ETCDCTL_ENDPOINTS]")
+	fs.StringSliceVar(&f.endpoints, "endpoints", []string{defaultEndpoint},
+		"client URLs of etcd's members [$ETCDCTL_ENDPOINTS]")
 	fs.StringVar(&f.cacert, "cacert", "", "file with the certificates to trust [$ETCDCTL_CACERT]")
 	fs.StringVar(&f.cert, "cert", "", "file with a client certificate [$ETCDCTL_CERT]")
 	fs.StringVar(&f.key, "key", "", "file with its key [$ETCDCTL_KEY]")
-	fs.StringVar(&f.serverName, "server-name", "", "name to expect in the servers' certificates, in place of the host")
-	fs.BoolVar(&f.skipVerify, "insecure-skip-tls-verify", false, "do not check the servers' certificates [$ETCDCTL_INSECURE_SKIP_TLS_VERIFY]")
-	fs.StringVar(&f.user, "user", "", "name to log in with; the password comes from --password-file or $ETCDCTL_PASSWORD [$ETCDCTL_USER, as name or name:password]")
+	fs.StringVar(&f.serverName, "server-name", "",
+		"name to expect in the servers' certificates, in place of the host")
+	fs.BoolVar(&f.skipVerify, "insecure-skip-tls-verify", false,
+		"do not check the servers' certificates [$ETCDCTL_INSECURE_SKIP_TLS_VERIFY]")
+	fs.StringVar(&f.user, "user", "",
+		"name to log in with; the password comes from --password-file or $ETCDCTL_PASSWORD "+
+			"[$ETCDCTL_USER, as name or name:password]")
 	fs.StringVar(&f.passwordFile, "password-file", "", "file with the password")
-	fs.BoolVar(&f.plaintextAuth, "plaintext-auth", false, "send the password also over http, where others can read it")
-	fs.StringVar(&f.namespace, "namespace", "", "put this before all keys, as Config.Namespace of the library does")
-	fs.StringVar(&f.apiPrefix, "api-prefix", "", "path of the gateway at each endpoint, such as /etcd/v3 (default what etcd's version asks for)")
+	fs.BoolVar(&f.plaintextAuth, "plaintext-auth", false,
+		"send the password also over http, where others can read it")
+	fs.StringVar(&f.namespace, "namespace", "",
+		"put this before all keys, as Config.Namespace of the library does")
+	fs.StringVar(&f.apiPrefix, "api-prefix", "",
+		"path of the gateway at each endpoint, such as /etcd/v3 "+
+			"(default what etcd's version asks for)")
 	f.idle = duration(gateway.DefaultIdleTimeout)
-	fs.Var(&f.idle, "idle-timeout", "how long to keep an idle connection; less than each load balancer on the way does")
-	fs.Var(&f.timeout, "command-timeout", "how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
+	fs.Var(&f.idle, "idle-timeout",
+		"how long to keep an idle connection; less than each load balancer on the way does")
+	fs.Var(&f.timeout, "command-timeout",
+		"how long etcd may take to answer [$ETCDCTL_COMMAND_TIMEOUT]")
 }
 
-// fromEnviron are the flags that the environment may set.
-var fromEnviron = []string{"endpoints", "cacert", "cert", "key", "insecure-skip-tls-verify", "command-timeout"}
+// fromEnviron lists the flags that the environment may set.
+var fromEnviron = []string{
+	"endpoints", "cacert", "cert", "key", "insecure-skip-tls-verify", "command-timeout",
+}
 
-// environ looks up a flag's variable: etcdctl's, or the same without "CTL".
+// environ returns the name and value of the environment variable of a flag: etcdctl's, or the same
+// without "CTL".
 func environ(flag string) (name, value string) {
 	suffix := strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 	for _, prefix := range []string{"ETCDCTL_", "ETCD_"} {
@@ -65,7 +80,7 @@ func environ(flag string) (name, value string) {
 	return "", ""
 }
 
-// fromEnv takes from the environment what was not typed, and the password from where it is.
+// fromEnv sets the flags that were not typed from the environment, and reads the password.
 func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 	for _, flag := range fromEnviron {
 		if fs.Changed(flag) {
@@ -78,7 +93,8 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 		}
 	}
 	if f.timeout == 0 {
-		return usagef("a --command-timeout of 0 leaves etcd no time to answer; type a time, such as 5s")
+		return usagef(
+			"a --command-timeout of 0 leaves etcd no time to answer; type a time, such as 5s")
 	}
 	var password string
 	if strings.Contains(f.user, ":") {
@@ -99,18 +115,19 @@ func (f *connectFlags) fromEnv(fs *pflag.FlagSet) error {
 	case password == "":
 		password = env
 	}
-	if f.user == "" { // a password alone means nothing: etcdctl does the same
+	if f.user == "" { // a password alone is ignored, as etcdctl does
 		password = ""
 	}
 	f.password = gateway.Secret(password)
 	return nil
 }
 
-// dial makes the client, without a request.
+// dial makes the client. It sends no request.
 func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	encrypt := f.cacert != "" || f.cert != "" || f.key != "" || f.skipVerify || f.serverName != ""
 	cfg := gateway.Config{
-		Username: f.user, Password: f.password, AllowPlaintextAuth: f.plaintextAuth, Namespace: f.namespace,
+		Username: f.user, Password: f.password, AllowPlaintextAuth: f.plaintextAuth,
+		Namespace: f.namespace,
 		APIPrefix: f.apiPrefix, IdleTimeout: time.Duration(f.idle), Logger: slog.New(log),
 	}
 	if again := f.passwordFunc(); again != nil {
@@ -134,7 +151,8 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	}
 	plain := len(cfg.Endpoints) > 0 && strings.HasPrefix(cfg.Endpoints[0], "http://")
 	if f.user != "" && plain && !f.plaintextAuth {
-		return nil, usagef("a password over http can be read on the way; use https endpoints, or type --plaintext-auth")
+		return nil, usagef("a password over http can be read on the way; " +
+			"use https endpoints, or type --plaintext-auth")
 	}
 	c, err := gateway.New(cfg)
 	if err != nil {
@@ -143,7 +161,7 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 	return c, nil
 }
 
-// tlsOnce reads the files now, and never again.
+// tlsOnce reads the files once; later changes of the files have no effect.
 func (f *connectFlags) tlsOnce() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.cacert != "" {

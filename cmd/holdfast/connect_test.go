@@ -35,14 +35,19 @@ func connectWith(t *testing.T, env map[string]string, args ...string) (*connectF
 
 func TestEnvironment(t *testing.T) {
 	f, err := connectWith(t, map[string]string{
-		"ETCDCTL_ENDPOINTS": "a:1,b:2", "ETCD_ENDPOINTS": "c:3", "ETCD_CACERT": "ca", "ETCDCTL_CERT": "cert", "ETCDCTL_COMMAND_TIMEOUT": "7s",
+		"ETCDCTL_ENDPOINTS": "a:1,b:2", "ETCD_ENDPOINTS": "c:3", "ETCD_CACERT": "ca",
+		"ETCDCTL_CERT": "cert", "ETCDCTL_COMMAND_TIMEOUT": "7s",
 		"ETCDCTL_INSECURE_SKIP_TLS_VERIFY": "true",
 	}, "--cert", "typed")
-	if err != nil || !slices.Equal(f.endpoints, []string{"a:1", "b:2"}) || f.cacert != "ca" || f.cert != "typed" ||
+	if err != nil || !slices.Equal(f.endpoints, []string{"a:1", "b:2"}) ||
+		f.cacert != "ca" || f.cert != "typed" ||
 		time.Duration(f.timeout) != 7*time.Second || !f.skipVerify {
 		t.Errorf("%+v, %v", f, err)
 	}
-	if f, err = connectWith(t, map[string]string{"ETCDCTL_ENDPOINTS": "", "ETCDCTL_COMMAND_TIMEOUT": "soon"}); codeOf(err) != codeUsage {
+	f, err = connectWith(t, map[string]string{
+		"ETCDCTL_ENDPOINTS": "", "ETCDCTL_COMMAND_TIMEOUT": "soon",
+	})
+	if codeOf(err) != codeUsage {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
@@ -64,11 +69,13 @@ func TestPassword(t *testing.T) {
 		{map[string]string{"ETCDCTL_USER": "u:p"}, []string{"--user", "v"}, "v", ""},
 		{map[string]string{"ETCDCTL_PASSWORD": "p"}, []string{"--user", "v"}, "v", "p"},
 		{map[string]string{"ETCDCTL_PASSWORD": "p"}, nil, "", ""},
-		{map[string]string{"ETCDCTL_USER": "u:p"}, []string{"--password-file", file}, "u", "in:file"},
+		{map[string]string{"ETCDCTL_USER": "u:p"}, []string{"--password-file", file}, "u",
+			"in:file"},
 	} {
 		f, err := connectWith(t, tt.env, tt.args...)
 		if err != nil || f.user != tt.user || string(f.password) != tt.password {
-			t.Errorf("%v %v: user %q, password %q, %v", tt.env, tt.args, f.user, string(f.password), err)
+			t.Errorf("%v %v: user %q, password %q, %v", tt.env, tt.args, f.user,
+				string(f.password), err)
 		}
 	}
 	_, err := connectWith(t, nil, "--user", "u:secret")

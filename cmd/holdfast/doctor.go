@@ -38,14 +38,14 @@ func doctorCommand(a *app) *cobra.Command {
 				return err
 			}
 			if d.bad > 0 {
-				return &childError{status: codeNo} // all has been said
+				return &childError{status: codeNo} // show has printed everything
 			}
 			return nil
 		},
 	}
 }
 
-// doctor gathers what it has found.
+// doctor collects findings.
 type doctor struct {
 	app      *app
 	findings []finding
@@ -85,7 +85,7 @@ func (d *doctor) show() error {
 	return table(rows...)
 }
 
-// keys looks at what is in etcd.
+// keys checks the keys and leases in etcd.
 func (d *doctor) keys(ctx context.Context, prefix string) error {
 	ctx, cancel, err := d.app.listing(ctx)
 	if err != nil {
@@ -98,7 +98,9 @@ func (d *doctor) keys(ctx context.Context, prefix string) error {
 	}
 	d.leases(all)
 	for _, name := range inspect.Twins(all.Places) {
-		d.note("names", "%s and %s/ are both in use, and do not exclude each other: use one of them everywhere", name, name)
+		d.note("names",
+			"%s and %s/ are both in use, and do not exclude each other: "+
+				"use one of them everywhere", name, name)
 	}
 	if err := d.leftovers(ctx, all, prefix); err != nil {
 		return err
@@ -114,24 +116,30 @@ func (d *doctor) leases(all *inspect.Everything) {
 	where := "in the cluster"
 	if all.RecordsOnly {
 		where = "with a session's record"
-		d.note("leases", "this user may not list the leases, so holders and waiters at names that it may not read are missing below")
+		d.note("leases",
+			"this user may not list the leases, so holders and waiters at names that it may not "+
+				"read are missing below")
 	}
-	d.ok("leases", "%d %s, %d holders and waiters at %d names", all.Leases, where, members, len(all.Places))
+	d.ok("leases", "%d %s, %d holders and waiters at %d names",
+		all.Leases, where, members, len(all.Places))
 	if all.Hidden > 0 {
-		d.note("leases", "%d have keys that this user may not see, which are missing below", all.Hidden)
+		d.note("leases", "%d have keys that this user may not see, which are missing below",
+			all.Hidden)
 	}
 	for _, c := range all.Crowded {
 		owner := "lease " + c.Lease.String()
 		if c.Session != nil {
 			owner = c.Session.String()
 		}
-		d.note("leases", "%s has %d keys, each of which etcd looks at in every put under the lease if authentication is on "+
-			"and the user is not root; above %d use several sessions", owner, c.Keys, inspect.CrowdedFrom)
+		d.note("leases",
+			"%s has %d keys, each of which etcd looks at in every put under the lease if "+
+				"authentication is on and the user is not root; above %d use several sessions",
+			owner, c.Keys, inspect.CrowdedFrom)
 	}
 }
 
-// leftovers looks for members and claims that are under no lease, or not under their own: they
-// never go, and all who wait wait for ever.
+// leftovers looks for members and claims without a lease, or under another session's lease. They
+// never expire, so waiters behind them would wait for ever.
 func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix string) error {
 	used := map[string]bool{}
 	for _, p := range all.Places {
@@ -151,7 +159,8 @@ func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix 
 		}
 		for i := range p.Members {
 			m := &p.Members[i]
-			if _, likely := unleased[m.Key]; used[name] || likely { // else it is no key of a recipe
+			// otherwise the key belongs to no recipe
+			if _, likely := unleased[m.Key]; used[name] || likely {
 				found = d.leftover(p, m, used[name]) || found
 			}
 		}
@@ -165,16 +174,18 @@ func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix 
 	return nil
 }
 
-// leftover reports a member that is not under its lease. What a candidate shows, at a name that
-// nobody uses, may be a key of another program.
+// leftover reports a member that is not under its lease. A candidate at a name that is not used
+// otherwise may be a key of another program.
 func (d *doctor) leftover(p *inspect.Place, m *inspect.Member, used bool) (found bool) {
 	const remedy = "if it is a leftover type: holdfast break %s --key %s --reason TEXT"
 	switch {
 	case !used && m.Under == 0 && p.Recipe == inspect.Election:
 		d.note("leftovers",
-			"%s looks like a candidate of an election that nobody else uses, and has no lease; "+remedy, m.Key, p.Name, m.Key)
+			"%s looks like a candidate of an election that nobody else uses, and has no "+
+				"lease; "+remedy, m.Key, p.Name, m.Key)
 	case m.Under != m.Lease || m.Under == 0 && p.Recipe == inspect.Queue:
-		d.wrong("leftovers", "%s is not under the lease of its session, so that it may stay for ever; "+remedy,
+		d.wrong("leftovers",
+			"%s is not under the lease of its session, so that it may stay for ever; "+remedy,
 			m.Key, p.Name, m.Key)
 	case m.Lease == 0 && p.Recipe != inspect.Queue:
 		d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; "+remedy,
@@ -185,29 +196,31 @@ func (d *doctor) leftover(p *inspect.Place, m *inspect.Member, used bool) (found
 	return true
 }
 
-// maxKeys bounds how many keys are looked at.
+// maxKeys bounds how many keys are read.
 const maxKeys = 100_000
 
-// unleased returns keys that have lost their lease, and the name of each, as far as the user may
-// see them.
+// unleased returns the keys that have lost their lease, with the name of each, as far as the user
+// may read them.
 func (d *doctor) unleased(ctx context.Context, prefix string) (map[string]string, error) {
 	names, more, err := inspect.Unleased(ctx, d.app.client, prefix, maxKeys)
 	switch {
 	case errors.Is(err, gateway.ErrPermissionDenied):
 		d.note("leftovers",
-			"this user may not read all keys that begin with %q, so only names that are in use were looked at", prefix)
+			"this user may not read all keys that begin with %q, so only names that are in use "+
+				"were looked at", prefix)
 		return nil, nil
 	case err != nil:
 		return nil, err
 	case more:
 		d.note("leftovers",
-			"more than %d keys begin with %q: names that nobody uses were looked for among the first; "+
+			"more than %d keys begin with %q: names that nobody uses were looked for "+
+				"among the first; "+
 				"a longer PREFIX looks at fewer", maxKeys, prefix)
 	}
 	return names, nil
 }
 
-// deadlocks looks twice: those who wait for each other do so for ever, and nobody else does.
+// deadlocks reads twice: only members in a deadlock wait for each other in both reads.
 func (d *doctor) deadlocks(ctx context.Context, all *inspect.Everything, prefix string) error {
 	circles := inspect.Deadlocks(all.Places)
 	if len(circles) > 0 {
@@ -220,10 +233,13 @@ func (d *doctor) deadlocks(ctx context.Context, all *inspect.Everything, prefix 
 	for _, circle := range circles {
 		var steps []string
 		for _, w := range circle {
-			steps = append(steps, fmt.Sprintf("%s waits for %s, which %s holds", who(&w.Waiter), w.Place, who(&w.Holder)))
+			steps = append(steps,
+				fmt.Sprintf("%s waits for %s, which %s holds",
+					who(&w.Waiter), w.Place, who(&w.Holder)))
 		}
 		last := circle[len(circle)-1]
-		d.wrong("deadlock", "%s; one of them has to give up: holdfast break %s --reason TEXT", strings.Join(steps, "; "), last.Place)
+		d.wrong("deadlock", "%s; one of them has to give up: holdfast break %s --reason TEXT",
+			strings.Join(steps, "; "), last.Place)
 	}
 	if len(circles) == 0 {
 		d.ok("deadlock", "nobody waits in a circle")

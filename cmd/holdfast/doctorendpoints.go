@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// endpoints asks each member.
+// endpoints checks each member.
 func (d *doctor) endpoints(ctx context.Context) error {
 	c := d.app.client
 	var versions []string
@@ -32,7 +32,8 @@ func (d *doctor) endpoints(ctx context.Context) error {
 		if !slices.Contains(versions, s.Version) {
 			versions = append(versions, s.Version)
 		}
-		d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v", ep.URL, s.Version, role(s), s.DBSize>>20, took.Round(100*time.Microsecond))
+		d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v",
+			ep.URL, s.Version, role(s), s.DBSize>>20, took.Round(100*time.Microsecond))
 		for _, e := range s.Errors {
 			d.wrong("endpoint", "%s says: %s", ep.URL, e)
 		}
@@ -55,15 +56,17 @@ func (d *doctor) endpoints(ctx context.Context) error {
 	return nil
 }
 
-// watch opens a watch, and says for each endpoint how watches go over it.
+// watch opens a watch and reports the watch mode of each endpoint.
 func (d *doctor) watch(ctx context.Context) {
 	ctx, cancel := d.app.bounded(ctx)
 	defer cancel()
 	c := d.app.client
-	w, err := c.Watch(ctx, session.DefaultRecordPrefix+"0") // a key that users of the recipes may read, and never there
+	// Users of the recipes may read this key, and it never exists.
+	w, err := c.Watch(ctx, session.DefaultRecordPrefix+"0")
 	switch {
 	case errors.Is(err, gateway.ErrPermissionDenied):
-		d.note("watch", "this user may not watch %s, so it was not tried", session.DefaultRecordPrefix)
+		d.note("watch", "this user may not watch %s, so it was not tried",
+			session.DefaultRecordPrefix)
 		return
 	case err != nil:
 		d.wrong("watch", "no watch can be opened: %s", reason(err))
@@ -79,9 +82,12 @@ func (d *doctor) watch(ctx context.Context) {
 		case gateway.WatchModeShared:
 			d.ok("watch", "%s: %s", ep.URL, ep.WatchMode)
 		case gateway.WatchModeFinite:
-			d.ok("watch", "%s: %s, because something on the way holds back requests", ep.URL, ep.WatchMode)
+			d.ok("watch", "%s: %s, because something on the way holds back requests",
+				ep.URL, ep.WatchMode)
 		case gateway.WatchModePolling:
-			d.note("watch", "%s: %s, because something on the way holds back answers; changes are seen late", ep.URL, ep.WatchMode)
+			d.note("watch",
+				"%s: %s, because something on the way holds back answers; "+
+					"changes are seen late", ep.URL, ep.WatchMode)
 		}
 	}
 }
@@ -98,10 +104,10 @@ func role(s *gateway.StatusResponse) string {
 	return "follower"
 }
 
-// maxSkew is how far clocks may be apart without a word. What a server tells has whole seconds.
+// maxSkew is the difference of clocks from which it is noted. The Date header has whole seconds.
 const maxSkew = 2 * time.Second
 
-// clock compares this machine's clock with a member's, as the head of its answers tells it.
+// clock compares this machine's clock with the Date header of a member.
 func (d *doctor) clock(ctx context.Context, endpoint string) {
 	if !strings.HasPrefix(endpoint, "http") {
 		return // a socket is on this machine
@@ -114,7 +120,7 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 		}
 		t.TLSClientConfig = cfg
 	}
-	base := endpoint // with --api-prefix /etcd/v3 the member's pages are below /etcd
+	base := endpoint // with --api-prefix /etcd/v3 the path is /etcd/version
 	if dir := path.Dir(d.app.connect.apiPrefix); len(dir) > 1 {
 		base += dir
 	}
@@ -125,7 +131,7 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 	sent := time.Now()
 	resp, err := t.RoundTrip(req)
 	if err != nil {
-		return // the endpoint's own check tells
+		return // the check of the endpoint reports it
 	}
 	_ = resp.Body.Close()
 	got := time.Now()
@@ -135,9 +141,11 @@ func (d *doctor) clock(ctx context.Context, endpoint string) {
 	}
 	switch ahead, behind := theirs.Sub(got), sent.Sub(theirs.Add(time.Second)); {
 	case ahead > maxSkew:
-		d.note("clock", "%s is %v ahead of this machine; locks do not mind, delays of queues do", endpoint, ahead.Round(time.Second))
+		d.note("clock", "%s is %v ahead of this machine; locks do not mind, delays of queues do",
+			endpoint, ahead.Round(time.Second))
 	case behind > maxSkew:
-		d.note("clock", "%s is %v behind this machine; locks do not mind, delays of queues do", endpoint, behind.Round(time.Second))
+		d.note("clock", "%s is %v behind this machine; locks do not mind, delays of queues do",
+			endpoint, behind.Round(time.Second))
 	default:
 		d.ok("clock", "%s agrees with this machine to within %v", endpoint, maxSkew)
 	}

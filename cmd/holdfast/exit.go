@@ -13,28 +13,31 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// The statuses to exit with: those of sysexits.h where they fit, and those of shells for what has to do with commands.
+// The exit statuses: from sysexits.h where one fits, and from shells for statuses of commands.
 const (
-	codeNo          = 1   // not acquired, nobody there, something found
+	codeNo          = 1   // not acquired, nobody there, doctor found a fault
 	codeUsage       = 64  // EX_USAGE
 	codeUnavailable = 69  // EX_UNAVAILABLE
 	codeFailed      = 70  // EX_SOFTWARE
 	codeLost        = 75  // EX_TEMPFAIL: lost while it was held
 	codeDenied      = 77  // EX_NOPERM
-	codeCannotRun   = 126 // the command is there, and cannot be run
-	codeNotFound    = 127 // there is no such command
-	codeSignal      = 128 // and the number of the signal
+	codeCannotRun   = 126 // the command exists but cannot be run
+	codeNotFound    = 127 // the command does not exist
+	codeSignal      = 128 // plus the number of the signal
 )
 
-// errNotInTime: what was waited for did not come within --wait.
+// errNotInTime reports that --wait has ended before the operation was done.
 var errNotInTime = errors.New("not in time")
 
-// noAnswerError: etcd did not answer within --command-timeout, or what --wait has left of it.
+// noAnswerError reports that etcd did not answer within limit: --command-timeout, or less if --wait
+// has less left.
 type noAnswerError struct{ limit time.Duration }
 
-func (e *noAnswerError) Error() string { return fmt.Sprintf("no answer from etcd within %v", e.limit) }
+func (e *noAnswerError) Error() string {
+	return fmt.Sprintf("no answer from etcd within %v", e.limit)
+}
 
-// exitError is an error with a status of its own.
+// exitError is an error with its own exit status.
 type exitError struct {
 	code int
 	err  error
@@ -43,26 +46,28 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef is an error of whoever typed the line; it says what to type.
+// usagef returns an error in the command line, whose text names the words to type.
 func usagef(format string, args ...any) error {
 	return &exitError{codeUsage, fmt.Errorf(format, args...)}
 }
 
-// nof is an answer, and the answer is no.
+// nof returns an error with the status codeNo: the answer to the verb's question is no.
 func nof(format string, args ...any) error {
 	return &exitError{codeNo, fmt.Errorf(format, args...)}
 }
 
-// childError is the status of a command, passed through without a word.
+// childError carries the exit status of a command. It is passed on without a message.
 type childError struct {
 	status   int
-	signal   syscall.Signal // that has killed it, or 0
-	keyboard bool           // this process's group has not got that signal
+	signal   syscall.Signal // the signal that killed it, or 0
+	keyboard bool           // this process's group has not received the signal
 }
 
-func (e *childError) Error() string { return fmt.Sprintf("the command ended with status %d", e.status) }
+func (e *childError) Error() string {
+	return fmt.Sprintf("the command ended with status %d", e.status)
+}
 
-// codeOf is the status to exit with.
+// codeOf returns the exit status for an error.
 func codeOf(err error) int {
 	var (
 		exit   *exitError
@@ -79,17 +84,19 @@ func codeOf(err error) int {
 	case errors.As(err, &child):
 		return child.status
 	case unread(err):
-		return codeSignal + int(syscall.SIGPIPE) // what a program is ended by that does not ask
+		return codeSignal + int(syscall.SIGPIPE) // the status of a program that SIGPIPE kills
 	case errors.As(err, &signal):
 		return codeSignal + int(signal.signal)
 	case errors.Is(err, errNotInTime):
 		return codeNo
 	case errors.Is(err, gateway.ErrUnauthenticated), errors.Is(err, gateway.ErrPermissionDenied):
 		return codeDenied
-	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch), errors.Is(err, semaphore.ErrExceedsLimit),
+	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch),
+		errors.Is(err, semaphore.ErrExceedsLimit),
 		errors.Is(err, barrier.ErrConfigMismatch):
 		return codeUsage
-	case errors.As(err, &late), errors.Is(err, session.ErrLost), errors.Is(err, context.DeadlineExceeded),
+	case errors.As(err, &late), errors.Is(err, session.ErrLost),
+		errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &server):
 		return codeUnavailable
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// maxDuration stands for all longer times: ten times as much, which a listing may take, is still a time.Duration.
+// maxDuration replaces all longer times. Ten times as much, the limit of a listing, still fits in a
+// time.Duration.
 const maxDuration = 25 * 365 * 24 * time.Hour
 
 // duration is a flag: "1m30s", or a number of seconds, as flock and etcdctl take it.
@@ -41,7 +42,7 @@ func (d *duration) Set(s string) error {
 	return nil
 }
 
-// asksJSON reports whether --json is typed, for errors that come before all flags are read.
+// asksJSON reports whether --json is typed, for errors found before all flags are read.
 func asksJSON(args []string) (yes bool) {
 	for _, arg := range args {
 		switch name, value, given := strings.Cut(arg, "="); {
@@ -50,13 +51,13 @@ func asksJSON(args []string) (yes bool) {
 		case name == "--json" && !given:
 			yes = true
 		case name == "--json":
-			yes, _ = strconv.ParseBool(value) // which is not what is wrong, or does not matter
+			yes, _ = strconv.ParseBool(value) // an invalid value is reported elsewhere
 		}
 	}
 	return yes
 }
 
-// holdFlags are those of the verbs that hold something while a command runs.
+// holdFlags are the flags of verbs that hold something while a command runs.
 type holdFlags struct {
 	waitFlags
 	ttl   duration
@@ -69,17 +70,19 @@ func (f *holdFlags) add(cmd *cobra.Command, noWait bool) {
 	f.addHold(cmd)
 }
 
-// addHold adds those that have nothing to do with waiting.
+// addHold adds the flags that do not concern waiting.
 func (f *holdFlags) addHold(cmd *cobra.Command) {
 	f.ttl = duration(session.DefaultTTL)
 	fs := cmd.Flags()
 	fs.Var(&f.ttl, "ttl", "time after which others take over when this process dies or is cut off")
-	fs.Var(&f.grace, "grace", "time between SIGTERM and SIGKILL when the hold is lost (default a fifth of the TTL, at most 10s)")
+	fs.Var(&f.grace, "grace",
+		"time between SIGTERM and SIGKILL when the hold is lost "+
+			"(default a fifth of the TTL, at most 10s)")
 	fs.StringVar(&f.owner, "owner", "", "name to show to others (default the command's)")
 	cmd.Annotations = map[string]string{commandNote: ""}
 }
 
-// commandNote marks the verbs that take a command behind two dashes.
+// commandNote marks the verbs that take a command after two dashes.
 const commandNote = "command"
 
 func takesCommand(cmd *cobra.Command) bool {
@@ -101,25 +104,28 @@ func (f *holdFlags) check() error {
 		f.grace = duration(min(ttl/5, maxGrace))
 	}
 	if time.Duration(f.grace) > ttl/2 {
-		return usagef("--grace %v is more than half of the TTL of %v; type less, or a longer --ttl", time.Duration(f.grace), ttl)
+		return usagef("--grace %v is more than half of the TTL of %v; type less, or a longer --ttl",
+			time.Duration(f.grace), ttl)
 	}
 	return nil
 }
 
-// session are the options of the session that holds.
+// session returns the options of the session that holds.
 func (f *holdFlags) session(cmd *cobra.Command, argv []string) *session.Options {
 	name := f.owner
 	switch {
 	case name != "":
 	case len(argv) > 0:
-		name = filepath.Base(argv[0]) // not its arguments, which may hold secrets
+		name = filepath.Base(argv[0]) // not the arguments, which may contain secrets
 	default:
 		name = cmd.CommandPath()
 	}
-	return &session.Options{TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, ParentKey: heldAbove()}
+	return &session.Options{
+		TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, ParentKey: heldAbove(),
+	}
 }
 
-// noArgs refuses arguments.
+// noArgs returns a usage error if there are arguments.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		if cmd.HasSubCommands() {
@@ -130,10 +136,10 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// one takes one argument.
+// one returns a usage error unless there is one argument.
 func one(cmd *cobra.Command, args []string) error { return between(1, 1)(cmd, args) }
 
-// between takes as many arguments as the use line has names.
+// between returns a check that there are least to most arguments.
 func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -146,8 +152,8 @@ func between(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// split takes the command apart from what stands before the two dashes, of which there must be least to most. A command
-// without the dashes would be taken for names.
+// split separates the command from the least to most arguments before the two dashes. Without the
+// dashes the words of a command count as names.
 func split(cmd *cobra.Command, args []string, least, most int) (before, argv []string, err error) {
 	before = args
 	if dash := cmd.ArgsLenAtDash(); dash >= 0 {
@@ -157,7 +163,8 @@ func split(cmd *cobra.Command, args []string, least, most int) (before, argv []s
 	case len(before) < least:
 		return nil, nil, usagef("too few arguments; type: %s", cmd.UseLine())
 	case len(before) > most:
-		return nil, nil, usagef("%q is one argument too many; to run a command type: %s", before[most], cmd.UseLine())
+		return nil, nil, usagef("%q is one argument too many; to run a command type: %s",
+			before[most], cmd.UseLine())
 	}
 	return before, argv, lookUp(argv)
 }

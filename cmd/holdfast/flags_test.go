@@ -8,8 +8,9 @@ import (
 
 func TestDuration(t *testing.T) {
 	for s, want := range map[string]time.Duration{
-		"90": 90 * time.Second, "1.5": 1500 * time.Millisecond, "1m30s": 90 * time.Second, "0": 0, "200ms": 200 * time.Millisecond,
-		"": -1, "soon": -1, "-1": -1, "-1s": -1, "NaN": -1, "inf": -1, "1e300": -1,
+		"90": 90 * time.Second, "1.5": 1500 * time.Millisecond, "1m30s": 90 * time.Second, "0": 0,
+		"200ms": 200 * time.Millisecond,
+		"":      -1, "soon": -1, "-1": -1, "-1s": -1, "NaN": -1, "inf": -1, "1e300": -1,
 	} {
 		var d duration
 		switch err := d.Set(s); {
@@ -35,8 +36,10 @@ func TestClean(t *testing.T) {
 func TestBrief(t *testing.T) {
 	head := strings.Repeat("x", maxBrief-1)
 	for value, want := range map[string]string{
-		"": "", head + "y": head + "y", head + "é": head + "…", head + "yz": head + "y…", head + "\xff\xff": head + "\xff…",
-		"x" + strings.Repeat("世", 20): "x" + strings.Repeat("世", 19) + "…", strings.Repeat("\xbf", 80): strings.Repeat("\xbf", maxBrief-4) + "…",
+		"": "", head + "y": head + "y", head + "é": head + "…", head + "yz": head + "y…",
+		head + "\xff\xff":             head + "\xff…",
+		"x" + strings.Repeat("世", 20): "x" + strings.Repeat("世", 19) + "…",
+		strings.Repeat("\xbf", 80):    strings.Repeat("\xbf", maxBrief-4) + "…",
 	} {
 		if got := brief([]byte(value)); got != want {
 			t.Errorf("%q: %q", value, got)

@@ -17,25 +17,25 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// held is what a verb has got, and how to give it back.
+// held is a hold of a verb, and the function that releases it.
 type held struct {
 	what    string // "lock", "permit"
 	names   []string
 	keys    []string
 	fence   int64
-	value   string   // what an elected leader shows
-	env     []string // more of it for the command
+	value   string   // the value of an elected leader
+	env     []string // more environment for the command
 	hold    holding
 	release func(context.Context) error
 }
 
-// hold is what all nouns of the recipes offer; several locks held together have no Deadline.
+// holding is the set of methods that all holds of the recipes share. A MultiLock has no Deadline.
 type holding interface {
 	Context() context.Context
 	Err() error
 }
 
-// lasting is a hold as package childproc takes it.
+// lasting adapts a hold to childproc.Hold.
 type lasting struct {
 	h        holding
 	deadline func() time.Time
@@ -53,7 +53,8 @@ const (
 	envCtlRev   = "ETCD_LOCK_REV"
 )
 
-// heldAbove is the key of the hold that this process runs under, if any: of several, the first.
+// heldAbove returns the key of the hold that this process runs under, or "". If there are several
+// it returns the first.
 func heldAbove() string {
 	key, _, _ := strings.Cut(os.Getenv(envKey), "\n")
 	return key
@@ -62,11 +63,13 @@ func heldAbove() string {
 func environment(keys []string, fence int64, deadline time.Time, more ...string) []string {
 	key, rev := strings.Join(keys, "\n"), strconv.FormatInt(fence, 10)
 	return append(append(os.Environ(),
-		envFence+"="+rev, envKey+"="+key, envDeadline+"="+deadline.UTC().Format(time.RFC3339Nano), envCtlKey+"="+key, envCtlRev+"="+rev,
+		envFence+"="+rev, envKey+"="+key,
+		envDeadline+"="+deadline.UTC().Format(time.RFC3339Nano),
+		envCtlKey+"="+key, envCtlRev+"="+rev,
 	), more...)
 }
 
-// lookUp finds the command before anything is held for it.
+// lookUp finds the command before anything is acquired for it.
 func lookUp(argv []string) error {
 	if len(argv) == 0 {
 		return nil
@@ -85,12 +88,12 @@ func cannotRun(name string, err error) error {
 	return &exitError{codeCannotRun, fmt.Errorf("cannot run %s: %w", name, err)}
 }
 
-// keep runs the command under what is held or, without one, shows what is held and keeps it until a signal comes. Then it
-// gives it back.
+// keep runs the command under the hold. Without a command it prints the hold and keeps it until a
+// signal arrives. Then it releases the hold.
 func (a *app) keep(ctx context.Context, h held, f *holdFlags, argv []string) error {
 	err := a.keepOn(ctx, h, f, argv)
 	if isLost(err) {
-		return err // what is left of it goes with the session
+		return err // the end of the session removes the rest
 	}
 	rctx, cancel := a.after(ctx)
 	defer cancel()
@@ -99,7 +102,8 @@ func (a *app) keep(ctx context.Context, h held, f *holdFlags, argv []string) err
 	case errors.Is(back, session.ErrNotHeld) && !errors.Is(back, gateway.ErrUncertain):
 		return lostf("the %s was lost: %w", h.what, back)
 	default:
-		a.warn("the %s could not be given back; it is free when the lease runs out: %v", h.what, back)
+		a.warn("the %s could not be given back; it is free when the lease runs out: %v",
+			h.what, back)
 	}
 	return err
 }
@@ -111,7 +115,7 @@ func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) e
 		}
 		select {
 		case <-ctx.Done():
-			return nil // by a signal, which is how this is ended
+			return nil // a signal, the usual end
 		case <-h.hold.Context().Done():
 			return lostf("the %s was lost: %w", h.what, h.hold.Err())
 		}
@@ -119,7 +123,7 @@ func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) e
 	return a.runUnder(ctx, h, f, argv)
 }
 
-// runUnder runs the command under what is held.
+// runUnder runs the command under the hold.
 func (a *app) runUnder(ctx context.Context, h held, f *holdFlags, argv []string) error {
 	hold := lasting{h.hold, a.session.Deadline}
 	r := childproc.NewRunner(a.warn)
@@ -142,14 +146,16 @@ func (a *app) runUnder(ctx context.Context, h held, f *holdFlags, argv []string)
 	case err != nil:
 		return cannotRun(argv[0], err)
 	}
-	if gone, ok := errors.AsType[*signalled](context.Cause(ctx)); ok { // between the grant and the start
+	// The signal arrived between the grant and the start.
+	if gone, ok := errors.AsType[*signalled](context.Cause(ctx)); ok {
 		p.Signal(gone.signal)
 	}
 	res := p.Wait()
 	a.sigs.closing()
 	switch {
 	case res.Lost:
-		return lostf("the %s was lost while the command ran, which was ended (status %d): %w", h.what, res.Status, whyLost(h.hold))
+		return lostf("the %s was lost while the command ran, which was ended (status %d): %w",
+			h.what, res.Status, whyLost(h.hold))
 	case res.Status != 0:
 		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
 	}
@@ -163,11 +169,12 @@ func whyLost(h holding) error {
 	return errors.New("no renewal was acknowledged in time")
 }
 
-// show prints what is held, as etcdctl does.
+// show prints the hold, as etcdctl does.
 func (a *app) show(h held) error {
 	if a.json {
 		return printJSON(stdout, map[string]any{
-			"names": h.names, "keys": h.keys, "fence": h.fence, "deadline": a.session.Deadline().UTC(), "lease": a.session.Lease().String(),
+			"names": h.names, "keys": h.keys, "fence": h.fence,
+			"deadline": a.session.Deadline().UTC(), "lease": a.session.Lease().String(),
 		})
 	}
 	lines := h.keys

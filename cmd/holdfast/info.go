@@ -49,7 +49,9 @@ func (a *app) showPlace(p *inspect.Place) error {
 		for i := range p.Members {
 			members = append(members, member(p, &p.Members[i]))
 		}
-		return printJSON(stdout, map[string]any{"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members})
+		return printJSON(stdout, map[string]any{
+			"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members,
+		})
 	}
 	head := []string{p.Recipe + " " + clean(p.Name)}
 	for _, what := range slices.Sorted(maps.Keys(p.Settings)) {
@@ -61,7 +63,9 @@ func (a *app) showPlace(p *inspect.Place) error {
 	rows := [][]string{{"STATE", "FENCE", "VALUE", "SINCE", "WHO", "KEY"}}
 	for i := range p.Members {
 		m := &p.Members[i]
-		rows = append(rows, []string{p.State(m), strconv.FormatInt(m.Fence, 10), brief([]byte(m.Value)), since(m), who(m), m.Key})
+		rows = append(rows, []string{
+			p.State(m), strconv.FormatInt(m.Fence, 10), brief([]byte(m.Value)), since(m), who(m), m.Key,
+		})
 	}
 	return table(rows...)
 }

@@ -49,7 +49,7 @@ func (a *app) watchLeader(ctx context.Context, e *election.Election) error {
 	for ev, err := range e.Observe(ctx) {
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return nil // by a signal, which is how this is ended
+			return nil // a signal, the usual end
 		case err != nil:
 			return err
 		}
@@ -65,7 +65,10 @@ func (a *app) showLeader(l *election.Leader) (err error) {
 	case a.json && l == nil:
 		return printJSON(stdout, nil)
 	case a.json:
-		return printJSON(stdout, map[string]any{"key": l.Key, "lease": l.Lease.String(), "fence": l.Fence, "value": l.Value, "revision": l.Revision})
+		return printJSON(stdout, map[string]any{
+			"key": l.Key, "lease": l.Lease.String(), "fence": l.Fence, "value": l.Value,
+			"revision": l.Revision,
+		})
 	case l == nil:
 		_, err = fmt.Fprintln(stdout)
 	default:

@@ -52,24 +52,30 @@ func lockCommand(a *app) *cobra.Command {
 	}
 	f.add(cmd, true)
 	cmd.Flags().BoolVarP(&f.shared, "shared", "s", false, "share the lock with others that do")
-	cmd.Flags().Var(&f.delay, "lock-delay", "wait this long after a holder that did not unlock; the same for all users of the lock")
+	cmd.Flags().Var(&f.delay, "lock-delay",
+		"wait this long after a holder that did not unlock; the same for all users of the lock")
 	return cmd
 }
 
 func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
 	switch {
 	case len(names) > 1 && cmd.ArgsLenAtDash() < 0:
-		return usagef("several names, or a command? to run one type: holdfast lock %s -- %s; to hold several locks put -- behind them",
+		return usagef("several names, or a command? to run one type: holdfast lock %s -- %s; to "+
+			"hold several locks put -- behind them",
 			names[0], names[1])
 	case f.delay > 0 && (f.shared || len(names) > 1):
-		return usagef("--lock-delay goes with one exclusive lock only; leave it out, or -s and the other names")
+		return usagef("--lock-delay goes with one exclusive lock only; leave it out, or -s and " +
+			"the other names")
 	case f.shared && len(names) > 1:
-		return usagef("-s goes with one name only; type a command for each: holdfast lock -s %s -- holdfast lock -s %s -- …", names[0], names[1])
+		return usagef("-s goes with one name only; type a command for each: holdfast lock -s %s "+
+			"-- holdfast lock -s %s -- …", names[0], names[1])
 	}
 	return f.holdFlags.check()
 }
 
-func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, names []string) (held, error) {
+func (f *lockFlags) acquire(
+	ctx context.Context, a *app, s *session.Session, names []string,
+) (held, error) {
 	if len(names) > 1 {
 		several := attempt[*mutex.MultiLock]{
 			try: func(ctx context.Context) (*mutex.MultiLock, error) {
@@ -88,7 +94,8 @@ func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, nam
 			what: "lock", names: names, keys: l.Keys(), fence: l.Fence(), hold: l, release: l.Unlock,
 		}, nil
 	}
-	m, rw := mutex.New(s, names[0], &mutex.Options{LockDelay: time.Duration(f.delay)}), mutex.NewRWMutex(s, names[0], nil)
+	m := mutex.New(s, names[0], &mutex.Options{LockDelay: time.Duration(f.delay)})
+	rw := mutex.NewRWMutex(s, names[0], nil)
 	take := attempt[*mutex.Lock]{m.TryLock, m.Lock, mutex.ErrLocked, time.Duration(f.delay)}
 	if f.shared {
 		take.try, take.wait = rw.TryRLock, rw.RLock
@@ -97,5 +104,8 @@ func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, nam
 	if err != nil {
 		return held{}, err
 	}
-	return held{what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l, release: l.Unlock}, nil
+	return held{
+		what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l,
+		release: l.Unlock,
+	}, nil
 }

@@ -8,33 +8,36 @@ import (
 	"time"
 )
 
-// reopening is how long watches may take to come back after an outage, because their attempts have pauses.
+// reopening is how long watches may take to reopen after an outage, because they pause between
+// attempts.
 const reopening = 10 * time.Second
 
-// plainLog prints, in plain words, what the client logs about calls that go on trying. A verb that waits for etcd would be
-// silent without it.
+// plainLog prints plain messages for the client's log records about calls that it retries. Without
+// them a verb that waits for etcd would be silent.
 type plainLog struct {
 	warn func(format string, args ...any)
 
 	mu    sync.Mutex
-	muted bool // the verb's own error says it
-	away  bool // an outage was printed, and not its end
-	deaf  bool // the same of watches
+	muted bool // the verb's own error reports the outage
+	away  bool // an outage was printed, and its end was not
+	deaf  bool // the same for watches
 	back  time.Time
 }
 
-func (*plainLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
-func (l *plainLog) WithAttrs([]slog.Attr) slog.Handler             { return l }
-func (l *plainLog) WithGroup(string) slog.Handler                  { return l }
+func (*plainLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+func (l *plainLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l *plainLog) WithGroup(string) slog.Handler      { return l }
 
-// mute ends or begins the silence.
+// mute turns the messages off or on.
 func (l *plainLog) mute(muted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.muted = muted
 }
 
-// Handle prints a record, or nothing.
+// Handle prints a message for the record, or nothing.
 func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 	attrs := map[string]slog.Value{}
 	r.Attrs(func(a slog.Attr) bool {
@@ -52,16 +55,19 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 			break
 		}
 		l.away = true
-		l.warn("etcd has not answered for %v, still trying: %s: %s", attrs["for"], ep, innermost(why))
+		l.warn("etcd has not answered for %v, still trying: %s: %s",
+			attrs["for"], ep, innermost(why))
 	case "etcd_within_reach":
 		if l.away {
 			l.warn("etcd answers again, after %v: %s", attrs["after"], ep)
 		}
 		l.away, l.back = false, time.Now()
 	case "watches_unanswered":
-		if !l.away && time.Since(l.back) > reopening { // or there is one cause, which is printed once
+		// else the cause is the outage, which is printed already
+		if !l.away && time.Since(l.back) > reopening {
 			l.deaf = true
-			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s", attrs["for"], ep, innermost(why))
+			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s",
+				attrs["for"], ep, innermost(why))
 		}
 	case "watches_answered":
 		if l.deaf {
@@ -69,7 +75,8 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 		}
 		l.deaf = false
 	case "tls_files_not_used":
-		l.warn("the files for TLS have changed and cannot be used, so the last good ones are: %v", why)
+		l.warn("the files for TLS have changed and cannot be used, so the last good ones are: %v",
+			why)
 	case "tls_files_used_again":
 		l.warn("the files for TLS can be used again")
 	default:

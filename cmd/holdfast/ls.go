@@ -38,7 +38,8 @@ func lsCommand(a *app) *cobra.Command {
 				return err
 			}
 			if all.RecordsOnly {
-				a.warn("this user may not list the leases, so holders and waiters at names that it may not read are missing")
+				a.warn("this user may not list the leases, so holders and waiters at names that " +
+					"it may not read are missing")
 			}
 			if all.Hidden > 0 {
 				a.warn("%d leases have keys that this user may not see", all.Hidden)
@@ -64,7 +65,9 @@ func (a *app) list(places []inspect.Place) error {
 					return err
 				}
 			}
-			rows = append(rows, []string{p.Recipe, p.Name, p.State(m), strconv.FormatInt(m.Fence, 10), since(m), who(m)})
+			rows = append(rows, []string{
+				p.Recipe, p.Name, p.State(m), strconv.FormatInt(m.Fence, 10), since(m), who(m),
+			})
 		}
 	}
 	if a.json {
@@ -73,10 +76,11 @@ func (a *app) list(places []inspect.Place) error {
 	return table(rows...)
 }
 
-// member is a member in JSON.
+// member returns a member as JSON.
 func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	out := map[string]any{
-		"key": m.Key, "lease": m.Lease.String(), "fence": m.Fence, "state": p.State(m), "holds": m.Holds, "value": m.Value,
+		"key": m.Key, "lease": m.Lease.String(), "fence": m.Fence, "state": p.State(m),
+		"holds": m.Holds, "value": m.Value,
 	}
 	if m.Session != nil {
 		out["session"] = m.Session
@@ -84,7 +88,7 @@ func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	return out
 }
 
-// who is for people.
+// A line of text that names the session of a member.
 func who(m *inspect.Member) string {
 	switch {
 	case m.Session != nil && m.Session.ParentKey != "":

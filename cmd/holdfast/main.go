@@ -1,6 +1,7 @@
-// Command holdfast locks, elects, limits and queues from the command line, over etcd's HTTP/JSON gateway.
+// Command holdfast runs commands under locks, elections, semaphores and barriers, and puts and
+// takes items of queues, over etcd's HTTP/JSON gateway.
 //
-// What it does, and with which status it exits, is written in docs/cli.md.
+// docs/cli.md describes the verbs and the exit statuses.
 package main
 
 import (

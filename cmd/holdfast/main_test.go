@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The verbs are tested by integration/cli, as built and on real etcd.
+// The verbs are tested in integration/cli, with the program as built and a real etcd.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// stdout is the standard output. What cannot be printed ends the verb: a verb that has told nobody is not done.
+// stdout is the standard output. An error of a write ends the verb, because a verb whose result
+// nobody received is not done.
 var stdout io.Writer = output{}
 
 type output struct{}
@@ -27,13 +28,14 @@ func (output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// outputError tells a reader that has gone from a connection to etcd that has: both are EPIPE.
+// outputError marks an error of the standard output, because a broken connection to etcd returns
+// EPIPE too.
 type outputError struct{ err error }
 
 func (e *outputError) Error() string { return e.err.Error() }
 func (e *outputError) Unwrap() error { return e.err }
 
-// unread tells whether whoever was to read the output has gone.
+// unread reports whether the reader of the output has closed it.
 func unread(err error) bool {
 	out, ok := errors.AsType[*outputError](err)
 	return ok && errors.Is(out, syscall.EPIPE)
@@ -46,7 +48,7 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// table prints rows for people: the first is the heading.
+// table prints rows for people. The first row is the heading.
 func table(rows ...[]string) error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -58,15 +60,16 @@ func table(rows ...[]string) error {
 	return w.Flush()
 }
 
-// clean keeps what others have put into etcd from moving the cursor or hiding a line.
+// clean quotes a text from etcd that could move the cursor or hide a line.
 func clean(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return s
 	}
 	return strconv.Quote(s)
 }
 
-// value is a payload in JSON: as a string if it is text.
+// value returns a payload as JSON: a string if it is text.
 func value(b []byte) map[string]any {
 	if utf8.Valid(b) {
 		return map[string]any{"value": string(b)}

@@ -30,7 +30,8 @@ func queueConsume(a *app) *cobra.Command {
 		Long: "Run a command for each item, with the item on its standard input. Where it exits with 0 the item is done; else it\n" +
 			"is delivered again, after a delay that doubles from 1s to 1m, or goes to the dead letters after --max-attempts.\n" +
 			"The command also gets HOLDFAST_ITEM, the item's ID, and HOLDFAST_ATTEMPT, from 1.\n\n" +
-			"The first signal to end lets the commands that run end by themselves, the next ones are forwarded to them.",
+			"The first signal to end lets the commands that run end by themselves, the next ones " +
+			"are forwarded to them.",
 		Example:           "  holdfast queue consume mails --concurrency 4 --max-attempts 5 -- ./send.sh",
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,11 +40,14 @@ func queueConsume(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case len(argv) == 0:
-				return usagef("no command to run; type: holdfast queue consume %s -- COMMAND", names[0])
+				return usagef("no command to run; type: holdfast queue consume %s -- COMMAND",
+					names[0])
 			case f.concurrency < 1 || f.concurrency > queue.MaxConcurrency:
-				return usagef("--concurrency %d is out of range; type a number from 1 to %d", f.concurrency, queue.MaxConcurrency)
+				return usagef("--concurrency %d is out of range; type a number from 1 to %d",
+					f.concurrency, queue.MaxConcurrency)
 			case f.maxAttempts < 0:
-				return usagef("--max-attempts %d is negative; type a number from 1, or 0 for no end", f.maxAttempts)
+				return usagef("--max-attempts %d is negative; "+
+					"type a number from 1, or 0 for no end", f.maxAttempts)
 			}
 			if err := f.check(); err != nil {
 				return err
@@ -53,16 +57,19 @@ func queueConsume(a *app) *cobra.Command {
 	}
 	f.addHold(cmd)
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 1, "how many commands to run at a time")
-	cmd.Flags().IntVar(&f.maxAttempts, "max-attempts", 0, "how often to deliver an item before it goes to the dead letters (default without end)")
+	cmd.Flags().IntVar(&f.maxAttempts, "max-attempts", 0,
+		"how often to deliver an item before it goes to the dead letters (default without end)")
 	return cmd
 }
 
-func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *session.Options, argv []string) error {
+func (f *consumeFlags) consume(
+	ctx context.Context, a *app, name string, opts *session.Options, argv []string,
+) error {
 	c, err := a.dial()
 	if err != nil {
 		return err
 	}
-	if err := a.reach(ctx); err != nil { // session.Run would go on trying without a word
+	if err := a.reach(ctx); err != nil { // session.Run would retry without a message
 		return err
 	}
 	a.log.mute(false)
@@ -70,7 +77,9 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 	defer end()
 	r := childproc.NewRunner(a.warn)
 	defer r.Close()
-	w := &worker{flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{}}
+	w := &worker{
+		flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{},
+	}
 	a.sigs.forward(w.signal, w.idle)
 	defer a.sigs.closing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
@@ -85,7 +94,7 @@ func (f *consumeFlags) consume(ctx context.Context, a *app, name string, opts *s
 		return w.failed
 	}
 	if ctx.Err() != nil {
-		return nil // by a signal, which is how this is ended
+		return nil // a signal, the usual end
 	}
 	return err
 }
@@ -100,11 +109,12 @@ type worker struct {
 
 	mu      sync.Mutex
 	ending  bool
-	failed  error // why the command cannot be run at all
+	failed  error // the error of the first start that failed
 	running map[*childproc.Process]bool
 }
 
-// signal ends the receiving first; then it goes to the commands.
+// signal stops the receiving at the first signal to end. Other signals are forwarded to the
+// commands.
 func (w *worker) signal(s os.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,7 +128,7 @@ func (w *worker) signal(s os.Signal) {
 	}
 }
 
-// idle reports that the receiving was ended, and that no command runs.
+// idle reports whether the receiving has been stopped and no command runs.
 func (w *worker) idle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +143,7 @@ func (w *worker) work(_ context.Context, m *queue.Message) error {
 		w.app.warn("item %s: the claim was lost before the command began", m.ID)
 		return err
 	case err != nil:
-		return w.giveBack(m, err) //nolint:contextcheck // the claim's context says nothing of how long giving back may take
+		return w.giveBack(m, err) //nolint:contextcheck // not bounded by the claim's context
 	}
 	res := p.Wait()
 	w.mu.Lock()
@@ -156,12 +166,13 @@ func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no file for the command's input: %w", err)
 	}
-	defer func() { _ = stdin.Close() }() // nothing is written through it
+	defer func() { _ = stdin.Close() }() // it is only read
 	hold := lasting{m, m.Deadline}
-	w.mu.Lock() // or a signal that comes now would miss it
+	w.mu.Lock() // else a signal that arrives now would miss the command
 	defer w.mu.Unlock()
 	p, err := w.runner.Start(childproc.Command{
-		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(w.flags.grace),
+		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Grace: time.Duration(w.flags.grace),
 		Env: environment([]string{m.Key()}, m.Fence(), hold.Deadline(),
 			"HOLDFAST_ITEM="+m.ID, "HOLDFAST_ATTEMPT="+strconv.Itoa(m.Attempt)),
 	}, hold)
@@ -174,8 +185,8 @@ func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 	return p, err
 }
 
-// giveBack gives an item back, uncounted, that the command could not be started for, and ends the verb: the item is not at
-// fault, and the next one would fare no better.
+// giveBack requeues an item whose command could not be started, without counting the attempt, and
+// ends the verb, because the command could not be started for the next item either.
 func (w *worker) giveBack(m *queue.Message, why error) error {
 	w.mu.Lock()
 	if w.failed == nil {
@@ -186,12 +197,13 @@ func (w *worker) giveBack(m *queue.Message, why error) error {
 	ctx, cancel := w.app.after(context.Background())
 	defer cancel()
 	if err := m.Requeue(ctx); err != nil {
-		w.app.warn("item %s could not be given back; it is delivered again when the lease runs out: %v", m.ID, err)
+		w.app.warn("item %s could not be given back; it is delivered again when the lease runs "+
+			"out: %v", m.ID, err)
 	}
 	return why
 }
 
-// file is a nameless file with a value in it: unlike a pipe, nobody has to read it.
+// file returns a nameless file that contains a value. Unlike with a pipe, nobody has to read it.
 func file(value []byte) (*os.File, error) {
 	f, err := os.CreateTemp("", "holdfast-")
 	if err != nil {

@@ -27,12 +27,14 @@ func queueGet(a *app) *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			m, err := attempt[*queue.Message]{try: q.TryReceive, wait: q.Receive, taken: queue.ErrEmpty}.get(ctx, a, f)
+			m, err := attempt[*queue.Message]{
+				try: q.TryReceive, wait: q.Receive, taken: queue.ErrEmpty,
+			}.get(ctx, a, f)
 			if err != nil {
 				return f.refused(err, queue.ErrEmpty)
 			}
 			if err := a.printItem(m); err != nil {
-				return err // whoever is next gets it
+				return err // the next consumer gets the item
 			}
 			actx, cancel := a.after(ctx)
 			defer cancel()
@@ -49,7 +51,8 @@ func (a *app) printItem(m *queue.Message) error {
 		return err
 	}
 	out := map[string]any{
-		"id": m.ID, "priority": m.Priority, "attempt": m.Attempt, "enqueued": m.Enqueued, "key": m.Key(), "fence": m.Fence(),
+		"id": m.ID, "priority": m.Priority, "attempt": m.Attempt, "enqueued": m.Enqueued,
+		"key": m.Key(), "fence": m.Fence(),
 	}
 	maps.Copy(out, value(m.Value))
 	return printJSON(stdout, out)

@@ -41,7 +41,9 @@ func (a *app) showItems(items []queue.Item) error {
 	rows := [][]string{{"ID", "PRIORITY", "ENQUEUED", "STATE", "VALUE"}}
 	for _, i := range items {
 		if a.json {
-			out := map[string]any{"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed}
+			out := map[string]any{
+				"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed,
+			}
 			maps.Copy(out, value(i.Value))
 			if err := printJSON(stdout, out); err != nil {
 				return err
@@ -51,7 +53,8 @@ func (a *app) showItems(items []queue.Item) error {
 		if i.Claimed {
 			state = "claimed"
 		}
-		rows = append(rows, []string{i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value)})
+		rows = append(rows,
+			[]string{i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value)})
 	}
 	if a.json {
 		return nil
@@ -73,12 +76,14 @@ func queueStats(a *app) *cobra.Command {
 					return err
 				case a.json:
 					return printJSON(stdout, map[string]any{
-						"ready": s.Ready, "claimed": s.Claimed, "delayed": s.Delayed, "dead": s.Dead, "enqueued": s.Enqueued, "paused": s.Paused,
+						"ready": s.Ready, "claimed": s.Claimed, "delayed": s.Delayed,
+						"dead": s.Dead, "enqueued": s.Enqueued, "paused": s.Paused,
 					})
 				}
 				return table(
 					[]string{"READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED"},
-					[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead), number(s.Enqueued), strconv.FormatBool(s.Paused)},
+					[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead),
+						number(s.Enqueued), strconv.FormatBool(s.Paused)},
 				)
 			})
 		},
@@ -105,14 +110,17 @@ func queueDead(a *app) *cobra.Command {
 				}
 				if a.json {
 					out := map[string]any{
-						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts, "enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
+						"id": d.ID, "priority": d.Priority, "attempts": d.Attempts,
+						"enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
 					}
 					maps.Copy(out, value(d.Value))
 					if err := printJSON(stdout, out); err != nil {
 						return err
 					}
 				}
-				rows = append(rows, []string{d.ID, strconv.Itoa(d.Attempts), stamp(d.DeadAt), d.Reason, brief(d.Value)})
+				rows = append(rows, []string{
+					d.ID, strconv.Itoa(d.Attempts), stamp(d.DeadAt), d.Reason, brief(d.Value),
+				})
 			}
 			if a.json {
 				return nil
@@ -148,8 +156,8 @@ func queueRedrive(a *app) *cobra.Command {
 	}
 }
 
-// redrive goes on as long as it gets anywhere: many dead letters take longer than the limit, which is for an etcd that does
-// not answer.
+// redrive repeats as long as it makes progress. Many dead letters take longer than the limit, whose
+// purpose is to find an etcd that does not answer.
 func (a *app) redrive(ctx context.Context, q *queue.Queue, ids []string) (total int, err error) {
 	for {
 		lctx, cancel := a.long(ctx, "")
@@ -164,7 +172,7 @@ func (a *app) redrive(ctx context.Context, q *queue.Queue, ids []string) (total 
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// stamp is a time for people.
+// stamp formats a time for people.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -172,7 +180,7 @@ func stamp(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// maxBrief is how much of a value a table shows.
+// maxBrief is the number of bytes of a value that a table shows.
 const maxBrief = 60
 
 func brief(value []byte) string {

@@ -30,7 +30,8 @@ func queuePut(a *app) *cobra.Command {
 		Use:   "put NAME [VALUE]",
 		Short: "Put an item into the queue",
 		Long: "Put an item into the queue and print its ID. Without VALUE, or where it is -, it is what comes on the standard\n" +
-			"input; with --lines, each line of that is an item, which is put as soon as it is read.",
+			"input; with --lines, each line of that is an item, which is put as soon as it is " +
+			"read.",
 		Example:           "  holdfast queue put mails '{\"to\":\"a@example.org\"}'\n  holdfast queue put --lines mails < mails.txt",
 		Args:              between(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -39,7 +40,8 @@ func queuePut(a *app) *cobra.Command {
 				return err
 			}
 			p := &putting{putFlags: f, app: a, cmd: cmd, name: args[0]}
-			if err := p.open(); err != nil { // before the input is read, which may be long in coming
+			// The session is opened before the input is read, because the input may be slow.
+			if err := p.open(); err != nil {
 				return err
 			}
 			switch ctx := cmd.Context(); {
@@ -63,7 +65,8 @@ func queuePut(a *app) *cobra.Command {
 	fs.Var(&f.delay, "delay", "deliver it not before this time is over")
 	fs.StringVar(&f.dedupID, "dedup-id", "", "do nothing if an item with this ID was put lately")
 	fs.Var(&f.window, "dedup-window", "how long that is (default 5m)")
-	fs.IntVar(&f.maxLength, "max-length", 0, "wait while the queue has this many items (default no limit)")
+	fs.IntVar(&f.maxLength, "max-length", 0,
+		"wait while the queue has this many items (default no limit)")
 	fs.BoolVar(&f.lines, "lines", false, "each line of the standard input is an item")
 	return cmd
 }
@@ -73,24 +76,26 @@ func typed(args []string) bool { return len(args) == 1 && args[0] != "-" }
 func (f *putFlags) check(args []string) error {
 	switch {
 	case f.lines && typed(args):
-		return usagef("--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
+		return usagef(
+			"--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")
 	case f.lines && f.dedupID != "":
 		return usagef("--dedup-id is for one item; type it without --lines")
 	}
 	return f.waitFlags.check()
 }
 
-// putting is a put under way.
+// putting is a put in progress.
 type putting struct {
 	*putFlags
 	app  *app
 	cmd  *cobra.Command
 	name string
 	q    *queue.Queue
-	done int // items that are in the queue
+	done int // number of items in the queue
 }
 
-// open makes the session, and another where that was lost while the input was slow: nothing was under way then.
+// open makes the session, and a new one if that was lost while the input was slow. No put is in
+// progress then.
 func (p *putting) open() (err error) {
 	if p.q != nil && p.app.session.Err() == nil {
 		return nil
@@ -100,11 +105,11 @@ func (p *putting) open() (err error) {
 	return err
 }
 
-// stream puts the lines of the standard input as they come, in their order.
+// stream puts the lines of the standard input as they arrive, in their order.
 func (p *putting) stream(ctx context.Context) error {
 	most := batchLines
 	if p.maxLength > 0 {
-		most = min(most, p.maxLength) // which is what one transaction may have then
+		most = min(most, p.maxLength) // the limit of one transaction of a bounded queue
 	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -115,7 +120,7 @@ func (p *putting) stream(ctx context.Context) error {
 		case <-ctx.Done():
 			return &partError{context.Cause(ctx), p.done, 0}
 		}
-		p.began = time.Now() // the limits are for each batch
+		p.began = time.Now() // the limits apply to each batch
 		err := p.open()      //nolint:contextcheck // the session outlives the batch
 		if err == nil && len(b.lines) > 0 {
 			err = p.put(ctx, b.lines)
@@ -133,9 +138,10 @@ func (p *putting) stream(ctx context.Context) error {
 	}
 }
 
-// put puts values that one transaction takes, and prints their IDs.
+// put puts values that fit in one transaction, and prints their IDs.
 func (p *putting) put(ctx context.Context, values [][]byte) error {
-	for p.maxLength > 0 && len(values) > 1 { // all that there is room for, and then one by one as room comes
+	// First as many as fit, then one by one as consumers make room.
+	for p.maxLength > 0 && len(values) > 1 {
 		n, err := p.putNow(ctx, values)
 		if values = values[n:]; errors.Is(err, queue.ErrFull) {
 			p.began = time.Now()
@@ -164,14 +170,14 @@ func (p *putting) putAll(ctx context.Context, values [][]byte) (int, error) {
 	return p.enqueue(ctx, values, false)
 }
 
-// putNow puts values of which no part has to wait for room, or returns [queue.ErrFull].
+// putNow puts the values that fit without a wait for room, or returns [queue.ErrFull].
 func (p *putting) putNow(ctx context.Context, values [][]byte) (int, error) {
 	ctx, cancel := p.app.bounded(ctx)
 	defer cancel()
 	return p.enqueue(ctx, values, true)
 }
 
-// putFull puts values when there is room. The wait is for consumers, and -w bounds it.
+// putFull puts values when there is room. It waits for consumers, at most for --wait.
 func (p *putting) putFull(ctx context.Context, values [][]byte) (int, error) {
 	n, err := attempt[int]{
 		try:   func(ctx context.Context) (int, error) { return p.enqueue(ctx, values, true) },
@@ -192,7 +198,7 @@ func (p *putting) enqueue(ctx context.Context, values [][]byte, noWait bool) (in
 	return len(ids), err
 }
 
-// failed adds how much was done, where that may not be nothing.
+// failed adds to an error how many items were put, if that may not be 0.
 func (p *putting) failed(err error, left int) error {
 	uncertain := errors.Is(err, gateway.ErrUncertain)
 	if err == nil || !p.lines && !uncertain {

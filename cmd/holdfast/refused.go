@@ -10,11 +10,11 @@ import (
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 )
 
-// refusedError says who holds what was not acquired.
+// refusedError adds the holders to the error of an acquisition.
 type refusedError struct {
 	err     error
-	holders []map[string]any // as in JSON
-	text    []string         // the same for people
+	holders []map[string]any // the holders as JSON
+	text    []string         // the holders as text
 }
 
 func (e *refusedError) Error() string { return e.err.Error() + ": " + strings.Join(e.text, ", ") }
@@ -27,8 +27,8 @@ const (
 	maxShown = 3
 )
 
-// refused gives the error of what was not acquired the status that was asked for, and adds the holders. taken is the error
-// of a try that would have to wait.
+// refused replaces the exit status of a failed acquisition by the value of -E, and adds the
+// holders. taken is the error of a try that would have to wait.
 func (a *app) refused(ctx context.Context, f *waitFlags, names []string, err, taken error) error {
 	if !errors.Is(err, taken) && !errors.Is(err, errNotInTime) {
 		return err
@@ -39,7 +39,9 @@ func (a *app) refused(ctx context.Context, f *waitFlags, names []string, err, ta
 	for _, name := range names {
 		p, look := inspect.Front(ctx, a.client, name)
 		if look != nil {
-			break // a user who may not read the name, or an etcd that does not answer: the rest is true without it
+			// The user may not read the name, or etcd does not answer. The error is complete
+			// without holders.
+			break
 		}
 		for i := range p.Members {
 			m := &p.Members[i]

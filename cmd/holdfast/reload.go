@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// tls returns the configuration of https endpoints. The files are read again when they change, because a lock is held, and a
-// queue consumed, for longer than certificates last.
+// tls returns the configuration of https endpoints. It reads the files again when they change,
+// because locks and consumers outlive certificates.
 func (f *connectFlags) tls() (*tls.Config, error) {
 	if f.tlsConfig != nil {
 		return f.tlsConfig, nil
@@ -37,14 +37,16 @@ func (f *connectFlags) tlsFrom() (*tls.Config, error) {
 	return f.tlsOnce()
 }
 
-// regular reports whether a file can be read again. A pipe, as a shell makes it of <(command), can be read only once. A name
-// without a file counts as regular, because the reader's error says more.
+// regular reports whether a file can be read again. A pipe, such as a shell's <(command), can be
+// read only once. A name without a file counts as regular, because the reader returns a better
+// error.
 func regular(name string) bool {
 	info, err := os.Stat(name)
 	return err != nil || info.Mode().IsRegular()
 }
 
-// passwordFunc returns the function that reads the password file again, or nil if the password does not change.
+// passwordFunc returns the function that reads the password file again, or nil if the password
+// does not change.
 func (f *connectFlags) passwordFunc() func(context.Context) (gateway.Secret, error) {
 	if f.user == "" || f.passwordFile == "" || f.password == "" || !regular(f.passwordFile) {
 		return nil
@@ -54,6 +56,7 @@ func (f *connectFlags) passwordFunc() func(context.Context) (gateway.Secret, err
 		if p, err := read(ctx); err == nil {
 			return p, nil
 		}
-		return f.password, nil // the file was there at the start, and may only be gone for the moment of its replacement
+		// The file existed at the start and may be missing only while it is replaced.
+		return f.password, nil
 	}
 }

@@ -29,9 +29,11 @@ func semaphoreCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case f.limit < 1:
-				return usagef("how many permits are there? type: holdfast semaphore %s --limit 8 -- COMMAND", names[0])
+				return usagef("how many permits are there? type: holdfast semaphore %s --limit 8 "+
+					"-- COMMAND", names[0])
 			case f.weight < 1 || f.weight > f.limit:
-				return usagef("--weight %d is not between 1 and the limit of %d; type another", f.weight, f.limit)
+				return usagef("--weight %d is not between 1 and the limit of %d; type another",
+					f.weight, f.limit)
 			}
 			if err := f.check(); err != nil {
 				return err
@@ -54,15 +56,24 @@ func semaphoreCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (f *semaphoreFlags) acquire(ctx context.Context, a *app, s *session.Session, name string) (held, error) {
+func (f *semaphoreFlags) acquire(
+	ctx context.Context, a *app, s *session.Session, name string,
+) (held, error) {
 	m := semaphore.New(s, name, f.limit)
 	p, err := attempt[*semaphore.Permit]{
-		try:   func(ctx context.Context) (*semaphore.Permit, error) { return m.TryAcquire(ctx, f.weight) },
-		wait:  func(ctx context.Context) (*semaphore.Permit, error) { return m.Acquire(ctx, f.weight) },
+		try: func(ctx context.Context) (*semaphore.Permit, error) {
+			return m.TryAcquire(ctx, f.weight)
+		},
+		wait: func(ctx context.Context) (*semaphore.Permit, error) {
+			return m.Acquire(ctx, f.weight)
+		},
 		taken: semaphore.ErrFull,
 	}.get(ctx, a, &f.waitFlags)
 	if err != nil {
 		return held{}, err
 	}
-	return held{what: "permit", names: []string{name}, keys: []string{p.Key()}, fence: p.Fence(), hold: p, release: p.Release}, nil
+	return held{
+		what: "permit", names: []string{name}, keys: []string{p.Key()}, fence: p.Fence(), hold: p,
+		release: p.Release,
+	}, nil
 }

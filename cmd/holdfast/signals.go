@@ -12,19 +12,22 @@ import (
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 )
 
-// forwarded are the signals that a running command gets. The first few end a wait.
+// forwarded are the signals that are forwarded to a running command. The signals of ending end a
+// wait.
 var (
 	ending    = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
-	forwarded = append(slices.Clone(ending), syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT)
+	forwarded = append(slices.Clone(ending), syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM,
+		syscall.SIGWINCH, syscall.SIGCONT)
 )
 
-// signalled is the cause of a context that a signal has ended.
+// signalled is the cause of a context that a signal ended.
 type signalled struct{ signal syscall.Signal }
 
 func (s *signalled) Error() string { return "ended by signal: " + s.signal.String() }
 
-// signals takes the process's signals: they end the context, or go to the command that runs. Once the end has begun, which
-// may take long if etcd does not answer, one more signal ends the process at once.
+// signals receives the signals of the process. They end the context, or are forwarded to the
+// running command. After the end has begun, one more signal ends the process at once, because the
+// end may take long if etcd does not answer.
 type signals struct {
 	ch   chan os.Signal
 	done chan struct{}
@@ -32,17 +35,17 @@ type signals struct {
 
 	mu     sync.Mutex
 	to     func(os.Signal)
-	idle   func() bool // nothing is left for to to do but to give back what is held; may be nil
-	ends   bool        // nothing is left to do but to give back what is held
-	last   time.Time   // when a signal to end came
+	idle   func() bool // whether only releases are left to do although to is set; may be nil
+	ends   bool        // only releases are left to do
+	last   time.Time   // time of the last signal to end
 	atOnce func(syscall.Signal)
 }
 
-// together is the time within which several signals are one: timeout and service managers send one to a process and
-// another to its group.
+// together is the time within which several signals count as one: timeout and service managers send
+// one to a process and another to its group.
 const together = 250 * time.Millisecond
 
-// catch begins to take signals, but for those that are ignored, as under nohup.
+// catch starts to receive signals, except those that are ignored, as under nohup.
 func catch(ctx context.Context, atOnce func(syscall.Signal)) (context.Context, *signals) {
 	ctx, end := context.WithCancelCause(ctx)
 	s := &signals{ch: make(chan os.Signal, 16), done: make(chan struct{}), end: end, atOnce: atOnce}
@@ -51,8 +54,9 @@ func catch(ctx context.Context, atOnce func(syscall.Signal)) (context.Context, *
 			signal.Notify(s.ch, sig)
 		}
 	}
-	// What is written for nobody is an error, after which things are given back. To be caught is enough for that, and unlike
-	// what is ignored it is not passed on to commands.
+	// Without this, a write to a closed pipe would end the process. It has to return an error, so
+	// that holds are released. A caught signal has its default action again in commands; an ignored
+	// one would stay ignored there.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		defer close(s.done)
@@ -85,15 +89,16 @@ func (s *signals) take(sig os.Signal) {
 	}
 }
 
-// lastWords is how long the line may take that says that holdfast ends at once: nothing may take it, as on a terminal after
-// Ctrl-S.
+// lastWords is how long the last warning may take to print, because the output may be blocked, as
+// on a terminal after Ctrl-S.
 const lastWords = 100 * time.Millisecond
 
-// dieAtOnce ends the process with all that it holds.
+// dieAtOnce ends the process without releasing its holds.
 func (a *app) dieAtOnce(sig syscall.Signal) {
 	said := make(chan struct{})
 	go func() {
-		a.warn("ended at once by another signal (%v); what was held is free when the lease runs out", sig)
+		a.warn("ended at once by another signal (%v); what was held is free when the lease runs "+
+			"out", sig)
 		close(said)
 	}()
 	select {
@@ -106,21 +111,21 @@ func (a *app) dieAtOnce(sig syscall.Signal) {
 	os.Exit(codeSignal + int(sig))
 }
 
-// forward sends what comes from now on to fn. idle reports that nothing is left but to give back what is held.
+// forward forwards later signals to fn. idle reports whether only releases are left to do.
 func (s *signals) forward(fn func(os.Signal), idle func() bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to, s.idle = fn, idle
 }
 
-// forwardTo sends what comes from now on to what start begins: what comes meanwhile waits.
+// forwardTo forwards later signals to the command that start starts. Signals during start wait.
 func (s *signals) forwardTo(start func() func(os.Signal)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = start()
 }
 
-// closing says that the rest is only to give back what is held: the next signal to end does not wait for it.
+// closing notes that only releases are left to do. The next signal to end does not wait for them.
 func (s *signals) closing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

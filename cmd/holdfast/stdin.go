@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// unblocked returns what fn returns, or the cause of ctx when that ends first. Nothing ends a read from a pipe or a terminal,
-// nor a write into a pipe that is full: fn is left behind then, and ends with the process, which is about to exit.
+// unblocked returns the result of fn, or the cause of ctx if that ends first. Nothing can end a
+// read from a pipe or a terminal, or a write to a full pipe: then fn runs until the process exits,
+// which is soon.
 func unblocked[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 	type result struct {
 		v   T
@@ -32,24 +33,26 @@ func unblocked[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 	}
 }
 
-// readValue reads the standard input to its end, which must come before an item would be too large.
+// readValue reads the standard input to its end. It returns an error if the input is larger than an
+// item can be.
 func readValue(ctx context.Context) ([]byte, error) {
 	return unblocked(ctx, func() ([]byte, error) {
 		text, err := io.ReadAll(io.LimitReader(os.Stdin, queue.MaxValue+1))
 		if err == nil && len(text) > queue.MaxValue {
-			return nil, usagef("the standard input is longer than an item can be, %d bytes; to put each line type --lines", queue.MaxValue)
+			return nil, usagef("the standard input is longer than an item can be, %d bytes; "+
+				"to put each line type --lines", queue.MaxValue)
 		}
 		return text, err
 	})
 }
 
-// The most that one batch of lines has: what one transaction of the queue takes. A single line may be longer.
+// The limits of a batch, which fits in one transaction of the queue. A single line may be longer.
 const (
 	batchLines = 100
 	batchBytes = 512 << 10
 )
 
-// batch is some lines of the input, and what has ended it behind them.
+// batch is a number of lines of the input, and the error after them.
 type batch struct {
 	lines [][]byte
 	size  int
@@ -60,17 +63,18 @@ func (b *batch) full(most int, next []byte) bool {
 	return len(b.lines) >= most || len(b.lines) > 0 && b.size+len(next) > batchBytes
 }
 
-// readLines reads lines in the background until ctx ends, in batches of no more than most. A batch grows as long as nobody
-// takes it: a slow input is passed on line by line, a fast one in full batches, of which two are kept. The last batch has an
-// error.
+// readLines reads lines in the background until ctx ends, in batches of at most most lines. A batch
+// grows until it is received, so a slow input is passed on line by line and a fast one in full
+// batches, of which two are kept. The last batch has an error.
 func readLines(ctx context.Context, in io.Reader, most int) <-chan *batch {
-	out := make(chan *batch, 1) // to which only the goroutine sends
+	out := make(chan *batch, 1) // only the goroutine sends
 	go func() {
 		r := bufio.NewReaderSize(in, 64<<10)
 		for number := 1; ; number++ {
 			line, err := readLine(r)
 			if errors.Is(err, bufio.ErrTooLong) {
-				err = usagef("line %d is longer than an item can be, %d bytes", number, queue.MaxValue)
+				err = usagef("line %d is longer than an item can be, %d bytes",
+					number, queue.MaxValue)
 			}
 			b := &batch{}
 			select {
@@ -78,7 +82,7 @@ func readLines(ctx context.Context, in io.Reader, most int) <-chan *batch {
 			default:
 			}
 			if line != nil && b.full(most, line) {
-				out <- b // there is room, since it was taken from there
+				out <- b // there is room, because b was received from out
 				b = &batch{}
 			}
 			if line != nil {
@@ -98,7 +102,7 @@ func readLines(ctx context.Context, in io.Reader, most int) <-chan *batch {
 	return out
 }
 
-// readLine reads one line, without what ends it; nil if there is none.
+// readLine reads one line and returns it without its end. It returns nil if there is none.
 func readLine(r *bufio.Reader) (line []byte, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
@@ -117,17 +121,17 @@ func readLine(r *bufio.Reader) (line []byte, err error) {
 	}
 }
 
-// partError is the error of a put of which a part was done.
+// partError is the error of a put that was done in part.
 type partError struct {
 	err   error
-	put   int // items that are in the queue
-	maybe int // those behind them that may be
+	put   int // number of items in the queue
+	maybe int // number of items after them that may be in the queue
 }
 
 func (e *partError) Error() string { return e.err.Error() + e.note() }
 func (e *partError) Unwrap() error { return e.err }
 
-// note says how much was done.
+// note returns a text that says how much was put.
 func (e *partError) note() string {
 	text := fmt.Sprintf("; items put: %d, the first of the input", e.put)
 	if e.maybe > 0 {

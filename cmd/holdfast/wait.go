@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// waitFlags say how long to wait for what somebody else has.
+// waitFlags describe how long to wait for others.
 type waitFlags struct {
 	noWait bool
 	wait   duration
-	given  func() bool // whether wait was typed; nil where it cannot be
+	given  func() bool // whether wait was typed; nil if the verb has no such flag
 	code   int
-	began  time.Time // when wait began, which includes the way to etcd
+	began  time.Time // start of the wait, which includes the connection to etcd
 }
 
 func (f *waitFlags) add(cmd *cobra.Command, noWait bool) {
@@ -23,16 +23,17 @@ func (f *waitFlags) add(cmd *cobra.Command, noWait bool) {
 		fs.BoolVarP(&f.noWait, "no-wait", "n", false, "do not wait")
 	}
 	fs.VarP(&f.wait, "wait", "w", "wait this long at most; 0 is to try once (default without end)")
-	fs.IntVarP(&f.code, "conflict-exit-code", "E", codeNo, "exit with this status if the wait was in vain")
+	fs.IntVarP(&f.code, "conflict-exit-code", "E", codeNo,
+		"exit with this status if the wait was in vain")
 	f.given = func() bool { return fs.Changed("wait") }
 }
 
 func (f *waitFlags) bounded() bool { return f.given != nil && f.given() }
 
-// once tells whether not to wait: -w 0 means what -n does, as it does for flock.
+// once reports whether not to wait. -w 0 is the same as -n, as in flock.
 func (f *waitFlags) once() bool { return f.noWait || f.bounded() && f.wait == 0 }
 
-// check refuses what cannot be meant, and begins the wait.
+// check validates the flags and starts the wait.
 func (f *waitFlags) check() error {
 	if f.code < 0 || f.code > 255 {
 		return usagef("-E %d is no exit status; type a number from 0 to 255", f.code)
@@ -44,10 +45,11 @@ func (f *waitFlags) check() error {
 	return nil
 }
 
-// leastReach is how long etcd may take to answer however short the wait for others is: what is free would else be missed.
+// leastReach is the least time that etcd has to answer, however short the wait for others is.
+// Otherwise a short wait would miss a lock that is free.
 const leastReach = time.Second
 
-// reach is how long etcd may take to answer, where timeout is --command-timeout.
+// reach returns how long etcd may take to answer. timeout is --command-timeout.
 func (f *waitFlags) reach(timeout time.Duration) time.Duration {
 	if f.once() || !f.bounded() {
 		return timeout
@@ -55,7 +57,7 @@ func (f *waitFlags) reach(timeout time.Duration) time.Duration {
 	return min(timeout, max(time.Duration(f.wait), leastReach))
 }
 
-// context is ctx for as long as it is to be waited.
+// context returns a context that ends with the wait.
 func (f *waitFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !f.bounded() {
 		return context.WithCancel(ctx)
@@ -63,15 +65,15 @@ func (f *waitFlags) context(ctx context.Context) (context.Context, context.Cance
 	return context.WithDeadlineCause(ctx, f.began.Add(time.Duration(f.wait)), errNotInTime)
 }
 
-// attempt is a verb of a recipe that waits, beside the one that does not.
+// attempt is a verb of a recipe in its two forms: one waits, the other does not.
 type attempt[T any] struct {
 	try, wait func(context.Context) (T, error)
-	taken     error         // of a try that found that it would have to wait
-	delay     time.Duration // a lock delay, for which a try waits as well
+	taken     error         // the error of a try that would have to wait
+	delay     time.Duration // a lock delay, for which a try waits too
 }
 
-// get tries before it waits, where the wait is bounded: a wait that ends before etcd has answered would not find what is
-// free.
+// get tries before it waits if the wait is bounded, because a wait that ends before etcd has
+// answered would miss a lock that is free.
 func (t attempt[T]) get(ctx context.Context, a *app, f *waitFlags) (T, error) {
 	wctx, cancel := f.context(ctx)
 	defer cancel()
@@ -99,7 +101,8 @@ func (t attempt[T]) tryFor(ctx context.Context, f *waitFlags, reach time.Duratio
 	return t.try(ctx)
 }
 
-// refused gives the error of what was not acquired the status that was asked for. others are further errors that say so.
+// refused replaces the exit status of a failed acquisition by the value of -E. others are further
+// errors that report one.
 func (f *waitFlags) refused(err error, others ...error) error {
 	for _, other := range append(others, errNotInTime) {
 		if errors.Is(err, other) {

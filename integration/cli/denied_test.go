@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestForeignKeysHideLittle: keys outside of the user's role hide no member at a name in it.
+// TestForeignKeysHideLittle: keys that a user may not read do not hide the members that the user
+// may read.
 func TestForeignKeysHideLittle(t *testing.T) {
 	t.Parallel()
 	options := recipetest.Server(etcdproc.Versions()[0])
@@ -26,7 +27,8 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	}
 	ctx := within(t, patience)
 	root := recipetest.NewClient(t, gateway.Config{
-		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root", Password: "root-password",
+		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root",
+		Password: "root-password",
 	})
 	must := func(err error) {
 		t.Helper()
@@ -34,12 +36,15 @@ func TestForeignKeysHideLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for user, prefixes := range map[string][]string{"worker": {"holdfast/sessions/", "jobs/"}, "nobody": nil} {
+	for user, prefixes := range map[string][]string{
+		"worker": {"holdfast/sessions/", "jobs/"}, "nobody": nil,
+	} {
 		must(root.Auth().RoleAdd(ctx, user))
 		must(root.Auth().UserAdd(ctx, user, "password"))
 		must(root.Auth().UserGrantRole(ctx, user, user))
 		for _, prefix := range prefixes {
-			must(root.Auth().RoleGrantPermission(ctx, user, gateway.PermReadWrite, prefix, gateway.Prefix()))
+			must(root.Auth().RoleGrantPermission(ctx, user, gateway.PermReadWrite,
+				prefix, gateway.Prefix()))
 		}
 	}
 	lease, err := root.Grant(ctx, 0, 10*time.Minute)
@@ -48,25 +53,29 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	must(err)
 	run := func(user string, args ...string) *running {
 		return launch(t, program, []string{
-			"ETCDCTL_ENDPOINTS=" + own.Endpoints()[0], "ETCDCTL_CACERT=" + own.PKI().CAFile, "ETCDCTL_CERT=" + cert,
+			"ETCDCTL_ENDPOINTS=" + own.Endpoints()[0],
+			"ETCDCTL_CACERT=" + own.PKI().CAFile, "ETCDCTL_CERT=" + cert,
 			"ETCDCTL_KEY=" + key, "ETCDCTL_USER=" + user + ":password",
 		}, nil, args...)
 	}
 	run("worker", "lock", "jobs/a").line()
 	ls := run("worker", "ls")
 	ls.want(0)
-	if out := ls.rest(); !strings.Contains(out, "jobs/a") || !strings.Contains(ls.stderr.String(), "may not") {
+	if out := ls.rest(); !strings.Contains(out, "jobs/a") ||
+		!strings.Contains(ls.stderr.String(), "may not") {
 		t.Errorf("ls: %s, and %s", out, ls.stderr.String())
 	}
 	doctor := run("worker", "doctor")
 	doctor.want(0)
-	if out := doctor.rest(); !strings.Contains(out, "1 holders and waiters at 1 names") || !strings.Contains(out, "may not") {
+	if out := doctor.rest(); !strings.Contains(out, "1 holders and waiters at 1 names") ||
+		!strings.Contains(out, "may not") {
 		t.Errorf("doctor: %s", out)
 	}
 	run("nobody", "ls").want(77)
 	run("nobody", "doctor").want(77)
 
-	// A foreign key under the holder's own lease hides the keys of that lease, and no reading of the keys themselves.
+	// A foreign key under the holder's lease hides the keys of that lease from TimeToLive, but the
+	// keys can still be read.
 	resp, err := root.Get(ctx, "jobs/a/", gateway.Prefix())
 	must(err)
 	if len(resp.KVs) != 1 {
@@ -75,17 +84,18 @@ func TestForeignKeysHideLittle(t *testing.T) {
 	_, err = root.Put(ctx, "foreign to the holder", nil, gateway.WithLease(resp.KVs[0].Lease))
 	must(err)
 	run("worker", "lock", "jobs/z").line()
-	// So does one under the lease of a program with another library.
+	// A foreign key under the lease of another library's program does the same.
 	other, err := root.Grant(ctx, 0, 10*time.Minute)
 	must(err)
 	for _, key := range []string{"jobs/other/" + other.ID.String(), "foreign to the other"} {
 		_, err = root.Put(ctx, key, nil, gateway.WithLease(other.ID))
 		must(err)
 	}
-	for from := 0; from < 2500; from += 100 { // on the way to jobs/z lie the items of a queue
+	for from := 0; from < 2500; from += 100 { // the items of a queue sort before jobs/z
 		var items gateway.Txn
 		for i := range 100 {
-			items.Then = append(items.Then, gateway.OpPut(fmt.Sprintf("jobs/q//q/5/%016d", from+i), []byte("x")))
+			items.Then = append(items.Then,
+				gateway.OpPut(fmt.Sprintf("jobs/q//q/5/%016d", from+i), []byte("x")))
 		}
 		_, err = root.Txn(ctx, items)
 		must(err)

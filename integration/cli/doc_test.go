@@ -14,7 +14,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Names of the page are everybody's.
+	// The names of the page are shared with other tests.
 	dir := t.TempDir()
 	wrapper := "#!/bin/sh\nexec " + program + " --namespace " + fresh(t) + "/ \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "holdfast"), []byte(wrapper), 0o700); err != nil {

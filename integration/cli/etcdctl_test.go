@@ -18,7 +18,7 @@ func etcdctl(t *testing.T, args ...string) *running {
 	return launch(t, bin, nil, nil, args...)
 }
 
-// TestWithEtcdctlLock: both exclude each other, and wait for each other.
+// TestWithEtcdctlLock: holdfast and etcdctl exclude each other, and wait for each other.
 func TestWithEtcdctlLock(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -53,12 +53,13 @@ func TestWithEtcdctlLock(t *testing.T) {
 	next.want(0)
 }
 
-// TestWithEtcdctlElect: both lead after each other, and see each other.
+// TestWithEtcdctlElect: holdfast and etcdctl lead after each other, and see each other.
 func TestWithEtcdctlElect(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	ours := start(t, "elect", name, "ours")
-	if key, value := ours.line(), ours.line(); !strings.HasPrefix(key, name+"/") || value != "ours" {
+	if key, value := ours.line(), ours.line(); !strings.HasPrefix(key, name+"/") ||
+		value != "ours" {
 		t.Errorf("printed %q, %q", key, value)
 	}
 	listener := etcdctl(t, "elect", "-l", name)
@@ -78,7 +79,8 @@ func TestWithEtcdctlElect(t *testing.T) {
 	if value := hf(t, 0, "leader", name); value != "theirs" {
 		t.Errorf("holdfast sees %q", value)
 	}
-	if all := rows(t, "ls", name); len(all) != 1 || all[0]["recipe"] != "election" || all[0]["session"] != nil {
+	if all := rows(t, "ls", name); len(all) != 1 || all[0]["recipe"] != "election" ||
+		all[0]["session"] != nil {
 		t.Errorf("ls of etcdctl's: %v", all)
 	}
 	next := start(t, "elect", name, "next", "--", "echo", "leading")

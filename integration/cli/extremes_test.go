@@ -7,23 +7,29 @@ import (
 	"testing"
 )
 
-// numericFlags are all flags of the verbs that take a number or a time. The command lines end by themselves.
+// numericFlags are the flags of the verbs that take a number or a time. The command lines end by
+// themselves.
 var numericFlags = []struct {
 	verb, flags []string
 	rest        []string
 }{
-	{[]string{"lock"}, []string{"-w", "-E", "--ttl", "--grace", "--lock-delay"}, []string{"--", "true"}},
-	{[]string{"elect"}, []string{"-w", "-E", "--ttl", "--grace", "--lock-delay"}, []string{"value", "--", "true"}},
-	{[]string{"semaphore", "--limit", "2"}, []string{"-w", "-E", "--ttl", "--grace", "--weight"}, []string{"--", "true"}},
+	{[]string{"lock"}, []string{"-w", "-E", "--ttl", "--grace", "--lock-delay"},
+		[]string{"--", "true"}},
+	{[]string{"elect"}, []string{"-w", "-E", "--ttl", "--grace", "--lock-delay"},
+		[]string{"value", "--", "true"}},
+	{[]string{"semaphore", "--limit", "2"}, []string{"-w", "-E", "--ttl", "--grace", "--weight"},
+		[]string{"--", "true"}},
 	{[]string{"semaphore"}, []string{"--limit"}, []string{"--", "true"}},
 	{[]string{"barrier", "enter", "-w", "0.1"}, []string{"--parties", "-E"}, nil},
 	{[]string{"latch", "wait", "-w", "0.1"}, []string{"--count", "-E"}, nil},
-	{[]string{"queue", "put"}, []string{"--priority", "--delay", "--dedup-window", "--max-length"}, []string{"x"}},
+	{[]string{"queue", "put"}, []string{"--priority", "--delay", "--dedup-window", "--max-length"},
+		[]string{"x"}},
 	{[]string{"queue", "peek"}, []string{"--items"}, nil},
 	{[]string{"queue", "get"}, []string{"-w"}, nil},
 	{[]string{"queue", "get", "-n"}, []string{"-E"}, nil},
 	{[]string{"queue", "put", "--max-length", "1"}, []string{"-w", "-E"}, []string{"x"}},
-	{[]string{"queue", "consume"}, []string{"--concurrency", "--max-attempts", "--ttl", "--grace"}, []string{"--", "sh", "-c", "kill -TERM $PPID"}},
+	{[]string{"queue", "consume"}, []string{"--concurrency", "--max-attempts", "--ttl", "--grace"},
+		[]string{"--", "sh", "-c", "kill -TERM $PPID"}},
 	{[]string{"queue", "dead"}, timeFlags, nil},
 	{[]string{"queue", "redrive"}, timeFlags, nil},
 	{[]string{"queue", "resume"}, timeFlags, nil},
@@ -40,10 +46,10 @@ var numericFlags = []struct {
 	{[]string{"doctor"}, timeFlags, nil},
 }
 
-// timeFlags are those that every verb has.
+// timeFlags are flags of every verb.
 var timeFlags = []string{"--command-timeout", "--idle-timeout"}
 
-// lineWith is the command line of a verb with a flag.
+// lineWith returns the command line of a verb with a flag.
 func lineWith(t *testing.T, verb, rest []string, flag, value string) []string {
 	t.Helper()
 	args := slices.Clone(verb)
@@ -55,19 +61,23 @@ func lineWith(t *testing.T, verb, rest []string, flag, value string) []string {
 	return append(append(args, fresh(t)), rest...)
 }
 
-// TestGarbage: what is no number or no time is refused, by every verb and flag, in JSON where that was asked for.
+// TestGarbage: every verb and flag rejects a text that is not a number or a time, and prints the
+// error as JSON if --json is given.
 func TestGarbage(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
-			for _, value := range []string{"", "x", "NaN", "-Inf", "1.2.3", "-5s", "1e", "\u0661", "--"} {
-				r := start(t, append([]string{"--json"}, lineWith(t, row.verb, row.rest, flag, value)...)...)
+			for _, value := range []string{"", "x", "NaN", "-Inf", "1.2.3", "-5s", "1e", "\u0661",
+				"--"} {
+				r := start(t,
+					append([]string{"--json"}, lineWith(t, row.verb, row.rest, flag, value)...)...)
 				r.want(64)
 				var out struct {
 					Error string
 					Code  int
 				}
-				if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil || out.Code != 64 || !strings.Contains(out.Error, flag) {
+				if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil ||
+					out.Code != 64 || !strings.Contains(out.Error, flag) {
 					t.Errorf("%v: %q: %v", r.cmd.Args[1:], r.stderr.String(), err)
 				}
 			}
@@ -75,18 +85,21 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestExtremes: no number is so large or small that a verb breaks: it is refused, or it works.
+// TestExtremes: a very large or small number is rejected or works.
 func TestExtremes(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
-			for _, value := range []string{"-1", "0", "1000000000", "9223372036854775807", "9223372036854775808", "1e300", "2540400h"} {
-				if flag == "-w" && value[0] != '-' && value != "0" && slices.Equal(row.verb, []string{"queue", "get"}) {
-					continue // it waits that long
+			for _, value := range []string{"-1", "0", "1000000000", "9223372036854775807",
+				"9223372036854775808", "1e300", "2540400h"} {
+				if flag == "-w" && value[0] != '-' && value != "0" &&
+					slices.Equal(row.verb, []string{"queue", "get"}) {
+					continue // it would wait that long
 				}
 				args := lineWith(t, row.verb, row.rest, flag, value)
 				if row.verb[0] == "queue" && row.verb[1] == "consume" {
-					hf(t, 0, "queue", "put", args[len(row.verb)+1], "x") // whose command ends it
+					// the command of consume ends it
+					hf(t, 0, "queue", "put", args[len(row.verb)+1], "x")
 				}
 				r := start(t, append([]string{"--json"}, args...)...)
 				code := r.wait()
@@ -100,7 +113,8 @@ func TestExtremes(t *testing.T) {
 			}
 		}
 	}
-	for _, verb := range [][]string{{"ls"}, {"doctor"}, {"lock"}, {"queue", "put"}} { // a long time is a time
+	// a long time is valid
+	for _, verb := range [][]string{{"ls"}, {"doctor"}, {"lock"}, {"queue", "put"}} {
 		args := append(slices.Clone(verb), "--command-timeout", "1000000000", fresh(t))
 		switch verb[0] {
 		case "lock":
@@ -112,7 +126,8 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// TestErrorsInJSON: a line that cannot be parsed gets its error in JSON, too, wherever --json stands in it.
+// TestErrorsInJSON: the error of a line that cannot be parsed is JSON too, at every position of
+// --json.
 func TestErrorsInJSON(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -128,14 +143,15 @@ func TestErrorsInJSON(t *testing.T) {
 			Error string
 			Code  int
 		}
-		if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil || out.Code != 64 || out.Error == "" {
+		if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil ||
+			out.Code != 64 || out.Error == "" {
 			t.Errorf("%v: %q: %v", args, r.stderr.String(), err)
 		}
 	}
-	complain(t, 64, "lock", "--bogus", "a", "--", "cmd", "--json") // that one is of the command
+	complain(t, 64, "lock", "--bogus", "a", "--", "cmd", "--json") // --json belongs to the command
 }
 
-// TestHelpSaysTheDefaults: no help prints a default of zero beside the true one.
+// TestHelpSaysTheDefaults: no help text prints a default of zero beside the real one.
 func TestHelpSaysTheDefaults(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {

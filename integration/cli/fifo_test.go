@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// fifo makes a pipe with a name, for commands to wait at.
+// fifo makes a named pipe, at which commands can wait.
 func fifo(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fifo")
@@ -17,7 +17,7 @@ func fifo(t *testing.T) string {
 	return path
 }
 
-// open lets the command go that waits, or is about to wait, at the pipe.
+// open continues the command that waits, or is about to wait, at the pipe.
 func open(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// asFirst starts holdfast as the first process of a space of process numbers, as in a container. It skips the test where that
-// is not allowed.
+// asFirst starts holdfast as the first process of a PID namespace, as in a container. It skips the
+// test if that is not permitted.
 func asFirst(t *testing.T, args ...string) *running {
 	t.Helper()
 	space := []string{"--pid", "--fork", "--kill-child", "--mount-proc"}
@@ -20,10 +20,10 @@ func asFirst(t *testing.T, args ...string) *running {
 	return launch(t, "unshare", nil, nil, append(append(space, program), args...)...)
 }
 
-// zombies prints how many processes wait to be reaped, of those that the shell can see.
+// zombies prints the number of zombies that the shell can see.
 const zombies = `grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l`
 
-// TestFirstProcessReaps: as the first process holdfast reaps what its command's children leave behind.
+// TestFirstProcessReaps: as the first process, holdfast reaps the orphans of its command.
 func TestFirstProcessReaps(t *testing.T) {
 	t.Parallel()
 	r := asFirst(t, "lock", fresh(t), "--", "sh", "-c",
@@ -39,8 +39,8 @@ func TestFirstProcessReaps(t *testing.T) {
 	r.want(0)
 }
 
-// TestFirstProcessLosesInTime: a loss ends the command as soon as it does elsewhere: a group counts as gone when all of it has
-// been reaped, which only the first process can do.
+// TestFirstProcessLosesInTime: a loss ends the command as fast as elsewhere. The group is empty
+// only after all of it has been reaped, which only the first process can do.
 func TestFirstProcessLosesInTime(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -61,7 +61,9 @@ func TestFirstProcessLosesInTime(t *testing.T) {
 		}
 		r.want(75)
 		took := time.Since(began)
-		recipetest.Figure(t, "a command ended %v after the lease was revoked, under holdfast as %s process", took.Round(time.Millisecond), tt.how)
+		recipetest.Figure(t,
+			"a command ended %v after the lease was revoked, "+
+				"under holdfast as %s process", took.Round(time.Millisecond), tt.how)
 		if took > 3*time.Second { // the grace is 5 s
 			t.Errorf("%s: ended after %v", tt.how, took)
 		}

@@ -5,11 +5,13 @@ import (
 	"testing"
 )
 
-// TestKilled: a command does not outlive a holdfast that was killed, and the lock is free when the lease is over.
+// TestKilled: the command ends when holdfast is killed, and the lock is free when the lease has
+// expired.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c", "echo $$; while :; do sleep 0.1; done")
+	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c",
+		"echo $$; while :; do sleep 0.1; done")
 	child := r.line()
 	r.signal(syscall.SIGKILL)
 	r.want(128 + 9)

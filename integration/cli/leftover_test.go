@@ -7,27 +7,29 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestDoctorNobodyUses: a member's key that has lost its lease is named although nobody uses the
-// name, and can be broken. One that may be a key of another program is only noted.
+// TestDoctorNobodyUses: doctor finds a member's key that has lost its lease, even if nobody uses
+// the name, and break deletes it. A key that may belong to another program is only noted.
 func TestDoctorNobodyUses(t *testing.T) {
 	t.Parallel()
 	const lease = "6dd18b3364141523"
 	for what, row := range map[string]struct {
-		keys map[string]string // the value of each, behind the name
-		key  string            // the one that is left over, behind the name
-		at   string            // what it is broken at, behind the name
+		keys map[string]string // suffixes of the name, and the values of these keys
+		key  string            // the suffix of the key that was left over
+		at   string            // the suffix of the name to type for break
 		code int
 	}{
-		"lock":         {map[string]string{"/1f": "", "/bad": ""}, "/" + lease, "", 1},
-		"second lock":  {nil, "/" + lease + "-1", "", 1},
-		"reader":       {map[string]string{"/" + lease: "shared"}, "/" + lease, "", 1},
-		"nested":       {nil, "/b/" + lease, "/b", 1},
-		"semaphore":    {map[string]string{"//limit": "3", "//size": "3", "/" + lease: "2"}, "/" + lease, "", 1},
-		"barrier":      {map[string]string{"//parties": "double 2"}, "/" + lease, "", 1},
-		"claim":        {map[string]string{"//tail": "2"}, "//c/9/0000000000000001", "", 1},
-		"turn":         {map[string]string{"//tail": "2"}, "//w/" + lease, "//w", 1},
-		"election":     {map[string]string{"/" + lease: "10.0.0.7:8080"}, "/" + lease, "", 0},
-		"other's keys": {map[string]string{"/20260101": "", "/1f": "", "/settings": "x", "/bad": ""}, "", "", 0},
+		"lock":        {map[string]string{"/1f": "", "/bad": ""}, "/" + lease, "", 1},
+		"second lock": {nil, "/" + lease + "-1", "", 1},
+		"reader":      {map[string]string{"/" + lease: "shared"}, "/" + lease, "", 1},
+		"nested":      {nil, "/b/" + lease, "/b", 1},
+		"semaphore": {map[string]string{"//limit": "3", "//size": "3", "/" + lease: "2"},
+			"/" + lease, "", 1},
+		"barrier":  {map[string]string{"//parties": "double 2"}, "/" + lease, "", 1},
+		"claim":    {map[string]string{"//tail": "2"}, "//c/9/0000000000000001", "", 1},
+		"turn":     {map[string]string{"//tail": "2"}, "//w/" + lease, "//w", 1},
+		"election": {map[string]string{"/" + lease: "10.0.0.7:8080"}, "/" + lease, "", 0},
+		"other's keys": {map[string]string{"/20260101": "", "/1f": "", "/settings": "x",
+			"/bad": ""}, "", "", 0},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +61,8 @@ func TestDoctorNobodyUses(t *testing.T) {
 				t.Errorf("doctor does not say %s:\n%s", command, out)
 			}
 			hf(t, 0, append(strings.Fields(command), "nobody's")...)
-			if got, err := c.Get(within(t, patience), name+row.key, gateway.KeysOnly()); err != nil || len(got.KVs) > 0 {
+			if got, err := c.Get(within(t, patience), name+row.key,
+				gateway.KeysOnly()); err != nil || len(got.KVs) > 0 {
 				t.Errorf("the key is still there: %v, %v", got, err)
 			}
 			if out := hf(t, 0, "doctor", name); !strings.Contains(out, "no key without a lease") {

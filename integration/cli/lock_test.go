@@ -10,21 +10,24 @@ import (
 	"time"
 )
 
-// TestLock: the command runs under the lock, with the environment, the input and the status that it should have.
+// TestLock: the command runs under the lock, with the right environment, input and status.
 func TestLock(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh", "-c",
+	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh",
+		"-c",
 		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV $HOLDFAST_DEADLINE"; exit 7`)
 	if l := r.line(); l != "from outside" {
 		t.Errorf("input: %q", l)
 	}
 	env := strings.Fields(r.line())
 	r.want(7)
-	if len(env) != 5 || !strings.HasPrefix(env[0], name+"/") || env[0] != env[2] || env[1] != env[3] || env[1] < "1" {
+	if len(env) != 5 || !strings.HasPrefix(env[0], name+"/") || env[0] != env[2] ||
+		env[1] != env[3] || env[1] < "1" {
 		t.Errorf("environment: %q", env)
 	}
-	if end, err := time.Parse(time.RFC3339Nano, env[4]); err != nil || time.Until(end) > 15*time.Second {
+	if end, err := time.Parse(time.RFC3339Nano, env[4]); err != nil ||
+		time.Until(end) > 15*time.Second {
 		t.Errorf("deadline %s, %v", env[4], err)
 	}
 	if text := r.stderr.String(); text != "" {
@@ -32,11 +35,13 @@ func TestLock(t *testing.T) {
 	}
 	awaitMembers(t, name, 0)
 
-	for script, code := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9, "kill -TERM $$": 128 + 15} {
+	for script, code := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9,
+		"kill -TERM $$": 128 + 15} {
 		hf(t, code, "lock", name, "--", "sh", "-c", script)
 	}
 	later := strings.Fields(hf(t, 0, "lock", name, "--", "sh", "-c", `echo "$HOLDFAST_FENCE"`))
-	if len(later) != 1 || len(later[0]) < len(env[1]) || len(later[0]) == len(env[1]) && later[0] <= env[1] {
+	if len(later) != 1 || len(later[0]) < len(env[1]) ||
+		len(later[0]) == len(env[1]) && later[0] <= env[1] {
 		t.Errorf("fence %v after %s", later, env[1])
 	}
 }
@@ -49,7 +54,8 @@ func hold(t *testing.T, args ...string) *running {
 	return r
 }
 
-// TestHoldUntilSignal: without a command the key is printed, and the lock held until a signal comes.
+// TestHoldUntilSignal: without a command, the key is printed and the lock is held until a signal
+// arrives.
 func TestHoldUntilSignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
@@ -65,14 +71,16 @@ func TestHoldUntilSignal(t *testing.T) {
 	}
 	name := fresh(t)
 	r := start(t, "lock", "--json", name)
-	if l := r.line(); !strings.Contains(l, `"keys":["`+name+"/") || !strings.Contains(l, `"fence":`) {
+	if l := r.line(); !strings.Contains(l, `"keys":["`+name+"/") ||
+		!strings.Contains(l, `"fence":`) {
 		t.Errorf("printed %q", l)
 	}
 	r.signal(syscall.SIGTERM)
 	r.want(0)
 }
 
-// TestNotAcquired: who does not get the lock exits with 1, or with what -E says, and runs nothing.
+// TestNotAcquired: if the lock is not acquired, the status is 1, or the value of -E, and no command
+// runs.
 func TestNotAcquired(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -120,16 +128,19 @@ func TestShared(t *testing.T) {
 	hf(t, 1, "lock", "-n", name, "--", "true")
 }
 
-// TestSeveral: several locks are all taken or none.
+// TestSeveral: all of several locks are acquired, or none.
 func TestSeveral(t *testing.T) {
 	t.Parallel()
 	a, b := fresh(t), fresh(t)
 	for _, flags := range [][]string{{}, {"-n"}} {
-		r := start(t, append(append([]string{"lock", a, b}, flags...), "--", "sh", "-c", `echo "$HOLDFAST_KEY"; read x`)...)
-		if first, second := r.line(), r.line(); !strings.HasPrefix(first, a+"/") || !strings.HasPrefix(second, b+"/") {
+		r := start(t,
+			append(append([]string{"lock", a, b}, flags...), "--", "sh", "-c",
+				`echo "$HOLDFAST_KEY"; read x`)...)
+		if first, second := r.line(), r.line(); !strings.HasPrefix(first, a+"/") ||
+			!strings.HasPrefix(second, b+"/") {
 			t.Errorf("keys %q, %q", first, second)
 		}
-		r.want(1) // read has met the end of the input
+		r.want(1) // read has reached the end of the input
 	}
 	r := start(t, "lock", a, b, "--")
 	r.line()
@@ -142,7 +153,8 @@ func TestSeveral(t *testing.T) {
 	hf(t, 0, "lock", "-n", b, a, "--", "true")
 }
 
-// TestLockDelay: after a holder that was killed, the next waits for its lease and then for the delay.
+// TestLockDelay: after a holder was killed, the next waits until its lease expires, and then for
+// the delay.
 func TestLockDelay(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -154,12 +166,13 @@ func TestLockDelay(t *testing.T) {
 	awaitMembers(t, name, 1)
 	free := time.Now()
 	next.want(0)
-	if took := time.Since(free); took < 2500*time.Millisecond { // the watch may tell earlier than the reads above
+	// the watch may report it earlier than the reads above
+	if took := time.Since(free); took < 2500*time.Millisecond {
 		t.Errorf("the next had the lock %v after it was free", took)
 	}
 }
 
-// TestCounter: twenty processes count without losing one.
+// TestCounter: twenty processes increment a counter without losing an update.
 func TestCounter(t *testing.T) {
 	t.Parallel()
 	name, file := fresh(t), filepath.Join(t.TempDir(), "counter")

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLs: every holder and waiter is listed, with recipe, name, who, since when, and fence.
+// TestLs: every holder and waiter is listed with its recipe, name, session, start and fence.
 func TestLs(t *testing.T) {
 	t.Parallel()
 	prefix := fresh(t)
@@ -29,10 +29,12 @@ func TestLs(t *testing.T) {
 	start(t, "barrier", "enter", prefix+"/step", "--parties", "2")
 	awaitMembers(t, prefix+"/step", 1)
 	hf(t, 0, "queue", "put", prefix+"/jobs", "x")
-	start(t, "queue", "consume", prefix+"/jobs", "--", "sh", "-c", "echo; cat; exec sleep 100").line()
+	start(t, "queue", "consume", prefix+"/jobs", "--", "sh", "-c",
+		"echo; cat; exec sleep 100").line()
 
 	want := map[string]string{
-		"/lock holds": "lock", "/lock waits": "lock", "/gpus holds": "semaphore", "/leader leads": "election", "/step at it": "barrier",
+		"/lock holds": "lock", "/lock waits": "lock", "/gpus holds": "semaphore",
+		"/leader leads": "election", "/step at it": "barrier",
 		"/jobs works": "queue",
 	}
 	for _, row := range rows(t, "ls", prefix) {
@@ -43,29 +45,35 @@ func TestLs(t *testing.T) {
 		delete(want, is)
 		who, _ := row["session"].(map[string]any)
 		host, _ := os.Hostname()
-		if who["host"] != host || who["started"] == nil || row["fence"].(float64) < 1 || row["key"] == "" {
+		if who["host"] != host || who["started"] == nil ||
+			row["fence"].(float64) < 1 || row["key"] == "" {
 			t.Errorf("who, since when, fence: %v", row)
 		}
-		if is == "/lock holds" && who["name"] != "somebody" || is == "/jobs works" && who["name"] != "sh" {
+		if is == "/lock holds" && who["name"] != "somebody" ||
+			is == "/jobs works" && who["name"] != "sh" {
 			t.Errorf("owner of %s: %v", is, who)
 		}
 	}
 	for is := range want {
 		t.Errorf("not listed: %s", is)
 	}
-	if out := hf(t, 0, "ls", prefix); strings.Count(out, "\n") != 6 || !strings.Contains(out, "somebody (") {
+	if out := hf(t, 0, "ls", prefix); strings.Count(out, "\n") != 6 ||
+		!strings.Contains(out, "somebody (") {
 		t.Errorf("table:\n%s", out)
 	}
-	if out := hf(t, 0, "info", prefix+"/gpus"); !strings.Contains(out, "limit: 4") || !strings.Contains(out, "holds") {
+	if out := hf(t, 0, "info", prefix+"/gpus"); !strings.Contains(out, "limit: 4") ||
+		!strings.Contains(out, "holds") {
 		t.Errorf("info:\n%s", out)
 	}
-	if info := rows(t, "info", prefix+"/lock"); len(info) != 1 || len(info[0]["members"].([]any)) != 2 {
+	if info := rows(t, "info", prefix+"/lock"); len(info) != 1 ||
+		len(info[0]["members"].([]any)) != 2 {
 		t.Errorf("info: %v", info)
 	}
 	complain(t, 1, "info", prefix)
 }
 
-// TestBreak: the holder loses the lock and says so, the next has it; the reason is told.
+// TestBreak: the holder reports that it lost the lock, the next waiter acquires it, and the reason
+// is printed.
 func TestBreak(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -75,8 +83,9 @@ func TestBreak(t *testing.T) {
 	complain(t, 64, "break", name)
 	next := start(t, "lock", name, "--", "echo", "mine")
 	awaitMembers(t, name, 2)
-	if text := complain(t, 0, "break", name, "--reason", "host is\non fire"); !strings.Contains(text, `"host is\non fire"`) || !strings.Contains(text, name+"/") {
-		t.Error(text)
+	said := complain(t, 0, "break", name, "--reason", "host is\non fire")
+	if !strings.Contains(said, `"host is\non fire"`) || !strings.Contains(said, name+"/") {
+		t.Error(said)
 	}
 	next.line()
 	next.want(0)
@@ -91,7 +100,8 @@ func TestBreak(t *testing.T) {
 	key, _, _ := strings.Cut(keys, ",")
 	broken := start(t, "--json", "break", name, "--reason", "x", "--key", key)
 	broken.want(0)
-	if out := broken.rest(); !strings.Contains(out, `"reason":"x"`) || !strings.Contains(out, key) || broken.stderr.String() != "" {
+	if out := broken.rest(); !strings.Contains(out, `"reason":"x"`) ||
+		!strings.Contains(out, key) || broken.stderr.String() != "" {
 		t.Errorf("in JSON: %s, beside %q", out, broken.stderr.String())
 	}
 	one.want(75)
@@ -99,7 +109,7 @@ func TestBreak(t *testing.T) {
 	two.want(0)
 }
 
-// TestDoctor: where nothing is wrong it says so.
+// TestDoctor: if nothing is wrong, doctor says so.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -118,7 +128,8 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestDoctorLeftover: a key without a lease in a line that somebody waits in is named, and can be broken.
+// TestDoctorLeftover: doctor finds a key without a lease in a line in which somebody waits, and
+// break deletes it.
 func TestDoctorLeftover(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -134,7 +145,8 @@ func TestDoctorLeftover(t *testing.T) {
 	r.want(0)
 }
 
-// TestDoctorKeyWithoutItsLease: a member's key that is not under the lease in its name is named, and can be broken.
+// TestDoctorKeyWithoutItsLease: doctor finds a member's key that is not under the lease in its
+// name, and break deletes it.
 func TestDoctorKeyWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -151,11 +163,13 @@ func TestDoctorKeyWithoutItsLease(t *testing.T) {
 	r.want(0)
 }
 
-// TestDoctorCrowdedLease: a lease with more than 1,000 keys is noted with its session, and one with as many is not.
+// TestDoctorCrowdedLease: a lease with more than 1,000 keys is noted with its session. A lease with
+// exactly 1,000 is not.
 func TestDoctorCrowdedLease(t *testing.T) {
 	t.Parallel()
 	prefix := fresh(t)
-	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0])) // the note is of the whole cluster
+	// the note covers the whole cluster
+	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
 	fill := func(name string, keys int) {
 		t.Helper()
@@ -184,7 +198,8 @@ func TestDoctorCrowdedLease(t *testing.T) {
 	}
 }
 
-// TestSlashNames: a name that ends in a slash is another lock, that is shown, and doctor notes that both are in use.
+// TestSlashNames: a name that ends in a slash is another lock, and doctor notes that both names are
+// in use.
 func TestSlashNames(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -194,12 +209,14 @@ func TestSlashNames(t *testing.T) {
 		t.Errorf("ls: %v", all)
 	}
 	hf(t, 0, "info", name+"/")
-	if out := hf(t, 0, "doctor", name); !strings.Contains(out, name+" and "+name+"/ are both in use") {
+	if out := hf(t, 0, "doctor", name); !strings.Contains(out,
+		name+" and "+name+"/ are both in use") {
 		t.Errorf("doctor:\n%s", out)
 	}
 }
 
-// TestDoctorDeadlock: two who wait for each other are named, be they sessions of programs or commands in commands.
+// TestDoctorDeadlock: doctor names two sessions that wait for each other, in programs and in nested
+// commands.
 func TestDoctorDeadlock(t *testing.T) {
 	t.Parallel()
 	t.Run("commands", func(t *testing.T) {
@@ -208,7 +225,8 @@ func TestDoctorDeadlock(t *testing.T) {
 		x, y := prefix+"-x", prefix+"-y"
 		gates := []string{fifo(t), fifo(t)}
 		crossed := func(gate, first, second string) *running {
-			return start(t, "lock", first, "--ttl", "3", "--", "sh", "-c", "echo; read go <$0; exec \"$@\"", gate, program, "lock", second, "--", "true")
+			return start(t, "lock", first, "--ttl", "3", "--", "sh", "-c",
+				"echo; read go <$0; exec \"$@\"", gate, program, "lock", second, "--", "true")
 		}
 		one, two := crossed(gates[0], x, y), crossed(gates[1], y, x)
 		one.line()

@@ -11,10 +11,11 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// deaf is a command of which nothing obeys SIGTERM: neither the command nor what it has started. It prints both.
+// deaf is a command that ignores SIGTERM, as does its child. It prints the numbers of both.
 const deaf = `trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; do sleep 0.05; done`
 
-// leaseOf waits for the one member of a line, and tells its lease and what is left of it.
+// leaseOf waits for the only member of a line, and returns its lease and the time at which that
+// expires.
 func leaseOf(t *testing.T, c *gateway.Client, name string) (id gateway.LeaseID, end time.Time) {
 	t.Helper()
 	awaitMembers(t, name, 1)
@@ -28,11 +29,12 @@ func leaseOf(t *testing.T, c *gateway.Client, name string) (id gateway.LeaseID, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return gateway.LeaseID(n), asked.Add(info.TTL) // in whole seconds, rounded down: no later than the end
+	// the TTL is rounded down to seconds, so this is no later than the end
+	return gateway.LeaseID(n), asked.Add(info.TTL)
 }
 
-// TestRevoked: when the lease is taken away in the middle, the whole group is gone before the lease would have ended,
-// whatever it does about SIGTERM, and the status says that the lock was lost.
+// TestRevoked: when the lease is revoked, the whole group is gone before the lease would have
+// expired, even if it ignores SIGTERM, and the status says that the lock was lost.
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -48,7 +50,9 @@ func TestRevoked(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			name := fresh(t)
-			r := start(t, append(append([]string{"lock", "--ttl", "6", name}, tt.args...), "--", "sh", "-c", tt.script)...)
+			r := start(t,
+				append(append([]string{"lock", "--ttl", "6", name}, tt.args...), "--", "sh", "-c",
+					tt.script)...)
 			pids := strings.Fields(r.line())
 			id, end := leaseOf(t, c, name)
 			if err := c.Revoke(within(t, patience), id); err != nil {
@@ -60,18 +64,19 @@ func TestRevoked(t *testing.T) {
 					t.Errorf("process %s is there", pid)
 				}
 			}
-			if late := time.Since(end.Add(time.Second)); late > 0 { // what rounding may have taken off
+			if late := time.Since(end.Add(time.Second)); late > 0 { // the TTL was rounded down
 				t.Errorf("gone %v after the lease's end", late)
 			}
-			if text := r.stderr.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "lost") {
+			if text := r.stderr.String(); strings.Count(text, "\n") != 1 ||
+				!strings.Contains(text, "lost") {
 				t.Errorf("it said %q", text)
 			}
 		})
 	}
 }
 
-// TestCutOff: a holder that etcd does not answer any more is gone when the server lets the next one in. Both say on one
-// clock what they do.
+// TestCutOff: a holder that is cut off from etcd has ended when the server grants the lock to the
+// next. Both print times of the same clock.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
@@ -81,7 +86,8 @@ func TestCutOff(t *testing.T) {
 	defer proxy.Close()
 	name := fresh(t)
 	const last = `trap '' TERM; echo $$; while :; do date +%s%N >&2; sleep 0.01; done`
-	r := start(t, "lock", "--ttl", "4", "--endpoints", proxy.URL(), "--command-timeout", "1", name, "--", "sh", "-c", last)
+	r := start(t, "lock", "--ttl", "4", "--endpoints", proxy.URL(), "--command-timeout", "1",
+		name, "--", "sh", "-c", last)
 	child := r.line()
 	next := start(t, "lock", name, "--", "date", "+%s%N")
 	awaitMembers(t, name, 2)
@@ -101,7 +107,9 @@ func TestCutOff(t *testing.T) {
 	if worked == 0 || worked >= granted {
 		t.Errorf("worked until %d, the next was granted the lock at %d", worked, granted)
 	}
-	recipetest.Figure(t, "a command that ignores SIGTERM was gone %v before the next had the lock, TTL 4s", time.Duration(granted-worked).Round(time.Millisecond))
+	recipetest.Figure(t,
+		"a command that ignores SIGTERM was gone %v before the next had the lock, "+
+			"TTL 4s", time.Duration(granted-worked).Round(time.Millisecond))
 }
 
 func number(t *testing.T, s string) int64 {
@@ -113,7 +121,7 @@ func number(t *testing.T, s string) int64 {
 	return n
 }
 
-// TestLostWithoutCommand: who only holds is told, too.
+// TestLostWithoutCommand: a verb that holds a lock without a command reports the loss too.
 func TestLostWithoutCommand(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)

@@ -24,9 +24,11 @@ var (
 	program string            // the path of holdfast
 )
 
-// notIgnored makes children get the signals that this process was told to ignore, as under nohup: they inherit that.
+// notIgnored makes children receive signals that this process was started to ignore, as under
+// nohup, because children inherit that.
 func notIgnored() {
-	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT,
+		syscall.SIGQUIT, syscall.SIGTERM} {
 		if signal.Ignored(sig) {
 			signal.Notify(make(chan os.Signal, 1), sig)
 		}
@@ -39,7 +41,8 @@ func TestMain(m *testing.M) {
 	if err == nil {
 		program = filepath.Join(dir, "holdfast")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-C", "../../cmd/holdfast", "-o", program, ".").CombinedOutput(); err != nil {
+		if out, err = exec.Command("go", "build", "-C", "../../cmd/holdfast", "-o",
+			program, ".").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
 	}
@@ -48,7 +51,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(
-		etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }),
+		etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) {
+			cluster = c
+		}),
 		goleak.Cleanup(func(code int) {
 			_ = os.RemoveAll(dir)
 			os.Exit(code)
@@ -56,7 +61,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// What all recipes' tests share.
+// Short names for helpers that the tests of all recipes share.
 var (
 	within     = recipetest.Within
 	fresh      = recipetest.Fresh

@@ -20,7 +20,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// behindPath is the URL of a proxy that has the shared cluster's gateway and pages under /etcd.
+// behindPath returns the URL of a proxy that serves the shared cluster's gateway and pages under
+// /etcd.
 func behindPath(t *testing.T) string {
 	t.Helper()
 	target, err := url.Parse(cluster.Endpoints()[0])
@@ -41,7 +42,8 @@ func behindPath(t *testing.T) string {
 	return s.URL
 }
 
-// TestPathBeforeTheGateway: a proxy under a path is named by --api-prefix or in the endpoint; doctor says how watches go.
+// TestPathBeforeTheGateway: --api-prefix or the endpoint names a proxy's path, and doctor reports
+// the watch mode.
 func TestPathBeforeTheGateway(t *testing.T) {
 	t.Parallel()
 	base := behindPath(t)
@@ -51,7 +53,9 @@ func TestPathBeforeTheGateway(t *testing.T) {
 		{"--endpoints", strings.TrimPrefix(base, "http://") + "/etcd/"},
 	} {
 		name := fresh(t)
-		with := func(args ...string) []string { return append(append([]string{}, flags...), args...) }
+		with := func(args ...string) []string {
+			return append(append([]string{}, flags...), args...)
+		}
 		hf(t, 0, with("lock", name, "--", "true")...)
 		clock, mode := false, ""
 		for _, row := range rows(t, with("doctor", name)...) {
@@ -60,14 +64,16 @@ func TestPathBeforeTheGateway(t *testing.T) {
 				mode = row["text"].(string)
 			}
 		}
-		if !clock || !strings.Contains(mode, string(gateway.WatchModeFinite)) && !strings.Contains(mode, string(gateway.WatchModeShared)) {
+		if !clock || !strings.Contains(mode, string(gateway.WatchModeFinite)) &&
+			!strings.Contains(mode, string(gateway.WatchModeShared)) {
 			t.Errorf("%v: clock compared: %v, watches: %q", flags, clock, mode)
 		}
 	}
 	complain(t, 64, "--api-prefix", "etcd/v3", "ls")
 }
 
-// TestOutageIsSaid: a verb that waits or holds prints one line when etcd is away, and one when it is back.
+// TestOutageIsSaid: a verb that waits or holds prints one line when etcd is out of reach, and one
+// when it answers again.
 func TestOutageIsSaid(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
@@ -79,11 +85,12 @@ func TestOutageIsSaid(t *testing.T) {
 	through := func(args ...string) *running {
 		return start(t, append([]string{"--endpoints", proxy.Addr()}, args...)...)
 	}
-	holder := through("lock", name) // its renewals find out
+	holder := through("lock", name) // its renewals fail
 	holder.line()
 	all := map[string]*running{
 		"holder": holder, "waiter": through("lock", "--ttl", "1m", name),
-		"consumer": through("queue", "consume", "--ttl", "1m", name+"-jobs", "--", "sh", "-c", "cat; echo"),
+		"consumer": through("queue", "consume", "--ttl", "1m", name+"-jobs", "--", "sh", "-c",
+			"cat; echo"),
 	}
 	awaitMembers(t, name, 2)
 	hf(t, 0, "queue", "put", name+"-jobs", "x")
@@ -94,23 +101,30 @@ func TestOutageIsSaid(t *testing.T) {
 	proxy.Reset()
 	began := time.Now()
 	for who, r := range all {
-		eventually(t, who+" says that etcd is away", func() bool { return strings.Contains(r.stderr.String(), "still trying") })
+		eventually(t, who+" says that etcd is away", func() bool {
+			return strings.Contains(r.stderr.String(), "still trying")
+		})
 	}
-	if took := time.Since(began); took > 12*time.Second { // 4 s, or a renewal's 5 and 2 more; a busy machine adds
+	// 4 s, or 5 s + 2 s for a renewal; a busy machine adds
+	if took := time.Since(began); took > 12*time.Second {
 		t.Errorf("said after %v", took)
 	}
 	if err := proxy.Admit(); err != nil {
 		t.Fatal(err)
 	}
 	for who, r := range all {
-		eventually(t, who+" says that etcd is back", func() bool { return strings.Contains(r.stderr.String(), "again") })
-		if text := r.stderr.String(); strings.Count(text, "\n") != 2 || strings.Contains(text, "level=") {
+		eventually(t, who+" says that etcd is back", func() bool {
+			return strings.Contains(r.stderr.String(), "again")
+		})
+		if text := r.stderr.String(); strings.Count(text, "\n") != 2 ||
+			strings.Contains(text, "level=") {
 			t.Errorf("%s: %s", who, text)
 		}
 	}
 }
 
-// TestSilenceIsSaid: one that only holds a lock says within 7 s that the network has fallen silent, however long its TTL is.
+// TestSilenceIsSaid: a verb that only holds a lock reports within 7 s that the network has fallen
+// silent, with every TTL.
 func TestSilenceIsSaid(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
@@ -120,22 +134,26 @@ func TestSilenceIsSaid(t *testing.T) {
 	t.Cleanup(func() { proxy.Close() })
 	all := map[string]*running{}
 	for _, ttl := range []string{"15s", "1m"} {
-		all[ttl] = start(t, "--endpoints", proxy.Addr(), "--command-timeout", "1", "lock", "--ttl", ttl, fresh(t))
+		all[ttl] = start(t, "--endpoints", proxy.Addr(), "--command-timeout", "1", "lock", "--ttl",
+			ttl, fresh(t))
 		all[ttl].line()
 	}
 	began := time.Now()
 	proxy.Blackhole(faultproxy.Up | faultproxy.Down)
 	for ttl, r := range all {
-		eventually(t, "the line of the holder with a TTL of "+ttl, func() bool { return strings.Contains(r.stderr.String(), "still trying") })
+		eventually(t, "the line of the holder with a TTL of "+ttl, func() bool {
+			return strings.Contains(r.stderr.String(), "still trying")
+		})
 	}
 	took := time.Since(began)
-	recipetest.Figure(t, "two holders at rest said %v after it that the network was silent", took.Round(time.Millisecond))
+	recipetest.Figure(t, "two holders at rest said %v after it that the network was silent",
+		took.Round(time.Millisecond))
 	if took > 12*time.Second { // a busy machine adds
 		t.Errorf("said after %v", took)
 	}
 }
 
-// TestFilesAreReadAgain: certificates and a password that change while a verb runs are taken up.
+// TestFilesAreReadAgain: certificates and a password that change while a verb runs are used.
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	options := recipetest.Server(etcdproc.Versions()[0])
@@ -147,7 +165,8 @@ func TestFilesAreReadAgain(t *testing.T) {
 	}
 	t.Cleanup(func() { proxy.Close() })
 	dir := t.TempDir()
-	cert, key, password := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "password")
+	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	password := filepath.Join(dir, "password")
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
@@ -173,9 +192,12 @@ func TestFilesAreReadAgain(t *testing.T) {
 	}
 	renew("cli-one")
 	write(password, "first\n")
-	flags := []string{"--cacert", own.PKI().CAFile, "--cert", cert, "--key", key, "--user", "root", "--password-file", password}
+	flags := []string{"--cacert", own.PKI().CAFile, "--cert", cert, "--key", key, "--user", "root",
+		"--password-file", password}
 	run := func(endpoint string, args ...string) *running {
-		return start(t, append(append([]string{"--endpoints", strings.TrimPrefix(endpoint, "https://")}, flags...), args...)...)
+		return start(t,
+			append(append([]string{"--endpoints", strings.TrimPrefix(endpoint, "https://")},
+				flags...), args...)...)
 	}
 	r := run(proxy.Addr(), "queue", "consume", "jobs", "--", "sh", "-c", "cat; echo")
 	run(own.Endpoints()[0], "queue", "put", "jobs", "one").want(0)
@@ -183,13 +205,18 @@ func TestFilesAreReadAgain(t *testing.T) {
 
 	write(cert, "half of a certificate")
 	proxy.Reset()
-	eventually(t, "the files are said to be bad", func() bool { return strings.Contains(r.stderr.String(), "cannot be used") })
+	eventually(t, "the files are said to be bad", func() bool {
+		return strings.Contains(r.stderr.String(), "cannot be used")
+	})
 	renew("cli-two")
 	proxy.Reset()
-	eventually(t, "the files are used again", func() bool { return strings.Contains(r.stderr.String(), "can be used again") })
+	eventually(t, "the files are used again", func() bool {
+		return strings.Contains(r.stderr.String(), "can be used again")
+	})
 
 	root := recipetest.NewClient(t, gateway.Config{
-		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root", Password: "first",
+		Endpoints: own.Endpoints(), TLS: own.PKI().ClientTLS(""), Username: "root",
+		Password: "first",
 	})
 	if err := root.Auth().UserChangePassword(t.Context(), "root", "second"); err != nil {
 		t.Fatal(err)

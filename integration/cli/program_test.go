@@ -23,7 +23,7 @@ type running struct {
 	lines  chan string // of the standard output; closed at its end
 	stderr syncBuffer
 	exited chan struct{}
-	code   int // 128 and the signal for one that was killed; set before exited is closed
+	code   int // 128 + n after signal n; set before exited is closed
 }
 
 type syncBuffer struct {
@@ -43,14 +43,18 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// launch starts a program; the end of the test ends it.
+// launch starts a program, which the end of the test kills.
 func launch(t *testing.T, path string, env []string, stdin io.Reader, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, cmd: exec.Command(path, args...), lines: make(chan string, 1000), exited: make(chan struct{})}
-	r.cmd.Env = append(append(plainEnv(), "ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ",")), env...)
+	r := &running{
+		t: t, cmd: exec.Command(path, args...), lines: make(chan string, 1000),
+		exited: make(chan struct{}),
+	}
+	r.cmd.Env = append(append(plainEnv(),
+		"ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ",")), env...)
 	r.cmd.Stdin = stdin
 	r.cmd.Stderr = &r.stderr
-	r.cmd.WaitDelay = time.Second // what a killed program leaves behind may have its outputs
+	r.cmd.WaitDelay = time.Second // children of a killed program may still have its outputs
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -69,14 +73,14 @@ func launch(t *testing.T, path string, env []string, stdin io.Reader, args ...st
 	})
 	go func() {
 		defer close(r.exited)
-		_ = r.cmd.Wait() // the state says it
+		_ = r.cmd.Wait() // ProcessState has the result
 		r.code = r.cmd.ProcessState.ExitCode()
 		if ws := r.cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
 			r.code = 128 + int(ws.Signal())
 		}
 	}()
 	t.Cleanup(func() {
-		_ = r.cmd.Process.Kill() // it has ended, mostly
+		_ = r.cmd.Process.Kill() // usually it has ended
 		<-r.exited
 		read.Close()
 		for range r.lines {
@@ -86,7 +90,7 @@ func launch(t *testing.T, path string, env []string, stdin io.Reader, args ...st
 	return r
 }
 
-// plainEnv is the environment without what tells holdfast or etcdctl anything.
+// plainEnv returns the environment without variables of holdfast or etcdctl.
 func plainEnv() (env []string) {
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "ETCD") && !strings.HasPrefix(v, "HOLDFAST") {
@@ -102,7 +106,7 @@ func start(t *testing.T, args ...string) *running {
 	return launch(t, program, nil, nil, args...)
 }
 
-// line is the next line of the standard output.
+// line returns the next line of the standard output.
 func (r *running) line() string {
 	r.t.Helper()
 	select {
@@ -128,7 +132,7 @@ func (r *running) wait() int {
 	return r.code
 }
 
-// ended tells whether the program has ended.
+// ended reports whether the program has ended.
 func (r *running) ended() bool {
 	select {
 	case <-r.exited:
@@ -153,7 +157,7 @@ func (r *running) want(code int) {
 	}
 }
 
-// rest is what is left of the standard output, once the program has ended.
+// rest returns the rest of the standard output, after the program has ended.
 func (r *running) rest() string {
 	r.wait()
 	var all []string
@@ -163,7 +167,7 @@ func (r *running) rest() string {
 	return strings.Join(all, "\n")
 }
 
-// hf runs holdfast to its end, expects the status, and returns what it printed.
+// hf runs holdfast to its end, expects the status, and returns the output.
 func hf(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	r := start(t, args...)
@@ -171,7 +175,7 @@ func hf(t *testing.T, code int, args ...string) string {
 	return r.rest()
 }
 
-// complain is hf for what is printed on the standard error, which is one line.
+// complain is like hf, but expects one line on the standard error and returns it.
 func complain(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	r := start(t, args...)
@@ -196,7 +200,7 @@ func rows(t *testing.T, args ...string) (all []map[string]any) {
 	return all
 }
 
-// alive tells whether a process runs; one that waits to be reaped does not.
+// alive reports whether a process runs. A zombie does not.
 func alive(t *testing.T, pid string) bool {
 	t.Helper()
 	n, err := strconv.Atoi(pid)
@@ -210,7 +214,7 @@ func alive(t *testing.T, pid string) bool {
 	return err != nil || !strings.Contains(string(stat), ") Z ")
 }
 
-// endProcess ends what a test has left behind.
+// endProcess kills a process that a test left running.
 func endProcess(t *testing.T, pid string) {
 	t.Helper()
 	n, err := strconv.Atoi(pid)
@@ -226,5 +230,7 @@ func endProcess(t *testing.T, pid string) {
 func awaitMembers(t *testing.T, name string, n int) {
 	t.Helper()
 	c := newClient(t)
-	eventually(t, strconv.Itoa(n)+" members of "+name, func() bool { return len(members(t, c, name)) == n })
+	eventually(t, strconv.Itoa(n)+" members of "+name, func() bool {
+		return len(members(t, c, name)) == n
+	})
 }

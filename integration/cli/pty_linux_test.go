@@ -12,7 +12,8 @@ import (
 	"unsafe"
 )
 
-// onTerminal runs a script by bash, which leads the session of a new terminal. It returns the keyboard and the screen.
+// onTerminal runs a script in bash, which leads the session of a new terminal. It returns the
+// keyboard and the screen.
 func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -21,8 +22,10 @@ func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	}
 	t.Cleanup(func() { master.Close() })
 	var unlock, n int32
-	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &unlock, syscall.TIOCGPTN: &n} {
-		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(arg))); e != 0 {
+	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &unlock,
+		syscall.TIOCGPTN: &n} {
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request,
+			uintptr(unsafe.Pointer(arg))); e != 0 {
 			t.Fatal(e)
 		}
 	}
@@ -32,16 +35,18 @@ func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	}
 	defer slave.Close()
 	cmd := exec.Command("bash", "-c", script)
-	cmd.Env = append(plainEnv(), "ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ","), "holdfast="+program)
+	cmd.Env = append(plainEnv(), "ETCDCTL_ENDPOINTS="+strings.Join(cluster.Endpoints(), ","),
+		"holdfast="+program)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Skip(err)
 	}
-	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // which hangs up: shown returns
+	// the end of bash makes shown return
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		late.Stop()
-		_ = cmd.Process.Kill() // it has ended, mostly
+		_ = cmd.Process.Kill() // usually it has ended
 		_ = cmd.Wait()
 	})
 	return master, bufio.NewReader(master)
@@ -59,12 +64,13 @@ func shown(t *testing.T, screen *bufio.Reader, word string) (all string) {
 	}
 }
 
-// TestJobControlStopsBoth: Ctrl-Z stops the command too when its input is not the terminal, and stops it first: when the shell
-// learns that holdfast has stopped, the command has.
+// TestJobControlStopsBoth: Ctrl-Z stops the command too if its input is not the terminal, and stops
+// it first: when the shell notices that holdfast has stopped, the command has stopped.
 func TestJobControlStopsBoth(t *testing.T) {
 	t.Parallel()
-	// The command forks nothing, because dash hangs in front of any shell when Ctrl-Z comes between its vfork and the exec.
-	// holdfast is killed only once the test has looked, because the command dies with it.
+	// The command does not fork, because dash hangs under any shell if Ctrl-Z is pressed between
+	// its vfork and the exec. holdfast is killed only after the test has looked, because the
+	// command dies with it.
 	keys, screen := onTerminal(t, `set -m; $holdfast lock `+fresh(t)+
 		` -- sh -c 'echo "child $$"; exec sleep 1000' </dev/null; echo "back $?"; read x; kill -KILL %1; wait`)
 	pid := strings.Fields(shown(t, screen, "child"))[1]
@@ -87,7 +93,8 @@ func TestJobControlStopsBoth(t *testing.T) {
 // TestInterruptEndsScript: Ctrl-C ends the script around holdfast, not only the command.
 func TestInterruptEndsScript(t *testing.T) {
 	t.Parallel()
-	keys, screen := onTerminal(t, `$holdfast lock `+fresh(t)+` -- sh -c 'echo ready; exec sleep 100'; echo went-on`)
+	keys, screen := onTerminal(t,
+		`$holdfast lock `+fresh(t)+` -- sh -c 'echo ready; exec sleep 100'; echo went-on`)
 	shown(t, screen, "ready")
 	if _, err := keys.Write([]byte{'C' - '@'}); err != nil {
 		t.Fatal(err)
@@ -97,8 +104,9 @@ func TestInterruptEndsScript(t *testing.T) {
 	}
 }
 
-// TestTerminalBesideAPipe: a command that has a pipe as its input reads from the terminal all the same, as those do that ask for
-// a password; with job control and without, where holdfast shares its group with the rest of the pipeline.
+// TestTerminalBesideAPipe: a command with a pipe as its input can still read from the terminal, as
+// programs do that ask for a password. This works with job control and without, where holdfast
+// shares its group with the rest of the pipeline.
 func TestTerminalBesideAPipe(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"", "set -m; "} {
@@ -108,7 +116,8 @@ func TestTerminalBesideAPipe(t *testing.T) {
 		if _, err := keys.WriteString("typed\n"); err != nil {
 			t.Fatal(err)
 		}
-		if out := shown(t, screen, "status"); !strings.Contains(out, "got piped and typed") || !strings.Contains(out, "status 3") {
+		if out := shown(t, screen, "status"); !strings.Contains(out, "got piped and typed") ||
+			!strings.Contains(out, "status 3") {
 			t.Fatalf("%q: %q", mode, out)
 		}
 		if _, err := keys.WriteString("more\n"); err != nil { // the shell has the terminal back

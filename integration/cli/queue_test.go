@@ -16,29 +16,34 @@ import (
 	"testing"
 )
 
-// TestQueue: what is put can be looked at, and got once.
+// TestQueue: an item that was put can be listed, and received once.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	complain(t, 1, "queue", "get", "-n", name)
 	hf(t, 3, "queue", "get", "-w", "1.5", "-E", "3", name)
 	id := hf(t, 0, "queue", "put", name, "one")
-	put := launch(t, program, nil, strings.NewReader("two\nthree\n"), "queue", "put", "--lines", name)
+	put := launch(t, program, nil, strings.NewReader("two\nthree\n"), "queue", "put", "--lines",
+		name)
 	put.want(0)
 	if ids := strings.Fields(put.rest()); len(ids) != 2 {
 		t.Errorf("IDs %q", ids)
 	}
-	whole := launch(t, program, nil, strings.NewReader("four\nand five\n"), "queue", "put", "--priority", "9", name)
+	whole := launch(t, program, nil, strings.NewReader("four\nand five\n"), "queue", "put",
+		"--priority", "9", name)
 	whole.want(0)
-	if again := hf(t, 0, "queue", "put", "--dedup-id", "x", name, "six"); again != hf(t, 0, "queue", "put", "--dedup-id", "x", name, "seven") {
+	again := hf(t, 0, "queue", "put", "--dedup-id", "x", name, "six")
+	if again != hf(t, 0, "queue", "put", "--dedup-id", "x", name, "seven") {
 		t.Error("two items with one de-duplication ID")
 	}
 	hf(t, 0, "queue", "put", "--delay", "1h", name, "late")
 	items := rows(t, "queue", "peek", name)
-	if len(items) != 5 || items[0]["value"] != "four\nand five\n" || items[1]["id"] != id || items[4]["value"] != "six" {
+	if len(items) != 5 || items[0]["value"] != "four\nand five\n" || items[1]["id"] != id ||
+		items[4]["value"] != "six" {
 		t.Errorf("items %v", items)
 	}
-	if stats := rows(t, "queue", "stats", name); len(stats) != 1 || stats[0]["ready"] != 5.0 || stats[0]["delayed"] != 1.0 {
+	if stats := rows(t, "queue", "stats", name); len(stats) != 1 || stats[0]["ready"] != 5.0 ||
+		stats[0]["delayed"] != 1.0 {
 		t.Errorf("stats %v", stats)
 	}
 	if out := hf(t, 0, "queue", "stats", name); !strings.Contains(out, "READY") {
@@ -49,26 +54,31 @@ func TestQueue(t *testing.T) {
 			t.Errorf("got %q, not %q", got, want)
 		}
 	}
-	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["value"] != "six" || got[0]["attempt"] != 1.0 {
+	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["value"] != "six" ||
+		got[0]["attempt"] != 1.0 {
 		t.Errorf("got %v", got)
 	}
 	hf(t, 1, "queue", "get", "-n", name)
 }
 
-// TestConsume: the command has the item on its input; those that fail come again, and end among the dead letters.
+// TestConsume: the command has the item on its input. Items whose command fails are delivered
+// again, and end among the dead letters.
 func TestConsume(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
-	put := launch(t, program, nil, strings.NewReader("a\nb\nbad\nc\n"), "queue", "put", "--lines", name)
+	put := launch(t, program, nil, strings.NewReader("a\nb\nbad\nc\n"), "queue", "put", "--lines",
+		name)
 	put.want(0)
-	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh", "-c",
+	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh",
+		"-c",
 		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ "$v" != bad ]`)
 	var got []string
 	for range 5 {
 		got = append(got, r.line())
 	}
 	slices.Sort(got)
-	if want := []string{"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence", "c 1 item fence"}; !slices.Equal(got, want) {
+	if want := []string{"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence",
+		"c 1 item fence"}; !slices.Equal(got, want) {
 		t.Errorf("worked on %q", got)
 	}
 	eventually(t, "dead letter", func() bool { return len(rows(t, "queue", "dead", name)) == 1 })
@@ -82,9 +92,12 @@ func TestConsume(t *testing.T) {
 		t.Errorf("redriven: %s", n)
 	}
 
-	// The first signal lets the command finish, the second one is for it.
+	// The first signal lets the command finish; the second is forwarded to it.
 	release := filepath.Join(dir, "go")
-	for _, script := range []string{"trap 'exit 0' TERM; echo; while [ ! -e " + release + " ]; do sleep 0.01; done", "trap 'exit 0' TERM INT; echo; while :; do sleep 0.01; done"} {
+	for _, script := range []string{
+		"trap 'exit 0' TERM; echo; while [ ! -e " + release + " ]; do sleep 0.01; done",
+		"trap 'exit 0' TERM INT; echo; while :; do sleep 0.01; done",
+	} {
 		r := start(t, "queue", "consume", name, "--", "sh", "-c", script)
 		r.line()
 		r.signal(syscall.SIGTERM)
@@ -93,17 +106,18 @@ func TestConsume(t *testing.T) {
 				t.Fatal(err)
 			}
 		} else {
-			r.signal(syscall.SIGINT) // two of one kind may come as one
+			r.signal(syscall.SIGINT) // two signals of one kind may be delivered as one
 		}
 		r.want(0)
 		hf(t, 0, "queue", "put", name, "next")
 	}
-	if stats := rows(t, "queue", "stats", name); stats[0]["ready"] != 1.0 || stats[0]["claimed"] != 0.0 {
+	if stats := rows(t, "queue", "stats", name); stats[0]["ready"] != 1.0 ||
+		stats[0]["claimed"] != 0.0 {
 		t.Errorf("left: %v", stats)
 	}
 }
 
-// TestClaimLost: a command whose claim is taken away is ended, and another has the item.
+// TestClaimLost: a command whose claim is deleted is ended, and another command gets the item.
 func TestClaimLost(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -130,7 +144,7 @@ func TestClaimLost(t *testing.T) {
 	r.want(0)
 }
 
-// TestUntold: what could not be printed is still there, for whoever comes next, and at once.
+// TestUntold: an item that could not be printed is still in the queue, and ready at once.
 func TestUntold(t *testing.T) {
 	t.Parallel()
 	full := "exec >/dev/full; exec " + program + " "
@@ -139,7 +153,8 @@ func TestUntold(t *testing.T) {
 	}
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "precious")
-	for _, args := range []string{"queue get ", "--json queue get ", "queue peek ", "--json queue peek ", "queue stats ", "--json queue stats "} {
+	for _, args := range []string{"queue get ", "--json queue get ", "queue peek ",
+		"--json queue peek ", "queue stats ", "--json queue stats "} {
 		r := launch(t, "/bin/sh", nil, nil, "-c", full+args+name)
 		r.want(70)
 		if strings.Count(r.stderr.String(), "\n") != 1 {
@@ -157,21 +172,24 @@ func TestUntold(t *testing.T) {
 	}
 	unread(t, "lock "+name)
 	awaitMembers(t, name, 0)
-	hf(t, 128+int(syscall.SIGPIPE), "lock", name, "--", "sh", "-c", "kill -PIPE $$; exit 0") // a command is ended by it as ever
+	// SIGPIPE ends a command as usual
+	hf(t, 128+int(syscall.SIGPIPE), "lock", name, "--", "sh", "-c", "kill -PIPE $$; exit 0")
 }
 
-// unread runs holdfast with an output that nobody reads, and expects the status that shells tell then, and no word.
+// unread runs holdfast with a closed pipe as its output. It expects the status of a program that
+// SIGPIPE killed, and no message.
 func unread(t *testing.T, args string) {
 	t.Helper()
 	pipe := fifo(t)
-	r := launch(t, "/bin/sh", nil, nil, "-c", "exec 3<>"+pipe+" >"+pipe+" 3<&-; exec "+program+" "+args)
+	r := launch(t, "/bin/sh", nil, nil, "-c",
+		"exec 3<>"+pipe+" >"+pipe+" 3<&-; exec "+program+" "+args)
 	r.want(128 + int(syscall.SIGPIPE))
 	if r.stderr.String() != "" {
 		t.Errorf("%s: %q", args, r.stderr.String())
 	}
 }
 
-// deadLetter makes one, and returns its ID.
+// deadLetter makes a dead letter and returns its ID.
 func deadLetter(t *testing.T, name string) string {
 	t.Helper()
 	id := hf(t, 0, "queue", "put", name, "bad")
@@ -182,12 +200,13 @@ func deadLetter(t *testing.T, name string) string {
 	return id
 }
 
-// TestDiscard: a dead letter that is deleted by hand is gone, and nothing misses it.
+// TestDiscard: a dead letter that is deleted by hand disappears without a trace.
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	id := deadLetter(t, name)
-	if n, err := newClient(t).Delete(within(t, patience), name+"//x/"+id); err != nil || n.Deleted != 1 {
+	if n, err := newClient(t).Delete(within(t, patience), name+"//x/"+id); err != nil ||
+		n.Deleted != 1 {
 		t.Fatalf("deleted %v, %v", n, err)
 	}
 	if out := hf(t, 0, "queue", "redrive", name, id); out != "0" {
@@ -200,18 +219,20 @@ func TestDiscard(t *testing.T) {
 	if got := hf(t, 0, "queue", "get", name); got != "good" {
 		t.Errorf("got %q", got)
 	}
-	if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 0.0 || s["claimed"] != 0.0 || s["dead"] != 0.0 {
+	if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 0.0 ||
+		s["claimed"] != 0.0 || s["dead"] != 0.0 {
 		t.Errorf("stats %v", s)
 	}
 	hf(t, 0, "doctor", name)
 }
 
-// TestPause: while a queue is paused nobody gets anything, and afterwards all is there.
+// TestPause: while a queue is paused nothing is delivered, and afterwards everything is still
+// there.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
-	for range 2 { // twice is as good as once
+	for range 2 { // a second pause changes nothing
 		hf(t, 0, "queue", "pause", name)
 	}
 	if s := rows(t, "queue", "stats", name)[0]; s["paused"] != true {
@@ -231,7 +252,8 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestDeadUnanswered: where etcd stops answering in the middle, the list of dead letters ends as other lists do.
+// TestDeadUnanswered: if etcd stops answering in the middle, the list of dead letters ends as other
+// lists do.
 func TestDeadUnanswered(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -241,8 +263,12 @@ func TestDeadUnanswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	toEtcd := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport, FlushInterval: -1}
-	toEtcd.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {} // of requests that were cut off
+	toEtcd := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: transport,
+		FlushInterval: -1,
+	}
+	// requests that were cut off
+	toEtcd.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {}
 	letters := []byte(base64.StdEncoding.EncodeToString([]byte(name + "//x/")))
 	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -257,27 +283,31 @@ func TestDeadUnanswered(t *testing.T) {
 		toEtcd.ServeHTTP(w, r)
 	}))
 	t.Cleanup(silent.Close)
-	text := complain(t, 69, "--endpoints", silent.URL, "--command-timeout", "1", "queue", "dead", name)
-	if !strings.Contains(text, "within 10s") || !strings.Contains(text, "type a longer --command-timeout") {
+	text := complain(t, 69, "--endpoints", silent.URL, "--command-timeout", "1", "queue", "dead",
+		name)
+	if !strings.Contains(text, "within 10s") ||
+		!strings.Contains(text, "type a longer --command-timeout") {
 		t.Error(text)
 	}
 }
 
-// TestConsumeCannotStart: an item whose command cannot be started is given back, and the attempt does not count.
+// TestConsumeCannotStart: an item whose command cannot be started is requeued, and the attempt does
+// not count.
 func TestConsumeCannotStart(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
 	for range 3 {
-		launch(t, program, []string{"TMPDIR=/nonexistent"}, nil, "queue", "consume", name, "--max-attempts", "2", "--", "true").want(70)
+		launch(t, program, []string{"TMPDIR=/nonexistent"}, nil, "queue", "consume",
+			name, "--max-attempts", "2", "--", "true").want(70)
 	}
 	if got := rows(t, "queue", "get", name); len(got) != 1 || got[0]["attempt"] != 1.0 {
 		t.Errorf("got %v", got)
 	}
 }
 
-// TestForeignTimes: an item that another program has put with a time in microseconds is printed, in JSON too, by get, peek and
-// dead, with no time rather than one that JSON cannot take.
+// TestForeignTimes: an item of another program with a time in microseconds is printed by get, peek
+// and dead, as JSON too, without the time, because JSON cannot represent it.
 func TestForeignTimes(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
@@ -289,15 +319,19 @@ func TestForeignTimes(t *testing.T) {
 		}
 	}
 	put("//q/9/0000000000000001", `{"id":"a1","enqueued":1795251600000000}`+"\nhello")
-	put("//x/b2", `{"id":"b2","enqueued":1795251600000000,"attempts":3,"died":1795251600000000}`+"\nbad")
+	put("//x/b2",
+		`{"id":"b2","enqueued":1795251600000000,"attempts":3,"died":1795251600000000}`+"\nbad")
 	const none = "0001-01-01T00:00:00Z"
-	if all := rows(t, "queue", "peek", name); len(all) != 1 || all[0]["value"] != "hello" || all[0]["enqueued"] != none {
+	if all := rows(t, "queue", "peek", name); len(all) != 1 || all[0]["value"] != "hello" ||
+		all[0]["enqueued"] != none {
 		t.Errorf("peek: %v", all)
 	}
-	if all := rows(t, "queue", "dead", name); len(all) != 1 || all[0]["value"] != "bad" || all[0]["died"] != none {
+	if all := rows(t, "queue", "dead", name); len(all) != 1 ||
+		all[0]["value"] != "bad" || all[0]["died"] != none {
 		t.Errorf("dead: %v", all)
 	}
-	if all := rows(t, "queue", "get", name); len(all) != 1 || all[0]["value"] != "hello" || all[0]["enqueued"] != none || all[0]["id"] != "a1" {
+	if all := rows(t, "queue", "get", name); len(all) != 1 || all[0]["value"] != "hello" ||
+		all[0]["enqueued"] != none || all[0]["id"] != "a1" {
 		t.Errorf("get: %v", all)
 	}
 	hf(t, 1, "queue", "get", "-n", name)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestSemaphore: as many as the limit says run at a time.
+// TestSemaphore: no more commands run at a time than the limit permits.
 func TestSemaphore(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -17,10 +17,12 @@ func TestSemaphore(t *testing.T) {
 	two.line()
 	hf(t, 1, "semaphore", name, "--limit", "3", "-n", "--", "true")
 	hf(t, 5, "semaphore", name, "--limit", "3", "-w", "1.5", "-E", "5", "--", "true")
-	if text := complain(t, 64, "semaphore", name, "--limit", "4", "--", "true"); !strings.Contains(text, "3") {
+	if text := complain(t, 64, "semaphore", name, "--limit", "4", "--",
+		"true"); !strings.Contains(text, "3") {
 		t.Error(text)
 	}
-	next := start(t, "semaphore", name, "--limit", "3", "--weight", "2", "--", "sh", "-c", "echo $HOLDFAST_FENCE")
+	next := start(t, "semaphore", name, "--limit", "3", "--weight", "2", "--", "sh", "-c",
+		"echo $HOLDFAST_FENCE")
 	awaitMembers(t, name, 3)
 	one.signal(syscall.SIGTERM)
 	one.want(0)
@@ -32,7 +34,7 @@ func TestSemaphore(t *testing.T) {
 	next.want(0)
 }
 
-// TestElectAndLeader: leaders follow each other, and are seen.
+// TestElectAndLeader: leaders follow each other, and are observed.
 func TestElectAndLeader(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -41,7 +43,8 @@ func TestElectAndLeader(t *testing.T) {
 	if l := watch.line(); l != "" {
 		t.Errorf("nobody shows %q", l)
 	}
-	first := start(t, "elect", name, "first", "--", "sh", "-c", "trap 'exit 4' TERM; echo $HOLDFAST_KEY; while :; do sleep 0.05; done")
+	first := start(t, "elect", name, "first", "--", "sh", "-c",
+		"trap 'exit 4' TERM; echo $HOLDFAST_KEY; while :; do sleep 0.05; done")
 	if key := first.line(); !strings.HasPrefix(key, name+"/") {
 		t.Errorf("key %q", key)
 	}
@@ -69,7 +72,7 @@ func TestElectAndLeader(t *testing.T) {
 	watch.want(0)
 }
 
-// TestBarrier: nobody passes one that is up.
+// TestBarrier: nobody passes a barrier that is up.
 func TestBarrier(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -81,7 +84,8 @@ func TestBarrier(t *testing.T) {
 	hf(t, 0, "barrier", "release", name)
 	waiting.want(0)
 
-	up := start(t, "barrier", "hold", name, "--", "sh", "-c", "trap 'exit 3' TERM; echo $HOLDFAST_FENCE; while :; do sleep 0.05; done")
+	up := start(t, "barrier", "hold", name, "--", "sh", "-c",
+		"trap 'exit 3' TERM; echo $HOLDFAST_FENCE; while :; do sleep 0.05; done")
 	up.line()
 	hf(t, 1, "barrier", "wait", name, "-w", "1.5")
 	up.signal(syscall.SIGTERM)
@@ -89,22 +93,25 @@ func TestBarrier(t *testing.T) {
 	hf(t, 0, "barrier", "wait", name)
 }
 
-// TestBarrierEnter: all run at the same time, and nobody is through before all have left.
+// TestBarrierEnter: all commands run at the same time, and none returns before all have left.
 func TestBarrierEnter(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
-	// Each waits inside until all are inside, and says when it has left.
-	script := `touch ` + dir + `/$$; while [ $(ls ` + dir + ` | wc -l) -lt 3 ]; do sleep 0.01; done; echo round $HOLDFAST_ROUND; exit 2`
+	// Each command waits until all are inside, and prints when it has left.
+	script := `touch ` + dir + `/$$; while [ $(ls ` + dir +
+		` | wc -l) -lt 3 ]; do sleep 0.01; done; echo round $HOLDFAST_ROUND; exit 2`
 	var all []*running
 	for range 2 {
-		all = append(all, start(t, "barrier", "enter", name, "--parties", "3", "--", "sh", "-c", script))
+		all = append(all,
+			start(t, "barrier", "enter", name, "--parties", "3", "--", "sh", "-c", script))
 	}
 	awaitMembers(t, name, 2)
 	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) > 0 {
 		t.Error("somebody is inside before all have come")
 	}
 	complain(t, 64, "barrier", "enter", name, "--parties", "2", "--", "true")
-	all = append(all, start(t, "barrier", "enter", name, "--parties", "3", "--", "sh", "-c", script))
+	all = append(all,
+		start(t, "barrier", "enter", name, "--parties", "3", "--", "sh", "-c", script))
 	for _, r := range all {
 		if l := r.line(); l != "round 1" {
 			t.Errorf("printed %q", l)
@@ -116,7 +123,7 @@ func TestBarrierEnter(t *testing.T) {
 	hf(t, 0, "barrier", "enter", fresh(t), "--parties", "1")
 }
 
-// TestLatch: it opens after as many counts as it is for.
+// TestLatch: the latch opens after its count.
 func TestLatch(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -131,13 +138,14 @@ func TestLatch(t *testing.T) {
 	}
 	hf(t, 0, "latch", "down", name, "--count", "2")
 	waiting.want(0)
-	if all := rows(t, "latch", "left", name, "--count", "2"); len(all) != 1 || all[0]["left"] != 0.0 {
+	if all := rows(t, "latch", "left", name, "--count", "2"); len(all) != 1 ||
+		all[0]["left"] != 0.0 {
 		t.Errorf("left: %v", all)
 	}
 	complain(t, 64, "latch", "wait", name, "--count", "3")
 }
 
-// TestCompletions: every shell gets its own.
+// TestCompletions: every shell has a completion script.
 func TestCompletions(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {

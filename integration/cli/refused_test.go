@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestRefusalNamesTheHolder: what is refused at once, or waited for in vain, names host, process and since when.
+// TestRefusalNamesTheHolder: the error of a try, or of a wait in vain, names host, process and
+// start of the holder.
 func TestRefusalNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	host, err := os.Hostname()
@@ -24,7 +25,9 @@ func TestRefusalNamesTheHolder(t *testing.T) {
 	} {
 		name := fresh(t)
 		word, _, _ := strings.Cut(verb, " ")
-		with := func(more ...string) []string { return append(append(append([]string{word}, more...), name), args...) }
+		with := func(more ...string) []string {
+			return append(append(append([]string{word}, more...), name), args...)
+		}
 		first := with()
 		if verb == "lock -s" {
 			first = []string{"lock", name}
@@ -38,7 +41,8 @@ func TestRefusalNamesTheHolder(t *testing.T) {
 			}
 			line = append(line, "--", "true")
 			text := complain(t, 1, line...)
-			for _, want := range []string{host, "pid " + strconv.Itoa(holder.cmd.Process.Pid), "since 2"} {
+			for _, want := range []string{host, "pid " + strconv.Itoa(holder.cmd.Process.Pid),
+				"since 2"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%v: %q lacks %q", line, text, want)
 				}
@@ -56,7 +60,8 @@ func TestRefusalNamesTheHolder(t *testing.T) {
 					}
 				}
 			}
-			if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil || len(out.Holders) != 1 {
+			if err := json.Unmarshal([]byte(r.stderr.String()), &out); err != nil ||
+				len(out.Holders) != 1 {
 				t.Errorf("%v: %s: %v", line, r.stderr.String(), err)
 				continue
 			}

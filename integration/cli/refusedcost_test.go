@@ -58,12 +58,14 @@ func countRequests(t *testing.T) *counted {
 	return c
 }
 
-// TestRefusalIsCheap: to be refused costs the same however many wait, and names the holder.
+// TestRefusalIsCheap: a refused try costs the same with any number of waiters, and names the
+// holder.
 func TestRefusalIsCheap(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	s := newSession(t)
-	for _, args := range [][]string{{"lock", "-n"}, {"elect", "-n"}, {"semaphore", "--limit", "1", "-n"}, {"barrier", "wait", "-w", "0"}} {
+	for _, args := range [][]string{{"lock", "-n"}, {"elect", "-n"},
+		{"semaphore", "--limit", "1", "-n"}, {"barrier", "wait", "-w", "0"}} {
 		name := fresh(t)
 		line := append(append([]string{}, args...), name)
 		switch args[0] {
@@ -78,9 +80,10 @@ func TestRefusalIsCheap(t *testing.T) {
 		var costs [2][2]int64
 		n := 0
 		for i, waiters := range []int{1, 1000} {
-			for ; n < waiters; n++ { // as other tasks of one session have them
+			for ; n < waiters; n++ { // like other tasks of one session
 				key := fmt.Sprintf("%s/%s-%d", name, s.Lease(), n+1)
-				if _, err := c.Put(within(t, patience), key, []byte("1"), gateway.WithLease(s.Lease())); err != nil {
+				if _, err := c.Put(within(t, patience), key, []byte("1"),
+					gateway.WithLease(s.Lease())); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -91,11 +94,12 @@ func TestRefusalIsCheap(t *testing.T) {
 			}
 			costs[i] = [2]int64{p.requests.Load(), p.bytes.Load()}
 		}
-		recipetest.Figure(t, "%s is refused with 1 waiter by %d requests and %d bytes, with 1,000 by %d and %d",
+		recipetest.Figure(t,
+			"%s is refused with 1 waiter by %d requests and %d bytes, with 1,000 by %d and %d",
 			args[0], costs[0][0], costs[0][1], costs[1][0], costs[1][1])
 		most := costs[0][1] + 8<<10
 		if args[0] == "semaphore" {
-			most += 1000 * 250 // the recipe's refusal counts those who wait, for which it reads them, once
+			most += 1000 * 250 // the recipe reads the waiters once to count them
 		}
 		if costs[1][0] > costs[0][0]+1 || costs[1][1] > most {
 			t.Errorf("%s: %v", args[0], costs)
@@ -103,7 +107,8 @@ func TestRefusalIsCheap(t *testing.T) {
 	}
 }
 
-// TestRefusalNamesAll: all holders are in the JSON, also where they are more than are looked at first.
+// TestRefusalNamesAll: the JSON contains all holders, even if they are more than the first request
+// reads.
 func TestRefusalNamesAll(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

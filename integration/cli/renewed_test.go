@@ -15,7 +15,7 @@ import (
 )
 
 // TestRenewedFiles: certificates, keys, authority and password are replaced while verbs run, and
-// etcd refuses the old ones. A lock is held on, and a queue consumed.
+// etcd rejects the old ones. A lock stays held, and a queue is consumed.
 func TestRenewedFiles(t *testing.T) {
 	t.Parallel()
 	o := recipetest.Server(etcdproc.Versions()[0])

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSignals: a command gets the signals that holdfast gets, with all of its group.
+// TestSignals: a command receives the signals that holdfast receives, with its whole group.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -22,11 +22,13 @@ func TestSignals(t *testing.T) {
 		{syscall.SIGQUIT, "ulimit -c 0", 128 + 3},
 	} {
 		name := fresh(t)
-		r := start(t, "lock", name, "--", "sh", "-c", tt.trap+`; sh -c 'echo $$; exec sleep 100' & while :; do wait; done`)
+		r := start(t, "lock", name, "--", "sh", "-c",
+			tt.trap+`; sh -c 'echo $$; exec sleep 100' & while :; do wait; done`)
 		grandchild := r.line()
 		r.signal(tt.signal)
 		r.want(tt.code)
-		if tt.signal != syscall.SIGINT && tt.signal != syscall.SIGQUIT { // which sh lets its background ignore
+		// sh ignores these in background commands
+		if tt.signal != syscall.SIGINT && tt.signal != syscall.SIGQUIT {
 			eventually(t, "end of the grandchild", func() bool { return !alive(t, grandchild) })
 		} else {
 			endProcess(t, grandchild)
@@ -35,7 +37,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestSignalWhileWaiting: who is ended while it waits leaves the line, and says so by the status.
+// TestSignalWhileWaiting: a signal during the wait removes the waiter from the line, and determines
+// the status.
 func TestSignalWhileWaiting(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

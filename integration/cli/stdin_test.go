@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// pipe is an input that goes on until the test closes it.
+// pipe returns an input that does not end until the test closes it.
 func pipe(t *testing.T) (read, write *os.File) {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -23,17 +23,20 @@ func pipe(t *testing.T) (read, write *os.File) {
 	return read, write
 }
 
-// TestPutEndsBySignal: a put that waits for its input ends by every signal that ends programs, and says how much it has put.
+// TestPutEndsBySignal: every signal that ends programs ends a put that waits for its input, with a
+// message that says how much was put.
 func TestPutEndsBySignal(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM,
+		syscall.SIGHUP, syscall.SIGQUIT} {
 		read, write := pipe(t)
 		r := launch(t, program, nil, read, "queue", "put", "--lines", fresh(t))
 		_, _ = fmt.Fprintln(write, "one")
 		r.line()
 		r.signal(sig)
 		r.want(128 + int(sig))
-		if text := r.stderr.String(); !strings.Contains(text, "items put: 1") || strings.Count(text, "\n") != 1 {
+		if text := r.stderr.String(); !strings.Contains(text, "items put: 1") ||
+			strings.Count(text, "\n") != 1 {
 			t.Errorf("%v: %q", sig, text)
 		}
 		read, _ = pipe(t)
@@ -67,7 +70,7 @@ func awaitSession(t *testing.T, r *running) {
 	})
 }
 
-// TestPutStream: lines are put in their order, as soon as they come, and as many as there are.
+// TestPutStream: lines are put in their order, as soon as they arrive, and any number of them.
 func TestPutStream(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -81,7 +84,7 @@ func TestPutStream(t *testing.T) {
 		}
 	}
 	const n = 5000
-	go func() { // a fast one, whose last line does not end
+	go func() { // a fast producer, whose last line has no newline
 		var text strings.Builder
 		for i := range n {
 			fmt.Fprintf(&text, "%d\n", i)
@@ -104,12 +107,13 @@ func TestPutStream(t *testing.T) {
 	}
 }
 
-// TestPutProgress: the time limit is for each batch, however long the whole takes.
+// TestPutProgress: the time limit applies to each batch, however long the whole takes.
 func TestPutProgress(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	text := strings.Repeat("x\n", 60_000)
-	r := launch(t, program, nil, strings.NewReader(text), "--command-timeout", "1", "queue", "put", "--lines", name)
+	r := launch(t, program, nil, strings.NewReader(text), "--command-timeout", "1", "queue", "put",
+		"--lines", name)
 	n := 0
 	for range r.lines {
 		n++
@@ -120,7 +124,8 @@ func TestPutProgress(t *testing.T) {
 	}
 }
 
-// TestPutLong: a line and an input that are too long for an item are refused before they have been read to their end.
+// TestPutLong: a line or an input that is too long for an item is rejected before it is read to its
+// end.
 func TestPutLong(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -128,10 +133,11 @@ func TestPutLong(t *testing.T) {
 		args []string
 		text string
 		put  int
-		said string // of an input that is not read to its end
+		said string // message of an input that is not read to its end
 	}{
 		{[]string{"--lines"}, "one\n" + strings.Repeat("x", 1<<20) + "\n", 2, ""},
-		{[]string{"--lines"}, "one\ntwo\n" + strings.Repeat("x", 1<<20+1<<17), 2, "line 3 is longer"},
+		{[]string{"--lines"}, "one\ntwo\n" + strings.Repeat("x", 1<<20+1<<17),
+			2, "line 3 is longer"},
 		{nil, strings.Repeat("x", 1<<20+1), 0, "longer"},
 		{nil, strings.Repeat("x", 1<<20), 1, ""},
 	} {
@@ -157,14 +163,17 @@ func TestPutLong(t *testing.T) {
 	}
 }
 
-// TestPutFull: a queue that is full ends a stream after --wait without progress, which is told with how many were put.
+// TestPutFull: a full queue ends a stream after --wait without progress. The error contains how
+// many items were put.
 func TestPutFull(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []string{"0", "0.001", "1"} {
 		name := fresh(t)
-		r := launch(t, program, nil, strings.NewReader("a\nb\nc\nd\n"), "--json", "queue", "put", "--lines", "--max-length", "3", "-w", wait, "-E", "9", name)
+		r := launch(t, program, nil, strings.NewReader("a\nb\nc\nd\n"), "--json", "queue", "put",
+			"--lines", "--max-length", "3", "-w", wait, "-E", "9", name)
 		r.want(9)
-		if text := r.stderr.String(); !strings.Contains(text, `"put":3`) || !strings.Contains(text, `"code":9`) {
+		if text := r.stderr.String(); !strings.Contains(text, `"put":3`) ||
+			!strings.Contains(text, `"code":9`) {
 			t.Errorf("-w %s: %q", wait, text)
 		}
 		if s := rows(t, "queue", "stats", name)[0]; s["ready"] != 3.0 {

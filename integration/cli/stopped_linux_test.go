@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestStoppedAlone: a holdfast that SIGSTOP has stopped ends nothing, so that its command overlaps with the next holder's. Its
-// command does not outlive the moment in which it is continued.
+// TestStoppedAlone: after a SIGSTOP holdfast cannot end its command, so it overlaps with the next
+// holder's. The command ends when holdfast is continued.
 func TestStoppedAlone(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

@@ -14,11 +14,12 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 )
 
-// TestRedriveIsBounded: a redrive to which etcd stops to answer ends with the status that says so.
+// TestRedriveIsBounded: a redrive ends with the right status if etcd stops answering.
 func TestRedriveIsBounded(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	if _, err := newClient(t).Put(within(t, patience), name+"//x/a1", []byte(`{"id":"a1","enqueued":1}`+"\nbad")); err != nil {
+	if _, err := newClient(t).Put(within(t, patience), name+"//x/a1",
+		[]byte(`{"id":"a1","enqueued":1}`+"\nbad")); err != nil {
 		t.Fatal(err)
 	}
 	proxy, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
@@ -27,14 +28,18 @@ func TestRedriveIsBounded(t *testing.T) {
 	}
 	t.Cleanup(func() { proxy.Close() })
 	dead := []byte(base64.StdEncoding.EncodeToString([]byte(name + "//x/"))[:len(name)])
-	proxy.Add(faultproxy.Rule{Match: func(r *faultproxy.Request) bool { return bytes.Contains(r.Body, dead) }, Action: faultproxy.Hang})
-	text := complain(t, 69, "--endpoints", proxy.URL(), "--command-timeout", "0.3", "queue", "redrive", name)
+	proxy.Add(faultproxy.Rule{
+		Match:  func(r *faultproxy.Request) bool { return bytes.Contains(r.Body, dead) },
+		Action: faultproxy.Hang,
+	})
+	text := complain(t, 69, "--endpoints", proxy.URL(), "--command-timeout", "0.3", "queue",
+		"redrive", name)
 	if !strings.Contains(text, "--command-timeout") {
 		t.Error(text)
 	}
 }
 
-// TestRedriveTakesItsTime: a redrive that gets on is not ended by the limit.
+// TestRedriveTakesItsTime: the limit does not end a redrive that makes progress.
 func TestRedriveTakesItsTime(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -42,7 +47,8 @@ func TestRedriveTakesItsTime(t *testing.T) {
 	const letters = 60
 	for i := range letters {
 		id := fmt.Sprintf("a%d", i)
-		if _, err := c.Put(within(t, patience), name+"//x/"+id, []byte(`{"id":"`+id+`","enqueued":1}`+"\nbad")); err != nil {
+		if _, err := c.Put(within(t, patience), name+"//x/"+id,
+			[]byte(`{"id":"`+id+`","enqueued":1}`+"\nbad")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,7 +58,10 @@ func TestRedriveTakesItsTime(t *testing.T) {
 	}
 	t.Cleanup(func() { proxy.Close() })
 	const limit = 5 * time.Second // ten times --command-timeout
-	proxy.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.DelayBefore(limit / letters * 3 / 2)})
+	proxy.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/kv/txn"),
+		Action: faultproxy.DelayBefore(limit / letters * 3 / 2),
+	})
 	began := time.Now()
 	hf(t, 0, "--endpoints", proxy.URL(), "--command-timeout", "0.5", "queue", "redrive", name)
 	if took := time.Since(began); took < limit {
@@ -63,8 +72,8 @@ func TestRedriveTakesItsTime(t *testing.T) {
 	}
 }
 
-// TestSecondInterruptWithStuckOutput: a second Ctrl-C ends holdfast also where nothing takes its standard error, as on a terminal
-// after Ctrl-S.
+// TestSecondInterruptWithStuckOutput: a second Ctrl-C ends holdfast even if its standard error is
+// blocked, as on a terminal after Ctrl-S.
 func TestSecondInterruptWithStuckOutput(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
@@ -90,7 +99,7 @@ func TestSecondInterruptWithStuckOutput(t *testing.T) {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // the state says it
+		_ = cmd.Wait() // ProcessState has the result
 	}()
 	awaitMembers(t, name, 2)
 	interrupt := func() { _ = cmd.Process.Signal(syscall.SIGINT) } // it may have ended
@@ -98,7 +107,7 @@ func TestSecondInterruptWithStuckOutput(t *testing.T) {
 	awaitMembers(t, name, 1)
 	first := time.Now()
 	eventually(t, "end", func() bool {
-		if time.Since(first) > 300*time.Millisecond { // signals that come together are one
+		if time.Since(first) > 300*time.Millisecond { // signals closer together count as one
 			interrupt()
 		}
 		select {
@@ -108,7 +117,8 @@ func TestSecondInterruptWithStuckOutput(t *testing.T) {
 			return false
 		}
 	})
-	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGINT {
+	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() ||
+		ws.Signal() != syscall.SIGINT {
 		t.Errorf("ended by %v", cmd.ProcessState)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestUsage: what cannot be meant is status 64, and one line that says what to type.
+// TestUsage: an invalid command line ends with status 64, and one line that says how to correct it.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -66,7 +66,8 @@ func TestUsage(t *testing.T) {
 		{"ls", "--password-file", "/no/such"},
 	} {
 		text := complain(t, 64, args...)
-		if !strings.Contains(text, "type") && !strings.Contains(text, "/no/such") && !strings.Contains(text, "name") {
+		if !strings.Contains(text, "type") && !strings.Contains(text, "/no/such") &&
+			!strings.Contains(text, "name") {
 			t.Errorf("%v: %s", args, text)
 		}
 	}
@@ -79,27 +80,30 @@ func TestUsage(t *testing.T) {
 	launch(t, program, nil, never, "queue", "put", "--lines", "--dedup-id", "x", "a").want(64)
 	hf(t, 127, "lock", "a", "--", "no-such-command")
 	hf(t, 126, "lock", "a", "--", os.TempDir())
-	if r := start(t, "lock", "--json"); r.wait() != 64 || !strings.Contains(r.stderr.String(), `"code":64`) {
+	if r := start(t, "lock", "--json"); r.wait() != 64 ||
+		!strings.Contains(r.stderr.String(), `"code":64`) {
 		t.Errorf("in JSON: %s", r.stderr.String())
 	}
 	if out := strings.Fields(hf(t, 0, "--version")); len(out) < 3 || out[2] == "unknown" {
 		t.Errorf("version: %q", out)
 	}
-	if out := hf(t, 0, "--help"); !strings.Contains(out, "64") || !strings.Contains(out, "redrive") && !strings.Contains(out, "queue") {
+	if out := hf(t, 0, "--help"); !strings.Contains(out, "64") ||
+		!strings.Contains(out, "redrive") && !strings.Contains(out, "queue") {
 		t.Errorf("help: %s", out)
 	}
 }
 
-// TestNoEtcd: without etcd there is one line, within the time that was given.
+// TestNoEtcd: without etcd, one line is printed within the time limit.
 func TestNoEtcd(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never answers
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { silent.Close() })
 	for name, endpoint := range map[string]string{
-		"refused": "127.0.0.1:1", "silent": silent.Addr().String(), "unknown": "no-such-host.invalid:2379",
+		"refused": "127.0.0.1:1", "silent": silent.Addr().String(),
+		"unknown": "no-such-host.invalid:2379",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,15 +116,19 @@ func TestNoEtcd(t *testing.T) {
 				{"doctor"},
 			} {
 				began := time.Now()
-				text := complain(t, 69, append([]string{"--endpoints", endpoint, "--command-timeout", "1.5"}, args...)...)
-				if took := time.Since(began); took > 8*time.Second { // 1.5 s, and what doctor and a busy machine add
+				text := complain(t, 69,
+					append([]string{"--endpoints", endpoint, "--command-timeout", "1.5"},
+						args...)...)
+				// 1.5 s, plus the work of doctor and a busy machine
+				if took := time.Since(began); took > 8*time.Second {
 					t.Errorf("%v took %v", args, took)
 				}
 				if !strings.Contains(text, endpoint) {
 					t.Errorf("%v: %s", args, text)
 				}
 			}
-			text := complain(t, 69, "--endpoints", endpoint, "--command-timeout", "1h", "lock", "-w", "1", "a", "--", "true")
+			text := complain(t, 69, "--endpoints", endpoint, "--command-timeout", "1h", "lock",
+				"-w", "1", "a", "--", "true")
 			if !strings.Contains(text, "within 1s at") {
 				t.Errorf("with -w: %s", text)
 			}
@@ -128,7 +136,8 @@ func TestNoEtcd(t *testing.T) {
 	}
 }
 
-// TestSecure: certificates, user and password come from etcdctl's variables, and the password is seen nowhere.
+// TestSecure: certificates, user and password are read from etcdctl's variables, and the password
+// is never shown.
 func TestSecure(t *testing.T) {
 	t.Parallel()
 	const password = "canary-password"
@@ -140,7 +149,8 @@ func TestSecure(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{
-		"ETCDCTL_ENDPOINTS=" + strings.TrimPrefix(own.Endpoints()[0], "https://"), "ETCDCTL_CACERT=" + own.PKI().CAFile,
+		"ETCDCTL_ENDPOINTS=" + strings.TrimPrefix(own.Endpoints()[0], "https://"),
+		"ETCDCTL_CACERT=" + own.PKI().CAFile,
 		"ETCDCTL_CERT=" + cert, "ETCDCTL_KEY=" + key,
 	}
 	run := func(code int, more []string, args ...string) *running {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestWaitZero: -w 0 tries once, as -n and as flock's, and so does what is too short for an answer of etcd's.
+// TestWaitZero: -w 0 tries once, like -n and flock's -w 0. A time that is too short for an answer
+// of etcd does the same.
 func TestWaitZero(t *testing.T) {
 	t.Parallel()
 	for _, w := range []string{"0", "0s", "1ns", "0.001"} {
@@ -56,7 +57,7 @@ func TestWaitZero(t *testing.T) {
 	}
 }
 
-// with puts flags behind the verb.
+// with puts flags after the verb.
 func with(args []string, flags ...string) []string {
 	verb := 1
 	if slices.Contains([]string{"barrier", "latch", "queue"}, args[0]) {

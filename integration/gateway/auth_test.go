@@ -24,7 +24,7 @@ const canary = "canary-password"
 
 var pause = recipetest.Pause
 
-// noCanary looks for passwords in what could be printed.
+// noCanary looks for passwords in values that could be printed.
 func noCanary(t *testing.T, values ...any) {
 	t.Helper()
 	for _, v := range values {
@@ -36,16 +36,19 @@ func noCanary(t *testing.T, values ...any) {
 	}
 }
 
-// TestAuthCalls sets up users and roles, turns auth on, and has them obeyed.
+// TestAuthCalls sets up users and roles, turns auth on, and checks that etcd enforces them.
 func TestAuthCalls(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
 		ctx := within(t, time.Minute)
-		logs := slog.New(slog.NewTextHandler(noSecrets{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		logs := slog.New(slog.NewTextHandler(noSecrets{t}, &slog.HandlerOptions{
+			Level: slog.LevelDebug,
+		}))
 		// The client that turns auth on has the password from the start.
 		login := func(user string, password gateway.Secret) *gateway.Client {
 			return newClient(t, gateway.Config{
-				Endpoints: c.Endpoints(), Username: user, Password: password, AllowPlaintextAuth: true, Logger: logs,
+				Endpoints: c.Endpoints(), Username: user, Password: password,
+				AllowPlaintextAuth: true, Logger: logs,
 			})
 		}
 		root := login("root", canary+"-root")
@@ -62,10 +65,12 @@ func TestAuthCalls(t *testing.T) {
 			root.Auth().UserGrantRole(ctx, "worker", "work"),
 			root.Auth().UserGrantRole(ctx, "worker", "work"), // which changes nothing
 			root.Auth().UserGrantRole(ctx, "worker", "spare"),
-			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
+			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermReadWrite, "jobs/",
+				gateway.Prefix()),
 			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermRead, "a", gateway.Range("c")),
 			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermWrite, "one"),
-			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermWrite, "zz", gateway.FromKey()),
+			root.Auth().RoleGrantPermission(ctx, "work", gateway.PermWrite, "zz",
+				gateway.FromKey()),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -77,16 +82,20 @@ func TestAuthCalls(t *testing.T) {
 			{Type: gateway.PermWrite, Key: "one"},
 			{Type: gateway.PermWrite, Key: "zz", End: "\x00"},
 		}
-		if got := permsBy(t, must(theirs.RoleGet(ctx, "work"))(t)); !reflect.DeepEqual(got, wantPerms) {
+		if got := permsBy(t, must(theirs.RoleGet(ctx, "work"))(t)); !reflect.DeepEqual(got,
+			wantPerms) {
 			t.Errorf("clientv3 sees %+v, want %+v", got, wantPerms)
 		}
 		if got := must(root.Auth().RoleGet(ctx, "work"))(t); !reflect.DeepEqual(got, wantPerms) {
 			t.Errorf("RoleGet: %+v, want %+v", got, wantPerms)
 		}
 		lists := map[string][3][]string{
-			"UserList": {must(root.Auth().UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users, {"nobody", "root", "worker"}},
-			"RoleList": {must(root.Auth().RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles, {"root", "spare", "work"}},
-			"UserGet":  {must(root.Auth().UserGet(ctx, "worker"))(t), must(theirs.UserGet(ctx, "worker"))(t).Roles, {"spare", "work"}},
+			"UserList": {must(root.Auth().UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users,
+				{"nobody", "root", "worker"}},
+			"RoleList": {must(root.Auth().RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles,
+				{"root", "spare", "work"}},
+			"UserGet": {must(root.Auth().UserGet(ctx, "worker"))(t),
+				must(theirs.UserGet(ctx, "worker"))(t).Roles, {"spare", "work"}},
 		}
 		for what, l := range lists {
 			if slices.Sort(l[1]); !slices.Equal(l[0], l[2]) || !slices.Equal(l[1], l[2]) {
@@ -94,7 +103,8 @@ func TestAuthCalls(t *testing.T) {
 			}
 		}
 		refused(t, root)
-		if _, err := root.Auth().Authenticate(ctx, "root", canary+"-root"); !errors.Is(err, gateway.ErrAuthNotEnabled) {
+		if _, err := root.Auth().Authenticate(ctx, "root",
+			canary+"-root"); !errors.Is(err, gateway.ErrAuthNotEnabled) {
 			t.Errorf("Authenticate with auth off: %v", err)
 		}
 		authStatus(t, c, root, false)
@@ -123,7 +133,7 @@ func TestAuthCalls(t *testing.T) {
 	})
 }
 
-// noSecrets fails a test when a log line has a password.
+// noSecrets fails a test if a log line contains a password.
 type noSecrets struct{ t *testing.T }
 
 func (p noSecrets) Write(b []byte) (int, error) {
@@ -135,7 +145,9 @@ func permsBy(t *testing.T, r *clientv3.AuthRoleGetResponse) (perms []gateway.Per
 	t.Helper()
 	for _, p := range r.Perm {
 		kind := gateway.PermissionType(p.PermType.String())
-		perms = append(perms, gateway.Permission{Type: kind, Key: string(p.Key), End: string(p.RangeEnd)})
+		perms = append(perms, gateway.Permission{
+			Type: kind, Key: string(p.Key), End: string(p.RangeEnd),
+		})
 	}
 	return perms
 }
@@ -154,23 +166,27 @@ func authStatus(t *testing.T, c *etcdtest.Cluster, root *gateway.Client, on bool
 	}
 }
 
-// refused are calls about what there is not, or is already.
+// refused are calls about objects that do not exist, or exist already.
 func refused(t *testing.T, root *gateway.Client) {
 	t.Helper()
 	ctx := within(t, patience)
 	second := func(_ any, err error) error { return err }
 	for what, tt := range map[string]struct{ err, want error }{
-		"user again":       {root.Auth().UserAdd(ctx, "worker", canary), gateway.ErrExists},
-		"role again":       {root.Auth().RoleAdd(ctx, "work"), gateway.ErrExists},
-		"unknown user":     {second(root.Auth().UserGet(ctx, "none")), gateway.ErrNotFound},
-		"unknown role":     {second(root.Auth().RoleGet(ctx, "none")), gateway.ErrNotFound},
-		"delete user":      {root.Auth().UserDelete(ctx, "none"), gateway.ErrNotFound},
-		"delete role":      {root.Auth().RoleDelete(ctx, "none"), gateway.ErrNotFound},
-		"password of none": {root.Auth().UserChangePassword(ctx, "none", canary), gateway.ErrNotFound},
-		"grant none":       {root.Auth().UserGrantRole(ctx, "worker", "none"), gateway.ErrNotFound},
-		"revoke role":      {root.Auth().UserRevokeRole(ctx, "worker", "root"), gateway.ErrNotFound},
-		"revoke key":       {root.Auth().RoleRevokePermission(ctx, "work", "other"), gateway.ErrNotFound},
-		"grant to none":    {root.Auth().RoleGrantPermission(ctx, "none", gateway.PermRead, "k"), gateway.ErrNotFound},
+		"user again":   {root.Auth().UserAdd(ctx, "worker", canary), gateway.ErrExists},
+		"role again":   {root.Auth().RoleAdd(ctx, "work"), gateway.ErrExists},
+		"unknown user": {second(root.Auth().UserGet(ctx, "none")), gateway.ErrNotFound},
+		"unknown role": {second(root.Auth().RoleGet(ctx, "none")), gateway.ErrNotFound},
+		"delete user":  {root.Auth().UserDelete(ctx, "none"), gateway.ErrNotFound},
+		"delete role":  {root.Auth().RoleDelete(ctx, "none"), gateway.ErrNotFound},
+		"password of none": {root.Auth().UserChangePassword(ctx, "none", canary),
+			gateway.ErrNotFound},
+		"grant none": {root.Auth().UserGrantRole(ctx, "worker", "none"), gateway.ErrNotFound},
+		"revoke role": {root.Auth().UserRevokeRole(ctx, "worker", "root"),
+			gateway.ErrNotFound},
+		"revoke key": {root.Auth().RoleRevokePermission(ctx, "work", "other"),
+			gateway.ErrNotFound},
+		"grant to none": {root.Auth().RoleGrantPermission(ctx, "none", gateway.PermRead, "k"),
+			gateway.ErrNotFound},
 	} {
 		if !errors.Is(tt.err, tt.want) {
 			t.Errorf("%s: %v, want %v", what, tt.err, tt.want)
@@ -179,13 +195,15 @@ func refused(t *testing.T, root *gateway.Client) {
 	}
 }
 
-// allowed is what a user may do and what not.
+// allowed checks the calls that a user may make, and the calls that the user may not.
 func allowed(t *testing.T, c *etcdtest.Cluster, worker *gateway.Client) {
 	t.Helper()
 	ctx := within(t, patience)
-	// etcd 3.4 does not ask who moves its leader: there it gets as far as finding that 7 is no member.
+	// etcd 3.4 does not check the permission to move the leader. There the call fails because 7 is
+	// not a member.
 	err := worker.Cluster().MoveLeader(ctx, 7)
-	if e, ok := errors.AsType[*gateway.Error](err); !ok || c.Version() != "3.4" && !errors.Is(err, gateway.ErrPermissionDenied) ||
+	if e, ok := errors.AsType[*gateway.Error](err); !ok || c.Version() != "3.4" &&
+		!errors.Is(err, gateway.ErrPermissionDenied) ||
 		c.Version() == "3.4" && e.Code != gateway.CodeFailedPrecondition {
 		t.Errorf("move the leader: %v", err)
 	}
@@ -225,7 +243,8 @@ func allowed(t *testing.T, c *etcdtest.Cluster, worker *gateway.Client) {
 
 // obeyed are changes made while auth is on.
 func obeyed(
-	t *testing.T, c *etcdtest.Cluster, root, worker *gateway.Client, login func(string, gateway.Secret) *gateway.Client,
+	t *testing.T, c *etcdtest.Cluster, root, worker *gateway.Client,
+	login func(string, gateway.Secret) *gateway.Client,
 ) {
 	t.Helper()
 	ctx := within(t, patience)
@@ -261,7 +280,8 @@ func obeyed(
 	if token.Token == "" {
 		t.Error("no token")
 	}
-	if _, err := worker.Auth().Authenticate(ctx, "worker", canary); !errors.Is(err, gateway.ErrUnauthenticated) {
+	if _, err := worker.Auth().Authenticate(ctx, "worker",
+		canary); !errors.Is(err, gateway.ErrUnauthenticated) {
 		t.Errorf("a wrong password: %v", err)
 	}
 
@@ -271,7 +291,8 @@ func obeyed(
 	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrPermissionDenied) {
 		t.Errorf("without the permission: %v", err)
 	}
-	if err := root.Auth().RoleGrantPermission(ctx, "spare", gateway.PermReadWrite, "jobs/1"); err != nil {
+	if err := root.Auth().RoleGrantPermission(ctx, "spare",
+		gateway.PermReadWrite, "jobs/1"); err != nil {
 		t.Fatal(err)
 	}
 	must(worker.Put(ctx, "jobs/1", nil))(t)
@@ -281,10 +302,12 @@ func obeyed(
 	if _, err := worker.Put(ctx, "jobs/1", nil); !errors.Is(err, gateway.ErrPermissionDenied) {
 		t.Errorf("without the role: %v", err)
 	}
-	if err := errors.Join(root.Auth().RoleDelete(ctx, "spare"), root.Auth().UserDelete(ctx, "nobody")); err != nil {
+	if err := errors.Join(root.Auth().RoleDelete(ctx, "spare"),
+		root.Auth().UserDelete(ctx, "nobody")); err != nil {
 		t.Fatal(err)
 	}
-	if left := fmt.Sprint(must(root.Auth().RoleList(ctx))(t), must(root.Auth().UserList(ctx))(t)); left != "[root work] [root worker]" {
+	if left := fmt.Sprint(must(root.Auth().RoleList(ctx))(t),
+		must(root.Auth().UserList(ctx))(t)); left != "[root work] [root worker]" {
 		t.Errorf("%s are left", left)
 	}
 }
@@ -293,10 +316,13 @@ func obeyed(
 func TestSecureMaintenance(t *testing.T) {
 	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{
-		Version: cluster.Version(), UnsafeNoFsync: true, ClientCertAuth: true, RootPassword: canary, AuthTokenTTL: 2 * time.Second,
-		ExtraArgs: recipetest.Server("").ExtraArgs,
+		Version: cluster.Version(), UnsafeNoFsync: true, ClientCertAuth: true, RootPassword: canary,
+		AuthTokenTTL: 2 * time.Second,
+		ExtraArgs:    recipetest.Server("").ExtraArgs,
 	})
-	ours := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig(), Username: "root", Password: canary})
+	ours := newClient(t, gateway.Config{
+		Endpoints: c.Endpoints(), TLS: c.TLSConfig(), Username: "root", Password: canary,
+	})
 	ctx := within(t, patience)
 	if s := must(ours.Member("").Status(ctx))(t); s.MemberID != c.Member(0).ID() {
 		t.Errorf("%+v", s)
@@ -308,12 +334,13 @@ func TestSecureMaintenance(t *testing.T) {
 	if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 {
 		t.Errorf("%+v, %v", ours.Endpoints(), err)
 	}
-	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd looks once a second
+	pause(t, ctx, 3500*time.Millisecond, "expiry of the token") // etcd checks once a second
 	must(ours.Member("").SnapshotToFile(ctx, filepath.Join(t.TempDir(), "backup.db")))(t)
 	if err := ours.Member("").Defragment(ctx); err != nil {
 		t.Error(err)
 	}
-	_, err := newClient(t, gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig()}).Member("").Status(ctx)
+	_, err := newClient(t,
+		gateway.Config{Endpoints: c.Endpoints(), TLS: c.TLSConfig()}).Member("").Status(ctx)
 	if c.Version() != "3.4" && !errors.Is(err, gateway.ErrUnauthenticated) {
 		t.Errorf("without a password: %v", err)
 	}

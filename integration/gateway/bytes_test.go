@@ -11,14 +11,15 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// FuzzRoundTrip: what is put comes back, byte for byte, from Get, Txn, Delete and a watch, and from clientv3.
+// FuzzRoundTrip: Get, Txn, Delete, a watch and clientv3 return a value byte for byte as it was put.
 func FuzzRoundTrip(f *testing.F) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
 	}
 	for _, key := range []string{
-		"k", "\x00", "\x00\x00", "\xff", "\xff\xff", "a\xff", "\"\\/<>&", "\u2028\u2029", "\xc3\x28", "k\n", "键", string(every),
+		"k", "\x00", "\x00\x00", "\xff", "\xff\xff", "a\xff", "\"\\/<>&", "\u2028\u2029",
+		"\xc3\x28", "k\n", "键", string(every),
 	} {
 		f.Add(key, []byte(key))
 		f.Add(key, []byte(nil))
@@ -36,7 +37,8 @@ func FuzzRoundTrip(f *testing.F) {
 	bare := newClient(f, gateway.Config{Endpoints: cluster.Endpoints()})
 	theirs := cluster.ClientV3(f)
 	// It keeps the stream open between two inputs.
-	must(ours.WatchFunc("", func(gateway.WatchResponse) {}, gateway.Prefix(), gateway.NoPut(), gateway.NoDelete()))(f)
+	must(ours.WatchFunc("", func(gateway.WatchResponse) {}, gateway.Prefix(),
+		gateway.NoPut(), gateway.NoDelete()))(f)
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
 		if key == "" || len(key)+len(value) > 1<<20 {
 			return
@@ -53,7 +55,8 @@ func FuzzRoundTrip(f *testing.F) {
 		got := must(ours.Get(ctx, key))(t).KVs[0]
 		same("Get", got.Key, got.Value)
 		got = must(ours.Txn(ctx, gateway.Txn{
-			If: []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, value)}, Then: []gateway.Op{gateway.OpGet(key)},
+			If:   []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, value)},
+			Then: []gateway.Op{gateway.OpGet(key)},
 		}))(t).Responses[0].Get.KVs[0]
 		same("Txn", got.Key, got.Value)
 		kv := must(theirs.Get(ctx, ns+key))(t).Kvs[0]
@@ -82,7 +85,8 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// TestWholeKeySpace: without a namespace the empty prefix is every key there is, the first and the last one possible too.
+// TestWholeKeySpace: without a namespace the empty prefix covers every key, including the first and
+// the last possible one.
 func TestWholeKeySpace(t *testing.T) {
 	c, theirs := newClient(t, gateway.Config{Endpoints: cluster.Endpoints()}), cluster.ClientV3(t)
 	ctx := within(t, patience)
@@ -96,13 +100,16 @@ func TestWholeKeySpace(t *testing.T) {
 		}
 	}()
 	want := must(theirs.Get(ctx, "\x00", clientv3.WithFromKey(), clientv3.WithKeysOnly()))(t)
-	for name, opt := range map[string]gateway.Option{"Prefix": gateway.Prefix(), "FromKey": gateway.FromKey()} {
+	for name, opt := range map[string]gateway.Option{"Prefix": gateway.Prefix(),
+		"FromKey": gateway.FromKey()} {
 		got := must(c.Get(ctx, "", opt, gateway.KeysOnly()))(t).KVs
-		if len(got) != len(want.Kvs) || len(got) < 2 || got[0].Key != "\x00" || got[len(got)-1].Key != last {
+		if len(got) != len(want.Kvs) || len(got) < 2 || got[0].Key != "\x00" ||
+			got[len(got)-1].Key != last {
 			t.Errorf("%s: %d keys, clientv3 reads %d", name, len(got), len(want.Kvs))
 		}
 	}
-	if got := must(c.Get(ctx, "\xff\xff", gateway.Prefix()))(t).KVs; len(got) != 1 || got[0].Key != last {
+	if got := must(c.Get(ctx, "\xff\xff", gateway.Prefix()))(t).KVs; len(got) != 1 ||
+		got[0].Key != last {
 		t.Errorf("prefix of 0xff: %d keys", len(got))
 	}
 }

@@ -17,12 +17,15 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// membersBy is what clientv3 sees of the members, in our words and sorted.
-func membersBy(ctx context.Context, t *testing.T, theirs *clientv3.Client) (members []gateway.Member) {
+// membersBy returns clientv3's list of members in this package's types, sorted.
+func membersBy(
+	ctx context.Context, t *testing.T, theirs *clientv3.Client,
+) (members []gateway.Member) {
 	t.Helper()
 	for _, m := range must(theirs.MemberList(ctx))(t).Members {
 		members = append(members, gateway.Member{
-			ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, IsLearner: m.IsLearner,
+			ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs,
+			IsLearner: m.IsLearner,
 		})
 	}
 	return sorted(members)
@@ -40,7 +43,7 @@ func sameMembers(t *testing.T, what string, got, want []gateway.Member) {
 	}
 }
 
-// TestMembers lets members come as learners and as voters, move and go.
+// TestMembers adds members as learners and as voters, moves them and removes them.
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -51,7 +54,8 @@ func TestMembers(t *testing.T) {
 
 		first := membersBy(ctx, t, theirs)
 		sameMembers(t, "MemberList", must(ours.Cluster().MemberList(ctx))(t).Members, first)
-		sameMembers(t, "serializable", must(ours.Cluster().MemberList(ctx, gateway.Serializable()))(t).Members, first)
+		sameMembers(t, "serializable",
+			must(ours.Cluster().MemberList(ctx, gateway.Serializable()))(t).Members, first)
 
 		spare := must(c.Spare())(t)
 		added := must(ours.Cluster().MemberAddAsLearner(ctx, []string{spare.PeerURL()}))(t)
@@ -60,7 +64,8 @@ func TestMembers(t *testing.T) {
 		if !added.Member.IsLearner || !slices.ContainsFunc(added.Members, listed) {
 			t.Errorf("added %+v", added.Member)
 		}
-		if _, err := ours.Cluster().MemberAddAsLearner(ctx, []string{spare.PeerURL()}); !errors.Is(err, gateway.ErrExists) {
+		if _, err := ours.Cluster().MemberAddAsLearner(ctx,
+			[]string{spare.PeerURL()}); !errors.Is(err, gateway.ErrExists) {
 			t.Errorf("added twice: %v", err)
 		}
 		if err := spare.Join(); err != nil {
@@ -74,7 +79,7 @@ func TestMembers(t *testing.T) {
 			if err == nil {
 				sameMembers(t, "MemberPromote", after.Members, membersBy(ctx, t, theirs))
 			} else if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
-				t.Fatal(err) // it is just not ready
+				t.Fatal(err) // it is not ready yet
 			}
 			return err == nil
 		})
@@ -85,7 +90,8 @@ func TestMembers(t *testing.T) {
 			}
 			return len(ours.Endpoints()) == 2
 		})
-		if s := ours.Endpoints()[1]; s.URL != spare.Endpoint() || s.MemberID != added.Member.ID || !s.Healthy {
+		if s := ours.Endpoints()[1]; s.URL != spare.Endpoint() ||
+			s.MemberID != added.Member.ID || !s.Healthy {
 			t.Errorf("endpoint %+v, want %s", s, spare.Endpoint())
 		}
 
@@ -95,26 +101,32 @@ func TestMembers(t *testing.T) {
 			t.Errorf("added %+v", voter.Member)
 		}
 		sameMembers(t, "MemberAdd", voter.Members, membersBy(ctx, t, theirs))
-		moved := must(ours.Cluster().MemberUpdate(ctx, voter.Member.ID, []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}))(t)
+		moved := must(ours.Cluster().MemberUpdate(ctx, voter.Member.ID,
+			[]string{"http://127.0.0.1:1", "http://127.0.0.1:2"}))(t)
 		sameMembers(t, "MemberUpdate", moved.Members, membersBy(ctx, t, theirs))
-		sameMembers(t, "MemberRemove", must(ours.Cluster().MemberRemove(ctx, voter.Member.ID))(t).Members, membersBy(ctx, t, theirs))
-		if _, err := ours.Cluster().MemberRemove(ctx, voter.Member.ID); !errors.Is(err, gateway.ErrNotFound) {
+		sameMembers(t, "MemberRemove",
+			must(ours.Cluster().MemberRemove(ctx, voter.Member.ID))(t).Members,
+			membersBy(ctx, t, theirs))
+		if _, err := ours.Cluster().MemberRemove(ctx,
+			voter.Member.ID); !errors.Is(err, gateway.ErrNotFound) {
 			t.Errorf("removed twice: %v", err)
 		}
-		if _, err := ours.Cluster().MemberUpdate(ctx, 77, []string{"http://127.0.0.1:1"}); !errors.Is(err, gateway.ErrNotFound) {
+		if _, err := ours.Cluster().MemberUpdate(ctx, 77,
+			[]string{"http://127.0.0.1:1"}); !errors.Is(err, gateway.ErrNotFound) {
 			t.Errorf("an unknown member: %v", err)
 		}
 
 		must(ours.Cluster().MemberRemove(ctx, added.Member.ID))(t)
 		sameMembers(t, "at the end", membersBy(ctx, t, theirs), first)
-		if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 || ours.Endpoints()[0].URL != c.Endpoints()[0] {
+		if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 ||
+			ours.Endpoints()[0].URL != c.Endpoints()[0] {
 			t.Errorf("after the removal: %v, %v", ours.Endpoints(), err)
 		}
 		must(ours.Put(ctx, "k", nil))(t)
 	})
 }
 
-// TestSyncBesideHTTPPort: what members advertise speaks gRPC alone, and no endpoint is lost to it.
+// TestSyncBesideHTTPPort: if members advertise URLs that serve gRPC only, no endpoint is lost.
 func TestSyncBesideHTTPPort(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		if version == "3.4" {
@@ -126,7 +138,8 @@ func TestSyncBesideHTTPPort(t *testing.T) {
 		ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
 		ctx := within(t, patience)
 		advertised := must(ours.Cluster().MemberList(ctx))(t).Members[0].ClientURLs
-		if !slices.Equal(advertised, []string{c.Member(0).GRPCEndpoint()}) || advertised[0] == c.Endpoints()[0] {
+		if !slices.Equal(advertised, []string{c.Member(0).GRPCEndpoint()}) ||
+			advertised[0] == c.Endpoints()[0] {
 			t.Fatalf("advertised %v, the gateway is at %v", advertised, c.Endpoints())
 		}
 		if _, err := ours.Member(advertised[0]).Status(ctx); err == nil {
@@ -145,7 +158,7 @@ func TestSyncBesideHTTPPort(t *testing.T) {
 	})
 }
 
-// TestSyncStrangers: an advertised address that another cluster answers at is not taken.
+// TestSyncStrangers: an advertised address of another cluster is not used.
 func TestSyncStrangers(t *testing.T) {
 	options := recipetest.Server(etcdproc.Versions()[0])
 	stranger := cluster.Endpoints()[0]
@@ -153,7 +166,8 @@ func TestSyncStrangers(t *testing.T) {
 	c := etcdtest.Start(t, options)
 	ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
 	ctx := within(t, patience)
-	if urls := must(ours.Cluster().MemberList(ctx))(t).Members[0].ClientURLs; !slices.Equal(urls, []string{stranger}) {
+	if urls := must(ours.Cluster().MemberList(ctx))(t).Members[0].ClientURLs; !slices.Equal(urls,
+		[]string{stranger}) {
 		t.Fatalf("advertised %v", urls)
 	}
 	if err := ours.Sync(ctx); err != nil {

@@ -14,13 +14,16 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestConditionalPuts do what they say, or nothing, and then tell what is there.
+// TestConditionalPuts: each put is applied if its condition holds. Otherwise nothing changes, and
+// the error has the current value.
 func TestConditionalPuts(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
 		lease := gateway.LeaseID(must(theirs.Grant(ctx, 60))(t).ID)
-		put := func(key, value string) int64 { return must(theirs.Put(ctx, ns+key, value))(t).Header.Revision }
+		put := func(key, value string) int64 {
+			return must(theirs.Put(ctx, ns+key, value))(t).Header.Revision
+		}
 		type answer = *gateway.PutResponse
 		type step struct {
 			name  string
@@ -32,17 +35,32 @@ func TestConditionalPuts(t *testing.T) {
 		none := func(string) int64 { return 0 }
 		old := func(key string) int64 { return put(key, "old") }
 		empty := func(key string) int64 { return put(key, "") }
-		abA := func(key string) int64 { rev := put(key, "old"); put(key, "b"); put(key, "old"); return rev }
+		abA := func(key string) int64 {
+			rev := put(key, "old")
+			put(key, "b")
+			put(key, "old")
+			return rev
+		}
 		oldValue, newValue := []byte("old"), []byte("new")
 		create := func(opts ...gateway.Option) func(string, int64) (answer, error) {
-			return func(k string, _ int64) (answer, error) { return ours.Create(ctx, k, newValue, opts...) }
+			return func(k string, _ int64) (answer, error) {
+				return ours.Create(ctx, k, newValue, opts...)
+			}
 		}
-		update := func(k string, _ int64) (answer, error) { return ours.PutIfExists(ctx, k, newValue, gateway.PrevKV()) }
+		update := func(k string, _ int64) (answer, error) {
+			return ours.PutIfExists(ctx, k, newValue, gateway.PrevKV())
+		}
 		replace := func(was, to []byte) func(string, int64) (answer, error) {
-			return func(k string, _ int64) (answer, error) { return ours.CompareAndSwap(ctx, k, was, to) }
+			return func(k string, _ int64) (answer, error) {
+				return ours.CompareAndSwap(ctx, k, was, to)
+			}
 		}
-		replaceAt := func(k string, rev int64) (answer, error) { return ours.UpdateRevision(ctx, k, rev, newValue) }
-		atNone := func(k string, _ int64) (answer, error) { return ours.UpdateRevision(ctx, k, 0, newValue) }
+		replaceAt := func(k string, rev int64) (answer, error) {
+			return ours.UpdateRevision(ctx, k, rev, newValue)
+		}
+		atNone := func(k string, _ int64) (answer, error) {
+			return ours.UpdateRevision(ctx, k, 0, newValue)
+		}
 		for _, s := range []step{
 			{"create", none, create(gateway.WithLease(lease)), "new", true},
 			{"create what is", old, create(), "old", false},
@@ -77,7 +95,8 @@ func TestConditionalPuts(t *testing.T) {
 				continue
 			}
 			conflict, ok := errors.AsType[*gateway.ConflictError](err)
-			if !ok || !errors.Is(err, gateway.ErrConflict) || (conflict.Current == nil) != (before == nil) ||
+			if !ok || !errors.Is(err, gateway.ErrConflict) ||
+				(conflict.Current == nil) != (before == nil) ||
 				before != nil && conflict.Current.ModRevision != before.ModRevision {
 				t.Errorf("%s: %v, %+v", s.name, err, conflict)
 			}
@@ -88,7 +107,7 @@ func TestConditionalPuts(t *testing.T) {
 	})
 }
 
-// TestReplaceRace counts up one key from many goroutines: none of the increments is lost.
+// TestReplaceRace increments one key from many goroutines. No increment is lost.
 func TestReplaceRace(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, patience)
@@ -117,13 +136,14 @@ func TestReplaceRace(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if kv := one(t, theirs, ns, "n"); string(kv.Value) != strconv.Itoa(writers*each) || kv.Version != writers*each+1 {
+	if kv := one(t, theirs, ns, "n"); string(kv.Value) != strconv.Itoa(writers*each) ||
+		kv.Version != writers*each+1 {
 		t.Errorf("%s after %d writes", kv.Value, kv.Version-1)
 	}
 }
 
-// TestPutSequential: many writers on two clients, and a reader that deletes what it has read. The order of the keys is that
-// of the writes, and no key comes twice.
+// TestPutSequential: many goroutines write on two clients, and a reader deletes the keys that it
+// has read. The keys have the order of the writes, and no key appears twice.
 func TestPutSequential(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	other := newClient(t, gateway.Config{Endpoints: cluster.Endpoints(), Namespace: ns})
@@ -139,7 +159,8 @@ func TestPutSequential(t *testing.T) {
 		all.Go(func() {
 			for j := range each {
 				value := fmt.Sprintf("%d.%d", i, j)
-				key, rev, err := client.PutSequential(ctx, "dir", []byte(value), gateway.WithLease(lease.ID))
+				key, rev, err := client.PutSequential(ctx, "dir",
+					[]byte(value), gateway.WithLease(lease.ID))
 				if err != nil {
 					t.Error(err)
 					return
@@ -172,12 +193,14 @@ func TestPutSequential(t *testing.T) {
 		}
 	}
 	all.Wait()
-	if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != len(keys) || len(made) != len(keys) {
+	if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != len(keys) ||
+		len(made) != len(keys) {
 		t.Errorf("%d keys, %d made: %v", len(keys), len(made), keys)
 	}
 	left := must(theirs.Get(ctx, ns+"dir/", clientv3.WithPrefix()))(t)
 	for _, kv := range left.Kvs {
-		if rev := made[string(kv.Key[len(ns):])]; rev != kv.CreateRevision || len(kv.Key) != len(ns+"dir/")+20 {
+		if rev := made[string(kv.Key[len(ns):])]; rev != kv.CreateRevision ||
+			len(kv.Key) != len(ns+"dir/")+20 {
 			t.Errorf("%s of revision %d, said to be %d", kv.Key, kv.CreateRevision, rev)
 		}
 	}
@@ -186,12 +209,14 @@ func TestPutSequential(t *testing.T) {
 	}
 	must(theirs.Put(ctx, ns+"file", "a value"))(t)
 	_, _, err := ours.PutSequential(ctx, "file", nil)
-	if !errors.Is(err, gateway.ErrInvalid) || string(one(t, theirs, ns, "file").Value) != "a value" {
+	if !errors.Is(err, gateway.ErrInvalid) ||
+		string(one(t, theirs, ns, "file").Value) != "a value" {
 		t.Errorf("into a key that holds something: %v", err)
 	}
 }
 
-// TestPagesCompacted: what is compacted away under the loop is told, and what came before is right.
+// TestPagesCompacted: if the revision is compacted during the loop, it ends in an error, after
+// pages that are right.
 func TestPagesCompacted(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, patience)

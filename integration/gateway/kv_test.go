@@ -17,11 +17,12 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// public is what clientv3 says of a key, as ours should say it.
+// public converts a key of clientv3.
 func public(ns string, kv *mvccpb.KeyValue) gateway.KeyValue {
 	out := gateway.KeyValue{
-		Key: strings.TrimPrefix(string(kv.Key), ns), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision,
-		Version: kv.Version, Lease: gateway.LeaseID(kv.Lease),
+		Key: strings.TrimPrefix(string(kv.Key), ns), CreateRevision: kv.CreateRevision,
+		ModRevision: kv.ModRevision,
+		Version:     kv.Version, Lease: gateway.LeaseID(kv.Lease),
 	}
 	if len(kv.Value) > 0 {
 		out.Value = kv.Value
@@ -36,7 +37,7 @@ func publics(ns string, kvs []*mvccpb.KeyValue) (out []gateway.KeyValue) {
 	return out
 }
 
-// one reads a key by clientv3; nil if there is none.
+// one reads a key by clientv3. It returns nil if there is none.
 func one(t *testing.T, theirs *clientv3.Client, ns, key string) *gateway.KeyValue {
 	t.Helper()
 	kvs := must(theirs.Get(t.Context(), ns+key))(t).Kvs
@@ -47,26 +48,28 @@ func one(t *testing.T, theirs *clientv3.Client, ns, key string) *gateway.KeyValu
 	return &kv
 }
 
-// ofTheFuture tells that etcd has refused a revision as not reached yet.
+// ofTheFuture reports whether etcd has rejected a revision that does not exist yet.
 func ofTheFuture(err error) bool {
 	e, ok := errors.AsType[*gateway.Error](err)
 	return ok && e.Code == gateway.CodeOutOfRange && !errors.Is(err, gateway.ErrCompacted)
 }
 
-// TestRanges reads with every option, and compares with what clientv3 reads by the same one.
+// TestRanges reads with every option, and compares with clientv3's read with the same option.
 func TestRanges(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
 		lease := must(theirs.Grant(ctx, 60))(t).ID
-		// No two orders agree: keys a to e, created in the order d b e a c, changed again in another, values in a third.
+		// No two orders agree: keys a to e, created in the order d b e a c, changed again in
+		// another, values in a third.
 		var created, changed []int64
 		for i, k := range []string{"d", "b", "e", "a", "c"} {
 			resp := must(theirs.Put(ctx, ns+k, fmt.Sprint((i*3+1)%5), clientv3.WithLease(lease)))(t)
 			created = append(created, resp.Header.Revision)
 		}
 		for i, k := range []string{"c", "c", "a", "e", "c", "a", "d"} {
-			changed = append(changed, must(theirs.Put(ctx, ns+k, fmt.Sprint((i*2+3)%7)))(t).Header.Revision)
+			changed = append(changed,
+				must(theirs.Put(ctx, ns+k, fmt.Sprint((i*2+3)%7)))(t).Header.Revision)
 		}
 		must(theirs.Put(ctx, ns[:len(ns)-1]+"0", "outside"))(t)
 		prefix := gateway.Prefix()
@@ -91,21 +94,33 @@ func TestRanges(t *testing.T) {
 			{"all keys", "", opts{prefix}, opso{theirPrefix}},
 			{"prefix", "a", opts{prefix}, opso{theirPrefix}},
 			{"range", "b", opts{gateway.Range("d")}, opso{clientv3.WithRange(ns + "d")}},
-			{"from key", "c", opts{gateway.FromKey()}, opso{clientv3.WithRange(clientv3.GetPrefixRangeEnd(ns))}},
+			{"from key", "c", opts{gateway.FromKey()},
+				opso{clientv3.WithRange(clientv3.GetPrefixRangeEnd(ns))}},
 			{"limit", "", opts{prefix, gateway.Limit(2)}, opso{theirPrefix, clientv3.WithLimit(2)}},
-			{"large limit", "", opts{prefix, gateway.Limit(math.MaxInt64)}, opso{theirPrefix, clientv3.WithLimit(math.MaxInt64)}},
-			{"revision", "", opts{prefix, gateway.AtRevision(created[2])}, opso{theirPrefix, clientv3.WithRev(created[2])}},
-			{"keys only", "", opts{prefix, gateway.KeysOnly()}, opso{theirPrefix, clientv3.WithKeysOnly()}},
-			{"count only", "", opts{prefix, gateway.CountOnly()}, opso{theirPrefix, clientv3.WithCountOnly()}},
-			{"serializable", "", opts{prefix, gateway.Serializable()}, opso{theirPrefix, clientv3.WithSerializable()}},
-			{"min mod", "", opts{prefix, gateway.MinModRevision(changed[3])}, opso{theirPrefix, clientv3.WithMinModRev(changed[3])}},
-			{"max mod", "", opts{prefix, gateway.MaxModRevision(changed[3])}, opso{theirPrefix, clientv3.WithMaxModRev(changed[3])}},
-			{"min create", "", opts{prefix, gateway.MinCreateRevision(made)}, opso{theirPrefix, clientv3.WithMinCreateRev(made)}},
-			{"max create", "", opts{prefix, gateway.MaxCreateRevision(made)}, opso{theirPrefix, clientv3.WithMaxCreateRev(made)}},
-			{"beyond", "", opts{prefix, gateway.MinModRevision(end)}, opso{theirPrefix, clientv3.WithMinModRev(end)}},
+			{"large limit", "", opts{prefix, gateway.Limit(math.MaxInt64)},
+				opso{theirPrefix, clientv3.WithLimit(math.MaxInt64)}},
+			{"revision", "", opts{prefix, gateway.AtRevision(created[2])},
+				opso{theirPrefix, clientv3.WithRev(created[2])}},
+			{"keys only", "", opts{prefix, gateway.KeysOnly()},
+				opso{theirPrefix, clientv3.WithKeysOnly()}},
+			{"count only", "", opts{prefix, gateway.CountOnly()},
+				opso{theirPrefix, clientv3.WithCountOnly()}},
+			{"serializable", "", opts{prefix, gateway.Serializable()},
+				opso{theirPrefix, clientv3.WithSerializable()}},
+			{"min mod", "", opts{prefix, gateway.MinModRevision(changed[3])},
+				opso{theirPrefix, clientv3.WithMinModRev(changed[3])}},
+			{"max mod", "", opts{prefix, gateway.MaxModRevision(changed[3])},
+				opso{theirPrefix, clientv3.WithMaxModRev(changed[3])}},
+			{"min create", "", opts{prefix, gateway.MinCreateRevision(made)},
+				opso{theirPrefix, clientv3.WithMinCreateRev(made)}},
+			{"max create", "", opts{prefix, gateway.MaxCreateRevision(made)},
+				opso{theirPrefix, clientv3.WithMaxCreateRev(made)}},
+			{"beyond", "", opts{prefix, gateway.MinModRevision(end)},
+				opso{theirPrefix, clientv3.WithMinModRev(end)}},
 			{
 				"some, sorted, limited", "",
-				opts{prefix, gateway.Limit(1), gateway.MaxModRevision(changed[3]), gateway.SortBy(gateway.SortValue, gateway.Descend)},
+				opts{prefix, gateway.Limit(1), gateway.MaxModRevision(changed[3]),
+					gateway.SortBy(gateway.SortValue, gateway.Descend)},
 				opso{
 					theirPrefix, clientv3.WithLimit(1), clientv3.WithMaxModRev(changed[3]),
 					clientv3.WithSort(clientv3.SortByValue, clientv3.SortDescend),
@@ -113,8 +128,10 @@ func TestRanges(t *testing.T) {
 			},
 		}
 		for target, theirTarget := range map[gateway.SortTarget]clientv3.SortTarget{
-			gateway.SortKey: clientv3.SortByKey, gateway.SortVersion: clientv3.SortByVersion, gateway.SortValue: clientv3.SortByValue,
-			gateway.SortCreateRevision: clientv3.SortByCreateRevision, gateway.SortModRevision: clientv3.SortByModRevision,
+			gateway.SortKey: clientv3.SortByKey, gateway.SortVersion: clientv3.SortByVersion,
+			gateway.SortValue:          clientv3.SortByValue,
+			gateway.SortCreateRevision: clientv3.SortByCreateRevision,
+			gateway.SortModRevision:    clientv3.SortByModRevision,
 		} {
 			for order, theirOrder := range map[gateway.SortOrder]clientv3.SortOrder{
 				gateway.Ascend: clientv3.SortAscend, gateway.Descend: clientv3.SortDescend,
@@ -131,19 +148,24 @@ func TestRanges(t *testing.T) {
 				})
 			}
 		}
-		same := []string{"all keys", "large limit", "serializable", "sort by KEY ASCEND"} // as with no option
+		// as with no option
+		same := []string{"all keys", "large limit", "serializable", "sort by KEY ASCEND"}
 		for _, tt := range tests {
 			want := must(theirs.Get(ctx, ns+tt.key, tt.theirs...))(t)
 			for how, got := range map[string]*gateway.GetResponse{
 				"get": must(ours.Get(ctx, tt.key, tt.ours...))(t),
-				"txn": must(ours.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpGet(tt.key, tt.ours...)}}))(t).Responses[0].Get,
+				"txn": must(ours.Txn(ctx, gateway.Txn{
+					Then: []gateway.Op{gateway.OpGet(tt.key, tt.ours...)},
+				}))(t).Responses[0].Get,
 			} {
-				if !reflect.DeepEqual(got.KVs, publics(ns, want.Kvs)) || got.Count != want.Count || got.More != want.More ||
+				if !reflect.DeepEqual(got.KVs, publics(ns, want.Kvs)) ||
+					got.Count != want.Count || got.More != want.More ||
 					got.Revision != want.Header.Revision {
 					t.Errorf("%s by a %s: %+v, clientv3 has %+v", tt.name, how, got, want)
 				}
 			}
-			if plain := reflect.DeepEqual(want.Kvs, whole.Kvs) && !want.More; plain != slices.Contains(same, tt.name) {
+			if plain := reflect.DeepEqual(want.Kvs, whole.Kvs) &&
+				!want.More; plain != slices.Contains(same, tt.name) {
 				t.Errorf("%s has an effect: %v", tt.name, !plain)
 			}
 		}
@@ -153,7 +175,7 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// TestPuts writes with every option, and looks by clientv3.
+// TestPuts writes with every option, and checks by clientv3.
 func TestPuts(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -165,15 +187,18 @@ func TestPuts(t *testing.T) {
 			want  string // value and lease
 			prev  bool
 		}{
-			"plain":        {"new", nil, "new 0", false},
-			"empty":        {"", nil, " 0", false},
-			"lease":        {"new", []gateway.Option{gateway.WithLease(gateway.LeaseID(other))}, fmt.Sprintf("new %d", other), false},
+			"plain": {"new", nil, "new 0", false},
+			"empty": {"", nil, " 0", false},
+			"lease": {"new", []gateway.Option{gateway.WithLease(gateway.LeaseID(other))},
+				fmt.Sprintf("new %d", other), false},
 			"prev":         {"new", []gateway.Option{gateway.PrevKV()}, "new 0", true},
 			"ignore value": {"", []gateway.Option{gateway.IgnoreValue()}, "old 0", false},
-			"ignore lease": {"new", []gateway.Option{gateway.IgnoreLease()}, fmt.Sprintf("new %d", lease), false},
+			"ignore lease": {"new", []gateway.Option{gateway.IgnoreLease()},
+				fmt.Sprintf("new %d", lease), false},
 			"ignore value, other lease": {
 				"",
-				[]gateway.Option{gateway.IgnoreValue(), gateway.WithLease(gateway.LeaseID(other)), gateway.PrevKV()},
+				[]gateway.Option{gateway.IgnoreValue(), gateway.WithLease(gateway.LeaseID(other)),
+					gateway.PrevKV()},
 				fmt.Sprintf("old %d", other), true,
 			},
 		} {
@@ -186,13 +211,17 @@ func TestPuts(t *testing.T) {
 					got = must(ours.Put(ctx, key, []byte(tt.value), tt.opts...))(t)
 				} else {
 					op := gateway.OpPut(key, []byte(tt.value), tt.opts...)
-					got = must(ours.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}}))(t).Responses[0].Put
+					resp := must(ours.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}}))(t)
+					got = resp.Responses[0].Put
 				}
 				now := one(t, theirs, ns, key)
-				if s := fmt.Sprintf("%s %d", now.Value, now.Lease); s != tt.want || now.ModRevision != got.Revision || now.Version != 2 {
-					t.Errorf("%s by a %s: %+v, want %s at revision %d", name, how, now, tt.want, got.Revision)
+				if s := fmt.Sprintf("%s %d", now.Value, now.Lease); s != tt.want ||
+					now.ModRevision != got.Revision || now.Version != 2 {
+					t.Errorf("%s by a %s: %+v, want %s at revision %d",
+						name, how, now, tt.want, got.Revision)
 				}
-				if tt.prev && !reflect.DeepEqual(got.PrevKV, before) || !tt.prev && got.PrevKV != nil {
+				if tt.prev && !reflect.DeepEqual(got.PrevKV, before) ||
+					!tt.prev && got.PrevKV != nil {
 					t.Errorf("%s by a %s: replaced %+v, was %+v", name, how, got.PrevKV, before)
 				}
 			}
@@ -210,7 +239,7 @@ func TestPuts(t *testing.T) {
 	})
 }
 
-// TestDeletes deletes with every option, and looks by clientv3.
+// TestDeletes deletes with every option, and checks by clientv3.
 func TestDeletes(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -244,11 +273,15 @@ func TestDeletes(t *testing.T) {
 				for _, kv := range after.Kvs {
 					left = append(left, strings.TrimPrefix(string(kv.Key), ns))
 				}
-				gone := slices.DeleteFunc(before, func(kv gateway.KeyValue) bool { return slices.Contains(left, kv.Key) })
-				if strings.Join(left, " ") != tt.left || got.Deleted != int64(len(gone)) || got.Revision != after.Header.Revision {
+				gone := slices.DeleteFunc(before, func(kv gateway.KeyValue) bool {
+					return slices.Contains(left, kv.Key)
+				})
+				if strings.Join(left, " ") != tt.left || got.Deleted != int64(len(gone)) ||
+					got.Revision != after.Header.Revision {
 					t.Errorf("%s: %+v, left %v", name, got, left)
 				}
-				if prev && len(gone) > 0 && !reflect.DeepEqual(got.PrevKVs, gone) || !prev && got.PrevKVs != nil {
+				if prev && len(gone) > 0 && !reflect.DeepEqual(got.PrevKVs, gone) ||
+					!prev && got.PrevKVs != nil {
 					t.Errorf("%s: deleted %+v, were %+v", name, got.PrevKVs, gone)
 				}
 			}
@@ -259,7 +292,7 @@ func TestDeletes(t *testing.T) {
 	})
 }
 
-// TestCompactions of both kinds end the history for clientv3 as well.
+// TestCompactions: compactions of both kinds end the history for clientv3 as well.
 func TestCompactions(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -271,11 +304,13 @@ func TestCompactions(t *testing.T) {
 			if err := ours.Compact(ctx, rev, opts...); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := theirs.Get(ctx, ns+"k", clientv3.WithRev(old)); !errors.Is(err, rpctypes.ErrCompacted) {
+			if _, err := theirs.Get(ctx, ns+"k", clientv3.WithRev(old)); !errors.Is(err,
+				rpctypes.ErrCompacted) {
 				t.Errorf("clientv3 after Compact: %v", err)
 			}
 			must(theirs.Get(ctx, ns+"k", clientv3.WithRev(rev)))(t)
-			if _, err := ours.Get(ctx, "k", gateway.AtRevision(old)); !errors.Is(err, gateway.ErrCompacted) {
+			if _, err := ours.Get(ctx, "k", gateway.AtRevision(old)); !errors.Is(err,
+				gateway.ErrCompacted) {
 				t.Errorf("Get after Compact: %v", err)
 			}
 			if err := ours.Compact(ctx, rev, opts...); !errors.Is(err, gateway.ErrCompacted) {

@@ -14,19 +14,23 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestLeases goes through all calls on leases, with IDs up to the ends of int64, and looks by clientv3.
+// TestLeases makes all calls about leases, with IDs up to the ends of int64, and checks by
+// clientv3.
 func TestLeases(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
-		for _, id := range []gateway.LeaseID{0, 1, 1 << 53, 1<<53 + 1, math.MaxInt64, -1, math.MinInt64} {
+		for _, id := range []gateway.LeaseID{0, 1, 1 << 53, 1<<53 + 1, math.MaxInt64,
+			-1, math.MinInt64} {
 			before := time.Now()
 			g := must(ours.Grant(ctx, id, 59001*time.Millisecond))(t)
-			if id != 0 && g.ID != id || g.ID == 0 || g.TTL != time.Minute || g.Sent.Before(before) || g.Sent.After(time.Now()) {
+			if id != 0 && g.ID != id || g.ID == 0 || g.TTL != time.Minute ||
+				g.Sent.Before(before) || g.Sent.After(time.Now()) {
 				t.Errorf("grant of %d: %+v", id, g)
 			}
 			their := clientv3.LeaseID(g.ID)
-			if info := must(theirs.TimeToLive(ctx, their))(t); info.GrantedTTL != 60 || info.TTL > 60 || info.TTL < 50 {
+			if info := must(theirs.TimeToLive(ctx, their))(t); info.GrantedTTL != 60 ||
+				info.TTL > 60 || info.TTL < 50 {
 				t.Errorf("clientv3 sees %+v", info)
 			}
 			must(ours.Put(ctx, "inside", nil, gateway.WithLease(g.ID)))(t)
@@ -35,7 +39,8 @@ func TestLeases(t *testing.T) {
 
 			info := must(ours.TimeToLive(ctx, g.ID, true))(t)
 			slices.Sort(info.Keys)
-			if info.ID != g.ID || info.GrantedTTL != time.Minute || info.TTL > time.Minute || info.TTL < 50*time.Second ||
+			if info.ID != g.ID || info.GrantedTTL != time.Minute || info.TTL > time.Minute ||
+				info.TTL < 50*time.Second ||
 				!slices.Equal(info.Keys, []string{"a\x00\xff", "inside"}) {
 				t.Errorf("%+v", info)
 			}
@@ -51,7 +56,8 @@ func TestLeases(t *testing.T) {
 			if again.ID != g.ID || again.TTL != time.Minute || again.Sent.Before(g.Sent) {
 				t.Errorf("renewed as %+v", again)
 			}
-			if g, err := ours.Grant(ctx, g.ID, time.Minute); err == nil || errors.Is(err, gateway.ErrUncertain) {
+			if g, err := ours.Grant(ctx, g.ID, time.Minute); err == nil ||
+				errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("granted twice: %+v, %v", g, err)
 			}
 			if err := ours.Revoke(ctx, g.ID); err != nil {
@@ -84,8 +90,8 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestKeepForEver renews leases until it is told to stop, one granted here and one of which only the ID is known; then they
-// expire, and one that is revoked meanwhile is reported gone.
+// TestKeepForEver renews leases until it stops: one granted here and one of which only the ID is
+// known. Then they expire. One that is revoked meanwhile is reported gone.
 func TestKeepForEver(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
@@ -99,12 +105,13 @@ func TestKeepForEver(t *testing.T) {
 		tell := func(g gateway.LeaseGrant) { answers <- g }
 		var stops []func()
 		for _, g := range []gateway.LeaseGrant{granted, {ID: adopted}, revoked} {
-			must(theirs.Put(ctx, fmt.Sprintf("%s%v", ns, g.ID), "", clientv3.WithLease(clientv3.LeaseID(g.ID))))(t)
+			must(theirs.Put(ctx, fmt.Sprintf("%s%v", ns, g.ID), "",
+				clientv3.WithLease(clientv3.LeaseID(g.ID))))(t)
 			stops = append(stops, ours.KeepAlive(g, tell))
 		}
 		began := time.Now()
 		count := map[gateway.LeaseID]int{}
-		for count[granted.ID] < 4 || count[adopted] < 4 { // more than the time to live
+		for count[granted.ID] < 4 || count[adopted] < 4 { // longer than the TTL
 			select {
 			case g := <-answers:
 				if count[g.ID]++; g.TTL != 2*time.Second && g.ID != revoked.ID {

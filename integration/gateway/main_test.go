@@ -1,4 +1,4 @@
-// Package gateway_test holds the client to what it says on real etcd, with clientv3 as the second opinion.
+// Package gateway_test tests the client on real etcd, and compares it with clientv3.
 package gateway_test
 
 import (
@@ -13,10 +13,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// cluster is one member that all tests of the package share, as long as they do it no harm.
+// cluster is one member that all tests of the package share unless they would harm it.
 var cluster *etcdtest.Cluster
 
-// What the tests of recipes share as well.
+// Short names for helpers that the tests of recipes use too.
 var (
 	within     = recipetest.Within
 	newClient  = recipetest.NewClient
@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(etcdtest.Shared(m, server, func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// forEachVersion runs a test on a cluster of every version, which is the shared one where that will do.
+// forEachVersion runs a test on a cluster of every version. For the version of the shared cluster
+// it uses that.
 func forEachVersion(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) {
 	t.Helper()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -43,8 +44,11 @@ func forEachVersion(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) 
 	})
 }
 
-// both are a client of ours, in a namespace of its own, and clientv3, which sees everything.
-func both(t *testing.T, c *etcdtest.Cluster) (ours *gateway.Client, ns string, theirs *clientv3.Client) {
+// both returns a client of this library, in a namespace of its own, and clientv3, which sees
+// everything.
+func both(
+	t *testing.T, c *etcdtest.Cluster,
+) (ours *gateway.Client, ns string, theirs *clientv3.Client) {
 	t.Helper()
 	ns = fresh(t) + "/"
 	return newClient(t, gateway.Config{Endpoints: c.Endpoints(), Namespace: ns}), ns, c.ClientV3(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestMaintenance goes through the calls on three members.
+// TestMaintenance makes the calls on three members.
 func TestMaintenance(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -34,9 +34,9 @@ func TestMaintenance(t *testing.T) {
 	})
 }
 
-// status is compared for each member; what moves between two questions is left out.
-// status compares until both agree: a member that has just started learns its storage version a little later, and the
-// size of a database changes between two calls.
+// status compares each member until both clients agree: a member that has just started learns its
+// storage version a little later, and the size of a database changes between two calls. Values that
+// change between two requests are left out.
 func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	for _, m := range c.Members() {
@@ -52,61 +52,68 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 			t.Errorf("%s: health %+v", m.Name(), h)
 		}
 		if c.Version() == "3.4" {
-			continue // Debian's has neither page
+			continue // Debian's build has neither page
 		}
-		if err := errors.Join(ours.Member(m.Endpoint()).Readyz(ctx), ours.Member(m.Endpoint()).Livez(ctx)); err != nil {
+		if err := errors.Join(ours.Member(m.Endpoint()).Readyz(ctx),
+			ours.Member(m.Endpoint()).Livez(ctx)); err != nil {
 			t.Errorf("%s: %v", m.Name(), err)
 		}
 	}
 }
 
-func statusDiffers(t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client, theirs *clientv3.Client) (
-	differ []string,
-) {
+func statusDiffers(
+	t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client, theirs *clientv3.Client,
+) (differ []string) {
 	got := must(ours.Member(m.Endpoint()).Status(ctx))(t)
 	want := must(theirs.Status(ctx, m.Endpoint()))(t)
 	v := must(ours.Member(m.Endpoint()).Version(ctx))(t)
 	for what, pair := range map[string][2]any{
-		"member":  {got.MemberID, m.ID()},
-		"cluster": {got.ClusterID, want.Header.ClusterId},
-		"version": {got.Version, want.Version}, "storage version": {got.StorageVersion, want.StorageVersion},
-		"size": {got.DBSize, want.DbSize}, "in use": {got.DBSizeInUse, want.DbSizeInUse},
+		"member":          {got.MemberID, m.ID()},
+		"cluster":         {got.ClusterID, want.Header.ClusterId},
+		"version":         {got.Version, want.Version},
+		"storage version": {got.StorageVersion, want.StorageVersion},
+		"size":            {got.DBSize, want.DbSize}, "in use": {got.DBSizeInUse, want.DbSizeInUse},
 		"quota":  {got.DBSizeQuota, want.DbSizeQuota},
 		"leader": {got.Leader, want.Leader}, "term": {got.RaftTerm, want.RaftTerm},
 		"learner": {got.IsLearner, want.IsLearner}, "errors": {len(got.Errors), len(want.Errors)},
-		"version of the server": {v.Server, want.Version}, "version of the storage": {v.Storage, want.StorageVersion},
+		"version of the server":  {v.Server, want.Version},
+		"version of the storage": {v.Storage, want.StorageVersion},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			differ = append(differ, fmt.Sprintf("%s is %v, want %v", what, pair[0], pair[1]))
 		}
 	}
-	if got.RaftIndex == 0 || got.RaftAppliedIndex == 0 || got.Leader == 0 || got.DBSize == 0 || v.Cluster == "" {
+	if got.RaftIndex == 0 || got.RaftAppliedIndex == 0 || got.Leader == 0 ||
+		got.DBSize == 0 || v.Cluster == "" {
 		differ = append(differ, fmt.Sprintf("%+v, %+v", got, v))
 	}
 	return differ
 }
 
-// hashes of all members are the same, and clientv3's.
+// hashes are the same on all members, and clientv3's.
 func hashes(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	key := fresh(t)
 	rev := must(theirs.Put(ctx, key, "1"))(t).Header.Revision
 	must(theirs.Put(ctx, key, "2"))(t)
 	for _, m := range c.Members() {
-		must(c.ClientV3(t, m.GRPCEndpoint()).Get(ctx, key))(t) // which waits until the member has both
+		must(c.ClientV3(t, m.GRPCEndpoint()).Get(ctx, key))(t) // it waits until the member has both
 		before := must(ours.Member(m.Endpoint()).Hash(ctx))(t)
 		if before.Hash == 0 || before.MemberID != m.ID() {
 			t.Errorf("%s: hash %+v", m.Name(), before)
 		}
 		if c.Version() == "3.4" {
-			if _, err := ours.Member(m.Endpoint()).HashKV(ctx, rev); !errors.Is(err, errors.ErrUnsupported) {
+			if _, err := ours.Member(m.Endpoint()).HashKV(ctx,
+				rev); !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("%s: hash kv: %v", m.Name(), err)
 			}
 			continue
 		}
 		for _, at := range []int64{0, rev} {
-			got, want := must(ours.Member(m.Endpoint()).HashKV(ctx, at))(t), must(theirs.HashKV(ctx, m.Endpoint(), at))(t)
-			if got.Hash != want.Hash || got.CompactRevision != want.CompactRevision || got.HashRevision != want.HashRevision {
+			got := must(ours.Member(m.Endpoint()).HashKV(ctx, at))(t)
+			want := must(theirs.HashKV(ctx, m.Endpoint(), at))(t)
+			if got.Hash != want.Hash || got.CompactRevision != want.CompactRevision ||
+				got.HashRevision != want.HashRevision {
 				t.Errorf("%s at %d: %+v, clientv3 says %+v", m.Name(), at, got, want)
 			}
 		}
@@ -137,17 +144,20 @@ func moveLeader(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 		}
 	}
 	err := ours.Cluster().MoveLeader(ctx, 77)
-	if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
+	if e, ok := errors.AsType[*gateway.Error](err); !ok ||
+		e.Code != gateway.CodeFailedPrecondition {
 		t.Errorf("to nobody: %v", err)
 	}
 }
 
-// alarms are raised, seen, felt, and taken back one by one and all together.
+// alarms are raised, listed, effective, and disarmed one by one and all together.
 func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	raised := func() (all []gateway.Alarm) {
 		for _, a := range must(theirs.AlarmList(ctx))(t).Alarms {
-			all = append(all, gateway.Alarm{MemberID: a.MemberID, Type: gateway.AlarmType(a.Alarm.String())})
+			all = append(all, gateway.Alarm{
+				MemberID: a.MemberID, Type: gateway.AlarmType(a.Alarm.String()),
+			})
 		}
 		return all
 	}
@@ -170,7 +180,8 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	if _, err := ours.Put(ctx, fresh(t), nil); !errors.Is(err, gateway.ErrNoSpace) {
 		t.Errorf("Put under the alarm: %v", err)
 	}
-	if h := must(ours.Member(c.Endpoints()[0]).Health(ctx))(t); h.Healthy || h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
+	if h := must(ours.Member(c.Endpoints()[0]).Health(ctx))(t); h.Healthy ||
+		h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
 		t.Errorf("health %+v", h)
 	}
 	if got := must(ours.Cluster().AlarmDisarm(ctx, one))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{one}) {
@@ -189,7 +200,7 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	must(ours.Put(ctx, fresh(t), nil))(t)
 }
 
-// defragment gives space back to the disk of one member, and to that of no other.
+// defragment frees disk space of one member only.
 func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, time.Minute)
 	key := fresh(t)
@@ -205,7 +216,7 @@ func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 		return sizes
 	}
 	eventually(t, "compaction everywhere", func() bool {
-		must(theirs.Put(ctx, key+"/small", ""))(t) // pages are given back with the next commits
+		must(theirs.Put(ctx, key+"/small", ""))(t) // pages are freed by later commits
 		for _, m := range c.Members() {
 			if s := must(theirs.Status(ctx, m.GRPCEndpoint()))(t); s.DbSizeInUse > s.DbSize/2 {
 				return false
@@ -223,7 +234,8 @@ func defragment(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs 
 	}
 }
 
-// downgrade begins and is called off. etcd 3.5 has no more than the beginnings of it: it never answers who enables one.
+// downgrade enables a downgrade and cancels it. etcd 3.5 implements it only in part: it never
+// answers the call that enables one.
 func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *clientv3.Client) {
 	ctx := within(t, patience)
 	var minor int
@@ -232,7 +244,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	}
 	target := fmt.Sprintf("3.%d.0", minor-1)
 	if c.Version() == "3.4" {
-		if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate,
+			target); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("DowngradeValidate: %v", err)
 		}
 		return
@@ -240,10 +253,12 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	shown := func() *etcdserverpb.DowngradeInfo {
 		return must(theirs.Status(ctx, c.Member(0).GRPCEndpoint()))(t).DowngradeInfo
 	}
-	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, "3.1.0"); !errors.Is(err, gateway.ErrInvalid) {
+	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate,
+		"3.1.0"); !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("to 3.1: %v", err)
 	}
-	if v, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); err != nil || v == "" {
+	if v, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeValidate, target); err != nil ||
+		v == "" {
 		t.Errorf("DowngradeValidate: %q, %v", v, err)
 	}
 	if d := shown(); d.GetEnabled() {
@@ -251,7 +266,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	}
 	if c.Version() == "3.5" {
 		_, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeCancel, "")
-		if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
+		if e, ok := errors.AsType[*gateway.Error](err); !ok ||
+			e.Code != gateway.CodeFailedPrecondition {
 			t.Errorf("called off what was not begun: %v", err)
 		}
 		return
@@ -259,7 +275,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeEnable, target); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "downgrade in clientv3's eyes", func() bool { // a member may be a moment behind the one that answered
+	// a member may be slightly behind the one that answered
+	eventually(t, "downgrade in clientv3's eyes", func() bool {
 		d := shown()
 		return d.GetEnabled() && d.GetTargetVersion() == target
 	})

@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestProgressReports come on demand, behind all events, and by themselves on a quiet watch.
+// TestProgressReports: progress is reported on request, after all events, and by itself on a quiet
+// watch.
 func TestProgressReports(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		flag := "--watch-progress-notify-interval=300ms"
@@ -19,13 +20,14 @@ func TestProgressReports(t *testing.T) {
 		o := recipetest.Server(version)
 		o.ExtraArgs = append(o.ExtraArgs, flag)
 		if version == "3.4" {
-			o = recipetest.Server(version) // has neither, and no order that could be relied on
+			o = recipetest.Server(version) // it has neither, and no reliable order
 		}
 		own := etcdtest.Start(t, o)
 		ours, ns, theirs := both(t, own)
 		ctx := within(t, patience)
 		told := make(chan gateway.WatchResponse, 10_000)
-		must(ours.WatchFunc("k", func(r gateway.WatchResponse) { told <- r }, gateway.ProgressNotify()))(t)
+		must(ours.WatchFunc("k", func(r gateway.WatchResponse) { told <- r },
+			gateway.ProgressNotify()))(t)
 		if r := <-told; !r.Created {
 			t.Fatalf("%+v", r)
 		}
@@ -35,7 +37,7 @@ func TestProgressReports(t *testing.T) {
 			}
 			return
 		}
-		// On demand, among events.
+		// On request, among events.
 		const puts = 500
 		var rev int64
 		for i := range puts {
@@ -64,7 +66,8 @@ func TestProgressReports(t *testing.T) {
 			if r.Progress {
 				reports++
 				if r.Revision > last && seen > 0 { // nothing else is written
-					t.Errorf("all up to %d are said to have come, but only %d have", r.Revision, last)
+					t.Errorf("all up to %d are said to have come, but only %d have",
+						r.Revision, last)
 				}
 				continue
 			}
@@ -76,7 +79,7 @@ func TestProgressReports(t *testing.T) {
 		}
 		for r := next(); r.Revision < rev; r = next() {
 		}
-		// By itself, of what the watch has no part in.
+		// By itself, after writes outside the watch.
 		for range 2 {
 			rev = must(theirs.Put(ctx, ns+"other", "v"))(t).Header.Revision
 			began := time.Now()

@@ -16,8 +16,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// reverseProxy is Go's own proxy in front of a cluster: it forwards a request as it comes, and keeps the connection to etcd,
-// which then answers nothing before the request has ended.
+// reverseProxy is Go's reverse proxy in front of a cluster. It forwards a request as it arrives,
+// and keeps the connection to etcd, which therefore answers only after the request has ended.
 func reverseProxy(t *testing.T, c *etcdtest.Cluster) string {
 	t.Helper()
 	to := must(url.Parse(c.Endpoints()[0]))(t)
@@ -29,11 +29,14 @@ func reverseProxy(t *testing.T, c *etcdtest.Cluster) string {
 	return s.URL
 }
 
-// TestWatchThroughReverseProxy: a watch stands within 2 s, and an event comes as soon as on a direct connection.
+// TestWatchThroughReverseProxy: a watch is confirmed within 2 s, and an event arrives as fast as on
+// a direct connection.
 func TestWatchThroughReverseProxy(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ctx := within(t, patience)
-		ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, c)}, Namespace: fresh(t) + "/"})
+		ours := newClient(t, gateway.Config{
+			Endpoints: []string{reverseProxy(t, c)}, Namespace: fresh(t) + "/",
+		})
 		began := time.Now()
 		w := must(ours.Watch(ctx, "k", gateway.Prefix()))(t)
 		stood := time.Since(began)
@@ -73,17 +76,20 @@ func TestWatchThroughReverseProxy(t *testing.T) {
 		for range got {
 			t.Error("an event too many")
 		}
-		recipetest.Figure(t, "through httputil.ReverseProxy a watch stood after %v, put to event p50 %v",
+		recipetest.Figure(t,
+			"through httputil.ReverseProxy a watch stood after %v, put to event p50 %v",
 			stood.Round(time.Millisecond), lat[len(lat)/2].Round(100*time.Microsecond))
 	})
 }
 
-// TestManyWatchesThroughReverseProxy: watches that come one by one share a few streams, which are merged under them while
-// events come, and each misses nothing.
+// TestManyWatchesThroughReverseProxy: watches that are added one by one share a few streams, which
+// are merged while events arrive. Each watch misses nothing.
 func TestManyWatchesThroughReverseProxy(t *testing.T) {
 	const watches = 200
 	ctx := within(t, patience)
-	ours := newClient(t, gateway.Config{Endpoints: []string{reverseProxy(t, cluster)}, Namespace: fresh(t) + "/"})
+	ours := newClient(t, gateway.Config{
+		Endpoints: []string{reverseProxy(t, cluster)}, Namespace: fresh(t) + "/",
+	})
 	all := make([]*gateway.Watcher, watches)
 	began := time.Now()
 	for i := range watches {
@@ -112,12 +118,13 @@ func TestManyWatchesThroughReverseProxy(t *testing.T) {
 			t.Fatalf("watch %d got %d events before the last, want %d", i, n, i%3+1)
 		}
 	}
-	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v", watches, 2*watches, made)
+	recipetest.Figure(t, "%d watches one by one through httputil.ReverseProxy, with %d puts, in %v",
+		watches, 2*watches, made)
 }
 
-// TestManyWatchesInOneRequest: etcd's gateway loses the end of a request that it has not read before
-// it answers the first create, where the connection to it is kept. All watches of a client stand
-// soon nevertheless, and no stream is given up for what it does not answer.
+// TestManyWatchesInOneRequest: if the connection to etcd's gateway is kept, it loses the rest of a
+// request that it has not read before it answers the first create. All watches of a client are
+// confirmed soon nevertheless, and no stream is closed for missing answers.
 func TestManyWatchesInOneRequest(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		const watches = 600
@@ -131,7 +138,7 @@ func TestManyWatchesInOneRequest(t *testing.T) {
 				}
 			}},
 		})
-		must(ours.Watch(ctx, "first"))(t) // finds out how to watch
+		must(ours.Watch(ctx, "first"))(t) // determines the watch mode
 		began := time.Now()
 		var stood, got sync.WaitGroup
 		for i := range watches {
@@ -154,11 +161,13 @@ func TestManyWatchesInOneRequest(t *testing.T) {
 			must(ours.Put(ctx, fmt.Sprintf("%0100d", i), nil))(t)
 		}
 		got.Wait()
-		// Go's proxy breaks a stream itself now and then, while the request is still on its way.
+		// Go's proxy itself breaks a stream now and then, while it still forwards the request.
 		if all > 2*time.Second || broken.Load() > 1 {
 			t.Errorf("%d watches stood after %v, %d streams broke", watches, all, broken.Load())
 		}
-		recipetest.Figure(t, "%d watches at once through httputil.ReverseProxy stood after %v, %d streams broke", watches,
+		recipetest.Figure(t,
+			"%d watches at once through httputil.ReverseProxy stood after %v, %d streams broke",
+			watches,
 			all.Round(time.Millisecond), broken.Load())
 	})
 }

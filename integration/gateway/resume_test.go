@@ -21,15 +21,16 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// rounds is how often the long tests go over what they do: HOLDFAST_ROUNDS, 1 if that is not set.
+// rounds is how often the long tests repeat their steps: HOLDFAST_ROUNDS, or 1.
 func rounds() int {
 	n, _ := strconv.Atoi(os.Getenv("HOLDFAST_ROUNDS"))
 	return max(1, n)
 }
 
-// TestWatchResumes: over connections that break and members that are killed, watches lose no event, repeat none and keep
-// the order. Each round is 10,000 events, five breaks of all connections and, in every other round, the death of a member:
-// HOLDFAST_ROUNDS=10 is 100,000 events, 50 breaks and 5 deaths.
+// TestWatchResumes: over connections that break and members that are killed, watches lose no event,
+// repeat none and keep the order. Each round has 10,000 events, five breaks of all connections and,
+// in every other round, the death of a member: HOLDFAST_ROUNDS=10 is 100,000 events, 50 breaks and
+// 5 deaths.
 func TestWatchResumes(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -45,7 +46,8 @@ func TestWatchResumes(t *testing.T) {
 		all := follow(t, c, "", gateway.Prefix(), gateway.PrevKV())
 		all.prev = true
 		some := []*follower{
-			follow(t, c, "k/07"), follow(t, c, "k/1", gateway.Prefix(), gateway.NoPut()), follow(t, c, "k/20", gateway.FromKey()),
+			follow(t, c, "k/07"), follow(t, c, "k/1", gateway.Prefix(), gateway.NoPut()),
+			follow(t, c, "k/20", gateway.FromKey()),
 		}
 		const events, breaks = 10_000, 5
 		broken, deaths := 0, 0
@@ -78,7 +80,7 @@ func TestWatchResumes(t *testing.T) {
 			}
 			<-written
 		}
-		// The truth is what a watch that nothing disturbed says in the end.
+		// The expected events are read by a watch afterwards, without disturbances.
 		end := must(theirs.Put(ctx, ns+"k/20", "end"))(t).Header.Revision
 		must(theirs.Put(ctx, ns+"k/07", "end"))(t)
 		must(theirs.Put(ctx, ns+"k/1", "end"))(t)
@@ -89,15 +91,19 @@ func TestWatchResumes(t *testing.T) {
 		}
 		all.check(t, truth, last, func(gateway.Event) bool { return true })
 		some[0].check(t, truth, end+1, func(ev gateway.Event) bool { return ev.KV.Key == "k/07" })
-		some[1].check(t, truth, last, func(ev gateway.Event) bool { return strings.HasPrefix(ev.KV.Key, "k/1") && ev.Deleted })
+		some[1].check(t, truth, last, func(ev gateway.Event) bool {
+			return strings.HasPrefix(ev.KV.Key, "k/1") && ev.Deleted
+		})
 		some[2].check(t, truth, end, func(ev gateway.Event) bool { return ev.KV.Key >= "k/20" })
-		recipetest.Figure(t, "%d events, %d breaks of all connections, %d deaths of members, %v: none lost, none twice, in order",
+		recipetest.Figure(t,
+			"%d events, %d breaks of all connections, %d deaths of members, %v: none lost, none "+
+				"twice, in order",
 			len(truth), broken, deaths, time.Since(began).Round(time.Second))
 	})
 }
 
-// write does one transaction of one to twenty puts and deletes and says how many events it made. What became of one that
-// failed shows in the history.
+// write sends one transaction of one to twenty puts and deletes, and returns the number of its
+// events. If it fails, the history shows whether it was applied.
 func write(ctx context.Context, theirs *clientv3.Client, ns string, n int) int {
 	size := 1 + n/20%20
 	var ops []clientv3.Op
@@ -117,7 +123,7 @@ func write(ctx context.Context, theirs *clientv3.Client, ns string, n int) int {
 	}
 	for _, r := range resp.Responses {
 		if d := r.GetResponseDeleteRange(); d != nil && d.Deleted == 0 {
-			size-- // it was not there
+			size-- // the key did not exist
 		}
 	}
 	return size
@@ -130,7 +136,8 @@ func history(
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for r := range theirs.Watch(ctx, ns, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithPrevKV()) {
+	for r := range theirs.Watch(ctx, ns, clientv3.WithPrefix(),
+		clientv3.WithRev(from), clientv3.WithPrevKV()) {
 		if err := r.Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -145,10 +152,10 @@ func history(
 	return nil
 }
 
-// follower keeps what a watch gives.
+// follower records the events of a watch.
 type follower struct {
 	w     *gateway.Watcher
-	prev  bool // it asked for PrevKV
+	prev  bool // it has the option PrevKV
 	count atomic.Int64
 	done  chan struct{}
 
@@ -175,7 +182,7 @@ func follow(t *testing.T, c *gateway.Client, key string, opts ...gateway.Option)
 	return f
 }
 
-// last is the revision of the last event.
+// last returns the revision of the last event.
 func (f *follower) last() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,8 +192,10 @@ func (f *follower) last() int64 {
 	return f.got[len(f.got)-1].KV.ModRevision
 }
 
-// check waits for the event of the last revision and compares all with those that it should have got.
-func (f *follower) check(t *testing.T, truth []gateway.Event, last int64, mine func(gateway.Event) bool) {
+// check waits for the event of the last revision and compares all events with the expected ones.
+func (f *follower) check(
+	t *testing.T, truth []gateway.Event, last int64, mine func(gateway.Event) bool,
+) {
 	t.Helper()
 	eventually(t, "the last event", func() bool { return f.last() >= last })
 	f.mu.Lock()

@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestRoleOfANamespace: a user who may read and write one prefix and nothing else does everything in a namespace there,
-// and nothing outside of it.
+// TestRoleOfANamespace: a user who may read and write only one prefix can do everything in a
+// namespace there, and nothing outside of it.
 func TestRoleOfANamespace(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		const ns, password = "app/", "canary-password"
@@ -33,7 +33,8 @@ func TestRoleOfANamespace(t *testing.T) {
 		must(root.Put(ctx, "apq", "before"))(t)
 		must(root.Put(ctx, "app0", "behind"))(t)
 		cfg := gateway.Config{
-			Endpoints: own.Endpoints(), Username: "worker", Password: password, AllowPlaintextAuth: true, Namespace: ns,
+			Endpoints: own.Endpoints(), Username: "worker", Password: password,
+			AllowPlaintextAuth: true, Namespace: ns,
 		}
 		c := newClient(t, cfg)
 
@@ -43,25 +44,30 @@ func TestRoleOfANamespace(t *testing.T) {
 		must(c.Create(ctx, "\xff\xff", []byte("last")))(t)
 		must(c.CompareAndSwap(ctx, "k", []byte("1"), []byte("2")))(t)
 		for name, opt := range map[string]gateway.Option{
-			"Prefix": gateway.Prefix(), "FromKey": gateway.FromKey(), "Range": gateway.Range("\xff\xff\xff"),
+			"Prefix": gateway.Prefix(), "FromKey": gateway.FromKey(),
+			"Range": gateway.Range("\xff\xff\xff"),
 		} {
 			key := map[string]string{"Range": "\x00"}[name]
-			if r := must(c.Get(ctx, key, opt))(t); r.Count != 3 || r.KVs[2].Key != "\xff\xff" || string(r.KVs[1].Value) != "2" {
+			if r := must(c.Get(ctx, key, opt))(t); r.Count != 3 || r.KVs[2].Key != "\xff\xff" ||
+				string(r.KVs[1].Value) != "2" {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}
 		txn := must(c.Txn(ctx, gateway.Txn{
 			If: []gateway.Cmp{
-				gateway.CmpCreateRevision("", gateway.Greater, 0).Prefix(), gateway.CmpVersion("", gateway.Greater, 0).FromKey(),
+				gateway.CmpCreateRevision("", gateway.Greater, 0).Prefix(),
+				gateway.CmpVersion("", gateway.Greater, 0).FromKey(),
 				gateway.CmpLease("k", gateway.Equal, 0).Range("l"),
 			},
 			Then: []gateway.Op{gateway.OpTxn(gateway.Txn{
-				If:   []gateway.Cmp{gateway.CmpValue("k", gateway.Equal, []byte("2"))},
-				Then: []gateway.Op{gateway.OpDelete("\xff", gateway.Prefix(), gateway.PrevKV()), gateway.OpGet("", gateway.Prefix())},
+				If: []gateway.Cmp{gateway.CmpValue("k", gateway.Equal, []byte("2"))},
+				Then: []gateway.Op{gateway.OpDelete("\xff", gateway.Prefix(), gateway.PrevKV()),
+					gateway.OpGet("", gateway.Prefix())},
 			})},
 		}))(t)
 		nested := txn.Responses[0].Txn
-		if r := nested.Responses; !nested.Succeeded || r[0].Delete.PrevKVs[0].Key != "\xff\xff" || r[1].Get.Count != 2 {
+		if r := nested.Responses; !nested.Succeeded ||
+			r[0].Delete.PrevKVs[0].Key != "\xff\xff" || r[1].Get.Count != 2 {
 			t.Errorf("%+v", nested)
 		}
 		key, _, err := c.PutSequential(ctx, "in-order", []byte("v"))
@@ -78,7 +84,8 @@ func TestRoleOfANamespace(t *testing.T) {
 		lease := must(c.Grant(ctx, 0, time.Minute))(t)
 		w := must(c.Watch(ctx, "", gateway.Prefix()))(t)
 		must(c.Put(ctx, "leased", nil, gateway.WithLease(lease.ID)))(t)
-		if info := must(c.TimeToLive(ctx, lease.ID, true))(t); len(info.Keys) != 1 || info.Keys[0] != "leased" {
+		if info := must(c.TimeToLive(ctx, lease.ID, true))(t); len(info.Keys) != 1 ||
+			info.Keys[0] != "leased" {
 			t.Errorf("%+v", info)
 		}
 		must(c.KeepAliveOnce(ctx, lease.ID))(t)
@@ -88,7 +95,8 @@ func TestRoleOfANamespace(t *testing.T) {
 		}
 		var seen []string
 		for ev, err := range w.Events() {
-			if seen = append(seen, fmt.Sprintf("%s %v", ev.KV.Key, ev.Deleted)); err != nil || len(seen) == 2 {
+			if seen = append(seen, fmt.Sprintf("%s %v", ev.KV.Key, ev.Deleted)); err != nil ||
+				len(seen) == 2 {
 				break
 			}
 		}
@@ -137,12 +145,15 @@ func TestRoleOfANamespace(t *testing.T) {
 		_, denied["create"] = bare.Create(ctx, "elsewhere", nil)
 		outside := gateway.Txn{Else: []gateway.Op{gateway.OpPut("apq", nil)}}
 		_, denied["txn"] = bare.Txn(ctx, outside)
-		if version != "3.4" { // which does not look into nested transactions
-			_, denied["nested"] = bare.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpTxn(outside)}})
+		if version != "3.4" { // 3.4 does not check nested transactions
+			_, denied["nested"] = bare.Txn(ctx, gateway.Txn{
+				Then: []gateway.Op{gateway.OpTxn(outside)},
+			})
 		}
 		_, denied["watch"] = bare.Watch(ctx, "app", gateway.Prefix())
 		for what, err := range denied {
-			if !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, gateway.ErrUncertain) {
+			if !errors.Is(err, gateway.ErrPermissionDenied) ||
+				errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}

@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestServerCertificateNotForClients: etcd's gateway calls etcd with the server's certificate. Under --client-cert-auth one
-// that is no client's is refused there, and no call is served: each must say so at once, and no write is in doubt.
+// TestServerCertificateNotForClients: etcd's gateway calls etcd with the server's certificate. With
+// --client-cert-auth, etcd rejects a certificate that is not valid for clients, so no call is
+// served. Each call must return an error at once that names the cause, and no write is in doubt.
 func TestServerCertificateNotForClients(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		o := *recipetest.Server(version)
@@ -25,7 +26,8 @@ func TestServerCertificateNotForClients(t *testing.T) {
 		_, putErr := client.Put(ctx, "k", nil)
 		_, grantErr := client.Grant(ctx, gateway.NewLeaseID(), time.Minute)
 		_, watchErr := client.Watch(ctx, "k")
-		for name, err := range map[string]error{"get": getErr, "put": putErr, "grant": grantErr, "watch": watchErr} {
+		for name, err := range map[string]error{"get": getErr, "put": putErr,
+			"grant": grantErr, "watch": watchErr} {
 			t.Log(err)
 			if err == nil || !strings.Contains(err.Error(), "clientAuth") {
 				t.Errorf("%s: %v, want an error that names the certificate", name, err)

@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestSizes: a value of 1.5 MB and a range of 10,000 keys come as they are; what is larger than etcd takes is refused.
+// TestSizes: a value of 1.5 MB and a range of 10,000 keys are read unchanged. Larger ones than etcd
+// accepts are rejected.
 func TestSizes(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -29,9 +30,11 @@ func TestSizes(t *testing.T) {
 		if got := must(ours.Get(ctx, "large"))(t); !bytes.Equal(got.KVs[0].Value, large) {
 			t.Errorf("Get reads %d bytes", len(got.KVs[0].Value))
 		}
-		for _, n := range []int{1_600_000, 3_000_000} { // above what a request may hold, and what gRPC takes
+		// above the limit of a request, and above the limit of gRPC
+		for _, n := range []int{1_600_000, 3_000_000} {
 			_, err := ours.Put(ctx, "larger", make([]byte, n))
-			if err == nil || ctx.Err() != nil || errors.Is(err, gateway.ErrUncertain) || one(t, theirs, ns, "larger") != nil {
+			if err == nil || ctx.Err() != nil || errors.Is(err, gateway.ErrUncertain) ||
+				one(t, theirs, ns, "larger") != nil {
 				t.Errorf("%d bytes: %v", n, err)
 			}
 		}
@@ -40,12 +43,14 @@ func TestSizes(t *testing.T) {
 		for i := 0; i < keys; i += batch {
 			var ops []clientv3.Op
 			for j := range batch {
-				ops = append(ops, clientv3.OpPut(fmt.Sprintf("%smany/%05d", ns, i+j), fmt.Sprint(i+j)))
+				ops = append(ops,
+					clientv3.OpPut(fmt.Sprintf("%smany/%05d", ns, i+j), fmt.Sprint(i+j)))
 			}
 			must(theirs.Txn(ctx).Then(ops...).Commit())(t)
 		}
 		want := publics(ns, must(theirs.Get(ctx, ns+"many/", clientv3.WithPrefix()))(t).Kvs)
-		if got := must(ours.Get(ctx, "many/", gateway.Prefix()))(t); len(want) != keys || !reflect.DeepEqual(got.KVs, want) {
+		if got := must(ours.Get(ctx, "many/", gateway.Prefix()))(t); len(want) != keys ||
+			!reflect.DeepEqual(got.KVs, want) {
 			t.Errorf("%d keys, clientv3 reads %d", len(got.KVs), len(want))
 		}
 		for _, size := range []int64{777, keys, keys + 1} {
@@ -62,7 +67,8 @@ func TestSizes(t *testing.T) {
 			if pages != int((keys+size-1)/size) || !reflect.DeepEqual(got, want) {
 				t.Errorf("%d keys in %d pages of %d", len(got), pages, size)
 			}
-			must(theirs.Delete(ctx, fmt.Sprintf("%smany/%05d", ns, keys), clientv3.WithRange(ns+"many0")))(t)
+			must(theirs.Delete(ctx, fmt.Sprintf("%smany/%05d", ns, keys),
+				clientv3.WithRange(ns+"many0")))(t)
 		}
 	})
 }

@@ -20,14 +20,14 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestSnapshotRestored takes a snapshot, gives it to etcdutl, and starts an etcd on what that makes of it.
+// TestSnapshotRestored takes a snapshot, restores it by etcdutl, and starts an etcd on the result.
 func TestSnapshotRestored(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		utl := must(etcdproc.Utl())(t)
 		c := etcdtest.Start(t, recipetest.Server(version))
 		ctx := within(t, time.Minute)
 		theirs := c.ClientV3(t)
-		value := string(bytes.Repeat([]byte("0123456789abcdef"), 4<<10)) // 64 KiB, twice what comes at once
+		value := string(bytes.Repeat([]byte("0123456789abcdef"), 4<<10)) // 64 KiB, two messages
 		for i := range 60 {
 			must(theirs.Put(ctx, fmt.Sprintf("key/%02d", i), value))(t)
 		}
@@ -43,18 +43,21 @@ func TestSnapshotRestored(t *testing.T) {
 			t.Errorf("left behind: %v", entries)
 		}
 		stat := must(os.Stat(file))(t)
-		if stat.Size() != info.Size || info.Size < 60*int64(len(value)) || info.Endpoint != c.Endpoints()[0] ||
+		if stat.Size() != info.Size || info.Size < 60*int64(len(value)) ||
+			info.Endpoint != c.Endpoints()[0] ||
 			(info.Version == "") != (version < "3.6") {
 			t.Errorf("%+v, and the file has %d bytes", info, stat.Size())
 		}
 		sameDatabase(t, theirs, file)
 
-		out := must(exec.CommandContext(ctx, utl, "snapshot", "status", file, "-w", "json").Output())(t)
+		out := must(exec.CommandContext(ctx, utl, "snapshot", "status", file, "-w",
+			"json").Output())(t)
 		var said struct {
 			Revision int64
 			TotalKey int
 		}
-		if err := json.Unmarshal(out, &said); err != nil || said.TotalKey != 60 || said.Revision != 62 {
+		if err := json.Unmarshal(out, &said); err != nil ||
+			said.TotalKey != 60 || said.Revision != 62 {
 			t.Errorf("etcdutl says %s, %v", out, err)
 		}
 		restored := filepath.Join(dir, "restored")
@@ -65,7 +68,8 @@ func TestSnapshotRestored(t *testing.T) {
 		options.ExtraArgs = append(options.ExtraArgs, "--data-dir="+restored, "--force-new-cluster")
 		again := etcdtest.Start(t, options).ClientV3(t)
 		got := must(again.Get(ctx, "key/", clientv3.WithPrefix()))(t)
-		if len(got.Kvs) != 60 || string(got.Kvs[0].Value) != "changed" || string(got.Kvs[59].Value) != value {
+		if len(got.Kvs) != 60 || string(got.Kvs[0].Value) != "changed" ||
+			string(got.Kvs[59].Value) != value {
 			t.Errorf("%d keys in what was restored", len(got.Kvs))
 		}
 
@@ -82,10 +86,11 @@ func TestSnapshotRestored(t *testing.T) {
 
 func restore(t *testing.T, utl, file, dir string) ([]byte, error) {
 	t.Helper()
-	return exec.CommandContext(t.Context(), utl, "snapshot", "restore", file, "--data-dir", dir).CombinedOutput()
+	return exec.CommandContext(t.Context(), utl, "snapshot", "restore", file, "--data-dir",
+		dir).CombinedOutput()
 }
 
-// sameDatabase compares with what clientv3 takes at about the same time: the size, and the form.
+// sameDatabase compares size and format with a snapshot that clientv3 takes at about the same time.
 func sameDatabase(t *testing.T, theirs *clientv3.Client, file string) {
 	t.Helper()
 	r := must(theirs.Snapshot(within(t, patience)))(t)
@@ -100,7 +105,8 @@ func sameDatabase(t *testing.T, theirs *clientv3.Client, file string) {
 	}
 }
 
-// TestSnapshotOfOneMember comes from the member that was named, also when it is not the one in use.
+// TestSnapshotOfOneMember: the snapshot is read from the named member, even if it is not the one in
+// use.
 func TestSnapshotOfOneMember(t *testing.T) {
 	ours := newClient(t, gateway.Config{Endpoints: cluster.Endpoints()})
 	other := etcdtest.Start(t, recipetest.Server(cluster.Version()))
@@ -109,7 +115,8 @@ func TestSnapshotOfOneMember(t *testing.T) {
 	s := must(ours.Member(other.Endpoints()[0]).Snapshot(ctx))(t)
 	defer s.Close()
 	db := must(io.ReadAll(s))(t)
-	if !bytes.Contains(db, []byte("only-in-the-other-one")) || s.Endpoint() != other.Endpoints()[0] {
+	if !bytes.Contains(db, []byte("only-in-the-other-one")) ||
+		s.Endpoint() != other.Endpoints()[0] {
 		t.Errorf("a snapshot of %s", s.Endpoint())
 	}
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// oldTokens is a proxy before a member that closes requests with tokens that it takes for old.
+// oldTokens is a proxy before a member. It closes the connection of a request whose token it
+// considers old.
 type oldTokens struct {
 	*httptest.Server
 
 	mu     sync.Mutex
 	seen   map[string]bool // true: old
-	closed int             // requests
+	closed int             // number of closed requests
 }
 
 func newOldTokens(t *testing.T, target string) *oldTokens {
@@ -67,8 +68,8 @@ func (p *oldTokens) expire() {
 	p.CloseClientConnections()
 }
 
-// TestOldTokenOfStreams: a client that only watches, through a proxy that closes what carries an old
-// token, logs in again.
+// TestOldTokenOfStreams: a client that only watches, through a proxy that closes requests with an
+// old token, logs in again.
 func TestOldTokenOfStreams(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -78,7 +79,8 @@ func TestOldTokenOfStreams(t *testing.T) {
 		p := newOldTokens(t, c.Endpoints()[0])
 		as := func(endpoint string) *gateway.Client {
 			return newClient(t, gateway.Config{
-				Endpoints: []string{endpoint}, AllowPlaintextAuth: true, Username: "root", Password: canary,
+				Endpoints: []string{endpoint}, AllowPlaintextAuth: true, Username: "root",
+				Password: canary,
 			})
 		}
 		direct := as(c.Endpoints()[0])
@@ -93,7 +95,7 @@ func TestOldTokenOfStreams(t *testing.T) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if n := len(p.seen); n < 4 || n > 8 || p.closed > 60 { // more than 4 where the machine is busy
+		if n := len(p.seen); n < 4 || n > 8 || p.closed > 60 { // more than 4 on a busy machine
 			t.Errorf("%d tokens, and %d requests were closed", len(p.seen), p.closed)
 		}
 	})

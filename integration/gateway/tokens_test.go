@@ -25,14 +25,15 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// logins is a transport that counts the log-ins of a client: those that were granted, and how many were under way at once.
-// A proxy before the members would count as well what a dead member never got and what one without a leader refused.
+// logins is a transport that counts the log-ins of a client: the successful ones, and how many were
+// in flight at once. A proxy before the members would also count log-ins that a dead member never
+// received, or that a member without a leader rejected.
 type logins struct {
 	own     http.Transport
 	asked   atomic.Int64
 	granted atomic.Int64
 	flying  atomic.Int64
-	most    atomic.Int64 // under way at once
+	most    atomic.Int64 // in flight at once
 }
 
 func (l *logins) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -52,17 +53,21 @@ func (l *logins) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // client makes a client whose log-ins are counted.
-func (l *logins) client(t *testing.T, c *etcdtest.Cluster, password gateway.Secret) *gateway.Client {
+func (l *logins) client(
+	t *testing.T, c *etcdtest.Cluster, password gateway.Secret,
+) *gateway.Client {
 	t.Helper()
 	l.own.MaxIdleConnsPerHost = 64
 	t.Cleanup(l.own.CloseIdleConnections)
 	return newClient(t, gateway.Config{
-		Endpoints: c.Endpoints(), Transport: l, Username: "root", Password: password, AllowPlaintextAuth: true,
+		Endpoints: c.Endpoints(), Transport: l, Username: "root", Password: password,
+		AllowPlaintextAuth: true,
 	})
 }
 
-// TestTokensOverFailover: tokens that live for three seconds, members that die, many locks and watches of one client: no
-// caller gets an error, no watch loses an event, and the client logs in once for each time that a token ended.
+// TestTokensOverFailover: with tokens that live for three seconds, members that die, and many locks
+// and watches of one client, no caller receives an error, no watch loses an event, and the client
+// logs in once for each token that expires.
 func TestTokensOverFailover(t *testing.T) {
 	t.Parallel()
 	const ttl = 3 * time.Second
@@ -82,7 +87,8 @@ func TestTokensOverFailover(t *testing.T) {
 
 	var all sync.WaitGroup
 	var grants, events, kills atomic.Int64
-	// Lockers work for a while and rest until every token has ended, one that is in use or not: they meet its end together.
+	// Lockers work for a while and rest until every token has expired, used or not, so that they
+	// all meet its end together.
 	for i := range 8 {
 		m := mutex.New(s, fmt.Sprintf("tokens/%d", i%4), nil)
 		all.Go(func() {
@@ -105,7 +111,8 @@ func TestTokensOverFailover(t *testing.T) {
 			}
 		})
 	}
-	// The locks of a session go out together, in few requests. A crowd meets the end of a token in many.
+	// The locks of a session are sent together, in few requests. Many single requests meet the end
+	// of a token at once.
 	all.Go(func() {
 		for ctx.Err() == nil {
 			var crowd sync.WaitGroup
@@ -126,7 +133,7 @@ func TestTokensOverFailover(t *testing.T) {
 	}
 	theirs := c.ClientV3(t)
 	all.Go(func() { writeNumbers(ctx, theirs) })
-	all.Go(func() { // new watches on a stream whose token has ended
+	all.Go(func() { // new watches on a stream whose token has expired
 		for n := 0; ctx.Err() == nil; n++ {
 			w, err := ours.Watch(ctx, "unrelated/"+strconv.Itoa(n))
 			if err != nil {
@@ -139,7 +146,7 @@ func TestTokensOverFailover(t *testing.T) {
 			w.Close()
 		}
 	})
-	all.Go(func() { // the member in use dies, and comes back
+	all.Go(func() { // the member in use dies, and is started again
 		for rest(ctx, 4*time.Second) {
 			for i, ep := range ours.Endpoints() {
 				if !ep.InUse {
@@ -158,12 +165,13 @@ func TestTokensOverFailover(t *testing.T) {
 	})
 	all.Wait()
 	took := time.Since(begun)
-	figure(t, "%d grants, %d events, %d kills, %d log-ins (%d asked for) in %v", grants.Load(), events.Load(), kills.Load(),
+	figure(t, "%d grants, %d events, %d kills, %d log-ins (%d asked for) in %v",
+		grants.Load(), events.Load(), kills.Load(),
 		l.granted.Load(), l.asked.Load(), took.Round(time.Second))
 	if grants.Load() < 50 || events.Load() < 100 || kills.Load() < 2 {
 		t.Error("next to nothing happened")
 	}
-	// A new token lives for the TTL on every member. A member that died may come back without it.
+	// A new token lives for the TTL on every member. A member that was restarted may not have it.
 	if most := 1 + int64(took/ttl) + kills.Load(); l.granted.Load() > most {
 		t.Errorf("%d log-ins, and tokens ended %d times at most", l.granted.Load(), most)
 	}
@@ -189,8 +197,8 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// writeNumbers writes 1, 2, 3 … until ctx ends, and then the end. Each is written until that is certain, so it may come
-// twice.
+// writeNumbers writes 1, 2, 3 … until ctx ends, and then the end. It repeats each write until that
+// is certain, so a number may appear twice.
 func writeNumbers(ctx context.Context, theirs *clientv3.Client) {
 	write := func(value string) {
 		for {
@@ -208,7 +216,7 @@ func writeNumbers(ctx context.Context, theirs *clientv3.Client) {
 	write("end")
 }
 
-// followNumbers fails the test if a number is left out.
+// followNumbers fails the test if a number is missing.
 func followNumbers(t *testing.T, w *gateway.Watcher, events *atomic.Int64) {
 	seen := 0
 	for ev, err := range w.Events() {
@@ -238,10 +246,11 @@ func TestJWT(t *testing.T) {
 		options := recipetest.Server(version)
 		options.RootPassword = canary
 		options.ExtraArgs = append(options.ExtraArgs,
-			"--auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=RS256,ttl=%v", public, private, ttl))
+			"--auth-token", fmt.Sprintf("jwt,pub-key=%s,priv-key=%s,sign-method=RS256,ttl=%v",
+				public, private, ttl))
 		c := etcdtest.Start(t, options)
 		theirs := sync.OnceValue(func() *clientv3.Client { return c.ClientV3(t) })
-		if version == "3.4" { // where clientv3 does not get over an expired token
+		if version == "3.4" { // clientv3 of 3.4 does not recover from an expired token
 			theirs = func() *clientv3.Client { return c.ClientV3(t) }
 		}
 		l := &logins{}
@@ -249,7 +258,8 @@ func TestJWT(t *testing.T) {
 		ctx := within(t, time.Minute)
 
 		begun := time.Now()
-		loggedIn := func(times int, why string) { // or more often, if this takes so long that tokens expire by themselves
+		// More often if this takes so long that tokens expire by themselves.
+		loggedIn := func(times int, why string) {
 			t.Helper()
 			if n := int(l.granted.Load()); n < times || n > times+int(time.Since(begun)/ttl) {
 				t.Errorf("%d log-ins %s, want %d", n, why, times)
@@ -276,7 +286,8 @@ func TestJWT(t *testing.T) {
 		must(theirs().Put(ctx, "watched", "1"))(t)
 		next("1")
 
-		// The token has expired on the stream: a new watch opens another, which takes the first one over.
+		// The token has expired on the stream: a new watch opens another stream, which takes over
+		// the first one's watch.
 		pause(t, ctx, ttl+500*time.Millisecond, "expiry of the token")
 		must(theirs().Put(ctx, "watched", "2"))(t)
 		second := watching(ctx, t, ours, "watched too")
@@ -286,7 +297,7 @@ func TestJWT(t *testing.T) {
 		next("2")
 		next("3")
 		loggedIn(3, "after an expiry")
-		// So does a change of the users, which makes the token old.
+		// A change of the users makes the token old too.
 		must(theirs().UserDelete(ctx, "other"))(t)
 		third := watching(ctx, t, ours, "watched as well")
 		must(theirs().Put(ctx, "watched", "4"))(t)
@@ -303,8 +314,10 @@ func TestJWT(t *testing.T) {
 	})
 }
 
-// watching watches a key. What it returns fails the test unless the next event has the value.
-func watching(ctx context.Context, t *testing.T, c *gateway.Client, key string) (next func(value string)) {
+// watching watches a key. The returned function fails the test unless the next event has the value.
+func watching(
+	ctx context.Context, t *testing.T, c *gateway.Client, key string,
+) (next func(value string)) {
 	t.Helper()
 	w := must(c.Watch(ctx, key))(t)
 	pull, stop := iter.Pull2(w.Events())
@@ -317,14 +330,15 @@ func watching(ctx context.Context, t *testing.T, c *gateway.Client, key string) 
 	}
 }
 
-// keyPair writes a key to sign tokens with, and the one to check them with.
+// keyPair writes a key to sign tokens with, and its public key.
 func keyPair(t *testing.T) (public, private string) {
 	t.Helper()
 	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
 	dir := t.TempDir()
 	write := func(name, kind string, der []byte) string {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		return file

@@ -18,8 +18,9 @@ var theirRelations = map[gateway.Relation]string{
 	gateway.Equal: "=", gateway.NotEqual: "!=", gateway.Less: "<", gateway.Greater: ">",
 }
 
-// TestCompares of every target, by every relation, with less, as much and more than what is stored, on a key, on one that
-// is not there, and on ranges: the branch taken is the one that clientv3 takes.
+// TestCompares: compares of every target, by every relation, with less than, as much as and more
+// than the stored value, on a key, on a missing key, and on ranges, take the same branch as
+// clientv3.
 func TestCompares(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -42,12 +43,14 @@ func TestCompares(t *testing.T) {
 			{"version", b.Version, gateway.CmpVersion, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.Version(k), rel, n)
 			}},
-			{"create", b.CreateRevision, gateway.CmpCreateRevision, func(k, rel string, n int64) clientv3.Cmp {
-				return clientv3.Compare(clientv3.CreateRevision(k), rel, n)
-			}},
-			{"mod", b.ModRevision, gateway.CmpModRevision, func(k, rel string, n int64) clientv3.Cmp {
-				return clientv3.Compare(clientv3.ModRevision(k), rel, n)
-			}},
+			{"create", b.CreateRevision, gateway.CmpCreateRevision,
+				func(k, rel string, n int64) clientv3.Cmp {
+					return clientv3.Compare(clientv3.CreateRevision(k), rel, n)
+				}},
+			{"mod", b.ModRevision, gateway.CmpModRevision,
+				func(k, rel string, n int64) clientv3.Cmp {
+					return clientv3.Compare(clientv3.ModRevision(k), rel, n)
+				}},
 			{"lease", int64(b.Lease), func(k string, rel gateway.Relation, n int64) gateway.Cmp {
 				return gateway.CmpLease(k, rel, gateway.LeaseID(n))
 			}, func(k, rel string, n int64) clientv3.Cmp {
@@ -66,26 +69,35 @@ func TestCompares(t *testing.T) {
 		}
 		end := clientv3.GetPrefixRangeEnd
 		spans := []span{
-			{"key", "b", func(c gateway.Cmp) gateway.Cmp { return c }, func(c clientv3.Cmp) clientv3.Cmp { return c }},
-			{"absent key", "n", func(c gateway.Cmp) gateway.Cmp { return c }, func(c clientv3.Cmp) clientv3.Cmp { return c }},
+			{"key", "b", func(c gateway.Cmp) gateway.Cmp { return c },
+				func(c clientv3.Cmp) clientv3.Cmp { return c }},
+			{"absent key", "n", func(c gateway.Cmp) gateway.Cmp { return c },
+				func(c clientv3.Cmp) clientv3.Cmp { return c }},
 			{"prefix", "b", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
 			{"empty prefix", "n", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
 			{"namespace", "", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
-			{"range", "a", func(c gateway.Cmp) gateway.Cmp { return c.Range("c") }, func(c clientv3.Cmp) clientv3.Cmp {
-				return c.WithRange(ns + "c")
+			{"range", "a", func(c gateway.Cmp) gateway.Cmp { return c.Range("c") },
+				func(c clientv3.Cmp) clientv3.Cmp {
+					return c.WithRange(ns + "c")
+				}},
+			{"from key", "b", gateway.Cmp.FromKey, func(c clientv3.Cmp) clientv3.Cmp {
+				return c.WithRange(end(ns))
 			}},
-			{"from key", "b", gateway.Cmp.FromKey, func(c clientv3.Cmp) clientv3.Cmp { return c.WithRange(end(ns)) }},
 		}
-		relations := []gateway.Relation{gateway.Equal, gateway.NotEqual, gateway.Less, gateway.Greater}
+		relations := []gateway.Relation{gateway.Equal, gateway.NotEqual,
+			gateway.Less, gateway.Greater}
 		held, count := map[string]int{}, 0
 		for _, target := range targets {
 			for _, span := range spans {
 				for _, rel := range relations {
-					for _, n := range []int64{0, target.stored - 1, target.stored, target.stored + 1, math.MaxInt64, math.MinInt64} {
+					for _, n := range []int64{0, target.stored - 1, target.stored,
+						target.stored + 1, math.MaxInt64, math.MinInt64} {
 						what := fmt.Sprintf("%s of %s %s %d", target.name, span.name, rel, n)
-						want := must(theirs.Txn(ctx).If(span.theirs(target.theirs(ns+span.key, theirRelations[rel], n))).Commit())(t).Succeeded
+						want := must(theirs.Txn(ctx).If(span.theirs(target.theirs(ns+span.key,
+							theirRelations[rel], n))).Commit())(t).Succeeded
 						got := must(ours.Txn(ctx, gateway.Txn{
-							If: []gateway.Cmp{span.ours(target.ours(span.key, rel, n))}, Then: []gateway.Op{gateway.OpGet("b")},
+							If:   []gateway.Cmp{span.ours(target.ours(span.key, rel, n))},
+							Then: []gateway.Op{gateway.OpGet("b")},
 						}))(t)
 						if got.Succeeded != want || len(got.Responses) == 1 != want {
 							t.Errorf("%s: %v, clientv3 says %v", what, got.Succeeded, want)
@@ -99,14 +111,14 @@ func TestCompares(t *testing.T) {
 				}
 			}
 		}
-		// Each of them decides something: no target, span or relation always fails.
+		// Each of them makes a difference: no target, span or relation always fails.
 		if len(held) != len(targets)+len(spans)+len(relations) || count != 5*7*4*6 {
 			t.Errorf("%d compares, held: %v", count, held)
 		}
 	})
 }
 
-// TestTxns: all kinds of operations, in both branches and nested, seen by clientv3.
+// TestTxns: all kinds of operations, in both branches and nested, checked by clientv3.
 func TestTxns(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -122,7 +134,8 @@ func TestTxns(t *testing.T) {
 			})
 		}
 		got := must(ours.Txn(ctx, gateway.Txn{
-			If: []gateway.Cmp{gateway.CmpVersion("old", gateway.Equal, 1), gateway.CmpCreateRevision("new", gateway.Equal, 0)},
+			If: []gateway.Cmp{gateway.CmpVersion("old", gateway.Equal, 1),
+				gateway.CmpCreateRevision("new", gateway.Equal, 0)},
 			Then: []gateway.Op{
 				gateway.OpPut("old", []byte("2"), gateway.PrevKV()),
 				gateway.OpDelete("gone/", gateway.Prefix(), gateway.PrevKV()),
@@ -130,7 +143,10 @@ func TestTxns(t *testing.T) {
 				gateway.OpGet("", gateway.Prefix(), gateway.KeysOnly()),
 				inner("a", gateway.CmpVersion("old", gateway.Equal, 1)), // before the transaction
 				inner("b", gateway.CmpVersion("old", gateway.Equal, 2)),
-				gateway.OpTxn(gateway.Txn{Then: []gateway.Op{inner("c", gateway.CmpValue("old", gateway.NotEqual, []byte("1")))}}),
+				gateway.OpTxn(gateway.Txn{
+					Then: []gateway.Op{inner("c",
+						gateway.CmpValue("old", gateway.NotEqual, []byte("1")))},
+				}),
 			},
 			Else: []gateway.Op{gateway.OpPut("else", nil)},
 		}))(t)
@@ -149,14 +165,16 @@ func TestTxns(t *testing.T) {
 		}
 		x, y, z := r[4].Txn, r[5].Txn, r[6].Txn
 		if !x.Succeeded || len(x.Responses) != 1 || y.Succeeded || len(y.Responses) != 2 ||
-			string(y.Responses[1].Get.KVs[0].Value) != "else" || !z.Succeeded || z.Responses[0].Txn.Succeeded {
+			string(y.Responses[1].Get.KVs[0].Value) != "else" || !z.Succeeded ||
+			z.Responses[0].Txn.Succeeded {
 			t.Errorf("nested %+v %+v %+v", x, y, z)
 		}
 		now := map[string]string{}
 		for _, kv := range must(theirs.Get(ctx, ns, clientv3.WithPrefix()))(t).Kvs {
 			now[string(kv.Key[len(ns):])] = string(kv.Value)
 			if kv.ModRevision != got.Revision {
-				t.Errorf("%s was written at %d, the transaction at %d", kv.Key, kv.ModRevision, got.Revision)
+				t.Errorf("%s was written at %d, the transaction at %d",
+					kv.Key, kv.ModRevision, got.Revision)
 			}
 		}
 		want := map[string]string{"old": "2", "new": "1", "a": "then", "b": "else", "c": "else"}
@@ -165,9 +183,11 @@ func TestTxns(t *testing.T) {
 		}
 		before := got.Revision
 		for what, txn := range map[string]gateway.Txn{
-			"a key twice":        {Then: []gateway.Op{gateway.OpPut("x", nil), gateway.OpPut("x", nil)}},
-			"a lease that is no": {Then: []gateway.Op{gateway.OpPut("x", nil), gateway.OpPut("y", nil, gateway.WithLease(1))}},
-			"too much":           {Then: manyOps(129)},
+			"a key twice": {Then: []gateway.Op{gateway.OpPut("x", nil),
+				gateway.OpPut("x", nil)}},
+			"a lease that is no": {Then: []gateway.Op{gateway.OpPut("x", nil),
+				gateway.OpPut("y", nil, gateway.WithLease(1))}},
+			"too much": {Then: manyOps(129)},
 		} {
 			_, err := ours.Txn(ctx, txn)
 			if err == nil || ctx.Err() != nil || errors.Is(err, gateway.ErrUncertain) {
@@ -175,7 +195,8 @@ func TestTxns(t *testing.T) {
 			}
 		}
 		must(ours.Txn(ctx, gateway.Txn{Then: manyOps(128)}))(t)
-		if now := must(ours.Get(ctx, "", gateway.Prefix()))(t); now.Revision != before+1 || now.Count != 5+128 {
+		if now := must(ours.Get(ctx, "", gateway.Prefix()))(t); now.Revision != before+1 ||
+			now.Count != 5+128 {
 			t.Errorf("%d keys at revision %d", now.Count, now.Revision)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestOtherAddresses: socket files, and IPv6 where there is any.
+// TestOtherAddresses: socket files, and IPv6 if the machine has it.
 func TestOtherAddresses(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -26,7 +26,7 @@ func TestOtherAddresses(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if version != "3.4" { // which takes no paths
+		if version != "3.4" { // 3.4 accepts no paths
 			options.ExtraClientURLs = []string{"unix://" + filepath.Join(dir, "etcd.sock")}
 		}
 		if port, ok := ipv6(t); ok {
@@ -43,7 +43,8 @@ func TestOtherAddresses(t *testing.T) {
 			key := fresh(t)
 			w := must(ours.Watch(ctx, key))(t)
 			must(ours.Put(ctx, key, []byte("v")))(t)
-			if got := must(theirs.Get(ctx, key))(t); len(got.Kvs) != 1 || string(got.Kvs[0].Value) != "v" {
+			if got := must(theirs.Get(ctx, key))(t); len(got.Kvs) != 1 ||
+				string(got.Kvs[0].Value) != "v" {
 				t.Errorf("%s: clientv3 reads %v", url, got.Kvs)
 			}
 			for ev, err := range w.Events() {
@@ -58,15 +59,17 @@ func TestOtherAddresses(t *testing.T) {
 			if h := must(ours.Member(url).Health(ctx))(t); !h.Healthy {
 				t.Errorf("%s: health %+v", url, h)
 			}
-			if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 || ours.Endpoints()[0].URL != url {
-				t.Errorf("%s: after Sync %+v, %v: the member is reached already", url, ours.Endpoints(), err)
+			if err := ours.Sync(ctx); err != nil || len(ours.Endpoints()) != 1 ||
+				ours.Endpoints()[0].URL != url {
+				t.Errorf("%s: after Sync %+v, %v: the member is reached already",
+					url, ours.Endpoints(), err)
 			}
 			cancel()
 		}
 	})
 }
 
-// ipv6 finds a port that is free, if the loopback address of IPv6 is there.
+// ipv6 finds a free port, if the loopback address of IPv6 exists.
 func ipv6(t *testing.T) (port string, ok bool) {
 	t.Helper()
 	l, err := net.Listen("tcp6", "[::1]:0")

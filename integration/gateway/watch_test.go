@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// event is an event of clientv3, as ours should say it.
+// event converts an event of clientv3.
 func event(ns string, ev *clientv3.Event) gateway.Event {
 	out := gateway.Event{Deleted: ev.Type == mvccpb.DELETE, KV: public(ns, ev.Kv)}
 	if ev.PrevKv != nil {
@@ -28,7 +28,8 @@ func event(ns string, ev *clientv3.Event) gateway.Event {
 	return out
 }
 
-// TestWatches runs every kind of watch beside clientv3's of the same kind, over the same writes.
+// TestWatches runs every kind of watch beside clientv3's watch of the same kind, over the same
+// writes.
 func TestWatches(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -47,7 +48,7 @@ func TestWatches(t *testing.T) {
 			name, key string
 			ours      opts
 			theirs    opso
-			want      int // events
+			want      int // number of events
 		}{
 			{"key", "b", nil, nil, 4},
 			{"no such key", "x", nil, nil, 0},
@@ -57,10 +58,14 @@ func TestWatches(t *testing.T) {
 			{"everything", "", opts{gateway.Prefix()}, opso{clientv3.WithPrefix()}, 10},
 			{"from the first key", "", opts{gateway.FromKey()}, opso{nsEnd}, 10},
 			{"revision", "b", opts{gateway.AtRevision(start)}, opso{clientv3.WithRev(start)}, 6},
-			{"future", "", opts{prefix, gateway.AtRevision(future)}, opso{theirPrefix, clientv3.WithRev(future)}, 6},
-			{"before", "", opts{gateway.Prefix(), gateway.PrevKV()}, opso{clientv3.WithPrefix(), clientv3.WithPrevKV()}, 10},
-			{"no puts", "", opts{gateway.Prefix(), gateway.NoPut()}, opso{clientv3.WithPrefix(), clientv3.WithFilterPut()}, 3},
-			{"no deletes", "", opts{prefix, gateway.NoDelete()}, opso{theirPrefix, clientv3.WithFilterDelete()}, 7},
+			{"future", "", opts{prefix, gateway.AtRevision(future)},
+				opso{theirPrefix, clientv3.WithRev(future)}, 6},
+			{"before", "", opts{gateway.Prefix(), gateway.PrevKV()},
+				opso{clientv3.WithPrefix(), clientv3.WithPrevKV()}, 10},
+			{"no puts", "", opts{gateway.Prefix(), gateway.NoPut()},
+				opso{clientv3.WithPrefix(), clientv3.WithFilterPut()}, 3},
+			{"no deletes", "", opts{prefix, gateway.NoDelete()},
+				opso{theirPrefix, clientv3.WithFilterDelete()}, 7},
 			{
 				"neither", "",
 				opts{prefix, gateway.NoPut(), gateway.NoDelete()},
@@ -71,7 +76,8 @@ func TestWatches(t *testing.T) {
 		our, their := make([]*gateway.Watcher, len(tests)), make([]clientv3.WatchChan, len(tests))
 		for i, tt := range tests {
 			our[i] = must(ours.Watch(ctx, tt.key, tt.ours...))(t)
-			their[i] = theirs.Watch(ctx, ns+tt.key, append(tt.theirs, clientv3.WithCreatedNotify())...)
+			their[i] = theirs.Watch(ctx, ns+tt.key,
+				append(tt.theirs, clientv3.WithCreatedNotify())...)
 			<-their[i]
 			if rev := our[i].Revision(); rev != start+1 {
 				t.Errorf("%s: watches from %d on, the store is at %d", tt.name, rev, start+1)
@@ -79,7 +85,8 @@ func TestWatches(t *testing.T) {
 		}
 		must(theirs.Put(ctx, ns+"a", "1"))(t)
 		must(theirs.Txn(ctx).Then(
-			clientv3.OpPut(ns+"a1", "1"), clientv3.OpPut(ns+"b", "2"), clientv3.OpDelete(ns+"a")).Commit())(t)
+			clientv3.OpPut(ns+"a1", "1"), clientv3.OpPut(ns+"b", "2"),
+			clientv3.OpDelete(ns+"a")).Commit())(t)
 		lease := must(theirs.Grant(ctx, 60))(t).ID
 		must(theirs.Put(ctx, ns+"c", "", clientv3.WithLease(lease)))(t)
 		must(theirs.Delete(ctx, ns+"b"))(t)
@@ -120,23 +127,26 @@ func TestWatches(t *testing.T) {
 	})
 }
 
-// TestWatchBatches: the events of one transaction come together, though etcd sends them in several fragments.
+// TestWatchBatches: the events of one transaction are delivered together, although etcd sends them
+// in several fragments.
 func TestWatchBatches(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
 		const size, keys = 450_000, 3
 		first := must(theirs.Get(ctx, ns))(t).Header.Revision + 1
-		for version := range 3 { // each but the first is 2.7 MB with what it replaces
+		for version := range 3 { // each but the first is 2.7 MB with the previous value
 			var puts []clientv3.Op
 			for k := range keys {
-				puts = append(puts, clientv3.OpPut(fmt.Sprint(ns, k), strings.Repeat(fmt.Sprint(version), size)))
+				puts = append(puts,
+					clientv3.OpPut(fmt.Sprint(ns, k), strings.Repeat(fmt.Sprint(version), size)))
 			}
 			must(theirs.Txn(ctx).Then(puts...).Commit())(t)
 		}
 		for name, w := range map[string]*gateway.Watcher{
 			"without": must(ours.Watch(ctx, "", gateway.Prefix(), gateway.AtRevision(first)))(t),
-			"with":    must(ours.Watch(ctx, "", gateway.Prefix(), gateway.AtRevision(first), gateway.PrevKV()))(t),
+			"with": must(ours.Watch(ctx, "", gateway.Prefix(),
+				gateway.AtRevision(first), gateway.PrevKV()))(t),
 		} {
 			next := first
 			for r, err := range w.Responses() {
@@ -145,12 +155,16 @@ func TestWatchBatches(t *testing.T) {
 				}
 				for len(r.Events) > 0 {
 					if len(r.Events) < keys {
-						t.Fatalf("%s: %d events of revision %d", name, len(r.Events), r.Events[0].KV.ModRevision)
+						t.Fatalf("%s: %d events of revision %d", name, len(r.Events),
+							r.Events[0].KV.ModRevision)
 					}
 					for k, ev := range r.Events[:keys] {
-						if ev.KV.ModRevision != next || ev.KV.Key != fmt.Sprint(k) || len(ev.KV.Value) != size ||
-							(ev.PrevKV != nil) != (name == "with" && next > first) || ev.PrevKV != nil && len(ev.PrevKV.Value) != size {
-							t.Errorf("%s: event %d of revision %d is of %q at %d", name, k, next, ev.KV.Key, ev.KV.ModRevision)
+						if ev.KV.ModRevision != next || ev.KV.Key != fmt.Sprint(k) ||
+							len(ev.KV.Value) != size ||
+							(ev.PrevKV != nil) != (name == "with" && next > first) ||
+							ev.PrevKV != nil && len(ev.PrevKV.Value) != size {
+							t.Errorf("%s: event %d of revision %d is of %q at %d",
+								name, k, next, ev.KV.Key, ev.KV.ModRevision)
 						}
 					}
 					r.Events = r.Events[keys:]
@@ -164,7 +178,8 @@ func TestWatchBatches(t *testing.T) {
 	})
 }
 
-// TestWatchCompacted is a typed error that says where to go on, and going on there works.
+// TestWatchCompacted: the error is typed and has the revision at which a new watch can continue,
+// and it does.
 func TestWatchCompacted(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -178,13 +193,15 @@ func TestWatchCompacted(t *testing.T) {
 		if !ok || !errors.Is(err, gateway.ErrCompacted) || e.CompactRevision != rev {
 			t.Fatalf("%#v", err)
 		}
-		if ev, err := ours.WatchOnce(ctx, "k", gateway.AtRevision(e.CompactRevision)); err != nil || string(ev.KV.Value) != "3" {
+		if ev, err := ours.WatchOnce(ctx, "k", gateway.AtRevision(e.CompactRevision)); err != nil ||
+			string(ev.KV.Value) != "3" {
 			t.Errorf("%+v, %v", ev, err)
 		}
 	})
 }
 
-// TestWatchEnds in the server too, whichever way it ends: by a break, Close, a context, stop and WatchOnce.
+// TestWatchEnds: a watch ends on the server too, for every way to end it: a break, Close, a
+// context, stop and WatchOnce.
 func TestWatchEnds(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
@@ -218,7 +235,8 @@ func TestWatchEnds(t *testing.T) {
 			for _, err := range w.Events() {
 				last = err
 			}
-			if is := map[string]error{"Close": gateway.ErrClosed, "the context": context.Canceled}[what]; !errors.Is(last, is) {
+			if is := map[string]error{"Close": gateway.ErrClosed,
+				"the context": context.Canceled}[what]; !errors.Is(last, is) {
 				t.Errorf("ended by %s: %v", what, last)
 			}
 		}
@@ -230,15 +248,17 @@ func TestWatchEnds(t *testing.T) {
 	})
 }
 
-// watchers is how many the first member says it has.
+// watchers returns the first member's count of watchers.
 func watchers(t *testing.T, c *etcdtest.Cluster) (n int) {
 	t.Helper()
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, c.Endpoints()[0]+"/metrics", http.NoBody))(t)
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, c.Endpoints()[0]+"/metrics",
+		http.NoBody))(t)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp := must(client.Do(req))(t)
 	defer resp.Body.Close()
 	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), "etcd_debugging_mvcc_watcher_total %d", &n); err == nil {
+		if _, err := fmt.Sscanf(lines.Text(), "etcd_debugging_mvcc_watcher_total %d",
+			&n); err == nil {
 			return n
 		}
 	}

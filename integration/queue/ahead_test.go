@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestAhead: what the end of a message claimed for a Receive that does not come goes to others soon, and that was no
-// attempt, neither of a new item nor of one that has been delivered before.
+// TestAhead: a message that was claimed for a later Receive is released soon if no Receive follows,
+// so that others can receive it. The claim does not count as an attempt, of a new item or of one
+// that has been delivered before.
 func TestAhead(t *testing.T) {
 	name := fresh(t)
 	a, b := queue.New(plain(t), name, nil), queue.New(plain(t), name, nil)
@@ -39,7 +40,7 @@ func TestAhead(t *testing.T) {
 		for range tries {
 			enqueue(t, a, &queue.EnqueueOptions{Priority: 1}, "1", "2", "3", "4")
 			before := version("//q/")
-			eventually(t, "the watch", func() bool { // else it would be x that is claimed first
+			eventually(t, "the watch", func() bool { // else x would be claimed first
 				items, err := a.Peek(within(t, patience), 1)
 				return err == nil && string(items[0].Value) == "1"
 			})
@@ -50,7 +51,9 @@ func TestAhead(t *testing.T) {
 				}
 				ack(t, m)
 			}
-			eventually(t, "the return of what was claimed ahead", func() bool { return stats(t, a).Claimed == 0 })
+			eventually(t, "the return of what was claimed ahead", func() bool {
+				return stats(t, a).Claimed == 0
+			})
 			if after := version("//q/"); after != before-4 {
 				t.Fatalf("%d items, then %d", before, after)
 			}
@@ -65,7 +68,8 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// TestConsumeReturnsAhead: when Consume returns, what it had claimed and not delivered is given back.
+// TestConsumeReturnsAhead: when Consume returns, it has released the messages that it had claimed
+// and not delivered.
 func TestConsumeReturnsAhead(t *testing.T) {
 	const items, each = 400, 40
 	name := fresh(t)
@@ -78,19 +82,20 @@ func TestConsumeReturnsAhead(t *testing.T) {
 		s := newSession(t, c, &session.Options{TTL: time.Minute})
 		ctx, stop := context.WithCancel(within(t, patience))
 		n := 0
-		err := queue.New(s, name, nil).Consume(ctx, 1, func(_ context.Context, m *queue.Message) error {
-			if m.Attempt != 1 {
-				t.Errorf("attempt %d", m.Attempt)
-			}
-			if n++; n == each {
-				stop()
-			}
-			return nil
-		})
+		err := queue.New(s, name, nil).Consume(ctx, 1,
+			func(_ context.Context, m *queue.Message) error {
+				if m.Attempt != 1 {
+					t.Errorf("attempt %d", m.Attempt)
+				}
+				if n++; n == each {
+					stop()
+				}
+				return nil
+			})
 		if !errors.Is(err, context.Canceled) || n != each {
 			t.Fatalf("%d items: %v", n, err)
 		}
-		s.Orphan() // what it held would be away for a minute
+		s.Orphan() // else its claims would last for a minute
 		if st := stats(t, producer); st.Claimed != 0 || st.Ready != int64(left-each) {
 			t.Fatalf("%+v, not %d", st, left-each)
 		}

@@ -20,23 +20,25 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// The test binary is also the producers and consumers of the tests with several processes: what it is stands in these.
+// The test binary also runs as a producer or consumer of the tests with several processes. These
+// variables describe its role.
 const (
 	roleVar     = "HOLDFAST_QUEUE_TEST_ROLE" // "produce" or "consume"
 	endpointVar = "HOLDFAST_QUEUE_TEST_ENDPOINT"
 	nameVar     = "HOLDFAST_QUEUE_TEST_NAME"
-	selfVar     = "HOLDFAST_QUEUE_TEST_SELF" // who among those of its role
+	selfVar     = "HOLDFAST_QUEUE_TEST_SELF" // its number in its role
 	countVar    = "HOLDFAST_QUEUE_TEST_COUNT"
 )
 
-// childTTL is how long the items of a killed consumer are away.
+// childTTL is how long the items of a killed consumer are claimed.
 const childTTL = 5 * time.Second
 
 // start runs a child, which ends when the test does.
 func start(tb testing.TB, role, endpoint, name, self string, count int) *exec.Cmd {
 	tb.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleVar+"="+role, endpointVar+"="+endpoint, nameVar+"="+name, selfVar+"="+self,
+	cmd.Env = append(os.Environ(), roleVar+"="+role, endpointVar+"="+endpoint,
+		nameVar+"="+name, selfVar+"="+self,
 		countVar+"="+strconv.Itoa(count))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // a child ends when its standard input does
@@ -62,9 +64,10 @@ func child(role string) int {
 	}()
 	c, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(endpointVar)}})
 	if err == nil {
-		err = session.Run(ctx, c, &session.Options{TTL: childTTL}, map[string]func(context.Context, *session.Session) error{
-			"produce": produce, "consume": consumeAll,
-		}[role])
+		err = session.Run(ctx, c, &session.Options{TTL: childTTL},
+			map[string]func(context.Context, *session.Session) error{
+				"produce": produce, "consume": consumeAll,
+			}[role])
 	}
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, role, err)
@@ -73,10 +76,12 @@ func child(role string) int {
 	return 0
 }
 
-// produced is how far a producer got before its session was lost, which does not happen unless the machine stalls.
+// produced is how far a producer got before its session was lost, which happens only if the machine
+// stalls.
 var produced atomic.Int64
 
-// produce enqueues "<self>/0" and so on, from 4 goroutines that each keep an order of their own: "<self>.<goroutine>".
+// produce enqueues "<self>/0" and so on, from 4 goroutines that each keep an order of their own:
+// "<self>.<goroutine>".
 func produce(ctx context.Context, s *session.Session) error {
 	const streams = 4
 	count, err := strconv.Atoi(os.Getenv(countVar))
@@ -93,7 +98,8 @@ func produce(ctx context.Context, s *session.Session) error {
 		all.Go(func() {
 			for i := g; i < count; i += streams {
 				value := fmt.Sprintf("%s.%d/%d", os.Getenv(selfVar), g, i)
-				if _, errs[g] = q.Enqueue(ctx, []byte(value), &queue.EnqueueOptions{Priority: g % 2}); errs[g] != nil {
+				if _, errs[g] = q.Enqueue(ctx, []byte(value),
+					&queue.EnqueueOptions{Priority: g % 2}); errs[g] != nil {
 					return
 				}
 			}
@@ -103,14 +109,14 @@ func produce(ctx context.Context, s *session.Session) error {
 	return errors.Join(errs...)
 }
 
-// done is what an ack leaves behind.
+// done is the record of an ack.
 type done struct {
 	Place   string
 	Attempt int
 }
 
-// consumeAll receives with one goroutine. It notes each delivery, and with the ack, in the same transaction, that the item
-// is done; that this had been done before would be noted, too.
+// consumeAll receives with one goroutine. It records each delivery. In the transaction of the ack
+// it records that the item is done, or that it was done before.
 func consumeAll(ctx context.Context, s *session.Session) error {
 	name := os.Getenv(nameVar)
 	q := queue.New(s, name, nil)
@@ -146,7 +152,8 @@ func consumeAll(ctx context.Context, s *session.Session) error {
 		err = m.AckWith(ctx, gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 			Then: []gateway.Op{gateway.OpPut(key, value)},
-			Else: []gateway.Op{gateway.OpPut(fmt.Sprintf("%s.bad/twice/%s/%d", name, id, m.Fence()), nil)},
+			Else: []gateway.Op{gateway.OpPut(fmt.Sprintf("%s.bad/twice/%s/%d", name, id, m.Fence()),
+				nil)},
 		}))
 		if err != nil && !errors.Is(err, session.ErrNotHeld) {
 			return err
@@ -156,7 +163,8 @@ func consumeAll(ctx context.Context, s *session.Session) error {
 }
 
 func complain(ctx context.Context, s *session.Session, name, what, detail string) {
-	if _, err := s.Client().Put(ctx, fmt.Sprintf("%s.bad/%s/%s", name, what, detail), nil); err != nil {
+	if _, err := s.Client().Put(ctx, fmt.Sprintf("%s.bad/%s/%s", name, what, detail),
+		nil); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 }

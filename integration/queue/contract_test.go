@@ -24,7 +24,7 @@ type pair struct {
 	a, b *session.Session
 }
 
-// TestContract is what a queue must do on every version of etcd.
+// TestContract checks the contract of a queue on every version of etcd.
 func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
@@ -61,11 +61,12 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// order: across windows, whoever receives.
+// order: items are received in order across windows, by any session.
 func order(t *testing.T, p pair) {
 	const n = 700
 	name := fresh(t)
-	from, to := queue.New(p.a, name, nil), []*queue.Queue{queue.New(p.a, name, nil), queue.New(p.b, name, nil)}
+	from := queue.New(p.a, name, nil)
+	to := []*queue.Queue{queue.New(p.a, name, nil), queue.New(p.b, name, nil)}
 	enqueue(t, from, nil, "0", "1")
 	var values [][]byte
 	for i := 2; i < n; i++ {
@@ -109,7 +110,7 @@ func priority(t *testing.T, p pair) {
 			ack(t, m)
 			return true
 		}
-		if err := m.Nack(within(t, patience), 0); err != nil { // the watch was a little late
+		if err := m.Nack(within(t, patience), 0); err != nil { // the watch was slightly late
 			t.Fatal(err)
 		}
 		return false
@@ -128,7 +129,7 @@ func empty(t *testing.T, p pair) {
 	a, b := queue.New(p.a, name, nil), queue.New(p.b, name, nil)
 	isEmpty(t, a)
 	isEmpty(t, b)
-	for i := range 20 { // what was enqueued is seen, though the watch may be behind
+	for i := range 20 { // the items are received, although the watch may be behind
 		enqueue(t, a, nil, fmt.Sprint(i))
 		m, err := b.TryReceive(within(t, patience))
 		if err != nil {
@@ -157,7 +158,7 @@ func empty(t *testing.T, p pair) {
 	ack(t, second)
 }
 
-// nack: at once and in the old place; later and behind.
+// nack: without a delay an item keeps its place, with a delay it moves to the end.
 func nack(t *testing.T, p pair) {
 	name := fresh(t)
 	a, b := queue.New(p.a, name, nil), queue.New(p.b, name, nil)
@@ -218,7 +219,8 @@ func delay(t *testing.T, p pair) {
 					return
 				}
 				mu.Lock()
-				got = append(got, fmt.Sprintf("%s@%d", m.Value, time.Since(begin)/(300*time.Millisecond)))
+				got = append(got,
+					fmt.Sprintf("%s@%d", m.Value, time.Since(begin)/(300*time.Millisecond)))
 				mu.Unlock()
 				ack(t, m)
 			})
@@ -238,7 +240,8 @@ func delay(t *testing.T, p pair) {
 		}
 	}
 	for _, g := range got {
-		if g[2:] < map[byte]string{'a': "1", 'b': "1", 'c': "3", 'd': "3", 'e': "2", 'f': "2"}[g[0]] {
+		if g[2:] < map[byte]string{'a': "1", 'b': "1", 'c': "3", 'd': "3", 'e': "2",
+			'f': "2"}[g[0]] {
 			t.Errorf("too early: %v", got)
 		}
 	}
@@ -283,7 +286,8 @@ func reject(t *testing.T, p pair) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.ID != ids[n] || string(d.Value) != fmt.Sprint(n) || d.Reason != fmt.Sprint("no ", n) || d.Attempts != 1 ||
+		if d.ID != ids[n] || string(d.Value) != fmt.Sprint(n) ||
+			d.Reason != fmt.Sprint("no ", n) || d.Attempts != 1 ||
 			d.Priority != n%3 || time.Since(d.DeadAt) > time.Minute || d.DeadAt.Before(d.Enqueued) {
 			t.Errorf("dead letter %d: %+v", n, d)
 		}
@@ -308,7 +312,7 @@ func reject(t *testing.T, p pair) {
 	}
 }
 
-// maxAttempts: sessions that end count.
+// maxAttempts: attempts that ended with a session count.
 func maxAttempts(t *testing.T, p pair) {
 	name := fresh(t)
 	opts := &queue.Options{MaxAttempts: 3}
@@ -324,7 +328,8 @@ func maxAttempts(t *testing.T, p pair) {
 	ack(t, receive(t, q, "good", 1))
 	isEmpty(t, q)
 	for d, err := range q.DeadLetters(within(t, patience)) {
-		if err != nil || d.Attempts != 3 || string(d.Value) != "poison" || !strings.Contains(d.Reason, "3 attempts") {
+		if err != nil || d.Attempts != 3 || string(d.Value) != "poison" ||
+			!strings.Contains(d.Reason, "3 attempts") {
 			t.Errorf("%+v, %v", d, err)
 		}
 	}
@@ -347,7 +352,7 @@ func maxAttempts(t *testing.T, p pair) {
 	}
 }
 
-// redelivery, and what the lost claim can still do: nothing.
+// redelivery: after a lost claim its message has no effect.
 func redelivery(t *testing.T, p pair) {
 	name := fresh(t)
 	s := newSession(t, newClient(t, p.cfg), nil)
@@ -392,10 +397,11 @@ func ackWith(t *testing.T, p pair) {
 	q := queue.New(p.a, name, nil)
 	enqueue(t, q, nil, "x")
 	m := receive(t, q, "x", 1)
-	if err := m.AckWith(within(t, patience), make([]gateway.Op, queue.MaxAckOps+1)...); !errors.Is(err, queue.ErrTooLarge) {
+	if err := m.AckWith(within(t, patience),
+		make([]gateway.Op, queue.MaxAckOps+1)...); !errors.Is(err, queue.ErrTooLarge) {
 		t.Errorf("too many operations: %v", err)
 	}
-	// What the server refuses leaves the message with us.
+	// If the server rejects the transaction, the message stays claimed.
 	twice := gateway.OpPut(name+".result", nil)
 	if err := m.AckWith(within(t, patience), twice, twice); !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("a transaction that cannot be: %v", err)
@@ -441,7 +447,8 @@ func ackTwice(t *testing.T, p pair) {
 	}
 }
 
-// ackTooLate: with a context that has ended, Ack has a moment of its own, and what takes has none.
+// ackTooLate: with a context that has ended, Ack still takes a moment to send its request, and
+// Receive does not.
 func ackTooLate(t *testing.T, p pair) {
 	q := queue.New(p.a, fresh(t), nil)
 	enqueue(t, q, nil, "x")
@@ -456,21 +463,26 @@ func ackTooLate(t *testing.T, p pair) {
 	}
 	isEmpty(t, q)
 	enqueue(t, q, nil, "y")
-	if _, err := q.Receive(over); !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) {
+	if _, err := q.Receive(over); !errors.Is(err, context.Canceled) ||
+		errors.Is(err, gateway.ErrUncertain) {
 		t.Errorf("Receive with an ended context: %v", err)
 	}
-	if _, err := q.Enqueue(over, nil, nil); !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) {
+	if _, err := q.Enqueue(over, nil, nil); !errors.Is(err, context.Canceled) ||
+		errors.Is(err, gateway.ErrUncertain) {
 		t.Errorf("Enqueue with an ended context: %v", err)
 	}
 	ack(t, receive(t, q, "y", 1))
 }
 
-// claimRemoved: an operator's delete makes the item another's, whom the first cannot disturb.
+// claimRemoved: if an operator deletes the claim, another consumer receives the item, and the first
+// has no effect on it.
 func claimRemoved(t *testing.T, p pair) {
 	for what, end := range map[string]func(context.Context, *queue.Message) error{
-		"Ack":    func(ctx context.Context, m *queue.Message) error { return m.Ack(ctx) },
-		"Nack":   func(ctx context.Context, m *queue.Message) error { return m.Nack(ctx, 0) },
-		"Later":  func(ctx context.Context, m *queue.Message) error { return m.Nack(ctx, time.Hour) },
+		"Ack":  func(ctx context.Context, m *queue.Message) error { return m.Ack(ctx) },
+		"Nack": func(ctx context.Context, m *queue.Message) error { return m.Nack(ctx, 0) },
+		"Later": func(ctx context.Context, m *queue.Message) error {
+			return m.Nack(ctx, time.Hour)
+		},
 		"Reject": func(ctx context.Context, m *queue.Message) error { return m.Reject(ctx, "no") },
 	} {
 		name := fresh(t)
@@ -501,7 +513,8 @@ func dedup(t *testing.T, p pair) {
 			if i%5 == 4 {
 				o.Delay = time.Millisecond
 			}
-			if ids[i], err = []*queue.Queue{a, b}[i/10].Enqueue(within(t, patience), []byte("x"), o); err != nil {
+			if ids[i], err = []*queue.Queue{a, b}[i/10].Enqueue(within(t, patience),
+				[]byte("x"), o); err != nil {
 				t.Error(err)
 			}
 		})
@@ -513,7 +526,8 @@ func dedup(t *testing.T, p pair) {
 		}
 	}
 	first, second := receive(t, a, "x", 1), receive(t, a, "x", 1)
-	if first.ID == second.ID || !slices.Contains(ids, first.ID) || !slices.Contains(ids, second.ID) {
+	if first.ID == second.ID || !slices.Contains(ids, first.ID) ||
+		!slices.Contains(ids, second.ID) {
 		t.Errorf("received %s and %s of %v", first.ID, second.ID, ids[:2])
 	}
 	ack(t, first)
@@ -521,7 +535,9 @@ func dedup(t *testing.T, p pair) {
 	isEmpty(t, b)
 	begin := time.Now()
 	eventually(t, "the end of the window", func() bool {
-		id, err := a.Enqueue(within(t, patience), []byte("y"), &queue.EnqueueOptions{DedupID: "job0"})
+		id, err := a.Enqueue(within(t, patience), []byte("y"), &queue.EnqueueOptions{
+			DedupID: "job0",
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -547,13 +563,15 @@ func dedup(t *testing.T, p pair) {
 func maxLength(t *testing.T, p pair) {
 	const limit = 10
 	name := fresh(t)
-	a, b := queue.New(p.a, name, &queue.Options{MaxLength: limit}), queue.New(p.b, name, &queue.Options{MaxLength: limit})
+	a := queue.New(p.a, name, &queue.Options{MaxLength: limit})
+	b := queue.New(p.b, name, &queue.Options{MaxLength: limit})
 	var producers sync.WaitGroup
 	for i := range 60 {
 		producers.Go(func() { enqueue(t, []*queue.Queue{a, b}[i%2], nil, fmt.Sprint(i)) })
 	}
 	producers.Go(func() {
-		if ids, err := a.EnqueueAll(within(t, patience), make([][]byte, 25), nil); err != nil || len(ids) != 25 {
+		if ids, err := a.EnqueueAll(within(t, patience), make([][]byte, 25), nil); err != nil ||
+			len(ids) != 25 {
 			t.Error(len(ids), err)
 		}
 	})
@@ -578,9 +596,12 @@ func maxLength(t *testing.T, p pair) {
 	if err := receive(t, b, "", 1).Reject(within(t, patience), "no"); err != nil {
 		t.Fatal(err)
 	}
-	enqueue(t, a, nil, "", "") // a dead letter does not
+	enqueue(t, a, nil, "", "") // a dead letter does not count
 	for what, call := range map[string]func(ctx context.Context) error{
-		"Enqueue": func(ctx context.Context) error { _, err := b.Enqueue(ctx, nil, nil); return err },
+		"Enqueue": func(ctx context.Context) error {
+			_, err := b.Enqueue(ctx, nil, nil)
+			return err
+		},
 		"Delayed Enqueue": func(ctx context.Context) error {
 			_, err := b.Enqueue(ctx, nil, &queue.EnqueueOptions{Delay: 1})
 			return err
@@ -588,13 +609,15 @@ func maxLength(t *testing.T, p pair) {
 		"Redrive": func(ctx context.Context) error { _, err := b.Redrive(ctx); return err },
 	} {
 		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		if err := call(short); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
+		if err := call(short); !errors.Is(err, context.DeadlineExceeded) ||
+			errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("%s to a full queue: %v", what, err)
 		}
 		cancel()
 	}
 	m := receive(t, a, "", 1)
-	if err := m.Nack(within(t, patience), time.Hour); err != nil { // stays, but elsewhere
+	// it stays in the queue, elsewhere
+	if err := m.Nack(within(t, patience), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	redriven := make(chan error, 1)
@@ -609,7 +632,8 @@ func maxLength(t *testing.T, p pair) {
 	if err := <-redriven; err != nil {
 		t.Errorf("Redrive once there is room: %v", err)
 	}
-	if st := stats(t, a); st.Ready+st.Claimed+st.Delayed != limit || st.Delayed != 2 || st.Dead != 0 {
+	if st := stats(t, a); st.Ready+st.Claimed+st.Delayed != limit ||
+		st.Delayed != 2 || st.Dead != 0 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -652,16 +676,18 @@ func inspect(t *testing.T, p pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(items) != 2 || items[0].ID != m.ID || !items[0].Claimed || items[0].Priority != 1 || string(items[1].Value) != "x" || items[1].Claimed {
+	if len(items) != 2 || items[0].ID != m.ID || !items[0].Claimed || items[0].Priority != 1 ||
+		string(items[1].Value) != "x" || items[1].Claimed {
 		t.Errorf("%+v", items)
 	}
 	st := stats(t, q)
-	if st.Ready != 2 || st.Claimed != 1 || st.Delayed != 1 || st.Dead != 0 || st.Enqueued != 3 || st.Paused || st.Revision == 0 {
+	if st.Ready != 2 || st.Claimed != 1 || st.Delayed != 1 || st.Dead != 0 || st.Enqueued != 3 ||
+		st.Paused || st.Revision == 0 {
 		t.Errorf("%+v", st)
 	}
 }
 
-// consume: what is under way when it ends is finished, what failed comes again.
+// consume: when it ends, running functions finish, and failed items are delivered again.
 func consume(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, nil)
@@ -701,7 +727,7 @@ func consume(t *testing.T, p pair) {
 	}
 }
 
-// compaction under consumers costs them nothing.
+// compaction: a compaction does not disturb consumers.
 func compaction(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, nil)
@@ -739,22 +765,26 @@ func limits(t *testing.T, p pair) {
 	}
 	q := queue.New(p.a, fresh(t), nil)
 	for what, o := range map[string]*queue.EnqueueOptions{
-		"priority": {Priority: 10}, "negative priority": {Priority: -1}, "negative delay": {Delay: -1},
-		"dedup ID": {DedupID: strings.Repeat("x", queue.MaxDedupID+1)},
+		"priority": {Priority: 10}, "negative priority": {Priority: -1},
+		"negative delay": {Delay: -1},
+		"dedup ID":       {DedupID: strings.Repeat("x", queue.MaxDedupID+1)},
 	} {
 		if _, err := q.Enqueue(within(t, patience), nil, o); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	for what, o := range map[string]*queue.Options{
-		"attempts": {MaxAttempts: -1}, "length": {MaxLength: -1}, "window": {DedupWindow: time.Millisecond},
+		"attempts": {MaxAttempts: -1}, "length": {MaxLength: -1},
+		"window": {DedupWindow: time.Millisecond},
 	} {
-		if _, err := queue.New(p.a, "x", o).Enqueue(within(t, patience), nil, nil); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := queue.New(p.a, "x", o).Enqueue(within(t, patience), nil,
+			nil); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	_, err := q.Enqueue(within(t, patience), make([]byte, queue.MaxValue+1), nil)
-	if !errors.Is(err, queue.ErrTooLarge) || !strings.Contains(err.Error(), fmt.Sprint(queue.MaxValue+1)) {
+	if !errors.Is(err, queue.ErrTooLarge) ||
+		!strings.Contains(err.Error(), fmt.Sprint(queue.MaxValue+1)) {
 		t.Errorf("too large: %v", err)
 	}
 	largest := [][]byte{make([]byte, queue.MaxValue), make([]byte, queue.MaxValue), {1}}
@@ -770,11 +800,12 @@ func limits(t *testing.T, p pair) {
 	}
 }
 
-// junk that somebody else put among the items becomes a dead letter.
+// junk: another program's value among the items becomes a dead letter.
 func junk(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, nil)
-	if _, err := p.c.Put(within(t, patience), name+"//q/0/0000000000000000", []byte("junk")); err != nil {
+	if _, err := p.c.Put(within(t, patience), name+"//q/0/0000000000000000",
+		[]byte("junk")); err != nil {
 		t.Fatal(err)
 	}
 	enqueue(t, q, nil, "x")

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// duplicates: they take no numbers, however many go together, and need no room.
+// duplicates: they take no numbers, even if many are sent together, and need no room.
 func duplicates(t *testing.T, p pair) {
 	const items = 150
 	opt := &queue.Options{MaxLength: items}
@@ -21,7 +21,8 @@ func duplicates(t *testing.T, p pair) {
 			all.Go(func() {
 				o := &queue.EnqueueOptions{DedupID: fmt.Sprint("job", i), NoWait: round == 3}
 				var err error
-				if ids[round][i], err = queues[round%2].Enqueue(within(t, patience), []byte("x"), o); err != nil {
+				if ids[round][i], err = queues[round%2].Enqueue(within(t, patience),
+					[]byte("x"), o); err != nil {
 					t.Errorf("round %d: %v", round, err)
 				}
 			})
@@ -33,7 +34,8 @@ func duplicates(t *testing.T, p pair) {
 		if ids[round] != ids[0] {
 			t.Errorf("round %d has other IDs", round)
 		}
-		if stats, err := queues[0].Stats(within(t, patience)); err != nil || stats.Enqueued != items {
+		if stats, err := queues[0].Stats(within(t, patience)); err != nil ||
+			stats.Enqueued != items {
 			t.Errorf("round %d: %+v, %v", round, stats, err)
 		}
 	}

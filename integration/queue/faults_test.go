@@ -16,8 +16,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLostAnswers: one in three answers is lost, and copies come late, for everything that a queue does. Each item is in
-// the queue once, each end of a message is told the truth, each effect is there once.
+// TestLostAnswers: one in three answers is lost, and copies arrive late, for all operations of a
+// queue. Each item is in the queue once, each end of a message returns the true outcome, and each
+// effect happens once.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	items := 240
@@ -27,12 +28,18 @@ func TestLostAnswers(t *testing.T) {
 	opts := &queue.Options{MaxLength: 30, MaxAttempts: 8}
 	var queues []*queue.Queue
 	for range 3 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
-		queues = append(queues, queue.New(newSession(t, c, &session.Options{TTL: 60 * time.Second}), name, opts))
+		c := newClient(t, gateway.Config{
+			Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond,
+		})
+		queues = append(queues,
+			queue.New(newSession(t, c, &session.Options{TTL: 60 * time.Second}), name, opts))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(3), Action: faultproxy.Drop})
-	// Not DuplicateLater: a copy of a claim that was answered, and ended by a Nack since, is outside of what is promised.
-	late := p.Add(faultproxy.Rule{Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	// Not DuplicateLater: a late copy of a claim that was answered, and has since ended by a Nack,
+	// is not covered by the guarantees.
+	late := p.Add(faultproxy.Rule{
+		Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 	ctx := within(t, 2*time.Minute)
 
 	var producers, consumers sync.WaitGroup
@@ -109,7 +116,10 @@ func TestLostAnswers(t *testing.T) {
 	}
 	producers.Wait()
 	watch := queue.New(newSession(t, direct, nil), name, nil)
-	eventually(t, "the end", func() bool { st := stats(t, watch); return st.Ready+st.Claimed+st.Delayed == 0 })
+	eventually(t, "the end", func() bool {
+		st := stats(t, watch)
+		return st.Ready+st.Claimed+st.Delayed == 0
+	})
 	stop()
 	consumers.Wait()
 	pause(t, t.Context(), 1500*time.Millisecond, "late copies")
@@ -140,7 +150,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestBlackHole: every call returns with its context, and nothing that was under way is lost or held.
+// TestBlackHole: every call returns with its context, and no item is lost or stays claimed.
 func TestBlackHole(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
@@ -157,7 +167,8 @@ func TestBlackHole(t *testing.T) {
 	q := queue.New(s, name, nil)
 	direct := queue.New(plain(t), name, nil)
 	enqueue(t, direct, nil, "held", "nacked", "rejected", "next", "last")
-	held, nacked, rejected := receive(t, q, "held", 1), receive(t, q, "nacked", 1), receive(t, q, "rejected", 1)
+	held, nacked := receive(t, q, "held", 1), receive(t, q, "nacked", 1)
+	rejected := receive(t, q, "rejected", 1)
 	parked := make(chan error, 1)
 	waiting, stopWaiting := context.WithCancel(t.Context())
 	go func() {
@@ -170,8 +181,14 @@ func TestBlackHole(t *testing.T) {
 	calls := map[string]func(ctx context.Context) error{
 		"Receive":    func(ctx context.Context) error { _, err := q.Receive(ctx); return err },
 		"TryReceive": func(ctx context.Context) error { _, err := q.TryReceive(ctx); return err },
-		"Enqueue":    func(ctx context.Context) error { _, err := q.Enqueue(ctx, []byte("new"), nil); return err },
-		"EnqueueAll": func(ctx context.Context) error { _, err := q.EnqueueAll(ctx, [][]byte{nil, nil}, nil); return err },
+		"Enqueue": func(ctx context.Context) error {
+			_, err := q.Enqueue(ctx, []byte("new"), nil)
+			return err
+		},
+		"EnqueueAll": func(ctx context.Context) error {
+			_, err := q.EnqueueAll(ctx, [][]byte{nil, nil}, nil)
+			return err
+		},
 		"Delayed": func(ctx context.Context) error {
 			_, err := q.Enqueue(ctx, nil, &queue.EnqueueOptions{Delay: time.Hour})
 			return err
@@ -214,14 +231,19 @@ func TestBlackHole(t *testing.T) {
 	all.Wait()
 	begin := time.Now()
 	stopWaiting()
-	if err := <-parked; !errors.Is(err, context.Canceled) || time.Since(begin) > 200*time.Millisecond {
+	if err := <-parked; !errors.Is(err, context.Canceled) ||
+		time.Since(begin) > 200*time.Millisecond {
 		t.Errorf("Receive that was waiting: %v", err)
 	}
-	figure(t, "black hole: %d calls returned %v after their context's end at most", len(calls)+1, worst.Round(time.Millisecond))
+	figure(t, "black hole: %d calls returned %v after their context's end at most",
+		len(calls)+1, worst.Round(time.Millisecond))
 	if err := p.Heal(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "settling", func() bool { st := stats(t, direct); return st.Claimed == 0 && st.Dead == 1 })
+	eventually(t, "settling", func() bool {
+		st := stats(t, direct)
+		return st.Claimed == 0 && st.Dead == 1
+	})
 	m, err := direct.Receive(within(t, patience))
 	if err != nil || string(m.Value) != "nacked" || m.Attempt != 2 {
 		t.Fatalf("%+v, %v", m, err)
@@ -236,7 +258,7 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-// TestGoroutines: nothing runs on when session and client are closed, whatever was under way.
+// TestGoroutines: no goroutine is left after session and client are closed during any operation.
 func TestGoroutines(t *testing.T) {
 	c, err := gateway.New(gateway.Config{Endpoints: cluster.Endpoints()})
 	if err != nil {
@@ -252,7 +274,8 @@ func TestGoroutines(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			for {
-				if _, err := q.Enqueue(t.Context(), nil, &queue.EnqueueOptions{Delay: time.Millisecond}); err != nil {
+				if _, err := q.Enqueue(t.Context(), nil,
+					&queue.EnqueueOptions{Delay: time.Millisecond}); err != nil {
 					return
 				}
 				if _, err := q.Enqueue(t.Context(), nil, nil); err != nil {
@@ -260,7 +283,10 @@ func TestGoroutines(t *testing.T) {
 				}
 			}
 		})
-		all.Go(func() { _ = q.Consume(t.Context(), 2, func(context.Context, *queue.Message) error { return nil }) })
+		all.Go(func() {
+			_ = q.Consume(t.Context(), 2,
+				func(context.Context, *queue.Message) error { return nil })
+		})
 	}
 	pause(t, t.Context(), 500*time.Millisecond, "work")
 	if err := s.Close(within(t, patience)); err != nil {
@@ -273,12 +299,13 @@ func TestGoroutines(t *testing.T) {
 	eventually(t, "goroutines", func() bool { return working() <= before })
 }
 
-// working is how many goroutines run code of this library. Those of connections do not count, because the clients of other
-// tests dial theirs anew after they were idle.
+// working returns how many goroutines run code of this library. Goroutines of connections do not
+// count, because the clients of other tests dial again after they were idle.
 func working() (n int) {
 	all := make([]byte, 4<<20)
 	for stack := range bytes.SplitSeq(all[:runtime.Stack(all, true)], []byte("\n\n")) {
-		if bytes.Contains(stack, []byte("holdfast-go/holdfast/")) && !bytes.Contains(stack, []byte("_test.")) {
+		if bytes.Contains(stack, []byte("holdfast-go/holdfast/")) &&
+			!bytes.Contains(stack, []byte("_test.")) {
 			n++
 		}
 	}

@@ -1,4 +1,4 @@
-// Package queue_test holds the queue to its promises on real etcd.
+// Package queue_test tests the guarantees of the queue on real etcd.
 package queue_test
 
 import (
@@ -16,10 +16,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// cluster is one member that all tests of the package share, as long as they do it no harm.
+// cluster is one member that all tests of the package share unless they would harm it.
 var cluster *etcdtest.Cluster
 
-// What all recipes' tests share.
+// Short names for helpers that the tests of all recipes share.
 var (
 	figure     = recipetest.Figure
 	within     = recipetest.Within
@@ -62,7 +62,7 @@ func enqueue(tb testing.TB, q *queue.Queue, opts *queue.EnqueueOptions, values .
 	}
 }
 
-// receive gets the next message and looks whether it is the one expected.
+// receive receives the next message and checks that it is the expected one.
 func receive(tb testing.TB, q *queue.Queue, value string, attempt int) *queue.Message {
 	tb.Helper()
 	m, err := q.Receive(within(tb, patience))

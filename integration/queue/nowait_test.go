@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// noWait: a full queue is ErrFull at once, and nothing was put.
+// noWait: a full queue returns ErrFull at once, and nothing is put.
 func noWait(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, &queue.Options{MaxLength: 2})

@@ -10,15 +10,15 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// delivery is one message, and when Receive was asked for it and returned it.
+// delivery is one message, and when its Receive was called and returned.
 type delivery struct {
 	number, fence int64
 	from, to      time.Time
 }
 
-// TestOrderOfOneConsumer: however many goroutines receive, and whether they come back at once or not, what one Queue
-// receives is claimed in the order of the queue, and no Receive returns an item that was before one already returned when
-// it was called.
+// TestOrderOfOneConsumer: with any number of goroutines, with and without pauses between their
+// calls, one Queue claims items in the order of the queue. No Receive returns an item that precedes
+// one that another had already returned when it was called.
 func TestOrderOfOneConsumer(t *testing.T) {
 	const items, goroutines = 3000, 6
 	name := fresh(t)
@@ -44,7 +44,8 @@ func TestOrderOfOneConsumer(t *testing.T) {
 					return
 				}
 				d.to, d.fence = time.Now(), m.Fence()
-				if d.number, err = strconv.ParseInt(string(m.Value), 10, 64); err != nil || m.Attempt != 1 {
+				if d.number, err = strconv.ParseInt(string(m.Value), 10, 64); err != nil ||
+					m.Attempt != 1 {
 					t.Errorf("%q, attempt %d", m.Value, m.Attempt)
 				}
 				mu.Lock()
@@ -54,13 +55,14 @@ func TestOrderOfOneConsumer(t *testing.T) {
 					t.Error(err)
 				}
 				if rand.N(10) == 0 { // about as long as a claim without a Receive is kept
-					pause(t, t.Context(), rand.N(30*time.Millisecond), "what was claimed ahead is about to be given back")
+					pause(t, t.Context(), rand.N(30*time.Millisecond),
+						"what was claimed ahead is about to be given back")
 				}
 			}
 		})
 	}
 	all.Wait()
-	first := got[items-1] // of all behind
+	first := got[items-1] // the first of all later ones
 	for i := items - 2; i >= 0; i-- {
 		if d := got[i]; d.fence > first.fence {
 			t.Errorf("item %d was claimed at %d, a later one at %d", i, d.fence, first.fence)

@@ -36,7 +36,7 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// number is n, or what HOLDFAST_QUEUE_ITEMS asks for.
+// number is HOLDFAST_QUEUE_ITEMS, or n without it.
 func number(tb testing.TB, n int) int {
 	tb.Helper()
 	if v := os.Getenv("HOLDFAST_QUEUE_ITEMS"); v != "" {
@@ -48,8 +48,8 @@ func number(tb testing.TB, n int) int {
 	return n
 }
 
-// TestProcesses: 8 producers and 8 consumers in processes of their own, consumers killed, answers lost and copies late:
-// each item is done once.
+// TestProcesses: with 8 producers and 8 consumers in processes of their own, consumers killed,
+// answers lost and copies late, each item is done once.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	const parties, drops = 8, 200
@@ -59,19 +59,25 @@ func TestProcesses(t *testing.T) {
 	name := fresh(t)
 	q := queue.New(newSession(t, c, nil), name, nil)
 
-	dropped := p.Add(faultproxy.Rule{Match: sometimes(max(2, items*2/drops)), Action: faultproxy.Drop})
+	dropped := p.Add(faultproxy.Rule{
+		Match: sometimes(max(2, items*2/drops)), Action: faultproxy.Drop,
+	})
 	hung := p.Add(faultproxy.Rule{Match: sometimes(items), Action: faultproxy.Hang})
-	late := p.Add(faultproxy.Rule{Match: sometimes(200), Action: faultproxy.DelayBefore(1200 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match: sometimes(200), Action: faultproxy.DelayBefore(1200 * time.Millisecond),
+	})
 	begin := time.Now()
 	var producers []*exec.Cmd
 	consumers := map[int]*exec.Cmd{}
 	for i := range parties {
-		producers = append(producers, start(t, "produce", p.URL(), name, strconv.Itoa(i), items/parties))
+		producers = append(producers,
+			start(t, "produce", p.URL(), name, strconv.Itoa(i), items/parties))
 		consumers[i] = start(t, "consume", p.URL(), name, strconv.Itoa(i), 0)
 	}
 	kills := 0
 	isDone := func() bool {
-		resp, err := c.Get(within(t, patience), name+".done/", gateway.Prefix(), gateway.CountOnly())
+		resp, err := c.Get(within(t, patience), name+".done/",
+			gateway.Prefix(), gateway.CountOnly())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,14 +106,17 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 	pause(t, t.Context(), 1500*time.Millisecond, "late requests")
-	figure(t, "%d items by 8 producers and 8 consumers in processes, %d kills, %d answers dropped, %d withheld, %d requests late: %v",
+	figure(t,
+		"%d items by 8 producers and 8 consumers in processes, %d kills, %d answers dropped, %d "+
+			"withheld, %d requests late: %v",
 		items, kills, dropped.Hits(), hung.Hits(), late.Hits(), took.Round(time.Millisecond))
 	audit(t, c, q, name, items, kills)
 }
 
-// audit reads what the consumers left behind.
+// audit checks the records of the consumers.
 func audit(t *testing.T, c *gateway.Client, q *queue.Queue, name string, items, kills int) {
-	if st := stats(t, q); st.Ready+st.Claimed+st.Delayed+st.Dead != 0 || st.Enqueued != int64(items) {
+	if st := stats(t, q); st.Ready+st.Claimed+st.Delayed+st.Dead != 0 ||
+		st.Enqueued != int64(items) {
 		t.Errorf("%+v", st)
 	}
 	read := func(what string) []gateway.KeyValue {
@@ -129,7 +138,8 @@ func audit(t *testing.T, c *gateway.Client, q *queue.Queue, name string, items, 
 	if len(all) != items {
 		t.Errorf("%d items done of %d", len(all), items)
 	}
-	repeated, places := 0, map[string]map[int]string{} // of the items of each producer's goroutine
+	// places of the items of each producer's goroutine
+	repeated, places := 0, map[string]map[int]string{}
 	for _, kv := range all {
 		var d done
 		if err := json.Unmarshal(kv.Value, &d); err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// release: a message that is released keeps its place, its attempt does not count, and it never becomes a dead letter so.
+// release: a released message keeps its place, its attempt does not count, and releases never make
+// it a dead letter.
 func requeue(t *testing.T, p pair) {
 	name := fresh(t)
 	q := queue.New(p.a, name, &queue.Options{MaxAttempts: 2})
@@ -41,7 +42,7 @@ func requeue(t *testing.T, p pair) {
 	}
 }
 
-// tooMany: a concurrency that no process can have is refused.
+// tooMany: a concurrency that no process can have is rejected.
 func tooMany(t *testing.T, p pair) {
 	q := queue.New(p.a, fresh(t), nil)
 	for _, n := range []int{math.MinInt, -1, 0, queue.MaxConcurrency + 1, math.MaxInt} {

@@ -8,7 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestFlat: with a backlog of 100,000 items (20,000 by default) an item takes about as long as with 1,000.
+// TestFlat: with a backlog of 100,000 items (20,000 by default) an item takes about as long as with
+// 1,000.
 func TestFlat(t *testing.T) {
 	const measured = 400
 	large := 20000
@@ -20,7 +21,8 @@ func TestFlat(t *testing.T) {
 	fill := func(backlog int) *queue.Queue {
 		q := queue.New(s, fresh(t), nil)
 		begin := time.Now()
-		if _, err := q.EnqueueAll(within(t, 2*time.Minute), make([][]byte, backlog), nil); err != nil {
+		if _, err := q.EnqueueAll(within(t, 2*time.Minute),
+			make([][]byte, backlog), nil); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("%d items enqueued in %v", backlog, time.Since(begin))
@@ -46,7 +48,8 @@ func TestFlat(t *testing.T) {
 	ratio := float64(per[large]) / float64(per[1000])
 	figure(t, "enqueue, receive and ack of an item: %v at a backlog of 1,000, %v at %d (%.2f)",
 		per[1000].Round(time.Microsecond), per[large].Round(time.Microsecond), large, ratio)
-	if ratio > 5 { // it would be 20 or 100 if the cost grew with the backlog; the rest is the machine's
+	// 20 or 100 if the cost grew with the backlog; smaller differences are the machine's
+	if ratio > 5 {
 		t.Errorf("an item takes %.2f times as long", ratio)
 	}
 }

@@ -20,14 +20,17 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// perRound is how many items go through each queue in each round.
+// perRound is how many items pass through each queue in each round.
 const perRound = 800
 
-// BenchmarkThroughput sends items through a queue of this library, received in two ways, and through that of clientv3's
-// recipes, which loses the items of consumers that die. The member waits for its disk. In each round each queue has its
-// turn; what is reported are medians, the ratios among them being those of the rounds.
+// BenchmarkThroughput sends items through a queue of this library, received in two ways, and
+// through the queue of clientv3's recipes, which loses the items of consumers that die. The member
+// waits for its disk. Each round measures each queue. The benchmark reports medians, and the
+// medians of the rounds' ratios.
 func BenchmarkThroughput(b *testing.B) {
-	own := etcdtest.Start(b, &etcdproc.Options{ExtraArgs: []string{"--quota-backend-bytes=1073741824"}})
+	own := etcdtest.Start(b, &etcdproc.Options{
+		ExtraArgs: []string{"--quota-backend-bytes=1073741824"},
+	})
 	newParty := func() *session.Session {
 		return newSession(b, newClient(b, gateway.Config{Endpoints: own.Endpoints()}), nil)
 	}
@@ -39,9 +42,13 @@ func BenchmarkThroughput(b *testing.B) {
 			for b.Loop() {
 				peer := rate(b, parties, recipeQueue(peerFrom, peerTo, fresh(b)))
 				speeds["clientv3-items/s"] = append(speeds["clientv3-items/s"], peer)
-				for how, consume := range map[string]consumer{"receive": receiving, "consume": consuming} {
+				for how, consume := range map[string]consumer{
+					"receive": receiving, "consume": consuming,
+				} {
 					name := fresh(b)
-					speed := rate(b, parties, throughput{enqueuing(queue.New(from, name, nil)), consume(queue.New(to, name, nil))})
+					speed := rate(b, parties, throughput{
+						enqueuing(queue.New(from, name, nil)), consume(queue.New(to, name, nil)),
+					})
 					speeds[how+"-items/s"] = append(speeds[how+"-items/s"], speed)
 					speeds[how+"-ratio"] = append(speeds[how+"-ratio"], speed/peer)
 				}
@@ -55,13 +62,14 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// throughput is a queue of either library. put enqueues n items one after another, take receives and acks n in all.
+// throughput is a queue of either library. put enqueues n items one after another, take receives
+// and acks n in all.
 type throughput struct {
 	put  func(n int) error
 	take func(parties, n int) error
 }
 
-// rate tells how many items go through in a second.
+// rate returns how many items pass in a second.
 func rate(b *testing.B, parties int, q throughput) float64 {
 	var all sync.WaitGroup
 	begin := time.Now()
@@ -79,7 +87,7 @@ func rate(b *testing.B, parties int, q throughput) float64 {
 	return perRound / time.Since(begin).Seconds()
 }
 
-// together runs n in all in as many goroutines as there are parties.
+// together runs do n times in all, in as many goroutines as there are parties.
 func together(parties, n int, do func() error) error {
 	var all sync.WaitGroup
 	errs := make([]error, parties)
@@ -110,7 +118,10 @@ func recipeQueue(from, to *clientv3.Client, name string) throughput {
 func enqueuing(q *queue.Queue) func(n int) error {
 	ctx := context.Background()
 	return func(n int) error {
-		return together(1, n, func() error { _, err := q.Enqueue(ctx, []byte("an item"), nil); return err })
+		return together(1, n, func() error {
+			_, err := q.Enqueue(ctx, []byte("an item"), nil)
+			return err
+		})
 	}
 }
 

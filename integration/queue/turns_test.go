@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestProducersTakeTurns: of several processes that enqueue all the time none has to wait until the others have ended.
+// TestProducersTakeTurns: if several processes enqueue all the time, none has to wait until the
+// others have ended.
 func TestProducersTakeTurns(t *testing.T) {
 	const producers, items = 4, 300
 	name := fresh(t)
@@ -18,7 +19,8 @@ func TestProducersTakeTurns(t *testing.T) {
 		q := queue.New(newSession(t, newClient(t, gateway.Config{}), nil), name, nil)
 		all.Go(func() {
 			for range items {
-				if _, err := q.Enqueue(within(t, patience), []byte(strconv.Itoa(i)), nil); err != nil {
+				if _, err := q.Enqueue(within(t, patience), []byte(strconv.Itoa(i)),
+					nil); err != nil {
 					t.Error(err)
 					return
 				}
@@ -28,7 +30,8 @@ func TestProducersTakeTurns(t *testing.T) {
 	all.Wait()
 	q := queue.New(plain(t), name, nil)
 	got := make([]int, producers)
-	for got[0] < items && got[1] < items && got[2] < items && got[3] < items { // until the first has ended
+	// until the first has ended
+	for got[0] < items && got[1] < items && got[2] < items && got[3] < items {
 		m, err := q.Receive(within(t, patience))
 		if err != nil {
 			t.Fatal(err)

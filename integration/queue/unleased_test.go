@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestClaimWithoutItsLease: a claim that is put again without its lease is lost, and another consumer gets the item.
+// TestClaimWithoutItsLease: a claim that is put again without its lease is lost, and another
+// consumer receives the item.
 func TestClaimWithoutItsLease(t *testing.T) {
 	name, s := fresh(t), plain(t)
 	q := queue.New(s, name, nil)
@@ -18,7 +19,8 @@ func TestClaimWithoutItsLease(t *testing.T) {
 	if _, err := s.Client().Put(within(t, patience), m.Key(), nil); err != nil {
 		t.Fatal(err)
 	}
-	// A waiting consumer, or the holder's watch of its own key, whichever is first, deletes the claim.
+	// A waiting consumer, or the holder's watch of its own key, whichever is first, deletes the
+	// claim.
 	ack(t, receive(t, queue.New(plain(t), name, nil), "x", 2))
 	eventually(t, "the loss", func() bool { return errors.Is(m.Err(), session.ErrKeyDeleted) })
 	if err := m.Ack(within(t, patience)); !errors.Is(err, session.ErrNotHeld) {
@@ -26,7 +28,8 @@ func TestClaimWithoutItsLease(t *testing.T) {
 	}
 }
 
-// TestClaimOfTheDeadWithoutItsLease: a consumer that waits gets the item although the claim does not go with the session.
+// TestClaimOfTheDeadWithoutItsLease: a waiting consumer receives the item although the claim does
+// not end with its session.
 func TestClaimOfTheDeadWithoutItsLease(t *testing.T) {
 	name, dead, s := fresh(t), plain(t), plain(t)
 	enqueue(t, queue.New(s, name, nil), nil, "x")
@@ -48,7 +51,7 @@ func TestClaimOfTheDeadWithoutItsLease(t *testing.T) {
 	}
 }
 
-// TestTurnWithoutLease: a key under no lease in the line of producers delays one of them, once.
+// TestTurnWithoutLease: a key without a lease in the line of producers delays one of them, once.
 func TestTurnWithoutLease(t *testing.T) {
 	name, s := fresh(t), plain(t)
 	q, key := queue.New(s, name, nil), name+"//w/6dd18b3364141523"
@@ -63,7 +66,7 @@ func TestTurnWithoutLease(t *testing.T) {
 	ack(t, receive(t, q, "x", 1))
 }
 
-// TestTailIsCorrupt: a tail that is no number of an item is an error that names it.
+// TestTailIsCorrupt: a tail that is not the number of an item causes an error that names it.
 func TestTailIsCorrupt(t *testing.T) {
 	name, s := fresh(t), plain(t)
 	for _, value := range []string{"", "x", "9223372036854775807"} {

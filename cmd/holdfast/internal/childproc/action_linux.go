@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// action is a struct sigaction of the kernel, with room for that of every architecture. Package os/signal cannot do what is
-// done here: after a Notify and a Reset of SIGTSTP the runtime's handler stays, and swallows it.
+// action is a struct sigaction of the kernel, large enough for every architecture. Package
+// os/signal does not suffice: after a Notify and a Reset of SIGTSTP the runtime's handler stays and
+// ignores the signal.
 type action [8]uintptr
 
 const sigIgn = 1
@@ -24,7 +25,7 @@ func simple(handler uintptr) (a action) {
 	return a
 }
 
-// handlerWord is where the handler is: on MIPS the flags come first.
+// handlerWord returns the index of the handler: on MIPS the flags come first.
 func handlerWord() int {
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		return 1
@@ -32,19 +33,20 @@ func handlerWord() int {
 	return 0
 }
 
-// swap sets the action of a signal and returns the one before.
+// swap sets the action of a signal and returns the previous one.
 func swap(sig syscall.Signal, a *action) (old action) {
 	size := uintptr(8)
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		size = 16
 	}
-	// The kernel refuses only numbers that are no signals.
-	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(a)),
+	// The kernel returns an error only for invalid signal numbers.
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(a)),
 		uintptr(unsafe.Pointer(&old)), size, 0, 0)
 	return old
 }
 
-// actions are to be put back.
+// actions are the previous actions of signals, which restore sets again.
 type actions map[syscall.Signal]action
 
 func (a actions) restore() {
@@ -53,7 +55,7 @@ func (a actions) restore() {
 	}
 }
 
-// set sets the actions of signals and returns those before.
+// set sets the actions of signals and returns the previous ones.
 func set(handler uintptr, sigs ...syscall.Signal) actions {
 	all := actions{}
 	for _, sig := range sigs {
@@ -67,7 +69,8 @@ var inherited = func() map[syscall.Signal]bool {
 	all := map[syscall.Signal]bool{}
 	for _, sig := range []syscall.Signal{syscall.SIGTTIN, syscall.SIGTTOU} {
 		var old action
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0,
+			uintptr(unsafe.Pointer(&old)), 8, 0, 0)
 		all[sig] = old[handlerWord()] == sigIgn
 	}
 	return all
@@ -82,30 +85,30 @@ func own(sigs ...syscall.Signal) (all []syscall.Signal) {
 	return all
 }
 
-// ignoreTerminalStops keeps this process from being stopped because it prints, or hands over a terminal, that is a
-// command's.
+// ignoreTerminalStops keeps this process from being stopped when it prints to a terminal that a
+// command has, or lends it.
 func ignoreTerminalStops() actions { return set(sigIgn, own(syscall.SIGTTIN, syscall.SIGTTOU)...) }
 
-// allowTerminalStops undoes that for a child that is about to be forked.
+// allowTerminalStops sets the default actions for a child that is about to be forked.
 func allowTerminalStops() actions { return set(0, own(syscall.SIGTTIN, syscall.SIGTTOU)...) }
 
-// stopSelf stops this process's group as the terminal would have. It returns when the process is continued; or at once,
-// where the kernel does not let the signal stop it.
+// stopSelf stops this process's group as the terminal would. It returns when the process is
+// continued, or at once if the kernel does not let the signal stop it.
 func stopSelf(sig syscall.Signal) {
 	before := set(sigIgn, sig)
-	_ = syscall.Kill(0, sig) // the rest of the group: this process stops last
+	_ = syscall.Kill(0, sig) // the rest of the group, because this process stops last
 	set(0, sig)
-	// To this thread: a signal to the process might be taken by another one, later.
+	// A signal to the process instead of this thread might be delivered to another thread, later.
 	_ = unix.Tgkill(syscall.Getpid(), unix.Gettid(), sig)
 	before.restore()
 }
 
-// adoptOrphans makes what the commands leave behind this process's children, so that zombies go even where the first
-// process of a container does not care for them: a group is not gone as long as it has zombies.
+// adoptOrphans makes the orphans of commands children of this process, so that they are reaped even
+// if the first process of a container does not do it. A group with a zombie still exists.
 func adoptOrphans() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// orphaned tells whether no shell looks after this process's group: none of its members has a parent that is in the same
-// session, but in another group.
+// orphaned reports whether no shell controls this process's group: no member has a parent in the
+// same session and another group.
 func orphaned() bool {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || len(stats) == 0 {
@@ -130,13 +133,13 @@ func orphaned() bool {
 	return true
 }
 
-// parentOf reads the parent and the group of a process.
+// parentOf returns the parent and the group of a process.
 func parentOf(path string) (parent, group int, ok bool) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, 0, false
 	}
-	defer func() { _ = f.Close() }() // it was read only
+	defer func() { _ = f.Close() }() // it is only read
 	line, _ := bufio.NewReader(f).ReadString('\n')
 	fields := strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
 	if len(fields) < 3 {

@@ -11,7 +11,7 @@ type actions struct{}
 
 func (actions) restore() {}
 
-// ignoreTerminalStops also keeps the commands from being stopped: only Linux can undo it.
+// ignoreTerminalStops also applies to the commands, because only Linux can undo it.
 func ignoreTerminalStops() actions {
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
 	return actions{}
@@ -19,7 +19,7 @@ func ignoreTerminalStops() actions {
 
 func allowTerminalStops() actions { return actions{} }
 
-// stopSelf stops this process's group, which only SIGSTOP does for sure.
+// stopSelf stops this process's group by SIGSTOP, the only signal that always does.
 func stopSelf(syscall.Signal) { _ = syscall.Kill(0, syscall.SIGSTOP) }
 
 func adoptOrphans() {}

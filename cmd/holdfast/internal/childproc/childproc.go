@@ -1,10 +1,12 @@
-// Package childproc runs commands under holds: for no longer than the hold lasts, with all the processes that they start.
+// Package childproc runs commands under holds. It ends a command, and all processes that it
+// started, by the time the hold ends.
 //
-// Each command is the leader of a process group of its own. When its hold ends, or is about to, the group gets SIGTERM,
-// and SIGKILL in time to be gone before the lease is. A process that leaves the group, as daemons do, is not reached.
+// Each command leads a process group of its own. When its hold ends, or is about to, the group
+// receives SIGTERM, and SIGKILL before the lease expires. A process that leaves the group, as
+// daemons do, is not ended.
 //
-// A [Runner] starts the commands. It does for them what a shell does for its jobs: it lends them the terminal, and it
-// stops with them, because a command must not run on while nothing can end it.
+// A [Runner] starts the commands. Like a shell it lends them the terminal. When it is stopped it
+// stops them too, because nothing could end them then.
 package childproc
 
 import (
@@ -18,26 +20,26 @@ import (
 	"time"
 )
 
-// Hold is the hold that a command runs under.
+// Hold is the hold under which a command runs.
 type Hold interface {
 	// Done is closed when the hold is lost.
 	Done() <-chan struct{}
-	// Deadline is when the hold ends unless it is renewed before.
+	// Deadline returns the time at which the hold ends unless it is renewed before.
 	Deadline() time.Time
 }
 
-// Command is the command to run.
+// Command describes a command.
 type Command struct {
 	Args                  []string
-	Env                   []string // in place of this process's
+	Env                   []string // replaces this process's environment
 	Stdin, Stdout, Stderr *os.File
-	// Grace is the time between SIGTERM and SIGKILL. While no renewal is acknowledged, the SIGTERM is sent this long
-	// before the deadline.
+	// Grace is the time between SIGTERM and SIGKILL. While no renewal is acknowledged, SIGTERM is
+	// sent this long before the deadline.
 	Grace time.Duration
 }
 
-// Runner starts commands and is their parent. All that changes the terminal or reaps children is done by its one
-// goroutine, because the order of these steps matters.
+// Runner starts commands and is their parent. Its methods are safe for concurrent use. One
+// goroutine changes the terminal and reaps children, because the order of these steps matters.
 type Runner struct {
 	warn  func(format string, args ...any)
 	calls chan func()
@@ -45,19 +47,22 @@ type Runner struct {
 	done  chan struct{}
 	child chan os.Signal // SIGCHLD
 	stops chan os.Signal // SIGTSTP
-	tty   *terminal      // nil without one
-	front *Process       // the command that has the terminal; of the goroutine
+	tty   *terminal      // nil without a terminal
+	front *Process       // the command that has the terminal; only for the goroutine
 
-	mu    sync.Mutex // held while a group is signalled or a child reaped: numbers of processes are used again
+	// Held while a group is signalled or a child reaped, because the kernel reuses process numbers.
+	mu    sync.Mutex
 	procs map[int]*Process
 }
 
-// NewRunner makes a runner, which takes SIGCHLD and SIGTSTP for itself. warn reports what a person should know. Close
-// must be called.
+// NewRunner returns a runner, which receives SIGCHLD and SIGTSTP. It reports problems to warn.
+// Close must be called.
 func NewRunner(warn func(format string, args ...any)) *Runner {
 	r := &Runner{
-		warn: warn, calls: make(chan func(), 16), quit: make(chan struct{}), done: make(chan struct{}),
-		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1), tty: openTerminal(), procs: map[int]*Process{},
+		warn: warn, calls: make(chan func(), 16), quit: make(chan struct{}),
+		done:  make(chan struct{}),
+		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1), tty: openTerminal(),
+		procs: map[int]*Process{},
 	}
 	signal.Notify(r.child, syscall.SIGCHLD)
 	if !signal.Ignored(syscall.SIGTSTP) {
@@ -68,7 +73,7 @@ func NewRunner(warn func(format string, args ...any)) *Runner {
 	return r
 }
 
-// Close ends the runner, after all its commands have ended.
+// Close ends the runner. All commands must have ended.
 func (r *Runner) Close() {
 	close(r.quit)
 	<-r.done
@@ -76,7 +81,8 @@ func (r *Runner) Close() {
 
 func (r *Runner) run() {
 	defer close(r.done)
-	// The parent-death signal of a child comes when the thread that has forked it ends, not when the process does.
+	// The parent-death signal is sent when the thread that forked the child ends, even if the
+	// process continues.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	quiet := ignoreTerminalStops()
@@ -100,7 +106,8 @@ func (r *Runner) run() {
 	}
 }
 
-// Start starts a command. Wait must be called. Its error is that of the command, which then has not run.
+// Start starts a command. Wait must be called after a success. Start returns [ErrOver] if the hold
+// has ended, and an error of package os or os/exec if the command cannot be started.
 func (r *Runner) Start(c Command, hold Hold) (*Process, error) {
 	path, err := exec.LookPath(c.Args[0])
 	if err != nil {
@@ -115,9 +122,9 @@ func (r *Runner) Start(c Command, hold Hold) (*Process, error) {
 	return p, nil
 }
 
-// start runs in the runner's goroutine, so that no child is reaped before it is known.
+// start runs in the runner's goroutine, so that no child is reaped before it is registered.
 func (r *Runner) start(p *Process, path string, c Command) error {
-	if !p.valid() { // this process was stopped meanwhile, say
+	if !p.valid() { // for example because this process was stopped meanwhile
 		return ErrOver
 	}
 	attr := &syscall.SysProcAttr{Setpgid: true}
@@ -126,13 +133,13 @@ func (r *Runner) start(p *Process, path string, c Command) error {
 	if eager {
 		attr.Foreground, attr.Ctty = true, r.tty.fd
 	}
-	stops := allowTerminalStops() // or the command would inherit that they are ignored
+	stops := allowTerminalStops() // else the command would inherit that they are ignored
 	child, err := os.StartProcess(path, c.Args, &os.ProcAttr{
 		Env: c.Env, Files: []*os.File{c.Stdin, c.Stdout, c.Stderr}, Sys: attr,
 	})
 	stops.restore()
 	if err != nil {
-		if eager { // the child may have taken it before it failed
+		if eager { // the child may have taken the terminal before it failed
 			r.tty.give(syscall.Getpgrp())
 		}
 		return err
@@ -148,5 +155,5 @@ func (r *Runner) start(p *Process, path string, c Command) error {
 	return nil
 }
 
-// ErrOver is the error of Start when the hold has ended before the command began.
+// ErrOver is returned by Start if the hold ended before the command started.
 var ErrOver = errors.New("the hold ended before the command began")

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 )
 
-// helper, if set, is what the test program does in place of tests when helperEnv is set.
+// helper runs in place of the tests when helperEnv is set. It may be nil.
 var helper func()
 
 const helperEnv = "UNDER_TEST_HELPER"
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hold is one that lasts until a time, or until it is closed.
+// hold lasts until a time, or until it is closed.
 type hold struct {
 	done  chan struct{}
 	until time.Time
@@ -39,10 +39,10 @@ func (h hold) Deadline() time.Time   { return h.until }
 
 func lasting(d time.Duration) hold { return hold{make(chan struct{}), time.Now().Add(d)} }
 
-// runners has one for each test: two would reap each other's children.
+// runners has one runner for each test, because two would reap each other's children.
 var runners = map[*testing.T]*childproc.Runner{}
 
-// runner is the test's runner. Its warnings are in the test's log.
+// runner returns the test's runner. Its warnings are in the test's log.
 func runner(t *testing.T) *childproc.Runner {
 	t.Helper()
 	r := runners[t]
@@ -65,7 +65,9 @@ func null(t *testing.T) *os.File {
 }
 
 // start runs a script and waits for the first line that it prints.
-func start(t *testing.T, h hold, grace time.Duration, script string) (p *childproc.Process, line string) {
+func start(
+	t *testing.T, h hold, grace time.Duration, script string,
+) (p *childproc.Process, line string) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -74,7 +76,8 @@ func start(t *testing.T, h hold, grace time.Duration, script string) (p *childpr
 	defer w.Close()
 	t.Cleanup(func() { r.Close() })
 	p, err = runner(t).Start(childproc.Command{
-		Args: []string{"sh", "-c", script}, Env: os.Environ(), Stdin: null(t), Stdout: w, Stderr: os.Stderr, Grace: grace,
+		Args: []string{"sh", "-c", script}, Env: os.Environ(),
+		Stdin: null(t), Stdout: w, Stderr: os.Stderr, Grace: grace,
 	}, h)
 	if err != nil {
 		t.Fatal(err)
@@ -85,21 +88,24 @@ func start(t *testing.T, h hold, grace time.Duration, script string) (p *childpr
 	return p, strings.TrimSpace(line)
 }
 
-// TestStatus: statuses are those that a shell would see.
+// TestStatus: the status is the one that a shell would see.
 func TestStatus(t *testing.T) {
 	for script, want := range map[string]int{
-		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15, "echo; kill -KILL $$": 128 + 9,
+		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15,
+		"echo; kill -KILL $$": 128 + 9,
 	} {
 		p, _ := start(t, lasting(time.Hour), time.Second, script)
 		if res := p.Wait(); res.Status != want || res.Lost {
 			t.Errorf("%s: %+v", script, res)
 		}
-		p.Signal(syscall.SIGTERM) // of nobody: must not reach whoever has the number next
+		p.Signal(syscall.SIGTERM) // the number may belong to another process by now
 	}
 }
 
 func TestNoSuchCommand(t *testing.T) {
-	c := childproc.Command{Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr}
+	c := childproc.Command{
+		Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr,
+	}
 	if _, err := runner(t).Start(c, lasting(time.Hour)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
@@ -107,7 +113,8 @@ func TestNoSuchCommand(t *testing.T) {
 
 // TestSignal: a signal reaches the whole group.
 func TestSignal(t *testing.T) {
-	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1; sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
+	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1
+		sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
 	p.Signal(syscall.SIGUSR1)
 	if res := p.Wait(); res.Status != 7 || res.Lost {
 		t.Errorf("%+v", res)
@@ -115,10 +122,12 @@ func TestSignal(t *testing.T) {
 	goneBy(t, line, time.Second)
 }
 
-// TestLost: when the hold goes, SIGTERM comes, and what obeys has all of the grace for it.
+// TestLost: when the hold is lost, SIGTERM is sent, and a command that obeys has the whole grace
+// for it.
 func TestLost(t *testing.T) {
 	h := lasting(time.Hour)
-	p, _ := start(t, h, 20*time.Second, `trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
+	p, _ := start(t, h, 20*time.Second,
+		`trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
 	close(h.done)
 	if res := p.Wait(); res.Status != 9 || !res.Lost {
 		t.Errorf("%+v", res)
@@ -128,17 +137,20 @@ func TestLost(t *testing.T) {
 // deaf starts a process that ignores SIGTERM, and prints its number.
 const deaf = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
 
-// TestDeaf: what ignores SIGTERM is killed when the grace is over, or at the deadline if that comes first, also where the
-// command itself had ended before.
+// TestDeaf: a process that ignores SIGTERM is killed after the grace, or at the deadline if that is
+// earlier, even if the command itself has ended before.
 func TestDeaf(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script        string
 		grace, before time.Duration
 		status        int
 	}{
-		"grace":        {"trap '' TERM; " + deaf + "wait", 300 * time.Millisecond, time.Hour, 128 + 9},
-		"deadline":     {"trap '' TERM; " + deaf + "wait", time.Hour, 500 * time.Millisecond, 128 + 9},
-		"leader obeys": {"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done", 300 * time.Millisecond, time.Hour, 4},
+		"grace": {"trap '' TERM; " + deaf + "wait",
+			300 * time.Millisecond, time.Hour, 128 + 9},
+		"deadline": {"trap '' TERM; " + deaf + "wait",
+			time.Hour, 500 * time.Millisecond, 128 + 9},
+		"leader obeys": {"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done",
+			300 * time.Millisecond, time.Hour, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := lasting(tt.before)
@@ -156,11 +168,13 @@ func TestDeaf(t *testing.T) {
 	}
 }
 
-// TestNotRenewed: where no renewal comes, the command is told a grace before the deadline, and gone by it.
+// TestNotRenewed: without a renewal, SIGTERM is sent a grace before the deadline, and the group has
+// ended by the deadline.
 func TestNotRenewed(t *testing.T) {
 	h := lasting(1500 * time.Millisecond)
 	began := time.Now()
-	p, pid := start(t, h, 700*time.Millisecond, "trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
+	p, pid := start(t, h, 700*time.Millisecond,
+		"trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
 	if res := p.Wait(); res.Status != 4 || !res.Lost {
 		t.Errorf("%+v", res)
 	}
@@ -170,9 +184,10 @@ func TestNotRenewed(t *testing.T) {
 	goneBy(t, pid, time.Until(h.until)+time.Second)
 }
 
-// TestLeftBehind: the end of the command is the end, whatever it leaves in its group.
+// TestLeftBehind: Wait returns when the command ends, and its background processes continue.
 func TestLeftBehind(t *testing.T) {
-	p, line := start(t, lasting(time.Hour), time.Second, `sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
+	p, line := start(t, lasting(time.Hour), time.Second,
+		`sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
 	if res := p.Wait(); res.Status != 5 || res.Lost {
 		t.Errorf("%+v", res)
 	}
@@ -185,7 +200,7 @@ func TestLeftBehind(t *testing.T) {
 	}
 }
 
-// goneBy fails if a process runs for longer than d. One that only waits to be reaped does not run.
+// goneBy fails if a process runs for longer than d. A zombie does not count as running.
 func goneBy(t *testing.T, line string, d time.Duration) {
 	t.Helper()
 	pid, err := strconv.Atoi(line)
@@ -193,12 +208,13 @@ func goneBy(t *testing.T, line string, d time.Duration) {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(d); syscall.Kill(pid, 0) == nil; {
-		if stat, err := os.ReadFile("/proc/" + line + "/stat"); err == nil && strings.Contains(string(stat), ") Z ") {
+		if stat, err := os.ReadFile("/proc/" + line + "/stat"); err == nil &&
+			strings.Contains(string(stat), ") Z ") {
 			return
 		}
 		if time.Now().After(end) {
 			t.Fatalf("process %d is still there", pid)
 		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // nobody tells of the end of another's child
+		time.Sleep(time.Millisecond) //nolint:forbidigo // not this process's child
 	}
 }

@@ -4,5 +4,5 @@ package childproc
 
 import "syscall"
 
-// dieWithParent does nothing: only Linux can do it.
+// dieWithParent does nothing, because only Linux has a parent-death signal.
 func dieWithParent(*syscall.SysProcAttr) {}

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// settle does what a shell does when its jobs stop. Whatever stops for the terminal gets it, if it is for this process to
-// lend. A command that is stopped in front of the terminal stops this process too. Others were stopped by hand.
+// settle acts like a shell when its jobs stop. A command that stopped because it needs the terminal
+// gets it if this process can lend it. If a command that has the terminal stops, this process stops
+// too. Other commands were stopped by hand and stay so.
 func (r *Runner) settle(stops []stop) {
 	for _, s := range stops {
 		switch s.sig {
@@ -22,7 +23,7 @@ func (r *Runner) settle(stops []stop) {
 	}
 }
 
-// lend makes the command's group the one that the terminal is for, and lets it go on.
+// lend makes the command's group the foreground group of the terminal and continues it.
 func (r *Runner) lend(p *Process) bool {
 	if r.front != nil || !r.tty.mine() {
 		return false
@@ -34,26 +35,28 @@ func (r *Runner) lend(p *Process) bool {
 	}
 	r.tty.give(p.pid)
 	r.front = p
-	_ = p.sendLocked(syscall.SIGCONT) // its end is seen elsewhere
+	_ = p.sendLocked(syscall.SIGCONT) // its end is noticed elsewhere
 	return true
 }
 
-// returnTerminal takes the terminal back from a command that has ended, for the next one that stopped for it.
+// returnTerminal takes the terminal back from a command that has ended, for the next command that
+// needs it.
 func (r *Runner) returnTerminal(p *Process) {
 	if r.front != p {
 		return
 	}
 	r.front = nil
 	r.tty.give(syscall.Getpgrp())
-	r.resume(nil) // who still wants the terminal stops for it again
+	r.resume(nil) // a command that still needs the terminal stops again
 }
 
-// stopPatience is how long commands have to stop on SIGTSTP. One that does not is one that refuses.
+// stopPatience is how long commands have to stop on SIGTSTP. A command that takes longer refuses to
+// stop.
 const stopPatience = time.Second
 
-// suspend stops all commands and then this process, with its group, and goes on when a shell says so. If a command
-// refuses, neither stops. It does not stop either where no shell could continue it, that is, in an orphaned group: the
-// kernel knows that, and ignores the signal.
+// suspend stops all commands and then this process with its group, until a shell continues it. If a
+// command refuses to stop, everything continues. In an orphaned group no shell could continue it,
+// so this process does not stop there: the kernel ignores the signal.
 func (r *Runner) suspend(sig syscall.Signal) {
 	all := r.running()
 	for _, p := range all {
@@ -66,7 +69,7 @@ func (r *Runner) suspend(sig syscall.Signal) {
 		return
 	}
 	for _, p := range all {
-		_ = p.send(syscall.SIGSTOP) // the rest of the group, which may have ignored the other
+		_ = p.send(syscall.SIGSTOP) // the rest of the group, which may have ignored SIGTSTP
 	}
 	front := r.front
 	if front != nil {
@@ -75,7 +78,8 @@ func (r *Runner) suspend(sig syscall.Signal) {
 	}
 	stopSelf(sig)
 	if sig != syscall.SIGTSTP && !r.tty.mine() && orphaned() {
-		// Nobody will ever give it the terminal. The kernel's way to say so to stopped processes is SIGHUP.
+		// No shell will ever give it the terminal. The kernel sends SIGHUP to stopped processes in
+		// this case.
 		for _, p := range all {
 			_ = p.send(syscall.SIGHUP)
 		}
@@ -84,14 +88,15 @@ func (r *Runner) suspend(sig syscall.Signal) {
 	r.resume(front)
 }
 
-// resume lets all commands go on whose hold lasts, front with the terminal. The others stay stopped until Wait kills them.
+// resume continues all commands whose hold lasts, front with the terminal. The others stay stopped
+// until Wait kills them.
 func (r *Runner) resume(front *Process) {
 	if front != nil && front.valid() {
 		r.lend(front)
 	}
 	for _, p := range r.running() {
 		if p.valid() {
-			_ = p.send(syscall.SIGCONT) // of one that has ended
+			_ = p.send(syscall.SIGCONT) // it may have ended
 		}
 	}
 }
@@ -102,7 +107,8 @@ func (r *Runner) isStopped(p *Process) bool {
 	return p.stopped || p.reaped
 }
 
-// awaitStopped waits until all the commands have stopped or ended.
+// awaitStopped waits until all the commands have stopped or ended. It returns false if one has not
+// within stopPatience.
 func (r *Runner) awaitStopped(all []*Process) bool {
 	late := time.NewTimer(stopPatience)
 	defer late.Stop()

@@ -7,41 +7,43 @@ import (
 	"time"
 )
 
-// Process is a command that runs.
+// Process is a command that was started. Its methods are safe for concurrent use.
 type Process struct {
 	r      *Runner
-	pid    int // of the command and of its group
+	pid    int // number of the command and of its group
 	hold   Hold
 	grace  time.Duration
 	exited chan struct{} // closed when the command has ended and was reaped
 
 	// Guarded by the runner's mutex.
-	status  syscall.WaitStatus // once exited is closed
+	status  syscall.WaitStatus // set before exited is closed
 	reaped  bool
-	gone    bool // nothing of the group is left, its number may be another's
+	gone    bool // the group is empty, and its number may be reused
 	stopped bool
 	front   bool // it had the terminal when it ended
 }
 
-// Result is how a command ended.
+// Result describes how a command ended.
 type Result struct {
-	Status int            // in the way of shells: the exit status, or 128 and the signal that has killed it
-	Signal syscall.Signal // that has killed it, or 0
+	Status int            // the exit status, or 128 + n after signal n, as in shells
+	Signal syscall.Signal // the signal that killed the command, or 0
 	Lost   bool           // the hold was lost, or about to be, and the group was ended
-	// Keyboard is true when the signal came from the terminal for all that run in front of it. This process's own group
-	// has not got it.
+	// Keyboard is true if the terminal sent the signal to its foreground group. This process's own
+	// group has not received it then.
 	Keyboard bool
 }
 
-// Signal sends a signal to the whole group, while there is one.
+// Signal sends a signal to the whole group. It does nothing after Wait has returned, and does not
+// continue a command whose hold is over.
 func (p *Process) Signal(s os.Signal) {
 	sig, ok := s.(syscall.Signal)
-	if !ok || sig == syscall.SIGCONT && !p.valid() { // a hold that is over is no reason to go on
+	// a command whose hold is over must not continue
+	if !ok || sig == syscall.SIGCONT && !p.valid() {
 		return
 	}
 	if err := p.send(sig); errors.Is(err, syscall.EPERM) {
 		p.r.warn("cannot pass %v on to the command: %v", sig, err)
-		// From the keyboard the kernel may do it.
+		// If the command has the terminal, the kernel can send it signals of the keyboard.
 		select {
 		case p.r.calls <- func() { p.r.lend(p) }:
 		default:
@@ -49,7 +51,7 @@ func (p *Process) Signal(s os.Signal) {
 	}
 }
 
-// send sends a signal to the group. It is ESRCH for good once there is nothing left of it.
+// send sends a signal to the group. It returns ESRCH if the group is empty, and always after that.
 func (p *Process) send(sig syscall.Signal) error {
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
@@ -70,7 +72,8 @@ func (p *Process) sendLocked(sig syscall.Signal) error {
 	return err
 }
 
-// valid tells whether the hold lasts, by the clock too: nobody may have had the time to say that it is over.
+// valid reports whether the hold lasts. It checks the clock too, because the loss may not have been
+// reported yet.
 func (p *Process) valid() bool {
 	select {
 	case <-p.hold.Done():
@@ -80,8 +83,8 @@ func (p *Process) valid() bool {
 	}
 }
 
-// Wait waits until the command has ended. If the hold is lost before, or is about to be, it ends the whole group first.
-// What the command has left in its group otherwise goes on.
+// Wait waits until the command has ended. If the hold is lost before, or is about to be, Wait ends
+// the whole group first. Otherwise processes that the command left in its group continue.
 func (p *Process) Wait() Result {
 	lost := !p.lasts()
 	if lost {
@@ -100,10 +103,11 @@ func (p *Process) Wait() Result {
 	return res
 }
 
-// lookEvery is how often the clock is looked at, at least: timers stand still while the machine sleeps.
+// lookEvery is the longest time between two looks at the clock, because timers stop while the
+// machine sleeps.
 const lookEvery = time.Second
 
-// lasts waits until the command has ended, which is true, or until it must be.
+// lasts waits for the end of the command, and returns false if the command must be ended first.
 func (p *Process) lasts() bool {
 	t := time.NewTimer(0)
 	defer t.Stop()
@@ -124,22 +128,24 @@ func (p *Process) lasts() bool {
 }
 
 const (
-	// pollEvery is how often end looks whether the group is gone: the end of a grandchild is not reported.
+	// pollEvery is how often end checks whether the group is empty, because the end of a grandchild
+	// is not reported.
 	pollEvery = 5 * time.Millisecond
-	// killBefore is how long before the deadline SIGKILL is sent: the kernel needs a moment, and so does a warning.
+	// killBefore is how long before the deadline SIGKILL is sent, because the kernel and a warning
+	// need time.
 	killBefore = 100 * time.Millisecond
 )
 
-// end ends the group: SIGTERM, and SIGKILL when the grace is over, or the lease about to be. It returns when the group is
-// gone, or when the deadline has passed and a warning was printed. A command whose hold has ended while it was stopped
-// gets SIGKILL at once, because SIGTERM would be delivered only by letting it go on.
+// end ends the group: it sends SIGTERM, and SIGKILL after the grace or shortly before the lease
+// expires. It returns when the group is empty, or after the deadline with a warning. After the
+// deadline it sends SIGKILL at once: SIGTERM would reach a stopped command only by continuing it.
 func (p *Process) end() {
 	deadline := p.hold.Deadline()
 	left := time.Until(deadline)
 	warned := false
 	if left > 0 {
 		warned = p.complain(p.send(syscall.SIGTERM), deadline)
-		_ = p.send(syscall.SIGCONT) // or a stopped process would not get it
+		_ = p.send(syscall.SIGCONT) // else a stopped process would not receive SIGTERM
 	}
 	kill := time.NewTimer(min(p.grace, left-min(killBefore, p.grace/4)))
 	defer kill.Stop()
@@ -155,7 +161,8 @@ func (p *Process) end() {
 			}
 		case <-late.C:
 			if err := p.send(0); !warned && !errors.Is(err, syscall.ESRCH) {
-				p.r.warn("the command does not end, though it was killed; another may have the hold already")
+				p.r.warn("the command does not end, though it was killed; another may have the " +
+					"hold already")
 			}
 			return
 		case <-poll.C:
@@ -166,7 +173,7 @@ func (p *Process) end() {
 	}
 }
 
-// complain says in time that the command cannot be ended.
+// complain prints a warning if err shows that the command cannot be ended, before the deadline.
 func (p *Process) complain(err error, deadline time.Time) bool {
 	if !errors.Is(err, syscall.EPERM) {
 		return false
@@ -175,6 +182,7 @@ func (p *Process) complain(err error, deadline time.Time) bool {
 	if time.Until(deadline) > 0 {
 		when = deadline.Round(time.Millisecond).Format("15:04:05.000")
 	}
-	p.r.warn("cannot end the command (process group %d): %v; it runs on, and another may get the hold at %s", p.pid, err, when)
+	p.r.warn("cannot end the command (process group %d): %v; it runs on, and another may get the "+
+		"hold at %s", p.pid, err, when)
 	return true
 }

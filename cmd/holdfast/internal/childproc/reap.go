@@ -5,14 +5,14 @@ import (
 	"syscall"
 )
 
-// stop is a command that a signal has stopped.
+// stop is a command that a signal stopped.
 type stop struct {
 	p   *Process
 	sig syscall.Signal
 }
 
-// reap takes all that the kernel tells of children: of the commands, and of orphans, which become children of this process
-// where it is the first one of a container. It returns the commands that have stopped.
+// reap processes all changes of the kernel's children: of commands, and of orphans, which this
+// process adopts. It returns the commands that have stopped.
 func (r *Runner) reap() (stops []stop) {
 	for {
 		p, status, ok := r.next()
@@ -29,13 +29,14 @@ func (r *Runner) reap() (stops []stop) {
 	}
 }
 
-// next is the next change of a child's state.
+// next returns the next change of a child's state.
 func (r *Runner) next() (p *Process, status syscall.WaitStatus, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err := 0, error(syscall.EINTR)
 	for errors.Is(err, syscall.EINTR) {
-		pid, err = syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED|syscall.WCONTINUED, nil)
+		pid, err = syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED|syscall.WCONTINUED,
+			nil)
 	}
 	if err != nil || pid <= 0 {
 		return nil, status, false
@@ -56,7 +57,7 @@ func (r *Runner) next() (p *Process, status syscall.WaitStatus, ok bool) {
 	return p, status, true
 }
 
-// running are the commands that have not ended.
+// running returns the commands that have not ended.
 func (r *Runner) running() (all []*Process) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

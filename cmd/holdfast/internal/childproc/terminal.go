@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is the one that controls this process. A nil terminal is none.
+// terminal is the controlling terminal of this process, or nil.
 type terminal struct{ fd int }
 
-// openTerminal opens the controlling terminal. The standard input need not be it: a command may open it itself, to ask for
-// a password, and the keyboard's signals come from it whatever the input is.
+// openTerminal opens the controlling terminal, even if the standard input is another file: a
+// command may open the terminal itself, to ask for a password, and the keyboard's signals are sent
+// regardless of the input.
 func openTerminal() *terminal {
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -22,11 +23,11 @@ func openTerminal() *terminal {
 
 func (t *terminal) close() {
 	if t != nil {
-		_ = unix.Close(t.fd) // only its group was ever changed
+		_ = unix.Close(t.fd) // only its group was changed
 	}
 }
 
-// mine tells whether the terminal is for this process's group.
+// mine reports whether this process's group is the foreground group.
 func (t *terminal) mine() bool {
 	if t == nil {
 		return false
@@ -35,16 +36,16 @@ func (t *terminal) mine() bool {
 	return err == nil && front == syscall.Getpgrp()
 }
 
-// give makes it the terminal of a group.
+// give makes a group the foreground group.
 func (t *terminal) give(group int) {
 	if t != nil {
-		_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group) // it may be gone
+		_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group) // the terminal may be gone
 	}
 }
 
-// alone tells whether a command can have the terminal from the start: no other program shares this process's group. Where
-// others do, in a pipeline or a script, the keyboard's signals are for them too, so that the group must stay in front
-// until the command needs the terminal.
+// alone reports whether a command can have the terminal from the start, because no other program
+// shares this process's group. Otherwise, in a pipeline or a script, the other programs need the
+// keyboard's signals too, so the group stays in front until the command needs the terminal.
 func (t *terminal) alone(files ...*os.File) bool {
 	if !t.mine() || syscall.Getpid() != syscall.Getpgrp() {
 		return false

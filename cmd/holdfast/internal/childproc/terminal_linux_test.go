@@ -17,9 +17,11 @@ import (
 
 func init() { helper = underTerminal }
 
-// underTerminal is a program that a terminal belongs to.
+// underTerminal is a program that leads the session of a terminal.
 func underTerminal() {
-	r := childproc.NewRunner(func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
+	r := childproc.NewRunner(func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	})
 	p, err := r.Start(childproc.Command{
 		Args: []string{"sh", "-c", `echo ready; read x; echo "got $x"; exit 5`}, Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Second,
@@ -33,8 +35,8 @@ func underTerminal() {
 	os.Exit(res.Status)
 }
 
-// TestTerminal: the command reads from the terminal. Ctrl-Z stops nothing for good where no shell could continue it, as under
-// ssh -t, because the program leads its session.
+// TestTerminalOfASessionLeader: the command reads from the terminal. Ctrl-Z does not stop it for
+// good, because the program leads its session, as under ssh -t, so no shell could continue it.
 func TestTerminalOfASessionLeader(t *testing.T) {
 	master, slave := pty(t)
 	cmd := exec.Command(os.Args[0])
@@ -45,7 +47,7 @@ func TestTerminalOfASessionLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	slave.Close()
-	defer func() { _ = cmd.Process.Kill() }() // it has ended, mostly
+	defer func() { _ = cmd.Process.Kill() }() // usually it has ended
 	out := bufio.NewReader(master)
 	expect := func(want string) {
 		t.Helper()
@@ -72,7 +74,7 @@ func TestTerminalOfASessionLeader(t *testing.T) {
 	}
 }
 
-// pty makes a terminal: its two ends.
+// pty returns the two ends of a new terminal.
 func pty(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)

@@ -6,22 +6,23 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Wait is a step of a deadlock: somebody waits at a place behind somebody else, who is the waiter of the next step.
+// Wait is a step of a deadlock: Waiter waits at Place behind Holder, which is the Waiter of the
+// next step.
 type Wait struct {
 	Place  string
 	Waiter Member
-	Holder Member // or who waits ahead
+	Holder Member // a holder, or an earlier waiter
 }
 
-// Deadlocks finds circles of sessions of which each waits for the next. A session that was started under a hold of
-// another (session.Options.ParentKey) and that one are taken for one.
+// Deadlocks returns the circles of sessions of which each waits for the next. A session that was
+// started under another session's hold (session.Options.ParentKey) counts as the same session.
 //
-// A session with several goroutines may yet give back with one what it waits for with another: what is found is then no
-// deadlock.
+// If a session has several goroutines, one may still release the hold for which another waits. Such
+// a circle is not a deadlock.
 func Deadlocks(places []Place) [][]Wait {
 	parties := partiesOf(places)
 	lines := stuck(places, parties)
-	// What is left waits for what is left. Who waits for whom: for the first of the line.
+	// The members left wait for each other: each for the first of its line.
 	next := map[gateway.LeaseID]Wait{}
 	var order []gateway.LeaseID
 	for _, p := range lines {
@@ -53,7 +54,7 @@ func Deadlocks(places []Place) [][]Wait {
 	return circles
 }
 
-// partiesOf gives each session one that stands for it and for all that it was started under.
+// partiesOf returns, for each session, the outermost session under which it was started.
 func partiesOf(places []Place) map[gateway.LeaseID]gateway.LeaseID {
 	owner, above := map[string]gateway.LeaseID{}, map[gateway.LeaseID]string{}
 	for _, p := range places {
@@ -68,7 +69,8 @@ func partiesOf(places []Place) map[gateway.LeaseID]gateway.LeaseID {
 	parties := map[gateway.LeaseID]gateway.LeaseID{}
 	for lease := range above {
 		at := lease
-		for range len(above) { // who is above whom could be a circle, written by somebody else
+		// the bound is for a circle of parents, which another program can write
+		for range len(above) {
 			up, ok := owner[above[at]]
 			if !ok {
 				break
@@ -80,8 +82,8 @@ func partiesOf(places []Place) map[gateway.LeaseID]gateway.LeaseID {
 	return parties
 }
 
-// stuck plays what would happen if everybody who waits for nothing gave back what they hold, again and again, and returns
-// what is left of the lines.
+// stuck simulates that all sessions that wait for nothing release their holds, again and again. It
+// returns the lines with the members that are left.
 func stuck(places []Place, parties map[gateway.LeaseID]gateway.LeaseID) (lines []Place) {
 	for _, p := range places {
 		if p.Recipe == Lock || p.Recipe == Election || p.Recipe == Semaphore {
@@ -102,7 +104,9 @@ func stuck(places []Place, parties map[gateway.LeaseID]gateway.LeaseID) (lines [
 		left := false
 		for i := range lines {
 			n := len(lines[i].Members)
-			lines[i].Members = slices.DeleteFunc(lines[i].Members, func(m Member) bool { return !waits[parties[m.Lease]] })
+			lines[i].Members = slices.DeleteFunc(lines[i].Members, func(m Member) bool {
+				return !waits[parties[m.Lease]]
+			})
 			left = left || len(lines[i].Members) < n
 		}
 		if !left {

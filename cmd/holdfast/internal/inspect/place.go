@@ -1,5 +1,5 @@
-// Package inspect reads who holds and waits for what, by the keys that docs/keys.md lists. It needs no session, and the
-// keys of other libraries in the same lines are members like any others.
+// Package inspect reads holders and waiters from the keys that docs/keys.md describes. It needs no
+// session. Members of other libraries in the same lines are read too.
 package inspect
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Recipes, as far as keys tell them apart. A simple barrier that is only held, and an election whose candidates show
-// nothing, look like a lock.
+// Recipes, as far as keys show them. A barrier that is only held, and an election whose candidates
+// have empty values, look like a lock.
 const (
 	Lock      = "lock"
 	Election  = "election"
@@ -23,26 +23,27 @@ const (
 	Queue     = "queue"
 )
 
-// Place is a name that somebody uses.
+// Place is a name in use.
 type Place struct {
 	Name     string
 	Recipe   string
-	Settings map[string]string // of the keys <name>//<what>
-	Members  []Member          // in the order in which they came
+	Settings map[string]string // values of the keys <name>//<setting>
+	Members  []Member          // in the order in which they joined
 }
 
 // Member is one holder or waiter.
 type Member struct {
-	Key     string
-	Lease   gateway.LeaseID // as its name tells; 0 if it does not
-	Under   gateway.LeaseID // that the key is under; 0 if it is under none
-	Fence   int64           // its create_revision
-	Value   string          // what a candidate shows, the weight of a permit, the place of a claimed item
+	Key   string
+	Lease gateway.LeaseID // the lease in the key's name, or 0
+	Under gateway.LeaseID // the lease of the key, or 0
+	Fence int64           // the key's create_revision
+	// The value of a candidate, the weight of a permit, or the place of a claimed item.
+	Value   string
 	Holds   bool
-	Session *session.Info // nil where there is no record, as for members of other libraries
+	Session *session.Info // nil without a record, as for members of other libraries
 }
 
-// Shared tells whether it is a reader of a lock.
+// Shared reports whether m is a reader of a lock.
 func (m *Member) Shared() bool { return m.Value == sharedValue }
 
 const sharedValue = "shared"
@@ -50,7 +51,7 @@ const sharedValue = "shared"
 // settings are the keys that are read of each place.
 var settings = []string{"limit", "size", "parties", "raised", "tail", "paused"}
 
-// arrange puts the members in their order, and tells recipe and holders from what was read.
+// arrange sorts the members, and derives recipe and holders from the keys.
 func (p *Place) arrange() {
 	slices.SortFunc(p.Members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(a.Fence, b.Fence), cmp.Compare(a.Key, b.Key))
@@ -82,7 +83,7 @@ func (p *Place) recipe() string {
 	return Lock
 }
 
-// admit marks those who hold.
+// admit marks the holders.
 func (p *Place) admit() {
 	n := len(p.Members)
 	switch p.Recipe {
@@ -102,7 +103,8 @@ func (p *Place) admit() {
 	}
 }
 
-// fitting is how many of the first members fit into a semaphore. One that is of another library weighs as much as there is.
+// fitting returns how many of the first members fit into a semaphore. A member of another library
+// has the weight of the whole semaphore.
 func (p *Place) fitting() (n int) {
 	size, err := strconv.Atoi(p.Settings["size"])
 	if err != nil || size < 1 {
@@ -120,17 +122,18 @@ func (p *Place) fitting() (n int) {
 	return n
 }
 
-// Up tells whether a simple barrier is up.
+// Up reports whether a simple barrier is up.
 func (p *Place) Up() bool {
 	_, raised := p.Settings["raised"]
 	return raised || len(p.Members) > 0
 }
 
-// State is what the member does, in a word.
+// State describes the state of a member in a word or two.
 func (p *Place) State(m *Member) string {
 	switch {
 	case p.Recipe == Barrier:
-		return "at it" // holds it up, waits for others or is past them: the keys alone do not tell
+		// The keys do not show whether it holds the barrier up, waits, or has passed.
+		return "at it"
 	case p.Recipe == Queue:
 		return "works"
 	case !m.Holds:

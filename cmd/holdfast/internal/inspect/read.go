@@ -14,13 +14,13 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Everything is what All has found.
+// Everything is the result of All.
 type Everything struct {
 	Places []Place
-	Leases int // of the cluster
-	Hidden int // leases that have a key that the user may not see
-	// RecordsOnly says that the user may not list the cluster's leases, as etcd has it when any of them has a key that the
-	// user may not read. Leases are then those of the sessions' records.
+	Leases int // number of leases of the cluster
+	Hidden int // number of leases with a key that the user may not read
+	// RecordsOnly reports that the user may not list the cluster's leases, because one of them has
+	// a key that the user may not read. The leases are then taken from the session records.
 	RecordsOnly bool
 	Crowded     []Crowd // leases with more than CrowdedFrom keys, the fullest first
 }
@@ -29,19 +29,21 @@ type Everything struct {
 type Crowd struct {
 	Lease   gateway.LeaseID
 	Keys    int
-	Session *session.Info // nil if it is no session's, or not known
+	Session *session.Info // nil for a lease without a session record
 }
 
-// CrowdedFrom is how many keys a lease may have without a note: etcd looks at each in every put under the lease, unless
-// the user is root.
+// CrowdedFrom is how many keys a lease may have without a note. etcd checks each key in every put
+// under the lease, unless the user is root.
 const CrowdedFrom = 1000
 
-// atOnce is how many leases are asked for at a time.
+// atOnce is the number of concurrent requests for leases.
 const atOnce = 16
 
-// All reads who holds and waits for what, of all names that begin with the prefix: what hangs on the leases of the
-// cluster, as of one revision. It asks for each lease, and reads nothing that has none but what belongs to those names,
-// unless something is hidden from the user: then it reads the keys that the user may.
+// All reads the holders and waiters of all names that begin with the prefix, as of one revision. It
+// asks for the keys of each lease of the cluster. Of the keys without a lease it reads only the
+// settings of those names, unless some are hidden from the user: then it also reads all keys that
+// the user may. It returns an error of a request, such as gateway.ErrPermissionDenied, or the cause
+// of ctx.
 func All(ctx context.Context, c *gateway.Client, v Viewer, prefix string) (*Everything, error) {
 	leases, err := c.Leases(ctx)
 	records := errors.Is(err, gateway.ErrPermissionDenied)
@@ -97,21 +99,22 @@ func All(ctx context.Context, c *gateway.Client, v Viewer, prefix string) (*Ever
 	return out, nil
 }
 
-// recorded returns the leases of which there are session records.
+// recorded returns the leases that have session records.
 func recorded(ctx context.Context, c *gateway.Client) (leases []gateway.LeaseID, err error) {
 	resp, err := c.Get(ctx, session.DefaultRecordPrefix, gateway.Prefix(), gateway.KeysOnly())
 	if err != nil {
 		return nil, err
 	}
 	for _, kv := range resp.KVs {
-		if id, err := gateway.ParseLeaseID(strings.TrimPrefix(kv.Key, session.DefaultRecordPrefix)); err == nil {
+		hex := strings.TrimPrefix(kv.Key, session.DefaultRecordPrefix)
+		if id, err := gateway.ParseLeaseID(hex); err == nil {
 			leases = append(leases, id)
 		}
 	}
 	return leases, nil
 }
 
-// crowded finds the leases with very many keys.
+// crowded returns the leases with very many keys.
 func (r *reader) crowded(ctx context.Context, keys map[gateway.LeaseID][]string) ([]Crowd, error) {
 	var out []Crowd
 	var records []string
@@ -131,7 +134,8 @@ func (r *reader) crowded(ctx context.Context, keys map[gateway.LeaseID][]string)
 	return out, err
 }
 
-// One reads one name, with members that have no lease, which nobody will take away.
+// One reads one name, with members that have no lease and so never expire. It returns the error of
+// a failed request.
 func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
 	p, _, err := membersOf(ctx, c, name)
 	if err != nil {
@@ -151,26 +155,29 @@ func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
 // frontLook is how many keys Front reads at first.
 const frontLook = 8
 
-// Front reads those who hold, and perhaps some of the first that wait, of a name that no queue has. What it costs does not
-// grow with the number of those who wait.
+// Front reads the holders, and perhaps some of the first waiters, of a name that is not a queue's.
+// Its cost does not depend on the number of waiters. It returns the error of a failed request.
 func Front(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
-	p, more, err := membersOf(ctx, c, name, gateway.Limit(frontLook), gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
+	p, more, err := membersOf(ctx, c, name, gateway.Limit(frontLook),
+		gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
 	if err == nil {
 		err = (&reader{c: c}).complete(ctx, p)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if n := len(p.Members); more && (n == 0 || p.Members[n-1].Holds) { // others may hold as well
+	if n := len(p.Members); more && (n == 0 || p.Members[n-1].Holds) { // others may hold too
 		return One(ctx, c, name)
 	}
 	return p, nil
 }
 
-// membersOf lists the members of one name. More is true if a limit has cut the list.
-func membersOf(ctx context.Context, c *gateway.Client, name string, opts ...gateway.Option) (p *Place, more bool, err error) {
-	// Hexadecimal digits and what may follow sort behind the slash, with which the settings begin. Where the name ends in a
-	// slash, the settings of the name without it are there too.
+// membersOf lists the members of one name. more reports whether a limit has cut the list.
+func membersOf(
+	ctx context.Context, c *gateway.Client, name string, opts ...gateway.Option,
+) (p *Place, more bool, err error) {
+	// Member names begin with hexadecimal digits, which sort after the slash of the settings. If
+	// the name ends in a slash, the range also contains the settings of the name without it.
 	among, end := strings.HasSuffix(name, "/"), name+"0"
 	if among {
 		end = name + "/g"
@@ -189,29 +196,31 @@ func membersOf(ctx context.Context, c *gateway.Client, name string, opts ...gate
 	return p, resp.More, nil
 }
 
-// claims is what follows the name in the keys of a queue's claims.
+// claims follows the name in the keys of a queue's claims.
 const claims = "//c/"
 
-// parse tells which place a key under a lease belongs to.
+// parse returns the place of a key under a lease.
 func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 	if name, _, ok = strings.Cut(key, claims); ok {
 		return name, Queue, true
 	}
 	slash := strings.LastIndexByte(key, '/')
-	if slash < 1 || strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key[slash+1:]) != lease {
+	if slash < 1 || strings.HasPrefix(key, session.DefaultRecordPrefix) ||
+		leaseOf(key[slash+1:]) != lease {
 		return "", "", false
 	}
-	return key[:slash], "", !strings.HasSuffix(key[:slash], "//") // two slashes are no name, one at its end is part of it
+	// A name does not end in two slashes; one slash at its end belongs to it.
+	return key[:slash], "", !strings.HasSuffix(key[:slash], "//")
 }
 
-// leaseOf is the lease that a member's key tells of: "<lease hex>", or that and "-<n>".
+// leaseOf returns the lease in a member's name, which is "<lease hex>" or "<lease hex>-<n>".
 func leaseOf(member string) gateway.LeaseID {
 	hex, _, _ := strings.Cut(member, "-")
-	id, _ := gateway.ParseLeaseID(hex) // 0 if it is none
+	id, _ := gateway.ParseLeaseID(hex) // 0 if there is none
 	return id
 }
 
-// keysOf asks for the keys under each lease.
+// keysOf returns the keys of each lease.
 func keysOf(
 	ctx context.Context, c *gateway.Client, leases []gateway.LeaseID,
 ) (keys map[gateway.LeaseID][]string, hidden int, err error) {
@@ -235,7 +244,7 @@ func keysOf(
 					keys[id] = info.Keys
 				case errors.Is(err, gateway.ErrPermissionDenied):
 					hidden++
-				case !errors.Is(err, gateway.ErrLeaseNotFound): // which has ended meanwhile
+				case !errors.Is(err, gateway.ErrLeaseNotFound): // the lease has ended meanwhile
 					cancel(err)
 				}
 				mu.Unlock()
@@ -249,16 +258,16 @@ func keysOf(
 	return keys, hidden, nil
 }
 
-// reader reads all at one revision: that of its first request.
+// reader reads everything at the revision of its first request.
 type reader struct {
 	c        *gateway.Client
 	revision int64
 }
 
-// chunk stays well under etcd's limit of 128 operations.
+// chunk is less than etcd's limit of 128 operations.
 const chunk = 100
 
-// get reads single keys; those that do not exist are left out.
+// get reads single keys. Missing keys are left out.
 func (r *reader) get(ctx context.Context, keys []string) (map[string]gateway.KeyValue, error) {
 	out := map[string]gateway.KeyValue{}
 	for part := range slices.Chunk(keys, chunk) {
@@ -282,7 +291,8 @@ func (r *reader) get(ctx context.Context, keys []string) (map[string]gateway.Key
 	return out, nil
 }
 
-// complete reads members, settings and session records of places. Members that are gone meanwhile are left out.
+// complete reads the members, settings and session records of places. Members that have disappeared
+// are left out.
 func (r *reader) complete(ctx context.Context, places ...*Place) error {
 	var keys []string
 	for _, p := range places {
@@ -316,7 +326,7 @@ func (r *reader) complete(ctx context.Context, places ...*Place) error {
 	return nil
 }
 
-// infoOf returns what the record of a session says, or nil.
+// infoOf returns the content of a session record, or nil.
 func infoOf(found map[string]gateway.KeyValue, lease gateway.LeaseID) *session.Info {
 	var info session.Info
 	if kv, ok := found[recordOf(lease)]; !ok || json.Unmarshal(kv.Value, &info) != nil {
@@ -327,7 +337,7 @@ func infoOf(found map[string]gateway.KeyValue, lease gateway.LeaseID) *session.I
 
 func recordOf(lease gateway.LeaseID) string { return session.DefaultRecordPrefix + lease.String() }
 
-// fill takes settings and members from what was found.
+// fill copies settings and members from the keys that were found.
 func (p *Place) fill(found map[string]gateway.KeyValue) {
 	p.Settings = map[string]string{}
 	for _, what := range settings {

@@ -11,19 +11,19 @@ import (
 )
 
 // etcd lists the keys of a lease only to users who may read all of them, and the leases of the
-// cluster only to users who may read the keys of all leases. A user who may not finds the members
-// by reading what the roles allow.
+// cluster only to users who may read the keys of all leases. For other users the members are found
+// by reading the keys that their roles permit.
 
-// Viewer is the user that a survey is made for.
+// Viewer is the user who reads.
 type Viewer struct {
 	User      string
-	Namespace string // of the client
+	Namespace string // the client's namespace
 }
 
-// span is the keys from from up to, not including, end; to the last key if end is empty.
+// span is the range of keys [from, end), or from and all later keys if end is empty.
 type span struct{ from, end string }
 
-// within returns what two spans have in common. It reports false if that is nothing.
+// within returns the intersection of two spans. It returns false if that is empty.
 func (s span) within(o span) (span, bool) {
 	s.from = max(s.from, o.from)
 	if s.end == "" || o.end != "" && o.end < s.end {
@@ -32,7 +32,7 @@ func (s span) within(o span) (span, bool) {
 	return s, s.end == "" || s.from < s.end
 }
 
-// prefixed is the span of all keys with a prefix.
+// prefixed returns the span of all keys with a prefix.
 func prefixed(prefix string) span {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {
@@ -42,8 +42,8 @@ func prefixed(prefix string) span {
 	return span{from: prefix}
 }
 
-// spans returns what the user may read of a prefix, without the namespace. A user who may not see
-// the own roles, or has none, has no spans.
+// spans returns the parts of a prefix that the user may read, without the namespace. There are none
+// if the user has no roles or may not read them.
 func (v Viewer) spans(ctx context.Context, c *gateway.Client, prefix string) ([]span, error) {
 	roles, err := c.Auth().UserGet(ctx, v.User)
 	var out []span
@@ -67,7 +67,7 @@ func (v Viewer) spans(ctx context.Context, c *gateway.Client, prefix string) ([]
 	return out, err
 }
 
-// relative takes the namespace off a span that lies in it.
+// relative removes the namespace from a span that lies in it.
 func (v Viewer) relative(s span) span {
 	s.from = cmp.Or(strings.TrimPrefix(s.from, v.Namespace), "\x00") // the first of all keys
 	end, inside := strings.CutPrefix(s.end, v.Namespace)
@@ -77,13 +77,13 @@ func (v Viewer) relative(s span) span {
 	return span{s.from, end}
 }
 
-// page is how many keys are read at a time.
+// page is how many keys are read in one request.
 const page = 1000
 
-// stored are the keys of a queue that are not under the lease of a session. There may be millions.
+// stored matches the keys of a queue that have no session's lease. There may be millions.
 var stored = regexp.MustCompile(`//[qtrdxu]/`)
 
-// readable adds the members that the user may read to the keys that are known.
+// readable adds to keys the members that the user may read.
 func (r *reader) readable(
 	ctx context.Context, v Viewer, prefix string, keys map[gateway.LeaseID][]string,
 ) error {
@@ -112,7 +112,7 @@ func (r *reader) readable(
 			return err
 		}
 	}
-	found, err := r.get(ctx, members) // etcd 3.7 gives keys alone without their leases
+	found, err := r.get(ctx, members) // etcd 3.7 returns no leases with KeysOnly
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (r *reader) readable(
 	return nil
 }
 
-// scan reads the keys of a span.
+// scan calls each for the keys of a span.
 func (r *reader) scan(ctx context.Context, s span, each func(key string)) error {
 	to := gateway.FromKey()
 	if s.end != "" {
@@ -146,10 +146,11 @@ func (r *reader) scan(ctx context.Context, s span, each func(key string)) error 
 	return nil
 }
 
-// after is where to read on behind a key: behind all of its kind, if it is an item of a queue.
+// after returns the key at which to continue after key. It skips the other keys of the same kind if
+// key is an item of a queue.
 func after(key string) string {
 	if at := stored.FindStringIndex(key); at != nil {
-		return key[:at[1]-1] + "0" // which follows the slash
+		return key[:at[1]-1] + "0" // "0" follows "/"
 	}
 	return key + "\x00"
 }

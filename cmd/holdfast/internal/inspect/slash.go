@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Twins returns the names that are used both with a slash at the end and without: two lines that were perhaps meant to
-// be one. They are named without the slash.
+// Twins returns the names that are used both with and without a slash at the end, because perhaps
+// one was meant. It returns them without the slash.
 func Twins(places []Place) []string {
 	names := map[string]bool{}
 	for _, p := range places {

@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// line makes a place whose members are "<lease>", "<lease>=<value>" or either of them with "<key of the hold above" behind it.
+// line returns a place whose members are "<lease>" or "<lease>=<value>", either of them optionally
+// followed by "<" and the key of the parent hold.
 func line(name, settings string, members ...string) Place {
 	p := Place{Name: name, Settings: map[string]string{}}
 	for s := range strings.FieldsSeq(settings) {
@@ -21,7 +22,8 @@ func line(name, settings string, members ...string) Place {
 		m, within, _ := strings.Cut(m, "<")
 		lease, value, _ := strings.Cut(m, "=")
 		p.Members = append(p.Members, Member{
-			Key: name + "/" + lease, Lease: leaseOf(lease), Fence: int64(i + 1), Value: value, Session: &session.Info{ParentKey: within},
+			Key: name + "/" + lease, Lease: leaseOf(lease), Fence: int64(i + 1), Value: value,
+			Session: &session.Info{ParentKey: within},
 		})
 	}
 	p.arrange()
@@ -56,15 +58,18 @@ func TestArrange(t *testing.T) {
 			}
 		}
 		if tt.place.Recipe != tt.recipe || holds != tt.holds {
-			t.Errorf("%+v: %s with %d holders, want %s with %d", tt.place, tt.place.Recipe, holds, tt.recipe, tt.holds)
+			t.Errorf("%+v: %s with %d holders, want %s with %d",
+				tt.place, tt.place.Recipe, holds, tt.recipe, tt.holds)
 		}
 	}
 }
 
 func TestParse(t *testing.T) {
 	for key, want := range map[string]string{
-		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/", "a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
-		"holdfast/sessions/1f": "", "q//c/9/0000000000000042": "q queue", "a//heir": "", "a/-1f": "",
+		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/",
+		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
+		"holdfast/sessions/1f": "", "q//c/9/0000000000000042": "q queue", "a//heir": "",
+		"a/-1f": "",
 	} {
 		name, recipe, ok := parse(key, 0x1f)
 		if got := strings.TrimSpace(name + " " + recipe); ok != (want != "") || ok && got != want {
@@ -75,10 +80,13 @@ func TestParse(t *testing.T) {
 
 func TestUnleasedForm(t *testing.T) {
 	for key, want := range map[string]string{
-		"a/6dd18b3364141523": "a", "a/b/6dd18b3364141523-1": "a/b", "a/6dd18b3364141523-1c40-0": "a", "a//6dd18b3364141523": "a/",
+		"a/6dd18b3364141523": "a", "a/b/6dd18b3364141523-1": "a/b",
+		"a/6dd18b3364141523-1c40-0": "a", "a//6dd18b3364141523": "a/",
 		"a/6dd18b3364141": "a", "a//w/6dd18b3364141523": "a//w", "a//c/9/0000000000000042": "a",
-		"a/1f": "", "a/20260101": "", "a/bad": "", "a/6dd18b336414152z": "", "a/6dd18b33641415231": "", "a/06dd18b336414152": "",
-		"6dd18b3364141523": "", "/6dd18b3364141523": "", "a/6dd18b3364141523/w0": "", "holdfast/sessions/6dd18b3364141523": "",
+		"a/1f": "", "a/20260101": "", "a/bad": "", "a/6dd18b336414152z": "",
+		"a/6dd18b33641415231": "", "a/06dd18b336414152": "",
+		"6dd18b3364141523": "", "/6dd18b3364141523": "", "a/6dd18b3364141523/w0": "",
+		"holdfast/sessions/6dd18b3364141523": "",
 	} {
 		name, ok := unleased(gateway.KeyValue{Key: key})
 		if ok != (want != "") || ok && name != want {
@@ -95,26 +103,36 @@ func TestDeadlocks(t *testing.T) {
 		places []Place
 		want   string
 	}{
-		"nobody":          {nil, ""},
-		"crossed":         {[]Place{line("x", "", "1", "2"), line("y", "", "2", "1")}, "2 x 1, 1 y 2"},
-		"in order":        {[]Place{line("x", "", "1", "2"), line("y", "", "1", "2")}, ""},
-		"three":           {[]Place{line("x", "", "1", "2"), line("y", "", "2", "3"), line("z", "", "3", "1")}, "2 x 1, 1 z 3, 3 y 2"},
-		"chain":           {[]Place{line("x", "", "1", "2"), line("y", "", "2", "3"), line("z", "", "3", "4")}, ""},
-		"behind a circle": {[]Place{line("x", "", "1", "2", "3"), line("y", "", "2", "1"), line("z", "", "3", "4")}, "2 x 1, 1 y 2"},
-		"nested commands": {[]Place{line("x", "", "1", "4<y/3"), line("y", "", "3", "2<x/1")}, "4 x 1, 2 y 3"},
+		"nobody": {nil, ""},
+		"crossed": {[]Place{line("x", "", "1", "2"), line("y", "", "2", "1")},
+			"2 x 1, 1 y 2"},
+		"in order": {[]Place{line("x", "", "1", "2"), line("y", "", "1", "2")}, ""},
+		"three": {[]Place{line("x", "", "1", "2"), line("y", "", "2", "3"),
+			line("z", "", "3", "1")}, "2 x 1, 1 z 3, 3 y 2"},
+		"chain": {[]Place{line("x", "", "1", "2"), line("y", "", "2", "3"),
+			line("z", "", "3", "4")}, ""},
+		"behind a circle": {[]Place{line("x", "", "1", "2", "3"), line("y", "", "2", "1"),
+			line("z", "", "3", "4")}, "2 x 1, 1 y 2"},
+		"nested commands": {[]Place{line("x", "", "1", "4<y/3"), line("y", "", "3", "2<x/1")},
+			"4 x 1, 2 y 3"},
 		"nested in order": {[]Place{line("x", "", "1", "3"), line("y", "", "2<x/1", "4<z/5")}, ""},
 		"under oneself":   {[]Place{line("x", "", "1", "2<x/1")}, "2 x 1"},
-		"readers":         {[]Place{line("x", "", "1=shared", "2=shared"), line("y", "", "1=shared", "2=shared")}, ""},
-		"upgrade":         {[]Place{line("x", "", "1=shared", "2=shared", "1-1", "2-1")}, "1 x 1"},
-		"permits":         {[]Place{line("x", "limit=2 size=2", "1=1", "2=1", "1-1=1", "2-1=1")}, "1 x 1"},
-		"permits enough":  {[]Place{line("x", "limit=3 size=3", "1=1", "2=1", "3=1", "1-1=1", "2-1=1")}, ""},
-		"barrier":         {[]Place{line("x", "parties=double_2", "1", "2"), line("y", "parties=double_2", "2", "1")}, ""},
+		"readers": {[]Place{line("x", "", "1=shared", "2=shared"),
+			line("y", "", "1=shared", "2=shared")}, ""},
+		"upgrade": {[]Place{line("x", "", "1=shared", "2=shared", "1-1", "2-1")}, "1 x 1"},
+		"permits": {[]Place{line("x", "limit=2 size=2", "1=1", "2=1", "1-1=1", "2-1=1")},
+			"1 x 1"},
+		"permits enough": {[]Place{line("x", "limit=3 size=3", "1=1", "2=1", "3=1", "1-1=1",
+			"2-1=1")}, ""},
+		"barrier": {[]Place{line("x", "parties=double_2", "1", "2"),
+			line("y", "parties=double_2", "2", "1")}, ""},
 		"within a circle": {[]Place{line("x", "", "1<x/2", "2<x/1")}, ""},
 	} {
 		var got []string
 		for _, circle := range Deadlocks(tt.places) {
 			for _, w := range circle {
-				got = append(got, fmt.Sprintf("%x %s %x", int64(w.Waiter.Lease), w.Place, int64(w.Holder.Lease)))
+				got = append(got,
+					fmt.Sprintf("%x %s %x", int64(w.Waiter.Lease), w.Place, int64(w.Holder.Lease)))
 			}
 		}
 		if s := strings.Join(got, ", "); s != tt.want {

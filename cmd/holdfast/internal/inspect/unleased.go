@@ -8,17 +8,17 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// pageOfKeys is how many keys are read at once, without their values.
+// pageOfKeys is how many keys are read in one request, without their values.
 const pageOfKeys = 1000
 
-// memberForm is that of the names of members. IDs that etcd or this library gives to leases hardly
-// ever have fewer digits, and a program's own keys may well be numbers with fewer.
+// memberForm matches the names of members. Lease IDs of etcd or this library rarely have fewer
+// digits, and a program's own keys may well be numbers with fewer.
 var memberForm = regexp.MustCompile(`^[1-9a-f][0-9a-f]{11,15}(-[0-9a-f]+)*$`)
 
-// Unleased returns the keys that have the form of a member's or a claim's and no lease, with the
-// name that each belongs to. [All] finds no such key where nobody else uses the name, because it
-// asks for the keys under each lease. It looks at the first most keys, more or less, that begin
-// with the prefix, and more tells whether there are others.
+// Unleased returns the keys that look like a member or a claim and have no lease, with the name of
+// each. [All] does not find such a key if the name has no other members, because it asks for the
+// keys of each lease. Unleased reads about the first most keys that begin with the prefix. more
+// reports whether there are others. It returns the error of a failed request.
 func Unleased(
 	ctx context.Context, c *gateway.Client, prefix string, most int,
 ) (names map[string]string, more bool, err error) {
@@ -41,7 +41,7 @@ func Unleased(
 	return names, more, nil
 }
 
-// unleased tells which place a key belongs to that has no lease and the form of one that must have.
+// unleased returns the place of a key that looks like a member but has no lease.
 func unleased(kv gateway.KeyValue) (name string, ok bool) {
 	if kv.Lease != 0 {
 		return "", false

@@ -8,8 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestUnleasedPages: keys are looked for in all pages of those that begin with the prefix, up to a
-// bound.
+// TestUnleasedPages: all pages of keys with the prefix are read, up to a bound.
 func TestUnleasedPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
