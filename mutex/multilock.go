@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,6 +18,9 @@ type MultiLock struct {
 	held   []*Lock
 	ctx    context.Context //nolint:containedctx // the life of the locks themselves, returned by Context
 	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	released []bool // by an Unlock that failed for others
 }
 
 // LockAll waits until all the locks are granted, up to 60 of them. It joins all their lines in one
@@ -27,28 +31,78 @@ type MultiLock struct {
 // names, more than 60, or one is named twice; the context's error when ctx ends first; and
 // [session.ErrLost] when the session ends, or a lock that was already granted is lost.
 func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
-	lines := make([]*line.Line, len(names))
-	for i, name := range names {
-		lines[i] = &New(s, name, nil).line
-	}
+	lines := linesOf(s, names)
 	holds, err := line.EnterAll(ctx, lines)
 	if err != nil {
 		return nil, fmt.Errorf("mutex: lock all of %s: %w", strings.Join(names, ", "), err)
 	}
-	l := &MultiLock{}
-	l.ctx, l.cancel = context.WithCancelCause(s.Context())
+	locks := make([]*Lock, len(holds))
 	for i, h := range holds {
-		l.held = append(l.held, &Lock{h.Hold, h.Grip, lines[i]})
-		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) }) //nolint:contextcheck // it passes on how the hold ended
+		locks[i] = &Lock{h.Hold, h.Grip, lines[i]}
 	}
-	return l, nil
+	return together(s, locks), nil
+}
+
+// TryLockAll acquires all the locks, up to 60 of them, if no other member holds one or waits for it.
+// It acquires one after the other and waits for none, so that it cannot deadlock. It observes no
+// lock delay.
+//
+// After an error none of the locks is held, or the session releases them in the background.
+// TryLockAll returns [ErrLocked] when a lock is held; the error is a [*LockedError]. Other errors
+// are as for [LockAll].
+func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
+	if err := line.CheckAll(ctx, linesOf(s, names)); err != nil {
+		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)
+	}
+	var locks []*Lock
+	defer func() {
+		for _, l := range locks { // of a call that fails, or whose hook panics
+			l.grip.Abandon(ctx)
+		}
+	}()
+	for _, name := range names {
+		l, err := New(s, name, nil).TryLock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		locks = append(locks, l)
+	}
+	all := together(s, locks)
+	if err := all.Err(); err != nil { // one was lost while another was acquired
+		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)
+	}
+	locks = nil
+	return all, nil
+}
+
+func linesOf(s *session.Session, names []string) []*line.Line {
+	lines := make([]*line.Line, len(names))
+	for i, name := range names {
+		lines[i] = &New(s, name, nil).line
+	}
+	return lines
+}
+
+func together(s *session.Session, locks []*Lock) *MultiLock {
+	l := &MultiLock{held: locks, released: make([]bool, len(locks))}
+	l.ctx, l.cancel = context.WithCancelCause(s.Context())
+	for _, h := range locks {
+		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) }) //nolint:contextcheck // it passes on how the lock ended
+	}
+	return l
 }
 
 // Context ends when any of the locks does.
 func (l *MultiLock) Context() context.Context { return l.ctx }
 
-// Fence is the fence of all the locks, because their keys were created at one revision.
-func (l *MultiLock) Fence() int64 { return l.held[0].Fence() }
+// Fence returns the greatest fence of the locks. A later holder of any of them has a greater fence.
+func (l *MultiLock) Fence() int64 {
+	fence := int64(0)
+	for _, h := range l.held {
+		fence = max(fence, h.Fence())
+	}
+	return fence
+}
 
 // Guards returns compares for the caller's own transactions. They hold for as long as all the locks
 // are held.
@@ -88,7 +142,8 @@ func (l *MultiLock) Err() error {
 	return nil
 }
 
-// Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined.
+// Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined. After
+// an error another Unlock releases those that are left.
 func (l *MultiLock) Unlock(ctx context.Context) error {
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup
@@ -96,5 +151,16 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 		all.Go(func() { errs[i] = h.Unlock(ctx) })
 	}
 	all.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := slices.Contains(l.released, false)
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			l.released[i] = true
+		case left && l.released[i] && errors.Is(err, session.ErrNotHeld):
+			errs[i] = nil // it was released by the Unlock before, which failed for others
+		}
+	}
 	return errors.Join(errs...)
 }

@@ -110,3 +110,87 @@ func TestMultiLockTxn(t *testing.T) {
 		}
 	})
 }
+
+// TestTryLockAll: all locks or none, without waiting.
+func TestTryLockAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s, other := open(t, etcd), open(t, etcd)
+		held, err := mutex.New(other, "b", nil).Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = mutex.TryLockAll(t.Context(), s, "a", "b", "c")
+		var locked *mutex.LockedError
+		if !errors.As(err, &locked) || locked.Key != held.Key() || time.Since(began) > time.Second {
+			t.Errorf("beside another holder, after %v: %v", time.Since(began), err)
+		}
+		synctest.Wait()
+		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+		if _, err := mutex.TryLockAll(t.Context(), s, "a", "a"); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("one name twice: %v", err)
+		}
+		if err := held.Unlock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all, err := mutex.TryLockAll(t.Context(), s, "a", "b", "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mutex.New(other, "c", nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+			t.Errorf("another beside it: %v", err)
+		}
+		last, ok := etcd.Get(all.Keys()[2])
+		if !ok || all.Fence() != last.CreateRevision {
+			t.Errorf("the fence is %d, the last key is of %d", all.Fence(), last.CreateRevision)
+		}
+		etcd.Delete(all.Keys()[0])
+		time.Sleep(2 * time.Second)
+		if all.Context().Err() == nil || !errors.Is(all.Err(), session.ErrKeyDeleted) {
+			t.Errorf("after one key was deleted: %v", all.Err())
+		}
+		if err := all.Unlock(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("Unlock: %v", err)
+		}
+	})
+}
+
+// TestMultiUnlockAgain: an Unlock after one that was cut off for some of the locks returns nil, once.
+func TestMultiUnlockAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd)
+		all, err := mutex.TryLockAll(t.Context(), s, "a", "b", "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" {
+				if n++; n > 1 {
+					return c.Silence()
+				}
+			}
+			return c.Apply()
+		})
+		err = all.Unlock(within(t, 500*time.Millisecond))
+		if !errors.Is(err, gateway.ErrUncertain) {
+			t.Fatalf("cut off: %v", err)
+		}
+		etcd.Script(nil)
+		if n < 2 || len(etcd.Keys("a/"))+len(etcd.Keys("b/"))+len(etcd.Keys("c/")) == 3 {
+			t.Fatalf("no key was deleted by the first of %d requests", n)
+		}
+		if err := all.Unlock(t.Context()); err != nil {
+			t.Errorf("again: %v", err)
+		}
+		if err := all.Unlock(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+			t.Errorf("a third time: %v", err)
+		}
+	})
+}

@@ -8,12 +8,12 @@ import (
 
 // Info identifies a session. It is stored in the session's record.
 type Info struct {
-	ID        string // of this session alone
-	Name      string // see [Options]
-	Host      string
-	PID       int
-	Started   time.Time
-	ParentKey string // see [Options]
+	ID        string    `json:"id"`             // of this session alone
+	Name      string    `json:"name,omitempty"` // see [Options]
+	Host      string    `json:"host,omitempty"`
+	PID       int       `json:"pid,omitempty"`
+	Started   time.Time `json:"started,omitzero"`
+	ParentKey string    `json:"within,omitempty"` // see [Options]
 }
 
 // String returns a text for people: "name (host, pid 42)".

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,11 +71,22 @@ func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
 
 func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, names []string) (held, error) {
 	if len(names) > 1 {
-		return attempt[held]{
-			try:   func(ctx context.Context) (held, error) { return trySeveral(ctx, s, names) },
-			wait:  func(ctx context.Context) (held, error) { return lockSeveral(ctx, s, names) },
+		several := attempt[*mutex.MultiLock]{
+			try: func(ctx context.Context) (*mutex.MultiLock, error) {
+				return mutex.TryLockAll(ctx, s, names...)
+			},
+			wait: func(ctx context.Context) (*mutex.MultiLock, error) {
+				return mutex.LockAll(ctx, s, names...)
+			},
 			taken: mutex.ErrLocked,
-		}.get(ctx, a, &f.waitFlags)
+		}
+		l, err := several.get(ctx, a, &f.waitFlags)
+		if err != nil {
+			return held{}, err
+		}
+		return held{
+			what: "lock", names: names, keys: l.Keys(), fence: l.Fence(), hold: l, release: l.Unlock,
+		}, nil
 	}
 	m, rw := mutex.New(s, names[0], &mutex.Options{LockDelay: time.Duration(f.delay)}), mutex.NewRWMutex(s, names[0], nil)
 	take := attempt[*mutex.Lock]{m.TryLock, m.Lock, mutex.ErrLocked, time.Duration(f.delay)}
@@ -88,56 +98,4 @@ func (f *lockFlags) acquire(ctx context.Context, a *app, s *session.Session, nam
 		return held{}, err
 	}
 	return held{what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l, release: l.Unlock}, nil
-}
-
-// lockSeveral takes all the locks or none.
-func lockSeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
-	l, err := mutex.LockAll(ctx, s, names...)
-	if err != nil {
-		return held{}, err
-	}
-	return held{what: "lock", names: names, keys: l.Keys(), fence: l.Fence(), hold: l, release: l.Unlock}, nil
-}
-
-// trySeveral takes one after the other. It waits for none, so that it cannot deadlock.
-func trySeveral(ctx context.Context, s *session.Session, names []string) (held, error) {
-	all := &taken{}
-	all.ctx, all.end = context.WithCancelCause(s.Context())
-	h := held{what: "lock", names: names, hold: all, release: all.unlock}
-	for _, name := range names {
-		l, err := mutex.New(s, name, nil).TryLock(ctx)
-		if err != nil {
-			return held{}, errors.Join(err, all.unlock(context.WithoutCancel(ctx)))
-		}
-		all.locks = append(all.locks, l)
-		context.AfterFunc(l.Context(), func() { all.end(l.Err()) }) //nolint:contextcheck // the lock has a context of its own
-		h.keys = append(h.keys, l.Key())
-		h.fence = max(h.fence, l.Fence()) // whoever holds one of them later has a greater one
-	}
-	return h, nil
-}
-
-// taken are locks that were taken one by one. The context ends with that of the first to end.
-type taken struct {
-	locks []*mutex.Lock
-	ctx   context.Context //nolint:containedctx // the life of the locks, handed out by Context
-	end   context.CancelCauseFunc
-}
-
-func (t *taken) Context() context.Context { return t.ctx }
-
-func (t *taken) Err() error {
-	for _, l := range t.locks {
-		if err := l.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *taken) unlock(ctx context.Context) (err error) {
-	for _, l := range t.locks {
-		err = errors.Join(err, l.Unlock(ctx))
-	}
-	return err
 }

@@ -18,7 +18,7 @@ const MaxLines = 60
 // the members are gone or are being removed in the background.
 func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	asked := time.Now()
-	if err := checkAll(ctx, lines); err != nil {
+	if err := CheckAll(ctx, lines); err != nil {
 		return nil, err
 	}
 	s := lines[0].Session
@@ -93,7 +93,8 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	return holds, nil
 }
 
-func checkAll(ctx context.Context, lines []*Line) error {
+// CheckAll returns [gateway.ErrInvalid] for lines that cannot be held together.
+func CheckAll(ctx context.Context, lines []*Line) error {
 	if len(lines) == 0 || len(lines) > MaxLines {
 		return fmt.Errorf("%w: %d names, not between 1 and %d", gateway.ErrInvalid, len(lines), MaxLines)
 	}

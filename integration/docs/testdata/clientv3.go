@@ -9,21 +9,22 @@ import (
 
 // What the left side of a table takes for granted.
 var (
-	ctx    context.Context
-	c      *clientv3.Client
-	s      *concurrency.Session
-	m      *concurrency.Mutex
-	e      *concurrency.Election
-	id     clientv3.LeaseID
-	Config clientv3.Config
-	cmps   []clientv3.Cmp
-	ops    []clientv3.Op
-	resp   clientv3.WatchResponse
-	err    error
-	rev    int64
-	key    string
-	name   string
-	value  string
+	ctx      context.Context
+	endpoint string
+	c        *clientv3.Client
+	s        *concurrency.Session
+	m        *concurrency.Mutex
+	e        *concurrency.Election
+	id       clientv3.LeaseID
+	Config   clientv3.Config
+	cmps     []clientv3.Cmp
+	ops      []clientv3.Op
+	resp     clientv3.WatchResponse
+	err      error
+	rev      int64
+	key      string
+	name     string
+	value    string
 
 	seconds int64
 )
