@@ -33,13 +33,14 @@ func replicas(ctx context.Context, cfg gateway.Config) error {
 
 func nightly(ctx context.Context, client *gateway.Client, night string) error {
 	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
-		return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+		job := mutex.New(s, "jobs/nightly", nil)
+		return job.Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
 			if done, err := client.Get(ctx, "reports/"+night); err != nil || done.Count > 0 {
 				return err
 			}
 			report := build(ctx, night) // ctx ends if the lock is lost, before the lease can run out
 			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("reports/"+night, report)}})
-			return err // a write that comes too late is refused; Run begins anew if the session was lost
+			return err // a write that comes too late is refused; Run starts again if the session was lost
 		})
 	})
 }
