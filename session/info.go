@@ -8,7 +8,7 @@ import (
 
 // Info identifies a session. It is stored in the session's record.
 type Info struct {
-	ID        string // of this session alone
+	ID        string // unique to the session
 	Name      string // see [Options]
 	Host      string
 	PID       int
