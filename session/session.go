@@ -143,8 +143,8 @@ func (s *Session) SessionInfos(
 // Close ends the session: its context and the contexts of all holds end at once. Then it revokes
 // the lease, which releases the holds for others. ctx bounds the revocation; a lease that could not
 // be revoked expires, and Close returns the error of etcd or of ctx. If ctx has ended before the
-// call, as the context of signal.NotifyContext has in a program that is asked to stop, Close has 1
-// s of its own.
+// call, as the context of signal.NotifyContext has in a program that is asked to stop, Close has
+// 1 s of its own.
 //
 // Close may be called again. After a loss it deletes the keys that the server still has, but not if
 // another process has taken the session up by [Resume].

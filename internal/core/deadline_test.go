@@ -19,7 +19,8 @@ func short(ttl time.Duration) *session.Options {
 	return &session.Options{TTL: ttl, AllowShortTTL: true}
 }
 
-// TestEndsBeforeTheServerDoes: the server goes silent at some moment; the context must end before the lease does.
+// TestEndsBeforeTheServerDoes: the server stops answering at some moment. The context must end
+// before the lease does.
 func TestEndsBeforeTheServerDoes(t *testing.T) {
 	t.Parallel()
 	for _, ttl := range []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
@@ -54,8 +55,8 @@ func TestEndsBeforeTheServerDoes(t *testing.T) {
 	}
 }
 
-// TestSlowAnswers: the server handles each renewal at once and answers late, or the other way round. The deadline counts
-// from the send in any case.
+// TestSlowAnswers: the server handles each renewal at once and answers late, or the other way
+// round. The deadline counts from the send in both cases.
 func TestSlowAnswers(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{500 * time.Millisecond, time.Second} {
@@ -66,7 +67,7 @@ func TestSlowAnswers(t *testing.T) {
 					etcd := fakeetcd.Start(t)
 					s := open(t, etcd, short(5*time.Second))
 					start := time.Now()
-					var sent atomic.Int64 // when the last renewal was
+					var sent atomic.Int64 // the time of the last renewal
 					var silent atomic.Bool
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if silent.Load() {
@@ -123,7 +124,8 @@ func TestDeadlineCountsFromTheSend(t *testing.T) {
 	})
 }
 
-// TestNewSlowerThanTheLease: the answer to the grant is so late that nothing is left of the lease.
+// TestNewSlowerThanTheLease: the answer to the grant is so late that nothing is left of the time to
+// live.
 func TestNewSlowerThanTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +205,7 @@ func TestSuspect(t *testing.T) {
 	})
 }
 
-// TestNoWayBack: the server comes back, and its answer to an old renewal, after the deadline.
+// TestNoWayBack: the server, and its answer to an old renewal, is back after the deadline.
 func TestNoWayBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

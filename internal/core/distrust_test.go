@@ -16,7 +16,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestNoSpaceApplied: etcd reports that its space is over for a write that it has applied. The write is undone.
+// TestNoSpaceApplied: etcd reports a full database for a write that it has applied. The write is
+// undone.
 func TestNoSpaceApplied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -41,7 +42,7 @@ func TestNoSpaceApplied(t *testing.T) {
 	})
 }
 
-// TestAnswersThatCannotBe end a write, with an error that says why, and not with its context.
+// TestAnswersThatCannotBe end a write with an error that gives the reason, before its context ends.
 func TestAnswersThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -78,7 +79,7 @@ func TestAnswersThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestOneOddAnswer: what one answer says does not end a session, nor a write.
+// TestOneOddAnswer: one wrong answer does not end a session or a write.
 func TestOneOddAnswer(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func([]byte) []byte{
@@ -137,7 +138,7 @@ func replace(pattern, with string) func([]byte) []byte {
 	return func(b []byte) []byte { return regexp.MustCompile(pattern).ReplaceAll(b, []byte(with)) }
 }
 
-// TestSlowCluster: answers that take longer than an attempt come in the end.
+// TestSlowCluster: calls succeed though each answer takes longer than an attempt.
 func TestSlowCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +164,8 @@ func TestSlowCluster(t *testing.T) {
 // blockingHandler is a logger whose output is stuck.
 type blockingHandler struct{ until chan struct{} }
 
-// Enabled leaves out Info, which is said in the goroutine of whoever calls New or Lock: that one waits for its own logger.
+// Enabled leaves out Info, which is logged in the goroutine of the caller of New or Lock: that
+// caller waits for its own logger.
 func (blockingHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn
 }
@@ -175,7 +177,7 @@ func (h blockingHandler) Handle(context.Context, slog.Record) error {
 func (h blockingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h blockingHandler) WithGroup(string) slog.Handler      { return h }
 
-// TestLoggerBlocks: it keeps nobody from learning of the loss in time.
+// TestLoggerBlocks: a logger that blocks does not delay the end of the contexts.
 func TestLoggerBlocks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -191,8 +193,8 @@ func TestLoggerBlocks(t *testing.T) {
 	})
 }
 
-// TestHooksBlock: all hooks and the logger of one session are stuck. The other sessions of the client are kept, also over a
-// silence of the server.
+// TestHooksBlock: all hooks and the logger of one session block. The other sessions of the client
+// live, also while the server is silent for a while.
 func TestHooksBlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,7 +224,7 @@ func TestHooksBlock(t *testing.T) {
 			etcd.Script(nil)
 		}
 		time.Sleep(30 * time.Second)
-		for i, s := range all { // also those whose hooks are stuck
+		for i, s := range all { // also the one whose hooks block
 			if err := s.Err(); err != nil {
 				t.Errorf("session %d: %v", i, err)
 			}
@@ -231,8 +233,9 @@ func TestHooksBlock(t *testing.T) {
 	})
 }
 
-// TestSettleMovesTheEpochOnceItIsOpen: a settling write goes unanswered, and its repetition is refused. The next one must
-// make the first copy void, though what it settles was answered.
+// TestSettleMovesTheEpochOnceItIsOpen: a compensation is not answered, and its repetition is
+// rejected. The next try must make the first copy void, though the compensated write itself was
+// answered.
 func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

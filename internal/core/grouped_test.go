@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// create is a write on the condition that the key is not there.
+// create is a write on the condition that the key does not exist.
 func create(s *session.Session, key string) core.Write {
 	w := put(s, key)
 	w.If = []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)}
@@ -28,7 +28,8 @@ type result struct {
 	err error
 }
 
-// together has writes wait while another is under way, which takes a second, and returns when they do.
+// together starts writes while another is under way, which takes a second, and returns when they
+// have returned.
 func together(t *testing.T, etcd *fakeetcd.Server, s *session.Session, script func(*fakeetcd.Call) fakeetcd.Answer,
 	writes map[string]core.Write, limits map[string]time.Duration,
 ) map[string]result {
@@ -71,12 +72,13 @@ func together(t *testing.T, etcd *fakeetcd.Server, s *session.Session, script fu
 		r := <-results
 		all[r.name] = r.result
 	}
-	time.Sleep(5 * time.Second) // whatever goes on in the background
+	time.Sleep(5 * time.Second) // for work in the background
 	return all
 }
 
-// TestTogether: writes that wait go in one transaction, and each is told what became of it, also if answers are lost: to
-// the flat transaction, to the nested one that follows where a compare did not hold, or to both.
+// TestTogether: waiting writes are sent in one transaction, and each returns its own outcome. This
+// also holds if answers are lost: to the flat transaction, to the nested one that follows when a
+// compare did not hold, or to both.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
@@ -108,7 +110,7 @@ func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about
 		}
 		return c.Apply()
 	}, map[string]core.Write{"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more")}, nil)
-	if calls < lost+1 || calls > 2*lost+2 { // one that finds the epoch moved goes again
+	if calls < lost+1 || calls > 2*lost+2 { // a write that finds the epoch changed is sent again
 		t.Errorf("%s: %d calls", about, calls)
 	}
 	for name, r := range all {
@@ -124,8 +126,9 @@ func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about
 	}
 }
 
-// TestTogetherFlat: a group whose compares hold is one transaction without others in it, in which neighbours are deleted
-// together; once one did not, the next are nested from the start, for a while.
+// TestTogetherFlat: a group whose compares hold is one transaction without nested ones, in which
+// one operation deletes neighbours. Once a compare did not hold, the next groups are nested from
+// the start, for a while.
 func TestTogetherFlat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,7 +200,8 @@ func TestTogetherFlat(t *testing.T) {
 	})
 }
 
-// TestTogetherAbsent: neighbours that must not exist are compared together; where one does, only its own write is not applied.
+// TestTogetherAbsent: neighbours that must not exist are compared together. If one exists, only its
+// own write is not applied.
 func TestTogetherAbsent(t *testing.T) {
 	t.Parallel()
 	for taken, compares := range map[string]int{"": 2, "n/09": 3, "n/10": 3, "n/12": 3} { // in a group of three, flat or else nested
@@ -242,7 +246,7 @@ func TestTogetherAbsent(t *testing.T) {
 	}
 }
 
-// TestTogetherRefused: one that the server refuses does not harm the others.
+// TestTogetherRefused: a write that the server rejects does not affect the others.
 func TestTogetherRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -265,8 +269,8 @@ func TestTogetherRefused(t *testing.T) {
 	})
 }
 
-// TestTogetherLeft: who leaves is told at once that the outcome is not known, and is undone; the others are not concerned.
-// What all have left is given up.
+// TestTogetherLeft: a caller whose context ends returns at once with ErrUncertain, and its write is
+// undone. The others are not affected. A transaction that all callers have left is cancelled.
 func TestTogetherLeft(t *testing.T) {
 	t.Parallel()
 	for _, alone := range []bool{false, true} {
@@ -311,8 +315,8 @@ func TestTogetherLeft(t *testing.T) {
 	}
 }
 
-// TestTogetherBegun: what was begun is sent; what insists is done even if it was never sent; and nothing is sent once the
-// session has ended.
+// TestTogetherBegun: Begin sends a write without Wait. A write with CompleteOnCancel is compensated
+// even if it was never sent. Nothing is sent after the session has ended.
 func TestTogetherBegun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

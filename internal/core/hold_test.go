@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// held is a hold of a key that was just written, with a count of how often its slot was freed.
+// held is a hold of a key that was just written, and counts how often the key was freed.
 type held struct {
 	*core.Hold
 	grip *core.Releaser
@@ -63,7 +63,8 @@ func TestRelease(t *testing.T) {
 	})
 }
 
-// TestReleaseIsOfTheOwnHold: after a second hold of the same key, the first can no longer give it back.
+// TestReleaseIsOfTheOwnHold: after a second hold of the same key, the first cannot release it any
+// more.
 func TestReleaseIsOfTheOwnHold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -174,7 +175,7 @@ func TestReleaseCutOff(t *testing.T) {
 	})
 }
 
-// TestReleaseWithEndedContext: a program that is told to stop by its context still frees what it holds.
+// TestReleaseWithEndedContext: Release deletes the key although its context has ended.
 func TestReleaseWithEndedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -205,13 +206,13 @@ func TestReleaseWithEndedContext(t *testing.T) {
 			t.Errorf("two took %v", took)
 		}
 		etcd.Thaw()
-		if err := h.grip.Release(ctx); err != nil { // has been done in the background, or is now
+		if err := h.grip.Release(ctx); err != nil { // completed in the background, or now
 			t.Errorf("repeated = %v", err)
 		}
 	})
 }
 
-// TestAbandon gives back in the background.
+// TestAbandon releases in the background.
 func TestAbandon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -247,7 +248,7 @@ func TestReleaseCutOffByTheSession(t *testing.T) {
 	})
 }
 
-// TestReleaseRefused: it may be repeated.
+// TestReleaseRefused: a release that the server rejected may be repeated.
 func TestReleaseRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -367,7 +368,8 @@ func TestOwnKeyIsWatched(t *testing.T) {
 	}
 }
 
-// TestOwnKeysAreWatchedInTime: the key of each hold is watched when it has lasted a second, whatever became of others.
+// TestOwnKeysAreWatchedInTime: the key of each hold is watched from an age of one second,
+// independently of other holds.
 func TestOwnKeysAreWatchedInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -401,7 +403,7 @@ func TestOwnKeysAreWatchedInTime(t *testing.T) {
 	})
 }
 
-// TestContextAskedLate: whoever asks for the context of a hold that has ended is told why it has.
+// TestContextAskedLate: the context of a hold that has ended already has the cause of that end.
 func TestContextAskedLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -423,7 +425,7 @@ func TestContextAskedLate(t *testing.T) {
 	})
 }
 
-// TestOwnWatchEnds: also where a hold is lost with its session, and nobody releases it.
+// TestOwnWatchEnds: the watch also ends when a hold is lost with its session and never released.
 func TestOwnWatchEnds(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"released", "session lost"} {
@@ -469,7 +471,8 @@ func TestGuard(t *testing.T) {
 	})
 }
 
-// TestReleaseWithMore: what goes with a release is done once, and only for the own hold.
+// TestReleaseWithMore: the other operations of a release are applied once, and only with the
+// deletion of its own key.
 func TestReleaseWithMore(t *testing.T) {
 	t.Parallel()
 	for _, removed := range []bool{false, true} {
@@ -492,7 +495,8 @@ func TestReleaseWithMore(t *testing.T) {
 						return c.Apply()
 					})
 					err := h.grip.Release(t.Context())
-					// After a lost answer nobody can tell who has deleted the key.
+					// After a lost answer the release cannot know that another client has deleted
+					// the key.
 					if notHeld := removed && lost == 0; errors.Is(err, session.ErrNotHeld) != notHeld || err != nil && !notHeld {
 						t.Errorf("Release = %v", err)
 					}

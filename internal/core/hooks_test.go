@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// diary keeps what hooks tell.
+// diary records the calls of hooks.
 type diary struct {
 	mu    sync.Mutex
 	lines []string
@@ -38,7 +38,7 @@ func (d *diary) Write(b []byte) (int, error) {
 	return d.log.Write(b)
 }
 
-// options has all hooks that there are, and a logger at Info.
+// options returns options with all hooks, and a logger at Info.
 func (d *diary) options() *session.Options {
 	return &session.Options{
 		Logger: slog.New(slog.NewTextHandler(d, nil)),
@@ -57,7 +57,7 @@ func (d *diary) options() *session.Options {
 	}
 }
 
-// TestHoldHooks follows a lock that is given back and one that is lost.
+// TestHoldHooks follows a hold that is released and a hold that is lost.
 func TestHoldHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestHoldHooks(t *testing.T) {
 		if _, err := mutex.New(s, "b", nil).TryLock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(500 * time.Millisecond) // not longer, or the key would be watched, too, and tell in its own words
+		time.Sleep(500 * time.Millisecond) // shorter than the age from which the key is watched
 		etcd.Revoke(s.Lease())
 		synctest.Wait()
 		want := []string{
@@ -141,7 +141,7 @@ func TestRenewalHooks(t *testing.T) {
 	})
 }
 
-// slowLog takes a minute over one kind of record.
+// slowLog takes a minute to log one kind of record.
 type slowLog struct {
 	slog.Handler
 	what string
@@ -156,7 +156,8 @@ func (h slowLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestHooksInOrder: the last of Suspect and Recovered that is told is how it is, however long a logger takes.
+// TestHooksInOrder: the last call of Suspect or Recovered is the state of the session, however long
+// a logger takes.
 func TestHooksInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -188,7 +189,7 @@ func TestHooksInOrder(t *testing.T) {
 	})
 }
 
-// TestHookBeforeTheLog: a logger that blocks does not keep the hooks from telling of a loss.
+// TestHookBeforeTheLog: a logger that blocks does not keep the hooks from reporting a loss.
 func TestHookBeforeTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -208,7 +209,7 @@ func TestHookBeforeTheLog(t *testing.T) {
 	})
 }
 
-// TestEndedForEveryAcquired: also for a hold that was lost while Acquired was told of it.
+// TestEndedForEveryAcquired: HoldEnded is also called for a hold that was lost during its Acquired.
 func TestEndedForEveryAcquired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -240,7 +241,7 @@ func TestEndedForEveryAcquired(t *testing.T) {
 	})
 }
 
-// TestRenewedAfterTheRenewal: whoever is told of a renewal finds the deadline moved.
+// TestRenewedAfterTheRenewal: the deadline has changed when Renewed is called.
 func TestRenewedAfterTheRenewal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestOwnKeyIsLookedAtAgain: where history was lost, a look that is refused for some time is not the last.
+// TestOwnKeyIsLookedAtAgain: after a compaction the key is read until the read succeeds.
 func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -66,7 +66,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 	}
 }
 
-// TestNobodyLooksAfterWhatIsGivenBack: the looks end with the hold.
+// TestNobodyLooksAfterWhatIsGivenBack: the reads end with the hold.
 func TestNobodyLooksAfterWhatIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestNewAfterLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
 		if strings.HasPrefix(loss.name, "unreadable") {
-			continue // whatever answers a grant like that is not etcd
+			continue // etcd does not answer a grant like that
 		}
 		for _, path := range []string{"/lease/grant", "/kv/txn"} {
 			t.Run(path+"/"+loss.name, func(t *testing.T) {
@@ -125,7 +125,8 @@ func TestNewAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestNewDoesNotStorm: a proxy without a backend answers at once, again and again.
+// TestNewDoesNotStorm: a proxy without a backend rejects each request at once. New pauses between
+// its tries.
 func TestNewDoesNotStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -187,7 +188,7 @@ func TestSilentServer(t *testing.T) {
 			}
 			want := 1300 * time.Millisecond
 			if name == "new" {
-				want += 100 * time.Millisecond // to take back a lease that may have been granted
+				want += 100 * time.Millisecond // to revoke a lease that may have been granted
 			}
 			if took := time.Since(start); took != want {
 				t.Errorf("%s took %v", name, took)
@@ -296,7 +297,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCloseWithEndedContext, as with signal.NotifyContext.
+// TestCloseWithEndedContext uses a context that has ended, as the context of signal.NotifyContext
+// has.
 func TestCloseWithEndedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -319,7 +321,7 @@ func TestCloseWithEndedContext(t *testing.T) {
 	})
 }
 
-// TestCloseAfterLoss frees early what the server still keeps.
+// TestCloseAfterLoss deletes the keys that the server still has.
 func TestCloseAfterLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ func (s *Session) ReserveKey(name string) (key string, others int, free func()) 
 	}
 }
 
-// AdoptKeys returns those of keys, all below prefix, that earlier processes of the session have
+// AdoptKeys returns the keys, out of keys below prefix, that earlier processes of the session have
 // reserved by [Session.ReserveKey]. It returns each key once.
 func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	if s.born == 0 {

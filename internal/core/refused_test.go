@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRefusedRenewals: a server that refuses to renew a lease, for whatever reason but that the lease has gone, does not
-// end the session before its time, and not at all if it comes round.
+// TestRefusedRenewals: a server that rejects renewals, for any reason except that the lease is
+// gone, does not end the session before its deadline, and not at all if it accepts one in time.
 func TestRefusedRenewals(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]fakeetcd.Answer{

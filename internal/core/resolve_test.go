@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestRefusedCleanUpsKeepNothingBack: the server refuses to delete 200 keys, for ever. What comes after them is settled at
-// once, and they cost a transaction a second in the end. When they are allowed again, all go.
+// TestRefusedCleanUpsKeepNothingBack: the server rejects the deletion of 200 keys, for ever. Later
+// writes are resolved at once, and in the end the 200 cost one transaction a second. When the
+// deletions are allowed again, all keys are deleted.
 func TestRefusedCleanUpsKeepNothingBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

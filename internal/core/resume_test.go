@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// resume takes up the session of a lease with a client of its own, and closes it at the end of the test.
+// resume resumes a session with a client of its own, and closes it at the end of the test.
 func resume(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID, opts *session.Options) *session.Session {
 	t.Helper()
 	s, err := session.Resume(t.Context(), etcd.Client(t), lease, opts)
@@ -34,11 +34,11 @@ func closeLater(t *testing.T, s *session.Session) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // some tests leave the server in no state to answer
+		_ = s.Close(ctx) // in some tests the server does not answer any more
 	})
 }
 
-// whose is the ID in the record of a lease.
+// whose returns the ID in the record of a lease.
 func whose(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID) string {
 	t.Helper()
 	kv, ok := etcd.Get(session.DefaultRecordPrefix + lease.String())
@@ -49,7 +49,7 @@ func whose(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID) string {
 	return info.ID
 }
 
-// isTakenOver: the session has ended, because another has it, and cannot write.
+// isTakenOver checks that the session has ended with ErrResumedElsewhere, and cannot write.
 func isTakenOver(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 	t.Helper()
 	for _, err := range []error{s.Err(), context.Cause(s.Context())} {
@@ -105,7 +105,7 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// TestResumeDeadline: it counts from when the renewal was sent.
+// TestResumeDeadline: the deadline counts from the send of the renewal.
 func TestResumeDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestResumeAfterLostAnswers(t *testing.T) {
 	for _, loss := range losses {
 		for _, path := range []string{"/lease/keepalive", "/kv/range", "/kv/txn"} {
 			if path != "/kv/txn" && strings.HasPrefix(loss.name, "unreadable") {
-				continue // whatever answers a read like that is not etcd
+				continue // etcd does not answer a read like that
 			}
 			t.Run(path+"/"+loss.name, func(t *testing.T) {
 				t.Parallel()
@@ -164,7 +164,8 @@ func TestResumeAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestResumeOfTheLiving: an earlier life that is still there ends, however it learns of the other, and does nothing more.
+// TestResumeOfTheLiving: if the earlier process still runs, its session ends, however it learns of
+// the other, and writes nothing more.
 func TestResumeOfTheLiving(t *testing.T) {
 	t.Parallel()
 	const byWatch = "by the watch"
@@ -255,7 +256,8 @@ func TestResumeOfTheLiving(t *testing.T) {
 	}
 }
 
-// TestResumeAndLateCopies: whatever of the earlier life is still under way is not applied any more.
+// TestResumeAndLateCopies: writes of the earlier process that are still under way are not applied
+// any more.
 func TestResumeAndLateCopies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -292,7 +294,8 @@ func TestResumeAndLateCopies(t *testing.T) {
 	})
 }
 
-// TestResumeWhileTheEpochMoves: an earlier life that is still there writes between the look and the takeover.
+// TestResumeWhileTheEpochMoves: an earlier process that still runs writes between the read and the
+// takeover.
 func TestResumeWhileTheEpochMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -316,7 +319,8 @@ func TestResumeWhileTheEpochMoves(t *testing.T) {
 	})
 }
 
-// TestResumeAtOnce: one of several is left, whatever the order of their requests.
+// TestResumeAtOnce: of several sessions that resume at the same moment one is left, in any order of
+// their requests.
 func TestResumeAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, apart := range []time.Duration{0, time.Millisecond, 15 * time.Millisecond, time.Second} {
@@ -380,7 +384,7 @@ func TestResumeAtOnce(t *testing.T) {
 	}
 }
 
-// TestResumeOfNothing: a new session is what helps.
+// TestResumeOfNothing: Resume returns ErrLost when there is nothing to resume.
 func TestResumeOfNothing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -481,7 +485,7 @@ func TestResumeRefused(t *testing.T) {
 	})
 }
 
-// TestResumeCutOff: it may be repeated.
+// TestResumeCutOff: a Resume whose context ended may be repeated.
 func TestResumeCutOff(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/lease/keepalive", "/kv/range", "/kv/txn"} {
@@ -518,7 +522,8 @@ func TestResumeCutOff(t *testing.T) {
 	}
 }
 
-// TestSlowResume: one that took longer than the lease is trusted is none, though the lease lives; it may be repeated.
+// TestSlowResume: a Resume that took longer than the lease is trusted fails, though the lease
+// lives. It may be repeated.
 func TestSlowResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -540,8 +545,8 @@ func TestSlowResume(t *testing.T) {
 	})
 }
 
-// TestCloseOfASleeper: a life that missed its deadline, and wakes after another has begun, does not take the lease with it;
-// if there is no other it does.
+// TestCloseOfASleeper: a session that slept past its deadline does not revoke the lease if another
+// process has resumed it. Otherwise it does.
 func TestCloseOfASleeper(t *testing.T) {
 	t.Parallel()
 	for _, resumed := range []bool{true, false} {
@@ -583,7 +588,7 @@ func TestCloseOfASleeper(t *testing.T) {
 	}
 }
 
-// TestCloseIsOneRequest: what a Close after a loss needs besides, that of a living session does not pay for.
+// TestCloseIsOneRequest: Close of a session that lives needs no other request than the revocation.
 func TestCloseIsOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -597,7 +602,7 @@ func TestCloseIsOneRequest(t *testing.T) {
 	})
 }
 
-// TestTxnAfterResume: a receipt of the earlier life does not tell of a try of this one.
+// TestTxnAfterResume: a receipt of the earlier process is not taken for one of this process.
 func TestTxnAfterResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -622,7 +627,7 @@ func TestTxnAfterResume(t *testing.T) {
 	})
 }
 
-// TestSlotsOfLives: no key of one life has the name of one of another, and each is inherited once.
+// TestSlotsOfLives: the keys of all processes of a session differ, and each key is adopted once.
 func TestSlotsOfLives(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -658,7 +663,8 @@ func TestSlotsOfLives(t *testing.T) {
 	})
 }
 
-// TestLeft: what an earlier life has put, unless it was put again since, and nothing else.
+// TestLeft: OwnedByPredecessor holds for the keys that an earlier process has put, unless they were
+// put again since, and for no others.
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

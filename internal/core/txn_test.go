@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// once is a transaction that shows in the version of a key how often it was applied.
+// once is a transaction that counts in the version of a key how often it was applied.
 func once(key string, then bool) gateway.Txn {
 	rel := gateway.Equal
 	if !then {
@@ -28,7 +28,7 @@ func once(key string, then bool) gateway.Txn {
 	}
 }
 
-// apply applies once, or flat the same with an Else that only reads.
+// apply applies once, or, if flat, the same with an Else that only reads.
 func apply(ctx context.Context, s *session.Session, flat bool, key string, then bool) (*gateway.TxnResponse, error) {
 	t := once(key, then)
 	if !flat {
@@ -53,7 +53,7 @@ func TestTxn(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						etcd := fakeetcd.Start(t)
 						s := open(t, etcd, nil)
-						for i := range 3 { // the receipt is used again
+						for i := range 3 { // the receipt is reused
 							var copies []*fakeetcd.Call
 							etcd.Script(func(call *fakeetcd.Call) fakeetcd.Answer {
 								if call.Path == "/kv/txn" && len(copies) < lost {
@@ -130,7 +130,8 @@ func TestTxnsConcurrently(t *testing.T) {
 	})
 }
 
-// TestTxnCutOff: the caller has left, and comes back with another transaction. The first must not come late.
+// TestTxnCutOff: the caller has returned, and calls Txn again. The first transaction must not be
+// applied later.
 func TestTxnCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,7 +152,7 @@ func TestTxnCutOff(t *testing.T) {
 		if _, err := s.Txn(t.Context(), once("b", true)); err != nil {
 			t.Error(err)
 		}
-		synctest.Wait() // until it is settled
+		synctest.Wait() // until it is resolved
 		first.Apply()
 		if _, ok := etcd.Get("a"); ok {
 			t.Error("it came late")
@@ -214,7 +215,7 @@ func TestTxnAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestReceiptDeleted: an operator tidies up below the record.
+// TestReceiptDeleted: an operator deletes the keys below the record.
 func TestReceiptDeleted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

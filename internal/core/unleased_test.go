@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestKeyWithoutItsLease: a hold whose key is put again without the lease ends, and its key goes, so that others go on.
+// TestKeyWithoutItsLease: a hold whose key is put again without the lease ends, and its key is
+// deleted, so that others can acquire it.
 func TestKeyWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	type hold interface {

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// put is a write that may be repeated and is undone by a deletion, as a join is.
+// put is a write that may be repeated and is compensated by a deletion, as a join is.
 func put(s *session.Session, key string) core.Write {
 	return core.Write{
 		Then:         []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()))},
@@ -22,7 +22,7 @@ func put(s *session.Session, key string) core.Write {
 	}
 }
 
-// losses are the ways in which an answer gets lost.
+// losses are the ways in which an answer is lost.
 var losses = []struct {
 	name string
 	lose func(c *fakeetcd.Call) fakeetcd.Answer
@@ -73,7 +73,7 @@ func TestWriteAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestLateCopies keeps every copy of a write but the answered one, and delivers them afterwards.
+// TestLateCopies keeps every copy of a write except the answered one, and delivers them afterwards.
 func TestLateCopies(t *testing.T) {
 	t.Parallel()
 	for kept := 1; kept <= 3; kept++ {
@@ -108,7 +108,8 @@ func TestLateCopies(t *testing.T) {
 	}
 }
 
-// TestFrozenServer has the copies wait in the server itself: it handles them, oldest first, when it wakes.
+// TestFrozenServer keeps the copies in the server itself, which handles them, oldest first, when it
+// runs again.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,8 +133,8 @@ func TestFrozenServer(t *testing.T) {
 	})
 }
 
-// TestLostAnswerThenEpochMovedThenRefused: the first copy was applied, another write moved the epoch, and then the write
-// ends with an error that by itself says nothing of the first copy.
+// TestLostAnswerThenEpochMovedThenRefused: the first copy was applied, another write changed the
+// epoch, and the write ends with an error that by itself says nothing about the first copy.
 func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -178,7 +179,7 @@ func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 	})
 }
 
-// moveEpoch writes the record as another write of the session would.
+// moveEpoch puts the record as another write of the session would.
 func moveEpoch(etcd *fakeetcd.Server, s *session.Session) {
 	etcd.Touch(record(s))
 }
@@ -295,7 +296,7 @@ func TestWriteWithoutLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.BreakWatches(true) // the session must learn it from the write
+		etcd.BreakWatches(true) // so that the session notices by the write
 		etcd.Revoke(s.Lease())
 		_, err := core.Of(s).Write(t.Context(), put(s, "a"))
 		if !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrRevoked) {
@@ -336,7 +337,7 @@ func TestWriteInsists(t *testing.T) {
 	}
 }
 
-// TestSettleGoesOn: a settler that is refused tries again, since nobody else would.
+// TestSettleGoesOn: a compensation that was rejected is tried again.
 func TestSettleGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

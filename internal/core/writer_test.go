@@ -17,15 +17,15 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// sharing is a write that may go together with others.
+// sharing is a write that may share a transaction with others.
 func sharing(s *session.Session, key, line string) core.Write {
 	w := put(s, key)
 	w.Key, w.Line = key, line
 	return w
 }
 
-// crowd has writes wait behind two that are under way, for as long as the server takes for those, and lets the script
-// decide about what comes after them.
+// crowd lets writes wait behind two transactions that are under way, for as long as the server
+// takes for those. A script answers the transactions after them.
 type crowd struct {
 	t    *testing.T
 	etcd *fakeetcd.Server
@@ -41,7 +41,8 @@ const (
 	maxCommits = 2
 )
 
-// newCrowd has answer decide about the nth transaction after the first two; nil serves it.
+// newCrowd returns a crowd in which answer answers the nth transaction after the first two. A nil
+// answer applies all.
 func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer) *crowd {
 	t.Helper()
 	etcd := fakeetcd.Start(t)
@@ -49,7 +50,7 @@ func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 		switch {
 		case c.Path != "/kv/txn":
-		case c.IsTxn("busy1"): // a little longer, so that one leader comes after the other
+		case c.IsTxn("busy1"): // a little longer, so that the leaders write one after the other
 			c.Sleep(busy * 3 / 2)
 		case c.IsTxn("busy0"):
 			c.Sleep(busy)
@@ -68,7 +69,7 @@ func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer
 	return g
 }
 
-// busy sends the two.
+// busy sends the first two.
 func (g *crowd) busy() {
 	for i := range maxCommits {
 		g.write(g.t.Context(), fmt.Sprint("busy", i), "", nil)
@@ -92,14 +93,14 @@ func (g *crowd) write(ctx context.Context, key, line string, settled chan struct
 	return result
 }
 
-// calls are the transactions so far.
+// calls returns the transactions so far.
 func (g *crowd) calls() []*fakeetcd.Call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.sent)
 }
 
-// with counts the transactions that hold all these keys.
+// with counts the transactions that contain all these keys.
 func (g *crowd) with(keys ...string) (n int) {
 	for _, c := range g.calls() {
 		all := true
@@ -124,7 +125,7 @@ func (g *crowd) there(keys ...string) {
 
 func puts(c *fakeetcd.Call) int { return strings.Count(string(c.Body), "request_put") }
 
-// TestWhatWaitsGoesTogether, in halves: each transaction leaves some for the other.
+// TestWhatWaitsGoesTogether, in halves: each transaction leaves some writes for the other.
 func TestWhatWaitsGoesTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +164,8 @@ func TestNothingWaitsForOthersToCome(t *testing.T) {
 	})
 }
 
-// TestWhatMustNotGoTogether: members of one line, whose places would be the same, and two writes of one key.
+// TestWhatMustNotGoTogether: members of one line, which would have the same place, and two writes
+// of one key.
 func TestWhatMustNotGoTogether(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -215,14 +217,16 @@ func TestABatchIsNoLargerThanEtcdTakes(t *testing.T) {
 			g.busy()
 		}
 		g.all.Wait()
-		// What was refused goes one by one, and later batches are half as large: 21, 10. The last ones share what is left.
+		// The rejected writes are sent one by one, and later batches are half as large: 21, 10. The
+		// last batches share the remaining writes.
 		if n := len(g.calls()) - before; n != 5 {
 			t.Errorf("40 writes took %d transactions", n)
 		}
 	})
 }
 
-// TestOneRefusedOfMany: a write that the server refuses does not fail those that went with it, and later goes alone.
+// TestOneRefusedOfMany: a write that the server rejects does not fail the others in its
+// transaction, and its line is sent alone later.
 func TestOneRefusedOfMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -250,8 +254,8 @@ func TestOneRefusedOfMany(t *testing.T) {
 	})
 }
 
-// TestLostAnswersToABatch: each member learns that it is applied, whatever happened to the first copies, and none of them
-// comes back.
+// TestLostAnswersToABatch: each write returns that it was applied, in each way of losing the
+// answer, and no late copy is applied.
 func TestLostAnswersToABatch(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
@@ -290,8 +294,8 @@ func TestLostAnswersToABatch(t *testing.T) {
 	}
 }
 
-// TestCallersOfABatchLeave, its leader among them, while its answer is out: each is told at once and undone in time, and
-// nobody else notices.
+// TestCallersOfABatchLeave: contexts of callers, also of the leader, end while the batch is under
+// way. Each returns at once and its write is undone in time. The others are not affected.
 func TestCallersOfABatchLeave(t *testing.T) {
 	t.Parallel()
 	for _, leaving := range [][]int{{0}, {1}, {3}, {0, 1}, {0, 3}, {1, 2, 3}, {0, 1, 2, 3}} {
@@ -357,7 +361,8 @@ func TestCallersOfABatchLeave(t *testing.T) {
 	}
 }
 
-// TestLeaveBeforeTheBatch: what was never sent leaves no trace, but for what must be done in any case.
+// TestLeaveBeforeTheBatch: a write that was never sent leaves no trace, except for a compensation
+// with CompleteOnCancel.
 func TestLeaveBeforeTheBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -389,7 +394,7 @@ func TestLeaveBeforeTheBatch(t *testing.T) {
 	})
 }
 
-// TestTheSessionEndsUnderABatch: all are told, those that wait as well as those that are under way.
+// TestTheSessionEndsUnderABatch: all writes return ErrLost, whether they wait or are under way.
 func TestTheSessionEndsUnderABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -412,8 +417,8 @@ func TestTheSessionEndsUnderABatch(t *testing.T) {
 	})
 }
 
-// TestThePatientGoAlong: a patient write waits while a transaction is under way, for the next or for that one's answer; it
-// waits for nothing else.
+// TestThePatientGoAlong: a write that may linger waits while a transaction is under way, for the
+// next one or for that answer, and for nothing else.
 func TestThePatientGoAlong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -454,7 +459,8 @@ func TestThePatientGoAlong(t *testing.T) {
 	})
 }
 
-// TestThePatientOfALineApart: a patient write that may not go along with others does not wait until the session is idle.
+// TestThePatientOfALineApart: a write that may linger, of a line that is kept out of batches, does
+// not wait until the session is idle.
 func TestThePatientOfALineApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -493,7 +499,8 @@ func TestThePatientOfALineApart(t *testing.T) {
 	})
 }
 
-// TestBatchesAfterOneTooLarge: what was refused for its bytes says nothing of how many operations a batch may have.
+// TestBatchesAfterOneTooLarge: a batch that was rejected for its bytes does not limit the
+// operations of later batches.
 func TestBatchesAfterOneTooLarge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
