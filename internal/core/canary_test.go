@@ -51,7 +51,9 @@ func TestValuesNeverShow(t *testing.T) {
 		{"no space", func(*fakeetcd.Call) fakeetcd.Answer {
 			return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 		}},
-		{"echoed", func(c *fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Answer{Status: 200, Body: c.Body} }},
+		{"echoed", func(c *fakeetcd.Call) fakeetcd.Answer {
+			return fakeetcd.Answer{Status: 200, Body: c.Body}
+		}},
 		{"echoed by a proxy", func(c *fakeetcd.Call) fakeetcd.Answer {
 			return fakeetcd.Answer{Status: 502, Body: append([]byte("bad gateway "), c.Body...)}
 		}},
@@ -83,7 +85,9 @@ func TestValuesNeverShow(t *testing.T) {
 						texts = append(texts, fmt.Sprint(err), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err))
 					}
 				}
-				_, err := core.Of(s).Write(within(t, 3*time.Second), core.Write{Then: []gateway.Op{op}, Compensation: core.Deletion("k")})
+				_, err := core.Of(s).Write(within(t, 3*time.Second), core.Write{
+					Then: []gateway.Op{op}, Compensation: core.Deletion("k"),
+				})
 				note(err)
 				_, err = s.Txn(within(t, 3*time.Second), gateway.Txn{Then: []gateway.Op{op}})
 				note(err)

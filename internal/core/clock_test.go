@@ -169,7 +169,8 @@ func TestRestoredCluster(t *testing.T) {
 		s.advanceEpoch(s.epoch.Load() + 100)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := s.Write(ctx, Write{Then: []gateway.Op{gateway.OpPut("a", nil)}}); !errors.Is(err, ErrRevoked) {
+		_, err := s.Write(ctx, Write{Then: []gateway.Op{gateway.OpPut("a", nil)}})
+		if !errors.Is(err, ErrRevoked) {
 			t.Errorf("Write = %v", err)
 		}
 	})

@@ -34,14 +34,17 @@ func TestStrangeRecord(t *testing.T) {
 			calls := counted(etcd)
 			etcd.Put(record(s), value)
 			synctest.Wait()
-			if err := lock.Err(); !errors.Is(err, session.ErrResumedElsewhere) || lock.Context().Err() == nil {
+			if err := lock.Err(); !errors.Is(err, session.ErrResumedElsewhere) ||
+				lock.Context().Err() == nil {
 				t.Errorf("Err with a record of %q = %v", value, err)
 			}
-			if _, err := s.Txn(t.Context(), once("done", true)); !errors.Is(err, session.ErrResumedElsewhere) {
+			_, err = s.Txn(t.Context(), once("done", true))
+			if !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Txn with a record of %q = %v", value, err)
 			}
 			members, err := mutex.New(other, "a", nil).Inspect(t.Context())
-			if err != nil || len(members) != 1 || members[0].Session != nil && members[0].Session.Host != "" {
+			if err != nil || len(members) != 1 ||
+				members[0].Session != nil && members[0].Session.Host != "" {
 				t.Errorf("Inspect with a record of %q = %+v, %v", value, members, err)
 			}
 			if n := calls.Load(); n > 10 {

@@ -23,8 +23,12 @@ func short(ttl time.Duration) *session.Options {
 // before the lease does.
 func TestEndsBeforeTheServerDoes(t *testing.T) {
 	t.Parallel()
-	for _, ttl := range []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
-		for _, after := range []time.Duration{0, time.Millisecond, ttl / 4, ttl / 3, ttl/3 + time.Millisecond, ttl, 7 * ttl / 2} {
+	for _, ttl := range []time.Duration{
+		2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
+	} {
+		for _, after := range []time.Duration{
+			0, time.Millisecond, ttl / 4, ttl / 3, ttl/3 + time.Millisecond, ttl, 7 * ttl / 2,
+		} {
 			t.Run(fmt.Sprintf("%v after %v", ttl, after), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -35,7 +39,8 @@ func TestEndsBeforeTheServerDoes(t *testing.T) {
 					etcd.Freeze()
 					<-s.Context().Done()
 					ended := time.Now()
-					if err := context.Cause(s.Context()); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrExpired) {
+					if err := context.Cause(s.Context()); !errors.Is(err, session.ErrLost) ||
+						!errors.Is(err, session.ErrExpired) {
 						t.Errorf("cause = %v", err)
 					}
 					if !etcd.Expiry(s.Lease()).IsZero() {
@@ -93,7 +98,8 @@ func TestSlowAnswers(t *testing.T) {
 					deadline := s.Deadline()
 					silent.Store(true)
 					<-s.Context().Done()
-					if now := time.Now(); now.After(deadline.Add(5*time.Second)) || !etcd.Expiry(s.Lease()).IsZero() {
+					if now := time.Now(); now.After(deadline.Add(5*time.Second)) ||
+						!etcd.Expiry(s.Lease()).IsZero() {
 						t.Errorf("ended at %v, deadline was %v", now, deadline)
 					}
 					time.Sleep(5 * time.Second)

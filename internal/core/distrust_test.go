@@ -26,13 +26,15 @@ func TestNoSpaceApplied(t *testing.T) {
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			a := c.Apply()
 			if strings.Contains(string(c.Body), `"request_put"`) { // deletions still work
-				return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+				return fakeetcd.Error(
+					gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 			}
 			return a
 		})
 		w := put(s, "a")
 		w.Compensation = core.Deletion("a")
-		if _, err := core.Of(s).Write(within(t, time.Minute), w); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, gateway.ErrNoSpace) {
+		if _, err := core.Of(s).Write(within(t, time.Minute), w); !errors.Is(err, gateway.ErrUncertain) ||
+			!errors.Is(err, gateway.ErrNoSpace) {
 			t.Errorf("Write = %v", err)
 		}
 		time.Sleep(10 * time.Second)
@@ -50,9 +52,13 @@ func TestAnswersThatCannotBe(t *testing.T) {
 		is    error
 		lost  bool
 	}{
-		"another cluster": {replace(`"cluster_id":"[0-9]+"`, `"cluster_id":"7"`), gateway.ErrClusterMismatch, true},
-		"a restored one":  {replace(`"revision":"[0-9]+"`, `"revision":"1"`), gateway.ErrRevisionRegressed, true},
-		"a portal":        {replace(`(?s).*`, `<html>portal</html>`), gateway.ErrProtocol, false},
+		"another cluster": {
+			replace(`"cluster_id":"[0-9]+"`, `"cluster_id":"7"`), gateway.ErrClusterMismatch, true,
+		},
+		"a restored one": {
+			replace(`"revision":"[0-9]+"`, `"revision":"1"`), gateway.ErrRevisionRegressed, true,
+		},
+		"a portal": {replace(`(?s).*`, `<html>portal</html>`), gateway.ErrProtocol, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +127,8 @@ func TestOneOddAnswer(t *testing.T) {
 							t.Errorf("Verify = %v", err)
 						}
 					}
-					if out, err := core.Of(s).Write(within(t, time.Minute), put(s, "a")); err != nil || !out.Applied {
+					if out, err := core.Of(s).Write(within(t, time.Minute), put(s, "a")); err != nil ||
+						!out.Applied {
 						t.Errorf("Write = %+v, %v", out, err)
 					}
 					time.Sleep(20 * time.Second)
@@ -212,7 +219,9 @@ func TestHooksBlock(t *testing.T) {
 		}
 		all := []*session.Session{started(&session.Options{
 			Logger: slog.New(h),
-			Hooks:  session.Hooks{Renewed: func(time.Duration) { block() }, Suspect: block, Recovered: block},
+			Hooks: session.Hooks{Renewed: func(time.Duration) {
+				block()
+			}, Suspect: block, Recovered: block},
 		}), started(&session.Options{Logger: slog.New(h)})}
 		for range 8 {
 			all = append(all, started(nil))
@@ -260,7 +269,8 @@ func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 			OnResolved:   func() { close(settled) },
 		})
 		<-settled
-		if kv, ok := etcd.Get(session.DefaultRecordPrefix + s.Lease().String()); !ok || kv.ModRevision == kv.CreateRevision {
+		if kv, ok := etcd.Get(session.DefaultRecordPrefix + s.Lease().String()); !ok ||
+			kv.ModRevision == kv.CreateRevision {
 			t.Errorf("the record did not move: %+v", kv)
 		}
 	})

@@ -15,7 +15,9 @@ import (
 )
 
 // holdKey returns a hold of a key that the session puts, as a recipe does.
-func holdKey(t *testing.T, s *session.Session, key string, free func()) (*core.Hold, *core.Releaser) {
+func holdKey(
+	t *testing.T, s *session.Session, key string, free func(),
+) (*core.Hold, *core.Releaser) {
 	t.Helper()
 	out, err := core.Of(s).Write(t.Context(), put(s, key))
 	if err != nil {
@@ -180,13 +182,15 @@ func TestReleaseOtherwiseWhileFull(t *testing.T) {
 				t.Errorf("a release with a put: %v", err)
 			}
 			begin := time.Now()
-			if err := grip.ReleaseTogether(within(t, time.Minute), 1, nil, gateway.OpDelete("item")); err != nil {
+			item := gateway.OpDelete("item")
+			if err := grip.ReleaseTogether(within(t, time.Minute), 1, nil, item); err != nil {
 				t.Errorf("cut off %t: one that only deletes: %v", cutOff, err)
 			}
 			if took := time.Since(begin); took > 2*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if err := grip.ReleaseTogether(within(t, time.Second), 1, nil, gateway.OpDelete("item")); !errors.Is(err, session.ErrNotHeld) {
+			err = grip.ReleaseTogether(within(t, time.Second), 1, nil, item)
+			if !errors.Is(err, session.ErrNotHeld) {
 				t.Errorf("a third: %v", err)
 			}
 			etcd.Fill(false)

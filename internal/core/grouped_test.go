@@ -30,7 +30,9 @@ type result struct {
 
 // together starts writes while another is under way, which takes a second, and returns when they
 // have returned.
-func together(t *testing.T, etcd *fakeetcd.Server, s *session.Session, script func(*fakeetcd.Call) fakeetcd.Answer,
+func together(
+	t *testing.T, etcd *fakeetcd.Server, s *session.Session,
+	script func(*fakeetcd.Call) fakeetcd.Answer,
 	writes map[string]core.Write, limits map[string]time.Duration,
 ) map[string]result {
 	t.Helper()
@@ -86,14 +88,19 @@ func TestTogether(t *testing.T) {
 			for run := range 9 {
 				first, last := run/3, run/3+run%3 // of the calls whose answers are lost
 				synctest.Test(t, func(t *testing.T) {
-					testTogether(t, loss.lose, fmt.Sprintf("%s, calls %d to %d lost, taken: %v", loss.name, first, last, taken), taken, first, last)
+					about := fmt.Sprintf(
+						"%s, calls %d to %d lost, taken: %v", loss.name, first, last, taken)
+					testTogether(t, loss.lose, about, taken, first, last)
 				})
 			}
 		}
 	}
 }
 
-func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about string, taken bool, first, last int) {
+func testTogether(
+	t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about string, taken bool,
+	first, last int,
+) {
 	t.Helper()
 	etcd := fakeetcd.Start(t)
 	s := open(t, etcd, nil)
@@ -109,7 +116,9 @@ func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about
 			}
 		}
 		return c.Apply()
-	}, map[string]core.Write{"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more")}, nil)
+	}, map[string]core.Write{
+		"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more"),
+	}, nil)
 	if calls < lost+1 || calls > 2*lost+2 { // a write that finds the epoch changed is sent again
 		t.Errorf("%s: %d calls", about, calls)
 	}
@@ -157,8 +166,8 @@ func TestTogetherFlat(t *testing.T) {
 				w.Then = append(w.Then, gateway.OpPut(fmt.Sprint("by", i), nil))
 				go func() {
 					out, err := core.Of(s).WriteTogether(t.Context(), w, 1, keys...)
-					if n := len(w.Then); err == nil && out.Applied && (len(out.Responses) != n || out.Responses[n-1].Put == nil ||
-						n > 1 && out.Responses[n-2].Delete.Deleted != 1) {
+					if n := len(w.Then); err == nil && out.Applied && (len(out.Responses) != n ||
+						out.Responses[n-1].Put == nil || n > 1 && out.Responses[n-2].Delete.Deleted != 1) {
 						t.Errorf("%q: %+v", keys, out)
 					}
 					results <- result{out, err}
@@ -178,12 +187,15 @@ func TestTogetherFlat(t *testing.T) {
 				}
 			}
 			want := map[bool]int{false: 4, true: 3}[taken]
-			if left := etcd.Keys("a/"); applied != want || len(left) > 0 || len(etcd.Keys("b/")) > 0 || len(etcd.Keys("kept/")) != 1 {
+			if left := etcd.Keys("a/"); applied != want || len(left) > 0 || len(etcd.Keys("b/")) > 0 ||
+				len(etcd.Keys("kept/")) != 1 {
 				t.Errorf("%d applied; left: %q", applied, left)
 			}
 		}
 		round(false)
-		if nested, deletes := strings.Contains(group, "request_txn"), strings.Count(group, "request_delete_range"); nested || deletes != 3 {
+		nested := strings.Contains(group, "request_txn")
+		deletes := strings.Count(group, "request_delete_range")
+		if nested || deletes != 3 {
 			t.Errorf("nested: %v, %d deletes: %s", nested, deletes, group)
 		}
 		round(true)
@@ -204,7 +216,8 @@ func TestTogetherFlat(t *testing.T) {
 // own write is not applied.
 func TestTogetherAbsent(t *testing.T) {
 	t.Parallel()
-	for taken, compares := range map[string]int{"": 2, "n/09": 3, "n/10": 3, "n/12": 3} { // in a group of three, flat or else nested
+	// The compares of a group of three, which is flat, or nested if a key exists.
+	for taken, compares := range map[string]int{"": 2, "n/09": 3, "n/10": 3, "n/12": 3} {
 		synctest.Test(t, func(t *testing.T) {
 			etcd := fakeetcd.Start(t)
 			s := open(t, etcd, nil)
@@ -226,7 +239,9 @@ func TestTogetherAbsent(t *testing.T) {
 			begun := map[string]*core.Pending{}
 			for _, key := range []string{"n/12", "n/09", "n/10"} {
 				then := []gateway.Op{gateway.OpPut("by "+key, nil)}
-				begun[key] = core.Of(s).Begin(core.Write{Then: then, Compensation: core.Deletion("by " + key)}, 1, key)
+				begun[key] = core.Of(s).Begin(core.Write{
+					Then: then, Compensation: core.Deletion("by " + key),
+				}, 1, key)
 			}
 			if _, err := first.Wait(t.Context()); err != nil {
 				t.Fatal(err)
@@ -257,8 +272,11 @@ func TestTogetherRefused(t *testing.T) {
 				return fakeetcd.Denied()
 			}
 			return c.Apply()
-		}, map[string]core.Write{"a": create(s, "a"), "forbidden": create(s, "forbidden"), "b": create(s, "b")}, nil)
-		if err := all["forbidden"].err; !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, gateway.ErrUncertain) {
+		}, map[string]core.Write{
+			"a": create(s, "a"), "forbidden": create(s, "forbidden"), "b": create(s, "b"),
+		}, nil)
+		if err := all["forbidden"].err; !errors.Is(err, gateway.ErrPermissionDenied) ||
+			errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("forbidden: %v", err)
 		}
 		for _, name := range []string{"a", "b"} {
@@ -283,8 +301,12 @@ func TestTogetherLeft(t *testing.T) {
 				w.OnResolved = func() { settled[name] = true }
 				return w
 			}
-			writes := map[string]core.Write{"left": watched("left"), "early": watched("early"), "stays": watched("stays")}
-			limits := map[string]time.Duration{"left": 700 * time.Millisecond, "early": 100 * time.Millisecond}
+			writes := map[string]core.Write{
+				"left": watched("left"), "early": watched("early"), "stays": watched("stays"),
+			}
+			limits := map[string]time.Duration{
+				"left": 700 * time.Millisecond, "early": 100 * time.Millisecond,
+			}
 			if alone {
 				delete(writes, "stays")
 			}
@@ -331,10 +353,13 @@ func TestTogetherBegun(t *testing.T) {
 			t.Errorf("%+v, %v", out, err)
 		}
 		insists := put(s, "never")
-		insists.CompleteOnCancel, insists.Compensation = true, func() []gateway.Op { return []gateway.Op{gateway.OpPut("done", nil)} }
+		insists.CompleteOnCancel, insists.Compensation = true, func() []gateway.Op {
+			return []gateway.Op{gateway.OpPut("done", nil)}
+		}
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := core.Of(s).WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+		if _, err := core.Of(s).WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) ||
+			!errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
 		}
 		time.Sleep(time.Second)
@@ -344,7 +369,8 @@ func TestTogetherBegun(t *testing.T) {
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := core.Of(s).WriteTogether(t.Context(), put(s, "late"), 1); !errors.Is(err, session.ErrLost) {
+		_, err := core.Of(s).WriteTogether(t.Context(), put(s, "late"), 1)
+		if !errors.Is(err, session.ErrLost) {
 			t.Errorf("after Close: %v", err)
 		}
 		if core.Of(s).Background(func(context.Context) {}) || len(etcd.Keys("late")) > 0 {

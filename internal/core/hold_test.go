@@ -41,13 +41,15 @@ func TestRelease(t *testing.T) {
 		s := open(t, etcd, nil)
 		h := hold(t, s, "a")
 		kv, _ := etcd.Get("a")
-		if h.Fence() != kv.CreateRevision || h.Key() != "a" || h.Err() != nil || !h.Deadline().Equal(s.Deadline()) {
+		if h.Fence() != kv.CreateRevision || h.Key() != "a" || h.Err() != nil ||
+			!h.Deadline().Equal(s.Deadline()) {
 			t.Errorf("fence %d, key %s, %v", h.Fence(), h.Key(), h.Err())
 		}
 		if err := h.grip.Release(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := context.Cause(h.Context()); !errors.Is(err, session.ErrReleased) || !errors.Is(h.Err(), session.ErrReleased) {
+		if err := context.Cause(h.Context()); !errors.Is(err, session.ErrReleased) ||
+			!errors.Is(h.Err(), session.ErrReleased) {
 			t.Errorf("cause = %v, Err = %v", err, h.Err())
 		}
 		if _, ok := etcd.Get("a"); ok {
@@ -78,7 +80,8 @@ func TestReleaseIsOfTheOwnHold(t *testing.T) {
 		if err := first.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("Release = %v", err)
 		}
-		if _, err := first.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("x", nil)}}); !errors.Is(err, session.ErrNotHeld) {
+		_, err := first.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("x", nil)}})
+		if !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("Txn = %v", err)
 		}
 		if _, ok := etcd.Get("a"); !ok || second.Err() != nil || second.Fence() <= first.Fence() {
@@ -155,7 +158,8 @@ func TestReleaseCutOff(t *testing.T) {
 		h := hold(t, s, "a")
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 		for range 2 {
-			if err := h.grip.Release(within(t, 500*time.Millisecond)); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+			err := h.grip.Release(within(t, 500*time.Millisecond))
+			if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Release = %v", err)
 			}
 		}
@@ -198,7 +202,8 @@ func TestReleaseWithEndedContext(t *testing.T) {
 		etcd.Freeze()
 		start := time.Now()
 		for range 2 {
-			if err := h.grip.Release(ctx); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+			if err := h.grip.Release(ctx); !errors.Is(err, gateway.ErrUncertain) ||
+				!errors.Is(err, context.Canceled) {
 				t.Errorf("Release without etcd = %v", err)
 			}
 		}
@@ -242,7 +247,8 @@ func TestReleaseCutOffByTheSession(t *testing.T) {
 		if err := h.grip.Release(within(t, time.Second)); !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Release = %v", err)
 		}
-		if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrExpired) {
+		if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) ||
+			!errors.Is(err, session.ErrExpired) {
 			t.Errorf("repeated = %v", err)
 		}
 	})
@@ -257,7 +263,8 @@ func TestReleaseRefused(t *testing.T) {
 		h := hold(t, s, "a")
 		etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 		for range 3 {
-			if err := h.grip.Release(t.Context()); !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, session.ErrNotHeld) {
+			if err := h.grip.Release(t.Context()); !errors.Is(err, gateway.ErrPermissionDenied) ||
+				errors.Is(err, session.ErrNotHeld) {
 				t.Errorf("Release = %v", err)
 			}
 		}
@@ -276,15 +283,21 @@ func TestReleaseOfWhatIsLost(t *testing.T) {
 		cause error
 		freed int32
 	}{
-		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked, 0},
-		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Delete(record(s)) }, session.ErrRevoked, 0},
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Revoke(s.Lease())
+		}, session.ErrRevoked, 0},
+		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Delete(record(s))
+		}, session.ErrRevoked, 0},
 		{"closed", func(t *testing.T, _ *fakeetcd.Server, s *session.Session) {
 			t.Helper()
 			if err := s.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}, session.ErrClosed, 0},
-		{"removed, not yet noticed", func(_ *testing.T, etcd *fakeetcd.Server, _ *session.Session) { etcd.Delete("a") }, session.ErrKeyDeleted, 1},
+		{"removed, not yet noticed", func(_ *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
+			etcd.Delete("a")
+		}, session.ErrKeyDeleted, 1},
 		{"removed, noticed", func(_ *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
 			time.Sleep(2 * time.Second)
 			etcd.Delete("a")
@@ -354,7 +367,8 @@ func TestOwnKeyIsWatched(t *testing.T) {
 				}
 				tt.remove(etcd)
 				synctest.Wait()
-				if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) || !errors.Is(context.Cause(h.Context()), session.ErrLost) {
+				if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+					!errors.Is(context.Cause(h.Context()), session.ErrLost) {
 					t.Errorf("Err = %v", err)
 				}
 				if err := s.Err(); err != nil {
@@ -416,10 +430,12 @@ func TestContextAskedLate(t *testing.T) {
 		etcd.Revoke(s.Lease())
 		<-s.Context().Done()
 		_ = lost.grip.Release(t.Context())
-		if err := context.Cause(released.Context()); !errors.Is(err, session.ErrReleased) || !errors.Is(released.Err(), session.ErrReleased) {
+		if err := context.Cause(released.Context()); !errors.Is(err, session.ErrReleased) ||
+			!errors.Is(released.Err(), session.ErrReleased) {
 			t.Errorf("released: %v, %v", err, released.Err())
 		}
-		if err := context.Cause(lost.Context()); !errors.Is(err, session.ErrRevoked) || !errors.Is(lost.Err(), session.ErrRevoked) {
+		if err := context.Cause(lost.Context()); !errors.Is(err, session.ErrRevoked) ||
+			!errors.Is(lost.Err(), session.ErrRevoked) {
 			t.Errorf("lost: %v, %v", err, lost.Err())
 		}
 	})
@@ -497,7 +513,8 @@ func TestReleaseWithMore(t *testing.T) {
 					err := h.grip.Release(t.Context())
 					// After a lost answer the release cannot know that another client has deleted
 					// the key.
-					if notHeld := removed && lost == 0; errors.Is(err, session.ErrNotHeld) != notHeld || err != nil && !notHeld {
+					if notHeld := removed && lost == 0; errors.Is(err, session.ErrNotHeld) != notHeld ||
+						err != nil && !notHeld {
 						t.Errorf("Release = %v", err)
 					}
 					if kv, ok := etcd.Get("marker"); ok == removed || ok && kv.Version != 1 {

@@ -48,10 +48,12 @@ func (d *diary) options() *session.Options {
 			Recovered: func() { d.note("trusted") },
 			Lost:      func(error) { d.note("lost") },
 			Acquired: func(_ context.Context, h session.HoldInfo, waited time.Duration) {
-				d.note("acquired %s %s %v after %v", h.Kind, h.Name, h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/"), waited)
+				ok := h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/")
+				d.note("acquired %s %s %v after %v", h.Kind, h.Name, ok, waited)
 			},
 			HoldEnded: func(h session.HoldInfo, held time.Duration, cause error) {
-				d.note("ended %s %s after %v, revoked: %v", h.Kind, h.Name, held, errors.Is(cause, session.ErrRevoked))
+				revoked := errors.Is(cause, session.ErrRevoked)
+				d.note("ended %s %s after %v, revoked: %v", h.Kind, h.Name, held, revoked)
 			},
 		},
 	}
@@ -100,12 +102,14 @@ func TestHoldHooks(t *testing.T) {
 			t.Errorf("hooks tell %q, want %q", d.lines, want)
 		}
 		var said []string
-		for _, m := range regexp.MustCompile(`level=(\w+) msg=(\w+)`).FindAllStringSubmatch(d.log.String(), -1) {
+		record := regexp.MustCompile(`level=(\w+) msg=(\w+)`)
+		for _, m := range record.FindAllStringSubmatch(d.log.String(), -1) {
 			said = append(said, m[1]+" "+m[2])
 		}
 		slices.Sort(said)
 		if want := []string{
-			"INFO hold_acquired", "INFO hold_acquired", "INFO hold_released", "INFO session_opened", "WARN hold_lost", "WARN session_lost",
+			"INFO hold_acquired", "INFO hold_acquired", "INFO hold_released", "INFO session_opened",
+			"WARN hold_lost", "WARN session_lost",
 		}; !slices.Equal(said, want) {
 			t.Errorf("the log says %q, want %q", said, want)
 		}
@@ -130,10 +134,13 @@ func TestRenewalHooks(t *testing.T) {
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if want := []string{"renewed 0s", "suspect", "renewed 0s", "trusted"}; !slices.Equal(d.lines, want) {
+		want := []string{"renewed 0s", "suspect", "renewed 0s", "trusted"}
+		if !slices.Equal(d.lines, want) {
 			t.Errorf("hooks tell %q, want %q", d.lines, want)
 		}
-		for _, word := range []string{"session_opened", "session_suspect", "session_trusted", "session_closed"} {
+		for _, word := range []string{
+			"session_opened", "session_suspect", "session_trusted", "session_closed",
+		} {
 			if strings.Count(d.log.String(), "msg="+word) != 1 {
 				t.Errorf("no %s in the log:\n%s", word, d.log.String())
 			}
@@ -235,7 +242,8 @@ func TestEndedForEveryAcquired(t *testing.T) {
 		synctest.Wait()
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if want := []string{"acquired mutex a true after 0s", "ended mutex a after 0s, revoked: true"}; !slices.Equal(d.lines, want) {
+		want := []string{"acquired mutex a true after 0s", "ended mutex a after 0s, revoked: true"}
+		if !slices.Equal(d.lines, want) {
 			t.Errorf("hooks tell %q, want %q", d.lines, want)
 		}
 	})

@@ -37,7 +37,8 @@ func TestTTL(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				s, err := session.New(t.Context(), etcd.Client(t), &session.Options{TTL: tt.ttl, AllowShortTTL: tt.short})
+				opts := &session.Options{TTL: tt.ttl, AllowShortTTL: tt.short}
+				s, err := session.New(t.Context(), etcd.Client(t), opts)
 				if tt.want == 0 {
 					if !errors.Is(err, gateway.ErrInvalid) || etcd.Leases() != 0 {
 						t.Errorf("New = %v, with %d leases", err, etcd.Leases())
@@ -62,7 +63,8 @@ func TestRecordPrefix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		if _, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
+		_, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"})
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("New = %v", err)
 		}
 		s := open(t, etcd, &session.Options{RecordPrefix: "x/", Name: "me", ParentKey: "outer/1"})
@@ -70,7 +72,8 @@ func TestRecordPrefix(t *testing.T) {
 			t.Error("no record")
 		}
 		infos, err := s.SessionInfos(t.Context(), s.Lease(), 4711)
-		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" || infos[s.Lease()].ParentKey != "outer/1" {
+		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" ||
+			infos[s.Lease()].ParentKey != "outer/1" {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		if err := core.Of(s).CheckLineName("xy/"); err != nil {
@@ -81,8 +84,11 @@ func TestRecordPrefix(t *testing.T) {
 				t.Errorf("CheckLineName(%q) = %v", name, err)
 			}
 		}
-		for name, ok := range map[string]bool{"": false, "xy/": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true} {
-			if err := core.Of(s).CheckName(name); (err == nil) != ok || err != nil && !errors.Is(err, gateway.ErrInvalid) {
+		for name, ok := range map[string]bool{
+			"": false, "xy/": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true,
+		} {
+			if err := core.Of(s).CheckName(name); (err == nil) != ok ||
+				err != nil && !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("CheckName(%q) = %v", name, err)
 			}
 		}
@@ -140,7 +146,8 @@ func TestNewDoesNotStorm(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if _, err := session.New(within(t, 5*time.Second), etcd.Client(t), nil); !errors.Is(err, context.DeadlineExceeded) {
+		_, err := session.New(within(t, 5*time.Second), etcd.Client(t), nil)
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("New = %v", err)
 		}
 		if calls > 30 {
@@ -160,7 +167,8 @@ func TestNewRefused(t *testing.T) {
 			return c.Apply()
 		})
 		_, err := session.New(t.Context(), etcd.Client(t), nil)
-		if !errors.Is(err, gateway.ErrPermissionDenied) || !strings.Contains(err.Error(), "record "+session.DefaultRecordPrefix) {
+		if !errors.Is(err, gateway.ErrPermissionDenied) ||
+			!strings.Contains(err.Error(), "record "+session.DefaultRecordPrefix) {
 			t.Errorf("New = %v", err)
 		}
 		if n := etcd.Leases(); n != 0 {
@@ -177,10 +185,16 @@ func TestSilentServer(t *testing.T) {
 		c := etcd.Client(t)
 		etcd.Freeze()
 		for name, call := range map[string]func(context.Context) error{
-			"new":   func(ctx context.Context) error { _, err := session.New(ctx, c, nil); return err },
-			"write": func(ctx context.Context) error { _, err := core.Of(s).Write(ctx, put(s, "a")); return err },
-			"txn":   func(ctx context.Context) error { _, err := s.Txn(ctx, once("a", true)); return err },
-			"look":  func(ctx context.Context) error { _, err := s.SessionInfos(ctx, s.Lease()); return err },
+			"new": func(ctx context.Context) error { _, err := session.New(ctx, c, nil); return err },
+			"write": func(ctx context.Context) error {
+				_, err := core.Of(s).Write(ctx, put(s, "a"))
+				return err
+			},
+			"txn": func(ctx context.Context) error { _, err := s.Txn(ctx, once("a", true)); return err },
+			"look": func(ctx context.Context) error {
+				_, err := s.SessionInfos(ctx, s.Lease())
+				return err
+			},
 		} {
 			start := time.Now()
 			if err := call(within(t, 1300*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
@@ -222,13 +236,17 @@ func TestCauses(t *testing.T) {
 			etcd.Freeze()
 			time.Sleep(15 * time.Second)
 		}, session.ErrExpired, true},
-		{"revoked, by the watch", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked, true},
+		{"revoked, by the watch", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Revoke(s.Lease())
+		}, session.ErrRevoked, true},
 		{"revoked, by a renewal", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 			etcd.BreakWatches(true)
 			etcd.Revoke(s.Lease())
 			time.Sleep(6 * time.Second)
 		}, session.ErrRevoked, true},
-		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Delete(record(s)) }, session.ErrRevoked, true},
+		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Delete(record(s))
+		}, session.ErrRevoked, true},
 		{"record deleted and compacted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 			etcd.BreakWatches(true)
 			etcd.Delete(record(s))
@@ -242,18 +260,25 @@ func TestCauses(t *testing.T) {
 				t.Error(err)
 			}
 		}, session.ErrClosed, false},
-		{"orphaned", func(_ *testing.T, _ *fakeetcd.Server, s *session.Session) { s.Orphan() }, session.ErrClosed, false},
+		{"orphaned", func(_ *testing.T, _ *fakeetcd.Server, s *session.Session) {
+			s.Orphan()
+		}, session.ErrClosed, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				told := make(chan error, 2)
-				s := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) { told <- err }}})
+				s := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) {
+					told <- err
+				}}})
 				h, _ := core.Of(s).Hold("a", 1, func() {})
 				tt.end(t, etcd, s)
 				synctest.Wait()
-				for i, err := range []error{s.Err(), context.Cause(s.Context()), h.Err(), context.Cause(h.Context()), core.Of(s).Ready(t.Context())} {
+				for i, err := range []error{
+					s.Err(), context.Cause(s.Context()), h.Err(), context.Cause(h.Context()),
+					core.Of(s).Ready(t.Context()),
+				} {
 					if !errors.Is(err, tt.cause) || !errors.Is(err, session.ErrLost) {
 						t.Errorf("%d: %v", i, err)
 					}
@@ -375,7 +400,8 @@ func TestSlots(t *testing.T) {
 		k2, _, _ := core.Of(s).ReserveKey("a")
 		free1()
 		k1again, _, _ := core.Of(s).ReserveKey("a")
-		if k0 != base || k1 != base+"-1" || again != base || k2 != base+"-2" || k1again != k1 || other != "b/"+s.Lease().String() {
+		if k0 != base || k1 != base+"-1" || again != base || k2 != base+"-2" || k1again != k1 ||
+			other != "b/"+s.Lease().String() {
 			t.Error(k0, k1, again, k2, k1again, other)
 		}
 	})

@@ -41,7 +41,9 @@ func TestKeysThatAlwaysChange(t *testing.T) {
 		return err
 	}
 	group := func(ctx context.Context, s *session.Session) error {
-		_, err := core.Of(s).WriteTogether(ctx, core.Write{Then: []gateway.Op{gateway.OpPut("done", nil)}}, 1)
+		_, err := core.Of(s).WriteTogether(ctx, core.Write{
+			Then: []gateway.Op{gateway.OpPut("done", nil)},
+		}, 1)
 		return err
 	}
 	for name, row := range map[string]struct {

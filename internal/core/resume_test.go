@@ -18,7 +18,9 @@ import (
 )
 
 // resume resumes a session with a client of its own, and closes it at the end of the test.
-func resume(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID, opts *session.Options) *session.Session {
+func resume(
+	t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID, opts *session.Options,
+) *session.Session {
 	t.Helper()
 	s, err := session.Resume(t.Context(), etcd.Client(t), lease, opts)
 	if err != nil {
@@ -58,7 +60,8 @@ func isTakenOver(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 		}
 	}
 	rev := etcd.Revision()
-	if _, err := core.Of(s).Write(t.Context(), put(s, "late")); !errors.Is(err, session.ErrResumedElsewhere) {
+	_, err := core.Of(s).Write(t.Context(), put(s, "late"))
+	if !errors.Is(err, session.ErrResumedElsewhere) {
 		t.Errorf("Write of the earlier life = %v", err)
 	}
 	if err := s.Close(t.Context()); err != nil {
@@ -82,10 +85,12 @@ func TestResume(t *testing.T) {
 		old.Orphan()
 		time.Sleep(6 * time.Second)
 		s := resume(t, etcd, old.Lease(), &session.Options{TTL: time.Minute, Name: "two"})
-		if s.Lease() != old.Lease() || time.Until(s.Deadline()) != 10*time.Second-10*time.Second/100-100*time.Millisecond {
+		if s.Lease() != old.Lease() ||
+			time.Until(s.Deadline()) != 10*time.Second-10*time.Second/100-100*time.Millisecond {
 			t.Errorf("lease %v, ends in %v", s.Lease(), time.Until(s.Deadline()))
 		}
-		if infos, err := s.SessionInfos(t.Context(), s.Lease()); err != nil || infos[s.Lease()].Name != "two" || infos[s.Lease()].ID == id {
+		if infos, err := s.SessionInfos(t.Context(), s.Lease()); err != nil ||
+			infos[s.Lease()].Name != "two" || infos[s.Lease()].ID == id {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		if keys := etcd.Keys(record(s) + "/"); len(keys) != 0 {
@@ -112,10 +117,14 @@ func TestResumeDeadline(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
 		old.Orphan()
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Sleep(800 * time.Millisecond); return c.Apply() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			c.Sleep(800 * time.Millisecond)
+			return c.Apply()
+		})
 		begin := time.Now()
 		s := resume(t, etcd, old.Lease(), nil)
-		if want := session.DefaultTTL - session.DefaultTTL/100 - 100*time.Millisecond; s.Deadline().Sub(begin) != want {
+		want := session.DefaultTTL - session.DefaultTTL/100 - 100*time.Millisecond
+		if s.Deadline().Sub(begin) != want {
 			t.Errorf("ends %v after the beginning, want %v", s.Deadline().Sub(begin), want)
 		}
 	})
@@ -176,7 +185,9 @@ func TestResumeOfTheLiving(t *testing.T) {
 		{byWatch, func(*testing.T, *fakeetcd.Server, *session.Session) {}},
 		{"by a write", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
-			if out, err := core.Of(old).Write(t.Context(), put(old, "k")); !errors.Is(err, session.ErrResumedElsewhere) || errors.Is(err, gateway.ErrUncertain) || out.Applied {
+			out, err := core.Of(old).Write(t.Context(), put(old, "k"))
+			if !errors.Is(err, session.ErrResumedElsewhere) || errors.Is(err, gateway.ErrUncertain) ||
+				out.Applied {
 				t.Errorf("Write = %+v, %v", out, err)
 			}
 		}},
@@ -196,7 +207,8 @@ func TestResumeOfTheLiving(t *testing.T) {
 		}},
 		{"by a transaction", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
-			if _, err := old.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}); !errors.Is(err, session.ErrResumedElsewhere) {
+			_, err := old.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}})
+			if !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Txn = %v", err)
 			}
 		}},
@@ -224,7 +236,9 @@ func TestResumeOfTheLiving(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				told := make(chan error, 1)
-				old := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) { told <- err }}})
+				old := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) {
+					told <- err
+				}}})
 				h := hold(t, old, "a")
 				if tt.name != byWatch {
 					etcd.BreakWatches(true)
@@ -236,7 +250,8 @@ func TestResumeOfTheLiving(t *testing.T) {
 				tt.learn(t, etcd, old)
 				synctest.Wait()
 				isTakenOver(t, etcd, old)
-				if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrResumedElsewhere) {
+				if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) ||
+					!errors.Is(err, session.ErrResumedElsewhere) {
 					t.Errorf("Release of the earlier life = %v", err)
 				}
 				if err := <-told; !errors.Is(err, session.ErrResumedElsewhere) {
@@ -272,7 +287,8 @@ func TestResumeAndLateCopies(t *testing.T) {
 		taken.If = []gateway.Cmp{gateway.CmpCreateRevision("taken", gateway.Equal, 0)}
 		etcd.Put("taken", "")
 		for _, w := range []core.Write{put(old, "k"), taken} {
-			if _, err := core.Of(old).Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrUncertain) {
+			_, err := core.Of(old).Write(within(t, time.Second), w)
+			if !errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("Write = %v", err)
 			}
 		}
@@ -359,7 +375,8 @@ func TestResumeAtOnce(t *testing.T) {
 						if r.err == nil {
 							made = append(made, r.s)
 							closeLater(t, r.s)
-						} else if !errors.Is(r.err, session.ErrResumedElsewhere) || !errors.Is(r.err, session.ErrLost) {
+						} else if !errors.Is(r.err, session.ErrResumedElsewhere) ||
+							!errors.Is(r.err, session.ErrLost) {
 							t.Errorf("Resume = %v", r.err)
 						}
 					}
@@ -395,7 +412,9 @@ func TestResumeOfNothing(t *testing.T) {
 			old.Orphan()
 			time.Sleep(session.DefaultTTL)
 		}},
-		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) { etcd.Revoke(old.Lease()) }},
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) {
+			etcd.Revoke(old.Lease())
+		}},
 		{"closed", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			if err := old.Close(t.Context()); err != nil {
@@ -460,10 +479,12 @@ func TestResumeRefused(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		c := etcd.Client(t)
-		if _, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
+		_, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x"})
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("with a bad option: %v", err)
 		}
-		if _, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x/"}); !errors.Is(err, session.ErrLost) {
+		_, err = session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x/"})
+		if !errors.Is(err, session.ErrLost) {
 			t.Errorf("under another prefix: %v", err)
 		}
 		if _, err := session.Resume(t.Context(), c, 0, nil); !errors.Is(err, session.ErrLost) {
@@ -475,7 +496,8 @@ func TestResumeRefused(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if _, err := session.Resume(t.Context(), c, s.Lease(), nil); !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, session.ErrLost) {
+		_, err = session.Resume(t.Context(), c, s.Lease(), nil)
+		if !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, session.ErrLost) {
 			t.Errorf("without rights: %v", err)
 		}
 		synctest.Wait()
@@ -504,7 +526,8 @@ func TestResumeCutOff(t *testing.T) {
 					return c.Silence()
 				})
 				_, err := session.Resume(within(t, 3*time.Second), etcd.Client(t), old.Lease(), nil)
-				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) != (path == "/kv/txn") {
+				if !errors.Is(err, context.DeadlineExceeded) ||
+					errors.Is(err, gateway.ErrUncertain) != (path == "/kv/txn") {
 					t.Errorf("Resume = %v", err)
 				}
 				etcd.Script(nil)
@@ -536,7 +559,8 @@ func TestSlowResume(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if _, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil); !errors.Is(err, session.ErrExpired) || !errors.Is(err, session.ErrLost) {
+		_, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil)
+		if !errors.Is(err, session.ErrExpired) || !errors.Is(err, session.ErrLost) {
 			t.Errorf("Resume = %v", err)
 		}
 		synctest.Wait()
@@ -558,7 +582,11 @@ func TestCloseOfASleeper(t *testing.T) {
 					old := open(t, etcd, nil)
 					hold(t, old, "a")
 					etcd.BreakWatches(true)
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost }) // the lease lives
+					// the lease lives
+					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+						c.Apply()
+						return fakeetcd.Lost
+					})
 					<-old.Context().Done()
 					etcd.Script(nil)
 					etcd.BreakWatches(false)
@@ -621,7 +649,8 @@ func TestTxnAfterResume(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if resp, err := s.Txn(t.Context(), txn); err != nil || !resp.Succeeded || len(etcd.Keys("k")) != 1 {
+		if resp, err := s.Txn(t.Context(), txn); err != nil || !resp.Succeeded ||
+			len(etcd.Keys("k")) != 1 {
 			t.Errorf("Txn = %+v, %v, keys %v", resp, err, etcd.Keys("k"))
 		}
 	})
@@ -678,7 +707,9 @@ func TestLeft(t *testing.T) {
 		s := resume(t, etcd, old.Lease(), nil)
 		hold(t, s, "new")
 		etcd.Touch("again")
-		for key, want := range map[string]bool{"old": true, "again": false, "new": false, "theirs": false, "nobody's": false, "none": false} {
+		for key, want := range map[string]bool{
+			"old": true, "again": false, "new": false, "theirs": false, "nobody's": false, "none": false,
+		} {
 			resp, err := s.Client().Txn(t.Context(), gateway.Txn{If: core.Of(s).OwnedByPredecessor(key)})
 			if err != nil || resp.Succeeded != want {
 				t.Errorf("%s: %+v, %v", key, resp, err)

@@ -29,7 +29,9 @@ func once(key string, then bool) gateway.Txn {
 }
 
 // apply applies once, or, if flat, the same with an Else that only reads.
-func apply(ctx context.Context, s *session.Session, flat bool, key string, then bool) (*gateway.TxnResponse, error) {
+func apply(
+	ctx context.Context, s *session.Session, flat bool, key string, then bool,
+) (*gateway.TxnResponse, error) {
 	t := once(key, then)
 	if !flat {
 		return s.Txn(ctx, t)
@@ -47,7 +49,10 @@ func TestTxn(t *testing.T) {
 				then    bool
 				stored  string
 				answers int
-			}{{false, true, "then", 1}, {false, false, "else", 2}, {true, true, "then", 1}, {true, false, "", 1}} {
+			}{
+				{false, true, "then", 1}, {false, false, "else", 2},
+				{true, true, "then", 1}, {true, false, "", 1},
+			} {
 				t.Run(fmt.Sprintf("%s/%d/%s%d", loss.name, lost, c.stored, c.answers), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
@@ -123,7 +128,8 @@ func TestTxnsConcurrently(t *testing.T) {
 			}
 		}
 		for i := range n {
-			if kv, _ := etcd.Get(fmt.Sprintf("k%02d", i)); kv.Version != 1 && i%4 != 3 || kv.Version > 0 && i%4 == 3 {
+			if kv, _ := etcd.Get(fmt.Sprintf("k%02d", i)); kv.Version != 1 && i%4 != 3 ||
+				kv.Version > 0 && i%4 == 3 {
 				t.Errorf("%d applied %d times", i, kv.Version)
 			}
 		}
@@ -185,7 +191,8 @@ func TestHoldTxn(t *testing.T) {
 				}
 				etcd.Delete("hold")
 				lost = 1
-				if _, err := h.Txn(t.Context(), once("b", true)); !errors.Is(err, session.ErrNotHeld) || !strings.Contains(err.Error(), "hold") {
+				if _, err := h.Txn(t.Context(), once("b", true)); !errors.Is(err, session.ErrNotHeld) ||
+					!strings.Contains(err.Error(), "hold") {
 					t.Errorf("Txn without the key = %v", err)
 				}
 				for _, c := range copies {

@@ -23,7 +23,8 @@ func TestKeyWithoutItsLease(t *testing.T) {
 		Context() context.Context
 		Err() error
 	}
-	for name, acquire := range map[string]func(t *testing.T, s *session.Session) (hold, func() error, error){
+	type acquireFunc func(t *testing.T, s *session.Session) (hold, func() error, error)
+	for name, acquire := range map[string]acquireFunc{
 		"mutex": func(t *testing.T, s *session.Session) (hold, func() error, error) {
 			t.Helper()
 			l, err := mutex.New(s, "a", nil).Lock(t.Context())

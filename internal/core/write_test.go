@@ -28,7 +28,10 @@ var losses = []struct {
 	lose func(c *fakeetcd.Call) fakeetcd.Answer
 }{
 	{"before it is applied", func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Lost }},
-	{"after it is applied", func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost }},
+	{"after it is applied", func(c *fakeetcd.Call) fakeetcd.Answer {
+		c.Apply()
+		return fakeetcd.Lost
+	}},
 	{"in silence", func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() }},
 	{"in silence, applied", func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return c.Silence() }},
 	{"leader changed, applied", func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -57,7 +60,8 @@ func TestWriteAfterLostAnswers(t *testing.T) {
 						return c.Apply()
 					})
 					out, err := core.Of(s).Write(t.Context(), put(s, "a"))
-					if err != nil || !out.Applied || !out.Repeated || len(out.Responses) != 1 || out.Responses[0].Put == nil {
+					if err != nil || !out.Applied || !out.Repeated || len(out.Responses) != 1 ||
+						out.Responses[0].Put == nil {
 						t.Errorf("Write = %+v, %v", out, err)
 					}
 					if _, ok := etcd.Get("a"); !ok {
@@ -248,7 +252,8 @@ func TestWriteElse(t *testing.T) {
 				if err != nil || out.Applied || out.Repeated != (lost > 0) {
 					t.Fatalf("Write = %+v, %v", out, err)
 				}
-				if len(out.Responses) != 2 || string(out.Responses[0].Get.KVs[0].Value) != "x" || len(out.Responses[1].Get.KVs) != 0 {
+				if len(out.Responses) != 2 || string(out.Responses[0].Get.KVs[0].Value) != "x" ||
+					len(out.Responses[1].Get.KVs) != 0 {
 					t.Errorf("responses = %+v", out.Responses)
 				}
 				after, _ := etcd.Get(record(s))
@@ -281,7 +286,9 @@ func TestForeignLeaseMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		_, err := s.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("a", nil, gateway.WithLease(4711))}})
+		_, err := s.Txn(t.Context(), gateway.Txn{
+			Then: []gateway.Op{gateway.OpPut("a", nil, gateway.WithLease(4711))},
+		})
 		if !errors.Is(err, gateway.ErrLeaseNotFound) || errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Txn = %v", err)
 		}

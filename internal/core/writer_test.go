@@ -76,7 +76,9 @@ func (g *crowd) busy() {
 	}
 }
 
-func (g *crowd) write(ctx context.Context, key, line string, settled chan struct{}) (result *error) {
+func (g *crowd) write(
+	ctx context.Context, key, line string, settled chan struct{},
+) (result *error) {
 	result = new(error)
 	w := sharing(g.s, key, line)
 	if settled != nil {
@@ -85,7 +87,8 @@ func (g *crowd) write(ctx context.Context, key, line string, settled chan struct
 	g.all.Go(func() {
 		var out core.Outcome
 		out, *result = core.Of(g.s).Write(ctx, w)
-		if *result == nil && (!out.Applied || len(out.Responses) != 1 || out.Responses[0].Put == nil || out.Revision == 0) {
+		if *result == nil &&
+			(!out.Applied || len(out.Responses) != 1 || out.Responses[0].Put == nil || out.Revision == 0) {
 			g.t.Errorf("write of %s = %+v", key, out)
 		}
 	})
@@ -200,7 +203,8 @@ func TestABatchIsNoLargerThanEtcdTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
 			if puts(c) > 10 { // --max-txn-ops
-				return fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
+				return fakeetcd.Error(
+					gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
 			}
 			return c.Apply()
 		})
@@ -241,7 +245,8 @@ func TestOneRefusedOfMany(t *testing.T) {
 			bad := g.write(t.Context(), "forbidden", "forbidden/", nil)
 			good := g.write(t.Context(), "beta", "beta/", nil)
 			g.all.Wait()
-			if *good != nil || !errors.Is(*bad, gateway.ErrPermissionDenied) || errors.Is(*bad, gateway.ErrUncertain) {
+			if *good != nil || !errors.Is(*bad, gateway.ErrPermissionDenied) ||
+				errors.Is(*bad, gateway.ErrUncertain) {
 				t.Errorf("%v, %v", *bad, *good)
 			}
 			g.there("alpha", "beta")
@@ -331,7 +336,8 @@ func TestCallersOfABatchLeave(t *testing.T) {
 					<-ctx.Done()
 					synctest.Wait()
 					for i := range leaves {
-						if err := *results[i]; !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
+						if err := *results[i]; !errors.Is(err, gateway.ErrUncertain) ||
+							!errors.Is(err, context.DeadlineExceeded) {
 							t.Errorf("%d: %v", i, err)
 						}
 					}
@@ -375,7 +381,8 @@ func TestLeaveBeforeTheBatch(t *testing.T) {
 		done := make(chan struct{})
 		insisting.OnResolved = func() { close(done) }
 		g.all.Go(func() {
-			if _, err := core.Of(g.s).Write(ctx, insisting); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+			if _, err := core.Of(g.s).Write(ctx, insisting); !errors.Is(err, gateway.ErrUncertain) ||
+				!errors.Is(err, context.Canceled) {
 				t.Errorf("insisting: %v", err)
 			}
 		})
@@ -401,8 +408,8 @@ func TestTheSessionEndsUnderABatch(t *testing.T) {
 		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
 		results := []*error{g.write(t.Context(), "a1", "a/", nil), g.write(t.Context(), "b", "", nil)}
 		time.Sleep(2 * busy)
-		results = append(results, g.write(t.Context(), "a2", "a/", nil), g.write(t.Context(), "c", "", nil),
-			g.write(t.Context(), "a3", "a/", nil))
+		results = append(results, g.write(t.Context(), "a2", "a/", nil),
+			g.write(t.Context(), "c", "", nil), g.write(t.Context(), "a3", "a/", nil))
 		begin := time.Now()
 		g.etcd.Revoke(g.s.Lease())
 		g.all.Wait()
@@ -491,7 +498,8 @@ func TestThePatientOfALineApart(t *testing.T) {
 		w := sharing(g.s, "x/2", "x/")
 		w.MayLinger = true
 		began := time.Now()
-		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil || time.Since(began) > 10*busy {
+		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil ||
+			time.Since(began) > 10*busy {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		stop()
