@@ -12,7 +12,6 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
-	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -292,119 +291,6 @@ func TestCauses(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestClose(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		h := hold(t, s, "a")
-		errs := make(chan error, 10)
-		for range cap(errs) {
-			go func() { errs <- s.Close(t.Context()) }()
-		}
-		for range cap(errs) {
-			if err := <-errs; err != nil {
-				t.Error(err)
-			}
-		}
-		if len(etcd.Keys("a")) != 0 || etcd.Leases() != 0 || h.Err() == nil {
-			t.Error("something is left")
-		}
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		synctest.Wait()
-		if n := etcd.Watches(); n != 0 {
-			t.Errorf("%d watches are left", n)
-		}
-	})
-}
-
-// TestCloseWithEndedContext uses a context that has ended, as the context of signal.NotifyContext
-// has.
-func TestCloseWithEndedContext(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		frees, cut := open(t, etcd, nil), open(t, etcd, nil)
-		if err := frees.Close(ctx); err != nil || etcd.Leases() != 1 {
-			t.Errorf("Close = %v, with %d leases left", err, etcd.Leases()-1)
-		}
-		etcd.Freeze()
-		start := time.Now()
-		if err := cut.Close(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("Close without etcd = %v", err)
-		}
-		if took := time.Since(start); took != grace.Time {
-			t.Errorf("took %v", took)
-		}
-		etcd.Thaw()
-	})
-}
-
-// TestCloseAfterLoss deletes the keys that the server still has.
-func TestCloseAfterLoss(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		hold(t, s, "a")
-		etcd.Freeze()
-		<-s.Context().Done()
-		etcd.Thaw()
-		if err := s.Close(t.Context()); err != nil || len(etcd.Keys("a")) != 0 {
-			t.Errorf("Close = %v, left: %v", err, etcd.Keys("a"))
-		}
-		if err := s.Err(); !errors.Is(err, session.ErrExpired) {
-			t.Errorf("Err = %v", err)
-		}
-	})
-}
-
-func TestOrphan(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		hold(t, s, "a")
-		s.Orphan()
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if len(etcd.Keys("a")) != 1 || etcd.Leases() != 1 {
-			t.Error("revoked")
-		}
-		time.Sleep(session.DefaultTTL)
-		synctest.Wait()
-		if etcd.Leases() != 0 {
-			t.Error("renewed")
-		}
-	})
-}
-
-func TestSlots(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		base := "a/" + s.Lease().String()
-		k0, _, free0 := core.Of(s).ReserveKey("a")
-		k1, _, free1 := core.Of(s).ReserveKey("a")
-		other, _, _ := core.Of(s).ReserveKey("b")
-		free0()
-		again, _, _ := core.Of(s).ReserveKey("a")
-		k2, _, _ := core.Of(s).ReserveKey("a")
-		free1()
-		k1again, _, _ := core.Of(s).ReserveKey("a")
-		if k0 != base || k1 != base+"-1" || again != base || k2 != base+"-2" || k1again != k1 ||
-			other != "b/"+s.Lease().String() {
-			t.Error(k0, k1, again, k2, k1again, other)
-		}
-	})
 }
 
 func TestNoClient(t *testing.T) {

@@ -236,3 +236,29 @@ func TestReceiptDeleted(t *testing.T) {
 		}
 	})
 }
+
+// TestTxnAfterResume: a receipt of the earlier process is not taken for one of this process.
+func TestTxnAfterResume(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		old := open(t, etcd, nil)
+		txn := gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}
+		if _, err := old.Txn(t.Context(), txn); err != nil {
+			t.Fatal(err)
+		}
+		old.Orphan()
+		etcd.Delete("k")
+		s := resume(t, etcd, old.Lease(), nil)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.N == 1 {
+				return fakeetcd.Lost
+			}
+			return c.Apply()
+		})
+		if resp, err := s.Txn(t.Context(), txn); err != nil || !resp.Succeeded ||
+			len(etcd.Keys("k")) != 1 {
+			t.Errorf("Txn = %+v, %v, keys %v", resp, err, etcd.Keys("k"))
+		}
+	})
+}
