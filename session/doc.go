@@ -46,7 +46,8 @@
 // # Errors
 //
 // Calls return [gateway.ErrInvalid] for wrong options, [ErrLost] after the session has ended, and
-// the error of ctx when ctx ends first, with [gateway.ErrUncertain] if a write was under way.
+// the error of ctx when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an
+// error also matches ErrUncertain, check for it first.
 //
 // # Keys
 //

@@ -40,6 +40,13 @@ type Releaser struct {
 	prev, next *Releaser
 }
 
+// releaseState is the state of the release of a hold:
+//
+//	held      → under way   a Release
+//	held      → done        the hold had ended before
+//	under way → done, rejected, in doubt
+//	rejected  → under way   the next Release
+//	in doubt  → done        the session has resolved it, and the next Release returns nil
 type releaseState int
 
 const (
