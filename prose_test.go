@@ -31,9 +31,11 @@ var proseRules = []struct {
 
 // proseOpen lists folders, and documents, whose prose is not in order yet. It only gets shorter.
 var proseOpen = []string{
-	".", "cmd", "docs", "gateway", "internal", "queue", "session",
+	".", "cmd", "docs", "gateway", "queue",
+	"internal/clock", "internal/etcdjson", "internal/fakeetcd", "internal/grace", "internal/line",
+	"internal/merge",
 	"integration/cli", "integration/etcd", "integration/gateway", "integration/nospace",
-	"integration/queue", "integration/session",
+	"integration/queue",
 }
 
 func TestProse(t *testing.T) {

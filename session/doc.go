@@ -1,4 +1,5 @@
-// Package session keeps a lease alive and knows, at any moment, whether what hangs on it may still be relied on.
+// Package session keeps a lease alive and reports, at any moment, whether the holds under it may
+// still be relied on.
 //
 // # Usage
 //
@@ -7,41 +8,55 @@
 //		return err
 //	}
 //	defer s.Close(ctx) // with 1 s of its own if ctx has ended
-//	// hand s to the recipes: mutex.New(s, "jobs/nightly", nil)
+//	// pass s to the recipes: mutex.New(s, "jobs/nightly", nil)
 //
-// One session serves any number of recipes. Programs that want to go on after a loss use [Run]; those that want to go on
-// with what they had, after a restart, keep [Session.Lease] somewhere and use [Resume].
+// One session serves any number of recipes. Use [Run] to continue with a new session after a loss.
+// To keep the holds over a restart of the process, store [Session.Lease] and call [Resume].
 //
 // # Guarantees
 //
-// The session's context, and with it that of every hold, ends before the lease can expire on the server, as long as
-// clocks run within 1 % of each other: the deadline counts from when the last acknowledged renewal was sent, less 1 %
-// and 100 ms. It ends within one watch latency when the server takes the lease away early. It says why: [ErrExpired],
-// [ErrRevoked], [ErrResumedElsewhere], [ErrClosed].
+// The contexts of the session and of its holds end before the lease can expire on the server, as
+// long as clocks run within 1 % of each other. The deadline is the time at which the last
+// acknowledged renewal was sent, plus the time to live, less 1 % and 100 ms. If the server revokes
+// the lease early, the contexts end within one watch latency. The cause is [ErrExpired],
+// [ErrRevoked], [ErrResumedElsewhere] or [ErrClosed].
 //
-// Every write of a session is applied at most once, however late a copy of it reaches the server: each compares the
-// session's epoch, the revision of a record key under the lease. A try that follows an unanswered one moves the epoch,
-// which makes all earlier copies void. A session whose lease is gone cannot write at all.
+// Every write of a session is applied at most once, however late a copy of it reaches the server.
+// Each write compares the session's epoch, the revision of a record key under the lease. A try that
+// follows an unanswered one changes the epoch, which makes all earlier copies void. A session whose
+// lease has ended cannot write at all.
 //
-// Every call returns when its context ends. What it leaves unclear is settled in the background.
+// Every call returns when its context ends. The session resolves a write in doubt in the
+// background.
 //
-// # Not guaranteed
+// # Limitations
 //
-// A process that is paused past the deadline finds out when it wakes, not before, and may act in between. Whatever it
-// writes outside of etcd needs the fence, see [Hold.Fence]. A leader of the cluster that was itself paused may revoke
-// leases that are alive; then the hold ends one watch latency after another may have got it.
+// A process that is paused past the deadline notices when it runs again, and may act before it
+// does. Its writes to other systems need the fence, see [Hold.Fence]. A leader of the cluster that
+// was itself paused may revoke leases that are alive. The hold then ends one watch latency after
+// another client may have acquired it.
 //
-// A late copy is one of a try that was not answered. What a proxy repeats of requests that were answered may be applied
-// again.
+// Only copies of an unanswered try are void. If a proxy repeats a request that was answered, the
+// request may be applied again.
+//
+// # Concurrency
+//
+// A [Session] and its holds are safe for concurrent use.
+//
+// # Errors
+//
+// Calls return [gateway.ErrInvalid] for wrong options, [ErrLost] after the session has ended, and
+// the error of ctx when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an
+// error also matches ErrUncertain, check for it first.
 //
 // # Keys
 //
-// Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with a little JSON that says who it is,
-// and one below it (…/w0, …/w1) for each [Session.Txn] that is under way at the same time. A user who may not write
-// them cannot have sessions.
+// Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with JSON that
+// identifies the session. For each [Session.Txn] that is under way at the same time it keeps one
+// more below that key (…/w0, …/w1). A user needs permission to read and write these keys.
 //
 // # Source
 //
-// The deadline from the send time is that of Gray and Cheriton's leases, and of Chubby's client; the epoch is a fencing
-// token turned on oneself.
+// The deadline that counts from the send time is from Gray and Cheriton's leases, and from Chubby's
+// client. The epoch is a fencing token that a session applies to its own writes.
 package session

@@ -10,10 +10,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// client is that of the program, made once.
+// client is the one client of the program.
 var client *gateway.Client
 
-// A program that looks after its session itself.
+// A program makes its session itself.
 func ExampleNew() {
 	ctx := context.Background()
 	s, err := session.New(ctx, client, &session.Options{TTL: 10 * time.Second, Name: "billing"})
@@ -33,10 +33,11 @@ func ExampleNew() {
 	// true true
 }
 
-// A program that goes on with a new session when one is lost. Here somebody revokes the first one's lease.
+// A program continues with a new session when one is lost. Here the lease of the first one is
+// revoked.
 func ExampleRun() {
 	n := 0
-	err := session.Run(context.Background(), client, nil, func(ctx context.Context, s *session.Session) error {
+	work := func(ctx context.Context, s *session.Session) error {
 		if n++; n == 1 {
 			if err := client.Revoke(context.Background(), s.Lease()); err != nil {
 				return err
@@ -47,7 +48,8 @@ func ExampleRun() {
 		}
 		fmt.Println("again, with a session that lives:", s.Err() == nil)
 		return nil
-	})
+	}
+	err := session.Run(context.Background(), client, nil, work)
 	fmt.Println(err)
 	// Output:
 	// lost: true
@@ -55,7 +57,7 @@ func ExampleRun() {
 	// <nil>
 }
 
-// A transaction of the program's own is applied once at most, also if its answer is lost on the way.
+// A transaction of the program is applied at most once, also when its answer is lost.
 func ExampleSession_Txn() {
 	ctx := context.Background()
 	s, err := session.New(ctx, client, nil)

@@ -7,25 +7,30 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Hold has the methods that all holds share: a lock, a permit, a term, a claim. Each is safe for concurrent use.
+// Hold has the methods that all holds share: a lock, a permit, a term, a claim. All are safe for
+// concurrent use.
 type Hold interface {
-	// Context ends when the hold ends: before the lease can expire, when the server revokes the lease, when the hold's
-	// key is deleted, or when the hold is released. Its cause wraps [ErrLost], or is [ErrReleased].
+	// Context ends when the hold ends: before the lease can expire, when the server revokes the
+	// lease, when the hold's key is deleted, or when the hold is released. Its cause wraps
+	// [ErrLost], or is [ErrReleased].
 	Context() context.Context
-	// Err returns nil while the hold may be relied on, and the reason after it has ended. It looks at the clock.
+	// Err returns nil while the hold may be relied on, and the reason after it has ended. It looks
+	// at the clock.
 	Err() error
-	// Fence returns the revision that created the hold's key. Of two holds of one name the later one has the greater
-	// fence. Pass it to each store outside of etcd, and let that refuse a smaller fence than it has seen.
+	// Fence returns the revision that created the hold's key. Of two holds of one name the later
+	// one has the greater fence. Pass it to each store outside of etcd, and have the store reject a
+	// fence smaller than the greatest it has seen.
 	Fence() int64
-	// Guard returns a compare that holds for as long as the hold's key exists. A transaction with it is applied only
-	// under this hold, even if the clocks are wrong.
+	// Guard returns a compare that holds for as long as the hold's key exists. A transaction with
+	// it is applied only under this hold, even if the clocks are wrong.
 	Guard() gateway.Cmp
 	// Key returns the hold's key in etcd.
 	Key() string
 	// Deadline returns the time at which the hold ends unless the session is renewed before.
 	Deadline() time.Time
-	// Txn applies a transaction at most once, and only while the hold's key exists. It returns [gateway.ErrUncertain]
-	// when ctx ended before the outcome was known, and [ErrNotHeld] when the transaction was not and will not be
-	// applied, because the hold has ended. See [Session.Txn] for lost answers.
+	// Txn applies a transaction at most once, and only while the hold's key exists. It returns
+	// [gateway.ErrUncertain] when ctx ended before the outcome was known. It returns [ErrNotHeld]
+	// when the hold has ended: then the transaction was not applied and will not be. See
+	// [Session.Txn] for lost answers.
 	Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error)
 }

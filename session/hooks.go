@@ -7,30 +7,33 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// Hooks report what happens to a session and its holds. Each may be nil, and costs nothing then. Renewed, Suspect and
-// Recovered run one after the other in a goroutine of the session, Lost and HoldEnded in goroutines of their own, Acquired in
-// the goroutine of the call. A hook that blocks delays only the hooks after it, and the session's Close, which waits for
-// them: no hook may close the session.
+// Hooks report events of a session and its holds. Each may be nil. Renewed, Suspect and Recovered
+// run one after the other in a goroutine of the session, Lost and HoldEnded in goroutines of their
+// own, Acquired in the goroutine of the call. A hook that blocks delays only the hooks after it and
+// the session's Close, which waits for them: no hook may close the session.
 //
-// A hook must not panic. The library does not recover: in one of its goroutines the panic ends the program. In a goroutine
-// of the caller it ends the call; if Acquired panics, the hold is released.
+// A hook must not panic, because the library does not recover. In a goroutine of the session the
+// panic ends the program. In a goroutine of the caller it ends the call; if Acquired panics, the
+// hold is released.
 type Hooks struct {
-	// Renewed is called when a renewal was acknowledged, with the time since it was sent. Renewals that failed are
-	// attempts of the client, see [gateway.Hooks].
+	// Renewed is called when a renewal was acknowledged, with the time since it was sent. For
+	// renewals that failed see [gateway.Hooks].
 	Renewed func(took time.Duration)
-	// Suspect is called when half the time to live has passed without an acknowledged renewal. No new hold is handed
-	// out until Recovered.
+	// Suspect is called when half the time to live has passed without an acknowledged renewal. No
+	// call returns a new hold until Recovered.
 	Suspect func()
 	// Recovered is called when a renewal was acknowledged after Suspect.
 	Recovered func()
-	// Lost is called when the session has ended, with the cause of its context. It is not called for Close and Orphan.
+	// Lost is called when the session has ended, with the cause of its context. It is not called
+	// for Close and Orphan.
 	Lost func(cause error)
 
-	// Acquired is called when a hold was granted, with the context of the call and the time that it waited. Locks,
-	// terms, permits and members of barriers are holds here, the messages of a queue are not.
+	// Acquired is called when a hold was granted, with the context of the call and the time that it
+	// waited. Locks, terms, permits and members of barriers are holds here, the messages of a queue
+	// are not.
 	Acquired func(ctx context.Context, h HoldInfo, waited time.Duration)
-	// HoldEnded is called when such a hold has ended, with the time that it was held. cause is nil when the hold was
-	// released, and otherwise the cause of its context.
+	// HoldEnded is called when such a hold has ended, with the time that it was held. cause is nil
+	// when the hold was released, and otherwise the cause of its context.
 	HoldEnded func(h HoldInfo, held time.Duration, cause error)
 }
 

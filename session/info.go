@@ -8,7 +8,7 @@ import (
 
 // Info identifies a session. Its JSON is the session's record.
 type Info struct {
-	ID        string    `json:"id"`             // of this session alone
+	ID        string    `json:"id"`             // unique to the session
 	Name      string    `json:"name,omitempty"` // see [Options]
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, nil)) }
 
-// within gives a context that ends after d.
+// within returns a context that ends after d.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -21,7 +21,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// short gives options with a time to live that programs must ask for.
+// short returns options with a time to live that needs AllowShortTTL.
 func short(ttl time.Duration) *session.Options {
 	return &session.Options{TTL: ttl, AllowShortTTL: true}
 }

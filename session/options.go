@@ -16,36 +16,37 @@ const (
 	DefaultRecordPrefix = "holdfast/sessions/"
 )
 
-// minTTL is what a time to live must at least be without AllowShortTTL: a shorter one is lost to a garbage collection,
-// a slow disk or an election.
+// minTTL is the shortest time to live without AllowShortTTL, because a garbage collection, a slow
+// disk or an election of etcd can outlast a shorter one.
 const minTTL = 5 * time.Second
 
-// Options of a session. The zero value, or nil, is right for most.
+// Options configure a session. The zero value and nil are the defaults.
 type Options struct {
-	// TTL is how long the lease outlives the last renewal: the time after which others take over when this process
-	// dies, and which it can be cut off from etcd without losing anything, less a third. Rounded up to whole seconds;
-	// default 15 s; under 5 s only with AllowShortTTL.
+	// TTL is the lease's time to live. If the process dies, others take over within TTL. If it is
+	// partitioned from etcd, it keeps its holds for at least two thirds of TTL. It is rounded up to
+	// whole seconds. Default 15 s; less than 5 s needs AllowShortTTL.
 	TTL           time.Duration
 	AllowShortTTL bool
 
-	// Name tells people who this is, in listings and in errors. It is stored in etcd.
+	// Name identifies the session to people, in listings and in errors. It is stored in etcd.
 	Name string
 
-	// ParentKey is the key of the hold, of another session, that will not be given back before this session has ended: this
-	// process was started under it, say. It tells those who look for deadlocks that the one waits where the other does. It
-	// is stored in etcd.
+	// ParentKey is the key of another session's hold that is not released before this session has
+	// ended, for example of the lock under which this process was started. Deadlock detection uses
+	// it: the parent waits wherever this session waits. It is stored in etcd.
 	ParentKey string
 
-	// RecordPrefix is where sessions keep their records; all programs that share locks should agree. Default
-	// "holdfast/sessions/".
+	// RecordPrefix is the prefix of the keys of session records. It must end in a slash, and be the
+	// same in all programs that share locks. Default "holdfast/sessions/".
 	RecordPrefix string
 
-	// Logger gets the story of the session: at Info when it begins and ends, is trusted again, and who was granted what
-	// for how long; at Warn what cannot be returned, a lost session, a clean-up that failed. Nil logs nothing. One that
-	// blocks keeps callers waiting, but nobody from learning of a loss in time.
+	// Logger receives the events of the session. At Info: it begins, ends or is trusted again, and
+	// which holds were granted and for how long. At Warn: the session or a hold was lost, a
+	// clean-up failed, and other errors that no call returns. Nil logs nothing. A Logger that
+	// blocks delays callers, but not the end of a context.
 	Logger *slog.Logger
 
-	// Hooks are called when something happens to the session, for metrics and traces.
+	// Hooks are called on events of the session, for metrics and traces.
 	Hooks Hooks
 }
 
@@ -61,7 +62,8 @@ func (o *Options) config() (core.Config, error) {
 	case opt.TTL < 0 || opt.TTL > gateway.MaxTTL:
 		return core.Config{}, invalid("a TTL of %v is not between 1s and %v", opt.TTL, gateway.MaxTTL)
 	case opt.TTL < minTTL && !opt.AllowShortTTL:
-		return core.Config{}, invalid("a TTL of %v is under %v: set AllowShortTTL if you mean it", opt.TTL, minTTL)
+		return core.Config{}, invalid(
+			"a TTL of %v is under %v: set AllowShortTTL if you mean it", opt.TTL, minTTL)
 	}
 	if opt.RecordPrefix == "" {
 		opt.RecordPrefix = DefaultRecordPrefix

@@ -19,7 +19,7 @@ func TestRunAgainAfterLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		var leases []gateway.LeaseID
-		err := session.Run(t.Context(), etcd.Client(t), nil, func(ctx context.Context, s *session.Session) error {
+		fn := func(ctx context.Context, s *session.Session) error {
 			leases = append(leases, s.Lease())
 			if len(leases) == 3 {
 				return nil
@@ -31,7 +31,8 @@ func TestRunAgainAfterLoss(t *testing.T) {
 			}
 			time.Sleep(time.Minute) // Run waits for it
 			return errOwn
-		})
+		}
+		err := session.Run(t.Context(), etcd.Client(t), nil, fn)
 		if err != nil || len(leases) != 3 || leases[0] == leases[1] {
 			t.Errorf("Run = %v, leases %v", err, leases)
 		}
@@ -45,25 +46,45 @@ func TestRunReturns(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, cancel func(), etcd *fakeetcd.Server, s *session.Session) error
+		fn   func(context.Context, func(), *fakeetcd.Server, *session.Session) error
 		want error
 	}{
-		{"nil", func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return nil }, nil},
-		{"nil after a loss", func(ctx context.Context, _ func(), etcd *fakeetcd.Server, s *session.Session) error {
-			etcd.Revoke(s.Lease())
-			<-ctx.Done()
-			return nil
-		}, nil},
-		{"error with a live session", func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return errOwn }, errOwn},
-		{"end of ctx", func(ctx context.Context, cancel func(), _ *fakeetcd.Server, _ *session.Session) error {
-			cancel()
-			<-ctx.Done()
-			return errors.Join(errOwn, ctx.Err())
-		}, context.Canceled},
-		{"closed by fn", func(ctx context.Context, _ func(), _ *fakeetcd.Server, s *session.Session) error {
-			_ = s.Close(ctx)
-			return errOwn
-		}, errOwn},
+		{
+			"nil",
+			func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return nil },
+			nil,
+		},
+		{
+			"nil after a loss",
+			func(ctx context.Context, _ func(), etcd *fakeetcd.Server, s *session.Session) error {
+				etcd.Revoke(s.Lease())
+				<-ctx.Done()
+				return nil
+			},
+			nil,
+		},
+		{
+			"error with a live session",
+			func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return errOwn },
+			errOwn,
+		},
+		{
+			"end of ctx",
+			func(ctx context.Context, cancel func(), _ *fakeetcd.Server, _ *session.Session) error {
+				cancel()
+				<-ctx.Done()
+				return errors.Join(errOwn, ctx.Err())
+			},
+			context.Canceled,
+		},
+		{
+			"closed by fn",
+			func(ctx context.Context, _ func(), _ *fakeetcd.Server, s *session.Session) error {
+				_ = s.Close(ctx)
+				return errOwn
+			},
+			errOwn,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,10 +93,11 @@ func TestRunReturns(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				runs := 0
-				err := session.Run(ctx, etcd.Client(t), nil, func(ctx context.Context, s *session.Session) error {
+				fn := func(ctx context.Context, s *session.Session) error {
 					runs++
 					return tt.fn(ctx, cancel, etcd, s)
-				})
+				}
+				err := session.Run(ctx, etcd.Client(t), nil, fn)
 				if !errors.Is(err, tt.want) || runs != 1 || etcd.Leases() != 0 {
 					t.Errorf("Run = %v after %d runs, %d leases left", err, runs, etcd.Leases())
 				}
@@ -84,7 +106,7 @@ func TestRunReturns(t *testing.T) {
 	}
 }
 
-// TestRunUnwinds: where fn does not return, the session is closed all the same.
+// TestRunUnwinds: if fn does not return, Run closes the session.
 func TestRunUnwinds(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
@@ -128,10 +150,11 @@ func TestRunGivesUp(t *testing.T) {
 					}
 					return c.Apply()
 				})
-				err := session.Run(t.Context(), etcd.Client(t), tt.opts, func(context.Context, *session.Session) error {
+				fn := func(context.Context, *session.Session) error {
 					t.Error("called")
 					return nil
-				})
+				}
+				err := session.Run(t.Context(), etcd.Client(t), tt.opts, fn)
 				if !errors.Is(err, tt.want) {
 					t.Errorf("Run = %v", err)
 				}
@@ -140,7 +163,7 @@ func TestRunGivesUp(t *testing.T) {
 	}
 }
 
-// TestRunWithoutEtcd keeps trying until ctx ends, or etcd comes.
+// TestRunWithoutEtcd tries again until ctx ends or etcd answers.
 func TestRunWithoutEtcd(t *testing.T) {
 	t.Parallel()
 	for _, comes := range []bool{false, true} {
@@ -153,7 +176,8 @@ func TestRunWithoutEtcd(t *testing.T) {
 					time.AfterFunc(20*time.Second, etcd.Thaw)
 				}
 				start := time.Now()
-				err := session.Run(within(t, time.Minute), etcd.Client(t), nil, func(context.Context, *session.Session) error { return nil })
+				fn := func(context.Context, *session.Session) error { return nil }
+				err := session.Run(within(t, time.Minute), etcd.Client(t), nil, fn)
 				if comes != (err == nil) || !comes && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("Run = %v", err)
 				}
@@ -165,7 +189,7 @@ func TestRunWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestRunOverSlowNew: New takes longer than the lease lives, and works later.
+// TestRunOverSlowNew: New takes longer than the time to live, and succeeds later.
 func TestRunOverSlowNew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,10 +203,11 @@ func TestRunOverSlowNew(t *testing.T) {
 			return c.Apply()
 		})
 		runs := 0
-		err := session.Run(within(t, time.Minute), etcd.Client(t), short(2*time.Second), func(context.Context, *session.Session) error {
+		fn := func(context.Context, *session.Session) error {
 			runs++
 			return nil
-		})
+		}
+		err := session.Run(within(t, time.Minute), etcd.Client(t), short(2*time.Second), fn)
 		if err != nil || runs != 1 {
 			t.Errorf("Run = %v after %d runs", err, runs)
 		}
@@ -190,7 +215,7 @@ func TestRunOverSlowNew(t *testing.T) {
 	})
 }
 
-// TestRunOverAFullDatabase: somebody will make room.
+// TestRunOverAFullDatabase tries again until the database has room.
 func TestRunOverAFullDatabase(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/lease/grant", "/kv/txn"} {
@@ -201,11 +226,13 @@ func TestRunOverAFullDatabase(t *testing.T) {
 				full := time.Now().Add(time.Minute)
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == path && time.Now().Before(full) {
-						return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+						return fakeetcd.Error(
+							gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 					}
 					return c.Apply()
 				})
-				err := session.Run(t.Context(), etcd.Client(t), nil, func(context.Context, *session.Session) error { return nil })
+				fn := func(context.Context, *session.Session) error { return nil }
+				err := session.Run(t.Context(), etcd.Client(t), nil, fn)
 				if err != nil || time.Now().Before(full) {
 					t.Error(err)
 				}

@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// Session is a lease that is kept alive, and the holds under it. [New], [Resume] and [Run] make it. It is safe for
-// concurrent use.
+// Session is a lease that is kept alive, and the holds under it. [New], [Resume] and [Run] make it.
+// It is safe for concurrent use.
 type Session struct{ core *core.Session }
 
 func init() {
@@ -21,11 +21,11 @@ func init() {
 	})
 }
 
-// New grants a lease, writes the session's record and begins to renew the lease. The session lives until
-// [Session.Close], or until it is lost. ctx bounds New alone.
+// New grants a lease, writes the session's record and begins to renew the lease. The session lives
+// until [Session.Close], or until it is lost. ctx bounds New alone.
 //
-// New returns an error that matches [gateway.ErrInvalid] for wrong options, and otherwise the error of etcd or of ctx. After
-// an error there is no session; a lease that was granted is revoked, or expires.
+// New returns [gateway.ErrInvalid] for wrong options, and otherwise the error of etcd or of ctx.
+// After an error there is no session; a lease that was granted is revoked, or expires.
 func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error) {
 	config, err := opts.config()
 	if err != nil {
@@ -38,23 +38,29 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 	return &Session{s}, nil
 }
 
-// Resume takes up a session whose process has ended without closing it, because it crashed, was killed, or called
-// [Session.Orphan]. The lease is the one that [Session.Lease] returned; the process must have kept it, in the form of its
-// String, for example, which [gateway.ParseLeaseID] reads. The holds of the earlier process still exist under the lease.
-// Recipes can take them up, as election.Election.Resume does. All others stay as long as the new session;
+// Resume takes up a session whose process has ended without closing it, because it crashed, was
+// killed, or called [Session.Orphan]. lease is the ID that [Session.Lease] returned in the earlier
+// process. Store it as its String, for example, which [gateway.ParseLeaseID] reads. The holds of
+// the earlier process still exist under the lease. Recipes can take them up, as
+// election.Election.Resume does. The other holds last as long as the new session;
 // [gateway.Client.TimeToLive] lists their keys.
 //
-// Resume returns [ErrLost] when the lease is gone, or has no session's record: call [New]. It returns [ErrLost] with
-// [ErrResumedElsewhere] when another process resumes the session at the same moment. Any other error changes nothing, except
-// that after [gateway.ErrUncertain] the session may have been taken from the earlier process. Resume may be repeated.
+// Resume returns [ErrLost] when the lease has ended or has no session record: call [New]. It
+// returns [ErrLost] with [ErrResumedElsewhere] when another process resumes the session at the same
+// moment. After any other error the earlier session is unchanged, except that after
+// [gateway.ErrUncertain] it may have ended. Resume may be repeated. ctx bounds Resume alone.
 //
-// The earlier process must have ended. Two processes in one session have the same fences and guards, so nothing can keep
-// them apart. An earlier process that still runs cannot write in the session any more, and its session ends with
-// [ErrResumedElsewhere] as soon as it notices. If it closes the session before, the lease is revoked.
+// The earlier process must have ended. Two processes in one session have the same fences and
+// guards, so nothing can keep them apart. If the earlier process still runs, it cannot write in the
+// session any more, and its session ends with [ErrResumedElsewhere] as soon as it notices. If it
+// closes the session before that, the lease is revoked.
 //
-// Options.TTL is not used: the lease keeps its time to live, which is in the record. The record of an earlier version does
-// not have it; the session is then relied on for at most 1 s after each renewal. Options.RecordPrefix must be the same.
-func Resume(ctx context.Context, c *gateway.Client, lease gateway.LeaseID, opts *Options) (*Session, error) {
+// Options.TTL is not used, because the lease keeps its time to live, which is in the record. The
+// record of an earlier version does not have it; the session is then relied on for at most 1 s
+// after each renewal. Options.RecordPrefix must be the same.
+func Resume(
+	ctx context.Context, c *gateway.Client, lease gateway.LeaseID, opts *Options,
+) (*Session, error) {
 	config, err := opts.config()
 	if err != nil {
 		return nil, err
@@ -66,16 +72,19 @@ func Resume(ctx context.Context, c *gateway.Client, lease gateway.LeaseID, opts 
 	return &Session{s}, nil
 }
 
-// Run calls fn with a session, and again with a new session each time fn returns an error after its session was lost.
-// Otherwise it returns the error that fn returned, or the error of ctx. The context of fn ends with the session; fn must
-// return then, because Run waits for it. While etcd cannot be reached, or its database is full, Run tries again. It returns
-// errors that another try cannot change, such as wrong credentials.
+// Run calls fn with a session, and again with a new session each time fn returns an error after its
+// session was lost. Otherwise it returns the error of fn, or the error of ctx. The context of fn
+// ends with the session and with ctx; fn must return then, because Run waits for it. Run tries
+// again while etcd cannot be reached or its database is full. It returns errors that another try
+// cannot change, such as wrong credentials.
 //
 // If fn panics, or ends its goroutine, Run closes the session and does not recover.
 //
-// Run calls fn at least once for a job: fn may have finished when the session is found lost.
+// Run may call fn again after fn has done all its work, because the session was lost before fn
+// returned.
 func Run(
-	ctx context.Context, c *gateway.Client, opts *Options, fn func(ctx context.Context, s *Session) error,
+	ctx context.Context, c *gateway.Client, opts *Options,
+	fn func(ctx context.Context, s *Session) error,
 ) error {
 	config, err := opts.config()
 	if err != nil {
@@ -95,26 +104,28 @@ func (s *Session) Lease() gateway.LeaseID { return s.core.Lease() }
 // Client returns the client that the session was made with.
 func (s *Session) Client() *gateway.Client { return s.core.Client() }
 
-// Deadline returns the time at which the session ends unless another renewal is acknowledged before.
+// Deadline returns the time at which the session ends unless another renewal is acknowledged
+// before.
 func (s *Session) Deadline() time.Time { return s.core.Deadline() }
 
-// Err returns nil while the session lives, and the reason after it has ended. It looks at the clock, so a late timer
-// cannot make a dead session look alive.
+// Err returns nil while the session lives, and the reason after it has ended. It reads the clock,
+// so a late timer cannot make a dead session look alive.
 func (s *Session) Err() error { return s.core.Err() }
 
-// Txn applies a transaction at most once, and never after the session has ended at the server. After a lost answer it
-// finds out what happened, unlike [gateway.Client.Txn]. It returns [gateway.ErrUncertain] when ctx ends first, and when the
-// server leaves the outcome open although it answers, as with a full database ([gateway.ErrNoSpace]). Once the session has
-// resolved that transaction, no copy of it is applied any more. It returns [ErrLost] when the session has ended.
+// Txn applies a transaction at most once, and never after the session has ended at the server.
+// Unlike [gateway.Client.Txn] it tries again after a lost answer, until it knows the outcome. It
+// returns [gateway.ErrUncertain] when ctx ends first; the session then makes sure in the background
+// that no copy is applied later. It returns [ErrLost] when the session has ended.
 //
-// A transaction may have four operations less than etcd allows, 124 by default. None of them may write the session's own
-// keys. Responses is nil when an answer was lost and only the branch that was applied is known.
+// A transaction may have four operations less than etcd allows, 124 by default. None of them may
+// write the session's own keys. Responses is nil when an answer was lost and only the applied
+// branch is known.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.core.Txn(ctx, t)
 }
 
-// SessionInfos reads the records of the sessions with these leases. A session without a record, such as one of another
-// library, is left out. It returns the error of etcd or of ctx.
+// SessionInfos reads the records of the sessions with these leases. A session without a record,
+// such as one of another library, is left out. It returns the error of etcd or of ctx.
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {
@@ -129,14 +140,16 @@ func (s *Session) SessionInfos(
 	return out, nil
 }
 
-// Close ends the session: its context and the contexts of all holds end at once. Then the lease is revoked, which releases
-// the holds for others. ctx bounds the revocation; a lease that could not be revoked expires. If ctx has ended before the
-// call, as the context of signal.NotifyContext has in a program that is asked to stop, Close has 1 s of its own.
+// Close ends the session: its context and the contexts of all holds end at once. Then it revokes
+// the lease, which releases the holds for others. ctx bounds the revocation; a lease that could not
+// be revoked expires, and Close returns the error of etcd or of ctx. If ctx has ended before the
+// call, as the context of signal.NotifyContext has in a program that is asked to stop, Close has
+// 1 s of its own.
 //
-// Close may be called again. After a loss it releases early the keys that the server still has, but not those of a session
-// that another process has taken up by [Resume].
+// Close may be called again. After a loss it deletes the keys that the server still has, but not if
+// another process has taken the session up by [Resume].
 func (s *Session) Close(ctx context.Context) error { return s.core.Close(ctx) }
 
-// Orphan ends the session without revoking its lease: its keys stay until the time to live is over, so that another
-// process can take them up by [Resume]. A Close after it does nothing.
+// Orphan ends the session without revoking its lease. Its keys stay until the time to live is over,
+// so that another process can take them up by [Resume]. A Close after it does nothing.
 func (s *Session) Orphan() { s.core.Orphan() }

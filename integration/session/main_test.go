@@ -1,4 +1,5 @@
-// Package session_test holds the end of a session to its promises on real etcd, with all recipes.
+// Package session_test checks, on real etcd and with all recipes, how a session ends and how it
+// survives changes of certificates and passwords.
 package session_test
 
 import (
@@ -17,7 +18,7 @@ import (
 // cluster is one member that all tests of the package share.
 var cluster *etcdtest.Cluster
 
-// What all recipes' tests share.
+// Names from recipetest.
 var (
 	figure  = recipetest.Figure
 	within  = recipetest.Within
@@ -29,10 +30,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childShape) != "" {
 		os.Exit(child())
 	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	server := recipetest.Server(etcdproc.Versions()[0])
+	goleak.VerifyTestMain(etcdtest.Shared(m, server, func(c *etcdtest.Cluster) { cluster = c }))
 }
 
-// plain is a session on the shared cluster.
+// plain returns a session on the shared cluster.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
 	c := recipetest.NewClient(tb, gateway.Config{Endpoints: cluster.Endpoints()})

@@ -45,8 +45,8 @@ func use(t *testing.T, cfg gateway.Config) *inUse {
 	return u
 }
 
-// goesOn fails the test unless the session is renewed from now on, holds its lock, and the watch
-// delivers what another client writes.
+// goesOn fails the test unless the session is renewed from now on and holds its lock, and the watch
+// delivers a put of another client.
 func (u *inUse) goesOn(t *testing.T, other *gateway.Client) {
 	t.Helper()
 	ctx := within(t, 2*recipetest.Patience)
@@ -67,7 +67,7 @@ func (u *inUse) goesOn(t *testing.T, other *gateway.Client) {
 	}
 }
 
-// replace writes files as programs that renew certificates do: each at once, under its old name.
+// replace replaces each file at once, by a rename, as programs that renew certificates do.
 func replace(t *testing.T, files map[string]string) {
 	t.Helper()
 	for to, from := range files {
@@ -84,7 +84,7 @@ func replace(t *testing.T, files map[string]string) {
 	}
 }
 
-// refused waits until a client whose files are old gets errors that say so.
+// refused waits until a client with old files gets an error that matches is.
 func refused(t *testing.T, c *gateway.Client, is func(error) bool) {
 	t.Helper()
 	recipetest.Eventually(t, "refusal", func() bool {
@@ -97,9 +97,9 @@ func refused(t *testing.T, c *gateway.Client, is func(error) bool) {
 
 func ofTLS(err error) bool { return strings.Contains(err.Error(), "tls:") }
 
-// TestRenewedCertificates: authority, certificates and keys are replaced, etcd with them, which
-// refuses the old ones then. A session lives on, and a watch delivers, whichever side is renewed
-// first.
+// TestRenewedCertificates replaces authority, certificates and keys, and restarts etcd with the new
+// ones, so that it rejects the old ones. The session lives and the watch delivers, whichever side
+// is renewed first.
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -164,8 +164,8 @@ func TestRenewedCertificates(t *testing.T) {
 	})
 }
 
-// TestChangedPassword: a password is changed, in etcd and in its file, and etcd forgets all tokens.
-// A session lives on, and a watch delivers, whichever is changed first.
+// TestChangedPassword changes a password in etcd and in its file, and restarts etcd, which loses
+// all tokens. The session lives and the watch delivers, whichever is changed first.
 func TestChangedPassword(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -185,7 +185,8 @@ func TestChangedPassword(t *testing.T) {
 				for _, err := range []error{
 					root.Auth().RoleAdd(ctx, "worker"), root.Auth().UserAdd(ctx, "worker", "one"),
 					root.Auth().UserGrantRole(ctx, "worker", "worker"),
-					root.Auth().RoleGrantPermission(ctx, "worker", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
+					root.Auth().RoleGrantPermission(
+						ctx, "worker", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
 					root.Auth().RoleGrantPermission(
 						ctx, "worker", gateway.PermReadWrite, session.DefaultRecordPrefix, gateway.Prefix()),
 				} {
@@ -214,7 +215,7 @@ func TestChangedPassword(t *testing.T) {
 				if err := root.Auth().UserChangePassword(ctx, "worker", "two"); err != nil {
 					t.Fatal(err)
 				}
-				if err := own.Member(0).Kill(); err != nil { // it has the tokens in its memory
+				if err := own.Member(0).Kill(); err != nil { // which holds the tokens in memory
 					t.Fatal(err)
 				}
 				if err := own.Member(0).Restart(ctx); err != nil {

@@ -22,13 +22,13 @@ import (
 )
 
 const (
-	childShape    = "HOLDFAST_SESSION_CHILD" // how the program is written
+	childShape    = "HOLDFAST_SESSION_CHILD" // a key of shapes
 	childEndpoint = "HOLDFAST_SESSION_ENDPOINT"
 	childName     = "HOLDFAST_SESSION_NAME"
 )
 
-// shapes are programs as the documents show them: they stop by the context of signal.NotifyContext, and free what they hold
-// by deferred calls with that context.
+// shapes are programs as the documents show them: the context of signal.NotifyContext stops them,
+// and deferred calls release their holds with that context.
 var shapes = map[string]func(context.Context, *session.Session, string, func()) error{
 	"Do": func(ctx context.Context, s *session.Session, name string, locked func()) error {
 		return mutex.New(s, name, nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
@@ -37,7 +37,9 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 			return nil
 		})
 	},
-	"Lock and Unlock": func(ctx context.Context, s *session.Session, name string, locked func()) error {
+	"Lock and Unlock": func(
+		ctx context.Context, s *session.Session, name string, locked func(),
+	) error {
 		lock, err := mutex.New(s, name, nil).Lock(ctx)
 		if err != nil {
 			return err
@@ -57,7 +59,7 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 	},
 }
 
-// child is the program that is told to stop.
+// child is the program that SIGTERM stops.
 func child() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -72,7 +74,8 @@ func child() int {
 			return err
 		}
 		defer s.Close(ctx)
-		return shapes[os.Getenv(childShape)](ctx, s, os.Getenv(childName), func() { _, _ = os.Stdout.WriteString("locked\n") })
+		locked := func() { _, _ = os.Stdout.WriteString("locked\n") }
+		return shapes[os.Getenv(childShape)](ctx, s, os.Getenv(childName), locked)
 	}
 	if err := run(); err != nil && !errors.Is(err, context.Canceled) {
 		_, _ = os.Stdout.WriteString(err.Error() + "\n")
@@ -81,7 +84,7 @@ func child() int {
 	return 0
 }
 
-// program is a child that runs.
+// program is a running child.
 type program struct {
 	*exec.Cmd
 	said *bufio.Scanner
@@ -90,7 +93,8 @@ type program struct {
 func start(t *testing.T, shape, name string) program {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(), childShape+"="+shape, childEndpoint+"="+cluster.Endpoints()[0], childName+"="+name)
+	cmd.Env = append(os.Environ(),
+		childShape+"="+shape, childEndpoint+"="+cluster.Endpoints()[0], childName+"="+name)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +116,8 @@ func (p program) terminate(t *testing.T) {
 	}
 }
 
-// TestTerminated: a program that is told to stop frees its lock at once, and its place in the line.
+// TestTerminated: a program that receives SIGTERM releases its lock, or its place in the line, at
+// once.
 func TestTerminated(t *testing.T) {
 	for shape := range shapes {
 		t.Run(shape, func(t *testing.T) {
@@ -122,7 +127,8 @@ func TestTerminated(t *testing.T) {
 				t.Fatalf("the holder said %q", holder.said.Text())
 			}
 			waiter := start(t, shape, name)
-			recipetest.Eventually(t, "the other program waits", func() bool { return len(members(t, s.Client(), name)) == 2 })
+			two := func() bool { return len(members(t, s.Client(), name)) == 2 }
+			recipetest.Eventually(t, "the other program waits", two)
 			waiter.terminate(t)
 			if left := members(t, s.Client(), name); len(left) != 1 {
 				t.Errorf("the line after the waiter's end: %v", left)
@@ -137,7 +143,7 @@ func TestTerminated(t *testing.T) {
 				}
 				locked <- time.Now()
 			}()
-			recipetest.Eventually(t, "the next waits", func() bool { return len(members(t, s.Client(), name)) == 2 })
+			recipetest.Eventually(t, "the next waits", two)
 			told := time.Now()
 			holder.terminate(t)
 			took := (<-locked).Sub(told)
@@ -149,7 +155,7 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
-// TestEndedContext: every call that gives something back does so although its context has ended.
+// TestEndedContext: every call that releases a hold does so although its context has ended.
 func TestEndedContext(t *testing.T) {
 	s, name, ctx := plain(t), fresh(t), within(t, time.Minute)
 	ended, cancel := context.WithCancel(ctx)
@@ -175,7 +181,8 @@ func TestEndedContext(t *testing.T) {
 			return must(mutex.NewRWMutex(s, name+"-rw", nil).RLock(ctx))(t).Unlock
 		}},
 		{"Unlock with a delay", func(t *testing.T) func(context.Context) error {
-			return must(mutex.New(s, name+"-delay", &mutex.Options{LockDelay: time.Second}).Lock(ctx))(t).Unlock
+			opts := &mutex.Options{LockDelay: time.Second}
+			return must(mutex.New(s, name+"-delay", opts).Lock(ctx))(t).Unlock
 		}},
 		{"Unlock of several", func(t *testing.T) func(context.Context) error {
 			return must(mutex.LockAll(ctx, s, name+"-1", name+"-2"))(t).Unlock
@@ -183,7 +190,9 @@ func TestEndedContext(t *testing.T) {
 		{"Resign", func(t *testing.T) func(context.Context) error {
 			return must(election.New(s, name+"-election", nil).Campaign(ctx, "v"))(t).Resign
 		}},
-		{"Permit", func(t *testing.T) func(context.Context) error { return must(sem.Acquire(ctx, 1))(t).Release }},
+		{"Permit", func(t *testing.T) func(context.Context) error {
+			return must(sem.Acquire(ctx, 1))(t).Release
+		}},
 		{"Raised", func(t *testing.T) func(context.Context) error {
 			return must(barrier.New(s, name+"-barrier").Hold(ctx))(t).Release
 		}},
@@ -197,7 +206,9 @@ func TestEndedContext(t *testing.T) {
 		{"Ack", func(t *testing.T) func(context.Context) error { return message(t).Ack }},
 		{"AckWith", func(t *testing.T) func(context.Context) error {
 			m := message(t)
-			return func(ctx context.Context) error { return m.AckWith(ctx, gateway.OpPut(name+"-done", nil)) }
+			return func(ctx context.Context) error {
+				return m.AckWith(ctx, gateway.OpPut(name+"-done", nil))
+			}
 		}},
 		{"Reject", func(t *testing.T) func(context.Context) error {
 			m := message(t)
@@ -220,9 +231,10 @@ func TestEndedContext(t *testing.T) {
 			}
 		})
 	}
-	t.Run("Leave", func(t *testing.T) { // it has left, and does not wait for the others
+	t.Run("Leave", func(t *testing.T) { // its key is deleted, and it does not wait for the others
 		entry := must(barrier.NewDouble(s, name+"-double", 1).Enter(ctx))(t)
-		if err := entry.Leave(ended); err != nil && !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) {
+		err := entry.Leave(ended)
+		if err != nil && !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) {
 			t.Error(err)
 		}
 	})

@@ -17,10 +17,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// canary is a value that a program writes, and that must show in no error and no log line.
+// canary is a value that a program writes, and that must not be in any error or log line.
 const canary = "canary-value"
 
-// lines collects what is logged, at every level.
+// lines collects the log at every level.
 type lines struct {
 	mu  sync.Mutex
 	buf strings.Builder
@@ -38,7 +38,8 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// TestValuesNeverShow: not in the errors of writes, nor in what a session and its client log, however a write ends.
+// TestValuesNeverShow: no written value is in the error of a write, or in the log of a session and
+// its client, however the write ends.
 func TestValuesNeverShow(t *testing.T) {
 	t.Parallel()
 	type fate struct {
@@ -50,7 +51,9 @@ func TestValuesNeverShow(t *testing.T) {
 		{"no space", func(*fakeetcd.Call) fakeetcd.Answer {
 			return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 		}},
-		{"echoed", func(c *fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Answer{Status: 200, Body: c.Body} }},
+		{"echoed", func(c *fakeetcd.Call) fakeetcd.Answer {
+			return fakeetcd.Answer{Status: 200, Body: c.Body}
+		}},
 		{"echoed by a proxy", func(c *fakeetcd.Call) fakeetcd.Answer {
 			return fakeetcd.Answer{Status: 502, Body: append([]byte("bad gateway "), c.Body...)}
 		}},
@@ -82,7 +85,9 @@ func TestValuesNeverShow(t *testing.T) {
 						texts = append(texts, fmt.Sprint(err), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err))
 					}
 				}
-				_, err := core.Of(s).Write(within(t, 3*time.Second), core.Write{Then: []gateway.Op{op}, Compensation: core.Deletion("k")})
+				_, err := core.Of(s).Write(within(t, 3*time.Second), core.Write{
+					Then: []gateway.Op{op}, Compensation: core.Deletion("k"),
+				})
 				note(err)
 				_, err = s.Txn(within(t, 3*time.Second), gateway.Txn{Then: []gateway.Op{op}})
 				note(err)

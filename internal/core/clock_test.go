@@ -28,9 +28,9 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// skew moves the wall reading of a time by whole seconds and leaves the monotonic one, which package time has no way to
-// do. With a monotonic reading the first word of a Time holds the wall seconds above 30 bits of nanoseconds. Times of a
-// bubble have none.
+// skew changes the wall reading of a time by whole seconds and keeps the monotonic reading, which
+// package time cannot do. With a monotonic reading the first word of a Time holds the wall seconds
+// above 30 bits of nanoseconds. Times of a bubble have no monotonic reading.
 func skew(t time.Time, by time.Duration) time.Time {
 	if t == t.Round(0) { //nolint:staticcheck // == tells whether there is a monotonic reading
 		return t.Add(by)
@@ -56,7 +56,7 @@ func startSession(t *testing.T, etcd *fakeetcd.Server) *Session {
 	return s
 }
 
-// TestLateTimer: Err goes by the clock.
+// TestLateTimer: Err uses the clock, not the timer.
 func TestLateTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,8 +84,8 @@ func TestLateTimer(t *testing.T) {
 	})
 }
 
-// TestReadyBeforeTheTimer: Ready sees by the clock that the session is suspect before the timer has said so, as after a
-// step of the wall clock. It must still notice when the session is trusted again.
+// TestReadyBeforeTheTimer: after a step of the wall clock, Ready sees by the clock that the session
+// is suspect before the timer fires. It still returns when the session is trusted again.
 func TestReadyBeforeTheTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -105,8 +105,8 @@ func TestReadyBeforeTheTimer(t *testing.T) {
 	})
 }
 
-// TestAnswersOutOfOrder: the answer to the newest send counts. It may move the deadline back, since a renewal replaces
-// what the ones before it were answered with; an older answer moves it nowhere.
+// TestAnswersOutOfOrder: the answer to the newest send counts. It may move the deadline back,
+// because a renewal replaces the earlier ones. An older answer does not change the deadline.
 func TestAnswersOutOfOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAnswersOutOfOrder(t *testing.T) {
 	})
 }
 
-// TestNoRenewalAfterTheDeadline: the answer comes between the deadline and a late timer.
+// TestNoRenewalAfterTheDeadline: the answer arrives between the deadline and a late timer.
 func TestNoRenewalAfterTheDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestNoRenewalAfterTheDeadline(t *testing.T) {
 	})
 }
 
-// TestRestoredCluster: a record older than the epoch can only come out of a backup.
+// TestRestoredCluster: a record older than the epoch can only be from a backup.
 func TestRestoredCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -169,7 +169,8 @@ func TestRestoredCluster(t *testing.T) {
 		s.advanceEpoch(s.epoch.Load() + 100)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := s.Write(ctx, Write{Then: []gateway.Op{gateway.OpPut("a", nil)}}); !errors.Is(err, ErrRevoked) {
+		_, err := s.Write(ctx, Write{Then: []gateway.Op{gateway.OpPut("a", nil)}})
+		if !errors.Is(err, ErrRevoked) {
 			t.Errorf("Write = %v", err)
 		}
 	})

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Config of a session. All fields but the hooks are set; see session.Options.
+// Config is session.Options with the defaults filled in. Only hooks may be nil.
 type Config struct {
 	TTL          time.Duration
 	Name         string

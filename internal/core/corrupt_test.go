@@ -19,8 +19,8 @@ var strange = []string{
 	`{"ttl":99999999999999999999}`, `{"id":7}`, `{"started":"yesterday"}`, "\xff\x00",
 }
 
-// TestStrangeRecord: a record that another program has put again ends the session at once, for a
-// few requests. Until then its holds are shown without the session's data.
+// TestStrangeRecord: when another program has put a record, the session ends at once, with few
+// requests. Inspect then shows its holds without data of the session.
 func TestStrangeRecord(t *testing.T) {
 	t.Parallel()
 	for _, value := range strange {
@@ -34,14 +34,17 @@ func TestStrangeRecord(t *testing.T) {
 			calls := counted(etcd)
 			etcd.Put(record(s), value)
 			synctest.Wait()
-			if err := lock.Err(); !errors.Is(err, session.ErrResumedElsewhere) || lock.Context().Err() == nil {
+			if err := lock.Err(); !errors.Is(err, session.ErrResumedElsewhere) ||
+				lock.Context().Err() == nil {
 				t.Errorf("Err with a record of %q = %v", value, err)
 			}
-			if _, err := s.Txn(t.Context(), once("done", true)); !errors.Is(err, session.ErrResumedElsewhere) {
+			_, err = s.Txn(t.Context(), once("done", true))
+			if !errors.Is(err, session.ErrResumedElsewhere) {
 				t.Errorf("Txn with a record of %q = %v", value, err)
 			}
 			members, err := mutex.New(other, "a", nil).Inspect(t.Context())
-			if err != nil || len(members) != 1 || members[0].Session != nil && members[0].Session.Host != "" {
+			if err != nil || len(members) != 1 ||
+				members[0].Session != nil && members[0].Session.Host != "" {
 				t.Errorf("Inspect with a record of %q = %+v, %v", value, members, err)
 			}
 			if n := calls.Load(); n > 10 {
@@ -51,8 +54,8 @@ func TestStrangeRecord(t *testing.T) {
 	}
 }
 
-// TestResumeOfAStrangeRecord: a record that does not tell what was asked for is taken over, and
-// trusted as little as one of an earlier version.
+// TestResumeOfAStrangeRecord: a record without a valid time to live is taken over, and trusted for
+// as short a time as a record of an earlier version.
 func TestResumeOfAStrangeRecord(t *testing.T) {
 	t.Parallel()
 	for _, value := range strange {
@@ -85,7 +88,7 @@ func counted(etcd *fakeetcd.Server) *atomic.Int64 {
 	calls := new(atomic.Int64)
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 		if calls.Add(1) > 1000 {
-			c.Sleep(time.Minute) // a spin must not stop the time
+			c.Sleep(time.Minute) // a busy loop must not stop the fake time
 		}
 		return c.Apply()
 	})

@@ -19,11 +19,16 @@ func short(ttl time.Duration) *session.Options {
 	return &session.Options{TTL: ttl, AllowShortTTL: true}
 }
 
-// TestEndsBeforeTheServerDoes: the server goes silent at some moment; the context must end before the lease does.
+// TestEndsBeforeTheServerDoes: the server stops answering at some moment. The context must end
+// before the lease does.
 func TestEndsBeforeTheServerDoes(t *testing.T) {
 	t.Parallel()
-	for _, ttl := range []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
-		for _, after := range []time.Duration{0, time.Millisecond, ttl / 4, ttl / 3, ttl/3 + time.Millisecond, ttl, 7 * ttl / 2} {
+	for _, ttl := range []time.Duration{
+		2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
+	} {
+		for _, after := range []time.Duration{
+			0, time.Millisecond, ttl / 4, ttl / 3, ttl/3 + time.Millisecond, ttl, 7 * ttl / 2,
+		} {
 			t.Run(fmt.Sprintf("%v after %v", ttl, after), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -34,7 +39,8 @@ func TestEndsBeforeTheServerDoes(t *testing.T) {
 					etcd.Freeze()
 					<-s.Context().Done()
 					ended := time.Now()
-					if err := context.Cause(s.Context()); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrExpired) {
+					if err := context.Cause(s.Context()); !errors.Is(err, session.ErrLost) ||
+						!errors.Is(err, session.ErrExpired) {
 						t.Errorf("cause = %v", err)
 					}
 					if !etcd.Expiry(s.Lease()).IsZero() {
@@ -54,8 +60,8 @@ func TestEndsBeforeTheServerDoes(t *testing.T) {
 	}
 }
 
-// TestSlowAnswers: the server handles each renewal at once and answers late, or the other way round. The deadline counts
-// from the send in any case.
+// TestSlowAnswers: the server handles each renewal at once and answers late, or the other way
+// round. The deadline counts from the send in both cases.
 func TestSlowAnswers(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{500 * time.Millisecond, time.Second} {
@@ -66,7 +72,7 @@ func TestSlowAnswers(t *testing.T) {
 					etcd := fakeetcd.Start(t)
 					s := open(t, etcd, short(5*time.Second))
 					start := time.Now()
-					var sent atomic.Int64 // when the last renewal was
+					var sent atomic.Int64 // the time of the last renewal
 					var silent atomic.Bool
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if silent.Load() {
@@ -92,7 +98,8 @@ func TestSlowAnswers(t *testing.T) {
 					deadline := s.Deadline()
 					silent.Store(true)
 					<-s.Context().Done()
-					if now := time.Now(); now.After(deadline.Add(5*time.Second)) || !etcd.Expiry(s.Lease()).IsZero() {
+					if now := time.Now(); now.After(deadline.Add(5*time.Second)) ||
+						!etcd.Expiry(s.Lease()).IsZero() {
 						t.Errorf("ended at %v, deadline was %v", now, deadline)
 					}
 					time.Sleep(5 * time.Second)
@@ -123,7 +130,8 @@ func TestDeadlineCountsFromTheSend(t *testing.T) {
 	})
 }
 
-// TestNewSlowerThanTheLease: the answer to the grant is so late that nothing is left of the lease.
+// TestNewSlowerThanTheLease: the answer to the grant is so late that nothing is left of the time to
+// live.
 func TestNewSlowerThanTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +211,7 @@ func TestSuspect(t *testing.T) {
 	})
 }
 
-// TestNoWayBack: the server comes back, and its answer to an old renewal, after the deadline.
+// TestNoWayBack: the server, and its answer to an old renewal, is back after the deadline.
 func TestNoWayBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestNoSpaceApplied: etcd reports that its space is over for a write that it has applied. The write is undone.
+// TestNoSpaceApplied: etcd reports a full database for a write that it has applied. The write is
+// undone.
 func TestNoSpaceApplied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -25,13 +26,15 @@ func TestNoSpaceApplied(t *testing.T) {
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			a := c.Apply()
 			if strings.Contains(string(c.Body), `"request_put"`) { // deletions still work
-				return fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+				return fakeetcd.Error(
+					gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 			}
 			return a
 		})
 		w := put(s, "a")
 		w.Compensation = core.Deletion("a")
-		if _, err := core.Of(s).Write(within(t, time.Minute), w); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, gateway.ErrNoSpace) {
+		if _, err := core.Of(s).Write(within(t, time.Minute), w); !errors.Is(err, gateway.ErrUncertain) ||
+			!errors.Is(err, gateway.ErrNoSpace) {
 			t.Errorf("Write = %v", err)
 		}
 		time.Sleep(10 * time.Second)
@@ -41,7 +44,7 @@ func TestNoSpaceApplied(t *testing.T) {
 	})
 }
 
-// TestAnswersThatCannotBe end a write, with an error that says why, and not with its context.
+// TestAnswersThatCannotBe end a write with an error that gives the reason, before its context ends.
 func TestAnswersThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -49,9 +52,13 @@ func TestAnswersThatCannotBe(t *testing.T) {
 		is    error
 		lost  bool
 	}{
-		"another cluster": {replace(`"cluster_id":"[0-9]+"`, `"cluster_id":"7"`), gateway.ErrClusterMismatch, true},
-		"a restored one":  {replace(`"revision":"[0-9]+"`, `"revision":"1"`), gateway.ErrRevisionRegressed, true},
-		"a portal":        {replace(`(?s).*`, `<html>portal</html>`), gateway.ErrProtocol, false},
+		"another cluster": {
+			replace(`"cluster_id":"[0-9]+"`, `"cluster_id":"7"`), gateway.ErrClusterMismatch, true,
+		},
+		"a restored one": {
+			replace(`"revision":"[0-9]+"`, `"revision":"1"`), gateway.ErrRevisionRegressed, true,
+		},
+		"a portal": {replace(`(?s).*`, `<html>portal</html>`), gateway.ErrProtocol, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +85,7 @@ func TestAnswersThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestOneOddAnswer: what one answer says does not end a session, nor a write.
+// TestOneOddAnswer: one wrong answer does not end a session or a write.
 func TestOneOddAnswer(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func([]byte) []byte{
@@ -120,7 +127,8 @@ func TestOneOddAnswer(t *testing.T) {
 							t.Errorf("Verify = %v", err)
 						}
 					}
-					if out, err := core.Of(s).Write(within(t, time.Minute), put(s, "a")); err != nil || !out.Applied {
+					if out, err := core.Of(s).Write(within(t, time.Minute), put(s, "a")); err != nil ||
+						!out.Applied {
 						t.Errorf("Write = %+v, %v", out, err)
 					}
 					time.Sleep(20 * time.Second)
@@ -137,7 +145,7 @@ func replace(pattern, with string) func([]byte) []byte {
 	return func(b []byte) []byte { return regexp.MustCompile(pattern).ReplaceAll(b, []byte(with)) }
 }
 
-// TestSlowCluster: answers that take longer than an attempt come in the end.
+// TestSlowCluster: calls succeed though each answer takes longer than an attempt.
 func TestSlowCluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +171,8 @@ func TestSlowCluster(t *testing.T) {
 // blockingHandler is a logger whose output is stuck.
 type blockingHandler struct{ until chan struct{} }
 
-// Enabled leaves out Info, which is said in the goroutine of whoever calls New or Lock: that one waits for its own logger.
+// Enabled leaves out Info, which is logged in the goroutine of the caller of New or Lock: that
+// caller waits for its own logger.
 func (blockingHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn
 }
@@ -175,7 +184,7 @@ func (h blockingHandler) Handle(context.Context, slog.Record) error {
 func (h blockingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h blockingHandler) WithGroup(string) slog.Handler      { return h }
 
-// TestLoggerBlocks: it keeps nobody from learning of the loss in time.
+// TestLoggerBlocks: a logger that blocks does not delay the end of the contexts.
 func TestLoggerBlocks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -191,8 +200,8 @@ func TestLoggerBlocks(t *testing.T) {
 	})
 }
 
-// TestHooksBlock: all hooks and the logger of one session are stuck. The other sessions of the client are kept, also over a
-// silence of the server.
+// TestHooksBlock: all hooks and the logger of one session block. The other sessions of the client
+// live, also while the server is silent for a while.
 func TestHooksBlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -210,7 +219,9 @@ func TestHooksBlock(t *testing.T) {
 		}
 		all := []*session.Session{started(&session.Options{
 			Logger: slog.New(h),
-			Hooks:  session.Hooks{Renewed: func(time.Duration) { block() }, Suspect: block, Recovered: block},
+			Hooks: session.Hooks{Renewed: func(time.Duration) {
+				block()
+			}, Suspect: block, Recovered: block},
 		}), started(&session.Options{Logger: slog.New(h)})}
 		for range 8 {
 			all = append(all, started(nil))
@@ -222,7 +233,7 @@ func TestHooksBlock(t *testing.T) {
 			etcd.Script(nil)
 		}
 		time.Sleep(30 * time.Second)
-		for i, s := range all { // also those whose hooks are stuck
+		for i, s := range all { // also the one whose hooks block
 			if err := s.Err(); err != nil {
 				t.Errorf("session %d: %v", i, err)
 			}
@@ -231,8 +242,9 @@ func TestHooksBlock(t *testing.T) {
 	})
 }
 
-// TestSettleMovesTheEpochOnceItIsOpen: a settling write goes unanswered, and its repetition is refused. The next one must
-// make the first copy void, though what it settles was answered.
+// TestSettleMovesTheEpochOnceItIsOpen: a compensation is not answered, and its repetition is
+// rejected. The next try must make the first copy void, though the compensated write itself was
+// answered.
 func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -257,7 +269,8 @@ func TestSettleMovesTheEpochOnceItIsOpen(t *testing.T) {
 			OnResolved:   func() { close(settled) },
 		})
 		<-settled
-		if kv, ok := etcd.Get(session.DefaultRecordPrefix + s.Lease().String()); !ok || kv.ModRevision == kv.CreateRevision {
+		if kv, ok := etcd.Get(session.DefaultRecordPrefix + s.Lease().String()); !ok ||
+			kv.ModRevision == kv.CreateRevision {
 			t.Errorf("the record did not move: %+v", kv)
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Sentinels of package session, which has their documentation.
+// Sentinels, documented in package session.
 var (
 	ErrLost             = errors.New("lost")
 	ErrExpired          = errors.New("lease not renewed in time")
@@ -22,7 +22,7 @@ var (
 
 func lost(cause error) error { return fmt.Errorf("session: %w: %w", ErrLost, cause) }
 
-// uncertain marks an error of a write whose earlier try may have been applied.
+// uncertain marks the error of a write of which an earlier try may have been applied.
 func uncertain(err error) error {
 	if errors.Is(err, gateway.ErrUncertain) {
 		return err

@@ -10,14 +10,16 @@ import (
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
-// The gateway's work is in the JSON, and a group of nested transactions is most of it: without the nesting, and with the
-// deletes of neighbours as one, the same group is less than half as long. But then it is applied as a whole or not at all,
-// and where one compare does not hold, as when another process was faster, it has to go again, nested.
+// Most of the cost of a request is its JSON, and nested transactions are most of that JSON. Without
+// nesting, and with one range delete for neighbouring keys, the same group is less than half as
+// long. But a flat group is applied as a whole or not at all. If one compare does not hold, for
+// example because another process was faster, the group is sent again, nested.
 
-// nestAfter is how many groups are nested from the start after one that had to go again.
+// nestAfter is the number of groups that are nested from the start after a flat one was sent again.
 const nestAfter = 32
 
-// flat makes one write of several, unless that would be too large or is not likely to be applied.
+// flat merges jobs into one write. ok is false if that write would be too large, or is not likely
+// to be applied.
 func (s *Session) flat(jobs []*merge.Job[*groupedWrite]) (all Write, ok bool) {
 	if s.nest > 0 {
 		s.nest--
@@ -41,14 +43,15 @@ func (s *Session) flat(jobs []*merge.Job[*groupedWrite]) (all Write, ok bool) {
 	return all, max(len(all.If), len(all.Then)) <= maxGroup
 }
 
-// refused tells whether a flat write was refused as such, and no copy of it is out.
+// refused reports whether a flat write was rejected as such, and no copy of it can be applied.
 func refused(out Outcome, inDoubt bool, err error) bool {
-	return !inDoubt && (err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
+	return !inDoubt &&
+		(err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
 }
 
 var deletedOne = gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}}
 
-// read takes the member's part of the answer to a flat write, and returns the rest.
+// read takes the member's responses from the response to a flat write, and returns the rest.
 func (m *groupedWrite) read(out Outcome) (rest []gateway.OpResponse) {
 	m.out = out
 	m.out.Responses = make([]gateway.OpResponse, 0, len(m.w.Then))
@@ -60,7 +63,8 @@ func (m *groupedWrite) read(out Outcome) (rest []gateway.OpResponse) {
 	return out.Responses[n:]
 }
 
-// runs gives the first key of each run of neighbours among keys that end in numbers, and the first behind its last.
+// runs yields, for each run of neighbours among keys that end in numbers, its first key and the end
+// of its range.
 func runs(keys []string) iter.Seq2[string, string] {
 	slices.Sort(keys)
 	return func(yield func(first, end string) bool) {
@@ -74,12 +78,12 @@ func runs(keys []string) iter.Seq2[string, string] {
 	}
 }
 
-// neighbours tells whether b is a with a number at the end that is greater by one.
+// neighbours reports whether b is a with the number at the end increased by one, and as long as a.
 func neighbours(a, b string) bool {
 	i := len(a) - 1
 	for i >= 0 && a[i] == '9' {
 		i--
 	}
-	return i >= 0 && a[i] >= '0' && a[i] < '9' && len(b) == len(a) && b[:i] == a[:i] && b[i] == a[i]+1 &&
-		strings.Trim(b[i+1:], "0") == ""
+	return i >= 0 && a[i] >= '0' && a[i] < '9' &&
+		len(b) == len(a) && b[:i] == a[:i] && b[i] == a[i]+1 && strings.Trim(b[i+1:], "0") == ""
 }

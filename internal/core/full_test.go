@@ -14,8 +14,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// holdKey makes a hold of a key that the session puts, as a recipe does.
-func holdKey(t *testing.T, s *session.Session, key string, free func()) (*core.Hold, *core.Releaser) {
+// holdKey returns a hold of a key that the session puts, as a recipe does.
+func holdKey(
+	t *testing.T, s *session.Session, key string, free func(),
+) (*core.Hold, *core.Releaser) {
 	t.Helper()
 	out, err := core.Of(s).Write(t.Context(), put(s, key))
 	if err != nil {
@@ -24,7 +26,7 @@ func holdKey(t *testing.T, s *session.Session, key string, free func()) (*core.H
 	return core.Of(s).Hold(key, out.Revision, free)
 }
 
-// loseOnce loses the answer to the first transaction that mentions a text, after calling at.
+// loseOnce loses the answer to the first transaction that contains text, after calling at.
 func loseOnce(text string, apply bool, at func()) func(c *fakeetcd.Call) fakeetcd.Answer {
 	lost := false
 	return func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -39,8 +41,9 @@ func loseOnce(text string, apply bool, at func()) func(c *fakeetcd.Call) fakeetc
 	}
 }
 
-// TestReleaseWhileFull: the database is full and the answer to a release is lost, before or after it was applied. The key
-// goes all the same, and is used again only when a copy of the release can no longer delete it.
+// TestReleaseWhileFull: the database is full and the answer to a release is lost, before or after
+// it was applied. The key is deleted, and is reused only when no copy of the release can delete it
+// any more.
 func TestReleaseWhileFull(t *testing.T) {
 	t.Parallel()
 	marker := gateway.OpPut("marker", []byte("clean"))
@@ -99,7 +102,7 @@ func TestReleaseWhileFull(t *testing.T) {
 	}
 }
 
-// TestKeyInDoubtWhileFull: the slot of a key is not free for as long as a copy of its release may come.
+// TestKeyInDoubtWhileFull: a key is not reused while a copy of its release may be applied.
 func TestKeyInDoubtWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -119,8 +122,8 @@ func TestKeyInDoubtWhileFull(t *testing.T) {
 	})
 }
 
-// TestWaiterWhileFull: a join was applied unanswered, the database runs full and the caller leaves. Its key goes, and again
-// when a late copy has brought it back once there is space.
+// TestWaiterWhileFull: a join was applied and not answered, the database is full and the caller
+// returns. The key is deleted, and deleted again when a late copy has put it once there is space.
 func TestWaiterWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -158,8 +161,8 @@ func TestWaiterWhileFull(t *testing.T) {
 	})
 }
 
-// TestReleaseOtherwiseWhileFull: a release that puts a key is refused, or goes on in the background. One that only deletes
-// is taken, and the first is not applied any more.
+// TestReleaseOtherwiseWhileFull: a release that puts a key is rejected, or continues in the
+// background. A release that only deletes succeeds, and the first is not applied any more.
 func TestReleaseOtherwiseWhileFull(t *testing.T) {
 	t.Parallel()
 	for _, cutOff := range []bool{false, true} {
@@ -179,13 +182,15 @@ func TestReleaseOtherwiseWhileFull(t *testing.T) {
 				t.Errorf("a release with a put: %v", err)
 			}
 			begin := time.Now()
-			if err := grip.ReleaseTogether(within(t, time.Minute), 1, nil, gateway.OpDelete("item")); err != nil {
+			item := gateway.OpDelete("item")
+			if err := grip.ReleaseTogether(within(t, time.Minute), 1, nil, item); err != nil {
 				t.Errorf("cut off %t: one that only deletes: %v", cutOff, err)
 			}
 			if took := time.Since(begin); took > 2*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if err := grip.ReleaseTogether(within(t, time.Second), 1, nil, gateway.OpDelete("item")); !errors.Is(err, session.ErrNotHeld) {
+			err = grip.ReleaseTogether(within(t, time.Second), 1, nil, item)
+			if !errors.Is(err, session.ErrNotHeld) {
 				t.Errorf("a third: %v", err)
 			}
 			etcd.Fill(false)
@@ -198,7 +203,8 @@ func TestReleaseOtherwiseWhileFull(t *testing.T) {
 	}
 }
 
-// TestGroupWhileFull: of several releases in one transaction that is refused, those that only delete are done.
+// TestGroupWhileFull: of several releases in one rejected transaction, those that only delete
+// succeed.
 func TestGroupWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -234,7 +240,7 @@ func TestGroupWhileFull(t *testing.T) {
 	})
 }
 
-// TestCloseWhileFull: a session that was lost, and one that was not, take their keys along.
+// TestCloseWhileFull: Close deletes the keys of the session.
 func TestCloseWhileFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

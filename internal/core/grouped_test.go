@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// create is a write on the condition that the key is not there.
+// create is a write on the condition that the key does not exist.
 func create(s *session.Session, key string) core.Write {
 	w := put(s, key)
 	w.If = []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)}
@@ -28,8 +28,11 @@ type result struct {
 	err error
 }
 
-// together has writes wait while another is under way, which takes a second, and returns when they do.
-func together(t *testing.T, etcd *fakeetcd.Server, s *session.Session, script func(*fakeetcd.Call) fakeetcd.Answer,
+// together starts writes while another is under way, which takes a second, and returns when they
+// have returned.
+func together(
+	t *testing.T, etcd *fakeetcd.Server, s *session.Session,
+	script func(*fakeetcd.Call) fakeetcd.Answer,
 	writes map[string]core.Write, limits map[string]time.Duration,
 ) map[string]result {
 	t.Helper()
@@ -71,12 +74,13 @@ func together(t *testing.T, etcd *fakeetcd.Server, s *session.Session, script fu
 		r := <-results
 		all[r.name] = r.result
 	}
-	time.Sleep(5 * time.Second) // whatever goes on in the background
+	time.Sleep(5 * time.Second) // for work in the background
 	return all
 }
 
-// TestTogether: writes that wait go in one transaction, and each is told what became of it, also if answers are lost: to
-// the flat transaction, to the nested one that follows where a compare did not hold, or to both.
+// TestTogether: waiting writes are sent in one transaction, and each returns its own outcome. This
+// also holds if answers are lost: to the flat transaction, to the nested one that follows when a
+// compare did not hold, or to both.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
@@ -84,14 +88,19 @@ func TestTogether(t *testing.T) {
 			for run := range 9 {
 				first, last := run/3, run/3+run%3 // of the calls whose answers are lost
 				synctest.Test(t, func(t *testing.T) {
-					testTogether(t, loss.lose, fmt.Sprintf("%s, calls %d to %d lost, taken: %v", loss.name, first, last, taken), taken, first, last)
+					about := fmt.Sprintf(
+						"%s, calls %d to %d lost, taken: %v", loss.name, first, last, taken)
+					testTogether(t, loss.lose, about, taken, first, last)
 				})
 			}
 		}
 	}
 }
 
-func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about string, taken bool, first, last int) {
+func testTogether(
+	t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about string, taken bool,
+	first, last int,
+) {
 	t.Helper()
 	etcd := fakeetcd.Start(t)
 	s := open(t, etcd, nil)
@@ -107,8 +116,10 @@ func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about
 			}
 		}
 		return c.Apply()
-	}, map[string]core.Write{"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more")}, nil)
-	if calls < lost+1 || calls > 2*lost+2 { // one that finds the epoch moved goes again
+	}, map[string]core.Write{
+		"free": create(s, "free"), "taken": create(s, "taken"), "more": create(s, "more"),
+	}, nil)
+	if calls < lost+1 || calls > 2*lost+2 { // a write that finds the epoch changed is sent again
 		t.Errorf("%s: %d calls", about, calls)
 	}
 	for name, r := range all {
@@ -124,8 +135,9 @@ func testTogether(t *testing.T, lose func(*fakeetcd.Call) fakeetcd.Answer, about
 	}
 }
 
-// TestTogetherFlat: a group whose compares hold is one transaction without others in it, in which neighbours are deleted
-// together; once one did not, the next are nested from the start, for a while.
+// TestTogetherFlat: a group whose compares hold is one transaction without nested ones, in which
+// one operation deletes neighbours. Once a compare did not hold, the next groups are nested from
+// the start, for a while.
 func TestTogetherFlat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -154,8 +166,8 @@ func TestTogetherFlat(t *testing.T) {
 				w.Then = append(w.Then, gateway.OpPut(fmt.Sprint("by", i), nil))
 				go func() {
 					out, err := core.Of(s).WriteTogether(t.Context(), w, 1, keys...)
-					if n := len(w.Then); err == nil && out.Applied && (len(out.Responses) != n || out.Responses[n-1].Put == nil ||
-						n > 1 && out.Responses[n-2].Delete.Deleted != 1) {
+					if n := len(w.Then); err == nil && out.Applied && (len(out.Responses) != n ||
+						out.Responses[n-1].Put == nil || n > 1 && out.Responses[n-2].Delete.Deleted != 1) {
 						t.Errorf("%q: %+v", keys, out)
 					}
 					results <- result{out, err}
@@ -175,12 +187,15 @@ func TestTogetherFlat(t *testing.T) {
 				}
 			}
 			want := map[bool]int{false: 4, true: 3}[taken]
-			if left := etcd.Keys("a/"); applied != want || len(left) > 0 || len(etcd.Keys("b/")) > 0 || len(etcd.Keys("kept/")) != 1 {
+			if left := etcd.Keys("a/"); applied != want || len(left) > 0 || len(etcd.Keys("b/")) > 0 ||
+				len(etcd.Keys("kept/")) != 1 {
 				t.Errorf("%d applied; left: %q", applied, left)
 			}
 		}
 		round(false)
-		if nested, deletes := strings.Contains(group, "request_txn"), strings.Count(group, "request_delete_range"); nested || deletes != 3 {
+		nested := strings.Contains(group, "request_txn")
+		deletes := strings.Count(group, "request_delete_range")
+		if nested || deletes != 3 {
 			t.Errorf("nested: %v, %d deletes: %s", nested, deletes, group)
 		}
 		round(true)
@@ -197,10 +212,12 @@ func TestTogetherFlat(t *testing.T) {
 	})
 }
 
-// TestTogetherAbsent: neighbours that must not exist are compared together; where one does, only its own write is not applied.
+// TestTogetherAbsent: neighbours that must not exist are compared together. If one exists, only its
+// own write is not applied.
 func TestTogetherAbsent(t *testing.T) {
 	t.Parallel()
-	for taken, compares := range map[string]int{"": 2, "n/09": 3, "n/10": 3, "n/12": 3} { // in a group of three, flat or else nested
+	// The compares of a group of three, which is flat, or nested if a key exists.
+	for taken, compares := range map[string]int{"": 2, "n/09": 3, "n/10": 3, "n/12": 3} {
 		synctest.Test(t, func(t *testing.T) {
 			etcd := fakeetcd.Start(t)
 			s := open(t, etcd, nil)
@@ -222,7 +239,9 @@ func TestTogetherAbsent(t *testing.T) {
 			begun := map[string]*core.Pending{}
 			for _, key := range []string{"n/12", "n/09", "n/10"} {
 				then := []gateway.Op{gateway.OpPut("by "+key, nil)}
-				begun[key] = core.Of(s).Begin(core.Write{Then: then, Compensation: core.Deletion("by " + key)}, 1, key)
+				begun[key] = core.Of(s).Begin(core.Write{
+					Then: then, Compensation: core.Deletion("by " + key),
+				}, 1, key)
 			}
 			if _, err := first.Wait(t.Context()); err != nil {
 				t.Fatal(err)
@@ -242,7 +261,7 @@ func TestTogetherAbsent(t *testing.T) {
 	}
 }
 
-// TestTogetherRefused: one that the server refuses does not harm the others.
+// TestTogetherRefused: a write that the server rejects does not affect the others.
 func TestTogetherRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -253,8 +272,11 @@ func TestTogetherRefused(t *testing.T) {
 				return fakeetcd.Denied()
 			}
 			return c.Apply()
-		}, map[string]core.Write{"a": create(s, "a"), "forbidden": create(s, "forbidden"), "b": create(s, "b")}, nil)
-		if err := all["forbidden"].err; !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, gateway.ErrUncertain) {
+		}, map[string]core.Write{
+			"a": create(s, "a"), "forbidden": create(s, "forbidden"), "b": create(s, "b"),
+		}, nil)
+		if err := all["forbidden"].err; !errors.Is(err, gateway.ErrPermissionDenied) ||
+			errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("forbidden: %v", err)
 		}
 		for _, name := range []string{"a", "b"} {
@@ -265,8 +287,8 @@ func TestTogetherRefused(t *testing.T) {
 	})
 }
 
-// TestTogetherLeft: who leaves is told at once that the outcome is not known, and is undone; the others are not concerned.
-// What all have left is given up.
+// TestTogetherLeft: a caller whose context ends returns at once with ErrUncertain, and its write is
+// undone. The others are not affected. A transaction that all callers have left is cancelled.
 func TestTogetherLeft(t *testing.T) {
 	t.Parallel()
 	for _, alone := range []bool{false, true} {
@@ -279,8 +301,12 @@ func TestTogetherLeft(t *testing.T) {
 				w.OnResolved = func() { settled[name] = true }
 				return w
 			}
-			writes := map[string]core.Write{"left": watched("left"), "early": watched("early"), "stays": watched("stays")}
-			limits := map[string]time.Duration{"left": 700 * time.Millisecond, "early": 100 * time.Millisecond}
+			writes := map[string]core.Write{
+				"left": watched("left"), "early": watched("early"), "stays": watched("stays"),
+			}
+			limits := map[string]time.Duration{
+				"left": 700 * time.Millisecond, "early": 100 * time.Millisecond,
+			}
 			if alone {
 				delete(writes, "stays")
 			}
@@ -311,8 +337,8 @@ func TestTogetherLeft(t *testing.T) {
 	}
 }
 
-// TestTogetherBegun: what was begun is sent; what insists is done even if it was never sent; and nothing is sent once the
-// session has ended.
+// TestTogetherBegun: Begin sends a write without Wait. A write with CompleteOnCancel is compensated
+// even if it was never sent. Nothing is sent after the session has ended.
 func TestTogetherBegun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -327,10 +353,13 @@ func TestTogetherBegun(t *testing.T) {
 			t.Errorf("%+v, %v", out, err)
 		}
 		insists := put(s, "never")
-		insists.CompleteOnCancel, insists.Compensation = true, func() []gateway.Op { return []gateway.Op{gateway.OpPut("done", nil)} }
+		insists.CompleteOnCancel, insists.Compensation = true, func() []gateway.Op {
+			return []gateway.Op{gateway.OpPut("done", nil)}
+		}
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := core.Of(s).WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+		if _, err := core.Of(s).WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) ||
+			!errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
 		}
 		time.Sleep(time.Second)
@@ -340,7 +369,8 @@ func TestTogetherBegun(t *testing.T) {
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := core.Of(s).WriteTogether(t.Context(), put(s, "late"), 1); !errors.Is(err, session.ErrLost) {
+		_, err := core.Of(s).WriteTogether(t.Context(), put(s, "late"), 1)
+		if !errors.Is(err, session.ErrLost) {
 			t.Errorf("after Close: %v", err)
 		}
 		if core.Of(s).Background(func(context.Context) {}) || len(etcd.Keys("late")) > 0 {

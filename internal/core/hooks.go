@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Hooks are those of session.Options.
+// Hooks: see session.Hooks.
 type Hooks struct {
 	Renewed   func(took time.Duration)
 	Suspect   func()
@@ -17,13 +17,14 @@ type Hooks struct {
 	HoldEnded func(h HoldInfo, held time.Duration, cause error)
 }
 
-// HoldInfo is session.HoldInfo.
+// HoldInfo: see session.HoldInfo.
 type HoldInfo struct {
 	Kind, Name, Key string
 	Fence           int64
 }
 
-// ObserveHold is for recipes: it tells the hooks and the log of a hold that was asked for at that time, now and when it ends.
+// ObserveHold reports a hold to the hooks and the log, now and when it ends. Recipes call it. asked
+// is the time at which the hold was requested.
 func (s *Session) ObserveHold(ctx context.Context, h *Hold, kind, name string, asked time.Time) {
 	hooks, logs := &s.opt.Hooks, s.opt.Logger.Enabled(ctx, slog.LevelInfo)
 	if !logs && hooks.Acquired == nil && hooks.HoldEnded == nil {
@@ -31,24 +32,25 @@ func (s *Session) ObserveHold(ctx context.Context, h *Hold, kind, name string, a
 	}
 	now, held := time.Now(), HoldInfo{kind, name, h.Key(), h.Fence()}
 	if logs {
-		s.opt.Logger.InfoContext(ctx, "hold_acquired", "kind", kind, "key", held.Key, "fence", held.Fence, "waited", now.Sub(asked))
+		s.opt.Logger.InfoContext(ctx, "hold_acquired",
+			"kind", kind, "key", held.Key, "fence", held.Fence, "waited", now.Sub(asked))
 	}
 	if hooks.Acquired != nil {
 		hooks.Acquired(ctx, held, now.Sub(asked))
 	}
-	s.notifyHoldEnd(h, held, now) //nolint:contextcheck // the life of the hold, not that of the call
+	s.notifyHoldEnd(h, held, now) //nolint:contextcheck // it lasts as long as the hold
 }
 
-// notifyHoldEnd waits for the end of a hold, without a goroutine of its own.
+// notifyHoldEnd reports the end of a hold without a goroutine that waits for it.
 func (s *Session) notifyHoldEnd(h *Hold, held HoldInfo, since time.Time) {
 	life := h.Context()
 	s.mu.Lock()
 	ended := s.ended
 	if !ended {
-		s.bg.Add(1) // until it has ended; Close ends it and waits
+		s.bg.Add(1) // until the hold has ended; Close ends it and waits
 	}
 	s.mu.Unlock()
-	if ended { // meanwhile: Close may wait no more
+	if ended { // Close may no longer wait
 		s.holdEnded(held, time.Since(since), context.Cause(life))
 		return
 	}
@@ -61,9 +63,11 @@ func (s *Session) notifyHoldEnd(h *Hold, held HoldInfo, since time.Time) {
 func (s *Session) holdEnded(h HoldInfo, lasted time.Duration, cause error) {
 	if errors.Is(cause, ErrReleased) || errors.Is(cause, ErrClosed) {
 		cause = nil
-		s.opt.Logger.Info("hold_released", "kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted)
+		s.opt.Logger.Info("hold_released",
+			"kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted)
 	} else {
-		s.opt.Logger.Warn("hold_lost", "kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted, "err", cause)
+		s.opt.Logger.Warn("hold_lost",
+			"kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted, "err", cause)
 	}
 	if s.opt.Hooks.HoldEnded != nil {
 		s.opt.Hooks.HoldEnded(h, lasted, cause)

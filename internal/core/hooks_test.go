@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// diary keeps what hooks tell.
+// diary records the calls of hooks.
 type diary struct {
 	mu    sync.Mutex
 	lines []string
@@ -38,7 +38,7 @@ func (d *diary) Write(b []byte) (int, error) {
 	return d.log.Write(b)
 }
 
-// options has all hooks that there are, and a logger at Info.
+// options returns options with all hooks, and a logger at Info.
 func (d *diary) options() *session.Options {
 	return &session.Options{
 		Logger: slog.New(slog.NewTextHandler(d, nil)),
@@ -48,16 +48,18 @@ func (d *diary) options() *session.Options {
 			Recovered: func() { d.note("trusted") },
 			Lost:      func(error) { d.note("lost") },
 			Acquired: func(_ context.Context, h session.HoldInfo, waited time.Duration) {
-				d.note("acquired %s %s %v after %v", h.Kind, h.Name, h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/"), waited)
+				ok := h.Fence > 0 && strings.HasPrefix(h.Key, h.Name+"/")
+				d.note("acquired %s %s %v after %v", h.Kind, h.Name, ok, waited)
 			},
 			HoldEnded: func(h session.HoldInfo, held time.Duration, cause error) {
-				d.note("ended %s %s after %v, revoked: %v", h.Kind, h.Name, held, errors.Is(cause, session.ErrRevoked))
+				revoked := errors.Is(cause, session.ErrRevoked)
+				d.note("ended %s %s after %v, revoked: %v", h.Kind, h.Name, held, revoked)
 			},
 		},
 	}
 }
 
-// TestHoldHooks follows a lock that is given back and one that is lost.
+// TestHoldHooks follows a hold that is released and a hold that is lost.
 func TestHoldHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +88,7 @@ func TestHoldHooks(t *testing.T) {
 		if _, err := mutex.New(s, "b", nil).TryLock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(500 * time.Millisecond) // not longer, or the key would be watched, too, and tell in its own words
+		time.Sleep(500 * time.Millisecond) // shorter than the age from which the key is watched
 		etcd.Revoke(s.Lease())
 		synctest.Wait()
 		want := []string{
@@ -100,12 +102,14 @@ func TestHoldHooks(t *testing.T) {
 			t.Errorf("hooks tell %q, want %q", d.lines, want)
 		}
 		var said []string
-		for _, m := range regexp.MustCompile(`level=(\w+) msg=(\w+)`).FindAllStringSubmatch(d.log.String(), -1) {
+		record := regexp.MustCompile(`level=(\w+) msg=(\w+)`)
+		for _, m := range record.FindAllStringSubmatch(d.log.String(), -1) {
 			said = append(said, m[1]+" "+m[2])
 		}
 		slices.Sort(said)
 		if want := []string{
-			"INFO hold_acquired", "INFO hold_acquired", "INFO hold_released", "INFO session_opened", "WARN hold_lost", "WARN session_lost",
+			"INFO hold_acquired", "INFO hold_acquired", "INFO hold_released", "INFO session_opened",
+			"WARN hold_lost", "WARN session_lost",
 		}; !slices.Equal(said, want) {
 			t.Errorf("the log says %q, want %q", said, want)
 		}
@@ -130,10 +134,13 @@ func TestRenewalHooks(t *testing.T) {
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if want := []string{"renewed 0s", "suspect", "renewed 0s", "trusted"}; !slices.Equal(d.lines, want) {
+		want := []string{"renewed 0s", "suspect", "renewed 0s", "trusted"}
+		if !slices.Equal(d.lines, want) {
 			t.Errorf("hooks tell %q, want %q", d.lines, want)
 		}
-		for _, word := range []string{"session_opened", "session_suspect", "session_trusted", "session_closed"} {
+		for _, word := range []string{
+			"session_opened", "session_suspect", "session_trusted", "session_closed",
+		} {
 			if strings.Count(d.log.String(), "msg="+word) != 1 {
 				t.Errorf("no %s in the log:\n%s", word, d.log.String())
 			}
@@ -141,7 +148,7 @@ func TestRenewalHooks(t *testing.T) {
 	})
 }
 
-// slowLog takes a minute over one kind of record.
+// slowLog takes a minute to log one kind of record.
 type slowLog struct {
 	slog.Handler
 	what string
@@ -156,7 +163,8 @@ func (h slowLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestHooksInOrder: the last of Suspect and Recovered that is told is how it is, however long a logger takes.
+// TestHooksInOrder: the last call of Suspect or Recovered is the state of the session, however long
+// a logger takes.
 func TestHooksInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -188,7 +196,7 @@ func TestHooksInOrder(t *testing.T) {
 	})
 }
 
-// TestHookBeforeTheLog: a logger that blocks does not keep the hooks from telling of a loss.
+// TestHookBeforeTheLog: a logger that blocks does not keep the hooks from reporting a loss.
 func TestHookBeforeTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -208,7 +216,7 @@ func TestHookBeforeTheLog(t *testing.T) {
 	})
 }
 
-// TestEndedForEveryAcquired: also for a hold that was lost while Acquired was told of it.
+// TestEndedForEveryAcquired: HoldEnded is also called for a hold that was lost during its Acquired.
 func TestEndedForEveryAcquired(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -234,13 +242,14 @@ func TestEndedForEveryAcquired(t *testing.T) {
 		synctest.Wait()
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if want := []string{"acquired mutex a true after 0s", "ended mutex a after 0s, revoked: true"}; !slices.Equal(d.lines, want) {
+		want := []string{"acquired mutex a true after 0s", "ended mutex a after 0s, revoked: true"}
+		if !slices.Equal(d.lines, want) {
 			t.Errorf("hooks tell %q, want %q", d.lines, want)
 		}
 	})
 }
 
-// TestRenewedAfterTheRenewal: whoever is told of a renewal finds the deadline moved.
+// TestRenewedAfterTheRenewal: the deadline has changed when Renewed is called.
 func TestRenewedAfterTheRenewal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

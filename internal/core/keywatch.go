@@ -9,35 +9,41 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// ownWatchPause is how long after a watch, or a look at the key, was refused the next is asked for.
+// ownWatchPause is the pause after a watch, or a read of the key, failed.
 const ownWatchPause = 5 * time.Second
 
-// keyWatch watches a key that only this session may delete, and tells when somebody else has.
+// keyWatch watches a key that only this session may delete, and reports when another client has
+// deleted it.
 type keyWatch struct {
 	s    *Session
 	key  string
-	rev  int64 // the create_revision of the key that is meant
+	rev  int64 // the create_revision of the watched incarnation
 	gone func()
-	put  func(kv gateway.KeyValue) // of a put of the same incarnation; may be nil
-	free func()                    // the same incarnation is no longer under the session's lease; may be nil
+	put  func(kv gateway.KeyValue) // after a put of the same incarnation; may be nil
+	free func()                    // when the incarnation has left the session's lease; may be nil
 
-	recheck bool // something may have been missed: look once the watch stands; only in the stream's goroutine
+	// recheck: an event may have been missed, so the key is read once the watch is created. Only
+	// the stream's goroutine uses it.
+	recheck bool
 
 	mu   sync.Mutex
 	stop func() // nil once stopped
 }
 
-// watchKey calls gone, perhaps more than once, when the incarnation of key created at rev is no longer there, and free when
-// it is no longer under the session's lease.
+// watchKey calls gone when the incarnation of key created at rev no longer exists, and free when it
+// is no longer under the session's lease. It may call them more than once.
 func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func()) {
 	o := &keyWatch{s: s, key: key, rev: rev, gone: gone, free: free, stop: func() {}}
 	o.watch(gateway.AtRevision(rev + 1))
 	return o.end
 }
 
-// watchRecord ends the session when its record goes, or is put as recordPut does not expect it.
+// watchRecord ends the session when its record is deleted, or put as recordPut does not expect it.
 func (s *Session) watchRecord(created, epoch int64) (stop func()) {
-	o := &keyWatch{s: s, key: s.record, rev: created, gone: func() { s.end(ErrRevoked) }, stop: func() {}}
+	o := &keyWatch{
+		s: s, key: s.record, rev: created,
+		gone: func() { s.end(ErrRevoked) }, stop: func() {},
+	}
 	o.put = func(kv gateway.KeyValue) { s.recordPut(kv) }
 	o.watch(gateway.AtRevision(epoch + 1))
 	return o.end
@@ -60,7 +66,7 @@ func (o *keyWatch) watch(opts ...gateway.Option) {
 		return
 	}
 	stop, err := o.s.c.WatchFunc(o.key, o.handle, opts...)
-	if err != nil { // the client is closed: the deadline does the rest
+	if err != nil { // the client is closed: the session ends at its deadline
 		return
 	}
 	o.stop = stop
@@ -69,13 +75,13 @@ func (o *keyWatch) watch(opts ...gateway.Option) {
 // handle runs in the goroutine that reads the client's stream.
 func (o *keyWatch) handle(r gateway.WatchResponse) {
 	switch {
-	case errors.Is(r.Err, gateway.ErrCompacted): // what happened is lost: watch from now, then look at what is there
+	case errors.Is(r.Err, gateway.ErrCompacted): // events are lost: watch again, then read the key
 		o.recheck = true
 		o.watch()
 	case r.Created && o.recheck:
 		o.recheck = false
 		o.s.background(o.check)
-	case r.Err != nil && !errors.Is(r.Err, gateway.ErrClosed): // a fault of the set-up that may pass
+	case r.Err != nil && !errors.Is(r.Err, gateway.ErrClosed): // may be temporary
 		o.recheck = true
 		o.s.background(func(ctx context.Context) {
 			o.failed(ctx, r.Err)
@@ -102,8 +108,8 @@ func (o *keyWatch) found(kv gateway.KeyValue) {
 	}
 }
 
-// check reads the key until that is answered: of what happened while nobody watched the watch does not tell. What happens
-// after the read reaches it, since it stood before.
+// check reads the key until there is an answer, because the watch does not report changes made
+// while it was down. It reports the changes after the read, because it was created before.
 func (o *keyWatch) check(ctx context.Context) {
 	for again := false; o.wanted() && ctx.Err() == nil; {
 		resp, err := o.s.c.Get(ctx, o.key)
@@ -112,7 +118,7 @@ func (o *keyWatch) check(ctx context.Context) {
 			o.failed(ctx, err)
 			continue
 		case len(resp.KVs) == 0 && !again:
-			again = true // the end of a hold does not rest on one answer
+			again = true // one answer does not end a hold
 			continue
 		case len(resp.KVs) == 0:
 			o.gone()
@@ -123,7 +129,7 @@ func (o *keyWatch) check(ctx context.Context) {
 	}
 }
 
-// failed waits before the next attempt.
+// failed logs err and waits before the next attempt.
 func (o *keyWatch) failed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
 		o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", err)

@@ -1,8 +1,10 @@
 package core_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestOwnKeyIsLookedAtAgain: where history was lost, a look that is refused for some time is not the last.
+// TestOwnKeyIsLookedAtAgain: after a compaction the key is read until the read succeeds.
 func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -66,7 +68,7 @@ func TestOwnKeyIsLookedAtAgain(t *testing.T) {
 	}
 }
 
-// TestNobodyLooksAfterWhatIsGivenBack: the looks end with the hold.
+// TestNobodyLooksAfterWhatIsGivenBack: the reads end with the hold.
 func TestNobodyLooksAfterWhatIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -100,4 +102,121 @@ func TestNobodyLooksAfterWhatIsGivenBack(t *testing.T) {
 			t.Errorf("%d looks after the end", looks-before)
 		}
 	})
+}
+
+func TestOwnKeyIsWatched(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		remove func(etcd *fakeetcd.Server)
+	}{
+		{"deleted", func(etcd *fakeetcd.Server) { etcd.Delete("a") }},
+		{"replaced", func(etcd *fakeetcd.Server) { etcd.Delete("a"); etcd.Put("a", "") }},
+		{"deleted and compacted", func(etcd *fakeetcd.Server) {
+			etcd.BreakWatches(true)
+			etcd.Delete("a")
+			etcd.Compact()
+			time.Sleep(3 * time.Second)
+			etcd.BreakWatches(false)
+			time.Sleep(3 * time.Second)
+		}},
+		{"compacted, then deleted", func(etcd *fakeetcd.Server) {
+			etcd.BreakWatches(true)
+			etcd.Put("other", "")
+			etcd.Compact()
+			time.Sleep(3 * time.Second)
+			etcd.BreakWatches(false)
+			time.Sleep(3 * time.Second)
+			etcd.Delete("a")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				s := open(t, etcd, nil)
+				h := hold(t, s, "a")
+				time.Sleep(1500 * time.Millisecond)
+				synctest.Wait()
+				if err := h.Err(); err != nil || etcd.Watches() != 2 {
+					t.Fatalf("Err = %v with %d watches", err, etcd.Watches())
+				}
+				tt.remove(etcd)
+				synctest.Wait()
+				if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+					!errors.Is(context.Cause(h.Context()), session.ErrLost) {
+					t.Errorf("Err = %v", err)
+				}
+				if err := s.Err(); err != nil {
+					t.Errorf("the session has ended: %v", err)
+				}
+				if n := etcd.Watches(); n != 1 {
+					t.Errorf("%d watches are left", n)
+				}
+			})
+		})
+	}
+}
+
+// TestOwnKeysAreWatchedInTime: the key of each hold is watched from an age of one second,
+// independently of other holds.
+func TestOwnKeysAreWatchedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		const step = 100 * time.Millisecond
+		type life struct{ from, to int } // in steps
+		lives := []life{{0, 30}, {3, 8}, {3, 30}, {4, 11}, {4, 5}, {5, 20}, {25, 30}, {28, 38}}
+		holds := make([]held, len(lives))
+		for now := range 40 {
+			want := 1 // the record
+			for i, l := range lives {
+				switch {
+				case now == l.from:
+					holds[i] = hold(t, s, fmt.Sprint("key", i))
+				case now == l.to:
+					if err := holds[i].grip.Release(t.Context()); err != nil {
+						t.Error(err)
+					}
+				case l.from+10 <= now && now < l.to:
+					want++
+				}
+			}
+			time.Sleep(step / 2)
+			synctest.Wait()
+			if n := etcd.Watches(); n != want {
+				t.Errorf("%d watches after %d steps, want %d", n, now, want)
+			}
+			time.Sleep(step / 2)
+		}
+	})
+}
+
+// TestOwnWatchEnds: the watch also ends when a hold is lost with its session and never released.
+func TestOwnWatchEnds(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"released", "session lost"} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				s := open(t, etcd, nil)
+				h := hold(t, s, "a")
+				time.Sleep(2 * time.Second)
+				if end == "released" {
+					if err := h.grip.Release(t.Context()); err != nil {
+						t.Error(err)
+					}
+				} else {
+					etcd.Delete(record(s))
+				}
+				synctest.Wait()
+				want := map[string]int{"released": 1, "session lost": 0}[end]
+				if n := etcd.Watches(); n != want {
+					t.Errorf("%d watches are left, want %d", n, want)
+				}
+			})
+		})
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
-	"github.com/holdfast-go/holdfast/internal/grace"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -37,7 +36,8 @@ func TestTTL(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				s, err := session.New(t.Context(), etcd.Client(t), &session.Options{TTL: tt.ttl, AllowShortTTL: tt.short})
+				opts := &session.Options{TTL: tt.ttl, AllowShortTTL: tt.short}
+				s, err := session.New(t.Context(), etcd.Client(t), opts)
 				if tt.want == 0 {
 					if !errors.Is(err, gateway.ErrInvalid) || etcd.Leases() != 0 {
 						t.Errorf("New = %v, with %d leases", err, etcd.Leases())
@@ -62,7 +62,8 @@ func TestRecordPrefix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		if _, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
+		_, err := session.New(t.Context(), etcd.Client(t), &session.Options{RecordPrefix: "x"})
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("New = %v", err)
 		}
 		s := open(t, etcd, &session.Options{RecordPrefix: "x/", Name: "me", ParentKey: "outer/1"})
@@ -70,7 +71,8 @@ func TestRecordPrefix(t *testing.T) {
 			t.Error("no record")
 		}
 		infos, err := s.SessionInfos(t.Context(), s.Lease(), 4711)
-		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" || infos[s.Lease()].ParentKey != "outer/1" {
+		if err != nil || len(infos) != 1 || infos[s.Lease()].Name != "me" ||
+			infos[s.Lease()].ParentKey != "outer/1" {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		if err := core.Of(s).CheckLineName("xy/"); err != nil {
@@ -81,8 +83,11 @@ func TestRecordPrefix(t *testing.T) {
 				t.Errorf("CheckLineName(%q) = %v", name, err)
 			}
 		}
-		for name, ok := range map[string]bool{"": false, "xy/": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true} {
-			if err := core.Of(s).CheckName(name); (err == nil) != ok || err != nil && !errors.Is(err, gateway.ErrInvalid) {
+		for name, ok := range map[string]bool{
+			"": false, "xy/": false, "x": false, "x/y": false, "xy": true, "holdfast/sessions/a": true,
+		} {
+			if err := core.Of(s).CheckName(name); (err == nil) != ok ||
+				err != nil && !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("CheckName(%q) = %v", name, err)
 			}
 		}
@@ -94,7 +99,7 @@ func TestNewAfterLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
 		if strings.HasPrefix(loss.name, "unreadable") {
-			continue // whatever answers a grant like that is not etcd
+			continue // etcd does not answer a grant like that
 		}
 		for _, path := range []string{"/lease/grant", "/kv/txn"} {
 			t.Run(path+"/"+loss.name, func(t *testing.T) {
@@ -125,7 +130,8 @@ func TestNewAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestNewDoesNotStorm: a proxy without a backend answers at once, again and again.
+// TestNewDoesNotStorm: a proxy without a backend rejects each request at once. New pauses between
+// its tries.
 func TestNewDoesNotStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +145,8 @@ func TestNewDoesNotStorm(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if _, err := session.New(within(t, 5*time.Second), etcd.Client(t), nil); !errors.Is(err, context.DeadlineExceeded) {
+		_, err := session.New(within(t, 5*time.Second), etcd.Client(t), nil)
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("New = %v", err)
 		}
 		if calls > 30 {
@@ -159,7 +166,8 @@ func TestNewRefused(t *testing.T) {
 			return c.Apply()
 		})
 		_, err := session.New(t.Context(), etcd.Client(t), nil)
-		if !errors.Is(err, gateway.ErrPermissionDenied) || !strings.Contains(err.Error(), "record "+session.DefaultRecordPrefix) {
+		if !errors.Is(err, gateway.ErrPermissionDenied) ||
+			!strings.Contains(err.Error(), "record "+session.DefaultRecordPrefix) {
 			t.Errorf("New = %v", err)
 		}
 		if n := etcd.Leases(); n != 0 {
@@ -176,10 +184,16 @@ func TestSilentServer(t *testing.T) {
 		c := etcd.Client(t)
 		etcd.Freeze()
 		for name, call := range map[string]func(context.Context) error{
-			"new":   func(ctx context.Context) error { _, err := session.New(ctx, c, nil); return err },
-			"write": func(ctx context.Context) error { _, err := core.Of(s).Write(ctx, put(s, "a")); return err },
-			"txn":   func(ctx context.Context) error { _, err := s.Txn(ctx, once("a", true)); return err },
-			"look":  func(ctx context.Context) error { _, err := s.SessionInfos(ctx, s.Lease()); return err },
+			"new": func(ctx context.Context) error { _, err := session.New(ctx, c, nil); return err },
+			"write": func(ctx context.Context) error {
+				_, err := core.Of(s).Write(ctx, put(s, "a"))
+				return err
+			},
+			"txn": func(ctx context.Context) error { _, err := s.Txn(ctx, once("a", true)); return err },
+			"look": func(ctx context.Context) error {
+				_, err := s.SessionInfos(ctx, s.Lease())
+				return err
+			},
 		} {
 			start := time.Now()
 			if err := call(within(t, 1300*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
@@ -187,7 +201,7 @@ func TestSilentServer(t *testing.T) {
 			}
 			want := 1300 * time.Millisecond
 			if name == "new" {
-				want += 100 * time.Millisecond // to take back a lease that may have been granted
+				want += 100 * time.Millisecond // to revoke a lease that may have been granted
 			}
 			if took := time.Since(start); took != want {
 				t.Errorf("%s took %v", name, took)
@@ -221,13 +235,17 @@ func TestCauses(t *testing.T) {
 			etcd.Freeze()
 			time.Sleep(15 * time.Second)
 		}, session.ErrExpired, true},
-		{"revoked, by the watch", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked, true},
+		{"revoked, by the watch", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Revoke(s.Lease())
+		}, session.ErrRevoked, true},
 		{"revoked, by a renewal", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 			etcd.BreakWatches(true)
 			etcd.Revoke(s.Lease())
 			time.Sleep(6 * time.Second)
 		}, session.ErrRevoked, true},
-		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) { etcd.Delete(record(s)) }, session.ErrRevoked, true},
+		{"record deleted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Delete(record(s))
+		}, session.ErrRevoked, true},
 		{"record deleted and compacted", func(_ *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 			etcd.BreakWatches(true)
 			etcd.Delete(record(s))
@@ -241,18 +259,25 @@ func TestCauses(t *testing.T) {
 				t.Error(err)
 			}
 		}, session.ErrClosed, false},
-		{"orphaned", func(_ *testing.T, _ *fakeetcd.Server, s *session.Session) { s.Orphan() }, session.ErrClosed, false},
+		{"orphaned", func(_ *testing.T, _ *fakeetcd.Server, s *session.Session) {
+			s.Orphan()
+		}, session.ErrClosed, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				told := make(chan error, 2)
-				s := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) { told <- err }}})
+				s := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) {
+					told <- err
+				}}})
 				h, _ := core.Of(s).Hold("a", 1, func() {})
 				tt.end(t, etcd, s)
 				synctest.Wait()
-				for i, err := range []error{s.Err(), context.Cause(s.Context()), h.Err(), context.Cause(h.Context()), core.Of(s).Ready(t.Context())} {
+				for i, err := range []error{
+					s.Err(), context.Cause(s.Context()), h.Err(), context.Cause(h.Context()),
+					core.Of(s).Ready(t.Context()),
+				} {
 					if !errors.Is(err, tt.cause) || !errors.Is(err, session.ErrLost) {
 						t.Errorf("%d: %v", i, err)
 					}
@@ -266,117 +291,6 @@ func TestCauses(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestClose(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		h := hold(t, s, "a")
-		errs := make(chan error, 10)
-		for range cap(errs) {
-			go func() { errs <- s.Close(t.Context()) }()
-		}
-		for range cap(errs) {
-			if err := <-errs; err != nil {
-				t.Error(err)
-			}
-		}
-		if len(etcd.Keys("a")) != 0 || etcd.Leases() != 0 || h.Err() == nil {
-			t.Error("something is left")
-		}
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		synctest.Wait()
-		if n := etcd.Watches(); n != 0 {
-			t.Errorf("%d watches are left", n)
-		}
-	})
-}
-
-// TestCloseWithEndedContext, as with signal.NotifyContext.
-func TestCloseWithEndedContext(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		frees, cut := open(t, etcd, nil), open(t, etcd, nil)
-		if err := frees.Close(ctx); err != nil || etcd.Leases() != 1 {
-			t.Errorf("Close = %v, with %d leases left", err, etcd.Leases()-1)
-		}
-		etcd.Freeze()
-		start := time.Now()
-		if err := cut.Close(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("Close without etcd = %v", err)
-		}
-		if took := time.Since(start); took != grace.Time {
-			t.Errorf("took %v", took)
-		}
-		etcd.Thaw()
-	})
-}
-
-// TestCloseAfterLoss frees early what the server still keeps.
-func TestCloseAfterLoss(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		hold(t, s, "a")
-		etcd.Freeze()
-		<-s.Context().Done()
-		etcd.Thaw()
-		if err := s.Close(t.Context()); err != nil || len(etcd.Keys("a")) != 0 {
-			t.Errorf("Close = %v, left: %v", err, etcd.Keys("a"))
-		}
-		if err := s.Err(); !errors.Is(err, session.ErrExpired) {
-			t.Errorf("Err = %v", err)
-		}
-	})
-}
-
-func TestOrphan(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		hold(t, s, "a")
-		s.Orphan()
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if len(etcd.Keys("a")) != 1 || etcd.Leases() != 1 {
-			t.Error("revoked")
-		}
-		time.Sleep(session.DefaultTTL)
-		synctest.Wait()
-		if etcd.Leases() != 0 {
-			t.Error("renewed")
-		}
-	})
-}
-
-func TestSlots(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		base := "a/" + s.Lease().String()
-		k0, _, free0 := core.Of(s).ReserveKey("a")
-		k1, _, free1 := core.Of(s).ReserveKey("a")
-		other, _, _ := core.Of(s).ReserveKey("b")
-		free0()
-		again, _, _ := core.Of(s).ReserveKey("a")
-		k2, _, _ := core.Of(s).ReserveKey("a")
-		free1()
-		k1again, _, _ := core.Of(s).ReserveKey("a")
-		if k0 != base || k1 != base+"-1" || again != base || k2 != base+"-2" || k1again != k1 || other != "b/"+s.Lease().String() {
-			t.Error(k0, k1, again, k2, k1again, other)
-		}
-	})
 }
 
 func TestNoClient(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// open makes a session that is closed at the end of the test, with a client of its own.
+// open returns a session with a client of its own. It is closed at the end of the test.
 func open(t *testing.T, etcd *fakeetcd.Server, opts *session.Options) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), etcd.Client(t), opts)
@@ -24,13 +24,13 @@ func open(t *testing.T, etcd *fakeetcd.Server, opts *session.Options) *session.S
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // some tests leave the server in no state to answer
+		_ = s.Close(ctx) // in some tests the server does not answer any more
 	})
 	synctest.Wait()
 	return s
 }
 
-// within gives a context that ends after d.
+// within returns a context that ends after d.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)

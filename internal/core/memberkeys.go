@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// ReserveKey reserves a key for a member of a line: its name, a slash and the lease in hexadecimal, as clientv3 names its keys,
-// and "-n" behind it for all but the first that the session has there at a time. A session that was resumed puts
-// "-epoch-n" behind the lease, so that none of its keys is one that an earlier life may have left. Keys are used again,
-// since each new one costs the server memory until the next compaction. others is how many more the session has there.
-// free must be called, once, when the key is known not to exist.
+// ReserveKey reserves a key for a member of a line: the name, a slash and the lease in hexadecimal,
+// as clientv3 names its keys. Each further key that the session has there at the same time ends in
+// "-n". The keys of a resumed session end in "-epoch-n", so that none of them is a key that an
+// earlier process may have left. Keys are reused, because each new key costs the server memory
+// until the next compaction. others is the number of other keys that the session has reserved
+// there. free must be called, once, when the key is known not to exist.
 func (s *Session) ReserveKey(name string) (key string, others int, free func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,8 +43,8 @@ func (s *Session) ReserveKey(name string) (key string, others int, free func()) 
 	}
 }
 
-// AdoptKeys takes up, of the keys below prefix, those that earlier lives of the session have named by [Session.ReserveKey]. It
-// gives each key once.
+// AdoptKeys returns the keys, out of keys below prefix, that earlier processes of the session have
+// reserved by [Session.ReserveKey]. It returns each key once.
 func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	if s.born == 0 {
 		return nil
@@ -52,7 +53,8 @@ func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	defer s.mu.Unlock()
 	for _, key := range keys {
 		number, ok := strings.CutPrefix(key, prefix+s.lease.String())
-		earlier := ok && (number == "" || number[0] == '-') && !strings.HasPrefix(key, prefix+s.incarnation+"-")
+		earlier := ok && (number == "" || number[0] == '-') &&
+			!strings.HasPrefix(key, prefix+s.incarnation+"-")
 		if earlier && !s.inherited[key] {
 			s.inherited[key] = true
 			taken = append(taken, key)

@@ -2,17 +2,18 @@ package core
 
 import "time"
 
-// notices are what the hooks and the log of a session are to be told of its renewals and its state. A goroutine of the
-// session tells them, one after the other, while there are any: whoever notices something is at work for others, too, and
-// must not wait for a hook or a logger that blocks. The changes of state that come meanwhile are told as one, or as none.
-// They are guarded by Session.mu.
+// notices are the renewals and changes of state that the hooks and the log of a session were not
+// notified of yet. A goroutine of the session notifies them, one after the other, because the
+// goroutine that adds a notice also serves others and must not wait for a hook or a logger that
+// blocks. Several changes of state during that are reported as one, or not at all if the state is
+// the same again. Session.mu guards the notices.
 type notices struct {
 	running bool
-	suspect bool            // told last
-	took    []time.Duration // of renewals that Hooks.Renewed has not been told of
+	suspect bool            // as last reported
+	took    []time.Duration // of the renewals that Hooks.Renewed was not called for yet
 }
 
-// maxRenewed is how many renewals wait for a hook that blocks; of more it is not told.
+// maxRenewed bounds the renewals that wait for a hook that blocks. Further ones are dropped.
 const maxRenewed = 16
 
 func (n *notices) renewed(took time.Duration, wanted bool) {
@@ -21,7 +22,7 @@ func (n *notices) renewed(took time.Duration, wanted bool) {
 	}
 }
 
-// notify is called with mu held when there may be something to tell.
+// notify starts the goroutine that calls the hooks, if there are notices. s.mu is held.
 func (s *Session) notify() {
 	n := &s.notices
 	if !n.running && !s.ended && (len(n.took) > 0 || n.suspect != s.suspect) {

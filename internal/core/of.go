@@ -1,5 +1,5 @@
-// Package core is the session behind package session: lease, deadline, record, writes and holds. Recipes use it; users of
-// the library see package session.
+// Package core implements package session: lease, deadline, record, writes and holds. Recipes use
+// it. Users of the library use package session.
 package core
 
 import "context"
@@ -7,10 +7,11 @@ import "context"
 // Public is a *session.Session.
 type Public interface{ Context() context.Context }
 
-// of is set by package session, because a session shows its core to nobody outside of this module.
+// of is set by package session, so that the core of a session is accessible only within this
+// module.
 var of func(Public) *Session
 
-// Register is called once, by package session.
+// Register sets the function behind [Of]. Package session calls it once.
 func Register(f func(Public) *Session) { of = f }
 
 // Of returns the core of a session. It returns nil for a nil session.

@@ -18,8 +18,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestKeysThatAlwaysChange: where another program writes a key of the session before each try to,
-// the tries pause. Once it does not any more, the next write is applied.
+// TestKeysThatAlwaysChange: if another program puts a key of the session before each try of a
+// write, the tries pause. When the other program stops, the next write is applied.
 func TestKeysThatAlwaysChange(t *testing.T) {
 	t.Parallel()
 	txn := func(ctx context.Context, s *session.Session) error {
@@ -41,7 +41,9 @@ func TestKeysThatAlwaysChange(t *testing.T) {
 		return err
 	}
 	group := func(ctx context.Context, s *session.Session) error {
-		_, err := core.Of(s).WriteTogether(ctx, core.Write{Then: []gateway.Op{gateway.OpPut("done", nil)}}, 1)
+		_, err := core.Of(s).WriteTogether(ctx, core.Write{
+			Then: []gateway.Op{gateway.OpPut("done", nil)},
+		}, 1)
 		return err
 	}
 	for name, row := range map[string]struct {
@@ -66,7 +68,7 @@ func TestKeysThatAlwaysChange(t *testing.T) {
 					if c.IsTxn("done") {
 						etcd.Touch(record(s) + row.key)
 						if tries.Add(1) > 1000 {
-							c.Sleep(time.Minute) // a spin must not stop the time
+							c.Sleep(time.Minute) // a busy loop must not stop the fake time
 						}
 					}
 					return c.Apply()
@@ -93,8 +95,8 @@ func TestKeysThatAlwaysChange(t *testing.T) {
 	}
 }
 
-// TestWatchesThatAlwaysEnd: where each watch ends as compacted as soon as it stands, as no etcd has
-// it, those who watch go on once a second. Once watches last, all is as it was.
+// TestWatchesThatAlwaysEnd: each watch ends as compacted as soon as it is created, which no etcd
+// does. The session then watches again once a second, and works as before once watches last.
 func TestWatchesThatAlwaysEnd(t *testing.T) {
 	t.Parallel()
 	for name, watch := range map[string]func(ctx context.Context, s *session.Session) error{

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// raised answers as members do whose election timeout is 10 s: they keep no lease for less than 15 s. The leader of the
-// moment, which takes the lease, keeps to what was asked for.
+// raised answers as members with an election timeout of 10 s do: they grant no lease for less than
+// 15 s. The current leader, which expires the lease, uses the requested time to live.
 func raised(c *fakeetcd.Call) fakeetcd.Answer {
 	a := c.Apply()
 	if strings.HasPrefix(c.Path, "/lease/") {
@@ -24,7 +24,7 @@ func raised(c *fakeetcd.Call) fakeetcd.Answer {
 	return a
 }
 
-// endsInTime cuts the server off and compares the end of the context with that of the lease.
+// endsInTime stops the server and compares the end of the context with the end of the lease.
 func endsInTime(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 	t.Helper()
 	etcd.Freeze()
@@ -39,7 +39,8 @@ func endsInTime(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 	}
 }
 
-// TestRaisedTTL: a session asks for 5 s and members answer 15 s. It relies on 5 s from each send, and renews as often.
+// TestRaisedTTL: a session requests 5 s and members answer 15 s. It relies on 5 s from each send,
+// and renews as often.
 func TestRaisedTTL(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{0, time.Second, 4 * time.Second, 20 * time.Second} {
@@ -62,14 +63,15 @@ func TestRaisedTTL(t *testing.T) {
 	}
 }
 
-// TestRaisedTTLResumed: a life that resumes the session knows from the record what was asked for.
+// TestRaisedTTLResumed: a process that resumes the session reads the requested time to live from
+// the record.
 func TestRaisedTTLResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		etcd.Script(raised)
 		s := open(t, etcd, short(5*time.Second))
-		for range 2 { // also the record that a resumed life has written
+		for range 2 { // also from the record of a resumed session
 			s.Orphan()
 			s = resume(t, etcd, s.Lease(), &session.Options{TTL: time.Minute})
 			if left := time.Until(s.Deadline()); left != 4850*time.Millisecond {
@@ -81,7 +83,8 @@ func TestRaisedTTLResumed(t *testing.T) {
 	})
 }
 
-// TestResumeOfAnOldRecord: a record of an earlier version does not say what was asked for: it may have been 1 s.
+// TestResumeOfAnOldRecord: a record of an earlier version has no time to live, which may have been
+// 1 s.
 func TestResumeOfAnOldRecord(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Info says who a session is, as its record has it.
+// Info identifies a session; see session.Info. The record contains it.
 type Info struct {
-	ID        string    `json:"id"` // of this session alone
+	ID        string    `json:"id"` // unique to the session
 	Name      string    `json:"name,omitempty"`
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`
@@ -28,19 +28,20 @@ type Info struct {
 // record is the value of a session's record.
 type record struct {
 	Info
-	TTL int64 `json:"ttl,omitempty"` // what was asked for, in seconds: no answer tells
+	TTL int64 `json:"ttl,omitempty"` // as requested, in seconds; no answer of etcd has it
 }
 
-// leastTTL is the shortest time to live that etcd grants, and so what a session may have been granted whose record, of an
-// earlier version, does not say.
+// leastTTL is the shortest time to live that etcd grants. It is assumed if the record of an earlier
+// version has none.
 const leastTTL = time.Second
 
 func encodeRecord(info Info, ttl time.Duration) []byte {
-	value, _ := json.Marshal(record{info, int64((ttl + time.Second - 1) / time.Second)}) // of strings, numbers and a time
+	// Strings, numbers and a time cannot fail.
+	value, _ := json.Marshal(record{info, int64((ttl + time.Second - 1) / time.Second)})
 	return value
 }
 
-// askedTTL is the time to live that a session asked for, by its record.
+// askedTTL returns the time to live that a session requested, from its record.
 func askedTTL(value []byte) time.Duration {
 	var r record
 	if json.Unmarshal(value, &r) != nil || r.TTL <= 0 || r.TTL > int64(gateway.MaxTTL/time.Second) {
@@ -49,7 +50,7 @@ func askedTTL(value []byte) time.Duration {
 	return time.Duration(r.TTL) * time.Second
 }
 
-// String is for people: "name (host, pid 42)".
+// String: see session.Info.
 func (i Info) String() string {
 	name := i.Name
 	if name == "" {
@@ -59,16 +60,18 @@ func (i Info) String() string {
 }
 
 func newInfo(name, within string) Info {
-	host, _ := os.Hostname() // unknown is fine: it is for people
+	host, _ := os.Hostname() // may be empty: it is for people
 	return Info{
-		ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Millisecond),
-		ParentKey: within,
+		ID: uuid.NewString(), Name: name, Host: host, PID: os.Getpid(),
+		Started: time.Now().UTC().Truncate(time.Millisecond), ParentKey: within,
 	}
 }
 
-// createRecord writes the record and returns its revision, the first epoch. Nobody else can have made it: the lease ID
-// in its name is random.
-func createRecord(ctx context.Context, c *gateway.Client, key string, value []byte, lease gateway.LeaseID) (int64, error) {
+// createRecord writes the record and returns its revision, the first epoch. No other session can
+// have written it, because the lease ID in its key is random.
+func createRecord(
+	ctx context.Context, c *gateway.Client, key string, value []byte, lease gateway.LeaseID,
+) (int64, error) {
 	txn := gateway.Txn{
 		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, 0)},
 		Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(lease))},
@@ -80,19 +83,20 @@ func createRecord(ctx context.Context, c *gateway.Client, key string, value []by
 		return 0, err
 	case resp.Succeeded:
 		return resp.Revision, nil
-	case len(resp.Responses[0].Get.KVs) == 1: // by a try whose answer was lost
+	case len(resp.Responses[0].Get.KVs) == 1: // written by a try whose answer was lost
 		return resp.Responses[0].Get.KVs[0].ModRevision, nil
 	default:
 		return 0, fmt.Errorf("%w: the record exists and does not", gateway.ErrProtocol)
 	}
 }
 
-// repeat applies a transaction, one that may be applied several times, until there is an answer.
+// repeat applies a transaction, which may be applied several times, until the outcome is certain.
 func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.TxnResponse, error) {
 	pause := newBackoff()
 	for protocolErrors := 0; ; {
 		resp, err := c.Txn(ctx, txn)
-		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || permanent(err) || protocolErrors == maxProtocolErrors {
+		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || permanent(err) ||
+			protocolErrors == maxProtocolErrors {
 			return resp, err
 		}
 		if isProtocolError(err) {
@@ -102,21 +106,22 @@ func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.T
 	}
 }
 
-// Verify asks the server whether the session is still there, and ends it if not. A recipe calls it when a key of the
-// session has gone, to learn whether only the key has.
+// Verify reads the session's record, and ends the session if the record is gone. A recipe calls it
+// when a key of the session is gone, to find out whether the session is lost. It returns the error
+// of the read, or of the session.
 func (s *Session) Verify(ctx context.Context) error {
 	for again := false; ; again = true {
 		epoch := s.epoch.Load()
 		resp, err := s.c.Get(ctx, s.record)
 		switch {
 		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
-			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // fences of before mean nothing any more
+			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // earlier fences are void
 		case err != nil:
 			return err
 		case !older(resp.KVs, epoch):
 			s.recordPut(resp.KVs[0])
 		case !again:
-			continue // the end of a session does not rest on one answer
+			continue // one answer does not end a session
 		default:
 			s.end(ErrRevoked)
 		}
@@ -124,23 +129,24 @@ func (s *Session) Verify(ctx context.Context) error {
 	}
 }
 
-// older: the record is gone, or is that of a cluster that was restored from a backup.
+// older reports whether the record is gone, or is from a cluster that was restored from a backup.
 func older(record []gateway.KeyValue, epoch int64) bool {
 	return len(record) == 0 || record[0].ModRevision < epoch
 }
 
-// permanent: trying again cannot help.
+// permanent reports whether another try cannot help.
 func permanent(err error) bool {
-	return errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed) ||
-		errors.Is(err, gateway.ErrNoSpace)
+	return errors.Is(err, gateway.ErrClusterMismatch) ||
+		errors.Is(err, gateway.ErrRevisionRegressed) || errors.Is(err, gateway.ErrNoSpace)
 }
 
-// lookupChunk stays well under etcd's limit of 128 operations.
+// lookupChunk is the number of records read at once, within etcd's limit of 128 operations.
 const lookupChunk = 100
 
-// SessionInfos reads who the sessions with these leases are. A session without a record, such as one of another library, is
-// left out.
-func (s *Session) SessionInfos(ctx context.Context, leases ...gateway.LeaseID) (map[gateway.LeaseID]Info, error) {
+// SessionInfos: see session.Session.
+func (s *Session) SessionInfos(
+	ctx context.Context, leases ...gateway.LeaseID,
+) (map[gateway.LeaseID]Info, error) {
 	out := make(map[gateway.LeaseID]Info, len(leases))
 	for chunk := range slices.Chunk(leases, lookupChunk) {
 		var txn gateway.Txn
@@ -153,7 +159,8 @@ func (s *Session) SessionInfos(ctx context.Context, leases ...gateway.LeaseID) (
 		}
 		for i, id := range chunk {
 			var info Info
-			if kvs := resp.Responses[i].Get.KVs; len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &info) == nil {
+			kvs := resp.Responses[i].Get.KVs
+			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &info) == nil {
 				out[id] = info
 			}
 		}
@@ -161,9 +168,9 @@ func (s *Session) SessionInfos(ctx context.Context, leases ...gateway.LeaseID) (
 	return out, nil
 }
 
-// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings may not use. These are the names that
-// [Session.CheckLineName] refuses, and names that end in a slash: the members of a lock "a/" lie where the settings of a
-// recipe "a" do.
+// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings must not use. These
+// are the names that [Session.CheckLineName] rejects, and names that end in a slash, because the
+// members of a lock "a/" have the same prefix as the settings of a recipe "a".
 func (s *Session) CheckName(name string) error {
 	if err := s.CheckLineName(name); err != nil {
 		return err
@@ -174,8 +181,9 @@ func (s *Session) CheckName(name string) error {
 	return nil
 }
 
-// CheckLineName returns [gateway.ErrInvalid] for names that no recipe may use: the empty one, those with two slashes in a
-// row, and those among the records. A name may end in a slash, as names of clientv3 often do.
+// CheckLineName returns [gateway.ErrInvalid] for names that no recipe may use: an empty name, a
+// name with two slashes in a row, and a name among the records. A name may end in a slash, as names
+// of clientv3 often do.
 func (s *Session) CheckLineName(name string) error {
 	switch {
 	case s == nil:

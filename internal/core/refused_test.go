@@ -13,20 +13,24 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRefusedRenewals: a server that refuses to renew a lease, for whatever reason but that the lease has gone, does not
-// end the session before its time, and not at all if it comes round.
+// TestRefusedRenewals: a server that rejects renewals, for any reason except that the lease is
+// gone, does not end the session before its deadline, and not at all if it accepts one in time.
 func TestRefusedRenewals(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]fakeetcd.Answer{
-		"token":              fakeetcd.Error(gateway.CodeUnauthenticated, "etcdserver: invalid auth token"),
-		"token, old":         fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: revision of auth store is old"),
-		"no user":            fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: user name is empty"),
+		"token": fakeetcd.Error(
+			gateway.CodeUnauthenticated, "etcdserver: invalid auth token"),
+		"token, old": fakeetcd.Error(
+			gateway.CodeInvalidArgument, "etcdserver: revision of auth store is old"),
+		"no user": fakeetcd.Error(
+			gateway.CodeInvalidArgument, "etcdserver: user name is empty"),
 		"permission":         fakeetcd.Denied(),
 		"not primary lessor": fakeetcd.Error(gateway.CodeUnknown, "not a primary lessor"),
-		"too many requests":  fakeetcd.Error(gateway.CodeResourceExhausted, "etcdserver: too many requests"),
-		"not etcd":           {Status: 404, Body: []byte("404 page not found")},
-		"nonsense":           {Status: 200, Body: []byte("<html>")},
-		"nobody's lease":     {Status: 200, Body: []byte(`{"result":{"ID":"1","TTL":"15"}}`)},
+		"too many requests": fakeetcd.Error(
+			gateway.CodeResourceExhausted, "etcdserver: too many requests"),
+		"not etcd":       {Status: 404, Body: []byte("404 page not found")},
+		"nonsense":       {Status: 200, Body: []byte("<html>")},
+		"nobody's lease": {Status: 200, Body: []byte(`{"result":{"ID":"1","TTL":"15"}}`)},
 	} {
 		t.Run(name+", for good", func(t *testing.T) {
 			t.Parallel()
@@ -47,7 +51,8 @@ func TestRefusedRenewals(t *testing.T) {
 					t.Fatalf("ended before its time, after %d refusals: %v", refused.Load(), err)
 				}
 				time.Sleep(2 * time.Millisecond)
-				if err := context.Cause(s.Context()); !errors.Is(err, session.ErrExpired) || !s.Deadline().Equal(deadline) {
+				if err := context.Cause(s.Context()); !errors.Is(err, session.ErrExpired) ||
+					!s.Deadline().Equal(deadline) {
 					t.Errorf("cause = %v, the deadline has moved by %v", err, s.Deadline().Sub(deadline))
 				}
 				if !etcd.Expiry(s.Lease()).IsZero() {

@@ -12,39 +12,53 @@ import (
 	"github.com/holdfast-go/holdfast/internal/grace"
 )
 
-// Releaser is a recipe's side of a [Hold]: what gives it back.
+// Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use,
+// except for AddReleaseOps.
 type Releaser struct {
 	h       *Hold
-	remove  [1]gateway.Op // room for what most releases do
+	remove  [1]gateway.Op // space for the operations of most releases
 	release []gateway.Op
-	free    func() // of the slot
+	free    func() // see Session.ReserveKey
 
-	mu           sync.Mutex
-	state        releaseState
-	undone       bool          // a release that was cut off has been done in the background,
-	whenResolved chan struct{} // and then this is closed; made by the first to be cut off
-	full         chan struct{} // closed when it cannot be done because the database is full; made along
-	blocks       bool          // it cannot
-	foreign      bool          // the key is no longer under the session's lease, see unleased
-	whole        bool          // release is more than a trace of how the hold ended: all of it is applied, or nothing
+	mu    sync.Mutex
+	state releaseState
+	// undone: a release that was cut off has completed in the background. whenResolved is closed
+	// then.
+	undone       bool
+	whenResolved chan struct{} // made when a release is cut off
+	// blocks: a release that was cut off cannot complete because the database is full. full is
+	// closed then.
+	blocks bool
+	full   chan struct{} // made with whenResolved
+	// foreign: the key is no longer under the session's lease, see unleased.
+	foreign bool
+	// whole: release does more than record how the hold ended, so all of it is applied, or nothing.
+	whole bool
 
-	// While it is unwatched.
+	// Links of unwatchedHolds.
 	born       time.Time
 	prev, next *Releaser
 }
 
+// releaseState is the state of the release of a hold:
+//
+//	held      → under way   a Release
+//	held      → done        the hold had ended before
+//	under way → done, rejected, in doubt
+//	rejected  → under way   the next Release
+//	in doubt  → done        the session has resolved it, and the next Release returns nil
 type releaseState int
 
 const (
 	releaseHeld     releaseState = iota
 	releaseUnderWay              // a Release is under way
-	releaseInDoubt               // its caller has left; the session goes on
-	releaseRejected              // the server refused it: may be tried again
+	releaseInDoubt               // its caller has returned; the session resolves it
+	releaseRejected              // the server rejected it; it may be tried again
 	releaseDone
 )
 
-// Hold makes a hold of a key that the session has created at the revision fence. free is called once the key is known
-// to be gone.
+// Hold returns a hold of a key that the session has created at the revision fence. free is called
+// once the key is known not to exist.
 func (s *Session) Hold(key string, fence int64, free func()) (*Hold, *Releaser) {
 	var both struct {
 		h Hold
@@ -56,25 +70,34 @@ func (s *Session) Hold(key string, fence int64, free func()) (*Hold, *Releaser) 
 	return &both.h, &both.g
 }
 
-// AddReleaseOps adds to what is applied together with the deletion of the key when the hold is given back. It must not be
-// called once others may release.
-func (g *Releaser) AddReleaseOps(release ...gateway.Op) { g.release = append(g.release, release...) }
+// AddReleaseOps adds operations that a release applies together with the deletion of the key. It
+// must not be called once others may release the hold.
+func (g *Releaser) AddReleaseOps(release ...gateway.Op) {
+	g.release = append(g.release, release...)
+}
 
-// Release gives the hold back: its context ends at once, then the key is deleted. It is [ErrNotHeld] if the hold
-// had ended before, also by an earlier Release. If ctx ends first the error is [gateway.ErrUncertain] and that of ctx, and
-// the deletion goes on in the background; a repeated Release waits for it and then returns nil. If ctx has ended before the
+// writeFunc is [Session.Write], or another way to send a write.
+type writeFunc func(ctx context.Context, w Write) (Outcome, error)
+
+// Release releases the hold: its context ends at once, then the key is deleted. It returns
+// [ErrNotHeld] when the hold had ended before, also by an earlier Release. When ctx ends first it
+// returns [gateway.ErrUncertain] with the error of ctx, and the deletion continues in the
+// background; a repeated Release waits for it and then returns nil. If ctx has ended before the
 // call, Release has 1 s of its own.
 func (g *Releaser) Release(ctx context.Context) error { return g.leave(ctx, nil, g.h.s.Write) }
 
-// ReleaseWith is Release with ops instead of those of [Releaser.AddReleaseOps]. Of several releases under way only the first counts;
-// after one that the server refused, the next may come with others.
+// ReleaseWith is Release with ops instead of the operations of [Releaser.AddReleaseOps]. Of several
+// releases under way only the first counts. After a release that the server rejected, the next may
+// have other operations.
 func (g *Releaser) ReleaseWith(ctx context.Context, ops ...gateway.Op) error {
 	return g.leave(ctx, append([]gateway.Op{}, ops...), g.h.s.Write)
 }
 
-// ReleaseTogether is ReleaseWith by [Session.WriteTogether], and deletes more keys besides, of which what is said there
-// holds, as it does of the hold's own.
-func (g *Releaser) ReleaseTogether(ctx context.Context, weight int, deletes []string, ops ...gateway.Op) error {
+// ReleaseTogether is ReleaseWith by [Session.WriteTogether]. It also deletes the keys in deletes.
+// For them and the hold's key, the conditions of WriteTogether apply.
+func (g *Releaser) ReleaseTogether(
+	ctx context.Context, weight int, deletes []string, ops ...gateway.Op,
+) error {
 	with := make([]gateway.Op, 0, len(deletes)+len(ops))
 	for _, key := range deletes {
 		with = append(with, gateway.OpDelete(key))
@@ -84,10 +107,11 @@ func (g *Releaser) ReleaseTogether(ctx context.Context, weight int, deletes []st
 	})
 }
 
-// MarkDeleted is Release for a hold whose key another write of the session has deleted, as the answer to it told.
+// MarkDeleted is Release for a hold whose key another write of the session has deleted, according
+// to its answer.
 func (g *Releaser) MarkDeleted() {
 	_ = g.leave(g.h.s.ctx, nil, func(context.Context, Write) (Outcome, error) {
-		return Outcome{Applied: true, Responses: []gateway.OpResponse{{Delete: &gateway.DeleteResponse{Deleted: 1}}}}, nil
+		return Outcome{Applied: true, Responses: []gateway.OpResponse{deletedOne}}, nil
 	})
 }
 
@@ -95,20 +119,20 @@ func (g *Releaser) MarkDeleted() {
 func (g *Releaser) Abandon(ctx context.Context) {
 	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cancel()
-	_ = g.end(ended, nil, g.h.s.Write) // says so
+	_ = g.end(ended, nil, g.h.s.Write)
 }
 
 // Released reports whether the hold has ended by a release, which may have failed since.
 func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
-func (g *Releaser) leave(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
+func (g *Releaser) leave(ctx context.Context, with []gateway.Op, write writeFunc) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
 	return g.end(ctx, with, write)
 }
 
-func (g *Releaser) end(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
-	err := g.h.Err() // looks at the clock
+func (g *Releaser) end(ctx context.Context, with []gateway.Op, write writeFunc) error {
+	err := g.h.Err() // reads the clock
 	g.mu.Lock()
 	state, foreign := g.state, g.foreign
 	if foreign && err == nil {
@@ -142,12 +166,13 @@ func (g *Releaser) end(ctx context.Context, with []gateway.Op, write func(contex
 	return g.delete(ctx, write)
 }
 
-func (g *Releaser) delete(ctx context.Context, write func(context.Context, Write) (Outcome, error)) error {
+func (g *Releaser) delete(ctx context.Context, write writeFunc) error {
 	g.remove[0] = gateway.OpDelete(g.h.key)
 	w := Write{Then: g.remove[:], Key: g.h.key}
 	if len(g.release) > 0 {
-		// A mere deletion finds its own incarnation or none, since the key is this session's. What goes with it must
-		// not be done for a hold that somebody else has ended.
+		// A deletion alone finds this incarnation of the key or none, because only this session
+		// creates the key. The other operations must not be applied for a hold that another client
+		// has ended.
 		w = g.guarded(append(g.remove[:], g.release...))
 		if !g.whole {
 			w.Lean = g.guarded(g.remove[:]).Compensation
@@ -166,7 +191,7 @@ func (g *Releaser) delete(ctx context.Context, write func(context.Context, Write
 	switch {
 	case err == nil:
 		g.state = releaseDone
-		if !out.InDoubt { // else a late copy of it would delete the key for another: settle frees it
+		if !out.InDoubt { // else resolve frees the key, because a late copy could delete it again
 			g.free()
 		}
 		if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
@@ -192,15 +217,17 @@ func (g *Releaser) delete(ctx context.Context, write func(context.Context, Write
 	return err
 }
 
-// guarded is a write that does all of ops, of which the first deletes the key, if the hold has not ended otherwise.
+// guarded returns a write that applies all of ops, of which the first deletes the key, unless the
+// hold has ended otherwise.
 func (g *Releaser) guarded(ops []gateway.Op) Write {
 	own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: ops}
 	return Write{
-		If: own.If, Then: ops, Guarded: true, Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
+		If: own.If, Then: ops, Guarded: true,
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
 	}
 }
 
-// resolve is told when a release that was cut off has been done.
+// resolve is called when a release that was cut off has completed.
 func (g *Releaser) resolve(Outcome) {
 	g.free()
 	g.mu.Lock()
@@ -208,7 +235,8 @@ func (g *Releaser) resolve(Outcome) {
 	g.isUndone()
 }
 
-// blocked is told when a release that was cut off meets a full database. lean says that the key has gone all the same.
+// blocked is called when a release that was cut off meets a full database. lean reports that the
+// key was deleted nevertheless.
 func (g *Releaser) blocked(lean bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -229,9 +257,10 @@ func (g *Releaser) isUndone() {
 	g.undone = true
 }
 
-// await is a Release after one that was cut off. One of them gets the success. Where a full database is in the way of the
-// first, one that comes with other operations need not wait: at most one of the two is applied.
-func (g *Releaser) await(ctx context.Context, with []gateway.Op, write func(context.Context, Write) (Outcome, error)) error {
+// await is a Release after one that was cut off. One of the callers returns nil. If a full database
+// blocks the first release, a release with other operations is sent without waiting, because at
+// most one of the two is applied.
+func (g *Releaser) await(ctx context.Context, with []gateway.Op, write writeFunc) error {
 	g.mu.Lock()
 	settled, full := g.whenResolved, g.full
 	g.mu.Unlock()
@@ -269,7 +298,8 @@ func (g *Releaser) awaited(ctx context.Context, settled chan struct{}) error {
 	default:
 	}
 	if g.h.s.ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrNotHeld, context.Cause(g.h.s.ctx)) //nolint:contextcheck // it only reads why the session ended
+		cause := context.Cause(g.h.s.ctx) //nolint:contextcheck // it only reads why the session ended
+		return fmt.Errorf("%w: %w", ErrNotHeld, cause)
 	}
 	if ctx.Err() == nil {
 		return ErrNotHeld

@@ -6,9 +6,10 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Remove deletes a key that any session may have put: the incarnation that is there when it looks, so that no late copy of
-// the deletion finds a later one, and a full database does not stand in the way. Returns [ErrNotHeld] when there is none.
-// When ctx ends first the error is [gateway.ErrUncertain], and the deletion goes on in the background.
+// Remove deletes a key that any session may have put. It deletes the incarnation that it has read,
+// so that a late copy of the deletion cannot delete a later one, and so that it also succeeds while
+// the database is full. It returns [ErrNotHeld] when the key does not exist. When ctx ends during
+// the deletion it returns [gateway.ErrUncertain], and the deletion continues in the background.
 func (s *Session) Remove(ctx context.Context, key string) error {
 	bound, cancel := s.bound(ctx)
 	defer cancel()
@@ -22,9 +23,15 @@ func (s *Session) Remove(ctx context.Context, key string) error {
 		return ErrNotHeld
 	}
 	then := []gateway.Op{gateway.OpDelete(key)}
-	own := gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision)}, Then: then}
+	own := gateway.Txn{
+		If: []gateway.Cmp{
+			gateway.CmpCreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision),
+		},
+		Then: then,
+	}
 	out, err := s.Write(ctx, Write{
-		If: own.If, Then: then, Guarded: true, Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
+		If: own.If, Then: then, Guarded: true,
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
 	})
 	if err == nil && !out.Applied && !out.Repeated {
 		return ErrNotHeld

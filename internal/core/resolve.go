@@ -11,36 +11,39 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// unresolved is a write whose caller is gone.
+// unresolved is a write whose caller has returned.
 type unresolved struct {
 	undo    []gateway.Op
 	lean    []gateway.Op // see Write
-	inDoubt bool         // copies of it are out whose fate nobody knows
+	inDoubt bool         // copies of it may still be applied
 	done    func()
 	told    resolver
 }
 
-// unresolvedQueue is what is to be settled, in the order in which it is tried. It is under the session's mu.
+// unresolvedQueue has the writes to resolve, in the order in which they are tried. The session's mu
+// guards it.
 type unresolvedQueue struct {
-	running bool           // a goroutine works on it
-	more    chan struct{}  // wakes the goroutine when there is something new
-	fresh   []unresolved   // has not been tried
-	halves  [][]unresolved // of transactions that were refused: some of them are to blame
-	refused []unresolved   // by themselves: one of them is tried at a time, with pauses
-	retry   time.Time      // when that may be
+	running bool           // a goroutine resolves them
+	more    chan struct{}  // wakes the goroutine when fresh grows
+	fresh   []unresolved   // not tried yet
+	halves  [][]unresolved // of transactions that were rejected: some of them are at fault
+	refused []unresolved   // rejected alone: one of them is tried at a time, with pauses
+	retry   time.Time      // when the next of refused is tried
 	pause   *backoff.ExponentialBackOff
 }
 
-// settleBatch bounds how many are settled in one transaction. Each has one operation, or few.
+// settleBatch bounds the writes that are resolved in one transaction. Each has one operation, or
+// few.
 const settleBatch = 40
 
-// Compensate applies the Compensation of a write in the background: of one that was answered, or never sent. [Session.Write] does so
-// itself for those that were not answered. OnResolved is called when that has worked. It is tried until then, or until the
-// session ends.
+// Compensate applies the Compensation of a write in the background. The write was answered, or
+// never sent; [Session.Write] itself compensates writes that were not answered. OnResolved is
+// called after that. The session tries until it succeeds, or until the session ends.
 func (s *Session) Compensate(w Write) { s.resolve(w, false) }
 
-// resolve clears up in the background behind a write. If it is in doubt, the epoch is moved, which makes all copies of it void,
-// and Compensation applied in the same transaction. One goroutine settles all that is waiting, together.
+// resolve resolves a write in the background. If the write is in doubt, the transaction that
+// applies its Compensation also changes the epoch, which makes all copies of the write void. One
+// goroutine resolves all waiting writes, together.
 func (s *Session) resolve(w Write, inDoubt bool) {
 	u := unresolved{inDoubt: inDoubt && !w.Guarded, done: w.OnResolved, told: w.resolver}
 	switch {
@@ -71,9 +74,10 @@ func (s *Session) resolve(w Write, inDoubt bool) {
 	}
 }
 
-// resolveAll works until nothing is left. What the server refuses does not keep back what comes after it: a transaction that
-// was refused is halved until those are alone who are to blame, and of these one is tried at a time, once a second in the
-// end. When one of them is taken, the reason may have gone for all.
+// resolveAll runs until no write is left. A rejected write does not delay the others, because a
+// transaction that the server rejected is halved until the writes at fault are alone. One of these
+// is tried at a time, in the end once a second. When one of them is accepted, all are tried again,
+// because the reason may be gone for all.
 func (s *Session) resolveAll(ctx context.Context) {
 	warned := false
 	for {
@@ -97,8 +101,9 @@ func (s *Session) resolveAll(ctx context.Context) {
 	}
 }
 
-// takeUnresolved gives what is to be settled next; again says that it was refused before. Without any, idle is how long to
-// wait for it, and less than 0 if there is none, and the goroutine must end.
+// takeUnresolved returns the writes to resolve next; again reports that they were rejected before.
+// If batch is empty, idle is the time until the next try. idle is negative if no write is left: the
+// goroutine must end then.
 func (s *Session) takeUnresolved() (batch []unresolved, again bool, idle time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +126,7 @@ func (s *Session) takeUnresolved() (batch []unresolved, again bool, idle time.Du
 	return batch, true, 0
 }
 
-// awaitUnresolved waits until there is something to settle.
+// awaitUnresolved waits for the next try, or for a new write.
 func (s *Session) awaitUnresolved(ctx context.Context, idle time.Duration) {
 	t := time.NewTimer(idle)
 	defer t.Stop()
@@ -132,13 +137,13 @@ func (s *Session) awaitUnresolved(ctx context.Context, idle time.Duration) {
 	}
 }
 
-// sortUnresolved puts back what has failed.
+// sortUnresolved puts writes that failed back into the queue.
 func (s *Session) sortUnresolved(failed []unresolved, err error, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.unresolved
 	switch n := len(failed); {
-	case n == 0 && again: // the others may be taken, too, now
+	case n == 0 && again: // the others may succeed now, too
 		q.pause.Reset()
 		for ; len(q.refused) > 0; q.refused = q.refused[min(len(q.refused), settleBatch):] {
 			k := min(len(q.refused), settleBatch)
@@ -154,9 +159,12 @@ func (s *Session) sortUnresolved(failed []unresolved, err error, again bool) {
 	}
 }
 
-// resolveTogether settles a batch in one transaction. It returns those that must be tried again, and why. While the database
-// is full they are those that cannot be settled then; their Lean has been applied.
-func (s *Session) resolveTogether(ctx context.Context, batch []unresolved) (failed []unresolved, err error) {
+// resolveTogether resolves a batch in one transaction. It returns the writes that must be tried
+// again, and the error. While the database is full, these are the writes that cannot be resolved
+// then; their Lean has been applied.
+func (s *Session) resolveTogether(
+	ctx context.Context, batch []unresolved,
+) (failed []unresolved, err error) {
 	var w Write
 	inDoubt := false
 	for _, u := range batch {
@@ -173,20 +181,22 @@ func (s *Session) resolveTogether(ctx context.Context, batch []unresolved) (fail
 			u.resolved(take(&out, len(u.undo)))
 		}
 		return nil, nil
-	case err == nil: // it puts nothing
+	case err == nil: // applied, but the epoch could not change
 		return relieve(batch, out), errFull
 	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
 		return s.resolveLean(ctx, markInDoubt(batch, inDoubt), err)
-	case len(batch) == 1 && errors.Is(err, gateway.ErrInvalid) && ctx.Err() == nil: // it never will be
-		return nil, err
+	case len(batch) == 1 && errors.Is(err, gateway.ErrInvalid) && ctx.Err() == nil:
+		return nil, err // another try cannot help
 	}
 	return markInDoubt(batch, inDoubt), err
 }
 
 var errFull = fmt.Errorf("the epoch: %w", gateway.ErrNoSpace)
 
-// resolveLean applies what can be applied while the database is full.
-func (s *Session) resolveLean(ctx context.Context, batch []unresolved, full error) (failed []unresolved, err error) {
+// resolveLean applies the Lean of each write while the database is full.
+func (s *Session) resolveLean(
+	ctx context.Context, batch []unresolved, full error,
+) (failed []unresolved, err error) {
 	var w Write
 	for _, u := range batch {
 		w.Then = append(w.Then, u.lean...)
@@ -201,7 +211,7 @@ func (s *Session) resolveLean(ctx context.Context, batch []unresolved, full erro
 	return relieve(batch, out), full
 }
 
-// relieve returns those that are not settled yet, although out is the answer to the Lean of all.
+// relieve returns the writes that are not resolved yet. out is the answer to the Lean of all.
 func relieve(batch []unresolved, out Outcome) (rest []unresolved) {
 	for _, u := range batch {
 		own := take(&out, len(u.lean))
@@ -217,7 +227,8 @@ func relieve(batch []unresolved, out Outcome) (rest []unresolved) {
 	return rest
 }
 
-// markInDoubt notes that a copy of a write for all of them may be out, and must be void before a key is used again.
+// markInDoubt notes that a copy of a write for all of batch may still be applied, and must be void
+// before a key is reused.
 func markInDoubt(batch []unresolved, inDoubt bool) []unresolved {
 	for i := range batch {
 		batch[i].inDoubt = batch[i].inDoubt || inDoubt
@@ -225,7 +236,7 @@ func markInDoubt(batch []unresolved, inDoubt bool) []unresolved {
 	return batch
 }
 
-// take takes the next n answers.
+// take removes the next n responses from out, and returns them.
 func take(out *Outcome, n int) (own Outcome) {
 	own = *out
 	own.Responses, out.Responses = out.Responses[:n], out.Responses[n:]

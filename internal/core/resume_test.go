@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,8 +16,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// resume takes up the session of a lease with a client of its own, and closes it at the end of the test.
-func resume(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID, opts *session.Options) *session.Session {
+// resume resumes a session with a client of its own, and closes it at the end of the test.
+func resume(
+	t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID, opts *session.Options,
+) *session.Session {
 	t.Helper()
 	s, err := session.Resume(t.Context(), etcd.Client(t), lease, opts)
 	if err != nil {
@@ -34,11 +35,11 @@ func closeLater(t *testing.T, s *session.Session) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = s.Close(ctx) // some tests leave the server in no state to answer
+		_ = s.Close(ctx) // in some tests the server does not answer any more
 	})
 }
 
-// whose is the ID in the record of a lease.
+// whose returns the ID in the record of a lease.
 func whose(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID) string {
 	t.Helper()
 	kv, ok := etcd.Get(session.DefaultRecordPrefix + lease.String())
@@ -49,7 +50,7 @@ func whose(t *testing.T, etcd *fakeetcd.Server, lease gateway.LeaseID) string {
 	return info.ID
 }
 
-// isTakenOver: the session has ended, because another has it, and cannot write.
+// isTakenOver checks that the session has ended with ErrResumedElsewhere, and cannot write.
 func isTakenOver(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 	t.Helper()
 	for _, err := range []error{s.Err(), context.Cause(s.Context())} {
@@ -58,7 +59,8 @@ func isTakenOver(t *testing.T, etcd *fakeetcd.Server, s *session.Session) {
 		}
 	}
 	rev := etcd.Revision()
-	if _, err := core.Of(s).Write(t.Context(), put(s, "late")); !errors.Is(err, session.ErrResumedElsewhere) {
+	_, err := core.Of(s).Write(t.Context(), put(s, "late"))
+	if !errors.Is(err, session.ErrResumedElsewhere) {
 		t.Errorf("Write of the earlier life = %v", err)
 	}
 	if err := s.Close(t.Context()); err != nil {
@@ -82,10 +84,12 @@ func TestResume(t *testing.T) {
 		old.Orphan()
 		time.Sleep(6 * time.Second)
 		s := resume(t, etcd, old.Lease(), &session.Options{TTL: time.Minute, Name: "two"})
-		if s.Lease() != old.Lease() || time.Until(s.Deadline()) != 10*time.Second-10*time.Second/100-100*time.Millisecond {
+		if s.Lease() != old.Lease() ||
+			time.Until(s.Deadline()) != 10*time.Second-10*time.Second/100-100*time.Millisecond {
 			t.Errorf("lease %v, ends in %v", s.Lease(), time.Until(s.Deadline()))
 		}
-		if infos, err := s.SessionInfos(t.Context(), s.Lease()); err != nil || infos[s.Lease()].Name != "two" || infos[s.Lease()].ID == id {
+		if infos, err := s.SessionInfos(t.Context(), s.Lease()); err != nil ||
+			infos[s.Lease()].Name != "two" || infos[s.Lease()].ID == id {
 			t.Errorf("Lookup = %v, %v", infos, err)
 		}
 		if keys := etcd.Keys(record(s) + "/"); len(keys) != 0 {
@@ -105,17 +109,21 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// TestResumeDeadline: it counts from when the renewal was sent.
+// TestResumeDeadline: the deadline counts from the send of the renewal.
 func TestResumeDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		old := open(t, etcd, nil)
 		old.Orphan()
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Sleep(800 * time.Millisecond); return c.Apply() })
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			c.Sleep(800 * time.Millisecond)
+			return c.Apply()
+		})
 		begin := time.Now()
 		s := resume(t, etcd, old.Lease(), nil)
-		if want := session.DefaultTTL - session.DefaultTTL/100 - 100*time.Millisecond; s.Deadline().Sub(begin) != want {
+		want := session.DefaultTTL - session.DefaultTTL/100 - 100*time.Millisecond
+		if s.Deadline().Sub(begin) != want {
 			t.Errorf("ends %v after the beginning, want %v", s.Deadline().Sub(begin), want)
 		}
 	})
@@ -127,7 +135,7 @@ func TestResumeAfterLostAnswers(t *testing.T) {
 	for _, loss := range losses {
 		for _, path := range []string{"/lease/keepalive", "/kv/range", "/kv/txn"} {
 			if path != "/kv/txn" && strings.HasPrefix(loss.name, "unreadable") {
-				continue // whatever answers a read like that is not etcd
+				continue // etcd does not answer a read like that
 			}
 			t.Run(path+"/"+loss.name, func(t *testing.T) {
 				t.Parallel()
@@ -164,223 +172,7 @@ func TestResumeAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestResumeOfTheLiving: an earlier life that is still there ends, however it learns of the other, and does nothing more.
-func TestResumeOfTheLiving(t *testing.T) {
-	t.Parallel()
-	const byWatch = "by the watch"
-	for _, tt := range []struct {
-		name  string
-		learn func(t *testing.T, etcd *fakeetcd.Server, old *session.Session)
-	}{
-		{byWatch, func(*testing.T, *fakeetcd.Server, *session.Session) {}},
-		{"by a write", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
-			t.Helper()
-			if out, err := core.Of(old).Write(t.Context(), put(old, "k")); !errors.Is(err, session.ErrResumedElsewhere) || errors.Is(err, gateway.ErrUncertain) || out.Applied {
-				t.Errorf("Write = %+v, %v", out, err)
-			}
-		}},
-		{"by writes together", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
-			t.Helper()
-			errs := make(chan error, 10)
-			for i := range cap(errs) {
-				w := put(old, fmt.Sprint("k", i))
-				w.Key = fmt.Sprint("k", i)
-				go func() { _, err := core.Of(old).Write(t.Context(), w); errs <- err }()
-			}
-			for range cap(errs) {
-				if err := <-errs; !errors.Is(err, session.ErrResumedElsewhere) {
-					t.Errorf("Write = %v", err)
-				}
-			}
-		}},
-		{"by a transaction", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
-			t.Helper()
-			if _, err := old.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}); !errors.Is(err, session.ErrResumedElsewhere) {
-				t.Errorf("Txn = %v", err)
-			}
-		}},
-		{"by asking", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
-			t.Helper()
-			if err := core.Of(old).Verify(t.Context()); !errors.Is(err, session.ErrResumedElsewhere) {
-				t.Errorf("Verify = %v", err)
-			}
-		}},
-		{"when watches work again", func(t *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
-			t.Helper()
-			etcd.BreakWatches(false)
-			time.Sleep(5 * time.Second)
-		}},
-		{"after a compaction", func(t *testing.T, etcd *fakeetcd.Server, _ *session.Session) {
-			t.Helper()
-			etcd.Put("other", "")
-			etcd.Compact()
-			etcd.BreakWatches(false)
-			time.Sleep(5 * time.Second)
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				told := make(chan error, 1)
-				old := open(t, etcd, &session.Options{Hooks: session.Hooks{Lost: func(err error) { told <- err }}})
-				h := hold(t, old, "a")
-				if tt.name != byWatch {
-					etcd.BreakWatches(true)
-				}
-				s := resume(t, etcd, old.Lease(), nil)
-				if alive := tt.name != byWatch; (old.Err() == nil) != alive {
-					t.Errorf("before it could learn of it: %v", old.Err())
-				}
-				tt.learn(t, etcd, old)
-				synctest.Wait()
-				isTakenOver(t, etcd, old)
-				if err := h.grip.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrResumedElsewhere) {
-					t.Errorf("Release of the earlier life = %v", err)
-				}
-				if err := <-told; !errors.Is(err, session.ErrResumedElsewhere) {
-					t.Errorf("the hook was told %v", err)
-				}
-				if keys := etcd.Keys("k"); len(keys) != 0 || len(etcd.Keys("a")) != 1 {
-					t.Errorf("the earlier life has written %v, or deleted", keys)
-				}
-				etcd.BreakWatches(false)
-				time.Sleep(time.Minute)
-				if err := s.Err(); err != nil {
-					t.Error(err)
-				}
-				hold(t, s, "b")
-			})
-		})
-	}
-}
-
-// TestResumeAndLateCopies: whatever of the earlier life is still under way is not applied any more.
-func TestResumeAndLateCopies(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd, nil)
-		var copies []*fakeetcd.Call
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			copies = append(copies, c)
-			return fakeetcd.Lost
-		})
-		taken := put(old, "k")
-		taken.If = []gateway.Cmp{gateway.CmpCreateRevision("taken", gateway.Equal, 0)}
-		etcd.Put("taken", "")
-		for _, w := range []core.Write{put(old, "k"), taken} {
-			if _, err := core.Of(old).Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrUncertain) {
-				t.Errorf("Write = %v", err)
-			}
-		}
-		old.Orphan()
-		etcd.Script(nil)
-		s := resume(t, etcd, old.Lease(), nil)
-		before := etcd.Revision()
-		txns := 0
-		for _, c := range copies {
-			if c.Path == "/kv/txn" {
-				txns++
-				c.Apply()
-			}
-		}
-		synctest.Wait()
-		if etcd.Revision() != before || s.Err() != nil || txns < 4 {
-			t.Errorf("of %d copies some were applied: %v, %v", txns, etcd.Keys("k"), s.Err())
-		}
-	})
-}
-
-// TestResumeWhileTheEpochMoves: an earlier life that is still there writes between the look and the takeover.
-func TestResumeWhileTheEpochMoves(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd, nil)
-		moves := 0
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" && moves < 5 {
-				moves++
-				moveEpoch(etcd, old)
-			}
-			return c.Apply()
-		})
-		begin := time.Now()
-		s := resume(t, etcd, old.Lease(), nil)
-		if moves != 5 || time.Since(begin) == 0 {
-			t.Errorf("%d moves in %v", moves, time.Since(begin))
-		}
-		isTakenOver(t, etcd, old)
-		hold(t, s, "a")
-	})
-}
-
-// TestResumeAtOnce: one of several is left, whatever the order of their requests.
-func TestResumeAtOnce(t *testing.T) {
-	t.Parallel()
-	for _, apart := range []time.Duration{0, time.Millisecond, 15 * time.Millisecond, time.Second} {
-		for _, lossy := range []bool{false, true} {
-			t.Run(fmt.Sprint(apart, lossy), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					old := open(t, etcd, nil)
-					old.Orphan()
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						c.Sleep(10 * time.Millisecond)
-						answer := c.Apply()
-						if lossy && c.Path == "/kv/txn" && c.N%2 == 0 {
-							return fakeetcd.Lost
-						}
-						return answer
-					})
-					const n = 4
-					type result struct {
-						s   *session.Session
-						err error
-					}
-					results := make(chan result, n)
-					for i := range n {
-						c := etcd.Client(t)
-						go func() {
-							time.Sleep(time.Duration(i) * apart)
-							s, err := session.Resume(t.Context(), c, old.Lease(), nil)
-							results <- result{s, err}
-						}()
-					}
-					var made []*session.Session
-					for range n {
-						r := <-results
-						if r.err == nil {
-							made = append(made, r.s)
-							closeLater(t, r.s)
-						} else if !errors.Is(r.err, session.ErrResumedElsewhere) || !errors.Is(r.err, session.ErrLost) {
-							t.Errorf("Resume = %v", r.err)
-						}
-					}
-					etcd.Script(nil)
-					time.Sleep(time.Second)
-					var left []*session.Session
-					for _, s := range made {
-						if s.Err() == nil {
-							left = append(left, s)
-						} else {
-							isTakenOver(t, etcd, s)
-						}
-					}
-					if len(left) != 1 {
-						t.Fatalf("%d of %d are left", len(left), len(made))
-					}
-					time.Sleep(time.Minute)
-					hold(t, left[0], "a")
-				})
-			})
-		}
-	}
-}
-
-// TestResumeOfNothing: a new session is what helps.
+// TestResumeOfNothing: Resume returns ErrLost when there is nothing to resume.
 func TestResumeOfNothing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -391,7 +183,9 @@ func TestResumeOfNothing(t *testing.T) {
 			old.Orphan()
 			time.Sleep(session.DefaultTTL)
 		}},
-		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) { etcd.Revoke(old.Lease()) }},
+		{"revoked", func(_ *testing.T, etcd *fakeetcd.Server, old *session.Session) {
+			etcd.Revoke(old.Lease())
+		}},
 		{"closed", func(t *testing.T, _ *fakeetcd.Server, old *session.Session) {
 			t.Helper()
 			if err := old.Close(t.Context()); err != nil {
@@ -456,10 +250,12 @@ func TestResumeRefused(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		c := etcd.Client(t)
-		if _, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x"}); !errors.Is(err, gateway.ErrInvalid) {
+		_, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x"})
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("with a bad option: %v", err)
 		}
-		if _, err := session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x/"}); !errors.Is(err, session.ErrLost) {
+		_, err = session.Resume(t.Context(), c, s.Lease(), &session.Options{RecordPrefix: "x/"})
+		if !errors.Is(err, session.ErrLost) {
 			t.Errorf("under another prefix: %v", err)
 		}
 		if _, err := session.Resume(t.Context(), c, 0, nil); !errors.Is(err, session.ErrLost) {
@@ -471,7 +267,8 @@ func TestResumeRefused(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if _, err := session.Resume(t.Context(), c, s.Lease(), nil); !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, session.ErrLost) {
+		_, err = session.Resume(t.Context(), c, s.Lease(), nil)
+		if !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, session.ErrLost) {
 			t.Errorf("without rights: %v", err)
 		}
 		synctest.Wait()
@@ -481,7 +278,7 @@ func TestResumeRefused(t *testing.T) {
 	})
 }
 
-// TestResumeCutOff: it may be repeated.
+// TestResumeCutOff: a Resume whose context ended may be repeated.
 func TestResumeCutOff(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/lease/keepalive", "/kv/range", "/kv/txn"} {
@@ -500,7 +297,8 @@ func TestResumeCutOff(t *testing.T) {
 					return c.Silence()
 				})
 				_, err := session.Resume(within(t, 3*time.Second), etcd.Client(t), old.Lease(), nil)
-				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) != (path == "/kv/txn") {
+				if !errors.Is(err, context.DeadlineExceeded) ||
+					errors.Is(err, gateway.ErrUncertain) != (path == "/kv/txn") {
 					t.Errorf("Resume = %v", err)
 				}
 				etcd.Script(nil)
@@ -518,7 +316,8 @@ func TestResumeCutOff(t *testing.T) {
 	}
 }
 
-// TestSlowResume: one that took longer than the lease is trusted is none, though the lease lives; it may be repeated.
+// TestSlowResume: a Resume that took longer than the lease is trusted fails, though the lease
+// lives. It may be repeated.
 func TestSlowResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -531,152 +330,12 @@ func TestSlowResume(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		if _, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil); !errors.Is(err, session.ErrExpired) || !errors.Is(err, session.ErrLost) {
+		_, err := session.Resume(t.Context(), etcd.Client(t), old.Lease(), nil)
+		if !errors.Is(err, session.ErrExpired) || !errors.Is(err, session.ErrLost) {
 			t.Errorf("Resume = %v", err)
 		}
 		synctest.Wait()
 		isTakenOver(t, etcd, old)
 		hold(t, resume(t, etcd, old.Lease(), nil), "a")
-	})
-}
-
-// TestCloseOfASleeper: a life that missed its deadline, and wakes after another has begun, does not take the lease with it;
-// if there is no other it does.
-func TestCloseOfASleeper(t *testing.T) {
-	t.Parallel()
-	for _, resumed := range []bool{true, false} {
-		for lost := range 3 {
-			t.Run(fmt.Sprint(resumed, lost), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					old := open(t, etcd, nil)
-					hold(t, old, "a")
-					etcd.BreakWatches(true)
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost }) // the lease lives
-					<-old.Context().Done()
-					etcd.Script(nil)
-					etcd.BreakWatches(false)
-					var s *session.Session
-					if resumed {
-						s = resume(t, etcd, old.Lease(), nil)
-					}
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						answer := c.Apply()
-						if c.N <= lost {
-							return fakeetcd.Lost
-						}
-						return answer
-					})
-					if err := old.Close(t.Context()); err != nil || !errors.Is(old.Err(), session.ErrExpired) {
-						t.Errorf("Close = %v, the session: %v", err, old.Err())
-					}
-					if left := len(etcd.Keys("a")) == 1 && etcd.Leases() == 1; left != resumed {
-						t.Errorf("keys %v, %d leases", etcd.Keys("a"), etcd.Leases())
-					}
-					if resumed && s.Err() != nil {
-						t.Error(s.Err())
-					}
-				})
-			})
-		}
-	}
-}
-
-// TestCloseIsOneRequest: what a Close after a loss needs besides, that of a living session does not pay for.
-func TestCloseIsOneRequest(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		calls := 0
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { calls++; return c.Apply() })
-		if err := s.Close(t.Context()); err != nil || calls != 1 {
-			t.Errorf("Close = %v after %d requests", err, calls)
-		}
-	})
-}
-
-// TestTxnAfterResume: a receipt of the earlier life does not tell of a try of this one.
-func TestTxnAfterResume(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd, nil)
-		txn := gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}
-		if _, err := old.Txn(t.Context(), txn); err != nil {
-			t.Fatal(err)
-		}
-		old.Orphan()
-		etcd.Delete("k")
-		s := resume(t, etcd, old.Lease(), nil)
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.N == 1 {
-				return fakeetcd.Lost
-			}
-			return c.Apply()
-		})
-		if resp, err := s.Txn(t.Context(), txn); err != nil || !resp.Succeeded || len(etcd.Keys("k")) != 1 {
-			t.Errorf("Txn = %+v, %v, keys %v", resp, err, etcd.Keys("k"))
-		}
-	})
-}
-
-// TestSlotsOfLives: no key of one life has the name of one of another, and each is inherited once.
-func TestSlotsOfLives(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		lease := s.Lease()
-		seen := map[string]bool{}
-		var keys, others []string
-		for _, id := range []string{lease.String() + "0", "1" + lease.String(), "x"} {
-			others = append(others, "a/"+id, "a/"+id+"-1")
-		}
-		for life := range 3 {
-			if got := core.Of(s).AdoptKeys("a/", append(others, keys...)); !slices.Equal(got, keys) {
-				t.Errorf("life %d inherits %v, not %v", life, got, keys)
-			}
-			for range 300 {
-				key, _, _ := core.Of(s).ReserveKey("a")
-				if seen[key] || !strings.HasPrefix(key, "a/"+lease.String()) || strings.Count(key, "/") != 1 {
-					t.Errorf("life %d: %s", life, key)
-				}
-				seen[key] = true
-				keys = append(keys, key)
-			}
-			if got := core.Of(s).AdoptKeys("a/", keys); len(got) != 0 {
-				t.Errorf("life %d inherits what it has: %v", life, got)
-			}
-			if got := core.Of(s).AdoptKeys("b/", keys); len(got) != 0 {
-				t.Errorf("life %d inherits from elsewhere: %v", life, got)
-			}
-			s.Orphan()
-			s = resume(t, etcd, lease, nil)
-		}
-	})
-}
-
-// TestLeft: what an earlier life has put, unless it was put again since, and nothing else.
-func TestLeft(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd, nil)
-		hold(t, old, "old")
-		hold(t, old, "again")
-		hold(t, open(t, etcd, nil), "theirs")
-		etcd.Put("nobody's", "")
-		old.Orphan()
-		s := resume(t, etcd, old.Lease(), nil)
-		hold(t, s, "new")
-		etcd.Touch("again")
-		for key, want := range map[string]bool{"old": true, "again": false, "new": false, "theirs": false, "nobody's": false, "none": false} {
-			resp, err := s.Client().Txn(t.Context(), gateway.Txn{If: core.Of(s).OwnedByPredecessor(key)})
-			if err != nil || resp.Succeeded != want {
-				t.Errorf("%s: %+v, %v", key, resp, err)
-			}
-		}
 	})
 }

@@ -14,26 +14,26 @@ import (
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
-// Session is a lease that is kept alive, and what hangs on it. It is safe for concurrent use.
+// Session: see session.Session. It is safe for concurrent use.
 type Session struct {
 	c      *gateway.Client
 	opt    Config
 	lease  gateway.LeaseID
 	record string
 	info   Info
-	value  []byte // the record's value, which no other life has
+	value  []byte // of the record; no other process has the same
 
-	incarnation string // in its names: the lease, and the epoch that it began with if it was resumed
-	born        int64  // the epoch that it began with if it was resumed
+	incarnation string // see Incarnation
+	born        int64  // the epoch at which it was resumed, or 0
 
-	ctx    context.Context //nolint:containedctx // the life of the session itself, handed out by Context
+	ctx    context.Context //nolint:containedctx // returned by Context
 	cancel context.CancelCauseFunc
 
 	epoch atomic.Int64 // mod_revision of the record, the highest known
 
 	mu         sync.Mutex
-	grant      gateway.LeaseGrant // the newest that was sent, of those that were answered
-	timer      *time.Timer        // to the next change of state
+	grant      gateway.LeaseGrant // of the answered ones, the one sent last
+	timer      *time.Timer        // for the next change of state
 	suspect    bool
 	notices    notices
 	ended      bool
@@ -41,21 +41,20 @@ type Session struct {
 	unkeep     func()
 	unwatch    func()
 	slots      map[string][]bool
-	inherited  map[string]bool // keys of earlier lives that were taken up
+	inherited  map[string]bool // keys that AdoptKeys has returned
 	receipts   []*receipt
 	unresolved unresolvedQueue
 	writer     writer
 	unwatched  unwatchedHolds
-	bg         sync.WaitGroup // settlers, senders and checks; grows only while not ended
+	bg         sync.WaitGroup // all goroutines; grows only while not ended
 	group      merge.Batcher[*groupedWrite]
-	nest       int // so many groups; only where they are sent
+	nest       int // the number of groups to nest; only the sender uses it
 
 	closing chan struct{} // held by the one Close that revokes
-	revoked bool          // nothing is left for Close to do; under closing
+	revoked bool          // nothing is left for Close to do; guarded by closing
 }
 
-// New makes a session: it grants a lease, writes the session's record and begins to renew. ctx bounds New alone; the
-// session lives until [Session.Close], or until it is lost.
+// New: see session.New.
 func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 	s, err := prepare(c, gateway.NewLeaseID(), opt)
 	if err != nil {
@@ -74,28 +73,32 @@ func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
 	}
 	s.begin(epoch, epoch)
-	if err := s.Err(); err != nil { // New was slower than the lease is long
+	if err := s.Err(); err != nil { // New took longer than the time to live
 		return nil, errors.Join(err, s.Close(ctx))
 	}
 	s.opt.Logger.Info("session_opened", "lease", s.lease, "ttl", s.opt.TTL)
 	return s, nil
 }
 
-// prepare makes a session that has done nothing yet.
+// prepare returns a session that has sent nothing yet.
 func prepare(c *gateway.Client, lease gateway.LeaseID, opt Config) (*Session, error) {
 	if c == nil {
 		return nil, invalid("no client")
 	}
 	s := &Session{
-		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(), info: newInfo(opt.Name, opt.ParentKey), incarnation: lease.String(),
+		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(),
+		info: newInfo(opt.Name, opt.ParentKey), incarnation: lease.String(),
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string][]bool{}, inherited: map[string]bool{},
 	}
-	s.group = merge.Batcher[*groupedWrite]{Owner: s, Pick: pickGroup, Send: s.sendGroup, OnAbandoned: s.abandonGrouped}
+	s.group = merge.Batcher[*groupedWrite]{
+		Owner: s, Pick: pickGroup, Send: s.sendGroup, OnAbandoned: s.abandonGrouped,
+	}
 	return s, nil
 }
 
-// begin brings a session to life that has its lease, and its record: created there, and put last as its own.
+// begin starts a session that has its lease and its record. created is the create_revision of the
+// record, epoch the revision at which this process has put it.
 func (s *Session) begin(created, epoch int64) {
 	s.epoch.Store(epoch)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -106,34 +109,33 @@ func (s *Session) begin(created, epoch int64) {
 	s.unwatch = s.watchRecord(created, epoch)
 }
 
-// discardTimeout is how long New, having failed, tries to take its lease back. It may be past its context's end already.
+// discardTimeout bounds the revocation by a New that failed, whose context may have ended already.
 const discardTimeout = 100 * time.Millisecond
 
-// discard revokes the lease of a session that came to nothing; else it expires by itself.
+// discard revokes the lease of a New that failed. If that fails, the lease expires.
 func (s *Session) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	_ = s.c.Revoke(ctx, s.lease)
 }
 
-// Context ends when the session does, with a cause that wraps [ErrLost].
+// Context: see session.Session.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// Lease is the session's lease.
+// Lease: see session.Session.
 func (s *Session) Lease() gateway.LeaseID { return s.lease }
 
-// Client is the client that the session was made with.
+// Client: see session.Session.
 func (s *Session) Client() *gateway.Client { return s.c }
 
-// Deadline is when the session ends unless another renewal is acknowledged before.
+// Deadline: see session.Session.
 func (s *Session) Deadline() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return deadline(s.grant)
 }
 
-// Err is nil while the session lives, and else why it ended. It looks at the clock itself, so that a late timer cannot
-// make a dead session look alive.
+// Err: see session.Session.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	dead := !s.ended && s.grant.Age() >= trustWindow(s.grant.TTL)
@@ -147,8 +149,8 @@ func (s *Session) Err() error {
 	return nil
 }
 
-// Ready waits while the session is suspect. It returns nil when a hold may be handed out, and else why not: the session
-// has ended, or ctx has.
+// Ready waits while the session is suspect. It returns nil when a hold may be handed out, and the
+// error of the session or of ctx when one of them has ended.
 func (s *Session) Ready(ctx context.Context) error {
 	for {
 		if err := s.Err(); err != nil {
@@ -158,7 +160,7 @@ func (s *Session) Ready(ctx context.Context) error {
 		suspect, late, changed := s.suspect, s.late(), s.changed
 		s.mu.Unlock()
 		switch {
-		case late && !suspect: // the timer is late: without this, nobody would be told of the way back
+		case late && !suspect: // the timer is late; without tick, a recovery would not close changed
 			s.tick()
 			continue
 		case !suspect:
@@ -172,18 +174,18 @@ func (s *Session) Ready(ctx context.Context) error {
 	}
 }
 
-// late: half the time to live has gone by without an answer.
+// late reports whether half the time to live has passed without an answer.
 func (s *Session) late() bool { return s.grant.Age() >= s.grant.TTL/2 }
 
-// renewed takes the answer to a renewal. Answers may come in any order; that to the newest send counts, even if it moves
-// the deadline back.
+// renewed handles the answer to a renewal. Answers may arrive in any order; the answer to the
+// newest send counts, even if it moves the deadline back.
 func (s *Session) renewed(g gateway.LeaseGrant) {
 	if g.TTL <= 0 {
 		s.end(ErrRevoked)
 		return
 	}
 	if s.Err() != nil {
-		return // too late: what is lost stays lost
+		return // too late: a lost session stays lost
 	}
 	took := time.Since(g.Sent)
 	s.mu.Lock()
@@ -196,10 +198,11 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	s.tick()
 }
 
-// tickEvery is how often the clock is looked at, at least: a timer stands still while the machine sleeps.
+// tickEvery is the longest pause between two looks at the clock, because a timer stops while the
+// machine sleeps.
 const tickEvery = time.Second
 
-// tick brings the state up to date with the clock, and sets the timer to the next change.
+// tick updates the state from the clock, and sets the timer for the next change.
 func (s *Session) tick() {
 	if s.Err() != nil {
 		return
@@ -227,7 +230,8 @@ func (s *Session) broadcast() {
 	s.changed = make(chan struct{})
 }
 
-// end ends the session, once and for ever, and tells whether it was this call that did. It must not be called with mu held.
+// end ends the session for ever, and reports whether this call did. It must not be called with mu
+// held.
 func (s *Session) end(cause error) bool {
 	s.mu.Lock()
 	if s.ended {
@@ -237,7 +241,8 @@ func (s *Session) end(cause error) bool {
 	s.ended = true
 	err := lost(cause)
 	if !errors.Is(cause, ErrClosed) {
-		s.bg.Go(func() { s.notifyLost(err) }) // not here: this may be the goroutine that all watches wait for
+		// In a goroutine, because the caller may be the goroutine that all watches wait for.
+		s.bg.Go(func() { s.notifyLost(err) })
 	}
 	s.timer.Stop()
 	s.broadcast()
@@ -249,7 +254,7 @@ func (s *Session) end(cause error) bool {
 	return true
 }
 
-// notifyLost reports a loss.
+// notifyLost calls the hook and writes the log.
 func (s *Session) notifyLost(err error) {
 	if s.opt.Hooks.Lost != nil {
 		s.opt.Hooks.Lost(err)
@@ -257,7 +262,8 @@ func (s *Session) notifyLost(err error) {
 	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
 }
 
-// background runs fn in a goroutine that ends with the session and that Close waits for; not at all once it has ended.
+// background runs fn in a goroutine that ends with the session and that Close waits for. After the
+// session has ended it does not run fn and returns false.
 func (s *Session) background(fn func(ctx context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,15 +273,11 @@ func (s *Session) background(fn func(ctx context.Context)) bool {
 	return !s.ended
 }
 
-// Close ends the session: its context and those of all holds end at once, then the lease is revoked, which frees what
-// they held for others. ctx bounds the revocation; what could not be revoked expires by itself. If ctx has ended before the
-// call, as that of signal.NotifyContext has in a program that was told to stop, Close has 1 s of its own. Close may be
-// called again, and after a loss, when it frees early what the server still keeps; but not what another process has taken
-// up by [Resume].
+// Close: see session.Session.
 func (s *Session) Close(ctx context.Context) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
-	_ = s.Err() // looks at the clock: a session that slept is not one that lived until now
+	_ = s.Err() // reads the clock, because the session may have expired in a sleep of the machine
 	alive := s.end(ErrClosed)
 	s.bg.Wait()
 	select {
@@ -304,8 +306,7 @@ func (s *Session) Close(ctx context.Context) error {
 	return nil
 }
 
-// Orphan ends the session without revoking its lease: keys stay until the time to live is over, so that another process
-// can take them up, see [Resume]. A Close after it does nothing.
+// Orphan: see session.Session.
 func (s *Session) Orphan() {
 	s.end(ErrClosed)
 	s.bg.Wait()
@@ -313,6 +314,6 @@ func (s *Session) Orphan() {
 	case s.closing <- struct{}{}:
 		s.revoked = true
 		<-s.closing
-	default: // a Close is at it
+	default: // a Close is revoking the lease
 	}
 }

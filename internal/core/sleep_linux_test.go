@@ -10,9 +10,10 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// The tests of this file are not parallel: the whole process believes that it slept.
+// The tests of this file are not parallel, because they change the clock of the whole process.
 
-// TestSleep: a machine that slept for less than is left of the lease keeps its session, since it is renewed at once.
+// TestSleep: a machine that slept for less than the remaining time of the lease keeps its session,
+// because it renews at once.
 func TestSleep(t *testing.T) { //nolint:paralleltest // see above
 	for _, slept := range []time.Duration{8 * time.Second, 10 * time.Second, 13 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -30,7 +31,8 @@ func TestSleep(t *testing.T) { //nolint:paralleltest // see above
 	}
 }
 
-// TestSleptTooLong: the next look at the clock ends the session, and within a second the context ends without one.
+// TestSleptTooLong: the next call that reads the clock ends the session. Without one its context
+// ends within a second.
 func TestSleptTooLong(t *testing.T) { //nolint:paralleltest // see above
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)

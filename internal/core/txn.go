@@ -8,11 +8,11 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// receipt is a key under the session's record that each of the caller's own transactions writes, so that a later try
-// can tell whether, and which branch of it, an earlier one was.
+// receipt is a key under the session's record. Each of the caller's transactions writes one, so
+// that a later try can read whether an earlier one was applied, and which branch.
 type receipt struct {
 	key  string
-	mod  int64 // its mod_revision, as of the last write known
+	mod  int64 // its mod_revision after the last known write
 	busy bool
 }
 
@@ -36,29 +36,26 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 	r.mod, r.busy = mod, false
 }
 
-// Txn applies a transaction of the caller's own, at most once, and not at all after the session has ended at the server.
-// Unlike [gateway.Client.Txn] it does not give up on a lost answer: it finds out what happened. The error is
-// [gateway.ErrUncertain] when ctx ends first, and when etcd's database is full or something else answers than etcd; then no
-// copy of it is applied any more once the session has resolved it.
-//
-// It takes four operations less than etcd's limit, 124 by default, and none of them may write the session's own keys.
-// Responses of the answer is nil if an answer was lost and only the branch taken is known.
+// Txn: see session.Session.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.transact(ctx, t, false)
 }
 
-// TxnFlat is Txn with one level less, which is less work for the server. t.Else must only read, a few keys as they are, as
-// it is run, too, where the session's own conditions do not hold, and again after a lost answer: what it wrote would be
-// written several times.
+// TxnFlat is Txn with one level of nesting less, which is less work for the server. t.Else must
+// only read a few keys, because it also runs when the session's own conditions do not hold, and
+// again after a lost answer, so that a put would be applied several times.
 func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.transact(ctx, t, true)
 }
 
-// transact is Txn if all of guard holds, else [ErrNotHeld].
-func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard ...gateway.Cmp) (*gateway.TxnResponse, error) {
+// transact is Txn under all of guard. It returns [ErrNotHeld] when one of them does not hold.
+func (s *Session) transact(
+	ctx context.Context, t gateway.Txn, flat bool, guard ...gateway.Cmp,
+) (*gateway.TxnResponse, error) {
 	r := s.takeReceipt()
 	mark := func(branch string, ops []gateway.Op) []gateway.Op {
-		return append([]gateway.Op{gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))}, ops...)
+		put := gateway.OpPut(r.key, []byte(branch), gateway.WithLease(s.lease))
+		return append([]gateway.Op{put}, ops...)
 	}
 	w := Write{
 		Else:         []gateway.Op{gateway.OpGet(r.key)},
@@ -68,7 +65,9 @@ func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard 
 	if flat {
 		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
 	} else {
-		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else)})}
+		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{
+			If: t.If, Then: mark("then", t.Then), Else: mark("else", t.Else),
+		})}
 	}
 	pause := newBackoff()
 	for mod := r.mod; ; wait(ctx, pause.NextBackOff()) {
@@ -96,7 +95,7 @@ func (s *Session) transact(ctx context.Context, t gateway.Txn, flat bool, guard 
 			resp.Revision, resp.Succeeded = now, string(found.KVs[0].Value) == "then"
 			s.putReceipt(r, now)
 			return resp, nil
-		case now != mod: // somebody else has been at the receipt; nothing of ours is out
+		case now != mod: // another client has put the receipt; no copy of ours is out
 			mod = now
 		case flat:
 			resp.Responses = out.Responses[1:]
@@ -116,7 +115,7 @@ func modOf(g *gateway.GetResponse) int64 {
 	return g.KVs[0].ModRevision
 }
 
-// receiptResolver puts a receipt back as it was found.
+// receiptResolver returns a receipt in the state in which it was found.
 type receiptResolver struct {
 	s *Session
 	r *receipt

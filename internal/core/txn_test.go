@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// once is a transaction that shows in the version of a key how often it was applied.
+// once is a transaction that counts in the version of a key how often it was applied.
 func once(key string, then bool) gateway.Txn {
 	rel := gateway.Equal
 	if !then {
@@ -28,8 +28,10 @@ func once(key string, then bool) gateway.Txn {
 	}
 }
 
-// apply applies once, or flat the same with an Else that only reads.
-func apply(ctx context.Context, s *session.Session, flat bool, key string, then bool) (*gateway.TxnResponse, error) {
+// apply applies once, or, if flat, the same with an Else that only reads.
+func apply(
+	ctx context.Context, s *session.Session, flat bool, key string, then bool,
+) (*gateway.TxnResponse, error) {
 	t := once(key, then)
 	if !flat {
 		return s.Txn(ctx, t)
@@ -47,13 +49,16 @@ func TestTxn(t *testing.T) {
 				then    bool
 				stored  string
 				answers int
-			}{{false, true, "then", 1}, {false, false, "else", 2}, {true, true, "then", 1}, {true, false, "", 1}} {
+			}{
+				{false, true, "then", 1}, {false, false, "else", 2},
+				{true, true, "then", 1}, {true, false, "", 1},
+			} {
 				t.Run(fmt.Sprintf("%s/%d/%s%d", loss.name, lost, c.stored, c.answers), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						etcd := fakeetcd.Start(t)
 						s := open(t, etcd, nil)
-						for i := range 3 { // the receipt is used again
+						for i := range 3 { // the receipt is reused
 							var copies []*fakeetcd.Call
 							etcd.Script(func(call *fakeetcd.Call) fakeetcd.Answer {
 								if call.Path == "/kv/txn" && len(copies) < lost {
@@ -123,14 +128,16 @@ func TestTxnsConcurrently(t *testing.T) {
 			}
 		}
 		for i := range n {
-			if kv, _ := etcd.Get(fmt.Sprintf("k%02d", i)); kv.Version != 1 && i%4 != 3 || kv.Version > 0 && i%4 == 3 {
+			if kv, _ := etcd.Get(fmt.Sprintf("k%02d", i)); kv.Version != 1 && i%4 != 3 ||
+				kv.Version > 0 && i%4 == 3 {
 				t.Errorf("%d applied %d times", i, kv.Version)
 			}
 		}
 	})
 }
 
-// TestTxnCutOff: the caller has left, and comes back with another transaction. The first must not come late.
+// TestTxnCutOff: the caller has returned, and calls Txn again. The first transaction must not be
+// applied later.
 func TestTxnCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,7 +158,7 @@ func TestTxnCutOff(t *testing.T) {
 		if _, err := s.Txn(t.Context(), once("b", true)); err != nil {
 			t.Error(err)
 		}
-		synctest.Wait() // until it is settled
+		synctest.Wait() // until it is resolved
 		first.Apply()
 		if _, ok := etcd.Get("a"); ok {
 			t.Error("it came late")
@@ -184,7 +191,8 @@ func TestHoldTxn(t *testing.T) {
 				}
 				etcd.Delete("hold")
 				lost = 1
-				if _, err := h.Txn(t.Context(), once("b", true)); !errors.Is(err, session.ErrNotHeld) || !strings.Contains(err.Error(), "hold") {
+				if _, err := h.Txn(t.Context(), once("b", true)); !errors.Is(err, session.ErrNotHeld) ||
+					!strings.Contains(err.Error(), "hold") {
 					t.Errorf("Txn without the key = %v", err)
 				}
 				for _, c := range copies {
@@ -214,7 +222,7 @@ func TestTxnAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestReceiptDeleted: an operator tidies up below the record.
+// TestReceiptDeleted: an operator deletes the keys below the record.
 func TestReceiptDeleted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -225,6 +233,32 @@ func TestReceiptDeleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			etcd.Delete(record(s) + "/w0")
+		}
+	})
+}
+
+// TestTxnAfterResume: a receipt of the earlier process is not taken for one of this process.
+func TestTxnAfterResume(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		old := open(t, etcd, nil)
+		txn := gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", nil)}}
+		if _, err := old.Txn(t.Context(), txn); err != nil {
+			t.Fatal(err)
+		}
+		old.Orphan()
+		etcd.Delete("k")
+		s := resume(t, etcd, old.Lease(), nil)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.N == 1 {
+				return fakeetcd.Lost
+			}
+			return c.Apply()
+		})
+		if resp, err := s.Txn(t.Context(), txn); err != nil || !resp.Succeeded ||
+			len(etcd.Keys("k")) != 1 {
+			t.Errorf("Txn = %+v, %v, keys %v", resp, err, etcd.Keys("k"))
 		}
 	})
 }

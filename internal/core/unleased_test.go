@@ -14,7 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestKeyWithoutItsLease: a hold whose key is put again without the lease ends, and its key goes, so that others go on.
+// TestKeyWithoutItsLease: a hold whose key is put again without the lease ends, and its key is
+// deleted, so that others can acquire it.
 func TestKeyWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	type hold interface {
@@ -23,7 +24,8 @@ func TestKeyWithoutItsLease(t *testing.T) {
 		Context() context.Context
 		Err() error
 	}
-	for name, acquire := range map[string]func(t *testing.T, s *session.Session) (hold, func() error, error){
+	type acquireFunc func(t *testing.T, s *session.Session) (hold, func() error, error)
+	for name, acquire := range map[string]acquireFunc{
 		"mutex": func(t *testing.T, s *session.Session) (hold, func() error, error) {
 			t.Helper()
 			l, err := mutex.New(s, "a", nil).Lock(t.Context())
@@ -101,7 +103,7 @@ func TestRecordWithoutItsLease(t *testing.T) {
 }
 
 // TestWriteBesideARecordWithoutItsLease: a write does not take up the epoch of such a record where no
-// watch tells of it, and ends the session.
+// watch reports it, and ends the session.
 func TestWriteBesideARecordWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

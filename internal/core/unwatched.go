@@ -8,10 +8,11 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// ownWatchDelay is how long a hold must last before its key is watched: most are shorter, and a lost lease shows without.
+// ownWatchDelay is the age of a hold from which its key is watched. Most holds are shorter, and a
+// lost lease is noticed without it.
 const ownWatchDelay = time.Second
 
-// unwatchedHolds are the holds whose keys are not watched yet, in the order in which they will be. One timer does for all.
+// unwatchedHolds are the holds whose keys are not watched yet, oldest first. One timer serves all.
 type unwatchedHolds struct {
 	mu          sync.Mutex
 	first, last *Releaser
@@ -34,7 +35,7 @@ func (y *unwatchedHolds) add(g *Releaser) {
 	}
 }
 
-// remove does nothing if the hold is no longer unwatched.
+// remove does nothing if the hold is not in the list.
 func (y *unwatchedHolds) remove(g *Releaser) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -58,7 +59,7 @@ func (y *unwatchedHolds) unlink(g *Releaser) {
 	g.prev, g.next = nil, nil
 }
 
-// watch has the keys of those watched that have come of age.
+// watch starts the watches of the holds that are old enough.
 func (y *unwatchedHolds) watch() {
 	for {
 		y.mu.Lock()
@@ -83,12 +84,13 @@ func (g *Releaser) watch() {
 	defer g.mu.Unlock()
 	if g.state == releaseHeld && g.h.Err() == nil {
 		stop := g.h.s.watchKey(g.h.key, g.h.fence, func() { g.h.end(lost(ErrKeyDeleted)) }, g.unleased)
-		context.AfterFunc(g.h.Context(), stop) // also where a lost hold is never released
+		context.AfterFunc(g.h.Context(), stop) // also if a lost hold is never released
 	}
 }
 
-// unleased ends a hold whose key was put again without the session's lease. The key would outlive the session and keep
-// others out for ever, so it is deleted. The slot is free only then: the next member must not find the old incarnation.
+// unleased ends a hold whose key was put again without the session's lease, and deletes the key,
+// because it would outlive the session and block others for ever. The key is freed only then,
+// because the next member must not find the old incarnation.
 func (g *Releaser) unleased() {
 	g.mu.Lock()
 	ends := g.state == releaseHeld && !g.foreign
@@ -103,5 +105,8 @@ func (g *Releaser) unleased() {
 		If:   []gateway.Cmp{g.h.Guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
 		Then: []gateway.Op{gateway.OpDelete(key)},
 	}
-	g.h.s.Compensate(Write{Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} }, OnResolved: g.free})
+	g.h.s.Compensate(Write{
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} },
+		OnResolved:   g.free,
+	})
 }

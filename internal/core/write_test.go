@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// put is a write that may be repeated and is undone by a deletion, as a join is.
+// put is a write that may be repeated and is compensated by a deletion, as a join is.
 func put(s *session.Session, key string) core.Write {
 	return core.Write{
 		Then:         []gateway.Op{gateway.OpPut(key, nil, gateway.WithLease(s.Lease()))},
@@ -22,13 +22,16 @@ func put(s *session.Session, key string) core.Write {
 	}
 }
 
-// losses are the ways in which an answer gets lost.
+// losses are the ways in which an answer is lost.
 var losses = []struct {
 	name string
 	lose func(c *fakeetcd.Call) fakeetcd.Answer
 }{
 	{"before it is applied", func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Lost }},
-	{"after it is applied", func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost }},
+	{"after it is applied", func(c *fakeetcd.Call) fakeetcd.Answer {
+		c.Apply()
+		return fakeetcd.Lost
+	}},
 	{"in silence", func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() }},
 	{"in silence, applied", func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return c.Silence() }},
 	{"leader changed, applied", func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -57,7 +60,8 @@ func TestWriteAfterLostAnswers(t *testing.T) {
 						return c.Apply()
 					})
 					out, err := core.Of(s).Write(t.Context(), put(s, "a"))
-					if err != nil || !out.Applied || !out.Repeated || len(out.Responses) != 1 || out.Responses[0].Put == nil {
+					if err != nil || !out.Applied || !out.Repeated || len(out.Responses) != 1 ||
+						out.Responses[0].Put == nil {
 						t.Errorf("Write = %+v, %v", out, err)
 					}
 					if _, ok := etcd.Get("a"); !ok {
@@ -73,7 +77,7 @@ func TestWriteAfterLostAnswers(t *testing.T) {
 	}
 }
 
-// TestLateCopies keeps every copy of a write but the answered one, and delivers them afterwards.
+// TestLateCopies keeps every copy of a write except the answered one, and delivers them afterwards.
 func TestLateCopies(t *testing.T) {
 	t.Parallel()
 	for kept := 1; kept <= 3; kept++ {
@@ -108,7 +112,8 @@ func TestLateCopies(t *testing.T) {
 	}
 }
 
-// TestFrozenServer has the copies wait in the server itself: it handles them, oldest first, when it wakes.
+// TestFrozenServer keeps the copies in the server itself, which handles them, oldest first, when it
+// runs again.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,8 +137,8 @@ func TestFrozenServer(t *testing.T) {
 	})
 }
 
-// TestLostAnswerThenEpochMovedThenRefused: the first copy was applied, another write moved the epoch, and then the write
-// ends with an error that by itself says nothing of the first copy.
+// TestLostAnswerThenEpochMovedThenRefused: the first copy was applied, another write changed the
+// epoch, and the write ends with an error that by itself says nothing about the first copy.
 func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -178,7 +183,7 @@ func TestLostAnswerThenEpochMovedThenRefused(t *testing.T) {
 	})
 }
 
-// moveEpoch writes the record as another write of the session would.
+// moveEpoch puts the record as another write of the session would.
 func moveEpoch(etcd *fakeetcd.Server, s *session.Session) {
 	etcd.Touch(record(s))
 }
@@ -247,7 +252,8 @@ func TestWriteElse(t *testing.T) {
 				if err != nil || out.Applied || out.Repeated != (lost > 0) {
 					t.Fatalf("Write = %+v, %v", out, err)
 				}
-				if len(out.Responses) != 2 || string(out.Responses[0].Get.KVs[0].Value) != "x" || len(out.Responses[1].Get.KVs) != 0 {
+				if len(out.Responses) != 2 || string(out.Responses[0].Get.KVs[0].Value) != "x" ||
+					len(out.Responses[1].Get.KVs) != 0 {
 					t.Errorf("responses = %+v", out.Responses)
 				}
 				after, _ := etcd.Get(record(s))
@@ -280,7 +286,9 @@ func TestForeignLeaseMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		_, err := s.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("a", nil, gateway.WithLease(4711))}})
+		_, err := s.Txn(t.Context(), gateway.Txn{
+			Then: []gateway.Op{gateway.OpPut("a", nil, gateway.WithLease(4711))},
+		})
 		if !errors.Is(err, gateway.ErrLeaseNotFound) || errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Txn = %v", err)
 		}
@@ -295,7 +303,7 @@ func TestWriteWithoutLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		etcd.BreakWatches(true) // the session must learn it from the write
+		etcd.BreakWatches(true) // so that the session notices by the write
 		etcd.Revoke(s.Lease())
 		_, err := core.Of(s).Write(t.Context(), put(s, "a"))
 		if !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrRevoked) {
@@ -334,61 +342,4 @@ func TestWriteInsists(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestSettleGoesOn: a settler that is refused tries again, since nobody else would.
-func TestSettleGoesOn(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			switch {
-			case c.Path != "/kv/txn" || c.N > 4:
-				return c.Apply()
-			case c.N == 1:
-				c.Apply()
-				return c.Silence()
-			}
-			return fakeetcd.Denied()
-		})
-		settled := false
-		w := put(s, "a")
-		w.OnResolved = func() { settled = true }
-		_, err := core.Of(s).Write(within(t, 500*time.Millisecond), w)
-		if !errors.Is(err, gateway.ErrUncertain) {
-			t.Errorf("Write = %v", err)
-		}
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		if _, ok := etcd.Get("a"); ok || !settled {
-			t.Errorf("key is there: %v; settled: %v", ok, settled)
-		}
-	})
-}
-
-func TestSettleEndsWithTheSession(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" {
-				return c.Silence()
-			}
-			return c.Apply()
-		})
-		w := put(s, "a")
-		w.OnResolved = func() { t.Error("settled") }
-		if _, err := core.Of(s).Write(within(t, time.Second), w); !errors.Is(err, gateway.ErrUncertain) {
-			t.Errorf("Write = %v", err)
-		}
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if _, err := core.Of(s).Write(t.Context(), w); !errors.Is(err, session.ErrClosed) {
-			t.Errorf("Write after Close = %v", err)
-		}
-		time.Sleep(time.Minute)
-	})
 }

@@ -13,54 +13,56 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// Group commit: while a request is under way, the writes that wait go out together, as one transaction under one epoch.
-// The gateway's price, which is per request, is then paid once for all of them. A write that finds nothing under way goes
-// at once and alone.
+// Group commit: the writes that wait while a request is under way are sent together, as one
+// transaction under one epoch, so that the cost of a request is paid once for all of them. A write
+// that finds nothing under way is sent at once, alone.
 const (
-	// maxCommits is how many transactions of a session are under way before writes wait. With two, the server works on
-	// one while the answer to the other is read; more make smaller batches.
+	// maxCommits is the number of transactions of a session that may be under way before writes
+	// wait. With two, the server works on one while the answer to the other is read; more make
+	// smaller batches.
 	maxCommits = 2
 	// maxCommitOps leaves room for the record within etcd's limit of 128.
 	maxCommitOps = 120
-	// minShare is how many writes one transaction takes rather than share what waits with the other.
+	// minShare is the number of writes that a transaction takes before it leaves waiting writes to
+	// the other one.
 	minShare = 4
 )
 
-// writer is what waits to be written together. All of it is under the session's mu.
+// writer has the writes that wait to be sent together. The session's mu guards all but spare.
 type writer struct {
 	waiting  []*queuedWrite
 	underWay int             // transactions
 	members  int             // the writes in them
-	answered int             // writes, since the last batch was made: their callers may want to write again
-	maxOps   int             // where the server takes less than maxCommitOps
-	apart    map[string]bool // lines whose writes were refused: they go alone, or they would fail others'
+	answered int             // writes since the last batch was made: their callers may write again
+	maxOps   int             // if the server accepts less than maxCommitOps
+	apart    map[string]bool // lines whose writes were rejected: sent alone, as others would fail too
 	taken    map[string]bool // keys and lines of the batch that is being made
-	spare    sync.Pool       // of waiters that nobody knows any more
+	spare    sync.Pool       // of queuedWrites for reuse
 }
 
 // queuedWrite is a write that waits for a transaction, or is part of one.
 type queuedWrite struct {
 	w    Write
-	turn chan struct{} // told once: to lead a batch, to go alone, or that out and err are there
+	turn chan struct{} // signals that there is a batch to lead, that alone is set, or out and err
 
 	batch *batch // to lead
-	alone bool   // the batch was refused: to find out by whom
-	left  bool   // nobody waits for the outcome
-	open  bool   // as in batch
+	alone bool   // the batch was rejected: sent alone to find the write at fault
+	left  bool   // the caller has returned
+	open  bool   // see batch.inDoubt
 	out   Outcome
 	err   error
 }
 
-// batch is what goes into one transaction.
+// batch is the content of one transaction.
 type batch struct {
 	members  []*queuedWrite
-	full     bool // nothing is added any more
-	inDoubt  bool // copies of it are out whose fate nobody knows
+	full     bool // no write is added any more
+	inDoubt  bool // copies of it may still be applied
 	repeated bool // an earlier one may have been applied
 }
 
-// commit writes w together with what else waits. The caller whose write is the first of a batch sends it, so that a batch
-// needs no goroutine of its own.
+// commit writes w together with the other waiting writes. The caller whose write is the first of a
+// batch sends it, so that a batch needs no goroutine of its own.
 func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
 	me, _ := s.writer.spare.Get().(*queuedWrite)
 	if me == nil {
@@ -105,7 +107,7 @@ func (s *Session) commit(ctx context.Context, w Write) (Outcome, error) {
 	}
 }
 
-// release keeps a waiter for the next write.
+// release keeps a queuedWrite for the next write.
 func (q *writer) release(me *queuedWrite) {
 	*me = queuedWrite{turn: me.turn}
 	q.spare.Put(me)
@@ -114,12 +116,12 @@ func (q *writer) release(me *queuedWrite) {
 type leaving int
 
 const (
-	leftNot     leaving = iota // there is something to do first: a batch to lead, or an outcome to take
-	leftWaiting                // nothing of it was sent
-	leftBehind                 // it is on its way; whoever leads the batch will see to it that it is undone
+	leftNot     leaving = iota // there is a batch to lead, or an outcome to read, first
+	leftWaiting                // it was not sent
+	leftBehind                 // it is under way; the leader of the batch has it resolved
 )
 
-// leave gives up on a write.
+// leave withdraws a write.
 func (s *Session) leave(me *queuedWrite) leaving {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,14 +146,17 @@ func (s *Session) isolate(line string) {
 	s.writer.apart[line] = line != ""
 }
 
-// dispatch calls upon those who wait longest to send a batch each. The patient go along, or when nothing else is under way;
-// those that may not go along do not wait for that. s.mu is held.
+// dispatch has the callers that wait longest send a batch each. A write that may linger is sent as
+// part of a batch, or when nothing else is under way; it does not linger if its line is kept out of
+// batches. s.mu is held.
 func (s *Session) dispatch() {
 	q := &s.writer
 	for q.underWay < maxCommits && len(q.waiting) > 0 {
 		next := 0
 		if q.underWay > 0 {
-			next = slices.IndexFunc(q.waiting, func(m *queuedWrite) bool { return !m.w.MayLinger || q.apart[m.w.Line] })
+			next = slices.IndexFunc(q.waiting, func(m *queuedWrite) bool {
+				return !m.w.MayLinger || q.apart[m.w.Line]
+			})
 		}
 		if next < 0 {
 			return
@@ -169,15 +174,16 @@ func (me *queuedWrite) lead(b *batch) {
 	me.turn <- struct{}{}
 }
 
-// expectPeers tells whether several were answered just now, who may want something that can go with what is to be sent.
+// expectPeers reports whether several writes were answered just now, whose callers may have writes
+// for the batch that is to be sent.
 func (s *Session) expectPeers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writer.answered > 1
 }
 
-// fill adds to a batch what may go with the first. Members of one line may not: their keys would have the same
-// create_revision, which is their place. Nor may two writes of one key.
+// fill adds waiting writes to a batch. It adds no two writes of one line, because their keys would
+// have the same create_revision, which is their place, and no two writes of one key.
 func (s *Session) fill(b *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,8 +200,8 @@ func (s *Session) fill(b *batch) {
 	clear(q.taken)
 	q.take(first.w)
 	room := cmp.Or(q.maxOps, maxCommitOps) - len(first.w.Then)
-	// Not all of it: those of the other transaction will wait, too, when it has been answered, and go while this is under
-	// way.
+	// Not all of them, because the callers of the other transaction may write again once it is
+	// answered; their writes are sent with the rest while this transaction is under way.
 	share := max((q.members+len(q.waiting)+1)/2, minShare)
 	b.members = slices.Grow(b.members, min(len(q.waiting), share-1))
 	rest := q.waiting[:0]
@@ -216,7 +222,7 @@ func (s *Session) fill(b *batch) {
 	q.members += len(b.members) - 1
 }
 
-// take notes that a write is part of the batch, or tells that it may not be.
+// take adds a write to the batch, or returns false if it may not be part of it.
 func (q *writer) take(w Write) bool {
 	if q.taken[w.Key] || w.Line != "" && (q.taken[w.Line] || q.apart[w.Line]) {
 		return false
@@ -228,7 +234,7 @@ func (q *writer) take(w Write) bool {
 	return true
 }
 
-// then is all that the batch does.
+// then returns all operations of the batch.
 func (b *batch) then() []gateway.Op {
 	if len(b.members) == 1 {
 		return b.members[0].w.Then
@@ -244,15 +250,17 @@ func (b *batch) then() []gateway.Op {
 	return then
 }
 
-// tooMany tells whether the server takes fewer operations (--max-txn-ops). What it refuses for its bytes, or anything else that
-// is invalid, has the same code and says nothing of other batches.
+// tooMany reports whether the server accepts fewer operations (--max-txn-ops). An error about
+// bytes, or about anything else that is invalid, has the same code but does not apply to other
+// batches.
 func tooMany(err error) bool {
 	e, ok := errors.AsType[*gateway.Error](err)
-	return ok && errors.Is(err, gateway.ErrInvalid) && strings.Contains(e.Message, "too many operations")
+	return ok && errors.Is(err, gateway.ErrInvalid) &&
+		strings.Contains(e.Message, "too many operations")
 }
 
-// lead sends a batch and tells its members what became of it. If the leader's context ends first, the next member goes on
-// where it stopped.
+// lead sends a batch and passes the outcome to its members. If the leader's context ends first, the
+// next member continues where it stopped.
 func (s *Session) lead(ctx context.Context, b *batch) {
 	if !b.full {
 		if s.expectPeers() {

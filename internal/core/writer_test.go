@@ -17,15 +17,15 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// sharing is a write that may go together with others.
+// sharing is a write that may share a transaction with others.
 func sharing(s *session.Session, key, line string) core.Write {
 	w := put(s, key)
 	w.Key, w.Line = key, line
 	return w
 }
 
-// crowd has writes wait behind two that are under way, for as long as the server takes for those, and lets the script
-// decide about what comes after them.
+// crowd lets writes wait behind two transactions that are under way, for as long as the server
+// takes for those. A script answers the transactions after them.
 type crowd struct {
 	t    *testing.T
 	etcd *fakeetcd.Server
@@ -41,7 +41,8 @@ const (
 	maxCommits = 2
 )
 
-// newCrowd has answer decide about the nth transaction after the first two; nil serves it.
+// newCrowd returns a crowd in which answer answers the nth transaction after the first two. A nil
+// answer applies all.
 func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer) *crowd {
 	t.Helper()
 	etcd := fakeetcd.Start(t)
@@ -49,7 +50,7 @@ func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 		switch {
 		case c.Path != "/kv/txn":
-		case c.IsTxn("busy1"): // a little longer, so that one leader comes after the other
+		case c.IsTxn("busy1"): // a little longer, so that the leaders write one after the other
 			c.Sleep(busy * 3 / 2)
 		case c.IsTxn("busy0"):
 			c.Sleep(busy)
@@ -68,14 +69,16 @@ func newCrowd(t *testing.T, answer func(n int, c *fakeetcd.Call) fakeetcd.Answer
 	return g
 }
 
-// busy sends the two.
+// busy sends the first two.
 func (g *crowd) busy() {
 	for i := range maxCommits {
 		g.write(g.t.Context(), fmt.Sprint("busy", i), "", nil)
 	}
 }
 
-func (g *crowd) write(ctx context.Context, key, line string, settled chan struct{}) (result *error) {
+func (g *crowd) write(
+	ctx context.Context, key, line string, settled chan struct{},
+) (result *error) {
 	result = new(error)
 	w := sharing(g.s, key, line)
 	if settled != nil {
@@ -84,7 +87,8 @@ func (g *crowd) write(ctx context.Context, key, line string, settled chan struct
 	g.all.Go(func() {
 		var out core.Outcome
 		out, *result = core.Of(g.s).Write(ctx, w)
-		if *result == nil && (!out.Applied || len(out.Responses) != 1 || out.Responses[0].Put == nil || out.Revision == 0) {
+		if *result == nil &&
+			(!out.Applied || len(out.Responses) != 1 || out.Responses[0].Put == nil || out.Revision == 0) {
 			g.t.Errorf("write of %s = %+v", key, out)
 		}
 	})
@@ -92,14 +96,14 @@ func (g *crowd) write(ctx context.Context, key, line string, settled chan struct
 	return result
 }
 
-// calls are the transactions so far.
+// calls returns the transactions so far.
 func (g *crowd) calls() []*fakeetcd.Call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.sent)
 }
 
-// with counts the transactions that hold all these keys.
+// with counts the transactions that contain all these keys.
 func (g *crowd) with(keys ...string) (n int) {
 	for _, c := range g.calls() {
 		all := true
@@ -124,7 +128,7 @@ func (g *crowd) there(keys ...string) {
 
 func puts(c *fakeetcd.Call) int { return strings.Count(string(c.Body), "request_put") }
 
-// TestWhatWaitsGoesTogether, in halves: each transaction leaves some for the other.
+// TestWhatWaitsGoesTogether, in halves: each transaction leaves some writes for the other.
 func TestWhatWaitsGoesTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +167,8 @@ func TestNothingWaitsForOthersToCome(t *testing.T) {
 	})
 }
 
-// TestWhatMustNotGoTogether: members of one line, whose places would be the same, and two writes of one key.
+// TestWhatMustNotGoTogether: members of one line, which would have the same place, and two writes
+// of one key.
 func TestWhatMustNotGoTogether(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -198,7 +203,8 @@ func TestABatchIsNoLargerThanEtcdTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
 			if puts(c) > 10 { // --max-txn-ops
-				return fakeetcd.Error(gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
+				return fakeetcd.Error(
+					gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
 			}
 			return c.Apply()
 		})
@@ -215,14 +221,16 @@ func TestABatchIsNoLargerThanEtcdTakes(t *testing.T) {
 			g.busy()
 		}
 		g.all.Wait()
-		// What was refused goes one by one, and later batches are half as large: 21, 10. The last ones share what is left.
+		// The rejected writes are sent one by one, and later batches are half as large: 21, 10. The
+		// last batches share the remaining writes.
 		if n := len(g.calls()) - before; n != 5 {
 			t.Errorf("40 writes took %d transactions", n)
 		}
 	})
 }
 
-// TestOneRefusedOfMany: a write that the server refuses does not fail those that went with it, and later goes alone.
+// TestOneRefusedOfMany: a write that the server rejects does not fail the others in its
+// transaction, and its line is sent alone later.
 func TestOneRefusedOfMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -237,7 +245,8 @@ func TestOneRefusedOfMany(t *testing.T) {
 			bad := g.write(t.Context(), "forbidden", "forbidden/", nil)
 			good := g.write(t.Context(), "beta", "beta/", nil)
 			g.all.Wait()
-			if *good != nil || !errors.Is(*bad, gateway.ErrPermissionDenied) || errors.Is(*bad, gateway.ErrUncertain) {
+			if *good != nil || !errors.Is(*bad, gateway.ErrPermissionDenied) ||
+				errors.Is(*bad, gateway.ErrUncertain) {
 				t.Errorf("%v, %v", *bad, *good)
 			}
 			g.there("alpha", "beta")
@@ -250,8 +259,8 @@ func TestOneRefusedOfMany(t *testing.T) {
 	})
 }
 
-// TestLostAnswersToABatch: each member learns that it is applied, whatever happened to the first copies, and none of them
-// comes back.
+// TestLostAnswersToABatch: each write returns that it was applied, in each way of losing the
+// answer, and no late copy is applied.
 func TestLostAnswersToABatch(t *testing.T) {
 	t.Parallel()
 	for _, loss := range losses {
@@ -290,210 +299,8 @@ func TestLostAnswersToABatch(t *testing.T) {
 	}
 }
 
-// TestCallersOfABatchLeave, its leader among them, while its answer is out: each is told at once and undone in time, and
-// nobody else notices.
-func TestCallersOfABatchLeave(t *testing.T) {
-	t.Parallel()
-	for _, leaving := range [][]int{{0}, {1}, {3}, {0, 1}, {0, 3}, {1, 2, 3}, {0, 1, 2, 3}} {
-		for _, applied := range []bool{false, true} {
-			t.Run(fmt.Sprint(leaving, applied), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					g := newCrowd(t, func(n int, c *fakeetcd.Call) fakeetcd.Answer {
-						if n == 1 {
-							if applied {
-								c.Apply()
-							}
-							return c.Silence()
-						}
-						return c.Apply()
-					})
-					begin := time.Now()
-					ctx, leave := context.WithTimeout(t.Context(), busy+300*time.Millisecond)
-					defer leave()
-					leaves := map[int]bool{}
-					for _, i := range leaving {
-						leaves[i] = true
-					}
-					settled := make(chan struct{}, 4)
-					var results []*error
-					for i := range 4 {
-						if leaves[i] {
-							results = append(results, g.write(ctx, fmt.Sprint("key", i), "", settled))
-						} else {
-							results = append(results, g.write(t.Context(), fmt.Sprint("key", i), "", nil))
-						}
-					}
-					<-ctx.Done()
-					synctest.Wait()
-					for i := range leaves {
-						if err := *results[i]; !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
-							t.Errorf("%d: %v", i, err)
-						}
-					}
-					g.all.Wait()
-					for range leaving {
-						<-settled
-					}
-					if took := time.Since(begin); took > 5*time.Second {
-						t.Errorf("it took %v", took)
-					}
-					for i := range 4 {
-						if _, there := g.etcd.Get(fmt.Sprint("key", i)); there == leaves[i] {
-							t.Errorf("key%d exists: %v", i, there)
-						}
-						if err := *results[i]; !leaves[i] && err != nil {
-							t.Errorf("%d: %v", i, err)
-						}
-						g.etcd.Delete(fmt.Sprint("key", i))
-					}
-					g.calls()[0].Apply()
-					if keys := g.etcd.Keys("key"); len(keys) > 0 {
-						t.Errorf("a copy was applied: %v", keys)
-					}
-				})
-			})
-		}
-	}
-}
-
-// TestLeaveBeforeTheBatch: what was never sent leaves no trace, but for what must be done in any case.
-func TestLeaveBeforeTheBatch(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newCrowd(t, nil)
-		ctx, leave := context.WithCancel(t.Context())
-		gone := g.write(ctx, "gone", "", nil)
-		insisting := sharing(g.s, "insisting", "")
-		insisting.CompleteOnCancel = true
-		insisting.Compensation = func() []gateway.Op { return insisting.Then }
-		done := make(chan struct{})
-		insisting.OnResolved = func() { close(done) }
-		g.all.Go(func() {
-			if _, err := core.Of(g.s).Write(ctx, insisting); !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
-				t.Errorf("insisting: %v", err)
-			}
-		})
-		synctest.Wait()
-		leave()
-		synctest.Wait()
-		if !errors.Is(*gone, context.Canceled) || errors.Is(*gone, gateway.ErrUncertain) {
-			t.Errorf("gone: %v", *gone)
-		}
-		g.all.Wait()
-		<-done
-		g.there("insisting")
-		if g.with("gone") > 0 {
-			t.Error("it was sent all the same")
-		}
-	})
-}
-
-// TestTheSessionEndsUnderABatch: all are told, those that wait as well as those that are under way.
-func TestTheSessionEndsUnderABatch(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
-		results := []*error{g.write(t.Context(), "a1", "a/", nil), g.write(t.Context(), "b", "", nil)}
-		time.Sleep(2 * busy)
-		results = append(results, g.write(t.Context(), "a2", "a/", nil), g.write(t.Context(), "c", "", nil),
-			g.write(t.Context(), "a3", "a/", nil))
-		begin := time.Now()
-		g.etcd.Revoke(g.s.Lease())
-		g.all.Wait()
-		if took := time.Since(begin); took > 100*time.Millisecond {
-			t.Errorf("it took %v", took)
-		}
-		for i, err := range results {
-			if !errors.Is(*err, session.ErrLost) {
-				t.Errorf("%d: %v", i, *err)
-			}
-		}
-	})
-}
-
-// TestThePatientGoAlong: a patient write waits while a transaction is under way, for the next or for that one's answer; it
-// waits for nothing else.
-func TestThePatientGoAlong(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		var sent []string
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" {
-				sent = append(sent, string(c.Body))
-				c.Sleep(busy)
-			}
-			return c.Apply()
-		})
-		begin := time.Now()
-		var all sync.WaitGroup
-		write := func(key string, patient bool, took time.Duration) {
-			w := sharing(s, key, "")
-			w.MayLinger = patient
-			all.Go(func() {
-				if _, err := core.Of(s).Write(t.Context(), w); err != nil || time.Since(begin) != took {
-					t.Errorf("%s: %v after %v", key, err, time.Since(begin))
-				}
-			})
-			synctest.Wait()
-		}
-		write("first", true, busy)
-		write("patient", true, busy+busy/2)
-		time.Sleep(busy / 2)
-		write("hasty", false, busy+busy/2)
-		if len(sent) != 2 {
-			t.Errorf("%d transactions", len(sent))
-		}
-		write("last", true, 2*busy+busy/2)
-		all.Wait()
-		if len(sent) != 3 {
-			t.Errorf("%d transactions", len(sent))
-		}
-	})
-}
-
-// TestThePatientOfALineApart: a patient write that may not go along with others does not wait until the session is idle.
-func TestThePatientOfALineApart(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		refuse := true
-		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
-			if refuse && c.IsTxn("x/1") {
-				return fakeetcd.Denied()
-			}
-			c.Sleep(busy)
-			return c.Apply()
-		})
-		first := g.write(t.Context(), "x/1", "x/", nil)
-		g.write(t.Context(), "y/1", "y/", nil)
-		g.all.Wait()
-		if !errors.Is(*first, gateway.ErrPermissionDenied) {
-			t.Fatal(*first)
-		}
-		refuse = false
-		ctx, stop := context.WithCancel(t.Context())
-		for i := range 2 * maxCommits { // there is always a transaction under way
-			g.all.Go(func() {
-				for ctx.Err() == nil {
-					_, _ = core.Of(g.s).Write(t.Context(), sharing(g.s, fmt.Sprint("z/", i), ""))
-				}
-			})
-			time.Sleep(busy / 3)
-		}
-		w := sharing(g.s, "x/2", "x/")
-		w.MayLinger = true
-		began := time.Now()
-		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil || time.Since(began) > 10*busy {
-			t.Errorf("after %v: %v", time.Since(began), err)
-		}
-		stop()
-		g.all.Wait()
-	})
-}
-
-// TestBatchesAfterOneTooLarge: what was refused for its bytes says nothing of how many operations a batch may have.
+// TestBatchesAfterOneTooLarge: a batch that was rejected for its bytes does not limit the
+// operations of later batches.
 func TestBatchesAfterOneTooLarge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,98 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+)
+
+// TestThePatientGoAlong: a write that may linger waits while a transaction is under way, for the
+// next one or for that answer, and for nothing else.
+func TestThePatientGoAlong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		var sent []string
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" {
+				sent = append(sent, string(c.Body))
+				c.Sleep(busy)
+			}
+			return c.Apply()
+		})
+		begin := time.Now()
+		var all sync.WaitGroup
+		write := func(key string, patient bool, took time.Duration) {
+			w := sharing(s, key, "")
+			w.MayLinger = patient
+			all.Go(func() {
+				if _, err := core.Of(s).Write(t.Context(), w); err != nil || time.Since(begin) != took {
+					t.Errorf("%s: %v after %v", key, err, time.Since(begin))
+				}
+			})
+			synctest.Wait()
+		}
+		write("first", true, busy)
+		write("patient", true, busy+busy/2)
+		time.Sleep(busy / 2)
+		write("hasty", false, busy+busy/2)
+		if len(sent) != 2 {
+			t.Errorf("%d transactions", len(sent))
+		}
+		write("last", true, 2*busy+busy/2)
+		all.Wait()
+		if len(sent) != 3 {
+			t.Errorf("%d transactions", len(sent))
+		}
+	})
+}
+
+// TestThePatientOfALineApart: a write that may linger, of a line that is kept out of batches, does
+// not wait until the session is idle.
+func TestThePatientOfALineApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			if refuse && c.IsTxn("x/1") {
+				return fakeetcd.Denied()
+			}
+			c.Sleep(busy)
+			return c.Apply()
+		})
+		first := g.write(t.Context(), "x/1", "x/", nil)
+		g.write(t.Context(), "y/1", "y/", nil)
+		g.all.Wait()
+		if !errors.Is(*first, gateway.ErrPermissionDenied) {
+			t.Fatal(*first)
+		}
+		refuse = false
+		ctx, stop := context.WithCancel(t.Context())
+		for i := range 2 * maxCommits { // there is always a transaction under way
+			g.all.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = core.Of(g.s).Write(t.Context(), sharing(g.s, fmt.Sprint("z/", i), ""))
+				}
+			})
+			time.Sleep(busy / 3)
+		}
+		w := sharing(g.s, "x/2", "x/")
+		w.MayLinger = true
+		began := time.Now()
+		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil ||
+			time.Since(began) > 10*busy {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		stop()
+		g.all.Wait()
+	})
+}
