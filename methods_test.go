@@ -105,13 +105,13 @@ func TestTooManyMethodsAreFound(t *testing.T) {
 // typeName names a type: the folder of its package, and its name in there.
 type typeName struct{ dir, name string }
 
-// declaredType is what the files of a package say of a type.
+// declaredType is the part of a type's declaration that checkMethods needs.
 type declaredType struct {
-	methods []string   // exported ones, and those of an interface
+	methods []string   // exported ones, and all methods of an interface
 	embeds  []typeName // types whose methods it has too
 }
 
-// checkMethods reads every package of the tree, those of nested modules too, and returns one line
+// checkMethods reads every package of the tree, also of nested modules, and returns one line
 // for each exported type that has too many exported methods. Methods promoted from types of other
 // trees are not counted.
 func checkMethods(tree fs.FS) (bad []string, err error) {
@@ -185,7 +185,7 @@ func declare(types map[typeName]*declaredType, dir string, f *ast.File) {
 	}
 }
 
-// define notes what a type has from its definition.
+// define notes the methods and embedded types in a type's definition.
 func (t *declaredType) define(dir string, s *ast.TypeSpec, imports map[string]string) {
 	var fields *ast.FieldList
 	ofInterface := false

@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestInfoOfAHolder: what is read of a holder's session is what the session has written of itself.
+// TestInfoOfAHolder: the session of a holder is shown as the session's record has it.
 func TestInfoOfAHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
