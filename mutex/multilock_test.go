@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -233,12 +234,10 @@ func TestMultiUnlockAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := 0
+		var n atomic.Int32
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" {
-				if n++; n > 1 {
-					return c.Silence()
-				}
+			if c.Path == "/kv/txn" && n.Add(1) > 1 {
+				return c.Silence()
 			}
 			return c.Apply()
 		})
@@ -247,8 +246,8 @@ func TestMultiUnlockAgain(t *testing.T) {
 			t.Fatalf("cut off: %v", err)
 		}
 		etcd.Script(nil)
-		if n < 2 || len(etcd.Keys("a/"))+len(etcd.Keys("b/"))+len(etcd.Keys("c/")) == 3 {
-			t.Fatalf("no key was deleted by the first of %d requests", n)
+		if n.Load() < 2 || len(etcd.Keys("a/"))+len(etcd.Keys("b/"))+len(etcd.Keys("c/")) == 3 {
+			t.Fatalf("no key was deleted by the first of %d requests", n.Load())
 		}
 		if err := all.Unlock(t.Context()); err != nil {
 			t.Errorf("again: %v", err)

@@ -4,12 +4,12 @@
 // # Usage
 //
 // [Start] runs a real http.Server on a memnet listener, with leases, transactions and watches. A
-// test can make it slow, silent, broken or frozen. It must run inside a testing/synctest bubble.
+// test can make it slow, silent, broken or frozen. Tests run it inside a testing/synctest bubble.
 //
 // # Limitations
 //
-// It implements only the calls that sessions and recipes make. Tests against the real etcd check
-// these calls' behaviour.
+// It implements only the calls that sessions and recipes make. It does not show how etcd behaves,
+// which tests against the real etcd check.
 //
 // # Concurrency
 //
