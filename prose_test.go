@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// proseRules are patterns that the comments and documents of this repository do not have, because each was found to hide
-// its subject. Text in quotes, backquotes or code blocks is not looked at.
+// proseRules are patterns that the comments and documents of this repository do not have, because
+// each was found to hide its subject. Text in quotes, backquotes or code blocks is not looked at.
 var proseRules = []struct {
 	name    string
 	pattern *regexp.Regexp
@@ -65,7 +65,8 @@ func TestProseCanFail(t *testing.T) {
 	}
 }
 
-// checkProse looks at the comments of all Go files and at all documents, except those below the open folders.
+// checkProse looks at the comments of all Go files and at all documents, except those below the
+// open folders.
 func checkProse(tree fs.FS, open []string) (bad []string, _ error) {
 	err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {

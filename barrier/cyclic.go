@@ -32,10 +32,10 @@ type Arrival struct {
 }
 
 // Await waits until n members of the round wait, and passes with them. It returns [ErrBroken] when
-// the round was broken during the wait, [ErrConfigMismatch] when the name was declared otherwise, the
-// context's error when ctx ends first, and [session.ErrLost] when the session ends or the member's
-// key is deleted. If a member that waited
-// returns an error, its round breaks unless it was already complete.
+// the round was broken during the wait, [ErrConfigMismatch] when the name was declared otherwise,
+// the context's error when ctx ends first, and [session.ErrLost] when the session ends or the
+// member's key is deleted. If a member that waited returns an error, its round breaks unless it was
+// already complete.
 func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
 	h, passed, err := c.pass(ctx)
 	if err != nil {
@@ -45,9 +45,9 @@ func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
 	return Arrival{Round: passed.Number, Fence: h.Fence()}, nil
 }
 
-// Reset breaks the open round, if any member waits in it. It returns [ErrConfigMismatch] when the name
-// was declared otherwise, [session.ErrLost] when the session has ended, and the context's error
-// when ctx ends first, with [gateway.ErrUncertain] if the round may have been broken.
+// Reset breaks the open round, if any member waits in it. It returns [ErrConfigMismatch] when the
+// name was declared otherwise, [session.ErrLost] when the session has ended, and the context's
+// error when ctx ends first, with [gateway.ErrUncertain] if the round may have been broken.
 func (c *Cyclic) Reset(ctx context.Context) error { return c.wrap("reset", c.reset(ctx)) }
 
 func (c *Cyclic) reset(ctx context.Context) error {

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// ErrConfigMismatch is returned when the name was declared as another kind of barrier, or for another
-// number.
+// ErrConfigMismatch is returned when the name was declared as another kind of barrier, or for
+// another number.
 var ErrConfigMismatch = errors.New("declared otherwise")
 
 // place is a line with a key beside it that declares the kind and number of a barrier. The first

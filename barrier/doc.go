@@ -52,15 +52,15 @@
 //
 // # Concurrency
 //
-// [Barrier], [Hold], [Double], [Entry], [Cyclic] and [Latch] are safe for concurrent use.
-// [Arrival] is a value.
+// [Barrier], [Hold], [Double], [Entry], [Cyclic] and [Latch] are safe for concurrent use. [Arrival]
+// is a value.
 //
 // # Errors
 //
-// Calls return [gateway.ErrInvalid] for a name or number that cannot be used, [ErrConfigMismatch] when
-// the name was declared as another kind or for another number, [session.ErrCorrupt] for a key that
-// this library does not write, [session.ErrLost] when the session ends, and the context's error
-// when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an error also
+// Calls return [gateway.ErrInvalid] for a name or number that cannot be used, [ErrConfigMismatch]
+// when the name was declared as another kind or for another number, [session.ErrCorrupt] for a key
+// that this library does not write, [session.ErrLost] when the session ends, and the context's
+// error when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an error also
 // matches ErrUncertain, check for it first.
 //
 // # Keys

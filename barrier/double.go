@@ -38,10 +38,10 @@ type Entry struct {
 func (e *Entry) Round() int64 { return e.round.Number }
 
 // Enter waits until n members of this round have entered, this one included. It returns
-// [ErrConfigMismatch] when the name was declared otherwise, the context's error when ctx ends first, and
-// [session.ErrLost] when the session ends or the member's key is deleted. After an error the member
-// is removed and another may take its place, unless the round was already complete: then the member
-// has left the round.
+// [ErrConfigMismatch] when the name was declared otherwise, the context's error when ctx ends
+// first, and [session.ErrLost] when the session ends or the member's key is deleted. After an error
+// the member is removed and another may take its place, unless the round was already complete: then
+// the member has left the round.
 func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 	h, passed, err := d.pass(ctx)
 	if err == nil {

@@ -26,10 +26,10 @@ func NewLatch(s *session.Session, name string, n int) *Latch {
 	return &Latch{newPlace(s, name, "latch", n, math.MaxInt)}
 }
 
-// CountDown counts once. An open latch stays open. CountDown returns [ErrConfigMismatch] when the name
-// was declared otherwise, [session.ErrLost] when the session has ended, and the context's error
-// when ctx ends first, with [gateway.ErrUncertain] if it may have counted; it never counts later,
-// once the session has resolved that.
+// CountDown counts once. An open latch stays open. CountDown returns [ErrConfigMismatch] when the
+// name was declared otherwise, [session.ErrLost] when the session has ended, and the context's
+// error when ctx ends first, with [gateway.ErrUncertain] if it may have counted; it never counts
+// later, once the session has resolved that.
 func (l *Latch) CountDown(ctx context.Context) error { return l.wrap("count down", l.countDown(ctx)) }
 
 func (l *Latch) countDown(ctx context.Context) error {
@@ -60,9 +60,9 @@ func (l *Latch) countDown(ctx context.Context) error {
 // left returns the number of counts until the latch opens.
 func (l *Latch) left(v line.Snapshot) int { return max(0, l.n-int(v.Puts[countSetting].Version)) }
 
-// Count reads the number of counts until the latch opens. It returns [ErrConfigMismatch] when the name
-// was declared otherwise, [session.ErrLost] when the session has ended, and the context's error
-// when ctx ends first.
+// Count reads the number of counts until the latch opens. It returns [ErrConfigMismatch] when the
+// name was declared otherwise, [session.ErrLost] when the session has ended, and the context's
+// error when ctx ends first.
 func (l *Latch) Count(ctx context.Context) (int, error) {
 	v, err := l.look(ctx)
 	if err != nil {
@@ -71,8 +71,9 @@ func (l *Latch) Count(ctx context.Context) (int, error) {
 	return l.left(v), nil
 }
 
-// Wait returns nil when the latch is open. It returns [ErrConfigMismatch] when the name was declared
-// otherwise, the context's error when ctx ends first, and [session.ErrLost] when the session ends.
+// Wait returns nil when the latch is open. It returns [ErrConfigMismatch] when the name was
+// declared otherwise, the context's error when ctx ends first, and [session.ErrLost] when the
+// session ends.
 func (l *Latch) Wait(ctx context.Context) error { return l.wrap("wait", l.wait(ctx)) }
 
 func (l *Latch) wait(ctx context.Context) error {

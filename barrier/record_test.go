@@ -437,7 +437,8 @@ func TestLeavingRefusedOnce(t *testing.T) {
 	})
 }
 
-// TestRemovedIsLost: a wait returns ErrKeyDeleted when the member's key is deleted, as other holds do.
+// TestRemovedIsLost: a wait returns ErrKeyDeleted when the member's key is deleted, as other holds
+// do.
 func TestRemovedIsLost(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]func(ctx context.Context, s *session.Session) error{

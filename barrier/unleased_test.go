@@ -79,8 +79,8 @@ func TestEntryWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestWaiterWithoutItsLease: a member that waits for its round returns at once when its key loses its
-// lease. That breaks the round of a Cyclic, and frees the place in a Double.
+// TestWaiterWithoutItsLease: a member that waits for its round returns at once when its key loses
+// its lease. That breaks the round of a Cyclic, and frees the place in a Double.
 func TestWaiterWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

@@ -4,10 +4,11 @@ import "time"
 
 // Options of an election. The zero value, or nil, is right for most.
 type Options struct {
-	// LockDelay is how long the next leader waits after a leader that did not resign, because it died or was lost. The
-	// delay counts from the moment at which the next leader saw the place become free. With a delay of at least the time
-	// to live of all sessions, two terms do not overlap even when etcd takes a lease away too early. All candidates must
-	// set the same delay. Others see the next leader while it waits. While
-	// the database of etcd is full, a waiter whose turn has come waits until there is space.
+	// LockDelay is how long the next leader waits after a leader that did not resign, because it
+	// died or was lost. The delay counts from the moment at which the next leader saw the place
+	// become free. With a delay of at least the time to live of all sessions, two terms do not
+	// overlap even when etcd takes a lease away too early. All candidates must set the same delay.
+	// Others see the next leader while it waits. While the database of etcd is full, a waiter whose
+	// turn has come waits until there is space.
 	LockDelay time.Duration
 }

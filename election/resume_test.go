@@ -453,8 +453,8 @@ func TestResumeStepsAside(t *testing.T) {
 	})
 }
 
-// TestResumeWithLockDelay: Resume waits for the delay, because it cannot know whether the earlier life
-// had waited. The term that follows ends cleanly.
+// TestResumeWithLockDelay: Resume waits for the delay, because it cannot know whether the earlier
+// life had waited. The term that follows ends cleanly.
 func TestResumeWithLockDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

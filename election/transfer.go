@@ -36,13 +36,13 @@ func aside(v line.Snapshot, me line.Member) error {
 	return errAside
 }
 
-// TransferTo hands over to a chosen candidate, one of [Election.Candidates]. The candidates ahead of
-// it move to the end of the line, then the term ends as by [Term.Resign]. Candidates of other
-// libraries do not move, and TransferTo waits while one of them is ahead. It returns [ErrNoCandidate]
-// when the candidate does not wait, and the context's error when ctx ends first; in both cases the
-// term continues, unless the final release had begun (see [Term.Resign]). It returns
-// [session.ErrNotHeld] when the term was lost. If the candidate leaves at the last moment, the next
-// in line leads.
+// TransferTo hands over to a chosen candidate, one of [Election.Candidates]. The candidates ahead
+// of it move to the end of the line, then the term ends as by [Term.Resign]. Candidates of other
+// libraries do not move, and TransferTo waits while one of them is ahead. It returns
+// [ErrNoCandidate] when the candidate does not wait, and the context's error when ctx ends first;
+// in both cases the term continues, unless the final release had begun (see [Term.Resign]). It
+// returns [session.ErrNotHeld] when the term was lost. If the candidate leaves at the last moment,
+// the next in line leads.
 func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 	err := t.transferTo(ctx, to)
 	if errors.Is(err, session.ErrLost) && !errors.Is(err, session.ErrNotHeld) {

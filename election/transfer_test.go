@@ -75,8 +75,8 @@ func TestTransferTo(t *testing.T) {
 	}
 }
 
-// TestTransferToBlocked: while a candidate that does not step aside is ahead, the term and the order
-// of the line do not change.
+// TestTransferToBlocked: while a candidate that does not step aside is ahead, the term and the
+// order of the line do not change.
 func TestTransferToBlocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,11 +8,12 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Do runs fn under the lock. The context of fn ends with ctx, and with the lock. Do returns the error of fn joined with the
-// error of the lock: [session.ErrLost] when the lock was lost before it was unlocked, although fn may have finished. fn may
-// unlock the lock itself.
+// Do runs fn under the lock. The context of fn ends with ctx, and with the lock. Do returns the
+// error of fn joined with the error of the lock: [session.ErrLost] when the lock was lost before it
+// was unlocked, although fn may have finished. fn may unlock the lock itself.
 //
-// If fn panics or ends its goroutine, as [runtime.Goexit] does, the lock is unlocked, and Do does not recover.
+// If fn panics or ends its goroutine, as [runtime.Goexit] does, the lock is unlocked, and Do does
+// not recover.
 func (m *Mutex) Do(ctx context.Context, fn func(ctx context.Context, lock *Lock) error) error {
 	return do(ctx, m.Lock, fn)
 }

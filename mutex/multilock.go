@@ -40,9 +40,9 @@ func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLo
 	return together(s, lines, holds), nil
 }
 
-// TryLockAll acquires all the locks, up to 60 of them, if no other member holds one or waits for it.
-// It joins their lines in one transaction as [LockAll] does, and waits for none. It observes no lock
-// delay.
+// TryLockAll acquires all the locks, up to 60 of them, if no other member holds one or waits for
+// it. It joins their lines in one transaction as [LockAll] does, and waits for none. It observes no
+// lock delay.
 //
 // After an error none of the locks is held, or the session releases them in the background.
 // TryLockAll returns [ErrLocked] when a lock is held; the error is a [*LockedError]. Other errors

@@ -81,7 +81,8 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestMultiLockTxn: a transaction under several locks is applied while all of them are held, and not afterwards.
+// TestMultiLockTxn: a transaction under several locks is applied while all of them are held, and
+// not afterwards.
 func TestMultiLockTxn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +225,8 @@ func TestTryLockAllAbove(t *testing.T) {
 	})
 }
 
-// TestMultiUnlockAgain: an Unlock after one that was cut off for some of the locks returns nil, once.
+// TestMultiUnlockAgain: an Unlock after one that was cut off for some of the locks returns nil,
+// once.
 func TestMultiUnlockAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

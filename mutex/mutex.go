@@ -35,8 +35,8 @@ type Lock struct {
 	line *line.Line
 }
 
-// ErrLocked is matched by the [*LockedError] that [Mutex.TryLock], [RWMutex.TryLock] and [RWMutex.TryRLock]
-// return.
+// ErrLocked is matched by the [*LockedError] that [Mutex.TryLock], [RWMutex.TryLock] and
+// [RWMutex.TryRLock] return.
 var ErrLocked = errors.New("locked")
 
 // LockedError names the holder that was in the way.

@@ -4,10 +4,11 @@ import "time"
 
 // Options of a lock. The zero value, or nil, is right for most.
 type Options struct {
-	// LockDelay is how long the next holder waits after a holder that did not unlock, because it died or was lost. The
-	// delay counts from the moment at which the next holder saw the lock become free. With a delay of at least the time
-	// to live of all sessions, two holders do not overlap even when etcd takes a lease away too early. All users of a
-	// lock must set the same delay. [LockAll] keeps none, and a [RWMutex] takes none. While
-	// the database of etcd is full, a waiter whose turn has come waits until there is space.
+	// LockDelay is how long the next holder waits after a holder that did not unlock, because it
+	// died or was lost. The delay counts from the moment at which the next holder saw the lock
+	// become free. With a delay of at least the time to live of all sessions, two holders do not
+	// overlap even when etcd takes a lease away too early. All users of a lock must set the same
+	// delay. [LockAll] keeps none, and a [RWMutex] takes none. While the database of etcd is full,
+	// a waiter whose turn has come waits until there is space.
 	LockDelay time.Duration
 }

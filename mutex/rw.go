@@ -29,15 +29,15 @@ func admit(v line.Snapshot) int {
 	return max(readers, min(1, len(v.Members)))
 }
 
-// RWMutex names a lock that many readers or one writer hold. Users of a [Mutex] of the same name, and
-// members of other libraries, are writers. It has no lock delay. It is immutable and safe for
+// RWMutex names a lock that many readers or one writer hold. Users of a [Mutex] of the same name,
+// and members of other libraries, are writers. It has no lock delay. It is immutable and safe for
 // concurrent use; making one does no I/O.
 type RWMutex struct {
 	m *Mutex
 }
 
-// NewRWMutex names the lock that all sessions share under name. Calls return [gateway.ErrInvalid] if the
-// name cannot be used, and for a LockDelay.
+// NewRWMutex names the lock that all sessions share under name. Calls return [gateway.ErrInvalid]
+// if the name cannot be used, and for a LockDelay.
 func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
 	m := New(s, name, opts)
 	if m.line.Delay != 0 {

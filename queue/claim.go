@@ -31,8 +31,8 @@ const (
 	knownWeight = 2
 )
 
-// claimWrite puts the claim and counts the attempt, if the item is there, and, by the caller's compare, unclaimed. A second
-// copy finds the first.
+// claimWrite puts the claim and counts the attempt, if the item is there, and, by the caller's
+// compare, unclaimed. A second copy finds the first.
 func (q *Queue) claimWrite(c *claim) core.Write {
 	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
@@ -59,7 +59,8 @@ func (q *Queue) unclaim(c *claim) func() []gateway.Op {
 	return q.unclaimAnd(c, gateway.OpPut(q.keys.returns+c.entry.place, nil))
 }
 
-// unclaimLean is unclaim for a full database: a second attempt, or a later one, counts although nobody got the item.
+// unclaimLean is unclaim for a full database: a second attempt, or a later one, counts although
+// nobody got the item.
 func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(c) }
 
 func (q *Queue) unclaimAnd(c *claim, again ...gateway.Op) func() []gateway.Op {
@@ -98,8 +99,8 @@ func (c *claim) read(resp core.Outcome) {
 	}
 }
 
-// fetch reads what a claim did not tell: all, if it was found to be ours only by its repetition, and what was taken back,
-// which can be only if there were two claims before.
+// fetch reads what a claim did not tell: all, if it was found to be ours only by its repetition,
+// and what was taken back, which can be only if there were two claims before.
 func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	if c.item != nil && c.claims > 0 && c.claims < 3 {
 		return nil
@@ -139,8 +140,8 @@ func (q *Queue) claimFunc(f *itemCache) claimFunc {
 	}
 }
 
-// finish makes a message of a claim. Without one, and without an error, another was faster, or the item has gone to the
-// dead letters.
+// finish makes a message of a claim. Without one, and without an error, another was faster, or the
+// item has gone to the dead letters.
 func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	defer q.finishedAhead(c)
 	out, err := c.pending.Wait(ctx)

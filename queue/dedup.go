@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-// dedupLease is a lease, not the session's, that keeps de-duplication keys for the window. It has twice the window to
-// live and takes new keys in the first half.
+// dedupLease is a lease, not the session's, that keeps de-duplication keys for the window. It has
+// twice the window to live and takes new keys in the first half.
 type dedupLease struct {
 	mu    sync.Mutex
 	id    gateway.LeaseID
@@ -46,8 +46,8 @@ func (d *dedupLease) drop(id gateway.LeaseID) {
 	}
 }
 
-// withLease calls do with the lease that the move needs, if it needs one, and once more if somebody has revoked it: etcd
-// then applies nothing.
+// withLease calls do with the lease that the move needs, if it needs one, and once more if somebody
+// has revoked it: etcd then applies nothing.
 func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error {
 	if !slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" }) {
 		return do()
@@ -75,7 +75,8 @@ func (q *Queue) readDedups(m *batch) (ops []gateway.Op) {
 	return ops
 }
 
-// dropFound reads the de-duplication keys of a move for which there is no room, because a duplicate needs none.
+// dropFound reads the de-duplication keys of a move for which there is no room, because a duplicate
+// needs none.
 func (q *Queue) dropFound(ctx context.Context, m *batch) (bool, error) {
 	ops := q.readDedups(m)
 	if len(ops) == 0 {
@@ -88,8 +89,9 @@ func (q *Queue) dropFound(ctx context.Context, m *batch) (bool, error) {
 	return m.drop(resp.Responses)
 }
 
-// drop gives the records that were enqueued before the IDs they have, and takes them out of the move, so that it takes
-// numbers for new items only. The answers are those to readDedups. It is false if all records are new.
+// drop gives the records that were enqueued before the IDs they have, and takes them out of the
+// move, so that it takes numbers for new items only. The answers are those to readDedups. It is
+// false if all records are new.
 func (m *batch) drop(answers []gateway.OpResponse) (bool, error) {
 	var records []*record
 	var dedups []string

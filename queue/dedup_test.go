@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestDuplicatesAreNotCounted: a duplicate takes no number, returns the ID of the earlier item, and waits for no room.
+// TestDuplicatesAreNotCounted: a duplicate takes no number, returns the ID of the earlier item, and
+// waits for no room.
 func TestDuplicatesAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)

@@ -7,11 +7,13 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// maxDue is how many delayed items are read, with their values, at once. As many of them are moved as fit into a request.
+// maxDue is how many delayed items are read, with their values, at once. As many of them are moved
+// as fit into a request.
 const maxDue = 16
 
-// moveDue moves the delayed items that are due, by this process's clock, to the end of the queue. One consumer of a feed
-// does it for all; those of other processes may try the same, and one of them succeeds.
+// moveDue moves the delayed items that are due, by this process's clock, to the end of the queue.
+// One consumer of a feed does it for all; those of other processes may try the same, and one of
+// them succeeds.
 func (q *Queue) moveDue(ctx context.Context, f *itemCache) error {
 	defer f.pass()
 	if err := f.lock(ctx); err != nil {

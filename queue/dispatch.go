@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// claimFunc begins to claim an item that is handed out. It is called with the feed locked, so that the items a session asks
-// for are claimed in their order.
+// claimFunc begins to claim an item that is handed out. It is called with the feed locked, so that
+// the items a session asks for are claimed in their order.
 type claimFunc func(e *entry) *claim
 
 // waiter is a consumer that waits for an item. nil tells it to look again.
@@ -30,7 +30,8 @@ func (st state) empty() bool {
 	return !st.stale && !st.more && !st.due && st.claim == nil && st.waiter == nil
 }
 
-// next begins to claim the first item. Without one, it makes the caller a waiter, if that is wanted.
+// next begins to claim the first item. Without one, it makes the caller a waiter, if that is
+// wanted.
 func (f *itemCache) next(begin claimFunc, wait bool) state {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -21,7 +21,8 @@ type entry struct {
 	listed   bool  // in avail
 }
 
-// floor: what lies at place and behind, up to the next floor, was read at revision; older events are old news.
+// floor: what lies at place and behind, up to the next floor, was read at revision; older events
+// are old news.
 type floor struct {
 	place    string
 	revision int64

@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// sync returns when the feed is right at some revision; with fresh, at one that is not older than the call.
+// sync returns when the feed is right at some revision; with fresh, at one that is not older than
+// the call.
 func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 	if err := f.lock(ctx); err != nil {
 		return err

@@ -15,7 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestForeignTimes: an item of another program whose time JSON cannot take is an item like any other, with the zero time.
+// TestForeignTimes: an item of another program whose time JSON cannot take is an item like any
+// other, with the zero time.
 func TestForeignTimes(t *testing.T) {
 	t.Parallel()
 	const micros = 1_732_158_400_000_000
@@ -47,7 +48,8 @@ func TestForeignTimes(t *testing.T) {
 	}
 }
 
-// TestForeignDueKey: a key among the delayed items that does not sort by its number is not waited for in a hot loop.
+// TestForeignDueKey: a key among the delayed items that does not sort by its number is not waited
+// for in a hot loop.
 func TestForeignDueKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -70,7 +72,8 @@ func TestForeignDueKey(t *testing.T) {
 	})
 }
 
-// TestClaimWithoutLease: a claim under no lease, whose consumer is dead, does not keep the item for ever.
+// TestClaimWithoutLease: a claim under no lease, whose consumer is dead, does not keep the item for
+// ever.
 func TestClaimWithoutLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -89,8 +92,8 @@ func TestClaimWithoutLease(t *testing.T) {
 	})
 }
 
-// TestClaimWithoutLeaseAfterALoss: if a session ends before it has deleted such a claim, the next one
-// of the same client does, also where that waits already.
+// TestClaimWithoutLeaseAfterALoss: if a session ends before it has deleted such a claim, the next
+// one of the same client does, also where that waits already.
 func TestClaimWithoutLeaseAfterALoss(t *testing.T) {
 	t.Parallel()
 	for _, waits := range []bool{false, true} {

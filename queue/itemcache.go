@@ -9,11 +9,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// itemCache knows the items at the front of a queue and hands them, in their order, to the consumers of one client, each to
-// one of them. One watch keeps it up to date; it reads only what it has not seen come.
+// itemCache knows the items at the front of a queue and hands them, in their order, to the
+// consumers of one client, each to one of them. One watch keeps it up to date; it reads only what
+// it has not seen come.
 //
-// It knows all items before the horizon: those of a first read, of at most window items, and those that have come since.
-// When they have all been handed out it reads on from there.
+// It knows all items before the horizon: those of a first read, of at most window items, and those
+// that have come since. When they have all been handed out it reads on from there.
 type itemCache struct {
 	id   feedID
 	keys keys
@@ -50,7 +51,8 @@ type feedID struct {
 	root string
 }
 
-// feeds is global because several sessions, and Queues, may share a client, and must then not be handed the same items.
+// feeds is global because several sessions, and Queues, may share a client, and must then not be
+// handed the same items.
 var feeds = struct {
 	sync.Mutex
 	m map[feedID]*itemCache

@@ -81,8 +81,9 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	}}
 }
 
-// TestFeedIsRight: whatever the order in which reads and the watch, which is late, tell of the same changes, the feed has
-// the right items to hand out once the watch has caught up; also when consumers take some and fail, or read on.
+// TestFeedIsRight: whatever the order in which reads and the watch, which is late, tell of the same
+// changes, the feed has the right items to hand out once the watch has caught up; also when
+// consumers take some and fail, or read on.
 func TestFeedIsRight(t *testing.T) {
 	t.Parallel()
 	for range 100 {
@@ -193,7 +194,8 @@ func TestFeedIsRight(t *testing.T) {
 // unsent stands for a claim that nobody sends.
 func unsent(e *entry) *claim { return &claim{entry: e} }
 
-// TestFeedKnowsOldNews: what the watch tells late of the time before a read, or before an answer, changes nothing.
+// TestFeedKnowsOldNews: what the watch tells late of the time before a read, or before an answer,
+// changes nothing.
 func TestFeedKnowsOldNews(t *testing.T) {
 	t.Parallel()
 	for range 100 {
@@ -320,8 +322,8 @@ func TestRetryDelay(t *testing.T) {
 	}
 }
 
-// TestNoWaitBesideUnowned: nobody begins to wait while claims are noted that are to be deleted, since
-// that wakes only those who wait already.
+// TestNoWaitBesideUnowned: nobody begins to wait while claims are noted that are to be deleted,
+// since that wakes only those who wait already.
 func TestNoWaitBesideUnowned(t *testing.T) {
 	t.Parallel()
 	f := &itemCache{synced: true}

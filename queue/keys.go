@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// keys are those of one queue. All begin with <name>//, which no other name can. Feeds watch from the claims to the items:
-// what is of no use to them does not sort in between.
+// keys are those of one queue. All begin with <name>//, which no other name can. Feeds watch from
+// the claims to the items: what is of no use to them does not sort in between.
 type keys struct {
 	root    string
 	tail    string // the number of the next item

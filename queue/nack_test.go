@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestOwnNackNeedsNoWatch: what a process gives back at once is what it receives next, although the watch tells it nothing,
-// and although the end of a message mostly claims the next item.
+// TestOwnNackNeedsNoWatch: what a process gives back at once is what it receives next, although the
+// watch tells it nothing, and although the end of a message mostly claims the next item.
 func TestOwnNackNeedsNoWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)

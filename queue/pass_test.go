@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestReaderLeaves: of those who wait for items, one is told to read on where the known ones end. If its session or its ctx
-// ends just then, the next one does it.
+// TestReaderLeaves: of those who wait for items, one is told to read on where the known ones end.
+// If its session or its ctx ends just then, the next one does it.
 func TestReaderLeaves(t *testing.T) {
 	t.Parallel()
 	const known = 256 // as many as are read at once

@@ -9,8 +9,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// prefetch is what a Queue claims in the transactions that end messages, for the Receives that are likely to follow: a
-// consumer in a loop then waits for one transaction for each item, not for two.
+// prefetch is what a Queue claims in the transactions that end messages, for the Receives that are
+// likely to follow: a consumer in a loop then waits for one transaction for each item, not for two.
 type prefetch struct {
 	mu      sync.Mutex
 	claims  []*claim      // that nobody has taken
@@ -36,8 +36,9 @@ func (q *Queue) claimAhead() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ending++
-	// One for each who will come when it has ended its message. Nobody knows who took the one of whom, so there may be fewer,
-	// and somebody would wait for two transactions for each item, or more.
+	// One for each who will come when it has ended its message. Nobody knows who took the one of
+	// whom, so there may be fewer, and somebody would wait for two transactions for each item, or
+	// more.
 	n := max(a.ending-len(a.claims), a.more-a.open)
 	if !a.follows && a.more == 0 || a.going != nil || q.opt.MaxAttempts > 0 { // a crash would count for what nobody got
 		return
@@ -59,7 +60,8 @@ func (q *Queue) claimAhead() {
 	}
 }
 
-// expectMore tells that so many consumers take so long for an item, and will come for the next at once.
+// expectMore tells that so many consumers take so long for an item, and will come for the next at
+// once.
 func (q *Queue) expectMore(consumers int, took time.Duration) {
 	n := int(keepAhead / 2 * time.Duration(consumers) / max(took, 1))
 	q.ahead.mu.Lock()
@@ -82,8 +84,9 @@ func (q *Queue) asked() {
 	q.ahead.follows = time.Since(q.ahead.ended) < rightAfter
 }
 
-// next gives what was claimed ahead, or else the first item of the feed. Both under one lock, and not while something
-// that was claimed ahead is being given back: what is first in the queue is to be received first.
+// next gives what was claimed ahead, or else the first item of the feed. Both under one lock, and
+// not while something that was claimed ahead is being given back: what is first in the queue is to
+// be received first.
 func (q *Queue) next(ctx context.Context, f *itemCache, wait bool) state {
 	a := &q.ahead
 	a.awaitReturns(ctx)
@@ -126,8 +129,8 @@ func (q *Queue) finishedAhead(c *claim) {
 	q.ahead.open--
 }
 
-// giveUpAhead gives all back once nobody has come for the first for long enough since it was answered. The others were
-// claimed after it, and must not be received before it.
+// giveUpAhead gives all back once nobody has come for the first for long enough since it was
+// answered. The others were claimed after it, and must not be received before it.
 func (q *Queue) giveUpAhead() {
 	a := &q.ahead
 	a.mu.Lock()
@@ -196,7 +199,8 @@ func (q *Queue) release(ctx context.Context, c *claim) {
 	}
 }
 
-// yieldAhead calls again, which makes a place one that can be had again, and gives back what is behind it.
+// yieldAhead calls again, which makes a place one that can be had again, and gives back what is
+// behind it.
 func (q *Queue) yieldAhead(place string, again func()) {
 	q.ahead.mu.Lock()
 	defer q.ahead.mu.Unlock()
@@ -206,7 +210,8 @@ func (q *Queue) yieldAhead(place string, again func()) {
 	}
 }
 
-// returnAhead gives back all that nobody has taken, and waits until that is done, since the session may be closed next.
+// returnAhead gives back all that nobody has taken, and waits until that is done, since the session
+// may be closed next.
 func (q *Queue) returnAhead(ctx context.Context) {
 	q.ahead.mu.Lock()
 	q.leaveAhead()

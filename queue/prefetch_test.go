@@ -59,8 +59,8 @@ func ack(t *testing.T, m *queue.Message) {
 	}
 }
 
-// TestAheadOfALostSession: what a session had claimed ahead when it ended is received by the next one of the same client,
-// whose feed is the same.
+// TestAheadOfALostSession: what a session had claimed ahead when it ended is received by the next
+// one of the same client, whose feed is the same.
 func TestAheadOfALostSession(t *testing.T) {
 	ends := map[string]func(*testing.T, *fakeetcd.Server, *session.Session){
 		"lost": func(_ *testing.T, server *fakeetcd.Server, s *session.Session) {
@@ -94,7 +94,8 @@ func TestAheadOfALostSession(t *testing.T) {
 	}
 }
 
-// TestAheadAndMaxAttempts: no item has an attempt less for what happened to a consumer that never had it.
+// TestAheadAndMaxAttempts: no item has an attempt less for what happened to a consumer that never
+// had it.
 func TestAheadAndMaxAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)
@@ -133,7 +134,8 @@ func TestAheadAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestNackBesideAhead: what is given back at once is received before what was claimed ahead and is behind it.
+// TestNackBesideAhead: what is given back at once is received before what was claimed ahead and is
+// behind it.
 func TestNackBesideAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := queue.New(open(t, fakeetcd.Start(t).Client(t)), "jobs", nil)
@@ -176,8 +178,8 @@ func TestNackBetweenAhead(t *testing.T) {
 	})
 }
 
-// TestCutShortBesideAhead: nor is what was claimed ahead received before an item that a Receive which was cut short had
-// not yet asked the server for.
+// TestCutShortBesideAhead: nor is what was claimed ahead received before an item that a Receive
+// which was cut short had not yet asked the server for.
 func TestCutShortBesideAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)
@@ -211,7 +213,8 @@ func TestCutShortBesideAhead(t *testing.T) {
 	})
 }
 
-// TestEnqueueAllIsCheckedFirst: nothing is sent of what cannot be enqueued as a whole, however many transactions it takes.
+// TestEnqueueAllIsCheckedFirst: nothing is sent of what cannot be enqueued as a whole, however many
+// transactions it takes.
 func TestEnqueueAllIsCheckedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)

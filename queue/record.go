@@ -50,7 +50,8 @@ func plainID(id string) bool {
 // maxTime is far in the future, and well before the year 10000, which JSON cannot take.
 const maxTime = 250_000_000_000_000
 
-// toTime reads a stored time. One that this library cannot have written, such as one in microseconds, is the zero time.
+// toTime reads a stored time. One that this library cannot have written, such as one in
+// microseconds, is the zero time.
 func toTime(ms int64) time.Time {
 	if ms < 0 || ms > maxTime {
 		return time.Time{}

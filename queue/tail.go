@@ -31,19 +31,21 @@ type batch struct {
 	from    []gateway.Op  // where the records come from is deleted
 }
 
-// While anybody stands in the line, only the first may move the end: else whoever has just moved it, and so knows where it
-// is, would go on winning. A turn takes longer than a race, so few producers race, and many stand in the line.
+// While anybody stands in the line, only the first may move the end: else whoever has just moved
+// it, and so knows where it is, would go on winning. A turn takes longer than a race, so few
+// producers race, and many stand in the line.
 const (
 	maxRaces = 8 // are lost before the loser stands in the line, and pauses after each further one,
 	crowd    = 2 // or it does at once where so many stand there
 
-	// maxTurns is how long it stands there. Then the first has been paused, perhaps, or killed, and would hold up everybody
-	// until its lease ends. The line is for fairness only: what keeps the order is the compare of the tail.
+	// maxTurns is how long it stands there. Then the first has been paused, perhaps, or killed, and
+	// would hold up everybody until its lease ends. The line is for fairness only: what keeps the
+	// order is the compare of the tail.
 	maxTurns = 2 * time.Second
 )
 
-// append gives numbers to records and puts them at the end, in one transaction that compares that nobody else has moved
-// the end. It is false if the guard did not hold.
+// append gives numbers to records and puts them at the end, in one transaction that compares that
+// nobody else has moved the end. It is false if the guard did not hold.
 func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	select {
 	case q.end.turn <- struct{}{}:
@@ -126,7 +128,8 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	}
 }
 
-// takeTurn waits to be the first in the line. Without a hold, and without an error, the line does not move.
+// takeTurn waits to be the first in the line. Without a hold, and without an error, the line does
+// not move.
 func (q *Queue) takeTurn(ctx context.Context) (*line.Hold, error) {
 	turn, cancel := context.WithTimeout(ctx, maxTurns)
 	defer cancel()
@@ -140,7 +143,8 @@ func (q *Queue) takeTurn(ctx context.Context) (*line.Hold, error) {
 	return nil, err
 }
 
-// appendTxn is for the first in the line, who leaves it by it, for somebody who knows of no line, or of one that is stuck.
+// appendTxn is for the first in the line, who leaves it by it, for somebody who knows of no line,
+// or of one that is stuck.
 func (q *Queue) appendTxn(m *batch, first *line.Hold, stuck bool) gateway.Txn {
 	next := q.end.next
 	ops, absent := []gateway.Op{}, []gateway.Cmp{}

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestStuckTurns: producers that stand in line and have been paused, or killed, do not hold up the others for as long as
-// their leases last.
+// TestStuckTurns: producers that stand in line and have been paused, or killed, do not hold up the
+// others for as long as their leases last.
 func TestStuckTurns(t *testing.T) {
 	t.Parallel()
 	for _, dead := range [][]string{{"jobs//w/dead"}, {"jobs//w/dead", "jobs//w/paused"}} {

@@ -7,10 +7,12 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// A claim that was put again without a lease outlives its consumer, and the item would be claimed for ever. The feed sees
-// such claims in what it reads and watches, and a consumer of the client deletes them.
+// A claim that was put again without a lease outlives its consumer, and the item would be claimed
+// for ever. The feed sees such claims in what it reads and watches, and a consumer of the client
+// deletes them.
 
-// unleased notes a claim that is under no lease, once for each time it was put, and wakes the consumers. The feed is locked.
+// unleased notes a claim that is under no lease, once for each time it was put, and wakes the
+// consumers. The feed is locked.
 func (f *itemCache) unleased(e *entry, claim gateway.KeyValue) {
 	if claim.Lease != 0 || e.unleased >= claim.ModRevision {
 		return
@@ -19,14 +21,15 @@ func (f *itemCache) unleased(e *entry, claim gateway.KeyValue) {
 	f.free(removal(claim))
 }
 
-// free has a consumer apply the removal of a claim. It wakes all, because one of them may be about to
-// leave. The feed is locked.
+// free has a consumer apply the removal of a claim. It wakes all, because one of them may be about
+// to leave. The feed is locked.
 func (f *itemCache) free(removal gateway.Txn) {
 	f.unowned = append(f.unowned, removal)
 	f.wakeAll()
 }
 
-// freeUnleased deletes in the background the claims that the feed has noted. The watch reports the deletions.
+// freeUnleased deletes in the background the claims that the feed has noted. The watch reports the
+// deletions.
 func (q *Queue) freeUnleased(f *itemCache) {
 	f.mu.Lock()
 	unowned := f.unowned

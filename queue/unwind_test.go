@@ -12,7 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestConsumeUnwinds: a function that ends its goroutine, as t.FailNow does, ends Consume, and its message comes again.
+// TestConsumeUnwinds: a function that ends its goroutine, as t.FailNow does, ends Consume, and its
+// message comes again.
 func TestConsumeUnwinds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(ctx context.Context, m *queue.Message){

@@ -10,8 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestValueByWatch: a claim of an item that the watch has told about does not read it, and yet is of the value that the
-// item has, also when somebody has written it again, or the caller has written over the one it got.
+// TestValueByWatch: a claim of an item that the watch has told about does not read it, and yet is
+// of the value that the item has, also when somebody has written it again, or the caller has
+// written over the one it got.
 func TestValueByWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)

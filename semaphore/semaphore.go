@@ -42,7 +42,8 @@ var (
 	// ErrLimitMismatch is returned when the semaphore was declared with another limit. The error
 	// names both.
 	ErrLimitMismatch = errors.New("limit mismatch")
-	// ErrExceedsLimit is returned when the weight exceeds the current limit, see [Semaphore.Resize].
+	// ErrExceedsLimit is returned when the weight exceeds the current limit, see
+	// [Semaphore.Resize].
 	ErrExceedsLimit = errors.New("heavier than the current limit")
 )
 
@@ -62,12 +63,12 @@ func (e *FullError) Error() string {
 // Is matches ErrFull.
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
-// Acquire waits until a permit of weight n is granted. It returns [ErrExceedsLimit] when n is more than
-// the current limit, also when that changes during the wait; [ErrLimitMismatch] when the semaphore
-// was declared with another limit; [gateway.ErrInvalid] when n is less than 1 or more than the
-// declared limit; the context's error when ctx ends first; and [session.ErrLost] when the session
-// ends or the waiter's key is deleted. After an error the caller does not hold the permit and never
-// will from this call.
+// Acquire waits until a permit of weight n is granted. It returns [ErrExceedsLimit] when n is more
+// than the current limit, also when that changes during the wait; [ErrLimitMismatch] when the
+// semaphore was declared with another limit; [gateway.ErrInvalid] when n is less than 1 or more
+// than the declared limit; the context's error when ctx ends first; and [session.ErrLost] when the
+// session ends or the waiter's key is deleted. After an error the caller does not hold the permit
+// and never will from this call.
 func (m *Semaphore) Acquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "acquire", m.line.Enter, n)
 }

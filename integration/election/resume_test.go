@@ -25,8 +25,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// With these variables the test binary is a program that campaigns and prints its term. It ends when
-// the term is lost, when it reads the line "resign", or at the end of its standard input.
+// With these variables the test binary is a program that campaigns and prints its term. It ends
+// when the term is lost, when it reads the line "resign", or at the end of its standard input.
 const (
 	childEndpoint = "HOLDFAST_ELECTION_CHILD"
 	childName     = "HOLDFAST_ELECTION_NAME"

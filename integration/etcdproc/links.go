@@ -51,7 +51,8 @@ func (c *Cluster) HealLinks() error {
 	return errors.Join(errs...)
 }
 
-// Slow delivers all that one member sends to another later by a time, until HealLinks. It needs Options.PeerLinks.
+// Slow delivers all that one member sends to another later by a time, until HealLinks. It needs
+// Options.PeerLinks.
 func (c *Cluster) Slow(from, to *Member, delay time.Duration) error {
 	if from.front == nil || to.front == nil {
 		return fmt.Errorf("etcdproc: slow %s to %s: the cluster has no PeerLinks", from.name, to.name)

@@ -16,7 +16,8 @@ import (
 )
 
 // A stream of watches that delivers some events and keeps back others is left in these times: a
-// stream on which a watch is not confirmed, and a stream behind a revision that the client has seen.
+// stream on which a watch is not confirmed, and a stream behind a revision that the client has
+// seen.
 const (
 	unconfirmed = 2500 * time.Millisecond
 	behind      = 3500 * time.Millisecond
@@ -53,7 +54,8 @@ func TestHandOverOnLaggingMember(t *testing.T) {
 	})
 }
 
-// TestHandOverUploadsHeld: something on the way holds the uploads of the waiter's stream of watches, and another watch on that stream is busy.
+// TestHandOverUploadsHeld: something on the way holds the uploads of the waiter's stream of
+// watches, and another watch on that stream is busy.
 func TestHandOverUploadsHeld(t *testing.T) {
 	t.Parallel()
 	direct := newClient(t, gateway.Config{})

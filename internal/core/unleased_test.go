@@ -102,8 +102,8 @@ func TestRecordWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestWriteBesideARecordWithoutItsLease: a write does not take up the epoch of such a record where no
-// watch reports it, and ends the session.
+// TestWriteBesideARecordWithoutItsLease: a write does not take up the epoch of such a record where
+// no watch reports it, and ends the session.
 func TestWriteBesideARecordWithoutItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -32,9 +32,10 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	})
 }
 
-// TryAll is EnterAll if all the lines admit the new members at once. Else it is an [*OccupiedError].
-// It joins them in one transaction, too: if it joined one after the other, a member that comes in
-// between would have a smaller fence than the last of them, and hold its line later.
+// TryAll is EnterAll if all the lines admit the new members at once. Else it is an
+// [*OccupiedError]. It joins them in one transaction, too: if it joined one after the other, a
+// member that comes in between would have a smaller fence than the last of them, and hold its line
+// later.
 func TryAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	asked := time.Now()
 	if err := checkAll(ctx, lines); err != nil {

@@ -215,8 +215,8 @@ func (l *Line) join(
 	return me, out.Responses[1].Get.Count, nil
 }
 
-// wait returns when the mirror admits the member. It returns the member that was seen to leave last,
-// or nobodySeen.
+// wait returns when the mirror admits the member. It returns the member that was seen to leave
+// last, or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.mirror()
 	defer m.release()

@@ -47,7 +47,8 @@ type lastLeft struct {
 	at time.Time
 }
 
-// nobodySeen is for a member that has waited, and whose mirror was read again after the last one left.
+// nobodySeen is for a member that has waited, and whose mirror was read again after the last one
+// left.
 var nobodySeen = &lastLeft{}
 
 // waiter is a member that waits in this process.
