@@ -93,7 +93,9 @@ func (b *Barrier) wait(ctx context.Context) error {
 	if err != nil || !up(now) {
 		return err
 	}
-	return b.line.Until(ctx, func(v line.Snapshot) (bool, error) { return v.Revision > now.Revision && !up(v), nil })
+	return b.line.Until(ctx, func(v line.Snapshot) (bool, error) {
+		return v.Revision > now.Revision && !up(v), nil
+	})
 }
 
 func up(v line.Snapshot) bool {

@@ -34,7 +34,8 @@ var kinds = []string{"double", "cyclic", "latch"}
 
 func newPlace(s *session.Session, name, kind string, n, most int) place {
 	everybody := func(v line.Snapshot) int { return len(v.Members) }
-	return place{line.Line{Session: core.Of(s), Name: name, Kind: "barrier", Rule: everybody}, kind, n, most}
+	l := line.Line{Session: core.Of(s), Name: name, Kind: "barrier", Rule: everybody}
+	return place{l, kind, n, most}
 }
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
@@ -87,7 +88,8 @@ func (p *place) matches(parties string) error {
 	case err != nil || n < 1 || !slices.Contains(kinds, kind):
 		return fmt.Errorf("%w: %w", ErrConfigMismatch, p.line.Corrupt(partiesSetting, parties))
 	}
-	return fmt.Errorf("%w: %s is %q, not %q", ErrConfigMismatch, p.line.SettingKey(partiesSetting), parties, p.parties())
+	key := p.line.SettingKey(partiesSetting)
+	return fmt.Errorf("%w: %s is %q, not %q", ErrConfigMismatch, key, parties, p.parties())
 }
 
 // look reads the line and checks its declaration.

@@ -74,7 +74,8 @@ func (e *Entry) leave(ctx context.Context) error {
 	case !e.left.Load() || !errors.Is(err, session.ErrNotHeld): // else it has left, and only waits
 		return err
 	}
-	return e.at.line.Until(ctx, func(v line.Snapshot) (bool, error) { // v is never older than the round
+	// The snapshots are never older than the round.
+	return e.at.line.Until(ctx, func(v line.Snapshot) (bool, error) {
 		return !e.round.anyIn(v), nil
 	})
 }

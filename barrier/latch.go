@@ -30,7 +30,9 @@ func NewLatch(s *session.Session, name string, n int) *Latch {
 // name was declared otherwise, [session.ErrLost] when the session has ended, and the context's
 // error when ctx ends first, with [gateway.ErrUncertain] if it may have counted; it never counts
 // later, once the session has resolved that.
-func (l *Latch) CountDown(ctx context.Context) error { return l.wrap("count down", l.countDown(ctx)) }
+func (l *Latch) CountDown(ctx context.Context) error {
+	return l.wrap("count down", l.countDown(ctx))
+}
 
 func (l *Latch) countDown(ctx context.Context) error {
 	if err := l.check(ctx); err != nil {
@@ -80,5 +82,7 @@ func (l *Latch) wait(ctx context.Context) error {
 	if err := l.check(ctx); err != nil {
 		return err
 	}
-	return l.line.Until(ctx, func(v line.Snapshot) (bool, error) { return l.left(v) == 0, l.agrees(v) })
+	return l.line.Until(ctx, func(v line.Snapshot) (bool, error) {
+		return l.left(v) == 0, l.agrees(v)
+	})
 }

@@ -124,7 +124,8 @@ func (s state) fate(fence int64) (round, error) {
 // lost reports whether a member that waited before has disappeared, and not with a complete round.
 func (s state) lost(before state) bool {
 	gone := func(m line.Member) bool { return !s.has(m.Fence) }
-	return s.Puts[roundsSetting] == before.Puts[roundsSetting] && slices.ContainsFunc(before.waiting(), gone)
+	return s.Puts[roundsSetting] == before.Puts[roundsSetting] &&
+		slices.ContainsFunc(before.waiting(), gone)
 }
 
 // complete returns the write that completes the open round, in which n members wait.
@@ -134,8 +135,10 @@ func (s state) complete(l *line.Line, n int) core.Write {
 	for _, m := range members {
 		w.If = append(w.If, gateway.CmpCreateRevision(m.Key, gateway.Equal, m.Fence))
 	}
-	next := round{1 + s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version, members[0].Fence, members[n-1].Fence}
-	rounds := slices.DeleteFunc(slices.Clone(s.rounds), func(r round) bool { return !r.anyIn(s.Snapshot) })
+	number := 1 + s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version
+	next := round{number, members[0].Fence, members[n-1].Fence}
+	left := func(r round) bool { return !r.anyIn(s.Snapshot) }
+	rounds := slices.DeleteFunc(slices.Clone(s.rounds), left)
 	list, _ := json.Marshal(append(rounds, next)) // cannot fail
 	w.Then = []gateway.Op{gateway.OpPut(l.SettingKey(roundsSetting), append(upTo(next.Last), list...))}
 	return w
@@ -151,7 +154,8 @@ func breaking(l *line.Line, fence int64) gateway.Op {
 	record, mark := l.SettingKey(roundsSetting), l.SettingKey(brokenSetting)
 	return gateway.OpTxn(gateway.Txn{
 		If: []gateway.Cmp{gateway.CmpValue(record, gateway.Greater, upTo(fence))},
-		Else: []gateway.Op{gateway.OpTxn(gateway.Txn{ // Else, because no compare of a missing key's value holds
+		// Else, because no compare of a missing key's value holds.
+		Else: []gateway.Op{gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.CmpModRevision(mark, gateway.Less, fence)},
 			Then: []gateway.Op{gateway.OpPut(mark, nil)},
 		})},

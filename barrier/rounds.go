@@ -89,7 +89,8 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 		}
 		all := now.waiting()
 		full := len(all) >= r.n
-		behind := slices.IndexFunc(all, func(m line.Member) bool { return m.Fence == fence }) - (r.n - 1) // the n-th
+		own := slices.IndexFunc(all, func(m line.Member) bool { return m.Fence == fence })
+		behind := own - (r.n - 1) // the n-th
 		switch err = nil; {
 		case full && (overdue || behind == 0):
 			_, err = r.line.Session.Write(ctx, now.complete(&r.line, r.n))
@@ -114,7 +115,9 @@ func (r *rounds) breakUp(ctx context.Context, fence int64) error {
 
 // next waits until the line has changed. It returns errOverdue when patience is not 0 and has
 // passed without a change.
-func (r *rounds) next(ctx context.Context, before state, patience time.Duration) (now state, err error) {
+func (r *rounds) next(
+	ctx context.Context, before state, patience time.Duration,
+) (now state, err error) {
 	if patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, patience, errOverdue)

@@ -20,7 +20,9 @@ type Election struct {
 // New names the election that all sessions share under name. Calls return [gateway.ErrInvalid] if
 // the name cannot be used.
 func New(s *session.Session, name string, opts *Options) *Election {
-	e := &Election{line.Line{Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true}}
+	e := &Election{line.Line{
+		Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true,
+	}}
 	if opts != nil {
 		e.line.Delay = opts.LockDelay
 	}
@@ -111,8 +113,10 @@ func (t *Term) proclaim(ctx context.Context, value string) error {
 	}
 	next := func() { <-t.turn }
 	out, err := t.line.Session.Write(ctx, core.Write{
-		If:         []gateway.Cmp{t.Guard()},
-		Then:       []gateway.Op{gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease()))},
+		If: []gateway.Cmp{t.Guard()},
+		Then: []gateway.Op{
+			gateway.OpPut(t.Key(), []byte(value), gateway.WithLease(t.line.Session.Lease())),
+		},
 		OnResolved: next,
 	})
 	if !errors.Is(err, gateway.ErrUncertain) {

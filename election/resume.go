@@ -36,7 +36,9 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	}
 	// A step-down that the earlier life did not finish has failed, and the leader's term continues.
 	s, key := e.line.Session, e.line.SettingKey(heir)
-	forget := core.Write{If: s.OwnedByPredecessor(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true}
+	forget := core.Write{
+		If: s.OwnedByPredecessor(key), Then: []gateway.Op{gateway.OpDelete(key)}, Guarded: true,
+	}
 	if _, err := s.Write(ctx, forget); err != nil {
 		return line.Hold{}, "", err
 	}

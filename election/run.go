@@ -22,7 +22,10 @@ import (
 //	session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 //		return election.New(s, name, &election.Options{LockDelay: d}).Run(ctx, value, fn)
 //	})
-func Run(ctx context.Context, c *gateway.Client, opts *session.Options, name, value string, fn func(ctx context.Context, term *Term) error) error {
+func Run(
+	ctx context.Context, c *gateway.Client, opts *session.Options, name, value string,
+	fn func(ctx context.Context, term *Term) error,
+) error {
 	return session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 		return New(s, name, nil).Run(ctx, value, fn)
 	})
@@ -30,7 +33,9 @@ func Run(ctx context.Context, c *gateway.Client, opts *session.Options, name, va
 
 // Run is [Run] with the election's own session: when that is lost, it returns [session.ErrLost]
 // after fn has returned.
-func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) error {
+func (e *Election) Run(
+	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
+) error {
 	for again := (line.Again{}); ; {
 		removed, err := e.lead(ctx, value, fn)
 		if !removed || ctx.Err() != nil || again.Wait(ctx) != nil {
@@ -41,7 +46,9 @@ func (e *Election) Run(ctx context.Context, value string, fn func(ctx context.Co
 
 // lead runs fn for one term. removed means that the term's key was deleted while the session lives,
 // which may then campaign again.
-func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.Context, term *Term) error) (removed bool, err error) {
+func (e *Election) lead(
+	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
+) (removed bool, err error) {
 	term, err := e.Campaign(ctx, value)
 	if err != nil {
 		return errors.Is(err, session.ErrKeyDeleted), err
@@ -56,6 +63,7 @@ func (e *Election) lead(ctx context.Context, value string, fn func(ctx context.C
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(term.Context(), func() { cancel(context.Cause(term.Context())) })() //nolint:contextcheck // it only reads why the term ended
+	life := term.Context() //nolint:contextcheck // the life of the term, not of the call
+	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
 	return false, fn(run, term)
 }

@@ -29,7 +29,8 @@ var errAside = errors.New("stepping aside")
 // aside ends the wait of a candidate ahead of the heir.
 func aside(v line.Snapshot, me line.Member) error {
 	fence, err := strconv.ParseInt(v.Settings[heir], 10, 64)
-	waits := func(m line.Member) bool { return m.Fence == fence } // if not, each would step aside again and again
+	// Without this check, each candidate would step aside again and again.
+	waits := func(m line.Member) bool { return m.Fence == fence }
 	if err != nil || me.Fence >= fence || !slices.ContainsFunc(v.Members, waits) {
 		return nil
 	}
@@ -62,7 +63,8 @@ func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 	undo := core.Write{Compensation: core.Deletion(key), OnResolved: func() { <-t.down }}
 	name := undo
 	name.If = []gateway.Cmp{t.Guard(), gateway.CmpCreateRevision(to.Key, gateway.Equal, to.Fence)}
-	name.Then = []gateway.Op{gateway.OpPut(key, []byte(strconv.FormatInt(to.Fence, 10)), gateway.WithLease(s.Lease()))}
+	heir := strconv.FormatInt(to.Fence, 10)
+	name.Then = []gateway.Op{gateway.OpPut(key, []byte(heir), gateway.WithLease(s.Lease()))}
 	out, err := s.Write(ctx, name)
 	switch {
 	case errors.Is(err, gateway.ErrUncertain):
@@ -108,7 +110,9 @@ func (t *Term) awaitNext(ctx context.Context, to Candidate, named core.Outcome) 
 }
 
 func (t *Term) isNext(v line.Snapshot, to Candidate) (bool, error) {
-	i := slices.IndexFunc(v.Members, func(m line.Member) bool { return m.Key == to.Key && m.Fence == to.Fence })
+	i := slices.IndexFunc(v.Members, func(m line.Member) bool {
+		return m.Key == to.Key && m.Fence == to.Fence
+	})
 	switch {
 	case len(v.Members) == 0 || v.Members[0].Fence != t.Fence():
 		return false, session.ErrNotHeld

@@ -29,7 +29,8 @@ func (rw *RWMutex) RDo(ctx context.Context, fn func(ctx context.Context, lock *L
 }
 
 func do(
-	ctx context.Context, acquire func(context.Context) (*Lock, error), fn func(context.Context, *Lock) error,
+	ctx context.Context, acquire func(context.Context) (*Lock, error),
+	fn func(context.Context, *Lock) error,
 ) (err error) {
 	lock, err := acquire(ctx)
 	if err != nil {
@@ -38,8 +39,9 @@ func do(
 	defer func() { err = errors.Join(err, line.Finish(ctx, lock.grip, lock.Unlock)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(lock.Context(), func() { //nolint:contextcheck // it passes on how the lock ended
-		if err := lock.Err(); !errors.Is(err, session.ErrReleased) { // fn may unlock, and needs a context for it
+	life := lock.Context() //nolint:contextcheck // the life of the lock, not of the call
+	defer context.AfterFunc(life, func() {
+		if err := lock.Err(); !errors.Is(err, session.ErrReleased) { // fn may unlock with run
 			cancel(err)
 		}
 	})()

@@ -29,7 +29,10 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 	out := make([]Member, len(view.Members))
 	var leases []gateway.LeaseID
 	for i, o := range view.Members {
-		out[i] = Member{Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Holder: i < admitted, Shared: o.Value == shared}
+		out[i] = Member{
+			Key: o.Key, Lease: o.Lease(), Fence: o.Fence,
+			Holder: i < admitted, Shared: o.Value == shared,
+		}
 		if out[i].Lease != 0 {
 			leases = append(leases, out[i].Lease)
 		}

@@ -16,7 +16,7 @@ import (
 // MultiLock are several locks held together. They are safe for concurrent use.
 type MultiLock struct {
 	held   []*Lock
-	ctx    context.Context //nolint:containedctx // the life of the locks themselves, returned by Context
+	ctx    context.Context //nolint:containedctx // the life of the locks
 	cancel context.CancelCauseFunc
 
 	mu        sync.Mutex
@@ -76,7 +76,8 @@ func together(s *session.Session, lines []*line.Line, holds []line.Hold) *MultiL
 	}
 	l.ctx, l.cancel = context.WithCancelCause(s.Context())
 	for _, h := range l.held {
-		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) }) //nolint:contextcheck // it passes on how the lock ended
+		life := h.Context() //nolint:contextcheck // the life of the lock, not of the call
+		context.AfterFunc(life, func() { l.cancel(h.Err()) })
 	}
 	return l
 }

@@ -20,7 +20,9 @@ type Mutex struct {
 // New names the lock that all sessions share under name. Calls return [gateway.ErrInvalid] if the
 // name cannot be used.
 func New(s *session.Session, name string, opts *Options) *Mutex {
-	m := &Mutex{line: line.Line{Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true}}
+	m := &Mutex{line: line.Line{
+		Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true,
+	}}
 	if opts != nil {
 		m.line.Delay = opts.LockDelay
 	}

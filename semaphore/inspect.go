@@ -41,7 +41,10 @@ func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 	out := &State{parse(view.Settings[limitSetting]), size, used, make([]Member, len(view.Members))}
 	var leases []gateway.LeaseID
 	for i, o := range view.Members {
-		out.Members[i] = Member{Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Weight: weigh(o, size), Holder: i < admitted}
+		out.Members[i] = Member{
+			Key: o.Key, Lease: o.Lease(), Fence: o.Fence,
+			Weight: weigh(o, size), Holder: i < admitted,
+		}
 		if o.Lease() != 0 {
 			leases = append(leases, o.Lease())
 		}

@@ -22,7 +22,8 @@ type Semaphore struct {
 // New names the semaphore that all sessions share under name, and declares its limit. Calls return
 // [gateway.ErrInvalid] if the name or limit cannot be used.
 func New(s *session.Session, name string, limit int) *Semaphore {
-	return &Semaphore{line.Line{Session: core.Of(s), Name: name, Kind: "semaphore", Rule: admit}, limit}
+	l := line.Line{Session: core.Of(s), Name: name, Kind: "semaphore", Rule: admit}
+	return &Semaphore{l, limit}
 }
 
 // Permit is a held share of a semaphore. See [session.Hold] for its context, fence and guard. It
@@ -57,7 +58,8 @@ type FullError struct {
 
 // Error names the semaphore and reports how full it is.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("semaphore: try acquire %q: full: %d of %d used, %d waiting", e.Name, e.Used, e.Limit, e.Waiting)
+	return fmt.Sprintf("semaphore: try acquire %q: full: %d of %d used, %d waiting",
+		e.Name, e.Used, e.Limit, e.Waiting)
 }
 
 // Is matches ErrFull.
@@ -79,14 +81,19 @@ func (m *Semaphore) TryAcquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "try acquire", m.line.Try, n)
 }
 
-func (m *Semaphore) acquire(ctx context.Context, verb string, join func(context.Context, line.Join) (line.Hold, error), n int) (*Permit, error) {
+func (m *Semaphore) acquire(
+	ctx context.Context, verb string, join func(context.Context, line.Join) (line.Hold, error), n int,
+) (*Permit, error) {
 	if err := m.check(n); err != nil {
 		return nil, m.wrap(verb, err)
 	}
 	declared, settings := m.declared()
 	j := line.Join{
 		Value: strconv.Itoa(n),
-		If:    []gateway.Cmp{declared, gateway.CmpCreateRevision(m.line.SettingKey(sizeSetting), gateway.Greater, 0)},
+		If: []gateway.Cmp{
+			declared,
+			gateway.CmpCreateRevision(m.line.SettingKey(sizeSetting), gateway.Greater, 0),
+		},
 		Else:  settings,
 		Whole: true,
 		Hopeless: func(v line.Snapshot) error {
@@ -146,7 +153,8 @@ func (m *Semaphore) check(n int) error {
 	case m.limit <= 0:
 		return fmt.Errorf("%w: a limit of %d", gateway.ErrInvalid, m.limit)
 	case n <= 0 || n > m.limit:
-		return fmt.Errorf("%w: a weight of %d, not between 1 and the limit of %d", gateway.ErrInvalid, n, m.limit)
+		return fmt.Errorf("%w: a weight of %d, not between 1 and the limit of %d",
+			gateway.ErrInvalid, n, m.limit)
 	}
 	return nil
 }
@@ -155,7 +163,8 @@ func (m *Semaphore) check(n int) error {
 // settings for when it does not.
 func (m *Semaphore) declared() (_ gateway.Cmp, settings []gateway.Op) {
 	limit, size := m.line.SettingKey(limitSetting), m.line.SettingKey(sizeSetting)
-	return gateway.CmpValue(limit, gateway.Equal, []byte(strconv.Itoa(m.limit))), []gateway.Op{gateway.OpGet(limit), gateway.OpGet(size)}
+	return gateway.CmpValue(limit, gateway.Equal, []byte(strconv.Itoa(m.limit))),
+		[]gateway.Op{gateway.OpGet(limit), gateway.OpGet(size)}
 }
 
 // declare writes the settings that were not found. If they have changed since, it writes nothing,
@@ -241,7 +250,9 @@ func (p *Permit) Release(ctx context.Context) error {
 //
 // Do also releases the permit if fn panics or ends its goroutine, as [runtime.Goexit] does. It does
 // not recover.
-func (m *Semaphore) Do(ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error) (err error) {
+func (m *Semaphore) Do(
+	ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error,
+) (err error) {
 	permit, err := m.Acquire(ctx, n)
 	if err != nil {
 		return err
@@ -249,7 +260,8 @@ func (m *Semaphore) Do(ctx context.Context, n int, fn func(ctx context.Context, 
 	defer func() { err = errors.Join(err, line.Finish(ctx, permit.grip, permit.Release)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(permit.Context(), func() { cancel(context.Cause(permit.Context())) })() //nolint:contextcheck // it only reads why the permit ended
+	life := permit.Context() //nolint:contextcheck // the life of the permit, not of the call
+	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
 	return fn(run, permit)
 }
 

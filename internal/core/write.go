@@ -275,7 +275,7 @@ func (s *Session) read(
 	kvs := resp.Responses[0].Get.KVs
 	out.Responses = resp.Responses[1 : 1+len(w.Else)]
 	switch {
-	case !s.recordPut(kvs[0]): // the epoch is another process's, or of no lease, and must not become this one's
+	case !s.recordPut(kvs[0]): // its epoch must not become this session's
 		return true
 	case kvs[0].ModRevision != epoch:
 		s.advanceEpoch(kvs[0].ModRevision)

@@ -27,9 +27,10 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	if err := checkAll(ctx, lines); err != nil {
 		return nil, err
 	}
-	return enterAll(ctx, asked, lines, func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
+	wait := func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
 		return l.wait(ctx, Join{}, me)
-	})
+	}
+	return enterAll(ctx, asked, lines, wait)
 }
 
 // TryAll is EnterAll if all the lines admit the new members at once. Else it is an
@@ -44,13 +45,14 @@ func TryAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	if err := lookAll(ctx, lines); err != nil {
 		return nil, err
 	}
-	return enterAll(ctx, asked, lines, func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
+	look := func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
 		v, err := l.Now(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return nil, l.standing(v, me)
-	})
+	}
+	return enterAll(ctx, asked, lines, look)
 }
 
 // lookAll returns an [*OccupiedError] if a new member would not be admitted to one of the lines.
