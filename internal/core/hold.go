@@ -23,7 +23,7 @@ type Hold struct {
 	cancel context.CancelCauseFunc
 }
 
-// Context: see session.Hold.
+// Context is documented at session.Hold.Context.
 func (h *Hold) Context() context.Context {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,21 +54,21 @@ func (h *Hold) end(cause error) {
 	}
 }
 
-// Fence: see session.Hold.
+// Fence is documented at session.Hold.Fence.
 func (h *Hold) Fence() int64 { return h.fence }
 
-// Guard: see session.Hold.
+// Guard is documented at session.Hold.Guard.
 func (h *Hold) Guard() gateway.Cmp {
 	return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence)
 }
 
-// Key: see session.Hold.
+// Key is documented at session.Hold.Key.
 func (h *Hold) Key() string { return h.key }
 
-// Deadline: see session.Hold.
+// Deadline is documented at session.Hold.Deadline.
 func (h *Hold) Deadline() time.Time { return h.s.Deadline() }
 
-// Err: see session.Hold.
+// Err is documented at session.Hold.Err.
 func (h *Hold) Err() error {
 	h.mu.Lock()
 	ended := h.ended
@@ -79,7 +79,7 @@ func (h *Hold) Err() error {
 	return h.s.Err()
 }
 
-// Txn: see session.Hold.
+// Txn is documented at session.Hold.Txn.
 func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	resp, err := h.s.TxnUnder(ctx, t, h.Guard())
 	if errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrLost) { // the guard; h may not have ended yet

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Hooks: see session.Hooks.
+// Hooks is documented at session.Hooks.
 type Hooks struct {
 	Renewed   func(took time.Duration)
 	Suspect   func()
@@ -17,7 +17,7 @@ type Hooks struct {
 	HoldEnded func(h HoldInfo, held time.Duration, cause error)
 }
 
-// HoldInfo: see session.HoldInfo.
+// HoldInfo is documented at session.HoldInfo.
 type HoldInfo struct {
 	Kind, Name, Key string
 	Fence           int64

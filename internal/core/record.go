@@ -50,7 +50,7 @@ func askedTTL(value []byte) time.Duration {
 	return time.Duration(r.TTL) * time.Second
 }
 
-// String: see session.Info.
+// String is documented at session.Info.String.
 func (i Info) String() string {
 	name := i.Name
 	if name == "" {
@@ -143,7 +143,7 @@ func permanent(err error) bool {
 // lookupChunk is the number of records read at once, within etcd's limit of 128 operations.
 const lookupChunk = 100
 
-// SessionInfos: see session.Session.
+// SessionInfos is documented at session.Session.SessionInfos.
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Resume: see session.Resume.
+// Resume is documented at session.Resume.
 func Resume(
 	ctx context.Context, c *gateway.Client, lease gateway.LeaseID, opt Config,
 ) (*Session, error) {

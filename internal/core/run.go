@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Run: see session.Run.
+// Run is documented at session.Run.
 func Run(
 	ctx context.Context, c *gateway.Client, opt Config,
 	fn func(ctx context.Context, s *Session) error,

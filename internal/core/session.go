@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
-// Session: see session.Session. It is safe for concurrent use.
+// Session is documented at session.Session. It is safe for concurrent use.
 type Session struct {
 	c      *gateway.Client
 	opt    Config
@@ -54,7 +54,7 @@ type Session struct {
 	revoked bool          // nothing is left for Close to do; guarded by closing
 }
 
-// New: see session.New.
+// New is documented at session.New.
 func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 	s, err := prepare(c, gateway.NewLeaseID(), opt)
 	if err != nil {
@@ -119,23 +119,23 @@ func (s *Session) discard(ctx context.Context) {
 	_ = s.c.Revoke(ctx, s.lease)
 }
 
-// Context: see session.Session.
+// Context is documented at session.Session.Context.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// Lease: see session.Session.
+// Lease is documented at session.Session.Lease.
 func (s *Session) Lease() gateway.LeaseID { return s.lease }
 
-// Client: see session.Session.
+// Client is documented at session.Session.Client.
 func (s *Session) Client() *gateway.Client { return s.c }
 
-// Deadline: see session.Session.
+// Deadline is documented at session.Session.Deadline.
 func (s *Session) Deadline() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return deadline(s.grant)
 }
 
-// Err: see session.Session.
+// Err is documented at session.Session.Err.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	dead := !s.ended && s.grant.Age() >= trustWindow(s.grant.TTL)
@@ -273,7 +273,7 @@ func (s *Session) background(fn func(ctx context.Context)) bool {
 	return !s.ended
 }
 
-// Close: see session.Session.
+// Close is documented at session.Session.Close.
 func (s *Session) Close(ctx context.Context) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
@@ -306,7 +306,7 @@ func (s *Session) Close(ctx context.Context) error {
 	return nil
 }
 
-// Orphan: see session.Session.
+// Orphan is documented at session.Session.Orphan.
 func (s *Session) Orphan() {
 	s.end(ErrClosed)
 	s.bg.Wait()

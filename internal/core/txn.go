@@ -36,7 +36,7 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 	r.mod, r.busy = mod, false
 }
 
-// Txn: see session.Session.
+// Txn is documented at session.Session.Txn.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return s.transact(ctx, t, false)
 }

@@ -50,8 +50,10 @@ func TestTxn(t *testing.T) {
 				stored  string
 				answers int
 			}{
-				{false, true, "then", 1}, {false, false, "else", 2},
-				{true, true, "then", 1}, {true, false, "", 1},
+				{false, true, "then", 1},
+				{false, false, "else", 2},
+				{true, true, "then", 1},
+				{true, false, "", 1},
 			} {
 				t.Run(fmt.Sprintf("%s/%d/%s%d", loss.name, lost, c.stored, c.answers), func(t *testing.T) {
 					t.Parallel()
