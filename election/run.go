@@ -63,7 +63,8 @@ func (e *Election) lead(
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	life := term.Context() //nolint:contextcheck // the life of the term, not of the call
-	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+	defer context.AfterFunc(term.Context(), func() { //nolint:contextcheck // the term's own life
+		cancel(context.Cause(term.Context()))
+	})()
 	return false, fn(run, term)
 }

@@ -39,8 +39,7 @@ func do(
 	defer func() { err = errors.Join(err, line.Finish(ctx, lock.grip, lock.Unlock)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	life := lock.Context() //nolint:contextcheck // the life of the lock, not of the call
-	defer context.AfterFunc(life, func() {
+	defer context.AfterFunc(lock.Context(), func() { //nolint:contextcheck // the lock's own life
 		if err := lock.Err(); !errors.Is(err, session.ErrReleased) { // fn may unlock with run
 			cancel(err)
 		}

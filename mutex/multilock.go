@@ -37,7 +37,7 @@ func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLo
 	if err != nil {
 		return nil, fmt.Errorf("mutex: lock all of %s: %w", strings.Join(names, ", "), err)
 	}
-	return together(s, lines, holds), nil
+	return together(s, lines, holds), nil //nolint:contextcheck // the locks' own life
 }
 
 // TryLockAll acquires all the locks, up to 60 of them, if no other member holds one or waits for
@@ -58,7 +58,7 @@ func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*Mult
 	if err != nil {
 		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)
 	}
-	return together(s, lines, holds), nil
+	return together(s, lines, holds), nil //nolint:contextcheck // the locks' own life
 }
 
 func linesOf(s *session.Session, names []string) []*line.Line {
@@ -76,8 +76,7 @@ func together(s *session.Session, lines []*line.Line, holds []line.Hold) *MultiL
 	}
 	l.ctx, l.cancel = context.WithCancelCause(s.Context())
 	for _, h := range l.held {
-		life := h.Context() //nolint:contextcheck // the life of the lock, not of the call
-		context.AfterFunc(life, func() { l.cancel(h.Err()) })
+		context.AfterFunc(h.Context(), func() { l.cancel(h.Err()) })
 	}
 	return l
 }

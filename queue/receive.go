@@ -61,7 +61,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			f.pass() // this may be the one that was told to read on
 			return nil, err
 		}
-		q.freeUnleased(f)
+		q.freeUnleased(f) //nolint:contextcheck // in the background
 		st, err := q.next(ctx, f, wait), error(nil)
 		switch {
 		case st.claim != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,16 +35,16 @@ func TestCorruptSettings(t *testing.T) {
 					m := semaphore.New(open(t, etcd), "a", 3)
 					release(t, acquire(t, m, 1)) // declares it
 					etcd.Put(key, value)
-					calls := 0
+					var calls atomic.Int32
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						calls++
+						calls.Add(1)
 						return c.Apply()
 					})
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					defer cancel()
 					err := verbs[verb](ctx, m)
-					if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), key) || calls > 10 {
-						t.Errorf("%s with %s of %q = %v after %d requests", verb, key, value, err, calls)
+					if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), key) || calls.Load() > 10 {
+						t.Errorf("%s with %s of %q = %v after %d requests", verb, key, value, err, calls.Load())
 					}
 					if kv, ok := etcd.Get(key); !ok || string(kv.Value) != value {
 						t.Errorf("%s with %s of %q: the key has changed", verb, key, value)

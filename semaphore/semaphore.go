@@ -260,8 +260,9 @@ func (m *Semaphore) Do(
 	defer func() { err = errors.Join(err, line.Finish(ctx, permit.grip, permit.Release)) }()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	life := permit.Context() //nolint:contextcheck // the life of the permit, not of the call
-	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+	defer context.AfterFunc(permit.Context(), func() { //nolint:contextcheck // the permit's own life
+		cancel(context.Cause(permit.Context()))
+	})()
 	return fn(run, permit)
 }
 
