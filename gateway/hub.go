@@ -11,7 +11,7 @@ import (
 type hub struct {
 	c       *Client
 	epoch   time.Time          // of all times of watches
-	turn    sync.Mutex         // held while a message is handled
+	turn    chan struct{}      // held while owners of watches are called
 	lost    bool               // what carried the watches broke, and nothing has come after it: of the goroutine that runs the hub
 	lostAt  time.Duration      // when that was last said at Info
 	said    map[*endpoint]mode // what was said of modes
@@ -48,6 +48,7 @@ type watch struct {
 func newHub(c *Client) *hub {
 	return &hub{
 		c:       c,
+		turn:    make(chan struct{}, 1),
 		epoch:   time.Now().Add(-time.Second), // 0 is no time of its clock
 		watches: map[*watch]struct{}{},
 		said:    map[*endpoint]mode{},
@@ -187,9 +188,11 @@ func (h *hub) wanted() bool {
 	}
 	h.running = false
 	h.mu.Unlock()
-	for _, w := range left {
-		w.fn(WatchResponse{Err: &Error{Op: "watch", cause: ErrClosed}})
-	}
+	h.exclusively(func() {
+		for _, w := range left {
+			w.fn(WatchResponse{Err: &Error{Op: "watch", cause: ErrClosed}})
+		}
+	})
 	return false
 }
 
@@ -204,9 +207,18 @@ func (h *hub) failNew(err *Error) {
 		}
 	}
 	h.mu.Unlock()
-	for _, w := range fresh {
-		h.end(w, err)
-	}
+	h.exclusively(func() {
+		for _, w := range fresh {
+			h.end(w, err)
+		}
+	})
+}
+
+// exclusively runs what reports to owners of watches outside of the handling of messages.
+func (h *hub) exclusively(fn func()) {
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
+	fn()
 }
 
 // end reports the end of a watch to its owner.
