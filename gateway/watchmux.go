@@ -90,6 +90,11 @@ func (m *watchmux) start() bool {
 	if len(h.watches) == 0 {
 		return false
 	}
+	if h.c.eps.find(m.ep.url) != m.ep { // SetEndpoints came between, and found nothing to end
+		const message = "no longer an endpoint"
+		m.fail(&Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: message})
+		return true
+	}
 	h.mux = m
 	now := h.now()
 	m.mode = max(shared, mode(m.ep.mode.Load()))
