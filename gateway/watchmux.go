@@ -322,7 +322,8 @@ func (m *watchmux) abandon(cn *conn) {
 	m.remove(cn)
 }
 
-// remove forgets a stream that has ended. Watches that are on no other one are to be put on the next.
+// remove forgets a stream that has ended. Watches that are on no other one of the mode in use are
+// to be put on the next.
 func (m *watchmux) remove(cn *conn) {
 	delete(m.conns, cn)
 	m.ep.path.learn(cn)
@@ -332,7 +333,7 @@ func (m *watchmux) remove(cn *conn) {
 		} else {
 			p.w.unask(p)
 		}
-		if p.w.place == nil && len(p.w.asked) == 0 {
+		if p.w.place == nil && !p.w.in(m.mode) { // one of another mode may never answer
 			m.homeless(p.w)
 		}
 	}
