@@ -142,7 +142,8 @@ func (m *watchmux) exchange(cn *conn) error {
 	stood := cn.stood
 	h.mu.Unlock()
 	// One stall ends all streams of an endpoint, trials among them, and counts once.
-	silent := !stood && !e.cutOff && (e.wordless || !cn.trial && errors.Is(e, errStalled))
+	silent := !stood && !e.cutOff &&
+		(e.wordless && !errors.Is(err, errOver) || !cn.trial && errors.Is(e, errStalled))
 	if stood || silent {
 		h.c.auth.noteStream(token, silent)
 	}
@@ -192,6 +193,9 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what has come will do for an error text
 		e := statusError("watch", m.ep, resp, body)
+		if cn.timeout > 0 && e.Code == CodeDeadlineExceeded {
+			return errOver // before the first create was answered
+		}
 		if e.noSuchPath() && h.c.otherPrefix(cn.ctx, m.ep) {
 			e = &Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: "another API prefix"} // the next stream has it
 		}
