@@ -129,7 +129,7 @@ func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portA
 	if port == "" {
 		port = map[bool]string{false: "80", true: "443"}[tlsClass(ep.url)]
 	}
-	raw, err := c.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	raw, err := dialWithin(ctx, c.dial, net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return portSilent
 	}
@@ -154,6 +154,32 @@ func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portA
 		return portHungUp
 	}
 	return portSilent
+}
+
+// dialWithin dials, and waits no longer than ctx says, as the transport does: a dialer of the
+// caller's may not look at ctx. ctx must end.
+func dialWithin(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
+	go func() {
+		conn, err := dial(ctx, "tcp", addr)
+		select {
+		case results <- result{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+	}()
+	select {
+	case r := <-results:
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // How an answer of each kind begins.
