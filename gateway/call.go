@@ -224,7 +224,7 @@ func (c *Client) send(ctx context.Context, ep *endpoint, r *call, token Secret, 
 	if err != nil {
 		e := transportError(caller, ctx, r.op, ep, err)
 		e.judge(way)
-		c.checkScheme(caller, ep, e, way)
+		c.checkScheme(ctx, ep, e, way)
 		return e
 	}
 	defer resp.Body.Close()
