@@ -53,7 +53,8 @@ const schemeCheckPause = time.Second
 // An endpoint that has served this client is not asked. It might have served the request, too, and
 // have come back with another scheme.
 func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *delivery) {
-	if c.dial == nil || ep.member.Load() != 0 || !e.hungUp() || way != nil && way.onUsedConn() {
+	if c.dial == nil || ep.member.Load() != 0 || !e.hungUp(tlsClass(ep.url)) ||
+		way != nil && way.onUsedConn() {
 		return
 	}
 	if !c.otherScheme(ctx, ep) {
@@ -66,13 +67,14 @@ func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *d
 	e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{cause}
 }
 
-// hungUp reports whether the connection was closed before a byte of an answer, or of a handshake,
-// came.
-func (e *Error) hungUp() bool {
-	if e.cutOff || e.timedOut || e.setup() || !e.wordless && !errors.As(e.cause, new(handshakeError)) {
-		return false
+// hungUp reports whether the connection was closed before a byte of an answer, or with TLS of a
+// handshake, came. A port that completes a handshake speaks TLS.
+func (e *Error) hungUp(overTLS bool) bool {
+	began := e.wordless
+	if overTLS {
+		began = errors.As(e.cause, new(handshakeError))
 	}
-	return closedByPeer(e.cause)
+	return began && !e.cutOff && !e.timedOut && !e.setup() && closedByPeer(e.cause)
 }
 
 func closedByPeer(err error) bool {

@@ -25,6 +25,7 @@ type port struct {
 	http  atomic.Bool                // false: so does a plain request
 	posts atomic.Bool                // false: so does a POST
 	pool  *x509.CertPool
+	apply func() // what a POST does before its connection is closed; nil: it is answered
 }
 
 // newPort makes a port that speaks what the test sets.
@@ -85,6 +86,10 @@ func (p *port) serve(conn net.Conn) {
 		return
 	}
 	_, _ = io.Copy(io.Discard, req.Body)
+	if p.apply != nil && req.Method == http.MethodPost {
+		p.apply()
+		return
+	}
 	body := "{" + header + "}"
 	_, _ = fmt.Fprintf(way, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"+
 		"Connection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
