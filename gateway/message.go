@@ -45,6 +45,9 @@ func (h *hub) handle(cn *conn, line []byte) error {
 	if err := h.c.saw(a.wire(), 0, false); err != nil {
 		return &Error{Op: "watch", Endpoint: ep.url, cause: err}
 	}
+	if a.MemberID != 0 {
+		ep.member.Store(a.MemberID)
+	}
 	h.turn <- struct{}{}
 	defer func() { <-h.turn }()
 	switch {

@@ -23,3 +23,22 @@ func TestSchemeAfterHandshake(t *testing.T) {
 	_, err := c.Put(within(t, time.Minute), "k", nil)
 	wantErr(t, err, list(gateway.ErrUncertain), list(gateway.ErrProtocol))
 }
+
+// TestSchemeAfterWatch: a port over which a watch stood has served the client. It may have served
+// a write, too, before it came back with another scheme.
+func TestSchemeAfterWatch(t *testing.T) {
+	t.Parallel()
+	p := newPort(t)
+	p.http.Store(true)
+	p.posts.Store(true)
+	c := newClient(t, gateway.Config{Endpoints: []string{"http://" + p.addr}})
+	w, err := c.Watch(within(t, time.Minute), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	p.http.Store(false)
+	p.certify(t)
+	_, err = c.Put(within(t, time.Minute), "k", nil)
+	wantErr(t, err, list(gateway.ErrUncertain), list(gateway.ErrProtocol))
+}
