@@ -238,7 +238,7 @@ func (c *Client) send(
 	if err != nil {
 		e := transportError(caller, ctx, r.op, ep, err)
 		e.judge(way)
-		c.checkScheme(caller, ep, e, way)
+		c.checkScheme(ctx, ep, e, way)
 		return e
 	}
 	defer resp.Body.Close()

@@ -21,12 +21,12 @@ func (c Cluster) MoveLeader(ctx context.Context, id uint64) error {
 		TargetID uint64 `json:"targetID,string"`
 	}
 	next := func(e *Error) bool { return e.says("not leader") }
+	r := &call{op: op, path: "/maintenance/transfer-leadership"} // one, which notes a lost answer
+	r.local, r.write, r.timeout = true, true, adminTimeout
+	if err := prepare(r, request{id}, headerOnly); err != nil {
+		return err
+	}
 	return c.client.inTurn(ctx, op, next, func(ctx context.Context, ep *endpoint) error {
-		r := &call{op: op, path: "/maintenance/transfer-leadership"}
-		r.local, r.write, r.timeout = true, true, adminTimeout
-		if err := prepare(r, request{id}, headerOnly); err != nil {
-			return err
-		}
 		return c.client.at(ctx, ep, r)
 	})
 }

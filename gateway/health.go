@@ -163,7 +163,7 @@ func (c *Client) ask(
 	resp, err := c.rt.RoundTrip(req)
 	if err != nil {
 		e := transportError(caller, ctx, op, ep, err)
-		c.checkScheme(caller, ep, e, nil)
+		c.checkScheme(ctx, ep, e, nil)
 		return nil, e
 	}
 	defer resp.Body.Close()

@@ -10,8 +10,8 @@ import (
 // endpoint fails, the next one resumes every watch.
 type hub struct {
 	c     *Client
-	epoch time.Time  // the origin of all times of watches
-	turn  sync.Mutex // held while a message is handled
+	epoch time.Time     // the origin of all times of watches
+	turn  chan struct{} // held while owners of watches are called
 	// lost says that the stream of the watches broke and none has replaced it. It belongs to the
 	// goroutine that runs the hub.
 	lost    bool
@@ -53,6 +53,7 @@ type watch struct {
 func newHub(c *Client) *hub {
 	return &hub{
 		c:       c,
+		turn:    make(chan struct{}, 1),
 		epoch:   time.Now().Add(-time.Second), // 0 is no time of its clock
 		watches: map[*watch]struct{}{},
 		said:    map[*endpoint]mode{},
@@ -193,9 +194,11 @@ func (h *hub) wanted() bool {
 	}
 	h.running = false
 	h.mu.Unlock()
-	for _, w := range left {
-		w.fn(WatchResponse{Err: &Error{Op: "watch", cause: ErrClosed}})
-	}
+	h.exclusively(func() {
+		for _, w := range left {
+			w.fn(WatchResponse{Err: &Error{Op: "watch", cause: ErrClosed}})
+		}
+	})
 	return false
 }
 
@@ -210,9 +213,18 @@ func (h *hub) failNew(err *Error) {
 		}
 	}
 	h.mu.Unlock()
-	for _, w := range fresh {
-		h.end(w, err)
-	}
+	h.exclusively(func() {
+		for _, w := range fresh {
+			h.end(w, err)
+		}
+	})
+}
+
+// exclusively calls fn, which reports to owners of watches, while no message is handled.
+func (h *hub) exclusively(fn func()) {
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
+	fn()
 }
 
 // end reports the end of a watch to its owner.

@@ -51,6 +51,24 @@ func TestMoveLeader(t *testing.T) {
 	})
 }
 
+// TestMoveLeaderInDoubt: the leader that gave no answer may have moved, even if other members refuse.
+func TestMoveLeaderInDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
+			if r.n == 0 {
+				drop()
+			}
+			etcdError(w, 400, 9, "etcdserver: not leader")
+		})
+		err := cl.client(t).Cluster().MoveLeader(within(t, time.Minute), 7)
+		wantErr(t, err, list(gateway.ErrUncertain), list(context.DeadlineExceeded))
+		if n := len(cl.requests()); n != 2 {
+			t.Errorf("%d requests to two members", n)
+		}
+	})
+}
+
 func TestMaintenanceAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -46,8 +46,11 @@ func (h *hub) handle(cn *conn, line []byte) error {
 	if err := h.c.saw(a.wire(), 0, false); err != nil {
 		return &Error{Op: "watch", Endpoint: ep.url, cause: err}
 	}
-	h.turn.Lock()
-	defer h.turn.Unlock()
+	if a.MemberID != 0 {
+		ep.member.Store(a.MemberID)
+	}
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
 	switch {
 	case a.created:
 		return h.created(cn, a)
@@ -155,10 +158,10 @@ func (h *hub) endCompacted(w *watch, err error) {
 		h.end(w, err)
 		return
 	}
-	time.AfterFunc(left, func() {
-		h.turn.Lock()
-		defer h.turn.Unlock()
-		h.end(w, err)
+	h.c.spawn(func() {
+		if sleep(h.c.ctx, left) { // or the end of the client ends the watch
+			h.exclusively(func() { h.end(w, err) })
+		}
 	})
 }
 

@@ -186,6 +186,41 @@ func TestSetEndpointsMovesWatches(t *testing.T) {
 	})
 }
 
+// TestSetEndpointsDuringLogin: watches do not begin at an endpoint that went while they logged in.
+func TestSetEndpointsDuringLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
+			if r.URL.Path != "/v3/watch" {
+				time.Sleep(500 * time.Millisecond)
+				answer(w, http.StatusOK, login)
+				return
+			}
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			_, _ = fmt.Fprintf(w, `{"result":{%s,"watch_id":"1","created":true}}`+"\n", header)
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.Copy(io.Discard, r.Body)
+		})
+		c := cl.client(t, withUser, func(cfg *gateway.Config) { cfg.Endpoints = cl.urls[:1] })
+		_, stop := watch(t, c, "k")
+		defer stop()
+		time.Sleep(100 * time.Millisecond)
+		if err := c.SetEndpoints(cl.urls[1]); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(900 * time.Millisecond)
+		var streams []int
+		for _, r := range cl.requests() {
+			if r.URL.Path == "/v3/watch" {
+				streams = append(streams, r.member)
+			}
+		}
+		if !slices.Equal(streams, []int{1}) {
+			t.Errorf("streams went to %v", streams)
+		}
+	})
+}
+
 // TestRejectOldCluster: endpoints are rejected by their version, before anything else is sent to
 // them.
 func TestRejectOldCluster(t *testing.T) {

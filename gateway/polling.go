@@ -44,8 +44,7 @@ func (m *watchmux) placePolls(now time.Duration) (due time.Duration) {
 		if now >= m.confirmAt {
 			m.confirmAt = now + confirmPause
 			m.confirming = m.poll(m.fresh, now, func(cn *conn) time.Duration {
-				growth := max(1, m.patience/m.h.c.cfg.AttemptTimeout) // on a slow network
-				return growth*confirmPoll + time.Duration(len(cn.asked))*confirmCost
+				return m.growth()*confirmPoll + time.Duration(len(cn.asked))*confirmCost
 			})
 			m.fresh = nil
 		} else {

@@ -52,7 +52,8 @@ const schemeCheckPause = time.Second
 // An endpoint that has served this client is not tested, because it might have served the request,
 // too, and have been restarted with another scheme.
 func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *delivery) {
-	if c.dial == nil || ep.member.Load() != 0 || !e.hungUp() || way != nil && way.onUsedConn() {
+	if c.dial == nil || ep.member.Load() != 0 || !e.hungUp(tlsClass(ep.url)) ||
+		way != nil && way.onUsedConn() {
 		return
 	}
 	if !c.otherScheme(ctx, ep) {
@@ -65,14 +66,14 @@ func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *d
 	e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{cause}
 }
 
-// hungUp reports whether the connection was closed before a byte of an answer, or of a handshake,
-// was received.
-func (e *Error) hungUp() bool {
-	if e.cutOff || e.timedOut || e.setup() ||
-		!e.wordless && !errors.As(e.cause, new(handshakeError)) {
-		return false
+// hungUp reports whether the connection was closed before a byte of an answer, or with TLS of
+// a handshake, was received. A port that completes a handshake speaks TLS.
+func (e *Error) hungUp(overTLS bool) bool {
+	began := e.wordless
+	if overTLS {
+		began = errors.As(e.cause, new(handshakeError))
 	}
-	return closedByPeer(e.cause)
+	return began && !e.cutOff && !e.timedOut && !e.setup() && closedByPeer(e.cause)
 }
 
 func closedByPeer(err error) bool {
@@ -128,7 +129,7 @@ func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portA
 	if port == "" {
 		port = map[bool]string{false: "80", true: "443"}[tlsClass(ep.url)]
 	}
-	raw, err := c.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	raw, err := dialWithin(ctx, c.dial, net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return portSilent
 	}
@@ -153,6 +154,32 @@ func (c *Client) speakTo(ctx context.Context, ep *endpoint, as portAnswer) portA
 		return portHungUp
 	}
 	return portSilent
+}
+
+// dialWithin dials, and waits no longer than ctx says, as the transport does: a dialer of the
+// caller's may not look at ctx. ctx must end.
+func dialWithin(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
+	go func() {
+		conn, err := dial(ctx, "tcp", addr)
+		select {
+		case results <- result{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+	}()
+	select {
+	case r := <-results:
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // The beginning of an answer of each kind.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,7 @@ type port struct {
 	http  atomic.Bool                // false: a plain request does too
 	posts atomic.Bool                // false: a POST does too
 	pool  *x509.CertPool
+	apply func() // is called by a POST before its connection is closed; nil: the POST is answered
 }
 
 // newPort makes a port that speaks the protocols that the test sets.
@@ -84,10 +86,34 @@ func (p *port) serve(conn net.Conn) {
 	if req.Method == http.MethodPost && !secure && !p.posts.Load() {
 		return
 	}
+	if strings.HasSuffix(req.URL.Path, "/watch") {
+		serveWatch(way, req)
+		return
+	}
 	_, _ = io.Copy(io.Discard, req.Body)
+	if p.apply != nil && req.Method == http.MethodPost {
+		p.apply()
+		return
+	}
 	body := "{" + header + "}"
 	_, _ = fmt.Fprintf(way, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"+
 		"Connection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// serveWatch confirms one watch, and holds its stream open.
+func serveWatch(way io.Writer, req *http.Request) {
+	dec := json.NewDecoder(req.Body)
+	for {
+		var m message
+		if dec.Decode(&m) != nil {
+			return
+		}
+		if m.Create != nil {
+			_, _ = fmt.Fprintf(way, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"+
+				"Connection: close\r\n\r\n"+`{"result":{%s,"watch_id":"%d","created":true}}`+"\n",
+				header, m.Create.ID)
+		}
+	}
 }
 
 // readFirst reads the bytes that were peeked at first.

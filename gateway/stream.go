@@ -146,7 +146,8 @@ func (m *watchmux) exchange(cn *conn) error {
 	stood := cn.stood
 	h.mu.Unlock()
 	// One stall ends all streams of an endpoint, trials among them, and counts once.
-	silent := !stood && !e.cutOff && (e.wordless || !cn.trial && errors.Is(e, errStalled))
+	silent := !stood && !e.cutOff &&
+		(e.wordless && !errors.Is(err, errOver) || !cn.trial && errors.Is(e, errStalled))
 	if stood || silent {
 		h.c.auth.noteStream(token, silent)
 	}
@@ -202,6 +203,9 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 		// The part that was received is enough for an error text.
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		e := statusError("watch", m.ep, resp, body)
+		if cn.timeout > 0 && e.Code == CodeDeadlineExceeded {
+			return errOver // before the first create was answered
+		}
 		if e.noSuchPath() && h.c.otherPrefix(cn.ctx, m.ep) {
 			// The next stream uses the new prefix.
 			e = &Error{

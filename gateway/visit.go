@@ -78,7 +78,7 @@ func (c *Client) at(ctx context.Context, ep *endpoint, r *call) error {
 	for renewed := false; ; renewed = true {
 		token, err := c.auth.tokenFor(ctx, r)
 		if err != nil {
-			return err
+			return r.fate(err)
 		}
 		timeout := r.timeout
 		if timeout == 0 {
@@ -94,7 +94,7 @@ func (c *Client) at(ctx context.Context, ep *endpoint, r *call) error {
 		case c.auth.refusedWordlessly(token, e):
 			continue
 		}
-		r.lost = !e.refused()
+		r.lost = r.lost || !e.refused()
 		return r.fate(e)
 	}
 }

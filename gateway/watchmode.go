@@ -67,10 +67,10 @@ func (p *watchPath) postpone(now time.Duration) {
 
 // rung is how long a mode is waited for before the next worse one is tried in parallel. Three modes
 // and a margin fit in the time limit of a stream's first answer.
-func (m *watchmux) rung() time.Duration {
-	growth := max(1, m.patience/m.h.c.cfg.AttemptTimeout)
-	return min(m.patience*3/10, growth*maxRung)
-}
+func (m *watchmux) rung() time.Duration { return min(m.patience*3/10, m.growth()*maxRung) }
+
+// growth is how many times longer a stream is waited for than on a path that answers in time.
+func (m *watchmux) growth() time.Duration { return max(1, m.patience/m.h.c.cfg.AttemptTimeout) }
 
 const maxRung = 400 * time.Millisecond
 
@@ -179,7 +179,7 @@ func (m *watchmux) try(as mode, limit, now time.Duration) {
 	cn := m.newConn(as, now)
 	cn.trial, cn.until = true, now+limit
 	if as == polling {
-		cn.timeout = confirmPoll
+		cn.timeout = m.growth() * confirmPoll
 	}
 	m.askProbe(cn, now, 0)
 	m.open(cn)

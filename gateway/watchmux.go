@@ -97,6 +97,11 @@ func (m *watchmux) start() bool {
 	if len(h.watches) == 0 {
 		return false
 	}
+	if h.c.eps.find(m.ep.url) != m.ep { // SetEndpoints came between, and found nothing to end
+		const message = "no longer an endpoint"
+		m.fail(&Error{Op: "watch", Endpoint: m.ep.url, Code: CodeUnavailable, Message: message})
+		return true
+	}
 	h.mux = m
 	now := h.now()
 	m.mode = max(shared, mode(m.ep.mode.Load()))
@@ -327,7 +332,8 @@ func (m *watchmux) abandon(cn *conn) {
 	m.remove(cn)
 }
 
-// remove removes a stream that has ended. Watches that are on no other one are put on the next.
+// remove forgets a stream that has ended. Watches that are on no other one of the mode in use are
+// to be put on the next.
 func (m *watchmux) remove(cn *conn) {
 	delete(m.conns, cn)
 	m.ep.path.learn(cn)
@@ -337,7 +343,7 @@ func (m *watchmux) remove(cn *conn) {
 		} else {
 			p.w.unask(p)
 		}
-		if p.w.place == nil && len(p.w.asked) == 0 {
+		if p.w.place == nil && !p.w.in(m.mode) { // one of another mode may never answer
 			m.homeless(p.w)
 		}
 	}

@@ -33,7 +33,25 @@ func since(start time.Time, at []time.Time) (s []int) {
 	return s
 }
 
-// TestWatchUpgrade: better modes are tried again after a minute, and then at intervals that double
+// TestWatchSoonAfterChange: a watch that was just confirmed in another mode than the one it began
+// in gets events at once, while the streams that were tried before are still waited for.
+func TestWatchSoonAfterChange(t *testing.T) {
+	t.Parallel()
+	for _, tt := range paths {
+		t.Run(string(tt.mode), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newWatchPath(t, tt.held...)
+				a := stand(t, p.client(t), "a", 2*time.Second)
+				p.put("a")
+				time.Sleep(time.Second)
+				p.check(t, a)
+			})
+		})
+	}
+}
+
+// TestWatchUpgrade: better modes are tried again after 15 s, and then at intervals that double
 // up to ten minutes. When one works, the watches move there and miss nothing.
 func TestWatchUpgrade(t *testing.T) {
 	t.Parallel()
