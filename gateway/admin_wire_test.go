@@ -83,11 +83,13 @@ func TestAdminRequests(t *testing.T) {
 			},
 		},
 
-		{"status", "maintenance/status", `{}`, true, time.Second,
+		{
+			"status", "maintenance/status", `{}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Member("").Status(ctx)
 				return err
-			}},
+			},
+		},
 		{
 			"alarms", "maintenance/alarm", `{"action":"GET"}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
@@ -120,16 +122,20 @@ func TestAdminRequests(t *testing.T) {
 			"defragment", "maintenance/defragment", `{}`, true, longest,
 			func(ctx context.Context, c *client) error { return c.Member("").Defragment(ctx) },
 		},
-		{"hash", "maintenance/hash", `{}`, true, longest,
+		{
+			"hash", "maintenance/hash", `{}`, true, longest,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Member("").Hash(ctx)
 				return err
-			}},
-		{"hash kv", "maintenance/hashkv", `{}`, true, longest,
+			},
+		},
+		{
+			"hash kv", "maintenance/hashkv", `{}`, true, longest,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Member("").HashKV(ctx, 0)
 				return err
-			}},
+			},
+		},
 		{
 			"hash kv at a revision", "maintenance/hashkv", `{"revision":"9223372036854775807"}`,
 			true, longest,
@@ -178,11 +184,13 @@ func TestAdminRequests(t *testing.T) {
 			"auth disable", "auth/disable", `{}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) },
 		},
-		{"auth status", "auth/status", `{}`, true, time.Second,
+		{
+			"auth status", "auth/status", `{}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Auth().Status(ctx)
 				return err
-			}},
+			},
+		},
 		{
 			"authenticate", "auth/authenticate", `{"name":"u","password":"<p&>"}`, false,
 			2 * time.Second,
@@ -203,16 +211,20 @@ func TestAdminRequests(t *testing.T) {
 				return c.Auth().UserAddWithoutPassword(ctx, "u")
 			},
 		},
-		{"user get", "auth/user/get", `{"name":"u"}`,
+		{
+			"user get", "auth/user/get", `{"name":"u"}`,
 			true, time.Second, func(ctx context.Context, c *client) error {
 				_, err := c.Auth().UserGet(ctx, "u")
 				return err
-			}},
-		{"user list", "auth/user/list", `{}`, true, time.Second,
+			},
+		},
+		{
+			"user list", "auth/user/list", `{}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Auth().UserList(ctx)
 				return err
-			}},
+			},
+		},
 		{
 			"user delete", "auth/user/delete", `{"name":"u"}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().UserDelete(ctx, "u") },
@@ -240,16 +252,20 @@ func TestAdminRequests(t *testing.T) {
 			"role add", "auth/role/add", `{"name":"r"}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().RoleAdd(ctx, "r") },
 		},
-		{"role get", "auth/role/get", `{"role":"r"}`,
+		{
+			"role get", "auth/role/get", `{"role":"r"}`,
 			true, time.Second, func(ctx context.Context, c *client) error {
 				_, err := c.Auth().RoleGet(ctx, "r")
 				return err
-			}},
-		{"role list", "auth/role/list", `{}`, true, time.Second,
+			},
+		},
+		{
+			"role list", "auth/role/list", `{}`, true, time.Second,
 			func(ctx context.Context, c *client) error {
 				_, err := c.Auth().RoleList(ctx)
 				return err
-			}},
+			},
+		},
 		{
 			"role delete", "auth/role/delete", `{"role":"r"}`, false, time.Second,
 			func(ctx context.Context, c *client) error { return c.Auth().RoleDelete(ctx, "r") },

@@ -136,7 +136,8 @@ func TestAuthAnswers(t *testing.T) {
 		perms, err := c.Auth().RoleGet(ctx, "r")
 		want := []gateway.Permission{
 			{Type: gateway.PermRead, Key: "k"},
-			{Type: gateway.PermReadWrite, Key: "a", End: "\x00"}, {Type: "9", Key: "z"},
+			{Type: gateway.PermReadWrite, Key: "a", End: "\x00"},
+			{Type: "9", Key: "z"},
 		}
 		if err != nil || !reflect.DeepEqual(perms, want) {
 			t.Errorf("%+v, %v", perms, err)

@@ -92,8 +92,10 @@ func TestBadServers(t *testing.T) {
 		{"JSON 503 of a proxy", func(w http.ResponseWriter, _ request) {
 			answer(w, 503, `{"code":503,"message":"no backend"}`)
 		}, readGoesOn, writeUnknown, "HTTP 503"},
-		{"text 404", text(404, "404 page not found\n"), readFinal,
-			writeDefinite, "HTTP 404, text/plain"},
+		{
+			"text 404", text(404, "404 page not found\n"), readFinal,
+			writeDefinite, "HTTP 404, text/plain",
+		},
 		{"404 of etcd 3.6", func(w http.ResponseWriter, _ request) {
 			answer(w, 404, `{"code":5,"message":"Not Found"}`)
 		}, readFinal, writeDefinite, "HTTP 404"},
@@ -101,26 +103,38 @@ func TestBadServers(t *testing.T) {
 		{"501 of etcd 3.6", func(w http.ResponseWriter, _ request) {
 			answer(w, 501, `{"code":12,"message":"Method Not Allowed"}`)
 		}, readFinal, writeDefinite, "HTTP 501"},
-		{"client certificate with a name",
+		{
+			"client certificate with a name",
 			text(400,
 				"CommonName of client sending a request against gateway will be ignored and not "+
-					"used as expected"), nil, writeDefinite, "CommonName"},
-		{"http to a TLS port", text(400, "Client sent an HTTP request to an HTTPS server.\n"),
-			readFinal, writeDefinite, "speaks https"},
+					"used as expected"), nil, writeDefinite, "CommonName",
+		},
+		{
+			"http to a TLS port", text(400, "Client sent an HTTP request to an HTTPS server.\n"),
+			readFinal, writeDefinite, "speaks https",
+		},
 		{"202", text(202, "accepted"), readFinal, writeUnknown, "HTTP 202"},
-		{"204", func(w http.ResponseWriter, _ request) { w.WriteHeader(204) }, readFinal,
-			writeUnknown, "HTTP 204"},
+		{
+			"204", func(w http.ResponseWriter, _ request) { w.WriteHeader(204) }, readFinal,
+			writeUnknown, "HTTP 204",
+		},
 		{"HTML 200", html(200), readFinal, writeUnknown, "<html>"},
 		{"no JSON", body("hello"), readFinal, writeUnknown, `"hello"`},
-		{"half of the JSON", body(`{"header":{"cluster_id":"7"`), readFinal,
-			writeUnknown, "unexpected end"},
+		{
+			"half of the JSON", body(`{"header":{"cluster_id":"7"`), readFinal,
+			writeUnknown, "unexpected end",
+		},
 		{"array", body(`[]`), readFinal, writeUnknown, "array"},
 		{"empty", body(""), readFinal, writeUnknown, "an empty answer"},
 		{"header of the wrong type", body(`{"header":7}`), readFinal, writeUnknown, "JSON"},
-		{"revision that is none", body(`{"header":{"revision":"abc"}}`), readFinal,
-			writeUnknown, "integer"},
-		{"revision that overflows", body(`{"header":{"revision":"9223372036854775808"}}`),
-			readFinal, writeUnknown, "range"},
+		{
+			"revision that is none", body(`{"header":{"revision":"abc"}}`), readFinal,
+			writeUnknown, "integer",
+		},
+		{
+			"revision that overflows", body(`{"header":{"revision":"9223372036854775808"}}`),
+			readFinal, writeUnknown, "range",
+		},
 		{"echo", func(w http.ResponseWriter, r request) {
 			answer(w, 200, `{"value":"`+r.body+r.Header.Get("Authorization"))
 		}, readFinal, writeUnknown, "JSON"},
@@ -131,8 +145,10 @@ func TestBadServers(t *testing.T) {
 		}, readGoesOn, writeUnknown, "EOF"},
 		{"gzip", encoded(10), readFinal, writeUnknown, "encoded as gzip"},
 		{"gzip bomb", encoded(2 << 20), readFinal, writeUnknown, "encoded as gzip"},
-		{"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"), readFinal,
-			writeUnknown, "more than the 65536"},
+		{
+			"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"), readFinal,
+			writeUnknown, "more than the 65536",
+		},
 		{"too large, chunked", func(w http.ResponseWriter, _ request) {
 			for range limit {
 				if _, err := io.WriteString(w, strings.Repeat(" ", 1024)); err != nil {
@@ -168,8 +184,10 @@ func TestBadServers(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}, readGoesOn, writeUnknown, "no answer in time"},
-		{"no answer", func(_ http.ResponseWriter, r request) { hang(r) }, readGoesOn,
-			writeUnknown, "no answer in time"},
+		{
+			"no answer", func(_ http.ResponseWriter, r request) { hang(r) }, readGoesOn,
+			writeUnknown, "no answer in time",
+		},
 		{"closed after the request", raw(func(net.Conn) {}), readGoesOn, writeUnknown, "EOF"},
 		{"no HTTP", raw(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n\r\n")

@@ -77,23 +77,33 @@ func TestAdminErrors(t *testing.T) {
 		message      string
 		is, not      []error
 	}{
-		{404, 5, "etcdserver: member not found", list(gateway.ErrNotFound),
-			list(gateway.ErrLeaseNotFound)},
-		{400, 9, "etcdserver: member ID already exist",
-			list(gateway.ErrExists), list(gateway.ErrNotFound)},
+		{
+			404, 5, "etcdserver: member not found", list(gateway.ErrNotFound),
+			list(gateway.ErrLeaseNotFound),
+		},
+		{
+			400, 9, "etcdserver: member ID already exist",
+			list(gateway.ErrExists), list(gateway.ErrNotFound),
+		},
 		{400, 9, "etcdserver: Peer URLs already exists", list(gateway.ErrExists), nil},
 		{400, 9, "etcdserver: user name already exists", list(gateway.ErrExists), nil},
 		{400, 9, "etcdserver: role name already exists", list(gateway.ErrExists), nil},
 		{400, 9, "etcdserver: user name not found", list(gateway.ErrNotFound), nil},
 		{400, 9, "etcdserver: role name not found", list(gateway.ErrNotFound), nil},
 		{400, 9, "etcdserver: role is not granted to the user", list(gateway.ErrNotFound), nil},
-		{400, 9, "etcdserver: permission is not granted to the role",
-			list(gateway.ErrNotFound), nil},
-		{412, 9, "etcdserver: authentication is not enabled",
-			list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated)},
+		{
+			400, 9, "etcdserver: permission is not granted to the role",
+			list(gateway.ErrNotFound), nil,
+		},
+		{
+			412, 9, "etcdserver: authentication is not enabled",
+			list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated),
+		},
 		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)}, // 3.5, defragment
-		{404, 5, "etcdserver: requested lease not found",
-			list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound)},
+		{
+			404, 5, "etcdserver: requested lease not found",
+			list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound),
+		},
 	} {
 		t.Run(tt.message, func(t *testing.T) {
 			t.Parallel()
@@ -177,8 +187,10 @@ func TestLostAdminWrites(t *testing.T) {
 			"permission is not granted to the role", true,
 		},
 		"move leader": {func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 7) }, "", true},
-		"auth enable": {func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) },
-			"", true},
+		"auth enable": {
+			func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) },
+			"", true,
+		},
 		"auth disable": {func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) }, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -155,14 +155,25 @@ func TestPutSequentialNumbers(t *testing.T) {
 		is      error
 	}{
 		"the first": {answers{none(9), done}, []string{"10"}, nil},
-		"behind the revision": {answers{at(9, "00000000000000000005"), done},
-			[]string{"10"}, nil},
-		"behind the last number": {answers{at(9, "00000000000000000700"), done},
-			[]string{"701"}, nil},
-		"overtaken": {answers{none(9), failed(12, at(12, "00000000000000000012")),
-			done}, []string{"10", "13"}, nil},
-		"taken by hand": {answers{none(9), taken, taken, done},
-			[]string{"10", "11", "12"}, nil},
+		"behind the revision": {
+			answers{at(9, "00000000000000000005"), done},
+			[]string{"10"},
+			nil,
+		},
+		"behind the last number": {
+			answers{at(9, "00000000000000000700"), done},
+			[]string{"701"},
+			nil,
+		},
+		"overtaken": {answers{
+			none(9), failed(12, at(12, "00000000000000000012")),
+			done,
+		}, []string{"10", "13"}, nil},
+		"taken by hand": {
+			answers{none(9), taken, taken, done},
+			[]string{"10", "11", "12"},
+			nil,
+		},
 		"lost":                {answers{none(9), lost}, []string{"10"}, gateway.ErrUncertain},
 		"a value of its own":  {answers{at(9, "hello")}, nil, gateway.ErrInvalid},
 		"a number of its own": {answers{at(9, "7")}, nil, gateway.ErrInvalid},

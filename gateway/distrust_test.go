@@ -40,8 +40,10 @@ func TestKeepOtherCluster(t *testing.T) {
 					t.Fatal(err)
 				}
 				var believed atomic.Int64
-				stop := c.KeepAlive(gateway.LeaseGrant{ID: 7, TTL: 15 * time.Second,
-					Sent: time.Now()}, func(gateway.LeaseGrant) { believed.Add(1) })
+				stop := c.KeepAlive(gateway.LeaseGrant{
+					ID: 7, TTL: 15 * time.Second,
+					Sent: time.Now(),
+				}, func(gateway.LeaseGrant) { believed.Add(1) })
 				defer stop()
 				time.Sleep(30 * time.Second)
 				if n := believed.Load(); n > 0 {

@@ -24,8 +24,10 @@ var odd = map[string]struct {
 	"no cluster":      {`{"header":{"revision":"5"}}`, gateway.ErrProtocol},
 	"no revision":     {`{"header":{"cluster_id":"14841639068965178418"}}`, gateway.ErrProtocol},
 	"another cluster": {`{"header":{"cluster_id":"7","revision":"5"}}`, gateway.ErrClusterMismatch},
-	"an old revision": {`{"header":{"cluster_id":"14841639068965178418","revision":"3"}}`,
-		gateway.ErrRevisionRegressed},
+	"an old revision": {
+		`{"header":{"cluster_id":"14841639068965178418","revision":"3"}}`,
+		gateway.ErrRevisionRegressed,
+	},
 }
 
 // TestOddAnswer: after one member's odd answer another member is asked, or the only one a little

@@ -121,8 +121,10 @@ func TestWatchDoesNotFollowARedirect(t *testing.T) {
 // TestNoProxyFromTheEnvironment: the client uses no proxy from the environment, because it would
 // see keys, values and tokens, and might not forward a stream.
 func TestNoProxyFromTheEnvironment(t *testing.T) {
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
-		"ALL_PROXY", "all_proxy"} {
+	for _, name := range []string{
+		"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
+		"ALL_PROXY", "all_proxy",
+	} {
 		t.Setenv(name, "http://proxy:3128")
 	}
 	for _, name := range []string{"NO_PROXY", "no_proxy", "REQUEST_METHOD"} {
@@ -189,8 +191,10 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 		seen := map[string]bool{}
 		for _, r := range cl.requests() {
 			seen[r.URL.Path] = true
-			for _, name := range []string{"Accept-Encoding", "Cookie", "Idempotency-Key",
-				"X-Idempotency-Key", "Referer"} {
+			for _, name := range []string{
+				"Accept-Encoding", "Cookie", "Idempotency-Key",
+				"X-Idempotency-Key", "Referer",
+			} {
 				if v := r.Header.Get(name); v != "" {
 					t.Errorf("%s: %s: %s", r.URL.Path, name, v)
 				}
@@ -206,8 +210,10 @@ func TestHeadersThatAreNotSent(t *testing.T) {
 				t.Errorf("URL %s", r.URL)
 			}
 		}
-		for _, path := range []string{"/v3/auth/authenticate", "/v3/kv/put", "/v3/watch",
-			"/v3/maintenance/snapshot", "/version"} {
+		for _, path := range []string{
+			"/v3/auth/authenticate", "/v3/kv/put", "/v3/watch",
+			"/v3/maintenance/snapshot", "/version",
+		} {
 			if !seen[path] {
 				t.Errorf("%s was not asked for", path)
 			}

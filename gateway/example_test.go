@@ -74,8 +74,10 @@ func ExampleClient_Txn() {
 	}
 	sell := gateway.Txn{
 		If: []gateway.Cmp{gateway.CmpModRevision("stock/apples", gateway.Equal, put.Revision)},
-		Then: []gateway.Op{gateway.OpPut("stock/apples", []byte("2")),
-			gateway.OpPut("sold/1", []byte("apple"))},
+		Then: []gateway.Op{
+			gateway.OpPut("stock/apples", []byte("2")),
+			gateway.OpPut("sold/1", []byte("apple")),
+		},
 		Else: []gateway.Op{gateway.OpGet("stock/apples")},
 	}
 	resp, err := client.Txn(ctx, sell)

@@ -32,8 +32,10 @@ func answering(f *testing.F, status *int, answer *string, then func()) *gateway.
 }
 
 var fuzzTxn = gateway.Txn{
-	Then: []gateway.Op{gateway.OpPut("k", nil),
-		gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("k")}})},
+	Then: []gateway.Op{
+		gateway.OpPut("k", nil),
+		gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("k")}}),
+	},
 	Else: []gateway.Op{gateway.OpGet("k")},
 }
 

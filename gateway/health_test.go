@@ -22,8 +22,12 @@ func TestHealthAnswers(t *testing.T) {
 		{"3.4", `{"health":"true"}`, 200, gateway.Health{Healthy: true}, nil},
 		{"3.5", `{"health":"true","reason":""}`, 200, gateway.Health{Healthy: true}, nil},
 		{"a bool", `{"health":true}`, 200, gateway.Health{Healthy: true}, nil},
-		{"no leader", `{"health":"false","reason":"RAFT NO LEADER"}`,
-			503, gateway.Health{Reason: "RAFT NO LEADER"}, nil},
+		{
+			"no leader", `{"health":"false","reason":"RAFT NO LEADER"}`,
+			503,
+			gateway.Health{Reason: "RAFT NO LEADER"},
+			nil,
+		},
 		{"true and 503", `{"health":"true"}`, 503, gateway.Health{}, nil},
 		{"somebody else's 200", `{}`, 200, gateway.Health{}, gateway.ErrProtocol},
 		{"text", `fine`, 200, gateway.Health{}, gateway.ErrProtocol},
@@ -83,8 +87,10 @@ func TestReadyAndVersion(t *testing.T) {
 
 		status, body = 200, `{"etcdserver":"3.6.16","etcdcluster":"3.6.0","storage":"3.5.0"}`
 		v, err := c.Member("").Version(ctx)
-		if err != nil || *v != (gateway.ServerVersion{Server: "3.6.16", Cluster: "3.6.0",
-			Storage: "3.5.0"}) {
+		if err != nil || *v != (gateway.ServerVersion{
+			Server: "3.6.16", Cluster: "3.6.0",
+			Storage: "3.5.0",
+		}) {
 			t.Errorf("%+v, %v", v, err)
 		}
 		body = `{"version":"1.0"}`

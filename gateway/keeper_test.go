@@ -323,8 +323,10 @@ func TestKeepDeadLease(t *testing.T) {
 func TestKeepFailover(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ ttl, patience time.Duration }{
-		{3 * time.Second, time.Second}, {5 * time.Second, 5 * time.Second / 3},
-		{9 * time.Second, 2 * time.Second}, {time.Minute, 2 * time.Second},
+		{3 * time.Second, time.Second},
+		{5 * time.Second, 5 * time.Second / 3},
+		{9 * time.Second, 2 * time.Second},
+		{time.Minute, 2 * time.Second},
 	} {
 		t.Run(tt.ttl.String(), func(t *testing.T) {
 			t.Parallel()
@@ -541,8 +543,10 @@ func TestKeepAlive(t *testing.T) {
 		{"alive", renewed(7, 5), 5 * time.Second, nil},
 		{"dead", renewed(7, 0), 0, list(gateway.ErrLeaseNotFound)},
 		{"another lease", renewed(8, 5), 0, list(gateway.ErrProtocol)},
-		{"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`,
-			0, list(gateway.ErrPermissionDenied)},
+		{
+			"refused", `{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}`,
+			0, list(gateway.ErrPermissionDenied),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -9,8 +9,10 @@ import (
 
 func TestParseLeaseID(t *testing.T) {
 	t.Parallel()
-	for _, id := range []gateway.LeaseID{1, 0x21d7308ab46327f5, 1<<63 - 1,
-		-1, gateway.NewLeaseID()} {
+	for _, id := range []gateway.LeaseID{
+		1, 0x21d7308ab46327f5, 1<<63 - 1,
+		-1, gateway.NewLeaseID(),
+	} {
 		if got, err := gateway.ParseLeaseID(id.String()); err != nil || got != id {
 			t.Errorf("%v is read as %v, %v", id, got, err)
 		}

@@ -26,10 +26,14 @@ var options = map[string]struct {
 	on     string
 }{
 	"Prefix": {gateway.Prefix(), `{"range_end":"` + b64("l") + `"}`, "get delete watch"},
-	"Range": {gateway.Range("z"), `{"range_end":"` + b64("z") + `"}`,
-		"get delete watch"},
-	"FromKey": {gateway.FromKey(), `{"range_end":"` + b64("\x00") + `"}`,
-		"get delete watch"},
+	"Range": {
+		gateway.Range("z"), `{"range_end":"` + b64("z") + `"}`,
+		"get delete watch",
+	},
+	"FromKey": {
+		gateway.FromKey(), `{"range_end":"` + b64("\x00") + `"}`,
+		"get delete watch",
+	},
 	"Limit":             {gateway.Limit(7), `{"limit":"7"}`, "get"},
 	"MinModRevision":    {gateway.MinModRevision(7), `{"min_mod_revision":"7"}`, "get"},
 	"MaxModRevision":    {gateway.MaxModRevision(7), `{"max_mod_revision":"7"}`, "get"},
@@ -129,12 +133,16 @@ func TestOptions(t *testing.T) {
 				}
 				adds := opt.adds
 				if name == "AtRevision" {
-					adds = map[string]string{"get": `{"revision":"7"}`,
-						"watch": `{"start_revision":"7"}`}[callName]
+					adds = map[string]string{
+						"get":   `{"revision":"7"}`,
+						"watch": `{"start_revision":"7"}`,
+					}[callName]
 				}
 				want, extra, have := map[string]any{}, map[string]any{}, map[string]any{}
-				for text, to := range map[string]*map[string]any{plain: &want,
-					adds: &extra, got: &have} {
+				for text, to := range map[string]*map[string]any{
+					plain: &want,
+					adds:  &extra, got: &have,
+				} {
 					if err := json.Unmarshal([]byte(text), to); err != nil {
 						t.Fatal(text, err)
 					}

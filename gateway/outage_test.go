@@ -26,13 +26,17 @@ func TestOutageIsLogged(t *testing.T) {
 		says   string
 	}{
 		{name: "nobody listens", says: "connection refused"},
-		{name: "it hangs", fail: func(_ http.ResponseWriter, r request) { hang(r) },
-			says: "no answer in time"},
-		{name: "a proxy's page",
+		{
+			name: "it hangs", fail: func(_ http.ResponseWriter, r request) { hang(r) },
+			says: "no answer in time",
+		},
+		{
+			name: "a proxy's page",
 			fail: func(w http.ResponseWriter, _ request) {
 				http.Error(w, "",
 					http.StatusBadGateway)
-			}, says: "HTTP 502"},
+			}, says: "HTTP 502",
+		},
 		{name: "no leader", fail: func(w http.ResponseWriter, _ request) {
 			answer(w, http.StatusServiceUnavailable,
 				`{"code":14,"message":"etcdserver: no leader"}`)
@@ -48,12 +52,14 @@ func TestOutageIsLogged(t *testing.T) {
 				func(gateway.LeaseGrant) {})()
 			<-ctx.Done()
 		}},
-		{name: "renewals alone", says: "keepalive",
+		{
+			name: "renewals alone", says: "keepalive",
 			try: func(ctx context.Context, c *gateway.Client) {
 				defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 6 * time.Second, Sent: time.Now()},
 					func(gateway.LeaseGrant) {})()
 				<-ctx.Done()
-			}},
+			},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -77,8 +77,10 @@ func TestPages(t *testing.T) {
 			t.Errorf("%v does not name %s", p, name)
 		}
 	}
-	for _, endless := range []string{`{"more":true}`,
-		`{"kvs":[{"key":"` + b64("a1") + `"}],"more":true}`} {
+	for _, endless := range []string{
+		`{"more":true}`,
+		`{"kvs":[{"key":"` + b64("a1") + `"}],"more":true}`,
+	} {
 		c, _, _ := echoless(t, "", endless)
 		wantErr(t, lastError(c.Pages(t.Context(), "a", 2, gateway.Prefix())),
 			list(gateway.ErrProtocol), nil)

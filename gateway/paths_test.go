@@ -190,8 +190,10 @@ func TestSetEndpointsMovesWatches(t *testing.T) {
 // them.
 func TestRejectOldCluster(t *testing.T) {
 	t.Parallel()
-	for version, refused := range map[string]bool{"3.2.32": true, "3.3.27": true, "2.3.8": true,
-		"3.4.0": false, "3.6.16": false, "3.7.0-rc.0": false, "4.0.0": false} {
+	for version, refused := range map[string]bool{
+		"3.2.32": true, "3.3.27": true, "2.3.8": true,
+		"3.4.0": false, "3.6.16": false, "3.7.0-rc.0": false, "4.0.0": false,
+	} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

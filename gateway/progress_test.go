@@ -230,8 +230,10 @@ func TestResponses(t *testing.T) {
 				st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 			}
 		}
-		want := []string{"3 events, false 8", "0 events, true 9", "0 events, true 10",
-			"1 events, false 12", "error"}
+		want := []string{
+			"3 events, false 8", "0 events, true 9", "0 events, true 10",
+			"1 events, false 12", "error",
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}

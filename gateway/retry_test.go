@@ -148,8 +148,10 @@ func TestDefiniteErrors(t *testing.T) {
 		message      string
 		is           []error
 	}{
-		{400, 11, "etcdserver: mvcc: required revision has been compacted",
-			list(gateway.ErrCompacted)},
+		{
+			400, 11, "etcdserver: mvcc: required revision has been compacted",
+			list(gateway.ErrCompacted),
+		},
 		{400, 11, "etcdserver: mvcc: required revision is a future revision", nil},
 		{404, 5, "etcdserver: requested lease not found", list(gateway.ErrLeaseNotFound)},
 		{400, 3, "etcdserver: duplicate key given in txn request", list(gateway.ErrInvalid)},
@@ -574,11 +576,14 @@ var blackHoles = []struct {
 	sent bool // a request can be sent
 	dial func(t *testing.T) func(ctx context.Context, network, addr string) (net.Conn, error)
 }{
-	{"no connection", false,
+	{
+		"no connection", false,
 		func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
 			return memnet.Listen().Dial
-		}},
-	{"nothing is read", true,
+		},
+	},
+	{
+		"nothing is read", true,
 		func(t *testing.T) func(context.Context, string, string) (net.Conn, error) {
 			t.Helper()
 			return func(context.Context, string, string) (net.Conn, error) {
@@ -586,15 +591,18 @@ var blackHoles = []struct {
 				t.Cleanup(func() { server.Close() })
 				return client, nil
 			}
-		}},
-	{"everything is read", true,
+		},
+	},
+	{
+		"everything is read", true,
 		func(*testing.T) func(context.Context, string, string) (net.Conn, error) {
 			return func(context.Context, string, string) (net.Conn, error) {
 				client, server := net.Pipe()
 				go func() { _, _ = io.Copy(io.Discard, server) }()
 				return client, nil
 			}
-		}},
+		},
+	},
 }
 
 // TestContextEndsEveryCall: each call ends at once, even on a link that loses everything.
@@ -603,8 +611,10 @@ func TestContextEndsEveryCall(t *testing.T) {
 	cause := errors.New("the caller's reason")
 	for _, hole := range blackHoles {
 		for _, tt := range calls {
-			for _, after := range []time.Duration{0, 300 * time.Millisecond,
-				1300 * time.Millisecond, 20 * time.Second} {
+			for _, after := range []time.Duration{
+				0, 300 * time.Millisecond,
+				1300 * time.Millisecond, 20 * time.Second,
+			} {
 				for _, user := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s/%s/%v/%v", hole.name, tt.name, after, user),
 						func(t *testing.T) {

@@ -105,8 +105,10 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 		{`error reading from server: EOF`, false, true},
 		{`transport is closing`, false, true},
 	} {
-		for _, status := range []int{http.StatusServiceUnavailable,
-			http.StatusInternalServerError} {
+		for _, status := range []int{
+			http.StatusServiceUnavailable,
+			http.StatusInternalServerError,
+		} {
 			t.Run(fmt.Sprintf("%d %s", status, tt.text), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -155,34 +157,60 @@ func TestErrorsWithoutCode(t *testing.T) {
 		says      string
 		is, isNot []error
 	}{
-		{500, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
-			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{503, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
-			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{503, `{"error":"etcdserver: unable to reach quorum","code":0}`, "unable to reach quorum",
-			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{500, `{"message":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
-			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{500, `{"error":{"message":"etcdserver: unable to reach quorum"}}`,
+		{
+			500, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			503, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			503, `{"error":"etcdserver: unable to reach quorum","code":0}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			500, `{"message":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			500, `{"error":{"message":"etcdserver: unable to reach quorum"}}`,
 			"unable to reach quorum", list(gateway.ErrUncertain,
-				gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{200, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
-			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{403, `{"error":"etcdserver: permission denied"}`, "permission denied",
-			list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol, gateway.ErrUncertain)},
-		{500, `{"error":"rpc error: code = PermissionDenied desc = etcdserver: permission denied"}`,
+				gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			200, `{"error":"etcdserver: unable to reach quorum"}`, "unable to reach quorum",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			403, `{"error":"etcdserver: permission denied"}`, "permission denied",
+			list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol, gateway.ErrUncertain),
+		},
+		{
+			500, `{"error":"rpc error: code = PermissionDenied desc = etcdserver: permission denied"}`,
 			"permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol,
-				gateway.ErrUncertain)},
-		{404, `{"error":"etcdserver: requested lease not found"}`, "lease not found",
-			list(gateway.ErrLeaseNotFound), list(gateway.ErrProtocol, gateway.ErrUncertain)},
-		{429, `{"error":"etcdserver: mvcc: database space exceeded"}`, "space",
-			list(gateway.ErrNoSpace), list(gateway.ErrProtocol)},
-		{503, `{"error":"etcdserver: request timed out"}`, "timed out",
-			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol)},
-		{403, `{"error":"no route matched"}`, "", list(gateway.ErrProtocol),
-			list(gateway.ErrUncertain, gateway.ErrPermissionDenied)},
-		{403, `{"message":"Forbidden"}`, "", list(gateway.ErrProtocol),
-			list(gateway.ErrUncertain, gateway.ErrPermissionDenied)},
+				gateway.ErrUncertain),
+		},
+		{
+			404, `{"error":"etcdserver: requested lease not found"}`, "lease not found",
+			list(gateway.ErrLeaseNotFound), list(gateway.ErrProtocol, gateway.ErrUncertain),
+		},
+		{
+			429, `{"error":"etcdserver: mvcc: database space exceeded"}`, "space",
+			list(gateway.ErrNoSpace), list(gateway.ErrProtocol),
+		},
+		{
+			503, `{"error":"etcdserver: request timed out"}`, "timed out",
+			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
+		},
+		{
+			403, `{"error":"no route matched"}`, "", list(gateway.ErrProtocol),
+			list(gateway.ErrUncertain, gateway.ErrPermissionDenied),
+		},
+		{
+			403, `{"message":"Forbidden"}`, "", list(gateway.ErrProtocol),
+			list(gateway.ErrUncertain, gateway.ErrPermissionDenied),
+		},
 	} {
 		t.Run(fmt.Sprint(tt.status, tt.body), func(t *testing.T) {
 			t.Parallel()

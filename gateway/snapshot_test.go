@@ -156,10 +156,14 @@ func broken() map[string]struct {
 		"a wrong sum": {func(w http.ResponseWriter) {
 			send(w, append(lines[:4:4], part(0, wrong[:]))...)
 		}, gateway.ErrCorrupt},
-		"no sum": {func(w http.ResponseWriter) { send(w, lines[:4]...) },
-			gateway.ErrCorrupt},
-		"an end in the middle": {func(w http.ResponseWriter) { send(w, lines[:2]...) },
-			gateway.ErrCorrupt},
+		"no sum": {
+			func(w http.ResponseWriter) { send(w, lines[:4]...) },
+			gateway.ErrCorrupt,
+		},
+		"an end in the middle": {
+			func(w http.ResponseWriter) { send(w, lines[:2]...) },
+			gateway.ErrCorrupt,
+		},
 		"a part twice": {func(w http.ResponseWriter) {
 			send(w, append([]string{lines[0]}, lines...)...)
 		}, gateway.ErrCorrupt},
@@ -191,8 +195,10 @@ func broken() map[string]struct {
 		"an error at once": {func(w http.ResponseWriter) {
 			etcdError(w, 403, 7, "etcdserver: permission denied")
 		}, gateway.ErrPermissionDenied},
-		"a web page": {func(w http.ResponseWriter) { answer(w, 200, "<html>") },
-			gateway.ErrProtocol},
+		"a web page": {
+			func(w http.ResponseWriter) { answer(w, 200, "<html>") },
+			gateway.ErrProtocol,
+		},
 		"another message": {func(w http.ResponseWriter) {
 			send(w, lines[0], `{"result":{"blob":7}}`)
 		}, gateway.ErrProtocol},

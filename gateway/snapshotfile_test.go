@@ -45,8 +45,10 @@ func TestSnapshotFile(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { whole(w) })
 			info, err := cl.client(t).Member("").SnapshotToFile(within(t, time.Minute), file)
-			if err != nil || *info != (gateway.SnapshotInfo{Endpoint: cl.urls[0],
-				Size: 4096 + 32, Version: "3.6.0"}) {
+			if err != nil || *info != (gateway.SnapshotInfo{
+				Endpoint: cl.urls[0],
+				Size:     4096 + 32, Version: "3.6.0",
+			}) {
 				t.Errorf("%+v, %v", info, err)
 			}
 		})

@@ -411,8 +411,10 @@ func TestWatchProgressWithinFragments(t *testing.T) {
 		st.cut()
 		st = s.next(t)
 		for range 2 {
-			if m := st.read(); m.Create.Start != map[string]int64{"a": 6,
-				"b": 2}[string(m.Create.Key)] {
+			if m := st.read(); m.Create.Start != map[string]int64{
+				"a": 6,
+				"b": 2,
+			}[string(m.Create.Key)] {
 				t.Errorf("%s resumed at %d", m.Create.Key, m.Create.Start)
 			}
 		}

@@ -89,17 +89,23 @@ func TestSync(t *testing.T) {
 			name: "members that joined", has: []string{m0},
 			list: advertise("1 "+m0, "2 "+m1, "3 "+m2), want: []string{m0, m1, m2},
 		},
-		{name: "a member that left", has: []string{m0, m1},
-			list: advertise("1 " + m0), want: []string{m0}},
+		{
+			name: "a member that left", has: []string{m0, m1},
+			list: advertise("1 " + m0), want: []string{m0},
+		},
 		{
 			name: "a member that left and does not answer", has: []string{m0, m1},
 			list:  advertise("1 " + m0),
 			fakes: map[int]fake{1: {serves: dropped}}, want: []string{m0, m1},
 		},
-		{name: "nothing new", has: []string{m1, m0}, list: advertise("1 "+m0, "2 "+m1),
-			want: []string{m1, m0}},
-		{name: "a learner", has: []string{m0}, list: advertise("1 "+m0, "2+ "+m1),
-			want: []string{m0}},
+		{
+			name: "nothing new", has: []string{m1, m0}, list: advertise("1 "+m0, "2 "+m1),
+			want: []string{m1, m0},
+		},
+		{
+			name: "a learner", has: []string{m0}, list: advertise("1 "+m0, "2+ "+m1),
+			want: []string{m0},
+		},
 		{
 			name: "a member that has not started", has: []string{m0},
 			list: advertise("1 "+m0) + `,{"ID":"2"}`, want: []string{m0},
@@ -150,10 +156,14 @@ func TestSync(t *testing.T) {
 			name: "one that does not tell", has: []string{m0}, list: advertise("1 "+m0, "2 "+m1),
 			fakes: map[int]fake{1: {serves: forbidden}}, want: []string{m0},
 		},
-		{name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"),
-			want: []string{m0}},
-		{name: "nonsense", has: []string{m0},
-			list: advertise("1 "+m0, "2 nonsense http:// m1:2379"), want: []string{m0}},
+		{
+			name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"),
+			want: []string{m0},
+		},
+		{
+			name: "nonsense", has: []string{m0},
+			list: advertise("1 "+m0, "2 nonsense http:// m1:2379"), want: []string{m0},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -281,8 +291,10 @@ func TestSyncEnds(t *testing.T) {
 func TestSyncUnderLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		lists := []string{advertise("1 http://m0:2379"),
-			advertise("1 http://m0:2379", "2 http://m1:2379", "3 http://m2:2379")}
+		lists := []string{
+			advertise("1 http://m0:2379"),
+			advertise("1 http://m0:2379", "2 http://m1:2379", "3 http://m2:2379"),
+		}
 		var n atomic.Int64
 		cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
 			time.Sleep(time.Millisecond)

@@ -75,16 +75,24 @@ func TestTLSMistakes(t *testing.T) {
 		tls  *tls.Config
 		says string
 	}{
-		{"https to a plain port", "https://" + plain.Listener.Addr().String(), nil,
-			"does not look like a TLS handshake"},
+		{
+			"https to a plain port", "https://" + plain.Listener.Addr().String(), nil,
+			"does not look like a TLS handshake",
+		},
 		{"http to a TLS port", "http://" + good.Listener.Addr().String(), nil, "speaks https"},
 		{"unknown CA", good.URL, nil, "unknown authority"},
-		{"wrong name", good.URL, &tls.Config{RootCAs: pool, ServerName: "other.test"},
-			"other.test"},
-		{"no client certificate", mutual.URL, &tls.Config{RootCAs: mutualPool},
-			"certificate required"},
-		{"no client certificate, TLS 1.2", mutual12.URL,
-			&tls.Config{RootCAs: mutual12Pool}, "remote error"},
+		{
+			"wrong name", good.URL, &tls.Config{RootCAs: pool, ServerName: "other.test"},
+			"other.test",
+		},
+		{
+			"no client certificate", mutual.URL, &tls.Config{RootCAs: mutualPool},
+			"certificate required",
+		},
+		{
+			"no client certificate, TLS 1.2", mutual12.URL,
+			&tls.Config{RootCAs: mutual12Pool}, "remote error",
+		},
 		{"too old", old.URL, &tls.Config{RootCAs: oldPool}, "protocol version"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -117,7 +117,8 @@ func newSecured(t *testing.T, a *authority) *secured {
 		ok(w)
 	}))
 	s.Config.ErrorLog = quiet
-	s.TLS = &tls.Config{MinVersion: tls.VersionTLS12,
+	s.TLS = &tls.Config{
+		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -125,7 +126,8 @@ func newSecured(t *testing.T, a *authority) *secured {
 				MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.cert},
 				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.trusted,
 			}, nil
-		}}
+		},
+	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
@@ -326,7 +328,11 @@ func TestPasswordFile(t *testing.T) {
 		t.Error("no file, and no error")
 	}
 	for _, tt := range []struct{ content, want string }{
-		{"one", "one"}, {"two\n", "two"}, {"three\r\n", "three"}, {"", "three"}, {"\n", "three"},
+		{"one", "one"},
+		{"two\n", "two"},
+		{"three\r\n", "three"},
+		{"", "three"},
+		{"\n", "three"},
 		{" four \n\n", " four \n"},
 	} {
 		if err := os.WriteFile(name, []byte(tt.content), 0o600); err != nil {

@@ -41,8 +41,11 @@ func TestDeadAddresses(t *testing.T) {
 		{"first dead", []string{"10.0.0.1", "10.0.0.9"}, 250 * time.Millisecond},
 		{"two dead", []string{"10.0.0.1", "10.0.0.2", "10.0.0.9"}, 500 * time.Millisecond},
 		{"first refuses", []string{"10.0.0.3", "10.0.0.9"}, 0},
-		{"the other family dead", []string{"2001:db8::1", "2001:db8::2", "10.0.0.9"},
-			250 * time.Millisecond},
+		{
+			"the other family dead",
+			[]string{"2001:db8::1", "2001:db8::2", "10.0.0.9"},
+			250 * time.Millisecond,
+		},
 		{"IPv6 alone alive", []string{"10.0.0.1", "2001:db8::9"}, 250 * time.Millisecond},
 		{"all well", []string{"10.0.0.9", "10.0.0.1"}, 0},
 	} {
@@ -94,18 +97,26 @@ func TestNeverSent(t *testing.T) {
 	}{
 		{"black hole", "http://a:1", memnet.Listen().Dial, "no connection in time"},
 		{"refused", "http://a:1", memnet.Network{}.Dial, "connection refused"},
-		{"no such host", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf()),
-			"no such host"},
-		{"several addresses, all dead", "http://a:1",
-			gateway.DialAddresses(memnet.Network{}.Dial, lookupOf("10.0.0.1", "::1")), "refused"},
+		{
+			"no such host", "http://a:1", gateway.DialAddresses(memnet.Network{}.Dial, lookupOf()),
+			"no such host",
+		},
+		{
+			"several addresses, all dead", "http://a:1",
+			gateway.DialAddresses(memnet.Network{}.Dial, lookupOf("10.0.0.1", "::1")), "refused",
+		},
 		{"no TLS handshake", "https://a:1", silent, "no connection in time"},
-		{"a dialer's own error", "http://a:1",
+		{
+			"a dialer's own error", "http://a:1",
 			func(context.Context, string, string) (net.Conn, error) {
 				return nil, errors.New("the tunnel is down")
-			}, "tunnel is down"},
+			}, "tunnel is down",
+		},
 	} {
-		for _, patience := range []time.Duration{300 * time.Millisecond,
-			1500 * time.Millisecond, 20 * time.Second} {
+		for _, patience := range []time.Duration{
+			300 * time.Millisecond,
+			1500 * time.Millisecond, 20 * time.Second,
+		} {
 			t.Run(tt.name+"/"+patience.String(), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {

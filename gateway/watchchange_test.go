@@ -275,13 +275,15 @@ func (*alertBody) Close() error { return nil }
 func TestAlertInAnAnswer(t *testing.T) {
 	n := 0
 	c := newClient(t,
-		gateway.Config{Endpoints: []string{"https://a:2379"},
+		gateway.Config{
+			Endpoints: []string{"https://a:2379"},
 			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				n++
 				res := reply(200, "")
 				res.Body = &alertBody{}
 				return res, nil
-			})})
+			}),
+		})
 	_, err := c.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{gateway.OpPut("k", []byte("v"))}})
 	if !errors.Is(err, gateway.ErrUncertain) {
 		t.Error("a write whose 200 had begun to come is reported as never sent")

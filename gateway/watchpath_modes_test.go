@@ -146,8 +146,10 @@ func TestWatchUploadsHeld(t *testing.T) {
 					}()
 				}
 				time.Sleep(time.Second)
-				for i, d := range []time.Duration{4 * time.Second, 4 * time.Second,
-					500 * time.Millisecond} {
+				for i, d := range []time.Duration{
+					4 * time.Second, 4 * time.Second,
+					500 * time.Millisecond,
+				} {
 					all = append(all, stand(t, c, fmt.Sprint(i), d))
 					time.Sleep(3 * time.Second)
 				}

@@ -69,8 +69,12 @@ func TestPassword(t *testing.T) {
 		{map[string]string{"ETCDCTL_USER": "u:p"}, []string{"--user", "v"}, "v", ""},
 		{map[string]string{"ETCDCTL_PASSWORD": "p"}, []string{"--user", "v"}, "v", "p"},
 		{map[string]string{"ETCDCTL_PASSWORD": "p"}, nil, "", ""},
-		{map[string]string{"ETCDCTL_USER": "u:p"}, []string{"--password-file", file}, "u",
-			"in:file"},
+		{
+			map[string]string{"ETCDCTL_USER": "u:p"},
+			[]string{"--password-file", file},
+			"u",
+			"in:file",
+		},
 	} {
 		f, err := connectWith(t, tt.env, tt.args...)
 		if err != nil || f.user != tt.user || string(f.password) != tt.password {

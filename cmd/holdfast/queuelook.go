@@ -82,8 +82,10 @@ func queueStats(a *app) *cobra.Command {
 				}
 				return table(
 					[]string{"READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED"},
-					[]string{number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead),
-						number(s.Enqueued), strconv.FormatBool(s.Paused)},
+					[]string{
+						number(s.Ready), number(s.Claimed), number(s.Delayed), number(s.Dead),
+						number(s.Enqueued), strconv.FormatBool(s.Paused),
+					},
 				)
 			})
 		},

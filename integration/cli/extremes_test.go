@@ -13,23 +13,38 @@ var numericFlags = []struct {
 	verb, flags []string
 	rest        []string
 }{
-	{[]string{"lock"}, []string{"-w", "-E", "--ttl", "--grace", "--lock-delay"},
-		[]string{"--", "true"}},
-	{[]string{"elect"}, []string{"-w", "-E", "--ttl", "--grace", "--lock-delay"},
-		[]string{"value", "--", "true"}},
-	{[]string{"semaphore", "--limit", "2"}, []string{"-w", "-E", "--ttl", "--grace", "--weight"},
-		[]string{"--", "true"}},
+	{
+		[]string{"lock"},
+		[]string{"-w", "-E", "--ttl", "--grace", "--lock-delay"},
+		[]string{"--", "true"},
+	},
+	{
+		[]string{"elect"},
+		[]string{"-w", "-E", "--ttl", "--grace", "--lock-delay"},
+		[]string{"value", "--", "true"},
+	},
+	{
+		[]string{"semaphore", "--limit", "2"},
+		[]string{"-w", "-E", "--ttl", "--grace", "--weight"},
+		[]string{"--", "true"},
+	},
 	{[]string{"semaphore"}, []string{"--limit"}, []string{"--", "true"}},
 	{[]string{"barrier", "enter", "-w", "0.1"}, []string{"--parties", "-E"}, nil},
 	{[]string{"latch", "wait", "-w", "0.1"}, []string{"--count", "-E"}, nil},
-	{[]string{"queue", "put"}, []string{"--priority", "--delay", "--dedup-window", "--max-length"},
-		[]string{"x"}},
+	{
+		[]string{"queue", "put"},
+		[]string{"--priority", "--delay", "--dedup-window", "--max-length"},
+		[]string{"x"},
+	},
 	{[]string{"queue", "peek"}, []string{"--items"}, nil},
 	{[]string{"queue", "get"}, []string{"-w"}, nil},
 	{[]string{"queue", "get", "-n"}, []string{"-E"}, nil},
 	{[]string{"queue", "put", "--max-length", "1"}, []string{"-w", "-E"}, []string{"x"}},
-	{[]string{"queue", "consume"}, []string{"--concurrency", "--max-attempts", "--ttl", "--grace"},
-		[]string{"--", "sh", "-c", "kill -TERM $PPID"}},
+	{
+		[]string{"queue", "consume"},
+		[]string{"--concurrency", "--max-attempts", "--ttl", "--grace"},
+		[]string{"--", "sh", "-c", "kill -TERM $PPID"},
+	},
 	{[]string{"queue", "dead"}, timeFlags, nil},
 	{[]string{"queue", "redrive"}, timeFlags, nil},
 	{[]string{"queue", "resume"}, timeFlags, nil},
@@ -67,8 +82,10 @@ func TestGarbage(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
-			for _, value := range []string{"", "x", "NaN", "-Inf", "1.2.3", "-5s", "1e", "\u0661",
-				"--"} {
+			for _, value := range []string{
+				"", "x", "NaN", "-Inf", "1.2.3", "-5s", "1e", "\u0661",
+				"--",
+			} {
 				r := start(t,
 					append([]string{"--json"}, lineWith(t, row.verb, row.rest, flag, value)...)...)
 				r.want(64)
@@ -90,8 +107,10 @@ func TestExtremes(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
-			for _, value := range []string{"-1", "0", "1000000000", "9223372036854775807",
-				"9223372036854775808", "1e300", "2540400h"} {
+			for _, value := range []string{
+				"-1", "0", "1000000000", "9223372036854775807",
+				"9223372036854775808", "1e300", "2540400h",
+			} {
 				if flag == "-w" && value[0] != '-' && value != "0" &&
 					slices.Equal(row.verb, []string{"queue", "get"}) {
 					continue // it would wait that long

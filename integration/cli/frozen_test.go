@@ -60,8 +60,10 @@ func TestSecondInterruptWhileFrozen(t *testing.T) {
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
 	lock := func(name string, more ...string) *running {
 		return start(t,
-			append([]string{"--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "lock",
-				"--ttl", "10m", name}, more...)...)
+			append([]string{
+				"--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "lock",
+				"--ttl", "10m", name,
+			}, more...)...)
 	}
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
 	name := fresh(t)

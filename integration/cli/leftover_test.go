@@ -22,14 +22,18 @@ func TestDoctorNobodyUses(t *testing.T) {
 		"second lock": {nil, "/" + lease + "-1", "", 1},
 		"reader":      {map[string]string{"/" + lease: "shared"}, "/" + lease, "", 1},
 		"nested":      {nil, "/b/" + lease, "/b", 1},
-		"semaphore": {map[string]string{"//limit": "3", "//size": "3", "/" + lease: "2"},
-			"/" + lease, "", 1},
+		"semaphore": {
+			map[string]string{"//limit": "3", "//size": "3", "/" + lease: "2"},
+			"/" + lease, "", 1,
+		},
 		"barrier":  {map[string]string{"//parties": "double 2"}, "/" + lease, "", 1},
 		"claim":    {map[string]string{"//tail": "2"}, "//c/9/0000000000000001", "", 1},
 		"turn":     {map[string]string{"//tail": "2"}, "//w/" + lease, "//w", 1},
 		"election": {map[string]string{"/" + lease: "10.0.0.7:8080"}, "/" + lease, "", 0},
-		"other's keys": {map[string]string{"/20260101": "", "/1f": "", "/settings": "x",
-			"/bad": ""}, "", "", 0},
+		"other's keys": {map[string]string{
+			"/20260101": "", "/1f": "", "/settings": "x",
+			"/bad": "",
+		}, "", "", 0},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

@@ -35,8 +35,10 @@ func TestLock(t *testing.T) {
 	}
 	awaitMembers(t, name, 0)
 
-	for script, code := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9,
-		"kill -TERM $$": 128 + 15} {
+	for script, code := range map[string]int{
+		"exit 0": 0, "exit 255": 255, "kill -KILL $$": 128 + 9,
+		"kill -TERM $$": 128 + 15,
+	} {
 		hf(t, code, "lock", name, "--", "sh", "-c", script)
 	}
 	later := strings.Fields(hf(t, 0, "lock", name, "--", "sh", "-c", `echo "$HOLDFAST_FENCE"`))

@@ -27,8 +27,10 @@ var (
 // notIgnored makes children receive signals that this process was started to ignore, as under
 // nohup, because children inherit that.
 func notIgnored() {
-	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT,
-		syscall.SIGQUIT, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{
+		syscall.SIGHUP, syscall.SIGINT,
+		syscall.SIGQUIT, syscall.SIGTERM,
+	} {
 		if signal.Ignored(sig) {
 			signal.Notify(make(chan os.Signal, 1), sig)
 		}

@@ -192,8 +192,10 @@ func TestFilesAreReadAgain(t *testing.T) {
 	}
 	renew("cli-one")
 	write(password, "first\n")
-	flags := []string{"--cacert", own.PKI().CAFile, "--cert", cert, "--key", key, "--user", "root",
-		"--password-file", password}
+	flags := []string{
+		"--cacert", own.PKI().CAFile, "--cert", cert, "--key", key, "--user", "root",
+		"--password-file", password,
+	}
 	run := func(endpoint string, args ...string) *running {
 		return start(t,
 			append(append([]string{"--endpoints", strings.TrimPrefix(endpoint, "https://")},

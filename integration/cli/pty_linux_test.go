@@ -22,8 +22,10 @@ func onTerminal(t *testing.T, script string) (*os.File, *bufio.Reader) {
 	}
 	t.Cleanup(func() { master.Close() })
 	var unlock, n int32
-	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &unlock,
-		syscall.TIOCGPTN: &n} {
+	for request, arg := range map[uintptr]*int32{
+		syscall.TIOCSPTLCK: &unlock,
+		syscall.TIOCGPTN:   &n,
+	} {
 		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request,
 			uintptr(unsafe.Pointer(arg))); e != 0 {
 			t.Fatal(e)

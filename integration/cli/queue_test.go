@@ -77,8 +77,10 @@ func TestConsume(t *testing.T) {
 		got = append(got, r.line())
 	}
 	slices.Sort(got)
-	if want := []string{"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence",
-		"c 1 item fence"}; !slices.Equal(got, want) {
+	if want := []string{
+		"a 1 item fence", "b 1 item fence", "bad 1 item fence", "bad 2 item fence",
+		"c 1 item fence",
+	}; !slices.Equal(got, want) {
 		t.Errorf("worked on %q", got)
 	}
 	eventually(t, "dead letter", func() bool { return len(rows(t, "queue", "dead", name)) == 1 })
@@ -153,8 +155,10 @@ func TestUntold(t *testing.T) {
 	}
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "precious")
-	for _, args := range []string{"queue get ", "--json queue get ", "queue peek ",
-		"--json queue peek ", "queue stats ", "--json queue stats "} {
+	for _, args := range []string{
+		"queue get ", "--json queue get ", "queue peek ",
+		"--json queue peek ", "queue stats ", "--json queue stats ",
+	} {
 		r := launch(t, "/bin/sh", nil, nil, "-c", full+args+name)
 		r.want(70)
 		if strings.Count(r.stderr.String(), "\n") != 1 {

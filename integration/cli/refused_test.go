@@ -41,8 +41,10 @@ func TestRefusalNamesTheHolder(t *testing.T) {
 			}
 			line = append(line, "--", "true")
 			text := complain(t, 1, line...)
-			for _, want := range []string{host, "pid " + strconv.Itoa(holder.cmd.Process.Pid),
-				"since 2"} {
+			for _, want := range []string{
+				host, "pid " + strconv.Itoa(holder.cmd.Process.Pid),
+				"since 2",
+			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%v: %q lacks %q", line, text, want)
 				}

@@ -64,8 +64,12 @@ func TestRefusalIsCheap(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	s := newSession(t)
-	for _, args := range [][]string{{"lock", "-n"}, {"elect", "-n"},
-		{"semaphore", "--limit", "1", "-n"}, {"barrier", "wait", "-w", "0"}} {
+	for _, args := range [][]string{
+		{"lock", "-n"},
+		{"elect", "-n"},
+		{"semaphore", "--limit", "1", "-n"},
+		{"barrier", "wait", "-w", "0"},
+	} {
 		name := fresh(t)
 		line := append(append([]string{}, args...), name)
 		switch args[0] {

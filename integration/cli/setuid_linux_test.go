@@ -64,12 +64,18 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	const nobody = "65534"
 	dir := public(t, map[string]os.FileMode{program: 0o755, "setpriv": 0o755 | os.ModeSetuid})
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
-	asNobody := []string{"--reuid", nobody, "--regid", nobody, "--clear-groups",
-		filepath.Join(dir, "holdfast")}
-	asRoot := []string{"--", filepath.Join(dir, "setpriv"), "--reuid", "0", "sh", "-c",
-		"echo $$; exec sleep 1000"}
-	lock := []string{"--endpoints", own.Endpoints()[0], "--command-timeout", "1", "lock", "--ttl",
-		"6", "--grace", "2", name}
+	asNobody := []string{
+		"--reuid", nobody, "--regid", nobody, "--clear-groups",
+		filepath.Join(dir, "holdfast"),
+	}
+	asRoot := []string{
+		"--", filepath.Join(dir, "setpriv"), "--reuid", "0", "sh", "-c",
+		"echo $$; exec sleep 1000",
+	}
+	lock := []string{
+		"--endpoints", own.Endpoints()[0], "--command-timeout", "1", "lock", "--ttl",
+		"6", "--grace", "2", name,
+	}
 	r := launch(t, "setpriv", nil, nil, slices.Concat(asNobody, lock, asRoot)...)
 	child := r.line()
 	t.Cleanup(func() { endProcess(t, child) })

@@ -27,8 +27,10 @@ func pipe(t *testing.T) (read, write *os.File) {
 // message that says how much was put.
 func TestPutEndsBySignal(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM,
-		syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, sig := range []syscall.Signal{
+		syscall.SIGINT, syscall.SIGTERM,
+		syscall.SIGHUP, syscall.SIGQUIT,
+	} {
 		read, write := pipe(t)
 		r := launch(t, program, nil, read, "queue", "put", "--lines", fresh(t))
 		_, _ = fmt.Fprintln(write, "one")
@@ -136,8 +138,11 @@ func TestPutLong(t *testing.T) {
 		said string // message of an input that is not read to its end
 	}{
 		{[]string{"--lines"}, "one\n" + strings.Repeat("x", 1<<20) + "\n", 2, ""},
-		{[]string{"--lines"}, "one\ntwo\n" + strings.Repeat("x", 1<<20+1<<17),
-			2, "line 3 is longer"},
+		{
+			[]string{"--lines"},
+			"one\ntwo\n" + strings.Repeat("x", 1<<20+1<<17),
+			2, "line 3 is longer",
+		},
 		{nil, strings.Repeat("x", 1<<20+1), 0, "longer"},
 		{nil, strings.Repeat("x", 1<<20), 1, ""},
 	} {

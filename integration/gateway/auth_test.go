@@ -90,12 +90,19 @@ func TestAuthCalls(t *testing.T) {
 			t.Errorf("RoleGet: %+v, want %+v", got, wantPerms)
 		}
 		lists := map[string][3][]string{
-			"UserList": {must(root.Auth().UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users,
-				{"nobody", "root", "worker"}},
-			"RoleList": {must(root.Auth().RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles,
-				{"root", "spare", "work"}},
-			"UserGet": {must(root.Auth().UserGet(ctx, "worker"))(t),
-				must(theirs.UserGet(ctx, "worker"))(t).Roles, {"spare", "work"}},
+			"UserList": {
+				must(root.Auth().UserList(ctx))(t), must(theirs.UserList(ctx))(t).Users,
+				{"nobody", "root", "worker"},
+			},
+			"RoleList": {
+				must(root.Auth().RoleList(ctx))(t), must(theirs.RoleList(ctx))(t).Roles,
+				{"root", "spare", "work"},
+			},
+			"UserGet": {
+				must(root.Auth().UserGet(ctx, "worker"))(t),
+				must(theirs.UserGet(ctx, "worker"))(t).Roles,
+				{"spare", "work"},
+			},
 		}
 		for what, l := range lists {
 			if slices.Sort(l[1]); !slices.Equal(l[0], l[2]) || !slices.Equal(l[1], l[2]) {
@@ -178,15 +185,23 @@ func refused(t *testing.T, root *gateway.Client) {
 		"unknown role": {second(root.Auth().RoleGet(ctx, "none")), gateway.ErrNotFound},
 		"delete user":  {root.Auth().UserDelete(ctx, "none"), gateway.ErrNotFound},
 		"delete role":  {root.Auth().RoleDelete(ctx, "none"), gateway.ErrNotFound},
-		"password of none": {root.Auth().UserChangePassword(ctx, "none", canary),
-			gateway.ErrNotFound},
+		"password of none": {
+			root.Auth().UserChangePassword(ctx, "none", canary),
+			gateway.ErrNotFound,
+		},
 		"grant none": {root.Auth().UserGrantRole(ctx, "worker", "none"), gateway.ErrNotFound},
-		"revoke role": {root.Auth().UserRevokeRole(ctx, "worker", "root"),
-			gateway.ErrNotFound},
-		"revoke key": {root.Auth().RoleRevokePermission(ctx, "work", "other"),
-			gateway.ErrNotFound},
-		"grant to none": {root.Auth().RoleGrantPermission(ctx, "none", gateway.PermRead, "k"),
-			gateway.ErrNotFound},
+		"revoke role": {
+			root.Auth().UserRevokeRole(ctx, "worker", "root"),
+			gateway.ErrNotFound,
+		},
+		"revoke key": {
+			root.Auth().RoleRevokePermission(ctx, "work", "other"),
+			gateway.ErrNotFound,
+		},
+		"grant to none": {
+			root.Auth().RoleGrantPermission(ctx, "none", gateway.PermRead, "k"),
+			gateway.ErrNotFound,
+		},
 	} {
 		if !errors.Is(tt.err, tt.want) {
 			t.Errorf("%s: %v, want %v", what, tt.err, tt.want)

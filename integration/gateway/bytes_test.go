@@ -100,8 +100,10 @@ func TestWholeKeySpace(t *testing.T) {
 		}
 	}()
 	want := must(theirs.Get(ctx, "\x00", clientv3.WithFromKey(), clientv3.WithKeysOnly()))(t)
-	for name, opt := range map[string]gateway.Option{"Prefix": gateway.Prefix(),
-		"FromKey": gateway.FromKey()} {
+	for name, opt := range map[string]gateway.Option{
+		"Prefix":  gateway.Prefix(),
+		"FromKey": gateway.FromKey(),
+	} {
 		got := must(c.Get(ctx, "", opt, gateway.KeysOnly()))(t).KVs
 		if len(got) != len(want.Kvs) || len(got) < 2 || got[0].Key != "\x00" ||
 			got[len(got)-1].Key != last {

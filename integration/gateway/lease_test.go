@@ -20,8 +20,10 @@ func TestLeases(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
-		for _, id := range []gateway.LeaseID{0, 1, 1 << 53, 1<<53 + 1, math.MaxInt64,
-			-1, math.MinInt64} {
+		for _, id := range []gateway.LeaseID{
+			0, 1, 1 << 53, 1<<53 + 1, math.MaxInt64,
+			-1, math.MinInt64,
+		} {
 			before := time.Now()
 			g := must(ours.Grant(ctx, id, 59001*time.Millisecond))(t)
 			if id != 0 && g.ID != id || g.ID == 0 || g.TTL != time.Minute ||

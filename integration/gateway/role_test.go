@@ -61,8 +61,10 @@ func TestRoleOfANamespace(t *testing.T) {
 			},
 			Then: []gateway.Op{gateway.OpTxn(gateway.Txn{
 				If: []gateway.Cmp{gateway.CmpValue("k", gateway.Equal, []byte("2"))},
-				Then: []gateway.Op{gateway.OpDelete("\xff", gateway.Prefix(), gateway.PrevKV()),
-					gateway.OpGet("", gateway.Prefix())},
+				Then: []gateway.Op{
+					gateway.OpDelete("\xff", gateway.Prefix(), gateway.PrevKV()),
+					gateway.OpGet("", gateway.Prefix()),
+				},
 			})},
 		}))(t)
 		nested := txn.Responses[0].Txn

@@ -26,8 +26,10 @@ func TestServerCertificateNotForClients(t *testing.T) {
 		_, putErr := client.Put(ctx, "k", nil)
 		_, grantErr := client.Grant(ctx, gateway.NewLeaseID(), time.Minute)
 		_, watchErr := client.Watch(ctx, "k")
-		for name, err := range map[string]error{"get": getErr, "put": putErr,
-			"grant": grantErr, "watch": watchErr} {
+		for name, err := range map[string]error{
+			"get": getErr, "put": putErr,
+			"grant": grantErr, "watch": watchErr,
+		} {
 			t.Log(err)
 			if err == nil || !strings.Contains(err.Error(), "clientAuth") {
 				t.Errorf("%s: %v, want an error that names the certificate", name, err)

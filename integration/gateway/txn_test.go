@@ -43,14 +43,18 @@ func TestCompares(t *testing.T) {
 			{"version", b.Version, gateway.CmpVersion, func(k, rel string, n int64) clientv3.Cmp {
 				return clientv3.Compare(clientv3.Version(k), rel, n)
 			}},
-			{"create", b.CreateRevision, gateway.CmpCreateRevision,
+			{
+				"create", b.CreateRevision, gateway.CmpCreateRevision,
 				func(k, rel string, n int64) clientv3.Cmp {
 					return clientv3.Compare(clientv3.CreateRevision(k), rel, n)
-				}},
-			{"mod", b.ModRevision, gateway.CmpModRevision,
+				},
+			},
+			{
+				"mod", b.ModRevision, gateway.CmpModRevision,
 				func(k, rel string, n int64) clientv3.Cmp {
 					return clientv3.Compare(clientv3.ModRevision(k), rel, n)
-				}},
+				},
+			},
 			{"lease", int64(b.Lease), func(k string, rel gateway.Relation, n int64) gateway.Cmp {
 				return gateway.CmpLease(k, rel, gateway.LeaseID(n))
 			}, func(k, rel string, n int64) clientv3.Cmp {
@@ -69,29 +73,39 @@ func TestCompares(t *testing.T) {
 		}
 		end := clientv3.GetPrefixRangeEnd
 		spans := []span{
-			{"key", "b", func(c gateway.Cmp) gateway.Cmp { return c },
-				func(c clientv3.Cmp) clientv3.Cmp { return c }},
-			{"absent key", "n", func(c gateway.Cmp) gateway.Cmp { return c },
-				func(c clientv3.Cmp) clientv3.Cmp { return c }},
+			{
+				"key", "b", func(c gateway.Cmp) gateway.Cmp { return c },
+				func(c clientv3.Cmp) clientv3.Cmp { return c },
+			},
+			{
+				"absent key", "n", func(c gateway.Cmp) gateway.Cmp { return c },
+				func(c clientv3.Cmp) clientv3.Cmp { return c },
+			},
 			{"prefix", "b", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
 			{"empty prefix", "n", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
 			{"namespace", "", gateway.Cmp.Prefix, clientv3.Cmp.WithPrefix},
-			{"range", "a", func(c gateway.Cmp) gateway.Cmp { return c.Range("c") },
+			{
+				"range", "a", func(c gateway.Cmp) gateway.Cmp { return c.Range("c") },
 				func(c clientv3.Cmp) clientv3.Cmp {
 					return c.WithRange(ns + "c")
-				}},
+				},
+			},
 			{"from key", "b", gateway.Cmp.FromKey, func(c clientv3.Cmp) clientv3.Cmp {
 				return c.WithRange(end(ns))
 			}},
 		}
-		relations := []gateway.Relation{gateway.Equal, gateway.NotEqual,
-			gateway.Less, gateway.Greater}
+		relations := []gateway.Relation{
+			gateway.Equal, gateway.NotEqual,
+			gateway.Less, gateway.Greater,
+		}
 		held, count := map[string]int{}, 0
 		for _, target := range targets {
 			for _, span := range spans {
 				for _, rel := range relations {
-					for _, n := range []int64{0, target.stored - 1, target.stored,
-						target.stored + 1, math.MaxInt64, math.MinInt64} {
+					for _, n := range []int64{
+						0, target.stored - 1, target.stored,
+						target.stored + 1, math.MaxInt64, math.MinInt64,
+					} {
 						what := fmt.Sprintf("%s of %s %s %d", target.name, span.name, rel, n)
 						want := must(theirs.Txn(ctx).If(span.theirs(target.theirs(ns+span.key,
 							theirRelations[rel], n))).Commit())(t).Succeeded
@@ -134,8 +148,10 @@ func TestTxns(t *testing.T) {
 			})
 		}
 		got := must(ours.Txn(ctx, gateway.Txn{
-			If: []gateway.Cmp{gateway.CmpVersion("old", gateway.Equal, 1),
-				gateway.CmpCreateRevision("new", gateway.Equal, 0)},
+			If: []gateway.Cmp{
+				gateway.CmpVersion("old", gateway.Equal, 1),
+				gateway.CmpCreateRevision("new", gateway.Equal, 0),
+			},
 			Then: []gateway.Op{
 				gateway.OpPut("old", []byte("2"), gateway.PrevKV()),
 				gateway.OpDelete("gone/", gateway.Prefix(), gateway.PrevKV()),
@@ -183,10 +199,14 @@ func TestTxns(t *testing.T) {
 		}
 		before := got.Revision
 		for what, txn := range map[string]gateway.Txn{
-			"a key twice": {Then: []gateway.Op{gateway.OpPut("x", nil),
-				gateway.OpPut("x", nil)}},
-			"a lease that is no": {Then: []gateway.Op{gateway.OpPut("x", nil),
-				gateway.OpPut("y", nil, gateway.WithLease(1))}},
+			"a key twice": {Then: []gateway.Op{
+				gateway.OpPut("x", nil),
+				gateway.OpPut("x", nil),
+			}},
+			"a lease that is no": {Then: []gateway.Op{
+				gateway.OpPut("x", nil),
+				gateway.OpPut("y", nil, gateway.WithLease(1)),
+			}},
 			"too much": {Then: manyOps(129)},
 		} {
 			_, err := ours.Txn(ctx, txn)

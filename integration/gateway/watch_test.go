@@ -58,14 +58,30 @@ func TestWatches(t *testing.T) {
 			{"everything", "", opts{gateway.Prefix()}, opso{clientv3.WithPrefix()}, 10},
 			{"from the first key", "", opts{gateway.FromKey()}, opso{nsEnd}, 10},
 			{"revision", "b", opts{gateway.AtRevision(start)}, opso{clientv3.WithRev(start)}, 6},
-			{"future", "", opts{prefix, gateway.AtRevision(future)},
-				opso{theirPrefix, clientv3.WithRev(future)}, 6},
-			{"before", "", opts{gateway.Prefix(), gateway.PrevKV()},
-				opso{clientv3.WithPrefix(), clientv3.WithPrevKV()}, 10},
-			{"no puts", "", opts{gateway.Prefix(), gateway.NoPut()},
-				opso{clientv3.WithPrefix(), clientv3.WithFilterPut()}, 3},
-			{"no deletes", "", opts{prefix, gateway.NoDelete()},
-				opso{theirPrefix, clientv3.WithFilterDelete()}, 7},
+			{
+				"future", "",
+				opts{prefix, gateway.AtRevision(future)},
+				opso{theirPrefix, clientv3.WithRev(future)},
+				6,
+			},
+			{
+				"before", "",
+				opts{gateway.Prefix(), gateway.PrevKV()},
+				opso{clientv3.WithPrefix(), clientv3.WithPrevKV()},
+				10,
+			},
+			{
+				"no puts", "",
+				opts{gateway.Prefix(), gateway.NoPut()},
+				opso{clientv3.WithPrefix(), clientv3.WithFilterPut()},
+				3,
+			},
+			{
+				"no deletes", "",
+				opts{prefix, gateway.NoDelete()},
+				opso{theirPrefix, clientv3.WithFilterDelete()},
+				7,
+			},
 			{
 				"neither", "",
 				opts{prefix, gateway.NoPut(), gateway.NoDelete()},
@@ -235,8 +251,10 @@ func TestWatchEnds(t *testing.T) {
 			for _, err := range w.Events() {
 				last = err
 			}
-			if is := map[string]error{"Close": gateway.ErrClosed,
-				"the context": context.Canceled}[what]; !errors.Is(last, is) {
+			if is := map[string]error{
+				"Close":       gateway.ErrClosed,
+				"the context": context.Canceled,
+			}[what]; !errors.Is(last, is) {
 				t.Errorf("ended by %s: %v", what, last)
 			}
 		}

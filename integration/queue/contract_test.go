@@ -240,8 +240,10 @@ func delay(t *testing.T, p pair) {
 		}
 	}
 	for _, g := range got {
-		if g[2:] < map[byte]string{'a': "1", 'b': "1", 'c': "3", 'd': "3", 'e': "2",
-			'f': "2"}[g[0]] {
+		if g[2:] < map[byte]string{
+			'a': "1", 'b': "1", 'c': "3", 'd': "3", 'e': "2",
+			'f': "2",
+		}[g[0]] {
 			t.Errorf("too early: %v", got)
 		}
 	}

@@ -145,12 +145,18 @@ func TestDeaf(t *testing.T) {
 		grace, before time.Duration
 		status        int
 	}{
-		"grace": {"trap '' TERM; " + deaf + "wait",
-			300 * time.Millisecond, time.Hour, 128 + 9},
-		"deadline": {"trap '' TERM; " + deaf + "wait",
-			time.Hour, 500 * time.Millisecond, 128 + 9},
-		"leader obeys": {"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done",
-			300 * time.Millisecond, time.Hour, 4},
+		"grace": {
+			"trap '' TERM; " + deaf + "wait",
+			300 * time.Millisecond, time.Hour, 128 + 9,
+		},
+		"deadline": {
+			"trap '' TERM; " + deaf + "wait",
+			time.Hour, 500 * time.Millisecond, 128 + 9,
+		},
+		"leader obeys": {
+			"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done",
+			300 * time.Millisecond, time.Hour, 4,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := lasting(tt.before)

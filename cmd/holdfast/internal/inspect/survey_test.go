@@ -104,28 +104,44 @@ func TestDeadlocks(t *testing.T) {
 		want   string
 	}{
 		"nobody": {nil, ""},
-		"crossed": {[]Place{line("x", "", "1", "2"), line("y", "", "2", "1")},
-			"2 x 1, 1 y 2"},
+		"crossed": {
+			[]Place{line("x", "", "1", "2"), line("y", "", "2", "1")},
+			"2 x 1, 1 y 2",
+		},
 		"in order": {[]Place{line("x", "", "1", "2"), line("y", "", "1", "2")}, ""},
-		"three": {[]Place{line("x", "", "1", "2"), line("y", "", "2", "3"),
-			line("z", "", "3", "1")}, "2 x 1, 1 z 3, 3 y 2"},
-		"chain": {[]Place{line("x", "", "1", "2"), line("y", "", "2", "3"),
-			line("z", "", "3", "4")}, ""},
-		"behind a circle": {[]Place{line("x", "", "1", "2", "3"), line("y", "", "2", "1"),
-			line("z", "", "3", "4")}, "2 x 1, 1 y 2"},
-		"nested commands": {[]Place{line("x", "", "1", "4<y/3"), line("y", "", "3", "2<x/1")},
-			"4 x 1, 2 y 3"},
+		"three": {[]Place{
+			line("x", "", "1", "2"), line("y", "", "2", "3"),
+			line("z", "", "3", "1"),
+		}, "2 x 1, 1 z 3, 3 y 2"},
+		"chain": {[]Place{
+			line("x", "", "1", "2"), line("y", "", "2", "3"),
+			line("z", "", "3", "4"),
+		}, ""},
+		"behind a circle": {[]Place{
+			line("x", "", "1", "2", "3"), line("y", "", "2", "1"),
+			line("z", "", "3", "4"),
+		}, "2 x 1, 1 y 2"},
+		"nested commands": {
+			[]Place{line("x", "", "1", "4<y/3"), line("y", "", "3", "2<x/1")},
+			"4 x 1, 2 y 3",
+		},
 		"nested in order": {[]Place{line("x", "", "1", "3"), line("y", "", "2<x/1", "4<z/5")}, ""},
 		"under oneself":   {[]Place{line("x", "", "1", "2<x/1")}, "2 x 1"},
-		"readers": {[]Place{line("x", "", "1=shared", "2=shared"),
-			line("y", "", "1=shared", "2=shared")}, ""},
+		"readers": {[]Place{
+			line("x", "", "1=shared", "2=shared"),
+			line("y", "", "1=shared", "2=shared"),
+		}, ""},
 		"upgrade": {[]Place{line("x", "", "1=shared", "2=shared", "1-1", "2-1")}, "1 x 1"},
-		"permits": {[]Place{line("x", "limit=2 size=2", "1=1", "2=1", "1-1=1", "2-1=1")},
-			"1 x 1"},
+		"permits": {
+			[]Place{line("x", "limit=2 size=2", "1=1", "2=1", "1-1=1", "2-1=1")},
+			"1 x 1",
+		},
 		"permits enough": {[]Place{line("x", "limit=3 size=3", "1=1", "2=1", "3=1", "1-1=1",
 			"2-1=1")}, ""},
-		"barrier": {[]Place{line("x", "parties=double_2", "1", "2"),
-			line("y", "parties=double_2", "2", "1")}, ""},
+		"barrier": {[]Place{
+			line("x", "parties=double_2", "1", "2"),
+			line("y", "parties=double_2", "2", "1"),
+		}, ""},
 		"within a circle": {[]Place{line("x", "", "1<x/2", "2<x/1")}, ""},
 	} {
 		var got []string
