@@ -19,9 +19,8 @@ type MultiLock struct {
 	ctx    context.Context //nolint:containedctx // the life of the locks
 	cancel context.CancelCauseFunc
 
-	mu        sync.Mutex
-	unlocking bool   // an Unlock is under way
-	released  []bool // by an Unlock that failed for others
+	mu       sync.Mutex
+	released []bool // by an Unlock that failed for others
 }
 
 // LockAll waits until all the locks are granted, up to 60 of them. It joins all their lines in one
@@ -132,12 +131,8 @@ func (l *MultiLock) Err() error {
 }
 
 // Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined. After
-// an error another Unlock releases those that are left. While one is under way, another returns
-// [session.ErrNotHeld].
+// an error another Unlock releases those that are left.
 func (l *MultiLock) Unlock(ctx context.Context) error {
-	if !l.beginUnlock() { // else each would release some, and both would find others released
-		return fmt.Errorf("mutex: unlock %s: %w", strings.Join(l.Keys(), ", "), session.ErrNotHeld)
-	}
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup
 	for i, h := range l.held {
@@ -146,7 +141,6 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 	all.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unlocking = false
 	left := slices.Contains(l.released, false)
 	for i, err := range errs {
 		switch {
@@ -157,12 +151,4 @@ func (l *MultiLock) Unlock(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (l *MultiLock) beginUnlock() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	began := !l.unlocking
-	l.unlocking = true
-	return began
 }
