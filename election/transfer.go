@@ -50,7 +50,7 @@ func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 		err = notHeld(err)
 	}
 	if err != nil {
-		return fmt.Errorf("election: step down %q: %w", t.line.Name, err)
+		return fmt.Errorf("election: transfer %q: %w", t.line.Name, err)
 	}
 	return nil
 }
