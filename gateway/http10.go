@@ -78,14 +78,22 @@ func (cn *conn) roundTrip(req *http.Request) (*http.Response, error) {
 	return c.rt.RoundTrip(again)
 }
 
+// noteFailure records whether a stream failed for a reason other than the version of its request.
+func (cn *conn) noteFailure(otherReason bool) {
+	cn.m.h.mu.Lock()
+	defer cn.m.h.mu.Unlock()
+	cn.failed = otherReason
+}
+
 // learn records whether a finite stream got an answer. Until one did, both versions are tried in
-// turn, because a proxy may hold back an answer in one of them.
+// turn, because a proxy may hold back an answer in one of them. A stream without a connection, or
+// with an answer such as 503, does not count.
 func (p *watchPath) learn(cn *conn) {
 	switch {
 	case cn.mode != finite || p.versionKnown:
 	case cn.stood:
 		p.versionKnown = true
-	default:
+	case !cn.failed:
 		p.http11 = cn.http10
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +137,36 @@ func TestOwnTransportSpeaksHTTP11(t *testing.T) {
 		defer w.Close()
 		if all := strings.Join(protos(), " "); all == "" || strings.Contains(all, "HTTP/1.0") {
 			t.Errorf("finite streams spoke %q", all)
+		}
+	})
+}
+
+// TestFiniteStreamsKeepHTTP10: a proxy that answers 503, because its member is down, gives no reason
+// to speak HTTP/1.1 from then on.
+func TestFiniteStreamsKeepHTTP10(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Int64
+		down.Store(1)
+		fake, protos := byVersion(t, func(w http.ResponseWriter, _ request) bool {
+			if down.Add(-1) < 0 {
+				return true
+			}
+			answer(w, http.StatusServiceUnavailable, "")
+			return false
+		})
+		c := fake.client(t)
+		w, err := c.Watch(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		time.Sleep(time.Minute)
+		if all := protos(); len(all) < 3 || slices.Contains(all, "HTTP/1.1") {
+			t.Errorf("finite streams spoke %v", all)
+		}
+		if mode := c.Endpoints()[0].WatchMode; mode != gateway.WatchModeFinite {
+			t.Errorf("the mode is %q", mode)
 		}
 	})
 }

@@ -23,6 +23,7 @@ type conn struct {
 	out     *outbox         // the body of a shared stream
 	body    []byte          // the body of any other
 	http10  bool            // a finite stream: the version of its request
+	failed  bool            // it failed, and not because of that version
 	padded  bool            // newlines follow the body, see padding.go
 	timeout time.Duration   // a poll: how long until etcd ends it
 	ctx     context.Context //nolint:containedctx // the life of the stream
@@ -194,12 +195,14 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 	}
 	resp, err := cn.roundTrip(req)
 	if err != nil {
+		cn.noteFailure(errors.As(err, new(dialError)))
 		e := streamError(cn.ctx, m.ep, err)
 		h.c.checkScheme(cn.ctx, m.ep, e, nil)
 		return e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
+		cn.noteFailure(true)
 		// The part that was received is enough for an error text.
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		e := statusError("watch", m.ep, resp, body)

@@ -33,7 +33,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	l, err := mutex.New(s, "name").Lock(ctx)
+	l, err := mutex.New(s, "name", nil).Lock(ctx)
 	if err != nil {
 		panic(err)
 	}
