@@ -87,11 +87,12 @@ func (f *itemCache) expect(l *itemWatch) bool {
 	return f.reading
 }
 
-// read is a window of items from a place on, and all claims behind it.
+// read is a window of items from a place on, and all claims behind it. The claims are read with
+// their short values, because etcd 3.7 omits the leases of a read without values.
 func (f *itemCache) read(from string) []gateway.Op {
 	return []gateway.Op{
 		gateway.OpGet(f.keys.items+from, gateway.Range(until(f.keys.items)), gateway.Limit(window), gateway.KeysOnly()),
-		gateway.OpGet(f.keys.claims+from, gateway.Range(until(f.keys.claims)), gateway.KeysOnly()),
+		gateway.OpGet(f.keys.claims+from, gateway.Range(until(f.keys.claims))),
 	}
 }
 

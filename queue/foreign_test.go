@@ -92,6 +92,30 @@ func TestClaimWithoutLease(t *testing.T) {
 	})
 }
 
+// TestClaimOfAnotherClient: a client that begins to read the queue leaves the claims of others alone.
+// The fake omits leases from reads without values, as etcd 3.7 does.
+func TestClaimOfAnotherClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		first := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		if _, err := first.Enqueue(t.Context(), []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+		m, err := first.Receive(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if again, err := other.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Receive = %v, %v", again, err)
+		}
+		ack(t, m)
+	})
+}
+
 // TestClaimWithoutLeaseAfterALoss: if a session ends before it has deleted such a claim, the next
 // one of the same client does, also where that waits already.
 func TestClaimWithoutLeaseAfterALoss(t *testing.T) {

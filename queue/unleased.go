@@ -50,7 +50,7 @@ func (q *Queue) freeUnleased(f *itemCache) {
 // fairness only.
 func (q *Queue) clearLine(ctx context.Context) {
 	const most = 100
-	resp, err := q.s.Client().Get(ctx, q.keys.line+"/", gateway.Prefix(), gateway.KeysOnly(), gateway.Limit(most))
+	resp, err := q.s.Client().Get(ctx, q.keys.line+"/", gateway.Prefix(), gateway.Limit(most))
 	if err != nil {
 		return // the next one who waits in vain will do it
 	}
@@ -61,10 +61,13 @@ func (q *Queue) clearLine(ctx context.Context) {
 	}
 }
 
-// removal deletes a key if it was not put again.
+// removal deletes a key if it was not put again and is under no lease.
 func removal(kv gateway.KeyValue) gateway.Txn {
 	return gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpModRevision(kv.Key, gateway.Equal, kv.ModRevision)},
+		If: []gateway.Cmp{
+			gateway.CmpModRevision(kv.Key, gateway.Equal, kv.ModRevision),
+			gateway.CmpLease(kv.Key, gateway.Equal, 0),
+		},
 		Then: []gateway.Op{gateway.OpDelete(kv.Key)},
 	}
 }

@@ -238,7 +238,7 @@ func (t *change) get(r *rangeRequest) fields {
 	}
 	if r.KeysOnly {
 		for i := range found {
-			found[i].Value = nil
+			found[i].Value, found[i].Lease = nil, 0 // like etcd 3.7
 		}
 	}
 	if !r.CountOnly {
