@@ -27,12 +27,12 @@ type claim struct {
 }
 
 const (
-	claimWeight = 6 // so that a transaction claims 16 items whose values come with the answer
+	claimWeight = core.MaxOps / 16 // a transaction claims 16 items or so whose values come with the answer
 	knownWeight = 2
 )
 
-// claimWrite puts the claim and counts the attempt, if the item is there, and, by the caller's
-// compare, unclaimed. A second copy finds the first.
+// claimWrite puts the claim and counts the attempt, if the item is there and unclaimed. A second
+// copy finds the first.
 func (q *Queue) claimWrite(c *claim) core.Write {
 	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
@@ -45,8 +45,14 @@ func (q *Queue) claimWrite(c *claim) core.Write {
 	} else {
 		then = append(then, gateway.OpGet(item))
 	}
+	weight := claimWeight
+	if c.known {
+		weight = knownWeight
+	}
 	return core.Write{
 		If:           []gateway.Cmp{there},
+		Absent:       []string{key},
+		Weight:       weight,
 		Then:         then,
 		Else:         []gateway.Op{gateway.OpGet(key)},
 		Compensation: q.unclaim(c),
@@ -127,15 +133,11 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 }
 
 // claimFunc begins to claim items that the feed hands out. Finish, or giveBack, must follow.
-func (q *Queue) claimFunc(f *itemCache) claimFunc {
+func (q *Queue) claimFunc(ctx context.Context, f *itemCache) claimFunc {
 	return func(e *entry) *claim {
 		c := &claim{feed: f, entry: e, tag: q.newID(), item: e.value, known: e.value != nil}
 		e.value = nil // it becomes the caller's
-		weight := claimWeight
-		if c.known {
-			weight = knownWeight
-		}
-		c.pending = q.s.Begin(q.claimWrite(c), weight, q.keys.claims+e.place)
+		c.pending = q.s.Submit(ctx, q.claimWrite(c))
 		return c
 	}
 }

@@ -54,7 +54,7 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	}
 	// Alone: ops may write the same keys as those of another message, which etcd refuses in one
 	// transaction.
-	if err := m.grip.ReleaseWith(ctx, append(m.remove(), ops...)...); err != nil {
+	if err := m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(m.remove(), ops...)}); err != nil {
 		return m.q.wrap("ack", err)
 	}
 	return nil
@@ -88,7 +88,8 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 // giveBack claims nothing ahead, as the item itself is before all that could be. Its own process
 // need not wait for the watch to know that it can be had again.
 func (m *Message) giveBack(ctx context.Context) error {
-	if err := m.grip.ReleaseTogether(ctx, 1, nil, m.inPlace()...); err != nil {
+	w := core.ReleaseWrite{Then: m.inPlace(), Weight: 1}
+	if err := m.grip.ReleaseWith(ctx, w); err != nil {
 		return m.q.wrap("nack", err)
 	}
 	m.returned()
@@ -109,8 +110,10 @@ func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gate
 		m.q.claimAhead() //nolint:contextcheck // not for this call
 		defer m.q.endedOne(1)
 	}
-	ops = append(m.forget(), ops...)
-	if err := m.grip.ReleaseTogether(ctx, 1+size/core.GroupBytes, m.keys(), ops...); err != nil {
+	w := core.ReleaseWrite{
+		Then: append(m.forget(), ops...), Weight: 1 + size/core.WeightBytes, Deletes: m.keys(),
+	}
+	if err := m.grip.ReleaseWith(ctx, w); err != nil {
 		return m.q.wrap(verb, err)
 	}
 	return nil
@@ -156,13 +159,15 @@ func (m *Message) burial(reason string) gateway.Op {
 
 // drop moves an item that is not to be delivered to the dead letters.
 func (m *Message) drop(ctx context.Context, reason string) error {
-	err := m.grip.ReleaseWith(ctx, append(m.remove(), m.burial(reason))...)
+	err := m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(m.remove(), m.burial(reason))})
 	if errors.Is(err, session.ErrNotHeld) && m.q.s.Err() == nil {
 		return nil // somebody removed the claim
 	}
 	if err != nil {
 		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay for as long as the database is full
-			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error { return m.grip.ReleaseWith(ctx, m.inPlace()...) })
+			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
+				return m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: m.inPlace()})
+			})
 		}
 		return fmt.Errorf("move to the dead letters: %w", err)
 	}

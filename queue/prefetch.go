@@ -46,7 +46,7 @@ func (q *Queue) claimAhead() {
 	f := q.openFeed()
 	defer f.release()
 	for range n {
-		c := f.first(q.claimFunc(f))
+		c := f.first(q.claimFunc(q.s.Context(), f))
 		if c == nil {
 			return
 		}
@@ -92,7 +92,7 @@ func (q *Queue) next(ctx context.Context, f *itemCache, wait bool) state {
 	a.awaitReturns(ctx)
 	defer a.mu.Unlock()
 	if len(a.claims) == 0 {
-		return f.next(q.claimFunc(f), wait)
+		return f.next(q.claimFunc(ctx, f), wait)
 	}
 	c := a.claims[0]
 	if a.claims = a.claims[1:]; len(a.claims) == 0 {
@@ -190,8 +190,10 @@ func (q *Queue) release(ctx context.Context, c *claim) {
 		return
 	}
 	undo := q.unclaim(c)
-	w := core.Write{Then: undo(), Compensation: undo, Lean: q.unclaimLean(c), CompleteOnCancel: true}
-	out, err = q.s.WriteTogether(ctx, w, 1)
+	out, err = q.s.Write(ctx, core.Write{
+		Then: undo(), Weight: 1,
+		Compensation: undo, Lean: q.unclaimLean(c), CompleteOnCancel: true,
+	})
 	if err == nil && out.Responses[0].Txn.Succeeded {
 		c.feed.returned(c.entry, c.fence)
 	} else {

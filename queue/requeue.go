@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // Requeue gives the item back as if it had not been received: at once, in its old place, and
@@ -17,7 +18,8 @@ func (m *Message) Requeue(ctx context.Context) error {
 		Then: []gateway.Op{gateway.OpDelete(count)},
 		Else: []gateway.Op{gateway.OpPut(returns, nil)},
 	})
-	if err := m.grip.ReleaseWith(ctx, append(m.inPlace(), uncount)...); err != nil {
+	w := core.ReleaseWrite{Then: append(m.inPlace(), uncount)}
+	if err := m.grip.ReleaseWith(ctx, w); err != nil {
 		return m.q.wrap("requeue", err)
 	}
 	m.returned()

@@ -41,6 +41,11 @@ func loseOnce(text string, apply bool, at func()) func(c *fakeetcd.Call) fakeetc
 	}
 }
 
+// releaseWith releases a hold with an operation, as a write that may share a transaction.
+func releaseWith(ctx context.Context, grip *core.Releaser, op gateway.Op) error {
+	return grip.ReleaseWith(ctx, core.ReleaseWrite{Weight: 1, Then: []gateway.Op{op}})
+}
+
 // TestReleaseWhileFull: the database is full and the answer to a release is lost, before or after
 // it was applied. The key is deleted, and is reused only when no copy of the release can delete it
 // any more.
@@ -57,7 +62,7 @@ func TestReleaseWhileFull(t *testing.T) {
 		{"lost after", true, nil, (*core.Releaser).Release},
 		{"lost before, with a marker", false, []gateway.Op{marker}, (*core.Releaser).Release},
 		{"lost before, together", false, nil, func(g *core.Releaser, ctx context.Context) error {
-			return g.ReleaseTogether(ctx, 1, []string{"item"})
+			return g.ReleaseWith(ctx, core.ReleaseWrite{Weight: 1, Deletes: []string{"item"}})
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,19 +182,19 @@ func TestReleaseOtherwiseWhileFull(t *testing.T) {
 				ctx, cancel = context.WithCancel(ctx)
 				cancel()
 			}
-			err := grip.ReleaseTogether(ctx, 1, nil, gateway.OpPut("dead/me", nil))
+			err := releaseWith(ctx, grip, gateway.OpPut("dead/me", nil))
 			if !errors.Is(err, gateway.ErrNoSpace) && !cutOff || err == nil {
 				t.Errorf("a release with a put: %v", err)
 			}
 			begin := time.Now()
 			item := gateway.OpDelete("item")
-			if err := grip.ReleaseTogether(within(t, time.Minute), 1, nil, item); err != nil {
+			if err := releaseWith(within(t, time.Minute), grip, item); err != nil {
 				t.Errorf("cut off %t: one that only deletes: %v", cutOff, err)
 			}
 			if took := time.Since(begin); took > 2*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			err = grip.ReleaseTogether(within(t, time.Second), 1, nil, item)
+			err = releaseWith(within(t, time.Second), grip, item)
 			if !errors.Is(err, session.ErrNotHeld) {
 				t.Errorf("a third: %v", err)
 			}
@@ -221,10 +226,10 @@ func TestGroupWhileFull(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		go func() { errs <- busy.ReleaseTogether(t.Context(), 1, nil, gateway.OpGet("x")) }()
+		go func() { errs <- releaseWith(t.Context(), busy, gateway.OpGet("x")) }()
 		time.Sleep(50 * time.Millisecond)
-		go func() { errs <- ack.ReleaseTogether(t.Context(), 1, nil, gateway.OpGet("x")) }()
-		go func() { errs <- reject.ReleaseTogether(t.Context(), 1, nil, gateway.OpPut("dead", nil)) }()
+		go func() { errs <- releaseWith(t.Context(), ack, gateway.OpGet("x")) }()
+		go func() { errs <- releaseWith(t.Context(), reject, gateway.OpPut("dead", nil)) }()
 		var failed []string
 		for range 3 {
 			if err := <-errs; err != nil {
@@ -235,7 +240,7 @@ func TestGroupWhileFull(t *testing.T) {
 			t.Errorf("%q", failed)
 		}
 		if len(etcd.Keys("ack")) > 0 || len(etcd.Keys("reject")) != 1 {
-			t.Errorf("left: %v", etcd.Keys(""))
+			t.Errorf("left: %v, %v", etcd.Keys("ack"), etcd.Keys("reject"))
 		}
 	})
 }

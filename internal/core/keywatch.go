@@ -80,10 +80,10 @@ func (o *keyWatch) handle(r gateway.WatchResponse) {
 		o.watch()
 	case r.Created && o.recheck:
 		o.recheck = false
-		o.s.background(o.check)
+		o.s.Background(o.check)
 	case r.Err != nil && !errors.Is(r.Err, gateway.ErrClosed): // may be temporary
 		o.recheck = true
-		o.s.background(func(ctx context.Context) {
+		o.s.Background(func(ctx context.Context) {
 			o.failed(ctx, r.Err)
 			o.watch()
 		})

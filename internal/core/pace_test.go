@@ -41,21 +41,21 @@ func TestKeysThatAlwaysChange(t *testing.T) {
 		return err
 	}
 	group := func(ctx context.Context, s *session.Session) error {
-		_, err := core.Of(s).WriteTogether(ctx, core.Write{
-			Then: []gateway.Op{gateway.OpPut("done", nil)},
-		}, 1)
+		_, err := core.Of(s).Write(ctx, core.Write{
+			Then: []gateway.Op{gateway.OpPut("done", nil)}, Weight: 1,
+		})
 		return err
 	}
 	for name, row := range map[string]struct {
 		key  string // behind the record
 		call func(ctx context.Context, s *session.Session) error
 	}{
-		"receipt of Txn":          {"/w0", txn},
-		"receipt of TxnFlat":      {"/w0", flat},
-		"record of Txn":           {"", txn},
-		"record of Write":         {"", write},
-		"record of a batch":       {"", together},
-		"record of WriteTogether": {"", group},
+		"receipt of Txn":             {"/w0", txn},
+		"receipt of TxnFlat":         {"/w0", flat},
+		"record of Txn":              {"", txn},
+		"record of Write":            {"", write},
+		"record of a batch":          {"", together},
+		"record of a weighted write": {"", group},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

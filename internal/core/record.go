@@ -140,15 +140,12 @@ func permanent(err error) bool {
 		errors.Is(err, gateway.ErrRevisionRegressed) || errors.Is(err, gateway.ErrNoSpace)
 }
 
-// lookupChunk is the number of records read at once, within etcd's limit of 128 operations.
-const lookupChunk = 100
-
 // SessionInfos is documented at session.Session.SessionInfos.
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {
 	out := make(map[gateway.LeaseID]Info, len(leases))
-	for chunk := range slices.Chunk(leases, lookupChunk) {
+	for chunk := range slices.Chunk(leases, MaxOps) {
 		var txn gateway.Txn
 		for _, id := range chunk {
 			txn.Then = append(txn.Then, gateway.OpGet(s.opt.RecordPrefix+id.String()))

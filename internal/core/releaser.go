@@ -15,45 +15,49 @@ import (
 // Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use,
 // except for AddReleaseOps.
 type Releaser struct {
-	h       *Hold
-	remove  [1]gateway.Op // space for the operations of most releases
-	release []gateway.Op
-	free    func() // see Session.ReserveKey
+	h    *Hold
+	one  [1]gateway.Op // space for the operations of most releases
+	with ReleaseWrite
+	free func() // see Session.ReserveKey
 
-	mu    sync.Mutex
-	state releaseState
-	// undone: a release that was cut off has completed in the background. whenResolved is closed
-	// then.
-	undone       bool
-	whenResolved chan struct{} // made when a release is cut off
-	// blocks: a release that was cut off cannot complete because the database is full. full is
-	// closed then.
-	blocks bool
-	full   chan struct{} // made with whenResolved
-	// foreign: the key is no longer under the session's lease, see unleased.
-	foreign bool
-	// whole: release does more than record how the hold ended, so all of it is applied, or nothing.
-	whole bool
+	mu      sync.Mutex
+	state   releaseState
+	changed chan struct{} // closed when state or blocked changes; made by the calls that wait for it
+	blocked bool          // a release in doubt cannot be resolved because the database is full
+	foreign bool          // the key is no longer under the session's lease, see unleased
+	whole   bool          // with does more than record how the hold ended: all is applied, or nothing
 
 	// Links of unwatchedHolds.
 	born       time.Time
 	prev, next *Releaser
 }
 
+// ReleaseWrite is what a release applies in addition to the deletion of the hold's key.
+type ReleaseWrite struct {
+	Then    []gateway.Op
+	Weight  int      // see [Write]; for the hold's key and Deletes too
+	Deletes []string // keys that exist as long as the hold's key; only with a Weight
+}
+
 // releaseState is the state of the release of a hold:
 //
-//	held      → under way   a Release
-//	held      → done        the hold had ended before
-//	under way → done, rejected, in doubt
-//	rejected  → under way   the next Release
-//	in doubt  → done        the session has resolved it, and the next Release returns nil
+//	                  Release
+//	held ─────────────────────▶ under way ──answer──▶ done ◀──next Release returns nil──┐
+//	  │                          │   │ ▲                                                │
+//	  │ the hold had ended       │   │ └──next Release── rejected                       │
+//	  └──────────▶ done          │   └──server rejects it──▲                            │
+//	                             │                                                      │
+//	                             └──caller returns──▶ in doubt ──session resolves it──▶ resolved
+//
+// A release may be resolved before its caller has returned.
 type releaseState int
 
 const (
-	releaseHeld     releaseState = iota
-	releaseUnderWay              // a Release is under way
-	releaseInDoubt               // its caller has returned; the session resolves it
-	releaseRejected              // the server rejected it; it may be tried again
+	releaseHeld releaseState = iota
+	releaseUnderWay
+	releaseRejected
+	releaseInDoubt
+	releaseResolved
 	releaseDone
 )
 
@@ -72,118 +76,107 @@ func (s *Session) Hold(key string, fence int64, free func()) (*Hold, *Releaser) 
 
 // AddReleaseOps adds operations that a release applies together with the deletion of the key. It
 // must not be called once others may release the hold.
-func (g *Releaser) AddReleaseOps(release ...gateway.Op) {
-	g.release = append(g.release, release...)
-}
-
-// writeFunc is [Session.Write], or another way to send a write.
-type writeFunc func(ctx context.Context, w Write) (Outcome, error)
+func (g *Releaser) AddReleaseOps(ops ...gateway.Op) { g.with.Then = append(g.with.Then, ops...) }
 
 // Release releases the hold: its context ends at once, then the key is deleted. It returns
 // [ErrNotHeld] when the hold had ended before, also by an earlier Release. When ctx ends first it
 // returns [gateway.ErrUncertain] with the error of ctx, and the deletion continues in the
 // background; a repeated Release waits for it and then returns nil. If ctx has ended before the
 // call, Release has 1 s of its own.
-func (g *Releaser) Release(ctx context.Context) error { return g.leave(ctx, nil, g.h.s.Write) }
+func (g *Releaser) Release(ctx context.Context) error { return g.release(ctx, nil) }
 
-// ReleaseWith is Release with ops instead of the operations of [Releaser.AddReleaseOps]. Of several
+// ReleaseWith is Release with w instead of the operations of [Releaser.AddReleaseOps]. Of several
 // releases under way only the first counts. After a release that the server rejected, the next may
-// have other operations.
-func (g *Releaser) ReleaseWith(ctx context.Context, ops ...gateway.Op) error {
-	return g.leave(ctx, append([]gateway.Op{}, ops...), g.h.s.Write)
+// have another w.
+func (g *Releaser) ReleaseWith(ctx context.Context, w ReleaseWrite) error {
+	return g.release(ctx, &w)
 }
 
-// ReleaseTogether is ReleaseWith by [Session.WriteTogether]. It also deletes the keys in deletes.
-// For them and the hold's key, the conditions of WriteTogether apply.
-func (g *Releaser) ReleaseTogether(
-	ctx context.Context, weight int, deletes []string, ops ...gateway.Op,
-) error {
-	with := make([]gateway.Op, 0, len(deletes)+len(ops))
-	for _, key := range deletes {
-		with = append(with, gateway.OpDelete(key))
-	}
-	return g.leave(ctx, append(with, ops...), func(ctx context.Context, w Write) (Outcome, error) {
-		return g.h.s.WriteTogether(ctx, w, weight, append([]string{g.h.key}, deletes...)...)
-	})
-}
-
-// MarkDeleted is Release for a hold whose key another write of the session has deleted, according
-// to its answer.
-func (g *Releaser) MarkDeleted() {
-	_ = g.leave(g.h.s.ctx, nil, func(context.Context, Write) (Outcome, error) {
-		return Outcome{Applied: true, Responses: []gateway.OpResponse{deletedOne}}, nil
-	})
+func (g *Releaser) release(ctx context.Context, with *ReleaseWrite) error {
+	ctx, cancel := grace.Of(ctx)
+	defer cancel()
+	return g.end(ctx, with)
 }
 
 // Abandon is Release in the background.
 func (g *Releaser) Abandon(ctx context.Context) {
 	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cancel()
-	_ = g.end(ended, nil, g.h.s.Write)
+	_ = g.end(ended, nil)
+}
+
+// MarkDeleted is Release for a hold whose key another write of the session has deleted, according
+// to its answer.
+func (g *Releaser) MarkDeleted() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != releaseHeld && g.state != releaseRejected {
+		return
+	}
+	g.close()
+	g.state = releaseDone
+	if !g.foreign {
+		g.free()
+	}
 }
 
 // Released reports whether the hold has ended by a release, which may have failed since.
 func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
-func (g *Releaser) leave(ctx context.Context, with []gateway.Op, write writeFunc) error {
-	ctx, cancel := grace.Of(ctx)
-	defer cancel()
-	return g.end(ctx, with, write)
+// close ends the hold itself. g.mu is held.
+func (g *Releaser) close() {
+	g.h.end(ErrReleased)
+	g.h.s.unwatched.remove(g)
 }
 
-func (g *Releaser) end(ctx context.Context, with []gateway.Op, write writeFunc) error {
-	err := g.h.Err() // reads the clock
+func (g *Releaser) end(ctx context.Context, with *ReleaseWrite) error {
+	lostBefore := g.h.Err() // reads the clock
 	g.mu.Lock()
-	state, foreign := g.state, g.foreign
-	if foreign && err == nil {
-		err = lost(ErrKeyDeleted)
+	was, foreign := g.state, g.foreign
+	if foreign && lostBefore == nil {
+		lostBefore = lost(ErrKeyDeleted)
 	}
-	if state == releaseHeld || state == releaseRejected {
+	switch was {
+	case releaseHeld, releaseRejected:
 		g.state = releaseUnderWay
 		if with != nil {
-			g.release, g.whole = with, true
+			g.with, g.whole = *with, true
 		}
-	}
-	if state == releaseHeld {
-		g.h.end(ErrReleased)
-		g.h.s.unwatched.remove(g)
-		if err != nil {
+		if was == releaseRejected {
+			break
+		}
+		if g.close(); lostBefore != nil {
 			g.state = releaseDone
 		}
+	case releaseUnderWay, releaseDone, releaseInDoubt, releaseResolved:
 	}
 	g.mu.Unlock()
 	switch {
-	case state == releaseInDoubt:
-		return g.await(ctx, with, write)
-	case state == releaseUnderWay || state == releaseDone:
+	case was == releaseInDoubt || was == releaseResolved:
+		return g.await(ctx, with)
+	case was == releaseUnderWay || was == releaseDone:
 		return ErrNotHeld
-	case state == releaseHeld && err != nil:
-		if errors.Is(err, ErrKeyDeleted) && !foreign {
+	case was == releaseHeld && lostBefore != nil:
+		if errors.Is(lostBefore, ErrKeyDeleted) && !foreign {
 			g.free()
 		}
-		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+		return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
 	}
-	return g.delete(ctx, write)
+	return g.delete(ctx)
 }
 
-func (g *Releaser) delete(ctx context.Context, write writeFunc) error {
-	g.remove[0] = gateway.OpDelete(g.h.key)
-	w := Write{Then: g.remove[:], Key: g.h.key}
-	if len(g.release) > 0 {
-		// A deletion alone finds this incarnation of the key or none, because only this session
-		// creates the key. The other operations must not be applied for a hold that another client
-		// has ended.
-		w = g.guarded(append(g.remove[:], g.release...))
-		if !g.whole {
-			w.Lean = g.guarded(g.remove[:]).Compensation
-		}
+// delete sends the release.
+func (g *Releaser) delete(ctx context.Context) error {
+	w := g.write(g.with)
+	if w.Guarded && !g.whole {
+		w.Lean = g.guarded(g.one[:]).Compensation
 	}
 	w.CompleteOnCancel, w.resolver = true, g
-	out, err := write(ctx, w)
+	out, err := g.h.s.Write(ctx, w)
 	if errors.Is(err, gateway.ErrNoSpace) && w.Lean != nil && ctx.Err() == nil {
-		lean := g.guarded(g.remove[:])
+		lean := g.guarded(g.one[:])
 		lean.CompleteOnCancel, lean.resolver = true, g
-		out, err = write(ctx, lean)
+		out, err = g.h.s.Write(ctx, lean)
 		out.Repeated = true
 	}
 	g.mu.Lock()
@@ -203,18 +196,33 @@ func (g *Releaser) delete(ctx context.Context, write writeFunc) error {
 		return fmt.Errorf("%w: %w", ErrNotHeld, err)
 	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil && w.Guarded:
 		g.state = releaseRejected
-	case errors.Is(err, gateway.ErrUncertain):
-		g.state, g.whenResolved, g.full = releaseInDoubt, make(chan struct{}), make(chan struct{})
-		if g.undone {
-			close(g.whenResolved)
-		}
-		if g.blocks {
-			close(g.full)
-		}
-	default:
+	case !errors.Is(err, gateway.ErrUncertain):
 		g.state = releaseRejected
+	case g.state == releaseUnderWay:
+		g.state = releaseInDoubt
 	}
 	return err
+}
+
+// write returns the write that deletes the key and applies with.
+//
+// A deletion alone finds this incarnation of the key or none, because only this session creates the
+// key. Other operations must not be applied for a hold that another client has ended.
+func (g *Releaser) write(with ReleaseWrite) Write {
+	g.one[0] = gateway.OpDelete(g.h.key)
+	if len(with.Then) == 0 && with.Weight == 0 {
+		return Write{Then: g.one[:], Key: g.h.key}
+	}
+	ops := make([]gateway.Op, 0, 1+len(with.Deletes)+len(with.Then))
+	ops = append(ops, g.one[0])
+	for _, key := range with.Deletes {
+		ops = append(ops, gateway.OpDelete(key))
+	}
+	w := g.guarded(append(ops, with.Then...))
+	if w.Weight = with.Weight; w.Weight > 0 {
+		w.Deletes = append([]string{g.h.key}, with.Deletes...)
+	}
+	return w
 }
 
 // guarded returns a write that applies all of ops, of which the first deletes the key, unless the
@@ -232,77 +240,78 @@ func (g *Releaser) resolve(Outcome) {
 	g.free()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.isUndone()
+	g.resolved()
 }
 
-// blocked is called when a release that was cut off meets a full database. lean reports that the
-// key was deleted nevertheless.
-func (g *Releaser) blocked(lean bool) {
+// blockedFull is called when a release that was cut off meets a full database. lean reports that
+// the key was deleted nevertheless.
+func (g *Releaser) blockedFull(lean bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case lean:
-		g.isUndone()
-	case !g.blocks:
-		if g.blocks = true; g.full != nil {
-			close(g.full)
-		}
+	if lean {
+		g.resolved()
+		return
+	}
+	g.blocked = true
+	g.notify()
+}
+
+// resolved is the transition to that state. g.mu is held.
+func (g *Releaser) resolved() {
+	if g.state == releaseUnderWay || g.state == releaseInDoubt {
+		g.state = releaseResolved
+		g.notify()
 	}
 }
 
-func (g *Releaser) isUndone() {
-	if !g.undone && g.whenResolved != nil {
-		close(g.whenResolved)
+func (g *Releaser) notify() {
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
 	}
-	g.undone = true
 }
 
-// await is a Release after one that was cut off. One of the callers returns nil. If a full database
+// await is a release after one that was cut off. One of the callers returns nil. If a full database
 // blocks the first release, a release with other operations is sent without waiting, because at
 // most one of the two is applied.
-func (g *Releaser) await(ctx context.Context, with []gateway.Op, write writeFunc) error {
-	g.mu.Lock()
-	settled, full := g.whenResolved, g.full
-	g.mu.Unlock()
-	if with == nil {
-		full = nil
-	}
-	select {
-	case <-settled:
-	case <-full:
-		out, err := write(ctx, g.guarded(append([]gateway.Op{gateway.OpDelete(g.h.key)}, with...)))
-		if err != nil {
-			return err
-		}
+func (g *Releaser) await(ctx context.Context, with *ReleaseWrite) error {
+	for {
 		g.mu.Lock()
-		if out.Applied {
-			g.isUndone()
+		if g.state == releaseResolved {
+			g.state = releaseDone
+			g.mu.Unlock()
+			return nil
 		}
+		if g.changed == nil {
+			g.changed = make(chan struct{})
+		}
+		state, blocked, changed := g.state, g.blocked && with != nil, g.changed
 		g.mu.Unlock()
-	case <-g.h.s.ctx.Done():
-	case <-ctx.Done():
-	}
-	return g.awaited(ctx, settled)
-}
-
-func (g *Releaser) awaited(ctx context.Context, settled chan struct{}) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	select {
-	case <-settled:
-		if g.state == releaseDone {
+		switch {
+		case state != releaseInDoubt:
 			return ErrNotHeld
+		case g.h.s.ctx.Err() != nil:
+			cause := context.Cause(g.h.s.ctx) //nolint:contextcheck // it only reads the cause
+			return fmt.Errorf("%w: %w", ErrNotHeld, cause)
+		case ctx.Err() != nil:
+			return uncertain(ctxerr.Of(ctx))
+		case blocked:
+			out, err := g.h.s.Write(ctx, g.write(*with))
+			if err != nil {
+				return err
+			}
+			if !out.Applied {
+				return ErrNotHeld
+			}
+			g.mu.Lock()
+			g.resolved()
+			g.mu.Unlock()
+			continue
 		}
-		g.state = releaseDone
-		return nil
-	default:
+		select {
+		case <-changed:
+		case <-g.h.s.ctx.Done():
+		case <-ctx.Done():
+		}
 	}
-	if g.h.s.ctx.Err() != nil {
-		cause := context.Cause(g.h.s.ctx) //nolint:contextcheck // it only reads why the session ended
-		return fmt.Errorf("%w: %w", ErrNotHeld, cause)
-	}
-	if ctx.Err() == nil {
-		return ErrNotHeld
-	}
-	return uncertain(ctxerr.Of(ctx))
 }

@@ -12,7 +12,7 @@ import (
 // the deletion it returns [gateway.ErrUncertain], and the deletion continues in the background.
 func (s *Session) Remove(ctx context.Context, key string) error {
 	bound, cancel := s.bound(ctx)
-	defer cancel()
+	defer cancel(nil)
 	resp, err := s.c.Get(bound, key, gateway.KeysOnly())
 	switch {
 	case err != nil && s.Err() != nil:

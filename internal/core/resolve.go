@@ -23,18 +23,14 @@ type unresolved struct {
 // unresolvedQueue has the writes to resolve, in the order in which they are tried. The session's mu
 // guards it.
 type unresolvedQueue struct {
-	running bool           // a goroutine resolves them
-	more    chan struct{}  // wakes the goroutine when fresh grows
-	fresh   []unresolved   // not tried yet
-	halves  [][]unresolved // of transactions that were rejected: some of them are at fault
-	refused []unresolved   // rejected alone: one of them is tried at a time, with pauses
-	retry   time.Time      // when the next of refused is tried
+	running bool          // a goroutine resolves them
+	more    chan struct{} // wakes the goroutine when fresh grows
+	fresh   []unresolved  // not tried yet
+	single  []unresolved  // of transactions that were rejected: tried alone, to find those at fault
+	refused []unresolved  // rejected alone: one of them is tried at a time, with pauses
+	retry   time.Time     // when the next of refused is tried
 	pause   *backoff.ExponentialBackOff
 }
-
-// settleBatch bounds the writes that are resolved in one transaction. Each has one operation, or
-// few.
-const settleBatch = 40
 
 // Compensate applies the Compensation of a write in the background. The write was answered, or
 // never sent; [Session.Write] itself compensates writes that were not answered. OnResolved is
@@ -74,9 +70,9 @@ func (s *Session) resolve(w Write, inDoubt bool) {
 	}
 }
 
-// resolveAll runs until no write is left. A rejected write does not delay the others, because a
-// transaction that the server rejected is halved until the writes at fault are alone. One of these
-// is tried at a time, in the end once a second. When one of them is accepted, all are tried again,
+// resolveAll runs until no write is left. A rejected write does not delay the others, because the
+// writes of a transaction that the server rejected are sent again alone. One of those at fault is
+// tried at a time, in the end once a second. When one of them is accepted, all are tried again,
 // because the reason may be gone for all.
 func (s *Session) resolveAll(ctx context.Context) {
 	warned := false
@@ -108,12 +104,13 @@ func (s *Session) takeUnresolved() (batch []unresolved, again bool, idle time.Du
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.unresolved
-	switch n := min(len(q.fresh), settleBatch); {
-	case n > 0:
+	switch {
+	case len(q.fresh) > 0:
+		n := together(q.fresh)
 		batch, q.fresh = q.fresh[:n:n], q.fresh[n:]
 		return batch, false, 0
-	case len(q.halves) > 0:
-		batch, q.halves = q.halves[0], q.halves[1:]
+	case len(q.single) > 0:
+		batch, q.single = q.single[:1:1], q.single[1:]
 		return batch, false, 0
 	case len(q.refused) == 0:
 		q.running = false
@@ -124,6 +121,17 @@ func (s *Session) takeUnresolved() (batch []unresolved, again bool, idle time.Du
 	}
 	batch, q.refused = q.refused[:1:1], q.refused[1:]
 	return batch, true, 0
+}
+
+// together returns the number of writes at the front that fit in one transaction, at least one.
+func together(all []unresolved) (n int) {
+	for ops := 0; n < len(all); n++ {
+		ops += max(len(all[n].undo), len(all[n].lean))
+		if ops > MaxOps && n > 0 {
+			break
+		}
+	}
+	return n
 }
 
 // awaitUnresolved waits for the next try, or for a new write.
@@ -145,12 +153,9 @@ func (s *Session) sortUnresolved(failed []unresolved, err error, again bool) {
 	switch n := len(failed); {
 	case n == 0 && again: // the others may succeed now, too
 		q.pause.Reset()
-		for ; len(q.refused) > 0; q.refused = q.refused[min(len(q.refused), settleBatch):] {
-			k := min(len(q.refused), settleBatch)
-			q.halves = append(q.halves, q.refused[:k:k])
-		}
+		q.fresh, q.refused = append(q.fresh, q.refused...), nil
 	case n > 1 && !errors.Is(err, gateway.ErrNoSpace):
-		q.halves = append(q.halves, failed[:n/2:n/2], failed[n/2:])
+		q.single = append(q.single, failed...)
 	case n > 0:
 		q.refused = append(q.refused, failed...)
 		if now := time.Now(); again || q.retry.Before(now) {
@@ -220,7 +225,7 @@ func relieve(batch []unresolved, out Outcome) (rest []unresolved) {
 			continue
 		}
 		if u.told != nil {
-			u.told.blocked(len(u.lean) > 0)
+			u.told.blockedFull(len(u.lean) > 0)
 		}
 		rest = append(rest, u)
 	}

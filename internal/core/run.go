@@ -50,7 +50,7 @@ func (s *Session) run(ctx context.Context, fn func(context.Context, *Session) er
 		}
 	}()
 	ctx, cancel := s.bound(ctx)
-	defer cancel()
+	defer cancel(nil)
 	return fn(ctx, s)
 }
 

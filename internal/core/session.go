@@ -11,7 +11,6 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/grace"
-	"github.com/holdfast-go/holdfast/internal/merge"
 )
 
 // Session is documented at session.Session. It is safe for concurrent use.
@@ -44,11 +43,9 @@ type Session struct {
 	inherited  map[string]bool // keys that AdoptKeys has returned
 	receipts   []*receipt
 	unresolved unresolvedQueue
-	writer     writer
+	scheduler  scheduler
 	unwatched  unwatchedHolds
 	bg         sync.WaitGroup // all goroutines; grows only while not ended
-	group      merge.Batcher[*groupedWrite]
-	nest       int // the number of groups to nest; only the sender uses it
 
 	closing chan struct{} // held by the one Close that revokes
 	revoked bool          // nothing is left for Close to do; guarded by closing
@@ -85,16 +82,12 @@ func prepare(c *gateway.Client, lease gateway.LeaseID, opt Config) (*Session, er
 	if c == nil {
 		return nil, invalid("no client")
 	}
-	s := &Session{
+	return &Session{
 		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(),
 		info: newInfo(opt.Name, opt.ParentKey), incarnation: lease.String(),
 		changed: make(chan struct{}), closing: make(chan struct{}, 1),
 		slots: map[string][]bool{}, inherited: map[string]bool{},
-	}
-	s.group = merge.Batcher[*groupedWrite]{
-		Owner: s, Pick: pickGroup, Send: s.sendGroup, OnAbandoned: s.abandonGrouped,
-	}
-	return s, nil
+	}, nil
 }
 
 // begin starts a session that has its lease and its record. created is the create_revision of the
@@ -262,9 +255,9 @@ func (s *Session) notifyLost(err error) {
 	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
 }
 
-// background runs fn in a goroutine that ends with the session and that Close waits for. After the
+// Background runs fn in a goroutine that ends with the session and that Close waits for. After the
 // session has ended it does not run fn and returns false.
-func (s *Session) background(fn func(ctx context.Context)) bool {
+func (s *Session) Background(fn func(ctx context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended {

@@ -123,4 +123,4 @@ type receiptResolver struct {
 
 func (rs *receiptResolver) resolve(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
 
-func (rs *receiptResolver) blocked(bool) {}
+func (rs *receiptResolver) blockedFull(bool) {}

@@ -1,15 +1,12 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"time"
-
-	"github.com/cenkalti/backoff/v4"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // Write is one write of a session. It is applied at most once, and never after the session has
@@ -17,18 +14,32 @@ import (
 //
 // A write may be tried several times. So applying Then twice must have the same effect as once (a
 // put of the same value, a delete), or If must prevent it.
+//
+// A write with a Key or a Weight shares a transaction with others of the session when it has to
+// wait for one. Any other write has a transaction of its own, at once.
 type Write struct {
 	If   []gateway.Cmp // in addition to the session's own
 	Then []gateway.Op
 	Else []gateway.Op // reads that show why If did not hold
 
-	// Key is the one key that Then writes. If it is set, the write may share a transaction with
-	// others of the session; If must be empty then. Line is the line in which the key gets a place
-	// by its create_revision: two writes of one line do not share a transaction.
+	// Key is the one key that Then writes. If must be empty then. Line is the line in which the key
+	// gets a place by its create_revision: two writes of one line do not share a transaction.
 	Key  string
 	Line string
-	// MayLinger: the write may wait while another transaction is under way, to share the next one.
+	// MayLinger: a write with a Key may wait while another transaction is under way, to share the
+	// next one.
 	MayLinger bool
+
+	// Weight, if not zero, is the share that a write takes of the [MaxOps] of a transaction: one, and
+	// one more for each [WeightBytes] that it puts or reads. Of two weighted writes that may be under
+	// way at once, none may write a key of the other.
+	Weight int
+	// Deletes are the keys that the first operations of Then delete. They exist if If holds. They
+	// end in numbers with equally many digits, with no other keys in between, so that one operation
+	// deletes neighbours. Only for writes with a Weight.
+	Deletes []string
+	// Absent are keys like Deletes that must not exist, in addition to If.
+	Absent []string
 
 	// Compensation returns the operations that are applied in the background when the caller's
 	// context ends before the outcome is known; with CompleteOnCancel, also when it ends before
@@ -50,11 +61,11 @@ type Write struct {
 	Lean func() []gateway.Op
 }
 
-// resolver receives the answer to the Compensation. Before that, blocked may be called, perhaps
+// resolver receives the answer to the Compensation. Before that, blockedFull may be called, perhaps
 // more than once, because the database is full; lean reports that Lean has been applied.
 type resolver interface {
 	resolve(o Outcome)
-	blocked(lean bool)
+	blockedFull(lean bool)
 }
 
 // Outcome is the result of a [Write].
@@ -70,23 +81,20 @@ type Outcome struct {
 	InDoubt bool
 }
 
-// Write applies w. It returns [gateway.ErrUncertain] with the error of ctx when ctx ends before the
-// outcome is known, and [ErrLost] when the session ends.
+// Write applies w. The request that carries the write has the values of ctx, or of the context of
+// another write in the same transaction. Write returns [gateway.ErrUncertain] with the error of ctx
+// when ctx ends before the outcome is known, and [ErrLost] when the session ends.
 func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
-	if w.Key != "" {
-		return s.commit(ctx, w)
+	switch {
+	case w.Key == "" && w.Weight == 0:
+		bound, cancel := s.bound(ctx)
+		out, inDoubt, err := s.write(bound, w, false)
+		cancel(nil)
+		return s.giveUp(ctx, w, out, inDoubt, err)
+	case ctx.Err() != nil:
+		return s.giveUp(ctx, w, Outcome{}, false, cmp.Or(s.Err(), ctxerr.Of(ctx)))
 	}
-	return s.single(ctx, w, false, false)
-}
-
-// single applies w in a transaction of its own. inDoubt and repeated are the result of earlier
-// tries.
-func (s *Session) single(ctx context.Context, w Write, inDoubt, repeated bool) (Outcome, error) {
-	bound, cancel := s.bound(ctx)
-	out, inDoubt, err := s.write(bound, w, inDoubt)
-	cancel()
-	out.Repeated = out.Repeated || repeated
-	return s.giveUp(ctx, w, out, inDoubt, err)
+	return s.Submit(ctx, w).Wait(ctx)
 }
 
 // giveUp resolves a write in the background if it failed and was, or may still be, applied. It also
@@ -111,194 +119,8 @@ func (s *Session) giveUp(
 }
 
 // bound returns a context that also ends with the session.
-func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s *Session) bound(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
-	return ctx, func() { stop(); cancel(nil) }
-}
-
-// write tries until there is an answer. inDoubt reports that copies of earlier tries may still be
-// applied, and stillInDoubt that copies may be when write returns.
-//
-// An unanswered try may be applied at any time, as long as its epoch is the epoch of the record. So
-// the next try also puts the record. Once that try is answered, all copies before it are void,
-// whether it was applied or not. If it was applied, or only If prevented that, the record has
-// changed. If its epoch was not the epoch of the record, the record had changed before.
-//
-// A full database rejects the put of the record. A write that only deletes is sent without it then,
-// and stays in doubt.
-func (s *Session) write(
-	ctx context.Context, w Write, inDoubt bool,
-) (out Outcome, stillInDoubt bool, _ error) {
-	var pause *backoff.ExponentialBackOff
-	var last error      // of the try before
-	protocolErrors := 0 // answers that are not from etcd
-	full := false       // the database is full, so the record cannot be put
-	moves := 0          // changes of the epoch by others
-	again := func() {
-		if pause == nil {
-			pause = newBackoff()
-		}
-		wait(ctx, pause.NextBackOff())
-	}
-	out.Repeated = inDoubt
-	for {
-		if err := s.Err(); err != nil {
-			return out, inDoubt, err
-		}
-		epoch := s.epoch.Load()
-		touch := inDoubt && !w.Guarded && !full
-		resp, err := s.c.Txn(ctx, s.txn(w, epoch, touch))
-		odd := errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed)
-		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
-		if odd || none { // one answer is not enough
-			_ = s.Verify(ctx)
-			if s.ctx.Err() != nil {
-				return out, odd, context.Cause(s.ctx) //nolint:contextcheck // only reads the cause
-			}
-		}
-		switch {
-		case none: // this copy was not applied
-			if protocolErrors++; protocolErrors == maxProtocolErrors || ctx.Err() != nil {
-				return out, inDoubt, fmt.Errorf("%w: the record is gone and is not", gateway.ErrProtocol)
-			}
-			continue
-		case err == nil:
-			done := s.read(w, epoch, touch, resp, &out)
-			inDoubt = inDoubt && full && done
-			if done {
-				return out, inDoubt, s.goneOr(out)
-			}
-			if moves++; moves > maxMoves {
-				again()
-			}
-			continue
-		case errors.Is(err, gateway.ErrLeaseNotFound):
-			if _, alive := s.c.KeepAliveOnce(ctx, s.lease); !errors.Is(alive, gateway.ErrLeaseNotFound) {
-				return out, inDoubt, err // a lease of the caller is gone
-			}
-			s.end(ErrRevoked)
-			return out, false, context.Cause(s.ctx) //nolint:contextcheck // only reads the cause
-		case ctx.Err() != nil && s.ctx.Err() != nil:
-			inDoubt = inDoubt || errors.Is(err, gateway.ErrUncertain)
-			return out, inDoubt, context.Cause(s.ctx) //nolint:contextcheck // only reads the cause
-		case errors.Is(err, gateway.ErrNoSpace):
-			out.Repeated = true // answered, so no copy of it is out; but it may have been applied
-			if touch && !puts(w.Then) && !puts(w.Else) {
-				full = true
-				continue
-			}
-			return out, inDoubt, err
-		case !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil:
-			if last != nil {
-				err = fmt.Errorf("%w (before: %w)", err, last)
-			}
-			return out, inDoubt || errors.Is(err, gateway.ErrUncertain), err
-		}
-		if odd || isProtocolError(err) {
-			if protocolErrors++; protocolErrors == maxProtocolErrors {
-				return out, true, err
-			}
-		}
-		last = err
-		if inDoubt {
-			again()
-		}
-		inDoubt, out.Repeated = true, true
-	}
-}
-
-// maxProtocolErrors bounds the answers of a server that is not etcd. After that many a call returns
-// an error before its context ends.
-const maxProtocolErrors = 5
-
-// maxMoves is the number of changes of the epoch by others after which a write pauses. Other writes
-// of the session change it only after a lost answer, so another program keeps putting the record
-// then.
-const maxMoves = 5
-
-func isProtocolError(err error) bool {
-	return errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)
-}
-
-func newBackoff() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-func puts(ops []gateway.Op) bool { return slices.ContainsFunc(ops, gateway.Op.Puts) }
-
-// txn adds the epoch to a write, and changes the epoch if touch is true. The first response of the
-// else-branch is the record.
-func (s *Session) txn(w Write, epoch int64, touch bool) gateway.Txn {
-	t := gateway.Txn{
-		If:   append([]gateway.Cmp{gateway.CmpModRevision(s.record, gateway.Equal, epoch)}, w.If...),
-		Then: w.Then,
-		Else: append([]gateway.Op{gateway.OpGet(s.record)}, w.Else...),
-	}
-	if !touch {
-		return t
-	}
-	move := gateway.OpPut(s.record, s.value, gateway.WithLease(s.lease))
-	t.Then = append([]gateway.Op{move}, w.Then...)
-	if len(w.If) > 0 {
-		// Only if the write's own compare failed. A record that has changed need not change again.
-		t.Else = append(t.Else, gateway.OpTxn(gateway.Txn{If: t.If[:1], Then: []gateway.Op{move}}))
-	}
-	return t
-}
-
-// read reads a response. It returns false if the write must be sent again because another write has
-// changed the epoch.
-func (s *Session) read(
-	w Write, epoch int64, touched bool, resp *gateway.TxnResponse, out *Outcome,
-) (done bool) {
-	out.Applied, out.Revision = resp.Succeeded, resp.Revision
-	if resp.Succeeded {
-		out.Responses = resp.Responses
-		if touched {
-			s.advanceEpoch(resp.Revision)
-			out.Responses = resp.Responses[1:]
-		}
-		return true
-	}
-	kvs := resp.Responses[0].Get.KVs
-	out.Responses = resp.Responses[1 : 1+len(w.Else)]
-	switch {
-	case !s.recordPut(kvs[0]): // its epoch must not become this session's
-		return true
-	case kvs[0].ModRevision != epoch:
-		s.advanceEpoch(kvs[0].ModRevision)
-		return false
-	case touched:
-		s.advanceEpoch(resp.Revision)
-	}
-	return true
-}
-
-// goneOr returns the session's error if the write found the session's record gone.
-func (s *Session) goneOr(out Outcome) error {
-	if !out.Applied && s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
-	}
-	return nil
-}
-
-func (s *Session) advanceEpoch(epoch int64) {
-	for {
-		old := s.epoch.Load()
-		if epoch <= old || s.epoch.CompareAndSwap(old, epoch) {
-			return
-		}
-	}
+	return ctx, func(cause error) { stop(); cancel(cause) }
 }

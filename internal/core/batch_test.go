@@ -23,6 +23,12 @@ func create(s *session.Session, key string) core.Write {
 	return w
 }
 
+// weighted sets the weight with which a write shares a transaction.
+func weighted(w core.Write) core.Write {
+	w.Weight = 1
+	return w
+}
+
 type result struct {
 	out core.Outcome
 	err error
@@ -44,7 +50,7 @@ func together(
 		return script(c)
 	})
 	go func() {
-		if _, err := core.Of(s).WriteTogether(t.Context(), put(s, "first"), 1); err != nil {
+		if _, err := core.Of(s).Write(t.Context(), weighted(put(s, "first"))); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -62,7 +68,7 @@ func together(
 		ctx := within(t, limit)
 		go func() {
 			begin := time.Now()
-			out, err := core.Of(s).WriteTogether(ctx, w, 1)
+			out, err := core.Of(s).Write(ctx, weighted(w))
 			if d := time.Since(begin); d > limit {
 				t.Errorf("%s: returned after %v", name, d)
 			}
@@ -153,19 +159,21 @@ func TestTogetherFlat(t *testing.T) {
 				if c.N == 1 {
 					c.Sleep(time.Second)
 				}
-				group = string(c.Body)
+				if c.Path == "/kv/txn" {
+					group = string(c.Body)
+				}
 				return c.Apply()
 			})
 			results := make(chan result)
 			for i, keys := range [][]string{nil, {"a/12"}, {"a/10", "b/13"}, {"a/08", "a/09"}} {
-				w := core.Write{}
+				w := core.Write{Weight: 1, Deletes: keys}
 				for _, key := range keys {
 					w.If = append(w.If, gateway.CmpCreateRevision(key, gateway.Greater, 0))
 					w.Then = append(w.Then, gateway.OpDelete(key))
 				}
 				w.Then = append(w.Then, gateway.OpPut(fmt.Sprint("by", i), nil))
 				go func() {
-					out, err := core.Of(s).WriteTogether(t.Context(), w, 1, keys...)
+					out, err := core.Of(s).Write(t.Context(), w)
 					if n := len(w.Then); err == nil && out.Applied && (len(out.Responses) != n ||
 						out.Responses[n-1].Put == nil || n > 1 && out.Responses[n-2].Delete.Deleted != 1) {
 						t.Errorf("%q: %+v", keys, out)
@@ -231,17 +239,20 @@ func TestTogetherAbsent(t *testing.T) {
 				if c.N == 1 {
 					c.Sleep(time.Second)
 				}
-				group = string(c.Body)
+				if c.Path == "/kv/txn" {
+					group = string(c.Body)
+				}
 				return c.Apply()
 			})
-			first := core.Of(s).Begin(put(s, "first"), 1)
+			first := core.Of(s).Submit(t.Context(), weighted(put(s, "first")))
 			synctest.Wait()
 			begun := map[string]*core.Pending{}
 			for _, key := range []string{"n/12", "n/09", "n/10"} {
 				then := []gateway.Op{gateway.OpPut("by "+key, nil)}
-				begun[key] = core.Of(s).Begin(core.Write{
-					Then: then, Compensation: core.Deletion("by " + key),
-				}, 1, key)
+				begun[key] = core.Of(s).Submit(t.Context(), core.Write{
+					Then: then, Weight: 1, Absent: []string{key},
+					Compensation: core.Deletion("by " + key),
+				})
 			}
 			if _, err := first.Wait(t.Context()); err != nil {
 				t.Fatal(err)
@@ -337,14 +348,14 @@ func TestTogetherLeft(t *testing.T) {
 	}
 }
 
-// TestTogetherBegun: Begin sends a write without Wait. A write with CompleteOnCancel is compensated
+// TestTogetherSubmitted: Submit sends a write without Wait. A write with CompleteOnCancel is compensated
 // even if it was never sent. Nothing is sent after the session has ended.
-func TestTogetherBegun(t *testing.T) {
+func TestTogetherSubmitted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		begun := core.Of(s).Begin(create(s, "begun"), 1)
+		begun := core.Of(s).Submit(t.Context(), weighted(create(s, "begun")))
 		synctest.Wait()
 		if _, ok := etcd.Get("begun"); !ok || !begun.Answered() {
 			t.Error("not sent without Wait")
@@ -358,8 +369,8 @@ func TestTogetherBegun(t *testing.T) {
 		}
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := core.Of(s).WriteTogether(over, insists, 1); !errors.Is(err, gateway.ErrUncertain) ||
-			!errors.Is(err, context.Canceled) {
+		_, err := core.Of(s).Write(over, weighted(insists))
+		if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
 		}
 		time.Sleep(time.Second)
@@ -369,7 +380,7 @@ func TestTogetherBegun(t *testing.T) {
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		_, err := core.Of(s).WriteTogether(t.Context(), put(s, "late"), 1)
+		_, err = core.Of(s).Write(t.Context(), weighted(put(s, "late")))
 		if !errors.Is(err, session.ErrLost) {
 			t.Errorf("after Close: %v", err)
 		}

@@ -1,0 +1,167 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// batch is the writes of one transaction. Each of them is applied or not by itself.
+//
+// Most of the cost of a request is its JSON, and nested transactions are most of that JSON. So a
+// batch is sent flat: one transaction without nesting, with one range for neighbouring keys. A flat
+// batch is applied as a whole or not at all. If one compare does not hold, for example because
+// another process was faster, the batch is sent again, with a nested transaction for each write.
+type batch struct {
+	members []*Pending
+	ctx     context.Context //nolint:containedctx // of the request
+	cancel  context.CancelCauseFunc
+	callers int   // that have not left; Session.mu guards it
+	err     error // of the request
+}
+
+// size returns the number of operations in the batch.
+func (b *batch) size() (n int) {
+	for _, p := range b.members {
+		n += len(p.w.Then)
+	}
+	return n
+}
+
+// sendBatch sends a batch until there is an answer, and sets the outcomes of its members.
+func (s *Session) sendBatch(b *batch) {
+	if len(b.members) == 1 {
+		p := b.members[0]
+		before := p.out.Repeated
+		p.out, p.inDoubt, p.err = s.write(b.ctx, p.w, p.inDoubt)
+		p.out.Repeated = p.out.Repeated || before
+		b.err = p.err
+		return
+	}
+	all, flat := s.flat(b.members)
+	if !flat {
+		all = nested(b.members)
+	}
+	out, inDoubt, err := s.write(b.ctx, all, false)
+	if flat && len(all.If) > 0 && refused(out, inDoubt, err) {
+		flat, s.scheduler.nest = false, nestAfter
+		before := out.Repeated
+		out, inDoubt, err = s.write(b.ctx, nested(b.members), false)
+		out.Repeated = out.Repeated || before
+	}
+	b.err = err
+	for i, p := range b.members {
+		p.err, p.inDoubt = err, inDoubt && !p.w.Guarded
+		p.out = Outcome{Repeated: out.Repeated}
+		switch {
+		case err != nil:
+		case flat:
+			p.out.Applied, p.out.Revision = true, out.Revision
+			out.Responses = p.readFlat(out.Responses)
+		default:
+			own := out.Responses[i].Txn
+			p.out.Applied, p.out.Revision, p.out.Responses = own.Succeeded, out.Revision, own.Responses
+		}
+	}
+}
+
+// flat merges writes into one. ok is false if that write would be too large, or is not likely to be
+// applied.
+func (s *Session) flat(members []*Pending) (all Write, ok bool) {
+	if members[0].w.Weight > 0 && s.scheduler.nest > 0 {
+		s.scheduler.nest--
+		return Write{}, false
+	}
+	var deletes, absent []string
+	all.Guarded = guarded(members)
+	for _, p := range members {
+		all.If = append(all.If, p.w.If...)
+		all.Then = append(all.Then, p.w.Then[len(p.w.Deletes):]...)
+		deletes = append(deletes, p.w.Deletes...)
+		absent = append(absent, p.w.Absent...)
+	}
+	for first, end := range runs(absent) {
+		all.If = append(all.If, gateway.CmpCreateRevision(first, gateway.Equal, 0).Range(end))
+	}
+	for first, end := range runs(deletes) {
+		all.Then = append(all.Then, gateway.OpDelete(first, gateway.Range(end)))
+	}
+	return all, max(len(all.If), len(all.Then)) <= MaxOps
+}
+
+// nested returns a write with a nested transaction for each write.
+func nested(members []*Pending) (all Write) {
+	all.Guarded = guarded(members)
+	for _, p := range members {
+		own := gateway.Txn{If: p.w.conditions(), Then: p.w.Then, Else: p.w.Else}
+		all.Then = append(all.Then, gateway.OpTxn(own))
+	}
+	return all
+}
+
+func guarded(members []*Pending) bool {
+	return !slices.ContainsFunc(members, func(p *Pending) bool { return !p.w.Guarded })
+}
+
+// conditions returns all compares of a write.
+func (w *Write) conditions() []gateway.Cmp {
+	if len(w.Absent) == 0 {
+		return w.If
+	}
+	all := slices.Clip(w.If)
+	for _, key := range w.Absent {
+		all = append(all, gateway.CmpCreateRevision(key, gateway.Equal, 0))
+	}
+	return all
+}
+
+// refused reports whether a flat batch was rejected as such, and no copy of it can be applied.
+func refused(out Outcome, inDoubt bool, err error) bool {
+	return !inDoubt &&
+		(err == nil && !out.Applied || errors.Is(err, gateway.ErrInvalid) && !out.Repeated)
+}
+
+var deletedOne = gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}}
+
+// readFlat takes the member's responses from the responses to a flat batch, and returns the rest.
+func (p *Pending) readFlat(all []gateway.OpResponse) (rest []gateway.OpResponse) {
+	n := len(p.w.Then) - len(p.w.Deletes)
+	p.out.Responses = all[:n:n]
+	if len(p.w.Deletes) > 0 {
+		own := make([]gateway.OpResponse, 0, len(p.w.Then))
+		for range p.w.Deletes {
+			own = append(own, deletedOne)
+		}
+		p.out.Responses = append(own, p.out.Responses...)
+	}
+	return all[n:]
+}
+
+// runs yields, for each run of neighbours among keys that end in numbers, its first key and the end
+// of its range.
+func runs(keys []string) iter.Seq2[string, string] {
+	slices.Sort(keys)
+	return func(yield func(first, end string) bool) {
+		for n := 0; len(keys) > 0; keys = keys[n:] {
+			for n = 1; n < len(keys) && neighbours(keys[n-1], keys[n]); n++ {
+			}
+			if !yield(keys[0], keys[n-1]+"\x00") {
+				return
+			}
+		}
+	}
+}
+
+// neighbours reports whether b is a with the number at the end increased by one, and as long as a.
+func neighbours(a, b string) bool {
+	i := len(a) - 1
+	for i >= 0 && a[i] == '9' {
+		i--
+	}
+	return i >= 0 && a[i] >= '0' && a[i] < '9' &&
+		len(b) == len(a) && b[:i] == a[:i] && b[i] == a[i]+1 && strings.Trim(b[i+1:], "0") == ""
+}

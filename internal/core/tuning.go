@@ -1,0 +1,15 @@
+package core
+
+// The constants by which writes are put together, and the row of "make compare" that each is for.
+const (
+	// maxSenders is the number of transactions of a session that may be under way before writes
+	// wait. With two, the server works on one while the answer to the other is read; more make
+	// smaller batches.
+	maxSenders = 2
+	// minShare is the number of writes that a transaction takes before it leaves waiting writes to
+	// the other one.
+	minShare = 4
+	// nestAfter is the number of batches that are nested from the start after a flat one was sent
+	// again.
+	nestAfter = 32
+)
