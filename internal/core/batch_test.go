@@ -155,13 +155,15 @@ func TestTogetherFlat(t *testing.T) {
 			for _, key := range []string{"a/08", "a/09", "a/10", "a/12", "b/13", "kept/9"} {
 				etcd.Put(key, "")
 			}
+			txns := 0
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-				if c.N == 1 {
+				if c.Path != "/kv/txn" {
+					return c.Apply()
+				}
+				if txns++; txns == 1 {
 					c.Sleep(time.Second)
 				}
-				if c.Path == "/kv/txn" {
-					group = string(c.Body)
-				}
+				group = string(c.Body)
 				return c.Apply()
 			})
 			results := make(chan result)
@@ -239,9 +241,7 @@ func TestTogetherAbsent(t *testing.T) {
 				if c.N == 1 {
 					c.Sleep(time.Second)
 				}
-				if c.Path == "/kv/txn" {
-					group = string(c.Body)
-				}
+				group = string(c.Body)
 				return c.Apply()
 			})
 			first := core.Of(s).Submit(t.Context(), weighted(put(s, "first")))
