@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/etcdjson": {},
 	"gateway":           {"internal/clock", "internal/ctxerr", "internal/etcdjson", backoff},
 	"internal/merge":    {"gateway", "internal/ctxerr"},
-	"internal/core":     {"gateway", "internal/merge", "internal/grace", "internal/ctxerr", uuid, backoff},
+	"internal/core":     {"gateway", "internal/grace", "internal/ctxerr", uuid, backoff},
 	"internal/line":     {"gateway", "internal/core", "internal/ctxerr"},
 	"session":           {"gateway", "internal/core"},
 	"mutex":             {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},

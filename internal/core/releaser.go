@@ -32,7 +32,7 @@ type Releaser struct {
 	prev, next *Releaser
 }
 
-// ReleaseWrite is what a release applies in addition to the deletion of the hold's key.
+// ReleaseWrite holds the operations that a release applies with the deletion of the hold's key.
 type ReleaseWrite struct {
 	Then    []gateway.Op
 	Weight  int      // see [Write]; for the hold's key and Deletes too

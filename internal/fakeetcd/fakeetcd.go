@@ -121,6 +121,35 @@ func (s *Server) Client(tb testing.TB) *gateway.Client {
 	return c
 }
 
+// ClientSeen is [Server.Client] with a function that sees each request before it is sent.
+func (s *Server) ClientSeen(tb testing.TB, see func(*http.Request)) *gateway.Client {
+	tb.Helper()
+	rt := &http.Transport{DialContext: s.l.Dial}
+	tb.Cleanup(rt.CloseIdleConnections)
+	c, err := gateway.New(gateway.Config{
+		Endpoints: []string{"http://etcd:2379"}, Transport: seen{rt, see},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+type seen struct {
+	*http.Transport
+	see func(*http.Request)
+}
+
+func (s seen) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.see(r)
+	return s.Transport.RoundTrip(r)
+}
+
 // Script makes fn answer all calls except watches, until the next Script. If fn is nil, the server
 // answers them normally. Calls of fn do not overlap, except during [Call.Sleep] and [Call.Silence].
 func (s *Server) Script(fn func(*Call) Answer) {

@@ -25,11 +25,9 @@ type Batcher[T any] struct {
 	// Pick returns the number of jobs at the front of waiting that share the next request, at least
 	// one.
 	Pick func(waiting []*Job[T]) int
-	// Send sends the jobs and sets their errors. It is called for one request at a time.
+	// Send sends the jobs and sets their errors. It is called for one request at a time. ctx has the
+	// values of the first caller's context, and ends when all callers have left.
 	Send func(ctx context.Context, jobs []*Job[T])
-	// OnAbandoned, if not nil, is called after Send for each job whose caller left during Send. It
-	// must not call the Batcher.
-	OnAbandoned func(j *Job[T])
 
 	mu      sync.Mutex
 	waiting []*Job[T]
@@ -55,14 +53,15 @@ type Job[T any] struct {
 	V   T
 	Err error
 
+	ctx   context.Context //nolint:containedctx // of the caller, for the request
 	done  chan struct{}
 	batch *batch // nil while it waits
-	left  bool
 }
 
 // batch is the request in flight. It is cancelled when the callers of all its jobs have left.
 type batch struct {
 	live   int
+	ctx    context.Context //nolint:containedctx // of the request
 	cancel context.CancelFunc
 }
 
@@ -72,12 +71,11 @@ func (m *Batcher[T]) Do(ctx context.Context, v T) error {
 	if ctx.Err() != nil {
 		return ctxerr.Of(ctx)
 	}
-	return m.Wait(ctx, m.Submit(v))
+	return m.wait(ctx, m.submit(ctx, v))
 }
 
-// Submit queues v to be sent. The caller must pass the job to Wait.
-func (m *Batcher[T]) Submit(v T) *Job[T] {
-	j := &Job[T]{V: v, done: make(chan struct{})}
+func (m *Batcher[T]) submit(ctx context.Context, v T) *Job[T] {
+	j := &Job[T]{V: v, ctx: ctx, done: make(chan struct{})}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting = append(m.waiting, j)
@@ -89,8 +87,8 @@ func (m *Batcher[T]) Submit(v T) *Job[T] {
 	return j
 }
 
-// Wait waits until the job is answered or ctx or the owner ends, and returns as Do does.
-func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
+// wait returns when the job is answered or ctx or the owner ends.
+func (m *Batcher[T]) wait(ctx context.Context, j *Job[T]) error {
 	var why error
 	select {
 	case <-j.done:
@@ -103,7 +101,7 @@ func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case j.Done():
+	case j.answered():
 		return j.Err
 	case m.leave(j):
 		return fmt.Errorf("%w: %w", gateway.ErrUncertain, why)
@@ -111,8 +109,7 @@ func (m *Batcher[T]) Wait(ctx context.Context, j *Job[T]) error {
 	return why
 }
 
-// Done reports whether the job is answered.
-func (j *Job[T]) Done() bool {
+func (j *Job[T]) answered() bool {
 	select {
 	case <-j.done:
 		return true
@@ -128,8 +125,8 @@ func (m *Batcher[T]) leave(j *Job[T]) bool {
 		m.waiting = slices.Concat(m.waiting[:i], m.waiting[i+1:]) // a batch may share the array
 		return false
 	}
-	j.left = true
-	if j.batch.live--; j.batch.live == 0 {
+	j.batch.live--
+	if j.batch.live == 0 {
 		j.batch.cancel()
 	}
 	return true
@@ -140,15 +137,15 @@ func (m *Batcher[T]) run(life context.Context) {
 	for first := true; ; first = false {
 		runtime.Gosched() // callers that can run now may submit jobs that can share the request
 		m.linger(first)
-		ctx, cancel := context.WithCancel(life)
-		jobs := m.next(cancel)
+		jobs := m.next()
 		if len(jobs) == 0 {
-			cancel()
 			return
 		}
 		began := time.Now()
-		m.Send(ctx, jobs)
-		cancel()
+		stop := context.AfterFunc(life, jobs[0].batch.cancel)
+		m.Send(jobs[0].batch.ctx, jobs)
+		stop()
+		jobs[0].batch.cancel()
 		m.finish(jobs, time.Since(began))
 	}
 }
@@ -197,7 +194,7 @@ func (m *Batcher[T]) enough() bool {
 }
 
 // next takes the jobs of the next request. If it returns none, the goroutine must end.
-func (m *Batcher[T]) next(cancel context.CancelFunc) []*Job[T] {
+func (m *Batcher[T]) next() []*Job[T] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sending = len(m.waiting) > 0
@@ -207,7 +204,8 @@ func (m *Batcher[T]) next(cancel context.CancelFunc) []*Job[T] {
 	n := m.Pick(m.waiting)
 	jobs := m.waiting[:n:n]
 	m.waiting = m.waiting[n:]
-	b := &batch{live: n, cancel: cancel}
+	b := &batch{live: n}
+	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(jobs[0].ctx))
 	for _, j := range jobs {
 		j.batch = b
 	}
@@ -225,8 +223,5 @@ func (m *Batcher[T]) finish(jobs []*Job[T], took time.Duration) {
 	m.until = time.Now().Add(min(wait, patience))
 	for _, j := range jobs {
 		close(j.done)
-		if j.left && m.OnAbandoned != nil {
-			m.OnAbandoned(j)
-		}
 	}
 }
