@@ -62,8 +62,11 @@ func (s *Session) Submit(ctx context.Context, w Write) *Pending {
 		p.done <- struct{}{}
 		return p
 	}
-	s.scheduler.waiting = append(s.scheduler.waiting, p)
-	s.startSender()
+	q := &s.scheduler
+	q.waiting = append(q.waiting, p)
+	if q.senders < maxSenders && q.mayLead(p, q.senders) {
+		s.startSender()
+	}
 	return p
 }
 
@@ -120,13 +123,9 @@ func (p *Pending) leave(ctx context.Context) leaving {
 	return leftBehind
 }
 
-// startSender starts another sender if there are writes for it. s.mu is held.
 func (s *Session) startSender() {
-	q := &s.scheduler
-	if q.senders < maxSenders && q.first(q.senders) >= 0 {
-		q.senders++
-		s.bg.Go(s.sendWrites)
-	}
+	s.scheduler.senders++
+	s.bg.Go(s.sendWrites)
 }
 
 // sendWrites is a sender.
@@ -139,14 +138,17 @@ func (s *Session) sendWrites() {
 	}
 }
 
-// first returns the index of the write that a transaction is made for, or -1 if there is none while
-// others transactions are under way. Then a write that may linger is only added to the transaction
-// of another, unless its line is isolated. Weighted writes wait for the answer to the ones before.
+// mayLead reports whether a transaction is made for a write while others are under way. A write
+// that may linger is only added to the transaction of another, unless its line is isolated.
+// Weighted writes wait for the answer to the ones before.
+func (q *scheduler) mayLead(p *Pending, others int) bool {
+	lingers := p.w.MayLinger && !p.alone && !q.isolated[p.w.Line]
+	return !(lingers && others > 0) && !(p.w.Weight > 0 && q.weighted)
+}
+
+// first returns the index of the longest waiting write that may lead, or -1.
 func (q *scheduler) first(others int) int {
-	return slices.IndexFunc(q.waiting, func(p *Pending) bool {
-		lingers := p.w.MayLinger && !p.alone && !q.isolated[p.w.Line]
-		return !(lingers && others > 0) && !(p.w.Weight > 0 && q.weighted)
-	})
+	return slices.IndexFunc(q.waiting, func(p *Pending) bool { return q.mayLead(p, others) })
 }
 
 // nextBatch makes the next batch of waiting writes. It returns nil if there are none for another
@@ -177,7 +179,9 @@ func (s *Session) nextBatch() *batch {
 	for _, p := range b.members {
 		p.batch = b
 	}
-	s.startSender()
+	if q.senders < maxSenders && q.first(q.senders) >= 0 {
+		s.startSender()
+	}
 	return b
 }
 
