@@ -9,85 +9,65 @@ import (
 )
 
 var (
-	// packagesLine matches the line with the packages of the tests of a section of
-	// docs/guarantees.md.
-	packagesLine = regexp.MustCompile("^Tests: `(integration/[a-z]+)`; unit: `([a-z]+)`\\.$")
-	// namedTest matches "TestX/Y". It begins with "unit" and a package if the test is not in one of
-	// the section's packages.
-	namedTest = regexp.MustCompile("`(unit )?(?:([a-z]+): )?((?:Test|Fuzz)[A-Z]\\w+)(?:/([^`]+))?`")
+	// sectionFolder matches the line with the folder of the tests that a section names without one.
+	sectionFolder = regexp.MustCompile("Tests on etcd: `(integration/[a-z]+)`\\.")
+	// namedTest matches "TestX/Y", "folder/TestX/Y" for a test on etcd, and "package.TestX/Y" for a
+	// unit test.
+	namedTest = regexp.MustCompile("`(?:([a-z]+)([./]))?((?:Test|Fuzz)[A-Z]\\w+)(?:/([^`]+))?`")
 )
 
-// TestGuaranteesNameTests: every test that docs/guarantees.md names exists.
-func TestGuaranteesNameTests(t *testing.T) {
+// TestNamedTestsExist: every test that a page names exists.
+func TestNamedTestsExist(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("docs/guarantees.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	sources := map[string]string{} // by folder
-	real, unit := "", ""
-	count := 0
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "## ") {
-			real, unit = "", ""
+	for page, least := range map[string]int{"docs/guarantees.md": 180, "docs/testing.md": 80} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if m := packagesLine.FindStringSubmatch(line); m != nil {
-			real, unit = m[1], m[2]
-		}
-		for _, m := range namedTest.FindAllStringSubmatch(line, -1) {
-			dir, other, name, sub := real, m[2], m[3], m[4]
-			switch {
-			case name == "TestX":
-				continue
-			case m[1] != "" && other == "line":
-				dir = "internal/line"
-			case m[1] != "" && other != "":
-				dir = other
-			case m[1] != "":
-				dir = unit
-			case other != "":
-				dir = "integration/" + other
+		count := 0
+		for section := range strings.SplitSeq(string(text), "\n## ") {
+			section = strings.ReplaceAll(section, "\n", " ")
+			folder := ""
+			if m := sectionFolder.FindStringSubmatch(section); m != nil {
+				folder = m[1]
 			}
-			count++
-			if _, ok := sources[dir]; !ok {
-				sources[dir] = testSource(t, dir)
-			}
-			if !strings.Contains(sources[dir], "\nfunc "+name+"(") {
-				t.Errorf("%s: no %s in %q", m[0], name, dir)
-			}
-			if sub != "" && !strings.Contains(sources[dir], `"`+sub+`"`) {
-				t.Errorf("%s: no sub-test %q in %q", m[0], sub, dir)
+			for _, m := range namedTest.FindAllStringSubmatch(section, -1) {
+				if m[3] == "TestX" {
+					continue
+				}
+				count++
+				dir := folderOf(m[1], m[2], folder)
+				if _, ok := sources[dir]; !ok {
+					sources[dir] = testSource(t, dir)
+				}
+				if !strings.Contains(sources[dir], "\nfunc "+m[3]+"(") {
+					t.Errorf("%s: %s: no %s in %q", page, m[0], m[3], dir)
+				}
+				if sub := strings.Join(strings.Fields(m[4]), " "); sub != "" &&
+					!strings.Contains(sources[dir], `"`+sub+`"`) {
+					t.Errorf("%s: %s: no sub-test %q in %q", page, m[0], sub, dir)
+				}
 			}
 		}
-	}
-	if count < 50 {
-		t.Errorf("only %d tests found", count)
+		if count < least {
+			t.Errorf("%s: only %d tests found", page, count)
+		}
 	}
 }
 
-// dirTest is a directory and a test in it.
-var dirTest = regexp.MustCompile("`([a-z]+(?:/[a-z]+)?): ((?:Test|Fuzz)[A-Z]\\w+)`")
-
-// TestTestingNamesTests: every test that docs/testing.md names exists.
-func TestTestingNamesTests(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("docs/testing.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := dirTest.FindAllStringSubmatch(string(text), -1)
-	for _, m := range all {
-		dir := m[1]
-		if dir == "line" {
-			dir = "internal/line"
-		}
-		if !strings.Contains(testSource(t, dir), "\nfunc "+m[2]+"(") {
-			t.Errorf("%s: no such test", m[0])
-		}
-	}
-	if len(all) < 80 {
-		t.Errorf("only %d tests found", len(all))
+// folderOf returns the folder of a test by its prefix and the separator after it. Without a prefix
+// it is the section's.
+func folderOf(prefix, separator, section string) string {
+	switch {
+	case separator == "/":
+		return "integration/" + prefix
+	case prefix == "line":
+		return "internal/line"
+	case prefix != "":
+		return prefix
+	default:
+		return section
 	}
 }
 

@@ -34,7 +34,7 @@ func TestGoBlocks(t *testing.T) {
 			units = append(units, u)
 		}
 	}
-	if len(units) < 8 {
+	if len(units) < 5 {
 		t.Errorf("only %d blocks", len(units))
 	}
 	compile(t, units)

@@ -30,8 +30,8 @@ func TestProgramsFailWithStatusOne(t *testing.T) {
 			t.Run(fmt.Sprintf("%s:%d", page, b.line), func(t *testing.T) { failsWithStatusOne(t, b.text) })
 		}
 	}
-	if count < 2 {
-		t.Errorf("only %d programs", count)
+	if count == 0 {
+		t.Error("no programs")
 	}
 }
 
