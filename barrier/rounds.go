@@ -52,24 +52,13 @@ func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 	return h, passed, err
 }
 
-func (r *rounds) join(ctx context.Context) (line.Hold, error) {
-	if err := r.check(ctx); err != nil {
-		return line.Hold{}, err
-	}
-	declared, found := r.declared()
-	for again := (line.Again{}); ; {
-		h, err := r.line.Enter(ctx, line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}})
-		refused, ok := errors.AsType[*line.RefusedError](err)
-		if !ok {
-			return h, err
-		}
-		if err := r.declare(ctx, refused.Responses[0]); err != nil {
-			return h, err
-		}
-		if err := again.Wait(ctx); err != nil {
-			return h, err
-		}
-	}
+func (r *rounds) join(ctx context.Context) (h line.Hold, err error) {
+	err = r.declaring(ctx, func(declared gateway.Cmp, found gateway.Op) (err error) {
+		j := line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}}
+		h, err = r.line.Enter(ctx, j)
+		return err
+	})
+	return h, err
 }
 
 // await returns when the round of the member with this fence is decided, and completes or breaks

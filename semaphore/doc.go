@@ -14,12 +14,12 @@
 // A permit is granted only if it fits into the current limit together with all permits held, except
 // after a Resize to a lower limit (see Limitations). Permits are granted strictly in the order in
 // which the server saw the requests: a light one does not overtake a heavy one that waits. Fences
-// ([session.Hold.Fence]) grow from grant to grant. The permits of a lost session are free once
+// ([Permit.Fence]) grow from grant to grant. The permits of a lost session are free once
 // its lease has ended. A call that failed leaves nothing in etcd that could hold a permit later,
 // even if answers were lost.
 //
-// The context of a [Permit] ends before its units can be granted to another, as long as clocks run
-// within 1 % of each other and etcd keeps leases for their time to live.
+// The context of a [Permit] ends before its units can be granted to another. Package session states
+// the assumptions.
 //
 // All users declare the same limit, which is stored. Calls that declare another return
 // [ErrLimitMismatch]. The current limit is a separate number, which [Semaphore.Resize] changes for
@@ -40,14 +40,16 @@
 //
 // # Concurrency
 //
-// [Semaphore] and [Permit] are safe for concurrent use.
+// All types and functions are safe for concurrent use.
 //
 // # Errors
 //
 // Calls return [gateway.ErrInvalid] for a name, limit or weight that cannot be used,
-// [session.ErrCorrupt] for a stored limit that is not a number, [session.ErrLost] when the session
-// has ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if a write
-// was under way. If an error also matches ErrUncertain, check for it first.
+// [ErrLimitMismatch] when the semaphore was declared with another limit, [session.ErrCorrupt] for a
+// stored limit that is not a number, [session.ErrLost] when the session ends or another client
+// deletes the caller's key, and the context's error when ctx ends first, with
+// [gateway.ErrUncertain] if a write was under way. If an error also matches ErrUncertain, check for
+// it first.
 //
 // # Keys
 //

@@ -7,8 +7,16 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Hold has the methods that all holds share: a lock, a permit, a term, a claim. All are safe for
-// concurrent use.
+// Hold has the methods that all holds share: a lock, a permit, a term, an entry, a claim. All are
+// safe for concurrent use.
+//
+// Each hold also has a verb that releases it, such as Unlock or Resign: it ends the hold's context
+// at once and then deletes the key, so that the next waiter acquires it. The verb returns
+// [ErrNotHeld] when the hold had ended before. If ctx ends first it returns [gateway.ErrUncertain]
+// and the context's error, and the session continues the release in the background; another call
+// waits for that. If ctx had ended before the call, the verb has 1 s of its own. After any other
+// error (etcd rejected the request) the key keeps others out until the session ends: repeat the
+// call.
 type Hold interface {
 	// Context ends when the hold ends: before the lease can expire, when the server revokes the
 	// lease, when the hold's key is deleted, or when the hold is released. Its cause wraps

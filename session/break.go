@@ -1,0 +1,39 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// Break removes a hold or a waiter of any process, by the key and the fence that the Inspect
+// methods of the recipes return. It needs no session. The next waiter acquires the hold at once;
+// the holder's context ends with [ErrKeyDeleted] one watch latency later, and a holder of another
+// library may not notice.
+//
+// Break deletes only this incarnation of the key. It returns [ErrNotHeld] when that was gone,
+// [gateway.ErrInvalid] when the reason is blank, and otherwise the error of etcd or of ctx. After
+// [gateway.ErrUncertain] it may be repeated. The reason is not stored.
+func Break(ctx context.Context, c *gateway.Client, key string, fence int64, reason string) error {
+	switch {
+	case c == nil:
+		return invalid("no client")
+	case fence <= 0: // a compare with 0 holds for a missing key
+		return invalid("%d is no fence", fence)
+	case strings.TrimSpace(reason) == "":
+		return invalid("no reason to break a hold")
+	}
+	resp, err := c.Txn(ctx, gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, fence)},
+		Then: []gateway.Op{gateway.OpDelete(key)},
+	})
+	if err == nil && !resp.Succeeded {
+		err = ErrNotHeld
+	}
+	if err != nil {
+		return fmt.Errorf("session: break %s: %w", key, err)
+	}
+	return nil
+}
