@@ -8,15 +8,11 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Run campaigns and runs fn while it leads, with sessions of its own. Each time the leadership is
-// lost, Run ignores the result of fn and campaigns again, with a new session if the session was
-// lost too. Otherwise it resigns when fn has returned and returns the result of fn, also an error:
-// to campaign again then, call Run in a loop, as examples/service does. The context of fn is as
-// with [Election.Do]; fn must return when it ends, because Run waits for it before it resigns or
-// campaigns again.
-//
-// While etcd cannot be reached Run keeps trying. It returns errors that another try cannot change,
-// such as wrong credentials, and the context's error when ctx ends. With a delay it is written as
+// Run campaigns and runs fn when elected, with sessions of its own. Each time the leadership is lost
+// before fn has returned and Run has resigned, Run ignores the result of fn and campaigns again,
+// with a new session if necessary. Otherwise it returns the result of fn, also an error: to campaign
+// again then, call Run in a loop, as examples/service does. See [session.Hold] for the context of
+// fn, and [session.Run] for the errors that end Run. With a delay it is written as
 //
 //	session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 //		return election.New(s, name, &election.Options{LockDelay: d}).Run(ctx, value, fn)
@@ -30,13 +26,8 @@ func Run(
 	})
 }
 
-// Do campaigns as [Election.Campaign] does, runs fn, and resigns. The context of fn ends when ctx
-// or the term does, also by a [Term.Resign] or [Term.TransferTo] while fn runs. Do returns the error
-// of Campaign, or the error of fn joined with the error of the term: [session.ErrLost] when the term
-// was lost before it was resigned, although fn may have finished.
-//
-// If fn panics or ends its goroutine, as [runtime.Goexit] does, the term ends, and Do does not
-// recover.
+// Do campaigns as [Election.Campaign] does, runs fn, and resigns, see [session.Hold]. The context of
+// fn also ends by a [Term.Resign] or [Term.TransferTo] while fn runs.
 func (e *Election) Do(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {

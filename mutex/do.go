@@ -10,12 +10,9 @@ import (
 
 // Run runs fn under the lock, with sessions of its own. Each time the lock is lost before fn has
 // returned and the lock is unlocked, Run ignores the result of fn and acquires the lock again, with
-// a new session if the session was lost too. Otherwise it returns the result of fn, also an error.
-// The context of fn is as with [Mutex.Do]; fn must return when it ends, because Run waits for it.
-//
-// While etcd cannot be reached Run keeps trying. It returns errors that another try cannot change,
-// such as wrong credentials, and the context's error when ctx ends. With a lock delay, or for
-// readers, call the method Run in a [session.Run].
+// a new session if necessary. Otherwise it returns the result of fn, also an error. See
+// [session.Hold] for the context of fn, and [session.Run] for the errors that end Run. With a lock
+// delay, or for readers, call the method Run in a session.Run.
 func Run(
 	ctx context.Context, c *gateway.Client, opts *session.Options, name string,
 	fn func(ctx context.Context, lock *Lock) error,
@@ -25,13 +22,8 @@ func Run(
 	})
 }
 
-// Do acquires the lock as [Mutex.Lock] does, runs fn, and unlocks the lock. The context of fn ends
-// with ctx, and when the lock is lost. fn may unlock the lock itself. Do returns the error of Lock,
-// or the error of fn joined with the error of the lock: [session.ErrLost] when the lock was lost
-// before it was unlocked, although fn may have finished.
-//
-// If fn panics or ends its goroutine, as [runtime.Goexit] does, the lock is unlocked, and Do does
-// not recover.
+// Do acquires the lock as [Mutex.Lock] does, runs fn, and unlocks the lock, see [session.Hold]. fn
+// may unlock the lock itself.
 func (m *Mutex) Do(ctx context.Context, fn func(ctx context.Context, lock *Lock) error) error {
 	return verbs(m.Lock).Do(ctx, fn)
 }

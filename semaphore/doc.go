@@ -32,11 +32,9 @@
 // permit was lost, see package mutex.
 //
 // All waiters behind a waiter that fitted at an earlier limit count it as granted at that limit,
-// even if its own process did not see that limit and acquires the permit later. Example: 5 of 8 are
-// held, one waiter needs 8, and one behind it needs 3. A Resize to 16 grants both; a Resize back to
-// 8 revokes nothing. If the process that needs 8 saw only the last Resize, it acquires its permit
-// when the 5 are released, while the 3 are held. Then 11 of 8 are held, of the 16 that had been
-// granted.
+// even if its own process did not see that limit and acquires the permit later. So after a Resize
+// up and down again more than the current limit may be held, but not more than had been granted.
+// docs/guarantees.md has an example.
 //
 // # Concurrency
 //

@@ -9,13 +9,12 @@ import (
 )
 
 // Break removes a hold or a waiter of any process, by the key and the fence that the Inspect
-// methods of the recipes return. It needs no session. The next waiter acquires the hold at once;
-// the holder's context ends with [ErrKeyDeleted] one watch latency later, and a holder of another
-// library may not notice.
+// methods of the recipes return. It needs no session, and deletes only this incarnation of the key.
+// The next waiter acquires the hold at once; the holder's context ends with [ErrKeyDeleted] one
+// watch latency later, and a holder of another library may not notice.
 //
-// Break deletes only this incarnation of the key. It returns [ErrNotHeld] when that was gone,
-// [gateway.ErrInvalid] when the reason is blank, and otherwise the error of etcd or of ctx. After
-// [gateway.ErrUncertain] it may be repeated. The reason is not stored.
+// Break returns [ErrNotHeld] when this incarnation was gone, and [gateway.ErrInvalid] when the
+// reason is blank; the reason is not stored. After [gateway.ErrUncertain] it may be repeated.
 func Break(ctx context.Context, c *gateway.Client, key string, fence int64, reason string) error {
 	switch {
 	case c == nil:

@@ -17,6 +17,15 @@ import (
 // waits for that. If ctx had ended before the call, the verb has 1 s of its own. After any other
 // error (etcd rejected the request) the key keeps others out until the session ends: repeat the
 // call.
+//
+// Do of a recipe acquires a hold, runs fn, and releases the hold, also if fn panics or ends its
+// goroutine; it does not recover. The context of fn ends with ctx, and when the hold is lost; fn
+// must return then, because Do waits for it. Do returns the error of fn joined with the error of the
+// hold: [ErrLost] when that was lost before it was released, although fn may have finished.
+//
+// Run of a recipe repeats Do each time the hold is lost, and ignores the result of fn then. The
+// function has sessions of its own, and goes on as [Run] does. The method repeats Do only while its
+// session lives, after another client has deleted the hold's key.
 type Hold interface {
 	// Context ends when the hold ends: before the lease can expire, when the server revokes the
 	// lease, when the hold's key is deleted, or when the hold is released. Its cause wraps
