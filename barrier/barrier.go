@@ -21,7 +21,7 @@ const raisedSetting = "raised"
 
 // New names the barrier that all sessions share under name.
 func New(s *session.Session, name string) *Barrier {
-	return &Barrier{newPlace(s, name, simple, 1, 1)}
+	return &Barrier{newPlace(s, name, simple, 1)}
 }
 
 // Hold is a hold of a barrier. [session.Hold] documents its methods.

@@ -21,7 +21,7 @@ type Cyclic struct {
 // NewCyclic names the cyclic barrier that all sessions share under name, for rounds of n members,
 // at most [MaxParties]. All must use the same n.
 func NewCyclic(s *session.Session, name string, n int) *Cyclic {
-	return &Cyclic{rounds{newPlace(s, name, cyclic, n, MaxParties), true}}
+	return &Cyclic{rounds{newPlace(s, name, cyclic, n)}}
 }
 
 // Arrival names the round that was passed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,6 @@ type place struct {
 	line line.Line
 	kind string
 	n    int
-	most int
 }
 
 const partiesSetting = "parties"
@@ -37,10 +37,10 @@ const (
 	latch  = "latch"
 )
 
-func newPlace(s *session.Session, name, kind string, n, most int) place {
+func newPlace(s *session.Session, name, kind string, n int) place {
 	everybody := func(v line.Snapshot) int { return len(v.Members) }
 	l := line.Line{Session: core.Of(s), Name: name, Kind: "barrier", Rule: everybody}
-	return place{l, kind, n, most}
+	return place{l, kind, n}
 }
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
@@ -54,8 +54,12 @@ func (p *place) check(ctx context.Context) error {
 }
 
 func (p *place) checkNumber() error {
-	if p.n < 1 || p.n > p.most {
-		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, p.most)
+	most := MaxParties
+	if p.kind == latch {
+		most = math.MaxInt
+	}
+	if p.n < 1 || p.n > most {
+		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, most)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Double struct {
 // NewDouble names the double barrier that all sessions share under name, for rounds of n members,
 // at most [MaxParties]. All must use the same n.
 func NewDouble(s *session.Session, name string, n int) *Double {
-	return &Double{rounds{newPlace(s, name, double, n, MaxParties), false}}
+	return &Double{rounds{newPlace(s, name, double, n)}}
 }
 
 // Entry is the membership of one round. [session.Hold] documents its methods.

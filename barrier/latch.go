@@ -2,7 +2,6 @@ package barrier
 
 import (
 	"context"
-	"math"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -23,7 +22,7 @@ const countSetting = "count"
 // NewLatch names the latch that all sessions share under name, for n counts, at least one. All must
 // use the same n.
 func NewLatch(s *session.Session, name string, n int) *Latch {
-	return &Latch{newPlace(s, name, latch, n, math.MaxInt)}
+	return &Latch{newPlace(s, name, latch, n)}
 }
 
 // CountDown counts once. An open latch stays open. After [gateway.ErrUncertain] it may have counted;

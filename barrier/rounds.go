@@ -29,10 +29,9 @@ var (
 )
 
 // rounds is the common part of Double and Cyclic.
-type rounds struct {
-	place
-	breakable bool
-}
+type rounds struct{ place }
+
+func (r *rounds) breakable() bool { return r.kind == cyclic }
 
 // pass joins and waits until the round of the new member is complete. The member is still there
 // then. If pass fails, the member is gone or is being removed in the background, and that breaks
@@ -44,7 +43,7 @@ func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 	}
 	passed, err := r.await(ctx, h.Fence())
 	if err != nil {
-		if r.breakable {
+		if r.breakable() {
 			h.Grip.AddReleaseOps(breaking(&r.line, h.Fence()))
 		}
 		h.Abandon(ctx)
@@ -83,7 +82,7 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 		switch err = nil; {
 		case full && (overdue || behind == 0):
 			_, err = r.line.Session.Write(ctx, now.complete(&r.line, r.n))
-		case !full && r.breakable && now.lost(before):
+		case !full && r.breakable() && now.lost(before):
 			err = r.breakUp(ctx, fence)
 		}
 		if err != nil {

@@ -63,7 +63,10 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	}
 	out := make([]Candidate, len(v.Members))
 	for i, m := range v.Members {
-		out[i] = Candidate{m.Key, m.Lease(), m.Fence, m.Value, (*session.Info)(infos[i])}
+		out[i] = Candidate{
+			Key: m.Key, Lease: m.Lease(), Fence: m.Fence, Value: m.Value,
+			Session: (*session.Info)(infos[i]),
+		}
 	}
 	return out, nil
 }
