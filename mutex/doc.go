@@ -7,7 +7,9 @@
 //		return err
 //	}
 //	defer lock.Unlock(ctx)
-//	work(lock.Context()) // ends if the lock is lost; see Do for a context that also ends with ctx
+//	work(lock.Context()) // ends if the lock is lost
+//
+// [Mutex.Do] runs a function under the lock, and [Run] with sessions of its own.
 //
 // # Guarantees
 //

@@ -94,9 +94,15 @@ func TestRunMethods(t *testing.T) {
 	t.Parallel()
 	type function func(ctx context.Context, lock *mutex.Lock) error
 	for name, run := range map[string]func(ctx context.Context, s *session.Session, fn function) error{
-		"Mutex.Run":    func(ctx context.Context, s *session.Session, fn function) error { return mutex.New(s, "a", nil).Run(ctx, fn) },
-		"RWMutex.Run":  func(ctx context.Context, s *session.Session, fn function) error { return mutex.NewRWMutex(s, "a", nil).Run(ctx, fn) },
-		"RWMutex.RRun": func(ctx context.Context, s *session.Session, fn function) error { return mutex.NewRWMutex(s, "a", nil).RRun(ctx, fn) },
+		"Mutex.Run": func(ctx context.Context, s *session.Session, fn function) error {
+			return mutex.New(s, "a", nil).Run(ctx, fn)
+		},
+		"RWMutex.Run": func(ctx context.Context, s *session.Session, fn function) error {
+			return mutex.NewRWMutex(s, "a", nil).Run(ctx, fn)
+		},
+		"RWMutex.RRun": func(ctx context.Context, s *session.Session, fn function) error {
+			return mutex.NewRWMutex(s, "a", nil).RRun(ctx, fn)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

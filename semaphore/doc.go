@@ -9,6 +9,8 @@
 //	defer permit.Release(ctx)
 //	work(permit.Context()) // ends if the permit is lost
 //
+// [Semaphore.Do] runs a function under a permit, and [Run] with sessions of its own.
+//
 // # Guarantees
 //
 // A permit is granted only if it fits into the current limit together with all permits held, except

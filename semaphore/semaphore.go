@@ -71,7 +71,7 @@ func (m *Semaphore) Acquire(ctx context.Context, n int) (*Permit, error) {
 }
 
 // TryAcquire acquires a permit of weight n if it fits and there is no waiter, and returns [ErrFull]
-// otherwise. It never waits for others. Other errors are those of [Semaphore.Acquire].
+// otherwise. It never waits for others. Other errors are as for [Semaphore.Acquire].
 func (m *Semaphore) TryAcquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "try acquire", m.line.Try, n)
 }

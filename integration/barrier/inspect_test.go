@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// inspect: Inspect shows who holds, who waits and who has entered, and the counts of a latch.
+// inspect: Inspect shows holders, waiters, members of a round, and the counts of a latch.
 func inspect(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	bar, d, l := barrier.New(a, name+"s"), barrier.NewDouble(b, name+"d", 2), barrier.NewLatch(a, name+"l", 2)
