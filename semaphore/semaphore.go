@@ -34,14 +34,11 @@ type Permit struct {
 
 // Sentinels for [errors.Is].
 var (
-	// ErrFull is matched by the [*FullError] that [Semaphore.TryAcquire] returns when it would have
-	// to wait.
+	// ErrFull is matched by the [*FullError] that [Semaphore.TryAcquire] returns.
 	ErrFull = errors.New("full")
-	// ErrLimitMismatch is returned when the semaphore was declared with another limit. The error
-	// names both.
+	// ErrLimitMismatch: the semaphore was declared with another limit. The error names both.
 	ErrLimitMismatch = errors.New("limit mismatch")
-	// ErrExceedsLimit is returned when the weight exceeds the current limit, see
-	// [Semaphore.Resize].
+	// ErrExceedsLimit: the weight exceeds the current limit, see [Semaphore.Resize].
 	ErrExceedsLimit = errors.New("heavier than the current limit")
 )
 

@@ -10,8 +10,8 @@ import (
 
 // Break removes a hold or a waiter of any process, by the key and the fence that the Inspect
 // methods of the recipes return. It needs no session, and deletes only this incarnation of the key.
-// The next waiter acquires the hold at once; the holder's context ends with [ErrKeyDeleted] one
-// watch latency later, and a holder of another library may not notice.
+// The next waiter acquires the hold at once. The holder's context ends with [ErrKeyDeleted] within
+// about a second; a holder of another library may not notice.
 //
 // Break returns [ErrNotHeld] when this incarnation was gone, and [gateway.ErrInvalid] when the
 // reason is blank; the reason is not stored. After [gateway.ErrUncertain] it may be repeated.
