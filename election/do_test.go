@@ -50,6 +50,7 @@ func TestDo(t *testing.T) {
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil || terms != 1 {
 					t.Errorf("Do = %v after %d terms", err, terms)
 				}
+				synctest.Wait() // for the Resign of the other goroutine
 				if left := etcd.Keys("a/"); len(left) != 0 {
 					t.Errorf("left: %v", left)
 				}
