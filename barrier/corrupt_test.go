@@ -33,6 +33,10 @@ func TestCorruptSettings(t *testing.T) {
 			return err
 		},
 		"Wait": func(ctx context.Context, s *session.Session) error { return barrier.NewLatch(s, "a", 1).Wait(ctx) },
+		"Inspect": func(ctx context.Context, s *session.Session) error {
+			_, err := barrier.NewDouble(s, "a", 1).Inspect(ctx)
+			return err
+		},
 	}
 	parties := []string{"", " ", "garbage", "double", "latch 0", "double -3", "latch 99999999999999999999", `{"kind":"latch","n":1}`, "\xff\x00"}
 	rounds := []string{
@@ -47,8 +51,8 @@ func TestCorruptSettings(t *testing.T) {
 		broken error
 	}
 	for _, p := range []place{
-		{"a//parties", parties, []string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait"}, barrier.ErrConfigMismatch},
-		{"a//rounds", rounds, []string{"Enter", "Await", "Reset"}, session.ErrCorrupt},
+		{"a//parties", parties, []string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait", "Inspect"}, barrier.ErrConfigMismatch},
+		{"a//rounds", rounds, []string{"Enter", "Await", "Reset", "Inspect"}, session.ErrCorrupt},
 	} {
 		for _, value := range p.values {
 			for _, verb := range p.verbs {

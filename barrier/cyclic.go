@@ -12,17 +12,16 @@ import (
 // or was lost, or [Cyclic.Reset] was called.
 var ErrBroken = errors.New("round broken")
 
-// Cyclic names a barrier that n members pass together, round after round. It is immutable and safe
-// for concurrent use; making one does no I/O.
+// Cyclic names a barrier that n members pass together, round after round. It is immutable, and
+// making one does no I/O.
 type Cyclic struct {
 	rounds
 }
 
-// NewCyclic names the cyclic barrier that all sessions share under name, for rounds of n members.
-// All must use the same n. Calls return [gateway.ErrInvalid] if the name cannot be used or n is not
-// between 1 and [MaxParties].
+// NewCyclic names the cyclic barrier that all sessions share under name, for rounds of n members,
+// at most [MaxParties]. All must use the same n.
 func NewCyclic(s *session.Session, name string, n int) *Cyclic {
-	return &Cyclic{rounds{newPlace(s, name, "cyclic", n, MaxParties), true}}
+	return &Cyclic{rounds{newPlace(s, name, cyclic, n)}}
 }
 
 // Arrival names the round that was passed.
@@ -32,32 +31,27 @@ type Arrival struct {
 }
 
 // Await waits until n members of the round wait, and passes with them. It returns [ErrBroken] when
-// the round was broken during the wait, [ErrConfigMismatch] when the name was declared otherwise,
-// the context's error when ctx ends first, and [session.ErrLost] when the session ends or the
-// member's key is deleted. If a member that waited returns an error, its round breaks unless it was
-// already complete.
+// the round was broken during the wait. If a member that waited returns an error, its round breaks
+// unless it was already complete.
 func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
 	h, passed, err := c.pass(ctx)
 	if err != nil {
-		return Arrival{}, c.wrap("await", err)
+		return Arrival{}, c.line.Wrap("await", err)
 	}
 	_ = line.GiveBack(ctx, h.Grip, h.Grip.Release) // the round is passed even if this fails
 	return Arrival{Round: passed.Number, Fence: h.Fence()}, nil
 }
 
-// Reset breaks the open round, if any member waits in it. It returns [ErrConfigMismatch] when the
-// name was declared otherwise, [session.ErrLost] when the session has ended, and the context's
-// error when ctx ends first, with [gateway.ErrUncertain] if the round may have been broken.
-func (c *Cyclic) Reset(ctx context.Context) error { return c.wrap("reset", c.reset(ctx)) }
-
-func (c *Cyclic) reset(ctx context.Context) error {
+// Reset breaks the open round, if any member waits in it. After [gateway.ErrUncertain] the round
+// may have been broken.
+func (c *Cyclic) Reset(ctx context.Context) error {
 	v, err := c.look(ctx)
-	if err != nil {
-		return err
+	var now state
+	if err == nil {
+		now, err = stateOf(&c.line, v)
 	}
-	now, err := stateOf(&c.line, v)
 	if all := now.waiting(); err == nil && len(all) > 0 {
 		err = c.breakUp(ctx, all[0].Fence)
 	}
-	return err
+	return c.line.Wrap("reset", err)
 }

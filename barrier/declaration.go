@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,35 +25,66 @@ type place struct {
 	line line.Line
 	kind string
 	n    int
-	most int
 }
 
 const partiesSetting = "parties"
 
-// kinds are the kinds that write a declaration.
-var kinds = []string{"double", "cyclic", "latch"}
+// The kinds of barriers. All but the simple one write a declaration.
+const (
+	simple = "simple"
+	double = "double"
+	cyclic = "cyclic"
+	latch  = "latch"
+)
 
-func newPlace(s *session.Session, name, kind string, n, most int) place {
+func newPlace(s *session.Session, name, kind string, n int) place {
 	everybody := func(v line.Snapshot) int { return len(v.Members) }
 	l := line.Line{Session: core.Of(s), Name: name, Kind: "barrier", Rule: everybody}
-	return place{l, kind, n, most}
+	return place{l, kind, n}
 }
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
 
 // check checks the number and the name, and waits while the session is suspect.
 func (p *place) check(ctx context.Context) error {
-	if p.n < 1 || p.n > p.most {
-		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, p.most)
+	if err := p.checkNumber(); err != nil {
+		return err
 	}
 	return p.line.Check(ctx)
 }
 
-// declared returns a compare that holds if the declaration is this one, and a read of it for when
-// it does not.
-func (p *place) declared() (_ gateway.Cmp, found gateway.Op) {
+func (p *place) checkNumber() error {
+	most := MaxParties
+	if p.kind == latch {
+		most = math.MaxInt
+	}
+	if p.n < 1 || p.n > most {
+		return fmt.Errorf("%w: %d is not between 1 and %d", gateway.ErrInvalid, p.n, most)
+	}
+	return nil
+}
+
+// declaring declares the barrier and calls try until it returns no [*line.RefusedError]. try gets a
+// compare that holds if the declaration is this one, and a read of it for when it does not.
+func (p *place) declaring(ctx context.Context, try func(gateway.Cmp, gateway.Op) error) error {
+	err := p.check(ctx)
 	key := p.line.SettingKey(partiesSetting)
-	return gateway.CmpValue(key, gateway.Equal, []byte(p.parties())), gateway.OpGet(key)
+	declared := gateway.CmpValue(key, gateway.Equal, []byte(p.parties()))
+	for again := (line.Again{}); err == nil; {
+		err = try(declared, gateway.OpGet(key))
+		refused, ok := errors.AsType[*line.RefusedError](err)
+		if !ok {
+			return err
+		}
+		err = nil
+		if refused.Responses != nil { // nil if only the branch is known: read again
+			err = p.declare(ctx, refused.Responses[0])
+		}
+		if err == nil {
+			err = again.Wait(ctx)
+		}
+	}
+	return err
 }
 
 // declare compares the declaration that was found with this one, or writes this one if there was
@@ -85,7 +117,7 @@ func (p *place) matches(parties string) error {
 	switch {
 	case parties == p.parties():
 		return nil
-	case err != nil || n < 1 || !slices.Contains(kinds, kind):
+	case err != nil || n < 1 || !slices.Contains([]string{double, cyclic, latch}, kind):
 		return fmt.Errorf("%w: %w", ErrConfigMismatch, p.line.Corrupt(partiesSetting, parties))
 	}
 	key := p.line.SettingKey(partiesSetting)
@@ -102,12 +134,4 @@ func (p *place) look(ctx context.Context) (line.Snapshot, error) {
 		return v, err
 	}
 	return v, p.agrees(v)
-}
-
-// wrap returns nil for nil.
-func (p *place) wrap(verb string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("barrier: %s %q: %w", verb, p.line.Name, err)
 }

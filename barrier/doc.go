@@ -4,8 +4,8 @@
 // # Usage
 //
 //	// others: barrier.New(s, "migration").Wait(ctx)
-//	raised, err := barrier.New(s, "migration").Hold(ctx)
-//	defer raised.Release(ctx)
+//	up, err := barrier.New(s, "migration").Hold(ctx)
+//	defer up.Release(ctx)
 //
 //	entry, err := barrier.NewDouble(s, "step", 4).Enter(ctx) // returns when four have entered
 //	if err != nil {
@@ -52,16 +52,16 @@
 //
 // # Concurrency
 //
-// [Barrier], [Hold], [Double], [Entry], [Cyclic] and [Latch] are safe for concurrent use. [Arrival]
-// is a value.
+// All types and functions are safe for concurrent use.
 //
 // # Errors
 //
 // Calls return [gateway.ErrInvalid] for a name or number that cannot be used, [ErrConfigMismatch]
-// when the name was declared as another kind or for another number, [session.ErrCorrupt] for a key
-// that this library does not write, [session.ErrLost] when the session ends, and the context's
-// error when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an error also
-// matches ErrUncertain, check for it first.
+// when the name was declared as another kind or for another number, [session.ErrCorrupt] for a
+// value that this library does not write, [session.ErrLost] when the session ends or another client
+// deletes the caller's key, and the context's error when ctx ends first, with
+// [gateway.ErrUncertain] if a write was under way. If an error also matches ErrUncertain, check for
+// it first.
 //
 // # Keys
 //

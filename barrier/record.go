@@ -106,6 +106,9 @@ func (s state) has(fence int64) bool {
 	return slices.ContainsFunc(s.Members, func(m line.Member) bool { return m.Fence == fence })
 }
 
+// number returns the number of the last decided round.
+func (s state) number() int64 { return s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version }
+
 // waiting returns the members that are not decided.
 func (s state) waiting() []line.Member {
 	i := sort.Search(len(s.Members), func(i int) bool { return s.Members[i].Fence > s.edge })
@@ -135,8 +138,7 @@ func (s state) complete(l *line.Line, n int) core.Write {
 	for _, m := range members {
 		w.If = append(w.If, gateway.CmpCreateRevision(m.Key, gateway.Equal, m.Fence))
 	}
-	number := 1 + s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version
-	next := round{number, members[0].Fence, members[n-1].Fence}
+	next := round{1 + s.number(), members[0].Fence, members[n-1].Fence}
 	left := func(r round) bool { return !r.anyIn(s.Snapshot) }
 	rounds := slices.DeleteFunc(slices.Clone(s.rounds), left)
 	list, _ := json.Marshal(append(rounds, next)) // cannot fail

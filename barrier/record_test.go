@@ -332,6 +332,7 @@ func TestGiveUpAtOnce(t *testing.T) {
 			"await": func() error { _, err := NewCyclic(s, "c", 1).Await(ended); return err },
 			"count": func() error { return NewLatch(s, "d", 1).CountDown(ended) },
 			"open":  func() error { return NewLatch(s, "d", 1).Wait(ended) },
+			"look":  func() error { _, err := NewLatch(s, "d", 1).Inspect(ended); return err },
 		} {
 			if err := call(); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v", what, err)

@@ -29,10 +29,9 @@ var (
 )
 
 // rounds is the common part of Double and Cyclic.
-type rounds struct {
-	place
-	breakable bool
-}
+type rounds struct{ place }
+
+func (r *rounds) breakable() bool { return r.kind == cyclic }
 
 // pass joins and waits until the round of the new member is complete. The member is still there
 // then. If pass fails, the member is gone or is being removed in the background, and that breaks
@@ -44,7 +43,7 @@ func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 	}
 	passed, err := r.await(ctx, h.Fence())
 	if err != nil {
-		if r.breakable {
+		if r.breakable() {
 			h.Grip.AddReleaseOps(breaking(&r.line, h.Fence()))
 		}
 		h.Abandon(ctx)
@@ -52,24 +51,13 @@ func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 	return h, passed, err
 }
 
-func (r *rounds) join(ctx context.Context) (line.Hold, error) {
-	if err := r.check(ctx); err != nil {
-		return line.Hold{}, err
-	}
-	declared, found := r.declared()
-	for again := (line.Again{}); ; {
-		h, err := r.line.Enter(ctx, line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}})
-		refused, ok := errors.AsType[*line.RefusedError](err)
-		if !ok {
-			return h, err
-		}
-		if err := r.declare(ctx, refused.Responses[0]); err != nil {
-			return h, err
-		}
-		if err := again.Wait(ctx); err != nil {
-			return h, err
-		}
-	}
+func (r *rounds) join(ctx context.Context) (h line.Hold, err error) {
+	err = r.declaring(ctx, func(declared gateway.Cmp, found gateway.Op) (err error) {
+		j := line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}}
+		h, err = r.line.Enter(ctx, j)
+		return err
+	})
+	return h, err
 }
 
 // await returns when the round of the member with this fence is decided, and completes or breaks
@@ -94,7 +82,7 @@ func (r *rounds) await(ctx context.Context, fence int64) (round, error) {
 		switch err = nil; {
 		case full && (overdue || behind == 0):
 			_, err = r.line.Session.Write(ctx, now.complete(&r.line, r.n))
-		case !full && r.breakable && now.lost(before):
+		case !full && r.breakable() && now.lost(before):
 			err = r.breakUp(ctx, fence)
 		}
 		if err != nil {

@@ -14,14 +14,13 @@
 // # Guarantees
 //
 // Elections are fair: candidates lead in the order in which the server saw them campaign, except
-// when a leader hands over to a chosen candidate ([Term.TransferTo]). Fences
-// ([session.Hold.Fence]) grow from term to term. A transaction with [session.Hold.Guard] is
-// applied only during the term, and a [Term.Proclaim] too, even if answers were lost or a request
-// arrives late. A Campaign that failed leaves no candidate in etcd that could lead later.
+// when a leader hands over to a chosen candidate ([Term.TransferTo]). Fences ([Term.Fence]) grow
+// from term to term. A transaction with [Term.Guard] is applied only during the term, and a
+// [Term.Proclaim] too, even if answers were lost or a request arrives late. A Campaign that failed
+// leaves no candidate in etcd that could lead later.
 //
-// The context of a [Term] ends before another can be elected, as long as clocks run within 1 % of
-// each other and etcd keeps leases for their time to live. [Run] does not resign before the
-// function it runs has returned.
+// The context of a [Term] ends before another can be elected. Package session states the
+// assumptions. [Run] does not resign before the function it runs has returned.
 //
 // [Election.Observe] never returns a state older than one it has returned before.
 //
@@ -36,24 +35,23 @@
 //
 // # Concurrency
 //
-// [Election] and [Term] are safe for concurrent use.
+// All types and functions are safe for concurrent use.
 //
 // # Errors
 //
 // Calls return [gateway.ErrInvalid] for a name that cannot be used, [session.ErrLost] when the
-// session has ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if a
-// write was under way. If an error also matches ErrUncertain, check for it first.
+// session ends or another client deletes the caller's key, and the context's error when ctx ends
+// first, with [gateway.ErrUncertain] if a write was under way. If an error also matches
+// ErrUncertain, check for it first.
 //
 // # Keys
 //
-// Candidates are leased keys <name>/<lease hex> with the value that the candidate shows, ordered by
-// create_revision. The first leads. clientv3/concurrency, etcdctl elect and etcd's election service
-// use the same keys, so an election can be shared with them. "a", "a/" and "a/b" are three
-// elections. The other libraries count all keys below <name>/, so for them a candidate of "a/b"
-// waits in the line of "a". Do not use the name of another recipe. While [Term.TransferTo] is under
-// way, the key <name>//heir holds the create_revision of the candidate that is to lead next; the
-// other libraries see it as one more candidate at the end. With a delay, holdfast/delay/<name>
-// records how the last term ended.
+// Candidates are leased keys <name>/<lease hex> with the value that the candidate shows, in a line
+// as in package mutex. clientv3/concurrency, etcdctl elect and etcd's election service use the same
+// keys, so an election can be shared with them. Do not use the name of another recipe. While
+// [Term.TransferTo] is under way, the key <name>//heir holds the create_revision of the candidate
+// that is to lead next; the other libraries see it as one more candidate at the end. With a delay,
+// holdfast/delay/<name> records how the last term ended.
 //
 // # Source
 //

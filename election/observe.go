@@ -32,15 +32,15 @@ func leaderOf(v line.Snapshot) *Leader {
 }
 
 // Leader reads the leader from etcd, also after the session has ended. It returns [ErrNoLeader]
-// when there is none, and the context's error when ctx ends first.
+// when there is none.
 func (e *Election) Leader(ctx context.Context) (Leader, error) {
 	v, err := e.line.Read(ctx)
 	if err != nil {
-		return Leader{}, e.wrap("leader", err)
+		return Leader{}, e.line.Wrap("leader", err)
 	}
 	leader := leaderOf(v)
 	if leader == nil {
-		return Leader{}, e.wrap("leader", ErrNoLeader)
+		return Leader{}, e.line.Wrap("leader", ErrNoLeader)
 	}
 	return *leader, nil
 }
@@ -55,32 +55,32 @@ type Candidate struct {
 }
 
 // Candidates lists the leader, if there is one, and the waiting candidates in the order in which
-// they will lead. It only reads, also after the session has ended. It returns the context's error
-// when ctx ends first.
+// they will lead. It only reads, also after the session has ended.
 func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
-	v, err := e.line.Read(ctx)
+	v, infos, err := e.line.Inspect(ctx)
 	if err != nil {
-		return nil, e.wrap("candidates", err)
+		return nil, e.line.Wrap("candidates", err)
 	}
 	out := make([]Candidate, len(v.Members))
-	var leases []gateway.LeaseID
 	for i, m := range v.Members {
-		out[i] = Candidate{Key: m.Key, Lease: m.Lease(), Fence: m.Fence, Value: m.Value}
-		if out[i].Lease != 0 {
-			leases = append(leases, out[i].Lease)
-		}
-	}
-	infos, err := e.line.Session.SessionInfos(ctx, leases...)
-	if err != nil {
-		return nil, e.wrap("candidates", err)
-	}
-	for i := range out {
-		if found, ok := infos[out[i].Lease]; ok {
-			info := session.Info(found)
-			out[i].Session = &info
+		out[i] = Candidate{
+			Key: m.Key, Lease: m.Lease(), Fence: m.Fence, Value: m.Value,
+			Session: (*session.Info)(infos[i]),
 		}
 	}
 	return out, nil
+}
+
+// Break removes the leader or a waiting candidate of any process, see [session.Break]. key and
+// fence are from [Election.Candidates]. Break returns [session.ErrNotHeld] when this incarnation of
+// the key was gone, and [gateway.ErrInvalid] for a key that is no candidate's and for a blank
+// reason.
+func (e *Election) Break(ctx context.Context, key string, fence int64, reason string) error {
+	err := e.line.CheckMember(key)
+	if err == nil {
+		err = session.Break(ctx, e.line.Session.Client(), key, fence, reason)
+	}
+	return e.line.Wrap("break", err)
 }
 
 // Event is a change that an observer sees: another leader, another value of the same leader, or no
@@ -107,7 +107,7 @@ func (e *Election) Observe(ctx context.Context) iter.Seq2[Event, error] {
 		var shown *Event
 		for v, err := range e.line.Follow(ctx) {
 			if err != nil {
-				yield(Event{}, e.wrap("observe", err))
+				yield(Event{}, e.line.Wrap("observe", err))
 				return
 			}
 			ev := Event{leaderOf(v), v.Revision}

@@ -25,7 +25,7 @@ func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	case errors.Is(err, errAside):
 		return e.Campaign(ctx, value)
 	case err != nil:
-		return nil, e.wrap("resume", err)
+		return nil, e.line.Wrap("resume", err)
 	}
 	return e.term(h), nil
 }

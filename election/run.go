@@ -2,22 +2,17 @@ package election
 
 import (
 	"context"
-	"errors"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Run campaigns and calls fn when elected. If the leadership is lost it campaigns again, with a new
-// session if necessary, and ignores the result of fn. If fn returns while it leads, Run resigns and
-// returns the result of fn, also an error: to campaign again then, call Run in a loop, as
-// examples/service does. The context of fn ends when ctx or the term does. fn must return then,
-// because Run waits for it before it resigns or campaigns again. Run also ends the term if fn
-// panics or ends its goroutine, as [runtime.Goexit] does. It does not recover.
-//
-// While etcd cannot be reached Run keeps trying. It returns errors that another try cannot change,
-// such as wrong credentials, and the context's error when ctx ends. With a delay it is written as
+// Run campaigns and runs fn when elected, with sessions of its own. Each time the leadership is lost
+// before fn has returned and Run has resigned, Run ignores the result of fn and campaigns again,
+// with a new session if necessary. Otherwise it returns the result of fn, also an error: to campaign
+// again then, call Run in a loop, as examples/service does. See [session.Hold] for the context of
+// fn, and [session.Run] for the errors that end Run. With a delay it is written as
 //
 //	session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 //		return election.New(s, name, &election.Options{LockDelay: d}).Run(ctx, value, fn)
@@ -31,40 +26,25 @@ func Run(
 	})
 }
 
-// Run is [Run] with the election's own session: when that is lost, it returns [session.ErrLost]
-// after fn has returned.
+// Do campaigns as [Election.Campaign] does, runs fn, and resigns, see [session.Hold]. The context of
+// fn also ends by a [Term.Resign] or [Term.TransferTo] while fn runs.
+func (e *Election) Do(
+	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
+) error {
+	return e.verbs(value).Do(ctx, fn)
+}
+
+// Run is [Election.Do], repeated each time another client deletes the term's key while the session
+// lives, as [Election.Break] does. It returns [session.ErrLost] when the session is lost.
 func (e *Election) Run(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {
-	for again := (line.Again{}); ; {
-		removed, err := e.lead(ctx, value, fn)
-		if !removed || ctx.Err() != nil || again.Wait(ctx) != nil {
-			return err
-		}
-	}
+	return e.verbs(value).Run(ctx, fn)
 }
 
-// lead runs fn for one term. removed means that the term's key was deleted while the session lives,
-// which may then campaign again.
-func (e *Election) lead(
-	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
-) (removed bool, err error) {
-	term, err := e.Campaign(ctx, value)
-	if err != nil {
-		return errors.Is(err, session.ErrKeyDeleted), err
+func (e *Election) verbs(value string) line.Verbs[*Term] {
+	return line.Verbs[*Term]{
+		Acquire: func(ctx context.Context) (*Term, error) { return e.Campaign(ctx, value) },
+		Release: (*Term).Resign, Hold: func(t *Term) line.Hold { return t.hold }, UntilReleased: true,
 	}
-	defer func() {
-		if errors.Is(term.Err(), session.ErrReleased) { // fn has resigned itself, or was refused
-			line.Hold{Grip: term.grip}.Abandon(ctx)
-			return
-		}
-		resign := line.Finish(ctx, term.grip, term.Resign)
-		removed, err = errors.Is(resign, session.ErrKeyDeleted), errors.Join(err, resign)
-	}()
-	run, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(term.Context(), func() { //nolint:contextcheck // the term's own life
-		cancel(context.Cause(term.Context()))
-	})()
-	return false, fn(run, term)
 }

@@ -3,7 +3,6 @@ package election
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -47,12 +46,9 @@ func aside(v line.Snapshot, me line.Member) error {
 func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 	err := t.transferTo(ctx, to)
 	if errors.Is(err, session.ErrLost) && !errors.Is(err, session.ErrNotHeld) {
-		err = notHeld(err)
+		err = line.NotHeld(err)
 	}
-	if err != nil {
-		return fmt.Errorf("election: transfer %q: %w", t.line.Name, err)
-	}
-	return nil
+	return t.line.Wrap("transfer", err)
 }
 
 func (t *Term) transferTo(ctx context.Context, to Candidate) error {
@@ -80,7 +76,7 @@ func (t *Term) transferTo(ctx context.Context, to Candidate) error {
 		s.Compensate(undo)
 		return err
 	}
-	return t.grip.Release(ctx)
+	return t.hold.Grip.Release(ctx)
 }
 
 // awaitNext returns when no candidate is between the leader and its heir.

@@ -7,18 +7,19 @@
 //		return err
 //	}
 //	defer lock.Unlock(ctx)
-//	work(lock.Context()) // ends if the lock is lost; see Do for a context that also ends with ctx
+//	work(lock.Context()) // ends if the lock is lost
+//
+// [Mutex.Do] runs a function under the lock, and [Run] with sessions of its own.
 //
 // # Guarantees
 //
 // The lock is fair: it is granted in the order in which the server saw the requests. Fences
-// ([session.Hold.Fence]) grow from grant to grant. A transaction with [session.Hold.Guard] is
-// applied only while the lock is held. Two goroutines exclude each other, also when they share a
-// session. A call that failed leaves nothing in etcd that could hold the lock later, even if
-// answers were lost.
+// ([Lock.Fence]) grow from grant to grant. A transaction with [Lock.Guard] is applied only while
+// the lock is held. Two goroutines exclude each other, also when they share a session. A call that
+// failed leaves nothing in etcd that could hold the lock later, even if answers were lost.
 //
-// The context of a [Lock] ends before another can be granted the lock, as long as clocks run within
-// 1 % of each other and etcd keeps leases for their time to live.
+// The context of a [Lock] ends before another can be granted the lock. Package session states the
+// assumptions.
 //
 // # Limitations
 //
@@ -29,13 +30,14 @@
 //
 // # Concurrency
 //
-// [Mutex], [RWMutex], [Lock] and [MultiLock] are safe for concurrent use.
+// All types and functions are safe for concurrent use.
 //
 // # Errors
 //
 // Calls return [gateway.ErrInvalid] for a name that cannot be used, [session.ErrLost] when the
-// session has ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if a
-// write was under way. If an error also matches ErrUncertain, check for it first.
+// session ends or another client deletes the caller's key, and the context's error when ctx ends
+// first, with [gateway.ErrUncertain] if a write was under way. If an error also matches
+// ErrUncertain, check for it first.
 //
 // # Keys
 //

@@ -18,34 +18,38 @@ type Member struct {
 }
 
 // Inspect lists the holder, if there is one, and the waiters in their order. It only reads, also
-// after the session has ended. It returns [gateway.ErrInvalid] when the name cannot be used, and
-// the context's error when ctx ends first.
+// after the session has ended.
 func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
-	view, err := m.line.Read(ctx)
+	view, infos, err := m.line.Inspect(ctx)
 	if err != nil {
-		return nil, m.wrap("inspect", err)
+		return nil, m.line.Wrap("inspect", err)
 	}
 	admitted := m.line.Rule(view)
 	out := make([]Member, len(view.Members))
-	var leases []gateway.LeaseID
 	for i, o := range view.Members {
 		out[i] = Member{
-			Key: o.Key, Lease: o.Lease(), Fence: o.Fence,
-			Holder: i < admitted, Shared: o.Value == shared,
-		}
-		if out[i].Lease != 0 {
-			leases = append(leases, out[i].Lease)
-		}
-	}
-	infos, err := m.line.Session.SessionInfos(ctx, leases...)
-	if err != nil {
-		return nil, m.wrap("inspect", err)
-	}
-	for i := range out {
-		if found, ok := infos[out[i].Lease]; ok {
-			info := session.Info(found)
-			out[i].Session = &info
+			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Holder: i < admitted,
+			Shared: o.Value == shared, Session: (*session.Info)(infos[i]),
 		}
 	}
 	return out, nil
+}
+
+// Inspect lists the holders and the waiters in their order, see [Mutex.Inspect].
+func (rw *RWMutex) Inspect(ctx context.Context) ([]Member, error) { return rw.m.Inspect(ctx) }
+
+// Break removes a holder or a waiter of any process, see [session.Break]. key and fence are from
+// [Mutex.Inspect] or a [LockedError]. Break returns [session.ErrNotHeld] when this incarnation of
+// the key was gone, and [gateway.ErrInvalid] for a key that is no member's and for a blank reason.
+func (m *Mutex) Break(ctx context.Context, key string, fence int64, reason string) error {
+	err := m.line.CheckMember(key)
+	if err == nil {
+		err = session.Break(ctx, m.line.Session.Client(), key, fence, reason)
+	}
+	return m.line.Wrap("break", err)
+}
+
+// Break removes a holder or a waiter, see [Mutex.Break].
+func (rw *RWMutex) Break(ctx context.Context, key string, fence int64, reason string) error {
+	return rw.m.Break(ctx, key, fence, reason)
 }

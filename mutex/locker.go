@@ -48,7 +48,7 @@ func (l *locker) Unlock() {
 	if held == nil {
 		return // failed was called
 	}
-	if err := line.Finish(l.ctx, held.grip, held.Unlock); err != nil {
+	if err := line.Finish(l.ctx, held.hold.Grip, held.Unlock); err != nil {
 		l.failed(err)
 	}
 }

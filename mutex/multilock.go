@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// MultiLock are several locks held together. They are safe for concurrent use.
+// MultiLock are several locks held together.
 type MultiLock struct {
 	held   []*Lock
 	ctx    context.Context //nolint:containedctx // the life of the locks
@@ -28,8 +29,8 @@ type MultiLock struct {
 // cannot deadlock each other in any order of the names. It observes no lock delay.
 //
 // After an error none of the locks is held. LockAll returns [gateway.ErrInvalid] when there are no
-// names, more than 60, or one is named twice; the context's error when ctx ends first; and
-// [session.ErrLost] when the session ends, or a lock that was already granted is lost.
+// names, more than 60, or one is named twice, and [session.ErrLost] also when a lock that was
+// already granted is lost.
 func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
 	lines := linesOf(s, names)
 	holds, err := line.EnterAll(ctx, lines)
@@ -39,13 +40,9 @@ func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLo
 	return together(s, lines, holds), nil //nolint:contextcheck // the locks' own life
 }
 
-// TryLockAll acquires all the locks, up to 60 of them, if no other member holds one or waits for
-// it. It joins their lines in one transaction as [LockAll] does, and waits for none. It observes no
-// lock delay.
-//
-// After an error none of the locks is held, or the session releases them in the background.
-// TryLockAll returns [ErrLocked] when a lock is held; the error is a [*LockedError]. Other errors
-// are as for [LockAll].
+// TryLockAll is [LockAll] if no other member holds one of the locks or waits for it. Otherwise it
+// returns [ErrLocked]; the error is a [*LockedError]. After an error none of the locks is held, or
+// the session releases them in the background.
 func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
 	lines := linesOf(s, names)
 	holds, err := line.TryAll(ctx, lines)
@@ -71,7 +68,7 @@ func linesOf(s *session.Session, names []string) []*line.Line {
 func together(s *session.Session, lines []*line.Line, holds []line.Hold) *MultiLock {
 	l := &MultiLock{held: make([]*Lock, len(holds)), released: make([]bool, len(holds))}
 	for i, h := range holds {
-		l.held[i] = &Lock{h.Hold, h.Grip, lines[i]}
+		l.held[i] = &Lock{h, lines[i]}
 	}
 	l.ctx, l.cancel = context.WithCancelCause(s.Context())
 	for _, h := range l.held {
@@ -83,7 +80,7 @@ func together(s *session.Session, lines []*line.Line, holds []line.Hold) *MultiL
 // Context ends when any of the locks does.
 func (l *MultiLock) Context() context.Context { return l.ctx }
 
-// Fence returns the greatest fence of the locks. A later holder of any of them has a greater fence.
+// Fence returns the greatest fence of the locks. Later holders of any of them have a greater one.
 func (l *MultiLock) Fence() int64 {
 	fence := int64(0)
 	for _, h := range l.held {
@@ -111,9 +108,12 @@ func (l *MultiLock) Keys() []string {
 	return keys
 }
 
+// Deadline returns the time at which the locks end unless the session is renewed before.
+func (l *MultiLock) Deadline() time.Time { return l.held[0].Deadline() }
+
 // Txn applies a transaction at most once, and only while all the locks are held, see [Lock.Txn].
-func (l *MultiLock) Txn(ctx context.Context, txn gateway.Txn) (*gateway.TxnResponse, error) {
-	resp, err := l.held[0].line.Session.TxnUnder(ctx, txn, l.Guards()...)
+func (l *MultiLock) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
+	resp, err := l.held[0].line.Session.TxnUnder(ctx, t, l.Guards()...)
 	if err != nil {
 		return nil, fmt.Errorf("mutex: txn under %s: %w", strings.Join(l.Keys(), ", "), err)
 	}

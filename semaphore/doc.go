@@ -9,17 +9,19 @@
 //	defer permit.Release(ctx)
 //	work(permit.Context()) // ends if the permit is lost
 //
+// [Semaphore.Do] runs a function under a permit, and [Run] with sessions of its own.
+//
 // # Guarantees
 //
 // A permit is granted only if it fits into the current limit together with all permits held, except
 // after a Resize to a lower limit (see Limitations). Permits are granted strictly in the order in
 // which the server saw the requests: a light one does not overtake a heavy one that waits. Fences
-// ([session.Hold.Fence]) grow from grant to grant. The permits of a lost session are free once
+// ([Permit.Fence]) grow from grant to grant. The permits of a lost session are free once
 // its lease has ended. A call that failed leaves nothing in etcd that could hold a permit later,
 // even if answers were lost.
 //
-// The context of a [Permit] ends before its units can be granted to another, as long as clocks run
-// within 1 % of each other and etcd keeps leases for their time to live.
+// The context of a [Permit] ends before its units can be granted to another. Package session states
+// the assumptions.
 //
 // All users declare the same limit, which is stored. Calls that declare another return
 // [ErrLimitMismatch]. The current limit is a separate number, which [Semaphore.Resize] changes for
@@ -32,22 +34,22 @@
 // permit was lost, see package mutex.
 //
 // All waiters behind a waiter that fitted at an earlier limit count it as granted at that limit,
-// even if its own process did not see that limit and acquires the permit later. Example: 5 of 8 are
-// held, one waiter needs 8, and one behind it needs 3. A Resize to 16 grants both; a Resize back to
-// 8 revokes nothing. If the process that needs 8 saw only the last Resize, it acquires its permit
-// when the 5 are released, while the 3 are held. Then 11 of 8 are held, of the 16 that had been
-// granted.
+// even if its own process did not see that limit and acquires the permit later. So after a Resize
+// up and down again more than the current limit may be held, but not more than had been granted.
+// docs/guarantees.md has an example.
 //
 // # Concurrency
 //
-// [Semaphore] and [Permit] are safe for concurrent use.
+// All types and functions are safe for concurrent use.
 //
 // # Errors
 //
 // Calls return [gateway.ErrInvalid] for a name, limit or weight that cannot be used,
-// [session.ErrCorrupt] for a stored limit that is not a number, [session.ErrLost] when the session
-// has ended, and the context's error when ctx ends first, with [gateway.ErrUncertain] if a write
-// was under way. If an error also matches ErrUncertain, check for it first.
+// [ErrLimitMismatch] when the semaphore was declared with another limit, [session.ErrCorrupt] for a
+// stored limit that is not a number, [session.ErrLost] when the session ends or another client
+// deletes the caller's key, and the context's error when ctx ends first, with
+// [gateway.ErrUncertain] if a write was under way. If an error also matches ErrUncertain, check for
+// it first.
 //
 // # Keys
 //

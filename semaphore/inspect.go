@@ -7,8 +7,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// State is a semaphore at one moment.
+// State is a semaphore at one revision.
 type State struct {
+	Revision      int64
 	DeclaredLimit int // 0 if the semaphore was not used yet
 	Limit         int // the current one
 	Used          int // by holders
@@ -27,37 +28,37 @@ type Member struct {
 
 // Inspect reads the limits, the units in use, and the holders and waiters in their order. Holders
 // that do not fit any more after a Resize appear as waiters. Inspect only reads, also after the
-// session has ended. It returns [session.ErrCorrupt] when the current limit is not a number, and
-// the context's error when ctx ends first.
+// session has ended, and does not compare the declared limit. It returns [session.ErrCorrupt] when
+// the current limit is not a number.
 func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
-	view, err := m.line.Read(ctx)
+	view, infos, err := m.line.Inspect(ctx)
 	if err == nil {
 		err = m.corrupt(view)
 	}
 	if err != nil {
-		return nil, m.wrap("inspect", err)
+		return nil, m.line.Wrap("inspect", err)
 	}
 	size, used, admitted := fill(view)
-	out := &State{parse(view.Settings[limitSetting]), size, used, make([]Member, len(view.Members))}
-	var leases []gateway.LeaseID
+	out := &State{
+		Revision: view.Revision, DeclaredLimit: parse(view.Settings[limitSetting]),
+		Limit: size, Used: used, Members: make([]Member, len(view.Members)),
+	}
 	for i, o := range view.Members {
 		out.Members[i] = Member{
-			Key: o.Key, Lease: o.Lease(), Fence: o.Fence,
-			Weight: weigh(o, size), Holder: i < admitted,
-		}
-		if o.Lease() != 0 {
-			leases = append(leases, o.Lease())
-		}
-	}
-	infos, err := m.line.Session.SessionInfos(ctx, leases...)
-	if err != nil {
-		return nil, m.wrap("inspect", err)
-	}
-	for i := range out.Members {
-		if found, ok := infos[out.Members[i].Lease]; ok {
-			info := session.Info(found)
-			out.Members[i].Session = &info
+			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Weight: weigh(o, size),
+			Holder: i < admitted, Session: (*session.Info)(infos[i]),
 		}
 	}
 	return out, nil
+}
+
+// Break removes a holder or a waiter of any process, see [session.Break]. key and fence are from
+// [Semaphore.Inspect]. Break returns [session.ErrNotHeld] when this incarnation of the key was
+// gone, and [gateway.ErrInvalid] for a key that is no member's and for a blank reason.
+func (m *Semaphore) Break(ctx context.Context, key string, fence int64, reason string) error {
+	err := m.line.CheckMember(key)
+	if err == nil {
+		err = session.Break(ctx, m.line.Session.Client(), key, fence, reason)
+	}
+	return m.line.Wrap("break", err)
 }

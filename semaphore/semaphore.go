@@ -13,38 +13,32 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Semaphore names a semaphore. It is immutable and safe for concurrent use; making one does no I/O.
+// Semaphore names a semaphore. It is immutable, and making one does no I/O.
 type Semaphore struct {
 	line  line.Line
 	limit int
 }
 
-// New names the semaphore that all sessions share under name, and declares its limit. Calls return
-// [gateway.ErrInvalid] if the name or limit cannot be used.
+// New names the semaphore that all sessions share under name, and declares its limit.
 func New(s *session.Session, name string, limit int) *Semaphore {
 	l := line.Line{Session: core.Of(s), Name: name, Kind: "semaphore", Rule: admit}
 	return &Semaphore{l, limit}
 }
 
-// Permit is a held share of a semaphore. See [session.Hold] for its context, fence and guard. It
-// is safe for concurrent use.
+// Permit is a held share of a semaphore. [session.Hold] documents its methods.
 type Permit struct {
-	hold   *core.Hold
-	grip   *core.Releaser
+	hold   line.Hold
 	sem    *Semaphore
 	weight int
 }
 
 // Sentinels for [errors.Is].
 var (
-	// ErrFull is matched by the [*FullError] that [Semaphore.TryAcquire] returns when it would have
-	// to wait.
+	// ErrFull is matched by the [*FullError] that [Semaphore.TryAcquire] returns.
 	ErrFull = errors.New("full")
-	// ErrLimitMismatch is returned when the semaphore was declared with another limit. The error
-	// names both.
+	// ErrLimitMismatch: the semaphore was declared with another limit. The error names both.
 	ErrLimitMismatch = errors.New("limit mismatch")
-	// ErrExceedsLimit is returned when the weight exceeds the current limit, see
-	// [Semaphore.Resize].
+	// ErrExceedsLimit: the weight exceeds the current limit, see [Semaphore.Resize].
 	ErrExceedsLimit = errors.New("heavier than the current limit")
 )
 
@@ -66,11 +60,9 @@ func (e *FullError) Error() string {
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
 // Acquire waits until a permit of weight n is granted. It returns [ErrExceedsLimit] when n is more
-// than the current limit, also when that changes during the wait; [ErrLimitMismatch] when the
-// semaphore was declared with another limit; [gateway.ErrInvalid] when n is less than 1 or more
-// than the declared limit; the context's error when ctx ends first; and [session.ErrLost] when the
-// session ends or the waiter's key is deleted. After an error the caller does not hold the permit
-// and never will from this call.
+// than the current limit, also when that changes during the wait, and [gateway.ErrInvalid] when n
+// is less than 1 or more than the declared limit. After an error the caller does not hold the
+// permit and never will from this call.
 func (m *Semaphore) Acquire(ctx context.Context, n int) (*Permit, error) {
 	return m.acquire(ctx, "acquire", m.line.Enter, n)
 }
@@ -85,7 +77,7 @@ func (m *Semaphore) acquire(
 	ctx context.Context, verb string, join func(context.Context, line.Join) (line.Hold, error), n int,
 ) (*Permit, error) {
 	if err := m.check(n); err != nil {
-		return nil, m.wrap(verb, err)
+		return nil, m.line.Wrap(verb, err)
 	}
 	declared, settings := m.declared()
 	j := line.Join{
@@ -118,12 +110,12 @@ func (m *Semaphore) acquire(
 		}
 		switch {
 		case err == nil:
-			return &Permit{h.Hold, h.Grip, m, n}, nil
+			return &Permit{h, m, n}, nil
 		case !errors.Is(err, errUndeclared):
-			return nil, m.wrap(verb, err)
+			return nil, m.line.Wrap(verb, err)
 		}
 		if err := again.Wait(ctx); err != nil {
-			return nil, m.wrap(verb, err)
+			return nil, m.line.Wrap(verb, err)
 		}
 	}
 }
@@ -198,9 +190,8 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 // not change, and bounds the weight of a single permit. Resize revokes no permit. Calls that wait
 // for more than the new limit return [ErrExceedsLimit].
 //
-// Resize returns [ErrLimitMismatch] when the semaphore was declared with another limit,
-// [gateway.ErrInvalid] when limit is less than 1, [session.ErrLost] when the session ends, and the
-// context's error when ctx ends first, with [gateway.ErrUncertain] if the limit may have changed.
+// Resize returns [gateway.ErrInvalid] when limit is less than 1. After [gateway.ErrUncertain] the
+// limit may have changed.
 func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 	err := cmp.Or(m.line.Session.CheckName(m.line.Name), m.check(1))
 	if err == nil && limit <= 0 {
@@ -225,47 +216,14 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 			err = again.Wait(ctx)
 		}
 	}
-	return m.wrap("resize", err)
+	return m.line.Wrap("resize", err)
 }
 
 // Weight returns the weight of the permit.
 func (p *Permit) Weight() int { return p.weight }
 
-// Release ends the permit and frees its units. The permit's context ends at once. Release returns
-// [session.ErrNotHeld] when the permit was lost or released before. If ctx ends first it returns
-// [gateway.ErrUncertain] and the context's error, and the session continues the release in the
-// background; another Release waits for that. If ctx had ended before the call, Release has 1 s of
-// its own. After any other error (etcd rejected the request) the permit counts until the session
-// ends: call Release again.
+// Release ends the permit and frees its units. It returns [session.ErrNotHeld] when the permit was
+// lost or released before. See [session.Hold] for a Release that is cut off or fails.
 func (p *Permit) Release(ctx context.Context) error {
-	if err := p.grip.Release(ctx); err != nil {
-		return p.sem.wrap("release", err)
-	}
-	return nil
-}
-
-// Do acquires a permit of weight n as [Semaphore.Acquire] does, runs fn, and releases the permit.
-// The context of fn ends when ctx or the permit does. Do returns fn's error joined with the error
-// of the permit, which matches [session.ErrLost] if the permit was lost before it was released.
-//
-// Do also releases the permit if fn panics or ends its goroutine, as [runtime.Goexit] does. It does
-// not recover.
-func (m *Semaphore) Do(
-	ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error,
-) (err error) {
-	permit, err := m.Acquire(ctx, n)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, line.Finish(ctx, permit.grip, permit.Release)) }()
-	run, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(permit.Context(), func() { //nolint:contextcheck // the permit's own life
-		cancel(context.Cause(permit.Context()))
-	})()
-	return fn(run, permit)
-}
-
-func (m *Semaphore) wrap(verb string, err error) error {
-	return fmt.Errorf("semaphore: %s %q: %w", verb, m.line.Name, err)
+	return p.sem.line.Wrap("release", p.hold.Grip.Release(ctx))
 }

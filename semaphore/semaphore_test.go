@@ -276,7 +276,7 @@ func TestDo(t *testing.T) {
 		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error { return nil }, nil},
 		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error { return own }, []error{own}},
 		{"released by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, p *semaphore.Permit) error {
-			return p.Release(context.WithoutCancel(ctx))
+			return errors.Join(p.Release(ctx), ctx.Err())
 		}, nil},
 		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *semaphore.Permit) error {
 			etcd.Revoke(s.Lease())

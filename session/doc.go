@@ -41,13 +41,13 @@
 //
 // # Concurrency
 //
-// A [Session] and its holds are safe for concurrent use.
+// All types and functions are safe for concurrent use.
 //
 // # Errors
 //
-// Calls return [gateway.ErrInvalid] for wrong options, [ErrLost] after the session has ended, and
-// the error of ctx when ctx ends first, with [gateway.ErrUncertain] if a write was under way. If an
-// error also matches ErrUncertain, check for it first.
+// Calls return [gateway.ErrInvalid] for wrong options, [ErrLost] after the session has ended, the
+// error of ctx when ctx ends first, with [gateway.ErrUncertain] if a write was under way, and
+// otherwise the error of etcd. If an error also matches ErrUncertain, check for it first.
 //
 // # Keys
 //

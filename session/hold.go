@@ -7,8 +7,25 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Hold has the methods that all holds share: a lock, a permit, a term, a claim. All are safe for
-// concurrent use.
+// Hold has the methods that all holds share: a lock, a permit, a term, an entry, a claim. All are
+// safe for concurrent use.
+//
+// Each hold also has a verb that releases it, such as Unlock or Resign: it ends the hold's context
+// at once and then deletes the key, so that the next waiter acquires it. The verb returns
+// [ErrNotHeld] when the hold had ended before. If ctx ends first it returns [gateway.ErrUncertain]
+// and the context's error, and the session continues the release in the background; another call
+// waits for that. If ctx had ended before the call, the verb has 1 s of its own. After any other
+// error (etcd rejected the request) the key keeps others out until the session ends: repeat the
+// call.
+//
+// Do of a recipe acquires a hold, runs fn, and releases the hold, also if fn panics or ends its
+// goroutine; it does not recover. The context of fn ends with ctx, and when the hold is lost; fn
+// must return then, because Do waits for it. Do returns the error of fn joined with the error of the
+// hold: [ErrLost] when that was lost before it was released, although fn may have finished.
+//
+// Run of a recipe repeats Do each time the hold is lost, and ignores the result of fn then. The
+// function has sessions of its own, and goes on as [Run] does. The method repeats Do only while its
+// session lives, after another client has deleted the hold's key.
 type Hold interface {
 	// Context ends when the hold ends: before the lease can expire, when the server revokes the
 	// lease, when the hold's key is deleted, or when the hold is released. Its cause wraps

@@ -9,7 +9,6 @@ import (
 )
 
 // Session is a lease that is kept alive, and the holds under it. [New], [Resume] and [Run] make it.
-// It is safe for concurrent use.
 type Session struct{ core *core.Session }
 
 func init() {
@@ -22,16 +21,17 @@ func init() {
 }
 
 // New grants a lease, writes the session's record and begins to renew the lease. The session lives
-// until [Session.Close], or until it is lost. ctx bounds New alone.
-//
-// New returns [gateway.ErrInvalid] for wrong options, and otherwise the error of etcd or of ctx.
-// After an error there is no session; a lease that was granted is revoked, or expires.
+// until [Session.Close], or until it is lost. ctx bounds New alone. After an error there is no
+// session; a lease that was granted is revoked, or expires.
 func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error) {
 	config, err := opts.config()
 	if err != nil {
 		return nil, err
 	}
-	s, err := core.New(ctx, c, config)
+	return public(core.New(ctx, c, config))
+}
+
+func public(s *core.Session, err error) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -40,9 +40,8 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 
 // Resume takes up a session whose process has ended without closing it, because it crashed, was
 // killed, or called [Session.Orphan]. lease is the ID that [Session.Lease] returned in the earlier
-// process. Store it as its String, for example, which [gateway.ParseLeaseID] reads. The holds of
-// the earlier process still exist under the lease. Recipes can take them up, as
-// election.Election.Resume does. The other holds last as long as the new session;
+// process; [gateway.ParseLeaseID] reads its String. Recipes can take up the holds of the earlier
+// process, as election.Election.Resume does. The other holds last as long as the new session;
 // [gateway.Client.TimeToLive] lists their keys.
 //
 // Resume returns [ErrLost] when the lease has ended or has no session record: call [New]. It
@@ -50,10 +49,10 @@ func New(ctx context.Context, c *gateway.Client, opts *Options) (*Session, error
 // moment. After any other error the earlier session is unchanged, except that after
 // [gateway.ErrUncertain] it may have ended. Resume may be repeated. ctx bounds Resume alone.
 //
-// The earlier process must have ended. Two processes in one session have the same fences and
-// guards, so nothing can keep them apart. If the earlier process still runs, it cannot write in the
-// session any more, and its session ends with [ErrResumedElsewhere] as soon as it notices. If it
-// closes the session before that, the lease is revoked.
+// The earlier process must have ended, because two processes in one session have the same fences
+// and guards. If it still runs, it cannot write in the session any more, and its session ends with
+// [ErrResumedElsewhere] as soon as it notices. If it closes the session before that, the lease is
+// revoked.
 //
 // Options.TTL is not used, because the lease keeps its time to live, which is in the record. The
 // record of an earlier version does not have it; the session is then relied on for at most 1 s
@@ -65,23 +64,17 @@ func Resume(
 	if err != nil {
 		return nil, err
 	}
-	s, err := core.Resume(ctx, c, lease, config)
-	if err != nil {
-		return nil, err
-	}
-	return &Session{s}, nil
+	return public(core.Resume(ctx, c, lease, config))
 }
 
 // Run calls fn with a session, and again with a new session each time fn returns an error after its
-// session was lost. Otherwise it returns the error of fn, or the error of ctx. The context of fn
-// ends with the session and with ctx; fn must return then, because Run waits for it. Run tries
-// again while etcd cannot be reached or its database is full. It returns errors that another try
-// cannot change, such as wrong credentials.
+// session was lost, although fn may have done all its work. Otherwise it returns the error of fn,
+// or the error of ctx. The context of fn ends with the session and with ctx; fn must return then,
+// because Run waits for it. If fn panics, or ends its goroutine, Run closes the session and does not
+// recover.
 //
-// If fn panics, or ends its goroutine, Run closes the session and does not recover.
-//
-// Run may call fn again after fn has done all its work, because the session was lost before fn
-// returned.
+// Run tries again while etcd cannot be reached or its database is full. It returns errors that
+// another try cannot change, such as wrong credentials.
 func Run(
 	ctx context.Context, c *gateway.Client, opts *Options,
 	fn func(ctx context.Context, s *Session) error,
@@ -113,9 +106,8 @@ func (s *Session) Deadline() time.Time { return s.core.Deadline() }
 func (s *Session) Err() error { return s.core.Err() }
 
 // Txn applies a transaction at most once, and never after the session has ended at the server.
-// Unlike [gateway.Client.Txn] it tries again after a lost answer, until it knows the outcome. It
-// returns [gateway.ErrUncertain] when ctx ends first; the session then makes sure in the background
-// that no copy is applied later. It returns [ErrLost] when the session has ended.
+// Unlike [gateway.Client.Txn] it tries again after a lost answer, until it knows the outcome. After
+// [gateway.ErrUncertain] the session makes sure in the background that no copy is applied later.
 //
 // A transaction may have four operations less than etcd allows, 124 by default. None of them may
 // write the session's own keys. Responses is nil when an answer was lost and only the applied
@@ -124,8 +116,8 @@ func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse,
 	return s.core.Txn(ctx, t)
 }
 
-// SessionInfos reads the records of the sessions with these leases. A session without a record,
-// such as one of another library, is left out. It returns the error of etcd or of ctx.
+// SessionInfos reads the records of the sessions with these leases, also after s has ended. A
+// session without a record, such as one of another library, is left out.
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {
@@ -141,10 +133,9 @@ func (s *Session) SessionInfos(
 }
 
 // Close ends the session: its context and the contexts of all holds end at once. Then it revokes
-// the lease, which releases the holds for others. ctx bounds the revocation; a lease that could not
-// be revoked expires, and Close returns the error of etcd or of ctx. If ctx has ended before the
-// call, as the context of signal.NotifyContext has in a program that is asked to stop, Close has
-// 1 s of its own.
+// the lease, which releases the holds for others; a lease that could not be revoked expires, and
+// Close returns the error. If ctx had ended before the call, as the context of signal.NotifyContext
+// has in a program that is asked to stop, Close has 1 s of its own.
 //
 // Close may be called again. After a loss it deletes the keys that the server still has, but not if
 // another process has taken the session up by [Resume].

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
-	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 func breakCommand(a *app) *cobra.Command {
@@ -78,19 +79,16 @@ func (a *app) remove(
 ) error {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
-	resp, err := a.client.Txn(ctx, gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpCreateRevision(m.Key, gateway.Equal, m.Fence)},
-		Then: []gateway.Op{gateway.OpDelete(m.Key)},
-	})
+	err := session.Break(ctx, a.client, m.Key, m.Fence, reason)
 	switch {
+	case errors.Is(err, session.ErrNotHeld):
+		return nof("%s was given back in this moment", m.Key)
 	case err != nil:
 		return err
-	case !resp.Succeeded:
-		return nof("%s was given back in this moment", m.Key)
 	}
 	if a.json {
 		out := member(p, m)
-		out["recipe"], out["name"], out["reason"], out["revision"] = p.Recipe, p.Name, reason, resp.Revision
+		out["recipe"], out["name"], out["reason"] = p.Recipe, p.Name, reason
 		return printJSON(stdout, out)
 	}
 	fmt.Fprintf(os.Stderr, "holdfast: broke %s %s (%s, fence %d, %s), reason: %s\n",

@@ -29,20 +29,17 @@ type held struct {
 	release func(context.Context) error
 }
 
-// holding is the set of methods that all holds of the recipes share. A MultiLock has no Deadline.
+// holding is the set of methods that all holds of the recipes share, several locks too.
 type holding interface {
 	Context() context.Context
 	Err() error
+	Deadline() time.Time
 }
 
 // lasting adapts a hold to childproc.Hold.
-type lasting struct {
-	h        holding
-	deadline func() time.Time
-}
+type lasting struct{ holding }
 
-func (l lasting) Done() <-chan struct{} { return l.h.Context().Done() }
-func (l lasting) Deadline() time.Time   { return l.deadline() }
+func (l lasting) Done() <-chan struct{} { return l.Context().Done() }
 
 // The environment of a command that runs under a hold. The last two are etcdctl's.
 const (
@@ -125,7 +122,7 @@ func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) e
 
 // runUnder runs the command under the hold.
 func (a *app) runUnder(ctx context.Context, h held, f *holdFlags, argv []string) error {
-	hold := lasting{h.hold, a.session.Deadline}
+	hold := lasting{h.hold}
 	r := childproc.NewRunner(a.warn)
 	defer r.Close()
 	var p *childproc.Process
@@ -174,7 +171,7 @@ func (a *app) show(h held) error {
 	if a.json {
 		return printJSON(stdout, map[string]any{
 			"names": h.names, "keys": h.keys, "fence": h.fence,
-			"deadline": a.session.Deadline().UTC(), "lease": a.session.Lease().String(),
+			"deadline": h.hold.Deadline().UTC(), "lease": a.session.Lease().String(),
 		})
 	}
 	lines := h.keys

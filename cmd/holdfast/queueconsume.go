@@ -167,7 +167,7 @@ func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
 		return nil, fmt.Errorf("no file for the command's input: %w", err)
 	}
 	defer func() { _ = stdin.Close() }() // it is only read
-	hold := lasting{m, m.Deadline}
+	hold := lasting{m}
 	w.mu.Lock() // else a signal that arrives now would miss the command
 	defer w.mu.Unlock()
 	p, err := w.runner.Start(childproc.Command{

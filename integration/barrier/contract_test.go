@@ -32,6 +32,7 @@ func TestContract(t *testing.T) {
 			"Mismatch":   mismatch,
 			"Cut off":    cutOff,
 			"Bad":        bad,
+			"Inspect":    inspect,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, a, b) })
 		}

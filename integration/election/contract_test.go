@@ -36,6 +36,7 @@ func TestContract(t *testing.T) {
 			"Delay":      delay,
 			"Too late":   resignTooLate,
 			"Run":        run,
+			"Break":      broken,
 			"Step down":  transferTo,
 			"Try":        tryCampaign,
 		} {

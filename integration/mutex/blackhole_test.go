@@ -39,6 +39,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		"Lock":          func(ctx context.Context) error { _, err := mutex.New(s, name, nil).Lock(ctx); return err },
 		"TryLock":       func(ctx context.Context) error { _, err := mutex.New(s, name, nil).TryLock(ctx); return err },
 		"Inspect":       func(ctx context.Context) error { _, err := mutex.New(s, name, nil).Inspect(ctx); return err },
+		"Break":         func(ctx context.Context) error { return mutex.New(s, name, nil).Break(ctx, name+"/1", 1, "why not") },
 		"Unlock":        held.Unlock,
 		"Lock.Txn":      func(ctx context.Context) error { _, err := held.Txn(ctx, write); return err },
 		"Session.Txn":   func(ctx context.Context) error { _, err := s.Txn(ctx, write); return err },
@@ -57,7 +58,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		"Watch":         func(ctx context.Context) error { _, err := c.Watch(ctx, name); return err },
 	}
 	reads := []string{"Inspect", "Get", "KeepAlive", "TimeToLive", "Leases", "Watch"}
-	single := []string{"Put", "Delete", "Txn"} // end with the first attempt, which must not be repeated
+	single := []string{"Break", "Put", "Delete", "Txn"} // end with the first attempt, which must not be repeated
 
 	var mu sync.Mutex
 	late := map[string]time.Duration{}

@@ -33,6 +33,8 @@ func TestContract(t *testing.T) {
 			"Delay":           lockDelay,
 			"Compaction":      compaction,
 			"Unlock too late": unlockTooLate,
+			"Run":             runAgain,
+			"Break":           broken,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
 		}

@@ -46,6 +46,8 @@ func TestContract(t *testing.T) {
 			"Mutex below":      mutexBelow,
 			"Release too late": releaseTooLate,
 			"Compaction":       compaction,
+			"Run":              runAgain,
+			"Break":            broken,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, f) })
 		}

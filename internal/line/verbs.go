@@ -1,0 +1,61 @@
+package line
+
+import (
+	"context"
+	"errors"
+
+	"github.com/holdfast-go/holdfast/internal/core"
+)
+
+// Verbs are the verbs of a recipe that returns holds as N, such as *mutex.Lock. They implement the
+// methods Do and Run that the recipes have in common.
+type Verbs[N any] struct {
+	Acquire func(context.Context) (N, error)
+	Release func(N, context.Context) error // the inverse verb
+	Hold    func(N) Hold
+	// UntilReleased ends the context of fn also when the hold is released while fn runs. Without
+	// it, fn may release the hold with its own context.
+	UntilReleased bool
+}
+
+// Do acquires a hold, runs fn under it, and releases it, also when fn panics or ends its goroutine.
+// Returns the error of Acquire, or the error of fn joined with the error of the hold.
+func (v Verbs[N]) Do(ctx context.Context, fn func(context.Context, N) error) error {
+	_, err := v.do(ctx, fn)
+	return err
+}
+
+// Run is [Verbs.Do], repeated each time another client deletes the key of the member, until ctx
+// ends.
+func (v Verbs[N]) Run(ctx context.Context, fn func(context.Context, N) error) error {
+	for again := (Again{}); ; {
+		deleted, err := v.do(ctx, fn)
+		if !deleted || ctx.Err() != nil || again.Wait(ctx) != nil {
+			return err
+		}
+	}
+}
+
+// do is Do. deleted means that another client has deleted the member's key while the session lives,
+// which may then join again.
+func (v Verbs[N]) do(
+	ctx context.Context, fn func(context.Context, N) error,
+) (deleted bool, err error) {
+	noun, err := v.Acquire(ctx)
+	if err != nil {
+		return errors.Is(err, core.ErrKeyDeleted), err
+	}
+	h := v.Hold(noun)
+	defer func() {
+		lost := Finish(ctx, h.Grip, func(ctx context.Context) error { return v.Release(noun, ctx) })
+		deleted, err = errors.Is(lost, core.ErrKeyDeleted), errors.Join(err, lost)
+	}()
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(h.Context(), func() { //nolint:contextcheck // the hold's own life
+		if v.UntilReleased || !h.Grip.Released() {
+			cancel(h.Err())
+		}
+	})()
+	return false, fn(run, noun)
+}
