@@ -21,7 +21,7 @@ const (
 	AlarmCorrupt AlarmType = "CORRUPT"
 )
 
-// UnmarshalJSON keeps the number of an alarm that the server has no name for.
+// UnmarshalJSON keeps the number of an alarm that the server has no name for. It returns nil.
 func (a *AlarmType) UnmarshalJSON(b []byte) error {
 	var s string
 	if json.Unmarshal(b, &s) != nil {
@@ -43,7 +43,8 @@ type AlarmResponse struct {
 	Alarms []Alarm
 }
 
-// AlarmList returns the alarms that are raised. It is retried at other endpoints until ctx ends.
+// AlarmList returns the alarms that are raised. It is retried at other endpoints until ctx ends. It
+// returns only the errors of every call.
 func (c Cluster) AlarmList(ctx context.Context) (*AlarmResponse, error) {
 	r := &call{op: "alarm list", path: "/maintenance/alarm", repeat: true, local: true}
 	return c.alarm(ctx, r, wireAlarm{Action: "GET"})

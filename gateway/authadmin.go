@@ -41,8 +41,8 @@ type AuthStatusResponse struct {
 }
 
 // Status returns whether authentication is on. It is retried at other endpoints until ctx ends.
-// With authentication on, before etcd 3.7, it needs the user root. Returns [errors.ErrUnsupported]
-// from etcd 3.4, which has no such call.
+// With authentication on, before etcd 3.7, it needs a user with the role root. Returns
+// [errors.ErrUnsupported] from etcd 3.4, which has no such call.
 func (a Auth) Status(ctx context.Context) (*AuthStatusResponse, error) {
 	type answer struct {
 		Header   etcdjson.Header `json:"header"`

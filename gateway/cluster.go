@@ -41,7 +41,7 @@ const kindMembers opKind = 1 << 7
 
 // MemberList returns the members of the cluster. The list is linearizable and needs a leader. With
 // [Serializable], or before etcd 3.5, a member answers from its own copy. It is retried at other
-// endpoints until ctx ends.
+// endpoints until ctx ends. Returns ErrInvalid when another option is given.
 func (c Cluster) MemberList(ctx context.Context, opts ...Option) (*MemberListResponse, error) {
 	const op = "member list"
 	o := Op{kind: kindMembers}.with(opts)

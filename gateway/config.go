@@ -72,8 +72,9 @@ type Config struct {
 	// MaxResponse bounds the size of one answer, in bytes. Default 64 MiB.
 	MaxResponse int64
 
-	// Logger receives the events that no call returns: watches that lost their stream and resumed
-	// (Info), each attempt that failed (Debug). Nil logs nothing.
+	// Logger receives the events that no call returns: failures that last and TLS files that cannot
+	// be used (Warn), their ends and watches that lost their stream and resumed (Info), each
+	// attempt that failed (Debug). Nil logs nothing.
 	Logger *slog.Logger
 
 	// Hooks are called for each attempt and each stream, for metrics and traces.

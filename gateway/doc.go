@@ -53,17 +53,23 @@
 //
 // # Concurrency
 //
-// [Client], [Auth], [Cluster] and [MemberClient] are safe for concurrent use. [Op], [Txn], [Cmp]
-// and [Option] are values: they may be copied and used again, but the slices in them must not be
-// changed during a call. [Watcher] and [Snapshot] are for one reader.
+// All functions, and all methods of [Client], [Auth], [Cluster] and [MemberClient], are safe for
+// concurrent use. A [Watcher] and a [Snapshot] are for one reader. [Auth], [Cluster],
+// [MemberClient], [Op], [Txn], [Cmp] and [Option] are values: they may be copied and used again,
+// but the slices in them must not be changed during a call.
 //
 // # Errors
 //
 // Calls return an [*Error], which matches the sentinels that describe it. Every call returns
-// [ErrInvalid] for arguments that cannot be right, [ErrClosed] after [Client.Close], and the
-// context's error, with the error of the last attempt, when the context ends first. With auth on it
-// returns [ErrUnauthenticated] or [ErrPermissionDenied] when etcd rejects the user. If an error
-// also matches [ErrUncertain], check for it first.
+// [ErrInvalid] for arguments that cannot be right, [ErrClosed] after [Client.Close], the context's
+// error, with the error of the last attempt, when the context ends first, and [ErrProtocol] when no
+// endpoint answers as etcd's gateway. If an error also matches [ErrUncertain], check for it first.
+//
+// With auth on, every call returns [ErrUnauthenticated] or [ErrPermissionDenied] when etcd rejects
+// the user. etcd lets a user renew or revoke a lease only if the user may write all its keys, and
+// list its keys only if the user may read all of them. Only users with the role root may change
+// users, roles, members, alarms and the leader, compact, and read or rewrite a whole database; old
+// versions of etcd permit some of these to all.
 //
 // # Keys
 //

@@ -214,7 +214,6 @@ type EndpointState struct {
 
 // Endpoints returns the state of each endpoint, in the order of the configuration and then of
 // [Client.Sync]. It sends nothing; [MemberClient.Health] and [MemberClient.Status] ask the member.
-// It is safe for concurrent use.
 func (c *Client) Endpoints() []EndpointState {
 	e := c.eps
 	e.mu.Lock()

@@ -74,8 +74,8 @@ const sleptFor = 500 * time.Millisecond
 // fn is called with the answers one after the other, in the order of their requests, in a goroutine
 // of this lease alone. A slow fn misses all but the newest answer. A TTL of 0, which two answers
 // have confirmed, says that the lease is gone; it is the last call. Failures are not reported, only
-// retried. KeepAlive and stop are safe for concurrent use. A call of fn may be in flight when stop
-// returns; [Client.Close] waits for it.
+// retried. stop is safe for concurrent use. A call of fn may be in flight when stop returns;
+// [Client.Close] waits for it.
 func (c *Client) KeepAlive(g LeaseGrant, fn func(LeaseGrant)) (stop func()) {
 	k := c.keep
 	l := &kept{LeaseGrant: g, most: g.TTL, fn: fn}

@@ -20,10 +20,10 @@ type Header struct {
 type KeyValue struct {
 	Key            string
 	Value          []byte
-	CreateRevision int64 // of the write that created the key, after its last deletion
-	ModRevision    int64 // of the last write
-	Version        int64 // number of writes since it was created, from 1
-	Lease          LeaseID
+	CreateRevision int64   // of the write that created the key, after its last deletion
+	ModRevision    int64   // of the last write
+	Version        int64   // number of writes since it was created, from 1
+	Lease          LeaseID // 0 without one; etcd 3.7 leaves it out with KeysOnly
 }
 
 // GetResponse is the keys that a Get read.

@@ -265,7 +265,8 @@ type LeaseInfo struct {
 }
 
 // TimeToLive returns the remaining time of a lease and, if keys is true, the keys under it. It is
-// retried at other endpoints until ctx ends. Returns ErrLeaseNotFound when the lease is gone.
+// retried at other endpoints until ctx ends. Returns ErrLeaseNotFound when the lease is gone, and
+// ErrPermissionDenied when auth is on and the user may not read one of the keys that it would list.
 func (c *Client) TimeToLive(ctx context.Context, id LeaseID, keys bool) (LeaseInfo, error) {
 	type response struct {
 		Header  etcdjson.Header  `json:"header"`
@@ -299,8 +300,9 @@ func leaseGone(op string) *Error {
 	return &Error{Op: op, Code: CodeNotFound, Message: "etcdserver: requested lease not found"}
 }
 
-// Leases returns the IDs of all leases of the cluster. It is retried at other
-// endpoints until ctx ends.
+// Leases returns the IDs of all leases of the cluster. It is retried at other endpoints until ctx
+// ends. Returns ErrPermissionDenied when auth is on and a lease has a key that the user may not
+// read.
 func (c *Client) Leases(ctx context.Context) ([]LeaseID, error) {
 	type response struct {
 		Header etcdjson.Header `json:"header"`

@@ -58,8 +58,8 @@ func (m MemberClient) Status(ctx context.Context) (*StatusResponse, error) {
 
 // Defragment rewrites the member's database, which frees unused space on disk. The member serves
 // nothing meanwhile, for seconds per gigabyte: defragment one member at a time, the leader last.
-// Only ctx bounds it. It is sent once, and returns ErrUncertain when the answer is lost; it may be
-// repeated.
+// Only ctx bounds it. It is sent once, and may be repeated. Returns ErrUnavailable when the member
+// cannot be reached, and ErrUncertain when the answer is lost.
 func (m MemberClient) Defragment(ctx context.Context) error {
 	r := &call{op: "defragment", path: "/maintenance/defragment", local: true, write: true}
 	r.timeout = patient
@@ -74,6 +74,7 @@ type HashResponse struct {
 
 // Hash returns a checksum of the member's whole database, for tests of etcd itself: healthy members
 // may differ. To compare members use [MemberClient.HashKV]. It is sent once. Only ctx bounds it.
+// Returns ErrUnavailable when the member cannot be reached.
 func (m MemberClient) Hash(ctx context.Context) (*HashResponse, error) {
 	var out *HashResponse
 	r := &call{op: "hash", path: "/maintenance/hash", local: true, timeout: patient}
@@ -94,8 +95,9 @@ type HashKVResponse struct {
 }
 
 // HashKV returns a checksum of the member's keys and their history, up to a revision. Revision 0 is
-// that member's newest. It is sent once. Only ctx bounds it. Returns ErrCompacted when the revision
-// has been compacted, and [errors.ErrUnsupported] from etcd 3.4, whose gateway has no such call.
+// that member's newest. It is sent once. Only ctx bounds it. Returns ErrUnavailable when the member
+// cannot be reached, ErrCompacted when the revision has been compacted, and [errors.ErrUnsupported]
+// from etcd 3.4, whose gateway has no such call.
 func (m MemberClient) HashKV(ctx context.Context, rev int64) (*HashKVResponse, error) {
 	const op = "hash kv"
 	if rev < 0 {

@@ -12,7 +12,7 @@ import (
 // PasswordFile returns a [Config].PasswordFunc that reads a file before each log-in, so that a
 // changed password needs no restart. One line end after the password is removed. While the file is
 // missing or empty, as during a write, the last password is used. It returns an error if there is
-// none. It ignores ctx and is safe for concurrent use.
+// none. The result ignores ctx and is safe for concurrent use.
 func PasswordFile(name string) func(context.Context) (Secret, error) {
 	var mu sync.Mutex
 	var last Secret

@@ -5,7 +5,7 @@ package gateway
 // watch of the client, so a watch that begins at a future revision delays the answer.
 // RequestProgress does not wait. Returns ErrInvalid when no watch was made with ProgressNotify, and
 // ErrClosed when the client is closed. There is no answer in [WatchModeFinite] and
-// [WatchModePolling]. It is safe for concurrent use.
+// [WatchModePolling].
 func (c *Client) RequestProgress() error {
 	h := c.hub
 	h.mu.Lock()

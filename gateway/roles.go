@@ -17,7 +17,7 @@ const (
 	PermReadWrite PermissionType = "READWRITE"
 )
 
-// UnmarshalJSON keeps the number of a type that the server has no name for.
+// UnmarshalJSON keeps the number of a type that the server has no name for. It returns nil.
 func (p *PermissionType) UnmarshalJSON(b []byte) error {
 	var s string
 	if json.Unmarshal(b, &s) != nil {
@@ -69,6 +69,7 @@ func (a Auth) RoleGet(ctx context.Context, name string) ([]Permission, error) {
 }
 
 // RoleList returns the names of all roles, sorted. It is retried at other endpoints until ctx ends.
+// Returns ErrPermissionDenied when auth is on and the user does not have the role root.
 func (a Auth) RoleList(ctx context.Context) (roles []string, err error) {
 	r := &call{op: "role list", path: "/auth/role/list", repeat: true, local: true}
 	return a.names(ctx, r, struct{}{})

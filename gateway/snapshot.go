@@ -48,8 +48,9 @@ func (s *Snapshot) Endpoint() string { return s.endpoint }
 
 // Snapshot begins to read the database of the member, and returns once the first part was received.
 // It is sent once. ctx bounds the reading too, and no time limit of the client applies. With auth
-// on it needs the user root. The caller must close the Snapshot, read to the end or not. Returns
-// ErrUnavailable when the member cannot be reached, and ErrCorrupt when the answer is empty.
+// on it needs a user with the role root. The caller must close the Snapshot, read to the end or
+// not. Returns ErrUnavailable when the member cannot be reached, and ErrCorrupt when the answer is
+// empty.
 func (m MemberClient) Snapshot(ctx context.Context) (*Snapshot, error) {
 	ctx, ep, leave, err := m.visit(ctx, opSnapshot)
 	if err != nil {

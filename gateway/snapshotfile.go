@@ -21,8 +21,9 @@ type SnapshotInfo struct {
 // its owner only. On an error an earlier file is unchanged, because the snapshot is written under
 // another name in the same directory and then renamed. A member of the empty URL is any member:
 // each endpoint of the client is tried once until one succeeds. Only ctx bounds it. With auth on it
-// needs the user root. Returns ErrCorrupt when the data is damaged or incomplete, ErrUnavailable
-// when no member could be reached, and the error of the file when it cannot be written.
+// needs a user with the role root. Returns ErrCorrupt when the data is damaged or incomplete,
+// ErrUnavailable when no member could be reached, and the error of the file when it cannot be
+// written.
 func (m MemberClient) SnapshotToFile(ctx context.Context, path string) (*SnapshotInfo, error) {
 	var info *SnapshotInfo
 	save := func(ctx context.Context, ep *endpoint) error {

@@ -22,7 +22,7 @@ import (
 //
 // Returns the error of [Cluster.MemberList], the context's error when ctx ends, and ErrUnavailable
 // when no endpoint answers. The endpoints are unchanged after an error, or if SetEndpoints is
-// called meanwhile. It is safe for concurrent use.
+// called meanwhile.
 func (c *Client) Sync(ctx context.Context) error {
 	const op = "sync"
 	list, err := c.Cluster().MemberList(ctx)
@@ -73,7 +73,7 @@ func (c *Client) Sync(ctx context.Context) error {
 // Watches move to the new ones and miss no event. The state of endpoints that stay is kept.
 // Endpoints must be https if the endpoints of [New] were, and must not be if they were not. Returns
 // ErrInvalid when an endpoint cannot be used, and ErrClosed when the client is closed; the
-// endpoints are then unchanged. It does no I/O and is safe for concurrent use.
+// endpoints are then unchanged. It does no I/O.
 func (c *Client) SetEndpoints(urls ...string) error {
 	const op = "set endpoints"
 	if c.ctx.Err() != nil {

@@ -39,7 +39,7 @@ type TLSFiles struct {
 // but not of the roots.
 //
 // Returns ErrInvalid when only one of CertFile and KeyFile is given, and the error of a file that
-// cannot be read. It is safe for concurrent use.
+// cannot be read.
 func (f TLSFiles) Config() (*tls.Config, error) {
 	if (f.CertFile == "") != (f.KeyFile == "") {
 		return nil, invalid("tls", "a certificate needs its key, and a key its certificate")

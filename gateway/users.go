@@ -7,8 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-// With auth on, the calls about users and roles need the user root. They change the whole cluster,
-// with auth on or off.
+// The calls about users and roles change the whole cluster, with auth on or off.
 
 // UserAdd creates a user with a password. Returns ErrExists when the name is taken, ErrInvalid when
 // the password is empty, and ErrUncertain when ctx ends or the answer is lost after it was sent:
@@ -45,6 +44,7 @@ func (a Auth) UserGet(ctx context.Context, name string) (roles []string, err err
 }
 
 // UserList returns the names of all users, sorted. It is retried at other endpoints until ctx ends.
+// Returns ErrPermissionDenied when auth is on and the user does not have the role root.
 func (a Auth) UserList(ctx context.Context) (users []string, err error) {
 	r := &call{op: "user list", path: "/auth/user/list", repeat: true, local: true}
 	return a.names(ctx, r, struct{}{})

@@ -39,7 +39,7 @@ type WatchResponse struct {
 // time for all watches of a client. It must not block, and a panic of fn ends the program. The
 // watch continues after broken connections and unavailable members: it is resumed after the last
 // event. stop ends it without a report. It may be called from fn, and a call of fn may be in flight
-// when it returns. WatchFunc and stop are safe for concurrent use.
+// when it returns. stop is safe for concurrent use.
 //
 // etcd serves a watch from an earlier revision only every 100 ms, until it has caught up; a watch
 // from now on is served at once.

@@ -125,7 +125,7 @@ func (w *Watcher) Responses() iter.Seq2[WatchResponse, error] {
 }
 
 // Close ends the watch. It may be called again, and while a loop over Events waits, which it ends
-// with ErrClosed. It is safe for concurrent use.
+// with ErrClosed.
 func (w *Watcher) Close() {
 	w.off()
 	w.end(&Error{Op: "watch", cause: ErrClosed})

@@ -1,5 +1,8 @@
 // Package inspect reads holders and waiters from the keys that docs/keys.md describes. It needs no
 // session. Members of other libraries in the same lines are read too.
+//
+// All functions are safe for concurrent use. A function with a context returns its error when it
+// ends.
 package inspect
 
 import (

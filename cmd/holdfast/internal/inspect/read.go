@@ -33,7 +33,7 @@ type Crowd struct {
 }
 
 // CrowdedFrom is how many keys a lease may have without a note. etcd checks each key in every put
-// under the lease, unless the user is root.
+// under the lease, unless the user has the role root.
 const CrowdedFrom = 1000
 
 // atOnce is the number of concurrent requests for leases.
