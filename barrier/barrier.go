@@ -70,7 +70,8 @@ func (b *Barrier) Lower(ctx context.Context) error {
 	return b.line.Wrap("lower", err)
 }
 
-// Wait returns nil when the barrier was down at some moment after the call.
+// Wait returns nil when the barrier was down at some moment after the call. Returns the context's
+// error when ctx ends first.
 func (b *Barrier) Wait(ctx context.Context) error {
 	now, err := b.line.Now(ctx)
 	if err == nil && up(now) {

@@ -40,7 +40,8 @@ func (l *Latch) CountDown(ctx context.Context) error {
 	return l.line.Wrap("count down", err)
 }
 
-// Count reads the number of counts until the latch opens.
+// Count reads the number of counts until the latch opens. Returns [ErrConfigMismatch] when another
+// kind of barrier has declared the name.
 func (l *Latch) Count(ctx context.Context) (int, error) {
 	v, err := l.look(ctx)
 	if err != nil {
@@ -49,7 +50,7 @@ func (l *Latch) Count(ctx context.Context) (int, error) {
 	return l.left(v), nil
 }
 
-// Wait returns nil when the latch is open.
+// Wait returns nil when the latch is open. Returns the context's error when ctx ends first.
 func (l *Latch) Wait(ctx context.Context) error {
 	err := l.check(ctx)
 	if err == nil {

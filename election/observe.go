@@ -55,7 +55,8 @@ type Candidate struct {
 }
 
 // Candidates lists the leader, if there is one, and the waiting candidates in the order in which
-// they will lead. It only reads, also after the session has ended.
+// they will lead. It only reads, also after the session has ended. Returns the error of a request
+// that failed.
 func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	v, infos, err := e.line.Inspect(ctx)
 	if err != nil {

@@ -18,7 +18,7 @@ type Member struct {
 }
 
 // Inspect lists the holder, if there is one, and the waiters in their order. It only reads, also
-// after the session has ended.
+// after the session has ended. Returns the error of a request that failed.
 func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 	view, infos, err := m.line.Inspect(ctx)
 	if err != nil {

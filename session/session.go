@@ -117,7 +117,8 @@ func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse,
 }
 
 // SessionInfos reads the records of the sessions with these leases, also after s has ended. A
-// session without a record, such as one of another library, is left out.
+// session without a record, such as one of another library, is left out. Returns the error of a
+// request that failed.
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {
