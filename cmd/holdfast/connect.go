@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"os"
 	"strings"
@@ -159,28 +158,4 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 		return nil, usagef("%w; type: holdfast --help", err)
 	}
 	return c, nil
-}
-
-// tlsOnce reads the files once; later changes of the files have no effect.
-func (f *connectFlags) tlsOnce() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if f.cacert != "" {
-		pem, err := os.ReadFile(f.cacert)
-		if err != nil {
-			return nil, usagef("--cacert: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--cacert: no certificate in %s", f.cacert)
-		}
-	}
-	if f.cert == "" {
-		return cfg, nil
-	}
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, usagef("--cert and --key: %w", err)
-	}
-	cfg.Certificates = []tls.Certificate{pair}
-	return cfg, nil
 }

@@ -43,7 +43,7 @@ func (d *doctor) endpoints(ctx context.Context) error {
 	if !reached {
 		ctx, cancel := d.app.bounded(ctx)
 		defer cancel()
-		if err := d.app.reach(ctx); err != nil {
+		if err := d.app.ping(ctx); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package childproc_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,7 +20,7 @@ import (
 // helper runs in place of the tests when helperEnv is set. It may be nil.
 var helper func()
 
-const helperEnv = "UNDER_TEST_HELPER"
+const helperEnv = "CHILDPROC_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) != "" {
@@ -28,16 +29,20 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hold lasts until a time, or until it is closed.
+// hold lasts until a time, or until lose is called.
 type hold struct {
-	done  chan struct{}
+	ctx   context.Context
+	lose  context.CancelFunc
 	until time.Time
 }
 
-func (h hold) Done() <-chan struct{} { return h.done }
-func (h hold) Deadline() time.Time   { return h.until }
+func (h hold) Context() context.Context { return h.ctx }
+func (h hold) Deadline() time.Time      { return h.until }
 
-func lasting(d time.Duration) hold { return hold{make(chan struct{}), time.Now().Add(d)} }
+func lasting(d time.Duration) hold {
+	ctx, lose := context.WithCancel(context.Background())
+	return hold{ctx, lose, time.Now().Add(d)}
+}
 
 // runners has one runner for each test, because two would reap each other's children.
 var runners = map[*testing.T]*childproc.Runner{}
@@ -128,7 +133,7 @@ func TestLost(t *testing.T) {
 	h := lasting(time.Hour)
 	p, _ := start(t, h, 20*time.Second,
 		`trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
-	close(h.done)
+	h.lose()
 	if res := p.Wait(); res.Status != 9 || !res.Lost {
 		t.Errorf("%+v", res)
 	}
@@ -161,7 +166,7 @@ func TestDeaf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := lasting(tt.before)
 			p, pid := start(t, h, tt.grace, tt.script)
-			close(h.done)
+			h.lose()
 			lost := time.Now()
 			if res := p.Wait(); res.Status != tt.status || !res.Lost {
 				t.Errorf("%+v", res)

@@ -23,7 +23,7 @@ func TestSpans(t *testing.T) {
 	} {
 		got, some := tt.permission.within(prefixed(tt.namespace + tt.prefix))
 		if some {
-			got = Viewer{Namespace: tt.namespace}.relative(got)
+			got = User{Namespace: tt.namespace}.relative(got)
 		} else {
 			got = span{}
 		}
