@@ -72,15 +72,24 @@ func (a *app) openWith(
 	return s, nil
 }
 
+// openQuiet is [app.open] for a verb that waits only for etcd. Its error reports an outage, so there
+// are no warnings.
+func (a *app) openQuiet(cmd *cobra.Command) (*session.Session, error) {
+	s, err := a.open(cmd, nil)
+	if err == nil {
+		a.log.mute(true)
+	}
+	return s, err
+}
+
 // request runs fn, which waits only for etcd, with a session and within the command-timeout.
 func (a *app) request(
 	cmd *cobra.Command, fn func(context.Context, *session.Session) error,
 ) error {
-	s, err := a.open(cmd, nil)
+	s, err := a.openQuiet(cmd)
 	if err != nil {
 		return err
 	}
-	a.log.mute(true) // the error of fn reports the outage
 	ctx, cancel := a.bounded(cmd.Context())
 	defer cancel()
 	return fn(ctx, s)

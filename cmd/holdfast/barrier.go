@@ -38,10 +38,7 @@ func barrierHold(a *app) *cobra.Command {
 			exitStatus("the command's if there is one, 75 if the hold was lost"),
 		Example: "  holdfast barrier hold migration -- ./migrate.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
-			if err == nil {
-				err = f.check()
-			}
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			if err != nil {
 				return err
 			}
@@ -127,16 +124,13 @@ func barrierEnter(a *app) *cobra.Command {
 		Long:    barrierEnterHelp + exitOfHold,
 		Example: "  holdfast barrier enter step --parties 3 -- ./step.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			switch {
 			case err != nil:
 				return err
 			case parties < 1 || parties > barrier.MaxParties:
 				return usagef("of how many? type: holdfast barrier enter %s --parties N, "+
 					"from 1 to %d", names[0], barrier.MaxParties)
-			}
-			if err := f.check(); err != nil {
-				return err
 			}
 			ctx := cmd.Context()
 			s, err := a.openWith(ctx, &f.waitFlags, f.sessionOptions(cmd, argv))

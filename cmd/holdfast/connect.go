@@ -54,7 +54,7 @@ func (f *connectFlags) add(fs *pflag.FlagSet) {
 		"put this before all keys, as Config.Namespace of the library does")
 	fs.StringVar(&f.apiPrefix, "api-prefix", "",
 		"path of the gateway at each endpoint, such as /etcd/v3 "+
-			"(default what etcd's version asks for)")
+			"(default as etcd's version needs)")
 	f.idle = duration(gateway.DefaultIdleTimeout)
 	fs.Var(&f.idle, "idle-timeout",
 		"how long to keep an idle connection; less than each load balancer on the way does")
@@ -133,7 +133,8 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 		cfg.Password, cfg.PasswordFunc = "", again
 	}
 	for _, ep := range f.endpoints {
-		switch ep = strings.TrimSpace(ep); {
+		ep = strings.TrimSpace(ep)
+		switch {
 		case strings.Contains(ep, "://"):
 		case encrypt:
 			ep = "https://" + ep

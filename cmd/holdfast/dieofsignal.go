@@ -31,8 +31,8 @@ func endedBy(err error) (sig syscall.Signal, keyboard bool) {
 	if child, ok := errors.AsType[*childError](err); ok {
 		return child.signal, child.keyboard
 	}
-	if gone, ok := errors.AsType[*signalled](err); ok {
-		return gone.signal, false
+	if by, ok := errors.AsType[*signalled](err); ok {
+		return by.signal, false
 	}
 	if outputClosed(err) {
 		return syscall.SIGPIPE, false
@@ -44,7 +44,7 @@ func endedBy(err error) (sig syscall.Signal, keyboard bool) {
 func (a *app) dieAtOnce(sig syscall.Signal) {
 	warned := make(chan struct{})
 	go func() {
-		a.warn("ended at once by another signal (%v); what was held is free when the lease "+
+		a.warn("ended at once by another signal (%v); the hold is free when the lease "+
 			"expires", sig)
 		close(warned)
 	}()

@@ -60,7 +60,8 @@ func (d *doctor) wrong(check, format string, args ...any) {
 }
 
 func (d *doctor) add(level, check, format string, args []any) {
-	d.findings = append(d.findings, finding{level, check, fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	d.findings = append(d.findings, finding{Level: level, Check: check, Text: text})
 }
 
 func (d *doctor) show() error {

@@ -24,10 +24,7 @@ func electCommand(a *app) *cobra.Command {
 		Long:    electHelp + exitOfHold,
 		Example: "  holdfast elect scheduler $(hostname):8080 -- ./scheduler",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 2, 2)
-			if err == nil {
-				err = f.check()
-			}
+			names, argv, err := f.parse(cmd, args, 2, 2)
 			if err != nil {
 				return err
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestHelp: the help of each verb says in lines of at most 100 columns what the verb does, with an
-// example and the exit statuses.
+// TestHelp: the help of each verb has a description, an example and the exit statuses, in lines of
+// at most 100 columns.
 func TestHelp(t *testing.T) {
 	verbs := 0
 	var check func(cmd *cobra.Command)

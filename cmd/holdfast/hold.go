@@ -40,6 +40,17 @@ func (f *holdFlags) addHold(cmd *cobra.Command) {
 	cmd.Annotations = map[string]string{takesCommand: "yes"}
 }
 
+// parse separates the command from the arguments before it, and checks the flags.
+func (f *holdFlags) parse(
+	cmd *cobra.Command, args []string, least, most int,
+) (names, argv []string, err error) {
+	names, argv, err = split(cmd, args, least, most)
+	if err == nil {
+		err = f.check()
+	}
+	return names, argv, err
+}
+
 const maxGrace = 10 * time.Second
 
 func (f *holdFlags) check() error {
@@ -97,7 +108,7 @@ type recipeHold interface {
 type acquirer func(context.Context, *session.Session) (*hold, error)
 
 // holdWhile acquires a hold, runs the command under it, and releases it. Without a command it
-// prints the hold and keeps it until a signal arrives. The flags have been checked.
+// prints the hold and keeps it until a signal arrives.
 func (a *app) holdWhile(
 	cmd *cobra.Command, f *holdFlags, names, argv []string, acquire acquirer,
 ) error {

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,11 +41,11 @@ func (a *app) showPlace(p *inspect.Place) error {
 			"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members,
 		})
 	}
-	head := p.Recipe + " " + clean(p.Name) + "\n"
+	head := []string{p.Recipe + " " + clean(p.Name)}
 	for _, setting := range slices.Sorted(maps.Keys(p.Settings)) {
-		head += setting + ": " + clean(p.Settings[setting]) + "\n"
+		head = append(head, setting+": "+clean(p.Settings[setting]))
 	}
-	if _, err := fmt.Fprint(stdout, head); err != nil {
+	if err := a.print(nil, strings.Join(head, "\n")); err != nil {
 		return err
 	}
 	t := a.table("STATE", "FENCE", "VALUE", "SINCE", "OWNER", "KEY")

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +23,7 @@ func latchCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.print(map[string]any{"left": n}, fmt.Sprint(n))
+				return a.print(map[string]any{"left": n}, strconv.Itoa(n))
 			}),
 	)
 }

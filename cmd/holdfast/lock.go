@@ -36,9 +36,9 @@ func lockCommand(a *app) *cobra.Command {
 			"  holdfast lock -n jobs/nightly -- ./nightly.sh    # exit 1 if it is locked\n" +
 			"  holdfast lock accounts/1 accounts/2 -- ./transfer.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 60)
+			names, argv, err := f.parse(cmd, args, 1, 60)
 			if err == nil {
-				err = f.check(cmd, names)
+				err = f.checkNames(cmd, names)
 			}
 			if err != nil {
 				return err
@@ -59,7 +59,7 @@ func lockCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
+func (f *lockFlags) checkNames(cmd *cobra.Command, names []string) error {
 	switch {
 	case len(names) > 1 && cmd.ArgsLenAtDash() < 0:
 		return usagef("several names, or a command? to run one type: holdfast lock %s -- %s; to "+
@@ -72,14 +72,14 @@ func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
 		return usagef("-s goes with one name only; type a command for each: holdfast lock -s %s "+
 			"-- holdfast lock -s %s -- …", names[0], names[1])
 	}
-	return f.holdFlags.check()
+	return nil
 }
 
 func (f *lockFlags) lock(
 	ctx context.Context, a *app, s *session.Session, name string,
 ) (*hold, error) {
 	m := mutex.New(s, name, &mutex.Options{LockDelay: time.Duration(f.delay)})
-	verb := attempt[*mutex.Lock]{m.TryLock, m.Lock, time.Duration(f.delay)}
+	verb := attempt[*mutex.Lock]{try: m.TryLock, wait: m.Lock, delay: time.Duration(f.delay)}
 	if f.shared {
 		rw := mutex.NewRWMutex(s, name, nil)
 		verb.try, verb.wait = rw.TryRLock, rw.RLock

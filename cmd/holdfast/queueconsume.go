@@ -38,7 +38,7 @@ func queueConsume(a *app) *cobra.Command {
 		Long:    queueConsumeHelp + exitStatus("126 or 127 if the command cannot be run"),
 		Example: "  holdfast queue consume mails --concurrency 4 --max-attempts 5 -- ./send.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			switch {
 			case err != nil:
 				return err
@@ -51,9 +51,6 @@ func queueConsume(a *app) *cobra.Command {
 			case f.maxAttempts < 0:
 				return usagef("--max-attempts %d is negative; "+
 					"type a number from 1, or 0 for no end", f.maxAttempts)
-			}
-			if err := f.check(); err != nil {
-				return err
 			}
 			return f.consume(cmd.Context(), a, names[0], f.sessionOptions(cmd, argv), argv)
 		},

@@ -18,14 +18,14 @@ func queueDead(a *app) *cobra.Command {
 		Example: "  holdfast queue dead mails",
 		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := a.openQueue(cmd, args[0])
+			s, err := a.openQuiet(cmd)
 			if err != nil {
 				return err
 			}
 			ctx, cancel := a.long(cmd.Context(), "")
 			defer cancel()
 			t := a.table("ID", "ATTEMPTS", "DIED", "REASON", "VALUE")
-			for d, err := range q.DeadLetters(ctx) {
+			for d, err := range queue.New(s, args[0], nil).DeadLetters(ctx) {
 				if err != nil {
 					return err
 				}
@@ -53,11 +53,11 @@ func queueRedrive(a *app) *cobra.Command {
 		Example: "  holdfast queue redrive mails",
 		Args:    between(1, 1000),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := a.openQueue(cmd, args[0])
+			s, err := a.openQuiet(cmd)
 			if err != nil {
 				return err
 			}
-			n, err := a.redrive(cmd.Context(), q, args[1:])
+			n, err := a.redrive(cmd.Context(), queue.New(s, args[0], nil), args[1:])
 			printErr := a.print(map[string]any{"redriven": n}, strconv.Itoa(n))
 			if err != nil {
 				return err
@@ -65,16 +65,6 @@ func queueRedrive(a *app) *cobra.Command {
 			return printErr
 		},
 	}
-}
-
-// openQueue makes a session for a verb that waits only for etcd, and the queue.
-func (a *app) openQueue(cmd *cobra.Command, name string) (*queue.Queue, error) {
-	s, err := a.open(cmd, nil)
-	if err != nil {
-		return nil, err
-	}
-	a.log.mute(true) // the error of the verb reports the outage
-	return queue.New(s, name, nil), nil
 }
 
 // redrive repeats as long as it makes progress. Many dead letters take longer than the limit, whose
@@ -85,7 +75,8 @@ func (a *app) redrive(ctx context.Context, q *queue.Queue, ids []string) (total 
 		n, err := q.Redrive(lctx, ids...)
 		again := err != nil && n > 0 && lctx.Err() != nil && ctx.Err() == nil
 		cancel()
-		if total += n; !again {
+		total += n
+		if !again {
 			return total, err
 		}
 	}

@@ -125,11 +125,11 @@ func (p *putting) stream(ctx context.Context) error {
 		select {
 		case b = <-batches:
 		case <-ctx.Done():
-			return &partError{context.Cause(ctx), p.done, 0}
+			return &partError{err: context.Cause(ctx), put: p.done}
 		}
 		p.began = time.Now() // the limits apply to each batch
 		err := p.open()      //nolint:contextcheck // the session outlives the batch
-		if err == nil && len(b.lines) > 0 {
+		if err == nil {
 			err = p.put(ctx, b.lines)
 		}
 		if err == nil && errors.Is(b.err, io.EOF) {
@@ -139,7 +139,7 @@ func (p *putting) stream(ctx context.Context) error {
 			err = b.err
 		}
 		if _, noted := errors.AsType[*partError](err); err != nil && !noted {
-			err = &partError{err, p.done, 0}
+			err = &partError{err: err, put: p.done}
 		}
 		if err != nil {
 			return err
@@ -147,29 +147,22 @@ func (p *putting) stream(ctx context.Context) error {
 	}
 }
 
-// put puts values that fit in one transaction, and prints their IDs.
+// put puts values that fit in one transaction, and prints their IDs: first as many as there is room
+// for, then one by one as consumers make room.
 func (p *putting) put(ctx context.Context, values [][]byte) error {
-	// First as many as fit, then one by one as consumers make room.
-	for p.maxLength > 0 && len(values) > 1 {
+	for len(values) > 0 {
 		n, err := p.putNow(ctx, values)
-		if values = values[n:]; errors.Is(err, queue.ErrFull) {
-			p.began = time.Now()
+		values = values[n:]
+		if errors.Is(err, queue.ErrFull) {
 			n, err = p.putWithRoom(ctx, values[:1])
 			values = values[n:]
 		}
 		if err != nil {
 			return p.failed(err, len(values))
 		}
+		p.began = time.Now() // each item may wait for --wait
 	}
-	if len(values) == 0 {
-		return nil
-	}
-	put := p.putNow
-	if p.maxLength > 0 {
-		put = p.putWithRoom
-	}
-	n, err := put(ctx, values)
-	return p.failed(err, len(values)-n)
+	return nil
 }
 
 // putNow puts the values that fit without a wait for room. If there is no room for all it returns
@@ -213,5 +206,5 @@ func (p *putting) failed(err error, left int) error {
 	if !uncertain {
 		left = 0
 	}
-	return &partError{err, p.done, left}
+	return &partError{err: err, put: p.done, maybe: left}
 }

@@ -22,7 +22,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 		Long:    semaphoreHelp + exitOfHold,
 		Example: "  holdfast semaphore gpus --limit 8 --weight 2 -- ./train.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			switch {
 			case err != nil:
 				return err
@@ -32,9 +32,6 @@ func semaphoreCommand(a *app) *cobra.Command {
 			case weight < 1 || weight > limit:
 				return usagef("--weight %d is not between 1 and the limit of %d; type another",
 					weight, limit)
-			}
-			if err := f.check(); err != nil {
-				return err
 			}
 			return a.holdWhile(cmd, f, names, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {

@@ -41,7 +41,7 @@ func (h hold) Deadline() time.Time      { return h.until }
 
 func lasting(d time.Duration) hold {
 	ctx, lose := context.WithCancel(context.Background())
-	return hold{ctx, lose, time.Now().Add(d)}
+	return hold{ctx: ctx, lose: lose, until: time.Now().Add(d)}
 }
 
 // runners has one runner for each test, because two would reap each other's children.

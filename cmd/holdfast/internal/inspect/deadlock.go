@@ -29,7 +29,7 @@ func Deadlocks(places []Place) [][]Wait {
 		for _, m := range p.Members {
 			party := parties[m.Lease]
 			if _, ok := next[party]; !ok && !m.Holds {
-				next[party] = Wait{p.Name, m, p.Members[0]}
+				next[party] = Wait{Place: p.Name, Waiter: m, Holder: p.Members[0]}
 				order = append(order, party)
 			}
 		}

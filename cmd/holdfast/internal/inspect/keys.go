@@ -12,9 +12,17 @@ import (
 // functions below.
 
 const (
-	claims      = "//c/"   // follows the name in the keys of a queue's claims
+	claimPart   = "//c/"   // follows the name in the keys of a queue's claims
 	sharedValue = "shared" // the value of a reader of a lock
 )
+
+func claimPrefix(name string) string { return name + claimPart }
+
+// claimedItem returns the position of the item that a claim's key names.
+func claimedItem(key string) (item string, ok bool) {
+	_, item, ok = strings.Cut(key, claimPart)
+	return item, ok
+}
 
 // settings are the settings that are read of each name.
 var settings = []string{"limit", "size", "parties", "raised", "tail", "paused"}
@@ -51,7 +59,7 @@ func lastPart(key string) string { return key[strings.LastIndexByte(key, '/')+1:
 // parse returns the name to which a key under a lease belongs. recipe is empty if the key does not
 // show it. ok is false if the key is not a member's or a claim's.
 func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
-	if name, _, ok = strings.Cut(key, claims); ok {
+	if name, _, ok = strings.Cut(key, claimPart); ok {
 		return name, Queue, true
 	}
 	slash := strings.LastIndexByte(key, '/')

@@ -106,7 +106,8 @@ func (p *Place) fitting() (n int) {
 		if err != nil || w < 1 {
 			w = size
 		}
-		if left -= w; left < 0 {
+		left -= w
+		if left < 0 {
 			break
 		}
 	}

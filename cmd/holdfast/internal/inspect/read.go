@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -18,7 +17,7 @@ func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := c.Get(ctx, name+claims, gateway.Prefix(), gateway.KeysOnly())
+	claims, err := c.Get(ctx, claimPrefix(name), gateway.Prefix(), gateway.KeysOnly())
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +122,8 @@ func (r *reader) fill(ctx context.Context, places ...*Place) error {
 			records[recordKey(m.Lease)] = true
 		}
 	}
-	if found, err = r.get(ctx, slices.Collect(maps.Keys(records))); err != nil {
+	found, err = r.get(ctx, slices.Collect(maps.Keys(records)))
+	if err != nil {
 		return err
 	}
 	for _, p := range places {
@@ -159,7 +159,7 @@ func (p *Place) take(found map[string]gateway.KeyValue) {
 			continue
 		}
 		m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
-		if _, item, claimed := strings.Cut(m.Key, claims); claimed {
+		if item, ok := claimedItem(m.Key); ok {
 			m.Value, m.Lease = item, kv.Lease
 		}
 		left = append(left, m)

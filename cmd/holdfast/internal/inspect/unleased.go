@@ -18,7 +18,7 @@ func Unleased(
 	ctx context.Context, c *gateway.Client, prefix string, most int,
 ) (names map[string]string, more bool, err error) {
 	names = map[string]string{}
-	looked := 0
+	read := 0
 	for page, err := range c.Pages(ctx, prefix, pageSize, gateway.Prefix(), gateway.KeysOnly()) {
 		if err != nil {
 			return nil, false, err
@@ -28,7 +28,8 @@ func Unleased(
 				names[kv.Key] = name
 			}
 		}
-		if looked += len(page.KVs); looked >= most {
+		read += len(page.KVs)
+		if read >= most {
 			more = page.More
 			break
 		}
