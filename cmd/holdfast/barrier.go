@@ -56,7 +56,7 @@ func barrierHold(a *app) *cobra.Command {
 						return nil, err
 					}
 					return &hold{
-						what: "barrier", keys: []string{b.Key()}, recipeHold: b, release: b.Release,
+						kind: "barrier", keys: []string{b.Key()}, recipeHold: b, release: b.Release,
 					}, nil
 				})
 		},
@@ -158,7 +158,7 @@ func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv [
 	}
 	if len(argv) > 0 {
 		err = a.runCommand(ctx, &hold{
-			what: "place at the barrier", keys: []string{e.Key()}, recipeHold: e,
+			kind: "place at the barrier", keys: []string{e.Key()}, recipeHold: e,
 			env: []string{"HOLDFAST_ROUND=" + number(e.Round())},
 		}, f, argv)
 	}

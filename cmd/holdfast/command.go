@@ -78,7 +78,7 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 	})
 	switch {
 	case errors.Is(err, childproc.ErrHoldEnded):
-		return lostf("the %s was lost before the command began: %w", h.what, lossOf(h))
+		return lostf("the %s was lost before the command began: %w", h.kind, lossOf(h))
 	case err != nil:
 		return cannotRun(argv[0], err)
 	}
@@ -91,7 +91,7 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 	switch {
 	case res.Lost:
 		return lostf("the %s was lost while the command ran, which was ended (status %d): %w",
-			h.what, res.Status, lossOf(h))
+			h.kind, res.Status, lossOf(h))
 	case res.Status != 0:
 		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
 	}

@@ -41,7 +41,7 @@ func electCommand(a *app) *cobra.Command {
 						return nil, err
 					}
 					return &hold{
-						what: "leadership", keys: []string{t.Key()}, value: value, recipeHold: t,
+						kind: "leadership", keys: []string{t.Key()}, value: value, recipeHold: t,
 						release: t.Resign,
 					}, nil
 				})

@@ -88,7 +88,7 @@ func (f *holdFlags) sessionOptions(cmd *cobra.Command, argv []string) *session.O
 
 // hold is a hold of a verb, and the function that releases it.
 type hold struct {
-	what    string // "lock", "permit"
+	kind    string // "lock", "permit"
 	keys    []string
 	value   string   // the value of an elected leader
 	env     []string // more environment for the command
@@ -108,7 +108,8 @@ type recipeHold interface {
 type acquirer func(context.Context, *session.Session) (*hold, error)
 
 // holdWhile acquires a hold, runs the command under it, and releases it. Without a command it
-// prints the hold and keeps it until a signal arrives.
+// prints the hold and keeps it until a signal arrives. A loss ends the command, see
+// [app.runCommand], and the verb.
 func (a *app) holdWhile(
 	cmd *cobra.Command, f *holdFlags, names, argv []string, acquire acquirer,
 ) error {
@@ -119,7 +120,7 @@ func (a *app) holdWhile(
 	}
 	h, err := acquire(ctx, s)
 	if err != nil {
-		return a.refused(ctx, &f.waitFlags, names, err)
+		return a.refusedBy(ctx, &f.waitFlags, names, err)
 	}
 	if len(argv) > 0 {
 		err = a.runCommand(ctx, h, f, argv)
@@ -134,10 +135,10 @@ func (a *app) holdWhile(
 	switch failed := h.release(rctx); {
 	case failed == nil:
 	case errors.Is(failed, session.ErrNotHeld) && !errors.Is(failed, gateway.ErrUncertain):
-		return lostf("the %s was lost: %w", h.what, failed)
+		return lostf("the %s was lost: %w", h.kind, failed)
 	default:
 		a.warn("the %s could not be released; it is free when the lease expires: %v",
-			h.what, failed)
+			h.kind, failed)
 	}
 	return err
 }
@@ -159,6 +160,6 @@ func (a *app) keepUntilSignal(ctx context.Context, h *hold, names []string) erro
 	case <-ctx.Done():
 		return nil
 	case <-h.Context().Done():
-		return lostf("the %s was lost: %w", h.what, h.Err())
+		return lostf("the %s was lost: %w", h.kind, h.Err())
 	}
 }

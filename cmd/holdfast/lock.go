@@ -88,7 +88,7 @@ func (f *lockFlags) lock(
 	if err != nil {
 		return nil, err
 	}
-	return &hold{what: "lock", keys: []string{l.Key()}, recipeHold: l, release: l.Unlock}, nil
+	return &hold{kind: "lock", keys: []string{l.Key()}, recipeHold: l, release: l.Unlock}, nil
 }
 
 func (f *lockFlags) lockAll(
@@ -106,7 +106,7 @@ func (f *lockFlags) lockAll(
 		return nil, err
 	}
 	return &hold{
-		what: "lock", keys: l.Keys(), recipeHold: multiHold{l, s}, release: l.Unlock,
+		kind: "lock", keys: l.Keys(), recipeHold: multiHold{l, s}, release: l.Unlock,
 	}, nil
 }
 

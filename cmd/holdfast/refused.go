@@ -55,8 +55,8 @@ const (
 	maxHolders = 3
 )
 
-// refused is [waitFlags.refused] with the holders of the names.
-func (a *app) refused(ctx context.Context, f *waitFlags, names []string, err error) error {
+// refusedBy is [waitFlags.refused] with the holders of the names.
+func (a *app) refusedBy(ctx context.Context, f *waitFlags, names []string, err error) error {
 	if !mustWait(err) {
 		return err
 	}

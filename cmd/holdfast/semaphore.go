@@ -43,7 +43,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 						return nil, err
 					}
 					return &hold{
-						what: "permit", keys: []string{p.Key()}, recipeHold: p, release: p.Release,
+						kind: "permit", keys: []string{p.Key()}, recipeHold: p, release: p.Release,
 					}, nil
 				})
 		},
