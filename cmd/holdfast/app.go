@@ -72,8 +72,8 @@ func (a *app) openWith(
 	return s, nil
 }
 
-// openQuiet is [app.open] for a verb that waits only for etcd. Its error reports an outage, so there
-// are no warnings.
+// openQuiet is [app.open] for a verb that waits only for etcd. Its error reports an outage, so
+// there are no warnings.
 func (a *app) openQuiet(cmd *cobra.Command) (*session.Session, error) {
 	s, err := a.open(cmd, nil)
 	if err == nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestHelp: the help of each verb has a description, an example and the exit statuses, in lines of
-// at most 100 columns.
-func TestHelp(t *testing.T) {
+// TestHelpHasExampleAndExitStatus: the help of each verb has a description, an example and the exit
+// statuses, in lines of at most 100 columns.
+func TestHelpHasExampleAndExitStatus(t *testing.T) {
 	verbs := 0
 	var check func(cmd *cobra.Command)
 	check = func(cmd *cobra.Command) {

@@ -30,7 +30,7 @@ func line(name, settings string, members ...string) Place {
 	return p
 }
 
-func TestArrange(t *testing.T) {
+func TestRecipeAndHolders(t *testing.T) {
 	for _, tt := range []struct {
 		place  Place
 		recipe string
@@ -64,7 +64,7 @@ func TestArrange(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestNameOfAKey(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/",
 		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
