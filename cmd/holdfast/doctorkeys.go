@@ -43,15 +43,11 @@ func (d *doctor) leases(all *inspect.Snapshot) {
 	where := "in the cluster"
 	if all.RecordsOnly {
 		where = "with a session's record"
-		d.note("leases",
-			"this user may not list the leases, so holders and waiters at names that it may not "+
-				"read are missing below")
 	}
 	d.ok("leases", "%d %s, %d holders and waiters at %d names",
 		all.Leases, where, members, len(all.Places))
-	if all.Hidden > 0 {
-		d.note("leases", "%d have keys that this user may not see, which are missing below",
-			all.Hidden)
+	for _, text := range missing(all) {
+		d.note("leases", "%s", text)
 	}
 	for _, c := range all.LargeLeases {
 		name := "lease " + c.Lease.String()

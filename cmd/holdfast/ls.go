@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,16 +33,25 @@ func lsCommand(a *app) *cobra.Command {
 			if err := a.list(all.Places); err != nil {
 				return err
 			}
-			if all.RecordsOnly {
-				a.warn("this user may not list the leases, so holders and waiters at names that " +
-					"it may not read are missing")
-			}
-			if all.Hidden > 0 {
-				a.warn("%d leases have keys that this user may not see", all.Hidden)
+			for _, text := range missing(all) {
+				a.warn("%s", text)
 			}
 			return nil
 		},
 	}
+}
+
+// missing returns texts about the members that the user may not see.
+func missing(all *inspect.Snapshot) (texts []string) {
+	if all.RecordsOnly {
+		texts = append(texts, "this user may not list the leases, so holders and waiters at names "+
+			"that it may not read are missing")
+	}
+	if all.Hidden > 0 {
+		texts = append(texts,
+			fmt.Sprintf("%d leases have keys that this user may not see", all.Hidden))
+	}
+	return texts
 }
 
 func (a *app) list(places []inspect.Place) error {
