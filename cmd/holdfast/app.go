@@ -134,16 +134,13 @@ func (a *app) long(ctx context.Context, others string) (context.Context, context
 // listing makes the client and returns a context for a verb that reads many names. It sends one
 // request first, because a verb should fail early if etcd does not answer.
 func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	c, err := a.dial()
-	if err != nil {
+	if _, err := a.dial(); err != nil {
 		return nil, nil, err
 	}
-	bctx, cancel := a.bounded(ctx)
-	defer cancel()
-	if _, err := c.Leases(bctx); err != nil && !errors.Is(err, gateway.ErrPermissionDenied) {
+	if err := a.ping(ctx); err != nil && !errors.Is(err, gateway.ErrPermissionDenied) {
 		return nil, nil, err
 	}
-	ctx, cancel = a.long(ctx, "a PREFIX, or ")
+	ctx, cancel := a.long(ctx, "a PREFIX, or ")
 	return ctx, cancel, nil
 }
 

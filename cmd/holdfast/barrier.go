@@ -55,9 +55,7 @@ func barrierHold(a *app) *cobra.Command {
 					if err != nil {
 						return nil, err
 					}
-					return &hold{
-						kind: "barrier", keys: []string{b.Key()}, recipeHold: b, release: b.Release,
-					}, nil
+					return newHold("barrier", b, b.Release), nil
 				})
 		},
 	}
@@ -157,10 +155,9 @@ func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv [
 		return f.refused(err)
 	}
 	if len(argv) > 0 {
-		err = a.runCommand(ctx, &hold{
-			kind: "place at the barrier", keys: []string{e.Key()}, recipeHold: e,
-			env: []string{"HOLDFAST_ROUND=" + number(e.Round())},
-		}, f, argv)
+		h := newHold("place at the barrier", e, e.Leave)
+		h.env = []string{"HOLDFAST_ROUND=" + number(e.Round())}
+		err = a.runCommand(ctx, h, f, argv)
 	}
 	if isLost(err) {
 		return err

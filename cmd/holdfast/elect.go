@@ -40,10 +40,9 @@ func electCommand(a *app) *cobra.Command {
 					if err != nil {
 						return nil, err
 					}
-					return &hold{
-						kind: "leadership", keys: []string{t.Key()}, value: value, recipeHold: t,
-						release: t.Resign,
-					}, nil
+					h := newHold("leadership", t, t.Resign)
+					h.value = value
+					return h, nil
 				})
 		},
 	}

@@ -96,6 +96,10 @@ type hold struct {
 	recipeHold
 }
 
+func newHold(kind string, h session.Hold, release func(context.Context) error) *hold {
+	return &hold{kind: kind, keys: []string{h.Key()}, recipeHold: h, release: release}
+}
+
 // recipeHold is a session.Hold or a [multiHold], as far as verbs use it. It is a [childproc.Hold].
 type recipeHold interface {
 	Context() context.Context

@@ -51,11 +51,8 @@ func (a *app) showPlace(p *inspect.Place) error {
 	t := a.table("STATE", "FENCE", "VALUE", "SINCE", "OWNER", "KEY")
 	for i := range p.Members {
 		m := &p.Members[i]
-		err := t.add(nil,
+		t.add(nil,
 			p.State(m), number(m.Fence), brief([]byte(m.Value)), since(m), owner(m), m.Key)
-		if err != nil {
-			return err
-		}
 	}
 	return t.flush()
 }

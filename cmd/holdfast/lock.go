@@ -88,7 +88,7 @@ func (f *lockFlags) lock(
 	if err != nil {
 		return nil, err
 	}
-	return &hold{kind: "lock", keys: []string{l.Key()}, recipeHold: l, release: l.Unlock}, nil
+	return newHold("lock", l, l.Unlock), nil
 }
 
 func (f *lockFlags) lockAll(

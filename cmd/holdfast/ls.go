@@ -61,11 +61,7 @@ func (a *app) list(places []inspect.Place) error {
 			m := &p.Members[i]
 			object := member(&p, m)
 			object["recipe"], object["name"] = p.Recipe, p.Name
-			err := t.add(object,
-				p.Recipe, p.Name, p.State(m), number(m.Fence), since(m), owner(m))
-			if err != nil {
-				return err
-			}
+			t.add(object, p.Recipe, p.Name, p.State(m), number(m.Fence), since(m), owner(m))
 		}
 	}
 	return t.flush()

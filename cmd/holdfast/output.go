@@ -62,26 +62,30 @@ func (a *app) print(object any, text string) error {
 type table struct {
 	json bool
 	rows [][]string
+	err  error // the first error of the output
 }
 
-func (a *app) table(heading ...string) *table { return &table{a.json, [][]string{heading}} }
+func (a *app) table(heading ...string) *table {
+	return &table{json: a.json, rows: [][]string{heading}}
+}
 
 // add adds a row. With --json it prints the object at once.
-func (t *table) add(object any, cells ...string) error {
-	if t.json {
-		return printJSON(stdout, object)
+func (t *table) add(object any, cells ...string) {
+	switch {
+	case !t.json:
+		for i, cell := range cells {
+			cells[i] = clean(cell)
+		}
+		t.rows = append(t.rows, cells)
+	case t.err == nil:
+		t.err = printJSON(stdout, object)
 	}
-	for i, cell := range cells {
-		cells[i] = clean(cell)
-	}
-	t.rows = append(t.rows, cells)
-	return nil
 }
 
-// flush prints the rows that add has collected.
+// flush prints the rows that add has collected. It returns the first error of the output.
 func (t *table) flush() error {
 	if t.json {
-		return nil
+		return t.err
 	}
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, row := range t.rows {

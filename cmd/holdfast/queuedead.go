@@ -29,15 +29,15 @@ func queueDead(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if t.err != nil {
+					break // nobody reads the rest
+				}
 				object := withValue(map[string]any{
 					"id": d.ID, "priority": d.Priority, "attempts": d.Attempts,
 					"enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
 				}, d.Value)
-				err = t.add(object,
+				t.add(object,
 					d.ID, strconv.Itoa(d.Attempts), stamp(d.DeadAt), d.Reason, brief(d.Value))
-				if err != nil {
-					return err
-				}
 			}
 			return t.flush()
 		},

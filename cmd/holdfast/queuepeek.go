@@ -46,11 +46,7 @@ func (a *app) showItems(items []queue.Item) error {
 		object := withValue(map[string]any{
 			"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed,
 		}, i.Value)
-		err := t.add(object,
-			i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value))
-		if err != nil {
-			return err
-		}
+		t.add(object, i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value))
 	}
 	return t.flush()
 }
@@ -69,15 +65,12 @@ func queueStats(a *app) *cobra.Command {
 					return err
 				}
 				t := a.table("READY", "CLAIMED", "DELAYED", "DEAD", "ENQUEUED", "PAUSED")
-				err = t.add(map[string]any{
+				t.add(map[string]any{
 					"ready": n.Ready, "claimed": n.Claimed, "delayed": n.Delayed, "dead": n.Dead,
 					"enqueued": n.Enqueued, "paused": n.Paused,
 				},
 					number(n.Ready), number(n.Claimed), number(n.Delayed), number(n.Dead),
 					number(n.Enqueued), strconv.FormatBool(n.Paused))
-				if err != nil {
-					return err
-				}
 				return t.flush()
 			})
 		},

@@ -42,9 +42,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 					if err != nil {
 						return nil, err
 					}
-					return &hold{
-						kind: "permit", keys: []string{p.Key()}, recipeHold: p, release: p.Release,
-					}, nil
+					return newHold("permit", p, p.Release), nil
 				})
 		},
 	}
