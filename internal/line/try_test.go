@@ -164,7 +164,7 @@ func TestTryRefused(t *testing.T) {
 						If: []gateway.Cmp{
 							gateway.CmpValue("a//limit", gateway.Equal, []byte("4")),
 						},
-						Else:  []gateway.Op{gateway.OpGet("a//limit")},
+						Else:    []gateway.Op{gateway.OpGet("a//limit")},
 						ReadAll: whole,
 					}
 					_, err := l.Try(t.Context(), j)

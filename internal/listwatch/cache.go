@@ -27,6 +27,7 @@ package listwatch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ type Cache struct {
 	turn    chan struct{} // held by the Sync that does the work
 
 	calls        sync.Mutex // held during the calls of the reducer; before mu
-	readRevision int64      // of the last read; guarded by calls
+	readRevision int64      // of the last read or StartAt; guarded by calls
 
 	mu     sync.Mutex // not held during the calls of the reducer, which may call Close
 	watch  *watch     // nil if there is none or it has ended
@@ -81,7 +82,8 @@ func New(c *gateway.Client, r Reducer, keys []string, opts ...gateway.Option) *C
 func (c *Cache) StartAt(revision int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.synced = true
+	// After a compaction, a watch from now on at a member that lags may deliver older events.
+	c.readRevision, c.synced = revision, true // not under calls, because no watch makes calls yet
 	c.start(gateway.AtRevision(revision + 1))
 }
 
@@ -116,11 +118,12 @@ func (c *Cache) Sync(ctx context.Context) error {
 	}
 }
 
-// Reset lets the next Sync start a watch again after one that has failed.
+// Reset lets the next Sync start a watch again after one that has failed. It does not open a closed
+// cache.
 func (c *Cache) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !closed(c.err) {
+	if !errors.Is(c.err, gateway.ErrClosed) {
 		c.err = nil
 	}
 }

@@ -62,7 +62,7 @@ func (c *Cache) start(opts ...gateway.Option) {
 //     each Sync returns the error, until a Reset. A new user of a [Pool] gets a new cache.
 //   - After Close, or with a closed client, the cache has failed for ever.
 func (c *Cache) end(err error) {
-	if !errors.Is(err, gateway.ErrCompacted) && !closed(c.err) {
+	if !errors.Is(err, gateway.ErrCompacted) {
 		c.err = err
 	}
 	w := c.watch
@@ -77,8 +77,6 @@ func (c *Cache) end(err error) {
 		close(w.ready)
 	}
 }
-
-func closed(err error) bool { return errors.Is(err, gateway.ErrClosed) }
 
 // handle runs in the goroutine that reads the client's stream.
 func (c *Cache) handle(w *watch, r gateway.WatchResponse) {
