@@ -1,7 +1,6 @@
 package line
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -14,7 +13,6 @@ import (
 // waiters and readers of a client share.
 type mirror struct {
 	*listwatch.Cache
-	client *gateway.Client
 	prefix string
 	rule   Rule
 
@@ -40,18 +38,17 @@ func (l *Line) mirrorID() listwatch.ID {
 }
 
 func (l *Line) acquireMirror() *mirror {
-	return mirrors.Acquire(l.mirrorID(), func() *mirror {
-		m := newMirror(l.Session.Client(), l.prefix(), l.Rule)
-		m.Cache = listwatch.New(m.client, m, []string{m.prefix}, gateway.Prefix())
-		return m
-	})
+	id := l.mirrorID()
+	return mirrors.Acquire(id, func() *mirror { return newMirror(id.Client, id.Key, l.Rule) })
 }
 
 func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {
-	return &mirror{
-		client: c, prefix: prefix, rule: rule,
+	m := &mirror{
+		prefix: prefix, rule: rule,
 		waiters: map[string]*waiter{}, readers: map[*reader]struct{}{},
 	}
+	m.Cache = listwatch.New(c, m, []string{prefix}, gateway.Prefix())
+	return m
 }
 
 func (l *Line) releaseMirror(m *mirror) {
@@ -62,11 +59,6 @@ func (l *Line) releaseMirror(m *mirror) {
 	}
 	m.mu.Unlock()
 	mirrors.Release(l.mirrorID(), m, keep)
-}
-
-// Read reads the line.
-func (m *mirror) Read(ctx context.Context) (*gateway.GetResponse, error) {
-	return m.client.Get(ctx, m.prefix, gateway.Prefix())
 }
 
 // List sets the mirror to a read of the line.
