@@ -17,11 +17,11 @@ type mirror struct {
 	rule   Rule
 
 	mu       sync.Mutex
-	synced   bool               // the cache has passed a read, and the events since
-	snapshot Snapshot           // the line at snapshot.Revision; only if synced
-	last     *lastLeft          // nil if no member has left since the read
-	waiters  map[string]*waiter // by key
-	readers  map[*reader]struct{}
+	synced   bool                       // the cache has passed a read, and the events since
+	snapshot Snapshot                   // the line at snapshot.Revision; only if synced
+	last     *lastLeft                  // nil if no member has left since the read
+	waiters  map[string]*waiter         // by key
+	readers  map[chan struct{}]struct{} // each receives after a change
 }
 
 // lastLeft is the member that left the line last, and the time at which this process saw that.
@@ -45,20 +45,20 @@ func (l *Line) acquireMirror() *mirror {
 func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {
 	m := &mirror{
 		prefix: prefix, rule: rule,
-		waiters: map[string]*waiter{}, readers: map[*reader]struct{}{},
+		waiters: map[string]*waiter{}, readers: map[chan struct{}]struct{}{},
 	}
 	m.Cache = listwatch.New(c, m, []string{prefix}, gateway.Prefix())
 	return m
 }
 
-func (l *Line) releaseMirror(m *mirror) {
+func (m *mirror) release() {
 	keep := idleMirror
 	m.mu.Lock()
 	if len(m.snapshot.Members) > directWatchThreshold { // the next waiter will not use a mirror
 		keep = 0
 	}
 	m.mu.Unlock()
-	mirrors.Release(l.mirrorID(), m, keep)
+	mirrors.Release(m, keep)
 }
 
 // List sets the mirror to a read of the line.

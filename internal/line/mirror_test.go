@@ -208,7 +208,7 @@ func TestMirrorAfterCompaction(t *testing.T) {
 	s.events(del("a/y", 7))
 	r := s.addReader()
 	s.Stale()
-	for _, wake := range []chan struct{}{b.wake, c.wake, r.wake} { // one of them must do the work
+	for _, wake := range []chan struct{}{b.wake, c.wake, r} { // one of them must do the work
 		select {
 		case <-wake:
 		default:

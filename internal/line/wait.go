@@ -31,7 +31,7 @@ var nobodySeen = &lastLeft{}
 // last, or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.acquireMirror()
-	defer l.releaseMirror(m)
+	defer m.release()
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
 	w := m.addWaiter(me, j.Abort)

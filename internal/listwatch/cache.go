@@ -66,8 +66,10 @@ type Cache struct {
 	synced bool       // the copy is complete
 	err    error      // if set, no further watch is started
 
-	users int         // guarded by the pool
-	idle  *time.Timer // set while there are no users; guarded by the pool
+	// Guarded by the pool.
+	id    ID
+	users int
+	idle  *time.Timer // set while there are no users
 }
 
 // New returns a cache that watches and reads each of the keys with opts. It does nothing before Sync

@@ -92,7 +92,7 @@ func TestPoolTimerIsLate(t *testing.T) {
 		r.Cache = New(nil, r, []string{"a/"})
 		return r
 	})
-	pool.closeIdle(ID{}, k.Cache)
+	pool.closeIdle(k.Cache)
 	if k.failed() || !pool.InUse(ID{}) {
 		t.Error("closed while it has a user")
 	}
