@@ -18,19 +18,19 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 			yield(Snapshot{}, err)
 			return
 		}
-		m := l.mirror()
+		m := l.acquireMirror()
 		defer m.release()
-		r := m.read()
-		defer m.unread(r)
+		wake := m.addReader()
+		defer m.removeReader(wake)
 		ctx, cancel := l.bound(ctx)
 		defer cancel()
 		shown := int64(-1)
 		for {
-			if err := m.sync(ctx); err != nil {
+			if err := m.Sync(ctx); err != nil {
 				yield(Snapshot{}, l.endCause(ctx, err))
 				return
 			}
-			if v, ok := m.snapshot(); ok && v.Revision > shown {
+			if v, ok := m.copy(); ok && v.Revision > shown {
 				shown = v.Revision
 				if !yield(v, nil) {
 					return
@@ -38,7 +38,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 				continue // the line may have changed during the yield
 			}
 			select {
-			case <-r.wake:
+			case <-wake:
 			case <-ctx.Done():
 				yield(Snapshot{}, l.endCause(ctx, ctxerr.Of(ctx)))
 				return
@@ -62,25 +62,32 @@ func (l *Line) Until(ctx context.Context, done func(Snapshot) (bool, error)) err
 	return nil
 }
 
-func (m *mirror) read() *reader {
-	r := &reader{wake: make(chan struct{}, 1)}
+func (m *mirror) addReader() (wake chan struct{}) {
+	wake = make(chan struct{}, 1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.readers[r] = struct{}{}
-	return r
+	m.readers[wake] = struct{}{}
+	return wake
 }
 
-func (m *mirror) unread(r *reader) {
+func (m *mirror) removeReader(wake chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.readers, r)
+	delete(m.readers, wake)
 }
 
-// snapshot returns a copy of the state. ok is false if the mirror is not in sync.
-func (m *mirror) snapshot() (_ Snapshot, ok bool) {
+// wakeReaders wakes all readers. mu must be locked.
+func (m *mirror) wakeReaders() {
+	for wake := range m.readers {
+		signal(wake)
+	}
+}
+
+// copy returns a copy of the snapshot. ok is false if the mirror is not complete.
+func (m *mirror) copy() (_ Snapshot, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v := m.view
+	v := m.snapshot
 	v.Members, v.Settings, v.Puts =
 		slices.Clone(v.Members), maps.Clone(v.Settings), maps.Clone(v.Puts)
 	return v, m.synced
