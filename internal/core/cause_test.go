@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// endsWith returns a context that ends after half a second with a cause, as that of an errgroup
+// endsWith returns a context that ends after half a second with a cause. The context of an errgroup
 // ends with the error of another goroutine.
 func endsWith(t *testing.T, cause error) context.Context {
 	t.Helper()

@@ -49,7 +49,8 @@ type ReleaseWrite struct {
 //	                             │                                                      │
 //	                             └──caller returns──▶ in doubt ──session resolves it──▶ resolved
 //
-// A release may be resolved before its caller has returned.
+// A release may be resolved before its caller has returned. While a full database blocks it, a
+// release with other operations may be applied instead, and the hold is done.
 type releaseState int
 
 const (

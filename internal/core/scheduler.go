@@ -143,8 +143,10 @@ func (s *Session) sendWrites() {
 // joined, are under way. A write that may linger is only added to the transaction of another, unless
 // its line is isolated. Weighted writes wait for the answer to the ones before.
 func (q *scheduler) mayLead(p *Pending, others int) bool {
-	lingers := p.w.MayLinger && !q.mustBeAlone(p)
-	return !(lingers && others > 0) && !(p.w.Weight > 0 && q.weighted)
+	if p.w.Weight > 0 && q.weighted {
+		return false
+	}
+	return others == 0 || !p.w.MayLinger || q.mustBeAlone(p)
 }
 
 func (q *scheduler) mustBeAlone(p *Pending) bool { return p.alone || q.isolated[p.w.Line] }
@@ -284,6 +286,15 @@ func (s *Session) finish(b *batch) (answered int) {
 		s.resolve(p.w, p.inDoubt)
 	}
 	return n - len(again)
+}
+
+// end passes the end of the session to the waiting writes.
+func (q *scheduler) end(err error) {
+	for _, p := range q.waiting {
+		p.err = err
+		p.done <- struct{}{}
+	}
+	q.waiting = nil
 }
 
 // rejected reports whether the server has answered that it does not accept a transaction. A full
