@@ -86,8 +86,8 @@ type Outcome struct {
 // Write applies w. The request that carries the write has the values of ctx, or of the context of
 // another write in the same transaction. Write returns the error of ctx when ctx ends before the
 // outcome is known, with [gateway.ErrUncertain] if the write or its Compensation may be applied. It
-// returns [ErrLost] when the session ends. A write that returned ErrUncertain is resolved, see [Write], unless it is Guarded and the
-// database was full.
+// returns [ErrLost] when the session ends. A write that returned ErrUncertain is resolved, see
+// [Write], unless it is Guarded and the database was full.
 func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
 	switch {
 	case w.Key == "" && w.Weight == 0:
