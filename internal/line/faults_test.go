@@ -26,7 +26,7 @@ func TestOneHolderUnderFaults(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				const clients, rounds = 40, 2
+				const clients, rounds = 30, 2
 				var all sync.WaitGroup
 				var holders atomic.Int32
 				for i := range clients {
