@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -237,7 +238,12 @@ func TestMultiUnlockAgain(t *testing.T) {
 		}
 		var n atomic.Int32
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" && n.Add(1) > 1 {
+			switch {
+			case c.Path != "/kv/txn":
+			case strings.Count(string(c.Body), "request_delete_range") > 1: // so that each goes alone
+				return fakeetcd.Error(
+					gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
+			case n.Add(1) > 1:
 				return c.Silence()
 			}
 			return c.Apply()
