@@ -124,6 +124,12 @@ func (s *Session) giveUp(
 	return out, err
 }
 
+// Bound returns a context that also ends with the session.
+func (s *Session) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := s.bound(ctx)
+	return ctx, func() { cancel(nil) }
+}
+
 // bound returns a context that also ends with the session.
 func (s *Session) bound(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -22,7 +22,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 		defer m.release()
 		wake := m.addReader()
 		defer m.removeReader(wake)
-		ctx, cancel := l.bound(ctx)
+		ctx, cancel := l.Session.Bound(ctx)
 		defer cancel()
 		shown := int64(-1)
 		for {

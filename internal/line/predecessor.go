@@ -22,7 +22,7 @@ func (l *Line) watchesDirectly(j Join, count int64, others int) bool {
 
 // waitForPredecessor returns nil when no member is ahead of me.
 func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
-	ctx, cancel := l.bound(ctx)
+	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	for {
 		before, err := l.predecessor(ctx, me)

@@ -32,7 +32,7 @@ var nobodySeen = &lastLeft{}
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.acquireMirror()
 	defer m.release()
-	ctx, cancel := l.bound(ctx)
+	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	w := m.addWaiter(me, j.Abort)
 	defer m.removeWaiter(w)
