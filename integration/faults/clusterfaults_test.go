@@ -60,7 +60,7 @@ var clusterFaults = []fault{
 		},
 		judge: func(_ *rig, res *result) {
 			if n := len(res.losses.Late); n < 40 {
-				res.Addf("void: %d sessions learnt that they were revoked, not 40", n)
+				res.latef("only %d sessions learnt that they were revoked, not 40", n)
 			}
 		},
 	},
@@ -217,6 +217,6 @@ func (res *result) movesWithin(r *rig, limit time.Duration) {
 	}
 	r.note("slowest call %v", short(slowest))
 	if time.Duration(slowest) > limit {
-		res.Addf("a call took %v, over %v", short(slowest), limit)
+		res.latef("a call took %v, over %v", short(slowest), limit)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/machine"
 	"github.com/holdfast-go/holdfast/integration/faults/model"
 	"github.com/holdfast-go/holdfast/integration/faults/picture"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
@@ -86,16 +87,26 @@ func TestControlOfLocks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time
+			stop := watchMachine(t)
 			found, illegal, pic := cutHolders(t, c.lock, c.delay)
+			usage := stop()
 			pic.Title = c.what + ": holders of a mutex are cut off from etcd, a time to live of 5 s"
 			keepPicture(t, c.name, pic)
 			t.Logf("figure: %s: of %d holders cut off, the log shows %d that held on too long, and no order is found for %d",
 				c.name, controlLocks, found, illegal)
+			var violations, late []string
 			switch {
 			case c.unsafe && (found == 0 || illegal == 0):
-				t.Error("the control does not fail any more: the checks are blind")
+				late = append(late, "the control does not fail any more: the checks are blind")
 			case !c.unsafe && (found > 0 || illegal > 0):
-				t.Error("a holder held on too long")
+				violations = append(violations, "a holder held on too long")
+			}
+			failures, void := machine.Judge(violations, late, usage.Busy())
+			for _, what := range failures {
+				t.Error(what)
+			}
+			if void != "" {
+				t.Skipf("void: %s", void)
 			}
 		})
 	}

@@ -24,21 +24,21 @@ func all() []fault { return slices.Concat(clusterFaults, clientFaults, processFa
 // gapWithin checks the longest time without a grant of the mutex.
 func (res *result) gapWithin(limit time.Duration) {
 	if res.gap > limit {
-		res.Addf("a gap of %v, over %v", res.gap.Round(time.Millisecond), limit)
+		res.latef("a gap of %v, over %v", res.gap.Round(time.Millisecond), limit)
 	}
 }
 
 // keepsSessions checks that no session was lost.
 func (res *result) keepsSessions() {
 	if n := res.losses.Lost; n > 0 {
-		res.Addf("%d sessions were lost", n)
+		res.latef("%d sessions were lost", n)
 	}
 }
 
-// measures makes the run void if it has measured fewer than n margins.
+// measures checks that the run has measured at least n margins.
 func (res *result) measures(n int) {
 	if got := len(res.losses.Margins); got < n {
-		res.Addf("void: %d margins were measured, not %d", got, n)
+		res.latef("only %d margins were measured, not %d", got, n)
 	}
 }
 

@@ -86,7 +86,7 @@ func (res *result) stale(r *rig, atLeast int) {
 	}
 	r.note("%d of %d stale writes refused, %d sent before the hold was taken", refused, sent, early)
 	if sent < atLeast {
-		res.Addf("void: %d stale writes were sent, not %d", sent, atLeast)
+		res.latef("only %d stale writes were sent, not %d", sent, atLeast)
 	}
 }
 
@@ -105,13 +105,16 @@ func (res *result) takenOver(r *rig) {
 		}
 		took := time.Duration(next - r.killed)
 		worst = max(worst, int64(took))
-		if next == 0 || took > limit {
-			res.Addf("%s was granted to somebody else after %v, not within %v", place, took.Round(time.Millisecond), limit)
+		switch {
+		case next == 0:
+			res.Addf("%s was not granted to somebody else", place)
+		case took > limit:
+			res.latef("%s was granted to somebody else after %v, not within %v", place, took.Round(time.Millisecond), limit)
 		}
 	}
 	again := slices.ContainsFunc(res.ops, func(o history.Op) bool { return o.Verb == history.Receive && o.Attempt > 1 && o.Call < r.healed })
 	r.note("next grants within %v, items delivered again: %v", short(worst), again)
 	if !again {
-		res.Addf("void: nothing that the process had claimed was delivered again")
+		res.latef("nothing that the process had claimed was delivered again")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 	"github.com/holdfast-go/holdfast/integration/faults/load"
+	"github.com/holdfast-go/holdfast/integration/faults/machine"
 	"github.com/holdfast-go/holdfast/integration/faults/model"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
@@ -22,6 +24,8 @@ const (
 	warmUp      = 3 * time.Second
 	warmUpLimit = 90 * time.Second
 	recovery    = 10 * time.Second
+	// never is longer than anything takes on a busy machine. What has not happened by then is lost.
+	never = 2 * time.Minute
 )
 
 // rates is the load per second.
@@ -30,8 +34,8 @@ type rates struct {
 	items  float64 // enqueued
 }
 
-// The least load before the fault. With less, the run is void. The quick part needs less because it
-// runs beside other work; that is still some hundred calls in the time of a lease.
+// The least load before the fault. With less, the run says nothing. The quick part needs less
+// because it runs beside other work; that is still some hundred calls in the time of a lease.
 var (
 	leastLoad      = rates{50, 100}
 	leastLoadQuick = rates{20, 40}
@@ -59,9 +63,10 @@ func (r *rig) recipes() []recipe {
 	}
 }
 
-// result is the result of a run.
+// result is the result of a run. The violations of the Report are wrong on any machine.
 type result struct {
 	history.Report
+	late     []string // findings about time, which a busy machine may cause
 	log      history.Log
 	ops      []history.Op
 	losses   history.Losses
@@ -74,22 +79,40 @@ type result struct {
 	works    int           // the number of recipes that work
 }
 
-// run does the steps that all faults have in common. It returns an error if the run is void, which
-// is neither a pass nor a violation.
-func run(t *testing.T, f fault, version string, seed uint64) (*result, error) {
+// watchMachine measures the machine until the result is asked for, or the test ends.
+func watchMachine(t *testing.T) (stop func() machine.Usage) {
 	t.Helper()
+	stop = sync.OnceValue(machine.Watch().Stop)
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// latef adds a finding about time.
+func (res *result) latef(format string, args ...any) {
+	res.late = append(res.late, fmt.Sprintf(format, args...))
+}
+
+// run does the steps that all faults have in common. It returns a reason if the run is void, which
+// is neither a pass nor a failure: the machine was measured to be too busy for its findings.
+func run(t *testing.T, f fault, version string, seed uint64) (res *result, void string) {
+	t.Helper()
+	stop := watchMachine(t)
 	r := newRig(t, version, f.setup, rand.New(rand.NewPCG(seed, seed)))
 	began := time.Now()
-	if err := r.warm(); err != nil {
-		return nil, err
+	if violations, late := r.warm(); len(violations)+len(late) > 0 {
+		failures, void := machine.Judge(violations, late, stop().Busy())
+		for _, what := range failures {
+			t.Error(what)
+		}
+		return nil, void
 	}
 	r.began = r.rec.Now()
 	f.inject(r)
 	r.heal()
 	r.healed = r.rec.Now()
-	res := &result{}
+	res = &result{}
 	r.recovered(res)
-	r.drain(&res.Report)
+	r.drain(res)
 	r.finish(res)
 	r.judge(res)
 	searching := time.Now()
@@ -98,13 +121,16 @@ func run(t *testing.T, f fault, version string, seed uint64) (*result, error) {
 	if f.judge != nil {
 		f.judge(r, res)
 	}
-	report(t, f, r, res, seed, time.Since(began))
-	return res, nil
+	usage := stop()
+	t.Logf("%s: %v", f.name, usage)
+	failures, void := machine.Judge(res.Violations, res.late, usage.Busy())
+	report(t, f, r, res, seed, time.Since(began), failures)
+	return res, void
 }
 
 // warm waits until all recipes are in use and the load is large enough. On a busy machine it waits
-// longer. It returns an error if the load stays too small.
-func (r *rig) warm() error {
+// longer. It is late if the load stays too small, and a violation if a recipe never works.
+func (r *rig) warm() (violations, late []string) {
 	r.t.Helper()
 	least := r.setup.least
 	if least == (rates{}) {
@@ -114,12 +140,20 @@ func (r *rig) warm() error {
 	for began := time.Now(); time.Since(began) < warmUpLimit; {
 		load = r.rate(warmUp)
 		if load.grants >= least.grants && load.items >= least.items && len(r.missing(0)) == 0 {
-			r.t.Logf("before the fault: %.0f grants of the mutex, %.0f items enqueued per second", load.grants, load.items)
-			return nil
+			r.t.Logf("before the fault: %.0f grants of the mutex, %.0f items enqueued per second",
+				load.grants, load.items)
+			return nil, nil
 		}
 	}
-	return fmt.Errorf("%.0f grants, %.0f items per second before the fault are not enough to say anything; nothing came of %v",
-		load.grants, load.items, r.missing(0))
+	late = append(late, fmt.Sprintf("%.0f grants, %.0f items per second before the fault are "+
+		"not enough to say anything", load.grants, load.items))
+	if !r.until(never, func() bool { return len(r.missing(0)) == 0 }) {
+		for _, c := range r.missing(0) {
+			violations = append(violations,
+				fmt.Sprintf("before the fault nothing ever came of: %s %s", c.place, c.verb))
+		}
+	}
+	return violations, late
 }
 
 // rate measures the load for some time.
@@ -157,21 +191,47 @@ func (r *rig) missing(after int64) []recipe {
 
 // recovered waits until all recipes work again, and reports those that need too long.
 func (r *rig) recovered(res *result) {
+	reported := map[recipe]bool{}
 	for began := time.Now(); ; r.wait(50 * time.Millisecond) {
 		missing := r.missing(r.healed)
 		res.recovery = time.Since(began)
-		late := slices.DeleteFunc(slices.Clone(missing), func(c recipe) bool { return res.recovery <= recovery+c.slack })
-		for _, c := range late {
-			res.Addf("%v after the end of the fault nothing has come of: %s %s", res.recovery.Round(time.Millisecond), c.place, c.verb)
+		res.works = len(r.recipes()) - len(missing)
+		if len(missing) == 0 {
+			return
 		}
-		if res.works = len(r.recipes()) - len(missing); len(missing) == 0 || len(late) > 0 {
+		for _, c := range missing {
+			if res.recovery > recovery+c.slack && !reported[c] {
+				reported[c] = true
+				res.latef("%v after the end of the fault nothing has come of: %s %s",
+					res.recovery.Round(time.Millisecond), c.place, c.verb)
+			}
+		}
+		if res.recovery > never {
+			for _, c := range missing {
+				res.Addf("nothing ever came of: %s %s", c.place, c.verb)
+			}
 			return
 		}
 	}
 }
 
+// ends waits until cond holds. It is a finding about time if that takes more than d, and a
+// violation if it does not happen.
+func (r *rig) ends(res *result, d time.Duration, what func() string, cond func() bool) {
+	began := time.Now()
+	if r.until(d, cond) {
+		return
+	}
+	text := what()
+	if !r.until(never, cond) {
+		res.Addf("%s", what())
+		return
+	}
+	res.latef("%v: %s", time.Since(began).Round(time.Millisecond), text)
+}
+
 // drain ends the load and waits until the queues are empty.
-func (r *rig) drain(rep *history.Report) {
+func (r *rig) drain(res *result) {
 	for _, p := range r.parties {
 		p.Stop()
 	}
@@ -193,9 +253,8 @@ func (r *rig) drain(rep *history.Report) {
 		}
 		return left == 0
 	}
-	if !r.until(recovery+2*r.setup.ttl, empty) {
-		rep.Addf("%d items are left", left)
-	}
+	what := func() string { return fmt.Sprintf("%d items are left", left) }
+	r.ends(res, recovery+2*r.setup.ttl, what, empty)
 }
 
 // finish ends all parties and merges the logs of the watchers.
@@ -242,9 +301,10 @@ func (r *rig) noLeases(res *result) {
 		left = len(resp.Leases)
 		return left == 0
 	}
-	if !r.until(2*r.setup.ttl+recovery, gone) {
-		res.Addf("%d leases are left after all sessions were closed", left)
+	what := func() string {
+		return fmt.Sprintf("%d leases are left after all sessions were closed", left)
 	}
+	r.ends(res, 2*r.setup.ttl+recovery, what, gone)
 }
 
 // judge checks the history.
@@ -316,7 +376,9 @@ func (r *rig) gap(ops []history.Op, place, verb string) time.Duration {
 }
 
 // report logs the run as a line of the table, with all details if it failed.
-func report(t *testing.T, f fault, r *rig, res *result, seed uint64, took time.Duration) {
+func report(
+	t *testing.T, f fault, r *rig, res *result, seed uint64, took time.Duration, failures []string,
+) {
 	t.Helper()
 	ok := 0
 	for _, o := range res.ops {
@@ -341,9 +403,9 @@ func report(t *testing.T, f fault, r *rig, res *result, seed uint64, took time.D
 		res.unknown, len(res.Violations), res.gap.Round(time.Millisecond), strings.Join(extra, "; "))
 	t.Logf("%s: %d of %d operations succeeded, %d revisions, all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
 		len(res.log), res.recovery.Round(time.Millisecond), res.gaps, took.Round(time.Second))
-	for i, v := range res.Violations {
+	for i, v := range failures {
 		if i == 20 {
-			t.Errorf("and %d more", len(res.Violations)-i)
+			t.Errorf("and %d more", len(failures)-i)
 			break
 		}
 		t.Error(v)

@@ -41,15 +41,15 @@ func TestSoak(t *testing.T) {
 	for round := uint64(0); round == 0 || time.Since(began) < duration; round++ {
 		f, version := draw(first + round)
 		var res *result
+		var void string
 		ok := t.Run(fmt.Sprintf("%d", first+round), func(t *testing.T) {
 			t.Logf("HOLDFAST_FAULTS_SEED=%d: etcd %s, TTL %v, %s", first+round, version, f.setup.ttl, f.what)
 			defer limit(roundLimit)()
-			var err error
-			if res, err = run(t, f, version, first+round); err != nil {
-				t.Skipf("void: %v", err)
+			if res, void = run(t, f, version, first+round); void != "" {
+				t.Skipf("void: %s", void)
 			}
 		})
-		sum.add(f, version, res, ok)
+		sum.add(f, version, res, ok, void != "")
 		t.Logf("soak: seeds %d to %d, %v: %s", first, first+round, time.Since(began).Round(time.Second), &sum)
 	}
 	if sum.void == sum.rounds {
@@ -74,15 +74,15 @@ type tally struct {
 	faults                          map[string]int // by name, and by version
 }
 
-func (s *tally) add(f fault, version string, res *result, ok bool) {
+func (s *tally) add(f fault, version string, res *result, ok, void bool) {
 	s.rounds++
-	if !ok {
+	switch {
+	case !ok:
 		s.failed++
+	case void:
+		s.void++
 	}
 	if res == nil {
-		if ok {
-			s.void++
-		}
 		return
 	}
 	s.operations += len(res.ops)

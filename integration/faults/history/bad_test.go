@@ -142,6 +142,37 @@ func TestLocks(t *testing.T) {
 	})
 }
 
+// TestAGrantThatArrivesAfterTheRevocationMayOverlap: the server has revoked the lease of a early and
+// admitted b before the grant of a arrives, and a gives its hold back before it learns of the loss.
+func TestAGrantThatArrivesAfterTheRevocationMayOverlap(t *testing.T) {
+	s := &scene{}
+	s.rev(2, put("m/1", ""))
+	s.rev(3, put("m/2", ""))
+	s.rev(4, del("m/1"))
+	s.rev(5, del("m/2"))
+	s.hold("b", "m", "m/2", 3, 20, 70)
+	s.hold("a", "m", "m/1", 2, 30, 31)
+	s.edit("a", history.Lock, func(o *history.Op) { o.Call = 1 })
+	s.edit("a", history.Unlock, func(o *history.Op) { o.Outcome = history.Unknown })
+	check := func(c history.Conditions) []string {
+		var rep history.Report
+		s.log[3].At = 75 // b's key is there until b has given it back
+		history.Locks{Place: "m"}.Check(&rep, &c, s.log, s.ops)
+		return rep.Violations
+	}
+	early := history.Conditions{Early: true}
+	if found := check(early); len(found) != 0 {
+		t.Errorf("violations where a moment is allowed: %q", found)
+	}
+	if len(check(history.Conditions{})) == 0 {
+		t.Error("an overlap without an early revocation was not found")
+	}
+	s.log[2].At = 40 // now the key of a is there when b is granted
+	if len(check(early)) == 0 {
+		t.Error("two holders whose keys both exist were not found")
+	}
+}
+
 func TestEarlyLossMayOverlapForAMoment(t *testing.T) {
 	s := twoHolders()
 	after := int64(history.Learnt) + 5 // the server deletes the key at 5

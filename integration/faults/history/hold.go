@@ -158,7 +158,20 @@ func ghosts(rep *Report, l *Line, ops []Op, holds []*Hold, lost map[int64]bool) 
 // overlaps checks by the clock that no two holds that exclude each other overlap. gone returns when
 // the server deleted the key of a hold, or 0. learnt is how long after that deletion a lost hold
 // may last; 0 allows none. It returns the number of allowed overlaps.
-func overlaps(rep *Report, place string, holds []*Hold, gone func(*Hold) int64, learnt time.Duration) (found int) {
+func overlaps(
+	rep *Report, place string, holds []*Hold, gone func(*Hold) int64, learnt time.Duration,
+) (found int) {
+	lostEarly := func(h *Hold) bool {
+		at := gone(h)
+		return learnt > 0 && h.Lost && at != 0 && h.To <= at+int64(learnt)
+	}
+	// The grant of a hold may arrive after the server has deleted its key and admitted the next
+	// one. The holder may give such a hold back before it learns of the loss.
+	grantedLate := func(h, next *Hold) bool {
+		at := gone(h)
+		return learnt > 0 && at != 0 && h.Fence < next.Fence &&
+			at <= next.From && h.To <= at+int64(learnt)
+	}
 	var open []*Hold
 	for _, h := range holds {
 		open = slices.DeleteFunc(open, func(o *Hold) bool { return o.To <= h.From })
@@ -166,7 +179,7 @@ func overlaps(rep *Report, place string, holds []*Hold, gone func(*Hold) int64, 
 			if o.Shared && h.Shared || o.To <= o.From || h.To <= h.From {
 				continue
 			}
-			if at := gone(o); learnt > 0 && o.Lost && at != 0 && o.To <= at+int64(learnt) {
+			if lostEarly(o) || grantedLate(h, o) {
 				found++
 				continue
 			}

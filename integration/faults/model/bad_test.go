@@ -110,6 +110,22 @@ func TestMutexUnderEarlyRevocation(t *testing.T) {
 	}
 }
 
+// TestMutexGrantedAfterAnEarlyRevocation: the grant of a arrives after the server has revoked its
+// lease and granted the next one. a gives it back before it learns of the loss.
+func TestMutexGrantedAfterAnEarlyRevocation(t *testing.T) {
+	var s scene
+	s.hold("a", 1, 35, 36, history.Unlock)
+	s.ops[0].Call, s.ops[1].Outcome = 5, history.Unknown
+	s.hold("b", 2, 30, 50, history.Unlock)
+	c := &history.Conditions{Early: true}
+	if !model.Mutex(c, "p", s.ops, nil, false).Legal() {
+		t.Error("a loss that the server caused is not allowed for")
+	}
+	if model.Mutex(&history.Conditions{}, "p", s.ops, nil, false).Legal() {
+		t.Error("an overlap without an early revocation was not found")
+	}
+}
+
 // TestMutexOfASleeper: a client that was frozen when the grant arrived, and lost the hold before it
 // woke up, never held. A short loss is not enough for that.
 func TestMutexOfASleeper(t *testing.T) {

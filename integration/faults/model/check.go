@@ -97,7 +97,8 @@ func (t *trace) check(m porcupine.Model) *Verdict {
 }
 
 // holds adds the grants and the ends of holds. A loss takes effect at some time after the end of
-// the hold's context or, if early, at any time after the grant. applied names the ends of unknown
+// the hold's context or, if early, at any time after the server's grant, which may be before its
+// answer arrives. applied names the ends of unknown
 // outcome that were applied and that other clients can see. It is nil if that makes no difference.
 func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, applied map[string]bool) {
 	var rep history.Report // not used, because package history reports violations of holds
@@ -127,14 +128,16 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 			t.add(h.Client, end.Call, end.Return, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value, process: process})
 		// The release takes effect at some time from then on.
 		case ok && (applied != nil || !h.Lost):
-			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
+			from := end.Call
+			if early && applied == nil {
+				from = h.Call
+			}
+			t.add(h.Client, from, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		case h.Lost || h.To != math.MaxInt64:
 			from := h.To
 			switch {
-			case h.Asleep:
+			case h.Asleep, early:
 				from = h.Call
-			case early:
-				from = h.From
 			}
 			t.add(h.Client, from, never, in{verb: history.Lose, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
 		}
