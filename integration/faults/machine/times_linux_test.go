@@ -27,8 +27,11 @@ func TestTimesOfTheMachineAndOfAProcessAreRead(t *testing.T) {
 
 func TestDescendantsAreTheTestsOwn(t *testing.T) {
 	all := []process{
-		{id: 1, parent: 0, used: 1}, {id: 10, parent: 1, used: 10}, {id: 11, parent: 10, used: 100},
-		{id: 12, parent: 11, used: 1000}, {id: 13, parent: 1, used: 10000},
+		{id: 1, parent: 0, used: 1},
+		{id: 10, parent: 1, used: 10},
+		{id: 11, parent: 10, used: 100},
+		{id: 12, parent: 11, used: 1000},
+		{id: 13, parent: 1, used: 10000},
 	}
 	if sum := ownTime(all, 10); sum != 1110 {
 		t.Errorf("%d", sum)
