@@ -24,7 +24,8 @@ const (
 	warmUp      = 3 * time.Second
 	warmUpLimit = 90 * time.Second
 	recovery    = 10 * time.Second
-	// never is longer than anything takes on a busy machine. What has not happened by then is lost.
+	// never is longer than anything takes on a busy machine. An event that has not happened by then
+	// is lost.
 	never = 2 * time.Minute
 )
 

@@ -3,7 +3,8 @@
 //
 // # Usage
 //
-// Watch before the work, Stop after it, and pass what the work found to Judge with Usage.Busy.
+// Call Watch before the work and Stop after it, and pass the findings of the work to Judge with
+// Usage.Busy.
 //
 // # Guarantees
 //
@@ -149,7 +150,7 @@ func (s *shares) add(t times) {
 
 func (s *shares) worst() (others, idle float64) { return s.others, s.idle }
 
-// Judge decides what the findings of some work mean. A violation is wrong on any machine. A late
+// Judge decides about the findings of some work. A violation is wrong on any machine. A late
 // finding may have no cause but a busy machine: busy is the measured reason, or empty. Judge
 // returns the findings that fail the test, or why the test is void, or neither.
 func Judge(violations, late []string, busy string) (failures []string, void string) {

@@ -34,8 +34,8 @@ func processorTimes() (times, bool) {
 	return t, true
 }
 
-// parseMachine reads the first line of /proc/stat. Interrupts are left out, because those of the
-// loopback device are the work of whichever program sends.
+// parseMachine reads the first line of /proc/stat. Interrupts are left out, because the
+// loopback device interrupts whichever program runs.
 func parseMachine(stat string) (t times, ok bool) {
 	line, _, _ := strings.Cut(stat, "\n")
 	fields := strings.Fields(line)
@@ -55,10 +55,10 @@ func parseMachine(stat string) (t times, ok bool) {
 	return t, true
 }
 
-// process is what /proc/<pid>/stat says of a process.
+// process is the part of /proc/<pid>/stat that is needed here.
 type process struct {
 	id, parent int
-	used       int64 // with that of the children that have ended
+	used       int64 // includes the time of children that have ended
 }
 
 func parseProcess(stat []byte) (p process, ok bool) {
