@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,41 +26,6 @@ const (
 	// is lost.
 	never = 2 * time.Minute
 )
-
-// rates is the load per second.
-type rates struct {
-	grants float64 // grants of the mutex
-	items  float64 // enqueued
-}
-
-// The least load before the fault. With less, the run says nothing. The quick part needs less
-// because it runs beside other work; that is still some hundred calls in the time of a lease.
-var (
-	leastLoad      = rates{50, 100}
-	leastLoadQuick = rates{20, 40}
-)
-
-// recipe is a place and a verb that must work again after the fault.
-type recipe struct {
-	place, verb string
-	slack       time.Duration // added to recovery
-}
-
-func (r *rig) recipes() []recipe {
-	return []recipe{
-		{load.Mutex, history.Lock, 0},
-		{load.Delayed, history.Lock, 2 * r.setup.ttl}, // the expiry of a lease, and the delay
-		{load.RW, history.RLock, 0},
-		{load.RW, history.Lock, 0},
-		{load.Election, history.Lock, 0},
-		{load.Election, history.Read, 0},
-		{load.Semaphore, history.Lock, 0},
-		{load.Barrier, history.Await, 0},
-		{load.Queue, history.Enqueue, 0},
-		{load.Queue, history.Ack, 0},
-		{load.Slow, history.Ack, 0},
-	}
-}
 
 // result is the result of a run. The violations of the Report are wrong on any machine.
 type result struct {
@@ -127,67 +90,6 @@ func run(t *testing.T, f fault, version string, seed uint64) (res *result, void 
 	failures, void := machine.Judge(res.Violations, res.late, usage.Busy())
 	report(t, f, r, res, seed, time.Since(began), failures)
 	return res, void
-}
-
-// warm waits until all recipes are in use and the load is large enough. On a busy machine it waits
-// longer. It is late if the load stays too small, and a violation if a recipe never works.
-func (r *rig) warm() (violations, late []string) {
-	r.t.Helper()
-	least := r.setup.least
-	if least == (rates{}) {
-		least = leastLoad
-	}
-	var load rates
-	for began := time.Now(); time.Since(began) < warmUpLimit; {
-		load = r.rate(warmUp)
-		if load.grants >= least.grants && load.items >= least.items && len(r.missing(0)) == 0 {
-			r.t.Logf("before the fault: %.0f grants of the mutex, %.0f items enqueued per second",
-				load.grants, load.items)
-			return nil, nil
-		}
-	}
-	late = append(late, fmt.Sprintf("%.0f grants, %.0f items per second before the fault are "+
-		"not enough to say anything", load.grants, load.items))
-	if !r.until(never, func() bool { return len(r.missing(0)) == 0 }) {
-		for _, c := range r.missing(0) {
-			violations = append(violations,
-				fmt.Sprintf("before the fault nothing ever came of: %s %s", c.place, c.verb))
-		}
-	}
-	return violations, late
-}
-
-// rate measures the load for some time.
-func (r *rig) rate(d time.Duration) rates {
-	count := func() (grants, items int) {
-		r.rec.Each(func(o *history.Op) {
-			switch {
-			case o.Outcome != history.OK:
-			case o.Place == load.Mutex && o.Verb == history.Lock:
-				grants++
-			case o.Place == load.Queue && o.Verb == history.Enqueue:
-				items++
-			}
-		})
-		return grants, items
-	}
-	began := time.Now()
-	g, i := count()
-	r.wait(d)
-	h, j := count()
-	passed := time.Since(began).Seconds()
-	return rates{float64(h-g) / passed, float64(j-i) / passed}
-}
-
-// missing returns the recipes without a successful call that began at or after a time.
-func (r *rig) missing(after int64) []recipe {
-	done := map[[2]string]bool{}
-	r.rec.Each(func(o *history.Op) {
-		if o.Outcome == history.OK && o.Call >= after {
-			done[[2]string{o.Place, o.Verb}] = true
-		}
-	})
-	return slices.DeleteFunc(r.recipes(), func(c recipe) bool { return done[[2]string{c.place, c.verb}] })
 }
 
 // recovered waits until all recipes work again, and reports those that need too long.
@@ -357,63 +259,3 @@ func (r *rig) search(res *result) {
 		}
 	}
 }
-
-// gap returns the longest time without a success, from the fault until all recipes work again.
-func (r *rig) gap(ops []history.Op, place, verb string) time.Duration {
-	var at []int64
-	for _, o := range ops {
-		if o.Place == place && o.Verb == verb && o.Outcome == history.OK {
-			at = append(at, o.Return)
-		}
-	}
-	slices.Sort(at)
-	var longest int64
-	for i := 1; i < len(at); i++ {
-		if at[i] >= r.began && at[i-1] <= r.healed {
-			longest = max(longest, at[i]-at[i-1])
-		}
-	}
-	return time.Duration(longest)
-}
-
-// report logs the run as a line of the table, with all details if it failed.
-func report(
-	t *testing.T, f fault, r *rig, res *result, seed uint64, took time.Duration, failures []string,
-) {
-	t.Helper()
-	ok := 0
-	for _, o := range res.ops {
-		if o.Outcome == history.OK {
-			ok++
-		}
-	}
-	extra := slices.Clone(r.notes)
-	if res.losses.Lost > 0 {
-		extra = append(extra, fmt.Sprintf("%d sessions lost", res.losses.Lost))
-	}
-	if len(res.losses.Margins) > 0 {
-		extra = append(extra, fmt.Sprintf("%d margins >= %v", len(res.losses.Margins), short(slices.Min(res.losses.Margins))))
-	}
-	if len(res.losses.Late) > 0 {
-		extra = append(extra, fmt.Sprintf("%d taken early, learnt <= %v", len(res.losses.Late), short(slices.Max(res.losses.Late))))
-	}
-	if res.early > 0 {
-		extra = append(extra, fmt.Sprintf("%d overlaps without a lock delay", res.early))
-	}
-	t.Logf("table: | %s | %s | %d of %d | %d | %d | %d | %v | %s |", f.name, f.what, res.works, len(r.recipes()), len(res.ops),
-		res.unknown, len(res.Violations), res.gap.Round(time.Millisecond), strings.Join(extra, "; "))
-	t.Logf("%s: %d of %d operations succeeded, %d revisions, all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
-		len(res.log), res.recovery.Round(time.Millisecond), res.gaps, took.Round(time.Second))
-	for i, v := range failures {
-		if i == 20 {
-			t.Errorf("and %d more", len(failures)-i)
-			break
-		}
-		t.Error(v)
-	}
-	if t.Failed() {
-		r.save(f, res, seed)
-	}
-}
-
-func short(ns int64) time.Duration { return time.Duration(ns).Round(time.Millisecond) }
