@@ -57,7 +57,10 @@ func (w *world) complete(seen state, n int) {
 // leave removes a member that stops waiting.
 func (w *world) leave(key string) {
 	w.Helper()
-	w.apply(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a/" + key), breaking(&w.line, w.fences[key])}})
+	w.apply(gateway.Txn{Then: []gateway.Op{
+		gateway.OpDelete("a/" + key),
+		breaking(&w.line, w.fences[key]),
+	}})
 }
 
 // TestBreaking: a member that stops waiting breaks its own round, and no other.
@@ -68,21 +71,38 @@ func TestBreaking(t *testing.T) {
 		happen func(w *world)
 		want   map[string]string
 	}{
-		{"alone", func(w *world) { w.join("a"); w.leave("a"); w.join("b") }, map[string]string{"b": "waits"}},
+		{"alone", func(w *world) {
+			w.join("a")
+			w.leave("a")
+			w.join("b")
+		}, map[string]string{"b": "waits"}},
 		{
 			"others wait", func(w *world) { w.join("a", "b", "c"); w.leave("b"); w.join("d") },
 			map[string]string{"a": "broken", "c": "broken", "d": "waits"},
 		},
 		{
-			"is complete", func(w *world) { w.join("a", "b", "c", "d"); w.complete(w.see(), 3); w.leave("b") },
+			"is complete", func(w *world) {
+				w.join("a", "b", "c", "d")
+				w.complete(w.see(), 3)
+				w.leave("b")
+			},
 			map[string]string{"a": "passed", "c": "passed", "d": "waits"},
 		},
 		{
-			"the last of the complete", func(w *world) { w.join("a", "b", "c"); w.complete(w.see(), 2); w.leave("b") },
+			"the last of the complete", func(w *world) {
+				w.join("a", "b", "c")
+				w.complete(w.see(), 2)
+				w.leave("b")
+			},
 			map[string]string{"a": "passed", "c": "waits"},
 		},
 		{
-			"is broken", func(w *world) { w.join("a", "b"); w.leave("a"); w.join("c"); w.leave("b") },
+			"is broken", func(w *world) {
+				w.join("a", "b")
+				w.leave("a")
+				w.join("c")
+				w.leave("b")
+			},
 			map[string]string{"c": "waits"},
 		},
 		{
@@ -96,11 +116,22 @@ func TestBreaking(t *testing.T) {
 			map[string]string{"a": "passed", "b": "passed", "d": "broken", "e": "waits"},
 		},
 		{
-			"complete too late", func(w *world) { w.join("a", "b"); seen := w.see(); w.join("c"); w.leave("c"); w.complete(seen, 2) },
+			"complete too late", func(w *world) {
+				w.join("a", "b")
+				seen := w.see()
+				w.join("c")
+				w.leave("c")
+				w.complete(seen, 2)
+			},
 			map[string]string{"a": "broken", "b": "broken"},
 		},
 		{
-			"complete with one gone", func(w *world) { w.join("a", "b"); seen := w.see(); w.etcd.Delete("a/b"); w.complete(seen, 2) },
+			"complete with one gone", func(w *world) {
+				w.join("a", "b")
+				seen := w.see()
+				w.etcd.Delete("a/b")
+				w.complete(seen, 2)
+			},
 			map[string]string{"a": "waits"},
 		},
 		{
@@ -119,7 +150,11 @@ func TestBreaking(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				w := &world{t, etcd, etcd.Client(t), line.Line{Session: core.Of(s), Name: "a"}, map[string]int64{}}
+				w := &world{
+					t, etcd, etcd.Client(t),
+					line.Line{Session: core.Of(s), Name: "a"},
+					map[string]int64{},
+				}
 				tt.happen(w)
 				now := w.see()
 				got := map[string]string{}

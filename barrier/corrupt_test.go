@@ -26,17 +26,27 @@ func TestCorruptSettings(t *testing.T) {
 			_, err := barrier.NewCyclic(s, "a", 1).Await(ctx)
 			return err
 		},
-		"Reset":     func(ctx context.Context, s *session.Session) error { return barrier.NewCyclic(s, "a", 1).Reset(ctx) },
-		"CountDown": func(ctx context.Context, s *session.Session) error { return barrier.NewLatch(s, "a", 1).CountDown(ctx) },
+		"Reset": func(ctx context.Context, s *session.Session) error {
+			return barrier.NewCyclic(s, "a", 1).Reset(ctx)
+		},
+		"CountDown": func(ctx context.Context, s *session.Session) error {
+			return barrier.NewLatch(s, "a", 1).CountDown(ctx)
+		},
 		"Count": func(ctx context.Context, s *session.Session) error {
 			_, err := barrier.NewLatch(s, "a", 1).Count(ctx)
 			return err
 		},
-		"Wait": func(ctx context.Context, s *session.Session) error { return barrier.NewLatch(s, "a", 1).Wait(ctx) },
+		"Wait": func(ctx context.Context, s *session.Session) error {
+			return barrier.NewLatch(s, "a", 1).Wait(ctx)
+		},
 	}
-	parties := []string{"", " ", "garbage", "double", "latch 0", "double -3", "latch 99999999999999999999", `{"kind":"latch","n":1}`, "\xff\x00"}
+	parties := []string{
+		"", " ", "garbage", "double", "latch 0", "double -3",
+		"latch 99999999999999999999", `{"kind":"latch","n":1}`, "\xff\x00",
+	}
 	rounds := []string{
-		"", "garbage", "0 []", "0000000000000000001 {}", `0000000000000000001 [{"round":"1"}]`, "0000000000000000001 null",
+		"", "garbage", "0 []", "0000000000000000001 {}", `0000000000000000001 [{"round":"1"}]`,
+		"0000000000000000001 null",
 		`0000000000000000001 [{"round":1,"first":9,"last":1}]`,
 		`9000000000000000000 [{"round":1,"first":1,"last":9000000000000000000}]`,
 	}
@@ -47,7 +57,11 @@ func TestCorruptSettings(t *testing.T) {
 		broken error
 	}
 	for _, p := range []place{
-		{"a//parties", parties, []string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait"}, barrier.ErrConfigMismatch},
+		{
+			"a//parties", parties,
+			[]string{"Enter", "Await", "Reset", "CountDown", "Count", "Wait"},
+			barrier.ErrConfigMismatch,
+		},
 		{"a//rounds", rounds, []string{"Enter", "Await", "Reset"}, session.ErrCorrupt},
 	} {
 		for _, value := range p.values {
@@ -70,7 +84,8 @@ func TestCorruptSettings(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					defer cancel()
 					err = verbs[verb](ctx, s)
-					if !errors.Is(err, session.ErrCorrupt) || !errors.Is(err, p.broken) || !strings.Contains(err.Error(), p.key) || calls > 10 {
+					if !errors.Is(err, session.ErrCorrupt) || !errors.Is(err, p.broken) ||
+						!strings.Contains(err.Error(), p.key) || calls > 10 {
 						t.Errorf("%s of %q = %v after %d requests", verb, value, err, calls)
 					}
 					if kv, ok := etcd.Get(p.key); !ok || string(kv.Value) != value {

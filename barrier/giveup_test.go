@@ -52,7 +52,8 @@ func lose(t *testing.T, skip int, applied bool) {
 			if err == nil {
 				var e *Entry
 				if e, err = NewDouble(s, "b", 2).Enter(t.Context()); err == nil {
-					err = errors.Join(e.Leave(t.Context()), NewLatch(s, "c", 3).CountDown(t.Context()))
+					err = errors.Join(e.Leave(t.Context()),
+						NewLatch(s, "c", 3).CountDown(t.Context()))
 				}
 			}
 			done <- err
@@ -213,7 +214,8 @@ func TestRemovedIsLost(t *testing.T) {
 				go func() { done <- wait(t.Context(), s) }()
 				synctest.Wait()
 				etcd.Delete("a/" + s.Lease().String())
-				if err := <-done; !errors.Is(err, session.ErrKeyDeleted) || !errors.Is(err, session.ErrLost) {
+				if err := <-done; !errors.Is(err, session.ErrKeyDeleted) ||
+					!errors.Is(err, session.ErrLost) {
 					t.Error(err)
 				}
 			})

@@ -14,13 +14,19 @@ import (
 // at returns a line at a revision, with a record, a mark and members with these fences.
 func at(t *testing.T, revision int64, record []round, broken int64, fences ...int64) state {
 	t.Helper()
-	v := line.Snapshot{Revision: revision, Settings: map[string]string{}, Puts: map[string]line.Put{}}
+	v := line.Snapshot{
+		Revision: revision, Settings: map[string]string{},
+		Puts: map[string]line.Put{},
+	}
 	for _, f := range fences {
 		v.Members = append(v.Members, line.Member{Key: "k", Fence: f})
 	}
 	if record != nil {
 		v.Settings[roundsSetting] = text(t, record)
-		v.Puts[roundsSetting] = line.Put{Revision: 1 + record[len(record)-1].Last, Version: int64(len(record))}
+		v.Puts[roundsSetting] = line.Put{
+			Revision: 1 + record[len(record)-1].Last,
+			Version:  int64(len(record)),
+		}
 	}
 	if broken > 0 {
 		v.Settings[brokenSetting] = ""
@@ -53,8 +59,14 @@ func TestComplete(t *testing.T) {
 		{"first", at(t, 20, nil, 0, 3, 5, 8), []round{{1, 3, 8}}},
 		{"crowd", at(t, 20, nil, 0, 3, 5, 8, 9, 11), []round{{1, 3, 8}}},
 		{"behind broken ones", at(t, 20, nil, 6, 3, 5, 8, 9, 11), []round{{4, 8, 11}}},
-		{"entries with members stay", at(t, 20, []round{one, two}, 0, 10, 14, 16, 17, 18), []round{one, two, {3, 16, 18}}},
-		{"entries without members go", at(t, 20, []round{one, two}, 0, 14, 16, 17, 18), []round{two, {3, 16, 18}}},
+		{
+			"entries with members stay", at(t, 20, []round{one, two}, 0, 10, 14, 16, 17, 18),
+			[]round{one, two, {3, 16, 18}},
+		},
+		{
+			"entries without members go", at(t, 20, []round{one, two}, 0, 14, 16, 17, 18),
+			[]round{two, {3, 16, 18}},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +74,8 @@ func TestComplete(t *testing.T) {
 			if len(w.If) != 4 {
 				t.Errorf("%d compares", len(w.If))
 			}
-			if put := gateway.OpPut("a//rounds", []byte(text(t, tt.want))); !reflect.DeepEqual(w.Then, []gateway.Op{put}) {
+			if put := gateway.OpPut("a//rounds",
+				[]byte(text(t, tt.want))); !reflect.DeepEqual(w.Then, []gateway.Op{put}) {
 				t.Errorf("writes %+v, want %v", w.Then, tt.want)
 			}
 		})
@@ -97,7 +110,8 @@ func TestWaiting(t *testing.T) {
 		t.Error("who is in which round")
 	}
 	for _, bad := range []string{"", "?", "12", "[]"} {
-		if _, err := stateOf(&line.Line{Name: "a"}, line.Snapshot{Settings: map[string]string{roundsSetting: bad}}); err == nil {
+		if _, err := stateOf(&line.Line{Name: "a"},
+			line.Snapshot{Settings: map[string]string{roundsSetting: bad}}); err == nil {
 			t.Errorf("%q was read as a record", bad)
 		}
 	}

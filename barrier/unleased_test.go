@@ -30,7 +30,8 @@ func TestHoldWithoutItsLease(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Errorf("Wait = %v", err)
 		}
-		if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) || held.Context().Err() == nil {
+		if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+			held.Context().Err() == nil {
 			t.Errorf("Err = %v", err)
 		}
 		if err := held.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
@@ -70,7 +71,8 @@ func TestEntryWithoutItsLease(t *testing.T) {
 		if err := <-left; err != nil {
 			t.Errorf("Leave = %v", err)
 		}
-		if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) || first.Context().Err() == nil {
+		if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+			first.Context().Err() == nil {
 			t.Errorf("Err = %v", err)
 		}
 		if err := first.Leave(ctx); !errors.Is(err, session.ErrNotHeld) {
@@ -123,7 +125,8 @@ func TestWaiterWithoutItsLease(t *testing.T) {
 						etcd.Put(key, "")
 					}
 				}
-				if err := <-first; !errors.Is(err, session.ErrKeyDeleted) || time.Since(began) > time.Second {
+				if err := <-first; !errors.Is(err, session.ErrKeyDeleted) ||
+					time.Since(began) > time.Second {
 					t.Errorf("after %v: %v", time.Since(began), err)
 				}
 				for range row.passes {

@@ -15,7 +15,8 @@ import (
 func TestStrangeHeir(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
-		"", " ", "garbage", "0", "-7", "1", "7.5", `{"fence":7}`, "9223372036854775807", "99999999999999999999", "\xff\x00",
+		"", " ", "garbage", "0", "-7", "1", "7.5", `{"fence":7}`, "9223372036854775807",
+		"99999999999999999999", "\xff\x00",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			etcd := fakeetcd.Start(t)
@@ -48,7 +49,8 @@ func TestStrangeHeir(t *testing.T) {
 				t.Errorf("%d requests with an heir of %q", n, value)
 			}
 			candidates, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
-			if err != nil || len(candidates) != 3 || candidates[1].Value != "2" || candidates[2].Value != "3" {
+			if err != nil || len(candidates) != 3 || candidates[1].Value != "2" ||
+				candidates[2].Value != "3" {
 				t.Fatalf("with an heir of %q: %+v, %v", value, candidates, err)
 			}
 			if err := leader.TransferTo(within(t, time.Minute), candidates[2]); err != nil {

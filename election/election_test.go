@@ -32,10 +32,14 @@ func TestBadNames(t *testing.T) {
 					return last
 				},
 				"campaign by Run": func() error {
-					return e.Run(t.Context(), "v", func(context.Context, *election.Term) error { t.Error("called"); return nil })
+					return e.Run(t.Context(), "v", func(context.Context, *election.Term) error {
+						t.Error("called")
+						return nil
+					})
 				},
 			} {
-				if err := call(); !errors.Is(err, gateway.ErrInvalid) || !strings.HasPrefix(err.Error(), "election: ") {
+				if err := call(); !errors.Is(err, gateway.ErrInvalid) ||
+					!strings.HasPrefix(err.Error(), "election: ") {
 					t.Errorf("%s %q = %v", verb, name, err)
 				}
 			}
@@ -52,18 +56,24 @@ func TestLeaderAndCandidates(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		e := election.New(other, "a", nil)
-		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) || err.Error() != `election: leader "a": no leader` {
+		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) ||
+			err.Error() != `election: leader "a": no leader` {
 			t.Errorf("Leader of nobody = %v", err)
 		}
 		term := campaign(t, s, "one")
 		etcd.Put("a/stranger", "two")
-		want := election.Leader{Key: term.Key(), Lease: s.Lease(), Fence: term.Fence(), Value: "one", Revision: etcd.Revision()}
+		want := election.Leader{
+			Key: term.Key(), Lease: s.Lease(), Fence: term.Fence(),
+			Value: "one", Revision: etcd.Revision(),
+		}
 		if got, err := e.Leader(t.Context()); err != nil || got != want {
 			t.Errorf("Leader = %+v, %v, want %+v", got, err, want)
 		}
 		all, err := e.Candidates(t.Context())
-		if err != nil || len(all) != 2 || all[0].Session == nil || all[0].Session.Name != "me" || all[0].Key != term.Key() ||
-			all[1].Key != "a/stranger" || all[1].Value != "two" || all[1].Lease != 0 || all[1].Session != nil {
+		if err != nil || len(all) != 2 || all[0].Session == nil || all[0].Session.Name != "me" ||
+			all[0].Key != term.Key() ||
+			all[1].Key != "a/stranger" || all[1].Value != "two" || all[1].Lease != 0 ||
+			all[1].Session != nil {
 			t.Errorf("Candidates = %+v, %v", all, err)
 		}
 		resign(t, term)
@@ -85,14 +95,16 @@ func TestCampaignErrors(t *testing.T) {
 		s, other := open(t, etcd), open(t, etcd)
 		term := campaign(t, other, "one")
 		_, err := election.New(s, "a", nil).Campaign(within(t, time.Second), "two")
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), `election: campaign "a": `) {
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.HasPrefix(err.Error(), `election: campaign "a": `) {
 			t.Errorf("Campaign = %v", err)
 		}
 		resign(t, term)
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := election.New(s, "a", nil).Campaign(t.Context(), "two"); !errors.Is(err, session.ErrClosed) {
+		if _, err := election.New(s, "a", nil).Campaign(t.Context(), "two"); !errors.Is(err,
+			session.ErrClosed) {
 			t.Errorf("Campaign after Close = %v", err)
 		}
 		if keys := etcd.Keys("a/"); len(keys) != 0 {
@@ -120,8 +132,10 @@ func TestProclaimLostAnswers(t *testing.T) {
 				}
 				return fakeetcd.Lost
 			})
-			if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" || len(copies) != 2 {
-				t.Errorf("Proclaim = %v, shows %q after %d lost answers", err, shown(etcd, term), len(copies))
+			if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" ||
+				len(copies) != 2 {
+				t.Errorf("Proclaim = %v, shows %q after %d lost answers", err, shown(etcd, term),
+					len(copies))
 			}
 			if err := term.Proclaim(t.Context(), "three"); err != nil {
 				t.Error(err)
@@ -152,7 +166,8 @@ func TestProclaimCutOff(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
 		var late *fakeetcd.Call
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { // the first arrives late, and resolving it takes a while
+		// the first arrives late, and resolving it takes a while
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path != "/kv/txn":
 			case late == nil:
@@ -167,7 +182,8 @@ func TestProclaimCutOff(t *testing.T) {
 		if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Proclaim = %v", err)
 		}
-		if err := term.Proclaim(within(t, 100*time.Millisecond), "never"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
+		if err := term.Proclaim(within(t, 100*time.Millisecond), "never"); !errors.Is(err,
+			context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Proclaim while the first is settled = %v", err)
 		}
 		if err := term.Proclaim(t.Context(), "three"); err != nil {
@@ -207,10 +223,12 @@ func TestProclaimAfterFreeze(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		term := campaign(t, open(t, etcd), "one")
 		etcd.Freeze()
-		if err := term.Proclaim(within(t, time.Second), "two"); !errors.Is(err, gateway.ErrUncertain) {
+		if err := term.Proclaim(within(t, time.Second), "two"); !errors.Is(err,
+			gateway.ErrUncertain) {
 			t.Errorf("Proclaim = %v", err)
 		}
-		if err := term.Proclaim(t.Context(), "three"); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrExpired) {
+		if err := term.Proclaim(t.Context(), "three"); !errors.Is(err, session.ErrNotHeld) ||
+			!errors.Is(err, session.ErrExpired) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		etcd.Thaw()
@@ -219,7 +237,8 @@ func TestProclaimAfterFreeze(t *testing.T) {
 
 func TestProclaimWhenNotLeader(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*fakeetcd.Server, *session.Session, *election.Term) error{
+	for name, end := range map[string]func(*fakeetcd.Server, *session.Session,
+		*election.Term) error{
 		"resigned": func(_ *fakeetcd.Server, _ *session.Session, term *election.Term) error {
 			return term.Resign(context.Background())
 		},
@@ -249,7 +268,8 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 				if err := end(etcd, s, term); err != nil {
 					t.Fatal(err)
 				}
-				if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, session.ErrNotHeld) || !strings.HasPrefix(err.Error(), `election: proclaim "a": not held`) {
+				if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, session.ErrNotHeld) ||
+					!strings.HasPrefix(err.Error(), `election: proclaim "a": not held`) {
 					t.Errorf("Proclaim = %v", err)
 				}
 				if got := shown(etcd, term); got == "two" {
@@ -307,7 +327,8 @@ func TestObserve(t *testing.T) {
 		etcd.Delete("a/later")
 		synctest.Wait()
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), `election: observe "a": `) {
+		if err := <-done; !errors.Is(err, context.Canceled) ||
+			!strings.HasPrefix(err.Error(), `election: observe "a": `) {
 			t.Errorf("last = %v", err)
 		}
 		if err, more := <-done; more {
@@ -349,12 +370,14 @@ func TestLockDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
-		if _, err := election.New(s, "a", &election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "one"); err != nil {
+		if _, err := election.New(s, "a",
+			&election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "one"); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
 		time.AfterFunc(time.Second, func() { etcd.Revoke(s.Lease()) })
-		term, err := election.New(other, "a", &election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "two")
+		term, err := election.New(other, "a",
+			&election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "two")
 		if err != nil || time.Since(start) != time.Minute+time.Second {
 			t.Fatalf("Campaign = %v after %v", err, time.Since(start))
 		}

@@ -120,19 +120,23 @@ func TestResumeLeader(t *testing.T) {
 				})
 				term := resumeTerm(t, s)
 				etcd.Script(nil)
-				if term.Fence() != was.Fence() || term.Key() != was.Key() || shown(etcd, term) != "one" || term.Err() != nil {
+				if term.Fence() != was.Fence() || term.Key() != was.Key() ||
+					shown(etcd, term) != "one" || term.Err() != nil {
 					t.Errorf("fence %d, key %s, %v", term.Fence(), term.Key(), term.Err())
 				}
 				if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrNotHeld) {
 					t.Errorf("Proclaim of the earlier life = %v", err)
 				}
-				time.Sleep(time.Minute) // longer than the lease, and long enough that the key is watched
-				if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" || !next.waits() {
+				// longer than the lease, and long enough that the key is watched
+				time.Sleep(time.Minute)
+				if err := term.Proclaim(t.Context(), "two"); err != nil ||
+					shown(etcd, term) != "two" || !next.waits() {
 					t.Errorf("Proclaim = %v, shown %q", err, shown(etcd, term))
 				}
 				resign(t, term)
 				resign(t, next.leads(t))
-				if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+				if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+					session.ErrNotHeld) {
 					t.Errorf("Resume of what was given back = %v", err)
 				}
 				resign(t, campaign(t, s, "three"))
@@ -149,8 +153,13 @@ func TestResumeIsLost(t *testing.T) {
 		lose  func(etcd *fakeetcd.Server, term *election.Term, s *session.Session)
 		cause error
 	}{
-		{"removed", func(etcd *fakeetcd.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrKeyDeleted},
-		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // deletes the key too
+		{"removed", func(etcd *fakeetcd.Server, term *election.Term, _ *session.Session) {
+			etcd.Delete(term.Key())
+		}, session.ErrKeyDeleted},
+		// deletes the key too
+		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) {
+			etcd.Revoke(s.Lease())
+		}, session.ErrLost},
 	} {
 		for _, compacted := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.name, compacted), func(t *testing.T) {
@@ -172,7 +181,8 @@ func TestResumeIsLost(t *testing.T) {
 					}
 					tt.lose(etcd, term, s)
 					synctest.Wait()
-					if err := context.Cause(term.Context()); !errors.Is(err, tt.cause) || !errors.Is(err, session.ErrLost) {
+					if err := context.Cause(term.Context()); !errors.Is(err, tt.cause) ||
+						!errors.Is(err, session.ErrLost) {
 						t.Errorf("cause = %v", err)
 					}
 				})
@@ -196,12 +206,14 @@ func TestResumeCandidate(t *testing.T) {
 		}
 		s := again(t, etcd, old)
 		resumed := goResume(t, s)
-		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrNotHeld) {
 			t.Errorf("Resume of what another Resume has = %v", err)
 		}
 		behind := goCampaign(t, s, "behind")
 		want := []string{"leader", "waits", "last", "behind"}
-		if got := values(t, election.New(s, "a", nil)); !slices.Equal(got, want) || !resumed.waits() {
+		if got := values(t, election.New(s, "a", nil)); !slices.Equal(got, want) ||
+			!resumed.waits() {
 			t.Errorf("in line: %q", got)
 		}
 		resign(t, leader)
@@ -257,7 +269,8 @@ func TestResumeSeveral(t *testing.T) {
 					}
 					if leader != nil {
 						time.Sleep(10 * time.Second) // for lost answers
-						if got, want := values(t, election.New(s, "a", nil)), []string{"leader", "first0", "own"}; !slices.Equal(got, want) {
+						if got, want := values(t, election.New(s, "a", nil)),
+							[]string{"leader", "first0", "own"}; !slices.Equal(got, want) {
 							t.Errorf("in line: %q, want %q", got, want)
 						}
 						resign(t, leader)
@@ -274,7 +287,8 @@ func TestResumeSeveral(t *testing.T) {
 					if term == nil {
 						t.Fatal("no Resume has worked")
 					}
-					if got, want := values(t, election.New(s, "a", nil)), []string{"first0", "own"}; !slices.Equal(got, want) {
+					if got, want := values(t, election.New(s, "a", nil)),
+						[]string{"first0", "own"}; !slices.Equal(got, want) {
 						t.Errorf("in line: %q, want %q", got, want)
 					}
 					resign(t, term)
@@ -291,7 +305,8 @@ func TestResumeNothing(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		old := open(t, etcd)
 		term := campaign(t, old, "one")
-		if _, err := election.New(old, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) || term.Err() != nil {
+		if _, err := election.New(old, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrNotHeld) || term.Err() != nil {
 			t.Errorf("Resume in a first life = %v", err)
 		}
 		behind := goCampaign(t, open(t, etcd), "theirs")
@@ -299,7 +314,8 @@ func TestResumeNothing(t *testing.T) {
 		other.Orphan()
 		s := again(t, etcd, other)
 		own := goCampaign(t, s, "own")
-		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrNotHeld) {
 			t.Errorf("Resume where nothing was left = %v", err)
 		}
 		resign(t, term)

@@ -23,8 +23,12 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 		lose func(etcd *fakeetcd.Server, s *session.Session)
 		want error
 	}{
-		{"key", func(etcd *fakeetcd.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrKeyDeleted},
-		{"lease", func(etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked},
+		{"key", func(etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Delete("a/" + s.Lease().String())
+		}, session.ErrKeyDeleted},
+		{"lease", func(etcd *fakeetcd.Server, s *session.Session) {
+			etcd.Revoke(s.Lease())
+		}, session.ErrRevoked},
 		{"session", func(_ *fakeetcd.Server, s *session.Session) { s.Orphan() }, session.ErrClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -38,7 +42,8 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 				s := again(t, etcd, old)
 				resumed := goResume(t, s)
 				tt.lose(etcd, s)
-				if <-resumed.done; !errors.Is(resumed.err, tt.want) || !errors.Is(resumed.err, session.ErrLost) {
+				if <-resumed.done; !errors.Is(resumed.err, tt.want) ||
+					!errors.Is(resumed.err, session.ErrLost) {
 					t.Errorf("Resume = %v", resumed.err)
 				}
 				resign(t, leader)
@@ -68,7 +73,8 @@ func TestResumeCutOff(t *testing.T) {
 				}
 				return c.Apply()
 			})
-			if _, err := e.Resume(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := e.Resume(within(t, time.Second)); !errors.Is(err,
+				context.DeadlineExceeded) {
 				t.Errorf("Resume = %v", err)
 			}
 		}
@@ -151,7 +157,8 @@ func TestResumeStepsAside(t *testing.T) {
 			t.Error(err)
 		}
 		term := heir.leads(t)
-		if got, want := values(t, e), []string{"heir", "aside"}; !slices.Equal(got, want) || !resumed.waits() {
+		if got, want := values(t, e), []string{"heir", "aside"}; !slices.Equal(got, want) ||
+			!resumed.waits() {
 			t.Errorf("in line: %q", got)
 		}
 		resign(t, term)
@@ -205,19 +212,22 @@ func TestResumeOfTheLiving(t *testing.T) {
 		behind := goCampaign(t, old, "two")
 		etcd.BreakWatches(true)
 		term := resumeTerm(t, again(t, etcd, old))
-		if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrResumedElsewhere) || !errors.Is(err, session.ErrNotHeld) {
+		if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrResumedElsewhere) ||
+			!errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		if <-behind.done; !errors.Is(behind.err, session.ErrResumedElsewhere) {
 			t.Errorf("Campaign = %v", behind.err)
 		}
-		if err := was.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(context.Cause(was.Context()), session.ErrResumedElsewhere) {
+		if err := was.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) ||
+			!errors.Is(context.Cause(was.Context()), session.ErrResumedElsewhere) {
 			t.Errorf("Resign = %v", err)
 		}
 		if err := old.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got := values(t, election.New(open(t, etcd), "a", nil)); !slices.Equal(got, []string{"one"}) || term.Err() != nil {
+		if got := values(t, election.New(open(t, etcd), "a", nil)); !slices.Equal(got,
+			[]string{"one"}) || term.Err() != nil {
 			t.Errorf("in line: %q, the term: %v", got, term.Err())
 		}
 		etcd.BreakWatches(false)
@@ -227,17 +237,20 @@ func TestResumeOfTheLiving(t *testing.T) {
 func TestResumeMisuse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		if _, err := election.New(nil, "a", nil).Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := election.New(nil, "a", nil).Resume(t.Context()); !errors.Is(err,
+			gateway.ErrInvalid) {
 			t.Errorf("without a session: %v", err)
 		}
 		s := open(t, fakeetcd.Start(t))
-		if _, err := election.New(s, "", nil).Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := election.New(s, "", nil).Resume(t.Context()); !errors.Is(err,
+			gateway.ErrInvalid) {
 			t.Errorf("without a name: %v", err)
 		}
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrLost) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrLost) {
 			t.Errorf("of a closed session: %v", err)
 		}
 	})

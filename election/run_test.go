@@ -113,14 +113,16 @@ func TestRun(t *testing.T) {
 				ctx, w.cancel = context.WithCancel(t.Context())
 				defer w.cancel()
 				var fence int64
-				err := election.Run(ctx, etcd.Client(t), nil, "a", "v", func(ctx context.Context, term *election.Term) error {
-					if err := term.Err(); err != nil || term.Fence() <= fence {
-						t.Errorf("term %d: %v, fence %d after %d", w.terms, err, term.Fence(), fence)
-					}
-					fence = term.Fence()
-					w.terms++
-					return tt.fn(ctx, w, term)
-				})
+				err := election.Run(ctx, etcd.Client(t), nil, "a", "v",
+					func(ctx context.Context, term *election.Term) error {
+						if err := term.Err(); err != nil || term.Fence() <= fence {
+							t.Errorf("term %d: %v, fence %d after %d", w.terms, err, term.Fence(),
+								fence)
+						}
+						fence = term.Fence()
+						w.terms++
+						return tt.fn(ctx, w, term)
+					})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil || w.terms != tt.terms {
 					t.Errorf("Run = %v after %d terms", err, w.terms)
 				}
@@ -141,20 +143,22 @@ func TestRunWaits(t *testing.T) {
 		var log []string
 		first := make(chan error)
 		go func() {
-			first <- election.Run(ctx, etcd.Client(t), nil, "a", "v", func(ctx context.Context, _ *election.Term) error {
-				<-ctx.Done()
-				time.Sleep(time.Minute)
-				log = append(log, "first ends")
-				return nil
-			})
+			first <- election.Run(ctx, etcd.Client(t), nil, "a", "v",
+				func(ctx context.Context, _ *election.Term) error {
+					<-ctx.Done()
+					time.Sleep(time.Minute)
+					log = append(log, "first ends")
+					return nil
+				})
 		}()
 		synctest.Wait()
 		second := make(chan error)
 		go func() {
-			second <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
-				log = append(log, "second leads")
-				return nil
-			})
+			second <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
+				func(context.Context, *election.Term) error {
+					log = append(log, "second leads")
+					return nil
+				})
 		}()
 		synctest.Wait()
 		cancel()
@@ -175,7 +179,10 @@ func TestRunCandidateRemoved(t *testing.T) {
 		term := campaign(t, open(t, etcd), "one")
 		done := make(chan error)
 		go func() {
-			done <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error { return errOwn })
+			done <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
+				func(context.Context, *election.Term) error {
+					return errOwn
+				})
 		}()
 		for range 3 {
 			synctest.Wait()
@@ -263,10 +270,11 @@ func TestRunUnwindsWithItsSession(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				fakeetcd.Unwound(func() {
-					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
-						unwind()
-						return nil
-					})
+					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
+						func(context.Context, *election.Term) error {
+							unwind()
+							return nil
+						})
 				})
 				if keys := etcd.Keys("a/"); len(keys) != 0 || etcd.Leases() != 0 {
 					t.Errorf("left: %v, %d leases", keys, etcd.Leases())
@@ -289,15 +297,16 @@ func TestResignRefusedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				err := election.New(s, "a", nil).Run(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						if c.N == 1 {
-							return fakeetcd.Denied()
-						}
-						return c.Apply()
+				err := election.New(s, "a", nil).Run(t.Context(), "v",
+					func(ctx context.Context, term *election.Term) error {
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+							if c.N == 1 {
+								return fakeetcd.Denied()
+							}
+							return c.Apply()
+						})
+						return fn(context.WithoutCancel(ctx), term) // ctx itself ends with the term
 					})
-					return fn(context.WithoutCancel(ctx), term) // ctx itself ends with the term
-				})
 				if !errors.Is(err, gateway.ErrPermissionDenied) {
 					t.Error(err)
 				}

@@ -14,7 +14,9 @@ import (
 
 // parade returns a leader "0" with candidates "1" to "n" behind it, each with its own session. led
 // receives the value of each candidate that leads, or its error.
-func parade(t *testing.T, etcd *fakeetcd.Server, n int) (leader *election.Term, all []election.Candidate, led chan string) {
+func parade(
+	t *testing.T, etcd *fakeetcd.Server, n int,
+) (leader *election.Term, all []election.Candidate, led chan string) {
 	t.Helper()
 	leader = campaign(t, open(t, etcd), "0")
 	led = make(chan string, n)
@@ -97,7 +99,8 @@ func TestTransferToBlocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := leader.TransferTo(within(t, time.Second), all[2]); !errors.Is(err, context.DeadlineExceeded) || leader.Err() != nil {
+		if err := leader.TransferTo(within(t, time.Second), all[2]); !errors.Is(err,
+			context.DeadlineExceeded) || leader.Err() != nil {
 			t.Errorf("TransferTo = %v, term %v", err, leader.Err())
 		}
 		synctest.Wait()
@@ -120,7 +123,8 @@ func TestTransferToErrors(t *testing.T) {
 		old := all[1]
 		old.Fence++
 		for _, to := range []election.Candidate{old, all[0], {Key: "a/x", Fence: 1 << 40}} {
-			if err := leader.TransferTo(t.Context(), to); !errors.Is(err, election.ErrNoCandidate) || leader.Err() != nil {
+			if err := leader.TransferTo(t.Context(), to); !errors.Is(err,
+				election.ErrNoCandidate) || leader.Err() != nil {
 				t.Errorf("TransferTo for %+v = %v, term %v", to, err, leader.Err())
 			}
 		}

@@ -30,7 +30,8 @@ func TestLeaderWithoutItsLease(t *testing.T) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		if second.Fence() <= first.Fence() || shown(etcd, second) != "2" {
-			t.Errorf("fences %d, %d; %q is shown", first.Fence(), second.Fence(), shown(etcd, second))
+			t.Errorf("fences %d, %d; %q is shown", first.Fence(), second.Fence(),
+				shown(etcd, second))
 		}
 		resign(t, second)
 	})
@@ -58,7 +59,8 @@ func TestCandidateWithoutItsLease(t *testing.T) {
 		resign(t, first)
 		began, second := time.Now(), <-terms
 		third := <-terms
-		if took := time.Since(began); took > 1100*time.Millisecond || third.Fence() != candidates[2].Fence {
+		if took := time.Since(began); took > 1100*time.Millisecond ||
+			third.Fence() != candidates[2].Fence {
 			t.Errorf("after %v the fence %d leads, of %+v", took, third.Fence(), candidates)
 		}
 		ended(t, etcd, second)

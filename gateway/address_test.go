@@ -51,7 +51,8 @@ func TestUnixSocket(t *testing.T) {
 			case "/v3/watch":
 				createWatch(w, r)
 			default:
-				answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"14841639068965178418","member_id":"%d","revision":"5"}}`, i+1))
+				answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"14841639068965178418",`+
+					`"member_id":"%d","revision":"5"}}`, i+1))
 			}
 		})
 		server := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler}}

@@ -146,7 +146,8 @@ func TestBadServers(t *testing.T) {
 		{"gzip", encoded(10), readFinal, writeUnknown, "encoded as gzip"},
 		{"gzip bomb", encoded(2 << 20), readFinal, writeUnknown, "encoded as gzip"},
 		{
-			"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"), readFinal,
+			"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"),
+			readFinal,
 			writeUnknown, "more than the 65536",
 		},
 		{"too large, chunked", func(w http.ResponseWriter, _ request) {

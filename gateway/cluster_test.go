@@ -23,7 +23,8 @@ func TestMemberAnswers(t *testing.T) {
 		ClientURLs: []string{"http://c:1", "http://d:1"},
 	}
 	two := gateway.Member{ID: 7, PeerURLs: []string{"http://q:1"}, IsLearner: true}
-	const first = `{"ID":"18446744073709551615","name":"m0","peerURLs":["http://p:1"],"clientURLs":["http://c:1","http://d:1"]}`
+	const first = `{"ID":"18446744073709551615","name":"m0","peerURLs":["http://p:1"],` +
+		`"clientURLs":["http://c:1","http://d:1"]}`
 	const second = `{"ID":7,"peerURLs":["http://q:1"],"isLearner":true}`
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1,
@@ -54,7 +55,8 @@ func TestMemberListIsOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			if r.URL.Path == "/v3/cluster/member/list" {
-				answer(w, 200, `{"header":{"cluster_id":"14841639068965178418","raft_term":"2"},"members":[{"ID":"1"}]}`)
+				answer(w, 200, `{"header":{"cluster_id":"14841639068965178418","raft_term":"2"},`+
+					`"members":[{"ID":"1"}]}`)
 				return
 			}
 			ok(w)
@@ -99,7 +101,8 @@ func TestAdminErrors(t *testing.T) {
 			412, 9, "etcdserver: authentication is not enabled",
 			list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated),
 		},
-		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)}, // 3.5, defragment
+		// 3.5, defragment
+		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)},
 		{
 			404, 5, "etcdserver: requested lease not found",
 			list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound),
@@ -186,12 +189,16 @@ func TestLostAdminWrites(t *testing.T) {
 			},
 			"permission is not granted to the role", true,
 		},
-		"move leader": {func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 7) }, "", true},
+		"move leader": {func(ctx context.Context, c *client) error {
+			return c.Cluster().MoveLeader(ctx, 7)
+		}, "", true},
 		"auth enable": {
 			func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) },
 			"", true,
 		},
-		"auth disable": {func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) }, "", true},
+		"auth disable": {func(ctx context.Context, c *client) error {
+			return c.Auth().Disable(ctx)
+		}, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

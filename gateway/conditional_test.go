@@ -18,29 +18,38 @@ import (
 // conditionals are the conditional writes. Each writes canaryValue to canaryKey.
 var conditionals = map[string]struct {
 	compare string // the condition
-	call    func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error)
+	call    func(ctx context.Context, c *gateway.Client,
+		opts ...gateway.Option) (*gateway.PutResponse, error)
 }{
 	"create": {
 		`{"target":"CREATE","key":"` + b64(canaryKey) + `"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.Create(ctx, canaryKey, []byte(canaryValue), opts...)
 		},
 	},
 	"update": {
 		`{"target":"CREATE","result":"GREATER","key":"` + b64(canaryKey) + `"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.PutIfExists(ctx, canaryKey, []byte(canaryValue), opts...)
 		},
 	},
 	"replace": {
 		`{"target":"VALUE","key":"` + b64(canaryKey) + `","value":"` + b64("old") + `"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.CompareAndSwap(ctx, canaryKey, []byte("old"), []byte(canaryValue), opts...)
 		},
 	},
 	"replace at": {
 		`{"target":"MOD","key":"` + b64(canaryKey) + `","mod_revision":"7"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.UpdateRevision(ctx, canaryKey, 7, []byte(canaryValue), opts...)
 		},
 	},
@@ -63,8 +72,10 @@ func TestConditionalWrites(t *testing.T) {
 				"success":[{"request_put":{"key":"`+b64(canaryKey)+`","value":"`+b64(canaryValue)+`","lease":"77"}}],
 				"failure":[{"request_range":{"key":"`+b64(canaryKey)+`"}}]}`)
 
-			c, _, _ = echoless(t, "", `{"header":{"revision":"9"},"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
-				`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
+			c, _, _ = echoless(t, "",
+				`{"header":{"revision":"9"},`+
+					`"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
+					`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
 			_, err = tt.call(t.Context(), c)
 			wantErr(t, err, list(gateway.ErrConflict),
 				list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
@@ -138,11 +149,13 @@ func TestPutSequentialNumbers(t *testing.T) {
 	t.Parallel()
 	type answers []string
 	at := func(rev int64, number string) string {
-		return fmt.Sprintf(`{"header":{"revision":"%d"},"kvs":[{"key":"%s","value":"%s","mod_revision":"4"}],"count":"1"}`,
+		return fmt.Sprintf(`{"header":{"revision":"%d"},"kvs":[{"key":"%s","value":"%s",`+
+			`"mod_revision":"4"}],"count":"1"}`,
 			rev, b64("dir"), b64(number))
 	}
 	none := func(rev int64) string { return fmt.Sprintf(`{"header":{"revision":"%d"}}`, rev) }
-	done := `{"header":{"revision":"30"},"succeeded":true,"responses":[{"response_put":{}},{"response_put":{}}]}`
+	done := `{"header":{"revision":"30"},"succeeded":true,"responses":[{"response_put":{}},` +
+		`{"response_put":{}}]}`
 	failed := func(rev int64, read string) string {
 		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`,
 			rev, read)

@@ -182,7 +182,8 @@ func TestContextEndsEveryCall(t *testing.T) {
 								if uncertain := errors.Is(err, gateway.ErrUncertain); uncertain &&
 									(!tt.write || after == 0 || user) {
 									t.Errorf("%q: no write was sent", err)
-								} else if !uncertain && tt.write && after > 0 && !user && hole.sent {
+								} else if !uncertain && tt.write && after > 0 && !user &&
+									hole.sent {
 									t.Errorf("%q: the write may have been applied", err)
 								}
 							})

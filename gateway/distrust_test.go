@@ -32,7 +32,8 @@ func TestKeepOtherCluster(t *testing.T) {
 						first.Load() == int64(r.member):
 						drop()
 					default:
-						answer(w, 200, `{"result":{"header":{"cluster_id":"999","revision":"3"},"ID":"7"`+ttl+`}}`+"\n")
+						answer(w, 200, `{"result":{"header":{"cluster_id":"999","revision":"3"},`+
+							`"ID":"7"`+ttl+`}}`+"\n")
 					}
 				})
 				c := cl.client(t)
@@ -138,7 +139,9 @@ func TestProgressOvertakesAnEvent(t *testing.T) {
 				return
 			}
 			line := func(rev int, rest string) {
-				_, _ = fmt.Fprintf(w, `{"result":{"header":{"cluster_id":"5","revision":"%d"},"watch_id":%s}}`+"\n", rev, rest)
+				_, _ = fmt.Fprintf(w,
+					`{"result":{"header":{"cluster_id":"5","revision":"%d"},"watch_id":%s}}`+"\n",
+					rev, rest)
 				w.(http.Flusher).Flush()
 			}
 			line(5, `"1","created":true`)
@@ -146,7 +149,8 @@ func TestProgressOvertakesAnEvent(t *testing.T) {
 			line(5, `"-1"`) // asks for the version
 			time.Sleep(1500 * time.Millisecond)
 			line(6, `"-1"`)
-			line(6, `"1","events":[{"kv":{"key":"YQ==","create_revision":"6","mod_revision":"6","version":"1"}}]`)
+			line(6, `"1","events":[{"kv":{"key":"YQ==","create_revision":"6","mod_revision":"6",`+
+				`"version":"1"}}]`)
 			_, _ = io.Copy(io.Discard, r.Body) // until the client ends the stream
 		})
 		var events atomic.Int64

@@ -45,7 +45,8 @@ func TestOddAnswer(t *testing.T) {
 							answer(w, 200, tt.body)
 							return
 						}
-						answer(w, 200, `{`+header+`,"kvs":[{"key":"aw==","create_revision":"5","mod_revision":"5","version":"1"}],"count":"1"}`)
+						answer(w, 200, `{`+header+`,"kvs":[{"key":"aw==","create_revision":"5",`+
+							`"mod_revision":"5","version":"1"}],"count":"1"}`)
 					})
 					c := cl.client(t)
 					get := func() error {

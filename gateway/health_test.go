@@ -72,7 +72,8 @@ func TestReadyAndVersion(t *testing.T) {
 		if err := errors.Join(c.Member("").Readyz(ctx), c.Member("").Livez(ctx)); err != nil {
 			t.Error(err)
 		}
-		status, body = 503, "[+]data_corruption ok\n[-]linearizable_read failed: no leader\n[-]serializable_read failed\n"
+		status, body = 503, "[+]data_corruption ok\n[-]linearizable_read failed: no "+
+			"leader\n[-]serializable_read failed\n"
 		err := c.Member("").Readyz(ctx)
 		wantErr(t, err, list(gateway.ErrUnavailable), nil)
 		if err != nil && !strings.Contains(err.Error(),

@@ -57,7 +57,9 @@ func TestKeepRefusedLease(t *testing.T) {
 						etcdError(w, 403, 7, "etcdserver: permission denied")
 						return
 					}
-					b.WriteString(`{"error":{"grpc_code":7,"http_code":403,"message":"etcdserver: permission denied"}}`)
+					b.WriteString(`{"error":{"grpc_code":7,"http_code":403,` +
+						`"message":"etcdserver: ` +
+						`permission denied"}}`)
 					break
 				}
 				b.WriteString(renewed(id, 9))

@@ -86,7 +86,8 @@ func TestMaintenanceAnswers(t *testing.T) {
 			case "/v3/maintenance/downgrade":
 				answer(w, 200, `{"version":"3.6"}`)
 			case "/v3/maintenance/alarm":
-				answer(w, 200, `{"alarms":[{"memberID":"18446744073709551615","alarm":"NOSPACE"},{"memberID":"2","alarm":7}]}`)
+				answer(w, 200, `{"alarms":[{"memberID":"18446744073709551615","alarm":"NOSPACE"},`+
+					`{"memberID":"2","alarm":7}]}`)
 			}
 		})
 		c := cl.client(t)

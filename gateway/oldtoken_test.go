@@ -209,7 +209,9 @@ func TestPasswordFunc(t *testing.T) {
 				answer(w, http.StatusOK, `{`+header+`,"token":"`+good+`.1"}`)
 			default:
 				sent = append(sent, r.body)
-				answer(w, http.StatusBadRequest, `{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}`)
+				answer(w, http.StatusBadRequest,
+					`{"code":3,"message":"etcdserver: authentication failed, invalid user ID or `+
+						`password"}`)
 			}
 		})
 		password, passwordErr := gateway.Secret("two"), error(nil)

@@ -187,7 +187,8 @@ func TestOptionsAreAllTested(t *testing.T) {
 func TestWatchFilters(t *testing.T) {
 	t.Parallel()
 	got, err := sent(t, optionCalls["watch"],
-		gateway.NoPut(), gateway.NoDelete(), gateway.ProgressNotify(), gateway.PrevKV(), gateway.Prefix())
+		gateway.NoPut(), gateway.NoDelete(), gateway.ProgressNotify(), gateway.PrevKV(),
+		gateway.Prefix())
 	if err != nil {
 		t.Fatal(err)
 	}

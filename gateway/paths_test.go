@@ -30,7 +30,9 @@ func TestPaths(t *testing.T) {
 		t.Run(tt.path+" "+tt.prefix, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				const members = `{` + header + `,"members":[{"ID":"10276657743932975437","name":"m","clientURLs":["http://nowhere:2379"]}]}`
+				const members = `{` + header +
+					`,"members":[{"ID":"10276657743932975437","name":"m",` +
+					`"clientURLs":["http://nowhere:2379"]}]}`
 				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 					switch path := r.URL.Path; {
 					case path == tt.pages+"/version":

@@ -249,7 +249,8 @@ func TestCompactRevision(t *testing.T) {
 		t.Fatal(responses, err)
 	}
 	wantErr(t, responses[1].Err, list(gateway.ErrCompacted), nil)
-	if e, ok := responses[1].Err.(*gateway.Error); !ok || e.CompactRevision != 4 { //nolint:errorlint // it is one
+	//nolint:errorlint // it is one
+	if e, ok := responses[1].Err.(*gateway.Error); !ok || e.CompactRevision != 4 {
 		t.Errorf("%#v", responses[1].Err)
 	}
 }

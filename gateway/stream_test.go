@@ -58,7 +58,8 @@ func TestWatchEvents(t *testing.T) {
 		for _, b := range []byte(events(id, kv("ns/k", 6))) {
 			st.write(string(b))
 		}
-		st.write(line(8, `"watch_id":"%d","events":[{"type":"DELETE","kv":{"key":"%s","mod_revision":7},"prev_kv":%s}]`,
+		st.write(line(8, `"watch_id":"%d","events":[{"type":"DELETE","kv":{"key":"%s",`+
+			`"mod_revision":7},"prev_kv":%s}]`,
 			id, b64("ns/k"), strings.TrimSuffix(strings.TrimPrefix(kv("ns/k", 6), `{"kv":`), "}")))
 		r.want(t, "created 5", "k@6", "k@7")
 		ev := r.got[2].Events[0]
@@ -111,7 +112,9 @@ func TestWatchCompacted(t *testing.T) {
 		a, _ := watch(t, c, "a", gateway.AtRevision(2))
 		st := s.next(t)
 		id := st.create("a", 2)
-		st.write(created(id, 5), `{"result":{"header":{"cluster_id":"7"},"watch_id":"`+fmt.Sprint(id)+`","canceled":true,"compact_revision":"4"}}`+"\n")
+		st.write(created(id, 5),
+			`{"result":{"header":{"cluster_id":"7"},`+
+				`"watch_id":"`+fmt.Sprint(id)+`","canceled":true,"compact_revision":"4"}}`+"\n")
 		a.want(t, "created 5", "error")
 		wantErr(t, a.err(), list(gateway.ErrCompacted), list(gateway.ErrUnavailable))
 		st.hungUp() // it was the last watch

@@ -157,7 +157,8 @@ func TestSync(t *testing.T) {
 			fakes: map[int]fake{1: {serves: forbidden}}, want: []string{m0},
 		},
 		{
-			name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"),
+			name: "another scheme", has: []string{m0},
+			list: advertise("1 "+m0, "2 https://m1:2379"),
 			want: []string{m0},
 		},
 		{

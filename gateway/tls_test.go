@@ -21,7 +21,9 @@ func tlsServer(
 	t *testing.T, change func(*tls.Config),
 ) (server *httptest.Server, pool *x509.CertPool) {
 	t.Helper()
-	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request,
+	) {
 		if r.ProtoMajor != 1 {
 			t.Errorf("spoke %s", r.Proto)
 		}

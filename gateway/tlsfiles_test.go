@@ -109,7 +109,9 @@ func newSecured(t *testing.T, a *authority) *secured {
 	t.Helper()
 	s := &secured{}
 	s.use(t, a, a)
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request,
+	) {
 		s.mu.Lock()
 		s.clients = append(s.clients, r.TLS.PeerCertificates[0].Subject.CommonName)
 		s.mu.Unlock()

@@ -36,7 +36,8 @@ func TestTLSFloor(t *testing.T) {
 					return nil
 				}
 			})
-			trust := &tls.Config{RootCAs: pool, MinVersion: tt.min} //nolint:gosec // it is what is tested
+			//nolint:gosec // it is what is tested
+			trust := &tls.Config{RootCAs: pool, MinVersion: tt.min}
 			c := newClient(t, gateway.Config{Endpoints: []string{server.URL}, TLS: trust})
 			_, err := c.Put(within(t, 10*time.Second), "k", nil)
 			if tt.want == 0 {
@@ -82,7 +83,8 @@ func TestExpiredCertificate(t *testing.T) {
 	at := server.Certificate().NotAfter.Add(time.Hour)
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{server.URL},
-		TLS:       &tls.Config{RootCAs: pool, Time: func() time.Time { return at }}, //nolint:gosec // the client raises the version
+		//nolint:gosec // the client raises the version
+		TLS: &tls.Config{RootCAs: pool, Time: func() time.Time { return at }},
 	})
 	_, err := c.Put(within(t, 10*time.Second), "k", nil)
 	wantErr(t, err, nil, list(gateway.ErrUncertain, context.DeadlineExceeded))

@@ -77,17 +77,28 @@ func TestWatcherEnds(t *testing.T) {
 	cause := errors.New("the caller's reason")
 	for _, tt := range []struct {
 		name string
-		end  func(c *gateway.Client, cancel context.CancelCauseFunc, w *gateway.Watcher, st *stream, id int64)
-		is   []error
+		end  func(c *gateway.Client, cancel context.CancelCauseFunc, w *gateway.Watcher, st *stream,
+			id int64)
+		is []error
 	}{
-		{"context", func(_ *gateway.Client, cancel context.CancelCauseFunc, _ *gateway.Watcher, _ *stream, _ int64) {
+		{"context", func(_ *gateway.Client, cancel context.CancelCauseFunc, _ *gateway.Watcher,
+			_ *stream, _ int64,
+		) {
 			cancel(cause)
 		}, list(context.Canceled, cause)},
-		{"Close of the watcher", func(_ *gateway.Client, _ context.CancelCauseFunc, w *gateway.Watcher, _ *stream, _ int64) { w.Close() }, list(gateway.ErrClosed)},
-		{"Close of the client", func(c *gateway.Client, _ context.CancelCauseFunc, _ *gateway.Watcher, _ *stream, _ int64) {
+		{"Close of the watcher", func(_ *gateway.Client, _ context.CancelCauseFunc,
+			w *gateway.Watcher, _ *stream, _ int64,
+		) {
+			w.Close()
+		}, list(gateway.ErrClosed)},
+		{"Close of the client", func(c *gateway.Client, _ context.CancelCauseFunc,
+			_ *gateway.Watcher, _ *stream, _ int64,
+		) {
 			_ = c.Close()
 		}, list(gateway.ErrClosed)},
-		{"compaction", func(_ *gateway.Client, _ context.CancelCauseFunc, _ *gateway.Watcher, st *stream, id int64) {
+		{"compaction", func(_ *gateway.Client, _ context.CancelCauseFunc, _ *gateway.Watcher,
+			st *stream, id int64,
+		) {
 			st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 		}, list(gateway.ErrCompacted)},
 	} {
@@ -142,7 +153,8 @@ func TestSlowWatcher(t *testing.T) {
 		idFast := st.accept("b", 0, 5)
 
 		big := func(id, rev int64) string {
-			return line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10))
+			return line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d",`+
+				`"value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10))
 		}
 		rev := int64(5)
 		var cancelled bool
@@ -200,7 +212,8 @@ func TestSlowWatcherCompacted(t *testing.T) {
 		c.SetWatchBuffer(16 << 10)
 		w, st, id := open(t, s, c, t.Context(), "a")
 		for rev := int64(6); rev < 12; rev++ {
-			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10)))
+			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==",`+
+				`"mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10)))
 		}
 		st.hungUp() // the only watch was cancelled
 		done := make(chan struct{})

@@ -15,7 +15,8 @@ import (
 func TestWatchResumed(t *testing.T) {
 	t.Parallel()
 	noLeader36 := `{"error":{"code":14,"message":"etcdserver: no leader"}}` + "\n"
-	noLeader34 := `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}`
+	noLeader34 := `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader",` +
+		`"http_status":"Service Unavailable"}}`
 	half := events(1, kv("a", 8))
 	for name, breakIt := range map[string]func(st *stream){
 		"connection cut":    func(st *stream) { st.cut() },

@@ -16,9 +16,11 @@ func TestStrangeMarker(t *testing.T) {
 	t.Parallel()
 	const delay = 5 * time.Second
 	for value, wait := range map[string]time.Duration{
-		"": delay, " ": delay, "garbage": delay, "clean": delay, "clean:": delay, "clean:x": delay, "clean:0": delay,
-		"clean:-7": delay, "clean:+7": delay, "clean:07": delay, "clean:7 ": delay, "clean:99999999999999999999": delay,
-		"Clean:7": delay, "held:7": delay, `{"clean":7}`: delay, "\xff\x00": delay, "clean:7": 0,
+		"": delay, " ": delay, "garbage": delay, "clean": delay, "clean:": delay, "clean:x": delay,
+		"clean:0":  delay,
+		"clean:-7": delay, "clean:+7": delay, "clean:07": delay, "clean:7 ": delay,
+		"clean:99999999999999999999": delay,
+		"Clean:7":                    delay, "held:7": delay, `{"clean":7}`: delay, "\xff\x00": delay, "clean:7": 0,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			etcd := fakeetcd.Start(t)

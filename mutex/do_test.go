@@ -19,43 +19,64 @@ func TestDo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, lock *mutex.Lock) error
+		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			lock *mutex.Lock) error
 		want []error // all of them
 	}{
-		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return nil }, nil},
-		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return errOwn }, []error{errOwn}},
-		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error {
+			return nil
+		}, nil},
+		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error {
+			return errOwn
+		}, []error{errOwn}},
+		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session,
+			lock *mutex.Lock,
+		) error {
 			return lock.Unlock(ctx)
 		}, nil},
-		{"unlocked by fn twice", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"unlocked by fn twice", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session,
+			lock *mutex.Lock,
+		) error {
 			_ = lock.Unlock(ctx)
 			return lock.Unlock(ctx)
 		}, []error{session.ErrNotHeld}},
-		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
+		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return errors.Join(errOwn, context.Cause(ctx))
 		}, []error{errOwn, session.ErrLost, session.ErrRevoked, session.ErrNotHeld}},
-		{"loss not minded", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
+		{"loss not minded", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return nil
 		}, []error{session.ErrLost}},
-		{"key removed", func(ctx context.Context, etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"key removed", func(ctx context.Context, etcd *fakeetcd.Server, _ *session.Session,
+			lock *mutex.Lock,
+		) error {
 			time.Sleep(2 * time.Second)
 			etcd.Delete(lock.Key())
 			<-ctx.Done()
 			return nil
 		}, []error{session.ErrLost, session.ErrKeyDeleted}},
-		{"key removed, not noticed", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"key removed, not noticed", func(_ context.Context, etcd *fakeetcd.Server,
+			_ *session.Session, lock *mutex.Lock,
+		) error {
 			etcd.Delete(lock.Key())
 			return nil
 		}, []error{session.ErrLost, session.ErrKeyDeleted}},
-		{"unlock refused", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, _ *mutex.Lock) error {
+		{"unlock refused", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 			return errOwn
 		}, []error{errOwn, gateway.ErrPermissionDenied}},
-		{"server silent", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, _ *mutex.Lock) error {
+		{"server silent", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Freeze()
 			return errOwn
 		}, []error{errOwn, gateway.ErrUncertain, context.DeadlineExceeded}},
@@ -65,12 +86,13 @@ func TestDo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				err := mutex.New(s, "a", nil).Do(t.Context(), func(ctx context.Context, lock *mutex.Lock) error {
-					if err := lock.Err(); err != nil {
-						t.Error(err)
-					}
-					return tt.fn(ctx, etcd, s, lock)
-				})
+				err := mutex.New(s, "a", nil).Do(t.Context(),
+					func(ctx context.Context, lock *mutex.Lock) error {
+						if err := lock.Err(); err != nil {
+							t.Error(err)
+						}
+						return tt.fn(ctx, etcd, s, lock)
+					})
 				if err != nil && tt.want == nil {
 					t.Errorf("Do = %v", err)
 				}
@@ -96,7 +118,8 @@ func TestDoAfterCtx(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		})
-		if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) || len(etcd.Keys("a/")) != 0 {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) ||
+			len(etcd.Keys("a/")) != 0 {
 			t.Errorf("Do = %v, left: %v", err, etcd.Keys("a/"))
 		}
 	})
@@ -112,10 +135,11 @@ func TestDoUnwinds(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
 				value, _ := fakeetcd.Unwound(func() {
-					_ = mutex.New(s, "a", nil).Do(t.Context(), func(context.Context, *mutex.Lock) error {
-						unwind()
-						return nil
-					})
+					_ = mutex.New(s, "a", nil).Do(t.Context(),
+						func(context.Context, *mutex.Lock) error {
+							unwind()
+							return nil
+						})
 				})
 				if how == "panic" && value != "oh" {
 					t.Errorf("recovered %v", value)
@@ -156,7 +180,9 @@ func TestHookUnwinds(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					etcd := fakeetcd.Start(t)
 					calls := 0
-					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context, session.HoldInfo, time.Duration) {
+					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context,
+						session.HoldInfo, time.Duration,
+					) {
 						if calls++; calls == 2 || verb != "LockAll" {
 							unwind()
 						}
@@ -244,7 +270,9 @@ func TestRWMutexDo(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if err := b.Do(t.Context(), func(context.Context, *mutex.Lock) error { return errOwn }); !errors.Is(err, errOwn) {
+		if err := b.Do(t.Context(), func(context.Context, *mutex.Lock) error {
+			return errOwn
+		}); !errors.Is(err, errOwn) {
 			t.Error(err)
 		}
 		if left := etcd.Keys("a/"); len(left) != 0 {
@@ -257,7 +285,8 @@ func TestRWMutexDo(t *testing.T) {
 func TestRWMutexTakesNoLockDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rw := mutex.NewRWMutex(open(t, fakeetcd.Start(t)), "a", &mutex.Options{LockDelay: time.Second})
+		rw := mutex.NewRWMutex(open(t, fakeetcd.Start(t)), "a",
+			&mutex.Options{LockDelay: time.Second})
 		if _, err := rw.RLock(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Error(err)
 		}

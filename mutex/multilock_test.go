@@ -33,11 +33,13 @@ func TestLockAllLosesOne(t *testing.T) {
 		time.Sleep(2 * time.Second) // then the key of "a" is watched
 		etcd.Delete("a/" + s.Lease().String())
 		began := time.Now()
-		if err := <-done; !errors.Is(err, session.ErrKeyDeleted) || errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
+		if err := <-done; !errors.Is(err, session.ErrKeyDeleted) ||
+			errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		synctest.Wait()
-		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 || len(etcd.Keys("b/")) != 1 {
+		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 ||
+			len(etcd.Keys("b/")) != 1 {
 			t.Errorf("left: %v, %v", left, etcd.Keys("b/"))
 		}
 	})
@@ -47,8 +49,11 @@ func TestLockAllLosesOne(t *testing.T) {
 // does not know of the loss yet.
 func TestDowngradeOfWhatIsLost(t *testing.T) {
 	t.Parallel()
-	for name, lose := range map[string]func(etcd *fakeetcd.Server, s *session.Session, lock *mutex.Lock){
-		"key removed": func(etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) { etcd.Delete(lock.Key()) },
+	for name, lose := range map[string]func(etcd *fakeetcd.Server, s *session.Session,
+		lock *mutex.Lock){
+		"key removed": func(etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) {
+			etcd.Delete(lock.Key())
+		},
 		"revoked on the way": func(etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) {
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == "/kv/txn" {
@@ -72,7 +77,8 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 					t.Fatal(err)
 				}
 				lose(etcd, s, lock)
-				if err := lock.Downgrade(t.Context()); !errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) {
+				if err := lock.Downgrade(t.Context()); !errors.Is(err, session.ErrNotHeld) ||
+					errors.Is(err, gateway.ErrUncertain) {
 					t.Error(err)
 				}
 			})
@@ -133,7 +139,8 @@ func TestTryLockAll(t *testing.T) {
 		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 {
 			t.Errorf("left: %v", left)
 		}
-		if _, err := mutex.TryLockAll(t.Context(), s, "a", "a"); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := mutex.TryLockAll(t.Context(), s, "a", "a"); !errors.Is(err,
+			gateway.ErrInvalid) {
 			t.Errorf("one name twice: %v", err)
 		}
 		if err := held.Unlock(t.Context()); err != nil {
@@ -143,7 +150,8 @@ func TestTryLockAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := mutex.New(other, "c", nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		if _, err := mutex.New(other, "c", nil).TryLock(t.Context()); !errors.Is(err,
+			mutex.ErrLocked) {
 			t.Errorf("another beside it: %v", err)
 		}
 		last, ok := etcd.Get(all.Keys()[2])
@@ -191,7 +199,8 @@ func TestTryLockAllFence(t *testing.T) {
 			switch {
 			case err == nil && all.Fence() >= waits.CreateRevision:
 				t.Errorf("the fence is %d, that of a waiter %d", all.Fence(), waits.CreateRevision)
-			case err != nil && (after || !errors.As(err, &locked) || locked.Name != "a" || locked.Key != "a/1234"):
+			case err != nil && (after || !errors.As(err, &locked) || locked.Name != "a" ||
+				locked.Key != "a/1234"):
 				t.Error(err)
 			}
 		})
@@ -205,7 +214,8 @@ func TestTryLockAllAbove(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s, other := open(t, etcd), open(t, etcd)
 		for i := range 10 { // more than a look at the front shows
-			if _, err := mutex.New(other, "a/"+string(rune('a'+i)), nil).Lock(t.Context()); err != nil {
+			if _, err := mutex.New(other, "a/"+string(rune('a'+i)),
+				nil).Lock(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -34,7 +34,8 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				rw, other := mutex.NewRWMutex(open(t, etcd), "a", nil), mutex.NewRWMutex(open(t, etcd), "a", nil)
+				rw, other := mutex.NewRWMutex(open(t, etcd), "a", nil),
+					mutex.NewRWMutex(open(t, etcd), "a", nil)
 				first, err := row.first(rw, t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -52,13 +53,17 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 				etcd.Put(first.Key(), row.value)
 				next := <-got
 				synctest.Wait()
-				if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) || first.Context().Err() == nil {
+				if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+					first.Context().Err() == nil {
 					t.Errorf("Err = %v", err)
 				}
 				if _, ok := etcd.Get(first.Key()); ok || next.Fence() <= first.Fence() {
 					t.Errorf("the key is there: %v; fences %d, %d", ok, first.Fence(), next.Fence())
 				}
-				for _, err := range []error{first.Downgrade(t.Context()), first.Unlock(t.Context())} {
+				for _, err := range []error{
+					first.Downgrade(t.Context()),
+					first.Unlock(t.Context()),
+				} {
 					if !errors.Is(err, session.ErrNotHeld) {
 						t.Errorf("Downgrade or Unlock = %v", err)
 					}

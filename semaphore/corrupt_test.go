@@ -19,16 +19,30 @@ import (
 func TestCorruptSettings(t *testing.T) {
 	t.Parallel()
 	verbs := map[string]func(ctx context.Context, m *semaphore.Semaphore) error{
-		"Acquire":    func(ctx context.Context, m *semaphore.Semaphore) error { _, err := m.Acquire(ctx, 1); return err },
-		"TryAcquire": func(ctx context.Context, m *semaphore.Semaphore) error { _, err := m.TryAcquire(ctx, 1); return err },
-		"Inspect":    func(ctx context.Context, m *semaphore.Semaphore) error { _, err := m.Inspect(ctx); return err },
-		"Resize":     func(ctx context.Context, m *semaphore.Semaphore) error { return m.Resize(ctx, 2) },
+		"Acquire": func(ctx context.Context, m *semaphore.Semaphore) error {
+			_, err := m.Acquire(ctx, 1)
+			return err
+		},
+		"TryAcquire": func(ctx context.Context, m *semaphore.Semaphore) error {
+			_, err := m.TryAcquire(ctx, 1)
+			return err
+		},
+		"Inspect": func(ctx context.Context, m *semaphore.Semaphore) error {
+			_, err := m.Inspect(ctx)
+			return err
+		},
+		"Resize": func(ctx context.Context, m *semaphore.Semaphore) error {
+			return m.Resize(ctx, 2)
+		},
 	}
 	for key, names := range map[string][]string{
 		"a//limit": {"Acquire", "TryAcquire", "Resize"},
 		"a//size":  {"Acquire", "TryAcquire", "Inspect"},
 	} {
-		for _, value := range []string{"", " ", "garbage", "0", "-3", "+3", "03", "3.0", "99999999999999999999", `{"limit":3}`, "\xff"} {
+		for _, value := range []string{
+			"", " ", "garbage", "0", "-3", "+3", "03", "3.0",
+			"99999999999999999999", `{"limit":3}`, "\xff",
+		} {
 			for _, verb := range names {
 				synctest.Test(t, func(t *testing.T) {
 					etcd := fakeetcd.Start(t)
@@ -43,8 +57,10 @@ func TestCorruptSettings(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					defer cancel()
 					err := verbs[verb](ctx, m)
-					if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), key) || calls.Load() > 10 {
-						t.Errorf("%s with %s of %q = %v after %d requests", verb, key, value, err, calls.Load())
+					if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), key) ||
+						calls.Load() > 10 {
+						t.Errorf("%s with %s of %q = %v after %d requests", verb, key, value, err,
+							calls.Load())
 					}
 					if kv, ok := etcd.Get(key); !ok || string(kv.Value) != value {
 						t.Errorf("%s with %s of %q: the key has changed", verb, key, value)

@@ -22,12 +22,22 @@ func TestBadArguments(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd)
 		rev := etcd.Revision()
-		for _, tt := range []struct{ limit, n int }{{0, 1}, {-1, 1}, {3, 0}, {3, -1}, {3, 4}, {0, 0}} {
+		for _, tt := range []struct{ limit, n int }{
+			{0, 1},
+			{-1, 1},
+			{3, 0},
+			{3, -1},
+			{3, 4},
+			{0, 0},
+		} {
 			m := semaphore.New(s, "a", tt.limit)
 			for verb, call := range map[string]func() error{
-				"Acquire":    func() error { _, err := m.Acquire(t.Context(), tt.n); return err },
-				"TryAcquire": func() error { _, err := m.TryAcquire(t.Context(), tt.n); return err },
-				"Do":         func() error { return m.Do(t.Context(), tt.n, nil) },
+				"Acquire": func() error { _, err := m.Acquire(t.Context(), tt.n); return err },
+				"TryAcquire": func() error {
+					_, err := m.TryAcquire(t.Context(), tt.n)
+					return err
+				},
+				"Do": func() error { return m.Do(t.Context(), tt.n, nil) },
 			} {
 				if err := call(); !errors.Is(err, gateway.ErrInvalid) {
 					t.Errorf("%s of %d of %d = %v", verb, tt.n, tt.limit, err)
@@ -38,11 +48,13 @@ func TestBadArguments(t *testing.T) {
 			name       string
 			limit, new int
 		}{{"a", 3, 0}, {"a", 3, -1}, {"a", 0, 1}, {"", 3, 1}, {"holdfast/sessions", 3, 1}} {
-			if err := semaphore.New(s, tt.name, tt.limit).Resize(t.Context(), tt.new); !errors.Is(err, gateway.ErrInvalid) {
+			if err := semaphore.New(s, tt.name, tt.limit).Resize(t.Context(),
+				tt.new); !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("Resize %q of %d to %d = %v", tt.name, tt.limit, tt.new, err)
 			}
 		}
-		if _, err := semaphore.New(s, "", 3).Acquire(t.Context(), 1); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := semaphore.New(s, "", 3).Acquire(t.Context(), 1); !errors.Is(err,
+			gateway.ErrInvalid) {
 			t.Errorf("without a name: %v", err)
 		}
 		if etcd.Revision() != rev {
@@ -55,8 +67,11 @@ func TestBadArguments(t *testing.T) {
 // applied or not, and applies a late copy.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
-	for verb, call := range map[string]func(ctx context.Context, m *semaphore.Semaphore) (*semaphore.Permit, error){
-		"Acquire": func(ctx context.Context, m *semaphore.Semaphore) (*semaphore.Permit, error) { return m.Acquire(ctx, 2) },
+	for verb, call := range map[string]func(ctx context.Context,
+		m *semaphore.Semaphore) (*semaphore.Permit, error){
+		"Acquire": func(ctx context.Context, m *semaphore.Semaphore) (*semaphore.Permit, error) {
+			return m.Acquire(ctx, 2)
+		},
 		"TryAcquire": func(ctx context.Context, m *semaphore.Semaphore) (*semaphore.Permit, error) {
 			return m.TryAcquire(ctx, 2)
 		},
@@ -94,7 +109,8 @@ func TestLostAnswers(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						if kv, _ := etcd.Get(p.Key()); kv.CreateRevision != p.Fence() || string(kv.Value) != "2" {
+						if kv, _ := etcd.Get(p.Key()); kv.CreateRevision != p.Fence() ||
+							string(kv.Value) != "2" {
 							t.Errorf("fence %d, key %+v", p.Fence(), kv)
 						}
 						release(t, p)
@@ -164,14 +180,22 @@ func TestTwoDeclareAtOnce(t *testing.T) {
 						return c.Apply()
 					})
 					err := map[string]func() error{
-						"Acquire":    func() error { _, err := m.Acquire(t.Context(), 3); return err },
-						"TryAcquire": func() error { _, err := m.TryAcquire(t.Context(), 3); return err },
-						"Resize":     func() error { return m.Resize(t.Context(), 2) },
+						"Acquire": func() error {
+							_, err := m.Acquire(t.Context(), 3)
+							return err
+						},
+						"TryAcquire": func() error {
+							_, err := m.TryAcquire(t.Context(), 3)
+							return err
+						},
+						"Resize": func() error { return m.Resize(t.Context(), 2) },
 					}[verb]()
-					if other == "3" && err != nil || other == "4" && !errors.Is(err, semaphore.ErrLimitMismatch) {
+					if other == "3" && err != nil || other == "4" &&
+						!errors.Is(err, semaphore.ErrLimitMismatch) {
 						t.Errorf("= %v", err)
 					}
-					if err != nil && (!strings.Contains(err.Error(), "declared as 4") || !strings.Contains(err.Error(), "here as 3")) {
+					if err != nil && (!strings.Contains(err.Error(), "declared as 4") ||
+						!strings.Contains(err.Error(), "here as 3")) {
 						t.Errorf("%q does not name both", err)
 					}
 				})
@@ -184,7 +208,12 @@ func TestTwoDeclareAtOnce(t *testing.T) {
 // settings.
 func TestSettingsDeleted(t *testing.T) {
 	t.Parallel()
-	for _, gone := range [][]string{{"a//size"}, {"a//limit", "a//size"}, {"a//size", "a//limit"}, {"a//limit"}} {
+	for _, gone := range [][]string{
+		{"a//size"},
+		{"a//limit", "a//size"},
+		{"a//size", "a//limit"},
+		{"a//limit"},
+	} {
 		t.Run(strings.Join(gone, " "), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -231,7 +260,9 @@ func TestTryAcquireSeesAll(t *testing.T) {
 		rev := etcd.Revision()
 		_, err = m.TryAcquire(t.Context(), 5)
 		var full *semaphore.FullError
-		if !errors.As(err, &full) || *full != (semaphore.FullError{Name: "a", Limit: 10, Used: 10, Waiting: 1}) || !errors.Is(err, semaphore.ErrFull) {
+		if !errors.As(err, &full) ||
+			*full != (semaphore.FullError{Name: "a", Limit: 10, Used: 10, Waiting: 1}) ||
+			!errors.Is(err, semaphore.ErrFull) {
 			t.Errorf("TryAcquire = %v", err)
 		}
 		release(t, last)
@@ -254,11 +285,13 @@ func TestMismatchIsOneRequest(t *testing.T) {
 		for _, m := range []*semaphore.Semaphore{semaphore.New(s, "a", 4)} {
 			n := 0
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { n++; return c.Apply() })
-			if _, err := m.TryAcquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) || n != 1 {
+			if _, err := m.TryAcquire(t.Context(), 1); !errors.Is(err,
+				semaphore.ErrLimitMismatch) || n != 1 {
 				t.Errorf("TryAcquire = %v after %d requests", err, n)
 			}
 			n = 0
-			if _, err := m.Acquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) || n != 1 {
+			if _, err := m.Acquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) ||
+				n != 1 {
 				t.Errorf("Acquire = %v after %d requests", err, n)
 			}
 		}
@@ -270,15 +303,26 @@ func TestDo(t *testing.T) {
 	own := errors.New("an error of fn")
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, p *semaphore.Permit) error
+		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			p *semaphore.Permit) error
 		want []error // all of them
 	}{
-		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error { return nil }, nil},
-		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error { return own }, []error{own}},
-		{"released by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, p *semaphore.Permit) error {
+		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *semaphore.Permit) error {
+			return nil
+		}, nil},
+		{"error", func(context.Context, *fakeetcd.Server, *session.Session,
+			*semaphore.Permit,
+		) error {
+			return own
+		}, []error{own}},
+		{"released by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session,
+			p *semaphore.Permit,
+		) error {
 			return p.Release(context.WithoutCancel(ctx))
 		}, nil},
-		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *semaphore.Permit) error {
+		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			_ *semaphore.Permit,
+		) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return errors.Join(own, context.Cause(ctx))
@@ -289,12 +333,13 @@ func TestDo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				s := open(t, etcd)
-				err := semaphore.New(s, "a", 3).Do(t.Context(), 2, func(ctx context.Context, p *semaphore.Permit) error {
-					if p.Weight() != 2 || p.Err() != nil || ctx.Err() != nil {
-						t.Errorf("permit of %d: %v, %v", p.Weight(), p.Err(), ctx.Err())
-					}
-					return tt.fn(ctx, etcd, s, p)
-				})
+				err := semaphore.New(s, "a", 3).Do(t.Context(), 2,
+					func(ctx context.Context, p *semaphore.Permit) error {
+						if p.Weight() != 2 || p.Err() != nil || ctx.Err() != nil {
+							t.Errorf("permit of %d: %v, %v", p.Weight(), p.Err(), ctx.Err())
+						}
+						return tt.fn(ctx, etcd, s, p)
+					})
 				for _, want := range tt.want {
 					if !errors.Is(err, want) {
 						t.Errorf("%v is not %v", err, want)

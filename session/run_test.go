@@ -65,7 +65,9 @@ func TestRunReturns(t *testing.T) {
 		},
 		{
 			"error with a live session",
-			func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return errOwn },
+			func(context.Context, func(), *fakeetcd.Server, *session.Session) error {
+				return errOwn
+			},
 			errOwn,
 		},
 		{
@@ -116,11 +118,12 @@ func TestRunUnwinds(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				ctx, cancel := context.WithCancel(t.Context())
 				fakeetcd.Unwound(func() {
-					_ = session.Run(ctx, etcd.Client(t), nil, func(context.Context, *session.Session) error {
-						cancel()
-						unwind()
-						return nil
-					})
+					_ = session.Run(ctx, etcd.Client(t), nil,
+						func(context.Context, *session.Session) error {
+							cancel()
+							unwind()
+							return nil
+						})
 				})
 				if n := etcd.Leases(); n != 0 {
 					t.Errorf("%d leases are left", n)
@@ -227,7 +230,8 @@ func TestRunOverAFullDatabase(t *testing.T) {
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == path && time.Now().Before(full) {
 						return fakeetcd.Error(
-							gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+							gateway.CodeResourceExhausted,
+							"etcdserver: mvcc: database space exceeded")
 					}
 					return c.Apply()
 				})

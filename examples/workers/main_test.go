@@ -66,10 +66,12 @@ func TestLostSession(t *testing.T) {
 // loseSession revokes the lease of the only session after the first result.
 func loseSession(ctx context.Context, t *testing.T, client *gateway.Client) {
 	t.Helper()
-	if _, err := client.WatchOnce(ctx, "results/", gateway.Prefix(), gateway.AtRevision(1)); err != nil {
+	if _, err := client.WatchOnce(ctx, "results/", gateway.Prefix(),
+		gateway.AtRevision(1)); err != nil {
 		t.Fatal(err)
 	}
-	sessions, err := client.Get(ctx, session.DefaultRecordPrefix, gateway.Prefix(), gateway.Limit(1))
+	sessions, err := client.Get(ctx, session.DefaultRecordPrefix, gateway.Prefix(),
+		gateway.Limit(1))
 	if err != nil || len(sessions.KVs) == 0 {
 		t.Fatalf("no session: %v", err)
 	}

@@ -101,7 +101,8 @@ func hold(t *testing.T, a, b *session.Session) {
 func persistent(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	gone := newSession(t, a.Client())
-	if err := errors.Join(barrier.New(gone, name).Raise(ctx), barrier.New(gone, name).Raise(ctx), gone.Close(ctx)); err != nil {
+	if err := errors.Join(barrier.New(gone, name).Raise(ctx), barrier.New(gone, name).Raise(ctx),
+		gone.Close(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	done := soon(func() error { return barrier.New(b, name).Wait(ctx) })
@@ -168,13 +169,15 @@ func replaced(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	victim := newSession(t, a.Client())
 	impatient, cancel := context.WithCancel(ctx)
-	first, second, third := enter(ctx, a, name, 4), enter(impatient, b, name, 4), enter(ctx, victim, name, 4)
+	first, second, third := enter(ctx, a, name, 4), enter(impatient, b, name, 4),
+		enter(ctx, victim, name, 4)
 	eventually(t, "join", func() bool { return len(members(t, a.Client(), name)) == 3 })
 	cancel()
 	if err := errors.Join(a.Client().Revoke(ctx, victim.Lease()), nil); err != nil {
 		t.Error(err)
 	}
-	if x, y := <-second, <-third; !errors.Is(x, context.Canceled) || !errors.Is(y, session.ErrLost) {
+	if x, y := <-second, <-third; !errors.Is(x, context.Canceled) ||
+		!errors.Is(y, session.ErrLost) {
 		t.Error(x, y)
 	}
 	eventually(t, "leave", func() bool { return len(members(t, a.Client(), name)) == 1 })
@@ -229,7 +232,8 @@ func cyclic(t *testing.T, a, b *session.Session) {
 		if err := barrier.NewCyclic(a, name, 3).Reset(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if x, y := <-first, <-second; !errors.Is(x, barrier.ErrBroken) || !errors.Is(y, barrier.ErrBroken) {
+		if x, y := <-first, <-second; !errors.Is(x, barrier.ErrBroken) ||
+			!errors.Is(y, barrier.ErrBroken) {
 			t.Error(x, y)
 		}
 	}
@@ -258,7 +262,8 @@ func latch(t *testing.T, a, b *session.Session) {
 	if n, err := barrier.NewLatch(a, name, 3).Count(ctx); n != 0 || err != nil {
 		t.Errorf("Count = %d, %v", n, err)
 	}
-	if resp, err := a.Client().Get(ctx, name+"/", gateway.Prefix()); err != nil || len(resp.KVs) != 2 {
+	if resp, err := a.Client().Get(ctx, name+"/", gateway.Prefix()); err != nil ||
+		len(resp.KVs) != 2 {
 		t.Errorf("an open latch is %v, %v", resp, err)
 	}
 }
@@ -268,8 +273,11 @@ func mismatch(t *testing.T, a, b *session.Session) {
 	first := enter(ctx, a, name, 2)
 	eventually(t, "join", func() bool { return len(members(t, a.Client(), name)) == 1 })
 	for what, call := range map[string]func() error{
-		"Enter":     func() error { return <-enter(ctx, b, name, 3) },
-		"Await":     func() error { _, err := barrier.NewCyclic(b, name, 2).Await(ctx); return err },
+		"Enter": func() error { return <-enter(ctx, b, name, 3) },
+		"Await": func() error {
+			_, err := barrier.NewCyclic(b, name, 2).Await(ctx)
+			return err
+		},
 		"Reset":     func() error { return barrier.NewCyclic(b, name, 2).Reset(ctx) },
 		"CountDown": func() error { return barrier.NewLatch(b, name, 2).CountDown(ctx) },
 		"Count":     func() error { _, err := barrier.NewLatch(b, name, 2).Count(ctx); return err },
@@ -300,16 +308,28 @@ func cutOff(t *testing.T, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	for what, call := range map[string]func(ctx context.Context) error{
-		"Barrier.Wait": func(ctx context.Context) error { return barrier.New(b, name+"s").Wait(ctx) },
-		"Enter":        func(ctx context.Context) error { _, err := barrier.NewDouble(b, name+"d", 2).Enter(ctx); return err },
-		"Leave":        e.Leave,
-		"Leave again":  e.Leave,
-		"Await":        func(ctx context.Context) error { _, err := barrier.NewCyclic(b, name+"c", 2).Await(ctx); return err },
-		"Latch.Wait":   func(ctx context.Context) error { return barrier.NewLatch(b, name+"n", 2).Wait(ctx) },
+		"Barrier.Wait": func(ctx context.Context) error {
+			return barrier.New(b, name+"s").Wait(ctx)
+		},
+		"Enter": func(ctx context.Context) error {
+			_, err := barrier.NewDouble(b, name+"d", 2).Enter(ctx)
+			return err
+		},
+		"Leave":       e.Leave,
+		"Leave again": e.Leave,
+		"Await": func(ctx context.Context) error {
+			_, err := barrier.NewCyclic(b, name+"c", 2).Await(ctx)
+			return err
+		},
+		"Latch.Wait": func(ctx context.Context) error {
+			return barrier.NewLatch(b, name+"n", 2).Wait(ctx)
+		},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		begin := time.Now()
-		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second { // on a busy machine
+		// on a busy machine
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(begin) > 5*time.Second {
 			t.Errorf("%s: %v after %v", what, err, time.Since(begin))
 		}
 		cancel()
@@ -329,7 +349,8 @@ func bad(t *testing.T, a, _ *session.Session) {
 	ctx := t.Context()
 	for _, n := range []int{-1, 0, barrier.MaxParties + 1} {
 		_, err := barrier.NewCyclic(a, "bad", n).Await(ctx)
-		if x := <-enter(ctx, a, "bad", n); !errors.Is(x, gateway.ErrInvalid) || !errors.Is(err, gateway.ErrInvalid) {
+		if x := <-enter(ctx, a, "bad", n); !errors.Is(x, gateway.ErrInvalid) ||
+			!errors.Is(err, gateway.ErrInvalid) {
 			t.Error(n, x, err)
 		}
 	}

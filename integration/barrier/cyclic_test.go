@@ -81,15 +81,21 @@ func TestCyclicRounds(t *testing.T) {
 			passed++
 		case impatient < n && ok == 0:
 			broken++
-		case impatient < n && ok == n-1 && results[impatient].err != nil: // the round was full when it stopped waiting
+		// the round was full when it stopped waiting
+		case impatient < n && ok == n-1 && results[impatient].err != nil:
 			passed++
 		default:
 			t.Errorf("%d of %d passed, %d gave up: %v", ok, n, impatient, results)
 		}
-		if errors.Is(results[impatient%n].err, gateway.ErrUncertain) { // its join may be applied until the session has resolved it
-			eventually(t, "settling", func() bool { return epoch(t, sessions[impatient%n]) > before })
+		// its join may be applied until the session has resolved it
+		if errors.Is(results[impatient%n].err, gateway.ErrUncertain) {
+			eventually(t, "settling", func() bool {
+				return epoch(t, sessions[impatient%n]) > before
+			})
 		}
-		eventually(t, "all to leave", func() bool { return len(members(t, sessions[0].Client(), name)) == 0 })
+		eventually(t, "all to leave", func() bool {
+			return len(members(t, sessions[0].Client(), name)) == 0
+		})
 	}
 	figure(t, "cyclic barrier of %d: %d rounds passed, %d broken, %v a round",
 		n, passed, broken, (time.Since(begin) / rounds).Round(10*time.Microsecond))
@@ -101,11 +107,13 @@ func TestCyclicRounds(t *testing.T) {
 // TestCyclicBroken: for each way to break a round, all its members return ErrBroken, and the next
 // round is not affected.
 func TestCyclicBroken(t *testing.T) {
-	for name, fail := range map[string]func(t *testing.T, name string, victim *session.Session, cancel func()){
+	for name, fail := range map[string]func(t *testing.T, name string, victim *session.Session,
+		cancel func()){
 		"cancelled": func(_ *testing.T, _ string, _ *session.Session, cancel func()) { cancel() },
 		"revoked": func(t *testing.T, _ string, victim *session.Session, _ func()) {
 			t.Helper()
-			if err := newClient(t, gateway.Config{}).Revoke(t.Context(), victim.Lease()); err != nil {
+			if err := newClient(t, gateway.Config{}).Revoke(t.Context(),
+				victim.Lease()); err != nil {
 				t.Error(err)
 			}
 		},
@@ -117,7 +125,8 @@ func TestCyclicBroken(t *testing.T) {
 		},
 		"removed": func(t *testing.T, name string, victim *session.Session, _ func()) {
 			t.Helper()
-			if _, err := newClient(t, gateway.Config{}).Delete(t.Context(), name+"/"+victim.Lease().String()); err != nil {
+			if _, err := newClient(t, gateway.Config{}).Delete(t.Context(),
+				name+"/"+victim.Lease().String()); err != nil {
 				t.Error(err)
 			}
 		},
@@ -133,10 +142,15 @@ func TestCyclicBroken(t *testing.T) {
 			ctx := within(t, 20*time.Second)
 			impatient, cancel := context.WithCancel(ctx)
 			await := func(ctx context.Context, i int) chan error {
-				return soon(func() error { _, err := barrier.NewCyclic(sessions[i], place, 4).Await(ctx); return err })
+				return soon(func() error {
+					_, err := barrier.NewCyclic(sessions[i], place, 4).Await(ctx)
+					return err
+				})
 			}
 			first, second, victim := await(ctx, 0), await(ctx, 1), await(impatient, 2)
-			eventually(t, "join", func() bool { return len(members(t, sessions[0].Client(), place)) == 3 })
+			eventually(t, "join", func() bool {
+				return len(members(t, sessions[0].Client(), place)) == 3
+			})
 			waits(t, first, "Await")
 			begin := time.Now()
 			fail(t, place, sessions[2], cancel)
@@ -147,7 +161,10 @@ func TestCyclicBroken(t *testing.T) {
 			}
 			took := time.Since(begin)
 			err := <-victim
-			want := map[string]error{"cancelled": context.Canceled, "removed": session.ErrKeyDeleted, "reset": barrier.ErrBroken}[name]
+			want := map[string]error{
+				"cancelled": context.Canceled,
+				"removed":   session.ErrKeyDeleted, "reset": barrier.ErrBroken,
+			}[name]
 			if want == nil {
 				want = session.ErrLost
 			}
@@ -156,7 +173,9 @@ func TestCyclicBroken(t *testing.T) {
 			}
 			figure(t, "%s: the others knew after %v", name, took.Round(10*time.Microsecond))
 			cancel()
-			eventually(t, "leave", func() bool { return len(members(t, sessions[0].Client(), place)) == 0 })
+			eventually(t, "leave", func() bool {
+				return len(members(t, sessions[0].Client(), place)) == 0
+			})
 			sessions[2] = plain(t)
 			var next []chan error
 			for i := range sessions {
@@ -222,5 +241,6 @@ func TestCompletedByAnother(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	figure(t, "a round whose last member stopped at once was completed after %v", time.Since(begin).Round(time.Millisecond))
+	figure(t, "a round whose last member stopped at once was completed after %v",
+		time.Since(begin).Round(time.Millisecond))
 }

@@ -40,7 +40,8 @@ func TestDoubleRounds(t *testing.T) {
 							return
 						}
 						if got := called[round].Load(); got != n || e.Round() != round {
-							t.Errorf("let into round %d in %d when %d had called", e.Round(), round, got)
+							t.Errorf("let into round %d in %d when %d had called", e.Round(), round,
+								got)
 						}
 						pause(ctx, rand.N(3*time.Millisecond))
 						leaving[round].Add(1)
@@ -55,7 +56,8 @@ func TestDoubleRounds(t *testing.T) {
 				})
 			}
 			all.Wait()
-			figure(t, "double barrier of %d, %d rounds: %v a round, pauses of 3 ms in it", n, rounds,
+			figure(t, "double barrier of %d, %d rounds: %v a round, pauses of 3 ms in it", n,
+				rounds,
 				(time.Since(begin) / rounds).Round(10*time.Microsecond))
 			if left := members(t, sessions[0].Client(), name); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
@@ -147,7 +149,8 @@ func TestDoubleKilled(t *testing.T) {
 	var mu sync.Mutex
 	in := map[int64]int{} // number of members that passed into each round
 	var all, others sync.WaitGroup
-	mine, done := context.WithCancel(ctx) // for the killed member, which after the last round would wait alone
+	// for the killed member, which after the last round would wait alone
+	mine, done := context.WithCancel(ctx)
 	others.Add(n - 1)
 	all.Go(func() { others.Wait(); done() })
 	for i := range n {
@@ -209,21 +212,29 @@ func TestDoubleKilled(t *testing.T) {
 			t.Errorf("round %d had %d", r, k)
 		}
 	}
-	figure(t, "double barrier of %d with %d sessions revoked at random points: %d entries in %d rounds",
+	figure(t, "double barrier of %d with %d sessions revoked at random points: %d entries in %d "+
+		"rounds",
 		n, kills.Load(), entered.Load(), len(in))
 }
 
 // TestDoubleLost: a member is lost between Enter and Leave. The others wait in Leave until its
 // session ends, its own Leave returns ErrNotHeld, and the next round is not affected.
 func TestDoubleLost(t *testing.T) {
-	for what, die := range map[string]func(ctx context.Context, c *gateway.Client, victim *session.Session, key string) error{
-		"revoked": func(ctx context.Context, c *gateway.Client, victim *session.Session, _ string) error {
+	for what, die := range map[string]func(ctx context.Context, c *gateway.Client,
+		victim *session.Session, key string) error{
+		"revoked": func(ctx context.Context, c *gateway.Client, victim *session.Session,
+			_ string,
+		) error {
 			return c.Revoke(ctx, victim.Lease())
 		},
-		"closed": func(ctx context.Context, _ *gateway.Client, victim *session.Session, _ string) error {
+		"closed": func(ctx context.Context, _ *gateway.Client, victim *session.Session,
+			_ string,
+		) error {
 			return victim.Close(ctx)
 		},
-		"removed": func(ctx context.Context, c *gateway.Client, _ *session.Session, key string) error {
+		"removed": func(ctx context.Context, c *gateway.Client, _ *session.Session,
+			key string,
+		) error {
 			_, err := c.Delete(ctx, key)
 			return err
 		},
@@ -235,7 +246,10 @@ func TestDoubleLost(t *testing.T) {
 				var entries [3]*barrier.Entry
 				var entered, left [3]chan error
 				for i, s := range sessions {
-					entered[i] = soon(func() (err error) { entries[i], err = barrier.NewDouble(s, name, 3).Enter(ctx); return err })
+					entered[i] = soon(func() (err error) {
+						entries[i], err = barrier.NewDouble(s, name, 3).Enter(ctx)
+						return err
+					})
 				}
 				for i, e := range entered {
 					if err := <-e; err != nil || entries[i].Round() != round {
@@ -254,13 +268,15 @@ func TestDoubleLost(t *testing.T) {
 					continue
 				}
 				waits(t, left[1], "Leave before all")
-				if err := die(ctx, sessions[0].Client(), sessions[2], entries[2].Key()); err != nil {
+				if err := die(ctx, sessions[0].Client(), sessions[2],
+					entries[2].Key()); err != nil {
 					t.Fatal(err)
 				}
 				if err := errors.Join(<-left[0], <-left[1]); err != nil {
 					t.Errorf("Leave of the others: %v", err)
 				}
-				if err := entries[2].Leave(ctx); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrLost) {
+				if err := entries[2].Leave(ctx); !errors.Is(err, session.ErrNotHeld) ||
+					!errors.Is(err, session.ErrLost) {
 					t.Errorf("Leave of the one that died: %v", err)
 				}
 				if err := entries[2].Leave(ctx); !errors.Is(err, session.ErrNotHeld) {

@@ -29,14 +29,20 @@ func TestLatchDrops(t *testing.T) {
 	name, ctx := fresh(t), within(t, 2*time.Minute)
 	var sessions []*session.Session
 	for range 2 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c))
 	}
 	match := func(n int) func(*faultproxy.Request) bool {
 		return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 	}
 	dropped := p.Add(faultproxy.Rule{Match: match(3), Action: faultproxy.Drop})
-	late := p.Add(faultproxy.Rule{Match: match(40), Action: faultproxy.DelayBefore(400 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  match(40),
+		Action: faultproxy.DelayBefore(400 * time.Millisecond),
+	})
 	var counted atomic.Int64
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -54,7 +60,8 @@ func TestLatchDrops(t *testing.T) {
 	all.Wait()
 	pause(ctx, 600*time.Millisecond) // late requests
 	left, err := barrier.NewLatch(plain(t), name, most).Count(ctx)
-	figure(t, "latch: %d counts with %d answers dropped, %d requests late", counted.Load(), dropped.Hits(), late.Hits())
+	figure(t, "latch: %d counts with %d answers dropped, %d requests late", counted.Load(),
+		dropped.Hits(), late.Hits())
 	if err != nil || most-left != int(counted.Load()) {
 		t.Errorf("counted %d, %v", most-left, err)
 	}

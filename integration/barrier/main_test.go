@@ -32,7 +32,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEndpoint) != "" {
 		os.Exit(child())
 	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	goleak.VerifyTestMain(etcdtest.Shared(m, server(etcdproc.Versions()[0]),
+		func(c *etcdtest.Cluster) {
+			cluster = c
+		}))
 }
 
 // newClient returns a client, of the shared cluster if cfg names no endpoints.

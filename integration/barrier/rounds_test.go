@@ -37,19 +37,26 @@ func TestRoundsUnderFaults(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	sessions := make([]*session.Session, n)
 	for i := range sessions {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions[i] = newSession(t, c)
 	}
 	sometimes := func(k int) func(*faultproxy.Request) bool {
 		return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(k) == 0 }
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
-	late := p.Add(faultproxy.Rule{Match: sometimes(30), Action: faultproxy.DelayBefore(400 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  sometimes(30),
+		Action: faultproxy.DelayBefore(400 * time.Millisecond),
+	})
 	var called, passed [rounds + 1]atomic.Int64
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			c, d := barrier.NewCyclic(sessions[i], name+"-c", n), barrier.NewDouble(sessions[i], name+"-d", n)
+			c, d := barrier.NewCyclic(sessions[i], name+"-c", n),
+				barrier.NewDouble(sessions[i], name+"-d", n)
 			for round := int64(1); round <= rounds; round++ {
 				called[round].Add(1)
 				a, err := c.Await(ctx)
@@ -71,11 +78,13 @@ func TestRoundsUnderFaults(t *testing.T) {
 		})
 	}
 	all.Wait()
-	figure(t, "%d rounds of both kinds with %d answers dropped, %d requests late", rounds, dropped.Hits(), late.Hits())
+	figure(t, "%d rounds of both kinds with %d answers dropped, %d requests late", rounds,
+		dropped.Hits(), late.Hits())
 	p.Clear()
 	direct := newClient(t, gateway.Config{})
 	pause(ctx, time.Second)
-	if left := append(members(t, direct, name+"-c"), members(t, direct, name+"-d")...); len(left) > 0 {
+	if left := append(members(t, direct, name+"-c"),
+		members(t, direct, name+"-d")...); len(left) > 0 {
 		t.Errorf("ghosts: %v", left)
 	}
 }
@@ -122,7 +131,8 @@ const processRounds = 50
 func TestTwoProcesses(t *testing.T) {
 	name, ctx := fresh(t), within(t, time.Minute)
 	cmd := exec.CommandContext(ctx, os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(), childEndpoint+"="+cluster.Endpoints()[0], "HOLDFAST_BARRIER_NAME="+name)
+	cmd.Env = append(os.Environ(), childEndpoint+"="+cluster.Endpoints()[0],
+		"HOLDFAST_BARRIER_NAME="+name)
 	var out strings.Builder
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
@@ -161,7 +171,8 @@ func TestMaxParties(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range n {
 			all.Go(func() {
-				if a, err := barrier.NewCyclic(sessions[i%2], name, n).Await(ctx); err != nil || a.Round != round {
+				if a, err := barrier.NewCyclic(sessions[i%2], name, n).Await(ctx); err != nil ||
+					a.Round != round {
 					t.Errorf("round %d: %+v, %v", round, a, err)
 				}
 			})
@@ -176,7 +187,10 @@ func TestMaxParties(t *testing.T) {
 		if i == 0 {
 			c = impatient
 		}
-		done[i] = soon(func() error { _, err := barrier.NewCyclic(sessions[i%2], name, n).Await(c); return err })
+		done[i] = soon(func() error {
+			_, err := barrier.NewCyclic(sessions[i%2], name, n).Await(c)
+			return err
+		})
 	}
 	eventually(t, "join", func() bool { return len(members(t, sessions[0].Client(), name)) == n-1 })
 	cancel()

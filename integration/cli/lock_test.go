@@ -16,7 +16,8 @@ func TestLock(t *testing.T) {
 	name := fresh(t)
 	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh",
 		"-c",
-		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV $HOLDFAST_DEADLINE"; exit 7`)
+		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV `+
+			`$HOLDFAST_DEADLINE"; exit 7`)
 	if l := r.line(); l != "from outside" {
 		t.Errorf("input: %q", l)
 	}

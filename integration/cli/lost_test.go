@@ -12,7 +12,8 @@ import (
 )
 
 // deaf is a command that ignores SIGTERM, as does its child. It prints the numbers of both.
-const deaf = `trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; do sleep 0.05; done`
+const deaf = `trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; ` +
+	`do sleep 0.05; done`
 
 // leaseOf waits for the only member of a line, and returns its lease and the time at which that
 // expires.
@@ -45,7 +46,8 @@ func TestRevoked(t *testing.T) {
 		{"obeys", `trap 'exit 0' TERM; sleep 100 & echo $$ $!; while :; do wait; done`, nil},
 		{"deaf", deaf, nil},
 		{"long grace", deaf, []string{"--grace", "3"}},
-		{"child only", `trap 'exit 3' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; do wait; done`, nil},
+		{"child only", `trap 'exit 3' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo ` +
+			`$$ $!; while :; do wait; done`, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -71,7 +71,8 @@ func TestConsume(t *testing.T) {
 	put.want(0)
 	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh",
 		"-c",
-		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ "$v" != bad ]`)
+		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ `+
+			`"$v" != bad ]`)
 	var got []string
 	for range 5 {
 		got = append(got, r.line())
@@ -125,7 +126,8 @@ func TestClaimLost(t *testing.T) {
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
 	r := start(t, "queue", "consume", "--ttl", "5", name, "--", "sh", "-c",
-		`trap '' TERM; echo $HOLDFAST_KEY $$; [ $HOLDFAST_ATTEMPT = 2 ] || while :; do sleep 0.05; done`)
+		`trap '' TERM; echo $HOLDFAST_KEY $$; [ $HOLDFAST_ATTEMPT = 2 ] || while :; do sleep `+
+			`0.05; done`)
 	first := strings.Fields(r.line())
 	if len(first) != 2 {
 		t.Fatal(first)

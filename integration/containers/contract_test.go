@@ -40,7 +40,8 @@ func contract(t *testing.T, opts ...etcd.Option) {
 		t.Fatal(err)
 	}
 	healthy(t, endpoints...)
-	suites := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-p", "1", "-run", "^TestContract$",
+	suites := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-p", "1", "-run",
+		"^TestContract$",
 		"./mutex", "./election", "./semaphore", "./barrier", "./queue")
 	suites.Dir = ".."
 	suites.Env = append(os.Environ(), recipetest.EndpointsEnv+"="+strings.Join(endpoints, ","))

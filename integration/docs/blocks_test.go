@@ -14,7 +14,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // languages are the languages of blocks besides Go. "text" is output of etcd or of a program.
-var languages = map[string]bool{"go": true, "sh": true, "sql": true, "text": true, "mermaid": true, "python": true, "yaml": true, "": true}
+var languages = map[string]bool{
+	"go": true, "sh": true, "sql": true, "text": true, "mermaid": true,
+	"python": true, "yaml": true, "": true,
+}
 
 // TestGoBlocks compiles every Go block of the documents.
 func TestGoBlocks(t *testing.T) {
@@ -27,7 +30,10 @@ func TestGoBlocks(t *testing.T) {
 			if b.lang != "go" {
 				continue
 			}
-			u := unit{where: fmt.Sprintf("%s:%d", page, b.line), code: b.text, around: "holdfast.go"}
+			u := unit{
+				where: fmt.Sprintf("%s:%d", page, b.line), code: b.text,
+				around: "holdfast.go",
+			}
 			if strings.Contains(b.text, "testcontainers") {
 				u.module, u.around = "containers", "containers.go"
 			}
@@ -123,7 +129,8 @@ func TestLinks(t *testing.T) {
 func anchors(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
-		found[strings.ReplaceAll(unlinked.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+		found[strings.ReplaceAll(unlinked.ReplaceAllString(strings.ToLower(m[1]), ""), " ",
+			"-")] = true
 	}
 	return found
 }

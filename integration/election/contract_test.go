@@ -22,8 +22,10 @@ func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
-		a, b := newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
-		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+		a, b := newSession(t, c, &session.Options{Name: "a"}),
+			newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
+		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session,
+			*session.Session){
 			"One leader": oneLeader,
 			"Order":      order,
 			"Cancel":     cancelCampaign,
@@ -58,7 +60,8 @@ func oneLeader(t *testing.T, c *gateway.Client, a, b *session.Session) {
 					t.Errorf("%d lead", inside)
 				}
 				leader, err := election.New(b, name, nil).Leader(within(t, 20*time.Second))
-				if err != nil || leader.Value != value || leader.Fence != term.Fence() || leader.Key != term.Key() || leader.Lease != s.Lease() {
+				if err != nil || leader.Value != value || leader.Fence != term.Fence() ||
+					leader.Key != term.Key() || leader.Lease != s.Lease() {
 					t.Errorf("Leader = %+v, %v", leader, err)
 				}
 				fences = append(fences, term.Fence())
@@ -82,7 +85,8 @@ func order(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	term := campaign(t, a, name, "0")
 	var waiting []*campaigning
 	for i := 1; i <= 8; i++ {
-		waiting = append(waiting, goCampaign(t, t.Context(), []*session.Session{a, b}[i%2], name, strconv.Itoa(i), i+1))
+		waiting = append(waiting, goCampaign(t, t.Context(), []*session.Session{a, b}[i%2], name,
+			strconv.Itoa(i), i+1))
 	}
 	for i, w := range waiting {
 		select {
@@ -110,7 +114,8 @@ func cancelCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		eventually(t, "leave", func() bool { return len(members(t, c, name)) == 1 })
 	}
 	resign(t, term)
-	if _, err := election.New(b, name, nil).Leader(within(t, 20*time.Second)); !errors.Is(err, election.ErrNoLeader) {
+	if _, err := election.New(b, name, nil).Leader(within(t, 20*time.Second)); !errors.Is(err,
+		election.ErrNoLeader) {
 		t.Errorf("Leader = %v", err)
 	}
 }
@@ -120,8 +125,10 @@ func candidates(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	term := campaign(t, a, name, "one")
 	w := goCampaign(t, t.Context(), b, name, "two", 2)
 	all, err := election.New(a, name, nil).Candidates(within(t, 20*time.Second))
-	if err != nil || len(all) != 2 || all[0].Value != "one" || all[0].Session == nil || all[0].Session.Name != "a" || all[0].Fence != term.Fence() ||
-		all[1].Value != "two" || all[1].Session == nil || all[1].Session.Name != "b" || all[1].Lease != b.Lease() {
+	if err != nil || len(all) != 2 || all[0].Value != "one" || all[0].Session == nil ||
+		all[0].Session.Name != "a" || all[0].Fence != term.Fence() ||
+		all[1].Value != "two" || all[1].Session == nil || all[1].Session.Name != "b" ||
+		all[1].Lease != b.Lease() {
 		t.Errorf("Candidates = %+v, %v", all, err)
 	}
 	resign(t, term)
@@ -137,7 +144,8 @@ func proclaim(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		if err := term.Proclaim(ctx, value); err != nil {
 			t.Fatal(err)
 		}
-		if leader, err := election.New(b, name, nil).Leader(ctx); err != nil || leader.Value != value || leader.Fence != term.Fence() {
+		if leader, err := election.New(b, name, nil).Leader(ctx); err != nil ||
+			leader.Value != value || leader.Fence != term.Fence() {
 			t.Errorf("Leader = %+v, %v", leader, err)
 		}
 	}
@@ -235,7 +243,8 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	case <-ctx.Done():
 		t.Fatal("the leader did not notice")
 	}
-	if err := term.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrKeyDeleted) {
+	if err := term.Err(); !errors.Is(err, session.ErrLost) ||
+		!errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", err)
 	}
 	if err := term.Resign(ctx); !errors.Is(err, session.ErrNotHeld) {
@@ -272,7 +281,8 @@ func revoked(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if err := term.Proclaim(ctx, "ghost"); !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Proclaim: %v", err)
 	}
-	if _, err := election.New(candidate, name, nil).Campaign(ctx, "ghost"); !errors.Is(err, session.ErrRevoked) {
+	if _, err := election.New(candidate, name, nil).Campaign(ctx, "ghost"); !errors.Is(err,
+		session.ErrRevoked) {
 		t.Errorf("another Campaign of the candidate: %v", err)
 	}
 	resign(t, third.wait(t))

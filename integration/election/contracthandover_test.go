@@ -69,16 +69,17 @@ func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 	leads := make(chan gateway.LeaseID)
 	finish, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- election.Run(ctx, c, nil, name, "runner", func(ctx context.Context, _ *election.Term) error {
-			leader, err := election.New(b, name, nil).Leader(ctx)
-			if err != nil {
-				return err
-			}
-			leads <- leader.Lease
-			<-ctx.Done()
-			<-finish // the work needs time to stop
-			return nil
-		})
+		done <- election.Run(ctx, c, nil, name, "runner",
+			func(ctx context.Context, _ *election.Term) error {
+				leader, err := election.New(b, name, nil).Leader(ctx)
+				if err != nil {
+					return err
+				}
+				leads <- leader.Lease
+				<-ctx.Done()
+				<-finish // the work needs time to stop
+				return nil
+			})
 	}()
 	first := <-leads
 	if err := c.Revoke(t.Context(), first); err != nil {
@@ -111,7 +112,8 @@ func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	term := campaign(t, a, name, "0")
 	var waiting []*campaigning
 	for i := 1; i <= 4; i++ {
-		waiting = append(waiting, goCampaign(t, ctx, []*session.Session{a, b}[i%2], name, strconv.Itoa(i), i+1))
+		waiting = append(waiting, goCampaign(t, ctx, []*session.Session{a, b}[i%2], name,
+			strconv.Itoa(i), i+1))
 	}
 	all, err := election.New(b, name, nil).Candidates(ctx)
 	if err != nil {
@@ -124,7 +126,8 @@ func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if next.Fence() != all[3].Fence {
 		t.Errorf("fence %d, not %d", next.Fence(), all[3].Fence)
 	}
-	if err := next.TransferTo(ctx, all[1]); !errors.Is(err, election.ErrNoCandidate) || next.Err() != nil {
+	if err := next.TransferTo(ctx, all[1]); !errors.Is(err, election.ErrNoCandidate) ||
+		next.Err() != nil {
 		t.Errorf("TransferTo for one that has joined again = %v", err)
 	}
 	resign(t, next)

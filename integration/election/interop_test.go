@@ -57,14 +57,18 @@ func withClientV3(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	o.until(t, "theirs")
-	want := election.Leader{Key: their.Key(), Lease: gateway.LeaseID(theirs.Lease()), Fence: their.Rev(), Value: "theirs"}
+	want := election.Leader{
+		Key: their.Key(), Lease: gateway.LeaseID(theirs.Lease()),
+		Fence: their.Rev(), Value: "theirs",
+	}
 	got, err := election.New(s, name, nil).Leader(ctx)
 	if got.Revision = 0; err != nil || got != want {
 		t.Errorf("Leader = %+v, %v, want %+v", got, err, want)
 	}
 	w := goCampaign(t, ctx, s, name, "ours", 2)
 	all, err := election.New(s, name, nil).Candidates(ctx)
-	if err != nil || len(all) != 2 || all[0].Session != nil || all[0].Value != "theirs" || all[1].Session == nil || all[1].Value != "ours" {
+	if err != nil || len(all) != 2 || all[0].Session != nil || all[0].Value != "theirs" ||
+		all[1].Session == nil || all[1].Value != "ours" {
 		t.Errorf("Candidates = %+v, %v", all, err)
 	}
 	if err := their.Proclaim(ctx, "theirs, too"); err != nil {
@@ -100,7 +104,8 @@ func withClientV3(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	expect("ours, too")
-	if resp, err := concurrency.NewElection(theirs, name).Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "ours, too" || resp.Kvs[0].CreateRevision != term.Fence() {
+	if resp, err := concurrency.NewElection(theirs, name).Leader(ctx); err != nil ||
+		string(resp.Kvs[0].Value) != "ours, too" || resp.Kvs[0].CreateRevision != term.Fence() {
 		t.Errorf("clientv3's Leader: %v, %v", resp, err)
 	}
 	select {
@@ -144,7 +149,8 @@ func TestTransferToAmongOthers(t *testing.T) {
 		resp, err := s.Client().Get(ctx, name+"//heir")
 		return err == nil && len(resp.KVs) == 1
 	})
-	late := concurrency.NewElection(newConcurrency(t), name) // waits also until the heir's name is deleted
+	// waits also until the heir's name is deleted
+	late := concurrency.NewElection(newConcurrency(t), name)
 	lateLed := make(chan error)
 	go func() { lateLed <- late.Campaign(ctx, "late") }()
 	if resp, err := their.Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "ours" {
@@ -230,7 +236,8 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	s := plain(t)
 	start := func(args ...string) (cmd *exec.Cmd, next func(want string)) {
-		cmd = exec.CommandContext(t.Context(), bin, append([]string{"--endpoints", cluster.Endpoints()[0], "elect"}, args...)...)
+		cmd = exec.CommandContext(t.Context(), bin,
+			append([]string{"--endpoints", cluster.Endpoints()[0], "elect"}, args...)...)
 		pipe, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -241,7 +248,8 @@ func withEtcdctl(t *testing.T, name string) {
 		out := bufio.NewReader(pipe)
 		return cmd, func(want string) {
 			t.Helper()
-			if got, err := out.ReadString('\n'); err != nil || strings.TrimSuffix(got, "\n") != want {
+			if got, err := out.ReadString('\n'); err != nil ||
+				strings.TrimSuffix(got, "\n") != want {
 				t.Fatalf("etcdctl says %q, %v, want %q", got, err, want)
 			}
 		}
@@ -265,7 +273,8 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	hears(term.Key())
 	hears("ours, too")
-	if leader, err := election.New(s, name, nil).Leader(t.Context()); err != nil || leader.Fence != term.Fence() {
+	if leader, err := election.New(s, name, nil).Leader(t.Context()); err != nil ||
+		leader.Fence != term.Fence() {
 		t.Errorf("Leader = %+v, %v", leader, err)
 	}
 	resign(t, term)

@@ -35,7 +35,10 @@ func TestMain(m *testing.M) {
 	if endpoint := os.Getenv(childEndpoint); endpoint != "" {
 		os.Exit(child(endpoint))
 	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]),
+		func(c *etcdtest.Cluster) {
+			cluster = c
+		}))
 }
 
 // newClient returns a client, of the shared cluster if cfg names no endpoints.
@@ -77,7 +80,9 @@ type campaigning struct {
 }
 
 // goCampaign returns when the candidate is the n-th in line.
-func goCampaign(tb testing.TB, ctx context.Context, s *session.Session, name, value string, n int) *campaigning {
+func goCampaign(
+	tb testing.TB, ctx context.Context, s *session.Session, name, value string, n int,
+) *campaigning {
 	tb.Helper()
 	c := &campaigning{done: make(chan struct{})}
 	go func() {

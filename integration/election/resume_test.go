@@ -107,7 +107,8 @@ type program struct {
 func startProgram(t *testing.T, c *etcdtest.Cluster, name, lease string) *program {
 	t.Helper()
 	p := &program{cmd: exec.CommandContext(t.Context(), os.Args[0])} //nolint:gosec // this test
-	p.cmd.Env = append(os.Environ(), childEndpoint+"="+c.Endpoints()[0], childName+"="+name, childLease+"="+lease)
+	p.cmd.Env = append(os.Environ(), childEndpoint+"="+c.Endpoints()[0], childName+"="+name,
+		childLease+"="+lease)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -233,7 +234,8 @@ func TestResumeAfterKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		left := func() time.Duration {
-			info, err := direct.TimeToLive(within(t, recipetest.Patience), gateway.LeaseID(id), false)
+			info, err := direct.TimeToLive(within(t, recipetest.Patience), gateway.LeaseID(id),
+				false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +248,9 @@ func TestResumeAfterKill(t *testing.T) {
 			was = now
 			return grown
 		})
-		eventually(t, "clientv3 to see the second life", func() bool { return len(seen.get()) == 2 })
+		eventually(t, "clientv3 to see the second life", func() bool {
+			return len(seen.get()) == 2
+		})
 		if got := ours.until(t, "second life"); len(got) != 1 {
 			t.Errorf("the observer saw %q in between", got)
 		}
@@ -263,14 +267,22 @@ func TestResumeAfterKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		second.says(t, "resigned")
-		eventually(t, "clientv3 to see its own", func() bool { return slices.Contains(seen.get(), "theirs") })
-		if got, want := seen.get(), []string{"first life", "second life", "theirs"}; !slices.Equal(got, want) {
+		eventually(t, "clientv3 to see its own", func() bool {
+			return slices.Contains(seen.get(), "theirs")
+		})
+		if got, want := seen.get(), []string{
+			"first life", "second life",
+			"theirs",
+		}; !slices.Equal(got, want) {
 			t.Errorf("clientv3 saw %q, want %q", got, want)
 		}
 		if got := ours.until(t, "theirs"); len(got) != 1 {
 			t.Errorf("the observer saw %q in between", got)
 		}
-		if got, want := historyOf(t, client, key), []string{"PUT first life", "PUT second life", "DELETE"}; !slices.Equal(got, want) {
+		if got, want := historyOf(t, client, key), []string{
+			"PUT first life", "PUT second life",
+			"DELETE",
+		}; !slices.Equal(got, want) {
 			t.Errorf("the leader's key: %q, want %q", got, want)
 		}
 		if err := their.Resign(within(t, recipetest.Patience)); err != nil {
@@ -309,9 +321,11 @@ func TestResumeOfTheLiving(t *testing.T) {
 	if got := old.says(t, "lost"); got[0] != "true" {
 		t.Errorf("it ended, but not because it was taken over: %v", got)
 	}
-	figure(t, "the earlier life ends %v after the takeover", time.Since(begin).Round(time.Millisecond))
+	figure(t, "the earlier life ends %v after the takeover",
+		time.Since(begin).Round(time.Millisecond))
 	old.says(t, "closed")
-	if err := term.Proclaim(within(t, recipetest.Patience), "lives"); err != nil || fmt.Sprint(term.Fence()) != before[1] {
+	if err := term.Proclaim(within(t, recipetest.Patience), "lives"); err != nil ||
+		fmt.Sprint(term.Fence()) != before[1] {
 		t.Errorf("Proclaim = %v, fence %d, before %v", err, term.Fence(), before)
 	}
 	resign(t, term)

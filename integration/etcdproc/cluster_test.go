@@ -175,7 +175,8 @@ func TestCtlTalksToTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true})
-	out, err := exec.CommandContext(t.Context(), ctl, "--endpoints", c.Member(0).Endpoint(), "put", "k", "v").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), ctl, "--endpoints", c.Member(0).Endpoint(), "put",
+		"k", "v").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

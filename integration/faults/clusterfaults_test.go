@@ -43,7 +43,9 @@ var clusterFaults = []fault{
 		},
 	},
 	{
-		name: "F3", what: "leader paused for 5 s, TTL 3 s; then all leases revoked while they are alive",
+		name: "F3", what: "leader paused for 5 s, TTL 3 s; then all leases revoked while they " +
+			"are " +
+			"alive",
 		setup: setup{ttl: 3 * time.Second, idle: 10},
 		inject: func(r *rig) {
 			r.conditions.Early = true
@@ -209,7 +211,8 @@ func (r *rig) revokeAll() {
 func (res *result) movesWithin(r *rig, limit time.Duration) {
 	var slowest int64
 	for _, o := range res.ops {
-		if o.Outcome == history.OK && (o.Verb == history.Unlock || o.Verb == history.Ack || o.Verb == history.Read) {
+		if o.Outcome == history.OK && (o.Verb == history.Unlock || o.Verb == history.Ack ||
+			o.Verb == history.Read) {
 			if o.Return > r.began && o.Call < r.healed {
 				slowest = max(slowest, o.Return-o.Call)
 			}

@@ -42,7 +42,10 @@ const (
 type subject func(t *testing.T, endpoint, place string) (key string, lost <-chan struct{})
 
 func holdfastMutex(t *testing.T, endpoint, place string) (string, <-chan struct{}) {
-	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{endpoint}, AttemptTimeout: 4 * time.Second})
+	c := recipetest.NewClient(t, gateway.Config{
+		Endpoints:      []string{endpoint},
+		AttemptTimeout: 4 * time.Second,
+	})
 	s := recipetest.NewSession(t, c, &session.Options{TTL: controlTTL})
 	l, err := mutex.New(s, place, nil).Lock(recipetest.Within(t, 2*recipetest.Patience))
 	if err != nil {
@@ -53,7 +56,10 @@ func holdfastMutex(t *testing.T, endpoint, place string) (string, <-chan struct{
 }
 
 func clientv3Mutex(t *testing.T, endpoint, place string) (string, <-chan struct{}) {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: recipetest.Patience})
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:   []string{endpoint},
+		DialTimeout: recipetest.Patience,
+	})
 	if err != nil {
 		t.Error(err)
 		return "", nil
@@ -92,7 +98,8 @@ func TestControlOfLocks(t *testing.T) {
 			usage := stop()
 			pic.Title = c.what + ": holders of a mutex are cut off from etcd, a time to live of 5 s"
 			keepPicture(t, c.name, pic)
-			t.Logf("figure: %s: of %d holders cut off, the log shows %d that held on too long, and no order is found for %d",
+			t.Logf("figure: %s: of %d holders cut off, the log shows %d that held on too long, "+
+				"and no order is found for %d",
 				c.name, controlLocks, found, illegal)
 			var violations, late []string
 			switch {
@@ -133,10 +140,13 @@ func keepPicture(t *testing.T, name string, p *picture.Picture) {
 // cutHolders cuts holders off while others wait for their locks. It returns the number of locks
 // with violations by the log, the number of locks for which the search finds no order, and a
 // picture of some of them.
-func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal int, pic *picture.Picture) {
+func cutHolders(
+	t *testing.T, lock subject, delay time.Duration,
+) (found, illegal int, pic *picture.Picture) {
 	t.Helper()
 	cluster := etcdtest.Start(t, &etcdproc.Options{
-		Version: etcdproc.Versions()[0], UnsafeNoFsync: true, ExtraArgs: recipetest.Server("").ExtraArgs,
+		Version: etcdproc.Versions()[0], UnsafeNoFsync: true,
+		ExtraArgs: recipetest.Server("").ExtraArgs,
 	})
 	rec := history.NewRecorder(nil)
 	watcher := history.Watch(rec.Clock, cluster.ClientV3(t))
@@ -180,7 +190,11 @@ func cutHolders(t *testing.T, lock subject, delay time.Duration) (found, illegal
 	held.Wait()
 	pic = &picture.Picture{}
 	if p.Delay(faultproxy.Down, delay); delay > 0 {
-		pic.Faults = append(pic.Faults, picture.Fault{What: fmt.Sprintf("answers to holders come %v late", delay), From: rec.Now()})
+		pic.Faults = append(pic.Faults,
+			picture.Fault{
+				What: fmt.Sprintf("answers to holders come %v late", delay),
+				From: rec.Now(),
+			})
 	}
 	wait(t, controlTTL)
 	p.Blackhole(faultproxy.Both)

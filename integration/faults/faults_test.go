@@ -47,9 +47,11 @@ func (res *result) measures(n int) {
 // the cluster.
 func (res *result) nothingWithin(from, to int64) {
 	for _, o := range res.ops {
-		grant := o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Ack || o.Verb == history.Await && o.Call > from
+		grant := o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Ack ||
+			o.Verb == history.Await && o.Call > from
 		if grant && o.Outcome == history.OK && o.Return > from && o.Return < to {
-			res.Addf("%s of %s was granted while there was no quorum, %v after its loss", o.Verb, o.Place, short(o.Return-from))
+			res.Addf("%s of %s was granted while there was no quorum, %v after its loss", o.Verb,
+				o.Place, short(o.Return-from))
 		}
 	}
 }

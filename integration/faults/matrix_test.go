@@ -41,7 +41,8 @@ func TestFaults(t *testing.T) {
 		chosen, least = splitList(text), leastLoad
 	}
 	void := 0
-	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown fate | violations | gap | besides |")
+	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown " +
+		"fate | violations | gap | besides |")
 	t.Log("table: |---|---|---|---|---|---|---|---|")
 	for _, f := range all() {
 		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {

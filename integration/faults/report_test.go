@@ -44,17 +44,22 @@ func report(
 		extra = append(extra, fmt.Sprintf("%d sessions lost", res.losses.Lost))
 	}
 	if len(res.losses.Margins) > 0 {
-		extra = append(extra, fmt.Sprintf("%d margins >= %v", len(res.losses.Margins), short(slices.Min(res.losses.Margins))))
+		extra = append(extra, fmt.Sprintf("%d margins >= %v", len(res.losses.Margins),
+			short(slices.Min(res.losses.Margins))))
 	}
 	if len(res.losses.Late) > 0 {
-		extra = append(extra, fmt.Sprintf("%d taken early, learnt <= %v", len(res.losses.Late), short(slices.Max(res.losses.Late))))
+		extra = append(extra, fmt.Sprintf("%d taken early, learnt <= %v", len(res.losses.Late),
+			short(slices.Max(res.losses.Late))))
 	}
 	if res.early > 0 {
 		extra = append(extra, fmt.Sprintf("%d overlaps without a lock delay", res.early))
 	}
-	t.Logf("table: | %s | %s | %d of %d | %d | %d | %d | %v | %s |", f.name, f.what, res.works, len(r.recipes()), len(res.ops),
-		res.unknown, len(res.Violations), res.gap.Round(time.Millisecond), strings.Join(extra, "; "))
-	t.Logf("%s: %d of %d operations succeeded, %d revisions, all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
+	t.Logf("table: | %s | %s | %d of %d | %d | %d | %d | %v | %s |", f.name, f.what, res.works,
+		len(r.recipes()), len(res.ops),
+		res.unknown, len(res.Violations), res.gap.Round(time.Millisecond),
+		strings.Join(extra, "; "))
+	t.Logf("%s: %d of %d operations succeeded, %d revisions, all worked again after %v, gaps %v, "+
+		"took %v", f.name, ok, len(res.ops),
 		len(res.log), res.recovery.Round(time.Millisecond), res.gaps, took.Round(time.Second))
 	for i, v := range failures {
 		if i == 20 {

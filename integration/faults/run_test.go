@@ -147,7 +147,8 @@ func (r *rig) drain(res *result) {
 		left = 0
 		for _, place := range []string{load.Queue, load.Slow} {
 			ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
-			resp, err := client.Get(ctx, place+"//q/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+			resp, err := client.Get(ctx, place+"//q/", clientv3.WithPrefix(),
+				clientv3.WithCountOnly())
 			cancel()
 			if err != nil {
 				r.t.Fatal(err)

@@ -43,14 +43,16 @@ func TestSoak(t *testing.T) {
 		var res *result
 		var void string
 		ok := t.Run(fmt.Sprintf("%d", first+round), func(t *testing.T) {
-			t.Logf("HOLDFAST_FAULTS_SEED=%d: etcd %s, TTL %v, %s", first+round, version, f.setup.ttl, f.what)
+			t.Logf("HOLDFAST_FAULTS_SEED=%d: etcd %s, TTL %v, %s", first+round, version,
+				f.setup.ttl, f.what)
 			defer limit(roundLimit)()
 			if res, void = run(t, f, version, first+round); void != "" {
 				t.Skipf("void: %s", void)
 			}
 		})
 		sum.add(f, version, res, ok, void != "")
-		t.Logf("soak: seeds %d to %d, %v: %s", first, first+round, time.Since(began).Round(time.Second), &sum)
+		t.Logf("soak: seeds %d to %d, %v: %s", first, first+round,
+			time.Since(began).Round(time.Second), &sum)
 	}
 	if sum.void == sum.rounds {
 		t.Error("all rounds were void")
@@ -99,7 +101,8 @@ func (s *tally) String() string {
 	for _, name := range slices.Sorted(maps.Keys(s.faults)) {
 		all = append(all, fmt.Sprintf("%s %d", name, s.faults[name]))
 	}
-	return fmt.Sprintf("%d rounds, %d of them void, %d failed; %d operations, %d of unknown fate, %d violations; %s",
+	return fmt.Sprintf("%d rounds, %d of them void, %d failed; %d operations, %d of unknown fate, "+
+		"%d violations; %s",
 		s.rounds, s.void, s.failed, s.operations, s.unknown, s.violations, strings.Join(all, ", "))
 }
 
@@ -108,7 +111,10 @@ func draw(seed uint64) (fault, string) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	pick := func(all ...string) string { return all[rng.IntN(len(all))] }
 	version := pick(etcdproc.Versions()...)
-	f := fault{name: "soak", setup: setup{ttl: []time.Duration{3, 5, 8, 15}[rng.IntN(4)] * time.Second}}
+	f := fault{
+		name:  "soak",
+		setup: setup{ttl: []time.Duration{3, 5, 8, 15}[rng.IntN(4)] * time.Second},
+	}
 	members := []string{"F1", "F2", "F4", "F5", "F6", "F7", "F15"}
 	var names []string
 	switch rng.IntN(4) {
@@ -117,7 +123,8 @@ func draw(seed uint64) (fault, string) {
 		f.setup.idle = 10
 	case 1:
 		f.setup.process = true
-		names = append(names, pick("F12", "F18"), pick(members...), pick("F12", "F18"), pick("F13", pick(members...)))
+		names = append(names, pick("F12", "F18"), pick(members...), pick("F12", "F18"),
+			pick("F13", pick(members...)))
 		f.setup.ttl = min(f.setup.ttl, 5*time.Second)
 	case 2:
 		f.setup.http, f.setup.password, f.setup.tokenTTL = true, "correct horse", 3*time.Second

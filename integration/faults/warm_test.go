@@ -102,5 +102,7 @@ func (r *rig) missing(after int64) []recipe {
 			done[[2]string{o.Place, o.Verb}] = true
 		}
 	})
-	return slices.DeleteFunc(r.recipes(), func(c recipe) bool { return done[[2]string{c.place, c.verb}] })
+	return slices.DeleteFunc(r.recipes(), func(c recipe) bool {
+		return done[[2]string{c.place, c.verb}]
+	})
 }

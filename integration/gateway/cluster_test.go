@@ -78,7 +78,8 @@ func TestMembers(t *testing.T) {
 			after, err := ours.Cluster().MemberPromote(ctx, added.Member.ID)
 			if err == nil {
 				sameMembers(t, "MemberPromote", after.Members, membersBy(ctx, t, theirs))
-			} else if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
+			} else if e, ok := errors.AsType[*gateway.Error](err); !ok ||
+				e.Code != gateway.CodeFailedPrecondition {
 				t.Fatal(err) // it is not ready yet
 			}
 			return err == nil

@@ -87,7 +87,8 @@ func tenThousand(t *testing.T, c *etcdtest.Cluster) (took time.Duration) {
 		}
 	}
 	recipetest.Figure(t, "%d watches made in %v on %d connection, %.0f MB; %d events in %v",
-		watches, took.Round(time.Millisecond), dialled.Load(), float64(cost)/1e6, asked, time.Since(began).Round(time.Millisecond))
+		watches, took.Round(time.Millisecond), dialled.Load(), float64(cost)/1e6, asked,
+		time.Since(began).Round(time.Millisecond))
 	if cost > 100e6 || dialled.Load() != 1 {
 		t.Errorf("%d bytes, %d connections", cost, dialled.Load())
 	}
@@ -157,7 +158,8 @@ func TestSlowReader(t *testing.T) {
 	after := half()
 	recipetest.Figure(t,
 		"a tick reaches %d readers within %v; while %d MB wait for another one, within %v",
-		readers, before[len(before)-1].Round(time.Millisecond), writes*large/1_000_000, after[len(after)-1].Round(time.Millisecond))
+		readers, before[len(before)-1].Round(time.Millisecond), writes*large/1_000_000,
+		after[len(after)-1].Round(time.Millisecond))
 	if after[0] > 3*before[0]+500*time.Millisecond {
 		t.Errorf("a tick took %v before, and %v behind a slow reader", before, after)
 	}

@@ -17,7 +17,8 @@ import (
 func TestOtherAddresses(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
-		dir, err := os.MkdirTemp("", "hf") //nolint:usetesting // the path of a socket has to be short
+		//nolint:usetesting // the path of a socket has to be short
+		dir, err := os.MkdirTemp("", "hf")
 		if err != nil {
 			t.Fatal(err)
 		}

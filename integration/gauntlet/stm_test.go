@@ -37,7 +37,8 @@ func panicKillsPeer(t *testing.T) (string, bool) {
 	child := exec.CommandContext(t.Context(), program)
 	child.Env = append(os.Environ(), childEnv+"="+cluster.Endpoints()[0])
 	out, err := child.CombinedOutput()
-	return saw("the process, with a recover: %v", err), err != nil && strings.Contains(string(out), "panic: of the caller")
+	return saw("the process, with a recover: %v", err), err != nil &&
+		strings.Contains(string(out), "panic: of the caller")
 }
 
 func panicKills(t *testing.T) string {
@@ -74,7 +75,8 @@ func readUnguardedPeer(t *testing.T) (string, bool) {
 		stm.Put(name+"/copy", got)
 		return nil
 	})
-	return saw("%v in run %d, having read %q", err, runs, got), err == nil && runs == 1 && got == "known"
+	return saw("%v in run %d, having read %q", err, runs, got), err == nil && runs == 1 &&
+		got == "known"
 }
 
 func readUnguarded(t *testing.T) string {
@@ -88,7 +90,8 @@ func readUnguarded(t *testing.T) string {
 	must(t, err)
 	resp, err := s.Txn(soon(t), gateway.Txn{
 		If: []gateway.Cmp{
-			gateway.CmpModRevision(known, gateway.Equal, written.Revision), gateway.CmpModRevision(other, gateway.Equal, written.Revision),
+			gateway.CmpModRevision(known, gateway.Equal, written.Revision),
+			gateway.CmpModRevision(other, gateway.Equal, written.Revision),
 		},
 		Then: []gateway.Op{gateway.OpPut(name+"/copy", []byte("other"))},
 	})

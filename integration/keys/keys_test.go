@@ -39,8 +39,12 @@ func TestKeys(t *testing.T) {
 	root := cluster.ClientV3(t)
 	grant(t, root, p.rights)
 
-	cfg := gateway.Config{Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw", AllowPlaintextAuth: true}
-	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a", ParentKey: "outer/1"})
+	cfg := gateway.Config{
+		Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw",
+		AllowPlaintextAuth: true,
+	}
+	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg),
+		&session.Options{Name: "a", ParentKey: "outer/1"})
 	b := recipetest.NewSession(t, recipetest.NewClient(t, cfg), nil)
 	u := user{t, within(t), a, b}
 	u.locks()
@@ -72,7 +76,8 @@ func TestKeys(t *testing.T) {
 		for _, r := range s.rows {
 			for v, seen := range r.values {
 				if !seen {
-					t.Errorf("%s: nothing has written %s = %q, lease %s", s.title, r.key, v, r.lease)
+					t.Errorf("%s: nothing has written %s = %q, lease %s", s.title, r.key, v,
+						r.lease)
 				}
 			}
 		}
@@ -109,13 +114,15 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 		_, err = root.RoleAdd(ctx, "worker")
 	}
 	for _, right := range rights {
-		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"], names["Barriers and latches"], names["Queues"]) {
+		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
+			names["Barriers and latches"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)
 			}
 			if err == nil {
-				_, err = root.RoleGrantPermission(ctx, "worker", key, end, clientv3.PermissionType(clientv3.PermReadWrite))
+				_, err = root.RoleGrantPermission(ctx, "worker", key, end,
+					clientv3.PermissionType(clientv3.PermReadWrite))
 			}
 		}
 	}

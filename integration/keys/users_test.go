@@ -35,7 +35,9 @@ func (u user) no(errs ...error) {
 // joined waits until a line has n members.
 func (u user) joined(name string, n int) {
 	u.t.Helper()
-	recipetest.Eventually(u.t, name, func() bool { return len(recipetest.Members(u.t, u.a.Client(), name)) == n })
+	recipetest.Eventually(u.t, name, func() bool {
+		return len(recipetest.Members(u.t, u.a.Client(), name)) == n
+	})
 }
 
 // resumed resumes the first session and its leadership, and uses some recipes with it.
@@ -67,11 +69,15 @@ func (u user) locks() {
 	lock, err := mutex.New(u.a, "docs/lock", nil).Lock(u.ctx)
 	u.no(err)
 	second := soon(func() error {
-		return mutex.New(u.a, "docs/lock", nil).Do(u.ctx, func(context.Context, *mutex.Lock) error { return nil })
+		return mutex.New(u.a, "docs/lock", nil).Do(u.ctx, func(context.Context, *mutex.Lock) error {
+			return nil
+		})
 	})
 	u.joined("docs/lock", 2)
 	for _, rev := range []int64{lock.Fence(), 1} { // a compare that holds, and one that fails
-		_, err = lock.Txn(u.ctx, gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(lock.Key(), gateway.Equal, rev)}})
+		_, err = lock.Txn(u.ctx,
+			gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(lock.Key(), gateway.Equal,
+				rev)}})
 		u.no(err)
 	}
 	u.no(lock.Unlock(u.ctx), <-second)
@@ -91,7 +97,8 @@ func (u user) locks() {
 	u.no(err)
 	u.no(several.Unlock(u.ctx))
 
-	delayed, err := mutex.New(u.a, "docs/delayed", &mutex.Options{LockDelay: time.Millisecond}).Lock(u.ctx)
+	delayed, err := mutex.New(u.a, "docs/delayed",
+		&mutex.Options{LockDelay: time.Millisecond}).Lock(u.ctx)
 	u.no(err)
 	u.no(delayed.Unlock(u.ctx))
 }
@@ -165,7 +172,8 @@ func (u user) barriers() {
 	u.no(<-first, <-second)
 
 	latch := barrier.NewLatch(u.a, "docs/latch", 2)
-	u.no(latch.CountDown(u.ctx), barrier.NewLatch(u.b, "docs/latch", 2).CountDown(u.ctx), latch.Wait(u.ctx))
+	u.no(latch.CountDown(u.ctx), barrier.NewLatch(u.b, "docs/latch", 2).CountDown(u.ctx),
+		latch.Wait(u.ctx))
 }
 
 func (u user) queues() {
@@ -191,7 +199,8 @@ func (u user) queues() {
 	for range 2 {
 		enqueue("once", queue.EnqueueOptions{DedupID: "invoice 17"})
 	}
-	u.no(receive(other, "once").Nack(u.ctx, time.Millisecond)) // counts as an attempt of the first queue
+	// counts as an attempt of the first queue
+	u.no(receive(other, "once").Nack(u.ctx, time.Millisecond))
 	enqueue("later", queue.EnqueueOptions{Delay: time.Millisecond})
 	recipetest.Eventually(u.t, "the end of the delays", func() bool {
 		m, err := q.TryReceive(u.ctx)
@@ -258,7 +267,8 @@ func (u user) claimAhead(q *queue.Queue) {
 			u.receiveAgain(q)
 			tried = time.Now()
 		}
-		resp, err := u.a.Client().Get(u.ctx, "docs/queue//r/", gateway.Prefix(), gateway.CountOnly())
+		resp, err := u.a.Client().Get(u.ctx, "docs/queue//r/", gateway.Prefix(),
+			gateway.CountOnly())
 		u.no(err)
 		return resp.Count > 0
 	})

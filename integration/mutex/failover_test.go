@@ -14,7 +14,10 @@ import (
 // TestLeaderDies: when the leader is killed, loops of Lock and Unlock see no error, and a gap of
 // 2.5 s at most.
 func TestLeaderDies(t *testing.T) {
-	three := etcdtest.Start(t, &etcdproc.Options{Version: etcdproc.Versions()[0], Members: 3, UnsafeNoFsync: true})
+	three := etcdtest.Start(t, &etcdproc.Options{
+		Version: etcdproc.Versions()[0], Members: 3,
+		UnsafeNoFsync: true,
+	})
 	const loops = 4
 	var worst time.Duration
 	for round := range 3 {

@@ -56,7 +56,8 @@ func withClientV3(t *testing.T, name string) {
 	}
 	_, err = mutex.New(s, name, nil).TryLock(ctx)
 	var who *mutex.LockedError
-	if !errors.As(err, &who) || who.Key != their.Key() || who.Lease != gateway.LeaseID(theirs.Lease()) {
+	if !errors.As(err, &who) || who.Key != their.Key() ||
+		who.Lease != gateway.LeaseID(theirs.Lease()) {
 		t.Errorf("our TryLock while clientv3 holds: %v", err)
 	}
 	if err := their.Unlock(ctx); err != nil {
@@ -119,7 +120,8 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	s := plain(t)
 	run := func(args ...string) *exec.Cmd {
-		return exec.CommandContext(t.Context(), bin, append([]string{"--endpoints", cluster.Endpoints()[0], "lock", name}, args...)...)
+		return exec.CommandContext(t.Context(), bin,
+			append([]string{"--endpoints", cluster.Endpoints()[0], "lock", name}, args...)...)
 	}
 
 	held := lock(t, s, name)
@@ -150,7 +152,8 @@ func withEtcdctl(t *testing.T, name string) {
 	if err := ctl.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.HasPrefix(line, name+"/") {
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil ||
+		!strings.HasPrefix(line, name+"/") {
 		t.Fatal(line, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -29,7 +29,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]),
+		func(c *etcdtest.Cluster) {
+			cluster = c
+		}))
 }
 
 // newClient returns a client, of the shared cluster if cfg names no endpoints.

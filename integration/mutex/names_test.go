@@ -20,7 +20,8 @@ func TestOddNames(t *testing.T) {
 		s := recipetest.NewSession(t, c, nil)
 		ctx := recipetest.Within(t, 2*recipetest.Patience)
 		names := []string{
-			"\x00", "\x00\x00", "\xff", "\xff\xff", "\xc3(", "ü", " ", "\n", "%2f", "-1", strings.Repeat("n", 64<<10), strings.Repeat("n", 64<<10) + "n",
+			"\x00", "\x00\x00", "\xff", "\xff\xff", "\xc3(", "ü", " ", "\n", "%2f", "-1",
+			strings.Repeat("n", 64<<10), strings.Repeat("n", 64<<10) + "n",
 		}
 		var held []*mutex.Lock
 		for _, name := range names {

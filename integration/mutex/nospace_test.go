@@ -32,7 +32,8 @@ func TestDatabaseFull(t *testing.T) {
 		all.Go(func() {
 			for n := 0; !full.Load() && ctx.Err() == nil; n++ {
 				if _, err := c.Put(ctx, fmt.Sprintf("fill/%d/%d", i, n), value); err != nil {
-					if !errors.Is(err, gateway.ErrNoSpace) || !errors.Is(err, gateway.ErrUncertain) {
+					if !errors.Is(err, gateway.ErrNoSpace) ||
+						!errors.Is(err, gateway.ErrUncertain) {
 						t.Errorf("Put into a full database: %v", err)
 					}
 					return

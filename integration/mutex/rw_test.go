@@ -22,7 +22,8 @@ func TestRWContract(t *testing.T) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
 		a, b := newSession(t, c, nil), newSession(t, newClient(t, cfg), nil)
-		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session,
+			*session.Session){
 			"Sharing":        sharing,
 			"Writers' turn":  writersTurn,
 			"Try":            tryRW,
@@ -207,7 +208,8 @@ func withMutex(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	}
 	unlock(t, r)
 	held := lock(t, b, name)
-	if _, err := mutex.NewRWMutex(a, name, nil).TryRLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.NewRWMutex(a, name, nil).TryRLock(t.Context()); !errors.Is(err,
+		mutex.ErrLocked) {
 		t.Errorf("TryRLock beside a Mutex: %v", err)
 	}
 	unlock(t, held)

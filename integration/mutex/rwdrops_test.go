@@ -19,11 +19,19 @@ func TestRWDroppedAnswers(t *testing.T) {
 	one, two := fresh(t), fresh(t)
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
 	p.Add(faultproxy.Rule{Match: sometimes(60), Action: faultproxy.Hang})
-	p.Add(faultproxy.Rule{Match: sometimes(20), Action: faultproxy.DelayBefore(600 * time.Millisecond)}) // its answer comes too late
-	in := room{t: t}                                                                                     // of lock one
+	// its answer comes too late
+	p.Add(faultproxy.Rule{
+		Match:  sometimes(20),
+		Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
+	// of lock one
+	in := room{t: t}
 	var all sync.WaitGroup
 	for i := range 6 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		s := newSession(t, c, &session.Options{TTL: time.Minute})
 		rw := mutex.NewRWMutex(s, one, nil)
 		all.Go(func() {

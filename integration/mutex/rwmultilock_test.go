@@ -25,7 +25,8 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	}()
 	eventually(t, "join", func() bool { return len(members(t, c, two)) == 2 })
 	for _, name := range []string{one, three} {
-		if _, err := mutex.New(b, name, nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		if _, err := mutex.New(b, name, nil).TryLock(t.Context()); !errors.Is(err,
+			mutex.ErrLocked) {
 			t.Errorf("TryLock of %s: %v", name, err)
 		}
 	}
@@ -65,7 +66,10 @@ func several(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	_ = l.Unlock(t.Context()) // one was lost
 	unlock(t, lock(t, b, one))
 
-	for what, names := range map[string][]string{"twice": {one, one}, "none": nil, "empty": {one, ""}, "too many": make([]string, 61)} {
+	for what, names := range map[string][]string{
+		"twice": {one, one}, "none": nil,
+		"empty": {one, ""}, "too many": make([]string, 61),
+	} {
 		if _, err := mutex.LockAll(t.Context(), a, names...); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -117,6 +121,8 @@ func severalCut(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if _, err := mutex.LockAll(within(t, 200*time.Millisecond), a, one, two); err == nil {
 		t.Error("LockAll of a held lock succeeded")
 	}
-	eventually(t, "leave", func() bool { return len(members(t, c, one)) == 0 && len(members(t, c, two)) == 1 })
+	eventually(t, "leave", func() bool {
+		return len(members(t, c, one)) == 0 && len(members(t, c, two)) == 1
+	})
 	unlock(t, held)
 }

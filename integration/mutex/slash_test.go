@@ -75,9 +75,15 @@ func TestSlashBesideSettings(t *testing.T) {
 		t.Error(err)
 	}
 	for what, err := range map[string]error{
-		"semaphore": func() error { _, err := semaphore.New(s, name+"/", 1).TryAcquire(ctx, 1); return err }(),
-		"barrier":   barrier.New(s, name+"/").Raise(ctx),
-		"queue":     func() error { _, err := queue.New(s, name+"/", nil).Enqueue(ctx, nil, nil); return err }(),
+		"semaphore": func() error {
+			_, err := semaphore.New(s, name+"/", 1).TryAcquire(ctx, 1)
+			return err
+		}(),
+		"barrier": barrier.New(s, name+"/").Raise(ctx),
+		"queue": func() error {
+			_, err := queue.New(s, name+"/", nil).Enqueue(ctx, nil, nil)
+			return err
+		}(),
 	} {
 		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)

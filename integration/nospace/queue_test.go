@@ -46,7 +46,8 @@ func TestMessage(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*message
 		for _, f := range faults {
-			scenes = append(scenes, newMessage(t, s, f, nil, ack), newMessage(t, s, f, nil, ackWith),
+			scenes = append(scenes, newMessage(t, s, f, nil, ack),
+				newMessage(t, s, f, nil, ackWith),
 				newMessage(t, s, f, nil, nack), newMessage(t, s, f, &reject, ack))
 		}
 		for _, refused := range []*ending{&ackPut, &delay, &reject, &requeue} {

@@ -57,7 +57,8 @@ func TestManyWatchesThroughProxies(t *testing.T) {
 			put := time.Now()
 			got.Wait()
 			late := time.Since(put)
-			recipetest.Figure(t, "%s: %d watches at once stood after %v, the last event came %v after its put",
+			recipetest.Figure(t, "%s: %d watches at once stood after %v, the last event came %v "+
+				"after its put",
 				r.name, watches, ms(all), ms(late))
 			if all > 2*time.Second || late > 3*time.Second || modeOf(c) != r.mode {
 				t.Errorf("stood after %v, the last event after %v, mode %q", all, late, modeOf(c))

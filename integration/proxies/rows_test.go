@@ -80,8 +80,10 @@ func TestWatchesThroughProxies(t *testing.T) {
 			handover, observe, queue := median(busy[0]), median(busy[1]), median(busy[2])
 			mode := modeOf(s.b.client)
 			rest := s.idle(p)
-			t.Logf("figure: %s: watches %s; hand-over %v, Observe %v, queue %v (medians of %d, %d, %d); at rest %s", r.name, mode,
-				ms(handover), ms(observe), ms(queue), len(busy[0]), len(busy[1]), len(busy[2]), rest)
+			t.Logf("figure: %s: watches %s; hand-over %v, Observe %v, queue %v (medians of %d, "+
+				"%d, %d); at rest %s", r.name, mode,
+				ms(handover), ms(observe), ms(queue), len(busy[0]), len(busy[1]), len(busy[2]),
+				rest)
 			s.loss()
 			if mode != r.mode {
 				t.Errorf("watches became %q, want %q", mode, r.mode)

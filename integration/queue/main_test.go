@@ -33,7 +33,10 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVar); role != "" {
 		os.Exit(child(role))
 	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]),
+		func(c *etcdtest.Cluster) {
+			cluster = c
+		}))
 }
 
 // newClient makes a client, of the shared cluster if cfg names no other.

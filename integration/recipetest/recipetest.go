@@ -25,7 +25,10 @@ const Patience = 20 * time.Second
 // etcd maps that much address space, and 10 GiB without a quota, which a limited shell does not
 // allow.
 func Server(version string) *etcdproc.Options {
-	return &etcdproc.Options{Version: version, UnsafeNoFsync: true, ExtraArgs: []string{"--quota-backend-bytes=1073741824"}}
+	return &etcdproc.Options{
+		Version: version, UnsafeNoFsync: true,
+		ExtraArgs: []string{"--quota-backend-bytes=1073741824"},
+	}
 }
 
 // EndpointsEnv is the environment variable with the URLs, separated by commas, of servers that the

@@ -27,7 +27,10 @@ func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
-		f := fixture{own, c, newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})}
+		f := fixture{
+			own, c, newSession(t, c, &session.Options{Name: "a"}),
+			newSession(t, newClient(t, cfg), &session.Options{Name: "b"}),
+		}
 		for name, test := range map[string]func(*testing.T, fixture){
 			"Safety":           safety,
 			"Order":            order,
@@ -223,7 +226,8 @@ func inspect(t *testing.T, f fixture) {
 		t.Fatalf("Inspect: %+v", is)
 	}
 	m := is.Members
-	if !m[0].Holder || m[0].Weight != 2 || m[0].Fence != held.Fence() || m[0].Key != held.Key() || m[0].Lease != f.a.Lease() ||
+	if !m[0].Holder || m[0].Weight != 2 || m[0].Fence != held.Fence() || m[0].Key != held.Key() ||
+		m[0].Lease != f.a.Lease() ||
 		m[0].Session == nil || m[0].Session.Name != "a" {
 		t.Errorf("the holder: %+v", m[0])
 	}

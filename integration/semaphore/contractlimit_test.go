@@ -34,7 +34,8 @@ func resizeBothWays(t *testing.T, f fixture) {
 	four.waits(t) // two of two are held
 	release(t, p)
 	release(t, four.granted(t))
-	if _, err := semaphore.New(f.a, name, 2).TryAcquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) {
+	if _, err := semaphore.New(f.a, name, 2).TryAcquire(t.Context(), 1); !errors.Is(err,
+		semaphore.ErrLimitMismatch) {
 		t.Errorf("Resize changed the limit declared: %v", err)
 	}
 }
@@ -84,7 +85,8 @@ func mismatch(t *testing.T, f fixture) {
 		"Do":         func() error { return other.Do(ctx, 1, nil) },
 	} {
 		err := call()
-		if !errors.Is(err, semaphore.ErrLimitMismatch) || !strings.Contains(err.Error(), "declared as 3, here as 4") {
+		if !errors.Is(err, semaphore.ErrLimitMismatch) ||
+			!strings.Contains(err.Error(), "declared as 3, here as 4") {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}

@@ -49,7 +49,8 @@ func lostSession(t *testing.T, f fixture) {
 	}
 	begin := time.Now()
 	p := waiting.granted(t)
-	figure(t, "lease revoked: its permits were granted on after %v", time.Since(begin).Round(100*time.Microsecond))
+	figure(t, "lease revoked: its permits were granted on after %v",
+		time.Since(begin).Round(100*time.Microsecond))
 	for _, h := range held {
 		<-h.Context().Done()
 		if err := h.Err(); !errors.Is(err, session.ErrLost) {
@@ -139,7 +140,10 @@ func guard(t *testing.T, f fixture) {
 	ctx := within(t, 20*time.Second)
 	m := semaphore.New(f.a, name, 3)
 	p := acquire(t, m, 1)
-	write := gateway.Txn{If: []gateway.Cmp{p.Guard()}, Then: []gateway.Op{gateway.OpPut(name+".value", nil)}}
+	write := gateway.Txn{
+		If:   []gateway.Cmp{p.Guard()},
+		Then: []gateway.Op{gateway.OpPut(name+".value", nil)},
+	}
 	if resp, err := f.c.Txn(ctx, write); err != nil || !resp.Succeeded {
 		t.Error(resp, err)
 	}

@@ -85,13 +85,16 @@ func TestResizeUnderLoad(t *testing.T) {
 	all.Wait()
 	h := replay(t, cluster, name, from)
 	h.confirms(grants)
-	figure(t, "%d grants and %d failed tries among %d resizes; %d were too heavy; at %d revisions a resize had left less than was held",
+	figure(t, "%d grants and %d failed tries among %d resizes; %d were too heavy; at %d revisions "+
+		"a resize had left less than was held",
 		len(grants), full.Load(), resizes.Load(), tooHeavy.Load(), h.over)
 	if h.over == 0 || tooHeavy.Load() == 0 || len(grants) == 0 {
 		t.Error("the test tests too little")
 	}
 	if left := members(t, direct, name); len(left) > 0 {
-		eventually(t, "the too heavy leave", func() bool { return len(members(t, direct, name)) == 0 })
+		eventually(t, "the too heavy leave", func() bool {
+			return len(members(t, direct, name)) == 0
+		})
 	}
 	release(t, acquire(t, handles[0], declared))
 }
@@ -113,10 +116,16 @@ func TestDroppedAnswers(t *testing.T) {
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
 	// Not DuplicateLater, because the guarantees do not cover copies of requests that were
 	// answered.
-	late := p.Add(faultproxy.Rule{Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  sometimes(15),
+		Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 	var sessions []*session.Session
 	for range 4 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c, &session.Options{TTL: 60 * time.Second}))
 	}
 	var held, gaveUp atomic.Int64
@@ -167,7 +176,9 @@ func TestDroppedAnswers(t *testing.T) {
 	// Late requests may still arrive. None of them may create a member again.
 	pause(t, t.Context(), 1500*time.Millisecond, "late requests")
 	p.Clear()
-	eventually(t, "those who gave up leave", func() bool { return len(members(t, direct, name)) == 0 })
+	eventually(t, "those who gave up leave", func() bool {
+		return len(members(t, direct, name)) == 0
+	})
 	h := replay(t, cluster, name, from)
 	h.confirms(grants)
 	figure(t, "%d answers dropped, %d requests late; %d grants, %d gave up",
@@ -185,8 +196,14 @@ func TestDroppedAnswers(t *testing.T) {
 func TestWaitersDoNotRead(t *testing.T) {
 	const waiters = 60
 	p := newHTTPProxy(t)
-	reads := p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/range"), Action: faultproxy.DelayBefore(0)})
-	streams := p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/watch"), Action: faultproxy.DelayBefore(0)})
+	reads := p.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/kv/range"),
+		Action: faultproxy.DelayBefore(0),
+	})
+	streams := p.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/watch"),
+		Action: faultproxy.DelayBefore(0),
+	})
 	direct := newClient(t, gateway.Config{})
 	name := fresh(t)
 	there := newSession(t, direct, nil)

@@ -36,7 +36,10 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(jobEnv); job != "" {
 		os.Exit(work(job))
 	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
+	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]),
+		func(c *etcdtest.Cluster) {
+			cluster = c
+		}))
 }
 
 // newClient returns a client, of the shared cluster if cfg names no endpoints.
@@ -123,7 +126,9 @@ func (a *attempt) waits(tb testing.TB) {
 // joined waits until the line has n members.
 func joined(tb testing.TB, c *gateway.Client, name string, n int) {
 	tb.Helper()
-	eventually(tb, fmt.Sprintf("%d members", n), func() bool { return len(members(tb, c, name)) == n })
+	eventually(tb, fmt.Sprintf("%d members", n), func() bool {
+		return len(members(tb, c, name)) == n
+	})
 }
 
 func revision(tb testing.TB, c *gateway.Client) int64 {

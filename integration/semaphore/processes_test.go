@@ -19,7 +19,10 @@ import (
 )
 
 func kv(key string, rev int64) *mvccpb.KeyValue {
-	return &mvccpb.KeyValue{Key: []byte(key), CreateRevision: rev, ModRevision: rev, Value: []byte("1")}
+	return &mvccpb.KeyValue{
+		Key: []byte(key), CreateRevision: rev, ModRevision: rev,
+		Value: []byte("1"),
+	}
 }
 
 // jobEnv makes the test binary one of the processes of TestProcesses.
@@ -135,8 +138,10 @@ func TestProcesses(t *testing.T) {
 	h := replay(t, cluster, j.Name, from)
 	h.confirms(grants)
 	most := overlap(grants)
-	figure(t, "%d goroutines in %d processes: %d grants of 1 to %d in %v, at most %d of %d held at a time",
-		processes*j.Goroutines, processes, len(grants), j.Limit, took.Round(time.Millisecond), most, j.Limit)
+	figure(t, "%d goroutines in %d processes: %d grants of 1 to %d in %v, at most %d of %d held "+
+		"at a time",
+		processes*j.Goroutines, processes, len(grants), j.Limit, took.Round(time.Millisecond), most,
+		j.Limit)
 	if want := processes * j.Goroutines * j.Rounds; len(grants) != want || len(h.ever) != want {
 		t.Errorf("%d grants, %d admitted, of %d", len(grants), len(h.ever), want)
 	}

@@ -112,7 +112,8 @@ func TestRenewedCertificates(t *testing.T) {
 				dir, old := t.TempDir(), own.PKI()
 				files := gateway.TLSFiles{
 					CAFile:   filepath.Join(dir, "ca.pem"),
-					CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
+					CertFile: filepath.Join(dir, "cert.pem"),
+					KeyFile:  filepath.Join(dir, "key.pem"),
 				}
 				install := func(p *etcdproc.PKI) {
 					t.Helper()
@@ -178,7 +179,8 @@ func TestChangedPassword(t *testing.T) {
 				ctx := within(t, 2*time.Minute)
 				as := func(user string, password gateway.Secret) gateway.Config {
 					return gateway.Config{
-						Endpoints: own.Endpoints(), AllowPlaintextAuth: true, Username: user, Password: password,
+						Endpoints: own.Endpoints(), AllowPlaintextAuth: true, Username: user,
+						Password: password,
 					}
 				}
 				root := recipetest.NewClient(t, as("root", "root-password"))
@@ -188,7 +190,8 @@ func TestChangedPassword(t *testing.T) {
 					root.Auth().RoleGrantPermission(
 						ctx, "worker", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
 					root.Auth().RoleGrantPermission(
-						ctx, "worker", gateway.PermReadWrite, session.DefaultRecordPrefix, gateway.Prefix()),
+						ctx, "worker", gateway.PermReadWrite, session.DefaultRecordPrefix,
+						gateway.Prefix()),
 				} {
 					if err != nil {
 						t.Fatal(err)
@@ -221,7 +224,9 @@ func TestChangedPassword(t *testing.T) {
 				if err := own.Member(0).Restart(ctx); err != nil {
 					t.Fatal(err)
 				}
-				unauthenticated := func(err error) bool { return errors.Is(err, gateway.ErrUnauthenticated) }
+				unauthenticated := func(err error) bool {
+					return errors.Is(err, gateway.ErrUnauthenticated)
+				}
 				if first == "etcd" {
 					refused(t, u.client, unauthenticated)
 					write("two")

@@ -49,7 +49,9 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 		<-ctx.Done()
 		return nil
 	},
-	"Lock and Close": func(ctx context.Context, s *session.Session, name string, locked func()) error {
+	"Lock and Close": func(ctx context.Context, s *session.Session, name string,
+		locked func(),
+	) error {
 		if _, err := mutex.New(s, name, nil).Lock(ctx); err != nil {
 			return err
 		}
@@ -147,7 +149,8 @@ func TestTerminated(t *testing.T) {
 			told := time.Now()
 			holder.terminate(t)
 			took := (<-locked).Sub(told)
-			figure(t, "%s: the next has the lock %v after SIGTERM", shape, took.Round(time.Millisecond))
+			figure(t, "%s: the next has the lock %v after SIGTERM", shape,
+				took.Round(time.Millisecond))
 			if took > 500*time.Millisecond {
 				t.Errorf("the next waited for %v", took)
 			}

@@ -44,7 +44,8 @@ func (c *Conditions) cutOff(client string, from, to int64) bool {
 // was already frozen then.
 func (c *Conditions) frozenAt(client string, since, at int64) (from int64, ok bool) {
 	for _, s := range slices.Backward(c.Frozen) {
-		if !strings.HasPrefix(client, s.Client) || s.From > at || at > s.To+int64(Learnt) || ok && s.From < since {
+		if !strings.HasPrefix(client, s.Client) || s.From > at || at > s.To+int64(Learnt) ||
+			ok && s.From < since {
 			continue
 		}
 		from, ok = s.From, true
@@ -87,7 +88,8 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 			Call: o.Call, From: o.Return, To: math.MaxInt64,
 		}
 		if other := byFence[incarnation{o.Key, o.Fence}]; other != nil {
-			rep.Addf("%s: %s and %s were granted the fence %d", o.Place, other.Client, h.Client, h.Fence)
+			rep.Addf("%s: %s and %s were granted the fence %d", o.Place, other.Client, h.Client,
+				h.Fence)
 		}
 		byFence[incarnation{o.Key, o.Fence}] = h
 		all = append(all, h)
@@ -122,16 +124,19 @@ func granted(rep *Report, l *Line, holds []*Hold) {
 		t := l.Tenures[h.Fence]
 		switch {
 		case t == nil || t.Key != h.Key:
-			rep.Addf("%s: %s was granted %s at %d, which the log does not have", l.Name, h.Client, h.Key, h.Fence)
+			rep.Addf("%s: %s was granted %s at %d, which the log does not have", l.Name, h.Client,
+				h.Key, h.Fence)
 			continue
 		case t.Admitted == 0:
-			rep.Addf("%s: %s was granted %s at %d, which was never admitted", l.Name, h.Client, h.Key, h.Fence)
+			rep.Addf("%s: %s was granted %s at %d, which was never admitted", l.Name, h.Client,
+				h.Key, h.Fence)
 		}
 		order = append(order, stamped{h.Client + " " + h.Key, h.Call, h.From, h.Fence})
 	}
 	realTime(rep, order)
 	for _, m := range l.Members {
-		rep.Addf("%s: %s has stood in the line since revision %d and nobody owns it", l.Name, m.Key, m.Fence)
+		rep.Addf("%s: %s has stood in the line since revision %d and nobody owns it", l.Name, m.Key,
+			m.Fence)
 	}
 }
 
@@ -183,7 +188,8 @@ func overlaps(
 				found++
 				continue
 			}
-			rep.Addf("%s: %s held %d until %s after %s had got %d", place, o.Client, o.Fence, ms(o.To-h.From), h.Client, h.Fence)
+			rep.Addf("%s: %s held %d until %s after %s had got %d", place, o.Client, o.Fence,
+				ms(o.To-h.From), h.Client, h.Fence)
 		}
 		open = append(open, h)
 	}

@@ -54,7 +54,8 @@ type Usage struct {
 }
 
 func (u Usage) String() string {
-	return fmt.Sprintf("other programs used up to %.0f %% of the processors (%.0f %% idle), timers were late by up to %v",
+	return fmt.Sprintf("other programs used up to %.0f %% of the processors (%.0f %% idle), "+
+		"timers were late by up to %v",
 		100*u.Others, 100*u.Idle, u.Late.Round(time.Millisecond))
 }
 

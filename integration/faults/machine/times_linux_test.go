@@ -11,7 +11,8 @@ func TestTimesOfTheMachineAndOfAProcessAreRead(t *testing.T) {
 	if !ok || got.all != 158 || got.total != 4221 {
 		t.Errorf("%+v, %v", got, ok)
 	}
-	p, ok := parseProcess([]byte("12 (a (b) c) S 34 12 12 0 -1 4194560 1 2 3 4 100 20 3 4 20 0 1 0 9"))
+	p, ok := parseProcess([]byte("12 (a (b) c) S 34 12 12 0 -1 4194560 1 2 3 4 100 20 3 4 20 0 1 " +
+		"0 9"))
 	if !ok || p != (process{id: 12, parent: 34, used: 127}) {
 		t.Errorf("%+v, %v", p, ok)
 	}

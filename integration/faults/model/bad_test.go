@@ -15,7 +15,10 @@ import (
 type scene struct{ ops []history.Op }
 
 func (s *scene) op(client, verb string, call, back int64, set func(*history.Op)) {
-	o := history.Op{ID: len(s.ops) + 1, Client: client, Place: "p", Verb: verb, Call: call, Return: back, Outcome: history.OK}
+	o := history.Op{
+		ID: len(s.ops) + 1, Client: client, Place: "p", Verb: verb, Call: call,
+		Return: back, Outcome: history.OK,
+	}
 	set(&o)
 	s.ops = append(s.ops, o)
 }
@@ -28,7 +31,9 @@ func (s *scene) hold(client string, fence, from, to int64, end string) {
 }
 
 func (s *scene) write(client string, fence, at int64, outcome history.Outcome) {
-	s.op(client, history.Write, at, at+2, func(o *history.Op) { o.Key, o.Fence, o.Outcome = "p/"+client, fence, outcome })
+	s.op(client, history.Write, at, at+2, func(o *history.Op) {
+		o.Key, o.Fence, o.Outcome = "p/"+client, fence, outcome
+	})
 }
 
 type one struct {
@@ -180,10 +185,19 @@ func TestElection(t *testing.T) {
 		s.hold("b", 2, 30, 50, history.Unlock)
 	}
 	search(t, []one{
-		{"who leads", func(s *scene) { terms(s); read(s, 1, 11, "a"); read(s, 1, 16, "a2"); read(s, 2, 35, "b") }, true},
+		{"who leads", func(s *scene) {
+			terms(s)
+			read(s, 1, 11, "a")
+			read(s, 1, 16, "a2")
+			read(s, 2, 35, "b")
+		}, true},
 		{"an old leader", func(s *scene) { terms(s); read(s, 1, 35, "a2") }, false},
 		{"an old value", func(s *scene) { terms(s); read(s, 1, 16, "a") }, false},
-		{"back again", func(s *scene) { terms(s); read(s, 1, 13, "a2"); read(s, 1, 15, "a") }, false},
+		{"back again", func(s *scene) {
+			terms(s)
+			read(s, 1, 13, "a2")
+			read(s, 1, 15, "a")
+		}, false},
 		{"nobody's value", func(s *scene) { terms(s); read(s, 1, 16, "c") }, false},
 	}, func(ops []history.Op) *model.Verdict {
 		return model.Election(&history.Conditions{}, "p", ops, nil)
@@ -278,7 +292,8 @@ func TestSaveShowsTheFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(text), "the end of the world") || !strings.Contains(string(text), "hold @2") {
+	if err != nil || !strings.Contains(string(text), "the end of the world") ||
+		!strings.Contains(string(text), "hold @2") {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
