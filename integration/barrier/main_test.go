@@ -3,7 +3,6 @@ package barrier_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -29,9 +29,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEndpoint) != "" {
-		os.Exit(child())
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(etcdtest.Shared(m, server(etcdproc.Versions()[0]),
 		func(c *etcdtest.Cluster) {
 			cluster = c

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -89,14 +89,16 @@ func TestRoundsUnderFaults(t *testing.T) {
 	}
 }
 
-const childEndpoint = "HOLDFAST_BARRIER_CHILD"
+// enterer is the other process of TestTwoProcesses.
+var enterer = reexec.Register("enterer", enterRounds)
 
-// child is the other process of TestTwoProcesses.
-func child() int {
+type place struct{ Endpoint, Name string }
+
+func enterRounds(p place) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	run := func() error {
-		c, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(childEndpoint)}})
+		c, err := gateway.New(gateway.Config{Endpoints: []string{p.Endpoint}})
 		if err != nil {
 			return err
 		}
@@ -106,7 +108,7 @@ func child() int {
 			return err
 		}
 		defer s.Close(ctx)
-		d := barrier.NewDouble(s, os.Getenv("HOLDFAST_BARRIER_NAME"), 2)
+		d := barrier.NewDouble(s, p.Name, 2)
 		for range processRounds {
 			e, err := d.Enter(ctx)
 			if err != nil {
@@ -130,9 +132,7 @@ const processRounds = 50
 
 func TestTwoProcesses(t *testing.T) {
 	name, ctx := fresh(t), within(t, time.Minute)
-	cmd := exec.CommandContext(ctx, os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(), childEndpoint+"="+cluster.Endpoints()[0],
-		"HOLDFAST_BARRIER_NAME="+name)
+	cmd := enterer.Command(ctx, place{cluster.Endpoints()[0], name})
 	var out strings.Builder
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {

@@ -3,7 +3,6 @@ package election_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -32,9 +32,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if endpoint := os.Getenv(childEndpoint); endpoint != "" {
-		os.Exit(child(endpoint))
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]),
 		func(c *etcdtest.Cluster) {
 			cluster = c

@@ -22,29 +22,28 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// With these variables the test binary is a program that campaigns and prints its term. It ends
-// when the term is lost, when it reads the line "resign", or at the end of its standard input.
-const (
-	childEndpoint = "HOLDFAST_ELECTION_CHILD"
-	childName     = "HOLDFAST_ELECTION_NAME"
-	childLease    = "HOLDFAST_ELECTION_LEASE" // to resume; empty for a first life
-)
-
-// child is that program.
-func child(endpoint string) int {
+// candidate is a program that campaigns and prints its term. It ends when the term is lost, when it
+// reads the line "resign", or at the end of its standard input.
+var candidate = reexec.Register("candidate", func(l life) int {
 	say := func(what ...any) { _, _ = fmt.Fprintln(os.Stdout, what...) }
-	if err := lead(endpoint, say); err != nil {
+	if err := l.lead(say); err != nil {
 		say("error", err)
 		return 1
 	}
 	return 0
+})
+
+type life struct {
+	Endpoint, Name string
+	Lease          string // to resume; empty for a first life
 }
 
-func lead(endpoint string, say func(...any)) error {
-	c, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}})
+func (l life) lead(say func(...any)) error {
+	c, err := gateway.New(gateway.Config{Endpoints: []string{l.Endpoint}})
 	if err != nil {
 		return err
 	}
@@ -52,17 +51,17 @@ func lead(endpoint string, say func(...any)) error {
 	defer cancel()
 	var s *session.Session
 	var term *election.Term
-	if text := os.Getenv(childLease); text == "" {
+	if l.Lease == "" {
 		if s, err = session.New(ctx, c, nil); err == nil {
-			term, err = election.New(s, os.Getenv(childName), nil).Campaign(ctx, "first life")
+			term, err = election.New(s, l.Name, nil).Campaign(ctx, "first life")
 		}
 	} else {
 		var id int64
-		if id, err = strconv.ParseInt(text, 16, 64); err == nil {
+		if id, err = strconv.ParseInt(l.Lease, 16, 64); err == nil {
 			s, err = session.Resume(ctx, c, gateway.LeaseID(id), nil)
 		}
 		if err == nil {
-			term, err = election.New(s, os.Getenv(childName), nil).Resume(ctx)
+			term, err = election.New(s, l.Name, nil).Resume(ctx)
 		}
 		if err == nil {
 			err = term.Proclaim(ctx, "second life")
@@ -106,10 +105,7 @@ type program struct {
 
 func startProgram(t *testing.T, c *etcdtest.Cluster, name, lease string) *program {
 	t.Helper()
-	p := &program{cmd: exec.CommandContext(t.Context(), os.Args[0])} //nolint:gosec // this test
-	p.cmd.Env = append(os.Environ(), childEndpoint+"="+c.Endpoints()[0], childName+"="+name,
-		childLease+"="+lease)
-	p.cmd.Stderr = os.Stderr
+	p := &program{cmd: candidate.Command(t.Context(), life{c.Endpoints()[0], name, lease})}
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
 		p.out = bufio.NewReader(out)

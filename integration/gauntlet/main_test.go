@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 // A row is one flaw.
@@ -100,10 +101,7 @@ var (
 const atOnce = "8"
 
 func TestMain(m *testing.M) {
-	if endpoint := os.Getenv(childEnv); endpoint != "" {
-		panicInSTM(endpoint)
-		return
-	}
+	reexec.Main()
 	if err := flag.Set("test.parallel", atOnce); err != nil { // the command line overrides it
 		panic(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -13,29 +11,25 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// childEnv holds the endpoint for the process that the panic ends.
-const childEnv = "HOLDFAST_GAUNTLET_CHILD"
+// panicker is the process that the panic ends.
+var panicker = reexec.Register("panicker", panicInSTM)
 
-// panicInSTM is the main function of that process.
-func panicInSTM(endpoint string) {
-	defer func() {
-		_ = recover()
-		os.Exit(0)
-	}()
+func panicInSTM(endpoint string) (status int) {
+	defer func() { _ = recover() }()
 	c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}})
 	if err == nil {
 		_, _ = concurrency.NewSTM(c, func(concurrency.STM) error { panic("of the caller") })
 	}
+	return 0
 }
 
 func panicKillsPeer(t *testing.T) (string, bool) {
-	program, err := os.Executable()
-	must(t, err)
-	child := exec.CommandContext(t.Context(), program)
-	child.Env = append(os.Environ(), childEnv+"="+cluster.Endpoints()[0])
+	child := panicker.Command(t.Context(), cluster.Endpoints()[0])
+	child.Stderr = nil // CombinedOutput sets it
 	out, err := child.CombinedOutput()
 	return saw("the process, with a recover: %v", err), err != nil &&
 		strings.Contains(string(out), "panic: of the caller")

@@ -3,7 +3,6 @@ package queue_test
 
 import (
 	"errors"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,6 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -30,9 +30,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleVar); role != "" {
-		os.Exit(child(role))
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]),
 		func(c *etcdtest.Cluster) {
 			cluster = c

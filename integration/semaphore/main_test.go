@@ -4,7 +4,6 @@ package semaphore_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
@@ -33,9 +33,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if job := os.Getenv(jobEnv); job != "" {
-		os.Exit(work(job))
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]),
 		func(c *etcdtest.Cluster) {
 			cluster = c

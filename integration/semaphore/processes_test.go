@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -25,8 +25,8 @@ func kv(key string, rev int64) *mvccpb.KeyValue {
 	}
 }
 
-// jobEnv makes the test binary one of the processes of TestProcesses.
-const jobEnv = "HOLDFAST_SEMAPHORE_JOB"
+// worker is one of the processes of TestProcesses.
+var worker = reexec.Register("worker", work)
 
 type job struct {
 	Endpoints  []string
@@ -37,12 +37,7 @@ type job struct {
 }
 
 // work does a job and prints its grants.
-func work(spec string) int {
-	var j job
-	if err := json.Unmarshal([]byte(spec), &j); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
+func work(j job) int {
 	grants, err := j.do(context.Background())
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(grants)
@@ -107,20 +102,13 @@ func TestProcesses(t *testing.T) {
 	direct := newClient(t, gateway.Config{})
 	from := revision(t, direct)
 	j := job{Endpoints: cluster.Endpoints(), Name: fresh(t), Limit: 3, Goroutines: 50, Rounds: 3}
-	spec, err := json.Marshal(j)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
 	var grants []grant
 	var all sync.WaitGroup
 	begin := time.Now()
 	for range processes {
 		all.Go(func() {
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), jobEnv+"="+string(spec))
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
+			out, err := worker.Command(t.Context(), j).Output()
 			var own []grant
 			if err == nil {
 				err = json.Unmarshal(out, &own)

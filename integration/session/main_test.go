@@ -3,7 +3,6 @@
 package session_test
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,6 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -27,9 +27,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childShape) != "" {
-		os.Exit(child())
-	}
+	reexec.Main()
 	server := recipetest.Server(etcdproc.Versions()[0])
 	goleak.VerifyTestMain(etcdtest.Shared(m, server, func(c *etcdtest.Cluster) { cluster = c }))
 }

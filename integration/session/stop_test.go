@@ -15,17 +15,17 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-const (
-	childShape    = "HOLDFAST_SESSION_CHILD" // a key of shapes
-	childEndpoint = "HOLDFAST_SESSION_ENDPOINT"
-	childName     = "HOLDFAST_SESSION_NAME"
-)
+// stoppable is the program that SIGTERM stops.
+var stoppable = reexec.Register("stoppable", runShape)
+
+type shaped struct{ Endpoint, Shape, Name string }
 
 // shapes are programs as the documents show them: the context of signal.NotifyContext stops them,
 // and deferred calls release their holds with that context.
@@ -61,12 +61,11 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 	},
 }
 
-// child is the program that SIGTERM stops.
-func child() int {
+func runShape(p shaped) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run := func() error {
-		client, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(childEndpoint)}})
+		client, err := gateway.New(gateway.Config{Endpoints: []string{p.Endpoint}})
 		if err != nil {
 			return err
 		}
@@ -77,7 +76,7 @@ func child() int {
 		}
 		defer s.Close(ctx)
 		locked := func() { _, _ = os.Stdout.WriteString("locked\n") }
-		return shapes[os.Getenv(childShape)](ctx, s, os.Getenv(childName), locked)
+		return shapes[p.Shape](ctx, s, p.Name, locked)
 	}
 	if err := run(); err != nil && !errors.Is(err, context.Canceled) {
 		_, _ = os.Stdout.WriteString(err.Error() + "\n")
@@ -94,9 +93,7 @@ type program struct {
 
 func start(t *testing.T, shape, name string) program {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(),
-		childShape+"="+shape, childEndpoint+"="+cluster.Endpoints()[0], childName+"="+name)
+	cmd := stoppable.Command(t.Context(), shaped{cluster.Endpoints()[0], shape, name})
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package fakeetcd_test
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,20 +51,14 @@ func TestBreakWatches(t *testing.T) {
 // TestEndless checks that a test that hangs ends, and that the output shows its goroutine.
 func TestEndless(t *testing.T) {
 	t.Parallel()
-	const inside = "ETCDSCRIPT_ENDLESS"
-	if os.Getenv(inside) != "" {
+	cmd := reexec.Repeat(t, "-test.timeout=1m")
+	if cmd == nil {
 		synctest.Test(t, func(t *testing.T) {
 			fakeetcd.Start(t)
 			waitInVain()
 		})
 		return
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestEndless$", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), inside+"=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "TestEndless waits for what does not come") ||
 		!strings.Contains(string(out), "fakeetcd_test.waitInVain(") {

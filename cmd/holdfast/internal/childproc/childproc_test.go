@@ -14,17 +14,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
-// helper runs in place of the tests when helperEnv is set. It may be nil.
-var helper func()
-
-const helperEnv = "UNDER_TEST_HELPER"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(helperEnv) != "" {
-		helper()
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(m)
 }
 
