@@ -5,10 +5,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -66,27 +66,14 @@ func TestCorruptSettings(t *testing.T) {
 	} {
 		for _, value := range p.values {
 			for _, verb := range p.verbs {
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					s, err := session.New(t.Context(), etcd.Client(t), nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer func() { _ = s.Close(context.WithoutCancel(t.Context())) }()
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					s := bubble.Session(t, etcd)
 					etcd.Put(p.key, value)
-					calls := 0
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						if calls++; calls > 50 {
-							c.Sleep(time.Hour) // an endless loop must not fill the test's log
-						}
-						return c.Apply()
-					})
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-					defer cancel()
-					err = verbs[verb](ctx, s)
+					calls := bubble.Count(etcd)
+					err := verbs[verb](bubble.Within(t, 10*time.Second), s)
 					if !errors.Is(err, session.ErrCorrupt) || !errors.Is(err, p.broken) ||
-						!strings.Contains(err.Error(), p.key) || calls > 10 {
-						t.Errorf("%s of %q = %v after %d requests", verb, value, err, calls)
+						!strings.Contains(err.Error(), p.key) || calls.Load() > 10 {
+						t.Errorf("%s of %q = %v after %d requests", verb, value, err, calls.Load())
 					}
 					if kv, ok := etcd.Get(p.key); !ok || string(kv.Value) != value {
 						t.Errorf("%s of %q: the key has changed", verb, value)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -30,7 +31,7 @@ func TestEveryAnswerLost(t *testing.T) {
 func lose(t *testing.T, skip int, applied bool) {
 	t.Helper()
 	etcd := fakeetcd.Start(t)
-	s := []*session.Session{open(t, etcd), open(t, etcd)}
+	s := []*session.Session{bubble.Session(t, etcd), bubble.Session(t, etcd)}
 	txns, lost := 0, 0
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 		if c.Path == "/kv/txn" {
@@ -74,9 +75,8 @@ func lose(t *testing.T, skip int, applied bool) {
 // TestGiveUpAtOnce: no call leaves a key when its context had ended before.
 func TestGiveUpAtOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		for what, call := range map[string]func() error{
@@ -100,27 +100,11 @@ func TestGiveUpAtOnce(t *testing.T) {
 	})
 }
 
-func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
-	t.Helper()
-	s, err := session.New(t.Context(), etcd.Client(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.Close(ctx) // the server may be gone
-	})
-	synctest.Wait()
-	return s
-}
-
 // TestDisplaced: a member whose key is gone when it reads the result of its round has not passed.
 func TestDisplaced(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		done := make(chan error, 1)
 		go func() { _, err := NewDouble(s, "a", 2).Enter(t.Context()); done <- err }()
 		synctest.Wait()
@@ -140,9 +124,8 @@ func TestDisplaced(t *testing.T) {
 // would.
 func TestWhoeverGivesUpBreaks(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		etcd.Put("a//parties", "cyclic 3")
@@ -169,9 +152,8 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 // first request.
 func TestLeavingRefusedOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		c := NewCyclic(open(t, etcd), "a", 1)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c := NewCyclic(bubble.Session(t, etcd), "a", 1)
 		passed, refused := false, false
 		etcd.Script(func(call *fakeetcd.Call) fakeetcd.Answer {
 			if call.Path == "/kv/txn" && passed && !refused {
@@ -207,9 +189,8 @@ func TestRemovedIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				done := make(chan error)
 				go func() { done <- wait(t.Context(), s) }()
 				synctest.Wait()

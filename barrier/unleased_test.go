@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -14,14 +15,13 @@ import (
 // TestHoldWithoutItsLease: a barrier is not up for ever because its holder's key lost its lease.
 func TestHoldWithoutItsLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		held, err := New(open(t, etcd), "a").Hold(t.Context())
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		held, err := New(bubble.Session(t, etcd), "a").Hold(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second) // then its key is watched
-		s, down := open(t, etcd), make(chan error)
+		s, down := bubble.Session(t, etcd), make(chan error)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() { down <- New(s, "a").Wait(ctx) }()
@@ -47,11 +47,10 @@ func TestHoldWithoutItsLease(t *testing.T) {
 // Leave.
 func TestEntryWithoutItsLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		entries := make(chan *Entry)
 		for range 2 {
-			s := open(t, etcd)
+			s := bubble.Session(t, etcd)
 			go func() {
 				e, err := NewDouble(s, "a", 2).Enter(t.Context())
 				if err != nil {
@@ -105,12 +104,11 @@ func TestWaiterWithoutItsLease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				begin := func() chan error {
-					s, done := open(t, etcd), make(chan error, 1)
+					s, done := bubble.Session(t, etcd), make(chan error, 1)
 					go func() { done <- row.wait(ctx, s) }()
 					synctest.Wait()
 					return done

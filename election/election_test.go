@@ -10,15 +10,15 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 func TestBadNames(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x"} {
 			e := election.New(s, name, nil)
@@ -52,9 +52,8 @@ func TestBadNames(t *testing.T) {
 
 func TestLeaderAndCandidates(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		e := election.New(other, "a", nil)
 		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) ||
 			err.Error() != `election: leader "a": no leader` {
@@ -90,11 +89,10 @@ func TestLeaderAndCandidates(t *testing.T) {
 
 func TestCampaignErrors(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		term := campaign(t, other, "one")
-		_, err := election.New(s, "a", nil).Campaign(within(t, time.Second), "two")
+		_, err := election.New(s, "a", nil).Campaign(bubble.Within(t, time.Second), "two")
 		if !errors.Is(err, context.DeadlineExceeded) ||
 			!strings.HasPrefix(err.Error(), `election: campaign "a": `) {
 			t.Errorf("Campaign = %v", err)
@@ -118,9 +116,8 @@ func TestCampaignErrors(t *testing.T) {
 func TestProclaimLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			term := campaign(t, open(t, etcd), "one")
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			term := campaign(t, bubble.Session(t, etcd), "one")
 			var copies []*fakeetcd.Call
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if !c.IsTxn("a/") || len(copies) == 2 {
@@ -147,7 +144,7 @@ func TestProclaimLostAnswers(t *testing.T) {
 				t.Errorf("a late copy has changed it to %q", got)
 			}
 			resign(t, term)
-			again := campaign(t, open(t, etcd), "four")
+			again := campaign(t, bubble.Session(t, etcd), "four")
 			for _, c := range copies {
 				c.Apply()
 			}
@@ -162,9 +159,8 @@ func TestProclaimLostAnswers(t *testing.T) {
 // TestProclaimCutOff: a Proclaim whose ctx ended cannot overwrite the value of the next one.
 func TestProclaimCutOff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		var late *fakeetcd.Call
 		// the first arrives late, and resolving it takes a while
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -178,11 +174,11 @@ func TestProclaimCutOff(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		err := term.Proclaim(within(t, 100*time.Millisecond), "two")
+		err := term.Proclaim(bubble.Within(t, 100*time.Millisecond), "two")
 		if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Proclaim = %v", err)
 		}
-		if err := term.Proclaim(within(t, 100*time.Millisecond), "never"); !errors.Is(err,
+		if err := term.Proclaim(bubble.Within(t, 100*time.Millisecond), "never"); !errors.Is(err,
 			context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Proclaim while the first is settled = %v", err)
 		}
@@ -201,15 +197,14 @@ func TestProclaimCutOff(t *testing.T) {
 // TestProclaimRefused: a Proclaim that the server rejected does not block the next one.
 func TestProclaimRefused(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 		if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, gateway.ErrPermissionDenied) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		etcd.Script(nil)
-		if err := term.Proclaim(within(t, time.Second), "three"); err != nil {
+		if err := term.Proclaim(bubble.Within(t, time.Second), "three"); err != nil {
 			t.Error(err)
 		}
 		resign(t, term)
@@ -219,11 +214,10 @@ func TestProclaimRefused(t *testing.T) {
 // TestProclaimAfterFreeze: a Proclaim that waits for an unresolved one ends with the term.
 func TestProclaimAfterFreeze(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		etcd.Freeze()
-		if err := term.Proclaim(within(t, time.Second), "two"); !errors.Is(err,
+		if err := term.Proclaim(bubble.Within(t, time.Second), "two"); !errors.Is(err,
 			gateway.ErrUncertain) {
 			t.Errorf("Proclaim = %v", err)
 		}
@@ -261,9 +255,8 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				term := campaign(t, s, "one")
 				if err := end(etcd, s, term); err != nil {
 					t.Fatal(err)
@@ -283,9 +276,8 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 // TestObserve: only changes of the leader and its value are returned, and always the last state.
 func TestObserve(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen []string
 		var last int64 = -1
@@ -343,9 +335,8 @@ func TestObserve(t *testing.T) {
 // TestObserveEnds: Observe ends with its session, and when the loop breaks.
 func TestObserveEnds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		for ev, err := range election.New(s, "a", nil).Observe(t.Context()) {
 			if err != nil || ev.Leader != nil {
 				t.Errorf("%+v, %v", ev, err)
@@ -367,9 +358,8 @@ func TestObserveEnds(t *testing.T) {
 
 func TestLockDelay(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		if _, err := election.New(s, "a",
 			&election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "one"); err != nil {
 			t.Fatal(err)

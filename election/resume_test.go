@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -104,11 +105,10 @@ func TestResumeLeader(t *testing.T) {
 	for lost := range 3 {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				old := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				old := bubble.Session(t, etcd)
 				was := campaign(t, old, "one")
-				next := goCampaign(t, open(t, etcd), "next")
+				next := goCampaign(t, bubble.Session(t, etcd), "next")
 				old.Orphan()
 				s := again(t, etcd, old)
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -164,9 +164,8 @@ func TestResumeIsLost(t *testing.T) {
 		for _, compacted := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.name, compacted), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					old := open(t, etcd)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					old := bubble.Session(t, etcd)
 					campaign(t, old, "one")
 					old.Orphan()
 					s := again(t, etcd, old)
@@ -194,12 +193,11 @@ func TestResumeIsLost(t *testing.T) {
 // TestResumeCandidate: a candidate that waited keeps its place.
 func TestResumeCandidate(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		leader := campaign(t, open(t, etcd), "leader")
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		leader := campaign(t, bubble.Session(t, etcd), "leader")
+		old := bubble.Session(t, etcd)
 		before := goCampaign(t, old, "waits")
-		last := goCampaign(t, open(t, etcd), "last")
+		last := goCampaign(t, bubble.Session(t, etcd), "last")
 		old.Orphan()
 		if <-before.done; !errors.Is(before.err, session.ErrLost) {
 			t.Errorf("Campaign of the earlier life = %v", before.err)
@@ -231,13 +229,12 @@ func TestResumeSeveral(t *testing.T) {
 		for _, leads := range []bool{false, true} {
 			t.Run(fmt.Sprint(lossy, leads), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 					var leader *election.Term
 					if !leads {
-						leader = campaign(t, open(t, etcd), "leader")
+						leader = campaign(t, bubble.Session(t, etcd), "leader")
 					}
-					s := open(t, etcd)
+					s := bubble.Session(t, etcd)
 					for _, life := range []string{"first", "second", "third"} {
 						for i := range 3 {
 							goCampaign(t, s, fmt.Sprint(life, i))
@@ -301,16 +298,15 @@ func TestResumeSeveral(t *testing.T) {
 
 func TestResumeNothing(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		old := bubble.Session(t, etcd)
 		term := campaign(t, old, "one")
 		if _, err := election.New(old, "a", nil).Resume(t.Context()); !errors.Is(err,
 			session.ErrNotHeld) || term.Err() != nil {
 			t.Errorf("Resume in a first life = %v", err)
 		}
-		behind := goCampaign(t, open(t, etcd), "theirs")
-		other := open(t, etcd)
+		behind := goCampaign(t, bubble.Session(t, etcd), "theirs")
+		other := bubble.Session(t, etcd)
 		other.Orphan()
 		s := again(t, etcd, other)
 		own := goCampaign(t, s, "own")

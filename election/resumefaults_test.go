@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -33,10 +34,9 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				leader := campaign(t, open(t, etcd), "leader")
-				old := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				leader := campaign(t, bubble.Session(t, etcd), "leader")
+				old := bubble.Session(t, etcd)
 				goCampaign(t, old, "waits")
 				old.Orphan()
 				s := again(t, etcd, old)
@@ -56,10 +56,9 @@ func TestResumeRemovedMeanwhile(t *testing.T) {
 // the line.
 func TestResumeCutOff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		leader := campaign(t, open(t, etcd), "leader")
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		leader := campaign(t, bubble.Session(t, etcd), "leader")
+		old := bubble.Session(t, etcd)
 		for i := range 3 {
 			goCampaign(t, old, fmt.Sprint("waits", i))
 		}
@@ -73,7 +72,7 @@ func TestResumeCutOff(t *testing.T) {
 				}
 				return c.Apply()
 			})
-			if _, err := e.Resume(within(t, time.Second)); !errors.Is(err,
+			if _, err := e.Resume(bubble.Within(t, time.Second)); !errors.Is(err,
 				context.DeadlineExceeded) {
 				t.Errorf("Resume = %v", err)
 			}
@@ -82,7 +81,8 @@ func TestResumeCutOff(t *testing.T) {
 		if got := values(t, e); len(got) != 4 {
 			t.Errorf("in line: %q", got)
 		}
-		if _, err := e.Resume(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := e.Resume(bubble.Within(t, time.Second)); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Errorf("Resume = %v", err)
 		}
 		time.Sleep(time.Second)
@@ -100,12 +100,11 @@ func TestResumeCutOff(t *testing.T) {
 // order of the line.
 func TestResumeAfterATransferTo(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		old := bubble.Session(t, etcd)
 		leader := campaign(t, old, "leader")
 		etcd.Put("a/stranger", "stranger") // does not step aside
-		next := goCampaign(t, open(t, etcd), "next")
+		next := goCampaign(t, bubble.Session(t, etcd), "next")
 		all, err := election.New(old, "a", nil).Candidates(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -134,14 +133,13 @@ func TestResumeAfterATransferTo(t *testing.T) {
 
 func TestResumeStepsAside(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		e := election.New(open(t, etcd), "a", nil)
-		leader := campaign(t, open(t, etcd), "leader")
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		e := election.New(bubble.Session(t, etcd), "a", nil)
+		leader := campaign(t, bubble.Session(t, etcd), "leader")
+		old := bubble.Session(t, etcd)
 		goCampaign(t, old, "aside")
 		old.Orphan() // its candidate no longer steps aside
-		heir := goCampaign(t, open(t, etcd), "heir")
+		heir := goCampaign(t, bubble.Session(t, etcd), "heir")
 		all, err := e.Candidates(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -170,13 +168,12 @@ func TestResumeStepsAside(t *testing.T) {
 // life had waited. The term that follows ends cleanly.
 func TestResumeWithLockDelay(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		const delay = 20 * time.Second
-		etcd := fakeetcd.Start(t)
 		delayed := func(s *session.Session) *election.Election {
 			return election.New(s, "a", &election.Options{LockDelay: delay})
 		}
-		old := open(t, etcd)
+		old := bubble.Session(t, etcd)
 		was, err := delayed(old).Campaign(t.Context(), "one")
 		if err != nil {
 			t.Fatal(err)
@@ -189,7 +186,7 @@ func TestResumeWithLockDelay(t *testing.T) {
 		}
 		next := make(chan error)
 		go func() {
-			_, err := delayed(open(t, etcd)).Campaign(t.Context(), "next")
+			_, err := delayed(bubble.Session(t, etcd)).Campaign(t.Context(), "next")
 			next <- err
 		}()
 		time.Sleep(time.Second)
@@ -205,9 +202,8 @@ func TestResumeWithLockDelay(t *testing.T) {
 // nothing.
 func TestResumeOfTheLiving(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		old := bubble.Session(t, etcd)
 		was := campaign(t, old, "one")
 		behind := goCampaign(t, old, "two")
 		etcd.BreakWatches(true)
@@ -226,7 +222,7 @@ func TestResumeOfTheLiving(t *testing.T) {
 		if err := old.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got := values(t, election.New(open(t, etcd), "a", nil)); !slices.Equal(got,
+		if got := values(t, election.New(bubble.Session(t, etcd), "a", nil)); !slices.Equal(got,
 			[]string{"one"}) || term.Err() != nil {
 			t.Errorf("in line: %q, the term: %v", got, term.Err())
 		}
@@ -236,12 +232,12 @@ func TestResumeOfTheLiving(t *testing.T) {
 
 func TestResumeMisuse(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		if _, err := election.New(nil, "a", nil).Resume(t.Context()); !errors.Is(err,
 			gateway.ErrInvalid) {
 			t.Errorf("without a session: %v", err)
 		}
-		s := open(t, fakeetcd.Start(t))
+		s := bubble.Session(t, etcd)
 		if _, err := election.New(s, "", nil).Resume(t.Context()); !errors.Is(err,
 			gateway.ErrInvalid) {
 			t.Errorf("without a name: %v", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -106,9 +107,8 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				w := &world{etcd: etcd, e: election.New(open(t, etcd), "a", nil)}
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				w := &world{etcd: etcd, e: election.New(bubble.Session(t, etcd), "a", nil)}
 				var ctx context.Context
 				ctx, w.cancel = context.WithCancel(t.Context())
 				defer w.cancel()
@@ -137,8 +137,7 @@ func TestRun(t *testing.T) {
 // TestRunWaits: the next candidate leads after fn has returned, not when its context ends.
 func TestRunWaits(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var log []string
 		first := make(chan error)
@@ -174,9 +173,8 @@ func TestRunWaits(t *testing.T) {
 // TestRunCandidateRemoved: a candidate whose key was deleted joins again.
 func TestRunCandidateRemoved(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		done := make(chan error)
 		go func() {
 			done <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
@@ -221,9 +219,8 @@ func TestRunUnwinds(t *testing.T) {
 		} {
 			t.Run(how+", "+name, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					e := election.New(open(t, etcd), "a", nil)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					e := election.New(bubble.Session(t, etcd), "a", nil)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					var term *election.Term
@@ -245,7 +242,7 @@ func TestRunUnwinds(t *testing.T) {
 					if !errors.Is(term.Err(), session.ErrReleased) {
 						t.Errorf("the term: %v", term.Err())
 					}
-					again, err := e.Campaign(within(t, 20*time.Second), "w")
+					again, err := e.Campaign(bubble.Within(t, 20*time.Second), "w")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -267,8 +264,7 @@ func TestRunUnwindsWithItsSession(t *testing.T) {
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				fakeetcd.Unwound(func() {
 					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
 						func(context.Context, *election.Term) error {
@@ -294,9 +290,8 @@ func TestResignRefusedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				err := election.New(s, "a", nil).Run(t.Context(), "v",
 					func(ctx context.Context, term *election.Term) error {
 						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -15,12 +16,11 @@ import (
 // and the next one leads.
 func TestLeaderWithoutItsLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		first := campaign(t, open(t, etcd), "1")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		first := campaign(t, bubble.Session(t, etcd), "1")
 		time.Sleep(2 * time.Second) // then its key is watched
 		next := make(chan *election.Term, 1)
-		s := open(t, etcd)
+		s := bubble.Session(t, etcd)
 		go func() { next <- campaign(t, s, "2") }()
 		synctest.Wait()
 		etcd.Put(first.Key(), "0")
@@ -41,16 +41,15 @@ func TestLeaderWithoutItsLease(t *testing.T) {
 // moment at most.
 func TestCandidateWithoutItsLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		first := campaign(t, open(t, etcd), "1")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		first := campaign(t, bubble.Session(t, etcd), "1")
 		terms := make(chan *election.Term)
 		for _, value := range []string{"2", "3"} {
-			s := open(t, etcd)
+			s := bubble.Session(t, etcd)
 			go func() { terms <- campaign(t, s, value) }()
 			synctest.Wait()
 		}
-		candidates, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
+		candidates, err := election.New(bubble.Session(t, etcd), "a", nil).Candidates(t.Context())
 		if err != nil || len(candidates) != 3 {
 			t.Fatalf("%+v, %v", candidates, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -83,9 +84,8 @@ func TestDo(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				err := mutex.New(s, "a", nil).Do(t.Context(),
 					func(ctx context.Context, lock *mutex.Lock) error {
 						if err := lock.Err(); err != nil {
@@ -109,9 +109,8 @@ func TestDo(t *testing.T) {
 // TestDoAfterCtx: Do releases the lock although ctx has ended.
 func TestDoAfterCtx(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		err := mutex.New(s, "a", nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
 			cancel()
@@ -131,9 +130,8 @@ func TestDoUnwinds(t *testing.T) {
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				value, _ := fakeetcd.Unwound(func() {
 					_ = mutex.New(s, "a", nil).Do(t.Context(),
 						func(context.Context, *mutex.Lock) error {
@@ -177,8 +175,7 @@ func TestHookUnwinds(t *testing.T) {
 		} {
 			t.Run(how+" in "+verb, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 					calls := 0
 					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context,
 						session.HoldInfo, time.Duration,
@@ -226,9 +223,8 @@ func TestUnlockRefusedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s, other := open(t, etcd), open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 				err := use(t.Context(), mutex.New(s, "a", nil), func() {
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N == 1 {
@@ -240,7 +236,8 @@ func TestUnlockRefusedOnce(t *testing.T) {
 				if !errors.Is(err, gateway.ErrPermissionDenied) {
 					t.Error(err)
 				}
-				if _, err := mutex.New(other, "a", nil).Lock(within(t, time.Minute)); err != nil {
+				if _, err := mutex.New(other, "a",
+					nil).Lock(bubble.Within(t, time.Minute)); err != nil {
 					t.Errorf("a minute later: %v", err)
 				}
 			})
@@ -251,9 +248,9 @@ func TestUnlockRefusedOnce(t *testing.T) {
 // TestRWMutexDo: readers run together, a writer alone.
 func TestRWMutexDo(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		a, b := mutex.NewRWMutex(open(t, etcd), "a", nil), mutex.NewRWMutex(open(t, etcd), "a", nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		a, b := mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil),
+			mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
 		err := a.RDo(t.Context(), func(ctx context.Context, _ *mutex.Lock) error {
 			err := b.RDo(ctx, func(context.Context, *mutex.Lock) error { return nil })
 			if err != nil {
@@ -284,8 +281,8 @@ func TestRWMutexDo(t *testing.T) {
 // TestRWMutexTakesNoLockDelay: its first verb says so.
 func TestRWMutexTakesNoLockDelay(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		rw := mutex.NewRWMutex(open(t, fakeetcd.Start(t)), "a",
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		rw := mutex.NewRWMutex(bubble.Session(t, etcd), "a",
 			&mutex.Options{LockDelay: time.Second})
 		if _, err := rw.RLock(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Error(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -19,15 +20,14 @@ import (
 // remains.
 func TestLockAllLosesOne(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		if _, err := mutex.New(other, "b", nil).Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error)
 		go func() {
-			_, err := mutex.LockAll(within(t, 10*time.Minute), s, "a", "b", "c")
+			_, err := mutex.LockAll(bubble.Within(t, 10*time.Minute), s, "a", "b", "c")
 			done <- err
 		}()
 		time.Sleep(2 * time.Second) // then the key of "a" is watched
@@ -69,9 +69,8 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				lock, err := mutex.New(s, "a", nil).Lock(t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -90,9 +89,8 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 // not afterwards.
 func TestMultiLockTxn(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		locks, err := mutex.LockAll(t.Context(), s, "b", "a")
 		if err != nil {
 			t.Fatal(err)
@@ -122,9 +120,8 @@ func TestMultiLockTxn(t *testing.T) {
 // TestTryLockAll: all locks or none, without waiting.
 func TestTryLockAll(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		held, err := mutex.New(other, "b", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -174,9 +171,8 @@ func TestTryLockAll(t *testing.T) {
 func TestTryLockAllFence(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			s := open(t, etcd)
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			s := bubble.Session(t, etcd)
 			put := func() {
 				if _, ok := etcd.Get("a/1234"); !ok {
 					etcd.Put("a/1234", "") // as a member of another library
@@ -210,9 +206,8 @@ func TestTryLockAllFence(t *testing.T) {
 // TestTryLockAllAbove: other locks below the names are no obstacle.
 func TestTryLockAllAbove(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		for i := range 10 { // more than a look at the front shows
 			if _, err := mutex.New(other, "a/"+string(rune('a'+i)),
 				nil).Lock(t.Context()); err != nil {
@@ -238,9 +233,8 @@ func TestTryLockAllAbove(t *testing.T) {
 // once.
 func TestMultiUnlockAgain(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		all, err := mutex.TryLockAll(t.Context(), s, "a", "b", "c")
 		if err != nil {
 			t.Fatal(err)
@@ -252,7 +246,7 @@ func TestMultiUnlockAgain(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		err = all.Unlock(within(t, 500*time.Millisecond))
+		err = all.Unlock(bubble.Within(t, 500*time.Millisecond))
 		if !errors.Is(err, gateway.ErrUncertain) {
 			t.Fatalf("cut off: %v", err)
 		}
@@ -286,8 +280,8 @@ func (s *slow) Err() error {
 // TestMultiUnlockTwice: of two Unlocks at once, which release one lock each, the last returns nil.
 func TestMultiUnlockTwice(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		all, err := mutex.LockAll(t.Context(), open(t, fakeetcd.Start(t)), "a", "b")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		all, err := mutex.LockAll(t.Context(), bubble.Session(t, etcd), "a", "b")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -16,9 +17,8 @@ import (
 
 func TestBadNames(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{
 			"", "holdfast/sessions", "holdfast/sessions/x",
@@ -49,9 +49,8 @@ func TestBadNames(t *testing.T) {
 
 func TestLocked(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		lock, err := mutex.New(s, "jobs/a", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -89,14 +88,13 @@ func TestLocked(t *testing.T) {
 
 func TestLockErrors(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		m := mutex.New(s, "a", nil)
 		if _, err := mutex.New(other, "a", nil).Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		_, err := m.Lock(within(t, time.Second))
+		_, err := m.Lock(bubble.Within(t, time.Second))
 		if !errors.Is(err, context.DeadlineExceeded) ||
 			!strings.HasPrefix(err.Error(), `mutex: lock "a": `) {
 			t.Errorf("Lock = %v", err)
@@ -125,9 +123,8 @@ func TestLockErrors(t *testing.T) {
 // lost.
 func TestMutualExclusion(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		sessions := []*session.Session{open(t, etcd), open(t, etcd)}
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		sessions := []*session.Session{bubble.Session(t, etcd), bubble.Session(t, etcd)}
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path == "/kv/txn" && c.N%11 == 3:
@@ -171,9 +168,8 @@ func TestMutualExclusion(t *testing.T) {
 
 func TestLockDelay(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		if _, err := mutex.New(s, "a",
 			&mutex.Options{LockDelay: time.Minute}).Lock(t.Context()); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -32,10 +33,9 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				rw, other := mutex.NewRWMutex(open(t, etcd), "a", nil),
-					mutex.NewRWMutex(open(t, etcd), "a", nil)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				rw, other := mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil),
+					mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
 				first, err := row.first(rw, t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -43,7 +43,7 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 				time.Sleep(2 * time.Second) // then its key is watched
 				got := make(chan *mutex.Lock, 1)
 				go func() {
-					lock, err := row.next(other, within(t, time.Minute))
+					lock, err := row.next(other, bubble.Within(t, time.Minute))
 					if err != nil {
 						t.Error(err)
 					}

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -44,19 +43,12 @@ func TestCorruptSettings(t *testing.T) {
 			"99999999999999999999", `{"limit":3}`, "\xff",
 		} {
 			for _, verb := range names {
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					m := semaphore.New(open(t, etcd), "a", 3)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					m := semaphore.New(bubble.Session(t, etcd), "a", 3)
 					release(t, acquire(t, m, 1)) // declares it
 					etcd.Put(key, value)
-					var calls atomic.Int32
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						calls.Add(1)
-						return c.Apply()
-					})
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-					defer cancel()
-					err := verbs[verb](ctx, m)
+					calls := bubble.Count(etcd)
+					err := verbs[verb](bubble.Within(t, 10*time.Second), m)
 					if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), key) ||
 						calls.Load() > 10 {
 						t.Errorf("%s with %s of %q = %v after %d requests", verb, key, value, err,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -18,9 +19,8 @@ import (
 
 func TestBadArguments(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		rev := etcd.Revision()
 		for _, tt := range []struct{ limit, n int }{
 			{0, 1},
@@ -86,9 +86,8 @@ func TestLostAnswers(t *testing.T) {
 			for _, applied := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%d/applied=%v", verb, lost, applied), func(t *testing.T) {
 					t.Parallel()
-					synctest.Test(t, func(t *testing.T) {
-						etcd := fakeetcd.Start(t)
-						s := open(t, etcd)
+					bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+						s := bubble.Session(t, etcd)
 						m := semaphore.New(s, "a", 3)
 						n := 0
 						var late *fakeetcd.Call
@@ -138,9 +137,8 @@ func TestLostAnswers(t *testing.T) {
 // TestResizeIsAppliedOnce: a Resize whose answer was lost does not overwrite a later one.
 func TestResizeIsAppliedOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		m := semaphore.New(open(t, etcd), "a", 3)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		m := semaphore.New(bubble.Session(t, etcd), "a", 3)
 		release(t, acquire(t, m, 1))
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.N > 1 {
@@ -166,9 +164,8 @@ func TestTwoDeclareAtOnce(t *testing.T) {
 		for _, verb := range []string{"Acquire", "TryAcquire", "Resize"} {
 			t.Run(verb+"/"+other, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					m := semaphore.New(open(t, etcd), "a", 3)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					m := semaphore.New(bubble.Session(t, etcd), "a", 3)
 					n := 0
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path == "/kv/txn" {
@@ -216,9 +213,8 @@ func TestSettingsDeleted(t *testing.T) {
 	} {
 		t.Run(strings.Join(gone, " "), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				m := semaphore.New(open(t, etcd), "a", 3)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				m := semaphore.New(bubble.Session(t, etcd), "a", 3)
 				held := acquire(t, m, 3)
 				done := make(chan struct{})
 				for range 2 {
@@ -246,9 +242,8 @@ func TestSettingsDeleted(t *testing.T) {
 // TestTryAcquireSeesAll: TryAcquire reads the settings and counts all members, also of a long line.
 func TestTryAcquireSeesAll(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		m := semaphore.New(open(t, etcd), "a", 10)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		m := semaphore.New(bubble.Session(t, etcd), "a", 10)
 		for i := range 9 { // older than the settings
 			etcd.Put(fmt.Sprintf("a/%d", i), "1")
 		}
@@ -278,20 +273,17 @@ func TestTryAcquireSeesAll(t *testing.T) {
 // TestMismatchIsOneRequest: a call that returns ErrLimitMismatch sends one request.
 func TestMismatchIsOneRequest(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		release(t, acquire(t, semaphore.New(s, "a", 3), 1))
 		for _, m := range []*semaphore.Semaphore{semaphore.New(s, "a", 4)} {
-			n := 0
-			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { n++; return c.Apply() })
-			if _, err := m.TryAcquire(t.Context(), 1); !errors.Is(err,
-				semaphore.ErrLimitMismatch) || n != 1 {
+			requests := bubble.Count(etcd)
+			_, err := m.TryAcquire(t.Context(), 1)
+			if n := requests.Swap(0); !errors.Is(err, semaphore.ErrLimitMismatch) || n != 1 {
 				t.Errorf("TryAcquire = %v after %d requests", err, n)
 			}
-			n = 0
-			if _, err := m.Acquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) ||
-				n != 1 {
+			_, err = m.Acquire(t.Context(), 1)
+			if n := requests.Load(); !errors.Is(err, semaphore.ErrLimitMismatch) || n != 1 {
 				t.Errorf("Acquire = %v after %d requests", err, n)
 			}
 		}
@@ -330,9 +322,8 @@ func TestDo(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				err := semaphore.New(s, "a", 3).Do(t.Context(), 2,
 					func(ctx context.Context, p *semaphore.Permit) error {
 						if p.Weight() != 2 || p.Err() != nil || ctx.Err() != nil {
@@ -359,9 +350,8 @@ func TestDoUnwinds(t *testing.T) {
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				m := semaphore.New(open(t, etcd), "a", 1)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				m := semaphore.New(bubble.Session(t, etcd), "a", 1)
 				fakeetcd.Unwound(func() {
 					_ = m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
 						unwind()
@@ -377,9 +367,8 @@ func TestDoUnwinds(t *testing.T) {
 // TestReleaseRefusedOnce: Do releases the permit also when etcd rejected the first Release.
 func TestReleaseRefusedOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		m := semaphore.New(open(t, etcd), "a", 1)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		m := semaphore.New(bubble.Session(t, etcd), "a", 1)
 		err := m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.N == 1 {

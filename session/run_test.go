@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -16,8 +17,7 @@ var errOwn = errors.New("an error of fn")
 
 func TestRunAgainAfterLoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var leases []gateway.LeaseID
 		fn := func(ctx context.Context, s *session.Session) error {
 			leases = append(leases, s.Lease())
@@ -90,8 +90,7 @@ func TestRunReturns(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				runs := 0
@@ -114,8 +113,7 @@ func TestRunUnwinds(t *testing.T) {
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				ctx, cancel := context.WithCancel(t.Context())
 				fakeetcd.Unwound(func() {
 					_ = session.Run(ctx, etcd.Client(t), nil,
@@ -145,8 +143,7 @@ func TestRunGivesUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == "/kv/txn" {
 						return fakeetcd.Denied()
@@ -172,15 +169,14 @@ func TestRunWithoutEtcd(t *testing.T) {
 	for _, comes := range []bool{false, true} {
 		t.Run(map[bool]string{false: "never", true: "late"}[comes], func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				etcd.Freeze()
 				if comes {
 					time.AfterFunc(20*time.Second, etcd.Thaw)
 				}
 				start := time.Now()
 				fn := func(context.Context, *session.Session) error { return nil }
-				err := session.Run(within(t, time.Minute), etcd.Client(t), nil, fn)
+				err := session.Run(bubble.Within(t, time.Minute), etcd.Client(t), nil, fn)
 				if comes != (err == nil) || !comes && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("Run = %v", err)
 				}
@@ -195,8 +191,7 @@ func TestRunWithoutEtcd(t *testing.T) {
 // TestRunOverSlowNew: New takes longer than the time to live, and succeeds later.
 func TestRunOverSlowNew(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		start := time.Now()
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" && time.Since(start) < 10*time.Second {
@@ -210,7 +205,7 @@ func TestRunOverSlowNew(t *testing.T) {
 			runs++
 			return nil
 		}
-		err := session.Run(within(t, time.Minute), etcd.Client(t), short(2*time.Second), fn)
+		err := session.Run(bubble.Within(t, time.Minute), etcd.Client(t), short(2*time.Second), fn)
 		if err != nil || runs != 1 {
 			t.Errorf("Run = %v after %d runs", err, runs)
 		}
@@ -224,8 +219,7 @@ func TestRunOverAFullDatabase(t *testing.T) {
 	for _, path := range []string{"/lease/grant", "/kv/txn"} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				full := time.Now().Add(time.Minute)
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == path && time.Now().Before(full) {
