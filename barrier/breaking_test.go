@@ -63,8 +63,9 @@ func (w *world) leave(key string) {
 	}})
 }
 
-// TestBreaking: a member that stops waiting breaks its own round, and no other.
-func TestBreaking(t *testing.T) {
+// TestAMemberThatStopsWaitingBreaksItsOwnRoundOnly: a member that stops waiting breaks its own
+// round, and no other.
+func TestAMemberThatStopsWaitingBreaksItsOwnRoundOnly(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string

@@ -13,9 +13,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestCorruptSettings: calls return an error that names the key when a setting has a value that
-// this library does not write, after a few requests. The key does not change.
-func TestCorruptSettings(t *testing.T) {
+// TestACorruptSettingIsAnErrorThatNamesItsKey: calls return an error that names the key when a
+// setting has a value that this library does not write, after a few requests. The key does not
+// change.
+func TestACorruptSettingIsAnErrorThatNamesItsKey(t *testing.T) {
 	t.Parallel()
 	verbs := map[string]func(ctx context.Context, s *session.Session) error{
 		"Enter": func(ctx context.Context, s *session.Session) error {

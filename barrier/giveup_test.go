@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestEveryAnswerLost: each write of a round is lost once, applied or not.
-func TestEveryAnswerLost(t *testing.T) {
+// TestEachWriteOfARoundCountsOnceWhenItsAnswerIsLost: each write of a round is lost once, applied
+// or not.
+func TestEachWriteOfARoundCountsOnceWhenItsAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for skip := range 16 {
 		for _, applied := range []bool{false, true} {
@@ -72,8 +73,8 @@ func lose(t *testing.T, skip int, applied bool) {
 	}
 }
 
-// TestGiveUpAtOnce: no call leaves a key when its context had ended before.
-func TestGiveUpAtOnce(t *testing.T) {
+// TestACallWithAnEndedContextLeavesNoKey: no call leaves a key when its context had ended before.
+func TestACallWithAnEndedContextLeavesNoKey(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -100,8 +101,9 @@ func TestGiveUpAtOnce(t *testing.T) {
 	})
 }
 
-// TestDisplaced: a member whose key is gone when it reads the result of its round has not passed.
-func TestDisplaced(t *testing.T) {
+// TestAMemberWithoutItsKeyHasNotPassedTheRound: a member whose key is gone when it reads the result
+// of its round has not passed.
+func TestAMemberWithoutItsKeyHasNotPassedTheRound(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -120,9 +122,9 @@ func TestDisplaced(t *testing.T) {
 	})
 }
 
-// TestWhoeverGivesUpBreaks: a member that stops waiting writes the mark, also when no other member
-// would.
-func TestWhoeverGivesUpBreaks(t *testing.T) {
+// TestAMemberThatStopsWaitingMarksItsRoundAsBroken: a member that stops waiting writes the mark,
+// also when no other member would.
+func TestAMemberThatStopsWaitingMarksItsRoundAsBroken(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -148,9 +150,9 @@ func TestWhoeverGivesUpBreaks(t *testing.T) {
 	})
 }
 
-// TestLeavingRefusedOnce: a member that has passed a round leaves it also when etcd rejected the
-// first request.
-func TestLeavingRefusedOnce(t *testing.T) {
+// TestAMemberLeavesItsRoundAfterARefusedRequest: a member that has passed a round leaves it also
+// when etcd rejected the first request.
+func TestAMemberLeavesItsRoundAfterARefusedRequest(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		c := NewCyclic(bubble.Session(t, etcd), "a", 1)
@@ -173,9 +175,9 @@ func TestLeavingRefusedOnce(t *testing.T) {
 	})
 }
 
-// TestRemovedIsLost: a wait returns ErrKeyDeleted when the member's key is deleted, as other holds
-// do.
-func TestRemovedIsLost(t *testing.T) {
+// TestAWaitEndsWhenTheKeyOfItsMemberIsDeleted: a wait returns ErrKeyDeleted when the member's key
+// is deleted, as other holds do.
+func TestAWaitEndsWhenTheKeyOfItsMemberIsDeleted(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]func(ctx context.Context, s *session.Session) error{
 		"Double": func(ctx context.Context, s *session.Session) error {

@@ -48,7 +48,7 @@ func text(t *testing.T, record []round) string {
 	return fmt.Sprintf("%019d %s", record[len(record)-1].Last, list)
 }
 
-func TestComplete(t *testing.T) {
+func TestARoundIsCompleteWithItsLastMember(t *testing.T) {
 	t.Parallel()
 	one, two := round{1, 3, 12}, round{2, 13, 15}
 	for _, tt := range []struct {
@@ -82,7 +82,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-func TestWaiting(t *testing.T) {
+func TestMembersWaitThatNoRoundHasTaken(t *testing.T) {
 	t.Parallel()
 	one, three := round{1, 3, 12}, round{3, 16, 18}
 	for _, tt := range []struct {
@@ -117,7 +117,7 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-func TestLost(t *testing.T) {
+func TestARoundIsBrokenWhenOneOfItsMembersIsGone(t *testing.T) {
 	t.Parallel()
 	old := []round{{1, 3, 12}}
 	before := at(t, 20, old, 0, 5, 14, 16)

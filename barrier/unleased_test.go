@@ -12,8 +12,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestHoldWithoutItsLease: a barrier is not up for ever because its holder's key lost its lease.
-func TestHoldWithoutItsLease(t *testing.T) {
+// TestABarrierFallsWhenTheKeyOfItsHolderLosesItsLease: a barrier is not up for ever because its
+// holder's key lost its lease.
+func TestABarrierFallsWhenTheKeyOfItsHolderLosesItsLease(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		held, err := New(bubble.Session(t, etcd), "a").Hold(t.Context())
@@ -43,9 +44,9 @@ func TestHoldWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestEntryWithoutItsLease: an entry whose key lost its lease ends, and does not keep the others in
-// Leave.
-func TestEntryWithoutItsLease(t *testing.T) {
+// TestAnEntryWhoseKeyLostItsLeaseHoldsNobodyInLeave: an entry whose key lost its lease ends, and
+// does not keep the others in Leave.
+func TestAnEntryWhoseKeyLostItsLeaseHoldsNobodyInLeave(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		entries := make(chan *Entry)
@@ -80,9 +81,9 @@ func TestEntryWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestWaiterWithoutItsLease: a member that waits for its round returns at once when its key loses
-// its lease. That breaks the round of a Cyclic, and frees the place in a Double.
-func TestWaiterWithoutItsLease(t *testing.T) {
+// TestAWaitEndsWhenItsKeyLosesItsLease: a member that waits for its round returns at once when its
+// key loses its lease. That breaks the round of a Cyclic, and frees the place in a Double.
+func TestAWaitEndsWhenItsKeyLosesItsLease(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		wait   func(ctx context.Context, s *session.Session) error

@@ -10,9 +10,10 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestStrangeHeir: an heir that is no candidate's fence is none. Nobody steps aside for it,
-// candidates lead in their order, and a TransferTo replaces it. All this costs a few requests.
-func TestStrangeHeir(t *testing.T) {
+// TestAnHeirThatIsNoFenceMovesNobodyAside: an heir that is no candidate's fence is none. Nobody
+// steps aside for it, candidates lead in their order, and a TransferTo replaces it. All this costs
+// a few requests.
+func TestAnHeirThatIsNoFenceMovesNobodyAside(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
 		"", " ", "garbage", "0", "-7", "1", "7.5", `{"fence":7}`, "9223372036854775807",

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-func TestBadNames(t *testing.T) {
+func TestABadNameIsRejected(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -50,7 +50,7 @@ func TestBadNames(t *testing.T) {
 	})
 }
 
-func TestLeaderAndCandidates(t *testing.T) {
+func TestCandidatesAreListedInTheirOrder(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -87,7 +87,7 @@ func TestLeaderAndCandidates(t *testing.T) {
 	})
 }
 
-func TestCampaignErrors(t *testing.T) {
+func TestACampaignNamesTheReasonOfItsEnd(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -111,9 +111,9 @@ func TestCampaignErrors(t *testing.T) {
 	})
 }
 
-// TestProclaimLostAnswers: the first answers are lost, before or after the write was applied;
-// copies arrive late.
-func TestProclaimLostAnswers(t *testing.T) {
+// TestAProclaimCountsOnceWhenItsAnswerIsLost: the first answers are lost, before or after the write
+// was applied; copies arrive late.
+func TestAProclaimCountsOnceWhenItsAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
 		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
@@ -156,8 +156,9 @@ func TestProclaimLostAnswers(t *testing.T) {
 	}
 }
 
-// TestProclaimCutOff: a Proclaim whose ctx ended cannot overwrite the value of the next one.
-func TestProclaimCutOff(t *testing.T) {
+// TestAProclaimThatWasCutOffDoesNotOverwriteTheNext: a Proclaim whose ctx ended cannot overwrite
+// the value of the next one.
+func TestAProclaimThatWasCutOffDoesNotOverwriteTheNext(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		term := campaign(t, bubble.Session(t, etcd), "one")
@@ -194,8 +195,9 @@ func TestProclaimCutOff(t *testing.T) {
 	})
 }
 
-// TestProclaimRefused: a Proclaim that the server rejected does not block the next one.
-func TestProclaimRefused(t *testing.T) {
+// TestARefusedProclaimDoesNotBlockTheNext: a Proclaim that the server rejected does not block the
+// next one.
+func TestARefusedProclaimDoesNotBlockTheNext(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		term := campaign(t, bubble.Session(t, etcd), "one")
@@ -211,8 +213,9 @@ func TestProclaimRefused(t *testing.T) {
 	})
 }
 
-// TestProclaimAfterFreeze: a Proclaim that waits for an unresolved one ends with the term.
-func TestProclaimAfterFreeze(t *testing.T) {
+// TestAProclaimThatWaitsEndsWithItsTerm: a Proclaim that waits for an unresolved one ends with the
+// term.
+func TestAProclaimThatWaitsEndsWithItsTerm(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		term := campaign(t, bubble.Session(t, etcd), "one")
@@ -229,7 +232,7 @@ func TestProclaimAfterFreeze(t *testing.T) {
 	})
 }
 
-func TestProclaimWhenNotLeader(t *testing.T) {
+func TestAProclaimWithoutTheLeadIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*fakeetcd.Server, *session.Session,
 		*election.Term) error{
@@ -273,8 +276,9 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 	}
 }
 
-// TestObserve: only changes of the leader and its value are returned, and always the last state.
-func TestObserve(t *testing.T) {
+// TestObserveReturnsChangesAndTheLastState: only changes of the leader and its value are returned,
+// and always the last state.
+func TestObserveReturnsChangesAndTheLastState(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -332,8 +336,8 @@ func TestObserve(t *testing.T) {
 	})
 }
 
-// TestObserveEnds: Observe ends with its session, and when the loop breaks.
-func TestObserveEnds(t *testing.T) {
+// TestObserveEndsWithItsSessionAndItsLoop: Observe ends with its session, and when the loop breaks.
+func TestObserveEndsWithItsSessionAndItsLoop(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -356,7 +360,7 @@ func TestObserveEnds(t *testing.T) {
 	})
 }
 
-func TestLockDelay(t *testing.T) {
+func TestACampaignWaitsForTheLockDelay(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)

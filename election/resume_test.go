@@ -100,7 +100,7 @@ func values(t *testing.T, e *election.Election) (values []string) {
 	return values
 }
 
-func TestResumeLeader(t *testing.T) {
+func TestAResumedLeaderKeepsItsTerm(t *testing.T) {
 	t.Parallel()
 	for lost := range 3 {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
@@ -145,8 +145,8 @@ func TestResumeLeader(t *testing.T) {
 	}
 }
 
-// TestResumeIsLost: a resumed term ends as any other does.
-func TestResumeIsLost(t *testing.T) {
+// TestAResumedTermEndsAsAnyOther: a resumed term ends as any other does.
+func TestAResumedTermEndsAsAnyOther(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -190,8 +190,8 @@ func TestResumeIsLost(t *testing.T) {
 	}
 }
 
-// TestResumeCandidate: a candidate that waited keeps its place.
-func TestResumeCandidate(t *testing.T) {
+// TestAResumedCandidateKeepsItsPlace: a candidate that waited keeps its place.
+func TestAResumedCandidateKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		leader := campaign(t, bubble.Session(t, etcd), "leader")
@@ -221,9 +221,10 @@ func TestResumeCandidate(t *testing.T) {
 	})
 }
 
-// TestResumeSeveral: of the candidacies that earlier lives have left, one of several concurrent
-// Resumes continues the oldest, and the others are removed. The candidacies of this life remain.
-func TestResumeSeveral(t *testing.T) {
+// TestOneOfSeveralResumesContinuesTheOldestCandidacy: of the candidacies that earlier lives have
+// left, one of several concurrent Resumes continues the oldest, and the others are removed. The
+// candidacies of this life remain.
+func TestOneOfSeveralResumesContinuesTheOldestCandidacy(t *testing.T) {
 	t.Parallel()
 	for _, lossy := range []bool{false, true} {
 		for _, leads := range []bool{false, true} {
@@ -296,7 +297,7 @@ func TestResumeSeveral(t *testing.T) {
 	}
 }
 
-func TestResumeNothing(t *testing.T) {
+func TestAResumeWithoutACandidacyIsRefused(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		old := bubble.Session(t, etcd)

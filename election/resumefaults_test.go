@@ -16,8 +16,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestResumeRemovedMeanwhile: the candidate disappears while Resume waits.
-func TestResumeRemovedMeanwhile(t *testing.T) {
+// TestAResumeEndsWhenItsCandidateIsRemoved: the candidate disappears while Resume waits.
+func TestAResumeEndsWhenItsCandidateIsRemoved(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -96,9 +96,9 @@ func TestResumeCutOff(t *testing.T) {
 	})
 }
 
-// TestResumeAfterATransferTo: Resume deletes the heir that an earlier life had named, and keeps the
-// order of the line.
-func TestResumeAfterATransferTo(t *testing.T) {
+// TestAResumeDeletesTheHeirOfAnEarlierLife: Resume deletes the heir that an earlier life had named,
+// and keeps the order of the line.
+func TestAResumeDeletesTheHeirOfAnEarlierLife(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		old := bubble.Session(t, etcd)
@@ -131,7 +131,7 @@ func TestResumeAfterATransferTo(t *testing.T) {
 	})
 }
 
-func TestResumeStepsAside(t *testing.T) {
+func TestAResumedCandidateStepsAside(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		e := election.New(bubble.Session(t, etcd), "a", nil)
@@ -164,9 +164,9 @@ func TestResumeStepsAside(t *testing.T) {
 	})
 }
 
-// TestResumeWithLockDelay: Resume waits for the delay, because it cannot know whether the earlier
-// life had waited. The term that follows ends cleanly.
-func TestResumeWithLockDelay(t *testing.T) {
+// TestAResumeWaitsForTheLockDelay: Resume waits for the delay, because it cannot know whether the
+// earlier life had waited. The term that follows ends cleanly.
+func TestAResumeWaitsForTheLockDelay(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		const delay = 20 * time.Second
@@ -230,7 +230,7 @@ func TestResumeOfTheLiving(t *testing.T) {
 	})
 }
 
-func TestResumeMisuse(t *testing.T) {
+func TestAResumeOfABadNameOrSessionIsRejected(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		if _, err := election.New(nil, "a", nil).Resume(t.Context()); !errors.Is(err,

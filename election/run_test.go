@@ -30,8 +30,9 @@ func (w *world) revoke(ctx context.Context) {
 	w.etcd.Revoke(leader.Lease)
 }
 
-// TestRun: the result of Run depends on how the term ended, not only on the result of fn.
-func TestRun(t *testing.T) {
+// TestTheResultOfRunDependsOnTheEndOfTheTerm: the result of Run depends on how the term ended, not
+// only on the result of fn.
+func TestTheResultOfRunDependsOnTheEndOfTheTerm(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -134,8 +135,9 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunWaits: the next candidate leads after fn has returned, not when its context ends.
-func TestRunWaits(t *testing.T) {
+// TestTheNextCandidateLeadsAfterFnHasReturned: the next candidate leads after fn has returned, not
+// when its context ends.
+func TestTheNextCandidateLeadsAfterFnHasReturned(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -170,8 +172,8 @@ func TestRunWaits(t *testing.T) {
 	})
 }
 
-// TestRunCandidateRemoved: a candidate whose key was deleted joins again.
-func TestRunCandidateRemoved(t *testing.T) {
+// TestACandidateWhoseKeyWasDeletedJoinsAgain: a candidate whose key was deleted joins again.
+func TestACandidateWhoseKeyWasDeletedJoinsAgain(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		term := campaign(t, bubble.Session(t, etcd), "one")
@@ -197,8 +199,9 @@ func TestRunCandidateRemoved(t *testing.T) {
 	})
 }
 
-// TestRunUnwinds: the term ends also when fn does not return, and the session may campaign again.
-func TestRunUnwinds(t *testing.T) {
+// TestRunEndsWhatItBeganWhenFnDoesNotReturn: the term ends also when fn does not return, and the
+// session may campaign again.
+func TestRunEndsWhatItBeganWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		for name, cut := range map[string]func(etcd *fakeetcd.Server, cancel func()){
@@ -258,8 +261,8 @@ func TestRunUnwinds(t *testing.T) {
 //go:noinline
 func unwindHere(unwind func()) { unwind() }
 
-// TestRunUnwindsWithItsSession: a Run that makes the session also closes it.
-func TestRunUnwindsWithItsSession(t *testing.T) {
+// TestRunClosesItsOwnSessionWhenFnDoesNotReturn: a Run that makes the session also closes it.
+func TestRunClosesItsOwnSessionWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
@@ -280,9 +283,9 @@ func TestRunUnwindsWithItsSession(t *testing.T) {
 	}
 }
 
-// TestResignRefusedOnce: Run ends the term in etcd although its Resign, or the one that fn called,
-// was rejected.
-func TestResignRefusedOnce(t *testing.T) {
+// TestRunEndsItsTermAfterARefusedResign: Run ends the term in etcd although its Resign, or the one
+// that fn called, was rejected.
+func TestRunEndsItsTermAfterARefusedResign(t *testing.T) {
 	t.Parallel()
 	for name, fn := range map[string]func(ctx context.Context, term *election.Term) error{
 		"by Run": func(context.Context, *election.Term) error { return nil },

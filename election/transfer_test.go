@@ -43,7 +43,7 @@ func parade(
 	return leader, all, led
 }
 
-func TestTransferTo(t *testing.T) {
+func TestTransferToLetsTheNamedCandidateLead(t *testing.T) {
 	t.Parallel()
 	for to := 1; to <= 4; to++ {
 		for _, lossy := range []bool{false, true} {
@@ -77,9 +77,9 @@ func TestTransferTo(t *testing.T) {
 	}
 }
 
-// TestTransferToBlocked: while a candidate that does not step aside is ahead, the term and the
-// order of the line do not change.
-func TestTransferToBlocked(t *testing.T) {
+// TestTransferToChangesNothingWhileAnotherIsAhead: while a candidate that does not step aside is
+// ahead, the term and the order of the line do not change.
+func TestTransferToChangesNothingWhileAnotherIsAhead(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		leader := campaign(t, bubble.Session(t, etcd), "0")
@@ -114,7 +114,7 @@ func TestTransferToBlocked(t *testing.T) {
 	})
 }
 
-func TestTransferToErrors(t *testing.T) {
+func TestTransferToOfNoCandidateIsAnError(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		leader, all, led := parade(t, etcd, 1)
@@ -159,7 +159,7 @@ func TestTransferToErrors(t *testing.T) {
 	})
 }
 
-func TestTransferToLost(t *testing.T) {
+func TestTransferToEndsWithALostTerm(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		leader := campaign(t, bubble.Session(t, etcd), "0")

@@ -12,9 +12,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLeaderWithoutItsLease: the term of a leader whose key is put again without the lease ends,
-// and the next one leads.
-func TestLeaderWithoutItsLease(t *testing.T) {
+// TestALeaderWhoseKeyLosesItsLeaseLosesItsTerm: the term of a leader whose key is put again without
+// the lease ends, and the next one leads.
+func TestALeaderWhoseKeyLosesItsLeaseLosesItsTerm(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		first := campaign(t, bubble.Session(t, etcd), "1")
@@ -37,9 +37,9 @@ func TestLeaderWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestCandidateWithoutItsLease: one that loses the lease of its key while it waits leads for a
-// moment at most.
-func TestCandidateWithoutItsLease(t *testing.T) {
+// TestACandidateWhoseKeyLosesItsLeaseHardlyLeads: one that loses the lease of its key while it
+// waits leads for a moment at most.
+func TestACandidateWhoseKeyLosesItsLeaseHardlyLeads(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		first := campaign(t, bubble.Session(t, etcd), "1")

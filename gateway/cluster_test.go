@@ -16,7 +16,7 @@ func says200(body string) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { answer(w, 200, body) }
 }
 
-func TestMemberAnswers(t *testing.T) {
+func TestMemberAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	one := gateway.Member{
 		ID: biggest, Name: "m0", PeerURLs: []string{"http://p:1"},
@@ -48,9 +48,9 @@ func TestMemberAnswers(t *testing.T) {
 	})
 }
 
-// TestMemberListIsOld: the header of a member list has no revision, which does not count as a
-// regression.
-func TestMemberListIsOld(t *testing.T) {
+// TestAMemberListIsNoRegression: the header of a member list has no revision, which does not count
+// as a regression.
+func TestAMemberListIsNoRegression(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -71,8 +71,8 @@ func TestMemberListIsOld(t *testing.T) {
 	})
 }
 
-// TestAdminErrors checks the errors of calls about members, users and roles.
-func TestAdminErrors(t *testing.T) {
+// TestAdminCallsReturnTypedErrors checks the errors of calls about members, users and roles.
+func TestAdminCallsReturnTypedErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status, code int
@@ -126,9 +126,9 @@ func TestAdminErrors(t *testing.T) {
 	}
 }
 
-// TestLostAdminWrites: after a lost answer some changes are uncertain. Others are sent again, and
-// find their own effect.
-func TestLostAdminWrites(t *testing.T) {
+// TestAnAdminWriteWithoutAnAnswerFindsItsOwnEffect: after a lost answer some changes are uncertain.
+// Others are sent again, and find their own effect.
+func TestAnAdminWriteWithoutAnAnswerFindsItsOwnEffect(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, tt := range map[string]struct {
@@ -230,8 +230,9 @@ func TestLostAdminWrites(t *testing.T) {
 	}
 }
 
-// TestUnhealthyCluster: etcd rejects a change of members for a while after the previous one.
-func TestUnhealthyCluster(t *testing.T) {
+// TestAnUnhealthyClusterRefusesAChangeOfMembers: etcd rejects a change of members for a while after
+// the previous one.
+func TestAnUnhealthyClusterRefusesAChangeOfMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, firstN(3, says(503, 14, "etcdserver: unhealthy cluster")))
@@ -241,8 +242,9 @@ func TestUnhealthyCluster(t *testing.T) {
 	})
 }
 
-// TestOneEndpoint: a call about one member is sent to the named endpoint, once.
-func TestOneEndpoint(t *testing.T) {
+// TestACallAboutOneMemberIsSentThereOnce: a call about one member is sent to the named endpoint,
+// once.
+func TestACallAboutOneMemberIsSentThereOnce(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, call := range map[string]func(ctx context.Context, c *client, url string) error{

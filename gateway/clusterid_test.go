@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-func TestClusterMismatch(t *testing.T) {
+func TestAnotherClusterIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var id atomic.Int64
@@ -37,7 +37,7 @@ func TestClusterMismatch(t *testing.T) {
 	})
 }
 
-func TestRevisionRegression(t *testing.T) {
+func TestARevisionThatGoesBackIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var rev atomic.Int64

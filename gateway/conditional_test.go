@@ -55,9 +55,9 @@ var conditionals = map[string]struct {
 	},
 }
 
-// TestConditionalWrites: each sends one transaction, and the error of a failed condition has the
-// current value.
-func TestConditionalWrites(t *testing.T) {
+// TestAConditionalWriteIsOneTransaction: each sends one transaction, and the error of a failed
+// condition has the current value.
+func TestAConditionalWriteIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
 		t.Run(name, func(t *testing.T) {
@@ -97,8 +97,8 @@ func TestConditionalWrites(t *testing.T) {
 	}
 }
 
-// TestConditionalOptions: unsuitable options are rejected, and nothing is sent.
-func TestConditionalOptions(t *testing.T) {
+// TestAConditionalWriteRejectsOtherOptions: unsuitable options are rejected, and nothing is sent.
+func TestAConditionalWriteRejectsOtherOptions(t *testing.T) {
 	t.Parallel()
 	c, _, body := echoless(t, "", `{}`)
 	opts := map[string]gateway.Option{
@@ -123,9 +123,9 @@ func TestConditionalOptions(t *testing.T) {
 	}
 }
 
-// TestConditionalLostAnswer: a conditional write is not sent again, because a second attempt could
-// find the effect of the first.
-func TestConditionalLostAnswer(t *testing.T) {
+// TestAConditionalWriteIsNotRepeated: a conditional write is not sent again, because a second
+// attempt could find the effect of the first.
+func TestAConditionalWriteIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
 		t.Run(name, func(t *testing.T) {
@@ -143,9 +143,9 @@ func TestConditionalLostAnswer(t *testing.T) {
 	}
 }
 
-// TestPutSequentialNumbers: the number is above the revision, the last number, and any number that
-// is taken.
-func TestPutSequentialNumbers(t *testing.T) {
+// TestASequentialNumberIsAboveAllOthers: the number is above the revision, the last number, and any
+// number that is taken.
+func TestASequentialNumberIsAboveAllOthers(t *testing.T) {
 	t.Parallel()
 	type answers []string
 	at := func(rev int64, number string) string {

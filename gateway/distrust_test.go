@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestKeepOtherCluster: another cluster's answer about a lease, alive or dead, is ignored.
-func TestKeepOtherCluster(t *testing.T) {
+// TestAnAnswerOfAnotherClusterEndsNoLease: another cluster's answer about a lease, alive or dead,
+// is ignored.
+func TestAnAnswerOfAnotherClusterEndsNoLease(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]string{"alive": `,"TTL":"15"`, "dead": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -55,8 +56,8 @@ func TestKeepOtherCluster(t *testing.T) {
 	}
 }
 
-// TestKeepPartOfAList: the part of a slow answer that has arrived counts.
-func TestKeepPartOfAList(t *testing.T) {
+// TestThePartOfARenewalThatArrivedCounts: the part of a slow answer that has arrived counts.
+func TestThePartOfARenewalThatArrivedCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const leases = 500
@@ -97,9 +98,9 @@ func TestKeepPartOfAList(t *testing.T) {
 	})
 }
 
-// TestEndpointIsPickedLate: calls that wait for others to end are sent to the endpoint that
-// answered those.
-func TestEndpointIsPickedLate(t *testing.T) {
+// TestAWaitingCallFollowsTheEndpointThatAnswers: calls that wait for others to end are sent to the
+// endpoint that answered those.
+func TestAWaitingCallFollowsTheEndpointThatAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var silent atomic.Int64

@@ -164,9 +164,9 @@ type chunks struct {
 
 func (c chunks) Read(b []byte) (int, error) { return c.Reader.Read(b[:min(len(b), c.size)]) }
 
-// TestSplitBound: a message without an end is rejected before it fills the memory. A message of the
-// largest size is accepted.
-func TestSplitBound(t *testing.T) {
+// TestAMessageWithoutAnEndIsRejected: a message without an end is rejected before it fills the
+// memory. A message of the largest size is accepted.
+func TestAMessageWithoutAnEndIsRejected(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{gateway.MaxLine: true, gateway.MaxLine + 2<<20: false} {
 		lines, err := gateway.SplitLines(strings.NewReader(strings.Repeat("x", size)+"\n"), 64<<10)

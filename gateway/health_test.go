@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-func TestHealthAnswers(t *testing.T) {
+func TestHealthAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, body string
@@ -57,7 +57,7 @@ func TestHealthAnswers(t *testing.T) {
 	}
 }
 
-func TestReadyAndVersion(t *testing.T) {
+func TestReadyzAndVersionAreRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		status, body := 200, "ok\n"

@@ -82,9 +82,9 @@ func keep(c *gateway.Client, id gateway.LeaseID, ttl time.Duration) (*grants, fu
 	return g, c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: ttl, Sent: time.Now()}, g.add)
 }
 
-// TestKeepPace: a lease is renewed a third of its TTL after the last request was sent, however slow
-// the answer.
-func TestKeepPace(t *testing.T) {
+// TestALeaseIsRenewedAtAThirdOfItsTTL: a lease is renewed a third of its TTL after the last request
+// was sent, however slow the answer.
+func TestALeaseIsRenewedAtAThirdOfItsTTL(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{0, time.Second, 1900 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
@@ -121,9 +121,9 @@ func TestKeepPace(t *testing.T) {
 	}
 }
 
-// TestKeepTTLChanges: the server's TTL counts if it is less than the requested one. A member raises
-// a TTL by its own settings, and the next leader may not.
-func TestKeepTTLChanges(t *testing.T) {
+// TestALowerTTLOfTheServerCounts: the server's TTL counts if it is less than the requested one. A
+// member raises a TTL by its own settings, and the next leader may not.
+func TestALowerTTLOfTheServerCounts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		asked, answered, want time.Duration
@@ -154,8 +154,9 @@ func TestKeepTTLChanges(t *testing.T) {
 	}
 }
 
-// TestGrantRaised: Grant returns the TTL that every leader keeps to, even if an answer was lost.
-func TestGrantRaised(t *testing.T) {
+// TestGrantReturnsTheTTLThatEveryLeaderKeeps: Grant returns the TTL that every leader keeps to,
+// even if an answer was lost.
+func TestGrantReturnsTheTTLThatEveryLeaderKeeps(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]int{"answered": 0, "an answer lost": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -182,9 +183,9 @@ func TestGrantRaised(t *testing.T) {
 	}
 }
 
-// TestKeepMany: one request renews all leases. More than 8 need their own connection, because etcd
-// omits answers otherwise.
-func TestKeepMany(t *testing.T) {
+// TestOneRequestRenewsAllLeases: one request renews all leases. More than 8 need their own
+// connection, because etcd omits answers otherwise.
+func TestOneRequestRenewsAllLeases(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 8, 9, 500, 700} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -219,9 +220,9 @@ func TestKeepMany(t *testing.T) {
 	}
 }
 
-// TestKeepAgain: if a lease is kept twice, the later function receives the reports, even if the
-// lease expires during a request of the first.
-func TestKeepAgain(t *testing.T) {
+// TestTheLaterOfTwoKeepersReceivesTheReports: if a lease is kept twice, the later function receives
+// the reports, even if the lease expires during a request of the first.
+func TestTheLaterOfTwoKeepersReceivesTheReports(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -240,8 +241,8 @@ func TestKeepAgain(t *testing.T) {
 	})
 }
 
-// TestKeepStop: no call of fn begins after stop has returned, and no goroutine is left.
-func TestKeepStop(t *testing.T) {
+// TestNoReportFollowsAStop: no call of fn begins after stop has returned, and no goroutine is left.
+func TestNoReportFollowsAStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -266,7 +267,7 @@ func TestKeepStop(t *testing.T) {
 	})
 }
 
-func TestKeepClose(t *testing.T) {
+func TestCloseEndsAllRenewals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, silent)
@@ -283,8 +284,8 @@ func TestKeepClose(t *testing.T) {
 	})
 }
 
-// TestKeepUnknownTTL: a lease of unknown TTL is renewed at once.
-func TestKeepUnknownTTL(t *testing.T) {
+// TestALeaseOfUnknownTTLIsRenewedAtOnce: a lease of unknown TTL is renewed at once.
+func TestALeaseOfUnknownTTLIsRenewedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
@@ -297,8 +298,8 @@ func TestKeepUnknownTTL(t *testing.T) {
 	})
 }
 
-// TestKeepHugeTTL: an impossible TTL does not mean that the lease is gone.
-func TestKeepHugeTTL(t *testing.T) {
+// TestAnImpossibleTTLEndsNoLease: an impossible TTL does not mean that the lease is gone.
+func TestAnImpossibleTTLEndsNoLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -312,7 +313,7 @@ func TestKeepHugeTTL(t *testing.T) {
 	})
 }
 
-func TestKeepAlive(t *testing.T) {
+func TestKeepAliveRenewsUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, body string

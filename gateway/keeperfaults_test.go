@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestKeepMissingAnswers: answers are matched by ID, and missing ones are requested again at once.
-func TestKeepMissingAnswers(t *testing.T) {
+// TestMissingRenewalsAreRequestedAgainAtOnce: answers are matched by ID, and missing ones are
+// requested again at once.
+func TestMissingRenewalsAreRequestedAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -44,9 +45,9 @@ func TestKeepMissingAnswers(t *testing.T) {
 	})
 }
 
-// TestKeepRefusedLease: an error ends the list of answers, but the lease that caused it must not
-// starve the others.
-func TestKeepRefusedLease(t *testing.T) {
+// TestARefusedLeaseDoesNotStarveTheOthers: an error ends the list of answers, but the lease that
+// caused it must not starve the others.
+func TestARefusedLeaseDoesNotStarveTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -88,8 +89,9 @@ func TestKeepRefusedLease(t *testing.T) {
 	})
 }
 
-// TestKeepDeadLease: a lease that is gone is reported with a TTL of 0, once, and no longer renewed.
-func TestKeepDeadLease(t *testing.T) {
+// TestALeaseThatIsGoneIsReportedOnce: a lease that is gone is reported with a TTL of 0, once, and
+// no longer renewed.
+func TestALeaseThatIsGoneIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -113,8 +115,9 @@ func TestKeepDeadLease(t *testing.T) {
 	})
 }
 
-// TestKeepFailover: a try lasts min(TTL/3, 2 s), then the next endpoint is asked at once.
-func TestKeepFailover(t *testing.T) {
+// TestARenewalMovesToTheNextEndpointInTime: a try lasts min(TTL/3, 2 s), then the next endpoint is
+// asked at once.
+func TestARenewalMovesToTheNextEndpointInTime(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ ttl, patience time.Duration }{
 		{3 * time.Second, time.Second},
@@ -150,9 +153,9 @@ func TestKeepFailover(t *testing.T) {
 	}
 }
 
-// TestKeepGoesOn: after any fault of one endpoint, a lease is renewed at another, long before it
-// expires.
-func TestKeepGoesOn(t *testing.T) {
+// TestALeaseOutlivesAnyFaultOfOneEndpoint: after any fault of one endpoint, a lease is renewed at
+// another, long before it expires.
+func TestALeaseOutlivesAnyFaultOfOneEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
 		"dropped":            dropped,
@@ -191,8 +194,9 @@ func TestKeepGoesOn(t *testing.T) {
 	}
 }
 
-// TestKeepWhileDown: the client retries until the end of the lease and after it, but not too often.
-func TestKeepWhileDown(t *testing.T) {
+// TestRenewalsAreRetriedWhileEverythingIsDown: the client retries until the end of the lease and
+// after it, but not too often.
+func TestRenewalsAreRetriedWhileEverythingIsDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, dropped)
@@ -209,8 +213,8 @@ func TestKeepWhileDown(t *testing.T) {
 	})
 }
 
-// TestKeepToken: an expired token costs one more try.
-func TestKeepToken(t *testing.T) {
+// TestAnExpiredTokenCostsARenewalOneMoreTry: an expired token costs one more try.
+func TestAnExpiredTokenCostsARenewalOneMoreTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		logins := 0

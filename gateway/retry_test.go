@@ -77,8 +77,8 @@ func TestReadGoesOn(t *testing.T) {
 	}
 }
 
-// TestDefiniteErrors: they end a call at once, and a write with one was not applied.
-func TestDefiniteErrors(t *testing.T) {
+// TestADefiniteErrorEndsACallAtOnce: they end a call at once, and a write with one was not applied.
+func TestADefiniteErrorEndsACallAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status, code int
@@ -153,9 +153,9 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 	})
 }
 
-// TestAllRefused: the error of a write that no endpoint received is definite, and still matches the
-// context's.
-func TestAllRefused(t *testing.T) {
+// TestAWriteThatNoEndpointReceivedIsDefinite: the error of a write that no endpoint received is
+// definite, and still matches the context's.
+func TestAWriteThatNoEndpointReceivedIsDefinite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, gateway.Config{
@@ -170,8 +170,8 @@ func TestAllRefused(t *testing.T) {
 	})
 }
 
-// TestDialTimeLimit: a dialer's own time limit is not the caller's deadline.
-func TestDialTimeLimit(t *testing.T) {
+// TestTheTimeLimitOfADialerIsNoDeadline: a dialer's own time limit is not the caller's deadline.
+func TestTheTimeLimitOfADialerIsNoDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, gateway.Config{
@@ -188,9 +188,9 @@ func TestDialTimeLimit(t *testing.T) {
 	})
 }
 
-// TestBackOff: the first retries follow soon, and later ones at intervals that spare a cluster that
-// is down.
-func TestBackOff(t *testing.T) {
+// TestRetriesSpareAClusterThatIsDown: the first retries follow soon, and later ones at intervals
+// that spare a cluster that is down.
+func TestRetriesSpareAClusterThatIsDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
@@ -214,9 +214,9 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
-// TestNoSpace: etcd applies a write that was in progress when the space ran out, and returns the
-// error all the same.
-func TestNoSpace(t *testing.T) {
+// TestANoSpaceErrorMayHideAnAppliedWrite: etcd applies a write that was in progress when the space
+// ran out, and returns the error all the same.
+func TestANoSpaceErrorMayHideAnAppliedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 3, func(w http.ResponseWriter, _ request) {
@@ -231,9 +231,9 @@ func TestNoSpace(t *testing.T) {
 	})
 }
 
-// TestAttemptsGrow: attempts of a read last longer and longer on a slow network. After that,
-// attempts of a write do too.
-func TestAttemptsGrow(t *testing.T) {
+// TestAttemptsGrowOnASlowNetwork: attempts of a read last longer and longer on a slow network.
+// After that, attempts of a write do too.
+func TestAttemptsGrowOnASlowNetwork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
@@ -258,9 +258,9 @@ func TestAttemptsGrow(t *testing.T) {
 	})
 }
 
-// TestDeadConnection: net/http must not send a POST again when a kept-alive connection turns out to
-// be dead.
-func TestDeadConnection(t *testing.T) {
+// TestAWriteIsNotRepeatedOnADeadConnection: net/http must not send a POST again when a kept-alive
+// connection turns out to be dead.
+func TestAWriteIsNotRepeatedOnADeadConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -287,9 +287,9 @@ func TestDeadConnection(t *testing.T) {
 	})
 }
 
-// TestIdleConnectionClosed: a connection that the server closed while it was idle does not make a
-// write fail.
-func TestIdleConnectionClosed(t *testing.T) {
+// TestAClosedIdleConnectionFailsNoWrite: a connection that the server closed while it was idle does
+// not make a write fail.
+func TestAClosedIdleConnectionFailsNoWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, raw(func(conn net.Conn) {

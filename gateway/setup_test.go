@@ -42,9 +42,9 @@ func alerting(t *testing.T, code byte) string {
 	return "https://" + l.Addr().String()
 }
 
-// TestTLSAlerts: an alert about the client's certificate or settings ends a call at once, with an
-// error that names it. Other alerts are temporary.
-func TestTLSAlerts(t *testing.T) {
+// TestATLSAlertEndsACallAtOnce: an alert about the client's certificate or settings ends a call at
+// once, with an error that names it. Other alerts are temporary.
+func TestATLSAlertEndsACallAtOnce(t *testing.T) {
 	t.Parallel()
 	good, pool := tlsServer(t, nil)
 	for _, code := range []byte{
@@ -87,8 +87,9 @@ func TestTLSAlerts(t *testing.T) {
 	}
 }
 
-// TestGatewayWithoutEtcd: the error of etcd's gateway when it has no connection to etcd.
-func TestGatewayWithoutEtcd(t *testing.T) {
+// TestTheErrorOfAGatewayWithoutEtcdIsClassified: the error of etcd's gateway when it has no
+// connection to etcd.
+func TestTheErrorOfAGatewayWithoutEtcdIsClassified(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		text    string
@@ -163,8 +164,9 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestErrorsWithoutCode: etcd's errors without a code are recognised by their text.
-func TestErrorsWithoutCode(t *testing.T) {
+// TestErrorsWithoutACodeAreRecognizedByTheirText: etcd's errors without a code are recognised by
+// their text.
+func TestErrorsWithoutACodeAreRecognizedByTheirText(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status    int
@@ -245,9 +247,9 @@ func TestErrorsWithoutCode(t *testing.T) {
 	}
 }
 
-// TestProxyPages: pages of proxies in place of etcd's answer. Other endpoints are asked if it is
-// certain that a write did not reach etcd.
-func TestProxyPages(t *testing.T) {
+// TestAPageOfAProxyIsNoAnswer: pages of proxies in place of etcd's answer. Other endpoints are
+// asked if it is certain that a write did not reach etcd.
+func TestAPageOfAProxyIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status  int

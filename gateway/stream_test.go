@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-func TestWatchOneStream(t *testing.T) {
+func TestAllWatchesShareOneStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -47,8 +47,9 @@ func TestWatchOneStream(t *testing.T) {
 	})
 }
 
-// TestWatchEvents: deletions, previous values, and messages cut into bytes or glued together.
-func TestWatchEvents(t *testing.T) {
+// TestAWatchReceivesEventsOfEveryForm: deletions, previous values, and messages cut into bytes or
+// glued together.
+func TestAWatchReceivesEventsOfEveryForm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -70,8 +71,8 @@ func TestWatchEvents(t *testing.T) {
 	})
 }
 
-// TestWatchRefused: one watch among many receives an error, the others continue.
-func TestWatchRefused(t *testing.T) {
+// TestARefusedWatchDisturbsNoOther: one watch among many receives an error, the others continue.
+func TestARefusedWatchDisturbsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -104,7 +105,7 @@ func TestWatchRefused(t *testing.T) {
 	})
 }
 
-func TestWatchCompacted(t *testing.T) {
+func TestAWatchOfACompactedRevisionIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -126,8 +127,9 @@ func TestWatchCompacted(t *testing.T) {
 	})
 }
 
-// TestWatchLastRefused: a stream without watches is closed, even if the server ended the last one.
-func TestWatchLastRefused(t *testing.T) {
+// TestAStreamWhoseLastWatchWasRefusedIsClosed: a stream without watches is closed, even if the
+// server ended the last one.
+func TestAStreamWhoseLastWatchWasRefusedIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -143,8 +145,9 @@ func TestWatchLastRefused(t *testing.T) {
 	})
 }
 
-// TestWatchLastStopped: no stream and no goroutine is left, and the next watch opens a new stream.
-func TestWatchLastStopped(t *testing.T) {
+// TestAStreamWhoseLastWatchEndedIsClosed: no stream and no goroutine is left, and the next watch
+// opens a new stream.
+func TestAStreamWhoseLastWatchEndedIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -168,7 +171,7 @@ func TestWatchLastStopped(t *testing.T) {
 	})
 }
 
-func TestWatchStopInside(t *testing.T) {
+func TestAWatchMayBeStoppedInItsLoop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -195,7 +198,7 @@ func TestWatchStopInside(t *testing.T) {
 	})
 }
 
-func TestWatchClose(t *testing.T) {
+func TestCloseEndsAllWatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -218,8 +221,8 @@ func TestWatchClose(t *testing.T) {
 	})
 }
 
-// TestWatchOtherCluster: responses of another cluster are not delivered.
-func TestWatchOtherCluster(t *testing.T) {
+// TestEventsOfAnotherClusterAreNotDelivered: responses of another cluster are not delivered.
+func TestEventsOfAnotherClusterAreNotDelivered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, func(w http.ResponseWriter, _ request) {
@@ -238,7 +241,7 @@ func TestWatchOtherCluster(t *testing.T) {
 	})
 }
 
-func TestWatchInvalid(t *testing.T) {
+func TestAnInvalidWatchIsRejected(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, gateway.Config{Endpoints: []string{"http://a:1"}})
 	for _, tt := range []struct {

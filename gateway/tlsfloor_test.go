@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestTLSFloor: no version below TLS 1.2 is used, even if the caller's configuration permits it. A
-// higher minimum of the caller is kept.
-func TestTLSFloor(t *testing.T) {
+// TestNoVersionBelowTLS12IsUsed: no version below TLS 1.2 is used, even if the caller's
+// configuration permits it. A higher minimum of the caller is kept.
+func TestNoVersionBelowTLS12IsUsed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -54,9 +54,9 @@ func TestTLSFloor(t *testing.T) {
 	}
 }
 
-// TestTLSConfigOfNoUse: a configuration without TLS 1.2 or later is rejected by New, before a call
-// could fail in doubt.
-func TestTLSConfigOfNoUse(t *testing.T) {
+// TestAConfigurationWithoutTLS12IsRejected: a configuration without TLS 1.2 or later is rejected by
+// New, before a call could fail in doubt.
+func TestAConfigurationWithoutTLS12IsRejected(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]*tls.Config{
 		"too old":     {MaxVersion: tls.VersionTLS11},
@@ -76,8 +76,9 @@ func TestTLSConfigOfNoUse(t *testing.T) {
 	})
 }
 
-// TestExpiredCertificate: it is rejected before anything is sent, with an error that names it.
-func TestExpiredCertificate(t *testing.T) {
+// TestAnExpiredCertificateIsRejectedBeforeAnythingIsSent: it is rejected before anything is sent,
+// with an error that names it.
+func TestAnExpiredCertificateIsRejectedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	server, pool := tlsServer(t, nil)
 	at := server.Certificate().NotAfter.Add(time.Hour)

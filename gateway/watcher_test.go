@@ -46,7 +46,7 @@ func drain(w *gateway.Watcher) (got []string, err error) {
 	return got, nil
 }
 
-func TestWatcher(t *testing.T) {
+func TestAWatcherReturnsItsEventsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -71,8 +71,9 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
-// TestWatcherEnds: a watcher ends with its error, after the events that had arrived.
-func TestWatcherEnds(t *testing.T) {
+// TestAWatcherEndsWithItsErrorAfterItsEvents: a watcher ends with its error, after the events that
+// had arrived.
+func TestAWatcherEndsWithItsErrorAfterItsEvents(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the caller's reason")
 	for _, tt := range []struct {
@@ -124,9 +125,9 @@ func TestWatcherEnds(t *testing.T) {
 	}
 }
 
-// TestWatcherContextEndsEarly: if the context ends before the server has confirmed the watch,
-// nothing of it is left.
-func TestWatcherContextEndsEarly(t *testing.T) {
+// TestAWatchEndsWithItsContextBeforeItIsConfirmed: if the context ends before the server has
+// confirmed the watch, nothing of it is left.
+func TestAWatchEndsWithItsContextBeforeItIsConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -140,9 +141,9 @@ func TestWatcherContextEndsEarly(t *testing.T) {
 	})
 }
 
-// TestSlowWatcher: a slow reader costs bounded memory, loses nothing, and does not delay the
-// others.
-func TestSlowWatcher(t *testing.T) {
+// TestASlowWatcherLosesNothingAndDelaysNobody: a slow reader costs bounded memory, loses nothing,
+// and does not delay the others.
+func TestASlowWatcherLosesNothingAndDelaysNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -202,9 +203,9 @@ func TestSlowWatcher(t *testing.T) {
 	})
 }
 
-// TestSlowWatcherCompacted: the reader receives an error if events were compacted while it was
-// slow.
-func TestSlowWatcherCompacted(t *testing.T) {
+// TestASlowWatcherLearnsOfACompaction: the reader receives an error if events were compacted while
+// it was slow.
+func TestASlowWatcherLearnsOfACompaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)

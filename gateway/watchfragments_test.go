@@ -15,8 +15,8 @@ func endless(st *stream) {
 	}
 }
 
-// TestWatchLongLine: a message far longer than any buffer, up to the limit.
-func TestWatchLongLine(t *testing.T) {
+// TestAMessageMayBeLongerThanAnyBuffer: a message far longer than any buffer, up to the limit.
+func TestAMessageMayBeLongerThanAnyBuffer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -32,9 +32,9 @@ func TestWatchLongLine(t *testing.T) {
 	})
 }
 
-// TestWatchFragments: a revision is delivered complete. A stream that breaks inside it loses and
-// repeats nothing.
-func TestWatchFragments(t *testing.T) {
+// TestARevisionIsDeliveredComplete: a revision is delivered complete. A stream that breaks inside
+// it loses and repeats nothing.
+func TestARevisionIsDeliveredComplete(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 2, nil)
@@ -58,9 +58,9 @@ func TestWatchFragments(t *testing.T) {
 	})
 }
 
-// TestWatchProgress: progress moves the revision at which a watch resumes, on servers that send it
-// in order.
-func TestWatchProgress(t *testing.T) {
+// TestProgressMovesTheRevisionToResumeAt: progress moves the revision at which a watch resumes, on
+// servers that send it in order.
+func TestProgressMovesTheRevisionToResumeAt(t *testing.T) {
 	t.Parallel()
 	for version, counts := range map[string]bool{
 		"3.4.23": false, "3.4.24": false, "3.4.25": true, "3.4.45": true, "3.5.7": false,
@@ -101,9 +101,9 @@ func TestWatchProgress(t *testing.T) {
 	}
 }
 
-// TestWatchProgressWithinFragments: progress does not skip an incomplete revision, or a watch that
-// is not confirmed.
-func TestWatchProgressWithinFragments(t *testing.T) {
+// TestProgressSkipsNoIncompleteRevision: progress does not skip an incomplete revision, or a watch
+// that is not confirmed.
+func TestProgressSkipsNoIncompleteRevision(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)

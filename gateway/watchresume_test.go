@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchResumed: a watch resumes after the last event, with every way and place of breaking the
-// stream.
-func TestWatchResumed(t *testing.T) {
+// TestAWatchResumesAfterItsLastEvent: a watch resumes after the last event, with every way and
+// place of breaking the stream.
+func TestAWatchResumesAfterItsLastEvent(t *testing.T) {
 	t.Parallel()
 	noLeader36 := `{"error":{"code":14,"message":"etcdserver: no leader"}}` + "\n"
 	noLeader34 := `{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader",` +
@@ -70,9 +70,9 @@ func TestWatchResumed(t *testing.T) {
 	}
 }
 
-// TestWatchPauses: a stream that lasted is replaced soon, however often streams break. The pauses
-// between short-lived streams grow.
-func TestWatchPauses(t *testing.T) {
+// TestAStreamThatLastedIsReplacedSoon: a stream that lasted is replaced soon, however often streams
+// break. The pauses between short-lived streams grow.
+func TestAStreamThatLastedIsReplacedSoon(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
@@ -106,9 +106,9 @@ func TestWatchPauses(t *testing.T) {
 	}
 }
 
-// TestWatchNotYetConfirmed: a watch from now on keeps that start until it is confirmed for the
-// first time.
-func TestWatchNotYetConfirmed(t *testing.T) {
+// TestAWatchKeepsItsStartUntilItIsConfirmed: a watch from now on keeps that start until it is
+// confirmed for the first time.
+func TestAWatchKeepsItsStartUntilItIsConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 2, nil)
@@ -128,8 +128,8 @@ func TestWatchNotYetConfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchCutBeforeConfirmed: half a line means a broken connection, not a protocol error.
-func TestWatchCutBeforeConfirmed(t *testing.T) {
+// TestHalfALineIsABrokenConnection: half a line means a broken connection, not a protocol error.
+func TestHalfALineIsABrokenConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -146,9 +146,9 @@ func TestWatchCutBeforeConfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchStalled: after silence and an unanswered probe, the watches are resumed at another
-// member.
-func TestWatchStalled(t *testing.T) {
+// TestAStalledWatchResumesAtAnotherMember: after silence and an unanswered probe, the watches are
+// resumed at another member.
+func TestAStalledWatchResumesAtAnotherMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 2, nil)
@@ -213,8 +213,9 @@ func TestWatchStalled(t *testing.T) {
 	})
 }
 
-// TestWatchRefusedProbe: a user who may not read the probe's key still receives an answer to it.
-func TestWatchRefusedProbe(t *testing.T) {
+// TestARefusedProbeIsAnAnswer: a user who may not read the probe's key still receives an answer to
+// it.
+func TestARefusedProbeIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -233,9 +234,9 @@ func TestWatchRefusedProbe(t *testing.T) {
 	})
 }
 
-// TestWatchUnansweredOpening: after an attempt's time without an answer the stream is opened at
-// another member. A slow network gets more time.
-func TestWatchUnansweredOpening(t *testing.T) {
+// TestAStreamThatDoesNotOpenMovesToAnotherMember: after an attempt's time without an answer the
+// stream is opened at another member. A slow network gets more time.
+func TestAStreamThatDoesNotOpenMovesToAnotherMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 2, nil)
@@ -258,8 +259,9 @@ func TestWatchUnansweredOpening(t *testing.T) {
 	})
 }
 
-// TestWatchOneBadEndpoint: a new watch is made at another endpoint, and fails if all are bad.
-func TestWatchOneBadEndpoint(t *testing.T) {
+// TestAWatchIsMadeBesideABadEndpoint: a new watch is made at another endpoint, and fails if all are
+// bad.
+func TestAWatchIsMadeBesideABadEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for range 10 {

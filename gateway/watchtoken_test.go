@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchExpiredToken: a create that is rejected for an old token is repeated on a new stream
-// with a new token, and no event is lost or repeated.
-func TestWatchExpiredToken(t *testing.T) {
+// TestAWatchWithAnOldTokenIsMadeWithANewOne: a create that is rejected for an old token is repeated
+// on a new stream with a new token, and no event is lost or repeated.
+func TestAWatchWithAnOldTokenIsMadeWithANewOne(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]string{
 		"expired": refused(7, "Unauthenticated", "etcdserver: invalid auth token"),
@@ -61,8 +61,8 @@ func TestWatchExpiredToken(t *testing.T) {
 	}
 }
 
-// TestWatchUnauthenticated: without credentials, or with wrong ones, a new watch fails.
-func TestWatchUnauthenticated(t *testing.T) {
+// TestAWatchWithoutCredentialsFails: without credentials, or with wrong ones, a new watch fails.
+func TestAWatchWithoutCredentialsFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1,

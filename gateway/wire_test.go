@@ -47,7 +47,7 @@ func sameJSON(t *testing.T, got, want string) {
 	}
 }
 
-func TestRequests(t *testing.T) {
+func TestCallsSendTheirRequests(t *testing.T) {
 	t.Parallel()
 	k, b, top := b64("k"), b64("b"), b64("\x00")
 	for _, tt := range []struct {
@@ -226,8 +226,8 @@ func put(
 	}
 }
 
-// TestNamespace: it is put before every key in requests and removed in answers.
-func TestNamespace(t *testing.T) {
+// TestANamespaceIsBeforeEveryKey: it is put before every key in requests and removed in answers.
+func TestANamespaceIsBeforeEveryKey(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c, _, sent := echoless(t, "ns/", `{"kvs":[{"key":"`+b64("ns/k")+`"}],"count":"1"}`)
@@ -276,8 +276,8 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// TestInvalidRequests: they are rejected by the client, and nothing is sent.
-func TestInvalidRequests(t *testing.T) {
+// TestInvalidRequestsAreNotSent: they are rejected by the client, and nothing is sent.
+func TestInvalidRequestsAreNotSent(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{"http://a:1"},

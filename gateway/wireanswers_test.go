@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestAnswers: different encodings of the etcd versions are read alike.
-func TestAnswers(t *testing.T) {
+// TestAnswersOfAllVersionsAreReadAlike: different encodings of the etcd versions are read alike.
+func TestAnswersOfAllVersionsAreReadAlike(t *testing.T) {
 	t.Parallel()
 	want := gateway.KeyValue{
 		Key: "k?>", Value: []byte{0xff, 0xfe}, CreateRevision: 2,
@@ -66,8 +66,9 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestBadAnswers: they have an error of their own, and never cause a panic or a guess.
-func TestBadAnswers(t *testing.T) {
+// TestABadAnswerIsAnErrorAndNoGuess: they have an error of their own, and never cause a panic or a
+// guess.
+func TestABadAnswerIsAnErrorAndNoGuess(t *testing.T) {
 	t.Parallel()
 	read := gateway.Txn{Then: []gateway.Op{gateway.OpGet("k")}}
 	for name, b := range map[string]string{
@@ -121,7 +122,7 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-func TestTxnAnswer(t *testing.T) {
+func TestTheAnswerOfATransactionIsRead(t *testing.T) {
 	t.Parallel()
 	c, _, _ := echoless(t, "", `{"header":{"revision":"9"},"succeeded":true,"responses":[
 		{"response_put":{"header":{"revision":"9"},"prev_kv":{"key":"aw==","mod_revision":"3"}}},
@@ -145,7 +146,7 @@ func TestTxnAnswer(t *testing.T) {
 	}
 }
 
-func TestLeaseIDs(t *testing.T) {
+func TestLeaseIDsAreReadInEveryForm(t *testing.T) {
 	t.Parallel()
 	seen := map[gateway.LeaseID]bool{}
 	for range 1000 {

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWriteOfUnknownFate: the write is sent exactly once.
-func TestWriteOfUnknownFate(t *testing.T) {
+// TestAWriteOfUnknownFateIsSentOnce: the write is sent exactly once.
+func TestAWriteOfUnknownFateIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, request){
 		"lost answer":    dropped,
@@ -97,7 +97,7 @@ func TestRefusedWriteGoesOn(t *testing.T) {
 	}
 }
 
-func TestGrantAfterLostAnswer(t *testing.T) {
+func TestAGrantWithoutAnAnswerFindsItsLease(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(http.ResponseWriter, request){
 		"dropped": dropped, "garbled": body("{"), "late": silent,
@@ -129,8 +129,8 @@ func TestGrantAfterLostAnswer(t *testing.T) {
 	}
 }
 
-// TestGrantOfSomebodyElse: without a lost answer, "already exists" is an error.
-func TestGrantOfSomebodyElse(t *testing.T) {
+// TestAGrantOfAnExistingLeaseIsAnError: without a lost answer, "already exists" is an error.
+func TestAGrantOfAnExistingLeaseIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, firstN(1, says(400, 9, "etcdserver: lease already exists")))
@@ -139,7 +139,7 @@ func TestGrantOfSomebodyElse(t *testing.T) {
 	})
 }
 
-func TestRevokeAfterLostAnswer(t *testing.T) {
+func TestARevokeWithoutAnAnswerFindsItsEffect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		gone := says(404, 5, "etcdserver: requested lease not found")

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestStrangeMarker: a marker of the lock delay that this library does not write does not mean a
-// clean end, so the next holder waits once, and replaces it.
-func TestStrangeMarker(t *testing.T) {
+// TestAStrangeMarkerIsNoCleanEnd: a marker of the lock delay that this library does not write does
+// not mean a clean end, so the next holder waits once, and replaces it.
+func TestAStrangeMarkerIsNoCleanEnd(t *testing.T) {
 	t.Parallel()
 	const delay = 5 * time.Second
 	for value, wait := range map[string]time.Duration{

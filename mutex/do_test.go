@@ -16,7 +16,7 @@ import (
 
 var errOwn = errors.New("an error of fn")
 
-func TestDo(t *testing.T) {
+func TestTheResultOfDoDependsOnTheEndOfTheLock(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -106,8 +106,8 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestDoAfterCtx: Do releases the lock although ctx has ended.
-func TestDoAfterCtx(t *testing.T) {
+// TestDoReleasesTheLockAfterItsContext: Do releases the lock although ctx has ended.
+func TestDoReleasesTheLockAfterItsContext(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -124,8 +124,8 @@ func TestDoAfterCtx(t *testing.T) {
 	})
 }
 
-// TestDoUnwinds: Do releases the lock also when fn does not return.
-func TestDoUnwinds(t *testing.T) {
+// TestDoReleasesWhenFnDoesNotReturn: Do releases the lock also when fn does not return.
+func TestDoReleasesWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
@@ -150,9 +150,9 @@ func TestDoUnwinds(t *testing.T) {
 	}
 }
 
-// TestHookUnwinds: a call that does not return its hold, because a hook panics or ends the
-// goroutine, leaves no key.
-func TestHookUnwinds(t *testing.T) {
+// TestAHookThatUnwindsLeavesNoKey: a call that does not return its hold, because a hook panics or
+// ends the goroutine, leaves no key.
+func TestAHookThatUnwindsLeavesNoKey(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		for verb, lock := range map[string]func(ctx context.Context, s *session.Session) error{
@@ -202,9 +202,9 @@ func TestHookUnwinds(t *testing.T) {
 	}
 }
 
-// TestUnlockRefusedOnce: Do and Locker, whose callers cannot repeat Unlock, release the lock after
-// etcd rejected the first try.
-func TestUnlockRefusedOnce(t *testing.T) {
+// TestTheLockIsReleasedAfterARefusedUnlock: Do and Locker, whose callers cannot repeat Unlock,
+// release the lock after etcd rejected the first try.
+func TestTheLockIsReleasedAfterARefusedUnlock(t *testing.T) {
 	t.Parallel()
 	for name, use := range map[string]func(ctx context.Context, m *mutex.Mutex, fn func()) error{
 		"Do": func(ctx context.Context, m *mutex.Mutex, fn func()) error {
@@ -245,8 +245,8 @@ func TestUnlockRefusedOnce(t *testing.T) {
 	}
 }
 
-// TestRWMutexDo: readers run together, a writer alone.
-func TestRWMutexDo(t *testing.T) {
+// TestReadersRunTogetherAndWritersAlone: readers run together, a writer alone.
+func TestReadersRunTogetherAndWritersAlone(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		a, b := mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil),

@@ -16,9 +16,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLockAllLosesOne: when a granted lock is lost, the wait for the others ends, and no key
-// remains.
-func TestLockAllLosesOne(t *testing.T) {
+// TestLockAllEndsWhenOneLockIsLost: when a granted lock is lost, the wait for the others ends, and
+// no key remains.
+func TestLockAllEndsWhenOneLockIsLost(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -45,9 +45,9 @@ func TestLockAllLosesOne(t *testing.T) {
 	})
 }
 
-// TestDowngradeOfWhatIsLost: Downgrade returns ErrNotHeld for a lost lock, also when the session
-// does not know of the loss yet.
-func TestDowngradeOfWhatIsLost(t *testing.T) {
+// TestDowngradeOfALostLockReturnsErrNotHeld: Downgrade returns ErrNotHeld for a lost lock, also
+// when the session does not know of the loss yet.
+func TestDowngradeOfALostLockReturnsErrNotHeld(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(etcd *fakeetcd.Server, s *session.Session,
 		lock *mutex.Lock){
@@ -85,9 +85,9 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestMultiLockTxn: a transaction under several locks is applied while all of them are held, and
-// not afterwards.
-func TestMultiLockTxn(t *testing.T) {
+// TestATransactionUnderSeveralLocksNeedsAllOfThem: a transaction under several locks is applied
+// while all of them are held, and not afterwards.
+func TestATransactionUnderSeveralLocksNeedsAllOfThem(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -117,8 +117,8 @@ func TestMultiLockTxn(t *testing.T) {
 	})
 }
 
-// TestTryLockAll: all locks or none, without waiting.
-func TestTryLockAll(t *testing.T) {
+// TestTryLockAllTakesAllLocksOrNone: all locks or none, without waiting.
+func TestTryLockAllTakesAllLocksOrNone(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -166,9 +166,10 @@ func TestTryLockAll(t *testing.T) {
 	})
 }
 
-// TestTryLockAllFence: a member that joins one of the lines while TryLockAll is under way, and so
-// may hold its lock afterwards, has a greater fence. If it does not, TryLockAll fails.
-func TestTryLockAllFence(t *testing.T) {
+// TestAMemberThatJoinsDuringTryLockAllHasAGreaterFence: a member that joins one of the lines while
+// TryLockAll is under way, and so may hold its lock afterwards, has a greater fence. If it does
+// not, TryLockAll fails.
+func TestAMemberThatJoinsDuringTryLockAllHasAGreaterFence(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {
 		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
@@ -203,8 +204,8 @@ func TestTryLockAllFence(t *testing.T) {
 	}
 }
 
-// TestTryLockAllAbove: other locks below the names are no obstacle.
-func TestTryLockAllAbove(t *testing.T) {
+// TestTryLockAllPassesLocksBelowItsNames: other locks below the names are no obstacle.
+func TestTryLockAllPassesLocksBelowItsNames(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -229,9 +230,9 @@ func TestTryLockAllAbove(t *testing.T) {
 	})
 }
 
-// TestMultiUnlockAgain: an Unlock after one that was cut off for some of the locks returns nil,
-// once.
-func TestMultiUnlockAgain(t *testing.T) {
+// TestASecondMultiUnlockReleasesTheRest: an Unlock after one that was cut off for some of the locks
+// returns nil, once.
+func TestASecondMultiUnlockReleasesTheRest(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -277,8 +278,9 @@ func (s *slow) Err() error {
 	return s.Context.Err()
 }
 
-// TestMultiUnlockTwice: of two Unlocks at once, which release one lock each, the last returns nil.
-func TestMultiUnlockTwice(t *testing.T) {
+// TestTheLastOfTwoMultiUnlocksReturnsNil: of two Unlocks at once, which release one lock each, the
+// last returns nil.
+func TestTheLastOfTwoMultiUnlocksReturnsNil(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		all, err := mutex.LockAll(t.Context(), bubble.Session(t, etcd), "a", "b")

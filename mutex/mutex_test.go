@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-func TestBadNames(t *testing.T) {
+func TestABadNameIsRejected(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -47,7 +47,7 @@ func TestBadNames(t *testing.T) {
 	})
 }
 
-func TestLocked(t *testing.T) {
+func TestErrLockedNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -86,7 +86,7 @@ func TestLocked(t *testing.T) {
 	})
 }
 
-func TestLockErrors(t *testing.T) {
+func TestALockNamesTheReasonOfItsEnd(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
@@ -119,9 +119,9 @@ func TestLockErrors(t *testing.T) {
 	})
 }
 
-// TestMutualExclusion: goroutines of two sessions hold a lock one at a time, while answers are
-// lost.
-func TestMutualExclusion(t *testing.T) {
+// TestSessionsExcludeEachOtherWhileAnswersAreLost: goroutines of two sessions hold a lock one at a
+// time, while answers are lost.
+func TestSessionsExcludeEachOtherWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		sessions := []*session.Session{bubble.Session(t, etcd), bubble.Session(t, etcd)}
@@ -166,7 +166,7 @@ func TestMutualExclusion(t *testing.T) {
 	})
 }
 
-func TestLockDelay(t *testing.T) {
+func TestALockWaitsForTheLockDelay(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)

@@ -13,9 +13,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRWKeyWithoutItsLease: a reader or writer whose key is put again without the lease loses the
-// lock, and its key is deleted, so that waiters are admitted, for each new value of the key.
-func TestRWKeyWithoutItsLease(t *testing.T) {
+// TestAReaderOrWriterIsLostWhenItsKeyLosesItsLease: a reader or writer whose key is put again
+// without the lease loses the lock, and its key is deleted, so that waiters are admitted, for each
+// new value of the key.
+func TestAReaderOrWriterIsLostWhenItsKeyLosesItsLease(t *testing.T) {
 	t.Parallel()
 	type locking = func(rw *mutex.RWMutex, ctx context.Context) (*mutex.Lock, error)
 	read, write := (*mutex.RWMutex).RLock, (*mutex.RWMutex).Lock

@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestCorruptSettings: calls return an error that names the key when a limit is not a number, after
-// a few requests. The key does not change until a Resize.
-func TestCorruptSettings(t *testing.T) {
+// TestACorruptSettingIsAnErrorThatNamesItsKey: calls return an error that names the key when a
+// limit is not a number, after a few requests. The key does not change until a Resize.
+func TestACorruptSettingIsAnErrorThatNamesItsKey(t *testing.T) {
 	t.Parallel()
 	verbs := map[string]func(ctx context.Context, m *semaphore.Semaphore) error{
 		"Acquire": func(ctx context.Context, m *semaphore.Semaphore) error {

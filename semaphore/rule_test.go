@@ -22,7 +22,7 @@ func viewOf(size string, weights ...string) line.Snapshot {
 	return v
 }
 
-func TestFill(t *testing.T) {
+func TestMembersAreAdmittedInOrderUpToTheSize(t *testing.T) {
 	t.Parallel()
 	most := strconv.Itoa(math.MaxInt)
 	for _, tt := range []struct {
@@ -64,7 +64,7 @@ func TestFill(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestALimitIsAPositiveNumber(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]int{
 		"1": 1, "42": 42, "0": 0, "": 0, "-1": 0, "+1": 0, "01": 0, "1\n": 0, "0x1": 0, "1e3": 0,

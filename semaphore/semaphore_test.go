@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-func TestBadArguments(t *testing.T) {
+func TestABadArgumentIsRejected(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -63,9 +63,9 @@ func TestBadArguments(t *testing.T) {
 	})
 }
 
-// TestLostAnswers loses the answer to each transaction of a first Acquire, TryAcquire and Resize,
-// applied or not, and applies a late copy.
-func TestLostAnswers(t *testing.T) {
+// TestEachWriteCountsOnceWhileAnswersAreLost loses the answer to each transaction of a first
+// Acquire, TryAcquire and Resize, applied or not, and applies a late copy.
+func TestEachWriteCountsOnceWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	for verb, call := range map[string]func(ctx context.Context,
 		m *semaphore.Semaphore) (*semaphore.Permit, error){
@@ -157,8 +157,8 @@ func TestResizeIsAppliedOnce(t *testing.T) {
 	})
 }
 
-// TestTwoDeclareAtOnce: another process declares between the read and the write.
-func TestTwoDeclareAtOnce(t *testing.T) {
+// TestOneOfTwoDeclarationsAtOnceCounts: another process declares between the read and the write.
+func TestOneOfTwoDeclarationsAtOnceCounts(t *testing.T) {
 	t.Parallel()
 	for _, other := range []string{"3", "4"} {
 		for _, verb := range []string{"Acquire", "TryAcquire", "Resize"} {
@@ -201,9 +201,9 @@ func TestTwoDeclareAtOnce(t *testing.T) {
 	}
 }
 
-// TestSettingsDeleted: waiters declare again after an operator has deleted one or both of the
-// settings.
-func TestSettingsDeleted(t *testing.T) {
+// TestWaitersDeclareAgainAfterTheSettingsAreDeleted: waiters declare again after an operator has
+// deleted one or both of the settings.
+func TestWaitersDeclareAgainAfterTheSettingsAreDeleted(t *testing.T) {
 	t.Parallel()
 	for _, gone := range [][]string{
 		{"a//size"},
@@ -239,8 +239,9 @@ func TestSettingsDeleted(t *testing.T) {
 	}
 }
 
-// TestTryAcquireSeesAll: TryAcquire reads the settings and counts all members, also of a long line.
-func TestTryAcquireSeesAll(t *testing.T) {
+// TestTryAcquireCountsAllMembers: TryAcquire reads the settings and counts all members, also of a
+// long line.
+func TestTryAcquireCountsAllMembers(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		m := semaphore.New(bubble.Session(t, etcd), "a", 10)
@@ -270,8 +271,8 @@ func TestTryAcquireSeesAll(t *testing.T) {
 	})
 }
 
-// TestMismatchIsOneRequest: a call that returns ErrLimitMismatch sends one request.
-func TestMismatchIsOneRequest(t *testing.T) {
+// TestAMismatchCostsOneRequest: a call that returns ErrLimitMismatch sends one request.
+func TestAMismatchCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
@@ -290,7 +291,7 @@ func TestMismatchIsOneRequest(t *testing.T) {
 	})
 }
 
-func TestDo(t *testing.T) {
+func TestTheResultOfDoDependsOnTheEndOfThePermit(t *testing.T) {
 	t.Parallel()
 	own := errors.New("an error of fn")
 	for _, tt := range []struct {
@@ -344,8 +345,8 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestDoUnwinds: Do releases the permit also when fn does not return.
-func TestDoUnwinds(t *testing.T) {
+// TestDoReleasesWhenFnDoesNotReturn: Do releases the permit also when fn does not return.
+func TestDoReleasesWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
@@ -364,8 +365,9 @@ func TestDoUnwinds(t *testing.T) {
 	}
 }
 
-// TestReleaseRefusedOnce: Do releases the permit also when etcd rejected the first Release.
-func TestReleaseRefusedOnce(t *testing.T) {
+// TestDoReleasesThePermitAfterARefusedRelease: Do releases the permit also when etcd rejected the
+// first Release.
+func TestDoReleasesThePermitAfterARefusedRelease(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		m := semaphore.New(bubble.Session(t, etcd), "a", 1)

@@ -15,7 +15,7 @@ import (
 
 var errOwn = errors.New("an error of fn")
 
-func TestRunAgainAfterLoss(t *testing.T) {
+func TestRunCallsFnAgainAfterALoss(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var leases []gateway.LeaseID
@@ -42,7 +42,7 @@ func TestRunAgainAfterLoss(t *testing.T) {
 	})
 }
 
-func TestRunReturns(t *testing.T) {
+func TestRunReturnsTheResultOfFn(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -107,8 +107,8 @@ func TestRunReturns(t *testing.T) {
 	}
 }
 
-// TestRunUnwinds: if fn does not return, Run closes the session.
-func TestRunUnwinds(t *testing.T) {
+// TestRunEndsWhatItBeganWhenFnDoesNotReturn: if fn does not return, Run closes the session.
+func TestRunEndsWhatItBeganWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestRunUnwinds(t *testing.T) {
 	}
 }
 
-func TestRunGivesUp(t *testing.T) {
+func TestRunReturnsADefiniteError(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -163,8 +163,8 @@ func TestRunGivesUp(t *testing.T) {
 	}
 }
 
-// TestRunWithoutEtcd tries again until ctx ends or etcd answers.
-func TestRunWithoutEtcd(t *testing.T) {
+// TestRunTriesUntilEtcdAnswers tries again until ctx ends or etcd answers.
+func TestRunTriesUntilEtcdAnswers(t *testing.T) {
 	t.Parallel()
 	for _, comes := range []bool{false, true} {
 		t.Run(map[bool]string{false: "never", true: "late"}[comes], func(t *testing.T) {
@@ -188,8 +188,8 @@ func TestRunWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestRunOverSlowNew: New takes longer than the time to live, and succeeds later.
-func TestRunOverSlowNew(t *testing.T) {
+// TestRunOutlivesASlowNew: New takes longer than the time to live, and succeeds later.
+func TestRunOutlivesASlowNew(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		start := time.Now()
@@ -213,8 +213,8 @@ func TestRunOverSlowNew(t *testing.T) {
 	})
 }
 
-// TestRunOverAFullDatabase tries again until the database has room.
-func TestRunOverAFullDatabase(t *testing.T) {
+// TestRunTriesUntilTheDatabaseHasRoom tries again until the database has room.
+func TestRunTriesUntilTheDatabaseHasRoom(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/lease/grant", "/kv/txn"} {
 		t.Run(path, func(t *testing.T) {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestQuickstart(t *testing.T) {
+func TestTheQuickstartRunsThroughItsStory(t *testing.T) {
 	endpoint, stop, err := local.Etcd(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestCyclicRounds: members of four sessions pass rounds in which one stops waiting at random. All
-// members see the same result of a round.
-func TestCyclicRounds(t *testing.T) {
+// TestMembersOfARoundSeeTheSameResult: members of four sessions pass rounds in which one stops
+// waiting at random. All members see the same result of a round.
+func TestMembersOfARoundSeeTheSameResult(t *testing.T) {
 	const n, rounds = 4, 200
 	sessions, name := several(t, n), fresh(t)
 	ctx := within(t, 2*time.Minute)
@@ -104,9 +104,9 @@ func TestCyclicRounds(t *testing.T) {
 	}
 }
 
-// TestCyclicBroken: for each way to break a round, all its members return ErrBroken, and the next
-// round is not affected.
-func TestCyclicBroken(t *testing.T) {
+// TestABrokenRoundReturnsErrBrokenToItsMembers: for each way to break a round, all its members
+// return ErrBroken, and the next round is not affected.
+func TestABrokenRoundReturnsErrBrokenToItsMembers(t *testing.T) {
 	for name, fail := range map[string]func(t *testing.T, name string, victim *session.Session,
 		cancel func()){
 		"cancelled": func(_ *testing.T, _ string, _ *session.Session, cancel func()) { cancel() },
@@ -190,8 +190,8 @@ func TestCyclicBroken(t *testing.T) {
 	}
 }
 
-// TestCyclicTogether: many members of one session stop waiting at once.
-func TestCyclicTogether(t *testing.T) {
+// TestManyMembersMayStopWaitingAtOnce: many members of one session stop waiting at once.
+func TestManyMembersMayStopWaitingAtOnce(t *testing.T) {
 	const n = 20
 	name, s, other := fresh(t), plain(t), plain(t)
 	ctx := within(t, 20*time.Second)
@@ -226,9 +226,9 @@ func TestCyclicTogether(t *testing.T) {
 	}
 }
 
-// TestCompletedByAnother: another member completes the round when the n-th joins and then does
-// nothing, as a stopped process.
-func TestCompletedByAnother(t *testing.T) {
+// TestAnotherMemberCompletesTheRoundOfAStoppedOne: another member completes the round when the n-th
+// joins and then does nothing, as a stopped process.
+func TestAnotherMemberCompletesTheRoundOfAStoppedOne(t *testing.T) {
 	name, s, stopped := fresh(t), plain(t), plain(t)
 	ctx := within(t, 20*time.Second)
 	done := soon(func() error { _, err := barrier.NewCyclic(s, name, 2).Await(ctx); return err })

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestDoubleRounds: four sessions, and four goroutines of one session, enter and leave together,
-// round after round.
-func TestDoubleRounds(t *testing.T) {
+// TestSessionsAndGoroutinesEnterAndLeaveTogether: four sessions, and four goroutines of one
+// session, enter and leave together, round after round.
+func TestSessionsAndGoroutinesEnterAndLeaveTogether(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		sessions int
@@ -66,9 +66,9 @@ func TestDoubleRounds(t *testing.T) {
 	}
 }
 
-// TestDoubleReentry: a member that is still leaving enters again. With etcd's own recipe this
-// fails.
-func TestDoubleReentry(t *testing.T) {
+// TestAMemberThatStillLeavesMayEnterAgain: a member that is still leaving enters again. With etcd's
+// own recipe this fails.
+func TestAMemberThatStillLeavesMayEnterAgain(t *testing.T) {
 	name := fresh(t)
 	a, b := barrier.NewDouble(plain(t), name, 2), barrier.NewDouble(plain(t), name, 2)
 	ctx := within(t, 20*time.Second)
@@ -105,8 +105,9 @@ func TestDoubleReentry(t *testing.T) {
 	}
 }
 
-// TestDoubleCrowd: when more members wait than a round has, each round has exactly n.
-func TestDoubleCrowd(t *testing.T) {
+// TestARoundHasItsMembersWhenMoreWait: when more members wait than a round has, each round has
+// exactly n.
+func TestARoundHasItsMembersWhenMoreWait(t *testing.T) {
 	const n, crowd = 3, 12
 	sessions, name := several(t, 2), fresh(t)
 	ctx := within(t, 30*time.Second)
@@ -139,9 +140,10 @@ func TestDoubleCrowd(t *testing.T) {
 	}
 }
 
-// TestDoubleKilled: sessions are revoked at random points. No member passes without n live members,
-// and none hangs. The member whose session was revoked enters again with a new session.
-func TestDoubleKilled(t *testing.T) {
+// TestNoMemberPassesWithoutLiveMembers: sessions are revoked at random points. No member passes
+// without n live members, and none hangs. The member whose session was revoked enters again with a
+// new session.
+func TestNoMemberPassesWithoutLiveMembers(t *testing.T) {
 	const n, rounds = 3, 40
 	name, killer := fresh(t), newClient(t, gateway.Config{})
 	ctx := within(t, 2*time.Minute)
@@ -217,9 +219,10 @@ func TestDoubleKilled(t *testing.T) {
 		n, kills.Load(), entered.Load(), len(in))
 }
 
-// TestDoubleLost: a member is lost between Enter and Leave. The others wait in Leave until its
-// session ends, its own Leave returns ErrNotHeld, and the next round is not affected.
-func TestDoubleLost(t *testing.T) {
+// TestTheOthersLeaveWhenALostMembersSessionEnds: a member is lost between Enter and Leave. The
+// others wait in Leave until its session ends, its own Leave returns ErrNotHeld, and the next round
+// is not affected.
+func TestTheOthersLeaveWhenALostMembersSessionEnds(t *testing.T) {
 	for what, die := range map[string]func(ctx context.Context, c *gateway.Client,
 		victim *session.Session, key string) error{
 		"revoked": func(ctx context.Context, c *gateway.Client, victim *session.Session,

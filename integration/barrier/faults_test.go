@@ -13,8 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLatchDrops: each CountDown counts once while 200 answers are lost.
-func TestLatchDrops(t *testing.T) {
+// TestEachCountDownCountsOnceWhileAnswersAreLost: each CountDown counts once while 200 answers are
+// lost.
+func TestEachCountDownCountsOnceWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops, most = 200, 100000
 	p, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
@@ -67,9 +68,9 @@ func TestLatchDrops(t *testing.T) {
 	}
 }
 
-// TestWaitOverResets: Wait does not return because of broken streams and compactions, and returns
-// after them when the barrier is down.
-func TestWaitOverResets(t *testing.T) {
+// TestWaitOutlastsBrokenStreamsAndCompactions: Wait does not return because of broken streams and
+// compactions, and returns after them when the barrier is down.
+func TestWaitOutlastsBrokenStreamsAndCompactions(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)

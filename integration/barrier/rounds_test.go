@@ -20,8 +20,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRoundsUnderFaults: rounds complete while answers are lost or late and streams break.
-func TestRoundsUnderFaults(t *testing.T) {
+// TestRoundsCompleteWhileAnswersAreLost: rounds complete while answers are lost or late and streams
+// break.
+func TestRoundsCompleteWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const n, rounds = 3, 60
 	p, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
@@ -89,7 +90,7 @@ func TestRoundsUnderFaults(t *testing.T) {
 	}
 }
 
-// enterer is the other process of TestTwoProcesses.
+// enterer is the other process of TestTwoProcessesEnterAndLeaveTogether.
 var enterer = reexec.Register("enterer", enterRounds)
 
 type place struct{ Endpoint, Name string }
@@ -130,7 +131,7 @@ func enterRounds(p place) int {
 
 const processRounds = 50
 
-func TestTwoProcesses(t *testing.T) {
+func TestTwoProcessesEnterAndLeaveTogether(t *testing.T) {
 	name, ctx := fresh(t), within(t, time.Minute)
 	cmd := enterer.Command(ctx, place{cluster.Endpoints()[0], name})
 	var out strings.Builder
@@ -162,8 +163,8 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
-// TestMaxParties: rounds with the largest number of members.
-func TestMaxParties(t *testing.T) {
+// TestARoundMayHaveTheLargestNumberOfMembers: rounds with the largest number of members.
+func TestARoundMayHaveTheLargestNumberOfMembers(t *testing.T) {
 	const n = barrier.MaxParties
 	sessions, name, ctx := several(t, 2), fresh(t), within(t, time.Minute)
 	for round := int64(1); round <= 3; round++ {

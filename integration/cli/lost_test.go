@@ -34,9 +34,10 @@ func leaseOf(t *testing.T, c *gateway.Client, name string) (id gateway.LeaseID, 
 	return gateway.LeaseID(n), asked.Add(info.TTL)
 }
 
-// TestRevoked: when the lease is revoked, the whole group is gone before the lease would have
-// expired, even if it ignores SIGTERM, and the status says that the lock was lost.
-func TestRevoked(t *testing.T) {
+// TestTheGroupEndsWhenTheLeaseIsRevoked: when the lease is revoked, the whole group is gone before
+// the lease would have expired, even if it ignores SIGTERM, and the status says that the lock was
+// lost.
+func TestTheGroupEndsWhenTheLeaseIsRevoked(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	for _, tt := range []struct {
@@ -77,9 +78,9 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// TestCutOff: a holder that is cut off from etcd has ended when the server grants the lock to the
-// next. Both print times of the same clock.
-func TestCutOff(t *testing.T) {
+// TestAHolderThatIsCutOffEndsInTime: a holder that is cut off from etcd has ended when the server
+// grants the lock to the next. Both print times of the same clock.
+func TestAHolderThatIsCutOffEndsInTime(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
 	if err != nil {
@@ -123,8 +124,9 @@ func number(t *testing.T, s string) int64 {
 	return n
 }
 
-// TestLostWithoutCommand: a verb that holds a lock without a command reports the loss too.
-func TestLostWithoutCommand(t *testing.T) {
+// TestALossIsReportedWithoutACommand: a verb that holds a lock without a command reports the loss
+// too.
+func TestALossIsReportedWithoutACommand(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	for _, verb := range [][]string{{"lock"}, {"semaphore", "--limit", "1"}} {

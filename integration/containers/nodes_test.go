@@ -68,9 +68,10 @@ func startNodes(t *testing.T) *nodes {
 
 func nodeName(i int) string { return fmt.Sprintf("n%d", i) }
 
-// TestNodeFaults: sessions stay alive and hand a lock over while one node after the other is
-// paused, cut off from the network, and stopped. Each time it is the node that the clients prefer.
-func TestNodeFaults(t *testing.T) {
+// TestALockIsHandedOverWhileNodesFail: sessions stay alive and hand a lock over while one node
+// after the other is paused, cut off from the network, and stopped. Each time it is the node that
+// the clients prefer.
+func TestALockIsHandedOverWhileNodesFail(t *testing.T) {
 	n := startNodes(t)
 	id := func(i int) string { return n.containers[i].GetContainerID() }
 	for _, fault := range []struct {

@@ -13,9 +13,9 @@ import (
 
 var example = regexp.MustCompile(`(?m)^--- (PASS|FAIL): Example`)
 
-// TestExamples runs the examples of the package documentation on real etcd and compares their
-// output.
-func TestExamples(t *testing.T) {
+// TestExamplesPrintTheirOutputOnRealEtcd runs the examples of the package documentation on real
+// etcd and compares their output.
+func TestExamplesPrintTheirOutputOnRealEtcd(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
 		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^Example",

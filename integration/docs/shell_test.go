@@ -18,9 +18,9 @@ import (
 // shownLease is the lease in the examples of the documents.
 const shownLease gateway.LeaseID = 0x6dd18b3364141523
 
-// TestEtcdctl runs the commands for operators in the documents. Each page has an etcd of its own,
-// which holds the session of the example.
-func TestEtcdctl(t *testing.T) {
+// TestCommandsForOperatorsWork runs the commands for operators in the documents. Each page has an
+// etcd of its own, which holds the session of the example.
+func TestCommandsForOperatorsWork(t *testing.T) {
 	ctl, err := etcdproc.Ctl()
 	if err != nil {
 		t.Fatal(err)

@@ -12,9 +12,10 @@ import (
 	"testing"
 )
 
-// TestTables compiles the code in the tables of the migration guides. A name alone in a cell must
-// be the name of a function, type, method, field or constant of that column's packages.
-func TestTables(t *testing.T) {
+// TestTheCodeInTheTablesCompiles compiles the code in the tables of the migration guides. A name
+// alone in a cell must be the name of a function, type, method, field or constant of that column's
+// packages.
+func TestTheCodeInTheTablesCompiles(t *testing.T) {
 	ours := names(t, "gateway", "session", "mutex", "election", "semaphore", "barrier", "queue")
 	theirs := names(t, "client/v3", "client/v3/concurrency", "client/v3/experimental/recipes",
 		"client/v3/namespace")

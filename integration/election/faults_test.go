@@ -35,10 +35,10 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// TestDroppedAnswers: while answers are lost, and requests arrive later than their repetitions, one
-// candidate leads at a time, fences grow, every Proclaim counts and no candidate remains in the
-// line.
-func TestDroppedAnswers(t *testing.T) {
+// TestGuaranteesHoldWhileAnswersAreLost: while answers are lost, and requests arrive later than
+// their repetitions, one candidate leads at a time, fences grow, every Proclaim counts and no
+// candidate remains in the line.
+func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops = 200
 	p := newHTTPProxy(t)
@@ -132,9 +132,9 @@ func TestDroppedAnswers(t *testing.T) {
 	resign(t, campaign(t, sessions[0], name, "last"))
 }
 
-// TestObserveThroughTrouble: while the log is compacted every 50 ms and streams are reset, the
-// revisions that observers see only grow, and they see the last state.
-func TestObserveThroughTrouble(t *testing.T) {
+// TestObserversNeverGoBackThroughCompactionsAndResets: while the log is compacted every 50 ms and
+// streams are reset, the revisions that observers see only grow, and they see the last state.
+func TestObserversNeverGoBackThroughCompactionsAndResets(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)
@@ -209,8 +209,9 @@ func TestObserveThroughTrouble(t *testing.T) {
 		terms, compactions, count(seen), resets, count(seenThrough))
 }
 
-// TestOutageOfAnObserver: an observer that was disconnected sees the current state afterwards.
-func TestOutageOfAnObserver(t *testing.T) {
+// TestAnObserverSeesTheCurrentStateAfterAnOutage: an observer that was disconnected sees the
+// current state afterwards.
+func TestAnObserverSeesTheCurrentStateAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {

@@ -41,9 +41,9 @@ func eachName(t *testing.T, test func(t *testing.T, name string)) {
 	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
 }
 
-// TestWithClientV3: candidates of clientv3 and of this library wait for each other, and observers
-// of both see both.
-func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
+// TestClientV3AndThisLibraryWaitForEachOther: candidates of clientv3 and of this library wait for
+// each other, and observers of both see both.
+func TestClientV3AndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withClientV3) }
 
 func withClientV3(t *testing.T, name string) {
 	t.Helper()
@@ -127,9 +127,9 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestTransferToAmongOthers: clientv3's candidates do not step aside. The leader still leads, and
-// they lead in their order.
-func TestTransferToAmongOthers(t *testing.T) {
+// TestTransferToDoesNotMoveCandidatesOfClientV3: clientv3's candidates do not step aside. The
+// leader still leads, and they lead in their order.
+func TestTransferToDoesNotMoveCandidatesOfClientV3(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
@@ -178,8 +178,8 @@ func TestTransferToAmongOthers(t *testing.T) {
 	}
 }
 
-// TestMixedFleet: candidates of clientv3 and of this library lead in turn.
-func TestMixedFleet(t *testing.T) {
+// TestCandidatesOfBothLibrariesLeadInTurn: candidates of clientv3 and of this library lead in turn.
+func TestCandidatesOfBothLibrariesLeadInTurn(t *testing.T) {
 	ctx := within(t, time.Minute)
 	name := fresh(t)
 	o := observe(t, plain(t), name)
@@ -224,9 +224,9 @@ func TestMixedFleet(t *testing.T) {
 	resign(t, last)
 }
 
-// TestWithEtcdctl: etcdctl elect and candidates of this library wait for each other, and each shows
-// the other's value.
-func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
+// TestEtcdctlAndThisLibraryWaitForEachOther: etcdctl elect and candidates of this library wait for
+// each other, and each shows the other's value.
+func TestEtcdctlAndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withEtcdctl) }
 
 func withEtcdctl(t *testing.T, name string) {
 	t.Helper()

@@ -183,9 +183,9 @@ func historyOf(t *testing.T, c *clientv3.Client, key string) (events []string) {
 	return nil
 }
 
-// TestResumeAfterKill: a leader that is killed and started again still leads, with the same fence
-// and key. A candidate of clientv3 behind it leads when it resigns.
-func TestResumeAfterKill(t *testing.T) {
+// TestAKilledLeaderLeadsAgainWithTheSameFence: a leader that is killed and started again still
+// leads, with the same fence and key. A candidate of clientv3 behind it leads when it resigns.
+func TestAKilledLeaderLeadsAgainWithTheSameFence(t *testing.T) {
 	t.Parallel()
 	recipetest.ForEachServer(t, func(t *testing.T, c *etcdtest.Cluster) {
 		name := fresh(t)

@@ -150,8 +150,9 @@ func draw(seed uint64) (fault, string) {
 	return f, version
 }
 
-// TestDrawIsReplayable: a seed always draws the same faults, and every fault is drawn by some seed.
-func TestDrawIsReplayable(t *testing.T) {
+// TestASeedDrawsTheSameFaults: a seed always draws the same faults, and every fault is drawn by
+// some seed.
+func TestASeedDrawsTheSameFaults(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(1000) {
 		a, version := draw(seed)

@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestMaintenance makes the calls on three members.
-func TestMaintenance(t *testing.T) {
+// TestMaintenanceWorksOnThreeMembers makes the calls on three members.
+func TestMaintenanceWorksOnThreeMembers(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
 		options.Members = 3

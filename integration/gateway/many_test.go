@@ -17,9 +17,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestTenThousandWatches: ten thousand watches on one connection are confirmed within 3 s, cost
-// less than 100 MB, and each receives its own events. One run of three may fail on a busy machine.
-func TestTenThousandWatches(t *testing.T) {
+// TestTenThousandWatchesAreConfirmedSoon: ten thousand watches on one connection are confirmed
+// within 3 s, cost less than 100 MB, and each receives its own events. One run of three may fail on
+// a busy machine.
+func TestTenThousandWatchesAreConfirmedSoon(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		// 3.4 is three times slower once it has held large values
 		c := etcdtest.Start(t, recipetest.Server(version))
@@ -104,10 +105,10 @@ func memory() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// TestSlowReader: one of a thousand watches is not read, while more is written to it than the
-// client keeps. The others receive their events as fast as before, and it receives everything once
-// it reads.
-func TestSlowReader(t *testing.T) {
+// TestASlowReaderDelaysNoOtherWatch: one of a thousand watches is not read, while more is written
+// to it than the client keeps. The others receive their events as fast as before, and it receives
+// everything once it reads.
+func TestASlowReaderDelaysNoOtherWatch(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, 3*patience)
 	const readers, ticks, large, writes = 999, 10, 600_000, 30

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestOtherAddresses: socket files, and IPv6 if the machine has it.
-func TestOtherAddresses(t *testing.T) {
+// TestAnAddressMayBeASocketFileOrIPv6: socket files, and IPv6 if the machine has it.
+func TestAnAddressMayBeASocketFileOrIPv6(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
 		//nolint:usetesting // the path of a socket has to be short

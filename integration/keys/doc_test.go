@@ -183,8 +183,9 @@ func (s *section) check(value string) error {
 	return nil
 }
 
-// TestExamples: each example on the page shows a listed key, and each listed key has an example.
-func TestExamples(t *testing.T) {
+// TestEachListedKeyHasAnExample: each example on the page shows a listed key, and each listed key
+// has an example.
+func TestEachListedKeyHasAnExample(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
 	count := 0
@@ -212,8 +213,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestPageCanFail: keys, values and fields that are not listed are reported.
-func TestPageCanFail(t *testing.T) {
+// TestAnUnlistedKeyIsReported: keys, values and fields that are not listed are reported.
+func TestAnUnlistedKeyIsReported(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
 	names := []string{"a/b"}

@@ -28,9 +28,9 @@ var names = map[string][]string{
 	"Queues":               {"docs/queue"},
 }
 
-// TestKeys uses every recipe as a user with exactly the rights that the page lists, and compares
-// the keys that etcd has seen with the page.
-func TestKeys(t *testing.T) {
+// TestRecipesUseTheListedKeysOnly uses every recipe as a user with exactly the rights that the page
+// lists, and compares the keys that etcd has seen with the page.
+func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
 	options := recipetest.Server(etcdproc.Versions()[0])

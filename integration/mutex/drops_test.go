@@ -63,9 +63,9 @@ func (n counter) increment(t *testing.T) {
 	}
 }
 
-// TestDroppedAnswers: while answers are lost, and requests arrive later than their repetitions,
-// holders exclude each other, fences grow, and no member remains in the line.
-func TestDroppedAnswers(t *testing.T) {
+// TestGuaranteesHoldWhileAnswersAreLost: while answers are lost, and requests arrive later than
+// their repetitions, holders exclude each other, fences grow, and no member remains in the line.
+func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops = 300
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
@@ -135,8 +135,8 @@ func TestDroppedAnswers(t *testing.T) {
 	unlock(t, lock(t, sessions[0], name))
 }
 
-// TestAThousandGoroutines: a thousand goroutines lock one name through one client.
-func TestAThousandGoroutines(t *testing.T) {
+// TestAThousandGoroutinesShareOneLock: a thousand goroutines lock one name through one client.
+func TestAThousandGoroutinesShareOneLock(t *testing.T) {
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	streams := p.Add(faultproxy.Rule{
 		Match:  faultproxy.Path("/v3/watch"),

@@ -19,11 +19,11 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestFrozenRequests sends a join, an unlock and a guarded write to a follower that is paused,
-// waits until the session has finished them through another member, reverts their effects, and
-// resumes the follower after 20 s. The first copies must have no effect. HOLDFAST_ROUNDS repeats
-// it; each round has five sessions for each kind of request.
-func TestFrozenRequests(t *testing.T) {
+// TestLateCopiesFromAFrozenMemberChangeNothing sends a join, an unlock and a guarded write to a
+// follower that is paused, waits until the session has finished them through another member,
+// reverts their effects, and resumes the follower after 20 s. The first copies must have no effect.
+// HOLDFAST_ROUNDS repeats it; each round has five sessions for each kind of request.
+func TestLateCopiesFromAFrozenMemberChangeNothing(t *testing.T) {
 	t.Parallel()
 	rounds, _ := strconv.Atoi(os.Getenv("HOLDFAST_ROUNDS"))
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {

@@ -27,9 +27,9 @@ func eachName(t *testing.T, test func(t *testing.T, name string)) {
 	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
 }
 
-// TestWithClientV3: the mutexes of clientv3 and of this library exclude each other and wait for
-// each other.
-func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
+// TestClientV3AndThisLibraryWaitForEachOther: the mutexes of clientv3 and of this library exclude
+// each other and wait for each other.
+func TestClientV3AndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withClientV3) }
 
 func withClientV3(t *testing.T, name string) {
 	t.Helper()
@@ -109,8 +109,8 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestWithEtcdctl: etcdctl lock and the mutex exclude each other.
-func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
+// TestEtcdctlAndThisLibraryWaitForEachOther: etcdctl lock and the mutex exclude each other.
+func TestEtcdctlAndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withEtcdctl) }
 
 func withEtcdctl(t *testing.T, name string) {
 	t.Helper()

@@ -63,10 +63,10 @@ func deletions(tb testing.TB, prefix string) (at func(key string) (time.Time, bo
 	}
 }
 
-// TestDoneBeforeTheServersDelete disconnects holders from the server. Their contexts must end
-// before another client sees that the server has deleted their keys. All trials run at once,
-// because they mostly wait.
-func TestDoneBeforeTheServersDelete(t *testing.T) {
+// TestAHoldEndsBeforeTheServerDeletesItsKey disconnects holders from the server. Their contexts
+// must end before another client sees that the server has deleted their keys. All trials run at
+// once, because they mostly wait.
+func TestAHoldEndsBeforeTheServerDeletesItsKey(t *testing.T) {
 	t.Parallel()
 	const trials = 10
 	ttls := []time.Duration{5 * time.Second, 10 * time.Second}
@@ -145,8 +145,9 @@ func TestDoneBeforeTheServersDelete(t *testing.T) {
 	}
 }
 
-// TestRevokedLease: a hold and a wait end at once when their lease is revoked.
-func TestRevokedLease(t *testing.T) {
+// TestAHoldAndAWaitEndWhenTheirLeaseIsRevoked: a hold and a wait end at once when their lease is
+// revoked.
+func TestAHoldAndAWaitEndWhenTheirLeaseIsRevoked(t *testing.T) {
 	other := newClient(t, gateway.Config{})
 	var worst, worstWaiter time.Duration
 	for range 20 {

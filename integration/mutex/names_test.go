@@ -12,9 +12,9 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestOddNames: a name may have any bytes. These names are different locks, which can all be held
-// at once.
-func TestOddNames(t *testing.T) {
+// TestANameMayHaveAnyBytes: a name may have any bytes. These names are different locks, which can
+// all be held at once.
+func TestANameMayHaveAnyBytes(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
 		s := recipetest.NewSession(t, c, nil)

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestDatabaseFull: when its space runs out, etcd may apply a write and still return an error for
-// it. A Lock that fails with that error leaves no key in the line.
-func TestDatabaseFull(t *testing.T) {
+// TestAFailedLockLeavesNoKeyInAFullDatabase: when its space runs out, etcd may apply a write and
+// still return an error for it. A Lock that fails with that error leaves no key in the line.
+func TestAFailedLockLeavesNoKeyInAFullDatabase(t *testing.T) {
 	small := etcdtest.Start(t, &etcdproc.Options{
 		Version: etcdproc.Versions()[0], ExtraArgs: []string{"--quota-backend-bytes=25165824"},
 	})

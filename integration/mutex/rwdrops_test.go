@@ -11,8 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRWDroppedAnswers is TestDroppedAnswers for readers, writers, LockAll and Downgrade.
-func TestRWDroppedAnswers(t *testing.T) {
+// TestReadersAndWritersExcludeEachOtherWhileAnswersAreLost is TestGuaranteesHoldWhileAnswersAreLost
+// for readers, writers, LockAll and Downgrade.
+func TestReadersAndWritersExcludeEachOtherWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	direct := newClient(t, gateway.Config{})

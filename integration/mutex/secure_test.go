@@ -18,9 +18,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestTLSAndPassword: locks work over TLS with client certificates and a user with few rights,
-// whose tokens expire often.
-func TestTLSAndPassword(t *testing.T) {
+// TestLocksWorkOverTLSWithAPassword: locks work over TLS with client certificates and a user with
+// few rights, whose tokens expire often.
+func TestLocksWorkOverTLSWithAPassword(t *testing.T) {
 	t.Parallel()
 	const password = "canary-password"
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
@@ -83,9 +83,9 @@ func TestTLSAndPassword(t *testing.T) {
 	})
 }
 
-// TestRecordPermission: without a right to the records New returns an error that names their
-// prefix.
-func TestRecordPermission(t *testing.T) {
+// TestNewWithoutARightNamesThePrefix: without a right to the records New returns an error that
+// names their prefix.
+func TestNewWithoutARightNamesThePrefix(t *testing.T) {
 	own := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true, RootPassword: "root"})
 	grantUser(t, own, "worker", "pw", "jobs/")
 	c := newClient(t, gateway.Config{
@@ -99,9 +99,9 @@ func TestRecordPermission(t *testing.T) {
 	}
 }
 
-// TestTLSMistakes: for most mistakes Get returns an error that names the endpoint before the
-// context ends.
-func TestTLSMistakes(t *testing.T) {
+// TestAMistakeWithTLSIsAnErrorThatNamesTheEndpoint: for most mistakes Get returns an error that
+// names the endpoint before the context ends.
+func TestAMistakeWithTLSIsAnErrorThatNamesTheEndpoint(t *testing.T) {
 	own := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true, ClientCertAuth: true})
 	good := own.TLSConfig()
 	stranger, err := etcdproc.NewPKI(t.TempDir(), "")

@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
-// TestSlashBesideSettings: a lock "a/" and a semaphore, barrier or queue "a" do not disturb each
-// other, although its settings are among the members of the lock.
-func TestSlashBesideSettings(t *testing.T) {
+// TestALockBesideSettingsIsNotDisturbed: a lock "a/" and a semaphore, barrier or queue "a" do not
+// disturb each other, although its settings are among the members of the lock.
+func TestALockBesideSettingsIsNotDisturbed(t *testing.T) {
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
 	sem := semaphore.New(s, name, 2)

@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 )
 
-// TestTxnLimit: a session's transaction may have 124 operations, also when it is sent again, and
-// fails with 128.
-func TestTxnLimit(t *testing.T) {
+// TestATransactionMayHave124Operations: a session's transaction may have 124 operations, also when
+// it is sent again, and fails with 128.
+func TestATransactionMayHave124Operations(t *testing.T) {
 	const limit = 124
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		own := etcdtest.Start(t, &etcdproc.Options{Version: version, UnsafeNoFsync: true})

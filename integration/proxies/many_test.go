@@ -10,9 +10,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestManyWatchesThroughProxies: watches that are asked for in one long request all stand soon, and
-// get their events, where a proxy keeps its connections to etcd and where it does not.
-func TestManyWatchesThroughProxies(t *testing.T) {
+// TestManyWatchesInOneRequestStandSoonThroughProxies: watches that are asked for in one long
+// request all stand soon, and get their events, where a proxy keeps its connections to etcd and
+// where it does not.
+func TestManyWatchesInOneRequestStandSoonThroughProxies(t *testing.T) {
 	const watches = 600
 	for _, r := range rows {
 		if r.mode == shared {

@@ -67,9 +67,10 @@ func modeOf(c *gateway.Client) string { return string(c.Endpoints()[0].WatchMode
 // restLimit is how many requests a second a client may send while it waits and nothing happens.
 const restLimit = 2.0
 
-// TestWatchesThroughProxies: on each path, a mutex, an observer and a queue work through activity
-// and idleness. They notify their users within the time that the way of watching allows.
-func TestWatchesThroughProxies(t *testing.T) {
+// TestWatchesNotifyInTimeThroughProxies: on each path, a mutex, an observer and a queue work
+// through activity and idleness. They notify their users within the time that the way of watching
+// allows.
+func TestWatchesNotifyInTimeThroughProxies(t *testing.T) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()

@@ -336,7 +336,7 @@ func (s *scene) loss() {
 	case <-s.lock.Context().Done():
 		recipetest.Figure(s.t, "%s: a holder learns that its key was deleted after %v",
 			strings.TrimPrefix(s.t.Name(),
-				"TestWatchesThroughProxies/"), ms(time.Since(began)))
+				"TestWatchesNotifyInTimeThroughProxies/"), ms(time.Since(began)))
 	case <-ctx.Done():
 		s.t.Error("the holder does not learn that its key was deleted")
 	}

@@ -48,9 +48,9 @@ func number(tb testing.TB, n int) int {
 	return n
 }
 
-// TestProcesses: with 8 producers and 8 consumers in processes of their own, consumers killed,
-// answers lost and copies late, each item is done once.
-func TestProcesses(t *testing.T) {
+// TestManyProcessesKeepTheGuarantees: with 8 producers and 8 consumers in processes of their own,
+// consumers killed, answers lost and copies late, each item is done once.
+func TestManyProcessesKeepTheGuarantees(t *testing.T) {
 	t.Parallel()
 	const parties, drops = 8, 200
 	items := number(t, 3000) / parties * parties

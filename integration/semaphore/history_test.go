@@ -158,8 +158,8 @@ func overlap(grants []grant) int {
 	return most
 }
 
-// TestHistoryCanFail: the check finds planted faults.
-func TestHistoryCanFail(t *testing.T) {
+// TestTheCheckFindsPlantedFaults: the check finds planted faults.
+func TestTheCheckFindsPlantedFaults(t *testing.T) {
 	t.Parallel()
 	faults := 0
 	h := &history{ever: map[int64]member{}, fault: func(string, ...any) { faults++ }}

@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestResizeUnderLoad: under many resizes, no member is admitted to units that are not free.
-func TestResizeUnderLoad(t *testing.T) {
+// TestNoMemberIsAdmittedBeyondAResizedLimit: under many resizes, no member is admitted to units
+// that are not free.
+func TestNoMemberIsAdmittedBeyondAResizedLimit(t *testing.T) {
 	t.Parallel()
 	const declared = 4
 	direct := newClient(t, gateway.Config{})
@@ -104,10 +105,10 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// TestDroppedAnswers: while answers are lost, requests arrive later than their repetitions, and
-// callers stop waiting, no more than the limit is held, no permit leaks, and no member remains in
-// the line.
-func TestDroppedAnswers(t *testing.T) {
+// TestGuaranteesHoldWhileAnswersAreLost: while answers are lost, requests arrive later than their
+// repetitions, and callers stop waiting, no more than the limit is held, no permit leaks, and no
+// member remains in the line.
+func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops, limit = 200, 3
 	p := newHTTPProxy(t)
@@ -192,8 +193,8 @@ func TestDroppedAnswers(t *testing.T) {
 	}
 }
 
-// TestWaitersDoNotRead: all waiters of a process together read the line once.
-func TestWaitersDoNotRead(t *testing.T) {
+// TestAllWaitersReadTheLineOnce: all waiters of a process together read the line once.
+func TestAllWaitersReadTheLineOnce(t *testing.T) {
 	const waiters = 60
 	p := newHTTPProxy(t)
 	reads := p.Add(faultproxy.Rule{

@@ -25,7 +25,7 @@ func kv(key string, rev int64) *mvccpb.KeyValue {
 	}
 }
 
-// worker is one of the processes of TestProcesses.
+// worker is one of the processes of TestManyProcessesKeepTheGuarantees.
 var worker = reexec.Register("worker", work)
 
 type job struct {
@@ -96,8 +96,8 @@ func (j job) round(ctx context.Context, m *semaphore.Semaphore) (grant, error) {
 	return g, p.Release(ctx)
 }
 
-// TestProcesses: 200 goroutines in four processes share three permits.
-func TestProcesses(t *testing.T) {
+// TestManyProcessesKeepTheGuarantees: 200 goroutines in four processes share three permits.
+func TestManyProcessesKeepTheGuarantees(t *testing.T) {
 	const processes = 4
 	direct := newClient(t, gateway.Config{})
 	from := revision(t, direct)

@@ -97,10 +97,10 @@ func refused(t *testing.T, c *gateway.Client, is func(error) bool) {
 
 func ofTLS(err error) bool { return strings.Contains(err.Error(), "tls:") }
 
-// TestRenewedCertificates replaces authority, certificates and keys, and restarts etcd with the new
-// ones, so that it rejects the old ones. The session lives and the watch delivers, whichever side
-// is renewed first.
-func TestRenewedCertificates(t *testing.T) {
+// TestASessionOutlivesRenewedCertificates replaces authority, certificates and keys, and restarts
+// etcd with the new ones, so that it rejects the old ones. The session lives and the watch
+// delivers, whichever side is renewed first.
+func TestASessionOutlivesRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		for _, first := range []string{"client", "server"} {
@@ -165,9 +165,10 @@ func TestRenewedCertificates(t *testing.T) {
 	})
 }
 
-// TestChangedPassword changes a password in etcd and in its file, and restarts etcd, which loses
-// all tokens. The session lives and the watch delivers, whichever is changed first.
-func TestChangedPassword(t *testing.T) {
+// TestASessionOutlivesAChangedPassword changes a password in etcd and in its file, and restarts
+// etcd, which loses all tokens. The session lives and the watch delivers, whichever is changed
+// first.
+func TestASessionOutlivesAChangedPassword(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		for _, first := range []string{"file", "etcd"} {

@@ -115,9 +115,9 @@ func (p program) terminate(t *testing.T) {
 	}
 }
 
-// TestTerminated: a program that receives SIGTERM releases its lock, or its place in the line, at
-// once.
-func TestTerminated(t *testing.T) {
+// TestATerminatedProgramReleasesItsLock: a program that receives SIGTERM releases its lock, or its
+// place in the line, at once.
+func TestATerminatedProgramReleasesItsLock(t *testing.T) {
 	for shape := range shapes {
 		t.Run(shape, func(t *testing.T) {
 			name, s := fresh(t), plain(t)
@@ -155,8 +155,9 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
-// TestEndedContext: every call that releases a hold does so although its context has ended.
-func TestEndedContext(t *testing.T) {
+// TestAReleaseWorksWithAnEndedContext: every call that releases a hold does so although its context
+// has ended.
+func TestAReleaseWorksWithAnEndedContext(t *testing.T) {
 	s, name, ctx := plain(t), fresh(t), within(t, time.Minute)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()

@@ -15,9 +15,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestBreakWatches checks that a client notices a broken or refused stream at once and resumes its
-// watch within its own pauses.
-func TestBreakWatches(t *testing.T) {
+// TestABrokenStreamIsNoticedAtOnce checks that a client notices a broken or refused stream at once
+// and resumes its watch within its own pauses.
+func TestABrokenStreamIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
@@ -48,8 +48,9 @@ func TestBreakWatches(t *testing.T) {
 	})
 }
 
-// TestEndless checks that a test that hangs ends, and that the output shows its goroutine.
-func TestEndless(t *testing.T) {
+// TestAnEndlessTestShowsItsGoroutine checks that a test that hangs ends, and that the output shows
+// its goroutine.
+func TestAnEndlessTestShowsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	cmd := reexec.Repeat(t, "-test.timeout=1m")
 	if cmd == nil {
@@ -60,7 +61,8 @@ func TestEndless(t *testing.T) {
 		return
 	}
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "TestEndless waits for what does not come") ||
+	if err == nil || !strings.Contains(string(out),
+		"TestAnEndlessTestShowsItsGoroutine waits for what does not come") ||
 		!strings.Contains(string(out), "fakeetcd_test.waitInVain(") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-func TestHTTPInABubble(t *testing.T) {
+func TestHTTPWorksInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen()
@@ -52,7 +52,7 @@ func TestHTTPInABubble(t *testing.T) {
 	})
 }
 
-func TestDialErrors(t *testing.T) {
+func TestADialReturnsTheErrorsOfANetwork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen()

@@ -111,7 +111,7 @@ func twoHolders() *scene {
 	return s
 }
 
-func TestLocks(t *testing.T) {
+func TestFaultsOfLocksAreFound(t *testing.T) {
 	check := func(rep *history.Report, s *scene) {
 		history.Locks{Place: "m"}.Check(rep, &history.Conditions{}, s.log, s.ops)
 	}
@@ -171,8 +171,9 @@ func TestLocks(t *testing.T) {
 	})
 }
 
-// TestAGrantThatArrivesAfterTheRevocationMayOverlap: the server has revoked the lease of a early and
-// admitted b before the grant of a arrives, and a gives its hold back before it learns of the loss.
+// TestAGrantThatArrivesAfterTheRevocationMayOverlap: the server has revoked the lease of a early
+// and admitted b before the grant of a arrives, and a gives its hold back before it learns of the
+// loss.
 func TestAGrantThatArrivesAfterTheRevocationMayOverlap(t *testing.T) {
 	s := &scene{}
 	s.rev(2, put("m/1", ""))
@@ -247,7 +248,7 @@ func TestEarlyLossMayOverlapForAMoment(t *testing.T) {
 	}
 }
 
-func TestReadersAndWriters(t *testing.T) {
+func TestFaultsOfReadersAndWritersAreFound(t *testing.T) {
 	good := func() *scene {
 		s := &scene{}
 		s.rev(2, put("m/1", "shared"))
@@ -276,7 +277,7 @@ func TestReadersAndWriters(t *testing.T) {
 	})
 }
 
-func TestSemaphores(t *testing.T) {
+func TestFaultsOfSemaphoresAreFound(t *testing.T) {
 	good := func() *scene {
 		s := &scene{}
 		s.rev(2, put("s//size", "2"))
@@ -311,7 +312,7 @@ func TestSemaphores(t *testing.T) {
 	})
 }
 
-func TestMerge(t *testing.T) {
+func TestLogsThatDifferAreFound(t *testing.T) {
 	a := history.Log{{Rev: 2, At: 20, Events: []history.Event{put("k", "a")}}, {Rev: 3, At: 30}}
 	b := history.Log{{Rev: 2, At: 10, Events: []history.Event{put("k", "a")}}, {Rev: 4, At: 40}}
 	var rep history.Report
@@ -335,7 +336,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func TestSessions(t *testing.T) {
+func TestFaultsOfSessionsAreFound(t *testing.T) {
 	s := &scene{}
 	s.rev(2, del(history.RecordKey(10)))
 	s.rev(3, del(history.RecordKey(11)))
@@ -368,9 +369,9 @@ func TestSessions(t *testing.T) {
 		})
 }
 
-// TestRecorderOutlivesItsProcess: a begun op is recorded, even if the writer was killed within a
+// TestAKilledRecorderLeavesItsOps: a begun op is recorded, even if the writer was killed within a
 // line.
-func TestRecorderOutlivesItsProcess(t *testing.T) {
+func TestAKilledRecorderLeavesItsOps(t *testing.T) {
 	var out bytes.Buffer
 	rec := history.NewRecorder(&out)
 	a := rec.Begin(history.Op{Client: "a", Verb: history.Lock})

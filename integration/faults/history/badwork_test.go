@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-func TestElections(t *testing.T) {
+func TestFaultsOfElectionsAreFound(t *testing.T) {
 	good := func() *scene {
 		s := &scene{}
 		s.rev(2, put("e/1", "one"))
@@ -63,7 +63,7 @@ func TestElections(t *testing.T) {
 	})
 }
 
-func TestBarriers(t *testing.T) {
+func TestFaultsOfBarriersAreFound(t *testing.T) {
 	good := func() *scene {
 		s := &scene{}
 		s.rev(2, put("b/1", ""))
@@ -159,7 +159,7 @@ func oneItem() *scene {
 	return s
 }
 
-func TestQueues(t *testing.T) {
+func TestFaultsOfQueuesAreFound(t *testing.T) {
 	check := func(rep *history.Report, s *scene) {
 		history.Queues{Place: "q", Drained: true}.Check(rep, &history.Conditions{}, s.log, s.ops)
 	}

@@ -55,7 +55,7 @@ func search(t *testing.T, all []one, check func([]history.Op) *model.Verdict) {
 	}
 }
 
-func TestMutex(t *testing.T) {
+func TestTheSearchFindsFaultsOfAMutex(t *testing.T) {
 	search(t, []one{
 		{"one after the other", func(s *scene) {
 			s.hold("a", 1, 10, 20, history.Unlock)
@@ -102,7 +102,7 @@ func TestMutex(t *testing.T) {
 	})
 }
 
-func TestMutexUnderEarlyRevocation(t *testing.T) {
+func TestAnEarlyLossMayOverlapInAMutex(t *testing.T) {
 	var s scene
 	s.hold("a", 1, 10, 31, history.Lose)
 	s.hold("b", 2, 30, 50, history.Unlock)
@@ -115,9 +115,9 @@ func TestMutexUnderEarlyRevocation(t *testing.T) {
 	}
 }
 
-// TestMutexGrantedAfterAnEarlyRevocation: the grant of a arrives after the server has revoked its
-// lease and granted the next one. a gives it back before it learns of the loss.
-func TestMutexGrantedAfterAnEarlyRevocation(t *testing.T) {
+// TestAGrantAfterAnEarlyRevocationMayOverlap: the grant of a arrives after the server has revoked
+// its lease and granted the next one. a gives it back before it learns of the loss.
+func TestAGrantAfterAnEarlyRevocationMayOverlap(t *testing.T) {
 	var s scene
 	s.hold("a", 1, 35, 36, history.Unlock)
 	s.ops[0].Call, s.ops[1].Outcome = 5, history.Unknown
@@ -131,9 +131,9 @@ func TestMutexGrantedAfterAnEarlyRevocation(t *testing.T) {
 	}
 }
 
-// TestMutexOfASleeper: a client that was frozen when the grant arrived, and lost the hold before it
-// woke up, never held. A short loss is not enough for that.
-func TestMutexOfASleeper(t *testing.T) {
+// TestAFrozenClientNeverHeld: a client that was frozen when the grant arrived, and lost the hold
+// before it woke up, never held. A short loss is not enough for that.
+func TestAFrozenClientNeverHeld(t *testing.T) {
 	var s scene
 	s.hold("a", 1, 100, 101, history.Lose)
 	s.ops[0].Call = 5
@@ -148,7 +148,7 @@ func TestMutexOfASleeper(t *testing.T) {
 	}
 }
 
-func TestSemaphore(t *testing.T) {
+func TestTheSearchFindsFaultsOfASemaphore(t *testing.T) {
 	search(t, []one{
 		{"two of two", func(s *scene) {
 			s.hold("a", 1, 10, 40, history.Unlock)
@@ -175,7 +175,7 @@ func TestSemaphore(t *testing.T) {
 	})
 }
 
-func TestElection(t *testing.T) {
+func TestTheSearchFindsFaultsOfAnElection(t *testing.T) {
 	read := func(s *scene, fence, at int64, value string) {
 		s.op("r", history.Read, at, at+1, func(o *history.Op) { o.Fence, o.Value = fence, value })
 	}
@@ -204,7 +204,7 @@ func TestElection(t *testing.T) {
 	})
 }
 
-func TestQueue(t *testing.T) {
+func TestTheSearchFindsFaultsOfAQueue(t *testing.T) {
 	enqueue := func(s *scene, value string, at int64) {
 		s.op("p", history.Enqueue, at, at+1, func(o *history.Op) { o.Value = value })
 	}

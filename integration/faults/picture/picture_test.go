@@ -39,7 +39,7 @@ func history1(learnt int64) (history.Log, []history.Op) {
 		}
 }
 
-func TestLocks(t *testing.T) {
+func TestThePictureShowsHoldsAndFaults(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		learnt int64

@@ -82,8 +82,8 @@ func start(
 	return p, strings.TrimSpace(line)
 }
 
-// TestStatus: the status is the one that a shell would see.
-func TestStatus(t *testing.T) {
+// TestTheStatusIsTheOneThatAShellWouldSee: the status is the one that a shell would see.
+func TestTheStatusIsTheOneThatAShellWouldSee(t *testing.T) {
 	for script, want := range map[string]int{
 		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15,
 		"echo; kill -KILL $$": 128 + 9,
@@ -96,7 +96,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestNoSuchCommand(t *testing.T) {
+func TestACommandThatDoesNotExistIsAnError(t *testing.T) {
 	c := childproc.Command{
 		Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr,
 	}
@@ -105,8 +105,8 @@ func TestNoSuchCommand(t *testing.T) {
 	}
 }
 
-// TestSignal: a signal reaches the whole group.
-func TestSignal(t *testing.T) {
+// TestASignalReachesTheWholeGroup: a signal reaches the whole group.
+func TestASignalReachesTheWholeGroup(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1
 		sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
 	p.Signal(syscall.SIGUSR1)
@@ -116,9 +116,9 @@ func TestSignal(t *testing.T) {
 	goneBy(t, line, time.Second)
 }
 
-// TestLost: when the hold is lost, SIGTERM is sent, and a command that obeys has the whole grace
-// for it.
-func TestLost(t *testing.T) {
+// TestALostHoldSendsSIGTERMAndLeavesTheGrace: when the hold is lost, SIGTERM is sent, and a command
+// that obeys has the whole grace for it.
+func TestALostHoldSendsSIGTERMAndLeavesTheGrace(t *testing.T) {
 	h := lasting(time.Hour)
 	p, _ := start(t, h, 20*time.Second,
 		`trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
@@ -131,9 +131,9 @@ func TestLost(t *testing.T) {
 // deaf starts a process that ignores SIGTERM, and prints its number.
 const deaf = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
 
-// TestDeaf: a process that ignores SIGTERM is killed after the grace, or at the deadline if that is
-// earlier, even if the command itself has ended before.
-func TestDeaf(t *testing.T) {
+// TestAProcessThatIgnoresSIGTERMIsKilled: a process that ignores SIGTERM is killed after the grace,
+// or at the deadline if that is earlier, even if the command itself has ended before.
+func TestAProcessThatIgnoresSIGTERMIsKilled(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script        string
 		grace, before time.Duration
@@ -168,9 +168,9 @@ func TestDeaf(t *testing.T) {
 	}
 }
 
-// TestNotRenewed: without a renewal, SIGTERM is sent a grace before the deadline, and the group has
-// ended by the deadline.
-func TestNotRenewed(t *testing.T) {
+// TestWithoutARenewalTheGroupEndsByTheDeadline: without a renewal, SIGTERM is sent a grace before
+// the deadline, and the group has ended by the deadline.
+func TestWithoutARenewalTheGroupEndsByTheDeadline(t *testing.T) {
 	h := lasting(1500 * time.Millisecond)
 	began := time.Now()
 	p, pid := start(t, h, 700*time.Millisecond,
@@ -184,8 +184,9 @@ func TestNotRenewed(t *testing.T) {
 	goneBy(t, pid, time.Until(h.until)+time.Second)
 }
 
-// TestLeftBehind: Wait returns when the command ends, and its background processes continue.
-func TestLeftBehind(t *testing.T) {
+// TestBackgroundProcessesOutliveTheirCommand: Wait returns when the command ends, and its
+// background processes continue.
+func TestBackgroundProcessesOutliveTheirCommand(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second,
 		`sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
 	if res := p.Wait(); res.Status != 5 || res.Lost {

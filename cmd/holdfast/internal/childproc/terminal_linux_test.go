@@ -35,9 +35,10 @@ func underTerminal(struct{}) int {
 	return res.Status
 }
 
-// TestTerminalOfASessionLeader: the command reads from the terminal. Ctrl-Z does not stop it for
-// good, because the program leads its session, as under ssh -t, so no shell could continue it.
-func TestTerminalOfASessionLeader(t *testing.T) {
+// TestTheCommandOfASessionLeaderKeepsTheTerminal: the command reads from the terminal. Ctrl-Z does
+// not stop it for good, because the program leads its session, as under ssh -t, so no shell could
+// continue it.
+func TestTheCommandOfASessionLeaderKeepsTheTerminal(t *testing.T) {
 	master, slave := pty(t)
 	cmd := leader.Command(t.Context(), struct{}{})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave

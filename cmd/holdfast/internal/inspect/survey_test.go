@@ -30,7 +30,7 @@ func line(name, settings string, members ...string) Place {
 	return p
 }
 
-func TestArrange(t *testing.T) {
+func TestArrangeMarksTheHolders(t *testing.T) {
 	for _, tt := range []struct {
 		place  Place
 		recipe string
@@ -64,7 +64,7 @@ func TestArrange(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestAKeyUnderALeaseNamesItsPlace(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/",
 		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
@@ -78,7 +78,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestUnleasedForm(t *testing.T) {
+func TestAKeyWithoutALeaseIsRecognizedByItsForm(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/6dd18b3364141523": "a", "a/b/6dd18b3364141523-1": "a/b",
 		"a/6dd18b3364141523-1c40-0": "a", "a//6dd18b3364141523": "a/",
@@ -98,7 +98,7 @@ func TestUnleasedForm(t *testing.T) {
 	}
 }
 
-func TestDeadlocks(t *testing.T) {
+func TestACircleOfWaitersIsADeadlock(t *testing.T) {
 	for name, tt := range map[string]struct {
 		places []Place
 		want   string
@@ -157,7 +157,7 @@ func TestDeadlocks(t *testing.T) {
 	}
 }
 
-func TestTwins(t *testing.T) {
+func TestNamesThatDifferByASlashAreTwins(t *testing.T) {
 	places := []Place{{Name: "a"}, {Name: "a/"}, {Name: "b/"}, {Name: "c"}, {Name: "c/d"}}
 	if got := Twins(places); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%q", got)
