@@ -67,12 +67,12 @@ func hold(t *testing.T, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	done := soon(func() error { return bar.Wait(ctx) })
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	compact(t, a)
 	if err := first.Release(ctx); err != nil {
 		t.Error(err)
 	}
-	waits(t, done, "Wait for the second")
+	waits(t, b.Client(), done, "Wait for the second")
 	if err := second.Release(ctx); err != nil {
 		t.Error(err)
 	}
@@ -106,7 +106,7 @@ func persistent(t *testing.T, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	done := soon(func() error { return barrier.New(b, name).Wait(ctx) })
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	if err := errors.Join(barrier.New(a, name).Lower(ctx), <-done); err != nil {
 		t.Error(err)
 	}
@@ -125,14 +125,14 @@ func bound(t *testing.T, a, b *session.Session) {
 	}
 	done := soon(func() error { return barrier.New(b, name).Wait(ctx) })
 	other := soon(func() error { return barrier.New(lost, name).Wait(ctx) })
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	if err := b.Client().Revoke(ctx, lost.Lease()); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-other; !errors.Is(err, session.ErrLost) {
 		t.Errorf("Wait under a lost session: %v", err)
 	}
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	if err := errors.Join(b.Client().Revoke(ctx, holder.Lease()), <-done); err != nil {
 		t.Error(err)
 	}
@@ -182,7 +182,7 @@ func replaced(t *testing.T, a, b *session.Session) {
 	}
 	eventually(t, "leave", func() bool { return len(members(t, a.Client(), name)) == 1 })
 	second, third = enter(ctx, b, name, 4), enter(ctx, b, name, 4)
-	waits(t, first, "Enter of three")
+	waits(t, a.Client(), first, "Enter of three")
 	if err := errors.Join(<-enter(ctx, a, name, 4), <-first, <-second, <-third); err != nil {
 		t.Error(err)
 	}
@@ -221,7 +221,7 @@ func cyclic(t *testing.T, a, b *session.Session) {
 	for round := range 4 {
 		first, second := await(ctx, a), await(ctx, b)
 		eventually(t, "join", func() bool { return len(members(t, a.Client(), name)) == 2 })
-		waits(t, first, "Await")
+		waits(t, a.Client(), first, "Await")
 		compact(t, a)
 		if round%2 == 1 {
 			if err := errors.Join(<-await(ctx, b), <-first, <-second); err != nil {
@@ -249,7 +249,7 @@ func latch(t *testing.T, a, b *session.Session) {
 		if n, err := barrier.NewLatch(a, name, 3).Count(ctx); n != left || err != nil {
 			t.Errorf("Count = %d, %v, want %d", n, err, left)
 		}
-		waits(t, done, "Wait")
+		waits(t, a.Client(), done, "Wait")
 		compact(t, a)
 		if err := barrier.NewLatch(b, name, 3).CountDown(ctx); err != nil {
 			t.Fatal(err)

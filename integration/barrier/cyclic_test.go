@@ -151,7 +151,7 @@ func TestABrokenRoundReturnsErrBrokenToItsMembers(t *testing.T) {
 			eventually(t, "join", func() bool {
 				return len(members(t, sessions[0].Client(), place)) == 3
 			})
-			waits(t, first, "Await")
+			waits(t, sessions[0].Client(), first, "Await")
 			begin := time.Now()
 			fail(t, place, sessions[2], cancel)
 			for _, other := range []chan error{first, second} {

@@ -70,7 +70,8 @@ func TestSessionsAndGoroutinesEnterAndLeaveTogether(t *testing.T) {
 // own recipe this fails.
 func TestAMemberThatStillLeavesMayEnterAgain(t *testing.T) {
 	name := fresh(t)
-	a, b := barrier.NewDouble(plain(t), name, 2), barrier.NewDouble(plain(t), name, 2)
+	s := plain(t)
+	a, b := barrier.NewDouble(s, name, 2), barrier.NewDouble(plain(t), name, 2)
 	ctx := within(t, 20*time.Second)
 	var first, other *barrier.Entry
 	enter := func(d *barrier.Double, e **barrier.Entry) chan error {
@@ -81,15 +82,15 @@ func TestAMemberThatStillLeavesMayEnterAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := soon(func() error { return first.Leave(ctx) })
-	waits(t, left, "Leave alone")
+	waits(t, s.Client(), left, "Leave alone")
 	var again, again2 *barrier.Entry
 	x = enter(a, &again)
-	waits(t, x, "Enter alone")
-	waits(t, left, "Leave with a new round open")
+	waits(t, s.Client(), x, "Enter alone")
+	waits(t, s.Client(), left, "Leave with a new round open")
 	if err := errors.Join(other.Leave(ctx), <-left); err != nil {
 		t.Error(err)
 	}
-	waits(t, x, "Enter alone")
+	waits(t, s.Client(), x, "Enter alone")
 	if err := errors.Join(<-enter(b, &again2), <-x); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +263,7 @@ func TestTheOthersLeaveWhenALostMembersSessionEnds(t *testing.T) {
 				for i, e := range entries[:2] {
 					left[i] = soon(func() error { return e.Leave(ctx) })
 				}
-				waits(t, left[0], "Leave before all")
+				waits(t, sessions[0].Client(), left[0], "Leave before all")
 				if round == 2 {
 					left[2] = soon(func() error { return entries[2].Leave(ctx) })
 					if err := errors.Join(<-left[0], <-left[1], <-left[2]); err != nil {
@@ -270,7 +271,7 @@ func TestTheOthersLeaveWhenALostMembersSessionEnds(t *testing.T) {
 					}
 					continue
 				}
-				waits(t, left[1], "Leave before all")
+				waits(t, sessions[1].Client(), left[1], "Leave before all")
 				if err := die(ctx, sessions[0].Client(), sessions[2],
 					entries[2].Key()); err != nil {
 					t.Fatal(err)

@@ -89,7 +89,7 @@ func TestWaitOutlastsBrokenStreamsAndCompactions(t *testing.T) {
 		}
 		done := soon(func() error { return barrier.New(s, name).Wait(ctx) })
 		for range 10 {
-			waits(t, done, "Wait")
+			waits(t, s.Client(), done, "Wait")
 			p.Reset()
 			compact(t, direct)
 		}
@@ -104,7 +104,7 @@ func TestWaitOutlastsBrokenStreamsAndCompactions(t *testing.T) {
 		}
 		if missed {
 			compact(t, direct)
-			waits(t, done, "Wait without a connection")
+			waits(t, direct.Client(), done, "Wait without a connection")
 			if err := p.Heal(); err != nil {
 				t.Fatal(err)
 			}

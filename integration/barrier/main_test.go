@@ -82,12 +82,15 @@ func soon(call func() error) chan error {
 	return done
 }
 
-func waits(tb testing.TB, done chan error, what string) {
+// waits fails the test if a call of the client has returned by the time at which the client has
+// received all events so far.
+func waits(tb testing.TB, c *gateway.Client, done chan error, what string) {
 	tb.Helper()
+	recipetest.Marked(tb, c)
 	select {
 	case err := <-done:
 		tb.Errorf("%s did not wait: %v", what, err)
 		done <- err
-	case <-time.After(50 * time.Millisecond):
+	default:
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -91,7 +92,7 @@ func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
 	}
 	w := goCampaign(t, t.Context(), b, name, "next", 2)
 	stop()
-	pause(t, t.Context(), 300*time.Millisecond, "nothing")
+	recipetest.Marked(t, b.Client())
 	select {
 	case <-w.done:
 		t.Error("the next leads before fn has ended")

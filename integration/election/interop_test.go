@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
 // newConcurrency returns a session of clientv3.
@@ -288,7 +289,7 @@ func withEtcdctl(t *testing.T, name string) {
 		next("theirs")
 	}
 	w := goCampaign(t, t.Context(), s, name, "ours again", 2)
-	pause(t, t.Context(), 200*time.Millisecond, "nothing")
+	recipetest.Marked(t, s.Client())
 	select {
 	case <-w.done:
 		t.Fatal("ours leads while etcdctl does")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/queue"
 )
 
@@ -165,10 +166,10 @@ func pausing(t *testing.T, p pair) {
 	if err := a.Pause(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
-	pause(t, t.Context(), 50*time.Millisecond, "watch")
+	recipetest.Marked(t, p.b.Client())
 	enqueue(t, a, nil, "x")
 	isEmpty(t, a)
-	pause(t, t.Context(), 50*time.Millisecond, "watch")
+	recipetest.Marked(t, p.b.Client())
 	if st := stats(t, a); len(got) != 0 || !st.Paused || st.Ready != 1 {
 		t.Errorf("delivered while paused: %+v", st)
 	}

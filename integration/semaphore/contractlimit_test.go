@@ -17,7 +17,7 @@ func resizeBothWays(t *testing.T, f fixture) {
 	one, two := acquire(t, a, 1), acquire(t, b, 1)
 	three := goAcquire(t.Context(), b, 2)
 	joined(t, f.c, name, 3)
-	three.waits(t)
+	three.waits(t, f.b.Client())
 	resize(t, b, 4) // more than the declared limit
 	p := three.granted(t)
 	resize(t, a, 2)
@@ -29,9 +29,9 @@ func resizeBothWays(t *testing.T, f fixture) {
 	four := goAcquire(t.Context(), a, 1)
 	joined(t, f.c, name, 4)
 	release(t, one)
-	four.waits(t)
+	four.waits(t, f.a.Client())
 	release(t, two)
-	four.waits(t) // two of two are held
+	four.waits(t, f.a.Client()) // two of two are held
 	release(t, p)
 	release(t, four.granted(t))
 	if _, err := semaphore.New(f.a, name, 2).TryAcquire(t.Context(), 1); !errors.Is(err,
@@ -124,7 +124,7 @@ func declareAnew(t *testing.T, f fixture) {
 	if _, err := f.c.Delete(ctx, name+"//", gateway.Prefix()); err != nil {
 		t.Fatal(err)
 	}
-	waiting.waits(t) // it has declared five again
+	waiting.waits(t, f.b.Client()) // it has declared five again
 	release(t, held)
 	release(t, p)
 	release(t, waiting.granted(t))

@@ -16,13 +16,14 @@ func cancelWaiting(t *testing.T, f fixture) {
 	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
 	held := acquire(t, a, 2)
 	reason := errors.New("changed my mind")
-	for _, m := range []*semaphore.Semaphore{a, b} {
+	for _, s := range []*session.Session{f.a, f.b} {
+		m := semaphore.New(s, name, 3)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		heavy := goAcquire(ctx, m, 3)
 		joined(t, f.c, name, 2)
 		light := goAcquire(t.Context(), m, 1)
 		joined(t, f.c, name, 3)
-		light.waits(t)
+		light.waits(t, s.Client())
 		cancel(reason)
 		if <-heavy.done; !errors.Is(heavy.err, context.Canceled) || !errors.Is(heavy.err, reason) {
 			t.Errorf("Acquire with a cancelled context: %v", heavy.err)

@@ -112,12 +112,15 @@ func (a *attempt) granted(tb testing.TB) *semaphore.Permit {
 	return a.p
 }
 
-func (a *attempt) waits(tb testing.TB) {
+// waits fails the test if an Acquire of the client has returned by the time at which the client has
+// received all events so far.
+func (a *attempt) waits(tb testing.TB, c *gateway.Client) {
 	tb.Helper()
+	recipetest.Marked(tb, c)
 	select {
 	case <-a.done:
 		tb.Errorf("it does not wait: %v", a.err)
-	case <-time.After(100 * time.Millisecond):
+	default:
 	}
 }
 

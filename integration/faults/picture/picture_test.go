@@ -28,15 +28,15 @@ func history1(learnt int64) (history.Log, []history.Op) {
 			Call: call, Return: back, Outcome: history.OK,
 		}
 	}
-	return history.Log{{
-			Rev: 9, At: 4 * s,
-			Events: []history.Event{{Key: "lock/a", Deleted: true}},
-		}}, []history.Op{
-			op(1, "victim", history.Lock, "lock/a", s, 2*s),
-			op(2, "other", history.Lock, "lock/bb", 3*s, 5*s),
-			op(3, "victim", history.Lose, "lock/a", learnt, learnt),
-			op(4, "other", history.Unlock, "lock/bb", 8*s, 8*s),
-		}
+	log := history.Log{
+		{Rev: 9, At: 4 * s, Events: []history.Event{{Key: "lock/a", Deleted: true}}},
+	}
+	return log, []history.Op{
+		op(1, "victim", history.Lock, "lock/a", s, 2*s),
+		op(2, "other", history.Lock, "lock/bb", 3*s, 5*s),
+		op(3, "victim", history.Lose, "lock/a", learnt, learnt),
+		op(4, "other", history.Unlock, "lock/bb", 8*s, 8*s),
+	}
 }
 
 func TestThePictureShowsHoldsAndFaults(t *testing.T) {
