@@ -291,7 +291,7 @@ func TestAKilledLeaderLeadsAgainWithTheSameFence(t *testing.T) {
 // term and does not delete the leader's key.
 func TestResumeOfTheLiving(t *testing.T) {
 	name := fresh(t)
-	old := startProgram(t, cluster, name, "")
+	old := startProgram(t, cluster.Cluster, name, "")
 	before := old.says(t, "leads")
 	id, err := strconv.ParseInt(before[0], 16, 64)
 	if err != nil {

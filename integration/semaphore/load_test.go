@@ -84,7 +84,7 @@ func TestNoMemberIsAdmittedBeyondAResizedLimit(t *testing.T) {
 		resize(t, handles[0], declared) // so that all waiters are granted their permits
 	})
 	all.Wait()
-	h := replay(t, cluster, name, from)
+	h := replay(t, cluster.Cluster, name, from)
 	h.confirms(grants)
 	figure(t, "%d grants and %d failed tries among %d resizes; %d were too heavy; at %d revisions "+
 		"a resize had left less than was held",
@@ -180,7 +180,7 @@ func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	eventually(t, "those who gave up leave", func() bool {
 		return len(members(t, direct, name)) == 0
 	})
-	h := replay(t, cluster, name, from)
+	h := replay(t, cluster.Cluster, name, from)
 	h.confirms(grants)
 	figure(t, "%d answers dropped, %d requests late; %d grants, %d gave up",
 		dropped.Hits(), late.Hits(), len(grants), gaveUp.Load())

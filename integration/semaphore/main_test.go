@@ -7,21 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
-	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
 // cluster is one member that the tests of the package share if they do not disturb it.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 var (
+	newClient  = cluster.NewClient
 	figure     = recipetest.Figure
 	within     = recipetest.Within
 	newSession = recipetest.NewSession
@@ -29,25 +25,9 @@ var (
 	eventually = recipetest.Eventually
 	pause      = recipetest.Pause
 	members    = recipetest.Members
-	options    = recipetest.Server
 )
 
-func TestMain(m *testing.M) {
-	reexec.Main()
-	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]),
-		func(c *etcdtest.Cluster) {
-			cluster = c
-		}))
-}
-
-// newClient returns a client, of the shared cluster if cfg names no endpoints.
-func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
-	tb.Helper()
-	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = cluster.Endpoints()
-	}
-	return recipetest.NewClient(tb, cfg)
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 func newHTTPProxy(tb testing.TB) *faultproxy.HTTPProxy {
 	tb.Helper()

@@ -123,7 +123,7 @@ func TestManyProcessesKeepTheGuarantees(t *testing.T) {
 	}
 	all.Wait()
 	took := time.Since(begin)
-	h := replay(t, cluster, j.Name, from)
+	h := replay(t, cluster.Cluster, j.Name, from)
 	h.confirms(grants)
 	most := overlap(grants)
 	figure(t, "%d goroutines in %d processes: %d grants of 1 to %d in %v, at most %d of %d held "+
