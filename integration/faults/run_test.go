@@ -64,7 +64,9 @@ func run(t *testing.T, f fault, version string, seed uint64) (res *result, void 
 	r := newRig(t, version, f.setup, rand.New(rand.NewPCG(seed, seed)))
 	began := time.Now()
 	if violations, late := r.warm(); len(violations)+len(late) > 0 {
-		failures, void := machine.Judge(violations, late, stop().Busy())
+		usage := stop()
+		t.Logf("%s: %v", f.name, usage)
+		failures, void := machine.Judge(violations, late, usage.Busy())
 		for _, what := range failures {
 			t.Error(what)
 		}

@@ -47,8 +47,9 @@ func TestOnlyOtherProgramsAndLateTimersMakeAMachineBusy(t *testing.T) {
 		busy  bool
 	}{
 		{Usage{}, false},
-		{Usage{Others: 0.3}, false},
+		{Usage{Others: 0.2}, false},
 		{Usage{Others: 0.7}, true},
+		{Usage{Others: 0.35, Idle: 0.1}, true},
 		{Usage{Others: 0.7, Idle: 0.2}, false}, // there are processors left
 		{Usage{Idle: 0.9, Late: 50 * time.Millisecond}, false},
 		{Usage{Idle: 0.9, Late: time.Second}, true},
