@@ -92,7 +92,7 @@ func checkErrorDocs(tree fs.FS, dir string) (bad []string, calls int, err error)
 	if err != nil {
 		return nil, 0, err
 	}
-	about := ""
+	var about strings.Builder
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -106,7 +106,7 @@ func checkErrorDocs(tree fs.FS, dir string) (bad []string, calls int, err error)
 		if err != nil {
 			return nil, 0, err
 		}
-		about += file.Doc.Text()
+		about.WriteString(file.Doc.Text())
 		for call, doc := range callsOf(file) {
 			calls++
 			if !namesError.MatchString(doc) {
@@ -115,7 +115,7 @@ func checkErrorDocs(tree fs.FS, dir string) (bad []string, calls int, err error)
 		}
 	}
 	for _, section := range []string{"# Concurrency\n", "# Errors\n"} {
-		if !strings.Contains(about, section) {
+		if !strings.Contains(about.String(), section) {
 			bad = append(bad, fmt.Sprintf("%s: no section %q", dir, strings.TrimSpace(section)))
 		}
 	}

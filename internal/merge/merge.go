@@ -143,7 +143,7 @@ func (m *Batcher[T]) run(life context.Context) {
 		}
 		began := time.Now()
 		stop := context.AfterFunc(life, jobs[0].batch.cancel)
-		m.Send(jobs[0].batch.ctx, jobs)
+		m.Send(jobs[0].batch.ctx, jobs) //nolint:contextcheck // it has the values of a caller's
 		stop()
 		jobs[0].batch.cancel()
 		m.finish(jobs, time.Since(began))
