@@ -18,11 +18,6 @@ import (
 	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
-// helper runs in place of the tests when helperEnv is set. It may be nil.
-var helper func()
-
-const helperEnv = "CHILDPROC_TEST_HELPER"
-
 func TestMain(m *testing.M) {
 	reexec.Main()
 	goleak.VerifyTestMain(m)
