@@ -41,6 +41,8 @@ type conn struct {
 	probed     bool          // a probe is not answered yet
 	rev        int64         // the highest revision that it has shown
 	progressAt time.Duration // when progress was asked for
+	reports    bool          // it answers progress requests
+	signAt     time.Duration // when progress was asked for as a sign of life; 0: answered
 	renewed    bool          // another stream is to take over
 
 	trial     bool // it only tests a mode and has no watch
