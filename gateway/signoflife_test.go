@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// life plays a member that answers what it is told to, and counts the messages of a client.
+// life plays a member that answers some kinds of messages, and counts the messages of a client.
 type life struct {
 	st        *stream
 	reports   bool          // it answers progress requests
