@@ -197,9 +197,9 @@ func (c *Client) pauseAtTheOnly(ctx context.Context) {
 // ten, etcd was seen to answer 200 and leave some out; on a new connection, never.
 const wholeRenewal = 8
 
-// renewalTime is about the time etcd takes to renew one lease. The answer is read once it is likely
-// whole, because etcd sends each lease on its own, and each would wake the client: 1,000 leases
-// cost a tenth less CPU.
+// renewalTime is about the time etcd takes to renew one lease. The answer about many is read once
+// it is likely whole, because etcd sends each lease on its own, and each would wake the client:
+// 1,000 leases cost a tenth less CPU.
 const renewalTime = 40 * time.Microsecond
 
 // renewal renews many leases in one request. each is called for every lease that was answered,
@@ -207,7 +207,10 @@ const renewalTime = 40 * time.Microsecond
 func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {
 	r := &call{
 		op: "keepalive", path: "/lease/keepalive", repeat: true, lease: true, lines: true,
-		fresh: len(ids) > wholeRenewal, gather: time.Duration(len(ids)) * renewalTime,
+		fresh: len(ids) > wholeRenewal,
+	}
+	if r.fresh {
+		r.gather = time.Duration(len(ids)) * renewalTime
 	}
 	for _, id := range ids {
 		r.body = append(r.body, `{"ID":"`...)
