@@ -35,6 +35,7 @@ type call struct {
 	lines  bool // its answer is a list, of which a part is useful
 
 	timeout time.Duration // of one attempt, if not the client's
+	gather  time.Duration // the pause between the beginning of the answer and its reading
 	answer  func(body []byte) (etcdjson.Header, error)
 	sent    clock.Instant // when the answered attempt began
 	served  *endpoint     // the endpoint that answered
@@ -242,6 +243,9 @@ func (c *Client) send(
 		return e
 	}
 	defer resp.Body.Close()
+	if r.gather > 0 {
+		sleep(ctx, r.gather)
+	}
 	body, err := c.readBody(resp)
 	if err != nil {
 		whole := bytes.LastIndexByte(body, '\n') + 1

@@ -127,30 +127,78 @@ func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
 	return due
 }
 
-// probe asks a shared stream for a sign of life when it is silent, or behind. It sends a progress
-// request and, because etcd leaves that unanswered while any watch is catching up or begins in the
-// future, creates a watch and cancels it. Only the answer itself counts, because a proxy may hold
-// back requests while it forwards events.
+// silence is how long a stream may be silent before it is asked for a sign of life. It is
+// guardSilence if the only watch of the client is of one key from a revision on, because that is a
+// session that guards its record and waits for nothing, and its renewals show the loss of the lease
+// besides. In every other case something may wait, and it is streamSilence.
+func (h *hub) silence() time.Duration {
+	for w := range h.watches {
+		if len(h.watches) == 1 && w.guard {
+			return guardSilence
+		}
+		break
+	}
+	return streamSilence
+}
+
+// probe asks a shared stream for a sign of life when it is silent, or behind. A stream that has
+// answered progress requests is asked for progress alone at first, because that costs etcd a third
+// of the messages.
 func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if !cn.stood || cn.probed {
 		return never // an unanswered create has its own limit
 	}
-	silent := now - time.Duration(cn.heard.Load())
-	if silent >= streamSilence || cn.rev < m.floor() && len(cn.asked) == 0 {
-		cn.probed, cn.progressAt = true, now
-		cn.write([]byte(progressMessage))
-		cn.write(cancelMessage(m.askProbe(cn, now, m.floor())))
-		return now + streamSilence
+	silent, limit := now-time.Duration(cn.heard.Load()), m.h.silence()
+	switch {
+	case cn.rev < m.floor() && len(cn.asked) == 0, silent >= limit && !cn.reports:
+		return m.probeFully(cn, now, now)
+	case cn.signAt > 0 && now >= cn.signAt+signTime:
+		// The limit runs from the progress request, so that a dead stream is left no later. After a
+		// pause of the process the probe still has as long as that request had.
+		return m.probeFully(cn, max(cn.signAt, now-signTime), now)
+	case cn.signAt > 0:
+		return cn.signAt + signTime
+	case silent >= limit:
+		cn.signAt = now
+		cn.askProgress(now)
+		return now + signTime
 	}
 	if m.h.asked && now-cn.progressAt >= streamSilence || now-cn.progressAt > progressEvery {
-		cn.progressAt = now
-		cn.write([]byte(progressMessage))
+		cn.askProgress(now)
 	}
-	due = now - silent + streamSilence
+	due = now - silent + limit
 	if m.h.asked {
 		due = min(due, cn.progressAt+streamSilence)
 	}
 	return due
+}
+
+// signTime is how long a progress request alone may stay unanswered.
+const signTime = streamSilence / 2
+
+// probeFully sends a progress request and, because etcd leaves that unanswered while any watch is
+// catching up or begins in the future, creates a watch and cancels it. The limit of the answer runs
+// from at. Other messages do not count as an answer, because a proxy may hold back requests while
+// it forwards events.
+func (m *watchmux) probeFully(cn *conn, at, now time.Duration) (due time.Duration) {
+	cn.probed, cn.reports, cn.signAt = true, false, 0
+	cn.askProgress(now)
+	cn.write(cancelMessage(m.askProbe(cn, at, m.floor())))
+	return at + streamSilence
+}
+
+func (cn *conn) askProgress(now time.Duration) {
+	cn.progressAt = now
+	cn.write([]byte(progressMessage))
+}
+
+// reported records the answer to a progress request. A probe that came after an unanswered one gets
+// its whole time again, because the stream carries both directions.
+func (cn *conn) reported() {
+	cn.reports, cn.signAt = true, 0
+	if len(cn.asked) > 0 && cn.asked[0].w == nil {
+		cn.asked[0].at = max(cn.asked[0].at, cn.progressAt)
+	}
 }
 
 // leave ends the streams of an endpoint if no stream has advanced since a moment. Other bytes prove

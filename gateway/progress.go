@@ -44,6 +44,9 @@ func (h *hub) progress(cn *conn, a *watchAnswer) {
 	}
 	h.mu.Lock()
 	cn.shows(rev)
+	if a.watchID < 0 {
+		cn.reported()
+	}
 	if !m.asksVersion {
 		m.asksVersion = true
 		h.c.spawn(func() { m.learnOrder() })

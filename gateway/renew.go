@@ -18,7 +18,7 @@ func (k *keeper) renew(chunk []*kept, avoid *endpoint) {
 		patience = min(patience, l.patience())
 	}
 	sent := clock.Now()
-	var answers []LeaseGrant
+	answers := make([]LeaseGrant, 0, len(ids))
 	r := k.c.renewal(ids, func(g LeaseGrant) { answers = append(answers, g) })
 	r.timeout, r.avoid = patience, avoid
 	ep, err := k.c.once(r)

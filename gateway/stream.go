@@ -41,6 +41,8 @@ type conn struct {
 	probed     bool          // a probe is not answered yet
 	rev        int64         // the highest revision that it has shown
 	progressAt time.Duration // when progress was asked for
+	reports    bool          // it answers progress requests
+	signAt     time.Duration // when progress was asked for as a sign of life; 0: answered
 	renewed    bool          // another stream is to take over
 
 	trial     bool // it only tests a mode and has no watch
@@ -56,6 +58,8 @@ const (
 	// streamSilence is how long a stream may be silent, or behind the revision that the client has
 	// seen elsewhere, before it is probed, and how long the answer to the probe may take.
 	streamSilence = 2 * time.Second
+	// guardSilence is streamSilence of a stream on which nothing waits, see silence.
+	guardSilence = 5 * streamSilence
 	// progressEvery is how often a busy stream is asked for progress. Otherwise its quiet watches
 	// would be resumed from revisions that may have been compacted.
 	progressEvery = time.Minute

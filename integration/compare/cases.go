@@ -31,6 +31,8 @@ var cases = []comparison{
 	{name: "sessions_10000", on: scale, rounds: 1, mute: true, series: "sessions", size: 10_000, work: manySessions(10_000)},
 	{name: "watches_1000", on: scale, rounds: 1, mute: true, series: "watches", size: 1000, work: manyWatches(1000)},
 	{name: "watches_10000", unit: "s", less: true, on: scale, rounds: 3, series: "watches", size: 10_000, work: manyWatches(10_000)},
+	{name: "idle_100", on: scale, rounds: 1, mute: true, series: "idle", size: 100, work: idleClients(100)},
+	{name: "idle_1000", on: scale, rounds: 1, mute: true, series: "idle", size: 1000, work: idleClients(1000)},
 	{name: "here_10", on: scale, rounds: 1, mute: true, series: "here", size: 10, work: waitingHere(10)},
 	{name: "here_100", on: scale, rounds: 1, mute: true, series: "here", size: 100, work: waitingHere(100)},
 	{name: "here_1000", on: scale, rounds: 1, mute: true, series: "here", size: 1000, work: waitingHere(1000)},

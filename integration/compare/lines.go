@@ -12,24 +12,14 @@ import (
 func waitingLine(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		var traffic atomic.Int64
-		all := make([]client, n+1)
-		defer func() {
-			err = errors.Join(err, inParallel(len(all), makers, func(i int) error {
-				if all[i] == nil {
-					return nil
-				}
-				return all[i].close()
-			}))
-		}()
-		lockers := make([]locker, len(all))
-		err = inParallel(len(all), makers, func(i int) (err error) {
-			if all[i], err = lib.connect(e.ctx, e.etcd, link{ttl: time.Minute, traffic: &traffic}); err == nil {
-				lockers[i] = all[i].locker(e.name)
-			}
-			return err
-		})
+		all, err := connectAll(e, lib, n+1, &traffic)
+		defer func() { err = errors.Join(err, closeAll(all)) }()
 		if err != nil {
 			return result{}, err
+		}
+		lockers := make([]locker, len(all))
+		for i, c := range all {
+			lockers[i] = c.locker(e.name)
 		}
 		return handOn(e, lockers, &traffic)
 	}
@@ -80,4 +70,22 @@ func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 			point{"client_cpu", r.cost.client, "us"}, point{"server_cpu", r.cost.server, "us"})
 	}
 	return r, err
+}
+
+// connectAll returns n clients with a session each. After an error the others are nil.
+func connectAll(e env, lib library, n int, traffic *atomic.Int64) ([]client, error) {
+	all := make([]client, n)
+	return all, inParallel(n, makers, func(i int) (err error) {
+		all[i], err = lib.connect(e.ctx, e.etcd, link{ttl: time.Minute, traffic: traffic})
+		return err
+	})
+}
+
+func closeAll(all []client) error {
+	return inParallel(len(all), makers, func(i int) error {
+		if all[i] == nil {
+			return nil
+		}
+		return all[i].close()
+	})
 }

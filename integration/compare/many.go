@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -65,6 +66,26 @@ func atRest(e env) (client, server float64) {
 	m := startMeter(e.etcd)
 	sleep(e.ctx, renewals)
 	return m.percent()
+}
+
+// idleClients: n clients, with a session each, that neither hold nor wait for anything. The points
+// are the CPU of the server, in percent of a core, and the bytes that a client receives in a minute.
+func idleClients(n int) work {
+	const settling, idle = 10 * time.Second, 20 * time.Second
+	return func(e env, lib library) (_ result, err error) {
+		var traffic atomic.Int64
+		all, err := connectAll(e, lib, n, &traffic)
+		defer func() { err = errors.Join(err, closeAll(all)) }()
+		if err != nil {
+			return result{}, err
+		}
+		sleep(e.ctx, settling)
+		m, before := startMeter(e.etcd), traffic.Load()
+		sleep(e.ctx, idle)
+		_, server := m.percent()
+		received := float64(traffic.Load()-before) / float64(n) / idle.Minutes()
+		return result{points: []point{{"server_cpu", server, "%"}, {"received", received, "B/min"}}}, nil
+	}
 }
 
 // manyWatches: so many watches of one client, each on a key of its own. The figure is the time in

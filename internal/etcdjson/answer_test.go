@@ -287,6 +287,7 @@ func FuzzReader(f *testing.F) {
 			"watch": func(r *etcdjson.Reader) {
 				r.Watch(new(etcdjson.WatchAnswer), func() { r.Event(new(etcdjson.Event)) })
 			},
+			"renewal": func(r *etcdjson.Reader) { r.KeepAlive(new(etcdjson.KeepAliveAnswer)) },
 		} {
 			r := etcdjson.NewReader([]byte(body), 0)
 			if read(&r); r.End() == nil && !json.Valid([]byte(body)) {

@@ -81,12 +81,18 @@ type Event struct {
 // Watch reads a message. It calls event for each event, which must read it with [Reader.Event]. It
 // reports whether the message has a "result", which errors and other messages do not have.
 func (r *Reader) Watch(a *WatchAnswer, event func()) (ok bool) {
+	return r.result(func() { r.watch(a, event) })
+}
+
+// result reads a message of a stream. It calls read for the "result", and reports whether there is
+// one.
+func (r *Reader) result(read func()) (ok bool) {
 	r.object(func(name []byte) {
 		switch {
 		case r.null():
 		case string(name) == "result":
 			ok = true
-			r.watch(a, event)
+			read()
 		default:
 			r.skip()
 		}
