@@ -35,7 +35,6 @@ type watch struct {
 	noPut    bool
 	noDelete bool
 	notify   bool // the watch reports progress
-	guard    bool // of one key from a revision on, and no caller waits, see silence
 	fn       func(WatchResponse)
 
 	place *place   // where events are delivered from; nil: not confirmed

@@ -127,20 +127,6 @@ func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
 	return due
 }
 
-// silence is how long a stream may be silent before it is asked for a sign of life. It is
-// guardSilence if the only watch of the client is of one key from a revision on, because that is a
-// session that guards its record and waits for nothing, and its renewals show the loss of the lease
-// besides. In every other case something may wait, and it is streamSilence.
-func (h *hub) silence() time.Duration {
-	for w := range h.watches {
-		if len(h.watches) == 1 && w.guard {
-			return guardSilence
-		}
-		break
-	}
-	return streamSilence
-}
-
 // probe asks a shared stream for a sign of life when it is silent, or behind. A stream that has
 // answered progress requests is asked for progress alone at first, because that costs etcd a third
 // of the messages.
@@ -148,9 +134,9 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if !cn.stood || cn.probed {
 		return never // an unanswered create has its own limit
 	}
-	silent, limit := now-time.Duration(cn.heard.Load()), m.h.silence()
+	silent := now - time.Duration(cn.heard.Load())
 	switch {
-	case cn.rev < m.floor() && len(cn.asked) == 0, silent >= limit && !cn.reports:
+	case cn.rev < m.floor() && len(cn.asked) == 0, silent >= streamSilence && !cn.reports:
 		return m.probeFully(cn, now, now)
 	case cn.signAt > 0 && now >= cn.signAt+signTime:
 		// The limit runs from the progress request, so that a dead stream is left no later. After a
@@ -158,7 +144,7 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 		return m.probeFully(cn, max(cn.signAt, now-signTime), now)
 	case cn.signAt > 0:
 		return cn.signAt + signTime
-	case silent >= limit:
+	case silent >= streamSilence:
 		cn.signAt = now
 		cn.askProgress(now)
 		return now + signTime
@@ -166,7 +152,7 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if m.h.asked && now-cn.progressAt >= streamSilence || now-cn.progressAt > progressEvery {
 		cn.askProgress(now)
 	}
-	due = now - silent + limit
+	due = now - silent + streamSilence
 	if m.h.asked {
 		due = min(due, cn.progressAt+streamSilence)
 	}

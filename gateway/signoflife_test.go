@@ -4,8 +4,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/holdfast-go/holdfast/gateway"
 )
 
 // life plays a member that answers some kinds of messages, and counts the messages of a client.
@@ -32,10 +30,8 @@ func (l *life) serve(d time.Duration) {
 			case m.Create != nil:
 				l.creates++
 				if l.confirms {
-					l.say(created(m.Create.ID, 5))
+					l.say(created(m.Create.ID, 5), line(5, `"watch_id":"%d","canceled":true`, m.Create.ID))
 				}
-			case m.Cancel != nil && l.confirms:
-				l.say(line(5, `"watch_id":"%d","canceled":true`, m.Cancel.ID))
 			}
 		case <-l.st.gone:
 			return
@@ -113,65 +109,5 @@ func TestSlowStreamIsKept(t *testing.T) {
 			t.Errorf("%d probes", l.creates)
 		}
 		s.none(t)
-	})
-}
-
-// TestLoneGuardIsAskedLessOften: the watch of a session that waits for nothing costs a message and
-// its answer every 10 s. Beside another watch, or where a caller waits for its events, it is 2 s.
-func TestLoneGuardIsAskedLessOften(t *testing.T) {
-	t.Parallel()
-	from := gateway.AtRevision(3)
-	for name, tt := range map[string]struct {
-		keys  []string
-		opts  []gateway.Option
-		waits bool // a caller waits for an event of "a"
-		asked int  // in a minute, at most
-	}{
-		"a guard":             {[]string{"a"}, []gateway.Option{from}, false, 6},
-		"a range":             {[]string{"a"}, []gateway.Option{from, gateway.Prefix()}, false, 30},
-		"from now on":         {[]string{"a"}, nil, false, 30},
-		"a caller that waits": {nil, nil, true, 30},
-		"two guards":          {[]string{"a", "b"}, []gateway.Option{from}, false, 30},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newWatchServer(t, 1, nil)
-				c := s.client(t)
-				for _, key := range tt.keys {
-					_, _ = watch(t, c, key, tt.opts...)
-				}
-				if tt.waits {
-					go func() { _, _ = c.WatchOnce(t.Context(), "a", from) }()
-				}
-				l := &life{st: s.next(t), reports: true, confirms: true}
-				l.serve(time.Second)
-				l.serve(time.Minute)
-				if l.progress > tt.asked || l.progress < tt.asked-1 {
-					t.Errorf("%d progress requests in a minute", l.progress)
-				}
-			})
-		})
-	}
-}
-
-// TestGuardGetsCompany: the stream of a lone guard that becomes silent is left as fast as any other
-// once another watch needs it.
-func TestGuardGetsCompany(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newWatchServer(t, 2, nil)
-		c := s.client(t)
-		_, _ = watch(t, c, "a", gateway.AtRevision(3))
-		l := &life{st: s.next(t), reports: true, confirms: true}
-		l.serve(15 * time.Second)
-		_, _ = watch(t, c, "b")
-		l.serve(time.Second)
-		l.reports, l.confirms = false, false
-		go l.serve(time.Minute)
-		st2 := s.next(t)
-		if took := time.Since(l.lastHeard); took > 5100*time.Millisecond || st2.member == l.st.member {
-			t.Errorf("left %v after the last sign of life", took)
-		}
 	})
 }

@@ -46,13 +46,6 @@ type WatchResponse struct {
 func (c *Client) WatchFunc(
 	key string, fn func(WatchResponse), opts ...Option,
 ) (stop func(), err error) {
-	return c.watchFunc(key, fn, false, opts)
-}
-
-// watchFunc is WatchFunc. awaited says that a caller waits for the events.
-func (c *Client) watchFunc(
-	key string, fn func(WatchResponse), awaited bool, opts []Option,
-) (stop func(), err error) {
 	op := opWatch(key, opts)
 	if op.wrong != "" {
 		return nil, invalid("watch", "%s", op.wrong)
@@ -64,7 +57,6 @@ func (c *Client) watchFunc(
 	w := &watch{
 		key: from, end: to, next: op.revision, prevKV: op.prevKV,
 		noPut: op.noPut, noDelete: op.noDelete, notify: op.notify, fn: fn,
-		guard: !awaited && op.span == spanKey && op.revision > 0,
 	}
 	if !c.hub.add(w) {
 		return nil, &Error{Op: "watch", cause: ErrClosed}

@@ -41,13 +41,13 @@ func (c *Client) Watch(ctx context.Context, key string, opts ...Option) (*Watche
 	w := &Watcher{c: c, key: key, opts: opts, wake: make(chan struct{}, 1)}
 	created := make(chan WatchResponse, 1)
 	first := true
-	stop, err := c.watchFunc(key, func(r WatchResponse) {
+	stop, err := c.WatchFunc(key, func(r WatchResponse) {
 		if first {
 			first = false
 			created <- r
 		}
 		w.take(r)
-	}, true, opts)
+	}, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (w *Watcher) batch() (batch []Event, progress int64, err error) {
 	w.buf, w.bytes, w.progress = nil, 0, 0
 	if w.stop == nil && w.err == nil && len(batch) == 0 {
 		opts := slices.Concat(w.opts, []Option{AtRevision(w.next)})
-		w.stop, w.err = w.c.watchFunc(w.key, w.take, true, opts)
+		w.stop, w.err = w.c.WatchFunc(w.key, w.take, opts...)
 	}
 	return batch, progress, w.err
 }
