@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -12,9 +13,34 @@ const (
 	boottime  = 7 // like monotonic, and includes the time asleep
 )
 
-// asleep returns the difference of the two clocks. Because they are read one after the other, it
-// uses the fastest of three readings.
+// sharedFor is how long a reading is used again, because each takes three system calls, and all
+// sessions of a process look at the clock when a renewal is answered. A machine that wakes up
+// notices its sleep up to sharedFor later.
+const sharedFor = time.Millisecond
+
+type reading struct {
+	at    time.Time
+	slept time.Duration
+}
+
+var lately atomic.Pointer[reading]
+
 func asleep() (slept time.Duration, known bool) {
+	now := time.Now()
+	if r := lately.Load(); r != nil {
+		if age := now.Sub(r.at); age >= 0 && age < sharedFor {
+			return r.slept, true
+		}
+	}
+	if slept, known = difference(); known {
+		lately.Store(&reading{now, slept})
+	}
+	return slept, known
+}
+
+// difference returns the difference of the two clocks. Because they are read one after the other,
+// it uses the fastest of three readings.
+func difference() (slept time.Duration, known bool) {
 	best := time.Duration(1<<63 - 1)
 	for range 3 {
 		before, ok := read(monotonic)
