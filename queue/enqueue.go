@@ -116,8 +116,11 @@ func (q *Queue) enqueue(ctx context.Context, values [][]byte, o EnqueueOptions) 
 	ids := make([]string, len(values))
 	for i, v := range values {
 		ids[i] = q.newID()
-		a.records = append(a.records, record{ID: ids[i], Enqueued: now.UnixMilli(), Priority: o.Priority, value: v, due: due})
-		a.size += len(v)
+		r := record{
+			ID: ids[i], Enqueued: now.UnixMilli(), Priority: o.Priority, value: v, due: due,
+		}
+		a.size += len(r.stored())
+		a.records = append(a.records, r)
 	}
 	if err := q.add(ctx, a); err != nil {
 		return nil, err

@@ -18,7 +18,17 @@ type record struct {
 	DeadAt   int64  `json:"died,omitempty"`
 
 	value []byte
-	due   int64 // when it is to come to the end of the queue, if it is kept back; not stored
+	data  []byte // as it is stored, once [record.stored] was called
+	due   int64  // when a delayed item takes its place at the end of the queue; not stored
+}
+
+// stored returns the item as it is stored. It is encoded once: a caller of Enqueue may use its
+// buffer again when Enqueue has returned, although the transaction may be tried after that.
+func (r *record) stored() []byte {
+	if r.data == nil {
+		r.data = r.encode()
+	}
+	return r.data
 }
 
 func (r *record) encode() []byte {

@@ -156,7 +156,7 @@ func (q *Queue) appendTxn(m *batch, first *line.Hold, stuck bool) gateway.Txn {
 			key = q.keys.items + place(r.Priority, next)
 			next++
 		}
-		ops = append(ops, gateway.OpPut(key, r.encode()))
+		ops = append(ops, gateway.OpPut(key, r.stored()))
 		if m.dedups != nil && m.dedups[i] != "" {
 			dedup := q.keys.dedups + m.dedups[i]
 			ops = append(ops, gateway.OpPut(dedup, []byte(r.ID), gateway.WithLease(m.lease)))
