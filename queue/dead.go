@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -116,15 +117,19 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 }
 
 func (q *Queue) revive(ctx context.Context, d dead) (moved bool, err error) {
-	r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
-	err = q.onceRoom(ctx, 1, func() error {
+	for {
+		r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
 		moved, err = q.append(ctx, &batch{
 			records: []*record{&r},
-			room:    true,
+			adds:    true,
 			guard:   []gateway.Cmp{gateway.CmpCreateRevision(d.key, gateway.Equal, d.create)},
 			from:    []gateway.Op{gateway.OpDelete(d.key)},
 		})
-		return err
-	})
-	return moved, err
+		if !errors.Is(err, ErrFull) {
+			return moved, err
+		}
+		if err := q.awaitRoom(ctx); err != nil {
+			return false, err
+		}
+	}
 }

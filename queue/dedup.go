@@ -75,23 +75,24 @@ func (q *Queue) readDedups(m *batch) (ops []gateway.Op) {
 	return ops
 }
 
-// dropFound reads the de-duplication keys of a move for which there is no room, because a duplicate
-// needs none.
-func (q *Queue) dropFound(ctx context.Context, m *batch) (bool, error) {
+// dropFound reads the de-duplication keys of a batch that has no room, because a duplicate needs
+// none.
+func (q *Queue) dropFound(ctx context.Context, m *batch) error {
 	ops := q.readDedups(m)
 	if len(ops) == 0 {
-		return false, nil
+		return nil
 	}
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
 	if err != nil {
-		return false, err
+		return err
 	}
-	return m.drop(resp.Responses)
+	_, err = m.drop(resp.Responses)
+	return err
 }
 
 // drop gives the records that were enqueued before the IDs they have, and takes them out of the
-// move, so that it takes numbers for new items only. The answers are those to readDedups. It is
-// false if all records are new.
+// batch, so that it takes numbers for new items only. The answers are those to readDedups. It
+// returns false if all records are new.
 func (m *batch) drop(answers []gateway.OpResponse) (bool, error) {
 	var records []*record
 	var dedups []string
@@ -104,7 +105,7 @@ func (m *batch) drop(answers []gateway.OpResponse) (bool, error) {
 				if !plainID(earlier) {
 					return false, line.CorruptKey(found[0])
 				}
-				m.records[i].ID = earlier
+				m.records[i].ID, m.records[i].done = earlier, true
 				continue
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // the claims to the items: what is of no use to them does not sort in between.
 type keys struct {
 	root    string
-	tail    string // the number of the next item
+	tail    string // the number of the next item, and a bound of their number
 	paused  string // exists while the queue is paused
 	items   string // + place
 	claims  string // + place: leased, whose claim it is
@@ -19,7 +19,6 @@ type keys struct {
 	delayed string // + due time and ID
 	dead    string // + ID
 	dedups  string // + de-duplication ID
-	line    string // + "/" + lease: those who take turns at the end
 }
 
 func keysOf(name string) keys {
@@ -27,7 +26,6 @@ func keysOf(name string) keys {
 	return keys{
 		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
 		counts: root + "t/", returns: root + "r/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
-		line: root + "w",
 	}
 }
 

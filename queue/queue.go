@@ -9,7 +9,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -64,7 +63,7 @@ type Queue struct {
 	keys keys
 
 	end   tail
-	line  line.Line
+	room  room
 	adds  merge.Batcher[*addition]
 	dedup dedupLease
 	ahead prefetch
@@ -80,7 +79,6 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
-	q.line = line.Line{Session: q.s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
 	q.adds = merge.Batcher[*addition]{Owner: q.s, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }

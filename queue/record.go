@@ -19,6 +19,7 @@ type record struct {
 
 	value []byte
 	data  []byte // as it is stored, once [record.stored] was called
+	done  bool   // it is in the queue, or an earlier item with its DedupID
 	due   int64  // when a delayed item takes its place at the end of the queue; not stored
 }
 

@@ -37,7 +37,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, q.wrap("stats", err)
 	}
 	count := func(i int) int64 { return resp.Responses[i].Get.Count }
-	next, _, err := parseTail(resp.Responses[5].Get)
+	next, _, _, err := parseTail(resp.Responses[5].Get)
 	if err != nil {
 		return Stats{}, q.wrap("stats", err)
 	}
