@@ -49,7 +49,7 @@ func (d *dedupLease) drop(id gateway.LeaseID) {
 // withLease calls do with the lease that the move needs, if it needs one, and once more if somebody
 // has revoked it: etcd then applies nothing.
 func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error {
-	if !slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" }) {
+	if !m.mayHaveDuplicates() {
 		return do()
 	}
 	for again := false; ; again = true {
@@ -63,6 +63,10 @@ func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error 
 		}
 		q.dedup.drop(m.lease)
 	}
+}
+
+func (m *batch) mayHaveDuplicates() bool {
+	return slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" })
 }
 
 // readDedups reads the de-duplication keys of a move, in the order of its records.

@@ -20,10 +20,11 @@ type EnqueueOptions struct {
 	// its place at the end of the queue after that.
 	Delay time.Duration
 	// DedupID identifies the item. If an item was enqueued with the same DedupID within the queue's
-	// DedupWindow, Enqueue adds no item and returns the ID of the earlier one.
+	// DedupWindow, Enqueue adds no item and returns the ID of the earlier one, also when that was
+	// acked or rejected since.
 	DedupID string
 	// NoWait makes the enqueue return [ErrFull] instead of waiting for room if the queue is at its
-	// MaxLength.
+	// MaxLength. The first of several items are added as far as there is room.
 	NoWait bool
 }
 

@@ -17,6 +17,7 @@ import (
 type room struct {
 	mu    sync.Mutex
 	users int
+	full  int64        // the last revision at which there was no room, as far as is known
 	watch *lengthWatch // nil if there is none
 	idle  *time.Timer  // closes the watch; runs while there are no users
 }
@@ -144,16 +145,22 @@ func (w *lengthWatch) setLength(length, revision int64, err error) {
 	w.early = nil
 }
 
-// lengthSince returns the number of items at a revision that is not older than the given one. ok is
-// false if it is not known.
-func (r *room) lengthSince(revision int64) (n int64, ok bool) {
+// length returns the number of items at a revision. ok is false if it is not known.
+func (r *room) length() (n, revision int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := r.watch
-	if w == nil || !w.counted || w.revision < revision {
-		return 0, false
+	if r.watch == nil || !r.watch.counted {
+		return 0, 0, false
 	}
-	return w.length, true
+	return r.watch.length, r.watch.revision, true
+}
+
+// fullAt notes the revision at which there was no room, and returns ErrFull.
+func (r *room) fullAt(revision int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full = max(r.full, revision)
+	return ErrFull
 }
 
 // awaitRoom waits until there may be room for an item.
@@ -168,7 +175,7 @@ func (q *Queue) awaitRoom(ctx context.Context) error {
 	for {
 		q.room.mu.Lock()
 		err, changed := w.err, w.changed
-		free := w.counted && w.length < int64(q.opt.MaxLength)
+		free := w.counted && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
 		counts := w.created && !w.counted && !w.counting
 		w.counting = w.counting || counts
 		q.room.mu.Unlock()

@@ -37,13 +37,13 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, q.wrap("stats", err)
 	}
 	count := func(i int) int64 { return resp.Responses[i].Get.Count }
-	next, _, _, err := parseTail(resp.Responses[5].Get)
+	tail, err := parseTail(resp.Responses[5].Get)
 	if err != nil {
 		return Stats{}, q.wrap("stats", err)
 	}
 	return Stats{
 		Revision: resp.Revision, Ready: count(0) - count(1), Claimed: count(1), Delayed: count(2), Dead: count(3),
-		Enqueued: next - 1, Paused: count(4) > 0,
+		Enqueued: tail.next - 1, Paused: count(4) > 0,
 	}, nil
 }
 

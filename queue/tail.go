@@ -1,13 +1,12 @@
 package queue
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -25,7 +24,12 @@ type tail struct {
 	// append adds such an item, and every append moves the tail and adds to the bound, so one count
 	// is enough for as many appends as there is room for. It is uncounted if nobody has counted.
 	bound    int64
-	pressure int // of other producers; see backOff
+	pressure int // see backOff; the tail's value carries it
+
+	alone  int           // how often this Queue has moved the tail since another client has
+	moved  time.Time     // when it did last
+	took   time.Duration // the duration of the last transaction
+	opened time.Time     // when it has let others in
 }
 
 const uncounted = -1
@@ -45,8 +49,8 @@ type batch struct {
 // marks the records that were put, and those that are duplicates, as done. It returns false if the
 // guard did not hold, and ErrFull if there is no room for the rest.
 //
-// A producer that loses the compare finds the new tail in the answer, and tries again at once. No
-// key keeps a place for a producer, so one that stops or dies does not delay the others.
+// A producer that loses the compare finds the new tail in the answer, and tries again. No key keeps
+// a place for a producer, so one that stops or dies does not delay the others.
 func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	select {
 	case q.end.turn <- struct{}{}:
@@ -54,16 +58,15 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	case <-ctx.Done():
 		return false, ctxerr.Of(ctx)
 	}
-	if err := q.backOff(ctx); err != nil {
+	if err := q.backOff(ctx, 0); err != nil {
 		return false, err
 	}
-	length, waits := q.room.lengthSince(0)
-	if waits = waits && m.adds && !m.exact; waits && length >= int64(q.opt.MaxLength) {
-		if !slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" }) {
+	if m.adds && !m.exact && q.opt.MaxLength > 0 && !m.mayHaveDuplicates() {
+		if n, _, ok := q.room.length(); ok && n >= int64(q.opt.MaxLength) {
 			return false, ErrFull // another producer has taken the room
 		}
 	}
-	pressure := q.end.pressure
+	losses := 0
 	for fresh := false; len(m.records) > 0; fresh = true {
 		fresh = fresh || !q.end.known
 		if err := q.readTail(ctx); err != nil {
@@ -71,23 +74,21 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 		}
 		n, err := q.fit(ctx, m)
 		if err != nil || n == 0 {
-			if errors.Is(err, ErrFull) && waits && length < int64(q.opt.MaxLength) {
-				q.end.pressure = min(q.end.pressure+1, maxPressure)
-			}
 			return err == nil, err
 		}
+		q.end.adjust(losses)
+		begin := time.Now()
 		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, n))
+		q.end.took = time.Since(begin)
 		switch {
 		case err != nil:
 			q.end.known = false
 			return false, err
 		case resp.Succeeded:
 			q.moved(m, n, resp)
-			if q.end.pressure == pressure {
-				q.end.pressure = max(pressure-1, 0)
-			}
+			q.end.moved = time.Now()
 			if len(m.records) > 0 {
-				return false, ErrFull
+				return false, q.room.fullAt(q.end.mod)
 			}
 			return true, nil
 		case resp.Responses == nil:
@@ -106,8 +107,11 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 		case q.end.mod == before:
 			return false, nil
 		case fresh: // else the tail was only known from earlier
-			q.end.pressure = min(q.end.pressure+1, maxPressure)
-			if err := q.backOff(ctx); err != nil {
+			losses++
+			if losses == 1 && q.end.pressure <= lowPressure {
+				continue
+			}
+			if err := q.backOff(ctx, losses); err != nil {
 				return false, err
 			}
 		}
@@ -115,23 +119,52 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	return true, nil
 }
 
-// A pause is at most leastPause, doubled for each unit of pressure. At the most pressure, 400
-// sessions that enqueue all the time send about as many requests as one etcd member answers.
 const (
-	leastPause  = time.Millisecond
-	maxPressure = 8
+	// A pause is at most as long as the last transaction took, doubled for each unit of pressure.
+	maxPause    = 5 * time.Second
+	maxPressure = 10
+	// lowPressure is the most at which a producer tries again without a pause when it has lost once.
+	lowPressure = 2
+	// manyAlone is how often a producer moves the tail, and no other does, before it stops to pause.
+	manyAlone = 4
+
+	// A producer that moves the tail all the time lets others in after so long.
+	turn = 100 * time.Millisecond
 )
 
-// backOff pauses if other producers move the tail, for a random time that grows with the pressure.
-// A loss that follows another raises the pressure, and a success without a loss lowers it. The
-// known tail is out of date after the pause, and a read costs the server less than a compare that
-// fails.
-func (q *Queue) backOff(ctx context.Context) error {
-	if q.end.pressure == 0 {
-		return nil
+// backOff pauses before a try if several producers move the tail, for a random time that grows with
+// the pressure. The tail's value carries the pressure, so it is the same for all producers, and none
+// of them tries more often than the others. The known tail is out of date after a pause, and a read
+// costs the server less than a compare that fails.
+//
+// A producer that knows of no others always knows the tail, and others would lose to it for ever.
+// Therefore it pauses now and then for as long as another needs to read the tail and move it.
+func (q *Queue) backOff(ctx context.Context, losses int) error {
+	e := &q.end
+	if pressure := min(e.pressure+losses, maxPressure); pressure > 0 {
+		e.known = false
+		return sleep(ctx, rand.N(min(max(e.took, time.Millisecond)<<pressure, maxPause)))
 	}
-	q.end.known = false
-	return sleep(ctx, rand.N(leastPause<<q.end.pressure))
+	switch now := time.Now(); {
+	case now.Sub(e.moved) > 2*e.took: // others had the time
+		e.opened = now
+	case now.Sub(e.opened) > turn:
+		err := sleep(ctx, 2*e.took)
+		e.opened = time.Now()
+		return err
+	}
+	return nil
+}
+
+// adjust sets the pressure that the next transaction stores, if it succeeds. It stays above zero
+// while others move the tail, because a producer that does not pause would win each time.
+func (e *tail) adjust(losses int) {
+	switch {
+	case losses > 1:
+		e.pressure = min(e.pressure+losses/2, maxPressure)
+	case losses == 0 && (e.pressure > 1 || e.alone >= manyAlone):
+		e.pressure = max(e.pressure-1, 0)
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -157,11 +190,12 @@ func (q *Queue) fit(ctx context.Context, m *batch) (int, error) {
 	if err := q.dropFound(ctx, m); err != nil || len(m.records) == 0 || enough() {
 		return len(m.records), err
 	}
-	if err := q.count(ctx, m.exact); err != nil {
+	revision, err := q.count(ctx, m.exact)
+	if err != nil {
 		return 0, err
 	}
 	if q.end.bound >= limit {
-		return 0, ErrFull
+		return 0, q.room.fullAt(revision)
 	}
 	return int(min(int64(len(m.records)), limit-q.end.bound)), nil
 }
@@ -189,7 +223,7 @@ func (q *Queue) appendTxn(m *batch, n int) gateway.Txn {
 		bound += int64(n)
 	}
 	still := gateway.CmpModRevision(q.keys.tail, gateway.Equal, q.end.mod)
-	put := gateway.OpPut(q.keys.tail, encodeTail(next, bound))
+	put := gateway.OpPut(q.keys.tail, encodeTail(next, bound, q.end.pressure))
 	return gateway.Txn{
 		If:   slices.Concat([]gateway.Cmp{still}, m.guard, absent),
 		Then: append(append(ops, m.from...), put),
@@ -213,6 +247,7 @@ func (q *Queue) moved(m *batch, n int, resp *gateway.TxnResponse) {
 		q.end.bound += int64(n)
 	}
 	q.end.mod = resp.Revision
+	q.end.alone++
 	q.end.known = q.end.next <= maxTail
 }
 
@@ -227,30 +262,35 @@ func (q *Queue) readTail(ctx context.Context) error {
 	return q.seeTail(got)
 }
 
-func (q *Queue) seeTail(got *gateway.GetResponse) (err error) {
-	q.end.next, q.end.bound, q.end.mod, err = parseTail(got)
+func (q *Queue) seeTail(got *gateway.GetResponse) error {
+	t, err := parseTail(got)
+	if t.mod != q.end.mod {
+		q.end.alone = 0
+	}
+	q.end.next, q.end.bound, q.end.pressure, q.end.mod = t.next, t.bound, t.pressure, t.mod
 	q.end.known = err == nil
 	return err
 }
 
-// count sets the bound to the number of items. Unless it has to be exact, the watch may be late.
-func (q *Queue) count(ctx context.Context, exact bool) error {
-	if n, ok := q.room.lengthSince(q.end.mod); ok && !exact {
+// count sets the bound to the number of items at the revision that it returns. Unless the count has
+// to be exact, the watch may be late.
+func (q *Queue) count(ctx context.Context, exact bool) (revision int64, _ error) {
+	if n, at, ok := q.room.length(); ok && at >= q.end.mod && !exact {
 		q.end.bound = n
-		return nil
+		return at, nil
 	}
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{
 		Then: append(q.countItems(), gateway.OpGet(q.keys.tail)),
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	last := len(resp.Responses) - 1
 	if err := q.seeTail(resp.Responses[last].Get); err != nil {
-		return err
+		return 0, err
 	}
 	q.end.bound = total(resp.Responses[:last])
-	return nil
+	return resp.Revision, nil
 }
 
 // countItems counts the items that MaxLength limits.
@@ -272,32 +312,45 @@ func total(answers []gateway.OpResponse) (n int64) {
 // numbers of 16 digits.
 const maxTail = 1e16 - 1 - maxBatch
 
-// encodeTail returns the tail's value: the next number, and the bound if there is one.
-func encodeTail(next, bound int64) []byte {
-	if bound == uncounted {
-		return strconv.AppendInt(nil, next, 10)
+// encodeTail returns the tail's value: the next number, the bound or "-", and the pressure. Parts at
+// the end that say nothing are left out.
+func encodeTail(next, bound int64, pressure int) []byte {
+	out := strconv.AppendInt(nil, next, 10)
+	switch {
+	case bound != uncounted:
+		out = fmt.Appendf(out, " %d", bound)
+	case pressure > 0:
+		out = append(out, " -"...)
 	}
-	return fmt.Appendf(nil, "%d %d", next, bound)
+	if pressure > 0 {
+		out = fmt.Appendf(out, " %d", pressure)
+	}
+	return out
 }
 
-// parseTail returns the number of the next item, the bound of their number, and the revision of the
-// tail's key.
-func parseTail(got *gateway.GetResponse) (next, bound, mod int64, _ error) {
+// parseTail reads the tail's key.
+func parseTail(got *gateway.GetResponse) (tail, error) {
 	if len(got.KVs) == 0 {
-		return 1, uncounted, 0, nil
+		return tail{next: 1, bound: uncounted}, nil
 	}
 	kv := got.KVs[0]
-	number, length, counted := bytes.Cut(kv.Value, []byte{' '})
-	next, err := strconv.ParseInt(string(number), 10, 64)
-	if err != nil || next < 1 || next > maxTail {
-		return 0, 0, 0, line.CorruptKey(kv)
+	t := tail{bound: uncounted, mod: kv.ModRevision}
+	parts := strings.Split(string(kv.Value), " ")
+	ok := len(parts) <= 3
+	number := func(i int, least, most int64) int64 {
+		n, err := strconv.ParseInt(parts[i], 10, 64)
+		ok = ok && err == nil && n >= least && n <= most
+		return n
 	}
-	if !counted {
-		return next, uncounted, kv.ModRevision, nil
+	t.next = number(0, 1, maxTail)
+	if len(parts) > 1 && !(parts[1] == "-" && len(parts) > 2) {
+		t.bound = number(1, 0, maxTail)
 	}
-	bound, err = strconv.ParseInt(string(length), 10, 64)
-	if err != nil || bound < 0 || bound > maxTail {
-		return 0, 0, 0, line.CorruptKey(kv)
+	if len(parts) > 2 {
+		t.pressure = int(number(2, 1, maxPressure))
 	}
-	return next, bound, kv.ModRevision, nil
+	if !ok {
+		return tail{}, line.CorruptKey(kv)
+	}
+	return t, nil
 }

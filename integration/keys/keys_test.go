@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -354,46 +353,12 @@ func (u user) queues() {
 	})
 	_, err := other.Redrive(u.ctx)
 	u.no(err)
-	u.turns()
 	u.claimAhead(other)
 	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
 	_, err = q.Stats(u.ctx)
 	u.no(err)
 	_, err = q.Peek(u.ctx, 1)
 	u.no(err)
-}
-
-// turns enqueues from several goroutines until one of them writes a key of <name>//w/.
-func (u user) turns() {
-	u.t.Helper()
-	sessions := []*session.Session{u.a, u.b}
-	ctx, stop := context.WithCancel(u.ctx)
-	defer stop()
-	var all sync.WaitGroup
-	for i := range 8 {
-		q := queue.New(sessions[i%2], "docs/queue", nil)
-		all.Go(func() {
-			for ctx.Err() == nil {
-				if _, err := q.Enqueue(u.ctx, []byte("turn"), nil); err != nil {
-					u.t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	_, err := u.a.Client().WatchOnce(ctx, "docs/queue//w/", gateway.Prefix())
-	u.no(err)
-	stop()
-	all.Wait()
-	q := queue.New(u.b, "docs/queue", nil)
-	for {
-		m, err := q.TryReceive(u.ctx)
-		if errors.Is(err, queue.ErrEmpty) {
-			return
-		}
-		u.no(err)
-		u.no(m.Ack(u.ctx))
-	}
 }
 
 // claimAhead tries until an item that was received before is claimed ahead and given back. A try
