@@ -55,6 +55,7 @@ func (f *itemCache) apply(ev gateway.Event) {
 			return
 		}
 		f.newDue = earlier(f.newDue, due)
+		f.dueFrom = min(f.dueFrom, due)
 		if was := f.due; earlier(was, due) != was {
 			f.due = due
 			f.wakeAll()

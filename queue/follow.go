@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -31,8 +32,7 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 			continue
 		}
 		resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(f.read(""),
-			gateway.OpGet(f.keys.paused, gateway.KeysOnly()),
-			gateway.OpGet(f.keys.delayed, gateway.Prefix(), gateway.Limit(1), gateway.KeysOnly()))})
+			gateway.OpGet(f.keys.paused, gateway.KeysOnly()), f.readDue(synced))})
 		f.merge(l, "", resp, err)
 		if err != nil {
 			return err
@@ -96,6 +96,19 @@ func (f *itemCache) read(from string) []gateway.Op {
 	}
 }
 
+// readDue finds the next delayed item. If the watch has reported all since an earlier read, only one
+// that is due may be missing: etcd passes all keys of a range, also with a limit.
+func (f *itemCache) readDue(synced bool) gateway.Op {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := until(f.keys.delayed)
+	if synced {
+		end = f.keys.dueKey(max(time.Now().UnixMilli(), f.dueFrom)+1, "")
+	}
+	return gateway.OpGet(f.keys.dueKey(f.dueFrom, ""), gateway.Range(end),
+		gateway.Limit(duePage), gateway.KeysOnly())
+}
+
 // merge takes what was read after the watch stood, and then what has come since.
 func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, err error) {
 	f.mu.Lock()
@@ -141,11 +154,17 @@ func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, 
 		}
 	}
 	if from == "" {
-		f.synced = true
 		f.paused = len(resp.Responses[2].Get.KVs) > 0
-		f.due = 0
-		if kvs := resp.Responses[3].Get.KVs; len(kvs) > 0 {
-			f.due, _ = f.keys.dueOf(kvs[0].Key)
+		if !f.synced {
+			f.due = 0
+		}
+		f.synced = true
+		delayed := resp.Responses[3].Get
+		if kvs := f.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
+			due, _ := f.keys.dueOf(kvs[0].Key)
+			f.due = earlier(f.due, due)
+		} else if delayed.More {
+			f.due = max(f.dueFrom, 1) // the next one is behind keys of others, which moveDue skips
 		}
 	}
 	for _, ev := range early {
@@ -198,6 +217,7 @@ func (f *itemCache) broken(l *itemWatch, err error) {
 	}
 	f.watch, f.synced, f.reading, f.early = nil, false, false, nil
 	f.entries, f.avail, f.floors, f.horizon = map[string]*entry{}, nil, nil, ""
+	f.dueFrom = 0
 	if !errors.Is(err, gateway.ErrCompacted) {
 		f.err = err
 		f.forget()

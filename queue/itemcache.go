@@ -18,7 +18,10 @@ import (
 type itemCache struct {
 	id   feedID
 	keys keys
-	turn chan struct{} // held by whoever reads
+	turn chan struct{} // held by the goroutine that reads
+
+	mover    chan struct{} // held by the goroutine that moves delayed items
+	dueLimit int64         // how many it reads; its own
 
 	mu      sync.Mutex
 	users   int
@@ -35,6 +38,8 @@ type itemCache struct {
 	paused  bool
 	due     int64 // when the next delayed item is, in milliseconds since 1970, or 0
 	newDue  int64 // the earliest of those that came since the last look at all
+	dueFrom int64 // no delayed item is due before
+	stood   int64 // until then consumers that wait leave the moving of due items to another process
 	applied int64 // the revision of the last events
 	waiters []*waiter
 	unowned []gateway.Txn // delete claims that are under no lease
@@ -71,7 +76,7 @@ func (q *Queue) openFeed() *itemCache {
 	defer feeds.Unlock()
 	f := feeds.m[id]
 	if f == nil {
-		f = &itemCache{id: id, keys: q.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}}
+		f = &itemCache{id: id, keys: q.keys, turn: make(chan struct{}, 1), mover: make(chan struct{}, 1), entries: map[string]*entry{}}
 		feeds.m[id] = f
 	}
 	f.mu.Lock()

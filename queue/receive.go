@@ -75,6 +75,9 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		}
 		var m *Message
 		if st.claim != nil {
+			if st.due {
+				q.moveDueLater(f) //nolint:contextcheck // in the background
+			}
 			m, err = q.finish(ctx, st.claim)
 		}
 		if err != nil {
@@ -99,10 +102,11 @@ func (q *Queue) lookOn(ctx context.Context, f *itemCache, st state) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	switch {
-	case st.due:
-		return q.moveDue(ctx, f)
+	case st.stale:
 	case st.more:
 		return f.extend(ctx)
+	case st.due:
+		return q.moveDue(ctx, f)
 	}
 	return f.sync(ctx, st.empty())
 }
