@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -97,8 +98,11 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 		err = m.Ack(ctx)
 	} else {
 		err = m.Nack(ctx, retryDelay(m.Attempt))
-		if errors.Is(err, gateway.ErrNoSpace) { // nobody can claim it meanwhile, at once or later
-			err = m.Nack(ctx, 0)
+		if errors.Is(err, gateway.ErrNoSpace) { // no consumer can claim it meanwhile, at once or later
+			err = line.GiveBack(ctx, m.grip, func(ctx context.Context) error { return m.Nack(ctx, 0) })
+			if errors.Is(err, gateway.ErrNoSpace) {
+				return q.s.Err() // the session goes on with it
+			}
 		}
 	}
 	// Not held: fn has ended it, or it was lost and comes again. Uncertain: the session goes on

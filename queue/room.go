@@ -200,3 +200,17 @@ func (q *Queue) awaitRoom(ctx context.Context) error {
 		}
 	}
 }
+
+// followLength starts the watch in the background if there is none.
+func (q *Queue) followLength() {
+	q.room.mu.Lock()
+	defer q.room.mu.Unlock()
+	if q.room.watch != nil {
+		return
+	}
+	q.s.Background(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, idleRoom)
+		defer cancel()
+		_ = q.awaitRoom(ctx) // it is there as long as idleRoom, for others
+	})
+}

@@ -108,7 +108,7 @@ func TestCountsOncePerRoom(t *testing.T) {
 		for range 4 {
 			<-done
 		}
-		if counts > 10 {
+		if counts > items/8 { // about 10: the watch may be later than the answer to an append
 			t.Errorf("%d counts for %d items in a full queue", counts, items)
 		}
 	})

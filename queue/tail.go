@@ -197,6 +197,9 @@ func (q *Queue) fit(ctx context.Context, m *batch) (int, error) {
 	if q.end.bound >= limit {
 		return 0, q.room.fullAt(revision)
 	}
+	if 8*(limit-q.end.bound) < limit { // the bound would be used up, and the items counted, soon
+		q.followLength() //nolint:contextcheck // in the background
+	}
 	return int(min(int64(len(m.records)), limit-q.end.bound)), nil
 }
 
