@@ -100,6 +100,7 @@
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
 //	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window
+//	<name>//gaps               ranges of places that have no item and will have none
 //	<name>//paused             exists while the queue is paused
 //
 // # Source

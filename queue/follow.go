@@ -18,6 +18,7 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 		return err
 	}
 	defer f.unlock()
+	looked := false // for gaps
 	for {
 		l, synced, err := f.open()
 		if err != nil || synced && !fresh {
@@ -31,8 +32,18 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 		if !f.expect(l) {
 			continue
 		}
-		resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(f.read(""),
-			gateway.OpGet(f.keys.paused, gateway.KeysOnly()), f.readDue(synced))})
+		if !synced && !looked {
+			if err := f.readGaps(ctx); err != nil {
+				return err
+			}
+			looked = true
+		}
+		resp, err := f.read(ctx, "", gateway.OpGet(f.keys.paused, gateway.KeysOnly()),
+			f.readDue(synced), gateway.OpGet(f.keys.tail))
+		if err == nil && !f.sawTailOf(resp) {
+			fresh = true
+			continue // without the gaps
+		}
 		f.merge(l, "", resp, err)
 		if err != nil {
 			return err
@@ -55,7 +66,7 @@ func (f *itemCache) extend(ctx context.Context) error {
 	if !needed || !f.expect(l) {
 		return nil
 	}
-	resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: f.read(from)})
+	resp, err := f.read(ctx, from)
 	f.merge(l, from, resp, err)
 	return err
 }
@@ -87,13 +98,74 @@ func (f *itemCache) expect(l *itemWatch) bool {
 	return f.reading
 }
 
-// read is a window of items from a place on, and all claims behind it. The claims are read with
-// their short values, because etcd 3.7 omits the leases of a read without values.
-func (f *itemCache) read(from string) []gateway.Op {
-	return []gateway.Op{
-		gateway.OpGet(f.keys.items+from, gateway.Range(until(f.keys.items)), gateway.Limit(window), gateway.KeysOnly()),
-		gateway.OpGet(f.keys.claims+from, gateway.Range(until(f.keys.claims))),
+// read reads a window of items from a place on, all claims behind it, and more. The claims are read
+// with their short values, because etcd 3.7 omits the leases of a read without values.
+func (f *itemCache) read(
+	ctx context.Context, from string, more ...gateway.Op,
+) (*gateway.TxnResponse, error) {
+	f.mu.Lock()
+	known := f.gaps
+	f.mu.Unlock()
+	var ops []gateway.Op
+	items := known.between(f.keys.items, from)
+	for _, r := range items {
+		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.Limit(window), gateway.KeysOnly()))
 	}
+	for _, r := range known.between(f.keys.claims, from) {
+		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
+	}
+	resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
+	if err != nil {
+		return nil, err
+	}
+	n := len(items)
+	resp.Responses = append([]gateway.OpResponse{
+		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]),
+	}, resp.Responses[2*n:]...)
+	return resp, nil
+}
+
+// joined returns the answers of neighbouring ranges as one, up to the first that is not complete.
+func joined(answers []gateway.OpResponse) gateway.OpResponse {
+	all := &gateway.GetResponse{}
+	for _, a := range answers {
+		all.KVs = append(all.KVs, a.Get.KVs...)
+		if a.Get.More {
+			all.More = true
+			break
+		}
+	}
+	return gateway.OpResponse{Get: all}
+}
+
+// readGaps reads the stored gaps for the first read of the items.
+func (f *itemCache) readGaps(ctx context.Context) error {
+	got, err := f.id.c.Get(ctx, f.keys.gaps)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gaps = parseGaps(got)
+	return nil
+}
+
+// sawTailOf notes the tail that was read with the items. It returns false if the gaps belong to
+// another tail.
+func (f *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
+	created, t := int64(0), tail{}
+	if got := resp.Responses[len(resp.Responses)-1].Get; len(got.KVs) > 0 {
+		created = got.KVs[0].CreateRevision
+		t, _ = parseTail(got) // without a number nothing is stored
+	}
+	f.sawTail(created, t.next, resp.Revision)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.gaps.list) == 0 || f.gaps.tail == created {
+		return true
+	}
+	f.gaps = gaps{}
+	return false
 }
 
 // readDue finds the next delayed item. If the watch has reported all since an earlier read, only one
@@ -154,6 +226,7 @@ func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, 
 		}
 	}
 	if from == "" {
+		f.seenAt = max(f.seenAt, resp.Revision)
 		f.paused = len(resp.Responses[2].Get.KVs) > 0
 		if !f.synced {
 			f.due = 0
@@ -196,6 +269,7 @@ func (f *itemCache) take(l *itemWatch, r gateway.WatchResponse) {
 	}
 	for _, ev := range r.Events {
 		f.apply(ev)
+		f.seenAt = max(f.seenAt, ev.KV.ModRevision)
 	}
 	f.applied = r.Revision
 	f.dispatch()
@@ -217,7 +291,7 @@ func (f *itemCache) broken(l *itemWatch, err error) {
 	}
 	f.watch, f.synced, f.reading, f.early = nil, false, false, nil
 	f.entries, f.avail, f.floors, f.horizon = map[string]*entry{}, nil, nil, ""
-	f.dueFrom = 0
+	f.dueFrom, f.seenAt = 0, 0
 	if !errors.Is(err, gateway.ErrCompacted) {
 		f.err = err
 		f.forget()

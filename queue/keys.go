@@ -11,6 +11,7 @@ import (
 type keys struct {
 	root    string
 	tail    string // the number of the next item, and a bound of their number
+	gaps    string // ranges of places that have no item and will have none
 	paused  string // exists while the queue is paused
 	items   string // + place
 	claims  string // + place: leased, whose claim it is
@@ -24,7 +25,7 @@ type keys struct {
 func keysOf(name string) keys {
 	root := name + "//"
 	return keys{
-		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
+		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused", items: root + "q/", claims: root + "c/",
 		counts: root + "t/", returns: root + "r/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
 	}
 }

@@ -62,6 +62,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			return nil, err
 		}
 		q.freeUnleased(f) //nolint:contextcheck // in the background
+		q.storeGaps(f)    //nolint:contextcheck // in the background
 		st, err := q.next(ctx, f, wait), error(nil)
 		switch {
 		case st.claim != nil:

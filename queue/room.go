@@ -185,12 +185,11 @@ func (q *Queue) awaitRoom(ctx context.Context) error {
 		case err != nil || free:
 			return err
 		case counts:
-			resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: q.countItems()})
+			n, revision, _, err := q.countItems(ctx)
+			w.setLength(n, revision, err)
 			if err != nil {
-				w.setLength(0, 0, err)
 				return err
 			}
-			w.setLength(total(resp.Responses), resp.Revision, nil)
 			continue
 		}
 		select {

@@ -282,33 +282,44 @@ func (q *Queue) count(ctx context.Context, exact bool) (revision int64, _ error)
 		q.end.bound = n
 		return at, nil
 	}
-	resp, err := q.s.Client().Txn(ctx, gateway.Txn{
-		Then: append(q.countItems(), gateway.OpGet(q.keys.tail)),
-	})
+	n, at, got, err := q.countItems(ctx)
 	if err != nil {
 		return 0, err
 	}
-	last := len(resp.Responses) - 1
-	if err := q.seeTail(resp.Responses[last].Get); err != nil {
+	if err := q.seeTail(got); err != nil {
 		return 0, err
 	}
-	q.end.bound = total(resp.Responses[:last])
-	return resp.Revision, nil
+	q.end.bound = n
+	return at, nil
 }
 
-// countItems counts the items that MaxLength limits.
-func (q *Queue) countItems() []gateway.Op {
-	return []gateway.Op{
-		gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.CountOnly()),
-		gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+// countItems returns the number of items that MaxLength limits at a revision, and the tail.
+func (q *Queue) countItems(ctx context.Context) (n, revision int64, _ *gateway.GetResponse, _ error) {
+	got, err := q.s.Client().Get(ctx, q.keys.gaps)
+	if err != nil {
+		return 0, 0, nil, err
 	}
-}
-
-func total(answers []gateway.OpResponse) (n int64) {
-	for _, a := range answers {
-		n += a.Get.Count
+	for known := parseGaps(got); ; known = (gaps{}) { // again if they belong to another tail
+		ops := []gateway.Op{
+			gateway.OpGet(q.keys.tail),
+			gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+		}
+		for _, r := range known.between(q.keys.items, "") {
+			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.CountOnly()))
+		}
+		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
+		if err != nil {
+			return 0, 0, nil, err
+		}
+		end := resp.Responses[0].Get
+		if len(known.list) > 0 && (len(end.KVs) == 0 || end.KVs[0].CreateRevision != known.tail) {
+			continue
+		}
+		for _, a := range resp.Responses[1:] {
+			n += a.Get.Count
+		}
+		return n, resp.Revision, end, nil
 	}
-	return n
 }
 
 // maxTail is the greatest number in the tail's key. The items of one more transaction still have

@@ -359,6 +359,32 @@ func (u user) queues() {
 	u.no(err)
 	_, err = q.Peek(u.ctx, 1)
 	u.no(err)
+	u.gaps(other)
+}
+
+// gaps receives so many items that a consumer stores where they were.
+func (u user) gaps(q *queue.Queue) {
+	u.t.Helper()
+	got := make(chan error, 1)
+	go func() {
+		_, err := u.a.Client().WatchOnce(u.ctx, "docs/queue//gaps")
+		got <- err
+	}()
+	for {
+		_, err := q.EnqueueAll(u.ctx, make([][]byte, 500), nil)
+		u.no(err)
+		for range 500 {
+			m, err := q.Receive(u.ctx)
+			u.no(err)
+			u.no(m.Ack(u.ctx))
+		}
+		select {
+		case err := <-got:
+			u.no(err)
+			return
+		default:
+		}
+	}
 }
 
 // claimAhead tries until an item that was received before is claimed ahead and given back. A try
