@@ -37,7 +37,8 @@ type dead struct {
 func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 	return func(yield func(dead, error) bool) {
 		for from := q.keys.dead; ; {
-			resp, err := q.s.Client().Get(ctx, from, gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
+			resp, err := q.s.Client().Get(ctx, from,
+				gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
 			if err == nil {
 				err = goesOn(resp, from)
 			}
@@ -46,7 +47,9 @@ func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 				return
 			}
 			for _, kv := range resp.KVs {
-				if r, err := decode(kv.Value); err == nil && !yield(dead{r, kv.Key, kv.CreateRevision}, nil) {
+				r, err := decode(kv.Value)
+				d := dead{record: r, key: kv.Key, create: kv.CreateRevision}
+				if err == nil && !yield(d, nil) {
 					return
 				}
 				from = kv.Key + "\x00"
@@ -79,7 +82,11 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 				yield(nil, q.wrap("dead letters", err))
 				return
 			}
-			if !yield(&DeadLetter{d.ID, d.value, d.Priority, d.Attempts, toTime(d.Enqueued), d.Reason, toTime(d.DeadAt)}, nil) {
+			letter := &DeadLetter{
+				ID: d.ID, Value: d.value, Priority: d.Priority, Attempts: d.Attempts,
+				Enqueued: toTime(d.Enqueued), Reason: d.Reason, DeadAt: toTime(d.DeadAt),
+			}
+			if !yield(letter, nil) {
 				return
 			}
 		}

@@ -58,7 +58,8 @@ func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error 
 			return err
 		}
 		err = do()
-		if !errors.Is(err, gateway.ErrLeaseNotFound) || errors.Is(err, gateway.ErrUncertain) || again {
+		if again || !errors.Is(err, gateway.ErrLeaseNotFound) ||
+			errors.Is(err, gateway.ErrUncertain) {
 			return err
 		}
 		q.dedup.drop(m.lease)

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// firstDue is the number of delayed items that are read at first, with their values. It grows as
-	// far as they are small enough for one transaction.
+	// firstDue is the number of delayed items that are read at first, with their values. The number
+	// grows as far as they are small enough for one transaction.
 	firstDue = 16
 	// duePage is the number of keys that are read to find the next delayed item.
 	duePage = 16
@@ -19,8 +19,8 @@ const (
 	leaveFor = 100 * time.Millisecond
 )
 
-// moveDue moves the delayed items that are due, by this process's clock, to the end of the queue: as
-// many as one transaction takes. One consumer of a client does so at a time. If another process was
+// moveDue moves the delayed items that are due, by this process's clock, to the end of the queue:
+// as many as one transaction takes. One consumer of a client does so at a time. If another process was
 // faster, the consumers of this client stand back for a while.
 func (q *Queue) moveDue(ctx context.Context, f *itemCache) error {
 	defer f.pass()
@@ -84,7 +84,8 @@ func (q *Queue) moveBatch(ctx context.Context, f *itemCache) error {
 			r = record{ID: q.newID(), Enqueued: now, value: kv.Value}
 		}
 		m.records = append(m.records, &r)
-		m.guard = append(m.guard, gateway.CmpCreateRevision(kv.Key, gateway.Equal, kv.CreateRevision))
+		there := gateway.CmpCreateRevision(kv.Key, gateway.Equal, kv.CreateRevision)
+		m.guard = append(m.guard, there)
 		m.from = append(m.from, gateway.OpDelete(kv.Key))
 	}
 	f.dueLimit = int64(min(2*len(m.records), maxMoved))
@@ -102,9 +103,11 @@ const maxMoved = 32
 // maxDue is behind all times that the key of a delayed item can have.
 const maxDue = 1e15 - 1
 
-// readDue reads delayed items that are due from one time to another. It skips keys that this library
-// does not write.
-func (q *Queue) readDue(ctx context.Context, from, to int64, opts ...gateway.Option) ([]gateway.KeyValue, error) {
+// readDue reads delayed items that are due from one time to another. It skips keys that this
+// library does not write.
+func (q *Queue) readDue(
+	ctx context.Context, from, to int64, opts ...gateway.Option,
+) ([]gateway.KeyValue, error) {
 	end := q.keys.dueKey(to, "")
 	for key := q.keys.dueKey(from, ""); ; {
 		got, err := q.s.Client().Get(ctx, key, append(opts, gateway.Range(end))...)
@@ -147,7 +150,8 @@ func (f *itemCache) isDue() bool {
 	return f.due != 0 && f.due <= time.Now().UnixMilli()
 }
 
-// setDue takes what was read since lookDue: the next delayed item is due then, and none before from.
+// setDue takes what was read since lookDue: the next delayed item is due then, and none is before
+// from.
 func (f *itemCache) setDue(due, from int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

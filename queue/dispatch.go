@@ -20,7 +20,7 @@ type state struct {
 	claim  *claim  // of the item, or nil
 	stale  bool    // sync first, and free what is noted
 	more   bool    // extend first
-	due    bool    // a delayed item is due: without a claim, and without more to read, move it first
+	due    bool    // a delayed item is due: without claim and more, move it first
 	waiter *waiter // else it has to wait
 	next   int64   // when the next delayed item is due, or 0
 }

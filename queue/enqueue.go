@@ -41,7 +41,9 @@ const (
 // may be in the queue. After any other error it is not. Returns [ErrTooLarge] when value exceeds
 // [MaxValue], [ErrFull] with NoWait, [session.ErrLost] when the session has ended, and ctx's error
 // when ctx ends.
-func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions) (id string, err error) {
+func (q *Queue) Enqueue(
+	ctx context.Context, value []byte, opts *EnqueueOptions,
+) (id string, err error) {
 	ids, err := q.enqueueAll(ctx, [][]byte{value}, opts)
 	if err != nil {
 		return "", q.wrap("enqueue", err)
@@ -56,14 +58,18 @@ func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions)
 // If it fails, it returns the IDs of the first values, which are in the queue. It returns the same
 // errors as [Queue.Enqueue]. After [gateway.ErrUncertain], the items of the next transaction may be
 // in the queue too.
-func (q *Queue) EnqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
+func (q *Queue) EnqueueAll(
+	ctx context.Context, values [][]byte, opts *EnqueueOptions,
+) (ids []string, err error) {
 	if ids, err = q.enqueueAll(ctx, values, opts); err != nil {
 		return ids, q.wrap("enqueue all", err)
 	}
 	return ids, nil
 }
 
-func (q *Queue) enqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
+func (q *Queue) enqueueAll(
+	ctx context.Context, values [][]byte, opts *EnqueueOptions,
+) (ids []string, err error) {
 	var o EnqueueOptions
 	if opts != nil {
 		o = *opts
@@ -97,12 +103,15 @@ type addition struct {
 var lastID atomic.Int64
 
 func (q *Queue) newID() string {
-	return fmt.Sprintf("%s-%09d", q.s.Incarnation(), lastID.Add(1)) // items of one due time sort by it
+	// Items of one due time sort by it.
+	return fmt.Sprintf("%s-%09d", q.s.Incarnation(), lastID.Add(1))
 }
 
 // enqueue adds up to as many items as one transaction takes. It returns the IDs of the first, also
 // with an error.
-func (q *Queue) enqueue(ctx context.Context, values [][]byte, o EnqueueOptions) (ids []string, _ error) {
+func (q *Queue) enqueue(
+	ctx context.Context, values [][]byte, o EnqueueOptions,
+) (ids []string, _ error) {
 	a := &addition{dedup: o.DedupID, noWait: o.NoWait}
 	now, due := time.Now(), int64(0)
 	if o.Delay > 0 {
@@ -178,9 +187,9 @@ func pickAdditions(waiting []*merge.Job[*addition]) int {
 			n++ // the de-duplication key is put, too
 		}
 		size += j.V.size
-		if i > 0 && (n > maxBatch || size > maxBatchBytes || j.V.dedup != "" && slices.ContainsFunc(waiting[:i], func(o *merge.Job[*addition]) bool {
-			return o.V.dedup == j.V.dedup
-		})) {
+		same := func(o *merge.Job[*addition]) bool { return o.V.dedup == j.V.dedup }
+		twice := j.V.dedup != "" && slices.ContainsFunc(waiting[:i], same)
+		if i > 0 && (n > maxBatch || size > maxBatchBytes || twice) {
 			return i
 		}
 	}

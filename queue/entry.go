@@ -131,7 +131,9 @@ func (f *itemCache) list(e *entry) {
 		return
 	}
 	e.listed = want
-	i, _ := slices.BinarySearchFunc(f.avail, e, func(a, b *entry) int { return strings.Compare(a.place, b.place) })
+	i, _ := slices.BinarySearchFunc(f.avail, e, func(a, b *entry) int {
+		return strings.Compare(a.place, b.place)
+	})
 	if want {
 		f.avail = slices.Insert(f.avail, i, e)
 	} else {

@@ -80,7 +80,8 @@ func (f *itemCache) open() (_ *itemWatch, synced bool, _ error) {
 	}
 	if f.watch == nil {
 		l := &itemWatch{created: make(chan struct{})}
-		stop, err := f.id.c.WatchFunc(f.keys.claims, func(r gateway.WatchResponse) { f.take(l, r) }, gateway.Range(until(f.keys.items)))
+		take := func(r gateway.WatchResponse) { f.take(l, r) }
+		stop, err := f.id.c.WatchFunc(f.keys.claims, take, gateway.Range(until(f.keys.items)))
 		if err != nil {
 			return nil, false, err
 		}
@@ -109,7 +110,8 @@ func (f *itemCache) read(
 	var ops []gateway.Op
 	items := known.between(f.keys.items, from)
 	for _, r := range items {
-		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.Limit(window), gateway.KeysOnly()))
+		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to),
+			gateway.Limit(window), gateway.KeysOnly()))
 	}
 	for _, r := range known.between(f.keys.claims, from) {
 		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
@@ -168,8 +170,8 @@ func (f *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
 	return false
 }
 
-// readDue finds the next delayed item. If the watch has reported all since an earlier read, only one
-// that is due may be missing: etcd passes all keys of a range, also with a limit.
+// readDue finds the next delayed item. If the watch has reported all since an earlier read, only
+// one that is due may be missing: etcd passes all keys of a range, also with a limit.
 func (f *itemCache) readDue(synced bool) gateway.Op {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -199,7 +201,8 @@ func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, 
 		f.floors = slices.Delete(f.floors, 0, 1)
 		f.floors[0].place = ""
 	}
-	f.floors = append(slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from }), floor{from, resp.Revision})
+	f.floors = slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from })
+	f.floors = append(f.floors, floor{from, resp.Revision})
 	claimed := make(map[string]gateway.KeyValue, len(claims.KVs))
 	for _, kv := range claims.KVs {
 		claimed[strings.TrimPrefix(kv.Key, f.keys.claims)] = kv

@@ -12,8 +12,8 @@ import (
 )
 
 // gap is a range of places, from the first up to, not including, the last, that has no item and
-// will have none: its items are gone, and new ones have greater numbers. Reads and counts leave gaps
-// out, because etcd passes all keys that were deleted there since the last compaction.
+// will have none: its items are gone, and new ones have greater numbers. Reads and counts leave
+// gaps out, because etcd passes all keys that were deleted there since the last compaction.
 //
 // A gap is right for ever, so a late or repeated write of gaps does no harm. An item that is held
 // for long is between two gaps.
@@ -28,7 +28,7 @@ type gaps struct {
 const (
 	leastGap = 512  // places
 	maxGaps  = 16   // of a queue; the widest are kept
-	gapEvery = 1024 // items that are removed until the gaps are stored again, or up to twice as many
+	gapEvery = 1024 // or up to twice as many items are removed until the gaps are stored again
 )
 
 func (g gap) width() int64 { return numberOf(g.to) - numberOf(g.from) }
@@ -57,7 +57,7 @@ func parseGaps(got *gateway.GetResponse) gaps {
 		return gaps{}
 	}
 	g := gaps{tail: tail}
-	for _, field := range strings.Fields(string(rest)) {
+	for field := range strings.FieldsSeq(string(rest)) {
 		from, to, _ := strings.Cut(field, "-")
 		p, ok := priorityOf(from)
 		q, also := priorityOf(to)
@@ -134,10 +134,10 @@ func (f *itemCache) newGaps() []gap {
 		if f.horizon != "" && f.horizon < end {
 			end = f.horizon[:len(end)]
 		}
-		all := append(numbers[p], numberOf(end))
-		slices.Sort(all)
+		numbers[p] = append(numbers[p], numberOf(end))
+		slices.Sort(numbers[p])
 		from := int64(0)
-		for _, n := range all {
+		for _, n := range numbers[p] {
 			if n > numberOf(end) {
 				break
 			}

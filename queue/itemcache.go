@@ -86,7 +86,10 @@ func (q *Queue) openFeed() *itemCache {
 	defer feeds.Unlock()
 	f := feeds.m[id]
 	if f == nil {
-		f = &itemCache{id: id, keys: q.keys, turn: make(chan struct{}, 1), mover: make(chan struct{}, 1), entries: map[string]*entry{}}
+		f = &itemCache{
+			id: id, keys: q.keys, entries: map[string]*entry{},
+			turn: make(chan struct{}, 1), mover: make(chan struct{}, 1),
+		}
 		f.resetRemoved()
 		feeds.m[id] = f
 	}

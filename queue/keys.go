@@ -25,8 +25,9 @@ type keys struct {
 func keysOf(name string) keys {
 	root := name + "//"
 	return keys{
-		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused", items: root + "q/", claims: root + "c/",
-		counts: root + "t/", returns: root + "r/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
+		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused",
+		items: root + "q/", claims: root + "c/", counts: root + "t/", returns: root + "r/",
+		delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
 	}
 }
 

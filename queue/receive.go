@@ -62,7 +62,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			return nil, err
 		}
 		q.freeUnleased(f) //nolint:contextcheck // in the background
-		q.storeGaps(f)    //nolint:contextcheck // in the background
+		q.storeGaps(f)
 		st, err := q.next(ctx, f, wait), error(nil)
 		switch {
 		case st.claim != nil:
@@ -77,7 +77,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		var m *Message
 		if st.claim != nil {
 			if st.due {
-				q.moveDueLater(f) //nolint:contextcheck // in the background
+				q.moveDueLater(f)
 			}
 			m, err = q.finish(ctx, st.claim)
 		}

@@ -11,7 +11,7 @@ import (
 // record is an item as it is stored: a line of JSON, and behind it the value as it is.
 type record struct {
 	ID       string `json:"id"`
-	Enqueued int64  `json:"enqueued"`           // in milliseconds since 1970, by the producer's clock
+	Enqueued int64  `json:"enqueued"`           // in milliseconds, by the producer's clock
 	Attempts int    `json:"attempts,omitempty"` // before it came to where it is
 	Priority int    `json:"priority,omitempty"`
 	Reason   string `json:"reason,omitempty"` // of a dead letter
@@ -45,7 +45,8 @@ var errNoItem = errors.New("not an item")
 func decode(b []byte) (record, error) {
 	var r record
 	head, value, ok := bytes.Cut(b, []byte{'\n'})
-	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 || r.Priority < 0 || r.Priority > MaxPriority {
+	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 ||
+		r.Priority < 0 || r.Priority > MaxPriority {
 		return record{}, errNoItem
 	}
 	r.Attempts = min(r.Attempts, maxStoredAttempts)

@@ -167,7 +167,7 @@ func (r *room) fullAt(revision int64) error {
 func (q *Queue) awaitRoom(ctx context.Context) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
-	w, err := q.room.open(q)
+	w, err := q.room.open(q) //nolint:contextcheck // the watch is for other callers too
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func TestCountsOncePerRoom(t *testing.T) {
 			t.Errorf("%d counts for %d items in an empty queue", counts, limit)
 		}
 		counts = 0
-		done := make(chan error)
+		done := make(chan struct{})
 		for range 4 {
 			go func() {
 				for range items / 4 {
@@ -91,7 +91,7 @@ func TestCountsOncePerRoom(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				done <- nil
+				done <- struct{}{}
 			}()
 		}
 		for range limit + items {

@@ -43,7 +43,8 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, q.wrap("stats", err)
 	}
 	return Stats{
-		Revision: resp.Revision, Ready: count(0) - count(1), Claimed: count(1), Delayed: count(2), Dead: count(3),
+		Revision: resp.Revision,
+		Ready:    count(0) - count(1), Claimed: count(1), Delayed: count(2), Dead: count(3),
 		Enqueued: tail.next - 1, Paused: count(4) > 0,
 	}, nil
 }
@@ -60,14 +61,14 @@ type Item struct {
 // MaxPeek is the largest number of items of a [Queue.Peek].
 const MaxPeek = 100
 
-// peekPage is the number of items whose values Peek reads at once: the largest stay within the limit
-// of an answer.
+// peekPage is the number of items whose values Peek reads at once: the largest stay within the
+// limit of an answer.
 const peekPage = 16
 
 // Peek returns the first n items in the order of delivery, including claimed items, and claims
 // none. It reads the values in several requests. An item that is removed meanwhile is left out, and
-// so is one that is not of this library. Returns [gateway.ErrInvalid] when n is not between 1 and [MaxPeek], and else the error of
-// the request.
+// so is one that is not of this library. Returns [gateway.ErrInvalid] when n is not between 1 and
+// [MaxPeek], and else the error of the request.
 func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 	err := q.check()
 	if err == nil && (n < 1 || n > MaxPeek) {

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,65 +118,6 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	return true, nil
 }
 
-const (
-	// A pause is at most as long as the last transaction took, doubled for each unit of pressure.
-	maxPause    = 5 * time.Second
-	maxPressure = 10
-	// lowPressure is the most at which a producer tries again without a pause when it has lost once.
-	lowPressure = 2
-	// manyAlone is how often a producer moves the tail, and no other does, before it stops to pause.
-	manyAlone = 4
-
-	// A producer that moves the tail all the time lets others in after so long.
-	turn = 100 * time.Millisecond
-)
-
-// backOff pauses before a try if several producers move the tail, for a random time that grows with
-// the pressure. The tail's value carries the pressure, so it is the same for all producers, and none
-// of them tries more often than the others. The known tail is out of date after a pause, and a read
-// costs the server less than a compare that fails.
-//
-// A producer that knows of no others always knows the tail, and others would lose to it for ever.
-// Therefore it pauses now and then for as long as another needs to read the tail and move it.
-func (q *Queue) backOff(ctx context.Context, losses int) error {
-	e := &q.end
-	if pressure := min(e.pressure+losses, maxPressure); pressure > 0 {
-		e.known = false
-		return sleep(ctx, rand.N(min(max(e.took, time.Millisecond)<<pressure, maxPause)))
-	}
-	switch now := time.Now(); {
-	case now.Sub(e.moved) > 2*e.took: // others had the time
-		e.opened = now
-	case now.Sub(e.opened) > turn:
-		err := sleep(ctx, 2*e.took)
-		e.opened = time.Now()
-		return err
-	}
-	return nil
-}
-
-// adjust sets the pressure that the next transaction stores, if it succeeds. It stays above zero
-// while others move the tail, because a producer that does not pause would win each time.
-func (e *tail) adjust(losses int) {
-	switch {
-	case losses > 1:
-		e.pressure = min(e.pressure+losses/2, maxPressure)
-	case losses == 0 && (e.pressure > 1 || e.alone >= manyAlone):
-		e.pressure = max(e.pressure-1, 0)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctxerr.Of(ctx)
-	}
-}
-
 // fit returns how many of the records have room.
 func (q *Queue) fit(ctx context.Context, m *batch) (int, error) {
 	limit := int64(q.opt.MaxLength)
@@ -198,7 +138,7 @@ func (q *Queue) fit(ctx context.Context, m *batch) (int, error) {
 		return 0, q.room.fullAt(revision)
 	}
 	if 8*(limit-q.end.bound) < limit { // the bound would be used up, and the items counted, soon
-		q.followLength() //nolint:contextcheck // in the background
+		q.followLength()
 	}
 	return int(min(int64(len(m.records)), limit-q.end.bound)), nil
 }
@@ -294,7 +234,9 @@ func (q *Queue) count(ctx context.Context, exact bool) (revision int64, _ error)
 }
 
 // countItems returns the number of items that MaxLength limits at a revision, and the tail.
-func (q *Queue) countItems(ctx context.Context) (n, revision int64, _ *gateway.GetResponse, _ error) {
+func (q *Queue) countItems(
+	ctx context.Context,
+) (n, revision int64, _ *gateway.GetResponse, _ error) {
 	got, err := q.s.Client().Get(ctx, q.keys.gaps)
 	if err != nil {
 		return 0, 0, nil, err
@@ -326,8 +268,8 @@ func (q *Queue) countItems(ctx context.Context) (n, revision int64, _ *gateway.G
 // numbers of 16 digits.
 const maxTail = 1e16 - 1 - maxBatch
 
-// encodeTail returns the tail's value: the next number, the bound or "-", and the pressure. Parts at
-// the end that say nothing are left out.
+// encodeTail returns the tail's value: the next number, the bound or "-", and the pressure. Parts
+// at the end that say nothing are left out.
 func encodeTail(next, bound int64, pressure int) []byte {
 	out := strconv.AppendInt(nil, next, 10)
 	switch {
@@ -357,7 +299,7 @@ func parseTail(got *gateway.GetResponse) (tail, error) {
 		return n
 	}
 	t.next = number(0, 1, maxTail)
-	if len(parts) > 1 && !(parts[1] == "-" && len(parts) > 2) {
+	if len(parts) == 2 || len(parts) > 2 && parts[1] != "-" {
 		t.bound = number(1, 0, maxTail)
 	}
 	if len(parts) > 2 {
