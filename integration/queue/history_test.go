@@ -77,7 +77,7 @@ func TestFlatInHistory(t *testing.T) {
 		"empty queue %v, %v, and by another client %v", items, put.Round(time.Microsecond),
 		putAfter.Round(time.Microsecond), read.Round(time.Microsecond),
 		readAfter.Round(time.Microsecond), time.Since(begin).Round(time.Microsecond))
-	if putAfter > 3*put || readAfter > 3*read { // 1.5 on a quiet machine; 7 and 17 without gaps
+	if putAfter > 3*put || readAfter > 3*read { // 6 for TryReceive if gaps are ignored
 		t.Error("an item takes longer after many others")
 	}
 	ack(t, m)
