@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -26,9 +27,12 @@ const MaxConcurrency = 10_000
 // and returns ctx's error. The context of fn ends with the claim, not with ctx. Returns
 // [gateway.ErrInvalid] when concurrency is out of range, [session.ErrLost] when the session ends,
 // and else the error of a call that failed.
-func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error) error {
+func (q *Queue) Consume(
+	ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error,
+) error {
 	if concurrency < 1 || concurrency > MaxConcurrency {
-		return q.wrap("consume", invalid("a concurrency of %d is not between 1 and %d", concurrency, MaxConcurrency))
+		return q.wrap("consume",
+			invalid("a concurrency of %d is not between 1 and %d", concurrency, MaxConcurrency))
 	}
 	run, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -71,7 +75,9 @@ func (q *Queue) Consume(ctx context.Context, concurrency int, fn func(ctx contex
 var errExited = errors.New("the function ended its goroutine")
 
 // handle calls fn. If fn does not return, its goroutine ends after the message was given back.
-func (q *Queue) handle(run context.Context, m *Message, fn func(context.Context, *Message) error, fail func(error)) error {
+func (q *Queue) handle(
+	run context.Context, m *Message, fn func(context.Context, *Message) error, fail func(error),
+) error {
 	returned := false
 	defer func() {
 		if returned {
@@ -97,13 +103,19 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 		err = m.Ack(ctx)
 	} else {
 		err = m.Nack(ctx, retryDelay(m.Attempt))
-		if errors.Is(err, gateway.ErrNoSpace) { // nobody can claim it meanwhile, at once or later
-			err = m.Nack(ctx, 0)
+		if errors.Is(err, gateway.ErrNoSpace) { // no consumer can claim it meanwhile
+			err = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
+				return m.Nack(ctx, 0)
+			})
+			if errors.Is(err, gateway.ErrNoSpace) {
+				return q.s.Err() // the session goes on with it
+			}
 		}
 	}
 	// Not held: fn has ended it, or it was lost and comes again. Uncertain: the session goes on
 	// with it.
-	if errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) && !errors.Is(err, gateway.ErrNoSpace) {
+	if errors.Is(err, session.ErrNotHeld) ||
+		errors.Is(err, gateway.ErrUncertain) && !errors.Is(err, gateway.ErrNoSpace) {
 		return q.s.Err()
 	}
 	return err

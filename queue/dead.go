@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -36,7 +37,8 @@ type dead struct {
 func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 	return func(yield func(dead, error) bool) {
 		for from := q.keys.dead; ; {
-			resp, err := q.s.Client().Get(ctx, from, gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
+			resp, err := q.s.Client().Get(ctx, from,
+				gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
 			if err == nil {
 				err = goesOn(resp, from)
 			}
@@ -45,7 +47,9 @@ func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 				return
 			}
 			for _, kv := range resp.KVs {
-				if r, err := decode(kv.Value); err == nil && !yield(dead{r, kv.Key, kv.CreateRevision}, nil) {
+				r, err := decode(kv.Value)
+				d := dead{record: r, key: kv.Key, create: kv.CreateRevision}
+				if err == nil && !yield(d, nil) {
 					return
 				}
 				from = kv.Key + "\x00"
@@ -78,7 +82,11 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 				yield(nil, q.wrap("dead letters", err))
 				return
 			}
-			if !yield(&DeadLetter{d.ID, d.value, d.Priority, d.Attempts, toTime(d.Enqueued), d.Reason, toTime(d.DeadAt)}, nil) {
+			letter := &DeadLetter{
+				ID: d.ID, Value: d.value, Priority: d.Priority, Attempts: d.Attempts,
+				Enqueued: toTime(d.Enqueued), Reason: d.Reason, DeadAt: toTime(d.DeadAt),
+			}
+			if !yield(letter, nil) {
 				return
 			}
 		}
@@ -116,15 +124,19 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 }
 
 func (q *Queue) revive(ctx context.Context, d dead) (moved bool, err error) {
-	r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
-	err = q.onceRoom(ctx, 1, func() error {
+	for {
+		r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
 		moved, err = q.append(ctx, &batch{
 			records: []*record{&r},
-			room:    true,
+			adds:    true,
 			guard:   []gateway.Cmp{gateway.CmpCreateRevision(d.key, gateway.Equal, d.create)},
 			from:    []gateway.Op{gateway.OpDelete(d.key)},
 		})
-		return err
-	})
-	return moved, err
+		if !errors.Is(err, ErrFull) {
+			return moved, err
+		}
+		if err := q.awaitRoom(ctx); err != nil {
+			return false, err
+		}
+	}
 }

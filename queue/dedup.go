@@ -49,7 +49,7 @@ func (d *dedupLease) drop(id gateway.LeaseID) {
 // withLease calls do with the lease that the move needs, if it needs one, and once more if somebody
 // has revoked it: etcd then applies nothing.
 func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error {
-	if !slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" }) {
+	if !m.mayHaveDuplicates() {
 		return do()
 	}
 	for again := false; ; again = true {
@@ -58,11 +58,16 @@ func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error 
 			return err
 		}
 		err = do()
-		if !errors.Is(err, gateway.ErrLeaseNotFound) || errors.Is(err, gateway.ErrUncertain) || again {
+		if again || !errors.Is(err, gateway.ErrLeaseNotFound) ||
+			errors.Is(err, gateway.ErrUncertain) {
 			return err
 		}
 		q.dedup.drop(m.lease)
 	}
+}
+
+func (m *batch) mayHaveDuplicates() bool {
+	return slices.ContainsFunc(m.dedups, func(id string) bool { return id != "" })
 }
 
 // readDedups reads the de-duplication keys of a move, in the order of its records.
@@ -75,23 +80,24 @@ func (q *Queue) readDedups(m *batch) (ops []gateway.Op) {
 	return ops
 }
 
-// dropFound reads the de-duplication keys of a move for which there is no room, because a duplicate
-// needs none.
-func (q *Queue) dropFound(ctx context.Context, m *batch) (bool, error) {
+// dropFound reads the de-duplication keys of a batch that has no room, because a duplicate needs
+// none.
+func (q *Queue) dropFound(ctx context.Context, m *batch) error {
 	ops := q.readDedups(m)
 	if len(ops) == 0 {
-		return false, nil
+		return nil
 	}
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
 	if err != nil {
-		return false, err
+		return err
 	}
-	return m.drop(resp.Responses)
+	_, err = m.drop(resp.Responses)
+	return err
 }
 
 // drop gives the records that were enqueued before the IDs they have, and takes them out of the
-// move, so that it takes numbers for new items only. The answers are those to readDedups. It is
-// false if all records are new.
+// batch, so that it takes numbers for new items only. The answers are those to readDedups. It
+// returns false if all records are new.
 func (m *batch) drop(answers []gateway.OpResponse) (bool, error) {
 	var records []*record
 	var dedups []string
@@ -104,7 +110,7 @@ func (m *batch) drop(answers []gateway.OpResponse) (bool, error) {
 				if !plainID(earlier) {
 					return false, line.CorruptKey(found[0])
 				}
-				m.records[i].ID = earlier
+				m.records[i].ID, m.records[i].done = earlier, true
 				continue
 			}
 		}

@@ -2,79 +2,169 @@ package queue
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// maxDue is how many delayed items are read, with their values, at once. As many of them are moved
-// as fit into a request.
-const maxDue = 16
+const (
+	// firstDue is the number of delayed items that are read at first, with their values. The number
+	// grows as far as they are small enough for one transaction.
+	firstDue = 16
+	// duePage is the number of keys that are read to find the next delayed item.
+	duePage = 16
+	// leaveFor is about how long consumers leave the moving to another process that was faster.
+	leaveFor = 100 * time.Millisecond
+)
 
-// moveDue moves the delayed items that are due, by this process's clock, to the end of the queue.
-// One consumer of a feed does it for all; those of other processes may try the same, and one of
-// them succeeds.
+// moveDue moves the delayed items that are due, by this process's clock, to the end of the queue:
+// as many as one transaction takes. One consumer of a client does so at a time. If another process was
+// faster, the consumers of this client stand back for a while.
 func (q *Queue) moveDue(ctx context.Context, f *itemCache) error {
 	defer f.pass()
-	if err := f.lock(ctx); err != nil {
+	select {
+	case f.mover <- struct{}{}:
+		defer func() { <-f.mover }()
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	}
+	return q.moveBatch(ctx, f)
+}
+
+// moveDueLater is moveDue in the background, after a delivery.
+func (q *Queue) moveDueLater(f *itemCache) {
+	select {
+	case f.mover <- struct{}{}:
+	default:
+		return
+	}
+	started := q.s.Background(func(ctx context.Context) {
+		defer func() { <-f.mover }()
+		_ = q.moveBatch(ctx, f) // the Receive that finds nothing else returns the error
+	})
+	if !started {
+		<-f.mover
+	}
+}
+
+// moveBatch is for the goroutine that holds f.mover.
+func (q *Queue) moveBatch(ctx context.Context, f *itemCache) error {
+	due, from := f.lookDue()
+	now := time.Now().UnixMilli()
+	if due == 0 || due > now {
+		return nil
+	}
+	kvs, err := q.readDue(ctx, from, now+1, gateway.Limit(max(f.dueLimit, firstDue)))
+	if err != nil {
 		return err
 	}
-	defer f.unlock()
-	for {
-		was, now := f.lookDue(), time.Now().UnixMilli()
-		if was == 0 || was > now {
-			return nil
-		}
-		behind := q.keys.dueKey(now+1, "")
-		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-			gateway.OpGet(q.keys.delayed, gateway.Range(behind), gateway.Limit(maxDue)),
-			gateway.OpGet(behind, gateway.Range(until(q.keys.delayed)), gateway.Limit(1), gateway.KeysOnly()),
-		}})
+	if len(kvs) == 0 {
+		kvs, err := q.readDue(ctx, now+1, maxDue, gateway.Limit(duePage), gateway.KeysOnly())
 		if err != nil {
 			return err
 		}
-		var m batch
-		size := 0
-		for _, kv := range resp.Responses[0].Get.KVs {
-			if size += len(kv.Value); size > maxBatchBytes && len(m.records) > 0 {
-				break
-			}
-			r, err := decode(kv.Value)
-			if err != nil {
-				r = record{ID: q.newID(), Enqueued: now, value: kv.Value}
-			}
-			m.records = append(m.records, &r)
-			m.guard = append(m.guard, gateway.CmpCreateRevision(kv.Key, gateway.Equal, kv.CreateRevision))
-			m.from = append(m.from, gateway.OpDelete(kv.Key))
+		next := int64(0)
+		if len(kvs) > 0 {
+			next, _ = q.keys.dueOf(kvs[0].Key)
 		}
-		if len(m.records) == 0 {
-			next := int64(0)
-			if kvs := resp.Responses[1].Get.KVs; len(kvs) > 0 {
-				next, _ = q.keys.dueOf(kvs[0].Key)
-			}
-			f.setDue(next)
-			return nil
+		f.setDue(next, now+1)
+		return nil
+	}
+	var m batch
+	size := 0
+	for _, kv := range kvs {
+		size += len(kv.Value)
+		if size > maxBatchBytes && len(m.records) > 0 {
+			break
 		}
-		if _, err := q.append(ctx, &m); err != nil {
-			return err
+		r, err := decode(kv.Value)
+		if err != nil {
+			r = record{ID: q.newID(), Enqueued: now, value: kv.Value}
+		}
+		m.records = append(m.records, &r)
+		there := gateway.CmpCreateRevision(kv.Key, gateway.Equal, kv.CreateRevision)
+		m.guard = append(m.guard, there)
+		m.from = append(m.from, gateway.OpDelete(kv.Key))
+	}
+	f.dueLimit = int64(min(2*len(m.records), maxMoved))
+	moved, err := q.append(ctx, &m)
+	if err == nil && !moved {
+		f.standBack(time.Now().Add(leaveFor/2 + rand.N(leaveFor)))
+	}
+	return err
+}
+
+// maxMoved is the number of items that one transaction moves at most. So many of the largest stay
+// within the limit of an answer.
+const maxMoved = 32
+
+// maxDue is behind all times that the key of a delayed item can have.
+const maxDue = 1e15 - 1
+
+// readDue reads delayed items that are due from one time to another. It skips keys that this
+// library does not write.
+func (q *Queue) readDue(
+	ctx context.Context, from, to int64, opts ...gateway.Option,
+) ([]gateway.KeyValue, error) {
+	end := q.keys.dueKey(to, "")
+	for key := q.keys.dueKey(from, ""); ; {
+		got, err := q.s.Client().Get(ctx, key, append(opts, gateway.Range(end))...)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(got.KVs); n > 0 {
+			key = got.KVs[n-1].Key + "\x00"
+		}
+		kvs := q.keys.onlyDue(got.KVs)
+		if len(kvs) > 0 || !got.More || len(got.KVs) == 0 {
+			return kvs, nil
 		}
 	}
 }
 
-// lookDue tells when the next delayed item is due, to somebody who is about to read them.
-func (f *itemCache) lookDue() int64 {
+// onlyDue returns the keys that tell a time.
+func (k *keys) onlyDue(kvs []gateway.KeyValue) (due []gateway.KeyValue) {
+	for _, kv := range kvs {
+		if _, ok := k.dueOf(kv.Key); ok {
+			due = append(due, kv)
+		}
+	}
+	return due
+}
+
+// lookDue returns when the next delayed item is due, and a time before which none is, to a caller
+// that is about to read them.
+func (f *itemCache) lookDue() (due, from int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.newDue = 0
-	return f.due
+	return f.due, f.dueFrom
 }
 
-// setDue takes what was read since lookDue.
-func (f *itemCache) setDue(due int64) {
+// isDue reports whether a delayed item is due.
+func (f *itemCache) isDue() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.due != 0 && f.due <= time.Now().UnixMilli()
+}
+
+// setDue takes what was read since lookDue: the next delayed item is due then, and none is before
+// from.
+func (f *itemCache) setDue(due, from int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.due = earlier(f.newDue, due)
+	f.dueFrom = earlier(f.newDue, from)
 	f.wakeAll()
+}
+
+// standBack makes the consumers that wait leave the moving of due items to another process.
+func (f *itemCache) standBack(until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stood = until.UnixMilli()
 }
 
 // earlier of two times, of which 0 is none.

@@ -20,7 +20,7 @@ type state struct {
 	claim  *claim  // of the item, or nil
 	stale  bool    // sync first, and free what is noted
 	more   bool    // extend first
-	due    bool    // a delayed item is due: move it first
+	due    bool    // a delayed item is due: without claim and more, move it first
 	waiter *waiter // else it has to wait
 	next   int64   // when the next delayed item is due, or 0
 }
@@ -35,16 +35,19 @@ func (st state) empty() bool {
 func (f *itemCache) next(begin claimFunc, wait bool) state {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	st := state{next: f.due}
+	now, due := time.Now().UnixMilli(), f.due
+	if wait && due != 0 {
+		due = max(due, f.stood)
+	}
+	st := state{next: due, due: due != 0 && due <= now}
 	switch {
 	case !f.synced || f.err != nil, wait && len(f.unowned) > 0: // nobody would be woken for these
 		st.stale = true
-	case f.due != 0 && f.due <= time.Now().UnixMilli():
-		st.due = true
 	case !f.paused && len(f.avail) > 0:
 		st.claim = begin(f.pop())
 	case !f.paused && f.horizon != "":
 		st.more = true
+	case st.due:
 	case wait:
 		st.waiter = &waiter{begin, make(chan *claim, 1)}
 		f.waiters = append(f.waiters, st.waiter)

@@ -91,7 +91,8 @@
 //
 // All keys lie under <name>//. A place is <9 - priority>/<number>.
 //
-//	<name>//tail               the number of the next item
+//	<name>//tail               the number of the next item, a bound of the number of items, and
+//	                           the pressure of other producers
 //	<name>//q/<place>          an item: a line of JSON, then the value
 //	<name>//c/<place>          its claim, under the lease of the consumer's session
 //	<name>//t/<place>          its claims: the version of the key is their number
@@ -99,7 +100,7 @@
 //	<name>//d/<due>/<id>       a delayed item, by its time in milliseconds
 //	<name>//x/<id>             a dead letter
 //	<name>//u/<dedup ID>       the ID of the item, under a lease of twice the window
-//	<name>//w/<lease hex>      a session that waits for its turn to move the tail
+//	<name>//gaps               ranges of places that have no item and will have none
 //	<name>//paused             exists while the queue is paused
 //
 // # Source

@@ -20,10 +20,11 @@ type EnqueueOptions struct {
 	// its place at the end of the queue after that.
 	Delay time.Duration
 	// DedupID identifies the item. If an item was enqueued with the same DedupID within the queue's
-	// DedupWindow, Enqueue adds no item and returns the ID of the earlier one.
+	// DedupWindow, Enqueue adds no item and returns the ID of the earlier one, also when that was
+	// acked or rejected since.
 	DedupID string
 	// NoWait makes the enqueue return [ErrFull] instead of waiting for room if the queue is at its
-	// MaxLength.
+	// MaxLength. The first of several items are added as far as there is room.
 	NoWait bool
 }
 
@@ -40,7 +41,9 @@ const (
 // may be in the queue. After any other error it is not. Returns [ErrTooLarge] when value exceeds
 // [MaxValue], [ErrFull] with NoWait, [session.ErrLost] when the session has ended, and ctx's error
 // when ctx ends.
-func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions) (id string, err error) {
+func (q *Queue) Enqueue(
+	ctx context.Context, value []byte, opts *EnqueueOptions,
+) (id string, err error) {
 	ids, err := q.enqueueAll(ctx, [][]byte{value}, opts)
 	if err != nil {
 		return "", q.wrap("enqueue", err)
@@ -55,14 +58,18 @@ func (q *Queue) Enqueue(ctx context.Context, value []byte, opts *EnqueueOptions)
 // If it fails, it returns the IDs of the first values, which are in the queue. It returns the same
 // errors as [Queue.Enqueue]. After [gateway.ErrUncertain], the items of the next transaction may be
 // in the queue too.
-func (q *Queue) EnqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
+func (q *Queue) EnqueueAll(
+	ctx context.Context, values [][]byte, opts *EnqueueOptions,
+) (ids []string, err error) {
 	if ids, err = q.enqueueAll(ctx, values, opts); err != nil {
 		return ids, q.wrap("enqueue all", err)
 	}
 	return ids, nil
 }
 
-func (q *Queue) enqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOptions) (ids []string, err error) {
+func (q *Queue) enqueueAll(
+	ctx context.Context, values [][]byte, opts *EnqueueOptions,
+) (ids []string, err error) {
 	var o EnqueueOptions
 	if opts != nil {
 		o = *opts
@@ -72,28 +79,20 @@ func (q *Queue) enqueueAll(ctx context.Context, values [][]byte, opts *EnqueueOp
 	}
 	for len(values) > 0 {
 		n, size := 0, 0
-		for n < min(len(values), maxBatch, q.atOnce()) && (n == 0 || size+len(values[n]) <= maxBatchBytes) {
+		for n < min(len(values), maxBatch) && (n == 0 || size+len(values[n]) <= maxBatchBytes) {
 			size += len(values[n])
 			n++
 		}
 		some, err := q.enqueue(ctx, values[:n], o)
-		if err != nil {
-			return ids, err
-		}
 		ids, values = append(ids, some...), values[n:]
+		if err != nil {
+			return ids, q.whyEnded(err)
+		}
 	}
 	return ids, nil
 }
 
-// atOnce bounds what is added in one transaction.
-func (q *Queue) atOnce() int {
-	if q.opt.MaxLength == 0 {
-		return maxBatch
-	}
-	return q.opt.MaxLength
-}
-
-// addition is what one transaction must add as a whole.
+// addition is the items of one caller for one transaction.
 type addition struct {
 	records []record
 	size    int
@@ -104,28 +103,42 @@ type addition struct {
 var lastID atomic.Int64
 
 func (q *Queue) newID() string {
-	return fmt.Sprintf("%s-%09d", q.s.Incarnation(), lastID.Add(1)) // items of one due time sort by it
+	// Items of one due time sort by it.
+	return fmt.Sprintf("%s-%09d", q.s.Incarnation(), lastID.Add(1))
 }
 
-func (q *Queue) enqueue(ctx context.Context, values [][]byte, o EnqueueOptions) ([]string, error) {
+// enqueue adds up to as many items as one transaction takes. It returns the IDs of the first, also
+// with an error.
+func (q *Queue) enqueue(
+	ctx context.Context, values [][]byte, o EnqueueOptions,
+) (ids []string, _ error) {
 	a := &addition{dedup: o.DedupID, noWait: o.NoWait}
 	now, due := time.Now(), int64(0)
 	if o.Delay > 0 {
 		due = now.Add(o.Delay).UnixMilli()
 	}
-	ids := make([]string, len(values))
-	for i, v := range values {
-		ids[i] = q.newID()
-		a.records = append(a.records, record{ID: ids[i], Enqueued: now.UnixMilli(), Priority: o.Priority, value: v, due: due})
-		a.size += len(v)
+	for _, v := range values {
+		r := record{
+			ID: q.newID(), Enqueued: now.UnixMilli(), Priority: o.Priority, value: v, due: due,
+		}
+		a.size += len(r.stored())
+		a.records = append(a.records, r)
 	}
-	if err := q.add(ctx, a); err != nil {
-		return nil, err
+	for {
+		err := q.adds.Do(ctx, a)
+		if err != nil && !errors.Is(err, ErrFull) {
+			return ids, err
+		}
+		for len(a.records) > 0 && a.records[0].done {
+			ids, a.records = append(ids, a.records[0].ID), a.records[1:]
+		}
+		if err == nil || o.NoWait {
+			return ids, err
+		}
+		if err := q.awaitRoom(ctx); err != nil {
+			return ids, err
+		}
 	}
-	for i := range ids {
-		ids[i] = a.records[i].ID // of an earlier item, perhaps
-	}
-	return ids, nil
 }
 
 func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
@@ -148,28 +161,6 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 		}
 	}
 	return q.s.Err()
-}
-
-// add adds at the end, once there is room.
-func (q *Queue) add(ctx context.Context, a *addition) error {
-	do := func() error { return q.adds.Do(ctx, a) }
-	if a.noWait {
-		return q.whyEnded(do())
-	}
-	return q.whyEnded(q.onceRoom(ctx, len(a.records), do))
-}
-
-// onceRoom calls do, which adds n items, until there is room for them.
-func (q *Queue) onceRoom(ctx context.Context, n int, do func() error) error {
-	for {
-		err := do()
-		if !errors.Is(err, ErrFull) {
-			return err
-		}
-		if err := q.awaitRoom(ctx, n); err != nil {
-			return err
-		}
-	}
 }
 
 // whyEnded prefers the loss of the session to the errors that it causes.
@@ -196,9 +187,9 @@ func pickAdditions(waiting []*merge.Job[*addition]) int {
 			n++ // the de-duplication key is put, too
 		}
 		size += j.V.size
-		if i > 0 && (n > maxBatch || size > maxBatchBytes || j.V.dedup != "" && slices.ContainsFunc(waiting[:i], func(o *merge.Job[*addition]) bool {
-			return o.V.dedup == j.V.dedup
-		})) {
+		same := func(o *merge.Job[*addition]) bool { return o.V.dedup == j.V.dedup }
+		twice := j.V.dedup != "" && slices.ContainsFunc(waiting[:i], same)
+		if i > 0 && (n > maxBatch || size > maxBatchBytes || twice) {
 			return i
 		}
 	}
@@ -209,20 +200,28 @@ func pickAdditions(waiting []*merge.Job[*addition]) int {
 // by one, so that it is refused to those alone who are to blame.
 func (q *Queue) sendAdditions(ctx context.Context, jobs []*merge.Job[*addition]) {
 	err := q.addAll(ctx, jobs)
-	alone := err != nil && len(jobs) > 1 && ctx.Err() == nil && !errors.Is(err, gateway.ErrUncertain)
+	alone := err != nil && len(jobs) > 1 && ctx.Err() == nil &&
+		!errors.Is(err, ErrFull) && !errors.Is(err, gateway.ErrUncertain)
 	for i, j := range jobs {
-		if j.Err = err; alone {
+		switch {
+		case !slices.ContainsFunc(j.V.records, func(r record) bool { return !r.done }):
+		case alone:
 			j.Err = q.addAll(ctx, jobs[i:i+1])
+		default:
+			j.Err = err
 		}
 	}
 }
 
 func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error {
-	m := batch{room: true}
+	m := batch{adds: true}
 	for _, j := range jobs {
+		m.exact = m.exact || j.V.noWait
 		for i := range j.V.records {
-			m.records = append(m.records, &j.V.records[i])
-			m.dedups = append(m.dedups, j.V.dedup)
+			if r := &j.V.records[i]; !r.done {
+				m.records = append(m.records, r)
+				m.dedups = append(m.dedups, j.V.dedup)
+			}
 		}
 	}
 	return q.withLease(ctx, &m, func() error {

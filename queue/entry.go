@@ -49,12 +49,19 @@ func (f *itemCache) apply(ev gateway.Event) {
 		if rev > f.floors[0].revision {
 			f.paused = !ev.Deleted
 		}
+	case f.keys.gaps: // of another process, perhaps
+		f.resetRemoved()
+		if stored := parseGaps(&gateway.GetResponse{KVs: []gateway.KeyValue{ev.KV}}); !ev.Deleted &&
+			stored.tail == f.tailCreated {
+			f.gaps = stored
+		}
 	case f.keys.delayed:
 		due, ok := f.keys.dueOf(ev.KV.Key)
 		if !ok || ev.Deleted {
 			return
 		}
 		f.newDue = earlier(f.newDue, due)
+		f.dueFrom = min(f.dueFrom, due)
 		if was := f.due; earlier(was, due) != was {
 			f.due = due
 			f.wakeAll()
@@ -87,7 +94,7 @@ func (f *itemCache) apply(ev gateway.Event) {
 // sort tells what kind of key it is, by where such keys lie, and the place if it has one.
 func (f *itemCache) sort(key string) (kind, place string) {
 	switch {
-	case key == f.keys.paused:
+	case key == f.keys.paused, key == f.keys.gaps:
 		return key, ""
 	case strings.HasPrefix(key, f.keys.delayed):
 		return f.keys.delayed, ""
@@ -110,6 +117,10 @@ func (f *itemCache) drop(e *entry) {
 	if f.entries[e.place] == e {
 		delete(f.entries, e.place)
 		f.list(e)
+		f.removed++
+		if p, ok := priorityOf(e.place); ok {
+			f.used[p] = true
+		}
 	}
 }
 
@@ -120,7 +131,9 @@ func (f *itemCache) list(e *entry) {
 		return
 	}
 	e.listed = want
-	i, _ := slices.BinarySearchFunc(f.avail, e, func(a, b *entry) int { return strings.Compare(a.place, b.place) })
+	i, _ := slices.BinarySearchFunc(f.avail, e, func(a, b *entry) int {
+		return strings.Compare(a.place, b.place)
+	})
 	if want {
 		f.avail = slices.Insert(f.avail, i, e)
 	} else {

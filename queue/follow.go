@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -17,6 +18,7 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 		return err
 	}
 	defer f.unlock()
+	looked := false // for gaps
 	for {
 		l, synced, err := f.open()
 		if err != nil || synced && !fresh {
@@ -30,9 +32,18 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 		if !f.expect(l) {
 			continue
 		}
-		resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(f.read(""),
-			gateway.OpGet(f.keys.paused, gateway.KeysOnly()),
-			gateway.OpGet(f.keys.delayed, gateway.Prefix(), gateway.Limit(1), gateway.KeysOnly()))})
+		if !synced && !looked {
+			if err := f.readGaps(ctx); err != nil {
+				return err
+			}
+			looked = true
+		}
+		resp, err := f.read(ctx, "", gateway.OpGet(f.keys.paused, gateway.KeysOnly()),
+			f.readDue(synced), gateway.OpGet(f.keys.tail))
+		if err == nil && !f.sawTailOf(resp) {
+			fresh = true
+			continue // without the gaps
+		}
 		f.merge(l, "", resp, err)
 		if err != nil {
 			return err
@@ -55,7 +66,7 @@ func (f *itemCache) extend(ctx context.Context) error {
 	if !needed || !f.expect(l) {
 		return nil
 	}
-	resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: f.read(from)})
+	resp, err := f.read(ctx, from)
 	f.merge(l, from, resp, err)
 	return err
 }
@@ -69,7 +80,8 @@ func (f *itemCache) open() (_ *itemWatch, synced bool, _ error) {
 	}
 	if f.watch == nil {
 		l := &itemWatch{created: make(chan struct{})}
-		stop, err := f.id.c.WatchFunc(f.keys.claims, func(r gateway.WatchResponse) { f.take(l, r) }, gateway.Range(until(f.keys.items)))
+		take := func(r gateway.WatchResponse) { f.take(l, r) }
+		stop, err := f.id.c.WatchFunc(f.keys.claims, take, gateway.Range(until(f.keys.items)))
 		if err != nil {
 			return nil, false, err
 		}
@@ -87,13 +99,88 @@ func (f *itemCache) expect(l *itemWatch) bool {
 	return f.reading
 }
 
-// read is a window of items from a place on, and all claims behind it. The claims are read with
-// their short values, because etcd 3.7 omits the leases of a read without values.
-func (f *itemCache) read(from string) []gateway.Op {
-	return []gateway.Op{
-		gateway.OpGet(f.keys.items+from, gateway.Range(until(f.keys.items)), gateway.Limit(window), gateway.KeysOnly()),
-		gateway.OpGet(f.keys.claims+from, gateway.Range(until(f.keys.claims))),
+// read reads a window of items from a place on, all claims behind it, and more. The claims are read
+// with their short values, because etcd 3.7 omits the leases of a read without values.
+func (f *itemCache) read(
+	ctx context.Context, from string, more ...gateway.Op,
+) (*gateway.TxnResponse, error) {
+	f.mu.Lock()
+	known := f.gaps
+	f.mu.Unlock()
+	var ops []gateway.Op
+	items := known.between(f.keys.items, from)
+	for _, r := range items {
+		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to),
+			gateway.Limit(window), gateway.KeysOnly()))
 	}
+	for _, r := range known.between(f.keys.claims, from) {
+		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
+	}
+	resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
+	if err != nil {
+		return nil, err
+	}
+	n := len(items)
+	resp.Responses = append([]gateway.OpResponse{
+		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]),
+	}, resp.Responses[2*n:]...)
+	return resp, nil
+}
+
+// joined returns the answers of neighbouring ranges as one, up to the first that is not complete.
+func joined(answers []gateway.OpResponse) gateway.OpResponse {
+	all := &gateway.GetResponse{}
+	for _, a := range answers {
+		all.KVs = append(all.KVs, a.Get.KVs...)
+		if a.Get.More {
+			all.More = true
+			break
+		}
+	}
+	return gateway.OpResponse{Get: all}
+}
+
+// readGaps reads the stored gaps for the first read of the items.
+func (f *itemCache) readGaps(ctx context.Context) error {
+	got, err := f.id.c.Get(ctx, f.keys.gaps)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gaps = parseGaps(got)
+	return nil
+}
+
+// sawTailOf notes the tail that was read with the items. It returns false if the gaps belong to
+// another tail.
+func (f *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
+	created, t := int64(0), tail{}
+	if got := resp.Responses[len(resp.Responses)-1].Get; len(got.KVs) > 0 {
+		created = got.KVs[0].CreateRevision
+		t, _ = parseTail(got) // without a number nothing is stored
+	}
+	f.sawTail(created, t.next, resp.Revision)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.gaps.list) == 0 || f.gaps.tail == created {
+		return true
+	}
+	f.gaps = gaps{}
+	return false
+}
+
+// readDue finds the next delayed item. If the watch has reported all since an earlier read, only
+// one that is due may be missing: etcd passes all keys of a range, also with a limit.
+func (f *itemCache) readDue(synced bool) gateway.Op {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := until(f.keys.delayed)
+	if synced {
+		end = f.keys.dueKey(max(time.Now().UnixMilli(), f.dueFrom)+1, "")
+	}
+	return gateway.OpGet(f.keys.dueKey(f.dueFrom, ""), gateway.Range(end),
+		gateway.Limit(duePage), gateway.KeysOnly())
 }
 
 // merge takes what was read after the watch stood, and then what has come since.
@@ -114,7 +201,8 @@ func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, 
 		f.floors = slices.Delete(f.floors, 0, 1)
 		f.floors[0].place = ""
 	}
-	f.floors = append(slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from }), floor{from, resp.Revision})
+	f.floors = slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from })
+	f.floors = append(f.floors, floor{from, resp.Revision})
 	claimed := make(map[string]gateway.KeyValue, len(claims.KVs))
 	for _, kv := range claims.KVs {
 		claimed[strings.TrimPrefix(kv.Key, f.keys.claims)] = kv
@@ -141,11 +229,18 @@ func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, 
 		}
 	}
 	if from == "" {
-		f.synced = true
+		f.seenAt = max(f.seenAt, resp.Revision)
 		f.paused = len(resp.Responses[2].Get.KVs) > 0
-		f.due = 0
-		if kvs := resp.Responses[3].Get.KVs; len(kvs) > 0 {
-			f.due, _ = f.keys.dueOf(kvs[0].Key)
+		if !f.synced {
+			f.due = 0
+		}
+		f.synced = true
+		delayed := resp.Responses[3].Get
+		if kvs := f.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
+			due, _ := f.keys.dueOf(kvs[0].Key)
+			f.due = earlier(f.due, due)
+		} else if delayed.More {
+			f.due = max(f.dueFrom, 1) // the next one is behind keys of others, which moveDue skips
 		}
 	}
 	for _, ev := range early {
@@ -177,6 +272,7 @@ func (f *itemCache) take(l *itemWatch, r gateway.WatchResponse) {
 	}
 	for _, ev := range r.Events {
 		f.apply(ev)
+		f.seenAt = max(f.seenAt, ev.KV.ModRevision)
 	}
 	f.applied = r.Revision
 	f.dispatch()
@@ -198,6 +294,7 @@ func (f *itemCache) broken(l *itemWatch, err error) {
 	}
 	f.watch, f.synced, f.reading, f.early = nil, false, false, nil
 	f.entries, f.avail, f.floors, f.horizon = map[string]*entry{}, nil, nil, ""
+	f.dueFrom, f.seenAt = 0, 0
 	if !errors.Is(err, gateway.ErrCompacted) {
 		f.err = err
 		f.forget()

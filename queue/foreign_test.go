@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
@@ -167,37 +166,4 @@ func TestClaimWithoutLeaseAfterALoss(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestTurnOfTheDeadWithoutItsLease: a key under no lease in the line of producers delays one of
-// them, once.
-func TestTurnOfTheDeadWithoutItsLease(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd.Client(t)), open(t, etcd.Client(t))
-		etcd.Put("jobs//w/6dd18b3364141523", "")
-		leased := "jobs//w/" + other.Lease().String()
-		if _, err := other.Client().Put(t.Context(), leased, nil, gateway.WithLease(other.Lease())); err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		if _, err := queue.New(s, "jobs", nil).Enqueue(t.Context(), nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		if keys := etcd.Keys("jobs//w/"); len(keys) != 1 || keys[0] != leased || time.Since(began) > 3*time.Second {
-			t.Errorf("after %v there are %q", time.Since(began), keys)
-		}
-		etcd.Delete(leased)
-		began = time.Now()
-		for range 10 {
-			if _, err := queue.New(s, "jobs", nil).Enqueue(t.Context(), nil, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(began); took > 100*time.Millisecond {
-			t.Errorf("10 items took %v", took)
-		}
-	})
 }

@@ -18,7 +18,10 @@ import (
 type itemCache struct {
 	id   feedID
 	keys keys
-	turn chan struct{} // held by whoever reads
+	turn chan struct{} // held by the goroutine that reads
+
+	mover    chan struct{} // held by the goroutine that moves delayed items
+	dueLimit int64         // how many it reads; its own
 
 	mu      sync.Mutex
 	users   int
@@ -35,9 +38,21 @@ type itemCache struct {
 	paused  bool
 	due     int64 // when the next delayed item is, in milliseconds since 1970, or 0
 	newDue  int64 // the earliest of those that came since the last look at all
+	dueFrom int64 // no delayed item is due before
+	stood   int64 // until then consumers that wait leave the moving of due items to another process
 	applied int64 // the revision of the last events
+	gaps    gaps
 	waiters []*waiter
 	unowned []gateway.Txn // delete claims that are under no lease
+
+	// For the gaps to store.
+	removed     int                   // items since the gaps were stored
+	storeAfter  int                   // as many
+	used        [MaxPriority + 1]bool // priorities of items that were removed
+	tailCreated int64                 // create_revision of the tail's key
+	tailNext    int64                 // the number of the next item at the revision tailAt
+	tailAt      int64
+	seenAt      int64 // the revision that the feed is complete at
 }
 
 // itemWatch is one watch. Late calls from one that was given up are known by it.
@@ -71,7 +86,11 @@ func (q *Queue) openFeed() *itemCache {
 	defer feeds.Unlock()
 	f := feeds.m[id]
 	if f == nil {
-		f = &itemCache{id: id, keys: q.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}}
+		f = &itemCache{
+			id: id, keys: q.keys, entries: map[string]*entry{},
+			turn: make(chan struct{}, 1), mover: make(chan struct{}, 1),
+		}
+		f.resetRemoved()
 		feeds.m[id] = f
 	}
 	f.mu.Lock()

@@ -10,7 +10,8 @@ import (
 // the claims to the items: what is of no use to them does not sort in between.
 type keys struct {
 	root    string
-	tail    string // the number of the next item
+	tail    string // the number of the next item, and a bound of their number
+	gaps    string // ranges of places that have no item and will have none
 	paused  string // exists while the queue is paused
 	items   string // + place
 	claims  string // + place: leased, whose claim it is
@@ -19,15 +20,14 @@ type keys struct {
 	delayed string // + due time and ID
 	dead    string // + ID
 	dedups  string // + de-duplication ID
-	line    string // + "/" + lease: those who take turns at the end
 }
 
 func keysOf(name string) keys {
 	root := name + "//"
 	return keys{
-		root: root, tail: root + "tail", paused: root + "paused", items: root + "q/", claims: root + "c/",
-		counts: root + "t/", returns: root + "r/", delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
-		line: root + "w",
+		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused",
+		items: root + "q/", claims: root + "c/", counts: root + "t/", returns: root + "r/",
+		delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
 	}
 }
 

@@ -98,7 +98,7 @@ func (q *Queue) next(ctx context.Context, f *itemCache, wait bool) state {
 	if a.claims = a.claims[1:]; len(a.claims) == 0 {
 		a.rest()
 	}
-	return state{claim: c}
+	return state{claim: c, due: f.isDue()}
 }
 
 // rest is for when there are no claims.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -64,7 +63,7 @@ type Queue struct {
 	keys keys
 
 	end   tail
-	line  line.Line
+	room  room
 	adds  merge.Batcher[*addition]
 	dedup dedupLease
 	ahead prefetch
@@ -73,14 +72,14 @@ type Queue struct {
 // New returns the queue with this name, which all sessions share. It sends no request. If the name
 // or the options cannot be used, the first call returns [gateway.ErrInvalid].
 func New(s *session.Session, name string, opts *Options) *Queue {
-	q := &Queue{s: core.Of(s), name: name, keys: keysOf(name), end: tail{turn: make(chan struct{}, 1)}}
+	q := &Queue{s: core.Of(s), name: name, keys: keysOf(name)}
+	q.end.turn = make(chan struct{}, 1)
 	if opts != nil {
 		q.opt = *opts
 	}
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
-	q.line = line.Line{Session: q.s, Name: q.keys.line, Checked: true, Kind: "queue", Rule: line.Exclusive}
 	q.adds = merge.Batcher[*addition]{Owner: q.s, Pick: pickAdditions, Send: q.sendAdditions}
 	return q
 }
@@ -96,7 +95,8 @@ func (q *Queue) check() error {
 	case q.opt.MaxAttempts < 0 || q.opt.MaxLength < 0:
 		return invalid("a negative MaxAttempts or MaxLength")
 	case q.opt.DedupWindow < time.Second || q.opt.DedupWindow > gateway.MaxTTL/2:
-		return invalid("a DedupWindow of %v is not between 1s and %v", q.opt.DedupWindow, gateway.MaxTTL/2)
+		return invalid("a DedupWindow of %v is not between 1s and %v",
+			q.opt.DedupWindow, gateway.MaxTTL/2)
 	}
 	return nil
 }

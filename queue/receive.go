@@ -62,6 +62,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			return nil, err
 		}
 		q.freeUnleased(f) //nolint:contextcheck // in the background
+		q.storeGaps(f)
 		st, err := q.next(ctx, f, wait), error(nil)
 		switch {
 		case st.claim != nil:
@@ -75,6 +76,9 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		}
 		var m *Message
 		if st.claim != nil {
+			if st.due {
+				q.moveDueLater(f)
+			}
 			m, err = q.finish(ctx, st.claim)
 		}
 		if err != nil {
@@ -99,10 +103,11 @@ func (q *Queue) lookOn(ctx context.Context, f *itemCache, st state) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
 	switch {
-	case st.due:
-		return q.moveDue(ctx, f)
+	case st.stale:
 	case st.more:
 		return f.extend(ctx)
+	case st.due:
+		return q.moveDue(ctx, f)
 	}
 	return f.sync(ctx, st.empty())
 }

@@ -11,14 +11,25 @@ import (
 // record is an item as it is stored: a line of JSON, and behind it the value as it is.
 type record struct {
 	ID       string `json:"id"`
-	Enqueued int64  `json:"enqueued"`           // in milliseconds since 1970, by the producer's clock
+	Enqueued int64  `json:"enqueued"`           // in milliseconds, by the producer's clock
 	Attempts int    `json:"attempts,omitempty"` // before it came to where it is
 	Priority int    `json:"priority,omitempty"`
 	Reason   string `json:"reason,omitempty"` // of a dead letter
 	DeadAt   int64  `json:"died,omitempty"`
 
 	value []byte
-	due   int64 // when it is to come to the end of the queue, if it is kept back; not stored
+	data  []byte // as it is stored, once [record.stored] was called
+	done  bool   // it is in the queue, or an earlier item with its DedupID
+	due   int64  // when a delayed item takes its place at the end of the queue; not stored
+}
+
+// stored returns the item as it is stored. It is encoded once: a caller of Enqueue may use its
+// buffer again when Enqueue has returned, although the transaction may be tried after that.
+func (r *record) stored() []byte {
+	if r.data == nil {
+		r.data = r.encode()
+	}
+	return r.data
 }
 
 func (r *record) encode() []byte {
@@ -34,7 +45,8 @@ var errNoItem = errors.New("not an item")
 func decode(b []byte) (record, error) {
 	var r record
 	head, value, ok := bytes.Cut(b, []byte{'\n'})
-	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 || r.Priority < 0 || r.Priority > MaxPriority {
+	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 ||
+		r.Priority < 0 || r.Priority > MaxPriority {
 		return record{}, errNoItem
 	}
 	r.Attempts = min(r.Attempts, maxStoredAttempts)

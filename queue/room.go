@@ -3,53 +3,213 @@ package queue
 import (
 	"context"
 	"errors"
-	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// awaitRoom waits until there may be room for n more items.
-func (q *Queue) awaitRoom(ctx context.Context, n int) error {
-	if n > q.opt.MaxLength {
-		return tooLarge("%d items at once in a queue of at most %d", n, q.opt.MaxLength)
+// room knows the number of items while producers of a Queue wait for room: they count once, and a
+// watch reports each change. It is kept for a while after that, because a queue that was full will
+// be full again.
+type room struct {
+	mu    sync.Mutex
+	users int
+	full  int64        // the last revision at which there was no room, as far as is known
+	watch *lengthWatch // nil if there is none
+	idle  *time.Timer  // closes the watch; runs while there are no users
+}
+
+const idleRoom = 10 * time.Second
+
+// lengthWatch is one watch of the items. Its mutex is that of the room.
+type lengthWatch struct {
+	room     *room
+	stop     func()
+	unlink   func() bool // from the session, whose end closes the watch
+	created  bool
+	err      error // why it has ended
+	counting bool
+	counted  bool
+	length   int64 // at the revision
+	revision int64
+	early    []lengthChange // events that came before the count
+	changed  chan struct{}  // closed at the next change of any of these
+}
+
+type lengthChange struct{ revision, delta int64 }
+
+// open returns the watch, for one user more.
+func (r *room) open(q *Queue) (*lengthWatch, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watch == nil {
+		w := &lengthWatch{room: r, changed: make(chan struct{})}
+		stop, err := q.s.Client().WatchFunc(q.keys.delayed, func(resp gateway.WatchResponse) {
+			w.take(&q.keys, resp)
+		}, gateway.Range(until(q.keys.items)))
+		if err != nil {
+			return nil, err
+		}
+		w.stop = stop
+		w.unlink = context.AfterFunc(q.s.Context(), func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			w.close()
+		})
+		r.watch = w
 	}
+	r.users++
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+	return r.watch, nil
+}
+
+func (r *room) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.users--
+	if r.users == 0 && r.watch != nil {
+		r.idle = time.AfterFunc(idleRoom, r.closeIdle)
+	}
+}
+
+func (r *room) closeIdle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.users == 0 && r.watch != nil {
+		r.watch.close()
+	}
+}
+
+// close ends the watch. The room is locked.
+func (w *lengthWatch) close() {
+	w.stop()
+	w.unlink()
+	if w.room.watch == w {
+		w.room.watch = nil
+	}
+}
+
+func (w *lengthWatch) take(k *keys, resp gateway.WatchResponse) {
+	w.room.mu.Lock()
+	defer w.room.mu.Unlock()
+	w.created = w.created || resp.Created
+	if resp.Err != nil {
+		w.err = resp.Err
+		w.close()
+	}
+	for _, ev := range resp.Events {
+		c := lengthChange{revision: ev.KV.ModRevision}
+		switch {
+		case !strings.HasPrefix(ev.KV.Key, k.items) && !strings.HasPrefix(ev.KV.Key, k.delayed):
+		case ev.Deleted:
+			c.delta = -1
+		case ev.KV.CreateRevision == ev.KV.ModRevision:
+			c.delta = 1
+		}
+		if w.counted {
+			w.length += c.delta
+			w.revision = c.revision
+		} else {
+			w.early = append(w.early, c)
+		}
+	}
+	w.signal()
+}
+
+func (w *lengthWatch) signal() {
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// setLength takes a count that was made after the watch was created, or its error.
+func (w *lengthWatch) setLength(length, revision int64, err error) {
+	w.room.mu.Lock()
+	defer w.room.mu.Unlock()
+	w.signal()
+	w.counting = false
+	if err != nil {
+		return
+	}
+	w.counted, w.length, w.revision = true, length, revision
+	for _, c := range w.early {
+		if c.revision > revision {
+			w.length += c.delta
+			w.revision = c.revision
+		}
+	}
+	w.early = nil
+}
+
+// length returns the number of items at a revision. ok is false if it is not known.
+func (r *room) length() (n, revision int64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watch == nil || !r.watch.counted {
+		return 0, 0, false
+	}
+	return r.watch.length, r.watch.revision, true
+}
+
+// fullAt notes the revision at which there was no room, and returns ErrFull.
+func (r *room) fullAt(revision int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full = max(r.full, revision)
+	return ErrFull
+}
+
+// awaitRoom waits until there may be room for an item.
+func (q *Queue) awaitRoom(ctx context.Context) error {
 	ctx, cancel := q.bound(ctx)
 	defer cancel()
-	wake, broken := make(chan struct{}, 1), make(chan error, 1)
-	stop, err := q.s.Client().WatchFunc(q.keys.delayed, func(r gateway.WatchResponse) {
-		switch {
-		case r.Err != nil:
-			broken <- r.Err // it is the last
-		case r.Created || slices.ContainsFunc(r.Events, func(ev gateway.Event) bool { return ev.Deleted }):
-			signal(wake)
-		}
-	}, gateway.Range(until(q.keys.items)))
+	w, err := q.room.open(q) //nolint:contextcheck // the watch is for other callers too
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer q.room.release()
 	for {
-		select {
-		case <-wake:
-		case err := <-broken:
-			if errors.Is(err, gateway.ErrCompacted) {
-				return nil
-			}
+		q.room.mu.Lock()
+		err, changed := w.err, w.changed
+		free := w.counted && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
+		counts := w.created && !w.counted && !w.counting
+		w.counting = w.counting || counts
+		q.room.mu.Unlock()
+		switch {
+		case errors.Is(err, gateway.ErrCompacted):
+			return nil
+		case err != nil || free:
 			return err
+		case counts:
+			n, revision, _, err := q.countItems(ctx)
+			w.setLength(n, revision, err)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-changed:
 		case <-ctx.Done():
 			return ctxerr.Of(ctx)
-		}
-		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: q.countItems()})
-		if err != nil || total(resp.Responses)+int64(n) <= int64(q.opt.MaxLength) {
-			return err
 		}
 	}
 }
 
-func signal(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
+// followLength starts the watch in the background if there is none.
+func (q *Queue) followLength() {
+	q.room.mu.Lock()
+	defer q.room.mu.Unlock()
+	if q.room.watch != nil {
+		return
 	}
+	q.s.Background(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, idleRoom)
+		defer cancel()
+		_ = q.awaitRoom(ctx) // it is there as long as idleRoom, for others
+	})
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,13 +38,14 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, q.wrap("stats", err)
 	}
 	count := func(i int) int64 { return resp.Responses[i].Get.Count }
-	next, _, err := parseTail(resp.Responses[5].Get)
+	tail, err := parseTail(resp.Responses[5].Get)
 	if err != nil {
 		return Stats{}, q.wrap("stats", err)
 	}
 	return Stats{
-		Revision: resp.Revision, Ready: count(0) - count(1), Claimed: count(1), Delayed: count(2), Dead: count(3),
-		Enqueued: next - 1, Paused: count(4) > 0,
+		Revision: resp.Revision,
+		Ready:    count(0) - count(1), Claimed: count(1), Delayed: count(2), Dead: count(3),
+		Enqueued: tail.next - 1, Paused: count(4) > 0,
 	}, nil
 }
 
@@ -59,9 +61,14 @@ type Item struct {
 // MaxPeek is the largest number of items of a [Queue.Peek].
 const MaxPeek = 100
 
+// peekPage is the number of items whose values Peek reads at once: the largest stay within the
+// limit of an answer.
+const peekPage = 16
+
 // Peek returns the first n items in the order of delivery, including claimed items, and claims
-// none. Returns [gateway.ErrInvalid] when n is not between 1 and [MaxPeek], and else the error of
-// the request.
+// none. It reads the values in several requests. An item that is removed meanwhile is left out, and
+// so is one that is not of this library. Returns [gateway.ErrInvalid] when n is not between 1 and
+// [MaxPeek], and else the error of the request.
 func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 	err := q.check()
 	if err == nil && (n < 1 || n > MaxPeek) {
@@ -71,7 +78,7 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 		return nil, q.wrap("peek", err)
 	}
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.Limit(int64(n))),
+		gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.Limit(int64(n)), gateway.KeysOnly()),
 		gateway.OpGet(q.keys.claims, gateway.Prefix(), gateway.KeysOnly()),
 	}})
 	if err != nil {
@@ -82,12 +89,26 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 		claimed[strings.TrimPrefix(kv.Key, q.keys.claims)] = true
 	}
 	var items []Item
-	for _, kv := range resp.Responses[0].Get.KVs {
-		place := strings.TrimPrefix(kv.Key, q.keys.items)
-		r, err := decode(kv.Value)
-		priority, ok := priorityOf(place)
-		if err == nil && ok {
-			items = append(items, Item{r.ID, r.value, priority, toTime(r.Enqueued), claimed[place]})
+	for page := range slices.Chunk(resp.Responses[0].Get.KVs, peekPage) {
+		var values gateway.Txn
+		for _, kv := range page {
+			values.Then = append(values.Then, gateway.OpGet(kv.Key))
+		}
+		resp, err := q.s.Client().Txn(ctx, values)
+		if err != nil {
+			return nil, q.wrap("peek", err)
+		}
+		for i, kv := range page {
+			place := strings.TrimPrefix(kv.Key, q.keys.items)
+			priority, ok := priorityOf(place)
+			if found := resp.Responses[i].Get.KVs; ok && len(found) > 0 {
+				if r, err := decode(found[0].Value); err == nil {
+					items = append(items, Item{
+						ID: r.ID, Value: r.value, Priority: priority, Enqueued: toTime(r.Enqueued),
+						Claimed: claimed[place],
+					})
+				}
+			}
 		}
 	}
 	return items, nil

@@ -2,8 +2,10 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -13,39 +15,41 @@ import (
 
 // tail is the end of the queue as this Queue knows it.
 type tail struct {
-	turn   chan struct{} // held by whoever moves it
-	line   int64         // how many stood in the line when it was looked at last
-	known  bool
-	next   int64 // number
-	mod    int64 // of the tail's key
-	length int64 // at that revision, and not more until the tail moves; only with MaxLength
+	turn  chan struct{} // held by the goroutine that moves the tail
+	known bool
+	next  int64 // the number of the next item
+	mod   int64 // mod_revision of the tail's key
+	// bound is at least the number of items that MaxLength limits, until the tail moves. Only an
+	// append adds such an item, and every append moves the tail and adds to the bound, so one count
+	// is enough for as many appends as there is room for. It is uncounted if nobody has counted.
+	bound    int64
+	pressure int // see backOff; the tail's value carries it
+
+	alone  int           // how often this Queue has moved the tail since another client has
+	moved  time.Time     // when it did last
+	took   time.Duration // the duration of the last transaction
+	opened time.Time     // when it has let others in
 }
 
-// batch is what one transaction puts at the end of the queue, or among the delayed.
+const uncounted = -1
+
+// batch is the items that one transaction puts at the end of the queue, or among the delayed.
 type batch struct {
 	records []*record
 	dedups  []string // of each record, or nil
 	lease   gateway.LeaseID
-	room    bool          // keep to MaxLength
-	guard   []gateway.Cmp // holds unless somebody else was faster
-	from    []gateway.Op  // where the records come from is deleted
+	adds    bool          // the items are new: they count, and need room
+	exact   bool          // ErrFull must be true at the time of the call
+	guard   []gateway.Cmp // holds unless another client was faster
+	from    []gateway.Op  // deletes the keys that the records come from
 }
 
-// While anybody stands in the line, only the first may move the end: else whoever has just moved
-// it, and so knows where it is, would go on winning. A turn takes longer than a race, so few
-// producers race, and many stand in the line.
-const (
-	maxRaces = 8 // are lost before the loser stands in the line, and pauses after each further one,
-	crowd    = 2 // or it does at once where so many stand there
-
-	// maxTurns is how long it stands there. Then the first has been paused, perhaps, or killed, and
-	// would hold up everybody until its lease ends. The line is for fairness only: what keeps the
-	// order is the compare of the tail.
-	maxTurns = 2 * time.Second
-)
-
-// append gives numbers to records and puts them at the end, in one transaction that compares that
-// nobody else has moved the end. It is false if the guard did not hold.
+// append numbers records and puts them at the end, in a transaction that compares the tail. It
+// marks the records that were put, and those that are duplicates, as done. It returns false if the
+// guard did not hold, and ErrFull if there is no room for the rest.
+//
+// A producer that loses the compare finds the new tail in the answer, and tries again. No key keeps
+// a place for a producer, so one that stops or dies does not delay the others.
 func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	select {
 	case q.end.turn <- struct{}{}:
@@ -53,55 +57,37 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 	case <-ctx.Done():
 		return false, ctxerr.Of(ctx)
 	}
-	var first *line.Hold
-	stuck := false // the line
-	defer func() {
-		if first != nil {
-			first.Abandon(ctx)
+	if err := q.backOff(ctx, 0); err != nil {
+		return false, err
+	}
+	if m.adds && !m.exact && q.opt.MaxLength > 0 && !m.mayHaveDuplicates() {
+		if n, _, ok := q.room.length(); ok && n >= int64(q.opt.MaxLength) {
+			return false, ErrFull // another producer has taken the room
 		}
-	}()
-	pause := line.Again{}
-	for races := 0; ; races++ {
-		if races > maxRaces {
-			if err := pause.Wait(ctx); err != nil {
-				return false, err
-			}
-		}
-		if err := q.readEnd(ctx); err != nil {
+	}
+	losses := 0
+	for fresh := false; len(m.records) > 0; fresh = true {
+		fresh = fresh || !q.end.known
+		if err := q.readTail(ctx); err != nil {
 			return false, err
 		}
-		if first == nil && !stuck && (races >= maxRaces || q.end.line >= crowd) {
-			var err error
-			if first, err = q.takeTurn(ctx); err != nil {
-				return false, err
-			}
-			if stuck, q.end.known = first == nil, false; stuck {
-				q.clearLine(ctx)
-			}
-			continue
+		n, err := q.fit(ctx, m)
+		if err != nil || n == 0 {
+			return err == nil, err
 		}
-		if m.room && q.opt.MaxLength > 0 && q.end.length+int64(len(m.records)) > int64(q.opt.MaxLength) {
-			q.end.known = false // it may have become shorter
-			dropped, err := q.dropFound(ctx, m)
-			switch {
-			case err != nil:
-				return false, err
-			case !dropped:
-				return false, ErrFull
-			case len(m.records) == 0:
-				return true, nil
-			}
-			continue
-		}
-		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, first, stuck))
+		q.end.adjust(losses)
+		begin := time.Now()
+		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, n))
+		q.end.took = time.Since(begin)
 		switch {
 		case err != nil:
 			q.end.known = false
 			return false, err
 		case resp.Succeeded:
-			if q.moved(m, resp, first != nil); first != nil {
-				first.Grip.MarkDeleted()
-				first = nil
+			q.moved(m, n, resp)
+			q.end.moved = time.Now()
+			if len(m.records) > 0 {
+				return false, q.room.fullAt(q.end.mod)
 			}
 			return true, nil
 		case resp.Responses == nil:
@@ -109,46 +95,59 @@ func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
 			continue
 		}
 		before := q.end.mod
-		look := len(q.look())
-		if err := q.seeEnd(resp.Responses[:look]); err != nil {
+		if err := q.seeTail(resp.Responses[0].Get); err != nil {
 			return false, err
 		}
-		dropped, err := m.drop(resp.Responses[look:])
+		dropped, err := m.drop(resp.Responses[1:])
 		switch {
 		case err != nil:
 			return false, err
-		case dropped && len(m.records) == 0:
-			return true, nil
 		case dropped:
-			continue
-		}
-		if q.end.mod == before && (first != nil || stuck || q.end.line == 0) {
+		case q.end.mod == before:
 			return false, nil
+		case fresh: // else the tail was only known from earlier
+			losses++
+			if losses == 1 && q.end.pressure <= lowPressure {
+				continue
+			}
+			if err := q.backOff(ctx, losses); err != nil {
+				return false, err
+			}
 		}
 	}
+	return true, nil
 }
 
-// takeTurn waits to be the first in the line. Without a hold, and without an error, the line does
-// not move.
-func (q *Queue) takeTurn(ctx context.Context) (*line.Hold, error) {
-	turn, cancel := context.WithTimeout(ctx, maxTurns)
-	defer cancel()
-	h, err := q.line.Enter(turn, line.Join{Exclusive: true})
-	switch {
-	case err == nil:
-		return &h, nil
-	case turn.Err() != nil && ctx.Err() == nil:
-		return nil, nil
+// fit returns how many of the records have room.
+func (q *Queue) fit(ctx context.Context, m *batch) (int, error) {
+	limit := int64(q.opt.MaxLength)
+	enough := func() bool {
+		return q.end.bound != uncounted && q.end.bound+int64(len(m.records)) <= limit
 	}
-	return nil, err
+	if !m.adds || limit == 0 || enough() {
+		return len(m.records), nil
+	}
+	if err := q.dropFound(ctx, m); err != nil || len(m.records) == 0 || enough() {
+		return len(m.records), err
+	}
+	revision, err := q.count(ctx, m.exact)
+	if err != nil {
+		return 0, err
+	}
+	if q.end.bound >= limit {
+		return 0, q.room.fullAt(revision)
+	}
+	if 8*(limit-q.end.bound) < limit { // the bound would be used up, and the items counted, soon
+		q.followLength()
+	}
+	return int(min(int64(len(m.records)), limit-q.end.bound)), nil
 }
 
-// appendTxn is for the first in the line, who leaves it by it, for somebody who knows of no line,
-// or of one that is stuck.
-func (q *Queue) appendTxn(m *batch, first *line.Hold, stuck bool) gateway.Txn {
-	next := q.end.next
+// appendTxn puts the first n records.
+func (q *Queue) appendTxn(m *batch, n int) gateway.Txn {
+	next, bound := q.end.next, q.end.bound
 	ops, absent := []gateway.Op{}, []gateway.Cmp{}
-	for i, r := range m.records {
+	for i, r := range m.records[:n] {
 		var key string
 		if r.due != 0 {
 			key = q.keys.dueKey(r.due, r.ID)
@@ -156,113 +155,158 @@ func (q *Queue) appendTxn(m *batch, first *line.Hold, stuck bool) gateway.Txn {
 			key = q.keys.items + place(r.Priority, next)
 			next++
 		}
-		ops = append(ops, gateway.OpPut(key, r.encode()))
+		ops = append(ops, gateway.OpPut(key, r.stored()))
 		if m.dedups != nil && m.dedups[i] != "" {
 			dedup := q.keys.dedups + m.dedups[i]
 			ops = append(ops, gateway.OpPut(dedup, []byte(r.ID), gateway.WithLease(m.lease)))
 			absent = append(absent, gateway.CmpCreateRevision(dedup, gateway.Equal, 0))
 		}
 	}
-	ops = append(ops, m.from...)
-	ops = append(ops, gateway.OpPut(q.keys.tail, strconv.AppendInt(nil, next, 10)))
-	still := []gateway.Cmp{gateway.CmpModRevision(q.keys.tail, gateway.Equal, q.end.mod)}
-	switch {
-	case first != nil:
-		ops = append(ops, gateway.OpDelete(first.Key()), q.countLine())
-	case !stuck:
-		still = append(still, gateway.CmpCreateRevision(q.keys.line+"/", gateway.Equal, 0).Prefix())
+	if m.adds && bound != uncounted {
+		bound += int64(n)
 	}
+	still := gateway.CmpModRevision(q.keys.tail, gateway.Equal, q.end.mod)
+	put := gateway.OpPut(q.keys.tail, encodeTail(next, bound, q.end.pressure))
 	return gateway.Txn{
-		If:   slices.Concat(still, m.guard, absent),
-		Then: append(ops, q.countBounded()...),
-		Else: append(q.look(), q.readDedups(m)...),
+		If:   slices.Concat([]gateway.Cmp{still}, m.guard, absent),
+		Then: append(append(ops, m.from...), put),
+		Else: append([]gateway.Op{gateway.OpGet(q.keys.tail)}, q.readDedups(m)...),
 	}
 }
 
-// count counts those in the line, and what MaxLength bounds if it does.
-func (q *Queue) count() []gateway.Op { return append([]gateway.Op{q.countLine()}, q.countBounded()...) }
-
-func (q *Queue) countLine() gateway.Op {
-	return gateway.OpGet(q.keys.line+"/", gateway.Prefix(), gateway.CountOnly())
-}
-
-// countBounded counts what MaxLength bounds, if it does.
-func (q *Queue) countBounded() []gateway.Op {
-	if q.opt.MaxLength == 0 {
-		return nil
+// moved takes the answer to appendTxn.
+func (q *Queue) moved(m *batch, n int, resp *gateway.TxnResponse) {
+	for _, r := range m.records[:n] {
+		r.done = true
+		if r.due == 0 {
+			q.end.next++
+		}
 	}
-	return q.countItems()
-}
-
-func (q *Queue) countItems() []gateway.Op {
-	return []gateway.Op{
-		gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.CountOnly()),
-		gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+	m.records = m.records[n:]
+	if m.dedups != nil {
+		m.dedups = m.dedups[n:]
 	}
-}
-
-func total(answers []gateway.OpResponse) (n int64) {
-	for _, a := range answers {
-		n += a.Get.Count
+	if m.adds && q.end.bound != uncounted {
+		q.end.bound += int64(n)
 	}
-	return n
+	q.end.mod = resp.Revision
+	q.end.alone++
+	q.end.known = q.end.next <= maxTail
 }
 
-// look reads the end.
-func (q *Queue) look() []gateway.Op {
-	return append([]gateway.Op{gateway.OpGet(q.keys.tail)}, q.count()...)
-}
-
-func (q *Queue) readEnd(ctx context.Context) error {
+func (q *Queue) readTail(ctx context.Context) error {
 	if q.end.known {
 		return nil
 	}
-	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: q.look()})
+	got, err := q.s.Client().Get(ctx, q.keys.tail)
 	if err != nil {
 		return err
 	}
-	return q.seeEnd(resp.Responses)
+	return q.seeTail(got)
 }
 
-func (q *Queue) seeEnd(look []gateway.OpResponse) (err error) {
-	q.end.next, q.end.mod, err = parseTail(look[0].Get)
+func (q *Queue) seeTail(got *gateway.GetResponse) error {
+	t, err := parseTail(got)
+	if t.mod != q.end.mod {
+		q.end.alone = 0
+	}
+	q.end.next, q.end.bound, q.end.pressure, q.end.mod = t.next, t.bound, t.pressure, t.mod
 	q.end.known = err == nil
-	q.end.line, q.end.length = look[1].Get.Count, total(look[2:])
 	return err
+}
+
+// count sets the bound to the number of items at the revision that it returns. Unless the count has
+// to be exact, the watch may be late.
+func (q *Queue) count(ctx context.Context, exact bool) (revision int64, _ error) {
+	if n, at, ok := q.room.length(); ok && at >= q.end.mod && !exact {
+		q.end.bound = n
+		return at, nil
+	}
+	n, at, got, err := q.countItems(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := q.seeTail(got); err != nil {
+		return 0, err
+	}
+	q.end.bound = n
+	return at, nil
+}
+
+// countItems returns the number of items that MaxLength limits at a revision, and the tail.
+func (q *Queue) countItems(
+	ctx context.Context,
+) (n, revision int64, _ *gateway.GetResponse, _ error) {
+	got, err := q.s.Client().Get(ctx, q.keys.gaps)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	for known := parseGaps(got); ; known = (gaps{}) { // again if they belong to another tail
+		ops := []gateway.Op{
+			gateway.OpGet(q.keys.tail),
+			gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+		}
+		for _, r := range known.between(q.keys.items, "") {
+			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.CountOnly()))
+		}
+		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
+		if err != nil {
+			return 0, 0, nil, err
+		}
+		end := resp.Responses[0].Get
+		if len(known.list) > 0 && (len(end.KVs) == 0 || end.KVs[0].CreateRevision != known.tail) {
+			continue
+		}
+		for _, a := range resp.Responses[1:] {
+			n += a.Get.Count
+		}
+		return n, resp.Revision, end, nil
+	}
 }
 
 // maxTail is the greatest number in the tail's key. The items of one more transaction still have
 // numbers of 16 digits.
 const maxTail = 1e16 - 1 - maxBatch
 
-// parseTail gives the number of the next item and the revision of the tail's key.
-func parseTail(got *gateway.GetResponse) (next, mod int64, _ error) {
-	if len(got.KVs) == 0 {
-		return 1, 0, nil
+// encodeTail returns the tail's value: the next number, the bound or "-", and the pressure. Parts
+// at the end that say nothing are left out.
+func encodeTail(next, bound int64, pressure int) []byte {
+	out := strconv.AppendInt(nil, next, 10)
+	switch {
+	case bound != uncounted:
+		out = fmt.Appendf(out, " %d", bound)
+	case pressure > 0:
+		out = append(out, " -"...)
 	}
-	kv := got.KVs[0]
-	next, err := strconv.ParseInt(string(kv.Value), 10, 64)
-	if err != nil || next < 1 || next > maxTail {
-		return 0, 0, line.CorruptKey(kv)
+	if pressure > 0 {
+		out = fmt.Appendf(out, " %d", pressure)
 	}
-	return next, kv.ModRevision, nil
+	return out
 }
 
-// moved takes the answer to appendTxn.
-func (q *Queue) moved(m *batch, resp *gateway.TxnResponse, turn bool) {
-	for _, r := range m.records {
-		if r.due == 0 {
-			q.end.next++
-		}
+// parseTail reads the tail's key.
+func parseTail(got *gateway.GetResponse) (tail, error) {
+	if len(got.KVs) == 0 {
+		return tail{next: 1, bound: uncounted}, nil
 	}
-	q.end.mod = resp.Revision
-	if q.end.known = resp.Responses != nil && q.end.next <= maxTail; !q.end.known {
-		return
+	kv := got.KVs[0]
+	t := tail{bound: uncounted, mod: kv.ModRevision}
+	parts := strings.Split(string(kv.Value), " ")
+	ok := len(parts) <= 3
+	number := func(i int, least, most int64) int64 {
+		n, err := strconv.ParseInt(parts[i], 10, 64)
+		ok = ok && err == nil && n >= least && n <= most
+		return n
 	}
-	counts := len(q.countBounded())
-	rest := resp.Responses[:len(resp.Responses)-counts]
-	q.end.length = total(resp.Responses[len(rest):])
-	if q.end.line = 0; turn {
-		q.end.line = rest[len(rest)-1].Get.Count
+	t.next = number(0, 1, maxTail)
+	if len(parts) == 2 || len(parts) > 2 && parts[1] != "-" {
+		t.bound = number(1, 0, maxTail)
 	}
+	if len(parts) > 2 {
+		t.pressure = int(number(2, 1, maxPressure))
+	}
+	if !ok {
+		return tail{}, line.CorruptKey(kv)
+	}
+	return t, nil
 }

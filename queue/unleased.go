@@ -45,22 +45,6 @@ func (q *Queue) freeUnleased(f *itemCache) {
 	}
 }
 
-// clearLine deletes in the background the keys under no lease of those who take turns at the end.
-// They would keep all others waiting, each time. Whose key it is loses its turn, which is for
-// fairness only.
-func (q *Queue) clearLine(ctx context.Context) {
-	const most = 100
-	resp, err := q.s.Client().Get(ctx, q.keys.line+"/", gateway.Prefix(), gateway.Limit(most))
-	if err != nil {
-		return // the next one who waits in vain will do it
-	}
-	for _, kv := range resp.KVs {
-		if kv.Lease == 0 {
-			q.removeUnleased(removal(kv), nil)
-		}
-	}
-}
-
 // removal deletes a key if it was not put again and is under no lease.
 func removal(kv gateway.KeyValue) gateway.Txn {
 	return gateway.Txn{

@@ -3,7 +3,6 @@ package keys_test
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -215,45 +214,37 @@ func (u user) queues() {
 	})
 	_, err := other.Redrive(u.ctx)
 	u.no(err)
-	u.turns()
 	u.claimAhead(other)
 	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
 	_, err = q.Stats(u.ctx)
 	u.no(err)
 	_, err = q.Peek(u.ctx, 1)
 	u.no(err)
+	u.gaps(other)
 }
 
-// turns enqueues from several goroutines until one of them writes a key of <name>//w/.
-func (u user) turns() {
+// gaps receives so many items that a consumer stores where they were.
+func (u user) gaps(q *queue.Queue) {
 	u.t.Helper()
-	sessions := []*session.Session{u.a, u.b}
-	ctx, stop := context.WithCancel(u.ctx)
-	defer stop()
-	var all sync.WaitGroup
-	for i := range 8 {
-		q := queue.New(sessions[i%2], "docs/queue", nil)
-		all.Go(func() {
-			for ctx.Err() == nil {
-				if _, err := q.Enqueue(u.ctx, []byte("turn"), nil); err != nil {
-					u.t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	_, err := u.a.Client().WatchOnce(ctx, "docs/queue//w/", gateway.Prefix())
-	u.no(err)
-	stop()
-	all.Wait()
-	q := queue.New(u.b, "docs/queue", nil)
+	got := make(chan error, 1)
+	go func() {
+		_, err := u.a.Client().WatchOnce(u.ctx, "docs/queue//gaps")
+		got <- err
+	}()
 	for {
-		m, err := q.TryReceive(u.ctx)
-		if errors.Is(err, queue.ErrEmpty) {
-			return
-		}
+		_, err := q.EnqueueAll(u.ctx, make([][]byte, 500), nil)
 		u.no(err)
-		u.no(m.Ack(u.ctx))
+		for range 500 {
+			m, err := q.Receive(u.ctx)
+			u.no(err)
+			u.no(m.Ack(u.ctx))
+		}
+		select {
+		case err := <-got:
+			u.no(err)
+			return
+		default:
+		}
 	}
 }
 

@@ -51,22 +51,6 @@ func TestAnItemComesBackThoughItsClaimNeverExpires(t *testing.T) {
 	}
 }
 
-// TestAProducerPassesATurnWithoutALeaseOnce: a key without a lease in the line of producers delays
-// one of them, once.
-func TestAProducerPassesATurnWithoutALeaseOnce(t *testing.T) {
-	name, s := fresh(t), plain(t)
-	q, key := queue.New(s, name, nil), name+"//w/6dd18b3364141523"
-	if _, err := s.Client().Put(within(t, patience), key, nil); err != nil {
-		t.Fatal(err)
-	}
-	enqueue(t, q, nil, "x")
-	eventually(t, "the end of the key", func() bool {
-		got, err := s.Client().Get(within(t, patience), key)
-		return err == nil && len(got.KVs) == 0
-	})
-	ack(t, receive(t, q, "x", 1))
-}
-
 // TestACorruptTailIsAnErrorThatNamesIt: a tail that is not the number of an item causes an error
 // that names it.
 func TestACorruptTailIsAnErrorThatNamesIt(t *testing.T) {

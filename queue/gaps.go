@@ -1,0 +1,199 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
+
+// gap is a range of places, from the first up to, not including, the last, that has no item and
+// will have none: its items are gone, and new ones have greater numbers. Reads and counts leave
+// gaps out, because etcd passes all keys that were deleted there since the last compaction.
+//
+// A gap is right for ever, so a late or repeated write of gaps does no harm. An item that is held
+// for long is between two gaps.
+type gap struct{ from, to string }
+
+// gaps are those of a queue, in the order of the places.
+type gaps struct {
+	tail int64 // create_revision of the tail's key: the numbers begin again if the key does
+	list []gap
+}
+
+const (
+	leastGap = 512  // places
+	maxGaps  = 16   // of a queue; the widest are kept
+	gapEvery = 1024 // or up to twice as many items are removed until the gaps are stored again
+)
+
+func (g gap) width() int64 { return numberOf(g.to) - numberOf(g.from) }
+
+func numberOf(place string) int64 {
+	n, _ := strconv.ParseInt(place[2:], 10, 64) // it has digits only
+	return n
+}
+
+func (g gaps) encode() []byte {
+	out := strconv.AppendInt(nil, g.tail, 10)
+	for _, r := range g.list {
+		out = append(out, " "+r.from+"-"+r.to...)
+	}
+	return out
+}
+
+// parseGaps reads the key of the gaps. A value that is not of this library is as none.
+func parseGaps(got *gateway.GetResponse) gaps {
+	if len(got.KVs) == 0 {
+		return gaps{}
+	}
+	head, rest, _ := bytes.Cut(got.KVs[0].Value, []byte{' '})
+	tail, err := strconv.ParseInt(string(head), 10, 64)
+	if err != nil {
+		return gaps{}
+	}
+	g := gaps{tail: tail}
+	for field := range strings.FieldsSeq(string(rest)) {
+		from, to, _ := strings.Cut(field, "-")
+		p, ok := priorityOf(from)
+		q, also := priorityOf(to)
+		if !ok || !also || p != q || from >= to {
+			return gaps{}
+		}
+		g.list = append(g.list, gap{from, to})
+	}
+	return g.with(nil)
+}
+
+// with returns the gaps and more of them, of which the widest are kept.
+func (g gaps) with(more []gap) gaps {
+	all := append(slices.Clone(g.list), more...)
+	slices.SortFunc(all, func(a, b gap) int { return strings.Compare(a.from, b.from) })
+	var list []gap
+	for _, next := range all {
+		if n := len(list); n > 0 && list[n-1].to >= next.from && list[n-1].from[0] == next.from[0] {
+			list[n-1].to = max(list[n-1].to, next.to)
+			continue
+		}
+		list = append(list, next)
+	}
+	for len(list) > maxGaps {
+		i := 0
+		for j, r := range list {
+			if r.width() < list[i].width() {
+				i = j
+			}
+		}
+		list = slices.Delete(list, i, i+1)
+	}
+	return gaps{tail: g.tail, list: list}
+}
+
+// between returns the ranges of keys with the prefix, from a place on, that are in no gap.
+func (g gaps) between(prefix, from string) (ranges []gap) {
+	for _, r := range g.list {
+		if r.to <= from {
+			continue
+		}
+		if from < r.from {
+			ranges = append(ranges, gap{prefix + from, prefix + r.from})
+		}
+		from = r.to
+	}
+	return append(ranges, gap{prefix + from, until(prefix)})
+}
+
+// gaps returns the gaps that the feed knows, once enough items were removed. The feed is complete
+// before the horizon, at a revision at which the tail had the number next.
+func (f *itemCache) newGaps() []gap {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.synced || f.removed < f.storeAfter {
+		return nil
+	}
+	f.resetRemoved()
+	if f.tailNext == 0 || f.tailAt > f.seenAt {
+		return []gap{}
+	}
+	numbers := map[int][]int64{}
+	for place := range f.entries {
+		if p, ok := priorityOf(place); ok {
+			numbers[p] = append(numbers[p], numberOf(place))
+		}
+	}
+	list := []gap{}
+	for p, used := range f.used {
+		end := place(p, f.tailNext)
+		if !used || f.horizon != "" && f.horizon <= place(p, 0) {
+			continue
+		}
+		if f.horizon != "" && f.horizon < end {
+			end = f.horizon[:len(end)]
+		}
+		numbers[p] = append(numbers[p], numberOf(end))
+		slices.Sort(numbers[p])
+		from := int64(0)
+		for _, n := range numbers[p] {
+			if n > numberOf(end) {
+				break
+			}
+			if n-from >= leastGap {
+				list = append(list, gap{place(p, from), place(p, n)})
+			}
+			from = n + 1
+		}
+	}
+	return list
+}
+
+// resetRemoved begins to count again. Consumers of several processes do so at different numbers, so
+// that mostly one of them stores the gaps. The feed is locked.
+func (f *itemCache) resetRemoved() { f.removed, f.storeAfter = 0, gapEvery+rand.N(gapEvery) }
+
+// storeGaps stores the gaps that are new in the background, once in many items.
+func (q *Queue) storeGaps(f *itemCache) {
+	list := f.newGaps()
+	if list == nil {
+		return
+	}
+	q.s.Background(func(ctx context.Context) {
+		c := q.s.Client()
+		resp, err := c.Txn(ctx, gateway.Txn{Then: []gateway.Op{
+			gateway.OpGet(q.keys.tail), gateway.OpGet(q.keys.gaps),
+		}})
+		if err != nil {
+			return // the consumer that comes to so many items next does it
+		}
+		t, err := parseTail(resp.Responses[0].Get)
+		if err != nil || t.mod == 0 {
+			return
+		}
+		created := resp.Responses[0].Get.KVs[0].CreateRevision
+		old := parseGaps(resp.Responses[1].Get)
+		if old.tail != created {
+			old = gaps{tail: created}
+		}
+		if f.sawTail(created, t.next, resp.Revision) && len(list) > 0 {
+			_, _ = c.Txn(ctx, gateway.Txn{
+				If: []gateway.Cmp{
+					gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created),
+				},
+				Then: []gateway.Op{gateway.OpPut(q.keys.gaps, old.with(list).encode())},
+			})
+		}
+	})
+}
+
+// sawTail notes the number of the next item at a revision, for the gaps that are found once the
+// watch has come so far. It returns false if the tail is another than before.
+func (f *itemCache) sawTail(created, next, revision int64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	same := f.tailCreated == created
+	f.tailCreated, f.tailNext, f.tailAt = created, next, revision
+	return same
+}

@@ -1,0 +1,68 @@
+package queue
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+const (
+	// A pause is at most as long as the last transaction took, doubled for each unit of pressure.
+	maxPause    = 5 * time.Second
+	maxPressure = 10
+	// At lowPressure, or less, a producer that has lost once tries again without a pause.
+	lowPressure = 2
+	// manyAlone is how often a producer moves the tail, and no other does, until it does not pause.
+	manyAlone = 4
+
+	// A producer that moves the tail all the time lets others in after so long.
+	turn = 100 * time.Millisecond
+)
+
+// backOff pauses before a try if several producers move the tail, for a random time that grows with
+// the pressure. The tail's value carries the pressure, so it is the same for all producers, and
+// none of them tries more often than the others. The known tail is out of date after a pause, and a read
+// costs the server less than a compare that fails.
+//
+// A producer that knows of no others always knows the tail, and others would lose to it for ever.
+// Therefore it pauses now and then for as long as another needs to read the tail and move it.
+func (q *Queue) backOff(ctx context.Context, losses int) error {
+	e := &q.end
+	if pressure := min(e.pressure+losses, maxPressure); pressure > 0 {
+		e.known = false
+		return sleep(ctx, rand.N(min(max(e.took, time.Millisecond)<<pressure, maxPause)))
+	}
+	switch now := time.Now(); {
+	case now.Sub(e.moved) > 2*e.took: // others had the time
+		e.opened = now
+	case now.Sub(e.opened) > turn:
+		err := sleep(ctx, 2*e.took)
+		e.opened = time.Now()
+		return err
+	}
+	return nil
+}
+
+// adjust sets the pressure that the next transaction stores, if it succeeds. It stays above zero
+// while others move the tail, because a producer that does not pause would win each time.
+func (e *tail) adjust(losses int) {
+	switch {
+	case losses > 1:
+		e.pressure = min(e.pressure+losses/2, maxPressure)
+	case losses == 0 && (e.pressure > 1 || e.alone >= manyAlone):
+		e.pressure = max(e.pressure-1, 0)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	}
+}
