@@ -40,7 +40,7 @@ type Term struct {
 // caller does not lead and never will from this call.
 func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
 	for again := (line.Again{}); ; {
-		h, err := e.line.Enter(ctx, line.Join{Value: value, Aside: aside})
+		h, err := e.line.Enter(ctx, line.Join{Value: value, Abort: aside})
 		if errors.Is(err, errAside) {
 			if err = again.Wait(ctx); err == nil {
 				continue
@@ -78,7 +78,7 @@ func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error) {
 	h, err := e.line.Try(ctx, line.Join{Value: value})
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
-		first := occupied.View.Members[0]
+		first := occupied.Snapshot.Members[0]
 		return nil, &TakenError{e.line.Name, first.Key, first.Lease(), first.Fence, first.Value}
 	}
 	if err != nil {

@@ -47,7 +47,7 @@ func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*Mult
 	lines := linesOf(s, names)
 	holds, err := line.TryAll(ctx, lines)
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
-		first := occupied.View.Members[0]
+		first := occupied.Snapshot.Members[0]
 		name := first.Key[:strings.LastIndexByte(first.Key, '/')]
 		return nil, &LockedError{name, first.Key, first.Lease(), first.Fence}
 	}

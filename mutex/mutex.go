@@ -77,7 +77,7 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 	}
 	h, err := join(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
-		first := occupied.View.Members[0]
+		first := occupied.Snapshot.Members[0]
 		return nil, &LockedError{m.line.Name, first.Key, first.Lease(), first.Fence}
 	}
 	if err != nil {

@@ -86,9 +86,9 @@ func (m *Semaphore) acquire(
 			declared,
 			gateway.CmpCreateRevision(m.line.SettingKey(sizeSetting), gateway.Greater, 0),
 		},
-		Else:  settings,
-		Whole: true,
-		Hopeless: func(v line.Snapshot) error {
+		Else:    settings,
+		ReadAll: true,
+		Abort: func(v line.Snapshot, _ line.Member) error {
 			if _, ok := v.Settings[sizeSetting]; !ok {
 				return errUndeclared
 			}
@@ -103,9 +103,10 @@ func (m *Semaphore) acquire(
 			}
 		}
 		if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
-			size, used, admitted := fill(occupied.View)
-			if err = cmp.Or(m.corrupt(occupied.View), tooHeavy(n, size)); err == nil {
-				return nil, &FullError{m.line.Name, size, used, len(occupied.View.Members) - admitted}
+			now := occupied.Snapshot
+			size, used, admitted := fill(now)
+			if err = cmp.Or(m.corrupt(now), tooHeavy(n, size)); err == nil {
+				return nil, &FullError{m.line.Name, size, used, len(now.Members) - admitted}
 			}
 		}
 		switch {

@@ -3,92 +3,68 @@ package core
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/listwatch"
 )
 
 // ownWatchPause is the pause after a watch, or a read of the key, failed.
 const ownWatchPause = 5 * time.Second
 
-// keyWatch watches a key that only this session may delete, and reports when another client has
-// deleted it.
+// keyWatch is the reducer of a key that only this session may delete. It reports when another
+// client has deleted it.
 type keyWatch struct {
-	s    *Session
-	key  string
-	rev  int64 // the create_revision of the watched incarnation
-	gone func()
-	put  func(kv gateway.KeyValue) // after a put of the same incarnation; may be nil
-	free func()                    // when the incarnation has left the session's lease; may be nil
-
-	// recheck: an event may have been missed, so the key is read once the watch is created. Only
-	// the stream's goroutine uses it.
-	recheck bool
-
-	mu   sync.Mutex
-	stop func() // nil once stopped
+	s     *Session
+	key   string
+	rev   int64 // the create_revision of the watched incarnation
+	gone  func()
+	put   func(kv gateway.KeyValue) // after a put of the same incarnation; may be nil
+	free  func()                    // when the incarnation has left the session's lease; may be nil
+	cache *listwatch.Cache
 }
 
 // watchKey calls gone when the incarnation of key created at rev no longer exists, and free when it
 // is no longer under the session's lease. It may call them more than once.
 func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func()) {
-	o := &keyWatch{s: s, key: key, rev: rev, gone: gone, free: free, stop: func() {}}
-	o.watch(gateway.AtRevision(rev + 1))
-	return o.end
+	return (&keyWatch{s: s, key: key, rev: rev, gone: gone, free: free}).start(rev)
 }
 
 // watchRecord ends the session when its record is deleted, or put as recordPut does not expect it.
 func (s *Session) watchRecord(created, epoch int64) (stop func()) {
-	o := &keyWatch{
+	return (&keyWatch{
 		s: s, key: s.record, rev: created,
-		gone: func() { s.end(ErrRevoked) }, stop: func() {},
-	}
-	o.put = func(kv gateway.KeyValue) { s.recordPut(kv) }
-	o.watch(gateway.AtRevision(epoch + 1))
-	return o.end
+		gone: func() { s.end(ErrRevoked) },
+		put:  func(kv gateway.KeyValue) { s.recordPut(kv) },
+	}).start(epoch)
 }
 
-func (o *keyWatch) end() {
-	o.mu.Lock()
-	stop := o.stop
-	o.stop = nil
-	o.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
+// start watches the key, which is known as it was at a revision.
+func (o *keyWatch) start(known int64) (stop func()) {
+	o.cache = listwatch.New(o.s.c, o, []string{o.key})
+	o.cache.StartAt(known)
+	return o.cache.Close
 }
 
-func (o *keyWatch) watch(opts ...gateway.Option) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.stop == nil {
+// Read reads the key again if it finds nothing, because one answer does not end a hold.
+func (o *keyWatch) Read(ctx context.Context) (*gateway.GetResponse, error) {
+	resp, err := o.s.c.Get(ctx, o.key)
+	if err == nil && len(resp.KVs) == 0 {
+		resp, err = o.s.c.Get(ctx, o.key)
+	}
+	return resp, err
+}
+
+func (o *keyWatch) List(read *gateway.GetResponse) {
+	if len(read.KVs) == 0 {
+		o.gone()
 		return
 	}
-	stop, err := o.s.c.WatchFunc(o.key, o.handle, opts...)
-	if err != nil { // the client is closed: the session ends at its deadline
-		return
-	}
-	o.stop = stop
+	o.found(read.KVs[0])
 }
 
-// handle runs in the goroutine that reads the client's stream.
-func (o *keyWatch) handle(r gateway.WatchResponse) {
-	switch {
-	case errors.Is(r.Err, gateway.ErrCompacted): // events are lost: watch again, then read the key
-		o.recheck = true
-		o.watch()
-	case r.Created && o.recheck:
-		o.recheck = false
-		o.s.Background(o.check)
-	case r.Err != nil && !errors.Is(r.Err, gateway.ErrClosed): // may be temporary
-		o.recheck = true
-		o.s.Background(func(ctx context.Context) {
-			o.failed(ctx, r.Err)
-			o.watch()
-		})
-	}
-	for _, ev := range r.Events {
+func (o *keyWatch) Apply(events []gateway.Event) {
+	for _, ev := range events {
 		if ev.Deleted {
 			o.gone()
 		} else {
@@ -108,37 +84,18 @@ func (o *keyWatch) found(kv gateway.KeyValue) {
 	}
 }
 
-// check reads the key until there is an answer, because the watch does not report changes made
-// while it was down. It reports the changes after the read, because it was created before.
-func (o *keyWatch) check(ctx context.Context) {
-	for again := false; o.wanted() && ctx.Err() == nil; {
-		resp, err := o.s.c.Get(ctx, o.key)
-		switch {
-		case err != nil:
-			o.failed(ctx, err)
-			continue
-		case len(resp.KVs) == 0 && !again:
-			again = true // one answer does not end a hold
-			continue
-		case len(resp.KVs) == 0:
-			o.gone()
-		default:
-			o.found(resp.KVs[0])
+func (o *keyWatch) Stale() { o.s.Background(o.recheck) }
+
+// recheck watches and reads the key until there is an answer, because a failure may be temporary.
+// It ends with the watch or the session.
+func (o *keyWatch) recheck(ctx context.Context) {
+	for {
+		err := o.cache.Sync(ctx)
+		if err == nil || errors.Is(err, gateway.ErrClosed) || ctx.Err() != nil {
+			return
 		}
-		return
-	}
-}
-
-// failed logs err and waits before the next attempt.
-func (o *keyWatch) failed(ctx context.Context, err error) {
-	if ctx.Err() == nil {
 		o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", err)
+		wait(ctx, ownWatchPause)
+		o.cache.Reset()
 	}
-	wait(ctx, ownWatchPause)
-}
-
-func (o *keyWatch) wanted() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.stop != nil
 }

@@ -1,11 +1,11 @@
 package core_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,9 +81,9 @@ func TestNobodyLooksAfterWhatIsGivenBack(t *testing.T) {
 		etcd.BreakWatches(true)
 		etcd.Put("other", "")
 		etcd.Compact()
-		looks, own := 0, base64.StdEncoding.EncodeToString([]byte(l.Key()))
+		looks := 0
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/range" && strings.Contains(string(c.Body), own) {
+			if isReadOf(c, l.Key()) {
 				looks++
 				return fakeetcd.Denied()
 			}
@@ -217,6 +217,128 @@ func TestOwnWatchEnds(t *testing.T) {
 					t.Errorf("%d watches are left, want %d", n, want)
 				}
 			})
+		})
+	}
+}
+
+// watched returns a hold of the key "a" whose key is watched.
+func watched(t *testing.T, s *session.Session) held {
+	t.Helper()
+	h := hold(t, s, "a")
+	time.Sleep(2 * time.Second)
+	return h
+}
+
+// compactWhileCut makes all watches miss a compaction. fn runs meanwhile.
+func compactWhileCut(etcd *fakeetcd.Server, fn func()) {
+	etcd.BreakWatches(true)
+	synctest.Wait()
+	etcd.Put("other", "")
+	fn()
+	etcd.Compact()
+	etcd.BreakWatches(false)
+	time.Sleep(3 * time.Second) // until the client has resumed its watches
+}
+
+// isReadOf reports whether a call reads a key.
+func isReadOf(c *fakeetcd.Call, key string) bool {
+	return c.Path == "/kv/range" && bytes.Contains(c.Body, base64Of(key))
+}
+
+// base64Of returns a key as it stands in the body of a request.
+func base64Of(key string) []byte {
+	return []byte(`"` + base64.StdEncoding.EncodeToString([]byte(key)) + `"`)
+}
+
+// TestOneEmptyReadEndsNoHold: a read that finds nothing is repeated before a hold ends.
+func TestOneEmptyReadEndsNoHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := watched(t, s)
+		reads := 0
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if isReadOf(c, "a") {
+				reads++
+				if reads == 1 { // as if the key did not exist
+					c.Body = bytes.Replace(c.Body, base64Of("a"), base64Of("none"), 1)
+				}
+			}
+			return c.Apply()
+		})
+		compactWhileCut(etcd, func() {})
+		synctest.Wait()
+		if err := h.Err(); err != nil || reads != 2 {
+			t.Errorf("Err = %v after %d reads", err, reads)
+		}
+		etcd.Delete("a")
+		synctest.Wait()
+		if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) {
+			t.Errorf("Err = %v", err)
+		}
+	})
+}
+
+// TestOwnKeyDeletedWhileReadsAreRefused: a deletion that the watch reports ends a hold at once, also
+// while the read after a compaction has no answer.
+func TestOwnKeyDeletedWhileReadsAreRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		h := watched(t, s)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if isReadOf(c, "a") {
+				return fakeetcd.Denied()
+			}
+			return c.Apply()
+		})
+		compactWhileCut(etcd, func() {})
+		if err := h.Err(); err != nil {
+			t.Fatal(err)
+		}
+		etcd.Delete("a")
+		synctest.Wait()
+		if err := h.Err(); !errors.Is(err, session.ErrKeyDeleted) {
+			t.Errorf("Err = %v", err)
+		}
+	})
+}
+
+// TestOwnWatchDenied: a canceled watch ends no hold. It is started again every few seconds, and then
+// the key is read.
+func TestOwnWatchDenied(t *testing.T) {
+	t.Parallel()
+	for _, remove := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			s := open(t, etcd, nil)
+			h := watched(t, s)
+			reads := 0
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+				if isReadOf(c, "a") {
+					reads++
+				}
+				return c.Apply()
+			})
+			etcd.DenyWatches(true)
+			time.Sleep(time.Minute)
+			if remove {
+				etcd.Delete("a")
+			}
+			time.Sleep(time.Second)
+			if err := errors.Join(h.Err(), s.Err()); err != nil || reads > 0 {
+				t.Fatalf("without a watch: %v after %d reads", err, reads)
+			}
+			etcd.DenyWatches(false)
+			time.Sleep(6 * time.Second)
+			if err := h.Err(); errors.Is(err, session.ErrKeyDeleted) != remove || s.Err() != nil {
+				t.Errorf("removed = %v: %v, %v", remove, err, s.Err())
+			}
+			if want := map[bool]int{false: 2, true: 1}[remove]; etcd.Watches() != want {
+				t.Errorf("removed = %v: %d watches", remove, etcd.Watches())
+			}
 		})
 	}
 }

@@ -48,6 +48,7 @@ type Server struct {
 	full      bool
 
 	compacting bool // new watches end at once
+	denying    bool // new watches are refused
 
 	turn sync.Mutex // held by the running script
 }

@@ -74,6 +74,26 @@ func (s *Server) CompactWatches(all bool) {
 	s.compacting = all
 }
 
+// denied is the reason that etcd gives a user without permission.
+const denied = "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
+
+// DenyWatches ends all watches and rejects new ones, like for a user without permission, or with
+// deny false accepts new ones again.
+func (s *Server) DenyWatches(deny bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denying = deny
+	if !deny {
+		return
+	}
+	for st := range s.streams {
+		for id := range st.watches {
+			st.send(fields{"watch_id": id, "canceled": true, "cancel_reason": denied})
+		}
+		clear(st.watches)
+	}
+}
+
 // Watches returns the number of live watches.
 func (s *Server) Watches() int {
 	s.mu.Lock()
@@ -170,6 +190,12 @@ func (st *stream) read(decoder *json.Decoder) bool {
 	defer s.mu.Unlock()
 	switch {
 	case m.Create != nil:
+		if s.denying {
+			st.send(fields{
+				"watch_id": -1, "created": true, "canceled": true, "cancel_reason": denied,
+			})
+			return true
+		}
 		w := &watching{string(m.Create.Key), string(m.Create.End), m.Create.Start}
 		st.send(fields{"watch_id": m.Create.ID, "created": true})
 		if s.compacting || w.next > 0 && w.next <= s.store.compacted {

@@ -45,12 +45,12 @@ func admit(b *testing.B, members int, local bool) {
 	for b.Loop() {
 		next := (first + 1) % members
 		if !local {
-			wait(next, s.view.Members[1].Fence)
+			wait(next, s.snapshot.Members[1].Fence)
 		}
 		revision++
 		s.events(del(keys[first], revision))
 		w := waiting[next]
-		if !s.look(w).admitted {
+		if !s.stateOf(w).admitted {
 			b.Fatal("not admitted")
 		}
 		s.removeWaiter(w)
@@ -77,7 +77,7 @@ func BenchmarkSync(b *testing.B) {
 			s := newScript()
 			b.ReportAllocs()
 			for b.Loop() {
-				s.base(s.f, resp)
+				s.List(resp)
 			}
 		})
 	}

@@ -18,18 +18,12 @@ type Again struct {
 	pause time.Duration
 }
 
-const (
-	againFree = 2
-	againMin  = 10 * time.Millisecond
-	againMax  = time.Second
-)
-
 // Wait returns nil when the loop may repeat. Returns ctx's error when ctx ends first.
 func (a *Again) Wait(ctx context.Context) error {
-	if a.tries++; a.tries <= againFree {
+	if a.tries++; a.tries <= freeRepeats {
 		return nil
 	}
-	a.pause = min(max(2*a.pause, againMin), againMax)
+	a.pause = min(max(2*a.pause, minRepeatPause), maxRepeatPause)
 	t := time.NewTimer(a.pause)
 	defer t.Stop()
 	select {

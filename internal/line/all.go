@@ -60,7 +60,7 @@ func lookAll(ctx context.Context, lines []*Line) error {
 	s := lines[0].Session
 	var fronts gateway.Txn
 	for _, l := range lines {
-		fronts.Then = append(fronts.Then, l.front(tryLook))
+		fronts.Then = append(fronts.Then, l.front(frontKeys))
 	}
 	bound, cancel := lines[0].bound(ctx)
 	defer cancel()
@@ -69,7 +69,7 @@ func lookAll(ctx context.Context, lines []*Line) error {
 		return lines[0].endCause(bound, err)
 	}
 	for i, l := range lines {
-		v := viewOf(resp.Responses[i].Get, l.prefix())
+		v := snapshotOf(resp.Responses[i].Get, l.prefix())
 		if len(v.Members) > 0 && !l.admits(v, Join{}) {
 			return &OccupiedError{v}
 		}

@@ -78,10 +78,6 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 	return pause(ctx, h, l.Delay-time.Since(from))
 }
 
-// spacePause is the pause between the attempts of a member at the front to put its marker into a
-// full database.
-const spacePause = time.Second
-
 // mark puts the marker of a new holder. Without it, the next holder would not wait after an unclean
 // end of this one. A full database refuses the put: a member that has waited in the line then keeps
 // its place until there is space, and any other returns the error.

@@ -18,19 +18,19 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 			yield(Snapshot{}, err)
 			return
 		}
-		m := l.mirror()
-		defer m.release()
-		r := m.read()
-		defer m.unread(r)
+		m := l.acquireMirror()
+		defer l.releaseMirror(m)
+		r := m.addReader()
+		defer m.removeReader(r)
 		ctx, cancel := l.bound(ctx)
 		defer cancel()
 		shown := int64(-1)
 		for {
-			if err := m.sync(ctx); err != nil {
+			if err := m.Sync(ctx); err != nil {
 				yield(Snapshot{}, l.endCause(ctx, err))
 				return
 			}
-			if v, ok := m.snapshot(); ok && v.Revision > shown {
+			if v, ok := m.copy(); ok && v.Revision > shown {
 				shown = v.Revision
 				if !yield(v, nil) {
 					return
@@ -62,7 +62,10 @@ func (l *Line) Until(ctx context.Context, done func(Snapshot) (bool, error)) err
 	return nil
 }
 
-func (m *mirror) read() *reader {
+// reader is notified after each change of the line.
+type reader struct{ wake chan struct{} }
+
+func (m *mirror) addReader() *reader {
 	r := &reader{wake: make(chan struct{}, 1)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -70,17 +73,24 @@ func (m *mirror) read() *reader {
 	return r
 }
 
-func (m *mirror) unread(r *reader) {
+func (m *mirror) removeReader(r *reader) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.readers, r)
 }
 
-// snapshot returns a copy of the state. ok is false if the mirror is not in sync.
-func (m *mirror) snapshot() (_ Snapshot, ok bool) {
+// wakeReaders wakes all readers. mu must be locked.
+func (m *mirror) wakeReaders() {
+	for r := range m.readers {
+		signal(r.wake)
+	}
+}
+
+// copy returns a copy of the snapshot. ok is false if the mirror is not complete.
+func (m *mirror) copy() (_ Snapshot, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v := m.view
+	v := m.snapshot
 	v.Members, v.Settings, v.Puts =
 		slices.Clone(v.Members), maps.Clone(v.Settings), maps.Clone(v.Puts)
 	return v, m.synced

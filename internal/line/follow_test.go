@@ -2,10 +2,12 @@ package line_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
@@ -73,6 +75,87 @@ func TestNow(t *testing.T) {
 		}
 		if _, err := l.Now(t.Context()); !errors.Is(err, session.ErrLost) {
 			t.Errorf("Now = %v", err)
+		}
+	})
+}
+
+// TestDeniedWatch checks that all waiters and readers of a mirror return the error when the watch
+// of the line is canceled, and that the next waiter has a mirror that works.
+func TestDeniedWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		etcd.Put("a/x", "")
+		l := open(t, etcd)
+		waiters := []*entering{goEnter(t.Context(), l), goEnter(t.Context(), l)}
+		reader := make(chan error, 1)
+		go func() {
+			reader <- l.Until(t.Context(), func(line.Snapshot) (bool, error) { return false, nil })
+		}()
+		synctest.Wait()
+		etcd.DenyWatches(true)
+		for _, w := range append(waiters, goEnter(t.Context(), l)) {
+			if w.waits() || !errors.Is(w.err, gateway.ErrPermissionDenied) {
+				t.Errorf("Enter = %v", w.err)
+			}
+		}
+		if err := <-reader; !errors.Is(err, gateway.ErrPermissionDenied) {
+			t.Errorf("Until = %v", err)
+		}
+		if keys := etcd.Keys("a/"); len(keys) != 1 {
+			t.Errorf("left: %v", keys)
+		}
+		etcd.DenyWatches(false)
+		w := goEnter(t.Context(), l)
+		if !w.waits() {
+			t.Fatalf("Enter = %v", w.err)
+		}
+		etcd.Delete("a/x")
+		if w.waits() || w.err != nil {
+			t.Errorf("Enter = %v", w.err)
+		}
+	})
+}
+
+// TestFollowAcrossCompactions checks that a reader sees the last state of the line after each of
+// several compactions, and that its revisions only grow.
+func TestFollowAcrossCompactions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		l := open(t, etcd)
+		states := make(chan line.Snapshot, 100)
+		done := make(chan error, 1)
+		go func() {
+			done <- l.Until(t.Context(), func(s line.Snapshot) (bool, error) {
+				states <- s
+				return s.Settings["count"] == "last", nil
+			})
+		}()
+		for i := range 5 {
+			time.Sleep(2 * time.Second)
+			etcd.BreakWatches(true)
+			synctest.Wait()
+			etcd.Put("a//count", strconv.Itoa(i))
+			etcd.Compact()
+			etcd.BreakWatches(false)
+		}
+		time.Sleep(3 * time.Second)
+		etcd.Put("a//count", "last")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		close(states)
+		revision := int64(0)
+		var last line.Snapshot
+		for s := range states {
+			if s.Revision <= revision {
+				t.Errorf("revision %d after %d", s.Revision, revision)
+			}
+			revision, last = s.Revision, s
+		}
+		if last.Revision != etcd.Revision() {
+			t.Errorf("%d at the end, now %d", last.Revision, etcd.Revision())
 		}
 	})
 }

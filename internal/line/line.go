@@ -14,7 +14,6 @@
 package line
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +22,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // Snapshot is the state of a line at one revision.
@@ -96,13 +94,11 @@ type Join struct {
 	// returns a [*RefusedError].
 	If   []gateway.Cmp
 	Else []gateway.Op
-	// Whole makes a Try that does not join read all of the line instead of its front.
-	Whole bool
-	// Hopeless, if set, ends the wait with its error when the line is in a state in which the
-	// member can no longer be admitted.
-	Hopeless func(Snapshot) error
-	// Aside is like Hopeless but also receives the member. If it is set, Hopeless is not called.
-	Aside func(Snapshot, Member) error
+	// ReadAll makes a Try that does not join read all of the line instead of its front.
+	ReadAll bool
+	// Abort, if set, ends the wait of the member with its error, in a state of the line in which
+	// the member can no longer be admitted, or must leave. It must not block.
+	Abort func(Snapshot, Member) error
 }
 
 // RefusedError is returned by a join when its own comparison failed.
@@ -115,8 +111,8 @@ func (e *RefusedError) Error() string { return "the line is not as expected" }
 // Enter joins the line, waits until the rule admits the new member, and returns its hold. If it
 // returns an error, the member has been removed or is being removed in the background.
 //
-// Returns a [*RefusedError] when j.If does not hold, the error of j.Hopeless or j.Aside when that
-// ends the wait, [core.ErrKeyDeleted] when another client deleted the member's key, the session's
+// Returns a [*RefusedError] when j.If does not hold, the error of j.Abort when that ends the
+// wait, [core.ErrKeyDeleted] when another client deleted the member's key, the session's
 // error when the session ends, ctx's error when ctx ends, and else the error of a failed request.
 func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	asked := time.Now()
@@ -131,7 +127,7 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	var before *lastLeft
 	switch {
 	case count == 1 && l.Rule(Snapshot{Members: []Member{me}}) == 1:
-	case l.crowded(j, count, others):
+	case l.watchesDirectly(j, count, others):
 		err = l.waitForPredecessor(ctx, me)
 	default:
 		before, err = l.wait(ctx, j, me)
@@ -164,15 +160,6 @@ func (l *Line) checkName() error {
 	return l.Session.CheckName(l.Name)
 }
 
-// maxShared is the longest value that is batched with other writes, because a batch must not exceed
-// the size of a request.
-const maxShared = 4096
-
-// unhurried is the number of other members of the session in the line from which an exclusive join
-// may linger. The member has to wait for their releases anyway, and usually joins in the same
-// request as the next of these.
-const unhurried = 3
-
 // join puts the member into the line and returns the number of keys in the line after that.
 func (l *Line) join(
 	ctx context.Context, j Join, key string, others int, free func(),
@@ -186,10 +173,10 @@ func (l *Line) join(
 		If:         j.If,
 		Then:       then,
 		Else:       j.Else,
-		MayLinger:  j.Exclusive && others >= unhurried,
+		MayLinger:  j.Exclusive && others >= lingerBehind,
 		OnResolved: free,
 	}
-	if len(j.If) == 0 && len(j.Value) <= maxShared {
+	if len(j.If) == 0 && len(j.Value) <= maxBatchedValue {
 		w.Key, w.Line = key, prefix
 	} else {
 		w.Compensation = core.Deletion(key)
@@ -213,39 +200,6 @@ func (l *Line) join(
 		me.Fence = prev.CreateRevision
 	}
 	return me, out.Responses[1].Get.Count, nil
-}
-
-// wait returns when the mirror admits the member. It returns the member that was seen to leave
-// last, or nobodySeen.
-func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
-	m := l.mirror()
-	defer m.release()
-	ctx, cancel := l.bound(ctx)
-	defer cancel()
-	hope := j.Hopeless
-	if j.Aside != nil {
-		hope = func(v Snapshot) error { return j.Aside(v, me) }
-	}
-	w := m.addWaiter(me, hope)
-	defer m.removeWaiter(w)
-	for {
-		if err := m.sync(ctx); err != nil {
-			return nil, l.endCause(ctx, err)
-		}
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
-			return nil, l.endCause(ctx, ctxerr.Of(ctx))
-		}
-		switch state := m.look(w); {
-		case state.gone: // Verify finds out whether the lease has ended too
-			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
-		case state.admitted:
-			return cmp.Or(state.before, nobodySeen), nil
-		case state.hopeless != nil:
-			return nil, state.hopeless
-		}
-	}
 }
 
 // bound returns a context that also ends with the session.
@@ -306,9 +260,6 @@ func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Con
 	}
 	return err
 }
-
-// finishTimeout bounds [Finish], which must release the hold after the caller's context has ended.
-const finishTimeout = 5 * time.Second
 
 // Finish is [GiveBack] with a deadline of its own instead of ctx's. Call it in a defer, because the
 // function under the hold may panic or end its goroutine, and a caller that recovers has no hold to

@@ -19,7 +19,7 @@ func (l *Line) Read(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return viewOf(resp, l.prefix()), nil
+	return snapshotOf(resp, l.prefix()), nil
 }
 
 // Now is [Line.Read] for work under the session: it waits while the session is suspect and returns
@@ -37,9 +37,9 @@ func (l *Line) Now(ctx context.Context) (Snapshot, error) {
 	return v, nil
 }
 
-// viewOf returns the members and settings among the keys below a prefix. Only direct children are
+// snapshotOf returns the members and settings among the keys below a prefix. Only direct children are
 // members, because "a" and "a/b" are two lines.
-func viewOf(resp *gateway.GetResponse, prefix string) Snapshot {
+func snapshotOf(resp *gateway.GetResponse, prefix string) Snapshot {
 	v := Snapshot{
 		Revision: resp.Revision,
 		Members:  make([]Member, 0, len(resp.KVs)),

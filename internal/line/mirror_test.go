@@ -29,10 +29,10 @@ func TestMembersOf(t *testing.T) {
 		{Key: "b/1", CreateRevision: 4},
 	}
 	want := []Member{{Key: "a/3", Fence: 7}, {Key: "a/2", Fence: 8}, {Key: "a/1", Fence: 9}}
-	if got := viewOf(&gateway.GetResponse{KVs: kvs}, "a/").Members; !slices.Equal(got, want) {
+	if got := snapshotOf(&gateway.GetResponse{KVs: kvs}, "a/").Members; !slices.Equal(got, want) {
 		t.Errorf("members = %v", got)
 	}
-	if got := viewOf(&gateway.GetResponse{KVs: kvs}, "a/b/").Members; !slices.Equal(got,
+	if got := snapshotOf(&gateway.GetResponse{KVs: kvs}, "a/b/").Members; !slices.Equal(got,
 		[]Member{{Key: "a/b/1", Fence: 2}}) {
 		t.Errorf("of the line below = %v", got)
 	}
@@ -51,22 +51,22 @@ func TestMemberLease(t *testing.T) {
 	}
 }
 
-// script calls a mirror directly, without a server.
-type script struct {
-	*mirror
-	f *lineWatch
-}
+// script calls a mirror directly, without a cache.
+type script struct{ *mirror }
 
-func newScript() script {
-	f := &lineWatch{created: make(chan struct{}), stop: func() {}}
-	m := &mirror{
-		id: mirrorID{prefix: "a/"}, rule: Exclusive, turn: make(chan struct{}, 1),
-		waiters: map[string]*waiter{}, watch: f,
+func newScript() script { return script{newMirror(nil, "a/", Exclusive)} }
+
+// events applies events, revision by revision, as a cache does.
+func (s script) events(evs ...gateway.Event) {
+	for len(evs) > 0 {
+		n := 1
+		for n < len(evs) && evs[n].KV.ModRevision == evs[0].KV.ModRevision {
+			n++
+		}
+		s.Apply(evs[:n])
+		evs = evs[n:]
 	}
-	return script{m, f}
 }
-
-func (s script) events(evs ...gateway.Event) { s.take(s.f, gateway.WatchResponse{Events: evs}) }
 
 func (s script) read(rev int64, members ...Member) {
 	var kvs []gateway.KeyValue
@@ -74,7 +74,7 @@ func (s script) read(rev int64, members ...Member) {
 		kvs = append(kvs,
 			gateway.KeyValue{Key: m.Key, CreateRevision: m.Fence, ModRevision: m.Fence})
 	}
-	s.base(s.f, &gateway.GetResponse{Header: gateway.Header{Revision: rev}, KVs: kvs})
+	s.List(&gateway.GetResponse{Header: gateway.Header{Revision: rev}, KVs: kvs})
 }
 
 func put(key string, create, mod int64) gateway.Event {
@@ -89,7 +89,7 @@ type state struct{ admitted, gone bool }
 
 func (s script) want(t *testing.T, w *waiter, want state) {
 	t.Helper()
-	f := s.look(w)
+	f := s.stateOf(w)
 	if got := (state{f.admitted, f.gone}); got != want {
 		t.Errorf("%v: %+v, want %+v", w.Member, got, want)
 	}
@@ -116,7 +116,7 @@ func TestMirrorHandsOver(t *testing.T) {
 	s.events(del("a/x", 7))
 	s.want(t, b, state{admitted: true})
 	s.want(t, c, state{})
-	if before := s.look(b).before; before == nil ||
+	if before := s.stateOf(b).before; before == nil ||
 		before.Member != (Member{Key: "a/x", Fence: 4}) {
 		t.Errorf("before = %+v", before)
 	}
@@ -170,28 +170,11 @@ func TestMirrorRepeatedJoin(t *testing.T) {
 	s.want(t, b, state{})
 	if want := []Member{
 		{Key: "a/x", Fence: 3}, {Key: "a/b", Fence: 4}, {Key: "a/c", Fence: 5},
-	}; !slices.Equal(s.view.Members, want) {
-		t.Errorf("members = %v", s.view.Members)
+	}; !slices.Equal(s.snapshot.Members, want) {
+		t.Errorf("members = %v", s.snapshot.Members)
 	}
 	s.events(del("a/x", 7))
 	s.want(t, b, state{admitted: true})
-}
-
-// TestMirrorEarlyEvents checks that events received before the read are applied, except the ones
-// that the read includes.
-func TestMirrorEarlyEvents(t *testing.T) {
-	t.Parallel()
-	s := newScript()
-	b := s.addWaiter(Member{Key: "a/b", Fence: 8}, nil)
-	// The key was used before.
-	s.events(put("a/b", 5, 5), del("a/b", 6), put("a/x", 7, 7), put("a/b", 8, 8))
-	s.events(del("a/x", 9), put("a/x", 10, 10))
-	s.want(t, b, state{})
-	s.read(8, Member{Key: "a/x", Fence: 7}, b.Member)
-	s.want(t, b, state{admitted: true})
-	if want := []Member{b.Member, {Key: "a/x", Fence: 10}}; !slices.Equal(s.view.Members, want) {
-		t.Errorf("members = %v", s.view.Members)
-	}
 }
 
 func TestMirrorRemovedBeforeEnrolled(t *testing.T) {
@@ -222,42 +205,26 @@ func TestMirrorAfterCompaction(t *testing.T) {
 	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil),
 		s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
-	old := s.f
-	s.take(old, gateway.WatchResponse{Err: gateway.ErrCompacted})
-	if s.synced || s.watch != nil || s.err != nil {
-		t.Fatal("it goes on")
-	}
-	for _, w := range []*waiter{b, c} { // one of them must do the work
+	r := s.addReader()
+	s.Stale()
+	for _, wake := range []chan struct{}{b.wake, c.wake, r.wake} { // one of them must do the work
 		select {
-		case <-w.wake:
+		case <-wake:
 		default:
 			t.Error("not woken")
 		}
 	}
-	s.f = &lineWatch{created: make(chan struct{})}
-	s.watch = s.f
-	// A late call of the old watch.
-	s.take(old, gateway.WatchResponse{Events: []gateway.Event{del("a/c", 9)}})
+	if _, ok := s.copy(); ok {
+		t.Error("a stale mirror is shown")
+	}
+	d := s.addWaiter(Member{Key: "a/d", Fence: 5}, nil)
+	s.want(t, d, state{}) // a stale mirror decides nothing
 	s.read(9, c.Member)
 	s.want(t, b, state{gone: true})
+	s.want(t, d, state{gone: true})
 	s.want(t, c, state{admitted: true})
-	if before := s.look(c).before; before != nil {
+	if before := s.stateOf(c).before; before != nil {
 		t.Errorf("nobody was seen to leave, but %+v", before)
-	}
-}
-
-func TestMirrorEnds(t *testing.T) {
-	t.Parallel()
-	s := newScript()
-	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil)
-	s.take(s.f, gateway.WatchResponse{Err: gateway.ErrPermissionDenied})
-	select {
-	case <-b.wake:
-	default:
-		t.Error("not woken")
-	}
-	if err := s.sync(t.Context()); !errors.Is(err, gateway.ErrPermissionDenied) {
-		t.Errorf("sync = %v", err)
 	}
 }
 
@@ -270,15 +237,15 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 		}
 		return min(1, len(v.Members))
 	}
-	full := errors.New("hopeless")
-	hope := func(v Snapshot) error {
+	full := errors.New("full")
+	abort := func(v Snapshot, _ Member) error {
 		if v.Settings["limit"] == "0" {
 			return full
 		}
 		return nil
 	}
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, hope),
-		s.addWaiter(Member{Key: "a/c", Fence: 6}, hope)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, abort),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, abort)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	limit := put("a//limit", 7, 7)
@@ -288,47 +255,47 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 	s.want(t, c, state{})
 	limit.KV.Value, limit.KV.ModRevision, limit.KV.Version = []byte("0"), 8, 2
 	s.events(limit)
-	if v, _ := s.snapshot(); v.Puts["limit"] != (Put{Revision: 8, Version: 2}) {
+	if v, _ := s.copy(); v.Puts["limit"] != (Put{Revision: 8, Version: 2}) {
 		t.Errorf("puts = %v", v.Puts)
 	}
-	if f := s.look(b); f.hopeless != nil {
-		t.Error("an admitted member lost hope")
+	if f := s.stateOf(b); f.aborted != nil {
+		t.Error("an admitted member was aborted")
 	}
-	if f := s.look(c); !errors.Is(f.hopeless, full) {
-		t.Errorf("hopeless = %v", f.hopeless)
+	if f := s.stateOf(c); !errors.Is(f.aborted, full) {
+		t.Errorf("aborted = %v", f.aborted)
 	}
 	changed := put("a/x", 4, 9)
 	changed.KV.Value = []byte("new")
 	s.events(changed, del("a//limit", 10))
-	if v, ok := s.snapshot(); !ok || v.Revision != 10 || v.Members[0].Value != "new" ||
+	if v, ok := s.copy(); !ok || v.Revision != 10 || v.Members[0].Value != "new" ||
 		len(v.Settings)+len(v.Puts) > 0 {
 		t.Errorf("view = %+v, %v", v, ok)
 	}
 }
 
-// TestMirrorHopeIsOlderThanTheJoin checks that a state of the line before a member's join does not
+// TestMirrorAbortIsOlderThanTheJoin checks that a state of the line before a member's join does not
 // end its wait.
-func TestMirrorHopeIsOlderThanTheJoin(t *testing.T) {
+func TestMirrorAbortIsOlderThanTheJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	full := errors.New("hopeless")
-	hope := func(v Snapshot) error {
+	full := errors.New("full")
+	abort := func(v Snapshot, _ Member) error {
 		if len(v.Settings) == 0 {
 			return full
 		}
 		return nil
 	}
 	s.read(4, Member{Key: "a/x", Fence: 4})
-	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, hope)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, abort)
 	s.want(t, b, state{})
 	s.events(put("a//limit", 5, 5), put("a/b", 6, 6))
 	s.want(t, b, state{})
-	if f := s.look(b); f.hopeless != nil {
-		t.Errorf("hopeless = %v", f.hopeless)
+	if f := s.stateOf(b); f.aborted != nil {
+		t.Errorf("aborted = %v", f.aborted)
 	}
 	s.events(del("a//limit", 7))
-	if f := s.look(b); !errors.Is(f.hopeless, full) {
-		t.Errorf("hopeless = %v", f.hopeless)
+	if f := s.stateOf(b); !errors.Is(f.aborted, full) {
+		t.Errorf("aborted = %v", f.aborted)
 	}
 }
 
@@ -342,7 +309,6 @@ func TestMirrorDecidesAtRevisions(t *testing.T) {
 	limit := put("a//limit", 3, 3)
 	limit.KV.Value = []byte("i")
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
-	s.events(limit, put("a/c", 4, 4)) // older than the read
 	limit.KV.ModRevision = 6
 	s.events(limit)
 	s.want(t, b, state{})

@@ -7,90 +7,57 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/listwatch"
 )
 
-// crowd is the number of members of other sessions above which a member waits without a mirror. If
-// each client of a long line had a mirror, etcd would send every event of the line to all of them,
-// and each would read the whole line. An exclusive member therefore watches only its own key and
-// its predecessor's, and reads the line again at the end.
-const crowd = 16
-
-// crowded reports whether a member waits without a mirror. It found count keys in the line, others
-// of them of its own session. If the client already uses a mirror, one more waiter costs nothing.
-func (l *Line) crowded(j Join, count int64, others int) bool {
+// watchesDirectly reports whether a member watches its predecessor instead of the line, see
+// directWatchThreshold. It found count keys in the line, others of them of its own session. If the
+// client already uses a mirror, one more waiter costs nothing.
+func (l *Line) watchesDirectly(j Join, count int64, others int) bool {
 	// The delay needs a mirror, because it runs from the time at which the mirror saw the holder
 	// leave.
-	if !j.Exclusive || l.Delay > 0 || count <= crowd+int64(others) {
-		return false
-	}
-	mirrors.Lock()
-	defer mirrors.Unlock()
-	m := mirrors.m[l.mirrorID()]
-	if m == nil {
-		return true
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.users == 0
+	return j.Exclusive && l.Delay <= 0 && count > directWatchThreshold+int64(others) &&
+		!mirrors.InUse(l.mirrorID())
 }
 
 // waitForPredecessor returns nil when no member is ahead of me.
 func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
 	ctx, cancel := l.bound(ctx)
 	defer cancel()
-	var own, ahead *keyWatch
-	defer func() { own.end(); ahead.end() }()
 	for {
-		var err error
-		if own, err = l.see(ctx, own, me); err != nil {
-			return l.endCause(ctx, err)
+		before, err := l.predecessor(ctx, me)
+		if err == nil && before != nil {
+			err = l.awaitLeaving(ctx, me, *before)
 		}
-		before, err := l.ahead(ctx, me)
 		switch {
-		case errors.Is(err, errRemoved):
+		case errors.Is(err, errRemoved): // Verify finds out whether the lease has ended too
 			return cmp.Or(l.Session.Verify(ctx), errRemoved)
 		case err != nil:
 			return l.endCause(ctx, err)
 		case before == nil:
 			return nil
 		}
-		if ahead, err = l.see(ctx, ahead, *before); err != nil {
-			return l.endCause(ctx, err)
-		}
-		still, err := l.there(ctx, me, *before)
-		switch {
-		case err != nil:
-			return l.endCause(ctx, err)
-		case !still: // it left before the watch began
-			continue
-		}
-		select {
-		case <-own.changed:
-		case <-ahead.changed:
-		case <-ctx.Done():
-			return l.endCause(ctx, ctxerr.Of(ctx))
-		}
 	}
 }
 
-// ahead returns the member right before me, or nil if there is none. Returns errRemoved when me is
-// not in the line.
-func (l *Line) ahead(ctx context.Context, me Member) (*Member, error) {
-	const look = 8 // it reads more only if keys of other lines lie below this line
+// predecessor returns the member right before me, or nil if there is none. Returns errRemoved when
+// me is not in the line.
+func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
 	opts := []gateway.Option{
 		gateway.Prefix(), gateway.KeysOnly(), gateway.MaxCreateRevision(me.Fence),
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Descend),
 	}
-	resp, err := l.Session.Client().Get(ctx, l.prefix(), append(opts, gateway.Limit(look))...)
+	c := l.Session.Client()
+	resp, err := c.Get(ctx, l.prefix(), append(opts, gateway.Limit(frontKeys))...)
 	if err != nil {
 		return nil, err
 	}
-	last := viewOf(resp, l.prefix()).Members
+	last := snapshotOf(resp, l.prefix()).Members
 	if len(last) < 2 && resp.More {
-		if resp, err = l.Session.Client().Get(ctx, l.prefix(), opts...); err != nil {
+		if resp, err = c.Get(ctx, l.prefix(), opts...); err != nil {
 			return nil, err
 		}
-		last = viewOf(resp, l.prefix()).Members
+		last = snapshotOf(resp, l.prefix()).Members
 	}
 	switch n := len(last); {
 	case n == 0 || !last[n-1].is(me):
@@ -102,97 +69,62 @@ func (l *Line) ahead(ctx context.Context, me Member) (*Member, error) {
 	}
 }
 
-// there reports whether both members are in the line. It is cheaper than [Line.ahead], for which
-// the server scans the whole line.
-func (l *Line) there(ctx context.Context, a, b Member) (bool, error) {
-	resp, err := l.Session.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(a.Key, gateway.KeysOnly()), gateway.OpGet(b.Key, gateway.KeysOnly()),
+// awaitLeaving returns nil when one of the two members may have left.
+func (l *Line) awaitLeaving(ctx context.Context, me, before Member) error {
+	p := &pair{client: l.Session.Client(), me: me, before: before, left: make(chan struct{}, 1)}
+	cache := listwatch.New(p.client, p, []string{me.Key, before.Key})
+	defer cache.Close()
+	if err := cache.Sync(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-p.left:
+		return nil
+	case <-ctx.Done():
+		return ctxerr.Of(ctx)
+	}
+}
+
+// pair is the reducer of a member that waits and its predecessor.
+type pair struct {
+	client     *gateway.Client
+	me, before Member
+	left       chan struct{} // receives when one of them may have left
+}
+
+// Read reads both keys. That is cheaper than [Line.predecessor], for which the server scans the
+// whole line.
+func (p *pair) Read(ctx context.Context) (*gateway.GetResponse, error) {
+	resp, err := p.client.Txn(ctx, gateway.Txn{Then: []gateway.Op{
+		gateway.OpGet(p.me.Key, gateway.KeysOnly()), gateway.OpGet(p.before.Key, gateway.KeysOnly()),
 	}})
-	if err != nil {
-		return false, err
-	}
-	for i, m := range []Member{a, b} {
-		if kvs := resp.Responses[i].Get.KVs; len(kvs) == 0 || kvs[0].CreateRevision != m.Fence {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// keyWatch is a watch of one member.
-type keyWatch struct {
-	Member
-	stop    func()
-	created chan struct{} // closed when the watch is created
-	ended   chan struct{} // closed when the watch has ended, with err
-	err     error
-	changed chan struct{} // receives when the member may have left
-}
-
-// see returns a watch of m once it is created. It returns old if that is a live watch of m, and
-// stops it otherwise.
-func (l *Line) see(ctx context.Context, old *keyWatch, m Member) (*keyWatch, error) {
-	if old.of(m) {
-		return old, nil
-	}
-	old.end()
-	s := &keyWatch{
-		Member:  m,
-		created: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}, 1),
-	}
-	stop, err := l.Session.Client().WatchFunc(m.Key, s.take)
 	if err != nil {
 		return nil, err
 	}
-	s.stop = stop
-	select {
-	case <-s.created:
-	case <-s.ended:
-	case <-ctx.Done():
-		return s, ctxerr.Of(ctx)
+	read := &gateway.GetResponse{Header: resp.Header}
+	for _, r := range resp.Responses {
+		read.KVs = append(read.KVs, r.Get.KVs...)
 	}
-	select {
-	case <-s.ended:
-		if !errors.Is(s.err, gateway.ErrCompacted) {
-			return s, s.err
-		}
-	default:
-	}
-	return s, nil
+	return read, nil
 }
 
-// take runs in the goroutine that reads the client's stream.
-func (s *keyWatch) take(r gateway.WatchResponse) {
-	switch {
-	case r.Err != nil:
-		s.err = r.Err
-		close(s.ended)
-		signal(s.changed)
-	case r.Created:
-		close(s.created)
+func (p *pair) List(read *gateway.GetResponse) {
+	if len(read.KVs) < 2 || !p.has(read.KVs[0]) || !p.has(read.KVs[1]) {
+		signal(p.left)
 	}
-	for _, ev := range r.Events {
-		if ev.Deleted || ev.KV.CreateRevision != s.Fence {
-			signal(s.changed)
+}
+
+func (p *pair) Apply(events []gateway.Event) {
+	for _, ev := range events {
+		if ev.Deleted || !p.has(ev.KV) {
+			signal(p.left)
 		}
 	}
 }
 
-// of reports whether s is a live watch of m.
-func (s *keyWatch) of(m Member) bool {
-	if s == nil || !s.is(m) {
-		return false
-	}
-	select {
-	case <-s.ended:
-		return false
-	default:
-		return true
-	}
-}
+func (p *pair) Stale() { signal(p.left) }
 
-func (s *keyWatch) end() {
-	if s != nil {
-		s.stop()
-	}
+func (p *pair) has(kv gateway.KeyValue) bool {
+	m := Member{Key: kv.Key, Fence: kv.CreateRevision}
+	return m.is(p.me) || m.is(p.before)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -145,4 +146,108 @@ func TestCrowdOfOneClient(t *testing.T) {
 		release(t, h)
 		all.Wait()
 	})
+}
+
+// TestPredecessorLeavesAtEachStep checks that a direct watcher misses nothing, whatever leaves
+// before or after each of its requests: its predecessor, all other members, or itself.
+func TestPredecessorLeavesAtEachStep(t *testing.T) {
+	t.Parallel()
+	const others = 20
+	for _, who := range []string{"predecessor", "all others", "itself"} {
+		for step := 2; step <= 4; step++ { // 2 finds the predecessor, 3 reads both; 4: afterwards
+			for _, after := range []bool{false, true} {
+				t.Run(fmt.Sprint(who, step, after), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						etcd := fakeetcd.Start(t)
+						l := open(t, etcd)
+						for i := range others {
+							etcd.Put(fmt.Sprint("a/m", i), "")
+						}
+						leave := func() {
+							switch who {
+							case "predecessor":
+								etcd.Delete(fmt.Sprint("a/m", others-1))
+							case "itself":
+								etcd.Delete("a/" + l.Session.Lease().String())
+							case "all others":
+								for i := range others {
+									etcd.Delete(fmt.Sprint("a/m", i))
+								}
+							}
+						}
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+							if c.N == step && !after {
+								leave()
+							}
+							answer := c.Apply()
+							if c.N == step && after {
+								leave()
+							}
+							c.Sleep(10 * time.Millisecond) // the events arrive before the answer
+							return answer
+						})
+						w := goEnterAs(t.Context(), l, line.Join{Exclusive: true})
+						time.Sleep(time.Second)
+						etcd.Script(nil)
+						if step == 4 {
+							leave()
+						}
+						if who == "predecessor" {
+							if !w.waits() {
+								t.Fatalf("Enter = %v", w.err)
+							}
+							for i := range others - 1 {
+								etcd.Delete(fmt.Sprint("a/m", i))
+							}
+						}
+						var want error
+						if who == "itself" {
+							want = session.ErrKeyDeleted
+						}
+						if w.waits() || !errors.Is(w.err, want) {
+							t.Fatalf("Enter = %v, want %v", w.err, want)
+						}
+						if n := etcd.Watches(); n != 1 { // the record's
+							t.Errorf("%d watches are left", n)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestDirectWatchAfterCompaction checks a direct watcher whose predecessors left while its watches
+// were down, and whose events were compacted.
+func TestDirectWatchAfterCompaction(t *testing.T) {
+	t.Parallel()
+	for _, left := range []int{1, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			l := open(t, etcd)
+			for i := range 20 {
+				etcd.Put(fmt.Sprint("a/m", i), "")
+			}
+			w := goEnterAs(t.Context(), l, line.Join{Exclusive: true})
+			time.Sleep(2 * time.Second)
+			etcd.BreakWatches(true)
+			synctest.Wait()
+			for i := range left {
+				etcd.Delete(fmt.Sprint("a/m", 19-i))
+			}
+			etcd.Compact()
+			etcd.BreakWatches(false)
+			time.Sleep(3 * time.Second)
+			if w.waits() != (left == 1) {
+				t.Fatalf("%d left: %v", left, w.err)
+			}
+			for i := range 20 - left {
+				etcd.Delete(fmt.Sprint("a/m", i))
+			}
+			if w.waits() || w.err != nil {
+				t.Errorf("Enter = %v", w.err)
+			}
+		})
+	}
 }

@@ -12,23 +12,15 @@ import (
 
 // OccupiedError is returned by [Line.Try] when the rule would not have admitted the member.
 type OccupiedError struct {
-	View Snapshot // the line, or its front, as Try read it
+	Snapshot Snapshot // the line, or its front, as Try read it
 }
 
 func (e *OccupiedError) Error() string {
-	if len(e.View.Members) == 0 {
+	if len(e.Snapshot.Members) == 0 {
 		return "not admitted"
 	}
-	return "held under " + e.View.Members[0].Key
+	return "held under " + e.Snapshot.Members[0].Key
 }
-
-const (
-	// tryLook is the number of keys that a failed try reads. It reads more only if keys of other
-	// lines lie below this line.
-	tryLook = 8
-	// tries is the number of attempts that Try makes while the line changes between read and write.
-	tries = 3
-)
 
 // Try joins the line if the rule admits the new member at once, and returns its hold. Joining an
 // empty line takes one transaction.
@@ -85,9 +77,9 @@ func (l *Line) front(limit int64) gateway.Op {
 func (l *Line) try(
 	ctx context.Context, j Join, key string, free func(), still []gateway.Cmp,
 ) (me *Member, v Snapshot, _ error) {
-	look := int64(tryLook)
-	if j.Whole {
-		look = 0
+	limit := int64(frontKeys)
+	if j.ReadAll {
+		limit = 0
 	}
 	w := core.Write{
 		If: append(still, j.If...),
@@ -95,7 +87,7 @@ func (l *Line) try(
 			gateway.OpPut(key, []byte(j.Value), gateway.WithLease(l.Session.Lease())),
 		},
 		Else: []gateway.Op{
-			l.front(look),
+			l.front(limit),
 			gateway.OpGet(key, gateway.KeysOnly()),
 		},
 		Compensation: core.Deletion(key),
@@ -119,7 +111,7 @@ func (l *Line) try(
 		return nil, Snapshot{}, &RefusedError{out.Responses[2].Txn.Responses}
 	}
 	front.Revision = out.Revision // the nested answer leaves its revision out, which is the same
-	v = viewOf(front, l.prefix())
+	v = snapshotOf(front, l.prefix())
 	if front.More && (len(v.Members) == 0 || l.admits(v, j)) {
 		v, err = l.Now(ctx)
 	}

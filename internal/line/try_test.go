@@ -25,7 +25,7 @@ func TestTry(t *testing.T) {
 		for _, l := range []*line.Line{l, other} {
 			_, err := l.Try(t.Context(), line.Join{})
 			occupied, ok := errors.AsType[*line.OccupiedError](err)
-			if !ok || occupied.View.Members[0] != (line.Member{Key: h.Key(), Fence: h.Fence()}) {
+			if !ok || occupied.Snapshot.Members[0] != (line.Member{Key: h.Key(), Fence: h.Fence()}) {
 				t.Errorf("Try = %v", err)
 			}
 		}
@@ -164,8 +164,8 @@ func TestTryRefused(t *testing.T) {
 						If: []gateway.Cmp{
 							gateway.CmpValue("a//limit", gateway.Equal, []byte("4")),
 						},
-						Else:  []gateway.Op{gateway.OpGet("a//limit")},
-						Whole: whole,
+						Else:    []gateway.Op{gateway.OpGet("a//limit")},
+						ReadAll: whole,
 					}
 					_, err := l.Try(t.Context(), j)
 					refused, ok := errors.AsType[*line.RefusedError](err)
@@ -182,9 +182,9 @@ func TestTryRefused(t *testing.T) {
 						release(t, h)
 					case others > 0 && !ok:
 						t.Errorf("Try = %v", err)
-					case whole && others > 0 && (len(occupied.View.Members) != others ||
-						occupied.View.Settings["limit"] != "3"):
-						t.Errorf("seen: %+v", occupied.View)
+					case whole && others > 0 && (len(occupied.Snapshot.Members) != others ||
+						occupied.Snapshot.Settings["limit"] != "3"):
+						t.Errorf("seen: %+v", occupied.Snapshot)
 					}
 				})
 			})

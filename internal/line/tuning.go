@@ -1,0 +1,40 @@
+package line
+
+import "time"
+
+const (
+	// directWatchThreshold is the number of members of other sessions above which an exclusive
+	// member watches its predecessor instead of the line. If each client of a long line had a
+	// mirror, etcd would send every event of the line to all of them, and each would read the whole
+	// line.
+	directWatchThreshold = 16
+	// idleMirror is the time for which a mirror without users is kept, so that the next waiter
+	// needs no read.
+	idleMirror = 30 * time.Second
+	// frontKeys is the number of keys that are read where one or two members are needed. All of the
+	// line is read only if keys of other lines lie below it.
+	frontKeys = 8
+	// tries is the number of attempts that Try makes while the line changes between read and write,
+	// before it joins the line to find its place.
+	tries = 3
+	// lingerBehind is the number of other members of the session in the line from which an
+	// exclusive join may linger. The member has to wait for their releases anyway, and usually
+	// joins in the same request as the next of these.
+	lingerBehind = 3
+	// maxBatchedValue is the longest value that is batched with other writes, because a batch must
+	// not exceed the size of a request.
+	maxBatchedValue = 4096
+	// freeRepeats is the number of repetitions of an Again without a pause, because declaring
+	// settings takes as many.
+	freeRepeats = 2
+	// minRepeatPause and maxRepeatPause bound the pauses of an Again, which double. They keep two
+	// programs that change the settings to and fro from using all of etcd's time.
+	minRepeatPause = 10 * time.Millisecond
+	maxRepeatPause = time.Second
+	// spacePause is the pause between the attempts of a member at the front to put its marker into
+	// a full database.
+	spacePause = time.Second
+	// finishTimeout bounds Finish, which must release the hold after the caller's context has
+	// ended.
+	finishTimeout = 5 * time.Second
+)

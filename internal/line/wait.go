@@ -1,0 +1,91 @@
+package line
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+)
+
+// waiter is a member that waits in this process.
+type waiter struct {
+	Member
+	wake  chan struct{} // receives when waiterState may have changed, or the mirror is stale
+	abort func(Snapshot, Member) error
+	waiterState
+}
+
+// waiterState is the outcome of a wait.
+type waiterState struct {
+	admitted bool
+	gone     bool
+	aborted  error
+	before   *lastLeft // the last member that left before the admission
+}
+
+// nobodySeen is for a member that has waited, and whose mirror was read again after the last one
+// left.
+var nobodySeen = &lastLeft{}
+
+// wait returns when the mirror admits the member. It returns the member that was seen to leave
+// last, or nobodySeen.
+func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
+	m := l.acquireMirror()
+	defer l.releaseMirror(m)
+	ctx, cancel := l.bound(ctx)
+	defer cancel()
+	w := m.addWaiter(me, j.Abort)
+	defer m.removeWaiter(w)
+	for {
+		if err := m.Sync(ctx); err != nil {
+			return nil, l.endCause(ctx, err)
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return nil, l.endCause(ctx, ctxerr.Of(ctx))
+		}
+		switch state := m.stateOf(w); {
+		case state.gone: // Verify finds out whether the lease has ended too
+			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
+		case state.admitted:
+			return cmp.Or(state.before, nobodySeen), nil
+		case state.aborted != nil:
+			return nil, state.aborted
+		}
+	}
+}
+
+// addWaiter registers a waiter for a member that has joined.
+func (m *mirror) addWaiter(me Member, abort func(Snapshot, Member) error) *waiter {
+	w := &waiter{Member: me, wake: make(chan struct{}, 1), abort: abort}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiters[me.Key] = w
+	if m.synced {
+		m.review(w)
+		m.decide()
+	}
+	return w
+}
+
+func (m *mirror) removeWaiter(w *waiter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiters[w.Key] == w {
+		delete(m.waiters, w.Key)
+	}
+}
+
+func (m *mirror) stateOf(w *waiter) waiterState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return w.waiterState
+}
+
+func signal(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
