@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -24,68 +22,6 @@ type app struct {
 	client  *gateway.Client
 	log     *plainLog
 	session *session.Session
-}
-
-func newRoot(a *app) *cobra.Command {
-	root := &cobra.Command{
-		Use:   "holdfast",
-		Short: "Locks, elections, semaphores, barriers and queues on etcd",
-		Long: "Locks, elections, semaphores, barriers and queues on etcd, for shells and for those who look after them.\n\n" +
-			"Exit status: 0 done; 1 no: not acquired (or what -E says), nobody there, nothing found; 64 wrong usage;\n" +
-			"69 etcd cannot be reached; 75 the hold was lost while the command ran; 77 not permitted; 126 and 127 the command\n" +
-			"cannot be run, or does not exist; 70 anything else. A command's own status is passed through, 128+n if signal n\n" +
-			"has ended it.",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usagef("no verb given; type: holdfast lock NAME -- COMMAND, or holdfast --help")
-		},
-		Version: version(),
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return a.connect.fromEnv(cmd.Flags())
-		},
-	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		a.json = a.json || asksJSON(os.Args[1:])
-		return usagef("%w; type: %s --help%s", err, cmd.CommandPath(), dashHint(cmd))
-	})
-	root.Flags().Bool("version", false, "print the version")
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
-	a.connect.add(root.PersistentFlags())
-	root.AddCommand(
-		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
-		latchCommand(a), queueCommand(a),
-		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
-	)
-	plainUse(root)
-	return root
-}
-
-// version returns the version of the module, which names the commit if the program was built from
-// one.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
-}
-
-// plainUse removes "[flags]" from the use lines, so that they show only the words to type.
-func plainUse(cmd *cobra.Command) {
-	cmd.DisableFlagsInUseLine = true
-	for _, c := range cmd.Commands() {
-		plainUse(c)
-	}
-}
-
-// dashHint returns a reminder of the two dashes for verbs that take a command, else "".
-func dashHint(cmd *cobra.Command) string {
-	if takesCommand(cmd) {
-		return " (flags of the command to run come after --)"
-	}
-	return ""
 }
 
 // dial makes the client at the first call.
@@ -103,9 +39,15 @@ func (a *app) dial() (*gateway.Client, error) {
 	return c, nil
 }
 
-// open makes the client and a session, which replaces one that was lost. It takes at most the
+// open makes the client and a session, which is named after the verb. It takes at most the
 // command-timeout, or as long as f has left if that is less. f may be nil.
-func (a *app) open(
+func (a *app) open(cmd *cobra.Command, f *waitFlags) (*session.Session, error) {
+	opts := &session.Options{Name: cmd.CommandPath(), ParentKey: parentKey()}
+	return a.openWith(cmd.Context(), f, opts)
+}
+
+// openWith is [app.open] with other options. The new session replaces one that was lost.
+func (a *app) openWith(
 	ctx context.Context, f *waitFlags, opts *session.Options,
 ) (*session.Session, error) {
 	if _, err := a.dial(); err != nil {
@@ -117,9 +59,9 @@ func (a *app) open(
 	}
 	limit := time.Duration(a.connect.timeout)
 	if f != nil {
-		limit = f.reach(limit)
+		limit = f.answerLimit(limit)
 	}
-	ctx, cancel := within(ctx, limit)
+	ctx, cancel := answerWithin(ctx, limit)
 	defer cancel()
 	s, err := session.New(ctx, a.client, opts)
 	if err != nil {
@@ -130,8 +72,31 @@ func (a *app) open(
 	return s, nil
 }
 
-// reach returns nil if etcd answers within the command-timeout.
-func (a *app) reach(ctx context.Context) error {
+// openQuiet is [app.open] for a verb that waits only for etcd. Its error reports an outage, so
+// there are no warnings.
+func (a *app) openQuiet(cmd *cobra.Command) (*session.Session, error) {
+	s, err := a.open(cmd, nil)
+	if err == nil {
+		a.log.mute(true)
+	}
+	return s, err
+}
+
+// request runs fn, which waits only for etcd, with a session and within the command-timeout.
+func (a *app) request(
+	cmd *cobra.Command, fn func(context.Context, *session.Session) error,
+) error {
+	s, err := a.openQuiet(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.bounded(cmd.Context())
+	defer cancel()
+	return fn(ctx, s)
+}
+
+// ping returns nil if etcd answers within the command-timeout.
+func (a *app) ping(ctx context.Context) error {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	_, err := a.client.Get(ctx, session.DefaultRecordPrefix)
@@ -141,39 +106,59 @@ func (a *app) reach(ctx context.Context) error {
 // bounded returns a context for a request that waits only for etcd. It ends after the
 // command-timeout.
 func (a *app) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, time.Duration(a.connect.timeout))
+	return answerWithin(ctx, time.Duration(a.connect.timeout))
 }
 
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func answerWithin(
+	ctx context.Context, limit time.Duration,
+) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, &noAnswerError{limit})
 }
 
-// listing returns a context for a verb that sends many requests: ten times the command-timeout. It
-// sends one request first, because a verb should fail early if etcd does not answer.
-func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	bctx, cancel := a.bounded(ctx)
-	defer cancel()
-	if _, err := a.client.Leases(bctx); err != nil && !errors.Is(err, gateway.ErrPermissionDenied) {
-		return nil, nil, err
-	}
-	ctx, cancel = a.long(ctx, "a PREFIX, or ")
-	return ctx, cancel, nil
+// cleanUp returns a context for clean-up that continues after ctx has ended.
+func (a *app) cleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	return a.bounded(context.WithoutCancel(ctx))
 }
 
-// long returns a context of ten times the command-timeout. Its error suggests a longer timeout,
-// after others, the other remedies to type.
+// long returns a context for a verb that sends many requests: ten times the command-timeout. Its
+// error suggests a longer timeout, after others, the other remedies to type.
 func (a *app) long(ctx context.Context, others string) (context.Context, context.CancelFunc) {
 	long := 10 * time.Duration(a.connect.timeout)
 	return context.WithTimeoutCause(ctx, long, &exitError{
 		codeUnavailable,
-		fmt.Errorf("etcd has not told all within %v; type %sa longer --command-timeout",
-			long, others),
+		fmt.Errorf("etcd has not answered all requests within %v; type %sa longer "+
+			"--command-timeout", long, others),
 	})
 }
 
-// after returns a context for clean-up that continues after ctx has ended.
-func (a *app) after(ctx context.Context) (context.Context, context.CancelFunc) {
-	return a.bounded(context.WithoutCancel(ctx))
+// listing makes the client and returns a context for a verb that reads many names. It sends one
+// request first, because a verb should fail early if etcd does not answer.
+func (a *app) listing(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if _, err := a.dial(); err != nil {
+		return nil, nil, err
+	}
+	if err := a.ping(ctx); err != nil && !errors.Is(err, gateway.ErrPermissionDenied) {
+		return nil, nil, err
+	}
+	ctx, cancel := a.long(ctx, "a PREFIX, or ")
+	return ctx, cancel, nil
+}
+
+// members reads the holders and waiters of all names that begin with the prefix.
+func (a *app) members(ctx context.Context, prefix string) (*inspect.Snapshot, error) {
+	user := inspect.User{Name: a.connect.user, Namespace: a.connect.namespace}
+	return inspect.All(ctx, a.client, user, prefix)
+}
+
+// place reads one name.
+func (a *app) place(ctx context.Context, name string) (*inspect.Place, error) {
+	c, err := a.dial()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	return inspect.One(ctx, c, name)
 }
 
 // close ends the session, with a warning if its lease remains, and closes the client.
@@ -182,78 +167,13 @@ func (a *app) close() {
 		a.log.mute(true)
 	}
 	if a.session != nil {
-		ctx, cancel := a.after(context.Background())
+		ctx, cancel := a.cleanUp(context.Background())
 		defer cancel()
 		if err := a.session.Close(ctx); err != nil {
-			a.warn("the lease %s stays until it runs out: %v", a.session.Lease(), err)
+			a.warn("the lease %s remains until it expires: %v", a.session.Lease(), err)
 		}
 	}
 	if a.client != nil {
 		_ = a.client.Close()
-	}
-}
-
-// warn prints a message that does not change the exit status.
-func (a *app) warn(format string, args ...any) {
-	if a.json {
-		// An error here has nowhere to be reported.
-		_ = printJSON(os.Stderr, map[string]any{"warning": fmt.Sprintf(format, args...)})
-		return
-	}
-	fmt.Fprintln(os.Stderr, "holdfast: "+clean(fmt.Sprintf(format, args...)))
-}
-
-// report prints the error and returns the exit status.
-func (a *app) report(err error) int {
-	code := codeOf(err)
-	var quiet *childError
-	if err == nil || errors.As(err, &quiet) || unread(err) {
-		return code
-	}
-	text := a.explain(err)
-	out := map[string]any{"error": text, "code": code}
-	if part, ok := errors.AsType[*partError](err); ok {
-		out["put"] = part.put
-		if !strings.HasSuffix(text, part.note()) {
-			text += part.note()
-		}
-	}
-	if refused, ok := errors.AsType[*refusedError](err); ok {
-		out["holders"] = refused.holders
-	}
-	if a.json {
-		out["error"] = text
-		_ = printJSON(os.Stderr, out) // the exit status still reports the error
-	} else {
-		fmt.Fprintln(os.Stderr, "holdfast: "+clean(text))
-	}
-	return code
-}
-
-// explain returns the error's text on one line, with the endpoints that were tried.
-func (a *app) explain(err error) string {
-	late, ok := errors.AsType[*noAnswerError](err)
-	if !ok || a.client == nil {
-		return err.Error()
-	}
-	var tried []string
-	for _, ep := range a.client.Endpoints() {
-		text := ep.URL
-		if ep.Err != nil {
-			text += " (" + reason(ep.Err) + ")"
-		}
-		tried = append(tried, text)
-	}
-	return fmt.Sprintf("cannot reach etcd within %v at %s", late.limit, strings.Join(tried, ", "))
-}
-
-// reason returns the text of the innermost error, because the outer ones repeat the endpoint.
-func reason(err error) string {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err.Error()
-		}
-		err = inner
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,17 +12,21 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+const (
+	barrierHelp = `Make processes wait for each other. A barrier that is held or raised makes others
+wait until it is down; enter makes N processes wait for each other.`
+
+	barrierHoldHelp = `Hold a barrier up while a command runs. Without a command, raise the barrier
+and return: it stays up until somebody types holdfast barrier release NAME.`
+
+	barrierEnterHelp = `Wait until N processes have entered, run a command, and wait until all N
+have left. Without a command, leave at once. The command also gets HOLDFAST_ROUND.
+--wait bounds the wait for others to enter.`
+)
+
 func barrierCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "barrier",
-		Short: "Make processes wait for each other",
-		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usagef("no verb given; type: holdfast barrier hold|release|wait|enter NAME")
-		},
-	}
-	cmd.AddCommand(barrierHold(a), barrierRelease(a), barrierWait(a), barrierEnter(a))
-	return cmd
+	return group("barrier", "Make processes wait for each other", barrierHelp, "NAME",
+		barrierHold(a), barrierRelease(a), barrierWait(a), barrierEnter(a))
 }
 
 func barrierHold(a *app) *cobra.Command {
@@ -31,36 +34,29 @@ func barrierHold(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold NAME [-- COMMAND...]",
 		Short: "Hold a barrier up while a command runs, or until it is released",
-		Long: "Hold a barrier up while a command runs. Without a command, raise it and return: it stays up until somebody types\n" +
-			"holdfast barrier release NAME.",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Long: barrierHoldHelp +
+			exitStatus("the command's if there is one, 75 if the hold was lost"),
+		Example: "  holdfast barrier hold migration -- ./migrate.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
-			if err == nil {
-				err = f.check()
-			}
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			s, err := a.open(ctx, nil, f.session(cmd, argv))
-			if err != nil {
-				return err
-			}
-			b := barrier.New(s, names[0])
-			bctx, cancel := a.bounded(ctx)
-			defer cancel()
 			if len(argv) == 0 {
-				return b.Raise(bctx)
+				return a.request(cmd, func(ctx context.Context, s *session.Session) error {
+					return barrier.New(s, names[0]).Raise(ctx)
+				})
 			}
-			r, err := b.Hold(bctx)
-			if err != nil {
-				return err
-			}
-			return a.keep(ctx, held{
-				what: "barrier", names: names, keys: []string{r.Key()}, fence: r.Fence(), hold: r,
-				release: r.Release,
-			}, f, argv)
+			return a.holdWhile(cmd, f, names, argv,
+				func(ctx context.Context, s *session.Session) (*hold, error) {
+					ctx, cancel := a.bounded(ctx)
+					defer cancel()
+					b, err := barrier.New(s, names[0]).Hold(ctx)
+					if err != nil {
+						return nil, err
+					}
+					return newHold("barrier", b, b.Release), nil
+				})
 		},
 	}
 	f.addHold(cmd)
@@ -69,23 +65,20 @@ func barrierHold(a *app) *cobra.Command {
 
 func barrierRelease(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:               "release NAME",
-		Short:             "Let down a barrier that was raised without a command",
-		Args:              one,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:   "release NAME",
+		Short: "Let down a barrier that was raised without a command",
+		Long: "Let down a barrier that was raised without a command." +
+			exitStatus("1 if it was not raised"),
+		Example: "  holdfast barrier release migration",
+		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			s, err := a.open(ctx, nil, nil)
-			if err != nil {
+			return a.request(cmd, func(ctx context.Context, s *session.Session) error {
+				err := barrier.New(s, args[0]).Lower(ctx)
+				if errors.Is(err, session.ErrNotHeld) {
+					return nof("the barrier %q was not raised", args[0])
+				}
 				return err
-			}
-			ctx, cancel := a.bounded(ctx)
-			defer cancel()
-			err = barrier.New(s, args[0]).Lower(ctx)
-			if errors.Is(err, session.ErrNotHeld) {
-				return nof("the barrier %q was not raised", args[0])
-			}
-			return err
+			})
 		},
 	}
 }
@@ -93,63 +86,43 @@ func barrierRelease(a *app) *cobra.Command {
 func barrierWait(a *app) *cobra.Command {
 	f := &waitFlags{}
 	cmd := &cobra.Command{
-		Use:               "wait NAME",
-		Short:             "Wait until a barrier is down",
-		Args:              one,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "wait NAME",
+		Short:   "Wait until a barrier is down",
+		Long:    "Wait until a barrier is down." + exitOfWait,
+		Example: "  holdfast barrier wait migration -w 30",
+		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.waitFor(cmd, f,
-				func(s *session.Session) (look, wait func(context.Context) error) {
-					look = func(ctx context.Context) error {
-						p, err := inspect.Front(ctx, a.client, args[0])
-						if err == nil && p.Up() {
-							err = errNotInTime
-						}
-						return err
-					}
-					return look, barrier.New(s, args[0]).Wait
-				})
+			if err := f.check(); err != nil {
+				return err
+			}
+			s, err := a.open(cmd, f)
+			if err != nil {
+				return err
+			}
+			look := func(ctx context.Context) error {
+				p, err := inspect.Front(ctx, a.client, args[0])
+				if err == nil && p.Up() {
+					err = errNotInTime
+				}
+				return err
+			}
+			return a.waitFor(cmd.Context(), f, look, barrier.New(s, args[0]).Wait)
 		},
 	}
 	f.add(cmd, false)
 	return cmd
 }
 
-// waitFor waits without holding anything. look returns errNotInTime if it would have to wait.
-func (a *app) waitFor(
-	cmd *cobra.Command, f *waitFlags,
-	on func(*session.Session) (look, wait func(context.Context) error),
-) error {
-	if err := f.check(); err != nil {
-		return err
-	}
-	s, err := a.open(cmd.Context(), f, &session.Options{
-		Name: cmd.CommandPath(), ParentKey: heldAbove(),
-	})
-	if err != nil {
-		return err
-	}
-	look, wait := on(s)
-	nothing := func(fn func(context.Context) error) func(context.Context) (struct{}, error) {
-		return func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }
-	}
-	_, err = attempt[struct{}]{
-		try: nothing(look), wait: nothing(wait), taken: errNotInTime,
-	}.get(cmd.Context(), a, f)
-	return f.refused(err)
-}
-
 func barrierEnter(a *app) *cobra.Command {
 	f := &holdFlags{}
 	parties := 0
 	cmd := &cobra.Command{
-		Use:   "enter NAME --parties N [-- COMMAND...]",
-		Short: "Wait until N have entered, run a command, wait until all have left",
-		Long: "Wait until N have entered, run a command, and wait until all N have left. Without a command, leave at once.\n" +
-			"The command also gets HOLDFAST_ROUND. --wait bounds the waiting for others to enter.",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "enter NAME --parties N [-- COMMAND...]",
+		Short:   "Wait until N have entered, run a command, wait until all have left",
+		Long:    barrierEnterHelp + exitOfHold,
+		Example: "  holdfast barrier enter step --parties 3 -- ./step.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			switch {
 			case err != nil:
 				return err
@@ -157,11 +130,8 @@ func barrierEnter(a *app) *cobra.Command {
 				return usagef("of how many? type: holdfast barrier enter %s --parties N, "+
 					"from 1 to %d", names[0], barrier.MaxParties)
 			}
-			if err := f.check(); err != nil {
-				return err
-			}
 			ctx := cmd.Context()
-			s, err := a.open(ctx, &f.waitFlags, f.session(cmd, argv))
+			s, err := a.openWith(ctx, &f.waitFlags, f.sessionOptions(cmd, argv))
 			if err != nil {
 				return err
 			}
@@ -169,14 +139,15 @@ func barrierEnter(a *app) *cobra.Command {
 		},
 	}
 	f.add(cmd, false)
-	cmd.Flags().IntVar(&parties, "parties", 0, "how many go through together")
+	cmd.Flags().IntVar(&parties, "parties", 0,
+		"number of processes that go through together; the same for all users of the name")
 	return cmd
 }
 
 func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv []string) error {
 	// A process learns whether the others have arrived only after it has entered, so there is no
-	// try first. The wait is at least leastReach, so that Enter has time to find out.
-	f.wait = max(f.wait, duration(time.Since(f.began)+leastReach))
+	// try first. The wait is at least minAnswerLimit, so that Enter has time to find out.
+	f.wait = max(f.wait, duration(time.Since(f.began)+minAnswerLimit))
 	wctx, cancel := f.context(ctx)
 	defer cancel()
 	e, err := b.Enter(wctx)
@@ -184,10 +155,9 @@ func (f *holdFlags) enter(ctx context.Context, a *app, b *barrier.Double, argv [
 		return f.refused(err)
 	}
 	if len(argv) > 0 {
-		err = a.keepOn(ctx, held{
-			what: "place at the barrier", keys: []string{e.Key()}, fence: e.Fence(), hold: e,
-			env: []string{"HOLDFAST_ROUND=" + strconv.FormatInt(e.Round(), 10)},
-		}, f, argv)
+		h := newHold("place at the barrier", e, e.Leave)
+		h.env = []string{"HOLDFAST_ROUND=" + number(e.Round())}
+		err = a.runCommand(ctx, h, f, argv)
 	}
 	if isLost(err) {
 		return err

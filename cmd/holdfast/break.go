@@ -13,17 +13,19 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+const breakHelp = `Take a hold away: delete the key of the holder. A holder that uses holdfast ends
+within moments; one that uses another library does not notice. The owner, the fence
+and the reason are printed to the standard error, with --json to the output, and are
+recorded nowhere else.`
+
 func breakCommand(a *app) *cobra.Command {
 	reason, key := "", ""
 	cmd := &cobra.Command{
-		Use:   "break NAME --reason TEXT",
-		Short: "Take a hold away from who has it",
-		Long: "Delete the key of the holder, who learns of it within moments if it uses holdfast, and not at all if it uses\n" +
-			"another library. The reason, who held it and the fence go to the standard error, with --json to the output; nothing\n" +
-			"keeps them.",
-		Example:           "  holdfast break jobs/nightly --reason 'host db3 is on fire'",
-		Args:              one,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "break NAME --reason TEXT",
+		Short:   "Take a hold away from its holder",
+		Long:    breakHelp + exitStatus("1 if nobody holds the name"),
+		Example: "  holdfast break jobs/nightly --reason 'host db3 is on fire'",
+		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return usagef("for which reason? type: holdfast break %s --reason TEXT", args[0])
@@ -32,21 +34,20 @@ func breakCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := victim(p, key)
+			m, err := choose(p, key)
 			if err != nil {
 				return err
 			}
 			return a.remove(cmd.Context(), p, m, reason)
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
-	cmd.Flags().StringVar(&key, "key", "",
-		"the key of the one that is meant, where several hold it, or of a waiter")
+	cmd.Flags().StringVar(&reason, "reason", "", "the reason, which is printed")
+	cmd.Flags().StringVar(&key, "key", "", "the key of one of several holders, or of a waiter")
 	return cmd
 }
 
-// victim returns the member with the key or, without a key, the only holder.
-func victim(p *inspect.Place, key string) (*inspect.Member, error) {
+// choose returns the member with the key or, without a key, the only holder.
+func choose(p *inspect.Place, key string) (*inspect.Member, error) {
 	var holders []*inspect.Member
 	for i := range p.Members {
 		m := &p.Members[i]
@@ -82,16 +83,16 @@ func (a *app) remove(
 	err := session.Break(ctx, a.client, m.Key, m.Fence, reason)
 	switch {
 	case errors.Is(err, session.ErrNotHeld):
-		return nof("%s was given back in this moment", m.Key)
+		return nof("%s was released in this moment", m.Key)
 	case err != nil:
 		return err
 	}
 	if a.json {
-		out := member(p, m)
-		out["recipe"], out["name"], out["reason"] = p.Recipe, p.Name, reason
-		return printJSON(stdout, out)
+		object := member(p, m)
+		object["recipe"], object["name"], object["reason"] = p.Recipe, p.Name, reason
+		return printJSON(stdout, object)
 	}
 	fmt.Fprintf(os.Stderr, "holdfast: broke %s %s (%s, fence %d, %s), reason: %s\n",
-		p.Recipe, clean(p.Name), clean(m.Key), m.Fence, clean(who(m)), clean(reason))
+		p.Recipe, clean(p.Name), clean(m.Key), m.Fence, clean(owner(m)), clean(reason))
 	return nil
 }

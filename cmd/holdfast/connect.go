@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"os"
 	"strings"
@@ -55,7 +54,7 @@ func (f *connectFlags) add(fs *pflag.FlagSet) {
 		"put this before all keys, as Config.Namespace of the library does")
 	fs.StringVar(&f.apiPrefix, "api-prefix", "",
 		"path of the gateway at each endpoint, such as /etcd/v3 "+
-			"(default what etcd's version asks for)")
+			"(default as etcd's version needs)")
 	f.idle = duration(gateway.DefaultIdleTimeout)
 	fs.Var(&f.idle, "idle-timeout",
 		"how long to keep an idle connection; less than each load balancer on the way does")
@@ -134,7 +133,8 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 		cfg.Password, cfg.PasswordFunc = "", again
 	}
 	for _, ep := range f.endpoints {
-		switch ep = strings.TrimSpace(ep); {
+		ep = strings.TrimSpace(ep)
+		switch {
 		case strings.Contains(ep, "://"):
 		case encrypt:
 			ep = "https://" + ep
@@ -159,28 +159,4 @@ func (f *connectFlags) dial(log slog.Handler) (*gateway.Client, error) {
 		return nil, usagef("%w; type: holdfast --help", err)
 	}
 	return c, nil
-}
-
-// tlsOnce reads the files once; later changes of the files have no effect.
-func (f *connectFlags) tlsOnce() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if f.cacert != "" {
-		pem, err := os.ReadFile(f.cacert)
-		if err != nil {
-			return nil, usagef("--cacert: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--cacert: no certificate in %s", f.cacert)
-		}
-	}
-	if f.cert == "" {
-		return cfg, nil
-	}
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, usagef("--cert and --key: %w", err)
-	}
-	cfg.Certificates = []tls.Certificate{pair}
-	return cfg, nil
 }

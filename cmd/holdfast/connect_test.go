@@ -33,7 +33,7 @@ func connectWith(t *testing.T, env map[string]string, args ...string) (*connectF
 	return f, f.fromEnv(fs)
 }
 
-func TestEnvironment(t *testing.T) {
+func TestEnvironmentSetsFlags(t *testing.T) {
 	f, err := connectWith(t, map[string]string{
 		"ETCDCTL_ENDPOINTS": "a:1,b:2", "ETCD_ENDPOINTS": "c:3", "ETCD_CACERT": "ca",
 		"ETCDCTL_CERT": "cert", "ETCDCTL_COMMAND_TIMEOUT": "7s",
@@ -52,7 +52,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-func TestPassword(t *testing.T) {
+func TestPasswordSources(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("in:file\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestPassword(t *testing.T) {
 	}
 }
 
-func TestCodes(t *testing.T) {
+func TestExitStatusOfErrors(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		code int

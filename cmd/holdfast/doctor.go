@@ -1,29 +1,23 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
-	"github.com/holdfast-go/holdfast/gateway"
 )
+
+const doctorHelp = `Look for faults: of the endpoints, their versions and clocks, of leases, and, at
+all names that begin with PREFIX, for keys that nobody deletes, and deadlocks.`
 
 func doctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "doctor [PREFIX]",
-		Short: "Look for what is wrong: endpoints, versions, clocks, leases, leftovers, deadlocks",
-		Long: "Look for what is wrong: with the endpoints, their versions and clocks, and, for all names that begin with PREFIX,\n" +
-			"with leases, keys that nobody will take away, and deadlocks. Exit 1 if something is.",
-		Args:              between(0, 1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "doctor [PREFIX]",
+		Short:   "Look for faults of endpoints, clocks, leases and keys, and for deadlocks",
+		Long:    doctorHelp + exitStatus("1 if there is a fault"),
+		Example: "  holdfast doctor",
+		Args:    between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prefix := strings.Join(args, "")
 			if _, err := a.dial(); err != nil {
 				return err
 			}
@@ -31,7 +25,7 @@ func doctorCommand(a *app) *cobra.Command {
 			if err := d.endpoints(cmd.Context()); err != nil {
 				return err
 			}
-			if err := d.keys(cmd.Context(), prefix); err != nil {
+			if err := d.keys(cmd.Context(), strings.Join(args, "")); err != nil {
 				return err
 			}
 			if err := d.show(); err != nil {
@@ -45,7 +39,7 @@ func doctorCommand(a *app) *cobra.Command {
 	}
 }
 
-// doctor collects findings.
+// doctor collects findings: doctorendpoints.go those about endpoints, doctorkeys.go the others.
 type doctor struct {
 	app      *app
 	findings []finding
@@ -66,183 +60,14 @@ func (d *doctor) wrong(check, format string, args ...any) {
 }
 
 func (d *doctor) add(level, check, format string, args []any) {
-	d.findings = append(d.findings, finding{level, check, fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	d.findings = append(d.findings, finding{Level: level, Check: check, Text: text})
 }
 
 func (d *doctor) show() error {
-	rows := [][]string{{"", "CHECK", "FINDING"}}
+	t := d.app.table("", "CHECK", "FINDING")
 	for _, f := range d.findings {
-		if d.app.json {
-			if err := printJSON(stdout, f); err != nil {
-				return err
-			}
-		}
-		rows = append(rows, []string{f.Level, f.Check, f.Text})
+		t.add(f, f.Level, f.Check, f.Text)
 	}
-	if d.app.json {
-		return nil
-	}
-	return table(rows...)
-}
-
-// keys checks the keys and leases in etcd.
-func (d *doctor) keys(ctx context.Context, prefix string) error {
-	ctx, cancel, err := d.app.listing(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	all, err := inspect.All(ctx, d.app.client, d.app.viewer(), prefix)
-	if err != nil {
-		return err
-	}
-	d.leases(all)
-	for _, name := range inspect.Twins(all.Places) {
-		d.note("names",
-			"%s and %s/ are both in use, and do not exclude each other: "+
-				"use one of them everywhere", name, name)
-	}
-	if err := d.leftovers(ctx, all, prefix); err != nil {
-		return err
-	}
-	return d.deadlocks(ctx, all, prefix)
-}
-
-func (d *doctor) leases(all *inspect.Everything) {
-	members := 0
-	for _, p := range all.Places {
-		members += len(p.Members)
-	}
-	where := "in the cluster"
-	if all.RecordsOnly {
-		where = "with a session's record"
-		d.note("leases",
-			"this user may not list the leases, so holders and waiters at names that it may not "+
-				"read are missing below")
-	}
-	d.ok("leases", "%d %s, %d holders and waiters at %d names",
-		all.Leases, where, members, len(all.Places))
-	if all.Hidden > 0 {
-		d.note("leases", "%d have keys that this user may not see, which are missing below",
-			all.Hidden)
-	}
-	for _, c := range all.Crowded {
-		owner := "lease " + c.Lease.String()
-		if c.Session != nil {
-			owner = c.Session.String()
-		}
-		d.note("leases",
-			"%s has %d keys, each of which etcd looks at in every put under the lease if "+
-				"authentication is on and the user is not root; above %d use several sessions",
-			owner, c.Keys, inspect.CrowdedFrom)
-	}
-}
-
-// leftovers looks for members and claims without a lease, or under another session's lease. They
-// never expire, so waiters behind them would wait for ever.
-func (d *doctor) leftovers(ctx context.Context, all *inspect.Everything, prefix string) error {
-	used := map[string]bool{}
-	for _, p := range all.Places {
-		used[p.Name] = true
-	}
-	unleased, err := d.unleased(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	names := slices.AppendSeq(slices.Collect(maps.Keys(used)), maps.Values(unleased))
-	slices.Sort(names)
-	found := false
-	for _, name := range slices.Compact(names) {
-		p, err := inspect.One(ctx, d.app.client, name)
-		if err != nil {
-			return err
-		}
-		for i := range p.Members {
-			m := &p.Members[i]
-			// otherwise the key belongs to no recipe
-			if _, likely := unleased[m.Key]; used[name] || likely {
-				found = d.leftover(p, m, used[name]) || found
-			}
-		}
-		if _, paused := p.Settings["paused"]; paused {
-			d.note("leftovers", "queue %s is paused", p.Name)
-		}
-	}
-	if !found {
-		d.ok("leftovers", "no key without a lease among holders and waiters")
-	}
-	return nil
-}
-
-// leftover reports a member that is not under its lease. A candidate at a name that is not used
-// otherwise may be a key of another program.
-func (d *doctor) leftover(p *inspect.Place, m *inspect.Member, used bool) (found bool) {
-	const remedy = "if it is a leftover type: holdfast break %s --key %s --reason TEXT"
-	switch {
-	case !used && m.Under == 0 && p.Recipe == inspect.Election:
-		d.note("leftovers",
-			"%s looks like a candidate of an election that nobody else uses, and has no "+
-				"lease; "+remedy, m.Key, p.Name, m.Key)
-	case m.Under != m.Lease || m.Under == 0 && p.Recipe == inspect.Queue:
-		d.wrong("leftovers",
-			"%s is not under the lease of its session, so that it may stay for ever; "+remedy,
-			m.Key, p.Name, m.Key)
-	case m.Lease == 0 && p.Recipe != inspect.Queue:
-		d.wrong("leftovers", "%s has no lease, so that %s %s is never free of it; "+remedy,
-			m.Key, p.Recipe, p.Name, p.Name, m.Key)
-	default:
-		return false
-	}
-	return true
-}
-
-// maxKeys bounds how many keys are read.
-const maxKeys = 100_000
-
-// unleased returns the keys that have lost their lease, with the name of each, as far as the user
-// may read them.
-func (d *doctor) unleased(ctx context.Context, prefix string) (map[string]string, error) {
-	names, more, err := inspect.Unleased(ctx, d.app.client, prefix, maxKeys)
-	switch {
-	case errors.Is(err, gateway.ErrPermissionDenied):
-		d.note("leftovers",
-			"this user may not read all keys that begin with %q, so only names that are in use "+
-				"were looked at", prefix)
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case more:
-		d.note("leftovers",
-			"more than %d keys begin with %q: names that nobody uses were looked for "+
-				"among the first; "+
-				"a longer PREFIX looks at fewer", maxKeys, prefix)
-	}
-	return names, nil
-}
-
-// deadlocks reads twice: only members in a deadlock wait for each other in both reads.
-func (d *doctor) deadlocks(ctx context.Context, all *inspect.Everything, prefix string) error {
-	circles := inspect.Deadlocks(all.Places)
-	if len(circles) > 0 {
-		again, err := inspect.All(ctx, d.app.client, d.app.viewer(), prefix)
-		if err != nil {
-			return err
-		}
-		circles = inspect.Deadlocks(again.Places)
-	}
-	for _, circle := range circles {
-		var steps []string
-		for _, w := range circle {
-			steps = append(steps,
-				fmt.Sprintf("%s waits for %s, which %s holds",
-					who(&w.Waiter), w.Place, who(&w.Holder)))
-		}
-		last := circle[len(circle)-1]
-		d.wrong("deadlock", "%s; one of them has to give up: holdfast break %s --reason TEXT",
-			strings.Join(steps, "; "), last.Place)
-	}
-	if len(circles) == 0 {
-		d.ok("deadlock", "nobody waits in a circle")
-	}
-	return nil
+	return t.flush()
 }

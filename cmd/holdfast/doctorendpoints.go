@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -13,47 +14,42 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// endpoints checks each member.
+// endpoints checks each endpoint. It returns an error if etcd does not answer at any.
 func (d *doctor) endpoints(ctx context.Context) error {
-	c := d.app.client
-	var versions []string
-	reached := false
-	for _, ep := range c.Endpoints() {
-		ctx, cancel := d.app.bounded(ctx)
-		began := time.Now()
-		s, err := c.Member(ep.URL).Status(ctx)
-		took := time.Since(began)
-		if err != nil {
-			cancel()
-			d.wrong("endpoint", "%s: %s", ep.URL, reason(err))
-			continue
-		}
-		reached = true
-		if !slices.Contains(versions, s.Version) {
-			versions = append(versions, s.Version)
-		}
-		d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v",
-			ep.URL, s.Version, role(s), s.DBSize>>20, took.Round(100*time.Microsecond))
-		for _, e := range s.Errors {
-			d.wrong("endpoint", "%s says: %s", ep.URL, e)
-		}
-		d.clock(ctx, ep.URL)
-		cancel()
-	}
-	if !reached {
-		ctx, cancel := d.app.bounded(ctx)
-		defer cancel()
-		if err := d.app.reach(ctx); err != nil {
-			return err
+	versions := map[string]bool{}
+	for _, ep := range d.app.client.Endpoints() {
+		if version, ok := d.endpoint(ctx, ep.URL); ok {
+			versions[version] = true
 		}
 	}
-	if reached {
-		d.watch(ctx)
+	if len(versions) == 0 {
+		return d.app.ping(ctx)
 	}
+	d.watch(ctx)
 	if len(versions) > 1 {
-		d.note("versions", "members run different ones: %s", strings.Join(versions, ", "))
+		d.note("versions", "members run different ones: %s",
+			strings.Join(slices.Sorted(maps.Keys(versions)), ", "))
 	}
 	return nil
+}
+
+// endpoint checks one endpoint and returns the version of etcd there.
+func (d *doctor) endpoint(ctx context.Context, url string) (version string, ok bool) {
+	ctx, cancel := d.app.bounded(ctx)
+	defer cancel()
+	began := time.Now()
+	s, err := d.app.client.Member(url).Status(ctx)
+	if err != nil {
+		d.wrong("endpoint", "%s: %s", url, reason(err))
+		return "", false
+	}
+	d.ok("endpoint", "%s: etcd %s, %s, database %d MiB, answers in %v",
+		url, s.Version, role(s), s.DBSize>>20, time.Since(began).Round(100*time.Microsecond))
+	for _, e := range s.Errors {
+		d.wrong("endpoint", "%s says: %s", url, e)
+	}
+	d.clock(ctx, url)
+	return s.Version, true
 }
 
 // watch opens a watch and reports the watch mode of each endpoint.

@@ -10,63 +10,44 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-type electFlags struct {
-	holdFlags
-	delay duration
-}
+const electHelp = `Wait until this process leads, run a command, and resign when the command has
+ended. Without a command, print the leader's key and value and lead until a signal
+arrives. VALUE is shown to others while this process leads. etcdctl elect and
+clientv3's elections take part in the same elections.`
 
 func electCommand(a *app) *cobra.Command {
-	f := &electFlags{}
+	f := &holdFlags{}
+	delay := duration(0)
 	cmd := &cobra.Command{
-		Use:   "elect NAME VALUE [-- COMMAND...]",
-		Short: "Run a command while leading, or lead until a signal comes",
-		Long: "Wait to lead, then run a command and resign. Without a command, print the leader's key and value and lead until a\n" +
-			"signal comes. VALUE is what others see of the leader. etcdctl elect and clientv3's " +
-			"elections take part.",
-		Example:           "  holdfast elect scheduler $(hostname):8080 -- ./scheduler",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "elect NAME VALUE [-- COMMAND...]",
+		Short:   "Run a command while leading, or lead until a signal arrives",
+		Long:    electHelp + exitOfHold,
+		Example: "  holdfast elect scheduler $(hostname):8080 -- ./scheduler",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 2, 2)
-			if err == nil {
-				err = f.check()
-			}
+			names, argv, err := f.parse(cmd, args, 2, 2)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			s, err := a.open(ctx, &f.waitFlags, f.session(cmd, argv))
-			if err != nil {
-				return err
-			}
-			h, err := f.campaign(ctx, a, s, names[0], names[1])
-			if err != nil {
-				return a.refused(ctx, &f.waitFlags, names[:1], err, election.ErrTaken)
-			}
-			return a.keep(ctx, h, &f.holdFlags, argv)
+			name, value, delay := names[0], names[1], time.Duration(delay)
+			return a.holdWhile(cmd, f, []string{name}, argv,
+				func(ctx context.Context, s *session.Session) (*hold, error) {
+					e := election.New(s, name, &election.Options{LockDelay: delay})
+					t, err := attempt[*election.Term]{
+						try:   with(e.TryCampaign, value),
+						wait:  with(e.Campaign, value),
+						delay: delay,
+					}.get(ctx, a, &f.waitFlags)
+					if err != nil {
+						return nil, err
+					}
+					h := newHold("leadership", t, t.Resign)
+					h.value = value
+					return h, nil
+				})
 		},
 	}
 	f.add(cmd, true)
-	cmd.Flags().Var(&f.delay, "lock-delay",
+	cmd.Flags().Var(&delay, "lock-delay",
 		"wait this long after a leader that did not resign; the same for all candidates")
 	return cmd
-}
-
-func (f *electFlags) campaign(
-	ctx context.Context, a *app, s *session.Session, name, value string,
-) (held, error) {
-	e := election.New(s, name, &election.Options{LockDelay: time.Duration(f.delay)})
-	t, err := attempt[*election.Term]{
-		try: func(ctx context.Context) (*election.Term, error) {
-			return e.TryCampaign(ctx, value)
-		},
-		wait:  func(ctx context.Context) (*election.Term, error) { return e.Campaign(ctx, value) },
-		taken: election.ErrTaken, delay: time.Duration(f.delay),
-	}.get(ctx, a, &f.waitFlags)
-	if err != nil {
-		return held{}, err
-	}
-	return held{
-		what: "leadership", names: []string{name}, keys: []string{t.Key()}, fence: t.Fence(),
-		value: value, hold: t, release: t.Resign,
-	}, nil
 }

@@ -26,9 +26,6 @@ const (
 	codeSignal      = 128 // plus the number of the signal
 )
 
-// errNotInTime reports that --wait has ended before the operation was done.
-var errNotInTime = errors.New("not in time")
-
 // noAnswerError reports that etcd did not answer within limit: --command-timeout, or less if --wait
 // has less left.
 type noAnswerError struct{ limit time.Duration }
@@ -54,6 +51,16 @@ func usagef(format string, args ...any) error {
 // nof returns an error with the status codeNo: the answer to the verb's question is no.
 func nof(format string, args ...any) error {
 	return &exitError{codeNo, fmt.Errorf(format, args...)}
+}
+
+// lostf returns an error with the status codeLost.
+func lostf(format string, args ...any) error {
+	return &exitError{codeLost, fmt.Errorf(format, args...)}
+}
+
+func isLost(err error) bool {
+	exit, ok := errors.AsType[*exitError](err)
+	return ok && exit.code == codeLost
 }
 
 // childError carries the exit status of a command. It is passed on without a message.
@@ -83,7 +90,7 @@ func codeOf(err error) int {
 		return exit.code
 	case errors.As(err, &child):
 		return child.status
-	case unread(err):
+	case outputClosed(err):
 		return codeSignal + int(syscall.SIGPIPE) // the status of a program that SIGPIPE kills
 	case errors.As(err, &signal):
 		return codeSignal + int(signal.signal)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestDuration(t *testing.T) {
+func TestDurationIsATimeOrSeconds(t *testing.T) {
 	for s, want := range map[string]time.Duration{
 		"90": 90 * time.Second, "1.5": 1500 * time.Millisecond, "1m30s": 90 * time.Second, "0": 0,
 		"200ms": 200 * time.Millisecond,
@@ -22,7 +22,7 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-func TestClean(t *testing.T) {
+func TestUnprintableTextIsQuoted(t *testing.T) {
 	for s, want := range map[string]string{
 		"jobs/nightly (db3, pid 7)": "jobs/nightly (db3, pid 7)", "Zürich": "Zürich", "": "",
 		"a\x1b[2Jb": `"a\x1b[2Jb"`, "a\nb": `"a\nb"`, "a\u202eb": `"a\u202eb"`, "\xff": `"\xff"`,
@@ -33,7 +33,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-func TestBrief(t *testing.T) {
+func TestBriefKeepsWholeRunes(t *testing.T) {
 	head := strings.Repeat("x", maxBrief-1)
 	for value, want := range map[string]string{
 		"": "", head + "y": head + "y", head + "é": head + "…", head + "yz": head + "y…",

@@ -3,190 +3,167 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+	"github.com/spf13/cobra"
+
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// held is a hold of a verb, and the function that releases it.
-type held struct {
-	what    string // "lock", "permit"
-	names   []string
-	keys    []string
-	fence   int64
-	value   string   // the value of an elected leader
-	env     []string // more environment for the command
-	hold    holding
-	release func(context.Context) error
+// holdFlags are the flags of verbs that hold something while a command runs.
+type holdFlags struct {
+	waitFlags
+	ttl   duration
+	grace duration
+	owner string
 }
 
-// holding is the set of methods that all holds of the recipes share, several locks too.
-type holding interface {
-	Context() context.Context
-	Err() error
-	Deadline() time.Time
+func (f *holdFlags) add(cmd *cobra.Command, noWait bool) {
+	f.waitFlags.add(cmd, noWait)
+	f.addHold(cmd)
 }
 
-// lasting adapts a hold to childproc.Hold.
-type lasting struct{ holding }
-
-func (l lasting) Done() <-chan struct{} { return l.Context().Done() }
-
-// The environment of a command that runs under a hold. The last two are etcdctl's.
-const (
-	envFence    = "HOLDFAST_FENCE"
-	envKey      = "HOLDFAST_KEY"
-	envDeadline = "HOLDFAST_DEADLINE"
-	envCtlKey   = "ETCD_LOCK_KEY"
-	envCtlRev   = "ETCD_LOCK_REV"
-)
-
-// heldAbove returns the key of the hold that this process runs under, or "". If there are several
-// it returns the first.
-func heldAbove() string {
-	key, _, _ := strings.Cut(os.Getenv(envKey), "\n")
-	return key
+// addHold adds the flags that do not concern waiting.
+func (f *holdFlags) addHold(cmd *cobra.Command) {
+	f.ttl = duration(session.DefaultTTL)
+	fs := cmd.Flags()
+	fs.Var(&f.ttl, "ttl",
+		"time after which others take over if this process dies or is cut off from etcd")
+	fs.Var(&f.grace, "grace",
+		"time between SIGTERM and SIGKILL when the hold is lost "+
+			"(default a fifth of the TTL, at most 10s)")
+	fs.StringVar(&f.owner, "owner", "", "name to show to others (default the command's)")
+	cmd.Annotations = map[string]string{takesCommand: "yes"}
 }
 
-func environment(keys []string, fence int64, deadline time.Time, more ...string) []string {
-	key, rev := strings.Join(keys, "\n"), strconv.FormatInt(fence, 10)
-	return append(append(os.Environ(),
-		envFence+"="+rev, envKey+"="+key,
-		envDeadline+"="+deadline.UTC().Format(time.RFC3339Nano),
-		envCtlKey+"="+key, envCtlRev+"="+rev,
-	), more...)
-}
-
-// lookUp finds the command before anything is acquired for it.
-func lookUp(argv []string) error {
-	if len(argv) == 0 {
-		return nil
+// parse separates the command from the arguments before it, and checks the flags.
+func (f *holdFlags) parse(
+	cmd *cobra.Command, args []string, least, most int,
+) (names, argv []string, err error) {
+	names, argv, err = split(cmd, args, least, most)
+	if err == nil {
+		err = f.check()
 	}
-	_, err := exec.LookPath(argv[0])
-	return cannotRun(argv[0], err)
+	return names, argv, err
 }
 
-func cannotRun(name string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return &exitError{codeNotFound, fmt.Errorf("%s: no such command", name)}
-	}
-	return &exitError{codeCannotRun, fmt.Errorf("cannot run %s: %w", name, err)}
-}
+const maxGrace = 10 * time.Second
 
-// keep runs the command under the hold. Without a command it prints the hold and keeps it until a
-// signal arrives. Then it releases the hold.
-func (a *app) keep(ctx context.Context, h held, f *holdFlags, argv []string) error {
-	err := a.keepOn(ctx, h, f, argv)
-	if isLost(err) {
-		return err // the end of the session removes the rest
+func (f *holdFlags) check() error {
+	if err := f.waitFlags.check(); err != nil {
+		return err
 	}
-	rctx, cancel := a.after(ctx)
-	defer cancel()
-	switch back := h.release(rctx); {
-	case back == nil:
-	case errors.Is(back, session.ErrNotHeld) && !errors.Is(back, gateway.ErrUncertain):
-		return lostf("the %s was lost: %w", h.what, back)
-	default:
-		a.warn("the %s could not be given back; it is free when the lease runs out: %v",
-			h.what, back)
+	ttl := time.Duration(f.ttl)
+	if ttl < 2*time.Second || ttl > 24*time.Hour {
+		return usagef("--ttl %v is out of range; type a time from 2s to 24h", ttl)
 	}
-	return err
-}
-
-func (a *app) keepOn(ctx context.Context, h held, f *holdFlags, argv []string) error {
-	if len(argv) == 0 {
-		if err := a.show(h); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil // a signal, the usual end
-		case <-h.hold.Context().Done():
-			return lostf("the %s was lost: %w", h.what, h.hold.Err())
-		}
+	if f.grace == 0 {
+		f.grace = duration(min(ttl/5, maxGrace))
 	}
-	return a.runUnder(ctx, h, f, argv)
-}
-
-// runUnder runs the command under the hold.
-func (a *app) runUnder(ctx context.Context, h held, f *holdFlags, argv []string) error {
-	hold := lasting{h.hold}
-	r := childproc.NewRunner(a.warn)
-	defer r.Close()
-	var p *childproc.Process
-	var err error
-	a.sigs.forwardTo(func() func(os.Signal) {
-		p, err = r.Start(childproc.Command{
-			Args: argv, Env: environment(h.keys, h.fence, hold.Deadline(), h.env...),
-			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(f.grace),
-		}, hold)
-		if err != nil {
-			return nil
-		}
-		return p.Signal
-	})
-	switch {
-	case errors.Is(err, childproc.ErrOver):
-		return lostf("the %s was lost before the command began: %w", h.what, whyLost(h.hold))
-	case err != nil:
-		return cannotRun(argv[0], err)
-	}
-	// The signal arrived between the grant and the start.
-	if gone, ok := errors.AsType[*signalled](context.Cause(ctx)); ok {
-		p.Signal(gone.signal)
-	}
-	res := p.Wait()
-	a.sigs.closing()
-	switch {
-	case res.Lost:
-		return lostf("the %s was lost while the command ran, which was ended (status %d): %w",
-			h.what, res.Status, whyLost(h.hold))
-	case res.Status != 0:
-		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
+	if time.Duration(f.grace) > ttl/2 {
+		return usagef("--grace %v is more than half of the TTL of %v; type less, or a longer --ttl",
+			time.Duration(f.grace), ttl)
 	}
 	return nil
 }
 
-func whyLost(h holding) error {
-	if err := h.Err(); err != nil {
-		return err
+// sessionOptions returns the options of the session that holds.
+func (f *holdFlags) sessionOptions(cmd *cobra.Command, argv []string) *session.Options {
+	name := f.owner
+	switch {
+	case name != "":
+	case len(argv) > 0:
+		name = filepath.Base(argv[0]) // not the arguments, which may contain secrets
+	default:
+		name = cmd.CommandPath()
 	}
-	return errors.New("no renewal was acknowledged in time")
+	return &session.Options{
+		TTL: time.Duration(f.ttl), AllowShortTTL: true, Name: name, ParentKey: parentKey(),
+	}
 }
 
-// show prints the hold, as etcdctl does.
-func (a *app) show(h held) error {
-	if a.json {
-		return printJSON(stdout, map[string]any{
-			"names": h.names, "keys": h.keys, "fence": h.fence,
-			"deadline": h.hold.Deadline().UTC(), "lease": a.session.Lease().String(),
-		})
+// hold is a hold of a verb, and the function that releases it.
+type hold struct {
+	kind    string // "lock", "permit"
+	keys    []string
+	value   string   // the value of an elected leader
+	env     []string // more environment for the command
+	release func(context.Context) error
+	recipeHold
+}
+
+func newHold(kind string, h session.Hold, release func(context.Context) error) *hold {
+	return &hold{kind: kind, keys: []string{h.Key()}, recipeHold: h, release: release}
+}
+
+// recipeHold is a session.Hold or a mutex.MultiLock, as far as verbs use it. It is a [childproc.Hold].
+type recipeHold interface {
+	Context() context.Context
+	Err() error
+	Fence() int64
+	Deadline() time.Time
+}
+
+// acquirer acquires the hold of a verb.
+type acquirer func(context.Context, *session.Session) (*hold, error)
+
+// holdWhile acquires a hold, runs the command under it, and releases it. Without a command it
+// prints the hold and keeps it until a signal arrives. A loss ends the command, see
+// [app.runCommand], and the verb.
+func (a *app) holdWhile(
+	cmd *cobra.Command, f *holdFlags, names, argv []string, acquire acquirer,
+) error {
+	ctx := cmd.Context()
+	s, err := a.openWith(ctx, &f.waitFlags, f.sessionOptions(cmd, argv))
+	if err != nil {
+		return err
 	}
+	h, err := acquire(ctx, s)
+	if err != nil {
+		return a.refusedBy(ctx, &f.waitFlags, names, err)
+	}
+	if len(argv) > 0 {
+		err = a.runCommand(ctx, h, f, argv)
+	} else {
+		err = a.keepUntilSignal(ctx, h, names)
+	}
+	if isLost(err) {
+		return err // the end of the session removes the rest
+	}
+	rctx, cancel := a.cleanUp(ctx)
+	defer cancel()
+	switch failed := h.release(rctx); {
+	case failed == nil:
+	case errors.Is(failed, session.ErrNotHeld) && !errors.Is(failed, gateway.ErrUncertain):
+		return lostf("the %s was lost: %w", h.kind, failed)
+	default:
+		a.warn("the %s could not be released; it is free when the lease expires: %v",
+			h.kind, failed)
+	}
+	return err
+}
+
+// keepUntilSignal prints the hold, as etcdctl does, and returns nil when a signal arrives.
+func (a *app) keepUntilSignal(ctx context.Context, h *hold, names []string) error {
 	lines := h.keys
 	if h.value != "" {
 		lines = append(slices.Clone(lines), h.value)
 	}
-	_, err := fmt.Fprintln(stdout, strings.Join(lines, "\n"))
-	return err
-}
-
-func lostf(format string, args ...any) error {
-	return &exitError{codeLost, fmt.Errorf(format, args...)}
-}
-
-func isLost(err error) bool {
-	exit, ok := errors.AsType[*exitError](err)
-	return ok && exit.code == codeLost
+	err := a.print(map[string]any{
+		"names": names, "keys": h.keys, "fence": h.Fence(),
+		"deadline": h.Deadline().UTC(), "lease": a.session.Lease().String(),
+	}, strings.Join(lines, "\n"))
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-h.Context().Done():
+		return lostf("the %s was lost: %w", h.kind, h.Err())
+	}
 }

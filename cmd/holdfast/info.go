@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,10 +12,12 @@ import (
 
 func infoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:               "info NAME",
-		Short:             "Show all there is to know of a name",
-		Args:              one,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:   "info NAME",
+		Short: "Show the settings, holders and waiters of a name",
+		Long: "Show the settings of a name, and its holders and waiters in their order." +
+			exitStatus("1 if nobody uses the name"),
+		Example: "  holdfast info jobs/nightly",
+		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.place(cmd.Context(), args[0])
 			if err != nil {
@@ -32,17 +31,6 @@ func infoCommand(a *app) *cobra.Command {
 	}
 }
 
-// place reads one name.
-func (a *app) place(ctx context.Context, name string) (*inspect.Place, error) {
-	c, err := a.dial()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := a.bounded(ctx)
-	defer cancel()
-	return inspect.One(ctx, c, name)
-}
-
 func (a *app) showPlace(p *inspect.Place) error {
 	if a.json {
 		members := []map[string]any{}
@@ -54,18 +42,17 @@ func (a *app) showPlace(p *inspect.Place) error {
 		})
 	}
 	head := []string{p.Recipe + " " + clean(p.Name)}
-	for _, what := range slices.Sorted(maps.Keys(p.Settings)) {
-		head = append(head, what+": "+clean(p.Settings[what]))
+	for _, setting := range slices.Sorted(maps.Keys(p.Settings)) {
+		head = append(head, setting+": "+clean(p.Settings[setting]))
 	}
-	if _, err := fmt.Fprintln(stdout, strings.Join(head, "\n")); err != nil {
+	if err := a.print(nil, strings.Join(head, "\n")); err != nil {
 		return err
 	}
-	rows := [][]string{{"STATE", "FENCE", "VALUE", "SINCE", "WHO", "KEY"}}
+	t := a.table("STATE", "FENCE", "VALUE", "SINCE", "OWNER", "KEY")
 	for i := range p.Members {
 		m := &p.Members[i]
-		rows = append(rows, []string{
-			p.State(m), strconv.FormatInt(m.Fence, 10), brief([]byte(m.Value)), since(m), who(m), m.Key,
-		})
+		t.add(nil,
+			p.State(m), number(m.Fence), brief([]byte(m.Value)), since(m), owner(m), m.Key)
 	}
-	return table(rows...)
+	return t.flush()
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -10,81 +10,72 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+const latchHelp = `Wait until something has happened N times, in any processes. A latch never closes
+again.`
+
 func latchCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "latch",
-		Short: "Wait until something has happened N times",
-		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usagef("no verb given; type: holdfast latch down|wait|left NAME --count N")
-		},
-	}
-	cmd.AddCommand(
-		latchVerb(a, "down", "Count once", (*barrier.Latch).CountDown),
+	return group("latch", "Wait until something has happened N times", latchHelp, "NAME --count N",
+		latchRequest(a, "down", "Count once", (*barrier.Latch).CountDown),
 		latchWait(a),
-		latchVerb(a, "left", "Print how many counts are left",
+		latchRequest(a, "left", "Print how many counts are left",
 			func(l *barrier.Latch, ctx context.Context) error {
 				n, err := l.Count(ctx)
-				switch {
-				case err != nil:
+				if err != nil {
 					return err
-				case a.json:
-					return printJSON(stdout, map[string]any{"left": n})
 				}
-				_, err = fmt.Fprintln(stdout, n)
-				return err
+				return a.print(map[string]any{"left": n}, strconv.Itoa(n))
 			}),
 	)
-	return cmd
 }
 
-// latchVerb returns a command for a verb that waits only for etcd.
-func latchVerb(
+// latchRequest returns a command for a verb that waits only for etcd.
+func latchRequest(
 	a *app, verb, short string, do func(*barrier.Latch, context.Context) error,
 ) *cobra.Command {
-	return latchNamed(verb, short, func(cmd *cobra.Command, name string, count int) error {
-		s, err := a.open(cmd.Context(), nil, &session.Options{
-			Name: cmd.CommandPath(), ParentKey: heldAbove(),
+	return latchVerb(verb, short, exitStatus(),
+		func(cmd *cobra.Command, name string, count int) error {
+			return a.request(cmd, func(ctx context.Context, s *session.Session) error {
+				return do(barrier.NewLatch(s, name, count), ctx)
+			})
 		})
-		if err != nil {
-			return err
-		}
-		ctx, cancel := a.bounded(cmd.Context())
-		defer cancel()
-		return do(barrier.NewLatch(s, name, count), ctx)
-	})
 }
 
 func latchWait(a *app) *cobra.Command {
 	f := &waitFlags{}
-	cmd := latchNamed("wait", "Wait until the latch is open",
+	cmd := latchVerb("wait", "Wait until the latch is open", exitOfWait,
 		func(cmd *cobra.Command, name string, count int) error {
-			return a.waitFor(cmd, f, func(s *session.Session) (look, wait func(context.Context) error) {
-				l := barrier.NewLatch(s, name, count)
-				look = func(ctx context.Context) error {
-					left, err := l.Count(ctx)
-					if err == nil && left > 0 {
-						err = errNotInTime
-					}
-					return err
+			if err := f.check(); err != nil {
+				return err
+			}
+			s, err := a.open(cmd, f)
+			if err != nil {
+				return err
+			}
+			l := barrier.NewLatch(s, name, count)
+			look := func(ctx context.Context) error {
+				left, err := l.Count(ctx)
+				if err == nil && left > 0 {
+					err = errNotInTime
 				}
-				return look, l.Wait
-			})
+				return err
+			}
+			return a.waitFor(cmd.Context(), f, look, l.Wait)
 		})
 	f.add(cmd, false)
 	return cmd
 }
 
-// latchNamed returns the common part of all verbs: the name of the latch and its count.
-func latchNamed(
-	verb, short string, run func(cmd *cobra.Command, name string, count int) error,
+// latchVerb returns the common part of all verbs: the name of the latch and its count.
+func latchVerb(
+	verb, short, exit string, run func(cmd *cobra.Command, name string, count int) error,
 ) *cobra.Command {
 	count := 0
 	cmd := &cobra.Command{
-		Use:               verb + " NAME --count N",
-		Short:             short,
-		Args:              one,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     verb + " NAME --count N",
+		Short:   short,
+		Long:    short + "." + exit,
+		Example: "  holdfast latch " + verb + " ready --count 3",
+		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if count < 1 {
 				return usagef("after how many counts does it open? type: holdfast latch %s %s "+
@@ -94,6 +85,6 @@ func latchNamed(
 		},
 	}
 	cmd.Flags().IntVar(&count, "count", 0,
-		"how many counts open it; the same for all users of the name")
+		"number of counts that open it; the same for all users of the name")
 	return cmd
 }

@@ -10,6 +10,16 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+const lockHelp = `Run a command under a lock, and release the lock when the command has ended.
+Without a command, print the lock's key and hold the lock until a signal arrives.
+
+The lock is granted in the order of arrival. Several names are locked together,
+without deadlock. etcdctl lock and clientv3's mutexes take part in the same locks.
+
+Ctrl-Z stops the command as well. SIGSTOP stops holdfast alone, which then cannot
+end the command when the lock is lost. Therefore the systems that the command
+writes to should refuse a smaller $HOLDFAST_FENCE.`
+
 type lockFlags struct {
 	holdFlags
 	shared bool
@@ -20,34 +30,26 @@ func lockCommand(a *app) *cobra.Command {
 	f := &lockFlags{}
 	cmd := &cobra.Command{
 		Use:   "lock NAME... [-- COMMAND...]",
-		Short: "Run a command under a lock, or hold it until a signal comes",
-		Long: "Run a command under a lock. Without a command, print the lock's key and hold it until a signal comes.\n\n" +
-			"Locks go to whoever came first. Several names are locked together, without deadlock. etcdctl lock and clientv3's\n" +
-			"mutexes take part in the same locks.\n\n" +
-			"Ctrl-Z stops the command as well. SIGSTOP stops holdfast alone, which can then not end the command when the lock is\n" +
-			"lost: let what the command writes to refuse a smaller $HOLDFAST_FENCE.",
+		Short: "Run a command under a lock, or hold it until a signal arrives",
+		Long:  lockHelp + exitOfHold,
 		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
-			"  holdfast lock -n jobs/nightly -- ./nightly.sh    # exit 1 if somebody has it\n" +
+			"  holdfast lock -n jobs/nightly -- ./nightly.sh    # exit 1 if it is locked\n" +
 			"  holdfast lock accounts/1 accounts/2 -- ./transfer.sh",
-		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 60)
+			names, argv, err := f.parse(cmd, args, 1, 60)
 			if err == nil {
-				err = f.check(cmd, names)
+				err = f.checkNames(cmd, names)
 			}
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			s, err := a.open(ctx, &f.waitFlags, f.session(cmd, argv))
-			if err != nil {
-				return err
-			}
-			h, err := f.acquire(ctx, a, s, names)
-			if err != nil {
-				return a.refused(ctx, &f.waitFlags, names, err, mutex.ErrLocked)
-			}
-			return a.keep(ctx, h, &f.holdFlags, argv)
+			return a.holdWhile(cmd, &f.holdFlags, names, argv,
+				func(ctx context.Context, s *session.Session) (*hold, error) {
+					if len(names) > 1 {
+						return f.lockAll(ctx, a, s, names)
+					}
+					return f.lock(ctx, a, s, names[0])
+				})
 		},
 	}
 	f.add(cmd, true)
@@ -57,7 +59,7 @@ func lockCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
+func (f *lockFlags) checkNames(cmd *cobra.Command, names []string) error {
 	switch {
 	case len(names) > 1 && cmd.ArgsLenAtDash() < 0:
 		return usagef("several names, or a command? to run one type: holdfast lock %s -- %s; to "+
@@ -70,42 +72,40 @@ func (f *lockFlags) check(cmd *cobra.Command, names []string) error {
 		return usagef("-s goes with one name only; type a command for each: holdfast lock -s %s "+
 			"-- holdfast lock -s %s -- …", names[0], names[1])
 	}
-	return f.holdFlags.check()
+	return nil
 }
 
-func (f *lockFlags) acquire(
-	ctx context.Context, a *app, s *session.Session, names []string,
-) (held, error) {
-	if len(names) > 1 {
-		several := attempt[*mutex.MultiLock]{
-			try: func(ctx context.Context) (*mutex.MultiLock, error) {
-				return mutex.TryLockAll(ctx, s, names...)
-			},
-			wait: func(ctx context.Context) (*mutex.MultiLock, error) {
-				return mutex.LockAll(ctx, s, names...)
-			},
-			taken: mutex.ErrLocked,
-		}
-		l, err := several.get(ctx, a, &f.waitFlags)
-		if err != nil {
-			return held{}, err
-		}
-		return held{
-			what: "lock", names: names, keys: l.Keys(), fence: l.Fence(), hold: l, release: l.Unlock,
-		}, nil
-	}
-	m := mutex.New(s, names[0], &mutex.Options{LockDelay: time.Duration(f.delay)})
-	rw := mutex.NewRWMutex(s, names[0], nil)
-	take := attempt[*mutex.Lock]{m.TryLock, m.Lock, mutex.ErrLocked, time.Duration(f.delay)}
+func (f *lockFlags) lock(
+	ctx context.Context, a *app, s *session.Session, name string,
+) (*hold, error) {
+	m := mutex.New(s, name, &mutex.Options{LockDelay: time.Duration(f.delay)})
+	verb := attempt[*mutex.Lock]{try: m.TryLock, wait: m.Lock, delay: time.Duration(f.delay)}
 	if f.shared {
-		take.try, take.wait = rw.TryRLock, rw.RLock
+		rw := mutex.NewRWMutex(s, name, nil)
+		verb.try, verb.wait = rw.TryRLock, rw.RLock
 	}
-	l, err := take.get(ctx, a, &f.waitFlags)
+	l, err := verb.get(ctx, a, &f.waitFlags)
 	if err != nil {
-		return held{}, err
+		return nil, err
 	}
-	return held{
-		what: "lock", names: names, keys: []string{l.Key()}, fence: l.Fence(), hold: l,
-		release: l.Unlock,
+	return newHold("lock", l, l.Unlock), nil
+}
+
+func (f *lockFlags) lockAll(
+	ctx context.Context, a *app, s *session.Session, names []string,
+) (*hold, error) {
+	l, err := attempt[*mutex.MultiLock]{
+		try: func(ctx context.Context) (*mutex.MultiLock, error) {
+			return mutex.TryLockAll(ctx, s, names...)
+		},
+		wait: func(ctx context.Context) (*mutex.MultiLock, error) {
+			return mutex.LockAll(ctx, s, names...)
+		},
+	}.get(ctx, a, &f.waitFlags)
+	if err != nil {
+		return nil, err
+	}
+	return &hold{
+		kind: "lock", keys: l.Keys(), recipeHold: l, release: l.Unlock,
 	}, nil
 }

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// reopening is how long watches may take to reopen after an outage, because they pause between
+// watchReopening is how long watches may take to reopen after an outage, because they pause between
 // attempts.
-const reopening = 10 * time.Second
+const watchReopening = 10 * time.Second
 
 // plainLog prints plain messages for the client's log records about calls that it retries. Without
 // them a verb that waits for etcd would be silent.
 type plainLog struct {
 	warn func(format string, args ...any)
 
-	mu    sync.Mutex
-	muted bool // the verb's own error reports the outage
-	away  bool // an outage was printed, and its end was not
-	deaf  bool // the same for watches
-	back  time.Time
+	mu       sync.Mutex
+	muted    bool      // the verb's own error reports the outage
+	outage   bool      // an outage was printed, and its end was not
+	silent   bool      // the same for watches
+	answered time.Time // end of the last outage
 }
 
 func (*plainLog) Enabled(_ context.Context, level slog.Level) bool {
@@ -51,29 +51,29 @@ func (l *plainLog) Handle(_ context.Context, r slog.Record) error {
 	}
 	switch why, ep := attrs["err"], attrs["endpoint"]; r.Message {
 	case "etcd_out_of_reach":
-		if l.deaf {
+		if l.silent {
 			break
 		}
-		l.away = true
+		l.outage = true
 		l.warn("etcd has not answered for %v, still trying: %s: %s",
 			attrs["for"], ep, innermost(why))
 	case "etcd_within_reach":
-		if l.away {
+		if l.outage {
 			l.warn("etcd answers again, after %v: %s", attrs["after"], ep)
 		}
-		l.away, l.back = false, time.Now()
+		l.outage, l.answered = false, time.Now()
 	case "watches_unanswered":
 		// else the cause is the outage, which is printed already
-		if !l.away && time.Since(l.back) > reopening {
-			l.deaf = true
+		if !l.outage && time.Since(l.answered) > watchReopening {
+			l.silent = true
 			l.warn("no watch has been answered for %v, still trying; changes are seen late: %s: %s",
 				attrs["for"], ep, innermost(why))
 		}
 	case "watches_answered":
-		if l.deaf {
+		if l.silent {
 			l.warn("watches are answered again: %s", ep)
 		}
-		l.deaf = false
+		l.silent = false
 	case "tls_files_not_used":
 		l.warn("the files for TLS have changed and cannot be used, so the last good ones are: %v",
 			why)

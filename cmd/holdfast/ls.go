@@ -1,79 +1,70 @@
 package main
 
 import (
-	"strconv"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 )
 
+const lsHelp = `List every holder and waiter of locks, elections, semaphores, barriers and queues at
+names that begin with PREFIX. SINCE is the start of the session, because etcd does
+not keep the time of a key.`
+
 func lsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "ls [PREFIX]",
-		Short: "List who holds and who waits, for all names that begin with PREFIX",
-		Long: "List every holder and waiter of locks, elections, semaphores, barriers and queues, of all names that begin with\n" +
-			"PREFIX. SINCE is when the session began, since etcd does not keep the time of a key.",
-		Args:              between(0, 1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "ls [PREFIX]",
+		Short:   "List the holders and waiters of all names that begin with PREFIX",
+		Long:    lsHelp + exitStatus(),
+		Example: "  holdfast ls jobs/",
+		Args:    between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prefix := ""
-			if len(args) > 0 {
-				prefix = args[0]
-			}
-			c, err := a.dial()
-			if err != nil {
-				return err
-			}
 			ctx, cancel, err := a.listing(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer cancel()
-			all, err := inspect.All(ctx, c, a.viewer(), prefix)
+			all, err := a.members(ctx, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
 			if err := a.list(all.Places); err != nil {
 				return err
 			}
-			if all.RecordsOnly {
-				a.warn("this user may not list the leases, so holders and waiters at names that " +
-					"it may not read are missing")
-			}
-			if all.Hidden > 0 {
-				a.warn("%d leases have keys that this user may not see", all.Hidden)
+			for _, text := range missing(all) {
+				a.warn("%s", text)
 			}
 			return nil
 		},
 	}
 }
 
-func (a *app) viewer() inspect.Viewer {
-	return inspect.Viewer{User: a.connect.user, Namespace: a.connect.namespace}
+// missing returns texts about the members that the user may not see.
+func missing(all *inspect.Snapshot) (texts []string) {
+	if all.RecordsOnly {
+		texts = append(texts, "this user may not list the leases, so holders and waiters at names "+
+			"that it may not read are missing")
+	}
+	if all.Hidden > 0 {
+		texts = append(texts,
+			fmt.Sprintf("%d leases have keys that this user may not see", all.Hidden))
+	}
+	return texts
 }
 
 func (a *app) list(places []inspect.Place) error {
-	rows := [][]string{{"RECIPE", "NAME", "STATE", "FENCE", "SINCE", "WHO"}}
+	t := a.table("RECIPE", "NAME", "STATE", "FENCE", "SINCE", "OWNER")
 	for _, p := range places {
 		for i := range p.Members {
 			m := &p.Members[i]
-			if a.json {
-				out := member(&p, m)
-				out["recipe"], out["name"] = p.Recipe, p.Name
-				if err := printJSON(stdout, out); err != nil {
-					return err
-				}
-			}
-			rows = append(rows, []string{
-				p.Recipe, p.Name, p.State(m), strconv.FormatInt(m.Fence, 10), since(m), who(m),
-			})
+			object := member(&p, m)
+			object["recipe"], object["name"] = p.Recipe, p.Name
+			t.add(object, p.Recipe, p.Name, p.State(m), number(m.Fence), since(m), owner(m))
 		}
 	}
-	if a.json {
-		return nil
-	}
-	return table(rows...)
+	return t.flush()
 }
 
 // member returns a member as JSON.
@@ -88,8 +79,8 @@ func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	return out
 }
 
-// A line of text that names the session of a member.
-func who(m *inspect.Member) string {
+// owner returns a text that names the session of a member.
+func owner(m *inspect.Member) string {
 	switch {
 	case m.Session != nil && m.Session.ParentKey != "":
 		return m.Session.String() + " within " + m.Session.ParentKey
@@ -101,6 +92,7 @@ func who(m *inspect.Member) string {
 	return "lease " + m.Lease.String() + ", of another library"
 }
 
+// since returns the start of a member's session.
 func since(m *inspect.Member) string {
 	if m.Session == nil {
 		return "-"

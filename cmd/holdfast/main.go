@@ -13,14 +13,13 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	a := &app{}
-	ctx, sigs := catch(context.Background(), a.dieAtOnce)
+	ctx, sigs := catchSignals(context.Background(), a.dieAtOnce)
 	a.sigs = sigs
-	root := newRoot(a)
-	err := root.ExecuteContext(ctx)
-	sigs.closing()
+	err := newRoot(a).ExecuteContext(ctx)
+	sigs.releasing()
 	a.close()
 	code := a.report(err)
 	sigs.stop()
-	raise(err)
+	dieOfSignal(err)
 	return code
 }

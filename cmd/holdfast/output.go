@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -35,8 +36,8 @@ type outputError struct{ err error }
 func (e *outputError) Error() string { return e.err.Error() }
 func (e *outputError) Unwrap() error { return e.err }
 
-// unread reports whether the reader of the output has closed it.
-func unread(err error) bool {
+// outputClosed reports whether the reader of the output has closed it.
+func outputClosed(err error) bool {
 	out, ok := errors.AsType[*outputError](err)
 	return ok && errors.Is(out, syscall.EPIPE)
 }
@@ -48,14 +49,47 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// table prints rows for people. The first row is the heading.
-func table(rows ...[]string) error {
-	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = clean(cell)
+// print prints one result: the object with --json, else the text on a line.
+func (a *app) print(object any, text string) error {
+	if a.json {
+		return printJSON(stdout, object)
+	}
+	_, err := fmt.Fprintln(stdout, text)
+	return err
+}
+
+// table prints results in rows: objects with --json, else cells under a heading.
+type table struct {
+	json bool
+	rows [][]string
+	err  error // the first error of the output
+}
+
+func (a *app) table(heading ...string) *table {
+	return &table{json: a.json, rows: [][]string{heading}}
+}
+
+// add adds a row. With --json it prints the object at once.
+func (t *table) add(object any, cells ...string) {
+	switch {
+	case !t.json:
+		for i, cell := range cells {
+			cells[i] = clean(cell)
 		}
-		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
+		t.rows = append(t.rows, cells)
+	case t.err == nil:
+		t.err = printJSON(stdout, object)
+	}
+}
+
+// flush prints the rows that add has collected. It returns the first error of the output.
+func (t *table) flush() error {
+	if t.json {
+		return t.err
+	}
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	for _, row := range t.rows {
+		_, _ = fmt.Fprintln(w, strings.Join(row, "\t")) // Flush returns the error
 	}
 	return w.Flush()
 }
@@ -69,10 +103,37 @@ func clean(s string) string {
 	return strconv.Quote(s)
 }
 
-// value returns a payload as JSON: a string if it is text.
-func value(b []byte) map[string]any {
-	if utf8.Valid(b) {
-		return map[string]any{"value": string(b)}
+// withValue adds a payload to an object: as a string if it is text.
+func withValue(object map[string]any, payload []byte) map[string]any {
+	if utf8.Valid(payload) {
+		object["value"] = string(payload)
+	} else {
+		object["value_base64"] = payload
 	}
-	return map[string]any{"value_base64": b}
+	return object
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// stamp formats a time for people.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// maxBrief is the number of bytes of a value that a table shows.
+const maxBrief = 60
+
+// brief returns the beginning of a value.
+func brief(value []byte) string {
+	if len(value) <= maxBrief {
+		return string(value)
+	}
+	n := maxBrief
+	for n > maxBrief-utf8.UTFMax && !utf8.RuneStart(value[n]) {
+		n--
+	}
+	return string(value[:n]) + "…"
 }

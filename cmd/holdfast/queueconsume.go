@@ -22,20 +22,23 @@ type consumeFlags struct {
 	concurrency, maxAttempts int
 }
 
+const queueConsumeHelp = `Run a command for each item, with the item on its standard input. If it
+exits with 0 the item is done. Otherwise the item is delivered again, after a delay
+that doubles from 1s to 1m, or becomes a dead letter after --max-attempts. The
+command also gets HOLDFAST_ITEM, the item's ID, and HOLDFAST_ATTEMPT, from 1.
+
+The first SIGTERM, SIGINT, SIGHUP or SIGQUIT lets the commands that run finish;
+later signals are forwarded to them.`
+
 func queueConsume(a *app) *cobra.Command {
 	f := &consumeFlags{}
 	cmd := &cobra.Command{
-		Use:   "consume NAME -- COMMAND...",
-		Short: "Run a command for each item",
-		Long: "Run a command for each item, with the item on its standard input. Where it exits with 0 the item is done; else it\n" +
-			"is delivered again, after a delay that doubles from 1s to 1m, or goes to the dead letters after --max-attempts.\n" +
-			"The command also gets HOLDFAST_ITEM, the item's ID, and HOLDFAST_ATTEMPT, from 1.\n\n" +
-			"The first signal to end lets the commands that run end by themselves, the next ones " +
-			"are forwarded to them.",
-		Example:           "  holdfast queue consume mails --concurrency 4 --max-attempts 5 -- ./send.sh",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "consume NAME -- COMMAND...",
+		Short:   "Run a command for each item",
+		Long:    queueConsumeHelp + exitStatus("126 or 127 if the command cannot be run"),
+		Example: "  holdfast queue consume mails --concurrency 4 --max-attempts 5 -- ./send.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			switch {
 			case err != nil:
 				return err
@@ -49,16 +52,13 @@ func queueConsume(a *app) *cobra.Command {
 				return usagef("--max-attempts %d is negative; "+
 					"type a number from 1, or 0 for no end", f.maxAttempts)
 			}
-			if err := f.check(); err != nil {
-				return err
-			}
-			return f.consume(cmd.Context(), a, names[0], f.session(cmd, argv), argv)
+			return f.consume(cmd.Context(), a, names[0], f.sessionOptions(cmd, argv), argv)
 		},
 	}
 	f.addHold(cmd)
-	cmd.Flags().IntVar(&f.concurrency, "concurrency", 1, "how many commands to run at a time")
+	cmd.Flags().IntVar(&f.concurrency, "concurrency", 1, "number of commands to run at a time")
 	cmd.Flags().IntVar(&f.maxAttempts, "max-attempts", 0,
-		"how often to deliver an item before it goes to the dead letters (default without end)")
+		"number of deliveries after which an item becomes a dead letter (default without end)")
 	return cmd
 }
 
@@ -69,7 +69,7 @@ func (f *consumeFlags) consume(
 	if err != nil {
 		return err
 	}
-	if err := a.reach(ctx); err != nil { // session.Run would retry without a message
+	if err := a.ping(ctx); err != nil { // session.Run would retry without a message
 		return err
 	}
 	a.log.mute(false)
@@ -81,12 +81,12 @@ func (f *consumeFlags) consume(
 		flags: f, argv: argv, app: a, end: end, runner: r, running: map[*childproc.Process]bool{},
 	}
 	a.sigs.forward(w.signal, w.idle)
-	defer a.sigs.closing()
+	defer a.sigs.releasing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 		q := queue.New(s, name, &queue.Options{MaxAttempts: f.maxAttempts})
 		err := q.Consume(ctx, f.concurrency, w.work)
 		if errors.Is(err, session.ErrLost) {
-			a.warn("going on with a new session: %v", err)
+			a.warn("continuing with a new session: %v", err)
 		}
 		return err
 	})
@@ -108,18 +108,18 @@ type worker struct {
 	runner *childproc.Runner
 
 	mu      sync.Mutex
-	ending  bool
+	stopped bool  // a signal has ended the receiving
 	failed  error // the error of the first start that failed
 	running map[*childproc.Process]bool
 }
 
-// signal stops the receiving at the first signal to end. Other signals are forwarded to the
+// signal stops the receiving at the first of [endSignals]. Other signals are forwarded to the
 // commands.
 func (w *worker) signal(s os.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.ending && slices.Contains(ending, s) {
-		w.ending = true
+	if !w.stopped && slices.Contains(endSignals, s) {
+		w.stopped = true
 		w.end()
 		return
 	}
@@ -132,18 +132,18 @@ func (w *worker) signal(s os.Signal) {
 func (w *worker) idle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ending && len(w.running) == 0
+	return w.stopped && len(w.running) == 0
 }
 
 // work runs the command for an item.
 func (w *worker) work(_ context.Context, m *queue.Message) error {
 	p, err := w.start(m)
 	switch {
-	case errors.Is(err, childproc.ErrOver):
+	case errors.Is(err, childproc.ErrHoldEnded):
 		w.app.warn("item %s: the claim was lost before the command began", m.ID)
 		return err
 	case err != nil:
-		return w.giveBack(m, err) //nolint:contextcheck // not bounded by the claim's context
+		return w.requeue(m, err) //nolint:contextcheck // not bounded by the claim's context
 	}
 	res := p.Wait()
 	w.mu.Lock()
@@ -162,49 +162,49 @@ func (w *worker) work(_ context.Context, m *queue.Message) error {
 }
 
 func (w *worker) start(m *queue.Message) (*childproc.Process, error) {
-	stdin, err := file(m.Value)
+	stdin, err := inputFile(m.Value)
 	if err != nil {
 		return nil, fmt.Errorf("no file for the command's input: %w", err)
 	}
 	defer func() { _ = stdin.Close() }() // it is only read
-	hold := lasting{m}
-	w.mu.Lock() // else a signal that arrives now would miss the command
+	w.mu.Lock()                          // else a signal that arrives now would miss the command
 	defer w.mu.Unlock()
 	p, err := w.runner.Start(childproc.Command{
 		Args: w.argv, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Grace: time.Duration(w.flags.grace),
-		Env: environment([]string{m.Key()}, m.Fence(), hold.Deadline(),
+		Env: environment(m, []string{m.Key()},
 			"HOLDFAST_ITEM="+m.ID, "HOLDFAST_ATTEMPT="+strconv.Itoa(m.Attempt)),
-	}, hold)
+	}, m)
 	switch {
 	case err == nil:
 		w.running[p] = true
-	case !errors.Is(err, childproc.ErrOver):
+	case !errors.Is(err, childproc.ErrHoldEnded):
 		err = cannotRun(w.argv[0], err)
 	}
 	return p, err
 }
 
-// giveBack requeues an item whose command could not be started, without counting the attempt, and
+// requeue gives back an item whose command could not be started, without counting the attempt, and
 // ends the verb, because the command could not be started for the next item either.
-func (w *worker) giveBack(m *queue.Message, why error) error {
+func (w *worker) requeue(m *queue.Message, why error) error {
 	w.mu.Lock()
 	if w.failed == nil {
 		w.failed = why
 	}
 	w.mu.Unlock()
 	w.end()
-	ctx, cancel := w.app.after(context.Background())
+	ctx, cancel := w.app.cleanUp(context.Background())
 	defer cancel()
 	if err := m.Requeue(ctx); err != nil {
-		w.app.warn("item %s could not be given back; it is delivered again when the lease runs "+
-			"out: %v", m.ID, err)
+		w.app.warn("item %s could not be given back; it is delivered again when the lease "+
+			"expires: %v", m.ID, err)
 	}
 	return why
 }
 
-// file returns a nameless file that contains a value. Unlike with a pipe, nobody has to read it.
-func file(value []byte) (*os.File, error) {
+// inputFile returns a nameless file that contains a value. Unlike with a pipe, nobody has to read
+// it.
+func inputFile(value []byte) (*os.File, error) {
 	f, err := os.CreateTemp("", "holdfast-")
 	if err != nil {
 		return nil, err

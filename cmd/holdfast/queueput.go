@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -24,17 +23,19 @@ type putFlags struct {
 	lines     bool
 }
 
+const queuePutHelp = `Put an item into the queue and print its ID. Without VALUE, or if it is -, the
+item is read from the standard input. With --lines, each line of the input is an
+item, which is put as soon as it is read.`
+
 func queuePut(a *app) *cobra.Command {
 	f := &putFlags{}
 	cmd := &cobra.Command{
 		Use:   "put NAME [VALUE]",
 		Short: "Put an item into the queue",
-		Long: "Put an item into the queue and print its ID. Without VALUE, or where it is -, it is what comes on the standard\n" +
-			"input; with --lines, each line of that is an item, which is put as soon as it is " +
-			"read.",
-		Example:           "  holdfast queue put mails '{\"to\":\"a@example.org\"}'\n  holdfast queue put --lines mails < mails.txt",
-		Args:              between(1, 2),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Long:  queuePutHelp + exitOfWait,
+		Example: "  holdfast queue put mails '{\"to\":\"a@example.org\"}'\n" +
+			"  holdfast queue put --lines mails < mails.txt",
+		Args: between(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(args[1:]); err != nil {
 				return err
@@ -61,10 +62,11 @@ func queuePut(a *app) *cobra.Command {
 	}
 	f.add(cmd, false)
 	fs := cmd.Flags()
-	fs.IntVar(&f.priority, "priority", 0, "0 to 9: delivered before all of a lower priority")
-	fs.Var(&f.delay, "delay", "deliver it not before this time is over")
-	fs.StringVar(&f.dedupID, "dedup-id", "", "do nothing if an item with this ID was put lately")
-	fs.Var(&f.window, "dedup-window", "how long that is (default 5m)")
+	fs.IntVar(&f.priority, "priority", 0, "0 to 9; items of a higher priority are delivered first")
+	fs.Var(&f.delay, "delay", "time before the item is delivered")
+	fs.StringVar(&f.dedupID, "dedup-id", "",
+		"do nothing if an item with this ID was put within the dedup-window")
+	fs.Var(&f.window, "dedup-window", "time in which --dedup-id finds duplicates (default 5m)")
 	fs.IntVar(&f.maxLength, "max-length", 0,
 		"wait while the queue has this many items (default no limit)")
 	fs.BoolVar(&f.lines, "lines", false, "each line of the standard input is an item")
@@ -96,13 +98,18 @@ type putting struct {
 
 // open makes the session, and a new one if that was lost while the input was slow. No put is in
 // progress then.
-func (p *putting) open() (err error) {
+func (p *putting) open() error {
 	if p.q != nil && p.app.session.Err() == nil {
 		return nil
 	}
-	opts := &queue.Options{MaxLength: p.maxLength, DedupWindow: time.Duration(p.window)}
-	p.q, err = p.app.openQueue(p.cmd, &p.waitFlags, p.name, opts)
-	return err
+	s, err := p.app.open(p.cmd, &p.waitFlags)
+	if err != nil {
+		return err
+	}
+	p.q = queue.New(s, p.name, &queue.Options{
+		MaxLength: p.maxLength, DedupWindow: time.Duration(p.window),
+	})
+	return nil
 }
 
 // stream puts the lines of the standard input as they arrive, in their order.
@@ -118,73 +125,61 @@ func (p *putting) stream(ctx context.Context) error {
 		select {
 		case b = <-batches:
 		case <-ctx.Done():
-			return &partError{context.Cause(ctx), p.done, 0}
+			return &partError{err: context.Cause(ctx), put: p.done}
 		}
 		p.began = time.Now() // the limits apply to each batch
 		err := p.open()      //nolint:contextcheck // the session outlives the batch
-		if err == nil && len(b.lines) > 0 {
+		if err == nil {
 			err = p.put(ctx, b.lines)
 		}
-		switch part := (*partError)(nil); {
-		case err == nil && errors.Is(b.err, io.EOF):
+		if err == nil && errors.Is(b.err, io.EOF) {
 			return nil
-		case err == nil && b.err != nil:
-			return &partError{b.err, p.done, 0}
-		case err != nil && !errors.As(err, &part):
-			return &partError{err, p.done, 0}
-		case err != nil:
+		}
+		if err == nil {
+			err = b.err
+		}
+		if _, noted := errors.AsType[*partError](err); err != nil && !noted {
+			err = &partError{err: err, put: p.done}
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// put puts values that fit in one transaction, and prints their IDs.
+// put puts values that fit in one transaction, and prints their IDs: first as many as there is room
+// for, then one by one as consumers make room.
 func (p *putting) put(ctx context.Context, values [][]byte) error {
-	// First as many as fit, then one by one as consumers make room.
-	for p.maxLength > 0 && len(values) > 1 {
+	for len(values) > 0 {
 		n, err := p.putNow(ctx, values)
-		if values = values[n:]; errors.Is(err, queue.ErrFull) {
-			p.began = time.Now()
-			n, err = p.putFull(ctx, values[:1])
+		values = values[n:]
+		if errors.Is(err, queue.ErrFull) {
+			n, err = p.putWithRoom(ctx, values[:1])
 			values = values[n:]
 		}
 		if err != nil {
 			return p.failed(err, len(values))
 		}
+		p.began = time.Now() // each item may wait for --wait
 	}
-	if len(values) == 0 {
-		return nil
-	}
-	put := p.putAll
-	if p.maxLength > 0 {
-		put = p.putFull
-	}
-	n, err := put(ctx, values)
-	return p.failed(err, len(values)-n)
+	return nil
 }
 
-// putAll puts values into a queue without a limit.
-func (p *putting) putAll(ctx context.Context, values [][]byte) (int, error) {
-	ctx, cancel := p.app.bounded(ctx)
-	defer cancel()
-	return p.enqueue(ctx, values, false)
-}
-
-// putNow puts the values that fit without a wait for room, or returns [queue.ErrFull].
+// putNow puts the values that fit without a wait for room. If there is no room for all it returns
+// [queue.ErrFull].
 func (p *putting) putNow(ctx context.Context, values [][]byte) (int, error) {
 	ctx, cancel := p.app.bounded(ctx)
 	defer cancel()
 	return p.enqueue(ctx, values, true)
 }
 
-// putFull puts values when there is room. It waits for consumers, at most for --wait.
-func (p *putting) putFull(ctx context.Context, values [][]byte) (int, error) {
-	n, err := attempt[int]{
-		try:   func(ctx context.Context) (int, error) { return p.enqueue(ctx, values, true) },
-		wait:  func(ctx context.Context) (int, error) { return p.enqueue(ctx, values, false) },
-		taken: queue.ErrFull,
-	}.get(ctx, p.app, &p.waitFlags)
-	return n, p.refused(err, queue.ErrFull)
+// putWithRoom puts values when there is room. It waits for consumers, at most for --wait.
+func (p *putting) putWithRoom(ctx context.Context, values [][]byte) (int, error) {
+	enqueue := func(noWait bool) func(context.Context) (int, error) {
+		return func(ctx context.Context) (int, error) { return p.enqueue(ctx, values, noWait) }
+	}
+	n, err := attempt[int]{try: enqueue(true), wait: enqueue(false)}.get(ctx, p.app, &p.waitFlags)
+	return n, p.refused(err)
 }
 
 func (p *putting) enqueue(ctx context.Context, values [][]byte, noWait bool) (int, error) {
@@ -192,8 +187,12 @@ func (p *putting) enqueue(ctx context.Context, values [][]byte, noWait bool) (in
 		Priority: p.priority, Delay: time.Duration(p.delay), DedupID: p.dedupID, NoWait: noWait,
 	})
 	p.done += len(ids)
-	if told := p.app.showIDs(ids); err == nil {
-		err = told
+	var printErr error
+	for i := 0; i < len(ids) && printErr == nil; i++ {
+		printErr = p.app.print(map[string]any{"id": ids[i]}, ids[i])
+	}
+	if err == nil {
+		err = printErr
 	}
 	return len(ids), err
 }
@@ -207,19 +206,5 @@ func (p *putting) failed(err error, left int) error {
 	if !uncertain {
 		left = 0
 	}
-	return &partError{err, p.done, left}
-}
-
-func (a *app) showIDs(ids []string) (err error) {
-	for _, id := range ids {
-		if a.json {
-			err = printJSON(stdout, map[string]any{"id": id})
-		} else {
-			_, err = fmt.Fprintln(stdout, id)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return &partError{err: err, put: p.done, maybe: left}
 }

@@ -4,11 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/semaphore"
 )
+
+// errNotInTime reports that --wait has ended before the operation was done.
+var errNotInTime = errors.New("not in time")
+
+// unavailable are the errors for which -E sets the exit status.
+var unavailable = []error{
+	errNotInTime, mutex.ErrLocked, semaphore.ErrFull, election.ErrTaken, queue.ErrEmpty,
+	queue.ErrFull,
+}
+
+// mustWait reports whether an error means that the operation has to wait for others, or has waited
+// in vain.
+func mustWait(err error) bool {
+	return slices.ContainsFunc(unavailable, func(e error) bool { return errors.Is(err, e) })
+}
+
+// refused replaces the exit status of an operation that has waited in vain by the value of -E.
+func (f *waitFlags) refused(err error) error {
+	if mustWait(err) {
+		return &exitError{f.code, err}
+	}
+	return err
+}
 
 // refusedError adds the holders to the error of an acquisition.
 type refusedError struct {
@@ -21,24 +49,23 @@ func (e *refusedError) Error() string { return e.err.Error() + ": " + strings.Jo
 func (e *refusedError) Unwrap() error { return e.err }
 
 const (
-	// lookTime bounds the look for holders, because the answer is known without it.
-	lookTime = time.Second
-	// maxShown is how many holders are printed for people.
-	maxShown = 3
+	// holdersTimeout bounds the read of the holders, because the answer is known without them.
+	holdersTimeout = time.Second
+	// maxHolders is how many holders are printed for people.
+	maxHolders = 3
 )
 
-// refused replaces the exit status of a failed acquisition by the value of -E, and adds the
-// holders. taken is the error of a try that would have to wait.
-func (a *app) refused(ctx context.Context, f *waitFlags, names []string, err, taken error) error {
-	if !errors.Is(err, taken) && !errors.Is(err, errNotInTime) {
+// refusedBy is [waitFlags.refused] with the holders of the names.
+func (a *app) refusedBy(ctx context.Context, f *waitFlags, names []string, err error) error {
+	if !mustWait(err) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdersTimeout)
 	defer cancel()
 	out := &refusedError{err: err}
 	for _, name := range names {
-		p, look := inspect.Front(ctx, a.client, name)
-		if look != nil {
+		p, readErr := inspect.Front(ctx, a.client, name)
+		if readErr != nil {
 			// The user may not read the name, or etcd does not answer. The error is complete
 			// without holders.
 			break
@@ -48,21 +75,22 @@ func (a *app) refused(ctx context.Context, f *waitFlags, names []string, err, ta
 			if !m.Holds || m.Lease == a.session.Lease() {
 				continue
 			}
-			one := member(p, m)
-			one["name"] = name
-			out.holders = append(out.holders, one)
-			text := "held by " + clean(who(m))
+			object := member(p, m)
+			object["name"] = name
+			out.holders = append(out.holders, object)
+			text := "held by " + clean(owner(m))
 			if m.Session != nil {
 				text += " since " + since(m)
 			}
 			out.text = append(out.text, text)
 		}
 	}
-	switch n := len(out.text); {
-	case n == 0:
-		return f.refused(err, taken)
-	case n > maxShown:
-		out.text = append(out.text[:maxShown], fmt.Sprintf("and %d more", n-maxShown))
+	n := len(out.text)
+	if n == 0 {
+		return f.refused(err)
+	}
+	if n > maxHolders {
+		out.text = append(out.text[:maxHolders], fmt.Sprintf("and %d more", n-maxHolders))
 	}
 	return &exitError{f.code, out}
 }

@@ -9,71 +9,45 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-type semaphoreFlags struct {
-	holdFlags
-	limit, weight int
-}
+const semaphoreHelp = `Run a command under a permit, and release the permit when the command has
+ended. All users of the name share N permits, and must type the same limit. Without
+a command, print the permit's key and hold the permit until a signal arrives.`
 
 func semaphoreCommand(a *app) *cobra.Command {
-	f := &semaphoreFlags{}
+	f := &holdFlags{}
+	limit, weight := 0, 0
 	cmd := &cobra.Command{
-		Use:   "semaphore NAME --limit N [-- COMMAND...]",
-		Short: "Run a command under one of N permits",
-		Long: "Run a command under a permit, of which all users of the name have N together. Without a command, print the\n" +
-			"permit's key and hold it until a signal comes. All must type the same limit.",
-		Example:           "  holdfast semaphore gpus --limit 8 --weight 2 -- ./train.sh",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "semaphore NAME --limit N [-- COMMAND...]",
+		Short:   "Run a command under one of N permits, or hold it until a signal arrives",
+		Long:    semaphoreHelp + exitOfHold,
+		Example: "  holdfast semaphore gpus --limit 8 --weight 2 -- ./train.sh",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, argv, err := split(cmd, args, 1, 1)
+			names, argv, err := f.parse(cmd, args, 1, 1)
 			switch {
 			case err != nil:
 				return err
-			case f.limit < 1:
+			case limit < 1:
 				return usagef("how many permits are there? type: holdfast semaphore %s --limit 8 "+
 					"-- COMMAND", names[0])
-			case f.weight < 1 || f.weight > f.limit:
+			case weight < 1 || weight > limit:
 				return usagef("--weight %d is not between 1 and the limit of %d; type another",
-					f.weight, f.limit)
+					weight, limit)
 			}
-			if err := f.check(); err != nil {
-				return err
-			}
-			ctx := cmd.Context()
-			s, err := a.open(ctx, &f.waitFlags, f.session(cmd, argv))
-			if err != nil {
-				return err
-			}
-			h, err := f.acquire(ctx, a, s, names[0])
-			if err != nil {
-				return a.refused(ctx, &f.waitFlags, names, err, semaphore.ErrFull)
-			}
-			return a.keep(ctx, h, &f.holdFlags, argv)
+			return a.holdWhile(cmd, f, names, argv,
+				func(ctx context.Context, s *session.Session) (*hold, error) {
+					m := semaphore.New(s, names[0], limit)
+					p, err := attempt[*semaphore.Permit]{
+						try: with(m.TryAcquire, weight), wait: with(m.Acquire, weight),
+					}.get(ctx, a, &f.waitFlags)
+					if err != nil {
+						return nil, err
+					}
+					return newHold("permit", p, p.Release), nil
+				})
 		},
 	}
 	f.add(cmd, true)
-	cmd.Flags().IntVar(&f.limit, "limit", 0, "how many permits there are")
-	cmd.Flags().IntVar(&f.weight, "weight", 1, "how many of them to take")
+	cmd.Flags().IntVar(&limit, "limit", 0, "number of permits; the same for all users of the name")
+	cmd.Flags().IntVar(&weight, "weight", 1, "number of permits to take")
 	return cmd
-}
-
-func (f *semaphoreFlags) acquire(
-	ctx context.Context, a *app, s *session.Session, name string,
-) (held, error) {
-	m := semaphore.New(s, name, f.limit)
-	p, err := attempt[*semaphore.Permit]{
-		try: func(ctx context.Context) (*semaphore.Permit, error) {
-			return m.TryAcquire(ctx, f.weight)
-		},
-		wait: func(ctx context.Context) (*semaphore.Permit, error) {
-			return m.Acquire(ctx, f.weight)
-		},
-		taken: semaphore.ErrFull,
-	}.get(ctx, a, &f.waitFlags)
-	if err != nil {
-		return held{}, err
-	}
-	return held{
-		what: "permit", names: []string{name}, keys: []string{p.Key()}, fence: p.Fence(), hold: p,
-		release: p.Release,
-	}, nil
 }

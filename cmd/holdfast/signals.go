@@ -8,16 +8,14 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
 )
 
-// forwarded are the signals that are forwarded to a running command. The signals of ending end a
-// wait.
 var (
-	ending    = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
-	forwarded = append(slices.Clone(ending), syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM,
-		syscall.SIGWINCH, syscall.SIGCONT)
+	// endSignals end a wait, or the receiving of items. They are forwarded to a running command.
+	endSignals = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
+	// allSignals are all signals that are forwarded to a running command.
+	allSignals = append(slices.Clone(endSignals), syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT)
 )
 
 // signalled is the cause of a context that a signal ended.
@@ -25,31 +23,40 @@ type signalled struct{ signal syscall.Signal }
 
 func (s *signalled) Error() string { return "ended by signal: " + s.signal.String() }
 
-// signals receives the signals of the process. They end the context, or are forwarded to the
-// running command. After the end has begun, one more signal ends the process at once, because the
-// end may take long if etcd does not answer.
+// signals receives the signals of the process and handles each according to its state:
+//
+//   - waiting: one of endSignals ends the context.
+//   - forwarding: all signals are forwarded to the running commands. If idle reports that none
+//     runs and only releases are left, it is the next state.
+//   - releasing: a second one of endSignals ends the process at once, because the releases may take
+//     long if etcd does not answer.
 type signals struct {
-	ch   chan os.Signal
-	done chan struct{}
-	end  context.CancelCauseFunc
+	ch     chan os.Signal
+	done   chan struct{}
+	cancel context.CancelCauseFunc
+	atOnce func(syscall.Signal) // ends the process
 
-	mu     sync.Mutex
-	to     func(os.Signal)
-	idle   func() bool // whether only releases are left to do although to is set; may be nil
-	ends   bool        // only releases are left to do
-	last   time.Time   // time of the last signal to end
-	atOnce func(syscall.Signal)
+	mu        sync.Mutex
+	to        func(os.Signal) // set while signals are forwarded
+	idle      func() bool     // may be nil
+	released  bool            // only releases are left to do
+	lastEnded time.Time       // time of the last of endSignals
 }
 
-// together is the time within which several signals count as one: timeout and service managers send
-// one to a process and another to its group.
-const together = 250 * time.Millisecond
+// sameSignal is the time within which several signals count as one: timeout and service managers
+// send one to a process and another to its group.
+const sameSignal = 250 * time.Millisecond
 
-// catch starts to receive signals, except those that are ignored, as under nohup.
-func catch(ctx context.Context, atOnce func(syscall.Signal)) (context.Context, *signals) {
-	ctx, end := context.WithCancelCause(ctx)
-	s := &signals{ch: make(chan os.Signal, 16), done: make(chan struct{}), end: end, atOnce: atOnce}
-	for _, sig := range forwarded {
+// catchSignals starts to receive signals, except those that are ignored, as under nohup. The
+// context ends at the first of endSignals.
+func catchSignals(
+	ctx context.Context, atOnce func(syscall.Signal),
+) (context.Context, *signals) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &signals{
+		ch: make(chan os.Signal, 16), done: make(chan struct{}), cancel: cancel, atOnce: atOnce,
+	}
+	for _, sig := range allSignals {
 		if !signal.Ignored(sig) {
 			signal.Notify(s.ch, sig)
 		}
@@ -61,54 +68,32 @@ func catch(ctx context.Context, atOnce func(syscall.Signal)) (context.Context, *
 	go func() {
 		defer close(s.done)
 		for sig := range s.ch {
-			s.take(sig)
+			s.handle(sig)
 		}
 	}()
 	return ctx, s
 }
 
-func (s *signals) take(sig os.Signal) {
+func (s *signals) handle(sig os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	toEnd := slices.Contains(ending, sig)
-	repeated := !s.last.IsZero() && time.Since(s.last) > together
-	if toEnd {
-		s.last = time.Now()
+	ends := slices.Contains(endSignals, sig)
+	repeated := !s.lastEnded.IsZero() && time.Since(s.lastEnded) > sameSignal
+	if ends {
+		s.lastEnded = time.Now()
 	}
 	switch number := sig.(syscall.Signal); {
-	case toEnd && repeated && s.idle != nil && s.idle():
+	case ends && repeated && s.idle != nil && s.idle():
 		s.atOnce(number)
 	case s.to != nil:
 		s.to(sig)
-	case !toEnd:
-	case s.ends && repeated:
+	case !ends:
+	case s.released && repeated:
 		s.atOnce(number)
 	default:
-		s.ends = true
-		s.end(&signalled{number})
+		s.released = true
+		s.cancel(&signalled{number})
 	}
-}
-
-// lastWords is how long the last warning may take to print, because the output may be blocked, as
-// on a terminal after Ctrl-S.
-const lastWords = 100 * time.Millisecond
-
-// dieAtOnce ends the process without releasing its holds.
-func (a *app) dieAtOnce(sig syscall.Signal) {
-	said := make(chan struct{})
-	go func() {
-		a.warn("ended at once by another signal (%v); what was held is free when the lease runs "+
-			"out", sig)
-		close(said)
-	}()
-	select {
-	case <-said:
-	case <-time.After(lastWords):
-	}
-	if os.Getpid() != 1 {
-		childproc.Raise(sig)
-	}
-	os.Exit(codeSignal + int(sig))
 }
 
 // forward forwards later signals to fn. idle reports whether only releases are left to do.
@@ -118,23 +103,23 @@ func (s *signals) forward(fn func(os.Signal), idle func() bool) {
 	s.to, s.idle = fn, idle
 }
 
-// forwardTo forwards later signals to the command that start starts. Signals during start wait.
-func (s *signals) forwardTo(start func() func(os.Signal)) {
+// forwardToNew forwards later signals to the command that start starts. Signals during start wait.
+func (s *signals) forwardToNew(start func() func(os.Signal)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = start()
 }
 
-// closing notes that only releases are left to do. The next signal to end does not wait for them.
-func (s *signals) closing() {
+// releasing notes that only releases are left to do.
+func (s *signals) releasing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.to, s.idle, s.ends = nil, nil, true
+	s.to, s.idle, s.released = nil, nil, true
 }
 
 func (s *signals) stop() {
 	signal.Stop(s.ch)
 	close(s.ch)
 	<-s.done
-	s.end(nil)
+	s.cancel(nil)
 }

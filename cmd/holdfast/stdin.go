@@ -112,7 +112,8 @@ func readLine(r *bufio.Reader) (line []byte, err error) {
 		if err == nil {
 			part = part[:len(part)-1]
 		}
-		if line = append(line, part...); len(line) > queue.MaxValue {
+		line = append(line, part...)
+		if len(line) > queue.MaxValue {
 			return nil, bufio.ErrTooLong
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {

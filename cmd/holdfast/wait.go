@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,16 +44,16 @@ func (f *waitFlags) check() error {
 	return nil
 }
 
-// leastReach is the least time that etcd has to answer, however short the wait for others is.
+// minAnswerLimit is the least time that etcd has to answer, however short the wait for others is.
 // Otherwise a short wait would miss a lock that is free.
-const leastReach = time.Second
+const minAnswerLimit = time.Second
 
-// reach returns how long etcd may take to answer. timeout is --command-timeout.
-func (f *waitFlags) reach(timeout time.Duration) time.Duration {
+// answerLimit returns how long etcd may take to answer. timeout is --command-timeout.
+func (f *waitFlags) answerLimit(timeout time.Duration) time.Duration {
 	if f.once() || !f.bounded() {
 		return timeout
 	}
-	return min(timeout, max(time.Duration(f.wait), leastReach))
+	return min(timeout, max(time.Duration(f.wait), minAnswerLimit))
 }
 
 // context returns a context that ends with the wait.
@@ -68,7 +67,6 @@ func (f *waitFlags) context(ctx context.Context) (context.Context, context.Cance
 // attempt is a verb of a recipe in its two forms: one waits, the other does not.
 type attempt[T any] struct {
 	try, wait func(context.Context) (T, error)
-	taken     error         // the error of a try that would have to wait
 	delay     time.Duration // a lock delay, for which a try waits too
 }
 
@@ -80,34 +78,41 @@ func (t attempt[T]) get(ctx context.Context, a *app, f *waitFlags) (T, error) {
 	if !f.once() && (!f.bounded() || t.delay > 0) {
 		return t.wait(wctx)
 	}
-	v, err := t.tryFor(ctx, f, f.reach(time.Duration(a.connect.timeout)))
-	if err == nil || f.once() || !errors.Is(err, t.taken) {
+	v, err := t.tryWithin(ctx, f, f.answerLimit(time.Duration(a.connect.timeout)))
+	if err == nil || f.once() || !mustWait(err) {
 		return v, err
 	}
 	return t.wait(wctx)
 }
 
-func (t attempt[T]) tryFor(ctx context.Context, f *waitFlags, reach time.Duration) (T, error) {
+func (t attempt[T]) tryWithin(ctx context.Context, f *waitFlags, limit time.Duration) (T, error) {
 	switch {
 	case t.delay == 0:
-		tctx, cancel := within(ctx, reach)
+		tctx, cancel := answerWithin(ctx, limit)
 		defer cancel()
 		return t.try(tctx)
 	case f.bounded():
-		tctx, cancel := context.WithTimeoutCause(ctx, reach, errNotInTime)
+		tctx, cancel := context.WithTimeoutCause(ctx, limit, errNotInTime)
 		defer cancel()
 		return t.try(tctx)
 	}
 	return t.try(ctx)
 }
 
-// refused replaces the exit status of a failed acquisition by the value of -E. others are further
-// errors that report one.
-func (f *waitFlags) refused(err error, others ...error) error {
-	for _, other := range append(others, errNotInTime) {
-		if errors.Is(err, other) {
-			return &exitError{f.code, err}
-		}
+// with binds the argument of a verb.
+func with[A, T any](
+	verb func(context.Context, A) (T, error), arg A,
+) func(context.Context) (T, error) {
+	return func(ctx context.Context) (T, error) { return verb(ctx, arg) }
+}
+
+// waitFor waits without holding anything. look returns [errNotInTime] if it would have to wait.
+func (a *app) waitFor(
+	ctx context.Context, f *waitFlags, look, wait func(context.Context) error,
+) error {
+	nothing := func(fn func(context.Context) error) func(context.Context) (struct{}, error) {
+		return func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }
 	}
-	return err
+	_, err := attempt[struct{}]{try: nothing(look), wait: nothing(wait)}.get(ctx, a, f)
+	return f.refused(err)
 }

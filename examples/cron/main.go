@@ -38,9 +38,11 @@ func nightly(ctx context.Context, client *gateway.Client, night string) error {
 			if done, err := client.Get(ctx, "reports/"+night); err != nil || done.Count > 0 {
 				return err
 			}
-			report := build(ctx, night) // ctx ends if the lock is lost, before the lease can run out
-			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("reports/"+night, report)}})
-			return err // a write that comes too late is refused; Run starts again if the session was lost
+			report := build(ctx, night) // ctx ends before the lease can expire
+			put := gateway.OpPut("reports/"+night, report)
+			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{put}})
+			// A late write is refused. If the session was lost, Run calls the function again.
+			return err
 		})
 	})
 }

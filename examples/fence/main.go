@@ -26,7 +26,9 @@ var errStale = errors.New("a later holder has written")
 
 // save writes a balance under the lock. A hold can write several times, because its fence stays the
 // same.
-func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance int) error { //nolint:unparam // as a program has it
+//
+//nolint:unparam // as a program has it
+func save(ctx context.Context, db *sql.DB, lock *mutex.Lock, id string, balance int) error {
 	res, err := db.ExecContext(ctx, update, balance, lock.Fence(), id, lock.Fence())
 	if err != nil {
 		return err
@@ -44,7 +46,8 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1) // because each connection would have a database of its own
-	const table = `CREATE TABLE accounts (id TEXT PRIMARY KEY, balance INTEGER, fence INTEGER NOT NULL DEFAULT 0);
+	const table = `CREATE TABLE accounts (
+			id TEXT PRIMARY KEY, balance INTEGER, fence INTEGER NOT NULL DEFAULT 0);
 		INSERT INTO accounts (id, balance) VALUES ('ann', 100)`
 	if _, err := db.ExecContext(ctx, table); err != nil {
 		return err
@@ -79,11 +82,13 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("the second holder writes:", save(ctx, db, second, "ann", 120), save(ctx, db, second, "ann", 130))
+	fmt.Println("the second holder writes:",
+		save(ctx, db, second, "ann", 120), save(ctx, db, second, "ann", 130))
 	fmt.Println("the first holder writes:", save(ctx, db, first, "ann", 111))
 
+	const query = "SELECT balance FROM accounts WHERE id = 'ann'"
 	var balance int
-	if err := db.QueryRowContext(ctx, "SELECT balance FROM accounts WHERE id = 'ann'").Scan(&balance); err != nil {
+	if err := db.QueryRowContext(ctx, query).Scan(&balance); err != nil {
 		return err
 	}
 	fmt.Println("balance:", balance)

@@ -44,7 +44,8 @@ func batch(ctx context.Context, cfg gateway.Config) error {
 // writes its own.
 func part(ctx context.Context, client *gateway.Client, phase, worker int) error {
 	if phase > 0 {
-		last, err := client.Get(ctx, fmt.Sprintf("done/%d/", phase-1), gateway.Prefix(), gateway.CountOnly())
+		done := fmt.Sprintf("done/%d/", phase-1)
+		last, err := client.Get(ctx, done, gateway.Prefix(), gateway.CountOnly())
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func cleanUp(ctx context.Context, client *gateway.Client, prefix string) error {
 func ping(ctx context.Context, client *gateway.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	if _, err := client.Get(ctx, "holdfast-quickstart/", gateway.Prefix(), gateway.CountOnly()); err != nil {
+	if _, err := client.Get(ctx, "holdfast-quickstart/"); err != nil {
 		return fmt.Errorf("no etcd there: %w", err)
 	}
 	return nil

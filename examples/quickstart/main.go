@@ -10,8 +10,8 @@
 // process with a signal.
 //
 // The code that locks and writes is in worker.go; read that first. This file starts the workers,
-// kills or pauses them between a read and a write, and counts. etcd.go, crew.go and timeline.go are
-// helpers.
+// kills or pauses them between a read and a write, and counts. etcd.go, director.go, workers.go and
+// timeline.go are helpers.
 package main
 
 import (
@@ -30,7 +30,7 @@ import (
 )
 
 func main() {
-	if name := os.Getenv(workerEnv); name != "" { // one of the workers, see crew.go
+	if name := os.Getenv(workerEnv); name != "" { // one of the workers, see workers.go
 		os.Exit(status(work(name)))
 	}
 	os.Exit(direct())
@@ -39,9 +39,10 @@ func main() {
 func direct() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	story, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the story took too long"))
+	tooLong := errors.New("the story took too long")
+	bounded, cancel := context.WithTimeoutCause(ctx, time.Minute, tooLong)
 	defer cancel()
-	code := status(run(story, os.Stdout))
+	code := status(run(bounded, os.Stdout))
 	if ctx.Err() != nil {
 		return 130 // the status of a shell after Ctrl-C
 	}
@@ -73,71 +74,74 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 
 	tl := newTimeline(out)
-	tl.title("Three processes increment a number under one lock; etcd is %s; locks outlive their holder by %v.", where, ttl)
+	tl.title("Three processes increment a number under one lock; etcd is %s; "+
+		"locks outlive their holder by %v.", where, ttl)
 	prefix := "holdfast-quickstart/" + rand.Text() + "/"
 	defer func() { err = errors.Join(err, cleanUp(ctx, client, prefix)) }()
 
-	c, err := hire(ctx, endpoints, prefix, "alice", "bob", "carol")
+	w, err := startWorkers(ctx, endpoints, prefix, "alice", "bob", "carol")
 	if err == nil {
-		err = play(ctx, &stage{c, tl})
+		err = (&director{w, tl}).story(ctx)
 	}
-	c.dismiss() // returns when all workers have ended
+	w.end() // returns when all workers have ended
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	return settle(ctx, client, prefix, tl)
+	return check(ctx, client, prefix, tl)
 }
 
-// play is the story. A worker that holds the lock and has read the number waits until play sends it
-// a line. Therefore a worker is killed or paused between its read and its write.
-func play(ctx context.Context, s *stage) error {
-	tl, c := s.timeline, s.crew
+// story kills one worker and pauses another. A worker that holds the lock and has read the number
+// waits until the director lets it write. Therefore it is killed or paused between its read and its
+// write.
+func (d *director) story(ctx context.Context) error {
+	tl, w := d.timeline, d.workers
 
 	tl.title("All is well")
-	if err := s.until(ctx, increments(4)); err != nil {
+	if err := d.until(ctx, increments(4)); err != nil {
 		return err
 	}
 
-	tl.title("The holder is killed: the lock is free once its lease has run out")
-	victim, err := s.holder(ctx)
+	tl.title("The holder is killed: the lock is free once its lease has expired")
+	victim, err := d.holder(ctx)
 	if err != nil {
 		return err
 	}
-	c.kill(victim.Worker)
+	w.kill(victim.Worker)
 	tl.took(victim.Worker, "was killed", "KILLED with -9, between reading and writing")
-	if err := s.until(ctx, increments(4)); err != nil {
+	if err := d.until(ctx, increments(4)); err != nil {
 		return err
 	}
 
 	tl.title("The holder is paused: it loses the lock, and does not know")
-	sleeper, err := s.holder(ctx)
+	sleeper, err := d.holder(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.pause(sleeper.Worker); err != nil {
+	if err := w.pause(sleeper.Worker); err != nil {
 		return err
 	}
 	tl.took(sleeper.Worker, "was paused", "PAUSED with SIGSTOP, between reading and writing")
-	if err := s.until(ctx, increments(3)); err != nil { // then another worker has had the lock
+	if err := d.until(ctx, increments(3)); err != nil { // then another worker has had the lock
 		return err
 	}
-	tl.note(sleeper.Worker, "RESUMED with SIGCONT, and told to write")
-	if err := errors.Join(c.resume(sleeper.Worker), c.tell(sleeper.Worker)); err != nil {
+	tl.note(sleeper.Worker, "RESUMED with SIGCONT, and allowed to write")
+	if err := errors.Join(w.resume(sleeper.Worker), w.letWrite(sleeper.Worker)); err != nil {
 		return err
 	}
-	if err := s.until(ctx, func(e event) bool { return e.Kind == ready && e.Worker == sleeper.Worker }); err != nil {
+	back := func(e event) bool { return e.Kind == ready && e.Worker == sleeper.Worker }
+	if err := d.until(ctx, back); err != nil {
 		return err
 	}
 
 	tl.title("All is well again: with a new session the sleeper is back in line")
-	return s.until(ctx, increments(4))
+	return d.until(ctx, increments(4))
 }
 
-// settle compares the number of increments with the number in etcd.
-func settle(ctx context.Context, client *gateway.Client, prefix string, tl *timeline) error {
+// check compares the number of increments with the number in etcd.
+func check(ctx context.Context, client *gateway.Client, prefix string, tl *timeline) error {
 	resp, err := client.Get(ctx, prefix+numberKey)
 	if err != nil {
 		return err
@@ -153,7 +157,8 @@ func settle(ctx context.Context, client *gateway.Client, prefix string, tl *time
 	// report.
 	done := max(resp.KVs[0].Version, tl.increments)
 	lost := done - number
-	tl.title("%d increments done, %d lost updates, %d stale writes refused. The number in etcd is %d.", done, lost, tl.refused, number)
+	tl.title("%d increments done, %d lost updates, %d stale writes refused. "+
+		"The number in etcd is %d.", done, lost, tl.refused, number)
 	switch {
 	case lost != 0:
 		return errors.New("updates were lost")

@@ -89,10 +89,15 @@ func testStory(t *testing.T, endpoints string) {
 		t.Errorf("took %v", took)
 	}
 	text := q.seen.String()
-	if want := regexp.MustCompile(`(?m)^15 increments done, 0 lost updates, [1-9]\d* stale writes refused\. The number in etcd is 15\.$`); !want.MatchString(text) {
+	want := regexp.MustCompile(`(?m)^15 increments done, 0 lost updates, ` +
+		`[1-9]\d* stale writes refused\. The number in etcd is 15\.$`)
+	if !want.MatchString(text) {
 		t.Errorf("no line %s", want)
 	}
-	for _, want := range []string{"after alice let go", "was killed; fence", "was paused; fence", "session: lost", "the guard does not hold"} {
+	for _, want := range []string{
+		"after alice unlocked", "was killed; fence", "was paused; fence", "session: lost",
+		"the guard does not hold",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the timeline", want)
 		}

@@ -47,7 +47,8 @@ func (t *timeline) title(format string, args ...any) {
 }
 
 func (t *timeline) line(at time.Time, who, format string, args ...any) {
-	_, _ = fmt.Fprintf(t.out, "%8.3fs  %-5s  %s\n", at.Sub(t.start).Seconds(), who, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	_, _ = fmt.Fprintf(t.out, "%8.3fs  %-5s  %s\n", at.Sub(t.start).Seconds(), who, text)
 }
 
 // note prints an action of the director on a worker.
@@ -69,14 +70,15 @@ func (t *timeline) show(e event) {
 		if t.freer != "" {
 			after = fmt.Sprintf(", %s after %s", round(e.At.Sub(t.freed)), t.freer)
 		}
-		t.line(e.At, e.Worker, "gets the lock%s; fence %d; reads %d", after, e.Fence, e.Number)
+		t.line(e.At, e.Worker, "acquires the lock%s; fence %d; reads %d", after, e.Fence, e.Number)
 	case wrote:
 		t.increments++
-		t.freed, t.freer = e.At, e.Worker+" let go"
+		t.freed, t.freer = e.At, e.Worker+" unlocked"
 		t.line(e.At, e.Worker, "writes %d", e.Number)
 	case refused:
 		t.refused++
-		t.line(e.At, e.Worker, "REFUSED to write %d under the stale fence %d, by %s", e.Number, e.Fence, e.Text)
+		t.line(e.At, e.Worker, "REFUSED to write %d under the stale fence %d, by %s",
+			e.Number, e.Fence, e.Text)
 	}
 }
 

@@ -65,7 +65,9 @@ func work(name string) error {
 
 	// A session is a lease in etcd that is kept alive. If this process dies, etcd deletes the keys
 	// of the lease. Run opens another session after a loss, and closes the session at the end.
-	opts := &session.Options{Name: name, TTL: ttl, AllowShortTTL: true, RecordPrefix: w.prefix + records}
+	opts := &session.Options{
+		Name: name, TTL: ttl, AllowShortTTL: true, RecordPrefix: w.prefix + records,
+	}
 	err = session.Run(ctx, client, opts, func(_ context.Context, s *session.Session) error {
 		w.report(event{Kind: ready, Lease: s.Lease()})
 		m := mutex.New(s, w.prefix+lockName, nil) // sends no request
@@ -133,7 +135,9 @@ func (w *worker) insist(ctx context.Context, lock *mutex.Lock, number int64, put
 	// This write does not use the session, like the write of a process that was paused just before
 	// it sent it. etcd refuses it because of the guard: it compares the revision of the lock's key,
 	// the fence, and that key is deleted.
-	resp, err := w.client.Txn(ctx, gateway.Txn{If: []gateway.Cmp{lock.Guard()}, Then: []gateway.Op{put}})
+	resp, err := w.client.Txn(ctx, gateway.Txn{
+		If: []gateway.Cmp{lock.Guard()}, Then: []gateway.Op{put},
+	})
 	if err != nil {
 		return err
 	}

@@ -38,9 +38,12 @@ func serve(ctx context.Context, cfg gateway.Config) error {
 	return err
 }
 
+// part is one part of the service. It runs until ctx ends.
+type part func(ctx context.Context, s *session.Session) error
+
 // all runs the parts of the service. When the first part returns, it cancels the others and waits
 // for them. It returns the error of the first part.
-func all(ctx context.Context, s *session.Session, parts ...func(context.Context, *session.Session) error) error {
+func all(ctx context.Context, s *session.Session, parts ...part) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ends := make(chan error, len(parts))
@@ -50,7 +53,7 @@ func all(ctx context.Context, s *session.Session, parts ...func(context.Context,
 	err := <-ends
 	stop()
 	for range len(parts) - 1 {
-		<-ends //nolint:errcheck // it was told to end
+		<-ends //nolint:errcheck // its context has ended
 	}
 	return err
 }
@@ -60,7 +63,9 @@ func all(ctx context.Context, s *session.Session, parts ...func(context.Context,
 func lead(ctx context.Context, s *session.Session) error {
 	e := election.New(s, "service/planner", nil)
 	for attempt := 1; ; attempt++ {
-		err := e.Run(ctx, "planner", func(ctx context.Context, _ *election.Term) error { return plan(ctx, s, attempt) })
+		err := e.Run(ctx, "planner", func(ctx context.Context, _ *election.Term) error {
+			return plan(ctx, s, attempt)
+		})
 		if ctx.Err() != nil || s.Err() != nil {
 			return err
 		}
@@ -81,7 +86,8 @@ func plan(ctx context.Context, s *session.Session, attempt int) error {
 	tasks := queue.New(s, "service/tasks", nil)
 	// The DedupID prevents duplicates, because another leader may have enqueued the task.
 	for _, task := range []string{"wash", "dry"} {
-		if _, err := tasks.Enqueue(ctx, []byte(task), &queue.EnqueueOptions{DedupID: task}); err != nil {
+		opts := &queue.EnqueueOptions{DedupID: task}
+		if _, err := tasks.Enqueue(ctx, []byte(task), opts); err != nil {
 			return err
 		}
 	}
@@ -98,7 +104,8 @@ func work(ctx context.Context, s *session.Session) error {
 		}
 		// The context of the claim ends with the claim. The context of Do also ends with the lock,
 		// so the work ends if either is lost.
-		err = machine.Do(m.Context(), func(context.Context, *mutex.Lock) error { //nolint:contextcheck // it ends with ctx
+		//nolint:contextcheck // it ends with ctx
+		err = machine.Do(m.Context(), func(context.Context, *mutex.Lock) error {
 			fmt.Println("doing:", string(m.Value))
 			return nil
 		})

@@ -16,7 +16,8 @@ import (
 // traced records each attempt as a span below the caller's span.
 func traced(tracer trace.Tracer) gateway.Hooks {
 	return gateway.Hooks{Attempt: func(ctx context.Context, a gateway.Attempt) {
-		_, span := tracer.Start(ctx, "etcd "+a.Op, trace.WithTimestamp(a.Start), trace.WithSpanKind(trace.SpanKindClient),
+		_, span := tracer.Start(ctx, "etcd "+a.Op,
+			trace.WithTimestamp(a.Start), trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(attribute.String("server.address", a.Endpoint)))
 		if a.Err != nil {
 			// The error has no keys, values or credentials.

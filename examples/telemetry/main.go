@@ -23,7 +23,8 @@ func work(ctx context.Context, cfg gateway.Config) error {
 	spans, metrics := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)).Tracer("example")
 	cfg.Hooks = traced(tracer)
-	hooks, err := measured(sdkmetric.NewMeterProvider(sdkmetric.WithReader(metrics)).Meter("example")) //nolint:contextcheck // holds end outside of calls
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(metrics)).Meter("example")
+	hooks, err := measured(meter) //nolint:contextcheck // holds end outside of calls
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,8 @@ func work(ctx context.Context, cfg gateway.Config) error {
 	spans.Reset()
 
 	ctx, span := tracer.Start(ctx, "nightly")
-	err = mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+	job := mutex.New(s, "jobs/nightly", nil)
+	err = job.Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
 		_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("report", nil)}})
 		return err
 	})
@@ -51,7 +53,8 @@ func work(ctx context.Context, cfg gateway.Config) error {
 		return err
 	}
 	for _, s := range spans.GetSpans() {
-		fmt.Println("span:", s.Name, "in the trace:", span.SpanContext().TraceID() == s.SpanContext.TraceID())
+		inTrace := span.SpanContext().TraceID() == s.SpanContext.TraceID()
+		fmt.Println("span:", s.Name, "in the trace:", inTrace)
 	}
 	return show(ctx, metrics)
 }

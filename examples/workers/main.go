@@ -24,11 +24,12 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	}
 	defer client.Close()
 	tasks := []string{"plain", "shaky", "broken"}
-	var mended atomic.Bool
+	var repaired atomic.Bool
 	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
 		q := queue.New(s, "tasks", &queue.Options{MaxAttempts: 3})
 		for _, task := range tasks { // again after a lost session; the DedupID prevents duplicates
-			if _, err := q.Enqueue(ctx, []byte(task), &queue.EnqueueOptions{DedupID: task}); err != nil {
+			opts := &queue.EnqueueOptions{DedupID: task}
+			if _, err := q.Enqueue(ctx, []byte(task), opts); err != nil {
 				return err
 			}
 		}
@@ -36,7 +37,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		defer stop()
 		work := func(ctx context.Context, m *queue.Message) error {
 			task := string(m.Value)
-			if task == "broken" && !mended.Load() || task == "shaky" && m.Attempt == 1 {
+			if task == "broken" && !repaired.Load() || task == "shaky" && m.Attempt == 1 {
 				fmt.Printf("%s: attempt %d failed\n", task, m.Attempt)
 				// A returned error has the same effect after a second or more.
 				return m.Nack(ctx, 50*time.Millisecond)
@@ -49,7 +50,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		return local.Together(ctx, 2, func(ctx context.Context, i int) error {
 			if i == 0 {
 				defer stop()
-				return oversee(ctx, client, q, len(tasks), &mended)
+				return oversee(ctx, client, q, len(tasks), &repaired)
 			}
 			if err := q.Consume(pool, 4, work); ctx.Err() != nil || pool.Err() == nil {
 				return err
@@ -60,14 +61,16 @@ func story(ctx context.Context, cfg gateway.Config) error {
 }
 
 // oversee moves dead letters back to the queue until all tasks have a result.
-func oversee(ctx context.Context, client *gateway.Client, q *queue.Queue, tasks int, mended *atomic.Bool) error {
+func oversee(
+	ctx context.Context, client *gateway.Client, q *queue.Queue, tasks int, repaired *atomic.Bool,
+) error {
 	for {
 		for dead, err := range q.DeadLetters(ctx) {
 			if err != nil {
 				return err
 			}
 			fmt.Printf("%s: put aside after %d attempts\n", dead.Value, dead.Attempts)
-			mended.Store(true)
+			repaired.Store(true)
 			if _, err := q.Redrive(ctx, dead.ID); err != nil {
 				return err
 			}

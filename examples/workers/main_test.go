@@ -46,10 +46,10 @@ func TestLostSession(t *testing.T) {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	told := make(chan error, 1)
-	go func() { told <- story(ctx, cfg) }()
+	done := make(chan error, 1)
+	go func() { done <- story(ctx, cfg) }()
 	loseSession(ctx, t, client)
-	if err := <-told; err != nil {
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	s, err := session.New(ctx, client, nil)
@@ -66,10 +66,12 @@ func TestLostSession(t *testing.T) {
 // loseSession revokes the lease of the only session after the first result.
 func loseSession(ctx context.Context, t *testing.T, client *gateway.Client) {
 	t.Helper()
-	if _, err := client.WatchOnce(ctx, "results/", gateway.Prefix(), gateway.AtRevision(1)); err != nil {
+	_, err := client.WatchOnce(ctx, "results/", gateway.Prefix(), gateway.AtRevision(1))
+	if err != nil {
 		t.Fatal(err)
 	}
-	sessions, err := client.Get(ctx, session.DefaultRecordPrefix, gateway.Prefix(), gateway.Limit(1))
+	sessions, err := client.Get(ctx, session.DefaultRecordPrefix,
+		gateway.Prefix(), gateway.Limit(1))
 	if err != nil || len(sessions.KVs) == 0 {
 		t.Fatalf("no session: %v", err)
 	}

@@ -32,7 +32,9 @@ func FailsWithoutEtcd(t *testing.T, example func()) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v, not with status 1", err)
 	}
-	if !strings.Contains(string(out), "no etcd there") || !strings.Contains(string(out), strings.TrimPrefix(endpoint, "http://")) {
+	address := strings.TrimPrefix(endpoint, "http://")
+	if text := string(out); !strings.Contains(text, "no etcd there") ||
+		!strings.Contains(text, address) {
 		t.Errorf("does not say that no etcd is at %s:\n%s", endpoint, out)
 	}
 }

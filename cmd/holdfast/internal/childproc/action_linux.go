@@ -20,11 +20,6 @@ type action [8]uintptr
 
 const sigIgn = 1
 
-func simple(handler uintptr) (a action) {
-	a[handlerWord()] = handler
-	return a
-}
-
 // handlerWord returns the index of the handler: on MIPS the flags come first.
 func handlerWord() int {
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
@@ -33,16 +28,15 @@ func handlerWord() int {
 	return 0
 }
 
-// swap sets the action of a signal and returns the previous one.
-func swap(sig syscall.Signal, a *action) (old action) {
+// sigaction returns the action of a signal. It sets another one unless a is nil.
+func sigaction(sig syscall.Signal, a *action) (old action) {
 	size := uintptr(8)
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		size = 16
 	}
 	// The kernel returns an error only for invalid signal numbers.
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig),
-		uintptr(unsafe.Pointer(a)),
-		uintptr(unsafe.Pointer(&old)), size, 0, 0)
+		uintptr(unsafe.Pointer(a)), uintptr(unsafe.Pointer(&old)), size, 0, 0)
 	return old
 }
 
@@ -51,53 +45,45 @@ type actions map[syscall.Signal]action
 
 func (a actions) restore() {
 	for sig, old := range a {
-		swap(sig, &old)
+		sigaction(sig, &old)
 	}
 }
 
-// set sets the actions of signals and returns the previous ones.
-func set(handler uintptr, sigs ...syscall.Signal) actions {
+// setActions sets the actions of signals and returns the previous ones.
+func setActions(handler uintptr, sigs ...syscall.Signal) actions {
 	all := actions{}
 	for _, sig := range sigs {
-		a := simple(handler)
-		all[sig] = swap(sig, &a)
+		var a action
+		a[handlerWord()] = handler
+		all[sig] = sigaction(sig, &a)
 	}
 	return all
 }
 
-var inherited = func() map[syscall.Signal]bool {
-	all := map[syscall.Signal]bool{}
+// terminalStops are the signals by which a terminal stops background processes, without those that
+// this process was started to ignore.
+var terminalStops = func() (sigs []syscall.Signal) {
 	for _, sig := range []syscall.Signal{syscall.SIGTTIN, syscall.SIGTTOU} {
-		var old action
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0,
-			uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-		all[sig] = old[handlerWord()] == sigIgn
-	}
-	return all
-}()
-
-func own(sigs ...syscall.Signal) (all []syscall.Signal) {
-	for _, sig := range sigs {
-		if !inherited[sig] {
-			all = append(all, sig)
+		if old := sigaction(sig, nil); old[handlerWord()] != sigIgn {
+			sigs = append(sigs, sig)
 		}
 	}
-	return all
-}
+	return sigs
+}()
 
 // ignoreTerminalStops keeps this process from being stopped when it prints to a terminal that a
 // command has, or lends it.
-func ignoreTerminalStops() actions { return set(sigIgn, own(syscall.SIGTTIN, syscall.SIGTTOU)...) }
+func ignoreTerminalStops() actions { return setActions(sigIgn, terminalStops...) }
 
 // allowTerminalStops sets the default actions for a child that is about to be forked.
-func allowTerminalStops() actions { return set(0, own(syscall.SIGTTIN, syscall.SIGTTOU)...) }
+func allowTerminalStops() actions { return setActions(0, terminalStops...) }
 
 // stopSelf stops this process's group as the terminal would. It returns when the process is
 // continued, or at once if the kernel does not let the signal stop it.
 func stopSelf(sig syscall.Signal) {
-	before := set(sigIgn, sig)
+	before := setActions(sigIgn, sig)
 	_ = syscall.Kill(0, sig) // the rest of the group, because this process stops last
-	set(0, sig)
+	setActions(0, sig)
 	// A signal to the process instead of this thread might be delivered to another thread, later.
 	_ = unix.Tgkill(syscall.Getpid(), unix.Gettid(), sig)
 	before.restore()

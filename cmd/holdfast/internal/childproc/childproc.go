@@ -6,10 +6,12 @@
 // daemons do, is not ended.
 //
 // A [Runner] starts the commands. Like a shell it lends them the terminal. When it is stopped it
-// stops them too, because nothing could end them then.
+// stops them too, because nothing could end them then. [Process.Wait] ends a command whose hold is
+// lost; supervise.go draws the states of a command.
 package childproc
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -20,10 +22,10 @@ import (
 	"time"
 )
 
-// Hold is the hold under which a command runs.
+// Hold is the hold under which a command runs. A session.Hold is one.
 type Hold interface {
-	// Done is closed when the hold is lost.
-	Done() <-chan struct{}
+	// Context ends when the hold is lost.
+	Context() context.Context
 	// Deadline returns the time at which the hold ends unless it is renewed before.
 	Deadline() time.Time
 }
@@ -41,14 +43,14 @@ type Command struct {
 // Runner starts commands and is their parent. Its methods are safe for concurrent use. One
 // goroutine changes the terminal and reaps children, because the order of these steps matters.
 type Runner struct {
-	warn  func(format string, args ...any)
-	calls chan func()
-	quit  chan struct{}
-	done  chan struct{}
-	child chan os.Signal // SIGCHLD
-	stops chan os.Signal // SIGTSTP
-	tty   *terminal      // nil without a terminal
-	front *Process       // the command that has the terminal; only for the goroutine
+	warn       func(format string, args ...any)
+	calls      chan func()
+	quit       chan struct{}
+	done       chan struct{}
+	child      chan os.Signal // SIGCHLD
+	stops      chan os.Signal // SIGTSTP
+	tty        *terminal      // nil without a terminal
+	foreground *Process       // the command that has the terminal; only for the goroutine
 
 	// Held while a group is signalled or a child reaped, because the kernel reuses process numbers.
 	mu    sync.Mutex
@@ -59,10 +61,10 @@ type Runner struct {
 // Close must be called.
 func NewRunner(warn func(format string, args ...any)) *Runner {
 	r := &Runner{
-		warn: warn, calls: make(chan func(), 16), quit: make(chan struct{}),
-		done:  make(chan struct{}),
-		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1), tty: openTerminal(),
-		procs: map[int]*Process{},
+		warn:  warn,
+		calls: make(chan func(), 16), quit: make(chan struct{}), done: make(chan struct{}),
+		child: make(chan os.Signal, 1), stops: make(chan os.Signal, 1),
+		tty: openTerminal(), procs: map[int]*Process{},
 	}
 	signal.Notify(r.child, syscall.SIGCHLD)
 	if !signal.Ignored(syscall.SIGTSTP) {
@@ -97,7 +99,7 @@ func (r *Runner) run() {
 		case call := <-r.calls:
 			call()
 		case <-r.child:
-			r.settle(r.reap())
+			r.handleStops(r.reap())
 		case <-r.stops:
 			r.suspend(syscall.SIGTSTP)
 		case <-r.quit:
@@ -106,8 +108,8 @@ func (r *Runner) run() {
 	}
 }
 
-// Start starts a command. Wait must be called after a success. Start returns [ErrOver] if the hold
-// has ended, and an error of package os or os/exec if the command cannot be started.
+// Start starts a command. Wait must be called after a success. Start returns [ErrHoldEnded] if the
+// hold has ended, and an error of package os or os/exec if the command cannot be started.
 func (r *Runner) Start(c Command, hold Hold) (*Process, error) {
 	path, err := exec.LookPath(c.Args[0])
 	if err != nil {
@@ -124,13 +126,13 @@ func (r *Runner) Start(c Command, hold Hold) (*Process, error) {
 
 // start runs in the runner's goroutine, so that no child is reaped before it is registered.
 func (r *Runner) start(p *Process, path string, c Command) error {
-	if !p.valid() { // for example because this process was stopped meanwhile
-		return ErrOver
+	if !p.holdValid() { // for example because this process was stopped meanwhile
+		return ErrHoldEnded
 	}
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	dieWithParent(attr)
-	eager := r.front == nil && r.tty.alone(c.Stdin, c.Stdout, c.Stderr)
-	if eager {
+	takesTerminal := r.foreground == nil && r.tty.freeFor(c.Stdin, c.Stdout, c.Stderr)
+	if takesTerminal {
 		attr.Foreground, attr.Ctty = true, r.tty.fd
 	}
 	stops := allowTerminalStops() // else the command would inherit that they are ignored
@@ -139,8 +141,8 @@ func (r *Runner) start(p *Process, path string, c Command) error {
 	})
 	stops.restore()
 	if err != nil {
-		if eager { // the child may have taken the terminal before it failed
-			r.tty.give(syscall.Getpgrp())
+		if takesTerminal { // the child may have taken the terminal before it failed
+			r.tty.setForeground(syscall.Getpgrp())
 		}
 		return err
 	}
@@ -149,11 +151,11 @@ func (r *Runner) start(p *Process, path string, c Command) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.procs[p.pid] = p
-	if eager {
-		r.front = p
+	if takesTerminal {
+		r.foreground = p
 	}
 	return nil
 }
 
-// ErrOver is returned by Start if the hold ended before the command started.
-var ErrOver = errors.New("the hold ended before the command began")
+// ErrHoldEnded is returned by Start when the hold ended before the command started.
+var ErrHoldEnded = errors.New("the hold ended before the command began")

@@ -2,6 +2,7 @@ package childproc_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,7 +20,7 @@ import (
 // helper runs in place of the tests when helperEnv is set. It may be nil.
 var helper func()
 
-const helperEnv = "UNDER_TEST_HELPER"
+const helperEnv = "CHILDPROC_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) != "" {
@@ -28,16 +29,20 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hold lasts until a time, or until it is closed.
+// hold lasts until a time, or until lose is called.
 type hold struct {
-	done  chan struct{}
+	ctx   context.Context
+	lose  context.CancelFunc
 	until time.Time
 }
 
-func (h hold) Done() <-chan struct{} { return h.done }
-func (h hold) Deadline() time.Time   { return h.until }
+func (h hold) Context() context.Context { return h.ctx }
+func (h hold) Deadline() time.Time      { return h.until }
 
-func lasting(d time.Duration) hold { return hold{make(chan struct{}), time.Now().Add(d)} }
+func lasting(d time.Duration) hold {
+	ctx, lose := context.WithCancel(context.Background())
+	return hold{ctx: ctx, lose: lose, until: time.Now().Add(d)}
+}
 
 // runners has one runner for each test, because two would reap each other's children.
 var runners = map[*testing.T]*childproc.Runner{}
@@ -88,8 +93,8 @@ func start(
 	return p, strings.TrimSpace(line)
 }
 
-// TestStatus: the status is the one that a shell would see.
-func TestStatus(t *testing.T) {
+// TestStatusIsAsInAShell: the status is the one that a shell would see.
+func TestStatusIsAsInAShell(t *testing.T) {
 	for script, want := range map[string]int{
 		"echo; exit 0": 0, "echo; exit 3": 3, "echo; kill -TERM $$": 128 + 15,
 		"echo; kill -KILL $$": 128 + 9,
@@ -111,8 +116,8 @@ func TestNoSuchCommand(t *testing.T) {
 	}
 }
 
-// TestSignal: a signal reaches the whole group.
-func TestSignal(t *testing.T) {
+// TestSignalReachesTheGroup: a signal reaches the whole group.
+func TestSignalReachesTheGroup(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second, `trap "exit 7" USR1
 		sh -c 'echo $$; while :; do sleep 0.01; done' & while :; do sleep 0.01; done`)
 	p.Signal(syscall.SIGUSR1)
@@ -122,46 +127,46 @@ func TestSignal(t *testing.T) {
 	goneBy(t, line, time.Second)
 }
 
-// TestLost: when the hold is lost, SIGTERM is sent, and a command that obeys has the whole grace
-// for it.
-func TestLost(t *testing.T) {
+// TestLossSendsSIGTERM: when the hold is lost, SIGTERM is sent, and a command that obeys has the
+// whole grace for it.
+func TestLossSendsSIGTERM(t *testing.T) {
 	h := lasting(time.Hour)
 	p, _ := start(t, h, 20*time.Second,
 		`trap 'sleep 0.2; exit 9' TERM; echo; while :; do sleep 0.01; done`)
-	close(h.done)
+	h.lose()
 	if res := p.Wait(); res.Status != 9 || !res.Lost {
 		t.Errorf("%+v", res)
 	}
 }
 
-// deaf starts a process that ignores SIGTERM, and prints its number.
-const deaf = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
+// ignoresTERM starts a process that ignores SIGTERM, and prints its number.
+const ignoresTERM = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
 
-// TestDeaf: a process that ignores SIGTERM is killed after the grace, or at the deadline if that is
-// earlier, even if the command itself has ended before.
-func TestDeaf(t *testing.T) {
+// TestGroupIsKilledAfterTheGrace: a process that ignores SIGTERM is killed after the grace, or at
+// the deadline if that is earlier, even if the command itself has ended before.
+func TestGroupIsKilledAfterTheGrace(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script        string
 		grace, before time.Duration
 		status        int
 	}{
 		"grace": {
-			"trap '' TERM; " + deaf + "wait",
+			"trap '' TERM; " + ignoresTERM + "wait",
 			300 * time.Millisecond, time.Hour, 128 + 9,
 		},
 		"deadline": {
-			"trap '' TERM; " + deaf + "wait",
+			"trap '' TERM; " + ignoresTERM + "wait",
 			time.Hour, 500 * time.Millisecond, 128 + 9,
 		},
-		"leader obeys": {
-			"trap 'exit 4' TERM; " + deaf + "while :; do sleep 0.01; done",
+		"command obeys": {
+			"trap 'exit 4' TERM; " + ignoresTERM + "while :; do sleep 0.01; done",
 			300 * time.Millisecond, time.Hour, 4,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := lasting(tt.before)
 			p, pid := start(t, h, tt.grace, tt.script)
-			close(h.done)
+			h.lose()
 			lost := time.Now()
 			if res := p.Wait(); res.Status != tt.status || !res.Lost {
 				t.Errorf("%+v", res)
@@ -174,13 +179,13 @@ func TestDeaf(t *testing.T) {
 	}
 }
 
-// TestNotRenewed: without a renewal, SIGTERM is sent a grace before the deadline, and the group has
-// ended by the deadline.
-func TestNotRenewed(t *testing.T) {
+// TestGroupHasEndedByTheDeadline: without a renewal, SIGTERM is sent a grace before the deadline,
+// and the group has ended by the deadline.
+func TestGroupHasEndedByTheDeadline(t *testing.T) {
 	h := lasting(1500 * time.Millisecond)
 	began := time.Now()
 	p, pid := start(t, h, 700*time.Millisecond,
-		"trap 'exit 4' TERM; "+deaf+"while :; do sleep 0.01; done")
+		"trap 'exit 4' TERM; "+ignoresTERM+"while :; do sleep 0.01; done")
 	if res := p.Wait(); res.Status != 4 || !res.Lost {
 		t.Errorf("%+v", res)
 	}
@@ -190,8 +195,9 @@ func TestNotRenewed(t *testing.T) {
 	goneBy(t, pid, time.Until(h.until)+time.Second)
 }
 
-// TestLeftBehind: Wait returns when the command ends, and its background processes continue.
-func TestLeftBehind(t *testing.T) {
+// TestBackgroundProcessesContinue: Wait returns when the command ends, and its background processes
+// continue.
+func TestBackgroundProcessesContinue(t *testing.T) {
 	p, line := start(t, lasting(time.Hour), time.Second,
 		`sleep 100 >/dev/null 2>&1 & echo $!; exit 5`)
 	if res := p.Wait(); res.Status != 5 || res.Lost {

@@ -5,27 +5,27 @@ import (
 	"time"
 )
 
-// settle acts like a shell when its jobs stop. A command that stopped because it needs the terminal
-// gets it if this process can lend it. If a command that has the terminal stops, this process stops
-// too. Other commands were stopped by hand and stay so.
-func (r *Runner) settle(stops []stop) {
+// handleStops acts like a shell when its jobs stop. A command that stopped because it needs the
+// terminal gets it if this process can lend it. If a command that has the terminal stops, this
+// process stops too. Other commands were stopped by hand and stay so.
+func (r *Runner) handleStops(stops []stop) {
 	for _, s := range stops {
 		switch s.sig {
 		case syscall.SIGTTIN, syscall.SIGTTOU:
-			if r.front == s.p || r.front == nil && !r.lend(s.p) {
+			if r.foreground == s.p || r.foreground == nil && !r.giveTerminal(s.p) {
 				r.suspend(s.sig)
 			}
 		default:
-			if r.front == s.p {
+			if r.foreground == s.p {
 				r.suspend(syscall.SIGTSTP)
 			}
 		}
 	}
 }
 
-// lend makes the command's group the foreground group of the terminal and continues it.
-func (r *Runner) lend(p *Process) bool {
-	if r.front != nil || !r.tty.mine() {
+// giveTerminal makes the command's group the foreground group of the terminal and continues it.
+func (r *Runner) giveTerminal(p *Process) bool {
+	if r.foreground != nil || !r.tty.isForeground() {
 		return false
 	}
 	r.mu.Lock()
@@ -33,8 +33,8 @@ func (r *Runner) lend(p *Process) bool {
 	if p.reaped {
 		return true
 	}
-	r.tty.give(p.pid)
-	r.front = p
+	r.tty.setForeground(p.pid)
+	r.foreground = p
 	_ = p.sendLocked(syscall.SIGCONT) // its end is noticed elsewhere
 	return true
 }
@@ -42,17 +42,17 @@ func (r *Runner) lend(p *Process) bool {
 // returnTerminal takes the terminal back from a command that has ended, for the next command that
 // needs it.
 func (r *Runner) returnTerminal(p *Process) {
-	if r.front != p {
+	if r.foreground != p {
 		return
 	}
-	r.front = nil
-	r.tty.give(syscall.Getpgrp())
+	r.foreground = nil
+	r.tty.setForeground(syscall.Getpgrp())
 	r.resume(nil) // a command that still needs the terminal stops again
 }
 
-// stopPatience is how long commands have to stop on SIGTSTP. A command that takes longer refuses to
+// stopTimeout is how long commands have to stop on SIGTSTP. A command that takes longer refuses to
 // stop.
-const stopPatience = time.Second
+const stopTimeout = time.Second
 
 // suspend stops all commands and then this process with its group, until a shell continues it. If a
 // command refuses to stop, everything continues. In an orphaned group no shell could continue it,
@@ -71,13 +71,13 @@ func (r *Runner) suspend(sig syscall.Signal) {
 	for _, p := range all {
 		_ = p.send(syscall.SIGSTOP) // the rest of the group, which may have ignored SIGTSTP
 	}
-	front := r.front
+	front := r.foreground
 	if front != nil {
-		r.front = nil
-		r.tty.give(syscall.Getpgrp())
+		r.foreground = nil
+		r.tty.setForeground(syscall.Getpgrp())
 	}
 	stopSelf(sig)
-	if sig != syscall.SIGTSTP && !r.tty.mine() && orphaned() {
+	if sig != syscall.SIGTSTP && !r.tty.isForeground() && orphaned() {
 		// No shell will ever give it the terminal. The kernel sends SIGHUP to stopped processes in
 		// this case.
 		for _, p := range all {
@@ -88,14 +88,14 @@ func (r *Runner) suspend(sig syscall.Signal) {
 	r.resume(front)
 }
 
-// resume continues all commands whose hold lasts, front with the terminal. The others stay stopped
-// until Wait kills them.
+// resume continues all commands whose hold is valid, front with the terminal. The others stay
+// stopped until Wait kills them.
 func (r *Runner) resume(front *Process) {
-	if front != nil && front.valid() {
-		r.lend(front)
+	if front != nil && front.holdValid() {
+		r.giveTerminal(front)
 	}
 	for _, p := range r.running() {
-		if p.valid() {
+		if p.holdValid() {
 			_ = p.send(syscall.SIGCONT) // it may have ended
 		}
 	}
@@ -108,9 +108,9 @@ func (r *Runner) isStopped(p *Process) bool {
 }
 
 // awaitStopped waits until all the commands have stopped or ended. It returns false if one has not
-// within stopPatience.
+// within stopTimeout.
 func (r *Runner) awaitStopped(all []*Process) bool {
-	late := time.NewTimer(stopPatience)
+	late := time.NewTimer(stopTimeout)
 	defer late.Stop()
 	for {
 		r.reap()

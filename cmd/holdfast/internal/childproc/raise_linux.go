@@ -10,14 +10,14 @@ import (
 // the process.
 func Raise(sig syscall.Signal) {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // an error means only that there may be a dump
-	set(0, sig)
+	setActions(0, sig)
 	// it returns only if the signal is blocked
 	_ = unix.Tgkill(syscall.Getpid(), unix.Gettid(), sig)
 }
 
 // RaiseGroup sends a signal to the other processes of this one's group.
 func RaiseGroup(sig syscall.Signal) {
-	before := set(sigIgn, sig)
+	before := setActions(sigIgn, sig)
 	_ = syscall.Kill(0, sig) // this process receives it too
 	before.restore()
 }

@@ -15,7 +15,7 @@ type stop struct {
 // process adopts. It returns the commands that have stopped.
 func (r *Runner) reap() (stops []stop) {
 	for {
-		p, status, ok := r.next()
+		p, status, ok := r.nextChange()
 		switch {
 		case !ok:
 			return stops
@@ -29,8 +29,8 @@ func (r *Runner) reap() (stops []stop) {
 	}
 }
 
-// next returns the next change of a child's state.
-func (r *Runner) next() (p *Process, status syscall.WaitStatus, ok bool) {
+// nextChange returns the next change of a child's state.
+func (r *Runner) nextChange() (p *Process, status syscall.WaitStatus, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err := 0, error(syscall.EINTR)
@@ -51,8 +51,8 @@ func (r *Runner) next() (p *Process, status syscall.WaitStatus, ok bool) {
 	default:
 		delete(r.procs, pid)
 		p.status, p.reaped, p.stopped = status, true, false
-		p.front = r.front == p
-		p.gone = errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH)
+		p.hadTerminal = r.foreground == p
+		p.groupEmpty = errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH)
 	}
 	return p, status, true
 }

@@ -27,8 +27,8 @@ func (t *terminal) close() {
 	}
 }
 
-// mine reports whether this process's group is the foreground group.
-func (t *terminal) mine() bool {
+// isForeground reports whether this process's group is the foreground group.
+func (t *terminal) isForeground() bool {
 	if t == nil {
 		return false
 	}
@@ -36,18 +36,18 @@ func (t *terminal) mine() bool {
 	return err == nil && front == syscall.Getpgrp()
 }
 
-// give makes a group the foreground group.
-func (t *terminal) give(group int) {
+// setForeground makes a group the foreground group.
+func (t *terminal) setForeground(group int) {
 	if t != nil {
 		_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group) // the terminal may be gone
 	}
 }
 
-// alone reports whether a command can have the terminal from the start, because no other program
+// freeFor reports whether a command can have the terminal from the start, because no other program
 // shares this process's group. Otherwise, in a pipeline or a script, the other programs need the
 // keyboard's signals too, so the group stays in front until the command needs the terminal.
-func (t *terminal) alone(files ...*os.File) bool {
-	if !t.mine() || syscall.Getpid() != syscall.Getpgrp() {
+func (t *terminal) freeFor(files ...*os.File) bool {
+	if !t.isForeground() || syscall.Getpid() != syscall.Getpgrp() {
 		return false
 	}
 	for _, f := range files {

@@ -14,11 +14,11 @@ type Wait struct {
 	Holder Member // a holder, or an earlier waiter
 }
 
-// Deadlocks returns the circles of sessions of which each waits for the next. A session that was
+// Deadlocks returns the cycles of sessions of which each waits for the next. A session that was
 // started under another session's hold (session.Options.ParentKey) counts as the same session.
 //
 // If a session has several goroutines, one may still release the hold for which another waits. Such
-// a circle is not a deadlock.
+// a cycle is not a deadlock.
 func Deadlocks(places []Place) [][]Wait {
 	parties := partiesOf(places)
 	lines := stuck(places, parties)
@@ -29,12 +29,12 @@ func Deadlocks(places []Place) [][]Wait {
 		for _, m := range p.Members {
 			party := parties[m.Lease]
 			if _, ok := next[party]; !ok && !m.Holds {
-				next[party] = Wait{p.Name, m, p.Members[0]}
+				next[party] = Wait{Place: p.Name, Waiter: m, Holder: p.Members[0]}
 				order = append(order, party)
 			}
 		}
 	}
-	var circles [][]Wait
+	var cycles [][]Wait
 	seen := map[gateway.LeaseID]bool{}
 	for _, at := range order {
 		var path []gateway.LeaseID
@@ -44,14 +44,14 @@ func Deadlocks(places []Place) [][]Wait {
 			at = parties[next[at].Holder.Lease]
 		}
 		if i := slices.Index(path, at); i >= 0 {
-			var circle []Wait
+			var cycle []Wait
 			for _, party := range path[i:] {
-				circle = append(circle, next[party])
+				cycle = append(cycle, next[party])
 			}
-			circles = append(circles, circle)
+			cycles = append(cycles, cycle)
 		}
 	}
-	return circles
+	return cycles
 }
 
 // partiesOf returns, for each session, the outermost session under which it was started.
@@ -69,7 +69,7 @@ func partiesOf(places []Place) map[gateway.LeaseID]gateway.LeaseID {
 	parties := map[gateway.LeaseID]gateway.LeaseID{}
 	for lease := range above {
 		at := lease
-		// the bound is for a circle of parents, which another program can write
+		// the bound is for a cycle of parents, which another program can write
 		for range len(above) {
 			up, ok := owner[above[at]]
 			if !ok {

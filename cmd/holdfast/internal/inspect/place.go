@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Recipes, as far as keys show them. A barrier that is only held, and an election whose candidates
-// have empty values, look like a lock.
+// The recipes, as far as keys show them. A barrier that is only held, and an election whose
+// candidates have empty values, look like a lock.
 const (
 	Lock      = "lock"
 	Election  = "election"
@@ -30,7 +30,7 @@ const (
 type Place struct {
 	Name     string
 	Recipe   string
-	Settings map[string]string // values of the keys <name>//<setting>
+	Settings map[string]string // the values of the settings' keys
 	Members  []Member          // in the order in which they joined
 }
 
@@ -40,7 +40,7 @@ type Member struct {
 	Lease gateway.LeaseID // the lease in the key's name, or 0
 	Under gateway.LeaseID // the lease of the key, or 0
 	Fence int64           // the key's create_revision
-	// The value of a candidate, the weight of a permit, or the place of a claimed item.
+	// The value of a candidate, the weight of a permit, or the position of a claimed item.
 	Value   string
 	Holds   bool
 	Session *session.Info // nil without a record, as for members of other libraries
@@ -48,11 +48,6 @@ type Member struct {
 
 // Shared reports whether m is a reader of a lock.
 func (m *Member) Shared() bool { return m.Value == sharedValue }
-
-const sharedValue = "shared"
-
-// settings are the keys that are read of each place.
-var settings = []string{"limit", "size", "parties", "raised", "tail", "paused"}
 
 // arrange sorts the members, and derives recipe and holders from the keys.
 func (p *Place) arrange() {
@@ -65,20 +60,16 @@ func (p *Place) arrange() {
 
 func (p *Place) recipe() string {
 	kind, _, _ := strings.Cut(p.Settings["parties"], " ")
-	has := func(what string) bool {
-		_, ok := p.Settings[what]
-		return ok
-	}
 	valued := slices.ContainsFunc(p.Members, func(m Member) bool { return m.Value != "" })
 	shared := slices.ContainsFunc(p.Members, func(m Member) bool { return m.Shared() })
 	switch {
-	case p.Recipe == Queue, has("tail"):
+	case p.Recipe == Queue, p.has("tail"):
 		return Queue
 	case kind == Latch:
 		return Latch
-	case kind != "", has("raised"):
+	case kind != "", p.has("raised"):
 		return Barrier
-	case has("limit"):
+	case p.has("limit"):
 		return Semaphore
 	case valued && !shared:
 		return Election
@@ -118,7 +109,8 @@ func (p *Place) fitting() (n int) {
 		if err != nil || w < 1 {
 			w = size
 		}
-		if left -= w; left < 0 {
+		left -= w
+		if left < 0 {
 			break
 		}
 	}
@@ -126,9 +118,14 @@ func (p *Place) fitting() (n int) {
 }
 
 // Up reports whether a simple barrier is up.
-func (p *Place) Up() bool {
-	_, raised := p.Settings["raised"]
-	return raised || len(p.Members) > 0
+func (p *Place) Up() bool { return p.has("raised") || len(p.Members) > 0 }
+
+// Paused reports whether a queue is paused.
+func (p *Place) Paused() bool { return p.has("paused") }
+
+func (p *Place) has(setting string) bool {
+	_, ok := p.Settings[setting]
+	return ok
 }
 
 // State describes the state of a member in a word or two.

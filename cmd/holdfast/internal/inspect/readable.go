@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -14,9 +13,9 @@ import (
 // cluster only to users who may read the keys of all leases. For other users the members are found
 // by reading the keys that their roles permit.
 
-// Viewer is the user who reads.
-type Viewer struct {
-	User      string
+// User is the user of the client.
+type User struct {
+	Name      string
 	Namespace string // the client's namespace
 }
 
@@ -44,8 +43,8 @@ func prefixed(prefix string) span {
 
 // spans returns the parts of a prefix that the user may read, without the namespace. There are none
 // if the user has no roles or may not read them.
-func (v Viewer) spans(ctx context.Context, c *gateway.Client, prefix string) ([]span, error) {
-	roles, err := c.Auth().UserGet(ctx, v.User)
+func (u User) spans(ctx context.Context, c *gateway.Client, prefix string) ([]span, error) {
+	roles, err := c.Auth().UserGet(ctx, u.Name)
 	var out []span
 	for i := 0; i < len(roles) && err == nil; i++ {
 		var permissions []gateway.Permission
@@ -55,9 +54,9 @@ func (v Viewer) spans(ctx context.Context, c *gateway.Client, prefix string) ([]
 			if p.End == "\x00" {
 				s.end = ""
 			}
-			s, some := s.within(prefixed(v.Namespace + prefix))
+			s, some := s.within(prefixed(u.Namespace + prefix))
 			if some && p.Type != gateway.PermWrite {
-				out = append(out, v.relative(s))
+				out = append(out, u.relative(s))
 			}
 		}
 	}
@@ -68,26 +67,20 @@ func (v Viewer) spans(ctx context.Context, c *gateway.Client, prefix string) ([]
 }
 
 // relative removes the namespace from a span that lies in it.
-func (v Viewer) relative(s span) span {
-	s.from = cmp.Or(strings.TrimPrefix(s.from, v.Namespace), "\x00") // the first of all keys
-	end, inside := strings.CutPrefix(s.end, v.Namespace)
+func (u User) relative(s span) span {
+	s.from = cmp.Or(strings.TrimPrefix(s.from, u.Namespace), "\x00") // the first of all keys
+	end, inside := strings.CutPrefix(s.end, u.Namespace)
 	if !inside {
 		end = "" // the end of the namespace
 	}
 	return span{s.from, end}
 }
 
-// page is how many keys are read in one request.
-const page = 1000
-
-// stored matches the keys of a queue that have no session's lease. There may be millions.
-var stored = regexp.MustCompile(`//[qtrdxu]/`)
-
 // readable adds to keys the members that the user may read.
 func (r *reader) readable(
-	ctx context.Context, v Viewer, prefix string, keys map[gateway.LeaseID][]string,
+	ctx context.Context, u User, prefix string, keys map[gateway.LeaseID][]string,
 ) error {
-	spans, err := v.spans(ctx, r.c, prefix)
+	spans, err := u.spans(ctx, r.c, prefix)
 	if err != nil {
 		return err
 	}
@@ -100,7 +93,7 @@ func (r *reader) readable(
 	var members []string
 	for _, s := range spans {
 		err := r.scan(ctx, s, func(key string) {
-			lease := leaseOf(key[strings.LastIndexByte(key, '/')+1:])
+			lease := leaseOf(key)
 			_, recipe, ok := parse(key, lease)
 			member := ok && (lease != 0 || recipe == Queue)
 			if member && !known[key] { // spans may overlap
@@ -131,7 +124,7 @@ func (r *reader) scan(ctx context.Context, s span, each func(key string)) error 
 		to = gateway.Range(s.end)
 	}
 	for s.end == "" || s.from < s.end {
-		resp, err := r.c.Get(ctx, s.from, to, gateway.KeysOnly(), gateway.Limit(page))
+		resp, err := r.c.Get(ctx, s.from, to, gateway.KeysOnly(), gateway.Limit(pageSize))
 		if err != nil {
 			return err
 		}
@@ -149,7 +142,7 @@ func (r *reader) scan(ctx context.Context, s span, each func(key string)) error 
 // after returns the key at which to continue after key. It skips the other keys of the same kind if
 // key is an item of a queue.
 func after(key string) string {
-	if at := stored.FindStringIndex(key); at != nil {
+	if at := itemKeys.FindStringIndex(key); at != nil {
 		return key[:at[1]-1] + "0" // "0" follows "/"
 	}
 	return key + "\x00"

@@ -2,7 +2,7 @@ package inspect
 
 import "testing"
 
-func TestSpans(t *testing.T) {
+func TestPermittedSpans(t *testing.T) {
 	for _, tt := range []struct {
 		namespace, prefix string
 		permission, want  span // of the store, and without the namespace
@@ -23,7 +23,7 @@ func TestSpans(t *testing.T) {
 	} {
 		got, some := tt.permission.within(prefixed(tt.namespace + tt.prefix))
 		if some {
-			got = Viewer{Namespace: tt.namespace}.relative(got)
+			got = User{Namespace: tt.namespace}.relative(got)
 		} else {
 			got = span{}
 		}
@@ -33,7 +33,7 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-func TestAfter(t *testing.T) {
+func TestScanSkipsItems(t *testing.T) {
 	for key, want := range map[string]string{
 		"jobs/a/1f":                    "jobs/a/1f\x00",
 		"jobs/q//q/5/0000000000000042": "jobs/q//q0",

@@ -13,7 +13,7 @@ func TestUnleasedPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		c := etcd.Client(t)
-		for i := range 3 * pageOfKeys {
+		for i := range 3 * pageSize {
 			etcd.Put(fmt.Sprintf("a/%05d/x", i), "")
 		}
 		for _, name := range []string{"0", "a/00000", "a/02998", "b"} {
@@ -24,11 +24,11 @@ func TestUnleasedPages(t *testing.T) {
 			most, found int
 			more        bool
 		}{
-			{"", 10 * pageOfKeys, 4, false},
-			{"a/", 10 * pageOfKeys, 2, false},
-			{"a/", 2 * pageOfKeys, 1, true},
-			{"a/02", 2 * pageOfKeys, 1, false},
-			{"c", 10 * pageOfKeys, 0, false},
+			{"", 10 * pageSize, 4, false},
+			{"a/", 10 * pageSize, 2, false},
+			{"a/", 2 * pageSize, 1, true},
+			{"a/02", 2 * pageSize, 1, false},
+			{"c", 10 * pageSize, 0, false},
 		} {
 			names, more, err := Unleased(t.Context(), c, row.prefix, row.most)
 			if err != nil || len(names) != row.found || more != row.more {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// stage shows the reports of the crew and answers them.
-type stage struct {
-	crew     *crew
+// director shows the reports of the workers and answers them.
+type director struct {
+	workers  *workers
 	timeline *timeline
 }
 
-func (s *stage) next(ctx context.Context) (event, error) {
+func (d *director) next(ctx context.Context) (event, error) {
 	select {
-	case e := <-s.crew.events:
-		s.timeline.show(e)
+	case e := <-d.workers.events:
+		d.timeline.show(e)
 		return e, nil
-	case err := <-s.crew.failed:
+	case err := <-d.workers.failed:
 		return event{}, err
 	case <-ctx.Done():
 		return event{}, context.Cause(ctx)
@@ -27,9 +27,9 @@ func (s *stage) next(ctx context.Context) (event, error) {
 const pace = 80 * time.Millisecond
 
 // until lets the workers write until enough returns true.
-func (s *stage) until(ctx context.Context, enough func(event) bool) error {
+func (d *director) until(ctx context.Context, enough func(event) bool) error {
 	for {
-		e, err := s.next(ctx)
+		e, err := d.next(ctx)
 		if err != nil || enough(e) {
 			return err
 		}
@@ -41,16 +41,16 @@ func (s *stage) until(ctx context.Context, enough func(event) bool) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := s.crew.tell(e.Worker); err != nil {
+		if err := d.workers.letWrite(e.Worker); err != nil {
 			return err
 		}
 	}
 }
 
 // holder waits for the next worker that holds the lock, and does not let it write.
-func (s *stage) holder(ctx context.Context) (event, error) {
+func (d *director) holder(ctx context.Context) (event, error) {
 	for {
-		if e, err := s.next(ctx); err != nil || e.Kind == holding {
+		if e, err := d.next(ctx); err != nil || e.Kind == holding {
 			return e, err
 		}
 	}

@@ -30,7 +30,7 @@ func line(name, settings string, members ...string) Place {
 	return p
 }
 
-func TestArrange(t *testing.T) {
+func TestRecipeAndHolders(t *testing.T) {
 	for _, tt := range []struct {
 		place  Place
 		recipe string
@@ -64,7 +64,7 @@ func TestArrange(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestNameOfAKey(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/",
 		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
@@ -117,7 +117,7 @@ func TestDeadlocks(t *testing.T) {
 			line("x", "", "1", "2"), line("y", "", "2", "3"),
 			line("z", "", "3", "4"),
 		}, ""},
-		"behind a circle": {[]Place{
+		"behind a cycle": {[]Place{
 			line("x", "", "1", "2", "3"), line("y", "", "2", "1"),
 			line("z", "", "3", "4"),
 		}, "2 x 1, 1 y 2"},
@@ -142,11 +142,11 @@ func TestDeadlocks(t *testing.T) {
 			line("x", "parties=double_2", "1", "2"),
 			line("y", "parties=double_2", "2", "1"),
 		}, ""},
-		"within a circle": {[]Place{line("x", "", "1<x/2", "2<x/1")}, ""},
+		"within a cycle": {[]Place{line("x", "", "1<x/2", "2<x/1")}, ""},
 	} {
 		var got []string
-		for _, circle := range Deadlocks(tt.places) {
-			for _, w := range circle {
+		for _, cycle := range Deadlocks(tt.places) {
+			for _, w := range cycle {
 				got = append(got,
 					fmt.Sprintf("%x %s %x", int64(w.Waiter.Lease), w.Place, int64(w.Holder.Lease)))
 			}
@@ -157,9 +157,9 @@ func TestDeadlocks(t *testing.T) {
 	}
 }
 
-func TestTwins(t *testing.T) {
+func TestSlashPairs(t *testing.T) {
 	places := []Place{{Name: "a"}, {Name: "a/"}, {Name: "b/"}, {Name: "c"}, {Name: "c/d"}}
-	if got := Twins(places); !slices.Equal(got, []string{"a"}) {
+	if got := SlashPairs(places); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%q", got)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"os"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -17,7 +18,7 @@ func (f *connectFlags) tls() (*tls.Config, error) {
 	if (f.cert == "") != (f.key == "") {
 		return nil, usagef("--cert and --key go together; type both")
 	}
-	cfg, err := f.tlsFrom()
+	cfg, err := f.tlsFromFiles()
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +27,7 @@ func (f *connectFlags) tls() (*tls.Config, error) {
 	return cfg, nil
 }
 
-func (f *connectFlags) tlsFrom() (*tls.Config, error) {
+func (f *connectFlags) tlsFromFiles() (*tls.Config, error) {
 	if regular(f.cacert) && regular(f.cert) && regular(f.key) {
 		cfg, err := gateway.TLSFiles{CAFile: f.cacert, CertFile: f.cert, KeyFile: f.key}.Config()
 		if err != nil {
@@ -35,6 +36,30 @@ func (f *connectFlags) tlsFrom() (*tls.Config, error) {
 		return cfg, nil
 	}
 	return f.tlsOnce()
+}
+
+// tlsOnce reads the files once; later changes of the files have no effect.
+func (f *connectFlags) tlsOnce() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.cacert != "" {
+		pem, err := os.ReadFile(f.cacert)
+		if err != nil {
+			return nil, usagef("--cacert: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usagef("--cacert: no certificate in %s", f.cacert)
+		}
+	}
+	if f.cert == "" {
+		return cfg, nil
+	}
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		return nil, usagef("--cert and --key: %w", err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
+	return cfg, nil
 }
 
 // regular reports whether a file can be read again. A pipe, such as a shell's <(command), can be
