@@ -9,7 +9,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -25,7 +24,7 @@ var (
 	// ErrRunning is returned by [Once.TryDo] when another caller runs the function or waits for it.
 	ErrRunning = errors.New("running")
 	// ErrFailed is returned when the last attempt has failed, see [Options.MaxAttempts]. The error
-	// has the text of the function's error.
+	// is a [*FailedError].
 	ErrFailed = errors.New("failed")
 	// ErrNoResult is returned by [Once.Result] and [Once.Forget] when there is no result.
 	ErrNoResult = errors.New("no result")
@@ -34,27 +33,48 @@ var (
 	ErrTooLarge = errors.New("too large")
 )
 
+// FailedError is the failure of the last attempt, which is the result for all callers. It matches
+// [ErrFailed]. In the process that ran the last attempt it also wraps the error of the function.
+type FailedError struct {
+	Attempts int
+	Text     string // of the function's error, of which at most 4 KiB are stored
+	cause    error
+}
+
+func (e *FailedError) Error() string {
+	return fmt.Sprintf("failed after %d attempts: %s", e.Attempts, e.Text)
+}
+
+// Unwrap returns [ErrFailed], and the error of the function where that is known.
+func (e *FailedError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{ErrFailed}
+	}
+	return []error{ErrFailed, e.cause}
+}
+
 // Options configure a [Once]. nil means the zero value. They apply to this Once only and are not
 // stored in etcd, so all callers of a name should have the same.
 type Options struct {
 	// Retention is the time for which a result is kept after it was committed. The function may run
 	// again after that. 0 means until [Once.Forget].
 	Retention time.Duration
-	// MaxAttempts is the number of runs after which an error of the function becomes the result. 0
-	// means no limit.
+	// MaxAttempts is the greatest number of runs. A run counts however it ends, also if its process
+	// died. When the last one has returned an error or ended in another way, that failure becomes
+	// the result, see [FailedError]. 0 means no limit.
 	MaxAttempts int
-	// Backoff returns the pause after a run that returned an error. The caller that runs next waits
-	// for it before it runs. Runs that ended in another way need no pause, because their hold had to
-	// expire. If it is nil, the pause is 1 s, doubled with each attempt up to 1 minute.
+	// Backoff returns the pause after a run that failed. The caller that runs next waits for it
+	// before it runs. There is no pause after a run whose process died, because its hold had to
+	// expire. If Backoff is nil, the pause is 1 s, doubled with each attempt up to 1 minute.
 	Backoff func(attempt int) time.Duration
 }
 
 // Result is the result of a function.
 type Result struct {
-	Value   []byte
-	Attempt int   // the number of the run that returned it
-	Fence   int64 // of that run, see [session.Hold]
-	Ran     bool  // this call ran the function
+	Value   []byte // must not be modified, because calls that waited together share it
+	Attempt int    // the number of the run that returned it
+	Fence   int64  // of that run, see [session.Hold]
+	Ran     bool   // this call ran the function
 }
 
 // Once is a function's name as one session uses it. It is safe for concurrent use.
@@ -63,15 +83,7 @@ type Once struct {
 	line line.Line
 
 	mu     sync.Mutex
-	flight *flight // the call that stands in the line for all calls; nil if there is none
-}
-
-// flight is the call that stands in the line for all calls of a Once.
-type flight struct {
-	done  chan struct{} // closed at its end
-	found bool          // result and err are the outcome for all that waited
-	res   Result
-	err   error
+	flight *flight // the call that joins the line for all calls; nil if there is none
 }
 
 // New returns the function's name, which all sessions share. It sends no request. If the name or
@@ -87,11 +99,12 @@ func New(s *session.Session, name string, opts *Options) *Once {
 }
 
 // Do returns the result of fn. If there is none yet, Do waits while another caller runs the
-// function, and runs fn if that one gives up. The context of fn ends with ctx and when the hold of
-// the run is lost.
+// function, and runs fn if that run ends without a result. The context of fn ends with ctx and when
+// the hold of the run is lost.
 //
-// Returns the error of fn when this call has run it and attempts are left, [ErrFailed] when the
-// last attempt has failed, and else the errors of the package.
+// Returns the error of fn when this call ran it and attempts are left. Returns [ErrFailed] when the
+// last attempt has failed. Returns a result and an error when fn fails after [Run.Complete].
+// Otherwise it returns the errors of the package.
 func (o *Once) Do(
 	ctx context.Context, fn func(context.Context, *Run) ([]byte, error),
 ) (Result, error) {
@@ -100,7 +113,7 @@ func (o *Once) Do(
 }
 
 // TryDo is [Once.Do] without waiting for other callers: it returns [ErrRunning] when another caller
-// runs the function or waits for it.
+// runs the function or waits for it. It waits for the pause of [Options.Backoff] before it runs fn.
 func (o *Once) TryDo(
 	ctx context.Context, fn func(context.Context, *Run) ([]byte, error),
 ) (Result, error) {
@@ -108,8 +121,8 @@ func (o *Once) TryDo(
 	return res, o.line.Wrap("try do", err)
 }
 
-// Result reads the result. Returns [ErrNoResult] when there is none, and [ErrFailed] when the last
-// attempt has failed.
+// Result reads the result. Returns [ErrNoResult] when there is none, [ErrFailed] when the last
+// attempt has failed, and [session.ErrCorrupt] when this library did not write the value.
 func (o *Once) Result(ctx context.Context) (Result, error) {
 	res, err := o.read(ctx)
 	return res, o.line.Wrap("result", err)
@@ -119,6 +132,11 @@ func (o *Once) read(ctx context.Context) (Result, error) {
 	if err := o.check(); err != nil {
 		return Result{}, err
 	}
+	return o.stored(ctx)
+}
+
+// stored is read for a name and options that have been checked.
+func (o *Once) stored(ctx context.Context) (Result, error) {
 	resp, err := o.line.Session.Client().Get(ctx, o.line.SettingKey(resultSetting))
 	switch {
 	case err != nil:
@@ -130,7 +148,8 @@ func (o *Once) read(ctx context.Context) (Result, error) {
 }
 
 // Forget deletes the result, so that the function can run again. Returns [ErrNoResult] when there
-// is none.
+// is none. A caller that waited while the result was committed may run the function again, if its
+// process receives the result and the deletion together.
 func (o *Once) Forget(ctx context.Context) error {
 	err := o.check()
 	if err == nil {
@@ -150,64 +169,4 @@ func (o *Once) check() error {
 		return fmt.Errorf("%w: a negative MaxAttempts", gateway.ErrInvalid)
 	}
 	return o.line.Session.CheckName(o.line.Name)
-}
-
-// do joins the flight, or is the flight.
-func (o *Once) do(
-	ctx context.Context, fn func(context.Context, *Run) ([]byte, error),
-) (Result, error) {
-	for {
-		f, first := o.join()
-		if first {
-			return o.fly(ctx, f, fn, o.line.Enter)
-		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return Result{}, ctxerr.Of(ctx)
-		}
-		if f.found {
-			return f.res, f.err
-		}
-	}
-}
-
-func (o *Once) tryDo(
-	ctx context.Context, fn func(context.Context, *Run) ([]byte, error),
-) (Result, error) {
-	f, first := o.join()
-	if !first {
-		return Result{}, ErrRunning
-	}
-	return o.fly(ctx, f, fn, o.line.Try)
-}
-
-// join returns the flight, and whether the caller must fly it.
-func (o *Once) join() (_ *flight, first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.flight != nil {
-		return o.flight, false
-	}
-	o.flight = &flight{done: make(chan struct{})}
-	return o.flight, true
-}
-
-// fly passes the outcome to the calls that wait for the flight, if it is one for all.
-func (o *Once) fly(
-	ctx context.Context, f *flight, fn func(context.Context, *Run) ([]byte, error), enter enterFunc,
-) (Result, error) {
-	defer func() { // also if fn panics or ends its goroutine
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.flight = nil
-		close(f.done)
-	}()
-	res, found, err := o.lead(ctx, fn, enter)
-	if found {
-		f.found, f.res, f.err = true, res, err
-		f.res.Ran = false
-		f.res.Value = append([]byte(nil), res.Value...)
-	}
-	return res, err
 }

@@ -49,7 +49,8 @@ type ReleaseWrite struct {
 //	                             │                                                      │
 //	                             └──caller returns──▶ in doubt ──session resolves it──▶ resolved
 //
-// A release may be resolved before its caller has returned.
+// A release may be resolved before its caller has returned. A release in doubt is done if etcd
+// rejects it for good, because the session then deletes the key alone.
 type releaseState int
 
 const (
@@ -168,8 +169,11 @@ func (g *Releaser) end(ctx context.Context, with *ReleaseWrite) error {
 // delete sends the release.
 func (g *Releaser) delete(ctx context.Context) error {
 	w := g.write(g.with)
-	if w.Guarded && !g.whole {
+	switch {
+	case w.Guarded && !g.whole:
 		w.Lean = g.guarded(g.one[:]).Compensation
+	case w.Guarded:
+		w.Fallback = g.guarded(g.one[:]).Compensation
 	}
 	w.CompleteOnCancel, w.resolver = true, g
 	out, err := g.h.s.Write(ctx, w)
@@ -241,6 +245,18 @@ func (g *Releaser) resolve(Outcome) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.resolved()
+}
+
+// fellBack is called when the key of a release that was cut off has been deleted without the other
+// operations, because etcd rejects them.
+func (g *Releaser) fellBack() {
+	g.free()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == releaseUnderWay || g.state == releaseInDoubt {
+		g.state = releaseDone
+		g.notify()
+	}
 }
 
 // blockedFull is called when a release that was cut off meets a full database. lean reports that

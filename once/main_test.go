@@ -1,0 +1,112 @@
+package once_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/exampletest"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/once"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
+
+// name is the name of the function in all tests.
+const name = "job"
+
+type function = func(context.Context, *once.Run) ([]byte, error)
+
+// open returns a session with a client of its own. The session is closed at the end of the test.
+func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
+	t.Helper()
+	s, err := session.New(t.Context(), etcd.Client(t), &session.Options{Name: "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.Close(ctx) // in some tests the server no longer answers
+	})
+	synctest.Wait()
+	return s
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// returns is a function with a result.
+func returns(value string) function {
+	return func(context.Context, *once.Run) ([]byte, error) { return []byte(value), nil }
+}
+
+// fails is a function with an error.
+func fails(err error) function {
+	return func(context.Context, *once.Run) ([]byte, error) { return nil, err }
+}
+
+// mustNotRun is a function that must not run.
+func mustNotRun(t *testing.T) function {
+	t.Helper()
+	return func(context.Context, *once.Run) ([]byte, error) {
+		t.Error("the function has run")
+		return nil, nil
+	}
+}
+
+// outcome is what a call returned.
+type outcome struct {
+	once.Result
+	err error
+}
+
+// start calls Do in the background.
+func start(ctx context.Context, o *once.Once, fn function) <-chan outcome {
+	done := make(chan outcome, 1)
+	go func() {
+		res, err := o.Do(ctx, fn)
+		done <- outcome{res, err}
+	}()
+	return done
+}
+
+// want checks a result without an error.
+func want(t *testing.T, got outcome, value string, attempt int) {
+	t.Helper()
+	if got.err != nil || string(got.Value) != value || got.Attempt != attempt || got.Fence == 0 {
+		t.Errorf("%q, attempt %d, fence %d, %v; want %q, attempt %d",
+			got.Value, got.Attempt, got.Fence, got.err, value, attempt)
+	}
+}
+
+// wantDo checks the result of a Do.
+func wantDo(t *testing.T, o *once.Once, fn function, value string, attempt int) {
+	t.Helper()
+	res, err := o.Do(within(t, 30*time.Minute), fn)
+	want(t, outcome{res, err}, value, attempt)
+}
+
+// wantKeys checks that only the result is left.
+func wantKeys(t *testing.T, etcd *fakeetcd.Server, keys ...string) {
+	t.Helper()
+	synctest.Wait()
+	got := etcd.Keys(name + "/")
+	if len(got) != len(keys) {
+		t.Errorf("keys %q, want %q", got, keys)
+		return
+	}
+	for i := range keys {
+		if got[i] != keys[i] {
+			t.Errorf("keys %q, want %q", got, keys)
+		}
+	}
+}
