@@ -119,7 +119,7 @@ func TestTextOfAFailure(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"": "an error without text", "a\xffb": "a\uFFFDb", "two\nlines": "two\nlines",
-		strings.Repeat("x", 5000):  strings.Repeat("x", 4096),
+		strings.Repeat("x", 5000):        strings.Repeat("x", 4096),
 		strings.Repeat("ö", 2047) + "xö": strings.Repeat("ö", 2047) + "x\uFFFD",
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-
 // reject rejects the transactions with a text.
 func reject(etcd *fakeetcd.Server, text string) {
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
