@@ -59,7 +59,7 @@ func (o *Once) lead(
 	if err != nil || kv != nil {
 		h.Abandon(ctx) // in the background, because the result may be here
 		if err != nil {
-			return Result{}, false, r.orLost(err)
+			return Result{}, false, r.orLost(ctx, err)
 		}
 		res, err := decode(*kv)
 		return res, true, err
@@ -70,7 +70,7 @@ func (o *Once) lead(
 	}
 	if last.Error != "" {
 		if err := r.pause(during, last.Attempt); err != nil {
-			return Result{}, false, r.orLost(err)
+			return Result{}, false, r.orLost(ctx, err)
 		}
 	}
 	return r.run(ctx, during, fn)
@@ -132,13 +132,16 @@ func (r *Run) begin(ctx context.Context) (last record, _ *gateway.KeyValue, _ er
 	}
 }
 
-// orLost adds the reason to an error that may be due to the loss of the hold.
-func (r *Run) orLost(err error) error {
+// orLost returns the loss of the hold if that has ended a request before the caller's ctx did.
+func (r *Run) orLost(ctx context.Context, err error) error {
 	lost := r.hold.Err()
-	if errors.Is(lost, core.ErrLost) && !errors.Is(err, core.ErrLost) {
-		return fmt.Errorf("%w: %w", lost, err)
+	switch {
+	case !errors.Is(lost, core.ErrLost):
+		return err
+	case ctx.Err() == nil:
+		return lost
 	}
-	return err
+	return fmt.Errorf("%w: %w", lost, err)
 }
 
 // pause waits after a run that failed.
@@ -162,7 +165,7 @@ func (r *Run) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, line.FinishTimeout)
 	defer cancel()
 	// Without the operations of a release that was rejected, which would be rejected again.
-	_ = r.hold.Grip.ReleaseWith(ctx, core.ReleaseWrite{})
+	_ = r.release(ctx)
 }
 
 var errUnwound = errors.New("the function panicked or ended its goroutine")
@@ -215,12 +218,7 @@ func (r *Run) failed(ctx context.Context, cause error) (_ Result, forAll bool, _
 	ctx, cancel := context.WithTimeout(ctx, line.FinishTimeout)
 	defer cancel()
 	rec := record{Attempt: r.attempt, Fence: r.hold.Fence(), Error: text(cause)}
-	err := r.hold.Grip.ReleaseWith(ctx, core.ReleaseWrite{Then: []gateway.Op{
-		gateway.OpPut(r.o.line.SettingKey(failureSetting), rec.encode(nil)),
-	}})
-	if errors.Is(err, gateway.ErrUncertain) {
-		r.doubt()
-	}
+	err := r.release(ctx, gateway.OpPut(r.o.line.SettingKey(failureSetting), rec.encode(nil)))
 	return Result{Attempt: r.attempt, Ran: true}, false, errors.Join(cause, err)
 }
 

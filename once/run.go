@@ -42,7 +42,8 @@ func (r *Run) Attempt() int { return r.attempt }
 // then waits for the outcome of the first and ignores its own arguments. It returns ErrUncertain
 // when the outcome cannot be found out, because the session was lost or the result is gone. After
 // any other error, for example that the server rejected an operation, nothing was applied, and
-// Complete may be called again.
+// Complete may be called again. That is also true of [gateway.ErrNoSpace], which may match
+// ErrUncertain although the session does not continue: at most one of the calls is applied.
 func (r *Run) Complete(ctx context.Context, value []byte, ops ...gateway.Op) error {
 	return r.o.line.Wrap("complete", r.complete(ctx, record{}, value, ops))
 }
@@ -67,8 +68,8 @@ func (r *Run) complete(ctx context.Context, rec record, value []byte, ops []gate
 	switch {
 	case err == nil:
 		r.succeed(rec.outcome(append([]byte(nil), value...)))
-	case errors.Is(err, gateway.ErrUncertain):
-		r.doubt()
+	case r.inDoubt.Load():
+		r.o.land(r.flight)
 	default:
 		r.rejected = err
 	}
@@ -119,15 +120,19 @@ func (r *Run) commit(ctx context.Context, rec record, value []byte, ops []gatewa
 			}
 		}()
 	}
-	err := r.hold.Grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append([]gateway.Op{
+	err := r.release(ctx, append([]gateway.Op{
 		gateway.OpPut(l.SettingKey(resultSetting), rec.encode(value), kept...),
 		gateway.OpDelete(l.SettingKey(attemptsSetting)),
 		gateway.OpDelete(l.SettingKey(failureSetting)),
-	}, ops...)})
-	switch {
-	case err == nil:
-		r.completed.Store(true)
-	case errors.Is(err, gateway.ErrUncertain):
+	}, ops...)...)
+	r.completed.Store(err == nil)
+	return err
+}
+
+// release releases the hold with ops. It notes whether the session continues the release.
+func (r *Run) release(ctx context.Context, ops ...gateway.Op) error {
+	err := r.hold.Grip.ReleaseWith(ctx, core.ReleaseWrite{Then: ops})
+	if errors.Is(err, gateway.ErrUncertain) && !r.hold.Grip.Rejected() {
 		r.inDoubt.Store(true)
 	}
 	return err
@@ -143,12 +148,6 @@ func (r *Run) succeed(res Result, err error) {
 	r.res = res
 	r.completed.Store(true)
 	r.o.landWith(r.flight, res, err)
-}
-
-// doubt lets another call of the Once wait for the outcome in the line.
-func (r *Run) doubt() {
-	r.inDoubt.Store(true)
-	r.o.land(r.flight)
 }
 
 // awaitOutcome waits for a release that was cut off. The end of the release does not show whether

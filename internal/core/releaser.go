@@ -124,6 +124,14 @@ func (g *Releaser) MarkDeleted() {
 // Released reports whether the hold has ended by a release, which may have failed since.
 func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
+// Rejected reports whether the server has rejected the last release. Its error may match
+// [gateway.ErrUncertain] nevertheless, if the database is full.
+func (g *Releaser) Rejected() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == releaseRejected
+}
+
 // close ends the hold itself. g.mu is held.
 func (g *Releaser) close() {
 	g.h.end(ErrReleased)
