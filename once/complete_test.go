@@ -63,8 +63,8 @@ func TestErrorAfterCompleteIsReturnedWithTheResult(t *testing.T) {
 	})
 }
 
-// TestCompleteRejected: etcd rejects the operations. Whatever the function returns then, there is
-// no result unless it has repeated Complete.
+// TestCompleteRejected: etcd rejects the operations. There is no result then, even if the function
+// returns no error, unless it has repeated Complete.
 func TestCompleteRejected(t *testing.T) {
 	t.Parallel()
 	for _, retention := range []time.Duration{0, 10 * time.Minute} {

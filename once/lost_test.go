@@ -33,7 +33,7 @@ func TestSessionLostAtEachStep(t *testing.T) {
 					}
 					if int(calls.Add(1)) == n {
 						etcd.Revoke(s.Lease())
-						c.Sleep(time.Second) // so that the session is told
+						c.Sleep(time.Second) // so that the session notices
 					}
 					return c.Apply()
 				})

@@ -63,7 +63,7 @@ func mustNotRun(t *testing.T) function {
 	}
 }
 
-// outcome is what a call returned.
+// outcome is the result and the error of a call.
 type outcome struct {
 	once.Result
 	err error

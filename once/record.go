@@ -28,7 +28,7 @@ func (r record) encode(value []byte) []byte {
 	return append(append(head, '\n'), value...)
 }
 
-// outcome is what all callers receive: the result, or a [*FailedError].
+// outcome returns the result for all callers, or a [*FailedError].
 func (r record) outcome(value []byte) (Result, error) {
 	res := Result{Value: value, Attempt: r.Attempt, Fence: r.Fence}
 	if r.Error != "" {

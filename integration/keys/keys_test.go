@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -33,6 +34,7 @@ var names = map[string][]string{
 	"Elections":            {"docs/election"},
 	"Semaphores":           {"docs/semaphore"},
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
+	"Once":                 {"docs/once", "docs/kept"},
 	"Queues":               {"docs/queue"},
 }
 
@@ -55,6 +57,7 @@ func TestKeys(t *testing.T) {
 	u.elections()
 	u.semaphores()
 	u.barriers()
+	u.onces()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -70,6 +73,10 @@ func TestKeys(t *testing.T) {
 			lease = "none"
 		case a.Lease(), b.Lease():
 			lease = "session"
+		default:
+			if strings.HasSuffix(key, "//result") {
+				lease = "retention"
+			}
 		}
 		if err := p.see(t, key, value, lease); err != nil {
 			t.Error(err)
@@ -117,7 +124,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 		_, err = root.RoleAdd(ctx, "worker")
 	}
 	for _, right := range rights {
-		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"], names["Barriers and latches"], names["Queues"]) {
+		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"], names["Barriers and latches"], names["Once"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)
@@ -314,6 +321,21 @@ func (u user) barriers() {
 
 	latch := barrier.NewLatch(u.a, "docs/latch", 2)
 	u.no(latch.CountDown(u.ctx), barrier.NewLatch(u.b, "docs/latch", 2).CountDown(u.ctx), latch.Wait(u.ctx))
+}
+
+func (u user) onces() {
+	u.t.Helper()
+	value := func(value string, err error) func(context.Context, *once.Run) ([]byte, error) {
+		return func(context.Context, *once.Run) ([]byte, error) { return []byte(value), err }
+	}
+	o := once.New(u.a, "docs/once", &once.Options{Backoff: func(int) time.Duration { return 0 }})
+	failure := errors.New("disk full")
+	if _, err := o.Do(u.ctx, value("", failure)); !errors.Is(err, failure) {
+		u.t.Errorf("Do = %v", err)
+	}
+	_, err := o.Do(u.ctx, value("42 orders", nil))
+	_, kept := once.New(u.b, "docs/kept", &once.Options{Retention: time.Hour}).Do(u.ctx, value("", nil))
+	u.no(err, kept)
 }
 
 func (u user) queues() {
