@@ -113,7 +113,7 @@ gauntlet:
 	@go test -C integration/gauntlet $(RACE) -count=1 $(TESTFLAGS)
 
 # What is printed of the tests of faults; the rest, much of it by etcd, is in a file.
-FAULT_LINES := table: .*|figure: .*|soak: .*|void: .*|[^ ]*_test.go:.*(seed|violation|left of the run).*|^ *--- FAIL.*|^panic: .*|^(ok|FAIL).*
+FAULT_LINES := table: .*|figure: .*|soak: .*|void: .*|[^ ]*_test.go:.*(seed|violation|left of the run).*|^ *--- (FAIL|SKIP).*|^panic: .*|^(ok|FAIL).*
 fault-tests = @log=$$(mktemp); \
   { go test -C integration -count=1 -v $(1) $(TESTFLAGS) ./faults; echo "$$?" >$$log.code; } 2>&1 | tee $$log | grep --line-buffered -oE '$(FAULT_LINES)'; \
   code=$$(cat $$log.code); rm $$log.code; echo "the whole output is in $$log"; exit $$code
@@ -125,6 +125,7 @@ faults:
 
 # Without the race detector, which the packages under test have had in their own tests: it slows the clients, and with them
 # the load, so far that a run says nothing.
+# On a machine that other programs keep busy, what depends on time is void: it is skipped with a line that gives the cause.
 ## faults-quick: the faults that found most, and the controls (75 seconds)
 faults-quick:
 	$(call fault-tests,-timeout 10m -run 'TestFaults|TestControl')

@@ -88,7 +88,10 @@ func TestArrowsCanFail(t *testing.T) {
 		{"goleak in a test", "session/a_test.go", goleak, false},
 		{"foreign dependency in a test", "session/a_test.go", "github.com/stretchr/testify/require", true},
 		{"test helper", "internal/check/a.go", "testing", false},
-		{"foreign dependency in a test helper", "internal/check/a.go", "github.com/stretchr/testify/require", true},
+		{
+			"foreign dependency in a test helper", "internal/check/a.go",
+			"github.com/stretchr/testify/require", true,
+		},
 		{"test helper from a test", "mutex/a_test.go", module + "/internal/check", false},
 		{"test helper from the library", "mutex/a.go", module + "/internal/check", true},
 		{"unknown package", "lease/a.go", "net/http", true},
@@ -101,14 +104,16 @@ func TestArrowsCanFail(t *testing.T) {
 				"go.mod":             {},
 				"integration/go.mod": {},
 				"doc.go":             {Data: []byte("package holdfast\n")},
-				tt.file:              {Data: fmt.Appendf(nil, "package p\n\nimport _ %q\n", tt.imports)},
+				tt.file: {Data: fmt.Appendf(nil, "package p\n\nimport _ %q\n",
+					tt.imports)},
 			}
 			bad, err := checkArrows(tree)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := len(bad) > 0; got != tt.bad {
-				t.Errorf("%s imports %s: refused = %v, want %v: %q", tt.file, tt.imports, got, tt.bad, bad)
+				t.Errorf("%s imports %s: refused = %v, want %v: %q", tt.file, tt.imports, got,
+					tt.bad, bad)
 			}
 		})
 	}
@@ -190,7 +195,8 @@ func refuse(file, imported string) string {
 // ignores it.
 func ignored(tree fs.FS, dir string) bool {
 	base := path.Base(dir)
-	if base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+	if base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") ||
+		strings.HasPrefix(base, "_") {
 		return true
 	}
 	_, err := fs.Stat(tree, dir+"/go.mod")

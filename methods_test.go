@@ -71,11 +71,13 @@ func TestTooManyMethodsAreFound(t *testing.T) {
 		{"unexported type", "type t struct{}\n" + methods("t", "M", 31), false},
 		{
 			"promoted",
-			"type t struct{}\ntype T struct{ *t }\n" + methods("t", "M", 20) + methods("T", "N", 11), true,
+			"type t struct{}\ntype T struct{ *t }\n" + methods("t", "M", 20) + methods("T", "N",
+				11), true,
 		},
 		{
 			"promoted and hidden",
-			"type t struct{}\ntype T struct{ t }\n" + methods("t", "M", 20) + methods("T", "M", 30), false,
+			"type t struct{}\ntype T struct{ t }\n" + methods("t", "M", 20) + methods("T", "M", 30),
+			false,
 		},
 		{"promoted from another package", "import o " + strconv.Quote(module+"/other") + "\n" +
 			"type T struct{ o.Other }\n" + methods("T", "N", 11), true},

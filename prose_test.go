@@ -20,10 +20,20 @@ var proseRules = []struct {
 	name    string
 	pattern *regexp.Regexp
 }{
-	{`"Returns ErrX when", not "it is ErrX if"`, regexp.MustCompile(`(?i)\b(it|this|that|error|wait) is( then)? (both )?\[[A-Za-z.]*Err`)},
+	{
+		`"Returns ErrX when", not "it is ErrX if"`,
+		regexp.MustCompile(`(?i)\b(it|this|that|error|wait) is( then)? (both )?\[[A-Za-z.]*Err`),
+	},
 	{"what without a noun", regexp.MustCompile(`(?i)\bwhat(ever)?\b`)},
-	{"who without a noun", regexp.MustCompile(`(?i)\bwhoever\b|\b(those|these|one|ones|anybody|everybody|somebody|nobody|others|all) who\b`)},
-	{"who without a noun", regexp.MustCompile(`(?i)(^|[.,:;(] |\b(and|or|but|of|to|for|by|about|see|sees|say|says|know|knows|show|shows|names|decide|decides|is) )who\b`)},
+	{
+		"who without a noun",
+		regexp.MustCompile(`(?i)\bwhoever\b|\b(those|these|one|ones|anybody|everybody|somebody|nobody|others|all) who\b`),
+	},
+	{
+		"who without a noun",
+		regexp.MustCompile(`(?i)(^|[.,:;(] ` +
+			`|\b(and|or|but|of|to|for|by|about|see|sees|say|says|know|knows|show|shows|names|decide|decides|is) )who\b`),
+	},
 	{"that of, those of", regexp.MustCompile(`(?i)\b(that|those) of\b`)},
 	{"tell, told", regexp.MustCompile(`(?i)\b(tells?|told|telling)\b`)},
 	{"mend", regexp.MustCompile(`(?i)\b(mends?|mended|mending)\b`)},
@@ -73,7 +83,8 @@ func checkProse(tree fs.FS, open []string) (bad []string, _ error) {
 			return err
 		}
 		if d.IsDir() {
-			if strings.HasPrefix(d.Name(), ".") && name != "." || d.Name() == "bin" || d.Name() == "testdata" {
+			if strings.HasPrefix(d.Name(), ".") && name != "." || d.Name() == "bin" ||
+				d.Name() == "testdata" {
 				return fs.SkipDir
 			}
 			return nil
@@ -114,7 +125,8 @@ func goProse(tree fs.FS, name string) (map[int]string, error) {
 		return nil, err
 	}
 	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	file, err := parser.ParseFile(files, name, src,
+		parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}

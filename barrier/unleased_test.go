@@ -7,21 +7,22 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestHoldWithoutItsLease: a barrier is not up for ever because its holder's key lost its lease.
-func TestHoldWithoutItsLease(t *testing.T) {
+// TestABarrierFallsWhenTheKeyOfItsHolderLosesItsLease: a barrier is not up for ever because its
+// holder's key lost its lease.
+func TestABarrierFallsWhenTheKeyOfItsHolderLosesItsLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		held, err := New(open(t, etcd), "a").Hold(t.Context())
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		held, err := New(bubble.Session(t, etcd), "a").Hold(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second) // then its key is watched
-		s, down := open(t, etcd), make(chan error)
+		s, down := bubble.Session(t, etcd), make(chan error)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() { down <- New(s, "a").Wait(ctx) }()
@@ -30,7 +31,8 @@ func TestHoldWithoutItsLease(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Errorf("Wait = %v", err)
 		}
-		if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) || held.Context().Err() == nil {
+		if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+			held.Context().Err() == nil {
 			t.Errorf("Err = %v", err)
 		}
 		if err := held.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
@@ -42,15 +44,14 @@ func TestHoldWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestEntryWithoutItsLease: an entry whose key lost its lease ends, and does not keep the others in
-// Leave.
-func TestEntryWithoutItsLease(t *testing.T) {
+// TestAnEntryWhoseKeyLostItsLeaseHoldsNobodyInLeave: an entry whose key lost its lease ends, and
+// does not keep the others in Leave.
+func TestAnEntryWhoseKeyLostItsLeaseHoldsNobodyInLeave(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		entries := make(chan *Entry)
 		for range 2 {
-			s := open(t, etcd)
+			s := bubble.Session(t, etcd)
 			go func() {
 				e, err := NewDouble(s, "a", 2).Enter(t.Context())
 				if err != nil {
@@ -70,7 +71,8 @@ func TestEntryWithoutItsLease(t *testing.T) {
 		if err := <-left; err != nil {
 			t.Errorf("Leave = %v", err)
 		}
-		if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) || first.Context().Err() == nil {
+		if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+			first.Context().Err() == nil {
 			t.Errorf("Err = %v", err)
 		}
 		if err := first.Leave(ctx); !errors.Is(err, session.ErrNotHeld) {
@@ -79,9 +81,9 @@ func TestEntryWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestWaiterWithoutItsLease: a member that waits for its round returns at once when its key loses
-// its lease. That breaks the round of a Cyclic, and frees the place in a Double.
-func TestWaiterWithoutItsLease(t *testing.T) {
+// TestAWaitEndsWhenItsKeyLosesItsLease: a member that waits for its round returns at once when its
+// key loses its lease. That breaks the round of a Cyclic, and frees the place in a Double.
+func TestAWaitEndsWhenItsKeyLosesItsLease(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		wait   func(ctx context.Context, s *session.Session) error
@@ -103,12 +105,11 @@ func TestWaiterWithoutItsLease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				begin := func() chan error {
-					s, done := open(t, etcd), make(chan error, 1)
+					s, done := bubble.Session(t, etcd), make(chan error, 1)
 					go func() { done <- row.wait(ctx, s) }()
 					synctest.Wait()
 					return done
@@ -123,7 +124,8 @@ func TestWaiterWithoutItsLease(t *testing.T) {
 						etcd.Put(key, "")
 					}
 				}
-				if err := <-first; !errors.Is(err, session.ErrKeyDeleted) || time.Since(began) > time.Second {
+				if err := <-first; !errors.Is(err, session.ErrKeyDeleted) ||
+					time.Since(began) > time.Second {
 					t.Errorf("after %v: %v", time.Since(began), err)
 				}
 				for range row.passes {

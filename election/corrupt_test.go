@@ -1,41 +1,34 @@
 package election_test
 
 import (
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestStrangeHeir: an heir that is no candidate's fence is none. Nobody steps aside for it,
-// candidates lead in their order, and a TransferTo replaces it. All this costs a few requests.
-func TestStrangeHeir(t *testing.T) {
+// TestAnHeirThatIsNoFenceMovesNobodyAside: an heir that is no candidate's fence is none. Nobody
+// steps aside for it, candidates lead in their order, and a TransferTo replaces it. All this costs
+// a few requests.
+func TestAnHeirThatIsNoFenceMovesNobodyAside(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
-		"", " ", "garbage", "0", "-7", "1", "7.5", `{"fence":7}`, "9223372036854775807", "99999999999999999999", "\xff\x00",
+		"", " ", "garbage", "0", "-7", "1", "7.5", `{"fence":7}`, "9223372036854775807",
+		"99999999999999999999", "\xff\x00",
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			leader := campaign(t, open(t, etcd), "1")
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			leader := campaign(t, bubble.Session(t, etcd), "1")
 			etcd.Put("a//heir", value)
-			var calls atomic.Int64
-			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-				switch n := calls.Add(1); {
-				case c.Path == "/lease/keepalive" || c.Path == "/lease/grant":
-					calls.Add(-1)
-				case n > 1000:
-					c.Sleep(time.Minute) // a spin must not stop the time
-				}
-				return c.Apply()
-			})
+			calls := bubble.Count(etcd)
 			terms := make(chan *election.Term)
 			for _, v := range []string{"2", "3"} {
-				s := open(t, etcd)
+				s := bubble.Session(t, etcd)
 				go func() {
-					term, err := election.New(s, "a", nil).Campaign(within(t, time.Minute), v)
+					term, err := election.New(s, "a", nil).Campaign(bubble.Within(t, time.Minute),
+						v)
 					if err != nil {
 						t.Error(err)
 					}
@@ -47,11 +40,13 @@ func TestStrangeHeir(t *testing.T) {
 			if n := calls.Load(); n > 20 {
 				t.Errorf("%d requests with an heir of %q", n, value)
 			}
-			candidates, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
-			if err != nil || len(candidates) != 3 || candidates[1].Value != "2" || candidates[2].Value != "3" {
+			candidates, err := election.New(bubble.Session(t, etcd), "a",
+				nil).Candidates(t.Context())
+			if err != nil || len(candidates) != 3 || candidates[1].Value != "2" ||
+				candidates[2].Value != "3" {
 				t.Fatalf("with an heir of %q: %+v, %v", value, candidates, err)
 			}
-			if err := leader.TransferTo(within(t, time.Minute), candidates[2]); err != nil {
+			if err := leader.TransferTo(bubble.Within(t, time.Minute), candidates[2]); err != nil {
 				t.Fatalf("TransferTo with an heir of %q: %v", value, err)
 			}
 			for _, want := range []string{"3", "2"} {

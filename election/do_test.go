@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -40,7 +41,7 @@ func TestDo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				terms := 0
-				err := election.New(open(t, etcd), "a", nil).Do(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
+				err := election.New(bubble.Session(t, etcd), "a", nil).Do(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
 					terms++
 					if value := shown(etcd, term); value != "v" {
 						t.Errorf("shows %q", value)
@@ -65,13 +66,13 @@ func TestBreak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		first := campaign(t, open(t, etcd), "one")
-		s := open(t, etcd)
+		first := campaign(t, bubble.Session(t, etcd), "one")
+		s := bubble.Session(t, etcd)
 		next := make(chan *election.Term)
 		go func() { next <- campaign(t, s, "two") }()
 		synctest.Wait()
 		time.Sleep(2 * time.Second) // then the leader's key is watched
-		e := election.New(open(t, etcd), "a", nil)
+		e := election.New(bubble.Session(t, etcd), "a", nil)
 		if err := e.Break(t.Context(), "a//heir", 1, "why not"); !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("the heir's key: %v", err)
 		}

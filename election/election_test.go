@@ -10,15 +10,15 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-func TestBadNames(t *testing.T) {
+func TestABadNameIsRejected(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		rev := etcd.Revision()
 		for _, name := range []string{"", "holdfast/sessions", "holdfast/sessions/x"} {
 			e := election.New(s, name, nil)
@@ -32,10 +32,14 @@ func TestBadNames(t *testing.T) {
 					return last
 				},
 				"campaign by Run": func() error {
-					return e.Run(t.Context(), "v", func(context.Context, *election.Term) error { t.Error("called"); return nil })
+					return e.Run(t.Context(), "v", func(context.Context, *election.Term) error {
+						t.Error("called")
+						return nil
+					})
 				},
 			} {
-				if err := call(); !errors.Is(err, gateway.ErrInvalid) || !strings.HasPrefix(err.Error(), "election: ") {
+				if err := call(); !errors.Is(err, gateway.ErrInvalid) ||
+					!strings.HasPrefix(err.Error(), "election: ") {
 					t.Errorf("%s %q = %v", verb, name, err)
 				}
 			}
@@ -46,24 +50,29 @@ func TestBadNames(t *testing.T) {
 	})
 }
 
-func TestLeaderAndCandidates(t *testing.T) {
+func TestCandidatesAreListedInTheirOrder(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		e := election.New(other, "a", nil)
-		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) || err.Error() != `election: leader "a": no leader` {
+		if _, err := e.Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) ||
+			err.Error() != `election: leader "a": no leader` {
 			t.Errorf("Leader of nobody = %v", err)
 		}
 		term := campaign(t, s, "one")
 		etcd.Put("a/stranger", "two")
-		want := election.Leader{Key: term.Key(), Lease: s.Lease(), Fence: term.Fence(), Value: "one", Revision: etcd.Revision()}
+		want := election.Leader{
+			Key: term.Key(), Lease: s.Lease(), Fence: term.Fence(),
+			Value: "one", Revision: etcd.Revision(),
+		}
 		if got, err := e.Leader(t.Context()); err != nil || got != want {
 			t.Errorf("Leader = %+v, %v, want %+v", got, err, want)
 		}
 		all, err := e.Candidates(t.Context())
-		if err != nil || len(all) != 2 || all[0].Session == nil || all[0].Session.Name != "me" || all[0].Key != term.Key() ||
-			all[1].Key != "a/stranger" || all[1].Value != "two" || all[1].Lease != 0 || all[1].Session != nil {
+		if err != nil || len(all) != 2 || all[0].Session == nil || all[0].Session.Name != "me" ||
+			all[0].Key != term.Key() ||
+			all[1].Key != "a/stranger" || all[1].Value != "two" || all[1].Lease != 0 ||
+			all[1].Session != nil {
 			t.Errorf("Candidates = %+v, %v", all, err)
 		}
 		resign(t, term)
@@ -78,21 +87,22 @@ func TestLeaderAndCandidates(t *testing.T) {
 	})
 }
 
-func TestCampaignErrors(t *testing.T) {
+func TestACampaignNamesTheReasonOfItsEnd(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		term := campaign(t, other, "one")
-		_, err := election.New(s, "a", nil).Campaign(within(t, time.Second), "two")
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), `election: campaign "a": `) {
+		_, err := election.New(s, "a", nil).Campaign(bubble.Within(t, time.Second), "two")
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.HasPrefix(err.Error(), `election: campaign "a": `) {
 			t.Errorf("Campaign = %v", err)
 		}
 		resign(t, term)
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := election.New(s, "a", nil).Campaign(t.Context(), "two"); !errors.Is(err, session.ErrClosed) {
+		if _, err := election.New(s, "a", nil).Campaign(t.Context(), "two"); !errors.Is(err,
+			session.ErrClosed) {
 			t.Errorf("Campaign after Close = %v", err)
 		}
 		if keys := etcd.Keys("a/"); len(keys) != 0 {
@@ -101,14 +111,13 @@ func TestCampaignErrors(t *testing.T) {
 	})
 }
 
-// TestProclaimLostAnswers: the first answers are lost, before or after the write was applied;
-// copies arrive late.
-func TestProclaimLostAnswers(t *testing.T) {
+// TestAProclaimCountsOnceWhenItsAnswerIsLost: the first answers are lost, before or after the write
+// was applied; copies arrive late.
+func TestAProclaimCountsOnceWhenItsAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			term := campaign(t, open(t, etcd), "one")
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			term := campaign(t, bubble.Session(t, etcd), "one")
 			var copies []*fakeetcd.Call
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if !c.IsTxn("a/") || len(copies) == 2 {
@@ -120,8 +129,10 @@ func TestProclaimLostAnswers(t *testing.T) {
 				}
 				return fakeetcd.Lost
 			})
-			if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" || len(copies) != 2 {
-				t.Errorf("Proclaim = %v, shows %q after %d lost answers", err, shown(etcd, term), len(copies))
+			if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" ||
+				len(copies) != 2 {
+				t.Errorf("Proclaim = %v, shows %q after %d lost answers", err, shown(etcd, term),
+					len(copies))
 			}
 			if err := term.Proclaim(t.Context(), "three"); err != nil {
 				t.Error(err)
@@ -133,7 +144,7 @@ func TestProclaimLostAnswers(t *testing.T) {
 				t.Errorf("a late copy has changed it to %q", got)
 			}
 			resign(t, term)
-			again := campaign(t, open(t, etcd), "four")
+			again := campaign(t, bubble.Session(t, etcd), "four")
 			for _, c := range copies {
 				c.Apply()
 			}
@@ -145,14 +156,15 @@ func TestProclaimLostAnswers(t *testing.T) {
 	}
 }
 
-// TestProclaimCutOff: a Proclaim whose ctx ended cannot overwrite the value of the next one.
-func TestProclaimCutOff(t *testing.T) {
+// TestAProclaimThatWasCutOffDoesNotOverwriteTheNext: a Proclaim whose ctx ended cannot overwrite
+// the value of the next one.
+func TestAProclaimThatWasCutOffDoesNotOverwriteTheNext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		var late *fakeetcd.Call
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { // the first arrives late, and resolving it takes a while
+		// the first arrives late, and resolving it takes a while
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			switch {
 			case c.Path != "/kv/txn":
 			case late == nil:
@@ -163,11 +175,12 @@ func TestProclaimCutOff(t *testing.T) {
 			}
 			return c.Apply()
 		})
-		err := term.Proclaim(within(t, 100*time.Millisecond), "two")
+		err := term.Proclaim(bubble.Within(t, 100*time.Millisecond), "two")
 		if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Proclaim = %v", err)
 		}
-		if err := term.Proclaim(within(t, 100*time.Millisecond), "never"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
+		if err := term.Proclaim(bubble.Within(t, 100*time.Millisecond), "never"); !errors.Is(err,
+			context.DeadlineExceeded) || errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Proclaim while the first is settled = %v", err)
 		}
 		if err := term.Proclaim(t.Context(), "three"); err != nil {
@@ -182,44 +195,47 @@ func TestProclaimCutOff(t *testing.T) {
 	})
 }
 
-// TestProclaimRefused: a Proclaim that the server rejected does not block the next one.
-func TestProclaimRefused(t *testing.T) {
+// TestARefusedProclaimDoesNotBlockTheNext: a Proclaim that the server rejected does not block the
+// next one.
+func TestARefusedProclaimDoesNotBlockTheNext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 		if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, gateway.ErrPermissionDenied) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		etcd.Script(nil)
-		if err := term.Proclaim(within(t, time.Second), "three"); err != nil {
+		if err := term.Proclaim(bubble.Within(t, time.Second), "three"); err != nil {
 			t.Error(err)
 		}
 		resign(t, term)
 	})
 }
 
-// TestProclaimAfterFreeze: a Proclaim that waits for an unresolved one ends with the term.
-func TestProclaimAfterFreeze(t *testing.T) {
+// TestAProclaimThatWaitsEndsWithItsTerm: a Proclaim that waits for an unresolved one ends with the
+// term.
+func TestAProclaimThatWaitsEndsWithItsTerm(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		etcd.Freeze()
-		if err := term.Proclaim(within(t, time.Second), "two"); !errors.Is(err, gateway.ErrUncertain) {
+		if err := term.Proclaim(bubble.Within(t, time.Second), "two"); !errors.Is(err,
+			gateway.ErrUncertain) {
 			t.Errorf("Proclaim = %v", err)
 		}
-		if err := term.Proclaim(t.Context(), "three"); !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrExpired) {
+		if err := term.Proclaim(t.Context(), "three"); !errors.Is(err, session.ErrNotHeld) ||
+			!errors.Is(err, session.ErrExpired) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		etcd.Thaw()
 	})
 }
 
-func TestProclaimWhenNotLeader(t *testing.T) {
+func TestAProclaimWithoutTheLeadIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*fakeetcd.Server, *session.Session, *election.Term) error{
+	for name, end := range map[string]func(*fakeetcd.Server, *session.Session,
+		*election.Term) error{
 		"resigned": func(_ *fakeetcd.Server, _ *session.Session, term *election.Term) error {
 			return term.Resign(context.Background())
 		},
@@ -242,14 +258,14 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				term := campaign(t, s, "one")
 				if err := end(etcd, s, term); err != nil {
 					t.Fatal(err)
 				}
-				if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, session.ErrNotHeld) || !strings.HasPrefix(err.Error(), `election: proclaim "a": not held`) {
+				if err := term.Proclaim(t.Context(), "two"); !errors.Is(err, session.ErrNotHeld) ||
+					!strings.HasPrefix(err.Error(), `election: proclaim "a": not held`) {
 					t.Errorf("Proclaim = %v", err)
 				}
 				if got := shown(etcd, term); got == "two" {
@@ -260,12 +276,12 @@ func TestProclaimWhenNotLeader(t *testing.T) {
 	}
 }
 
-// TestObserve: only changes of the leader and its value are returned, and always the last state.
-func TestObserve(t *testing.T) {
+// TestObserveReturnsChangesAndTheLastState: only changes of the leader and its value are returned,
+// and always the last state.
+func TestObserveReturnsChangesAndTheLastState(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen []string
 		var last int64 = -1
@@ -307,7 +323,8 @@ func TestObserve(t *testing.T) {
 		etcd.Delete("a/later")
 		synctest.Wait()
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), `election: observe "a": `) {
+		if err := <-done; !errors.Is(err, context.Canceled) ||
+			!strings.HasPrefix(err.Error(), `election: observe "a": `) {
 			t.Errorf("last = %v", err)
 		}
 		if err, more := <-done; more {
@@ -319,12 +336,11 @@ func TestObserve(t *testing.T) {
 	})
 }
 
-// TestObserveEnds: Observe ends with its session, and when the loop breaks.
-func TestObserveEnds(t *testing.T) {
+// TestObserveEndsWithItsSessionAndItsLoop: Observe ends with its session, and when the loop breaks.
+func TestObserveEndsWithItsSessionAndItsLoop(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		for ev, err := range election.New(s, "a", nil).Observe(t.Context()) {
 			if err != nil || ev.Leader != nil {
 				t.Errorf("%+v, %v", ev, err)
@@ -344,17 +360,18 @@ func TestObserveEnds(t *testing.T) {
 	})
 }
 
-func TestLockDelay(t *testing.T) {
+func TestACampaignWaitsForTheLockDelay(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
-		if _, err := election.New(s, "a", &election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "one"); err != nil {
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
+		if _, err := election.New(s, "a",
+			&election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "one"); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
 		time.AfterFunc(time.Second, func() { etcd.Revoke(s.Lease()) })
-		term, err := election.New(other, "a", &election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "two")
+		term, err := election.New(other, "a",
+			&election.Options{LockDelay: time.Minute}).Campaign(t.Context(), "two")
 		if err != nil || time.Since(start) != time.Minute+time.Second {
 			t.Fatalf("Campaign = %v after %v", err, time.Since(start))
 		}

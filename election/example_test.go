@@ -20,10 +20,11 @@ var (
 // One instance of a service works at a time, for as long as the program runs.
 func ExampleRun() {
 	ctx := context.Background()
-	err := election.Run(ctx, client, nil, "service", "10.0.0.7:8080", func(ctx context.Context, term *election.Term) error {
-		fmt.Println("leading:", term.Fence() > 0) // work until ctx ends
-		return nil                                // which resigns
-	})
+	err := election.Run(ctx, client, nil, "service", "10.0.0.7:8080",
+		func(ctx context.Context, term *election.Term) error {
+			fmt.Println("leading:", term.Fence() > 0) // work until ctx ends
+			return nil                                // which resigns
+		})
 	fmt.Println(err)
 	// Output:
 	// leading: true

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
-	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -100,16 +100,15 @@ func values(t *testing.T, e *election.Election) (values []string) {
 	return values
 }
 
-func TestResumeLeader(t *testing.T) {
+func TestAResumedLeaderKeepsItsTerm(t *testing.T) {
 	t.Parallel()
 	for lost := range 3 {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				old := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				old := bubble.Session(t, etcd)
 				was := campaign(t, old, "one")
-				next := goCampaign(t, open(t, etcd), "next")
+				next := goCampaign(t, bubble.Session(t, etcd), "next")
 				old.Orphan()
 				s := again(t, etcd, old)
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -121,19 +120,23 @@ func TestResumeLeader(t *testing.T) {
 				})
 				term := resumeTerm(t, s)
 				etcd.Script(nil)
-				if term.Fence() != was.Fence() || term.Key() != was.Key() || shown(etcd, term) != "one" || term.Err() != nil {
+				if term.Fence() != was.Fence() || term.Key() != was.Key() ||
+					shown(etcd, term) != "one" || term.Err() != nil {
 					t.Errorf("fence %d, key %s, %v", term.Fence(), term.Key(), term.Err())
 				}
 				if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrNotHeld) {
 					t.Errorf("Proclaim of the earlier life = %v", err)
 				}
-				time.Sleep(time.Minute) // longer than the lease, and long enough that the key is watched
-				if err := term.Proclaim(t.Context(), "two"); err != nil || shown(etcd, term) != "two" || !next.waits() {
+				// longer than the lease, and long enough that the key is watched
+				time.Sleep(time.Minute)
+				if err := term.Proclaim(t.Context(), "two"); err != nil ||
+					shown(etcd, term) != "two" || !next.waits() {
 					t.Errorf("Proclaim = %v, shown %q", err, shown(etcd, term))
 				}
 				resign(t, term)
 				resign(t, next.leads(t))
-				if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+				if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+					session.ErrNotHeld) {
 					t.Errorf("Resume of what was given back = %v", err)
 				}
 				resign(t, campaign(t, s, "three"))
@@ -142,23 +145,27 @@ func TestResumeLeader(t *testing.T) {
 	}
 }
 
-// TestResumeIsLost: a resumed term ends as any other does.
-func TestResumeIsLost(t *testing.T) {
+// TestAResumedTermEndsAsAnyOther: a resumed term ends as any other does.
+func TestAResumedTermEndsAsAnyOther(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		lose  func(etcd *fakeetcd.Server, term *election.Term, s *session.Session)
 		cause error
 	}{
-		{"removed", func(etcd *fakeetcd.Server, term *election.Term, _ *session.Session) { etcd.Delete(term.Key()) }, session.ErrKeyDeleted},
-		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrLost}, // deletes the key too
+		{"removed", func(etcd *fakeetcd.Server, term *election.Term, _ *session.Session) {
+			etcd.Delete(term.Key())
+		}, session.ErrKeyDeleted},
+		// deletes the key too
+		{"revoked", func(etcd *fakeetcd.Server, _ *election.Term, s *session.Session) {
+			etcd.Revoke(s.Lease())
+		}, session.ErrLost},
 	} {
 		for _, compacted := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.name, compacted), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					old := open(t, etcd)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					old := bubble.Session(t, etcd)
 					campaign(t, old, "one")
 					old.Orphan()
 					s := again(t, etcd, old)
@@ -173,7 +180,8 @@ func TestResumeIsLost(t *testing.T) {
 					}
 					tt.lose(etcd, term, s)
 					synctest.Wait()
-					if err := context.Cause(term.Context()); !errors.Is(err, tt.cause) || !errors.Is(err, session.ErrLost) {
+					if err := context.Cause(term.Context()); !errors.Is(err, tt.cause) ||
+						!errors.Is(err, session.ErrLost) {
 						t.Errorf("cause = %v", err)
 					}
 				})
@@ -182,27 +190,28 @@ func TestResumeIsLost(t *testing.T) {
 	}
 }
 
-// TestResumeCandidate: a candidate that waited keeps its place.
-func TestResumeCandidate(t *testing.T) {
+// TestAResumedCandidateKeepsItsPlace: a candidate that waited keeps its place.
+func TestAResumedCandidateKeepsItsPlace(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		leader := campaign(t, open(t, etcd), "leader")
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		leader := campaign(t, bubble.Session(t, etcd), "leader")
+		old := bubble.Session(t, etcd)
 		before := goCampaign(t, old, "waits")
-		last := goCampaign(t, open(t, etcd), "last")
+		last := goCampaign(t, bubble.Session(t, etcd), "last")
 		old.Orphan()
 		if <-before.done; !errors.Is(before.err, session.ErrLost) {
 			t.Errorf("Campaign of the earlier life = %v", before.err)
 		}
 		s := again(t, etcd, old)
 		resumed := goResume(t, s)
-		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrNotHeld) {
 			t.Errorf("Resume of what another Resume has = %v", err)
 		}
 		behind := goCampaign(t, s, "behind")
 		want := []string{"leader", "waits", "last", "behind"}
-		if got := values(t, election.New(s, "a", nil)); !slices.Equal(got, want) || !resumed.waits() {
+		if got := values(t, election.New(s, "a", nil)); !slices.Equal(got, want) ||
+			!resumed.waits() {
 			t.Errorf("in line: %q", got)
 		}
 		resign(t, leader)
@@ -212,21 +221,21 @@ func TestResumeCandidate(t *testing.T) {
 	})
 }
 
-// TestResumeSeveral: of the candidacies that earlier lives have left, one of several concurrent
-// Resumes continues the oldest, and the others are removed. The candidacies of this life remain.
-func TestResumeSeveral(t *testing.T) {
+// TestOneOfSeveralResumesContinuesTheOldestCandidacy: of the candidacies that earlier lives have
+// left, one of several concurrent Resumes continues the oldest, and the others are removed. The
+// candidacies of this life remain.
+func TestOneOfSeveralResumesContinuesTheOldestCandidacy(t *testing.T) {
 	t.Parallel()
 	for _, lossy := range []bool{false, true} {
 		for _, leads := range []bool{false, true} {
 			t.Run(fmt.Sprint(lossy, leads), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 					var leader *election.Term
 					if !leads {
-						leader = campaign(t, open(t, etcd), "leader")
+						leader = campaign(t, bubble.Session(t, etcd), "leader")
 					}
-					s := open(t, etcd)
+					s := bubble.Session(t, etcd)
 					for _, life := range []string{"first", "second", "third"} {
 						for i := range 3 {
 							goCampaign(t, s, fmt.Sprint(life, i))
@@ -258,7 +267,8 @@ func TestResumeSeveral(t *testing.T) {
 					}
 					if leader != nil {
 						time.Sleep(10 * time.Second) // for lost answers
-						if got, want := values(t, election.New(s, "a", nil)), []string{"leader", "first0", "own"}; !slices.Equal(got, want) {
+						if got, want := values(t, election.New(s, "a", nil)),
+							[]string{"leader", "first0", "own"}; !slices.Equal(got, want) {
 							t.Errorf("in line: %q, want %q", got, want)
 						}
 						resign(t, leader)
@@ -275,7 +285,8 @@ func TestResumeSeveral(t *testing.T) {
 					if term == nil {
 						t.Fatal("no Resume has worked")
 					}
-					if got, want := values(t, election.New(s, "a", nil)), []string{"first0", "own"}; !slices.Equal(got, want) {
+					if got, want := values(t, election.New(s, "a", nil)),
+						[]string{"first0", "own"}; !slices.Equal(got, want) {
 						t.Errorf("in line: %q, want %q", got, want)
 					}
 					resign(t, term)
@@ -286,253 +297,26 @@ func TestResumeSeveral(t *testing.T) {
 	}
 }
 
-func TestResumeNothing(t *testing.T) {
+func TestAResumeWithoutACandidacyIsRefused(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		old := bubble.Session(t, etcd)
 		term := campaign(t, old, "one")
-		if _, err := election.New(old, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) || term.Err() != nil {
+		if _, err := election.New(old, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrNotHeld) || term.Err() != nil {
 			t.Errorf("Resume in a first life = %v", err)
 		}
-		behind := goCampaign(t, open(t, etcd), "theirs")
-		other := open(t, etcd)
+		behind := goCampaign(t, bubble.Session(t, etcd), "theirs")
+		other := bubble.Session(t, etcd)
 		other.Orphan()
 		s := again(t, etcd, other)
 		own := goCampaign(t, s, "own")
-		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err,
+			session.ErrNotHeld) {
 			t.Errorf("Resume where nothing was left = %v", err)
 		}
 		resign(t, term)
 		resign(t, behind.leads(t))
 		resign(t, own.leads(t))
-	})
-}
-
-// TestResumeRemovedMeanwhile: the candidate disappears while Resume waits.
-func TestResumeRemovedMeanwhile(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name string
-		lose func(etcd *fakeetcd.Server, s *session.Session)
-		want error
-	}{
-		{"key", func(etcd *fakeetcd.Server, s *session.Session) { etcd.Delete("a/" + s.Lease().String()) }, session.ErrKeyDeleted},
-		{"lease", func(etcd *fakeetcd.Server, s *session.Session) { etcd.Revoke(s.Lease()) }, session.ErrRevoked},
-		{"session", func(_ *fakeetcd.Server, s *session.Session) { s.Orphan() }, session.ErrClosed},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				leader := campaign(t, open(t, etcd), "leader")
-				old := open(t, etcd)
-				goCampaign(t, old, "waits")
-				old.Orphan()
-				s := again(t, etcd, old)
-				resumed := goResume(t, s)
-				tt.lose(etcd, s)
-				if <-resumed.done; !errors.Is(resumed.err, tt.want) || !errors.Is(resumed.err, session.ErrLost) {
-					t.Errorf("Resume = %v", resumed.err)
-				}
-				resign(t, leader)
-			})
-		})
-	}
-}
-
-// TestResumeCutOff: a Resume whose ctx ended leaves no candidate in line, unless it could not read
-// the line.
-func TestResumeCutOff(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		leader := campaign(t, open(t, etcd), "leader")
-		old := open(t, etcd)
-		for i := range 3 {
-			goCampaign(t, old, fmt.Sprint("waits", i))
-		}
-		old.Orphan()
-		s := again(t, etcd, old)
-		e := election.New(s, "a", nil)
-		for _, path := range []string{"/kv/txn", "/kv/range"} {
-			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-				if c.Path == path {
-					return c.Silence()
-				}
-				return c.Apply()
-			})
-			if _, err := e.Resume(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Resume = %v", err)
-			}
-		}
-		etcd.Script(nil)
-		if got := values(t, e); len(got) != 4 {
-			t.Errorf("in line: %q", got)
-		}
-		if _, err := e.Resume(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Resume = %v", err)
-		}
-		time.Sleep(time.Second)
-		if got := values(t, e); len(got) != 1 {
-			t.Errorf("in line: %q", got)
-		}
-		if _, err := e.Resume(t.Context()); !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("Resume = %v", err)
-		}
-		resign(t, leader)
-	})
-}
-
-// TestResumeAfterATransferTo: Resume deletes the heir that an earlier life had named, and keeps the
-// order of the line.
-func TestResumeAfterATransferTo(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd)
-		leader := campaign(t, old, "leader")
-		etcd.Put("a/stranger", "stranger") // does not step aside
-		next := goCampaign(t, open(t, etcd), "next")
-		all, err := election.New(old, "a", nil).Candidates(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		stepped := make(chan error)
-		go func() { stepped <- leader.TransferTo(t.Context(), all[2]) }()
-		synctest.Wait()
-		if len(etcd.Keys("a//")) != 1 {
-			t.Fatal("no heir")
-		}
-		old.Orphan()
-		if err := <-stepped; !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("TransferTo of the earlier life = %v", err)
-		}
-		term := resumeTerm(t, again(t, etcd, old))
-		if keys := etcd.Keys("a//"); len(keys) != 0 || term.Fence() != leader.Fence() {
-			t.Errorf("left: %v", keys)
-		}
-		etcd.Delete("a/stranger")
-		if err := term.TransferTo(t.Context(), all[2]); err != nil {
-			t.Error(err)
-		}
-		resign(t, next.leads(t))
-	})
-}
-
-func TestResumeStepsAside(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		e := election.New(open(t, etcd), "a", nil)
-		leader := campaign(t, open(t, etcd), "leader")
-		old := open(t, etcd)
-		goCampaign(t, old, "aside")
-		old.Orphan() // its candidate no longer steps aside
-		heir := goCampaign(t, open(t, etcd), "heir")
-		all, err := e.Candidates(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		stepped := make(chan error)
-		go func() { stepped <- leader.TransferTo(t.Context(), all[2]) }()
-		synctest.Wait()
-		if len(etcd.Keys("a//")) != 1 {
-			t.Fatal("no heir")
-		}
-		resumed := goResume(t, again(t, etcd, old))
-		if err := <-stepped; err != nil {
-			t.Error(err)
-		}
-		term := heir.leads(t)
-		if got, want := values(t, e), []string{"heir", "aside"}; !slices.Equal(got, want) || !resumed.waits() {
-			t.Errorf("in line: %q", got)
-		}
-		resign(t, term)
-		resign(t, resumed.leads(t))
-	})
-}
-
-// TestResumeWithLockDelay: Resume waits for the delay, because it cannot know whether the earlier
-// life had waited. The term that follows ends cleanly.
-func TestResumeWithLockDelay(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const delay = 20 * time.Second
-		etcd := fakeetcd.Start(t)
-		delayed := func(s *session.Session) *election.Election {
-			return election.New(s, "a", &election.Options{LockDelay: delay})
-		}
-		old := open(t, etcd)
-		was, err := delayed(old).Campaign(t.Context(), "one")
-		if err != nil {
-			t.Fatal(err)
-		}
-		old.Orphan()
-		begin := time.Now()
-		term, err := delayed(again(t, etcd, old)).Resume(t.Context())
-		if err != nil || term.Fence() != was.Fence() || time.Since(begin) != delay {
-			t.Fatal(err, time.Since(begin))
-		}
-		next := make(chan error)
-		go func() {
-			_, err := delayed(open(t, etcd)).Campaign(t.Context(), "next")
-			next <- err
-		}()
-		time.Sleep(time.Second)
-		begin = time.Now()
-		resign(t, term)
-		if err := <-next; err != nil || time.Since(begin) > time.Second {
-			t.Error(err, time.Since(begin))
-		}
-	})
-}
-
-// TestResumeOfTheLiving: a leader whose session is resumed elsewhere no longer leads, and changes
-// nothing.
-func TestResumeOfTheLiving(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		old := open(t, etcd)
-		was := campaign(t, old, "one")
-		behind := goCampaign(t, old, "two")
-		etcd.BreakWatches(true)
-		term := resumeTerm(t, again(t, etcd, old))
-		if err := was.Proclaim(t.Context(), "old"); !errors.Is(err, session.ErrResumedElsewhere) || !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("Proclaim = %v", err)
-		}
-		if <-behind.done; !errors.Is(behind.err, session.ErrResumedElsewhere) {
-			t.Errorf("Campaign = %v", behind.err)
-		}
-		if err := was.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) || !errors.Is(context.Cause(was.Context()), session.ErrResumedElsewhere) {
-			t.Errorf("Resign = %v", err)
-		}
-		if err := old.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if got := values(t, election.New(open(t, etcd), "a", nil)); !slices.Equal(got, []string{"one"}) || term.Err() != nil {
-			t.Errorf("in line: %q, the term: %v", got, term.Err())
-		}
-		etcd.BreakWatches(false)
-	})
-}
-
-func TestResumeMisuse(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		if _, err := election.New(nil, "a", nil).Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
-			t.Errorf("without a session: %v", err)
-		}
-		s := open(t, fakeetcd.Start(t))
-		if _, err := election.New(s, "", nil).Resume(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
-			t.Errorf("without a name: %v", err)
-		}
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if _, err := election.New(s, "a", nil).Resume(t.Context()); !errors.Is(err, session.ErrLost) {
-			t.Errorf("of a closed session: %v", err)
-		}
 	})
 }

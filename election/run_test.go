@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -29,8 +30,9 @@ func (w *world) revoke(ctx context.Context) {
 	w.etcd.Revoke(leader.Lease)
 }
 
-// TestRun: the result of Run depends on how the term ended, not only on the result of fn.
-func TestRun(t *testing.T) {
+// TestTheResultOfRunDependsOnTheEndOfTheTerm: the result of Run depends on how the term ended, not
+// only on the result of fn.
+func TestTheResultOfRunDependsOnTheEndOfTheTerm(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -106,21 +108,22 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				w := &world{etcd: etcd, e: election.New(open(t, etcd), "a", nil)}
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				w := &world{etcd: etcd, e: election.New(bubble.Session(t, etcd), "a", nil)}
 				var ctx context.Context
 				ctx, w.cancel = context.WithCancel(t.Context())
 				defer w.cancel()
 				var fence int64
-				err := election.Run(ctx, etcd.Client(t), nil, "a", "v", func(ctx context.Context, term *election.Term) error {
-					if err := term.Err(); err != nil || term.Fence() <= fence {
-						t.Errorf("term %d: %v, fence %d after %d", w.terms, err, term.Fence(), fence)
-					}
-					fence = term.Fence()
-					w.terms++
-					return tt.fn(ctx, w, term)
-				})
+				err := election.Run(ctx, etcd.Client(t), nil, "a", "v",
+					func(ctx context.Context, term *election.Term) error {
+						if err := term.Err(); err != nil || term.Fence() <= fence {
+							t.Errorf("term %d: %v, fence %d after %d", w.terms, err, term.Fence(),
+								fence)
+						}
+						fence = term.Fence()
+						w.terms++
+						return tt.fn(ctx, w, term)
+					})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil || w.terms != tt.terms {
 					t.Errorf("Run = %v after %d terms", err, w.terms)
 				}
@@ -132,29 +135,31 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunWaits: the next candidate leads after fn has returned, not when its context ends.
-func TestRunWaits(t *testing.T) {
+// TestTheNextCandidateLeadsAfterFnHasReturned: the next candidate leads after fn has returned, not
+// when its context ends.
+func TestTheNextCandidateLeadsAfterFnHasReturned(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var log []string
 		first := make(chan error)
 		go func() {
-			first <- election.Run(ctx, etcd.Client(t), nil, "a", "v", func(ctx context.Context, _ *election.Term) error {
-				<-ctx.Done()
-				time.Sleep(time.Minute)
-				log = append(log, "first ends")
-				return nil
-			})
+			first <- election.Run(ctx, etcd.Client(t), nil, "a", "v",
+				func(ctx context.Context, _ *election.Term) error {
+					<-ctx.Done()
+					time.Sleep(time.Minute)
+					log = append(log, "first ends")
+					return nil
+				})
 		}()
 		synctest.Wait()
 		second := make(chan error)
 		go func() {
-			second <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
-				log = append(log, "second leads")
-				return nil
-			})
+			second <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
+				func(context.Context, *election.Term) error {
+					log = append(log, "second leads")
+					return nil
+				})
 		}()
 		synctest.Wait()
 		cancel()
@@ -167,15 +172,17 @@ func TestRunWaits(t *testing.T) {
 	})
 }
 
-// TestRunCandidateRemoved: a candidate whose key was deleted joins again.
-func TestRunCandidateRemoved(t *testing.T) {
+// TestACandidateWhoseKeyWasDeletedJoinsAgain: a candidate whose key was deleted joins again.
+func TestACandidateWhoseKeyWasDeletedJoinsAgain(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		term := campaign(t, open(t, etcd), "one")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		term := campaign(t, bubble.Session(t, etcd), "one")
 		done := make(chan error)
 		go func() {
-			done <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error { return errOwn })
+			done <- election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
+				func(context.Context, *election.Term) error {
+					return errOwn
+				})
 		}()
 		for range 3 {
 			synctest.Wait()
@@ -192,8 +199,9 @@ func TestRunCandidateRemoved(t *testing.T) {
 	})
 }
 
-// TestRunUnwinds: the term ends also when fn does not return, and the session may campaign again.
-func TestRunUnwinds(t *testing.T) {
+// TestRunEndsWhatItBeganWhenFnDoesNotReturn: the term ends also when fn does not return, and the
+// session may campaign again.
+func TestRunEndsWhatItBeganWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		for name, cut := range map[string]func(etcd *fakeetcd.Server, cancel func()){
@@ -214,9 +222,8 @@ func TestRunUnwinds(t *testing.T) {
 		} {
 			t.Run(how+", "+name, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					e := election.New(open(t, etcd), "a", nil)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					e := election.New(bubble.Session(t, etcd), "a", nil)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					var term *election.Term
@@ -238,7 +245,7 @@ func TestRunUnwinds(t *testing.T) {
 					if !errors.Is(term.Err(), session.ErrReleased) {
 						t.Errorf("the term: %v", term.Err())
 					}
-					again, err := e.Campaign(within(t, 20*time.Second), "w")
+					again, err := e.Campaign(bubble.Within(t, 20*time.Second), "w")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -254,19 +261,19 @@ func TestRunUnwinds(t *testing.T) {
 //go:noinline
 func unwindHere(unwind func()) { unwind() }
 
-// TestRunUnwindsWithItsSession: a Run that makes the session also closes it.
-func TestRunUnwindsWithItsSession(t *testing.T) {
+// TestRunClosesItsOwnSessionWhenFnDoesNotReturn: a Run that makes the session also closes it.
+func TestRunClosesItsOwnSessionWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				fakeetcd.Unwound(func() {
-					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v", func(context.Context, *election.Term) error {
-						unwind()
-						return nil
-					})
+					_ = election.Run(t.Context(), etcd.Client(t), nil, "a", "v",
+						func(context.Context, *election.Term) error {
+							unwind()
+							return nil
+						})
 				})
 				if keys := etcd.Keys("a/"); len(keys) != 0 || etcd.Leases() != 0 {
 					t.Errorf("left: %v, %d leases", keys, etcd.Leases())
@@ -276,9 +283,9 @@ func TestRunUnwindsWithItsSession(t *testing.T) {
 	}
 }
 
-// TestResignRefusedOnce: Run ends the term in etcd although its Resign, or the one that fn called,
-// was rejected.
-func TestResignRefusedOnce(t *testing.T) {
+// TestRunEndsItsTermAfterARefusedResign: Run ends the term in etcd although its Resign, or the one
+// that fn called, was rejected.
+func TestRunEndsItsTermAfterARefusedResign(t *testing.T) {
 	t.Parallel()
 	for name, fn := range map[string]func(ctx context.Context, term *election.Term) error{
 		"by Run": func(context.Context, *election.Term) error { return nil },
@@ -286,18 +293,18 @@ func TestResignRefusedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
-				err := election.New(s, "a", nil).Run(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
-					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-						if c.N == 1 {
-							return fakeetcd.Denied()
-						}
-						return c.Apply()
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
+				err := election.New(s, "a", nil).Run(t.Context(), "v",
+					func(ctx context.Context, term *election.Term) error {
+						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+							if c.N == 1 {
+								return fakeetcd.Denied()
+							}
+							return c.Apply()
+						})
+						return fn(context.WithoutCancel(ctx), term) // ctx itself ends with the term
 					})
-					return fn(context.WithoutCancel(ctx), term) // ctx itself ends with the term
-				})
 				if !errors.Is(err, gateway.ErrPermissionDenied) {
 					t.Error(err)
 				}

@@ -8,18 +8,21 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // parade returns a leader "0" with candidates "1" to "n" behind it, each with its own session. led
 // receives the value of each candidate that leads, or its error.
-func parade(t *testing.T, etcd *fakeetcd.Server, n int) (leader *election.Term, all []election.Candidate, led chan string) {
+func parade(
+	t *testing.T, etcd *fakeetcd.Server, n int,
+) (leader *election.Term, all []election.Candidate, led chan string) {
 	t.Helper()
-	leader = campaign(t, open(t, etcd), "0")
+	leader = campaign(t, bubble.Session(t, etcd), "0")
 	led = make(chan string, n)
 	for i := range n {
-		e, value := election.New(open(t, etcd), "a", nil), string(rune('1'+i))
+		e, value := election.New(bubble.Session(t, etcd), "a", nil), string(rune('1'+i))
 		go func() {
 			term, err := e.Campaign(t.Context(), value)
 			if err != nil {
@@ -33,19 +36,18 @@ func parade(t *testing.T, etcd *fakeetcd.Server, n int) (leader *election.Term, 
 		}()
 		synctest.Wait()
 	}
-	all, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
+	all, err := election.New(bubble.Session(t, etcd), "a", nil).Candidates(t.Context())
 	if err != nil || len(all) != n+1 {
 		t.Fatal(all, err)
 	}
 	return leader, all, led
 }
 
-func TestTransferTo(t *testing.T) {
+func TestTransferToLetsTheNamedCandidateLead(t *testing.T) {
 	t.Parallel()
 	for to := 1; to <= 4; to++ {
 		for _, lossy := range []bool{false, true} {
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				leader, all, led := parade(t, etcd, 4)
 				if lossy {
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -75,15 +77,14 @@ func TestTransferTo(t *testing.T) {
 	}
 }
 
-// TestTransferToBlocked: while a candidate that does not step aside is ahead, the term and the
-// order of the line do not change.
-func TestTransferToBlocked(t *testing.T) {
+// TestTransferToChangesNothingWhileAnotherIsAhead: while a candidate that does not step aside is
+// ahead, the term and the order of the line do not change.
+func TestTransferToChangesNothingWhileAnotherIsAhead(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		leader := campaign(t, open(t, etcd), "0")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		leader := campaign(t, bubble.Session(t, etcd), "0")
 		etcd.Put("a/stranger", "stranger")
-		s := open(t, etcd)
+		s := bubble.Session(t, etcd)
 		led := make(chan *election.Term)
 		go func() {
 			term, err := election.New(s, "a", nil).Campaign(t.Context(), "1")
@@ -97,7 +98,8 @@ func TestTransferToBlocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := leader.TransferTo(within(t, time.Second), all[2]); !errors.Is(err, context.DeadlineExceeded) || leader.Err() != nil {
+		if err := leader.TransferTo(bubble.Within(t, time.Second), all[2]); !errors.Is(err,
+			context.DeadlineExceeded) || leader.Err() != nil {
 			t.Errorf("TransferTo = %v, term %v", err, leader.Err())
 		}
 		synctest.Wait()
@@ -112,15 +114,15 @@ func TestTransferToBlocked(t *testing.T) {
 	})
 }
 
-func TestTransferToErrors(t *testing.T) {
+func TestTransferToOfNoCandidateIsAnError(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		leader, all, led := parade(t, etcd, 1)
 		old := all[1]
 		old.Fence++
 		for _, to := range []election.Candidate{old, all[0], {Key: "a/x", Fence: 1 << 40}} {
-			if err := leader.TransferTo(t.Context(), to); !errors.Is(err, election.ErrNoCandidate) || leader.Err() != nil {
+			if err := leader.TransferTo(t.Context(), to); !errors.Is(err,
+				election.ErrNoCandidate) || leader.Err() != nil {
 				t.Errorf("TransferTo for %+v = %v, term %v", to, err, leader.Err())
 			}
 		}
@@ -157,14 +159,13 @@ func TestTransferToErrors(t *testing.T) {
 	})
 }
 
-func TestTransferToLost(t *testing.T) {
+func TestTransferToEndsWithALostTerm(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		leader := campaign(t, open(t, etcd), "0")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		leader := campaign(t, bubble.Session(t, etcd), "0")
 		etcd.Put("a/stranger", "")
 		etcd.Put("a/chosen", "")
-		all, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
+		all, err := election.New(bubble.Session(t, etcd), "a", nil).Candidates(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,20 +7,20 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLeaderWithoutItsLease: the term of a leader whose key is put again without the lease ends,
-// and the next one leads.
-func TestLeaderWithoutItsLease(t *testing.T) {
+// TestALeaderWhoseKeyLosesItsLeaseLosesItsTerm: the term of a leader whose key is put again without
+// the lease ends, and the next one leads.
+func TestALeaderWhoseKeyLosesItsLeaseLosesItsTerm(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		first := campaign(t, open(t, etcd), "1")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		first := campaign(t, bubble.Session(t, etcd), "1")
 		time.Sleep(2 * time.Second) // then its key is watched
 		next := make(chan *election.Term, 1)
-		s := open(t, etcd)
+		s := bubble.Session(t, etcd)
 		go func() { next <- campaign(t, s, "2") }()
 		synctest.Wait()
 		etcd.Put(first.Key(), "0")
@@ -30,26 +30,26 @@ func TestLeaderWithoutItsLease(t *testing.T) {
 			t.Errorf("Proclaim = %v", err)
 		}
 		if second.Fence() <= first.Fence() || shown(etcd, second) != "2" {
-			t.Errorf("fences %d, %d; %q is shown", first.Fence(), second.Fence(), shown(etcd, second))
+			t.Errorf("fences %d, %d; %q is shown", first.Fence(), second.Fence(),
+				shown(etcd, second))
 		}
 		resign(t, second)
 	})
 }
 
-// TestCandidateWithoutItsLease: one that loses the lease of its key while it waits leads for a
-// moment at most.
-func TestCandidateWithoutItsLease(t *testing.T) {
+// TestACandidateWhoseKeyLosesItsLeaseHardlyLeads: one that loses the lease of its key while it
+// waits leads for a moment at most.
+func TestACandidateWhoseKeyLosesItsLeaseHardlyLeads(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		first := campaign(t, open(t, etcd), "1")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		first := campaign(t, bubble.Session(t, etcd), "1")
 		terms := make(chan *election.Term)
 		for _, value := range []string{"2", "3"} {
-			s := open(t, etcd)
+			s := bubble.Session(t, etcd)
 			go func() { terms <- campaign(t, s, value) }()
 			synctest.Wait()
 		}
-		candidates, err := election.New(open(t, etcd), "a", nil).Candidates(t.Context())
+		candidates, err := election.New(bubble.Session(t, etcd), "a", nil).Candidates(t.Context())
 		if err != nil || len(candidates) != 3 {
 			t.Fatalf("%+v, %v", candidates, err)
 		}
@@ -58,7 +58,8 @@ func TestCandidateWithoutItsLease(t *testing.T) {
 		resign(t, first)
 		began, second := time.Now(), <-terms
 		third := <-terms
-		if took := time.Since(began); took > 1100*time.Millisecond || third.Fence() != candidates[2].Fence {
+		if took := time.Since(began); took > 1100*time.Millisecond ||
+			third.Fence() != candidates[2].Fence {
 			t.Errorf("after %v the fence %d leads, of %+v", took, third.Fence(), candidates)
 		}
 		ended(t, etcd, second)

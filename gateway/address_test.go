@@ -18,9 +18,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestUnixSocket: requests, plain pages and streams work over a socket file. Two socket files are
-// two endpoints.
-func TestUnixSocket(t *testing.T) {
+// TestRequestsAndStreamsWorkOverASocketFile: requests, plain pages and streams work over a socket
+// file. Two socket files are two endpoints.
+func TestRequestsAndStreamsWorkOverASocketFile(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("socket files are something else there")
@@ -51,7 +51,8 @@ func TestUnixSocket(t *testing.T) {
 			case "/v3/watch":
 				createWatch(w, r)
 			default:
-				answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"14841639068965178418","member_id":"%d","revision":"5"}}`, i+1))
+				answer(w, 200, fmt.Sprintf(`{"header":{"cluster_id":"14841639068965178418",`+
+					`"member_id":"%d","revision":"5"}}`, i+1))
 			}
 		})
 		server := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler}}
@@ -95,8 +96,8 @@ func TestUnixSocket(t *testing.T) {
 	wantErr(t, err, list(gateway.ErrUnavailable), nil)
 }
 
-// TestIPv6 needs the loopback address of IPv6.
-func TestIPv6(t *testing.T) {
+// TestAnEndpointMayHaveAnIPv6Address needs the loopback address of IPv6.
+func TestAnEndpointMayHaveAnIPv6Address(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestAdminRefused: invalid requests are not sent, because etcd would misread some of them.
-func TestAdminRefused(t *testing.T) {
+// TestInvalidAdminRequestsAreNotSent: invalid requests are not sent, because etcd would misread
+// some of them.
+func TestInvalidAdminRequestsAreNotSent(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, call := range map[string]func(ctx context.Context, c *client) error{

@@ -15,8 +15,8 @@ const (
 	longest = time.Hour // the time of a call that only its context bounds
 )
 
-// TestAdminRequests checks the request of each call, its path, and its time limit.
-func TestAdminRequests(t *testing.T) {
+// TestAdminCallsSendTheirRequests checks the request of each call, its path, and its time limit.
+func TestAdminCallsSendTheirRequests(t *testing.T) {
 	t.Parallel()
 	k, l, top := b64("k"), b64("l"), b64("\x00")
 	type client = gateway.Client

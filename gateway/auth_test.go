@@ -48,9 +48,9 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
-// TestTokenExpiry: for every form of the server's error, one log-in serves all callers, and no
-// write is lost or sent twice.
-func TestTokenExpiry(t *testing.T) {
+// TestOneLogInServesAllCallersOfAnExpiredToken: for every form of the server's error, one log-in
+// serves all callers, and no write is lost or sent twice.
+func TestOneLogInServesAllCallersOfAnExpiredToken(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(http.ResponseWriter){
 		"invalid token": func(w http.ResponseWriter) {
@@ -95,8 +95,9 @@ func TestTokenExpiry(t *testing.T) {
 	}
 }
 
-// TestTokenNeverTaken: if a new token is rejected too, the call returns the error.
-func TestTokenNeverTaken(t *testing.T) {
+// TestANewTokenThatIsRejectedTooIsAnError: if a new token is rejected too, the call returns the
+// error.
+func TestANewTokenThatIsRejectedTooIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuarded(t)
@@ -113,9 +114,9 @@ func TestTokenNeverTaken(t *testing.T) {
 	})
 }
 
-// TestWrongPassword: the client logs in once a second at most, with any number of callers and a
-// slow server.
-func TestWrongPassword(t *testing.T) {
+// TestAWrongPasswordIsTriedOnceASecond: the client logs in once a second at most, with any number
+// of callers and a slow server.
+func TestAWrongPasswordIsTriedOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var l logs
@@ -149,8 +150,9 @@ func TestWrongPassword(t *testing.T) {
 	})
 }
 
-// TestBadLogin: the error of an unreadable answer does not contain the answer.
-func TestBadLogin(t *testing.T) {
+// TestTheErrorOfALogInDoesNotContainItsAnswer: the error of an unreadable answer does not contain
+// the answer.
+func TestTheErrorOfALogInDoesNotContainItsAnswer(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]string{
 		"no token":   "{" + header + "}",
@@ -178,9 +180,9 @@ func TestBadLogin(t *testing.T) {
 	}
 }
 
-// TestHangingLogin: a log-in that hangs for one caller delays no other beyond its own context, even
-// if the other's token was just rejected.
-func TestHangingLogin(t *testing.T) {
+// TestAHangingLogInDelaysNoOtherCaller: a log-in that hangs for one caller delays no other beyond
+// its own context, even if the other's token was just rejected.
+func TestAHangingLogInDelaysNoOtherCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var hanging atomic.Bool

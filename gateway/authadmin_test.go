@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestAuthOff: a client with a password works while auth is off, logs in once it is on, and sends
-// no more requests than needed.
-func TestAuthOff(t *testing.T) {
+// TestAPasswordWorksWhileAuthIsOff: a client with a password works while auth is off, logs in once
+// it is on, and sends no more requests than needed.
+func TestAPasswordWorksWhileAuthIsOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		on, logins := false, 0
@@ -67,9 +67,9 @@ func TestAuthOff(t *testing.T) {
 	})
 }
 
-// TestTokenPerMember: members forget tokens one by one, so each of them may reject one within one
-// call.
-func TestTokenPerMember(t *testing.T) {
+// TestEachMemberMayForgetItsToken: members forget tokens one by one, so each of them may reject one
+// within one call.
+func TestEachMemberMayForgetItsToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		logins := 0
@@ -97,7 +97,7 @@ func TestTokenPerMember(t *testing.T) {
 	})
 }
 
-func TestAuthAnswers(t *testing.T) {
+func TestAuthAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {

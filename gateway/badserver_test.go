@@ -76,7 +76,7 @@ func encoded(n int) func(http.ResponseWriter, request) {
 	}
 }
 
-func TestBadServers(t *testing.T) {
+func TestABadServerIsAnErrorAndNoPanic(t *testing.T) {
 	t.Parallel()
 	const limit = 64 << 10
 	for _, tt := range []struct {
@@ -146,7 +146,8 @@ func TestBadServers(t *testing.T) {
 		{"gzip", encoded(10), readFinal, writeUnknown, "encoded as gzip"},
 		{"gzip bomb", encoded(2 << 20), readFinal, writeUnknown, "encoded as gzip"},
 		{
-			"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"), readFinal,
+			"too large, announced", body("{" + header + strings.Repeat(" ", limit) + "}"),
+			readFinal,
 			writeUnknown, "more than the 65536",
 		},
 		{"too large, chunked", func(w http.ResponseWriter, _ request) {
@@ -238,8 +239,9 @@ func TestBadServers(t *testing.T) {
 	}
 }
 
-// TestRedirects: neither the request nor the token is sent to another place.
-func TestRedirects(t *testing.T) {
+// TestNothingIsSentToTheTargetOfARedirect: neither the request nor the token is sent to another
+// place.
+func TestNothingIsSentToTheTargetOfARedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -289,8 +291,9 @@ func TestServerTextIsCleaned(t *testing.T) {
 	})
 }
 
-// TestOneBadEndpoint: the other endpoints serve reads, and writes that were not applied.
-func TestOneBadEndpoint(t *testing.T) {
+// TestTheOtherEndpointsServeBesideABadOne: the other endpoints serve reads, and writes that were
+// not applied.
+func TestTheOtherEndpointsServeBesideABadOne(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]func(http.ResponseWriter, request){
 		"not etcd":     text(404, "404 page not found"),
@@ -327,8 +330,8 @@ func TestOneBadEndpoint(t *testing.T) {
 	}
 }
 
-// TestAllEndpointsBad: every cause is reported.
-func TestAllEndpointsBad(t *testing.T) {
+// TestTheErrorReportsTheCauseOfEveryEndpoint: every cause is reported.
+func TestTheErrorReportsTheCauseOfEveryEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {

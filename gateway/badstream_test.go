@@ -12,9 +12,10 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchBadAnswers: a stream is opened at another endpoint if one answers unlike etcd. If there
-// is no other, the watch fails at once if repeating does not help, and else with its context.
-func TestWatchBadAnswers(t *testing.T) {
+// TestAWatchMovesAwayFromAStreamThatIsUnlikeEtcd: a stream is opened at another endpoint if one
+// answers unlike etcd. If there is no other, the watch fails at once if repeating does not help,
+// and else with its context.
+func TestAWatchMovesAwayFromAStreamThatIsUnlikeEtcd(t *testing.T) {
 	t.Parallel()
 	untilCtx := list(context.DeadlineExceeded)
 	for name, tt := range map[string]struct {
@@ -76,9 +77,9 @@ func TestWatchBadAnswers(t *testing.T) {
 	}
 }
 
-// TestWatchEventsBeforeCreated: events that the server sends before it confirms the watch are
-// delivered.
-func TestWatchEventsBeforeCreated(t *testing.T) {
+// TestEventsBeforeTheConfirmationAreDelivered: events that the server sends before it confirms the
+// watch are delivered.
+func TestEventsBeforeTheConfirmationAreDelivered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)

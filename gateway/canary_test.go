@@ -85,7 +85,8 @@ func TestSecretsNeverShow(t *testing.T) {
 		"keys of the wrong kind": body(`{"header":{"cluster_id":"7"},"kvs":[{"key":"` +
 			b64(canaryKey) + `","value":{"` +
 			canaryValue + `":1}}]}` + "\n"),
-		"events of the wrong kind": body(`{"result":{"header":{"cluster_id":"7"},"watch_id":"1","events":[{"kv":{"key":"` +
+		"events of the wrong kind": body(`{"result":{"header":{"cluster_id":"7"},"watch_id":"1",` +
+			`"events":[{"kv":{"key":"` +
 			b64(canaryKey) + `","value":7}}],"x":"` + canaryValue + "\"}}\n"),
 		"cut off": func(w http.ResponseWriter, _ request) {
 			w.Header().Set("Content-Length", "1000")

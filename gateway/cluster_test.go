@@ -16,14 +16,15 @@ func says200(body string) func(http.ResponseWriter, request) {
 	return func(w http.ResponseWriter, _ request) { answer(w, 200, body) }
 }
 
-func TestMemberAnswers(t *testing.T) {
+func TestMemberAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	one := gateway.Member{
 		ID: biggest, Name: "m0", PeerURLs: []string{"http://p:1"},
 		ClientURLs: []string{"http://c:1", "http://d:1"},
 	}
 	two := gateway.Member{ID: 7, PeerURLs: []string{"http://q:1"}, IsLearner: true}
-	const first = `{"ID":"18446744073709551615","name":"m0","peerURLs":["http://p:1"],"clientURLs":["http://c:1","http://d:1"]}`
+	const first = `{"ID":"18446744073709551615","name":"m0","peerURLs":["http://p:1"],` +
+		`"clientURLs":["http://c:1","http://d:1"]}`
 	const second = `{"ID":7,"peerURLs":["http://q:1"],"isLearner":true}`
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1,
@@ -47,14 +48,15 @@ func TestMemberAnswers(t *testing.T) {
 	})
 }
 
-// TestMemberListIsOld: the header of a member list has no revision, which does not count as a
-// regression.
-func TestMemberListIsOld(t *testing.T) {
+// TestAMemberListIsNoRegression: the header of a member list has no revision, which does not count
+// as a regression.
+func TestAMemberListIsNoRegression(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			if r.URL.Path == "/v3/cluster/member/list" {
-				answer(w, 200, `{"header":{"cluster_id":"14841639068965178418","raft_term":"2"},"members":[{"ID":"1"}]}`)
+				answer(w, 200, `{"header":{"cluster_id":"14841639068965178418","raft_term":"2"},`+
+					`"members":[{"ID":"1"}]}`)
 				return
 			}
 			ok(w)
@@ -69,8 +71,8 @@ func TestMemberListIsOld(t *testing.T) {
 	})
 }
 
-// TestAdminErrors checks the errors of calls about members, users and roles.
-func TestAdminErrors(t *testing.T) {
+// TestAdminCallsReturnTypedErrors checks the errors of calls about members, users and roles.
+func TestAdminCallsReturnTypedErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status, code int
@@ -99,7 +101,8 @@ func TestAdminErrors(t *testing.T) {
 			412, 9, "etcdserver: authentication is not enabled",
 			list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated),
 		},
-		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)}, // 3.5, defragment
+		// 3.5, defragment
+		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrUnavailable)},
 		{
 			404, 5, "etcdserver: requested lease not found",
 			list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound),
@@ -123,9 +126,9 @@ func TestAdminErrors(t *testing.T) {
 	}
 }
 
-// TestLostAdminWrites: after a lost answer some changes are uncertain. Others are sent again, and
-// find their own effect.
-func TestLostAdminWrites(t *testing.T) {
+// TestAnAdminWriteWithoutAnAnswerFindsItsOwnEffect: after a lost answer some changes are uncertain.
+// Others are sent again, and find their own effect.
+func TestAnAdminWriteWithoutAnAnswerFindsItsOwnEffect(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, tt := range map[string]struct {
@@ -186,12 +189,16 @@ func TestLostAdminWrites(t *testing.T) {
 			},
 			"permission is not granted to the role", true,
 		},
-		"move leader": {func(ctx context.Context, c *client) error { return c.Cluster().MoveLeader(ctx, 7) }, "", true},
+		"move leader": {func(ctx context.Context, c *client) error {
+			return c.Cluster().MoveLeader(ctx, 7)
+		}, "", true},
 		"auth enable": {
 			func(ctx context.Context, c *client) error { return c.Auth().Enable(ctx) },
 			"", true,
 		},
-		"auth disable": {func(ctx context.Context, c *client) error { return c.Auth().Disable(ctx) }, "", true},
+		"auth disable": {func(ctx context.Context, c *client) error {
+			return c.Auth().Disable(ctx)
+		}, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -223,8 +230,9 @@ func TestLostAdminWrites(t *testing.T) {
 	}
 }
 
-// TestUnhealthyCluster: etcd rejects a change of members for a while after the previous one.
-func TestUnhealthyCluster(t *testing.T) {
+// TestAnUnhealthyClusterRefusesAChangeOfMembers: etcd rejects a change of members for a while after
+// the previous one.
+func TestAnUnhealthyClusterRefusesAChangeOfMembers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, firstN(3, says(503, 14, "etcdserver: unhealthy cluster")))
@@ -234,8 +242,9 @@ func TestUnhealthyCluster(t *testing.T) {
 	})
 }
 
-// TestOneEndpoint: a call about one member is sent to the named endpoint, once.
-func TestOneEndpoint(t *testing.T) {
+// TestACallAboutOneMemberIsSentThereOnce: a call about one member is sent to the named endpoint,
+// once.
+func TestACallAboutOneMemberIsSentThereOnce(t *testing.T) {
 	t.Parallel()
 	type client = gateway.Client
 	for name, call := range map[string]func(ctx context.Context, c *client, url string) error{

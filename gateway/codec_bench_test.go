@@ -66,7 +66,8 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func wireKV(i int) string {
-	return fmt.Sprintf(`{"key":%s,"create_revision":"%d","mod_revision":"%d","version":"1","value":%s,"lease":"7587869341112421518"}`,
+	return fmt.Sprintf(`{"key":%s,"create_revision":"%d","mod_revision":"%d","version":"1",`+
+		`"value":%s,"lease":"7587869341112421518"}`,
 		must(json.Marshal(fmt.Appendf(nil, "%s-%d", memberKey, i))),
 		1<<40+i, 1<<40+i, must(json.Marshal([]byte("a short value"))))
 }

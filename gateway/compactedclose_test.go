@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestCompactedWatchAndClose: the late report of a watch that ended as compacted at once comes
-// with no other at the same time, and Close waits for it.
-func TestCompactedWatchAndClose(t *testing.T) {
+// TestALateCompactionDoesNotBlockClose: the late report of a watch that ended as compacted at once
+// comes with no other at the same time, and Close waits for it.
+func TestALateCompactionDoesNotBlockClose(t *testing.T) {
 	t.Parallel()
 	for _, watches := range []int{1, 2} {
 		t.Run(fmt.Sprint(watches), func(t *testing.T) {

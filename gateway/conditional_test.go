@@ -18,37 +18,46 @@ import (
 // conditionals are the conditional writes. Each writes canaryValue to canaryKey.
 var conditionals = map[string]struct {
 	compare string // the condition
-	call    func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error)
+	call    func(ctx context.Context, c *gateway.Client,
+		opts ...gateway.Option) (*gateway.PutResponse, error)
 }{
 	"create": {
 		`{"target":"CREATE","key":"` + b64(canaryKey) + `"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.Create(ctx, canaryKey, []byte(canaryValue), opts...)
 		},
 	},
 	"update": {
 		`{"target":"CREATE","result":"GREATER","key":"` + b64(canaryKey) + `"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.PutIfExists(ctx, canaryKey, []byte(canaryValue), opts...)
 		},
 	},
 	"replace": {
 		`{"target":"VALUE","key":"` + b64(canaryKey) + `","value":"` + b64("old") + `"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.CompareAndSwap(ctx, canaryKey, []byte("old"), []byte(canaryValue), opts...)
 		},
 	},
 	"replace at": {
 		`{"target":"MOD","key":"` + b64(canaryKey) + `","mod_revision":"7"}`,
-		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse, error) {
+		func(ctx context.Context, c *gateway.Client, opts ...gateway.Option) (*gateway.PutResponse,
+			error,
+		) {
 			return c.UpdateRevision(ctx, canaryKey, 7, []byte(canaryValue), opts...)
 		},
 	},
 }
 
-// TestConditionalWrites: each sends one transaction, and the error of a failed condition has the
-// current value.
-func TestConditionalWrites(t *testing.T) {
+// TestAConditionalWriteIsOneTransaction: each sends one transaction, and the error of a failed
+// condition has the current value.
+func TestAConditionalWriteIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
 		t.Run(name, func(t *testing.T) {
@@ -63,8 +72,10 @@ func TestConditionalWrites(t *testing.T) {
 				"success":[{"request_put":{"key":"`+b64(canaryKey)+`","value":"`+b64(canaryValue)+`","lease":"77"}}],
 				"failure":[{"request_range":{"key":"`+b64(canaryKey)+`"}}]}`)
 
-			c, _, _ = echoless(t, "", `{"header":{"revision":"9"},"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
-				`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
+			c, _, _ = echoless(t, "",
+				`{"header":{"revision":"9"},`+
+					`"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
+					`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
 			_, err = tt.call(t.Context(), c)
 			wantErr(t, err, list(gateway.ErrConflict),
 				list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
@@ -86,8 +97,8 @@ func TestConditionalWrites(t *testing.T) {
 	}
 }
 
-// TestConditionalOptions: unsuitable options are rejected, and nothing is sent.
-func TestConditionalOptions(t *testing.T) {
+// TestAConditionalWriteRejectsOtherOptions: unsuitable options are rejected, and nothing is sent.
+func TestAConditionalWriteRejectsOtherOptions(t *testing.T) {
 	t.Parallel()
 	c, _, body := echoless(t, "", `{}`)
 	opts := map[string]gateway.Option{
@@ -112,9 +123,9 @@ func TestConditionalOptions(t *testing.T) {
 	}
 }
 
-// TestConditionalLostAnswer: a conditional write is not sent again, because a second attempt could
-// find the effect of the first.
-func TestConditionalLostAnswer(t *testing.T) {
+// TestAConditionalWriteIsNotRepeated: a conditional write is not sent again, because a second
+// attempt could find the effect of the first.
+func TestAConditionalWriteIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, tt := range conditionals {
 		t.Run(name, func(t *testing.T) {
@@ -132,17 +143,19 @@ func TestConditionalLostAnswer(t *testing.T) {
 	}
 }
 
-// TestPutSequentialNumbers: the number is above the revision, the last number, and any number that
-// is taken.
-func TestPutSequentialNumbers(t *testing.T) {
+// TestASequentialNumberIsAboveAllOthers: the number is above the revision, the last number, and any
+// number that is taken.
+func TestASequentialNumberIsAboveAllOthers(t *testing.T) {
 	t.Parallel()
 	type answers []string
 	at := func(rev int64, number string) string {
-		return fmt.Sprintf(`{"header":{"revision":"%d"},"kvs":[{"key":"%s","value":"%s","mod_revision":"4"}],"count":"1"}`,
+		return fmt.Sprintf(`{"header":{"revision":"%d"},"kvs":[{"key":"%s","value":"%s",`+
+			`"mod_revision":"4"}],"count":"1"}`,
 			rev, b64("dir"), b64(number))
 	}
 	none := func(rev int64) string { return fmt.Sprintf(`{"header":{"revision":"%d"}}`, rev) }
-	done := `{"header":{"revision":"30"},"succeeded":true,"responses":[{"response_put":{}},{"response_put":{}}]}`
+	done := `{"header":{"revision":"30"},"succeeded":true,"responses":[{"response_put":{}},` +
+		`{"response_put":{}}]}`
 	failed := func(rev int64, read string) string {
 		return fmt.Sprintf(`{"header":{"revision":"%d"},"responses":[{"response_range":%s}]}`,
 			rev, read)

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-func TestConfigRefused(t *testing.T) {
+func TestABadConfigurationIsRejected(t *testing.T) {
 	t.Parallel()
 	const good = "http://10.0.0.1:2379"
 	for _, tt := range []struct {
@@ -212,7 +212,7 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-func TestConfigAccepted(t *testing.T) {
+func TestAGoodConfigurationIsAccepted(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []gateway.Config{
 		{Endpoints: []string{"http://a", "http://b:1/", "http://[::1]:2379"}},
@@ -234,8 +234,9 @@ func TestConfigAccepted(t *testing.T) {
 	}
 }
 
-// TestConfigCopied: later changes of the caller's configuration have no effect.
-func TestConfigCopied(t *testing.T) {
+// TestLaterChangesOfAConfigurationHaveNoEffect: later changes of the caller's configuration have no
+// effect.
+func TestLaterChangesOfAConfigurationHaveNoEffect(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) { ok(w) })
@@ -248,8 +249,8 @@ func TestConfigCopied(t *testing.T) {
 	})
 }
 
-// TestNoLimits: the largest numbers mean "no limit" and must not overflow.
-func TestNoLimits(t *testing.T) {
+// TestTheLargestNumbersMeanNoLimit: the largest numbers mean "no limit" and must not overflow.
+func TestTheLargestNumbersMeanNoLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {

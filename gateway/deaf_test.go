@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchDeafStream: a stream is closed if it delivers events of one watch but does not confirm
-// another.
-func TestWatchDeafStream(t *testing.T) {
+// TestAStreamThatConfirmsNoWatchIsClosed: a stream is closed if it delivers events of one watch but
+// does not confirm another.
+func TestAStreamThatConfirmsNoWatchIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 2, nil)
@@ -49,9 +49,9 @@ func TestWatchDeafStream(t *testing.T) {
 	})
 }
 
-// TestWatchBehind: a stream is closed if it delivers events and answers probes, but does not reach
-// a revision that the client has seen elsewhere.
-func TestWatchBehind(t *testing.T) {
+// TestAStreamThatFallsBehindIsClosed: a stream is closed if it delivers events and answers probes,
+// but does not reach a revision that the client has seen elsewhere.
+func TestAStreamThatFallsBehindIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 2, func(w http.ResponseWriter, _ request) {

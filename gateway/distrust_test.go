@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestKeepOtherCluster: another cluster's answer about a lease, alive or dead, is ignored.
-func TestKeepOtherCluster(t *testing.T) {
+// TestAnAnswerOfAnotherClusterEndsNoLease: another cluster's answer about a lease, alive or dead,
+// is ignored.
+func TestAnAnswerOfAnotherClusterEndsNoLease(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]string{"alive": `,"TTL":"15"`, "dead": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +33,8 @@ func TestKeepOtherCluster(t *testing.T) {
 						first.Load() == int64(r.member):
 						drop()
 					default:
-						answer(w, 200, `{"result":{"header":{"cluster_id":"999","revision":"3"},"ID":"7"`+ttl+`}}`+"\n")
+						answer(w, 200, `{"result":{"header":{"cluster_id":"999","revision":"3"},`+
+							`"ID":"7"`+ttl+`}}`+"\n")
 					}
 				})
 				c := cl.client(t)
@@ -54,8 +56,8 @@ func TestKeepOtherCluster(t *testing.T) {
 	}
 }
 
-// TestKeepPartOfAList: the part of a slow answer that has arrived counts.
-func TestKeepPartOfAList(t *testing.T) {
+// TestThePartOfARenewalThatArrivedCounts: the part of a slow answer that has arrived counts.
+func TestThePartOfARenewalThatArrivedCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const leases = 500
@@ -96,9 +98,9 @@ func TestKeepPartOfAList(t *testing.T) {
 	})
 }
 
-// TestEndpointIsPickedLate: calls that wait for others to end are sent to the endpoint that
-// answered those.
-func TestEndpointIsPickedLate(t *testing.T) {
+// TestAWaitingCallFollowsTheEndpointThatAnswers: calls that wait for others to end are sent to the
+// endpoint that answered those.
+func TestAWaitingCallFollowsTheEndpointThatAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var silent atomic.Int64
@@ -138,7 +140,9 @@ func TestProgressOvertakesAnEvent(t *testing.T) {
 				return
 			}
 			line := func(rev int, rest string) {
-				_, _ = fmt.Fprintf(w, `{"result":{"header":{"cluster_id":"5","revision":"%d"},"watch_id":%s}}`+"\n", rev, rest)
+				_, _ = fmt.Fprintf(w,
+					`{"result":{"header":{"cluster_id":"5","revision":"%d"},"watch_id":%s}}`+"\n",
+					rev, rest)
 				w.(http.Flusher).Flush()
 			}
 			line(5, `"1","created":true`)
@@ -146,7 +150,8 @@ func TestProgressOvertakesAnEvent(t *testing.T) {
 			line(5, `"-1"`) // asks for the version
 			time.Sleep(1500 * time.Millisecond)
 			line(6, `"-1"`)
-			line(6, `"1","events":[{"kv":{"key":"YQ==","create_revision":"6","mod_revision":"6","version":"1"}}]`)
+			line(6, `"1","events":[{"kv":{"key":"YQ==","create_revision":"6","mod_revision":"6",`+
+				`"version":"1"}}]`)
 			_, _ = io.Copy(io.Discard, r.Body) // until the client ends the stream
 		})
 		var events atomic.Int64

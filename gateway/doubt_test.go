@@ -30,9 +30,9 @@ var odd = map[string]struct {
 	},
 }
 
-// TestOddAnswer: after one member's odd answer another member is asked, or the only one a little
-// later.
-func TestOddAnswer(t *testing.T) {
+// TestAfterAnOddAnswerAnotherMemberIsAsked: after one member's odd answer another member is asked,
+// or the only one a little later.
+func TestAfterAnOddAnswerAnotherMemberIsAsked(t *testing.T) {
 	t.Parallel()
 	for name, tt := range odd {
 		for _, members := range []int{1, 3} {
@@ -45,7 +45,8 @@ func TestOddAnswer(t *testing.T) {
 							answer(w, 200, tt.body)
 							return
 						}
-						answer(w, 200, `{`+header+`,"kvs":[{"key":"aw==","create_revision":"5","mod_revision":"5","version":"1"}],"count":"1"}`)
+						answer(w, 200, `{`+header+`,"kvs":[{"key":"aw==","create_revision":"5",`+
+							`"mod_revision":"5","version":"1"}],"count":"1"}`)
 					})
 					c := cl.client(t)
 					get := func() error {
@@ -74,9 +75,9 @@ func TestOddAnswer(t *testing.T) {
 	}
 }
 
-// TestOddRenewal: one member's report that a live lease is gone is ignored. A lease that is gone is
-// reported after one more request.
-func TestOddRenewal(t *testing.T) {
+// TestOneMembersReportEndsNoLease: one member's report that a live lease is gone is ignored. A
+// lease that is gone is reported after one more request.
+func TestOneMembersReportEndsNoLease(t *testing.T) {
 	t.Parallel()
 	for _, members := range []int{1, 3} {
 		t.Run(fmt.Sprint(members), func(t *testing.T) {
@@ -176,8 +177,8 @@ func TestNobodyWaitsForAHook(t *testing.T) {
 	})
 }
 
-// TestSlowOwner: a slow owner receives the newest answer when it returns.
-func TestSlowOwner(t *testing.T) {
+// TestASlowOwnerReceivesTheNewestAnswer: a slow owner receives the newest answer when it returns.
+func TestASlowOwnerReceivesTheNewestAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })

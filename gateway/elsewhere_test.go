@@ -167,9 +167,9 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 	})
 }
 
-// TestHeadersThatAreNotSent: no header asks for a compressed answer, returns a cookie, or makes
-// net/http send a write again. The token is sent only where needed.
-func TestHeadersThatAreNotSent(t *testing.T) {
+// TestNoHeaderMakesARequestUnsafe: no header asks for a compressed answer, returns a cookie, or
+// makes net/http send a write again. The token is sent only where needed.
+func TestNoHeaderMakesARequestUnsafe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestEndpointsView: Endpoints follows the answers of the endpoints.
-func TestEndpointsView(t *testing.T) {
+// TestEndpointsFollowTheAnswers: Endpoints follows the answers of the endpoints.
+func TestEndpointsFollowTheAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var bad bool // serves nothing

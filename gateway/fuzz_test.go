@@ -42,8 +42,11 @@ var fuzzTxn = gateway.Txn{
 // FuzzDecodeTxn: an answer is decoded, or the call returns ErrUncertain.
 func FuzzDecodeTxn(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `[]`, ``, `null`, `{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]}}]}`,
-		`{"responses":[{"response_range":{"header":{"revision":"5"},"kvs":[{"key":"aw==","mod_revision":3}],"count":"1"}}]}`,
+		`{}`, `[]`, ``, `null`,
+		`{"succeeded":true,"responses":[{"response_put":{}},{"response_txn":{"succeeded":true,` +
+			`"responses":[{"response_delete_range":{"deleted":"1"}}]}}]}`,
+		`{"responses":[{"response_range":{"header":{"revision":"5"},"kvs":[{"key":"aw==",` +
+			`"mod_revision":3}],"count":"1"}}]}`,
 		`{"responses":[null]}`, `{"header":{"revision":"-9223372036854775808"}}`,
 		strings.Repeat(`{"responses":[`, 10000),
 	} {
@@ -72,10 +75,12 @@ func FuzzDecodeTxn(f *testing.F) {
 
 func FuzzDecodeRange(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":"9"}`, `{"kvs":[{"key":"a_-="}]}`,
+		`{}`, `{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":"9"}`,
+		`{"kvs":[{"key":"a_-="}]}`,
 		`{"count":1e9}`, `{"count":"0x1"}`, `{"count":-}`, `{"count":007}`, `{"x":-}`,
 		`{"x":[1,{"y":.5}]}`, `{"x":1,}`, `{"x":[,]}`,
-		`{"more":tru}`, `{"x":"\q"}`, `{"x":"\u12"}`, "{\"x\":\"\n\"}", `{"kvs":[{"key":"\/w=="}]}`, `{"x":"`, `{"x"`, `{"x":"\`,
+		`{"more":tru}`, `{"x":"\q"}`, `{"x":"\u12"}`, "{\"x\":\"\n\"}", `{"kvs":[{"key":"\/w=="}]}`,
+		`{"x":"`, `{"x"`, `{"x":"\`,
 		`{"kvs":null}`, `{"kvs":[null,{}]}`, `{"header":{"cluster_id":"18446744073709551616"}}`,
 	} {
 		f.Add(seed)
@@ -98,7 +103,8 @@ func FuzzDecodeRange(f *testing.F) {
 func FuzzDecodeError(f *testing.F) {
 	for _, seed := range []string{
 		`{"code":14,"message":"etcdserver: no leader"}`, `{"error":"x","message":"x","code":3}`,
-		`{"error":{"grpc_code":5,"http_code":404,"message":"etcdserver: requested lease not found"}}`,
+		`{"error":{"grpc_code":5,"http_code":404,"message":"etcdserver: requested lease not ` +
+			`found"}}`,
 		`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`,
 		`{"error":7,"code":"x"}`, `{"code":99999999999999999999}`,
 		`<html>`, ``, `{"code":-1}`, `{"code":8,"message":"\u0000\n\ud800"}`,
@@ -158,9 +164,9 @@ type chunks struct {
 
 func (c chunks) Read(b []byte) (int, error) { return c.Reader.Read(b[:min(len(b), c.size)]) }
 
-// TestSplitBound: a message without an end is rejected before it fills the memory. A message of the
-// largest size is accepted.
-func TestSplitBound(t *testing.T) {
+// TestAMessageWithoutAnEndIsRejected: a message without an end is rejected before it fills the
+// memory. A message of the largest size is accepted.
+func TestAMessageWithoutAnEndIsRejected(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{gateway.MaxLine: true, gateway.MaxLine + 2<<20: false} {
 		lines, err := gateway.SplitLines(strings.NewReader(strings.Repeat("x", size)+"\n"), 64<<10)

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-func TestHealthAnswers(t *testing.T) {
+func TestHealthAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, body string
@@ -57,7 +57,7 @@ func TestHealthAnswers(t *testing.T) {
 	}
 }
 
-func TestReadyAndVersion(t *testing.T) {
+func TestReadyzAndVersionAreRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		status, body := 200, "ok\n"
@@ -72,7 +72,8 @@ func TestReadyAndVersion(t *testing.T) {
 		if err := errors.Join(c.Member("").Readyz(ctx), c.Member("").Livez(ctx)); err != nil {
 			t.Error(err)
 		}
-		status, body = 503, "[+]data_corruption ok\n[-]linearizable_read failed: no leader\n[-]serializable_read failed\n"
+		status, body = 503, "[+]data_corruption ok\n[-]linearizable_read failed: no "+
+			"leader\n[-]serializable_read failed\n"
 		err := c.Member("").Readyz(ctx)
 		wantErr(t, err, list(gateway.ErrUnavailable), nil)
 		if err != nil && !strings.Contains(err.Error(),

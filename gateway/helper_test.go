@@ -26,8 +26,9 @@ const (
 )
 
 const (
-	header = `"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437","revision":"5","raft_term":"2"}`
-	login  = `{` + header + `,"token":"` + canaryToken + `"}`
+	header = `"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437",` +
+		`"revision":"5","raft_term":"2"}`
+	login = `{` + header + `,"token":"` + canaryToken + `"}`
 )
 
 // request is a request that a fake member received.

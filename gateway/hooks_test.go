@@ -18,9 +18,9 @@ import (
 
 type callerKey struct{}
 
-// TestAttemptHook: each attempt is reported with its endpoint, time, error, and the values of the
-// caller's context.
-func TestAttemptHook(t *testing.T) {
+// TestEachAttemptIsReportedToItsHook: each attempt is reported with its endpoint, time, error, and
+// the values of the caller's context.
+func TestEachAttemptIsReportedToItsHook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const took = 30 * time.Millisecond
@@ -62,9 +62,9 @@ func TestAttemptHook(t *testing.T) {
 	})
 }
 
-// TestStreamHooks: a stream opens, breaks, is opened again elsewhere, and is closed with the last
-// watch.
-func TestStreamHooks(t *testing.T) {
+// TestEachStreamIsReportedToItsHooks: a stream opens, breaks, is opened again elsewhere, and is
+// closed with the last watch.
+func TestEachStreamIsReportedToItsHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)

@@ -62,9 +62,9 @@ func TestFiniteStreamsSpeakHTTP10(t *testing.T) {
 	})
 }
 
-// TestFiniteStreamsWhereHTTP10IsRefused: the same stream is requested with HTTP/1.1, and later ones
-// at once.
-func TestFiniteStreamsWhereHTTP10IsRefused(t *testing.T) {
+// TestFiniteStreamsSpeakHTTP11WhereHTTP10IsRefused: the same stream is requested with HTTP/1.1, and
+// later ones at once.
+func TestFiniteStreamsSpeakHTTP11WhereHTTP10IsRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
@@ -95,9 +95,9 @@ func TestFiniteStreamsWhereHTTP10IsRefused(t *testing.T) {
 	}
 }
 
-// TestFiniteStreamsWhereHTTP10Fails: if a proxy never answers HTTP/1.0, or breaks it, the client
+// TestTheClientPollsWhereHTTP10Fails: if a proxy never answers HTTP/1.0, or breaks it, the client
 // polls until it tries HTTP/1.1.
-func TestFiniteStreamsWhereHTTP10Fails(t *testing.T) {
+func TestTheClientPollsWhereHTTP10Fails(t *testing.T) {
 	t.Parallel()
 	for name, http10 := range map[string]func(http.ResponseWriter, request) bool{
 		"held":   func(_ http.ResponseWriter, r request) bool { hang(r); return false },
@@ -141,8 +141,8 @@ func TestOwnTransportSpeaksHTTP11(t *testing.T) {
 	})
 }
 
-// TestFiniteStreamsKeepHTTP10: a proxy that answers 503, because its member is down, gives no reason
-// to speak HTTP/1.1 from then on.
+// TestFiniteStreamsKeepHTTP10: a proxy that answers 503, because its member is down, gives no
+// reason to speak HTTP/1.1 from then on.
 func TestFiniteStreamsKeepHTTP10(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -82,9 +82,9 @@ func keep(c *gateway.Client, id gateway.LeaseID, ttl time.Duration) (*grants, fu
 	return g, c.KeepAlive(gateway.LeaseGrant{ID: id, TTL: ttl, Sent: time.Now()}, g.add)
 }
 
-// TestKeepPace: a lease is renewed a third of its TTL after the last request was sent, however slow
-// the answer.
-func TestKeepPace(t *testing.T) {
+// TestALeaseIsRenewedAtAThirdOfItsTTL: a lease is renewed a third of its TTL after the last request
+// was sent, however slow the answer.
+func TestALeaseIsRenewedAtAThirdOfItsTTL(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{0, time.Second, 1900 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
@@ -121,9 +121,9 @@ func TestKeepPace(t *testing.T) {
 	}
 }
 
-// TestKeepTTLChanges: the server's TTL counts if it is less than the requested one. A member raises
-// a TTL by its own settings, and the next leader may not.
-func TestKeepTTLChanges(t *testing.T) {
+// TestALowerTTLOfTheServerCounts: the server's TTL counts if it is less than the requested one. A
+// member raises a TTL by its own settings, and the next leader may not.
+func TestALowerTTLOfTheServerCounts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		asked, answered, want time.Duration
@@ -154,8 +154,9 @@ func TestKeepTTLChanges(t *testing.T) {
 	}
 }
 
-// TestGrantRaised: Grant returns the TTL that every leader keeps to, even if an answer was lost.
-func TestGrantRaised(t *testing.T) {
+// TestGrantReturnsTheTTLThatEveryLeaderKeeps: Grant returns the TTL that every leader keeps to,
+// even if an answer was lost.
+func TestGrantReturnsTheTTLThatEveryLeaderKeeps(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]int{"answered": 0, "an answer lost": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -182,9 +183,9 @@ func TestGrantRaised(t *testing.T) {
 	}
 }
 
-// TestKeepMany: one request renews all leases. More than 8 need their own connection, because etcd
-// omits answers otherwise.
-func TestKeepMany(t *testing.T) {
+// TestOneRequestRenewsAllLeases: one request renews all leases. More than 8 need their own
+// connection, because etcd omits answers otherwise.
+func TestOneRequestRenewsAllLeases(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 8, 9, 500, 700} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -219,230 +220,9 @@ func TestKeepMany(t *testing.T) {
 	}
 }
 
-// TestKeepMissingAnswers: answers are matched by ID, and missing ones are requested again at once.
-func TestKeepMissingAnswers(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
-			ids := renewals(t, r)
-			if r.n == 0 { // two of five, out of order, one twice, and one of another lease
-				answer(w, 200,
-					renewed(ids[4], 9)+renewed(99, 9)+renewed(ids[1], 9)+renewed(ids[1], 9))
-				return
-			}
-			renewAll(t, w, r, 9)
-		})
-		c := cl.client(t)
-		start := time.Now()
-		var all []*grants
-		for id := range gateway.LeaseID(5) {
-			g, _ := keep(c, id+1, 9*time.Second)
-			all = append(all, g)
-		}
-		time.Sleep(3*time.Second + 100*time.Millisecond)
-		for i, g := range all {
-			if got := g.all(); len(got) != 1 || got[0].ID != gateway.LeaseID(i+1) ||
-				got[0].Sent.Sub(start) < 3*time.Second {
-				t.Errorf("lease %d: %+v", i+1, got)
-			}
-		}
-		if n := len(cl.requests()); n != 2 {
-			t.Errorf("%d requests", n)
-		}
-	})
-}
-
-// TestKeepRefusedLease: an error ends the list of answers, but the lease that caused it must not
-// starve the others.
-func TestKeepRefusedLease(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
-			var b strings.Builder
-			for _, id := range renewals(t, r) {
-				if id == 2 {
-					if b.Len() == 0 {
-						etcdError(w, 403, 7, "etcdserver: permission denied")
-						return
-					}
-					b.WriteString(`{"error":{"grpc_code":7,"http_code":403,"message":"etcdserver: permission denied"}}`)
-					break
-				}
-				b.WriteString(renewed(id, 9))
-			}
-			answer(w, 200, b.String())
-		})
-		c := cl.client(t)
-		var all []*grants
-		for id := range gateway.LeaseID(20) {
-			g, _ := keep(c, id, 9*time.Second)
-			all = append(all, g)
-		}
-		time.Sleep(time.Minute)
-		for id, g := range all {
-			n := len(g.all())
-			if id == 2 && n != 0 {
-				t.Errorf("the refused lease was renewed %d times", n)
-			}
-			if l := g.last(); id != 2 && (n < 19 || time.Since(l.Sent) > 3100*time.Millisecond) {
-				t.Errorf("lease %d was renewed %d times, last %v ago", id, n, time.Since(l.Sent))
-			}
-		}
-		if n := len(cl.requests()); n > 60*4 {
-			t.Errorf("%d requests in a minute", n)
-		}
-	})
-}
-
-// TestKeepDeadLease: a lease that is gone is reported with a TTL of 0, once, and no longer renewed.
-func TestKeepDeadLease(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
-			var b strings.Builder
-			for _, id := range renewals(t, r) {
-				b.WriteString(renewed(id, map[bool]int{true: 0, false: 9}[id == 1]))
-			}
-			answer(w, 200, b.String())
-		})
-		c := cl.client(t)
-		dead, stop := keep(c, 1, 9*time.Second)
-		alive, _ := keep(c, 2, 9*time.Second)
-		time.Sleep(30*time.Second + 100*time.Millisecond)
-		if got := dead.all(); len(got) != 1 || got[0].TTL != 0 || got[0].ID != 1 {
-			t.Errorf("dead lease: %+v", got)
-		}
-		if n := len(alive.all()); n != 10 {
-			t.Errorf("the other one was renewed %d times", n)
-		}
-		stop()
-	})
-}
-
-// TestKeepFailover: a try lasts min(TTL/3, 2 s), then the next endpoint is asked at once.
-func TestKeepFailover(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ ttl, patience time.Duration }{
-		{3 * time.Second, time.Second},
-		{5 * time.Second, 5 * time.Second / 3},
-		{9 * time.Second, 2 * time.Second},
-		{time.Minute, 2 * time.Second},
-	} {
-		t.Run(tt.ttl.String(), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
-					if r.n < 2 {
-						hang(r)
-						return
-					}
-					renewAll(t, w, r, int(tt.ttl/time.Second))
-				})
-				c := cl.client(t)
-				start := time.Now()
-				g, _ := keep(c, 1, tt.ttl)
-				time.Sleep(tt.ttl + time.Second)
-				m := cl.members()
-				if len(m) < 3 || m[0] == m[1] || m[1] == m[2] || m[0] == m[2] {
-					t.Errorf("asked %v", m)
-				}
-				want := tt.ttl/3 + 2*tt.patience
-				if all := g.all(); len(all) == 0 || all[0].Sent.Sub(start) < want ||
-					all[0].Sent.Sub(start) > want+60*time.Millisecond {
-					t.Errorf("renewed %v after the start, want %v: %+v", all, want, all)
-				}
-			})
-		})
-	}
-}
-
-// TestKeepGoesOn: after any fault of one endpoint, a lease is renewed at another, long before it
-// expires.
-func TestKeepGoesOn(t *testing.T) {
-	t.Parallel()
-	for name, fail := range map[string]func(http.ResponseWriter, request){
-		"dropped":            dropped,
-		"no leader":          says(503, 14, "etcdserver: no leader"),
-		"not primary lessor": says(500, 2, "not a primary lessor"),
-		"learner":            says(400, 9, "etcdserver: rpc not supported for learner"),
-		"proxy":              html(502),
-		"not etcd":           text(404, "404 page not found"),
-		"http for TLS":       text(400, "Client sent an HTTP request to an HTTPS server."),
-		"junk":               body("hello"),
-		"empty":              body(""),
-		"too large":          body(strings.Repeat(" ", 100_000)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				bad := -1
-				cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
-					if r.n == 0 {
-						bad = r.member
-					}
-					if r.member == bad {
-						fail(w, r)
-						return
-					}
-					renewAll(t, w, r, 9)
-				})
-				c := cl.client(t, func(cfg *gateway.Config) { cfg.MaxResponse = 50_000 })
-				g, _ := keep(c, 1, 9*time.Second)
-				time.Sleep(3*time.Second + 100*time.Millisecond)
-				if len(g.all()) != 1 {
-					t.Errorf("reports %+v after requests to %v", g.all(), cl.members())
-				}
-			})
-		})
-	}
-}
-
-// TestKeepWhileDown: the client retries until the end of the lease and after it, but not too often.
-func TestKeepWhileDown(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		cl := newCluster(t, 1, dropped)
-		c := cl.client(t)
-		g, _ := keep(c, 1, 9*time.Second)
-		keep(c, 2, 9*time.Second)
-		time.Sleep(13 * time.Second)
-		if n := len(cl.requests()); n < 25 || n > 60 {
-			t.Errorf("%d requests in 10 s", n)
-		}
-		if len(g.all()) != 0 {
-			t.Errorf("reports %+v", g.all())
-		}
-	})
-}
-
-// TestKeepToken: an expired token costs one more try.
-func TestKeepToken(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		logins := 0
-		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
-			switch {
-			case r.URL.Path == "/v3/auth/authenticate":
-				logins++
-				answer(w, 200, fmt.Sprintf(`{%s,"token":"token.%d"}`, header, logins))
-			case r.Header.Get("Authorization") != "token.2":
-				answer(w, 401,
-					`{"error":{"code":16,"message":"etcdserver: invalid auth token"}}`+"\n")
-			default:
-				renewAll(t, w, r, 9)
-			}
-		})
-		g, _ := keep(cl.client(t, withUser), 1, 9*time.Second)
-		time.Sleep(3*time.Second + 100*time.Millisecond)
-		if len(g.all()) != 1 || logins != 2 {
-			t.Errorf("reports %+v after %d log-ins", g.all(), logins)
-		}
-	})
-}
-
-// TestKeepAgain: if a lease is kept twice, the later function receives the reports, even if the
-// lease expires during a request of the first.
-func TestKeepAgain(t *testing.T) {
+// TestTheLaterOfTwoKeepersReceivesTheReports: if a lease is kept twice, the later function receives
+// the reports, even if the lease expires during a request of the first.
+func TestTheLaterOfTwoKeepersReceivesTheReports(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -461,8 +241,8 @@ func TestKeepAgain(t *testing.T) {
 	})
 }
 
-// TestKeepStop: no call of fn begins after stop has returned, and no goroutine is left.
-func TestKeepStop(t *testing.T) {
+// TestNoReportFollowsAStop: no call of fn begins after stop has returned, and no goroutine is left.
+func TestNoReportFollowsAStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -487,7 +267,7 @@ func TestKeepStop(t *testing.T) {
 	})
 }
 
-func TestKeepClose(t *testing.T) {
+func TestCloseEndsAllRenewals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, silent)
@@ -504,8 +284,8 @@ func TestKeepClose(t *testing.T) {
 	})
 }
 
-// TestKeepUnknownTTL: a lease of unknown TTL is renewed at once.
-func TestKeepUnknownTTL(t *testing.T) {
+// TestALeaseOfUnknownTTLIsRenewedAtOnce: a lease of unknown TTL is renewed at once.
+func TestALeaseOfUnknownTTLIsRenewedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 9) })
@@ -518,8 +298,8 @@ func TestKeepUnknownTTL(t *testing.T) {
 	})
 }
 
-// TestKeepHugeTTL: an impossible TTL does not mean that the lease is gone.
-func TestKeepHugeTTL(t *testing.T) {
+// TestAnImpossibleTTLEndsNoLease: an impossible TTL does not mean that the lease is gone.
+func TestAnImpossibleTTLEndsNoLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -533,7 +313,7 @@ func TestKeepHugeTTL(t *testing.T) {
 	})
 }
 
-func TestKeepAlive(t *testing.T) {
+func TestKeepAliveRenewsUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, body string

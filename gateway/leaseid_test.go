@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-func TestParseLeaseID(t *testing.T) {
+func TestALeaseIDIsParsedFromItsHex(t *testing.T) {
 	t.Parallel()
 	for _, id := range []gateway.LeaseID{
 		1, 0x21d7308ab46327f5, 1<<63 - 1,

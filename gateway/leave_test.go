@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// TestWatchLeavesSilentMember: if a member lets a request hang and sends nothing on its stream
+// TestAWatchLeavesASilentMember: if a member lets a request hang and sends nothing on its stream
 // meanwhile, the client opens the stream at another member, because a member that is cut off
 // answers probes and would keep the stream for seconds. The stream stays if it has sent an event,
 // or if there is no other member. A confirmed watch counts no more than a probe.
-func TestWatchLeavesSilentMember(t *testing.T) {
+func TestAWatchLeavesASilentMember(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestMoveLeader: members are asked one after the other until the leader is found.
-func TestMoveLeader(t *testing.T) {
+// TestMoveLeaderFindsTheLeader: members are asked one after the other until the leader is found.
+func TestMoveLeaderFindsTheLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 4, func(w http.ResponseWriter, r request) {
@@ -51,8 +51,9 @@ func TestMoveLeader(t *testing.T) {
 	})
 }
 
-// TestMoveLeaderInDoubt: the leader that gave no answer may have moved, even if other members refuse.
-func TestMoveLeaderInDoubt(t *testing.T) {
+// TestMoveLeaderWithoutAnAnswerIsUncertain: the leader that gave no answer may have moved, even if
+// other members refuse.
+func TestMoveLeaderWithoutAnAnswerIsUncertain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
@@ -69,7 +70,7 @@ func TestMoveLeaderInDoubt(t *testing.T) {
 	})
 }
 
-func TestMaintenanceAnswers(t *testing.T) {
+func TestMaintenanceAnswersAreRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
@@ -86,7 +87,8 @@ func TestMaintenanceAnswers(t *testing.T) {
 			case "/v3/maintenance/downgrade":
 				answer(w, 200, `{"version":"3.6"}`)
 			case "/v3/maintenance/alarm":
-				answer(w, 200, `{"alarms":[{"memberID":"18446744073709551615","alarm":"NOSPACE"},{"memberID":"2","alarm":7}]}`)
+				answer(w, 200, `{"alarms":[{"memberID":"18446744073709551615","alarm":"NOSPACE"},`+
+					`{"memberID":"2","alarm":7}]}`)
 			}
 		})
 		c := cl.client(t)
@@ -120,8 +122,8 @@ func TestMaintenanceAnswers(t *testing.T) {
 	})
 }
 
-// TestDisarmAll: each alarm that is raised is disarmed, and no other.
-func TestDisarmAll(t *testing.T) {
+// TestDisarmAllDisarmsEachAlarm: each alarm that is raised is disarmed, and no other.
+func TestDisarmAllDisarmsEachAlarm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		raised := `[{"memberID":"1","alarm":"NOSPACE"},{"memberID":"2","alarm":"CORRUPT"}]`

@@ -80,9 +80,9 @@ var wordless = map[string]func(w http.ResponseWriter, r request){
 	"empty 502": func(w http.ResponseWriter, _ request) { w.WriteHeader(http.StatusBadGateway) },
 }
 
-// TestOldTokenRefusedWordlessly: a session is renewed in spite of it, with a log-in that takes
-// longer than a renewal may.
-func TestOldTokenRefusedWordlessly(t *testing.T) {
+// TestASessionOutlivesAnOldTokenThatIsRefusedWordlessly: a session is renewed in spite of it, with
+// a log-in that takes longer than a renewal may.
+func TestASessionOutlivesAnOldTokenThatIsRefusedWordlessly(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
 		t.Run(name, func(t *testing.T) {
@@ -135,9 +135,9 @@ func cmpTime(a, b time.Time) time.Time {
 	return a
 }
 
-// TestOldTokenWritesRefused: if the rejection shows that etcd has not received a write, it is sent
-// again with a new token.
-func TestOldTokenWritesRefused(t *testing.T) {
+// TestAWriteThatEtcdDidNotReceiveIsSentWithANewToken: if the rejection shows that etcd has not
+// received a write, it is sent again with a new token.
+func TestAWriteThatEtcdDidNotReceiveIsSentWithANewToken(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
 		if !strings.Contains(name, " 40") {
@@ -189,8 +189,9 @@ func TestOutageIsNoReasonToLogIn(t *testing.T) {
 	}
 }
 
-// TestPasswordFunc: the function is called before each log-in, and at no other time.
-func TestPasswordFunc(t *testing.T) {
+// TestThePasswordFunctionIsCalledBeforeEachLogIn: the function is called before each log-in, and at
+// no other time.
+func TestThePasswordFunctionIsCalledBeforeEachLogIn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var sent []string
@@ -209,7 +210,9 @@ func TestPasswordFunc(t *testing.T) {
 				answer(w, http.StatusOK, `{`+header+`,"token":"`+good+`.1"}`)
 			default:
 				sent = append(sent, r.body)
-				answer(w, http.StatusBadRequest, `{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}`)
+				answer(w, http.StatusBadRequest,
+					`{"code":3,"message":"etcdserver: authentication failed, invalid user ID or `+
+						`password"}`)
 			}
 		})
 		password, passwordErr := gateway.Secret("two"), error(nil)

@@ -89,9 +89,9 @@ func (k *tokenStreams) confirmedAt() time.Time {
 	return k.confirmed
 }
 
-// TestOldTokenOfStreams: a client that only watches gets a new token when its streams are rejected
-// without a reason, although it sends no other request.
-func TestOldTokenOfStreams(t *testing.T) {
+// TestAClientThatOnlyWatchesGetsANewToken: a client that only watches gets a new token when its
+// streams are rejected without a reason, although it sends no other request.
+func TestAClientThatOnlyWatchesGetsANewToken(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range wordless {
 		t.Run(name, func(t *testing.T) {

@@ -111,9 +111,9 @@ func sent(t *testing.T, call optionCall, opts ...gateway.Option) (string, error)
 	return body, err
 }
 
-// TestOptions: each option with each call sets exactly its part of the request, or is rejected and
-// nothing is sent.
-func TestOptions(t *testing.T) {
+// TestAnOptionSetsItsPartOfTheRequest: each option with each call sets exactly its part of the
+// request, or is rejected and nothing is sent.
+func TestAnOptionSetsItsPartOfTheRequest(t *testing.T) {
 	t.Parallel()
 	for name, opt := range options {
 		for callName, call := range optionCalls {
@@ -183,11 +183,12 @@ func TestOptionsAreAllTested(t *testing.T) {
 	}
 }
 
-// TestWatchFilters: filters can be combined with each other and with the rest.
-func TestWatchFilters(t *testing.T) {
+// TestWatchFiltersCanBeCombined: filters can be combined with each other and with the rest.
+func TestWatchFiltersCanBeCombined(t *testing.T) {
 	t.Parallel()
 	got, err := sent(t, optionCalls["watch"],
-		gateway.NoPut(), gateway.NoDelete(), gateway.ProgressNotify(), gateway.PrevKV(), gateway.Prefix())
+		gateway.NoPut(), gateway.NoDelete(), gateway.ProgressNotify(), gateway.PrevKV(),
+		gateway.Prefix())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,9 +196,9 @@ func TestWatchFilters(t *testing.T) {
 		"progress_notify":true,"filters":["NOPUT","NODELETE"]}`)
 }
 
-// TestPhysicalCompaction: it is one attempt, as long as the context allows. After a lost answer it
-// is not sent again.
-func TestPhysicalCompaction(t *testing.T) {
+// TestAPhysicalCompactionIsOneAttempt: it is one attempt, as long as the context allows. After a
+// lost answer it is not sent again.
+func TestAPhysicalCompactionIsOneAttempt(t *testing.T) {
 	t.Parallel()
 	var timeouts []string
 	c := newClient(t, gateway.Config{

@@ -45,13 +45,18 @@ func TestOutageIsLogged(t *testing.T) {
 			answer(w, http.StatusServiceUnavailable,
 				`{"code":14,"message":"etcdserver: no leader"}`)
 		}, change: withUser, says: "authenticate"},
-		{name: "a wrong password, and renewals", fail: func(w http.ResponseWriter, _ request) {
-			answer(w, http.StatusBadRequest, `{"code":3,"message":"etcdserver: authentication failed, invalid user ID or password"}`)
-		}, change: withUser, says: "authentication failed", try: func(ctx context.Context, c *gateway.Client) {
-			defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 3 * time.Second, Sent: time.Now()},
-				func(gateway.LeaseGrant) {})()
-			<-ctx.Done()
-		}},
+		{
+			name: "a wrong password, and renewals", fail: func(w http.ResponseWriter, _ request) {
+				answer(w, http.StatusBadRequest,
+					`{"code":3,"message":"etcdserver: authentication failed, invalid user ID or `+
+						`password"}`)
+			}, change: withUser, says: "authentication failed",
+			try: func(ctx context.Context, c *gateway.Client) {
+				defer c.KeepAlive(gateway.LeaseGrant{ID: 1, TTL: 3 * time.Second, Sent: time.Now()},
+					func(gateway.LeaseGrant) {})()
+				<-ctx.Done()
+			},
+		},
 		{
 			name: "renewals alone", says: "keepalive",
 			try: func(ctx context.Context, c *gateway.Client) {
@@ -83,7 +88,9 @@ func TestOutageIsLogged(t *testing.T) {
 						tt.change(cfg)
 					}
 					if tt.fail == nil {
-						cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn,
+							error,
+						) {
 							if well.Load() {
 								return cl.net.Dial(ctx, network, addr)
 							}

@@ -12,8 +12,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPages: each page begins after the last key, at the revision of the first page.
-func TestPages(t *testing.T) {
+// TestEachPageBeginsAfterTheLastKey: each page begins after the last key, at the revision of the
+// first page.
+func TestEachPageBeginsAfterTheLastKey(t *testing.T) {
 	t.Parallel()
 	var bodies []string
 	first := 9 // the revision of the first page; the second answer has another

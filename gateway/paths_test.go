@@ -14,8 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPaths: behind a proxy with a path, every request is sent below the path.
-func TestPaths(t *testing.T) {
+// TestRequestsAreSentBelowThePathOfAProxy: behind a proxy with a path, every request is sent below
+// the path.
+func TestRequestsAreSentBelowThePathOfAProxy(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, prefix, api, pages string }{
 		{"", "", "/v3", ""},
@@ -30,7 +31,9 @@ func TestPaths(t *testing.T) {
 		t.Run(tt.path+" "+tt.prefix, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				const members = `{` + header + `,"members":[{"ID":"10276657743932975437","name":"m","clientURLs":["http://nowhere:2379"]}]}`
+				const members = `{` + header +
+					`,"members":[{"ID":"10276657743932975437","name":"m",` +
+					`"clientURLs":["http://nowhere:2379"]}]}`
 				cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 					switch path := r.URL.Path; {
 					case path == tt.pages+"/version":
@@ -91,9 +94,9 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// TestSetEndpoints: calls and watches move to other members. Facts about the remaining endpoints
-// are kept.
-func TestSetEndpoints(t *testing.T) {
+// TestCallsAndWatchesMoveToTheNewEndpoints: calls and watches move to other members. Facts about
+// the remaining endpoints are kept.
+func TestCallsAndWatchesMoveToTheNewEndpoints(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 3, func(w http.ResponseWriter, r request) {
@@ -153,8 +156,8 @@ func TestSetEndpoints(t *testing.T) {
 	})
 }
 
-// TestSetEndpointsMovesWatches: the stream to a removed endpoint ends at once.
-func TestSetEndpointsMovesWatches(t *testing.T) {
+// TestAStreamToARemovedEndpointEnds: the stream to a removed endpoint ends at once.
+func TestAStreamToARemovedEndpointEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
@@ -186,8 +189,9 @@ func TestSetEndpointsMovesWatches(t *testing.T) {
 	})
 }
 
-// TestSetEndpointsDuringLogin: watches do not begin at an endpoint that went while they logged in.
-func TestSetEndpointsDuringLogin(t *testing.T) {
+// TestNoWatchBeginsAtARemovedEndpoint: watches do not begin at an endpoint that went while they
+// logged in.
+func TestNoWatchBeginsAtARemovedEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 2, func(w http.ResponseWriter, r request) {
@@ -221,9 +225,9 @@ func TestSetEndpointsDuringLogin(t *testing.T) {
 	})
 }
 
-// TestRejectOldCluster: endpoints are rejected by their version, before anything else is sent to
-// them.
-func TestRejectOldCluster(t *testing.T) {
+// TestAnOldClusterIsRejectedBeforeAnythingIsSent: endpoints are rejected by their version, before
+// anything else is sent to them.
+func TestAnOldClusterIsRejectedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	for version, refused := range map[string]bool{
 		"3.2.32": true, "3.3.27": true, "2.3.8": true,

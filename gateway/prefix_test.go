@@ -11,9 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestPrefix: the paths of requests and streams for members of each age, and that the prefix is
-// determined once.
-func TestPrefix(t *testing.T) {
+// TestThePrefixFollowsTheAgeOfTheMember: the paths of requests and streams for members of each age,
+// and that the prefix is determined once.
+func TestThePrefixFollowsTheAgeOfTheMember(t *testing.T) {
 	t.Parallel()
 	for version, prefix := range map[string]string{
 		"3.0.17": "/v3alpha", "3.2.32": "/v3alpha", "3.3.27": "/v3beta", "3.4.0": "/v3",
@@ -91,8 +91,8 @@ func closeWatch(w *gateway.Watcher) {
 	}
 }
 
-// TestPrefixGiven: a given prefix is used, without a request to determine it.
-func TestPrefixGiven(t *testing.T) {
+// TestAGivenPrefixIsUsed: a given prefix is used, without a request to determine it.
+func TestAGivenPrefixIsUsed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {

@@ -25,9 +25,9 @@ func (r *recorder) told() (revs []int64) {
 // progressOf is the report on one watch that etcd sends from time to time.
 func progressOf(id, rev int64) string { return line(rev, `"watch_id":"%d"`, id) }
 
-// TestProgress: progress is reported to the watches that ask for it, after they are confirmed, if
-// the member is known to keep the order. It never moves back.
-func TestProgress(t *testing.T) {
+// TestProgressIsReportedToItsWatches: progress is reported to the watches that ask for it, after
+// they are confirmed, if the member is known to keep the order. It never moves back.
+func TestProgressIsReportedToItsWatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -74,8 +74,9 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-// TestProgressOfOldMember: nothing is reported, because progress may overtake events.
-func TestProgressOfOldMember(t *testing.T) {
+// TestProgressOfAnOldMemberIsNotReported: nothing is reported, because progress may overtake
+// events.
+func TestProgressOfAnOldMemberIsNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -126,9 +127,9 @@ func (s *stream) questions(id int64, rev *int64, d time.Duration) (n int) {
 	return n
 }
 
-// TestRequestProgress: a request is sent at once, and again if etcd does not answer it or the
-// stream breaks.
-func TestRequestProgress(t *testing.T) {
+// TestRequestedProgressIsReported: a request is sent at once, and again if etcd does not answer it
+// or the stream breaks.
+func TestRequestedProgressIsReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -188,8 +189,8 @@ func TestRequestProgress(t *testing.T) {
 	})
 }
 
-// TestResponses: responses are batches, with progress at its place.
-func TestResponses(t *testing.T) {
+// TestResponsesAreBatchesWithProgressInPlace: responses are batches, with progress at its place.
+func TestResponsesAreBatchesWithProgressInPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -240,8 +241,9 @@ func TestResponses(t *testing.T) {
 	})
 }
 
-// TestCompactRevision: the error has the revision from which a watch can continue.
-func TestCompactRevision(t *testing.T) {
+// TestACompactionErrorHasTheRevisionToContinueAt: the error has the revision from which a watch can
+// continue.
+func TestACompactionErrorHasTheRevisionToContinueAt(t *testing.T) {
 	t.Parallel()
 	responses, err := gateway.HandleLines(created(1, 5),
 		line(5, `"watch_id":"1","canceled":true,"compact_revision":"4"`))
@@ -249,13 +251,14 @@ func TestCompactRevision(t *testing.T) {
 		t.Fatal(responses, err)
 	}
 	wantErr(t, responses[1].Err, list(gateway.ErrCompacted), nil)
-	if e, ok := responses[1].Err.(*gateway.Error); !ok || e.CompactRevision != 4 { //nolint:errorlint // it is one
+	//nolint:errorlint // it is one
+	if e, ok := responses[1].Err.(*gateway.Error); !ok || e.CompactRevision != 4 {
 		t.Errorf("%#v", responses[1].Err)
 	}
 }
 
-// TestWatchOnce: it returns the first event and ends the watch.
-func TestWatchOnce(t *testing.T) {
+// TestWatchOnceReturnsTheFirstEvent: it returns the first event and ends the watch.
+func TestWatchOnceReturnsTheFirstEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)

@@ -124,9 +124,10 @@ type readFirst struct {
 
 func (c readFirst) Read(b []byte) (int, error) { return c.r.Read(b) }
 
-// TestOtherScheme: a port that closes connections of the wrong scheme, as etcd's do, is
-// distinguished from one that is down: at once, by name, and without a write in doubt.
-func TestOtherScheme(t *testing.T) {
+// TestAPortOfTheOtherSchemeIsRecognized: a port that closes connections of the wrong scheme, as
+// etcd's do, is distinguished from one that is down: at once, by name, and without a write in
+// doubt.
+func TestAPortOfTheOtherSchemeIsRecognized(t *testing.T) {
 	t.Parallel()
 	plain, secure := newPort(t), newPort(t)
 	plain.http.Store(true)
@@ -189,8 +190,9 @@ func TestOtherScheme(t *testing.T) {
 	}
 }
 
-// TestBothSchemes: a write stays in doubt if the port may have served it.
-func TestBothSchemes(t *testing.T) {
+// TestAWriteStaysInDoubtIfThePortMayHaveServedIt: a write stays in doubt if the port may have
+// served it.
+func TestAWriteStaysInDoubtIfThePortMayHaveServedIt(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]func(t *testing.T, p *port){
 		"the port speaks both": func(t *testing.T, p *port) {
@@ -230,9 +232,9 @@ func TestBothSchemes(t *testing.T) {
 	})
 }
 
-// TestHangUpsAreNotAskedAbout: the scheme of a port is probed at most once a second, with any
-// number of callers.
-func TestHangUpsAreNotAskedAbout(t *testing.T) {
+// TestTheSchemeIsProbedOnceASecondAtMost: the scheme of a port is probed at most once a second,
+// with any number of callers.
+func TestTheSchemeIsProbedOnceASecondAtMost(t *testing.T) {
 	t.Parallel()
 	p := newPort(t)
 	var dials atomic.Int32

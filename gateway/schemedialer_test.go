@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestSchemeCheckIgnoringDialer: a call ends with its context, also where the dialer that looks
-// for the other scheme does not look at its own.
-func TestSchemeCheckIgnoringDialer(t *testing.T) {
+// TestACallEndsWithItsContextDuringASchemeCheck: a call ends with its context, also where the
+// dialer that looks for the other scheme does not look at its own.
+func TestACallEndsWithItsContextDuringASchemeCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(http.ResponseWriter, request) { drop() })

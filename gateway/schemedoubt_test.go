@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestSchemeAfterHandshake: a write that was sent over TLS stays in doubt, although the port
+// TestAWriteOverTLSStaysInDoubt: a write that was sent over TLS stays in doubt, although the port
 // speaks plain HTTP when it is asked later.
-func TestSchemeAfterHandshake(t *testing.T) {
+func TestAWriteOverTLSStaysInDoubt(t *testing.T) {
 	t.Parallel()
 	p := newPort(t)
 	p.certify(t)
@@ -24,9 +24,9 @@ func TestSchemeAfterHandshake(t *testing.T) {
 	wantErr(t, err, list(gateway.ErrUncertain), list(gateway.ErrProtocol))
 }
 
-// TestSchemeAfterWatch: a port over which a watch stood has served the client. It may have served
-// a write, too, before it came back with another scheme.
-func TestSchemeAfterWatch(t *testing.T) {
+// TestAWriteStaysInDoubtAfterAWatchOnItsPort: a port over which a watch stood has served the
+// client. It may have served a write, too, before it came back with another scheme.
+func TestAWriteStaysInDoubtAfterAWatchOnItsPort(t *testing.T) {
 	t.Parallel()
 	p := newPort(t)
 	p.http.Store(true)

@@ -42,9 +42,9 @@ func alerting(t *testing.T, code byte) string {
 	return "https://" + l.Addr().String()
 }
 
-// TestTLSAlerts: an alert about the client's certificate or settings ends a call at once, with an
-// error that names it. Other alerts are temporary.
-func TestTLSAlerts(t *testing.T) {
+// TestATLSAlertEndsACallAtOnce: an alert about the client's certificate or settings ends a call at
+// once, with an error that names it. Other alerts are temporary.
+func TestATLSAlertEndsACallAtOnce(t *testing.T) {
 	t.Parallel()
 	good, pool := tlsServer(t, nil)
 	for _, code := range []byte{
@@ -67,7 +67,11 @@ func TestTLSAlerts(t *testing.T) {
 					t.Errorf("%q does not name the alert", err)
 				}
 			}
-			both := newClient(t, gateway.Config{Endpoints: []string{url, good.URL}, TLS: &tls.Config{RootCAs: pool}}) //nolint:gosec // the client raises the version
+			//nolint:gosec // the client raises the version
+			both := newClient(t, gateway.Config{
+				Endpoints: []string{url, good.URL},
+				TLS:       &tls.Config{RootCAs: pool},
+			})
 			if _, err := both.Put(within(t, 10*time.Second), "k", nil); err != nil {
 				t.Errorf("with another endpoint: %v", err)
 			}
@@ -83,23 +87,35 @@ func TestTLSAlerts(t *testing.T) {
 	}
 }
 
-// TestGatewayWithoutEtcd: the error of etcd's gateway when it has no connection to etcd.
-func TestGatewayWithoutEtcd(t *testing.T) {
+// TestTheErrorOfAGatewayWithoutEtcdIsClassified: the error of etcd's gateway when it has no
+// connection to etcd.
+func TestTheErrorOfAGatewayWithoutEtcdIsClassified(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		text    string
 		setup   bool // it fails at once
 		unknown bool // the outcome of a write
 	}{
-		{`connection error: desc = "error reading server preface: remote error: tls: bad certificate"`, true, false},
-		{`connection error: desc = "error reading server preface: remote error: tls: certificate required"`, true, false},
-		{`connection error: desc = "transport: authentication handshake failed: remote error: tls: unknown certificate authority"`, true, false},
-		{`connection error: desc = "transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate has expired or is not yet valid"`, true, false},
-		{`all SubConns are in TransientFailure, latest connection error: connection error: desc = "transport: authentication handshake failed: x509: certificate signed by unknown authority"`, true, false},
-		{`last connection error: connection error: desc = "transport: authentication handshake failed: tls: first record does not look like a TLS handshake"`, true, false},
-		{`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:2379: connect: connection refused"`, false, false},
-		{`connection error: desc = "transport: authentication handshake failed: context deadline exceeded"`, false, false},
-		{`connection error: desc = "transport: authentication handshake failed: remote error: tls: internal error"`, false, false},
+		{`connection error: desc = "error reading server preface: remote error: tls: bad ` +
+			`certificate"`, true, false},
+		{`connection error: desc = "error reading server preface: remote error: tls: certificate ` +
+			`required"`, true, false},
+		{`connection error: desc = "transport: authentication handshake failed: remote error: ` +
+			`tls: unknown certificate authority"`, true, false},
+		{`connection error: desc = "transport: authentication handshake failed: tls: failed to ` +
+			`verify certificate: x509: certificate has expired or is not yet valid"`, true, false},
+		{`all SubConns are in TransientFailure, latest connection error: connection error: ` +
+			`desc = ` +
+			`"transport: authentication handshake failed: x509: certificate signed by unknown ` +
+			`authority"`, true, false},
+		{`last connection error: connection error: desc = "transport: authentication handshake ` +
+			`failed: tls: first record does not look like a TLS handshake"`, true, false},
+		{`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:2379: ` +
+			`connect: connection refused"`, false, false},
+		{`connection error: desc = "transport: authentication handshake failed: context deadline ` +
+			`exceeded"`, false, false},
+		{`connection error: desc = "transport: authentication handshake failed: remote error: ` +
+			`tls: internal error"`, false, false},
 		{`connection error: desc = "error reading server preface: EOF"`, false, false},
 		{`error reading from server: remote error: tls: bad certificate`, false, true},
 		{`error reading from server: EOF`, false, true},
@@ -148,8 +164,9 @@ func TestGatewayWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestErrorsWithoutCode: etcd's errors without a code are recognised by their text.
-func TestErrorsWithoutCode(t *testing.T) {
+// TestErrorsWithoutACodeAreRecognizedByTheirText: etcd's errors without a code are recognised by
+// their text.
+func TestErrorsWithoutACodeAreRecognizedByTheirText(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status    int
@@ -166,7 +183,8 @@ func TestErrorsWithoutCode(t *testing.T) {
 			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
 		},
 		{
-			503, `{"error":"etcdserver: unable to reach quorum","code":0}`, "unable to reach quorum",
+			503, `{"error":"etcdserver: unable to reach quorum","code":0}`,
+			"unable to reach quorum",
 			list(gateway.ErrUncertain, gateway.ErrUnavailable), list(gateway.ErrProtocol),
 		},
 		{
@@ -187,7 +205,8 @@ func TestErrorsWithoutCode(t *testing.T) {
 			list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol, gateway.ErrUncertain),
 		},
 		{
-			500, `{"error":"rpc error: code = PermissionDenied desc = etcdserver: permission denied"}`,
+			500, `{"error":"rpc error: code = PermissionDenied desc = etcdserver: permission ` +
+				`denied"}`,
 			"permission denied", list(gateway.ErrPermissionDenied), list(gateway.ErrProtocol,
 				gateway.ErrUncertain),
 		},
@@ -228,9 +247,9 @@ func TestErrorsWithoutCode(t *testing.T) {
 	}
 }
 
-// TestProxyPages: pages of proxies in place of etcd's answer. Other endpoints are asked if it is
-// certain that a write did not reach etcd.
-func TestProxyPages(t *testing.T) {
+// TestAPageOfAProxyIsNoAnswer: pages of proxies in place of etcd's answer. Other endpoints are
+// asked if it is certain that a write did not reach etcd.
+func TestAPageOfAProxyIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		status  int

@@ -10,9 +10,10 @@ import (
 	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
-// TestKeepAfterASleep: leases are renewed within a second after the machine slept, and the time of
-// the sleep counts. The test is not parallel, because it changes the clock of the whole process.
-func TestKeepAfterASleep(t *testing.T) { //nolint:paralleltest // see above
+// TestLeasesAreRenewedSoonAfterASleep: leases are renewed within a second after the machine slept,
+// and the time of the sleep counts. The test is not parallel, because it changes the clock of the
+// whole process.
+func TestLeasesAreRenewedSoonAfterASleep(t *testing.T) { //nolint:paralleltest // see above
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) { renewAll(t, w, r, 15) })
 		c := cl.client(t)

@@ -50,9 +50,9 @@ func (s *slowPolls) handle(w http.ResponseWriter, r request) {
 	answer(w, http.StatusOK, lines.String()+`{"error":{`+over+"}\n")
 }
 
-// TestWatchSlowPolls: where a member takes longer to confirm a watch than the shortest poll lasts,
-// polls become longer, and watches that stand go on meanwhile.
-func TestWatchSlowPolls(t *testing.T) {
+// TestPollsBecomeLongerForASlowMember: where a member takes longer to confirm a watch than the
+// shortest poll lasts, polls become longer, and watches that stand go on meanwhile.
+func TestPollsBecomeLongerForASlowMember(t *testing.T) {
 	t.Parallel()
 	const slow = 150 * time.Millisecond
 	for name, first := range map[string]time.Duration{"always": slow, "later": 0} {

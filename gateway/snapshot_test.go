@@ -47,7 +47,7 @@ func send(w http.ResponseWriter, lines ...string) {
 	}
 }
 
-func TestSnapshot(t *testing.T) {
+func TestASnapshotIsRead(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]int{
 		"pieces": 1000, "one piece": 1 << 20, "pieces smaller than the sum": 7, "an exact end": 512,
@@ -88,8 +88,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotTakesTime: only the context ends it.
-func TestSnapshotTakesTime(t *testing.T) {
+// TestOnlyItsContextEndsASnapshot: only the context ends it.
+func TestOnlyItsContextEndsASnapshot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		lines := parts(aDatabase(4096), 1024)
@@ -205,8 +205,9 @@ func broken() map[string]struct {
 	}
 }
 
-// TestBrokenSnapshot: an incomplete or invalid snapshot ends in an error, and never in io.EOF.
-func TestBrokenSnapshot(t *testing.T) {
+// TestABrokenSnapshotIsAnError: an incomplete or invalid snapshot ends in an error, and never in
+// io.EOF.
+func TestABrokenSnapshotIsAnError(t *testing.T) {
 	t.Parallel()
 	for name, tt := range broken() {
 		t.Run(name, func(t *testing.T) {
@@ -229,8 +230,9 @@ func TestBrokenSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotToken: an expired token is renewed before the snapshot begins.
-func TestSnapshotToken(t *testing.T) {
+// TestAnExpiredTokenIsRenewedBeforeASnapshot: an expired token is renewed before the snapshot
+// begins.
+func TestAnExpiredTokenIsRenewedBeforeASnapshot(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]func(w http.ResponseWriter){
 		"401": func(w http.ResponseWriter) {

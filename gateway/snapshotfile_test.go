@@ -16,8 +16,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestSnapshotFile: the file appears complete or not at all, and nothing else is left.
-func TestSnapshotFile(t *testing.T) {
+// TestASnapshotFileIsCompleteOrAbsent: the file appears complete or not at all, and nothing else is
+// left.
+func TestASnapshotFileIsCompleteOrAbsent(t *testing.T) {
 	t.Parallel()
 	db := aDatabase(4096)
 	whole := func(w http.ResponseWriter) { send(w, parts(db, 1000)...) }

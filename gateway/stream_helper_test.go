@@ -218,13 +218,15 @@ func line(rev int64, format string, args ...any) string {
 func created(id, rev int64) string { return line(rev, `"watch_id":"%d","created":true`, id) }
 
 func refused(rev int64, code, text string) string {
-	return line(rev, `"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"rpc error: code = %s desc = %s"`, code, text)
+	return line(rev, `"watch_id":"-1","created":true,"canceled":true,"cancel_reason":"rpc error: `+
+		`code = %s desc = %s"`, code, text)
 }
 
 func progress(rev int64) string { return line(rev, `"watch_id":"-1"`) }
 
 func kv(key string, rev int64) string {
-	return fmt.Sprintf(`{"kv":{"key":"%s","mod_revision":"%d","create_revision":"%d","version":"1","value":"dg=="}}`, b64(key), rev, rev)
+	return fmt.Sprintf(`{"kv":{"key":"%s","mod_revision":"%d","create_revision":"%d",`+
+		`"version":"1","value":"dg=="}}`, b64(key), rev, rev)
 }
 
 func events(id int64, kvs ...string) string {

@@ -67,8 +67,9 @@ func urlsOf(c *gateway.Client) (urls []string) {
 	return urls
 }
 
-// TestSync: the client's endpoints after a sync, with the members m0 … m3 and their IDs 1 … 4.
-func TestSync(t *testing.T) {
+// TestSyncReplacesTheEndpoints: the client's endpoints after a sync, with the members m0 … m3 and
+// their IDs 1 … 4.
+func TestSyncReplacesTheEndpoints(t *testing.T) {
 	t.Parallel()
 	const m0, m1, m2, m3 = "http://m0:2379", "http://m1:2379", "http://m2:2379", "http://m3:2379"
 	dropped := func(http.ResponseWriter) { drop() }
@@ -157,7 +158,8 @@ func TestSync(t *testing.T) {
 			fakes: map[int]fake{1: {serves: forbidden}}, want: []string{m0},
 		},
 		{
-			name: "another scheme", has: []string{m0}, list: advertise("1 "+m0, "2 https://m1:2379"),
+			name: "another scheme", has: []string{m0},
+			list: advertise("1 "+m0, "2 https://m1:2379"),
 			want: []string{m0},
 		},
 		{
@@ -186,9 +188,9 @@ func TestSync(t *testing.T) {
 	}
 }
 
-// TestSyncForgetsTheDead: a member that was removed while it did not answer is identified by its
-// earlier answers.
-func TestSyncForgetsTheDead(t *testing.T) {
+// TestSyncForgetsARemovedMember: a member that was removed while it did not answer is identified by
+// its earlier answers.
+func TestSyncForgetsARemovedMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		members, fakes := advertise("1 http://m0:2379", "2 http://m1:2379"), map[int]fake{}
@@ -210,8 +212,9 @@ func TestSyncForgetsTheDead(t *testing.T) {
 	})
 }
 
-// TestSyncPassword: a password that may be sent over a socket file is sent nowhere else.
-func TestSyncPassword(t *testing.T) {
+// TestSyncSendsNoPasswordBeyondASocket: a password that may be sent over a socket file is sent
+// nowhere else.
+func TestSyncSendsNoPasswordBeyondASocket(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		members := advertise("1 http://m0:2379", "2 http://m1:2379")
@@ -246,8 +249,8 @@ func TestSyncPassword(t *testing.T) {
 	})
 }
 
-// TestSyncNobody: without a usable member, the endpoints stay.
-func TestSyncNobody(t *testing.T) {
+// TestSyncWithoutAMemberKeepsTheEndpoints: without a usable member, the endpoints stay.
+func TestSyncWithoutAMemberKeepsTheEndpoints(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		members := advertise("8 http://m1:2379")
@@ -261,8 +264,8 @@ func TestSyncNobody(t *testing.T) {
 	})
 }
 
-// TestSyncEnds: it ends with its context, even while it waits for another sync.
-func TestSyncEnds(t *testing.T) {
+// TestSyncEndsWithItsContext: it ends with its context, even while it waits for another sync.
+func TestSyncEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		members := advertise("1 http://m0:2379", "2 http://m1:2379")
@@ -287,8 +290,8 @@ func TestSyncEnds(t *testing.T) {
 	})
 }
 
-// TestSyncUnderLoad: calls succeed while the endpoints change.
-func TestSyncUnderLoad(t *testing.T) {
+// TestCallsSucceedDuringSync: calls succeed while the endpoints change.
+func TestCallsSucceedDuringSync(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		lists := []string{

@@ -21,7 +21,9 @@ func tlsServer(
 	t *testing.T, change func(*tls.Config),
 ) (server *httptest.Server, pool *x509.CertPool) {
 	t.Helper()
-	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request,
+	) {
 		if r.ProtoMajor != 1 {
 			t.Errorf("spoke %s", r.Proto)
 		}
@@ -41,7 +43,7 @@ func tlsServer(
 
 var quiet = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 
-func TestTLS(t *testing.T) {
+func TestClientsSpeakTLS(t *testing.T) {
 	t.Parallel()
 	server, pool := tlsServer(t, nil)
 	trust := &tls.Config{RootCAs: pool} //nolint:gosec // the client raises the version
@@ -54,7 +56,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestTLSMistakes(t *testing.T) {
+func TestAMistakeWithTLSIsAnErrorThatNamesTheEndpoint(t *testing.T) {
 	t.Parallel()
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		ok(w)
@@ -124,8 +126,9 @@ func TestTLSMistakes(t *testing.T) {
 	}
 }
 
-// TestReset: a connection reset after the request makes a write uncertain; a read is retried.
-func TestReset(t *testing.T) {
+// TestAResetMakesAWriteUncertain: a connection reset after the request makes a write uncertain; a
+// read is retried.
+func TestAResetMakesAWriteUncertain(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()

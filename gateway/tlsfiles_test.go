@@ -109,7 +109,9 @@ func newSecured(t *testing.T, a *authority) *secured {
 	t.Helper()
 	s := &secured{}
 	s.use(t, a, a)
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request,
+	) {
 		s.mu.Lock()
 		s.clients = append(s.clients, r.TLS.PeerCertificates[0].Subject.CommonName)
 		s.mu.Unlock()
@@ -185,9 +187,9 @@ func (f tlsFiles) client(s *secured, l *logs) *gateway.Client {
 	return newClient(f.t, gateway.Config{Endpoints: []string{s.URL}, TLS: cfg, Logger: l.logger()})
 }
 
-// TestFilesReadAgain: each new connection uses the current contents of the files. While they are
-// invalid the last valid contents stay in use, and writes succeed.
-func TestFilesReadAgain(t *testing.T) {
+// TestNewConnectionsReadTheFilesAgain: each new connection uses the current contents of the files.
+// While they are invalid the last valid contents stay in use, and writes succeed.
+func TestNewConnectionsReadTheFilesAgain(t *testing.T) {
 	t.Parallel()
 	first, second := newAuthority(t, "first"), newAuthority(t, "second")
 	s := newSecured(t, first)
@@ -250,8 +252,9 @@ func TestFilesReadAgain(t *testing.T) {
 	noCanary(t, l.String())
 }
 
-// TestFilesVerifyNames: the server's certificate is verified in the same way with files.
-func TestFilesVerifyNames(t *testing.T) {
+// TestFilesVerifyTheNameOfTheServer: the server's certificate is verified in the same way with
+// files.
+func TestFilesVerifyTheNameOfTheServer(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, "authority")
 	s := newSecured(t, a)
@@ -286,7 +289,7 @@ func TestFilesVerifyNames(t *testing.T) {
 	}
 }
 
-func TestFilesRefused(t *testing.T) {
+func TestBadFilesAreRejected(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, "authority")
 	cert, key := a.issue(t, "client")
@@ -318,9 +321,9 @@ func TestFilesRefused(t *testing.T) {
 	}
 }
 
-// TestPasswordFile: a new password is used, and the last one stays in use while the file is missing
-// or empty.
-func TestPasswordFile(t *testing.T) {
+// TestTheLastPasswordStaysWhileItsFileIsMissing: a new password is used, and the last one stays in
+// use while the file is missing or empty.
+func TestTheLastPasswordStaysWhileItsFileIsMissing(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "password")
 	read := gateway.PasswordFile(name)

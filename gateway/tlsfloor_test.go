@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestTLSFloor: no version below TLS 1.2 is used, even if the caller's configuration permits it. A
-// higher minimum of the caller is kept.
-func TestTLSFloor(t *testing.T) {
+// TestNoVersionBelowTLS12IsUsed: no version below TLS 1.2 is used, even if the caller's
+// configuration permits it. A higher minimum of the caller is kept.
+func TestNoVersionBelowTLS12IsUsed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -36,7 +36,8 @@ func TestTLSFloor(t *testing.T) {
 					return nil
 				}
 			})
-			trust := &tls.Config{RootCAs: pool, MinVersion: tt.min} //nolint:gosec // it is what is tested
+			//nolint:gosec // it is what is tested
+			trust := &tls.Config{RootCAs: pool, MinVersion: tt.min}
 			c := newClient(t, gateway.Config{Endpoints: []string{server.URL}, TLS: trust})
 			_, err := c.Put(within(t, 10*time.Second), "k", nil)
 			if tt.want == 0 {
@@ -53,9 +54,9 @@ func TestTLSFloor(t *testing.T) {
 	}
 }
 
-// TestTLSConfigOfNoUse: a configuration without TLS 1.2 or later is rejected by New, before a call
-// could fail in doubt.
-func TestTLSConfigOfNoUse(t *testing.T) {
+// TestAConfigurationWithoutTLS12IsRejected: a configuration without TLS 1.2 or later is rejected by
+// New, before a call could fail in doubt.
+func TestAConfigurationWithoutTLS12IsRejected(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]*tls.Config{
 		"too old":     {MaxVersion: tls.VersionTLS11},
@@ -75,14 +76,16 @@ func TestTLSConfigOfNoUse(t *testing.T) {
 	})
 }
 
-// TestExpiredCertificate: it is rejected before anything is sent, with an error that names it.
-func TestExpiredCertificate(t *testing.T) {
+// TestAnExpiredCertificateIsRejectedBeforeAnythingIsSent: it is rejected before anything is sent,
+// with an error that names it.
+func TestAnExpiredCertificateIsRejectedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	server, pool := tlsServer(t, nil)
 	at := server.Certificate().NotAfter.Add(time.Hour)
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{server.URL},
-		TLS:       &tls.Config{RootCAs: pool, Time: func() time.Time { return at }}, //nolint:gosec // the client raises the version
+		//nolint:gosec // the client raises the version
+		TLS: &tls.Config{RootCAs: pool, Time: func() time.Time { return at }},
 	})
 	_, err := c.Put(within(t, 10*time.Second), "k", nil)
 	wantErr(t, err, nil, list(gateway.ErrUncertain, context.DeadlineExceeded))

@@ -29,9 +29,9 @@ func lookupOf(addrs ...string) func(context.Context, string, string) ([]netip.Ad
 	}
 }
 
-// TestDeadAddresses: each dead address before a working one costs a quarter of a second, and no
-// write becomes uncertain.
-func TestDeadAddresses(t *testing.T) {
+// TestADeadAddressCostsAQuarterOfASecond: each dead address before a working one costs a quarter of
+// a second, and no write becomes uncertain.
+func TestADeadAddressCostsAQuarterOfASecond(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -78,8 +78,8 @@ func TestDeadAddresses(t *testing.T) {
 	}
 }
 
-// TestNeverSent: a write that cannot have been sent is never uncertain.
-func TestNeverSent(t *testing.T) {
+// TestAWriteThatWasNeverSentIsNotUncertain: a write that cannot have been sent is never uncertain.
+func TestAWriteThatWasNeverSentIsNotUncertain(t *testing.T) {
 	t.Parallel()
 	// accepts, and sends nothing
 	silent := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -139,9 +139,9 @@ func TestNeverSent(t *testing.T) {
 	}
 }
 
-// TestSlowConnection: an endpoint is reached, and asked once, even if connecting takes longer than
-// an attempt may.
-func TestSlowConnection(t *testing.T) {
+// TestASlowConnectionIsAskedOnce: an endpoint is reached, and asked once, even if connecting takes
+// longer than an attempt may.
+func TestASlowConnectionIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, _ request) {
@@ -187,8 +187,9 @@ func TestDialsEndWithTheClient(t *testing.T) {
 	})
 }
 
-// TestIdleConnections: idle connections are closed before a load balancer closes them.
-func TestIdleConnections(t *testing.T) {
+// TestIdleConnectionsAreClosedInTime: idle connections are closed before a load balancer closes
+// them.
+func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name       string
@@ -244,9 +245,9 @@ func (b *brittle) Write(p []byte) (int, error) {
 	return b.after, &net.OpError{Op: "write", Err: syscall.EPIPE}
 }
 
-// TestConnectionBreaksAtTheWrite: a write of which the kernel took no byte is sent again. If it
-// took one, the write is in doubt.
-func TestConnectionBreaksAtTheWrite(t *testing.T) {
+// TestAWriteOfWhichNoByteLeftIsSentAgain: a write of which the kernel took no byte is sent again.
+// If it took one, the write is in doubt.
+func TestAWriteOfWhichNoByteLeftIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		used  bool // the connection has served before

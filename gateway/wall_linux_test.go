@@ -8,8 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/clock"
 )
 
-// TestWallClockStep: a step of the wall clock after a grant was sent does not count as a sleep.
-func TestWallClockStep(t *testing.T) {
+// TestAStepOfTheWallClockIsNoSleep: a step of the wall clock after a grant was sent does not count
+// as a sleep.
+func TestAStepOfTheWallClockIsNoSleep(t *testing.T) {
 	t.Parallel()
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		sent := clock.Now()

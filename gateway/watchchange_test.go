@@ -165,8 +165,9 @@ func tryWatch(t *testing.T, c *gateway.Client, key string, d time.Duration) {
 	}
 }
 
-// TestWatchLateSharedStreamIsCut: a shared stream that opens late is used, and its end is noticed.
-func TestWatchLateSharedStreamIsCut(t *testing.T) {
+// TestALateSharedStreamIsUsedUntilItIsCut: a shared stream that opens late is used, and its end is
+// noticed.
+func TestALateSharedStreamIsUsedUntilItIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
 		p.shared.Store(1500)
@@ -179,9 +180,9 @@ func TestWatchLateSharedStreamIsCut(t *testing.T) {
 	})
 }
 
-// TestWatchLateFiniteStream: a finite stream that opens after a poll replaces it, and later watches
-// are placed on streams.
-func TestWatchLateFiniteStream(t *testing.T) {
+// TestALateFiniteStreamReplacesItsPoll: a finite stream that opens after a poll replaces it, and
+// later watches are placed on streams.
+func TestALateFiniteStreamReplacesItsPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
 		p.shared.Store(-1)
@@ -195,9 +196,9 @@ func TestWatchLateFiniteStream(t *testing.T) {
 	})
 }
 
-// TestWatchStreamsAreAllRenewed: every finite stream is checked for life, even if its watches could
-// not be moved.
-func TestWatchStreamsAreAllRenewed(t *testing.T) {
+// TestEveryFiniteStreamIsCheckedForLife: every finite stream is checked for life, even if its
+// watches could not be moved.
+func TestEveryFiniteStreamIsCheckedForLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
 		p.busy.Store(true)
@@ -226,9 +227,9 @@ func TestWatchStreamsAreAllRenewed(t *testing.T) {
 	})
 }
 
-// TestWatchConfirmedWhileTheModeChanges: a watch that is confirmed while the mode changes receives
-// its events, once.
-func TestWatchConfirmedWhileTheModeChanges(t *testing.T) {
+// TestAWatchConfirmedDuringAChangeOfModeGetsItsEvents: a watch that is confirmed while the mode
+// changes receives its events, once.
+func TestAWatchConfirmedDuringAChangeOfModeGetsItsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := newHeldPath(t)
 		p.busy.Store(true)
@@ -271,8 +272,9 @@ func (*alertBody) Read([]byte) (int, error) {
 }
 func (*alertBody) Close() error { return nil }
 
-// TestAlertInAnAnswer: a write whose answer had begun is not reported as never sent.
-func TestAlertInAnAnswer(t *testing.T) {
+// TestAnAlertWithinAnAnswerLeavesTheWriteInDoubt: a write whose answer had begun is not reported as
+// never sent.
+func TestAnAlertWithinAnAnswerLeavesTheWriteInDoubt(t *testing.T) {
 	n := 0
 	c := newClient(t,
 		gateway.Config{

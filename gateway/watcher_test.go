@@ -46,7 +46,7 @@ func drain(w *gateway.Watcher) (got []string, err error) {
 	return got, nil
 }
 
-func TestWatcher(t *testing.T) {
+func TestAWatcherReturnsItsEventsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -71,23 +71,35 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
-// TestWatcherEnds: a watcher ends with its error, after the events that had arrived.
-func TestWatcherEnds(t *testing.T) {
+// TestAWatcherEndsWithItsErrorAfterItsEvents: a watcher ends with its error, after the events that
+// had arrived.
+func TestAWatcherEndsWithItsErrorAfterItsEvents(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the caller's reason")
 	for _, tt := range []struct {
 		name string
-		end  func(c *gateway.Client, cancel context.CancelCauseFunc, w *gateway.Watcher, st *stream, id int64)
-		is   []error
+		end  func(c *gateway.Client, cancel context.CancelCauseFunc, w *gateway.Watcher, st *stream,
+			id int64)
+		is []error
 	}{
-		{"context", func(_ *gateway.Client, cancel context.CancelCauseFunc, _ *gateway.Watcher, _ *stream, _ int64) {
+		{"context", func(_ *gateway.Client, cancel context.CancelCauseFunc, _ *gateway.Watcher,
+			_ *stream, _ int64,
+		) {
 			cancel(cause)
 		}, list(context.Canceled, cause)},
-		{"Close of the watcher", func(_ *gateway.Client, _ context.CancelCauseFunc, w *gateway.Watcher, _ *stream, _ int64) { w.Close() }, list(gateway.ErrClosed)},
-		{"Close of the client", func(c *gateway.Client, _ context.CancelCauseFunc, _ *gateway.Watcher, _ *stream, _ int64) {
+		{"Close of the watcher", func(_ *gateway.Client, _ context.CancelCauseFunc,
+			w *gateway.Watcher, _ *stream, _ int64,
+		) {
+			w.Close()
+		}, list(gateway.ErrClosed)},
+		{"Close of the client", func(c *gateway.Client, _ context.CancelCauseFunc,
+			_ *gateway.Watcher, _ *stream, _ int64,
+		) {
 			_ = c.Close()
 		}, list(gateway.ErrClosed)},
-		{"compaction", func(_ *gateway.Client, _ context.CancelCauseFunc, _ *gateway.Watcher, st *stream, id int64) {
+		{"compaction", func(_ *gateway.Client, _ context.CancelCauseFunc, _ *gateway.Watcher,
+			st *stream, id int64,
+		) {
 			st.write(line(9, `"watch_id":"%d","canceled":true,"compact_revision":"8"`, id))
 		}, list(gateway.ErrCompacted)},
 	} {
@@ -113,9 +125,9 @@ func TestWatcherEnds(t *testing.T) {
 	}
 }
 
-// TestWatcherContextEndsEarly: if the context ends before the server has confirmed the watch,
-// nothing of it is left.
-func TestWatcherContextEndsEarly(t *testing.T) {
+// TestAWatchEndsWithItsContextBeforeItIsConfirmed: if the context ends before the server has
+// confirmed the watch, nothing of it is left.
+func TestAWatchEndsWithItsContextBeforeItIsConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -129,9 +141,9 @@ func TestWatcherContextEndsEarly(t *testing.T) {
 	})
 }
 
-// TestSlowWatcher: a slow reader costs bounded memory, loses nothing, and does not delay the
-// others.
-func TestSlowWatcher(t *testing.T) {
+// TestASlowWatcherLosesNothingAndDelaysNobody: a slow reader costs bounded memory, loses nothing,
+// and does not delay the others.
+func TestASlowWatcherLosesNothingAndDelaysNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -142,7 +154,8 @@ func TestSlowWatcher(t *testing.T) {
 		idFast := st.accept("b", 0, 5)
 
 		big := func(id, rev int64) string {
-			return line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10))
+			return line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d",`+
+				`"value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10))
 		}
 		rev := int64(5)
 		var cancelled bool
@@ -190,9 +203,9 @@ func TestSlowWatcher(t *testing.T) {
 	})
 }
 
-// TestSlowWatcherCompacted: the reader receives an error if events were compacted while it was
-// slow.
-func TestSlowWatcherCompacted(t *testing.T) {
+// TestASlowWatcherLearnsOfACompaction: the reader receives an error if events were compacted while
+// it was slow.
+func TestASlowWatcherLearnsOfACompaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchServer(t, 1, nil)
@@ -200,7 +213,8 @@ func TestSlowWatcherCompacted(t *testing.T) {
 		c.SetWatchBuffer(16 << 10)
 		w, st, id := open(t, s, c, t.Context(), "a")
 		for rev := int64(6); rev < 12; rev++ {
-			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10)))
+			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==",`+
+				`"mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10)))
 		}
 		st.hungUp() // the only watch was cancelled
 		done := make(chan struct{})

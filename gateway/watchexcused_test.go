@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchExcusedCreate: while the confirmation of a watch may be queued behind events on a busy
-// stream, the client checks from time to time, not continuously.
-func TestWatchExcusedCreate(t *testing.T) {
+// TestAQueuedConfirmationIsNoReasonToLeaveAStream: while the confirmation of a watch may be queued
+// behind events on a busy stream, the client checks from time to time, not continuously.
+func TestAQueuedConfirmationIsNoReasonToLeaveAStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const lasts = 15 * time.Second

@@ -50,9 +50,10 @@ func confirmComplete(w http.ResponseWriter, r request, hold bool) {
 	answer(w, 200, out.String()+`{"error":{"code":4,"message":"context deadline exceeded"}}`+"\n")
 }
 
-// TestWatchModes: through every proxy that forwards complete requests, a watch is confirmed within
-// 2 s. The mode is known then, and at rest the client sends at most two requests a second.
-func TestWatchModes(t *testing.T) {
+// TestAWatchIsConfirmedThroughEveryProxy: through every proxy that forwards complete requests, a
+// watch is confirmed within 2 s. The mode is known then, and at rest the client sends at most two
+// requests a second.
+func TestAWatchIsConfirmedThroughEveryProxy(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		polls bool

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// TestWatchManyInOneRequest: etcd's gateway answers the first watch of a request while it reads the
-// others, and Go's server discards the unread rest by then unless it is large. No watch that is
-// requested together with others may be lost, in any mode, or on a stream that replaces another.
-func TestWatchManyInOneRequest(t *testing.T) {
+// TestTheGatewayMayAnswerBeforeItHasReadAllWatches: etcd's gateway answers the first watch of a
+// request while it reads the others, and Go's server discards the unread rest by then unless it is
+// large. No watch that is requested together with others may be lost, in any mode, or on a stream
+// that replaces another.
+func TestTheGatewayMayAnswerBeforeItHasReadAllWatches(t *testing.T) {
 	t.Parallel()
 	for _, tt := range paths {
 		t.Run(string(tt.mode), func(t *testing.T) {

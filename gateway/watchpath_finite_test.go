@@ -11,9 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestWatchFiniteMerges: watches that are added one by one are moved between finite streams about
-// as often as their number doubles, and end up on few streams.
-func TestWatchFiniteMerges(t *testing.T) {
+// TestWatchesAreMergedIntoFewFiniteStreams: watches that are added one by one are moved between
+// finite streams about as often as their number doubles, and end up on few streams.
+func TestWatchesAreMergedIntoFewFiniteStreams(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 30, 300} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -49,9 +49,9 @@ func TestWatchFiniteMerges(t *testing.T) {
 	}
 }
 
-// TestWatchFiniteSilence: a finite stream that is silent for 30 s is replaced, so that watches on a
-// dead connection continue. On a live connection they receive each event once.
-func TestWatchFiniteSilence(t *testing.T) {
+// TestASilentFiniteStreamIsReplaced: a finite stream that is silent for 30 s is replaced, so that
+// watches on a dead connection continue. On a live connection they receive each event once.
+func TestASilentFiniteStreamIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, dead := range []bool{false, true} {
 		t.Run(fmt.Sprint("dead ", dead), func(t *testing.T) {
@@ -99,9 +99,9 @@ func TestWatchFiniteSilence(t *testing.T) {
 	}
 }
 
-// TestWatchesUnanswered: unanswered watches are logged after 4 s, again at intervals that grow from
-// half a minute to ten, and once at the end.
-func TestWatchesUnanswered(t *testing.T) {
+// TestUnansweredWatchesAreLogged: unanswered watches are logged after 4 s, again at intervals that
+// grow from half a minute to ten, and once at the end.
+func TestUnansweredWatchesAreLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newWatchPath(t, modeShared, modeFinite, modePolling)

@@ -33,9 +33,10 @@ func since(start time.Time, at []time.Time) (s []int) {
 	return s
 }
 
-// TestWatchSoonAfterChange: a watch that was just confirmed in another mode than the one it began
-// in gets events at once, while the streams that were tried before are still waited for.
-func TestWatchSoonAfterChange(t *testing.T) {
+// TestAWatchGetsItsEventsSoonAfterAChangeOfMode: a watch that was just confirmed in another mode
+// than the one it began in gets events at once, while the streams that were tried before are still
+// waited for.
+func TestAWatchGetsItsEventsSoonAfterAChangeOfMode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range paths {
 		t.Run(string(tt.mode), func(t *testing.T) {
@@ -51,9 +52,9 @@ func TestWatchSoonAfterChange(t *testing.T) {
 	}
 }
 
-// TestWatchUpgrade: better modes are tried again after 15 s, and then at intervals that double
-// up to ten minutes. When one works, the watches move there and miss nothing.
-func TestWatchUpgrade(t *testing.T) {
+// TestBetterModesAreTriedAgain: better modes are tried again after 15 s, and then at intervals that
+// double up to ten minutes. When one works, the watches move there and miss nothing.
+func TestBetterModesAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, from := range paths[1:] {
 		t.Run(string(from.mode), func(t *testing.T) {
@@ -94,9 +95,9 @@ func TestWatchUpgrade(t *testing.T) {
 	}
 }
 
-// TestWatchRememberedMode: after a time without watches, new ones begin in the mode that worked. If
-// it works no longer, they are confirmed in a worse mode as fast as on a new path.
-func TestWatchRememberedMode(t *testing.T) {
+// TestNewWatchesBeginInTheModeThatWorked: after a time without watches, new ones begin in the mode
+// that worked. If it works no longer, they are confirmed in a worse mode as fast as on a new path.
+func TestNewWatchesBeginInTheModeThatWorked(t *testing.T) {
 	t.Parallel()
 	for _, better := range []bool{false, true} {
 		t.Run(fmt.Sprint("mended ", better), func(t *testing.T) {
@@ -138,10 +139,10 @@ func TestWatchRememberedMode(t *testing.T) {
 	}
 }
 
-// TestWatchUploadsHeld: a proxy forwards the first messages of a shared stream, and holds back the
-// later ones. Watches are still confirmed, the first one after a check whether the path is dead.
-// Then the client uses finite streams.
-func TestWatchUploadsHeld(t *testing.T) {
+// TestAWatchWorksWhereAProxyHoldsUploads: a proxy forwards the first messages of a shared stream,
+// and holds back the later ones. Watches are still confirmed, the first one after a check whether
+// the path is dead. Then the client uses finite streams.
+func TestAWatchWorksWhereAProxyHoldsUploads(t *testing.T) {
 	t.Parallel()
 	for _, busy := range []bool{false, true} {
 		t.Run(fmt.Sprint("busy ", busy), func(t *testing.T) {
@@ -184,9 +185,9 @@ func TestWatchUploadsHeld(t *testing.T) {
 	}
 }
 
-// TestWatchConnectionsCut: if every connection breaks after 5 s, watches in each mode lose and
-// repeat no event, and cost few requests.
-func TestWatchConnectionsCut(t *testing.T) {
+// TestWatchesLoseNothingWhenEveryConnectionIsCut: if every connection breaks after 5 s, watches in
+// each mode lose and repeat no event, and cost few requests.
+func TestWatchesLoseNothingWhenEveryConnectionIsCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range paths {
 		t.Run(string(tt.mode), func(t *testing.T) {

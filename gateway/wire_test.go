@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +15,9 @@ import (
 )
 
 // echoless makes a client whose requests are kept in *seen, and answered with one body.
-func echoless(t *testing.T, namespace, reply200 string) (c *gateway.Client, seen *http.Request, sent *string) {
+func echoless(
+	t *testing.T, namespace, reply200 string,
+) (c *gateway.Client, seen *http.Request, sent *string) {
 	t.Helper()
 	seen, sent = new(http.Request), new(string)
 	c = newClient(t, gateway.Config{
@@ -46,7 +47,7 @@ func sameJSON(t *testing.T, got, want string) {
 	}
 }
 
-func TestRequests(t *testing.T) {
+func TestCallsSendTheirRequests(t *testing.T) {
 	t.Parallel()
 	k, b, top := b64("k"), b64("b"), b64("\x00")
 	for _, tt := range []struct {
@@ -54,37 +55,97 @@ func TestRequests(t *testing.T) {
 		call             func(ctx context.Context, c *gateway.Client) error
 	}{
 		{"get", "/v3/kv/range", `{"key":"` + k + `"}`, get("k")},
-		{"range", "/v3/kv/range", `{"key":"` + b + `","range_end":"` + k + `"}`, get("b", gateway.Range("k"))},
-		{"prefix", "/v3/kv/range", `{"key":"` + k + `","range_end":"` + b64("l") + `"}`, get("k", gateway.Prefix())},
-		{"prefix of 0xff", "/v3/kv/range", `{"key":"` + b64("a\xff\xff") + `","range_end":"` + b + `"}`, get("a\xff\xff", gateway.Prefix())},
-		{"prefix of nothing but 0xff", "/v3/kv/range", `{"key":"` + b64("\xff\xff") + `","range_end":"` + top + `"}`, get("\xff\xff", gateway.Prefix())},
-		{"all keys", "/v3/kv/range", `{"key":"` + top + `","range_end":"` + top + `"}`, get("", gateway.Prefix())},
-		{"from key", "/v3/kv/range", `{"key":"` + k + `","range_end":"` + top + `"}`, get("k", gateway.FromKey())},
-		{"from the first key", "/v3/kv/range", `{"key":"` + top + `","range_end":"` + top + `"}`, get("", gateway.FromKey())},
+		{
+			"range", "/v3/kv/range", `{"key":"` + b + `","range_end":"` + k + `"}`,
+			get("b", gateway.Range("k")),
+		},
+		{
+			"prefix", "/v3/kv/range", `{"key":"` + k + `","range_end":"` + b64("l") + `"}`,
+			get("k", gateway.Prefix()),
+		},
+		{"prefix of 0xff", "/v3/kv/range", `{"key":"` + b64("a\xff\xff") + `","range_end":"` + b +
+			`"}`, get("a\xff\xff", gateway.Prefix())},
+		{
+			"prefix of nothing but 0xff", "/v3/kv/range",
+			`{"key":"` + b64("\xff\xff") + `","range_end":"` + top + `"}`,
+			get("\xff\xff", gateway.Prefix()),
+		},
+		{
+			"all keys", "/v3/kv/range", `{"key":"` + top + `","range_end":"` + top + `"}`,
+			get("", gateway.Prefix()),
+		},
+		{
+			"from key", "/v3/kv/range", `{"key":"` + k + `","range_end":"` + top + `"}`,
+			get("k", gateway.FromKey()),
+		},
+		{
+			"from the first key", "/v3/kv/range", `{"key":"` + top + `","range_end":"` + top + `"}`,
+			get("", gateway.FromKey()),
+		},
 		{"binary key", "/v3/kv/range", `{"key":"AP/+Lw=="}`, get("\x00\xff\xfe/")},
-		{"revision", "/v3/kv/range", `{"key":"` + k + `","revision":"9223372036854775807"}`, get("k", gateway.AtRevision(math.MaxInt64))},
+		{
+			"revision", "/v3/kv/range", `{"key":"` + k + `","revision":"9223372036854775807"}`,
+			get("k", gateway.AtRevision(math.MaxInt64)),
+		},
 		{"limit", "/v3/kv/range", `{"key":"` + k + `","limit":"7"}`, get("k", gateway.Limit(7))},
-		{"sort", "/v3/kv/range", `{"key":"` + k + `","sort_order":"DESCEND","sort_target":"CREATE"}`, get("k", gateway.SortBy(gateway.SortCreateRevision, gateway.Descend))},
-		{"local", "/v3/kv/range", `{"key":"` + k + `","serializable":true,"keys_only":true}`, get("k", gateway.Serializable(), gateway.KeysOnly())},
+		{
+			"sort", "/v3/kv/range",
+			`{"key":"` + k + `","sort_order":"DESCEND","sort_target":"CREATE"}`,
+			get("k", gateway.SortBy(gateway.SortCreateRevision, gateway.Descend)),
+		},
+		{
+			"local", "/v3/kv/range", `{"key":"` + k + `","serializable":true,"keys_only":true}`,
+			get("k", gateway.Serializable(), gateway.KeysOnly()),
+		},
 		{"put", "/v3/kv/put", `{"key":"` + k + `","value":"/w=="}`, put("k", "\xff")},
 		{"put nothing", "/v3/kv/put", `{"key":"` + k + `"}`, put("k", "")},
-		{"put options", "/v3/kv/put", `{"key":"` + k + `","value":"` + b + `","lease":"9223372036854775807","prev_kv":true}`, put("k", "b", gateway.WithLease(math.MaxInt64), gateway.PrevKV())},
-		{"delete", "/v3/kv/deleterange", `{"key":"` + k + `","range_end":"` + b64("l") + `","prev_kv":true}`, func(ctx context.Context, c *gateway.Client) error {
+		{
+			"put options", "/v3/kv/put", `{"key":"` + k + `","value":"` + b +
+				`","lease":"9223372036854775807","prev_kv":true}`,
+			put("k", "b", gateway.WithLease(math.MaxInt64), gateway.PrevKV()),
+		},
+		{"delete", "/v3/kv/deleterange", `{"key":"` + k + `","range_end":"` + b64("l") +
+			`","prev_kv":true}`, func(ctx context.Context, c *gateway.Client) error {
 			_, err := c.Delete(ctx, "k", gateway.Prefix(), gateway.PrevKV())
 			return err
 		}},
-		{"compact", "/v3/kv/compaction", `{"revision":"7"}`, func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 7) }},
-		{"grant", "/v3/lease/grant", `{"ID":"77","TTL":"2"}`, func(ctx context.Context, c *gateway.Client) error {
-			_, err := c.Grant(ctx, 77, 1001*time.Millisecond)
+		{
+			"compact", "/v3/kv/compaction", `{"revision":"7"}`,
+			func(ctx context.Context, c *gateway.Client) error {
+				return c.Compact(ctx, 7)
+			},
+		},
+		{
+			"grant", "/v3/lease/grant", `{"ID":"77","TTL":"2"}`,
+			func(ctx context.Context, c *gateway.Client) error {
+				_, err := c.Grant(ctx, 77, 1001*time.Millisecond)
+				return err
+			},
+		},
+		{
+			"revoke", "/v3/lease/revoke", `{"ID":"77"}`,
+			func(ctx context.Context, c *gateway.Client) error {
+				return c.Revoke(ctx, 77)
+			},
+		},
+		{
+			"keepalive", "/v3/lease/keepalive", `{"ID":"77"}`,
+			func(ctx context.Context, c *gateway.Client) error {
+				_, err := c.KeepAliveOnce(ctx, 77)
+				return err
+			},
+		},
+		{
+			"timetolive", "/v3/lease/timetolive", `{"ID":"77","keys":true}`,
+			func(ctx context.Context, c *gateway.Client) error {
+				_, err := c.TimeToLive(ctx, 77, true)
+				return err
+			},
+		},
+		{"leases", "/v3/lease/leases", `{}`, func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Leases(ctx)
 			return err
 		}},
-		{"revoke", "/v3/lease/revoke", `{"ID":"77"}`, func(ctx context.Context, c *gateway.Client) error { return c.Revoke(ctx, 77) }},
-		{"keepalive", "/v3/lease/keepalive", `{"ID":"77"}`, func(ctx context.Context, c *gateway.Client) error { _, err := c.KeepAliveOnce(ctx, 77); return err }},
-		{"timetolive", "/v3/lease/timetolive", `{"ID":"77","keys":true}`, func(ctx context.Context, c *gateway.Client) error {
-			_, err := c.TimeToLive(ctx, 77, true)
-			return err
-		}},
-		{"leases", "/v3/lease/leases", `{}`, func(ctx context.Context, c *gateway.Client) error { _, err := c.Leases(ctx); return err }},
 		{
 			"txn", "/v3/kv/txn", `{
 			"compare":[
@@ -110,7 +171,10 @@ func TestRequests(t *testing.T) {
 						gateway.CmpModRevision("b", gateway.Less, 8).Range("k"),
 						gateway.CmpLease("k", gateway.Equal, 0).FromKey(),
 					},
-					Then: []gateway.Op{gateway.OpPut("k", nil), gateway.OpTxn(gateway.Txn{Else: []gateway.Op{gateway.OpDelete("k")}})},
+					Then: []gateway.Op{
+						gateway.OpPut("k", nil),
+						gateway.OpTxn(gateway.Txn{Else: []gateway.Op{gateway.OpDelete("k")}}),
+					},
 					Else: []gateway.Op{gateway.OpGet("k", gateway.Limit(1))},
 				})
 				return err
@@ -126,14 +190,17 @@ func TestRequests(t *testing.T) {
 				t.Errorf("%s %s", r.Method, r.URL)
 			}
 			// Without Accept etcd may use the user in the server's certificate.
-			if r.Header.Get("Accept") != "application/json" || r.Header.Get("Content-Type") != "application/json" {
+			if r.Header.Get("Accept") != "application/json" ||
+				r.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("headers %v", r.Header)
 			}
 			if local := tt.name == "local"; (r.Header.Get("Grpc-Metadata-Hasleader") == "true") == local {
-				t.Errorf("headers %v: a serializable read works without a leader, and nothing else", r.Header)
+				t.Errorf("headers %v: a serializable read works without a leader, and nothing else",
+					r.Header)
 			}
 			var ms int
-			if n, _ := fmt.Sscanf(r.Header.Get("Grpc-Timeout"), "%dm", &ms); n != 1 || ms < 1 || ms > 1000 {
+			if n, _ := fmt.Sscanf(r.Header.Get("Grpc-Timeout"), "%dm", &ms); n != 1 || ms < 1 ||
+				ms > 1000 {
 				t.Errorf("Grpc-Timeout %q", r.Header.Get("Grpc-Timeout"))
 			}
 			if r.Header.Get("Idempotency-Key") != "" || r.Header.Get("Authorization") != "" {
@@ -144,29 +211,40 @@ func TestRequests(t *testing.T) {
 }
 
 func get(key string, opts ...gateway.Option) func(ctx context.Context, c *gateway.Client) error {
-	return func(ctx context.Context, c *gateway.Client) error { _, err := c.Get(ctx, key, opts...); return err }
+	return func(ctx context.Context, c *gateway.Client) error {
+		_, err := c.Get(ctx, key, opts...)
+		return err
+	}
 }
 
-func put(key, value string, opts ...gateway.Option) func(ctx context.Context, c *gateway.Client) error {
+func put(
+	key, value string, opts ...gateway.Option,
+) func(ctx context.Context, c *gateway.Client) error {
 	return func(ctx context.Context, c *gateway.Client) error {
 		_, err := c.Put(ctx, key, []byte(value), opts...)
 		return err
 	}
 }
 
-// TestNamespace: it is put before every key in requests and removed in answers.
-func TestNamespace(t *testing.T) {
+// TestANamespaceIsBeforeEveryKey: it is put before every key in requests and removed in answers.
+func TestANamespaceIsBeforeEveryKey(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c, _, sent := echoless(t, "ns/", `{"kvs":[{"key":"`+b64("ns/k")+`"}],"count":"1"}`)
 	for want, opts := range map[string][]gateway.Option{
-		`{"key":"` + b64("ns/k") + `"}`:                                          nil,
-		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/l") + `"}`:        {gateway.Prefix()},
-		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/z") + `"}`:        {gateway.Range("z")},
-		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns0") + `"}`:         {gateway.FromKey()},
-		`{"key":"` + b64("ns/k") + `","limit":"2"}`:                              {gateway.Limit(2)},
-		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/k\x00") + `"}`:    {gateway.Range("k\x00")},
-		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/\xff\xff") + `"}`: {gateway.Range("\xff\xff")},
+		`{"key":"` + b64("ns/k") + `"}`: nil,
+		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/l") +
+			`"}`: {gateway.Prefix()},
+		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/z") +
+			`"}`: {gateway.Range("z")},
+		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns0") +
+			`"}`: {gateway.FromKey()},
+		`{"key":"` + b64("ns/k") +
+			`","limit":"2"}`: {gateway.Limit(2)},
+		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/k\x00") +
+			`"}`: {gateway.Range("k\x00")},
+		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/\xff\xff") +
+			`"}`: {gateway.Range("\xff\xff")},
 	} {
 		r, err := c.Get(ctx, "k", opts...)
 		if err != nil || len(r.KVs) != 1 || r.KVs[0].Key != "k" {
@@ -189,15 +267,17 @@ func TestNamespace(t *testing.T) {
 	_, err := c.Get(ctx, "k")
 	wantErr(t, err, list(gateway.ErrProtocol), nil)
 
-	c, _, _ = echoless(t, "ns/", `{"TTL":"3","grantedTTL":"5","keys":["`+b64("ns/a")+`","`+b64("other/b")+`"]}`)
+	c, _, _ = echoless(t, "ns/",
+		`{"TTL":"3","grantedTTL":"5","keys":["`+b64("ns/a")+`","`+b64("other/b")+`"]}`)
 	info, err := c.TimeToLive(ctx, 7, true)
-	if err != nil || fmt.Sprint(info.Keys) != "[a]" || info.TTL != 3*time.Second || info.GrantedTTL != 5*time.Second {
+	if err != nil || fmt.Sprint(info.Keys) != "[a]" || info.TTL != 3*time.Second ||
+		info.GrantedTTL != 5*time.Second {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
 
-// TestInvalidRequests: they are rejected by the client, and nothing is sent.
-func TestInvalidRequests(t *testing.T) {
+// TestInvalidRequestsAreNotSent: they are rejected by the client, and nothing is sent.
+func TestInvalidRequestsAreNotSent(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{"http://a:1"},
@@ -207,184 +287,66 @@ func TestInvalidRequests(t *testing.T) {
 		}),
 	})
 	grant := func(ttl time.Duration) func(context.Context, *gateway.Client) error {
-		return func(ctx context.Context, c *gateway.Client) error { _, err := c.Grant(ctx, 0, ttl); return err }
+		return func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Grant(ctx, 0, ttl)
+			return err
+		}
 	}
 	txn := func(txn gateway.Txn) func(context.Context, *gateway.Client) error {
-		return func(ctx context.Context, c *gateway.Client) error { _, err := c.Txn(ctx, txn); return err }
+		return func(ctx context.Context, c *gateway.Client) error {
+			_, err := c.Txn(ctx, txn)
+			return err
+		}
 	}
 	for name, call := range map[string]func(context.Context, *gateway.Client) error{
-		"empty key":              get(""),
-		"empty key of a range":   get("", gateway.Range("a")),
-		"empty range":            get("b", gateway.Range("b")),
-		"range the wrong way":    get("b", gateway.Range("a")),
-		"negative limit":         get("a", gateway.Limit(-1)),
-		"negative revision":      get("a", gateway.AtRevision(-1)),
-		"option of a put":        get("a", gateway.WithLease(1)),
-		"empty key of a put":     put("", "v"),
-		"option of a get":        put("a", "v", gateway.Prefix()),
-		"no time to live":        grant(0),
-		"negative time to live":  grant(-time.Second),
-		"too long a time":        grant(gateway.MaxTTL + 1),
-		"longest":                grant(math.MaxInt64),
-		"compare that is none":   txn(gateway.Txn{If: []gateway.Cmp{{}}}),
-		"compare by no relation": txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("a", "equal", 1)}}),
-		"compare of no range":    txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("b", gateway.Equal, 1).Range("a")}}),
-		"two ranges":             get("a", gateway.Prefix(), gateway.Range("b")),
-		"two ranges, nested":     txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a", gateway.FromKey(), gateway.Prefix())}}),
-		"no target to sort by":   get("a", gateway.SortBy("key", gateway.Ascend)),
-		"no order to sort in":    get("a", gateway.SortBy(gateway.SortKey, "")),
-		"negative mod revision":  get("a", gateway.MinModRevision(-1)),
-		"negative create":        get("a", gateway.MaxCreateRevision(math.MinInt64)),
-		"count with a limit":     get("a", gateway.Prefix(), gateway.CountOnly(), gateway.Limit(1)),
-		"count of some":          get("a", gateway.Prefix(), gateway.CountOnly(), gateway.MinModRevision(7)),
-		"count in an order":      get("a", gateway.Prefix(), gateway.CountOnly(), gateway.SortBy(gateway.SortKey, gateway.Descend)),
-		"count of keys only":     get("a", gateway.Prefix(), gateway.KeysOnly(), gateway.CountOnly()),
-		"value and ignore it":    put("a", "v", gateway.IgnoreValue()),
-		"lease and ignore it":    put("a", "v", gateway.WithLease(1), gateway.IgnoreLease()),
-		"compact nothing":        func(ctx context.Context, c *gateway.Client) error { return c.Compact(ctx, 0) },
-		"compare without a key":  txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("", gateway.Equal, 1)}}),
+		"empty key":             get(""),
+		"empty key of a range":  get("", gateway.Range("a")),
+		"empty range":           get("b", gateway.Range("b")),
+		"range the wrong way":   get("b", gateway.Range("a")),
+		"negative limit":        get("a", gateway.Limit(-1)),
+		"negative revision":     get("a", gateway.AtRevision(-1)),
+		"option of a put":       get("a", gateway.WithLease(1)),
+		"empty key of a put":    put("", "v"),
+		"option of a get":       put("a", "v", gateway.Prefix()),
+		"no time to live":       grant(0),
+		"negative time to live": grant(-time.Second),
+		"too long a time":       grant(gateway.MaxTTL + 1),
+		"longest":               grant(math.MaxInt64),
+		"compare that is none":  txn(gateway.Txn{If: []gateway.Cmp{{}}}),
+		"compare by no relation": txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("a", "equal",
+			1)}}),
+		"compare of no range": txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("b",
+			gateway.Equal,
+			1).Range("a")}}),
+		"two ranges": get("a", gateway.Prefix(), gateway.Range("b")),
+		"two ranges, nested": txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a",
+			gateway.FromKey(),
+			gateway.Prefix())}}),
+		"no target to sort by":  get("a", gateway.SortBy("key", gateway.Ascend)),
+		"no order to sort in":   get("a", gateway.SortBy(gateway.SortKey, "")),
+		"negative mod revision": get("a", gateway.MinModRevision(-1)),
+		"negative create":       get("a", gateway.MaxCreateRevision(math.MinInt64)),
+		"count with a limit":    get("a", gateway.Prefix(), gateway.CountOnly(), gateway.Limit(1)),
+		"count of some": get("a", gateway.Prefix(), gateway.CountOnly(),
+			gateway.MinModRevision(7)),
+		"count in an order": get("a", gateway.Prefix(), gateway.CountOnly(),
+			gateway.SortBy(gateway.SortKey, gateway.Descend)),
+		"count of keys only":  get("a", gateway.Prefix(), gateway.KeysOnly(), gateway.CountOnly()),
+		"value and ignore it": put("a", "v", gateway.IgnoreValue()),
+		"lease and ignore it": put("a", "v", gateway.WithLease(1), gateway.IgnoreLease()),
+		"compact nothing": func(ctx context.Context, c *gateway.Client) error {
+			return c.Compact(ctx, 0)
+		},
+		"compare without a key": txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("",
+			gateway.Equal, 1)}}),
 		"operation that is none": txn(gateway.Txn{Then: []gateway.Op{{}}}),
 		"nested, empty key":      txn(gateway.Txn{Else: []gateway.Op{gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("")}})}}),
-		"wrong option in a txn":  txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a", gateway.Limit(1))}}),
+		"wrong option in a txn": txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a",
+			gateway.Limit(1))}}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantErr(t, call(t.Context(), c), list(gateway.ErrInvalid), list(gateway.ErrUncertain, gateway.ErrUnavailable))
+			wantErr(t, call(t.Context(), c), list(gateway.ErrInvalid),
+				list(gateway.ErrUncertain, gateway.ErrUnavailable))
 		})
 	}
-}
-
-// TestAnswers: different encodings of the etcd versions are read alike.
-func TestAnswers(t *testing.T) {
-	t.Parallel()
-	want := gateway.KeyValue{Key: "k?>", Value: []byte{0xff, 0xfe}, CreateRevision: 2, ModRevision: math.MaxInt64, Version: 3, Lease: 7}
-	for name, b := range map[string]string{
-		"strings":    `{"header":{"cluster_id":"14841639068965178418","revision":"5"},"kvs":[{"key":"az8+","create_revision":"2","mod_revision":"9223372036854775807","version":"3","value":"//4=","lease":"7"}],"count":"1"}`,
-		"numbers":    `{"header":{"cluster_id":14841639068965178418,"revision":5},"kvs":[{"key":"az8+","create_revision":2,"mod_revision":9223372036854775807,"version":3,"value":"//4=","lease":7}],"count":1}`,
-		"spaces":     ` {"header": {"cluster_id": "14841639068965178418", "revision":"5"} , "kvs": [ {"key":"az8+", "create_revision":"2", "mod_revision":"9223372036854775807", "version":"3", "value":"//4=", "lease":"7"}], "count":"1"}` + "\n",
-		"URL base64": `{"header":{"cluster_id":"14841639068965178418","revision":"5"},"kvs":[{"key":"az8-","create_revision":"2","mod_revision":"9223372036854775807","version":"3","value":"__4","lease":"7"}],"count":"1"}`,
-		"escaped":    `{"header":{"cluster_id":"14841639068965178418","revision":"5"},"kvs":[{"key":"az8\u002b","create_revision":"2","mod_revision":"9223372036854775807","version":"3","value":"\/\/4=","lease":"7"}],"count":"1"}`,
-		"more":       `{"new":{"a":[1]},"header":{"cluster_id":"14841639068965178418","revision":"5","x":null},"kvs":[{"key":"az8+","create_revision":"2","mod_revision":"9223372036854775807","version":"3","value":"//4=","lease":"7","y":"z"}],"count":"1"}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, _, _ := echoless(t, "", b)
-			r, err := c.Get(t.Context(), "k")
-			if err != nil || len(r.KVs) != 1 || !reflect.DeepEqual(r.KVs[0], want) || r.Count != 1 || r.Revision != 5 || r.ClusterID != 14841639068965178418 {
-				t.Errorf("%+v, %v", r, err)
-			}
-		})
-	}
-	for name, b := range map[string]string{"fields left out": `{"header":{}}`, "no header": `{}`, "nulls": `{"header":null,"kvs":null,"count":null,"more":null}`} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, _, _ := echoless(t, "", b)
-			r, err := c.Get(t.Context(), "k")
-			if err != nil || len(r.KVs) != 0 || r.Count != 0 || r.More {
-				t.Errorf("%+v, %v", r, err)
-			}
-		})
-	}
-}
-
-// TestBadAnswers: they have an error of their own, and never cause a panic or a guess.
-func TestBadAnswers(t *testing.T) {
-	t.Parallel()
-	read := gateway.Txn{Then: []gateway.Op{gateway.OpGet("k")}}
-	for name, b := range map[string]string{
-		"overflow":         `{"count":"9223372036854775808"}`,
-		"fraction":         `{"count":1.5}`,
-		"exponent":         `{"count":"1e3"}`,
-		"empty number":     `{"count":""}`,
-		"number of a bool": `{"count":true}`,
-		"negative cluster": `{"header":{"cluster_id":"-1"}}`,
-		"base64":           `{"kvs":[{"key":"%%%"}]}`,
-		"key of a number":  `{"kvs":[{"key":7}]}`,
-		"object for list":  `{"kvs":{}}`,
-		"bool of a string": `{"more":"true"}`,
-		"two values":       `{}{}`,
-		"header of a list": `{"header":[]}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, _, _ := echoless(t, "", b)
-			_, err := c.Get(t.Context(), "k")
-			wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrInvalid))
-		})
-	}
-	for name, b := range map[string]string{
-		"too few answers":  `{"succeeded":true}`,
-		"too many":         `{"succeeded":true,"responses":[{"response_range":{}},{"response_range":{}}]}`,
-		"another kind":     `{"succeeded":true,"responses":[{"response_put":{}}]}`,
-		"none of a kind":   `{"succeeded":true,"responses":[{}]}`,
-		"null":             `{"succeeded":true,"responses":[null]}`,
-		"the other branch": `{"responses":[{"response_range":{}}]}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, _, _ := echoless(t, "", b)
-			_, err := c.Txn(t.Context(), read)
-			wantErr(t, err, list(gateway.ErrProtocol), list(gateway.ErrInvalid, gateway.ErrUncertain))
-		})
-	}
-	for name, b := range map[string]string{
-		"another lease": `{"ID":"8","TTL":"5"}`, "no time to live": `{"ID":"7"}`, "a TTL that is none": `{"ID":"7","TTL":"abc"}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, _, _ := echoless(t, "", b)
-			_, err := c.Grant(t.Context(), 7, 5*time.Second)
-			wantErr(t, err, list(gateway.ErrProtocol, gateway.ErrUncertain), nil)
-		})
-	}
-}
-
-func TestTxnAnswer(t *testing.T) {
-	t.Parallel()
-	c, _, _ := echoless(t, "", `{"header":{"revision":"9"},"succeeded":true,"responses":[
-		{"response_put":{"header":{"revision":"9"},"prev_kv":{"key":"aw==","mod_revision":"3"}}},
-		{"response_range":{"header":{"revision":"9"},"kvs":[{"key":"aw=="}],"more":true,"count":"2"}},
-		{"response_delete_range":{"header":{"revision":"9"},"deleted":"2","prev_kvs":[{"key":"aw=="},{"key":"bA=="}]}},
-		{"response_txn":{"header":{},"responses":[{"response_put":{}}]}}]}`)
-	r, err := c.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{
-		gateway.OpPut("k", nil), gateway.OpGet("k"), gateway.OpDelete("k"),
-		gateway.OpTxn(gateway.Txn{Else: []gateway.Op{gateway.OpPut("x", nil)}}),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := r.Responses
-	if !r.Succeeded || r.Revision != 9 || len(o) != 4 ||
-		o[0].Put == nil || o[0].Put.PrevKV == nil || o[0].Put.PrevKV.ModRevision != 3 ||
-		o[1].Get == nil || !o[1].Get.More || o[1].Get.Count != 2 || o[1].Get.KVs[0].Key != "k" ||
-		o[2].Delete == nil || o[2].Delete.Deleted != 2 || len(o[2].Delete.PrevKVs) != 2 ||
-		o[3].Txn == nil || o[3].Txn.Succeeded || o[3].Txn.Responses[0].Put == nil {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestLeaseIDs(t *testing.T) {
-	t.Parallel()
-	seen := map[gateway.LeaseID]bool{}
-	for range 1000 {
-		id := gateway.NewLeaseID()
-		if id <= 0 || seen[id] {
-			t.Fatalf("ID %d", id)
-		}
-		seen[id] = true
-	}
-	if s := fmt.Sprintf("%v %v", gateway.LeaseID(255), gateway.LeaseID(-1)); s != "ff ffffffffffffffff" {
-		t.Error(s)
-	}
-	var l logs
-	l.logger().Info("x", "lease", gateway.LeaseID(255))
-	if !strings.Contains(l.String(), "lease=ff") {
-		t.Error(l.String())
-	}
-	c, _, _ := echoless(t, "", `{"leases":[{"ID":"7"},{"ID":8}]}`)
-	if ids, err := c.Leases(t.Context()); err != nil || fmt.Sprint(ids) != "[7 8]" {
-		t.Errorf("%v, %v", ids, err)
-	}
-	c, _, _ = echoless(t, "", `{"ID":"7","TTL":"-1"}`)
-	_, err := c.TimeToLive(t.Context(), 7, false)
-	wantErr(t, err, list(gateway.ErrLeaseNotFound), nil)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -18,7 +19,7 @@ func TestBreak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		m, operator := mutex.New(open(t, etcd), "a", nil), mutex.NewRWMutex(open(t, etcd), "a", nil)
+		m, operator := mutex.New(bubble.Session(t, etcd), "a", nil), mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
 		held, err := m.Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +68,7 @@ func TestBreakRefuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		m := mutex.New(open(t, etcd), "a", nil)
+		m := mutex.New(bubble.Session(t, etcd), "a", nil)
 		for _, key := range []string{"a/b/c", "a//limit", "a/", "b/1", ""} {
 			if key != "" {
 				etcd.Put(key, "")

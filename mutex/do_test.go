@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -15,62 +16,83 @@ import (
 
 var errOwn = errors.New("an error of fn")
 
-func TestDo(t *testing.T) {
+func TestTheResultOfDoDependsOnTheEndOfTheLock(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, lock *mutex.Lock) error
+		fn   func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			lock *mutex.Lock) error
 		want []error // all of them
 	}{
-		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return nil }, nil},
-		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error { return errOwn }, []error{errOwn}},
-		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"nil", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error {
+			return nil
+		}, nil},
+		{"error", func(context.Context, *fakeetcd.Server, *session.Session, *mutex.Lock) error {
+			return errOwn
+		}, []error{errOwn}},
+		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session,
+			lock *mutex.Lock,
+		) error {
 			return lock.Unlock(ctx)
 		}, nil},
-		{"unlocked by fn twice", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"unlocked by fn twice", func(ctx context.Context, _ *fakeetcd.Server, _ *session.Session,
+			lock *mutex.Lock,
+		) error {
 			_ = lock.Unlock(ctx)
 			return lock.Unlock(ctx)
 		}, []error{session.ErrNotHeld}},
-		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
+		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return errors.Join(errOwn, context.Cause(ctx))
 		}, []error{errOwn, session.ErrLost, session.ErrRevoked, session.ErrNotHeld}},
-		{"loss not minded", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) error {
+		{"loss not minded", func(ctx context.Context, etcd *fakeetcd.Server, s *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Revoke(s.Lease())
 			<-ctx.Done()
 			return nil
 		}, []error{session.ErrLost}},
-		{"key removed", func(ctx context.Context, etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"key removed", func(ctx context.Context, etcd *fakeetcd.Server, _ *session.Session,
+			lock *mutex.Lock,
+		) error {
 			time.Sleep(2 * time.Second)
 			etcd.Delete(lock.Key())
 			<-ctx.Done()
 			return nil
 		}, []error{session.ErrLost, session.ErrKeyDeleted}},
-		{"key removed, not noticed", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) error {
+		{"key removed, not noticed", func(_ context.Context, etcd *fakeetcd.Server,
+			_ *session.Session, lock *mutex.Lock,
+		) error {
 			etcd.Delete(lock.Key())
 			return nil
 		}, []error{session.ErrLost, session.ErrKeyDeleted}},
-		{"unlock refused", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, _ *mutex.Lock) error {
+		{"unlock refused", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 			return errOwn
 		}, []error{errOwn, gateway.ErrPermissionDenied}},
-		{"server silent", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session, _ *mutex.Lock) error {
+		{"server silent", func(_ context.Context, etcd *fakeetcd.Server, _ *session.Session,
+			_ *mutex.Lock,
+		) error {
 			etcd.Freeze()
 			return errOwn
 		}, []error{errOwn, gateway.ErrUncertain, context.DeadlineExceeded}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
-				err := mutex.New(s, "a", nil).Do(t.Context(), func(ctx context.Context, lock *mutex.Lock) error {
-					if err := lock.Err(); err != nil {
-						t.Error(err)
-					}
-					return tt.fn(ctx, etcd, s, lock)
-				})
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
+				err := mutex.New(s, "a", nil).Do(t.Context(),
+					func(ctx context.Context, lock *mutex.Lock) error {
+						if err := lock.Err(); err != nil {
+							t.Error(err)
+						}
+						return tt.fn(ctx, etcd, s, lock)
+					})
 				if err != nil && tt.want == nil {
 					t.Errorf("Do = %v", err)
 				}
@@ -84,38 +106,38 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestDoAfterCtx: Do releases the lock although ctx has ended.
-func TestDoAfterCtx(t *testing.T) {
+// TestDoReleasesTheLockAfterItsContext: Do releases the lock although ctx has ended.
+func TestDoReleasesTheLockAfterItsContext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		ctx, cancel := context.WithCancel(t.Context())
 		err := mutex.New(s, "a", nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error {
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()
 		})
-		if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) || len(etcd.Keys("a/")) != 0 {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, gateway.ErrUncertain) ||
+			len(etcd.Keys("a/")) != 0 {
 			t.Errorf("Do = %v, left: %v", err, etcd.Keys("a/"))
 		}
 	})
 }
 
-// TestDoUnwinds: Do releases the lock also when fn does not return.
-func TestDoUnwinds(t *testing.T) {
+// TestDoReleasesWhenFnDoesNotReturn: Do releases the lock also when fn does not return.
+func TestDoReleasesWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				value, _ := fakeetcd.Unwound(func() {
-					_ = mutex.New(s, "a", nil).Do(t.Context(), func(context.Context, *mutex.Lock) error {
-						unwind()
-						return nil
-					})
+					_ = mutex.New(s, "a", nil).Do(t.Context(),
+						func(context.Context, *mutex.Lock) error {
+							unwind()
+							return nil
+						})
 				})
 				if how == "panic" && value != "oh" {
 					t.Errorf("recovered %v", value)
@@ -128,9 +150,9 @@ func TestDoUnwinds(t *testing.T) {
 	}
 }
 
-// TestHookUnwinds: a call that does not return its hold, because a hook panics or ends the
-// goroutine, leaves no key.
-func TestHookUnwinds(t *testing.T) {
+// TestAHookThatUnwindsLeavesNoKey: a call that does not return its hold, because a hook panics or
+// ends the goroutine, leaves no key.
+func TestAHookThatUnwindsLeavesNoKey(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		for verb, lock := range map[string]func(ctx context.Context, s *session.Session) error{
@@ -153,10 +175,11 @@ func TestHookUnwinds(t *testing.T) {
 		} {
 			t.Run(how+" in "+verb, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 					calls := 0
-					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context, session.HoldInfo, time.Duration) {
+					opts := &session.Options{Hooks: session.Hooks{Acquired: func(context.Context,
+						session.HoldInfo, time.Duration,
+					) {
 						if calls++; calls == 2 || verb != "LockAll" {
 							unwind()
 						}
@@ -179,9 +202,9 @@ func TestHookUnwinds(t *testing.T) {
 	}
 }
 
-// TestUnlockRefusedOnce: Do and Locker, whose callers cannot repeat Unlock, release the lock after
-// etcd rejected the first try.
-func TestUnlockRefusedOnce(t *testing.T) {
+// TestTheLockIsReleasedAfterARefusedUnlock: Do and Locker, whose callers cannot repeat Unlock,
+// release the lock after etcd rejected the first try.
+func TestTheLockIsReleasedAfterARefusedUnlock(t *testing.T) {
 	t.Parallel()
 	for name, use := range map[string]func(ctx context.Context, m *mutex.Mutex, fn func()) error{
 		"Do": func(ctx context.Context, m *mutex.Mutex, fn func()) error {
@@ -200,9 +223,8 @@ func TestUnlockRefusedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s, other := open(t, etcd), open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 				err := use(t.Context(), mutex.New(s, "a", nil), func() {
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.N == 1 {
@@ -214,7 +236,8 @@ func TestUnlockRefusedOnce(t *testing.T) {
 				if !errors.Is(err, gateway.ErrPermissionDenied) {
 					t.Error(err)
 				}
-				if _, err := mutex.New(other, "a", nil).Lock(within(t, time.Minute)); err != nil {
+				if _, err := mutex.New(other, "a",
+					nil).Lock(bubble.Within(t, time.Minute)); err != nil {
 					t.Errorf("a minute later: %v", err)
 				}
 			})
@@ -222,12 +245,12 @@ func TestUnlockRefusedOnce(t *testing.T) {
 	}
 }
 
-// TestRWMutexDo: readers run together, a writer alone.
-func TestRWMutexDo(t *testing.T) {
+// TestReadersRunTogetherAndWritersAlone: readers run together, a writer alone.
+func TestReadersRunTogetherAndWritersAlone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		a, b := mutex.NewRWMutex(open(t, etcd), "a", nil), mutex.NewRWMutex(open(t, etcd), "a", nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		a, b := mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil),
+			mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
 		err := a.RDo(t.Context(), func(ctx context.Context, _ *mutex.Lock) error {
 			err := b.RDo(ctx, func(context.Context, *mutex.Lock) error { return nil })
 			if err != nil {
@@ -244,7 +267,9 @@ func TestRWMutexDo(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if err := b.Do(t.Context(), func(context.Context, *mutex.Lock) error { return errOwn }); !errors.Is(err, errOwn) {
+		if err := b.Do(t.Context(), func(context.Context, *mutex.Lock) error {
+			return errOwn
+		}); !errors.Is(err, errOwn) {
 			t.Error(err)
 		}
 		if left := etcd.Keys("a/"); len(left) != 0 {
@@ -256,8 +281,9 @@ func TestRWMutexDo(t *testing.T) {
 // TestRWMutexTakesNoLockDelay: its first verb says so.
 func TestRWMutexTakesNoLockDelay(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		rw := mutex.NewRWMutex(open(t, fakeetcd.Start(t)), "a", &mutex.Options{LockDelay: time.Second})
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		rw := mutex.NewRWMutex(bubble.Session(t, etcd), "a",
+			&mutex.Options{LockDelay: time.Second})
 		if _, err := rw.RLock(t.Context()); !errors.Is(err, gateway.ErrInvalid) {
 			t.Error(err)
 		}

@@ -21,10 +21,11 @@ var (
 func Example() {
 	ctx := context.Background()
 	err := session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
-		return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
-			fmt.Println("nobody else is at it") // work with ctx, which ends if the lock is lost
-			return nil
-		})
+		return mutex.New(s, "jobs/nightly", nil).Do(ctx,
+			func(ctx context.Context, lock *mutex.Lock) error {
+				fmt.Println("nobody else is at it") // work with ctx, which ends if the lock is lost
+				return nil
+			})
 	})
 	fmt.Println(err)
 	// Output:
@@ -70,7 +71,8 @@ func ExampleMutex_TryLock() {
 	}
 	_, err = m.TryLock(ctx)
 	if locked, ok := errors.AsType[*mutex.LockedError](err); ok {
-		fmt.Println(locked.Name, "is held by", locked.Lease == s.Lease(), locked.Fence == lock.Fence())
+		fmt.Println(locked.Name, "is held by", locked.Lease == s.Lease(),
+			locked.Fence == lock.Fence())
 	}
 	fmt.Println(lock.Unlock(ctx))
 	// Output:
@@ -155,8 +157,11 @@ func ExampleLockAll() {
 	fmt.Println(errors.Is(err, mutex.ErrLocked))
 
 	resp, err := client.Txn(ctx, gateway.Txn{ // applied only while both are held
-		If:   locks.Guards(),
-		Then: []gateway.Op{gateway.OpPut("sums/7", []byte("60")), gateway.OpPut("sums/9", []byte("40"))},
+		If: locks.Guards(),
+		Then: []gateway.Op{
+			gateway.OpPut("sums/7", []byte("60")),
+			gateway.OpPut("sums/9", []byte("40")),
+		},
 	})
 	fmt.Println(resp.Succeeded, err, locks.Unlock(ctx))
 	// Output:

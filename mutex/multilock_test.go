@@ -4,51 +4,57 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLockAllLosesOne: when a granted lock is lost, the wait for the others ends, and no key
-// remains.
-func TestLockAllLosesOne(t *testing.T) {
+// TestLockAllEndsWhenOneLockIsLost: when a granted lock is lost, the wait for the others ends, and
+// no key remains.
+func TestLockAllEndsWhenOneLockIsLost(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		if _, err := mutex.New(other, "b", nil).Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error)
 		go func() {
-			_, err := mutex.LockAll(within(t, 10*time.Minute), s, "a", "b", "c")
+			_, err := mutex.LockAll(bubble.Within(t, 10*time.Minute), s, "a", "b", "c")
 			done <- err
 		}()
 		time.Sleep(2 * time.Second) // then the key of "a" is watched
 		etcd.Delete("a/" + s.Lease().String())
 		began := time.Now()
-		if err := <-done; !errors.Is(err, session.ErrKeyDeleted) || errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
+		if err := <-done; !errors.Is(err, session.ErrKeyDeleted) ||
+			errors.Is(err, context.Canceled) || time.Since(began) > time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		synctest.Wait()
-		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 || len(etcd.Keys("b/")) != 1 {
+		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 ||
+			len(etcd.Keys("b/")) != 1 {
 			t.Errorf("left: %v, %v", left, etcd.Keys("b/"))
 		}
 	})
 }
 
-// TestDowngradeOfWhatIsLost: Downgrade returns ErrNotHeld for a lost lock, also when the session
-// does not know of the loss yet.
-func TestDowngradeOfWhatIsLost(t *testing.T) {
+// TestDowngradeOfALostLockReturnsErrNotHeld: Downgrade returns ErrNotHeld for a lost lock, also
+// when the session does not know of the loss yet.
+func TestDowngradeOfALostLockReturnsErrNotHeld(t *testing.T) {
 	t.Parallel()
-	for name, lose := range map[string]func(etcd *fakeetcd.Server, s *session.Session, lock *mutex.Lock){
-		"key removed": func(etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) { etcd.Delete(lock.Key()) },
+	for name, lose := range map[string]func(etcd *fakeetcd.Server, s *session.Session,
+		lock *mutex.Lock){
+		"key removed": func(etcd *fakeetcd.Server, _ *session.Session, lock *mutex.Lock) {
+			etcd.Delete(lock.Key())
+		},
 		"revoked on the way": func(etcd *fakeetcd.Server, s *session.Session, _ *mutex.Lock) {
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == "/kv/txn" {
@@ -64,15 +70,15 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
 				lock, err := mutex.New(s, "a", nil).Lock(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
 				lose(etcd, s, lock)
-				if err := lock.Downgrade(t.Context()); !errors.Is(err, session.ErrNotHeld) || errors.Is(err, gateway.ErrUncertain) {
+				if err := lock.Downgrade(t.Context()); !errors.Is(err, session.ErrNotHeld) ||
+					errors.Is(err, gateway.ErrUncertain) {
 					t.Error(err)
 				}
 			})
@@ -80,13 +86,12 @@ func TestDowngradeOfWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestMultiLockTxn: a transaction under several locks is applied while all of them are held, and
-// not afterwards.
-func TestMultiLockTxn(t *testing.T) {
+// TestATransactionUnderSeveralLocksNeedsAllOfThem: a transaction under several locks is applied
+// while all of them are held, and not afterwards.
+func TestATransactionUnderSeveralLocksNeedsAllOfThem(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		locks, err := mutex.LockAll(t.Context(), s, "b", "a")
 		if err != nil {
 			t.Fatal(err)
@@ -113,12 +118,11 @@ func TestMultiLockTxn(t *testing.T) {
 	})
 }
 
-// TestTryLockAll: all locks or none, without waiting.
-func TestTryLockAll(t *testing.T) {
+// TestTryLockAllTakesAllLocksOrNone: all locks or none, without waiting.
+func TestTryLockAllTakesAllLocksOrNone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		held, err := mutex.New(other, "b", nil).Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -133,7 +137,8 @@ func TestTryLockAll(t *testing.T) {
 		if left := append(etcd.Keys("a/"), etcd.Keys("c/")...); len(left) != 0 {
 			t.Errorf("left: %v", left)
 		}
-		if _, err := mutex.TryLockAll(t.Context(), s, "a", "a"); !errors.Is(err, gateway.ErrInvalid) {
+		if _, err := mutex.TryLockAll(t.Context(), s, "a", "a"); !errors.Is(err,
+			gateway.ErrInvalid) {
 			t.Errorf("one name twice: %v", err)
 		}
 		if err := held.Unlock(t.Context()); err != nil {
@@ -143,7 +148,8 @@ func TestTryLockAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := mutex.New(other, "c", nil).TryLock(t.Context()); !errors.Is(err, mutex.ErrLocked) {
+		if _, err := mutex.New(other, "c", nil).TryLock(t.Context()); !errors.Is(err,
+			mutex.ErrLocked) {
 			t.Errorf("another beside it: %v", err)
 		}
 		last, ok := etcd.Get(all.Keys()[2])
@@ -161,14 +167,14 @@ func TestTryLockAll(t *testing.T) {
 	})
 }
 
-// TestTryLockAllFence: a member that joins one of the lines while TryLockAll is under way, and so
-// may hold its lock afterwards, has a greater fence. If it does not, TryLockAll fails.
-func TestTryLockAllFence(t *testing.T) {
+// TestAMemberThatJoinsDuringTryLockAllHasAGreaterFence: a member that joins one of the lines while
+// TryLockAll is under way, and so may hold its lock afterwards, has a greater fence. If it does
+// not, TryLockAll fails.
+func TestAMemberThatJoinsDuringTryLockAllHasAGreaterFence(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			s := open(t, etcd)
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			s := bubble.Session(t, etcd)
 			put := func() {
 				if _, ok := etcd.Get("a/1234"); !ok {
 					etcd.Put("a/1234", "") // as a member of another library
@@ -191,21 +197,22 @@ func TestTryLockAllFence(t *testing.T) {
 			switch {
 			case err == nil && all.Fence() >= waits.CreateRevision:
 				t.Errorf("the fence is %d, that of a waiter %d", all.Fence(), waits.CreateRevision)
-			case err != nil && (after || !errors.As(err, &locked) || locked.Name != "a" || locked.Key != "a/1234"):
+			case err != nil && (after || !errors.As(err, &locked) || locked.Name != "a" ||
+				locked.Key != "a/1234"):
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// TestTryLockAllAbove: other locks below the names are no obstacle.
-func TestTryLockAllAbove(t *testing.T) {
+// TestTryLockAllPassesLocksBelowItsNames: other locks below the names are no obstacle.
+func TestTryLockAllPassesLocksBelowItsNames(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s, other := open(t, etcd), open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s, other := bubble.Session(t, etcd), bubble.Session(t, etcd)
 		for i := range 10 { // more than a look at the front shows
-			if _, err := mutex.New(other, "a/"+string(rune('a'+i)), nil).Lock(t.Context()); err != nil {
+			if _, err := mutex.New(other, "a/"+string(rune('a'+i)),
+				nil).Lock(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -224,25 +231,29 @@ func TestTryLockAllAbove(t *testing.T) {
 	})
 }
 
-// TestMultiUnlockAgain: an Unlock after one that was cut off for some of the locks returns nil,
-// once.
-func TestMultiUnlockAgain(t *testing.T) {
+// TestASecondMultiUnlockReleasesTheRest: an Unlock after one that was cut off for some of the locks
+// returns nil, once.
+func TestASecondMultiUnlockReleasesTheRest(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		all, err := mutex.TryLockAll(t.Context(), s, "a", "b", "c")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var n atomic.Int32
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" && n.Add(1) > 1 {
+			switch {
+			case c.Path != "/kv/txn":
+			case strings.Count(string(c.Body), "request_delete_range") > 1: // so that each goes alone
+				return fakeetcd.Error(
+					gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
+			case n.Add(1) > 1:
 				return c.Silence()
 			}
 			return c.Apply()
 		})
-		err = all.Unlock(within(t, 500*time.Millisecond))
+		err = all.Unlock(bubble.Within(t, 500*time.Millisecond))
 		if !errors.Is(err, gateway.ErrUncertain) {
 			t.Fatalf("cut off: %v", err)
 		}
@@ -273,11 +284,12 @@ func (s *slow) Err() error {
 	return s.Context.Err()
 }
 
-// TestMultiUnlockTwice: of two Unlocks at once, which release one lock each, the last returns nil.
-func TestMultiUnlockTwice(t *testing.T) {
+// TestTheLastOfTwoMultiUnlocksReturnsNil: of two Unlocks at once, which release one lock each, the
+// last returns nil.
+func TestTheLastOfTwoMultiUnlocksReturnsNil(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		all, err := mutex.LockAll(t.Context(), open(t, fakeetcd.Start(t)), "a", "b")
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		all, err := mutex.LockAll(t.Context(), bubble.Session(t, etcd), "a", "b")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
@@ -108,7 +109,7 @@ func TestRunMethods(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				s, calls := open(t, etcd), 0
+				s, calls := bubble.Session(t, etcd), 0
 				err := run(t.Context(), s, func(ctx context.Context, lock *mutex.Lock) error {
 					kv, _ := etcd.Get(lock.Key())
 					if shared := string(kv.Value) == "shared"; shared != (name == "RWMutex.RRun") {

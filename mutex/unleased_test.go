@@ -7,14 +7,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRWKeyWithoutItsLease: a reader or writer whose key is put again without the lease loses the
-// lock, and its key is deleted, so that waiters are admitted, for each new value of the key.
-func TestRWKeyWithoutItsLease(t *testing.T) {
+// TestAReaderOrWriterIsLostWhenItsKeyLosesItsLease: a reader or writer whose key is put again
+// without the lease loses the lock, and its key is deleted, so that waiters are admitted, for each
+// new value of the key.
+func TestAReaderOrWriterIsLostWhenItsKeyLosesItsLease(t *testing.T) {
 	t.Parallel()
 	type locking = func(rw *mutex.RWMutex, ctx context.Context) (*mutex.Lock, error)
 	read, write := (*mutex.RWMutex).RLock, (*mutex.RWMutex).Lock
@@ -32,9 +34,9 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				rw, other := mutex.NewRWMutex(open(t, etcd), "a", nil), mutex.NewRWMutex(open(t, etcd), "a", nil)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				rw, other := mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil),
+					mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
 				first, err := row.first(rw, t.Context())
 				if err != nil {
 					t.Fatal(err)
@@ -42,7 +44,7 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 				time.Sleep(2 * time.Second) // then its key is watched
 				got := make(chan *mutex.Lock, 1)
 				go func() {
-					lock, err := row.next(other, within(t, time.Minute))
+					lock, err := row.next(other, bubble.Within(t, time.Minute))
 					if err != nil {
 						t.Error(err)
 					}
@@ -52,13 +54,17 @@ func TestRWKeyWithoutItsLease(t *testing.T) {
 				etcd.Put(first.Key(), row.value)
 				next := <-got
 				synctest.Wait()
-				if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) || first.Context().Err() == nil {
+				if err := first.Err(); !errors.Is(err, session.ErrKeyDeleted) ||
+					first.Context().Err() == nil {
 					t.Errorf("Err = %v", err)
 				}
 				if _, ok := etcd.Get(first.Key()); ok || next.Fence() <= first.Fence() {
 					t.Errorf("the key is there: %v; fences %d, %d", ok, first.Fence(), next.Fence())
 				}
-				for _, err := range []error{first.Downgrade(t.Context()), first.Unlock(t.Context())} {
+				for _, err := range []error{
+					first.Downgrade(t.Context()),
+					first.Unlock(t.Context()),
+				} {
 					if !errors.Is(err, session.ErrNotHeld) {
 						t.Errorf("Downgrade or Unlock = %v", err)
 					}

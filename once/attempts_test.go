@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/once"
 )
@@ -20,8 +21,7 @@ var errOwn = errors.New("own error")
 // the others runs after the pause.
 func TestFailedRunIsReplacedAfterThePause(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var runs []string
 		begun := time.Now()
 		fn := func(_ context.Context, run *once.Run) ([]byte, error) {
@@ -33,7 +33,7 @@ func TestFailedRunIsReplacedAfterThePause(t *testing.T) {
 		}
 		var calls []<-chan outcome
 		for range 3 { // each has two calls of one Once
-			o := once.New(open(t, etcd), name, nil)
+			o := once.New(bubble.Session(t, etcd), name, nil)
 			calls = append(calls, start(t.Context(), o, fn), start(t.Context(), o, fn))
 		}
 		failed := 0
@@ -55,17 +55,16 @@ func TestFailedRunIsReplacedAfterThePause(t *testing.T) {
 
 func TestOptionsBackoff(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var attempts []int
-		o := once.New(open(t, etcd), name, &once.Options{Backoff: func(attempt int) time.Duration {
+		o := once.New(bubble.Session(t, etcd), name, &once.Options{Backoff: func(attempt int) time.Duration {
 			attempts = append(attempts, attempt)
 			return 5 * time.Minute
 		}})
 		if _, err := o.Do(t.Context(), fails(errOwn)); !errors.Is(err, errOwn) {
 			t.Errorf("Do = %v", err)
 		}
-		_, err := o.Do(within(t, time.Minute), mustNotRun(t))
+		_, err := o.Do(bubble.Within(t, time.Minute), mustNotRun(t))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Do during the pause = %v", err)
 		}
@@ -78,10 +77,9 @@ func TestOptionsBackoff(t *testing.T) {
 
 func TestFailureOfTheLastAttemptIsTheResult(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		opts := &once.Options{MaxAttempts: 2, Retention: 20 * time.Minute}
-		o, other := once.New(open(t, etcd), name, opts), once.New(open(t, etcd), name, opts)
+		o, other := once.New(bubble.Session(t, etcd), name, opts), once.New(bubble.Session(t, etcd), name, opts)
 		if _, err := o.Do(t.Context(), fails(errOwn)); !errors.Is(err, errOwn) ||
 			errors.Is(err, once.ErrFailed) {
 			t.Errorf("Do = %v", err)
@@ -122,8 +120,8 @@ func TestTextOfAFailure(t *testing.T) {
 		strings.Repeat("x", 5000):        strings.Repeat("x", 4096),
 		strings.Repeat("ö", 2047) + "xö": strings.Repeat("ö", 2047) + "x\uFFFD",
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			o := once.New(open(t, fakeetcd.Start(t)), name, &once.Options{MaxAttempts: 1})
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			o := once.New(bubble.Session(t, etcd), name, &once.Options{MaxAttempts: 1})
 			_, _ = o.Do(t.Context(), fails(errors.New(given)))
 			_, err := o.Result(t.Context())
 			if f, ok := errors.AsType[*once.FailedError](err); !ok || f.Text != want {
@@ -137,12 +135,11 @@ func TestTextOfAFailure(t *testing.T) {
 // MaxAttempts.
 func TestRunsOfDeadProcessesCount(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		opts := &once.Options{MaxAttempts: 3}
 		runs := 0
 		for range 3 {
-			s := open(t, etcd)
+			s := bubble.Session(t, etcd)
 			_, err := once.New(s, name, opts).Do(t.Context(),
 				func(ctx context.Context, run *once.Run) ([]byte, error) {
 					if runs++; run.Attempt() != runs {
@@ -158,7 +155,7 @@ func TestRunsOfDeadProcessesCount(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		for range 2 {
-			res, err := once.New(open(t, etcd), name, opts).Do(t.Context(), mustNotRun(t))
+			res, err := once.New(bubble.Session(t, etcd), name, opts).Do(t.Context(), mustNotRun(t))
 			f, ok := errors.AsType[*once.FailedError](err)
 			if !ok || f.Attempts != 3 || res.Attempt != 3 || res.Ran {
 				t.Errorf("%+v, %v", res, err)
@@ -174,20 +171,19 @@ func TestUnwindingRunIsReplaced(t *testing.T) {
 	for _, kind := range []string{"panic", "Goexit", "panic after Complete", "panic in Backoff"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				opts := &once.Options{Backoff: func(int) time.Duration { return time.Minute }}
-				o := once.New(open(t, etcd), name, opts)
+				o := once.New(bubble.Session(t, etcd), name, opts)
 				if kind == "panic in Backoff" {
 					_, _ = o.Do(t.Context(), fails(errOwn))
 					opts.Backoff = func(int) time.Duration { panic(kind) }
-					o = once.New(open(t, etcd), name, opts)
+					o = once.New(bubble.Session(t, etcd), name, opts)
 				}
 				var local, waiting <-chan outcome
 				value, _ := fakeetcd.Unwound(func() {
 					_, _ = o.Do(t.Context(), func(ctx context.Context, run *once.Run) ([]byte, error) {
 						local = start(t.Context(), o, returns("second"))
-						waiting = start(t.Context(), once.New(open(t, etcd), name, nil), returns("second"))
+						waiting = start(t.Context(), once.New(bubble.Session(t, etcd), name, nil), returns("second"))
 						synctest.Wait()
 						switch kind {
 						case "Goexit":
@@ -208,7 +204,7 @@ func TestUnwindingRunIsReplaced(t *testing.T) {
 				case "panic after Complete":
 					wanted, attempt = "first", 1
 				case "panic in Backoff":
-					wantDo(t, once.New(open(t, etcd), name, nil), returns("second"), "second", 3)
+					wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("second"), "second", 3)
 					return
 				}
 				want(t, <-local, wanted, attempt)
@@ -227,9 +223,8 @@ func TestAttemptAfterLostAnswers(t *testing.T) {
 		for n := 1; n <= 8; n++ {
 			t.Run(fmt.Sprint(n, apply), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					o := once.New(open(t, etcd), name, &once.Options{Retention: time.Hour})
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					o := once.New(bubble.Session(t, etcd), name, &once.Options{Retention: time.Hour})
 					_, _ = o.Do(t.Context(), fails(errOwn))
 					txns := 0
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {

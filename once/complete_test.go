@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/session"
@@ -25,9 +26,8 @@ func reject(etcd *fakeetcd.Server, text string) {
 
 func TestCompleteAppliesTheOperationsWithTheResult(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		wantDo(t, o, func(ctx context.Context, run *once.Run) ([]byte, error) {
 			err := run.Complete(ctx, []byte("result"), gateway.OpPut("own", []byte("x")))
 			if again := run.Complete(ctx, nil); !errors.Is(again, session.ErrNotHeld) {
@@ -49,9 +49,8 @@ func TestCompleteAppliesTheOperationsWithTheResult(t *testing.T) {
 
 func TestErrorAfterCompleteIsReturnedWithTheResult(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		cause := errors.New("late")
 		res, err := o.Do(t.Context(), func(ctx context.Context, run *once.Run) ([]byte, error) {
 			return nil, errors.Join(cause, run.Complete(ctx, []byte("result")))
@@ -71,9 +70,8 @@ func TestCompleteRejected(t *testing.T) {
 		for _, then := range []string{"nil", "the error", "ignores a limit"} {
 			t.Run(then+" "+retention.String(), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					o := once.New(open(t, etcd), name, &once.Options{Retention: retention})
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					o := once.New(bubble.Session(t, etcd), name, &once.Options{Retention: retention})
 					reject(etcd, "own")
 					leases := etcd.Leases()
 					_, err := o.Do(t.Context(), func(ctx context.Context, run *once.Run) ([]byte, error) {
@@ -101,16 +99,15 @@ func TestCompleteRejected(t *testing.T) {
 						t.Errorf("%d leases are left", got-leases)
 					}
 					wantKeys(t, etcd, name+"//attempts", name+"//failure")
-					wantDo(t, once.New(open(t, etcd), name, nil), returns("second"), "second", 2)
+					wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("second"), "second", 2)
 				})
 			})
 		}
 	}
 	t.Run("and repeated", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			o := once.New(open(t, etcd), name, &once.Options{Retention: time.Minute})
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			o := once.New(bubble.Session(t, etcd), name, &once.Options{Retention: time.Minute})
 			reject(etcd, "own")
 			wantDo(t, o, func(ctx context.Context, run *once.Run) ([]byte, error) {
 				err := run.Complete(ctx, []byte("first"), gateway.OpPut("own", nil))
@@ -150,10 +147,9 @@ func TestCompleteCutOff(t *testing.T) {
 			}
 			t.Run(title, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					o := once.New(open(t, etcd), name, nil)
-					other := once.New(open(t, etcd), name, nil)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					o := once.New(bubble.Session(t, etcd), name, nil)
+					other := once.New(bubble.Session(t, etcd), name, nil)
 					cause := errors.New("gave up")
 					var waiting, local <-chan outcome
 					done := start(t.Context(), o, func(ctx context.Context, run *once.Run) ([]byte, error) {
@@ -161,7 +157,7 @@ func TestCompleteCutOff(t *testing.T) {
 						local = start(t.Context(), o, mustNotRun(t))
 						synctest.Wait()
 						end := cutOff(etcd, apply)
-						err := run.Complete(within(t, time.Second), []byte("first"))
+						err := run.Complete(bubble.Within(t, time.Second), []byte("first"))
 						if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 							t.Errorf("Complete = %v", err)
 						}
@@ -194,12 +190,11 @@ func TestCompleteCutOff(t *testing.T) {
 // committed. A repeated Complete must not report that it was.
 func TestCompleteCutOffAndKeyDeleted(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		_, err := o.Do(t.Context(), func(ctx context.Context, run *once.Run) ([]byte, error) {
 			end := cutOff(etcd, false)
-			err := run.Complete(within(t, time.Second), []byte("first"))
+			err := run.Complete(bubble.Within(t, time.Second), []byte("first"))
 			if !errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("Complete = %v", err)
 			}
@@ -213,7 +208,7 @@ func TestCompleteCutOffAndKeyDeleted(t *testing.T) {
 		if !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("Do = %v", err)
 		}
-		wantDo(t, once.New(open(t, etcd), name, nil), returns("second"), "second", 2)
+		wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("second"), "second", 2)
 	})
 }
 
@@ -221,16 +216,15 @@ func TestCompleteCutOffAndKeyDeleted(t *testing.T) {
 // commit the result. That must not keep the others out for as long as the session lives.
 func TestCompleteCutOffForLongerThanTheRetention(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, &once.Options{Retention: 2 * time.Second})
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, &once.Options{Retention: 2 * time.Second})
 		_, err := o.Do(t.Context(), func(context.Context, *once.Run) ([]byte, error) {
 			end := cutOff(etcd, false)
 			time.AfterFunc(5*time.Second, end)
 			return []byte("first"), nil
 		})
 		_ = err // the first answer may be an error of the lease, or uncertain
-		wantDo(t, once.New(open(t, etcd), name, nil), returns("second"), "second", 2)
+		wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("second"), "second", 2)
 	})
 }
 
@@ -238,12 +232,11 @@ func TestCompleteCutOffForLongerThanTheRetention(t *testing.T) {
 // was cut off. It gives the hold up, so that others can run.
 func TestCompleteRejectedInTheBackground(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		_, err := o.Do(t.Context(), func(ctx context.Context, run *once.Run) ([]byte, error) {
 			end := cutOff(etcd, false)
-			err := run.Complete(within(t, time.Second), nil,
+			err := run.Complete(bubble.Within(t, time.Second), nil,
 				gateway.OpPut("own", nil, gateway.WithLease(0x1234)))
 			if !errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("Complete = %v", err)
@@ -259,7 +252,7 @@ func TestCompleteRejectedInTheBackground(t *testing.T) {
 			t.Errorf("Do = %v", err)
 		}
 		wantDo(t, o, returns("second"), "second", 2)
-		wantDo(t, once.New(open(t, etcd), name, nil), mustNotRun(t), "second", 2)
+		wantDo(t, once.New(bubble.Session(t, etcd), name, nil), mustNotRun(t), "second", 2)
 	})
 }
 
@@ -267,9 +260,8 @@ func TestCompleteRejectedInTheBackground(t *testing.T) {
 // no other call of its Once.
 func TestCallersNeedNotWaitForTheFunctionAfterComplete(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		goOn := make(chan struct{})
 		done := start(t.Context(), o, func(ctx context.Context, run *once.Run) ([]byte, error) {
 			time.Sleep(time.Second)
@@ -278,7 +270,7 @@ func TestCallersNeedNotWaitForTheFunctionAfterComplete(t *testing.T) {
 			return nil, err
 		})
 		synctest.Wait()
-		got := <-start(within(t, time.Minute), o, mustNotRun(t))
+		got := <-start(bubble.Within(t, time.Minute), o, mustNotRun(t))
 		want(t, got, "result", 1)
 		if got.Ran {
 			t.Error("a call that did not run says that it did")
@@ -294,9 +286,8 @@ func TestResultOfAFunctionWhoseContextHasEnded(t *testing.T) {
 	for _, retention := range []time.Duration{0, 10 * time.Minute} {
 		t.Run(retention.String(), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				o := once.New(open(t, etcd), name, &once.Options{Retention: retention})
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				o := once.New(bubble.Session(t, etcd), name, &once.Options{Retention: retention})
 				ctx, cancel := context.WithCancel(t.Context())
 				res, err := o.Do(ctx, func(context.Context, *once.Run) ([]byte, error) {
 					cancel()

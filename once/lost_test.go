@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/session"
@@ -22,10 +23,9 @@ func TestSessionLostAtEachStep(t *testing.T) {
 	for n := 1; n <= 6; n++ {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				s := open(t, etcd)
-				other := once.New(open(t, etcd), name, nil)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
+				other := once.New(bubble.Session(t, etcd), name, nil)
 				var calls atomic.Int32
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == "/lease/keepalive" {
@@ -39,7 +39,7 @@ func TestSessionLostAtEachStep(t *testing.T) {
 				})
 				committed := false
 				res, err := once.New(s, name, &once.Options{Retention: 30 * time.Minute}).Do(
-					within(t, 10*time.Minute), func(ctx context.Context, run *once.Run) ([]byte, error) {
+					bubble.Within(t, 10*time.Minute), func(ctx context.Context, run *once.Run) ([]byte, error) {
 						time.Sleep(time.Second)
 						err := run.Complete(ctx, []byte("first"))
 						committed = err == nil
@@ -70,9 +70,8 @@ func TestCtxEndsAtEachStep(t *testing.T) {
 		for _, apply := range []bool{true, false} {
 			t.Run(fmt.Sprint(n, apply), func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					etcd := fakeetcd.Start(t)
-					o := once.New(open(t, etcd), name, nil)
+				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+					o := once.New(bubble.Session(t, etcd), name, nil)
 					var calls atomic.Int32
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path == "/lease/keepalive" {
@@ -87,7 +86,7 @@ func TestCtxEndsAtEachStep(t *testing.T) {
 						}
 						return c.Silence()
 					})
-					ctx := within(t, 10*time.Second)
+					ctx := bubble.Within(t, 10*time.Second)
 					res, err := o.Do(ctx, returns("first"))
 					deadline, _ := ctx.Deadline()
 					if late := time.Since(deadline); late > 1100*time.Millisecond {
@@ -99,7 +98,7 @@ func TestCtxEndsAtEachStep(t *testing.T) {
 						t.Errorf("Do = %q, %v", res.Value, err)
 					}
 					etcd.Script(nil)
-					got := <-start(t.Context(), once.New(open(t, etcd), name, nil), returns("second"))
+					got := <-start(t.Context(), once.New(bubble.Session(t, etcd), name, nil), returns("second"))
 					if got.err != nil || string(got.Value) == "first" && got.Ran {
 						t.Errorf("%+v", got)
 					}
@@ -114,17 +113,16 @@ func TestCtxEndsAtEachStep(t *testing.T) {
 // TestCtxEndsWhileWaiting: a caller that leaves the line leaves no key.
 func TestCtxEndsWhileWaiting(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		done := start(t.Context(), o, func(context.Context, *once.Run) ([]byte, error) {
 			time.Sleep(time.Minute)
 			return []byte("result"), nil
 		})
 		synctest.Wait()
-		ctx := within(t, time.Second)
+		ctx := bubble.Within(t, time.Second)
 		local := start(ctx, o, mustNotRun(t))
-		waiting := start(ctx, once.New(open(t, etcd), name, nil), mustNotRun(t))
+		waiting := start(ctx, once.New(bubble.Session(t, etcd), name, nil), mustNotRun(t))
 		for _, done := range []<-chan outcome{local, waiting} {
 			if got := <-done; !errors.Is(got.err, context.DeadlineExceeded) {
 				t.Errorf("Do = %v", got.err)
@@ -142,9 +140,8 @@ func TestCtxEndsWhileWaiting(t *testing.T) {
 // once, also one of the same Once, and a late result is not committed.
 func TestContextOfTheFunctionEndsWithTheHold(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		stubborn := make(chan struct{})
 		done := start(t.Context(), o, func(ctx context.Context, run *once.Run) ([]byte, error) {
 			time.Sleep(2 * time.Second)
@@ -161,7 +158,7 @@ func TestContextOfTheFunctionEndsWithTheHold(t *testing.T) {
 			return []byte("first"), nil
 		})
 		synctest.Wait()
-		want(t, <-start(within(t, time.Minute), o, returns("second")), "second", 2)
+		want(t, <-start(bubble.Within(t, time.Minute), o, returns("second")), "second", 2)
 		close(stubborn)
 		if got := <-done; !errors.Is(got.err, session.ErrKeyDeleted) || got.Value != nil {
 			t.Errorf("Do = %+v", got)
@@ -174,9 +171,8 @@ func TestContextOfTheFunctionEndsWithTheHold(t *testing.T) {
 // ended already.
 func TestSessionLostAfterARejectedComplete(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		reject(etcd, "own")
 		_, err := once.New(s, name, nil).Do(t.Context(),
 			func(ctx context.Context, run *once.Run) ([]byte, error) {
@@ -188,7 +184,7 @@ func TestSessionLostAfterARejectedComplete(t *testing.T) {
 		if !errors.Is(err, gateway.ErrPermissionDenied) {
 			t.Errorf("Do = %v", err)
 		}
-		wantDo(t, once.New(open(t, etcd), name, nil), returns("second"), "second", 2)
+		wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("second"), "second", 2)
 	})
 }
 
@@ -197,15 +193,14 @@ func TestSessionLostAfterARejectedComplete(t *testing.T) {
 func TestDatabaseFull(t *testing.T) {
 	t.Parallel()
 	for _, opts := range []*once.Options{nil, {MaxAttempts: 1}, {Retention: time.Minute}} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			o := once.New(open(t, etcd), name, opts)
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			o := once.New(bubble.Session(t, etcd), name, opts)
 			etcd.Fill(true)
 			if _, err := o.Do(t.Context(), mustNotRun(t)); !errors.Is(err, gateway.ErrNoSpace) {
 				t.Errorf("Do = %v", err)
 			}
 			etcd.Fill(false)
-			waiting := once.New(open(t, etcd), name, opts)
+			waiting := once.New(bubble.Session(t, etcd), name, opts)
 			var other <-chan outcome
 			_, err := o.Do(t.Context(), func(context.Context, *once.Run) ([]byte, error) {
 				other = start(t.Context(), waiting, mustNotRun(t))

@@ -8,10 +8,10 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/exampletest"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/once"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &s)) }
@@ -20,29 +20,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, &
 const name = "job"
 
 type function = func(context.Context, *once.Run) ([]byte, error)
-
-// open returns a session with a client of its own. The session is closed at the end of the test.
-func open(t *testing.T, etcd *fakeetcd.Server) *session.Session {
-	t.Helper()
-	s, err := session.New(t.Context(), etcd.Client(t), &session.Options{Name: "me"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.Close(ctx) // in some tests the server no longer answers
-	})
-	synctest.Wait()
-	return s
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // returns is a function with a result.
 func returns(value string) function {
@@ -91,7 +68,7 @@ func want(t *testing.T, got outcome, value string, attempt int) {
 // wantDo checks the result of a Do.
 func wantDo(t *testing.T, o *once.Once, fn function, value string, attempt int) {
 	t.Helper()
-	res, err := o.Do(within(t, 30*time.Minute), fn)
+	res, err := o.Do(bubble.Within(t, 30*time.Minute), fn)
 	want(t, outcome{res, err}, value, attempt)
 }
 

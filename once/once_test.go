@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/session"
@@ -17,12 +18,11 @@ import (
 
 func TestOneRunsAndAllReceiveTheResult(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var runs, ran atomic.Int32
 		var calls []<-chan outcome
 		for range 4 {
-			o := once.New(open(t, etcd), name, nil)
+			o := once.New(bubble.Session(t, etcd), name, nil)
 			for range 4 {
 				calls = append(calls, start(t.Context(), o,
 					func(_ context.Context, run *once.Run) ([]byte, error) {
@@ -48,10 +48,9 @@ func TestOneRunsAndAllReceiveTheResult(t *testing.T) {
 
 func TestLaterCallersReceiveTheResult(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		wantDo(t, once.New(open(t, etcd), name, nil), returns("first"), "first", 1)
-		s := open(t, etcd)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("first"), "first", 1)
+		s := bubble.Session(t, etcd)
 		o := once.New(s, name, nil)
 		wantDo(t, o, mustNotRun(t), "first", 1)
 		res, err := o.TryDo(t.Context(), mustNotRun(t))
@@ -65,9 +64,8 @@ func TestLaterCallersReceiveTheResult(t *testing.T) {
 
 func TestTryDoReturnsErrRunningWhileAnotherRuns(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o, elsewhere := once.New(open(t, etcd), name, nil), once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o, elsewhere := once.New(bubble.Session(t, etcd), name, nil), once.New(bubble.Session(t, etcd), name, nil)
 		done := start(t.Context(), o, func(context.Context, *once.Run) ([]byte, error) {
 			time.Sleep(time.Second)
 			return nil, nil
@@ -86,9 +84,8 @@ func TestTryDoReturnsErrRunningWhileAnotherRuns(t *testing.T) {
 // result is not one that runs the function.
 func TestTryDoFindsTheResultBesideAnotherCall(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		wantDo(t, o, returns("result"), "result", 1)
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" {
@@ -101,14 +98,14 @@ func TestTryDoFindsTheResultBesideAnotherCall(t *testing.T) {
 		res, err := o.TryDo(t.Context(), mustNotRun(t))
 		want(t, outcome{res, err}, "result", 1)
 		want(t, <-done, "result", 1)
+		etcd.Script(nil)
 	})
 }
 
 func TestForgetLetsTheFunctionRunAgain(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		if err := o.Forget(t.Context()); !errors.Is(err, once.ErrNoResult) {
 			t.Errorf("Forget = %v", err)
 		}
@@ -126,9 +123,8 @@ func TestForgetLetsTheFunctionRunAgain(t *testing.T) {
 // TestForgetWhileOthersWait: the callers that waited receive the result, or run the function again.
 func TestForgetWhileOthersWait(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		done := start(t.Context(), o, func(context.Context, *once.Run) ([]byte, error) {
 			time.Sleep(time.Second)
 			return []byte("first"), nil
@@ -137,7 +133,7 @@ func TestForgetWhileOthersWait(t *testing.T) {
 		var others []<-chan outcome
 		for range 5 {
 			others = append(others,
-				start(t.Context(), once.New(open(t, etcd), name, nil), returns("second")))
+				start(t.Context(), once.New(bubble.Session(t, etcd), name, nil), returns("second")))
 		}
 		if err := o.Forget(t.Context()); !errors.Is(err, once.ErrNoResult) {
 			t.Errorf("Forget = %v", err)
@@ -160,9 +156,8 @@ func TestForgetWhileOthersWait(t *testing.T) {
 
 func TestResultIsKeptForTheRetention(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, &once.Options{Retention: 20 * time.Minute})
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, &once.Options{Retention: 20 * time.Minute})
 		leases := etcd.Leases()
 		wantDo(t, o, returns("first"), "first", 1)
 		if got := etcd.Leases(); got != leases+1 {
@@ -177,8 +172,8 @@ func TestResultIsKeptForTheRetention(t *testing.T) {
 
 func TestUnusableNamesAndOptions(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := open(t, fakeetcd.Start(t))
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
 		for _, o := range []*once.Once{
 			once.New(s, "", nil),
 			once.New(s, "a/", nil),
@@ -203,10 +198,9 @@ func TestCorruptResultRunsNothing(t *testing.T) {
 	for _, value := range []string{"", "x", "{}\n", `{"attempt":0}` + "\n", "[]\nx", "1\n", "\n"} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
-				o := once.New(open(t, etcd), name, nil)
-				waiting := once.New(open(t, etcd), name, nil)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				o := once.New(bubble.Session(t, etcd), name, nil)
+				waiting := once.New(bubble.Session(t, etcd), name, nil)
 				etcd.Put(name+"//result", value)
 				_, do := o.Do(t.Context(), mustNotRun(t))
 				_, try := waiting.TryDo(t.Context(), mustNotRun(t))
@@ -233,11 +227,10 @@ func TestCorruptFailureIsIgnored(t *testing.T) {
 	} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				etcd.Put(name+"//failure", value)
 				before := time.Now()
-				wantDo(t, once.New(open(t, etcd), name, nil), returns("result"), "result", 1)
+				wantDo(t, once.New(bubble.Session(t, etcd), name, nil), returns("result"), "result", 1)
 				if took := time.Since(before); took > time.Second/2 {
 					t.Errorf("took %v", took)
 				}
@@ -249,9 +242,8 @@ func TestCorruptFailureIsIgnored(t *testing.T) {
 
 func TestResultIsACopy(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		value := []byte("result")
 		res, err := o.Do(t.Context(), func(ctx context.Context, run *once.Run) ([]byte, error) {
 			err := run.Complete(ctx, value)
@@ -267,9 +259,8 @@ func TestResultIsACopy(t *testing.T) {
 // function in a loop.
 func TestResultTooLargeIsAFailure(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		o := once.New(open(t, etcd), name, nil)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		o := once.New(bubble.Session(t, etcd), name, nil)
 		large := bytes.Repeat([]byte("x"), once.MaxResult+1)
 		_, err := o.Do(t.Context(), returns(string(large)))
 		if !errors.Is(err, once.ErrTooLarge) || !errors.Is(err, gateway.ErrInvalid) {

@@ -14,12 +14,15 @@ func viewOf(size string, weights ...string) line.Snapshot {
 		v.Settings[sizeSetting] = size
 	}
 	for i, w := range weights {
-		v.Members = append(v.Members, line.Member{Key: "a/" + strconv.Itoa(i), Fence: int64(i + 1), Value: w})
+		v.Members = append(v.Members, line.Member{
+			Key: "a/" + strconv.Itoa(i), Fence: int64(i + 1),
+			Value: w,
+		})
 	}
 	return v
 }
 
-func TestFill(t *testing.T) {
+func TestMembersAreAdmittedInOrderUpToTheSize(t *testing.T) {
 	t.Parallel()
 	most := strconv.Itoa(math.MaxInt)
 	for _, tt := range []struct {
@@ -52,7 +55,8 @@ func TestFill(t *testing.T) {
 	} {
 		size, used, admitted := fill(viewOf(tt.size, tt.weights...))
 		if used != tt.used || admitted != tt.admitted {
-			t.Errorf("%q %q: %d used by %d, want %d by %d", tt.size, tt.weights, used, admitted, tt.used, tt.admitted)
+			t.Errorf("%q %q: %d used by %d, want %d by %d", tt.size, tt.weights, used, admitted,
+				tt.used, tt.admitted)
 		}
 		if n, _ := strconv.Atoi(tt.size); size != parse(tt.size) || size > 0 && size != n {
 			t.Errorf("%q: size %d", tt.size, size)
@@ -60,10 +64,11 @@ func TestFill(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestALimitIsAPositiveNumber(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]int{
-		"1": 1, "42": 42, "0": 0, "": 0, "-1": 0, "+1": 0, "01": 0, "1\n": 0, "0x1": 0, "1e3": 0, "1_000": 0, "９": 0, "99999999999999999999": 0,
+		"1": 1, "42": 42, "0": 0, "": 0, "-1": 0, "+1": 0, "01": 0, "1\n": 0, "0x1": 0, "1e3": 0,
+		"1_000": 0, "９": 0, "99999999999999999999": 0,
 	} {
 		if got := parse(s); got != want {
 			t.Errorf("%q: %d, want %d", s, got, want)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -17,7 +18,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		own, operator := errors.New("an error of fn"), semaphore.New(open(t, etcd), "a", 3)
+		own, operator := errors.New("an error of fn"), semaphore.New(bubble.Session(t, etcd), "a", 3)
 		var leases []gateway.LeaseID
 		err := semaphore.Run(t.Context(), etcd.Client(t), nil, "a", 3, 2, func(ctx context.Context, p *semaphore.Permit) error {
 			is, err := operator.Inspect(t.Context())
@@ -49,7 +50,7 @@ func TestBreak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		m, other := semaphore.New(open(t, etcd), "a", 3), semaphore.New(open(t, etcd), "a", 3)
+		m, other := semaphore.New(bubble.Session(t, etcd), "a", 3), semaphore.New(bubble.Session(t, etcd), "a", 3)
 		held := acquire(t, m, 3)
 		next := make(chan *semaphore.Permit)
 		go func() { next <- acquire(t, other, 1) }()

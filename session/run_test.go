@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 var errOwn = errors.New("an error of fn")
 
-func TestRunAgainAfterLoss(t *testing.T) {
+func TestRunCallsFnAgainAfterALoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var leases []gateway.LeaseID
 		fn := func(ctx context.Context, s *session.Session) error {
 			leases = append(leases, s.Lease())
@@ -42,7 +42,7 @@ func TestRunAgainAfterLoss(t *testing.T) {
 	})
 }
 
-func TestRunReturns(t *testing.T) {
+func TestRunReturnsTheResultOfFn(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -65,7 +65,9 @@ func TestRunReturns(t *testing.T) {
 		},
 		{
 			"error with a live session",
-			func(context.Context, func(), *fakeetcd.Server, *session.Session) error { return errOwn },
+			func(context.Context, func(), *fakeetcd.Server, *session.Session) error {
+				return errOwn
+			},
 			errOwn,
 		},
 		{
@@ -88,8 +90,7 @@ func TestRunReturns(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				runs := 0
@@ -106,21 +107,21 @@ func TestRunReturns(t *testing.T) {
 	}
 }
 
-// TestRunUnwinds: if fn does not return, Run closes the session.
-func TestRunUnwinds(t *testing.T) {
+// TestRunEndsWhatItBeganWhenFnDoesNotReturn: if fn does not return, Run closes the session.
+func TestRunEndsWhatItBeganWhenFnDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	for how, unwind := range fakeetcd.Unwinding {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				ctx, cancel := context.WithCancel(t.Context())
 				fakeetcd.Unwound(func() {
-					_ = session.Run(ctx, etcd.Client(t), nil, func(context.Context, *session.Session) error {
-						cancel()
-						unwind()
-						return nil
-					})
+					_ = session.Run(ctx, etcd.Client(t), nil,
+						func(context.Context, *session.Session) error {
+							cancel()
+							unwind()
+							return nil
+						})
 				})
 				if n := etcd.Leases(); n != 0 {
 					t.Errorf("%d leases are left", n)
@@ -130,7 +131,7 @@ func TestRunUnwinds(t *testing.T) {
 	}
 }
 
-func TestRunGivesUp(t *testing.T) {
+func TestRunReturnsADefiniteError(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -142,8 +143,7 @@ func TestRunGivesUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == "/kv/txn" {
 						return fakeetcd.Denied()
@@ -163,21 +163,20 @@ func TestRunGivesUp(t *testing.T) {
 	}
 }
 
-// TestRunWithoutEtcd tries again until ctx ends or etcd answers.
-func TestRunWithoutEtcd(t *testing.T) {
+// TestRunTriesUntilEtcdAnswers tries again until ctx ends or etcd answers.
+func TestRunTriesUntilEtcdAnswers(t *testing.T) {
 	t.Parallel()
 	for _, comes := range []bool{false, true} {
 		t.Run(map[bool]string{false: "never", true: "late"}[comes], func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				etcd.Freeze()
 				if comes {
 					time.AfterFunc(20*time.Second, etcd.Thaw)
 				}
 				start := time.Now()
 				fn := func(context.Context, *session.Session) error { return nil }
-				err := session.Run(within(t, time.Minute), etcd.Client(t), nil, fn)
+				err := session.Run(bubble.Within(t, time.Minute), etcd.Client(t), nil, fn)
 				if comes != (err == nil) || !comes && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("Run = %v", err)
 				}
@@ -189,11 +188,10 @@ func TestRunWithoutEtcd(t *testing.T) {
 	}
 }
 
-// TestRunOverSlowNew: New takes longer than the time to live, and succeeds later.
-func TestRunOverSlowNew(t *testing.T) {
+// TestRunOutlivesASlowNew: New takes longer than the time to live, and succeeds later.
+func TestRunOutlivesASlowNew(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		start := time.Now()
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" && time.Since(start) < 10*time.Second {
@@ -207,7 +205,7 @@ func TestRunOverSlowNew(t *testing.T) {
 			runs++
 			return nil
 		}
-		err := session.Run(within(t, time.Minute), etcd.Client(t), short(2*time.Second), fn)
+		err := session.Run(bubble.Within(t, time.Minute), etcd.Client(t), short(2*time.Second), fn)
 		if err != nil || runs != 1 {
 			t.Errorf("Run = %v after %d runs", err, runs)
 		}
@@ -215,19 +213,19 @@ func TestRunOverSlowNew(t *testing.T) {
 	})
 }
 
-// TestRunOverAFullDatabase tries again until the database has room.
-func TestRunOverAFullDatabase(t *testing.T) {
+// TestRunTriesUntilTheDatabaseHasRoom tries again until the database has room.
+func TestRunTriesUntilTheDatabaseHasRoom(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/lease/grant", "/kv/txn"} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				etcd := fakeetcd.Start(t)
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				full := time.Now().Add(time.Minute)
 				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 					if c.Path == path && time.Now().Before(full) {
 						return fakeetcd.Error(
-							gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
+							gateway.CodeResourceExhausted,
+							"etcdserver: mvcc: database space exceeded")
 					}
 					return c.Apply()
 				})

@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-go/holdfast/examples/internal/localtest"
 )
 
-func TestFailure(t *testing.T) { localtest.FailsWithoutEtcd(t, main) }
+func TestAnExampleWithoutEtcdSaysSoAndFails(t *testing.T) { localtest.FailsWithoutEtcd(t, main) }
 
 func Example() {
 	main()

@@ -13,19 +13,21 @@ import (
 
 	"github.com/holdfast-go/holdfast/examples/internal/local"
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
-// testEnv makes the test binary run the quickstart, so that the race detector checks it, too.
-const testEnv = "HOLDFAST_QUICKSTART_TEST"
+// quickstart is the program in the test binary, so that the race detector checks it, too.
+var quickstart = reexec.Register("quickstart", func(struct{}) int {
+	main()
+	return 0
+})
 
 func TestMain(m *testing.M) {
-	if os.Getenv(testEnv) != "" {
-		main()
-	}
+	reexec.Main()
 	os.Exit(m.Run())
 }
 
-func TestQuickstart(t *testing.T) {
+func TestTheQuickstartRunsThroughItsStory(t *testing.T) {
 	endpoint, stop, err := local.Etcd(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -149,12 +151,8 @@ type process struct {
 
 func start(t *testing.T, endpoints string) *process {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := &process{cmd: exec.CommandContext(t.Context(), self), tmp: t.TempDir()}
-	q.cmd.Env = append(os.Environ(), testEnv+"=1", endpointsEnv+"="+endpoints, "TMPDIR="+q.tmp,
+	q := &process{cmd: quickstart.Command(t.Context(), struct{}{}), tmp: t.TempDir()}
+	q.cmd.Env = append(q.cmd.Env, endpointsEnv+"="+endpoints, "TMPDIR="+q.tmp,
 		"GORACE=atexit_sleep_ms=0") // without it, each process sleeps for a second before it ends
 	q.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	q.cmd.Stderr = &q.stderr

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-func TestFailure(t *testing.T) { localtest.FailsWithoutEtcd(t, main) }
+func TestAnExampleWithoutEtcdSaysSoAndFails(t *testing.T) { localtest.FailsWithoutEtcd(t, main) }
 
 func Example() {
 	main()
@@ -27,8 +27,9 @@ func Example() {
 	// broken: attempt 1 worked
 }
 
-// TestLostSession: the loss of a session delays the work but duplicates no task.
-func TestLostSession(t *testing.T) {
+// TestALostSessionDelaysTheWorkAndRepeatsNone: the loss of a session delays the work but duplicates
+// no task.
+func TestALostSessionDelaysTheWorkAndRepeatsNone(t *testing.T) {
 	endpoint, stop, err := local.Etcd(t.Context())
 	if err != nil {
 		t.Fatal(err)

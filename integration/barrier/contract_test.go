@@ -68,12 +68,12 @@ func hold(t *testing.T, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	done := soon(func() error { return bar.Wait(ctx) })
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	compact(t, a)
 	if err := first.Release(ctx); err != nil {
 		t.Error(err)
 	}
-	waits(t, done, "Wait for the second")
+	waits(t, b.Client(), done, "Wait for the second")
 	if err := second.Release(ctx); err != nil {
 		t.Error(err)
 	}
@@ -102,11 +102,12 @@ func hold(t *testing.T, a, b *session.Session) {
 func persistent(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	gone := newSession(t, a.Client())
-	if err := errors.Join(barrier.New(gone, name).Raise(ctx), barrier.New(gone, name).Raise(ctx), gone.Close(ctx)); err != nil {
+	if err := errors.Join(barrier.New(gone, name).Raise(ctx), barrier.New(gone, name).Raise(ctx),
+		gone.Close(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	done := soon(func() error { return barrier.New(b, name).Wait(ctx) })
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	if err := errors.Join(barrier.New(a, name).Lower(ctx), <-done); err != nil {
 		t.Error(err)
 	}
@@ -125,14 +126,14 @@ func bound(t *testing.T, a, b *session.Session) {
 	}
 	done := soon(func() error { return barrier.New(b, name).Wait(ctx) })
 	other := soon(func() error { return barrier.New(lost, name).Wait(ctx) })
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	if err := b.Client().Revoke(ctx, lost.Lease()); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-other; !errors.Is(err, session.ErrLost) {
 		t.Errorf("Wait under a lost session: %v", err)
 	}
-	waits(t, done, "Wait")
+	waits(t, b.Client(), done, "Wait")
 	if err := errors.Join(b.Client().Revoke(ctx, holder.Lease()), <-done); err != nil {
 		t.Error(err)
 	}
@@ -169,18 +170,20 @@ func replaced(t *testing.T, a, b *session.Session) {
 	ctx, name := within(t, 20*time.Second), fresh(t)
 	victim := newSession(t, a.Client())
 	impatient, cancel := context.WithCancel(ctx)
-	first, second, third := enter(ctx, a, name, 4), enter(impatient, b, name, 4), enter(ctx, victim, name, 4)
+	first, second, third := enter(ctx, a, name, 4), enter(impatient, b, name, 4),
+		enter(ctx, victim, name, 4)
 	eventually(t, "join", func() bool { return len(members(t, a.Client(), name)) == 3 })
 	cancel()
 	if err := errors.Join(a.Client().Revoke(ctx, victim.Lease()), nil); err != nil {
 		t.Error(err)
 	}
-	if x, y := <-second, <-third; !errors.Is(x, context.Canceled) || !errors.Is(y, session.ErrLost) {
+	if x, y := <-second, <-third; !errors.Is(x, context.Canceled) ||
+		!errors.Is(y, session.ErrLost) {
 		t.Error(x, y)
 	}
 	eventually(t, "leave", func() bool { return len(members(t, a.Client(), name)) == 1 })
 	second, third = enter(ctx, b, name, 4), enter(ctx, b, name, 4)
-	waits(t, first, "Enter of three")
+	waits(t, a.Client(), first, "Enter of three")
 	if err := errors.Join(<-enter(ctx, a, name, 4), <-first, <-second, <-third); err != nil {
 		t.Error(err)
 	}
@@ -219,7 +222,7 @@ func cyclic(t *testing.T, a, b *session.Session) {
 	for round := range 4 {
 		first, second := await(ctx, a), await(ctx, b)
 		eventually(t, "join", func() bool { return len(members(t, a.Client(), name)) == 2 })
-		waits(t, first, "Await")
+		waits(t, a.Client(), first, "Await")
 		compact(t, a)
 		if round%2 == 1 {
 			if err := errors.Join(<-await(ctx, b), <-first, <-second); err != nil {
@@ -230,7 +233,8 @@ func cyclic(t *testing.T, a, b *session.Session) {
 		if err := barrier.NewCyclic(a, name, 3).Reset(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if x, y := <-first, <-second; !errors.Is(x, barrier.ErrBroken) || !errors.Is(y, barrier.ErrBroken) {
+		if x, y := <-first, <-second; !errors.Is(x, barrier.ErrBroken) ||
+			!errors.Is(y, barrier.ErrBroken) {
 			t.Error(x, y)
 		}
 	}
@@ -246,7 +250,7 @@ func latch(t *testing.T, a, b *session.Session) {
 		if n, err := barrier.NewLatch(a, name, 3).Count(ctx); n != left || err != nil {
 			t.Errorf("Count = %d, %v, want %d", n, err, left)
 		}
-		waits(t, done, "Wait")
+		waits(t, a.Client(), done, "Wait")
 		compact(t, a)
 		if err := barrier.NewLatch(b, name, 3).CountDown(ctx); err != nil {
 			t.Fatal(err)
@@ -259,7 +263,8 @@ func latch(t *testing.T, a, b *session.Session) {
 	if n, err := barrier.NewLatch(a, name, 3).Count(ctx); n != 0 || err != nil {
 		t.Errorf("Count = %d, %v", n, err)
 	}
-	if resp, err := a.Client().Get(ctx, name+"/", gateway.Prefix()); err != nil || len(resp.KVs) != 2 {
+	if resp, err := a.Client().Get(ctx, name+"/", gateway.Prefix()); err != nil ||
+		len(resp.KVs) != 2 {
 		t.Errorf("an open latch is %v, %v", resp, err)
 	}
 }
@@ -269,8 +274,11 @@ func mismatch(t *testing.T, a, b *session.Session) {
 	first := enter(ctx, a, name, 2)
 	eventually(t, "join", func() bool { return len(members(t, a.Client(), name)) == 1 })
 	for what, call := range map[string]func() error{
-		"Enter":     func() error { return <-enter(ctx, b, name, 3) },
-		"Await":     func() error { _, err := barrier.NewCyclic(b, name, 2).Await(ctx); return err },
+		"Enter": func() error { return <-enter(ctx, b, name, 3) },
+		"Await": func() error {
+			_, err := barrier.NewCyclic(b, name, 2).Await(ctx)
+			return err
+		},
 		"Reset":     func() error { return barrier.NewCyclic(b, name, 2).Reset(ctx) },
 		"CountDown": func() error { return barrier.NewLatch(b, name, 2).CountDown(ctx) },
 		"Count":     func() error { _, err := barrier.NewLatch(b, name, 2).Count(ctx); return err },
@@ -301,16 +309,28 @@ func cutOff(t *testing.T, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	for what, call := range map[string]func(ctx context.Context) error{
-		"Barrier.Wait": func(ctx context.Context) error { return barrier.New(b, name+"s").Wait(ctx) },
-		"Enter":        func(ctx context.Context) error { _, err := barrier.NewDouble(b, name+"d", 2).Enter(ctx); return err },
-		"Leave":        e.Leave,
-		"Leave again":  e.Leave,
-		"Await":        func(ctx context.Context) error { _, err := barrier.NewCyclic(b, name+"c", 2).Await(ctx); return err },
-		"Latch.Wait":   func(ctx context.Context) error { return barrier.NewLatch(b, name+"n", 2).Wait(ctx) },
+		"Barrier.Wait": func(ctx context.Context) error {
+			return barrier.New(b, name+"s").Wait(ctx)
+		},
+		"Enter": func(ctx context.Context) error {
+			_, err := barrier.NewDouble(b, name+"d", 2).Enter(ctx)
+			return err
+		},
+		"Leave":       e.Leave,
+		"Leave again": e.Leave,
+		"Await": func(ctx context.Context) error {
+			_, err := barrier.NewCyclic(b, name+"c", 2).Await(ctx)
+			return err
+		},
+		"Latch.Wait": func(ctx context.Context) error {
+			return barrier.NewLatch(b, name+"n", 2).Wait(ctx)
+		},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		begin := time.Now()
-		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second { // on a busy machine
+		// on a busy machine
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(begin) > 5*time.Second {
 			t.Errorf("%s: %v after %v", what, err, time.Since(begin))
 		}
 		cancel()
@@ -330,7 +350,8 @@ func bad(t *testing.T, a, _ *session.Session) {
 	ctx := t.Context()
 	for _, n := range []int{-1, 0, barrier.MaxParties + 1} {
 		_, err := barrier.NewCyclic(a, "bad", n).Await(ctx)
-		if x := <-enter(ctx, a, "bad", n); !errors.Is(x, gateway.ErrInvalid) || !errors.Is(err, gateway.ErrInvalid) {
+		if x := <-enter(ctx, a, "bad", n); !errors.Is(x, gateway.ErrInvalid) ||
+			!errors.Is(err, gateway.ErrInvalid) {
 			t.Error(n, x, err)
 		}
 	}

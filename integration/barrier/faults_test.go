@@ -13,8 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLatchDrops: each CountDown counts once while 200 answers are lost.
-func TestLatchDrops(t *testing.T) {
+// TestEachCountDownCountsOnceWhileAnswersAreLost: each CountDown counts once while 200 answers are
+// lost.
+func TestEachCountDownCountsOnceWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops, most = 200, 100000
 	p, err := faultproxy.NewHTTP(cluster.Endpoints()[0])
@@ -29,14 +30,20 @@ func TestLatchDrops(t *testing.T) {
 	name, ctx := fresh(t), within(t, 2*time.Minute)
 	var sessions []*session.Session
 	for range 2 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c))
 	}
 	match := func(n int) func(*faultproxy.Request) bool {
 		return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 	}
 	dropped := p.Add(faultproxy.Rule{Match: match(3), Action: faultproxy.Drop})
-	late := p.Add(faultproxy.Rule{Match: match(40), Action: faultproxy.DelayBefore(400 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  match(40),
+		Action: faultproxy.DelayBefore(400 * time.Millisecond),
+	})
 	var counted atomic.Int64
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -54,15 +61,16 @@ func TestLatchDrops(t *testing.T) {
 	all.Wait()
 	pause(ctx, 600*time.Millisecond) // late requests
 	left, err := barrier.NewLatch(plain(t), name, most).Count(ctx)
-	figure(t, "latch: %d counts with %d answers dropped, %d requests late", counted.Load(), dropped.Hits(), late.Hits())
+	figure(t, "latch: %d counts with %d answers dropped, %d requests late", counted.Load(),
+		dropped.Hits(), late.Hits())
 	if err != nil || most-left != int(counted.Load()) {
 		t.Errorf("counted %d, %v", most-left, err)
 	}
 }
 
-// TestWaitOverResets: Wait does not return because of broken streams and compactions, and returns
-// after them when the barrier is down.
-func TestWaitOverResets(t *testing.T) {
+// TestWaitOutlastsBrokenStreamsAndCompactions: Wait does not return because of broken streams and
+// compactions, and returns after them when the barrier is down.
+func TestWaitOutlastsBrokenStreamsAndCompactions(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +89,7 @@ func TestWaitOverResets(t *testing.T) {
 		}
 		done := soon(func() error { return barrier.New(s, name).Wait(ctx) })
 		for range 10 {
-			waits(t, done, "Wait")
+			waits(t, s.Client(), done, "Wait")
 			p.Reset()
 			compact(t, direct)
 		}
@@ -96,7 +104,7 @@ func TestWaitOverResets(t *testing.T) {
 		}
 		if missed {
 			compact(t, direct)
-			waits(t, done, "Wait without a connection")
+			waits(t, direct.Client(), done, "Wait without a connection")
 			if err := p.Heal(); err != nil {
 				t.Fatal(err)
 			}

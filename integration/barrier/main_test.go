@@ -3,46 +3,27 @@ package barrier_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // cluster is one member that the tests of the package share if they do not disturb it.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 var (
+	newClient  = cluster.NewClient
 	figure     = recipetest.Figure
 	within     = recipetest.Within
 	fresh      = recipetest.Fresh
 	eventually = recipetest.Eventually
 	members    = recipetest.Members
-	server     = recipetest.Server
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(childEndpoint) != "" {
-		os.Exit(child())
-	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
-}
-
-// newClient returns a client, of the shared cluster if cfg names no endpoints.
-func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
-	tb.Helper()
-	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = cluster.Endpoints()
-	}
-	return recipetest.NewClient(tb, cfg)
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 // newSession returns a session that is closed at the end of the test.
 func newSession(tb testing.TB, c *gateway.Client) *session.Session {
@@ -53,7 +34,7 @@ func newSession(tb testing.TB, c *gateway.Client) *session.Session {
 // plain returns a session on the shared cluster with its own client.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
-	return newSession(tb, newClient(tb, gateway.Config{}))
+	return cluster.NewSession(tb, &session.Options{TTL: time.Minute})
 }
 
 func several(tb testing.TB, n int) []*session.Session {
@@ -81,12 +62,15 @@ func soon(call func() error) chan error {
 	return done
 }
 
-func waits(tb testing.TB, done chan error, what string) {
+// waits fails the test if a call of the client has returned by the time at which the client has
+// received all events so far.
+func waits(tb testing.TB, c *gateway.Client, done chan error, what string) {
 	tb.Helper()
+	recipetest.Marked(tb, c)
 	select {
 	case err := <-done:
 		tb.Errorf("%s did not wait: %v", what, err)
 		done <- err
-	case <-time.After(50 * time.Millisecond):
+	default:
 	}
 }

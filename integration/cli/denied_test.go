@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestForeignKeysHideLittle: keys that a user may not read do not hide the members that the user
-// may read.
-func TestForeignKeysHideLittle(t *testing.T) {
+// TestForeignKeysHideNoReadableMembers: keys that a user may not read do not hide the members that
+// the user may read.
+func TestForeignKeysHideNoReadableMembers(t *testing.T) {
 	t.Parallel()
 	options := recipetest.Server(etcdproc.Versions()[0])
 	options.ClientCertAuth, options.RootPassword = true, "root-password"

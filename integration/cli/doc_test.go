@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPage runs the blocks of docs/cli.md, one after the other.
-func TestPage(t *testing.T) {
+// TestTheBlocksOfThePageWork runs the blocks of docs/cli.md, one after the other.
+func TestTheBlocksOfThePageWork(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/cli.md")
 	if err != nil {

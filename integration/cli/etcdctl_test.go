@@ -18,8 +18,9 @@ func etcdctl(t *testing.T, args ...string) *running {
 	return launch(t, bin, nil, nil, args...)
 }
 
-// TestWithEtcdctlLock: holdfast and etcdctl exclude each other, and wait for each other.
-func TestWithEtcdctlLock(t *testing.T) {
+// TestEtcdctlLockAndHoldfastExcludeEachOther: holdfast and etcdctl exclude each other, and wait for
+// each other.
+func TestEtcdctlLockAndHoldfastExcludeEachOther(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	ours := hold(t, name)
@@ -53,8 +54,9 @@ func TestWithEtcdctlLock(t *testing.T) {
 	next.want(0)
 }
 
-// TestWithEtcdctlElect: holdfast and etcdctl lead after each other, and see each other.
-func TestWithEtcdctlElect(t *testing.T) {
+// TestEtcdctlElectAndHoldfastLeadInTurn: holdfast and etcdctl lead after each other, and see each
+// other.
+func TestEtcdctlElectAndHoldfastLeadInTurn(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	ours := start(t, "elect", name, "ours")

@@ -76,9 +76,9 @@ func lineWith(t *testing.T, verb, rest []string, flag, value string) []string {
 	return append(append(args, fresh(t)), rest...)
 }
 
-// TestGarbage: every verb and flag rejects a text that is not a number or a time, and prints the
-// error as JSON if --json is given.
-func TestGarbage(t *testing.T) {
+// TestGarbageIsRejectedByEveryFlag: every verb and flag rejects a text that is not a number or a
+// time, and prints the error as JSON if --json is given.
+func TestGarbageIsRejectedByEveryFlag(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
@@ -102,8 +102,8 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestExtremes: a very large or small number is rejected or works.
-func TestExtremes(t *testing.T) {
+// TestExtremeNumbersAreRejectedOrWork: a very large or small number is rejected or works.
+func TestExtremeNumbersAreRejectedOrWork(t *testing.T) {
 	t.Parallel()
 	for _, row := range numericFlags {
 		for _, flag := range row.flags {
@@ -145,9 +145,9 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// TestErrorsInJSON: the error of a line that cannot be parsed is JSON too, at every position of
-// --json.
-func TestErrorsInJSON(t *testing.T) {
+// TestAnErrorOfTheCommandLineIsJSONToo: the error of a line that cannot be parsed is JSON too, at
+// every position of --json.
+func TestAnErrorOfTheCommandLineIsJSONToo(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"lock", "--bogus", "--json"},

@@ -23,8 +23,8 @@ func asFirst(t *testing.T, args ...string) *running {
 // zombies prints the number of zombies that the shell can see.
 const zombies = `grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l`
 
-// TestFirstProcessReaps: as the first process, holdfast reaps the orphans of its command.
-func TestFirstProcessReaps(t *testing.T) {
+// TestTheFirstProcessReapsOrphans: as the first process, holdfast reaps the orphans of its command.
+func TestTheFirstProcessReapsOrphans(t *testing.T) {
 	t.Parallel()
 	r := asFirst(t, "lock", fresh(t), "--", "sh", "-c",
 		`for i in 1 2 3 4 5; do sh -c 'sleep 0.05 &'; done; sh -c 'sleep 0.05 & echo $!'; echo $$ $PPID;
@@ -39,9 +39,9 @@ func TestFirstProcessReaps(t *testing.T) {
 	r.want(0)
 }
 
-// TestFirstProcessLosesInTime: a loss ends the command as fast as elsewhere. The group is empty
-// only after all of it has been reaped, which only the first process can do.
-func TestFirstProcessLosesInTime(t *testing.T) {
+// TestTheFirstProcessEndsItsCommandInTime: a loss ends the command as fast as elsewhere. The group
+// is empty only after all of it has been reaped, which only the first process can do.
+func TestTheFirstProcessEndsItsCommandInTime(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	// The group has an orphan, and obeys SIGTERM.

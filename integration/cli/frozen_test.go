@@ -29,8 +29,8 @@ func freeze(t *testing.T, c *etcdtest.Cluster) {
 	})
 }
 
-// TestConsumerInterruptedWhileFrozen: two Ctrl-C end a consumer as fast.
-func TestConsumerInterruptedWhileFrozen(t *testing.T) {
+// TestTwoInterruptsEndAConsumerWhileEtcdIsFrozen: two Ctrl-C end a consumer as fast.
+func TestTwoInterruptsEndAConsumerWhileEtcdIsFrozen(t *testing.T) {
 	t.Parallel()
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
 	r := start(t, "--endpoints", own.Endpoints()[0], "--command-timeout", "10m", "queue", "consume",
@@ -52,10 +52,10 @@ func TestConsumerInterruptedWhileFrozen(t *testing.T) {
 	}
 }
 
-// TestSecondInterruptWhileFrozen: while etcd is frozen, a release takes all of --command-timeout. A
-// second Ctrl-C does not wait for it, whether holdfast waits for the lock, holds it, or runs a
-// command that the first Ctrl-C has ended.
-func TestSecondInterruptWhileFrozen(t *testing.T) {
+// TestASecondInterruptEndsTheReleaseWhileEtcdIsFrozen: while etcd is frozen, a release takes all of
+// --command-timeout. A second Ctrl-C does not wait for it, whether holdfast waits for the lock,
+// holds it, or runs a command that the first Ctrl-C has ended.
+func TestASecondInterruptEndsTheReleaseWhileEtcdIsFrozen(t *testing.T) {
 	t.Parallel()
 	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
 	lock := func(name string, more ...string) *running {

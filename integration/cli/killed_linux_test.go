@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestKilled: the command ends when holdfast is killed, and the lock is free when the lease has
-// expired.
-func TestKilled(t *testing.T) {
+// TestTheCommandEndsWhenHoldfastIsKilled: the command ends when holdfast is killed, and the lock is
+// free when the lease has expired.
+func TestTheCommandEndsWhenHoldfastIsKilled(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c",

@@ -7,9 +7,10 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// TestDoctorNobodyUses: doctor finds a member's key that has lost its lease, even if nobody uses
-// the name, and break deletes it. A key that may belong to another program is only noted.
-func TestDoctorNobodyUses(t *testing.T) {
+// TestDoctorFindsALeftoverThatNobodyUses: doctor finds a member's key that has lost its lease, even
+// if nobody uses the name, and break deletes it. A key that may belong to another program is only
+// noted.
+func TestDoctorFindsALeftoverThatNobodyUses(t *testing.T) {
 	t.Parallel()
 	const lease = "6dd18b3364141523"
 	for what, row := range map[string]struct {

@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// TestLock: the command runs under the lock, with the right environment, input and status.
-func TestLock(t *testing.T) {
+// TestTheCommandRunsUnderTheLock: the command runs under the lock, with the right environment,
+// input and status.
+func TestTheCommandRunsUnderTheLock(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	r := launch(t, program, nil, strings.NewReader("from outside\n"), "lock", name, "--", "sh",
 		"-c",
-		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV $HOLDFAST_DEADLINE"; exit 7`)
+		`cat; echo "$HOLDFAST_KEY $HOLDFAST_FENCE $ETCD_LOCK_KEY $ETCD_LOCK_REV `+
+			`$HOLDFAST_DEADLINE"; exit 7`)
 	if l := r.line(); l != "from outside" {
 		t.Errorf("input: %q", l)
 	}
@@ -56,9 +58,9 @@ func hold(t *testing.T, args ...string) *running {
 	return r
 }
 
-// TestHoldUntilSignal: without a command, the key is printed and the lock is held until a signal
-// arrives.
-func TestHoldUntilSignal(t *testing.T) {
+// TestWithoutACommandTheLockIsHeldUntilASignal: without a command, the key is printed and the lock
+// is held until a signal arrives.
+func TestWithoutACommandTheLockIsHeldUntilASignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		name := fresh(t)
@@ -81,9 +83,9 @@ func TestHoldUntilSignal(t *testing.T) {
 	r.want(0)
 }
 
-// TestNotAcquired: if the lock is not acquired, the status is 1, or the value of -E, and no command
-// runs.
-func TestNotAcquired(t *testing.T) {
+// TestALockThatIsNotAcquiredRunsNoCommand: if the lock is not acquired, the status is 1, or the
+// value of -E, and no command runs.
+func TestALockThatIsNotAcquiredRunsNoCommand(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	held := hold(t, name)
@@ -120,8 +122,8 @@ func TestNotAcquired(t *testing.T) {
 	next.want(0)
 }
 
-// TestShared: readers share, a writer does not.
-func TestShared(t *testing.T) {
+// TestReadersShareAndAWriterDoesNot: readers share, a writer does not.
+func TestReadersShareAndAWriterDoesNot(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hold(t, "-s", name)
@@ -130,8 +132,8 @@ func TestShared(t *testing.T) {
 	hf(t, 1, "lock", "-n", name, "--", "true")
 }
 
-// TestSeveral: all of several locks are acquired, or none.
-func TestSeveral(t *testing.T) {
+// TestAllOfSeveralLocksAreAcquiredOrNone: all of several locks are acquired, or none.
+func TestAllOfSeveralLocksAreAcquiredOrNone(t *testing.T) {
 	t.Parallel()
 	a, b := fresh(t), fresh(t)
 	for _, flags := range [][]string{{}, {"-n"}} {
@@ -155,9 +157,9 @@ func TestSeveral(t *testing.T) {
 	hf(t, 0, "lock", "-n", b, a, "--", "true")
 }
 
-// TestLockDelay: after a holder was killed, the next waits until its lease expires, and then for
-// the delay.
-func TestLockDelay(t *testing.T) {
+// TestTheNextHolderWaitsForTheLockDelay: after a holder was killed, the next waits until its lease
+// expires, and then for the delay.
+func TestTheNextHolderWaitsForTheLockDelay(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	held := hold(t, name, "--ttl", "2", "--lock-delay", "3")
@@ -174,8 +176,8 @@ func TestLockDelay(t *testing.T) {
 	}
 }
 
-// TestCounter: twenty processes increment a counter without losing an update.
-func TestCounter(t *testing.T) {
+// TestTwentyProcessesLoseNoUpdate: twenty processes increment a counter without losing an update.
+func TestTwentyProcessesLoseNoUpdate(t *testing.T) {
 	t.Parallel()
 	name, file := fresh(t), filepath.Join(t.TempDir(), "counter")
 	if err := os.WriteFile(file, []byte("0\n"), 0o600); err != nil {

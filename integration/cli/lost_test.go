@@ -12,7 +12,8 @@ import (
 )
 
 // deaf is a command that ignores SIGTERM, as does its child. It prints the numbers of both.
-const deaf = `trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; do sleep 0.05; done`
+const deaf = `trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; ` +
+	`do sleep 0.05; done`
 
 // leaseOf waits for the only member of a line, and returns its lease and the time at which that
 // expires.
@@ -33,9 +34,10 @@ func leaseOf(t *testing.T, c *gateway.Client, name string) (id gateway.LeaseID, 
 	return gateway.LeaseID(n), asked.Add(info.TTL)
 }
 
-// TestRevoked: when the lease is revoked, the whole group is gone before the lease would have
-// expired, even if it ignores SIGTERM, and the status says that the lock was lost.
-func TestRevoked(t *testing.T) {
+// TestTheGroupEndsWhenTheLeaseIsRevoked: when the lease is revoked, the whole group is gone before
+// the lease would have expired, even if it ignores SIGTERM, and the status says that the lock was
+// lost.
+func TestTheGroupEndsWhenTheLeaseIsRevoked(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	for _, tt := range []struct {
@@ -45,7 +47,8 @@ func TestRevoked(t *testing.T) {
 		{"obeys", `trap 'exit 0' TERM; sleep 100 & echo $$ $!; while :; do wait; done`, nil},
 		{"deaf", deaf, nil},
 		{"long grace", deaf, []string{"--grace", "3"}},
-		{"child only", `trap 'exit 3' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo $$ $!; while :; do wait; done`, nil},
+		{"child only", `trap 'exit 3' TERM; (trap '' TERM; while :; do sleep 0.05; done) & echo ` +
+			`$$ $!; while :; do wait; done`, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,9 +78,9 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// TestCutOff: a holder that is cut off from etcd has ended when the server grants the lock to the
-// next. Both print times of the same clock.
-func TestCutOff(t *testing.T) {
+// TestAHolderThatIsCutOffEndsInTime: a holder that is cut off from etcd has ended when the server
+// grants the lock to the next. Both print times of the same clock.
+func TestAHolderThatIsCutOffEndsInTime(t *testing.T) {
 	t.Parallel()
 	proxy, err := faultproxy.New(strings.TrimPrefix(cluster.Endpoints()[0], "http://"))
 	if err != nil {
@@ -121,8 +124,9 @@ func number(t *testing.T, s string) int64 {
 	return n
 }
 
-// TestLostWithoutCommand: a verb that holds a lock without a command reports the loss too.
-func TestLostWithoutCommand(t *testing.T) {
+// TestALossIsReportedWithoutACommand: a verb that holds a lock without a command reports the loss
+// too.
+func TestALossIsReportedWithoutACommand(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	for _, verb := range [][]string{{"lock"}, {"semaphore", "--limit", "1"}} {

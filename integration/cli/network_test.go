@@ -42,9 +42,9 @@ func behindPath(t *testing.T) string {
 	return s.URL
 }
 
-// TestPathBeforeTheGateway: --api-prefix or the endpoint names a proxy's path, and doctor reports
-// the watch mode.
-func TestPathBeforeTheGateway(t *testing.T) {
+// TestAPathBeforeTheGatewayIsUsed: --api-prefix or the endpoint names a proxy's path, and doctor
+// reports the watch mode.
+func TestAPathBeforeTheGatewayIsUsed(t *testing.T) {
 	t.Parallel()
 	base := behindPath(t)
 	for _, flags := range [][]string{

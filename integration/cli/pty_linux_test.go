@@ -74,7 +74,8 @@ func TestJobControlStopsBoth(t *testing.T) {
 	// its vfork and the exec. holdfast is killed only after the test has looked, because the
 	// command dies with it.
 	keys, screen := onTerminal(t, `set -m; $holdfast lock `+fresh(t)+
-		` -- sh -c 'echo "child $$"; exec sleep 1000' </dev/null; echo "back $?"; read x; kill -KILL %1; wait`)
+		` -- sh -c 'echo "child $$"; exec sleep 1000' </dev/null; echo "back $?"; read x; kill `+
+		`-KILL %1; wait`)
 	pid := strings.Fields(shown(t, screen, "child"))[1]
 	if _, err := keys.Write([]byte{'Z' - '@'}); err != nil {
 		t.Fatal(err)
@@ -113,7 +114,8 @@ func TestTerminalBesideAPipe(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"", "set -m; "} {
 		keys, screen := onTerminal(t, mode+`echo piped | $holdfast lock `+fresh(t)+
-			` -- sh -c 'read a; echo "asks"; read b </dev/tty; echo "got $a and $b"; exit 3'; echo "status $?"; read c; echo "then $c"`)
+			` -- sh -c 'read a; echo "asks"; read b </dev/tty; echo "got $a and $b"; exit 3'; `+
+			`echo "status $?"; read c; echo "then $c"`)
 		shown(t, screen, "asks")
 		if _, err := keys.WriteString("typed\n"); err != nil {
 			t.Fatal(err)

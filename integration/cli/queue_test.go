@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// TestQueue: an item that was put can be listed, and received once.
-func TestQueue(t *testing.T) {
+// TestAnItemIsListedAndReceivedOnce: an item that was put can be listed, and received once.
+func TestAnItemIsListedAndReceivedOnce(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	complain(t, 1, "queue", "get", "-n", name)
@@ -61,9 +61,9 @@ func TestQueue(t *testing.T) {
 	hf(t, 1, "queue", "get", "-n", name)
 }
 
-// TestConsume: the command has the item on its input. Items whose command fails are delivered
-// again, and end among the dead letters.
-func TestConsume(t *testing.T) {
+// TestTheCommandOfConsumeGetsEachItem: the command has the item on its input. Items whose command
+// fails are delivered again, and end among the dead letters.
+func TestTheCommandOfConsumeGetsEachItem(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
 	put := launch(t, program, nil, strings.NewReader("a\nb\nbad\nc\n"), "queue", "put", "--lines",
@@ -71,7 +71,8 @@ func TestConsume(t *testing.T) {
 	put.want(0)
 	r := start(t, "queue", "consume", "--concurrency", "2", "--max-attempts", "2", name, "--", "sh",
 		"-c",
-		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ "$v" != bad ]`)
+		`v=$(cat); echo "$v $HOLDFAST_ATTEMPT ${HOLDFAST_ITEM:+item} ${HOLDFAST_FENCE:+fence}"; [ `+
+			`"$v" != bad ]`)
 	var got []string
 	for range 5 {
 		got = append(got, r.line())
@@ -119,13 +120,15 @@ func TestConsume(t *testing.T) {
 	}
 }
 
-// TestClaimLost: a command whose claim is deleted is ended, and another command gets the item.
-func TestClaimLost(t *testing.T) {
+// TestACommandWhoseClaimIsDeletedIsEnded: a command whose claim is deleted is ended, and another
+// command gets the item.
+func TestACommandWhoseClaimIsDeletedIsEnded(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
 	r := start(t, "queue", "consume", "--ttl", "5", name, "--", "sh", "-c",
-		`trap '' TERM; echo $HOLDFAST_KEY $$; [ $HOLDFAST_ATTEMPT = 2 ] || while :; do sleep 0.05; done`)
+		`trap '' TERM; echo $HOLDFAST_KEY $$; [ $HOLDFAST_ATTEMPT = 2 ] || while :; do sleep `+
+			`0.05; done`)
 	first := strings.Fields(r.line())
 	if len(first) != 2 {
 		t.Fatal(first)
@@ -146,8 +149,9 @@ func TestClaimLost(t *testing.T) {
 	r.want(0)
 }
 
-// TestUntold: an item that could not be printed is still in the queue, and ready at once.
-func TestUntold(t *testing.T) {
+// TestAnItemThatWasNotPrintedIsReadyAgain: an item that could not be printed is still in the queue,
+// and ready at once.
+func TestAnItemThatWasNotPrintedIsReadyAgain(t *testing.T) {
 	t.Parallel()
 	full := "exec >/dev/full; exec " + program + " "
 	if _, err := os.Stat("/dev/full"); err != nil {
@@ -204,8 +208,9 @@ func deadLetter(t *testing.T, name string) string {
 	return id
 }
 
-// TestDiscard: a dead letter that is deleted by hand disappears without a trace.
-func TestDiscard(t *testing.T) {
+// TestADiscardedDeadLetterLeavesNoTrace: a dead letter that is deleted by hand disappears without a
+// trace.
+func TestADiscardedDeadLetterLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	id := deadLetter(t, name)
@@ -230,9 +235,9 @@ func TestDiscard(t *testing.T) {
 	hf(t, 0, "doctor", name)
 }
 
-// TestPause: while a queue is paused nothing is delivered, and afterwards everything is still
-// there.
-func TestPause(t *testing.T) {
+// TestAPausedQueueDeliversNothingAndKeepsAll: while a queue is paused nothing is delivered, and
+// afterwards everything is still there.
+func TestAPausedQueueDeliversNothingAndKeepsAll(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
@@ -256,9 +261,9 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestDeadUnanswered: if etcd stops answering in the middle, the list of dead letters ends as other
-// lists do.
-func TestDeadUnanswered(t *testing.T) {
+// TestTheListOfDeadLettersEndsWithoutAnAnswer: if etcd stops answering in the middle, the list of
+// dead letters ends as other lists do.
+func TestTheListOfDeadLettersEndsWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	deadLetter(t, name)
@@ -295,9 +300,9 @@ func TestDeadUnanswered(t *testing.T) {
 	}
 }
 
-// TestConsumeCannotStart: an item whose command cannot be started is requeued, and the attempt does
-// not count.
-func TestConsumeCannotStart(t *testing.T) {
+// TestAnItemWhoseCommandCannotStartIsRequeued: an item whose command cannot be started is requeued,
+// and the attempt does not count.
+func TestAnItemWhoseCommandCannotStartIsRequeued(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "queue", "put", name, "x")
@@ -310,9 +315,9 @@ func TestConsumeCannotStart(t *testing.T) {
 	}
 }
 
-// TestForeignTimes: an item of another program with a time in microseconds is printed by get, peek
-// and dead, as JSON too, without the time, because JSON cannot represent it.
-func TestForeignTimes(t *testing.T) {
+// TestATimeOfAnotherProgramIsPrinted: an item of another program with a time in microseconds is
+// printed by get, peek and dead, as JSON too, without the time, because JSON cannot represent it.
+func TestATimeOfAnotherProgramIsPrinted(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	name := fresh(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestSemaphore: no more commands run at a time than the limit permits.
-func TestSemaphore(t *testing.T) {
+// TestNoMoreCommandsRunThanTheLimit: no more commands run at a time than the limit permits.
+func TestNoMoreCommandsRunThanTheLimit(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	one := start(t, "semaphore", name, "--limit", "3")
@@ -34,8 +34,8 @@ func TestSemaphore(t *testing.T) {
 	next.want(0)
 }
 
-// TestElectAndLeader: leaders follow each other, and are observed.
-func TestElectAndLeader(t *testing.T) {
+// TestLeadersFollowEachOtherAndAreObserved: leaders follow each other, and are observed.
+func TestLeadersFollowEachOtherAndAreObserved(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	complain(t, 1, "leader", name)
@@ -72,8 +72,8 @@ func TestElectAndLeader(t *testing.T) {
 	watch.want(0)
 }
 
-// TestBarrier: nobody passes a barrier that is up.
-func TestBarrier(t *testing.T) {
+// TestNobodyPassesABarrierThatIsUp: nobody passes a barrier that is up.
+func TestNobodyPassesABarrierThatIsUp(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hf(t, 0, "barrier", "wait", name)
@@ -93,8 +93,9 @@ func TestBarrier(t *testing.T) {
 	hf(t, 0, "barrier", "wait", name)
 }
 
-// TestBarrierEnter: all commands run at the same time, and none returns before all have left.
-func TestBarrierEnter(t *testing.T) {
+// TestAllCommandsOfABarrierRunTogether: all commands run at the same time, and none returns before
+// all have left.
+func TestAllCommandsOfABarrierRunTogether(t *testing.T) {
 	t.Parallel()
 	name, dir := fresh(t), t.TempDir()
 	// Each command waits until all are inside, and prints when it has left.
@@ -123,8 +124,8 @@ func TestBarrierEnter(t *testing.T) {
 	hf(t, 0, "barrier", "enter", fresh(t), "--parties", "1")
 }
 
-// TestLatch: the latch opens after its count.
-func TestLatch(t *testing.T) {
+// TestALatchOpensAfterItsCount: the latch opens after its count.
+func TestALatchOpensAfterItsCount(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	if l := hf(t, 0, "latch", "left", name, "--count", "2"); l != "2" {
@@ -145,8 +146,8 @@ func TestLatch(t *testing.T) {
 	complain(t, 64, "latch", "wait", name, "--count", "3")
 }
 
-// TestCompletions: every shell has a completion script.
-func TestCompletions(t *testing.T) {
+// TestEveryShellHasACompletionScript: every shell has a completion script.
+func TestEveryShellHasACompletionScript(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if out := hf(t, 0, "completion", shell); !strings.Contains(out, "holdfast") {

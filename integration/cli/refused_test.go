@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestRefusalNamesTheHolder: the error of a try, or of a wait in vain, names host, process and
+// TestARefusalNamesTheHolder: the error of a try, or of a wait in vain, names host, process and
 // start of the holder.
-func TestRefusalNamesTheHolder(t *testing.T) {
+func TestARefusalNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	host, err := os.Hostname()
 	if err != nil {

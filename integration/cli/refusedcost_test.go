@@ -58,9 +58,9 @@ func countRequests(t *testing.T) *counted {
 	return c
 }
 
-// TestRefusalIsCheap: a refused try costs the same with any number of waiters, and names the
-// holder.
-func TestRefusalIsCheap(t *testing.T) {
+// TestARefusalCostsTheSameWithManyWaiters: a refused try costs the same with any number of waiters,
+// and names the holder.
+func TestARefusalCostsTheSameWithManyWaiters(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	s := newSession(t)
@@ -111,9 +111,9 @@ func TestRefusalIsCheap(t *testing.T) {
 	}
 }
 
-// TestRefusalNamesAll: the JSON contains all holders, even if they are more than the first request
-// reads.
-func TestRefusalNamesAll(t *testing.T) {
+// TestARefusalNamesAllHoldersInJSON: the JSON contains all holders, even if they are more than the
+// first request reads.
+func TestARefusalNamesAllHoldersInJSON(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	const holders = 12

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestRenewedFiles: certificates, keys, authority and password are replaced while verbs run, and
-// etcd rejects the old ones. A lock stays held, and a queue is consumed.
-func TestRenewedFiles(t *testing.T) {
+// TestVerbsOutliveRenewedFilesAndPasswords: certificates, keys, authority and password are replaced
+// while verbs run, and etcd rejects the old ones. A lock stays held, and a queue is consumed.
+func TestVerbsOutliveRenewedFilesAndPasswords(t *testing.T) {
 	t.Parallel()
 	o := recipetest.Server(etcdproc.Versions()[0])
 	o.ClientCertAuth, o.RootPassword = true, "one"

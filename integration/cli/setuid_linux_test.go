@@ -52,10 +52,10 @@ func public(t *testing.T, modes map[string]os.FileMode) (dir string) {
 	return dir
 }
 
-// TestCommandOfAnotherUser: a command that has changed its user to root cannot be killed by the
-// user who started it. Before the deadline a line reports this, and the time from which another may
-// have the lock. The status is the one of a loss.
-func TestCommandOfAnotherUser(t *testing.T) {
+// TestACommandOfAnotherUserIsReported: a command that has changed its user to root cannot be killed
+// by the user who started it. Before the deadline a line reports this, and the time from which
+// another may have the lock. The status is the one of a loss.
+func TestACommandOfAnotherUserIsReported(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a program that belongs to another user")

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestSignals: a command receives the signals that holdfast receives, with its whole group.
-func TestSignals(t *testing.T) {
+// TestACommandReceivesTheSignals: a command receives the signals that holdfast receives, with its
+// whole group.
+func TestACommandReceivesTheSignals(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		signal syscall.Signal
@@ -37,9 +38,9 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestSignalWhileWaiting: a signal during the wait removes the waiter from the line, and determines
-// the status.
-func TestSignalWhileWaiting(t *testing.T) {
+// TestASignalRemovesTheWaiter: a signal during the wait removes the waiter from the line, and
+// determines the status.
+func TestASignalRemovesTheWaiter(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hold(t, name)

@@ -23,9 +23,9 @@ func pipe(t *testing.T) (read, write *os.File) {
 	return read, write
 }
 
-// TestPutEndsBySignal: every signal that ends programs ends a put that waits for its input, with a
-// message that says how much was put.
-func TestPutEndsBySignal(t *testing.T) {
+// TestASignalEndsAPutAndReportsItsItems: every signal that ends programs ends a put that waits for
+// its input, with a message that says how much was put.
+func TestASignalEndsAPutAndReportsItsItems(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{
 		syscall.SIGINT, syscall.SIGTERM,
@@ -72,8 +72,9 @@ func awaitSession(t *testing.T, r *running) {
 	})
 }
 
-// TestPutStream: lines are put in their order, as soon as they arrive, and any number of them.
-func TestPutStream(t *testing.T) {
+// TestLinesArePutInTheirOrder: lines are put in their order, as soon as they arrive, and any number
+// of them.
+func TestLinesArePutInTheirOrder(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	read, write := pipe(t)
@@ -109,8 +110,9 @@ func TestPutStream(t *testing.T) {
 	}
 }
 
-// TestPutProgress: the time limit applies to each batch, however long the whole takes.
-func TestPutProgress(t *testing.T) {
+// TestTheTimeLimitOfPutAppliesToEachBatch: the time limit applies to each batch, however long the
+// whole takes.
+func TestTheTimeLimitOfPutAppliesToEachBatch(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	text := strings.Repeat("x\n", 60_000)
@@ -126,9 +128,9 @@ func TestPutProgress(t *testing.T) {
 	}
 }
 
-// TestPutLong: a line or an input that is too long for an item is rejected before it is read to its
-// end.
-func TestPutLong(t *testing.T) {
+// TestAnItemThatIsTooLongIsRejected: a line or an input that is too long for an item is rejected
+// before it is read to its end.
+func TestAnItemThatIsTooLongIsRejected(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	for _, tt := range []struct {
@@ -168,9 +170,9 @@ func TestPutLong(t *testing.T) {
 	}
 }
 
-// TestPutFull: a full queue ends a stream after --wait without progress. The error contains how
-// many items were put.
-func TestPutFull(t *testing.T) {
+// TestAFullQueueEndsAPut: a full queue ends a stream after --wait without progress. The error
+// contains how many items were put.
+func TestAFullQueueEndsAPut(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []string{"0", "0.001", "1"} {
 		name := fresh(t)

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestStoppedAlone: after a SIGSTOP holdfast cannot end its command, so it overlaps with the next
-// holder's. The command ends when holdfast is continued.
-func TestStoppedAlone(t *testing.T) {
+// TestAStoppedHoldfastEndsItsCommandLater: after a SIGSTOP holdfast cannot end its command, so it
+// overlaps with the next holder's. The command ends when holdfast is continued.
+func TestAStoppedHoldfastEndsItsCommandLater(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	r := start(t, "lock", "--ttl", "2", name, "--", "sh", "-c", "echo $$; exec sleep 1000")

@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 )
 
-// TestRedriveIsBounded: a redrive ends with the right status if etcd stops answering.
-func TestRedriveIsBounded(t *testing.T) {
+// TestARedriveEndsWithoutAnAnswer: a redrive ends with the right status if etcd stops answering.
+func TestARedriveEndsWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	if _, err := newClient(t).Put(within(t, patience), name+"//x/a1",
@@ -39,8 +39,8 @@ func TestRedriveIsBounded(t *testing.T) {
 	}
 }
 
-// TestRedriveTakesItsTime: the limit does not end a redrive that makes progress.
-func TestRedriveTakesItsTime(t *testing.T) {
+// TestARedriveThatProgressesIsNotCutOff: the limit does not end a redrive that makes progress.
+func TestARedriveThatProgressesIsNotCutOff(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	c := newClient(t)
@@ -72,9 +72,9 @@ func TestRedriveTakesItsTime(t *testing.T) {
 	}
 }
 
-// TestSecondInterruptWithStuckOutput: a second Ctrl-C ends holdfast even if its standard error is
-// blocked, as on a terminal after Ctrl-S.
-func TestSecondInterruptWithStuckOutput(t *testing.T) {
+// TestASecondInterruptEndsHoldfastWithStuckOutput: a second Ctrl-C ends holdfast even if its
+// standard error is blocked, as on a terminal after Ctrl-S.
+func TestASecondInterruptEndsHoldfastWithStuckOutput(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	hold(t, name)

@@ -13,8 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestUsage: an invalid command line ends with status 64, and one line that says how to correct it.
-func TestUsage(t *testing.T) {
+// TestAnInvalidCommandLineSaysHowToCorrectIt: an invalid command line ends with status 64, and one
+// line that says how to correct it.
+func TestAnInvalidCommandLineSaysHowToCorrectIt(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{},
@@ -93,8 +94,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestNoEtcd: without etcd, one line is printed within the time limit.
-func TestNoEtcd(t *testing.T) {
+// TestWithoutEtcdOneLineIsPrinted: without etcd, one line is printed within the time limit.
+func TestWithoutEtcdOneLineIsPrinted(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, and never answers
 	if err != nil {
@@ -136,9 +137,9 @@ func TestNoEtcd(t *testing.T) {
 	}
 }
 
-// TestSecure: certificates, user and password are read from etcdctl's variables, and the password
-// is never shown.
-func TestSecure(t *testing.T) {
+// TestCertificatesAndPasswordsAreReadFromTheVariables: certificates, user and password are read
+// from etcdctl's variables, and the password is never shown.
+func TestCertificatesAndPasswordsAreReadFromTheVariables(t *testing.T) {
 	t.Parallel()
 	const password = "canary-password"
 	options := recipetest.Server(etcdproc.Versions()[0])

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestWaitZero: -w 0 tries once, like -n and flock's -w 0. A time that is too short for an answer
-// of etcd does the same.
-func TestWaitZero(t *testing.T) {
+// TestWaitZeroTriesOnce: -w 0 tries once, like -n and flock's -w 0. A time that is too short for an
+// answer of etcd does the same.
+func TestWaitZeroTriesOnce(t *testing.T) {
 	t.Parallel()
 	for _, w := range []string{"0", "0s", "1ns", "0.001"} {
 		name := fresh(t)

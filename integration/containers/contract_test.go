@@ -13,13 +13,13 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestContractOnOneNode runs the contract suites of all recipes on one etcd in a container.
-func TestContractOnOneNode(t *testing.T) {
+// TestTheContractHoldsOnOneNode runs the contract suites of all recipes on one etcd in a container.
+func TestTheContractHoldsOnOneNode(t *testing.T) {
 	contract(t)
 }
 
-// TestContractOnThreeNodes runs them on a cluster, with clients that know all its members.
-func TestContractOnThreeNodes(t *testing.T) {
+// TestTheContractHoldsOnThreeNodes runs them on a cluster, with clients that know all its members.
+func TestTheContractHoldsOnThreeNodes(t *testing.T) {
 	contract(t, etcd.WithNodes("holdfast-1", "holdfast-2", "holdfast-3"))
 }
 
@@ -40,7 +40,8 @@ func contract(t *testing.T, opts ...etcd.Option) {
 		t.Fatal(err)
 	}
 	healthy(t, endpoints...)
-	suites := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-p", "1", "-run", "^TestContract$",
+	suites := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-p", "1", "-run",
+		"^TestContract$",
 		"./mutex", "./election", "./semaphore", "./barrier", "./queue")
 	suites.Dir = ".."
 	suites.Env = append(os.Environ(), recipetest.EndpointsEnv+"="+strings.Join(endpoints, ","))

@@ -45,8 +45,10 @@ func startNodes(t *testing.T) *nodes {
 			testcontainers.WithExposedPorts("2379/tcp"),
 			network.WithNetwork([]string{name}, lan),
 			testcontainers.WithCmd("etcd", "--name="+name,
-				"--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://"+name+":2379",
-				"--listen-peer-urls=http://0.0.0.0:2380", "--initial-advertise-peer-urls=http://"+name+":2380",
+				"--listen-client-urls=http://0.0.0.0:2379",
+				"--advertise-client-urls=http://"+name+":2379",
+				"--listen-peer-urls=http://0.0.0.0:2380",
+				"--initial-advertise-peer-urls=http://"+name+":2380",
 				"--initial-cluster=n0=http://n0:2380,n1=http://n1:2380,n2=http://n2:2380"))
 		if c != nil {
 			clean(t, func(ctx context.Context) error { return c.Terminate(ctx, atOnce) })
@@ -66,9 +68,10 @@ func startNodes(t *testing.T) *nodes {
 
 func nodeName(i int) string { return fmt.Sprintf("n%d", i) }
 
-// TestNodeFaults: sessions stay alive and hand a lock over while one node after the other is
-// paused, cut off from the network, and stopped. Each time it is the node that the clients prefer.
-func TestNodeFaults(t *testing.T) {
+// TestALockIsHandedOverWhileNodesFail: sessions stay alive and hand a lock over while one node
+// after the other is paused, cut off from the network, and stopped. Each time it is the node that
+// the clients prefer.
+func TestALockIsHandedOverWhileNodesFail(t *testing.T) {
 	n := startNodes(t)
 	id := func(i int) string { return n.containers[i].GetContainerID() }
 	for _, fault := range []struct {
@@ -90,7 +93,8 @@ func TestNodeFaults(t *testing.T) {
 		{
 			"cut off", 1,
 			func(ctx context.Context) error {
-				_, err := n.engine.NetworkDisconnect(ctx, n.network.ID, docker.NetworkDisconnectOptions{Container: id(1)})
+				_, err := n.engine.NetworkDisconnect(ctx, n.network.ID,
+					docker.NetworkDisconnectOptions{Container: id(1)})
 				return err
 			},
 			func(ctx context.Context) error {
@@ -102,12 +106,15 @@ func TestNodeFaults(t *testing.T) {
 		},
 		{
 			"stopped", 2,
-			func(ctx context.Context) error { return n.containers[2].Stop(ctx, new(2*time.Second)) },
+			func(ctx context.Context) error {
+				return n.containers[2].Stop(ctx, new(2*time.Second))
+			},
 			func(context.Context) error { return nil }, // it would get another port
 		},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			preferred := append([]string{n.endpoints[fault.node]}, others(n.endpoints, fault.node)...)
+			preferred := append([]string{n.endpoints[fault.node]},
+				others(n.endpoints, fault.node)...)
 			a, b := newSession(t, client(t, preferred...)), newSession(t, client(t, preferred...))
 			name := "job-" + fault.name
 			takeTurns(t, name, a, b)
@@ -116,7 +123,8 @@ func TestNodeFaults(t *testing.T) {
 			}
 			begin := time.Now()
 			takeTurns(t, name, a, b)
-			t.Logf("figure: node %s: the next six hand-overs took %v", fault.name, time.Since(begin).Round(time.Millisecond))
+			t.Logf("figure: node %s: the next six hand-overs took %v", fault.name,
+				time.Since(begin).Round(time.Millisecond))
 			// This loop lasts longer than the lease, so a session without renewals would end.
 			for time.Since(begin) < ttl+time.Second {
 				takeTurns(t, name, a, b)

@@ -15,7 +15,10 @@ import (
 
 // nightly is the code under test. In your program it is your own.
 func nightly(ctx context.Context, s *session.Session, work func(context.Context) error) error {
-	return mutex.New(s, "jobs/nightly", nil).Do(ctx, func(ctx context.Context, _ *mutex.Lock) error { return work(ctx) })
+	return mutex.New(s, "jobs/nightly", nil).Do(ctx,
+		func(ctx context.Context, _ *mutex.Lock) error {
+			return work(ctx)
+		})
 }
 
 // TestNightly is the test in docs/testcontainers.md, except that image(t) replaces the constant

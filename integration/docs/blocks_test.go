@@ -14,10 +14,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // languages are the languages of blocks besides Go. "text" is output of etcd or of a program.
-var languages = map[string]bool{"go": true, "sh": true, "sql": true, "text": true, "mermaid": true, "python": true, "yaml": true, "": true}
+var languages = map[string]bool{
+	"go": true, "sh": true, "sql": true, "text": true, "mermaid": true,
+	"python": true, "yaml": true, "": true,
+}
 
-// TestGoBlocks compiles every Go block of the documents.
-func TestGoBlocks(t *testing.T) {
+// TestGoBlocksCompile compiles every Go block of the documents.
+func TestGoBlocksCompile(t *testing.T) {
 	var units []unit
 	for _, page := range pages(t) {
 		for _, b := range blocks(t, page) {
@@ -27,7 +30,10 @@ func TestGoBlocks(t *testing.T) {
 			if b.lang != "go" {
 				continue
 			}
-			u := unit{where: fmt.Sprintf("%s:%d", page, b.line), code: b.text, around: "holdfast.go"}
+			u := unit{
+				where: fmt.Sprintf("%s:%d", page, b.line), code: b.text,
+				around: "holdfast.go",
+			}
 			if strings.Contains(b.text, "testcontainers") {
 				u.module, u.around = "containers", "containers.go"
 			}
@@ -43,8 +49,8 @@ func TestGoBlocks(t *testing.T) {
 // source matches the line that names the file of the block before it.
 var source = regexp.MustCompile(`^\(From \[[^\]]*\]\(([^)]+)\)`)
 
-// TestQuotedBlocks: every line of a block that is quoted from a file is in that file.
-func TestQuotedBlocks(t *testing.T) {
+// TestAQuotedBlockIsInItsFile: every line of a block that is quoted from a file is in that file.
+func TestAQuotedBlockIsInItsFile(t *testing.T) {
 	quoted := 0
 	for _, page := range pages(t) {
 		for _, b := range blocks(t, page) {
@@ -74,8 +80,9 @@ var (
 	unlinked = regexp.MustCompile(`[^a-z0-9 -]`)
 )
 
-// TestCommands: the targets of make and the folders of programs that the documents name exist.
-func TestCommands(t *testing.T) {
+// TestNamedCommandsExist: the targets of make and the folders of programs that the documents name
+// exist.
+func TestNamedCommandsExist(t *testing.T) {
 	targets := map[string]bool{}
 	for _, m := range target.FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1) {
 		targets[m[1]] = true
@@ -102,8 +109,8 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestLinks: the files and headings that the documents link to exist.
-func TestLinks(t *testing.T) {
+// TestLinkedFilesAndHeadingsExist: the files and headings that the documents link to exist.
+func TestLinkedFilesAndHeadingsExist(t *testing.T) {
 	links := 0
 	for _, page := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
@@ -123,7 +130,8 @@ func TestLinks(t *testing.T) {
 func anchors(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
-		found[strings.ReplaceAll(unlinked.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+		found[strings.ReplaceAll(unlinked.ReplaceAllString(strings.ToLower(m[1]), ""), " ",
+			"-")] = true
 	}
 	return found
 }

@@ -23,15 +23,20 @@ const (
 
 // imports are the packages that the code in the documents uses without an import.
 var imports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "log": "log", "os": "os",
-	"rand": "math/rand/v2", "signal": "os/signal", "slog": "log/slog", "strconv": "strconv", "syscall": "syscall",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io",
+	"log": "log", "os": "os",
+	"rand": "math/rand/v2", "signal": "os/signal", "slog": "log/slog", "strconv": "strconv",
+	"syscall": "syscall",
 	"testing": "testing", "time": "time", "tls": "crypto/tls", "x509": "crypto/x509",
 
-	"gateway": module + "gateway", "session": module + "session", "mutex": module + "mutex", "election": module + "election",
+	"gateway": module + "gateway", "session": module + "session", "mutex": module + "mutex",
+	"election":  module + "election",
 	"semaphore": module + "semaphore", "barrier": module + "barrier", "queue": module + "queue",
 
-	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency", "namespace": etcd + "client/v3/namespace",
-	"recipe": etcd + "client/v3/experimental/recipes", "rpctypes": etcd + "api/v3/v3rpc/rpctypes",
+	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
+	"namespace": etcd + "client/v3/namespace",
+	"recipe":    etcd + "client/v3/experimental/recipes",
+	"rpctypes":  etcd + "api/v3/v3rpc/rpctypes",
 
 	"testcontainers": "github.com/testcontainers/testcontainers-go",
 	"etcd":           "github.com/testcontainers/testcontainers-go/modules/etcd",
@@ -51,7 +56,8 @@ func (u unit) source() (string, error) {
 	code := u.code
 	if !strings.HasPrefix(code, "package ") {
 		code = "package block\n\n" + code
-		if _, err := parser.ParseFile(token.NewFileSet(), "", code, parser.SkipObjectResolution); err != nil {
+		if _, err := parser.ParseFile(token.NewFileSet(), "", code,
+			parser.SkipObjectResolution); err != nil {
 			if code, err = function(u.code); err != nil {
 				return "", err
 			}
@@ -81,7 +87,8 @@ func (u unit) source() (string, error) {
 func function(code string) (string, error) {
 	head := "package block\n\nfunc _() error {\n"
 	tail := "\nreturn nil\n}\n"
-	file, err := parser.ParseFile(token.NewFileSet(), "", head+code+tail, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), "", head+code+tail,
+		parser.SkipObjectResolution)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +100,8 @@ func function(code string) (string, error) {
 				use.WriteString(used(s.Lhs...))
 			}
 		case *ast.RangeStmt: // of a table: one without a body
-			if body := strings.TrimSpace(code); s.Tok == token.DEFINE && strings.HasSuffix(body, "{}") {
+			if body := strings.TrimSpace(code); s.Tok == token.DEFINE &&
+				strings.HasSuffix(body, "{}") {
 				code = strings.TrimSuffix(body, "{}") + "{" + used(s.Key, s.Value) + "\n}"
 			}
 		}
@@ -157,7 +165,10 @@ func compile(t *testing.T, units []unit) {
 		}
 		// "go build" would link a package main and leave the program in the folder, so this is "go
 		// list".
-		args := append([]string{"list", "-export", "-f", "{{.Name}}", "-gcflags=-e", "-overlay", file}, list...)
+		args := append([]string{
+			"list", "-export", "-f", "{{.Name}}", "-gcflags=-e", "-overlay",
+			file,
+		}, list...)
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOWORK=off")
@@ -167,8 +178,10 @@ func compile(t *testing.T, units []unit) {
 		}
 		said := strings.ReplaceAll(string(out), "\nblock", "")
 		for name, u := range names {
-			said = strings.ReplaceAll(said, "docs/"+name+"/block.go", u.where+" in the wrapped block, line")
-			said = strings.ReplaceAll(said, filepath.Join(temp, name+"block.go"), u.where+" in the wrapped block, line")
+			said = strings.ReplaceAll(said, "docs/"+name+"/block.go",
+				u.where+" in the wrapped block, line")
+			said = strings.ReplaceAll(said, filepath.Join(temp, name+"block.go"),
+				u.where+" in the wrapped block, line")
 		}
 		t.Errorf("%v\n%s", err, said)
 	}

@@ -13,14 +13,16 @@ import (
 
 var example = regexp.MustCompile(`(?m)^--- (PASS|FAIL): Example`)
 
-// TestExamples runs the examples of the package documentation on real etcd and compares their
-// output.
-func TestExamples(t *testing.T) {
+// TestExamplesPrintTheirOutputOnRealEtcd runs the examples of the package documentation on real
+// etcd and compares their output.
+func TestExamplesPrintTheirOutputOnRealEtcd(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
-		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^Example", "./...")
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^Example",
+			"./...")
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "GOWORK=off", "HOLDFAST_ENDPOINTS="+strings.Join(c.Endpoints(), ","))
+		cmd.Env = append(os.Environ(), "GOWORK=off",
+			"HOLDFAST_ENDPOINTS="+strings.Join(c.Endpoints(), ","))
 		out, err := cmd.CombinedOutput()
 		if ran := len(example.FindAll(out, -1)); err != nil || ran < 30 {
 			t.Errorf("%d examples ran: %v\n%s", ran, err, out)

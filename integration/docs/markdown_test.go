@@ -65,7 +65,8 @@ func blocks(t *testing.T, page string) (found []block) {
 		case fenced:
 			b.text += line + "\n"
 		case strings.HasPrefix(line, "    ") && open:
-			found = append(found, block{page: page, line: i + 1, text: strings.TrimSpace(line) + "\n"})
+			found = append(found,
+				block{page: page, line: i + 1, text: strings.TrimSpace(line) + "\n"})
 		default:
 			open = line == ""
 		}

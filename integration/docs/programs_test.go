@@ -27,7 +27,9 @@ func TestProgramsFailWithStatusOne(t *testing.T) {
 				continue
 			}
 			count++
-			t.Run(fmt.Sprintf("%s:%d", page, b.line), func(t *testing.T) { failsWithStatusOne(t, b.text) })
+			t.Run(fmt.Sprintf("%s:%d", page, b.line), func(t *testing.T) {
+				failsWithStatusOne(t, b.text)
+			})
 		}
 	}
 	if count == 0 {
@@ -64,7 +66,8 @@ func failsWithStatusOne(t *testing.T, text string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), recipetest.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, build(t, strings.ReplaceAll(text, documented, etcd.Addr().String())))
+	cmd := exec.CommandContext(ctx,
+		build(t, strings.ReplaceAll(text, documented, etcd.Addr().String())))
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -107,13 +110,17 @@ func build(t *testing.T, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{file: []byte(text), filepath.Join(temp, "overlay.json"): overlay} {
+	for name, content := range map[string][]byte{
+		file:                                []byte(text),
+		filepath.Join(temp, "overlay.json"): overlay,
+	} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	program := filepath.Join(temp, "program")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "-overlay", filepath.Join(temp, "overlay.json"), "./docs/program")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "-overlay",
+		filepath.Join(temp, "overlay.json"), "./docs/program")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -18,9 +18,9 @@ import (
 // shownLease is the lease in the examples of the documents.
 const shownLease gateway.LeaseID = 0x6dd18b3364141523
 
-// TestEtcdctl runs the commands for operators in the documents. Each page has an etcd of its own,
-// which holds the session of the example.
-func TestEtcdctl(t *testing.T) {
+// TestCommandsForOperatorsWork runs the commands for operators in the documents. Each page has an
+// etcd of its own, which holds the session of the example.
+func TestCommandsForOperatorsWork(t *testing.T) {
 	ctl, err := etcdproc.Ctl()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,8 @@ func TestEtcdctl(t *testing.T) {
 		client := recipetest.NewClient(t, gateway.Config{Endpoints: c.Endpoints()})
 		record := session(ctx, t, client)
 		cmd := exec.CommandContext(ctx, "sh", "-ex", "-c", script.String())
-		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(ctl)+":"+os.Getenv("PATH"), "ETCDCTL_ENDPOINTS="+c.Endpoints()[0])
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(ctl)+":"+os.Getenv("PATH"),
+			"ETCDCTL_ENDPOINTS="+c.Endpoints()[0])
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", page, err, out)
@@ -52,8 +53,10 @@ func TestEtcdctl(t *testing.T) {
 		if !strings.Contains(script.String(), "etcdctl get ") {
 			continue
 		}
-		if left, err := client.Get(ctx, record); err != nil || left.Count > 0 || !strings.Contains(string(out), "worker-7") {
-			t.Errorf("%s: the record was not shown, or is there yet: %v, %v\n%s", page, left, err, out)
+		if left, err := client.Get(ctx, record); err != nil || left.Count > 0 ||
+			!strings.Contains(string(out), "worker-7") {
+			t.Errorf("%s: the record was not shown, or is there yet: %v, %v\n%s", page, left, err,
+				out)
 		}
 	}
 	if ran < 8 {
@@ -69,7 +72,8 @@ func session(ctx context.Context, t *testing.T, client *gateway.Client) (record 
 	}
 	record = "holdfast/sessions/" + shownLease.String()
 	for _, key := range []string{record, "jobs/nightly/" + shownLease.String()} {
-		if _, err := client.Put(ctx, key, []byte("worker-7"), gateway.WithLease(shownLease)); err != nil {
+		if _, err := client.Put(ctx, key, []byte("worker-7"),
+			gateway.WithLease(shownLease)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,11 +12,13 @@ import (
 	"testing"
 )
 
-// TestTables compiles the code in the tables of the migration guides. A name alone in a cell must
-// be the name of a function, type, method, field or constant of that column's packages.
-func TestTables(t *testing.T) {
+// TestTheCodeInTheTablesCompiles compiles the code in the tables of the migration guides. A name
+// alone in a cell must be the name of a function, type, method, field or constant of that column's
+// packages.
+func TestTheCodeInTheTablesCompiles(t *testing.T) {
 	ours := names(t, "gateway", "session", "mutex", "election", "semaphore", "barrier", "queue")
-	theirs := names(t, "client/v3", "client/v3/concurrency", "client/v3/experimental/recipes", "client/v3/namespace")
+	theirs := names(t, "client/v3", "client/v3/concurrency", "client/v3/experimental/recipes",
+		"client/v3/namespace")
 	var units []unit
 	for page, sides := range map[string][2]side{
 		"migrate-clientv3.md": {{theirs, "clientv3.go"}, {ours, "holdfast.go"}},
@@ -106,7 +108,10 @@ func (s side) units(t *testing.T, where, cell string) (found []unit) {
 // body. "…" is a place for the reader's code. It returns "" if the code is not Go.
 func statement(code string) string {
 	code = strings.NewReplacer("{ … }", "{ panic(0) }", ": …", ": nil", "…", "...").Replace(code)
-	for _, try := range []string{code, "_ = " + code, "var _ " + code, code + " {}", "switch { " + code + ": }"} {
+	for _, try := range []string{
+		code, "_ = " + code, "var _ " + code, code + " {}",
+		"switch { " + code + ": }",
+	} {
 		text := "package p\nfunc _() {\n" + try + "\n}"
 		file, err := parser.ParseFile(token.NewFileSet(), "", text, parser.SkipObjectResolution)
 		if err != nil {

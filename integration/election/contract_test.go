@@ -22,8 +22,10 @@ func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
-		a, b := newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
-		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+		a, b := newSession(t, c, &session.Options{Name: "a"}),
+			newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
+		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session,
+			*session.Session){
 			"One leader": oneLeader,
 			"Order":      order,
 			"Cancel":     cancelCampaign,
@@ -59,7 +61,8 @@ func oneLeader(t *testing.T, c *gateway.Client, a, b *session.Session) {
 					t.Errorf("%d lead", inside)
 				}
 				leader, err := election.New(b, name, nil).Leader(within(t, 20*time.Second))
-				if err != nil || leader.Value != value || leader.Fence != term.Fence() || leader.Key != term.Key() || leader.Lease != s.Lease() {
+				if err != nil || leader.Value != value || leader.Fence != term.Fence() ||
+					leader.Key != term.Key() || leader.Lease != s.Lease() {
 					t.Errorf("Leader = %+v, %v", leader, err)
 				}
 				fences = append(fences, term.Fence())
@@ -83,7 +86,8 @@ func order(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	term := campaign(t, a, name, "0")
 	var waiting []*campaigning
 	for i := 1; i <= 8; i++ {
-		waiting = append(waiting, goCampaign(t, t.Context(), []*session.Session{a, b}[i%2], name, strconv.Itoa(i), i+1))
+		waiting = append(waiting, goCampaign(t, t.Context(), []*session.Session{a, b}[i%2], name,
+			strconv.Itoa(i), i+1))
 	}
 	for i, w := range waiting {
 		select {
@@ -111,7 +115,8 @@ func cancelCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		eventually(t, "leave", func() bool { return len(members(t, c, name)) == 1 })
 	}
 	resign(t, term)
-	if _, err := election.New(b, name, nil).Leader(within(t, 20*time.Second)); !errors.Is(err, election.ErrNoLeader) {
+	if _, err := election.New(b, name, nil).Leader(within(t, 20*time.Second)); !errors.Is(err,
+		election.ErrNoLeader) {
 		t.Errorf("Leader = %v", err)
 	}
 }
@@ -121,8 +126,10 @@ func candidates(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	term := campaign(t, a, name, "one")
 	w := goCampaign(t, t.Context(), b, name, "two", 2)
 	all, err := election.New(a, name, nil).Candidates(within(t, 20*time.Second))
-	if err != nil || len(all) != 2 || all[0].Value != "one" || all[0].Session == nil || all[0].Session.Name != "a" || all[0].Fence != term.Fence() ||
-		all[1].Value != "two" || all[1].Session == nil || all[1].Session.Name != "b" || all[1].Lease != b.Lease() {
+	if err != nil || len(all) != 2 || all[0].Value != "one" || all[0].Session == nil ||
+		all[0].Session.Name != "a" || all[0].Fence != term.Fence() ||
+		all[1].Value != "two" || all[1].Session == nil || all[1].Session.Name != "b" ||
+		all[1].Lease != b.Lease() {
 		t.Errorf("Candidates = %+v, %v", all, err)
 	}
 	resign(t, term)
@@ -138,7 +145,8 @@ func proclaim(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		if err := term.Proclaim(ctx, value); err != nil {
 			t.Fatal(err)
 		}
-		if leader, err := election.New(b, name, nil).Leader(ctx); err != nil || leader.Value != value || leader.Fence != term.Fence() {
+		if leader, err := election.New(b, name, nil).Leader(ctx); err != nil ||
+			leader.Value != value || leader.Fence != term.Fence() {
 			t.Errorf("Leader = %+v, %v", leader, err)
 		}
 	}
@@ -236,7 +244,8 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	case <-ctx.Done():
 		t.Fatal("the leader did not notice")
 	}
-	if err := term.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrKeyDeleted) {
+	if err := term.Err(); !errors.Is(err, session.ErrLost) ||
+		!errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", err)
 	}
 	if err := term.Resign(ctx); !errors.Is(err, session.ErrNotHeld) {
@@ -273,143 +282,11 @@ func revoked(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	if err := term.Proclaim(ctx, "ghost"); !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Proclaim: %v", err)
 	}
-	if _, err := election.New(candidate, name, nil).Campaign(ctx, "ghost"); !errors.Is(err, session.ErrRevoked) {
+	if _, err := election.New(candidate, name, nil).Campaign(ctx, "ghost"); !errors.Is(err,
+		session.ErrRevoked) {
 		t.Errorf("another Campaign of the candidate: %v", err)
 	}
 	resign(t, third.wait(t))
-	if left := members(t, c, name); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-}
-
-func delay(t *testing.T, c *gateway.Client, a, b *session.Session) {
-	const wait = time.Second
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	lead := func(s *session.Session) (*election.Term, time.Duration) {
-		begin := time.Now()
-		term, err := election.New(s, name, &election.Options{LockDelay: wait}).Campaign(ctx, "v")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return term, time.Since(begin)
-	}
-	term, _ := lead(a)
-	resign(t, term)
-	term, took := lead(b)
-	if took > wait/2 {
-		t.Errorf("after a clean end it took %v", took)
-	}
-	if err := term.Proclaim(ctx, "other"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Delete(ctx, term.Key()); err != nil {
-		t.Fatal(err)
-	}
-	term, took = lead(a)
-	if took < wait {
-		t.Errorf("after an unclean end it took %v", took)
-	}
-	resign(t, term)
-}
-
-// resignTooLate: Resign works although its context had ended.
-func resignTooLate(t *testing.T, c *gateway.Client, a, _ *session.Session) {
-	name := fresh(t)
-	term := campaign(t, a, name, "one")
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := term.Resign(ended); err != nil {
-		t.Errorf("Resign with an ended context: %v", err)
-	}
-	if err := term.Resign(t.Context()); !errors.Is(err, session.ErrNotHeld) {
-		t.Errorf("Resign again: %v", err)
-	}
-	if left := members(t, c, name); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-}
-
-// run: Run leads again with a new session after a loss, and no other candidate leads before fn has
-// returned.
-func run(t *testing.T, c *gateway.Client, _, b *session.Session) {
-	name := fresh(t)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	leads := make(chan gateway.LeaseID)
-	finish, done := make(chan struct{}), make(chan error, 1)
-	go func() {
-		done <- election.Run(ctx, c, nil, name, "runner", func(ctx context.Context, _ *election.Term) error {
-			leader, err := election.New(b, name, nil).Leader(ctx)
-			if err != nil {
-				return err
-			}
-			leads <- leader.Lease
-			<-ctx.Done()
-			<-finish // the work needs time to stop
-			return nil
-		})
-	}()
-	first := <-leads
-	if err := c.Revoke(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
-	finish <- struct{}{}
-	if second := <-leads; second == first {
-		t.Error("the session is the same")
-	}
-	w := goCampaign(t, t.Context(), b, name, "next", 2)
-	stop()
-	pause(t, t.Context(), 300*time.Millisecond, "nothing")
-	select {
-	case <-w.done:
-		t.Error("the next leads before fn has ended")
-	default:
-	}
-	finish <- struct{}{}
-	if err := <-done; err != nil {
-		t.Errorf("Run = %v", err)
-	}
-	resign(t, w.wait(t))
-}
-
-// transferTo: the chosen candidate leads next, although others were ahead of it. They lead later.
-func transferTo(t *testing.T, c *gateway.Client, a, b *session.Session) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	o := observe(t, b, name)
-	term := campaign(t, a, name, "0")
-	var waiting []*campaigning
-	for i := 1; i <= 4; i++ {
-		waiting = append(waiting, goCampaign(t, ctx, []*session.Session{a, b}[i%2], name, strconv.Itoa(i), i+1))
-	}
-	all, err := election.New(b, name, nil).Candidates(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := term.TransferTo(ctx, all[3]); err != nil {
-		t.Fatal(err)
-	}
-	next := waiting[2].wait(t)
-	if next.Fence() != all[3].Fence {
-		t.Errorf("fence %d, not %d", next.Fence(), all[3].Fence)
-	}
-	if err := next.TransferTo(ctx, all[1]); !errors.Is(err, election.ErrNoCandidate) || next.Err() != nil {
-		t.Errorf("TransferTo for one that has joined again = %v", err)
-	}
-	resign(t, next)
-	resign(t, waiting[3].wait(t)) // it was behind the chosen candidate
-	for _, w := range waiting[:2] {
-		go func() {
-			<-w.done
-			if w.err != nil || w.term.Resign(ctx) != nil {
-				t.Error(w.err)
-			}
-		}()
-	}
-	if saw := o.until(t, "-"); saw[0] == "-" {
-		o.until(t, "-")
-	}
 	if left := members(t, c, name); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

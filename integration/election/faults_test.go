@@ -35,10 +35,10 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// TestDroppedAnswers: while answers are lost, and requests arrive later than their repetitions, one
-// candidate leads at a time, fences grow, every Proclaim counts and no candidate remains in the
-// line.
-func TestDroppedAnswers(t *testing.T) {
+// TestGuaranteesHoldWhileAnswersAreLost: while answers are lost, and requests arrive later than
+// their repetitions, one candidate leads at a time, fences grow, every Proclaim counts and no
+// candidate remains in the line.
+func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops = 200
 	p := newHTTPProxy(t)
@@ -48,12 +48,18 @@ func TestDroppedAnswers(t *testing.T) {
 	observe(t, onlooker, name)
 	var sessions []*session.Session
 	for range 4 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c, &session.Options{TTL: 60 * time.Second}))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
 	hung := p.Add(faultproxy.Rule{Match: sometimes(60), Action: faultproxy.Hang})
-	late := p.Add(faultproxy.Rule{Match: sometimes(20), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  sometimes(20),
+		Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 
 	var inside, proclaims, cutOff int
 	var fences []int64
@@ -73,7 +79,8 @@ func TestDroppedAnswers(t *testing.T) {
 				}
 				fences = append(fences, term.Fence())
 				for n := range 3 {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rand.N(200))*time.Millisecond)
+					ctx, cancel := context.WithTimeout(t.Context(),
+						time.Duration(1+rand.N(200))*time.Millisecond)
 					switch err := term.Proclaim(ctx, fmt.Sprint(value, "cut off ", n)); {
 					case err != nil && ctx.Err() == nil:
 						t.Errorf("Proclaim = %v", err)
@@ -87,7 +94,8 @@ func TestDroppedAnswers(t *testing.T) {
 					}
 					proclaims++
 					if n == 1 {
-						pause(t, t.Context(), time.Duration(rand.N(20))*time.Millisecond, "late requests")
+						pause(t, t.Context(), time.Duration(rand.N(20))*time.Millisecond,
+							"late requests")
 					}
 					leader, err := election.New(onlooker, name, nil).Leader(t.Context())
 					if err != nil || leader.Value != want || leader.Fence != term.Fence() {
@@ -103,7 +111,8 @@ func TestDroppedAnswers(t *testing.T) {
 		})
 	}
 	all.Wait()
-	figure(t, "%d answers dropped, %d withheld, %d requests delivered after their retry; %d terms, %d Proclaims, %d more cut off",
+	figure(t, "%d answers dropped, %d withheld, %d requests delivered after their retry; %d "+
+		"terms, %d Proclaims, %d more cut off",
 		dropped.Hits(), hung.Hits(), late.Hits(), len(fences), proclaims, cutOff)
 	for i := 1; i < len(fences); i++ {
 		if fences[i] <= fences[i-1] {
@@ -112,7 +121,8 @@ func TestDroppedAnswers(t *testing.T) {
 	}
 	// Late requests may still arrive. None of them may create a leader again.
 	pause(t, t.Context(), time.Second, "late requests")
-	if leader, err := election.New(onlooker, name, nil).Leader(t.Context()); !errors.Is(err, election.ErrNoLeader) {
+	if leader, err := election.New(onlooker, name, nil).Leader(t.Context()); !errors.Is(err,
+		election.ErrNoLeader) {
 		t.Errorf("a ghost leads: %+v, %v", leader, err)
 	}
 	if left := members(t, direct, name); len(left) > 0 {
@@ -122,9 +132,9 @@ func TestDroppedAnswers(t *testing.T) {
 	resign(t, campaign(t, sessions[0], name, "last"))
 }
 
-// TestObserveThroughTrouble: while the log is compacted every 50 ms and streams are reset, the
-// revisions that observers see only grow, and they see the last state.
-func TestObserveThroughTrouble(t *testing.T) {
+// TestObserversNeverGoBackThroughCompactionsAndResets: while the log is compacted every 50 ms and
+// streams are reset, the revisions that observers see only grow, and they see the last state.
+func TestObserversNeverGoBackThroughCompactionsAndResets(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)
@@ -199,8 +209,9 @@ func TestObserveThroughTrouble(t *testing.T) {
 		terms, compactions, count(seen), resets, count(seenThrough))
 }
 
-// TestOutageOfAnObserver: an observer that was disconnected sees the current state afterwards.
-func TestOutageOfAnObserver(t *testing.T) {
+// TestAnObserverSeesTheCurrentStateAfterAnOutage: an observer that was disconnected sees the
+// current state afterwards.
+func TestAnObserverSeesTheCurrentStateAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
@@ -213,7 +224,8 @@ func TestOutageOfAnObserver(t *testing.T) {
 	})
 	name := fresh(t)
 	direct := plain(t)
-	o := observe(t, newSession(t, newClient(t, gateway.Config{Endpoints: []string{p.URL()}}), &session.Options{TTL: time.Minute}), name)
+	o := observe(t, newSession(t, newClient(t, gateway.Config{Endpoints: []string{p.URL()}}),
+		&session.Options{TTL: time.Minute}), name)
 	o.until(t, "-")
 	term := campaign(t, direct, name, "one")
 	o.until(t, "one")

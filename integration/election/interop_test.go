@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
 // newConcurrency returns a session of clientv3.
@@ -41,9 +42,9 @@ func eachName(t *testing.T, test func(t *testing.T, name string)) {
 	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
 }
 
-// TestWithClientV3: candidates of clientv3 and of this library wait for each other, and observers
-// of both see both.
-func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
+// TestClientV3AndThisLibraryWaitForEachOther: candidates of clientv3 and of this library wait for
+// each other, and observers of both see both.
+func TestClientV3AndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withClientV3) }
 
 func withClientV3(t *testing.T, name string) {
 	t.Helper()
@@ -57,14 +58,18 @@ func withClientV3(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	o.until(t, "theirs")
-	want := election.Leader{Key: their.Key(), Lease: gateway.LeaseID(theirs.Lease()), Fence: their.Rev(), Value: "theirs"}
+	want := election.Leader{
+		Key: their.Key(), Lease: gateway.LeaseID(theirs.Lease()),
+		Fence: their.Rev(), Value: "theirs",
+	}
 	got, err := election.New(s, name, nil).Leader(ctx)
 	if got.Revision = 0; err != nil || got != want {
 		t.Errorf("Leader = %+v, %v, want %+v", got, err, want)
 	}
 	w := goCampaign(t, ctx, s, name, "ours", 2)
 	all, err := election.New(s, name, nil).Candidates(ctx)
-	if err != nil || len(all) != 2 || all[0].Session != nil || all[0].Value != "theirs" || all[1].Session == nil || all[1].Value != "ours" {
+	if err != nil || len(all) != 2 || all[0].Session != nil || all[0].Value != "theirs" ||
+		all[1].Session == nil || all[1].Value != "ours" {
 		t.Errorf("Candidates = %+v, %v", all, err)
 	}
 	if err := their.Proclaim(ctx, "theirs, too"); err != nil {
@@ -100,7 +105,8 @@ func withClientV3(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	expect("ours, too")
-	if resp, err := concurrency.NewElection(theirs, name).Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "ours, too" || resp.Kvs[0].CreateRevision != term.Fence() {
+	if resp, err := concurrency.NewElection(theirs, name).Leader(ctx); err != nil ||
+		string(resp.Kvs[0].Value) != "ours, too" || resp.Kvs[0].CreateRevision != term.Fence() {
 		t.Errorf("clientv3's Leader: %v, %v", resp, err)
 	}
 	select {
@@ -122,9 +128,9 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestTransferToAmongOthers: clientv3's candidates do not step aside. The leader still leads, and
-// they lead in their order.
-func TestTransferToAmongOthers(t *testing.T) {
+// TestTransferToDoesNotMoveCandidatesOfClientV3: clientv3's candidates do not step aside. The
+// leader still leads, and they lead in their order.
+func TestTransferToDoesNotMoveCandidatesOfClientV3(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
@@ -144,7 +150,8 @@ func TestTransferToAmongOthers(t *testing.T) {
 		resp, err := s.Client().Get(ctx, name+"//heir")
 		return err == nil && len(resp.KVs) == 1
 	})
-	late := concurrency.NewElection(newConcurrency(t), name) // waits also until the heir's name is deleted
+	// waits also until the heir's name is deleted
+	late := concurrency.NewElection(newConcurrency(t), name)
 	lateLed := make(chan error)
 	go func() { lateLed <- late.Campaign(ctx, "late") }()
 	if resp, err := their.Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "ours" {
@@ -172,8 +179,8 @@ func TestTransferToAmongOthers(t *testing.T) {
 	}
 }
 
-// TestMixedFleet: candidates of clientv3 and of this library lead in turn.
-func TestMixedFleet(t *testing.T) {
+// TestCandidatesOfBothLibrariesLeadInTurn: candidates of clientv3 and of this library lead in turn.
+func TestCandidatesOfBothLibrariesLeadInTurn(t *testing.T) {
 	ctx := within(t, time.Minute)
 	name := fresh(t)
 	o := observe(t, plain(t), name)
@@ -218,9 +225,9 @@ func TestMixedFleet(t *testing.T) {
 	resign(t, last)
 }
 
-// TestWithEtcdctl: etcdctl elect and candidates of this library wait for each other, and each shows
-// the other's value.
-func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
+// TestEtcdctlAndThisLibraryWaitForEachOther: etcdctl elect and candidates of this library wait for
+// each other, and each shows the other's value.
+func TestEtcdctlAndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withEtcdctl) }
 
 func withEtcdctl(t *testing.T, name string) {
 	t.Helper()
@@ -230,7 +237,8 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	s := plain(t)
 	start := func(args ...string) (cmd *exec.Cmd, next func(want string)) {
-		cmd = exec.CommandContext(t.Context(), bin, append([]string{"--endpoints", cluster.Endpoints()[0], "elect"}, args...)...)
+		cmd = exec.CommandContext(t.Context(), bin,
+			append([]string{"--endpoints", cluster.Endpoints()[0], "elect"}, args...)...)
 		pipe, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -241,7 +249,8 @@ func withEtcdctl(t *testing.T, name string) {
 		out := bufio.NewReader(pipe)
 		return cmd, func(want string) {
 			t.Helper()
-			if got, err := out.ReadString('\n'); err != nil || strings.TrimSuffix(got, "\n") != want {
+			if got, err := out.ReadString('\n'); err != nil ||
+				strings.TrimSuffix(got, "\n") != want {
 				t.Fatalf("etcdctl says %q, %v, want %q", got, err, want)
 			}
 		}
@@ -265,7 +274,8 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	hears(term.Key())
 	hears("ours, too")
-	if leader, err := election.New(s, name, nil).Leader(t.Context()); err != nil || leader.Fence != term.Fence() {
+	if leader, err := election.New(s, name, nil).Leader(t.Context()); err != nil ||
+		leader.Fence != term.Fence() {
 		t.Errorf("Leader = %+v, %v", leader, err)
 	}
 	resign(t, term)
@@ -279,7 +289,7 @@ func withEtcdctl(t *testing.T, name string) {
 		next("theirs")
 	}
 	w := goCampaign(t, t.Context(), s, name, "ours again", 2)
-	pause(t, t.Context(), 200*time.Millisecond, "nothing")
+	recipetest.Marked(t, s.Client())
 	select {
 	case <-w.done:
 		t.Fatal("ours leads while etcdctl does")

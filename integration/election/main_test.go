@@ -3,24 +3,19 @@ package election_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/holdfast-go/holdfast/election"
-	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // cluster is one member that the tests of the package share if they do not disturb it.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 var (
+	newClient  = cluster.NewClient
 	figure     = recipetest.Figure
 	within     = recipetest.Within
 	newSession = recipetest.NewSession
@@ -28,29 +23,14 @@ var (
 	eventually = recipetest.Eventually
 	pause      = recipetest.Pause
 	members    = recipetest.Members
-	options    = recipetest.Server
 )
 
-func TestMain(m *testing.M) {
-	if endpoint := os.Getenv(childEndpoint); endpoint != "" {
-		os.Exit(child(endpoint))
-	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
-}
-
-// newClient returns a client, of the shared cluster if cfg names no endpoints.
-func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
-	tb.Helper()
-	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = cluster.Endpoints()
-	}
-	return recipetest.NewClient(tb, cfg)
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 // plain returns a session on the shared cluster.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
-	return newSession(tb, newClient(tb, gateway.Config{}), nil)
+	return cluster.NewSession(tb, nil)
 }
 
 func campaign(tb testing.TB, s *session.Session, name, value string) *election.Term {
@@ -77,7 +57,9 @@ type campaigning struct {
 }
 
 // goCampaign returns when the candidate is the n-th in line.
-func goCampaign(tb testing.TB, ctx context.Context, s *session.Session, name, value string, n int) *campaigning {
+func goCampaign(
+	tb testing.TB, ctx context.Context, s *session.Session, name, value string, n int,
+) *campaigning {
 	tb.Helper()
 	c := &campaigning{done: make(chan struct{})}
 	go func() {

@@ -22,29 +22,28 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// With these variables the test binary is a program that campaigns and prints its term. It ends
-// when the term is lost, when it reads the line "resign", or at the end of its standard input.
-const (
-	childEndpoint = "HOLDFAST_ELECTION_CHILD"
-	childName     = "HOLDFAST_ELECTION_NAME"
-	childLease    = "HOLDFAST_ELECTION_LEASE" // to resume; empty for a first life
-)
-
-// child is that program.
-func child(endpoint string) int {
+// candidate is a program that campaigns and prints its term. It ends when the term is lost, when it
+// reads the line "resign", or at the end of its standard input.
+var candidate = reexec.Register("candidate", func(l life) int {
 	say := func(what ...any) { _, _ = fmt.Fprintln(os.Stdout, what...) }
-	if err := lead(endpoint, say); err != nil {
+	if err := l.lead(say); err != nil {
 		say("error", err)
 		return 1
 	}
 	return 0
+})
+
+type life struct {
+	Endpoint, Name string
+	Lease          string // to resume; empty for a first life
 }
 
-func lead(endpoint string, say func(...any)) error {
-	c, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}})
+func (l life) lead(say func(...any)) error {
+	c, err := gateway.New(gateway.Config{Endpoints: []string{l.Endpoint}})
 	if err != nil {
 		return err
 	}
@@ -52,17 +51,17 @@ func lead(endpoint string, say func(...any)) error {
 	defer cancel()
 	var s *session.Session
 	var term *election.Term
-	if text := os.Getenv(childLease); text == "" {
+	if l.Lease == "" {
 		if s, err = session.New(ctx, c, nil); err == nil {
-			term, err = election.New(s, os.Getenv(childName), nil).Campaign(ctx, "first life")
+			term, err = election.New(s, l.Name, nil).Campaign(ctx, "first life")
 		}
 	} else {
 		var id int64
-		if id, err = strconv.ParseInt(text, 16, 64); err == nil {
+		if id, err = strconv.ParseInt(l.Lease, 16, 64); err == nil {
 			s, err = session.Resume(ctx, c, gateway.LeaseID(id), nil)
 		}
 		if err == nil {
-			term, err = election.New(s, os.Getenv(childName), nil).Resume(ctx)
+			term, err = election.New(s, l.Name, nil).Resume(ctx)
 		}
 		if err == nil {
 			err = term.Proclaim(ctx, "second life")
@@ -106,9 +105,7 @@ type program struct {
 
 func startProgram(t *testing.T, c *etcdtest.Cluster, name, lease string) *program {
 	t.Helper()
-	p := &program{cmd: exec.CommandContext(t.Context(), os.Args[0])} //nolint:gosec // this test
-	p.cmd.Env = append(os.Environ(), childEndpoint+"="+c.Endpoints()[0], childName+"="+name, childLease+"="+lease)
-	p.cmd.Stderr = os.Stderr
+	p := &program{cmd: candidate.Command(t.Context(), life{c.Endpoints()[0], name, lease})}
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
 		p.out = bufio.NewReader(out)
@@ -186,9 +183,9 @@ func historyOf(t *testing.T, c *clientv3.Client, key string) (events []string) {
 	return nil
 }
 
-// TestResumeAfterKill: a leader that is killed and started again still leads, with the same fence
-// and key. A candidate of clientv3 behind it leads when it resigns.
-func TestResumeAfterKill(t *testing.T) {
+// TestAKilledLeaderLeadsAgainWithTheSameFence: a leader that is killed and started again still
+// leads, with the same fence and key. A candidate of clientv3 behind it leads when it resigns.
+func TestAKilledLeaderLeadsAgainWithTheSameFence(t *testing.T) {
 	t.Parallel()
 	recipetest.ForEachServer(t, func(t *testing.T, c *etcdtest.Cluster) {
 		name := fresh(t)
@@ -233,7 +230,8 @@ func TestResumeAfterKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		left := func() time.Duration {
-			info, err := direct.TimeToLive(within(t, recipetest.Patience), gateway.LeaseID(id), false)
+			info, err := direct.TimeToLive(within(t, recipetest.Patience), gateway.LeaseID(id),
+				false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +244,9 @@ func TestResumeAfterKill(t *testing.T) {
 			was = now
 			return grown
 		})
-		eventually(t, "clientv3 to see the second life", func() bool { return len(seen.get()) == 2 })
+		eventually(t, "clientv3 to see the second life", func() bool {
+			return len(seen.get()) == 2
+		})
 		if got := ours.until(t, "second life"); len(got) != 1 {
 			t.Errorf("the observer saw %q in between", got)
 		}
@@ -263,14 +263,22 @@ func TestResumeAfterKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		second.says(t, "resigned")
-		eventually(t, "clientv3 to see its own", func() bool { return slices.Contains(seen.get(), "theirs") })
-		if got, want := seen.get(), []string{"first life", "second life", "theirs"}; !slices.Equal(got, want) {
+		eventually(t, "clientv3 to see its own", func() bool {
+			return slices.Contains(seen.get(), "theirs")
+		})
+		if got, want := seen.get(), []string{
+			"first life", "second life",
+			"theirs",
+		}; !slices.Equal(got, want) {
 			t.Errorf("clientv3 saw %q, want %q", got, want)
 		}
 		if got := ours.until(t, "theirs"); len(got) != 1 {
 			t.Errorf("the observer saw %q in between", got)
 		}
-		if got, want := historyOf(t, client, key), []string{"PUT first life", "PUT second life", "DELETE"}; !slices.Equal(got, want) {
+		if got, want := historyOf(t, client, key), []string{
+			"PUT first life", "PUT second life",
+			"DELETE",
+		}; !slices.Equal(got, want) {
 			t.Errorf("the leader's key: %q, want %q", got, want)
 		}
 		if err := their.Resign(within(t, recipetest.Patience)); err != nil {
@@ -283,7 +291,7 @@ func TestResumeAfterKill(t *testing.T) {
 // term and does not delete the leader's key.
 func TestResumeOfTheLiving(t *testing.T) {
 	name := fresh(t)
-	old := startProgram(t, cluster, name, "")
+	old := startProgram(t, cluster.Cluster, name, "")
 	before := old.says(t, "leads")
 	id, err := strconv.ParseInt(before[0], 16, 64)
 	if err != nil {
@@ -309,9 +317,11 @@ func TestResumeOfTheLiving(t *testing.T) {
 	if got := old.says(t, "lost"); got[0] != "true" {
 		t.Errorf("it ended, but not because it was taken over: %v", got)
 	}
-	figure(t, "the earlier life ends %v after the takeover", time.Since(begin).Round(time.Millisecond))
+	figure(t, "the earlier life ends %v after the takeover",
+		time.Since(begin).Round(time.Millisecond))
 	old.says(t, "closed")
-	if err := term.Proclaim(within(t, recipetest.Patience), "lives"); err != nil || fmt.Sprint(term.Fence()) != before[1] {
+	if err := term.Proclaim(within(t, recipetest.Patience), "lives"); err != nil ||
+		fmt.Sprint(term.Fence()) != before[1] {
 		t.Errorf("Proclaim = %v, fence %d, before %v", err, term.Fence(), before)
 	}
 	resign(t, term)

@@ -22,7 +22,8 @@ func tryCampaign(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	for _, s := range []*session.Session{a, b} {
 		_, err = election.New(s, name, nil).TryCampaign(ctx, "other")
 		taken, ok := errors.AsType[*election.TakenError](err)
-		if !errors.Is(err, election.ErrTaken) || !ok || taken.Lease != a.Lease() || taken.Value != "me" || taken.Key != term.Key() ||
+		if !errors.Is(err, election.ErrTaken) || !ok || taken.Lease != a.Lease() ||
+			taken.Value != "me" || taken.Key != term.Key() ||
 			taken.Fence != term.Fence() {
 			t.Errorf("a second: %v", err)
 		}

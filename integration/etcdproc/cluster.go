@@ -158,7 +158,8 @@ func (c *Cluster) addMembers(binary string) error {
 		}
 		m.args = m.commandLine(strings.Join(initial, ","))
 		if own := c.options.ElectionTimeouts; own != nil {
-			m.args = append(m.args, "--election-timeout", strconv.FormatInt(own[i].Milliseconds(), 10))
+			m.args = append(m.args, "--election-timeout", strconv.FormatInt(own[i].Milliseconds(),
+				10))
 		}
 	}
 	return nil

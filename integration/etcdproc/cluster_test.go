@@ -3,6 +3,7 @@ package etcdproc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 func TestSingleMemberKeepsItsDataOverRestarts(t *testing.T) {
@@ -175,33 +177,31 @@ func TestCtlTalksToTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true})
-	out, err := exec.CommandContext(t.Context(), ctl, "--endpoints", c.Member(0).Endpoint(), "put", "k", "v").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), ctl, "--endpoints", c.Member(0).Endpoint(), "put",
+		"k", "v").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	wantValue(t, c.ClientV3(t), "k", "v")
 }
 
-// helperEnv makes this test binary start a member, print its process id and wait until it is
-// killed.
-const helperEnv = "HOLDFAST_TEST_ORPHAN_DIR"
+// killed is a process that starts a member and is killed.
+var killed = reexec.Register("killed", func(dir string) int {
+	_, err := etcdproc.Start(context.Background(), &etcdproc.Options{Dir: dir, UnsafeNoFsync: true})
+	if err == nil {
+		err = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	if err == nil {
+		select {} // until the signal arrives
+	}
+	_, _ = fmt.Fprintln(os.Stdout, err)
+	return 1
+})
 
 func TestMembersDieWithTheirProcess(t *testing.T) {
-	if dir := os.Getenv(helperEnv); dir != "" {
-		c, err := etcdproc.Start(t.Context(), &etcdproc.Options{Dir: dir, UnsafeNoFsync: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		<-t.Context().Done()
-		t.Fatal(c.Close())
-	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), helperEnv+"="+dir)
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != -1 {
+	cmd := killed.Command(t.Context(), dir)
+	if out, err := cmd.Output(); cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("helper was not killed: %v\n%s", err, out)
 	}
 	// A member locks its database until it ends.

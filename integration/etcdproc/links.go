@@ -12,7 +12,8 @@ import (
 // members. It returns an error if the cluster has no Options.PeerLinks.
 func (c *Cluster) Cut(from, to *Member) error {
 	if from.front == nil || to.front == nil {
-		return fmt.Errorf("etcdproc: cut %s from %s: the cluster has no PeerLinks", from.name, to.name)
+		return fmt.Errorf("etcdproc: cut %s from %s: the cluster has no PeerLinks", from.name,
+			to.name)
 	}
 	out, err := to.front.From(from.id)
 	if err != nil {
@@ -55,7 +56,8 @@ func (c *Cluster) HealLinks() error {
 // Options.PeerLinks.
 func (c *Cluster) Slow(from, to *Member, delay time.Duration) error {
 	if from.front == nil || to.front == nil {
-		return fmt.Errorf("etcdproc: slow %s to %s: the cluster has no PeerLinks", from.name, to.name)
+		return fmt.Errorf("etcdproc: slow %s to %s: the cluster has no PeerLinks", from.name,
+			to.name)
 	}
 	out, err := to.front.From(from.id)
 	if err != nil {

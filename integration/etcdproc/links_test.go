@@ -14,7 +14,10 @@ import (
 func TestIsolatedLeaderIsReplaced(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
-		c := etcdtest.Start(t, &etcdproc.Options{Version: version, Members: 3, PeerLinks: true, UnsafeNoFsync: true})
+		c := etcdtest.Start(t, &etcdproc.Options{
+			Version: version, Members: 3, PeerLinks: true,
+			UnsafeNoFsync: true,
+		})
 		old := c.FindLeader(t)
 		if err := c.Isolate(old); err != nil {
 			t.Fatal(err)

@@ -197,7 +197,8 @@ func (m *Member) WaitHealthy(ctx context.Context) error {
 		case <-p.Exited():
 			return m.ended(p)
 		case <-ctx.Done():
-			return fmt.Errorf("etcdproc: wait for %s: %w (%w)\n%s", m.name, context.Cause(ctx), err, m.LogTail(20))
+			return fmt.Errorf("etcdproc: wait for %s: %w (%w)\n%s", m.name, context.Cause(ctx), err,
+				m.LogTail(20))
 		case <-time.After(probeInterval):
 		}
 	}
@@ -273,7 +274,8 @@ func (m *Member) commandLine(initialCluster string) []string {
 	args := []string{
 		"--name", m.name,
 		"--data-dir", m.dataDir(),
-		"--listen-client-urls", strings.Join(append([]string{m.GRPCEndpoint()}, o.ExtraClientURLs...), ","),
+		"--listen-client-urls",
+		strings.Join(append([]string{m.GRPCEndpoint()}, o.ExtraClientURLs...), ","),
 		"--advertise-client-urls", m.GRPCEndpoint(),
 		"--listen-peer-urls", "http://" + m.peerPort.Addr(),
 		"--initial-advertise-peer-urls", m.PeerURL(),
@@ -293,10 +295,12 @@ func (m *Member) commandLine(initialCluster string) []string {
 		args = append(args, "--auth-token-ttl", strconv.Itoa(int(o.AuthTokenTTL/time.Second)))
 	}
 	if o.HeartbeatInterval > 0 {
-		args = append(args, "--heartbeat-interval", strconv.FormatInt(o.HeartbeatInterval.Milliseconds(), 10))
+		args = append(args, "--heartbeat-interval",
+			strconv.FormatInt(o.HeartbeatInterval.Milliseconds(), 10))
 	}
 	if o.ElectionTimeout > 0 {
-		args = append(args, "--election-timeout", strconv.FormatInt(o.ElectionTimeout.Milliseconds(), 10))
+		args = append(args, "--election-timeout",
+			strconv.FormatInt(o.ElectionTimeout.Milliseconds(), 10))
 	}
 	if o.UnsafeNoFsync {
 		args = append(args, "--unsafe-no-fsync")

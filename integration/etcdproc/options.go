@@ -76,7 +76,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("%d members cannot share the URLs %v", o.Members, o.ExtraClientURLs)
 	}
 	if len(o.ElectionTimeouts) > 0 && len(o.ElectionTimeouts) != o.Members {
-		return o, fmt.Errorf("%d election timeouts for %d members", len(o.ElectionTimeouts), o.Members)
+		return o, fmt.Errorf("%d election timeouts for %d members", len(o.ElectionTimeouts),
+			o.Members)
 	}
 	o.TLS = o.TLS || o.ClientCertAuth
 	return o, nil

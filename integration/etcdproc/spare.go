@@ -15,7 +15,10 @@ import (
 func (c *Cluster) Spare() (*Member, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := &Member{cluster: c, name: fmt.Sprintf("m%d", len(c.members)+len(c.spares)), binary: c.members[0].binary}
+	m := &Member{
+		cluster: c, name: fmt.Sprintf("m%d", len(c.members)+len(c.spares)),
+		binary: c.members[0].binary,
+	}
 	c.spares = append(c.spares, m)
 	if err := m.reserve(); err != nil {
 		return nil, fmt.Errorf("etcdproc: spare: %w", err)
@@ -34,7 +37,8 @@ func (m *Member) Join() error {
 	if err := os.RemoveAll(m.dataDir()); err != nil {
 		return fmt.Errorf("etcdproc: join %s: %w", m.name, err)
 	}
-	m.args = append(m.commandLine(strings.Join(initial, ",")), "--initial-cluster-state", "existing")
+	m.args = append(m.commandLine(strings.Join(initial, ",")), "--initial-cluster-state",
+		"existing")
 	return m.Launch()
 }
 

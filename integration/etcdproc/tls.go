@@ -67,7 +67,8 @@ func (p *PKI) create(serverCommonName string) error {
 	if err := writePEM(p.CAFile, "CERTIFICATE", der); err != nil {
 		return err
 	}
-	p.server, err = p.issue(serverCommonName, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+	p.server, err = p.issue(serverCommonName, x509.ExtKeyUsageServerAuth,
+		x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,14 @@ func TestClientCertificatesAndAuthentication(t *testing.T) {
 
 		const login = `{"name":"root","password":"secret"}`
 		url := c.Member(0).Endpoint() + "/v3/auth/authenticate"
-		if status, body, err := post(t, c.TLSConfig(), url, login); err != nil || status != http.StatusOK {
+		if status, body, err := post(t, c.TLSConfig(), url, login); err != nil ||
+			status != http.StatusOK {
 			t.Errorf("log in with a certificate without a common name: %d %s %v", status, body, err)
 		}
-		if status, body, err := post(t, c.PKI().ClientTLS("root"), url, login); err != nil || status != http.StatusBadRequest {
-			t.Errorf("log in with a certificate with a common name: %d %s %v, want 400", status, body, err)
+		if status, body, err := post(t, c.PKI().ClientTLS("root"), url, login); err != nil ||
+			status != http.StatusBadRequest {
+			t.Errorf("log in with a certificate with a common name: %d %s %v, want 400", status,
+				body, err)
 		}
 		if _, _, err := post(t, c.PKI().TrustTLS(), url, login); err == nil {
 			t.Error("a client without a certificate was served")
@@ -69,10 +72,16 @@ func TestTLSWithoutClientCertificates(t *testing.T) {
 	}
 }
 
-func post(t *testing.T, config *tls.Config, url, body string) (status int, answer string, err error) {
+func post(
+	t *testing.T, config *tls.Config, url, body string,
+) (status int, answer string, err error) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	client := http.Client{Transport: &http.Transport{
+		TLSClientConfig:   config,
+		DisableKeepAlives: true,
+	}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url,
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

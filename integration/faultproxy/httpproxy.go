@@ -199,8 +199,11 @@ func (p *HTTPProxy) mistreat(w http.ResponseWriter, r *http.Request, body []byte
 }
 
 // forward sends the request to the target and returns when the head of the answer has arrived.
-func (p *HTTPProxy) forward(ctx context.Context, r *http.Request, body []byte) (*http.Response, error) {
-	out, err := http.NewRequestWithContext(ctx, r.Method, "http://"+p.target+r.URL.RequestURI(), bytes.NewReader(body))
+func (p *HTTPProxy) forward(
+	ctx context.Context, r *http.Request, body []byte,
+) (*http.Response, error) {
+	out, err := http.NewRequestWithContext(ctx, r.Method, "http://"+p.target+r.URL.RequestURI(),
+		bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

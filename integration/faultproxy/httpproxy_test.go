@@ -31,9 +31,18 @@ func TestRules(t *testing.T) {
 		{name: "drop", action: faultproxy.Drop, puts: 1},
 		{name: "refuse", action: faultproxy.Refuse, puts: 0},
 		{name: "duplicate", action: faultproxy.Duplicate, answered: true, puts: 2},
-		{name: "delay before", action: faultproxy.DelayBefore(100 * time.Millisecond), answered: true, puts: 1, atLeast: 100 * time.Millisecond},
-		{name: "delay after", action: faultproxy.DelayAfter(100 * time.Millisecond), answered: true, puts: 1, atLeast: 100 * time.Millisecond},
-		{name: "duplicate later", action: faultproxy.DuplicateLater(50 * time.Millisecond), answered: true, puts: 2},
+		{
+			name: "delay before", action: faultproxy.DelayBefore(100 * time.Millisecond),
+			answered: true, puts: 1, atLeast: 100 * time.Millisecond,
+		},
+		{
+			name: "delay after", action: faultproxy.DelayAfter(100 * time.Millisecond), answered: true,
+			puts: 1, atLeast: 100 * time.Millisecond,
+		},
+		{
+			name: "duplicate later", action: faultproxy.DuplicateLater(50 * time.Millisecond),
+			answered: true, puts: 2,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newHTTPProxy(t)
@@ -93,7 +102,10 @@ func TestHangLastsUntilTheClientGivesUp(t *testing.T) {
 func TestALateRequestReachesTheTargetWithoutItsClient(t *testing.T) {
 	p := newHTTPProxy(t)
 	key := newKey(t)
-	p.Add(faultproxy.Rule{Match: isPut, Times: 1, Action: faultproxy.DelayBefore(200 * time.Millisecond)})
+	p.Add(faultproxy.Rule{
+		Match: isPut, Times: 1,
+		Action: faultproxy.DelayBefore(200 * time.Millisecond),
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := put(ctx, p, key); err == nil {
@@ -147,9 +159,14 @@ func TestWatchWithACompleteRequestStreams(t *testing.T) {
 }
 
 func TestRulesApplyToStreams(t *testing.T) {
-	for _, action := range []faultproxy.Action{faultproxy.Drop, faultproxy.Refuse, faultproxy.Hang} {
+	for _, action := range []faultproxy.Action{
+		faultproxy.Drop, faultproxy.Refuse,
+		faultproxy.Hang,
+	} {
 		p := newHTTPProxy(t)
-		rule := p.Add(faultproxy.Rule{Match: func(r *faultproxy.Request) bool { return r.Stream }, Times: 1, Action: action})
+		rule := p.Add(faultproxy.Rule{Match: func(r *faultproxy.Request) bool {
+			return r.Stream
+		}, Times: 1, Action: action})
 		done := make(chan error, 1)
 		go func() {
 			resp, err := http.Post(p.URL()+"/v3/watch", "application/json",
@@ -323,7 +340,8 @@ func openWatch(t *testing.T, p *faultproxy.HTTPProxy, body io.Reader, first func
 
 func sayCreate(t *testing.T, w io.Writer, key string) {
 	t.Helper()
-	if _, err := io.WriteString(w, `{"create_request":{"key":"`+encode(key)+`"}}`+"\n"); err != nil {
+	if _, err := io.WriteString(w,
+		`{"create_request":{"key":"`+encode(key)+`"}}`+"\n"); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 var member *etcdproc.Member
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(etcdtest.Shared(m, &etcdproc.Options{UnsafeNoFsync: true}, func(c *etcdtest.Cluster) {
-		member = c.Member(0)
-	}))
+	goleak.VerifyTestMain(etcdtest.Shared(m, &etcdproc.Options{UnsafeNoFsync: true},
+		func(c *etcdtest.Cluster) {
+			member = c.Member(0)
+		}))
 }

@@ -30,7 +30,10 @@ type PeerProxy struct {
 // NewPeer starts a proxy on a loopback port of its own. Target is the host and port on which a
 // member listens for others. NewPeer returns an error if no port is free.
 func NewPeer(target string) (*PeerProxy, error) {
-	p := &PeerProxy{target: target, links: make(map[uint64]*Proxy), reading: make(map[net.Conn]struct{})}
+	p := &PeerProxy{
+		target: target, links: make(map[uint64]*Proxy),
+		reading: make(map[net.Conn]struct{}),
+	}
 	var err error
 	if p.port, err = ports.Reserve(); err != nil {
 		return nil, fmt.Errorf("faultproxy: new peer proxy: %w", err)

@@ -18,7 +18,10 @@ import (
 
 func TestClientV3SurvivesABlackhole(t *testing.T) {
 	p := newProxy(t, member.Endpoint())
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{p.URL()}, DialTimeout: 5 * time.Second})
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:   []string{p.URL()},
+		DialTimeout: 5 * time.Second,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,8 @@ func (a *ArmedRule) WaitHits(ctx context.Context, n int) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("faultproxy: wait for hit %d, had %d: %w", n, hits, context.Cause(ctx))
+			return fmt.Errorf("faultproxy: wait for hit %d, had %d: %w", n, hits,
+				context.Cause(ctx))
 		}
 	}
 }

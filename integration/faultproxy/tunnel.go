@@ -67,7 +67,9 @@ func (p *HTTPProxy) tunnel(w http.ResponseWriter, r *http.Request, rule *ArmedRu
 }
 
 // copyDown copies the target's answer to the client, if the rule allows it.
-func (p *HTTPProxy) copyDown(ctx context.Context, client io.Writer, server io.Reader, rule *ArmedRule) {
+func (p *HTTPProxy) copyDown(
+	ctx context.Context, client io.Writer, server io.Reader, rule *ArmedRule,
+) {
 	if rule != nil {
 		first := make([]byte, 32<<10)
 		n, err := server.Read(first)

@@ -1,7 +1,7 @@
 package faults_test
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -13,10 +13,11 @@ import (
 
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 	"github.com/holdfast-go/holdfast/integration/faults/load"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
-// childVar makes the test binary a process of parties. Its value is their configurations.
-const childVar = "HOLDFAST_FAULTS_PARTIES"
+// crew is a process of parties.
+var crew = reexec.Register("crew", runParties)
 
 // A process runs parties outside of the test process, so that the test can freeze and kill them. It
 // reads a line when the load ends, and it ends when its standard input does.
@@ -31,14 +32,9 @@ type process struct {
 
 func startProcess(t *testing.T, configs []load.Config, rec *history.Recorder) *process {
 	t.Helper()
-	text, err := json.Marshal(configs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), childVar+"="+string(text))
-	p.cmd.Stderr = os.Stderr
+	p := &process{cmd: crew.Command(context.Background(), configs)}
 	p.cmd.SysProcAttr = dieWithParent()
+	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +92,8 @@ func (p *process) finish() error {
 	return p.err
 }
 
-// child is the main function of such a process.
-func child(config string) int {
-	var configs []load.Config
-	if err := json.Unmarshal([]byte(config), &configs); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
+// runParties is the main function of such a process.
+func runParties(configs []load.Config) int {
 	rec := history.NewRecorder(os.Stdout)
 	var parties []*load.Party
 	for _, c := range configs {

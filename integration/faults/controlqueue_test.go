@@ -25,13 +25,15 @@ func TestControlOfQueues(t *testing.T) {
 	// One in three at random, because a fixed pattern would always lose one of two duplicates.
 	const items, every = 90, 3
 	cluster := etcdtest.Start(t, &etcdproc.Options{
-		Version: etcdproc.Versions()[0], UnsafeNoFsync: true, ExtraArgs: recipetest.Server("").ExtraArgs,
+		Version: etcdproc.Versions()[0], UnsafeNoFsync: true,
+		ExtraArgs: recipetest.Server("").ExtraArgs,
 	})
 	var dropped atomic.Int64
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: cluster.Endpoints(),
 		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(func(
-			ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
+			ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
+			invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
 		) error {
 			err := invoke(ctx, method, req, reply, cc, opts...)
 			if err == nil && method == "/etcdserverpb.KV/Txn" && rand.N(every) == 0 {
@@ -56,7 +58,8 @@ func TestControlOfQueues(t *testing.T) {
 		if value, err := q.Dequeue(); err == nil {
 			got[value]++
 		}
-		resp, err := client.Get(recipetest.Within(t, recipetest.Patience), "control", clientv3.WithPrefix(), clientv3.WithCountOnly())
+		resp, err := client.Get(recipetest.Within(t, recipetest.Patience), "control",
+			clientv3.WithPrefix(), clientv3.WithCountOnly())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +74,8 @@ func TestControlOfQueues(t *testing.T) {
 			doubled++
 		}
 	}
-	t.Logf("figure: recipes.Queue, %d answers dropped: of %d items %d lost, %d doubled", dropped.Load(), items, lost, doubled)
+	t.Logf("figure: recipes.Queue, %d answers dropped: of %d items %d lost, %d doubled",
+		dropped.Load(), items, lost, doubled)
 	if lost == 0 || doubled == 0 {
 		t.Error("the control does not fail any more")
 	}

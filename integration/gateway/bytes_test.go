@@ -85,9 +85,9 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// TestWholeKeySpace: without a namespace the empty prefix covers every key, including the first and
-// the last possible one.
-func TestWholeKeySpace(t *testing.T) {
+// TestTheEmptyPrefixCoversEveryKey: without a namespace the empty prefix covers every key,
+// including the first and the last possible one.
+func TestTheEmptyPrefixCoversEveryKey(t *testing.T) {
 	c, theirs := newClient(t, gateway.Config{Endpoints: cluster.Endpoints()}), cluster.ClientV3(t)
 	ctx := within(t, patience)
 	last := strings.Repeat("\xff", 300)

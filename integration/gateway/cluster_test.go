@@ -43,8 +43,9 @@ func sameMembers(t *testing.T, what string, got, want []gateway.Member) {
 	}
 }
 
-// TestMembers adds members as learners and as voters, moves them and removes them.
-func TestMembers(t *testing.T) {
+// TestMembersAreAddedMovedAndRemoved adds members as learners and as voters, moves them and removes
+// them.
+func TestMembersAreAddedMovedAndRemoved(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		c := etcdtest.Start(t, recipetest.Server(version))
@@ -78,7 +79,8 @@ func TestMembers(t *testing.T) {
 			after, err := ours.Cluster().MemberPromote(ctx, added.Member.ID)
 			if err == nil {
 				sameMembers(t, "MemberPromote", after.Members, membersBy(ctx, t, theirs))
-			} else if e, ok := errors.AsType[*gateway.Error](err); !ok || e.Code != gateway.CodeFailedPrecondition {
+			} else if e, ok := errors.AsType[*gateway.Error](err); !ok ||
+				e.Code != gateway.CodeFailedPrecondition {
 				t.Fatal(err) // it is not ready yet
 			}
 			return err == nil
@@ -126,8 +128,9 @@ func TestMembers(t *testing.T) {
 	})
 }
 
-// TestSyncBesideHTTPPort: if members advertise URLs that serve gRPC only, no endpoint is lost.
-func TestSyncBesideHTTPPort(t *testing.T) {
+// TestSyncKeepsEndpointsBesideAPortForGRPC: if members advertise URLs that serve gRPC only, no
+// endpoint is lost.
+func TestSyncKeepsEndpointsBesideAPortForGRPC(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		if version == "3.4" {
 			t.Skip("Debian's 3.4 has no --listen-client-http-urls")
@@ -158,8 +161,8 @@ func TestSyncBesideHTTPPort(t *testing.T) {
 	})
 }
 
-// TestSyncStrangers: an advertised address of another cluster is not used.
-func TestSyncStrangers(t *testing.T) {
+// TestSyncIgnoresAnotherCluster: an advertised address of another cluster is not used.
+func TestSyncIgnoresAnotherCluster(t *testing.T) {
 	options := recipetest.Server(etcdproc.Versions()[0])
 	stranger := cluster.Endpoints()[0]
 	options.ExtraArgs = append(options.ExtraArgs, "--advertise-client-urls="+stranger)

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestConditionalPuts: each put is applied if its condition holds. Otherwise nothing changes, and
-// the error has the current value.
-func TestConditionalPuts(t *testing.T) {
+// TestAConditionalPutIsAppliedUnderItsCondition: each put is applied if its condition holds.
+// Otherwise nothing changes, and the error has the current value.
+func TestAConditionalPutIsAppliedUnderItsCondition(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -107,8 +107,8 @@ func TestConditionalPuts(t *testing.T) {
 	})
 }
 
-// TestReplaceRace increments one key from many goroutines. No increment is lost.
-func TestReplaceRace(t *testing.T) {
+// TestNoConcurrentIncrementIsLost increments one key from many goroutines. No increment is lost.
+func TestNoConcurrentIncrementIsLost(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, patience)
 	const writers, each = 8, 20
@@ -142,9 +142,10 @@ func TestReplaceRace(t *testing.T) {
 	}
 }
 
-// TestPutSequential: many goroutines write on two clients, and a reader deletes the keys that it
-// has read. The keys have the order of the writes, and no key appears twice.
-func TestPutSequential(t *testing.T) {
+// TestSequentialKeysHaveTheOrderOfTheirWrites: many goroutines write on two clients, and a reader
+// deletes the keys that it has read. The keys have the order of the writes, and no key appears
+// twice.
+func TestSequentialKeysHaveTheOrderOfTheirWrites(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	other := newClient(t, gateway.Config{Endpoints: cluster.Endpoints(), Namespace: ns})
 	ctx := within(t, patience)
@@ -215,9 +216,9 @@ func TestPutSequential(t *testing.T) {
 	}
 }
 
-// TestPagesCompacted: if the revision is compacted during the loop, it ends in an error, after
-// pages that are right.
-func TestPagesCompacted(t *testing.T) {
+// TestPagesEndWithAnErrorAfterACompaction: if the revision is compacted during the loop, it ends in
+// an error, after pages that are right.
+func TestPagesEndWithAnErrorAfterACompaction(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, patience)
 	for i := range 10 {

@@ -54,8 +54,9 @@ func ofTheFuture(err error) bool {
 	return ok && e.Code == gateway.CodeOutOfRange && !errors.Is(err, gateway.ErrCompacted)
 }
 
-// TestRanges reads with every option, and compares with clientv3's read with the same option.
-func TestRanges(t *testing.T) {
+// TestRangesMatchClientV3 reads with every option, and compares with clientv3's read with the same
+// option.
+func TestRangesMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -210,8 +211,8 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// TestPuts writes with every option, and checks by clientv3.
-func TestPuts(t *testing.T) {
+// TestPutsMatchClientV3 writes with every option, and checks by clientv3.
+func TestPutsMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -282,8 +283,8 @@ func TestPuts(t *testing.T) {
 	})
 }
 
-// TestDeletes deletes with every option, and checks by clientv3.
-func TestDeletes(t *testing.T) {
+// TestDeletesMatchClientV3 deletes with every option, and checks by clientv3.
+func TestDeletesMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -335,8 +336,8 @@ func TestDeletes(t *testing.T) {
 	})
 }
 
-// TestCompactions: compactions of both kinds end the history for clientv3 as well.
-func TestCompactions(t *testing.T) {
+// TestCompactionsMatchClientV3: compactions of both kinds end the history for clientv3 as well.
+func TestCompactionsMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)

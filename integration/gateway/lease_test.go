@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestLeases makes all calls about leases, with IDs up to the ends of int64, and checks by
-// clientv3.
-func TestLeases(t *testing.T) {
+// TestLeasesMatchClientV3 makes all calls about leases, with IDs up to the ends of int64, and
+// checks by clientv3.
+func TestLeasesMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -92,9 +92,9 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestKeepForEver renews leases until it stops: one granted here and one of which only the ID is
-// known. Then they expire. One that is revoked meanwhile is reported gone.
-func TestKeepForEver(t *testing.T) {
+// TestLeasesAreRenewedUntilTheyStop renews leases until it stops: one granted here and one of which
+// only the ID is known. Then they expire. One that is revoked meanwhile is reported gone.
+func TestLeasesAreRenewedUntilTheyStop(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)

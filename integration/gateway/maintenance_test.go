@@ -17,15 +17,16 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestMaintenance makes the calls on three members.
-func TestMaintenance(t *testing.T) {
+// TestMaintenanceWorksOnThreeMembers makes the calls on three members.
+func TestMaintenanceWorksOnThreeMembers(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
 		options.Members = 3
 		c := etcdtest.Start(t, options)
 		ours := newClient(t, gateway.Config{Endpoints: c.Endpoints()})
 		theirs := c.ClientV3(t)
-		for name, test := range map[string]func(*testing.T, *etcdtest.Cluster, *gateway.Client, *clientv3.Client){
+		for name, test := range map[string]func(*testing.T, *etcdtest.Cluster, *gateway.Client,
+			*clientv3.Client){
 			"status": status, "hash": hashes, "move leader": moveLeader,
 			"alarm": alarms, "defragment": defragment, "downgrade": downgrade,
 		} {
@@ -62,7 +63,8 @@ func status(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 }
 
 func statusDiffers(
-	t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client, theirs *clientv3.Client,
+	t *testing.T, ctx context.Context, m *etcdproc.Member, ours *gateway.Client,
+	theirs *clientv3.Client,
 ) (differ []string) {
 	got := must(ours.Member(m.Endpoint()).Status(ctx))(t)
 	want := must(theirs.Status(ctx, m.Endpoint()))(t)
@@ -117,7 +119,8 @@ func hashes(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 				t.Errorf("%s at %d: %+v, clientv3 says %+v", m.Name(), at, got, want)
 			}
 		}
-		if a, b := must(ours.Member(m.Endpoint()).HashKV(ctx, 0))(t), must(ours.Member(m.Endpoint()).HashKV(ctx, rev))(t); a.Hash == b.Hash {
+		if a, b := must(ours.Member(m.Endpoint()).HashKV(ctx, 0))(t),
+			must(ours.Member(m.Endpoint()).HashKV(ctx, rev))(t); a.Hash == b.Hash {
 			t.Errorf("%s: the revision makes no difference", m.Name())
 		}
 	}
@@ -167,7 +170,8 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 	one := gateway.Alarm{MemberID: c.Member(1).ID(), Type: gateway.AlarmNoSpace}
 	two := gateway.Alarm{MemberID: c.Member(2).ID(), Type: gateway.AlarmNoSpace}
 	for _, a := range []gateway.Alarm{one, two} {
-		if got := must(ours.Cluster().AlarmActivate(ctx, a))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{a}) {
+		if got := must(ours.Cluster().AlarmActivate(ctx,
+			a))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{a}) {
 			t.Errorf("AlarmActivate: %v", got)
 		}
 	}
@@ -184,7 +188,8 @@ func alarms(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *cli
 		h.Reason != "ALARM NOSPACE" && c.Version() != "3.4" {
 		t.Errorf("health %+v", h)
 	}
-	if got := must(ours.Cluster().AlarmDisarm(ctx, one))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{one}) {
+	if got := must(ours.Cluster().AlarmDisarm(ctx,
+		one))(t).Alarms; fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{one}) {
 		t.Errorf("AlarmDisarm: %v", got)
 	}
 	if got := raised(); fmt.Sprint(got) != fmt.Sprint([]gateway.Alarm{two}) {

@@ -17,9 +17,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestTenThousandWatches: ten thousand watches on one connection are confirmed within 3 s, cost
-// less than 100 MB, and each receives its own events. One run of three may fail on a busy machine.
-func TestTenThousandWatches(t *testing.T) {
+// TestTenThousandWatchesAreConfirmedSoon: ten thousand watches on one connection are confirmed
+// within 3 s, cost less than 100 MB, and each receives its own events. One run of three may fail on
+// a busy machine.
+func TestTenThousandWatchesAreConfirmedSoon(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		// 3.4 is three times slower once it has held large values
 		c := etcdtest.Start(t, recipetest.Server(version))
@@ -87,7 +88,8 @@ func tenThousand(t *testing.T, c *etcdtest.Cluster) (took time.Duration) {
 		}
 	}
 	recipetest.Figure(t, "%d watches made in %v on %d connection, %.0f MB; %d events in %v",
-		watches, took.Round(time.Millisecond), dialled.Load(), float64(cost)/1e6, asked, time.Since(began).Round(time.Millisecond))
+		watches, took.Round(time.Millisecond), dialled.Load(), float64(cost)/1e6, asked,
+		time.Since(began).Round(time.Millisecond))
 	if cost > 100e6 || dialled.Load() != 1 {
 		t.Errorf("%d bytes, %d connections", cost, dialled.Load())
 	}
@@ -103,10 +105,10 @@ func memory() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// TestSlowReader: one of a thousand watches is not read, while more is written to it than the
-// client keeps. The others receive their events as fast as before, and it receives everything once
-// it reads.
-func TestSlowReader(t *testing.T) {
+// TestASlowReaderDelaysNoOtherWatch: one of a thousand watches is not read, while more is written
+// to it than the client keeps. The others receive their events as fast as before, and it receives
+// everything once it reads.
+func TestASlowReaderDelaysNoOtherWatch(t *testing.T) {
 	ours, ns, theirs := both(t, cluster)
 	ctx := within(t, 3*patience)
 	const readers, ticks, large, writes = 999, 10, 600_000, 30
@@ -157,7 +159,8 @@ func TestSlowReader(t *testing.T) {
 	after := half()
 	recipetest.Figure(t,
 		"a tick reaches %d readers within %v; while %d MB wait for another one, within %v",
-		readers, before[len(before)-1].Round(time.Millisecond), writes*large/1_000_000, after[len(after)-1].Round(time.Millisecond))
+		readers, before[len(before)-1].Round(time.Millisecond), writes*large/1_000_000,
+		after[len(after)-1].Round(time.Millisecond))
 	if after[0] > 3*before[0]+500*time.Millisecond {
 		t.Errorf("a tick took %v before, and %v behind a slow reader", before, after)
 	}

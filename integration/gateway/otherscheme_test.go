@@ -12,10 +12,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestOtherScheme: etcd closes a connection without an answer if it receives plain HTTP on a port
-// for TLS, or TLS on a port for plain HTTP, and answers in HTTP/2 where it has no gateway. Each
-// call returns an error at once that names the cause, and no write is in doubt.
-func TestOtherScheme(t *testing.T) {
+// TestAPortOfTheOtherSchemeIsRecognized: etcd closes a connection without an answer if it receives
+// plain HTTP on a port for TLS, or TLS on a port for plain HTTP, and answers in HTTP/2 where it has
+// no gateway. Each call returns an error at once that names the cause, and no write is in doubt.
+func TestAPortOfTheOtherSchemeIsRecognized(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		for name, change := range map[string]func(url string) string{

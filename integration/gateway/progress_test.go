@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestProgressReports: progress is reported on request, after all events, and by itself on a quiet
-// watch.
-func TestProgressReports(t *testing.T) {
+// TestProgressFollowsAllEvents: progress is reported on request, after all events, and by itself on
+// a quiet watch.
+func TestProgressFollowsAllEvents(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		flag := "--watch-progress-notify-interval=300ms"
 		if version == "3.5" {

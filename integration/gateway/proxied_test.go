@@ -29,9 +29,9 @@ func reverseProxy(t *testing.T, c *etcdtest.Cluster) string {
 	return s.URL
 }
 
-// TestWatchThroughReverseProxy: a watch is confirmed within 2 s, and an event arrives as fast as on
-// a direct connection.
-func TestWatchThroughReverseProxy(t *testing.T) {
+// TestAWatchIsFastThroughAReverseProxy: a watch is confirmed within 2 s, and an event arrives as
+// fast as on a direct connection.
+func TestAWatchIsFastThroughAReverseProxy(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ctx := within(t, patience)
 		ours := newClient(t, gateway.Config{
@@ -82,9 +82,9 @@ func TestWatchThroughReverseProxy(t *testing.T) {
 	})
 }
 
-// TestManyWatchesThroughReverseProxy: watches that are added one by one share a few streams, which
-// are merged while events arrive. Each watch misses nothing.
-func TestManyWatchesThroughReverseProxy(t *testing.T) {
+// TestManyWatchesShareFewStreamsThroughAReverseProxy: watches that are added one by one share a few
+// streams, which are merged while events arrive. Each watch misses nothing.
+func TestManyWatchesShareFewStreamsThroughAReverseProxy(t *testing.T) {
 	const watches = 200
 	ctx := within(t, patience)
 	ours := newClient(t, gateway.Config{
@@ -122,10 +122,10 @@ func TestManyWatchesThroughReverseProxy(t *testing.T) {
 		watches, 2*watches, made)
 }
 
-// TestManyWatchesInOneRequest: if the connection to etcd's gateway is kept, it loses the rest of a
-// request that it has not read before it answers the first create. All watches of a client are
+// TestNoWatchOfALongRequestIsLost: if the connection to etcd's gateway is kept, it loses the rest
+// of a request that it has not read before it answers the first create. All watches of a client are
 // confirmed soon nevertheless, and no stream is closed for missing answers.
-func TestManyWatchesInOneRequest(t *testing.T) {
+func TestNoWatchOfALongRequestIsLost(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		const watches = 600
 		ctx := within(t, patience)

@@ -27,11 +27,11 @@ func rounds() int {
 	return max(1, n)
 }
 
-// TestWatchResumes: over connections that break and members that are killed, watches lose no event,
-// repeat none and keep the order. Each round has 10,000 events, five breaks of all connections and,
-// in every other round, the death of a member: HOLDFAST_ROUNDS=10 is 100,000 events, 50 breaks and
-// 5 deaths.
-func TestWatchResumes(t *testing.T) {
+// TestWatchesLoseNothingOverBrokenConnectionsAndKills: over connections that break and members that
+// are killed, watches lose no event, repeat none and keep the order. Each round has 10,000 events,
+// five breaks of all connections and, in every other round, the death of a member:
+// HOLDFAST_ROUNDS=10 is 100,000 events, 50 breaks and 5 deaths.
+func TestWatchesLoseNothingOverBrokenConnectionsAndKills(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
 		options.Members = 3

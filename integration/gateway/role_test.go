@@ -15,9 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestRoleOfANamespace: a user who may read and write only one prefix can do everything in a
-// namespace there, and nothing outside of it.
-func TestRoleOfANamespace(t *testing.T) {
+// TestARoleForAPrefixSufficesForANamespace: a user who may read and write only one prefix can do
+// everything in a namespace there, and nothing outside of it.
+func TestARoleForAPrefixSufficesForANamespace(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		const ns, password = "app/", "canary-password"
 		o := recipetest.Server(version)

@@ -11,10 +11,11 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestServerCertificateNotForClients: etcd's gateway calls etcd with the server's certificate. With
-// --client-cert-auth, etcd rejects a certificate that is not valid for clients, so no call is
-// served. Each call must return an error at once that names the cause, and no write is in doubt.
-func TestServerCertificateNotForClients(t *testing.T) {
+// TestACertificateThatIsNotForClientsIsReported: etcd's gateway calls etcd with the server's
+// certificate. With --client-cert-auth, etcd rejects a certificate that is not valid for clients,
+// so no call is served. Each call must return an error at once that names the cause, and no write
+// is in doubt.
+func TestACertificateThatIsNotForClientsIsReported(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		o := *recipetest.Server(version)
 		o.ClientCertAuth, o.ServerAuthOnly = true, true

@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
-// TestSizes: a value of 1.5 MB and a range of 10,000 keys are read unchanged. Larger ones than etcd
-// accepts are rejected.
-func TestSizes(t *testing.T) {
+// TestLargeValuesAndRangesAreReadUnchanged: a value of 1.5 MB and a range of 10,000 keys are read
+// unchanged. Larger ones than etcd accepts are rejected.
+func TestLargeValuesAndRangesAreReadUnchanged(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)

@@ -20,8 +20,9 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestSnapshotRestored takes a snapshot, restores it by etcdutl, and starts an etcd on the result.
-func TestSnapshotRestored(t *testing.T) {
+// TestASnapshotCanBeRestored takes a snapshot, restores it by etcdutl, and starts an etcd on the
+// result.
+func TestASnapshotCanBeRestored(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		utl := must(etcdproc.Utl())(t)
 		c := etcdtest.Start(t, recipetest.Server(version))
@@ -105,9 +106,9 @@ func sameDatabase(t *testing.T, theirs *clientv3.Client, file string) {
 	}
 }
 
-// TestSnapshotOfOneMember: the snapshot is read from the named member, even if it is not the one in
-// use.
-func TestSnapshotOfOneMember(t *testing.T) {
+// TestASnapshotIsReadFromTheNamedMember: the snapshot is read from the named member, even if it is
+// not the one in use.
+func TestASnapshotIsReadFromTheNamedMember(t *testing.T) {
 	ours := newClient(t, gateway.Config{Endpoints: cluster.Endpoints()})
 	other := etcdtest.Start(t, recipetest.Server(cluster.Version()))
 	ctx := within(t, patience)

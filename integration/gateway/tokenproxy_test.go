@@ -68,9 +68,9 @@ func (p *oldTokens) expire() {
 	p.CloseClientConnections()
 }
 
-// TestOldTokenOfStreams: a client that only watches, through a proxy that closes requests with an
-// old token, logs in again.
-func TestOldTokenOfStreams(t *testing.T) {
+// TestAClientThatOnlyWatchesGetsANewToken: a client that only watches, through a proxy that closes
+// requests with an old token, logs in again.
+func TestAClientThatOnlyWatchesGetsANewToken(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		o := recipetest.Server(version)

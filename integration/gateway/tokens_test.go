@@ -65,10 +65,10 @@ func (l *logins) client(
 	})
 }
 
-// TestTokensOverFailover: with tokens that live for three seconds, members that die, and many locks
-// and watches of one client, no caller receives an error, no watch loses an event, and the client
-// logs in once for each token that expires.
-func TestTokensOverFailover(t *testing.T) {
+// TestNoCallerNoticesTokensThatExpireOverFailovers: with tokens that live for three seconds,
+// members that die, and many locks and watches of one client, no caller receives an error, no watch
+// loses an event, and the client logs in once for each token that expires.
+func TestNoCallerNoticesTokensThatExpireOverFailovers(t *testing.T) {
 	t.Parallel()
 	const ttl = 3 * time.Second
 	duration := 15 * time.Second
@@ -237,8 +237,9 @@ func followNumbers(t *testing.T, w *gateway.Watcher, events *atomic.Int64) {
 	}
 }
 
-// TestJWT: tokens that are signed, that expire, and that every change of users and roles makes old.
-func TestJWT(t *testing.T) {
+// TestJSONWebTokensAreRenewed: tokens that are signed, that expire, and that every change of users
+// and roles makes old.
+func TestJSONWebTokensAreRenewed(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		const ttl = 2 * time.Second

@@ -18,10 +18,10 @@ var theirRelations = map[gateway.Relation]string{
 	gateway.Equal: "=", gateway.NotEqual: "!=", gateway.Less: "<", gateway.Greater: ">",
 }
 
-// TestCompares: compares of every target, by every relation, with less than, as much as and more
-// than the stored value, on a key, on a missing key, and on ranges, take the same branch as
-// clientv3.
-func TestCompares(t *testing.T) {
+// TestComparesMatchClientV3: compares of every target, by every relation, with less than, as much
+// as and more than the stored value, on a key, on a missing key, and on ranges, take the same
+// branch as clientv3.
+func TestComparesMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -132,8 +132,9 @@ func TestCompares(t *testing.T) {
 	})
 }
 
-// TestTxns: all kinds of operations, in both branches and nested, checked by clientv3.
-func TestTxns(t *testing.T) {
+// TestTransactionsMatchClientV3: all kinds of operations, in both branches and nested, checked by
+// clientv3.
+func TestTransactionsMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)

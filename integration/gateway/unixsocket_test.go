@@ -13,11 +13,12 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestOtherAddresses: socket files, and IPv6 if the machine has it.
-func TestOtherAddresses(t *testing.T) {
+// TestAnAddressMayBeASocketFileOrIPv6: socket files, and IPv6 if the machine has it.
+func TestAnAddressMayBeASocketFileOrIPv6(t *testing.T) {
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
-		dir, err := os.MkdirTemp("", "hf") //nolint:usetesting // the path of a socket has to be short
+		//nolint:usetesting // the path of a socket has to be short
+		dir, err := os.MkdirTemp("", "hf")
 		if err != nil {
 			t.Fatal(err)
 		}

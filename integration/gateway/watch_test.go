@@ -28,9 +28,9 @@ func event(ns string, ev *clientv3.Event) gateway.Event {
 	return out
 }
 
-// TestWatches runs every kind of watch beside clientv3's watch of the same kind, over the same
-// writes.
-func TestWatches(t *testing.T) {
+// TestWatchesMatchClientV3 runs every kind of watch beside clientv3's watch of the same kind, over
+// the same writes.
+func TestWatchesMatchClientV3(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx, cancel := context.WithCancel(within(t, patience))
@@ -143,9 +143,9 @@ func TestWatches(t *testing.T) {
 	})
 }
 
-// TestWatchBatches: the events of one transaction are delivered together, although etcd sends them
-// in several fragments.
-func TestWatchBatches(t *testing.T) {
+// TestTheEventsOfATransactionAreDeliveredTogether: the events of one transaction are delivered
+// together, although etcd sends them in several fragments.
+func TestTheEventsOfATransactionAreDeliveredTogether(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -194,9 +194,9 @@ func TestWatchBatches(t *testing.T) {
 	})
 }
 
-// TestWatchCompacted: the error is typed and has the revision at which a new watch can continue,
-// and it does.
-func TestWatchCompacted(t *testing.T) {
+// TestAWatchOfACompactedRevisionIsAnError: the error is typed and has the revision at which a new
+// watch can continue, and it does.
+func TestAWatchOfACompactedRevisionIsAnError(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)
@@ -216,9 +216,9 @@ func TestWatchCompacted(t *testing.T) {
 	})
 }
 
-// TestWatchEnds: a watch ends on the server too, for every way to end it: a break, Close, a
-// context, stop and WatchOnce.
-func TestWatchEnds(t *testing.T) {
+// TestAWatchThatEndsEndsOnTheServer: a watch ends on the server too, for every way to end it: a
+// break, Close, a context, stop and WatchOnce.
+func TestAWatchThatEndsEndsOnTheServer(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
 		ours, ns, theirs := both(t, c)
 		ctx := within(t, patience)

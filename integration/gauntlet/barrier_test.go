@@ -56,7 +56,10 @@ func brokenEnterPeer(t *testing.T) (string, bool) {
 func brokenEnter(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
-	entering := begin(func() error { _, err := barrier.NewDouble(s, name, 2).Enter(soon(t)); return err })
+	entering := begin(func() error {
+		_, err := barrier.NewDouble(s, name, 2).Enter(soon(t))
+		return err
+	})
 	eventually(t, "join", func() bool { return len(lineOf(t, name)) == 1 })
 	compactAndReset(t, link)
 	if !entering.stuck(500 * time.Millisecond) {
@@ -85,7 +88,10 @@ func outlivesHolderPeer(t *testing.T) (string, bool) {
 
 func outlivesHolder(t *testing.T) string {
 	name := fresh(t)
-	holder := behind(t, cluster.Endpoints()[0], &session.Options{TTL: 2 * time.Second, AllowShortTTL: true})
+	holder := behind(t, cluster.Endpoints()[0], &session.Options{
+		TTL:           2 * time.Second,
+		AllowShortTTL: true,
+	})
 	_, err := barrier.New(holder, name).Hold(soon(t))
 	must(t, err)
 	waiting := begin(func() error { return barrier.New(plain(t), name).Wait(soon(t)) })
@@ -118,7 +124,10 @@ func roundsMixPeer(t *testing.T) (string, bool) {
 func roundsMix(t *testing.T) string {
 	one, two, name := plain(t), plain(t), fresh(t)
 	enter := func(s *session.Session, entry **barrier.Entry) *call {
-		return begin(func() (err error) { *entry, err = barrier.NewDouble(s, name, 2).Enter(soon(t)); return err })
+		return begin(func() (err error) {
+			*entry, err = barrier.NewDouble(s, name, 2).Enter(soon(t))
+			return err
+		})
 	}
 	var first, second, firstAgain, secondAgain *barrier.Entry
 	a, b := enter(one, &first), enter(two, &second)
@@ -133,8 +142,10 @@ func roundsMix(t *testing.T) string {
 	must(t, leaving.end(t))
 	a = enter(one, &firstAgain)
 	must(t, errors.Join(a.end(t), b.end(t)))
-	if first.Round() != second.Round() || firstAgain.Round() != first.Round()+1 || secondAgain.Round() != firstAgain.Round() {
-		t.Errorf("rounds %d and %d, then %d and %d", first.Round(), second.Round(), firstAgain.Round(), secondAgain.Round())
+	if first.Round() != second.Round() || firstAgain.Round() != first.Round()+1 ||
+		secondAgain.Round() != firstAgain.Round() {
+		t.Errorf("rounds %d and %d, then %d and %d", first.Round(), second.Round(),
+			firstAgain.Round(), secondAgain.Round())
 	}
 	return "it waits for the other"
 }
@@ -161,10 +172,16 @@ func lastArriverPeer(t *testing.T) (string, bool) {
 func lastArriver(t *testing.T) string {
 	one, link, name := plain(t), newLink(t), fresh(t)
 	two := behind(t, link.URL(), nil)
-	entering := begin(func() error { _, err := barrier.NewDouble(one, name, 2).Enter(soon(t)); return err })
+	entering := begin(func() error {
+		_, err := barrier.NewDouble(one, name, 2).Enter(soon(t))
+		return err
+	})
 	eventually(t, "the first", func() bool { return len(lineOf(t, name)) == 1 })
 	link.Blackhole(faultproxy.Down)
-	arriving := begin(func() error { _, err := barrier.NewDouble(two, name, 2).Enter(soon(t)); return err })
+	arriving := begin(func() error {
+		_, err := barrier.NewDouble(two, name, 2).Enter(soon(t))
+		return err
+	})
 	if err := entering.end(t); err != nil {
 		t.Errorf("Enter of the first = %v", err)
 	}
@@ -177,7 +194,8 @@ func lastArriver(t *testing.T) string {
 
 func leavePollsPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
-	first, second := recipe.NewDoubleBarrier(p.session(t), name, 2), recipe.NewDoubleBarrier(newPeer(t).session(t), name, 2)
+	first, second := recipe.NewDoubleBarrier(p.session(t), name, 2),
+		recipe.NewDoubleBarrier(newPeer(t).session(t), name, 2)
 	entering := begin(first.Enter)
 	eventually(t, "the first", count(t, name+"/waiters", 1))
 	must(t, second.Enter())
@@ -200,7 +218,10 @@ func leavePolls(t *testing.T) string {
 	requests := link.Add(faultproxy.Rule{Action: faultproxy.DelayBefore(0)})
 	s := behind(t, link.URL(), nil)
 	var first *barrier.Entry
-	entering := begin(func() (err error) { first, err = barrier.NewDouble(s, name, 2).Enter(soon(t)); return err })
+	entering := begin(func() (err error) {
+		first, err = barrier.NewDouble(s, name, 2).Enter(soon(t))
+		return err
+	})
 	second, err := barrier.NewDouble(plain(t), name, 2).Enter(soon(t))
 	must(t, err)
 	must(t, entering.end(t))

@@ -34,7 +34,9 @@ func leader(tb testing.TB, name string) string {
 func lostCampaignPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	e := concurrency.NewElection(p.session(t), name)
-	failed := cutOff(t, p.link, func(ctx context.Context) error { return e.Campaign(ctx, "ghost") }, count(t, name+"/", 1))
+	failed := cutOff(t, p.link, func(ctx context.Context) error {
+		return e.Campaign(ctx, "ghost")
+	}, count(t, name+"/", 1))
 	resigned := e.Resign(soon(t))
 	leads := leader(t, name)
 	return saw("Campaign: %v; Resign: %v; leader: %s", failed, resigned, leads),
@@ -61,7 +63,9 @@ func phantomPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	s := p.session(t)
 	term := campaign(t, plain(t), name, "first")
-	waiting := begin(func() error { return concurrency.NewElection(s, name).Campaign(soon(t), "phantom") })
+	waiting := begin(func() error {
+		return concurrency.NewElection(s, name).Campaign(soon(t), "phantom")
+	})
 	p.waits(t)
 	revoke(t, s.Lease())
 	must(t, term.Resign(soon(t)))
@@ -73,7 +77,10 @@ func phantomPeer(t *testing.T) (string, bool) {
 func phantom(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	term := campaign(t, plain(t), name, "first")
-	waiting := begin(func() error { _, err := election.New(s, name, nil).Campaign(soon(t), "phantom"); return err })
+	waiting := begin(func() error {
+		_, err := election.New(s, name, nil).Campaign(soon(t), "phantom")
+		return err
+	})
 	eventually(t, "join", count(t, name+"/", 2))
 	revoke(t, clientv3.LeaseID(s.Lease()))
 	must(t, term.Resign(soon(t)))
@@ -102,7 +109,10 @@ func leftBehind(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	term := campaign(t, plain(t), name, "first")
-	waiting := begin(func() error { _, err := election.New(s, name, nil).Campaign(soon(t), "second"); return err })
+	waiting := begin(func() error {
+		_, err := election.New(s, name, nil).Campaign(soon(t), "second")
+		return err
+	})
 	eventually(t, "join", count(t, name+"/", 2))
 	compactAndReset(t, link)
 	if !waiting.stuck(500 * time.Millisecond) {
@@ -123,7 +133,8 @@ func resignForgetsPeer(t *testing.T) (string, bool) {
 	cancel()
 	failed, again := e.Resign(ended), e.Resign(soon(t))
 	leads := leader(t, name)
-	return saw("Resign: %v, then %v; leader: %s", failed, again, leads), failed != nil && again == nil && leads == "stuck"
+	return saw("Resign: %v, then %v; leader: %s", failed, again, leads), failed != nil &&
+		again == nil && leads == "stuck"
 }
 
 func resignForgets(t *testing.T) string {

@@ -21,14 +21,18 @@ func lostAnswerPeer(t *testing.T) (string, bool) {
 	denied := m.Unlock(soon(t))
 	other := concurrency.NewMutex(newPeer(t).session(t), name).TryLock(soon(t))
 	return saw("Lock: %v; Unlock: %v; another's TryLock: %v", failed, denied, other),
-		failed != nil && errors.Is(denied, concurrency.ErrLockReleased) && errors.Is(other, concurrency.ErrLocked)
+		failed != nil && errors.Is(denied, concurrency.ErrLockReleased) &&
+			errors.Is(other, concurrency.ErrLocked)
 }
 
 func lostAnswer(t *testing.T) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	m := mutex.New(s, name, nil)
-	failed := cutOff(t, link, func(ctx context.Context) error { _, err := m.Lock(ctx); return err }, count(t, name+"/", 1))
+	failed := cutOff(t, link, func(ctx context.Context) error {
+		_, err := m.Lock(ctx)
+		return err
+	}, count(t, name+"/", 1))
 	if !errors.Is(failed, context.Canceled) || !errors.Is(failed, gateway.ErrUncertain) {
 		t.Errorf("Lock = %v", failed)
 	}
@@ -91,7 +95,8 @@ func tryLockEvictsPeer(t *testing.T) (string, bool) {
 	must(t, held.Unlock(soon(t)))
 	err := waiting.end(t)
 	return saw("the waiter: %v; lease gone: %v", err, expired(t, s.Lease())),
-		errors.Is(try, concurrency.ErrLocked) && errors.Is(err, concurrency.ErrSessionExpired) && !expired(t, s.Lease())
+		errors.Is(try, concurrency.ErrLocked) && errors.Is(err, concurrency.ErrSessionExpired) &&
+			!expired(t, s.Lease())
 }
 
 func tryLockEvicts(t *testing.T) string {
@@ -122,7 +127,8 @@ func tryLockWaitsPeer(t *testing.T) (string, bool) {
 	must(t, held.Unlock(soon(t)))
 	_, other := mutex.New(plain(t), name, nil).TryLock(soon(t))
 	owns := other != nil && exists(t, m.Key())
-	return saw("TryLock: %v; owns the lock when it is free: %v", failed, owns), failed != nil && owns
+	return saw("TryLock: %v; owns the lock when it is free: %v", failed, owns), failed != nil &&
+		owns
 }
 
 func tryLockWaits(t *testing.T) string {
@@ -156,7 +162,8 @@ func twoOfOneSessionPeer(t *testing.T) (string, bool) {
 	both := two.TryLock(soon(t))
 	must(t, one.Unlock(soon(t)))
 	_, third := mutex.New(plain(t), name, nil).TryLock(soon(t))
-	return saw("second TryLock: %v; a third's after one Unlock: %v", both, third), both == nil && third == nil
+	return saw("second TryLock: %v; a third's after one Unlock: %v", both, third), both == nil &&
+		third == nil
 }
 
 func twoOfOneSession(t *testing.T) string {

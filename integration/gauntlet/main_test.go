@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 // A row is one flaw.
@@ -74,7 +75,8 @@ func TestRow(t *testing.T) {
 					results[i].peer = seen
 					if !flawed {
 						results[i].peer = "NOT SHOWN: " + seen
-						t.Errorf("proves nothing: %s does not show that %s: %s", r.peer, r.flaw, seen)
+						t.Errorf("proves nothing: %s does not show that %s: %s", r.peer, r.flaw,
+							seen)
 					}
 				})
 			}
@@ -99,15 +101,14 @@ var (
 const atOnce = "8"
 
 func TestMain(m *testing.M) {
-	if endpoint := os.Getenv(childEnv); endpoint != "" {
-		panicInSTM(endpoint)
-		return
-	}
+	reexec.Main()
 	if err := flag.Set("test.parallel", atOnce); err != nil { // the command line overrides it
 		panic(err)
 	}
 	member := recipetest.Server(etcdproc.Versions()[0])
-	goleak.VerifyTestMain(etcdtest.Shared(withTable{m}, member, func(c *etcdtest.Cluster) { cluster = c }))
+	goleak.VerifyTestMain(etcdtest.Shared(withTable{m}, member, func(c *etcdtest.Cluster) {
+		cluster = c
+	}))
 }
 
 // withTable runs the tests and then prints the table. If some tests fail, it prints only their
@@ -129,7 +130,8 @@ func (w withTable) Run() int {
 	text.WriteString("row\twhat goes wrong\tin the peer\tin holdfast\n")
 	for i, r := range rows {
 		if results[i].ours != "" && (results[i].failed || code == 0) {
-			fmt.Fprintf(&text, "%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer, results[i].ours)
+			fmt.Fprintf(&text, "%s\t%s\t%s: %s\t%s\n", r.number, r.flaw, r.peer, results[i].peer,
+				results[i].ours)
 		}
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)

@@ -77,7 +77,10 @@ func newPeer(tb testing.TB, more ...*faultproxy.Proxy) *peer {
 		endpoints = append(endpoints, link.URL())
 	}
 	var err error
-	p.Client, err = clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: time.Minute, Logger: zap.NewNop()})
+	p.Client, err = clientv3.New(clientv3.Config{
+		Endpoints: endpoints, DialTimeout: time.Minute,
+		Logger: zap.NewNop(),
+	})
 	must(tb, err)
 	p.Watcher = countedWatcher{p.Watcher, p}
 	tb.Cleanup(func() { _ = p.Close() }) // a row may have closed it
@@ -97,7 +100,9 @@ type countedWatcher struct {
 	p *peer
 }
 
-func (w countedWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+func (w countedWatcher) Watch(
+	ctx context.Context, key string, opts ...clientv3.OpOption,
+) clientv3.WatchChan {
 	ch := w.Watcher.Watch(ctx, key, opts...)
 	w.p.watches.Add(1)
 	return ch
@@ -123,7 +128,9 @@ func (kv hookedKV) Txn(ctx context.Context) clientv3.Txn {
 	return kv.KV.Txn(ctx)
 }
 
-func (kv hookedKV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
+func (kv hookedKV) Delete(
+	ctx context.Context, key string, opts ...clientv3.OpOption,
+) (*clientv3.DeleteResponse, error) {
 	kv.del()
 	return kv.KV.Delete(ctx, key, opts...)
 }
@@ -212,7 +219,9 @@ func comes(tb testing.TB, d time.Duration, cond func() bool) bool {
 
 // cutOff makes a call and ends its context when the request is applied and the answer is lost. It
 // then heals the link. It returns the call's error.
-func cutOff(tb testing.TB, link *faultproxy.Proxy, fn func(ctx context.Context) error, applied func() bool) error {
+func cutOff(
+	tb testing.TB, link *faultproxy.Proxy, fn func(ctx context.Context) error, applied func() bool,
+) error {
 	tb.Helper()
 	link.Blackhole(faultproxy.Down)
 	ctx, cancel := context.WithCancel(tb.Context())
@@ -301,7 +310,8 @@ func saw(format string, args ...any) string {
 		case bool:
 			args[i] = map[bool]string{true: "yes", false: "no"}[arg]
 		case error:
-			said, _, _ := strings.Cut(strings.TrimPrefix(arg.Error(), "rpc error: code = "), " desc = ")
+			said, _, _ := strings.Cut(strings.TrimPrefix(arg.Error(), "rpc error: code = "),
+				" desc = ")
 			args[i] = strings.Trim(said[strings.LastIndex(said, ": ")+1:], ` "}`)
 		}
 	}

@@ -20,11 +20,15 @@ func lostItemPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	must(t, recipe.NewQueue(etcd, name).Enqueue("item"))
 	p.beforeWrite(func() { p.link.Blackhole(faultproxy.Down) }, nothing)
-	receiving := begin(func() error { _, err := recipe.NewQueue(p.Client, name).Dequeue(); return err })
+	receiving := begin(func() error {
+		_, err := recipe.NewQueue(p.Client, name).Dequeue()
+		return err
+	})
 	eventually(t, "claim", count(t, name, 0))
 	must(t, p.Close())
 	err := receiving.end(t)
-	return saw("Dequeue: %v; items left: %d", err, len(under(t, name))), err != nil && count(t, name, 0)()
+	return saw("Dequeue: %v; items left: %d", err, len(under(t, name))), err != nil &&
+		count(t, name, 0)()
 }
 
 func lostItem(t *testing.T) string {
@@ -60,13 +64,17 @@ func enqueuedTwicePeer(t *testing.T) (string, bool) {
 	p.back(t)
 	again := q.Enqueue("item")
 	n := len(under(t, name))
-	return saw("Enqueue: %v, then %v; items: %d", failed, again, n), failed != nil && again == nil && n == 2
+	return saw("Enqueue: %v, then %v; items: %d", failed, again, n), failed != nil &&
+		again == nil && n == 2
 }
 
 func enqueuedTwice(t *testing.T) string {
 	link, name := newHTTPLink(t), fresh(t)
 	q := queue.New(behind(t, link.URL(), nil), name, nil)
-	lost := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Drop, Times: 1})
+	lost := link.Add(faultproxy.Rule{
+		Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Drop,
+		Times: 1,
+	})
 	if _, err := q.Enqueue(soon(t), []byte("item"), nil); err != nil || lost.Hits() != 1 {
 		t.Errorf("Enqueue = %v, with %d answers lost", err, lost.Hits())
 	}
@@ -79,7 +87,10 @@ func enqueuedTwice(t *testing.T) string {
 
 func dequeuePanicsPeer(t *testing.T) (string, bool) {
 	p := newPeer(t)
-	receiving := begin(func() error { _, err := recipe.NewQueue(p.Client, fresh(t)).Dequeue(); return err })
+	receiving := begin(func() error {
+		_, err := recipe.NewQueue(p.Client, fresh(t)).Dequeue()
+		return err
+	})
 	p.waits(t)
 	must(t, p.Close())
 	err := receiving.end(t)
@@ -127,7 +138,10 @@ func dequeuePanics(t *testing.T) string {
 func priorityPeer(t *testing.T) (string, bool) {
 	p, name := newPeer(t), fresh(t)
 	var got string
-	receiving := begin(func() (err error) { got, err = recipe.NewPriorityQueue(p.Client, name).Dequeue(); return err })
+	receiving := begin(func() (err error) {
+		got, err = recipe.NewPriorityQueue(p.Client, name).Dequeue()
+		return err
+	})
 	p.waits(t)
 	must(t, p.link.Refuse())
 	p.link.Reset()
@@ -208,7 +222,11 @@ func keysElsewherePeer(t *testing.T) (string, bool) {
 func keysElsewhere(t *testing.T) string {
 	name := fresh(t)
 	q := queue.New(plain(t), name, &queue.Options{MaxAttempts: 1})
-	for _, opts := range []*queue.EnqueueOptions{{Priority: 1}, {Delay: time.Hour}, {DedupID: "once"}} {
+	for _, opts := range []*queue.EnqueueOptions{
+		{Priority: 1},
+		{Delay: time.Hour},
+		{DedupID: "once"},
+	} {
 		_, err := q.Enqueue(soon(t), []byte("item"), opts)
 		must(t, err)
 	}

@@ -32,7 +32,10 @@ func rwWithoutKey(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	held, err := mutex.NewRWMutex(plain(t), name, nil).Lock(soon(t))
 	must(t, err)
-	waiting := begin(func() error { _, err := mutex.NewRWMutex(s, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() error {
+		_, err := mutex.NewRWMutex(s, name, nil).Lock(soon(t))
+		return err
+	})
 	eventually(t, "join", count(t, name+"/", 2))
 	revoke(t, clientv3.LeaseID(s.Lease()))
 	must(t, held.Unlock(soon(t)))
@@ -60,7 +63,10 @@ func rwPolls(t *testing.T) string {
 	s := behind(t, counting.URL(), nil)
 	held, err := mutex.NewRWMutex(plain(t), name, nil).RLock(soon(t))
 	must(t, err)
-	waiting := begin(func() error { _, err := mutex.NewRWMutex(s, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() error {
+		_, err := mutex.NewRWMutex(s, name, nil).Lock(soon(t))
+		return err
+	})
 	eventually(t, "join", count(t, name+"/", 2))
 	compactAndReset(t, breakable)
 	seen := quiet(t, requests, waiting)

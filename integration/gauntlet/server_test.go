@@ -36,7 +36,8 @@ func post(ctx context.Context, path string, request any) (answer map[string]any,
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cluster.Endpoints()[0]+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cluster.Endpoints()[0]+path,
+		bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,8 @@ func repeatRequest(t *testing.T) (string, bool) {
 	must(t, held.Unlock(soon(t)))
 	err = again.end(t)
 	there := exists(t, key)
-	return saw("the repetition: %v; key there: %v; lease gone: %v", err, there, expired(t, lease.ID)),
+	return saw("the repetition: %v; key there: %v; lease gone: %v", err, there,
+			expired(t, lease.ID)),
 		!there && !expired(t, lease.ID)
 }
 
@@ -100,12 +102,21 @@ func repeatRequest(t *testing.T) (string, bool) {
 // the request.
 func repeatedRequest(t *testing.T) string {
 	link, name := newHTTPLink(t), fresh(t)
-	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{link.URL()}, AttemptTimeout: 300 * time.Millisecond})
+	c := recipetest.NewClient(t, gateway.Config{
+		Endpoints:      []string{link.URL()},
+		AttemptTimeout: 300 * time.Millisecond,
+	})
 	s := recipetest.NewSession(t, c, nil)
 	held := lock(t, plain(t), name)
-	lost := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Hang, Times: 1})
+	lost := link.Add(faultproxy.Rule{
+		Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Hang,
+		Times: 1,
+	})
 	var l *mutex.Lock
-	waiting := begin(func() (err error) { l, err = mutex.New(s, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() (err error) {
+		l, err = mutex.New(s, name, nil).Lock(soon(t))
+		return err
+	})
 	must(t, lost.WaitHits(soon(t), 1))
 	eventually(t, "the repetition", func() bool { return lost.Seen() > 1 })
 	must(t, held.Unlock(soon(t)))
@@ -125,7 +136,8 @@ func deletesAnythingPeer(t *testing.T) (string, bool) {
 	_, err = post(soon(t), "/v3/lock/unlock", map[string]any{"key": []byte(key)})
 	there := exists(t, key)
 	_, never := post(soon(t), "/v3/lock/unlock", map[string]any{"key": []byte(key + "/never")})
-	return saw("unlock: %v; key there: %v; one that never was: %v", err, there, never), err == nil && !there && never == nil
+	return saw("unlock: %v; key there: %v; one that never was: %v", err, there, never),
+		err == nil && !there && never == nil
 }
 
 // deletesAnything calls Unlock on a lost lock while the next lock of the same session is held.
@@ -163,7 +175,10 @@ func hiddenLeasePeer(t *testing.T) (string, bool) {
 
 // hiddenLease: the lease of a lock is the session's lease, and is renewed.
 func hiddenLease(t *testing.T) string {
-	s := behind(t, cluster.Endpoints()[0], &session.Options{TTL: 3 * time.Second, AllowShortTTL: true})
+	s := behind(t, cluster.Endpoints()[0], &session.Options{
+		TTL:           3 * time.Second,
+		AllowShortTTL: true,
+	})
 	l := lock(t, s, fresh(t))
 	resp, err := etcd.Get(soon(t), l.Key())
 	must(t, err)
@@ -197,7 +212,8 @@ func childOutlivesPeer(t *testing.T) (string, bool) {
 	program, err := etcdproc.Ctl()
 	must(t, err)
 	name, file := fresh(t), filepath.Join(t.TempDir(), "end")
-	ctl := exec.CommandContext(t.Context(), program, "--endpoints", cluster.Endpoints()[0], "lock", name, "--",
+	ctl := exec.CommandContext(t.Context(), program, "--endpoints", cluster.Endpoints()[0], "lock",
+		name, "--",
 		"sh", "-c", `echo $$; while [ ! -e "$0" ]; do sleep 0.1; done`, file)
 	pipe, err := ctl.StdoutPipe()
 	must(t, err)
@@ -213,7 +229,8 @@ func childOutlivesPeer(t *testing.T) (string, bool) {
 	runs := !comes(t, 2*time.Second, func() bool { return syscall.Kill(pid, 0) != nil })
 	must(t, os.WriteFile(file, nil, 0o600))
 	err = ctl.Wait()
-	return saw("another has the lock, the command runs: %v; exit: %v", runs, err), runs && err == nil
+	return saw("another has the lock, the command runs: %v; exit: %v", runs, err), runs &&
+		err == nil
 }
 
 // childOutlives ends the command by the context that Do passes to its function.
@@ -221,12 +238,13 @@ func childOutlives(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	started := make(chan struct{})
 	doing := begin(func() error {
-		return mutex.New(s, name, nil).Do(t.Context(), func(ctx context.Context, _ *mutex.Lock) error {
-			command := exec.CommandContext(ctx, "sleep", "60")
-			must(t, command.Start())
-			close(started)
-			return command.Wait()
-		})
+		return mutex.New(s, name, nil).Do(t.Context(),
+			func(ctx context.Context, _ *mutex.Lock) error {
+				command := exec.CommandContext(ctx, "sleep", "60")
+				must(t, command.Start())
+				close(started)
+				return command.Wait()
+			})
 	})
 	<-started
 	revoke(t, clientv3.LeaseID(s.Lease()))
@@ -239,12 +257,18 @@ func childOutlives(t *testing.T) string {
 
 func entersWithoutLock(t *testing.T) string {
 	link, name := newHTTPLink(t), fresh(t)
-	grants := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/lease/grant"), Action: faultproxy.DelayBefore(0)})
+	grants := link.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/lease/grant"),
+		Action: faultproxy.DelayBefore(0),
+	})
 	m := mutex.New(behind(t, link.URL(), nil), name, nil)
 	lock(t, plain(t), name)
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		err := m.Do(ctx, func(context.Context, *mutex.Lock) error { t.Error("entered without the lock"); return nil })
+		err := m.Do(ctx, func(context.Context, *mutex.Lock) error {
+			t.Error("entered without the lock")
+			return nil
+		})
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Do = %v", err)

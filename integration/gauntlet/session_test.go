@@ -38,7 +38,10 @@ func lateDeadlinePeer(t *testing.T) (string, bool) {
 
 func lateDeadline(t *testing.T) string {
 	link := newLink(t)
-	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{link.URL()}, AttemptTimeout: 4 * time.Second})
+	c := recipetest.NewClient(t, gateway.Config{
+		Endpoints:      []string{link.URL()},
+		AttemptTimeout: 4 * time.Second,
+	})
 	link.Delay(faultproxy.Down, time.Second)
 	s := recipetest.NewSession(t, c, &session.Options{TTL: 5 * time.Second})
 	name := fresh(t)
@@ -69,7 +72,10 @@ func firstDeadlinePeer(t *testing.T) (string, bool) {
 
 func firstDeadline(t *testing.T) string {
 	link := newHTTPLink(t)
-	renewals := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/lease/keepalive"), Action: faultproxy.Refuse})
+	renewals := link.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/lease/keepalive"),
+		Action: faultproxy.Refuse,
+	})
 	s := behind(t, link.URL(), &session.Options{TTL: 2 * time.Second, AllowShortTTL: true})
 	eventually(t, "expiry", func() bool { return expired(t, clientv3.LeaseID(s.Lease())) })
 	if s.Context().Err() == nil || !errors.Is(s.Err(), session.ErrExpired) {
@@ -120,7 +126,8 @@ func leaseLeft(t *testing.T) string {
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{link.URL()}})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, err := session.New(ctx, c, &session.Options{TTL: time.Minute}); err == nil || lease.Load() == 0 {
+	if _, err := session.New(ctx, c, &session.Options{TTL: time.Minute}); err == nil ||
+		lease.Load() == 0 {
 		t.Fatalf("New = %v, lease %x", err, lease.Load())
 	}
 	eventually(t, "revocation", func() bool { return expired(t, clientv3.LeaseID(lease.Load())) })

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -13,31 +11,28 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// childEnv holds the endpoint for the process that the panic ends.
-const childEnv = "HOLDFAST_GAUNTLET_CHILD"
+// panicker is the process that the panic ends.
+var panicker = reexec.Register("panicker", panicInSTM)
 
-// panicInSTM is the main function of that process.
-func panicInSTM(endpoint string) {
-	defer func() {
-		_ = recover()
-		os.Exit(0)
-	}()
+func panicInSTM(endpoint string) (status int) {
+	defer func() { _ = recover() }()
 	c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}})
 	if err == nil {
 		_, _ = concurrency.NewSTM(c, func(concurrency.STM) error { panic("of the caller") })
 	}
+	return 0
 }
 
 func panicKillsPeer(t *testing.T) (string, bool) {
-	program, err := os.Executable()
-	must(t, err)
-	child := exec.CommandContext(t.Context(), program)
-	child.Env = append(os.Environ(), childEnv+"="+cluster.Endpoints()[0])
+	child := panicker.Command(t.Context(), cluster.Endpoints()[0])
+	child.Stderr = nil // CombinedOutput sets it
 	out, err := child.CombinedOutput()
-	return saw("the process, with a recover: %v", err), err != nil && strings.Contains(string(out), "panic: of the caller")
+	return saw("the process, with a recover: %v", err), err != nil &&
+		strings.Contains(string(out), "panic: of the caller")
 }
 
 func panicKills(t *testing.T) string {
@@ -74,7 +69,8 @@ func readUnguardedPeer(t *testing.T) (string, bool) {
 		stm.Put(name+"/copy", got)
 		return nil
 	})
-	return saw("%v in run %d, having read %q", err, runs, got), err == nil && runs == 1 && got == "known"
+	return saw("%v in run %d, having read %q", err, runs, got), err == nil && runs == 1 &&
+		got == "known"
 }
 
 func readUnguarded(t *testing.T) string {
@@ -88,7 +84,8 @@ func readUnguarded(t *testing.T) string {
 	must(t, err)
 	resp, err := s.Txn(soon(t), gateway.Txn{
 		If: []gateway.Cmp{
-			gateway.CmpModRevision(known, gateway.Equal, written.Revision), gateway.CmpModRevision(other, gateway.Equal, written.Revision),
+			gateway.CmpModRevision(known, gateway.Equal, written.Revision),
+			gateway.CmpModRevision(other, gateway.Equal, written.Revision),
 		},
 		Then: []gateway.Op{gateway.OpPut(name+"/copy", []byte("other"))},
 	})

@@ -27,7 +27,10 @@ func keyOfThatNamePeer(t *testing.T) (string, bool) {
 	p.waits(t)
 	remove(t, fmt.Sprintf("%s/%x", name, s.Lease()))
 	other := plain(t)
-	between := begin(func() error { _, err := mutex.New(other, name, nil).Lock(soon(t)); return err })
+	between := begin(func() error {
+		_, err := mutex.New(other, name, nil).Lock(soon(t))
+		return err
+	})
 	eventually(t, "join of another", count(t, name+"/", 2))
 	begin(func() error { return two.Lock(soon(t)) })
 	eventually(t, "join of the second", count(t, name+"/", 3))
@@ -49,7 +52,10 @@ func keyOfThatName(t *testing.T) string {
 	}
 	var between *mutex.Lock
 	other := plain(t)
-	waiting := begin(func() (err error) { between, err = mutex.New(other, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() (err error) {
+		between, err = mutex.New(other, name, nil).Lock(soon(t))
+		return err
+	})
 	eventually(t, "join of another", count(t, name+"/", 2))
 	second := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
 	eventually(t, "join of the second", count(t, name+"/", 3))
@@ -115,7 +121,10 @@ func deadWaiterPeer(t *testing.T) (string, bool) {
 func deadWaiter(t *testing.T) string {
 	s, name := plain(t), fresh(t)
 	lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(t.Context()); return err })
+	waiting := begin(func() error {
+		_, err := mutex.New(s, name, nil).Lock(t.Context())
+		return err
+	})
 	eventually(t, "join", count(t, name+"/", 2))
 	revoke(t, clientv3.LeaseID(s.Lease()))
 	if waiting.stuck(2 * time.Second) {
@@ -147,7 +156,8 @@ func silentStreamPeer(t *testing.T) (string, bool) {
 	p.link.Blackhole(faultproxy.Both)
 	must(t, held.Unlock(soon(t)))
 	stuck := waiting.stuck(silence)
-	return saw("waits %v after the Unlock: %v; lease gone: %v", silence, stuck, expired(t, s.Lease())),
+	return saw("waits %v after the Unlock: %v; lease gone: %v", silence, stuck,
+			expired(t, s.Lease())),
 		stuck && !expired(t, s.Lease())
 }
 

@@ -141,7 +141,9 @@ func (p *page) matches(t *testing.T, pattern, text string, names []string) bool 
 
 // find returns the row that lists a key with its value, and the pattern of the value. An empty
 // lease matches any.
-func (p *page) find(t *testing.T, s *section, key, value, lease string, names []string) (*row, string) {
+func (p *page) find(
+	t *testing.T, s *section, key, value, lease string, names []string,
+) (*row, string) {
 	t.Helper()
 	for _, r := range s.rows {
 		if !p.matches(t, r.key, key, names) || lease != "" && lease != r.lease {
@@ -183,8 +185,9 @@ func (s *section) check(value string) error {
 	return nil
 }
 
-// TestExamples: each example on the page shows a listed key, and each listed key has an example.
-func TestExamples(t *testing.T) {
+// TestEachListedKeyHasAnExample: each example on the page shows a listed key, and each listed key
+// has an example.
+func TestEachListedKeyHasAnExample(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
 	count := 0
@@ -215,8 +218,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestPageCanFail: keys, values and fields that are not listed are reported.
-func TestPageCanFail(t *testing.T) {
+// TestAnUnlistedKeyIsReported: keys, values and fields that are not listed are reported.
+func TestAnUnlistedKeyIsReported(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
 	names := []string{"a/b"}
@@ -240,7 +243,8 @@ func TestPageCanFail(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("no section %q", tt.section)
 		}
-		if r, _ := p.find(t, p.sections[i], tt.key, tt.value, cmp.Or(tt.lease, "none"), names); (r != nil) != tt.listed {
+		if r, _ := p.find(t, p.sections[i], tt.key, tt.value, cmp.Or(tt.lease, "none"),
+			names); (r != nil) != tt.listed {
 			t.Errorf("%+v: found %v", tt, r)
 		}
 	}

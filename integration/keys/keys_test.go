@@ -2,26 +2,17 @@ package keys_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/holdfast-go/holdfast/barrier"
-	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
-	"github.com/holdfast-go/holdfast/mutex"
-	"github.com/holdfast-go/holdfast/once"
-	"github.com/holdfast-go/holdfast/queue"
-	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -38,9 +29,9 @@ var names = map[string][]string{
 	"Queues":               {"docs/queue"},
 }
 
-// TestKeys uses every recipe as a user with exactly the rights that the page lists, and compares
-// the keys that etcd has seen with the page.
-func TestKeys(t *testing.T) {
+// TestRecipesUseTheListedKeysOnly uses every recipe as a user with exactly the rights that the page
+// lists, and compares the keys that etcd has seen with the page.
+func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	t.Parallel()
 	p := readPage(t, keysPage)
 	options := recipetest.Server(etcdproc.Versions()[0])
@@ -49,8 +40,12 @@ func TestKeys(t *testing.T) {
 	root := cluster.ClientV3(t)
 	grant(t, root, p.rights)
 
-	cfg := gateway.Config{Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw", AllowPlaintextAuth: true}
-	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg), &session.Options{Name: "a", ParentKey: "outer/1"})
+	cfg := gateway.Config{
+		Endpoints: cluster.Endpoints(), Username: "worker", Password: "pw",
+		AllowPlaintextAuth: true,
+	}
+	a := recipetest.NewSession(t, recipetest.NewClient(t, cfg),
+		&session.Options{Name: "a", ParentKey: "outer/1"})
 	b := recipetest.NewSession(t, recipetest.NewClient(t, cfg), nil)
 	u := user{t, within(t), a, b}
 	u.locks()
@@ -87,7 +82,8 @@ func TestKeys(t *testing.T) {
 		for _, r := range s.rows {
 			for v, seen := range r.values {
 				if !seen {
-					t.Errorf("%s: nothing has written %s = %q, lease %s", s.title, r.key, v, r.lease)
+					t.Errorf("%s: nothing has written %s = %q, lease %s", s.title, r.key, v,
+						r.lease)
 				}
 			}
 		}
@@ -124,13 +120,15 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 		_, err = root.RoleAdd(ctx, "worker")
 	}
 	for _, right := range rights {
-		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"], names["Barriers and latches"], names["Once"], names["Queues"]) {
+		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
+			names["Barriers and latches"], names["Once"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)
 			}
 			if err == nil {
-				_, err = root.RoleGrantPermission(ctx, "worker", key, end, clientv3.PermissionType(clientv3.PermReadWrite))
+				_, err = root.RoleGrantPermission(ctx, "worker", key, end,
+					clientv3.PermissionType(clientv3.PermReadWrite))
 			}
 		}
 	}
@@ -170,290 +168,4 @@ func history(t *testing.T, root *clientv3.Client) (puts []*clientv3.Event) {
 func within(t *testing.T) context.Context {
 	t.Helper()
 	return recipetest.Within(t, recipetest.Patience)
-}
-
-// user uses the recipes with two sessions of two clients.
-type user struct {
-	t    *testing.T
-	ctx  context.Context
-	a, b *session.Session
-}
-
-// no fails the test if one of errs is not nil.
-func (u user) no(errs ...error) {
-	u.t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		u.t.Fatal(err)
-	}
-}
-
-// joined waits until a line has n members.
-func (u user) joined(name string, n int) {
-	u.t.Helper()
-	recipetest.Eventually(u.t, name, func() bool { return len(recipetest.Members(u.t, u.a.Client(), name)) == n })
-}
-
-// resumed resumes the first session and its leadership, and uses some recipes with it.
-func (u user) resumed() {
-	u.t.Helper()
-	const name = "docs/election"
-	_, err := election.New(u.a, name, nil).Campaign(u.ctx, "first life")
-	u.no(err)
-	u.a.Orphan()
-	u.a, err = session.Resume(u.ctx, u.a.Client(), u.a.Lease(), &session.Options{Name: "a"})
-	u.no(err)
-	term, err := election.New(u.a, name, nil).Resume(u.ctx)
-	u.no(err)
-	u.no(term.Proclaim(u.ctx, "second life"), term.Resign(u.ctx))
-	u.locks()
-	_, err = queue.New(u.a, "docs/queue", nil).Enqueue(u.ctx, []byte("second life"), nil)
-	u.no(err, u.a.Close(u.ctx))
-}
-
-// soon runs a call in a goroutine and returns a channel that receives its error.
-func soon(call func() error) chan error {
-	done := make(chan error, 1)
-	go func() { done <- call() }()
-	return done
-}
-
-func (u user) locks() {
-	u.t.Helper()
-	lock, err := mutex.New(u.a, "docs/lock", nil).Lock(u.ctx)
-	u.no(err)
-	second := soon(func() error {
-		return mutex.New(u.a, "docs/lock", nil).Do(u.ctx, func(context.Context, *mutex.Lock) error { return nil })
-	})
-	u.joined("docs/lock", 2)
-	for _, rev := range []int64{lock.Fence(), 1} { // a compare that holds, and one that fails
-		_, err = lock.Txn(u.ctx, gateway.Txn{If: []gateway.Cmp{gateway.CmpCreateRevision(lock.Key(), gateway.Equal, rev)}})
-		u.no(err)
-	}
-	u.no(lock.Unlock(u.ctx), <-second)
-
-	rw := mutex.NewRWMutex(u.b, "docs/rw", nil)
-	write, err := rw.TryLock(u.ctx)
-	u.no(err)
-	u.no(write.Downgrade(u.ctx))
-	read, err := rw.RLock(u.ctx)
-	u.no(err)
-	tried, err := rw.TryRLock(u.ctx)
-	u.no(err)
-	_, err = rw.Inspect(u.ctx)
-	u.no(err, write.Unlock(u.ctx), read.Unlock(u.ctx), tried.Unlock(u.ctx))
-
-	several, err := mutex.LockAll(u.ctx, u.a, "docs/one", "docs/two")
-	u.no(err)
-	u.no(several.Unlock(u.ctx))
-
-	delayed, err := mutex.New(u.a, "docs/delayed", &mutex.Options{LockDelay: time.Millisecond}).Lock(u.ctx)
-	u.no(err)
-	u.no(delayed.Unlock(u.ctx))
-}
-
-func (u user) elections() {
-	u.t.Helper()
-	const name = "docs/election"
-	term, err := election.New(u.a, name, nil).Campaign(u.ctx, "10.0.0.7:8080")
-	u.no(err)
-	u.no(term.Proclaim(u.ctx, "10.0.0.8:8080"))
-	lead := func(s *session.Session, value string, n int) chan error {
-		done := soon(func() error {
-			term, err := election.New(s, name, nil).Campaign(u.ctx, value)
-			if err != nil {
-				return err
-			}
-			return term.Resign(u.ctx)
-		})
-		u.joined(name, n)
-		return done
-	}
-	second, third := lead(u.b, "second", 2), lead(u.a, "third", 3)
-	all, err := election.New(u.b, name, nil).Candidates(u.ctx)
-	u.no(err)
-	u.no(term.TransferTo(u.ctx, all[2]), <-second, <-third)
-}
-
-func (u user) semaphores() {
-	u.t.Helper()
-	s := semaphore.New(u.a, "docs/semaphore", 8)
-	two, err := s.Acquire(u.ctx, 2)
-	u.no(err)
-	u.no(s.Resize(u.ctx, 6))
-	one, err := semaphore.New(u.b, "docs/semaphore", 8).TryAcquire(u.ctx, 1)
-	u.no(err)
-	u.no(one.Release(u.ctx), two.Release(u.ctx))
-}
-
-func (u user) barriers() {
-	u.t.Helper()
-	simple := barrier.New(u.a, "docs/simple")
-	raised, err := simple.Hold(u.ctx)
-	u.no(err)
-	u.no(raised.Release(u.ctx), simple.Raise(u.ctx), simple.Lower(u.ctx), simple.Wait(u.ctx))
-
-	step := func(s *session.Session) chan error {
-		return soon(func() error {
-			entry, err := barrier.NewDouble(s, "docs/double", 2).Enter(u.ctx)
-			if err != nil {
-				return err
-			}
-			return entry.Leave(u.ctx)
-		})
-	}
-	one, two := step(u.a), step(u.b)
-	u.no(<-one, <-two)
-
-	await := func(s *session.Session) chan error {
-		return soon(func() error {
-			_, err := barrier.NewCyclic(s, "docs/cyclic", 2).Await(u.ctx)
-			return err
-		})
-	}
-	alone := await(u.a)
-	u.joined("docs/cyclic", 1)
-	u.no(barrier.NewCyclic(u.b, "docs/cyclic", 2).Reset(u.ctx))
-	if err := <-alone; !errors.Is(err, barrier.ErrBroken) {
-		u.t.Errorf("Await of a round that was reset: %v", err)
-	}
-	first, second := await(u.a), await(u.b)
-	u.no(<-first, <-second)
-
-	latch := barrier.NewLatch(u.a, "docs/latch", 2)
-	u.no(latch.CountDown(u.ctx), barrier.NewLatch(u.b, "docs/latch", 2).CountDown(u.ctx), latch.Wait(u.ctx))
-}
-
-func (u user) onces() {
-	u.t.Helper()
-	value := func(value string, err error) func(context.Context, *once.Run) ([]byte, error) {
-		return func(context.Context, *once.Run) ([]byte, error) { return []byte(value), err }
-	}
-	o := once.New(u.a, "docs/once", &once.Options{Backoff: func(int) time.Duration { return 0 }})
-	failure := errors.New("disk full")
-	if _, err := o.Do(u.ctx, value("", failure)); !errors.Is(err, failure) {
-		u.t.Errorf("Do = %v", err)
-	}
-	_, err := o.Do(u.ctx, value("42 orders", nil))
-	_, kept := once.New(u.b, "docs/kept", &once.Options{Retention: time.Hour}).Do(u.ctx, value("", nil))
-	u.no(err, kept)
-}
-
-func (u user) queues() {
-	u.t.Helper()
-	q := queue.New(u.a, "docs/queue", &queue.Options{MaxAttempts: 1, MaxLength: 100})
-	other := queue.New(u.b, "docs/queue", nil)
-	enqueue := func(value string, o queue.EnqueueOptions) {
-		u.t.Helper()
-		_, err := q.Enqueue(u.ctx, []byte(value), &o)
-		u.no(err)
-	}
-	receive := func(q *queue.Queue, value string) *queue.Message {
-		u.t.Helper()
-		m, err := q.Receive(u.ctx)
-		u.no(err)
-		if string(m.Value) != value {
-			u.t.Fatalf("received %q, not %q", m.Value, value)
-		}
-		return m
-	}
-	enqueue("urgent", queue.EnqueueOptions{Priority: 9})
-	u.no(receive(q, "urgent").Ack(u.ctx))
-	for range 2 {
-		enqueue("once", queue.EnqueueOptions{DedupID: "invoice 17"})
-	}
-	u.no(receive(other, "once").Nack(u.ctx, time.Millisecond)) // counts as an attempt of the first queue
-	enqueue("later", queue.EnqueueOptions{Delay: time.Millisecond})
-	recipetest.Eventually(u.t, "the end of the delays", func() bool {
-		m, err := q.TryReceive(u.ctx)
-		switch {
-		case errors.Is(err, queue.ErrEmpty):
-			return false
-		case err != nil:
-			u.t.Fatal(err)
-		}
-		u.no(m.Reject(u.ctx, "no "+string(m.Value)))
-		return true
-	})
-	_, err := other.Redrive(u.ctx)
-	u.no(err)
-	u.turns()
-	u.claimAhead(other)
-	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
-	_, err = q.Stats(u.ctx)
-	u.no(err)
-	_, err = q.Peek(u.ctx, 1)
-	u.no(err)
-}
-
-// turns enqueues from several goroutines until one of them writes a key of <name>//w/.
-func (u user) turns() {
-	u.t.Helper()
-	sessions := []*session.Session{u.a, u.b}
-	ctx, stop := context.WithCancel(u.ctx)
-	defer stop()
-	var all sync.WaitGroup
-	for i := range 8 {
-		q := queue.New(sessions[i%2], "docs/queue", nil)
-		all.Go(func() {
-			for ctx.Err() == nil {
-				if _, err := q.Enqueue(u.ctx, []byte("turn"), nil); err != nil {
-					u.t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	_, err := u.a.Client().WatchOnce(ctx, "docs/queue//w/", gateway.Prefix())
-	u.no(err)
-	stop()
-	all.Wait()
-	q := queue.New(u.b, "docs/queue", nil)
-	for {
-		m, err := q.TryReceive(u.ctx)
-		if errors.Is(err, queue.ErrEmpty) {
-			return
-		}
-		u.no(err)
-		u.no(m.Ack(u.ctx))
-	}
-}
-
-// claimAhead tries until an item that was received before is claimed ahead and given back. A try
-// can fail, because nothing is claimed ahead when the machine is so busy that a claim takes long.
-func (u user) claimAhead(q *queue.Queue) {
-	u.t.Helper()
-	var tried time.Time
-	recipetest.Eventually(u.t, "a claim that is given back", func() bool {
-		if time.Since(tried) > 2*time.Second {
-			u.receiveAgain(q)
-			tried = time.Now()
-		}
-		resp, err := u.a.Client().Get(u.ctx, "docs/queue//r/", gateway.Prefix(), gateway.CountOnly())
-		u.no(err)
-		return resp.Count > 0
-	})
-}
-
-// receiveAgain receives six items, gives them back, then receives and acknowledges three of them.
-func (u user) receiveAgain(q *queue.Queue) {
-	u.t.Helper()
-	var all []*queue.Message
-	for range 6 {
-		_, err := q.Enqueue(u.ctx, []byte("again"), nil)
-		u.no(err)
-	}
-	receive := func() *queue.Message {
-		m, err := q.Receive(u.ctx)
-		u.no(err)
-		return m
-	}
-	for range 6 {
-		all = append(all, receive())
-	}
-	for _, m := range all {
-		u.no(m.Nack(u.ctx, 0))
-	}
-	for range 3 {
-		u.no(receive().Ack(u.ctx))
-	}
 }

@@ -36,29 +36,71 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	name := fresh(t)
 	write := gateway.Txn{Then: []gateway.Op{gateway.OpPut(name, nil)}}
 	calls := map[string]func(ctx context.Context) error{
-		"Lock":          func(ctx context.Context) error { _, err := mutex.New(s, name, nil).Lock(ctx); return err },
-		"TryLock":       func(ctx context.Context) error { _, err := mutex.New(s, name, nil).TryLock(ctx); return err },
-		"Inspect":       func(ctx context.Context) error { _, err := mutex.New(s, name, nil).Inspect(ctx); return err },
-		"Break":         func(ctx context.Context) error { return mutex.New(s, name, nil).Break(ctx, name+"/1", 1, "why not") },
-		"Unlock":        held.Unlock,
-		"Lock.Txn":      func(ctx context.Context) error { _, err := held.Txn(ctx, write); return err },
-		"Session.Txn":   func(ctx context.Context) error { _, err := s.Txn(ctx, write); return err },
-		"Session.New":   func(ctx context.Context) error { _, err := session.New(ctx, c, nil); return err },
+		"Lock": func(ctx context.Context) error {
+			_, err := mutex.New(s, name, nil).Lock(ctx)
+			return err
+		},
+		"TryLock": func(ctx context.Context) error {
+			_, err := mutex.New(s, name, nil).TryLock(ctx)
+			return err
+		},
+		"Inspect": func(ctx context.Context) error {
+			_, err := mutex.New(s, name, nil).Inspect(ctx)
+			return err
+		},
+		"Break": func(ctx context.Context) error {
+			return mutex.New(s, name, nil).Break(ctx, name+"/1", 1, "why not")
+		},
+		"Unlock": held.Unlock,
+		"Lock.Txn": func(ctx context.Context) error {
+			_, err := held.Txn(ctx, write)
+			return err
+		},
+		"Session.Txn": func(ctx context.Context) error {
+			_, err := s.Txn(ctx, write)
+			return err
+		},
+		"Session.New": func(ctx context.Context) error {
+			_, err := session.New(ctx, c, nil)
+			return err
+		},
 		"Session.Close": closing.Close,
 		"Get":           func(ctx context.Context) error { _, err := c.Get(ctx, name); return err },
-		"Put":           func(ctx context.Context) error { _, err := c.Put(ctx, name, nil); return err },
-		"Delete":        func(ctx context.Context) error { _, err := c.Delete(ctx, name); return err },
-		"Txn":           func(ctx context.Context) error { _, err := c.Txn(ctx, write); return err },
-		"Compact":       func(ctx context.Context) error { return c.Compact(ctx, 1) },
-		"Grant":         func(ctx context.Context) error { _, err := c.Grant(ctx, 0, time.Minute); return err },
-		"Revoke":        func(ctx context.Context) error { return c.Revoke(ctx, 1) },
-		"KeepAlive":     func(ctx context.Context) error { _, err := c.KeepAliveOnce(ctx, 1); return err },
-		"TimeToLive":    func(ctx context.Context) error { _, err := c.TimeToLive(ctx, 1, false); return err },
-		"Leases":        func(ctx context.Context) error { _, err := c.Leases(ctx); return err },
-		"Watch":         func(ctx context.Context) error { _, err := c.Watch(ctx, name); return err },
+		"Put": func(ctx context.Context) error {
+			_, err := c.Put(ctx, name, nil)
+			return err
+		},
+		"Delete": func(ctx context.Context) error {
+			_, err := c.Delete(ctx, name)
+			return err
+		},
+		"Txn": func(ctx context.Context) error {
+			_, err := c.Txn(ctx, write)
+			return err
+		},
+		"Compact": func(ctx context.Context) error { return c.Compact(ctx, 1) },
+		"Grant": func(ctx context.Context) error {
+			_, err := c.Grant(ctx, 0, time.Minute)
+			return err
+		},
+		"Revoke": func(ctx context.Context) error { return c.Revoke(ctx, 1) },
+		"KeepAlive": func(ctx context.Context) error {
+			_, err := c.KeepAliveOnce(ctx, 1)
+			return err
+		},
+		"TimeToLive": func(ctx context.Context) error {
+			_, err := c.TimeToLive(ctx, 1, false)
+			return err
+		},
+		"Leases": func(ctx context.Context) error { _, err := c.Leases(ctx); return err },
+		"Watch": func(ctx context.Context) error {
+			_, err := c.Watch(ctx, name)
+			return err
+		},
 	}
 	reads := []string{"Inspect", "Get", "KeepAlive", "TimeToLive", "Leases", "Watch"}
-	single := []string{"Break", "Put", "Delete", "Txn"} // end with the first attempt, which must not be repeated
+	// end with the first attempt, which must not be repeated
+	single := []string{"Break", "Put", "Delete", "Txn"}
 
 	var mu sync.Mutex
 	late := map[string]time.Duration{}
@@ -71,10 +113,12 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		late[what] = max(late[what], took)
-		if early := slices.Contains(single, what) && took < 0; !early && !errors.Is(err, context.DeadlineExceeded) {
+		if early := slices.Contains(single, what) && took < 0; !early &&
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if got, want := errors.Is(err, gateway.ErrUncertain), !slices.Contains(reads, what); got != want {
+		if got, want := errors.Is(err, gateway.ErrUncertain),
+			!slices.Contains(reads, what); got != want {
 			t.Errorf("%s: uncertain is %v: %v", what, got, err)
 		}
 	}
@@ -100,7 +144,8 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			t.Errorf("%s returned %v after its context's end", what, d)
 		}
 	}
-	figure(t, "black hole: %d calls returned %v after their context's end at most", len(late), worst)
+	figure(t, "black hole: %d calls returned %v after their context's end at most", len(late),
+		worst)
 
 	// The sessions resolve the uncertain calls once the link works again.
 	if err := p.Heal(); err != nil {
@@ -108,6 +153,8 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	}
 	unlock(t, inTheWay)
 	for _, n := range []string{name, waited} {
-		eventually(t, "settling of "+n, func() bool { return len(members(t, direct.Client(), n)) == 0 })
+		eventually(t, "settling of "+n, func() bool {
+			return len(members(t, direct.Client(), n)) == 0
+		})
 	}
 }

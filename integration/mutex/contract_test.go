@@ -19,8 +19,10 @@ func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
-		a, b := newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
-		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+		a, b := newSession(t, c, &session.Options{Name: "a"}),
+			newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
+		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session,
+			*session.Session){
 			"Exclusion":       exclusion,
 			"TryLock":         tryLock,
 			"Order":           order,
@@ -162,7 +164,8 @@ func inspect(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		t.Fatal(err)
 	}
 	if len(who) != 2 || !who[0].Holder || who[1].Holder || who[0].Fence != held.Fence() ||
-		who[0].Session == nil || who[0].Session.Name != "a" || who[1].Session == nil || who[1].Session.Name != "b" {
+		who[0].Session == nil || who[0].Session.Name != "a" || who[1].Session == nil ||
+		who[1].Session.Name != "b" {
 		t.Errorf("Inspect: %+v", who)
 	}
 	unlock(t, held)
@@ -258,7 +261,8 @@ func removed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	case <-ctx.Done():
 		t.Fatal("the holder did not notice")
 	}
-	if err := held.Err(); !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrKeyDeleted) {
+	if err := held.Err(); !errors.Is(err, session.ErrLost) ||
+		!errors.Is(err, session.ErrKeyDeleted) {
 		t.Errorf("cause: %v", err)
 	}
 	if err := held.Unlock(ctx); !errors.Is(err, session.ErrNotHeld) {

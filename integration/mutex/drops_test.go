@@ -63,9 +63,9 @@ func (n counter) increment(t *testing.T) {
 	}
 }
 
-// TestDroppedAnswers: while answers are lost, and requests arrive later than their repetitions,
-// holders exclude each other, fences grow, and no member remains in the line.
-func TestDroppedAnswers(t *testing.T) {
+// TestGuaranteesHoldWhileAnswersAreLost: while answers are lost, and requests arrive later than
+// their repetitions, holders exclude each other, fences grow, and no member remains in the line.
+func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops = 300
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
@@ -74,12 +74,18 @@ func TestDroppedAnswers(t *testing.T) {
 	name := fresh(t)
 	var sessions []*session.Session
 	for range 4 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c, &session.Options{TTL: 60 * time.Second}))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
 	hung := p.Add(faultproxy.Rule{Match: sometimes(60), Action: faultproxy.Hang})
-	late := p.Add(faultproxy.Rule{Match: sometimes(20), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  sometimes(20),
+		Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 
 	var fences []int64
 	var all sync.WaitGroup
@@ -93,7 +99,8 @@ func TestDroppedAnswers(t *testing.T) {
 				}
 				l, err := take(t.Context())
 				if err != nil {
-					if _, ok := err.(*mutex.LockedError); ok { //nolint:errorlint // made by TryLock itself
+					//nolint:errorlint // made by TryLock itself
+					if _, ok := err.(*mutex.LockedError); ok {
 						continue
 					}
 					t.Error(err)
@@ -128,10 +135,13 @@ func TestDroppedAnswers(t *testing.T) {
 	unlock(t, lock(t, sessions[0], name))
 }
 
-// TestAThousandGoroutines: a thousand goroutines lock one name through one client.
-func TestAThousandGoroutines(t *testing.T) {
+// TestAThousandGoroutinesShareOneLock: a thousand goroutines lock one name through one client.
+func TestAThousandGoroutinesShareOneLock(t *testing.T) {
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
-	streams := p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/watch"), Action: faultproxy.DelayBefore(0)})
+	streams := p.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/watch"),
+		Action: faultproxy.DelayBefore(0),
+	})
 	direct := newClient(t, gateway.Config{})
 	name := fresh(t)
 	members(t, direct, name) // opens its connection
@@ -167,7 +177,8 @@ func TestAThousandGoroutines(t *testing.T) {
 		})
 	}
 	all.Wait()
-	figure(t, "1,000 goroutines: %d grants in %v over %d stream", count, time.Since(begin).Round(time.Millisecond), streams.Seen())
+	figure(t, "1,000 goroutines: %d grants in %v over %d stream", count,
+		time.Since(begin).Round(time.Millisecond), streams.Seen())
 	if count != 1000 || streams.Seen() != 1 {
 		t.Errorf("%d grants over %d streams", count, streams.Seen())
 	}

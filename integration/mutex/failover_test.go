@@ -11,10 +11,13 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestLeaderDies: when the leader is killed, loops of Lock and Unlock see no error, and a gap of
-// 2.5 s at most.
-func TestLeaderDies(t *testing.T) {
-	three := etcdtest.Start(t, &etcdproc.Options{Version: etcdproc.Versions()[0], Members: 3, UnsafeNoFsync: true})
+// TestLocksGoOnAfterTheLeaderDies: when the leader is killed, loops of Lock and Unlock see no
+// error, and a gap of 2.5 s at most.
+func TestLocksGoOnAfterTheLeaderDies(t *testing.T) {
+	three := etcdtest.Start(t, &etcdproc.Options{
+		Version: etcdproc.Versions()[0], Members: 3,
+		UnsafeNoFsync: true,
+	})
 	const loops = 4
 	var worst time.Duration
 	for round := range 3 {

@@ -19,15 +19,18 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestFrozenRequests sends a join, an unlock and a guarded write to a follower that is paused,
-// waits until the session has finished them through another member, reverts their effects, and
-// resumes the follower after 20 s. The first copies must have no effect. HOLDFAST_ROUNDS repeats
-// it; each round has five sessions for each kind of request.
-func TestFrozenRequests(t *testing.T) {
+// TestLateCopiesFromAFrozenMemberChangeNothing sends a join, an unlock and a guarded write to a
+// follower that is paused, waits until the session has finished them through another member,
+// reverts their effects, and resumes the follower after 20 s. The first copies must have no effect.
+// HOLDFAST_ROUNDS repeats it; each round has five sessions for each kind of request.
+func TestLateCopiesFromAFrozenMemberChangeNothing(t *testing.T) {
 	t.Parallel()
 	rounds, _ := strconv.Atoi(os.Getenv("HOLDFAST_ROUNDS"))
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
-		three := etcdtest.Start(t, &etcdproc.Options{Version: version, Members: 3, UnsafeNoFsync: true})
+		three := etcdtest.Start(t, &etcdproc.Options{
+			Version: version, Members: 3,
+			UnsafeNoFsync: true,
+		})
 		for range max(1, rounds) {
 			frozenRound(t, three)
 		}
@@ -46,7 +49,10 @@ func (r *router) dial(ctx context.Context, network, _ string) (net.Conn, error) 
 
 func (r *router) client(t *testing.T) *gateway.Client {
 	t.Helper()
-	return newClient(t, gateway.Config{Endpoints: []string{"http://one", "http://two"}, DialContext: r.dial})
+	return newClient(t, gateway.Config{
+		Endpoints:   []string{"http://one", "http://two"},
+		DialContext: r.dial,
+	})
 }
 
 // frozen is one session whose request reaches the paused follower.
@@ -137,7 +143,8 @@ func frozenRound(t *testing.T, three *etcdtest.Cluster) {
 		}
 		ghosts += len(resp.KVs)
 	}
-	figure(t, "etcd %s: %d joins, unlocks and writes each frozen for %v: none came back; of plain puts %d of %d did",
+	figure(t, "etcd %s: %d joins, unlocks and writes each frozen for %v: none came back; of plain "+
+		"puts %d of %d did",
 		three.Version(), each, time.Since(began).Round(time.Second), ghosts, len(unguarded))
 	if ghosts == 0 {
 		t.Error("no plain put came back either: the test proves nothing")

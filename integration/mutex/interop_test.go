@@ -27,9 +27,9 @@ func eachName(t *testing.T, test func(t *testing.T, name string)) {
 	t.Run("slash", func(t *testing.T) { test(t, fresh(t)+"/") })
 }
 
-// TestWithClientV3: the mutexes of clientv3 and of this library exclude each other and wait for
-// each other.
-func TestWithClientV3(t *testing.T) { eachName(t, withClientV3) }
+// TestClientV3AndThisLibraryWaitForEachOther: the mutexes of clientv3 and of this library exclude
+// each other and wait for each other.
+func TestClientV3AndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withClientV3) }
 
 func withClientV3(t *testing.T, name string) {
 	t.Helper()
@@ -56,7 +56,8 @@ func withClientV3(t *testing.T, name string) {
 	}
 	_, err = mutex.New(s, name, nil).TryLock(ctx)
 	var who *mutex.LockedError
-	if !errors.As(err, &who) || who.Key != their.Key() || who.Lease != gateway.LeaseID(theirs.Lease()) {
+	if !errors.As(err, &who) || who.Key != their.Key() ||
+		who.Lease != gateway.LeaseID(theirs.Lease()) {
 		t.Errorf("our TryLock while clientv3 holds: %v", err)
 	}
 	if err := their.Unlock(ctx); err != nil {
@@ -108,8 +109,8 @@ func withClientV3(t *testing.T, name string) {
 	}
 }
 
-// TestWithEtcdctl: etcdctl lock and the mutex exclude each other.
-func TestWithEtcdctl(t *testing.T) { eachName(t, withEtcdctl) }
+// TestEtcdctlAndThisLibraryWaitForEachOther: etcdctl lock and the mutex exclude each other.
+func TestEtcdctlAndThisLibraryWaitForEachOther(t *testing.T) { eachName(t, withEtcdctl) }
 
 func withEtcdctl(t *testing.T, name string) {
 	t.Helper()
@@ -119,7 +120,8 @@ func withEtcdctl(t *testing.T, name string) {
 	}
 	s := plain(t)
 	run := func(args ...string) *exec.Cmd {
-		return exec.CommandContext(t.Context(), bin, append([]string{"--endpoints", cluster.Endpoints()[0], "lock", name}, args...)...)
+		return exec.CommandContext(t.Context(), bin,
+			append([]string{"--endpoints", cluster.Endpoints()[0], "lock", name}, args...)...)
 	}
 
 	held := lock(t, s, name)
@@ -150,7 +152,8 @@ func withEtcdctl(t *testing.T, name string) {
 	if err := ctl.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.HasPrefix(line, name+"/") {
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil ||
+		!strings.HasPrefix(line, name+"/") {
 		t.Fatal(line, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

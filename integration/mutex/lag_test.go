@@ -23,9 +23,10 @@ const (
 	behind      = 3500 * time.Millisecond
 )
 
-// TestHandOverOnLaggingMember: the waiter's watches are on a member that gets everything 4 s late,
-// and another watch of its client is busy there. Hand-overs do not wait for that member.
-func TestHandOverOnLaggingMember(t *testing.T) {
+// TestAHandOverDoesNotWaitForALaggingMember: the waiter's watches are on a member that gets
+// everything 4 s late, and another watch of its client is busy there. Hand-overs do not wait for
+// that member.
+func TestAHandOverDoesNotWaitForALaggingMember(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		options := recipetest.Server(version)
@@ -54,9 +55,9 @@ func TestHandOverOnLaggingMember(t *testing.T) {
 	})
 }
 
-// TestHandOverUploadsHeld: something on the way holds the uploads of the waiter's stream of
-// watches, and another watch on that stream is busy.
-func TestHandOverUploadsHeld(t *testing.T) {
+// TestAHandOverDoesNotWaitForAnUploadThatIsHeld: something on the way holds the uploads of the
+// waiter's stream of watches, and another watch on that stream is busy.
+func TestAHandOverDoesNotWaitForAnUploadThatIsHeld(t *testing.T) {
 	t.Parallel()
 	direct := newClient(t, gateway.Config{})
 	var h holder

@@ -40,7 +40,8 @@ func deletions(tb testing.TB, prefix string) (at func(key string) (time.Time, bo
 	client := cluster.ClientV3(tb)
 	var mu sync.Mutex
 	seen := map[string]time.Time{}
-	watch := client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
+	watch := client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithFilterPut(),
+		clientv3.WithCreatedNotify())
 	<-watch
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -62,10 +63,10 @@ func deletions(tb testing.TB, prefix string) (at func(key string) (time.Time, bo
 	}
 }
 
-// TestDoneBeforeTheServersDelete disconnects holders from the server. Their contexts must end
-// before another client sees that the server has deleted their keys. All trials run at once,
-// because they mostly wait.
-func TestDoneBeforeTheServersDelete(t *testing.T) {
+// TestAHoldEndsBeforeTheServerDeletesItsKey disconnects holders from the server. Their contexts
+// must end before another client sees that the server has deleted their keys. All trials run at
+// once, because they mostly wait.
+func TestAHoldEndsBeforeTheServerDeletesItsKey(t *testing.T) {
 	t.Parallel()
 	const trials = 10
 	ttls := []time.Duration{5 * time.Second, 10 * time.Second}
@@ -86,10 +87,14 @@ func TestDoneBeforeTheServersDelete(t *testing.T) {
 			ready.Add(trials)
 			for i := range trials {
 				all.Go(func() {
-					c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 4 * time.Second})
+					c := newClient(t, gateway.Config{
+						Endpoints:      []string{p.URL()},
+						AttemptTimeout: 4 * time.Second,
+					})
 					// Start at different points of the renewal interval, so that the disconnection
 					// hits any point of it.
-					pause(t, t.Context(), time.Duration(i)*ttl/3/trials+rand.N(50*time.Millisecond), "spread")
+					pause(t, t.Context(), time.Duration(i)*ttl/3/trials+rand.N(50*time.Millisecond),
+						"spread")
 					s := newSession(t, c, &session.Options{TTL: ttl})
 					l := lock(t, s, fmt.Sprintf("%s/%v-%v-%d", prefix, ttl, delay, i))
 					pause(t, t.Context(), 2*ttl/3, "renewals") // at least one was acknowledged
@@ -97,11 +102,15 @@ func TestDoneBeforeTheServersDelete(t *testing.T) {
 					<-cut
 					<-l.Context().Done()
 					done := time.Now()
-					if err := l.Err(); !errors.Is(err, session.ErrExpired) || !errors.Is(err, session.ErrLost) {
+					if err := l.Err(); !errors.Is(err, session.ErrExpired) ||
+						!errors.Is(err, session.ErrLost) {
 						t.Errorf("cause: %v", err)
 					}
 					var gone time.Time
-					eventually(t, "the server's delete", func() (ok bool) { gone, ok = deleted(l.Key()); return ok })
+					eventually(t, "the server's delete", func() (ok bool) {
+						gone, ok = deleted(l.Key())
+						return ok
+					})
 					mu.Lock()
 					defer mu.Unlock()
 					what := fmt.Sprintf("TTL %v, delay %v", ttl, delay)
@@ -136,8 +145,9 @@ func TestDoneBeforeTheServersDelete(t *testing.T) {
 	}
 }
 
-// TestRevokedLease: a hold and a wait end at once when their lease is revoked.
-func TestRevokedLease(t *testing.T) {
+// TestAHoldAndAWaitEndWhenTheirLeaseIsRevoked: a hold and a wait end at once when their lease is
+// revoked.
+func TestAHoldAndAWaitEndWhenTheirLeaseIsRevoked(t *testing.T) {
 	other := newClient(t, gateway.Config{})
 	var worst, worstWaiter time.Duration
 	for range 20 {
@@ -155,7 +165,8 @@ func TestRevokedLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		if err := <-failed; !errors.Is(err, session.ErrLost) || !errors.Is(err, session.ErrRevoked) {
+		if err := <-failed; !errors.Is(err, session.ErrLost) ||
+			!errors.Is(err, session.ErrRevoked) {
 			t.Errorf("Lock of a waiter whose lease was revoked: %v", err)
 		}
 		worstWaiter = max(worstWaiter, time.Since(begin))
@@ -170,10 +181,13 @@ func TestRevokedLease(t *testing.T) {
 			t.Errorf("cause: %v", err)
 		}
 		if err := holder.Err(); !errors.Is(err, session.ErrRevoked) {
-			eventually(t, "the session's own loss", func() bool { return errors.Is(holder.Err(), session.ErrRevoked) })
+			eventually(t, "the session's own loss", func() bool {
+				return errors.Is(holder.Err(), session.ErrRevoked)
+			})
 		}
 	}
-	figure(t, "lease revoked: the holder knew after %v at most, a waiter after %v", worst, worstWaiter)
+	figure(t, "lease revoked: the holder knew after %v at most, a waiter after %v", worst,
+		worstWaiter)
 	if worst > 500*time.Millisecond || worstWaiter > 500*time.Millisecond {
 		t.Errorf("too late: %v, %v", worst, worstWaiter)
 	}

@@ -12,15 +12,16 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestOddNames: a name may have any bytes. These names are different locks, which can all be held
-// at once.
-func TestOddNames(t *testing.T) {
+// TestANameMayHaveAnyBytes: a name may have any bytes. These names are different locks, which can
+// all be held at once.
+func TestANameMayHaveAnyBytes(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		c := recipetest.NewClient(t, gateway.Config{Endpoints: own.Endpoints()})
 		s := recipetest.NewSession(t, c, nil)
 		ctx := recipetest.Within(t, 2*recipetest.Patience)
 		names := []string{
-			"\x00", "\x00\x00", "\xff", "\xff\xff", "\xc3(", "ü", " ", "\n", "%2f", "-1", strings.Repeat("n", 64<<10), strings.Repeat("n", 64<<10) + "n",
+			"\x00", "\x00\x00", "\xff", "\xff\xff", "\xc3(", "ü", " ", "\n", "%2f", "-1",
+			strings.Repeat("n", 64<<10), strings.Repeat("n", 64<<10) + "n",
 		}
 		var held []*mutex.Lock
 		for _, name := range names {

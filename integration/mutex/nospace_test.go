@@ -14,9 +14,9 @@ import (
 	"github.com/holdfast-go/holdfast/mutex"
 )
 
-// TestDatabaseFull: when its space runs out, etcd may apply a write and still return an error for
-// it. A Lock that fails with that error leaves no key in the line.
-func TestDatabaseFull(t *testing.T) {
+// TestAFailedLockLeavesNoKeyInAFullDatabase: when its space runs out, etcd may apply a write and
+// still return an error for it. A Lock that fails with that error leaves no key in the line.
+func TestAFailedLockLeavesNoKeyInAFullDatabase(t *testing.T) {
 	small := etcdtest.Start(t, &etcdproc.Options{
 		Version: etcdproc.Versions()[0], ExtraArgs: []string{"--quota-backend-bytes=25165824"},
 	})
@@ -32,7 +32,8 @@ func TestDatabaseFull(t *testing.T) {
 		all.Go(func() {
 			for n := 0; !full.Load() && ctx.Err() == nil; n++ {
 				if _, err := c.Put(ctx, fmt.Sprintf("fill/%d/%d", i, n), value); err != nil {
-					if !errors.Is(err, gateway.ErrNoSpace) || !errors.Is(err, gateway.ErrUncertain) {
+					if !errors.Is(err, gateway.ErrNoSpace) ||
+						!errors.Is(err, gateway.ErrUncertain) {
 						t.Errorf("Put into a full database: %v", err)
 					}
 					return

@@ -18,19 +18,23 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestTLSAndPassword: locks work over TLS with client certificates and a user with few rights,
-// whose tokens expire often.
-func TestTLSAndPassword(t *testing.T) {
+// TestLocksWorkOverTLSWithAPassword: locks work over TLS with client certificates and a user with
+// few rights, whose tokens expire often.
+func TestLocksWorkOverTLSWithAPassword(t *testing.T) {
 	t.Parallel()
 	const password = "canary-password"
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		own := etcdtest.Start(t, &etcdproc.Options{
-			Version: version, UnsafeNoFsync: true, ClientCertAuth: true, RootPassword: "canary-root", AuthTokenTTL: 2 * time.Second,
+			Version: version, UnsafeNoFsync: true, ClientCertAuth: true,
+			RootPassword: "canary-root", AuthTokenTTL: 2 * time.Second,
 		})
 		grantUser(t, own, "worker", password, "jobs/", session.DefaultRecordPrefix)
 		var log syncBuffer
 		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		cfg := gateway.Config{Endpoints: own.Endpoints(), TLS: own.TLSConfig(), Username: "worker", Password: password, Logger: logger}
+		cfg := gateway.Config{
+			Endpoints: own.Endpoints(), TLS: own.TLSConfig(), Username: "worker",
+			Password: password, Logger: logger,
+		}
 		a := newSession(t, newClient(t, cfg), nil)
 		b := newSession(t, newClient(t, cfg), nil)
 		count := 0
@@ -41,7 +45,8 @@ func TestTLSAndPassword(t *testing.T) {
 				for time.Now().Before(until) {
 					l := lock(t, s, "jobs/one")
 					count++
-					pause(t, t.Context(), 700*time.Millisecond, "work") // shorter than the life of a token; two are longer
+					// shorter than the life of a token; two are longer
+					pause(t, t.Context(), 700*time.Millisecond, "work")
 					unlock(t, l)
 				}
 			})
@@ -78,21 +83,25 @@ func TestTLSAndPassword(t *testing.T) {
 	})
 }
 
-// TestRecordPermission: without a right to the records New returns an error that names their
-// prefix.
-func TestRecordPermission(t *testing.T) {
+// TestNewWithoutARightNamesThePrefix: without a right to the records New returns an error that
+// names their prefix.
+func TestNewWithoutARightNamesThePrefix(t *testing.T) {
 	own := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true, RootPassword: "root"})
 	grantUser(t, own, "worker", "pw", "jobs/")
-	c := newClient(t, gateway.Config{Endpoints: own.Endpoints(), Username: "worker", Password: "pw", AllowPlaintextAuth: true})
+	c := newClient(t, gateway.Config{
+		Endpoints: own.Endpoints(), Username: "worker", Password: "pw",
+		AllowPlaintextAuth: true,
+	})
 	_, err := session.New(within(t, 20*time.Second), c, nil)
-	if !errors.Is(err, gateway.ErrPermissionDenied) || !strings.Contains(fmt.Sprint(err), session.DefaultRecordPrefix) {
+	if !errors.Is(err, gateway.ErrPermissionDenied) ||
+		!strings.Contains(fmt.Sprint(err), session.DefaultRecordPrefix) {
 		t.Errorf("New: %v", err)
 	}
 }
 
-// TestTLSMistakes: for most mistakes Get returns an error that names the endpoint before the
-// context ends.
-func TestTLSMistakes(t *testing.T) {
+// TestAMistakeWithTLSIsAnErrorThatNamesTheEndpoint: for most mistakes Get returns an error that
+// names the endpoint before the context ends.
+func TestAMistakeWithTLSIsAnErrorThatNamesTheEndpoint(t *testing.T) {
 	own := etcdtest.Start(t, &etcdproc.Options{UnsafeNoFsync: true, ClientCertAuth: true})
 	good := own.TLSConfig()
 	stranger, err := etcdproc.NewPKI(t.TempDir(), "")
@@ -113,14 +122,17 @@ func TestTLSMistakes(t *testing.T) {
 	} {
 		ctx := within(t, 10*time.Second)
 		_, err := newClient(t, cfg).Get(ctx, "key")
-		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "get") || !strings.Contains(err.Error(), "127.0.0.1") {
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "get") ||
+			!strings.Contains(err.Error(), "127.0.0.1") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	// For these etcd only closes the connection, as a server that shuts down.
 	for what, cfg := range map[string]gateway.Config{
-		"http to https": {Endpoints: []string{strings.Replace(own.Endpoints()[0], "https", "http", 1)}},
-		"https to http": {Endpoints: []string{strings.Replace(cluster.Endpoints()[0], "http", "https", 1)}, TLS: &tls.Config{}},
+		"http to https": {Endpoints: []string{strings.Replace(own.Endpoints()[0], "https", "http",
+			1)}},
+		"https to http": {Endpoints: []string{strings.Replace(cluster.Endpoints()[0], "http",
+			"https", 1)}, TLS: &tls.Config{}},
 	} {
 		ctx := within(t, 10*time.Second)
 		_, err := newClient(t, cfg).Get(ctx, "key")

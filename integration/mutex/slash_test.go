@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
-// TestSlashBesideSettings: a lock "a/" and a semaphore, barrier or queue "a" do not disturb each
-// other, although its settings are among the members of the lock.
-func TestSlashBesideSettings(t *testing.T) {
+// TestALockBesideSettingsIsNotDisturbed: a lock "a/" and a semaphore, barrier or queue "a" do not
+// disturb each other, although its settings are among the members of the lock.
+func TestALockBesideSettingsIsNotDisturbed(t *testing.T) {
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
 	sem := semaphore.New(s, name, 2)
@@ -75,9 +75,15 @@ func TestSlashBesideSettings(t *testing.T) {
 		t.Error(err)
 	}
 	for what, err := range map[string]error{
-		"semaphore": func() error { _, err := semaphore.New(s, name+"/", 1).TryAcquire(ctx, 1); return err }(),
-		"barrier":   barrier.New(s, name+"/").Raise(ctx),
-		"queue":     func() error { _, err := queue.New(s, name+"/", nil).Enqueue(ctx, nil, nil); return err }(),
+		"semaphore": func() error {
+			_, err := semaphore.New(s, name+"/", 1).TryAcquire(ctx, 1)
+			return err
+		}(),
+		"barrier": barrier.New(s, name+"/").Raise(ctx),
+		"queue": func() error {
+			_, err := queue.New(s, name+"/", nil).Enqueue(ctx, nil, nil)
+			return err
+		}(),
 	} {
 		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)

@@ -55,7 +55,10 @@ func TestElectionTimeouts(t *testing.T) {
 		Version: etcdproc.Versions()[0], Members: len(electionTimeouts), UnsafeNoFsync: true,
 		ElectionTimeouts: electionTimeouts, ExtraArgs: []string{"--quota-backend-bytes=1073741824"},
 	})
-	r := &mixed{T: t, three: three, admin: newClient(t, gateway.Config{Endpoints: three.Endpoints()}), prefix: fresh(t)}
+	r := &mixed{
+		T: t, three: three,
+		admin: newClient(t, gateway.Config{Endpoints: three.Endpoints()}), prefix: fresh(t),
+	}
 	r.deleted = earliestDeletions(t, three, r.prefix)
 	for i, member := range three.Members() { // the test needs different times to live
 		asked, answered := int64(5), max(5, int64(electionTimeouts[i].Seconds()*3/2))
@@ -67,7 +70,8 @@ func TestElectionTimeouts(t *testing.T) {
 	for _, c := range changes {
 		r.round(c, perChange)
 	}
-	figure(t, "%d rounds over election timeouts of %v: %d overlaps, smallest margin %v (delete after the end of the context)",
+	figure(t, "%d rounds over election timeouts of %v: %d overlaps, smallest margin %v (delete "+
+		"after the end of the context)",
 		r.rounds, electionTimeouts, r.overlaps, r.margin.Round(time.Millisecond))
 	if r.overlaps > 0 || r.margin < 0 {
 		t.Errorf("%d overlaps, smallest margin %v", r.overlaps, r.margin)
@@ -99,13 +103,15 @@ func (r *mixed) round(c change, n int) {
 	for i := range n {
 		name := fmt.Sprintf("%s/%d", r.prefix, r.rounds+i)
 		p := newProxy(r, r.three.Member(i%3).Addr())
-		s := newSession(r, newClient(r, gateway.Config{Endpoints: []string{p.URL()}}), &session.Options{TTL: 5 * time.Second})
+		s := newSession(r, newClient(r, gateway.Config{Endpoints: []string{p.URL()}}),
+			&session.Options{TTL: 5 * time.Second})
 		held := lock(r, s, name)
 		next := newSession(r, waiting, &session.Options{TTL: time.Minute})
 		all.Go(func() {
 			ready.Done()
 			<-start
-			time.Sleep(rand.N(4 * time.Second)) //nolint:forbidigo // at a random time around the change
+			//nolint:forbidigo // at a random time around the change
+			time.Sleep(rand.N(4 * time.Second))
 			p.Blackhole(faultproxy.Both)
 			<-held.Context().Done()
 			r.note(c, name, held, time.Now())
@@ -162,11 +168,13 @@ func (r *mixed) note(c change, name string, l *mutex.Lock, done time.Time) {
 	var gone time.Time
 	for ok := false; !ok && r.Context().Err() == nil; {
 		if gone, ok = r.deleted(l.Key()); !ok {
-			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // between two reads of the watcher's log
+			//nolint:forbidigo // between two reads of the watcher's log
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 	margin := gone.Sub(done)
-	r.Logf("%+v: %s: deleted %v after the end of the context", c, name, margin.Round(time.Millisecond))
+	r.Logf("%+v: %s: deleted %v after the end of the context", c, name,
+		margin.Round(time.Millisecond))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.margin == 0 || margin < r.margin {
@@ -183,14 +191,17 @@ func (r *mixed) overlap(c change, name string) {
 
 // earliestDeletions returns a function that reports when any member first showed the deletion of a
 // key.
-func earliestDeletions(tb testing.TB, c *etcdtest.Cluster, prefix string) (at func(key string) (time.Time, bool)) {
+func earliestDeletions(
+	tb testing.TB, c *etcdtest.Cluster, prefix string,
+) (at func(key string) (time.Time, bool)) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
 	var mu sync.Mutex
 	seen := map[string]time.Time{}
 	var readers sync.WaitGroup
 	for _, m := range c.Members() {
-		watch := c.ClientV3(tb, m.GRPCEndpoint()).Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
+		watch := c.ClientV3(tb, m.GRPCEndpoint()).Watch(ctx, prefix, clientv3.WithPrefix(),
+			clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
 		<-watch
 		readers.Go(func() {
 			for resp := range watch {

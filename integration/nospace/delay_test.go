@@ -35,11 +35,11 @@ var delayed = []recipe{
 	}, nil},
 }
 
-// TestDelay checks that a release under a lock delay works while the database is full, but does not
-// write the marker of a clean end. The waiter cannot write its own marker either, and keeps its
-// place until there is space. It then waits out the delay, counted from the time at which it saw
-// the holder leave.
-func TestDelay(t *testing.T) {
+// TestAReleaseUnderALockDelayWorksInAFullDatabase checks that a release under a lock delay works
+// while the database is full, but does not write the marker of a clean end. The waiter cannot write
+// its own marker either, and keeps its place until there is space. It then waits out the delay,
+// counted from the time at which it saw the holder leave.
+func TestAReleaseUnderALockDelayWorksInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*underDelay
 		for _, r := range delayed {

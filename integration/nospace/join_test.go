@@ -11,10 +11,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestJoin checks a join that was applied but got no answer before the database became full. When
-// the caller gives up, or etcd refuses the repeated join, the session deletes the key, and the
-// waiter behind it is admitted.
-func TestJoin(t *testing.T) {
+// TestAJoinThatWasCutOffLeavesNoKeyInAFullDatabase checks a join that was applied but got no answer
+// before the database became full. When the caller gives up, or etcd refuses the repeated join, the
+// session deletes the key, and the waiter behind it is admitted.
+func TestAJoinThatWasCutOffLeavesNoKeyInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*joining
 		for _, r := range recipes {

@@ -39,14 +39,15 @@ var (
 	requeue = ending{"requeue", (*queue.Message).Requeue}
 )
 
-// TestMessage checks that Ack and an immediate Nack work while the database is full, even if an
-// answer is lost. The endings that put a key are refused, and an Ack or a Nack can follow them. No
-// item is claimed while the database is full.
-func TestMessage(t *testing.T) {
+// TestAckAndNackWorkInAFullDatabase checks that Ack and an immediate Nack work while the database
+// is full, even if an answer is lost. The endings that put a key are refused, and an Ack or a Nack
+// can follow them. No item is claimed while the database is full.
+func TestAckAndNackWorkInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*message
 		for _, f := range faults {
-			scenes = append(scenes, newMessage(t, s, f, nil, ack), newMessage(t, s, f, nil, ackWith),
+			scenes = append(scenes, newMessage(t, s, f, nil, ack),
+				newMessage(t, s, f, nil, ackWith),
 				newMessage(t, s, f, nil, nack), newMessage(t, s, f, &reject, ack))
 		}
 		for _, refused := range []*ending{&ackPut, &delay, &reject, &requeue} {

@@ -14,9 +14,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestRefused checks that calls that put a key are refused while the database is full, and that the
-// holds under which they were made stay valid and can be released.
-func TestRefused(t *testing.T) {
+// TestPutsAreRefusedAndHoldsStayValidInAFullDatabase checks that calls that put a key are refused
+// while the database is full, and that the holds under which they were made stay valid and can be
+// released.
+func TestPutsAreRefusedAndHoldsStayValidInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		own := s.session(t)
 		q, rw := queue.New(own, fresh(t), nil), mutex.NewRWMutex(own, fresh(t), nil)
@@ -79,9 +80,9 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestLower checks that a raised barrier can be lowered while the database is full, even if an
-// answer or a request is lost.
-func TestLower(t *testing.T) {
+// TestABarrierCanBeLoweredInAFullDatabase checks that a raised barrier can be lowered while the
+// database is full, even if an answer or a request is lost.
+func TestABarrierCanBeLoweredInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		type scene struct {
 			fault fault

@@ -51,10 +51,10 @@ func (f fault) releaseUnder(t *testing.T, p *faultproxy.HTTPProxy, release relea
 	}
 }
 
-// TestRelease checks that a release works while the database is full, even if an answer or a
-// request is lost, and that the next member is admitted. Once there is space, the same session can
-// enter again under the same name.
-func TestRelease(t *testing.T) {
+// TestAReleaseWorksInAFullDatabase checks that a release works while the database is full, even if
+// an answer or a request is lost, and that the next member is admitted. Once there is space, the
+// same session can enter again under the same name.
+func TestAReleaseWorksInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*releasing
 		for _, r := range recipes {

@@ -11,9 +11,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestSession checks that a session is renewed while the database is full, and that its Close
-// releases its holds. New sessions and new holds are refused.
-func TestSession(t *testing.T) {
+// TestASessionIsRenewedInAFullDatabase checks that a session is renewed while the database is full,
+// and that its Close releases its holds. New sessions and new holds are refused.
+func TestASessionIsRenewedInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		const ttl = 3 * time.Second
 		held := recipetest.NewSession(t, s.client,

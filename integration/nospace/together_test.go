@@ -13,10 +13,10 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestMessagesTogether checks acks and rejects that one consumer sends in one transaction, which
-// the full database refuses. The acks succeed, each reject is refused, and its message can be acked
-// after that.
-func TestMessagesTogether(t *testing.T) {
+// TestAcksInOneRefusedTransactionSucceedInAFullDatabase checks acks and rejects that one consumer
+// sends in one transaction, which the full database refuses. The acks succeed, each reject is
+// refused, and its message can be acked after that.
+func TestAcksInOneRefusedTransactionSucceedInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		const n = 12
 		session, proxy := s.faulty(t)
@@ -68,9 +68,9 @@ func TestMessagesTogether(t *testing.T) {
 	})
 }
 
-// TestLeave checks that the members of a double barrier leave together while the database is full,
-// even if answers are lost.
-func TestLeave(t *testing.T) {
+// TestMembersLeaveTogetherInAFullDatabase checks that the members of a double barrier leave
+// together while the database is full, even if answers are lost.
+func TestMembersLeaveTogetherInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		var scenes []*leaving
 		for _, f := range faults {

@@ -3,23 +3,18 @@ package once_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
-	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/once"
 )
 
 // cluster is one member that the tests of the package share if they do not disturb it.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 var (
+	newClient  = cluster.NewClient
 	figure     = recipetest.Figure
 	within     = recipetest.Within
 	newSession = recipetest.NewSession
@@ -29,22 +24,7 @@ var (
 	members    = recipetest.Members
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(childEndpoint) != "" {
-		os.Exit(child())
-	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]),
-		func(c *etcdtest.Cluster) { cluster = c }))
-}
-
-// newClient returns a client, of the shared cluster if cfg names no endpoints.
-func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
-	tb.Helper()
-	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = cluster.Endpoints()
-	}
-	return recipetest.NewClient(tb, cfg)
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 type function = func(context.Context, *once.Run) ([]byte, error)
 

@@ -17,16 +17,16 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-const (
-	// childEndpoint makes the test binary a process of callers. Its value is the server.
-	childEndpoint = "HOLDFAST_ONCE_TEST_ENDPOINT"
-	// roundsVar is the number of rounds of TestProcesses.
-	roundsVar = "HOLDFAST_ONCE_ROUNDS"
-)
+// callers is a process of callers.
+var callers = reexec.Register("callers", child)
+
+// roundsVar is the number of rounds of the test.
+const roundsVar = "HOLDFAST_ONCE_ROUNDS"
 
 const (
 	processes = 10
@@ -49,9 +49,9 @@ type message struct {
 }
 
 // child calls Do for each name that it reads, until its standard input ends.
-func child() int {
+func child(endpoint string) int {
 	ctx := context.Background()
-	c, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(childEndpoint)}})
+	c, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -130,9 +130,7 @@ type group struct {
 
 func (g *group) start() {
 	g.t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), childEndpoint+"="+cluster.Endpoints()[0])
-	p.cmd.Stderr = os.Stderr
+	p := &process{cmd: callers.Command(context.Background(), cluster.Endpoints()[0])}
 	in, err := p.cmd.StdinPipe() // a process ends when its standard input does
 	if err != nil {
 		g.t.Fatal(err)

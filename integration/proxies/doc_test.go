@@ -16,7 +16,10 @@ func TestDocumentedConfigurationsAreTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := string(page)
-	for _, name := range []string{"nginx/streaming.conf", "haproxy/no-delay.cfg", "haproxy/tcp.cfg", "nginx/ingress.conf"} {
+	for _, name := range []string{
+		"nginx/streaming.conf", "haproxy/no-delay.cfg", "haproxy/tcp.cfg",
+		"nginx/ingress.conf",
+	} {
 		text, err := proxies.Configuration(name)
 		if err != nil {
 			t.Fatal(err)

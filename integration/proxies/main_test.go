@@ -25,8 +25,11 @@ type pace struct {
 }
 
 var (
-	short = pace{busy: 5 * time.Second, idle: 7 * time.Second, pause: 150 * time.Millisecond, rows: 8}
-	long  = pace{busy: 2 * time.Minute, idle: 2 * time.Minute, pause: time.Second, rows: 12}
+	short = pace{
+		busy: 5 * time.Second, idle: 7 * time.Second, pause: 150 * time.Millisecond,
+		rows: 8,
+	}
+	long = pace{busy: 2 * time.Minute, idle: 2 * time.Minute, pause: time.Second, rows: 12}
 )
 
 func chosenPace() pace {

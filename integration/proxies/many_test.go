@@ -10,9 +10,10 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestManyWatchesThroughProxies: watches that are asked for in one long request all stand soon, and
-// get their events, where a proxy keeps its connections to etcd and where it does not.
-func TestManyWatchesThroughProxies(t *testing.T) {
+// TestManyWatchesInOneRequestStandSoonThroughProxies: watches that are asked for in one long
+// request all stand soon, and get their events, where a proxy keeps its connections to etcd and
+// where it does not.
+func TestManyWatchesInOneRequestStandSoonThroughProxies(t *testing.T) {
 	const watches = 600
 	for _, r := range rows {
 		if r.mode == shared {
@@ -57,7 +58,8 @@ func TestManyWatchesThroughProxies(t *testing.T) {
 			put := time.Now()
 			got.Wait()
 			late := time.Since(put)
-			recipetest.Figure(t, "%s: %d watches at once stood after %v, the last event came %v after its put",
+			recipetest.Figure(t, "%s: %d watches at once stood after %v, the last event came %v "+
+				"after its put",
 				r.name, watches, ms(all), ms(late))
 			if all > 2*time.Second || late > 3*time.Second || modeOf(c) != r.mode {
 				t.Errorf("stood after %v, the last event after %v, mode %q", all, late, modeOf(c))

@@ -45,7 +45,8 @@ func startProxy(t *testing.T, name string) path {
 		o.CertFile, o.KeyFile = pki.ServerCertFile, pki.ServerKeyFile
 	}
 	p, err := proxies.Start(t.Context(), name, o)
-	if errors.Is(err, proxies.ErrNotInstalled) && (os.Getenv("CI") != "true" || os.Getenv(withoutVar) != "") {
+	if errors.Is(err, proxies.ErrNotInstalled) && (os.Getenv("CI") != "true" ||
+		os.Getenv(withoutVar) != "") {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -84,7 +84,8 @@ func Start(ctx context.Context, name string, o Options) (_ *Proxy, err error) {
 	p := &Proxy{log: filepath.Join(o.Dir, "log")}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("proxies: start %s: %w\n%s", name, errors.Join(err, p.Close()), p.Log())
+			err = fmt.Errorf("proxies: start %s: %w\n%s", name, errors.Join(err, p.Close()),
+				p.Log())
 		}
 	}()
 	if p.port, err = ports.Reserve(); err != nil {
@@ -104,7 +105,10 @@ func Start(ctx context.Context, name string, o Options) (_ *Proxy, err error) {
 		}
 		text = nginxMain(text, o.Dir, p.status.Addr())
 		// One process in the foreground, because a worker would survive the process that is killed.
-		args = []string{"-p", o.Dir, "-e", p.log, "-c", file, "-g", "daemon off; master_process off;"}
+		args = []string{
+			"-p", o.Dir, "-e", p.log, "-c", file, "-g",
+			"daemon off; master_process off;",
+		}
 	case HAProxy:
 		args = []string{"-db", "-f", file}
 	}

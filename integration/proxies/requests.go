@@ -70,7 +70,8 @@ func (p *Proxy) Requests(ctx context.Context) (int64, error) {
 	if p.status == nil {
 		return 0, errors.ErrUnsupported
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.status.Addr()+"/", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.status.Addr()+"/",
+		http.NoBody)
 	if err != nil {
 		return 0, err
 	}

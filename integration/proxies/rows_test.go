@@ -67,9 +67,10 @@ func modeOf(c *gateway.Client) string { return string(c.Endpoints()[0].WatchMode
 // restLimit is how many requests a second a client may send while it waits and nothing happens.
 const restLimit = 2.0
 
-// TestWatchesThroughProxies: on each path, a mutex, an observer and a queue work through activity
-// and idleness. They notify their users within the time that the way of watching allows.
-func TestWatchesThroughProxies(t *testing.T) {
+// TestWatchesNotifyInTimeThroughProxies: on each path, a mutex, an observer and a queue work
+// through activity and idleness. They notify their users within the time that the way of watching
+// allows.
+func TestWatchesNotifyInTimeThroughProxies(t *testing.T) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,8 +81,10 @@ func TestWatchesThroughProxies(t *testing.T) {
 			handover, observe, queue := median(busy[0]), median(busy[1]), median(busy[2])
 			mode := modeOf(s.b.client)
 			rest := s.idle(p)
-			t.Logf("figure: %s: watches %s; hand-over %v, Observe %v, queue %v (medians of %d, %d, %d); at rest %s", r.name, mode,
-				ms(handover), ms(observe), ms(queue), len(busy[0]), len(busy[1]), len(busy[2]), rest)
+			t.Logf("figure: %s: watches %s; hand-over %v, Observe %v, queue %v (medians of %d, "+
+				"%d, %d); at rest %s", r.name, mode,
+				ms(handover), ms(observe), ms(queue), len(busy[0]), len(busy[1]), len(busy[2]),
+				rest)
 			s.loss()
 			if mode != r.mode {
 				t.Errorf("watches became %q, want %q", mode, r.mode)

@@ -67,7 +67,8 @@ func open(t *testing.T, p path) *scene {
 	if s.lock, err = s.mutex(s.a).Lock(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if s.term, err = election.New(s.a.session, s.name+"-election", nil).Campaign(ctx, "begin"); err != nil {
+	if s.term, err = election.New(s.a.session, s.name+"-election", nil).Campaign(ctx,
+		"begin"); err != nil {
 		t.Fatal(err)
 	}
 	waiting, stop := context.WithCancel(t.Context())
@@ -122,7 +123,8 @@ func (s *scene) settle(mode string) {
 	began := time.Now()
 	for modeOf(s.a.client) != mode || modeOf(s.b.client) != mode {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			s.t.Fatalf("watches are %q and %q, want %q", modeOf(s.a.client), modeOf(s.b.client), mode)
+			s.t.Fatalf("watches are %q and %q, want %q", modeOf(s.a.client), modeOf(s.b.client),
+				mode)
 		}
 	}
 	if d := time.Since(began); d > 5*time.Second {
@@ -200,7 +202,8 @@ func (s *scene) enqueue(ctx context.Context, rest time.Duration) (time.Duration,
 	s.put++
 	value := fmt.Sprint("item ", s.put)
 	began := time.Now()
-	if _, err := queue.New(s.a.session, s.name+"-queue", nil).Enqueue(ctx, []byte(value), nil); err != nil {
+	if _, err := queue.New(s.a.session, s.name+"-queue", nil).Enqueue(ctx, []byte(value),
+		nil); err != nil {
 		return 0, err
 	}
 	select {
@@ -284,7 +287,8 @@ func (s *scene) idle(p pace) atRest {
 	}
 	seconds := p.idle.Seconds()
 	rest := atRest{
-		a: float64(s.a.counter.Requests()-a) / seconds, b: float64(s.b.counter.Requests()-b) / seconds,
+		a:    float64(s.a.counter.Requests()-a) / seconds,
+		b:    float64(s.b.counter.Requests()-b) / seconds,
 		both: float64(s.total(ctx)-both) / seconds,
 	}
 	within := func(what string, d time.Duration, err error) {
@@ -330,8 +334,9 @@ func (s *scene) loss() {
 	}
 	select {
 	case <-s.lock.Context().Done():
-		recipetest.Figure(s.t, "%s: a holder learns that its key was deleted after %v", strings.TrimPrefix(s.t.Name(),
-			"TestWatchesThroughProxies/"), ms(time.Since(began)))
+		recipetest.Figure(s.t, "%s: a holder learns that its key was deleted after %v",
+			strings.TrimPrefix(s.t.Name(),
+				"TestWatchesNotifyInTimeThroughProxies/"), ms(time.Since(began)))
 	case <-ctx.Done():
 		s.t.Error("the holder does not learn that its key was deleted")
 	}

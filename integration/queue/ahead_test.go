@@ -11,10 +11,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestAhead: a message that was claimed for a later Receive is released soon if no Receive follows,
-// so that others can receive it. The claim does not count as an attempt, of a new item or of one
-// that has been delivered before.
-func TestAhead(t *testing.T) {
+// TestAMessageClaimedAheadIsReleasedSoon: a message that was claimed for a later Receive is
+// released soon if no Receive follows, so that others can receive it. The claim does not count as
+// an attempt, of a new item or of one that has been delivered before.
+func TestAMessageClaimedAheadIsReleasedSoon(t *testing.T) {
 	name := fresh(t)
 	a, b := queue.New(plain(t), name, nil), queue.New(plain(t), name, nil)
 	c := newClient(t, gateway.Config{})
@@ -68,9 +68,9 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// TestConsumeReturnsAhead: when Consume returns, it has released the messages that it had claimed
-// and not delivered.
-func TestConsumeReturnsAhead(t *testing.T) {
+// TestConsumeReleasesTheMessagesClaimedAhead: when Consume returns, it has released the messages
+// that it had claimed and not delivered.
+func TestConsumeReleasesTheMessagesClaimedAhead(t *testing.T) {
 	const items, each = 400, 40
 	name := fresh(t)
 	c := newClient(t, gateway.Config{})

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,31 +15,31 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// The test binary also runs as a producer or consumer of the tests with several processes. These
-// variables describe its role.
-const (
-	roleVar     = "HOLDFAST_QUEUE_TEST_ROLE" // "produce" or "consume"
-	endpointVar = "HOLDFAST_QUEUE_TEST_ENDPOINT"
-	nameVar     = "HOLDFAST_QUEUE_TEST_NAME"
-	selfVar     = "HOLDFAST_QUEUE_TEST_SELF" // its number in its role
-	countVar    = "HOLDFAST_QUEUE_TEST_COUNT"
+// The processes of the tests with several processes.
+var (
+	producerProcess = reexec.Register("producer", func(p party) int { return p.run(p.produce) })
+	consumerProcess = reexec.Register("consumer", func(p party) int { return p.run(p.consumeAll) })
 )
+
+// party is a producer or a consumer.
+type party struct {
+	Endpoint, Name string
+	Self           string // its number in its role
+	Count          int    // of items to produce
+}
 
 // childTTL is how long the items of a killed consumer are claimed.
 const childTTL = 5 * time.Second
 
 // start runs a child, which ends when the test does.
-func start(tb testing.TB, role, endpoint, name, self string, count int) *exec.Cmd {
+func start(tb testing.TB, role reexec.Child[party], p party) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleVar+"="+role, endpointVar+"="+endpoint,
-		nameVar+"="+name, selfVar+"="+self,
-		countVar+"="+strconv.Itoa(count))
-	cmd.Stderr = os.Stderr
+	cmd := role.Command(context.Background(), p)
 	in, err := cmd.StdinPipe() // a child ends when its standard input does
 	if err == nil {
 		err = cmd.Start()
@@ -56,21 +55,19 @@ func start(tb testing.TB, role, endpoint, name, self string, count int) *exec.Cm
 	return cmd
 }
 
-func child(role string) int {
+// run runs a role until it ends or the standard input does.
+func (p party) run(role func(context.Context, *session.Session) error) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	c, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(endpointVar)}})
+	c, err := gateway.New(gateway.Config{Endpoints: []string{p.Endpoint}})
 	if err == nil {
-		err = session.Run(ctx, c, &session.Options{TTL: childTTL},
-			map[string]func(context.Context, *session.Session) error{
-				"produce": produce, "consume": consumeAll,
-			}[role])
+		err = session.Run(ctx, c, &session.Options{TTL: childTTL}, role)
 	}
 	if err != nil && ctx.Err() == nil {
-		fmt.Fprintln(os.Stderr, role, err)
+		fmt.Fprintln(os.Stderr, p.Self, err)
 		return 1
 	}
 	return 0
@@ -82,22 +79,18 @@ var produced atomic.Int64
 
 // produce enqueues "<self>/0" and so on, from 4 goroutines that each keep an order of their own:
 // "<self>.<goroutine>".
-func produce(ctx context.Context, s *session.Session) error {
+func (p party) produce(ctx context.Context, s *session.Session) error {
 	const streams = 4
-	count, err := strconv.Atoi(os.Getenv(countVar))
-	if err != nil {
-		return err
-	}
 	if produced.Add(1) > 1 {
 		return errors.New("a producer lost its session: what it was doing is not known")
 	}
-	q := queue.New(s, os.Getenv(nameVar), nil)
+	q := queue.New(s, p.Name, nil)
 	errs := make([]error, streams)
 	var all sync.WaitGroup
 	for g := range streams {
 		all.Go(func() {
-			for i := g; i < count; i += streams {
-				value := fmt.Sprintf("%s.%d/%d", os.Getenv(selfVar), g, i)
+			for i := g; i < p.Count; i += streams {
+				value := fmt.Sprintf("%s.%d/%d", p.Self, g, i)
 				if _, errs[g] = q.Enqueue(ctx, []byte(value),
 					&queue.EnqueueOptions{Priority: g % 2}); errs[g] != nil {
 					return
@@ -117,8 +110,8 @@ type done struct {
 
 // consumeAll receives with one goroutine. It records each delivery. In the transaction of the ack
 // it records that the item is done, or that it was done before.
-func consumeAll(ctx context.Context, s *session.Session) error {
-	name := os.Getenv(nameVar)
+func (p party) consumeAll(ctx context.Context, s *session.Session) error {
+	name := p.Name
 	q := queue.New(s, name, nil)
 	last := map[int]string{}
 	for m, err := range q.Messages(ctx) {

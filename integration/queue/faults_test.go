@@ -16,10 +16,10 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestLostAnswers: one in three answers is lost, and copies arrive late, for all operations of a
-// queue. Each item is in the queue once, each end of a message returns the true outcome, and each
-// effect happens once.
-func TestLostAnswers(t *testing.T) {
+// TestEachWriteCountsOnceWhileAnswersAreLost: one in three answers is lost, and copies arrive late,
+// for all operations of a queue. Each item is in the queue once, each end of a message returns the
+// true outcome, and each effect happens once.
+func TestEachWriteCountsOnceWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	items := 240
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
@@ -150,8 +150,9 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestBlackHole: every call returns with its context, and no item is lost or stays claimed.
-func TestBlackHole(t *testing.T) {
+// TestACallOnABlackHoleReturnsWithItsContext: every call returns with its context, and no item is
+// lost or stays claimed.
+func TestACallOnABlackHoleReturnsWithItsContext(t *testing.T) {
 	p, err := faultproxy.New(cluster.Endpoints()[0])
 	if err != nil {
 		t.Fatal(err)
@@ -258,8 +259,9 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-// TestGoroutines: no goroutine is left after session and client are closed during any operation.
-func TestGoroutines(t *testing.T) {
+// TestNoGoroutineOutlivesItsClient: no goroutine is left after session and client are closed during
+// any operation.
+func TestNoGoroutineOutlivesItsClient(t *testing.T) {
 	c, err := gateway.New(gateway.Config{Endpoints: cluster.Endpoints()})
 	if err != nil {
 		t.Fatal(err)

@@ -3,24 +3,19 @@ package queue_test
 
 import (
 	"errors"
-	"os"
 	"testing"
 
-	"go.uber.org/goleak"
-
-	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // cluster is one member that all tests of the package share unless they would harm it.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 // Short names for helpers that the tests of all recipes share.
 var (
+	newClient  = cluster.NewClient
 	figure     = recipetest.Figure
 	within     = recipetest.Within
 	newSession = recipetest.NewSession
@@ -29,26 +24,12 @@ var (
 	pause      = recipetest.Pause
 )
 
-func TestMain(m *testing.M) {
-	if role := os.Getenv(roleVar); role != "" {
-		os.Exit(child(role))
-	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, recipetest.Server(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
-}
-
-// newClient makes a client, of the shared cluster if cfg names no other.
-func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
-	tb.Helper()
-	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = cluster.Endpoints()
-	}
-	return recipetest.NewClient(tb, cfg)
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 // plain is a session on the shared cluster.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
-	return newSession(tb, newClient(tb, gateway.Config{}), nil)
+	return cluster.NewSession(tb, nil)
 }
 
 const patience = recipetest.Patience

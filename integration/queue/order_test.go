@@ -16,10 +16,10 @@ type delivery struct {
 	from, to      time.Time
 }
 
-// TestOrderOfOneConsumer: with any number of goroutines, with and without pauses between their
-// calls, one Queue claims items in the order of the queue. No Receive returns an item that precedes
-// one that another had already returned when it was called.
-func TestOrderOfOneConsumer(t *testing.T) {
+// TestOneQueueClaimsItemsInOrder: with any number of goroutines, with and without pauses between
+// their calls, one Queue claims items in the order of the queue. No Receive returns an item that
+// precedes one that another had already returned when it was called.
+func TestOneQueueClaimsItemsInOrder(t *testing.T) {
 	const items, goroutines = 3000, 6
 	name := fresh(t)
 	s := plain(t)

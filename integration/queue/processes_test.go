@@ -48,9 +48,9 @@ func number(tb testing.TB, n int) int {
 	return n
 }
 
-// TestProcesses: with 8 producers and 8 consumers in processes of their own, consumers killed,
-// answers lost and copies late, each item is done once.
-func TestProcesses(t *testing.T) {
+// TestManyProcessesKeepTheGuarantees: with 8 producers and 8 consumers in processes of their own,
+// consumers killed, answers lost and copies late, each item is done once.
+func TestManyProcessesKeepTheGuarantees(t *testing.T) {
 	t.Parallel()
 	const parties, drops = 8, 200
 	items := number(t, 3000) / parties * parties
@@ -70,9 +70,9 @@ func TestProcesses(t *testing.T) {
 	var producers []*exec.Cmd
 	consumers := map[int]*exec.Cmd{}
 	for i := range parties {
-		producers = append(producers,
-			start(t, "produce", p.URL(), name, strconv.Itoa(i), items/parties))
-		consumers[i] = start(t, "consume", p.URL(), name, strconv.Itoa(i), 0)
+		one := party{Endpoint: p.URL(), Name: name, Self: strconv.Itoa(i), Count: items / parties}
+		producers = append(producers, start(t, producerProcess, one))
+		consumers[i] = start(t, consumerProcess, one)
 	}
 	kills := 0
 	isDone := func() bool {
@@ -96,7 +96,9 @@ func TestProcesses(t *testing.T) {
 			}
 			_ = consumers[i].Wait()
 			kills++
-			consumers[i] = start(t, "consume", p.URL(), name, fmt.Sprintf("%d.%d", i, kills), 0)
+			consumers[i] = start(t, consumerProcess, party{
+				Endpoint: p.URL(), Name: name, Self: fmt.Sprintf("%d.%d", i, kills),
+			})
 		}
 	}
 	took := time.Since(begin)

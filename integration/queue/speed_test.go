@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestFlat: with a backlog of 100,000 items (20,000 by default) an item takes about as long as with
-// 1,000.
-func TestFlat(t *testing.T) {
+// TestAnItemCostsTheSameWithALargeBacklog: with a backlog of 100,000 items (20,000 by default) an
+// item takes about as long as with 1,000.
+func TestAnItemCostsTheSameWithALargeBacklog(t *testing.T) {
 	const measured = 400
 	large := 20000
 	if os.Getenv("HOLDFAST_QUEUE_ITEMS") != "" {

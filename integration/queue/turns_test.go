@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-// TestProducersTakeTurns: if several processes enqueue all the time, none has to wait until the
-// others have ended.
-func TestProducersTakeTurns(t *testing.T) {
+// TestNoProducerWaitsForTheEndOfTheOthers: if several processes enqueue all the time, none has to
+// wait until the others have ended.
+func TestNoProducerWaitsForTheEndOfTheOthers(t *testing.T) {
 	const producers, items = 4, 300
 	name := fresh(t)
 	var all sync.WaitGroup

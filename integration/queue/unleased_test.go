@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestClaimWithoutItsLease: a claim that is put again without its lease is lost, and another
-// consumer receives the item.
-func TestClaimWithoutItsLease(t *testing.T) {
+// TestAClaimIsLostWhenItLosesItsLease: a claim that is put again without its lease is lost, and
+// another consumer receives the item.
+func TestAClaimIsLostWhenItLosesItsLease(t *testing.T) {
 	name, s := fresh(t), plain(t)
 	q := queue.New(s, name, nil)
 	enqueue(t, q, nil, "x")
@@ -28,9 +28,9 @@ func TestClaimWithoutItsLease(t *testing.T) {
 	}
 }
 
-// TestClaimOfTheDeadWithoutItsLease: a waiting consumer receives the item although the claim does
-// not end with its session.
-func TestClaimOfTheDeadWithoutItsLease(t *testing.T) {
+// TestAnItemComesBackThoughItsClaimNeverExpires: a waiting consumer receives the item although the
+// claim does not end with its session.
+func TestAnItemComesBackThoughItsClaimNeverExpires(t *testing.T) {
 	name, dead, s := fresh(t), plain(t), plain(t)
 	enqueue(t, queue.New(s, name, nil), nil, "x")
 	m := receive(t, queue.New(dead, name, nil), "x", 1)
@@ -51,8 +51,9 @@ func TestClaimOfTheDeadWithoutItsLease(t *testing.T) {
 	}
 }
 
-// TestTurnWithoutLease: a key without a lease in the line of producers delays one of them, once.
-func TestTurnWithoutLease(t *testing.T) {
+// TestAProducerPassesATurnWithoutALeaseOnce: a key without a lease in the line of producers delays
+// one of them, once.
+func TestAProducerPassesATurnWithoutALeaseOnce(t *testing.T) {
 	name, s := fresh(t), plain(t)
 	q, key := queue.New(s, name, nil), name+"//w/6dd18b3364141523"
 	if _, err := s.Client().Put(within(t, patience), key, nil); err != nil {
@@ -66,8 +67,9 @@ func TestTurnWithoutLease(t *testing.T) {
 	ack(t, receive(t, q, "x", 1))
 }
 
-// TestTailIsCorrupt: a tail that is not the number of an item causes an error that names it.
-func TestTailIsCorrupt(t *testing.T) {
+// TestACorruptTailIsAnErrorThatNamesIt: a tail that is not the number of an item causes an error
+// that names it.
+func TestACorruptTailIsAnErrorThatNamesIt(t *testing.T) {
 	name, s := fresh(t), plain(t)
 	for _, value := range []string{"", "x", "9223372036854775807"} {
 		if _, err := s.Client().Put(within(t, patience), name+"//tail", []byte(value)); err != nil {

@@ -25,7 +25,10 @@ const Patience = 20 * time.Second
 // etcd maps that much address space, and 10 GiB without a quota, which a limited shell does not
 // allow.
 func Server(version string) *etcdproc.Options {
-	return &etcdproc.Options{Version: version, UnsafeNoFsync: true, ExtraArgs: []string{"--quota-backend-bytes=1073741824"}}
+	return &etcdproc.Options{
+		Version: version, UnsafeNoFsync: true,
+		ExtraArgs: []string{"--quota-backend-bytes=1073741824"},
+	}
 }
 
 // EndpointsEnv is the environment variable with the URLs, separated by commas, of servers that the
@@ -121,6 +124,41 @@ func Pause(tb testing.TB, ctx context.Context, d time.Duration, what string) {
 	case <-ctx.Done():
 		tb.Fatalf("%s: %v", what, context.Cause(ctx))
 	}
+}
+
+// Marked returns when the client has received all events of etcd up to now: it writes a marker and
+// waits until a watch of the client shows it. The client's watches share a stream, so that a call
+// that waits has received the earlier events, and has returned if they let it return.
+func Marked(tb testing.TB, c *gateway.Client) {
+	tb.Helper()
+	ctx := Within(tb, Patience)
+	key := Fresh(tb) + ".marker"
+	for ctx.Err() == nil { // a test may break the client's connections
+		if marked(ctx, c, key) == nil {
+			return
+		}
+	}
+	tb.Fatalf("no marker: %v", context.Cause(ctx))
+}
+
+func marked(ctx context.Context, c *gateway.Client, key string) error {
+	w, err := c.Watch(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := c.Put(ctx, key, nil); err != nil {
+		return err
+	}
+	for _, err := range w.Events() {
+		if err != nil {
+			return err
+		}
+		break
+	}
+	// one more request, in whose time a caller that was woken returns
+	_, err = c.Get(ctx, key, gateway.KeysOnly())
+	return err
 }
 
 // Members lists the keys of a line, without its settings, through a client that no fault should

@@ -3,7 +3,6 @@ package semaphore_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +27,10 @@ func TestContract(t *testing.T) {
 	recipetest.ForEachServer(t, func(t *testing.T, own *etcdtest.Cluster) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
-		f := fixture{own, c, newSession(t, c, &session.Options{Name: "a"}), newSession(t, newClient(t, cfg), &session.Options{Name: "b"})}
+		f := fixture{
+			own, c, newSession(t, c, &session.Options{Name: "a"}),
+			newSession(t, newClient(t, cfg), &session.Options{Name: "b"}),
+		}
 		for name, test := range map[string]func(*testing.T, fixture){
 			"Safety":           safety,
 			"Order":            order,
@@ -94,12 +96,12 @@ func order(t *testing.T, f fixture) {
 	joined(t, f.c, name, 3)
 	light := goAcquire(t.Context(), b, 1)
 	joined(t, f.c, name, 4)
-	heavy.waits(t)
+	heavy.waits(t, f.a.Client())
 	release(t, one)
-	light.waits(t)
+	light.waits(t, f.b.Client())
 	release(t, two)
 	p := heavy.granted(t)
-	light.waits(t)
+	light.waits(t, f.b.Client())
 	release(t, p)
 	q := light.granted(t)
 	if q.Fence() <= p.Fence() {
@@ -203,214 +205,6 @@ func triesAtOnce(t *testing.T, f fixture) {
 	}
 }
 
-func resizeBothWays(t *testing.T, f fixture) {
-	name := fresh(t)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
-	resize(t, a, 2) // before the first Acquire
-	one, two := acquire(t, a, 1), acquire(t, b, 1)
-	three := goAcquire(t.Context(), b, 2)
-	joined(t, f.c, name, 3)
-	three.waits(t)
-	resize(t, b, 4) // more than the declared limit
-	p := three.granted(t)
-	resize(t, a, 2)
-	for _, held := range []*semaphore.Permit{one, two, p} {
-		if err := held.Err(); err != nil {
-			t.Errorf("a Resize took a permit away: %v", err)
-		}
-	}
-	four := goAcquire(t.Context(), a, 1)
-	joined(t, f.c, name, 4)
-	release(t, one)
-	four.waits(t)
-	release(t, two)
-	four.waits(t) // two of two are held
-	release(t, p)
-	release(t, four.granted(t))
-	if _, err := semaphore.New(f.a, name, 2).TryAcquire(t.Context(), 1); !errors.Is(err, semaphore.ErrLimitMismatch) {
-		t.Errorf("Resize changed the limit declared: %v", err)
-	}
-}
-
-// tooHeavy: a waiter that is heavier than the new limit leaves, and does not delay the waiters
-// behind it.
-func tooHeavy(t *testing.T, f fixture) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
-	held := acquire(t, a, 1)
-	heavy := goAcquire(ctx, b, 3)
-	joined(t, f.c, name, 2)
-	light := goAcquire(ctx, a, 1)
-	joined(t, f.c, name, 3)
-	resize(t, a, 2)
-	if <-heavy.done; !errors.Is(heavy.err, semaphore.ErrExceedsLimit) {
-		t.Errorf("a waiter: %v", heavy.err)
-	}
-	p := light.granted(t)
-	if _, err := b.Acquire(ctx, 3); !errors.Is(err, semaphore.ErrExceedsLimit) {
-		t.Errorf("Acquire: %v", err)
-	}
-	if _, err := b.TryAcquire(ctx, 3); !errors.Is(err, semaphore.ErrExceedsLimit) {
-		t.Errorf("TryAcquire: %v", err)
-	}
-	joined(t, f.c, name, 2)
-	release(t, held)
-	release(t, p)
-	for range 20 { // the limit that the mirror last saw is older than the Resize
-		resize(t, a, 2)
-		release(t, acquire(t, b, 2))
-		resize(t, b, 3)
-		release(t, acquire(t, b, 3))
-	}
-}
-
-func mismatch(t *testing.T, f fixture) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	held := acquire(t, semaphore.New(f.a, name, 3), 1)
-	other := semaphore.New(f.b, name, 4)
-	before := revision(t, f.c)
-	for verb, call := range map[string]func() error{
-		"Acquire":    func() error { _, err := other.Acquire(ctx, 1); return err },
-		"TryAcquire": func() error { _, err := other.TryAcquire(ctx, 1); return err },
-		"Do":         func() error { return other.Do(ctx, 1, nil) },
-	} {
-		err := call()
-		if !errors.Is(err, semaphore.ErrLimitMismatch) || !strings.Contains(err.Error(), "declared as 3, here as 4") {
-			t.Errorf("%s: %v", verb, err)
-		}
-	}
-	if after := revision(t, f.c); after != before {
-		t.Errorf("it took %d revisions", after-before)
-	}
-	if err := other.Resize(ctx, 1); !errors.Is(err, semaphore.ErrLimitMismatch) {
-		t.Errorf("Resize: %v", err)
-	}
-	release(t, held)
-}
-
-// declareAnew: when the settings were deleted, another limit can be declared, and waiters return
-// ErrLimitMismatch.
-func declareAnew(t *testing.T, f fixture) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	held := acquire(t, semaphore.New(f.a, name, 3), 3)
-	same := goAcquire(ctx, semaphore.New(f.b, name, 3), 1)
-	joined(t, f.c, name, 2)
-	if _, err := f.c.Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpPut(name+"//limit", []byte("5")), gateway.OpDelete(name + "//size"),
-	}}); err != nil {
-		t.Fatal(err)
-	}
-	if <-same.done; !errors.Is(same.err, semaphore.ErrLimitMismatch) {
-		t.Errorf("a waiter: %v", same.err)
-	}
-	p, err := semaphore.New(f.b, name, 5).TryAcquire(ctx, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiting := goAcquire(ctx, semaphore.New(f.b, name, 5), 4)
-	joined(t, f.c, name, 3)
-	if _, err := f.c.Delete(ctx, name+"//", gateway.Prefix()); err != nil {
-		t.Fatal(err)
-	}
-	waiting.waits(t) // it has declared five again
-	release(t, held)
-	release(t, p)
-	release(t, waiting.granted(t))
-}
-
-func cancelWaiting(t *testing.T, f fixture) {
-	name := fresh(t)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
-	held := acquire(t, a, 2)
-	reason := errors.New("changed my mind")
-	for _, m := range []*semaphore.Semaphore{a, b} {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		heavy := goAcquire(ctx, m, 3)
-		joined(t, f.c, name, 2)
-		light := goAcquire(t.Context(), m, 1)
-		joined(t, f.c, name, 3)
-		light.waits(t)
-		cancel(reason)
-		if <-heavy.done; !errors.Is(heavy.err, context.Canceled) || !errors.Is(heavy.err, reason) {
-			t.Errorf("Acquire with a cancelled context: %v", heavy.err)
-		}
-		release(t, light.granted(t))
-	}
-	joined(t, f.c, name, 1)
-	release(t, held)
-	release(t, acquire(t, b, 3))
-}
-
-// lostSession: all permits of a session are free as soon as its lease is revoked.
-func lostSession(t *testing.T, f fixture) {
-	name := fresh(t)
-	lost := newSession(t, newClient(t, gateway.Config{Endpoints: f.etcd.Endpoints()}), nil)
-	var held []*semaphore.Permit
-	for range 3 {
-		held = append(held, acquire(t, semaphore.New(lost, name, 3), 1))
-	}
-	waiting := goAcquire(t.Context(), semaphore.New(f.b, name, 3), 3)
-	joined(t, f.c, name, 4)
-	if err := f.c.Revoke(t.Context(), lost.Lease()); err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	p := waiting.granted(t)
-	figure(t, "lease revoked: its permits were granted on after %v", time.Since(begin).Round(100*time.Microsecond))
-	for _, h := range held {
-		<-h.Context().Done()
-		if err := h.Err(); !errors.Is(err, session.ErrLost) {
-			t.Errorf("cause: %v", err)
-		}
-		if err := h.Release(t.Context()); !errors.Is(err, session.ErrNotHeld) {
-			t.Errorf("Release after it: %v", err)
-		}
-	}
-	release(t, p)
-}
-
-// removed: the deletion of a key ends its hold or wait, and frees its units.
-func removed(t *testing.T, f fixture) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
-	held := acquire(t, a, 2)
-	waiting := goAcquire(ctx, b, 2)
-	joined(t, f.c, name, 2)
-	for _, key := range members(t, f.c, name) {
-		if key == held.Key() {
-			continue
-		}
-		if _, err := f.c.Delete(ctx, key); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if <-waiting.done; !errors.Is(waiting.err, session.ErrKeyDeleted) {
-		t.Errorf("a removed waiter: %v", waiting.err)
-	}
-	waiting = goAcquire(ctx, b, 2)
-	joined(t, f.c, name, 2)
-	if _, err := f.c.Delete(ctx, held.Key()); err != nil {
-		t.Fatal(err)
-	}
-	release(t, waiting.granted(t))
-	select {
-	case <-held.Context().Done():
-	case <-ctx.Done():
-		t.Fatal("the holder did not notice")
-	}
-	if err := held.Err(); !errors.Is(err, session.ErrKeyDeleted) {
-		t.Errorf("cause: %v", err)
-	}
-	if err := held.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
-		t.Errorf("Release after it: %v", err)
-	}
-	release(t, acquire(t, a, 3))
-}
-
 func inspect(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
@@ -434,7 +228,8 @@ func inspect(t *testing.T, f fixture) {
 		t.Fatalf("Inspect: %+v", is)
 	}
 	m := is.Members
-	if !m[0].Holder || m[0].Weight != 2 || m[0].Fence != held.Fence() || m[0].Key != held.Key() || m[0].Lease != f.a.Lease() ||
+	if !m[0].Holder || m[0].Weight != 2 || m[0].Fence != held.Fence() || m[0].Key != held.Key() ||
+		m[0].Lease != f.a.Lease() ||
 		m[0].Session == nil || m[0].Session.Name != "a" {
 		t.Errorf("the holder: %+v", m[0])
 	}
@@ -449,27 +244,6 @@ func inspect(t *testing.T, f fixture) {
 	}
 	release(t, held)
 	release(t, waiting.granted(t))
-}
-
-// guard: a write under the guard is applied while the permit is held, and not after it.
-func guard(t *testing.T, f fixture) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	m := semaphore.New(f.a, name, 3)
-	p := acquire(t, m, 1)
-	write := gateway.Txn{If: []gateway.Cmp{p.Guard()}, Then: []gateway.Op{gateway.OpPut(name+".value", nil)}}
-	if resp, err := f.c.Txn(ctx, write); err != nil || !resp.Succeeded {
-		t.Error(resp, err)
-	}
-	release(t, p)
-	q := acquire(t, m, 1)
-	if resp, err := f.c.Txn(ctx, write); err != nil || resp.Succeeded || q.Key() != p.Key() {
-		t.Errorf("a write under an old guard: %v, %v", resp, err)
-	}
-	release(t, q)
-	if err := p.Release(ctx); !errors.Is(err, session.ErrNotHeld) {
-		t.Errorf("a second Release: %v", err)
-	}
 }
 
 // mutexBelow: a mutex under the same name excludes all permits, and is excluded by each.
@@ -507,36 +281,4 @@ func mutexBelow(t *testing.T, f fixture) {
 		t.Error(err)
 	}
 	release(t, acquire(t, m, 3))
-}
-
-// releaseTooLate: Release works although its context had ended.
-func releaseTooLate(t *testing.T, f fixture) {
-	name := fresh(t)
-	m := semaphore.New(f.a, name, 1)
-	p := acquire(t, m, 1)
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := p.Release(ended); err != nil {
-		t.Errorf("Release with an ended context: %v", err)
-	}
-	release(t, acquire(t, m, 1))
-}
-
-// compaction: a waiter is granted its permit also after the log was compacted.
-func compaction(t *testing.T, f fixture) {
-	name := fresh(t)
-	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
-	held := acquire(t, a, 3)
-	waiting := goAcquire(ctx, b, 2)
-	joined(t, f.c, name, 2)
-	resp, err := f.c.Put(ctx, name+".noise", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.c.Compact(ctx, resp.Revision); err != nil {
-		t.Fatal(err)
-	}
-	release(t, held)
-	release(t, waiting.granted(t))
 }

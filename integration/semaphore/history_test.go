@@ -158,12 +158,15 @@ func overlap(grants []grant) int {
 	return most
 }
 
-// TestHistoryCanFail: the check finds planted faults.
-func TestHistoryCanFail(t *testing.T) {
+// TestTheCheckFindsPlantedFaults: the check finds planted faults.
+func TestTheCheckFindsPlantedFaults(t *testing.T) {
 	t.Parallel()
 	faults := 0
 	h := &history{ever: map[int64]member{}, fault: func(string, ...any) { faults++ }}
-	h.line = []*member{{key: "a/1", fence: 5, weight: 1}, {key: "a/2", fence: 6, weight: 2, admitted: true}}
+	h.line = []*member{
+		{key: "a/1", fence: 5, weight: 1},
+		{key: "a/2", fence: 6, weight: 2, admitted: true},
+	}
 	h.last, h.used, h.size = 6, 2, 2
 	h.step("a", []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: kv("a/3", 7)}})
 	if faults != 2 { // too many units, and out of order
@@ -173,7 +176,11 @@ func TestHistoryCanFail(t *testing.T) {
 	if faults != 3 {
 		t.Errorf("%d faults", faults)
 	}
-	if most := overlap([]grant{{Weight: 1, From: 1, To: 5}, {Weight: 2, From: 5, To: 9}, {Weight: 1, From: 8, To: 10}}); most != 3 {
+	if most := overlap([]grant{
+		{Weight: 1, From: 1, To: 5},
+		{Weight: 2, From: 5, To: 9},
+		{Weight: 1, From: 8, To: 10},
+	}); most != 3 {
 		t.Errorf("overlap = %d", most)
 	}
 }

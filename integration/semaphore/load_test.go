@@ -15,8 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestResizeUnderLoad: under many resizes, no member is admitted to units that are not free.
-func TestResizeUnderLoad(t *testing.T) {
+// TestNoMemberIsAdmittedBeyondAResizedLimit: under many resizes, no member is admitted to units
+// that are not free.
+func TestNoMemberIsAdmittedBeyondAResizedLimit(t *testing.T) {
 	t.Parallel()
 	const declared = 4
 	direct := newClient(t, gateway.Config{})
@@ -83,15 +84,18 @@ func TestResizeUnderLoad(t *testing.T) {
 		resize(t, handles[0], declared) // so that all waiters are granted their permits
 	})
 	all.Wait()
-	h := replay(t, cluster, name, from)
+	h := replay(t, cluster.Cluster, name, from)
 	h.confirms(grants)
-	figure(t, "%d grants and %d failed tries among %d resizes; %d were too heavy; at %d revisions a resize had left less than was held",
+	figure(t, "%d grants and %d failed tries among %d resizes; %d were too heavy; at %d revisions "+
+		"a resize had left less than was held",
 		len(grants), full.Load(), resizes.Load(), tooHeavy.Load(), h.over)
 	if h.over == 0 || tooHeavy.Load() == 0 || len(grants) == 0 {
 		t.Error("the test tests too little")
 	}
 	if left := members(t, direct, name); len(left) > 0 {
-		eventually(t, "the too heavy leave", func() bool { return len(members(t, direct, name)) == 0 })
+		eventually(t, "the too heavy leave", func() bool {
+			return len(members(t, direct, name)) == 0
+		})
 	}
 	release(t, acquire(t, handles[0], declared))
 }
@@ -101,10 +105,10 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
-// TestDroppedAnswers: while answers are lost, requests arrive later than their repetitions, and
-// callers stop waiting, no more than the limit is held, no permit leaks, and no member remains in
-// the line.
-func TestDroppedAnswers(t *testing.T) {
+// TestGuaranteesHoldWhileAnswersAreLost: while answers are lost, requests arrive later than their
+// repetitions, and callers stop waiting, no more than the limit is held, no permit leaks, and no
+// member remains in the line.
+func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
 	const drops, limit = 200, 3
 	p := newHTTPProxy(t)
@@ -113,10 +117,16 @@ func TestDroppedAnswers(t *testing.T) {
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
 	// Not DuplicateLater, because the guarantees do not cover copies of requests that were
 	// answered.
-	late := p.Add(faultproxy.Rule{Match: sometimes(15), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match:  sometimes(15),
+		Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 	var sessions []*session.Session
 	for range 4 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints:      []string{p.URL()},
+			AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c, &session.Options{TTL: 60 * time.Second}))
 	}
 	var held, gaveUp atomic.Int64
@@ -167,8 +177,10 @@ func TestDroppedAnswers(t *testing.T) {
 	// Late requests may still arrive. None of them may create a member again.
 	pause(t, t.Context(), 1500*time.Millisecond, "late requests")
 	p.Clear()
-	eventually(t, "those who gave up leave", func() bool { return len(members(t, direct, name)) == 0 })
-	h := replay(t, cluster, name, from)
+	eventually(t, "those who gave up leave", func() bool {
+		return len(members(t, direct, name)) == 0
+	})
+	h := replay(t, cluster.Cluster, name, from)
 	h.confirms(grants)
 	figure(t, "%d answers dropped, %d requests late; %d grants, %d gave up",
 		dropped.Hits(), late.Hits(), len(grants), gaveUp.Load())
@@ -181,12 +193,18 @@ func TestDroppedAnswers(t *testing.T) {
 	}
 }
 
-// TestWaitersDoNotRead: all waiters of a process together read the line once.
-func TestWaitersDoNotRead(t *testing.T) {
+// TestAllWaitersReadTheLineOnce: all waiters of a process together read the line once.
+func TestAllWaitersReadTheLineOnce(t *testing.T) {
 	const waiters = 60
 	p := newHTTPProxy(t)
-	reads := p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/range"), Action: faultproxy.DelayBefore(0)})
-	streams := p.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/watch"), Action: faultproxy.DelayBefore(0)})
+	reads := p.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/kv/range"),
+		Action: faultproxy.DelayBefore(0),
+	})
+	streams := p.Add(faultproxy.Rule{
+		Match:  faultproxy.Path("/v3/watch"),
+		Action: faultproxy.DelayBefore(0),
+	})
 	direct := newClient(t, gateway.Config{})
 	name := fresh(t)
 	there := newSession(t, direct, nil)

@@ -4,24 +4,20 @@ package semaphore_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/semaphore"
 )
 
 // cluster is one member that the tests of the package share if they do not disturb it.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 var (
+	newClient  = cluster.NewClient
 	figure     = recipetest.Figure
 	within     = recipetest.Within
 	newSession = recipetest.NewSession
@@ -29,24 +25,9 @@ var (
 	eventually = recipetest.Eventually
 	pause      = recipetest.Pause
 	members    = recipetest.Members
-	options    = recipetest.Server
 )
 
-func TestMain(m *testing.M) {
-	if job := os.Getenv(jobEnv); job != "" {
-		os.Exit(work(job))
-	}
-	goleak.VerifyTestMain(etcdtest.Shared(m, options(etcdproc.Versions()[0]), func(c *etcdtest.Cluster) { cluster = c }))
-}
-
-// newClient returns a client, of the shared cluster if cfg names no endpoints.
-func newClient(tb testing.TB, cfg gateway.Config) *gateway.Client {
-	tb.Helper()
-	if len(cfg.Endpoints) == 0 {
-		cfg.Endpoints = cluster.Endpoints()
-	}
-	return recipetest.NewClient(tb, cfg)
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 func newHTTPProxy(tb testing.TB) *faultproxy.HTTPProxy {
 	tb.Helper()
@@ -111,19 +92,24 @@ func (a *attempt) granted(tb testing.TB) *semaphore.Permit {
 	return a.p
 }
 
-func (a *attempt) waits(tb testing.TB) {
+// waits fails the test if an Acquire of the client has returned by the time at which the client has
+// received all events so far.
+func (a *attempt) waits(tb testing.TB, c *gateway.Client) {
 	tb.Helper()
+	recipetest.Marked(tb, c)
 	select {
 	case <-a.done:
 		tb.Errorf("it does not wait: %v", a.err)
-	case <-time.After(100 * time.Millisecond):
+	default:
 	}
 }
 
 // joined waits until the line has n members.
 func joined(tb testing.TB, c *gateway.Client, name string, n int) {
 	tb.Helper()
-	eventually(tb, fmt.Sprintf("%d members", n), func() bool { return len(members(tb, c, name)) == n })
+	eventually(tb, fmt.Sprintf("%d members", n), func() bool {
+		return len(members(tb, c, name)) == n
+	})
 }
 
 func revision(tb testing.TB, c *gateway.Client) int64 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -14,16 +13,20 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 func kv(key string, rev int64) *mvccpb.KeyValue {
-	return &mvccpb.KeyValue{Key: []byte(key), CreateRevision: rev, ModRevision: rev, Value: []byte("1")}
+	return &mvccpb.KeyValue{
+		Key: []byte(key), CreateRevision: rev, ModRevision: rev,
+		Value: []byte("1"),
+	}
 }
 
-// jobEnv makes the test binary one of the processes of TestProcesses.
-const jobEnv = "HOLDFAST_SEMAPHORE_JOB"
+// worker is one of the processes of TestManyProcessesKeepTheGuarantees.
+var worker = reexec.Register("worker", work)
 
 type job struct {
 	Endpoints  []string
@@ -34,12 +37,7 @@ type job struct {
 }
 
 // work does a job and prints its grants.
-func work(spec string) int {
-	var j job
-	if err := json.Unmarshal([]byte(spec), &j); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
+func work(j job) int {
 	grants, err := j.do(context.Background())
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(grants)
@@ -98,26 +96,19 @@ func (j job) round(ctx context.Context, m *semaphore.Semaphore) (grant, error) {
 	return g, p.Release(ctx)
 }
 
-// TestProcesses: 200 goroutines in four processes share three permits.
-func TestProcesses(t *testing.T) {
+// TestManyProcessesKeepTheGuarantees: 200 goroutines in four processes share three permits.
+func TestManyProcessesKeepTheGuarantees(t *testing.T) {
 	const processes = 4
 	direct := newClient(t, gateway.Config{})
 	from := revision(t, direct)
 	j := job{Endpoints: cluster.Endpoints(), Name: fresh(t), Limit: 3, Goroutines: 50, Rounds: 3}
-	spec, err := json.Marshal(j)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
 	var grants []grant
 	var all sync.WaitGroup
 	begin := time.Now()
 	for range processes {
 		all.Go(func() {
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), jobEnv+"="+string(spec))
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
+			out, err := worker.Command(t.Context(), j).Output()
 			var own []grant
 			if err == nil {
 				err = json.Unmarshal(out, &own)
@@ -132,11 +123,13 @@ func TestProcesses(t *testing.T) {
 	}
 	all.Wait()
 	took := time.Since(begin)
-	h := replay(t, cluster, j.Name, from)
+	h := replay(t, cluster.Cluster, j.Name, from)
 	h.confirms(grants)
 	most := overlap(grants)
-	figure(t, "%d goroutines in %d processes: %d grants of 1 to %d in %v, at most %d of %d held at a time",
-		processes*j.Goroutines, processes, len(grants), j.Limit, took.Round(time.Millisecond), most, j.Limit)
+	figure(t, "%d goroutines in %d processes: %d grants of 1 to %d in %v, at most %d of %d held "+
+		"at a time",
+		processes*j.Goroutines, processes, len(grants), j.Limit, took.Round(time.Millisecond), most,
+		j.Limit)
 	if want := processes * j.Goroutines * j.Rounds; len(grants) != want || len(h.ever) != want {
 		t.Errorf("%d grants, %d admitted, of %d", len(grants), len(h.ever), want)
 	}

@@ -3,20 +3,14 @@
 package session_test
 
 import (
-	"os"
 	"testing"
 
-	"go.uber.org/goleak"
-
-	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/integration/etcdproc"
-	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // cluster is one member that all tests of the package share.
-var cluster *etcdtest.Cluster
+var cluster recipetest.Shared
 
 // Names from recipetest.
 var (
@@ -26,17 +20,10 @@ var (
 	members = recipetest.Members
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(childShape) != "" {
-		os.Exit(child())
-	}
-	server := recipetest.Server(etcdproc.Versions()[0])
-	goleak.VerifyTestMain(etcdtest.Shared(m, server, func(c *etcdtest.Cluster) { cluster = c }))
-}
+func TestMain(m *testing.M) { cluster.Main(m) }
 
 // plain returns a session on the shared cluster.
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
-	c := recipetest.NewClient(tb, gateway.Config{Endpoints: cluster.Endpoints()})
-	return recipetest.NewSession(tb, c, nil)
+	return cluster.NewSession(tb, nil)
 }

@@ -97,10 +97,10 @@ func refused(t *testing.T, c *gateway.Client, is func(error) bool) {
 
 func ofTLS(err error) bool { return strings.Contains(err.Error(), "tls:") }
 
-// TestRenewedCertificates replaces authority, certificates and keys, and restarts etcd with the new
-// ones, so that it rejects the old ones. The session lives and the watch delivers, whichever side
-// is renewed first.
-func TestRenewedCertificates(t *testing.T) {
+// TestASessionOutlivesRenewedCertificates replaces authority, certificates and keys, and restarts
+// etcd with the new ones, so that it rejects the old ones. The session lives and the watch
+// delivers, whichever side is renewed first.
+func TestASessionOutlivesRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		for _, first := range []string{"client", "server"} {
@@ -112,7 +112,8 @@ func TestRenewedCertificates(t *testing.T) {
 				dir, old := t.TempDir(), own.PKI()
 				files := gateway.TLSFiles{
 					CAFile:   filepath.Join(dir, "ca.pem"),
-					CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
+					CertFile: filepath.Join(dir, "cert.pem"),
+					KeyFile:  filepath.Join(dir, "key.pem"),
 				}
 				install := func(p *etcdproc.PKI) {
 					t.Helper()
@@ -164,9 +165,10 @@ func TestRenewedCertificates(t *testing.T) {
 	})
 }
 
-// TestChangedPassword changes a password in etcd and in its file, and restarts etcd, which loses
-// all tokens. The session lives and the watch delivers, whichever is changed first.
-func TestChangedPassword(t *testing.T) {
+// TestASessionOutlivesAChangedPassword changes a password in etcd and in its file, and restarts
+// etcd, which loses all tokens. The session lives and the watch delivers, whichever is changed
+// first.
+func TestASessionOutlivesAChangedPassword(t *testing.T) {
 	t.Parallel()
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
 		for _, first := range []string{"file", "etcd"} {
@@ -178,7 +180,8 @@ func TestChangedPassword(t *testing.T) {
 				ctx := within(t, 2*time.Minute)
 				as := func(user string, password gateway.Secret) gateway.Config {
 					return gateway.Config{
-						Endpoints: own.Endpoints(), AllowPlaintextAuth: true, Username: user, Password: password,
+						Endpoints: own.Endpoints(), AllowPlaintextAuth: true, Username: user,
+						Password: password,
 					}
 				}
 				root := recipetest.NewClient(t, as("root", "root-password"))
@@ -188,7 +191,8 @@ func TestChangedPassword(t *testing.T) {
 					root.Auth().RoleGrantPermission(
 						ctx, "worker", gateway.PermReadWrite, "jobs/", gateway.Prefix()),
 					root.Auth().RoleGrantPermission(
-						ctx, "worker", gateway.PermReadWrite, session.DefaultRecordPrefix, gateway.Prefix()),
+						ctx, "worker", gateway.PermReadWrite, session.DefaultRecordPrefix,
+						gateway.Prefix()),
 				} {
 					if err != nil {
 						t.Fatal(err)
@@ -221,7 +225,9 @@ func TestChangedPassword(t *testing.T) {
 				if err := own.Member(0).Restart(ctx); err != nil {
 					t.Fatal(err)
 				}
-				unauthenticated := func(err error) bool { return errors.Is(err, gateway.ErrUnauthenticated) }
+				unauthenticated := func(err error) bool {
+					return errors.Is(err, gateway.ErrUnauthenticated)
+				}
 				if first == "etcd" {
 					refused(t, u.client, unauthenticated)
 					write("two")

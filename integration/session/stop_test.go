@@ -15,17 +15,17 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
 
-const (
-	childShape    = "HOLDFAST_SESSION_CHILD" // a key of shapes
-	childEndpoint = "HOLDFAST_SESSION_ENDPOINT"
-	childName     = "HOLDFAST_SESSION_NAME"
-)
+// stoppable is the program that SIGTERM stops.
+var stoppable = reexec.Register("stoppable", runShape)
+
+type shaped struct{ Endpoint, Shape, Name string }
 
 // shapes are programs as the documents show them: the context of signal.NotifyContext stops them,
 // and deferred calls release their holds with that context.
@@ -49,7 +49,9 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 		<-ctx.Done()
 		return nil
 	},
-	"Lock and Close": func(ctx context.Context, s *session.Session, name string, locked func()) error {
+	"Lock and Close": func(ctx context.Context, s *session.Session, name string,
+		locked func(),
+	) error {
 		if _, err := mutex.New(s, name, nil).Lock(ctx); err != nil {
 			return err
 		}
@@ -59,12 +61,11 @@ var shapes = map[string]func(context.Context, *session.Session, string, func()) 
 	},
 }
 
-// child is the program that SIGTERM stops.
-func child() int {
+func runShape(p shaped) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run := func() error {
-		client, err := gateway.New(gateway.Config{Endpoints: []string{os.Getenv(childEndpoint)}})
+		client, err := gateway.New(gateway.Config{Endpoints: []string{p.Endpoint}})
 		if err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func child() int {
 		}
 		defer s.Close(ctx)
 		locked := func() { _, _ = os.Stdout.WriteString("locked\n") }
-		return shapes[os.Getenv(childShape)](ctx, s, os.Getenv(childName), locked)
+		return shapes[p.Shape](ctx, s, p.Name, locked)
 	}
 	if err := run(); err != nil && !errors.Is(err, context.Canceled) {
 		_, _ = os.Stdout.WriteString(err.Error() + "\n")
@@ -92,9 +93,7 @@ type program struct {
 
 func start(t *testing.T, shape, name string) program {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(),
-		childShape+"="+shape, childEndpoint+"="+cluster.Endpoints()[0], childName+"="+name)
+	cmd := stoppable.Command(t.Context(), shaped{cluster.Endpoints()[0], shape, name})
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +115,9 @@ func (p program) terminate(t *testing.T) {
 	}
 }
 
-// TestTerminated: a program that receives SIGTERM releases its lock, or its place in the line, at
-// once.
-func TestTerminated(t *testing.T) {
+// TestATerminatedProgramReleasesItsLock: a program that receives SIGTERM releases its lock, or its
+// place in the line, at once.
+func TestATerminatedProgramReleasesItsLock(t *testing.T) {
 	for shape := range shapes {
 		t.Run(shape, func(t *testing.T) {
 			name, s := fresh(t), plain(t)
@@ -147,7 +146,8 @@ func TestTerminated(t *testing.T) {
 			told := time.Now()
 			holder.terminate(t)
 			took := (<-locked).Sub(told)
-			figure(t, "%s: the next has the lock %v after SIGTERM", shape, took.Round(time.Millisecond))
+			figure(t, "%s: the next has the lock %v after SIGTERM", shape,
+				took.Round(time.Millisecond))
 			if took > 500*time.Millisecond {
 				t.Errorf("the next waited for %v", took)
 			}
@@ -155,8 +155,9 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
-// TestEndedContext: every call that releases a hold does so although its context has ended.
-func TestEndedContext(t *testing.T) {
+// TestAReleaseWorksWithAnEndedContext: every call that releases a hold does so although its context
+// has ended.
+func TestAReleaseWorksWithAnEndedContext(t *testing.T) {
 	s, name, ctx := plain(t), fresh(t), within(t, time.Minute)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()

@@ -30,7 +30,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // of the queue is processed once.
 func TestRollingUpgrade(t *testing.T) {
 	three := etcdtest.Start(t, &etcdproc.Options{Version: "3.5", Members: 3, UnsafeNoFsync: true})
-	u := users{t: t, ctx: recipetest.Within(t, 5*time.Minute), stop: make(chan struct{}), done: map[string]int{}}
+	u := users{
+		t: t, ctx: recipetest.Within(t, 5*time.Minute), stop: make(chan struct{}),
+		done: map[string]int{},
+	}
 	var sessions []*session.Session
 	for range 3 {
 		c := recipetest.NewClient(t, gateway.Config{Endpoints: three.Endpoints()})
@@ -75,7 +78,8 @@ func TestRollingUpgrade(t *testing.T) {
 	if err := term.Err(); err != nil {
 		t.Errorf("leadership: %v", err)
 	}
-	recipetest.Figure(t, "rolling upgrade 3.5, 3.6, 3.7: %d increments under the lock, %d items, longest gap %v",
+	recipetest.Figure(t, "rolling upgrade 3.5, 3.6, 3.7: %d increments under the lock, %d items, "+
+		"longest gap %v",
 		u.counted.Load(), u.produced.Load(), time.Duration(u.gap.Load()).Round(time.Millisecond))
 }
 
@@ -107,11 +111,14 @@ func (u *users) stopped() bool {
 func (u *users) count(s *session.Session) {
 	for !u.stopped() {
 		begin := time.Now()
-		err := mutex.New(s, "count", nil).Do(u.ctx, func(ctx context.Context, lock *mutex.Lock) error {
-			n := number(u.t, ctx, s.Client())
-			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("number", strconv.AppendInt(nil, n+1, 10))}})
-			return err
-		})
+		err := mutex.New(s, "count", nil).Do(u.ctx,
+			func(ctx context.Context, lock *mutex.Lock) error {
+				n := number(u.t, ctx, s.Client())
+				_, err := lock.Txn(ctx,
+					gateway.Txn{Then: []gateway.Op{gateway.OpPut("number",
+						strconv.AppendInt(nil, n+1, 10))}})
+				return err
+			})
 		if err != nil {
 			u.t.Errorf("count: %v", err)
 			return
@@ -163,7 +170,9 @@ func (u *users) consume(s *session.Session) {
 func (u *users) goOn(when string) {
 	u.t.Helper()
 	counted, acked := u.counted.Load()+20, u.acked.Load()+20
-	recipetest.Eventually(u.t, when, func() bool { return u.counted.Load() >= counted && u.acked.Load() >= acked })
+	recipetest.Eventually(u.t, when, func() bool {
+		return u.counted.Load() >= counted && u.acked.Load() >= acked
+	})
 }
 
 func number(t *testing.T, ctx context.Context, c *gateway.Client) int64 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestSleep(t *testing.T) {
+func TestTheTimeAsleepCounts(t *testing.T) {
 	from := Now()
 	if !from.known {
 		t.Fatal("this kernel does not tell")

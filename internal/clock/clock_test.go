@@ -15,7 +15,7 @@ func skew(t time.Time, by time.Duration) time.Time {
 	return t
 }
 
-func TestElapsed(t *testing.T) {
+func TestTheTimeAsleepIsAddedToTheElapsedTime(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	later := now.Add(2 * time.Second)
@@ -57,8 +57,8 @@ func TestElapsed(t *testing.T) {
 	}
 }
 
-// TestBubble checks that only fake time counts in a bubble.
-func TestBubble(t *testing.T) {
+// TestOnlyFakeTimeCountsInABubble checks that only fake time counts in a bubble.
+func TestOnlyFakeTimeCountsInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		from := Now()

@@ -20,14 +20,15 @@ type batch struct {
 	members []*Pending
 	ctx     context.Context //nolint:containedctx // of the request
 	cancel  context.CancelCauseFunc
+	apart   bool  // it has one member, and no other may be added
 	callers int   // that have not left; Session.mu guards it
 	err     error // of the request
 }
 
-// size returns the number of operations in the batch.
+// size returns the batch's share of a transaction of [MaxOps].
 func (b *batch) size() (n int) {
 	for _, p := range b.members {
-		n += len(p.w.Then)
+		n += p.w.size()
 	}
 	return n
 }
@@ -55,7 +56,7 @@ func (s *Session) sendBatch(b *batch) {
 	}
 	b.err = err
 	for i, p := range b.members {
-		p.err, p.inDoubt = err, inDoubt && !p.w.Guarded
+		p.err, p.inDoubt = err, inDoubt
 		p.out = Outcome{Repeated: out.Repeated}
 		switch {
 		case err != nil:

@@ -97,7 +97,7 @@ func (s *Session) TxnUnder(
 	ctx context.Context, t gateway.Txn, guards ...gateway.Cmp,
 ) (*gateway.TxnResponse, error) {
 	resp, err := s.transact(ctx, t, false, guards...)
-	if errors.Is(err, ErrLost) && !errors.Is(err, ErrNotHeld) {
+	if s.ctx.Err() != nil && errors.Is(err, ErrLost) && !errors.Is(err, ErrNotHeld) {
 		err = fmt.Errorf("%w: %w", ErrNotHeld, err)
 	}
 	return resp, err

@@ -15,44 +15,43 @@ const ownWatchPause = 5 * time.Second
 // keyWatch is the reducer of a key that only this session may delete. It reports when another
 // client has deleted it.
 type keyWatch struct {
-	s     *Session
-	key   string
-	rev   int64 // the create_revision of the watched incarnation
-	gone  func()
-	put   func(kv gateway.KeyValue) // after a put of the same incarnation; may be nil
-	free  func()                    // when the incarnation has left the session's lease; may be nil
-	cache *listwatch.Cache
+	*listwatch.Cache
+	s    *Session
+	rev  int64 // the create_revision of the watched incarnation
+	gone func()
+	put  func(kv gateway.KeyValue) // after a put of the same incarnation; may be nil
+	free func()                    // when the incarnation has left the session's lease; may be nil
 }
 
 // watchKey calls gone when the incarnation of key created at rev no longer exists, and free when it
 // is no longer under the session's lease. It may call them more than once.
 func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func()) {
-	return (&keyWatch{s: s, key: key, rev: rev, gone: gone, free: free}).start(rev)
+	return (&keyWatch{s: s, rev: rev, gone: gone, free: free}).start(key, rev)
 }
 
 // watchRecord ends the session when its record is deleted, or put as recordPut does not expect it.
 func (s *Session) watchRecord(created, epoch int64) (stop func()) {
 	return (&keyWatch{
-		s: s, key: s.record, rev: created,
+		s: s, rev: created,
 		gone: func() { s.end(ErrRevoked) },
 		put:  func(kv gateway.KeyValue) { s.recordPut(kv) },
-	}).start(epoch)
+	}).start(s.record, epoch)
 }
 
 // start watches the key, which is known as it was at a revision.
-func (o *keyWatch) start(known int64) (stop func()) {
-	o.cache = listwatch.New(o.s.c, o, []string{o.key})
-	o.cache.StartAt(known)
-	return o.cache.Close
+func (o *keyWatch) start(key string, known int64) (stop func()) {
+	o.Cache = listwatch.New(o.s.c, o, []string{key})
+	o.StartAt(known)
+	return o.Close
 }
 
 // Read reads the key again if it finds nothing, because one answer does not end a hold.
 func (o *keyWatch) Read(ctx context.Context) (*gateway.GetResponse, error) {
-	resp, err := o.s.c.Get(ctx, o.key)
-	if err == nil && len(resp.KVs) == 0 {
-		resp, err = o.s.c.Get(ctx, o.key)
+	read, err := o.Cache.Read(ctx)
+	if err == nil && len(read.KVs) == 0 {
+		read, err = o.Cache.Read(ctx)
 	}
-	return resp, err
+	return read, err
 }
 
 func (o *keyWatch) List(read *gateway.GetResponse) {
@@ -90,12 +89,12 @@ func (o *keyWatch) Stale() { o.s.Background(o.recheck) }
 // It ends with the watch or the session.
 func (o *keyWatch) recheck(ctx context.Context) {
 	for {
-		err := o.cache.Sync(ctx)
+		err := o.Sync(ctx)
 		if err == nil || errors.Is(err, gateway.ErrClosed) || ctx.Err() != nil {
 			return
 		}
 		o.s.opt.Logger.Warn("session_watch_failed", "lease", o.s.lease, "err", err)
 		wait(ctx, ownWatchPause)
-		o.cache.Reset()
+		o.Reset()
 	}
 }

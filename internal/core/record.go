@@ -114,6 +114,8 @@ func (s *Session) Verify(ctx context.Context) error {
 		epoch := s.epoch.Load()
 		resp, err := s.c.Get(ctx, s.record)
 		switch {
+		case err != nil && ctx.Err() != nil: // it may match anything, because it has ctx's cause
+			return err
 		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
 			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // earlier fences are void
 		case err != nil:

@@ -15,10 +15,10 @@ import (
 // Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use,
 // except for AddReleaseOps.
 type Releaser struct {
-	h    *Hold
-	one  [1]gateway.Op // space for the operations of most releases
-	with ReleaseWrite
-	free func() // see Session.ReserveKey
+	h        *Hold
+	deletion [1]gateway.Op // of the key
+	with     ReleaseWrite
+	free     func() // see Session.ReserveKey
 
 	mu      sync.Mutex
 	state   releaseState
@@ -50,7 +50,8 @@ type ReleaseWrite struct {
 //	                             └──caller returns──▶ in doubt ──session resolves it──▶ resolved
 //
 // A release may be resolved before its caller has returned. A release in doubt is done if etcd
-// rejects it for good, because the session then deletes the key alone.
+// rejects it for good, because the session then deletes the key alone. While a full database blocks
+// it, a release with other operations may be applied instead, and the hold is done.
 type releaseState int
 
 const (
@@ -70,7 +71,7 @@ func (s *Session) Hold(key string, fence int64, free func()) (*Hold, *Releaser) 
 		g Releaser
 	}
 	both.h = Hold{s: s, key: key, fence: fence}
-	both.g = Releaser{h: &both.h, free: free}
+	both.g = Releaser{h: &both.h, deletion: [1]gateway.Op{gateway.OpDelete(key)}, free: free}
 	s.unwatched.add(&both.g)
 	return &both.h, &both.g
 }
@@ -179,14 +180,14 @@ func (g *Releaser) delete(ctx context.Context) error {
 	w := g.write(g.with)
 	switch {
 	case w.Guarded && !g.whole:
-		w.Lean = g.guarded(g.one[:]).Compensation
+		w.Lean = g.guarded(g.deletion[:]).Compensation
 	case w.Guarded:
-		w.Fallback = g.guarded(g.one[:]).Compensation
+		w.Fallback = g.guarded(g.deletion[:]).Compensation
 	}
 	w.CompleteOnCancel, w.resolver = true, g
 	out, err := g.h.s.Write(ctx, w)
-	if errors.Is(err, gateway.ErrNoSpace) && w.Lean != nil && ctx.Err() == nil {
-		lean := g.guarded(g.one[:])
+	if errors.Is(err, gateway.ErrNoSpace) && w.Lean != nil && !out.resolving {
+		lean := g.guarded(g.deletion[:])
 		lean.CompleteOnCancel, lean.resolver = true, g
 		out, err = g.h.s.Write(ctx, lean)
 		out.Repeated = true
@@ -203,12 +204,10 @@ func (g *Releaser) delete(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrNotHeld, lost(ErrKeyDeleted))
 		}
 		return nil
-	case errors.Is(err, ErrLost):
+	case g.h.s.ctx.Err() != nil && errors.Is(err, ErrLost):
 		g.state = releaseDone
 		return fmt.Errorf("%w: %w", ErrNotHeld, err)
-	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil && w.Guarded:
-		g.state = releaseRejected
-	case !errors.Is(err, gateway.ErrUncertain):
+	case !out.resolving:
 		g.state = releaseRejected
 	case g.state == releaseUnderWay:
 		g.state = releaseInDoubt
@@ -221,12 +220,16 @@ func (g *Releaser) delete(ctx context.Context) error {
 // A deletion alone finds this incarnation of the key or none, because only this session creates the
 // key. Other operations must not be applied for a hold that another client has ended.
 func (g *Releaser) write(with ReleaseWrite) Write {
-	g.one[0] = gateway.OpDelete(g.h.key)
 	if len(with.Then) == 0 && with.Weight == 0 {
-		return Write{Then: g.one[:], Key: g.h.key}
+		return Write{Then: g.deletion[:], Key: g.h.key}
 	}
+	return g.writeGuarded(with)
+}
+
+// writeGuarded returns the write that is applied for this incarnation of the key only.
+func (g *Releaser) writeGuarded(with ReleaseWrite) Write {
 	ops := make([]gateway.Op, 0, 1+len(with.Deletes)+len(with.Then))
-	ops = append(ops, g.one[0])
+	ops = append(ops, g.deletion[0])
 	for _, key := range with.Deletes {
 		ops = append(ops, gateway.OpDelete(key))
 	}
@@ -320,16 +323,21 @@ func (g *Releaser) await(ctx context.Context, with *ReleaseWrite) error {
 		case ctx.Err() != nil:
 			return uncertain(ctxerr.Of(ctx))
 		case blocked:
-			out, err := g.h.s.Write(ctx, g.write(*with))
-			if err != nil {
+			alone := *with
+			alone.Weight = 0 // because in a batch with another release of this hold both are applied
+			out, err := g.h.s.Write(ctx, g.writeGuarded(alone))
+			switch {
+			case err == nil && !out.Applied:
+				return ErrNotHeld
+			case err == nil:
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.state = releaseDone
+				g.notify()
+				return nil
+			case ctx.Err() == nil && g.h.s.ctx.Err() == nil:
 				return err
 			}
-			if !out.Applied {
-				return ErrNotHeld
-			}
-			g.mu.Lock()
-			g.resolved()
-			g.mu.Unlock()
 			continue
 		}
 		select {

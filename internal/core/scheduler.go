@@ -22,6 +22,7 @@ import (
 type scheduler struct {
 	waiting  []*Pending
 	senders  int
+	apart    int             // the senders whose transaction no waiting write could join
 	members  int             // the writes in the transactions under way
 	weighted bool            // one of these transactions has weighted writes
 	maxOps   int             // if the server accepts less than MaxOps
@@ -64,7 +65,7 @@ func (s *Session) Submit(ctx context.Context, w Write) *Pending {
 	}
 	q := &s.scheduler
 	q.waiting = append(q.waiting, p)
-	if q.senders < maxSenders && q.mayLead(p, q.senders) {
+	if q.senders < maxSenders && q.mayLead(p, q.senders-q.apart) {
 		s.startSender()
 	}
 	return p
@@ -80,7 +81,7 @@ func (p *Pending) Wait(ctx context.Context) (Outcome, error) {
 	case <-ctx.Done():
 		switch p.leave(ctx) {
 		case leftBehind:
-			return Outcome{Repeated: true}, uncertain(ctxerr.Of(ctx))
+			return Outcome{Repeated: true, resolving: true}, uncertain(ctxerr.Of(ctx))
 		case leftWaiting:
 			p.err = ctxerr.Of(ctx)
 		case leftNot:
@@ -138,13 +139,17 @@ func (s *Session) sendWrites() {
 	}
 }
 
-// mayLead reports whether a transaction is made for a write while others are under way. A write
-// that may linger is only added to the transaction of another, unless its line is isolated.
-// Weighted writes wait for the answer to the ones before.
+// mayLead reports whether a transaction is made for a write while others, which it could have
+// joined, are under way. A write that may linger is only added to the transaction of another, unless
+// its line is isolated. Weighted writes wait for the answer to the ones before.
 func (q *scheduler) mayLead(p *Pending, others int) bool {
-	lingers := p.w.MayLinger && !p.alone && !q.isolated[p.w.Line]
-	return !(lingers && others > 0) && !(p.w.Weight > 0 && q.weighted)
+	if p.w.Weight > 0 && q.weighted {
+		return false
+	}
+	return others == 0 || !p.w.MayLinger || q.mustBeAlone(p)
 }
+
+func (q *scheduler) mustBeAlone(p *Pending) bool { return p.alone || q.isolated[p.w.Line] }
 
 // first returns the index of the longest waiting write that may lead, or -1.
 func (q *scheduler) first(others int) int {
@@ -157,7 +162,7 @@ func (s *Session) nextBatch() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.scheduler
-	i := q.first(q.senders - 1)
+	i := q.first(q.senders - 1 - q.apart)
 	if i < 0 {
 		q.senders--
 		return nil
@@ -165,8 +170,10 @@ func (s *Session) nextBatch() *batch {
 	p := q.waiting[i]
 	q.waiting = slices.Delete(q.waiting, i, i+1)
 	q.weighted = q.weighted || p.w.Weight > 0
-	b := &batch{members: []*Pending{p}}
-	if !p.alone && !q.isolated[p.w.Line] {
+	b := &batch{members: []*Pending{p}, apart: q.mustBeAlone(p)}
+	if b.apart {
+		q.apart++
+	} else {
 		q.fill(b)
 	}
 	q.members += len(b.members)
@@ -179,7 +186,7 @@ func (s *Session) nextBatch() *batch {
 	for _, p := range b.members {
 		p.batch = b
 	}
-	if q.senders < maxSenders && q.first(q.senders) >= 0 {
+	if q.senders < maxSenders && q.first(q.senders-q.apart) >= 0 {
 		s.startSender()
 	}
 	return b
@@ -258,7 +265,11 @@ func (s *Session) finish(b *batch) (answered int) {
 			p.done <- struct{}{} // from here on p is the caller's
 		}
 	}
+	if b.apart {
+		q.apart--
+	}
 	switch {
+	case b.ctx.Err() != nil: // b.err may match anything, because it has the cause
 	case n > 1 && tooMany(b.err):
 		q.maxOps = max(size/2, 1)
 	case first.alone && errors.Is(b.err, gateway.ErrPermissionDenied):
@@ -275,6 +286,15 @@ func (s *Session) finish(b *batch) (answered int) {
 		s.resolve(p.w, p.inDoubt)
 	}
 	return n - len(again)
+}
+
+// end passes the end of the session to the waiting writes.
+func (q *scheduler) end(err error) {
+	for _, p := range q.waiting {
+		p.err = err
+		p.done <- struct{}{}
+	}
+	q.waiting = nil
 }
 
 // rejected reports whether the server has answered that it does not accept a transaction. A full

@@ -333,3 +333,40 @@ func TestBatchesAfterOneTooLarge(t *testing.T) {
 		}
 	})
 }
+
+// TestWeightedBatchesShrinkToWhatEtcdTakes: the weight of later batches is halved, too, although
+// each write has more operations than weight.
+func TestWeightedBatchesShrinkToWhatEtcdTakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rejected := 0
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			c.Sleep(busy)
+			if puts(c) > 60 { // --max-txn-ops; for nested transactions, too, to keep it simple
+				rejected++
+				return fakeetcd.Error(
+					gateway.CodeInvalidArgument, "etcdserver: too many operations in txn request")
+			}
+			return c.Apply()
+		})
+		for range 4 {
+			rejected = 0
+			for i := range 60 {
+				w := core.Write{Weight: 1}
+				for j := range 3 {
+					w.Then = append(w.Then, gateway.OpPut(fmt.Sprintf("key%d/%d", i, j), nil))
+				}
+				g.all.Go(func() {
+					if _, err := core.Of(g.s).Write(t.Context(), w); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			g.all.Wait()
+			synctest.Wait()
+		}
+		if rejected > 0 {
+			t.Errorf("%d transactions were rejected in the end", rejected)
+		}
+	})
+}

@@ -138,3 +138,41 @@ func TestTheSessionEndsUnderABatch(t *testing.T) {
 		}
 	})
 }
+
+// TestAllCallersOfGuardedWritesLeave: each of the writes is completed in the background, also the
+// one whose caller left last and ended the request.
+func TestAllCallersOfGuardedWritesLeave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		remove := func(key string) core.Write {
+			out, err := core.Of(s).Write(t.Context(), put(s, key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := gateway.Txn{
+				If:   []gateway.Cmp{gateway.CmpCreateRevision(key, gateway.Equal, out.Revision)},
+				Then: []gateway.Op{gateway.OpDelete(key)},
+			}
+			return core.Write{
+				If: own.If, Then: own.Then, Guarded: true,
+				Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
+			}
+		}
+		all := together(t, etcd, s, func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.N == 2 {
+				return c.Silence()
+			}
+			return c.Apply()
+		}, map[string]core.Write{"first": remove("first"), "last": remove("last")},
+			map[string]time.Duration{
+				"first": 700 * time.Millisecond, "last": 800 * time.Millisecond,
+			})
+		for name, r := range all {
+			if _, ok := etcd.Get(name); ok || !errors.Is(r.err, gateway.ErrUncertain) {
+				t.Errorf("%s: %v; there: %v", name, r.err, ok)
+			}
+		}
+	})
+}

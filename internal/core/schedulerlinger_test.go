@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +87,44 @@ func TestThePatientOfALineApart(t *testing.T) {
 			time.Sleep(busy / 3)
 		}
 		w := sharing(g.s, "x/2", "x/")
+		w.MayLinger = true
+		began := time.Now()
+		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil ||
+			time.Since(began) > 10*busy {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		stop()
+		g.all.Wait()
+	})
+}
+
+// TestThePatientBesideALineApart: a write that may linger does not wait for a transaction that it
+// could share while a line that is kept out of batches keeps the session busy.
+func TestThePatientBesideALineApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var allow atomic.Bool
+		g := newCrowd(t, func(_ int, c *fakeetcd.Call) fakeetcd.Answer {
+			if !allow.Load() && c.IsTxn("x/1") {
+				return fakeetcd.Denied()
+			}
+			c.Sleep(busy)
+			return c.Apply()
+		})
+		g.write(t.Context(), "x/1", "x/", nil)
+		g.write(t.Context(), "y/1", "y/", nil)
+		g.all.Wait()
+		allow.Store(true)
+		ctx, stop := context.WithCancel(t.Context())
+		for i := range 2 * maxCommits { // there is always a transaction under way
+			g.all.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = core.Of(g.s).Write(t.Context(), sharing(g.s, fmt.Sprint("x/", i), "x/"))
+				}
+			})
+			time.Sleep(busy / 3)
+		}
+		w := sharing(g.s, "z/1", "z/")
 		w.MayLinger = true
 		began := time.Now()
 		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil ||

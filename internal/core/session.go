@@ -241,6 +241,7 @@ func (s *Session) end(cause error) bool {
 	s.broadcast()
 	unkeep, unwatch := s.unkeep, s.unwatch
 	s.cancel(err) // before anything that takes time
+	s.scheduler.end(err)
 	s.mu.Unlock()
 	unkeep()
 	unwatch()

@@ -44,6 +44,10 @@ func (s *Session) write(
 		epoch := s.epoch.Load()
 		touch := inDoubt && !w.Guarded && !full
 		resp, err := s.c.Txn(ctx, s.txn(w, epoch, touch))
+		if err != nil && ctx.Err() != nil { // err may match anything, because it has ctx's cause
+			inDoubt = inDoubt || errors.Is(err, gateway.ErrUncertain)
+			return out, inDoubt, s.endCause(err, last)
+		}
 		odd := errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed)
 		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
 		if odd || none { // one answer is not enough
@@ -62,21 +66,19 @@ func (s *Session) write(
 			done := s.read(w, epoch, touch, resp, &out)
 			inDoubt = inDoubt && full && done
 			if done {
-				return out, inDoubt, s.goneOr(out)
+				return out, inDoubt, s.unlessGone(out, inDoubt)
 			}
 			if moves++; moves > maxMoves {
 				again()
 			}
 			continue
 		case errors.Is(err, gateway.ErrLeaseNotFound):
-			if _, alive := s.c.KeepAliveOnce(ctx, s.lease); !errors.Is(alive, gateway.ErrLeaseNotFound) {
+			_, alive := s.c.KeepAliveOnce(ctx, s.lease)
+			if !errors.Is(alive, gateway.ErrLeaseNotFound) || ctx.Err() != nil {
 				return out, inDoubt, err // a lease of the caller is gone
 			}
 			s.end(ErrRevoked)
 			return out, false, context.Cause(s.ctx) //nolint:contextcheck // only reads the cause
-		case ctx.Err() != nil && s.ctx.Err() != nil:
-			inDoubt = inDoubt || errors.Is(err, gateway.ErrUncertain)
-			return out, inDoubt, context.Cause(s.ctx) //nolint:contextcheck // only reads the cause
 		case errors.Is(err, gateway.ErrNoSpace):
 			out.Repeated = true // answered, so no copy of it is out; but it may have been applied
 			if touch && !puts(w.Then) && !puts(w.Else) {
@@ -84,11 +86,8 @@ func (s *Session) write(
 				continue
 			}
 			return out, inDoubt, err
-		case !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil:
-			if last != nil {
-				err = fmt.Errorf("%w (before: %w)", err, last)
-			}
-			return out, inDoubt || errors.Is(err, gateway.ErrUncertain), err
+		case !errors.Is(err, gateway.ErrUncertain):
+			return out, inDoubt, after(err, last)
 		}
 		if odd || isProtocolError(err) {
 			if protocolErrors++; protocolErrors == maxProtocolErrors {
@@ -182,12 +181,34 @@ func (s *Session) read(
 	return true
 }
 
-// goneOr returns the session's error if the write found the session's record gone.
-func (s *Session) goneOr(out Outcome) error {
-	if !out.Applied && s.ctx.Err() != nil {
+// unlessGone returns nil if the answer to a write is the outcome. Otherwise the session's record is
+// gone, or a copy of the write may still be applied, although If did not hold when it was answered.
+func (s *Session) unlessGone(out Outcome, inDoubt bool) error {
+	switch {
+	case out.Applied:
+		return nil
+	case s.ctx.Err() != nil:
 		return context.Cause(s.ctx)
+	case inDoubt:
+		return errFull
 	}
 	return nil
+}
+
+// endCause returns the error of a try whose context ended.
+func (s *Session) endCause(err, last error) error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return after(err, last)
+}
+
+// after adds the error of the try before, if there is one.
+func after(err, last error) error {
+	if last == nil {
+		return err
+	}
+	return fmt.Errorf("%w (before: %w)", err, last)
 }
 
 func (s *Session) advanceEpoch(epoch int64) {

@@ -84,11 +84,15 @@ type Outcome struct {
 	// could not change, so an earlier copy of it may still be applied. OnResolved is called once
 	// none can be.
 	InDoubt bool
+
+	resolving bool // the session resolves the write in the background
 }
 
 // Write applies w. The request that carries the write has the values of ctx, or of the context of
-// another write in the same transaction. Write returns [gateway.ErrUncertain] with the error of ctx
-// when ctx ends before the outcome is known, and [ErrLost] when the session ends.
+// another write in the same transaction. Write returns the error of ctx when ctx ends before the
+// outcome is known, with [gateway.ErrUncertain] if the write or its Compensation may be applied. It
+// returns [ErrLost] when the session ends. A write that returned ErrUncertain is resolved, see
+// [Write], unless it is Guarded and the database was full.
 func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
 	switch {
 	case w.Key == "" && w.Weight == 0:
@@ -108,19 +112,27 @@ func (s *Session) giveUp(
 	ctx context.Context, w Write, out Outcome, inDoubt bool, err error,
 ) (Outcome, error) {
 	switch {
-	case err == nil && inDoubt:
+	case err == nil && inDoubt && !w.Guarded:
 		out.InDoubt = true
 		w.Compensation, w.Lean = func() []gateway.Op { return w.Then }, nil
 		s.resolve(w, true)
 	case err == nil:
 	case w.Guarded && errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
 	// An earlier try may have been applied even if none can be any more, because another write has
-	// changed the epoch since.
-	case inDoubt || out.Repeated || w.CompleteOnCancel && ctx.Err() != nil:
+	// changed the epoch since. A write that returns ErrUncertain, which ctx's cause may match, is
+	// resolved even if it was not sent, because its caller waits for OnResolved.
+	case inDoubt || out.Repeated || errors.Is(err, gateway.ErrUncertain) ||
+		w.CompleteOnCancel && ctx.Err() != nil:
 		s.resolve(w, inDoubt)
-		err = uncertain(err)
+		out.resolving, err = true, uncertain(err)
 	}
 	return out, err
+}
+
+// Bound returns a context that also ends with the session.
+func (s *Session) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := s.bound(ctx)
+	return ctx, func() { cancel(nil) }
 }
 
 // bound returns a context that also ends with the session.

@@ -270,9 +270,11 @@ func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `[]`, ``, `null`, `{} x`, `{}{}`, `{"x":[1,{"y":.5}]}`, `{"x":1,}`,
 		`{"more":tru}`, `{"x":"\q"}`, `{"x":"`,
-		`{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":9}`, `{"kvs":[null,{}]}`,
+		`{"kvs":[{"key":"aw==","value":"/w","lease":"7"}],"more":true,"count":9}`,
+		`{"kvs":[null,{}]}`,
 		`{"responses":[{"response_txn":{"responses":[{"response_range":{"kvs":[{"key":"\/w=="}]}}]}}]}`,
-		`{"result":{"events":[{"type":"DELETE","kv":{"key":"aw=="},"prev_kv":null}],"watch_id":"1"}}`,
+		`{"result":{"events":[{"type":"DELETE","kv":{"key":"aw=="},"prev_kv":null}],` +
+			`"watch_id":"1"}}`,
 		strings.Repeat(`{"responses":[`, 2000), `{"header":{"cluster_id":"18446744073709551616"}}`,
 	} {
 		f.Add(seed)

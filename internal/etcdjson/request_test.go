@@ -125,7 +125,7 @@ func TestWriterComparesNumbersByTheirTarget(t *testing.T) {
 	}
 }
 
-func TestWatchMessages(t *testing.T) {
+func TestWatchMessagesAreRead(t *testing.T) {
 	t.Parallel()
 	all := etcdjson.WatchCreate{
 		ID: 1, Start: 2, Key: "k", End: "l", PrevKV: true,

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
 
-func TestScalars(t *testing.T) {
+func TestScalarsAreReadInEveryForm(t *testing.T) {
 	t.Parallel()
 	type all struct {
 		Int   etcdjson.Int64
@@ -49,7 +49,7 @@ func TestScalars(t *testing.T) {
 	}
 }
 
-func TestErrors(t *testing.T) {
+func TestErrorsAreReadInEveryForm(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		body string

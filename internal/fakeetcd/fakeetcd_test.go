@@ -1,8 +1,6 @@
 package fakeetcd_test
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,13 +10,14 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestBreakWatches checks that a client notices a broken or refused stream at once and resumes its
-// watch within its own pauses.
-func TestBreakWatches(t *testing.T) {
+// TestABrokenStreamIsNoticedAtOnce checks that a client notices a broken or refused stream at once
+// and resumes its watch within its own pauses.
+func TestABrokenStreamIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
@@ -49,25 +48,21 @@ func TestBreakWatches(t *testing.T) {
 	})
 }
 
-// TestEndless checks that a test that hangs ends, and that the output shows its goroutine.
-func TestEndless(t *testing.T) {
+// TestAnEndlessTestShowsItsGoroutine checks that a test that hangs ends, and that the output shows
+// its goroutine.
+func TestAnEndlessTestShowsItsGoroutine(t *testing.T) {
 	t.Parallel()
-	const inside = "ETCDSCRIPT_ENDLESS"
-	if os.Getenv(inside) != "" {
+	cmd := reexec.Repeat(t, "-test.timeout=1m")
+	if cmd == nil {
 		synctest.Test(t, func(t *testing.T) {
 			fakeetcd.Start(t)
 			waitInVain()
 		})
 		return
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestEndless$", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), inside+"=1")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "TestEndless waits for what does not come") ||
+	if err == nil || !strings.Contains(string(out),
+		"TestAnEndlessTestShowsItsGoroutine waits for what does not come") ||
 		!strings.Contains(string(out), "fakeetcd_test.waitInVain(") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -62,7 +62,7 @@ func lookAll(ctx context.Context, lines []*Line) error {
 	for _, l := range lines {
 		fronts.Then = append(fronts.Then, l.front(frontKeys))
 	}
-	bound, cancel := lines[0].bound(ctx)
+	bound, cancel := lines[0].Session.Bound(ctx)
 	defer cancel()
 	resp, err := s.Client().Txn(bound, fronts)
 	if err != nil {

@@ -19,10 +19,10 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 			return
 		}
 		m := l.acquireMirror()
-		defer l.releaseMirror(m)
-		r := m.addReader()
-		defer m.removeReader(r)
-		ctx, cancel := l.bound(ctx)
+		defer m.release()
+		wake := m.addReader()
+		defer m.removeReader(wake)
+		ctx, cancel := l.Session.Bound(ctx)
 		defer cancel()
 		shown := int64(-1)
 		for {
@@ -38,7 +38,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 				continue // the line may have changed during the yield
 			}
 			select {
-			case <-r.wake:
+			case <-wake:
 			case <-ctx.Done():
 				yield(Snapshot{}, l.endCause(ctx, ctxerr.Of(ctx)))
 				return
@@ -62,27 +62,24 @@ func (l *Line) Until(ctx context.Context, done func(Snapshot) (bool, error)) err
 	return nil
 }
 
-// reader is notified after each change of the line.
-type reader struct{ wake chan struct{} }
-
-func (m *mirror) addReader() *reader {
-	r := &reader{wake: make(chan struct{}, 1)}
+func (m *mirror) addReader() (wake chan struct{}) {
+	wake = make(chan struct{}, 1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.readers[r] = struct{}{}
-	return r
+	m.readers[wake] = struct{}{}
+	return wake
 }
 
-func (m *mirror) removeReader(r *reader) {
+func (m *mirror) removeReader(wake chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.readers, r)
+	delete(m.readers, wake)
 }
 
 // wakeReaders wakes all readers. mu must be locked.
 func (m *mirror) wakeReaders() {
-	for r := range m.readers {
-		signal(r.wake)
+	for wake := range m.readers {
+		signal(wake)
 	}
 }
 

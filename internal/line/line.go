@@ -202,14 +202,6 @@ func (l *Line) join(
 	return me, out.Responses[1].Get.Count, nil
 }
 
-// bound returns a context that also ends with the session.
-func (l *Line) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	s := l.Session.Context()
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s, func() { cancel(context.Cause(s)) })
-	return ctx, func() { stop(); cancel(nil) }
-}
-
 // endCause returns the session's error if the session has ended and ended ctx, and else err.
 func (l *Line) endCause(ctx context.Context, err error) error {
 	if lost := l.Session.Err(); lost != nil && ctx.Err() != nil {

@@ -289,3 +289,69 @@ func TestBadNames(t *testing.T) {
 		}
 	})
 }
+
+// TestRequests counts the requests of Enter: one for a free line, no read for a waiter whose client
+// has a mirror, and two reads for a direct watcher.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		l, other := open(t, etcd), open(t, etcd)
+		var requests atomic.Int32
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if strings.HasPrefix(c.Path, "/kv/") {
+				requests.Add(1)
+			}
+			return c.Apply()
+		})
+		want := func(step string, n int32) {
+			t.Helper()
+			if got := requests.Swap(0); got != n {
+				t.Errorf("%s: %d requests, want %d", step, got, n)
+			}
+		}
+		holder := enter(t, other)
+		want("free", 1)
+		first := goEnter(t.Context(), l)
+		want("the first waiter", 2)
+		second := goEnter(t.Context(), l)
+		want("the second waiter", 1)
+		release(t, holder)
+		<-first.done
+		release(t, first.hold)
+		<-second.done
+		want("two releases", 2)
+		release(t, second.hold)
+		want("the last release", 1)
+		third := goEnter(t.Context(), l)
+		<-third.done
+		want("free again", 1)
+		waiter := goEnter(t.Context(), other)
+		want("a waiter of another client", 2)
+		fourth := goEnter(t.Context(), l)
+		want("a waiter with an idle mirror", 1)
+		release(t, third.hold)
+		<-waiter.done
+		release(t, waiter.hold)
+		<-fourth.done
+		want("two releases", 2)
+		for i := range 20 {
+			etcd.Put(fmt.Sprint("a/m", i), "")
+		}
+		newcomer := open(t, etcd)
+		want("a session", 1)
+		direct := goEnterAs(t.Context(), newcomer, line.Join{Exclusive: true})
+		want("a direct watcher", 3)
+		for i := range 19 {
+			etcd.Delete(fmt.Sprint("a/m", i))
+		}
+		release(t, fourth.hold)
+		if !direct.waits() {
+			t.Fatal("let in")
+		}
+		want("releases far ahead", 1)
+		etcd.Delete("a/m19")
+		<-direct.done
+		want("its last read", 1)
+	})
+}

@@ -28,7 +28,7 @@ func (l *Line) Now(ctx context.Context) (Snapshot, error) {
 	if err := l.Check(ctx); err != nil {
 		return Snapshot{}, err
 	}
-	ctx, cancel := l.bound(ctx)
+	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	v, err := l.Read(ctx)
 	if err != nil {

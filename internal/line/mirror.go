@@ -1,7 +1,6 @@
 package line
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -14,16 +13,15 @@ import (
 // waiters and readers of a client share.
 type mirror struct {
 	*listwatch.Cache
-	client *gateway.Client
 	prefix string
 	rule   Rule
 
 	mu       sync.Mutex
-	synced   bool               // the cache has passed a read, and the events since
-	snapshot Snapshot           // the line at snapshot.Revision; only if synced
-	last     *lastLeft          // nil if no member has left since the read
-	waiters  map[string]*waiter // by key
-	readers  map[*reader]struct{}
+	synced   bool                       // the cache has passed a read, and the events since
+	snapshot Snapshot                   // the line at snapshot.Revision; only if synced
+	last     *lastLeft                  // nil if no member has left since the read
+	waiters  map[string]*waiter         // by key
+	readers  map[chan struct{}]struct{} // each receives after a change
 }
 
 // lastLeft is the member that left the line last, and the time at which this process saw that.
@@ -40,33 +38,27 @@ func (l *Line) mirrorID() listwatch.ID {
 }
 
 func (l *Line) acquireMirror() *mirror {
-	return mirrors.Acquire(l.mirrorID(), func() *mirror {
-		m := newMirror(l.Session.Client(), l.prefix(), l.Rule)
-		m.Cache = listwatch.New(m.client, m, []string{m.prefix}, gateway.Prefix())
-		return m
-	})
+	id := l.mirrorID()
+	return mirrors.Acquire(id, func() *mirror { return newMirror(id.Client, id.Key, l.Rule) })
 }
 
 func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {
-	return &mirror{
-		client: c, prefix: prefix, rule: rule,
-		waiters: map[string]*waiter{}, readers: map[*reader]struct{}{},
+	m := &mirror{
+		prefix: prefix, rule: rule,
+		waiters: map[string]*waiter{}, readers: map[chan struct{}]struct{}{},
 	}
+	m.Cache = listwatch.New(c, m, []string{prefix}, gateway.Prefix())
+	return m
 }
 
-func (l *Line) releaseMirror(m *mirror) {
+func (m *mirror) release() {
 	keep := idleMirror
 	m.mu.Lock()
 	if len(m.snapshot.Members) > directWatchThreshold { // the next waiter will not use a mirror
 		keep = 0
 	}
 	m.mu.Unlock()
-	mirrors.Release(l.mirrorID(), m, keep)
-}
-
-// Read reads the line.
-func (m *mirror) Read(ctx context.Context) (*gateway.GetResponse, error) {
-	return m.client.Get(ctx, m.prefix, gateway.Prefix())
+	mirrors.Release(m, keep)
 }
 
 // List sets the mirror to a read of the line.

@@ -204,10 +204,11 @@ func TestMirrorAfterCompaction(t *testing.T) {
 	s := newScript()
 	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil),
 		s.addWaiter(Member{Key: "a/c", Fence: 6}, nil)
-	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
+	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member, Member{Key: "a/y", Fence: 3})
+	s.events(del("a/y", 7))
 	r := s.addReader()
 	s.Stale()
-	for _, wake := range []chan struct{}{b.wake, c.wake, r.wake} { // one of them must do the work
+	for _, wake := range []chan struct{}{b.wake, c.wake, r} { // one of them must do the work
 		select {
 		case <-wake:
 		default:

@@ -22,7 +22,7 @@ func (l *Line) watchesDirectly(j Join, count int64, others int) bool {
 
 // waitForPredecessor returns nil when no member is ahead of me.
 func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
-	ctx, cancel := l.bound(ctx)
+	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	for {
 		before, err := l.predecessor(ctx, me)
@@ -71,10 +71,10 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
 
 // awaitLeaving returns nil when one of the two members may have left.
 func (l *Line) awaitLeaving(ctx context.Context, me, before Member) error {
-	p := &pair{client: l.Session.Client(), me: me, before: before, left: make(chan struct{}, 1)}
-	cache := listwatch.New(p.client, p, []string{me.Key, before.Key})
-	defer cache.Close()
-	if err := cache.Sync(ctx); err != nil {
+	p := &pair{me: me, before: before, left: make(chan struct{}, 1)}
+	p.Cache = listwatch.New(l.Session.Client(), p, []string{me.Key, before.Key})
+	defer p.Close()
+	if err := p.Sync(ctx); err != nil {
 		return err
 	}
 	select {
@@ -85,27 +85,12 @@ func (l *Line) awaitLeaving(ctx context.Context, me, before Member) error {
 	}
 }
 
-// pair is the reducer of a member that waits and its predecessor.
+// pair is the reducer of a member that waits and its predecessor. Reading both keys is cheaper than
+// [Line.predecessor], for which the server scans the whole line.
 type pair struct {
-	client     *gateway.Client
+	*listwatch.Cache
 	me, before Member
 	left       chan struct{} // receives when one of them may have left
-}
-
-// Read reads both keys. That is cheaper than [Line.predecessor], for which the server scans the
-// whole line.
-func (p *pair) Read(ctx context.Context) (*gateway.GetResponse, error) {
-	resp, err := p.client.Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(p.me.Key, gateway.KeysOnly()), gateway.OpGet(p.before.Key, gateway.KeysOnly()),
-	}})
-	if err != nil {
-		return nil, err
-	}
-	read := &gateway.GetResponse{Header: resp.Header}
-	for _, r := range resp.Responses {
-		read.KVs = append(read.KVs, r.Get.KVs...)
-	}
-	return read, nil
 }
 
 func (p *pair) List(read *gateway.GetResponse) {

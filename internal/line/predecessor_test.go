@@ -148,8 +148,8 @@ func TestCrowdOfOneClient(t *testing.T) {
 	})
 }
 
-// TestPredecessorLeavesAtEachStep checks that a direct watcher misses nothing, whatever leaves
-// before or after each of its requests: its predecessor, all other members, or itself.
+// TestPredecessorLeavesAtEachStep checks that a direct watcher misses nothing when a member leaves
+// before or after one of its requests: its predecessor, all other members, or itself.
 func TestPredecessorLeavesAtEachStep(t *testing.T) {
 	t.Parallel()
 	const others = 20

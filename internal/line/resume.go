@@ -63,7 +63,7 @@ func (l *Line) remove(ctx context.Context, keys []string) error {
 			OnResolved:   func() { gone <- struct{}{} },
 		})
 	}
-	ctx, cancel := l.bound(ctx)
+	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	for range keys {
 		select {

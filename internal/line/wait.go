@@ -31,8 +31,8 @@ var nobodySeen = &lastLeft{}
 // last, or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	m := l.acquireMirror()
-	defer l.releaseMirror(m)
-	ctx, cancel := l.bound(ctx)
+	defer m.release()
+	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	w := m.addWaiter(me, j.Abort)
 	defer m.removeWaiter(w)

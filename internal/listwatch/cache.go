@@ -3,16 +3,15 @@
 //
 // # Usage
 //
-// A [Reducer] holds the copy. [Cache.Sync] returns when the copy is complete, and does the work
-// that this needs in the goroutine of its caller. A cache whose copy is known starts with
-// [Cache.StartAt] instead, and reads only after it has missed events. A [Pool] shares caches among
-// the users of a client and keeps idle ones for a while.
+// A [Reducer] embeds a cache and holds the copy. [Cache.Sync] returns when the copy is complete, and
+// does the work that this needs in the goroutine of its caller. A cache whose copy is known starts
+// with [Cache.StartAt] instead, and reads only after it has missed events. A [Pool] shares caches
+// among the users of a client and keeps idle ones for a while.
 //
 // # Guarantees
 //
 // Between a List and the next Stale, the reducer receives all events above the revision of the
-// read, once and in order. After a compaction, a failure of the watch, or Close, it receives none
-// of the watch that ended.
+// read, once and in order. It receives no late events of a watch that has ended.
 //
 // # Limitations
 //
@@ -39,7 +38,7 @@ import (
 // overlap. They must not block, because the goroutine that reads the client's stream makes them.
 type Reducer interface {
 	// Read reads the keys, all at the revision that it returns in the header. It runs in the
-	// goroutine of a [Cache.Sync], and may make several requests.
+	// goroutine of a [Cache.Sync], and may make several requests. See [Cache.Read].
 	Read(ctx context.Context) (*gateway.GetResponse, error)
 	// List replaces the copy by the result of Read.
 	List(read *gateway.GetResponse)
@@ -67,12 +66,14 @@ type Cache struct {
 	synced bool       // the copy is complete
 	err    error      // if set, no further watch is started
 
-	users int         // guarded by the pool
-	idle  *time.Timer // set while there are no users; guarded by the pool
+	// Guarded by the pool.
+	id    ID
+	users int
+	idle  *time.Timer // set while there are no users
 }
 
-// New returns a cache that watches each of the keys with opts. It does nothing before Sync or
-// StartAt.
+// New returns a cache that watches and reads each of the keys with opts. It does nothing before Sync
+// or StartAt.
 func New(c *gateway.Client, r Reducer, keys []string, opts ...gateway.Option) *Cache {
 	return &Cache{client: c, reducer: r, keys: keys, opts: opts, turn: make(chan struct{}, 1)}
 }
@@ -98,17 +99,17 @@ func (c *Cache) Sync(ctx context.Context) error {
 		return ctxerr.Of(ctx)
 	}
 	for {
-		w, err := c.current()
+		w, created, err := c.current()
 		if w == nil {
 			return err
 		}
-		select {
-		case <-w.ready:
-		case <-ctx.Done():
-			return ctxerr.Of(ctx)
-		}
-		if w != c.watching() {
-			continue
+		if !created {
+			select {
+			case <-w.ready:
+				continue
+			case <-ctx.Done():
+				return ctxerr.Of(ctx)
+			}
 		}
 		read, err := c.reducer.Read(ctx)
 		if err != nil {
@@ -116,6 +117,26 @@ func (c *Cache) Sync(ctx context.Context) error {
 		}
 		c.list(w, read)
 	}
+}
+
+// Read reads all keys in one request.
+func (c *Cache) Read(ctx context.Context) (*gateway.GetResponse, error) {
+	if len(c.keys) == 1 {
+		return c.client.Get(ctx, c.keys[0], c.opts...)
+	}
+	var txn gateway.Txn
+	for _, key := range c.keys {
+		txn.Then = append(txn.Then, gateway.OpGet(key, c.opts...))
+	}
+	resp, err := c.client.Txn(ctx, txn)
+	if err != nil {
+		return nil, err
+	}
+	read := &gateway.GetResponse{Header: resp.Header}
+	for _, r := range resp.Responses {
+		read.KVs = append(read.KVs, r.Get.KVs...)
+	}
+	return read, nil
 }
 
 // Reset lets the next Sync start a watch again after one that has failed. It does not open a closed

@@ -24,10 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // the guarantees of the package.
 type keys struct {
 	*listwatch.Cache
-	t    *testing.T
-	c    *gateway.Client
-	key  string
-	opts []gateway.Option
+	t *testing.T
 	// Called before and after the request of Read, and by Apply, unless nil.
 	beforeRead, afterRead, onApply func()
 
@@ -55,8 +52,7 @@ func single(t *testing.T, c *gateway.Client) *keys {
 func reducer(t *testing.T, c *gateway.Client, watched []string, opts ...gateway.Option) *keys {
 	t.Helper()
 	k := &keys{
-		t: t, c: c, key: watched[0], opts: opts, m: map[string]int64{},
-		stale: make(chan struct{}, 1),
+		t: t, m: map[string]int64{}, stale: make(chan struct{}, 1),
 	}
 	k.Cache = listwatch.New(c, k, watched, opts...)
 	t.Cleanup(k.Close)
@@ -68,7 +64,7 @@ func (k *keys) Read(ctx context.Context) (*gateway.GetResponse, error) {
 	k.reads++
 	k.mu.Unlock()
 	call(k.beforeRead)
-	read, err := k.c.Get(ctx, k.key, k.opts...)
+	read, err := k.Cache.Read(ctx)
 	call(k.afterRead)
 	return read, err
 }

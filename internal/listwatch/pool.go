@@ -36,6 +36,7 @@ func (p *Pool[C]) Acquire(id ID, newCache func() C) C {
 		p.m[id] = shared
 	}
 	c := shared.cache()
+	c.id = id
 	c.users++
 	if c.idle != nil {
 		c.idle.Stop()
@@ -46,24 +47,24 @@ func (p *Pool[C]) Acquire(id ID, newCache func() C) C {
 
 // Release ends the use of a cache. After the last one, the cache is closed unless it is acquired
 // again within keep.
-func (p *Pool[C]) Release(id ID, shared C, keep time.Duration) {
+func (p *Pool[C]) Release(shared C, keep time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := shared.cache()
 	c.users--
 	if c.users == 0 {
-		c.idle = time.AfterFunc(keep, func() { p.closeIdle(id, c) })
+		c.idle = time.AfterFunc(keep, func() { p.closeIdle(c) })
 	}
 }
 
-func (p *Pool[C]) closeIdle(id ID, c *Cache) {
+func (p *Pool[C]) closeIdle(c *Cache) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c.users > 0 {
 		return
 	}
-	if shared, ok := p.m[id]; ok && shared.cache() == c { // else it has failed and was replaced
-		delete(p.m, id)
+	if shared, ok := p.m[c.id]; ok && shared.cache() == c { // else it has failed and was replaced
+		delete(p.m, c.id)
 	}
 	c.Close()
 }

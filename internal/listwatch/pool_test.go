@@ -30,13 +30,13 @@ func TestPool(t *testing.T) {
 		if acquire(id) != first || acquire(other) == first || !pool.InUse(id) {
 			t.Error("the caches are not shared by ID")
 		}
-		pool.Release(id, first, keep)
+		pool.Release(first, keep)
 		time.Sleep(2 * keep)
 		if !pool.InUse(id) || acquire(id) != first {
 			t.Error("closed while it had a user")
 		}
-		pool.Release(id, first, keep)
-		pool.Release(id, first, keep)
+		pool.Release(first, keep)
+		pool.Release(first, keep)
 		if pool.InUse(id) {
 			t.Error("in use without a user")
 		}
@@ -45,7 +45,7 @@ func TestPool(t *testing.T) {
 			t.Errorf("an idle cache is not used again, or was read %d times", first.reads)
 		}
 		time.Sleep(2 * keep)
-		pool.Release(id, first, keep)
+		pool.Release(first, keep)
 		time.Sleep(keep)
 		synctest.Wait()
 		if n := etcd.Watches(); n != 1 {
@@ -55,7 +55,7 @@ func TestPool(t *testing.T) {
 		if second == first {
 			t.Error("a closed cache is used again")
 		}
-		pool.Release(id, second, 0)
+		pool.Release(second, 0)
 		synctest.Wait()
 		if n := etcd.Watches(); n != 1 {
 			t.Errorf("%d watches", n)
@@ -84,7 +84,7 @@ func TestPoolReplacesFailed(t *testing.T) {
 			t.Fatal("a failed cache is used again")
 		}
 		next.sync()
-		pool.Release(id, failed, 0)
+		pool.Release(failed, 0)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !pool.InUse(id) || acquire() != next || etcd.Watches() != 1 {

@@ -16,24 +16,18 @@ type watch struct {
 	buffered []gateway.Event // received before the read
 }
 
-// current returns the watch to read after, which it starts if there is none. It returns nil if the
-// copy is complete, or with the reason why it cannot be.
-func (c *Cache) current() (*watch, error) {
+// current returns the watch after whose creation the keys are to be read, and starts it if there is
+// none. It returns no watch if the copy is complete, or with the reason why it cannot be.
+func (c *Cache) current() (_ *watch, created bool, _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watch == nil && c.err == nil {
 		c.start()
 	}
-	if c.synced {
-		return nil, nil
+	if c.watch == nil || c.synced {
+		return nil, false, c.err
 	}
-	return c.watch, c.err
-}
-
-func (c *Cache) watching() *watch {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.watch
+	return c.watch, c.watch.creating == 0, nil
 }
 
 // start starts a watch of each key. mu must be locked.

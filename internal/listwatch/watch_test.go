@@ -81,6 +81,8 @@ type pooled struct {
 	counter
 }
 
+func (p *pooled) Read(ctx context.Context) (*gateway.GetResponse, error) { return p.Cache.Read(ctx) }
+
 // TestPoolTimerIsLate: the timer of an idle cache may fire while the cache is acquired again.
 func TestPoolTimerIsLate(t *testing.T) {
 	t.Parallel()
@@ -90,7 +92,7 @@ func TestPoolTimerIsLate(t *testing.T) {
 		r.Cache = New(nil, r, []string{"a/"})
 		return r
 	})
-	pool.closeIdle(ID{}, k.Cache)
+	pool.closeIdle(k.Cache)
 	if k.failed() || !pool.InUse(ID{}) {
 		t.Error("closed while it has a user")
 	}

@@ -14,11 +14,13 @@ import (
 	"github.com/holdfast-go/holdfast/internal/memnet"
 )
 
-func TestHTTPInABubble(t *testing.T) {
+func TestHTTPWorksInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen()
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request,
+		) {
 			time.Sleep(time.Hour)
 			_, _ = io.Copy(w, r.Body)
 		})}
@@ -50,12 +52,13 @@ func TestHTTPInABubble(t *testing.T) {
 	})
 }
 
-func TestDialErrors(t *testing.T) {
+func TestADialReturnsTheErrorsOfANetwork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen()
 		network := memnet.Network{"a:1": l}
-		if _, err := network.Dial(t.Context(), "tcp", "b:1"); !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := network.Dial(t.Context(), "tcp", "b:1"); !errors.Is(err,
+			syscall.ECONNREFUSED) {
 			t.Errorf("unknown address: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -65,7 +68,8 @@ func TestDialErrors(t *testing.T) {
 		}
 		_ = l.Close()
 		_ = l.Close()
-		if _, err := network.Dial(t.Context(), "tcp", "a:1"); !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := network.Dial(t.Context(), "tcp", "a:1"); !errors.Is(err,
+			syscall.ECONNREFUSED) {
 			t.Errorf("closed: %v", err)
 		}
 	})

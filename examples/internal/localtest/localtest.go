@@ -2,32 +2,26 @@
 package localtest
 
 import (
-	"context"
 	"errors"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
-)
 
-// childEnv makes FailsWithoutEtcd run the example.
-const childEnv = "HOLDFAST_EXAMPLE_CHILD"
+	"github.com/holdfast-go/holdfast/internal/reexec"
+)
 
 // FailsWithoutEtcd runs an example without etcd in a process of its own. It fails the test if the
 // example does not print that no etcd answers, or does not exit with status 1.
 func FailsWithoutEtcd(t *testing.T, example func()) {
 	t.Helper()
-	if os.Getenv(childEnv) != "" {
+	cmd := reexec.Repeat(t, "-test.timeout=30s")
+	if cmd == nil {
 		example()
 		return // with status 0
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
 	endpoint := "http://" + unused(t)
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), childEnv+"=1", "ETCD_ENDPOINTS="+endpoint)
+	cmd.Env = append(cmd.Env, "ETCD_ENDPOINTS="+endpoint)
 	out, err := cmd.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v, not with status 1", err)

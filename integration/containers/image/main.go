@@ -42,11 +42,17 @@ func write(w io.Writer, version string) error {
 	}
 	archive := tar.NewWriter(w)
 	for _, dir := range []string{"tmp/", "usr/", "usr/local/", "usr/local/bin/"} {
-		if err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755}); err != nil {
+		if err := archive.WriteHeader(&tar.Header{
+			Typeflag: tar.TypeDir, Name: dir,
+			Mode: 0o755,
+		}); err != nil {
 			return err
 		}
 	}
-	if err := archive.WriteHeader(&tar.Header{Name: "usr/local/bin/etcd", Mode: 0o755, Size: info.Size()}); err != nil {
+	if err := archive.WriteHeader(&tar.Header{
+		Name: "usr/local/bin/etcd", Mode: 0o755,
+		Size: info.Size(),
+	}); err != nil {
 		return err
 	}
 	if _, err := io.Copy(archive, program); err != nil {

@@ -34,19 +34,21 @@ type rounds struct {
 // Check adds the violations of the barrier's rules to rep.
 func (k Barriers) Check(rep *Report, log Log, all []Op) {
 	s := &rounds{Barriers: k, rep: rep, all: map[int64]complete{}}
-	l := Replay(rep, log, k.Place, Exclusive, func(r Revision, members []*Tenure, _ map[string]string) {
-		for _, ev := range r.Events {
-			switch ev.Key {
-			case k.Place + "//rounds":
-				s.recorded(r.Rev, ev)
-			case k.Place + "//broken":
-				s.broken(r.Rev)
+	l := Replay(rep, log, k.Place, Exclusive,
+		func(r Revision, members []*Tenure, _ map[string]string) {
+			for _, ev := range r.Events {
+				switch ev.Key {
+				case k.Place + "//rounds":
+					s.recorded(r.Rev, ev)
+				case k.Place + "//broken":
+					s.broken(r.Rev)
+				}
 			}
-		}
-		s.members = members
-	})
+			s.members = members
+		})
 	for _, m := range l.Members {
-		rep.Addf("%s: %s has stood there since revision %d and nobody owns it", k.Place, m.Key, m.Fence)
+		rep.Addf("%s: %s has stood there since revision %d and nobody owns it", k.Place, m.Key,
+			m.Fence)
 	}
 	k.passed(rep, s.all, Of(all, k.Place))
 }
@@ -71,11 +73,13 @@ func (s *rounds) recorded(rev int64, ev Event) {
 	}
 	last := record[len(record)-1]
 	if reach != fmt.Sprintf("%019d", last.Last) {
-		s.rep.Addf("%s: revision %d: the record %q does not begin with where it reaches to", s.Place, rev, ev.Value)
+		s.rep.Addf("%s: revision %d: the record %q does not begin with where it reaches to",
+			s.Place, rev, ev.Value)
 	}
 	for _, r := range record[:len(record)-1] {
 		if was := s.all[r.Round]; was != r {
-			s.rep.Addf("%s: revision %d: the fate of a round was %+v and is %+v", s.Place, rev, was, r)
+			s.rep.Addf("%s: revision %d: the fate of a round was %+v and is %+v", s.Place, rev, was,
+				r)
 		}
 	}
 	open := s.open()
@@ -83,9 +87,11 @@ func (s *rounds) recorded(rev int64, ev Event) {
 	case last.Round != s.number:
 		s.rep.Addf("%s: revision %d: the round behind %d is %+v", s.Place, rev, s.number-1, last)
 	case len(open) != s.Parties:
-		s.rep.Addf("%s: revision %d: a round of %d, not %d, is complete: %+v", s.Place, rev, len(open), s.Parties, last)
+		s.rep.Addf("%s: revision %d: a round of %d, not %d, is complete: %+v", s.Place, rev,
+			len(open), s.Parties, last)
 	case open[0].Fence != last.First || open[len(open)-1].Fence != last.Last:
-		s.rep.Addf("%s: revision %d: the round %+v is not that of the first who wait, %d to %d", s.Place, rev, last,
+		s.rep.Addf("%s: revision %d: the round %+v is not that of the first who wait, %d to %d",
+			s.Place, rev, last,
 			open[0].Fence, open[len(open)-1].Fence)
 	}
 	s.all[last.Round] = last
@@ -114,7 +120,8 @@ func (k Barriers) passed(rep *Report, all map[int64]complete, ops []Op) {
 			continue
 		}
 		if c, ok := all[o.Round]; !ok || o.Fence < c.First || o.Fence > c.Last {
-			rep.Addf("%s: %s passed round %d with the fence %d, and the log says %+v", k.Place, o.Client, o.Round, o.Fence, c)
+			rep.Addf("%s: %s passed round %d with the fence %d, and the log says %+v", k.Place,
+				o.Client, o.Round, o.Fence, c)
 		}
 		r := rounds[o.Round]
 		if r == nil {
@@ -129,7 +136,8 @@ func (k Barriers) passed(rep *Report, all map[int64]complete, ops []Op) {
 			rep.Addf("%s: %d passed round %d", k.Place, r.n, number)
 		}
 		if r.firstReturned < r.lastCall {
-			rep.Addf("%s: somebody passed round %d %s before another came", k.Place, number, ms(r.lastCall-r.firstReturned))
+			rep.Addf("%s: somebody passed round %d %s before another came", k.Place, number,
+				ms(r.lastCall-r.firstReturned))
 		}
 	}
 }

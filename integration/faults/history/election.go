@@ -18,13 +18,14 @@ type leadership struct {
 func (k Elections) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) {
 	ops := Of(all, k.Place)
 	var register []leadership
-	l := Replay(rep, log, k.Place, Exclusive, func(r Revision, members []*Tenure, _ map[string]string) {
-		now := leadership{rev: r.Rev}
-		if len(members) > 0 {
-			now.fence, now.value = members[0].Fence, members[0].Value
-		}
-		register = append(register, now)
-	})
+	l := Replay(rep, log, k.Place, Exclusive,
+		func(r Revision, members []*Tenure, _ map[string]string) {
+			now := leadership{rev: r.Rev}
+			if len(members) > 0 {
+				now.fence, now.value = members[0].Fence, members[0].Value
+			}
+			register = append(register, now)
+		})
 	holds := c.Holds(rep, ops)
 	granted(rep, l, holds)
 	ghosts(rep, l, ops, holds, LostSessions(all))
@@ -56,7 +57,8 @@ func (k Elections) proclaimed(rep *Report, l *Line, ops []Op) {
 		t := at[o.Value]
 		switch {
 		case o.Outcome == OK && (t == nil || t.Fence != o.Fence):
-			rep.Addf("%s: %q was proclaimed under %d and is not in the log", k.Place, o.Value, o.Fence)
+			rep.Addf("%s: %q was proclaimed under %d and is not in the log", k.Place, o.Value,
+				o.Fence)
 		case (o.Outcome == Failed || o.Outcome == Refused) && t != nil:
 			rep.Addf("%s: %q was not proclaimed, and is in the log: %s", k.Place, o.Value, o.Err)
 		}
@@ -78,14 +80,16 @@ func (k Elections) shown(rep *Report, register []leadership, ops []Op) {
 			was = register[i-1]
 		}
 		if was.fence != o.Fence || was.value != o.Value {
-			rep.Addf("%s: %s saw %d %q at revision %d, when it was %d %q", k.Place, o.Client, o.Fence, o.Value, o.Revision,
+			rep.Addf("%s: %s saw %d %q at revision %d, when it was %d %q", k.Place, o.Client,
+				o.Fence, o.Value, o.Revision,
 				was.fence, was.value)
 		}
 		if o.Verb == Read {
 			continue
 		}
 		if o.Revision <= last[o.Client] {
-			rep.Addf("%s: %s saw revision %d after %d", k.Place, o.Client, o.Revision, last[o.Client])
+			rep.Addf("%s: %s saw revision %d after %d", k.Place, o.Client, o.Revision,
+				last[o.Client])
 		}
 		last[o.Client] = o.Revision
 	}

@@ -44,7 +44,8 @@ func (c *Conditions) cutOff(client string, from, to int64) bool {
 // was already frozen then.
 func (c *Conditions) frozenAt(client string, since, at int64) (from int64, ok bool) {
 	for _, s := range slices.Backward(c.Frozen) {
-		if !strings.HasPrefix(client, s.Client) || s.From > at || at > s.To+int64(Learnt) || ok && s.From < since {
+		if !strings.HasPrefix(client, s.Client) || s.From > at || at > s.To+int64(Learnt) ||
+			ok && s.From < since {
 			continue
 		}
 		from, ok = s.From, true
@@ -87,7 +88,8 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 			Call: o.Call, From: o.Return, To: math.MaxInt64,
 		}
 		if other := byFence[incarnation{o.Key, o.Fence}]; other != nil {
-			rep.Addf("%s: %s and %s were granted the fence %d", o.Place, other.Client, h.Client, h.Fence)
+			rep.Addf("%s: %s and %s were granted the fence %d", o.Place, other.Client, h.Client,
+				h.Fence)
 		}
 		byFence[incarnation{o.Key, o.Fence}] = h
 		all = append(all, h)
@@ -122,16 +124,19 @@ func granted(rep *Report, l *Line, holds []*Hold) {
 		t := l.Tenures[h.Fence]
 		switch {
 		case t == nil || t.Key != h.Key:
-			rep.Addf("%s: %s was granted %s at %d, which the log does not have", l.Name, h.Client, h.Key, h.Fence)
+			rep.Addf("%s: %s was granted %s at %d, which the log does not have", l.Name, h.Client,
+				h.Key, h.Fence)
 			continue
 		case t.Admitted == 0:
-			rep.Addf("%s: %s was granted %s at %d, which was never admitted", l.Name, h.Client, h.Key, h.Fence)
+			rep.Addf("%s: %s was granted %s at %d, which was never admitted", l.Name, h.Client,
+				h.Key, h.Fence)
 		}
 		order = append(order, stamped{h.Client + " " + h.Key, h.Call, h.From, h.Fence})
 	}
 	realTime(rep, order)
 	for _, m := range l.Members {
-		rep.Addf("%s: %s has stood in the line since revision %d and nobody owns it", l.Name, m.Key, m.Fence)
+		rep.Addf("%s: %s has stood in the line since revision %d and nobody owns it", l.Name, m.Key,
+			m.Fence)
 	}
 }
 
@@ -158,7 +163,20 @@ func ghosts(rep *Report, l *Line, ops []Op, holds []*Hold, lost map[int64]bool) 
 // overlaps checks by the clock that no two holds that exclude each other overlap. gone returns when
 // the server deleted the key of a hold, or 0. learnt is how long after that deletion a lost hold
 // may last; 0 allows none. It returns the number of allowed overlaps.
-func overlaps(rep *Report, place string, holds []*Hold, gone func(*Hold) int64, learnt time.Duration) (found int) {
+func overlaps(
+	rep *Report, place string, holds []*Hold, gone func(*Hold) int64, learnt time.Duration,
+) (found int) {
+	lostEarly := func(h *Hold) bool {
+		at := gone(h)
+		return learnt > 0 && h.Lost && at != 0 && h.To <= at+int64(learnt)
+	}
+	// The grant of a hold may arrive after the server has deleted its key and admitted the next
+	// one. The holder may give such a hold back before it learns of the loss.
+	grantedLate := func(h, next *Hold) bool {
+		at := gone(h)
+		return learnt > 0 && at != 0 && h.Fence < next.Fence &&
+			at <= next.From && h.To <= at+int64(learnt)
+	}
 	var open []*Hold
 	for _, h := range holds {
 		open = slices.DeleteFunc(open, func(o *Hold) bool { return o.To <= h.From })
@@ -166,11 +184,12 @@ func overlaps(rep *Report, place string, holds []*Hold, gone func(*Hold) int64, 
 			if o.Shared && h.Shared || o.To <= o.From || h.To <= h.From {
 				continue
 			}
-			if at := gone(o); learnt > 0 && o.Lost && at != 0 && o.To <= at+int64(learnt) {
+			if lostEarly(o) || grantedLate(h, o) {
 				found++
 				continue
 			}
-			rep.Addf("%s: %s held %d until %s after %s had got %d", place, o.Client, o.Fence, ms(o.To-h.From), h.Client, h.Fence)
+			rep.Addf("%s: %s held %d until %s after %s had got %d", place, o.Client, o.Fence,
+				ms(o.To-h.From), h.Client, h.Fence)
 		}
 		open = append(open, h)
 	}

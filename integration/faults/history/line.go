@@ -48,7 +48,9 @@ type Line struct {
 // Replay replays the members of a line under a rule and adds impossible changes to rep. It calls
 // each, if it is not nil, after every revision that changed the line or its settings, with the
 // members at that time.
-func Replay(rep *Report, log Log, name string, rule Rule, each func(Revision, []*Tenure, map[string]string)) *Line {
+func Replay(
+	rep *Report, log Log, name string, rule Rule, each func(Revision, []*Tenure, map[string]string),
+) *Line {
 	l := &Line{Name: name, Tenures: map[int64]*Tenure{}}
 	settings := map[string]string{}
 	for _, r := range log {
@@ -92,15 +94,20 @@ func (l *Line) step(rep *Report, rev int64, ev Event) {
 		l.Members[i].Left = rev
 		l.Members = slices.Delete(slices.Clone(l.Members), i, i+1)
 	case i < 0:
-		m := &Tenure{Key: ev.Key, Fence: rev, Value: ev.Value, Values: []Shown{{rev, ev.Value}}, Lease: ev.Lease}
+		m := &Tenure{
+			Key: ev.Key, Fence: rev, Value: ev.Value, Values: []Shown{{rev, ev.Value}},
+			Lease: ev.Lease,
+		}
 		if ev.Create != rev {
-			rep.Addf("%s: revision %d: %s was created at %d, which the log does not show", l.Name, rev, ev.Key, ev.Create)
+			rep.Addf("%s: revision %d: %s was created at %d, which the log does not show", l.Name,
+				rev, ev.Key, ev.Create)
 		}
 		if ev.Lease == 0 {
 			rep.Addf("%s: revision %d: %s is a member without a lease", l.Name, rev, ev.Key)
 		}
 		if other := l.Tenures[rev]; other != nil {
-			rep.Addf("%s: revision %d: %s and %s have the same fence", l.Name, rev, other.Key, ev.Key)
+			rep.Addf("%s: revision %d: %s and %s have the same fence", l.Name, rev, other.Key,
+				ev.Key)
 		}
 		l.Tenures[rev] = m
 		l.Members = append(slices.Clone(l.Members), m)
@@ -132,7 +139,8 @@ func realTime(rep *Report, all []stamped) {
 			byReturn = byReturn[1:]
 		}
 		if latest.rev > b.rev || latest.rev == b.rev && latest.what != b.what {
-			rep.Addf("%s at revision %d was called after %s at revision %d had returned", b.what, b.rev, latest.what, latest.rev)
+			rep.Addf("%s at revision %d was called after %s at revision %d had returned", b.what,
+				b.rev, latest.what, latest.rev)
 			return // further pairs show the same fault
 		}
 	}

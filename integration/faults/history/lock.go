@@ -58,7 +58,8 @@ func (k Locks) Check(rep *Report, c *Conditions, log Log, all []Op) (early int) 
 	writes(rep, log, l, ops, true)
 	for _, h := range holds {
 		if t := l.Tenures[h.Fence]; t != nil && h.Shared != (t.Value == "shared") {
-			rep.Addf("%s: %s was granted %d, shared: %v, which is not what the log says", k.Place, h.Client, h.Fence, h.Shared)
+			rep.Addf("%s: %s was granted %d, shared: %v, which is not what the log says", k.Place,
+				h.Client, h.Fence, h.Shared)
 		}
 	}
 	return overlaps(rep, k.Place, holds, l.gone(log), c.learnt(k.Delayed))
@@ -95,15 +96,18 @@ func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
 			number, token, _ := strings.Cut(ev.Value, " ")
 			fence, _ := strconv.ParseInt(number, 10, 64)
 			if at[token] != 0 {
-				rep.Addf("%s: the write %q was applied at revision %d and again at %d", l.Name, ev.Value, at[token], r.Rev)
+				rep.Addf("%s: the write %q was applied at revision %d and again at %d", l.Name,
+					ev.Value, at[token], r.Rev)
 			}
 			at[token] = r.Rev
 			t := l.Tenures[fence]
 			if t == nil || t.Admitted == 0 || r.Rev < t.Admitted || t.Left != 0 && r.Rev >= t.Left {
-				rep.Addf("%s: the write %q at revision %d was not under its hold: %+v", l.Name, ev.Value, r.Rev, t)
+				rep.Addf("%s: the write %q at revision %d was not under its hold: %+v", l.Name,
+					ev.Value, r.Rev, t)
 			}
 			if ordered && fence < last {
-				rep.Addf("%s: revision %d was written under %d after %d", l.Name, r.Rev, fence, last)
+				rep.Addf("%s: revision %d was written under %d after %d", l.Name, r.Rev, fence,
+					last)
 			}
 			last = max(last, fence)
 		}
@@ -119,9 +123,11 @@ func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
 		case o.Outcome == OK && rev == 0:
 			rep.Addf("%s: the write %s was acknowledged and is not in the log", l.Name, o.Token())
 		case (o.Outcome == Failed || o.Outcome == Refused) && rev != 0:
-			rep.Addf("%s: the write %s was refused and is in the log at revision %d: %s", l.Name, o.Token(), rev, o.Err)
+			rep.Addf("%s: the write %s was refused and is in the log at revision %d: %s", l.Name,
+				o.Token(), rev, o.Err)
 		case o.Outcome == OK && o.Revision != 0 && o.Revision != rev:
-			rep.Addf("%s: the write %s was acknowledged at revision %d and is at %d", l.Name, o.Token(), o.Revision, rev)
+			rep.Addf("%s: the write %s was acknowledged at revision %d and is at %d", l.Name,
+				o.Token(), o.Revision, rev)
 		case o.Outcome == OK:
 			order = append(order, stamped{o.Token(), o.Call, o.Return, rev})
 		}

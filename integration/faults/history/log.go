@@ -34,7 +34,9 @@ func (l Log) At(rev int64) int64 {
 }
 
 func (l Log) find(rev int64) (int, bool) {
-	return slices.BinarySearchFunc(l, rev, func(r Revision, rev int64) int { return int(r.Rev - rev) })
+	return slices.BinarySearchFunc(l, rev, func(r Revision, rev int64) int {
+		return int(r.Rev - rev)
+	})
 }
 
 // Report collects violations.
@@ -55,7 +57,8 @@ func Merge(rep *Report, logs ...Log) Log {
 	for member, l := range logs {
 		for i, r := range l {
 			if i > 0 && r.Rev <= l[i-1].Rev {
-				rep.Addf("member %d: a watch showed revision %d after %d", member, r.Rev, l[i-1].Rev)
+				rep.Addf("member %d: a watch showed revision %d after %d", member, r.Rev,
+					l[i-1].Rev)
 			}
 		}
 		all = merge(rep, all, l)

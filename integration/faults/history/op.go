@@ -178,7 +178,8 @@ func (r *Recorder) Adopt(in io.Reader) error {
 	for {
 		var o Op
 		err := dec.Decode(&o)
-		if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // the decoder returns them as they are
+		//nolint:errorlint // the decoder returns them as they are
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return nil // the writer may have been killed within a line
 		}
 		if err != nil {

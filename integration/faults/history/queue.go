@@ -85,7 +85,10 @@ func (k Queues) Check(rep *Report, c *Conditions, log Log, all []Op) (early int)
 }
 
 func (k Queues) replay(rep *Report, log Log) *board {
-	b := &board{Queues: k, rep: rep, here: map[string]*item{}, ever: map[string]*item{}, claims: map[string]map[int64]*claimed{}}
+	b := &board{
+		Queues: k, rep: rep, here: map[string]*item{}, ever: map[string]*item{},
+		claims: map[string]map[int64]*claimed{},
+	}
 	for _, r := range log {
 		b.step(r)
 	}
@@ -128,10 +131,12 @@ func (b *board) added(rev int64, puts []Event) {
 			b.rep.Addf("%s: revision %d overwrites the item at %s", b.Place, rev, ev.Key)
 		}
 		if before := b.ever[value]; before != nil {
-			b.rep.Addf("%s: revision %d: %q was enqueued before, at %d", b.Place, rev, value, before.created)
+			b.rep.Addf("%s: revision %d: %q was enqueued before, at %d", b.Place, rev, value,
+				before.created)
 		}
 		if ev.Key <= b.tail {
-			b.rep.Addf("%s: revision %d: the place %s is not behind %s", b.Place, rev, ev.Key, b.tail)
+			b.rep.Addf("%s: revision %d: the place %s is not behind %s", b.Place, rev, ev.Key,
+				b.tail)
 		}
 		b.tail = ev.Key
 		i := &item{place: ev.Key, value: value, created: rev}
@@ -173,7 +178,8 @@ func (b *board) ended(rev int64, removed, released, done []Event) {
 		i.removed = rev
 		delete(b.here, ev.Key)
 		if cl := i.claim(); cl == nil {
-			b.rep.Addf("%s: revision %d removes %q, which nobody had claimed", b.Place, rev, i.value)
+			b.rep.Addf("%s: revision %d removes %q, which nobody had claimed", b.Place, rev,
+				i.value)
 		} else {
 			cl.acked, cl.left = true, rev
 		}
@@ -186,7 +192,8 @@ func (b *board) ended(rev int64, removed, released, done []Event) {
 	for _, ev := range done {
 		i := gone[ev.Key]
 		if i == nil {
-			b.rep.Addf("%s: revision %d says that %q is done, and does not remove it", b.Place, rev, ev.Key)
+			b.rep.Addf("%s: revision %d says that %q is done, and does not remove it", b.Place, rev,
+				ev.Key)
 			continue
 		}
 		i.done += int(ev.Version)
@@ -207,7 +214,8 @@ func (b *board) produced(ops []Op) {
 		case o.Outcome == OK && i == nil:
 			b.rep.Addf("%s: %q was enqueued and is lost", b.Place, o.Value)
 		case o.Outcome == Failed && i != nil:
-			b.rep.Addf("%s: %q was not enqueued and is there, since revision %d: %s", b.Place, o.Value, i.created, o.Err)
+			b.rep.Addf("%s: %q was not enqueued and is there, since revision %d: %s", b.Place,
+				o.Value, i.created, o.Err)
 		case o.Outcome == OK:
 			order = append(order, stamped{o.Value, o.Call, o.Return, i.created})
 		}
@@ -232,20 +240,28 @@ func (b *board) consumed(ops []Op) {
 				continue
 			}
 			if cl == nil || i == nil || !slices.Contains(i.claims, cl) {
-				b.rep.Addf("%s: %s received %q by a claim at %d that the log does not have", b.Place, o.Client, o.Value, o.Fence)
+				b.rep.Addf("%s: %s received %q by a claim at %d that the log does not have",
+					b.Place, o.Client, o.Value, o.Fence)
 			} else if n := slices.Index(i.claims, cl) + 1; n != o.Attempt {
-				b.rep.Addf("%s: %s received %q as attempt %d; it was claim %d", b.Place, o.Client, o.Value, o.Attempt, n)
+				b.rep.Addf("%s: %s received %q as attempt %d; it was claim %d", b.Place, o.Client,
+					o.Value, o.Attempt, n)
 			} else if n == 1 {
-				first = append(first, stamped{o.Client + " " + i.place, o.Call, o.Return, number(i.place)})
+				first = append(first, stamped{
+					o.Client + " " + i.place, o.Call, o.Return,
+					number(i.place),
+				})
 			}
 		case Ack:
 			switch {
 			case cl == nil:
-				b.rep.Addf("%s: %s acked a claim of %q that the log does not have", b.Place, o.Client, o.Value)
+				b.rep.Addf("%s: %s acked a claim of %q that the log does not have", b.Place,
+					o.Client, o.Value)
 			case o.Outcome == OK && !cl.acked:
-				b.rep.Addf("%s: %s acked %q at %d, and the log does not say so", b.Place, o.Client, o.Value, o.Fence)
+				b.rep.Addf("%s: %s acked %q at %d, and the log does not say so", b.Place, o.Client,
+					o.Value, o.Fence)
 			case (o.Outcome == Refused || o.Outcome == Failed) && cl.acked && !b.retried(ops, o):
-				b.rep.Addf("%s: the ack of %q at %d was refused and is in the log: %s", b.Place, o.Value, o.Fence, o.Err)
+				b.rep.Addf("%s: the ack of %q at %d was refused and is in the log: %s", b.Place,
+					o.Value, o.Fence, o.Err)
 			}
 		}
 	}
@@ -263,7 +279,8 @@ func number(place string) int64 {
 // retried reports whether another ack of the same claim explains the ack in the log.
 func (b *board) retried(ops []Op, refused Op) bool {
 	return slices.ContainsFunc(ops, func(o Op) bool {
-		return o.Verb == Ack && o.Key == refused.Key && o.Fence == refused.Fence && o.ID != refused.ID &&
+		return o.Verb == Ack && o.Key == refused.Key && o.Fence == refused.Fence &&
+			o.ID != refused.ID &&
 			o.Client == refused.Client && o.Outcome != Refused && o.Outcome != Failed
 	})
 }

@@ -11,24 +11,26 @@ type Semaphores struct {
 // Check adds the violations of the semaphore's rules to rep.
 func (k Semaphores) Check(rep *Report, c *Conditions, log Log, all []Op) {
 	ops := Of(all, k.Place)
-	l := Replay(rep, log, k.Place, k.fill, func(r Revision, members []*Tenure, _ map[string]string) {
-		used := 0
-		for _, m := range members {
-			if m.Admitted != 0 {
-				used += weight(m)
+	l := Replay(rep, log, k.Place, k.fill,
+		func(r Revision, members []*Tenure, _ map[string]string) {
+			used := 0
+			for _, m := range members {
+				if m.Admitted != 0 {
+					used += weight(m)
+				}
 			}
-		}
-		if used > k.Limit {
-			rep.Addf("%s: revision %d: %d of %d permits are out", k.Place, r.Rev, used, k.Limit)
-		}
-	})
+			if used > k.Limit {
+				rep.Addf("%s: revision %d: %d of %d permits are out", k.Place, r.Rev, used, k.Limit)
+			}
+		})
 	holds := c.Holds(rep, ops)
 	granted(rep, l, holds)
 	ghosts(rep, l, ops, holds, LostSessions(all))
 	writes(rep, log, l, ops, false)
 	for _, h := range holds {
 		if t := l.Tenures[h.Fence]; t != nil && weight(t) != h.Weight {
-			rep.Addf("%s: %s has a permit of %d, the log one of %d", k.Place, h.Client, h.Weight, weight(t))
+			rep.Addf("%s: %s has a permit of %d, the log one of %d", k.Place, h.Client, h.Weight,
+				weight(t))
 		}
 	}
 	if !c.Early {
@@ -67,7 +69,8 @@ func (k Semaphores) atATime(rep *Report, holds []*Hold) {
 			continue
 		}
 		if open = append(open, h); used+h.Weight > k.Limit {
-			rep.Addf("%s: %s got a permit of %d while %d of %d were held", k.Place, h.Client, h.Weight, used, k.Limit)
+			rep.Addf("%s: %s got a permit of %d while %d of %d were held", k.Place, h.Client,
+				h.Weight, used, k.Limit)
 		}
 	}
 }

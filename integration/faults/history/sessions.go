@@ -50,7 +50,8 @@ func Sessions(rep *Report, c *Conditions, log Log, ops []Op) Losses {
 			rep.Addf("the session %x was lost and its record is still there", o.Lease)
 		case strings.Contains(o.Value, "not renewed"):
 			if at <= o.Call {
-				rep.Addf("the context of session %x ended %s after the server's deletion", o.Lease, ms(o.Call-at))
+				rep.Addf("the context of session %x ended %s after the server's deletion", o.Lease,
+					ms(o.Call-at))
 			}
 			if c.cutOff(o.Client, o.Call, at) {
 				out.Margins = append(out.Margins, at-o.Call)
@@ -58,7 +59,8 @@ func Sessions(rep *Report, c *Conditions, log Log, ops []Op) Losses {
 		case strings.Contains(o.Value, "revoked"):
 			out.Late = append(out.Late, o.Call-at)
 			if late := o.Call - at; late > int64(Learnt) {
-				rep.Addf("session %x learnt %s after the server's deletion that it was lost", o.Lease, ms(late))
+				rep.Addf("session %x learnt %s after the server's deletion that it was lost",
+					o.Lease, ms(late))
 			}
 		}
 	}

@@ -48,7 +48,8 @@ func (w *Watcher) add(resp clientv3.WatchResponse) {
 		}
 		e := Event{Key: string(ev.Kv.Key), Deleted: ev.Type == clientv3.EventTypeDelete}
 		if !e.Deleted {
-			e.Value, e.Create, e.Version, e.Lease = string(ev.Kv.Value), ev.Kv.CreateRevision, ev.Kv.Version, ev.Kv.Lease
+			e.Value, e.Create, e.Version, e.Lease = string(ev.Kv.Value), ev.Kv.CreateRevision,
+				ev.Kv.Version, ev.Kv.Lease
 		}
 		last := &w.log[len(w.log)-1]
 		last.Events = append(last.Events, e)
@@ -77,7 +78,8 @@ func (w *Watcher) Until(ctx context.Context, rev int64) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("the watch is at revision %d of %d: %w", last, rev, context.Cause(ctx))
+			return fmt.Errorf("the watch is at revision %d of %d: %w", last, rev,
+				context.Cause(ctx))
 		}
 	}
 }

@@ -89,7 +89,10 @@ func Start(cfg Config, rec *history.Recorder) (*Party, error) {
 	p.consume, p.end = context.WithCancel(context.Background())
 	p.work, p.stop = context.WithCancel(p.consume)
 	p.done.Go(func() {
-		err := session.Run(p.consume, client, &session.Options{TTL: cfg.TTL, AllowShortTTL: true, Name: cfg.Name}, p.session)
+		err := session.Run(p.consume, client, &session.Options{
+			TTL: cfg.TTL, AllowShortTTL: true,
+			Name: cfg.Name,
+		}, p.session)
 		if p.consume.Err() == nil {
 			p.err = fmt.Errorf("party %s: %w", cfg.Name, err)
 		}
@@ -119,7 +122,10 @@ func (p *Party) noteLoss(s *session.Session) {
 	context.AfterFunc(s.Context(), func() {
 		defer p.notes.Done()
 		if cause := context.Cause(s.Context()); !errors.Is(cause, session.ErrClosed) {
-			p.rec.Note(history.Op{Client: p.cfg.Name, Lease: int64(s.Lease()), Verb: history.SessionLost, Value: cause.Error()})
+			p.rec.Note(history.Op{
+				Client: p.cfg.Name, Lease: int64(s.Lease()),
+				Verb: history.SessionLost, Value: cause.Error(),
+			})
 		}
 	})
 }
@@ -248,7 +254,8 @@ func (w *worker) watchLoss(place string, h session.Hold) (done func()) {
 		defer w.notes.Done()
 		if cause := context.Cause(h.Context()); !errors.Is(cause, session.ErrReleased) {
 			w.rec.Note(history.Op{
-				Client: w.name, Lease: w.lease, Place: place, Verb: history.Lose, Key: h.Key(), Fence: h.Fence(), Value: cause.Error(),
+				Client: w.name, Lease: w.lease, Place: place, Verb: history.Lose, Key: h.Key(),
+				Fence: h.Fence(), Value: cause.Error(),
 			})
 		}
 	})
@@ -263,7 +270,9 @@ func (w *worker) watchLoss(place string, h session.Hold) (done func()) {
 func (w *worker) release(place string, h session.Hold, release func(context.Context) error) {
 	ctx, cancel := w.finish()
 	defer cancel()
-	op := w.begin(place, history.Unlock, func(o *history.Op) { o.Key, o.Fence = h.Key(), h.Fence() })
+	op := w.begin(place, history.Unlock, func(o *history.Op) {
+		o.Key, o.Fence = h.Key(), h.Fence()
+	})
 	err := release(ctx)
 	w.rec.End(op, outcome(err), err, nil)
 }

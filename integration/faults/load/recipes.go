@@ -93,7 +93,9 @@ func (w *worker) granted(op *history.Op, h session.Hold, err error) {
 }
 
 // under makes a guarded write if asked to, and releases the hold.
-func (w *worker) under(place string, h session.Hold, write bool, release func(context.Context) error) {
+func (w *worker) under(
+	place string, h session.Hold, write bool, release func(context.Context) error,
+) {
 	defer w.watchLoss(place, h)()
 	if write {
 		w.write(place, h)
@@ -124,7 +126,9 @@ func (w *worker) campaigns() {
 
 func (w *worker) leads(term *election.Term) {
 	defer w.watchLoss(Election, term)()
-	op := w.begin(Election, history.Proclaim, func(o *history.Op) { o.Key, o.Fence = term.Key(), term.Fence() })
+	op := w.begin(Election, history.Proclaim, func(o *history.Op) {
+		o.Key, o.Fence = term.Key(), term.Fence()
+	})
 	value := op.Token()
 	w.rec.Amend(op, func(o *history.Op) { o.Value = value })
 	ctx, cancel := w.finish()
@@ -153,7 +157,10 @@ func (w *worker) observes() {
 		if err != nil {
 			return
 		}
-		op := history.Op{Client: w.name, Lease: w.lease, Place: Election, Verb: history.Observe, Revision: ev.Revision}
+		op := history.Op{
+			Client: w.name, Lease: w.lease, Place: Election, Verb: history.Observe,
+			Revision: ev.Revision,
+		}
 		if ev.Leader != nil {
 			op.Fence, op.Value = ev.Leader.Fence, ev.Leader.Value
 		}

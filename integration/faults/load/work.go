@@ -56,7 +56,9 @@ func (w *worker) works(place string, m *queue.Message) {
 	if m.Attempt == 1 && rand.N(20) == 0 {
 		verb = history.Nack
 	}
-	op := w.begin(place, verb, func(o *history.Op) { o.Key, o.Fence, o.Value = m.Key(), m.Fence(), string(m.Value) })
+	op := w.begin(place, verb, func(o *history.Op) {
+		o.Key, o.Fence, o.Value = m.Key(), m.Fence(), string(m.Value)
+	})
 	var err error
 	if verb == history.Ack {
 		err = m.AckWith(ctx, gateway.OpPut(history.DoneKey(place, string(m.Value)), nil))
@@ -74,12 +76,15 @@ func (w *worker) guarded(place string, h session.Hold) {
 	if !valid {
 		verb = history.Stale
 	}
-	op := w.begin(place, verb, func(o *history.Op) { o.Key, o.Fence, o.Valid = h.Key(), h.Fence(), valid })
+	op := w.begin(place, verb, func(o *history.Op) {
+		o.Key, o.Fence, o.Valid = h.Key(), h.Fence(), valid
+	})
 	ctx, cancel := w.finish()
 	defer cancel()
 	resp, err := w.client.Txn(ctx, gateway.Txn{
-		If:   []gateway.Cmp{h.Guard()},
-		Then: []gateway.Op{gateway.OpPut(history.ValueKey(place), []byte(history.Guarded(h.Fence(), op.Token())))},
+		If: []gateway.Cmp{h.Guard()},
+		Then: []gateway.Op{gateway.OpPut(history.ValueKey(place),
+			[]byte(history.Guarded(h.Fence(), op.Token())))},
 	})
 	result := outcome(err)
 	if err == nil && !resp.Succeeded {

@@ -15,7 +15,10 @@ import (
 type scene struct{ ops []history.Op }
 
 func (s *scene) op(client, verb string, call, back int64, set func(*history.Op)) {
-	o := history.Op{ID: len(s.ops) + 1, Client: client, Place: "p", Verb: verb, Call: call, Return: back, Outcome: history.OK}
+	o := history.Op{
+		ID: len(s.ops) + 1, Client: client, Place: "p", Verb: verb, Call: call,
+		Return: back, Outcome: history.OK,
+	}
 	set(&o)
 	s.ops = append(s.ops, o)
 }
@@ -28,7 +31,9 @@ func (s *scene) hold(client string, fence, from, to int64, end string) {
 }
 
 func (s *scene) write(client string, fence, at int64, outcome history.Outcome) {
-	s.op(client, history.Write, at, at+2, func(o *history.Op) { o.Key, o.Fence, o.Outcome = "p/"+client, fence, outcome })
+	s.op(client, history.Write, at, at+2, func(o *history.Op) {
+		o.Key, o.Fence, o.Outcome = "p/"+client, fence, outcome
+	})
 }
 
 type one struct {
@@ -50,7 +55,7 @@ func search(t *testing.T, all []one, check func([]history.Op) *model.Verdict) {
 	}
 }
 
-func TestMutex(t *testing.T) {
+func TestTheSearchFindsFaultsOfAMutex(t *testing.T) {
 	search(t, []one{
 		{"one after the other", func(s *scene) {
 			s.hold("a", 1, 10, 20, history.Unlock)
@@ -97,7 +102,7 @@ func TestMutex(t *testing.T) {
 	})
 }
 
-func TestMutexUnderEarlyRevocation(t *testing.T) {
+func TestAnEarlyLossMayOverlapInAMutex(t *testing.T) {
 	var s scene
 	s.hold("a", 1, 10, 31, history.Lose)
 	s.hold("b", 2, 30, 50, history.Unlock)
@@ -110,9 +115,25 @@ func TestMutexUnderEarlyRevocation(t *testing.T) {
 	}
 }
 
-// TestMutexOfASleeper: a client that was frozen when the grant arrived, and lost the hold before it
-// woke up, never held. A short loss is not enough for that.
-func TestMutexOfASleeper(t *testing.T) {
+// TestAGrantAfterAnEarlyRevocationMayOverlap: the grant of a arrives after the server has revoked
+// its lease and granted the next one. a gives it back before it learns of the loss.
+func TestAGrantAfterAnEarlyRevocationMayOverlap(t *testing.T) {
+	var s scene
+	s.hold("a", 1, 35, 36, history.Unlock)
+	s.ops[0].Call, s.ops[1].Outcome = 5, history.Unknown
+	s.hold("b", 2, 30, 50, history.Unlock)
+	c := &history.Conditions{Early: true}
+	if !model.Mutex(c, "p", s.ops, nil, false).Legal() {
+		t.Error("a loss that the server caused is not allowed for")
+	}
+	if model.Mutex(&history.Conditions{}, "p", s.ops, nil, false).Legal() {
+		t.Error("an overlap without an early revocation was not found")
+	}
+}
+
+// TestAFrozenClientNeverHeld: a client that was frozen when the grant arrived, and lost the hold
+// before it woke up, never held. A short loss is not enough for that.
+func TestAFrozenClientNeverHeld(t *testing.T) {
 	var s scene
 	s.hold("a", 1, 100, 101, history.Lose)
 	s.ops[0].Call = 5
@@ -127,7 +148,7 @@ func TestMutexOfASleeper(t *testing.T) {
 	}
 }
 
-func TestSemaphore(t *testing.T) {
+func TestTheSearchFindsFaultsOfASemaphore(t *testing.T) {
 	search(t, []one{
 		{"two of two", func(s *scene) {
 			s.hold("a", 1, 10, 40, history.Unlock)
@@ -154,7 +175,7 @@ func TestSemaphore(t *testing.T) {
 	})
 }
 
-func TestElection(t *testing.T) {
+func TestTheSearchFindsFaultsOfAnElection(t *testing.T) {
 	read := func(s *scene, fence, at int64, value string) {
 		s.op("r", history.Read, at, at+1, func(o *history.Op) { o.Fence, o.Value = fence, value })
 	}
@@ -164,17 +185,26 @@ func TestElection(t *testing.T) {
 		s.hold("b", 2, 30, 50, history.Unlock)
 	}
 	search(t, []one{
-		{"who leads", func(s *scene) { terms(s); read(s, 1, 11, "a"); read(s, 1, 16, "a2"); read(s, 2, 35, "b") }, true},
+		{"who leads", func(s *scene) {
+			terms(s)
+			read(s, 1, 11, "a")
+			read(s, 1, 16, "a2")
+			read(s, 2, 35, "b")
+		}, true},
 		{"an old leader", func(s *scene) { terms(s); read(s, 1, 35, "a2") }, false},
 		{"an old value", func(s *scene) { terms(s); read(s, 1, 16, "a") }, false},
-		{"back again", func(s *scene) { terms(s); read(s, 1, 13, "a2"); read(s, 1, 15, "a") }, false},
+		{"back again", func(s *scene) {
+			terms(s)
+			read(s, 1, 13, "a2")
+			read(s, 1, 15, "a")
+		}, false},
 		{"nobody's value", func(s *scene) { terms(s); read(s, 1, 16, "c") }, false},
 	}, func(ops []history.Op) *model.Verdict {
 		return model.Election(&history.Conditions{}, "p", ops, nil)
 	})
 }
 
-func TestQueue(t *testing.T) {
+func TestTheSearchFindsFaultsOfAQueue(t *testing.T) {
 	enqueue := func(s *scene, value string, at int64) {
 		s.op("p", history.Enqueue, at, at+1, func(o *history.Op) { o.Value = value })
 	}
@@ -262,7 +292,8 @@ func TestSaveShowsTheFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(text), "the end of the world") || !strings.Contains(string(text), "hold @2") {
+	if err != nil || !strings.Contains(string(text), "the end of the world") ||
+		!strings.Contains(string(text), "hold @2") {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }

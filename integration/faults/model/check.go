@@ -45,7 +45,10 @@ func (v *Verdict) Legal() bool { return v.Result == porcupine.Ok }
 func (v *Verdict) Save(path string, marks map[string][2]int64) error {
 	var notes []porcupine.Annotation
 	for what, at := range marks {
-		notes = append(notes, porcupine.Annotation{Tag: "faults", Start: at[0], End: at[1], Description: what})
+		notes = append(notes, porcupine.Annotation{
+			Tag: "faults", Start: at[0], End: at[1],
+			Description: what,
+		})
 	}
 	v.info.AddAnnotations(notes)
 	return porcupine.VisualizePath(v.model, v.info, path)
@@ -97,9 +100,12 @@ func (t *trace) check(m porcupine.Model) *Verdict {
 }
 
 // holds adds the grants and the ends of holds. A loss takes effect at some time after the end of
-// the hold's context or, if early, at any time after the grant. applied names the ends of unknown
+// the hold's context or, if early, at any time after the server's grant, which may be before its
+// answer arrives. applied names the ends of unknown
 // outcome that were applied and that other clients can see. It is nil if that makes no difference.
-func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, applied map[string]bool) {
+func (t *trace) holds(
+	c *history.Conditions, ops []history.Op, early bool, applied map[string]bool,
+) {
 	var rep history.Report // not used, because package history reports violations of holds
 	ended := map[string]history.Op{}
 	for _, o := range ops {
@@ -107,7 +113,8 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 			continue
 		}
 		what := incarnation(o.Key, o.Fence)
-		if open := o.Outcome == history.Unknown || o.Outcome == ""; o.Outcome == history.OK || open && (applied == nil || applied[what]) {
+		if open := o.Outcome == history.Unknown || o.Outcome == ""; o.Outcome == history.OK ||
+			open && (applied == nil || applied[what]) {
 			ended[what] = o
 		}
 	}
@@ -120,23 +127,37 @@ func (t *trace) holds(c *history.Conditions, ops []history.Op, early bool, appli
 	for _, h := range c.Holds(&rep, ops) {
 		value := values[incarnation(h.Key, h.Fence)]
 		process, _, _ := strings.Cut(h.Client, "/")
-		t.add(h.Client, h.Call, h.From, in{verb: "hold", fence: h.Fence, key: h.Key, weight: h.Weight, value: value, process: process})
+		t.add(h.Client, h.Call, h.From, in{
+			verb: "hold", fence: h.Fence, key: h.Key,
+			weight: h.Weight, value: value, process: process,
+		})
 		end, ok := ended[incarnation(h.Key, h.Fence)]
 		switch {
 		case ok && end.Outcome == history.OK:
-			t.add(h.Client, end.Call, end.Return, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value, process: process})
+			t.add(h.Client, end.Call, end.Return, in{
+				verb: end.Verb, fence: h.Fence, key: h.Key,
+				weight: h.Weight, value: value, process: process,
+			})
 		// The release takes effect at some time from then on.
 		case ok && (applied != nil || !h.Lost):
-			t.add(h.Client, end.Call, never, in{verb: end.Verb, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
+			from := end.Call
+			if early && applied == nil {
+				from = h.Call
+			}
+			t.add(h.Client, from, never, in{
+				verb: end.Verb, fence: h.Fence, key: h.Key,
+				weight: h.Weight, value: value,
+			})
 		case h.Lost || h.To != math.MaxInt64:
 			from := h.To
 			switch {
-			case h.Asleep:
+			case h.Asleep, early:
 				from = h.Call
-			case early:
-				from = h.From
 			}
-			t.add(h.Client, from, never, in{verb: history.Lose, fence: h.Fence, key: h.Key, weight: h.Weight, value: value})
+			t.add(h.Client, from, never, in{
+				verb: history.Lose, fence: h.Fence, key: h.Key,
+				weight: h.Weight, value: value,
+			})
 		}
 	}
 }

@@ -42,7 +42,9 @@ var lockModel = porcupine.Model{
 
 // Mutex checks a place with one holder at a time. delayed means that a lock delay keeps holds
 // apart, even if leases are revoked early.
-func Mutex(c *history.Conditions, place string, all []history.Op, written map[string]bool, delayed bool) *Verdict {
+func Mutex(
+	c *history.Conditions, place string, all []history.Op, written map[string]bool, delayed bool,
+) *Verdict {
 	t := newTrace(place)
 	ops := history.Of(all, place)
 	t.holds(c, ops, c.Early && !delayed, nil)
@@ -67,7 +69,10 @@ func Election(c *history.Conditions, place string, all []history.Op, log history
 		case o.Verb == history.Lock:
 			calls[o.Value] = o.Call
 		case o.Verb == history.Read && o.Outcome == history.OK:
-			t.add(o.Client, o.Call, o.Return, in{verb: history.Read, fence: o.Fence, value: o.Value})
+			t.add(o.Client, o.Call, o.Return, in{
+				verb: history.Read, fence: o.Fence,
+				value: o.Value,
+			})
 		}
 	}
 	var rep history.Report

@@ -92,8 +92,14 @@ func Queue(c *history.Conditions, place string, all []history.Op, log history.Lo
 	}
 	for _, cl := range claims {
 		if !told[incarnation(cl.Key, cl.Fence)] {
-			t.add("untold", called[cl.Value], never, in{verb: "hold", fence: cl.Fence, key: cl.Key, value: cl.Value})
-			t.add("untold", called[cl.Value], never, in{verb: history.Lose, fence: cl.Fence, key: cl.Key, value: cl.Value})
+			t.add("untold", called[cl.Value], never, in{
+				verb: "hold", fence: cl.Fence, key: cl.Key,
+				value: cl.Value,
+			})
+			t.add("untold", called[cl.Value], never, in{
+				verb: history.Lose, fence: cl.Fence,
+				key: cl.Key, value: cl.Value,
+			})
 		}
 	}
 	return t.check(queueModel)

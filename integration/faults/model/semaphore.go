@@ -46,7 +46,9 @@ func semaphoreModel(limit int) porcupine.Model {
 }
 
 // Semaphore checks a semaphore with this limit.
-func Semaphore(c *history.Conditions, place string, limit int, all []history.Op, written map[string]bool) *Verdict {
+func Semaphore(
+	c *history.Conditions, place string, limit int, all []history.Op, written map[string]bool,
+) *Verdict {
 	t := newTrace(place)
 	ops := history.Of(all, place)
 	t.holds(c, ops, c.Early, nil)

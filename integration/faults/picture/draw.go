@@ -68,23 +68,30 @@ func (p *Picture) Draw(w io.Writer) error {
 	var b strings.Builder
 	rows := top + row*len(p.Faults) + 6
 	height := rows + row*len(p.Lines) + legend
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img">`+"\n",
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 `+
+		`%d %d" role="img">`+"\n",
 		width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n", html.EscapeString(p.Title))
-	b.WriteString("<style>text{font:12px sans-serif;fill:#222}.small{font-size:10px;fill:#666}</style>\n")
+	b.WriteString("<style>text{font:12px " +
+		"sans-serif;fill:#222}.small{font-size:10px;fill:#666}</style>\n")
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
-	fmt.Fprintf(&b, `<text x="8" y="18" font-weight="bold">%s</text>`+"\n", html.EscapeString(p.Title))
+	fmt.Fprintf(&b, `<text x="8" y="18" font-weight="bold">%s</text>`+"\n",
+		html.EscapeString(p.Title))
 
 	bottom := rows + row*len(p.Lines)
 	for s := int64(0); s <= (to-from)/int64(time.Second); s++ {
 		at := x(from + s*int64(time.Second))
-		fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#eee"/>`+"\n", at, top-8, at, bottom)
-		fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d" text-anchor="middle">%d s</text>`+"\n", at, bottom+12, s)
+		fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#eee"/>`+"\n", at, top-8,
+			at, bottom)
+		fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d" text-anchor="middle">%d s</text>`+"\n",
+			at, bottom+12, s)
 	}
 	for i, f := range p.Faults {
 		y := top + row*i
-		fmt.Fprintf(&b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#f2c14e"/>`+"\n", x(f.From), y, x(f.To)-x(f.From), row-2)
-		fmt.Fprintf(&b, `<text x="%.1f" y="%d">%s</text>`+"\n", x(f.From)+6, y+12, html.EscapeString(f.What))
+		fmt.Fprintf(&b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#f2c14e"/>`+"\n",
+			x(f.From), y, x(f.To)-x(f.From), row-2)
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d">%s</text>`+"\n", x(f.From)+6, y+12,
+			html.EscapeString(f.What))
 	}
 	for i, l := range p.Lines {
 		y := rows + row*i
@@ -96,7 +103,8 @@ func (p *Picture) Draw(w io.Writer) error {
 			}
 			// A wrong bar may be milliseconds long and must be visible.
 			wide := max(x(c.To)-x(c.From), map[Kind]float64{Wrong: 2}[c.Kind])
-			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n",
+			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" `+
+				`fill="%s"/>`+"\n",
 				c.Kind, x(c.From), y+dy, wide, h, colours[c.Kind])
 			if c.Kind == Wrong {
 				fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d">held %v too long</text>`+"\n",
@@ -105,10 +113,12 @@ func (p *Picture) Draw(w io.Writer) error {
 		}
 		if l.Deleted != 0 {
 			at := x(l.Deleted)
-			fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#000" stroke-width="2"/>`+"\n", at, y, at, y+bar+2)
+			fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#000" `+
+				`stroke-width="2"/>`+"\n", at, y, at, y+bar+2)
 		}
 		if l.Last {
-			fmt.Fprintf(&b, `<line x1="8" y1="%d" x2="%d" y2="%d" stroke="#ddd"/>`+"\n", y+row-2, width-right, y+row-2)
+			fmt.Fprintf(&b, `<line x1="8" y1="%d" x2="%d" y2="%d" stroke="#ddd"/>`+"\n", y+row-2,
+				width-right, y+row-2)
 		}
 	}
 	at := float64(left)
@@ -116,12 +126,16 @@ func (p *Picture) Draw(w io.Writer) error {
 		kind Kind
 		text string
 	}{{Waits, "waits"}, {Holds, "holds"}, {Wrong, "still holds what another has got"}} {
-		fmt.Fprintf(&b, `<rect x="%.1f" y="%d" width="20" height="10" fill="%s"/>`+"\n", at, height-18, colours[k.kind])
-		fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d">%s</text>`+"\n", at+26, height-10, k.text)
+		fmt.Fprintf(&b, `<rect x="%.1f" y="%d" width="20" height="10" fill="%s"/>`+"\n", at,
+			height-18, colours[k.kind])
+		fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d">%s</text>`+"\n", at+26, height-10,
+			k.text)
 		at += 40 + 6*float64(len(k.text))
 	}
-	fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#000" stroke-width="2"/>`+"\n", at+6, height-20, at+6, height-6)
-	fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d">the server deletes the key</text>`+"\n", at+14, height-10)
+	fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#000" `+
+		`stroke-width="2"/>`+"\n", at+6, height-20, at+6, height-6)
+	fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%d">the server deletes the key</text>`+"\n",
+		at+14, height-10)
 	b.WriteString("</svg>\n")
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -52,7 +52,9 @@ func Locks(log history.Log, ops []history.Op, places ...string) []Line {
 // deleted returns when the server deleted a key, by the log, or 0.
 func deleted(log history.Log, key string) int64 {
 	for _, r := range slices.Backward(log) {
-		if slices.ContainsFunc(r.Events, func(ev history.Event) bool { return ev.Key == key && ev.Deleted }) {
+		if slices.ContainsFunc(r.Events, func(ev history.Event) bool {
+			return ev.Key == key && ev.Deleted
+		}) {
 			return r.At
 		}
 	}

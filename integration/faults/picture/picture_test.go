@@ -24,10 +24,14 @@ const s = int64(time.Second)
 func history1(learnt int64) (history.Log, []history.Op) {
 	op := func(id int, client, verb, key string, call, back int64) history.Op {
 		return history.Op{
-			ID: id, Client: client, Place: "lock", Verb: verb, Key: key, Fence: int64(len(key)), Call: call, Return: back, Outcome: history.OK,
+			ID: id, Client: client, Place: "lock", Verb: verb, Key: key, Fence: int64(len(key)),
+			Call: call, Return: back, Outcome: history.OK,
 		}
 	}
-	return history.Log{{Rev: 9, At: 4 * s, Events: []history.Event{{Key: "lock/a", Deleted: true}}}}, []history.Op{
+	log := history.Log{
+		{Rev: 9, At: 4 * s, Events: []history.Event{{Key: "lock/a", Deleted: true}}},
+	}
+	return log, []history.Op{
 		op(1, "victim", history.Lock, "lock/a", s, 2*s),
 		op(2, "other", history.Lock, "lock/bb", 3*s, 5*s),
 		op(3, "victim", history.Lose, "lock/a", learnt, learnt),
@@ -35,7 +39,7 @@ func history1(learnt int64) (history.Log, []history.Op) {
 	}
 }
 
-func TestLocks(t *testing.T) {
+func TestThePictureShowsHoldsAndFaults(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		learnt int64
@@ -47,15 +51,23 @@ func TestLocks(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			log, ops := history1(c.learnt)
 			lines := picture.Locks(log, ops, "lock", "another")
-			if len(lines) != 2 || lines[0].Name != "lock · victim" || lines[1].Name != "lock · other" || !lines[1].Last {
+			if len(lines) != 2 || lines[0].Name != "lock · victim" ||
+				lines[1].Name != "lock · other" || !lines[1].Last {
 				t.Fatalf("%+v", lines)
 			}
-			want := append([]picture.Bar{{From: s, To: 2 * s, Kind: picture.Waits}, {From: 2 * s, To: c.learnt, Kind: picture.Holds}}, c.wrong...)
-			if !slices.Equal(lines[0].Bars, want) || lines[0].Deleted != 4*s || lines[1].Deleted != 0 {
+			want := append([]picture.Bar{
+				{From: s, To: 2 * s, Kind: picture.Waits},
+				{From: 2 * s, To: c.learnt, Kind: picture.Holds},
+			}, c.wrong...)
+			if !slices.Equal(lines[0].Bars, want) || lines[0].Deleted != 4*s ||
+				lines[1].Deleted != 0 {
 				t.Errorf("%+v, want bars %v", lines[0], want)
 			}
 			var out strings.Builder
-			p := picture.Picture{Title: "a < b", Faults: []picture.Fault{{What: "cut & gone", From: 2 * s, To: 7 * s}}, Lines: lines}
+			p := picture.Picture{
+				Title:  "a < b",
+				Faults: []picture.Fault{{What: "cut & gone", From: 2 * s, To: 7 * s}}, Lines: lines,
+			}
 			if err := p.Draw(&out); err != nil {
 				t.Fatal(err)
 			}

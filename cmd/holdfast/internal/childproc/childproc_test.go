@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
 // helper runs in place of the tests when helperEnv is set. It may be nil.
@@ -23,9 +24,7 @@ var helper func()
 const helperEnv = "CHILDPROC_TEST_HELPER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(helperEnv) != "" {
-		helper()
-	}
+	reexec.Main()
 	goleak.VerifyTestMain(m)
 }
 
@@ -107,7 +106,7 @@ func TestStatusIsAsInAShell(t *testing.T) {
 	}
 }
 
-func TestNoSuchCommand(t *testing.T) {
+func TestACommandThatDoesNotExistIsAnError(t *testing.T) {
 	c := childproc.Command{
 		Args: []string{"/no/such/command"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr,
 	}

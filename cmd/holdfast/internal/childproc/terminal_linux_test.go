@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+	"github.com/holdfast-go/holdfast/internal/reexec"
 )
 
-func init() { helper = underTerminal }
+// leader is a program that leads the session of a terminal.
+var leader = reexec.Register("leader", underTerminal)
 
-// underTerminal is a program that leads the session of a terminal.
-func underTerminal() {
+func underTerminal(struct{}) int {
 	r := childproc.NewRunner(func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	})
@@ -28,19 +28,19 @@ func underTerminal() {
 	}, lasting(time.Hour))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
 	res := p.Wait()
 	r.Close()
-	os.Exit(res.Status)
+	return res.Status
 }
 
-// TestTerminalOfASessionLeader: the command reads from the terminal. Ctrl-Z does not stop it for
-// good, because the program leads its session, as under ssh -t, so no shell could continue it.
-func TestTerminalOfASessionLeader(t *testing.T) {
+// TestTheCommandOfASessionLeaderKeepsTheTerminal: the command reads from the terminal. Ctrl-Z does
+// not stop it for good, because the program leads its session, as under ssh -t, so no shell could
+// continue it.
+func TestTheCommandOfASessionLeaderKeepsTheTerminal(t *testing.T) {
 	master, slave := pty(t)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), helperEnv+"=1")
+	cmd := leader.Command(t.Context(), struct{}{})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

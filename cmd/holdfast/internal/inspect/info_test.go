@@ -9,8 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestInfoOfAHolder: the session of a holder is shown as the session's record has it.
-func TestInfoOfAHolder(t *testing.T) {
+// TestAHolderIsShownWithTheRecordOfItsSession: the session of a holder is shown as the session's
+// record has it.
+func TestAHolderIsShownWithTheRecordOfItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		c := etcd.Client(t)

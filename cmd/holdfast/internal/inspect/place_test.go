@@ -78,7 +78,7 @@ func TestNameOfAKey(t *testing.T) {
 	}
 }
 
-func TestUnleasedForm(t *testing.T) {
+func TestAKeyWithoutALeaseIsRecognizedByItsForm(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/6dd18b3364141523": "a", "a/b/6dd18b3364141523-1": "a/b",
 		"a/6dd18b3364141523-1c40-0": "a", "a//6dd18b3364141523": "a/",
@@ -98,7 +98,7 @@ func TestUnleasedForm(t *testing.T) {
 	}
 }
 
-func TestDeadlocks(t *testing.T) {
+func TestACircleOfWaitersIsADeadlock(t *testing.T) {
 	for name, tt := range map[string]struct {
 		places []Place
 		want   string

@@ -8,8 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestUnleasedPages: all pages of keys with the prefix are read, up to a bound.
-func TestUnleasedPages(t *testing.T) {
+// TestAllPagesOfKeysWithoutALeaseAreRead: all pages of keys with the prefix are read, up to a
+// bound.
+func TestAllPagesOfKeysWithoutALeaseAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		c := etcd.Client(t)

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package machine
+
+func processorTimes() (times, bool) { return times{}, false }

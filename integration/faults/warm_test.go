@@ -1,0 +1,108 @@
+package faults_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/integration/faults/history"
+	"github.com/holdfast-go/holdfast/integration/faults/load"
+)
+
+// rates is the load per second.
+type rates struct {
+	grants float64 // grants of the mutex
+	items  float64 // enqueued
+}
+
+// The least load before the fault. With less, the run says nothing. The quick part needs less
+// because it runs beside other work; that is still some hundred calls in the time of a lease.
+var (
+	leastLoad      = rates{50, 100}
+	leastLoadQuick = rates{20, 40}
+)
+
+// recipe is a place and a verb that must work again after the fault.
+type recipe struct {
+	place, verb string
+	slack       time.Duration // added to recovery
+}
+
+func (r *rig) recipes() []recipe {
+	return []recipe{
+		{load.Mutex, history.Lock, 0},
+		{load.Delayed, history.Lock, 2 * r.setup.ttl}, // the expiry of a lease, and the delay
+		{load.RW, history.RLock, 0},
+		{load.RW, history.Lock, 0},
+		{load.Election, history.Lock, 0},
+		{load.Election, history.Read, 0},
+		{load.Semaphore, history.Lock, 0},
+		{load.Barrier, history.Await, 0},
+		{load.Queue, history.Enqueue, 0},
+		{load.Queue, history.Ack, 0},
+		{load.Slow, history.Ack, 0},
+	}
+}
+
+// warm waits until all recipes are in use and the load is large enough. On a busy machine it waits
+// longer. It is late if the load stays too small, and a violation if a recipe never works.
+func (r *rig) warm() (violations, late []string) {
+	r.t.Helper()
+	least := r.setup.least
+	if least == (rates{}) {
+		least = leastLoad
+	}
+	var load rates
+	for began := time.Now(); time.Since(began) < warmUpLimit; {
+		load = r.rate(warmUp)
+		if load.grants >= least.grants && load.items >= least.items && len(r.missing(0)) == 0 {
+			r.t.Logf("before the fault: %.0f grants of the mutex, %.0f items enqueued per second",
+				load.grants, load.items)
+			return nil, nil
+		}
+	}
+	late = append(late, fmt.Sprintf("%.0f grants, %.0f items per second before the fault are "+
+		"not enough to say anything", load.grants, load.items))
+	if !r.until(never, func() bool { return len(r.missing(0)) == 0 }) {
+		for _, c := range r.missing(0) {
+			violations = append(violations,
+				fmt.Sprintf("before the fault nothing ever came of: %s %s", c.place, c.verb))
+		}
+	}
+	return violations, late
+}
+
+// rate measures the load for some time.
+func (r *rig) rate(d time.Duration) rates {
+	count := func() (grants, items int) {
+		r.rec.Each(func(o *history.Op) {
+			switch {
+			case o.Outcome != history.OK:
+			case o.Place == load.Mutex && o.Verb == history.Lock:
+				grants++
+			case o.Place == load.Queue && o.Verb == history.Enqueue:
+				items++
+			}
+		})
+		return grants, items
+	}
+	began := time.Now()
+	g, i := count()
+	r.wait(d)
+	h, j := count()
+	passed := time.Since(began).Seconds()
+	return rates{float64(h-g) / passed, float64(j-i) / passed}
+}
+
+// missing returns the recipes without a successful call that began at or after a time.
+func (r *rig) missing(after int64) []recipe {
+	done := map[[2]string]bool{}
+	r.rec.Each(func(o *history.Op) {
+		if o.Outcome == history.OK && o.Call >= after {
+			done[[2]string{o.Place, o.Verb}] = true
+		}
+	})
+	return slices.DeleteFunc(r.recipes(), func(c recipe) bool {
+		return done[[2]string{c.place, c.verb}]
+	})
+}

@@ -1,0 +1,104 @@
+package line_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/internal/line"
+)
+
+// TestOneHolderUnderFaults checks that members of many clients, in lines that are short and long in turn, hold one
+// at a time and are all admitted, while watches break and are denied and events are compacted. No
+// watch is left.
+func TestOneHolderUnderFaults(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(2) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				const clients, rounds = 30, 2
+				var all sync.WaitGroup
+				var holders atomic.Int32
+				for i := range clients {
+					l := open(t, etcd)
+					random := rand.New(rand.NewPCG(seed, uint64(i)))
+					all.Go(func() {
+						for range rounds {
+							h := enterUnderFaults(t, l, random)
+							if n := holders.Add(1); n != 1 {
+								t.Errorf("%d holders", n)
+							}
+							time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
+							holders.Add(-1)
+							if err := h.Grip.Release(t.Context()); err != nil {
+								t.Errorf("Release = %v", err)
+							}
+							time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond)
+						}
+					})
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				faults := make(chan struct{})
+				go func() {
+					defer close(faults)
+					for random := rand.New(rand.NewPCG(seed, clients)); ctx.Err() == nil; {
+						time.Sleep(time.Duration(random.IntN(2000)) * time.Millisecond)
+						switch random.IntN(5) {
+						case 0:
+							etcd.BreakWatches(true)
+							time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond)
+							etcd.Compact()
+							etcd.BreakWatches(false)
+						case 1:
+							etcd.DenyWatches(true)
+							time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+							etcd.DenyWatches(false)
+						default:
+							etcd.BreakWatches(false)
+						}
+					}
+				}()
+				all.Wait()
+				cancel()
+				<-faults
+				time.Sleep(2 * time.Minute) // then no mirror is left
+				synctest.Wait()
+				if n := etcd.Watches(); n != clients { // of the records
+					t.Errorf("%d watches are left", n-clients)
+				}
+			})
+		})
+	}
+}
+
+// enterUnderFaults enters until it is admitted.
+func enterUnderFaults(t *testing.T, l *line.Line, random *rand.Rand) line.Hold {
+	t.Helper()
+	for {
+		patience := time.Hour
+		if random.IntN(8) == 0 {
+			patience = time.Duration(random.IntN(1000)) * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		h, err := l.Enter(ctx, line.Join{Exclusive: random.IntN(4) > 0})
+		cancel()
+		switch {
+		case err == nil:
+			return h
+		case errors.Is(err, gateway.ErrPermissionDenied):
+			time.Sleep(10 * time.Millisecond)
+		case !errors.Is(err, context.DeadlineExceeded):
+			t.Errorf("Enter = %v", err)
+		}
+	}
+}
