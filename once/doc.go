@@ -13,19 +13,20 @@
 // # Guarantees
 //
 // Of all callers of a name, one runs the function at a time. When the function returns a result,
-// that result is committed under the run's hold, once, and every caller that waits or comes later
-// gets it without running the function, for as long as [Options.Retention] says. The operations of
-// [Run.Complete] are applied with the result or not at all.
+// the result is committed once, under the hold of the run. Callers that wait receive it then, and
+// later callers receive it without running the function until [Options.Retention] is over. The
+// operations of [Run.Complete] are applied with the result or not at all.
 //
-// A caller whose process dies, whose session is lost or whose function returns an error is replaced
-// by exactly one other caller, if one waits or comes later. [Run.Attempt] counts the runs. With
-// [Options.MaxAttempts] the error of the last attempt becomes the result.
+// When a run ends without a result, because its process died, its session was lost or its function
+// failed, one other caller runs the function. [Run.Attempt] counts the runs. With
+// [Options.MaxAttempts], the failure of the last run becomes the result.
 //
 // # Limitations
 //
 // A function may run longer than its hold: it must stop when its context ends. Its writes to other
-// systems need the fence, see [session.Hold.Fence]. A result has at most 1 MiB ([MaxResult]). Each
-// process that waits receives the result through its watch.
+// systems need the fence, see [session.Hold.Fence]. A function must not call Do of its own name,
+// because that call waits for the run. A result has at most 1 MiB ([MaxResult]). Each process that
+// waits receives the result through its watch.
 //
 // A retention is a lease of etcd, so a result may be kept for longer while the cluster has no
 // leader.
@@ -33,15 +34,14 @@
 // # Concurrency
 //
 // [Once] and [Run] are safe for concurrent use. Calls of one Once share one place in the line of
-// the name, so goroutines should share it.
+// the name, and the first of them runs its function. So goroutines should share a Once.
 //
 // # Errors
 //
-// Calls return [gateway.ErrInvalid] for a name or options that cannot be used, [session.ErrLost]
-// when the session ends or another client deletes the caller's key, [session.ErrCorrupt] when the
-// result has a value that this library does not write, and the context's error when ctx ends first,
-// with [gateway.ErrUncertain] if a write was under way. If an error also matches ErrUncertain, check
-// for it first.
+// Calls return the context's error when ctx ends first, and [gateway.ErrUncertain] as well when a
+// write was under way. Check for ErrUncertain first. They return [gateway.ErrInvalid] for a name or
+// options that cannot be used, [session.ErrLost] when the session ends or another client deletes
+// the caller's key, and [session.ErrCorrupt] when this library did not write the result.
 //
 // # Keys
 //
@@ -49,7 +49,7 @@
 //
 //	<name>//result    the result: a line of JSON, then the value; under a lease if it has a retention
 //	<name>//attempts  the runs since the last result: the version of the key is their number
-//	<name>//failure   the error of the last run
+//	<name>//failure   the error of the last run that failed, as JSON
 //
 // # Source
 //
