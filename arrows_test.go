@@ -46,6 +46,9 @@ var arrows = map[string][]string{
 	"barrier": {
 		"gateway", "session", "internal/core", "internal/line", "internal/grace", "internal/ctxerr",
 	},
+	"once": {
+		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

@@ -12,6 +12,8 @@
 //     weight.
 //   - [github.com/holdfast-go/holdfast/barrier] lets processes wait for each other, for a count, or
 //     for one of them.
+//   - [github.com/holdfast-go/holdfast/once] runs a function once for all its callers, and gives
+//     them its result.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

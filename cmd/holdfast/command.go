@@ -66,10 +66,14 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 	defer r.Close()
 	var p *childproc.Process
 	var err error
+	out := os.Stdout
+	if h.stdout != nil {
+		out = h.stdout
+	}
 	a.sigs.forwardToNew(func() func(os.Signal) {
 		p, err = r.Start(childproc.Command{
 			Args: argv, Env: environment(h, h.keys, h.env...),
-			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: time.Duration(f.grace),
+			Stdin: os.Stdin, Stdout: out, Stderr: os.Stderr, Grace: time.Duration(f.grace),
 		}, h)
 		if err != nil {
 			return nil

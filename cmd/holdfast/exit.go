@@ -70,9 +70,10 @@ type childError struct {
 	keyboard bool           // this process's group has not received the signal
 }
 
-func (e *childError) Error() string {
-	return fmt.Sprintf("the command ended with status %d", e.status)
-}
+// childFailed is the text of a childError, which once stores for other processes.
+const childFailed = "the command ended with status %d"
+
+func (e *childError) Error() string { return fmt.Sprintf(childFailed, e.status) }
 
 // codeOf returns the exit status for an error.
 func codeOf(err error) int {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,6 +93,7 @@ type hold struct {
 	keys    []string
 	value   string   // the value of an elected leader
 	env     []string // more environment for the command
+	stdout  *os.File // of the command; nil is this process's
 	release func(context.Context) error
 	recipeHold
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/inspect"
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 )
@@ -21,7 +22,7 @@ var errNotInTime = errors.New("not in time")
 // unavailable are the errors for which -E sets the exit status.
 var unavailable = []error{
 	errNotInTime, mutex.ErrLocked, semaphore.ErrFull, election.ErrTaken, queue.ErrEmpty,
-	queue.ErrFull,
+	queue.ErrFull, once.ErrRunning,
 }
 
 // mustWait reports whether an error means that the operation has to wait for others, or has waited

@@ -33,6 +33,9 @@ type row struct {
 	lease  string
 }
 
+// leases are the entries of the column "lease".
+var leases = []string{"session", "window", "retention", "none"}
+
 // span matches text between two backticks.
 var span = regexp.MustCompile("`([^`]+)`")
 
@@ -90,8 +93,7 @@ func (p *page) take(t *testing.T, in *section, table string, cells []string) {
 		if strings.TrimSpace(cells[2]) == "empty" {
 			r.values[""] = false
 		}
-		if len(cells) != 7 || len(r.values) == 0 ||
-			!slices.Contains([]string{"session", "window", "none"}, r.lease) {
+		if len(cells) != 7 || len(r.values) == 0 || !slices.Contains(leases, r.lease) {
 			t.Errorf("%s: cannot read the line of %s", in.title, first[0])
 		}
 		in.rows = append(in.rows, r)
@@ -199,7 +201,10 @@ func TestEachListedKeyHasAnExample(t *testing.T) {
 			if !ok || r == nil || err != nil {
 				t.Errorf("%s: the example is of no key that is listed: %s (%v)", s.title, e, err)
 			}
-			shown[r] = true
+			for _, lease := range leases {
+				r, _ := p.find(t, s, key, value, lease, nil)
+				shown[r] = true
+			}
 			count++
 		}
 		for _, r := range s.rows {

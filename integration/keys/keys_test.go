@@ -25,6 +25,7 @@ var names = map[string][]string{
 	"Elections":            {"docs/election"},
 	"Semaphores":           {"docs/semaphore"},
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
+	"Once":                 {"docs/once", "docs/kept"},
 	"Queues":               {"docs/queue"},
 }
 
@@ -51,6 +52,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.elections()
 	u.semaphores()
 	u.barriers()
+	u.onces()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -66,6 +68,10 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 			lease = "none"
 		case a.Lease(), b.Lease():
 			lease = "session"
+		default:
+			if strings.HasSuffix(key, "//result") {
+				lease = "retention"
+			}
 		}
 		if err := p.see(t, key, value, lease); err != nil {
 			t.Error(err)
@@ -115,7 +121,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)

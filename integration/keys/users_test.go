@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -173,6 +174,22 @@ func (u user) barriers() {
 	latch := barrier.NewLatch(u.a, "docs/latch", 2)
 	u.no(latch.CountDown(u.ctx), barrier.NewLatch(u.b, "docs/latch", 2).CountDown(u.ctx),
 		latch.Wait(u.ctx))
+}
+
+func (u user) onces() {
+	u.t.Helper()
+	value := func(value string, err error) func(context.Context, *once.Run) ([]byte, error) {
+		return func(context.Context, *once.Run) ([]byte, error) { return []byte(value), err }
+	}
+	o := once.New(u.a, "docs/once", &once.Options{Backoff: func(int) time.Duration { return 0 }})
+	failure := errors.New("disk full")
+	if _, err := o.Do(u.ctx, value("", failure)); !errors.Is(err, failure) {
+		u.t.Errorf("Do = %v", err)
+	}
+	_, err := o.Do(u.ctx, value("42 orders", nil))
+	_, kept := once.New(u.b, "docs/kept", &once.Options{Retention: time.Hour}).
+		Do(u.ctx, value("", nil))
+	u.no(err, kept)
 }
 
 func (u user) queues() {

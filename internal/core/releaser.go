@@ -49,8 +49,9 @@ type ReleaseWrite struct {
 //	                             │                                                      │
 //	                             └──caller returns──▶ in doubt ──session resolves it──▶ resolved
 //
-// A release may be resolved before its caller has returned. While a full database blocks it, a
-// release with other operations may be applied instead, and the hold is done.
+// A release may be resolved before its caller has returned. A release in doubt is done if etcd
+// rejects it for good, because the session then deletes the key alone. While a full database blocks
+// it, a release with other operations may be applied instead, and the hold is done.
 type releaseState int
 
 const (
@@ -124,6 +125,14 @@ func (g *Releaser) MarkDeleted() {
 // Released reports whether the hold has ended by a release, which may have failed since.
 func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
+// Rejected reports whether the server has rejected the last release. Its error may match
+// [gateway.ErrUncertain] nevertheless, if the database is full.
+func (g *Releaser) Rejected() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == releaseRejected
+}
+
 // close ends the hold itself. g.mu is held.
 func (g *Releaser) close() {
 	g.h.end(ErrReleased)
@@ -169,8 +178,11 @@ func (g *Releaser) end(ctx context.Context, with *ReleaseWrite) error {
 // delete sends the release.
 func (g *Releaser) delete(ctx context.Context) error {
 	w := g.write(g.with)
-	if w.Guarded && !g.whole {
+	switch {
+	case w.Guarded && !g.whole:
 		w.Lean = g.guarded(g.deletion[:]).Compensation
+	case w.Guarded:
+		w.Fallback = g.guarded(g.deletion[:]).Compensation
 	}
 	w.CompleteOnCancel, w.resolver = true, g
 	out, err := g.h.s.Write(ctx, w)
@@ -244,6 +256,18 @@ func (g *Releaser) resolve(Outcome) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.resolved()
+}
+
+// fellBack is called when the key of a release that was cut off has been deleted without the other
+// operations, because etcd rejects them.
+func (g *Releaser) fellBack() {
+	g.free()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == releaseUnderWay || g.state == releaseInDoubt {
+		g.state = releaseDone
+		g.notify()
+	}
 }
 
 // blockedFull is called when a release that was cut off meets a full database. lean reports that

@@ -15,6 +15,7 @@ import (
 type unresolved struct {
 	undo    []gateway.Op
 	lean    []gateway.Op // see Write
+	rest    []gateway.Op // see Write.Fallback
 	inDoubt bool         // copies of it may still be applied
 	done    func()
 	told    resolver
@@ -52,6 +53,9 @@ func (s *Session) resolve(w Write, inDoubt bool) {
 		u.lean = w.Lean()
 	} else if !puts(u.undo) {
 		u.lean = u.undo
+	}
+	if w.Fallback != nil {
+		u.rest = w.Fallback()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,10 +194,29 @@ func (s *Session) resolveTogether(
 		return relieve(batch, out), errFull
 	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
 		return s.resolveLean(ctx, markInDoubt(batch, inDoubt), err)
+	case len(batch) == 1 && len(batch[0].rest) > 0 && isPermanent(err) && ctx.Err() == nil:
+		return s.fallBack(ctx, batch, err)
 	case len(batch) == 1 && errors.Is(err, gateway.ErrInvalid) && ctx.Err() == nil:
 		return nil, err // another try cannot help
 	}
 	return markInDoubt(batch, inDoubt), err
+}
+
+// isPermanent reports that etcd will reject the same write again while the session lives.
+func isPermanent(err error) bool {
+	return errors.Is(err, gateway.ErrInvalid) || errors.Is(err, gateway.ErrLeaseNotFound)
+}
+
+// fallBack applies the Fallback of a write whose Compensation etcd rejects for good.
+func (s *Session) fallBack(
+	ctx context.Context, batch []unresolved, rejected error,
+) (failed []unresolved, err error) {
+	_, inDoubt, err := s.write(ctx, Write{Then: batch[0].rest}, false)
+	if err != nil {
+		return markInDoubt(batch, inDoubt), err
+	}
+	batch[0].told.fellBack()
+	return nil, rejected
 }
 
 var errFull = fmt.Errorf("the epoch: %w", gateway.ErrNoSpace)

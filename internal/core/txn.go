@@ -124,3 +124,5 @@ type receiptResolver struct {
 func (rs *receiptResolver) resolve(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
 
 func (rs *receiptResolver) blockedFull(bool) {}
+
+func (rs *receiptResolver) fellBack() {}

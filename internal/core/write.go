@@ -59,6 +59,10 @@ type Write struct {
 	// database is full and rejects every put. If it is nil, the Compensation is applied then if it
 	// puts nothing.
 	Lean func() []gateway.Op
+	// Fallback returns the operations that are applied instead of the Compensation when etcd rejects
+	// that for good, for example because one of its puts names a lease that has expired. Only for
+	// writes of this package.
+	Fallback func() []gateway.Op
 }
 
 // resolver receives the answer to the Compensation. Before that, blockedFull may be called, perhaps
@@ -66,6 +70,7 @@ type Write struct {
 type resolver interface {
 	resolve(o Outcome)
 	blockedFull(lean bool)
+	fellBack() // instead of resolve: the Fallback was applied
 }
 
 // Outcome is the result of a [Write].

@@ -75,7 +75,7 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 	} else if out.Responses[0].Put.PrevKV == nil || endedCleanly(was) {
 		return nil
 	}
-	return pause(ctx, h, l.Delay-time.Since(from))
+	return Pause(ctx, h, l.Delay-time.Since(from))
 }
 
 // mark puts the marker of a new holder. Without it, the next holder would not wait after an unclean
@@ -90,14 +90,14 @@ func (l *Line) mark(ctx context.Context, h *core.Hold, waited bool) (core.Outcom
 		if !waited || !errors.Is(err, gateway.ErrNoSpace) {
 			return out, err
 		}
-		if err := pause(ctx, h, spacePause); err != nil {
+		if err := Pause(ctx, h, spacePause); err != nil {
 			return out, fmt.Errorf("%w: %w", err, gateway.ErrNoSpace)
 		}
 	}
 }
 
-// pause returns nil after d. It returns the error of the hold or of ctx if either ends before.
-func pause(ctx context.Context, h *core.Hold, d time.Duration) error {
+// Pause returns nil after d. It returns the error of the hold or of ctx if either ends before.
+func Pause(ctx context.Context, h *core.Hold, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

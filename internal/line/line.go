@@ -258,7 +258,7 @@ func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Con
 // release. A hold that the function has released itself is not an error; a release of it that etcd
 // rejected goes on in the background.
 func Finish(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
 	defer cancel()
 	if grip.Released() {
 		Hold{Grip: grip}.Abandon(ctx)

@@ -34,7 +34,7 @@ const (
 	// spacePause is the pause between the attempts of a member at the front to put its marker into
 	// a full database.
 	spacePause = time.Second
-	// finishTimeout bounds Finish, which must release the hold after the caller's context has
+	// FinishTimeout bounds Finish, which must release the hold after the caller's context has
 	// ended.
-	finishTimeout = 5 * time.Second
+	FinishTimeout = 5 * time.Second
 )

@@ -1,0 +1,129 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// lines returns the number of lines that the commands of a test have added to a file.
+func lines(t *testing.T, path string) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(text), "\n")
+}
+
+// TestOnce: of several callers one runs the command, and all print its output.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	name, log := fresh(t), filepath.Join(t.TempDir(), "runs")
+	script := "echo run >> " + log + "; read x < " + log + ".go; echo the result; echo $HOLDFAST_ATTEMPT"
+	if err := syscall.Mkfifo(log+".go", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runner := start(t, "once", name, "--", "sh", "-c", script)
+	eventually(t, "run", func() bool { return len(members(t, newClient(t), name)) == 1 })
+	eventually(t, "start", func() bool { _, err := os.Stat(log); return err == nil })
+	if text := complain(t, 1, "once", name, "--", "false"); !strings.Contains(text, "held by") {
+		t.Errorf("a second caller: %s", text)
+	}
+	waiting := start(t, "once", "--wait", name, "--", "sh", "-c", script)
+	eventually(t, "wait", func() bool { return len(members(t, newClient(t), name)) == 2 })
+	if err := os.WriteFile(log+".go", []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const want = "the result\n1"
+	for _, r := range []*running{runner, waiting} {
+		r.want(0)
+		if got := r.rest(); got != want {
+			t.Errorf("printed %q", got)
+		}
+	}
+	later := start(t, "once", name, "--", "false")
+	later.want(0)
+	if got := later.rest(); got != want {
+		t.Errorf("a later caller printed %q", got)
+	}
+	if n := lines(t, log); n != 1 {
+		t.Errorf("%d runs", n)
+	}
+	object := hf(t, 0, "once", name, "--json", "--", "false")
+	for _, part := range []string{`"value":"the result\n1\n"`, `"ran":false`, `"attempt":1`} {
+		if !strings.Contains(object, part) {
+			t.Errorf("%s lacks %s", object, part)
+		}
+	}
+}
+
+// TestOnceFails: a command that fails gives its status. The failure of the last run is the result.
+func TestOnceFails(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	args := []string{"once", "--max-attempts", "2", name, "--", "sh", "-c"}
+	first := start(t, append(args, "echo some output; exit 3")...)
+	first.want(3)
+	if got := first.rest(); got != "some output" {
+		t.Errorf("printed %q", got)
+	}
+	waiting := start(t, append(args, "kill -9 $$")...)
+	waiting.want(128 + 9)
+	for _, wait := range []string{"--wait=false", "--wait"} {
+		text := complain(t, 128+9, "once", wait, name, "--", "true")
+		if !strings.Contains(text, "failed after 2 attempts") {
+			t.Errorf("a later caller: %s", text)
+		}
+	}
+	hf(t, 127, "once", fresh(t), "--", "no-such-command")
+	complain(t, 64, "once", fresh(t))
+	complain(t, 64, "once", "--max-attempts", "-1", fresh(t), "--", "true")
+}
+
+// TestOnceOutputTooLong: an output that is no result is a failure.
+func TestOnceOutputTooLong(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	text := complain(t, 64, "once", name, "--", "sh", "-c", "head -c 1048577 /dev/zero")
+	if !strings.Contains(text, "1048577 bytes") {
+		t.Errorf("%s", text)
+	}
+	for _, command := range []string{"head -c 1048576 /dev/zero", "false"} {
+		r := launch(t, "/bin/sh", nil, nil, "-c", program+" once --wait "+name+" -- "+command+" | wc -c")
+		r.want(0)
+		if n := strings.TrimSpace(r.rest()); n != "1048576" {
+			t.Errorf("%s: printed %s bytes", command, n)
+		}
+	}
+}
+
+// TestOnceKilled: if the process of a run is killed, another caller runs the command.
+func TestOnceKilled(t *testing.T) {
+	t.Parallel()
+	name, begun := fresh(t), filepath.Join(t.TempDir(), "begun")
+	runner := start(t, "once", "--ttl", "2s", name, "--", "sh", "-c", "touch "+begun+"; sleep 60")
+	eventually(t, "run", func() bool { return len(members(t, newClient(t), name)) == 1 })
+	waiting := start(t, "once", "--wait", name, "--", "sh", "-c", "echo $HOLDFAST_ATTEMPT")
+	eventually(t, "wait", func() bool { return len(members(t, newClient(t), name)) == 2 })
+	eventually(t, "start", func() bool { _, err := os.Stat(begun); return err == nil })
+	runner.signal(syscall.SIGKILL)
+	waiting.want(0)
+	if got := waiting.rest(); got != "2" {
+		t.Errorf("printed %q", got)
+	}
+}
+
+// TestOnceKeep: a result is kept for as long as --keep says.
+func TestOnceKeep(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	if got := hf(t, 0, "once", "--keep", "2s", name, "--", "echo", "first"); got != "first" {
+		t.Errorf("printed %q", got)
+	}
+	eventually(t, "expiry", func() bool {
+		return hf(t, 0, "once", "--keep", "2s", name, "--", "echo", "second") == "second"
+	})
+}
