@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -20,16 +21,18 @@ import (
 // Goroutines of the session, the senders, send the transactions. A sender runs while there are
 // writes for it, and has one transaction under way at a time.
 type scheduler struct {
-	waiting  []*Pending
-	senders  int
-	apart    int             // the senders whose transaction no waiting write could join
-	members  int             // the writes in the transactions under way
-	weighted bool            // one of these transactions has weighted writes
-	maxOps   int             // if the server accepts less than MaxOps
-	isolated map[string]bool // lines whose writes were rejected: sent alone, as others would fail too
-	taken    map[string]bool // keys and lines of the batch that is being made
-	nest     int             // the number of batches to nest; only the sender of weighted writes uses it
-	spare    sync.Pool       // of Pending for reuse
+	waiting   []*Pending
+	senders   int
+	apart     int             // the senders whose transaction no waiting write could join
+	members   int             // the writes in the transactions under way
+	returning int             // weighted writes that are expected from callers that were answered
+	returned  chan struct{}   // closed when none is expected any more; nil unless a sender lingers
+	weighted  bool            // one of these transactions has weighted writes
+	maxOps    int             // if the server accepts less than MaxOps
+	isolated  map[string]bool // lines whose writes were rejected: sent alone, as others would fail too
+	taken     map[string]bool // keys and lines of the batch that is being made
+	nest      int             // the number of batches to nest; only the sender of weighted writes uses it
+	spare     sync.Pool       // of Pending for reuse
 }
 
 // Pending is a write whose outcome was not read yet.
@@ -65,6 +68,9 @@ func (s *Session) Submit(ctx context.Context, w Write) *Pending {
 	}
 	q := &s.scheduler
 	q.waiting = append(q.waiting, p)
+	if w.Weight > 0 {
+		q.countReturn()
+	}
 	if q.senders < maxSenders && q.mayLead(p, q.senders-q.apart) {
 		s.startSender()
 	}
@@ -132,10 +138,49 @@ func (s *Session) startSender() {
 // sendWrites is a sender.
 func (s *Session) sendWrites() {
 	for b := s.nextBatch(); b != nil; b = s.nextBatch() {
+		began := time.Now()
 		s.sendBatch(b)
+		weighted := b.members[0].w.Weight > 0
 		if s.finish(b) > 1 {
 			runtime.Gosched() // the callers that were answered may have writes for the next batch
 		}
+		if weighted {
+			s.linger(time.Since(began) / lingerShare)
+		}
+	}
+}
+
+// linger waits until as many weighted writes were submitted as were answered, and no longer than
+// limit. Without it, their callers would split into two groups whose transactions alternate, and
+// each caller would wait for two of them. Then the next weighted writes are sent.
+func (s *Session) linger(limit time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := &s.scheduler
+	if q.returning > 0 && !s.ended {
+		returned := make(chan struct{})
+		q.returned = returned
+		s.mu.Unlock()
+		t := time.NewTimer(min(limit, maxLinger))
+		select {
+		case <-returned:
+		case <-t.C:
+		case <-s.ctx.Done():
+		}
+		t.Stop()
+		s.mu.Lock()
+	}
+	q.returning, q.returned, q.weighted = 0, nil, false
+}
+
+// countReturn notes that a weighted write was submitted. s.mu is held.
+func (q *scheduler) countReturn() {
+	if q.returning == 0 {
+		return
+	}
+	q.returning--
+	if q.returning == 0 && q.returned != nil {
+		close(q.returned)
 	}
 }
 
@@ -245,8 +290,8 @@ func (q *scheduler) take(w Write) bool {
 	return true
 }
 
-// finish passes the outcome of a batch to its members, and returns the number of those that are
-// done. If the server has rejected the transaction, each write is sent again alone, so that only
+// finish passes the outcome of a batch to its members, and returns the number of the callers that
+// were answered. If the server has rejected the transaction, each write is sent again alone, so that only
 // the writes at fault fail.
 func (s *Session) finish(b *batch) (answered int) {
 	var resolve, again []*Pending
@@ -279,13 +324,16 @@ func (s *Session) finish(b *batch) (answered int) {
 		q.waiting = slices.Concat(again, q.waiting)
 	}
 	q.members -= n
-	q.weighted = q.weighted && first.w.Weight == 0
+	answered = n - len(again) - len(resolve)
+	if first.w.Weight > 0 && answered > 1 {
+		q.returning = answered
+	}
 	s.mu.Unlock()
 	b.cancel(nil)
 	for _, p := range resolve {
 		s.resolve(p.w, p.inDoubt)
 	}
-	return n - len(again)
+	return answered
 }
 
 // end passes the end of the session to the waiting writes.

@@ -135,3 +135,38 @@ func TestThePatientBesideALineApart(t *testing.T) {
 		g.all.Wait()
 	})
 }
+
+// TestCallersWhoseTurnsAlternateShareTransactions: three callers write again a moment after each
+// answer. They began in two transactions, and soon share each one.
+func TestCallersWhoseTurnsAlternateShareTransactions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		var sizes []int
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" {
+				c.Sleep(4 * time.Millisecond)
+				sizes = append(sizes, puts(c))
+			}
+			return c.Apply()
+		})
+		var all sync.WaitGroup
+		for i := range 3 {
+			all.Go(func() {
+				for range 5 {
+					_, err := core.Of(s).Write(t.Context(), weighted(put(s, fmt.Sprint("key", i))))
+					if err != nil {
+						t.Error(err)
+					}
+					time.Sleep(100 * time.Microsecond)
+				}
+			})
+			synctest.Wait() // so that the first one is alone
+		}
+		all.Wait()
+		if len(sizes) > 7 {
+			t.Errorf("the sizes of the transactions are %v", sizes)
+		}
+	})
+}
