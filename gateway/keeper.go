@@ -179,7 +179,7 @@ func (k *keeper) take(at clock.Instant) (batch []*kept, next time.Time, done boo
 	return batch, next, false
 }
 
-// It schedules a call of fn with an answer. The caller holds mu.
+// tell schedules a call of fn with an answer. The caller holds mu.
 func (k *keeper) tell(l *kept, g LeaseGrant) {
 	l.news, l.unheard = g, true
 	// fn may block: each lease has a goroutine of its own while there is an answer to report.

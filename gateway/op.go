@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -54,9 +55,9 @@ const (
 func OpGet(key string, opts ...Option) Op { return Op{kind: kindGet, key: key}.with(opts) }
 
 // OpPut is a [Client.Put] as an operation. Invalid options are reported by the call that uses it.
-// The value must not be changed before that call has returned.
+// The value is copied.
 func OpPut(key string, value []byte, opts ...Option) Op {
-	return Op{kind: kindPut, key: key, value: value}.with(opts)
+	return Op{kind: kindPut, key: key, value: bytes.Clone(value)}.with(opts)
 }
 
 // OpDelete is a [Client.Delete] as an operation. Invalid options are reported by the call that uses

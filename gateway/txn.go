@@ -1,5 +1,7 @@
 package gateway
 
+import "bytes"
+
 // Txn is a transaction: if all compares hold, Then is applied, else Else, atomically at one
 // revision. etcd accepts at most 128 operations, by default, and no two writes of one key. It is a
 // value; its slices must not be changed during a call.
@@ -57,9 +59,10 @@ func CmpLease(key string, rel Relation, id LeaseID) Cmp {
 	return Cmp{target: "LEASE", rel: rel, key: key, number: int64(id)}
 }
 
-// CmpValue compares the value of the key. It never holds for a key that does not exist.
+// CmpValue compares the value of the key. It never holds for a key that does not exist. The value is
+// copied.
 func CmpValue(key string, rel Relation, value []byte) Cmp {
-	return Cmp{target: "VALUE", rel: rel, key: key, value: value}
+	return Cmp{target: "VALUE", rel: rel, key: key, value: bytes.Clone(value)}
 }
 
 // Prefix makes the compare hold only if it holds for every key with that prefix. Over no keys at

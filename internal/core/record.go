@@ -22,7 +22,7 @@ type Info struct {
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`
 	Started   time.Time `json:"started,omitzero"`
-	ParentKey string    `json:"within,omitempty"` // see [Options]
+	ParentKey string    `json:"within,omitempty"` // see session.Options
 }
 
 // record is the value of a session's record.

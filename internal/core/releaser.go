@@ -97,14 +97,14 @@ func (g *Releaser) ReleaseWith(ctx context.Context, w ReleaseWrite) error {
 func (g *Releaser) release(ctx context.Context, with *ReleaseWrite) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
-	return g.end(ctx, with)
+	return g.begin(ctx, with)
 }
 
 // Abandon is Release in the background.
 func (g *Releaser) Abandon(ctx context.Context) {
 	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cancel()
-	_ = g.end(ended, nil)
+	_ = g.begin(ended, nil)
 }
 
 // MarkDeleted is Release for a hold whose key another write of the session has deleted, according
@@ -139,7 +139,8 @@ func (g *Releaser) close() {
 	g.h.s.unwatched.remove(g)
 }
 
-func (g *Releaser) end(ctx context.Context, with *ReleaseWrite) error {
+// begin moves the state machine for a release, and sends it or waits for an earlier one.
+func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 	lostBefore := g.h.Err() // reads the clock
 	g.mu.Lock()
 	was, foreign := g.state, g.foreign
