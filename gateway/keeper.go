@@ -29,10 +29,10 @@ type kept struct {
 	flying bool // a request for it is in flight
 	gone   bool // the last answer said that the lease is gone: the next decides
 
-	fn      func(LeaseGrant)
-	news    LeaseGrant // the next answer for fn
-	unheard bool       // fn has not had it yet
-	telling bool       // a goroutine calls fn
+	fn        func(LeaseGrant)
+	news      LeaseGrant // the next answer for fn
+	unheard   bool       // fn has not had it yet
+	reporting bool       // a goroutine calls fn
 }
 
 // A renewal is due a third of the time to live after the last one was sent. Leases that are due
@@ -179,12 +179,12 @@ func (k *keeper) take(at clock.Instant) (batch []*kept, next time.Time, done boo
 	return batch, next, false
 }
 
-// tell schedules a call of fn with an answer. The caller holds mu.
-func (k *keeper) tell(l *kept, g LeaseGrant) {
+// report schedules a call of fn with an answer. The caller holds mu.
+func (k *keeper) report(l *kept, g LeaseGrant) {
 	l.news, l.unheard = g, true
 	// fn may block: each lease has a goroutine of its own while there is an answer to report.
-	if !l.telling {
-		l.telling = k.c.spawn(func() { k.deliver(l) })
+	if !l.reporting {
+		l.reporting = k.c.spawn(func() { k.deliver(l) })
 	}
 }
 
@@ -192,7 +192,7 @@ func (k *keeper) deliver(l *kept) {
 	for {
 		k.mu.Lock()
 		g, unheard := l.news, l.unheard
-		l.unheard, l.telling = false, unheard
+		l.unheard, l.reporting = false, unheard
 		k.mu.Unlock()
 		if !unheard {
 			return

@@ -75,7 +75,7 @@ func (k *keeper) answered(chunk []*kept, answers []LeaseGrant, err error) (doubt
 		if g.TTL <= 0 {
 			delete(k.leases, g.ID)
 		}
-		k.tell(l, g)
+		k.report(l, g)
 	}
 	e, ok := errors.AsType[*Error](err)
 	refused := ok && e.Code != 0 && !e.elsewhere() && !e.aboutToken()
