@@ -10,9 +10,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Barrier names a barrier that is up as long as a session holds it up, or it is raised: each hold is
-// a member of a line, and [Barrier.Raise] puts a key beside the line. It is immutable, and making
-// one does no I/O.
+// Barrier names a barrier that is up as long as a session holds it up, or it is raised: each hold
+// is a member of a line, and [Barrier.Raise] puts a key beside the line. It is immutable, and
+// making one does no I/O.
 type Barrier struct {
 	place
 }

@@ -50,12 +50,12 @@ func (d *Double) Enter(ctx context.Context) (*Entry, error) {
 
 // Leave ends the membership, and with it the entry's context, then waits until all members of the
 // round have left or were lost. It returns [session.ErrNotHeld] at once when this member was lost
-// before. Repeat a Leave whose ctx has ended. If ctx had ended before the call, Leave has 1 s of its
-// own to leave, and does not wait for the others.
+// before. Repeat a Leave whose ctx has ended. If ctx had ended before the call, Leave has 1 s of
+// its own to leave, and does not wait for the others.
 //
-// If a member dies between Enter and Leave, the others wait until its session ends at the server and
-// then return nil. If the round needs the work of all members, let each record its result under its
-// entry (see [Entry.Txn]), and check the records after Leave.
+// If a member dies between Enter and Leave, the others wait until its session ends at the server
+// and then return nil. If the round needs the work of all members, let each record its result under
+// its entry (see [Entry.Txn]), and check the records after Leave.
 func (e *Entry) Leave(ctx context.Context) error {
 	err := e.hold.Grip.Release(ctx)
 	switch {

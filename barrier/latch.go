@@ -25,8 +25,8 @@ func NewLatch(s *session.Session, name string, n int) *Latch {
 	return &Latch{newPlace(s, name, latch, n)}
 }
 
-// CountDown counts once. An open latch stays open. After [gateway.ErrUncertain] it may have counted;
-// it never counts later, once the session has resolved that.
+// CountDown counts once. An open latch stays open. After [gateway.ErrUncertain] it may have
+// counted; it never counts later, once the session has resolved that.
 func (l *Latch) CountDown(ctx context.Context) error {
 	t := gateway.Txn{Then: []gateway.Op{gateway.OpPut(l.line.SettingKey(countSetting), nil)}}
 	err := l.declaring(ctx, func(declared gateway.Cmp, found gateway.Op) error {

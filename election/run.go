@@ -8,11 +8,11 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Run campaigns and runs fn when elected, with sessions of its own. Each time the leadership is lost
-// before fn has returned and Run has resigned, Run ignores the result of fn and campaigns again,
-// with a new session if necessary. Otherwise it returns the result of fn, also an error: to campaign
-// again then, call Run in a loop, as examples/service does. See [session.Hold] for the context of
-// fn, and [session.Run] for the errors that end Run. With a delay it is written as
+// Run campaigns and runs fn when elected, with sessions of its own. Each time the leadership is
+// lost before fn has returned and Run has resigned, Run ignores the result of fn and campaigns
+// again, with a new session if necessary. Otherwise it returns the result of fn, also an error: to
+// campaign again then, call Run in a loop, as examples/service does. See [session.Hold] for the
+// context of fn, and [session.Run] for the errors that end Run. With a delay it is written as
 //
 //	session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
 //		return election.New(s, name, &election.Options{LockDelay: d}).Run(ctx, value, fn)
@@ -26,8 +26,8 @@ func Run(
 	})
 }
 
-// Do campaigns as [Election.Campaign] does, runs fn, and resigns, see [session.Hold]. The context of
-// fn also ends by a [Term.Resign] or [Term.TransferTo] while fn runs.
+// Do campaigns as [Election.Campaign] does, runs fn, and resigns, see [session.Hold]. The context
+// of fn also ends by a [Term.Resign] or [Term.TransferTo] while fn runs.
 func (e *Election) Do(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {

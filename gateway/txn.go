@@ -59,8 +59,8 @@ func CmpLease(key string, rel Relation, id LeaseID) Cmp {
 	return Cmp{target: "LEASE", rel: rel, key: key, number: int64(id)}
 }
 
-// CmpValue compares the value of the key. It never holds for a key that does not exist. The value is
-// copied.
+// CmpValue compares the value of the key. It never holds for a key that does not exist. The value
+// is copied.
 func CmpValue(key string, rel Relation, value []byte) Cmp {
 	return Cmp{target: "VALUE", rel: rel, key: key, value: bytes.Clone(value)}
 }

@@ -111,7 +111,7 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	if c.item != nil && c.claims > 0 && c.claims < 3 {
 		return nil
 	}
-	ctx, cancel := q.bound(ctx)
+	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
 		gateway.OpGet(q.keys.items + c.entry.place),

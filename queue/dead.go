@@ -103,7 +103,7 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 	if err := q.check(); err != nil {
 		return 0, q.wrap("redrive", err)
 	}
-	ctx, cancel := q.bound(ctx)
+	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	wanted := make(map[string]bool, len(ids))
 	for _, id := range ids {

@@ -20,8 +20,8 @@ const (
 )
 
 // moveDue moves the delayed items that are due, by this process's clock, to the end of the queue:
-// as many as one transaction takes. One consumer of a client does so at a time. If another process was
-// faster, the consumers of this client stand back for a while.
+// as many as one transaction takes. One consumer of a client does so at a time. If another process
+// was faster, the consumers of this client stand back for a while.
 func (q *Queue) moveDue(ctx context.Context, f *itemCache) error {
 	defer f.pass()
 	select {

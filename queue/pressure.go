@@ -23,8 +23,8 @@ const (
 
 // backOff pauses before a try if several producers move the tail, for a random time that grows with
 // the pressure. The tail's value carries the pressure, so it is the same for all producers, and
-// none of them tries more often than the others. The known tail is out of date after a pause, and a read
-// costs the server less than a compare that fails.
+// none of them tries more often than the others. The known tail is out of date after a pause, and a
+// read costs the server less than a compare that fails.
 //
 // A producer that knows of no others always knows the tail, and others would lose to it for ever.
 // Therefore it pauses now and then for as long as another needs to read the tail and move it.

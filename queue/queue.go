@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -111,12 +110,4 @@ func invalid(format string, args ...any) error {
 
 func tooLarge(format string, args ...any) error {
 	return fmt.Errorf("%w: %w: %s", gateway.ErrInvalid, ErrTooLarge, fmt.Sprintf(format, args...))
-}
-
-// bound gives a context that also ends with the session.
-func (q *Queue) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	life := q.s.Context()
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(life, func() { cancel(context.Cause(life)) })
-	return ctx, func() { stop(); cancel(nil) }
 }

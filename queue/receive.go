@@ -100,7 +100,7 @@ func (q *Queue) over(ctx context.Context) error {
 
 // lookOn does what has to be done before there can be another answer.
 func (q *Queue) lookOn(ctx context.Context, f *itemCache, st state) error {
-	ctx, cancel := q.bound(ctx)
+	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	switch {
 	case st.stale:

@@ -165,7 +165,7 @@ func (r *room) fullAt(revision int64) error {
 
 // awaitRoom waits until there may be room for an item.
 func (q *Queue) awaitRoom(ctx context.Context) error {
-	ctx, cancel := q.bound(ctx)
+	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	w, err := q.room.open(q) //nolint:contextcheck // the watch is for other callers too
 	if err != nil {

@@ -102,7 +102,8 @@ func newHold(kind string, h session.Hold, release func(context.Context) error) *
 	return &hold{kind: kind, keys: []string{h.Key()}, recipeHold: h, release: release}
 }
 
-// recipeHold is a session.Hold or a mutex.MultiLock, as far as verbs use it. It is a [childproc.Hold].
+// recipeHold is a session.Hold or a mutex.MultiLock, as far as verbs use it. It is a
+// [childproc.Hold].
 type recipeHold interface {
 	Context() context.Context
 	Err() error

@@ -8,7 +8,7 @@ const (
 	ownOps = 2 // the put of the record, and the one nested in the else-branch
 	// MaxOps is the number of compares and of operations in each branch that a [Write] may have.
 	MaxOps = txnOps - ownOps
-	// WeightBytes is the number of bytes that a write may put for each unit of its weight, so that a
-	// full transaction stays below half of the 1.5 MiB that etcd accepts (--max-request-bytes).
+	// WeightBytes is the number of bytes that a write may put for each unit of its weight, so that
+	// a full transaction stays below half of the 1.5 MiB that etcd accepts (--max-request-bytes).
 	WeightBytes = 5 << 10
 )

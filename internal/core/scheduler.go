@@ -185,8 +185,8 @@ func (q *scheduler) countReturn() {
 }
 
 // mayLead reports whether a transaction is made for a write while others, which it could have
-// joined, are under way. A write that may linger is only added to the transaction of another, unless
-// its line is isolated. Weighted writes wait for the answer to the ones before.
+// joined, are under way. A write that may linger is only added to the transaction of another,
+// unless its line is isolated. Weighted writes wait for the answer to the ones before.
 func (q *scheduler) mayLead(p *Pending, others int) bool {
 	if p.w.Weight > 0 && q.weighted {
 		return false
@@ -291,8 +291,8 @@ func (q *scheduler) take(w Write) bool {
 }
 
 // finish passes the outcome of a batch to its members, and returns the number of the callers that
-// were answered. If the server has rejected the transaction, each write is sent again alone, so that only
-// the writes at fault fail.
+// were answered. If the server has rejected the transaction, each write is sent again alone, so
+// that only the writes at fault fail.
 func (s *Session) finish(b *batch) (answered int) {
 	var resolve, again []*Pending
 	s.mu.Lock()

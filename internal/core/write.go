@@ -30,9 +30,9 @@ type Write struct {
 	// next one.
 	MayLinger bool
 
-	// Weight, if not zero, is the share that a write takes of the [MaxOps] of a transaction: one, and
-	// one more for each [WeightBytes] that it puts or reads. Of two weighted writes that may be under
-	// way at once, none may write a key of the other.
+	// Weight, if not zero, is the share that a write takes of the [MaxOps] of a transaction: one,
+	// and one more for each [WeightBytes] that it puts or reads. Of two weighted writes that may be
+	// under way at once, none may write a key of the other.
 	Weight int
 	// Deletes are the keys that the first operations of Then delete. They exist if If holds. They
 	// end in numbers with equally many digits, with no other keys in between, so that one operation
@@ -59,9 +59,9 @@ type Write struct {
 	// database is full and rejects every put. If it is nil, the Compensation is applied then if it
 	// puts nothing.
 	Lean func() []gateway.Op
-	// Fallback returns the operations that are applied instead of the Compensation when etcd rejects
-	// that for good, for example because one of its puts names a lease that has expired. Only for
-	// writes of this package.
+	// Fallback returns the operations that are applied instead of the Compensation when etcd
+	// rejects that for good, for example because one of its puts names a lease that has expired.
+	// Only for writes of this package.
 	Fallback func() []gateway.Op
 }
 

@@ -37,8 +37,8 @@ func (l *Line) Now(ctx context.Context) (Snapshot, error) {
 	return v, nil
 }
 
-// snapshotOf returns the members and settings among the keys below a prefix. Only direct children are
-// members, because "a" and "a/b" are two lines.
+// snapshotOf returns the members and settings among the keys below a prefix. Only direct children
+// are members, because "a" and "a/b" are two lines.
 func snapshotOf(resp *gateway.GetResponse, prefix string) Snapshot {
 	v := Snapshot{
 		Revision: resp.Revision,

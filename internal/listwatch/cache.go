@@ -3,10 +3,10 @@
 //
 // # Usage
 //
-// A [Reducer] embeds a cache and holds the copy. [Cache.Sync] returns when the copy is complete, and
-// does the work that this needs in the goroutine of its caller. A cache whose copy is known starts
-// with [Cache.StartAt] instead, and reads only after it has missed events. A [Pool] shares caches
-// among the users of a client and keeps idle ones for a while.
+// A [Reducer] embeds a cache and holds the copy. [Cache.Sync] returns when the copy is complete,
+// and does the work that this needs in the goroutine of its caller. A cache whose copy is known
+// starts with [Cache.StartAt] instead, and reads only after it has missed events. A [Pool] shares
+// caches among the users of a client and keeps idle ones for a while.
 //
 // # Guarantees
 //
@@ -72,8 +72,8 @@ type Cache struct {
 	idle  *time.Timer // set while there are no users
 }
 
-// New returns a cache that watches and reads each of the keys with opts. It does nothing before Sync
-// or StartAt.
+// New returns a cache that watches and reads each of the keys with opts. It does nothing before
+// Sync or StartAt.
 func New(c *gateway.Client, r Reducer, keys []string, opts ...gateway.Option) *Cache {
 	return &Cache{client: c, reducer: r, keys: keys, opts: opts, turn: make(chan struct{}, 1)}
 }
