@@ -32,7 +32,7 @@ type lengthWatch struct {
 	created  bool
 	err      error // why it has ended
 	counting bool
-	counted  bool
+	counted  int64 // the revision of the count, or zero; the watch may report it and earlier ones later
 	length   int64 // at the revision
 	revision int64
 	early    []lengthChange // events that came before the count
@@ -111,14 +111,20 @@ func (w *lengthWatch) take(k *keys, resp gateway.WatchResponse) {
 		case ev.KV.CreateRevision == ev.KV.ModRevision:
 			c.delta = 1
 		}
-		if w.counted {
-			w.length += c.delta
-			w.revision = c.revision
+		if w.counted > 0 {
+			w.apply(c)
 		} else {
 			w.early = append(w.early, c)
 		}
 	}
 	w.signal()
+}
+
+func (w *lengthWatch) apply(c lengthChange) {
+	if c.revision > w.counted {
+		w.length += c.delta
+		w.revision = c.revision
+	}
 }
 
 func (w *lengthWatch) signal() {
@@ -135,12 +141,9 @@ func (w *lengthWatch) setLength(length, revision int64, err error) {
 	if err != nil {
 		return
 	}
-	w.counted, w.length, w.revision = true, length, revision
+	w.counted, w.length, w.revision = revision, length, revision
 	for _, c := range w.early {
-		if c.revision > revision {
-			w.length += c.delta
-			w.revision = c.revision
-		}
+		w.apply(c)
 	}
 	w.early = nil
 }
@@ -149,7 +152,7 @@ func (w *lengthWatch) setLength(length, revision int64, err error) {
 func (r *room) length() (n, revision int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watch == nil || !r.watch.counted {
+	if r.watch == nil || r.watch.counted == 0 {
 		return 0, 0, false
 	}
 	return r.watch.length, r.watch.revision, true
@@ -175,8 +178,8 @@ func (q *Queue) awaitRoom(ctx context.Context) error {
 	for {
 		q.room.mu.Lock()
 		err, changed := w.err, w.changed
-		free := w.counted && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
-		counts := w.created && !w.counted && !w.counting
+		free := w.counted > 0 && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
+		counts := w.created && w.counted == 0 && !w.counting
 		w.counting = w.counting || counts
 		q.room.mu.Unlock()
 		switch {
