@@ -325,13 +325,13 @@ func (c *Client) readBody(resp *http.Response) ([]byte, error) {
 	}
 	if resp.ContentLength > c.cfg.MaxResponse {
 		return nil, setupError{fmt.Errorf("%w: %d bytes, more than the %d allowed",
-			ErrProtocol, resp.ContentLength, c.cfg.MaxResponse)}
+			ErrResponseTooLarge, resp.ContentLength, c.cfg.MaxResponse)}
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, max(512, min(resp.ContentLength+bytes.MinRead, 1<<20))))
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, c.cfg.MaxResponse+1))
 	if n > c.cfg.MaxResponse {
 		return nil, setupError{fmt.Errorf("%w: more than the %d bytes allowed",
-			ErrProtocol, c.cfg.MaxResponse)}
+			ErrResponseTooLarge, c.cfg.MaxResponse)}
 	}
 	return buf.Bytes(), err
 }

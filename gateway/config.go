@@ -69,7 +69,8 @@ type Config struct {
 	// limits are 60 s and more.
 	IdleTimeout time.Duration
 
-	// MaxResponse bounds the size of one answer, in bytes. Default 64 MiB.
+	// MaxResponse bounds the size of one answer, in bytes. A call whose answer is larger returns
+	// ErrResponseTooLarge. Default 64 MiB.
 	MaxResponse int64
 
 	// Logger receives the events that no call returns: failures that last and TLS files that cannot

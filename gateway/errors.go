@@ -22,6 +22,9 @@ var (
 	ErrInvalid = errors.New("invalid request")
 	// ErrCompacted: the requested revision has been compacted; read again and continue from there.
 	ErrCompacted = errors.New("revision compacted")
+	// ErrFutureRevision: the requested revision is above the cluster's, as after a restore from a
+	// backup.
+	ErrFutureRevision = errors.New("future revision")
 	// ErrLeaseNotFound: the lease has expired or was revoked.
 	ErrLeaseNotFound = errors.New("lease not found")
 	// ErrUnauthenticated: credentials are missing, wrong or outdated, after one renewal of the
@@ -31,6 +34,9 @@ var (
 	ErrPermissionDenied = errors.New("permission denied")
 	// ErrProtocol: the answer is not from an etcd gateway, or not as documented.
 	ErrProtocol = errors.New("not an etcd gateway answer")
+	// ErrResponseTooLarge: an answer is larger than [Config].MaxResponse. Read less at once, with
+	// [Limit] or [Client.Pages], or raise the bound.
+	ErrResponseTooLarge = errors.New("answer too large")
 	// ErrClusterMismatch: two endpoints belong to different clusters.
 	ErrClusterMismatch = errors.New("endpoints belong to different clusters")
 	// ErrRevisionRegressed: the cluster's revision moved backwards, as after a restore from a
@@ -131,6 +137,8 @@ func (e *Error) Is(target error) bool {
 		return e.Code == CodeInvalidArgument && !e.aboutToken()
 	case ErrCompacted:
 		return e.Code == CodeOutOfRange && e.says("has been compacted")
+	case ErrFutureRevision:
+		return e.Code == CodeOutOfRange && e.says("future revision")
 	case ErrLeaseNotFound:
 		return e.Code == CodeNotFound && e.says("requested lease not found")
 	case ErrUnauthenticated:

@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // hub has all watches of a client. One goroutine runs one watchmux after the other: when an
@@ -24,8 +28,9 @@ type hub struct {
 	running bool
 	mux     *watchmux // nil between two endpoints
 	lastID  int64
-	asked   bool // a caller waits for a report of progress
-	behind  int  // how many endpoints in a row were left because they were behind
+	failure *Error // why there is no stream; nil while one works, or the first has not failed
+	asked   bool   // a caller waits for a report of progress
+	behind  int    // how many endpoints in a row were left because they were behind
 }
 
 // watch is one watch, on whichever stream. All but its first fields are guarded by hub.mu.
@@ -140,6 +145,7 @@ func (h *hub) run() {
 			h.behind++
 			h.mu.Unlock()
 		}
+		h.setFailure(err)
 		h.trouble.failed(h.now(), ep, err)
 		h.c.note(func() { h.c.log.Debug("watch_stream_ended", "endpoint", ep.url, "err", err) })
 		if !err.aboutToken() {
@@ -164,6 +170,7 @@ func (h *hub) report(m *watchmux) time.Duration {
 	now, stood := h.now(), m.stood
 	h.mu.Unlock()
 	if stood {
+		h.setFailure(nil)
 		h.trouble.over(m.ep)
 	} else {
 		h.trouble.waiting(now, m.ep)
@@ -218,6 +225,32 @@ func (h *hub) failNew(err *Error) {
 			h.end(w, err)
 		}
 	})
+}
+
+func (h *hub) setFailure(err *Error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failure = err
+}
+
+// contextEnded returns the error of a watch whose context has ended, with the endpoint and, while
+// no stream works, the last failure of one.
+func (h *hub) contextEnded(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := &Error{Op: "watch", cause: ctxerr.Of(ctx)}
+	if h.mux != nil {
+		e.Endpoint = h.mux.ep.url
+	}
+	if h.failure != nil {
+		last := error(h.failure)
+		if errors.Is(last, context.DeadlineExceeded) || errors.Is(last, context.Canceled) {
+			last = errors.New(last.Error()) // of a log-in's own context, not of the caller's
+		}
+		e.Endpoint = h.failure.Endpoint
+		e.cause = fmt.Errorf("%w (last attempt: %w)", e.cause, last)
+	}
+	return e
 }
 
 // exclusively calls fn, which reports to owners of watches, while no message is handled.

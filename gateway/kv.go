@@ -66,7 +66,8 @@ type OpResponse struct {
 // Get reads a key, or a range of keys with [Prefix], [Range] or [FromKey]. A key that does not
 // exist is not an error: KVs is empty. It is linearizable unless [Serializable] is given. It is
 // retried at other endpoints until ctx ends. Returns ErrCompacted when the revision of [AtRevision]
-// has been compacted.
+// has been compacted, ErrFutureRevision when the cluster has not reached it, and
+// ErrResponseTooLarge when the answer is larger than [Config].MaxResponse.
 func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetResponse, error) {
 	return c.get(ctx, OpGet(key, opts...))
 }
@@ -94,10 +95,14 @@ func (c *Client) single(ctx context.Context, r *call, op Op) error {
 // when the database is full, and ErrLeaseNotFound when the lease of [WithLease] is gone.
 func (c *Client) Put(
 	ctx context.Context, key string, value []byte, opts ...Option,
-) (out *PutResponse, err error) {
+) (*PutResponse, error) {
+	return c.put(ctx, OpPut(key, value, opts...))
+}
+
+func (c *Client) put(ctx context.Context, op Op) (out *PutResponse, err error) {
 	r := &call{op: "put", path: "/kv/put", write: true, linear: true}
 	r.answer = answerOf(c, &out, (*decoder).put)
-	err = c.single(ctx, r, OpPut(key, value, opts...))
+	err = c.single(ctx, r, op)
 	return out, err
 }
 
@@ -105,12 +110,33 @@ func (c *Client) Put(
 // exist is not an error: Deleted is 0. It is sent at most once: it is retried only while no attempt
 // can have been applied. Returns ErrUncertain when ctx ends or the answer is lost after it was
 // sent.
-func (c *Client) Delete(
-	ctx context.Context, key string, opts ...Option,
-) (out *DeleteResponse, err error) {
+func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (*DeleteResponse, error) {
+	return c.delete(ctx, OpDelete(key, opts...))
+}
+
+func (c *Client) delete(ctx context.Context, op Op) (out *DeleteResponse, err error) {
 	r := &call{op: "delete", path: "/kv/deleterange", write: true, linear: true}
 	r.answer = answerOf(c, &out, (*decoder).delete)
-	err = c.single(ctx, r, OpDelete(key, opts...))
+	err = c.single(ctx, r, op)
+	return out, err
+}
+
+// Do runs one operation, like the method of its kind: [Client.Get], [Client.Put], [Client.Delete]
+// or [Client.Txn]. The answer has one field set. Returns the errors of that method, and ErrInvalid
+// for the zero Op.
+func (c *Client) Do(ctx context.Context, op Op) (out OpResponse, err error) {
+	switch op.kind {
+	case kindGet:
+		out.Get, err = c.get(ctx, op)
+	case kindPut:
+		out.Put, err = c.put(ctx, op)
+	case kindDelete:
+		out.Delete, err = c.delete(ctx, op)
+	case kindTxn:
+		out.Txn, err = c.Txn(ctx, *op.txn)
+	default:
+		err = invalid("do", "no operation")
+	}
 	return out, err
 }
 

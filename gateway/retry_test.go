@@ -89,7 +89,10 @@ func TestADefiniteErrorEndsACallAtOnce(t *testing.T) {
 			400, 11, "etcdserver: mvcc: required revision has been compacted",
 			list(gateway.ErrCompacted),
 		},
-		{400, 11, "etcdserver: mvcc: required revision is a future revision", nil},
+		{
+			400, 11, "etcdserver: mvcc: required revision is a future revision",
+			list(gateway.ErrFutureRevision),
+		},
 		{404, 5, "etcdserver: requested lease not found", list(gateway.ErrLeaseNotFound)},
 		{400, 3, "etcdserver: duplicate key given in txn request", list(gateway.ErrInvalid)},
 		{403, 7, "etcdserver: permission denied", list(gateway.ErrPermissionDenied)},

@@ -215,7 +215,7 @@ func TestEveryFiniteStreamIsCheckedForLife(t *testing.T) {
 			time.Sleep(110 * time.Millisecond)
 		}
 		p.finite.Store(0)
-		time.Sleep(20 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for n, b := range p.open {

@@ -5,8 +5,6 @@ import (
 	"iter"
 	"slices"
 	"sync"
-
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // Watcher is a watch whose events are buffered until they are read. Only one loop at a time may
@@ -61,10 +59,11 @@ func (c *Client) Watch(ctx context.Context, key string, opts ...Option) (*Watche
 		}
 		w.rev = r.Revision
 	case <-ctx.Done():
+		err := c.hub.contextEnded(ctx)
 		stop()
-		return nil, &Error{Op: "watch", cause: ctxerr.Of(ctx)}
+		return nil, err
 	}
-	w.off = context.AfterFunc(ctx, func() { w.end(&Error{Op: "watch", cause: ctxerr.Of(ctx)}) })
+	w.off = context.AfterFunc(ctx, func() { w.end(c.hub.contextEnded(ctx)) })
 	return w, nil
 }
 

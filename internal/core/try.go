@@ -112,7 +112,8 @@ const maxProtocolErrors = 5
 const maxMoves = 5
 
 func isProtocolError(err error) bool {
-	return errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)
+	return errors.Is(err, gateway.ErrResponseTooLarge) ||
+		errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)
 }
 
 func newBackoff() *backoff.ExponentialBackOff {
