@@ -29,7 +29,9 @@ import (
 type Hold interface {
 	// Context ends when the hold ends: before the lease can expire, when the server revokes the
 	// lease, when the hold's key is deleted, or when the hold is released. Its cause wraps
-	// [ErrLost], or is [ErrReleased].
+	// [ErrLost], or is [ErrReleased]. A key is watched from an age of 1 s on, because most holds
+	// are shorter: if it is deleted before, the context ends at that age. Txn and Guard notice at
+	// once.
 	Context() context.Context
 	// Err returns nil while the hold may be relied on, and the reason after it has ended. It looks
 	// at the clock.
