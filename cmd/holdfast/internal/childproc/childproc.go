@@ -26,6 +26,9 @@ import (
 type Hold interface {
 	// Context ends when the hold is lost.
 	Context() context.Context
+	// Err returns nil while the hold may be relied on. It counts the time in which the machine was
+	// asleep, unlike a timer.
+	Err() error
 	// Deadline returns the time at which the hold ends unless it is renewed before.
 	Deadline() time.Time
 }

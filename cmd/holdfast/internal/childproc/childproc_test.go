@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,11 +24,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hold lasts until a time, or until lose is called.
+// hold lasts until a time, or until lose is called. After sleep its end is known to Err alone.
 type hold struct {
 	ctx   context.Context
 	lose  context.CancelFunc
 	until time.Time
+	slept *atomic.Bool
+}
+
+var errSlept = errors.New("the machine was asleep")
+
+func (h hold) Err() error {
+	switch {
+	case h.slept.Load():
+		return errSlept
+	case h.ctx.Err() == nil && time.Now().After(h.until):
+		return context.DeadlineExceeded
+	}
+	return h.ctx.Err()
 }
 
 func (h hold) Context() context.Context { return h.ctx }
@@ -35,7 +49,7 @@ func (h hold) Deadline() time.Time      { return h.until }
 
 func lasting(d time.Duration) hold {
 	ctx, lose := context.WithCancel(context.Background())
-	return hold{ctx: ctx, lose: lose, until: time.Now().Add(d)}
+	return hold{ctx: ctx, lose: lose, until: time.Now().Add(d), slept: new(atomic.Bool)}
 }
 
 // runners has one runner for each test, because two would reap each other's children.
@@ -135,6 +149,23 @@ func TestLossSendsSIGTERM(t *testing.T) {
 
 // ignoresTERM starts a process that ignores SIGTERM, and prints its number.
 const ignoresTERM = `sh -c 'trap "" TERM; echo $$; while :; do sleep 0.01; done' & `
+
+// TestALossInSleepEndsTheCommand: a hold whose end only Err shows, as after a sleep of the machine,
+// ends the command and starts none.
+func TestALossInSleepEndsTheCommand(t *testing.T) {
+	h := lasting(time.Hour)
+	p, _ := start(t, h, 20*time.Second, `trap 'exit 9' TERM; echo; while :; do sleep 0.01; done`)
+	h.slept.Store(true)
+	if res := p.Wait(); res.Status != 9 || !res.Lost {
+		t.Errorf("%+v", res)
+	}
+	c := childproc.Command{
+		Args: []string{"true"}, Stdin: null(t), Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	if _, err := runner(t).Start(c, h); !errors.Is(err, childproc.ErrHoldEnded) {
+		t.Error(err)
+	}
+}
 
 // TestGroupIsKilledAfterTheGrace: a process that ignores SIGTERM is killed after the grace, or at
 // the deadline if that is earlier, even if the command itself has ended before.

@@ -71,7 +71,7 @@ func (p *Process) awaitExitOrLoss() (lost bool) {
 			return true
 		case <-t.C:
 			left := time.Until(p.hold.Deadline()) - p.grace
-			if left <= 0 {
+			if left <= 0 || !p.holdValid() {
 				return true
 			}
 			t.Reset(min(left, clockInterval))
