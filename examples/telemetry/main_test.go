@@ -12,10 +12,17 @@ func Example() {
 	main()
 	// Output:
 	// span: etcd txn in the trace: true
+	// span: holdfast acquire mutex in the trace: true
 	// span: etcd txn in the trace: true
 	// span: etcd txn in the trace: true
 	// span: nightly in the trace: true
-	// span: etcd revoke in the trace: true
-	// holdfast.wait of 1
-	// holdfast.held 0
+	// holdfast_client_operation_duration_seconds histogram
+	// holdfast_client_streams gauge
+	// holdfast_hold_active gauge
+	// holdfast_hold_duration_seconds histogram
+	// holdfast_hold_lost_total counter
+	// holdfast_hold_wait_duration_seconds histogram
+	// holdfast_session_lost_total counter
+	// holdfast_session_renewal_duration_seconds histogram
+	// holdfast_session_suspect_total counter
 }
