@@ -20,7 +20,7 @@ type Mutex struct {
 // New names the lock that all sessions share under name.
 func New(s *session.Session, name string, opts *Options) *Mutex {
 	m := &Mutex{line: line.Line{
-		Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true,
+		Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true, EarlyGrant: true,
 	}}
 	if opts != nil {
 		m.line.Delay = opts.LockDelay
@@ -86,9 +86,9 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 	return &Lock{h, &m.line}, nil
 }
 
-// Unlock releases the lock, and the next waiter acquires it after one round trip. It returns
-// [session.ErrNotHeld] when the lock was lost or unlocked before. See [session.Hold] for an Unlock
-// that is cut off or fails.
+// Unlock releases the lock, and the next waiter acquires it after one round trip, or at once if it
+// is a waiter of the same client (see [Lock.Guard]). Unlock returns [session.ErrNotHeld] when the
+// lock was lost or unlocked before. See [session.Hold] for an Unlock that is cut off or fails.
 func (l *Lock) Unlock(ctx context.Context) error {
 	return l.line.Wrap("unlock", l.hold.Grip.Release(ctx))
 }

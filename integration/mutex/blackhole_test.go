@@ -21,7 +21,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}})
 	opts := &session.Options{TTL: 60 * time.Second}
 	s, closing := newSession(t, c, opts), newSession(t, c, opts)
-	held, waited := lock(t, s, fresh(t)), fresh(t)
+	unlocked, held, waited := lock(t, s, fresh(t)), lock(t, s, fresh(t)), fresh(t)
 	direct := plain(t)
 	inTheWay := lock(t, direct, waited)
 	parked := make(chan error, 1)
@@ -51,7 +51,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 		"Break": func(ctx context.Context) error {
 			return mutex.New(s, name, nil).Break(ctx, name+"/1", 1, "why not")
 		},
-		"Unlock": held.Unlock,
+		"Unlock": unlocked.Unlock,
 		"Lock.Txn": func(ctx context.Context) error {
 			_, err := held.Txn(ctx, write)
 			return err

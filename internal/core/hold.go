@@ -18,6 +18,7 @@ type Hold struct {
 	fence int64
 
 	mu     sync.Mutex
+	under  under
 	ended  error           // the cause; nil if it lasts as long as the session
 	ctx    context.Context //nolint:containedctx // made by the first call of Context
 	cancel context.CancelCauseFunc
@@ -59,11 +60,17 @@ func (h *Hold) Fence() int64 { return h.fence }
 
 // Guard is documented at session.Hold.Guard.
 func (h *Hold) Guard() gateway.Cmp {
-	return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence)
+	if !h.expose() {
+		return h.never()
+	}
+	return h.guard()
 }
 
 // Key is documented at session.Hold.Key.
-func (h *Hold) Key() string { return h.key }
+func (h *Hold) Key() string {
+	h.expose() // with the fence, it makes a guard
+	return h.key
+}
 
 // Deadline is documented at session.Hold.Deadline.
 func (h *Hold) Deadline() time.Time { return h.s.Deadline() }
@@ -81,7 +88,11 @@ func (h *Hold) Err() error {
 
 // Txn is documented at session.Hold.Txn.
 func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	resp, err := h.s.TxnUnder(ctx, t, h.Guard())
+	if !h.beginTxn() {
+		return nil, fmt.Errorf("session: txn under %s: %w: %w", h.key, ErrNotHeld, h.Err())
+	}
+	resp, err := h.s.TxnUnder(ctx, t, h.guard())
+	h.endTxn(err)
 	if errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrLost) { // the guard; h may not have ended yet
 		err = errors.Join(err, h.Err())
 	}

@@ -30,7 +30,7 @@ func (s *Session) ObserveHold(ctx context.Context, h *Hold, kind, name string, a
 	if !logs && hooks.Acquired == nil && hooks.HoldEnded == nil {
 		return
 	}
-	now, held := time.Now(), HoldInfo{kind, name, h.Key(), h.Fence()}
+	now, held := time.Now(), HoldInfo{kind, name, h.key, h.fence}
 	if logs {
 		s.opt.Logger.InfoContext(ctx, "hold_acquired",
 			"kind", kind, "key", held.Key, "fence", held.Fence, "waited", now.Sub(asked))

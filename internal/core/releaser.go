@@ -19,6 +19,7 @@ type Releaser struct {
 	deletion [1]gateway.Op // of the key
 	with     ReleaseWrite
 	free     func() // see Session.ReserveKey
+	quiet    func() // see OnQuiet; may be nil
 
 	mu      sync.Mutex
 	state   releaseState
@@ -173,6 +174,9 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		}
 		return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
 	}
+	if was == releaseHeld && g.quiet != nil && g.h.silence() {
+		g.quiet()
+	}
 	return g.delete(ctx)
 }
 
@@ -244,7 +248,7 @@ func (g *Releaser) writeGuarded(with ReleaseWrite) Write {
 // guarded returns a write that applies all of ops, of which the first deletes the key, unless the
 // hold has ended otherwise.
 func (g *Releaser) guarded(ops []gateway.Op) Write {
-	own := gateway.Txn{If: []gateway.Cmp{g.h.Guard()}, Then: ops}
+	own := gateway.Txn{If: []gateway.Cmp{g.h.guard()}, Then: ops}
 	return Write{
 		If: own.If, Then: ops, Guarded: true,
 		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },

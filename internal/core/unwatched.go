@@ -102,7 +102,7 @@ func (g *Releaser) unleased() {
 	g.h.end(lost(ErrKeyDeleted))
 	key, lease := g.h.key, g.h.s.lease
 	remove := gateway.Txn{
-		If:   []gateway.Cmp{g.h.Guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
+		If:   []gateway.Cmp{g.h.guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
 		Then: []gateway.Op{gateway.OpDelete(key)},
 	}
 	g.h.s.Compensate(Write{

@@ -66,6 +66,9 @@ type Line struct {
 	Kind    string // of the recipe: lines of the same kind must have the same Rule
 	Rule    Rule
 	Delay   time.Duration // see delay.go
+	// EarlyGrant grants the line within this process before the holder's key is deleted, see
+	// early.go.
+	EarlyGrant bool
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
@@ -216,6 +219,9 @@ func (l *Line) admit(
 	ctx context.Context, asked time.Time, me Member, before *lastLeft, free func(),
 ) (Hold, error) {
 	h, grip := l.Session.Hold(me.Key, me.Fence, free)
+	if l.grantsEarly() {
+		grip.OnQuiet(func() { l.quiet(me) })
+	}
 	admitted := false
 	defer func() {
 		if !admitted { // also if a hook panicked, because no caller can release the hold then

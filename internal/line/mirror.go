@@ -20,6 +20,7 @@ type mirror struct {
 	synced   bool                       // the cache has passed a read, and the events since
 	snapshot Snapshot                   // the line at snapshot.Revision; only if synced
 	last     *lastLeft                  // nil if no member has left since the read
+	released map[string]int64           // the fences of members, by key, see early.go
 	waiters  map[string]*waiter         // by key
 	readers  map[chan struct{}]struct{} // each receives after a change
 }
@@ -45,7 +46,8 @@ func (l *Line) acquireMirror() *mirror {
 func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {
 	m := &mirror{
 		prefix: prefix, rule: rule,
-		waiters: map[string]*waiter{}, readers: map[chan struct{}]struct{}{},
+		released: map[string]int64{}, waiters: map[string]*waiter{},
+		readers: map[chan struct{}]struct{}{},
 	}
 	m.Cache = listwatch.New(c, m, []string{prefix}, gateway.Prefix())
 	return m
@@ -67,6 +69,7 @@ func (m *mirror) List(read *gateway.GetResponse) {
 	defer m.mu.Unlock()
 	m.synced, m.snapshot = true, snapshotOf(read, m.prefix)
 	m.last = nil // this process did not see which members left before the read
+	m.forgetReleased()
 	for _, w := range m.waiters {
 		m.review(w)
 	}
@@ -122,6 +125,9 @@ func (m *mirror) apply(ev gateway.Event) bool {
 	if i >= 0 {
 		m.last = &lastLeft{s.Members[i], time.Now()}
 		s.Members = slices.Delete(s.Members, i, i+1)
+		if m.released[m.last.Key] == m.last.Fence {
+			delete(m.released, m.last.Key)
+		}
 		if w := m.waiters[m.last.Key]; w != nil && w.is(m.last.Member) {
 			w.gone = true
 			signal(w.wake)
@@ -135,8 +141,10 @@ func (m *mirror) apply(ev gateway.Event) bool {
 
 // decide notifies the waiters that the rule admits, the waiters that abort, and all readers.
 func (m *mirror) decide() {
-	for _, member := range m.snapshot.Members[:m.rule(m.snapshot)] {
-		if w := m.waiters[member.Key]; w != nil && w.is(member) && !w.admitted {
+	v, early := m.unreleased()
+	for _, member := range v.Members[:m.rule(v)] {
+		w := m.waiters[member.Key]
+		if w != nil && w.is(member) && !w.admitted && (early == 0 || w.early) {
 			w.admitted, w.before = true, m.last
 			signal(w.wake)
 		}
@@ -156,10 +164,9 @@ func (m *mirror) decide() {
 	m.wakeReaders()
 }
 
-// review notifies a waiter if its member is no longer in the line. A snapshot older than the join
-// cannot show that.
+// review notifies a waiter if its member is no longer in the line.
 func (m *mirror) review(w *waiter) {
-	if m.snapshot.Revision >= w.Fence && !slices.ContainsFunc(m.snapshot.Members, w.is) {
+	if m.hasLeft(w.Member) {
 		w.gone = true
 		signal(w.wake)
 	}

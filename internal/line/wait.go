@@ -12,6 +12,7 @@ type waiter struct {
 	Member
 	wake  chan struct{} // receives when waiterState may have changed, or the mirror is stale
 	abort func(Snapshot, Member) error
+	early bool // see early.go
 	waiterState
 }
 
@@ -34,7 +35,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 	defer m.release()
 	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
-	w := m.addWaiter(me, j.Abort)
+	w := m.addWaiter(me, j.Abort, l.grantsEarly())
 	defer m.removeWaiter(w)
 	for {
 		if err := m.Sync(ctx); err != nil {
@@ -57,8 +58,8 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 }
 
 // addWaiter registers a waiter for a member that has joined.
-func (m *mirror) addWaiter(me Member, abort func(Snapshot, Member) error) *waiter {
-	w := &waiter{Member: me, wake: make(chan struct{}, 1), abort: abort}
+func (m *mirror) addWaiter(me Member, abort func(Snapshot, Member) error, early bool) *waiter {
+	w := &waiter{Member: me, wake: make(chan struct{}, 1), abort: abort, early: early}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiters[me.Key] = w

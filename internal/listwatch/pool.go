@@ -69,6 +69,15 @@ func (p *Pool[C]) closeIdle(c *Cache) {
 	c.Close()
 }
 
+// Find returns the cache with an ID, if there is one, without using it: it may be closed at any
+// time.
+func (p *Pool[C]) Find(id ID) (C, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	shared, ok := p.m[id]
+	return shared, ok
+}
+
 // InUse reports whether there is a cache with an ID that has users.
 func (p *Pool[C]) InUse(id ID) bool {
 	p.mu.Lock()

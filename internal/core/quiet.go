@@ -1,0 +1,65 @@
+package core
+
+import "github.com/holdfast-go/holdfast/gateway"
+
+// A hold is quiet when no transaction can be applied under it any more, although its key still
+// exists. A release makes it so unless a transaction may be under way that the session does not
+// know the end of: one of the caller's own, because the Guard or the Key was asked for, or a Txn
+// that failed or was not answered yet.
+
+// under counts the transactions under a hold. Hold.mu guards it.
+type under struct {
+	running int  // calls of Txn
+	unknown bool // a transaction may be under way that is none of these
+	closed  bool // the hold is quiet
+}
+
+// OnQuiet sets a function that a release calls, before it deletes the key, if it has made the hold
+// quiet. It is not called for a hold that was lost. It must not block. OnQuiet must not be called
+// once others may release the hold.
+func (g *Releaser) OnQuiet(fn func()) { g.quiet = fn }
+
+// silence makes the hold quiet, or returns false if that is impossible.
+func (h *Hold) silence() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.under.closed = h.under.running == 0 && !h.under.unknown
+	return h.under.closed
+}
+
+// beginTxn reports whether a transaction may be sent under the hold. endTxn must be called then.
+func (h *Hold) beginTxn() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.under.closed {
+		return false
+	}
+	h.under.running++
+	return true
+}
+
+func (h *Hold) endTxn(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.under.running--
+	h.under.unknown = h.under.unknown || err != nil
+}
+
+// expose notes that the caller may send a transaction under the hold. It returns false if the hold
+// is quiet.
+func (h *Hold) expose() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.under.unknown = true
+	return !h.under.closed
+}
+
+// guard is [Hold.Guard] for the session's own writes, which end with the release.
+func (h *Hold) guard() gateway.Cmp {
+	return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence)
+}
+
+// never returns a compare that does not hold.
+func (h *Hold) never() gateway.Cmp {
+	return gateway.CmpCreateRevision(h.key, gateway.Less, 0)
+}
