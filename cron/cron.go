@@ -44,8 +44,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 )
 
-// Missed says what happens to ticks that could not start at their time, because an earlier tick was
-// running, no replica was, or etcd could not be reached.
+// Missed selects the ticks that start late, of the ticks that could not start at their time, because
+// an earlier tick was running, no replica was, or etcd could not be reached.
 type Missed int
 
 const (
@@ -63,7 +63,7 @@ type Options struct {
 	// Spec identifies the schedule: replicas with different specs cannot run at the same time. It is
 	// needed for a schedule that has no String method, whose result is the default.
 	Spec string
-	// Missed says what happens to ticks that could not start at their time.
+	// Missed selects the ticks that start late.
 	Missed Missed
 	// MaxLate is the time after which a tick that has not started is skipped. It compares the clocks
 	// of two replicas, so it should be longer than their difference and the time to live of a

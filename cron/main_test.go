@@ -40,7 +40,7 @@ func run(
 	go func() { r.done <- c.Run(ctx, r.client, fn) }()
 	t.Cleanup(func() {
 		stop()
-		<-r.done
+		_ = r.wait() // killed replicas have another error
 	})
 	return r
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // History returns the last ticks that have started, the latest first. The first one may be running;
-// it has no Ended then, and an Error if it waits for its next attempt. The times are those of the
-// replicas' clocks. It makes one request. Returns [session.ErrCorrupt] when this library did not
+// it has no Ended then, and an Error if it waits for its next attempt. The times are from the
+// clocks of the replicas. It makes one request. Returns [session.ErrCorrupt] when this library did not
 // write one of the records.
 func (c *Cron) History(ctx context.Context, client *gateway.Client) ([]Record, error) {
 	records, err := c.history(ctx, client)
@@ -69,7 +69,7 @@ func (c *Cron) Pause(ctx context.Context, client *gateway.Client, why string) er
 }
 
 // Resume continues the schedule after [Cron.Pause] with the next tick. The ticks of the pause are
-// skipped, whatever [Options.Missed] is. Resume returns nil when there was no pause, and skips
+// skipped, also with [MissedAll]. Resume returns nil when there was no pause, and skips
 // nothing then. It makes a session for the call. After [gateway.ErrUncertain] it may be repeated.
 func (c *Cron) Resume(ctx context.Context, client *gateway.Client) error {
 	return c.wrap("resume", c.operate(ctx, client, "resumed",

@@ -39,7 +39,7 @@ func TestNoTickStartsAfterPause(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		first.stop()
-		first.wait() //nolint:errcheck // the context's
+		_ = first.wait()
 		if got := history(t, etcd, c); len(got) != 2 || got[1].Error != "" {
 			t.Errorf("history %+v", got)
 		}

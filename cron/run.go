@@ -96,7 +96,11 @@ func (c *Cron) serve(ctx context.Context, s *core.Session, fn function) (err err
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, line.Finish(ctx, h.Grip, h.Grip.Release))
+		if h.Grip.Released() { // by an attempt that has overrun its Timeout
+			h.Abandon(ctx)
+			return
+		}
+		err = errors.Join(err, line.GiveBack(ctx, h.Grip, h.Grip.Release))
 	}()
 	during, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -112,7 +116,7 @@ func (c *Cron) serve(ctx context.Context, s *core.Session, fn function) (err err
 }
 
 // mismatch returns an error if a member ahead has another schedule. Only the members ahead count, so
-// that of two replicas one goes on.
+// that one of two replicas goes on.
 func (c *Cron) mismatch(v line.Snapshot, me line.Member) error {
 	for _, m := range v.Members {
 		if m.Fence < me.Fence && m.Value != c.spec {

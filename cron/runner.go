@@ -39,32 +39,25 @@ const maxSleep = time.Minute
 
 // run starts ticks until an attempt fails or the place is lost.
 func (r *runner) run(ctx context.Context) error {
-	for {
+	for failed := false; !failed; {
 		snapshot, known, err := r.copied.get()
 		var wait time.Duration
-		failed := false
 		switch {
 		case err != nil:
 			return err
 		case !known:
 			wait = maxSleep
 		default:
-			v, err := r.read(snapshot)
-			if err != nil {
-				return err
-			}
-			wait, failed, err = r.step(ctx, v)
-			if err != nil {
-				return err
-			}
+			wait, failed, err = r.step(ctx, snapshot)
 		}
-		if failed {
-			return nil
+		if err == nil && !failed {
+			err = r.wait(ctx, wait)
 		}
-		if err := r.wait(ctx, wait); err != nil {
+		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // wait returns when the line changes, after d, or with the error of ctx.
@@ -104,45 +97,69 @@ func (r *runner) read(s line.Snapshot) (v view, err error) {
 	return v, nil
 }
 
-// step does what is due, or returns the time until something is. failed means that an attempt has
-// failed.
-func (r *runner) step(ctx context.Context, v view) (wait time.Duration, failed bool, _ error) {
+// step starts or ends the tick that is due, or returns the time until one is. failed means that an
+// attempt has failed.
+func (r *runner) step(
+	ctx context.Context, s line.Snapshot,
+) (wait time.Duration, failed bool, _ error) {
+	v, err := r.read(s)
 	now := clock.Wall(ctx)
-	run := v.state.Running
 	switch {
-	case v.revision > 0 && v.revision <= r.known: // the copy is older than the last write
-		return maxSleep, false, nil
+	case err != nil:
+		return 0, false, err
 	case v.revision == 0:
 		return maxSleep, false, r.declare(ctx, now)
-	case run != nil && run.Key == "" && run.Error != "" && run.Attempt < r.opt.MaxAttempts:
-		if r.failed != v.revision {
-			r.failed, r.seen = v.revision, time.Now()
-		}
-		if left := r.opt.Backoff(run.Attempt) - time.Since(r.seen); left > 0 {
-			return left, false, nil
-		}
-	case run != nil:
-	case v.trigger != nil:
-		run = &attempt{Record: Record{Scheduled: v.trigger.At, Trigger: v.trigger}}
-	case v.pause.Paused:
+	case v.revision <= r.known: // the copy is older than the last write
 		return maxSleep, false, nil
-	default:
-		last := v.state.Last
-		if v.pause.At.After(last) { // the ticks of a pause are skipped
-			last = v.pause.At
-		}
-		tick, due, err := r.due(last, now.Add(-r.jitter()))
-		switch {
-		case err != nil || tick.IsZero():
-			return maxSleep, false, err
-		case !due:
-			return tick.Add(r.jitter()).Sub(now), false, nil
-		}
-		run = &attempt{Record: Record{Scheduled: tick}}
 	}
-	if run.Attempt >= r.opt.MaxAttempts {
+	next, wait, err := r.choose(v, now)
+	switch {
+	case err != nil || next == nil:
+		return wait, false, err
+	case next.Attempt >= r.opt.MaxAttempts:
 		return 0, false, r.exhaust(ctx, v, now)
 	}
-	failed, err := r.start(ctx, v, *run, now)
+	failed, err = r.start(ctx, v, *next, now)
 	return 0, failed, err
+}
+
+// choose returns the attempt before the one that is due, of which a new tick has none. If nothing is
+// due, it returns nil and the time to wait.
+func (r *runner) choose(v view, now time.Time) (_ *attempt, wait time.Duration, _ error) {
+	switch running := v.state.Running; {
+	case running != nil:
+		if left := r.backOff(v); left > 0 {
+			return nil, left, nil
+		}
+		return running, 0, nil
+	case v.trigger != nil:
+		return &attempt{Record: Record{Scheduled: v.trigger.At, Trigger: v.trigger}}, 0, nil
+	case v.pause.Paused:
+		return nil, maxSleep, nil
+	}
+	last := v.state.Last
+	if v.pause.At.After(last) { // the ticks of a pause are skipped
+		last = v.pause.At
+	}
+	tick, due, err := r.due(last, now.Add(-r.jitter()))
+	switch {
+	case err != nil || tick.IsZero():
+		return nil, maxSleep, err
+	case !due:
+		return nil, tick.Add(r.jitter()).Sub(now), nil
+	}
+	return &attempt{Record: Record{Scheduled: tick}}, 0, nil
+}
+
+// backOff returns the rest of the pause after an attempt that failed. The pause begins when this
+// replica sees the failure, because the clocks of two replicas differ.
+func (r *runner) backOff(v view) time.Duration {
+	last := v.state.Running
+	if last.Error == "" || last.Attempt >= r.opt.MaxAttempts {
+		return 0
+	}
+	if r.failed != v.revision {
+		r.failed, r.seen = v.revision, time.Now()
+	}
+	return r.opt.Backoff(last.Attempt) - time.Since(r.seen)
 }

@@ -175,7 +175,7 @@ func (t *Tick) putAttempt(r Record) []gateway.Op {
 // release ends the attempt. If etcd rejects the operations, it deletes the key alone, so that the
 // next replica takes the tick over.
 func (t *Tick) release(ctx context.Context, ops []gateway.Op) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), line.FinishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, line.FinishTimeout)
 	defer cancel()
 	err := t.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: ops})
 	if err != nil && t.grip.Rejected() {
