@@ -49,6 +49,9 @@ var arrows = map[string][]string{
 	"once": {
 		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
 	},
+	"cron": {
+		"gateway", "session", "internal/core", "internal/line", "internal/clock", "internal/ctxerr",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

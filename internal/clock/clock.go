@@ -13,6 +13,7 @@
 package clock
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -65,3 +66,16 @@ var pretended atomic.Int64
 // Sleep makes all later instants look as if the machine had slept for d. It is for tests, and
 // changes the clock of the whole process.
 func Sleep(d time.Duration) { pretended.Add(int64(d)) }
+
+type shiftKey struct{}
+
+// Wall returns the time of day in UTC, without a monotonic reading.
+func Wall(ctx context.Context) time.Time {
+	shift, _ := ctx.Value(shiftKey{}).(time.Duration)
+	return time.Now().Add(shift).UTC().Round(0)
+}
+
+// Shift returns a context in which [Wall] is wrong by d. It is for tests.
+func Shift(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, shiftKey{}, d)
+}

@@ -50,6 +50,9 @@ func askedTTL(value []byte) time.Duration {
 	return time.Duration(r.TTL) * time.Second
 }
 
+// Info returns the part of the session's record that identifies it.
+func (s *Session) Info() Info { return s.info }
+
 // String is documented at session.Info.String.
 func (i Info) String() string {
 	name := i.Name
