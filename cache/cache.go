@@ -96,7 +96,7 @@ func Open(ctx context.Context, c *gateway.Client, prefix string, opts *Options) 
 		cache.copier.Close()
 		return nil, fmt.Errorf("cache: open %q: %w", prefix, err)
 	}
-	running, stop := context.WithCancel(context.Background())
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // ctx bounds the load only
 	cache.stop = stop
 	cache.runs.Go(func() { cache.follow(running) })
 	cache.runs.Go(func() { cache.check(running) })

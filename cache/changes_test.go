@@ -102,6 +102,7 @@ func TestChangesAfterACompaction(t *testing.T) {
 		fill(etcd, 1000)
 		c := open(t, etcd, nil)
 		f := follow(t.Context(), t, c.Snapshot(), 0)
+		before, _ := c.Snapshot().Get("a/0001")
 		lose(etcd, func() {
 			etcd.Put("a/0500", "w")
 			etcd.Delete("a/0600")
@@ -113,6 +114,9 @@ func TestChangesAfterACompaction(t *testing.T) {
 		})
 		exact(t, etcd, c)
 		f.want("put a/0500", "delete a/0600", "put a/0700", "put a/new")
+		if after, _ := c.Snapshot().Get("a/0001"); &before.Value[0] != &after.Value[0] {
+			t.Error("a key that has not changed is in memory twice")
+		}
 		etcd.Put("a/0001", "w")
 		f.want("put a/0001")
 		c.Close()

@@ -156,7 +156,7 @@ func (c *Cache) follow(ctx context.Context) {
 			c.copier.Close()
 			return
 		case err != nil:
-			c.health.fail(err)
+			c.health.fail(err, true)
 			wait(ctx, pause/2+rand.N(pause/2))
 			pause = min(2*pause, maxPause)
 			c.copier.Reset()

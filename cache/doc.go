@@ -16,8 +16,8 @@
 //
 // Each state of the copy is the state of etcd at one revision, with all keys of a transaction.
 // Revisions only grow: the copy never goes backwards, also when a member of the cluster lags behind
-// the one before. [Snapshot] keeps a state. [Cache.WaitRevision] waits for the process's own
-// writes, or those of others.
+// the one before. [Snapshot] keeps a state. [Cache.WaitRevision] waits until the copy includes
+// a write.
 //
 // After a cut, the copy goes on where it was. If the events since were compacted, it is loaded
 // again, and [Cache.Changes] yields the differences, deletions among them.

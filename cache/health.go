@@ -32,7 +32,7 @@ func (c *Cache) Health() Health {
 	h.Revision = c.latest.Load().revision
 	select {
 	case <-c.failed:
-		if h.Err == nil {
+		if h.Err == nil { // it ended while all was well
 			h.Since = h.Current
 		}
 		h.Err = c.failure
@@ -44,6 +44,7 @@ func (c *Cache) Health() Health {
 type health struct {
 	mu sync.Mutex
 	Health
+	following bool // Err is of the copy, and not of a check
 }
 
 // saw records the revision of etcd.
@@ -61,17 +62,20 @@ func (h *health) confirm(revision int64, asked time.Time) {
 	if asked.After(h.Current) {
 		h.Current = asked
 	}
-	h.Err, h.Since = nil, time.Time{}
+	h.Err, h.Since, h.following = nil, time.Time{}, false
 }
 
-// fail records an error.
-func (h *health) fail(err error) {
+// fail records an error of the copy, if following, or of a check. The former is the reason for the
+// latter.
+func (h *health) fail(err error, following bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.Err == nil {
 		h.Since = time.Now()
 	}
-	h.Err = err
+	if following || !h.following {
+		h.Err, h.following = err, following
+	}
 }
 
 // errBehind is the error of a check that has not ended when the next is due.
@@ -85,7 +89,7 @@ func (c *Cache) check(ctx context.Context) {
 			return
 		}
 		if err != nil && ctx.Err() == nil {
-			c.health.fail(err)
+			c.health.fail(err, false)
 		}
 	}
 }

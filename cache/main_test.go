@@ -87,14 +87,13 @@ func (f *follower) see(ch cache.Change) {
 	if ok != (ch.Old != nil) || ok && string(ch.Old.Value) != old {
 		f.t.Errorf("%s: old value %v, want %q, %v", ch.Key, ch.Old, old, ok)
 	}
-	switch {
-	case ch.New == nil:
+	if ch.New == nil {
 		delete(f.keys, ch.Key)
 		f.log = append(f.log, "delete "+ch.Key)
-	default:
-		f.keys[ch.Key] = string(ch.New.Value)
-		f.log = append(f.log, "put "+ch.Key)
+		return
 	}
+	f.keys[ch.Key] = string(ch.New.Value)
+	f.log = append(f.log, "put "+ch.Key)
 }
 
 // want checks the changes since the last want.

@@ -74,8 +74,8 @@ func same(t *testing.T, of *table, model map[string]int64) {
 	}
 }
 
-// TestDifferencesSkipSharedChunks: a comparison reads only the keys of chunks that have changed.
-func TestDifferencesSkipSharedChunks(t *testing.T) {
+// TestChangeSharesChunks: a change copies one chunk, so that a comparison reads only its keys.
+func TestChangeSharesChunks(t *testing.T) {
 	t.Parallel()
 	var large table
 	for i := range 10_000 {
@@ -90,6 +90,22 @@ func TestDifferencesSkipSharedChunks(t *testing.T) {
 	}
 	if shared != len(large.chunks)-1 {
 		t.Errorf("%d of %d chunks are shared", shared, len(large.chunks))
+	}
+}
+
+// TestLateEventsAreIgnored: a read can show the copy complete before the watch delivers keys that
+// came and went.
+func TestLateEventsAreIgnored(t *testing.T) {
+	t.Parallel()
+	c := &Cache{byKey: map[string]*gateway.KeyValue{}}
+	c.latest.Store(&state{revision: 5, replaced: make(chan struct{})})
+	for revision := range int64(8) {
+		kv := gateway.KeyValue{Key: "k", ModRevision: revision}
+		c.publish(revision, func(t *table) table { return t.with([]gateway.Event{{KV: kv}}) })
+		got, _ := c.Get("k")
+		if seen := revision > 5; c.Revision() != max(5, revision) || (got.Key == "k") != seen {
+			t.Errorf("after revision %d: %v at %d", revision, got, c.Revision())
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ type Reducer interface {
 }
 
 // ProgressReducer is a [Reducer] that is notified of the progress of a watch, which must have
-// [gateway.ProgressNotify]. Calls of Progress are like those of Apply.
+// [gateway.ProgressNotify]. It is called as Apply is.
 type ProgressReducer interface {
 	Reducer
 	// Progress reports that the copy has all events up to a revision.
