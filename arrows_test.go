@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 	"barrier": {
 		"gateway", "session", "internal/core", "internal/line", "internal/grace", "internal/ctxerr",
 	},
+	"cache": {"gateway", "internal/listwatch", "internal/ctxerr"},
 	"once": {
 		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
 	},

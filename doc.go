@@ -14,6 +14,8 @@
 //     for one of them.
 //   - [github.com/holdfast-go/holdfast/once] runs a function once for all its callers, and gives
 //     them its result.
+//   - [github.com/holdfast-go/holdfast/cache] keeps a copy of the keys with a prefix, which is read
+//     without requests.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -66,6 +66,22 @@ func (s *store) find(from, end string) []object {
 	return out
 }
 
+// at returns the store as it was at a revision, from the events since the start.
+func (s *store) at(rev int64) *store {
+	past := newStore()
+	for _, ev := range s.log {
+		switch key := string(ev.KV.Key); {
+		case ev.KV.Mod > rev:
+			return &past
+		case ev.Type == "DELETE":
+			delete(past.kvs, key)
+		default:
+			past.kvs[key] = ev.KV
+		}
+	}
+	return &past
+}
+
 type header struct {
 	Cluster  int64 `json:"cluster_id,string"`
 	Revision int64 `json:"revision,string"`
@@ -78,6 +94,8 @@ type rangeRequest struct {
 	SortTarget string `json:"sort_target"`
 	SortOrder  string `json:"sort_order"`
 	MaxCreate  int64  `json:"max_create_revision,string"`
+	MinMod     int64  `json:"min_mod_revision,string"`
+	Revision   int64  `json:"revision,string"`
 	KeysOnly   bool   `json:"keys_only"`
 	CountOnly  bool   `json:"count_only"`
 }
@@ -223,6 +241,10 @@ func (t *change) delete(r *deleteRequest) fields {
 
 func (t *change) get(r *rangeRequest) fields {
 	found := t.s.find(string(r.Key), string(r.End))
+	if r.Revision > 0 {
+		past := t.s.at(r.Revision)
+		found = past.find(string(r.Key), string(r.End))
+	}
 	if r.SortTarget == "CREATE" {
 		slices.SortStableFunc(found, func(a, b object) int { return int(a.Create - b.Create) })
 	}
@@ -233,6 +255,7 @@ func (t *change) get(r *rangeRequest) fields {
 	if r.MaxCreate > 0 {
 		found = slices.DeleteFunc(found, func(o object) bool { return o.Create > r.MaxCreate })
 	}
+	found = slices.DeleteFunc(found, func(o object) bool { return o.Mod < r.MinMod })
 	if r.Limit > 0 && len(found) > r.Limit {
 		found, out["more"] = found[:r.Limit], true
 	}
@@ -311,6 +334,10 @@ func (s *Server) apply(path string, body []byte) Answer {
 		var r rangeRequest
 		if err := decoder.Decode(&r); err != nil {
 			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		if r.Revision > 0 && r.Revision < s.store.compacted {
+			return Error(gateway.CodeOutOfRange,
+				"etcdserver: mvcc: required revision has been compacted")
 		}
 		return s.answer(s.store.begin().get(&r))
 	case "/kv/put":

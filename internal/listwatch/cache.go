@@ -15,7 +15,7 @@
 //
 // # Limitations
 //
-// The events before a read are buffered in memory.
+// The events before a read are buffered in memory, without a limit unless [Cache.Bound] sets one.
 //
 // # Concurrency
 //
@@ -50,12 +50,24 @@ type Reducer interface {
 	Stale()
 }
 
+// ProgressReducer is a [Reducer] that is notified of the progress of a watch, which must have
+// [gateway.ProgressNotify]. It is called as Apply is.
+type ProgressReducer interface {
+	Reducer
+	// Progress reports that the copy has all events up to a revision.
+	Progress(revision int64)
+}
+
+// ErrBuffer is returned by [Cache.Sync] when the events before a read exceed [Cache.Bound].
+var ErrBuffer = errors.New("too many events before the read")
+
 // Cache keeps the copy of a [Reducer] up to date.
 type Cache struct {
 	client  *gateway.Client
 	reducer Reducer
 	keys    []string
 	opts    []gateway.Option
+	bound   int64         // of the buffered events, in bytes; 0 is none
 	turn    chan struct{} // held by the Sync that does the work
 
 	calls        sync.Mutex // held during the calls of the reducer; before mu
@@ -77,6 +89,10 @@ type Cache struct {
 func New(c *gateway.Client, r Reducer, keys []string, opts ...gateway.Option) *Cache {
 	return &Cache{client: c, reducer: r, keys: keys, opts: opts, turn: make(chan struct{}, 1)}
 }
+
+// Bound limits the events that are buffered before a read, in bytes of keys and values. Above it,
+// the cache has failed with [ErrBuffer]. It must be called before the first Sync.
+func (c *Cache) Bound(bytes int64) { c.bound = bytes }
 
 // StartAt starts the watch of a cache whose copy is complete at a revision. It must be the first
 // call. If it fails, the client is closed.

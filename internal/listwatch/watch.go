@@ -14,6 +14,7 @@ type watch struct {
 	creating int             // the keys whose watch is not created yet
 	ready    chan struct{}   // closed when all are created, or the watch has ended
 	buffered []gateway.Event // received before the read
+	bytes    int64           // of the keys and values in buffered
 }
 
 // current returns the watch after whose creation the keys are to be read, and starts it if there is
@@ -52,7 +53,8 @@ func (c *Cache) start(opts ...gateway.Option) {
 //   - After a cut, or the failure of a member, gateway resumes the watch, and end is not called.
 //   - After a compaction, events are lost. The next Sync starts a watch from now on, waits until it
 //     is created, and then reads. That order misses nothing.
-//   - After any other error (no permission, no endpoint that can be used), the cache has failed:
+//   - After any other error (no permission, no endpoint that can be used), or if the events before a
+//     read exceed the bound, the cache has failed:
 //     each Sync returns the error, until a Reset. A new user of a [Pool] gets a new cache.
 //   - After Close, or with a closed client, the cache has failed for ever.
 func (c *Cache) end(err error) {
@@ -83,6 +85,10 @@ func (c *Cache) handle(w *watch, r gateway.WatchResponse) {
 	case len(events) > 0:
 		c.apply(events)
 		c.complete(w)
+	case r.Progress:
+		if p, ok := c.reducer.(ProgressReducer); ok && c.isComplete(w) {
+			p.Progress(r.Revision)
+		}
 	}
 }
 
@@ -106,6 +112,12 @@ func (c *Cache) receive(w *watch, r gateway.WatchResponse) (events []gateway.Eve
 		return r.Events, false
 	}
 	w.buffered = append(w.buffered, r.Events...)
+	for _, ev := range r.Events {
+		w.bytes += int64(len(ev.KV.Key) + len(ev.KV.Value))
+	}
+	if c.bound > 0 && w.bytes > c.bound {
+		c.end(ErrBuffer)
+	}
 	return nil, false
 }
 
@@ -135,6 +147,12 @@ func (c *Cache) complete(w *watch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.synced = c.watch == w
+}
+
+func (c *Cache) isComplete(w *watch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watch == w && c.synced
 }
 
 // apply passes events to the reducer, except those that the read includes. calls must be locked.

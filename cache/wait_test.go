@@ -1,0 +1,147 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/cache"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+)
+
+func TestWaitRevisionOfAnOwnWrite(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c := open(t, etcd, nil)
+		writer := etcd.Client(t)
+		for range 100 {
+			put, err := writer.Put(t.Context(), "a/x", nil)
+			if err == nil {
+				err = c.WaitRevision(t.Context(), put.Revision)
+			}
+			if kv, _ := c.Get("a/x"); err != nil || kv.ModRevision != put.Revision {
+				t.Fatalf("%v, %v", kv, err)
+			}
+		}
+	})
+}
+
+// TestWaitRevisionOfAnotherKey: the cache has no event of the revision.
+func TestWaitRevisionOfAnotherKey(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		fill(etcd, 3)
+		c := open(t, etcd, nil)
+		requests := bubble.Count(etcd)
+		etcd.Put("b", "other")
+		if err := c.WaitRevision(bubble.Within(t, 5*time.Second), etcd.Revision()); err != nil {
+			t.Error(err)
+		}
+		if requests.Load() != 0 {
+			t.Errorf("%d requests although the watch reports its progress", requests.Load())
+		}
+		exact(t, etcd, c)
+	})
+}
+
+// TestWaitRevisionWithoutProgress: the watch is cut, and reads show whether the copy is complete.
+func TestWaitRevisionWithoutProgress(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(etcd *fakeetcd.Server)
+		want   error
+	}{
+		"another key":      {func(etcd *fakeetcd.Server) { etcd.Put("b", "other") }, nil},
+		"came and went":    {func(etcd *fakeetcd.Server) { etcd.Put("a/x", ""); etcd.Delete("a/x") }, nil},
+		"changed":          {func(etcd *fakeetcd.Server) { etcd.Put("a/0000", "w") }, context.DeadlineExceeded},
+		"new":              {func(etcd *fakeetcd.Server) { etcd.Put("a/x", "w") }, context.DeadlineExceeded},
+		"deleted":          {func(etcd *fakeetcd.Server) { etcd.Delete("a/0000") }, context.DeadlineExceeded},
+		"replaced":         {func(etcd *fakeetcd.Server) { etcd.Delete("a/0000"); etcd.Put("a/x", "") }, context.DeadlineExceeded},
+		"of the future":    {func(*fakeetcd.Server) {}, context.DeadlineExceeded},
+		"etcd is silent":   {func(etcd *fakeetcd.Server) { etcd.Put("b", ""); etcd.Freeze() }, context.DeadlineExceeded},
+		"answer with less": {func(etcd *fakeetcd.Server) { etcd.Delete("a/0002"); etcd.Delete("a/0001") }, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				fill(etcd, 3)
+				c := open(t, etcd, nil)
+				etcd.BreakWatches(true)
+				synctest.Wait()
+				tt.change(etcd)
+				revision := etcd.Revision()
+				if name == "of the future" {
+					revision++
+				}
+				begun := time.Now()
+				err := c.WaitRevision(bubble.Within(t, 5*time.Second), revision)
+				if !errors.Is(err, tt.want) || time.Since(begun) > 5*time.Second {
+					t.Errorf("WaitRevision = %v after %v", err, time.Since(begun))
+				}
+				etcd.Thaw()
+				etcd.BreakWatches(false)
+				time.Sleep(time.Minute)
+				exact(t, etcd, c)
+				etcd.Put("a/x", "later")
+				exact(t, etcd, c)
+			})
+		})
+	}
+}
+
+// TestHealth: checks show an outage, how long it has lasted, and its end.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c := open(t, etcd, &cache.Options{CheckInterval: time.Second})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if h := c.Health(); h.Err != nil || time.Since(h.Current) > 2*time.Second ||
+			h.Latest != h.Revision || !h.Since.IsZero() {
+			t.Errorf("Health = %+v", h)
+		}
+		begun := time.Now()
+		etcd.BreakWatches(true)
+		etcd.Put("a/x", "w")
+		time.Sleep(time.Minute)
+		if h := c.Health(); h.Err == nil || h.Latest != h.Revision+1 ||
+			time.Since(h.Since) < 55*time.Second || h.Current.After(begun) {
+			t.Errorf("Health = %+v", h)
+		}
+		etcd.BreakWatches(false)
+		time.Sleep(time.Minute)
+		if h := c.Health(); h.Err != nil || h.Latest != h.Revision || h.Current.Before(begun) {
+			t.Errorf("Health = %+v", h)
+		}
+	})
+}
+
+// TestPermissionRevokedForAWhile: the cache goes on when the user may read again.
+func TestPermissionRevokedForAWhile(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		fill(etcd, 3)
+		c := open(t, etcd, nil)
+		f := follow(t.Context(), t, c.Snapshot(), 0)
+		etcd.DenyWatches(true)
+		etcd.Put("a/0000", "w")
+		time.Sleep(10 * time.Minute)
+		if h := c.Health(); !errors.Is(h.Err, gateway.ErrPermissionDenied) {
+			t.Errorf("Health = %+v", h)
+		}
+		f.want()
+		etcd.DenyWatches(false)
+		time.Sleep(time.Minute)
+		exact(t, etcd, c)
+		f.want("put a/0000")
+		if h := c.Health(); h.Err != nil {
+			t.Errorf("Health = %+v", h)
+		}
+		c.Close()
+		<-f.done
+	})
+}
