@@ -112,13 +112,18 @@ func (s *store) checkRevision(rev int64) error {
 	return nil
 }
 
-// checkPut returns an error if the put's lease or the key that it builds on is missing.
-func (s *store) checkPut(r *putRequest) error {
-	if _, ok := s.at(string(r.Key), s.rev); !ok && (r.IgnoreValue || r.IgnoreLease) {
-		return errKeyNotFound
-	}
+// checkLease returns an error if the put's lease is missing.
+func (s *store) checkLease(r *putRequest) error {
 	if r.Lease != 0 && s.leases[int64(r.Lease)] == nil {
 		return errLeaseNotFound
+	}
+	return nil
+}
+
+// checkKey returns an error if the key that a put builds on is missing.
+func (s *store) checkKey(r *putRequest) error {
+	if _, ok := s.at(string(r.Key), s.rev); !ok && (r.IgnoreValue || r.IgnoreLease) {
+		return errKeyNotFound
 	}
 	return nil
 }
@@ -132,7 +137,9 @@ func (s *store) checkPlan(t *txnRequest) error {
 		case op.Range != nil:
 			err = s.checkRevision(int64(op.Range.Revision))
 		case op.Put != nil:
-			err = s.checkPut(op.Put)
+			if err = s.checkKey(op.Put); err == nil {
+				err = s.checkLease(op.Put)
+			}
 		case op.Txn != nil:
 			err = s.checkPlan(op.Txn)
 		}

@@ -86,7 +86,10 @@ func (s *Server) put(r *putRequest) (*putAnswer, error) {
 	if s.full {
 		return nil, errNoSpace
 	}
-	if err := s.store.checkPut(r); err != nil {
+	if err := s.store.checkLease(r); err != nil { // in a transaction etcd checks the key first
+		return nil, err
+	}
+	if err := s.store.checkKey(r); err != nil {
 		return nil, err
 	}
 	t := s.store.begin()

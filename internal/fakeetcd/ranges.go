@@ -19,6 +19,10 @@ func (t *change) get(r *rangeRequest) *rangeAnswer {
 	if r.CountOnly {
 		return out
 	}
+	if r.Limit > 0 && r.SortOrder != ascend && r.SortOrder != descend && !r.bounded() {
+		// Without an order etcd reads no more keys than it needs, before it sorts by a target.
+		found = found[:min(len(found), int(r.Limit)+1)]
+	}
 	found = slices.DeleteFunc(found, r.excludes)
 	if less := r.less(found); less != nil {
 		sort.Sort(sorter{found, less})
@@ -33,6 +37,11 @@ func (t *change) get(r *rangeRequest) *rangeAnswer {
 	}
 	out.KVs = found
 	return out
+}
+
+// bounded reports whether the request has bounds of revisions.
+func (r *rangeRequest) bounded() bool {
+	return r.MinMod != 0 || r.MaxMod != 0 || r.MinCreate != 0 || r.MaxCreate != 0
 }
 
 // excludes reports whether a key is outside of the bounds of the revisions.

@@ -34,12 +34,13 @@ type watching struct {
 	from, end         string
 	start             int64 // the first revision that it reports; 0 is the next one
 	noPuts, noDeletes bool
+	ended             bool // by a compaction; the ID is free after a cancel
 	prev              bool
 }
 
 func (w *watching) wants(o object) bool {
 	deleted := o.Version == 0
-	return o.Mod >= w.start && inRange(string(o.Key), w.from, w.end) &&
+	return !w.ended && o.Mod >= w.start && inRange(string(o.Key), w.from, w.end) &&
 		!(w.noPuts && !deleted) && !(w.noDeletes && deleted)
 }
 
@@ -152,7 +153,11 @@ func (s *Server) Watches() int {
 	defer s.mu.Unlock()
 	n := 0
 	for st := range s.streams {
-		n += len(st.watches)
+		for _, w := range st.watches {
+			if !w.ended {
+				n++
+			}
+		}
 	}
 	return n
 }

@@ -73,18 +73,17 @@ func (st *stream) create(r *watchCreate) {
 		return
 	}
 	st.send(watchAnswer{ID: id, Created: true})
-	start := int64(r.Start)
-	if s.compacting || start > 0 && start < s.store.compacted {
-		st.send(watchAnswer{ID: id, Canceled: true, Compacted: max(s.store.compacted, 1)})
-		return
-	}
 	w := &watching{
-		from: from, end: end, start: start, prev: r.PrevKV,
+		from: from, end: end, start: int64(r.Start), prev: r.PrevKV,
 		noPuts:    slices.Contains(r.Filters, "NOPUT"),
 		noDeletes: slices.Contains(r.Filters, "NODELETE"),
 	}
 	st.watches[id] = w
-	if start > 0 {
+	switch {
+	case s.compacting || w.start > 0 && w.start < s.store.compacted:
+		w.ended = true
+		st.send(watchAnswer{ID: id, Canceled: true, Compacted: max(s.store.compacted, 1)})
+	case w.start > 0:
 		st.report(id, w, s.store.log)
 	}
 }
@@ -95,10 +94,10 @@ func (st *stream) refuse(reason string) {
 }
 
 // progress reports the revision that the stream has reached. Etcd is silent while the stream has no
-// watch, or one that begins at a later revision.
+// watch, one that begins at a later revision, or one that a compaction has ended.
 func (st *stream) progress() {
 	for _, w := range st.watches {
-		if w.start > st.s.store.rev {
+		if w.ended || w.start > st.s.store.rev {
 			return
 		}
 	}
