@@ -1,17 +1,11 @@
 package fakeetcd
 
-import "github.com/holdfast-go/holdfast/gateway"
-
 // Fill makes the server refuse puts and lease grants, like etcd under a NOSPACE alarm, or with full
 // false accept them again.
 func (s *Server) Fill(full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full = full
-}
-
-func noSpace() Answer {
-	return Error(gateway.CodeResourceExhausted, "etcdserver: mvcc: database space exceeded")
 }
 
 // puts reports whether a branch has a put, also in a nested transaction. A full database refuses a

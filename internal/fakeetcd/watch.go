@@ -23,37 +23,90 @@ func mentions(body []byte, text string) bool {
 type stream struct {
 	s       *Server
 	watches map[int64]*watching
-	queue   []fields // guarded, like watches, by the server's mu
+	queue   []watchAnswer // guarded, like watches, by the server's mu
 	more    chan struct{}
 	cut     context.CancelFunc
+	nextID  int64 // for a watch that does not choose its ID
 }
 
+// watching is one watch of a stream.
 type watching struct {
-	from, end string
-	next      int64
+	from, end         string
+	start             int64 // the first revision that it reports; 0 is the next one
+	noPuts, noDeletes bool
+	ended             bool // by a compaction; the ID is free after a cancel
+	prev              bool
 }
 
-func (st *stream) send(result fields) {
-	result["header"] = st.s.header()
-	st.queue = append(st.queue, result)
+func (w *watching) wants(o object) bool {
+	deleted := o.Version == 0
+	return !w.ended && o.Mod >= w.start && inRange(string(o.Key), w.from, w.end) &&
+		!(w.noPuts && !deleted) && !(w.noDeletes && deleted)
+}
+
+type event struct {
+	Type string  `json:"type,omitempty"`
+	KV   object  `json:"kv"`
+	Prev *object `json:"prev_kv,omitempty"`
+}
+
+// watchAnswer is a message of a stream. One that reports a compaction has no revision in its
+// header.
+type watchAnswer struct {
+	answer
+	ID        int64   `json:"watch_id,omitempty,string"`
+	Created   bool    `json:"created,omitempty"`
+	Canceled  bool    `json:"canceled,omitempty"`
+	Reason    string  `json:"cancel_reason,omitempty"`
+	Compacted int64   `json:"compact_revision,omitempty,string"`
+	Events    []event `json:"events,omitempty"`
+}
+
+// send queues a message.
+func (st *stream) send(m watchAnswer) {
+	m.Header = st.s.header()
+	if m.Compacted != 0 {
+		m.Header.Revision = 0
+	}
+	st.queue = append(st.queue, m)
 	select {
 	case st.more <- struct{}{}:
 	default:
 	}
 }
 
-func (st *stream) tell(events []event) {
+// notify sends changes to the watches of the stream.
+func (st *stream) notify(changes []object) {
 	for id, w := range st.watches {
-		var own []event
-		for _, ev := range events {
-			if ev.KV.Mod >= w.next && inRange(string(ev.KV.Key), w.from, w.end) {
-				own = append(own, ev)
-			}
-		}
-		if len(own) > 0 {
-			st.send(fields{"watch_id": id, "events": own})
+		st.report(id, w, changes)
+	}
+}
+
+// report sends the changes that a watch wants, in one message.
+func (st *stream) report(id int64, w *watching, changes []object) {
+	var events []event
+	for _, o := range changes {
+		if w.wants(o) {
+			events = append(events, st.event(w, o))
 		}
 	}
+	if len(events) > 0 {
+		st.send(watchAnswer{ID: id, Events: events})
+	}
+}
+
+func (st *stream) event(w *watching, o object) event {
+	ev := event{KV: o}
+	if o.Version == 0 {
+		ev.Type = "DELETE"
+	}
+	before := o.Mod - 1
+	if w.prev && o.Create != o.Mod && st.s.store.checkRevision(before) == nil {
+		if prev, ok := st.s.store.at(string(o.Key), before); ok {
+			ev.Prev = &prev
+		}
+	}
+	return ev
 }
 
 // BreakWatches closes all watch streams. With refuse, it refuses new ones until the next call.
@@ -88,7 +141,7 @@ func (s *Server) DenyWatches(deny bool) {
 	}
 	for st := range s.streams {
 		for id := range st.watches {
-			st.send(fields{"watch_id": id, "canceled": true, "cancel_reason": denied})
+			st.send(watchAnswer{ID: id, Canceled: true, Reason: denied})
 		}
 		clear(st.watches)
 	}
@@ -100,7 +153,11 @@ func (s *Server) Watches() int {
 	defer s.mu.Unlock()
 	n := 0
 	for st := range s.streams {
-		n += len(st.watches)
+		for _, w := range st.watches {
+			if !w.ended {
+				n++
+			}
+		}
 	}
 	return n
 }
@@ -167,57 +224,4 @@ func (st *stream) write(ctx context.Context, w *json.Encoder, rc *http.ResponseC
 			return
 		}
 	}
-}
-
-func (st *stream) read(decoder *json.Decoder) bool {
-	var m struct {
-		Create *struct {
-			ID    int64  `json:"watch_id,string"`
-			Key   []byte `json:"key"`
-			End   []byte `json:"range_end"`
-			Start int64  `json:"start_revision,string"`
-		} `json:"create_request"`
-		Cancel *struct {
-			ID int64 `json:"watch_id,string"`
-		} `json:"cancel_request"`
-		Progress *struct{} `json:"progress_request"`
-	}
-	if decoder.Decode(&m) != nil || !st.s.gate() {
-		return false
-	}
-	s := st.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case m.Create != nil:
-		if s.denying {
-			st.send(fields{
-				"watch_id": -1, "created": true, "canceled": true, "cancel_reason": denied,
-			})
-			return true
-		}
-		w := &watching{string(m.Create.Key), string(m.Create.End), m.Create.Start}
-		st.send(fields{"watch_id": m.Create.ID, "created": true})
-		if s.compacting || w.next > 0 && w.next <= s.store.compacted {
-			st.send(fields{
-				"watch_id": m.Create.ID, "canceled": true,
-				"compact_revision": max(s.store.compacted, 1),
-			})
-			return true
-		}
-		st.watches[m.Create.ID] = w
-		if w.next > 0 {
-			only := stream{s: s, watches: map[int64]*watching{m.Create.ID: w}, more: st.more}
-			only.tell(s.store.log)
-			st.queue = append(st.queue, only.queue...)
-		}
-	case m.Cancel != nil:
-		if st.watches[m.Cancel.ID] != nil {
-			delete(st.watches, m.Cancel.ID)
-			st.send(fields{"watch_id": m.Cancel.ID, "canceled": true})
-		}
-	case m.Progress != nil:
-		st.send(fields{"watch_id": -1})
-	}
-	return true
 }

@@ -102,7 +102,7 @@ func TestCompaction(t *testing.T) {
 			if k.reads != 2 {
 				t.Errorf("%d reads", k.reads)
 			}
-		}, []string{"list 3"}},
+		}, []string{"list 4"}},
 		{"after the read, before its answer", func(t *testing.T, etcd *fakeetcd.Server, k *keys) {
 			t.Helper()
 			k.afterRead = once(func() { compact(etcd, 2) })
@@ -110,7 +110,7 @@ func TestCompaction(t *testing.T) {
 			if k.reads != 2 {
 				t.Errorf("%d reads", k.reads)
 			}
-		}, []string{"list 3"}},
+		}, []string{"list 4"}},
 		{"after the caller of Sync has left", func(t *testing.T, etcd *fakeetcd.Server, k *keys) {
 			t.Helper()
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { return c.Silence() })
@@ -122,7 +122,7 @@ func TestCompaction(t *testing.T) {
 			etcd.Script(nil)
 			compact(etcd, 2)
 			k.sync()
-		}, []string{"list 3"}},
+		}, []string{"list 4"}},
 		{"when the copy is complete", func(t *testing.T, etcd *fakeetcd.Server, k *keys) {
 			t.Helper()
 			k.sync()
@@ -130,7 +130,7 @@ func TestCompaction(t *testing.T) {
 			k.want("list 1", "stale")
 			<-k.stale
 			k.sync()
-		}, []string{"list 3"}},
+		}, []string{"list 4"}},
 		{"while nobody uses it", func(t *testing.T, etcd *fakeetcd.Server, k *keys) {
 			t.Helper()
 			k.sync()
@@ -143,7 +143,7 @@ func TestCompaction(t *testing.T) {
 			etcd.Put("a/x", "")
 			etcd.Delete("a/missed0")
 			k.sync()
-		}, []string{"list 5"}},
+		}, []string{"list 6"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -320,7 +320,7 @@ func TestStartAt(t *testing.T) {
 		<-k.stale
 		k.want("stale")
 		k.sync()
-		k.want("list 5")
+		k.want("list 6")
 		k.exact(etcd)
 		if k.reads != 1 {
 			t.Errorf("%d reads", k.reads)
@@ -339,7 +339,7 @@ func TestStartAtCompacted(t *testing.T) {
 		k.StartAt(1)
 		<-k.stale
 		k.sync()
-		k.want("stale", "list 3")
+		k.want("stale", "list 4")
 		k.exact(etcd)
 	})
 }
@@ -400,7 +400,7 @@ func TestSeveralKeys(t *testing.T) {
 			t.Errorf("%d watches", n)
 		}
 		k.sync()
-		k.want("list 4")
+		k.want("list 5")
 		if n := etcd.Watches(); n != 2 {
 			t.Errorf("%d watches", n)
 		}

@@ -1,0 +1,109 @@
+package holdfasttest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+)
+
+// target is a server under comparison.
+type target struct {
+	name   string
+	base   string
+	http   *http.Client
+	stream *stream
+
+	// alter changes the messages of the stream; nil leaves them as they are.
+	alter func(line []byte) []byte
+}
+
+// newFake returns the etcd in memory, with a fault or without one.
+func newFake(t *testing.T, m mutation) *target {
+	t.Helper()
+	etcd := fakeetcd.Start(t)
+	etcd.Script(m.script)
+	return newTarget(t, "http://etcd:2379", &target{
+		name: "the fake", alter: m.alter,
+		http: &http.Client{Transport: &http.Transport{DialContext: etcd.Config().DialContext}},
+	})
+}
+
+// newReal returns an etcd 3.6 of its own.
+func newReal(t *testing.T) *target {
+	t.Helper()
+	c := etcdtest.Start(t, recipetest.Server("3.6"))
+	return newTarget(t, c.Endpoints()[0], &target{
+		name: "etcd 3.6", http: &http.Client{Transport: &http.Transport{}},
+	})
+}
+
+func newTarget(t *testing.T, base string, e *target) *target {
+	t.Helper()
+	t.Cleanup(e.http.CloseIdleConnections)
+	e.base = base
+	e.stream = openStream(t, e)
+	return e
+}
+
+// do sends a request and returns the answer in a form that is the same for equal answers.
+func (e *target) do(t *testing.T, r request) string {
+	t.Helper()
+	resp, err := e.http.Post(e.base+"/v3"+r.path, "application/json", bytes.NewReader(r.body))
+	if err != nil {
+		t.Fatalf("%s: %s: %v", e.name, r, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s: %s: %v", e.name, r, err)
+	}
+	var answer any
+	if err := json.Unmarshal(text, &answer); err != nil {
+		t.Fatalf("%s: %s: %v in %q", e.name, r, err, text)
+	}
+	return plain(map[string]any{"status": resp.StatusCode, "answer": answer})
+}
+
+// plain returns a message without the differences that are no differences: the IDs of the cluster
+// and the member, the order of sets, and the seconds that have passed.
+func plain(message any) string {
+	text, err := json.Marshal(strip(message))
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func strip(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = strip(v[i])
+		}
+	case map[string]any:
+		for _, name := range []string{"cluster_id", "member_id", "raft_term", "details"} {
+			delete(v, name)
+		}
+		for _, name := range []string{"keys", "leases"} {
+			if set, ok := v[name].([]any); ok {
+				slices.SortFunc(set, func(a, b any) int {
+					return bytes.Compare([]byte(plain(a)), []byte(plain(b)))
+				})
+			}
+		}
+		if v["grantedTTL"] != nil {
+			delete(v, "TTL") // the remaining time
+		}
+		for name := range v {
+			v[name] = strip(v[name])
+		}
+	}
+	return v
+}
