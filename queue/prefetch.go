@@ -17,6 +17,8 @@ type prefetch struct {
 
 // next hands the first claim ahead to its caller, or else claims the first item of the cache. Then
 // it claims ahead until there are as many claims as [Options].Prefetch.
+//
+//nolint:contextcheck // claims ahead are not for this caller
 func (q *Queue) next(ctx context.Context, ic *itemCache, wait bool) state {
 	p := &q.prefetch
 	p.mu.Lock()
@@ -72,7 +74,7 @@ func (q *Queue) dropAhead() {
 // are left when ctx ends.
 func (q *Queue) releaseAhead(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, c := range q.takeAhead() {
+	for _, c := range q.takeAhead() { //nolint:contextcheck // sends nothing
 		all.Go(func() { q.releaseClaim(ctx, c) })
 	}
 	all.Wait()
