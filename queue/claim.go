@@ -8,18 +8,17 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// claim is a try to claim an item that the feed has handed out, and what came of it.
+// claim is a try to claim an item that the cache has handed out, and its outcome.
 type claim struct {
-	feed    *itemCache
+	cache   *itemCache
 	entry   *entry
-	tag     string // of this try alone
+	tag     string // the value of the claim's key, which no other try has
 	pending *core.Pending
 	known   bool // the value, by the watch
-	ahead   bool // it was begun before anybody asked for it
-	ripe    bool // nobody has come for it for a while after it was answered
+	ahead   bool // made ahead of a caller: the attempt is counted later
 
 	fence    int64  // 0 if it is not ours
-	claims   int    // how often the item was claimed, this time included
+	claims   int    // how often the item was claimed for a caller, this time included
 	attempts int    // as many, without those that were taken back
 	item     []byte // if it is known, the claim is only of this value
 	gone     bool   // there is no such item any more
@@ -27,27 +26,41 @@ type claim struct {
 }
 
 const (
-	claimWeight = core.MaxOps / 16 // a transaction claims 16 items or so whose values come with the answer
+	claimWeight = core.MaxOps / 16 // a transaction claims about 16 items and returns their values
 	knownWeight = 2
 )
 
-// claimWrite puts the claim and counts the attempt, if the item is there and unclaimed. A second
-// copy finds the first.
-func (q *Queue) claimWrite(c *claim) core.Write {
-	item, key, count := q.keys.items+c.entry.place, q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
-	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
-	then := []gateway.Op{
-		gateway.OpPut(key, []byte(c.tag), gateway.WithLease(q.s.Lease())),
-		gateway.OpPut(count, nil, gateway.PrevKV()),
+// beginClaims returns the function that begins to claim an item. [Queue.finish] or
+// [Queue.releaseClaim] must follow.
+func (q *Queue) beginClaims(ctx context.Context, ic *itemCache, ahead bool) claimFunc {
+	return func(e *entry) *claim {
+		c := &claim{
+			cache: ic, entry: e, tag: q.newID(), item: e.value, known: e.value != nil, ahead: ahead,
+		}
+		e.value = nil // it becomes the caller's
+		c.pending = q.s.Submit(ctx, q.claimWrite(c))
+		return c
 	}
-	if c.known {
-		there = gateway.CmpModRevision(item, gateway.Equal, c.entry.create)
-	} else {
-		then = append(then, gateway.OpGet(item))
+}
+
+// claimWrite puts the claim if the item is there and unclaimed. Unless the claim is ahead of its
+// caller, it also counts the attempt. A second copy finds the first.
+func (q *Queue) claimWrite(c *claim) core.Write {
+	item, key := q.keys.items+c.entry.place, q.keys.claims+c.entry.place
+	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
+	count := gateway.OpPut(q.keys.counts+c.entry.place, nil, gateway.PrevKV())
+	if c.ahead {
+		count = gateway.OpGet(q.keys.counts+c.entry.place, gateway.KeysOnly())
+	}
+	then := []gateway.Op{
+		gateway.OpPut(key, []byte(c.tag), gateway.WithLease(q.s.Lease())), count,
 	}
 	weight := claimWeight
 	if c.known {
+		there = gateway.CmpModRevision(item, gateway.Equal, c.entry.create)
 		weight = knownWeight
+	} else {
+		then = append(then, gateway.OpGet(item))
 	}
 	return core.Write{
 		If:           []gateway.Cmp{there},
@@ -60,7 +73,7 @@ func (q *Queue) claimWrite(c *claim) core.Write {
 	}
 }
 
-// unclaim takes a claim back, and the attempt with it.
+// unclaim deletes a claim, and takes its attempt back if that was counted.
 func (q *Queue) unclaim(c *claim) func() []gateway.Op {
 	return q.unclaimAnd(c, gateway.OpPut(q.keys.returns+c.entry.place, nil))
 }
@@ -69,25 +82,39 @@ func (q *Queue) unclaim(c *claim) func() []gateway.Op {
 // nobody got the item.
 func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(c) }
 
-func (q *Queue) unclaimAnd(c *claim, again ...gateway.Op) func() []gateway.Op {
-	return func() []gateway.Op {
-		key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
-		return []gateway.Op{gateway.OpTxn(gateway.Txn{
-			If: []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, []byte(c.tag))},
-			Then: []gateway.Op{gateway.OpDelete(key), gateway.OpTxn(gateway.Txn{
-				If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
-				Then: []gateway.Op{gateway.OpDelete(count)},
-				Else: again,
-			})},
-		})}
+func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op {
+	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
+	then := []gateway.Op{gateway.OpDelete(key)}
+	first := gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
+		Then: []gateway.Op{gateway.OpDelete(count)},
+		Else: uncount,
 	}
+	switch {
+	case !c.ahead || c.claims == 1:
+		if c.ahead { // the count may be that of nobody
+			first.Else = nil
+		}
+		then = append(then, gateway.OpTxn(first))
+	case c.claims > 1:
+		then = append(then, gateway.OpTxn(gateway.Txn{
+			If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, int64(c.claims))},
+			Then: uncount,
+		}))
+	}
+	ours := gateway.CmpValue(key, gateway.Equal, []byte(c.tag))
+	own := gateway.Txn{If: []gateway.Cmp{ours}, Then: then}
+	return func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} }
 }
 
 func (c *claim) read(resp core.Outcome) {
 	if resp.Applied {
 		c.fence, c.claims = resp.Revision, 1
-		if prev := resp.Responses[1].Put.PrevKV; prev != nil {
-			c.claims += int(prev.Version)
+		switch count := resp.Responses[1]; {
+		case count.Put != nil && count.Put.PrevKV != nil:
+			c.claims += int(count.Put.PrevKV.Version)
+		case count.Get != nil && len(count.Get.KVs) > 0:
+			c.claims += int(count.Get.KVs[0].Version)
 		}
 		c.attempts = c.claims
 		if !c.known {
@@ -106,7 +133,7 @@ func (c *claim) read(resp core.Outcome) {
 }
 
 // fetch reads what a claim did not tell: all, if it was found to be ours only by its repetition,
-// and what was taken back, which can be only if there were two claims before.
+// and the claims that were taken back, which exist only if there were two claims before.
 func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	if c.item != nil && c.claims > 0 && c.claims < 3 {
 		return nil
@@ -121,62 +148,80 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	if err != nil {
 		return err
 	}
-	items, counts, returns := resp.Responses[0].Get.KVs, resp.Responses[1].Get.KVs, resp.Responses[2].Get.KVs
-	if len(items) == 0 || len(counts) == 0 {
+	version := func(i int) int {
+		if kvs := resp.Responses[i].Get.KVs; len(kvs) > 0 {
+			return int(kvs[0].Version)
+		}
+		return 0
+	}
+	items := resp.Responses[0].Get.KVs
+	c.claims = version(1)
+	if c.ahead {
+		c.claims++
+	}
+	if len(items) == 0 || c.claims == 0 {
 		return errNoItem
 	}
-	c.item, c.claims = items[0].Value, int(counts[0].Version)
-	if c.attempts = c.claims; len(returns) > 0 {
-		c.attempts = max(1, c.attempts-int(returns[0].Version))
-	}
+	c.item, c.attempts = items[0].Value, max(1, c.claims-version(2))
 	return nil
 }
 
-// claimFunc begins to claim items that the feed hands out. Finish, or giveBack, must follow.
-func (q *Queue) claimFunc(ctx context.Context, f *itemCache) claimFunc {
-	return func(e *entry) *claim {
-		c := &claim{feed: f, entry: e, tag: q.newID(), item: e.value, known: e.value != nil}
-		e.value = nil // it becomes the caller's
-		c.pending = q.s.Submit(ctx, q.claimWrite(c))
-		return c
-	}
-}
-
-// finish makes a message of a claim. Without one, and without an error, another was faster, or the
-// item has gone to the dead letters.
+// finish makes a message of a claim. Without a message and without an error, another consumer was
+// faster, or the item has become a dead letter.
 func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
-	defer q.finishedAhead(c)
 	out, err := c.pending.Wait(ctx)
 	if err != nil {
-		q.yieldAhead(c.entry.place, func() { c.feed.giveBack(c.entry) })
+		c.cache.giveBack(c.entry)
 		return nil, err
 	}
 	if c.read(out); c.fence == 0 {
-		c.feed.lost(c.entry, c.gone, c.other)
+		c.cache.lost(c.entry, c.gone, c.other)
 		return nil, nil
 	}
-	c.feed.claimed(c.entry, c.fence)
+	c.cache.claimed(c.entry, c.fence)
 	if err = q.fetch(ctx, c); err == nil {
 		err = q.s.Ready(ctx)
 	}
+	there := true
+	if err == nil && c.ahead && q.opt.MaxAttempts > 0 {
+		there, err = q.countAttempt(ctx, c)
+	}
 	if err != nil {
-		q.yieldAhead(c.entry.place, func() {
-			q.s.Compensate(core.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
-		})
+		q.s.Compensate(core.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
+	}
+	if err != nil || !there {
 		return nil, err
 	}
 	return q.deliver(ctx, c)
 }
 
+// countAttempt counts the attempt of a claim ahead, before its message is delivered, so that it counts
+// even if the consumer then crashes. It returns false if the claim has been lost.
+func (q *Queue) countAttempt(ctx context.Context, c *claim) (bool, error) {
+	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
+	out, err := q.s.Write(ctx, core.Write{
+		If: []gateway.Cmp{
+			gateway.CmpCreateRevision(key, gateway.Equal, c.fence),
+			gateway.CmpVersion(count, gateway.Equal, int64(c.claims-1)),
+		},
+		Then: []gateway.Op{gateway.OpPut(count, nil)}, Weight: 1,
+		Compensation: q.unclaim(c), Lean: q.unclaimLean(c),
+	})
+	return err == nil && (out.Applied || out.Repeated), err
+}
+
+// deliver returns the message, unless the item is not to be delivered.
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
 	m := &Message{q: q, place: c.entry.place, claims: c.claims}
+	m.counted = !c.ahead || q.opt.MaxAttempts > 0
 	m.hold, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
 	rec, err := decode(c.item)
 	if err != nil {
 		m.ID, m.Value, m.Attempt = q.newID(), c.item, c.attempts
 		return nil, m.drop(ctx, "not an item of this library")
 	}
-	m.ID, m.Value, m.Attempt, m.Enqueued = rec.ID, rec.value, rec.Attempts+c.attempts, toTime(rec.Enqueued)
+	m.ID, m.Value, m.Enqueued = rec.ID, rec.value, toTime(rec.Enqueued)
+	m.Attempt = rec.Attempts + c.attempts
 	m.Priority, _ = priorityOf(m.place)
 	if limit := q.opt.MaxAttempts; limit > 0 && m.Attempt > limit {
 		m.Attempt-- // this one is not delivered

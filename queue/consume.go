@@ -14,8 +14,9 @@ import (
 // MaxConcurrency is the largest number of goroutines of a [Queue.Consume].
 const MaxConcurrency = 10_000
 
-// Consume receives messages in concurrency goroutines and calls fn with each. If fn returns nil,
-// Consume acks the message, while the goroutine receives the next. If fn returns an error, Consume
+// Consume receives messages in concurrency goroutines and calls fn with each. It claims one item
+// for each goroutine that is free, and [Options.Prefetch] items ahead. If fn returns nil, Consume
+// acks the message, while the goroutine receives the next. If fn returns an error, Consume
 // gives the message back with a delay that doubles with each attempt, from 1 s to 1 minute. If fn
 // has ended the message itself, Consume leaves it as it is.
 //
@@ -24,7 +25,7 @@ const MaxConcurrency = 10_000
 // a delay and returns an error.
 //
 // When ctx ends, Consume stops receiving, waits for the running calls of fn, ends their messages,
-// and returns ctx's error. The context of fn ends with the claim, not with ctx. Returns
+// gives back the items that the Queue has claimed ahead, and returns ctx's error. The context of fn ends with the claim, not with ctx. Returns
 // [gateway.ErrInvalid] when concurrency is out of range, [session.ErrLost] when the session ends,
 // and else the error of a call that failed.
 func (q *Queue) Consume(
@@ -43,7 +44,7 @@ func (q *Queue) Consume(
 		once.Do(func() { first = err })
 		stop(err)
 	}
-	ending := make(chan struct{}, concurrency+maxAhead)
+	ending := make(chan struct{}, concurrency)
 	for range concurrency {
 		workers.Go(func() {
 			for m, err := range q.Messages(run) {
@@ -51,11 +52,9 @@ func (q *Queue) Consume(
 					fail(err)
 					return
 				}
-				begin := time.Now()
 				err = q.handle(run, m, fn, fail)
-				q.expectMore(concurrency, time.Since(begin))
 				ending <- struct{}{}
-				ends.Go(func() { // the worker goes on meanwhile
+				ends.Go(func() { // meanwhile, so that a transaction has the ack and the next claim
 					if err := q.conclude(run, m, err); err != nil {
 						fail(err)
 					}
@@ -68,7 +67,7 @@ func (q *Queue) Consume(
 	ends.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	q.returnAhead(ctx)
+	q.releaseAhead(ctx)
 	return first
 }
 
@@ -96,7 +95,6 @@ const settleTimeout = 5 * time.Second
 
 // conclude ends a message that fn has returned err for. Its error is one that ends Consume.
 func (q *Queue) conclude(run context.Context, m *Message, err error) error {
-	m.last = run.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(run), settleTimeout)
 	defer cancel()
 	if err == nil {

@@ -126,7 +126,7 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 func (q *Queue) revive(ctx context.Context, d dead) (moved bool, err error) {
 	for {
 		r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
-		moved, err = q.append(ctx, &batch{
+		moved, err = q.appendBatch(ctx, &batch{
 			records: []*record{&r},
 			adds:    true,
 			guard:   []gateway.Cmp{gateway.CmpCreateRevision(d.key, gateway.Equal, d.create)},

@@ -22,41 +22,41 @@ const (
 // moveDue moves the delayed items that are due, by this process's clock, to the end of the queue:
 // as many as one transaction takes. One consumer of a client does so at a time. If another process
 // was faster, the consumers of this client stand back for a while.
-func (q *Queue) moveDue(ctx context.Context, f *itemCache) error {
-	defer f.pass()
+func (q *Queue) moveDue(ctx context.Context, ic *itemCache) error {
+	defer ic.pass()
 	select {
-	case f.mover <- struct{}{}:
-		defer func() { <-f.mover }()
+	case ic.mover <- struct{}{}:
+		defer func() { <-ic.mover }()
 	case <-ctx.Done():
 		return ctxerr.Of(ctx)
 	}
-	return q.moveBatch(ctx, f)
+	return q.moveBatch(ctx, ic)
 }
 
 // moveDueLater is moveDue in the background, after a delivery.
-func (q *Queue) moveDueLater(f *itemCache) {
+func (q *Queue) moveDueLater(ic *itemCache) {
 	select {
-	case f.mover <- struct{}{}:
+	case ic.mover <- struct{}{}:
 	default:
 		return
 	}
 	started := q.s.Background(func(ctx context.Context) {
-		defer func() { <-f.mover }()
-		_ = q.moveBatch(ctx, f) // the Receive that finds nothing else returns the error
+		defer func() { <-ic.mover }()
+		_ = q.moveBatch(ctx, ic) // the Receive that finds nothing else returns the error
 	})
 	if !started {
-		<-f.mover
+		<-ic.mover
 	}
 }
 
-// moveBatch is for the goroutine that holds f.mover.
-func (q *Queue) moveBatch(ctx context.Context, f *itemCache) error {
-	due, from := f.lookDue()
+// moveBatch is for the goroutine that holds ic.mover.
+func (q *Queue) moveBatch(ctx context.Context, ic *itemCache) error {
+	due, from := ic.lookDue()
 	now := time.Now().UnixMilli()
 	if due == 0 || due > now {
 		return nil
 	}
-	kvs, err := q.readDue(ctx, from, now+1, gateway.Limit(max(f.dueLimit, firstDue)))
+	kvs, err := q.readDue(ctx, from, now+1, gateway.Limit(max(ic.dueLimit, firstDue)))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (q *Queue) moveBatch(ctx context.Context, f *itemCache) error {
 		if len(kvs) > 0 {
 			next, _ = q.keys.dueOf(kvs[0].Key)
 		}
-		f.setDue(next, now+1)
+		ic.setDue(next, now+1)
 		return nil
 	}
 	var m batch
@@ -88,10 +88,10 @@ func (q *Queue) moveBatch(ctx context.Context, f *itemCache) error {
 		m.guard = append(m.guard, there)
 		m.from = append(m.from, gateway.OpDelete(kv.Key))
 	}
-	f.dueLimit = int64(min(2*len(m.records), maxMoved))
-	moved, err := q.append(ctx, &m)
+	ic.dueLimit = int64(min(2*len(m.records), maxMoved))
+	moved, err := q.appendBatch(ctx, &m)
 	if err == nil && !moved {
-		f.standBack(time.Now().Add(leaveFor/2 + rand.N(leaveFor)))
+		ic.standBack(time.Now().Add(leaveFor/2 + rand.N(leaveFor)))
 	}
 	return err
 }
@@ -136,35 +136,35 @@ func (k *keys) onlyDue(kvs []gateway.KeyValue) (due []gateway.KeyValue) {
 
 // lookDue returns when the next delayed item is due, and a time before which none is, to a caller
 // that is about to read them.
-func (f *itemCache) lookDue() (due, from int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.newDue = 0
-	return f.due, f.dueFrom
+func (ic *itemCache) lookDue() (due, from int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.newDue = 0
+	return ic.due, ic.dueFrom
 }
 
 // isDue reports whether a delayed item is due.
-func (f *itemCache) isDue() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.due != 0 && f.due <= time.Now().UnixMilli()
+func (ic *itemCache) isDue() bool {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	return ic.due != 0 && ic.due <= time.Now().UnixMilli()
 }
 
 // setDue takes what was read since lookDue: the next delayed item is due then, and none is before
 // from.
-func (f *itemCache) setDue(due, from int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.due = earlier(f.newDue, due)
-	f.dueFrom = earlier(f.newDue, from)
-	f.wakeAll()
+func (ic *itemCache) setDue(due, from int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.due = earlier(ic.newDue, due)
+	ic.dueFrom = earlier(ic.newDue, from)
+	ic.wakeAll()
 }
 
 // standBack makes the consumers that wait leave the moving of due items to another process.
-func (f *itemCache) standBack(until time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.stood = until.UnixMilli()
+func (ic *itemCache) standBack(until time.Time) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.stood = until.UnixMilli()
 }
 
 // earlier of two times, of which 0 is none.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// claimFunc begins to claim an item that is handed out. It is called with the feed locked, so that
-// the items a session asks for are claimed in their order.
+// claimFunc begins to claim an item that the cache hands out. It is called with the cache locked,
+// so that a session claims items in their order.
 type claimFunc func(e *entry) *claim
 
 // waiter is a consumer that waits for an item. nil tells it to look again.
@@ -18,7 +18,7 @@ type waiter struct {
 // state is what a consumer that asks for an item is told.
 type state struct {
 	claim  *claim  // of the item, or nil
-	stale  bool    // sync first, and free what is noted
+	stale  bool    // sync first, and delete the noted claims
 	more   bool    // extend first
 	due    bool    // a delayed item is due: without claim and more, move it first
 	waiter *waiter // else it has to wait
@@ -32,144 +32,144 @@ func (st state) empty() bool {
 
 // next begins to claim the first item. Without one, it makes the caller a waiter, if that is
 // wanted.
-func (f *itemCache) next(begin claimFunc, wait bool) state {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now, due := time.Now().UnixMilli(), f.due
+func (ic *itemCache) next(begin claimFunc, wait bool) state {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	now, due := time.Now().UnixMilli(), ic.due
 	if wait && due != 0 {
-		due = max(due, f.stood)
+		due = max(due, ic.stood)
 	}
 	st := state{next: due, due: due != 0 && due <= now}
 	switch {
-	case !f.synced || f.err != nil, wait && len(f.unowned) > 0: // nobody would be woken for these
+	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // nobody would be woken for these
 		st.stale = true
-	case !f.paused && len(f.avail) > 0:
-		st.claim = begin(f.pop())
-	case !f.paused && f.horizon != "":
+	case !ic.paused && len(ic.avail) > 0:
+		st.claim = begin(ic.pop())
+	case !ic.paused && ic.horizon != "":
 		st.more = true
 	case st.due:
 	case wait:
 		st.waiter = &waiter{begin, make(chan *claim, 1)}
-		f.waiters = append(f.waiters, st.waiter)
+		ic.waiters = append(ic.waiters, st.waiter)
 	}
 	return st
 }
 
 // dispatch gives what there is to those who wait.
-func (f *itemCache) dispatch() {
-	for len(f.waiters) > 0 && len(f.avail) > 0 && !f.paused {
-		f.waiters[0].given <- f.waiters[0].begin(f.pop())
-		f.waiters = f.waiters[1:]
+func (ic *itemCache) dispatch() {
+	for len(ic.waiters) > 0 && len(ic.avail) > 0 && !ic.paused {
+		ic.waiters[0].given <- ic.waiters[0].begin(ic.pop())
+		ic.waiters = ic.waiters[1:]
 	}
-	if len(f.waiters) > 0 && len(f.avail) == 0 && f.horizon != "" && !f.paused {
-		f.waiters[0].given <- nil // to read on
-		f.waiters = f.waiters[1:]
+	if len(ic.waiters) > 0 && len(ic.avail) == 0 && ic.horizon != "" && !ic.paused {
+		ic.waiters[0].given <- nil // to read on
+		ic.waiters = ic.waiters[1:]
 	}
-	if len(f.entries) > maxKnown && len(f.avail) > maxKnown/2 {
-		f.shorten()
+	if len(ic.entries) > maxKnown && len(ic.avail) > maxKnown/2 {
+		ic.shorten()
 	}
 }
 
-func (f *itemCache) pop() *entry {
-	e := f.avail[0]
-	f.avail[0] = nil
-	f.avail = f.avail[1:]
+func (ic *itemCache) pop() *entry {
+	e := ic.avail[0]
+	ic.avail[0] = nil
+	ic.avail = ic.avail[1:]
 	e.listed, e.taken = false, true
 	return e
 }
 
 // wakeAll makes all waiters look again.
-func (f *itemCache) wakeAll() {
-	for _, w := range f.waiters {
+func (ic *itemCache) wakeAll() {
+	for _, w := range ic.waiters {
 		w.given <- nil
 	}
-	f.waiters = nil
+	ic.waiters = nil
 }
 
-// first begins to claim the first item, if there is one and the feed need not be read first.
-func (f *itemCache) first(begin claimFunc) *claim {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.synced || f.err != nil || f.paused || len(f.avail) == 0 {
+// first begins to claim the first item, if there is one and the cache need not be read first.
+func (ic *itemCache) first(begin claimFunc) *claim {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 {
 		return nil
 	}
-	return begin(f.pop())
+	return begin(ic.pop())
 }
 
 // pass makes another waiter read on, if the one who was told to has not.
-func (f *itemCache) pass() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.dispatch()
+func (ic *itemCache) pass() {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.dispatch()
 }
 
 // leave ends a wait, and returns what was given meanwhile.
-func (f *itemCache) leave(w *waiter) *claim {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if i := slices.Index(f.waiters, w); i >= 0 {
-		f.waiters = slices.Delete(f.waiters, i, i+1)
+func (ic *itemCache) leave(w *waiter) *claim {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if i := slices.Index(ic.waiters, w); i >= 0 {
+		ic.waiters = slices.Delete(ic.waiters, i, i+1)
 		return nil
 	}
 	c := <-w.given
 	if c == nil {
-		f.dispatch()
+		ic.dispatch()
 	}
 	return c
 }
 
 // giveBack returns an item that was not claimed, as far as anybody knows.
-func (f *itemCache) giveBack(e *entry) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.back(e)
-	f.dispatch()
+func (ic *itemCache) giveBack(e *entry) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.back(e)
+	ic.dispatch()
 }
 
-func (f *itemCache) back(e *entry) {
+func (ic *itemCache) back(e *entry) {
 	e.taken = false
-	f.list(e)
+	ic.list(e)
 }
 
 // claimed: the item is this process's since the revision fence.
-func (f *itemCache) claimed(e *entry, fence int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (ic *itemCache) claimed(e *entry, fence int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
 	if e.seen < fence {
 		e.seen, e.claim = fence, fence
 	}
-	f.back(e)
+	ic.back(e)
 }
 
 // returned: this process has taken back its claim of the revision fence.
-func (f *itemCache) returned(e *entry, fence int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (ic *itemCache) returned(e *entry, fence int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
 	e.over = max(e.over, fence)
-	f.back(e)
-	f.dispatch()
+	ic.back(e)
+	ic.dispatch()
 }
 
 // ended: this process's claim of the revision fence has ended, and the item is still there.
-func (f *itemCache) ended(place string, fence int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if e := f.entries[place]; e != nil {
+func (ic *itemCache) ended(place string, fence int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if e := ic.entries[place]; e != nil {
 		e.over = max(e.over, fence)
-		f.list(e)
-		f.dispatch()
+		ic.list(e)
+		ic.dispatch()
 	}
 }
 
 // lost: another's claim was found, created at a revision, or that the item is gone.
-func (f *itemCache) lost(e *entry, gone bool, claim int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (ic *itemCache) lost(e *entry, gone bool, claim int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
 	if gone {
-		f.drop(e)
+		ic.drop(e)
 	} else {
 		e.stale = claim
 	}
-	f.back(e)
-	f.dispatch()
+	ic.back(e)
+	ic.dispatch()
 }

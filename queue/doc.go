@@ -22,8 +22,10 @@
 // An item whose ID Enqueue has returned is in the queue once, and is delivered until it is acked or
 // rejected, or its attempts are used up. At any moment at most one consumer holds it, because a
 // message is a claim under the consumer's session. If a consumer dies, its items are delivered
-// again after its lease has expired. The transaction that claims an item counts the attempt, so
-// that attempts that end in a crash count.
+// again after its lease has expired. The transaction that claims an item for a caller counts the
+// attempt, so that attempts that end in a crash count. A claim ahead ([Options.Prefetch]) counts no
+// attempt: with [Options.MaxAttempts] the attempt is counted before the message is delivered, and
+// without it when the message is given back.
 //
 // Only one ack of an item succeeds. The operations of [Message.AckWith] are applied with that ack
 // or not at all, and so exactly once for each item, even if answers are lost or processes are
@@ -50,10 +52,14 @@
 // A delay starts by the clock of the process that sets it. It ends by the clock of a consumer, and
 // only while there are consumers.
 //
-// An item that was claimed ahead (see Concurrency) counts as claimed: an item of a higher priority
-// does not overtake it, and a TryReceive of another process does not find it. A claim that is given
-// back before it became a message is no attempt, but may count as one if the session ends first or
-// the database is full. Until it has been given back, items behind it may be received.
+// With [Options.Prefetch], items that are claimed ahead stay claimed until they are received, a
+// [Queue.Consume] of the Queue returns, or the session ends. No other consumer receives them, and
+// no item of a higher priority, or that was given back, overtakes them. Without [Options.MaxAttempts],
+// an attempt that a crash cuts short does not count if its item had been claimed ahead.
+//
+// A claim whose Receive was cancelled is given back and is no attempt, but may count as one if the
+// session ends first or the database is full. Until it has been given back, items behind it may be
+// received.
 //
 // If an operator deletes a claim while the answer to its Ack is lost, the Ack returns nil. If the
 // session is lost while the answer is missing, the Ack returns [session.ErrNotHeld] with
@@ -71,11 +77,9 @@
 // Goroutines that share a session share requests: calls made while a transaction is in flight go
 // into the next. [Message.AckWith] sends a request of its own.
 //
-// The transaction that ends a message also claims the next item if the last Receive came right
-// after a message was ended. If no Receive takes the item within 10 to 20 ms, it is given back.
-// [Queue.Consume] claims as many items ahead as its function has lately handled in 5 ms, up to 16,
-// and handles the next message while it acks the last. With [Options.MaxAttempts] no item is
-// claimed ahead, because a crash would count as an attempt of an item that was not delivered.
+// [Queue.Receive] claims one item for its caller. [Queue.Consume] claims one for each function that
+// is free, so a consumer has at most as many items as functions, and [Options.Prefetch] more. One
+// transaction ends messages and claims the next ones.
 //
 // # Errors
 //

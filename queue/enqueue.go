@@ -225,7 +225,7 @@ func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error 
 		}
 	}
 	return q.withLease(ctx, &m, func() error {
-		_, err := q.append(ctx, &m)
+		_, err := q.appendBatch(ctx, &m)
 		return err
 	})
 }

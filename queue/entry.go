@@ -29,10 +29,10 @@ type floor struct {
 }
 
 // known tells whether a place is before the horizon.
-func (f *itemCache) known(place string) bool { return f.horizon == "" || place < f.horizon }
+func (ic *itemCache) known(place string) bool { return ic.horizon == "" || place < ic.horizon }
 
-func (f *itemCache) floor(place string) (revision int64) {
-	for _, o := range f.floors {
+func (ic *itemCache) floor(place string) (revision int64) {
+	for _, o := range ic.floors {
 		if o.place > place {
 			break
 		}
@@ -41,65 +41,65 @@ func (f *itemCache) floor(place string) (revision int64) {
 	return revision
 }
 
-func (f *itemCache) apply(ev gateway.Event) {
-	kind, place := f.sort(ev.KV.Key)
+func (ic *itemCache) apply(ev gateway.Event) {
+	kind, place := ic.sort(ev.KV.Key)
 	rev := ev.KV.ModRevision
 	switch kind {
-	case f.keys.paused:
-		if rev > f.floors[0].revision {
-			f.paused = !ev.Deleted
+	case ic.keys.paused:
+		if rev > ic.floors[0].revision {
+			ic.paused = !ev.Deleted
 		}
-	case f.keys.gaps: // of another process, perhaps
-		f.resetRemoved()
+	case ic.keys.gaps: // of another process, perhaps
+		ic.resetRemoved()
 		if stored := parseGaps(&gateway.GetResponse{KVs: []gateway.KeyValue{ev.KV}}); !ev.Deleted &&
-			stored.tail == f.tailCreated {
-			f.gaps = stored
+			stored.tail == ic.tailCreated {
+			ic.gaps = stored
 		}
-	case f.keys.delayed:
-		due, ok := f.keys.dueOf(ev.KV.Key)
+	case ic.keys.delayed:
+		due, ok := ic.keys.dueOf(ev.KV.Key)
 		if !ok || ev.Deleted {
 			return
 		}
-		f.newDue = earlier(f.newDue, due)
-		f.dueFrom = min(f.dueFrom, due)
-		if was := f.due; earlier(was, due) != was {
-			f.due = due
-			f.wakeAll()
+		ic.newDue = earlier(ic.newDue, due)
+		ic.dueFrom = min(ic.dueFrom, due)
+		if was := ic.due; earlier(was, due) != was {
+			ic.due = due
+			ic.wakeAll()
 		}
-	case f.keys.items:
-		e := f.entries[place]
+	case ic.keys.items:
+		e := ic.entries[place]
 		switch {
-		case !f.known(place) || rev <= f.floor(place):
+		case !ic.known(place) || rev <= ic.floor(place):
 		case ev.Deleted && e != nil:
-			f.drop(e)
+			ic.drop(e)
 		case !ev.Deleted && e == nil:
-			e = f.add(place, ev.KV.CreateRevision)
+			e = ic.add(place, ev.KV.CreateRevision)
 			e.seen = rev
 			if len(ev.KV.Value) <= keptValue {
 				e.value = ev.KV.Value
 			}
-			f.list(e)
+			ic.list(e)
 		}
-	case f.keys.claims:
-		if e := f.entries[place]; e != nil && rev > e.seen {
+	case ic.keys.claims:
+		if e := ic.entries[place]; e != nil && rev > e.seen {
 			if e.seen, e.claim = rev, 0; !ev.Deleted {
 				e.claim = ev.KV.CreateRevision
-				f.unleased(e, ev.KV)
+				ic.unleased(e, ev.KV)
 			}
-			f.list(e)
+			ic.list(e)
 		}
 	}
 }
 
 // sort tells what kind of key it is, by where such keys lie, and the place if it has one.
-func (f *itemCache) sort(key string) (kind, place string) {
+func (ic *itemCache) sort(key string) (kind, place string) {
 	switch {
-	case key == f.keys.paused, key == f.keys.gaps:
+	case key == ic.keys.paused, key == ic.keys.gaps:
 		return key, ""
-	case strings.HasPrefix(key, f.keys.delayed):
-		return f.keys.delayed, ""
+	case strings.HasPrefix(key, ic.keys.delayed):
+		return ic.keys.delayed, ""
 	}
-	for _, kind := range []string{f.keys.items, f.keys.claims} {
+	for _, kind := range []string{ic.keys.items, ic.keys.claims} {
 		if place, ok := strings.CutPrefix(key, kind); ok {
 			return kind, place
 		}
@@ -107,49 +107,49 @@ func (f *itemCache) sort(key string) (kind, place string) {
 	return "", ""
 }
 
-func (f *itemCache) add(place string, create int64) *entry {
+func (ic *itemCache) add(place string, create int64) *entry {
 	e := &entry{place: place, create: create}
-	f.entries[place] = e
+	ic.entries[place] = e
 	return e
 }
 
-func (f *itemCache) drop(e *entry) {
-	if f.entries[e.place] == e {
-		delete(f.entries, e.place)
-		f.list(e)
-		f.removed++
+func (ic *itemCache) drop(e *entry) {
+	if ic.entries[e.place] == e {
+		delete(ic.entries, e.place)
+		ic.list(e)
+		ic.removed++
 		if p, ok := priorityOf(e.place); ok {
-			f.used[p] = true
+			ic.used[p] = true
 		}
 	}
 }
 
 // list puts the entry among those to hand out, or takes it from there.
-func (f *itemCache) list(e *entry) {
-	want := f.entries[e.place] == e && e.claim <= e.over && !e.taken && e.seen >= e.stale
+func (ic *itemCache) list(e *entry) {
+	want := ic.entries[e.place] == e && e.claim <= e.over && !e.taken && e.seen >= e.stale
 	if want == e.listed {
 		return
 	}
 	e.listed = want
-	i, _ := slices.BinarySearchFunc(f.avail, e, func(a, b *entry) int {
+	i, _ := slices.BinarySearchFunc(ic.avail, e, func(a, b *entry) int {
 		return strings.Compare(a.place, b.place)
 	})
 	if want {
-		f.avail = slices.Insert(f.avail, i, e)
+		ic.avail = slices.Insert(ic.avail, i, e)
 	} else {
-		f.avail = slices.Delete(f.avail, i, i+1)
+		ic.avail = slices.Delete(ic.avail, i, i+1)
 	}
 }
 
 // shorten forgets what lies far behind.
-func (f *itemCache) shorten() {
-	f.horizon = f.avail[maxKnown/4].place
-	for place, e := range f.entries {
-		if place >= f.horizon {
-			delete(f.entries, place)
+func (ic *itemCache) shorten() {
+	ic.horizon = ic.avail[maxKnown/4].place
+	for place, e := range ic.entries {
+		if place >= ic.horizon {
+			delete(ic.entries, place)
 			e.listed = false
 		}
 	}
-	clear(f.avail[maxKnown/4:])
-	f.avail = f.avail[:maxKnown/4]
+	clear(ic.avail[maxKnown/4:])
+	ic.avail = ic.avail[:maxKnown/4]
 }

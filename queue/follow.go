@@ -11,16 +11,16 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-// sync returns when the feed is right at some revision; with fresh, at one that is not older than
+// sync returns when the cache is right at some revision; with fresh, at one that is not older than
 // the call.
-func (f *itemCache) sync(ctx context.Context, fresh bool) error {
-	if err := f.lock(ctx); err != nil {
+func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
+	if err := ic.lock(ctx); err != nil {
 		return err
 	}
-	defer f.unlock()
+	defer ic.unlock()
 	looked := false // for gaps
 	for {
-		l, synced, err := f.open()
+		l, synced, err := ic.open()
 		if err != nil || synced && !fresh {
 			return err
 		}
@@ -29,22 +29,22 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 		case <-ctx.Done():
 			return ctxerr.Of(ctx)
 		}
-		if !f.expect(l) {
+		if !ic.expect(l) {
 			continue
 		}
 		if !synced && !looked {
-			if err := f.readGaps(ctx); err != nil {
+			if err := ic.readGaps(ctx); err != nil {
 				return err
 			}
 			looked = true
 		}
-		resp, err := f.read(ctx, "", gateway.OpGet(f.keys.paused, gateway.KeysOnly()),
-			f.readDue(synced), gateway.OpGet(f.keys.tail))
-		if err == nil && !f.sawTailOf(resp) {
+		resp, err := ic.read(ctx, "", gateway.OpGet(ic.keys.paused, gateway.KeysOnly()),
+			ic.readDue(synced), gateway.OpGet(ic.keys.tail))
+		if err == nil && !ic.sawTailOf(resp) {
 			fresh = true
 			continue // without the gaps
 		}
-		f.merge(l, "", resp, err)
+		ic.merge(l, "", resp, err)
 		if err != nil {
 			return err
 		}
@@ -53,70 +53,70 @@ func (f *itemCache) sync(ctx context.Context, fresh bool) error {
 }
 
 // extend reads the items behind the horizon.
-func (f *itemCache) extend(ctx context.Context) error {
-	defer f.pass()
-	if err := f.lock(ctx); err != nil {
+func (ic *itemCache) extend(ctx context.Context) error {
+	defer ic.pass()
+	if err := ic.lock(ctx); err != nil {
 		return err
 	}
-	defer f.unlock()
-	f.mu.Lock()
-	l, from := f.watch, f.horizon
-	needed := f.synced && from != "" && len(f.avail) == 0
-	f.mu.Unlock()
-	if !needed || !f.expect(l) {
+	defer ic.unlock()
+	ic.mu.Lock()
+	l, from := ic.watch, ic.horizon
+	needed := ic.synced && from != "" && len(ic.avail) == 0
+	ic.mu.Unlock()
+	if !needed || !ic.expect(l) {
 		return nil
 	}
-	resp, err := f.read(ctx, from)
-	f.merge(l, from, resp, err)
+	resp, err := ic.read(ctx, from)
+	ic.merge(l, from, resp, err)
 	return err
 }
 
 // open starts the watch if there is none.
-func (f *itemCache) open() (_ *itemWatch, synced bool, _ error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err != nil {
-		return nil, false, f.err
+func (ic *itemCache) open() (_ *itemWatch, synced bool, _ error) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.err != nil {
+		return nil, false, ic.err
 	}
-	if f.watch == nil {
+	if ic.watch == nil {
 		l := &itemWatch{created: make(chan struct{})}
-		take := func(r gateway.WatchResponse) { f.take(l, r) }
-		stop, err := f.id.c.WatchFunc(f.keys.claims, take, gateway.Range(until(f.keys.items)))
+		take := func(r gateway.WatchResponse) { ic.take(l, r) }
+		stop, err := ic.id.c.WatchFunc(ic.keys.claims, take, gateway.Range(until(ic.keys.items)))
 		if err != nil {
 			return nil, false, err
 		}
 		l.stop = stop
-		f.watch = l
+		ic.watch = l
 	}
-	return f.watch, f.synced, nil
+	return ic.watch, ic.synced, nil
 }
 
 // expect keeps the events that come from now on for the merge. It is false if the watch has ended.
-func (f *itemCache) expect(l *itemWatch) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reading, f.early = f.watch == l, nil
-	return f.reading
+func (ic *itemCache) expect(l *itemWatch) bool {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.reading, ic.early = ic.watch == l, nil
+	return ic.reading
 }
 
 // read reads a window of items from a place on, all claims behind it, and more. The claims are read
 // with their short values, because etcd 3.7 omits the leases of a read without values.
-func (f *itemCache) read(
+func (ic *itemCache) read(
 	ctx context.Context, from string, more ...gateway.Op,
 ) (*gateway.TxnResponse, error) {
-	f.mu.Lock()
-	known := f.gaps
-	f.mu.Unlock()
+	ic.mu.Lock()
+	known := ic.gaps
+	ic.mu.Unlock()
 	var ops []gateway.Op
-	items := known.between(f.keys.items, from)
+	items := known.between(ic.keys.items, from)
 	for _, r := range items {
 		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to),
 			gateway.Limit(window), gateway.KeysOnly()))
 	}
-	for _, r := range known.between(f.keys.claims, from) {
+	for _, r := range known.between(ic.keys.claims, from) {
 		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
 	}
-	resp, err := f.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
+	resp, err := ic.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
 	if err != nil {
 		return nil, err
 	}
@@ -141,150 +141,150 @@ func joined(answers []gateway.OpResponse) gateway.OpResponse {
 }
 
 // readGaps reads the stored gaps for the first read of the items.
-func (f *itemCache) readGaps(ctx context.Context) error {
-	got, err := f.id.c.Get(ctx, f.keys.gaps)
+func (ic *itemCache) readGaps(ctx context.Context) error {
+	got, err := ic.id.c.Get(ctx, ic.keys.gaps)
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.gaps = parseGaps(got)
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.gaps = parseGaps(got)
 	return nil
 }
 
 // sawTailOf notes the tail that was read with the items. It returns false if the gaps belong to
 // another tail.
-func (f *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
+func (ic *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
 	created, t := int64(0), tail{}
 	if got := resp.Responses[len(resp.Responses)-1].Get; len(got.KVs) > 0 {
 		created = got.KVs[0].CreateRevision
 		t, _ = parseTail(got) // without a number nothing is stored
 	}
-	f.sawTail(created, t.next, resp.Revision)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.gaps.list) == 0 || f.gaps.tail == created {
+	ic.sawTail(created, t.next, resp.Revision)
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if len(ic.gaps.list) == 0 || ic.gaps.tail == created {
 		return true
 	}
-	f.gaps = gaps{}
+	ic.gaps = gaps{}
 	return false
 }
 
 // readDue finds the next delayed item. If the watch has reported all since an earlier read, only
 // one that is due may be missing: etcd passes all keys of a range, also with a limit.
-func (f *itemCache) readDue(synced bool) gateway.Op {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	end := until(f.keys.delayed)
+func (ic *itemCache) readDue(synced bool) gateway.Op {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	end := until(ic.keys.delayed)
 	if synced {
-		end = f.keys.dueKey(max(time.Now().UnixMilli(), f.dueFrom)+1, "")
+		end = ic.keys.dueKey(max(time.Now().UnixMilli(), ic.dueFrom)+1, "")
 	}
-	return gateway.OpGet(f.keys.dueKey(f.dueFrom, ""), gateway.Range(end),
+	return gateway.OpGet(ic.keys.dueKey(ic.dueFrom, ""), gateway.Range(end),
 		gateway.Limit(duePage), gateway.KeysOnly())
 }
 
 // merge takes what was read after the watch stood, and then what has come since.
-func (f *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	early := f.early
-	f.reading, f.early = false, nil
-	if f.watch != l || err != nil {
+func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, err error) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	early := ic.early
+	ic.reading, ic.early = false, nil
+	if ic.watch != l || err != nil {
 		return
 	}
 	items, claims := resp.Responses[0].Get, resp.Responses[1].Get
-	f.horizon = ""
+	ic.horizon = ""
 	if n := len(items.KVs); items.More && n > 0 {
-		f.horizon = strings.TrimPrefix(items.KVs[n-1].Key, f.keys.items) + "\x00"
+		ic.horizon = strings.TrimPrefix(items.KVs[n-1].Key, ic.keys.items) + "\x00"
 	}
-	for len(f.floors) > 1 && f.floors[1].revision <= f.applied { // nothing so old can come any more
-		f.floors = slices.Delete(f.floors, 0, 1)
-		f.floors[0].place = ""
+	for len(ic.floors) > 1 && ic.floors[1].revision <= ic.applied { // nothing so old can come any more
+		ic.floors = slices.Delete(ic.floors, 0, 1)
+		ic.floors[0].place = ""
 	}
-	f.floors = slices.DeleteFunc(f.floors, func(o floor) bool { return o.place >= from })
-	f.floors = append(f.floors, floor{from, resp.Revision})
+	ic.floors = slices.DeleteFunc(ic.floors, func(o floor) bool { return o.place >= from })
+	ic.floors = append(ic.floors, floor{from, resp.Revision})
 	claimed := make(map[string]gateway.KeyValue, len(claims.KVs))
 	for _, kv := range claims.KVs {
-		claimed[strings.TrimPrefix(kv.Key, f.keys.claims)] = kv
+		claimed[strings.TrimPrefix(kv.Key, ic.keys.claims)] = kv
 	}
 	there := make(map[string]bool, len(items.KVs))
 	for _, kv := range items.KVs {
-		place := strings.TrimPrefix(kv.Key, f.keys.items)
+		place := strings.TrimPrefix(kv.Key, ic.keys.items)
 		there[place] = true
-		e := f.entries[place]
+		e := ic.entries[place]
 		if e == nil {
-			e = f.add(place, kv.CreateRevision)
+			e = ic.add(place, kv.CreateRevision)
 		}
 		if e.seen <= resp.Revision {
 			claim, there := claimed[place]
 			if e.seen, e.claim = resp.Revision, claim.CreateRevision; there {
-				f.unleased(e, claim)
+				ic.unleased(e, claim)
 			}
 		}
-		f.list(e)
+		ic.list(e)
 	}
-	for place, e := range f.entries {
-		if place >= from && !there[place] && (e.seen <= resp.Revision || !f.known(place)) {
-			f.drop(e)
+	for place, e := range ic.entries {
+		if place >= from && !there[place] && (e.seen <= resp.Revision || !ic.known(place)) {
+			ic.drop(e)
 		}
 	}
 	if from == "" {
-		f.seenAt = max(f.seenAt, resp.Revision)
-		f.paused = len(resp.Responses[2].Get.KVs) > 0
-		if !f.synced {
-			f.due = 0
+		ic.seenAt = max(ic.seenAt, resp.Revision)
+		ic.paused = len(resp.Responses[2].Get.KVs) > 0
+		if !ic.synced {
+			ic.due = 0
 		}
-		f.synced = true
+		ic.synced = true
 		delayed := resp.Responses[3].Get
-		if kvs := f.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
-			due, _ := f.keys.dueOf(kvs[0].Key)
-			f.due = earlier(f.due, due)
+		if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
+			due, _ := ic.keys.dueOf(kvs[0].Key)
+			ic.due = earlier(ic.due, due)
 		} else if delayed.More {
-			f.due = max(f.dueFrom, 1) // the next one is behind keys of others, which moveDue skips
+			ic.due = max(ic.dueFrom, 1) // the next one is behind keys of others, which moveDue skips
 		}
 	}
 	for _, ev := range early {
-		f.apply(ev)
+		ic.apply(ev)
 	}
-	f.dispatch()
+	ic.dispatch()
 }
 
 // take runs in the goroutine that reads the client's stream.
-func (f *itemCache) take(l *itemWatch, r gateway.WatchResponse) {
+func (ic *itemCache) take(l *itemWatch, r gateway.WatchResponse) {
 	if r.Err != nil {
-		f.broken(l, r.Err)
+		ic.broken(l, r.Err)
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.watch != l {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.watch != l {
 		return
 	}
 	if r.Created {
 		close(l.created)
 		return
 	}
-	if f.reading {
-		f.early = append(f.early, r.Events...)
+	if ic.reading {
+		ic.early = append(ic.early, r.Events...)
 	}
-	if !f.synced {
+	if !ic.synced {
 		return // before the read, which will have it
 	}
 	for _, ev := range r.Events {
-		f.apply(ev)
-		f.seenAt = max(f.seenAt, ev.KV.ModRevision)
+		ic.apply(ev)
+		ic.seenAt = max(ic.seenAt, ev.KV.ModRevision)
 	}
-	f.applied = r.Revision
-	f.dispatch()
+	ic.applied = r.Revision
+	ic.dispatch()
 }
 
 // broken: after a compaction the next consumer starts over; after anything else nobody can.
-func (f *itemCache) broken(l *itemWatch, err error) {
-	feeds.Lock()
-	defer feeds.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.watch != l {
+func (ic *itemCache) broken(l *itemWatch, err error) {
+	caches.Lock()
+	defer caches.Unlock()
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.watch != l {
 		return
 	}
 	select {
@@ -292,15 +292,15 @@ func (f *itemCache) broken(l *itemWatch, err error) {
 	default:
 		close(l.created)
 	}
-	f.watch, f.synced, f.reading, f.early = nil, false, false, nil
-	f.entries, f.avail, f.floors, f.horizon = map[string]*entry{}, nil, nil, ""
-	f.dueFrom, f.seenAt = 0, 0
+	ic.watch, ic.synced, ic.reading, ic.early = nil, false, false, nil
+	ic.entries, ic.avail, ic.floors, ic.horizon = map[string]*entry{}, nil, nil, ""
+	ic.dueFrom, ic.seenAt = 0, 0
 	if !errors.Is(err, gateway.ErrCompacted) {
-		f.err = err
-		f.forget()
-		if f.idle != nil {
-			f.idle.Stop()
+		ic.err = err
+		ic.forget()
+		if ic.idle != nil {
+			ic.idle.Stop()
 		}
 	}
-	f.wakeAll()
+	ic.wakeAll()
 }

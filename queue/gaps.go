@@ -107,32 +107,32 @@ func (g gaps) between(prefix, from string) (ranges []gap) {
 	return append(ranges, gap{prefix + from, until(prefix)})
 }
 
-// gaps returns the gaps that the feed knows, once enough items were removed. The feed is complete
+// gaps returns the gaps that the cache knows, once enough items were removed. The cache is complete
 // before the horizon, at a revision at which the tail had the number next.
-func (f *itemCache) newGaps() []gap {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.synced || f.removed < f.storeAfter {
+func (ic *itemCache) newGaps() []gap {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if !ic.synced || ic.removed < ic.storeAfter {
 		return nil
 	}
-	f.resetRemoved()
-	if f.tailNext == 0 || f.tailAt > f.seenAt {
+	ic.resetRemoved()
+	if ic.tailNext == 0 || ic.tailAt > ic.seenAt {
 		return []gap{}
 	}
 	numbers := map[int][]int64{}
-	for place := range f.entries {
+	for place := range ic.entries {
 		if p, ok := priorityOf(place); ok {
 			numbers[p] = append(numbers[p], numberOf(place))
 		}
 	}
 	list := []gap{}
-	for p, used := range f.used {
-		end := place(p, f.tailNext)
-		if !used || f.horizon != "" && f.horizon <= place(p, 0) {
+	for p, used := range ic.used {
+		end := place(p, ic.tailNext)
+		if !used || ic.horizon != "" && ic.horizon <= place(p, 0) {
 			continue
 		}
-		if f.horizon != "" && f.horizon < end {
-			end = f.horizon[:len(end)]
+		if ic.horizon != "" && ic.horizon < end {
+			end = ic.horizon[:len(end)]
 		}
 		numbers[p] = append(numbers[p], numberOf(end))
 		slices.Sort(numbers[p])
@@ -151,12 +151,12 @@ func (f *itemCache) newGaps() []gap {
 }
 
 // resetRemoved begins to count again. Consumers of several processes do so at different numbers, so
-// that mostly one of them stores the gaps. The feed is locked.
-func (f *itemCache) resetRemoved() { f.removed, f.storeAfter = 0, gapEvery+rand.N(gapEvery) }
+// that mostly one of them stores the gaps. The cache is locked.
+func (ic *itemCache) resetRemoved() { ic.removed, ic.storeAfter = 0, gapEvery+rand.N(gapEvery) }
 
 // storeGaps stores the gaps that are new in the background, once in many items.
-func (q *Queue) storeGaps(f *itemCache) {
-	list := f.newGaps()
+func (q *Queue) storeGaps(ic *itemCache) {
+	list := ic.newGaps()
 	if list == nil {
 		return
 	}
@@ -177,7 +177,7 @@ func (q *Queue) storeGaps(f *itemCache) {
 		if old.tail != created {
 			old = gaps{tail: created}
 		}
-		if f.sawTail(created, t.next, resp.Revision) && len(list) > 0 {
+		if ic.sawTail(created, t.next, resp.Revision) && len(list) > 0 {
 			_, _ = c.Txn(ctx, gateway.Txn{
 				If: []gateway.Cmp{
 					gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created),
@@ -190,10 +190,10 @@ func (q *Queue) storeGaps(f *itemCache) {
 
 // sawTail notes the number of the next item at a revision, for the gaps that are found once the
 // watch has come so far. It returns false if the tail is another than before.
-func (f *itemCache) sawTail(created, next, revision int64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	same := f.tailCreated == created
-	f.tailCreated, f.tailNext, f.tailAt = created, next, revision
+func (ic *itemCache) sawTail(created, next, revision int64) bool {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	same := ic.tailCreated == created
+	ic.tailCreated, ic.tailNext, ic.tailAt = created, next, revision
 	return same
 }

@@ -17,29 +17,29 @@ func TestGapsLeaveOutNoItem(t *testing.T) {
 		k := keysOf("a")
 		items := map[string]bool{}
 		stored := gaps{tail: 7}
-		f := &itemCache{keys: k, synced: true, entries: map[string]*entry{}}
+		ic := &itemCache{keys: k, synced: true, entries: map[string]*entry{}}
 		next := int64(1)
 		for range 30 {
 			for range rand.N(600) {
 				p := place(rand.N(2), next)
 				items[p] = true
-				f.add(p, next)
+				ic.add(p, next)
 				next++
 			}
 			keep := rand.N(5)
-			for p, e := range f.entries {
+			for p, e := range ic.entries {
 				if rand.N(10) >= keep {
 					delete(items, p)
-					f.drop(e)
+					ic.drop(e)
 				}
 			}
-			f.removed, f.storeAfter = gapEvery, gapEvery
-			f.tailNext, f.tailAt, f.seenAt = next, next, next
-			f.horizon = ""
+			ic.removed, ic.storeAfter = gapEvery, gapEvery
+			ic.tailNext, ic.tailAt, ic.seenAt = next, next, next
+			ic.horizon = ""
 			if places := slices.Sorted(maps.Keys(items)); len(places) > 0 && rand.N(3) == 0 {
-				f.horizon = places[rand.N(len(places))] + "\x00"
+				ic.horizon = places[rand.N(len(places))] + "\x00"
 			}
-			stored = stored.with(f.newGaps())
+			stored = stored.with(ic.newGaps())
 			stored = parseGaps(&gateway.GetResponse{
 				KVs: []gateway.KeyValue{{Value: stored.encode()}},
 			})

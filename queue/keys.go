@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// keys are those of one queue. All begin with <name>//, which no other name can. Feeds watch from
+// keys are those of one queue. All begin with <name>//, which no other name can. Caches watch from
 // the claims to the items: what is of no use to them does not sort in between.
 type keys struct {
 	root    string

@@ -29,11 +29,11 @@ type Message struct {
 	Attempt  int       // from 1; deliveries that a crash cut short count
 	Enqueued time.Time // by the producer's clock
 
-	q      *Queue
-	grip   *core.Releaser
-	place  string
-	claims int
-	last   bool // its consumer will receive no more
+	q       *Queue
+	grip    *core.Releaser
+	place   string
+	claims  int
+	counted bool // the attempt; else it is counted when the message is given back
 }
 
 // Ack removes the item from the queue, because the work is done. See [Message] for its errors.
@@ -80,15 +80,19 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 // See [Message] for its other errors.
 func (m *Message) Reject(ctx context.Context, reason string) error {
 	if len(reason) > MaxReason {
-		return m.q.wrap("reject", tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
+		return m.q.wrap("reject",
+			tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
 	}
 	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
 }
 
-// giveBack claims nothing ahead, as the item itself is before all that could be. Its own process
-// need not wait for the watch to know that it can be had again.
+// giveBack gives the item back in its place. Its own process can receive it again before the watch
+// reports the end of the claim.
 func (m *Message) giveBack(ctx context.Context) error {
 	w := core.ReleaseWrite{Then: m.inPlace(), Weight: 1}
+	if !m.counted {
+		w.Then = append(w.Then, gateway.OpPut(m.q.keys.counts+m.place, nil))
+	}
 	if err := m.grip.ReleaseWith(ctx, w); err != nil {
 		return m.q.wrap("nack", err)
 	}
@@ -98,18 +102,14 @@ func (m *Message) giveBack(ctx context.Context) error {
 
 // returned notes that the item is in its place again.
 func (m *Message) returned() {
-	f := m.q.openFeed()
-	defer f.release()
-	m.q.yieldAhead(m.place, func() { f.ended(m.place, m.Fence()) })
-	m.q.endedOne(0)
+	ic := m.q.openCache()
+	defer ic.release()
+	ic.ended(m.place, m.Fence())
 }
 
-// settle removes the item and applies ops, together with others. size is that of what ops put.
+// settle removes the item and applies ops, together with others. size is the number of bytes that
+// ops put.
 func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gateway.Op) error {
-	if ctx.Err() == nil && !m.last {
-		m.q.claimAhead() //nolint:contextcheck // not for this call
-		defer m.q.endedOne(1)
-	}
 	w := core.ReleaseWrite{
 		Then: append(m.forget(), ops...), Weight: 1 + size/core.WeightBytes, Deletes: m.keys(),
 	}
@@ -148,7 +148,10 @@ func (m *Message) inPlace() []gateway.Op {
 }
 
 func (m *Message) record() record {
-	return record{ID: m.ID, Enqueued: m.Enqueued.UnixMilli(), Attempts: m.Attempt, Priority: m.Priority, value: m.Value}
+	return record{
+		ID: m.ID, Enqueued: m.Enqueued.UnixMilli(), Attempts: m.Attempt, Priority: m.Priority,
+		value: m.Value,
+	}
 }
 
 func (m *Message) burial(reason string) gateway.Op {
@@ -164,7 +167,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 		return nil // somebody removed the claim
 	}
 	if err != nil {
-		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay for as long as the database is full
+		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay while the database is full
 			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
 				return m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: m.inPlace()})
 			})

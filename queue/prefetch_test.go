@@ -1,10 +1,8 @@
 package queue_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,52 +13,65 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-func open(t *testing.T, c *gateway.Client) *session.Session {
-	t.Helper()
-	s, err := session.New(t.Context(), c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(context.Background()); err != nil && !errors.Is(err, session.ErrLost) {
-			t.Error(err)
+const claims = "jobs//c/"
+
+func prefetching(n, maxAttempts int) *queue.Options {
+	return &queue.Options{Prefetch: n, MaxAttempts: maxAttempts}
+}
+
+// TestReceiveClaimsOneItem: without a Prefetch nothing is claimed that nobody has received.
+func TestReceiveClaimsOneItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		fill(t, q, "a", "b", "c")
+		for _, value := range []string{"a", "b"} {
+			m := receive(t, q, value, 1)
+			synctest.Wait()
+			if got := etcd.Keys(claims); len(got) != 1 {
+				t.Errorf("beside %q: claims %q", value, got)
+			}
+			ack(t, m)
+		}
+		if got := etcd.Keys(claims); len(got) != 0 {
+			t.Errorf("claims %q", got)
 		}
 	})
-	return s
 }
 
-func fill(t *testing.T, q *queue.Queue, values ...string) {
-	t.Helper()
-	all := make([][]byte, len(values))
-	for i, v := range values {
-		all[i] = []byte(v)
-	}
-	if _, err := q.EnqueueAll(t.Context(), all, nil); err != nil {
-		t.Fatal(err)
-	}
+// TestPrefetchClaimsAhead: a Receive claims as many items as Prefetch behind its own, and a later
+// one sends no request for an item that is claimed.
+func TestPrefetchClaimsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", prefetching(2, 0))
+		fill(t, q, "a", "b", "c", "d")
+		a := receive(t, q, "a", 1)
+		synctest.Wait()
+		if got := etcd.Keys(claims); len(got) != 3 {
+			t.Fatalf("claims %q", got)
+		}
+		etcd.Freeze()
+		b := receive(t, q, "b", 1)
+		etcd.Thaw()
+		other := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		synctest.Wait()
+		if m, err := other.TryReceive(t.Context()); !errors.Is(err, queue.ErrEmpty) {
+			t.Errorf("another consumer: %+v, %v", m, err)
+		}
+		ack(t, a)
+		ack(t, b)
+		ack(t, receive(t, q, "c", 1))
+		ack(t, receive(t, q, "d", 1))
+		if got := etcd.Keys("jobs//"); len(got) != 1 {
+			t.Errorf("left are %q", got)
+		}
+	})
 }
 
-func receive(t *testing.T, q *queue.Queue, value string, attempt int) *queue.Message {
-	t.Helper()
-	m, err := q.Receive(t.Context())
-	if err != nil {
-		t.Fatalf("instead of %q: %v", value, err)
-	}
-	if string(m.Value) != value || m.Attempt != attempt {
-		t.Fatalf("%q, attempt %d; not %q, attempt %d", m.Value, m.Attempt, value, attempt)
-	}
-	return m
-}
-
-func ack(t *testing.T, m *queue.Message) {
-	t.Helper()
-	if err := m.Ack(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestAheadOfALostSession: what a session had claimed ahead when it ended is received by the next
-// one of the same client, whose feed is the same.
+// TestAheadOfALostSession: the items that a session had claimed ahead when it ended are received by
+// the next session of the same client, whose cache is the same. They have lost no attempt, though
+// the items that had been delivered have.
 func TestAheadOfALostSession(t *testing.T) {
 	ends := map[string]func(*testing.T, *fakeetcd.Server, *session.Session){
 		"lost": func(_ *testing.T, server *fakeetcd.Server, s *session.Session) {
@@ -80,162 +91,132 @@ func TestAheadOfALostSession(t *testing.T) {
 				server := fakeetcd.Start(t)
 				c := server.Client(t)
 				s := open(t, c)
-				q := queue.New(s, "jobs", nil)
+				q := queue.New(s, "jobs", prefetching(2, 2))
 				fill(t, q, "a", "b", "c", "d")
 				ack(t, receive(t, q, "a", 1))
-				ack(t, receive(t, q, "b", 1)) // claims c ahead
+				receive(t, q, "b", 1) // c and d are claimed ahead
+				synctest.Wait()
 				end(t, server, s)
 				synctest.Wait()
-				q = queue.New(open(t, c), "jobs", nil)
-				ack(t, receive(t, q, "c", 2))
+				q = queue.New(open(t, c), "jobs", prefetching(1, 2))
+				ack(t, receive(t, q, "b", 2))
+				ack(t, receive(t, q, "c", 1))
 				ack(t, receive(t, q, "d", 1))
 			})
 		})
 	}
 }
 
-// TestAheadAndMaxAttempts: no item has an attempt less for what happened to a consumer that never
-// had it.
-func TestAheadAndMaxAttempts(t *testing.T) {
+// TestPrefetchAndMaxAttempts: a delivery of an item that was claimed ahead counts before its
+// message is returned, so an item whose consumers crash becomes a dead letter, and no other does.
+func TestPrefetchAndMaxAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)
 		c := server.Client(t)
-		s := open(t, c)
-		once := &queue.Options{MaxAttempts: 1}
-		q := queue.New(s, "jobs", once)
-		fill(t, q, "a", "b", "c")
-		ack(t, receive(t, q, "a", 1))
-		ack(t, receive(t, q, "b", 1))
-		server.Revoke(s.Lease())
-		<-s.Context().Done()
-		ack(t, receive(t, queue.New(open(t, c), "jobs", once), "c", 1))
+		for i, value := range []string{"a", "b", "c"} {
+			s := open(t, c)
+			q := queue.New(s, "jobs", prefetching(2, 1))
+			if i == 0 {
+				fill(t, q, "a", "b", "c")
+			}
+			receive(t, q, value, 1)
+			synctest.Wait()
+			server.Revoke(s.Lease())
+			<-s.Context().Done()
+			synctest.Wait()
+		}
+		q := queue.New(open(t, c), "jobs", prefetching(2, 1))
+		if m, err := q.TryReceive(t.Context()); !errors.Is(err, queue.ErrEmpty) {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if dead := server.Keys("jobs//x/"); len(dead) != 3 {
+			t.Errorf("dead letters %q", dead)
+		}
 	})
 }
 
-// TestAheadAtTheEnd: it is there for the next session as soon as the last has been closed.
-func TestAheadAtTheEnd(t *testing.T) {
+// TestPrefetchCountsWhatIsGivenBack: without MaxAttempts, an attempt of an item that was claimed
+// ahead counts when the message is given back.
+func TestPrefetchCountsWhatIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := fakeetcd.Start(t).Client(t)
-		s := open(t, c)
-		q := queue.New(s, "jobs", nil)
-		fill(t, q, "a", "b", "c", "d")
-		ack(t, receive(t, q, "a", 1))
-		ack(t, receive(t, q, "b", 1)) // claims c ahead
-		if err := s.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		q = queue.New(open(t, c), "jobs", nil)
-		synctest.Wait()
-		m, err := q.TryReceive(t.Context())
-		if err != nil || string(m.Value) != "c" {
-			t.Fatalf("%+v, %v", m, err)
-		}
-		ack(t, m)
-	})
-}
-
-// TestNackBesideAhead: what is given back at once is received before what was claimed ahead and is
-// behind it.
-func TestNackBesideAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := queue.New(open(t, fakeetcd.Start(t).Client(t)), "jobs", nil)
-		fill(t, q, "a", "b", "c", "d", "e")
-		ack(t, receive(t, q, "a", 1))
-		b := receive(t, q, "b", 1)
-		ack(t, receive(t, q, "c", 1)) // claims d ahead
-		if err := b.Nack(t.Context(), 0); err != nil {
-			t.Fatal(err)
-		}
-		ack(t, receive(t, q, "b", 2))
-		ack(t, receive(t, q, "d", 1))
-		ack(t, receive(t, q, "e", 1))
-	})
-}
-
-// TestNackBetweenAhead: the same where only some of what was claimed ahead is behind it.
-func TestNackBetweenAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := queue.New(open(t, fakeetcd.Start(t).Client(t)), "jobs", nil)
-		fill(t, q, "a", "b", "c", "d", "e", "f", "g")
+		server := fakeetcd.Start(t)
+		q := queue.New(open(t, server.Client(t)), "jobs", prefetching(1, 0))
+		fill(t, q, "a", "b")
 		a, b := receive(t, q, "a", 1), receive(t, q, "b", 1)
-		c, d := receive(t, q, "c", 1), receive(t, q, "d", 1)
-		ack(t, c)
-		e := receive(t, q, "e", 1) // right after an end
-		if err := a.Nack(t.Context(), 0); err != nil {
+		for attempt := range 4 {
+			if err := b.Nack(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			b = receive(t, q, "b", attempt+2)
+		}
+		if err := b.Requeue(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var both sync.WaitGroup
-		both.Go(func() { ack(t, d) })
-		both.Go(func() { ack(t, e) })
-		both.Wait() // a and f are claimed ahead
-		if err := b.Nack(t.Context(), 0); err != nil {
+		b = receive(t, q, "b", 5)
+		if err := b.Nack(t.Context(), time.Second); err != nil {
 			t.Fatal(err)
 		}
-		ack(t, receive(t, q, "a", 2))
-		ack(t, receive(t, q, "b", 2))
-		ack(t, receive(t, q, "f", 1))
-		ack(t, receive(t, q, "g", 1))
+		ack(t, a)
+		ack(t, receive(t, q, "b", 6))
+		if got := server.Keys("jobs//"); len(got) != 1 {
+			t.Errorf("left are %q", got)
+		}
 	})
 }
 
-// TestCutShortBesideAhead: nor is what was claimed ahead received before an item that a Receive
-// which was cut short had not yet asked the server for.
-func TestCutShortBesideAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := fakeetcd.Start(t)
-		q := queue.New(open(t, server.Client(t)), "jobs", nil)
-		fill(t, q, "a", "b", "c", "d", "e", "f", "g", "h")
-		a, b, c := receive(t, q, "a", 1), receive(t, q, "b", 1), receive(t, q, "c", 1)
-		ack(t, receive(t, q, "d", 1))
-		receive(t, q, "e", 1) // right after an end
-		server.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.N == 1 {
-				c.Sleep(time.Second)
+// TestUncertainCount: if the answer to the count of an attempt is lost, the attempt counts once,
+// and not at all if its Receive then ends.
+func TestUncertainCount(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			server := fakeetcd.Start(t)
+			q := queue.New(open(t, server.Client(t)), "jobs", prefetching(1, 5))
+			fill(t, q, "a", "b")
+			ack(t, receive(t, q, "a", 1)) // b is claimed ahead
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			lost := 0
+			server.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+				if !c.IsTxn("jobs//t/") || lost > 0 {
+					return c.Apply()
+				}
+				lost++
+				c.Apply()
+				if cut {
+					cancel()
+					return c.Silence()
+				}
+				return fakeetcd.Lost
+			})
+			m, err := q.Receive(ctx)
+			if lost != 1 || cut != (err != nil) {
+				t.Fatalf("%+v, %v; %d answers lost", m, err, lost)
 			}
-			return c.Apply()
+			if cut {
+				if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				receive(t, q, "b", 1)
+				return
+			}
+			if err := m.Nack(t.Context(), 0); err != nil || m.Attempt != 1 {
+				t.Fatalf("attempt %d, %v", m.Attempt, err)
+			}
+			receive(t, q, "b", 2)
 		})
-		var all sync.WaitGroup
-		all.Go(func() { ack(t, a) }) // is under way, with a claim of f
-		synctest.Wait()
-		all.Go(func() { receive(t, q, "f", 1) })
-		synctest.Wait()
-		all.Go(func() { ack(t, b) })
-		all.Go(func() { ack(t, c) }) // g and h are claimed ahead, and wait
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		if m, err := q.Receive(ctx); err == nil {
-			t.Fatalf("received %q", m.Value)
-		}
-		receive(t, q, "g", 1)
-		receive(t, q, "h", 1)
-		all.Wait()
-	})
+	}
 }
 
-// TestEnqueueAllIsCheckedFirst: nothing is sent of what cannot be enqueued as a whole, however many
-// transactions it takes.
-func TestEnqueueAllIsCheckedFirst(t *testing.T) {
+// TestPrefetchOutOfRange is refused by the first call.
+func TestPrefetchOutOfRange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := fakeetcd.Start(t)
-		s := open(t, server.Client(t))
-		half := bytes.Repeat([]byte("x"), 300<<10)
-		many := append(make([][]byte, 150), make([]byte, queue.MaxValue+1))
-		for _, c := range []struct {
-			name   string
-			values [][]byte
-			opts   queue.EnqueueOptions
-		}{
-			{"jobs", [][]byte{half, half}, queue.EnqueueOptions{DedupID: "one"}},
-			{"jobs", many, queue.EnqueueOptions{}},
-			{"", nil, queue.EnqueueOptions{}},
-		} {
-			if ids, err := queue.New(s, c.name, nil).EnqueueAll(t.Context(), c.values, &c.opts); !errors.Is(err, gateway.ErrInvalid) {
-				t.Errorf("%q, %d values, %+v: %v, %v", c.name, len(c.values), c.opts, ids, err)
+		s := open(t, fakeetcd.Start(t).Client(t))
+		for _, n := range []int{-1, queue.MaxPrefetch + 1} {
+			_, err := queue.New(s, "jobs", prefetching(n, 0)).Receive(t.Context())
+			if !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("Prefetch %d: %v", n, err)
 			}
-		}
-		if keys := server.Keys("jobs//"); len(keys) > 0 {
-			t.Errorf("there are %q", keys)
 		}
 	})
 }

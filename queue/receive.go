@@ -53,31 +53,30 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	if err := q.s.Ready(ctx); err != nil {
 		return nil, err
 	}
-	f := q.openFeed()
-	defer f.release()
-	q.asked()
+	ic := q.openCache()
+	defer ic.release()
 	for fresh := false; ; {
-		if err := q.over(ctx); err != nil {
-			f.pass() // this may be the one that was told to read on
+		if err := q.closed(ctx); err != nil {
+			ic.pass() // this may be the one that was told to read on
 			return nil, err
 		}
-		q.freeUnleased(f) //nolint:contextcheck // in the background
-		q.storeGaps(f)
-		st, err := q.next(ctx, f, wait), error(nil)
+		q.deleteUnleased(ic) //nolint:contextcheck // in the background
+		q.storeGaps(ic)
+		st, err := q.next(ctx, ic, wait), error(nil)
 		switch {
 		case st.claim != nil:
 		case st.waiter != nil:
-			st.claim = q.await(ctx, f, st)
+			st.claim = q.await(ctx, ic, st)
 		case fresh && st.empty():
 			return nil, ErrEmpty
 		default:
 			fresh = fresh || st.empty()
-			err = q.lookOn(ctx, f, st)
+			err = q.advance(ctx, ic, st)
 		}
 		var m *Message
 		if st.claim != nil {
 			if st.due {
-				q.moveDueLater(f)
+				q.moveDueLater(ic)
 			}
 			m, err = q.finish(ctx, st.claim)
 		}
@@ -90,30 +89,30 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 	}
 }
 
-// over tells why nothing is received any more.
-func (q *Queue) over(ctx context.Context) error {
+// closed returns why nothing is received any more, or nil.
+func (q *Queue) closed(ctx context.Context) error {
 	if err := q.s.Err(); err != nil || ctx.Err() == nil {
 		return err
 	}
 	return ctxerr.Of(ctx)
 }
 
-// lookOn does what has to be done before there can be another answer.
-func (q *Queue) lookOn(ctx context.Context, f *itemCache, st state) error {
+// advance does what has to be done before there can be another answer.
+func (q *Queue) advance(ctx context.Context, ic *itemCache, st state) error {
 	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	switch {
 	case st.stale:
 	case st.more:
-		return f.extend(ctx)
+		return ic.extend(ctx)
 	case st.due:
-		return q.moveDue(ctx, f)
+		return q.moveDue(ctx, ic)
 	}
-	return f.sync(ctx, st.empty())
+	return ic.sync(ctx, st.empty())
 }
 
 // await waits to be given an item; or until it is time to look again.
-func (q *Queue) await(ctx context.Context, f *itemCache, st state) *claim {
+func (q *Queue) await(ctx context.Context, ic *itemCache, st state) *claim {
 	due := time.Duration(math.MaxInt64)
 	if st.next != 0 {
 		due = time.Until(time.UnixMilli(st.next))
@@ -127,5 +126,5 @@ func (q *Queue) await(ctx context.Context, f *itemCache, st state) *claim {
 	case <-ctx.Done():
 	case <-q.s.Context().Done():
 	}
-	return f.leave(st.waiter)
+	return ic.leave(st.waiter)
 }

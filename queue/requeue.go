@@ -18,7 +18,10 @@ func (m *Message) Requeue(ctx context.Context) error {
 		Then: []gateway.Op{gateway.OpDelete(count)},
 		Else: []gateway.Op{gateway.OpPut(returns, nil)},
 	})
-	w := core.ReleaseWrite{Then: append(m.inPlace(), uncount)}
+	w := core.ReleaseWrite{Then: m.inPlace()}
+	if m.counted {
+		w.Then = append(w.Then, uncount)
+	}
 	if err := m.grip.ReleaseWith(ctx, w); err != nil {
 		return m.q.wrap("requeue", err)
 	}

@@ -178,14 +178,14 @@ func (q *Queue) awaitRoom(ctx context.Context) error {
 	for {
 		q.room.mu.Lock()
 		err, changed := w.err, w.changed
-		free := w.counted > 0 && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
+		hasRoom := w.counted > 0 && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
 		counts := w.created && w.counted == 0 && !w.counting
 		w.counting = w.counting || counts
 		q.room.mu.Unlock()
 		switch {
 		case errors.Is(err, gateway.ErrCompacted):
 			return nil
-		case err != nil || free:
+		case err != nil || hasRoom:
 			return err
 		case counts:
 			n, revision, _, err := q.countItems(ctx)

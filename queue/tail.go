@@ -44,13 +44,13 @@ type batch struct {
 	from    []gateway.Op  // deletes the keys that the records come from
 }
 
-// append numbers records and puts them at the end, in a transaction that compares the tail. It
+// appendBatch numbers records and puts them at the end, in a transaction that compares the tail. It
 // marks the records that were put, and those that are duplicates, as done. It returns false if the
 // guard did not hold, and ErrFull if there is no room for the rest.
 //
 // A producer that loses the compare finds the new tail in the answer, and tries again. No key keeps
 // a place for a producer, so one that stops or dies does not delay the others.
-func (q *Queue) append(ctx context.Context, m *batch) (bool, error) {
+func (q *Queue) appendBatch(ctx context.Context, m *batch) (bool, error) {
 	select {
 	case q.end.turn <- struct{}{}:
 		defer func() { <-q.end.turn }()

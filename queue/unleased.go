@@ -8,38 +8,38 @@ import (
 )
 
 // A claim that was put again without a lease outlives its consumer, and the item would be claimed
-// for ever. The feed sees such claims in what it reads and watches, and a consumer of the client
+// for ever. The cache sees such claims in what it reads and watches, and a consumer of the client
 // deletes them.
 
 // unleased notes a claim that is under no lease, once for each time it was put, and wakes the
-// consumers. The feed is locked.
-func (f *itemCache) unleased(e *entry, claim gateway.KeyValue) {
+// consumers. The cache is locked.
+func (ic *itemCache) unleased(e *entry, claim gateway.KeyValue) {
 	if claim.Lease != 0 || e.unleased >= claim.ModRevision {
 		return
 	}
 	e.unleased = claim.ModRevision
-	f.free(removal(claim))
+	ic.noteUnowned(removal(claim))
 }
 
-// free has a consumer apply the removal of a claim. It wakes all, because one of them may be about
-// to leave. The feed is locked.
-func (f *itemCache) free(removal gateway.Txn) {
-	f.unowned = append(f.unowned, removal)
-	f.wakeAll()
+// noteUnowned has a consumer apply the removal of a claim. It wakes all, because one of them may be about
+// to leave. The cache is locked.
+func (ic *itemCache) noteUnowned(removal gateway.Txn) {
+	ic.unowned = append(ic.unowned, removal)
+	ic.wakeAll()
 }
 
-// freeUnleased deletes in the background the claims that the feed has noted. The watch reports the
+// deleteUnleased deletes in the background the claims that the cache has noted. The watch reports the
 // deletions.
-func (q *Queue) freeUnleased(f *itemCache) {
-	f.mu.Lock()
-	unowned := f.unowned
-	f.unowned = nil
-	f.mu.Unlock()
+func (q *Queue) deleteUnleased(ic *itemCache) {
+	ic.mu.Lock()
+	unowned := ic.unowned
+	ic.unowned = nil
+	ic.mu.Unlock()
 	for _, t := range unowned {
 		done := context.AfterFunc(q.s.Context(), func() { // a consumer of another session does it then
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.free(t)
+			ic.mu.Lock()
+			defer ic.mu.Unlock()
+			ic.noteUnowned(t)
 		})
 		q.removeUnleased(t, func() { done() })
 	}

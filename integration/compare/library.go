@@ -51,6 +51,8 @@ type elector interface {
 type fifo interface {
 	put(ctx context.Context, value string) error
 	take(ctx context.Context) error // removes an item
+	// drain removes n times as many items, in n goroutines.
+	drain(ctx context.Context, n, items int) error
 	fill(ctx context.Context, n int) error
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/election"
@@ -122,6 +123,24 @@ func (q *ourQueue) take(ctx context.Context) error {
 	}
 	return m.Ack(ctx)
 }
+
+func (q *ourQueue) drain(ctx context.Context, n, items int) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var taken atomic.Int64
+	err := q.q.Consume(ctx, n, func(context.Context, *queue.Message) error {
+		if taken.Add(1) == int64(n*items) {
+			stop(errDrained)
+		}
+		return nil
+	})
+	if errors.Is(err, errDrained) {
+		return nil
+	}
+	return err
+}
+
+var errDrained = errors.New("drained")
 
 func (q *ourQueue) fill(ctx context.Context, n int) error {
 	values := make([][]byte, n)

@@ -11,8 +11,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// throughput: n producers of one client and n consumers of another. Each moves a fixed number of
-// items, and repeats this until the time is up.
+// throughput: n producers of one client, and another client that removes the items in n goroutines
+// (holdfast's with Consume). Each moves a fixed number of items, and repeats this until the time is
+// up.
 func throughput(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		items := max(800/n, 100)
@@ -31,21 +32,19 @@ func throughput(n int) work {
 		}
 		in, out := ends[0].queue(e.name), ends[1].queue(e.name)
 		var all sync.WaitGroup
-		errs := make([]error, 2*n)
+		errs := make([]error, n+1)
 		var failed atomic.Bool
-		repeat := func(items, i int, fn func(k int) error) {
-			all.Go(func() {
-				for k := 0; k < items && errs[i] == nil && !failed.Load(); k++ {
-					errs[i] = fn(k)
-				}
-				failed.CompareAndSwap(false, errs[i] != nil)
-			})
-		}
 		run := func(items int) {
 			for i := range n {
-				repeat(items, i, func(k int) error { return in.put(e.ctx, fmt.Sprintf("item %d of %d", k, i)) })
-				repeat(items, n+i, func(int) error { return out.take(e.ctx) })
+				all.Go(func() {
+					for k := 0; k < items && errs[i] == nil && !failed.Load(); k++ {
+						errs[i] = in.put(e.ctx, fmt.Sprintf("item %d of %d", k, i))
+					}
+					failed.CompareAndSwap(false, errs[i] != nil)
+				})
 			}
+			errs[n] = out.drain(e.ctx, n, items)
+			failed.CompareAndSwap(false, errs[n] != nil)
 			all.Wait()
 		}
 		run(1) // opens connections and watches

@@ -144,6 +144,10 @@ func (q *theirQueue) take(context.Context) error {
 	return err
 }
 
+func (q *theirQueue) drain(ctx context.Context, n, items int) error {
+	return inParallel(n*items, n, func(int) error { return q.take(ctx) })
+}
+
 func (q *theirQueue) fill(ctx context.Context, n int) error {
 	return inParallel(n, makers, func(int) error { return q.put(ctx, "an item") })
 }

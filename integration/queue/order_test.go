@@ -17,10 +17,20 @@ type delivery struct {
 }
 
 // TestOneQueueClaimsItemsInOrder: with any number of goroutines, with and without pauses between
-// their calls, one Queue claims items in the order of the queue. No Receive returns an item that
-// precedes one that another had already returned when it was called.
+// their calls, and with and without a Prefetch, one Queue claims items in the order of the queue. No
+// Receive returns an item that precedes one that another had already returned when it was called.
 func TestOneQueueClaimsItemsInOrder(t *testing.T) {
-	const items, goroutines = 3000, 6
+	for _, prefetch := range []int{0, 5} {
+		t.Run(strconv.Itoa(prefetch), func(t *testing.T) {
+			t.Parallel()
+			claimsInOrder(t, prefetch)
+		})
+	}
+}
+
+func claimsInOrder(t *testing.T, prefetch int) {
+	t.Helper()
+	const items, goroutines = 1500, 6
 	name := fresh(t)
 	s := plain(t)
 	values := make([][]byte, items)
@@ -30,7 +40,7 @@ func TestOneQueueClaimsItemsInOrder(t *testing.T) {
 	if _, err := queue.New(s, name, nil).EnqueueAll(within(t, patience), values, nil); err != nil {
 		t.Fatal(err)
 	}
-	q := queue.New(s, name, nil)
+	q := queue.New(s, name, &queue.Options{Prefetch: prefetch})
 	var mu sync.Mutex
 	got := make([]delivery, items)
 	var all sync.WaitGroup
@@ -54,9 +64,9 @@ func TestOneQueueClaimsItemsInOrder(t *testing.T) {
 				if err := m.Ack(within(t, patience)); err != nil {
 					t.Error(err)
 				}
-				if rand.N(10) == 0 { // about as long as a claim without a Receive is kept
-					pause(t, t.Context(), rand.N(30*time.Millisecond),
-						"what was claimed ahead is about to be given back")
+				if rand.N(10) == 0 {
+					pause(t, t.Context(), rand.N(10*time.Millisecond),
+						"others receive the items that are claimed ahead meanwhile")
 				}
 			}
 		})

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// model is a queue in memory: what a feed is told about, and what it must know in the end.
+// model is a queue in memory: what a cache is told about, and what it must know in the end.
 type model struct {
 	keys   keys
 	rev    int64
@@ -81,10 +81,10 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	}}
 }
 
-// TestFeedIsRight: whatever the order in which reads and the watch, which is late, tell of the same
-// changes, the feed has the right items to hand out once the watch has caught up; also when
+// TestCacheIsRight: whatever the order in which reads and the watch, which is late, tell of the same
+// changes, the cache has the right items to hand out once the watch has caught up; also when
 // consumers take some and fail, or read on.
-func TestFeedIsRight(t *testing.T) {
+func TestCacheIsRight(t *testing.T) {
 	t.Parallel()
 	for range 100 {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
@@ -95,7 +95,7 @@ func TestFeedIsRight(t *testing.T) {
 			}
 		}
 		steps()
-		f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+		ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
 		m.log = nil // the watch is from now on
 		tell := func(n int) {
 			for range n {
@@ -106,28 +106,28 @@ func TestFeedIsRight(t *testing.T) {
 				for cut < len(m.log) && m.log[cut].KV.ModRevision == m.log[0].KV.ModRevision {
 					cut++
 				}
-				f.take(f.watch, gateway.WatchResponse{Events: m.log[:cut], Revision: m.log[0].KV.ModRevision})
+				ic.take(ic.watch, gateway.WatchResponse{Events: m.log[:cut], Revision: m.log[0].KV.ModRevision})
 				m.log = m.log[cut:]
 			}
 		}
 		read := func(from string) {
-			f.expect(f.watch)
+			ic.expect(ic.watch)
 			steps()
 			tell(rand.N(20))
 			resp := m.read(from, 5+rand.N(20))
 			steps()
 			tell(rand.N(20))
-			f.merge(f.watch, from, resp, nil)
+			ic.merge(ic.watch, from, resp, nil)
 		}
 		read("")
 		var held []*entry
 		for range 30 {
 			steps()
 			tell(rand.N(20))
-			st := f.next(unsent, false)
+			st := ic.next(unsent, false)
 			switch {
 			case st.more:
-				read(f.horizon)
+				read(ic.horizon)
 			case st.claim != nil:
 				held = append(held, st.claim.entry)
 			case rand.N(2) == 0:
@@ -142,7 +142,7 @@ func TestFeedIsRight(t *testing.T) {
 				case !there || other != 0:
 					steps()
 					tell(rand.N(40)) // the answer may be later than the events
-					f.lost(e, !there, other)
+					ic.lost(e, !there, other)
 				case rand.N(2) == 0:
 					m.put(m.claims, m.keys.claims, e.place)
 					fence := m.rev
@@ -153,39 +153,39 @@ func TestFeedIsRight(t *testing.T) {
 					}
 					steps()
 					tell(rand.N(40))
-					f.claimed(e, fence)
+					ic.claimed(e, fence)
 					if !taken && m.claims[e.place] == fence && rand.N(2) == 0 { // given back by its consumer
 						m.rev++
 						m.remove(m.claims, m.keys.claims, e.place)
 						steps()
 						tell(rand.N(40))
-						f.ended(e.place, fence)
+						ic.ended(e.place, fence)
 					}
 				default:
-					f.giveBack(e)
+					ic.giveBack(e)
 				}
 			}
 		}
 		for _, e := range held {
-			f.giveBack(e)
+			ic.giveBack(e)
 		}
 		tell(len(m.log))
 		var want, got []string
 		for p := range m.items {
-			if m.claims[p] == 0 && f.known(p) {
+			if m.claims[p] == 0 && ic.known(p) {
 				want = append(want, p)
 			}
 		}
 		slices.Sort(want)
-		for _, e := range f.avail {
+		for _, e := range ic.avail {
 			got = append(got, e.place)
 		}
 		if !slices.Equal(got, want) {
-			t.Fatalf("the feed has %v,\nright would be %v", got, want)
+			t.Fatalf("the cache has %v,\nright would be %v", got, want)
 		}
-		for p, e := range f.entries {
+		for p, e := range ic.entries {
 			if e.create != m.items[p] {
-				t.Fatalf("the feed knows %s of %d, right would be %d", p, e.create, m.items[p])
+				t.Fatalf("the cache knows %s of %d, right would be %d", p, e.create, m.items[p])
 			}
 		}
 	}
@@ -194,107 +194,107 @@ func TestFeedIsRight(t *testing.T) {
 // unsent stands for a claim that nobody sends.
 func unsent(e *entry) *claim { return &claim{entry: e} }
 
-// TestFeedKnowsOldNews: what the watch tells late of the time before a read, or before an answer,
+// TestCacheKnowsOldNews: what the watch tells late of the time before a read, or before an answer,
 // changes nothing.
-func TestFeedKnowsOldNews(t *testing.T) {
+func TestCacheKnowsOldNews(t *testing.T) {
 	t.Parallel()
 	for range 100 {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 		var next int64
-		f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
-		f.merge(f.watch, "", m.read("", window), nil)
+		ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+		ic.merge(ic.watch, "", m.read("", window), nil)
 		for range 60 {
 			m.step(&next)
 		}
-		f.expect(f.watch)
-		f.merge(f.watch, "", m.read("", window), nil)
-		want := slices.Clone(f.avail)
+		ic.expect(ic.watch)
+		ic.merge(ic.watch, "", m.read("", window), nil)
+		want := slices.Clone(ic.avail)
 		if len(want) > 0 { // somebody else claims the first, we learn it from the answer to our claim
 			m.put(m.claims, m.keys.claims, want[0].place)
-			f.lost(f.next(unsent, false).claim.entry, false, m.rev)
+			ic.lost(ic.next(unsent, false).claim.entry, false, m.rev)
 			want = want[1:]
 		}
 		if len(want) > 0 { // and the second is ours
 			m.put(m.claims, m.keys.claims, want[0].place)
-			f.claimed(f.next(unsent, false).claim.entry, m.rev)
+			ic.claimed(ic.next(unsent, false).claim.entry, m.rev)
 			want = want[1:]
 		}
 		for {
-			if !slices.Equal(f.avail, want) {
-				t.Fatalf("the feed went back in time: %d items to hand out, not %d", len(f.avail), len(want))
+			if !slices.Equal(ic.avail, want) {
+				t.Fatalf("the cache went back in time: %d items to hand out, not %d", len(ic.avail), len(want))
 			}
 			if len(m.log) == 0 {
 				break
 			}
-			f.take(f.watch, gateway.WatchResponse{Events: m.log[:1], Revision: m.log[0].KV.ModRevision})
+			ic.take(ic.watch, gateway.WatchResponse{Events: m.log[:1], Revision: m.log[0].KV.ModRevision})
 			m.log = m.log[1:]
 		}
 		if len(want) > 0 { // ours again, but taken away before we learn it
-			e := f.next(unsent, false).claim.entry
+			e := ic.next(unsent, false).claim.entry
 			m.put(m.claims, m.keys.claims, e.place)
 			fence := m.rev
 			m.rev++
 			m.remove(m.claims, m.keys.claims, e.place)
-			f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+			ic.take(ic.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
 			m.log = nil
-			if f.claimed(e, fence); !slices.Equal(f.avail, want) {
+			if ic.claimed(e, fence); !slices.Equal(ic.avail, want) {
 				t.Fatal("an item that can be had is not handed out")
 			}
 		}
 	}
 }
 
-// TestFeedForgets: a feed does not grow with the queue.
-func TestFeedForgets(t *testing.T) {
+// TestCacheForgets: a cache does not grow with the queue.
+func TestCacheForgets(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
-	f.merge(f.watch, "", m.read("", window), nil)
+	ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+	ic.merge(ic.watch, "", m.read("", window), nil)
 	for i := range 3 * maxKnown {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
-		f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+		ic.take(ic.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
 		m.log = nil
 	}
-	if len(f.entries) > maxKnown {
-		t.Errorf("it has %d entries", len(f.entries))
+	if len(ic.entries) > maxKnown {
+		t.Errorf("it has %d entries", len(ic.entries))
 	}
 	for i := range 3 * maxKnown {
-		st := f.next(unsent, false)
+		st := ic.next(unsent, false)
 		if st.more {
-			f.expect(f.watch)
-			f.merge(f.watch, f.horizon, m.read(f.horizon, window), nil)
-			st = f.next(unsent, false)
+			ic.expect(ic.watch)
+			ic.merge(ic.watch, ic.horizon, m.read(ic.horizon, window), nil)
+			st = ic.next(unsent, false)
 		}
 		if want := place(0, int64(i+1)); st.claim == nil || st.claim.entry.place != want {
 			t.Fatalf("item %d: %+v", i, st.claim)
 		}
-		f.claimed(st.claim.entry, m.rev)
+		ic.claimed(st.claim.entry, m.rev)
 		m.rev++
 		m.remove(m.items, m.keys.items, st.claim.entry.place)
-		f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+		ic.take(ic.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
 		m.log = nil
 	}
-	if len(f.entries) != 0 || len(f.floors) > 3 {
-		t.Errorf("in the end it has %d entries and %d floors", len(f.entries), len(f.floors))
+	if len(ic.entries) != 0 || len(ic.floors) > 3 {
+		t.Errorf("in the end it has %d entries and %d floors", len(ic.entries), len(ic.floors))
 	}
 }
 
-// TestFeedHandsOut in the order of asking, and passes on what those who leave were given.
-func TestFeedHandsOut(t *testing.T) {
+// TestCacheHandsOut in the order of asking, and passes on what those who leave were given.
+func TestCacheHandsOut(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	f := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
-	f.merge(f.watch, "", m.read("", window), nil)
+	ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+	ic.merge(ic.watch, "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {
-		waiters = append(waiters, f.next(unsent, true).waiter)
+		waiters = append(waiters, ic.next(unsent, true).waiter)
 	}
-	f.leave(waiters[1])
+	ic.leave(waiters[1])
 	for i := range 2 {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
 	}
-	f.take(f.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
-	if c := f.leave(waiters[0]); c == nil || c.entry.place != place(0, 1) {
+	ic.take(ic.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
+	if c := ic.leave(waiters[0]); c == nil || c.entry.place != place(0, 1) {
 		t.Errorf("who left too late was given %+v", c)
 	}
 	var got []string
@@ -326,13 +326,13 @@ func TestRetryDelay(t *testing.T) {
 // since that wakes only those who wait already.
 func TestNoWaitBesideUnowned(t *testing.T) {
 	t.Parallel()
-	f := &itemCache{synced: true}
-	f.free(gateway.Txn{})
-	if st := f.next(nil, true); st.waiter != nil || st.empty() {
+	ic := &itemCache{synced: true}
+	ic.noteUnowned(gateway.Txn{})
+	if st := ic.next(nil, true); st.waiter != nil || st.empty() {
 		t.Errorf("with a claim to delete: %+v", st)
 	}
-	f.unowned = nil
-	if st := f.next(nil, true); st.waiter == nil {
+	ic.unowned = nil
+	if st := ic.next(nil, true); st.waiter == nil {
 		t.Errorf("without: %+v", st)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // It knows all items before the horizon: those of a first read, of at most window items, and those
 // that have come since. When they have all been handed out it reads on from there.
 type itemCache struct {
-	id   feedID
+	id   cacheID
 	keys keys
 	turn chan struct{} // held by the goroutine that reads
 
@@ -52,7 +52,7 @@ type itemCache struct {
 	tailCreated int64                 // create_revision of the tail's key
 	tailNext    int64                 // the number of the next item at the revision tailAt
 	tailAt      int64
-	seenAt      int64 // the revision that the feed is complete at
+	seenAt      int64 // the revision that the cache is complete at
 }
 
 // itemWatch is one watch. Late calls from one that was given up are known by it.
@@ -61,88 +61,88 @@ type itemWatch struct {
 	created chan struct{} // closed when it stands, or has ended
 }
 
-type feedID struct {
+type cacheID struct {
 	c    *gateway.Client
 	root string
 }
 
-// feeds is global because several sessions, and Queues, may share a client, and must then not be
+// caches is global because several sessions, and Queues, may share a client, and must then not be
 // handed the same items.
-var feeds = struct {
+var caches = struct {
 	sync.Mutex
-	m map[feedID]*itemCache
-}{m: map[feedID]*itemCache{}}
+	m map[cacheID]*itemCache
+}{m: map[cacheID]*itemCache{}}
 
 const (
-	idleFeed  = 30 * time.Second // how long a feed is kept without a user
+	idleCache = 30 * time.Second // how long a cache is kept without a user
 	window    = 256              // how many items are read at once
-	maxKnown  = 4096             // how many entries, at least, make a feed forget the later ones
+	maxKnown  = 4096             // how many entries, at least, make a cache forget the later ones
 	keptValue = 1 << 10          // how large a value may be for a claim to go without reading it
 )
 
-func (q *Queue) openFeed() *itemCache {
-	id := feedID{q.s.Client(), q.keys.root}
-	feeds.Lock()
-	defer feeds.Unlock()
-	f := feeds.m[id]
-	if f == nil {
-		f = &itemCache{
+func (q *Queue) openCache() *itemCache {
+	id := cacheID{q.s.Client(), q.keys.root}
+	caches.Lock()
+	defer caches.Unlock()
+	ic := caches.m[id]
+	if ic == nil {
+		ic = &itemCache{
 			id: id, keys: q.keys, entries: map[string]*entry{},
 			turn: make(chan struct{}, 1), mover: make(chan struct{}, 1),
 		}
-		f.resetRemoved()
-		feeds.m[id] = f
+		ic.resetRemoved()
+		caches.m[id] = ic
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.users++; f.users == 1 && f.idle != nil {
-		f.idle.Stop()
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.users++; ic.users == 1 && ic.idle != nil {
+		ic.idle.Stop()
 	}
-	return f
+	return ic
 }
 
-func (f *itemCache) release() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch f.users--; {
-	case f.users > 0 || f.err != nil:
-	case f.idle == nil:
-		f.idle = time.AfterFunc(idleFeed, f.closeIdle)
+func (ic *itemCache) release() {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	switch ic.users--; {
+	case ic.users > 0 || ic.err != nil:
+	case ic.idle == nil:
+		ic.idle = time.AfterFunc(idleCache, ic.closeIdle)
 	default:
-		f.idle.Reset(idleFeed)
+		ic.idle.Reset(idleCache)
 	}
 }
 
-func (f *itemCache) closeIdle() {
-	feeds.Lock()
-	defer feeds.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.users > 0 {
+func (ic *itemCache) closeIdle() {
+	caches.Lock()
+	defer caches.Unlock()
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.users > 0 {
 		return
 	}
-	f.forget()
-	if f.watch != nil {
-		f.watch.stop()
-		f.watch = nil
+	ic.forget()
+	if ic.watch != nil {
+		ic.watch.stop()
+		ic.watch = nil
 	}
 }
 
-// forget takes the feed out of the registry, which must be locked.
-func (f *itemCache) forget() {
-	if feeds.m[f.id] == f {
-		delete(feeds.m, f.id)
+// forget takes the cache out of the registry, which must be locked.
+func (ic *itemCache) forget() {
+	if caches.m[ic.id] == ic {
+		delete(caches.m, ic.id)
 	}
 }
 
 // lock takes the turn to read.
-func (f *itemCache) lock(ctx context.Context) error {
+func (ic *itemCache) lock(ctx context.Context) error {
 	select {
-	case f.turn <- struct{}{}:
+	case ic.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctxerr.Of(ctx)
 	}
 }
 
-func (f *itemCache) unlock() { <-f.turn }
+func (ic *itemCache) unlock() { <-ic.turn }

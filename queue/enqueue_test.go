@@ -1,0 +1,39 @@
+package queue_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/queue"
+)
+
+// TestEnqueueAllIsCheckedFirst: nothing is sent of what cannot be enqueued as a whole, however many
+// transactions it takes.
+func TestEnqueueAllIsCheckedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := fakeetcd.Start(t)
+		s := open(t, server.Client(t))
+		half := bytes.Repeat([]byte("x"), 300<<10)
+		many := append(make([][]byte, 150), make([]byte, queue.MaxValue+1))
+		for _, c := range []struct {
+			name   string
+			values [][]byte
+			opts   queue.EnqueueOptions
+		}{
+			{"jobs", [][]byte{half, half}, queue.EnqueueOptions{DedupID: "one"}},
+			{"jobs", many, queue.EnqueueOptions{}},
+			{"", nil, queue.EnqueueOptions{}},
+		} {
+			if ids, err := queue.New(s, c.name, nil).EnqueueAll(t.Context(), c.values, &c.opts); !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("%q, %d values, %+v: %v, %v", c.name, len(c.values), c.opts, ids, err)
+			}
+		}
+		if keys := server.Keys("jobs//"); len(keys) > 0 {
+			t.Errorf("there are %q", keys)
+		}
+	})
+}
