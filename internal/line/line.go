@@ -66,6 +66,7 @@ type Line struct {
 	Kind    string // of the recipe: lines of the same kind must have the same Rule
 	Rule    Rule
 	Delay   time.Duration // see delay.go
+	MaxHold time.Duration // see core.Releaser.Limit; 0 is no limit
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
@@ -149,6 +150,9 @@ func (l *Line) Check(ctx context.Context) error {
 	}
 	if strings.HasPrefix(l.prefix(), delayPrefix) {
 		return errReserved
+	}
+	if l.MaxHold < 0 {
+		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)
 	}
 	return l.Session.Ready(ctx)
 }
@@ -234,6 +238,9 @@ func (l *Line) admit(
 	}
 	if err != nil {
 		return Hold{}, err
+	}
+	if l.MaxHold > 0 {
+		grip.Limit(l.MaxHold) //nolint:contextcheck // it lasts as long as the hold
 	}
 	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
 	admitted = true
