@@ -35,8 +35,8 @@ var arrows = map[string][]string{
 	"internal/merge":     {"gateway", "internal/ctxerr"},
 	"internal/listwatch": {"gateway", "internal/ctxerr"},
 	"internal/core": {
-		"gateway", "internal/listwatch", "internal/grace", "internal/ctxerr", uuid,
-		backoff,
+		"gateway", "internal/listwatch", "internal/grace", "internal/ctxerr", "internal/clock",
+		uuid, backoff,
 	},
 	"internal/line": {"gateway", "internal/core", "internal/listwatch", "internal/ctxerr"},
 	"session":       {"gateway", "internal/core"},

@@ -23,7 +23,7 @@ func New(s *session.Session, name string, opts *Options) *Election {
 		Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true,
 	}}
 	if opts != nil {
-		e.line.Delay = opts.LockDelay
+		e.line.Delay, e.line.MaxHold = opts.LockDelay, opts.MaxHold
 	}
 	return e
 }

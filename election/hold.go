@@ -34,3 +34,7 @@ func (t *Term) Deadline() time.Time { return t.hold.Deadline() }
 func (t *Term) Txn(ctx context.Context, txn gateway.Txn) (*gateway.TxnResponse, error) {
 	return t.hold.Txn(ctx, txn)
 }
+
+// Progress starts the time of [Options.MaxHold] anew, for work that moves. It sends no request. It
+// returns [session.ErrNotHeld] when the term has ended. Without a MaxHold it does nothing else.
+func (t *Term) Progress() error { return t.hold.Progress() }

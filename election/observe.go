@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
@@ -52,13 +53,17 @@ type Candidate struct {
 	Fence   int64
 	Value   string
 	Session *session.Info // nil for candidates of other libraries
+	// Since is when the term began, by the clock of the leader's process, if it has a
+	// [Options.MaxHold]. Otherwise, and for waiting candidates, it is zero, because etcd does not
+	// keep times.
+	Since time.Time
 }
 
 // Candidates lists the leader, if there is one, and the waiting candidates in the order in which
 // they will lead. It only reads, also after the session has ended. Returns the error of a request
 // that failed.
 func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
-	v, infos, err := e.line.Inspect(ctx)
+	v, infos, since, err := e.line.InspectHolds(ctx)
 	if err != nil {
 		return nil, e.line.Wrap("candidates", err)
 	}
@@ -66,7 +71,7 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	for i, m := range v.Members {
 		out[i] = Candidate{
 			Key: m.Key, Lease: m.Lease(), Fence: m.Fence, Value: m.Value,
-			Session: (*session.Info)(infos[i]),
+			Session: (*session.Info)(infos[i]), Since: since[i],
 		}
 	}
 	return out, nil

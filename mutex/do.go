@@ -29,7 +29,8 @@ func (m *Mutex) Do(ctx context.Context, fn func(ctx context.Context, lock *Lock)
 }
 
 // Run is [Mutex.Do], repeated each time another client deletes the lock's key while the session
-// lives, as [Mutex.Break] does. It returns [session.ErrLost] when the session is lost.
+// lives, as [Mutex.Break] does, or the lock is overdue. It returns [session.ErrLost] when the
+// session is lost.
 func (m *Mutex) Run(ctx context.Context, fn func(ctx context.Context, lock *Lock) error) error {
 	return verbs(m.Lock).Run(ctx, fn)
 }

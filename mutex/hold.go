@@ -35,3 +35,7 @@ func (l *Lock) Deadline() time.Time { return l.hold.Deadline() }
 func (l *Lock) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return l.hold.Txn(ctx, t)
 }
+
+// Progress starts the time of [Options.MaxHold] anew, for work that moves. It sends no request. It
+// returns [session.ErrNotHeld] when the lock has ended. Without a MaxHold it does nothing else.
+func (l *Lock) Progress() error { return l.hold.Progress() }

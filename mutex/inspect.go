@@ -2,6 +2,7 @@ package mutex
 
 import (
 	"context"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -15,13 +16,16 @@ type Member struct {
 	Holder  bool
 	Shared  bool          // a reader, see [RWMutex]
 	Session *session.Info // nil for members of other libraries
+	// Since is when the lock was granted, by the clock of the holder's process, if it has a
+	// [Options.MaxHold]. Otherwise, and for waiters, it is zero, because etcd does not keep times.
+	Since time.Time
 }
 
 // Inspect lists the holder, if there is one, and the waiters in their order. A lock that is being
 // released is shown as held until its key is deleted, also if a waiter of the same client was
 // granted it. Inspect only reads, also after the session has ended. Returns the error of a request that failed.
 func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
-	view, infos, err := m.line.Inspect(ctx)
+	view, infos, since, err := m.line.InspectHolds(ctx)
 	if err != nil {
 		return nil, m.line.Wrap("inspect", err)
 	}
@@ -31,6 +35,7 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 		out[i] = Member{
 			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Holder: i < admitted,
 			Shared: o.Value == shared, Session: (*session.Info)(infos[i]),
+			Since: since[i],
 		}
 	}
 	return out, nil

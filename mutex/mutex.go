@@ -23,7 +23,7 @@ func New(s *session.Session, name string, opts *Options) *Mutex {
 		Session: core.Of(s), Name: name, Kind: "mutex", Rule: admit, Slash: true, EarlyGrant: true,
 	}}
 	if opts != nil {
-		m.line.Delay = opts.LockDelay
+		m.line.Delay, m.line.MaxHold = opts.LockDelay, opts.MaxHold
 	}
 	return m
 }

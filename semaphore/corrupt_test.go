@@ -44,7 +44,7 @@ func TestACorruptSettingIsAnErrorThatNamesItsKey(t *testing.T) {
 		} {
 			for _, verb := range names {
 				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-					m := semaphore.New(bubble.Session(t, etcd), "a", 3)
+					m := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 					release(t, acquire(t, m, 1)) // declares it
 					etcd.Put(key, value)
 					calls := bubble.Count(etcd)

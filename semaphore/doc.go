@@ -2,7 +2,7 @@
 //
 // # Usage
 //
-//	permit, err := semaphore.New(s, "gpus", 8).Acquire(ctx, 2)
+//	permit, err := semaphore.New(s, "gpus", 8, nil).Acquire(ctx, 2)
 //	if err != nil {
 //		return err
 //	}

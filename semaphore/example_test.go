@@ -20,7 +20,7 @@ var (
 // A job acquires two of eight units.
 func ExampleSemaphore_Acquire() {
 	ctx := context.Background()
-	permit, err := semaphore.New(s, "gpus", 8).Acquire(ctx, 2)
+	permit, err := semaphore.New(s, "gpus", 8, nil).Acquire(ctx, 2)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -36,7 +36,7 @@ func ExampleSemaphore_Acquire() {
 // lost.
 func ExampleSemaphore_Do() {
 	ctx := context.Background()
-	m := semaphore.New(s, "uploads", 3)
+	m := semaphore.New(s, "uploads", 3, nil)
 	err := m.Do(ctx, 1, func(ctx context.Context, _ *semaphore.Permit) error {
 		state, err := m.Inspect(ctx)
 		fmt.Printf("%d of %d in use\n", state.Used, state.Limit)
@@ -51,7 +51,7 @@ func ExampleSemaphore_Do() {
 // TryAcquire does not wait. Its error reports how much is in use.
 func ExampleSemaphore_TryAcquire() {
 	ctx := context.Background()
-	m := semaphore.New(s, "licences", 5)
+	m := semaphore.New(s, "licences", 5, nil)
 	permit, err := m.TryAcquire(ctx, 4)
 	if err != nil {
 		fmt.Println(err)
@@ -70,7 +70,7 @@ func ExampleSemaphore_TryAcquire() {
 // An operator raises the limit. All programs still declare 2; the current limit is kept in etcd.
 func ExampleSemaphore_Resize() {
 	ctx := context.Background()
-	m := semaphore.New(s, "builders", 2)
+	m := semaphore.New(s, "builders", 2, nil)
 	permit, err := m.Acquire(ctx, 2)
 	if err != nil {
 		fmt.Println(err)

@@ -34,3 +34,7 @@ func (p *Permit) Deadline() time.Time { return p.hold.Deadline() }
 func (p *Permit) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
 	return p.hold.Txn(ctx, t)
 }
+
+// Progress starts the time of [Options.MaxHold] anew, for work that moves. It sends no request. It
+// returns [session.ErrNotHeld] when the permit has ended. Without a MaxHold it does nothing else.
+func (p *Permit) Progress() error { return p.hold.Progress() }

@@ -2,6 +2,7 @@ package semaphore
 
 import (
 	"context"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -24,6 +25,9 @@ type Member struct {
 	Weight  int
 	Holder  bool
 	Session *session.Info // nil for members of other libraries
+	// Since is when the permit was granted, by the clock of the holder's process, if it has a
+	// [Options.MaxHold]. Otherwise, and for waiters, it is zero, because etcd does not keep times.
+	Since time.Time
 }
 
 // Inspect reads the limits, the units in use, and the holders and waiters in their order. Holders
@@ -31,7 +35,7 @@ type Member struct {
 // session has ended, and does not compare the declared limit. It returns [session.ErrCorrupt] when
 // the current limit is not a number.
 func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
-	view, infos, err := m.line.Inspect(ctx)
+	view, infos, since, err := m.line.InspectHolds(ctx)
 	if err == nil {
 		err = m.corrupt(view)
 	}
@@ -46,7 +50,7 @@ func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 	for i, o := range view.Members {
 		out.Members[i] = Member{
 			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Weight: weigh(o, size),
-			Holder: i < admitted, Session: (*session.Info)(infos[i]),
+			Holder: i < admitted, Session: (*session.Info)(infos[i]), Since: since[i],
 		}
 	}
 	return out, nil

@@ -17,7 +17,7 @@ func Run(
 	fn func(ctx context.Context, permit *Permit) error,
 ) error {
 	return session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
-		return New(s, name, limit).Run(ctx, n, fn)
+		return New(s, name, limit, nil).Run(ctx, n, fn)
 	})
 }
 
@@ -30,7 +30,8 @@ func (m *Semaphore) Do(
 }
 
 // Run is [Semaphore.Do], repeated each time another client deletes the permit's key while the
-// session lives, as [Semaphore.Break] does. It returns [session.ErrLost] when the session is lost.
+// session lives, as [Semaphore.Break] does, or the permit is overdue. It returns [session.ErrLost]
+// when the session is lost.
 func (m *Semaphore) Run(
 	ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error,
 ) error {

@@ -18,7 +18,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		own, operator := errors.New("an error of fn"), semaphore.New(bubble.Session(t, etcd), "a", 3)
+		own, operator := errors.New("an error of fn"), semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 		var leases []gateway.LeaseID
 		err := semaphore.Run(t.Context(), etcd.Client(t), nil, "a", 3, 2, func(ctx context.Context, p *semaphore.Permit) error {
 			is, err := operator.Inspect(t.Context())
@@ -50,7 +50,7 @@ func TestBreak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		m, other := semaphore.New(bubble.Session(t, etcd), "a", 3), semaphore.New(bubble.Session(t, etcd), "a", 3)
+		m, other := semaphore.New(bubble.Session(t, etcd), "a", 3, nil), semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 		held := acquire(t, m, 3)
 		next := make(chan *semaphore.Permit)
 		go func() { next <- acquire(t, other, 1) }()

@@ -20,8 +20,11 @@ type Semaphore struct {
 }
 
 // New names the semaphore that all sessions share under name, and declares its limit.
-func New(s *session.Session, name string, limit int) *Semaphore {
+func New(s *session.Session, name string, limit int, opts *Options) *Semaphore {
 	l := line.Line{Session: core.Of(s), Name: name, Kind: "semaphore", Rule: admit}
+	if opts != nil {
+		l.MaxHold = opts.MaxHold
+	}
 	return &Semaphore{l, limit}
 }
 

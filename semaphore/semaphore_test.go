@@ -30,7 +30,7 @@ func TestABadArgumentIsRejected(t *testing.T) {
 			{3, 4},
 			{0, 0},
 		} {
-			m := semaphore.New(s, "a", tt.limit)
+			m := semaphore.New(s, "a", tt.limit, nil)
 			for verb, call := range map[string]func() error{
 				"Acquire": func() error { _, err := m.Acquire(t.Context(), tt.n); return err },
 				"TryAcquire": func() error {
@@ -48,12 +48,12 @@ func TestABadArgumentIsRejected(t *testing.T) {
 			name       string
 			limit, new int
 		}{{"a", 3, 0}, {"a", 3, -1}, {"a", 0, 1}, {"", 3, 1}, {"holdfast/sessions", 3, 1}} {
-			if err := semaphore.New(s, tt.name, tt.limit).Resize(t.Context(),
+			if err := semaphore.New(s, tt.name, tt.limit, nil).Resize(t.Context(),
 				tt.new); !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("Resize %q of %d to %d = %v", tt.name, tt.limit, tt.new, err)
 			}
 		}
-		if _, err := semaphore.New(s, "", 3).Acquire(t.Context(), 1); !errors.Is(err,
+		if _, err := semaphore.New(s, "", 3, nil).Acquire(t.Context(), 1); !errors.Is(err,
 			gateway.ErrInvalid) {
 			t.Errorf("without a name: %v", err)
 		}
@@ -88,7 +88,7 @@ func TestEachWriteCountsOnceWhileAnswersAreLost(t *testing.T) {
 					t.Parallel()
 					bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 						s := bubble.Session(t, etcd)
-						m := semaphore.New(s, "a", 3)
+						m := semaphore.New(s, "a", 3, nil)
 						n := 0
 						var late *fakeetcd.Call
 						etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
@@ -138,7 +138,7 @@ func TestEachWriteCountsOnceWhileAnswersAreLost(t *testing.T) {
 func TestResizeIsAppliedOnce(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-		m := semaphore.New(bubble.Session(t, etcd), "a", 3)
+		m := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 		release(t, acquire(t, m, 1))
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.N > 1 {
@@ -165,7 +165,7 @@ func TestOneOfTwoDeclarationsAtOnceCounts(t *testing.T) {
 			t.Run(verb+"/"+other, func(t *testing.T) {
 				t.Parallel()
 				bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-					m := semaphore.New(bubble.Session(t, etcd), "a", 3)
+					m := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 					n := 0
 					etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 						if c.Path == "/kv/txn" {
@@ -214,7 +214,7 @@ func TestWaitersDeclareAgainAfterTheSettingsAreDeleted(t *testing.T) {
 		t.Run(strings.Join(gone, " "), func(t *testing.T) {
 			t.Parallel()
 			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-				m := semaphore.New(bubble.Session(t, etcd), "a", 3)
+				m := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 				held := acquire(t, m, 3)
 				done := make(chan struct{})
 				for range 2 {
@@ -244,7 +244,7 @@ func TestWaitersDeclareAgainAfterTheSettingsAreDeleted(t *testing.T) {
 func TestTryAcquireCountsAllMembers(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-		m := semaphore.New(bubble.Session(t, etcd), "a", 10)
+		m := semaphore.New(bubble.Session(t, etcd), "a", 10, nil)
 		for i := range 9 { // older than the settings
 			etcd.Put(fmt.Sprintf("a/%d", i), "1")
 		}
@@ -276,8 +276,8 @@ func TestAMismatchCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		s := bubble.Session(t, etcd)
-		release(t, acquire(t, semaphore.New(s, "a", 3), 1))
-		for _, m := range []*semaphore.Semaphore{semaphore.New(s, "a", 4)} {
+		release(t, acquire(t, semaphore.New(s, "a", 3, nil), 1))
+		for _, m := range []*semaphore.Semaphore{semaphore.New(s, "a", 4, nil)} {
 			requests := bubble.Count(etcd)
 			_, err := m.TryAcquire(t.Context(), 1)
 			if n := requests.Swap(0); !errors.Is(err, semaphore.ErrLimitMismatch) || n != 1 {
@@ -325,7 +325,7 @@ func TestTheResultOfDoDependsOnTheEndOfThePermit(t *testing.T) {
 			t.Parallel()
 			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 				s := bubble.Session(t, etcd)
-				err := semaphore.New(s, "a", 3).Do(t.Context(), 2,
+				err := semaphore.New(s, "a", 3, nil).Do(t.Context(), 2,
 					func(ctx context.Context, p *semaphore.Permit) error {
 						if p.Weight() != 2 || p.Err() != nil || ctx.Err() != nil {
 							t.Errorf("permit of %d: %v, %v", p.Weight(), p.Err(), ctx.Err())
@@ -352,7 +352,7 @@ func TestDoReleasesWhenFnDoesNotReturn(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-				m := semaphore.New(bubble.Session(t, etcd), "a", 1)
+				m := semaphore.New(bubble.Session(t, etcd), "a", 1, nil)
 				fakeetcd.Unwound(func() {
 					_ = m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
 						unwind()
@@ -370,7 +370,7 @@ func TestDoReleasesWhenFnDoesNotReturn(t *testing.T) {
 func TestDoReleasesThePermitAfterARefusedRelease(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-		m := semaphore.New(bubble.Session(t, etcd), "a", 1)
+		m := semaphore.New(bubble.Session(t, etcd), "a", 1, nil)
 		err := m.Do(t.Context(), 1, func(context.Context, *semaphore.Permit) error {
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.N == 1 {

@@ -16,6 +16,9 @@ var (
 	// ErrKeyDeleted: another client deleted the key of this hold. The session usually lives; it may
 	// also have lost its lease and not been notified of that yet.
 	ErrKeyDeleted = core.ErrKeyDeleted
+	// ErrOverdue: the hold has lasted for longer than its MaxHold, without Progress. Its key is
+	// deleted 1 s later, or when it is released. The session lives.
+	ErrOverdue = core.ErrOverdue
 	// ErrResumedElsewhere: another process has resumed the session, see [Resume].
 	ErrResumedElsewhere = core.ErrResumedElsewhere
 	// ErrClosed: the session was closed, or orphaned.

@@ -25,13 +25,13 @@ import (
 //
 // Run of a recipe repeats Do each time the hold is lost, and ignores the result of fn then. The
 // function has sessions of its own, and goes on as [Run] does. The method repeats Do only while its
-// session lives, after another client has deleted the hold's key.
+// session lives, after another client has deleted the hold's key, or after the hold was overdue.
 type Hold interface {
 	// Context ends when the hold ends: before the lease can expire, when the server revokes the
-	// lease, when the hold's key is deleted, or when the hold is released. Its cause wraps
-	// [ErrLost], or is [ErrReleased]. A key is watched from an age of 1 s on, because most holds
-	// are shorter: if it is deleted before, the context ends at that age. Txn and Guard notice at
-	// once.
+	// lease, when the hold's key is deleted, when the hold is overdue, or when it is released. Its
+	// cause wraps [ErrLost], or is [ErrReleased]. A key is watched from an age of 1 s on, because
+	// most holds are shorter: if it is deleted before, the context ends at that age. Txn and Guard
+	// notice at once.
 	Context() context.Context
 	// Err returns nil while the hold may be relied on, and the reason after it has ended. It looks
 	// at the clock.
@@ -45,7 +45,8 @@ type Hold interface {
 	Guard() gateway.Cmp
 	// Key returns the hold's key in etcd.
 	Key() string
-	// Deadline returns the time at which the hold ends unless the session is renewed before.
+	// Deadline returns the time at which the hold ends unless the session is renewed before, or
+	// work that has a MaxHold makes progress.
 	Deadline() time.Time
 	// Txn applies a transaction at most once, and only while the hold's key exists. It returns
 	// [gateway.ErrUncertain] when ctx ended before the outcome was known. It returns [ErrNotHeld]

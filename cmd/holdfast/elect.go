@@ -31,7 +31,9 @@ func electCommand(a *app) *cobra.Command {
 			name, value, delay := names[0], names[1], time.Duration(delay)
 			return a.holdWhile(cmd, f, []string{name}, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {
-					e := election.New(s, name, &election.Options{LockDelay: delay})
+					e := election.New(s, name, &election.Options{
+						LockDelay: delay, MaxHold: time.Duration(f.maxHold),
+					})
 					t, err := attempt[*election.Term]{
 						try:   with(e.TryCampaign, value),
 						wait:  with(e.Campaign, value),
@@ -47,6 +49,7 @@ func electCommand(a *app) *cobra.Command {
 		},
 	}
 	f.add(cmd, true)
+	f.addMaxHold(cmd)
 	cmd.Flags().Var(&delay, "lock-delay",
 		"wait this long after a leader that did not resign; the same for all candidates")
 	return cmd

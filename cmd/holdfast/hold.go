@@ -18,9 +18,10 @@ import (
 // holdFlags are the flags of verbs that hold something while a command runs.
 type holdFlags struct {
 	waitFlags
-	ttl   duration
-	grace duration
-	owner string
+	ttl     duration
+	grace   duration
+	maxHold duration
+	owner   string
 }
 
 func (f *holdFlags) add(cmd *cobra.Command, noWait bool) {
@@ -39,6 +40,12 @@ func (f *holdFlags) addHold(cmd *cobra.Command) {
 			"(default a fifth of the TTL, at most 10s)")
 	fs.StringVar(&f.owner, "owner", "", "name to show to others (default the command's)")
 	cmd.Annotations = map[string]string{takesCommand: "yes"}
+}
+
+// addMaxHold adds the flag of the recipes that have a MaxHold.
+func (f *holdFlags) addMaxHold(cmd *cobra.Command) {
+	cmd.Flags().Var(&f.maxHold, "max-hold",
+		"hold this long at most; the command is ended a --grace before (default without end)")
 }
 
 // parse separates the command from the arguments before it, and checks the flags.
@@ -68,6 +75,10 @@ func (f *holdFlags) check() error {
 	if time.Duration(f.grace) > ttl/2 {
 		return usagef("--grace %v is more than half of the TTL of %v; type less, or a longer --ttl",
 			time.Duration(f.grace), ttl)
+	}
+	if f.maxHold > 0 && f.maxHold < 2*f.grace {
+		return usagef("--max-hold %v is less than twice the --grace of %v; type a longer one",
+			time.Duration(f.maxHold), time.Duration(f.grace))
 	}
 	return nil
 }

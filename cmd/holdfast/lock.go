@@ -53,6 +53,7 @@ func lockCommand(a *app) *cobra.Command {
 		},
 	}
 	f.add(cmd, true)
+	f.addMaxHold(cmd)
 	cmd.Flags().BoolVarP(&f.shared, "shared", "s", false, "share the lock with others that do")
 	cmd.Flags().Var(&f.delay, "lock-delay",
 		"wait this long after a holder that did not unlock; the same for all users of the lock")
@@ -65,6 +66,8 @@ func (f *lockFlags) checkNames(cmd *cobra.Command, names []string) error {
 		return usagef("several names, or a command? to run one type: holdfast lock %s -- %s; to "+
 			"hold several locks put -- behind them",
 			names[0], names[1])
+	case f.maxHold > 0 && len(names) > 1:
+		return usagef("--max-hold goes with one name only; leave it out, or the other names")
 	case f.delay > 0 && (f.shared || len(names) > 1):
 		return usagef("--lock-delay goes with one exclusive lock only; leave it out, or -s and " +
 			"the other names")
@@ -78,10 +81,11 @@ func (f *lockFlags) checkNames(cmd *cobra.Command, names []string) error {
 func (f *lockFlags) lock(
 	ctx context.Context, a *app, s *session.Session, name string,
 ) (*hold, error) {
-	m := mutex.New(s, name, &mutex.Options{LockDelay: time.Duration(f.delay)})
+	opts := &mutex.Options{LockDelay: time.Duration(f.delay), MaxHold: time.Duration(f.maxHold)}
+	m := mutex.New(s, name, opts)
 	verb := attempt[*mutex.Lock]{try: m.TryLock, wait: m.Lock, delay: time.Duration(f.delay)}
 	if f.shared {
-		rw := mutex.NewRWMutex(s, name, nil)
+		rw := mutex.NewRWMutex(s, name, opts)
 		verb.try, verb.wait = rw.TryRLock, rw.RLock
 	}
 	l, err := verb.get(ctx, a, &f.waitFlags)

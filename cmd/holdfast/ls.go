@@ -10,8 +10,8 @@ import (
 )
 
 const lsHelp = `List every holder and waiter of locks, elections, semaphores, barriers and queues at
-names that begin with PREFIX. SINCE is the start of the session, because etcd does
-not keep the time of a key.`
+names that begin with PREFIX. SINCE is when a hold with a --max-hold was granted,
+and otherwise the start of the session, because etcd does not keep the time of a key.`
 
 func lsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -76,6 +76,9 @@ func member(p *inspect.Place, m *inspect.Member) map[string]any {
 	if m.Session != nil {
 		out["session"] = m.Session
 	}
+	if !m.Since.IsZero() {
+		out["held_since"] = m.Since
+	}
 	return out
 }
 
@@ -92,9 +95,12 @@ func owner(m *inspect.Member) string {
 	return "lease " + m.Lease.String() + ", of another library"
 }
 
-// since returns the start of a member's session.
+// since returns the time of the grant if it is known, and otherwise the start of a member's session.
 func since(m *inspect.Member) string {
-	if m.Session == nil {
+	switch {
+	case !m.Since.IsZero():
+		return stamp(m.Since)
+	case m.Session == nil:
 		return "-"
 	}
 	return stamp(m.Session.Started)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,8 @@ func semaphoreCommand(a *app) *cobra.Command {
 			}
 			return a.holdWhile(cmd, f, names, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {
-					m := semaphore.New(s, names[0], limit)
+					m := semaphore.New(s, names[0], limit,
+						&semaphore.Options{MaxHold: time.Duration(f.maxHold)})
 					p, err := attempt[*semaphore.Permit]{
 						try: with(m.TryAcquire, weight), wait: with(m.Acquire, weight),
 					}.get(ctx, a, &f.waitFlags)
@@ -47,6 +49,7 @@ func semaphoreCommand(a *app) *cobra.Command {
 		},
 	}
 	f.add(cmd, true)
+	f.addMaxHold(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 0, "number of permits; the same for all users of the name")
 	cmd.Flags().IntVar(&weight, "weight", 1, "number of permits to take")
 	return cmd

@@ -59,7 +59,7 @@ func fleet(ctx context.Context, cfg gateway.Config) error {
 // limited makes one call. If this process dies, its permit is released when its lease expires, 15 s
 // later. That makes the rate lower, never higher.
 func limited(ctx context.Context, s *session.Session, call func()) error {
-	calls := semaphore.New(s, "calls-to-the-weather-service", limit)
+	calls := semaphore.New(s, "calls-to-the-weather-service", limit, nil)
 	return calls.Do(ctx, 1, func(ctx context.Context, _ *semaphore.Permit) error {
 		call()
 		select {

@@ -39,6 +39,7 @@ func TestContract(t *testing.T) {
 			"Too late":   resignTooLate,
 			"Run":        run,
 			"Break":      broken,
+			"Overdue":    overdue,
 			"Step down":  transferTo,
 			"Try":        tryCampaign,
 		} {

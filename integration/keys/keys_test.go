@@ -20,7 +20,9 @@ const keysPage = "../../docs/keys.md"
 
 // names are the names that the test uses, by the section of the page that lists their keys.
 var names = map[string][]string{
-	"Locks":                {"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed"},
+	"Locks": {
+		"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed", "docs/limited",
+	},
 	"The lock delay":       {"docs/delayed"},
 	"Elections":            {"docs/election"},
 	"Semaphores":           {"docs/semaphore"},

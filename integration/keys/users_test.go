@@ -101,6 +101,14 @@ func (u user) locks() {
 		&mutex.Options{LockDelay: time.Millisecond}).Lock(u.ctx)
 	u.no(err)
 	u.no(delayed.Unlock(u.ctx))
+	limited := mutex.New(u.a, "docs/limited", &mutex.Options{MaxHold: time.Hour})
+	held, err := limited.Lock(u.ctx)
+	u.no(err)
+	recipetest.Eventually(u.t, "the time of the grant", func() bool {
+		who, err := limited.Inspect(u.ctx)
+		return err == nil && len(who) == 1 && !who[0].Since.IsZero()
+	})
+	u.no(held.Unlock(u.ctx))
 }
 
 func (u user) elections() {
@@ -128,11 +136,11 @@ func (u user) elections() {
 
 func (u user) semaphores() {
 	u.t.Helper()
-	s := semaphore.New(u.a, "docs/semaphore", 8)
+	s := semaphore.New(u.a, "docs/semaphore", 8, nil)
 	two, err := s.Acquire(u.ctx, 2)
 	u.no(err)
 	u.no(s.Resize(u.ctx, 6))
-	one, err := semaphore.New(u.b, "docs/semaphore", 8).TryAcquire(u.ctx, 1)
+	one, err := semaphore.New(u.b, "docs/semaphore", 8, nil).TryAcquire(u.ctx, 1)
 	u.no(err)
 	u.no(one.Release(u.ctx), two.Release(u.ctx))
 }

@@ -37,6 +37,7 @@ func TestContract(t *testing.T) {
 			"Unlock too late": unlockTooLate,
 			"Run":             runAgain,
 			"Break":           broken,
+			"Overdue":         overdue,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
 		}

@@ -18,7 +18,7 @@ import (
 func TestALockBesideSettingsIsNotDisturbed(t *testing.T) {
 	ctx := within(t, time.Minute)
 	s, name := plain(t), fresh(t)
-	sem := semaphore.New(s, name, 2)
+	sem := semaphore.New(s, name, 2, nil)
 	permit, err := sem.Acquire(ctx, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestALockBesideSettingsIsNotDisturbed(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"semaphore": func() error {
-			_, err := semaphore.New(s, name+"/", 1).TryAcquire(ctx, 1)
+			_, err := semaphore.New(s, name+"/", 1, nil).TryAcquire(ctx, 1)
 			return err
 		}(),
 		"barrier": barrier.New(s, name+"/").Raise(ctx),

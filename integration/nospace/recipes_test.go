@@ -79,7 +79,7 @@ func enterElection(ctx context.Context, s *session.Session, name string) (releas
 }
 
 func enterSemaphore(ctx context.Context, s *session.Session, name string) (release, error) {
-	p, err := semaphore.New(s, name, 2).Acquire(ctx, 2)
+	p, err := semaphore.New(s, name, 2, nil).Acquire(ctx, 2)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func TestPutsAreRefusedAndHoldsStayValidInAFullDatabase(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s *server) {
 		own := s.session(t)
 		q, rw := queue.New(own, fresh(t), nil), mutex.NewRWMutex(own, fresh(t), nil)
-		e, sem := election.New(own, fresh(t), nil), semaphore.New(own, fresh(t), 2)
+		e, sem := election.New(own, fresh(t), nil), semaphore.New(own, fresh(t), 2, nil)
 		gate := barrier.New(own, fresh(t))
 		ctx := within(t, patience)
 		_, err := q.Enqueue(ctx, []byte("1"), nil)

@@ -15,7 +15,7 @@ import (
 func runAgain(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	m := semaphore.New(f.b, name, 3)
+	m := semaphore.New(f.b, name, 3, nil)
 	var leases []gateway.LeaseID
 	err := semaphore.Run(ctx, f.c, nil, name, 3, 2, func(run context.Context, p *semaphore.Permit) error {
 		is, err := m.Inspect(ctx)
@@ -44,7 +44,7 @@ func runAgain(t *testing.T, f fixture) {
 func broken(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	held := acquire(t, a, 3)
 	waiting := goAcquire(ctx, b, 1)
 	joined(t, f.c, name, 2)

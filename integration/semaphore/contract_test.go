@@ -50,6 +50,7 @@ func TestContract(t *testing.T) {
 			"Compaction":       compaction,
 			"Run":              runAgain,
 			"Break":            broken,
+			"Overdue":          overdue,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, f) })
 		}
@@ -62,7 +63,7 @@ func safety(t *testing.T, f fixture) {
 	var grants []grant
 	var all sync.WaitGroup
 	for i := range 8 {
-		m := semaphore.New([]*session.Session{f.a, f.b}[i%2], name, 3)
+		m := semaphore.New([]*session.Session{f.a, f.b}[i%2], name, 3, nil)
 		all.Go(func() {
 			for n := range 9 {
 				p := acquire(t, m, 1+(i+n)%3)
@@ -90,7 +91,7 @@ func safety(t *testing.T, f fixture) {
 // order: a light request does not overtake a heavy one.
 func order(t *testing.T, f fixture) {
 	name := fresh(t)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	one, two := acquire(t, a, 1), acquire(t, b, 1)
 	heavy := goAcquire(t.Context(), a, 3)
 	joined(t, f.c, name, 3)
@@ -113,7 +114,7 @@ func order(t *testing.T, f fixture) {
 func tryAcquire(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 5), semaphore.New(f.b, name, 5)
+	a, b := semaphore.New(f.a, name, 5, nil), semaphore.New(f.b, name, 5, nil)
 	var held []*semaphore.Permit
 	take := func(m *semaphore.Semaphore, n int) {
 		t.Helper()
@@ -176,7 +177,7 @@ func triesAtOnce(t *testing.T, f fixture) {
 	var grants []grant
 	var all sync.WaitGroup
 	for i := range 8 {
-		m := semaphore.New([]*session.Session{f.a, f.b}[i%2], name, 4)
+		m := semaphore.New([]*session.Session{f.a, f.b}[i%2], name, 4, nil)
 		all.Go(func() {
 			for got := 0; got < 10; {
 				p, err := m.TryAcquire(t.Context(), 1+(i+got)%4)
@@ -208,7 +209,7 @@ func triesAtOnce(t *testing.T, f fixture) {
 func inspect(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	empty, err := a.Inspect(ctx)
 	if err != nil || empty.DeclaredLimit != 0 || empty.Limit != 0 || len(empty.Members) > 0 {
 		t.Errorf("Inspect of nothing: %+v, %v", empty, err)
@@ -250,7 +251,7 @@ func inspect(t *testing.T, f fixture) {
 func mutexBelow(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	m, lock := semaphore.New(f.a, name, 3), mutex.New(f.b, name, nil)
+	m, lock := semaphore.New(f.a, name, 3, nil), mutex.New(f.b, name, nil)
 	p := acquire(t, m, 1)
 	if _, err := lock.TryLock(ctx); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryLock beside a permit: %v", err)

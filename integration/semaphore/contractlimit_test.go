@@ -12,7 +12,7 @@ import (
 
 func resizeBothWays(t *testing.T, f fixture) {
 	name := fresh(t)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	resize(t, a, 2) // before the first Acquire
 	one, two := acquire(t, a, 1), acquire(t, b, 1)
 	three := goAcquire(t.Context(), b, 2)
@@ -34,7 +34,7 @@ func resizeBothWays(t *testing.T, f fixture) {
 	four.waits(t, f.a.Client()) // two of two are held
 	release(t, p)
 	release(t, four.granted(t))
-	if _, err := semaphore.New(f.a, name, 2).TryAcquire(t.Context(), 1); !errors.Is(err,
+	if _, err := semaphore.New(f.a, name, 2, nil).TryAcquire(t.Context(), 1); !errors.Is(err,
 		semaphore.ErrLimitMismatch) {
 		t.Errorf("Resize changed the limit declared: %v", err)
 	}
@@ -45,7 +45,7 @@ func resizeBothWays(t *testing.T, f fixture) {
 func tooHeavy(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	held := acquire(t, a, 1)
 	heavy := goAcquire(ctx, b, 3)
 	joined(t, f.c, name, 2)
@@ -76,8 +76,8 @@ func tooHeavy(t *testing.T, f fixture) {
 func mismatch(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	held := acquire(t, semaphore.New(f.a, name, 3), 1)
-	other := semaphore.New(f.b, name, 4)
+	held := acquire(t, semaphore.New(f.a, name, 3, nil), 1)
+	other := semaphore.New(f.b, name, 4, nil)
 	before := revision(t, f.c)
 	for verb, call := range map[string]func() error{
 		"Acquire":    func() error { _, err := other.Acquire(ctx, 1); return err },
@@ -104,8 +104,8 @@ func mismatch(t *testing.T, f fixture) {
 func declareAnew(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	held := acquire(t, semaphore.New(f.a, name, 3), 3)
-	same := goAcquire(ctx, semaphore.New(f.b, name, 3), 1)
+	held := acquire(t, semaphore.New(f.a, name, 3, nil), 3)
+	same := goAcquire(ctx, semaphore.New(f.b, name, 3, nil), 1)
 	joined(t, f.c, name, 2)
 	if _, err := f.c.Txn(ctx, gateway.Txn{Then: []gateway.Op{
 		gateway.OpPut(name+"//limit", []byte("5")), gateway.OpDelete(name + "//size"),
@@ -115,11 +115,11 @@ func declareAnew(t *testing.T, f fixture) {
 	if <-same.done; !errors.Is(same.err, semaphore.ErrLimitMismatch) {
 		t.Errorf("a waiter: %v", same.err)
 	}
-	p, err := semaphore.New(f.b, name, 5).TryAcquire(ctx, 2)
+	p, err := semaphore.New(f.b, name, 5, nil).TryAcquire(ctx, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting := goAcquire(ctx, semaphore.New(f.b, name, 5), 4)
+	waiting := goAcquire(ctx, semaphore.New(f.b, name, 5, nil), 4)
 	joined(t, f.c, name, 3)
 	if _, err := f.c.Delete(ctx, name+"//", gateway.Prefix()); err != nil {
 		t.Fatal(err)

@@ -13,11 +13,11 @@ import (
 
 func cancelWaiting(t *testing.T, f fixture) {
 	name := fresh(t)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	held := acquire(t, a, 2)
 	reason := errors.New("changed my mind")
 	for _, s := range []*session.Session{f.a, f.b} {
-		m := semaphore.New(s, name, 3)
+		m := semaphore.New(s, name, 3, nil)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		heavy := goAcquire(ctx, m, 3)
 		joined(t, f.c, name, 2)
@@ -41,9 +41,9 @@ func lostSession(t *testing.T, f fixture) {
 	lost := newSession(t, newClient(t, gateway.Config{Endpoints: f.etcd.Endpoints()}), nil)
 	var held []*semaphore.Permit
 	for range 3 {
-		held = append(held, acquire(t, semaphore.New(lost, name, 3), 1))
+		held = append(held, acquire(t, semaphore.New(lost, name, 3, nil), 1))
 	}
-	waiting := goAcquire(t.Context(), semaphore.New(f.b, name, 3), 3)
+	waiting := goAcquire(t.Context(), semaphore.New(f.b, name, 3, nil), 3)
 	joined(t, f.c, name, 4)
 	if err := f.c.Revoke(t.Context(), lost.Lease()); err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func lostSession(t *testing.T, f fixture) {
 func removed(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	held := acquire(t, a, 2)
 	waiting := goAcquire(ctx, b, 2)
 	joined(t, f.c, name, 2)
@@ -106,7 +106,7 @@ func removed(t *testing.T, f fixture) {
 // releaseTooLate: Release works although its context had ended.
 func releaseTooLate(t *testing.T, f fixture) {
 	name := fresh(t)
-	m := semaphore.New(f.a, name, 1)
+	m := semaphore.New(f.a, name, 1, nil)
 	p := acquire(t, m, 1)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -120,7 +120,7 @@ func releaseTooLate(t *testing.T, f fixture) {
 func compaction(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	a, b := semaphore.New(f.a, name, 3), semaphore.New(f.b, name, 3)
+	a, b := semaphore.New(f.a, name, 3, nil), semaphore.New(f.b, name, 3, nil)
 	held := acquire(t, a, 3)
 	waiting := goAcquire(ctx, b, 2)
 	joined(t, f.c, name, 2)
@@ -139,7 +139,7 @@ func compaction(t *testing.T, f fixture) {
 func guard(t *testing.T, f fixture) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
-	m := semaphore.New(f.a, name, 3)
+	m := semaphore.New(f.a, name, 3, nil)
 	p := acquire(t, m, 1)
 	write := gateway.Txn{
 		If:   []gateway.Cmp{p.Guard()},

@@ -26,7 +26,7 @@ func TestNoMemberIsAdmittedBeyondAResizedLimit(t *testing.T) {
 	for range 2 {
 		c := newClient(t, gateway.Config{})
 		for range 2 {
-			handles = append(handles, semaphore.New(newSession(t, c, nil), name, declared))
+			handles = append(handles, semaphore.New(newSession(t, c, nil), name, declared, nil))
 		}
 	}
 	var mu sync.Mutex
@@ -134,7 +134,7 @@ func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	var grants []grant
 	var all sync.WaitGroup
 	for i := range 12 {
-		m := semaphore.New(sessions[i%len(sessions)], name, limit)
+		m := semaphore.New(sessions[i%len(sessions)], name, limit, nil)
 		all.Go(func() {
 			for dropped.Hits() < drops {
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -185,7 +185,7 @@ func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	figure(t, "%d answers dropped, %d requests late; %d grants, %d gave up",
 		dropped.Hits(), late.Hits(), len(grants), gaveUp.Load())
 	for _, s := range sessions {
-		whole, err := semaphore.New(s, name, limit).TryAcquire(within(t, 20*time.Second), limit)
+		whole, err := semaphore.New(s, name, limit, nil).TryAcquire(within(t, 20*time.Second), limit)
 		if err != nil {
 			t.Fatalf("a permit has leaked: %v", err)
 		}
@@ -209,12 +209,12 @@ func TestAllWaitersReadTheLineOnce(t *testing.T) {
 	name := fresh(t)
 	there := newSession(t, direct, nil)
 	here := newSession(t, newClient(t, gateway.Config{Endpoints: []string{p.URL()}}), nil)
-	held := acquire(t, semaphore.New(there, name, 3), 3)
+	held := acquire(t, semaphore.New(there, name, 3, nil), 3)
 	var all sync.WaitGroup
 	for i := range waiters {
 		all.Go(func() {
 			for range 3 {
-				release(t, acquire(t, semaphore.New(here, name, 3), 1+i%3))
+				release(t, acquire(t, semaphore.New(here, name, 3, nil), 1+i%3))
 			}
 		})
 	}

@@ -62,7 +62,7 @@ func (j job) do(ctx context.Context) (grants []grant, err error) {
 		return nil, err
 	}
 	defer s.Close(ctx)
-	m := semaphore.New(s, j.Name, j.Limit)
+	m := semaphore.New(s, j.Name, j.Limit, nil)
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range j.Goroutines {

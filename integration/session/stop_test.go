@@ -161,7 +161,7 @@ func TestAReleaseWorksWithAnEndedContext(t *testing.T) {
 	s, name, ctx := plain(t), fresh(t), within(t, time.Minute)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	sem := semaphore.New(s, name+"-semaphore", 2)
+	sem := semaphore.New(s, name+"-semaphore", 2, nil)
 	q := queue.New(s, name+"-queue", nil)
 	message := func(t *testing.T) *queue.Message {
 		t.Helper()

@@ -13,6 +13,7 @@ var (
 	ErrExpired          = errors.New("lease not renewed in time")
 	ErrRevoked          = errors.New("lease revoked or expired at the server")
 	ErrKeyDeleted       = errors.New("key removed by somebody else")
+	ErrOverdue          = errors.New("held for longer than its limit")
 	ErrResumedElsewhere = errors.New("session resumed by another process")
 	ErrClosed           = errors.New("session closed")
 	ErrReleased         = errors.New("released")

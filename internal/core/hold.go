@@ -22,6 +22,7 @@ type Hold struct {
 	ended  error           // the cause; nil if it lasts as long as the session
 	ctx    context.Context //nolint:containedctx // made by the first call of Context
 	cancel context.CancelCauseFunc
+	limit  *limit // nil if the hold has none
 }
 
 // Context is documented at session.Hold.Context.
@@ -73,26 +74,46 @@ func (h *Hold) Key() string {
 }
 
 // Deadline is documented at session.Hold.Deadline.
-func (h *Hold) Deadline() time.Time { return h.s.Deadline() }
+func (h *Hold) Deadline() time.Time {
+	until := h.s.Deadline()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limit != nil {
+		if end := time.Now().Add(h.limit.left()); end.Before(until) {
+			return end
+		}
+	}
+	return until
+}
 
 // Err is documented at session.Hold.Err.
 func (h *Hold) Err() error {
 	h.mu.Lock()
-	ended := h.ended
+	ended, late := h.ended, h.overdue()
 	h.mu.Unlock()
 	if ended != nil {
 		return ended
 	}
-	return h.s.Err()
+	if err := h.s.Err(); err != nil || !late {
+		return err
+	}
+	h.end(lost(ErrOverdue))
+	return h.Err()
 }
 
 // Txn is documented at session.Hold.Txn.
 func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	if !h.beginTxn() {
-		return nil, fmt.Errorf("session: txn under %s: %w: %w", h.key, ErrNotHeld, h.Err())
+	var resp *gateway.TxnResponse
+	err := h.Err() // the guard may hold for longer, see OverdueGrace
+	if err == nil && !h.beginTxn() {
+		err = h.Err()
 	}
-	resp, err := h.s.TxnUnder(ctx, t, h.guard())
-	h.endTxn(err)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNotHeld, err)
+	} else {
+		resp, err = h.s.TxnUnder(ctx, t, h.guard())
+		h.endTxn(err)
+	}
 	if errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrLost) { // the guard; h may not have ended yet
 		err = errors.Join(err, h.Err())
 	}

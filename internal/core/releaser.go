@@ -44,8 +44,8 @@ type ReleaseWrite struct {
 //
 //	                  Release
 //	held ─────────────────────▶ under way ──answer──▶ done ◀──next Release returns nil──┐
-//	  │                          │   │ ▲                                                │
-//	  │ the hold had ended       │   │ └──next Release── rejected                       │
+//	  │ the hold had ended,      │   │ ▲                                                │
+//	  │ or is overdue            │   │ └──next Release── rejected                       │
 //	  └──────────▶ done          │   └──server rejects it──▲                            │
 //	                             │                                                      │
 //	                             └──caller returns──▶ in doubt ──session resolves it──▶ resolved
@@ -137,6 +137,7 @@ func (g *Releaser) Rejected() bool {
 // close ends the hold itself. g.mu is held.
 func (g *Releaser) close() {
 	g.h.end(ErrReleased)
+	g.h.stopLimit()
 	g.h.s.unwatched.remove(g)
 }
 
@@ -167,10 +168,17 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 	case was == releaseInDoubt || was == releaseResolved:
 		return g.await(ctx, with)
 	case was == releaseUnderWay || was == releaseDone:
+		if errors.Is(lostBefore, ErrLost) { // the key was deleted because the hold was overdue
+			return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
+		}
 		return ErrNotHeld
 	case was == releaseHeld && lostBefore != nil:
-		if errors.Is(lostBefore, ErrKeyDeleted) && !foreign {
+		switch {
+		case foreign:
+		case errors.Is(lostBefore, ErrKeyDeleted):
 			g.free()
+		case errors.Is(lostBefore, ErrOverdue): // at once, because the work has stopped
+			g.compensateDeletion()
 		}
 		return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
 	}

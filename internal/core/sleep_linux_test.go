@@ -49,3 +49,24 @@ func TestSleptTooLong(t *testing.T) { //nolint:paralleltest // see above
 		}
 	})
 }
+
+// TestAHoldIsOverdueAfterASleep: time in which the machine slept counts for the limit of a hold.
+func TestAHoldIsOverdueAfterASleep(t *testing.T) { //nolint:paralleltest // see above
+	synctest.Test(t, func(t *testing.T) {
+		s := startSession(t, fakeetcd.Start(t))
+		looked, lookedGrip := s.Hold("a", 1, func() {})
+		left, leftGrip := s.Hold("b", 1, func() {})
+		lookedGrip.Limit(10 * time.Second)
+		leftGrip.Limit(10 * time.Second)
+		time.Sleep(time.Second)
+		clock.Sleep(9500 * time.Millisecond)
+		if err := looked.Err(); !errors.Is(err, ErrOverdue) {
+			t.Errorf("Err = %v", err)
+		}
+		time.Sleep(tickEvery)
+		synctest.Wait()
+		if left.Context().Err() == nil {
+			t.Error("the context lives")
+		}
+	})
+}

@@ -33,7 +33,7 @@ func TestKeyWithoutItsLease(t *testing.T) {
 		},
 		"semaphore": func(t *testing.T, s *session.Session) (hold, func() error, error) {
 			t.Helper()
-			p, err := semaphore.New(s, "a", 1).Acquire(t.Context(), 1)
+			p, err := semaphore.New(s, "a", 1, nil).Acquire(t.Context(), 1)
 			return p, func() error { return p.Release(t.Context()) }, err
 		},
 	} {

@@ -69,6 +69,7 @@ type Line struct {
 	// EarlyGrant grants the line within this process before the holder's key is deleted, see
 	// early.go.
 	EarlyGrant bool
+	MaxHold time.Duration // see core.Releaser.Limit; 0 is no limit
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
@@ -152,6 +153,9 @@ func (l *Line) Check(ctx context.Context) error {
 	}
 	if strings.HasPrefix(l.prefix(), delayPrefix) {
 		return errReserved
+	}
+	if l.MaxHold < 0 {
+		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)
 	}
 	return l.Session.Ready(ctx)
 }
@@ -240,6 +244,9 @@ func (l *Line) admit(
 	}
 	if err != nil {
 		return Hold{}, err
+	}
+	if l.MaxHold > 0 {
+		grip.Limit(l.MaxHold) //nolint:contextcheck // it lasts as long as the hold
 	}
 	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
 	admitted = true

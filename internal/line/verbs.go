@@ -25,30 +25,30 @@ func (v Verbs[N]) Do(ctx context.Context, fn func(context.Context, N) error) err
 	return err
 }
 
-// Run is [Verbs.Do], repeated each time another client deletes the key of the member, until ctx
-// ends.
+// Run is [Verbs.Do], repeated each time another client deletes the key of the member or the hold is
+// overdue, until ctx ends.
 func (v Verbs[N]) Run(ctx context.Context, fn func(context.Context, N) error) error {
 	for again := (Again{}); ; {
-		deleted, err := v.do(ctx, fn)
-		if !deleted || ctx.Err() != nil || again.Wait(ctx) != nil {
+		lost, err := v.do(ctx, fn)
+		if !lost || ctx.Err() != nil || again.Wait(ctx) != nil {
 			return err
 		}
 	}
 }
 
-// do is Do. deleted means that another client has deleted the member's key while the session lives,
-// which may then join again.
+// do is Do. lost means that the hold was lost while the session lives, which may then join again.
 func (v Verbs[N]) do(
 	ctx context.Context, fn func(context.Context, N) error,
-) (deleted bool, err error) {
+) (lost bool, err error) {
 	noun, err := v.Acquire(ctx)
 	if err != nil {
 		return errors.Is(err, core.ErrKeyDeleted), err
 	}
 	h := v.Hold(noun)
 	defer func() {
-		lost := Finish(ctx, h.Grip, func(ctx context.Context) error { return v.Release(noun, ctx) })
-		deleted, err = errors.Is(lost, core.ErrKeyDeleted), errors.Join(err, lost)
+		ended := Finish(ctx, h.Grip, func(ctx context.Context) error { return v.Release(noun, ctx) })
+		lost = errors.Is(ended, core.ErrKeyDeleted) || errors.Is(ended, core.ErrOverdue)
+		err = errors.Join(err, ended)
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -37,7 +37,7 @@ func (w *worker) holdsLong() {
 }
 
 func (w *worker) holdsPermitLong() {
-	sem := semaphore.New(w.s, FrozenPermit, 1)
+	sem := semaphore.New(w.s, FrozenPermit, 1, nil)
 	for w.rest(w.appetite()) {
 		op := w.begin(FrozenPermit, history.Lock, func(o *history.Op) { o.Weight = 1 })
 		p, err := sem.Acquire(w.ctx, 1)

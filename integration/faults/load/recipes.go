@@ -57,7 +57,7 @@ func (w *worker) readersAndWriters() {
 }
 
 func (w *worker) permits() {
-	sem := semaphore.New(w.s, Semaphore, Permits)
+	sem := semaphore.New(w.s, Semaphore, Permits, nil)
 	for w.rest(5 * pace) {
 		ctx, cancel := w.patience(16)
 		n := 1 + rand.N(2)

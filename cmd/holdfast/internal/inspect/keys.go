@@ -39,6 +39,11 @@ var memberForm = regexp.MustCompile(`^[1-9a-f][0-9a-f]{11,15}(-[0-9a-f]+)*$`)
 
 func recordKey(lease gateway.LeaseID) string { return session.DefaultRecordPrefix + lease.String() }
 
+// sinceKey returns the key that shows since when a session has held a key.
+func sinceKey(lease gateway.LeaseID, key string) string {
+	return recordKey(lease) + "/since/" + key
+}
+
 // leaseOfRecord returns the lease of a session's record, or 0 for another key.
 func leaseOfRecord(key string) gateway.LeaseID {
 	id, _ := gateway.ParseLeaseID(strings.TrimPrefix(key, session.DefaultRecordPrefix))

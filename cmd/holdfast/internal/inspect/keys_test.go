@@ -37,7 +37,7 @@ func TestKeysOfTheRecipes(t *testing.T) {
 				return err
 			}, 1, ""},
 			Semaphore: {func(ctx context.Context, name string) error {
-				_, err := semaphore.New(s, name, 2).Acquire(ctx, 1)
+				_, err := semaphore.New(s, name, 2, nil).Acquire(ctx, 1)
 				return err
 			}, 1, "size"},
 			Barrier: {func(ctx context.Context, name string) error {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -44,6 +45,7 @@ type Member struct {
 	Value   string
 	Holds   bool
 	Session *session.Info // nil without a record, as for members of other libraries
+	Since   time.Time     // when the hold was granted; zero if its holder has not recorded it
 }
 
 // Shared reports whether m is a reader of a lock.

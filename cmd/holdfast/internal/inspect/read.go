@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/session"
@@ -118,8 +119,12 @@ func (r *reader) fill(ctx context.Context, places ...*Place) error {
 	records := map[string]bool{}
 	for _, p := range places {
 		p.take(found)
+		p.arrange()
 		for _, m := range p.Members {
 			records[recordKey(m.Lease)] = true
+			if m.Holds {
+				records[sinceKey(m.Lease, m.Key)] = true
+			}
 		}
 	}
 	found, err = r.get(ctx, slices.Collect(maps.Keys(records)))
@@ -128,11 +133,25 @@ func (r *reader) fill(ctx context.Context, places ...*Place) error {
 	}
 	for _, p := range places {
 		for i := range p.Members {
-			p.Members[i].Session = infoOf(found, p.Members[i].Lease)
+			m := &p.Members[i]
+			m.Session = infoOf(found, m.Lease)
+			m.Since = sinceOf(found, m)
 		}
-		p.arrange()
 	}
 	return nil
+}
+
+// sinceOf returns the time at which a hold was granted, or the zero time.
+func sinceOf(found map[string]gateway.KeyValue, m *Member) time.Time {
+	var v struct {
+		Fence int64     `json:"fence"`
+		Since time.Time `json:"since"`
+	}
+	kv, ok := found[sinceKey(m.Lease, m.Key)]
+	if !ok || json.Unmarshal(kv.Value, &v) != nil || v.Fence != m.Fence {
+		return time.Time{}
+	}
+	return v.Since
 }
 
 // infoOf returns the content of a session record, or nil.

@@ -1,0 +1,176 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/clock"
+)
+
+// OverdueGrace is the time between the end of an overdue hold and the deletion of its key. It is
+// ten times the margin that a program has to stop after any other loss, because work that was slow
+// enough to be overdue may also be slow to stop.
+const OverdueGrace = 10 * margin
+
+// limit is the longest time that a hold may last without progress. Time in which the machine
+// sleeps counts, because others wait during it. The hold's mu guards it.
+type limit struct {
+	max   time.Duration
+	since clock.Instant // the time of the grant, or of the last Progress
+	timer *time.Timer
+}
+
+func (l *limit) left() time.Duration { return l.max - clock.Elapsed(l.since, clock.Now()) }
+
+// Limit ends the hold after the time most, or that long after the last [Hold.Progress]: first its
+// context, with [ErrOverdue], and after [OverdueGrace] the key is deleted. Only the recipe calls
+// it, once, before others may release the hold.
+func (g *Releaser) Limit(most time.Duration) {
+	h := g.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.limit = &limit{max: most, since: clock.Now()}
+	h.limit.timer = time.AfterFunc(min(most, tickEvery), g.checkLimit)
+	g.publishSince()
+}
+
+// Progress is documented at mutex.Lock.Progress.
+func (h *Hold) Progress() error {
+	err := h.Err() // reads the clock
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		err = h.ended
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+	}
+	if h.limit != nil {
+		h.limit.since = clock.Now()
+	}
+	return nil
+}
+
+// overdue reports whether the limit is over. h.mu is held.
+func (h *Hold) overdue() bool { return h.limit != nil && h.limit.left() <= 0 }
+
+// checkLimit ends an overdue hold, or sets the timer for the next look at the clock.
+func (g *Releaser) checkLimit() {
+	h := g.h
+	if h.s.Err() != nil {
+		return
+	}
+	h.mu.Lock()
+	late := h.overdue()
+	if h.ended == nil && !late {
+		h.limit.timer.Reset(min(h.limit.left(), tickEvery))
+	}
+	h.mu.Unlock()
+	if late {
+		h.end(lost(ErrOverdue))
+	}
+	if errors.Is(h.Err(), ErrOverdue) {
+		time.AfterFunc(OverdueGrace, g.deleteOverdue)
+	}
+}
+
+// stopLimit stops the timer of a hold that was released.
+func (h *Hold) stopLimit() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limit != nil {
+		h.limit.timer.Stop()
+	}
+}
+
+// deleteOverdue deletes the key of an overdue hold that was not released within the grace.
+func (g *Releaser) deleteOverdue() {
+	g.mu.Lock()
+	held := g.state == releaseHeld && !g.foreign
+	if held {
+		g.state = releaseDone
+	}
+	g.mu.Unlock()
+	if held {
+		g.compensateDeletion()
+	}
+}
+
+// compensateDeletion deletes the key of a hold that has ended, in the background. Only the key is
+// deleted, because the hold did not end with a release.
+func (g *Releaser) compensateDeletion() {
+	g.h.s.unwatched.remove(g)
+	remove := gateway.Txn{
+		If:   []gateway.Cmp{g.h.Guard()},
+		Then: []gateway.Op{g.deletion[0], gateway.OpDelete(g.h.s.sinceKey(g.h.key))},
+	}
+	g.h.s.Compensate(Write{
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} },
+		OnResolved:   g.free,
+	})
+}
+
+// since is the value of the key that shows others the time of a grant.
+type since struct {
+	Fence int64     `json:"fence"`
+	Since time.Time `json:"since"`
+}
+
+func (s *Session) sinceKey(key string) string { return sinceKey(s.record, key) }
+
+// sinceKey returns the key below the record of a session for the key of a hold.
+func sinceKey(record, key string) string { return record + "/since/" + key }
+
+// HeldKey is the key of a hold, its fence, and the lease of its session.
+type HeldKey struct {
+	Key   string
+	Fence int64
+	Lease gateway.LeaseID
+}
+
+// HeldSince returns the times of the grants of holds that have a limit, by the clocks of their
+// processes, and the zero time for others.
+func (s *Session) HeldSince(ctx context.Context, holds []HeldKey) ([]time.Time, error) {
+	out := make([]time.Time, 0, len(holds))
+	for chunk := range slices.Chunk(holds, MaxOps) {
+		var txn gateway.Txn
+		for _, h := range chunk {
+			txn.Then = append(txn.Then,
+				gateway.OpGet(sinceKey(s.opt.RecordPrefix+h.Lease.String(), h.Key)))
+		}
+		resp, err := s.c.Txn(ctx, txn)
+		if err != nil {
+			return nil, fmt.Errorf("session: lookup: %w", err)
+		}
+		for i, h := range chunk {
+			var found since
+			kvs := resp.Responses[i].Get.KVs
+			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &found) == nil && found.Fence == h.Fence {
+				out = append(out, found.Since)
+			} else {
+				out = append(out, time.Time{})
+			}
+		}
+	}
+	return out, nil
+}
+
+// publishSince writes the time of the grant in the background. The hold does not depend on it, so
+// that a failure is not an error.
+func (g *Releaser) publishSince() {
+	s, key := g.h.s, g.h.s.sinceKey(g.h.key)
+	g.AddReleaseOps(gateway.OpDelete(key))
+	value, _ := json.Marshal(since{g.h.fence, time.Now().UTC().Truncate(time.Millisecond)})
+	guard := g.h.Guard()
+	s.Background(func(ctx context.Context) {
+		_, _ = s.Write(ctx, Write{
+			If:   []gateway.Cmp{guard},
+			Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(s.lease))},
+		})
+	})
+}
