@@ -49,6 +49,10 @@ var arrows = map[string][]string{
 	"once": {
 		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
 	},
+	"member": {
+		"gateway", "session", "internal/core", "internal/line", "internal/listwatch",
+		"internal/ctxerr", "internal/grace",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

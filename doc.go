@@ -14,6 +14,8 @@
 //     for one of them.
 //   - [github.com/holdfast-go/holdfast/once] runs a function once for all its callers, and gives
 //     them its result.
+//   - [github.com/holdfast-go/holdfast/member] keeps processes registered in a group, and shows the
+//     group.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -32,7 +32,8 @@ var imports = map[string]string{
 	"gateway": module + "gateway", "session": module + "session", "mutex": module + "mutex",
 	"election":  module + "election",
 	"semaphore": module + "semaphore", "barrier": module + "barrier", "queue": module + "queue",
-	"once": module + "once",
+	"once":   module + "once",
+	"member": module + "member",
 
 	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
 	"namespace": etcd + "client/v3/namespace",
