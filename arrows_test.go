@@ -53,6 +53,10 @@ var arrows = map[string][]string{
 	"cron": {
 		"gateway", "session", "internal/core", "internal/line", "internal/clock", "internal/ctxerr",
 	},
+	"member": {
+		"gateway", "session", "internal/core", "internal/line", "internal/listwatch",
+		"internal/ctxerr", "internal/grace",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

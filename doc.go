@@ -16,6 +16,8 @@
 //     them its result.
 //   - [github.com/holdfast-go/holdfast/cache] keeps a copy of the keys with a prefix, which is read
 //     without requests.
+//   - [github.com/holdfast-go/holdfast/member] keeps processes registered in a group, and shows the
+//     group.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

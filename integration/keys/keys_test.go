@@ -28,6 +28,7 @@ var names = map[string][]string{
 	"Semaphores":           {"docs/semaphore"},
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
 	"Once":                 {"docs/once", "docs/kept"},
+	"Groups":               {"docs/group"},
 	"Queues":               {"docs/queue"},
 }
 
@@ -55,6 +56,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.semaphores()
 	u.barriers()
 	u.onces()
+	own := u.groups()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -68,7 +70,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		switch gateway.LeaseID(ev.Kv.Lease) {
 		case 0:
 			lease = "none"
-		case a.Lease(), b.Lease():
+		case a.Lease(), b.Lease(), own:
 			lease = "session"
 		default:
 			if strings.HasSuffix(key, "//result") {
@@ -123,7 +125,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Groups"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/member"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
@@ -198,6 +199,23 @@ func (u user) onces() {
 	_, kept := once.New(u.b, "docs/kept", &once.Options{Retention: time.Hour}).
 		Do(u.ctx, value("", nil))
 	u.no(err, kept)
+}
+
+// groups returns the lease of the member's session.
+func (u user) groups() (own gateway.LeaseID) {
+	u.t.Helper()
+	opts := &member.Options{ID: "api-0", Value: "10.0.0.7:8080", Zone: "eu-1a"}
+	err := member.Run(u.ctx, u.a.Client(), "docs/group", opts,
+		func(ctx context.Context, s *session.Session, m *member.Membership) error {
+			own = s.Lease()
+			return errors.Join(m.Update(ctx, "10.0.0.8:8080"), m.SetWeight(ctx, 0))
+		})
+	view, read := member.Members(u.ctx, u.b.Client(), "docs/group")
+	u.no(err, read)
+	if len(view.Members) > 0 {
+		u.t.Errorf("members %+v", view.Members)
+	}
+	return own
 }
 
 func (u user) queues() {

@@ -69,7 +69,7 @@ type Line struct {
 	// EarlyGrant grants the line within this process before the holder's key is deleted, see
 	// early.go.
 	EarlyGrant bool
-	MaxHold time.Duration // see core.Releaser.Limit; 0 is no limit
+	MaxHold    time.Duration // see core.Releaser.Limit; 0 is no limit
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
