@@ -115,26 +115,20 @@ func (h *hub) drop(w *watch, cancel bool) {
 
 // run carries the watches over one endpoint after the other, until none is left.
 func (h *hub) run() {
-	pause := newBackoff()
-	var paused time.Duration         // before the last stream
+	pause := streamPause{newBackoff()}
 	unusable := map[*endpoint]bool{} // until the set-up changes
 	slow := 0                        // streams in a row not answered in time
 	for h.wanted() {
 		ep, began := h.c.eps.pick(), time.Now()
 		m := newWatchmux(h, ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
 		stood, err := m.run()
+		lasted := time.Since(began)
 		h.streamEnded(ep, began, stood, err)
 		if err == nil || h.c.ctx.Err() != nil {
 			continue
 		}
 		switch {
 		case stood:
-			// A stream that lasted longer than the pause before it resets the pause, so streams are
-			// up for more than half of the time. After streams that are cut at once the pause
-			// grows.
-			if time.Since(began) > paused {
-				pause.Reset()
-			}
 			clear(unusable)
 			slow = 0
 		case errors.Is(err, errStalled):
@@ -159,8 +153,7 @@ func (h *hub) run() {
 			h.failNew(err)
 			clear(unusable)
 		}
-		paused = pause.NextBackOff()
-		sleep(h.c.ctx, paused)
+		sleep(h.c.ctx, pause.after(stood, lasted))
 	}
 }
 

@@ -195,7 +195,9 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 		limit := strconv.FormatInt(cn.timeout.Milliseconds(), 10) + "m"
 		req.Header["Grpc-Timeout"] = []string{limit}
 	}
+	answered := cn.nudge()
 	resp, err := cn.roundTrip(req)
+	answered()
 	if err != nil {
 		cn.noteFailure(errors.As(err, new(dialError)))
 		e := streamError(cn.ctx, m.ep, err)

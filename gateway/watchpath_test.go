@@ -30,6 +30,8 @@ type watchPath struct {
 	held map[gateway.WatchMode]bool
 	// uploadsHeld holds back later messages of the client on a shared stream.
 	uploadsHeld bool
+	// catchUp is how often watches of the past are served; 0: at once.
+	catchUp time.Duration
 }
 
 type logged struct {
@@ -232,17 +234,31 @@ func (st *pathStream) handle(m message) {
 	case m.Create != nil:
 		p.creates++
 		id, key := m.Create.ID, string(m.Create.Key)
-		st.watches[id] = key
 		st.say(created(id, p.rev))
-		for _, ev := range p.log {
-			if m.Create.Start > 0 && ev.rev >= m.Create.Start && ev.key == key {
-				st.say(line(p.rev, `"watch_id":"%d","events":[%s]`, id, kv(key, ev.rev)))
-			}
+		if p.catchUp == 0 || m.Create.Start == 0 || m.Create.Start > p.rev {
+			st.begins(id, key, m.Create.Start)
+			return
 		}
+		next := p.catchUp - time.Since(time.Time{})%p.catchUp
+		time.AfterFunc(next, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			st.begins(id, key, m.Create.Start)
+		})
 	case m.Cancel != nil:
 		delete(st.watches, m.Cancel.ID)
 	case m.Progress != nil:
 		st.say(progress(p.rev))
+	}
+}
+
+// begins serves a watch from a revision, or from now on if it is 0.
+func (st *pathStream) begins(id int64, key string, start int64) {
+	st.watches[id] = key
+	for _, ev := range st.p.log {
+		if start > 0 && ev.rev >= start && ev.key == key {
+			st.say(line(st.p.rev, `"watch_id":"%d","events":[%s]`, id, kv(key, ev.rev)))
+		}
 	}
 }
 
@@ -306,6 +322,13 @@ func (y *tally) take(r gateway.WatchResponse) {
 	for _, ev := range r.Events {
 		y.got = append(y.got, ev.KV.ModRevision)
 	}
+}
+
+// count returns the number of events that were reported.
+func (y *tally) count() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return len(y.got)
 }
 
 // begin makes a watch.

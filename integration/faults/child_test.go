@@ -20,7 +20,7 @@ import (
 var crew = reexec.Register("crew", runParties)
 
 // A process runs parties outside of the test process, so that the test can freeze and kill them. It
-// reads a line when the load ends, and it ends when its standard input does.
+// reads what to do next, and ends when its standard input does.
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -81,8 +81,17 @@ func (p *process) kill() {
 	p.waiter.Wait()
 }
 
+// What a process reads.
+const (
+	beginStorm = 's'
+	endLoad    = 'e'
+)
+
+// storm makes the process keep its scheduler busy.
+func (p *process) storm() { _, _ = p.in.Write([]byte{beginStorm}) }
+
 // stop ends the load of the process. Its consumers continue.
-func (p *process) stop() { _, _ = p.in.Write([]byte("\n")) }
+func (p *process) stop() { _, _ = p.in.Write([]byte{endLoad}) }
 
 // finish ends the process by closing its standard input.
 func (p *process) finish() error {
@@ -104,11 +113,18 @@ func runParties(configs []load.Config) int {
 		}
 		parties = append(parties, p)
 	}
-	if _, err := os.Stdin.Read(make([]byte, 1)); err == nil {
-		for _, p := range parties {
-			p.Stop()
+	for told := make([]byte, 1); ; {
+		if _, err := os.Stdin.Read(told); err != nil {
+			break
 		}
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		switch told[0] {
+		case beginStorm:
+			parties[0].Storm()
+		case endLoad:
+			for _, p := range parties {
+				p.Stop()
+			}
+		}
 	}
 	code := 0
 	for _, p := range parties {

@@ -99,6 +99,7 @@ var clientFaults = []fault{
 				r.t.Error("descriptors or goroutines have grown")
 			}
 		},
+		judge: func(_ *rig, res *result) { res.gapWithin(2 * time.Second) },
 	},
 	{
 		name: "F17", what: "tokens revoked every 2 s, and expired",

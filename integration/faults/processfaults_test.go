@@ -36,8 +36,9 @@ var processFaults = []fault{
 	{
 		name: "F18", what: "victims' process stopped for 50 to 1500 ms again and again, thrice " +
 			"for longer than the TTL of 2 s, scheduler busy",
-		setup: setup{process: true, storm: true, ttl: 2 * time.Second},
+		setup: setup{process: true, ttl: 2 * time.Second},
 		inject: func(r *rig) {
+			r.process.storm()
 			for i := range 15 {
 				r.freeze(50*time.Millisecond +
 					time.Duration(r.rng.Int64N(int64(1450*time.Millisecond))))

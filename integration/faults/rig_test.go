@@ -40,7 +40,6 @@ type setup struct {
 	password string        // of root
 	ttl      time.Duration
 	process  bool // the victims have a process of their own
-	storm    bool
 	tokenTTL time.Duration
 	idle     int   // further sessions of each party
 	least    rates // of the load; default leastLoad
@@ -100,7 +99,6 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 	if s.process {
 		for i := range victims {
 			victims[i].Holds = true
-			victims[i].Storm = s.storm && i == 0
 		}
 		r.process = startProcess(t, victims, r.rec)
 		return r

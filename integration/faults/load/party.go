@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"time"
 
@@ -53,8 +52,6 @@ type Config struct {
 	// Idle is the number of further sessions of the party. Each of them holds a lock that no other
 	// session wants.
 	Idle int
-	// Storm makes the party keep the scheduler of its process busy.
-	Storm bool
 }
 
 // Party represents one program. Its methods are safe for concurrent use.
@@ -172,11 +169,6 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 	}
 	start(work, "frozen", (*worker).holdsLong)
 	start(work, "frozen-permit", (*worker).holdsPermitLong)
-	if p.cfg.Storm {
-		for range 4 {
-			start(work, "storm", (*worker).storms)
-		}
-	}
 	all.Wait()
 	return s.Err()
 }
@@ -289,13 +281,4 @@ func (w *worker) write(place string, h session.Hold) {
 			o.Revision = resp.Revision
 		}
 	})
-}
-
-// storms keeps the scheduler busy in bursts.
-func (w *worker) storms() {
-	for w.rest(200 * time.Millisecond) {
-		for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
-			runtime.Gosched()
-		}
-	}
 }
