@@ -196,7 +196,7 @@ func TestCompleteCutOff(t *testing.T) {
 					return c.Silence()
 				})
 				run(t.Context(), t, etcd, c, func(ctx context.Context, tick *cron.Tick) error {
-					short, cancel := context.WithTimeout(ctx, time.Second)
+					short, cancel := context.WithTimeout(ctx, time.Second/2)
 					defer cancel()
 					err := guarded(short, tick)
 					if first := tick.Attempt() == 1 && tick.Scheduled().Minute() == 1; first !=
@@ -204,7 +204,9 @@ func TestCompleteCutOff(t *testing.T) {
 						t.Errorf("Complete = %v", err)
 					}
 					if err != nil && repeats {
-						return tick.Complete(ctx)
+						if err := tick.Complete(ctx); err != nil {
+							t.Errorf("repeated Complete = %v", err)
+						}
 					}
 					return nil
 				})
@@ -219,8 +221,44 @@ func TestCompleteCutOff(t *testing.T) {
 	}
 }
 
-// TestKeysDeletedByAnOperator: the key of the place in the line, of the tick, or the record. The
-// context of the tick ends, and another attempt is made.
+// TestCompleteCutOffAndKeyDeleted: the tick was lost before the Complete could be applied. A repeated
+// Complete does not report success, and another attempt is made.
+func TestCompleteCutOffAndKeyDeleted(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c := cron.New(name, cron.Every(time.Minute), nil)
+		cut := false
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if cut || !c.IsTxn("own/") {
+				return c.Apply()
+			}
+			cut = true
+			return c.Silence()
+		})
+		run(t.Context(), t, etcd, c, func(ctx context.Context, tick *cron.Tick) error {
+			if tick.Attempt() > 1 {
+				return guarded(ctx, tick)
+			}
+			short, cancel := context.WithTimeout(ctx, time.Second/2)
+			defer cancel()
+			etcd.Delete(tick.Key())
+			if err := guarded(short, tick); !errors.Is(err, gateway.ErrUncertain) {
+				t.Errorf("Complete = %v", err)
+			}
+			err := tick.Complete(context.Background())
+			if !errors.Is(err, gateway.ErrUncertain) || !errors.Is(err, session.ErrNotHeld) {
+				t.Errorf("repeated Complete = %v", err)
+			}
+			return nil
+		})
+		time.Sleep(time.Minute + 30*time.Second)
+		etcd.Script(nil)
+		wantGuarded(t, etcd, c, 1)
+	})
+}
+
+// TestKeysDeletedByAnOperator: the key of the place in the line, or of the tick. The context of the
+// tick ends, another attempt is made, and a late write of the first one is refused.
 func TestKeysDeletedByAnOperator(t *testing.T) {
 	t.Parallel()
 	for _, which := range []string{"the place", "the tick"} {
@@ -244,14 +282,19 @@ func TestKeysDeletedByAnOperator(t *testing.T) {
 					if cause := context.Cause(ctx); !errors.Is(cause, session.ErrKeyDeleted) {
 						t.Errorf("cause = %v", cause)
 					}
-					return guarded(context.Background(), tick)
+					time.Sleep(10 * time.Second)
+					if err := guarded(context.Background(), tick); !errors.Is(err, session.ErrNotHeld) {
+						t.Errorf("Complete = %v", err)
+					}
+					return nil
 				}
 				run(t.Context(), t, etcd, c, fn)
 				synctest.Wait()
 				run(t.Context(), t, etcd, c, fn)
 				time.Sleep(3*time.Minute + 30*time.Second)
-				if which == "the tick" {
-					wantGuarded(t, etcd, c, 3)
+				wantGuarded(t, etcd, c, 3)
+				if all := ts.list(); len(all) != 4 || all[1].Attempt != 2 {
+					t.Errorf("%+v", all)
 				}
 				for i, s := range ts.list()[1:] {
 					if s.Fence <= ts.list()[i].Fence {
