@@ -210,8 +210,12 @@ func TestReplicasOverBothChangesOfTheClock(t *testing.T) {
 		around time.Time
 		ticks  int
 	}{
-		{spring, 1}, {spring.Add(-time.Hour), 0}, {spring.Add(time.Hour), 0},
-		{autumn, 1}, {autumn.Add(-time.Hour), 0}, {autumn.Add(time.Hour), 0},
+		{spring, 1},
+		{spring.Add(-time.Hour), 0},
+		{spring.Add(time.Hour), 0},
+		{autumn, 1},
+		{autumn.Add(-time.Hour), 0},
+		{autumn.Add(time.Hour), 0},
 	} {
 		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 			var ts ticks
