@@ -26,6 +26,7 @@ var names = map[string][]string{
 	"Semaphores":           {"docs/semaphore"},
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
 	"Once":                 {"docs/once", "docs/kept"},
+	"Cron":                 {"docs/cron"},
 	"Queues":               {"docs/queue"},
 }
 
@@ -53,6 +54,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.semaphores()
 	u.barriers()
 	u.onces()
+	u.crons()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -71,6 +73,8 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		default:
 			if strings.HasSuffix(key, "//result") {
 				lease = "retention"
+			} else if strings.Contains(key, gateway.LeaseID(ev.Kv.Lease).String()) {
+				lease = "session" // of a Run
 			}
 		}
 		if err := p.see(t, key, value, lease); err != nil {
@@ -121,7 +125,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Cron"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/cron"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/mutex"
@@ -190,6 +191,32 @@ func (u user) onces() {
 	_, kept := once.New(u.b, "docs/kept", &once.Options{Retention: time.Hour}).
 		Do(u.ctx, value("", nil))
 	u.no(err, kept)
+}
+
+func (u user) crons() {
+	u.t.Helper()
+	ctx, cancel := context.WithCancel(u.ctx)
+	defer cancel()
+	c := u.a.Client()
+	job := cron.New("docs/cron", cron.Every(10*time.Millisecond), &cron.Options{
+		MaxAttempts: 1, History: 1,
+	})
+	u.no(job.Trigger(ctx, c, "wrong figures"))
+	for _, failure := range []error{errors.New("disk full"), nil} {
+		failing, stop := context.WithCancel(ctx)
+		ran := 0
+		err := job.Run(failing, c, func(context.Context, *cron.Tick) error {
+			if ran++; ran == 3 {
+				stop()
+				return nil
+			}
+			return failure
+		})
+		if !errors.Is(err, context.Canceled) {
+			u.t.Errorf("Run = %v", err)
+		}
+	}
+	u.no(job.Pause(ctx, c, "a migration"), job.Resume(ctx, c))
 }
 
 func (u user) queues() {
