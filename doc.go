@@ -14,6 +14,8 @@
 //     for one of them.
 //   - [github.com/holdfast-go/holdfast/once] runs a function once for all its callers, and gives
 //     them its result.
+//   - [github.com/holdfast-go/holdfast/cron] runs a function at the times of a schedule, once for all
+//     replicas.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //
