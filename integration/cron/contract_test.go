@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -167,6 +168,7 @@ func takenOver(t *testing.T, cfg gateway.Config, c *gateway.Client) {
 	job := cron.New(name, rarely, nil)
 	late := make(chan error, 1)
 	begun, over := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(over) })
 	run(t, cfg, name, job, func(ctx context.Context, tick *cron.Tick) error {
 		close(begun)
 		<-ctx.Done()
@@ -178,13 +180,15 @@ func takenOver(t *testing.T, cfg gateway.Config, c *gateway.Client) {
 	if err := job.Trigger(within(t, time.Minute), c, "a test"); err != nil {
 		t.Error(err)
 	}
+	t.Cleanup(release)
 	<-begun
+	place := members(t, c, name)[0]
 	run(t, cfg, name, job, func(context.Context, *cron.Tick) error { return nil })
-	if _, err := c.Delete(within(t, time.Minute), members(t, c, name)[0]); err != nil {
+	if _, err := c.Delete(within(t, time.Minute), place); err != nil {
 		t.Error(err)
 	}
 	r := ended(t, c, job)
-	close(over)
+	release()
 	if err := <-late; r.Attempt != 2 || !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -196,9 +200,10 @@ func timedOut(t *testing.T, cfg gateway.Config, c *gateway.Client) {
 	job := cron.New(name, rarely, &cron.Options{
 		Timeout: 100 * time.Millisecond, Backoff: func(int) time.Duration { return 0 },
 	})
-	release := make(chan struct{})
+	over := make(chan struct{})
+	release := sync.OnceFunc(func() { close(over) })
 	run(t, cfg, name, job, func(ctx context.Context, tick *cron.Tick) error {
-		<-release
+		<-over
 		if cause := context.Cause(ctx); !errors.Is(cause, cron.ErrTimeout) {
 			t.Errorf("cause %v", cause)
 		}
@@ -207,12 +212,13 @@ func timedOut(t *testing.T, cfg gateway.Config, c *gateway.Client) {
 		}
 		return nil
 	})
+	t.Cleanup(release)
 	run(t, cfg, name, job, func(context.Context, *cron.Tick) error { return nil })
 	if err := job.Trigger(within(t, time.Minute), c, "a test"); err != nil {
 		t.Error(err)
 	}
 	r := ended(t, c, job)
-	close(release)
+	release()
 	if r.Attempt != 2 || r.Error != "" {
 		t.Errorf("%+v", r)
 	}
