@@ -159,6 +159,9 @@ func TestCronIsOperated(t *testing.T) {
 	}
 	hf(t, 0, "cron", "resume", name)
 	eventually(t, "ticks", func() bool { return len(logged(log)) >= 3 })
+	if list := rows(t, "ls", name, "--json"); len(list) != 1 || list[0]["recipe"] != "cron" {
+		t.Errorf("ls: %v", list)
+	}
 	if text := complain(t, 64, "cron", name, rare, "--", "true"); !strings.Contains(text, rare) ||
 		!strings.Contains(text, "@every 100ms") {
 		t.Errorf("%s", text)
