@@ -18,6 +18,8 @@
 //     without requests.
 //   - [github.com/holdfast-go/holdfast/member] keeps processes registered in a group, and shows the
 //     group.
+//   - [github.com/holdfast-go/holdfast/cron] runs a function at the times of a schedule, once for all
+//     replicas.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -301,7 +301,8 @@ func TestAnUnwindingFunctionHasFailed(t *testing.T) {
 				}
 				time.Sleep(5 * time.Second)
 				all := ts.list()
-				if len(all) != 2 || all[1].Attempt != 2 || all[1].Replica != 1 {
+				if len(all) != 2 || all[1].Attempt != 2 || all[1].Replica != 1 ||
+					all[1].At.Sub(all[0].At) < time.Second { // the pause after a failure
 					t.Errorf("%+v", all)
 				}
 			})

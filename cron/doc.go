@@ -31,7 +31,8 @@
 //
 // A function may run again when its process dies before the tick has ended, so its writes belong
 // into [Tick.Complete], or must be repeatable. Its writes to other systems need the fence, see
-// [session.Hold.Fence]. The tick of a process that dies waits for the end of its lease.
+// [session.Hold.Fence]. The tick of a process that dies waits for the end of its lease. Each replica
+// receives the changes of each tick through its watch.
 //
 // A schedule cannot be changed while replicas run with the old one: Run returns
 // [ErrScheduleMismatch] then. The times are in UTC, so a schedule must have its time zone in itself,

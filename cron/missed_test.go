@@ -204,28 +204,32 @@ func TestReplicasOverBothChangesOfTheClock(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for _, begin := range []time.Time{
-		time.Date(2026, 3, 29, 0, 50, 0, 0, time.UTC),  // 01:50; 02:30 does not exist
-		time.Date(2026, 10, 25, 0, 10, 0, 0, time.UTC), // 02:10; 02:30 exists twice
-		time.Date(2026, 10, 25, 1, 10, 0, 0, time.UTC), // 02:10 for the second time
+	spring := daily{berlin}.Next(time.Date(2026, 3, 28, 12, 0, 0, 0, berlin))
+	autumn := daily{berlin}.Next(time.Date(2026, 10, 24, 12, 0, 0, 0, berlin))
+	for _, tt := range []struct {
+		around time.Time
+		ticks  int
+	}{
+		{spring, 1},
+		{spring.Add(-time.Hour), 0},
+		{spring.Add(time.Hour), 0},
+		{autumn, 1},
+		{autumn.Add(-time.Hour), 0},
+		{autumn.Add(time.Hour), 0},
 	} {
 		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 			var ts ticks
-			want := daily{berlin}.Next(begin)
-			within := want.Sub(begin) < 50*time.Minute
-			for i, shift := range []time.Duration{0, -time.Minute} {
-				ctx := clock.Shift(t.Context(), time.Until(begin)+shift)
-				r := run(ctx, t, etcd, cron.New(name, daily{berlin}, &cron.Options{Spec: "daily"}), ts.notes(i))
-				synctest.Wait()
-				if i == 0 {
-					defer func() { r.stop() }()
-					time.AfterFunc(time.Until(time.Now().Add(want.Sub(begin)+2*time.Second)), r.stop)
-				}
-			}
-			time.Sleep(50 * time.Minute)
+			c := cron.New(name, daily{berlin}, &cron.Options{Spec: "daily"})
+			offset := time.Until(tt.around.Add(-3 * time.Minute))
+			first := run(clock.Shift(t.Context(), offset), t, etcd, c, ts.notes(0))
+			synctest.Wait()
+			run(clock.Shift(t.Context(), offset-time.Minute), t, etcd, c, ts.notes(1))
+			time.Sleep(3*time.Minute + time.Second)
+			first.stop() // the clock of the other shows the time before the tick
+			time.Sleep(3 * time.Minute)
 			all := ts.list()
-			if !within && len(all) != 0 || within && (len(all) != 1 || !all[0].Scheduled.Equal(want)) {
-				t.Errorf("from %v: %+v, want %v", begin.In(berlin), all, want)
+			if len(all) != tt.ticks || tt.ticks > 0 && !all[0].Scheduled.Equal(tt.around) {
+				t.Errorf("around %v: %+v", tt.around.In(berlin), all)
 			}
 		})
 	}

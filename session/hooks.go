@@ -39,7 +39,7 @@ type Hooks struct {
 
 // HoldInfo describes a hold to [Hooks].
 type HoldInfo struct {
-	Kind  string // of recipe: "mutex", "election", "semaphore", "barrier"
+	Kind  string // of recipe: "mutex", "election", "semaphore", "barrier", "once", "cron", "tick"
 	Name  string // as given to the recipe
 	Key   string // see [Hold]
 	Fence int64  // see [Hold]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/cron"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -101,7 +102,7 @@ func codeOf(err error) int {
 		return codeDenied
 	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch),
 		errors.Is(err, semaphore.ErrExceedsLimit),
-		errors.Is(err, barrier.ErrConfigMismatch):
+		errors.Is(err, barrier.ErrConfigMismatch), errors.Is(err, cron.ErrScheduleMismatch):
 		return codeUsage
 	case errors.As(err, &late), errors.Is(err, session.ErrLost),
 		errors.Is(err, context.DeadlineExceeded),

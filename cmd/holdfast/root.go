@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const rootHelp = `Locks, elections, semaphores, barriers, queues and single runs on etcd, for shells.
+const rootHelp = `Locks, elections, semaphores, barriers, queues, single runs and schedules on etcd.
 
 Exit status: a command's own status is passed through, 128+n if signal n ended it. Otherwise:
   0          done; a verb that holds until a signal got one
@@ -38,7 +38,7 @@ func exitStatus(more ...string) string {
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
-		Short: "Locks, elections, semaphores, barriers, queues and single runs on etcd",
+		Short: "Locks, elections, semaphores, barriers, queues, single runs and schedules on etcd",
 		Long:  rootHelp,
 		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
 			"  holdfast ls",
@@ -62,7 +62,7 @@ func newRoot(a *app) *cobra.Command {
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
 		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
-		latchCommand(a), queueCommand(a), onceCommand(a),
+		latchCommand(a), queueCommand(a), onceCommand(a), cronCommand(a),
 		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)

@@ -1,53 +1,66 @@
-// Cron runs a job once a night, on the first of three replicas that acquires the lock. The others
-// see that the job is done.
+// Cron runs a job at the times of a schedule, each time on one of three replicas. Each time is
+// run once, also if replicas crash or their clocks differ.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/holdfast-go/holdfast/cron"
 	"github.com/holdfast-go/holdfast/examples/internal/local"
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/mutex"
-	"github.com/holdfast-go/holdfast/session"
 )
+
+// nights is the schedule. A night is half a second here. For a job at two o'clock, parse "0 2 * * *"
+// with github.com/robfig/cron/v3, and set Options.Spec.
+var nights = cron.Every(time.Second / 2)
 
 func main() { local.Main(replicas) }
 
 func replicas(ctx context.Context, cfg gateway.Config) error {
-	return local.Together(ctx, 3, func(ctx context.Context, _ int) error {
+	service, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { // a service goes on
+		for range 2 {
+			select {
+			case <-built:
+			case <-service.Done():
+			}
+		}
+		stop()
+	}()
+	err := local.Together(service, 3, func(ctx context.Context, _ int) error {
 		client, err := gateway.New(cfg)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		// The nights on which cron starts it.
-		for _, night := range []string{"2026-11-20", "2026-11-21"} {
-			if err := nightly(ctx, client, night); err != nil {
-				return err
-			}
-		}
+		return nightly(ctx, client)
+	})
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return nil
+	}
+	return err
+}
+
+func nightly(ctx context.Context, client *gateway.Client) error {
+	job := cron.New("reports/nightly", nights, nil)
+	return job.Run(ctx, client, func(ctx context.Context, tick *cron.Tick) error {
+		report := build(ctx, tick.Scheduled()) // ctx ends before the lease can expire
+		put := gateway.OpPut("reports/latest", report)
+		// The write is applied with the end of the tick, once. A late one is refused. If this
+		// replica dies before, another one runs the tick again.
+		return tick.Complete(ctx, put)
 	})
 }
 
-func nightly(ctx context.Context, client *gateway.Client, night string) error {
-	return session.Run(ctx, client, nil, func(ctx context.Context, s *session.Session) error {
-		job := mutex.New(s, "jobs/nightly", nil)
-		return job.Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
-			if done, err := client.Get(ctx, "reports/"+night); err != nil || done.Count > 0 {
-				return err
-			}
-			report := build(ctx, night) // ctx ends before the lease can expire
-			put := gateway.OpPut("reports/"+night, report)
-			_, err := lock.Txn(ctx, gateway.Txn{Then: []gateway.Op{put}})
-			// A late write is refused. If the session was lost, Run calls the function again.
-			return err
-		})
-	})
-}
+// built receives after each report.
+var built = make(chan struct{})
 
-func build(_ context.Context, night string) []byte {
-	fmt.Println("building the report of", night)
+func build(_ context.Context, night time.Time) []byte {
+	fmt.Println("building the report of the night, late:", time.Since(night) > time.Minute)
+	built <- struct{}{}
 	return []byte("all is well")
 }

@@ -11,6 +11,6 @@ func TestAnExampleWithoutEtcdSaysSoAndFails(t *testing.T) { localtest.FailsWitho
 func Example() {
 	main()
 	// Output:
-	// building the report of 2026-11-20
-	// building the report of 2026-11-21
+	// building the report of the night, late: false
+	// building the report of the night, late: false
 }

@@ -29,6 +29,7 @@ var names = map[string][]string{
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
 	"Once":                 {"docs/once", "docs/kept"},
 	"Groups":               {"docs/group"},
+	"Cron":                 {"docs/cron"},
 	"Queues":               {"docs/queue"},
 }
 
@@ -57,6 +58,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.barriers()
 	u.onces()
 	own := u.groups()
+	u.crons()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -75,6 +77,8 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		default:
 			if strings.HasSuffix(key, "//result") {
 				lease = "retention"
+			} else if strings.Contains(key, gateway.LeaseID(ev.Kv.Lease).String()) {
+				lease = "session" // of a Run
 			}
 		}
 		if err := p.see(t, key, value, lease); err != nil {
@@ -125,7 +129,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Groups"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Groups"], names["Cron"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/cron"
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
@@ -216,6 +217,32 @@ func (u user) groups() (own gateway.LeaseID) {
 		u.t.Errorf("members %+v", view.Members)
 	}
 	return own
+}
+
+func (u user) crons() {
+	u.t.Helper()
+	ctx, cancel := context.WithCancel(u.ctx)
+	defer cancel()
+	c := u.a.Client()
+	job := cron.New("docs/cron", cron.Every(10*time.Millisecond), &cron.Options{
+		MaxAttempts: 1, History: 1,
+	})
+	u.no(job.Trigger(ctx, c, "wrong figures"))
+	for _, failure := range []error{errors.New("disk full"), nil} {
+		failing, stop := context.WithCancel(ctx)
+		ran := 0
+		err := job.Run(failing, c, func(context.Context, *cron.Tick) error {
+			if ran++; ran == 3 {
+				stop()
+				return nil
+			}
+			return failure
+		})
+		if !errors.Is(err, context.Canceled) {
+			u.t.Errorf("Run = %v", err)
+		}
+	}
+	u.no(job.Pause(ctx, c, "a migration"), job.Resume(ctx, c))
 }
 
 func (u user) queues() {

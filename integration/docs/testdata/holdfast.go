@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/cron"
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/mutex"
@@ -29,6 +30,7 @@ var (
 	q        *queue.Queue
 	msg      *queue.Message
 	cyclic   *barrier.Cyclic
+	nights   cron.Schedule
 	w        *gateway.Watcher
 	id       gateway.LeaseID
 	grant    gateway.LeaseGrant

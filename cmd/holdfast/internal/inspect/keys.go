@@ -12,8 +12,9 @@ import (
 // functions below.
 
 const (
-	claimPart   = "//c/"   // follows the name in the keys of a queue's claims
-	sharedValue = "shared" // the value of a reader of a lock
+	claimPart   = "//c/"       // follows the name in the keys of a queue's claims
+	runningPart = "//running/" // follows the name in the keys of a schedule's ticks
+	sharedValue = "shared"     // the value of a reader of a lock
 )
 
 func claimPrefix(name string) string { return name + claimPart }
@@ -25,7 +26,7 @@ func claimedItem(key string) (item string, ok bool) {
 }
 
 // settings are the settings that are read of each name.
-var settings = []string{"limit", "size", "parties", "raised", "tail", "paused"}
+var settings = []string{"limit", "size", "parties", "raised", "tail", "paused", "state"}
 
 func settingKey(name, setting string) string { return name + "//" + setting }
 
@@ -68,7 +69,7 @@ func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 		return name, Queue, true
 	}
 	slash := strings.LastIndexByte(key, '/')
-	if slash < 1 || strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key) != lease {
+	if slash < 1 || strings.Contains(key, runningPart) || strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key) != lease {
 		return "", "", false
 	}
 	// A name does not end in two slashes; one slash at its end belongs to it.

@@ -21,6 +21,7 @@ import (
 const (
 	Lock      = "lock"
 	Election  = "election"
+	Cron      = "cron"
 	Semaphore = "semaphore"
 	Barrier   = "barrier"
 	Latch     = "latch"
@@ -73,6 +74,8 @@ func (p *Place) recipe() string {
 		return Barrier
 	case p.has("limit"):
 		return Semaphore
+	case p.has("state"):
+		return Cron
 	case valued && !shared:
 		return Election
 	}
@@ -89,7 +92,7 @@ func (p *Place) admit() {
 			readers++
 		}
 		n = max(readers, min(1, n))
-	case Election:
+	case Election, Cron:
 		n = min(1, n)
 	case Semaphore:
 		n = p.fitting()

@@ -50,6 +50,7 @@ func TestRecipeAndHolders(t *testing.T) {
 		{line("a", "raised=", "1", "2"), Barrier, 2},
 		{line("a", "parties=latch_2"), Latch, 0},
 		{line("a", "tail=7", "1"), Queue, 1},
+		{line("a", "state={}", "1", "2"), Cron, 1},
 	} {
 		holds := 0
 		for _, m := range tt.place.Members {
@@ -69,6 +70,7 @@ func TestNameOfAKey(t *testing.T) {
 		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/",
 		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
 		"holdfast/sessions/1f": "", "q//c/9/0000000000000042": "q queue", "a//heir": "",
+		"a//running/1f": "",
 		"a/-1f": "",
 	} {
 		name, recipe, ok := parse(key, 0x1f)
