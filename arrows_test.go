@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"once": {
 		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
 	},
+	"stm": {"gateway", "session", "internal/ctxerr"},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

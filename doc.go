@@ -16,6 +16,8 @@
 //     them its result.
 //   - [github.com/holdfast-go/holdfast/cache] keeps a copy of the keys with a prefix, which is read
 //     without requests.
+//   - [github.com/holdfast-go/holdfast/stm] makes a function's reads and writes of keys one
+//     transaction.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -82,6 +82,13 @@ func (s *store) at(rev int64) *store {
 	return &past
 }
 
+// misses reports whether the revision of a read is compacted.
+func (s *store) misses(r *rangeRequest) bool { return r.Revision > 0 && r.Revision < s.compacted }
+
+func compacted() Answer {
+	return Error(gateway.CodeOutOfRange, "etcdserver: mvcc: required revision has been compacted")
+}
+
 type header struct {
 	Cluster  int64 `json:"cluster_id,string"`
 	Revision int64 `json:"revision,string"`
@@ -326,6 +333,11 @@ func (s *Server) apply(path string, body []byte) Answer {
 		if !s.store.plan(&r) {
 			return Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
 		}
+		for _, op := range r.branch() {
+			if op.Range != nil && s.store.misses(op.Range) {
+				return compacted()
+			}
+		}
 		t := s.store.begin()
 		out := t.txn(&r)
 		s.commit(t)
@@ -335,9 +347,8 @@ func (s *Server) apply(path string, body []byte) Answer {
 		if err := decoder.Decode(&r); err != nil {
 			return Error(gateway.CodeInvalidArgument, err.Error())
 		}
-		if r.Revision > 0 && r.Revision < s.store.compacted {
-			return Error(gateway.CodeOutOfRange,
-				"etcdserver: mvcc: required revision has been compacted")
+		if s.store.misses(&r) {
+			return compacted()
 		}
 		return s.answer(s.store.begin().get(&r))
 	case "/kv/put":
