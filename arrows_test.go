@@ -51,6 +51,9 @@ var arrows = map[string][]string{
 		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
 	},
 	"stm": {"gateway", "session", "internal/ctxerr"},
+	"limit": {
+		"gateway", "session", "stm", "internal/core", "internal/ctxerr", "internal/grace",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

@@ -32,7 +32,7 @@ var imports = map[string]string{
 	"gateway": module + "gateway", "session": module + "session", "mutex": module + "mutex",
 	"election":  module + "election",
 	"semaphore": module + "semaphore", "barrier": module + "barrier", "queue": module + "queue",
-	"once": module + "once", "cache": module + "cache", "stm": module + "stm",
+	"once": module + "once", "cache": module + "cache", "stm": module + "stm", "limit": module + "limit",
 
 	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
 	"namespace": etcd + "client/v3/namespace",
