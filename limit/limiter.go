@@ -163,7 +163,7 @@ func (r *Reservation) wait(ctx context.Context) error {
 	case <-t.C:
 		return r.l.s.Err()
 	case <-r.l.s.Context().Done():
-		return context.Cause(r.l.s.Context())
+		return r.l.s.Err()
 	case <-ctx.Done():
 		r.Cancel()
 		return ctxerr.Of(ctx)

@@ -20,13 +20,14 @@ const keysPage = "../../docs/keys.md"
 
 // names are the names that the test uses, by the section of the page that lists their keys.
 var names = map[string][]string{
-	"Locks":                {"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed"},
-	"The lock delay":       {"docs/delayed"},
-	"Elections":            {"docs/election"},
-	"Semaphores":           {"docs/semaphore"},
-	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
-	"Once":                 {"docs/once", "docs/kept"},
-	"Queues":               {"docs/queue"},
+	"Locks":                    {"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed"},
+	"The lock delay":           {"docs/delayed"},
+	"Elections":                {"docs/election"},
+	"Semaphores":               {"docs/semaphore"},
+	"Barriers and latches":     {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
+	"Once":                     {"docs/once", "docs/kept"},
+	"Limits, counters and IDs": {"docs/limit", "docs/counter", "docs/ids"},
+	"Queues":                   {"docs/queue"},
 }
 
 // TestRecipesUseTheListedKeysOnly uses every recipe as a user with exactly the rights that the page
@@ -53,6 +54,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.semaphores()
 	u.barriers()
 	u.onces()
+	u.limits()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -121,7 +123,8 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Limits, counters and IDs"],
+			names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/limit"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
@@ -190,6 +191,16 @@ func (u user) onces() {
 	_, kept := once.New(u.b, "docs/kept", &once.Options{Retention: time.Hour}).
 		Do(u.ctx, value("", nil))
 	u.no(err, kept)
+}
+
+func (u user) limits() {
+	u.t.Helper()
+	l := limit.New(u.a, "docs/limit", limit.Rate{Tokens: 1, Per: time.Hour, Burst: 10},
+		&limit.Options{Block: 5})
+	_, err := l.Reserve(u.ctx, 1)
+	_, idErr := limit.NewIDs(u.a, "docs/ids", nil).Next(u.ctx)
+	_, addErr := limit.NewCounter(u.a, "docs/counter").Add(u.ctx, -12)
+	u.no(err, idErr, addErr, l.Close(u.ctx))
 }
 
 func (u user) queues() {

@@ -54,7 +54,7 @@ func take(arg string) int {
 				if err := l.Wait(ctx, 1); err != nil {
 					return err
 				}
-				fmt.Println("token")
+				_, _ = os.Stdout.WriteString("token\n")
 			}
 		})
 	return 0
