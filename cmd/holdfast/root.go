@@ -62,7 +62,7 @@ func newRoot(a *app) *cobra.Command {
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
 		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
-		latchCommand(a), queueCommand(a), onceCommand(a),
+		latchCommand(a), queueCommand(a), onceCommand(a), counterCommand(a), idCommand(a),
 		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)
