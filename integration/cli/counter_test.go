@@ -36,8 +36,8 @@ func TestIDsAreUnique(t *testing.T) {
 	name := fresh(t)
 	seen := map[string]bool{}
 	for _, args := range [][]string{{"-n", "100"}, nil, {"-n", "3"}} {
-		lines := strings.Fields(hf(t, 0, append([]string{"id", name}, args...)...))
-		for _, id := range lines {
+		out := hf(t, 0, append([]string{"id", name}, args...)...)
+		for id := range strings.FieldsSeq(out) {
 			if seen[id] {
 				t.Errorf("%s again", id)
 			}
