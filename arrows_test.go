@@ -57,6 +57,10 @@ var arrows = map[string][]string{
 		"gateway", "session", "internal/core", "internal/line", "internal/listwatch",
 		"internal/ctxerr", "internal/grace",
 	},
+	"stm": {"gateway", "session", "internal/ctxerr"},
+	"limit": {
+		"gateway", "session", "stm", "internal/core", "internal/ctxerr", "internal/grace",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

@@ -20,6 +20,10 @@
 //     group.
 //   - [github.com/holdfast-go/holdfast/cron] runs a function at the times of a schedule, once for all
 //     replicas.
+//   - [github.com/holdfast-go/holdfast/stm] makes a function's reads and writes of keys one
+//     transaction.
+//   - [github.com/holdfast-go/holdfast/limit] limits a rate over all processes, counts, and makes
+//     unique numbers.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -20,7 +20,7 @@ import (
 // has the errors of all calls and the rules of concurrent use, so that a function adds only its
 // own.
 var errorDocs = []string{
-	"gateway", "session", "mutex", "election", "semaphore", "barrier", "cache", "member",
+	"gateway", "session", "mutex", "election", "semaphore", "barrier", "cache", "member", "limit",
 }
 
 // namesError matches a doc comment that names an error, or refers to another function for it.

@@ -62,7 +62,8 @@ func newRoot(a *app) *cobra.Command {
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
 		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
-		latchCommand(a), queueCommand(a), onceCommand(a), cronCommand(a),
+		latchCommand(a), queueCommand(a), onceCommand(a), cronCommand(a), counterCommand(a),
+		idCommand(a),
 		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)

@@ -33,7 +33,7 @@ var imports = map[string]string{
 	"election":  module + "election",
 	"semaphore": module + "semaphore", "barrier": module + "barrier", "queue": module + "queue",
 	"once": module + "once", "cron": module + "cron", "cache": module + "cache",
-	"member": module + "member",
+	"member": module + "member", "stm": module + "stm", "limit": module + "limit",
 
 	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
 	"namespace": etcd + "client/v3/namespace",

@@ -23,14 +23,15 @@ var names = map[string][]string{
 	"Locks": {
 		"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed", "docs/limited",
 	},
-	"The lock delay":       {"docs/delayed"},
-	"Elections":            {"docs/election"},
-	"Semaphores":           {"docs/semaphore"},
-	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
-	"Once":                 {"docs/once", "docs/kept"},
-	"Groups":               {"docs/group"},
-	"Cron":                 {"docs/cron"},
-	"Queues":               {"docs/queue"},
+	"The lock delay":           {"docs/delayed"},
+	"Elections":                {"docs/election"},
+	"Semaphores":               {"docs/semaphore"},
+	"Barriers and latches":     {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
+	"Once":                     {"docs/once", "docs/kept"},
+	"Groups":                   {"docs/group"},
+	"Cron":                     {"docs/cron"},
+	"Queues":                   {"docs/queue"},
+	"Limits, counters and IDs": {"docs/limit", "docs/counter", "docs/ids"},
 }
 
 // TestRecipesUseTheListedKeysOnly uses every recipe as a user with exactly the rights that the page
@@ -59,6 +60,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.onces()
 	own := u.groups()
 	u.crons()
+	u.limits()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -129,7 +131,8 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Groups"], names["Cron"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Groups"], names["Cron"],
+			names["Limits, counters and IDs"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/limit"
 	"github.com/holdfast-go/holdfast/member"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/once"
@@ -243,6 +244,16 @@ func (u user) crons() {
 		}
 	}
 	u.no(job.Pause(ctx, c, "a migration"), job.Resume(ctx, c))
+}
+
+func (u user) limits() {
+	u.t.Helper()
+	l := limit.New(u.a, "docs/limit", limit.Rate{Tokens: 1, Per: time.Hour, Burst: 10},
+		&limit.Options{Block: 5})
+	_, err := l.Reserve(u.ctx, 1)
+	_, idErr := limit.NewIDs(u.a, "docs/ids", nil).Next(u.ctx)
+	_, addErr := limit.NewCounter(u.a, "docs/counter").Add(u.ctx, -12)
+	u.no(err, idErr, addErr, l.Close(u.ctx))
 }
 
 func (u user) queues() {

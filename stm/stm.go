@@ -1,0 +1,122 @@
+package stm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Isolation says which changes of others end an attempt of a transaction.
+type Isolation int
+
+const (
+	// Serializable transactions are applied as if one ran after the other, in the order of their
+	// revisions. All reads of an attempt are of one revision. The attempt is repeated when a key, or
+	// the set of keys below a prefix, that it has read has changed before its commit.
+	Serializable Isolation = iota
+	// SerializableSnapshot is Serializable, and the attempt is also repeated when a key that it
+	// writes without having read it has changed since its first read.
+	SerializableSnapshot
+	// RepeatableReads returns the same value each time that an attempt reads a key. The attempt is
+	// repeated when a key that it has read has changed. Its reads may be of different revisions, and
+	// keys that appear below a prefix that it has read do not repeat it.
+	RepeatableReads
+	// ReadCommitted returns committed values. Nothing is compared at the commit.
+	ReadCommitted
+)
+
+// MaxOps is the largest number of keys and prefixes that a transaction reads, and of keys that it
+// writes. The keys below a prefix count.
+const MaxOps = 100
+
+// ErrTooLarge is returned when a transaction exceeds [MaxOps]. The error also matches
+// [gateway.ErrInvalid].
+var ErrTooLarge = errors.New("transaction too large")
+
+// Options configure a transaction. nil means the zero value.
+type Options struct {
+	// Isolation is the isolation of the transaction. Default [Serializable].
+	Isolation Isolation
+	// Prefetch are keys that the first attempt reads in one request before it calls the function.
+	// Later attempts read the keys of the attempt before in one request.
+	Prefetch []string
+}
+
+// Do calls fn, and applies the writes that fn made on tx in one transaction. If others have changed
+// keys that fn has read, Do calls fn again, after a pause that grows to 100 ms, until ctx ends. So fn
+// should have no effects besides those on tx. Do returns the revision of the transaction, or of the
+// reads if there were no writes.
+//
+// Returns the error of fn when fn fails: then nothing was applied. If fn panics, nothing was
+// applied, and the panic reaches the caller. Returns [gateway.ErrUncertain] and the error of ctx
+// when ctx ends while the outcome is unknown, and the other errors of the package. After any error
+// but ErrUncertain nothing was applied.
+func Do(
+	ctx context.Context, s *session.Session, fn func(tx *Tx) error, opts *Options,
+) (revision int64, err error) {
+	var opt Options
+	if opts != nil {
+		opt = *opts
+	}
+	if opt.Isolation < Serializable || opt.Isolation > ReadCommitted {
+		return 0, fmt.Errorf("stm: %w: isolation %d", gateway.ErrInvalid, opt.Isolation)
+	}
+	ahead := wants{keys: opt.Prefetch}
+	var next *Tx
+	for conflicts := 0; ; conflicts++ {
+		tx := next
+		if tx == nil {
+			tx = newTx(ctx, s.Client(), opt.Isolation)
+			tx.prefetch(ahead)
+		}
+		if revision, err = tx.attempt(s, fn); !errors.Is(err, errConflict) {
+			return revision, err
+		}
+		ahead, next = tx.wants(), tx.next
+		if conflicts > 0 || next == nil {
+			wait(ctx, conflicts)
+			next = nil // it is old by now
+		}
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("stm: %w", ctxerr.Of(ctx))
+		}
+	}
+}
+
+// wait waits before another attempt, for a random time, so that transactions that have met do not
+// meet again.
+func wait(ctx context.Context, conflicts int) {
+	t := time.NewTimer(rand.N(min(time.Millisecond<<min(conflicts, 10), 100*time.Millisecond)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// errConflict ends an attempt that is to be repeated.
+var errConflict = errors.New("conflict")
+
+// attempt calls fn once, and commits its writes.
+func (tx *Tx) attempt(s *session.Session, fn func(tx *Tx) error) (int64, error) {
+	defer func() { tx.ended = true }() // also if fn panics
+	if tx.err == nil {
+		err := fn(tx)
+		switch {
+		case errors.Is(tx.err, gateway.ErrCompacted): // the attempt lasted too long
+			return 0, errConflict
+		case err != nil:
+			return 0, err
+		}
+	}
+	if tx.err != nil {
+		return 0, tx.err
+	}
+	return tx.commit(s)
+}
