@@ -19,7 +19,6 @@ package fakeetcd
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -40,10 +39,13 @@ const (
 
 // Server is an etcd. Its methods are safe for concurrent use.
 type Server struct {
-	l    *memnet.Listener
-	http *http.Server
+	closed chan struct{}
 
 	mu        sync.Mutex
+	l         *memnet.Listener
+	http      *http.Server
+	down      bool
+	muted     chan struct{} // closed when streams are no longer muted; nil if they are not
 	store     store
 	streams   map[*stream]struct{}
 	calls     int
@@ -63,13 +65,10 @@ type Server struct {
 // New returns a server that runs until [Server.Close].
 func New() *Server {
 	s := &Server{
-		l: memnet.Listen(), streams: map[*stream]struct{}{}, store: newStore(), cluster: firstCluster,
+		streams: map[*stream]struct{}{}, store: newStore(), cluster: firstCluster,
+		closed: make(chan struct{}),
 	}
-	s.http = &http.Server{
-		Handler:  s,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-	}
-	go func() { _ = s.http.Serve(s.l) }()
+	s.listen()
 	return s
 }
 
@@ -77,12 +76,13 @@ func New() *Server {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.dead = true
-	for _, l := range s.store.leases {
-		l.timer.Stop()
-	}
+	s.stopLeases()
+	server := s.http
 	s.mu.Unlock()
+	close(s.closed)
 	s.Thaw()
-	return s.http.Close()
+	s.Mute(false)
+	return server.Close()
 }
 
 // tooLong is longer than any test takes in fake time.
@@ -109,7 +109,7 @@ func Start(tb testing.TB) *Server {
 
 // Config returns the settings of a client of the server.
 func (s *Server) Config() gateway.Config {
-	return gateway.Config{Endpoints: []string{"http://etcd:2379"}, DialContext: s.l.Dial}
+	return gateway.Config{Endpoints: []string{"http://etcd:2379"}, DialContext: s.dial}
 }
 
 // Client returns a client of the server. It is closed at the end of the test.
@@ -130,7 +130,7 @@ func (s *Server) Client(tb testing.TB) *gateway.Client {
 // ClientSeen is [Server.Client] with a function that sees each request before it is sent.
 func (s *Server) ClientSeen(tb testing.TB, see func(*http.Request)) *gateway.Client {
 	tb.Helper()
-	rt := &http.Transport{DialContext: s.l.Dial}
+	rt := &http.Transport{DialContext: s.dial}
 	tb.Cleanup(rt.CloseIdleConnections)
 	c, err := gateway.New(gateway.Config{
 		Endpoints: []string{"http://etcd:2379"}, Transport: seen{rt, see},
@@ -194,6 +194,8 @@ func (s *Server) gate() bool {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, "/v3")
 	switch {
+	case s.isDown():
+		panic(http.ErrAbortHandler)
 	case r.URL.Path == "/version":
 		_, _ = io.WriteString(w, `{"etcdserver":"3.6.0","etcdcluster":"3.6.0"}`)
 		return

@@ -58,8 +58,7 @@ func handle[R any, A interface{ head() *header }](
 }
 
 func refuse(err error) Answer {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return Error(r.code, "etcdserver: "+r.message)
 	}
 	return Error(gateway.CodeInternal, err.Error())

@@ -93,7 +93,7 @@ func (s *Server) grant(r *leaseRequest) (*leaseAnswer, error) {
 	l.timer = time.AfterFunc(l.ttl, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.store.leases[id] == l && !s.dead {
+		if s.store.leases[id] == l && !s.dead && !s.down {
 			s.revoke(id)
 		}
 	})

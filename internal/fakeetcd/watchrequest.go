@@ -31,7 +31,7 @@ const invalid = -1
 // read handles the next message of the client. It returns false after the last one.
 func (st *stream) read(decoder *json.Decoder) bool {
 	var m watchMessage
-	if decoder.Decode(&m) != nil || !st.s.gate() {
+	if decoder.Decode(&m) != nil || !st.s.gate() || !st.s.hear(st.ctx) {
 		return false
 	}
 	st.s.mu.Lock()
