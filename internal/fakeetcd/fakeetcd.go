@@ -47,6 +47,7 @@ type Server struct {
 	down      bool
 	muted     chan struct{} // closed when streams are no longer muted; nil if they are not
 	store     store
+	auth      auth
 	streams   map[*stream]struct{}
 	calls     int
 	script    func(*Call) Answer
@@ -215,7 +216,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.calls++
-	call := &Call{N: s.calls, Path: path, Body: body, s: s, done: r.Context().Done()}
+	call := &Call{
+		N: s.calls, Path: path, Body: body, s: s,
+		token: r.Header.Get("Authorization"), done: r.Context().Done(),
+	}
 	script := s.script
 	s.mu.Unlock()
 	a := s.run(script, call)

@@ -55,12 +55,13 @@ type Call struct {
 	Path string // "/kv/txn", …
 	Body []byte
 
-	s    *Server
-	done <-chan struct{}
+	s     *Server
+	token string
+	done  <-chan struct{}
 }
 
 // Apply applies the call and returns the response. Each further call of Apply applies it again.
-func (c *Call) Apply() Answer { return c.s.apply(c.Path, c.Body) }
+func (c *Call) Apply() Answer { return c.s.apply(c) }
 
 // Silence waits until the caller has left, and returns [Lost].
 func (c *Call) Silence() Answer {

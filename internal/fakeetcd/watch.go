@@ -24,6 +24,7 @@ type stream struct {
 	s       *Server
 	watches map[int64]*watching
 	queue   []watchAnswer // guarded, like watches, by the server's mu
+	token   string
 	more    chan struct{}
 	ctx     context.Context //nolint:containedctx // the life of the stream
 	cut     context.CancelFunc
@@ -179,7 +180,8 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	st := &stream{
-		s: s, ctx: ctx, watches: map[int64]*watching{}, more: make(chan struct{}, 1), cut: cancel,
+		s: s, token: r.Header.Get("Authorization"), ctx: ctx, watches: map[int64]*watching{},
+		more: make(chan struct{}, 1), cut: cancel,
 	}
 	s.mu.Lock()
 	refuse := s.noWatches
