@@ -140,6 +140,11 @@ soak: export HOLDFAST_FAULTS_SEED := $(SEED)
 soak:
 	$(call fault-tests,-timeout 0 -run TestSoak)
 
+# Like a stranger, before there is a tag: the go.mod of the command has a replace directive, which a release takes out.
+## release-check: install the command, and use the library, from a module proxy made of this tree
+release-check:
+	go run -C tools ./releasecheck
+
 ## quickstart: run the first example
 quickstart:
 	go run -C examples ./quickstart

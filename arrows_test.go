@@ -24,7 +24,7 @@ const (
 
 // arrows are the packages that the library code of each package may import in addition to the
 // standard library. Packages of this module are named by their folder, others by their path. A
-// package under internal without an entry is a helper of tests.
+// package under internal without an entry, or holdfasttest, is a helper of tests.
 var arrows = map[string][]string{
 	".":                  {},
 	"internal/ctxerr":    {},
@@ -104,6 +104,13 @@ func TestArrowsCanFail(t *testing.T) {
 			"foreign dependency in a test helper", "internal/check/a.go",
 			"github.com/stretchr/testify/require", true,
 		},
+		{"users' test helper", "holdfasttest/a.go", "testing", false},
+		{"users' test helper from the library", "mutex/a.go", module + "/holdfasttest", true},
+		{
+			"foreign dependency in users' test helper", "holdfasttest/a.go",
+			"github.com/stretchr/testify/require", true,
+		},
+		{"a dependency of tests in users' test helper", "holdfasttest/a.go", goleak, true},
 		{"test helper from a test", "mutex/a_test.go", module + "/internal/check", false},
 		{"test helper from the library", "mutex/a.go", module + "/internal/check", true},
 		{"unknown package", "lease/a.go", "net/http", true},
@@ -178,7 +185,8 @@ func checkArrows(tree fs.FS) (bad []string, err error) {
 func refuse(file, imported string) string {
 	dir := path.Dir(file)
 	allowed, library := arrows[dir]
-	helper := !library && strings.HasPrefix(dir, "internal/")
+	kit := dir == "holdfasttest"
+	helper := !library && (kit || strings.HasPrefix(dir, "internal/"))
 	self := imported == module || strings.HasPrefix(imported, module+"/")
 	first, _, _ := strings.Cut(imported, "/")
 	std := !strings.Contains(first, ".")
@@ -186,6 +194,10 @@ func refuse(file, imported string) string {
 	switch {
 	case !library && !helper:
 		return "the table in arrows_test.go does not know package " + dir
+	case kit && !strings.HasSuffix(file, "_test.go"):
+		if !std && !self {
+			return "users would get the dependency with it"
+		}
 	case helper || strings.HasSuffix(file, "_test.go"):
 		if !std && !self && !slices.Contains([]string{uuid, backoff, goleak}, imported) {
 			return "not a dependency of the root module"

@@ -27,13 +27,14 @@ var imports = map[string]string{
 	"log": "log", "os": "os",
 	"rand": "math/rand/v2", "signal": "os/signal", "slog": "log/slog", "strconv": "strconv",
 	"syscall": "syscall",
-	"testing": "testing", "time": "time", "tls": "crypto/tls", "x509": "crypto/x509",
+	"testing": "testing", "synctest": "testing/synctest", "time": "time", "tls": "crypto/tls", "x509": "crypto/x509",
 
 	"gateway": module + "gateway", "session": module + "session", "mutex": module + "mutex",
 	"election":  module + "election",
 	"semaphore": module + "semaphore", "barrier": module + "barrier", "queue": module + "queue",
 	"once": module + "once", "cron": module + "cron", "cache": module + "cache",
 	"member": module + "member", "stm": module + "stm", "limit": module + "limit",
+	"holdfasttest": module + "holdfasttest",
 
 	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
 	"namespace": etcd + "client/v3/namespace",

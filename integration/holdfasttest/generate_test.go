@@ -1,6 +1,7 @@
 package holdfasttest_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -23,6 +24,7 @@ type generator struct {
 	*rand.Rand
 	rev       int64 // the newest revision of the store
 	compacted int64
+	ordered   bool // no range ends before it begins
 }
 
 func newGenerator(seed uint64) *generator {
@@ -49,7 +51,11 @@ func (g *generator) span(o object) object {
 	case 0:
 		o["key"], o["range_end"] = []byte("k/"), []byte("k0")
 	case 1:
-		o["range_end"] = g.key()
+		end := g.key()
+		if from := o["key"].([]byte); g.ordered && bytes.Compare(from, end) >= 0 {
+			end = append(bytes.Clone(from), 0xff)
+		}
+		o["range_end"] = end
 	case 2:
 		if g.one(4) {
 			o["range_end"] = []byte{0}
@@ -134,7 +140,8 @@ func (g *generator) put(plain bool) object {
 func (g *generator) del() object {
 	o := g.span(object{})
 	if g.one(2) && o["range_end"] != nil { // an empty store shows little
-		o["key"], o["range_end"] = g.key(), nil
+		o["key"] = g.key()
+		delete(o, "range_end")
 	}
 	if g.one(4) {
 		o["prev_kv"] = true

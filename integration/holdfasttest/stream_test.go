@@ -56,6 +56,7 @@ func openStream(t *testing.T, e *target) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.authorize(req)
 	req.Close = true // otherwise the answer begins after the request's end
 	done := make(chan struct{})
 	go func() {

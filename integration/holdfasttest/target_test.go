@@ -18,6 +18,7 @@ type target struct {
 	name   string
 	base   string
 	http   *http.Client
+	token  string
 	stream *stream
 
 	// alter changes the messages of the stream; nil leaves them as they are.
@@ -55,7 +56,13 @@ func newTarget(t *testing.T, base string, e *target) *target {
 // do sends a request and returns the answer in a form that is the same for equal answers.
 func (e *target) do(t *testing.T, r request) string {
 	t.Helper()
-	resp, err := e.http.Post(e.base+"/v3"+r.path, "application/json", bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.base+"/v3"+r.path,
+		bytes.NewReader(r.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.authorize(req)
+	resp, err := e.http.Do(req)
 	if err != nil {
 		t.Fatalf("%s: %s: %v", e.name, r, err)
 	}
@@ -69,6 +76,14 @@ func (e *target) do(t *testing.T, r request) string {
 		t.Fatalf("%s: %s: %v in %q", e.name, r, err, text)
 	}
 	return plain(map[string]any{"status": resp.StatusCode, "answer": answer})
+}
+
+// authorize sends the target's token, if it has one.
+func (e *target) authorize(req *http.Request) {
+	if e.token != "" {
+		req.Header.Set("Authorization", e.token)
+	}
+	req.Header.Set("Accept", "application/json") // without it etcd takes its own certificate's user
 }
 
 // plain returns a message without the differences that are no differences: the IDs of the cluster

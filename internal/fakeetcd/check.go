@@ -12,6 +12,15 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.message }
 
+// reason returns the text in the answer to a refused watch.
+func (r *refusal) reason() string {
+	name := map[gateway.Code]string{
+		gateway.CodeInvalidArgument: "InvalidArgument", gateway.CodeUnauthenticated: "Unauthenticated",
+		gateway.CodePermissionDenied: "PermissionDenied",
+	}[r.code]
+	return "rpc error: code = " + name + " desc = etcdserver: " + r.message
+}
+
 var (
 	errEmptyKey      = &refusal{gateway.CodeInvalidArgument, "key is not provided"}
 	errKeyNotFound   = &refusal{gateway.CodeInvalidArgument, "key not found"}
@@ -65,7 +74,19 @@ func (r *deleteRequest) check() error {
 	return nil
 }
 
-func (t *txnRequest) check(limit int) error {
+func (t *txnRequest) check() error {
+	if err := t.checkOps(maxOps); err != nil {
+		return err
+	}
+	for _, branch := range [][]operation{t.Success, t.Failure} {
+		if _, err := checkDuplicates(branch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *txnRequest) checkOps(limit int) error {
 	size := max(len(t.Compare), len(t.Success), len(t.Failure))
 	if size > limit {
 		return errTooManyOps
@@ -94,7 +115,7 @@ func (op *operation) check(limit int) error {
 	case op.Delete != nil:
 		return op.Delete.check()
 	case op.Txn != nil:
-		return op.Txn.check(limit)
+		return op.Txn.checkOps(limit)
 	}
 	return errKeyNotFound
 }

@@ -1,15 +1,15 @@
-// Package fakeetcd is a small etcd in memory, for tests of sessions and lines under fake time and
-// with faulty servers.
+// Package fakeetcd is an etcd in memory: the engine of package holdfasttest, with more faults for the
+// tests of this repository.
 //
 // # Usage
 //
-// [Start] runs a real http.Server on a memnet listener, with leases, transactions and watches. A
-// test can make it slow, silent, broken or frozen. Tests run it inside a testing/synctest bubble.
+// [Start] runs a real http.Server on a memnet listener. A test can make it slow, silent, broken or
+// frozen. Tests run it inside a testing/synctest bubble. [Server.Script] decides about each request.
 //
 // # Limitations
 //
-// It implements only the calls that sessions and recipes make. It does not show how etcd behaves,
-// which tests against the real etcd check.
+// It implements only the calls about keys, watches and leases, and the part of authentication that they need.
+// integration/holdfasttest compares these with a real etcd 3.6.
 //
 // # Concurrency
 //
@@ -19,7 +19,6 @@ package fakeetcd
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -40,11 +39,15 @@ const (
 
 // Server is an etcd. Its methods are safe for concurrent use.
 type Server struct {
-	l    *memnet.Listener
-	http *http.Server
+	closed chan struct{}
 
 	mu        sync.Mutex
+	l         *memnet.Listener
+	http      *http.Server
+	down      bool
+	muted     chan struct{} // closed when streams are no longer muted; nil if they are not
 	store     store
+	auth      auth
 	streams   map[*stream]struct{}
 	calls     int
 	script    func(*Call) Answer
@@ -63,13 +66,10 @@ type Server struct {
 // New returns a server that runs until [Server.Close].
 func New() *Server {
 	s := &Server{
-		l: memnet.Listen(), streams: map[*stream]struct{}{}, store: newStore(), cluster: firstCluster,
+		streams: map[*stream]struct{}{}, store: newStore(), cluster: firstCluster,
+		closed: make(chan struct{}),
 	}
-	s.http = &http.Server{
-		Handler:  s,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-	}
-	go func() { _ = s.http.Serve(s.l) }()
+	s.listen()
 	return s
 }
 
@@ -77,12 +77,13 @@ func New() *Server {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.dead = true
-	for _, l := range s.store.leases {
-		l.timer.Stop()
-	}
+	s.stopLeases()
+	server := s.http
 	s.mu.Unlock()
+	close(s.closed)
 	s.Thaw()
-	return s.http.Close()
+	s.Mute(false)
+	return server.Close()
 }
 
 // tooLong is longer than any test takes in fake time.
@@ -109,7 +110,7 @@ func Start(tb testing.TB) *Server {
 
 // Config returns the settings of a client of the server.
 func (s *Server) Config() gateway.Config {
-	return gateway.Config{Endpoints: []string{"http://etcd:2379"}, DialContext: s.l.Dial}
+	return gateway.Config{Endpoints: []string{"http://etcd:2379"}, DialContext: s.dial}
 }
 
 // Client returns a client of the server. It is closed at the end of the test.
@@ -130,7 +131,7 @@ func (s *Server) Client(tb testing.TB) *gateway.Client {
 // ClientSeen is [Server.Client] with a function that sees each request before it is sent.
 func (s *Server) ClientSeen(tb testing.TB, see func(*http.Request)) *gateway.Client {
 	tb.Helper()
-	rt := &http.Transport{DialContext: s.l.Dial}
+	rt := &http.Transport{DialContext: s.dial}
 	tb.Cleanup(rt.CloseIdleConnections)
 	c, err := gateway.New(gateway.Config{
 		Endpoints: []string{"http://etcd:2379"}, Transport: seen{rt, see},
@@ -194,6 +195,8 @@ func (s *Server) gate() bool {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, "/v3")
 	switch {
+	case s.isDown():
+		panic(http.ErrAbortHandler)
 	case r.URL.Path == "/version":
 		_, _ = io.WriteString(w, `{"etcdserver":"3.6.0","etcdcluster":"3.6.0"}`)
 		return
@@ -213,7 +216,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.calls++
-	call := &Call{N: s.calls, Path: path, Body: body, s: s, done: r.Context().Done()}
+	call := &Call{
+		N: s.calls, Path: path, Body: body, s: s,
+		token: r.Header.Get("Authorization"), done: r.Context().Done(),
+	}
 	script := s.script
 	s.mu.Unlock()
 	a := s.run(script, call)

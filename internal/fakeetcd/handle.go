@@ -12,37 +12,64 @@ import (
 
 // handlers are the calls of etcd that have one answer, by the path below /v3. The server's mu is
 // held when they are called.
-var handlers = map[string]func(s *Server, body []byte) Answer{
-	"/kv/range":         handle((*Server).get),
-	"/kv/put":           handle((*Server).put),
-	"/kv/deleterange":   handle((*Server).delete),
-	"/kv/txn":           handle((*Server).txn),
-	"/kv/compaction":    handle((*Server).compact),
-	"/lease/grant":      handle((*Server).grant),
-	"/lease/revoke":     handle((*Server).revokeLease),
-	"/lease/timetolive": handle((*Server).timeToLive),
-	"/lease/leases":     handle((*Server).leases),
+var handlers = map[string]func(s *Server, c *Call) Answer{
+	"/kv/range":         handle(readers, (*Server).get),
+	"/kv/put":           handle(writers, (*Server).put),
+	"/kv/deleterange":   handle(deleters, (*Server).delete),
+	"/kv/txn":           handle(transactors, (*Server).txn),
+	"/kv/compaction":    handle(admins, (*Server).compact),
+	"/lease/grant":      handle(everybody, (*Server).grant),
+	"/lease/revoke":     handle(revokers, (*Server).revokeLease),
+	"/lease/timetolive": handle(lookers, (*Server).timeToLive),
+	"/lease/leases":     handle(listers, (*Server).leases),
 	"/lease/keepalive":  (*Server).keepAlive,
+
+	"/auth/enable":        handle(admins, (*Server).enable),
+	"/auth/disable":       handle(admins, (*Server).disable),
+	"/auth/user/add":      handle(admins, (*Server).addUser),
+	"/auth/user/changepw": handle(admins, (*Server).changePassword),
+	"/auth/user/grant":    handle(admins, (*Server).grantRole),
+	"/auth/role/add":      handle(admins, (*Server).addRole),
+	"/auth/role/grant":    handle(admins, (*Server).grantPermission),
+	logIn:                 handle(everybody, (*Server).authenticate),
 }
 
-func (s *Server) apply(path string, body []byte) Answer {
+// logIn is the path of the call that needs no token.
+const logIn = "/auth/authenticate"
+
+func (s *Server) apply(c *Call) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if handler := handlers[path]; handler != nil {
-		return handler(s, body)
+	if handler := handlers[c.Path]; handler != nil {
+		return handler(s, c)
 	}
-	return Error(gateway.CodeUnimplemented, path)
+	return Error(gateway.CodeUnimplemented, c.Path)
 }
 
-// handle makes a handler of a method that reads a request and returns its answer.
+// handle makes a handler of a method that reads a request of permitted users and returns its
+// answer.
 func handle[R any, A interface{ head() *header }](
-	do func(*Server, *R) (A, error),
-) func(*Server, []byte) Answer {
-	return func(s *Server, body []byte) Answer {
+	may permit[R], do func(*Server, *R) (A, error),
+) func(*Server, *Call) Answer {
+	return func(s *Server, c *Call) Answer {
 		var r R
-		err := json.NewDecoder(bytes.NewReader(body)).Decode(&r)
+		err := json.NewDecoder(bytes.NewReader(c.Body)).Decode(&r)
 		if err != nil && !errors.Is(err, io.EOF) { // an empty body is an empty request
 			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		if checked, ok := any(&r).(interface{ check() error }); ok {
+			if err := checked.check(); err != nil {
+				return refuse(err)
+			}
+		}
+		if c.Path != logIn {
+			u, err := s.auth.whoIs(c.token)
+			if err == nil {
+				err = may(s, u, &r)
+			}
+			if err != nil {
+				return refuse(err)
+			}
 		}
 		out, err := do(s, &r)
 		if err != nil {
@@ -58,8 +85,7 @@ func handle[R any, A interface{ head() *header }](
 }
 
 func refuse(err error) Answer {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return Error(r.code, "etcdserver: "+r.message)
 	}
 	return Error(gateway.CodeInternal, err.Error())
@@ -70,9 +96,6 @@ func (s *Server) header() header {
 }
 
 func (s *Server) get(r *rangeRequest) (*rangeAnswer, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
 	if err := s.store.checkRevision(int64(r.Revision)); err != nil {
 		return nil, err
 	}
@@ -80,9 +103,6 @@ func (s *Server) get(r *rangeRequest) (*rangeAnswer, error) {
 }
 
 func (s *Server) put(r *putRequest) (*putAnswer, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
 	if s.full {
 		return nil, errNoSpace
 	}
@@ -99,9 +119,6 @@ func (s *Server) put(r *putRequest) (*putAnswer, error) {
 }
 
 func (s *Server) delete(r *deleteRequest) (*deleteAnswer, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
 	t := s.store.begin()
 	out := t.delete(r)
 	s.commit(t)
@@ -109,14 +126,6 @@ func (s *Server) delete(r *deleteRequest) (*deleteAnswer, error) {
 }
 
 func (s *Server) txn(r *txnRequest) (*txnAnswer, error) {
-	if err := r.check(maxOps); err != nil {
-		return nil, err
-	}
-	for _, branch := range [][]operation{r.Success, r.Failure} {
-		if _, err := checkDuplicates(branch); err != nil {
-			return nil, err
-		}
-	}
 	if s.full && puts(r.Success, r.Failure) {
 		return nil, errNoSpace
 	}

@@ -93,7 +93,7 @@ func (s *Server) grant(r *leaseRequest) (*leaseAnswer, error) {
 	l.timer = time.AfterFunc(l.ttl, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.store.leases[id] == l && !s.dead {
+		if s.store.leases[id] == l && !s.dead && !s.down {
 			s.revoke(id)
 		}
 	})
@@ -144,13 +144,20 @@ func (s *Server) leases(*struct{}) (*leasesAnswer, error) {
 }
 
 // keepAlive renews the leases of a stream, which has one request and one line of the answer for
-// each.
-func (s *Server) keepAlive(body []byte) Answer {
+// each. A lease that the user may not renew ends the stream.
+func (s *Server) keepAlive(c *Call) Answer {
+	u, err := s.auth.whoIs(c.token)
+	if err != nil {
+		return refuseStream(nil, err)
+	}
 	var lines []byte
-	for decoder := json.NewDecoder(bytes.NewReader(body)); decoder.More(); {
+	for decoder := json.NewDecoder(bytes.NewReader(c.Body)); decoder.More(); {
 		var r leaseRequest
 		if err := decoder.Decode(&r); err != nil {
 			return Error(gateway.CodeInvalidArgument, err.Error())
+		}
+		if err := revokers(s, u, &r); err != nil {
+			return refuseStream(lines, err)
 		}
 		out := &leaseAnswer{answer: answer{s.header()}, ID: int64(r.ID)}
 		if l := s.store.leases[int64(r.ID)]; l != nil {
@@ -164,4 +171,14 @@ func (s *Server) keepAlive(body []byte) Answer {
 		lines = append(append(lines, line...), '\n')
 	}
 	return Answer{http.StatusOK, lines}
+}
+
+// refuseStream ends a stream with an error after the lines that were sent.
+func refuseStream(lines []byte, err error) Answer {
+	a := refuse(err)
+	if len(lines) > 0 {
+		a.Status = http.StatusOK
+	}
+	a.Body = slices.Concat(lines, []byte(`{"error":`), a.Body, []byte("}\n"))
+	return a
 }

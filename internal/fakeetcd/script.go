@@ -55,12 +55,13 @@ type Call struct {
 	Path string // "/kv/txn", …
 	Body []byte
 
-	s    *Server
-	done <-chan struct{}
+	s     *Server
+	token string
+	done  <-chan struct{}
 }
 
 // Apply applies the call and returns the response. Each further call of Apply applies it again.
-func (c *Call) Apply() Answer { return c.s.apply(c.Path, c.Body) }
+func (c *Call) Apply() Answer { return c.s.apply(c) }
 
 // Silence waits until the caller has left, and returns [Lost].
 func (c *Call) Silence() Answer {
@@ -70,15 +71,18 @@ func (c *Call) Silence() Answer {
 	return Lost
 }
 
-// Sleep waits for d. Other calls of the script can run during the wait.
+// Sleep waits for d, or until the server is closed. Other calls of the script can run meanwhile.
 func (c *Call) Sleep(d time.Duration) {
 	c.s.turn.Unlock()
 	defer c.s.turn.Lock()
-	time.Sleep(d) //nolint:forbidigo // in a bubble
+	c.s.pause(d)
 }
 
+// Mentions reports whether one of the call's keys and values contains the text.
+func (c *Call) Mentions(text string) bool { return mentions(c.Body, text) }
+
 // IsTxn reports whether the call is a transaction with the text in one of its keys or values.
-func (c *Call) IsTxn(text string) bool { return c.Path == "/kv/txn" && mentions(c.Body, text) }
+func (c *Call) IsTxn(text string) bool { return c.Path == "/kv/txn" && c.Mentions(text) }
 
 func (s *Server) run(script func(*Call) Answer, call *Call) Answer {
 	if script == nil {

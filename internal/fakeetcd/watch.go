@@ -24,7 +24,9 @@ type stream struct {
 	s       *Server
 	watches map[int64]*watching
 	queue   []watchAnswer // guarded, like watches, by the server's mu
+	token   string
 	more    chan struct{}
+	ctx     context.Context //nolint:containedctx // the life of the stream
 	cut     context.CancelFunc
 	nextID  int64 // for a watch that does not choose its ID
 }
@@ -39,9 +41,11 @@ type watching struct {
 }
 
 func (w *watching) wants(o object) bool {
-	deleted := o.Version == 0
-	return !w.ended && o.Mod >= w.start && inRange(string(o.Key), w.from, w.end) &&
-		!(w.noPuts && !deleted) && !(w.noDeletes && deleted)
+	filtered := w.noPuts
+	if o.Version == 0 {
+		filtered = w.noDeletes
+	}
+	return !w.ended && !filtered && o.Mod >= w.start && inRange(string(o.Key), w.from, w.end)
 }
 
 type event struct {
@@ -170,12 +174,15 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 		_ = rc.SetReadDeadline(time.Unix(1, 0))
 		panic(http.ErrAbortHandler) // closes the connection, which ends the reader
 	}()
-	if !s.gate() || rc.EnableFullDuplex() != nil {
+	if !s.gate() || !s.hear(r.Context()) || rc.EnableFullDuplex() != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	st := &stream{s: s, watches: map[int64]*watching{}, more: make(chan struct{}, 1), cut: cancel}
+	st := &stream{
+		s: s, token: r.Header.Get("Authorization"), ctx: ctx, watches: map[int64]*watching{},
+		more: make(chan struct{}, 1), cut: cancel,
+	}
 	s.mu.Lock()
 	refuse := s.noWatches
 	if !refuse {
@@ -198,17 +205,17 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 		for decoder := json.NewDecoder(r.Body); st.read(decoder); {
 		}
 	}()
-	st.write(ctx, json.NewEncoder(w), rc)
+	st.write(json.NewEncoder(w), rc)
 }
 
-func (st *stream) write(ctx context.Context, w *json.Encoder, rc *http.ResponseController) {
+func (st *stream) write(w *json.Encoder, rc *http.ResponseController) {
 	for {
 		select {
 		case <-st.more:
-		case <-ctx.Done():
+		case <-st.ctx.Done():
 			return
 		}
-		if !st.s.gate() {
+		if !st.s.gate() || !st.s.hear(st.ctx) {
 			return
 		}
 		st.s.mu.Lock()

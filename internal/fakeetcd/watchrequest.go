@@ -3,6 +3,7 @@ package fakeetcd
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
@@ -31,7 +32,7 @@ const invalid = -1
 // read handles the next message of the client. It returns false after the last one.
 func (st *stream) read(decoder *json.Decoder) bool {
 	var m watchMessage
-	if decoder.Decode(&m) != nil || !st.s.gate() {
+	if decoder.Decode(&m) != nil || !st.s.gate() || !st.s.hear(st.ctx) {
 		return false
 	}
 	st.s.mu.Lock()
@@ -55,9 +56,13 @@ func (st *stream) create(r *watchCreate) {
 	s := st.s
 	from, end := cmp.Or(string(r.Key), "\x00"), string(r.End)
 	id := int64(r.ID)
+	refused := st.mayWatch(from, end)
 	switch {
 	case s.denying:
 		st.refuse(denied)
+		return
+	case refused != nil:
+		st.refuse(refused.reason())
 		return
 	case end != "" && end != "\x00" && from >= end:
 		st.refuse("mvcc: watcher range is empty")
@@ -86,6 +91,16 @@ func (st *stream) create(r *watchCreate) {
 	case w.start > 0:
 		st.report(id, w, s.store.log)
 	}
+}
+
+// mayWatch returns the error of a user who may not read the keys, or nil.
+func (st *stream) mayWatch(from, end string) *refusal {
+	u, err := st.s.auth.whoIs(st.token)
+	if err == nil {
+		err = st.s.auth.may(u, false, from, end)
+	}
+	r, _ := errors.AsType[*refusal](err)
+	return r
 }
 
 // refuse answers a create that is not accepted.

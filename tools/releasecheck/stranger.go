@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// install installs the command from an empty folder, and compares its version.
+func (r *release) install(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	if err := r.run(ctx, dir, "go", "install", library+"/cmd/holdfast@"+r.version); err != nil {
+		return err
+	}
+	program := filepath.Join(filepath.Dir(dir), "bin", "holdfast")
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return fmt.Errorf("holdfast --version: %w", err)
+	}
+	if !strings.Contains(string(out), strings.TrimPrefix(r.version, "v")) {
+		return fmt.Errorf("holdfast --version says %q", out)
+	}
+	return nil
+}
+
+const program = `package main
+
+import (
+	"context"
+
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+func work(ctx context.Context, s *session.Session) error {
+	return mutex.New(s, "jobs", nil).Do(ctx, func(context.Context, *mutex.Lock) error { return nil })
+}
+
+func main() {}
+`
+
+const programTest = `package main
+
+import (
+	"testing"
+
+	"github.com/holdfast-go/holdfast/holdfasttest"
+)
+
+func TestWork(t *testing.T) {
+	if err := work(t.Context(), holdfasttest.New(t).Session(nil)); err != nil {
+		t.Fatal(err)
+	}
+}
+`
+
+// use builds and tests a program that imports the library.
+func (r *release) use(ctx context.Context, dir string) error {
+	for name, text := range map[string]string{"main.go": program, "main_test.go": programTest} {
+		if err := write(filepath.Join(dir, name), []byte(text)); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{
+		{"mod", "init", "example.com/program"},
+		{"get", library + "@" + r.version},
+		{"mod", "tidy"},
+		{"build", "./..."},
+		{"test", "./..."},
+	} {
+		if err := r.run(ctx, dir, "go", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
