@@ -76,8 +76,10 @@ func (e *Error) hungUp(overTLS bool) bool {
 	return began && !e.cutOff && !e.timedOut && !e.setup() && closedByPeer(e.cause)
 }
 
+// closedByPeer reports whether an error says that the peer has closed the connection. When a read
+// fails, the transport closes its end, and the next write of a body reports that.
 func closedByPeer(err error) bool {
-	return errors.Is(err, io.EOF) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
