@@ -10,6 +10,7 @@ import (
 
 type lease struct {
 	ttl   int64
+	ends  time.Time
 	timer *time.Timer
 }
 
@@ -53,7 +54,7 @@ func (s *Server) applyLease(path string, decoder *json.Decoder) Answer {
 				return Error(gateway.CodeFailedPrecondition, "etcdserver: lease already exists")
 			}
 			ttl := time.Duration(r.TTL) * time.Second
-			s.store.leases[r.ID] = &lease{r.TTL, time.AfterFunc(ttl, func() {
+			s.store.leases[r.ID] = &lease{r.TTL, time.Now().Add(ttl), time.AfterFunc(ttl, func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				s.revoke(r.ID)
@@ -64,10 +65,17 @@ func (s *Server) applyLease(path string, decoder *json.Decoder) Answer {
 				return Error(gateway.CodeNotFound, "etcdserver: requested lease not found")
 			}
 			return s.answer(fields{})
+		case "/lease/timetolive":
+			if l == nil {
+				return s.answer(fields{"ID": r.ID, "TTL": -1})
+			}
+			left := int64(time.Until(l.ends) / time.Second)
+			return s.answer(fields{"ID": r.ID, "TTL": left, "grantedTTL": l.ttl})
 		case "/lease/keepalive":
 			result := fields{"header": s.header(), "ID": r.ID}
 			if l != nil {
-				l.timer.Reset(time.Duration(l.ttl) * time.Second)
+				l.ends = time.Now().Add(time.Duration(l.ttl) * time.Second)
+				l.timer.Reset(time.Until(l.ends))
 				result["TTL"] = l.ttl
 			}
 			line, err := json.Marshal(fields{"result": result})
