@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Explain returns why a call of this session waits at the barrier, or would wait. It reads etcd when
-// it is called, also after the session has ended. It returns the errors of Inspect.
+// Explain returns why a call of this session waits at the barrier, or would wait. It reads etcd
+// when it is called, also after the session has ended. It returns the errors of Inspect.
 func (p *place) Explain(ctx context.Context) (*session.Explanation, error) {
 	out, err := p.explain(ctx)
 	return out, p.line.Wrap("explain", err)

@@ -51,7 +51,8 @@ func TestExplainNamesTheHolderAndThoseAhead(t *testing.T) {
 		}
 		lockAll(t, "a", all[:3]...)
 		e := explain(t, all[2])
-		if len(e.Holders) != 1 || e.Ahead != 1 || !strings.Contains(e.Key, all[2].Lease().String()) {
+		if len(e.Holders) != 1 || e.Ahead != 1 ||
+			!strings.Contains(e.Key, all[2].Lease().String()) {
 			t.Fatalf("%+v", e)
 		}
 		h := e.Holders[0]
@@ -111,7 +112,8 @@ func TestExplainFindsAKeyWithoutALease(t *testing.T) {
 		etcd.Delete("a/maintenance")
 		lockAll(t, "a", b)
 		etcd.Put("a/later", "")
-		if e := explain(t, a); e.Ahead != 1 || !strings.Contains(e.String(), "a/later has no lease") {
+		if e := explain(t, a); e.Ahead != 1 ||
+			!strings.Contains(e.String(), "a/later has no lease") {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -130,7 +132,8 @@ func TestExplainReturnsTheErrorOfItsRead(t *testing.T) {
 			return fakeetcd.Error(gateway.CodeUnavailable, "etcdserver: no leader")
 		})
 		_, err := m.Explain(bubble.Within(t, 5*time.Second))
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no leader") {
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "no leader") {
 			t.Errorf("without a leader: %v", err)
 		}
 		etcd.Script(nil)
@@ -155,14 +158,15 @@ func TestAWaitIsReportedWithoutARequest(t *testing.T) {
 			}
 		})
 		waits := make(chan time.Duration, 10)
+		waiting := func(_ context.Context, h session.HoldInfo, d time.Duration) {
+			if h.Kind != "mutex" || h.Name != "a" || h.Key == "" || h.Fence == 0 {
+				t.Errorf("%+v", h)
+			}
+			waits <- d
+		}
 		s, err := session.New(t.Context(), c, &session.Options{
 			WaitingAfter: 2 * time.Second,
-			Hooks: session.Hooks{Waiting: func(_ context.Context, h session.HoldInfo, d time.Duration) {
-				if h.Kind != "mutex" || h.Name != "a" || h.Key == "" || h.Fence == 0 {
-					t.Errorf("%+v", h)
-				}
-				waits <- d
-			}},
+			Hooks:        session.Hooks{Waiting: waiting},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Explain returns why a Receive of this session waits, or would wait: the queue is paused, it has no
-// items, or all of them are claimed or delayed. It reads etcd when it is called, also after the
+// Explain returns why a Receive of this session waits, or would wait: the queue is paused, it has
+// no items, or all of them are claimed or delayed. It reads etcd when it is called, also after the
 // session has ended. Returns the errors of [Queue.Stats].
 func (q *Queue) Explain(ctx context.Context) (*session.Explanation, error) {
 	n, err := q.Stats(ctx)

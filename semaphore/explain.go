@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Explain returns why an Acquire of this session waits, or why an Acquire of weight 1 would wait. It
-// names a waiter ahead that is too heavy for the free units, because those behind it wait for it.
-// Explain reads etcd when it is called, also after the session has ended. It returns
+// Explain returns why an Acquire of this session waits, or why an Acquire of weight 1 would wait.
+// It names a waiter ahead that is too heavy for the free units, because those behind it wait for
+// it. Explain reads etcd when it is called, also after the session has ended. It returns
 // [session.ErrCorrupt] when the current limit is not a number, and else the error of a request that
 // failed.
 func (m *Semaphore) Explain(ctx context.Context) (*session.Explanation, error) {
@@ -25,8 +25,9 @@ func (m *Semaphore) Explain(ctx context.Context) (*session.Explanation, error) {
 		needs = append(needs, fmt.Sprintf("%d of %d units are in use", used, size))
 		if admitted < own {
 			first := v.Members[admitted]
-			needs = append(needs, fmt.Sprintf("%s, the first that waits, needs %d units, and %d are free",
-				first.Key, weigh(first, size), size-used))
+			needs = append(needs,
+				fmt.Sprintf("%s, the first that waits, needs %d units, and %d are free",
+					first.Key, weigh(first, size), size-used))
 		}
 		return needs
 	})

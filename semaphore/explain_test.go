@@ -38,8 +38,8 @@ func TestExplainNamesAHeavyWaiterAhead(t *testing.T) {
 		}
 		text := e.String()
 		for _, want := range []string{
-			"3 of 4 units are in use", "needs 2 units, and 1 are free", "1 that wait ahead", held.Key(),
-			other.Lease().String(),
+			"3 of 4 units are in use", "needs 2 units, and 1 are free", "1 that wait ahead",
+			held.Key(), other.Lease().String(),
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%q does not contain %q", text, want)

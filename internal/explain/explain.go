@@ -62,7 +62,8 @@ func Line(
 		}
 	}
 	if out.Ahead > 0 {
-		out.Needs = append(out.Needs, fmt.Sprintf("%d that wait ahead have their turn first", out.Ahead))
+		out.Needs = append(out.Needs,
+			fmt.Sprintf("%d that wait ahead have their turn first", out.Ahead))
 	}
 	return out, nil
 }
@@ -128,7 +129,8 @@ func need(h *session.Holder) string {
 		return fmt.Sprintf("%s, has to be released; it has not renewed its lease for %v, "+
 			"which ends in %v", text, h.TTL-h.Left, h.Left)
 	case h.TTL > 0:
-		return fmt.Sprintf("%s, has to be released; it renewed its lease %v ago", text, h.TTL-h.Left)
+		return fmt.Sprintf("%s, has to be released; it renewed its lease %v ago",
+			text, h.TTL-h.Left)
 	}
 	return text + ", has to be released"
 }
