@@ -96,6 +96,7 @@ func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
 	if !check.passedAt.IsZero() && time.Since(check.passedAt) < schemeCheckPause {
 		return false
 	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()
 	own, other := portTLS, portHTTP
@@ -106,7 +107,9 @@ func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
 		c.speakTo(ctx, ep, other) == other {
 		return true
 	}
-	check.passedAt = time.Now()
+	if caller.Err() == nil { // a check that its caller cut off has shown nothing
+		check.passedAt = time.Now()
+	}
 	return false
 }
 
