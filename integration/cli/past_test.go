@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
 // TestHistoryShowsTheHoldersAndTheGaps: two holds, one after the other, with a gap, and the line as
@@ -43,6 +47,34 @@ func TestHistoryShowsTheHoldersAndTheGaps(t *testing.T) {
 		strings.Count(text, "\n") != 3 {
 		t.Errorf("%q", text)
 	}
+}
+
+// TestHistoryBeginsAtTheCompaction: after a compaction the history begins with the hold of that
+// time, and a warning names the revision.
+func TestHistoryBeginsAtTheCompaction(t *testing.T) {
+	t.Parallel()
+	own := etcdtest.Start(t, recipetest.Server(etcdproc.Versions()[0]))
+	at, c := "--endpoints="+own.Endpoints()[0], own.ClientV3(t)
+	hf(t, 0, at, "lock", "--owner", "forgotten", "a", "--", "true")
+	hold(t, at, "--owner", "holder", "a")
+	resp, err := c.Put(t.Context(), "other", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Compact(t.Context(), resp.Header.Revision); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, at, "--json", "history", "a")
+	r.want(0)
+	if out := r.rest(); strings.Count(out, "\n") > 0 || !strings.Contains(out, `"name":"holder"`) ||
+		!strings.Contains(out, fmt.Sprintf(`"from":%d`, resp.Header.Revision)) {
+		t.Errorf("%q", out)
+	}
+	if text := r.stderr.String(); !strings.Contains(text,
+		fmt.Sprintf("before revision %d is compacted", resp.Header.Revision)) {
+		t.Errorf("%q", text)
+	}
+	complain(t, 1, at, "history", "a", "--at", "2")
 }
 
 // TestWhyNamesWhatACallWaitsFor: a free lock after its use, a held one, a key without a lease, and
