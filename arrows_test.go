@@ -38,13 +38,24 @@ var arrows = map[string][]string{
 		"gateway", "internal/listwatch", "internal/grace", "internal/ctxerr", "internal/clock",
 		uuid, backoff,
 	},
-	"internal/line": {"gateway", "internal/core", "internal/listwatch", "internal/ctxerr"},
-	"session":       {"gateway", "internal/core"},
-	"mutex":         {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
-	"election":      {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
-	"semaphore":     {"gateway", "session", "internal/core", "internal/line", "internal/ctxerr"},
+	"internal/line":    {"gateway", "internal/core", "internal/listwatch", "internal/ctxerr"},
+	"session":          {"gateway", "internal/core"},
+	"internal/explain": {"gateway", "session", "internal/core", "internal/line"},
+	"mutex": {
+		"gateway", "session", "internal/core", "internal/line", "internal/explain",
+		"internal/ctxerr",
+	},
+	"election": {
+		"gateway", "session", "internal/core", "internal/line", "internal/explain",
+		"internal/ctxerr",
+	},
+	"semaphore": {
+		"gateway", "session", "internal/core", "internal/line", "internal/explain",
+		"internal/ctxerr",
+	},
 	"barrier": {
-		"gateway", "session", "internal/core", "internal/line", "internal/grace", "internal/ctxerr",
+		"gateway", "session", "internal/core", "internal/line", "internal/explain",
+		"internal/grace", "internal/ctxerr",
 	},
 	"cache": {"gateway", "internal/listwatch", "internal/ctxerr"},
 	"once": {

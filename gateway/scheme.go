@@ -76,8 +76,10 @@ func (e *Error) hungUp(overTLS bool) bool {
 	return began && !e.cutOff && !e.timedOut && !e.setup() && closedByPeer(e.cause)
 }
 
+// closedByPeer reports whether an error says that the peer has closed the connection. When a read
+// fails, the transport closes its end, and the next write of a body reports that.
 func closedByPeer(err error) bool {
-	return errors.Is(err, io.EOF) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
@@ -94,6 +96,7 @@ func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
 	if !check.passedAt.IsZero() && time.Since(check.passedAt) < schemeCheckPause {
 		return false
 	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()
 	own, other := portTLS, portHTTP
@@ -104,7 +107,9 @@ func (c *Client) otherScheme(ctx context.Context, ep *endpoint) bool {
 		c.speakTo(ctx, ep, other) == other {
 		return true
 	}
-	check.passedAt = time.Now()
+	if caller.Err() == nil { // a check that its caller cut off has shown nothing
+		check.passedAt = time.Now()
+	}
 	return false
 }
 

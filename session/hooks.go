@@ -8,8 +8,8 @@ import (
 )
 
 // Hooks report events of a session and its holds. Each may be nil. Renewed, Suspect and Recovered
-// run one after the other in a goroutine of the session, Lost and HoldEnded in goroutines of their
-// own, Acquired in the goroutine of the call. A hook that blocks delays only the hooks after it and
+// run one after the other in a goroutine of the session, Lost, Waiting and HoldEnded in goroutines
+// of their own, Acquired in the goroutine of the call. A hook that blocks delays only the hooks after it and
 // the session's Close, which waits for them: no hook may close the session.
 //
 // A hook must not panic, because the library does not recover. In a goroutine of the session the
@@ -28,6 +28,10 @@ type Hooks struct {
 	// for Close and Orphan.
 	Lost func(cause error)
 
+	// Waiting is called when a call has waited for Options.WaitingAfter for a lock, a term or a
+	// permit, and again after pauses that double, with the context of the call, its place in the
+	// line, and the time that it has waited.
+	Waiting func(ctx context.Context, h HoldInfo, waited time.Duration)
 	// Acquired is called when a hold was granted, with the context of the call and the time that it
 	// waited. Locks, terms, permits and members of barriers are holds here, the messages of a queue
 	// are not.
@@ -47,6 +51,11 @@ type HoldInfo struct {
 
 func (h *Hooks) core() core.Hooks {
 	out := core.Hooks{Renewed: h.Renewed, Suspect: h.Suspect, Recovered: h.Recovered, Lost: h.Lost}
+	if waiting := h.Waiting; waiting != nil {
+		out.Waiting = func(ctx context.Context, i core.HoldInfo, waited time.Duration) {
+			waiting(ctx, HoldInfo(i), waited)
+		}
+	}
 	if acquired := h.Acquired; acquired != nil {
 		out.Acquired = func(ctx context.Context, i core.HoldInfo, waited time.Duration) {
 			acquired(ctx, HoldInfo(i), waited)

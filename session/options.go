@@ -46,6 +46,10 @@ type Options struct {
 	// blocks delays callers, but not the end of a context.
 	Logger *slog.Logger
 
+	// WaitingAfter is the time that a call waits before Hooks.Waiting is called and the Logger
+	// receives "still_waiting" at Warn. Neither sends a request. The default 0 means never.
+	WaitingAfter time.Duration
+
 	// Hooks are called on events of the session, for metrics and traces.
 	Hooks Hooks
 }
@@ -65,6 +69,9 @@ func (o *Options) config() (core.Config, error) {
 		return core.Config{}, invalid(
 			"a TTL of %v is under %v: set AllowShortTTL if you mean it", opt.TTL, minTTL)
 	}
+	if opt.WaitingAfter < 0 {
+		return core.Config{}, invalid("a WaitingAfter of %v is negative", opt.WaitingAfter)
+	}
 	if opt.RecordPrefix == "" {
 		opt.RecordPrefix = DefaultRecordPrefix
 	}
@@ -76,7 +83,7 @@ func (o *Options) config() (core.Config, error) {
 	}
 	return core.Config{
 		TTL: opt.TTL, Name: opt.Name, ParentKey: opt.ParentKey, RecordPrefix: opt.RecordPrefix,
-		Logger: opt.Logger, Hooks: opt.Hooks.core(),
+		Logger: opt.Logger, Hooks: opt.Hooks.core(), WaitingAfter: opt.WaitingAfter,
 	}, nil
 }
 

@@ -63,8 +63,8 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
 		latchCommand(a), queueCommand(a), onceCommand(a), cronCommand(a), counterCommand(a),
-		idCommand(a),
-		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
+		idCommand(a), lsCommand(a), infoCommand(a), whyCommand(a), historyCommand(a),
+		breakCommand(a), doctorCommand(a),
 	)
 	complete(root)
 	return root

@@ -20,7 +20,7 @@ import (
 var crew = reexec.Register("crew", runParties)
 
 // A process runs parties outside of the test process, so that the test can freeze and kill them. It
-// reads what to do next, and ends when its standard input does.
+// reads commands, and ends when its standard input does.
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -81,7 +81,7 @@ func (p *process) kill() {
 	p.waiter.Wait()
 }
 
-// What a process reads.
+// The commands that a process reads.
 const (
 	beginStorm = 's'
 	endLoad    = 'e'

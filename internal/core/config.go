@@ -16,6 +16,7 @@ type Config struct {
 	RecordPrefix string
 	Logger       *slog.Logger
 	Hooks        Hooks
+	WaitingAfter time.Duration
 }
 
 func invalid(format string, args ...any) error {

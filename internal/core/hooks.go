@@ -13,6 +13,7 @@ type Hooks struct {
 	Suspect   func()
 	Recovered func()
 	Lost      func(cause error)
+	Waiting   func(ctx context.Context, h HoldInfo, waited time.Duration)
 	Acquired  func(ctx context.Context, h HoldInfo, waited time.Duration)
 	HoldEnded func(h HoldInfo, held time.Duration, cause error)
 }

@@ -22,6 +22,7 @@ func (l *Line) watchesDirectly(j Join, count int64, others int) bool {
 
 // waitForPredecessor returns nil when no member is ahead of me.
 func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
+	defer l.observeWait(ctx, me)()
 	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	for {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
@@ -31,6 +32,7 @@ var nobodySeen = &lastLeft{}
 // wait returns when the mirror admits the member. It returns the member that was seen to leave
 // last, or nobodySeen.
 func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
+	defer l.observeWait(ctx, me)()
 	m := l.acquireMirror()
 	defer m.release()
 	ctx, cancel := l.Session.Bound(ctx)
@@ -55,6 +57,11 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 			return nil, state.aborted
 		}
 	}
+}
+
+func (l *Line) observeWait(ctx context.Context, me Member) (done func()) {
+	return l.Session.ObserveWait(ctx,
+		core.HoldInfo{Kind: l.Kind, Name: l.Name, Key: me.Key, Fence: me.Fence})
 }
 
 // addWaiter registers a waiter for a member that has joined.
