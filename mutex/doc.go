@@ -46,7 +46,8 @@
 // shared with them. "a", "a/" and "a/b" are three locks. The other libraries count all keys below
 // <name>/, so for them a member of "a/b" waits in the line of "a". Keep your own keys elsewhere: a
 // key directly below <name>/ counts as a member, and nothing unlocks it. With a lock delay,
-// holdfast/delay/<name> records how the last hold ended.
+// holdfast/delay/<name> records how the last hold ended. [Mutex.Break] leaves a record
+// holdfast/broken/<name>/<fence> for 24 hours.
 //
 // # Source
 //

@@ -47,11 +47,7 @@ func (rw *RWMutex) Inspect(ctx context.Context) ([]Member, error) { return rw.m.
 // [Mutex.Inspect] or a [LockedError]. Break returns [session.ErrNotHeld] when this incarnation of
 // the key was gone, and [gateway.ErrInvalid] for a key that is no member's and for a blank reason.
 func (m *Mutex) Break(ctx context.Context, key string, fence int64, reason string) error {
-	err := m.line.CheckMember(key)
-	if err == nil {
-		err = session.Break(ctx, m.line.Session.Client(), key, fence, reason)
-	}
-	return m.line.Wrap("break", err)
+	return m.line.Break(ctx, key, fence, reason)
 }
 
 // Break removes a holder or a waiter, see [Mutex.Break].

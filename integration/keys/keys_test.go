@@ -24,6 +24,7 @@ var names = map[string][]string{
 		"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed", "docs/limited",
 	},
 	"The lock delay":       {"docs/delayed"},
+	"Broken holds":         {"docs/limited"},
 	"Elections":            {"docs/election"},
 	"Semaphores":           {"docs/semaphore"},
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
@@ -71,7 +72,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		case a.Lease(), b.Lease():
 			lease = "session"
 		default:
-			if strings.HasSuffix(key, "//result") {
+			if strings.HasSuffix(key, "//result") || strings.HasPrefix(key, "holdfast/broken/") {
 				lease = "retention"
 			}
 		}

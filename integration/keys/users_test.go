@@ -108,7 +108,11 @@ func (u user) locks() {
 		who, err := limited.Inspect(u.ctx)
 		return err == nil && len(who) == 1 && !who[0].Since.IsZero()
 	})
-	u.no(held.Unlock(u.ctx))
+	u.no(limited.Break(u.ctx, held.Key(), held.Fence(), "tidy up"))
+	err = held.Unlock(u.ctx)
+	if broken, ok := errors.AsType[*session.BrokenError](err); !ok || broken.Reason != "tidy up" {
+		u.t.Errorf("Unlock = %v", err)
+	}
 }
 
 func (u user) elections() {

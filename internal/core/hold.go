@@ -55,6 +55,13 @@ func (h *Hold) end(cause error) {
 	}
 }
 
+// keyDeleted ends the hold because another client has deleted its key.
+func (h *Hold) keyDeleted() {
+	if h.Err() == nil {
+		h.end(h.s.keyDeleted(h.key, h.fence))
+	}
+}
+
 // Fence is documented at session.Hold.Fence.
 func (h *Hold) Fence() int64 { return h.fence }
 

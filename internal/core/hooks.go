@@ -51,7 +51,7 @@ func (s *Session) notifyHoldEnd(h *Hold, held HoldInfo, since time.Time) {
 	}
 	s.mu.Unlock()
 	if ended { // Close may no longer wait
-		s.holdEnded(held, time.Since(since), context.Cause(life))
+		s.holdEnded(held, time.Since(since), context.Cause(life)) //nolint:contextcheck // it is over
 		return
 	}
 	context.AfterFunc(life, func() {
@@ -66,6 +66,7 @@ func (s *Session) holdEnded(h HoldInfo, lasted time.Duration, cause error) {
 		s.opt.Logger.Info("hold_released",
 			"kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted)
 	} else {
+		_ = awaitRecord(context.Background(), cause) // it is read for 1 s at most
 		s.opt.Logger.Warn("hold_lost",
 			"kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted, "err", cause)
 	}

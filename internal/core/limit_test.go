@@ -221,7 +221,7 @@ func TestTheTimeOfAGrantIsShown(t *testing.T) {
 		began := time.Now()
 		h := limited(t, s, "a")
 		plain := hold(t, s, "b")
-		since, err := core.Of(s).HeldSince(t.Context(), []core.HeldKey{
+		since, err := core.HeldSince(t.Context(), core.Of(s), []core.HeldKey{
 			{Key: "a", Fence: h.Fence(), Lease: s.Lease()},
 			{Key: "a", Fence: h.Fence() - 1, Lease: s.Lease()},
 			{Key: "b", Fence: plain.Fence(), Lease: s.Lease()},

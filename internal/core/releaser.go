@@ -97,7 +97,7 @@ func (g *Releaser) ReleaseWith(ctx context.Context, w ReleaseWrite) error {
 func (g *Releaser) release(ctx context.Context, with *ReleaseWrite) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
-	return g.begin(ctx, with)
+	return awaitRecord(ctx, g.begin(ctx, with))
 }
 
 // Abandon is Release in the background.
@@ -168,7 +168,7 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		return g.await(ctx, with)
 	case was == releaseUnderWay || was == releaseDone:
 		if errors.Is(lostBefore, ErrLost) { // the key was deleted because the hold was overdue
-			return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
+			return &notHeldError{lostBefore}
 		}
 		return ErrNotHeld
 	case was == releaseHeld && lostBefore != nil:
@@ -179,7 +179,7 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		case errors.Is(lostBefore, ErrOverdue): // at once, because the work has stopped
 			g.compensateDeletion()
 		}
-		return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
+		return &notHeldError{lostBefore}
 	}
 	return g.delete(ctx)
 }
@@ -210,7 +210,7 @@ func (g *Releaser) delete(ctx context.Context) error {
 			g.free()
 		}
 		if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
-			return fmt.Errorf("%w: %w", ErrNotHeld, lost(ErrKeyDeleted))
+			return &notHeldError{g.h.s.keyDeleted(g.h.key, g.h.fence)}
 		}
 		return nil
 	case g.h.s.ctx.Err() != nil && errors.Is(err, ErrLost):

@@ -83,7 +83,7 @@ func (g *Releaser) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == releaseHeld && g.h.Err() == nil {
-		stop := g.h.s.watchKey(g.h.key, g.h.fence, func() { g.h.end(lost(ErrKeyDeleted)) }, g.unleased)
+		stop := g.h.s.watchKey(g.h.key, g.h.fence, g.h.keyDeleted, g.unleased)
 		context.AfterFunc(g.h.Context(), stop) // also if a lost hold is never released
 	}
 }

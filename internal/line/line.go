@@ -148,8 +148,10 @@ func (l *Line) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	if strings.HasPrefix(l.prefix(), delayPrefix) {
-		return errReserved
+	for _, reserved := range []string{delayPrefix, core.BrokenPrefix} {
+		if strings.HasPrefix(l.prefix(), reserved) {
+			return fmt.Errorf("%w: the name lies among the keys %s", gateway.ErrInvalid, reserved)
+		}
 	}
 	if l.MaxHold < 0 {
 		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)
@@ -240,7 +242,7 @@ func (l *Line) admit(
 		return Hold{}, err
 	}
 	if l.MaxHold > 0 {
-		grip.Limit(l.MaxHold) //nolint:contextcheck // it lasts as long as the hold
+		grip.Limit(l.MaxHold)
 	}
 	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
 	admitted = true

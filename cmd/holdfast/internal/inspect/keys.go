@@ -14,6 +14,8 @@ import (
 const (
 	claimPart   = "//c/"   // follows the name in the keys of a queue's claims
 	sharedValue = "shared" // the value of a reader of a lock
+
+	brokenPrefix = "holdfast/broken/" // of the records of holds that were broken
 )
 
 func claimPrefix(name string) string { return name + claimPart }
