@@ -9,7 +9,9 @@
 //	defer lock.Unlock(ctx)
 //	work(lock.Context()) // ends if the lock is lost
 //
-// [Mutex.Do] runs a function under the lock, and [Run] with sessions of its own.
+// [Mutex.Do] runs a function under the lock, and [Run] with sessions of its own. [Lock.Detach] lets
+// a lock outlive its process for a time; a token then renews or releases it from anywhere, and
+// [Adopt] takes it into another session.
 //
 // # Guarantees
 //
@@ -28,6 +30,10 @@
 // other systems, and see [Options]. A proxy that repeats POST requests which were already
 // answered can restore a member's key.
 //
+// A lock can be adopted at most as often as etcd had revisions between it and the next waiter, and
+// without end while there is no waiter's key at those revisions, see [Adopt]. A session keeps about
+// 100 bytes for each lock that it detached.
+//
 // # Concurrency
 //
 // All types and functions are safe for concurrent use.
@@ -41,7 +47,9 @@
 //
 // # Keys
 //
-// Holders and waiters are leased keys <name>/<lease hex>, ordered by create_revision.
+// Holders and waiters are leased keys <name>/<lease hex>, ordered by create_revision. Values are
+// empty, "shared" for readers, and name the owner of a detachable lock, whose key keeps its name and
+// create_revision with another owner.
 // clientv3/concurrency, etcdctl lock and etcd's lock service use the same keys, so a lock can be
 // shared with them. "a", "a/" and "a/b" are three locks. The other libraries count all keys below
 // <name>/, so for them a member of "a/b" waits in the line of "a". Keep your own keys elsewhere: a

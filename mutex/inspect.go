@@ -5,17 +5,19 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // Member is one holder or waiter of a lock.
 type Member struct {
-	Key     string
-	Lease   gateway.LeaseID
-	Fence   int64
-	Holder  bool
-	Shared  bool          // a reader, see [RWMutex]
-	Session *session.Info // nil for members of other libraries
+	Key      string
+	Lease    gateway.LeaseID
+	Fence    int64
+	Holder   bool
+	Shared   bool          // a reader, see [RWMutex]
+	Detached bool          // see [Lock.Detach]
+	Session  *session.Info // nil for members of other libraries
 	// Since is when the lock was granted, by the clock of the holder's process, if it has a
 	// [Options.MaxHold]. Otherwise, and for waiters, it is zero, because etcd does not keep times.
 	Since time.Time
@@ -31,10 +33,11 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 	admitted := m.line.Rule(view)
 	out := make([]Member, len(view.Members))
 	for i, o := range view.Members {
+		owner, _ := core.OwnerOf(o.Value)
 		out[i] = Member{
 			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Holder: i < admitted,
 			Shared: o.Value == shared, Session: (*session.Info)(infos[i]),
-			Since: since[i],
+			Since: since[i], Detached: owner.Detached,
 		}
 	}
 	return out, nil

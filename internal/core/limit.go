@@ -33,9 +33,9 @@ func (l *limit) left() time.Duration { return l.max - clock.Elapsed(l.since, clo
 func (g *Releaser) Limit(most time.Duration) {
 	h := g.h
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.limit = &limit{max: most, since: clock.Now()}
 	h.limit.timer = time.AfterFunc(min(most, tickEvery), g.checkLimit)
+	h.mu.Unlock()
 	g.publishSince()
 }
 

@@ -206,7 +206,7 @@ func TestASessionThatIsLostBeforeTheLimitIsTheCause(t *testing.T) {
 		etcd.Revoke(s.Lease())
 		<-h.Context().Done()
 		time.Sleep(2 * most)
-		if err := h.Err(); !errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrOverdue) {
+		if err := h.Err(); !errors.Is(err, session.ErrLost) || errors.Is(err, session.ErrOverdue) {
 			t.Errorf("Err = %v", err)
 		}
 	})

@@ -227,9 +227,10 @@ func (g *Releaser) delete(ctx context.Context) error {
 // write returns the write that deletes the key and applies with.
 //
 // A deletion alone finds this incarnation of the key or none, because only this session creates the
-// key. Other operations must not be applied for a hold that another client has ended.
+// key. Other operations must not be applied for a hold that another client has ended. The key of a
+// detachable hold may have another owner.
 func (g *Releaser) write(with ReleaseWrite) Write {
-	if len(with.Then) == 0 && with.Weight == 0 {
+	if len(with.Then) == 0 && with.Weight == 0 && !g.h.detachable() {
 		return Write{Then: g.deletion[:], Key: g.h.key}
 	}
 	return g.writeGuarded(with)

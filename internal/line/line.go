@@ -52,8 +52,12 @@ type Member struct {
 
 func (m Member) is(o Member) bool { return m.Key == o.Key && m.Fence == o.Fence }
 
-// Lease returns the lease named in the key, or 0 if the key names none.
+// Lease returns the lease named in the key, or 0 if the key names none. The value of a detachable
+// hold names its lease, because the key may be another session's.
 func (m Member) Lease() gateway.LeaseID {
+	if owner, ok := core.OwnerOf(m.Value); ok {
+		return owner.Lease
+	}
 	name := m.Key[strings.LastIndexByte(m.Key, '/')+1:]
 	hex, _, _ := strings.Cut(name, "-")
 	return parseLease(hex)
