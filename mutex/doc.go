@@ -30,9 +30,8 @@
 // other systems, and see [Options]. A proxy that repeats POST requests which were already
 // answered can restore a member's key.
 //
-// A lock can be adopted at most as often as etcd had revisions between it and the next waiter, and
-// without end while there is no waiter's key at those revisions, see [Adopt]. A session keeps about
-// 100 bytes for each lock that it detached.
+// A waiter bounds the number of times that a lock can be adopted: each takes one of the revisions
+// between the two, see [ErrNoFence]. A session keeps about 100 bytes for each lock that it detached.
 //
 // # Concurrency
 //

@@ -61,8 +61,8 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
-		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
-		latchCommand(a), queueCommand(a), onceCommand(a),
+		lockCommand(a), renewCommand(a), unlockCommand(a), semaphoreCommand(a), electCommand(a),
+		leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a), onceCommand(a),
 		lsCommand(a), infoCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)

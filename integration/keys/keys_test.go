@@ -22,6 +22,7 @@ const keysPage = "../../docs/keys.md"
 var names = map[string][]string{
 	"Locks": {
 		"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed", "docs/limited",
+		"docs/moved",
 	},
 	"The lock delay":       {"docs/delayed"},
 	"Broken holds":         {"docs/limited"},
@@ -72,6 +73,9 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		case a.Lease(), b.Lease():
 			lease = "session"
 		default:
+			if strings.HasPrefix(value, "detached:") {
+				lease = "detached"
+			}
 			if strings.HasSuffix(key, "//result") || strings.HasPrefix(key, "holdfast/broken/") {
 				lease = "retention"
 			}

@@ -73,7 +73,7 @@ func moved(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		who[0].Session.Name != "b" {
 		t.Errorf("Inspect = %+v, %v", who, err)
 	}
-	pause(t, ctx, 1500*time.Millisecond, "the key is watched") // and what was put before is no loss
+	pause(t, ctx, 1500*time.Millisecond, "the key is watched") // from the adoption on
 	if err := adopted.Err(); err != nil || len(waiter) > 0 {
 		t.Errorf("Err = %v, or the waiter has the lock", err)
 	}
