@@ -55,10 +55,15 @@ func TestDetachIsRefused(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
 	for _, args := range [][]string{
-		{"lock", "--detach", name, "--", "true"}, {"lock", "--detach", name, name + "2"},
-		{"lock", "--detach", "-s", name}, {"lock", "--detach", "--max-hold", "1m", name},
-		{"lock", "--detach", "--for", "0.1", name}, {"lock", "--for", "1m", name},
-		{"renew", "no-token"}, {"unlock", "no-token"}, {"unlock"},
+		{"lock", "--detach", name, "--", "true"},
+		{"lock", "--detach", name, name + "2"},
+		{"lock", "--detach", "-s", name},
+		{"lock", "--detach", "--max-hold", "1m", name},
+		{"lock", "--detach", "--for", "0.1", name},
+		{"lock", "--for", "1m", name},
+		{"renew", "no-token"},
+		{"unlock", "no-token"},
+		{"unlock"},
 	} {
 		complain(t, 64, args...)
 	}

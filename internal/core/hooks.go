@@ -51,12 +51,12 @@ func (s *Session) notifyHoldEnd(h *Hold, held HoldInfo, since time.Time) {
 	}
 	s.mu.Unlock()
 	if ended { // Close may no longer wait
-		s.holdEnded(held, time.Since(since), context.Cause(life)) //nolint:contextcheck // it is over
+		s.holdEnded(held, time.Since(since), context.Cause(life))
 		return
 	}
 	context.AfterFunc(life, func() {
 		defer s.bg.Done()
-		s.holdEnded(held, time.Since(since), context.Cause(life))
+		s.holdEnded(held, time.Since(since), context.Cause(life)) //nolint:contextcheck // it is over
 	})
 }
 
