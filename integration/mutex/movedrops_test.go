@@ -17,7 +17,7 @@ import (
 // write of an earlier owner is applied.
 func TestLocksMoveWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
-	const moves = 1000
+	const moves = 50
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	direct := newClient(t, gateway.Config{})
 	f := &moving{number: counter{direct, fresh(t)}, name: fresh(t)}

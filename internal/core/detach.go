@@ -143,13 +143,14 @@ func (g *Releaser) Detach(ctx context.Context, lease gateway.LeaseID) (_ Detache
 		},
 		CompleteOnCancel: true, resolver: g,
 	})
-	if err == nil && !out.Applied && !holdsValue(out.Responses[0].Get.KVs, d.Value()) {
+	answered := err == nil
+	if answered && !out.Applied && !holdsValue(out.Responses[0].Get.KVs, d.Value()) {
 		err = &notHeldError{s.KeyDeleted(ctx, h.key, h.fence)}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case err == nil || errors.Is(err, ErrNotHeld):
+	case answered:
 		g.state = releaseDone // the key is not freed, because only this session's end frees it
 	case s.ctx.Err() != nil && errors.Is(err, ErrLost): // perhaps after it was applied
 		g.state = releaseDone
