@@ -26,7 +26,8 @@ func (t *Term) Guard() gateway.Cmp { return t.hold.Guard() }
 // Key returns the term's key in etcd.
 func (t *Term) Key() string { return t.hold.Key() }
 
-// Deadline returns the time at which the term ends unless the session is renewed before.
+// Deadline returns the time at which the term ends unless the session is renewed before, or
+// there is [Term.Progress].
 func (t *Term) Deadline() time.Time { return t.hold.Deadline() }
 
 // Txn applies a transaction at most once, and only while the term's key exists. It returns

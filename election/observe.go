@@ -82,11 +82,7 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 // the key was gone, and [gateway.ErrInvalid] for a key that is no candidate's and for a blank
 // reason.
 func (e *Election) Break(ctx context.Context, key string, fence int64, reason string) error {
-	err := e.line.CheckMember(key)
-	if err == nil {
-		err = session.Break(ctx, e.line.Session.Client(), key, fence, reason)
-	}
-	return e.line.Wrap("break", err)
+	return e.line.Break(ctx, key, fence, reason)
 }
 
 // Event is a change that an observer sees: another leader, another value of the same leader, or no

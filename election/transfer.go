@@ -45,7 +45,8 @@ func aside(v line.Snapshot, me line.Member) error {
 // the next in line leads.
 func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 	err := t.transferTo(ctx, to)
-	if errors.Is(err, session.ErrLost) && !errors.Is(err, session.ErrNotHeld) {
+	lost := errors.Is(err, session.ErrLost) && t.Err() != nil // else ctx ended with another hold
+	if lost && !errors.Is(err, session.ErrNotHeld) {
 		err = line.NotHeld(err)
 	}
 	return t.line.Wrap("transfer", err)

@@ -3,6 +3,7 @@ package mutex_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,15 +45,21 @@ func TestBreak(t *testing.T) {
 		if err := operator.Break(t.Context(), all[2].Key, all[2].Fence, "tidy up"); err != nil {
 			t.Error(err)
 		}
-		if r := <-waiting; !errors.Is(r.err, session.ErrKeyDeleted) || held.Err() != nil {
+		r := <-waiting
+		if !errors.Is(r.err, session.ErrKeyDeleted) || held.Err() != nil {
 			t.Errorf("the waiter: %v, the holder: %v", r.err, held.Err())
 		}
+		checkBroken(t, r.err, all[2])
 		if err := operator.Break(t.Context(), all[0].Key, all[0].Fence, "tidy up"); err != nil {
 			t.Error(err)
 		}
 		<-held.Context().Done()
 		if !errors.Is(held.Err(), session.ErrKeyDeleted) {
 			t.Errorf("the holder: %v", held.Err())
+		}
+		checkBroken(t, context.Cause(held.Context()), all[0])
+		if err := held.Unlock(t.Context()); !strings.Contains(err.Error(), "tidy up") {
+			t.Errorf("Unlock = %v", err)
 		}
 		if r := <-waiting; r.err != nil || r.lock.Key() != all[1].Key {
 			t.Errorf("the next: %v", r)
@@ -61,6 +68,19 @@ func TestBreak(t *testing.T) {
 			t.Errorf("again: %v", err)
 		}
 	})
+}
+
+// checkBroken checks that an error names the breaker of a member and the reason.
+func checkBroken(t *testing.T, err error, of mutex.Member) {
+	t.Helper()
+	broken, ok := errors.AsType[*session.BrokenError](err)
+	if !ok || broken.By.Name != "me" || broken.Reason != "tidy up" || broken.Key != of.Key ||
+		broken.Fence != of.Fence || !errors.Is(broken, session.ErrKeyDeleted) {
+		t.Errorf("%+v of %v", broken, err)
+	}
+	if !strings.Contains(err.Error(), "tidy up") {
+		t.Errorf("the text: %v", err)
+	}
 }
 
 // TestBreakRefuses: Break deletes no key but a member's of this lock.

@@ -9,7 +9,9 @@
 //	defer lock.Unlock(ctx)
 //	work(lock.Context()) // ends if the lock is lost
 //
-// [Mutex.Do] runs a function under the lock, and [Run] with sessions of its own.
+// [Mutex.Do] runs a function under the lock, and [Run] with sessions of its own. [Lock.Detach] lets
+// a lock outlive its process for a time; a token then renews or releases it from anywhere, and
+// [Adopt] takes it into another session.
 //
 // # Guarantees
 //
@@ -28,6 +30,9 @@
 // other systems, and see [Options]. A proxy that repeats POST requests which were already
 // answered can restore a member's key.
 //
+// A waiter bounds the number of times that a lock can be adopted: each takes one of the revisions
+// between the two, see [ErrNoFence]. A session keeps about 100 bytes for each lock that it detached.
+//
 // # Concurrency
 //
 // All types and functions are safe for concurrent use.
@@ -41,12 +46,15 @@
 //
 // # Keys
 //
-// Holders and waiters are leased keys <name>/<lease hex>, ordered by create_revision.
+// Holders and waiters are leased keys <name>/<lease hex>, ordered by create_revision. Values are
+// empty, "shared" for readers, and name the owner of a detachable lock, whose key keeps its name and
+// create_revision with another owner.
 // clientv3/concurrency, etcdctl lock and etcd's lock service use the same keys, so a lock can be
 // shared with them. "a", "a/" and "a/b" are three locks. The other libraries count all keys below
 // <name>/, so for them a member of "a/b" waits in the line of "a". Keep your own keys elsewhere: a
 // key directly below <name>/ counts as a member, and nothing unlocks it. With a lock delay,
-// holdfast/delay/<name> records how the last hold ended.
+// holdfast/delay/<name> records how the last hold ended. [Mutex.Break] leaves a record
+// holdfast/broken/<name>/<fence> for 24 hours.
 //
 // # Source
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/mutex"
@@ -180,4 +181,43 @@ func ExampleMutex_Locker() {
 	fmt.Println("locked")
 	locker.Unlock()
 	// Output: locked
+}
+
+// A request takes a lock, and a later one, in another process, goes on under it.
+func ExampleLock_Detach() {
+	ctx := context.Background()
+	lock, err := mutex.New(s, "deploy", &mutex.Options{Detachable: true}).Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, err := lock.Detach(ctx, 10*time.Minute)
+	fmt.Println("the caller gets the token of", token.Name(), err)
+
+	adopted, err := mutex.Adopt(ctx, s, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(adopted.Fence() > lock.Fence(), adopted.Unlock(ctx))
+	// Output:
+	// the caller gets the token of deploy <nil>
+	// true <nil>
+}
+
+// Work that may hang loses its lock when it makes no progress.
+func ExampleLock_Progress() {
+	ctx := context.Background()
+	opts := &mutex.Options{MaxHold: time.Minute}
+	err := mutex.New(s, "import", opts).Do(ctx, func(ctx context.Context, lock *mutex.Lock) error {
+		for range 3 { // steps that take less than a minute each
+			if err := lock.Progress(); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+	fmt.Println(err)
+	// Output:
+	// <nil>
 }

@@ -17,17 +17,20 @@ func (l *Lock) Context() context.Context { return l.hold.Context() }
 // Err returns nil while the lock may be relied on, and the reason after it has ended.
 func (l *Lock) Err() error { return l.hold.Err() }
 
-// Fence returns the revision that created the lock's key. A later lock has a greater fence.
+// Fence returns the revision that created the lock's key, or a later one if the lock was adopted,
+// see [Adopt]. A later lock has a greater fence.
 func (l *Lock) Fence() int64 { return l.hold.Fence() }
 
-// Guard returns a compare that holds for as long as the lock's key exists. After a call of Guard, or
-// of Key, the next waiter of this process waits until Unlock has deleted the key.
+// Guard returns a compare that holds for as long as the lock's key exists and, if the lock is
+// detachable, has this owner. After a call of Guard, or of Key, the next waiter of this process
+// waits until Unlock has deleted the key.
 func (l *Lock) Guard() gateway.Cmp { return l.hold.Guard() }
 
 // Key returns the lock's key in etcd, see [Lock.Guard].
 func (l *Lock) Key() string { return l.hold.Key() }
 
-// Deadline returns the time at which the lock ends unless the session is renewed before.
+// Deadline returns the time at which the lock ends unless the session is renewed before, or there
+// is [Lock.Progress].
 func (l *Lock) Deadline() time.Time { return l.hold.Deadline() }
 
 // Txn applies a transaction at most once, and only while the lock's key exists. It returns

@@ -5,17 +5,19 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/session"
 )
 
 // Member is one holder or waiter of a lock.
 type Member struct {
-	Key     string
-	Lease   gateway.LeaseID
-	Fence   int64
-	Holder  bool
-	Shared  bool          // a reader, see [RWMutex]
-	Session *session.Info // nil for members of other libraries
+	Key      string
+	Lease    gateway.LeaseID
+	Fence    int64
+	Holder   bool
+	Shared   bool          // a reader, see [RWMutex]
+	Detached bool          // see [Lock.Detach]
+	Session  *session.Info // nil for members of other libraries
 	// Since is when the lock was granted, by the clock of the holder's process, if it has a
 	// [Options.MaxHold]. Otherwise, and for waiters, it is zero, because etcd does not keep times.
 	Since time.Time
@@ -32,10 +34,11 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 	admitted := m.line.Rule(view)
 	out := make([]Member, len(view.Members))
 	for i, o := range view.Members {
+		owner, _ := core.OwnerOf(o.Value)
 		out[i] = Member{
 			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Holder: i < admitted,
 			Shared: o.Value == shared, Session: (*session.Info)(infos[i]),
-			Since: since[i],
+			Since: since[i], Detached: owner.Detached,
 		}
 	}
 	return out, nil
@@ -48,11 +51,7 @@ func (rw *RWMutex) Inspect(ctx context.Context) ([]Member, error) { return rw.m.
 // [Mutex.Inspect] or a [LockedError]. Break returns [session.ErrNotHeld] when this incarnation of
 // the key was gone, and [gateway.ErrInvalid] for a key that is no member's and for a blank reason.
 func (m *Mutex) Break(ctx context.Context, key string, fence int64, reason string) error {
-	err := m.line.CheckMember(key)
-	if err == nil {
-		err = session.Break(ctx, m.line.Session.Client(), key, fence, reason)
-	}
-	return m.line.Wrap("break", err)
+	return m.line.Break(ctx, key, fence, reason)
 }
 
 // Break removes a holder or a waiter, see [Mutex.Break].

@@ -68,7 +68,7 @@ func linesOf(s *session.Session, names []string) []*line.Line {
 func together(s *session.Session, lines []*line.Line, holds []line.Hold) *MultiLock {
 	l := &MultiLock{held: make([]*Lock, len(holds)), released: make([]bool, len(holds))}
 	for i, h := range holds {
-		l.held[i] = &Lock{h, lines[i]}
+		l.held[i] = &Lock{h, lines[i], false}
 	}
 	l.ctx, l.cancel = context.WithCancelCause(s.Context())
 	for _, h := range l.held {

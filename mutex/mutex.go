@@ -13,8 +13,9 @@ import (
 
 // Mutex names a lock. It is immutable, and making one does no I/O.
 type Mutex struct {
-	line line.Line
-	err  error // of options that cannot be used
+	line       line.Line
+	detachable bool
+	err        error // of options that cannot be used
 }
 
 // New names the lock that all sessions share under name.
@@ -24,14 +25,16 @@ func New(s *session.Session, name string, opts *Options) *Mutex {
 	}}
 	if opts != nil {
 		m.line.Delay, m.line.MaxHold = opts.LockDelay, opts.MaxHold
+		m.detachable = opts.Detachable
 	}
 	return m
 }
 
 // Lock is a held lock, exclusive or shared. [session.Hold] documents its methods.
 type Lock struct {
-	hold line.Hold
-	line *line.Line
+	hold       line.Hold
+	line       *line.Line
+	detachable bool
 }
 
 // ErrLocked is matched by the [*LockedError] that [Mutex.TryLock], [RWMutex.TryLock] and
@@ -75,7 +78,13 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 	if m.err != nil {
 		return nil, m.line.Wrap(verb, m.err)
 	}
-	h, err := join(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
+	var h line.Hold
+	var err error
+	if m.detachable {
+		h, err = m.lockDetachable(ctx, join)
+	} else {
+		h, err = join(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
+	}
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.Snapshot.Members[0]
 		return nil, &LockedError{m.line.Name, first.Key, first.Lease(), first.Fence}
@@ -83,7 +92,7 @@ func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string
 	if err != nil {
 		return nil, m.line.Wrap(verb, err)
 	}
-	return &Lock{h, &m.line}, nil
+	return &Lock{h, &m.line, m.detachable}, nil
 }
 
 // Unlock releases the lock, and the next waiter acquires it after one round trip, or at once if it

@@ -19,4 +19,10 @@ type Options struct {
 	// differ in it. Such a lock costs one more write, which shows the others since when it is
 	// held, see [Member.Since].
 	MaxHold time.Duration
+
+	// Detachable allows [Lock.Detach]. The guard of such a lock compares the value of its key, so
+	// that [Adopt] can make it void, and the key is a new one for each lock that was detached. It
+	// costs one more write for each lock. After a detached lock with a LockDelay, the next holder
+	// waits as after a holder that did not unlock. A [RWMutex] takes no Detachable.
+	Detachable bool
 }

@@ -34,11 +34,14 @@ type RWMutex struct {
 }
 
 // NewRWMutex names the lock that all sessions share under name. Calls return [gateway.ErrInvalid]
-// for a LockDelay.
+// for a LockDelay and for Detachable.
 func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
 	m := New(s, name, opts)
-	if m.line.Delay != 0 {
+	switch {
+	case m.line.Delay != 0:
 		m.err = fmt.Errorf("%w: a RWMutex takes no LockDelay", gateway.ErrInvalid)
+	case m.detachable:
+		m.err = fmt.Errorf("%w: a lock of a RWMutex is not detachable", gateway.ErrInvalid)
 	}
 	return &RWMutex{m}
 }
@@ -64,8 +67,12 @@ func (rw *RWMutex) TryRLock(ctx context.Context) (*Lock, error) {
 
 // Downgrade makes an exclusive hold a shared one, with no writer in between. The readers directly
 // behind it are admitted. The fence does not change, and a shared lock remains shared. Downgrade
-// returns [session.ErrNotHeld] when the lock had ended. After [gateway.ErrUncertain] it may be
-// shared.
+// returns [session.ErrNotHeld] when the lock had ended, and [gateway.ErrInvalid] when it is
+// detachable. After [gateway.ErrUncertain] it may be shared.
 func (l *Lock) Downgrade(ctx context.Context) error {
+	if l.detachable {
+		err := fmt.Errorf("%w: a detachable lock cannot be shared", gateway.ErrInvalid)
+		return l.line.Wrap("downgrade", err)
+	}
 	return l.line.Wrap("downgrade", l.line.PutValue(ctx, l.hold, shared, nil))
 }

@@ -26,7 +26,8 @@ func (p *Permit) Guard() gateway.Cmp { return p.hold.Guard() }
 // Key returns the permit's key in etcd.
 func (p *Permit) Key() string { return p.hold.Key() }
 
-// Deadline returns the time at which the permit ends unless the session is renewed before.
+// Deadline returns the time at which the permit ends unless the session is renewed before, or
+// there is [Permit.Progress].
 func (p *Permit) Deadline() time.Time { return p.hold.Deadline() }
 
 // Txn applies a transaction at most once, and only while the permit's key exists. It returns

@@ -60,9 +60,5 @@ func (m *Semaphore) Inspect(ctx context.Context) (*State, error) {
 // [Semaphore.Inspect]. Break returns [session.ErrNotHeld] when this incarnation of the key was
 // gone, and [gateway.ErrInvalid] for a key that is no member's and for a blank reason.
 func (m *Semaphore) Break(ctx context.Context, key string, fence int64, reason string) error {
-	err := m.line.CheckMember(key)
-	if err == nil {
-		err = session.Break(ctx, m.line.Session.Client(), key, fence, reason)
-	}
-	return m.line.Wrap("break", err)
+	return m.line.Break(ctx, key, fence, reason)
 }

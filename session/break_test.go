@@ -2,7 +2,9 @@ package session_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 
@@ -44,6 +46,9 @@ func TestBreak(t *testing.T) {
 				if _, left := etcd.Get("a/1"); left != tt.left {
 					t.Errorf("left: %v", left)
 				}
+				if records := etcd.Keys("holdfast/broken/"); (len(records) == 1) != (err == nil) {
+					t.Errorf("records: %q", records)
+				}
 			})
 		})
 	}
@@ -78,6 +83,9 @@ func TestBreakLostAnswer(t *testing.T) {
 			etcd.Put("a/1", "")
 			kv, _ := etcd.Get("a/1")
 			etcd.Script(func(call *fakeetcd.Call) fakeetcd.Answer {
+				if !call.IsTxn("a/1") {
+					return call.Apply()
+				}
 				if applied {
 					call.Apply()
 				}
@@ -90,6 +98,46 @@ func TestBreakLostAnswer(t *testing.T) {
 			err := session.Break(t.Context(), c, "a/1", kv.CreateRevision, "why not")
 			if applied != errors.Is(err, session.ErrNotHeld) || !applied && err != nil {
 				t.Errorf("again: %v", err)
+			}
+		})
+	}
+}
+
+// TestABreakIsRecorded under a lease. A full database has no record, and the hold is broken
+// nevertheless.
+func TestABreakIsRecorded(t *testing.T) {
+	t.Parallel()
+	for _, full := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			c := etcd.Client(t)
+			etcd.Put("a/1", "")
+			kv, _ := etcd.Get("a/1")
+			etcd.Fill(full)
+			if err := session.Break(t.Context(), c, "a/1", kv.CreateRevision, "host on fire"); err != nil {
+				t.Errorf("Break = %v", err)
+			}
+			if _, left := etcd.Get("a/1"); left {
+				t.Error("the key is there")
+			}
+			key := fmt.Sprintf("holdfast/broken/a/%d", kv.CreateRevision)
+			record, ok := etcd.Get(key)
+			if ok == full {
+				t.Fatalf("a record: %v", ok)
+			}
+			if full {
+				return
+			}
+			var v struct {
+				Key, Reason string
+				Fence       int64
+			}
+			if err := json.Unmarshal(record.Value, &v); err != nil || v.Key != "a/1" ||
+				v.Reason != "host on fire" || v.Fence != kv.CreateRevision {
+				t.Errorf("%s, %v", record.Value, err)
+			}
+			if record.Lease == 0 {
+				t.Error("it has no lease")
 			}
 		})
 	}

@@ -17,7 +17,7 @@ func init() {
 			return s.core
 		}
 		return nil
-	})
+	}, brokenTarget)
 }
 
 // New grants a lease, writes the session's record and begins to renew the lease. The session lives

@@ -14,9 +14,9 @@ import (
 )
 
 const breakHelp = `Take a hold away: delete the key of the holder. A holder that uses holdfast ends
-within moments; one that uses another library does not notice. The owner, the fence
-and the reason are printed to the standard error, with --json to the output, and are
-recorded nowhere else.`
+within moments, and its error has the reason; one that uses another library does not
+notice. The owner, the fence and the reason are printed to the standard error, with
+--json to the output. etcd keeps them for 24 hours, and info shows them.`
 
 func breakCommand(a *app) *cobra.Command {
 	reason, key := "", ""
@@ -41,7 +41,7 @@ func breakCommand(a *app) *cobra.Command {
 			return a.remove(cmd.Context(), p, m, reason)
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "the reason, which is printed")
+	cmd.Flags().StringVar(&reason, "reason", "", "the reason, which the holder and info show")
 	cmd.Flags().StringVar(&key, "key", "", "the key of one of several holders, or of a waiter")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 // The environment of a command that runs under a hold. The last two are etcdctl's.
@@ -105,6 +106,7 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 // lossOf returns the reason of a loss.
 func lossOf(h *hold) error {
 	if err := h.Err(); err != nil {
+		_, _ = errors.AsType[*session.BrokenError](err) // waits until the text is complete
 		return err
 	}
 	return errors.New("no renewal was acknowledged in time")

@@ -62,7 +62,7 @@ func (a *app) showAt(ctx context.Context, c *gateway.Client, name string, at int
 	case len(p.Members)+len(p.Settings) == 0:
 		return nof("nobody used %q at revision %d", name, at)
 	}
-	return a.showPlace(p)
+	return a.showPlace(p, nil)
 }
 
 func (a *app) showPast(past *inspect.Past) error {

@@ -178,6 +178,6 @@ func (a *app) keepUntilSignal(ctx context.Context, h *hold, names []string) erro
 	case <-ctx.Done():
 		return nil
 	case <-h.Context().Done():
-		return lostf("the %s was lost: %w", h.kind, h.Err())
+		return lostf("the %s was lost: %w", h.kind, lossOf(h))
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +16,8 @@ func infoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "info NAME",
 		Short: "Show the settings, holders and waiters of a name",
-		Long: "Show the settings of a name, and its holders and waiters in their order." +
+		Long: "Show the settings of a name, its holders and waiters in their order, and which\n" +
+			"holds were broken in the last 24 hours, by whom and why." +
 			exitStatus("1 if nobody uses the name"),
 		Example: "  holdfast info jobs/nightly",
 		Args:    one,
@@ -23,27 +26,48 @@ func infoCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(p.Members)+len(p.Settings) == 0 {
+			breaks, err := a.breaks(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if len(p.Members)+len(p.Settings)+len(breaks) == 0 {
 				return nof("nobody uses %q", args[0])
 			}
-			return a.showPlace(p)
+			return a.showPlace(p, breaks)
 		},
 	}
 }
 
-func (a *app) showPlace(p *inspect.Place) error {
+func (a *app) breaks(ctx context.Context, name string) ([]inspect.Break, error) {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	return inspect.Breaks(ctx, a.client, name)
+}
+
+func (a *app) showPlace(p *inspect.Place, breaks []inspect.Break) error {
 	if a.json {
 		members := []map[string]any{}
 		for i := range p.Members {
 			members = append(members, member(p, &p.Members[i]))
 		}
-		return printJSON(stdout, map[string]any{
+		object := map[string]any{
 			"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members,
-		})
+		}
+		if len(breaks) > 0 {
+			object["broken"] = breaks
+		}
+		return printJSON(stdout, object)
 	}
 	head := []string{p.Recipe + " " + clean(p.Name)}
 	for _, setting := range slices.Sorted(maps.Keys(p.Settings)) {
 		head = append(head, setting+": "+clean(p.Settings[setting]))
+	}
+	for _, b := range breaks {
+		text := stamp(b.Time) + " by " + b.By.String() + ": " + b.Reason
+		if b.Holder != nil {
+			text = "the hold of " + b.Holder.String() + " " + text
+		}
+		head = append(head, "broken: "+clean(fmt.Sprintf("%s (fence %d)", text, b.Fence)))
 	}
 	if err := a.print(nil, strings.Join(head, "\n")); err != nil {
 		return err

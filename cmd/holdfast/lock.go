@@ -22,6 +22,7 @@ writes to should refuse a smaller $HOLDFAST_FENCE.`
 
 type lockFlags struct {
 	holdFlags
+	detachFlags
 	shared bool
 	delay  duration
 }
@@ -34,14 +35,21 @@ func lockCommand(a *app) *cobra.Command {
 		Long:  lockHelp + exitOfHold,
 		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
 			"  holdfast lock -n jobs/nightly -- ./nightly.sh    # exit 1 if it is locked\n" +
-			"  holdfast lock accounts/1 accounts/2 -- ./transfer.sh",
+			"  holdfast lock accounts/1 accounts/2 -- ./transfer.sh\n" +
+			"  token=$(holdfast lock --detach --for 30m deploy)  # later: holdfast unlock $token",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, argv, err := f.parse(cmd, args, 1, 60)
 			if err == nil {
 				err = f.checkNames(cmd, names)
 			}
+			if err == nil {
+				err = f.detachFlags.check(cmd, names, f)
+			}
 			if err != nil {
 				return err
+			}
+			if f.detach {
+				return a.lockDetached(cmd, f, names[0])
 			}
 			return a.holdWhile(cmd, &f.holdFlags, names, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {
@@ -52,7 +60,8 @@ func lockCommand(a *app) *cobra.Command {
 				})
 		},
 	}
-	f.add(cmd, true)
+	f.holdFlags.add(cmd, true)
+	f.detachFlags.add(cmd)
 	f.addMaxHold(cmd)
 	cmd.Flags().BoolVarP(&f.shared, "shared", "s", false, "share the lock with others that do")
 	cmd.Flags().Var(&f.delay, "lock-delay",

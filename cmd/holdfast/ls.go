@@ -85,6 +85,8 @@ func member(p *inspect.Place, m *inspect.Member) map[string]any {
 // owner returns a text that names the session of a member.
 func owner(m *inspect.Member) string {
 	switch {
+	case m.Detached:
+		return "nobody: the lock is detached"
 	case m.Session != nil && m.Session.ParentKey != "":
 		return m.Session.String() + " within " + m.Session.ParentKey
 	case m.Session != nil:
@@ -95,7 +97,8 @@ func owner(m *inspect.Member) string {
 	return "lease " + m.Lease.String() + ", of another library"
 }
 
-// since returns the time of the grant if it is known, and otherwise the start of a member's session.
+// since returns the time of the grant if it is known, and otherwise the start of a member's
+// session.
 func since(m *inspect.Member) string {
 	switch {
 	case !m.Since.IsZero():

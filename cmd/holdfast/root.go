@@ -61,10 +61,10 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	a.connect.add(root.PersistentFlags())
 	root.AddCommand(
-		lockCommand(a), semaphoreCommand(a), electCommand(a), leaderCommand(a), barrierCommand(a),
-		latchCommand(a), queueCommand(a), onceCommand(a), cronCommand(a), counterCommand(a),
-		idCommand(a), lsCommand(a), infoCommand(a), whyCommand(a), historyCommand(a),
-		breakCommand(a), doctorCommand(a),
+		lockCommand(a), renewCommand(a), unlockCommand(a), semaphoreCommand(a), electCommand(a),
+		leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a), onceCommand(a),
+		cronCommand(a), counterCommand(a), idCommand(a), lsCommand(a), infoCommand(a),
+		whyCommand(a), historyCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)
 	return root

@@ -91,8 +91,16 @@ func TestBreakEndsAHoldAndNamesTheReason(t *testing.T) {
 	next.line()
 	next.want(0)
 	r.want(75)
-	if text := r.stderr.String(); !strings.Contains(text, "removed") {
+	if text := r.stderr.String(); !strings.Contains(text, "removed") ||
+		!strings.Contains(text, "on fire") || strings.Count(text, "\n") != 1 {
 		t.Errorf("the holder said %q", text)
+	}
+	if text := hf(t, 0, "info", name); !strings.Contains(text, "on fire") {
+		t.Errorf("info: %s", text)
+	}
+	info := rows(t, "info", name)[0]["broken"].([]any)[0].(map[string]any)
+	if info["reason"] != "host is\non fire" || info["holder"].(map[string]any)["name"] != "sh" {
+		t.Errorf("info: %v", info)
 	}
 
 	one, two := hold(t, "-s", name), hold(t, "-s", name)

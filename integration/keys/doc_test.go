@@ -34,7 +34,7 @@ type row struct {
 }
 
 // leases are the entries of the column "lease".
-var leases = []string{"session", "window", "retention", "none"}
+var leases = []string{"session", "window", "retention", "detached", "none"}
 
 // span matches text between two backticks.
 var span = regexp.MustCompile("`([^`]+)`")

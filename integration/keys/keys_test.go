@@ -22,6 +22,7 @@ const keysPage = "../../docs/keys.md"
 var names = map[string][]string{
 	"Locks": {
 		"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed", "docs/limited",
+		"docs/moved",
 	},
 	"The lock delay":           {"docs/delayed"},
 	"Elections":                {"docs/election"},
@@ -32,6 +33,7 @@ var names = map[string][]string{
 	"Cron":                     {"docs/cron"},
 	"Queues":                   {"docs/queue"},
 	"Limits, counters and IDs": {"docs/limit", "docs/counter", "docs/ids"},
+	"Broken holds":             {"docs/limited"},
 }
 
 // TestRecipesUseTheListedKeysOnly uses every recipe as a user with exactly the rights that the page
@@ -77,7 +79,10 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		case a.Lease(), b.Lease(), own:
 			lease = "session"
 		default:
-			if strings.HasSuffix(key, "//result") {
+			if strings.HasPrefix(value, "detached:") {
+				lease = "detached"
+			}
+			if strings.HasSuffix(key, "//result") || strings.HasPrefix(key, "holdfast/broken/") {
 				lease = "retention"
 			} else if strings.Contains(key, gateway.LeaseID(ev.Kv.Lease).String()) {
 				lease = "session" // of a Run

@@ -104,6 +104,13 @@ func (u user) locks() {
 		&mutex.Options{LockDelay: time.Millisecond}).Lock(u.ctx)
 	u.no(err)
 	u.no(delayed.Unlock(u.ctx))
+	moved, err := mutex.New(u.a, "docs/moved", &mutex.Options{Detachable: true}).Lock(u.ctx)
+	u.no(err)
+	token, err := moved.Detach(u.ctx, time.Minute)
+	u.no(err, mutex.Renew(u.ctx, u.b.Client(), token, time.Hour))
+	adopted, err := mutex.Adopt(u.ctx, u.b, token)
+	u.no(err)
+	u.no(adopted.Unlock(u.ctx))
 	limited := mutex.New(u.a, "docs/limited", &mutex.Options{MaxHold: time.Hour})
 	held, err := limited.Lock(u.ctx)
 	u.no(err)
@@ -111,7 +118,11 @@ func (u user) locks() {
 		who, err := limited.Inspect(u.ctx)
 		return err == nil && len(who) == 1 && !who[0].Since.IsZero()
 	})
-	u.no(held.Unlock(u.ctx))
+	u.no(limited.Break(u.ctx, held.Key(), held.Fence(), "tidy up"))
+	err = held.Unlock(u.ctx)
+	if broken, ok := errors.AsType[*session.BrokenError](err); !ok || broken.Reason != "tidy up" {
+		u.t.Errorf("Unlock = %v", err)
+	}
 }
 
 func (u user) elections() {

@@ -3,6 +3,7 @@ package mutex_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func runAgain(t *testing.T, c *gateway.Client, _, b *session.Session) {
 }
 
 // broken: Break ends the hold that it names, and not a later one with the same key.
-func broken(t *testing.T, _ *gateway.Client, a, b *session.Session) {
+func broken(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	name := fresh(t)
 	ctx := within(t, 20*time.Second)
 	m := mutex.New(b, name, nil)
@@ -55,8 +56,19 @@ func broken(t *testing.T, _ *gateway.Client, a, b *session.Session) {
 	if err := m.Break(ctx, held.Key(), held.Fence(), "tidy up"); err != nil {
 		t.Fatal(err)
 	}
-	if err := held.Unlock(ctx); !errors.Is(err, session.ErrNotHeld) {
+	err := held.Unlock(ctx)
+	why, ok := errors.AsType[*session.BrokenError](err)
+	if !errors.Is(err, session.ErrNotHeld) || !ok || why.Reason != "tidy up" || why.By.Name != "b" {
 		t.Errorf("Unlock after it: %v", err)
+	}
+	record, err := c.Get(ctx, fmt.Sprintf("holdfast/broken/%s/%d", name, held.Fence()))
+	if err != nil || len(record.KVs) != 1 {
+		t.Fatalf("the record: %v, %v", record, err)
+	}
+	lease, err := c.TimeToLive(ctx, record.KVs[0].Lease, false)
+	if err != nil || lease.TTL > session.BreakRetention ||
+		lease.TTL < session.BreakRetention-time.Minute {
+		t.Errorf("the lease of the record: %v, %v", lease, err)
 	}
 	again := lock(t, a, name)
 	if err := m.Break(ctx, again.Key(), held.Fence(), "again"); !errors.Is(err, session.ErrNotHeld) {

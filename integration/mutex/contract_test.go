@@ -38,6 +38,8 @@ func TestContract(t *testing.T) {
 			"Run":             runAgain,
 			"Break":           broken,
 			"Overdue":         overdue,
+			"Moved":           moved,
+			"Expired":         expired,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
 		}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 type Hold struct {
 	s     *Session
 	key   string
-	fence int64
+	fence int64 // the key's create_revision
 
 	mu     sync.Mutex
 	under  under
@@ -23,6 +24,9 @@ type Hold struct {
 	ctx    context.Context //nolint:containedctx // made by the first call of Context
 	cancel context.CancelCauseFunc
 	limit  *limit // nil if the hold has none
+	owner  string // the key's value, if the hold is detachable; see detach.go
+	moved  int64  // the fence of an adopted hold; 0 for any other
+	known  int64  // the revision at which it was adopted; 0 for any other
 }
 
 // Context is documented at session.Hold.Context.
@@ -56,8 +60,19 @@ func (h *Hold) end(cause error) {
 	}
 }
 
+// keyDeleted ends the hold because another client has deleted its key.
+func (h *Hold) keyDeleted() {
+	if h.Err() == nil {
+		h.end(h.s.keyDeleted(h.key, h.fence))
+	}
+}
+
 // Fence is documented at session.Hold.Fence.
-func (h *Hold) Fence() int64 { return h.fence }
+func (h *Hold) Fence() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return cmp.Or(h.moved, h.fence)
+}
 
 // Guard is documented at session.Hold.Guard.
 func (h *Hold) Guard() gateway.Cmp {

@@ -57,7 +57,7 @@ func (s *Session) notifyHoldEnd(h *Hold, held HoldInfo, since time.Time) {
 	}
 	context.AfterFunc(life, func() {
 		defer s.bg.Done()
-		s.holdEnded(held, time.Since(since), context.Cause(life))
+		s.holdEnded(held, time.Since(since), context.Cause(life)) //nolint:contextcheck // it is over
 	})
 }
 
@@ -67,6 +67,7 @@ func (s *Session) holdEnded(h HoldInfo, lasted time.Duration, cause error) {
 		s.opt.Logger.Info("hold_released",
 			"kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted)
 	} else {
+		_ = awaitRecord(context.Background(), cause) // it is read for 1 s at most
 		s.opt.Logger.Warn("hold_lost",
 			"kind", h.Kind, "key", h.Key, "fence", h.Fence, "held", lasted, "err", cause)
 	}

@@ -24,9 +24,10 @@ type keyWatch struct {
 }
 
 // watchKey calls gone when the incarnation of key created at rev no longer exists, and free when it
-// is no longer under the session's lease. It may call them more than once.
-func (s *Session) watchKey(key string, rev int64, gone, free func()) (stop func()) {
-	return (&keyWatch{s: s, rev: rev, gone: gone, free: free}).start(key, rev)
+// is no longer under the session's lease, as it was at the revision known. It may call them more
+// than once.
+func (s *Session) watchKey(key string, rev, known int64, gone, free func()) (stop func()) {
+	return (&keyWatch{s: s, rev: rev, gone: gone, free: free}).start(key, known)
 }
 
 // watchRecord ends the session when its record is deleted, or put as recordPut does not expect it.

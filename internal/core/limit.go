@@ -33,9 +33,9 @@ func (l *limit) left() time.Duration { return l.max - clock.Elapsed(l.since, clo
 func (g *Releaser) Limit(most time.Duration) {
 	h := g.h
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.limit = &limit{max: most, since: clock.Now()}
 	h.limit.timer = time.AfterFunc(min(most, tickEvery), g.checkLimit)
+	h.mu.Unlock()
 	g.publishSince()
 }
 
@@ -135,7 +135,7 @@ type HeldKey struct {
 
 // HeldSince returns the times of the grants of holds that have a limit, by the clocks of their
 // processes, and the zero time for others.
-func (s *Session) HeldSince(ctx context.Context, holds []HeldKey) ([]time.Time, error) {
+func HeldSince(ctx context.Context, s *Session, holds []HeldKey) ([]time.Time, error) {
 	out := make([]time.Time, 0, len(holds))
 	for chunk := range slices.Chunk(holds, MaxOps) {
 		var txn gateway.Txn

@@ -206,7 +206,7 @@ func TestASessionThatIsLostBeforeTheLimitIsTheCause(t *testing.T) {
 		etcd.Revoke(s.Lease())
 		<-h.Context().Done()
 		time.Sleep(2 * most)
-		if err := h.Err(); !errors.Is(err, session.ErrRevoked) || errors.Is(err, session.ErrOverdue) {
+		if err := h.Err(); !errors.Is(err, session.ErrLost) || errors.Is(err, session.ErrOverdue) {
 			t.Errorf("Err = %v", err)
 		}
 	})
@@ -221,7 +221,7 @@ func TestTheTimeOfAGrantIsShown(t *testing.T) {
 		began := time.Now()
 		h := limited(t, s, "a")
 		plain := hold(t, s, "b")
-		since, err := core.Of(s).HeldSince(t.Context(), []core.HeldKey{
+		since, err := core.HeldSince(t.Context(), core.Of(s), []core.HeldKey{
 			{Key: "a", Fence: h.Fence(), Lease: s.Lease()},
 			{Key: "a", Fence: h.Fence() - 1, Lease: s.Lease()},
 			{Key: "b", Fence: plain.Fence(), Lease: s.Lease()},

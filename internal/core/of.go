@@ -11,8 +11,14 @@ type Public interface{ Context() context.Context }
 // module.
 var of func(Public) *Session
 
-// Register sets the function behind [Of]. Package session calls it once.
-func Register(f func(Public) *Session) { of = f }
+// brokenTarget is set by package session. It returns a function that sets the target of errors.As
+// to the public form of a [Broken], or nil if the target is of another type.
+var brokenTarget func(target any) (set func(Broken))
+
+// Register sets the function behind [Of], and brokenTarget. Package session calls it once.
+func Register(f func(Public) *Session, broken func(target any) (set func(Broken))) {
+	of, brokenTarget = f, broken
+}
 
 // Of returns the core of a session. It returns nil for a nil session.
 func Of(s Public) *Session { return of(s) }

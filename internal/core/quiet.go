@@ -23,7 +23,8 @@ func (g *Releaser) OnQuiet(fn func()) { g.quiet = fn }
 func (h *Hold) silence() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.under.closed = h.under.running == 0 && !h.under.unknown
+	// The release of a detachable hold may find another owner, who has not released it.
+	h.under.closed = h.under.running == 0 && !h.under.unknown && h.owner == ""
 	return h.under.closed
 }
 
@@ -56,6 +57,11 @@ func (h *Hold) expose() bool {
 
 // guard is [Hold.Guard] for the session's own writes, which end with the release.
 func (h *Hold) guard() gateway.Cmp {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.owner != "" {
+		return gateway.CmpValue(h.key, gateway.Equal, []byte(h.owner))
+	}
 	return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence)
 }
 

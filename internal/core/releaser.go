@@ -98,7 +98,7 @@ func (g *Releaser) ReleaseWith(ctx context.Context, w ReleaseWrite) error {
 func (g *Releaser) release(ctx context.Context, with *ReleaseWrite) error {
 	ctx, cancel := grace.Of(ctx)
 	defer cancel()
-	return g.begin(ctx, with)
+	return awaitRecord(ctx, g.begin(ctx, with))
 }
 
 // Abandon is Release in the background.
@@ -169,7 +169,7 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		return g.await(ctx, with)
 	case was == releaseUnderWay || was == releaseDone:
 		if errors.Is(lostBefore, ErrLost) { // the key was deleted because the hold was overdue
-			return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
+			return &notHeldError{lostBefore}
 		}
 		return ErrNotHeld
 	case was == releaseHeld && lostBefore != nil:
@@ -180,7 +180,7 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		case errors.Is(lostBefore, ErrOverdue): // at once, because the work has stopped
 			g.compensateDeletion()
 		}
-		return fmt.Errorf("%w: %w", ErrNotHeld, lostBefore)
+		return &notHeldError{lostBefore}
 	}
 	if was == releaseHeld && g.quiet != nil && g.h.silence() {
 		g.quiet()
@@ -214,7 +214,7 @@ func (g *Releaser) delete(ctx context.Context) error {
 			g.free()
 		}
 		if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
-			return fmt.Errorf("%w: %w", ErrNotHeld, lost(ErrKeyDeleted))
+			return &notHeldError{g.h.s.keyDeleted(g.h.key, g.h.fence)}
 		}
 		return nil
 	case g.h.s.ctx.Err() != nil && errors.Is(err, ErrLost):
@@ -231,9 +231,10 @@ func (g *Releaser) delete(ctx context.Context) error {
 // write returns the write that deletes the key and applies with.
 //
 // A deletion alone finds this incarnation of the key or none, because only this session creates the
-// key. Other operations must not be applied for a hold that another client has ended.
+// key. Other operations must not be applied for a hold that another client has ended. The key of a
+// detachable hold may have another owner.
 func (g *Releaser) write(with ReleaseWrite) Write {
-	if len(with.Then) == 0 && with.Weight == 0 {
+	if len(with.Then) == 0 && with.Weight == 0 && !g.h.detachable() {
 		return Write{Then: g.deletion[:], Key: g.h.key}
 	}
 	return g.writeGuarded(with)

@@ -32,11 +32,11 @@ func Resume(
 func (s *Session) resume(ctx context.Context) error {
 	var err error
 	if s.grant, err = s.c.KeepAliveOnce(ctx, s.lease); err != nil {
-		return lostLease(err)
+		return lostLease(ctx, err)
 	}
 	created, epoch, err := s.takeOver(ctx)
 	if err != nil {
-		return lostLease(err)
+		return lostLease(ctx, err)
 	}
 	s.grant.TTL = min(s.grant.TTL, s.opt.TTL)
 	s.born = epoch
@@ -45,8 +45,9 @@ func (s *Session) resume(ctx context.Context) error {
 	return nil
 }
 
-func lostLease(err error) error {
-	if errors.Is(err, gateway.ErrLeaseNotFound) {
+// lostLease adds [ErrLost] to the error of a request if the lease has ended.
+func lostLease(ctx context.Context, err error) error {
+	if errors.Is(err, gateway.ErrLeaseNotFound) && ctx.Err() == nil { // else it may be ctx's cause
 		return fmt.Errorf("%w: %w: %w", ErrLost, ErrRevoked, err)
 	}
 	return err

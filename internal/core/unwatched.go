@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -83,7 +84,8 @@ func (g *Releaser) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == releaseHeld && g.h.Err() == nil {
-		stop := g.h.s.watchKey(g.h.key, g.h.fence, func() { g.h.end(lost(ErrKeyDeleted)) }, g.unleased)
+		known := cmp.Or(g.h.known, g.h.fence)
+		stop := g.h.s.watchKey(g.h.key, g.h.fence, known, g.h.keyDeleted, g.unleased)
 		context.AfterFunc(g.h.Context(), stop) // also if a lost hold is never released
 	}
 }

@@ -28,8 +28,6 @@ import (
 
 const delayPrefix = "holdfast/delay/"
 
-var errReserved = fmt.Errorf("%w: the name lies among the lock-delay markers", gateway.ErrInvalid)
-
 func (l *Line) marker() string { return delayPrefix + l.Name }
 
 func clean(fence int64) string { return "clean:" + strconv.FormatInt(fence, 10) }

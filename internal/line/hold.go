@@ -23,7 +23,7 @@ func (l *Line) PutValue(ctx context.Context, h Hold, value string, resolved func
 		OnResolved: resolved,
 	})
 	switch {
-	case errors.Is(err, core.ErrLost):
+	case errors.Is(err, core.ErrLost) && h.Err() != nil: // else ctx ended with another hold
 		return NotHeld(err)
 	case err == nil && !out.Applied:
 		return core.ErrNotHeld

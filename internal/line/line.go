@@ -52,8 +52,12 @@ type Member struct {
 
 func (m Member) is(o Member) bool { return m.Key == o.Key && m.Fence == o.Fence }
 
-// Lease returns the lease named in the key, or 0 if the key names none.
+// Lease returns the lease named in the key, or 0 if the key names none. The value of a detachable
+// hold names its lease, because the key may be another session's.
 func (m Member) Lease() gateway.LeaseID {
+	if owner, ok := core.OwnerOf(m.Value); ok {
+		return owner.Lease
+	}
 	name := m.Key[strings.LastIndexByte(m.Key, '/')+1:]
 	hex, _, _ := strings.Cut(name, "-")
 	return parseLease(hex)
@@ -151,8 +155,10 @@ func (l *Line) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	if strings.HasPrefix(l.prefix(), delayPrefix) {
-		return errReserved
+	for _, reserved := range []string{delayPrefix, core.BrokenPrefix} {
+		if strings.HasPrefix(l.prefix(), reserved) {
+			return fmt.Errorf("%w: the name lies among the keys %s", gateway.ErrInvalid, reserved)
+		}
 	}
 	if l.MaxHold < 0 {
 		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)
@@ -246,7 +252,7 @@ func (l *Line) admit(
 		return Hold{}, err
 	}
 	if l.MaxHold > 0 {
-		grip.Limit(l.MaxHold) //nolint:contextcheck // it lasts as long as the hold
+		grip.Limit(l.MaxHold)
 	}
 	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
 	admitted = true

@@ -1,7 +1,6 @@
 package line
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -31,8 +30,8 @@ func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
 			err = l.awaitLeaving(ctx, me, *before)
 		}
 		switch {
-		case errors.Is(err, errRemoved): // Verify finds out whether the lease has ended too
-			return cmp.Or(l.Session.Verify(ctx), errRemoved)
+		case errors.Is(err, errRemoved):
+			return l.removed(ctx, me)
 		case err != nil:
 			return l.endCause(ctx, err)
 		case before == nil:

@@ -20,7 +20,7 @@ func (l *Line) InspectHolds(ctx context.Context) (Snapshot, []*core.Info, []time
 	for i, m := range holders {
 		holds[i] = core.HeldKey{Key: m.Key, Fence: m.Fence, Lease: m.Lease()}
 	}
-	found, err := l.Session.HeldSince(ctx, holds)
+	found, err := core.HeldSince(ctx, l.Session, holds)
 	since := make([]time.Time, len(v.Members))
 	copy(since, found)
 	return v, infos, since, err

@@ -49,8 +49,8 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 			return nil, l.endCause(ctx, ctxerr.Of(ctx))
 		}
 		switch state := m.stateOf(w); {
-		case state.gone: // Verify finds out whether the lease has ended too
-			return nil, cmp.Or(l.Session.Verify(ctx), errRemoved)
+		case state.gone:
+			return nil, l.removed(ctx, me)
 		case state.admitted:
 			return cmp.Or(state.before, nobodySeen), nil
 		case state.aborted != nil:

@@ -15,6 +15,12 @@ const (
 	claimPart   = "//c/"       // follows the name in the keys of a queue's claims
 	runningPart = "//running/" // follows the name in the keys of a schedule's ticks
 	sharedValue = "shared"     // the value of a reader of a lock
+
+	// The beginning of the value of a lock that can be detached, before and after that.
+	heldValue     = "held:"
+	detachedValue = "detached:"
+
+	brokenPrefix = "holdfast/broken/" // of the records of holds that were broken
 )
 
 func claimPrefix(name string) string { return name + claimPart }
@@ -57,6 +63,17 @@ func leaseOf(key string) gateway.LeaseID {
 	hex, _, _ := strings.Cut(lastPart(key), "-")
 	id, _ := gateway.ParseLeaseID(hex)
 	return id
+}
+
+// ownerOf returns the owner that the value of a lock that can be detached names.
+func ownerOf(value string) (lease gateway.LeaseID, detached, ok bool) {
+	if strings.HasPrefix(value, detachedValue) {
+		return 0, true, true
+	}
+	rest, ok := strings.CutPrefix(value, heldValue)
+	hex, _, _ := strings.Cut(rest, ":")
+	lease, err := gateway.ParseLeaseID(hex)
+	return lease, false, ok && err == nil
 }
 
 // lastPart returns the part of a key after the last slash.

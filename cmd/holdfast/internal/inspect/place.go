@@ -43,10 +43,14 @@ type Member struct {
 	Under gateway.LeaseID // the lease of the key, or 0
 	Fence int64           // the key's create_revision
 	// The value of a candidate, the weight of a permit, or the position of a claimed item.
-	Value   string
-	Holds   bool
-	Session *session.Info // nil without a record, as for members of other libraries
-	Since   time.Time     // when the hold was granted; zero if its holder has not recorded it
+	Value string
+	Holds bool
+	// Detached means that a lock has no session, and lives until its own lease ends.
+	Detached bool
+	Session  *session.Info // nil without a record, as for members of other libraries
+	Since    time.Time     // when the hold was granted; zero if its holder has not recorded it
+
+	moved bool // the key is under another lease than its name says, so only its value shows the owner
 }
 
 // Shared reports whether m is a reader of a lock.
@@ -143,6 +147,8 @@ func (p *Place) State(m *Member) string {
 		return "works"
 	case !m.Holds:
 		return "waits"
+	case m.Detached:
+		return "detached"
 	case p.Recipe == Election:
 		return "leads"
 	}

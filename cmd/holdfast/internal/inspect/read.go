@@ -178,8 +178,17 @@ func (p *Place) take(found map[string]gateway.KeyValue) {
 			continue
 		}
 		m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
-		if item, ok := claimedItem(m.Key); ok {
+		item, claim := claimedItem(m.Key)
+		lease, detached, owned := ownerOf(m.Value)
+		switch {
+		case claim:
 			m.Value, m.Lease = item, kv.Lease
+		case owned && detached:
+			m.Value, m.Lease, m.Detached = "", kv.Lease, true
+		case owned:
+			m.Value, m.Lease = "", lease
+		case m.moved:
+			continue
 		}
 		left = append(left, m)
 	}

@@ -69,6 +69,10 @@ func All(ctx context.Context, c *gateway.Client, u User, prefix string) (*Snapsh
 	for lease, all := range keys {
 		for _, key := range all {
 			name, recipe, ok := parse(key, lease)
+			moved := !ok && memberForm.MatchString(lastPart(key))
+			if moved {
+				name, recipe, ok = parse(key, leaseOf(key))
+			}
 			if !ok || !strings.HasPrefix(name, prefix) {
 				continue
 			}
@@ -77,7 +81,7 @@ func All(ctx context.Context, c *gateway.Client, u User, prefix string) (*Snapsh
 				p = &Place{Name: name, Recipe: recipe}
 				places[id{name, recipe}] = p
 			}
-			p.Members = append(p.Members, Member{Key: key, Lease: lease})
+			p.Members = append(p.Members, Member{Key: key, Lease: lease, moved: moved})
 		}
 	}
 	if err := r.fill(ctx, slices.Collect(maps.Values(places))...); err != nil {

@@ -1,0 +1,198 @@
+package mutex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/line"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// ErrNoFence is returned by [Adopt] when a waiter has joined the line so shortly after the lock
+// that there is no fence between the two.
+var ErrNoFence = core.ErrNoFence
+
+// fenceTries is the number of times that a detachable lock is acquired to get one that has a fence
+// left for [Adopt]. It has none if another member joined at the next revision of etcd, which
+// usually means that both joined at the same moment. One that joins later rarely meets that.
+const fenceTries = 3
+
+// lockDetachable acquires a lock with [Options.Detachable].
+func (m *Mutex) lockDetachable(ctx context.Context, join joining) (line.Hold, error) {
+	for try := 1; ; try++ {
+		h, err := join(ctx, line.Join{Value: exclusive, Exclusive: true})
+		if err != nil {
+			return line.Hold{}, err
+		}
+		ready, err := h.Grip.MakeDetachable(ctx, try == fenceTries)
+		if ready {
+			return h, nil
+		}
+		h.Abandon(ctx)
+		if err != nil {
+			return line.Hold{}, err
+		}
+	}
+}
+
+// Detach ends the lock and lets its key live on for d under a lease of its own, so that nobody else
+// is granted the lock although the session may end. The context of the lock ends as by an Unlock.
+// [Adopt] takes the lock into a session by its token, [Renew] and [Release] need no session.
+// Without them the lock is free when d is over, by the clock of etcd.
+//
+// Detach returns [gateway.ErrInvalid] when the lock was acquired without [Options.Detachable], or d
+// is not between 1 s and [gateway.MaxTTL], and the error of the request for a lease: then the lock
+// is held as before. It returns [session.ErrNotHeld] when the lock was lost or unlocked before.
+// After [gateway.ErrUncertain] the lock is released in the background, or with d if the session was
+// lost. After any other error the lock has ended and its key is there until an [Lock.Unlock].
+func (l *Lock) Detach(ctx context.Context, d time.Duration) (Token, error) {
+	token, err := l.detach(ctx, d)
+	return token, l.line.Wrap("detach", err)
+}
+
+func (l *Lock) detach(ctx context.Context, d time.Duration) (Token, error) {
+	switch {
+	case !l.detachable:
+		return "", fmt.Errorf("%w: the lock is not detachable, see Options", gateway.ErrInvalid)
+	case d < time.Second || d > gateway.MaxTTL:
+		return "", errDuration(d)
+	}
+	if err := l.Err(); err != nil {
+		return "", line.NotHeld(err)
+	}
+	c := l.line.Session.Client()
+	lease := gateway.NewLeaseID()
+	if _, err := c.Grant(ctx, lease, d); err != nil {
+		if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
+			revoke(ctx, c, lease)
+			err = fmt.Errorf("no lease: %w", ctxerr.Of(ctx))
+		}
+		return "", err
+	}
+	detached, err := l.hold.Grip.Detach(ctx, lease)
+	if err != nil {
+		// It deletes the key if that was put under the lease, also if the session is lost.
+		revoke(ctx, c, lease)
+		return "", err
+	}
+	return tokenOf(detached), nil
+}
+
+// revokeTimeout bounds the revocation of a lease that is not needed, which expires otherwise.
+const revokeTimeout = 100 * time.Millisecond
+
+func revoke(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
+	if lease == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	_ = c.Revoke(ctx, lease)
+}
+
+func errDuration(d time.Duration) error {
+	return fmt.Errorf("%w: a time of %v, not between 1s and %v",
+		gateway.ErrInvalid, d, gateway.MaxTTL)
+}
+
+// Adopt takes a detached lock into the session. Nobody else is granted the lock meanwhile. The new
+// lock has a greater fence than all owners before, and a smaller one than later holders. The guards
+// of the owners before, and the token, are void. The lock can be detached again.
+//
+// Adopt returns [session.ErrNotHeld] when the lock has expired or was released, or another has
+// adopted it; [ErrNoFence] when there is no fence for the new owner, and then the lock is detached
+// as before; and [gateway.ErrInvalid] for a token that Detach has not returned. After
+// [gateway.ErrUncertain] the lock is detached as before, or it is released in the background;
+// [Renew] finds out.
+func Adopt(ctx context.Context, s *session.Session, token Token) (*Lock, error) {
+	asked := time.Now()
+	d, err := token.parse()
+	if err != nil {
+		return nil, err
+	}
+	l := &New(s, token.Name(), nil).line
+	if err := l.Check(ctx); err != nil {
+		return nil, l.Wrap("adopt", err)
+	}
+	h, grip, err := core.Adopt(ctx, l.Session, d)
+	if err != nil {
+		return nil, l.Wrap("adopt", err)
+	}
+	lock := &Lock{line.Hold{Hold: h, Grip: grip}, l, true}
+	granted := false
+	defer func() {
+		if !granted { // also if a hook panicked
+			lock.hold.Abandon(ctx)
+		}
+	}()
+	if err = l.Session.Ready(ctx); err == nil {
+		err = h.Err()
+	}
+	if err != nil {
+		return nil, l.Wrap("adopt", err)
+	}
+	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
+	granted = true
+	return lock, nil
+}
+
+// Renew lets a detached lock live for d from now on, which may be shorter than before. It returns
+// [session.ErrNotHeld] when the lock has expired, was released or was adopted, and
+// [gateway.ErrInvalid] for a token that [Lock.Detach] has not returned. It may be repeated after
+// any other error.
+func Renew(ctx context.Context, c *gateway.Client, token Token, d time.Duration) error {
+	detached, err := token.parse()
+	switch {
+	case err != nil:
+		return err
+	case d < time.Second || d > gateway.MaxTTL:
+		return errDuration(d)
+	}
+	lease, err := c.Grant(ctx, gateway.NewLeaseID(), d)
+	if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
+		err = fmt.Errorf("no lease: %w", ctxerr.Of(ctx))
+	}
+	if err == nil {
+		err = change(ctx, c, detached, gateway.OpPut(
+			detached.Key, detached.Value(), gateway.WithLease(lease.ID), gateway.PrevKV()))
+		if err != nil && !errors.Is(err, gateway.ErrUncertain) {
+			revoke(ctx, c, lease.ID)
+		}
+	}
+	return token.wrap("renew", err)
+}
+
+// Release frees a detached lock. It returns [session.ErrNotHeld] when the lock has expired, was
+// released or was adopted, and [gateway.ErrInvalid] for a token that [Lock.Detach] has not
+// returned. It may be repeated after any other error.
+func Release(ctx context.Context, c *gateway.Client, token Token) error {
+	detached, err := token.parse()
+	if err != nil {
+		return err
+	}
+	return token.wrap("release", change(ctx, c, detached,
+		gateway.OpDelete(detached.Key, gateway.PrevKV())))
+}
+
+// change applies op to the key of a detached lock, and revokes the lease that the key had.
+func change(ctx context.Context, c *gateway.Client, d core.Detached, op gateway.Op) error {
+	resp, err := c.Txn(ctx, gateway.Txn{If: d.Guard(), Then: []gateway.Op{op}})
+	switch {
+	case err != nil:
+		return err
+	case !resp.Succeeded:
+		return session.ErrNotHeld
+	}
+	switch was := resp.Responses[0]; {
+	case was.Put != nil && was.Put.PrevKV != nil:
+		revoke(ctx, c, was.Put.PrevKV.Lease)
+	case was.Delete != nil && len(was.Delete.PrevKVs) > 0:
+		revoke(ctx, c, was.Delete.PrevKVs[0].Lease)
+	}
+	return nil
+}
