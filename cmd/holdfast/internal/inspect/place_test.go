@@ -71,7 +71,7 @@ func TestNameOfAKey(t *testing.T) {
 		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
 		"holdfast/sessions/1f": "", "q//c/9/0000000000000042": "q queue", "a//heir": "",
 		"a//running/1f": "",
-		"a/-1f": "",
+		"a/-1f":         "",
 	} {
 		name, recipe, ok := parse(key, 0x1f)
 		if got := strings.TrimSpace(name + " " + recipe); ok != (want != "") || ok && got != want {
