@@ -1,4 +1,5 @@
-// Command releasecheck makes a release of the tree in temporary folders and uses it like a stranger.
+// Command releasecheck makes a release of the tree in temporary folders and uses it like a
+// stranger.
 //
 // # Usage
 //
