@@ -37,10 +37,11 @@
 // # Limitations
 //
 // There is one member, so that there are no elections, no members that lag behind and no old
-// answers to serializable reads. The database has no size. Of the calls of [gateway.Auth] there are Enable,
-// Disable, Authenticate, UserAdd, UserChangePassword, UserGrantRole, RoleAdd and
-// RoleGrantPermission. The others, and those about members, alarms and snapshots, return the error
-// of code 12.
+// answers to serializable reads. The database has no size.
+//
+// Of the calls of [gateway.Auth] there are Enable, Disable, Authenticate, UserAdd,
+// UserChangePassword, UserGrantRole, RoleAdd and RoleGrantPermission. The others, and those about
+// members, alarms and snapshots, return the error of code 12.
 //
 // Leases expire exactly on time; etcd takes up to a second longer. Large messages of watches are
 // not split. The JSON names must be those that the library sends.

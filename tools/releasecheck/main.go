@@ -11,8 +11,9 @@
 //
 // # Limitations
 //
-// No tag is made. The module of the examples, which nobody installs, is not looked at. Modules of others come from the module cache or from GOPROXY. Their checksums are
-// not compared with the checksum database.
+// No tag is made. The module of the examples, which nobody installs, is not looked at. Modules of
+// others come from the module cache or from GOPROXY. Their checksums are not compared with the
+// checksum database.
 package main
 
 import (
