@@ -28,24 +28,26 @@
 // # Guarantees
 //
 // Keys, transactions, watches, leases, compaction and permissions have the answers, the errors and
-// the events of etcd 3.6. One suite compares them with a real etcd, in thousands of random requests.
+// the events of etcd 3.6. One suite compares them with a real etcd, in thousands of random
+// requests.
 //
 // A server starts in well under a millisecond. A lease of 15 s expires in a bubble as soon as
 // nothing else can run. The server and its clients end with the test and leave no goroutine.
 //
 // # Limitations
 //
-// There is one member, so that there are no elections, no members that lag behind and no old answers
-// to serializable reads. The database has no size. Of the calls of [gateway.Auth] there are Enable,
-// Disable, Authenticate, UserAdd, UserChangePassword, UserGrantRole, RoleAdd and
-// RoleGrantPermission. The others, and those about members, alarms and snapshots, return the error
-// of code 12.
+// There is one member, so that there are no elections, no members that lag behind and no old
+// answers to serializable reads. The database has no size.
+//
+// Of the calls of [gateway.Auth] there are Enable, Disable, Authenticate, UserAdd,
+// UserChangePassword, UserGrantRole, RoleAdd and RoleGrantPermission. The others, and those about
+// members, alarms and snapshots, return the error of code 12.
 //
 // Leases expire exactly on time; etcd takes up to a second longer. Large messages of watches are
 // not split. The JSON names must be those that the library sends.
 //
-// In a bubble, a test that waits in vain runs until the -timeout of go test, because the renewals of
-// its sessions keep the time moving.
+// In a bubble, a test that waits in vain runs until the -timeout of go test, because the renewals
+// of its sessions keep the time moving.
 //
 // A test on it does not replace a test on a real etcd: it shows neither speed nor TLS, nor
 // anything that lies between a program and etcd.

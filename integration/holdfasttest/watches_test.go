@@ -29,7 +29,8 @@ func (c *contract) watch() error {
 	case start > 0 && start < c.g.compacted:
 		// The watch ends by itself, but keeps its ID until it is canceled.
 		for _, e := range c.both() {
-			if err := e.stream.await(func() bool { return len(e.stream.records[id]) == 2 }); err != nil {
+			ended := func() bool { return len(e.stream.records[id]) == 2 }
+			if err := e.stream.await(ended); err != nil {
 				return fmt.Errorf("%s: compacted watch %s: %w", e.name, id, err)
 			}
 		}

@@ -15,7 +15,8 @@ func (r *refusal) Error() string { return r.message }
 // reason returns the text in the answer to a refused watch.
 func (r *refusal) reason() string {
 	name := map[gateway.Code]string{
-		gateway.CodeInvalidArgument: "InvalidArgument", gateway.CodeUnauthenticated: "Unauthenticated",
+		gateway.CodeInvalidArgument:  "InvalidArgument",
+		gateway.CodeUnauthenticated:  "Unauthenticated",
 		gateway.CodePermissionDenied: "PermissionDenied",
 	}[r.code]
 	return "rpc error: code = " + name + " desc = etcdserver: " + r.message

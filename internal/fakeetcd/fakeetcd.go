@@ -1,15 +1,16 @@
-// Package fakeetcd is an etcd in memory: the engine of package holdfasttest, with more faults for the
-// tests of this repository.
+// Package fakeetcd is an etcd in memory: the engine of package holdfasttest, with more faults for
+// the tests of this repository.
 //
 // # Usage
 //
 // [Start] runs a real http.Server on a memnet listener. A test can make it slow, silent, broken or
-// frozen. Tests run it inside a testing/synctest bubble. [Server.Script] decides about each request.
+// frozen. Tests run it inside a testing/synctest bubble. [Server.Script] decides about each
+// request.
 //
 // # Limitations
 //
-// It implements only the calls about keys, watches and leases, and the part of authentication that they need.
-// integration/holdfasttest compares these with a real etcd 3.6.
+// It implements only the calls about keys, watches and leases, and the part of authentication that
+// they need. integration/holdfasttest compares these with a real etcd 3.6.
 //
 // # Concurrency
 //

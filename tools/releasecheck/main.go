@@ -1,4 +1,5 @@
-// Command releasecheck makes a release of the tree in temporary folders and uses it like a stranger.
+// Command releasecheck makes a release of the tree in temporary folders and uses it like a
+// stranger.
 //
 // # Usage
 //
@@ -10,8 +11,9 @@
 //
 // # Limitations
 //
-// No tag is made. The module of the examples, which nobody installs, is not looked at. Modules of others come from the module cache or from GOPROXY. Their checksums are
-// not compared with the checksum database.
+// No tag is made. The module of the examples, which nobody installs, is not looked at. Modules of
+// others come from the module cache or from GOPROXY. Their checksums are not compared with the
+// checksum database.
 package main
 
 import (

@@ -38,7 +38,9 @@ import (
 )
 
 func work(ctx context.Context, s *session.Session) error {
-	return mutex.New(s, "jobs", nil).Do(ctx, func(context.Context, *mutex.Lock) error { return nil })
+	return mutex.New(s, "jobs", nil).Do(ctx, func(context.Context, *mutex.Lock) error {
+		return nil
+	})
 }
 
 func main() {}
