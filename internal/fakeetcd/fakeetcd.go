@@ -41,6 +41,7 @@ type Server struct {
 	store     store
 	streams   map[*stream]struct{}
 	calls     int
+	progress  int // requests for it
 	script    func(*Call) Answer
 	frozen    chan struct{} // closed by Thaw; nil if not frozen
 	dead      bool

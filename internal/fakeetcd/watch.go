@@ -105,6 +105,13 @@ func (s *Server) Watches() int {
 	return n
 }
 
+// ProgressRequests returns how often streams were asked for progress.
+func (s *Server) ProgressRequests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress
+}
+
 func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	defer func() {
@@ -217,6 +224,7 @@ func (st *stream) read(decoder *json.Decoder) bool {
 			st.send(fields{"watch_id": m.Cancel.ID, "canceled": true})
 		}
 	case m.Progress != nil:
+		s.progress++
 		st.send(fields{"watch_id": -1})
 	}
 	return true

@@ -52,6 +52,8 @@ type Reducer interface {
 
 // Cache keeps the copy of a [Reducer] up to date.
 type Cache struct {
+	Patient bool // see [gateway.Patient]; must not change after the first call
+
 	client  *gateway.Client
 	reducer Reducer
 	keys    []string
