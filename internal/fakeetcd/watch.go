@@ -50,6 +50,7 @@ func (st *stream) tell(events []event) {
 				own = append(own, ev)
 			}
 		}
+		st.s.sent += len(own)
 		if len(own) > 0 {
 			st.send(fields{"watch_id": id, "events": own})
 		}
@@ -103,6 +104,13 @@ func (s *Server) Watches() int {
 		n += len(st.watches)
 	}
 	return n
+}
+
+// Events returns how many events were sent to watches.
+func (s *Server) Events() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent
 }
 
 // ProgressRequests returns how often streams were asked for progress.
