@@ -20,8 +20,8 @@ func (l *Lock) Err() error { return l.hold.Err() }
 // Fence returns the revision that created the lock's key. A later lock has a greater fence.
 func (l *Lock) Fence() int64 { return l.hold.Fence() }
 
-// Guard returns a compare that holds for as long as the lock's key exists. After a call of Guard, or
-// of Key, the next waiter of this process waits until Unlock has deleted the key.
+// Guard returns a compare that holds for as long as the lock's key exists. After a call of Guard,
+// or of Key, the next waiter of this process waits until Unlock has deleted the key.
 func (l *Lock) Guard() gateway.Cmp { return l.hold.Guard() }
 
 // Key returns the lock's key in etcd, see [Lock.Guard].

@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// sendUntilAnswered tries until there is an answer. inDoubt reports that copies of earlier tries may
-// still be applied, and stillInDoubt that copies may be when it returns.
+// sendUntilAnswered tries until there is an answer. inDoubt reports that copies of earlier tries
+// may still be applied, and stillInDoubt that copies may be when it returns.
 //
 // An unanswered try may be applied at any time, as long as its epoch is the epoch of the record. So
 // the next try also puts the record. Once that try is answered, all copies before it are void,

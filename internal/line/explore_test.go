@@ -176,7 +176,8 @@ func (w *world) troubles(i int, all []step) []step {
 	return all
 }
 
-// id returns the same for states from which the same can happen. Only the order of revisions counts.
+// id returns the same for states from which the same can happen. Only the order of revisions
+// counts.
 func (w *world) id() string {
 	all, revs := make([]byte, 0, 256), make([]int64, 0, 64)
 	walk := func(f func(rev int64)) {
@@ -288,8 +289,8 @@ func (s *search) way() string {
 	return b.String()
 }
 
-// TestModel runs the model to its ends: no two hold the line, nothing is written under a hold once a
-// later one was granted, and no waiter is forgotten.
+// TestModel runs the model to its ends: no two hold the line, nothing is written under a hold once
+// a later one was granted, and no waiter is forgotten.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for _, size := range []struct {
