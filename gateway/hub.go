@@ -25,6 +25,7 @@ type hub struct {
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
+	hasty   int // the watches that are not patient
 	running bool
 	mux     *watchmux // nil between two endpoints
 	lastID  int64
@@ -40,6 +41,7 @@ type watch struct {
 	noPut    bool
 	noDelete bool
 	notify   bool // the watch reports progress
+	patient  bool // see Patient
 	fn       func(WatchResponse)
 
 	place *place   // where events are delivered from; nil: not confirmed
@@ -78,6 +80,9 @@ func (h *hub) add(w *watch) bool {
 		h.running = true
 	}
 	h.watches[w] = struct{}{}
+	if !w.patient {
+		h.hasty++
+	}
 	switch m := h.mux; {
 	case m == nil:
 	case m.shared != nil:
@@ -101,6 +106,9 @@ func (h *hub) remove(w *watch) {
 func (h *hub) drop(w *watch, cancel bool) {
 	w.gone = true
 	delete(h.watches, w)
+	if !w.patient {
+		h.hasty--
+	}
 	m := h.mux
 	if m == nil {
 		return

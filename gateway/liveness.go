@@ -127,6 +127,14 @@ func (m *watchmux) checkLife(now time.Duration) (due time.Duration) {
 	return due
 }
 
+// silence is how long a stream may be silent before it is asked for a sign of life.
+func (h *hub) silence() time.Duration {
+	if h.hasty == 0 {
+		return patientSilence
+	}
+	return streamSilence
+}
+
 // probe asks a shared stream for a sign of life when it is silent, or behind. A stream that has
 // answered progress requests is asked for progress alone at first, because that costs etcd a third
 // of the messages.
@@ -134,9 +142,9 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if !cn.stood || cn.probed {
 		return never // an unanswered create has its own limit
 	}
-	silent := now - time.Duration(cn.heard.Load())
+	silent, limit := now-time.Duration(cn.heard.Load()), m.h.silence()
 	switch {
-	case cn.rev < m.floor() && len(cn.asked) == 0, silent >= streamSilence && !cn.reports:
+	case cn.rev < m.floor() && len(cn.asked) == 0, silent >= limit && !cn.reports:
 		return m.probeFully(cn, now, now)
 	case cn.signAt > 0 && now >= cn.signAt+signTime:
 		// The limit runs from the progress request, so that a dead stream is left no later. After a
@@ -144,7 +152,7 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 		return m.probeFully(cn, max(cn.signAt, now-signTime), now)
 	case cn.signAt > 0:
 		return cn.signAt + signTime
-	case silent >= streamSilence:
+	case silent >= limit:
 		cn.signAt = now
 		cn.askProgress(now)
 		return now + signTime
@@ -152,7 +160,7 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if m.h.asked && now-cn.progressAt >= streamSilence || now-cn.progressAt > progressEvery {
 		cn.askProgress(now)
 	}
-	due = now - silent + streamSilence
+	due = now - silent + limit
 	if m.h.asked {
 		due = min(due, cn.progressAt+streamSilence)
 	}

@@ -37,6 +37,7 @@ type Op struct {
 	noPut        bool
 	noDelete     bool
 	notify       bool
+	patient      bool
 	physical     bool
 
 	wrong string // why its options are invalid

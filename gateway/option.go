@@ -169,6 +169,13 @@ func ProgressNotify() Option {
 	return Option{"ProgressNotify", kindWatch, func(o Op) Op { o.notify = true; return o }}
 }
 
+// Patient allows the events of a Watch to come late after its stream has died unnoticed. A stream
+// is checked after 2 s of silence, or after 10 s if all its watches are patient, which costs etcd
+// less.
+func Patient() Option {
+	return Option{"Patient", kindWatch, func(o Op) Op { o.patient = true; return o }}
+}
+
 // Physical makes a Compact wait until the member that serves it has removed the old revisions from
 // its database.
 func Physical() Option {

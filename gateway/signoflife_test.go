@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
 )
 
 // life plays a member that answers some kinds of messages, and counts the messages of a client.
@@ -30,8 +32,10 @@ func (l *life) serve(d time.Duration) {
 			case m.Create != nil:
 				l.creates++
 				if l.confirms {
-					l.say(created(m.Create.ID, 5), line(5, `"watch_id":"%d","canceled":true`, m.Create.ID))
+					l.say(created(m.Create.ID, 5))
 				}
+			case m.Cancel != nil && l.confirms:
+				l.say(line(5, `"watch_id":"%d","canceled":true`, m.Cancel.ID))
 			}
 		case <-l.st.gone:
 			return
@@ -109,5 +113,67 @@ func TestSlowStreamIsKept(t *testing.T) {
 			t.Errorf("%d probes", l.creates)
 		}
 		s.none(t)
+	})
+}
+
+// TestPatientWatchesAreAskedLessOften: a stream that only has patient watches costs a message and
+// its answer every 10 s, and any other every 2 s.
+func TestPatientWatchesAreAskedLessOften(t *testing.T) {
+	t.Parallel()
+	patient := []gateway.Option{gateway.Patient(), gateway.AtRevision(3)}
+	for name, tt := range map[string]struct {
+		watches [][]gateway.Option
+		asked   int // in a minute, at most
+	}{
+		"patient":     {[][]gateway.Option{patient}, 6},
+		"two":         {[][]gateway.Option{patient, patient}, 6},
+		"not patient": {[][]gateway.Option{{gateway.AtRevision(3)}}, 30},
+		"both":        {[][]gateway.Option{patient, {gateway.AtRevision(3)}}, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newWatchServer(t, 1, nil)
+				c := s.client(t)
+				for _, opts := range tt.watches {
+					_, _ = watch(t, c, "a", opts...)
+				}
+				l := &life{st: s.next(t), reports: true, confirms: true}
+				l.serve(time.Second)
+				l.serve(time.Minute)
+				if l.progress > tt.asked || l.progress < tt.asked-1 {
+					t.Errorf("%d progress requests in a minute", l.progress)
+				}
+			})
+		})
+	}
+}
+
+// TestAPatientWatchGetsCompany: a stream of a patient watch that becomes silent is left as fast as
+// any other once another watch needs it, and is asked less often again after that watch has ended.
+func TestAPatientWatchGetsCompany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newWatchServer(t, 2, nil)
+		c := s.client(t)
+		_, _ = watch(t, c, "a", gateway.Patient())
+		l := &life{st: s.next(t), reports: true, confirms: true}
+		l.serve(15 * time.Second)
+		_, stop := watch(t, c, "b")
+		l.serve(time.Second)
+		stop()
+		l.progress = 0
+		l.serve(time.Minute)
+		if l.progress > 7 {
+			t.Errorf("%d progress requests in a minute", l.progress)
+		}
+		_, _ = watch(t, c, "b")
+		l.serve(time.Second)
+		l.reports, l.confirms = false, false
+		go l.serve(time.Minute)
+		st2 := s.next(t)
+		if took := time.Since(l.lastHeard); took > 5100*time.Millisecond || st2.member == l.st.member {
+			t.Errorf("left %v after the last sign of life", took)
+		}
 	})
 }

@@ -58,6 +58,8 @@ const (
 	// streamSilence is how long a stream may be silent, or behind the revision that the client has
 	// seen elsewhere, before it is probed, and how long the answer to the probe may take.
 	streamSilence = 2 * time.Second
+	// patientSilence is streamSilence of a stream that only has patient watches.
+	patientSilence = 5 * streamSilence
 	// progressEvery is how often a busy stream is asked for progress. Otherwise its quiet watches
 	// would be resumed from revisions that may have been compacted.
 	progressEvery = time.Minute

@@ -56,7 +56,7 @@ func (c *Client) WatchFunc(
 	}
 	w := &watch{
 		key: from, end: to, next: op.revision, prevKV: op.prevKV,
-		noPut: op.noPut, noDelete: op.noDelete, notify: op.notify, fn: fn,
+		noPut: op.noPut, noDelete: op.noDelete, notify: op.notify, patient: op.patient, fn: fn,
 	}
 	if !c.hub.add(w) {
 		return nil, &Error{Op: "watch", cause: ErrClosed}

@@ -23,7 +23,7 @@ var ErrNoFence = core.ErrNoFence
 const fenceTries = 3
 
 // lockDetachable acquires a lock with [Options.Detachable].
-func (m *Mutex) lockDetachable(ctx context.Context, join joining) (line.Hold, error) {
+func (m *Mutex) lockDetachable(ctx context.Context, join enterFunc) (line.Hold, error) {
 	for try := 1; ; try++ {
 		h, err := join(ctx, line.Join{Value: exclusive, Exclusive: true})
 		if err != nil {

@@ -25,7 +25,8 @@ type Member struct {
 
 // Inspect lists the holder, if there is one, and the waiters in their order. A lock that is being
 // released is shown as held until its key is deleted, also if a waiter of the same client was
-// granted it. Inspect only reads, also after the session has ended. Returns the error of a request that failed.
+// granted it. Inspect only reads, also after the session has ended. Returns the error of a request
+// that failed.
 func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 	view, infos, since, err := m.line.InspectHolds(ctx)
 	if err != nil {

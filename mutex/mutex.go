@@ -72,18 +72,21 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lock, error) {
 	return m.lock(ctx, "try lock", m.line.Try, exclusive)
 }
 
-type joining func(context.Context, line.Join) (line.Hold, error)
+// enterFunc is [line.Line.Enter] or [line.Line.Try].
+type enterFunc func(context.Context, line.Join) (line.Hold, error)
 
-func (m *Mutex) lock(ctx context.Context, verb string, join joining, mode string) (*Lock, error) {
+func (m *Mutex) lock(
+	ctx context.Context, verb string, enter enterFunc, mode string,
+) (*Lock, error) {
 	if m.err != nil {
 		return nil, m.line.Wrap(verb, m.err)
 	}
 	var h line.Hold
 	var err error
 	if m.detachable {
-		h, err = m.lockDetachable(ctx, join)
+		h, err = m.lockDetachable(ctx, enter)
 	} else {
-		h, err = join(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
+		h, err = enter(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
 	}
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.Snapshot.Members[0]

@@ -77,7 +77,7 @@ func (m *Semaphore) TryAcquire(ctx context.Context, n int) (*Permit, error) {
 }
 
 func (m *Semaphore) acquire(
-	ctx context.Context, verb string, join func(context.Context, line.Join) (line.Hold, error), n int,
+	ctx context.Context, verb string, enter func(context.Context, line.Join) (line.Hold, error), n int,
 ) (*Permit, error) {
 	if err := m.check(n); err != nil {
 		return nil, m.line.Wrap(verb, err)
@@ -99,7 +99,7 @@ func (m *Semaphore) acquire(
 		},
 	}
 	for again := (line.Again{}); ; {
-		h, err := join(ctx, j)
+		h, err := enter(ctx, j)
 		if refused, ok := errors.AsType[*line.RefusedError](err); ok {
 			if err = m.declare(ctx, refused.Responses); err == nil {
 				err = errUndeclared

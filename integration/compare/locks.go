@@ -100,7 +100,7 @@ func drain(waiters int) work {
 	}
 }
 
-// standing waits until n waiters are in line, and then a little longer, so that each is at rest.
+// standing waits until n waiters are in line, and then longer, so that each is at rest.
 func standing(e env, n int) error {
 	c, err := e.etcd.NewClientV3()
 	if err != nil {
@@ -109,7 +109,7 @@ func standing(e env, n int) error {
 	for {
 		resp, err := c.Get(e.ctx, e.name+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 		if err != nil || int(resp.Count) == n {
-			sleep(e.ctx, 500*time.Millisecond)
+			sleep(e.ctx, max(500*time.Millisecond, time.Duration(n)*3*time.Millisecond))
 			return errors.Join(err, c.Close())
 		}
 		sleep(e.ctx, 20*time.Millisecond)

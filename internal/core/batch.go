@@ -38,7 +38,7 @@ func (s *Session) sendBatch(b *batch) {
 	if len(b.members) == 1 {
 		p := b.members[0]
 		before := p.out.Repeated
-		p.out, p.inDoubt, p.err = s.write(b.ctx, p.w, p.inDoubt)
+		p.out, p.inDoubt, p.err = s.sendUntilAnswered(b.ctx, p.w, p.inDoubt)
 		p.out.Repeated = p.out.Repeated || before
 		b.err = p.err
 		return
@@ -47,11 +47,11 @@ func (s *Session) sendBatch(b *batch) {
 	if !flat {
 		all = nested(b.members)
 	}
-	out, inDoubt, err := s.write(b.ctx, all, false)
+	out, inDoubt, err := s.sendUntilAnswered(b.ctx, all, false)
 	if flat && len(all.If) > 0 && refused(out, inDoubt, err) {
 		flat, s.scheduler.nest = false, nestAfter
 		before := out.Repeated
-		out, inDoubt, err = s.write(b.ctx, nested(b.members), false)
+		out, inDoubt, err = s.sendUntilAnswered(b.ctx, nested(b.members), false)
 		out.Repeated = out.Repeated || before
 	}
 	b.err = err

@@ -42,6 +42,7 @@ func (s *Session) watchRecord(created, epoch int64) (stop func()) {
 // start watches the key, which is known as it was at a revision.
 func (o *keyWatch) start(key string, known int64) (stop func()) {
 	o.Cache = listwatch.New(o.s.c, o, []string{key})
+	o.Patient = key == o.s.record // renewals show the loss of the lease, too
 	o.StartAt(known)
 	return o.Close
 }

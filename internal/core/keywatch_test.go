@@ -342,3 +342,22 @@ func TestOwnWatchDenied(t *testing.T) {
 		})
 	}
 }
+
+// TestAnIdleSessionIsQuiet: a session without holds has its stream asked for a sign of life every
+// 10 s, and one with a hold every 2 s.
+func TestAnIdleSessionIsQuiet(t *testing.T) {
+	t.Parallel()
+	for holds, most := range map[bool]int{false: 7, true: 31} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			s := open(t, etcd, nil)
+			if holds {
+				hold(t, s, "a")
+			}
+			time.Sleep(time.Minute)
+			if n := etcd.ProgressRequests(); n > most || n < most-4 {
+				t.Errorf("a hold: %v; %d progress requests in a minute", holds, n)
+			}
+		})
+	}
+}

@@ -28,8 +28,12 @@ func TestQuiet(t *testing.T) {
 				t.Error(err)
 			}
 		}, true},
-		{"Guard", func(_ *testing.T, _ *fakeetcd.Server, _ *session.Session, h held) { h.Guard() }, false},
-		{"Key", func(_ *testing.T, _ *fakeetcd.Server, _ *session.Session, h held) { h.Key() }, false},
+		{"Guard", func(_ *testing.T, _ *fakeetcd.Server, _ *session.Session, h held) {
+			h.Guard()
+		}, false},
+		{"Key", func(_ *testing.T, _ *fakeetcd.Server, _ *session.Session, h held) {
+			h.Key()
+		}, false},
 		{"Txn cut off", func(t *testing.T, etcd *fakeetcd.Server, _ *session.Session, h held) {
 			t.Helper()
 			etcd.Freeze()
@@ -92,7 +96,8 @@ func TestNothingUnderAQuietHold(t *testing.T) {
 		h := hold(t, s, "a")
 		h.grip.OnQuiet(func() {})
 		etcd.Freeze()
-		if err := h.grip.Release(within(t, time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+		err := h.grip.Release(within(t, time.Second))
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Release = %v", err)
 		}
 		txn := gateway.Txn{Then: []gateway.Op{gateway.OpPut("x", nil)}}

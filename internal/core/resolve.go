@@ -182,7 +182,7 @@ func (s *Session) resolveTogether(
 	}
 	var out Outcome
 	if inDoubt || len(w.Then) > 0 {
-		out, inDoubt, err = s.write(ctx, w, inDoubt)
+		out, inDoubt, err = s.sendUntilAnswered(ctx, w, inDoubt)
 	}
 	switch {
 	case err == nil && !inDoubt:
@@ -211,7 +211,7 @@ func isPermanent(err error) bool {
 func (s *Session) fallBack(
 	ctx context.Context, batch []unresolved, rejected error,
 ) (failed []unresolved, err error) {
-	_, inDoubt, err := s.write(ctx, Write{Then: batch[0].rest}, false)
+	_, inDoubt, err := s.sendUntilAnswered(ctx, Write{Then: batch[0].rest}, false)
 	if err != nil {
 		return markInDoubt(batch, inDoubt), err
 	}
@@ -232,7 +232,7 @@ func (s *Session) resolveLean(
 	if len(w.Then) == 0 {
 		return relieve(batch, Outcome{}), full
 	}
-	out, inDoubt, err := s.write(ctx, w, false)
+	out, inDoubt, err := s.sendUntilAnswered(ctx, w, false)
 	if batch = markInDoubt(batch, inDoubt); err != nil {
 		return batch, err
 	}

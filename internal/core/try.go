@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// write tries until there is an answer. inDoubt reports that copies of earlier tries may still be
-// applied, and stillInDoubt that copies may be when write returns.
+// sendUntilAnswered tries until there is an answer. inDoubt reports that copies of earlier tries
+// may still be applied, and stillInDoubt that copies may be when it returns.
 //
 // An unanswered try may be applied at any time, as long as its epoch is the epoch of the record. So
 // the next try also puts the record. Once that try is answered, all copies before it are void,
@@ -22,7 +22,7 @@ import (
 //
 // A full database rejects the put of the record. A write that only deletes is sent without it then,
 // and stays in doubt.
-func (s *Session) write(
+func (s *Session) sendUntilAnswered(
 	ctx context.Context, w Write, inDoubt bool,
 ) (out Outcome, stillInDoubt bool, _ error) {
 	var pause *backoff.ExponentialBackOff

@@ -97,7 +97,7 @@ func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
 	switch {
 	case w.Key == "" && w.Weight == 0:
 		bound, cancel := s.bound(ctx)
-		out, inDoubt, err := s.write(bound, w, false)
+		out, inDoubt, err := s.sendUntilAnswered(bound, w, false)
 		cancel(nil)
 		return s.giveUp(ctx, w, out, inDoubt, err)
 	case ctx.Err() != nil:

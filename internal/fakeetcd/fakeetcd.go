@@ -51,6 +51,8 @@ type Server struct {
 	auth      auth
 	streams   map[*stream]struct{}
 	calls     int
+	progress  int // requests for it
+	sent      int // events
 	script    func(*Call) Answer
 	frozen    chan struct{} // closed by Thaw; nil if not frozen
 	dead      bool

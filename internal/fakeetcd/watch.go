@@ -94,6 +94,7 @@ func (st *stream) report(id int64, w *watching, changes []object) {
 			events = append(events, st.event(w, o))
 		}
 	}
+	st.s.sent += len(events)
 	if len(events) > 0 {
 		st.send(watchAnswer{ID: id, Events: events})
 	}
@@ -164,6 +165,20 @@ func (s *Server) Watches() int {
 		}
 	}
 	return n
+}
+
+// Events returns how many events were sent to watches.
+func (s *Server) Events() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent
+}
+
+// ProgressRequests returns how often streams were asked for progress.
+func (s *Server) ProgressRequests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress
 }
 
 func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request) {

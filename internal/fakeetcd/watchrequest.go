@@ -47,6 +47,7 @@ func (st *stream) read(decoder *json.Decoder) bool {
 			st.send(watchAnswer{ID: id, Canceled: true})
 		}
 	case m.Progress != nil:
+		st.s.progress++
 		st.progress()
 	}
 	return true

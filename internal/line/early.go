@@ -36,7 +36,8 @@ func (m *mirror) noteReleased(o Member) {
 	}
 }
 
-// forgetReleased forgets the released members that are not in the line. mu is held, and m is synced.
+// forgetReleased forgets the released members that are not in the line. mu is held, and m is
+// synced.
 func (m *mirror) forgetReleased() {
 	for key, fence := range m.released {
 		if m.hasLeft(Member{Key: key, Fence: fence}) {

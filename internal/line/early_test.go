@@ -126,7 +126,8 @@ func TestNoEarlyGrant(t *testing.T) {
 					}
 					return c.Apply()
 				})
-				if err := h.Grip.Release(t.Context()); !errors.Is(err, gateway.ErrPermissionDenied) {
+				err := h.Grip.Release(t.Context())
+				if !errors.Is(err, gateway.ErrPermissionDenied) {
 					t.Errorf("Release = %v", err)
 				}
 				if !w.waits() {
@@ -191,7 +192,8 @@ func TestEarlyGrantOfABrokenHold(t *testing.T) {
 		second := next.granted(t)
 		etcd.Delete(key)
 		etcd.Thaw()
-		if err := <-done; !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrKeyDeleted) {
+		err := <-done
+		if !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, session.ErrKeyDeleted) {
 			t.Errorf("Release = %v", err)
 		}
 		release(t, second)

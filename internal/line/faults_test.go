@@ -16,21 +16,30 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-// TestOneHolderUnderFaults checks that members of many clients, in lines that are short and long in turn, hold one
-// at a time and are all admitted, while watches break and are denied and events are compacted. No
-// watch is left.
+// TestOneHolderUnderFaults checks that members of many clients, in lines that are short and long in
+// turn, hold one at a time and are all admitted, while watches break and are denied, events are
+// compacted and, with several members of each client, answers are lost. No watch is left.
 func TestOneHolderUnderFaults(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(2) {
+	for seed := range uint64(3) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
-				const clients, rounds = 30, 2
+				const members, rounds = 30, 2
+				clients := members
+				if seed%2 == 1 {
+					clients = members / 5
+					loseAnswers(etcd, rand.New(rand.NewPCG(seed, members)))
+				}
+				var lines []*line.Line
+				for range clients {
+					lines = append(lines, openEarly(t, etcd))
+				}
 				var all sync.WaitGroup
 				var holders atomic.Int32
-				for i := range clients {
-					l := open(t, etcd)
+				for i := range members {
+					l := lines[i%clients]
 					random := rand.New(rand.NewPCG(seed, uint64(i)))
 					all.Go(func() {
 						for range rounds {
@@ -40,6 +49,9 @@ func TestOneHolderUnderFaults(t *testing.T) {
 							}
 							time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
 							holders.Add(-1)
+							if random.IntN(4) == 0 {
+								h.Guard()
+							}
 							if err := h.Grip.Release(t.Context()); err != nil {
 								t.Errorf("Release = %v", err)
 							}
@@ -51,7 +63,7 @@ func TestOneHolderUnderFaults(t *testing.T) {
 				faults := make(chan struct{})
 				go func() {
 					defer close(faults)
-					for random := rand.New(rand.NewPCG(seed, clients)); ctx.Err() == nil; {
+					for random := rand.New(rand.NewPCG(seed, members)); ctx.Err() == nil; {
 						time.Sleep(time.Duration(random.IntN(2000)) * time.Millisecond)
 						switch random.IntN(5) {
 						case 0:
@@ -79,6 +91,17 @@ func TestOneHolderUnderFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// loseAnswers loses one in ten answers to transactions.
+func loseAnswers(etcd *fakeetcd.Server, random *rand.Rand) {
+	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+		answer := c.Apply()
+		if c.Path == "/kv/txn" && random.IntN(10) == 0 {
+			return fakeetcd.Lost
+		}
+		return answer
+	})
 }
 
 // enterUnderFaults enters until it is admitted.

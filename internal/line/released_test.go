@@ -5,7 +5,8 @@ import "testing"
 // TestReleased checks which members a mirror takes for released.
 func TestReleased(t *testing.T) {
 	t.Parallel()
-	a, b, c := Member{Key: "a/a", Fence: 4}, Member{Key: "a/b", Fence: 5}, Member{Key: "a/c", Fence: 6}
+	a, b := Member{Key: "a/a", Fence: 4}, Member{Key: "a/b", Fence: 5}
+	c := Member{Key: "a/c", Fence: 6}
 	early := func(m Member, s script) *waiter { return s.addWaiter(m, nil, true) }
 	forgotten := func(t *testing.T, s script) {
 		t.Helper()

@@ -63,6 +63,8 @@ var ErrBuffer = errors.New("too many events before the read")
 
 // Cache keeps the copy of a [Reducer] up to date.
 type Cache struct {
+	Patient bool // see [gateway.Patient]; must not change after the first call
+
 	client  *gateway.Client
 	reducer Reducer
 	keys    []string

@@ -36,6 +36,9 @@ func (c *Cache) start(opts ...gateway.Option) {
 	w := &watch{creating: len(c.keys), ready: make(chan struct{})}
 	c.watch = w
 	opts = slices.Concat(c.opts, opts)
+	if c.Patient {
+		opts = append(opts, gateway.Patient())
+	}
 	for _, key := range c.keys {
 		stop, err := c.client.WatchFunc(key,
 			func(r gateway.WatchResponse) { c.handle(w, r) }, opts...)
