@@ -46,7 +46,7 @@ func (q *Queue) beginClaims(ctx context.Context, ic *itemCache, ahead bool) clai
 // claimWrite puts the claim if the item is there and unclaimed. Unless the claim is ahead of its
 // caller, it also counts the attempt. A second copy finds the first.
 func (q *Queue) claimWrite(c *claim) core.Write {
-	item, key := q.keys.items+c.entry.place, q.keys.claims+c.entry.place
+	item, key := q.keys.items+c.entry.key(), q.keys.claims+c.entry.place
 	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
 	count := gateway.OpPut(q.keys.counts+c.entry.place, nil, gateway.PrevKV())
 	if c.ahead {
@@ -141,7 +141,7 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(q.keys.items + c.entry.place),
+		gateway.OpGet(q.keys.items + c.entry.key()),
 		gateway.OpGet(q.keys.counts+c.entry.place, gateway.KeysOnly()),
 		gateway.OpGet(q.keys.returns+c.entry.place, gateway.KeysOnly()),
 	}})
@@ -212,7 +212,7 @@ func (q *Queue) countAttempt(ctx context.Context, c *claim) (bool, error) {
 
 // deliver returns the message, unless the item is not to be delivered.
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
-	m := &Message{q: q, place: c.entry.place, claims: c.claims}
+	m := &Message{q: q, place: c.entry.place, Group: c.entry.group, claims: c.claims}
 	m.counted = !c.ahead || q.opt.MaxAttempts > 0
 	m.hold, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
 	rec, err := decode(c.item)

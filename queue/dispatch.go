@@ -22,7 +22,7 @@ type state struct {
 	more   bool    // extend first
 	due    bool    // a delayed item is due: without claim and more, move it first
 	waiter *waiter // else it has to wait
-	next   int64   // when the next delayed item is due, or 0
+	next   int64   // when the next delayed item, or one of a group, is due, or 0
 }
 
 // empty: there is nothing, as far as is known.
@@ -39,7 +39,8 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 	if wait && due != 0 {
 		due = max(due, ic.stood)
 	}
-	st := state{next: due, due: due != 0 && due <= now}
+	ic.endPostponed(now)
+	st := state{next: earlier(due, ic.resume), due: due != 0 && due <= now}
 	switch {
 	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // nobody would be woken for these
 		st.stale = true
