@@ -36,6 +36,7 @@ type itemCache struct {
 	entries map[string]*entry // by place
 	avail   []*entry          // those to hand out, by place
 	groups  map[string]group
+	slots   []keyState // with a MaxInFlight
 	paused  bool
 	due     int64 // when the next delayed item is, in milliseconds since 1970, or 0
 	newDue  int64 // the earliest of those that came since the last look at all
@@ -70,6 +71,8 @@ type cacheID struct {
 	c        *gateway.Client
 	root     string
 	perGroup int
+
+	maxInFlight int
 }
 
 // caches is global because several sessions, and Queues, may share a client, and must then not be
@@ -87,7 +90,7 @@ const (
 )
 
 func (q *Queue) openCache() *itemCache {
-	id := cacheID{q.s.Client(), q.keys.root, q.opt.PerGroup}
+	id := cacheID{q.s.Client(), q.keys.root, q.opt.PerGroup, q.opt.MaxInFlight}
 	caches.Lock()
 	defer caches.Unlock()
 	ic := caches.m[id]

@@ -41,12 +41,13 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 	}
 	ic.endPostponed(now)
 	st := state{next: earlier(due, ic.resume), due: due != 0 && due <= now}
+	blocked := ic.paused || ic.full()
 	switch {
 	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // nobody would be woken for these
 		st.stale = true
-	case !ic.paused && len(ic.avail) > 0:
+	case !blocked && len(ic.avail) > 0:
 		st.claim = begin(ic.pop())
-	case !ic.paused && ic.horizon != "":
+	case !blocked && ic.horizon != "":
 		st.more = true
 	case st.due:
 	case wait:
@@ -58,7 +59,7 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 
 // dispatch gives what there is to those who wait.
 func (ic *itemCache) dispatch() {
-	for len(ic.waiters) > 0 && len(ic.avail) > 0 && !ic.paused {
+	for len(ic.waiters) > 0 && len(ic.avail) > 0 && !ic.paused && !ic.full() {
 		ic.waiters[0].given <- ic.waiters[0].begin(ic.pop())
 		ic.waiters = ic.waiters[1:]
 	}
@@ -91,7 +92,7 @@ func (ic *itemCache) wakeAll() {
 func (ic *itemCache) first(begin claimFunc) *claim {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 {
+	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 || ic.full() {
 		return nil
 	}
 	return begin(ic.pop())

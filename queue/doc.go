@@ -42,6 +42,8 @@
 // again before the rest of its group. Items of other groups do not wait for it. A group costs no
 // request and no key.
 //
+// With [Options.MaxInFlight], all consumers together have claimed at most so many items.
+//
 // Every call returns when its context ends, except that [Queue.Consume] then waits for the running
 // calls of its function.
 //
@@ -110,6 +112,7 @@
 //	<name>//q/<place>          an item: a line of JSON, then the value
 //	<name>//q/<place>/<group>  an item of a group
 //	<name>//h/<place>          the time at which an item of a group may be claimed again
+//	<name>//m/<slot>           the slot of a claim with MaxInFlight, under the same lease
 //	<name>//c/<place>          its claim, under the lease of the consumer's session
 //	<name>//t/<place>          its claims: the version of the key is their number
 //	<name>//r/<place>          its claims that are no attempts: the version is their number

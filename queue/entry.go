@@ -7,21 +7,38 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// entry is an item. What is known of its claim is right as of the revision seen.
+// entry is an item.
 type entry struct {
-	place    string
-	group    string
-	create   int64
-	value    []byte // as the watch told it, unless it is large or has been handed out
+	place  string
+	group  string
+	create int64
+	value  []byte // as the watch told it, unless it is large or has been handed out
+	listed bool   // in avail
+	turn   bool   // not behind others of its group
+	until  int64  // when it may be claimed, in milliseconds since 1970, or 0
+
+	keyState // of its claim
+}
+
+// keyState is what is known of a key that one consumer at a time puts. It is right as of the
+// revision seen.
+type keyState struct {
 	seen     int64
 	claim    int64 // its create_revision, 0 if there is none
 	unleased int64 // the mod_revision of the last claim that was under no lease
 	over     int64 // claims up to this one have ended, whatever news of them is still to come
 	taken    bool  // by a local consumer, who tries to claim it
 	stale    int64 // another's claim was found that seen does not reach yet
-	listed   bool  // in avail
-	turn     bool  // not behind others of its group
-	until    int64 // when it may be claimed, in milliseconds since 1970, or 0
+}
+
+func (k *keyState) free() bool { return k.claim <= k.over && !k.taken && k.seen >= k.stale }
+
+// saw takes the state of the key at a revision.
+func (ic *itemCache) saw(k *keyState, revision int64, kv gateway.KeyValue, there bool) {
+	if k.seen, k.claim = revision, 0; there {
+		k.claim = kv.CreateRevision
+		ic.unleased(k, kv)
+	}
 }
 
 func (e *entry) key() string { return itemKey(e.place, e.group) }
@@ -87,12 +104,11 @@ func (ic *itemCache) apply(ev gateway.Event) {
 		}
 	case ic.keys.claims:
 		if e := ic.entries[place]; e != nil && rev > e.seen {
-			if e.seen, e.claim = rev, 0; !ev.Deleted {
-				e.claim = ev.KV.CreateRevision
-				ic.unleased(e, ev.KV)
-			}
+			ic.saw(&e.keyState, rev, ev.KV, !ev.Deleted)
 			ic.list(e)
 		}
+	case ic.keys.slots:
+		ic.applySlot(ev)
 	case ic.keys.retries:
 		if e := ic.entries[place]; e != nil && rev > ic.floor(place) {
 			ic.postpone(e, parseRetry(ev.KV, ev.Deleted))
@@ -107,6 +123,8 @@ func (ic *itemCache) sort(key string) (kind, place, group string) {
 		return key, "", ""
 	case strings.HasPrefix(key, ic.keys.delayed):
 		return ic.keys.delayed, "", ""
+	case strings.HasPrefix(key, ic.keys.slots):
+		return ic.keys.slots, "", ""
 	}
 	if item, ok := strings.CutPrefix(key, ic.keys.items); ok {
 		place, group = parseItemKey(item)
@@ -142,8 +160,7 @@ func (ic *itemCache) drop(e *entry) {
 
 // list puts the entry among those to hand out, or takes it from there.
 func (ic *itemCache) list(e *entry) {
-	want := ic.entries[e.place] == e && e.claim <= e.over && !e.taken &&
-		e.seen >= e.stale && e.turn && e.until == 0
+	want := ic.entries[e.place] == e && e.free() && e.turn && e.until == 0
 	if want == e.listed {
 		return
 	}

@@ -39,7 +39,8 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 			looked = true
 		}
 		resp, err := ic.read(ctx, "", gateway.OpGet(ic.keys.paused, gateway.KeysOnly()),
-			ic.readDue(synced), gateway.OpGet(ic.keys.tail))
+			ic.readDue(synced), gateway.OpGet(ic.keys.slots, gateway.Prefix()),
+			gateway.OpGet(ic.keys.tail))
 		if err == nil && !ic.sawTailOf(resp) {
 			fresh = true
 			continue // without the gaps
@@ -223,9 +224,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 		}
 		if e.seen <= resp.Revision {
 			claim, there := claimed[place]
-			if e.seen, e.claim = resp.Revision, claim.CreateRevision; there {
-				ic.unleased(e, claim)
-			}
+			ic.saw(&e.keyState, resp.Revision, claim, there)
 		}
 		ic.postpone(e, until[place])
 	}
@@ -241,6 +240,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 			ic.due = 0
 		}
 		ic.synced = true
+		ic.readSlots(resp.Responses[5].Get.KVs, resp.Revision)
 		delayed := resp.Responses[4].Get
 		if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
 			due, _ := ic.keys.dueOf(kvs[0].Key)
@@ -301,7 +301,7 @@ func (ic *itemCache) broken(l *itemWatch, err error) {
 	ic.watch, ic.synced, ic.reading, ic.early = nil, false, false, nil
 	ic.entries, ic.avail, ic.floors, ic.horizon = map[string]*entry{}, nil, nil, ""
 	ic.dueFrom, ic.seenAt = 0, 0
-	ic.groups, ic.postponed, ic.resume = nil, nil, 0
+	ic.groups, ic.postponed, ic.resume, ic.slots = nil, nil, 0, nil
 	if !errors.Is(err, gateway.ErrCompacted) {
 		ic.err = err
 		ic.forget()

@@ -20,6 +20,7 @@ type keys struct {
 	delayed string // + due time and ID
 	dead    string // + ID
 	dedups  string // + de-duplication ID
+	slots   string // + slot: leased, of a claim, if there is a MaxInFlight
 	retries string // + place: when an item of a group that was given back may be claimed again
 }
 
@@ -28,7 +29,7 @@ func keysOf(name string) keys {
 	return keys{
 		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused",
 		items: root + "q/", claims: root + "c/", counts: root + "t/", returns: root + "r/",
-		delayed: root + "d/", dead: root + "x/", dedups: root + "u/", retries: root + "h/",
+		delayed: root + "d/", dead: root + "x/", dedups: root + "u/", retries: root + "h/", slots: root + "m/",
 	}
 }
 

@@ -35,6 +35,8 @@ type Message struct {
 	q       *Queue
 	grip    *core.Releaser
 	place   string
+	slot    int    // or noSlot
+	tag     string // the value of the keys of the claim and the slot
 	claims  int
 	counted bool // the attempt; else it is counted when the message is given back
 }
@@ -57,10 +59,7 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	}
 	// Alone: ops may write the same keys as those of another message, which etcd refuses in one
 	// transaction.
-	if err := m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(m.remove(), ops...)}); err != nil {
-		return m.q.wrap("ack", err)
-	}
-	return nil
+	return m.release(ctx, "ack", core.ReleaseWrite{Then: append(m.remove(), ops...)})
 }
 
 // Nack gives the item back, to be delivered again. Without a delay, the item keeps its place and
@@ -108,16 +107,25 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
 }
 
+// release ends the claim.
+func (m *Message) release(ctx context.Context, verb string, w core.ReleaseWrite) error {
+	err := m.grip.ReleaseWith(ctx, w)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, session.ErrNotHeld) {
+		m.abandonSlot()
+	}
+	return m.q.wrap(verb, err)
+}
+
 // giveBack ends the claim, leaves the item in its place, and applies ops.
 func (m *Message) giveBack(ctx context.Context, verb string, ops ...gateway.Op) error {
 	// The first operation changes nothing but, as any does, makes the release compare that the
 	// claim is still this one.
 	then := []gateway.Op{gateway.OpGet(m.q.keys.items+m.key(), gateway.CountOnly())}
-	w := core.ReleaseWrite{Then: slices.Concat(then, m.forgetRetry(), ops), Weight: 1}
-	if err := m.grip.ReleaseWith(ctx, w); err != nil {
-		return m.q.wrap(verb, err)
-	}
-	return nil
+	w := core.ReleaseWrite{Then: slices.Concat(then, m.forgetRetry(), m.slotOps(), ops), Weight: 1}
+	return m.release(ctx, verb, w)
 }
 
 // countOps counts an attempt that was not counted by the claim.
@@ -142,10 +150,7 @@ func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gate
 	w := core.ReleaseWrite{
 		Then: append(m.forget(), ops...), Weight: 1 + size/core.WeightBytes, Deletes: m.keys(),
 	}
-	if err := m.grip.ReleaseWith(ctx, w); err != nil {
-		return m.q.wrap(verb, err)
-	}
-	return nil
+	return m.release(ctx, verb, w)
 }
 
 // key is the part of the item's key behind the prefix.
@@ -158,7 +163,7 @@ func (m *Message) keys() []string {
 
 // forget deletes the keys that there may be besides.
 func (m *Message) forget() []gateway.Op {
-	ops := m.forgetRetry()
+	ops := append(m.forgetRetry(), m.slotOps()...)
 	if m.claims > 2 { // else none can have been taken back
 		ops = append(ops, gateway.OpDelete(m.q.keys.returns+m.place))
 	}

@@ -234,6 +234,11 @@ func (u user) queues() {
 	enqueue("again", queue.EnqueueOptions{Priority: 9})
 	u.no(receive(other, "again").Nack(u.ctx, 0))
 	u.no(receive(other, "again").Requeue(u.ctx))
+	slots := queue.New(u.a, "docs/queue", &queue.Options{MaxInFlight: 1})
+	enqueue("limited", queue.EnqueueOptions{Priority: 9})
+	limited, err := slots.Receive(u.ctx) // an item, no matter which
+	u.no(err)
+	u.no(limited.Ack(u.ctx))
 	enqueue("in a group", queue.EnqueueOptions{Group: "customer 7", Priority: 9})
 	for {
 		m, err := other.Receive(u.ctx)
