@@ -81,6 +81,30 @@
 // item has 1 MiB ([MaxValue]). Each consuming process receives all items through its watch,
 // including the items that other processes claim.
 //
+// # States of an item
+//
+// Each arrow is one transaction of the process that makes the call. The end of a lease is etcd's. A
+// consumer moves the delayed items that are due, and moves an item without attempts to the dead
+// letters.
+//
+//	   │ Enqueue                     │ Enqueue with a Delay
+//	   ▼                             ▼
+//	 ready ◀──── the delay is over ─ delayed
+//	 │   ▲                           ▲
+//	 │   │ Nack, Requeue,            │ Nack with a delay,
+//	 │   │ the lease ends            │ of an item without a group
+//	 │   │                           │
+//	 │   └── claimed ────────────────┘
+//	 │       ▲ │ │
+//	 └───────┘ │ └── Reject, no attempts are left ──▶ dead ── Redrive ──▶ ready
+//	  Receive  │
+//	           │ Ack, AckWith
+//	           ▼
+//	         done
+//
+// An item that is ready is claimed only when it is the turn of its group, when the delay of its
+// Nack is over, and when a slot of MaxInFlight is free.
+//
 // # Concurrency
 //
 // [Queue] and [Message] are safe for concurrent use. After the function of [Queue.Consume] has
