@@ -87,20 +87,20 @@
 // consumer moves the delayed items that are due, and moves an item without attempts to the dead
 // letters.
 //
-//	   │ Enqueue                     │ Enqueue with a Delay
-//	   ▼                             ▼
-//	 ready ◀──── the delay is over ─ delayed
-//	 │   ▲                           ▲
-//	 │   │ Nack, Requeue,            │ Nack with a delay,
-//	 │   │ the lease ends            │ of an item without a group
-//	 │   │                           │
-//	 │   └── claimed ────────────────┘
-//	 │       ▲ │ │
-//	 └───────┘ │ └── Reject, no attempts are left ──▶ dead ── Redrive ──▶ ready
-//	  Receive  │
-//	           │ Ack, AckWith
-//	           ▼
-//	         done
+//	  │ Enqueue                     │ Enqueue with a Delay
+//	  ▼                             ▼
+//	ready ◀──── the delay is over ─ delayed
+//	│   ▲                           ▲
+//	│   │ Nack, Requeue,            │ Nack with a delay,
+//	│   │ the lease ends            │ of an item without a group
+//	│   │                           │
+//	│   └── claimed ────────────────┘
+//	│       ▲ │ │
+//	└───────┘ │ └── Reject, no attempts are left ──▶ dead ── Redrive ──▶ ready
+//	 Receive  │
+//	          │ Ack, AckWith
+//	          ▼
+//	        done
 //
 // An item that is ready is claimed only when it is the turn of its group, when the delay of its
 // Nack is over, and when a slot of MaxInFlight is free.
