@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -43,7 +42,10 @@ func (p party) consumeGroups(ctx context.Context, s *session.Session) error {
 		if err != nil {
 			return err
 		}
-		time.Sleep(rand.N(5 * time.Millisecond)) // the work
+		select { // the work
+		case <-time.After(rand.N(5 * time.Millisecond)):
+		case <-ctx.Done():
+		}
 		return m.AckWith(ctx, gateway.OpDelete(busy), gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.CmpValue(at, gateway.Equal, []byte(strconv.Itoa(i)))},
 			Then: []gateway.Op{gateway.OpPut(at, []byte(strconv.Itoa(i+1)))},
@@ -58,10 +60,7 @@ func (p party) consumeGroups(ctx context.Context, s *session.Session) error {
 func TestGroupsWhileConsumersAreKilled(t *testing.T) {
 	t.Parallel()
 	const parties = 3
-	each, groups, most := 30, 20, 6
-	if os.Getenv("HOLDFAST_QUEUE_FULL") != "" {
-		each, groups, most = 100, 100, 200
-	}
+	each, groups, most := sized(30, 100), sized(20, 100), sized(6, 200)
 	c := newClient(t, gateway.Config{})
 	name := fresh(t)
 	q := queue.New(newSession(t, c, nil), name, nil)
