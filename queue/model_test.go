@@ -33,7 +33,7 @@ func TestModel(t *testing.T) {
 		}
 		return n
 	}
-	first, runs := 0, number("HOLDFAST_QUEUE_SEEDS", 50)
+	first, runs := 0, number("HOLDFAST_QUEUE_SEEDS", 10)
 	if one := number("HOLDFAST_QUEUE_SEED", -1); one >= 0 {
 		first, runs = one, 1
 	}
