@@ -35,6 +35,8 @@ type itemCache struct {
 	early   []gateway.Event
 	entries map[string]*entry // by place
 	avail   []*entry          // those to hand out, by place
+	groups  map[string]group
+	slots   []keyState // with a MaxInFlight
 	paused  bool
 	due     int64 // when the next delayed item is, in milliseconds since 1970, or 0
 	newDue  int64 // the earliest of those that came since the last look at all
@@ -43,6 +45,10 @@ type itemCache struct {
 	applied int64 // the revision of the last events
 	gaps    gaps
 	waiters []*waiter
+	// Items of groups that were given back with a delay, and when the first of them is due, or 0.
+	postponed map[*entry]struct{}
+	resume    int64
+
 	unowned []gateway.Txn // delete claims that are under no lease
 
 	// For the gaps to store.
@@ -62,8 +68,11 @@ type itemWatch struct {
 }
 
 type cacheID struct {
-	c    *gateway.Client
-	root string
+	c        *gateway.Client
+	root     string
+	perGroup int
+
+	maxInFlight int
 }
 
 // caches is global because several sessions, and Queues, may share a client, and must then not be
@@ -81,7 +90,7 @@ const (
 )
 
 func (q *Queue) openCache() *itemCache {
-	id := cacheID{q.s.Client(), q.keys.root}
+	id := cacheID{q.s.Client(), q.keys.root, q.opt.PerGroup, q.opt.MaxInFlight}
 	caches.Lock()
 	defer caches.Unlock()
 	ic := caches.m[id]

@@ -76,8 +76,9 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 		}
 		return gateway.OpResponse{Get: out}
 	}
+	none := gateway.OpResponse{Get: &gateway.GetResponse{}}
 	return &gateway.TxnResponse{Header: gateway.Header{Revision: m.rev}, Responses: []gateway.OpResponse{
-		get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30), {Get: &gateway.GetResponse{}}, {Get: &gateway.GetResponse{}},
+		get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30), none, none, none, none,
 	}}
 }
 

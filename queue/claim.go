@@ -15,6 +15,7 @@ type claim struct {
 	tag     string // the value of the claim's key, which no other try has
 	pending *core.Pending
 	known   bool // the value, by the watch
+	slot    int  // or noSlot
 	ahead   bool // made ahead of a caller: the attempt is counted later
 
 	fence    int64  // 0 if it is not ours
@@ -23,6 +24,8 @@ type claim struct {
 	item     []byte // if it is known, the claim is only of this value
 	gone     bool   // there is no such item any more
 	other    int64  // the revision of another's claim
+
+	slotOther int64 // the revision of another's slot
 }
 
 const (
@@ -36,6 +39,7 @@ func (q *Queue) beginClaims(ctx context.Context, ic *itemCache, ahead bool) clai
 	return func(e *entry) *claim {
 		c := &claim{
 			cache: ic, entry: e, tag: q.newID(), item: e.value, known: e.value != nil, ahead: ahead,
+			slot: ic.takeSlot(),
 		}
 		e.value = nil // it becomes the caller's
 		c.pending = q.s.Submit(ctx, q.claimWrite(c))
@@ -46,7 +50,7 @@ func (q *Queue) beginClaims(ctx context.Context, ic *itemCache, ahead bool) clai
 // claimWrite puts the claim if the item is there and unclaimed. Unless the claim is ahead of its
 // caller, it also counts the attempt. A second copy finds the first.
 func (q *Queue) claimWrite(c *claim) core.Write {
-	item, key := q.keys.items+c.entry.place, q.keys.claims+c.entry.place
+	item, key := q.keys.items+c.entry.key(), q.keys.claims+c.entry.place
 	there := gateway.CmpCreateRevision(item, gateway.Equal, c.entry.create)
 	count := gateway.OpPut(q.keys.counts+c.entry.place, nil, gateway.PrevKV())
 	if c.ahead {
@@ -62,12 +66,19 @@ func (q *Queue) claimWrite(c *claim) core.Write {
 	} else {
 		then = append(then, gateway.OpGet(item))
 	}
+	absent, found := []string{key}, []gateway.Op{gateway.OpGet(key)}
+	if c.slot != noSlot {
+		slot := q.keys.slotKey(c.slot)
+		then = append(then, gateway.OpPut(slot, []byte(c.tag), gateway.WithLease(q.s.Lease())))
+		absent, found = append(absent, slot), append(found, gateway.OpGet(slot))
+		weight++
+	}
 	return core.Write{
 		If:           []gateway.Cmp{there},
-		Absent:       []string{key},
+		Absent:       absent,
 		Weight:       weight,
 		Then:         then,
-		Else:         []gateway.Op{gateway.OpGet(key)},
+		Else:         found,
 		Compensation: q.unclaim(c),
 		Lean:         q.unclaimLean(c),
 	}
@@ -85,6 +96,9 @@ func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(
 func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op {
 	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	then := []gateway.Op{gateway.OpDelete(key)}
+	if c.slot != noSlot {
+		then = append(then, gateway.OpDelete(q.keys.slotKey(c.slot)))
+	}
 	first := gateway.Txn{
 		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
 		Then: []gateway.Op{gateway.OpDelete(count)},
@@ -122,7 +136,13 @@ func (c *claim) read(resp core.Outcome) {
 		}
 		return
 	}
+	if c.slot != noSlot {
+		if slots := resp.Responses[1].Get.KVs; len(slots) > 0 && string(slots[0].Value) != c.tag {
+			c.slotOther = slots[0].CreateRevision
+		}
+	}
 	switch claims := resp.Responses[0].Get.KVs; {
+	case len(claims) == 0 && c.slotOther > 0: // the item may be there
 	case len(claims) == 0: // so it was the item's compare that failed
 		c.gone = !c.known // else it may have been written again
 	case string(claims[0].Value) != c.tag:
@@ -141,7 +161,7 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 	ctx, cancel := q.s.Bound(ctx)
 	defer cancel()
 	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(q.keys.items + c.entry.place),
+		gateway.OpGet(q.keys.items + c.entry.key()),
 		gateway.OpGet(q.keys.counts+c.entry.place, gateway.KeysOnly()),
 		gateway.OpGet(q.keys.returns+c.entry.place, gateway.KeysOnly()),
 	}})
@@ -171,10 +191,13 @@ func (q *Queue) fetch(ctx context.Context, c *claim) error {
 func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	out, err := c.pending.Wait(ctx)
 	if err != nil {
+		c.cache.slotAnswered(c)
 		c.cache.giveBack(c.entry)
 		return nil, err
 	}
-	if c.read(out); c.fence == 0 {
+	c.read(out)
+	c.cache.slotAnswered(c)
+	if c.fence == 0 {
 		c.cache.lost(c.entry, c.gone, c.other)
 		return nil, nil
 	}
@@ -212,7 +235,7 @@ func (q *Queue) countAttempt(ctx context.Context, c *claim) (bool, error) {
 
 // deliver returns the message, unless the item is not to be delivered.
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
-	m := &Message{q: q, place: c.entry.place, claims: c.claims}
+	m := &Message{q: q, place: c.entry.place, Group: c.entry.group, claims: c.claims, slot: c.slot, tag: c.tag}
 	m.counted = !c.ahead || q.opt.MaxAttempts > 0
 	m.hold, m.grip = q.s.Hold(q.keys.claims+m.place, c.fence, func() {})
 	rec, err := decode(c.item)

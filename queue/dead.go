@@ -18,6 +18,7 @@ type DeadLetter struct {
 	ID       string
 	Value    []byte
 	Priority int
+	Group    string
 	Attempts int
 	Enqueued time.Time
 	Reason   string // of Reject, or that MaxAttempts was reached
@@ -83,7 +84,7 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 				return
 			}
 			letter := &DeadLetter{
-				ID: d.ID, Value: d.value, Priority: d.Priority, Attempts: d.Attempts,
+				ID: d.ID, Value: d.value, Priority: d.Priority, Group: d.Group, Attempts: d.Attempts,
 				Enqueued: toTime(d.Enqueued), Reason: d.Reason, DeadAt: toTime(d.DeadAt),
 			}
 			if !yield(letter, nil) {
@@ -125,7 +126,9 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (n int, err error) {
 
 func (q *Queue) revive(ctx context.Context, d dead) (moved bool, err error) {
 	for {
-		r := record{ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, value: d.value}
+		r := record{
+			ID: d.ID, Enqueued: d.Enqueued, Priority: d.Priority, Group: d.Group, value: d.value,
+		}
 		moved, err = q.appendBatch(ctx, &batch{
 			records: []*record{&r},
 			adds:    true,

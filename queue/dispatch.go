@@ -22,7 +22,7 @@ type state struct {
 	more   bool    // extend first
 	due    bool    // a delayed item is due: without claim and more, move it first
 	waiter *waiter // else it has to wait
-	next   int64   // when the next delayed item is due, or 0
+	next   int64   // when the next delayed item, or one of a group, is due, or 0
 }
 
 // empty: there is nothing, as far as is known.
@@ -39,13 +39,15 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 	if wait && due != 0 {
 		due = max(due, ic.stood)
 	}
-	st := state{next: due, due: due != 0 && due <= now}
+	ic.endPostponed(now)
+	st := state{next: earlier(due, ic.resume), due: due != 0 && due <= now}
+	blocked := ic.paused || ic.full()
 	switch {
 	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // nobody would be woken for these
 		st.stale = true
-	case !ic.paused && len(ic.avail) > 0:
+	case !blocked && len(ic.avail) > 0:
 		st.claim = begin(ic.pop())
-	case !ic.paused && ic.horizon != "":
+	case !blocked && ic.horizon != "":
 		st.more = true
 	case st.due:
 	case wait:
@@ -57,7 +59,7 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 
 // dispatch gives what there is to those who wait.
 func (ic *itemCache) dispatch() {
-	for len(ic.waiters) > 0 && len(ic.avail) > 0 && !ic.paused {
+	for len(ic.waiters) > 0 && len(ic.avail) > 0 && !ic.paused && !ic.full() {
 		ic.waiters[0].given <- ic.waiters[0].begin(ic.pop())
 		ic.waiters = ic.waiters[1:]
 	}
@@ -90,7 +92,7 @@ func (ic *itemCache) wakeAll() {
 func (ic *itemCache) first(begin claimFunc) *claim {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 {
+	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 || ic.full() {
 		return nil
 	}
 	return begin(ic.pop())

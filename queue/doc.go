@@ -36,6 +36,14 @@
 // keeps its place in its process if a Receive is cancelled before it has sent the claim. The time
 // to deliver an item does not grow with the number of items behind it.
 //
+// Of the items of one group and one priority ([EnqueueOptions].Group), only the first is claimed,
+// or the first ones, as many as [Options].PerGroup. The next one is claimed after the first was
+// acked or rejected. An item that is given back, with or without a delay, or lost, is delivered
+// again before the rest of its group. Items of other groups do not wait for it. A group costs no
+// request and no key.
+//
+// With [Options.MaxInFlight], all consumers together have claimed at most so many items.
+//
 // Every call returns when its context ends, except that [Queue.Consume] then waits for the running
 // calls of its function.
 //
@@ -48,6 +56,10 @@
 // An item can be worked on twice if a consumer is paused, or loses its lease after the work and
 // before the ack. Pass the fence ([session.Hold.Fence]) to systems outside etcd, and work under the
 // message's context.
+//
+// A delayed item of a group takes its place in the group when the delay ends, and a dead letter when
+// it is redriven. If consumers have different [Options].PerGroup, the greatest counts. Each
+// consuming process keeps the keys of the items in memory that wait for others of their group.
 //
 // A delay starts by the clock of the process that sets it. It ends by the clock of a consumer, and
 // only while there are consumers.
@@ -68,6 +80,30 @@
 // etcd is a small store: it keeps all items in memory, in 2 GiB by default. The largest value of an
 // item has 1 MiB ([MaxValue]). Each consuming process receives all items through its watch,
 // including the items that other processes claim.
+//
+// # States of an item
+//
+// Each arrow is one transaction of the process that makes the call. The end of a lease is etcd's. A
+// consumer moves the delayed items that are due, and moves an item without attempts to the dead
+// letters.
+//
+//	  │ Enqueue                     │ Enqueue with a Delay
+//	  ▼                             ▼
+//	ready ◀──── the delay is over ─ delayed
+//	│   ▲                           ▲
+//	│   │ Nack, Requeue,            │ Nack with a delay,
+//	│   │ the lease ends            │ of an item without a group
+//	│   │                           │
+//	│   └── claimed ────────────────┘
+//	│       ▲ │ │
+//	└───────┘ │ └── Reject, no attempts are left ──▶ dead ── Redrive ──▶ ready
+//	 Receive  │
+//	          │ Ack, AckWith
+//	          ▼
+//	        done
+//
+// An item that is ready is claimed only when it is the turn of its group, when the delay of its
+// Nack is over, and when a slot of MaxInFlight is free.
 //
 // # Concurrency
 //
@@ -98,6 +134,9 @@
 //	<name>//tail               the number of the next item, a bound of the number of items, and
 //	                           the pressure of other producers
 //	<name>//q/<place>          an item: a line of JSON, then the value
+//	<name>//q/<place>/<group>  an item of a group
+//	<name>//h/<place>          the time at which an item of a group may be claimed again
+//	<name>//m/<slot>           the slot of a claim with MaxInFlight, under the same lease
 //	<name>//c/<place>          its claim, under the lease of the consumer's session
 //	<name>//t/<place>          its claims: the version of the key is their number
 //	<name>//r/<place>          its claims that are no attempts: the version is their number

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/merge"
@@ -16,6 +17,10 @@ import (
 type EnqueueOptions struct {
 	// Priority is 0 to 9. An item is delivered before all items of a lower priority.
 	Priority int
+	// Group makes the items of one group and one priority be delivered in their order,
+	// [Options].PerGroup at a time. It is valid UTF-8 of at most [MaxGroup] bytes. An item without
+	// a group waits for no other.
+	Group string
 	// Delay is the time for which the item is held back, by this process's clock. The item takes
 	// its place at the end of the queue after that.
 	Delay time.Duration
@@ -119,7 +124,8 @@ func (q *Queue) enqueue(
 	}
 	for _, v := range values {
 		r := record{
-			ID: q.newID(), Enqueued: now.UnixMilli(), Priority: o.Priority, value: v, due: due,
+			ID: q.newID(), Enqueued: now.UnixMilli(), Priority: o.Priority, Group: o.Group,
+			value: v, due: due,
 		}
 		a.size += len(r.stored())
 		a.records = append(a.records, r)
@@ -148,6 +154,10 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 	switch {
 	case o.Priority < 0 || o.Priority > MaxPriority:
 		return invalid("a priority of %d is not between 0 and %d", o.Priority, MaxPriority)
+	case len(o.Group) > MaxGroup:
+		return tooLarge("a Group of %d bytes; %d are possible", len(o.Group), MaxGroup)
+	case !utf8.ValidString(o.Group):
+		return invalid("a Group that is no UTF-8")
 	case o.Delay < 0:
 		return invalid("a negative delay")
 	case len(o.DedupID) > MaxDedupID:

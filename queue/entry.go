@@ -7,19 +7,41 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// entry is an item. What is known of its claim is right as of the revision seen.
+// entry is an item.
 type entry struct {
-	place    string
-	create   int64
-	value    []byte // as the watch told it, unless it is large or has been handed out
+	place  string
+	group  string
+	create int64
+	value  []byte // as the watch told it, unless it is large or has been handed out
+	listed bool   // in avail
+	turn   bool   // not behind others of its group
+	until  int64  // when it may be claimed, in milliseconds since 1970, or 0
+
+	keyState // of its claim
+}
+
+// keyState is what is known of a key that one consumer at a time puts. It is right as of the
+// revision seen.
+type keyState struct {
 	seen     int64
 	claim    int64 // its create_revision, 0 if there is none
 	unleased int64 // the mod_revision of the last claim that was under no lease
 	over     int64 // claims up to this one have ended, whatever news of them is still to come
 	taken    bool  // by a local consumer, who tries to claim it
 	stale    int64 // another's claim was found that seen does not reach yet
-	listed   bool  // in avail
 }
+
+func (k *keyState) free() bool { return k.claim <= k.over && !k.taken && k.seen >= k.stale }
+
+// saw takes the state of the key at a revision.
+func (ic *itemCache) saw(k *keyState, revision int64, kv gateway.KeyValue, there bool) {
+	if k.seen, k.claim = revision, 0; there {
+		k.claim = kv.CreateRevision
+		ic.unleased(k, kv)
+	}
+}
+
+func (e *entry) key() string { return itemKey(e.place, e.group) }
 
 // floor: what lies at place and behind, up to the next floor, was read at revision; older events
 // are old news.
@@ -42,7 +64,7 @@ func (ic *itemCache) floor(place string) (revision int64) {
 }
 
 func (ic *itemCache) apply(ev gateway.Event) {
-	kind, place := ic.sort(ev.KV.Key)
+	kind, place, group := ic.sort(ev.KV.Key)
 	rev := ev.KV.ModRevision
 	switch kind {
 	case ic.keys.paused:
@@ -73,49 +95,61 @@ func (ic *itemCache) apply(ev gateway.Event) {
 		case ev.Deleted && e != nil:
 			ic.drop(e)
 		case !ev.Deleted && e == nil:
-			e = ic.add(place, ev.KV.CreateRevision)
+			e = ic.add(place, group, ev.KV.CreateRevision)
 			e.seen = rev
-			if len(ev.KV.Value) <= keptValue {
+			if len(ev.KV.Value) <= keptValue && e.turn {
 				e.value = ev.KV.Value
 			}
 			ic.list(e)
 		}
 	case ic.keys.claims:
 		if e := ic.entries[place]; e != nil && rev > e.seen {
-			if e.seen, e.claim = rev, 0; !ev.Deleted {
-				e.claim = ev.KV.CreateRevision
-				ic.unleased(e, ev.KV)
-			}
+			ic.saw(&e.keyState, rev, ev.KV, !ev.Deleted)
 			ic.list(e)
 		}
-	}
-}
-
-// sort tells what kind of key it is, by where such keys lie, and the place if it has one.
-func (ic *itemCache) sort(key string) (kind, place string) {
-	switch {
-	case key == ic.keys.paused, key == ic.keys.gaps:
-		return key, ""
-	case strings.HasPrefix(key, ic.keys.delayed):
-		return ic.keys.delayed, ""
-	}
-	for _, kind := range []string{ic.keys.items, ic.keys.claims} {
-		if place, ok := strings.CutPrefix(key, kind); ok {
-			return kind, place
+	case ic.keys.slots:
+		ic.applySlot(ev)
+	case ic.keys.retries:
+		if e := ic.entries[place]; e != nil && rev > ic.floor(place) {
+			ic.postpone(e, parseRetry(ev.KV, ev.Deleted))
 		}
 	}
-	return "", ""
 }
 
-func (ic *itemCache) add(place string, create int64) *entry {
-	e := &entry{place: place, create: create}
+// sort tells what kind of key it is, by where such keys lie, and the place and group if it has one.
+func (ic *itemCache) sort(key string) (kind, place, group string) {
+	switch {
+	case key == ic.keys.paused, key == ic.keys.gaps:
+		return key, "", ""
+	case strings.HasPrefix(key, ic.keys.delayed):
+		return ic.keys.delayed, "", ""
+	case strings.HasPrefix(key, ic.keys.slots):
+		return ic.keys.slots, "", ""
+	}
+	if item, ok := strings.CutPrefix(key, ic.keys.items); ok {
+		place, group = parseItemKey(item)
+		return ic.keys.items, place, group
+	}
+	for _, kind := range []string{ic.keys.claims, ic.keys.retries} {
+		if place, ok := strings.CutPrefix(key, kind); ok {
+			return kind, place, ""
+		}
+	}
+	return "", "", ""
+}
+
+func (ic *itemCache) add(place, group string, create int64) *entry {
+	e := &entry{place: place, group: group, create: create}
 	ic.entries[place] = e
+	ic.enterGroup(e)
 	return e
 }
 
 func (ic *itemCache) drop(e *entry) {
 	if ic.entries[e.place] == e {
 		delete(ic.entries, e.place)
+		ic.leaveGroup(e)
+		delete(ic.postponed, e)
 		ic.list(e)
 		ic.removed++
 		if p, ok := priorityOf(e.place); ok {
@@ -126,7 +160,7 @@ func (ic *itemCache) drop(e *entry) {
 
 // list puts the entry among those to hand out, or takes it from there.
 func (ic *itemCache) list(e *entry) {
-	want := ic.entries[e.place] == e && e.claim <= e.over && !e.taken && e.seen >= e.stale
+	want := ic.entries[e.place] == e && e.free() && e.turn && e.until == 0
 	if want == e.listed {
 		return
 	}
@@ -150,6 +184,7 @@ func (ic *itemCache) shorten() {
 			e.listed = false
 		}
 	}
+	ic.cutGroups()
 	clear(ic.avail[maxKnown/4:])
 	ic.avail = ic.avail[:maxKnown/4]
 }

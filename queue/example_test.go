@@ -69,6 +69,36 @@ func ExampleQueue_Consume() {
 	// true
 }
 
+// The items of one customer are delivered in their order, one at a time. Those of another customer
+// do not wait for them.
+func ExampleEnqueueOptions_group() {
+	ctx := context.Background()
+	q := queue.New(s, "statements", nil)
+	for _, item := range []struct{ customer, value string }{
+		{"anna", "open"}, {"anna", "close"}, {"bert", "open"},
+	} {
+		opts := &queue.EnqueueOptions{Group: item.customer}
+		if _, err := q.Enqueue(ctx, []byte(item.value), opts); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for range 2 {
+		m, err := q.Receive(ctx)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%s: %s\n", m.Group, m.Value)
+	}
+	_, err := q.TryReceive(ctx)
+	fmt.Println(errors.Is(err, queue.ErrEmpty))
+	// Output:
+	// anna: open
+	// bert: open
+	// true
+}
+
 // AckWith writes the result of the work in the transaction that acks the item, so that the result
 // is written exactly once, even if processes are killed.
 func ExampleMessage_AckWith() {

@@ -39,7 +39,8 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 			looked = true
 		}
 		resp, err := ic.read(ctx, "", gateway.OpGet(ic.keys.paused, gateway.KeysOnly()),
-			ic.readDue(synced), gateway.OpGet(ic.keys.tail))
+			ic.readDue(synced), gateway.OpGet(ic.keys.slots, gateway.Prefix()),
+			gateway.OpGet(ic.keys.tail))
 		if err == nil && !ic.sawTailOf(resp) {
 			fresh = true
 			continue // without the gaps
@@ -99,7 +100,7 @@ func (ic *itemCache) expect(l *itemWatch) bool {
 	return ic.reading
 }
 
-// read reads a window of items from a place on, all claims behind it, and more. The claims are read
+// read reads a window of items from a place on, all claims and retries behind it, and more. The claims are read
 // with their short values, because etcd 3.7 omits the leases of a read without values.
 func (ic *itemCache) read(
 	ctx context.Context, from string, more ...gateway.Op,
@@ -113,8 +114,10 @@ func (ic *itemCache) read(
 		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to),
 			gateway.Limit(window), gateway.KeysOnly()))
 	}
-	for _, r := range known.between(ic.keys.claims, from) {
-		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
+	for _, prefix := range []string{ic.keys.claims, ic.keys.retries} {
+		for _, r := range known.between(prefix, from) {
+			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
+		}
 	}
 	resp, err := ic.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
 	if err != nil {
@@ -122,8 +125,8 @@ func (ic *itemCache) read(
 	}
 	n := len(items)
 	resp.Responses = append([]gateway.OpResponse{
-		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]),
-	}, resp.Responses[2*n:]...)
+		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]), joined(resp.Responses[2*n : 3*n]),
+	}, resp.Responses[3*n:]...)
 	return resp, nil
 }
 
@@ -192,7 +195,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	if ic.watch != l || err != nil {
 		return
 	}
-	items, claims := resp.Responses[0].Get, resp.Responses[1].Get
+	items, claims, retries := resp.Responses[0].Get, resp.Responses[1].Get, resp.Responses[2].Get
 	ic.horizon = ""
 	if n := len(items.KVs); items.More && n > 0 {
 		ic.horizon = strings.TrimPrefix(items.KVs[n-1].Key, ic.keys.items) + "\x00"
@@ -207,21 +210,23 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	for _, kv := range claims.KVs {
 		claimed[strings.TrimPrefix(kv.Key, ic.keys.claims)] = kv
 	}
+	until := make(map[string]int64, len(retries.KVs))
+	for _, kv := range retries.KVs {
+		until[strings.TrimPrefix(kv.Key, ic.keys.retries)] = parseRetry(kv, false)
+	}
 	there := make(map[string]bool, len(items.KVs))
 	for _, kv := range items.KVs {
-		place := strings.TrimPrefix(kv.Key, ic.keys.items)
+		place, group := parseItemKey(strings.TrimPrefix(kv.Key, ic.keys.items))
 		there[place] = true
 		e := ic.entries[place]
 		if e == nil {
-			e = ic.add(place, kv.CreateRevision)
+			e = ic.add(place, group, kv.CreateRevision)
 		}
 		if e.seen <= resp.Revision {
 			claim, there := claimed[place]
-			if e.seen, e.claim = resp.Revision, claim.CreateRevision; there {
-				ic.unleased(e, claim)
-			}
+			ic.saw(&e.keyState, resp.Revision, claim, there)
 		}
-		ic.list(e)
+		ic.postpone(e, until[place])
 	}
 	for place, e := range ic.entries {
 		if place >= from && !there[place] && (e.seen <= resp.Revision || !ic.known(place)) {
@@ -230,12 +235,13 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	}
 	if from == "" {
 		ic.seenAt = max(ic.seenAt, resp.Revision)
-		ic.paused = len(resp.Responses[2].Get.KVs) > 0
+		ic.paused = len(resp.Responses[3].Get.KVs) > 0
 		if !ic.synced {
 			ic.due = 0
 		}
 		ic.synced = true
-		delayed := resp.Responses[3].Get
+		ic.readSlots(resp.Responses[5].Get.KVs, resp.Revision)
+		delayed := resp.Responses[4].Get
 		if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
 			due, _ := ic.keys.dueOf(kvs[0].Key)
 			ic.due = earlier(ic.due, due)
@@ -295,6 +301,7 @@ func (ic *itemCache) broken(l *itemWatch, err error) {
 	ic.watch, ic.synced, ic.reading, ic.early = nil, false, false, nil
 	ic.entries, ic.avail, ic.floors, ic.horizon = map[string]*entry{}, nil, nil, ""
 	ic.dueFrom, ic.seenAt = 0, 0
+	ic.groups, ic.postponed, ic.resume, ic.slots = nil, nil, 0, nil
 	if !errors.Is(err, gateway.ErrCompacted) {
 		ic.err = err
 		ic.forget()

@@ -128,7 +128,7 @@ func (ic *itemCache) newGaps() []gap {
 	list := []gap{}
 	for p, used := range ic.used {
 		end := place(p, ic.tailNext)
-		if !used || ic.horizon != "" && ic.horizon <= place(p, 0) {
+		if !used || ic.horizon != "" && (ic.horizon <= place(p, 0) || len(ic.horizon) < placeLen) {
 			continue
 		}
 		if ic.horizon != "" && ic.horizon < end {

@@ -23,7 +23,7 @@ func TestGapsLeaveOutNoItem(t *testing.T) {
 			for range rand.N(600) {
 				p := place(rand.N(2), next)
 				items[p] = true
-				ic.add(p, next)
+				ic.add(p, "", next)
 				next++
 			}
 			keep := rand.N(5)

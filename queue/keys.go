@@ -20,6 +20,8 @@ type keys struct {
 	delayed string // + due time and ID
 	dead    string // + ID
 	dedups  string // + de-duplication ID
+	slots   string // + slot: leased, of a claim, if there is a MaxInFlight
+	retries string // + place: when an item of a group that was given back may be claimed again
 }
 
 func keysOf(name string) keys {
@@ -27,7 +29,7 @@ func keysOf(name string) keys {
 	return keys{
 		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused",
 		items: root + "q/", claims: root + "c/", counts: root + "t/", returns: root + "r/",
-		delayed: root + "d/", dead: root + "x/", dedups: root + "u/",
+		delayed: root + "d/", dead: root + "x/", dedups: root + "u/", retries: root + "h/", slots: root + "m/",
 	}
 }
 
@@ -36,9 +38,30 @@ func place(priority int, number int64) string {
 	return fmt.Sprintf("%d/%016d", MaxPriority-priority, number)
 }
 
+// itemKey returns the part of an item's key behind the prefix: its place, and its group if it has
+// one.
+func itemKey(place, group string) string {
+	if group == "" {
+		return place
+	}
+	return place + "/" + group
+}
+
+// parseItemKey is the inverse of itemKey. A key that is not of this library is all place.
+func parseItemKey(key string) (place, group string) {
+	if len(key) > placeLen+1 && key[placeLen] == '/' {
+		if _, ok := priorityOf(key[:placeLen]); ok {
+			return key[:placeLen], key[placeLen+1:]
+		}
+	}
+	return key, ""
+}
+
+const placeLen = 18
+
 // priorityOf tells the priority of a place, or that it is none.
 func priorityOf(place string) (priority int, ok bool) {
-	if len(place) != 18 || place[1] != '/' || !digits(place[:1]) || !digits(place[2:]) {
+	if len(place) != placeLen || place[1] != '/' || !digits(place[:1]) || !digits(place[2:]) {
 		return 0, false
 	}
 	return MaxPriority - int(place[0]-'0'), true

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -26,12 +28,15 @@ type Message struct {
 	ID       string
 	Value    []byte
 	Priority int
+	Group    string
 	Attempt  int       // from 1; deliveries that a crash cut short count
 	Enqueued time.Time // by the producer's clock
 
 	q       *Queue
 	grip    *core.Releaser
 	place   string
+	slot    int    // or noSlot
+	tag     string // the value of the keys of the claim and the slot
 	claims  int
 	counted bool // the attempt; else it is counted when the message is given back
 }
@@ -54,26 +59,42 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	}
 	// Alone: ops may write the same keys as those of another message, which etcd refuses in one
 	// transaction.
-	if err := m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(m.remove(), ops...)}); err != nil {
-		return m.q.wrap("ack", err)
-	}
-	return nil
+	return m.release(ctx, "ack", core.ReleaseWrite{Then: append(m.remove(), ops...)})
 }
 
 // Nack gives the item back, to be delivered again. Without a delay, the item keeps its place and
 // can be received at once. With a delay, by this process's clock, it takes its place at the end of
-// the queue after that. Returns [gateway.ErrInvalid] when delay is negative. See [Message] for its
+// the queue after that. An item of a group keeps its place also with a delay, and the items behind
+// it in the group wait, unless PerGroup lets them go on. Returns [gateway.ErrInvalid] when delay is negative. See [Message] for its
 // other errors.
 func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	switch {
 	case delay < 0:
 		return m.q.wrap("nack", invalid("a negative delay"))
 	case delay == 0:
-		return m.giveBack(ctx)
+		err := m.giveBack(ctx, "nack", m.countOps()...)
+		if err == nil {
+			m.returned()
+		}
+		return err
 	}
-	key := m.q.keys.dueKey(time.Now().Add(delay).UnixMilli(), m.ID)
+	due := time.Now().Add(delay).UnixMilli()
+	if m.Group != "" {
+		later := gateway.OpPut(m.q.keys.retries+m.place, strconv.AppendInt(nil, due, 10))
+		return m.giveBack(ctx, "nack", append(m.countOps(), later)...)
+	}
 	r := m.record()
-	return m.settle(ctx, "nack", len(m.Value), gateway.OpPut(key, r.encode()))
+	return m.settle(ctx, "nack", len(m.Value), gateway.OpPut(m.q.keys.dueKey(due, m.ID), r.encode()))
+}
+
+// parseRetry reads the key that Nack with a delay puts for an item of a group. A time that this
+// library cannot have written is over.
+func parseRetry(kv gateway.KeyValue, deleted bool) (until int64) {
+	until, err := strconv.ParseInt(string(kv.Value), 10, 64)
+	if deleted || err != nil || until < 0 || until > maxTime {
+		return 0
+	}
+	return until
 }
 
 // Reject moves the item to the dead letters. Returns [ErrTooLarge] when reason exceeds [MaxReason].
@@ -86,21 +107,37 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
 }
 
-// giveBack gives the item back in its place. Its own process can receive it again before the watch
-// reports the end of the claim.
-func (m *Message) giveBack(ctx context.Context) error {
-	w := core.ReleaseWrite{Then: m.inPlace(), Weight: 1}
-	if !m.counted {
-		w.Then = append(w.Then, gateway.OpPut(m.q.keys.counts+m.place, nil))
+// release ends the claim.
+func (m *Message) release(ctx context.Context, verb string, w core.ReleaseWrite) error {
+	err := m.grip.ReleaseWith(ctx, w)
+	if err == nil {
+		return nil
 	}
-	if err := m.grip.ReleaseWith(ctx, w); err != nil {
-		return m.q.wrap("nack", err)
+	if errors.Is(err, session.ErrNotHeld) {
+		m.abandonSlot()
 	}
-	m.returned()
-	return nil
+	return m.q.wrap(verb, err)
 }
 
-// returned notes that the item is in its place again.
+// giveBack ends the claim, leaves the item in its place, and applies ops.
+func (m *Message) giveBack(ctx context.Context, verb string, ops ...gateway.Op) error {
+	// The first operation changes nothing but, as any does, makes the release compare that the
+	// claim is still this one.
+	then := []gateway.Op{gateway.OpGet(m.q.keys.items+m.key(), gateway.CountOnly())}
+	w := core.ReleaseWrite{Then: slices.Concat(then, m.forgetRetry(), m.slotOps(), ops), Weight: 1}
+	return m.release(ctx, verb, w)
+}
+
+// countOps counts an attempt that was not counted by the claim.
+func (m *Message) countOps() []gateway.Op {
+	if m.counted {
+		return nil
+	}
+	return []gateway.Op{gateway.OpPut(m.q.keys.counts+m.place, nil)}
+}
+
+// returned notes that the item is in its place again. Its own process can receive it before the
+// watch reports the end of the claim.
 func (m *Message) returned() {
 	ic := m.q.openCache()
 	defer ic.release()
@@ -113,23 +150,32 @@ func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gate
 	w := core.ReleaseWrite{
 		Then: append(m.forget(), ops...), Weight: 1 + size/core.WeightBytes, Deletes: m.keys(),
 	}
-	if err := m.grip.ReleaseWith(ctx, w); err != nil {
-		return m.q.wrap(verb, err)
-	}
-	return nil
+	return m.release(ctx, verb, w)
 }
+
+// key is the part of the item's key behind the prefix.
+func (m *Message) key() string { return itemKey(m.place, m.Group) }
 
 // keys are those of the item: itself, and the counter of its claims.
 func (m *Message) keys() []string {
-	return []string{m.q.keys.items + m.place, m.q.keys.counts + m.place}
+	return []string{m.q.keys.items + m.key(), m.q.keys.counts + m.place}
 }
 
-// forget deletes what there may be besides.
+// forget deletes the keys that there may be besides.
 func (m *Message) forget() []gateway.Op {
+	ops := append(m.forgetRetry(), m.slotOps()...)
 	if m.claims > 2 { // else none can have been taken back
-		return []gateway.Op{gateway.OpDelete(m.q.keys.returns + m.place)}
+		ops = append(ops, gateway.OpDelete(m.q.keys.returns+m.place))
 	}
-	return nil
+	return ops
+}
+
+// forgetRetry deletes the time of the retry, which only an item with an earlier claim can have.
+func (m *Message) forgetRetry() []gateway.Op {
+	if m.Group == "" || m.claims < 2 {
+		return nil
+	}
+	return []gateway.Op{gateway.OpDelete(m.q.keys.retries + m.place)}
 }
 
 // remove deletes all of the item.
@@ -141,16 +187,10 @@ func (m *Message) remove() []gateway.Op {
 	return ops
 }
 
-// inPlace changes nothing but, as any operation does, makes the release compare that the claim is
-// still this one.
-func (m *Message) inPlace() []gateway.Op {
-	return []gateway.Op{gateway.OpGet(m.q.keys.items+m.place, gateway.CountOnly())}
-}
-
 func (m *Message) record() record {
 	return record{
 		ID: m.ID, Enqueued: m.Enqueued.UnixMilli(), Attempts: m.Attempt, Priority: m.Priority,
-		value: m.Value,
+		Group: m.Group, value: m.Value,
 	}
 }
 
@@ -169,7 +209,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 	if err != nil {
 		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay while the database is full
 			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
-				return m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: m.inPlace()})
+				return m.giveBack(ctx, "give back")
 			})
 		}
 		return fmt.Errorf("move to the dead letters: %w", err)

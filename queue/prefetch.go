@@ -66,6 +66,7 @@ func (q *Queue) takeAhead() []*claim {
 // the client, which share the cache.
 func (q *Queue) dropAhead() {
 	for _, c := range q.takeAhead() {
+		c.cache.slotAnswered(c)
 		c.cache.giveBack(c.entry)
 	}
 }
@@ -83,11 +84,15 @@ func (q *Queue) releaseAhead(ctx context.Context) {
 // releaseClaim gives back an item that was claimed ahead.
 func (q *Queue) releaseClaim(ctx context.Context, c *claim) {
 	out, err := c.pending.Wait(ctx)
+	if err == nil {
+		c.read(out)
+	}
+	c.cache.slotAnswered(c)
 	if err != nil {
 		c.cache.giveBack(c.entry)
 		return
 	}
-	if c.read(out); c.fence == 0 {
+	if c.fence == 0 {
 		c.cache.lost(c.entry, c.gone, c.other)
 		return
 	}

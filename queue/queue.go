@@ -21,6 +21,10 @@ const (
 	MaxAckOps = 100
 	// MaxPrefetch is the largest [Options].Prefetch.
 	MaxPrefetch = 1000
+	// MaxSlots is the largest [Options].MaxInFlight.
+	MaxSlots = 1000
+	// MaxGroup is the longest name of a group in bytes.
+	MaxGroup = 256
 	// MaxPriority is the most urgent priority.
 	MaxPriority = 9
 	// MaxDedupID is the longest de-duplication ID in bytes.
@@ -55,6 +59,13 @@ type Options struct {
 	// round trip. Other consumers cannot receive these items. The default is 0: each Receive, and
 	// each free function of a [Queue.Consume], claims one item.
 	Prefetch int
+	// MaxInFlight is the number of items that all consumers of the queue together have claimed at a
+	// time, at most [MaxSlots], including claims ahead. All consumers need the same MaxInFlight,
+	// because one without it is not counted. 0 means no limit.
+	MaxInFlight int
+	// PerGroup is the number of items of one group that are delivered at a time. With more than
+	// one, the items that are delivered at a time begin in any order. Default 1.
+	PerGroup int
 	// DedupWindow is the shortest time for which a DedupID is remembered. The longest is twice
 	// that. Default 5 minutes.
 	DedupWindow time.Duration
@@ -83,6 +94,9 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 	if opts != nil {
 		q.opt = *opts
 	}
+	if q.opt.PerGroup == 0 {
+		q.opt.PerGroup = 1
+	}
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
 	}
@@ -100,6 +114,10 @@ func (q *Queue) check() error {
 		return invalid("the name %q has an empty part", q.name)
 	case q.opt.MaxAttempts < 0 || q.opt.MaxLength < 0:
 		return invalid("a negative MaxAttempts or MaxLength")
+	case q.opt.MaxInFlight < 0 || q.opt.MaxInFlight > MaxSlots:
+		return invalid("a MaxInFlight of %d is not between 0 and %d", q.opt.MaxInFlight, MaxSlots)
+	case q.opt.PerGroup < 1:
+		return invalid("a negative PerGroup")
 	case q.opt.Prefetch < 0 || q.opt.Prefetch > MaxPrefetch:
 		return invalid("a Prefetch of %d is not between 0 and %d", q.opt.Prefetch, MaxPrefetch)
 	case q.opt.DedupWindow < time.Second || q.opt.DedupWindow > gateway.MaxTTL/2:

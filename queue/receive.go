@@ -22,8 +22,9 @@ func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 	return m, nil
 }
 
-// TryReceive claims the first unclaimed item. Returns [ErrEmpty] when there is none or the queue is
-// paused, and else the errors of [Queue.Receive]. After ErrEmpty an item can become available again
+// TryReceive claims the first unclaimed item. Returns [ErrEmpty] when there is none, all wait for
+// others of their group, MaxInFlight items are claimed, or the queue is paused, and else the errors
+// of [Queue.Receive]. After ErrEmpty an item can become available again
 // without an enqueue, because a consumer can give back an item that it received or claimed ahead.
 func (q *Queue) TryReceive(ctx context.Context) (*Message, error) {
 	m, err := q.receive(ctx, false)

@@ -14,6 +14,7 @@ type record struct {
 	Enqueued int64  `json:"enqueued"`           // in milliseconds, by the producer's clock
 	Attempts int    `json:"attempts,omitempty"` // before it came to where it is
 	Priority int    `json:"priority,omitempty"`
+	Group    string `json:"group,omitempty"`
 	Reason   string `json:"reason,omitempty"` // of a dead letter
 	DeadAt   int64  `json:"died,omitempty"`
 
@@ -46,7 +47,7 @@ func decode(b []byte) (record, error) {
 	var r record
 	head, value, ok := bytes.Cut(b, []byte{'\n'})
 	if !ok || json.Unmarshal(head, &r) != nil || !plainID(r.ID) || r.Attempts < 0 ||
-		r.Priority < 0 || r.Priority > MaxPriority {
+		r.Priority < 0 || r.Priority > MaxPriority || len(r.Group) > MaxGroup {
 		return record{}, errNoItem
 	}
 	r.Attempts = min(r.Attempts, maxStoredAttempts)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // Requeue gives the item back as if it had not been received: at once, in its old place, and
@@ -12,19 +11,18 @@ import (
 // does not move the item to the dead letters. The consumer should then stop receiving, because it
 // would receive the same item again. See [Message] for its errors.
 func (m *Message) Requeue(ctx context.Context) error {
-	count, returns := m.q.keys.counts+m.place, m.q.keys.returns+m.place
-	uncount := gateway.OpTxn(gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
-		Then: []gateway.Op{gateway.OpDelete(count)},
-		Else: []gateway.Op{gateway.OpPut(returns, nil)},
-	})
-	w := core.ReleaseWrite{Then: m.inPlace()}
+	var uncount []gateway.Op
 	if m.counted {
-		w.Then = append(w.Then, uncount)
+		count, returns := m.q.keys.counts+m.place, m.q.keys.returns+m.place
+		uncount = append(uncount, gateway.OpTxn(gateway.Txn{
+			If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
+			Then: []gateway.Op{gateway.OpDelete(count)},
+			Else: []gateway.Op{gateway.OpPut(returns, nil)},
+		}))
 	}
-	if err := m.grip.ReleaseWith(ctx, w); err != nil {
-		return m.q.wrap("requeue", err)
+	err := m.giveBack(ctx, "requeue", uncount...)
+	if err == nil {
+		m.returned()
 	}
-	m.returned()
-	return nil
+	return err
 }

@@ -14,7 +14,7 @@ import (
 // Stats are the numbers of items of a queue at one revision.
 type Stats struct {
 	Revision int64
-	Ready    int64 // neither claimed nor delayed
+	Ready    int64 // neither claimed nor delayed; includes items that wait for others of their group
 	Claimed  int64 // held by a consumer, or claimed ahead for one
 	Delayed  int64
 	Dead     int64
@@ -54,6 +54,7 @@ type Item struct {
 	ID       string
 	Value    []byte
 	Priority int
+	Group    string
 	Enqueued time.Time
 	Claimed  bool
 }
@@ -99,13 +100,13 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 			return nil, q.wrap("peek", err)
 		}
 		for i, kv := range page {
-			place := strings.TrimPrefix(kv.Key, q.keys.items)
+			place, group := parseItemKey(strings.TrimPrefix(kv.Key, q.keys.items))
 			priority, ok := priorityOf(place)
 			if found := resp.Responses[i].Get.KVs; ok && len(found) > 0 {
 				if r, err := decode(found[0].Value); err == nil {
 					items = append(items, Item{
-						ID: r.ID, Value: r.value, Priority: priority, Enqueued: toTime(r.Enqueued),
-						Claimed: claimed[place],
+						ID: r.ID, Value: r.value, Priority: priority, Group: group,
+						Enqueued: toTime(r.Enqueued), Claimed: claimed[place],
 					})
 				}
 			}

@@ -152,7 +152,7 @@ func (q *Queue) appendTxn(m *batch, n int) gateway.Txn {
 		if r.due != 0 {
 			key = q.keys.dueKey(r.due, r.ID)
 		} else {
-			key = q.keys.items + place(r.Priority, next)
+			key = q.keys.items + itemKey(place(r.Priority, next), r.Group)
 			next++
 		}
 		ops = append(ops, gateway.OpPut(key, r.stored()))

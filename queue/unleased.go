@@ -11,13 +11,13 @@ import (
 // for ever. The cache sees such claims in what it reads and watches, and a consumer of the client
 // deletes them.
 
-// unleased notes a claim that is under no lease, once for each time it was put, and wakes the
-// consumers. The cache is locked.
-func (ic *itemCache) unleased(e *entry, claim gateway.KeyValue) {
-	if claim.Lease != 0 || e.unleased >= claim.ModRevision {
+// unleased notes a claim or slot that is under no lease, once for each time it was put, and wakes
+// the consumers. The cache is locked.
+func (ic *itemCache) unleased(k *keyState, claim gateway.KeyValue) {
+	if claim.Lease != 0 || k.unleased >= claim.ModRevision {
 		return
 	}
-	e.unleased = claim.ModRevision
+	k.unleased = claim.ModRevision
 	ic.noteUnowned(removal(claim))
 }
 

@@ -19,7 +19,7 @@ import (
 
 type consumeFlags struct {
 	holdFlags
-	concurrency, maxAttempts int
+	concurrency, maxAttempts, perGroup, maxInFlight int
 }
 
 const queueConsumeHelp = `Run a command for each item, with the item on its standard input. If it
@@ -48,6 +48,11 @@ func queueConsume(a *app) *cobra.Command {
 			case f.concurrency < 1 || f.concurrency > queue.MaxConcurrency:
 				return usagef("--concurrency %d is out of range; type a number from 1 to %d",
 					f.concurrency, queue.MaxConcurrency)
+			case f.maxInFlight < 0 || f.maxInFlight > queue.MaxSlots:
+				return usagef("--max-in-flight %d is out of range; "+
+					"type a number from 1 to %d, or 0 for no limit", f.maxInFlight, queue.MaxSlots)
+			case f.perGroup < 1:
+				return usagef("--per-group %d is out of range; type a number from 1", f.perGroup)
 			case f.maxAttempts < 0:
 				return usagef("--max-attempts %d is negative; "+
 					"type a number from 1, or 0 for no end", f.maxAttempts)
@@ -57,6 +62,9 @@ func queueConsume(a *app) *cobra.Command {
 	}
 	f.addHold(cmd)
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 1, "number of commands to run at a time")
+	cmd.Flags().IntVar(&f.maxInFlight, "max-in-flight", 0,
+		"number of items that all consumers work on at a time (default no limit)")
+	cmd.Flags().IntVar(&f.perGroup, "per-group", 1, "number of items of one group at a time")
 	cmd.Flags().IntVar(&f.maxAttempts, "max-attempts", 0,
 		"number of deliveries after which an item becomes a dead letter (default without end)")
 	return cmd
@@ -83,7 +91,9 @@ func (f *consumeFlags) consume(
 	a.sigs.forward(w.signal, w.idle)
 	defer a.sigs.releasing()
 	err = session.Run(ctx, c, opts, func(ctx context.Context, s *session.Session) error {
-		q := queue.New(s, name, &queue.Options{MaxAttempts: f.maxAttempts})
+		q := queue.New(s, name, &queue.Options{
+			MaxAttempts: f.maxAttempts, PerGroup: f.perGroup, MaxInFlight: f.maxInFlight,
+		})
 		err := q.Consume(ctx, f.concurrency, w.work)
 		if errors.Is(err, session.ErrLost) {
 			a.warn("continuing with a new session: %v", err)

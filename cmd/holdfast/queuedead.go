@@ -33,7 +33,7 @@ func queueDead(a *app) *cobra.Command {
 					break // nobody reads the rest
 				}
 				object := withValue(map[string]any{
-					"id": d.ID, "priority": d.Priority, "attempts": d.Attempts,
+					"id": d.ID, "priority": d.Priority, "group": d.Group, "attempts": d.Attempts,
 					"enqueued": d.Enqueued, "died": d.DeadAt, "reason": d.Reason,
 				}, d.Value)
 				t.add(object,

@@ -51,7 +51,8 @@ func (a *app) printItem(m *queue.Message) error {
 		return err
 	}
 	return printJSON(stdout, withValue(map[string]any{
-		"id": m.ID, "priority": m.Priority, "attempt": m.Attempt, "enqueued": m.Enqueued,
-		"key": m.Key(), "fence": m.Fence(),
+		"id": m.ID, "priority": m.Priority, "group": m.Group, "attempt": m.Attempt,
+		"enqueued": m.Enqueued,
+		"key":      m.Key(), "fence": m.Fence(),
 	}, m.Value))
 }

@@ -44,7 +44,8 @@ func (a *app) showItems(items []queue.Item) error {
 			state = "claimed"
 		}
 		object := withValue(map[string]any{
-			"id": i.ID, "priority": i.Priority, "enqueued": i.Enqueued, "claimed": i.Claimed,
+			"id": i.ID, "priority": i.Priority, "group": i.Group, "enqueued": i.Enqueued,
+			"claimed": i.Claimed,
 		}, i.Value)
 		t.add(object, i.ID, strconv.Itoa(i.Priority), stamp(i.Enqueued), state, brief(i.Value))
 	}

@@ -18,6 +18,7 @@ type putFlags struct {
 	priority  int
 	delay     duration
 	dedupID   string
+	group     string
 	window    duration
 	maxLength int
 	lines     bool
@@ -66,6 +67,8 @@ func queuePut(a *app) *cobra.Command {
 	fs.Var(&f.delay, "delay", "time before the item is delivered")
 	fs.StringVar(&f.dedupID, "dedup-id", "",
 		"do nothing if an item with this ID was put within the dedup-window")
+	fs.StringVar(&f.group, "group", "",
+		"deliver the items of this group in their order, one at a time")
 	fs.Var(&f.window, "dedup-window", "time in which --dedup-id finds duplicates (default 5m)")
 	fs.IntVar(&f.maxLength, "max-length", 0,
 		"wait while the queue has this many items (default no limit)")
@@ -185,6 +188,7 @@ func (p *putting) putWithRoom(ctx context.Context, values [][]byte) (int, error)
 func (p *putting) enqueue(ctx context.Context, values [][]byte, noWait bool) (int, error) {
 	ids, err := p.q.EnqueueAll(ctx, values, &queue.EnqueueOptions{
 		Priority: p.priority, Delay: time.Duration(p.delay), DedupID: p.dedupID, NoWait: noWait,
+		Group: p.group,
 	})
 	p.done += len(ids)
 	var printErr error

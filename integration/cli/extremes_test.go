@@ -42,7 +42,9 @@ var numericFlags = []struct {
 	{[]string{"queue", "put", "--max-length", "1"}, []string{"-w", "-E"}, []string{"x"}},
 	{
 		[]string{"queue", "consume"},
-		[]string{"--concurrency", "--max-attempts", "--ttl", "--grace"},
+		[]string{
+			"--concurrency", "--max-attempts", "--per-group", "--max-in-flight", "--ttl", "--grace",
+		},
 		[]string{"--", "sh", "-c", "kill -TERM $PPID"},
 	},
 	{[]string{"queue", "dead"}, timeFlags, nil},

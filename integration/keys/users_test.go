@@ -309,6 +309,21 @@ func (u user) queues() {
 	enqueue("again", queue.EnqueueOptions{Priority: 9})
 	u.no(receive(other, "again").Nack(u.ctx, 0))
 	u.no(receive(other, "again").Requeue(u.ctx))
+	slots := queue.New(u.a, "docs/queue", &queue.Options{MaxInFlight: 1})
+	enqueue("limited", queue.EnqueueOptions{Priority: 9})
+	limited, err := slots.Receive(u.ctx) // an item, no matter which
+	u.no(err)
+	u.no(limited.Ack(u.ctx))
+	enqueue("in a group", queue.EnqueueOptions{Group: "customer 7", Priority: 9})
+	for {
+		m, err := other.Receive(u.ctx)
+		u.no(err)
+		if m.Group != "" {
+			u.no(m.Nack(u.ctx, time.Hour))
+			break
+		}
+		u.no(m.Ack(u.ctx))
+	}
 	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
 	_, err = q.Stats(u.ctx)
 	u.no(err)

@@ -13,10 +13,10 @@ import (
 )
 
 // TestFlatInHistory: an Enqueue with MaxLength and a TryReceive of the empty queue take about as
-// long after 25,000 items, or HOLDFAST_QUEUE_ITEMS, as before them, although etcd has not compacted
+// long after 10,000 items, or HOLDFAST_QUEUE_ITEMS, as before them, although etcd has not compacted
 // its history, and one item is held all the time.
 func TestFlatInHistory(t *testing.T) {
-	items, name := number(t, 25_000), fresh(t)
+	items, name := number(t, 10_000), fresh(t)
 	s := plain(t)
 	held := queue.New(plain(t), name, nil)
 	enqueue(t, held, nil, "held")

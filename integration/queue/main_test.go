@@ -3,6 +3,7 @@ package queue_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/integration/recipetest"
@@ -30,6 +31,14 @@ func TestMain(m *testing.M) { cluster.Main(m) }
 func plain(tb testing.TB) *session.Session {
 	tb.Helper()
 	return cluster.NewSession(tb, nil)
+}
+
+// sized is small, or large with HOLDFAST_QUEUE_FULL, which is too slow for each commit.
+func sized[T any](small, large T) T {
+	if os.Getenv("HOLDFAST_QUEUE_FULL") != "" {
+		return large
+	}
+	return small
 }
 
 const patience = recipetest.Patience

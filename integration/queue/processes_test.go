@@ -53,7 +53,7 @@ func number(tb testing.TB, n int) int {
 func TestManyProcessesKeepTheGuarantees(t *testing.T) {
 	t.Parallel()
 	const parties, drops = 8, 200
-	items := number(t, 3000) / parties * parties
+	items := number(t, 1500) / parties * parties
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	c := newClient(t, gateway.Config{})
 	name := fresh(t)

@@ -80,7 +80,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // TestProducerFreezes: when one of six producers stops at a random moment, the others go on.
 func TestProducerFreezes(t *testing.T) {
-	for range 5 {
+	for range sized(2, 5) {
 		p := startProducers(t, 6, fresh(t), nil)
 		others := func(d time.Duration) float64 {
 			before := p.items.Load() - p.of[0].Load()
@@ -101,14 +101,17 @@ func TestProducerFreezes(t *testing.T) {
 	}
 }
 
+// measured is how long the tests of requests count.
+var measured = time.Duration(sized(2, 5)) * time.Second
+
 // TestRequestsPerItem: many producers do not send many more requests than items.
 func TestRequestsPerItem(t *testing.T) {
-	for _, n := range []int{1, 2, 6, 50, 400} {
+	for _, n := range sized([]int{6, 100}, []int{1, 2, 6, 50, 400}) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			p := startProducers(t, n, fresh(t), nil)
-			pause(t, t.Context(), 2*time.Second, "the producers")
+			pause(t, t.Context(), time.Second, "the producers")
 			items, requests := p.items.Load(), p.requests.Load()
-			pause(t, t.Context(), 5*time.Second, "items")
+			pause(t, t.Context(), measured, "items")
 			items, requests = p.items.Load()-items, p.requests.Load()-requests
 			p.stop()
 			fewest := p.items.Load()
@@ -117,7 +120,7 @@ func TestRequestsPerItem(t *testing.T) {
 			}
 			each := float64(requests) / float64(items)
 			figure(t, "%d producers: %d items/s, %.1f requests an item, at least %d items each",
-				n, items/5, each, fewest)
+				n, items/int64(measured.Seconds()), each, fewest)
 			if each > 15 { // 2 to 9 on a quiet machine
 				t.Errorf("%.1f requests an item", each)
 			}
@@ -128,7 +131,7 @@ func TestRequestsPerItem(t *testing.T) {
 // TestRequestsPerItemOfAFullQueue: many producers that wait for room do not send many more requests
 // than items, and none waits for ever.
 func TestRequestsPerItemOfAFullQueue(t *testing.T) {
-	for _, n := range []int{6, 50, 400} {
+	for _, n := range sized([]int{6, 100}, []int{6, 50, 400}) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			const limit = 20
 			name := fresh(t)
@@ -148,9 +151,9 @@ func TestRequestsPerItemOfAFullQueue(t *testing.T) {
 					}
 				}
 			}()
-			pause(t, t.Context(), 3*time.Second, "the producers")
+			pause(t, t.Context(), time.Duration(sized(1, 3))*time.Second, "the producers")
 			items, requests := p.items.Load(), p.requests.Load()
-			pause(t, t.Context(), 5*time.Second, "items")
+			pause(t, t.Context(), measured, "items")
 			items, requests = p.items.Load()-items, p.requests.Load()-requests
 			if st := stats(t, consumer); st.Ready+st.Claimed > limit {
 				t.Errorf("%d items", st.Ready+st.Claimed)
@@ -164,7 +167,7 @@ func TestRequestsPerItemOfAFullQueue(t *testing.T) {
 			}
 			each := float64(requests) / float64(max(items, 1))
 			figure(t, "%d producers: %d items/s, %.1f requests an item, at least %d items each",
-				n, items/5, each, fewest)
+				n, items/int64(measured.Seconds()), each, fewest)
 			if each > 15 { // 2 to 9 on a quiet machine
 				t.Errorf("%.1f requests an item", each)
 			}
