@@ -53,6 +53,10 @@ var arrows = map[string][]string{
 		"gateway", "session", "internal/core", "internal/line", "internal/listwatch",
 		"internal/ctxerr", "internal/grace",
 	},
+	"shard": {
+		"gateway", "session", "member", "internal/core", "internal/line", "internal/listwatch",
+		"internal/ctxerr",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

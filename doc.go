@@ -16,6 +16,7 @@
 //     them its result.
 //   - [github.com/holdfast-go/holdfast/member] keeps processes registered in a group, and shows the
 //     group.
+//   - [github.com/holdfast-go/holdfast/shard] divides shards among the members of a group.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -19,7 +19,7 @@ import (
 // errorDocs are the packages whose exported functions name their errors. The package doc comment
 // has the errors of all calls and the rules of concurrent use, so that a function adds only its
 // own.
-var errorDocs = []string{"gateway", "session", "mutex", "election", "semaphore", "barrier", "member"}
+var errorDocs = []string{"gateway", "session", "mutex", "election", "semaphore", "barrier", "member", "shard"}
 
 // namesError matches a doc comment that names an error, or refers to another function for it.
 var namesError = regexp.MustCompile(`\bErr[A-Z]|\b[Ee]rrors?\b|\b(see|as for)\s+\[\w`)

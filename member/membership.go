@@ -87,8 +87,9 @@ func Run(
 	fn func(ctx context.Context, s *session.Session, m *Membership) error,
 ) error {
 	m, err := newMembership(ctx, c, group, opts)
-	if err == nil { //nolint:contextcheck // the membership has a context from ctx
-		err = m.run(func(ctx context.Context, s *session.Session) error { return fn(ctx, s, m) })
+	if err == nil {
+		each := func(ctx context.Context, s *session.Session) error { return fn(ctx, s, m) }
+		err = m.run(each) //nolint:contextcheck // the membership has a context from ctx
 	}
 	return wrap("run", group, err)
 }
@@ -126,7 +127,7 @@ func newMembership(
 func (m *Membership) ID() string { return m.opts.ID }
 
 // Key returns the member's key in etcd.
-func (m *Membership) Key() string { return prefixOf(m.group) + m.opts.ID }
+func (m *Membership) Key() string { return KeyOf(m.group, m.opts.ID) }
 
 // State returns the state of the member.
 func (m *Membership) State() State {

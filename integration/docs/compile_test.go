@@ -34,6 +34,7 @@ var imports = map[string]string{
 	"semaphore": module + "semaphore", "barrier": module + "barrier", "queue": module + "queue",
 	"once":   module + "once",
 	"member": module + "member",
+	"shard":  module + "shard",
 
 	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
 	"namespace": etcd + "client/v3/namespace",

@@ -16,7 +16,7 @@ import (
 // alone in a cell must be the name of a function, type, method, field or constant of that column's
 // packages.
 func TestTheCodeInTheTablesCompiles(t *testing.T) {
-	ours := names(t, "gateway", "session", "mutex", "election", "semaphore", "barrier", "queue", "once", "member")
+	ours := names(t, "gateway", "session", "mutex", "election", "semaphore", "barrier", "queue", "once", "member", "shard")
 	theirs := names(t, "client/v3", "client/v3/concurrency", "client/v3/experimental/recipes",
 		"client/v3/namespace")
 	var units []unit
