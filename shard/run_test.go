@@ -337,3 +337,28 @@ func TestReplaced(t *testing.T) {
 		}
 	})
 }
+
+// TestShardThatMovesBack: a shard that is assigned to the same member again, before another one has
+// taken it, is held and served on, also after a loss.
+func TestShardThatMovesBack(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		const key = group + "//assignment"
+		f := newFleet(t, etcd, 2)
+		f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		f.took()
+		before, _ := etcd.Get(key)
+		etcd.Put(key, `{"n":2,"members":[{"id":"a"},{"id":"b"}],"shards":[1,0]}`)
+		time.Sleep(time.Second)
+		etcd.Put(key, string(before.Value))
+		time.Sleep(time.Second)
+		f.want("a 2")
+		if n, _ := f.took(); n != 0 {
+			t.Errorf("%d starts", n)
+		}
+		etcd.Delete(etcd.Keys(group + "//shards/0/")[0])
+		time.Sleep(5 * time.Second)
+		f.want("a 2")
+	})
+}

@@ -27,6 +27,7 @@ var names = map[string][]string{
 	"Barriers and latches": {"docs/simple", "docs/double", "docs/cyclic", "docs/latch"},
 	"Once":                 {"docs/once", "docs/kept"},
 	"Groups":               {"docs/group"},
+	"Shards":               {"docs/shards"},
 	"Queues":               {"docs/queue"},
 }
 
@@ -54,7 +55,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.semaphores()
 	u.barriers()
 	u.onces()
-	own := u.groups()
+	own := append(u.groups(), u.shards()...)
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {
@@ -68,10 +69,13 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		switch gateway.LeaseID(ev.Kv.Lease) {
 		case 0:
 			lease = "none"
-		case a.Lease(), b.Lease(), own:
+		case a.Lease(), b.Lease():
 			lease = "session"
 		default:
-			if strings.HasSuffix(key, "//result") {
+			switch {
+			case slices.Contains(own, gateway.LeaseID(ev.Kv.Lease)):
+				lease = "session"
+			case strings.HasSuffix(key, "//result"):
 				lease = "retention"
 			}
 		}
@@ -123,7 +127,8 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Groups"], names["Queues"]) {
+			names["Barriers and latches"], names["Once"], names["Groups"], names["Shards"],
+			names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {
 				key, end = prefix, clientv3.GetPrefixRangeEnd(prefix)
