@@ -119,8 +119,8 @@ func TestObserve(t *testing.T) {
 	})
 }
 
-// TestChaos: keys, leases, answers and streams are lost at random. No shard has two owners, and in
-// the end each has one.
+// TestChaos: keys, leases, answers and streams are lost at random. No write of an owner follows one
+// of a later owner, and in the end each shard has one.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
