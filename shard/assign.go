@@ -107,20 +107,22 @@ type placement struct {
 
 // share computes the room of each member.
 func (p *placement) share(n int) {
-	total := 0
+	total := int64(0)
 	for _, m := range p.members {
-		total += m.weight
+		total += int64(m.weight)
 	}
 	p.room = make([]int, len(p.members))
-	rest, order := n, make([]int, len(p.members))
+	rest := n
+	order, remainder := make([]int, len(p.members)), make([]int64, len(p.members))
 	for i, m := range p.members {
-		whole := n * m.weight / total
-		p.room[i], order[i] = whole-len(p.has[i]), i
+		exact := int64(n) * int64(m.weight)
+		whole := int(exact / total)
+		p.room[i], order[i], remainder[i] = whole-len(p.has[i]), i, exact%total
 		rest -= whole
 	}
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(
-			cmp.Compare(n*p.members[b].weight%total, n*p.members[a].weight%total),
+			cmp.Compare(remainder[b], remainder[a]),
 			cmp.Compare(len(p.has[b]), len(p.has[a])),
 			cmp.Compare(a, b),
 		)
