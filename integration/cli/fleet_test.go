@@ -116,6 +116,9 @@ func TestShardRun(t *testing.T) {
 	if text := complain(t, 64, "shard", "run", name, "--shards", "5", "--", "true"); !strings.Contains(text, "4") {
 		t.Errorf("%s", text)
 	}
+	if list := hf(t, 0, "ls", name); strings.Contains(list, "shards") {
+		t.Errorf("ls listed %s", list)
+	}
 	a.signal(syscall.SIGTERM)
 	a.want(0)
 	owned("b", 4)

@@ -69,7 +69,7 @@ func All(ctx context.Context, c *gateway.Client, u User, prefix string) (*Snapsh
 	for lease, all := range keys {
 		for _, key := range all {
 			name, recipe, ok := parse(key, lease)
-			if !ok || !strings.HasPrefix(name, prefix) {
+			if !ok || !strings.HasPrefix(name, prefix) || ofGroup(name) {
 				continue
 			}
 			p := places[id{name, recipe}]
