@@ -145,8 +145,8 @@ func (m *Membership) Err() error { return context.Cause(m.ctx) }
 
 // Update shows another value to observers, and returns when etcd has it. The value counts from now
 // on: a member that is away returns with it. When ctx ends first, Update returns
-// [gateway.ErrUncertain], and the value is shown when that is possible. Returns [session.ErrNotHeld]
-// when the membership has ended.
+// [gateway.ErrUncertain], and the value is shown when that is possible. Returns
+// [session.ErrNotHeld] when the membership has ended.
 func (m *Membership) Update(ctx context.Context, value string) error {
 	err := checkValue(value)
 	if err == nil {
@@ -192,8 +192,8 @@ func (m *Membership) set(ctx context.Context, change func(*record)) error {
 }
 
 // Leave ends the membership and removes the member from the group. Returns [session.ErrNotHeld]
-// when the membership had ended before, or the member is away; its key is then deleted at the end of
-// its lease at the latest. When ctx ends first, Leave returns [gateway.ErrUncertain], and the
+// when the membership had ended before, or the member is away; its key is then deleted at the end
+// of its lease at the latest. When ctx ends first, Leave returns [gateway.ErrUncertain], and the
 // removal goes on in the background; another call waits for it. Leave waits for the function of
 // [Run], which must not call it.
 func (m *Membership) Leave(ctx context.Context) error {

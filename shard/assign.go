@@ -19,16 +19,16 @@ const nobody = -1
 // assign returns the table in which each member has its share of the n shards. It is a pure
 // function: it depends on the members, not on their order, and on the table before.
 //
-//   - Shares are in proportion to the weights, rounded by the largest remainder. So two members with
-//     equal weights differ by at most one shard. Of members with equal remainders, the shares of
-//     those with more shards are rounded up, because fewer shards move then.
+//   - Shares are in proportion to the weights, rounded by the largest remainder. So two members
+//     with equal weights differ by at most one shard. Of members with equal remainders, the shares
+//     of those with more shards are rounded up, because fewer shards move then.
 //   - A member keeps its shards up to its share. Only surplus shards, and shards without a member,
 //     move. A second call changes nothing.
 //   - A shard whose member is drained or gone keeps it as its home, and moves back first when the
 //     member returns. When another member joins instead, it gets these shards first. So a shard
 //     moves twice when all members are restarted one after the other.
-//   - A shard that moves stays in its zone if a member there has room. Otherwise a hash of shard and
-//     member decides.
+//   - A shard that moves stays in its zone if a member there has room. Otherwise a hash of shard
+//     and member decides.
 func assign(n int, members []node, before table) table {
 	members = slices.DeleteFunc(slices.Clone(members), func(m node) bool { return m.weight == 0 })
 	slices.SortFunc(members, func(a, b node) int { return cmp.Compare(a.ID, b.ID) })

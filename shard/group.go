@@ -75,7 +75,8 @@ func (g *groupCopy) Apply(events []gateway.Event) {
 // remove forgets a key.
 func (g *groupCopy) remove(key string) {
 	if shard, ok := g.shardOf(key); ok {
-		g.lines[shard] = slices.DeleteFunc(g.lines[shard], func(p place) bool { return p.key == key })
+		is := func(p place) bool { return p.key == key }
+		g.lines[shard] = slices.DeleteFunc(g.lines[shard], is)
 	}
 	if m, ok := strings.CutPrefix(key, member.KeyOf(g.group, "")); ok {
 		delete(g.members, m)
@@ -90,7 +91,9 @@ func (g *groupCopy) put(kv gateway.KeyValue) {
 	if shard, ok := g.shardOf(kv.Key); ok {
 		g.lines[shard] = append(g.lines[shard],
 			place{kv.Key, string(kv.Value), kv.CreateRevision})
-		slices.SortFunc(g.lines[shard], func(a, b place) int { return cmp.Compare(a.fence, b.fence) })
+		slices.SortFunc(g.lines[shard], func(a, b place) int {
+			return cmp.Compare(a.fence, b.fence)
+		})
 	}
 	if m, ok := member.Of(g.group, kv); ok {
 		g.members[m.ID] = m

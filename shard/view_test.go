@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,16 +25,16 @@ func TestOwner(t *testing.T) {
 		time.Sleep(time.Second)
 		f.want("a 1, b 1")
 		c, ctx := etcd.Client(t), bubble.Within(t, time.Minute)
-		values := ""
+		var values strings.Builder
 		for s := range 2 {
 			o, err := shard.Owner(ctx, c, group, s)
 			if err != nil || o.Shard != s || o.Fence != f.fences[s] || o.Member.ID != f.running[s] {
 				t.Errorf("shard %d: %+v, %v", s, o, err)
 			}
-			values += o.Member.Value
+			values.WriteString(o.Member.Value)
 		}
-		if len(values) != 16 {
-			t.Errorf("values %q", values)
+		if len(values.String()) != 16 {
+			t.Errorf("values %q", values.String())
 		}
 		etcd.Put(member.KeyOf(group, "a"), "junk") // until a puts it back
 		if _, err := shard.Owner(ctx, c, group, 2); !errors.Is(err, shard.ErrNoOwner) {

@@ -44,8 +44,8 @@ func (f *memberFlags) options(cmd *cobra.Command, h *holdFlags, argv []string) *
 	}
 }
 
-const joinHelp = `Be a member of a group while a command runs, or without one until a signal arrives.
-The member returns after every loss of its lease or key, and after outages of any
+const joinHelp = `Be a member of a group while a command runs, or without one until a signal
+arrives. The member returns after every loss of its lease or key, and after outages of any
 length; the command goes on. The command gets HOLDFAST_MEMBER, the ID.`
 
 func memberCommand(a *app) *cobra.Command {

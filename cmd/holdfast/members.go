@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/member"
 )
 
-const membersHelp = `List the members of a group. With --watch, list them again at every change, until
-a signal arrives.`
+const membersHelp = `List the members of a group. With --watch, list them again at every change,
+until a signal arrives.`
 
 func membersCommand(a *app) *cobra.Command {
 	watch := false
@@ -64,14 +64,16 @@ func (a *app) showMembers(v member.View) error {
 	if !a.json {
 		t := a.table("ID", "VALUE", "WEIGHT", "ZONE", "LEASE")
 		for _, m := range v.Members {
-			t.add(nil, m.ID, brief([]byte(m.Value)), number(int64(m.Weight)), m.Zone, m.Lease.String())
+			t.add(nil, m.ID, brief([]byte(m.Value)), number(int64(m.Weight)), m.Zone,
+				m.Lease.String())
 		}
 		return t.flush()
 	}
 	all := make([]any, len(v.Members))
 	for i, m := range v.Members {
 		all[i] = withValue(map[string]any{
-			"id": m.ID, "weight": m.Weight, "zone": m.Zone, "lease": m.Lease.String(), "fence": m.Fence,
+			"id": m.ID, "weight": m.Weight, "zone": m.Zone, "lease": m.Lease.String(),
+			"fence": m.Fence,
 		}, []byte(m.Value))
 	}
 	return printJSON(stdout, map[string]any{"revision": v.Revision, "members": all})

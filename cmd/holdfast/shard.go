@@ -21,8 +21,8 @@ type shardFlags struct {
 	drain  duration
 }
 
-const shardRunHelp = `Divide the shards of a group among its members, and run a command for each shard of
-this one. The command gets HOLDFAST_SHARD, from 0, and the fence. When the shard moves
+const shardRunHelp = `Divide the shards of a group among its members, and run a command for each
+shard of this one. The command gets HOLDFAST_SHARD, from 0, and the fence. When the shard moves
 it gets SIGTERM, and SIGKILL after --grace; the next owner starts its command then. A
 command that exits with 0 earlier keeps its shard; any other status ends holdfast.
 
@@ -33,8 +33,8 @@ func shardCommand(a *app) *cobra.Command {
 	run := &cobra.Command{
 		Use:   "run NAME --shards N -- COMMAND...",
 		Short: "Run a command for each shard of this member",
-		Long: shardRunHelp + "\n\nExit status: 0 ended by a signal; that of a command that failed; 1 if " +
-			"another\nmember has the ID; 75 if another member has taken over." + otherStatus,
+		Long: shardRunHelp + "\n\nExit status: 0 ended by a signal; that of a command that failed; " +
+			"1 if another\nmember has the ID; 75 if another member has taken over." + otherStatus,
 		Example: "  holdfast shard run tenants --shards 64 --id \"$HOSTNAME\" -- ./worker",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, argv, err := f.parse(cmd, args, 1, 1)
@@ -45,8 +45,8 @@ func shardCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case len(argv) == 0:
-				return usagef("no command to run; type: holdfast shard run %s --shards N -- COMMAND",
-					names[0])
+				return usagef("no command to run; "+
+					"type: holdfast shard run %s --shards N -- COMMAND", names[0])
 			case f.shards < 1 || f.shards > shard.MaxShards:
 				return usagef("--shards %d is out of range; type a number from 1 to %d",
 					f.shards, shard.MaxShards)
