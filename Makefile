@@ -45,7 +45,7 @@ integration:
 ## contracts: the contract tests of the recipes on the other versions of etcd, 3.5 and 3.7
 contracts:
 	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 1 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
-	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit
+	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard
 
 # The rows of "make test" for longer: idle limits of a minute are met only here.
 ## proxies: watches through nginx, haproxy and Go's proxy, two minutes busy and two idle on each path (9 minutes)

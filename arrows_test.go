@@ -72,6 +72,10 @@ var arrows = map[string][]string{
 	"limit": {
 		"gateway", "session", "stm", "internal/core", "internal/ctxerr", "internal/grace",
 	},
+	"shard": {
+		"gateway", "session", "member", "internal/core", "internal/line", "internal/listwatch",
+		"internal/ctxerr",
+	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
 	},

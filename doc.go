@@ -24,6 +24,7 @@
 //     transaction.
 //   - [github.com/holdfast-go/holdfast/limit] limits a rate over all processes, counts, and makes
 //     unique numbers.
+//   - [github.com/holdfast-go/holdfast/shard] divides shards among the members of a group.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
 //

@@ -20,7 +20,8 @@ import (
 // has the errors of all calls and the rules of concurrent use, so that a function adds only its
 // own.
 var errorDocs = []string{
-	"gateway", "session", "mutex", "election", "semaphore", "barrier", "cache", "member", "limit",
+	"gateway", "session", "mutex", "election", "semaphore", "barrier", "cache", "member", "shard",
+	"limit",
 }
 
 // namesError matches a doc comment that names an error, or refers to another function for it.

@@ -31,8 +31,8 @@
 //
 // # Limitations
 //
-// A view shows the keys, not the processes: a process that died is shown until its lease ends, and a
-// process that is cut off may run although it is no longer shown. Use a lock where that matters.
+// A view shows the keys, not the processes: a process that died is shown until its lease ends, and
+// a process that is cut off may run although it is no longer shown. Use a lock where that matters.
 // Each process that observes receives every change of the group, and holds all members in memory.
 // While the database of etcd is full, a member that lost its session cannot return.
 //

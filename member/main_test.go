@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(exampletest.On(m, &client, n
 // group is the name of the group in all tests.
 const group = "fleet"
 
-func keyOf(id string) string { return group + "//members/" + id }
+func keyOf(id string) string { return member.KeyOf(group, id) }
 
 // join adds a member, which leaves at the end of the test.
 func join(t *testing.T, c *gateway.Client, opts member.Options) *member.Membership {

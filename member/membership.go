@@ -87,8 +87,9 @@ func Run(
 	fn func(ctx context.Context, s *session.Session, m *Membership) error,
 ) error {
 	m, err := newMembership(ctx, c, group, opts)
-	if err == nil { //nolint:contextcheck // the membership has a context from ctx
-		err = m.run(func(ctx context.Context, s *session.Session) error { return fn(ctx, s, m) })
+	if err == nil {
+		each := func(ctx context.Context, s *session.Session) error { return fn(ctx, s, m) }
+		err = m.run(each) //nolint:contextcheck // the membership has a context from ctx
 	}
 	return wrap("run", group, err)
 }
@@ -126,7 +127,7 @@ func newMembership(
 func (m *Membership) ID() string { return m.opts.ID }
 
 // Key returns the member's key in etcd.
-func (m *Membership) Key() string { return prefixOf(m.group) + m.opts.ID }
+func (m *Membership) Key() string { return KeyOf(m.group, m.opts.ID) }
 
 // State returns the state of the member.
 func (m *Membership) State() State {
@@ -144,8 +145,8 @@ func (m *Membership) Err() error { return context.Cause(m.ctx) }
 
 // Update shows another value to observers, and returns when etcd has it. The value counts from now
 // on: a member that is away returns with it. When ctx ends first, Update returns
-// [gateway.ErrUncertain], and the value is shown when that is possible. Returns [session.ErrNotHeld]
-// when the membership has ended.
+// [gateway.ErrUncertain], and the value is shown when that is possible. Returns
+// [session.ErrNotHeld] when the membership has ended.
 func (m *Membership) Update(ctx context.Context, value string) error {
 	err := checkValue(value)
 	if err == nil {
@@ -191,8 +192,8 @@ func (m *Membership) set(ctx context.Context, change func(*record)) error {
 }
 
 // Leave ends the membership and removes the member from the group. Returns [session.ErrNotHeld]
-// when the membership had ended before, or the member is away; its key is then deleted at the end of
-// its lease at the latest. When ctx ends first, Leave returns [gateway.ErrUncertain], and the
+// when the membership had ended before, or the member is away; its key is then deleted at the end
+// of its lease at the latest. When ctx ends first, Leave returns [gateway.ErrUncertain], and the
 // removal goes on in the background; another call waits for it. Leave waits for the function of
 // [Run], which must not call it.
 func (m *Membership) Leave(ctx context.Context) error {

@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -35,9 +36,19 @@ func prefixOf(group string) string { return group + "//members/" }
 // memberOf returns the member of a key in a group with this prefix. ok is false for a key that this
 // library did not write.
 func memberOf(kv gateway.KeyValue, prefix string) (m Member, ok bool) {
+	id, below := strings.CutPrefix(kv.Key, prefix)
 	r, ok := decode(kv.Value)
 	return Member{
-		ID: kv.Key[len(prefix):], Value: r.value, Weight: r.Weight, Zone: r.Zone,
+		ID: id, Value: r.value, Weight: r.Weight, Zone: r.Zone,
 		Lease: kv.Lease, Fence: kv.CreateRevision,
-	}, ok
+	}, ok && below
+}
+
+// KeyOf returns the key of a member with an ID in a group.
+func KeyOf(group, id string) string { return prefixOf(group) + id }
+
+// Of returns the member of a key in a group, for programs that read such keys together with others.
+// ok is false for a key that is no member's.
+func Of(group string, kv gateway.KeyValue) (m Member, ok bool) {
+	return memberOf(kv, prefixOf(group))
 }

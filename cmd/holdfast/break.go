@@ -88,7 +88,7 @@ func (a *app) remove(
 		return err
 	}
 	if a.json {
-		object := member(p, m)
+		object := memberObject(p, m)
 		object["recipe"], object["name"], object["reason"] = p.Recipe, p.Name, reason
 		return printJSON(stdout, object)
 	}

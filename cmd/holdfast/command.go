@@ -65,31 +65,19 @@ func cannotRun(name string, err error) error {
 func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []string) error {
 	r := childproc.NewRunner(a.warn)
 	defer r.Close()
-	var p *childproc.Process
-	var err error
 	out := os.Stdout
 	if h.stdout != nil {
 		out = h.stdout
 	}
-	a.sigs.forwardToNew(func() func(os.Signal) {
-		p, err = r.Start(childproc.Command{
-			Args: argv, Env: environment(h, h.keys, h.env...),
-			Stdin: os.Stdin, Stdout: out, Stderr: os.Stderr, Grace: time.Duration(f.grace),
-		}, h)
-		if err != nil {
-			return nil
-		}
-		return p.Signal
-	})
+	p, err := a.startCommand(ctx, r, childproc.Command{
+		Args: argv, Env: environment(h, h.keys, h.env...),
+		Stdin: os.Stdin, Stdout: out, Stderr: os.Stderr, Grace: time.Duration(f.grace),
+	}, h)
 	switch {
 	case errors.Is(err, childproc.ErrHoldEnded):
 		return lostf("the %s was lost before the command began: %w", h.kind, lossOf(h))
 	case err != nil:
 		return cannotRun(argv[0], err)
-	}
-	// The signal arrived between the grant and the start.
-	if by, ok := errors.AsType[*signalled](context.Cause(ctx)); ok {
-		p.Signal(by.signal)
 	}
 	res := p.Wait()
 	a.sigs.releasing()
@@ -101,6 +89,24 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
 	}
 	return nil
+}
+
+// startCommand starts a command, to which later signals are forwarded.
+func (a *app) startCommand(
+	ctx context.Context, r *childproc.Runner, c childproc.Command, h childproc.Hold,
+) (p *childproc.Process, err error) {
+	a.sigs.forwardToNew(func() func(os.Signal) {
+		p, err = r.Start(c, h)
+		if err != nil {
+			return nil
+		}
+		return p.Signal
+	})
+	// The signal arrived between the grant and the start.
+	if by, ok := errors.AsType[*signalled](context.Cause(ctx)); ok && err == nil {
+		p.Signal(by.signal)
+	}
+	return p, err
 }
 
 // lossOf returns the reason of a loss.

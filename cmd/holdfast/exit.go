@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/shard"
 )
 
 // The exit statuses: from sysexits.h where one fits, and from shells for statuses of commands.
@@ -102,7 +103,8 @@ func codeOf(err error) int {
 		return codeDenied
 	case errors.Is(err, gateway.ErrInvalid), errors.Is(err, semaphore.ErrLimitMismatch),
 		errors.Is(err, semaphore.ErrExceedsLimit),
-		errors.Is(err, barrier.ErrConfigMismatch), errors.Is(err, cron.ErrScheduleMismatch):
+		errors.Is(err, barrier.ErrConfigMismatch), errors.Is(err, cron.ErrScheduleMismatch),
+		errors.Is(err, shard.ErrMismatch):
 		return codeUsage
 	case errors.As(err, &late), errors.Is(err, session.ErrLost),
 		errors.Is(err, context.DeadlineExceeded),

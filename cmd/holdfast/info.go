@@ -48,7 +48,7 @@ func (a *app) showPlace(p *inspect.Place, breaks []inspect.Break) error {
 	if a.json {
 		members := []map[string]any{}
 		for i := range p.Members {
-			members = append(members, member(p, &p.Members[i]))
+			members = append(members, memberObject(p, &p.Members[i]))
 		}
 		object := map[string]any{
 			"recipe": p.Recipe, "name": p.Name, "settings": p.Settings, "members": members,

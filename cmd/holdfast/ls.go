@@ -59,7 +59,7 @@ func (a *app) list(places []inspect.Place) error {
 	for _, p := range places {
 		for i := range p.Members {
 			m := &p.Members[i]
-			object := member(&p, m)
+			object := memberObject(&p, m)
 			object["recipe"], object["name"] = p.Recipe, p.Name
 			t.add(object, p.Recipe, p.Name, p.State(m), number(m.Fence), since(m), owner(m))
 		}
@@ -67,8 +67,8 @@ func (a *app) list(places []inspect.Place) error {
 	return t.flush()
 }
 
-// member returns a member as JSON.
-func member(p *inspect.Place, m *inspect.Member) map[string]any {
+// memberObject returns a member as JSON.
+func memberObject(p *inspect.Place, m *inspect.Member) map[string]any {
 	out := map[string]any{
 		"key": m.Key, "lease": m.Lease.String(), "fence": m.Fence, "state": p.State(m),
 		"holds": m.Holds, "value": m.Value,

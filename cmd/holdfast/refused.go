@@ -76,7 +76,7 @@ func (a *app) refusedBy(ctx context.Context, f *waitFlags, names []string, err e
 			if !m.Holds || m.Lease == a.session.Lease() {
 				continue
 			}
-			object := member(p, m)
+			object := memberObject(p, m)
 			object["name"] = name
 			out.holders = append(out.holders, object)
 			text := "held by " + clean(owner(m))

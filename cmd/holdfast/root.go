@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const rootHelp = `Locks, elections, semaphores, barriers, queues, single runs and schedules on etcd.
+const rootHelp = `Locks, elections, semaphores, barriers, queues, single runs, schedules, groups and
+shards on etcd.
 
 Exit status: a command's own status is passed through, 128+n if signal n ended it. Otherwise:
   0          done; a verb that holds until a signal got one
@@ -16,7 +17,7 @@ Exit status: a command's own status is passed through, 128+n if signal n ended i
   64         wrong usage
   69         etcd cannot be reached
   70         any other failure
-  75         the hold was lost while the command ran
+  75         the hold was lost while the command ran, or another member has taken over
   77         etcd does not permit the operation
   126, 127   the command cannot be run; it does not exist`
 
@@ -38,7 +39,7 @@ func exitStatus(more ...string) string {
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
-		Short: "Locks, elections, semaphores, barriers, queues, single runs and schedules on etcd",
+		Short: "Locks, elections, semaphores, barriers, queues, schedules, groups and shards on etcd",
 		Long:  rootHelp,
 		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
 			"  holdfast ls",
@@ -63,8 +64,9 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		lockCommand(a), renewCommand(a), unlockCommand(a), semaphoreCommand(a), electCommand(a),
 		leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a), onceCommand(a),
-		cronCommand(a), counterCommand(a), idCommand(a), lsCommand(a), infoCommand(a),
-		whyCommand(a), historyCommand(a), breakCommand(a), doctorCommand(a),
+		cronCommand(a), counterCommand(a), idCommand(a), memberCommand(a), membersCommand(a),
+		shardCommand(a), shardsCommand(a), lsCommand(a), infoCommand(a), whyCommand(a),
+		historyCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)
 	return root

@@ -35,6 +35,7 @@ var imports = map[string]string{
 	"once": module + "once", "cron": module + "cron", "cache": module + "cache",
 	"member": module + "member", "stm": module + "stm", "limit": module + "limit",
 	"holdfasttest": module + "holdfasttest",
+	"shard":        module + "shard",
 
 	"clientv3": etcd + "client/v3", "concurrency": etcd + "client/v3/concurrency",
 	"namespace": etcd + "client/v3/namespace",

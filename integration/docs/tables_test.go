@@ -17,7 +17,7 @@ import (
 // packages.
 func TestTheCodeInTheTablesCompiles(t *testing.T) {
 	ours := names(t, "gateway", "session", "mutex", "election", "semaphore", "barrier", "queue",
-		"once", "cron", "cache", "member", "stm", "limit")
+		"once", "cron", "cache", "member", "shard", "stm", "limit")
 	theirs := names(t, "client/v3", "client/v3/concurrency", "client/v3/experimental/recipes",
 		"client/v3/namespace")
 	var units []unit

@@ -34,6 +34,7 @@ var names = map[string][]string{
 	"Queues":                   {"docs/queue"},
 	"Limits, counters and IDs": {"docs/limit", "docs/counter", "docs/ids"},
 	"Broken holds":             {"docs/limited"},
+	"Shards":                   {"docs/shards"},
 }
 
 // TestRecipesUseTheListedKeysOnly uses every recipe as a user with exactly the rights that the page
@@ -60,7 +61,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	u.semaphores()
 	u.barriers()
 	u.onces()
-	own := u.groups()
+	own := append(u.groups(), u.shards()...)
 	u.crons()
 	u.limits()
 	u.queues()
@@ -76,15 +77,17 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 		switch gateway.LeaseID(ev.Kv.Lease) {
 		case 0:
 			lease = "none"
-		case a.Lease(), b.Lease(), own:
+		case a.Lease(), b.Lease():
 			lease = "session"
 		default:
-			if strings.HasPrefix(value, "detached:") {
+			switch {
+			case strings.HasPrefix(value, "detached:"):
 				lease = "detached"
-			}
-			if strings.HasSuffix(key, "//result") || strings.HasPrefix(key, "holdfast/broken/") {
+			case slices.Contains(own, gateway.LeaseID(ev.Kv.Lease)):
+				lease = "session"
+			case strings.HasSuffix(key, "//result"), strings.HasPrefix(key, "holdfast/broken/"):
 				lease = "retention"
-			} else if strings.Contains(key, gateway.LeaseID(ev.Kv.Lease).String()) {
+			case strings.Contains(key, gateway.LeaseID(ev.Kv.Lease).String()):
 				lease = "session" // of a Run
 			}
 		}
@@ -136,7 +139,7 @@ func grant(t *testing.T, root *clientv3.Client, rights []string) {
 	}
 	for _, right := range rights {
 		for _, name := range slices.Concat(names["Locks"], names["Elections"], names["Semaphores"],
-			names["Barriers and latches"], names["Once"], names["Groups"], names["Cron"],
+			names["Barriers and latches"], names["Once"], names["Groups"], names["Shards"], names["Cron"],
 			names["Limits, counters and IDs"], names["Queues"]) {
 			key, end := strings.ReplaceAll(right, "<name>", name), ""
 			if prefix, ok := strings.CutSuffix(key, "*"); ok {

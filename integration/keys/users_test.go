@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
+	"github.com/holdfast-go/holdfast/shard"
 )
 
 // user uses the recipes with two sessions of two clients.
@@ -214,13 +215,13 @@ func (u user) onces() {
 	u.no(err, kept)
 }
 
-// groups returns the lease of the member's session.
-func (u user) groups() (own gateway.LeaseID) {
+// groups returns the leases of the member's sessions.
+func (u user) groups() (own []gateway.LeaseID) {
 	u.t.Helper()
 	opts := &member.Options{ID: "api-0", Value: "10.0.0.7:8080", Zone: "eu-1a"}
 	err := member.Run(u.ctx, u.a.Client(), "docs/group", opts,
 		func(ctx context.Context, s *session.Session, m *member.Membership) error {
-			own = s.Lease()
+			own = append(own, s.Lease())
 			return errors.Join(m.Update(ctx, "10.0.0.8:8080"), m.SetWeight(ctx, 0))
 		})
 	view, read := member.Members(u.ctx, u.b.Client(), "docs/group")
@@ -265,6 +266,49 @@ func (u user) limits() {
 	_, idErr := limit.NewIDs(u.a, "docs/ids", nil).Next(u.ctx)
 	_, addErr := limit.NewCounter(u.a, "docs/counter").Add(u.ctx, -12)
 	u.no(err, idErr, addErr, l.Close(u.ctx))
+}
+
+// shards runs two members, of which one leaves and returns, so that shards are not at home. It
+// returns the leases of their sessions.
+func (u user) shards() (own []gateway.LeaseID) {
+	u.t.Helper()
+	const name = "docs/shards"
+	run := func(s *session.Session, id, zone string) (stop func()) {
+		ctx, cancel := context.WithCancel(u.ctx)
+		done := soon(func() error {
+			return shard.Run(ctx, s.Client(), name, 4, func(ctx context.Context, _ *shard.Shard) error {
+				<-ctx.Done()
+				return nil
+			}, &shard.Options{Member: member.Options{ID: id, Zone: zone}})
+		})
+		return func() {
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				u.t.Errorf("Run = %v", err)
+			}
+		}
+	}
+	owned := func(id string, want int) {
+		recipetest.Eventually(u.t, "the shards of "+id, func() bool {
+			n := want
+			for s := range 4 {
+				o, err := shard.Owner(u.ctx, u.b.Client(), name, s)
+				if err == nil && o.Member.ID == id {
+					n--
+					own = append(own, o.Member.Lease)
+				}
+			}
+			return n == 0
+		})
+	}
+	stop := run(u.a, "worker-0", "eu-1a")
+	owned("worker-0", 4)
+	other := run(u.b, "worker-1", "")
+	owned("worker-1", 2)
+	stop()
+	owned("worker-1", 4)
+	other()
+	return own
 }
 
 func (u user) queues() {

@@ -150,10 +150,8 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 // Check waits while the session is suspect. Returns [gateway.ErrInvalid] when the line's name is
 // not allowed, the session's error when the session has ended, and ctx's error when ctx ends.
 func (l *Line) Check(ctx context.Context) error {
-	if !l.Checked {
-		if err := l.checkName(); err != nil {
-			return err
-		}
+	if err := l.checkName(); err != nil {
+		return err
 	}
 	for _, reserved := range []string{delayPrefix, core.BrokenPrefix} {
 		if strings.HasPrefix(l.prefix(), reserved) {
@@ -167,7 +165,10 @@ func (l *Line) Check(ctx context.Context) error {
 }
 
 func (l *Line) checkName() error {
-	if l.Slash {
+	switch {
+	case l.Checked:
+		return nil
+	case l.Slash:
 		return l.Session.CheckLineName(l.Name)
 	}
 	return l.Session.CheckName(l.Name)

@@ -80,6 +80,16 @@ func TestNameOfAKey(t *testing.T) {
 	}
 }
 
+func TestLinesOfAGroupAreNoNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": false, "a/b": false, "a/": false, "a//shards/3": true, "a//leader": true,
+	} {
+		if ofGroup(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
 func TestAKeyWithoutALeaseIsRecognizedByItsForm(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/6dd18b3364141523": "a", "a/b/6dd18b3364141523-1": "a/b",

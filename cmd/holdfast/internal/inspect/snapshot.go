@@ -73,7 +73,7 @@ func All(ctx context.Context, c *gateway.Client, u User, prefix string) (*Snapsh
 			if moved {
 				name, recipe, ok = parse(key, leaseOf(key))
 			}
-			if !ok || !strings.HasPrefix(name, prefix) {
+			if !ok || !strings.HasPrefix(name, prefix) || ofGroup(name) {
 				continue
 			}
 			p := places[id{name, recipe}]

@@ -1,0 +1,158 @@
+package shard
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/holdfast-go/holdfast/internal/line"
+)
+
+// duty is the shards of a member during one session.
+type duty struct {
+	*runner
+	turn   chan struct{}  // held by the shard that is being handed over
+	shards sync.WaitGroup // the goroutines of the shards
+
+	mu     sync.Mutex
+	mine   map[int]bool   // the assignment to this member
+	stints map[int]func() // the shards that it has, waits for or hands over; see begin
+	idle   chan struct{}  // closed when there are none; nil if nobody asks
+
+	noMembers context.Context //nolint:containedctx // ends when no member takes shards any more
+	nobody    context.CancelFunc
+}
+
+func newDuty(r *runner) *duty {
+	d := &duty{runner: r, turn: make(chan struct{}, 1), stints: map[int]func(){}}
+	d.noMembers, d.nobody = context.WithCancel(context.Background())
+	return d
+}
+
+// set takes an assignment. While there is none, the member keeps the shards that it holds, because
+// no next owner waits for them.
+func (d *duty) set(ctx context.Context, t table) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mine = t.of(d.id)
+	if t.empty() {
+		d.nobody()
+	}
+	for s, move := range d.stints {
+		if !d.mine[s] {
+			move()
+		}
+	}
+	for s := range d.mine {
+		if d.stints[s] == nil {
+			d.begin(ctx, s)
+		}
+	}
+	d.checkIdle()
+}
+
+// over returns a channel that is closed when the member has no shards and is assigned none. It must
+// be called once.
+func (d *duty) over() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	over := make(chan struct{})
+	d.idle = over
+	d.checkIdle()
+	return over
+}
+
+// checkIdle must be called with mu locked.
+func (d *duty) checkIdle() {
+	if d.idle != nil && len(d.mine) == 0 && len(d.stints) == 0 {
+		close(d.idle)
+		d.idle = nil
+	}
+}
+
+// begin serves a shard in a goroutine, until it has moved or ctx ends. mu must be locked. A shard
+// that is assigned again while it moves is served again after that.
+func (d *duty) begin(ctx context.Context, number int) {
+	wanted, cancel := context.WithCancelCause(ctx)
+	d.stints[number] = func() { cancel(ErrMoved) }
+	d.shards.Go(func() {
+		defer cancel(nil)
+		d.serve(ctx, wanted, number)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.stints, number)
+		if d.mine[number] && ctx.Err() == nil {
+			d.begin(ctx, number)
+		}
+		d.checkIdle()
+	})
+}
+
+// serve holds the shard, again after each loss of its key, while it is wanted.
+func (d *duty) serve(ctx, wanted context.Context, number int) {
+	l := line.Line{
+		Session: d.session, Name: lineName(d.group, number), Kind: "shard", Rule: line.Exclusive,
+		Checked: true,
+	}
+	for again := (line.Again{}); wanted.Err() == nil; {
+		h, err := l.Enter(wanted, line.Join{Value: d.id})
+		if err == nil {
+			d.hold(ctx, wanted, &l, &Shard{number, h})
+			again = line.Again{}
+			continue
+		}
+		if again.Wait(wanted) != nil {
+			return
+		}
+	}
+}
+
+// hold runs the function under a hold, until the hold is lost, the shard has a next owner that
+// waits, or ctx ends. Then it ends the function, waits for it, and releases the hold.
+func (d *duty) hold(ctx, wanted context.Context, l *line.Line, s *Shard) {
+	running, cancel := context.WithCancelCause(ctx)
+	lost := context.AfterFunc(s.Context(), func() { //nolint:contextcheck // the hold's own life
+		cancel(s.Err())
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := d.fn(running, s); err != nil && running.Err() == nil {
+			d.quit(err)
+		}
+	}()
+	turn := d.awaitNext(ctx, wanted, l, s)
+	cancel(cmp.Or(s.Err(), context.Cause(ctx), ErrMoved))
+	<-done
+	lost()
+	_ = line.Finish(ctx, s.hold.Grip, s.hold.Grip.Release) // the session goes on with it
+	if turn {
+		<-d.turn
+	}
+}
+
+// awaitNext returns when the function of a shard must end. turn means that the caller must give the
+// turn back: shards are handed over one after the other, so that most of them go on.
+func (d *duty) awaitNext(
+	ctx, wanted context.Context, l *line.Line, s *Shard,
+) (turn bool) {
+	select {
+	case <-wanted.Done():
+	case <-s.Context().Done():
+		return false
+	}
+	until, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(s.Context(), stop)() //nolint:contextcheck // the hold's own life
+	defer context.AfterFunc(d.noMembers, stop)() //nolint:contextcheck // of the session
+	_ = l.Until(until, func(v line.Snapshot) (bool, error) { return len(v.Members) > 1, nil })
+	select {
+	case d.turn <- struct{}{}:
+		return true
+	case <-until.Done():
+		return false
+	}
+}
+
+func lineName(group string, shard int) string { return group + "//shards/" + strconv.Itoa(shard) }
