@@ -23,7 +23,7 @@ func (g *Releaser) OnQuiet(fn func()) { g.quiet = fn }
 func (h *Hold) silence() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// The release of a detachable hold may find another owner, who has not released it.
+	// The release of a detachable hold may find that the key has another owner.
 	h.under.closed = h.under.running == 0 && !h.under.unknown && h.owner == ""
 	return h.under.closed
 }
