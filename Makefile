@@ -34,17 +34,22 @@ unit:
 # What has a target of its own, and would make "make test" too long.
 APART := integration/(upgrade|gauntlet|faults)$$
 
-# One package at a time: each starts etcd processes of its own, and some measure how late something is. The tests of a
-# package that are parallel spend their time waiting, so that more of them run at once than there are processors.
+# The packages that measure how late something is run one at a time, the others in twos: each starts etcd processes of its
+# own. The tests of a package that are parallel spend their time waiting, so that more of them run at once than there are
+# processors.
+TIMED := integration/(cli|gateway|mutex|nospace|proxies|queue)$$
+nested-tests = (set -x; go test -C $$m $(RACE) -shuffle=on -p $(1) -parallel 4 -timeout 15m $(TESTFLAGS) $$packages)
+
 ## integration: the tests of the nested modules
 integration:
 	@set -e; for m in $(NESTED); do \
-	  (set -x; go test -C $$m $(RACE) -shuffle=on -p 1 -parallel 4 -timeout 15m $(TESTFLAGS) $$(go list -C $$m ./... | grep -Ev '$(APART)')); done
+	  packages=$$(go list -C $$m ./... | grep -Ev '$(APART)|$(TIMED)'); $(call nested-tests,2); \
+	  packages=$$(go list -C $$m ./... | grep -E '$(TIMED)' || true); [ -z "$$packages" ] || $(call nested-tests,1); done
 
 # What a recipe relies on may differ between versions: etcd 3.7 omits leases from reads without values, for example.
 ## contracts: the contract tests of the recipes on the other versions of etcd, 3.5 and 3.7
 contracts:
-	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 1 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
+	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 2 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
 	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard
 
 # The rows of "make test" for longer: idle limits of a minute are met only here.
