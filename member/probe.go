@@ -8,7 +8,7 @@ import (
 
 const (
 	// probePause is the time between the probes, and after the start of an attempt that needs none.
-	probePause = 500 * time.Millisecond
+	probePause = 300 * time.Millisecond
 	// probeTimeout bounds a probe.
 	probeTimeout = 400 * time.Millisecond
 )
