@@ -20,8 +20,8 @@ type Change struct {
 	Revision int64
 }
 
-// Changes yields the changes since the call, until ctx or the cache ends. See [Snapshot.Changes] for
-// its errors.
+// Changes yields the changes since the call, until ctx or the cache ends. See [Snapshot.Changes]
+// for its errors.
 func (c *Cache) Changes(ctx context.Context) iter.Seq2[Change, error] {
 	return c.Snapshot().Changes(ctx)
 }

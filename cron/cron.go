@@ -44,8 +44,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 )
 
-// Missed selects the ticks that start late, of the ticks that could not start at their time, because
-// an earlier tick was running, no replica was, or etcd could not be reached.
+// Missed selects the ticks that start late, of the ticks that could not start at their time,
+// because an earlier tick was running, no replica was, or etcd could not be reached.
 type Missed int
 
 const (
@@ -57,17 +57,18 @@ const (
 	MissedAll
 )
 
-// Options configure a [Cron]. nil means the zero value. They are not stored in etcd, so all replicas
-// should have the same.
+// Options configure a [Cron]. nil means the zero value. They are not stored in etcd, so all
+// replicas should have the same.
 type Options struct {
-	// Spec identifies the schedule: replicas with different specs cannot run at the same time. It is
-	// needed for a schedule that has no String method, whose result is the default.
+	// Spec identifies the schedule: replicas with different specs cannot run at the same time. It
+	// is needed for a schedule that has no String method, whose result is the default.
 	Spec string
 	// Missed selects the ticks that start late.
 	Missed Missed
-	// MaxLate is the time after which a tick that has not started is skipped. It compares the clocks
-	// of two replicas, so it should be longer than their difference and the time to live of a
-	// session. Default 1 min with MissedSkip, 24 h with MissedAll, and no limit with MissedLatest.
+	// MaxLate is the time after which a tick that has not started is skipped. It compares the
+	// clocks of two replicas, so it should be longer than their difference and the time to live of
+	// a session. Default 1 min with MissedSkip, 24 h with MissedAll, and no limit with
+	// MissedLatest.
 	MaxLate time.Duration
 	// Timeout is the longest time of an attempt. When it is over, the context of the tick ends. If
 	// the function has not returned 1 s later, the tick goes to another replica nevertheless. 0
@@ -81,8 +82,8 @@ type Options struct {
 	// whose process died, because its hold had to expire. If Backoff is nil, the pause is 1 s,
 	// doubled with each attempt up to 1 minute.
 	Backoff func(attempt int) time.Duration
-	// Jitter delays all ticks of a name by a time between 0 and Jitter that depends on the name only,
-	// so that names with the same schedule do not start together.
+	// Jitter delays all ticks of a name by a time between 0 and Jitter that depends on the name
+	// only, so that names with the same schedule do not start together.
 	Jitter time.Duration
 	// History is the number of ticks that [Cron.History] returns. Default 100.
 	History int

@@ -14,11 +14,11 @@
 //
 // A tick is its scheduled time. One transaction starts it, which compares that the last tick is
 // earlier, and another ends it. So each tick starts once and ends once, also if the clocks of the
-// replicas differ by minutes: clocks decide when a tick starts, and never whether. No two ticks of a
-// name run at a time, unless a function goes on after its context has ended.
+// replicas differ by minutes: clocks decide when a tick starts, and never whether. No two ticks of
+// a name run at a time, unless a function goes on after its context has ended.
 //
-// When an attempt ends without success, because its process died, its session was lost, its function
-// failed or [Options.Timeout] was over, one other replica makes the next attempt.
+// When an attempt ends without success, because its process died, its session was lost, its
+// function failed or [Options.Timeout] was over, one other replica makes the next attempt.
 // [Options.MaxAttempts] bounds the attempts, and [Tick.Attempt] counts them. The operations of
 // [Tick.Complete] are applied with the end of the tick, once, or not at all. Each attempt has a
 // fence of its own, which only grows, and a guard that ends with it.
@@ -31,25 +31,25 @@
 //
 // A function may run again when its process dies before the tick has ended, so its writes belong
 // into [Tick.Complete], or must be repeatable. Its writes to other systems need the fence, see
-// [session.Hold.Fence]. The tick of a process that dies waits for the end of its lease. Each replica
-// receives the changes of each tick through its watch.
+// [session.Hold.Fence]. The tick of a process that dies waits for the end of its lease. Each
+// replica receives the changes of each tick through its watch.
 //
 // A schedule cannot be changed while replicas run with the old one: Run returns
-// [ErrScheduleMismatch] then. The times are in UTC, so a schedule must have its time zone in itself,
-// as "CRON_TZ=Europe/Berlin 0 2 * * *" of robfig/cron has. A machine whose clock is set notices
-// that within a minute.
+// [ErrScheduleMismatch] then. The times are in UTC, so a schedule must have its time zone in
+// itself, as "CRON_TZ=Europe/Berlin 0 2 * * *" of robfig/cron has. A machine whose clock is set
+// notices that within a minute.
 //
 // # Concurrency
 //
-// [Cron] and [Tick] are safe for concurrent use. Each Run has sessions of its own, and runs one tick
-// at a time in the goroutine of its caller.
+// [Cron] and [Tick] are safe for concurrent use. Each Run has sessions of its own, and runs one
+// tick at a time in the goroutine of its caller.
 //
 // # Errors
 //
 // Run returns the context's error when ctx ends. Calls return [gateway.ErrInvalid] for a name, a
 // schedule or options that cannot be used, [gateway.ErrUncertain] as well as the context's error
-// when ctx ends while a write is under way, and [session.ErrCorrupt] when this library did not write
-// a record. Check for ErrUncertain first.
+// when ctx ends while a write is under way, and [session.ErrCorrupt] when this library did not
+// write a record. Check for ErrUncertain first.
 //
 // # Keys
 //

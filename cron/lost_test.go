@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// guarded is a function whose write is applied with the end of the tick. It counts the puts of a key
-// for each tick.
+// guarded is a function whose write is applied with the end of the tick. It counts the puts of a
+// key for each tick.
 func guarded(ctx context.Context, tick *cron.Tick) error {
 	return tick.Complete(ctx,
 		gateway.OpPut("own/"+tick.Scheduled().Format("15:04"), nil))
@@ -45,8 +45,8 @@ func wantGuarded(t *testing.T, etcd *fakeetcd.Server, c *cron.Cron, n int) {
 	}
 }
 
-// TestLostAnswers: each answer is lost once, before or after it was applied. Each tick is started and
-// completed once, by its first attempt.
+// TestLostAnswers: each answer is lost once, before or after it was applied. Each tick is started
+// and completed once, by its first attempt.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, apply := range []bool{true, false} {
@@ -175,8 +175,8 @@ func TestCtxEndsAtEachStep(t *testing.T) {
 	}
 }
 
-// TestCompleteCutOff: the context of a Complete ends before its answer. A repeated Complete, and the
-// end of the function, wait for the outcome.
+// TestCompleteCutOff: the context of a Complete ends before its answer. A repeated Complete, and
+// the end of the function, wait for the outcome.
 func TestCompleteCutOff(t *testing.T) {
 	t.Parallel()
 	for _, apply := range []bool{true, false} {
@@ -220,8 +220,8 @@ func TestCompleteCutOff(t *testing.T) {
 	}
 }
 
-// TestCompleteCutOffAndKeyDeleted: the tick was lost before the Complete could be applied. A repeated
-// Complete does not report success, and another attempt is made.
+// TestCompleteCutOffAndKeyDeleted: the tick was lost before the Complete could be applied. A
+// repeated Complete does not report success, and another attempt is made.
 func TestCompleteCutOffAndKeyDeleted(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -15,8 +15,8 @@ import (
 
 // History returns the last ticks that have started, the latest first. The first one may be running;
 // it has no Ended then, and an Error if it waits for its next attempt. The times are from the
-// clocks of the replicas. It makes one request. Returns [session.ErrCorrupt] when this library did not
-// write one of the records.
+// clocks of the replicas. It makes one request. Returns [session.ErrCorrupt] when this library did
+// not write one of the records.
 func (c *Cron) History(ctx context.Context, client *gateway.Client) ([]Record, error) {
 	records, err := c.history(ctx, client)
 	return records, c.wrap("history", err)
@@ -61,8 +61,8 @@ func (c *Cron) checkName() error {
 
 // Pause stops the schedule: no tick of it starts after Pause has returned. A tick that has started
 // goes on, with its attempts, and [Cron.Trigger] starts a tick also during a pause. A second Pause
-// replaces the reason of the first. Pause makes a session for the call. Returns [gateway.ErrInvalid]
-// when the reason is blank. After [gateway.ErrUncertain] it may be repeated.
+// replaces the reason of the first. Pause makes a session for the call. Returns
+// [gateway.ErrInvalid] when the reason is blank. After [gateway.ErrUncertain] it may be repeated.
 func (c *Cron) Pause(ctx context.Context, client *gateway.Client, why string) error {
 	return c.wrap("pause", c.operate(ctx, client, why,
 		func(s *session.Session, r Request) error { return c.putPause(ctx, s, pause{r, true}) }))

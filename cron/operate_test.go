@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestNoTickStartsAfterPause: the tick that has started goes on, the ticks of the pause are skipped,
-// also by a replica that did not see the pause.
+// TestNoTickStartsAfterPause: the tick that has started goes on, the ticks of the pause are
+// skipped, also by a replica that did not see the pause.
 func TestNoTickStartsAfterPause(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -13,17 +13,18 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// Run runs fn for each tick that this replica starts, until ctx ends. Of the replicas that call Run,
-// the one that has waited longest starts the ticks, until it ends or one of its attempts fails. A
-// tick ends when fn returns nil. When fn returns an error, another replica makes the next attempt.
+// Run runs fn for each tick that this replica starts, until ctx ends. Of the replicas that call
+// Run, the one that has waited longest starts the ticks, until it ends or one of its attempts
+// fails. A tick ends when fn returns nil. When fn returns an error, another replica makes the next
+// attempt.
 //
-// The context of fn ends with ctx, with [Options.Timeout], and when the tick is lost. fn must return
-// then, because this replica starts no other tick before. If fn panics or ends its goroutine, the
-// attempt has failed, and Run does not recover.
+// The context of fn ends with ctx, with [Options.Timeout], and when the tick is lost. fn must
+// return then, because this replica starts no other tick before. If fn panics or ends its
+// goroutine, the attempt has failed, and Run does not recover.
 //
-// Run goes on while etcd cannot be reached or its database is full, and after a loss of its session.
-// Returns the error of ctx when ctx ends, [ErrScheduleMismatch], and errors that another try cannot
-// change, such as wrong credentials.
+// Run goes on while etcd cannot be reached or its database is full, and after a loss of its
+// session. Returns the error of ctx when ctx ends, [ErrScheduleMismatch], and errors that another
+// try cannot change, such as wrong credentials.
 func (c *Cron) Run(
 	ctx context.Context, client *gateway.Client, fn func(ctx context.Context, tick *Tick) error,
 ) error {
@@ -49,8 +50,8 @@ type function = func(context.Context, *Tick) error
 // rejoinPause is the pause before a replica joins again after an error that may pass.
 const rejoinPause = time.Second
 
-// runIn joins the line of the name again and again, until ctx or the session ends. ctx ends with the
-// session.
+// runIn joins the line of the name again and again, until ctx or the session ends. ctx ends with
+// the session.
 func (c *Cron) runIn(ctx context.Context, s *core.Session, fn function) error {
 	for {
 		err := c.serve(ctx, s, fn)
@@ -115,8 +116,8 @@ func (c *Cron) serve(ctx context.Context, s *core.Session, fn function) (err err
 	return r.run(during)
 }
 
-// mismatch returns an error if a member ahead has another schedule. Only the members ahead count, so
-// that one of two replicas goes on.
+// mismatch returns an error if a member ahead has another schedule. Only the members ahead count,
+// so that one of two replicas goes on.
 func (c *Cron) mismatch(v line.Snapshot, me line.Member) error {
 	for _, m := range v.Members {
 		if m.Fence < me.Fence && m.Value != c.spec {

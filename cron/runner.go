@@ -123,8 +123,8 @@ func (r *runner) step(
 	return 0, failed, err
 }
 
-// choose returns the attempt before the one that is due, of which a new tick has none. If nothing is
-// due, it returns nil and the time to wait.
+// choose returns the attempt before the one that is due, of which a new tick has none. If nothing
+// is due, it returns nil and the time to wait.
 func (r *runner) choose(v view, now time.Time) (_ *attempt, wait time.Duration, _ error) {
 	switch running := v.state.Running; {
 	case running != nil:

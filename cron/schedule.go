@@ -16,8 +16,9 @@ type Schedule interface {
 	Next(t time.Time) time.Time
 }
 
-// Every returns a schedule with a tick at each multiple of d since 1970, in all replicas at the same
-// times. Its spec is "@every" and d. If d is not positive, [Cron.Run] returns [gateway.ErrInvalid].
+// Every returns a schedule with a tick at each multiple of d since 1970, in all replicas at the
+// same times. Its spec is "@every" and d. If d is not positive, [Cron.Run] returns
+// [gateway.ErrInvalid].
 func Every(d time.Duration) Schedule { return every(d) }
 
 type every time.Duration

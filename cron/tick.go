@@ -71,10 +71,10 @@ func (t *Tick) Txn(ctx context.Context, txn gateway.Txn) (*gateway.TxnResponse, 
 	return t.hold.Txn(ctx, txn)
 }
 
-// Complete ends the tick and applies ops, in one transaction under the tick. A function that returns
-// nil without Complete ends the tick without ops. If Complete fails, the attempt has failed, even if
-// the function returns nil, unless it repeats Complete. After Complete the result of the function
-// is ignored. Use [gateway.OpTxn] for operations with conditions of their own.
+// Complete ends the tick and applies ops, in one transaction under the tick. A function that
+// returns nil without Complete ends the tick without ops. If Complete fails, the attempt has
+// failed, even if the function returns nil, unless it repeats Complete. After Complete the result
+// of the function is ignored. Use [gateway.OpTxn] for operations with conditions of their own.
 //
 // Returns [ErrTooLarge] when there are too many ops, and [session.ErrNotHeld] when the tick has
 // ended or Complete was called before: then nothing was applied. When ctx ends first it returns

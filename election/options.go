@@ -12,11 +12,11 @@ type Options struct {
 	// turn has come waits until there is space.
 	LockDelay time.Duration
 
-	// MaxHold is the longest time for which a term may be held without [Term.Progress], for
-	// work that may hang while its process lives. Time in which the machine sleeps counts. Then the
-	// context of the term ends with [session.ErrOverdue], and 1 s later its key is deleted, so
-	// that the next candidate leads. The session and its other holds live on. 0 is no limit. Users of a name may
-	// differ in it. Such a term costs one more write, which shows the others since when it is
-	// held, see [Candidate.Since].
+	// MaxHold is the longest time for which a term may be held without [Term.Progress], for work
+	// that may hang while its process lives. Time in which the machine sleeps counts. Then the
+	// context of the term ends with [session.ErrOverdue], and 1 s later its key is deleted, so that
+	// the next candidate leads. The session and its other holds live on. 0 is no limit. Users of a
+	// name may differ in it. Such a term costs one more write, which shows the others since when it
+	// is held, see [Candidate.Since].
 	MaxHold time.Duration
 }

@@ -22,8 +22,8 @@ type Counter struct {
 // reported by the first call.
 func NewCounter(s *session.Session, name string) *Counter { return &Counter{s, name} }
 
-// Add adds n, which may be negative, and returns the sum. A counter that does not exist is 0. Add is
-// applied once. Returns [gateway.ErrInvalid] when the sum exceeds 64 bits, and the errors of the
+// Add adds n, which may be negative, and returns the sum. A counter that does not exist is 0. Add
+// is applied once. Returns [gateway.ErrInvalid] when the sum exceeds 64 bits, and the errors of the
 // package.
 func (c *Counter) Add(ctx context.Context, n int64) (sum int64, err error) {
 	err = c.do(ctx, func(tx *stm.Tx, key string) error {

@@ -23,8 +23,8 @@ const maxTake = 1_000_000
 // IDOptions configure [IDs]. nil means the zero value.
 type IDOptions struct {
 	// MaxBlock is the largest number of IDs that a process takes ahead, and so the largest gap that
-	// it leaves. The first block is of one, and each block that lasts for less than a second doubles
-	// the next one. With 1, only an ID whose call failed is left out. Default 1000.
+	// it leaves. The first block is of one, and each block that lasts for less than a second
+	// doubles the next one. With 1, only an ID whose call failed is left out. Default 1000.
 	MaxBlock int64
 }
 
@@ -91,8 +91,8 @@ func (ids *IDs) take(ctx context.Context, n int64) (first int64, err error) {
 	return first, nil
 }
 
-// ask takes a block of at least n IDs. If it begins where the last one ends, the rest of that is not
-// lost.
+// ask takes a block of at least n IDs. If it begins where the last one ends, the rest of that is
+// not lost.
 func (ids *IDs) ask(ctx context.Context, n int64) error {
 	size := max(1, ids.size/2)
 	if time.Since(ids.taken) < time.Second {

@@ -76,8 +76,9 @@ func New(s *session.Session, name string, rate Rate, opts *Options) *Limiter {
 }
 
 // Allow takes n tokens if they are available now. It reports whether it has taken them. It sends a
-// request when the block of the process is used up. A process that has emptied the bucket asks again
-// after 100 ms, so that it may deny tokens that have come since. Returns the errors of the package.
+// request when the block of the process is used up. A process that has emptied the bucket asks
+// again after 100 ms, so that it may deny tokens that have come since. Returns the errors of the
+// package.
 func (l *Limiter) Allow(ctx context.Context, n int64) (bool, error) {
 	t, err := l.take(ctx, n, false)
 	return t.ok, l.wrap("allow", err)

@@ -145,8 +145,8 @@ func (l *Limiter) wanted() int64 {
 	return max(l.demand.Load(), l.opt.Block)
 }
 
-// growth is the number of tokens to take ahead although they come later. It grows while the calls of
-// the process use all of its tokens, because tokens that are reserved delay other processes.
+// growth is the number of tokens to take ahead although they come later. It grows while the calls
+// of the process use all of its tokens, because tokens that are reserved delay other processes.
 func (l *Limiter) growth() int64 {
 	n := l.demand.Load()
 	if !l.opt.Strict && now()-l.asked < int64(askEvery) {

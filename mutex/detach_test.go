@@ -251,7 +251,8 @@ func TestALockIsMovedAlthoughAnswersAreLost(t *testing.T) {
 	}
 }
 
-// TestAMoveThatIsCutOffReleasesTheLock or leaves it as it was, and nothing blocks the line for ever.
+// TestAMoveThatIsCutOffReleasesTheLock or leaves it as it was, and nothing blocks the line for
+// ever.
 func TestAMoveThatIsCutOffReleasesTheLock(t *testing.T) {
 	t.Parallel()
 	for _, adopt := range []bool{false, true} {

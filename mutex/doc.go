@@ -31,7 +31,8 @@
 // answered can restore a member's key.
 //
 // A waiter bounds the number of times that a lock can be adopted: each takes one of the revisions
-// between the two, see [ErrNoFence]. A session keeps about 100 bytes for each lock that it detached.
+// between the two, see [ErrNoFence]. A session keeps about 100 bytes for each lock that it
+// detached.
 //
 // # Concurrency
 //
@@ -47,14 +48,13 @@
 // # Keys
 //
 // Holders and waiters are leased keys <name>/<lease hex>, ordered by create_revision. Values are
-// empty, "shared" for readers, and name the owner of a detachable lock, whose key keeps its name and
-// create_revision with another owner.
-// clientv3/concurrency, etcdctl lock and etcd's lock service use the same keys, so a lock can be
-// shared with them. "a", "a/" and "a/b" are three locks. The other libraries count all keys below
-// <name>/, so for them a member of "a/b" waits in the line of "a". Keep your own keys elsewhere: a
-// key directly below <name>/ counts as a member, and nothing unlocks it. With a lock delay,
-// holdfast/delay/<name> records how the last hold ended. [Mutex.Break] leaves a record
-// holdfast/broken/<name>/<fence> for 24 hours.
+// empty, "shared" for readers, and name the owner of a detachable lock, whose key keeps its name
+// and create_revision with another owner. clientv3/concurrency, etcdctl lock and etcd's lock
+// service use the same keys, so a lock can be shared with them. "a", "a/" and "a/b" are three
+// locks. The other libraries count all keys below <name>/, so for them a member of "a/b" waits in
+// the line of "a". Keep your own keys elsewhere: a key directly below <name>/ counts as a member,
+// and nothing unlocks it. With a lock delay, holdfast/delay/<name> records how the last hold ended.
+// [Mutex.Break] leaves a record holdfast/broken/<name>/<fence> for 24 hours.
 //
 // # Source
 //

@@ -51,8 +51,8 @@ func TestAHungHolderIsReplaced(t *testing.T) {
 	})
 }
 
-// TestRunGoesOnAfterAnOverdueHold: the context of the function ends with ErrOverdue, and Run acquires
-// the lock again.
+// TestRunGoesOnAfterAnOverdueHold: the context of the function ends with ErrOverdue, and Run
+// acquires the lock again.
 func TestRunGoesOnAfterAnOverdueHold(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -12,12 +12,12 @@ type Options struct {
 	// a waiter whose turn has come waits until there is space.
 	LockDelay time.Duration
 
-	// MaxHold is the longest time for which a lock may be held without [Lock.Progress], for
-	// work that may hang while its process lives. Time in which the machine sleeps counts. Then the
-	// context of the lock ends with [session.ErrOverdue], and 1 s later its key is deleted, so
-	// that the next waiter acquires it. The session and its other holds live on. 0 is no limit. Users of a name may
-	// differ in it. Such a lock costs one more write, which shows the others since when it is
-	// held, see [Member.Since].
+	// MaxHold is the longest time for which a lock may be held without [Lock.Progress], for work
+	// that may hang while its process lives. Time in which the machine sleeps counts. Then the
+	// context of the lock ends with [session.ErrOverdue], and 1 s later its key is deleted, so that
+	// the next waiter acquires it. The session and its other holds live on. 0 is no limit. Users of
+	// a name may differ in it. Such a lock costs one more write, which shows the others since when
+	// it is held, see [Member.Since].
 	MaxHold time.Duration
 
 	// Detachable allows [Lock.Detach]. The guard of such a lock compares the value of its key, so

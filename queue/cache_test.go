@@ -82,8 +82,8 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	}}
 }
 
-// TestCacheIsRight: whatever the order in which reads and the watch, which is late, tell of the same
-// changes, the cache has the right items to hand out once the watch has caught up; also when
+// TestCacheIsRight: whatever the order in which reads and the watch, which is late, tell of the
+// same changes, the cache has the right items to hand out once the watch has caught up; also when
 // consumers take some and fail, or read on.
 func TestCacheIsRight(t *testing.T) {
 	t.Parallel()

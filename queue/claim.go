@@ -218,8 +218,8 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	return q.deliver(ctx, c)
 }
 
-// countAttempt counts the attempt of a claim ahead, before its message is delivered, so that it counts
-// even if the consumer then crashes. It returns false if the claim has been lost.
+// countAttempt counts the attempt of a claim ahead, before its message is delivered, so that it
+// counts even if the consumer then crashes. It returns false if the claim has been lost.
 func (q *Queue) countAttempt(ctx context.Context, c *claim) (bool, error) {
 	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	out, err := q.s.Write(ctx, core.Write{

@@ -25,9 +25,9 @@ const MaxConcurrency = 10_000
 // a delay and returns an error.
 //
 // When ctx ends, Consume stops receiving, waits for the running calls of fn, ends their messages,
-// gives back the items that the Queue has claimed ahead, and returns ctx's error. The context of fn ends with the claim, not with ctx. Returns
-// [gateway.ErrInvalid] when concurrency is out of range, [session.ErrLost] when the session ends,
-// and else the error of a call that failed.
+// gives back the items that the Queue has claimed ahead, and returns ctx's error. The context of fn
+// ends with the claim, not with ctx. Returns [gateway.ErrInvalid] when concurrency is out of range,
+// [session.ErrLost] when the session ends, and else the error of a call that failed.
 func (q *Queue) Consume(
 	ctx context.Context, concurrency int, fn func(ctx context.Context, m *Message) error,
 ) error {

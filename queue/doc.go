@@ -57,8 +57,8 @@
 // before the ack. Pass the fence ([session.Hold.Fence]) to systems outside etcd, and work under the
 // message's context.
 //
-// A delayed item of a group takes its place in the group when the delay ends, and a dead letter when
-// it is redriven. If consumers have different [Options].PerGroup, the greatest counts. Each
+// A delayed item of a group takes its place in the group when the delay ends, and a dead letter
+// when it is redriven. If consumers have different [Options].PerGroup, the greatest counts. Each
 // consuming process keeps the keys of the items in memory that wait for others of their group.
 //
 // A delay starts by the clock of the process that sets it. It ends by the clock of a consumer, and
@@ -66,8 +66,9 @@
 //
 // With [Options.Prefetch], items that are claimed ahead stay claimed until they are received, a
 // [Queue.Consume] of the Queue returns, or the session ends. No other consumer receives them, and
-// no item of a higher priority, or that was given back, overtakes them. Without [Options.MaxAttempts],
-// an attempt that a crash cuts short does not count if its item had been claimed ahead.
+// no item of a higher priority, or that was given back, overtakes them. Without
+// [Options.MaxAttempts], an attempt that a crash cuts short does not count if its item had been
+// claimed ahead.
 //
 // A claim whose Receive was cancelled is given back and is no attempt, but may count as one if the
 // session ends first or the database is full. Until it has been given back, items behind it may be

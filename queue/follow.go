@@ -100,8 +100,9 @@ func (ic *itemCache) expect(l *itemWatch) bool {
 	return ic.reading
 }
 
-// read reads a window of items from a place on, all claims and retries behind it, and more. The claims are read
-// with their short values, because etcd 3.7 omits the leases of a read without values.
+// read reads a window of items from a place on, all claims and retries behind it, and more. The
+// claims are read with their short values, because etcd 3.7 omits the leases of a read without
+// values.
 func (ic *itemCache) read(
 	ctx context.Context, from string, more ...gateway.Op,
 ) (*gateway.TxnResponse, error) {

@@ -91,8 +91,8 @@ func TestClaimWithoutLease(t *testing.T) {
 	})
 }
 
-// TestClaimOfAnotherClient: a client that begins to read the queue leaves the claims of others alone.
-// The fake omits leases from reads without values, as etcd 3.7 does.
+// TestClaimOfAnotherClient: a client that begins to read the queue leaves the claims of others
+// alone. The fake omits leases from reads without values, as etcd 3.7 does.
 func TestClaimOfAnotherClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -65,8 +65,8 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 // Nack gives the item back, to be delivered again. Without a delay, the item keeps its place and
 // can be received at once. With a delay, by this process's clock, it takes its place at the end of
 // the queue after that. An item of a group keeps its place also with a delay, and the items behind
-// it in the group wait, unless PerGroup lets them go on. Returns [gateway.ErrInvalid] when delay is negative. See [Message] for its
-// other errors.
+// it in the group wait, unless PerGroup lets them go on. Returns [gateway.ErrInvalid] when delay is
+// negative. See [Message] for its other errors.
 func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	switch {
 	case delay < 0:

@@ -21,15 +21,15 @@ func (ic *itemCache) unleased(k *keyState, claim gateway.KeyValue) {
 	ic.noteUnowned(removal(claim))
 }
 
-// noteUnowned has a consumer apply the removal of a claim. It wakes all, because one of them may be about
-// to leave. The cache is locked.
+// noteUnowned has a consumer apply the removal of a claim. It wakes all, because one of them may be
+// about to leave. The cache is locked.
 func (ic *itemCache) noteUnowned(removal gateway.Txn) {
 	ic.unowned = append(ic.unowned, removal)
 	ic.wakeAll()
 }
 
-// deleteUnleased deletes in the background the claims that the cache has noted. The watch reports the
-// deletions.
+// deleteUnleased deletes in the background the claims that the cache has noted. The watch reports
+// the deletions.
 func (q *Queue) deleteUnleased(ic *itemCache) {
 	ic.mu.Lock()
 	unowned := ic.unowned

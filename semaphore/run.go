@@ -21,8 +21,8 @@ func Run(
 	})
 }
 
-// Do acquires a permit of weight n as [Semaphore.Acquire] does, runs fn, and releases the permit, see
-// [session.Hold]. fn may release the permit itself.
+// Do acquires a permit of weight n as [Semaphore.Acquire] does, runs fn, and releases the permit,
+// see [session.Hold]. fn may release the permit itself.
 func (m *Semaphore) Do(
 	ctx context.Context, n int, fn func(ctx context.Context, permit *Permit) error,
 ) error {

@@ -53,8 +53,8 @@
 //
 // Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with JSON that
 // identifies the session. For each [Session.Txn] that is under way at the same time it keeps one
-// more below that key (…/w0, …/w1), and for each hold with a MaxHold one that shows the others since
-// when it lasts (…/since/<key>). A user needs permission to read and write these keys.
+// more below that key (…/w0, …/w1), and for each hold with a MaxHold one that shows the others
+// since when it lasts (…/since/<key>). A user needs permission to read and write these keys.
 //
 // # Source
 //

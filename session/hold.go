@@ -20,8 +20,8 @@ import (
 //
 // Do of a recipe acquires a hold, runs fn, and releases the hold, also if fn panics or ends its
 // goroutine; it does not recover. The context of fn ends with ctx, and when the hold is lost; fn
-// must return then, because Do waits for it. Do returns the error of fn joined with the error of the
-// hold: [ErrLost] when that was lost before it was released, although fn may have finished.
+// must return then, because Do waits for it. Do returns the error of fn joined with the error of
+// the hold: [ErrLost] when that was lost before it was released, although fn may have finished.
 //
 // Run of a recipe repeats Do each time the hold is lost, and ignores the result of fn then. The
 // function has sessions of its own, and goes on as [Run] does. The method repeats Do only while its

@@ -9,8 +9,8 @@ import (
 
 // Hooks report events of a session and its holds. Each may be nil. Renewed, Suspect and Recovered
 // run one after the other in a goroutine of the session, Lost, Waiting and HoldEnded in goroutines
-// of their own, Acquired in the goroutine of the call. A hook that blocks delays only the hooks after it and
-// the session's Close, which waits for them: no hook may close the session.
+// of their own, Acquired in the goroutine of the call. A hook that blocks delays only the hooks
+// after it and the session's Close, which waits for them: no hook may close the session.
 //
 // A hook must not panic, because the library does not recover. In a goroutine of the session the
 // panic ends the program. In a goroutine of the caller it ends the call; if Acquired panics, the

@@ -70,8 +70,8 @@ func Resume(
 // Run calls fn with a session, and again with a new session each time fn returns an error after its
 // session was lost, although fn may have done all its work. Otherwise it returns the error of fn,
 // or the error of ctx. The context of fn ends with the session and with ctx; fn must return then,
-// because Run waits for it. If fn panics, or ends its goroutine, Run closes the session and does not
-// recover.
+// because Run waits for it. If fn panics, or ends its goroutine, Run closes the session and does
+// not recover.
 //
 // Run tries again while etcd cannot be reached or its database is full. It returns errors that
 // another try cannot change, such as wrong credentials.

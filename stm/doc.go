@@ -20,9 +20,9 @@
 // attempt are still right then, as far as [Isolation] requires. They are applied at most once, also
 // when answers are lost, and never after the session has ended, see [session.Session.Txn].
 //
-// A function that fails or panics has changed nothing. Its error is the error of [Do], and its panic
-// is in the goroutine of the caller, which can recover it. No read is answered by a member that
-// lags behind.
+// A function that fails or panics has changed nothing. Its error is the error of [Do], and its
+// panic is in the goroutine of the caller, which can recover it. No read is answered by a member
+// that lags behind.
 //
 // A transaction without a conflict sends one request for each [Tx.Get] of a new key, or one for all
 // with [Options.Prefetch], and one that commits. One that only reads sends no commit, if its reads
@@ -32,8 +32,8 @@
 // # Limitations
 //
 // The function may run several times. While others keep changing the same keys, it is repeated
-// until ctx ends: use a lock for keys under heavy contention. A transaction reads and writes at most
-// [MaxOps] keys.
+// until ctx ends: use a lock for keys under heavy contention. A transaction reads and writes at
+// most [MaxOps] keys.
 //
 // # Concurrency
 //

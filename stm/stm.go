@@ -17,15 +17,15 @@ type Isolation int
 
 const (
 	// Serializable transactions are applied as if one ran after the other, in the order of their
-	// revisions. All reads of an attempt are of one revision. The attempt is repeated when a key, or
-	// the set of keys below a prefix, that it has read has changed before its commit.
+	// revisions. All reads of an attempt are of one revision. The attempt is repeated when a key,
+	// or the set of keys below a prefix, that it has read has changed before its commit.
 	Serializable Isolation = iota
 	// SerializableSnapshot is Serializable, and the attempt is also repeated when a key that it
 	// writes without having read it has changed since its first read.
 	SerializableSnapshot
 	// RepeatableReads returns the same value each time that an attempt reads a key. The attempt is
-	// repeated when a key that it has read has changed. Its reads may be of different revisions, and
-	// keys that appear below a prefix that it has read do not repeat it.
+	// repeated when a key that it has read has changed. Its reads may be of different revisions,
+	// and keys that appear below a prefix that it has read do not repeat it.
 	RepeatableReads
 	// ReadCommitted returns committed values. Nothing is compared at the commit.
 	ReadCommitted
@@ -49,9 +49,9 @@ type Options struct {
 }
 
 // Do calls fn, and applies the writes that fn made on tx in one transaction. If others have changed
-// keys that fn has read, Do calls fn again, after a pause that grows to 100 ms, until ctx ends. So fn
-// should have no effects besides those on tx. Do returns the revision of the transaction, or of the
-// reads if there were no writes.
+// keys that fn has read, Do calls fn again, after a pause that grows to 100 ms, until ctx ends. So
+// fn should have no effects besides those on tx. Do returns the revision of the transaction, or of
+// the reads if there were no writes.
 //
 // Returns the error of fn when fn fails: then nothing was applied. If fn panics, nothing was
 // applied, and the panic reaches the caller. Returns [gateway.ErrUncertain] and the error of ctx

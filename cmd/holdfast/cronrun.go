@@ -54,7 +54,8 @@ type tickWorker struct {
 	running *childproc.Process
 }
 
-// signal ends the schedule at the first of [endSignals]. Other signals are forwarded to the command.
+// signal ends the schedule at the first of [endSignals]. Other signals are forwarded to the
+// command.
 func (w *tickWorker) signal(s os.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

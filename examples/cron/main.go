@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// nights is the schedule. A night is half a second here. For a job at two o'clock, parse "0 2 * * *"
-// with github.com/robfig/cron/v3, and set Options.Spec.
+// nights is the schedule. A night is half a second here. For a job at two o'clock, parse "0 2 * *
+// *" with github.com/robfig/cron/v3, and set Options.Spec.
 var nights = cron.Every(time.Second / 2)
 
 func main() { local.Main(replicas) }

@@ -1,5 +1,6 @@
-// Telemetry serves OpenTelemetry metrics of locks and sessions as a Prometheus endpoint, and records
-// requests as spans. The dashboard and the alert rules in deploy/ are made for these metrics.
+// Telemetry serves OpenTelemetry metrics of locks and sessions as a Prometheus endpoint, and
+// records requests as spans. The dashboard and the alert rules in deploy/ are made for these
+// metrics.
 package main
 
 import (

@@ -69,7 +69,8 @@ func atRest(e env) (client, server float64) {
 }
 
 // idleClients: n clients, with a session each, that neither hold nor wait for anything. The points
-// are the CPU of the server, in percent of a core, and the bytes that a client receives in a minute.
+// are the CPU of the server, in percent of a core, and the bytes that a client receives in a
+// minute.
 func idleClients(n int) work {
 	const settling, idle = 10 * time.Second, 20 * time.Second
 	return func(e env, lib library) (_ result, err error) {

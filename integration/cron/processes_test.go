@@ -104,8 +104,8 @@ func withSchedule(ctx context.Context, c *gateway.Client, name string) error {
 	})
 }
 
-// withLocks is the way of go-co-op/gocron#841: each process has a clock, and tries to acquire a lock
-// when a tick is due.
+// withLocks is the way of go-co-op/gocron#841: each process has a clock, and tries to acquire a
+// lock when a tick is due.
 func withLocks(ctx context.Context, c *gateway.Client, name string) error {
 	out := json.NewEncoder(os.Stdout)
 	return session.Run(ctx, c, options, func(ctx context.Context, s *session.Session) error {

@@ -17,8 +17,9 @@ type delivery struct {
 }
 
 // TestOneQueueClaimsItemsInOrder: with any number of goroutines, with and without pauses between
-// their calls, and with and without a Prefetch, one Queue claims items in the order of the queue. No
-// Receive returns an item that precedes one that another had already returned when it was called.
+// their calls, and with and without a Prefetch, one Queue claims items in the order of the queue.
+// No Receive returns an item that precedes one that another had already returned when it was
+// called.
 func TestOneQueueClaimsItemsInOrder(t *testing.T) {
 	for _, prefetch := range []int{0, 5} {
 		t.Run(strconv.Itoa(prefetch), func(t *testing.T) {

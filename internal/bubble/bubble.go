@@ -65,8 +65,8 @@ func Within(t *testing.T, d time.Duration) context.Context {
 const tooMany = 1000
 
 // Count counts the requests for keys from now on, until the next script of the etcd. Watches and
-// requests for leases, such as renewals, are not counted. After a thousand the etcd no longer answers, because a loop of requests would
-// stop the fake time.
+// requests for leases, such as renewals, are not counted. After a thousand the etcd no longer
+// answers, because a loop of requests would stop the fake time.
 func Count(etcd *fakeetcd.Server) *atomic.Int64 {
 	n := new(atomic.Int64)
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {

@@ -348,8 +348,8 @@ func TestTogetherLeft(t *testing.T) {
 	}
 }
 
-// TestTogetherSubmitted: Submit sends a write without Wait. A write with CompleteOnCancel is compensated
-// even if it was never sent. Nothing is sent after the session has ended.
+// TestTogetherSubmitted: Submit sends a write without Wait. A write with CompleteOnCancel is
+// compensated even if it was never sent. Nothing is sent after the session has ended.
 func TestTogetherSubmitted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestABufferMayBeReusedAfterACall: a release that is completed after its caller has returned writes
-// the bytes that the caller passed, not the ones that it has put into the buffer since.
+// TestABufferMayBeReusedAfterACall: a release that is completed after its caller has returned
+// writes the bytes that the caller passed, not the ones that it has put into the buffer since.
 func TestABufferMayBeReusedAfterACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

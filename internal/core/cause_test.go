@@ -27,8 +27,8 @@ func endsWith(t *testing.T, cause error) context.Context {
 	return ctx
 }
 
-// TestTheCauseOfAContextIsNoAnswer: the context of a write ends with an error of another call as its
-// cause, before the write is sent or while it is under way. It is resolved like with any other
+// TestTheCauseOfAContextIsNoAnswer: the context of a write ends with an error of another call as
+// its cause, before the write is sent or while it is under way. It is resolved like with any other
 // cause: no copy is applied later, and the session does not end.
 func TestTheCauseOfAContextIsNoAnswer(t *testing.T) {
 	t.Parallel()
@@ -92,8 +92,8 @@ func testCause(t *testing.T, cause error, key string, waits bool) {
 	}
 }
 
-// TestTheCauseOfAContextEndsNoHold: a release whose context ends with the loss of something else, or
-// with the error of a full database, continues in the background, and the next one waits for it.
+// TestTheCauseOfAContextEndsNoHold: a release whose context ends with the loss of something else,
+// or with the error of a full database, continues in the background, and the next one waits for it.
 func TestTheCauseOfAContextEndsNoHold(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []error{session.ErrLost, gateway.ErrNoSpace} {

@@ -19,9 +19,9 @@ import (
 //
 //	held:<lease>:<id> ──Detach──▶ detached:<id> ──Adopt──▶ held:<lease>:<id> …
 //
-// An adopted hold needs a fence above the earlier ones and below the create_revisions of the members
-// behind it, which are their fences. The fence grows by one with each Adopt, as long as no member has
-// joined at just that revision. Members that join later have greater ones.
+// An adopted hold needs a fence above the earlier ones and below the create_revisions of the
+// members behind it, which are their fences. The fence grows by one with each Adopt, as long as no
+// member has joined at just that revision. Members that join later have greater ones.
 
 const (
 	heldValue     = "held:"

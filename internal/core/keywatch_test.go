@@ -280,8 +280,8 @@ func TestOneEmptyReadEndsNoHold(t *testing.T) {
 	})
 }
 
-// TestOwnKeyDeletedWhileReadsAreRefused: a deletion that the watch reports ends a hold at once, also
-// while the read after a compaction has no answer.
+// TestOwnKeyDeletedWhileReadsAreRefused: a deletion that the watch reports ends a hold at once,
+// also while the read after a compaction has no answer.
 func TestOwnKeyDeletedWhileReadsAreRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -306,8 +306,8 @@ func TestOwnKeyDeletedWhileReadsAreRefused(t *testing.T) {
 	})
 }
 
-// TestOwnWatchDenied: a canceled watch ends no hold. It is started again every few seconds, and then
-// the key is read.
+// TestOwnWatchDenied: a canceled watch ends no hold. It is started again every few seconds, and
+// then the key is read.
 func TestOwnWatchDenied(t *testing.T) {
 	t.Parallel()
 	for _, remove := range []bool{false, true} {

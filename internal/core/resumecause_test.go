@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestTheCauseOfAContextIsNotTheLossOfAResumedSession: a Resume that is cut off does not report that
-// the lease has ended, although the cause of its context is the end of another lease.
+// TestTheCauseOfAContextIsNotTheLossOfAResumedSession: a Resume that is cut off does not report
+// that the lease has ended, although the cause of its context is the end of another lease.
 func TestTheCauseOfAContextIsNotTheLossOfAResumedSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

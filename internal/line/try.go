@@ -22,8 +22,8 @@ func (e *OccupiedError) Error() string {
 	return "held under " + e.Snapshot.Members[0].Key
 }
 
-// Try joins the line if the rule admits the new member at once, and returns its hold. Joining a line
-// without members and settings takes one transaction.
+// Try joins the line if the rule admits the new member at once, and returns its hold. Joining a
+// line without members and settings takes one transaction.
 //
 // Returns an [*OccupiedError] when the rule does not admit the member, a [*RefusedError] when j.If
 // does not hold, and else the errors of [Line.Enter]. If the rule does not admit the member, Try

@@ -25,8 +25,8 @@ type Batcher[T any] struct {
 	// Pick returns the number of jobs at the front of waiting that share the next request, at least
 	// one.
 	Pick func(waiting []*Job[T]) int
-	// Send sends the jobs and sets their errors. It is called for one request at a time. ctx has the
-	// values of the first caller's context, and ends when all callers have left.
+	// Send sends the jobs and sets their errors. It is called for one request at a time. ctx has
+	// the values of the first caller's context, and ends when all callers have left.
 	Send func(ctx context.Context, jobs []*Job[T])
 
 	mu      sync.Mutex

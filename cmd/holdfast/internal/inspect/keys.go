@@ -93,9 +93,9 @@ func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 	return key[:slash], "", !strings.HasSuffix(key[:slash], "//")
 }
 
-// ofGroup reports whether the line with this name is of a group's shards or leader. Such lines are no
-// names to list, and would look like deadlocks: a member waits for a shard behind another member,
-// which waits to lead behind it.
+// ofGroup reports whether the line with this name is of a group's shards or leader. Such lines are
+// no names to list, and would look like deadlocks: a member waits for a shard behind another
+// member, which waits to lead behind it.
 func ofGroup(name string) bool { return strings.Contains(strings.TrimSuffix(name, "/"), "//") }
 
 // memberRange returns the range of keys [from, to) that contains the members of a name. Member
