@@ -72,7 +72,7 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	case delay < 0:
 		return m.q.wrap("nack", invalid("a negative delay"))
 	case delay == 0:
-		err := m.giveBack(ctx, "nack", m.countOps()...)
+		err := m.giveBack(ctx, "nack", append(m.forgetRetry(), m.countOps()...)...)
 		if err == nil {
 			m.returned()
 		}
@@ -124,7 +124,7 @@ func (m *Message) giveBack(ctx context.Context, verb string, ops ...gateway.Op) 
 	// The first operation changes nothing but, as any does, makes the release compare that the
 	// claim is still this one.
 	then := []gateway.Op{gateway.OpGet(m.q.keys.items+m.key(), gateway.CountOnly())}
-	w := core.ReleaseWrite{Then: slices.Concat(then, m.forgetRetry(), m.slotOps(), ops), Weight: 1}
+	w := core.ReleaseWrite{Then: slices.Concat(then, m.slotOps(), ops), Weight: 1}
 	return m.release(ctx, verb, w)
 }
 
@@ -209,7 +209,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 	if err != nil {
 		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay while the database is full
 			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
-				return m.giveBack(ctx, "give back")
+				return m.giveBack(ctx, "give back", m.forgetRetry()...)
 			})
 		}
 		return fmt.Errorf("move to the dead letters: %w", err)
