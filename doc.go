@@ -18,8 +18,8 @@
 //     without requests.
 //   - [github.com/holdfast-go/holdfast/member] keeps processes registered in a group, and shows the
 //     group.
-//   - [github.com/holdfast-go/holdfast/cron] runs a function at the times of a schedule, once for all
-//     replicas.
+//   - [github.com/holdfast-go/holdfast/cron] runs a function at the times of a schedule, once for
+//     all replicas.
 //   - [github.com/holdfast-go/holdfast/stm] makes a function's reads and writes of keys one
 //     transaction.
 //   - [github.com/holdfast-go/holdfast/limit] limits a rate over all processes, counts, and makes

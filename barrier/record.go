@@ -107,7 +107,9 @@ func (s state) has(fence int64) bool {
 }
 
 // number returns the number of the last decided round.
-func (s state) number() int64 { return s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version }
+func (s state) number() int64 {
+	return s.Puts[roundsSetting].Version + s.Puts[brokenSetting].Version
+}
 
 // waiting returns the members that are not decided.
 func (s state) waiting() []line.Member {
@@ -142,7 +144,9 @@ func (s state) complete(l *line.Line, n int) core.Write {
 	left := func(r round) bool { return !r.anyIn(s.Snapshot) }
 	rounds := slices.DeleteFunc(slices.Clone(s.rounds), left)
 	list, _ := json.Marshal(append(rounds, next)) // cannot fail
-	w.Then = []gateway.Op{gateway.OpPut(l.SettingKey(roundsSetting), append(upTo(next.Last), list...))}
+	w.Then = []gateway.Op{
+		gateway.OpPut(l.SettingKey(roundsSetting), append(upTo(next.Last), list...)),
+	}
 	return w
 }
 

@@ -27,7 +27,8 @@ func (c *Cron) history(ctx context.Context, client *gateway.Client) (records []R
 		return nil, err
 	}
 	resp, err := client.Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(c.key(stateSetting)), gateway.OpGet(c.prefix(historySetting), gateway.Prefix()),
+		gateway.OpGet(c.key(stateSetting)),
+		gateway.OpGet(c.prefix(historySetting), gateway.Prefix()),
 	}})
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (c *Cron) Resume(ctx context.Context, client *gateway.Client) error {
 				return err
 			}
 			var p pause
-			if err := decode(c.key(pauseSetting), string(resp.KVs[0].Value), &p); err == nil && !p.Paused {
+			if decode(c.key(pauseSetting), string(resp.KVs[0].Value), &p) == nil && !p.Paused {
 				return nil
 			}
 			return c.putPause(ctx, s, pause{r, false})

@@ -85,7 +85,9 @@ func decodeState(key, value string) (st state, _ error) {
 }
 
 // historyKey returns the key of the record of the n-th tick.
-func (c *Cron) historyKey(n int64) string { return fmt.Sprintf("%s%016d", c.prefix(historySetting), n) }
+func (c *Cron) historyKey(n int64) string {
+	return fmt.Sprintf("%s%016d", c.prefix(historySetting), n)
+}
 
 func (c *Cron) key(setting string) string { return c.name + "//" + setting }
 

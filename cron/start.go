@@ -16,7 +16,9 @@ import (
 func (r *runner) declare(ctx context.Context, now time.Time) error {
 	key := r.key(stateSetting)
 	_, err := r.line.Session.Write(ctx, core.Write{
-		If:           []gateway.Cmp{r.place.Guard(), gateway.CmpCreateRevision(key, gateway.Equal, 0)},
+		If: []gateway.Cmp{
+			r.place.Guard(), gateway.CmpCreateRevision(key, gateway.Equal, 0),
+		},
 		Then:         []gateway.Op{gateway.OpPut(key, encode(state{Last: now}))},
 		Compensation: r.readsState,
 	})

@@ -46,6 +46,7 @@ func (e *Election) Run(
 func (e *Election) verbs(value string) line.Verbs[*Term] {
 	return line.Verbs[*Term]{
 		Acquire: func(ctx context.Context) (*Term, error) { return e.Campaign(ctx, value) },
-		Release: (*Term).Resign, Hold: func(t *Term) line.Hold { return t.hold }, UntilReleased: true,
+		Release: (*Term).Resign, Hold: func(t *Term) line.Hold { return t.hold },
+		UntilReleased: true,
 	}
 }

@@ -24,7 +24,7 @@
 //	holdfast.hold.wait.duration         histogram, s   waits for a hold that was granted
 //	holdfast.hold.active                up-down        holds
 //	holdfast.hold.duration              histogram, s   holds that ended
-//	holdfast.hold.lost                  counter        holds that ended without a release: error.type
+//	holdfast.hold.lost                  counter        holds that were lost: error.type
 //
 // The metrics of holds have the attribute holdfast.recipe ("mutex", "election", …), and with
 // [Options.Names] also holdfast.name. The semantic conventions have none for locks and elections.

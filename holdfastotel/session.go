@@ -49,7 +49,8 @@ func Session(opts *Options) (session.Hooks, error) {
 		},
 		Acquired: func(ctx context.Context, h session.HoldInfo, wait time.Duration) {
 			_, span := tracer.Start(ctx, "holdfast acquire "+h.Kind,
-				trace.WithTimestamp(time.Now().Add(-wait)), trace.WithSpanKind(trace.SpanKindClient))
+				trace.WithTimestamp(time.Now().Add(-wait)),
+				trace.WithSpanKind(trace.SpanKindClient))
 			span.End()
 			waited.Record(ctx, wait.Seconds(), of(h))
 			active.Add(ctx, 1, of(h))

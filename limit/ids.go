@@ -69,7 +69,8 @@ func (ids *IDs) take(ctx context.Context, n int64) (first int64, err error) {
 	case ids.max < 0:
 		return 0, fmt.Errorf("%w: a negative MaxBlock", gateway.ErrInvalid)
 	case n < 1 || n > maxTake:
-		return 0, fmt.Errorf("%w: %d IDs; from 1 to %d are possible", gateway.ErrInvalid, n, maxTake)
+		return 0, fmt.Errorf(
+			"%w: %d IDs; from 1 to %d are possible", gateway.ErrInvalid, n, maxTake)
 	}
 	if err := core.Of(ids.s).CheckName(ids.name); err != nil {
 		return 0, err

@@ -47,7 +47,7 @@
 //
 // Callers that run or wait are leased keys <name>/<lease hex>, in a line as in package mutex.
 //
-//	<name>//result    the result: a line of JSON, then the value; under a lease if it has a retention
+//	<name>//result    the result: a line of JSON, then the value; leased if it has a retention
 //	<name>//attempts  the runs since the last result: the version of the key is their number
 //	<name>//failure   the error of the last run that failed, as JSON
 //

@@ -85,7 +85,8 @@ func settled(key string, err error) (_ Result, forAll bool, _ error) {
 	if refused, ok := errors.AsType[*line.RefusedError](err); ok {
 		kvs := refused.Responses[0].Get.KVs
 		if len(kvs) == 0 {
-			return Result{}, false, fmt.Errorf("%w: the result exists and does not", gateway.ErrProtocol)
+			return Result{}, false, fmt.Errorf(
+				"%w: the result exists and does not", gateway.ErrProtocol)
 		}
 		res, err := decode(kvs[0])
 		return res, true, err

@@ -84,7 +84,8 @@ func (q *Queue) DeadLetters(ctx context.Context) iter.Seq2[*DeadLetter, error] {
 				return
 			}
 			letter := &DeadLetter{
-				ID: d.ID, Value: d.value, Priority: d.Priority, Group: d.Group, Attempts: d.Attempts,
+				ID: d.ID, Value: d.value, Priority: d.Priority, Group: d.Group,
+				Attempts: d.Attempts,
 				Enqueued: toTime(d.Enqueued), Reason: d.Reason, DeadAt: toTime(d.DeadAt),
 			}
 			if !yield(letter, nil) {

@@ -43,7 +43,7 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 	st := state{next: earlier(due, ic.resume), due: due != 0 && due <= now}
 	blocked := ic.paused || ic.full()
 	switch {
-	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // nobody would be woken for these
+	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // these would wake no caller
 		st.stale = true
 	case !blocked && len(ic.avail) > 0:
 		st.claim = begin(ic.pop())

@@ -126,7 +126,8 @@ func (ic *itemCache) read(
 	}
 	n := len(items)
 	resp.Responses = append([]gateway.OpResponse{
-		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]), joined(resp.Responses[2*n : 3*n]),
+		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]),
+		joined(resp.Responses[2*n : 3*n]),
 	}, resp.Responses[3*n:]...)
 	return resp, nil
 }
@@ -201,7 +202,8 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	if n := len(items.KVs); items.More && n > 0 {
 		ic.horizon = strings.TrimPrefix(items.KVs[n-1].Key, ic.keys.items) + "\x00"
 	}
-	for len(ic.floors) > 1 && ic.floors[1].revision <= ic.applied { // nothing so old can come any more
+	// An event as old as that cannot come any more.
+	for len(ic.floors) > 1 && ic.floors[1].revision <= ic.applied {
 		ic.floors = slices.Delete(ic.floors, 0, 1)
 		ic.floors[0].place = ""
 	}
@@ -247,7 +249,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 			due, _ := ic.keys.dueOf(kvs[0].Key)
 			ic.due = earlier(ic.due, due)
 		} else if delayed.More {
-			ic.due = max(ic.dueFrom, 1) // the next one is behind keys of others, which moveDue skips
+			ic.due = max(ic.dueFrom, 1) // the next is behind foreign keys, which moveDue skips
 		}
 	}
 	for _, ev := range early {

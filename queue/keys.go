@@ -29,7 +29,8 @@ func keysOf(name string) keys {
 	return keys{
 		root: root, tail: root + "tail", gaps: root + "gaps", paused: root + "paused",
 		items: root + "q/", claims: root + "c/", counts: root + "t/", returns: root + "r/",
-		delayed: root + "d/", dead: root + "x/", dedups: root + "u/", retries: root + "h/", slots: root + "m/",
+		delayed: root + "d/", dead: root + "x/", dedups: root + "u/", retries: root + "h/",
+		slots: root + "m/",
 	}
 }
 
@@ -79,7 +80,7 @@ func (k *keys) dueKey(due int64, id string) string {
 // dueOf tells the time of a delayed item's key.
 func (k *keys) dueOf(key string) (due int64, ok bool) {
 	time, _, ok := strings.Cut(strings.TrimPrefix(key, k.delayed), "/")
-	if !ok || len(time) != 15 || !digits(time) { // one of another length does not sort by its number
+	if !ok || len(time) != 15 || !digits(time) { // another length does not sort by the number
 		return 0, false
 	}
 	due, err := strconv.ParseInt(time, 10, 64)

@@ -84,7 +84,8 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 		return m.giveBack(ctx, "nack", append(m.countOps(), later)...)
 	}
 	r := m.record()
-	return m.settle(ctx, "nack", len(m.Value), gateway.OpPut(m.q.keys.dueKey(due, m.ID), r.encode()))
+	later := gateway.OpPut(m.q.keys.dueKey(due, m.ID), r.encode())
+	return m.settle(ctx, "nack", len(m.Value), later)
 }
 
 // parseRetry reads the key that Nack with a delay puts for an item of a group. A time that this
@@ -207,7 +208,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 		return nil // somebody removed the claim
 	}
 	if err != nil {
-		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay while the database is full
+		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay meanwhile
 			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
 				return m.giveBack(ctx, "give back", m.forgetRetry()...)
 			})

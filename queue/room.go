@@ -32,7 +32,7 @@ type lengthWatch struct {
 	created  bool
 	err      error // why it has ended
 	counting bool
-	counted  int64 // the revision of the count, or zero; the watch may report it and earlier ones later
+	counted  int64 // the revision of the count, or 0; the watch may report earlier ones after it
 	length   int64 // at the revision
 	revision int64
 	early    []lengthChange // events that came before the count

@@ -14,7 +14,7 @@ import (
 // Stats are the numbers of items of a queue at one revision.
 type Stats struct {
 	Revision int64
-	Ready    int64 // neither claimed nor delayed; includes items that wait for others of their group
+	Ready    int64 // neither claimed nor delayed; some may wait for others of their group
 	Claimed  int64 // held by a consumer, or claimed ahead for one
 	Delayed  int64
 	Dead     int64

@@ -36,7 +36,8 @@ func (q *Queue) deleteUnleased(ic *itemCache) {
 	ic.unowned = nil
 	ic.mu.Unlock()
 	for _, t := range unowned {
-		done := context.AfterFunc(q.s.Context(), func() { // a consumer of another session does it then
+		// After the session's end, a consumer of another session does it.
+		done := context.AfterFunc(q.s.Context(), func() {
 			ic.mu.Lock()
 			defer ic.mu.Unlock()
 			ic.noteUnowned(t)

@@ -77,7 +77,8 @@ func (m *Semaphore) TryAcquire(ctx context.Context, n int) (*Permit, error) {
 }
 
 func (m *Semaphore) acquire(
-	ctx context.Context, verb string, enter func(context.Context, line.Join) (line.Hold, error), n int,
+	ctx context.Context, verb string, enter func(context.Context, line.Join) (line.Hold, error),
+	n int,
 ) (*Permit, error) {
 	if err := m.check(n); err != nil {
 		return nil, m.line.Wrap(verb, err)
@@ -177,9 +178,11 @@ func (m *Semaphore) declare(ctx context.Context, found []gateway.OpResponse) err
 		}
 		if what == limitSetting && string(kvs[0].Value) != string(limit) {
 			if parse(string(kvs[0].Value)) == 0 {
-				return fmt.Errorf("%w: %w", ErrLimitMismatch, m.line.Corrupt(what, string(kvs[0].Value)))
+				corrupt := m.line.Corrupt(what, string(kvs[0].Value))
+				return fmt.Errorf("%w: %w", ErrLimitMismatch, corrupt)
 			}
-			return fmt.Errorf("%w: declared as %s, here as %s", ErrLimitMismatch, kvs[0].Value, limit)
+			return fmt.Errorf(
+				"%w: declared as %s, here as %s", ErrLimitMismatch, kvs[0].Value, limit)
 		}
 		w.If = append(w.If, gateway.CmpModRevision(key, gateway.Equal, kvs[0].ModRevision))
 	}
@@ -205,8 +208,10 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 	for again := (line.Again{}); err == nil; {
 		var resp *gateway.TxnResponse
 		resp, err = m.line.Session.Txn(ctx, gateway.Txn{
-			If:   []gateway.Cmp{declared},
-			Then: []gateway.Op{gateway.OpPut(m.line.SettingKey(sizeSetting), []byte(strconv.Itoa(limit)))},
+			If: []gateway.Cmp{declared},
+			Then: []gateway.Op{
+				gateway.OpPut(m.line.SettingKey(sizeSetting), []byte(strconv.Itoa(limit))),
+			},
 			Else: settings,
 		})
 		switch {

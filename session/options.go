@@ -64,7 +64,8 @@ func (o *Options) config() (core.Config, error) {
 	case opt.TTL == 0:
 		opt.TTL = DefaultTTL
 	case opt.TTL < 0 || opt.TTL > gateway.MaxTTL:
-		return core.Config{}, invalid("a TTL of %v is not between 1s and %v", opt.TTL, gateway.MaxTTL)
+		return core.Config{}, invalid(
+			"a TTL of %v is not between 1s and %v", opt.TTL, gateway.MaxTTL)
 	case opt.TTL < minTTL && !opt.AllowShortTTL:
 		return core.Config{}, invalid(
 			"a TTL of %v is under %v: set AllowShortTTL if you mean it", opt.TTL, minTTL)

@@ -77,7 +77,8 @@ func (f *cronFlags) schedule(cmd *cobra.Command, names, argv []string) (*cron.Cr
 	missed, ok := missedTicks[f.missed]
 	switch {
 	case len(argv) == 0:
-		return nil, usagef("no command to run; type: holdfast cron %s SCHEDULE -- COMMAND", names[0])
+		return nil, usagef(
+			"no command to run; type: holdfast cron %s SCHEDULE -- COMMAND", names[0])
 	case len(names) == 1 && f.every == 0 || len(names) == 2 && f.every != 0:
 		return nil, usagef("type either a SCHEDULE or --every: holdfast cron %s \"0 2 * * *\" "+
 			"-- COMMAND", names[0])

@@ -36,8 +36,8 @@ func cronHistory(a *app) *cobra.Command {
 				}
 				t := a.table("SCHEDULED", "STARTED", "TOOK", "ATTEMPT", "BY", "RESULT", "BY HAND")
 				for _, r := range records {
-					t.add(r, stamp(r.Scheduled), stamp(r.Started), took(r), strconv.Itoa(r.Attempt), r.By,
-						result(r), byHand(r))
+					t.add(r, stamp(r.Scheduled), stamp(r.Started), took(r),
+						strconv.Itoa(r.Attempt), r.By, result(r), byHand(r))
 				}
 				return t.flush()
 			})
@@ -98,7 +98,8 @@ func cronRequest(
 		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
-				return usagef("for which reason? type: holdfast cron %s %s --reason TEXT", verb, args[0])
+				return usagef(
+					"for which reason? type: holdfast cron %s %s --reason TEXT", verb, args[0])
 			}
 			return a.requestOf(cmd, func(ctx context.Context, client *gateway.Client) error {
 				err := do(operated(args[0]), ctx, client, reason)

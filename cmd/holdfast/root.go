@@ -39,7 +39,7 @@ func exitStatus(more ...string) string {
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
-		Short: "Locks, elections, semaphores, barriers, queues, schedules, groups and shards on etcd",
+		Short: "Locks, elections, queues, schedules, shards and more on etcd",
 		Long:  rootHelp,
 		Example: "  holdfast lock jobs/nightly -- ./nightly.sh\n" +
 			"  holdfast ls",

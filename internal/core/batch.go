@@ -65,7 +65,8 @@ func (s *Session) sendBatch(b *batch) {
 			out.Responses = p.readFlat(out.Responses)
 		default:
 			own := out.Responses[i].Txn
-			p.out.Applied, p.out.Revision, p.out.Responses = own.Succeeded, out.Revision, own.Responses
+			p.out.Applied, p.out.Revision = own.Succeeded, out.Revision
+			p.out.Responses = own.Responses
 		}
 	}
 }

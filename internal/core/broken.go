@@ -76,7 +76,8 @@ func (b Breaker) Break(ctx context.Context, key string, fence int64, reason stri
 
 // remove deletes the key and writes the record, in one transaction.
 func (b Breaker) remove(ctx context.Context, record Broken) error {
-	held, err := b.Client.Get(ctx, record.Key) // with its value, without which etcd 3.7 omits leases
+	// With its value, without which etcd 3.7 omits the lease.
+	held, err := b.Client.Get(ctx, record.Key)
 	switch {
 	case err != nil:
 		return err

@@ -207,7 +207,8 @@ func Adopt(ctx context.Context, s *Session, d Detached) (*Hold, *Releaser, error
 		case holdsValue(found, []byte(owner)): // by an earlier try
 			known = found[0].ModRevision
 		case holdsValue(found, d.Value()) && found[0].CreateRevision == d.Created:
-			return nil, nil, fmt.Errorf("%w: a member of the line has joined at %d", ErrNoFence, fence)
+			return nil, nil, fmt.Errorf(
+				"%w: a member of the line has joined at %d", ErrNoFence, fence)
 		default:
 			return nil, nil, ErrNotHeld
 		}

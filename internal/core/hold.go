@@ -129,7 +129,7 @@ func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, er
 		resp, err = h.s.TxnUnder(ctx, t, h.guard())
 		h.endTxn(err)
 	}
-	if errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrLost) { // the guard; h may not have ended yet
+	if errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrLost) { // the guard; h may live on
 		err = errors.Join(err, h.Err())
 	}
 	if err != nil {

@@ -57,7 +57,8 @@ func (s *Session) notifyHoldEnd(h *Hold, held HoldInfo, since time.Time) {
 	}
 	context.AfterFunc(life, func() {
 		defer s.bg.Done()
-		s.holdEnded(held, time.Since(since), context.Cause(life)) //nolint:contextcheck // it is over
+		//nolint:contextcheck // it is over
+		s.holdEnded(held, time.Since(since), context.Cause(life))
 	})
 }
 

@@ -150,7 +150,8 @@ func HeldSince(ctx context.Context, s *Session, holds []HeldKey) ([]time.Time, e
 		for i, h := range chunk {
 			var found since
 			kvs := resp.Responses[i].Get.KVs
-			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &found) == nil && found.Fence == h.Fence {
+			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &found) == nil &&
+				found.Fence == h.Fence {
 				out = append(out, found.Since)
 			} else {
 				out = append(out, time.Time{})

@@ -119,7 +119,8 @@ func (s *Session) Verify(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() != nil: // it may match anything, because it has ctx's cause
 			return err
-		case errors.Is(err, gateway.ErrClusterMismatch), errors.Is(err, gateway.ErrRevisionRegressed):
+		case errors.Is(err, gateway.ErrClusterMismatch),
+			errors.Is(err, gateway.ErrRevisionRegressed):
 			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // earlier fences are void
 		case err != nil:
 			return err
@@ -178,7 +179,8 @@ func (s *Session) CheckName(name string) error {
 		return err
 	}
 	if strings.HasSuffix(name, "/") {
-		return invalid("the name %q ends in a slash, which only names of locks and elections may", name)
+		return invalid(
+			"the name %q ends in a slash, which only names of locks and elections may", name)
 	}
 	return nil
 }

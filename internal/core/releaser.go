@@ -23,10 +23,10 @@ type Releaser struct {
 
 	mu      sync.Mutex
 	state   releaseState
-	changed chan struct{} // closed when state or blocked changes; made by the calls that wait for it
+	changed chan struct{} // closed when state or blocked changes; made by calls that wait for it
 	blocked bool          // a release in doubt cannot be resolved because the database is full
 	foreign bool          // the key is no longer under the session's lease, see unleased
-	whole   bool          // with does more than record how the hold ended: all is applied, or nothing
+	whole   bool          // with does more than record the hold's end: all is applied, or nothing
 
 	// Links of unwatchedHolds.
 	born       time.Time
@@ -338,7 +338,7 @@ func (g *Releaser) await(ctx context.Context, with *ReleaseWrite) error {
 			return uncertain(ctxerr.Of(ctx))
 		case blocked:
 			alone := *with
-			alone.Weight = 0 // because in a batch with another release of this hold both are applied
+			alone.Weight = 0 // in a batch with another release of this hold both are applied
 			out, err := g.h.s.Write(ctx, g.writeGuarded(alone))
 			switch {
 			case err == nil && !out.Applied:

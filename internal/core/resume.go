@@ -140,7 +140,8 @@ func (s *Session) deleteRecord(ctx context.Context) (ours bool, _ error) {
 // key under the lease, and this one has not put it since.
 func (s *Session) OwnedByPredecessor(key string) []gateway.Cmp {
 	return []gateway.Cmp{
-		gateway.CmpLease(key, gateway.Equal, s.lease), gateway.CmpModRevision(key, gateway.Less, s.born),
+		gateway.CmpLease(key, gateway.Equal, s.lease),
+		gateway.CmpModRevision(key, gateway.Less, s.born),
 	}
 }
 

@@ -29,9 +29,9 @@ type scheduler struct {
 	returned  chan struct{}   // closed when none is expected any more; nil unless a sender lingers
 	weighted  bool            // one of these transactions has weighted writes
 	maxOps    int             // if the server accepts less than MaxOps
-	isolated  map[string]bool // lines whose writes were rejected: sent alone, as others would fail too
+	isolated  map[string]bool // lines whose writes were rejected: sent alone
 	taken     map[string]bool // keys and lines of the batch that is being made
-	nest      int             // the number of batches to nest; only the sender of weighted writes uses it
+	nest      int             // the batches to nest; only the sender of weighted writes uses it
 	spare     sync.Pool       // of Pending for reuse
 }
 

@@ -153,7 +153,7 @@ func (s *Session) Ready(ctx context.Context) error {
 		suspect, late, changed := s.suspect, s.late(), s.changed
 		s.mu.Unlock()
 		switch {
-		case late && !suspect: // the timer is late; without tick, a recovery would not close changed
+		case late && !suspect: // the timer is late; a recovery must close changed
 			s.tick()
 			continue
 		case !suspect:

@@ -48,7 +48,8 @@ func (s *Session) sendUntilAnswered(
 			inDoubt = inDoubt || errors.Is(err, gateway.ErrUncertain)
 			return out, inDoubt, s.endCause(err, last)
 		}
-		odd := errors.Is(err, gateway.ErrClusterMismatch) || errors.Is(err, gateway.ErrRevisionRegressed)
+		odd := errors.Is(err, gateway.ErrClusterMismatch) ||
+			errors.Is(err, gateway.ErrRevisionRegressed)
 		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
 		if odd || none { // one answer is not enough
 			_ = s.Verify(ctx)
@@ -59,7 +60,8 @@ func (s *Session) sendUntilAnswered(
 		switch {
 		case none: // this copy was not applied
 			if protocolErrors++; protocolErrors == maxProtocolErrors || ctx.Err() != nil {
-				return out, inDoubt, fmt.Errorf("%w: the record is gone and is not", gateway.ErrProtocol)
+				return out, inDoubt, fmt.Errorf(
+					"%w: the record is gone and is not", gateway.ErrProtocol)
 			}
 			continue
 		case err == nil:
@@ -138,7 +140,8 @@ func puts(ops []gateway.Op) bool { return slices.ContainsFunc(ops, gateway.Op.Pu
 func (s *Session) txn(w Write, epoch int64, touch bool) gateway.Txn {
 	t := gateway.Txn{
 		If: append(
-			[]gateway.Cmp{gateway.CmpModRevision(s.record, gateway.Equal, epoch)}, w.conditions()...),
+			[]gateway.Cmp{gateway.CmpModRevision(s.record, gateway.Equal, epoch)},
+			w.conditions()...),
 		Then: w.Then,
 		Else: append([]gateway.Op{gateway.OpGet(s.record)}, w.Else...),
 	}

@@ -46,7 +46,8 @@ func (v Verbs[N]) do(
 	}
 	h := v.Hold(noun)
 	defer func() {
-		ended := Finish(ctx, h.Grip, func(ctx context.Context) error { return v.Release(noun, ctx) })
+		release := func(ctx context.Context) error { return v.Release(noun, ctx) }
+		ended := Finish(ctx, h.Grip, release)
 		lost = errors.Is(ended, core.ErrKeyDeleted) || errors.Is(ended, core.ErrOverdue)
 		err = errors.Join(err, ended)
 	}()

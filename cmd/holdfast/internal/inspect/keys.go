@@ -86,7 +86,8 @@ func parse(key string, lease gateway.LeaseID) (name, recipe string, ok bool) {
 		return name, Queue, true
 	}
 	slash := strings.LastIndexByte(key, '/')
-	if slash < 1 || strings.Contains(key, runningPart) || strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key) != lease {
+	if slash < 1 || strings.Contains(key, runningPart) ||
+		strings.HasPrefix(key, session.DefaultRecordPrefix) || leaseOf(key) != lease {
 		return "", "", false
 	}
 	// A name does not end in two slashes; one slash at its end belongs to it.

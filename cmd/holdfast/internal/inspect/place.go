@@ -50,7 +50,8 @@ type Member struct {
 	Session  *session.Info // nil without a record, as for members of other libraries
 	Since    time.Time     // when the hold was granted; zero if its holder has not recorded it
 
-	moved bool // the key is under another lease than its name says, so only its value shows the owner
+	// moved says that the key is not under the lease in its name: its value shows the owner.
+	moved bool
 }
 
 // Shared reports whether m is a reader of a lock.
