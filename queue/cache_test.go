@@ -316,7 +316,7 @@ func TestRetryDelay(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
 	for _, attempt := range []int{1, 2, 3, 6, 7, 100} {
-		fmt.Fprint(&got, retryDelay(attempt), " ")
+		fmt.Fprint(&got, defaultBackoff(attempt), " ")
 	}
 	if got.String() != "1s 2s 4s 32s 1m0s 1m0s " {
 		t.Error(got.String())

@@ -17,8 +17,8 @@ const MaxConcurrency = 10_000
 // Consume receives messages in concurrency goroutines and calls fn with each. It claims one item
 // for each goroutine that is free, and [Options.Prefetch] items ahead. If fn returns nil, Consume
 // acks the message, while the goroutine receives the next. If fn returns an error, Consume
-// gives the message back with a delay that doubles with each attempt, from 1 s to 1 minute. If fn
-// has ended the message itself, Consume leaves it as it is.
+// gives the message back with the delay of [Options.Backoff]. If fn has ended the message itself,
+// Consume leaves it as it is.
 //
 // If fn panics, Consume gives the message back with a delay, and the panic then ends the program.
 // If fn ends its goroutine, for example with [runtime.Goexit], Consume gives the message back with
@@ -100,7 +100,7 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 	if err == nil {
 		err = m.Ack(ctx)
 	} else {
-		err = m.Nack(ctx, retryDelay(m.Attempt))
+		err = m.Nack(ctx, max(q.opt.Backoff(m.Attempt), 0))
 		if errors.Is(err, gateway.ErrNoSpace) { // no consumer can claim it meanwhile
 			err = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
 				return m.Nack(ctx, 0)
@@ -119,7 +119,6 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 	return err
 }
 
-// retryDelay is how long an item is kept back after an attempt that failed.
-func retryDelay(attempt int) time.Duration {
+func defaultBackoff(attempt int) time.Duration {
 	return min(time.Second<<min(max(attempt, 1)-1, 6), time.Minute)
 }

@@ -24,6 +24,9 @@ type EnqueueOptions struct {
 	// Delay is the time for which the item is held back, by this process's clock. The item takes
 	// its place at the end of the queue after that.
 	Delay time.Duration
+	// At is the time until which the item is held back, by this process's clock, in place of Delay.
+	// A time in the past, or the zero time, holds nothing back.
+	At time.Time
 	// DedupID identifies the item. If an item was enqueued with the same DedupID within the queue's
 	// DedupWindow, Enqueue adds no item and returns the ID of the earlier one, also when that was
 	// acked or rejected since.
@@ -119,8 +122,11 @@ func (q *Queue) enqueue(
 ) (ids []string, _ error) {
 	a := &addition{dedup: o.DedupID, noWait: o.NoWait}
 	now, due := time.Now(), int64(0)
-	if o.Delay > 0 {
+	switch {
+	case o.Delay > 0:
 		due = now.Add(o.Delay).UnixMilli()
+	case o.At.After(now):
+		due = o.At.UnixMilli()
 	}
 	for _, v := range values {
 		r := record{
@@ -160,6 +166,10 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 		return invalid("a Group that is no UTF-8")
 	case o.Delay < 0:
 		return invalid("a negative delay")
+	case o.Delay > 0 && !o.At.IsZero():
+		return invalid("both a Delay and an At")
+	case o.At.UnixMilli() > maxTime:
+		return invalid("an At after the year %d", time.UnixMilli(maxTime).Year()-1)
 	case len(o.DedupID) > MaxDedupID:
 		return tooLarge("a DedupID of %d bytes; %d are possible", len(o.DedupID), MaxDedupID)
 	case o.DedupID != "" && len(values) > 1:

@@ -66,6 +66,10 @@ type Options struct {
 	// PerGroup is the number of items of one group that are delivered at a time. With more than
 	// one, the items that are delivered at a time begin in any order. Default 1.
 	PerGroup int
+	// Backoff returns the delay with which [Queue.Consume] gives an item back after an attempt that
+	// failed. If Backoff is nil, the delay is 1 s, doubled with each attempt up to 1 minute. A delay
+	// of 0 or less gives the item back at once.
+	Backoff func(attempt int) time.Duration
 	// DedupWindow is the shortest time for which a DedupID is remembered. The longest is twice
 	// that. Default 5 minutes.
 	DedupWindow time.Duration
@@ -96,6 +100,9 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 	}
 	if q.opt.PerGroup == 0 {
 		q.opt.PerGroup = 1
+	}
+	if q.opt.Backoff == nil {
+		q.opt.Backoff = defaultBackoff
 	}
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow
