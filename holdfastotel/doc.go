@@ -11,7 +11,7 @@
 //	…
 //	s, err := session.New(ctx, client, &session.Options{Hooks: sessionHooks})
 //
-// One set of hooks serves any number of clients or sessions.
+// One set of hooks serves any number of clients or sessions. [Queue] makes the hooks of a queue.
 //
 // # Metrics
 //
@@ -26,8 +26,14 @@
 //	holdfast.hold.duration              histogram, s   holds that ended
 //	holdfast.hold.lost                  counter        holds that were lost: error.type
 //
+//	messaging.client.sent.messages      counter        items that were enqueued
+//	messaging.client.consumed.messages  counter        messages that were delivered
+//	messaging.process.duration          histogram, s   messages that were ended: holdfast.outcome
+//	holdfast.queue.wait.duration        histogram, s   from the enqueue to the delivery
+//
 // The metrics of holds have the attribute holdfast.recipe ("mutex", "election", …), and with
-// [Options.Names] also holdfast.name. The semantic conventions have none for locks and elections.
+// [Options.Names] also holdfast.name. The semantic conventions have none for locks and elections. Those of queues have
+// messaging.system, messaging.destination.name and messaging.operation.name.
 //
 // # Spans
 //
@@ -37,7 +43,8 @@
 //
 // # Limitations
 //
-// A wait that ends without a hold is not reported, and neither are the messages of a queue.
+// A wait that ends without a hold is not reported, and neither is the end of a message that was
+// lost.
 //
 // # Concurrency
 //
@@ -45,5 +52,5 @@
 //
 // # Errors
 //
-// [Client] and [Session] return the error of a meter that refuses an instrument.
+// [Client], [Session] and [Queue] return the error of a meter that refuses an instrument.
 package holdfastotel

@@ -253,5 +253,6 @@ func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
 		m.Attempt-- // this one is not delivered
 		return nil, m.drop(ctx, fmt.Sprintf("given up after %d attempts", m.Attempt))
 	}
+	q.opt.Hooks.delivered(ctx, m)
 	return m, nil
 }

@@ -92,6 +92,7 @@ func (q *Queue) enqueueAll(
 			n++
 		}
 		some, err := q.enqueue(ctx, values[:n], o)
+		q.opt.Hooks.enqueued(ctx, len(some))
 		ids, values = append(ids, some...), values[n:]
 		if err != nil {
 			return ids, q.whyEnded(err)

@@ -32,18 +32,20 @@ type Message struct {
 	Attempt  int       // from 1; deliveries that a crash cut short count
 	Enqueued time.Time // by the producer's clock
 
-	q       *Queue
-	grip    *core.Releaser
-	place   string
-	slot    int    // or noSlot
-	tag     string // the value of the keys of the claim and the slot
-	claims  int
-	counted bool // the attempt; else it is counted when the message is given back
+	q      *Queue
+	grip   *core.Releaser
+	place  string
+	slot   int    // or noSlot
+	tag    string // the value of the keys of the claim and the slot
+	claims int
+	// delivered is the time at which the message was returned to a caller.
+	delivered time.Time
+	counted   bool // the attempt; else it is counted when the message is given back
 }
 
 // Ack removes the item from the queue, because the work is done. See [Message] for its errors.
 func (m *Message) Ack(ctx context.Context) error {
-	return m.settle(ctx, "ack", 0)
+	return m.settle(ctx, Acked, 0)
 }
 
 // AckWith removes the item and applies ops in the same transaction, so that they are applied
@@ -59,7 +61,7 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	}
 	// Alone: ops may write the same keys as those of another message, which etcd refuses in one
 	// transaction.
-	return m.release(ctx, "ack", core.ReleaseWrite{Then: append(m.remove(), ops...)})
+	return m.release(ctx, Acked, core.ReleaseWrite{Then: append(m.remove(), ops...)})
 }
 
 // Nack gives the item back, to be delivered again. Without a delay, the item keeps its place and
@@ -72,7 +74,7 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	case delay < 0:
 		return m.q.wrap("nack", invalid("a negative delay"))
 	case delay == 0:
-		err := m.giveBack(ctx, "nack", append(m.forgetRetry(), m.countOps()...)...)
+		err := m.giveBack(ctx, Nacked, append(m.forgetRetry(), m.countOps()...)...)
 		if err == nil {
 			m.returned()
 		}
@@ -81,11 +83,11 @@ func (m *Message) Nack(ctx context.Context, delay time.Duration) error {
 	due := time.Now().Add(delay).UnixMilli()
 	if m.Group != "" {
 		later := gateway.OpPut(m.q.keys.retries+m.place, strconv.AppendInt(nil, due, 10))
-		return m.giveBack(ctx, "nack", append(m.countOps(), later)...)
+		return m.giveBack(ctx, Nacked, append(m.countOps(), later)...)
 	}
 	r := m.record()
 	later := gateway.OpPut(m.q.keys.dueKey(due, m.ID), r.encode())
-	return m.settle(ctx, "nack", len(m.Value), later)
+	return m.settle(ctx, Nacked, len(m.Value), later)
 }
 
 // parseRetry reads the key that Nack with a delay puts for an item of a group. A time that this
@@ -105,28 +107,29 @@ func (m *Message) Reject(ctx context.Context, reason string) error {
 		return m.q.wrap("reject",
 			tooLarge("a reason of %d bytes; %d are possible", len(reason), MaxReason))
 	}
-	return m.settle(ctx, "reject", len(m.Value)+len(reason), m.burial(reason))
+	return m.settle(ctx, Rejected, len(m.Value)+len(reason), m.burial(reason))
 }
 
 // release ends the claim.
-func (m *Message) release(ctx context.Context, verb string, w core.ReleaseWrite) error {
+func (m *Message) release(ctx context.Context, outcome Outcome, w core.ReleaseWrite) error {
 	err := m.grip.ReleaseWith(ctx, w)
 	if err == nil {
+		m.q.opt.Hooks.ended(ctx, m, outcome)
 		return nil
 	}
 	if errors.Is(err, session.ErrNotHeld) {
 		m.abandonSlot()
 	}
-	return m.q.wrap(verb, err)
+	return m.q.wrap(string(outcome), err)
 }
 
 // giveBack ends the claim, leaves the item in its place, and applies ops.
-func (m *Message) giveBack(ctx context.Context, verb string, ops ...gateway.Op) error {
+func (m *Message) giveBack(ctx context.Context, outcome Outcome, ops ...gateway.Op) error {
 	// The first operation changes nothing but, as any does, makes the release compare that the
 	// claim is still this one.
 	then := []gateway.Op{gateway.OpGet(m.q.keys.items+m.key(), gateway.CountOnly())}
 	w := core.ReleaseWrite{Then: slices.Concat(then, m.slotOps(), ops), Weight: 1}
-	return m.release(ctx, verb, w)
+	return m.release(ctx, outcome, w)
 }
 
 // countOps counts an attempt that was not counted by the claim.
@@ -147,11 +150,11 @@ func (m *Message) returned() {
 
 // settle removes the item and applies ops, together with others. size is the number of bytes that
 // ops put.
-func (m *Message) settle(ctx context.Context, verb string, size int, ops ...gateway.Op) error {
+func (m *Message) settle(ctx context.Context, outcome Outcome, size int, ops ...gateway.Op) error {
 	w := core.ReleaseWrite{
 		Then: append(m.forget(), ops...), Weight: 1 + size/core.WeightBytes, Deletes: m.keys(),
 	}
-	return m.release(ctx, verb, w)
+	return m.release(ctx, outcome, w)
 }
 
 // key is the part of the item's key behind the prefix.
@@ -210,10 +213,11 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 	if err != nil {
 		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay meanwhile
 			_ = line.GiveBack(ctx, m.grip, func(ctx context.Context) error {
-				return m.giveBack(ctx, "give back", m.forgetRetry()...)
+				return m.giveBack(ctx, Requeued, m.forgetRetry()...)
 			})
 		}
 		return fmt.Errorf("move to the dead letters: %w", err)
 	}
+	m.q.opt.Hooks.ended(ctx, m, GivenUp)
 	return nil
 }

@@ -70,6 +70,8 @@ type Options struct {
 	// failed. If Backoff is nil, the delay is 1 s, doubled with each attempt up to 1 minute. A delay
 	// of 0 or less gives the item back at once.
 	Backoff func(attempt int) time.Duration
+	// Hooks are called for the messages of this Queue.
+	Hooks Hooks
 	// DedupWindow is the shortest time for which a DedupID is remembered. The longest is twice
 	// that. Default 5 minutes.
 	DedupWindow time.Duration

@@ -20,7 +20,7 @@ func (m *Message) Requeue(ctx context.Context) error {
 			Else: []gateway.Op{gateway.OpPut(returns, nil)},
 		}))
 	}
-	err := m.giveBack(ctx, "requeue", append(m.forgetRetry(), uncount...)...)
+	err := m.giveBack(ctx, Requeued, append(m.forgetRetry(), uncount...)...)
 	if err == nil {
 		m.returned()
 	}

@@ -36,7 +36,7 @@ func TestTheDashboardAndTheAlertsUseMetricsThatExist(t *testing.T) {
 		t.Fatalf("%d queries", len(queries))
 	}
 	for _, q := range queries {
-		for _, name := range regexp.MustCompile(`holdfast_(client|session|hold)_\w+`).FindAllString(q, -1) {
+		for _, name := range regexp.MustCompile(`(holdfast_(client|session|hold|queue)|messaging)_(\w+_)?(total|count|bucket|sum|active|streams)\b`).FindAllString(q, -1) {
 			if !strings.Contains(scrape, "\n"+name+"{") && !strings.Contains(scrape, "\n"+name+" ") {
 				t.Errorf("no metric %s, in %s", name, q)
 			}

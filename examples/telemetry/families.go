@@ -8,8 +8,9 @@ import (
 // families returns the names and kinds of the library's metrics in a scrape.
 func families(scrape string) (names []string) {
 	for line := range strings.Lines(scrape) {
-		if rest, ok := strings.CutPrefix(line, "# TYPE holdfast_"); ok {
-			names = append(names, "holdfast_"+strings.TrimSpace(rest))
+		name, ok := strings.CutPrefix(line, "# TYPE ")
+		if ok && (strings.HasPrefix(name, "holdfast_") || strings.HasPrefix(name, "messaging_")) {
+			names = append(names, strings.TrimSpace(name))
 		}
 	}
 	slices.Sort(names)

@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/holdfastotel"
 	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -76,6 +77,9 @@ func measure(ctx context.Context, cfg gateway.Config, show func(scrape string)) 
 	if err := nightly(ctx, s, tracers, spans); err != nil {
 		return err
 	}
+	if err := mails(ctx, s, opts); err != nil {
+		return err
+	}
 	if err := losses(ctx, s); err != nil {
 		return err
 	}
@@ -123,6 +127,23 @@ func nightly(
 		fmt.Println("span:", s.Name, "in the trace:", inTrace)
 	}
 	return nil
+}
+
+// mails enqueues an item and receives it.
+func mails(ctx context.Context, s *session.Session, opts *holdfastotel.Options) error {
+	hooks, err := holdfastotel.Queue("mails", opts)
+	if err != nil {
+		return err
+	}
+	q := queue.New(s, "mails", &queue.Options{Hooks: hooks})
+	if _, err := q.Enqueue(ctx, []byte("to a@example.org"), nil); err != nil {
+		return err
+	}
+	m, err := q.Receive(ctx)
+	if err != nil {
+		return err
+	}
+	return m.Ack(ctx)
 }
 
 // losses loses a lock, because its key is deleted, and then the session, because its lease is

@@ -22,7 +22,11 @@ func Example() {
 	// holdfast_hold_duration_seconds histogram
 	// holdfast_hold_lost_total counter
 	// holdfast_hold_wait_duration_seconds histogram
+	// holdfast_queue_wait_duration_seconds histogram
 	// holdfast_session_lost_total counter
 	// holdfast_session_renewal_duration_seconds histogram
 	// holdfast_session_suspect_total counter
+	// messaging_client_consumed_messages_total counter
+	// messaging_client_sent_messages_total counter
+	// messaging_process_duration_seconds histogram
 }
