@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -64,6 +65,29 @@ func (c *Client) checkScheme(ctx context.Context, ep *endpoint, e *Error, way *d
 		cause = errSpeaksPlain
 	}
 	e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{cause}
+}
+
+// checkGRPC is checkScheme for a port that speaks gRPC alone, after a shared stream. The transport
+// shows the bytes of an answer only for a request that is complete: of a stream it reports the
+// write that failed.
+func (c *Client) checkGRPC(ctx context.Context, ep *endpoint, e *Error) {
+	if ep.member.Load() != 0 || !e.wordless || e.cutOff {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ep.pages+"/version", http.NoBody)
+	if err != nil {
+		return
+	}
+	req.Header["Accept"] = headerJSON
+	resp, err := c.rt.RoundTrip(req)
+	switch {
+	case err == nil:
+		resp.Body.Close()
+	case fromGRPC(err):
+		e.Code, e.unsent, e.wordless, e.cause = 0, true, false, setupError{errSpeaksGRPC}
+	}
 }
 
 // hungUp reports whether the connection was closed before a byte of an answer, or with TLS of

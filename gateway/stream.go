@@ -204,6 +204,9 @@ func (m *watchmux) converse(cn *conn, token Secret) error {
 		cn.noteFailure(errors.As(err, new(dialError)))
 		e := streamError(cn.ctx, m.ep, err)
 		h.c.checkScheme(cn.ctx, m.ep, e, nil)
+		if cn.mode == shared {
+			h.c.checkGRPC(cn.ctx, m.ep, e)
+		}
 		return e
 	}
 	defer resp.Body.Close()

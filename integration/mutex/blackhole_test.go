@@ -98,9 +98,10 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			return err
 		},
 	}
-	reads := []string{"Inspect", "Get", "KeepAlive", "TimeToLive", "Leases", "Watch"}
+	// Break reads the holder first.
+	reads := []string{"Inspect", "Break", "Get", "KeepAlive", "TimeToLive", "Leases", "Watch"}
 	// end with the first attempt, which must not be repeated
-	single := []string{"Break", "Put", "Delete", "Txn"}
+	single := []string{"Put", "Delete", "Txn"}
 
 	var mu sync.Mutex
 	late := map[string]time.Duration{}
