@@ -13,6 +13,9 @@ import (
 // timeoutGrace is the time for which a function may go on after its Timeout.
 const timeoutGrace = time.Second
 
+// finishTimeout bounds the end of a tick whose function has succeeded.
+const finishTimeout = 2 * time.Second
+
 // retryPause is the pause between the attempts to end a tick while the database is full.
 const retryPause = time.Second
 
@@ -109,10 +112,18 @@ func (t *Tick) end(ctx context.Context, err error) (failed bool, _ error) {
 	return true, t.fail(ctx, errors.Join(err, rejected))
 }
 
+// finishInTime ends the tick with success. The end of ctx does not cut it off, because the work is
+// done, and another replica would do it again.
+func (t *Tick) finishInTime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	return t.finish(ctx, nil)
+}
+
 // succeed ends the tick. While the database is full it tries again, because the work is done.
 func (t *Tick) succeed(ctx context.Context) error {
 	for {
-		err := t.finish(ctx, nil)
+		err := t.finishInTime(ctx)
 		if !errors.Is(err, gateway.ErrNoSpace) || ctx.Err() != nil {
 			return err
 		}

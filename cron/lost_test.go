@@ -175,6 +175,37 @@ func TestCtxEndsAtEachStep(t *testing.T) {
 	}
 }
 
+// TestAStopDoesNotCutOffTheEndOfATick: a replica is stopped while it waits for the answer to the
+// end of a tick whose function has succeeded. No other replica runs the tick again.
+func TestAStopDoesNotCutOffTheEndOfATick(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		missed := &cron.Options{Missed: cron.MissedAll}
+		c := cron.New(name, cron.Every(time.Minute), missed)
+		var ts ticks
+		first := run(t.Context(), t, etcd, c, ts.notes(0))
+		var stopped time.Time
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			switch {
+			case !c.IsTxn("//history/"):
+			case stopped.IsZero():
+				stopped = time.Now()
+				first.stop()
+				return fakeetcd.Lost
+			case time.Since(stopped) < 500*time.Millisecond:
+				return fakeetcd.Lost
+			}
+			return c.Apply()
+		})
+		run(t.Context(), t, etcd, c, ts.notes(1))
+		time.Sleep(3*time.Minute + time.Second)
+		if stopped.IsZero() {
+			t.Error("not stopped")
+		}
+		ts.wantEach(t, time.Minute, 3)
+	})
+}
+
 // TestCompleteCutOff: the context of a Complete ends before its answer. A repeated Complete, and
 // the end of the function, wait for the outcome.
 func TestCompleteCutOff(t *testing.T) {
