@@ -98,6 +98,9 @@ func (m *Membership) put(
 		Else:         []gateway.Op{gateway.OpGet(m.Key())},
 		Compensation: m.deletion(s),
 	})
+	m.mu.Lock()
+	m.cutOff = errors.Is(err, gateway.ErrUncertain)
+	m.mu.Unlock()
 	if err != nil {
 		return err
 	}

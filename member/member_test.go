@@ -333,3 +333,40 @@ func observeErr(ctx context.Context, c *gateway.Client, group string) error {
 	}
 	return nil
 }
+
+// TestLeaveDuringAReturn: the member leaves while it waits for the answer to the write with which
+// it returns, whether that was applied or not.
+func TestLeaveDuringAReturn(t *testing.T) {
+	t.Parallel()
+	for _, apply := range []bool{true, false} {
+		t.Run(fmt.Sprint(apply), func(t *testing.T) {
+			t.Parallel()
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				c := etcd.Client(t)
+				m := join(t, c, member.Options{ID: "a"})
+				var once sync.Once
+				held := make(chan struct{})
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+					first := false
+					if c.IsTxn(m.Key()) {
+						once.Do(func() { first = true })
+					}
+					if !first {
+						return c.Apply()
+					}
+					close(held)
+					if apply {
+						c.Apply()
+					}
+					return c.Silence()
+				})
+				etcd.Delete(m.Key())
+				<-held
+				if err := m.Leave(bubble.Within(t, time.Minute)); err != nil {
+					t.Error(err)
+				}
+				wantIDs(t, c)
+			})
+		})
+	}
+}

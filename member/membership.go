@@ -36,6 +36,7 @@ type Membership struct {
 	state   State
 	changes []change
 	left    error // the result of Leave
+	cutOff  bool  // the last put was: the session deletes the key, if that was put
 }
 
 // Join adds a member to a group and keeps it there until ctx ends or [Membership.Leave]. It returns

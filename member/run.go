@@ -130,12 +130,12 @@ func (m *Membership) remove(ctx context.Context, s *core.Session) {
 	out, err := s.Write(ctx, core.Write{
 		If: m.owned(s), Then: core.Deletion(m.Key())(), Compensation: m.deletion(s),
 	})
-	if err == nil && !out.Applied && !out.Repeated {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil && !out.Applied && !out.Repeated && !m.cutOff {
 		err = core.ErrNotHeld
 	}
-	m.mu.Lock()
 	m.left = err
-	m.mu.Unlock()
 }
 
 // owned returns compares that hold if the key is under the session's lease.
