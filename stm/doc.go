@@ -53,6 +53,6 @@
 //
 // # Source
 //
-// As clientv3's concurrency.NewSTM, with the same levels. Its default is [SerializableSnapshot], and
-// here [Serializable].
+// As clientv3's concurrency.NewSTM, with the same levels. Its default is [SerializableSnapshot],
+// and here [Serializable].
 package stm
