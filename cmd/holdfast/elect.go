@@ -13,11 +13,14 @@ import (
 const electHelp = `Wait until this process leads, run a command, and resign when the command has
 ended. Without a command, print the leader's key and value and lead until a signal
 arrives. VALUE is shown to others while this process leads. etcdctl elect and
-clientv3's elections take part in the same elections.`
+clientv3's elections take part in the same elections.
+
+With --http, other programs on this host learn who leads: GET / names the leader as
+JSON, and GET /leader has the status 200 while this process leads, otherwise 503.`
 
 func electCommand(a *app) *cobra.Command {
 	f := &holdFlags{}
-	delay := duration(0)
+	delay, address := duration(0), ""
 	cmd := &cobra.Command{
 		Use:     "elect NAME VALUE [-- COMMAND...]",
 		Short:   "Run a command while leading, or lead until a signal arrives",
@@ -29,11 +32,22 @@ func electCommand(a *app) *cobra.Command {
 				return err
 			}
 			name, value, delay := names[0], names[1], time.Duration(delay)
+			var page *leaderPage
+			if address != "" {
+				if page, err = newLeaderPage(cmd.Context(), address); err != nil {
+					return err
+				}
+				defer page.close()
+				a.complain(map[string]any{"http": page.url}, "who leads: "+page.url)
+			}
 			return a.holdWhile(cmd, f, []string{name}, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {
 					e := election.New(s, name, &election.Options{
 						LockDelay: delay, MaxHold: time.Duration(f.maxHold),
 					})
+					if page != nil {
+						page.follow(ctx, e)
+					}
 					t, err := attempt[*election.Term]{
 						try:   with(e.TryCampaign, value),
 						wait:  with(e.Campaign, value),
@@ -41,6 +55,9 @@ func electCommand(a *app) *cobra.Command {
 					}.get(ctx, a, &f.waitFlags)
 					if err != nil {
 						return nil, err
+					}
+					if page != nil {
+						page.leads(t)
 					}
 					h := newHold("leadership", t, t.Resign)
 					h.value = value
@@ -50,6 +67,7 @@ func electCommand(a *app) *cobra.Command {
 	}
 	f.add(cmd, true)
 	f.addMaxHold(cmd)
+	cmd.Flags().StringVar(&address, "http", "", "serve who leads on this address, as 127.0.0.1:4040")
 	cmd.Flags().Var(&delay, "lock-delay",
 		"wait this long after a leader that did not resign; the same for all candidates")
 	return cmd
