@@ -27,14 +27,18 @@
 //   - [github.com/holdfast-go/holdfast/shard] divides shards among the members of a group.
 //   - [github.com/holdfast-go/holdfast/queue] distributes work, and redelivers it if it is not
 //     acknowledged.
+//   - [github.com/holdfast-go/holdfast/holdfasttest] is an etcd in memory, for tests of programs.
+//
+// The module github.com/holdfast-go/holdfast/holdfastotel makes OpenTelemetry metrics and spans.
 //
 // # Guarantees
 //
-// A hold is a value. Its context ends before the lease behind it can expire, or within one watch
-// latency when the server takes the lease away early. Its fence is a revision that only grows, and
-// its guard makes the caller's own etcd transactions fail once the hold is gone. A write of a
-// session is applied at most once, even if a copy of an unanswered request arrives late, and a
-// session that has lost its lease cannot write. Every call returns when its context ends.
+// A hold, such as a lock or a term of a leader, is a value. Its context ends before the lease
+// behind it can expire, or within one watch latency when the server takes the lease away early. Its
+// fence is a revision that only grows, and its guard makes the caller's own etcd transactions fail
+// once the hold is gone. A write of a session is applied at most once, even if a copy of an
+// unanswered request arrives late, and a session that has lost its lease cannot write. Every call
+// returns when its context ends.
 //
 // # Limitations
 //

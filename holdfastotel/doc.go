@@ -32,8 +32,9 @@
 //	holdfast.queue.wait.duration        histogram, s   from the enqueue to the delivery
 //
 // The metrics of holds have the attribute holdfast.recipe ("mutex", "election", …), and with
-// [Options.Names] also holdfast.name. The semantic conventions have none for locks and elections. The metrics of queues have
-// messaging.system, messaging.destination.name and messaging.operation.name.
+// [Options.Names] also holdfast.name. The semantic conventions have none for locks and elections.
+// The metrics of queues have messaging.system, messaging.destination.name and
+// messaging.operation.name.
 //
 // # Spans
 //

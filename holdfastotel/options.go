@@ -22,8 +22,8 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 	// MeterProvider makes the metrics. nil means the global one.
 	MeterProvider metric.MeterProvider
-	// Names adds the name of the lock, election or semaphore to the metrics of holds. Each name is
-	// a time series, so set it only where a program uses few names.
+	// Names adds the name that was given to the recipe to the metrics of holds. Each name is a time
+	// series, so set it only where a program uses few names.
 	Names bool
 }
 

@@ -30,9 +30,9 @@
 // other systems, and see [Options]. A proxy that repeats POST requests which were already
 // answered can restore a member's key.
 //
-// A waiter bounds the number of times that a lock can be adopted: each takes one of the revisions
-// between the two, see [ErrNoFence]. A session keeps about 100 bytes for each lock that it
-// detached.
+// While a member waits behind a lock, the number of times that the lock can be adopted is bounded,
+// because each Adopt needs a fence below the waiter's, see [ErrNoFence]. A session keeps about 100
+// bytes for each lock that it detached.
 //
 // # Concurrency
 //

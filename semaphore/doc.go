@@ -36,7 +36,6 @@
 // All waiters behind a waiter that fitted at an earlier limit count it as granted at that limit,
 // even if its own process did not see that limit and acquires the permit later. So after a Resize
 // up and down again more than the current limit may be held, but not more than had been granted.
-// docs/guarantees.md has an example.
 //
 // # Concurrency
 //

@@ -7,8 +7,9 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// Hold has the methods that all holds share: a lock, a permit, a term, an entry, a claim. All are
-// safe for concurrent use.
+// Hold has the methods that all holds share: a lock, a permit, a leader's term, a held barrier or
+// an entry of one, a run of package once, a tick, a shard, a message of a queue. All are safe for
+// concurrent use.
 //
 // Each hold also has a verb that releases it, such as Unlock or Resign: it ends the hold's context
 // at once and then deletes the key, so that the next waiter acquires it. The verb returns

@@ -28,13 +28,12 @@ type Hooks struct {
 	// for Close and Orphan.
 	Lost func(cause error)
 
-	// Waiting is called when a call has waited for Options.WaitingAfter for a lock, a term or a
-	// permit, and again after pauses that double, with the context of the call, its place in the
-	// line, and the time that it has waited.
+	// Waiting is called when a call has waited in a line for Options.WaitingAfter, and again after
+	// pauses that double, with the context of the call, its place in the line, and the time that it
+	// has waited. Replicas of a schedule, and the members of package shard, wait in lines too.
 	Waiting func(ctx context.Context, h HoldInfo, waited time.Duration)
 	// Acquired is called when a hold was granted, with the context of the call and the time that it
-	// waited. Locks, terms, permits and members of barriers are holds here, the messages of a queue
-	// are not.
+	// waited. The holds of all recipes are reported, except for the messages of a queue.
 	Acquired func(ctx context.Context, h HoldInfo, waited time.Duration)
 	// HoldEnded is called when such a hold has ended, with the time that it was held. cause is nil
 	// when the hold was released, and otherwise the cause of its context.
@@ -43,8 +42,10 @@ type Hooks struct {
 
 // HoldInfo describes a hold to [Hooks].
 type HoldInfo struct {
-	Kind  string // of recipe: "mutex", "election", "semaphore", "barrier", "once", "cron", "tick"
-	Name  string // as given to the recipe
+	// Kind is "mutex", "election", "semaphore", "barrier", "once", "cron" (the turn of a replica),
+	// "tick", "shard" or "shard leader".
+	Kind  string
+	Name  string // as given to the recipe; of a shard, with the path of its line
 	Key   string // see [Hold]
 	Fence int64  // see [Hold]
 }

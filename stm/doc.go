@@ -53,5 +53,6 @@
 //
 // # Source
 //
-// As clientv3's concurrency.NewSTM, with the same levels, whose default is [SerializableSnapshot].
+// As clientv3's concurrency.NewSTM, with the same levels. Its default is [SerializableSnapshot],
+// and here [Serializable].
 package stm

@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-go/holdfast/election"
 )
 
-// leaderPage answers over HTTP who leads, for programs beside this one: GET / names the leader as
-// JSON, GET /leader has the status 200 while this process leads and 503 otherwise.
+// leaderPage names the leader over HTTP, to programs beside this one: GET / returns it as JSON, GET
+// /leader has the status 200 while this process leads and 503 otherwise.
 type leaderPage struct {
 	url    string
 	server *http.Server

@@ -1,5 +1,5 @@
-// Command holdfast runs commands under locks, elections, semaphores and barriers, and puts and
-// takes items of queues, over etcd's HTTP/JSON gateway.
+// Command holdfast runs commands under locks and the other recipes of the library, and shows their
+// state, over etcd's HTTP/JSON gateway.
 //
 // docs/cli.md describes the verbs and the exit statuses.
 package main

@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestTheContractHoldsOnOneNode runs the contract suites of all recipes on one etcd in a container.
+// TestTheContractHoldsOnOneNode runs the contract suites of locks, elections, semaphores, barriers
+// and queues on one etcd in a container.
 func TestTheContractHoldsOnOneNode(t *testing.T) {
 	contract(t)
 }

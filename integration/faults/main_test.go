@@ -1,6 +1,6 @@
 // Package faults_test breaks a cluster, its links and its clients in the ways that docs/testing.md
-// lists while all recipes are in use, and compares the answers of the clients with the events of
-// etcd.
+// lists while the recipes of package load are in use, and compares the answers of the clients with
+// the events of etcd.
 package faults_test
 
 import (

@@ -1,4 +1,5 @@
-// Package load uses all recipes at once, as a program would, and records the answers.
+// Package load uses locks, an election, a semaphore, a barrier and queues at once, as a program
+// would, and records the answers.
 //
 // # Usage
 //
