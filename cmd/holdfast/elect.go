@@ -15,8 +15,8 @@ ended. Without a command, print the leader's key and value and lead until a sign
 arrives. VALUE is shown to others while this process leads. etcdctl elect and
 clientv3's elections take part in the same elections.
 
-With --http, other programs on this host learn who leads: GET / names the leader as
-JSON, and GET /leader has the status 200 while this process leads, otherwise 503.`
+With --http, programs on this host can ask for the leader: GET / names it as JSON, and
+GET /leader has the status 200 while this process leads, otherwise 503.`
 
 func electCommand(a *app) *cobra.Command {
 	f := &holdFlags{}
@@ -38,7 +38,7 @@ func electCommand(a *app) *cobra.Command {
 					return err
 				}
 				defer page.close()
-				a.complain(map[string]any{"http": page.url}, "who leads: "+page.url)
+				a.complain(map[string]any{"http": page.url}, "the leader is shown at "+page.url)
 			}
 			return a.holdWhile(cmd, f, []string{name}, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {
@@ -67,7 +67,7 @@ func electCommand(a *app) *cobra.Command {
 	}
 	f.add(cmd, true)
 	f.addMaxHold(cmd)
-	cmd.Flags().StringVar(&address, "http", "", "serve who leads on this address, as 127.0.0.1:4040")
+	cmd.Flags().StringVar(&address, "http", "", "serve the leader's name on this address, as 127.0.0.1:4040")
 	cmd.Flags().Var(&delay, "lock-delay",
 		"wait this long after a leader that did not resign; the same for all candidates")
 	return cmd

@@ -11,12 +11,12 @@ import (
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 )
 
-// TestElectSaysOverHTTPWhoLeads: each candidate names the leader, and only the leader answers 200
+// TestElectShowsTheLeaderOverHTTP: each candidate names the leader, and only the leader answers 200
 // on /leader, until it resigns.
-func TestElectSaysOverHTTPWhoLeads(t *testing.T) {
+func TestElectShowsTheLeaderOverHTTP(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	address := regexp.MustCompile(`who leads: (http://127\.0\.0\.1:\d+/)`)
+	address := regexp.MustCompile(`the leader is shown at (http://127\.0\.0\.1:\d+/)`)
 	candidate := func(value string) (r *running, url string) {
 		r = start(t, "elect", name, value, "--http", "127.0.0.1:0")
 		recipetest.Eventually(t, "the address of "+value, func() bool {
