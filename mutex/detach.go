@@ -153,14 +153,16 @@ func Renew(ctx context.Context, c *gateway.Client, token Token, d time.Duration)
 	case d < time.Second || d > gateway.MaxTTL:
 		return errDuration(d)
 	}
-	lease, err := c.Grant(ctx, gateway.NewLeaseID(), d)
+	lease := gateway.NewLeaseID()
+	_, err = c.Grant(ctx, lease, d)
 	if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
+		revoke(ctx, c, lease)
 		err = fmt.Errorf("no lease: %w", ctxerr.Of(ctx))
 	}
 	if err == nil {
-		err = renew(ctx, c, detached, lease.ID)
+		err = renew(ctx, c, detached, lease)
 		if err != nil && !errors.Is(err, gateway.ErrUncertain) {
-			revoke(ctx, c, lease.ID)
+			revoke(ctx, c, lease)
 		}
 	}
 	return token.wrap("renew", err)
