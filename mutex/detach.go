@@ -153,18 +153,39 @@ func Renew(ctx context.Context, c *gateway.Client, token Token, d time.Duration)
 	case d < time.Second || d > gateway.MaxTTL:
 		return errDuration(d)
 	}
-	lease, err := c.Grant(ctx, gateway.NewLeaseID(), d)
+	lease := gateway.NewLeaseID()
+	_, err = c.Grant(ctx, lease, d)
 	if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
+		revoke(ctx, c, lease)
 		err = fmt.Errorf("no lease: %w", ctxerr.Of(ctx))
 	}
 	if err == nil {
-		err = change(ctx, c, detached, gateway.OpPut(
-			detached.Key, detached.Value(), gateway.WithLease(lease.ID), gateway.PrevKV()))
+		err = renew(ctx, c, detached, lease)
 		if err != nil && !errors.Is(err, gateway.ErrUncertain) {
-			revoke(ctx, c, lease.ID)
+			revoke(ctx, c, lease)
 		}
 	}
 	return token.wrap("renew", err)
+}
+
+// renew puts the key under a lease. The compare of the mod_revision makes a Renew without an answer
+// void when a later one has returned. Otherwise a late copy of it could let the lock end earlier.
+func renew(ctx context.Context, c *gateway.Client, d core.Detached, lease gateway.LeaseID) error {
+	put := gateway.OpPut(d.Key, d.Value(), gateway.WithLease(lease), gateway.PrevKV())
+	for {
+		got, err := c.Get(ctx, d.Key)
+		switch {
+		case err != nil:
+			return err
+		case !d.In(got.KVs):
+			return session.ErrNotHeld
+		}
+		last := gateway.CmpModRevision(d.Key, gateway.Equal, got.KVs[0].ModRevision)
+		err = change(ctx, c, d, put, last)
+		if !errors.Is(err, session.ErrNotHeld) { // else another Renew may have put it
+			return err
+		}
+	}
 }
 
 // Release frees a detached lock. It returns [session.ErrNotHeld] when the lock has expired, was
@@ -179,9 +200,12 @@ func Release(ctx context.Context, c *gateway.Client, token Token) error {
 		gateway.OpDelete(detached.Key, gateway.PrevKV())))
 }
 
-// change applies op to the key of a detached lock, and revokes the lease that the key had.
-func change(ctx context.Context, c *gateway.Client, d core.Detached, op gateway.Op) error {
-	resp, err := c.Txn(ctx, gateway.Txn{If: d.Guard(), Then: []gateway.Op{op}})
+// change applies op to the key of a detached lock if the compares hold, and revokes the lease that
+// the key had.
+func change(
+	ctx context.Context, c *gateway.Client, d core.Detached, op gateway.Op, more ...gateway.Cmp,
+) error {
+	resp, err := c.Txn(ctx, gateway.Txn{If: append(d.Guard(), more...), Then: []gateway.Op{op}})
 	switch {
 	case err != nil:
 		return err

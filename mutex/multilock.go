@@ -1,6 +1,7 @@
 package mutex
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,6 +134,8 @@ func (l *MultiLock) Err() error {
 // Unlock releases all the locks, each as [Lock.Unlock] does, and returns their errors joined. After
 // an error another Unlock releases those that are left.
 func (l *MultiLock) Unlock(ctx context.Context) error {
+	// Before the release, because a waiter of this process may be granted a lock at once.
+	l.cancel(cmp.Or(l.Err(), session.ErrReleased))
 	errs := make([]error, len(l.held))
 	var all sync.WaitGroup
 	for i, h := range l.held {

@@ -304,3 +304,33 @@ func TestTheLastOfTwoMultiUnlocksReturnsNil(t *testing.T) {
 		}
 	})
 }
+
+// TestTheContextOfSeveralLocksEndsBeforeTheNextHolds, also if the next waits in the same process.
+func TestTheContextOfSeveralLocksEndsBeforeTheNextHolds(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		for range 300 {
+			all, err := mutex.LockAll(t.Context(), s, "a", "b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() {
+				done <- mutex.New(s, "a", nil).Do(t.Context(),
+					func(context.Context, *mutex.Lock) error {
+						if all.Context().Err() == nil {
+							t.Error("the next holds, and the context has not ended")
+						}
+						return nil
+					})
+			}()
+			if err := all.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

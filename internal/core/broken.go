@@ -89,26 +89,27 @@ func (b Breaker) remove(ctx context.Context, record Broken) error {
 		If:   []gateway.Cmp{gateway.CmpCreateRevision(record.Key, gateway.Equal, record.Fence)},
 		Then: []gateway.Op{gateway.OpDelete(record.Key)},
 	}
-	lease, err := b.Client.Grant(ctx, gateway.NewLeaseID(), BreakRetention)
+	lease := gateway.NewLeaseID()
+	_, err = b.Client.Grant(ctx, lease, BreakRetention)
 	switch {
 	case errors.Is(err, gateway.ErrNoSpace): // a full database accepts a deletion only
 	case errors.Is(err, gateway.ErrUncertain): // the lease, not the deletion
+		discard(ctx, b.Client, lease)
 		return fmt.Errorf("no lease for the record: %w", err)
 	case err != nil:
 		return err
 	default:
 		value, _ := json.Marshal(record) // strings, numbers and times cannot fail
 		put := gateway.OpPut(
-			brokenKey(record.Key, record.Fence), value, gateway.WithLease(lease.ID))
+			brokenKey(record.Key, record.Fence), value, gateway.WithLease(lease))
 		txn.Then = append(txn.Then, put)
 	}
 	resp, err := b.Client.Txn(ctx, txn)
-	if errors.Is(err, gateway.ErrNoSpace) && !errors.Is(err, gateway.ErrUncertain) {
-		txn.Then = txn.Then[:1]
-		resp, err = b.Client.Txn(ctx, txn)
-	}
 	if err == nil && !resp.Succeeded {
-		return ErrNotHeld
+		err = ErrNotHeld
+	}
+	if err != nil && !errors.Is(err, gateway.ErrUncertain) {
+		discard(ctx, b.Client, lease) // there is no record
 	}
 	return err
 }

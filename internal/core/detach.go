@@ -71,6 +71,11 @@ func (d Detached) Guard() []gateway.Cmp {
 // Value returns the value of the key.
 func (d Detached) Value() []byte { return []byte(detachedValue + d.ID) }
 
+// In reports whether keys that were read are the hold.
+func (d Detached) In(kvs []gateway.KeyValue) bool {
+	return holdsValue(kvs, d.Value()) && kvs[0].CreateRevision == d.Created
+}
+
 // hasRoom returns a compare that holds if no member was created at the revision fence.
 func hasRoom(key string, fence int64) gateway.Cmp {
 	dir, _ := path.Split(key)
@@ -190,8 +195,9 @@ func Adopt(ctx context.Context, s *Session, d Detached) (*Hold, *Releaser, error
 		Then: []gateway.Op{gateway.OpDelete(d.Key)},
 	}
 	out, err := s.Write(ctx, Write{
-		If:   append(d.Guard(), hasRoom(d.Key, fence)),
-		Then: []gateway.Op{gateway.OpPut(d.Key, []byte(owner), gateway.WithLease(s.lease))},
+		If: append(d.Guard(), hasRoom(d.Key, fence)),
+		Then: []gateway.Op{gateway.OpPut(
+			d.Key, []byte(owner), gateway.WithLease(s.lease), gateway.PrevKV())},
 		Else: []gateway.Op{gateway.OpGet(d.Key)},
 		Compensation: func() []gateway.Op {
 			return []gateway.Op{gateway.OpTxn(own)}
@@ -206,12 +212,15 @@ func Adopt(ctx context.Context, s *Session, d Detached) (*Hold, *Releaser, error
 		switch {
 		case holdsValue(found, []byte(owner)): // by an earlier try
 			known = found[0].ModRevision
-		case holdsValue(found, d.Value()) && found[0].CreateRevision == d.Created:
+		case d.In(found):
 			return nil, nil, fmt.Errorf(
 				"%w: a member of the line has joined at %d", ErrNoFence, fence)
 		default:
 			return nil, nil, ErrNotHeld
 		}
+	} else if was := out.Responses[0].Put.PrevKV; was != nil && was.Lease != 0 {
+		// Its time may be long, and it has no key any more.
+		s.Background(func(ctx context.Context) { _ = s.c.Revoke(ctx, was.Lease) })
 	}
 	h, g := s.Hold(d.Key, d.Created, func() {}) // another session has reserved the key
 	h.mu.Lock()

@@ -59,14 +59,14 @@ func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 	}
 	if s.grant, err = c.Grant(ctx, s.lease, s.opt.TTL); err != nil {
 		if errors.Is(err, gateway.ErrUncertain) {
-			s.discard(ctx)
+			discard(ctx, c, s.lease)
 		}
 		return nil, fmt.Errorf("session: new: %w", err)
 	}
 	s.value = encodeRecord(s.info, s.opt.TTL)
 	epoch, err := createRecord(ctx, c, s.record, s.value, s.lease)
 	if err != nil {
-		s.discard(ctx)
+		discard(ctx, c, s.lease)
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
 	}
 	s.begin(epoch, epoch)
@@ -102,14 +102,15 @@ func (s *Session) begin(created, epoch int64) {
 	s.unwatch = s.watchRecord(created, epoch)
 }
 
-// discardTimeout bounds the revocation by a New that failed, whose context may have ended already.
+// discardTimeout bounds the revocation of a lease by a call that failed, whose context may have
+// ended already.
 const discardTimeout = 100 * time.Millisecond
 
-// discard revokes the lease of a New that failed. If that fails, the lease expires.
-func (s *Session) discard(ctx context.Context) {
+// discard revokes a lease that is of no use. If that fails, the lease expires.
+func discard(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
-	_ = s.c.Revoke(ctx, s.lease)
+	_ = c.Revoke(ctx, lease)
 }
 
 // Context is documented at session.Session.Context.

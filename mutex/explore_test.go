@@ -1,0 +1,188 @@
+package mutex_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// TestExploreLocks lets ten goroutines with sessions of two clients use two names at random: for
+// reading and writing, together, with a MaxHold, and moved between sessions. No two hold a name, no
+// write comes after one of a later fence, and nothing is left.
+func TestExploreLocks(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) { explore(t, etcd, seed) })
+		})
+	}
+}
+
+func explore(t *testing.T, etcd *fakeetcd.Server, seed uint64) {
+	t.Helper()
+	breaks := seed%2 == 1
+	h := &holders{t: t, overlap: breaks, m: map[string][]*holder{}}
+	p := &sessions{t: t, turn: make(chan struct{}, 1)}
+	p.clients = [2]*gateway.Client{etcd.Client(t), etcd.Client(t)}
+	disturb(t, etcd, rand.New(rand.NewPCG(seed, 0)), breaks)
+	var all sync.WaitGroup
+	for i := range 10 {
+		e := &explorer{t, h, p, rand.New(rand.NewPCG(seed, uint64(i+1)))}
+		all.Go(func() {
+			for round := range 15 {
+				e.round(fmt.Sprintf("%d in round %d", i, round))
+			}
+		})
+	}
+	all.Wait()
+	etcd.Script(nil)
+	for _, s := range p.open {
+		if s != nil {
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	time.Sleep(time.Minute) // until the locks that are still detached have expired
+	keys := append(etcd.Keys("a/"), etcd.Keys("b/")...)
+	if n := etcd.Leases(); len(keys) > 0 || n > 0 {
+		t.Errorf("left: %v, %d leases", keys, n)
+	}
+}
+
+type explorer struct {
+	t      *testing.T
+	held   *holders
+	pool   *sessions
+	random *rand.Rand
+}
+
+// lock is a [mutex.Lock] or a [mutex.MultiLock].
+type lock interface {
+	Fence() int64
+	Err() error
+	Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error)
+	Unlock(ctx context.Context) error
+}
+
+func (e *explorer) session() *session.Session { return e.pool.get(e.random.IntN(4)) }
+
+func (e *explorer) upTo(d time.Duration) time.Duration {
+	return time.Duration(e.random.Int64N(int64(d)))
+}
+
+func (e *explorer) round(who string) {
+	ctx, cancel := context.WithTimeout(e.t.Context(), time.Minute)
+	defer cancel()
+	s, me := e.session(), &holder{who: who, names: []string{"a"}, writer: true}
+	if e.random.IntN(2) == 0 {
+		me.names[0] = "b"
+	}
+	l, err := e.acquire(ctx, s, me)
+	if err != nil {
+		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) {
+			e.t.Error(err)
+		}
+		return
+	}
+	me.err = l.Err
+	e.held.enter(me)
+	for range e.random.IntN(4) {
+		e.use(ctx, l, me)
+	}
+	if one, ok := l.(*mutex.Lock); ok && e.random.IntN(3) == 0 {
+		l, me = e.move(ctx, one, me)
+	}
+	e.held.leave(me)
+	if e.random.IntN(40) == 0 {
+		_ = s.Close(ctx)
+	}
+	for errors.Is(l.Unlock(ctx), gateway.ErrPermissionDenied) {
+		time.Sleep(e.upTo(500 * time.Millisecond))
+	}
+}
+
+// acquire may change the names and the mode of me.
+func (e *explorer) acquire(ctx context.Context, s *session.Session, me *holder) (lock, error) {
+	name := me.names[0]
+	switch e.random.IntN(12) {
+	case 0, 1, 2:
+		me.writer = false
+		return mutex.NewRWMutex(s, name, nil).RLock(ctx)
+	case 3:
+		me.names = []string{"a", "b"}
+		return mutex.LockAll(ctx, s, me.names...)
+	case 4:
+		opts := &mutex.Options{MaxHold: time.Second + e.upTo(time.Second)}
+		return mutex.New(s, name, opts).Lock(ctx)
+	case 5, 6:
+		opts := &mutex.Options{MaxHold: time.Second, Detachable: true}
+		return mutex.New(s, name, opts).Lock(ctx)
+	default:
+		return mutex.NewRWMutex(s, name, nil).Lock(ctx)
+	}
+}
+
+// use does something with a lock. A transaction may still be under way when it returns.
+func (e *explorer) use(ctx context.Context, l lock, me *holder) {
+	one, _ := l.(*mutex.Lock)
+	switch n := e.random.IntN(6); {
+	case n == 0:
+		time.Sleep(e.upTo(800 * time.Millisecond))
+	case n == 1 && one != nil && e.random.IntN(3) == 0:
+		one.Guard()
+	case n == 2 && one != nil && e.random.IntN(2) == 0:
+		e.held.share(me)
+		_ = one.Downgrade(ctx)
+	case n > 2 && me.writer:
+		var put gateway.Txn
+		for _, name := range me.names {
+			value := strconv.FormatInt(l.Fence(), 10)
+			put.Then = append(put.Then, gateway.OpPut("written/"+name, []byte(value)))
+		}
+		ctx, cancel := context.WithTimeout(ctx, e.upTo(200*time.Millisecond))
+		write := func() {
+			defer cancel()
+			_, _ = l.Txn(ctx, put)
+		}
+		if e.random.IntN(2) == 0 {
+			go write()
+		} else {
+			write()
+		}
+	}
+}
+
+// move detaches a lock and lets another session adopt it. It returns the lock that is left.
+func (e *explorer) move(ctx context.Context, l *mutex.Lock, me *holder) (lock, *holder) {
+	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond+e.upTo(time.Second))
+	defer cancel()
+	e.held.leave(me)
+	token, err := l.Detach(short, 5*time.Second)
+	if err != nil {
+		return l, me
+	}
+	if e.random.IntN(2) == 0 {
+		_ = mutex.Renew(ctx, e.pool.clients[0], token, 5*time.Second)
+	}
+	next, err := mutex.Adopt(ctx, e.session(), token)
+	if err != nil {
+		return l, me
+	}
+	taken := &holder{who: me.who + ", adopted", names: me.names, writer: true, err: next.Err}
+	e.held.enter(taken)
+	e.use(ctx, next, taken)
+	return next, taken
+}

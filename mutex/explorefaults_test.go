@@ -1,0 +1,149 @@
+package mutex_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// holders are the locks that the goroutines of an exploration hold, by name.
+type holders struct {
+	t       *testing.T
+	overlap bool // keys are deleted, so that a holder learns of its loss after the next is granted
+
+	mu sync.Mutex
+	m  map[string][]*holder
+}
+
+type holder struct {
+	who    string
+	names  []string
+	writer bool
+	err    func() error
+}
+
+// enter checks that no two hold a name, unless both read.
+func (h *holders) enter(e *holder) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range e.names {
+		for _, o := range h.m[name] {
+			together := o.err() == nil && e.err() == nil
+			if together && (o.writer || e.writer) && !h.overlap {
+				h.t.Errorf("%s is held by %s and %s", name, o.who, e.who)
+			}
+		}
+		h.m[name] = append(h.m[name], e)
+	}
+}
+
+func (h *holders) leave(e *holder) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range e.names {
+		h.m[name] = slices.DeleteFunc(h.m[name], func(o *holder) bool { return o == e })
+	}
+}
+
+func (h *holders) share(e *holder) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e.writer = false
+}
+
+// fencesGrow reports each write under a smaller fence than the write before.
+func fencesGrow(t *testing.T, etcd *fakeetcd.Server) (check func()) {
+	t.Helper()
+	last := map[string]int64{}
+	return func() {
+		for _, name := range []string{"a", "b"} {
+			kv, _ := etcd.Get("written/" + name)
+			fence, _ := strconv.ParseInt(string(kv.Value), 10, 64)
+			if fence < last[name] {
+				t.Errorf("fence %d wrote %s after %d", fence, name, last[name])
+			}
+			last[name] = fence
+		}
+	}
+}
+
+// disturb delays requests, loses answers, denies deletions, and applies requests long after their
+// callers have left. If it breaks holds, it also deletes keys and revokes leases.
+func disturb(t *testing.T, etcd *fakeetcd.Server, random *rand.Rand, breaks bool) {
+	t.Helper()
+	check := fencesGrow(t, etcd)
+	var late []*fakeetcd.Call
+	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+		defer check()
+		if strings.HasPrefix(c.Path, "/lease") {
+			return c.Apply()
+		}
+		if random.IntN(2) == 0 {
+			c.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+		}
+		if len(late) > 0 && random.IntN(4) == 0 {
+			i := random.IntN(len(late))
+			late[i].Apply()
+			check()
+			late = slices.Delete(late, i, i+1)
+		}
+		if breaks && random.IntN(60) == 0 {
+			breakOne(etcd, random)
+		}
+		switch dice := random.IntN(100); {
+		case dice < 5 && c.Path == "/kv/txn":
+			late = append(late, c)
+			return fakeetcd.Lost
+		case dice < 8:
+			c.Apply()
+			return fakeetcd.Lost
+		case dice < 30 && strings.Contains(string(c.Body), "request_delete"):
+			return fakeetcd.Denied()
+		}
+		return c.Apply()
+	})
+}
+
+// breakOne deletes the key of a member, or revokes its lease.
+func breakOne(etcd *fakeetcd.Server, random *rand.Rand) {
+	keys := append(etcd.Keys("a/"), etcd.Keys("b/")...)
+	if len(keys) == 0 {
+		return
+	}
+	key := keys[random.IntN(len(keys))]
+	if kv, _ := etcd.Get(key); kv.Lease != 0 && random.IntN(4) == 0 {
+		etcd.Revoke(kv.Lease)
+	} else {
+		etcd.Delete(key)
+	}
+}
+
+// sessions are sessions of two clients. One that has ended is replaced.
+type sessions struct {
+	t       *testing.T
+	turn    chan struct{} // held during a call; not a mutex, because that would stop the fake time
+	clients [2]*gateway.Client
+	open    [4]*session.Session
+}
+
+func (p *sessions) get(i int) *session.Session {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	for p.open[i] == nil || p.open[i].Err() != nil {
+		s, err := session.New(p.t.Context(), p.clients[i%2], nil)
+		if err != nil {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		p.open[i] = s
+	}
+	return p.open[i]
+}
