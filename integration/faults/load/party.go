@@ -161,7 +161,7 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 	start(work, "semaphore", (*worker).permits)
 	start(work, "barrier", (*worker).awaits)
 	for place, n := range map[string]int{Queue: 5, Slow: 1} {
-		q := queue.New(s, place, &queue.Options{Prefetch: n / 2})
+		q := queue.New(s, place, nil) // without Prefetch, so that the order of calls holds
 		for i := range n {
 			start(work, fmt.Sprintf("%s-in%d", place, i), func(w *worker) { w.produces(place, q) })
 			start(ctx, fmt.Sprintf("%s-out%d", place, i), func(w *worker) { w.consumes(place, q) })
