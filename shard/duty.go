@@ -118,7 +118,8 @@ func (d *duty) hold(ctx, wanted context.Context, l *line.Line, s *Shard) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := d.fn(running, s); err != nil && running.Err() == nil {
+		err := d.fn(running, s)
+		if err != nil && running.Err() == nil && s.Err() == nil { // running ends a little later
 			d.quit(err)
 		}
 	}()
