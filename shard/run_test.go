@@ -389,3 +389,21 @@ func TestAnErrorAfterALossDoesNotEndRun(t *testing.T) {
 		}
 	})
 }
+
+// TestASecondFleetWaitsForItsNextOwners: the assignment of a fleet that has left, which names no
+// member, does not let the members that come later give up shards to nobody.
+func TestASecondFleetWaitsForItsNextOwners(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		f := newFleet(t, etcd, 4)
+		stop := f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		_ = stop()
+		f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		f.want("a 4")
+		f.dead("b", time.Hour)
+		time.Sleep(time.Second)
+		f.want("a 4") // a keeps its shards while b does not wait for them
+	})
+}
