@@ -30,8 +30,7 @@ func TestTheSlotOfALostClaimAheadIsFree(t *testing.T) {
 				synctest.Wait()
 				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 				defer stop()
-				switch how {
-				case "given back":
+				if how == "given back" {
 					now, end := context.WithCancel(ctx)
 					end()
 					_ = q.Consume(now, 1, func(context.Context, *queue.Message) error { return nil })

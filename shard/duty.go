@@ -163,7 +163,7 @@ func (d *duty) awaitNext(
 	until, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(s.Context(), stop)() //nolint:contextcheck // the hold's own life
-	defer context.AfterFunc(d.none(), stop)() //nolint:contextcheck // of the session
+	defer context.AfterFunc(d.none(), stop)()    //nolint:contextcheck // of the session
 	_ = l.Until(until, func(v line.Snapshot) (bool, error) { return len(v.Members) > 1, nil })
 	select {
 	case d.turn <- struct{}{}:
