@@ -62,7 +62,7 @@ func (d *duty) none() context.Context {
 	return d.noMembers
 }
 
-// close ends what waits for a next owner.
+// close ends each wait for a next owner.
 func (d *duty) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
