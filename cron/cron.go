@@ -128,7 +128,7 @@ func New(name string, schedule Schedule, opts *Options) *Cron {
 }
 
 func defaultBackoff(attempt int) time.Duration {
-	return min(time.Second<<min(attempt-1, 6), time.Minute)
+	return min(time.Second<<min(max(attempt, 1)-1, 6), time.Minute)
 }
 
 // check returns [gateway.ErrInvalid] if Run cannot work.

@@ -129,3 +129,24 @@ func TestResumeReplacesACorruptPause(t *testing.T) {
 		}
 	})
 }
+
+// TestARecordWithAnErrorBeforeTheFirstAttempt: a record that an operator has edited so does not end
+// the program of each replica.
+func TestARecordWithAnErrorBeforeTheFirstAttempt(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		etcd.Put(name+"//state", `{"count":1,"last":"1999-12-31T00:00:00Z","running":`+
+			`{"scheduled":"1999-12-31T00:00:00Z","attempt":0,"error":"edited"}}`)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		attempts := 0
+		c := cron.New(name, cron.Every(time.Hour), nil)
+		_ = c.Run(ctx, etcd.Client(t), func(context.Context, *cron.Tick) error {
+			attempts++
+			return nil
+		})
+		if attempts == 0 {
+			t.Error("no attempt")
+		}
+	})
+}

@@ -36,6 +36,7 @@ func TestAnItemIsHeldBackUntilItsTime(t *testing.T) {
 		for name, opts := range map[string]queue.EnqueueOptions{
 			"two times":   {At: begin, Delay: time.Second},
 			"the far end": {At: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"no end":      {At: time.Unix(1<<62, 0)},
 		} {
 			if _, err := q.Enqueue(t.Context(), nil, &opts); !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("%s: %v", name, err)

@@ -96,9 +96,6 @@ func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(
 func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op {
 	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	then := []gateway.Op{gateway.OpDelete(key)}
-	if c.slot != noSlot {
-		then = append(then, gateway.OpDelete(q.keys.slotKey(c.slot)))
-	}
 	first := gateway.Txn{
 		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
 		Then: []gateway.Op{gateway.OpDelete(count)},
@@ -117,8 +114,11 @@ func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op 
 		}))
 	}
 	ours := gateway.CmpValue(key, gateway.Equal, []byte(c.tag))
-	own := gateway.Txn{If: []gateway.Cmp{ours}, Then: then}
-	return func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} }
+	undo := []gateway.Op{gateway.OpTxn(gateway.Txn{If: []gateway.Cmp{ours}, Then: then})}
+	if c.slot != noSlot { // also if another client has deleted the claim
+		undo = append(undo, q.freeSlotOf(c.slot, c.tag))
+	}
+	return func() []gateway.Op { return undo }
 }
 
 func (c *claim) read(resp core.Outcome) {
@@ -209,10 +209,8 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	if err == nil && c.ahead && q.opt.MaxAttempts > 0 {
 		there, err = q.countAttempt(ctx, c)
 	}
-	if err != nil {
-		q.s.Compensate(core.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
-	}
 	if err != nil || !there {
+		q.s.Compensate(core.Write{Compensation: q.unclaim(c), Lean: q.unclaimLean(c)})
 		return nil, err
 	}
 	return q.deliver(ctx, c)

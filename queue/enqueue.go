@@ -169,7 +169,7 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 		return invalid("a negative delay")
 	case o.Delay > 0 && !o.At.IsZero():
 		return invalid("both a Delay and an At")
-	case o.At.UnixMilli() > maxTime:
+	case o.At.After(time.UnixMilli(maxTime)): // the milliseconds of a far time are no number
 		return invalid("an At after the year %d", time.UnixMilli(maxTime).Year()-1)
 	case len(o.DedupID) > MaxDedupID:
 		return tooLarge("a DedupID of %d bytes; %d are possible", len(o.DedupID), MaxDedupID)

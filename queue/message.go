@@ -117,7 +117,7 @@ func (m *Message) release(ctx context.Context, outcome Outcome, w core.ReleaseWr
 		m.q.opt.Hooks.ended(ctx, m, outcome)
 		return nil
 	}
-	if errors.Is(err, session.ErrNotHeld) {
+	if errors.Is(err, session.ErrLost) { // else another call ends the claim, and its slot
 		m.abandonSlot()
 	}
 	return m.q.wrap(string(outcome), err)
@@ -208,6 +208,7 @@ func (m *Message) burial(reason string) gateway.Op {
 func (m *Message) drop(ctx context.Context, reason string) error {
 	err := m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(m.remove(), m.burial(reason))})
 	if errors.Is(err, session.ErrNotHeld) && m.q.s.Err() == nil {
+		m.abandonSlot()
 		return nil // somebody removed the claim
 	}
 	if err != nil {

@@ -113,9 +113,15 @@ func (m *Message) abandonSlot() {
 	if m.slot == noSlot || m.q.s.Err() != nil {
 		return
 	}
-	ours := gateway.CmpValue(m.q.keys.slotKey(m.slot), gateway.Equal, []byte(m.tag))
-	t := gateway.Txn{If: []gateway.Cmp{ours}, Then: m.slotOps()}
-	m.q.s.Compensate(core.Write{
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(t)} },
+	free := []gateway.Op{m.q.freeSlotOf(m.slot, m.tag)}
+	m.q.s.Compensate(core.Write{Compensation: func() []gateway.Op { return free }})
+}
+
+// freeSlotOf deletes a slot if it is that of the claim with the tag.
+func (q *Queue) freeSlotOf(slot int, tag string) gateway.Op {
+	key := q.keys.slotKey(slot)
+	return gateway.OpTxn(gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, []byte(tag))},
+		Then: []gateway.Op{gateway.OpDelete(key)},
 	})
 }

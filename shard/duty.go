@@ -20,7 +20,7 @@ type duty struct {
 	stints map[int]func() // the shards that it has, waits for or hands over; see begin
 	idle   chan struct{}  // closed when there are none; nil if nobody asks
 
-	noMembers context.Context //nolint:containedctx // ends when no member takes shards any more
+	noMembers context.Context //nolint:containedctx // has ended while no member takes shards
 	nobody    context.CancelFunc
 }
 
@@ -36,8 +36,11 @@ func (d *duty) set(ctx context.Context, t table) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mine = t.of(d.id)
-	if t.empty() {
+	switch {
+	case t.empty():
 		d.nobody()
+	case d.noMembers.Err() != nil: // for example, the last table of a group that all had left
+		d.noMembers, d.nobody = context.WithCancel(context.Background())
 	}
 	for s, move := range d.stints {
 		if !d.mine[s] {
@@ -50,6 +53,20 @@ func (d *duty) set(ctx context.Context, t table) {
 		}
 	}
 	d.checkIdle()
+}
+
+// none returns a context that ends when no member takes shards.
+func (d *duty) none() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.noMembers
+}
+
+// close ends each wait for a next owner.
+func (d *duty) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.nobody()
 }
 
 // over returns a channel that is closed when the member has no shards and is assigned none. It must
@@ -118,7 +135,8 @@ func (d *duty) hold(ctx, wanted context.Context, l *line.Line, s *Shard) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := d.fn(running, s); err != nil && running.Err() == nil {
+		err := d.fn(running, s)
+		if err != nil && running.Err() == nil && s.Err() == nil { // running ends a little later
 			d.quit(err)
 		}
 	}()
@@ -145,7 +163,7 @@ func (d *duty) awaitNext(
 	until, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(s.Context(), stop)() //nolint:contextcheck // the hold's own life
-	defer context.AfterFunc(d.noMembers, stop)() //nolint:contextcheck // of the session
+	defer context.AfterFunc(d.none(), stop)()    //nolint:contextcheck // of the session
 	_ = l.Until(until, func(v line.Snapshot) (bool, error) { return len(v.Members) > 1, nil })
 	select {
 	case d.turn <- struct{}{}:

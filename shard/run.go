@@ -109,7 +109,7 @@ func (r *runner) during(life, running context.Context, m *member.Membership) {
 	ctx, stop := context.WithCancel(life)
 	defer stop()
 	d := newDuty(r)
-	defer d.nobody()
+	defer d.close()
 	var all sync.WaitGroup
 	for _, part := range []func(context.Context) error{r.lead, d.follow} {
 		all.Go(func() {

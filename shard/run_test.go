@@ -362,3 +362,48 @@ func TestShardThatMovesBack(t *testing.T) {
 		f.want("a 2")
 	})
 }
+
+// TestAnErrorAfterALossDoesNotEndRun: a function may notice the loss of its shard by the hold,
+// before its own context ends.
+func TestAnErrorAfterALossDoesNotEndRun(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		f := newFleet(t, etcd, 8)
+		f.run(8, nil, func(ctx context.Context, s *shard.Shard) error {
+			select {
+			case <-s.Context().Done():
+				return s.Err()
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		for range 20 {
+			time.Sleep(5 * time.Second)
+			for _, key := range etcd.Keys(group + "//shards/") {
+				etcd.Delete(key)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		if keys := etcd.Keys(group + "//shards/"); len(keys) != 8 {
+			t.Errorf("held are %q", keys)
+		}
+	})
+}
+
+// TestASecondFleetWaitsForItsNextOwners: the assignment of a fleet that has left, which names no
+// member, does not let the members that come later give up shards to nobody.
+func TestASecondFleetWaitsForItsNextOwners(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		f := newFleet(t, etcd, 4)
+		stop := f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		_ = stop()
+		f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		f.want("a 4")
+		f.dead("b", time.Hour)
+		time.Sleep(time.Second)
+		f.want("a 4") // a keeps its shards while b does not wait for them
+	})
+}
