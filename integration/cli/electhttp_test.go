@@ -30,7 +30,7 @@ func TestElectShowsTheLeaderOverHTTP(t *testing.T) {
 	}
 	get := func(url string) (status int, body string) {
 		t.Helper()
-		resp, err := http.Get(url) //nolint:noctx // of a child process
+		resp, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
