@@ -13,7 +13,8 @@ import (
 // timeoutGrace is the time for which a function may go on after its Timeout.
 const timeoutGrace = time.Second
 
-// finishTimeout bounds the end of a tick whose function has succeeded.
+// finishTimeout bounds the end of a tick whose function has succeeded, and the release of the place
+// while a function overruns its Timeout.
 const finishTimeout = 2 * time.Second
 
 // retryPause is the pause between the attempts to end a tick while the database is full.
@@ -88,7 +89,9 @@ func (t *Tick) giveUp(ctx context.Context) {
 	if !complete {
 		_ = t.fail(ctx, ErrTimeout)
 	}
-	_ = t.r.place.Grip.Release(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	_ = t.r.place.Grip.Release(ctx)
 }
 
 // end ends the attempt after the function has returned.
