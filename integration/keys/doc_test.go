@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -132,11 +133,24 @@ func (p *page) matches(t *testing.T, pattern, text string, names []string) bool 
 		}
 		expr.WriteString("(?:" + form + ")")
 	}
-	ok, err := regexp.MatchString(`\A(?:`+expr.String()+`)\z`, text)
+	return compiled(t, `\A(?:`+expr.String()+`)\z`).MatchString(text)
+}
+
+// patterns are the patterns that were compiled before, because each is matched with thousands of
+// keys.
+var patterns sync.Map
+
+func compiled(t *testing.T, pattern string) *regexp.Regexp {
+	t.Helper()
+	if re, ok := patterns.Load(pattern); ok {
+		return re.(*regexp.Regexp)
+	}
+	re, err := regexp.Compile(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ok
+	patterns.Store(pattern, re)
+	return re
 }
 
 // find returns the row that lists a key with its value, and the pattern of the value. An empty
