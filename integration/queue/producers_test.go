@@ -78,9 +78,12 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// TestProducerFreezes: when one of six producers stops at a random moment, the others go on.
+// TestProducerFreezes: when one of six producers stops at a random moment, the others go on. The
+// rate scatters on a busy machine, so it must be kept in the best of some tries, and be of the same
+// order in all: with a key in the way of all producers it is a hundredth.
 func TestProducerFreezes(t *testing.T) {
-	for range sized(2, 5) {
+	best := 0.0
+	for range sized(3, 5) {
 		p := startProducers(t, 6, fresh(t), nil)
 		others := func(d time.Duration) float64 {
 			before := p.items.Load() - p.of[0].Load()
@@ -95,9 +98,12 @@ func TestProducerFreezes(t *testing.T) {
 		p.stop()
 		figure(t, "items/s of 5 of 6 producers: %.0f, and after the sixth has stopped: %.0f",
 			before, after)
-		if after < 0.8*before {
+		if best = max(best, after/before); after < 0.4*before {
 			t.Errorf("%.0f items/s, then %.0f", before, after)
 		}
+	}
+	if best < 0.8 {
+		t.Errorf("at best %.2f of the rate", best)
 	}
 }
 
