@@ -91,7 +91,7 @@ func (t *table) with(events []gateway.Event) table {
 	return next
 }
 
-// add appends a key that sorts after all others, to a table that nobody else has.
+// add appends a key that sorts after all others, to a table that no reader has yet.
 func (t *table) add(kv *gateway.KeyValue) {
 	last := len(t.chunks) - 1
 	if last < 0 || len(t.chunks[last].keys) >= maxChunk/2 { // room for more keys in between

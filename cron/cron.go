@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -117,7 +118,7 @@ func New(name string, schedule Schedule, opts *Options) *Cron {
 		c.opt.History = DefaultHistory
 	}
 	if c.opt.Backoff == nil {
-		c.opt.Backoff = defaultBackoff
+		c.opt.Backoff = core.RetryDelay
 	}
 	if c.opt.MaxLate == 0 {
 		c.opt.MaxLate = map[Missed]time.Duration{
@@ -125,10 +126,6 @@ func New(name string, schedule Schedule, opts *Options) *Cron {
 		}[c.opt.Missed]
 	}
 	return c
-}
-
-func defaultBackoff(attempt int) time.Duration {
-	return min(time.Second<<min(max(attempt, 1)-1, 6), time.Minute)
 }
 
 // check returns [gateway.ErrInvalid] if Run cannot work.

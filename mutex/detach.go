@@ -40,8 +40,9 @@ func (m *Mutex) lockDetachable(ctx context.Context, join enterFunc) (line.Hold, 
 	}
 }
 
-// Detach ends the lock and lets its key live on for d under a lease of its own, so that nobody else
-// is granted the lock although the session may end. The context of the lock ends as by an Unlock.
+// Detach ends the lock and lets its key live on for d under a lease of its own, so that no other
+// member is granted the lock although the session may end. The context of the lock ends as by an
+// Unlock.
 // [Adopt] takes the lock into a session by its token, [Renew] and [Release] need no session.
 // Without them the lock is free when d is over, by the clock of etcd.
 //

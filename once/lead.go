@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
@@ -149,13 +148,9 @@ func (r *Run) orLost(ctx context.Context, err error) error {
 func (r *Run) pause(ctx context.Context, attempt int) error {
 	backoff := r.o.opt.Backoff
 	if backoff == nil {
-		backoff = defaultBackoff
+		backoff = core.RetryDelay
 	}
 	return line.Pause(ctx, r.hold.Hold, backoff(attempt))
-}
-
-func defaultBackoff(attempt int) time.Duration {
-	return min(time.Second<<min(attempt-1, 6), time.Minute)
 }
 
 // leave releases the hold of a run without a result.

@@ -1,10 +1,8 @@
 package queue
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -309,17 +307,6 @@ func TestCacheHandsOut(t *testing.T) {
 	}
 	if want := []string{"", "", place(0, 2), ""}; !slices.Equal(got, want) {
 		t.Errorf("given: %v", got)
-	}
-}
-
-func TestRetryDelay(t *testing.T) {
-	t.Parallel()
-	var got strings.Builder
-	for _, attempt := range []int{1, 2, 3, 6, 7, 100} {
-		fmt.Fprint(&got, defaultBackoff(attempt), " ")
-	}
-	if got.String() != "1s 2s 4s 32s 1m0s 1m0s " {
-		t.Error(got.String())
 	}
 }
 

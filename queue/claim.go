@@ -90,7 +90,7 @@ func (q *Queue) unclaim(c *claim) func() []gateway.Op {
 }
 
 // unclaimLean is unclaim for a full database: a second attempt, or a later one, counts although
-// nobody got the item.
+// no caller got the item.
 func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(c) }
 
 func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op {
@@ -103,7 +103,7 @@ func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op 
 	}
 	switch {
 	case !c.ahead || c.claims == 1:
-		if c.ahead { // the count may be that of nobody
+		if c.ahead { // the attempt may not have been counted
 			first.Else = nil
 		}
 		then = append(then, gateway.OpTxn(first))

@@ -118,7 +118,3 @@ func (q *Queue) conclude(run context.Context, m *Message, err error) error {
 	}
 	return err
 }
-
-func defaultBackoff(attempt int) time.Duration {
-	return min(time.Second<<min(max(attempt, 1)-1, 6), time.Minute)
-}

@@ -209,7 +209,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 	err := m.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(m.remove(), m.burial(reason))})
 	if errors.Is(err, session.ErrNotHeld) && m.q.s.Err() == nil {
 		m.abandonSlot()
-		return nil // somebody removed the claim
+		return nil // another client has deleted the claim
 	}
 	if err != nil {
 		if errors.Is(err, gateway.ErrNoSpace) { // the claim must not stay meanwhile

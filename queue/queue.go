@@ -104,7 +104,7 @@ func New(s *session.Session, name string, opts *Options) *Queue {
 		q.opt.PerGroup = 1
 	}
 	if q.opt.Backoff == nil {
-		q.opt.Backoff = defaultBackoff
+		q.opt.Backoff = core.RetryDelay
 	}
 	if q.opt.DedupWindow == 0 {
 		q.opt.DedupWindow = DefaultDedupWindow

@@ -108,7 +108,7 @@ func (m *Message) slotOps() []gateway.Op {
 	return []gateway.Op{gateway.OpDelete(m.q.keys.slotKey(m.slot))}
 }
 
-// abandonSlot deletes the slot of a claim that somebody else has deleted.
+// abandonSlot deletes the slot of a claim that another client has deleted.
 func (m *Message) abandonSlot() {
 	if m.slot == noSlot || m.q.s.Err() != nil {
 		return

@@ -13,8 +13,8 @@ type node struct {
 	weight int
 }
 
-// nobody is the place of a shard that no member has.
-const nobody = -1
+// noMember is the place of a shard that no member has.
+const noMember = -1
 
 // assign returns the table in which each member has its share of the n shards. It is a pure
 // function: it depends on the members, not on their order, and on the table before.
@@ -52,7 +52,7 @@ func assign(n int, members []node, before table) table {
 		if here {
 			p.has[i] = append(p.has[i], s)
 		} else {
-			i = nobody
+			i = noMember
 			homeless = append(homeless, s)
 		}
 		p.to[s] = i
@@ -74,13 +74,13 @@ func assign(n int, members []node, before table) table {
 func (p *placement) table(n int, index map[string]int) table {
 	t := table{N: n, Members: p.members, Shards: p.to, Homes: make([]int, n)}
 	for s, home := range p.homes {
-		if home == "" && p.to[s] != nobody {
+		if home == "" && p.to[s] != noMember {
 			home = p.members[p.to[s]].ID
 		}
 		i, known := index[home]
 		switch {
 		case home == "":
-			i = nobody
+			i = noMember
 		case !known:
 			i = len(t.Members)
 			index[home] = i
@@ -175,13 +175,13 @@ func (p *placement) place(s int, index map[string]int) {
 
 // best returns the member with room that a shard prefers.
 func (p *placement) best(s int) int {
-	best, same, score := nobody, false, int64(0)
+	best, same, score := noMember, false, int64(0)
 	for i, room := range p.room {
 		if room <= 0 {
 			continue
 		}
 		zone, sc := p.members[i].Zone == p.zones[s], p.score(s, i)
-		if best == nobody || zone && !same || zone == same && sc > score {
+		if best == noMember || zone && !same || zone == same && sc > score {
 			best, same, score = i, zone, sc
 		}
 	}
@@ -190,7 +190,7 @@ func (p *placement) best(s int) int {
 
 // score is the preference of a shard for a member, the highest random weight of rendezvous hashing.
 func (p *placement) score(s, member int) int64 {
-	if member == nobody {
+	if member == noMember {
 		return 0
 	}
 	return int64(mix(p.hashes[member]^mix(uint64(s))) >> 1) //nolint:gosec // 63 bits fit

@@ -18,15 +18,15 @@ type duty struct {
 	mu     sync.Mutex
 	mine   map[int]bool   // the assignment to this member
 	stints map[int]func() // the shards that it has, waits for or hands over; see begin
-	idle   chan struct{}  // closed when there are none; nil if nobody asks
+	idle   chan struct{}  // closed when there are none; nil if no call waits for it
 
-	noMembers context.Context //nolint:containedctx // has ended while no member takes shards
-	nobody    context.CancelFunc
+	noMembers    context.Context //nolint:containedctx // has ended while no member takes shards
+	endNoMembers context.CancelFunc
 }
 
 func newDuty(r *runner) *duty {
 	d := &duty{runner: r, turn: make(chan struct{}, 1), stints: map[int]func(){}}
-	d.noMembers, d.nobody = context.WithCancel(context.Background())
+	d.noMembers, d.endNoMembers = context.WithCancel(context.Background())
 	return d
 }
 
@@ -38,9 +38,9 @@ func (d *duty) set(ctx context.Context, t table) {
 	d.mine = t.of(d.id)
 	switch {
 	case t.empty():
-		d.nobody()
+		d.endNoMembers()
 	case d.noMembers.Err() != nil: // for example, the last table of a group that all had left
-		d.noMembers, d.nobody = context.WithCancel(context.Background())
+		d.noMembers, d.endNoMembers = context.WithCancel(context.Background())
 	}
 	for s, move := range d.stints {
 		if !d.mine[s] {
@@ -66,7 +66,7 @@ func (d *duty) none() context.Context {
 func (d *duty) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.nobody()
+	d.endNoMembers()
 }
 
 // over returns a channel that is closed when the member has no shards and is assigned none. It must

@@ -13,7 +13,7 @@ import (
 type table struct {
 	N       int    `json:"n"` // 0 if there is no assignment
 	Members []node `json:"members"`
-	Shards  []int  `json:"shards"`          // the index of the member of each shard, or nobody
+	Shards  []int  `json:"shards"`          // the index of the member of each shard, or noMember
 	Homes   []int  `json:"homes,omitempty"` // of the homes; nil if all shards are there
 }
 
@@ -30,7 +30,7 @@ func decodeTable(kvs []gateway.KeyValue) table {
 		return t
 	}
 	err := json.Unmarshal(kvs[0].Value, &t)
-	wrong := func(i int) bool { return i < nobody || i >= len(t.Members) }
+	wrong := func(i int) bool { return i < noMember || i >= len(t.Members) }
 	if err != nil || t.N < 1 || len(t.Shards) != t.N || t.Homes != nil && len(t.Homes) != t.N ||
 		slices.ContainsFunc(t.Shards, wrong) || slices.ContainsFunc(t.Homes, wrong) {
 		return table{}
@@ -43,7 +43,7 @@ func (t table) owner(shard int) (_ node, ok bool) { return t.at(t.Shards, shard)
 
 // at returns the member of a shard in Shards or Homes.
 func (t table) at(places []int, shard int) (_ node, ok bool) {
-	if shard >= len(places) || places[shard] == nobody {
+	if shard >= len(places) || places[shard] == noMember {
 		return node{}, false
 	}
 	return t.Members[places[shard]], true
@@ -63,7 +63,7 @@ func (t table) of(id string) map[int]bool {
 
 // empty reports whether no member takes shards.
 func (t table) empty() bool {
-	return t.N > 0 && !slices.ContainsFunc(t.Shards, func(i int) bool { return i != nobody })
+	return t.N > 0 && !slices.ContainsFunc(t.Shards, func(i int) bool { return i != noMember })
 }
 
 // moves returns the number of shards that have another member in to, or none.

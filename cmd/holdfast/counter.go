@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-const counterHelp = `Count in any processes. A counter that nobody has added to is 0.`
+const counterHelp = `Count in any processes. A new counter is 0.`
 
 func counterCommand(a *app) *cobra.Command {
 	return group("counter", "Add to a number, or print it", counterHelp, "NAME",

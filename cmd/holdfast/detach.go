@@ -79,7 +79,7 @@ func (a *app) lockDetached(cmd *cobra.Command, f *lockFlags, name string) error 
 	err = a.print(map[string]any{
 		"name": name, "token": token, "key": lock.Key(), "fence": lock.Fence(),
 	}, string(token))
-	if err != nil { // nobody has the token
+	if err != nil { // the token is printed nowhere
 		return errors.Join(err, mutex.Release(rctx, a.client, token))
 	}
 	return nil

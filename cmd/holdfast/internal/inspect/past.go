@@ -20,7 +20,7 @@ type Past struct {
 // Held is one hold, or a gap without any.
 type Held struct {
 	Member
-	Free bool  // nobody held the name
+	Free bool  // there was no holder
 	From int64 // the revision with which it began, or Since if it began before that
 	To   int64 // the revision with which it ended; 0: it has not ended
 }
