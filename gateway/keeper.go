@@ -113,7 +113,7 @@ func (k *keeper) forget(l *kept) {
 func (k *keeper) run() {
 	var flights sync.WaitGroup
 	defer flights.Wait()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
 	for {
 		batch, next, done := k.take(clock.Now())

@@ -73,7 +73,7 @@ func (m *watchmux) run() (stood bool, _ *Error) {
 	if !m.start() {
 		return false, nil
 	}
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour) // set before each use
 	defer timer.Stop()
 	for m.ctx.Err() == nil {
 		due := m.step()
