@@ -40,7 +40,7 @@ type Term struct {
 // caller does not lead and never will from this call.
 func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
 	for again := (line.Again{}); ; {
-		h, err := e.line.Enter(ctx, line.Join{Value: value, Abort: aside})
+		h, err := e.line.Enter(ctx, line.Join{Value: value, Exclusive: true, Abort: aside})
 		if errors.Is(err, errAside) {
 			if err = again.Wait(ctx); err == nil {
 				continue

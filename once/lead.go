@@ -35,6 +35,8 @@ func (o *Once) lead(
 			}
 			return nil
 		},
+		Exclusive:        true,
+		AbortsBySettings: true,
 	})
 	if err != nil {
 		return settled(key, err)

@@ -98,6 +98,8 @@ func (m *Semaphore) acquire(
 			}
 			return cmp.Or(m.corrupt(v), tooHeavy(n, parse(v.Settings[sizeSetting])))
 		},
+		AbortsBySettings: true,
+		Notes:            true,
 	}
 	for again := (line.Again{}); ; {
 		h, err := enter(ctx, j)

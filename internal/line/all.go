@@ -28,7 +28,8 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		return nil, err
 	}
 	wait := func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
-		return l.wait(ctx, Join{}, me)
+		how, err := l.wait(ctx, Join{}, me, false)
+		return how.before, err
 	}
 	return enterAll(ctx, asked, lines, wait)
 }

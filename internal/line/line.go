@@ -98,6 +98,8 @@ type Join struct {
 	Value string
 	// Exclusive means that the rule admits the member only when no other member is ahead of it.
 	Exclusive bool
+	// Notes means that a member whose successor may wait far back notes its admission, see far.go.
+	Notes bool
 	// If is compared when the member joins. If the comparison fails, Else is run and the join
 	// returns a [*RefusedError].
 	If   []gateway.Cmp
@@ -107,6 +109,8 @@ type Join struct {
 	// Abort, if set, ends the wait of the member with its error, in a state of the line in which
 	// the member can no longer be admitted, or must leave. It must not block.
 	Abort func(Snapshot, Member) error
+	// AbortsBySettings means that Abort looks at nothing but the settings.
+	AbortsBySettings bool
 }
 
 // RefusedError is returned by a join when its own comparison failed.
@@ -132,19 +136,18 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	if err != nil {
 		return Hold{}, err
 	}
-	var before *lastLeft
-	switch {
-	case count == 1 && l.Rule(Snapshot{Members: []Member{me}}) == 1:
-	case l.watchesDirectly(j, count, others):
-		err = l.waitForPredecessor(ctx, me)
-	default:
-		before, err = l.wait(ctx, j, me)
+	var how admission
+	if count > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
+		how, err = l.wait(ctx, j, me, l.isFarBack(j, count, others))
+	}
+	if err == nil && how.note {
+		err = l.note(ctx, me)
 	}
 	if err != nil {
 		l.abandon(me, free)
 		return Hold{}, err
 	}
-	return l.admit(ctx, asked, me, before, free)
+	return l.admit(ctx, asked, me, how.before, free)
 }
 
 // Check waits while the session is suspect. Returns [gateway.ErrInvalid] when the line's name is

@@ -20,6 +20,7 @@ type mirror struct {
 	synced   bool                       // the cache has passed a read, and the events since
 	snapshot Snapshot                   // the line at snapshot.Revision; only if synced
 	last     *lastLeft                  // nil if no member has left since the read
+	farUpTo  int64                      // members behind this fence joined near, see far.go
 	released map[string]int64           // the fences of members, by key, see early.go
 	waiters  map[string]*waiter         // by key
 	readers  map[chan struct{}]struct{} // each receives after a change
@@ -69,6 +70,9 @@ func (m *mirror) List(read *gateway.GetResponse) {
 	defer m.mu.Unlock()
 	m.synced, m.snapshot = true, snapshotOf(read, m.prefix)
 	m.last = nil // this process did not see which members left before the read
+	for _, o := range m.snapshot.Members {
+		m.farUpTo = o.Fence // the line may have been longer when it joined
+	}
 	m.forgetReleased()
 	for _, w := range m.waiters {
 		m.review(w)
@@ -105,12 +109,7 @@ func (m *mirror) Stale() {
 func (m *mirror) apply(ev gateway.Event) bool {
 	s := &m.snapshot
 	s.Revision = max(s.Revision, ev.KV.ModRevision)
-	if name, ok := settingOf(ev.KV.Key, m.prefix); ok {
-		s.Settings[name], s.Puts[name] = string(ev.KV.Value), Put{ev.KV.ModRevision, ev.KV.Version}
-		if ev.Deleted {
-			delete(s.Settings, name)
-			delete(s.Puts, name)
-		}
+	if s.set(ev, m.prefix) {
 		return true
 	}
 	if !isMember(ev.KV.Key, m.prefix) {
@@ -135,17 +134,35 @@ func (m *mirror) apply(ev gateway.Event) bool {
 	}
 	if !ev.Deleted { // last in the line, because revisions only grow
 		s.Members = append(s.Members, Member{ev.KV.Key, ev.KV.CreateRevision, string(ev.KV.Value)})
+		if len(s.Members) > directWatchThreshold {
+			m.farUpTo = ev.KV.CreateRevision
+		}
 	}
 	return i >= 0 || !ev.Deleted
+}
+
+// set applies the event of a setting, and reports whether it is one.
+func (v *Snapshot) set(ev gateway.Event, prefix string) bool {
+	name, ok := settingOf(ev.KV.Key, prefix)
+	switch {
+	case !ok:
+		return false
+	case ev.Deleted:
+		delete(v.Settings, name)
+		delete(v.Puts, name)
+	default:
+		v.Settings[name], v.Puts[name] = string(ev.KV.Value), Put{ev.KV.ModRevision, ev.KV.Version}
+	}
+	return true
 }
 
 // decide notifies the waiters that the rule admits, the waiters that abort, and all readers.
 func (m *mirror) decide() {
 	v, early := m.unreleased()
-	for _, member := range v.Members[:m.rule(v)] {
+	for i, member := range v.Members[:m.rule(v)] {
 		w := m.waiters[member.Key]
 		if w != nil && w.is(member) && !w.admitted && (early == 0 || w.early) {
-			w.admitted, w.before = true, m.last
+			w.admitted, w.before, w.heard = true, m.last, m.isFar(v.Members[i+1:])
 			signal(w.wake)
 		}
 	}
@@ -170,4 +187,9 @@ func (m *mirror) review(w *waiter) {
 		w.gone = true
 		signal(w.wake)
 	}
+}
+
+// isFar reports whether the first of the members may wait far back.
+func (m *mirror) isFar(behind []Member) bool {
+	return len(behind) > 0 && behind[0].Fence <= m.farUpTo && m.waiters[behind[0].Key] == nil
 }

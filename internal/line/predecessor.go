@@ -2,43 +2,11 @@ package line
 
 import (
 	"context"
-	"errors"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/listwatch"
 )
-
-// watchesDirectly reports whether a member watches its predecessor instead of the line, see
-// directWatchThreshold. It found count keys in the line, others of them of its own session. If the
-// client already uses a mirror, one more waiter costs nothing.
-func (l *Line) watchesDirectly(j Join, count int64, others int) bool {
-	// The delay needs a mirror, because it runs from the time at which the mirror saw the holder
-	// leave.
-	return j.Exclusive && l.Delay <= 0 && count > directWatchThreshold+int64(others) &&
-		!mirrors.InUse(l.mirrorID())
-}
-
-// waitForPredecessor returns nil when no member is ahead of me.
-func (l *Line) waitForPredecessor(ctx context.Context, me Member) error {
-	defer l.observeWait(ctx, me)()
-	ctx, cancel := l.Session.Bound(ctx)
-	defer cancel()
-	for {
-		before, err := l.predecessor(ctx, me)
-		if err == nil && before != nil {
-			err = l.awaitLeaving(ctx, me, *before)
-		}
-		switch {
-		case errors.Is(err, errRemoved):
-			return l.removed(ctx, me)
-		case err != nil:
-			return l.endCause(ctx, err)
-		case before == nil:
-			return nil
-		}
-	}
-}
 
 // predecessor returns the member right before me, or nil if there is none. Returns errRemoved when
 // me is not in the line.
@@ -69,16 +37,21 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
 	}
 }
 
-// awaitLeaving returns nil when one of the two members may have left.
-func (l *Line) awaitLeaving(ctx context.Context, me, before Member) error {
-	p := &pair{me: me, before: before, left: make(chan struct{}, 1)}
+// awaitChange returns nil when one of the two members may have left. If read is not 0, it also
+// returns when the predecessor may have put its key after that revision.
+func (l *Line) awaitChange(
+	ctx context.Context, me, before Member, read int64, settings *settingsWatch,
+) error {
+	p := &pair{me: me, before: before, read: read, changed: make(chan struct{}, 1)}
 	p.Cache = listwatch.New(l.Session.Client(), p, []string{me.Key, before.Key})
 	defer p.Close()
 	if err := p.Sync(ctx); err != nil {
 		return err
 	}
 	select {
-	case <-p.left:
+	case <-p.changed:
+		return nil
+	case <-settings.changes():
 		return nil
 	case <-ctx.Done():
 		return ctxerr.Of(ctx)
@@ -90,26 +63,35 @@ func (l *Line) awaitLeaving(ctx context.Context, me, before Member) error {
 type pair struct {
 	*listwatch.Cache
 	me, before Member
-	left       chan struct{} // receives when one of them may have left
+	read       int64
+	changed    chan struct{} // receives after a change
 }
 
 func (p *pair) List(read *gateway.GetResponse) {
-	if len(read.KVs) < 2 || !p.has(read.KVs[0]) || !p.has(read.KVs[1]) {
-		signal(p.left)
+	if len(read.KVs) < 2 {
+		signal(p.changed)
+	}
+	for _, kv := range read.KVs {
+		p.look(kv)
 	}
 }
 
 func (p *pair) Apply(events []gateway.Event) {
 	for _, ev := range events {
-		if ev.Deleted || !p.has(ev.KV) {
-			signal(p.left)
+		if ev.Deleted {
+			signal(p.changed)
 		}
+		p.look(ev.KV)
 	}
 }
 
-func (p *pair) Stale() { signal(p.left) }
+func (p *pair) Stale() { signal(p.changed) }
 
-func (p *pair) has(kv gateway.KeyValue) bool {
+// look signals a change if a key that exists belongs to another member or was put again.
+func (p *pair) look(kv gateway.KeyValue) {
 	m := Member{Key: kv.Key, Fence: kv.CreateRevision}
-	return m.is(p.me) || m.is(p.before)
+	again := p.read > 0 && kv.Key == p.before.Key && kv.ModRevision > p.read
+	if !m.is(p.me) && !m.is(p.before) || again {
+		signal(p.changed)
+	}
 }

@@ -41,15 +41,15 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	me := v.Members[place]
 	free := func() {} // a key of an earlier life is not used again
 	err = l.remove(ctx, left[1:])
-	var before *lastLeft
+	var how admission
 	if err == nil && place >= l.Rule(v) {
-		before, err = l.wait(ctx, j, me)
+		how, err = l.wait(ctx, j, me, false)
 	}
 	if err != nil {
 		l.abandon(me, free)
 		return Hold{}, me.Value, err
 	}
-	h, err := l.admit(ctx, asked, me, before, free)
+	h, err := l.admit(ctx, asked, me, how.before, free)
 	return h, me.Value, err
 }
 

@@ -131,6 +131,9 @@ func (l *Line) joinOrLeave(
 	if err == nil {
 		err = l.standing(v, me)
 	}
+	if err == nil && j.Notes && !v.Members[len(v.Members)-1].is(me) {
+		err = l.note(ctx, me)
+	}
 	if err != nil {
 		l.abandon(me, free)
 		return Hold{}, err

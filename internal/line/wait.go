@@ -3,6 +3,7 @@ package line
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -23,38 +24,55 @@ type waiterState struct {
 	gone     bool
 	aborted  error
 	before   *lastLeft // the last member that left before the admission
+	heard    bool      // the next member may wait for the note of this one, see far.go
 }
 
 // nobodySeen is for a member that has waited, and whose mirror was read again after the last one
 // left.
 var nobodySeen = &lastLeft{}
 
-// wait returns when the mirror admits the member. It returns the member that was seen to leave
-// last, or nobodySeen.
-func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
+// admission is how a member that has waited was admitted.
+type admission struct {
+	before *lastLeft // the member that was seen to leave last, or nobodySeen
+	note   bool      // the next member may wait for this one's note, see far.go
+}
+
+// wait returns when the rule admits the member. far means that it does not follow the whole line.
+func (l *Line) wait(ctx context.Context, j Join, me Member, far bool) (admission, error) {
 	defer l.observeWait(ctx, me)()
-	m := l.acquireMirror()
-	defer m.release()
 	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
+	if far {
+		err := l.waitFarBack(ctx, j, me)
+		if !errors.Is(err, errNear) {
+			return admission{note: j.Notes}, err
+		}
+	}
+	m := l.acquireMirror()
+	defer m.release()
+	return l.waitIn(ctx, m, j, me)
+}
+
+// waitIn returns when the mirror admits the member.
+func (l *Line) waitIn(ctx context.Context, m *mirror, j Join, me Member) (admission, error) {
 	w := m.addWaiter(me, j.Abort, l.grantsEarly())
 	defer m.removeWaiter(w)
 	for {
 		if err := m.Sync(ctx); err != nil {
-			return nil, l.endCause(ctx, err)
+			return admission{}, l.endCause(ctx, err)
 		}
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
-			return nil, l.endCause(ctx, ctxerr.Of(ctx))
+			return admission{}, l.endCause(ctx, ctxerr.Of(ctx))
 		}
 		switch state := m.stateOf(w); {
 		case state.gone:
-			return nil, l.removed(ctx, me)
+			return admission{}, l.removed(ctx, me)
 		case state.admitted:
-			return cmp.Or(state.before, nobodySeen), nil
+			return admission{cmp.Or(state.before, nobodySeen), j.Notes && state.heard}, nil
 		case state.aborted != nil:
-			return nil, state.aborted
+			return admission{}, state.aborted
 		}
 	}
 }

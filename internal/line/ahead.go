@@ -1,0 +1,82 @@
+package line
+
+import (
+	"context"
+	"errors"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/listwatch"
+)
+
+// errFirst is returned for a member that is the first that waits.
+var errFirst = errors.New("the first that waits")
+
+// undecided returns the predecessor of a member and the revision of the read, if the predecessor
+// waits and will note its admission. joined means that the member has just joined. Returns nil when
+// the rule admits the member, errFirst when the member has to follow those ahead of it, errNear
+// when it joined a short line, and errRemoved when it is not in the line.
+func (l *Line) undecided(ctx context.Context, me Member, joined bool) (*Member, int64, error) {
+	read, err := l.readAhead(ctx, me)
+	if err != nil {
+		return nil, 0, err
+	}
+	v := snapshotOf(read, l.prefix())
+	last := len(v.Members) - 1
+	if last < 0 || !v.Members[last].is(me) {
+		return nil, 0, errRemoved
+	}
+	switch admitted := l.Rule(v); {
+	case admitted > last:
+		return nil, 0, nil
+	case admitted == last:
+		return nil, 0, errFirst
+	case joined && last < directWatchThreshold: // some of the keys were not members
+		return nil, 0, errNear
+	}
+	before := &v.Members[last-1]
+	for _, put := range v.Puts {
+		if put.Revision > before.Fence { // it may be admitted although the rule would not do it now
+			return nil, 0, errFirst
+		}
+	}
+	return before, v.Revision, nil
+}
+
+// readAhead reads a member, the members ahead of it, and the settings.
+func (l *Line) readAhead(ctx context.Context, me Member) (*gateway.GetResponse, error) {
+	resp, err := l.Session.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
+		gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.MaxCreateRevision(me.Fence)),
+		gateway.OpGet(l.SettingKey(""), gateway.Prefix()),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	read := &gateway.GetResponse{Header: resp.Header}
+	for _, r := range resp.Responses {
+		read.KVs = append(read.KVs, r.Get.KVs...)
+	}
+	return read, nil
+}
+
+// waitFirst returns when the rule admits a member, of which it follows only those ahead.
+func (l *Line) waitFirst(ctx context.Context, j Join, me Member) error {
+	m := newMirror(l.Session.Client(), l.prefix(), l.Rule)
+	m.Cache = listwatch.New(
+		l.Session.Client(), &ahead{m, l, me}, []string{l.prefix()}, gateway.Prefix())
+	defer m.Close()
+	_, err := l.waitIn(ctx, m, j, me)
+	return err
+}
+
+// ahead is the reducer of a mirror of one member, which does not read the members behind it. The
+// rule does not need them to decide on this member.
+type ahead struct {
+	*mirror
+	line *Line
+	me   Member
+}
+
+// Read reads the member, those ahead of it, and the settings.
+func (a *ahead) Read(ctx context.Context) (*gateway.GetResponse, error) {
+	return a.line.readAhead(ctx, a.me)
+}

@@ -1,0 +1,79 @@
+package line
+
+import (
+	"context"
+	"errors"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+)
+
+// Waiting far back. If each client of a long line followed all of it, each change would be sent to
+// all of them. So a member far back watches its predecessor, its own key, and the settings if its
+// wait depends on them.
+//
+// If the rule admits the first member only, the predecessor leaves when it is this member's turn.
+// Otherwise a member is admitted when others leave, and that changes no key behind them. So the
+// members of such a line note their admission: a member that was admitted after it had waited puts
+// its key again, with the same value, if its successor may be far back. The successor is the first
+// that waits then, and follows the members ahead of it. A member that was admitted when it joined
+// need not note that, because its successor joined later and read that it was admitted.
+
+// errNear ends the wait of a member far back that has to follow the line.
+var errNear = errors.New("no longer far back")
+
+// isFarBack reports whether a member that has joined waits far back, see directWatchThreshold. It
+// found count keys in the line, others of them of its own session. If the client already uses a
+// mirror, one more waiter costs nothing.
+func (l *Line) isFarBack(j Join, count int64, others int) bool {
+	// The delay needs a mirror, because it runs from the time at which the mirror saw the holder
+	// leave.
+	return (j.Exclusive || j.Notes) && l.Delay <= 0 &&
+		count > directWatchThreshold+int64(others) && !mirrors.InUse(l.mirrorID())
+}
+
+// waitFarBack returns nil when the rule admits the member, and errNear when it has to follow the
+// line.
+func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
+	settings := l.watchSettings(j)
+	defer settings.Close()
+	for joined := true; ; joined = false {
+		var before *Member
+		var read int64
+		err := settings.check(ctx, j, me)
+		switch {
+		case err != nil:
+		case j.Notes:
+			before, read, err = l.undecided(ctx, me, joined)
+		default:
+			before, err = l.predecessor(ctx, me)
+		}
+		if err == nil && before != nil {
+			err = l.awaitChange(ctx, me, *before, read, settings)
+		}
+		switch {
+		case errors.Is(err, errFirst):
+			return l.waitFirst(ctx, j, me)
+		case errors.Is(err, errRemoved):
+			return l.removed(ctx, me)
+		case err != nil:
+			return l.endCause(ctx, err)
+		case before == nil:
+			return nil
+		}
+	}
+}
+
+// note puts the key of an admitted member again, so that its successor is notified. Returns
+// errRemoved when the key is gone.
+func (l *Line) note(ctx context.Context, me Member) error {
+	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
+	out, err := l.Session.Write(ctx, core.Write{
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence)},
+		Then: []gateway.Op{put},
+	})
+	if err == nil && !out.Applied {
+		return l.removed(ctx, me)
+	}
+	return err
+}

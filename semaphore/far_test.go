@@ -1,0 +1,204 @@
+package semaphore_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/bubble"
+	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/semaphore"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// caller is a caller of Acquire with a client of its own.
+type caller struct {
+	s      *session.Session
+	cancel context.CancelFunc
+	done   chan struct{}
+	permit *semaphore.Permit
+	err    error
+}
+
+func call(t *testing.T, etcd *fakeetcd.Server, n int, see func(*http.Request)) *caller {
+	t.Helper()
+	s, err := session.New(t.Context(), etcd.ClientSeen(t, see), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() {
+		cancel()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+	c := &caller{s: s, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.permit, c.err = semaphore.New(s, "a", 3, nil).Acquire(ctx, n)
+	}()
+	return c
+}
+
+func (c *caller) granted() bool {
+	select {
+	case <-c.done:
+		return c.err == nil
+	default:
+		return false
+	}
+}
+
+// TestAReleaseIsSentToTwoWaiters counts the events of a release over a fleet of clients that wait
+// for a permit: the first that waits sees it, and its note wakes the next.
+func TestAReleaseIsSentToTwoWaiters(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var requests atomic.Int64
+		see := func(r *http.Request) {
+			if strings.Contains(r.URL.Path, "/kv/") {
+				requests.Add(1)
+			}
+		}
+		const n = 100
+		var all []*caller
+		for range n {
+			all = append(all, call(t, etcd, 1, see))
+			synctest.Wait()
+		}
+		time.Sleep(time.Minute)
+		for i, c := range all[:n-3] {
+			requests.Store(0)
+			before := etcd.Events()
+			release(t, c.permit)
+			time.Sleep(10 * time.Millisecond)
+			next := all[i+3]
+			if !next.granted() {
+				t.Fatalf("after release %d: %v", i, next.err)
+			}
+			// The waiters that joined a short line follow all of it.
+			if i < 20 {
+				continue
+			}
+			// The release and its answer, the note, the two reads of the next one that waits.
+			if events, n := etcd.Events()-before, requests.Load(); events > 3 || n > 5 {
+				t.Errorf("release %d: %d events, %d requests", i, events, n)
+			}
+		}
+	})
+}
+
+// TestWaitersFarBackAreAdmitted compares the grants with the keys at etcd while random things
+// happen: each member that the rule admits is granted its permit, and no other.
+func TestWaitersFarBackAreAdmitted(t *testing.T) {
+	t.Parallel()
+	seeds := 3
+	if os.Getenv("HOLDFAST_LINE") == "long" {
+		seeds = 100
+	}
+	for range seeds {
+		seed := rand.Uint64()
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			observer := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
+			var all []*caller
+			for range 40 {
+				all = append(all, call(t, etcd, 1+r.IntN(2), func(*http.Request) {}))
+				if r.IntN(3) > 0 {
+					synctest.Wait()
+				}
+			}
+			pick := func() *caller { return all[r.IntN(min(len(all), 12))] }
+			for len(all) > 0 {
+				broken := false
+				for range 1 + r.IntN(6) {
+					what := r.IntN(14)
+					broken = broken || what == 4
+					disturb(t, etcd, observer, what, r, pick())
+				}
+				if broken {
+					etcd.BreakWatches(false)
+					time.Sleep(30 * time.Second)
+				}
+				time.Sleep(time.Second)
+				all = settle(t, observer, all, seed)
+			}
+		})
+	}
+}
+
+// mostUnits is the highest limit of the test.
+const mostUnits = 5
+
+// disturb changes the line, or what the waiters see of it.
+func disturb(
+	t *testing.T, etcd *fakeetcd.Server, sem *semaphore.Semaphore, what int, r *rand.Rand,
+	c *caller,
+) {
+	t.Helper()
+	switch what {
+	default:
+		if c.granted() {
+			if err := c.permit.Release(t.Context()); err != nil && !errors.Is(err, session.ErrNotHeld) {
+				t.Error(err)
+			}
+		}
+	case 0:
+		c.cancel()
+	case 1:
+		etcd.Revoke(c.s.Lease())
+	case 2:
+		etcd.Delete("a/" + c.s.Lease().String())
+	case 3:
+		if err := sem.Resize(t.Context(), 2+r.IntN(mostUnits-1)); err != nil {
+			t.Error(err)
+		}
+	case 4:
+		etcd.BreakWatches(r.IntN(2) == 0)
+	case 5:
+		etcd.Compact()
+	case 6:
+		time.Sleep(time.Duration(r.IntN(int(2 * time.Second))))
+	}
+}
+
+// settle compares the grants with the line, and returns the callers that are left in it.
+func settle(
+	t *testing.T, sem *semaphore.Semaphore, all []*caller, seed uint64,
+) (left []*caller) {
+	t.Helper()
+	state, err := sem.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := map[gateway.LeaseID]semaphore.Member{}
+	for _, m := range state.Members {
+		members[m.Lease] = m
+	}
+	used := 0
+	for i, c := range all {
+		m, ok := members[c.s.Lease()]
+		if !ok {
+			continue
+		}
+		left = append(left, c)
+		if c.granted() {
+			used += m.Weight
+		} else if m.Holder {
+			t.Fatalf("seed %d: caller %d was not granted its permit: %v", seed, i, c.err)
+		}
+	}
+	if used > mostUnits {
+		t.Fatalf("seed %d: %d units are granted", seed, used)
+	}
+	return left
+}
