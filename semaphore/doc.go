@@ -53,7 +53,8 @@
 // # Keys
 //
 // Holders and waiters are leased keys <name>/<lease hex>, as in package mutex. The value is the
-// weight in decimal. A member with another value counts as the whole limit, so a mutex under the
+// weight in decimal. In a long line a holder that has waited puts its key a second time, which
+// notifies the next one that waits. A member with another value counts as the whole limit, so a mutex under the
 // same name excludes all permits. Two keys have no lease: <name>//limit is the declared limit,
 // <name>//size the current one, which Resize changes. Delete both to declare another limit; waiters
 // then join again, and return ErrLimitMismatch if the new limit is not theirs. While <name>//size

@@ -101,7 +101,7 @@ func TestAReleaseIsSentToTwoWaiters(t *testing.T) {
 // happen: each member that the rule admits is granted its permit, and no other.
 func TestWaitersFarBackAreAdmitted(t *testing.T) {
 	t.Parallel()
-	seeds := 3
+	seeds := 5
 	if os.Getenv("HOLDFAST_LINE") == "long" {
 		seeds = 100
 	}
@@ -111,7 +111,7 @@ func TestWaitersFarBackAreAdmitted(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			observer := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
 			var all []*caller
-			for range 40 {
+			for range 60 {
 				all = append(all, call(t, etcd, 1+r.IntN(2), func(*http.Request) {}))
 				if r.IntN(3) > 0 {
 					synctest.Wait()
@@ -122,6 +122,9 @@ func TestWaitersFarBackAreAdmitted(t *testing.T) {
 				broken := false
 				for range 1 + r.IntN(6) {
 					what := r.IntN(14)
+					if what == 3 && r.IntN(10) > 0 { // after a Resize, most follow the line
+						continue
+					}
 					broken = broken || what == 4
 					disturb(t, etcd, observer, what, r, pick())
 				}
@@ -139,7 +142,7 @@ func TestWaitersFarBackAreAdmitted(t *testing.T) {
 // mostUnits is the highest limit of the test.
 const mostUnits = 5
 
-// disturb changes the line, or what the waiters see of it.
+// disturb changes the line, or breaks the watches of the waiters.
 func disturb(
 	t *testing.T, etcd *fakeetcd.Server, sem *semaphore.Semaphore, what int, r *rand.Rand,
 	c *caller,
@@ -201,4 +204,42 @@ func settle(
 		t.Fatalf("seed %d: %d units are granted", seed, used)
 	}
 	return left
+}
+
+// TestAWaiterBehindAHolderBeyondTheLimit joins far back after a Resize, behind a holder that the
+// rule would no longer admit. That holder notes nothing, because it has not waited since.
+func TestAWaiterBehindAHolderBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		sem := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
+		resize := func(n int) {
+			if err := sem.Resize(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		resize(20)
+		var holders []*caller
+		for range 20 {
+			holders = append(holders, call(t, etcd, 1, func(*http.Request) {}))
+			<-holders[len(holders)-1].done
+		}
+		resize(2)
+		waiter := call(t, etcd, 1, func(*http.Request) {})
+		time.Sleep(time.Minute)
+		for _, h := range holders[:18] {
+			release(t, h.permit)
+		}
+		time.Sleep(time.Second)
+		if waiter.granted() {
+			t.Fatal("2 of 2 are held, and one more was granted")
+		}
+		release(t, holders[18].permit)
+		time.Sleep(time.Second)
+		if !waiter.granted() {
+			t.Error("1 of 2 is held, and the waiter was not granted its permit")
+		}
+		for _, h := range holders[19:] {
+			release(t, h.permit)
+		}
+	})
 }
