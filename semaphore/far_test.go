@@ -243,3 +243,23 @@ func TestAWaiterBehindAHolderBeyondTheLimit(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitersFarBackInAFullDatabase: permits are granted although they cannot be noted.
+func TestWaitersFarBackInAFullDatabase(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var all []*caller
+		for range 40 {
+			all = append(all, call(t, etcd, 1, func(*http.Request) {}))
+			synctest.Wait()
+		}
+		etcd.Fill(true)
+		for i, c := range all {
+			time.Sleep(time.Second)
+			if !c.granted() {
+				t.Fatalf("caller %d was not granted its permit: %v", i, c.err)
+			}
+			release(t, c.permit)
+		}
+	})
+}

@@ -64,15 +64,19 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 	}
 }
 
-// note puts the key of an admitted member again, so that its successor is notified. Returns
-// errRemoved when the key is gone.
+// note puts the key of an admitted member again, so that its successor is notified. If etcd's
+// database is full, the successor waits until the member leaves. Returns an error when the key is
+// gone.
 func (l *Line) note(ctx context.Context, me Member) error {
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
 	out, err := l.Session.Write(ctx, core.Write{
 		If:   []gateway.Cmp{gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence)},
 		Then: []gateway.Op{put},
 	})
-	if err == nil && !out.Applied {
+	switch {
+	case errors.Is(err, gateway.ErrNoSpace):
+		return nil
+	case err == nil && !out.Applied:
 		return l.removed(ctx, me)
 	}
 	return err
