@@ -136,7 +136,8 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 			continue
 		}
 		var h Hold
-		if h, err = l.admit(ctx, asked, members[i], before, frees[i]); err == nil {
+		a := admitted{Member: members[i], before: before, free: frees[i]}
+		if h, err = l.admit(ctx, asked, a); err == nil {
 			holds = append(holds, h)
 			//nolint:contextcheck // it passes on how the hold ended
 			defer context.AfterFunc(h.Context(), func() { lost(h.Err()) })()

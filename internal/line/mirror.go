@@ -23,6 +23,7 @@ type mirror struct {
 	released map[string]int64           // the fences of members, by key, see early.go
 	waiters  map[string]*waiter         // by key
 	readers  map[chan struct{}]struct{} // each receives after a change
+	stays    map[*stay]struct{}         // see stay.go
 }
 
 // lastLeft is the member that left the line last, and the time at which this process saw that.
@@ -47,7 +48,7 @@ func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {
 	m := &mirror{
 		prefix: prefix, rule: rule,
 		released: map[string]int64{}, waiters: map[string]*waiter{},
-		readers: map[chan struct{}]struct{}{},
+		readers: map[chan struct{}]struct{}{}, stays: map[*stay]struct{}{},
 	}
 	m.Cache = listwatch.New(c, m, []string{prefix}, gateway.Prefix())
 	return m
@@ -98,6 +99,9 @@ func (m *mirror) Stale() {
 	for _, w := range m.waiters {
 		signal(w.wake)
 	}
+	for s := range m.stays {
+		s.see(Snapshot{}, false)
+	}
 	m.wakeReaders()
 }
 
@@ -139,7 +143,8 @@ func (m *mirror) apply(ev gateway.Event) bool {
 	return i >= 0 || !ev.Deleted
 }
 
-// decide notifies the waiters that the rule admits, the waiters that abort, and all readers.
+// decide notifies the waiters that the rule admits, the waiters that abort, all stays and all
+// readers.
 func (m *mirror) decide() {
 	v, early := m.unreleased()
 	for _, member := range v.Members[:m.rule(v)] {
@@ -160,6 +165,9 @@ func (m *mirror) decide() {
 			w.aborted = err
 			signal(w.wake)
 		}
+	}
+	for s := range m.stays {
+		s.see(m.snapshot, true)
 	}
 	m.wakeReaders()
 }

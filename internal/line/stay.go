@@ -1,0 +1,211 @@
+package line
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/core"
+)
+
+// stay is the time from a grant of the line to the deletion of the key, in which the key is passed
+// from hold to hold. While no other member stands behind the key, it is passed as often as there
+// are waiters, and stays unused for stayIdle at most. From the moment at which another member was
+// seen, it is passed to waiters for stayTurn, and deleted once none waits.
+//
+// A release that may not pass the key deletes it, and its caller learns how that ended. So does a
+// release whose hold is not quiet or has shown its fence.
+//
+// cache.mu guards all fields that change.
+type stay struct {
+	c      *cache
+	me     Member
+	wake   chan struct{}      // receives when the state has changed, or the mirror is stale
+	cancel context.CancelFunc // ends watch; nil before it
+
+	hold   Hold      // of the caller that uses the key now, or of none
+	idle   time.Time // since when no caller uses the key; zero while one does
+	over   bool      // the key is not passed any more
+	alone  bool      // no other member is behind the key
+	others bool      // there is one; false also while that is not known
+	until  time.Time // the end of the turn if not alone
+}
+
+// newStay starts a stay with a hold. c.mu is held.
+func (c *cache) newStay(a admitted, h Hold) *stay {
+	s := &stay{
+		c: c, me: a.Member, wake: make(chan struct{}, 1), hold: h,
+		others: a.direct, // in a long line, the members behind are not watched
+		until:  time.Now().Add(stayTurn),
+	}
+	h.Grip.OnPass(s.pass)
+	c.stay = s
+	s.lend()
+	return s
+}
+
+// take returns the hold for a caller if none uses it and no other member has to wait for that.
+func (s *stay) take() (Hold, bool) {
+	if s == nil || s.idle.IsZero() || s.others || !s.lasts() {
+		return Hold{}, false
+	}
+	if s.hold.Err() != nil {
+		s.end()
+		return Hold{}, false
+	}
+	s.idle = time.Time{}
+	return s.hold, true
+}
+
+// lasts reports whether the key may be passed to a caller.
+func (s *stay) lasts() bool { return !s.over && (s.alone || time.Now().Before(s.until)) }
+
+// lend passes the hold to the first waiter, if there is one.
+func (s *stay) lend() {
+	w := s.c.next()
+	if w == nil {
+		s.idle = time.Now()
+		return
+	}
+	s.idle = time.Time{}
+	w.hold = s.hold
+	close(w.done)
+}
+
+// pass is the function of [core.Releaser.OnPass].
+func (s *stay) pass(g *core.Releaser) bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	// With a lock delay no key is unused, because a process that dies would look like a holder.
+	unused := len(s.c.waiting) == 0 && (s.others || s.c.line.Delay > 0)
+	if unused || !s.lasts() {
+		s.end()
+		return false
+	}
+	h, next := g.Successor()
+	s.hold = Hold{h, next}
+	s.lend()
+	return true
+}
+
+// end lets the next release delete the key.
+func (s *stay) end() {
+	s.over = true
+	if s.c.stay == s {
+		s.c.stay = nil
+	}
+	if s.cancel != nil {
+		s.cancel()
+	}
+}
+
+// see notes the state of a mirror of the line.
+func (s *stay) see(v Snapshot, synced bool) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.over {
+		return
+	}
+	at := -1
+	if synced {
+		at = slices.IndexFunc(v.Members, s.me.is)
+	}
+	if synced && at < 0 && v.Revision >= s.me.Fence {
+		s.hold.Grip.KeyDeleted()
+		s.end()
+		return
+	}
+	alone := at >= 0 && at == len(v.Members)-1
+	if s.alone && !alone {
+		s.until = time.Now().Add(stayTurn)
+	}
+	s.alone, s.others = alone, at >= 0 && !alone
+	signal(s.wake)
+}
+
+// watch keeps the mirror of the line complete, and ends the stay when the key was unused for too
+// long, or others wait for it. It returns when the stay is over.
+func (s *stay) watch(ctx context.Context) {
+	ctx, direct := s.begin(ctx)
+	defer s.finish(ctx)
+	if direct {
+		<-ctx.Done()
+		return
+	}
+	m := s.c.line.acquireMirror()
+	defer m.release()
+	m.addStay(s)
+	defer m.removeStay(s)
+	t := time.NewTimer(stayIdle)
+	defer t.Stop()
+	for ctx.Err() == nil {
+		t.Reset(s.review(s.sync(ctx, m)))
+		select {
+		case <-s.wake:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *stay) begin(ctx context.Context) (_ context.Context, direct bool) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	ctx, s.cancel = context.WithCancel(ctx)
+	if s.over {
+		s.cancel()
+	}
+	return ctx, s.others
+}
+
+// finish releases a hold that no caller uses.
+func (s *stay) finish(ctx context.Context) {
+	s.c.mu.Lock()
+	s.end()
+	unused := !s.idle.IsZero()
+	s.c.mu.Unlock()
+	if unused {
+		s.hold.Abandon(ctx)
+	}
+}
+
+// sync returns the error for which the mirror could not be completed in time.
+func (s *stay) sync(ctx context.Context, m *mirror) error {
+	ctx, cancel := context.WithTimeout(ctx, stayIdle)
+	defer cancel()
+	return m.Sync(ctx)
+}
+
+// review ends the stay if it must, and returns the time until the next review.
+func (s *stay) review(failed error) time.Duration {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	used := s.idle.IsZero()
+	left := stayIdle
+	if !used {
+		left -= time.Since(s.idle)
+	}
+	switch {
+	case s.over:
+	case failed != nil, !used && (s.others || left <= 0 || s.c.line.Delay > 0):
+		s.end()
+	case !used && s.lasts() && len(s.c.waiting) > 0:
+		s.lend()
+	}
+	return left
+}
+
+func (m *mirror) addStay(s *stay) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stays[s] = struct{}{}
+	if m.synced {
+		s.see(m.snapshot, true)
+	}
+}
+
+func (m *mirror) removeStay(s *stay) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.stays, s)
+}
