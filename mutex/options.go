@@ -32,6 +32,6 @@ type Options struct {
 	//
 	// While no other member waits, the key stays until nobody of the session has used it for 1 s.
 	// Once another waits, the goroutines of the session pass the lock on for 10 ms at most, and the
-	// key is deleted as soon as none of them uses it.
+	// key is deleted as soon as none of them uses it. It stays for 10 s at most.
 	Cache bool
 }

@@ -13,6 +13,9 @@ import (
 // are waiters, and stays unused for stayIdle at most. From the moment at which another member was
 // seen, it is passed to waiters for stayTurn, and deleted once none waits.
 //
+// A stay has a longest time, stayMost, because a mirror whose watch was cut off shows neither that
+// others wait nor that the key was deleted.
+//
 // A release that may not pass the key deletes it, and its caller learns how that ended. So does a
 // release whose hold is not quiet or has shown its fence.
 //
@@ -29,6 +32,7 @@ type stay struct {
 	alone  bool      // no other member is behind the key
 	others bool      // there is one; false also while that is not known
 	until  time.Time // the end of the turn if not alone
+	most   time.Time // the end in any case
 }
 
 // newStay starts a stay with a hold. c.mu is held.
@@ -37,6 +41,7 @@ func (c *cache) newStay(a admitted, h Hold) *stay {
 		c: c, me: a.Member, wake: make(chan struct{}, 1), hold: h,
 		others: a.direct, // in a long line, the members behind are not watched
 		until:  time.Now().Add(stayTurn),
+		most:   time.Now().Add(stayMost),
 	}
 	h.Grip.OnPass(s.pass)
 	c.stay = s
@@ -58,7 +63,10 @@ func (s *stay) take() (Hold, bool) {
 }
 
 // lasts reports whether the key may be passed to a caller.
-func (s *stay) lasts() bool { return !s.over && (s.alone || time.Now().Before(s.until)) }
+func (s *stay) lasts() bool {
+	now := time.Now()
+	return !s.over && now.Before(s.most) && (s.alone || now.Before(s.until))
+}
 
 // lend passes the hold to the first waiter, if there is one.
 func (s *stay) lend() {
@@ -187,7 +195,8 @@ func (s *stay) review(failed error) time.Duration {
 	}
 	switch {
 	case s.over:
-	case failed != nil, !used && (s.others || left <= 0 || s.c.line.Delay > 0):
+	case failed != nil,
+		!used && (s.others || left <= 0 || s.c.line.Delay > 0 || !time.Now().Before(s.most)):
 		s.end()
 	case !used && s.lasts() && len(s.c.waiting) > 0:
 		s.lend()
