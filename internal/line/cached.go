@@ -27,6 +27,7 @@ type cacheID struct {
 type cache struct {
 	line *Line
 	join Join
+	now  func() time.Time
 
 	mu      sync.Mutex
 	running bool // the goroutine was started
@@ -56,7 +57,7 @@ func (l *Line) EnterCached(ctx context.Context, j Join) (Hold, error) {
 	for {
 		found, ok := caches.Load(l.cacheID())
 		if !ok {
-			found, _ = caches.LoadOrStore(l.cacheID(), &cache{line: l, join: j})
+			found, _ = caches.LoadOrStore(l.cacheID(), &cache{line: l, join: j, now: time.Now})
 		}
 		c, _ := found.(*cache)
 		h, w := c.enter(ctx)
@@ -184,7 +185,7 @@ func (c *cache) run(ctx context.Context) {
 // reach enters the line on behalf of the waiters, until it is admitted or all have left. It has the
 // values of the context of the first of them.
 func (c *cache) reach() (*stay, error) {
-	ctx, ok := c.begin()
+	ctx, ok := c.joinContext()
 	if !ok {
 		return nil, nil
 	}
@@ -204,10 +205,10 @@ func (c *cache) reach() (*stay, error) {
 	case err != nil:
 		return nil, err
 	}
-	return c.newStay(a, h), nil
+	return c.begin(a, h), nil
 }
 
-func (c *cache) begin() (context.Context, bool) {
+func (c *cache) joinContext() (context.Context, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {

@@ -26,32 +26,39 @@ type stay struct {
 	wake   chan struct{}      // receives when the state has changed, or the mirror is stale
 	cancel context.CancelFunc // ends watch; nil before it
 
-	hold   Hold      // of the caller that uses the key now, or of none
-	idle   time.Time // since when no caller uses the key; zero while one does
-	over   bool      // the key is not passed any more
-	alone  bool      // no other member is behind the key
-	others bool      // there is one; false also while that is not known
-	until  time.Time // the end of the turn if not alone
-	most   time.Time // the end in any case
+	hold    Hold      // of the caller that uses the key now, or of none
+	idle    time.Time // since when no caller uses the key; zero while one does
+	over    bool      // the key is not passed any more
+	deleted bool      // another client has deleted the key
+	alone   bool      // no other member is behind the key
+	others  bool      // there is one; false also while that is not known
+	until   time.Time // the end of the turn if not alone
+	most    time.Time // the end in any case
 }
 
-// newStay starts a stay with a hold. c.mu is held.
-func (c *cache) newStay(a admitted, h Hold) *stay {
-	s := &stay{
-		c: c, me: a.Member, wake: make(chan struct{}, 1), hold: h,
-		others: a.direct, // in a long line, the members behind are not watched
-		until:  time.Now().Add(stayTurn),
-		most:   time.Now().Add(stayMost),
-	}
+// begin starts a stay with a hold, which it lends. c.mu is held.
+func (c *cache) begin(a admitted, h Hold) *stay {
+	s := c.newStay(a)
+	s.hold = h
 	h.Grip.OnPass(s.pass)
 	c.stay = s
 	s.lend()
 	return s
 }
 
+func (c *cache) newStay(a admitted) *stay {
+	now := c.now()
+	return &stay{
+		c: c, me: a.Member, wake: make(chan struct{}, 1),
+		others: a.direct, // in a long line, the members behind are not watched
+		until:  now.Add(stayTurn),
+		most:   now.Add(stayMost),
+	}
+}
+
 // take returns the hold for a caller if none uses it and no other member has to wait for that.
 func (s *stay) take() (Hold, bool) {
-	if s == nil || s.idle.IsZero() || s.others || !s.lasts() {
+	if s == nil || !s.takeable() {
 		return Hold{}, false
 	}
 	if s.hold.Err() != nil {
@@ -62,9 +69,11 @@ func (s *stay) take() (Hold, bool) {
 	return s.hold, true
 }
 
+func (s *stay) takeable() bool { return !s.idle.IsZero() && !s.others && s.lasts() }
+
 // lasts reports whether the key may be passed to a caller.
 func (s *stay) lasts() bool {
-	now := time.Now()
+	now := s.c.now()
 	return !s.over && now.Before(s.most) && (s.alone || now.Before(s.until))
 }
 
@@ -72,7 +81,7 @@ func (s *stay) lasts() bool {
 func (s *stay) lend() {
 	w := s.c.next()
 	if w == nil {
-		s.idle = time.Now()
+		s.idle = s.c.now()
 		return
 	}
 	s.idle = time.Time{}
@@ -84,9 +93,7 @@ func (s *stay) lend() {
 func (s *stay) pass(g *core.Releaser) bool {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	// With a lock delay no key is unused, because a process that dies would look like a holder.
-	unused := len(s.c.waiting) == 0 && (s.others || s.c.line.Delay > 0)
-	if unused || !s.lasts() {
+	if !s.lasts() || len(s.c.waiting) == 0 && !s.mayBeUnused() {
 		s.end()
 		return false
 	}
@@ -95,6 +102,10 @@ func (s *stay) pass(g *core.Releaser) bool {
 	s.lend()
 	return true
 }
+
+// mayBeUnused reports whether the key may stay although no caller wants it. With a lock delay it may
+// not, because the process would look like a holder if it died.
+func (s *stay) mayBeUnused() bool { return !s.others && s.c.line.Delay <= 0 }
 
 // end lets the next release delete the key.
 func (s *stay) end() {
@@ -119,13 +130,13 @@ func (s *stay) see(v Snapshot, synced bool) {
 		at = slices.IndexFunc(v.Members, s.me.is)
 	}
 	if synced && at < 0 && v.Revision >= s.me.Fence {
-		s.hold.Grip.KeyDeleted()
+		s.deleted = true
 		s.end()
 		return
 	}
 	alone := at >= 0 && at == len(v.Members)-1
 	if s.alone && !alone {
-		s.until = time.Now().Add(stayTurn)
+		s.until = s.c.now().Add(stayTurn)
 	}
 	s.alone, s.others = alone, at >= 0 && !alone
 	signal(s.wake)
@@ -134,7 +145,7 @@ func (s *stay) see(v Snapshot, synced bool) {
 // watch keeps the mirror of the line complete, and ends the stay when the key was unused for too
 // long, or others wait for it. It returns when the stay is over.
 func (s *stay) watch(ctx context.Context) {
-	ctx, direct := s.begin(ctx)
+	ctx, direct := s.start(ctx)
 	defer s.finish(ctx)
 	if direct {
 		<-ctx.Done()
@@ -156,7 +167,7 @@ func (s *stay) watch(ctx context.Context) {
 	}
 }
 
-func (s *stay) begin(ctx context.Context) (_ context.Context, direct bool) {
+func (s *stay) start(ctx context.Context) (_ context.Context, direct bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	ctx, s.cancel = context.WithCancel(ctx)
@@ -166,14 +177,17 @@ func (s *stay) begin(ctx context.Context) (_ context.Context, direct bool) {
 	return ctx, s.others
 }
 
-// finish releases a hold that no caller uses.
+// finish ends a hold whose key was deleted, and releases a hold that no caller uses.
 func (s *stay) finish(ctx context.Context) {
 	s.c.mu.Lock()
 	s.end()
-	unused := !s.idle.IsZero()
+	h, unused, deleted := s.hold, !s.idle.IsZero(), s.deleted
 	s.c.mu.Unlock()
+	if deleted {
+		h.Grip.KeyDeleted()
+	}
 	if unused {
-		s.hold.Abandon(ctx)
+		h.Abandon(ctx)
 	}
 }
 
@@ -191,14 +205,14 @@ func (s *stay) review(failed error) time.Duration {
 	used := s.idle.IsZero()
 	left := stayIdle
 	if !used {
-		left -= time.Since(s.idle)
+		left -= s.c.now().Sub(s.idle)
 	}
 	switch {
 	case s.over:
 	case failed != nil,
-		!used && (s.others || left <= 0 || s.c.line.Delay > 0 || !time.Now().Before(s.most)):
+		!used && (!s.mayBeUnused() || left <= 0 || !s.c.now().Before(s.most)):
 		s.end()
-	case !used && s.lasts() && len(s.c.waiting) > 0:
+	case s.takeable() && len(s.c.waiting) > 0:
 		s.lend()
 	}
 	return left
