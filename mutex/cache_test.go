@@ -325,8 +325,8 @@ func TestACachedLockWithALockDelay(t *testing.T) {
 	})
 }
 
-// TestACachedLockWhoseDeletionIsRejected: Unlock cannot tell, and the session deletes the key once
-// it may.
+// TestACachedLockWhoseDeletionIsRejected: Unlock returns nil before that, and the session deletes
+// the key once it may.
 func TestACachedLockWhoseDeletionIsRejected(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
@@ -355,8 +355,8 @@ func TestACachedLockWhoseDeletionIsRejected(t *testing.T) {
 	})
 }
 
-// TestTryLockOfACachedLock: the session that has the key gets it if it is unused, and others are
-// told that the holder may have unlocked.
+// TestTryLockOfACachedLock: the session that has the key gets it if it is unused, and others
+// learn that the holder may have unlocked.
 func TestTryLockOfACachedLock(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
@@ -445,7 +445,7 @@ func TestWaitersOfACachedLock(t *testing.T) {
 }
 
 // TestACachedLockWhoseWatchIsCutOff: the key stays for 10 s at most, because the session does not
-// see who waits.
+// see the waiters.
 func TestACachedLockWhoseWatchIsCutOff(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -79,7 +79,8 @@ func (m *Mutex) Lock(ctx context.Context) (*Lock, error) {
 }
 
 // TryLock acquires the lock if no other member holds it or waits for it, and returns [ErrLocked]
-// otherwise. It never waits for the lock, except for a lock delay (see [Options]).
+// otherwise. It never waits for the lock, except for a lock delay (see [Options]). A lock that
+// another session has cached is held, see [LockedError].
 //
 // TryLock does not make a job run once: a process that starts after the holder has unlocked finds
 // the lock free again. Record under the lock that the job is done, and check the record first.
@@ -117,7 +118,8 @@ func (m *Mutex) lock(
 }
 
 // Unlock releases the lock, and the next waiter acquires it after one round trip, or at once if it
-// is a waiter of the same client (see [Lock.Guard]). Unlock returns [session.ErrNotHeld] when the
+// is a waiter of the same client (see [Lock.Guard]). With [Options.Cache] it may keep the lock for
+// the next Lock of the session. Unlock returns [session.ErrNotHeld] when the
 // lock was lost or unlocked before. See [session.Hold] for an Unlock that is cut off or fails.
 func (l *Lock) Unlock(ctx context.Context) error {
 	return l.line.Wrap("unlock", l.hold.Grip.Release(ctx))

@@ -26,12 +26,26 @@ type Options struct {
 	// waits as after a holder that did not unlock. A [RWMutex] takes no Detachable.
 	Detachable bool
 
-	// Cache lets Unlock keep the lock for the next Lock of the same session, without a request. The
-	// goroutines of a session that want the lock wait for each other, and one key stands for all of
-	// them.
+	// Cache lets Unlock keep the lock for the next Lock of the same session, which then sends no
+	// request. The goroutines of a session that want the lock wait for each other, and one key
+	// stands for all of them.
 	//
 	// While no other member waits, the key stays until nobody of the session has used it for 1 s.
 	// Once another waits, the goroutines of the session pass the lock on for 10 ms at most, and the
-	// key is deleted as soon as none of them uses it. It stays for 10 s at most.
+	// key is deleted as soon as none of them wants it, so another process waits for the holder and
+	// then for a few milliseconds. A key stays for 10 s at most.
+	//
+	// Unlock deletes the key itself, and returns the error of that, when another member is seen to
+	// wait and no goroutine of the session does, and always after [Lock.Fence], [Lock.Guard],
+	// [Lock.Key] or [Lock.Downgrade] was called, a [Lock.Txn] failed, or the lock was held for
+	// longer than 1 s with a MaxHold. So two locks never show the same fence. Otherwise Unlock
+	// returns nil without a request: the session deletes the key later, and repeats that if etcd
+	// rejects it. After such an Unlock, Fence returns 0. The hooks of the session report the key
+	// and the fence of each hold, which are then the same for several.
+	//
+	// TryLock of the session gets its own unused key, but leaves none. TryLock of another session
+	// returns [ErrLocked] for a lock that is cached, see [LockedError]. [session.Session.Orphan] leaves an
+	// unused key until the lease ends. With a LockDelay, the key is only passed to goroutines that
+	// already wait. A [RWMutex] and a Detachable lock take no Cache.
 	Cache bool
 }

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// The first member of the model may have a cached key. Its stay and what the mirror does with it
+// The first member of the model may have a cached key. Its stay, and the mirror that notifies it,
 // are the real ones; the goroutine of the cache and its callers are modelled. The turn ends at any
 // time. The longest unused time ends only while no other member waits, so that a stay which others
 // do not wake waits for ever.
 
-// stayState is what the model knows of a member's stay.
+// stayState is the part of a member's stay that is modelled.
 type stayState struct {
 	watched   bool // the mirror knows the stay
 	syncing   bool // the goroutine is about to call Sync
