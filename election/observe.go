@@ -54,8 +54,8 @@ type Candidate struct {
 	Value   string
 	Session *session.Info // nil for candidates of other libraries
 	// Since is when the term began, by the clock of the leader's process, if it has a
-	// [Options.MaxHold]. Otherwise, and for waiting candidates, it is zero, because etcd does not
-	// keep times.
+	// [Options.MaxHold], from an age of at most 1 s on. Otherwise, and for waiting candidates, it
+	// is zero, because etcd does not keep times.
 	Since time.Time
 }
 

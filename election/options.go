@@ -16,7 +16,7 @@ type Options struct {
 	// that may hang while its process lives. Time in which the machine sleeps counts. Then the
 	// context of the term ends with [session.ErrOverdue], and 1 s later its key is deleted, so that
 	// the next candidate leads. The session and its other holds live on. 0 is no limit. Users of a
-	// name may differ in it. Such a term costs one more write, which shows the others since when it
-	// is held, see [Candidate.Since].
+	// name may differ in it. A term that lasts for 1 s, or half of MaxHold if that is shorter, costs
+	// one more write, which shows the others since when it is held, see [Candidate.Since].
 	MaxHold time.Duration
 }

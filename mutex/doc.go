@@ -30,6 +30,9 @@
 // other systems, and see [Options]. A proxy that repeats POST requests which were already
 // answered can restore a member's key.
 //
+// A goroutine that locks again and again can do so without a request, see [Options.Cache]. Then
+// others wait a few milliseconds longer, and members of other libraries up to 0.1 s.
+//
 // While a member waits behind a lock, the number of times that the lock can be adopted is bounded,
 // because each Adopt needs a fence below the waiter's, see [ErrNoFence]. A session keeps about 100
 // bytes for each lock that it detached.
@@ -48,10 +51,10 @@
 // # Keys
 //
 // Holders and waiters are leased keys <name>/<lease hex>, ordered by create_revision. Values are
-// empty, "shared" for readers, and name the owner of a detachable lock, whose key keeps its name
-// and create_revision with another owner. clientv3/concurrency, etcdctl lock and etcd's lock
-// service use the same keys, so a lock can be shared with them. "a", "a/" and "a/b" are three
-// locks. The other libraries count all keys below <name>/, so for them a member of "a/b" waits in
+// empty, "cached" (see [Options]), "shared" for readers, and name the owner of a detachable lock,
+// whose key keeps its name and create_revision with another owner. clientv3/concurrency, etcdctl
+// lock and etcd's lock service use the same keys, so a lock can be shared with them. "a", "a/" and
+// "a/b" are three locks. The other libraries count all keys below <name>/, so for them a member of "a/b" waits in
 // the line of "a". Keep your own keys elsewhere: a key directly below <name>/ counts as a member,
 // and nothing unlocks it. With a lock delay, holdfast/delay/<name> records how the last hold ended.
 // [Mutex.Break] leaves a record holdfast/broken/<name>/<fence> for 24 hours.

@@ -18,12 +18,13 @@ func (l *Lock) Context() context.Context { return l.hold.Context() }
 func (l *Lock) Err() error { return l.hold.Err() }
 
 // Fence returns the revision that created the lock's key, or a later one if the lock was adopted,
-// see [Adopt]. A later lock has a greater fence.
+// see [Adopt]. A later lock has a greater fence. It returns 0 after an Unlock that has kept the key,
+// see [Options.Cache].
 func (l *Lock) Fence() int64 { return l.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the lock's key exists and, if the lock is
 // detachable, has this owner. After a call of Guard, or of Key, the next waiter of this process
-// waits until Unlock has deleted the key.
+// waits until Unlock has deleted the key, see also [Options.Cache].
 func (l *Lock) Guard() gateway.Cmp { return l.hold.Guard() }
 
 // Key returns the lock's key in etcd, see [Lock.Guard].

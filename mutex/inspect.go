@@ -17,9 +17,11 @@ type Member struct {
 	Holder   bool
 	Shared   bool          // a reader, see [RWMutex]
 	Detached bool          // see [Lock.Detach]
+	Cached   bool          // see [Options.Cache]; a holder may have unlocked
 	Session  *session.Info // nil for members of other libraries
 	// Since is when the lock was granted, by the clock of the holder's process, if it has a
-	// [Options.MaxHold]. Otherwise, and for waiters, it is zero, because etcd does not keep times.
+	// [Options.MaxHold], from an age of at most 1 s on. Otherwise, and for waiters, it is zero,
+	// because etcd does not keep times.
 	Since time.Time
 }
 
@@ -38,7 +40,7 @@ func (m *Mutex) Inspect(ctx context.Context) ([]Member, error) {
 		owner, _ := core.OwnerOf(o.Value)
 		out[i] = Member{
 			Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Holder: i < admitted,
-			Shared: o.Value == shared, Session: (*session.Info)(infos[i]),
+			Shared: o.Value == shared, Cached: o.Value == cached, Session: (*session.Info)(infos[i]),
 			Since: since[i], Detached: owner.Detached,
 		}
 	}

@@ -35,6 +35,7 @@ func TestAHungHolderIsReplaced(t *testing.T) {
 			}
 			granted <- next
 		}()
+		time.Sleep(time.Second)
 		synctest.Wait()
 		who, err := waiter.Inspect(t.Context())
 		if err != nil || len(who) != 2 || !who[0].Since.Equal(began) || !who[1].Since.IsZero() {

@@ -50,7 +50,7 @@ func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*Mult
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.Snapshot.Members[0]
 		name := first.Key[:strings.LastIndexByte(first.Key, '/')]
-		return nil, &LockedError{name, first.Key, first.Lease(), first.Fence}
+		return nil, lockedBy(name, first)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)

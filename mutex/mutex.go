@@ -15,6 +15,7 @@ import (
 type Mutex struct {
 	line       line.Line
 	detachable bool
+	cached     bool
 	err        error // of options that cannot be used
 }
 
@@ -25,7 +26,10 @@ func New(s *session.Session, name string, opts *Options) *Mutex {
 	}}
 	if opts != nil {
 		m.line.Delay, m.line.MaxHold = opts.LockDelay, opts.MaxHold
-		m.detachable = opts.Detachable
+		m.detachable, m.cached = opts.Detachable, opts.Cache
+		if m.detachable && m.cached {
+			m.err = fmt.Errorf("%w: a detachable lock has no Cache", gateway.ErrInvalid)
+		}
 	}
 	return m
 }
@@ -47,11 +51,19 @@ type LockedError struct {
 	Key   string          // the holder's key
 	Lease gateway.LeaseID // of the holder's session
 	Fence int64
+	// Cached: the holder has [Options.Cache], so it may have unlocked. A Lock gets the lock then.
+	Cached bool
 }
 
 // Error names the lock and the holder's key.
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("mutex: lock %q: locked by %s", e.Name, e.Key)
+}
+
+func lockedBy(name string, o line.Member) *LockedError {
+	return &LockedError{
+		Name: name, Key: o.Key, Lease: o.Lease(), Fence: o.Fence, Cached: o.Value == cached,
+	}
 }
 
 // Is matches ErrLocked.
@@ -60,15 +72,22 @@ func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 // Lock waits until the lock is granted. After an error the caller does not hold the lock and never
 // will from this call.
 func (m *Mutex) Lock(ctx context.Context) (*Lock, error) {
+	if m.cached {
+		return m.lock(ctx, "lock", m.line.EnterCached, cached)
+	}
 	return m.lock(ctx, "lock", m.line.Enter, exclusive)
 }
 
 // TryLock acquires the lock if no other member holds it or waits for it, and returns [ErrLocked]
-// otherwise. It never waits for the lock, except for a lock delay (see [Options]).
+// otherwise. It never waits for the lock, except for a lock delay (see [Options]). A lock that
+// another session has cached is held, see [LockedError].
 //
 // TryLock does not make a job run once: a process that starts after the holder has unlocked finds
 // the lock free again. Record under the lock that the job is done, and check the record first.
 func (m *Mutex) TryLock(ctx context.Context) (*Lock, error) {
+	if m.cached {
+		return m.lock(ctx, "try lock", m.line.TryCached, exclusive)
+	}
 	return m.lock(ctx, "try lock", m.line.Try, exclusive)
 }
 
@@ -86,11 +105,11 @@ func (m *Mutex) lock(
 	if m.detachable {
 		h, err = m.lockDetachable(ctx, enter)
 	} else {
-		h, err = enter(ctx, line.Join{Value: mode, Exclusive: mode == exclusive})
+		h, err = enter(ctx, line.Join{Value: mode, Exclusive: mode != shared})
 	}
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.Snapshot.Members[0]
-		return nil, &LockedError{m.line.Name, first.Key, first.Lease(), first.Fence}
+		return nil, lockedBy(m.line.Name, first)
 	}
 	if err != nil {
 		return nil, m.line.Wrap(verb, err)
@@ -99,7 +118,8 @@ func (m *Mutex) lock(
 }
 
 // Unlock releases the lock, and the next waiter acquires it after one round trip, or at once if it
-// is a waiter of the same client (see [Lock.Guard]). Unlock returns [session.ErrNotHeld] when the
+// is a waiter of the same client (see [Lock.Guard]). With [Options.Cache] it may keep the lock for
+// the next Lock of the session. Unlock returns [session.ErrNotHeld] when the
 // lock was lost or unlocked before. See [session.Hold] for an Unlock that is cut off or fails.
 func (l *Lock) Unlock(ctx context.Context) error {
 	return l.line.Wrap("unlock", l.hold.Grip.Release(ctx))

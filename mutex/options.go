@@ -16,8 +16,8 @@ type Options struct {
 	// that may hang while its process lives. Time in which the machine sleeps counts. Then the
 	// context of the lock ends with [session.ErrOverdue], and 1 s later its key is deleted, so that
 	// the next waiter acquires it. The session and its other holds live on. 0 is no limit. Users of
-	// a name may differ in it. Such a lock costs one more write, which shows the others since when
-	// it is held, see [Member.Since].
+	// a name may differ in it. A lock that is held for 1 s, or half of MaxHold if that is shorter,
+	// costs one more write, which shows the others since when it is held, see [Member.Since].
 	MaxHold time.Duration
 
 	// Detachable allows [Lock.Detach]. The guard of such a lock compares the value of its key, so
@@ -25,4 +25,27 @@ type Options struct {
 	// costs one more write for each lock. After a detached lock with a LockDelay, the next holder
 	// waits as after a holder that did not unlock. A [RWMutex] takes no Detachable.
 	Detachable bool
+
+	// Cache lets Unlock keep the lock for the next Lock of the same session, which then sends no
+	// request. The goroutines of a session that want the lock wait for each other, and one key
+	// stands for all of them.
+	//
+	// While no other member waits, the key stays until nobody of the session has used it for 1 s.
+	// Once another waits, the goroutines of the session pass the lock on for 10 ms at most, and the
+	// key is deleted as soon as none of them wants it, so another process waits for the holder and
+	// then for a few milliseconds. A key stays for 10 s at most.
+	//
+	// Unlock deletes the key itself, and returns the error of that, when another member is seen to
+	// wait and no goroutine of the session does, and always after [Lock.Fence], [Lock.Guard],
+	// [Lock.Key] or [Lock.Downgrade] was called, a [Lock.Txn] failed, or the lock was held for
+	// longer than 1 s with a MaxHold. So two locks never show the same fence. Otherwise Unlock
+	// returns nil without a request: the session deletes the key later, and repeats that if etcd
+	// rejects it. After such an Unlock, Fence returns 0. The hooks of the session report the key
+	// and the fence of each hold, which are then the same for several.
+	//
+	// TryLock of the session gets its own unused key, but leaves none. TryLock of another session
+	// returns [ErrLocked] for a lock that is cached, see [LockedError]. [session.Session.Orphan] leaves an
+	// unused key until the lease ends. With a LockDelay, the key is only passed to goroutines that
+	// already wait. A [RWMutex] and a Detachable lock take no Cache.
+	Cache bool
 }

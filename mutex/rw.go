@@ -10,9 +10,10 @@ import (
 )
 
 // Values of a member's key, which say how it holds the lock. Exclusive members have an empty value,
-// as in clientv3.
+// as in clientv3, or the value cached, see [Options.Cache].
 const (
 	exclusive = ""
+	cached    = "cached"
 	shared    = "shared"
 )
 
@@ -34,12 +35,14 @@ type RWMutex struct {
 }
 
 // NewRWMutex names the lock that all sessions share under name. Calls return [gateway.ErrInvalid]
-// for a LockDelay and for Detachable.
+// for a LockDelay, for Detachable and for Cache.
 func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
 	m := New(s, name, opts)
 	switch {
 	case m.line.Delay != 0:
 		m.err = fmt.Errorf("%w: a RWMutex takes no LockDelay", gateway.ErrInvalid)
+	case m.cached:
+		m.err = fmt.Errorf("%w: a RWMutex has no Cache", gateway.ErrInvalid)
 	case m.detachable:
 		m.err = fmt.Errorf("%w: a lock of a RWMutex is not detachable", gateway.ErrInvalid)
 	}

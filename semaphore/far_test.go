@@ -101,7 +101,7 @@ func TestAReleaseIsSentToTwoWaiters(t *testing.T) {
 // happen: each member that the rule admits is granted its permit, and no other.
 func TestWaitersFarBackAreAdmitted(t *testing.T) {
 	t.Parallel()
-	seeds := 5
+	seeds := 2
 	if os.Getenv("HOLDFAST_LINE") == "long" {
 		seeds = 100
 	}

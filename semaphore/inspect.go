@@ -26,7 +26,8 @@ type Member struct {
 	Holder  bool
 	Session *session.Info // nil for members of other libraries
 	// Since is when the permit was granted, by the clock of the holder's process, if it has a
-	// [Options.MaxHold]. Otherwise, and for waiters, it is zero, because etcd does not keep times.
+	// [Options.MaxHold], from an age of at most 1 s on. Otherwise, and for waiters, it is zero,
+	// because etcd does not keep times.
 	Since time.Time
 }
 

@@ -8,7 +8,7 @@ type Options struct {
 	// work that may hang while its process lives. Time in which the machine sleeps counts. Then the
 	// context of the permit ends with [session.ErrOverdue], and 1 s later its key is deleted, so
 	// that waiters acquire it. The session and its other holds live on. 0 is no limit. Users of a
-	// name may differ in it. Such a permit costs one more write, which shows the others since when
-	// it is held, see [Member.Since].
+	// name may differ in it. A permit that is held for 1 s, or half of MaxHold if that is shorter,
+	// costs one more write, which shows the others since when it is held, see [Member.Since].
 	MaxHold time.Duration
 }

@@ -4,16 +4,19 @@ import "time"
 
 // cases are run in this order, grouped by the kind of server.
 var cases = []comparison{
-	{name: "lock_own_c1", unit: "/s", quick: true, floor: true, work: ownLocks(1)},
-	{name: "lock_own_c16", unit: "/s", floor: true, work: ownLocks(16)},
-	{name: "lock_own_c64", unit: "/s", quick: true, floor: true, work: ownLocks(64)},
-	{name: "lock_own_c256", unit: "/s", quick: true, floor: true, work: ownLocks(256)},
+	{name: "lock_own_c1", unit: "/s", quick: true, floor: true, work: ownLocks(1, link{})},
+	{name: "lock_own_c16", unit: "/s", floor: true, work: ownLocks(16, link{})},
+	{name: "lock_own_c64", unit: "/s", quick: true, floor: true, work: ownLocks(64, link{})},
+	{name: "lock_own_c256", unit: "/s", quick: true, floor: true, work: ownLocks(256, link{})},
 	{name: "client_cpu", also: []string{"allocs"}, unit: "us", units: []string{"-"}, less: true, quick: true, work: lockCost(256)},
 	{name: "lock_hot_p2", unit: "/s", quick: true, work: hotProcesses(2)},
 	{name: "lock_hot_p8", unit: "/s", work: hotProcesses(8)},
-	{name: "lock_hot_k8", unit: "/s", quick: true, work: hotGoroutines(8)},
-	{name: "lock_hot_k64", unit: "/s", work: hotGoroutines(64)},
-	{name: "lock_hot_k512", unit: "/s", work: hotGoroutines(512)},
+	{name: "lock_hot_k8", unit: "/s", quick: true, work: hotGoroutines(8, link{})},
+	{name: "lock_hot_k64", unit: "/s", work: hotGoroutines(64, link{})},
+	{name: "lock_hot_k512", unit: "/s", work: hotGoroutines(512, link{})},
+	{name: "lock_cached_c1", unit: "/s", quick: true, work: ownLocks(1, link{cache: true})},
+	{name: "lock_cached_k8", unit: "/s", quick: true, work: hotGoroutines(8, link{cache: true})},
+	{name: "lock_cached_k64", unit: "/s", work: hotGoroutines(64, link{cache: true})},
 	{name: "drain_k64", unit: "/s", quick: true, work: drain(64)},
 	{name: "drain_k512", unit: "/s", work: drain(512)},
 	{name: "handoff_5ms", also: []string{"handoff_5ms_p99"}, unit: "ms", less: true, quick: true, work: handOffs(2, 5*time.Millisecond, 3, lockTurns)},
@@ -21,8 +24,8 @@ var cases = []comparison{
 	{name: "queue_1x1", unit: "/s", quick: true, work: throughput(1)},
 	{name: "queue_8x8", unit: "/s", quick: true, work: throughput(8)},
 
-	{name: "lock_own_tls_c64", unit: "/s", on: secure, work: ownLocks(64)},
-	{name: "lock_own_tls_c256", unit: "/s", on: secure, work: ownLocks(256)},
+	{name: "lock_own_tls_c64", unit: "/s", on: secure, work: ownLocks(64, link{})},
+	{name: "lock_own_tls_c256", unit: "/s", on: secure, work: ownLocks(256, link{})},
 
 	{name: "failover", unit: "ms", less: true, on: three, rounds: 3, series: "failover", size: 1, work: failover},
 

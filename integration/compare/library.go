@@ -22,6 +22,7 @@ type library interface {
 type link struct {
 	ttl     time.Duration // of its session
 	traffic *atomic.Int64 // counts the received bytes
+	cache   bool          // holdfast's locks stay after an unlock
 }
 
 // client is a client of etcd with a session.

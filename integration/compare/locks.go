@@ -12,9 +12,9 @@ import (
 )
 
 // ownLocks: so many goroutines of one client, each with a lock that no other goroutine wants.
-func ownLocks(goroutines int) work {
+func ownLocks(goroutines int, l link) work {
 	return func(e env, lib library) (result, error) {
-		return withClient(e, lib, func(c client) (result, error) {
+		return withLink(e, lib, l, func(c client) (result, error) {
 			return rate(e, goroutines, func(i int) cycle { return lockCycle(c.locker(fmt.Sprintf("%s/%d", e.name, i))) })
 		})
 	}
@@ -46,9 +46,9 @@ func lockCost(goroutines int) work {
 }
 
 // hotGoroutines: so many goroutines of one client want the same lock.
-func hotGoroutines(goroutines int) work {
+func hotGoroutines(goroutines int, l link) work {
 	return func(e env, lib library) (result, error) {
-		return withClient(e, lib, func(c client) (result, error) {
+		return withLink(e, lib, l, func(c client) (result, error) {
 			rivals, err := rivals(e, c, goroutines)
 			if err != nil {
 				return result{}, err
@@ -221,7 +221,11 @@ func readAll(gauges []gauge) ([]float64, error) {
 
 // withClient calls fn with a client that only fn uses.
 func withClient(e env, lib library, fn func(c client) (result, error)) (result, error) {
-	c, err := lib.connect(e.ctx, e.etcd, link{})
+	return withLink(e, lib, link{}, fn)
+}
+
+func withLink(e env, lib library, l link, fn func(c client) (result, error)) (result, error) {
+	c, err := lib.connect(e.ctx, e.etcd, l)
 	if err != nil {
 		return result{}, err
 	}

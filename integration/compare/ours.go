@@ -32,13 +32,15 @@ func (holdfast) connect(ctx context.Context, etcd *etcdproc.Cluster, l link) (cl
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return &ours{c: c, s: s}, nil
+	return &ours{c: c, s: s, cache: l.cache}, nil
 }
 
 type ours struct {
 	c    *gateway.Client
 	s    *session.Session
 	more []*session.Session
+
+	cache bool
 }
 
 func (o *ours) close() error {
@@ -77,7 +79,9 @@ func (o *ours) watch(ctx context.Context, key string) (watcher, error) {
 	}, nil
 }
 
-func (o *ours) locker(name string) locker { return &ourLock{m: mutex.New(o.s, name, nil)} }
+func (o *ours) locker(name string) locker {
+	return &ourLock{m: mutex.New(o.s, name, &mutex.Options{Cache: o.cache})}
+}
 
 // rival returns a plain locker, because goroutines exclude each other even if they share a session.
 func (o *ours) rival(_ context.Context, name string) (locker, error) { return o.locker(name), nil }

@@ -243,6 +243,7 @@ func TestAnUnlistedKeyIsReported(t *testing.T) {
 	}{
 		{"Locks", "a/b/1f", "", "session", true},
 		{"Locks", "a/b/1f-2", "shared", "session", true},
+		{"Locks", "a/b/1f", "cached", "session", true},
 		{"Locks", "a/b/1f", "", "none", false},
 		{"Locks", "a/b/1f", "other", "session", false},
 		{"Locks", "a/b/1f-0", "", "session", false},

@@ -71,6 +71,10 @@ func (h *Hold) keyDeleted() {
 func (h *Hold) Fence() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.under.passed {
+		return 0
+	}
+	h.under.shown = true
 	return cmp.Or(h.moved, h.fence)
 }
 

@@ -23,6 +23,9 @@ type limit struct {
 	max   time.Duration
 	since clock.Instant // the time of the grant, or of the last Progress
 	timer *time.Timer
+
+	granted   time.Time
+	published bool // see publishSince
 }
 
 func (l *limit) left() time.Duration { return l.max - clock.Elapsed(l.since, clock.Now()) }
@@ -33,10 +36,9 @@ func (l *limit) left() time.Duration { return l.max - clock.Elapsed(l.since, clo
 func (g *Releaser) Limit(most time.Duration) {
 	h := g.h
 	h.mu.Lock()
-	h.limit = &limit{max: most, since: clock.Now()}
-	h.limit.timer = time.AfterFunc(min(most, tickEvery), g.checkLimit)
-	h.mu.Unlock()
-	g.publishSince()
+	defer h.mu.Unlock()
+	h.limit = &limit{max: most, since: clock.Now(), granted: time.Now()}
+	h.limit.timer = time.AfterFunc(min(most/2, tickEvery), g.checkLimit)
 }
 
 // Progress is documented at mutex.Lock.Progress.
@@ -66,11 +68,16 @@ func (g *Releaser) checkLimit() {
 		return
 	}
 	h.mu.Lock()
-	late := h.overdue()
+	late, publish := h.overdue(), false
 	if h.ended == nil && !late {
 		h.limit.timer.Reset(min(h.limit.left(), tickEvery))
+		publish = !h.limit.published
+		h.limit.published = true
 	}
 	h.mu.Unlock()
+	if publish {
+		g.publishSince()
+	}
 	if late {
 		h.end(lost(ErrOverdue))
 	}
@@ -161,16 +168,24 @@ func HeldSince(ctx context.Context, s *Session, holds []HeldKey) ([]time.Time, e
 	return out, nil
 }
 
-// publishSince writes the time of the grant in the background. The hold does not depend on it, so
+// publishSince writes the time of the grant in the background. checkLimit calls it at its first look
+// at the clock, because most holds are shorter and need no write. The hold does not depend on it, so
 // that a failure is not an error.
 func (g *Releaser) publishSince() {
-	s, key := g.h.s, g.h.s.sinceKey(g.h.key)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != releaseHeld {
+		return
+	}
+	h, s := g.h, g.h.s
+	key := s.sinceKey(h.key)
 	g.AddReleaseOps(gateway.OpDelete(key))
-	value, _ := json.Marshal(since{g.h.fence, time.Now().UTC().Truncate(time.Millisecond)})
-	guard := g.h.Guard()
+	h.mu.Lock()
+	h.under.shown = true
+	value, _ := json.Marshal(since{h.fence, h.limit.granted.UTC().Truncate(time.Millisecond)})
+	h.mu.Unlock()
 	s.Background(func(ctx context.Context) {
-		_, _ = s.Write(ctx, Write{
-			If:   []gateway.Cmp{guard},
+		_, _ = h.Write(ctx, Write{
 			Then: []gateway.Op{gateway.OpPut(key, value, gateway.WithLease(s.lease))},
 		})
 	})

@@ -221,6 +221,12 @@ func TestTheTimeOfAGrantIsShown(t *testing.T) {
 		began := time.Now()
 		h := limited(t, s, "a")
 		plain := hold(t, s, "b")
+		before := etcd.Revision()
+		if time.Sleep(time.Second - 1); etcd.Revision() != before {
+			t.Error("written for a hold that may be short")
+		}
+		time.Sleep(1)
+		synctest.Wait()
 		since, err := core.HeldSince(t.Context(), core.Of(s), []core.HeldKey{
 			{Key: "a", Fence: h.Fence(), Lease: s.Lease()},
 			{Key: "a", Fence: h.Fence() - 1, Lease: s.Lease()},

@@ -1,6 +1,11 @@
 package core
 
-import "github.com/holdfast-go/holdfast/gateway"
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
 
 // A hold is quiet when no transaction can be applied under it any more, although its key still
 // exists. A release makes it so unless a transaction may be under way that the session does not
@@ -12,6 +17,8 @@ type under struct {
 	running int  // calls of Txn
 	unknown bool // a transaction may be under way that is none of these
 	closed  bool // the hold is quiet
+	shown   bool // the fence, or the time of the grant, is known outside of the session
+	passed  bool // the key is another hold's, see pass.go
 }
 
 // OnQuiet sets a function that a release calls, before it deletes the key, if it has made the hold
@@ -53,6 +60,18 @@ func (h *Hold) expose() bool {
 	defer h.mu.Unlock()
 	h.under.unknown = true
 	return !h.under.closed
+}
+
+// Write is [Session.Write] under the hold's guard, which ends with the call. It returns [ErrNotHeld]
+// when the hold is quiet.
+func (h *Hold) Write(ctx context.Context, w Write) (Outcome, error) {
+	if !h.beginTxn() {
+		return Outcome{}, fmt.Errorf("%w: %w", ErrNotHeld, h.Err())
+	}
+	w.If = append([]gateway.Cmp{h.guard()}, w.If...)
+	out, err := h.s.Write(ctx, w)
+	h.endTxn(err)
+	return out, err
 }
 
 // guard is [Hold.Guard] for the session's own writes, which end with the release.

@@ -18,8 +18,9 @@ type Releaser struct {
 	h        *Hold
 	deletion [1]gateway.Op // of the key
 	with     ReleaseWrite
-	free     func() // see Session.ReserveKey
-	quiet    func() // see OnQuiet; may be nil
+	free     func()               // see Session.ReserveKey
+	quiet    func()               // see OnQuiet; may be nil
+	pass     func(*Releaser) bool // see OnPass; may be nil
 
 	mu      sync.Mutex
 	state   releaseState
@@ -182,8 +183,13 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		}
 		return &notHeldError{lostBefore}
 	}
-	if was == releaseHeld && g.quiet != nil && g.h.silence() {
-		g.quiet()
+	if was == releaseHeld && (g.quiet != nil || g.pass != nil) && g.h.silence() {
+		if g.passes() {
+			return nil
+		}
+		if g.quiet != nil {
+			g.quiet()
+		}
 	}
 	return g.delete(ctx)
 }

@@ -27,9 +27,8 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	if err := checkAll(ctx, lines); err != nil {
 		return nil, err
 	}
-	wait := func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
-		how, err := l.wait(ctx, Join{}, me, false)
-		return how.before, err
+	wait := func(ctx context.Context, l *Line, me Member) (admission, error) {
+		return l.wait(ctx, Join{}, me, false)
 	}
 	return enterAll(ctx, asked, lines, wait)
 }
@@ -46,12 +45,12 @@ func TryAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	if err := lookAll(ctx, lines); err != nil {
 		return nil, err
 	}
-	look := func(ctx context.Context, l *Line, me Member) (*lastLeft, error) {
+	look := func(ctx context.Context, l *Line, me Member) (admission, error) {
 		v, err := l.Now(ctx)
 		if err != nil {
-			return nil, err
+			return admission{}, err
 		}
-		return nil, l.standing(v, me)
+		return admission{}, l.standing(v, me)
 	}
 	return enterAll(ctx, asked, lines, look)
 }
@@ -78,7 +77,7 @@ func lookAll(ctx context.Context, lines []*Line) error {
 	return nil
 }
 
-type waitFunc func(context.Context, *Line, Member) (*lastLeft, error)
+type waitFunc func(context.Context, *Line, Member) (admission, error)
 
 // enterAll joins the lines. wait is called for each in which there is another key.
 func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc) ([]Hold, error) {
@@ -127,9 +126,9 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 		if prev := out.Responses[2*i].Put.PrevKV; prev != nil { // by an earlier try
 			members[i].Fence = prev.CreateRevision
 		}
-		var before *lastLeft
+		var how admission
 		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
-			before, err = wait(ctx, l, members[i])
+			how, err = wait(ctx, l, members[i])
 		}
 		done++ // from here on this iteration or its hold abandons the member
 		if err != nil {
@@ -137,7 +136,8 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 			continue
 		}
 		var h Hold
-		if h, err = l.admit(ctx, asked, members[i], before, frees[i]); err == nil {
+		a := admitted{members[i], how, frees[i]}
+		if h, err = l.admit(ctx, asked, a); err == nil {
 			holds = append(holds, h)
 			//nolint:contextcheck // it passes on how the hold ended
 			defer context.AfterFunc(h.Context(), func() { lost(h.Err()) })()

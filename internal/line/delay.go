@@ -49,12 +49,14 @@ func (l *Line) releaseOps(me Member) []gateway.Op {
 }
 
 // awaitDelay marks the line as held and waits until the delay, if there is one, is over.
-func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) error {
+func (l *Line) awaitDelay(
+	ctx context.Context, h *core.Hold, me Member, before *lastLeft,
+) error {
 	if l.Delay <= 0 {
 		return nil
 	}
 	from := time.Now()
-	out, err := l.mark(ctx, h, before != nil)
+	out, err := l.mark(ctx, h, me, before != nil)
 	switch {
 	case err != nil:
 		return err
@@ -79,12 +81,12 @@ func (l *Line) awaitDelay(ctx context.Context, h *core.Hold, before *lastLeft) e
 // mark puts the marker of a new holder. Without it, the next holder would not wait after an unclean
 // end of this one. A full database refuses the put: a member that has waited in the line then keeps
 // its place until there is space, and any other returns the error.
-func (l *Line) mark(ctx context.Context, h *core.Hold, waited bool) (core.Outcome, error) {
-	marker := gateway.OpPut(l.marker(), []byte(held(h.Fence())), gateway.PrevKV())
+func (l *Line) mark(
+	ctx context.Context, h *core.Hold, me Member, waited bool,
+) (core.Outcome, error) {
+	marker := gateway.OpPut(l.marker(), []byte(held(me.Fence)), gateway.PrevKV())
 	for {
-		out, err := l.Session.Write(ctx, core.Write{
-			If: []gateway.Cmp{h.Guard()}, Then: []gateway.Op{marker},
-		})
+		out, err := h.Write(ctx, core.Write{Then: []gateway.Op{marker}})
 		if !waited || !errors.Is(err, gateway.ErrNoSpace) {
 			return out, err
 		}

@@ -144,6 +144,33 @@ func TestNoEarlyGrant(t *testing.T) {
 	}
 }
 
+// TestEarlyGrantAfterALimitedHold: a hold with a MaxHold passes on the line early, before and after
+// it has noted since when it lasts.
+func TestEarlyGrantAfterALimitedHold(t *testing.T) {
+	t.Parallel()
+	for _, age := range []time.Duration{0, 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			etcd := fakeetcd.Start(t)
+			own := openEarly(t, etcd)
+			own.MaxHold = time.Minute
+			h := enter(t, own)
+			next := goEnter(t.Context(), own)
+			time.Sleep(age)
+			etcd.Freeze()
+			done := goRelease(t, h)
+			second := next.granted(t)
+			etcd.Thaw()
+			if err := <-done; err != nil {
+				t.Errorf("Release = %v", err)
+			}
+			release(t, second)
+			if keys := etcd.Keys("holdfast/sessions/"); len(keys) != 1 {
+				t.Errorf("left: %q", keys)
+			}
+		})
+	}
+}
+
 // TestEarlyGrantAfterARefusedRelease: the key stays, for all other clients, until the release is
 // repeated. The members of the client go on.
 func TestEarlyGrantAfterARefusedRelease(t *testing.T) {

@@ -2,6 +2,7 @@ package line
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func always(do func(w *world)) func(w *world) error {
 // steps returns all that may happen in a state.
 func (w *world) steps() (all []step) {
 	for i := range w.members {
-		all = w.troubles(i, w.ordinary(i, all))
+		all = w.troubles(i, w.stays(i, w.ordinary(i, all)))
 	}
 	for c := range w.mirrors {
 		if len(w.events[c]) > 0 {
@@ -148,6 +149,7 @@ func (w *world) troubles(i int, all []step) []step {
 	if a.phase != idle && a.phase != gone && a.phase != lost {
 		add("the session is lost", func(w *world, a *actor) {
 			w.stopWaiting(i)
+			w.endStay(i)
 			a.phase, a.copies = lost, a.copies || a.txn == sent
 			a.txn = noTxn
 		})
@@ -234,6 +236,11 @@ func (w *world) id() string {
 		a := &w.members[i]
 		all = append(all, byte(a.phase), byte(a.txn), byte(a.rounds), byte(w.faults))
 		flags(a.first, a.sync, a.broken, a.copies)
+		if s := a.stay; s != nil {
+			all = append(all, 's', byte(a.passes))
+			flags(a.watched, a.syncing, a.reviewing, a.leaked, s.over, s.deleted, s.alone, s.others,
+				len(s.wake) > 0, s.until.After(modelTime))
+		}
 		if v := w.waiter(i); v != nil {
 			flags(v.admitted, v.gone, len(v.wake) > 0)
 		}
@@ -245,6 +252,7 @@ func (w *world) id() string {
 type search struct {
 	seen  map[string]bool
 	early int // states just after a grant before the holder before had left
+	stays int // states in which a cached key is unused
 	path  []step
 }
 
@@ -258,6 +266,9 @@ func (s *search) from(w *world) error {
 	if w.early {
 		s.early++
 		w.early = false
+	}
+	if w.members[0].phase == unused {
+		s.stays++
 	}
 	steps := w.steps()
 	for _, st := range steps {
@@ -290,20 +301,32 @@ func (s *search) way() string {
 }
 
 // TestModel runs the model to its ends: no two hold the line, nothing is written under a hold once
-// a later one was granted, and no waiter is forgotten.
+// a later one was granted, and no waiter is forgotten. HOLDFAST_LINE=long adds the larger runs with
+// a cached key, which take minutes.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	for _, size := range []struct {
+	type size struct {
+		cached bool
 		faults int
 		rounds [3]int
-	}{{0, [3]int{2, 1, 1}}, {1, [3]int{1, 1, 1}}} {
+	}
+	sizes := []size{
+		{false, 0, [3]int{2, 1, 1}}, {false, 1, [3]int{1, 1, 1}},
+		{true, 0, [3]int{1, 1, 1}}, {true, 1, [3]int{1, 1, 0}}, {true, 1, [3]int{1, 0, 1}},
+	}
+	if os.Getenv("HOLDFAST_LINE") == "long" {
+		sizes = append(sizes, size{true, 0, [3]int{2, 1, 1}}, size{true, 1, [3]int{1, 1, 1}})
+	}
+	for _, size := range sizes {
 		for _, foreign := range []bool{false, true} {
 			s := search{seen: map[string]bool{}}
-			err := s.from(newWorld(foreign, noFault, size.faults, size.rounds))
-			if err != nil || s.early == 0 {
-				t.Errorf("%d early grants, %v:\n%s", s.early, err, s.way())
+			w := newWorld(foreign, noFault, size.faults, size.rounds)
+			w.cached = size.cached
+			err := s.from(w)
+			if err != nil || s.early == 0 && size.rounds[1] > 0 || size.cached && s.stays == 0 {
+				t.Errorf("%d early grants, %d unused, %v:\n%s", s.early, s.stays, err, s.way())
 			}
-			t.Logf("%+v: %d states, %d early grants", size, len(s.seen), s.early)
+			t.Logf("%+v: %d states, %d early grants, %d unused", size, len(s.seen), s.early, s.stays)
 		}
 	}
 }
@@ -314,9 +337,16 @@ func TestModelFindsFaults(t *testing.T) {
 	for plant, want := range map[fault]string{
 		exposedQuiet: "a write under", signalLost: "waits for ever",
 		neverForgotten: "waits for ever", heldToo: "hold the line",
+		exposedPassed: "passed on", deletedPassed: "is passed on", othersUnseen: "waits for ever",
 	} {
 		s := search{seen: map[string]bool{}}
-		err := s.from(newWorld(false, plant, 1, [3]int{2, 1, 1}))
+		rounds := [3]int{2, 1, 1}
+		if plant >= exposedPassed {
+			rounds = [3]int{1, 0, 1}
+		}
+		w := newWorld(false, plant, 1, rounds)
+		w.cached = plant >= exposedPassed
+		err := s.from(w)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("fault %d: %v in %d states", plant, err, len(s.seen))
 		}

@@ -131,23 +131,38 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
-	key, others, free := l.Session.ReserveKey(l.Name)
-	me, count, err := l.join(ctx, j, key, others, free)
+	a, err := l.reach(ctx, j)
 	if err != nil {
 		return Hold{}, err
 	}
-	var how admission
-	if count > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
-		how, err = l.wait(ctx, j, me, l.isFarBack(j, count, others))
+	return l.admit(ctx, asked, a)
+}
+
+// admitted is a member that the rule admits.
+type admitted struct {
+	Member
+	admission        // zero if the member did not wait
+	free      func() // see core.Session.ReserveKey
+}
+
+// reach joins the line and waits until the rule admits the member.
+func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
+	key, others, free := l.Session.ReserveKey(l.Name)
+	me, count, err := l.join(ctx, j, key, others, free)
+	if err != nil {
+		return admitted{}, err
 	}
-	if err == nil && how.note {
+	a := admitted{Member: me, free: free}
+	if count > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
+		a.admission, err = l.wait(ctx, j, me, l.isFarBack(j, count, others))
+	}
+	if err == nil && a.note {
 		err = l.note(ctx, me)
 	}
 	if err != nil {
 		l.abandon(me, free)
-		return Hold{}, err
 	}
-	return l.admit(ctx, asked, me, how.before, free)
+	return a, err
 }
 
 // Check waits while the session is suspect. Returns [gateway.ErrInvalid] when the line's name is
@@ -227,28 +242,40 @@ func (l *Line) endCause(ctx context.Context, err error) error {
 	return err
 }
 
-// admit waits until the lock delay is over and the session is not suspect, and returns a hold for
-// an admitted member.
-func (l *Line) admit(
-	ctx context.Context, asked time.Time, me Member, before *lastLeft, free func(),
-) (Hold, error) {
-	h, grip := l.Session.Hold(me.Key, me.Fence, free)
-	if l.grantsEarly() {
-		grip.OnQuiet(func() { l.quiet(me) })
+// admit returns a hold for an admitted member, once the lock delay is over and the session is not
+// suspect.
+func (l *Line) admit(ctx context.Context, asked time.Time, a admitted) (Hold, error) {
+	h, err := l.hold(ctx, a)
+	if err != nil {
+		return Hold{}, err
 	}
-	admitted := false
+	return l.hand(ctx, asked, h)
+}
+
+// hold returns a hold for an admitted member, once the lock delay is over.
+func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
+	h, grip := l.Session.Hold(a.Key, a.Fence, a.free)
+	if l.grantsEarly() {
+		grip.OnQuiet(func() { l.quiet(a.Member) })
+	}
+	if err := l.awaitDelay(ctx, h, a.Member, a.before); err != nil {
+		grip.Abandon(ctx)
+		return Hold{}, err
+	}
+	// Not before the delay is over: a release within it must not end the delay of the next member.
+	grip.AddReleaseOps(l.releaseOps(a.Member)...)
+	return Hold{h, grip}, nil
+}
+
+// hand waits while the session is suspect, and reports the hold before its caller gets it.
+func (l *Line) hand(ctx context.Context, asked time.Time, h Hold) (Hold, error) {
+	handed := false
 	defer func() {
-		if !admitted { // also if a hook panicked, because no caller can release the hold then
-			Hold{h, grip}.Abandon(ctx)
+		if !handed { // also if a hook panicked, because no caller can release the hold then
+			h.Abandon(ctx)
 		}
 	}()
-	err := l.awaitDelay(ctx, h, before)
-	if err == nil {
-		// Not before the delay is over: a release within it must not end the delay of the next
-		// member.
-		grip.AddReleaseOps(l.releaseOps(me)...)
-		err = l.Session.Ready(ctx)
-	}
+	err := l.Session.Ready(ctx)
 	if err == nil {
 		err = h.Err()
 	}
@@ -256,11 +283,11 @@ func (l *Line) admit(
 		return Hold{}, err
 	}
 	if l.MaxHold > 0 {
-		grip.Limit(l.MaxHold)
+		h.Grip.Limit(l.MaxHold)
 	}
-	l.Session.ObserveHold(ctx, h, l.Kind, l.Name, asked)
-	admitted = true
-	return Hold{h, grip}, nil
+	l.Session.ObserveHold(ctx, h.Hold, l.Kind, l.Name, asked)
+	handed = true
+	return h, nil
 }
 
 // Abandon releases the hold in the background.

@@ -24,6 +24,7 @@ type mirror struct {
 	released map[string]int64           // the fences of members, by key, see early.go
 	waiters  map[string]*waiter         // by key
 	readers  map[chan struct{}]struct{} // each receives after a change
+	stays    map[*stay]struct{}         // see stay.go
 }
 
 // lastLeft is the member that left the line last, and the time at which this process saw that.
@@ -48,7 +49,7 @@ func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {
 	m := &mirror{
 		prefix: prefix, rule: rule,
 		released: map[string]int64{}, waiters: map[string]*waiter{},
-		readers: map[chan struct{}]struct{}{},
+		readers: map[chan struct{}]struct{}{}, stays: map[*stay]struct{}{},
 	}
 	m.Cache = listwatch.New(c, m, []string{prefix}, gateway.Prefix())
 	return m
@@ -101,6 +102,9 @@ func (m *mirror) Stale() {
 	m.synced = false
 	for _, w := range m.waiters {
 		signal(w.wake)
+	}
+	for s := range m.stays {
+		s.see(Snapshot{}, false)
 	}
 	m.wakeReaders()
 }
@@ -156,7 +160,8 @@ func (v *Snapshot) set(ev gateway.Event, prefix string) bool {
 	return true
 }
 
-// decide notifies the waiters that the rule admits, the waiters that abort, and all readers.
+// decide notifies the waiters that the rule admits, the waiters that abort, all stays and all
+// readers.
 func (m *mirror) decide() {
 	v, early := m.unreleased()
 	for i, member := range v.Members[:m.rule(v)] {
@@ -177,6 +182,9 @@ func (m *mirror) decide() {
 			w.aborted = err
 			signal(w.wake)
 		}
+	}
+	for s := range m.stays {
+		s.see(m.snapshot, true)
 	}
 	m.wakeReaders()
 }

@@ -24,6 +24,7 @@ type world struct {
 	early   bool               // a member was granted the line while another key was ahead of it
 	foreign bool               // the last member belongs to another library
 	plant   fault
+	cached  bool // the first member has a cached key, see modelstay_test.go
 }
 
 // fault is a mistake that the search must find.
@@ -35,6 +36,9 @@ const (
 	signalLost           // the note of a release wakes no waiter
 	neverForgotten       // a key whose member was released once is taken for released for ever
 	heldToo              // a hold is taken for released when it is granted
+	exposedPassed        // a key is passed although a transaction may be under way
+	deletedPassed        // a key is passed although it was seen to be deleted
+	othersUnseen         // the note that others wait wakes no stay
 )
 
 type phase int
@@ -45,6 +49,7 @@ const (
 	joined              // the put was applied and not answered
 	waiting
 	holding
+	unused    // no caller uses a cached key
 	releasing // the deletion was submitted
 	refused   // the deletion was rejected
 	leaving   // the member gave up, and its key is deleted in the background
@@ -62,6 +67,8 @@ type actor struct {
 	txn    txnState
 	copies bool // a transaction under the guard may still be applied, and nobody waits for it
 	rounds int  // left
+	stay   *stay
+	stayState
 }
 
 type txnState int
@@ -77,6 +84,9 @@ func newWorld(foreign bool, plant fault, faults int, rounds [3]int) *world {
 	w := &world{foreign: foreign, plant: plant, faults: faults}
 	for i := range w.members {
 		w.members[i].rounds = rounds[i]
+		if rounds[i] == 0 {
+			w.members[i].phase = gone
+		}
 	}
 	for i := range w.mirrors {
 		w.mirrors[i] = newMirror(nil, "a/", Exclusive)
@@ -99,6 +109,7 @@ func (w *world) clone() *world {
 		n := &mirror{
 			prefix: m.prefix, rule: m.rule, synced: m.synced, snapshot: m.snapshot,
 			released: maps.Clone(m.released), waiters: map[string]*waiter{},
+			stays: map[*stay]struct{}{},
 		}
 		n.snapshot.Members = slices.Clone(m.snapshot.Members)
 		for key, old := range m.waiters {
@@ -110,6 +121,9 @@ func (w *world) clone() *world {
 			n.waiters[key] = &same
 		}
 		c.mirrors[i], c.events[i] = n, slices.Clone(w.events[i])
+	}
+	for i := range c.members {
+		c.cloneStay(i, w.mirrors[c.clientOf(i)])
 	}
 	return &c
 }
@@ -154,6 +168,9 @@ func (w *world) apply(i int) error {
 	if f := w.members[i].fence; w.has(i) && w.granted > f {
 		return fmt.Errorf("a write under fence %d after the grant of %d", f, w.granted)
 	}
+	if w.members[i].leaked {
+		return fmt.Errorf("a write under a hold %d that was passed on", i)
+	}
 	return nil
 }
 
@@ -166,6 +183,9 @@ func (w *world) grant(i int) error {
 	w.early = w.at(i) > 0
 	if w.plant == heldToo {
 		w.note(i)
+	}
+	if w.caches(i) && a.stay == nil {
+		w.startStay(i)
 	}
 	for j := range w.members {
 		if b := &w.members[j]; j != i && b.phase == holding && !b.broken && !a.broken {
@@ -191,10 +211,13 @@ func (w *world) answerJoin(i int) error {
 // sync is the Sync of a waiter.
 func (w *world) sync(i int) {
 	w.members[i].sync = false
-	c := w.clientOf(i)
-	if m := w.mirrors[c]; !m.synced {
+	w.fill(w.mirrors[w.clientOf(i)])
+}
+
+func (w *world) fill(m *mirror) {
+	if !m.synced {
 		script{m}.read(w.rev, w.line...)
-		w.events[c] = nil
+		w.events[slices.Index(w.mirrors[:], m)] = nil
 	}
 }
 
@@ -224,6 +247,7 @@ func (w *world) stopWaiting(i int) {
 // end is the end of a round, after which the member may join again.
 func (w *world) end(i int) {
 	a := &w.members[i]
+	w.endStay(i)
 	*a = actor{rounds: a.rounds - 1}
 	if a.rounds == 0 {
 		a.phase = gone
@@ -233,6 +257,9 @@ func (w *world) end(i int) {
 func (w *world) release(i int) {
 	a := &w.members[i]
 	a.phase = releasing
+	if a.stay != nil {
+		a.stay.end()
+	}
 	quiet := !a.copies && a.txn != sent && a.txn != applied || w.plant == exposedQuiet
 	if quiet && !w.alien(i) {
 		w.note(i)
@@ -257,6 +284,11 @@ func (w *world) deliver(c int) {
 	before := maps.Clone(m.released)
 	w.events[c] = w.events[c][1:]
 	m.Apply([]gateway.Event{ev})
+	for s := range m.stays {
+		if w.plant == othersUnseen && len(s.wake) > 0 {
+			<-s.wake
+		}
+	}
 	if w.plant != neverForgotten {
 		return
 	}

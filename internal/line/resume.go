@@ -49,7 +49,7 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 		l.abandon(me, free)
 		return Hold{}, me.Value, err
 	}
-	h, err := l.admit(ctx, asked, me, how.before, free)
+	h, err := l.admit(ctx, asked, admitted{me, how, free})
 	return h, me.Value, err
 }
 

@@ -46,7 +46,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 			free()
 			return Hold{}, err
 		case me != nil:
-			return l.admit(ctx, asked, *me, nil, free)
+			return l.admit(ctx, asked, admitted{Member: *me, free: free})
 		case !l.admits(v, j):
 			free()
 			return Hold{}, &OccupiedError{v}
@@ -138,7 +138,7 @@ func (l *Line) joinOrLeave(
 		l.abandon(me, free)
 		return Hold{}, err
 	}
-	return l.admit(ctx, asked, me, nil, free)
+	return l.admit(ctx, asked, admitted{Member: me, free: free})
 }
 
 // standing returns nil if the rule admits a member that has joined, and why not otherwise.

@@ -14,6 +14,14 @@ const (
 	// frontKeys is the number of keys that are read where one or two members are needed. All of the
 	// line is read only if keys of other lines lie below it.
 	frontKeys = 8
+	// stayIdle is the time for which a cached key stays although nobody of its session uses it.
+	stayIdle = time.Second
+	// stayTurn is the time for which a cached key is passed on in its session while another member
+	// waits.
+	stayTurn = 10 * time.Millisecond
+	// stayMost is the time after which a cached key is not passed on any more. Then a lock costs two
+	// requests again.
+	stayMost = 10 * time.Second
 	// tries is the number of attempts that Try makes while the line changes between read and write,
 	// before it joins the line to find its place.
 	tries = 3

@@ -33,7 +33,8 @@ var nobodySeen = &lastLeft{}
 
 // admission is how a member that has waited was admitted.
 type admission struct {
-	before *lastLeft // the member that was seen to leave last, or nobodySeen
+	before *lastLeft // the last member that this process saw leave, or nobodySeen
+	direct bool      // the member did not follow the whole line
 	note   bool      // the next member may wait for this one's note, see far.go
 }
 
@@ -45,7 +46,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member, far bool) (admission
 	if far {
 		err := l.waitFarBack(ctx, j, me)
 		if !errors.Is(err, errNear) {
-			return admission{note: j.Notes}, err
+			return admission{direct: true, note: j.Notes}, err
 		}
 	}
 	m := l.acquireMirror()
@@ -70,7 +71,8 @@ func (l *Line) waitIn(ctx context.Context, m *mirror, j Join, me Member) (admiss
 		case state.gone:
 			return admission{}, l.removed(ctx, me)
 		case state.admitted:
-			return admission{cmp.Or(state.before, nobodySeen), j.Notes && state.heard}, nil
+			before := cmp.Or(state.before, nobodySeen)
+			return admission{before: before, note: j.Notes && state.heard}, nil
 		case state.aborted != nil:
 			return admission{}, state.aborted
 		}
