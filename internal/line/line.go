@@ -107,6 +107,10 @@ type Join struct {
 	// Abort, if set, ends the wait of the member with its error, in a state of the line in which
 	// the member can no longer be admitted, or must leave. It must not block.
 	Abort func(Snapshot, Member) error
+	// Yield means that Abort is also called for a member that the rule admits, before the admission.
+	Yield bool
+	// Mark is the end of the member's key, for example a priority. It begins with "-".
+	Mark string
 }
 
 // RefusedError is returned by a join when its own comparison failed.
@@ -128,6 +132,7 @@ func (l *Line) Enter(ctx context.Context, j Join) (Hold, error) {
 		return Hold{}, err
 	}
 	key, others, free := l.Session.ReserveKey(l.Name)
+	key += j.Mark
 	me, count, err := l.join(ctx, j, key, others, free)
 	if err != nil {
 		return Hold{}, err
