@@ -270,7 +270,7 @@ func TestLeaderLosesItsSessionDuringPreemption(t *testing.T) {
 // at once while their sessions live, and in the end the highest priority leads.
 func TestRandomPriorities(t *testing.T) {
 	t.Parallel()
-	for range 10 {
+	for range 3 {
 		seed := rand.Uint64()
 		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 			r := rand.New(rand.NewPCG(seed, 0))

@@ -27,6 +27,7 @@ const writePause = 100 * time.Millisecond
 type args struct {
 	Endpoint, Group, ID string
 	Shards              int
+	Quiet               bool
 }
 
 // message is a line that a process prints when the function of a shard starts or ends.
@@ -68,6 +69,10 @@ type writer struct {
 func (w *writer) write(ctx context.Context, s *shard.Shard) error {
 	w.say(s, true)
 	defer w.say(s, false)
+	if w.Quiet {
+		<-ctx.Done()
+		return nil
+	}
 	key := logKey(w.Group, s.Number())
 	for {
 		put := gateway.OpPut(key, fmt.Appendf(nil, "%d", s.Fence()))
