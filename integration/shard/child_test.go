@@ -28,6 +28,7 @@ type args struct {
 	Endpoint, Group, ID string
 	Shards              int
 	Quiet               bool
+	TTL                 time.Duration
 }
 
 // message is a line that a process prints when the function of a shard starts or ends.
@@ -50,7 +51,7 @@ var process = reexec.Register("member", func(a args) int {
 	defer c.Close()
 	w := writer{args: a, out: json.NewEncoder(os.Stdout)}
 	err = shard.Run(ctx, c, a.Group, a.Shards, w.write, &shard.Options{Member: member.Options{
-		ID: a.ID, Session: &session.Options{TTL: childTTL, AllowShortTTL: true},
+		ID: a.ID, Session: &session.Options{TTL: a.TTL, AllowShortTTL: true},
 	}})
 	if !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, a.ID, err)

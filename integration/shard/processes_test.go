@@ -23,7 +23,8 @@ type fleet struct {
 	group string
 	n     int
 	procs map[string]*child
-	quiet bool // the shards write nothing
+	quiet bool          // the shards write nothing
+	ttl   time.Duration // default childTTL
 
 	mu       sync.Mutex
 	messages []message
@@ -43,7 +44,7 @@ func (c *child) wait() error {
 
 func (f *fleet) start(id string) {
 	f.t.Helper()
-	cmd := &child{Cmd: process.Command(context.Background(), args{cluster.Endpoints()[0], f.group, id, f.n, f.quiet})}
+	cmd := &child{Cmd: process.Command(context.Background(), args{cluster.Endpoints()[0], f.group, id, f.n, f.quiet, cmp.Or(f.ttl, childTTL)})}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
