@@ -140,6 +140,10 @@ faults:
 faults-quick:
 	$(call fault-tests,-timeout 10m -run 'TestFaults|TestControl')
 
+## fleetsim: simulate the assignment of large fleets, and write the table of docs/scale.md
+fleetsim:
+	go run -C integration ./fleetsim -out ../docs/scale.md
+
 ## pictures: the pictures in docs/img, drawn anew from what the controls see
 pictures:
 	HOLDFAST_FAULTS_PICTURES=$(CURDIR)/docs/img go test -C integration -count=1 -run TestControlOfLocks/F8 ./faults

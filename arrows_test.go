@@ -73,8 +73,8 @@ var arrows = map[string][]string{
 		"gateway", "session", "stm", "internal/core", "internal/ctxerr", "internal/grace",
 	},
 	"shard": {
-		"gateway", "session", "member", "internal/core", "internal/line", "internal/listwatch",
-		"internal/ctxerr",
+		"gateway", "session", "member", "internal/clock", "internal/core", "internal/line",
+		"internal/listwatch", "internal/ctxerr",
 	},
 	"queue": {
 		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",

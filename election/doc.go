@@ -14,7 +14,8 @@
 // # Guarantees
 //
 // Elections are fair: candidates lead in the order in which the server saw them campaign, except
-// when a leader hands over to a chosen candidate ([Term.TransferTo]). Fences ([Term.Fence]) grow
+// when a leader hands over to a chosen candidate ([Term.TransferTo]), and except that the highest
+// [Options.Priority] comes first. Fences ([Term.Fence]) grow
 // from term to term. A transaction with [Term.Guard] is applied only during the term, and a
 // [Term.Proclaim] too, even if answers were lost or a request arrives late. A Campaign that failed
 // leaves no candidate in etcd that could lead later.
@@ -29,6 +30,8 @@
 // No election can stop a process that was paused, or whose lease etcd revoked too early, from
 // acting as the leader for a moment after its term. Guard the writes to etcd, pass the fence to all
 // other systems, and see [Options].
+//
+// A candidate with a higher priority makes each waiting candidate ahead of it join again once.
 //
 // Observe may skip states that others soon followed, and returns nothing new while etcd cannot be
 // reached.
@@ -47,11 +50,14 @@
 // # Keys
 //
 // Candidates are leased keys <name>/<lease hex> with the value that the candidate shows, in a line
-// as in package mutex. clientv3/concurrency, etcdctl elect and etcd's election service use the same
-// keys, so an election can be shared with them. Do not use the name of another recipe. While
-// [Term.TransferTo] is under way, the key <name>//heir holds the create_revision of the candidate
-// that is to lead next; the other libraries see it as one more candidate at the end. With a delay,
-// holdfast/delay/<name> records how the last term ended.
+// as in package mutex. A leader that has waited in a long line puts its key a second time, which
+// notifies the next candidate. The key of a candidate with a priority ends in -p<priority>, and
+// after it has let others pass, also in the fence of its first key. clientv3/concurrency, etcdctl
+// elect and etcd's election service use the same keys, so an election can be shared with them. Do
+// not use the name of another recipe. While [Term.TransferTo] is under way, the key <name>//heir
+// holds the create_revision of the candidate that is to lead next; the other libraries see it as
+// one more candidate at the end. With a delay, holdfast/delay/<name> records how the last term
+// ended.
 //
 // # Source
 //

@@ -15,14 +15,16 @@ import (
 // Election names an election. It is immutable, and making one does no I/O.
 type Election struct {
 	line line.Line
+	opts Options
 }
 
 // New names the election that all sessions share under name.
 func New(s *session.Session, name string, opts *Options) *Election {
-	e := &Election{line.Line{
+	e := &Election{line: line.Line{
 		Session: core.Of(s), Name: name, Kind: "election", Rule: line.Exclusive, Slash: true,
 	}}
 	if opts != nil {
+		e.opts = *opts
 		e.line.Delay, e.line.MaxHold = opts.LockDelay, opts.MaxHold
 	}
 	return e
@@ -34,22 +36,49 @@ type Term struct {
 	line *line.Line
 	turn chan struct{} // full while copies of a Proclaim may be under way
 	down chan struct{} // full while the heir of a TransferTo may still be named
+
+	higher *Candidate // that has pre-empted the term, see Options.Preempt
 }
 
 // Campaign waits until this candidate leads, and shows value to observers. After an error the
 // caller does not lead and never will from this call.
 func (e *Election) Campaign(ctx context.Context, value string) (*Term, error) {
+	t, err := e.campaign(ctx, value, rank{priority: e.opts.Priority})
+	return t, e.line.Wrap("campaign", err)
+}
+
+// campaign is Campaign with the rank of the first join.
+func (e *Election) campaign(ctx context.Context, value string, as rank) (*Term, error) {
+	if err := e.checkPriority(); err != nil {
+		return nil, err
+	}
 	for again := (line.Again{}); ; {
-		h, err := e.line.Enter(ctx, line.Join{Value: value, Exclusive: true, Abort: aside})
-		if errors.Is(err, errAside) {
-			if err = again.Wait(ctx); err == nil {
-				continue
-			}
-		}
+		err := e.awaitReady(ctx)
 		if err != nil {
-			return nil, e.line.Wrap("campaign", err)
+			return nil, err
 		}
-		return e.term(h), nil
+		join := line.Join{
+			Value: value, Abort: aside, Yield: true, Notes: true, Mark: as.mark(),
+		}
+		h, err := e.line.Enter(ctx, join)
+		outranked, isOutranked := errors.AsType[*outrankedError](err)
+		switch {
+		case err == nil && e.readyToLead(ctx, h):
+			return e.term(h), nil
+		case err == nil:
+			// The next candidate leads. A release that failed continues in the background.
+			_ = line.Finish(ctx, h.Grip, h.Grip.Release)
+			as.since = 0
+		case isOutranked:
+			as.since = outranked.since
+		case errors.Is(err, errAside):
+			as.since = 0 // the candidates ahead of an heir move to the end
+		default:
+			return nil, err
+		}
+		if err := again.Wait(ctx); err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -76,7 +105,11 @@ func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 // TryCampaign leads if there is no leader and no candidate, and returns [ErrTaken] otherwise. It
 // never waits for others, except for a delay (see [Options]).
 func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error) {
-	h, err := e.line.Try(ctx, line.Join{Value: value})
+	if err := e.checkPriority(); err != nil {
+		return nil, e.line.Wrap("try campaign", err)
+	}
+	mark := rank{priority: e.opts.Priority}.mark()
+	h, err := e.line.Try(ctx, line.Join{Value: value, Mark: mark})
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.Snapshot.Members[0]
 		return nil, &TakenError{e.line.Name, first.Key, first.Lease(), first.Fence, first.Value}
@@ -88,7 +121,9 @@ func (e *Election) TryCampaign(ctx context.Context, value string) (*Term, error)
 }
 
 func (e *Election) term(h line.Hold) *Term {
-	return &Term{h, &e.line, make(chan struct{}, 1), make(chan struct{}, 1)}
+	return &Term{
+		hold: h, line: &e.line, turn: make(chan struct{}, 1), down: make(chan struct{}, 1),
+	}
 }
 
 // Proclaim shows another value to observers. It returns [session.ErrNotHeld] when the term is over,

@@ -57,11 +57,13 @@ type Candidate struct {
 	// [Options.MaxHold], from an age of at most 1 s on. Otherwise, and for waiting candidates, it
 	// is zero, because etcd does not keep times.
 	Since time.Time
+	// Priority is [Options.Priority]; 0 for candidates of other libraries.
+	Priority int
 }
 
 // Candidates lists the leader, if there is one, and the waiting candidates in the order in which
-// they will lead. It only reads, also after the session has ended. Returns the error of a request
-// that failed.
+// they will lead, in which higher priorities soon move ahead of lower ones. It only reads, also
+// after the session has ended. Returns the error of a request that failed.
 func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	v, infos, since, err := e.line.InspectHolds(ctx)
 	if err != nil {
@@ -71,7 +73,7 @@ func (e *Election) Candidates(ctx context.Context) ([]Candidate, error) {
 	for i, m := range v.Members {
 		out[i] = Candidate{
 			Key: m.Key, Lease: m.Lease(), Fence: m.Fence, Value: m.Value,
-			Session: (*session.Info)(infos[i]), Since: since[i],
+			Priority: rankOf(m).priority, Session: (*session.Info)(infos[i]), Since: since[i],
 		}
 	}
 	return out, nil

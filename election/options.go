@@ -1,6 +1,9 @@
 package election
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Options of an election. The zero value, or nil, is right for most.
 type Options struct {
@@ -19,4 +22,22 @@ type Options struct {
 	// name may differ in it. A term that lasts for 1 s, or half of MaxHold if that is shorter, costs
 	// one more write, which shows the others since when it is held, see [Candidate.Since].
 	MaxHold time.Duration
+
+	// Priority is the candidate's priority, from 0 to [MaxPriority]. When a term ends, the live
+	// candidate with the highest one leads, and of equal ones the one that came first. Candidates
+	// of other libraries have 0, and lead when their turn comes, because they do not let others
+	// pass. Each candidate with a lower priority that is ahead of a higher one joins again, behind
+	// it, one after the other. One that is between its two keys when a term ends may be passed.
+	Priority int
+	// Preempt lets a candidate with a higher priority end the term of [Election.Do] and
+	// [Election.Run]: the context of the function ends with [ErrPreempted], and when the function
+	// has returned, the term ends as by [Term.TransferTo]. Run then campaigns again. If the other
+	// candidate has gone by then, the next one leads.
+	Preempt bool
+	// Ready returns nil when this process can lead, and may wait until then. [Election.Campaign]
+	// calls it before the candidate joins, again after an error. It calls it once more when the
+	// candidate's turn has come: after an error then, or when Ready takes more than 1 s, the next
+	// candidate leads and this one starts anew. Others see the candidate as the leader during that
+	// call. Nil means that it is always ready.
+	Ready func(ctx context.Context) error
 }

@@ -17,13 +17,17 @@ import (
 //
 // After any other error its candidates are removed, as with [Election.Campaign], unless the session
 // was lost or Resume could not read the election: then they remain. A candidate that has to step
-// aside for an heir ([Term.TransferTo]) campaigns again. With a delay ([Options]) a
+// aside for an heir ([Term.TransferTo]) or a higher priority campaigns again. With a delay ([Options]) a
 // resumed leader waits as after an unclean end, and no other candidate leads meanwhile.
 func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	h, value, err := e.resume(ctx)
+	outranked, isOutranked := errors.AsType[*outrankedError](err)
 	switch {
 	case errors.Is(err, errAside):
 		return e.Campaign(ctx, value)
+	case isOutranked:
+		t, err := e.campaign(ctx, value, outranked.rank)
+		return t, e.line.Wrap("campaign", err)
 	case err != nil:
 		return nil, e.line.Wrap("resume", err)
 	}
@@ -42,5 +46,5 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	if _, err := s.Write(ctx, forget); err != nil {
 		return line.Hold{}, "", err
 	}
-	return e.line.Resume(ctx, line.Join{Abort: aside})
+	return e.line.Resume(ctx, line.Join{Abort: aside, Yield: true})
 }

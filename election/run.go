@@ -31,22 +31,22 @@ func Run(
 func (e *Election) Do(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {
-	return e.verbs(value).Do(ctx, fn)
+	return e.verbs(value).Do(ctx, e.preemptible(fn))
 }
 
 // Run is [Election.Do], repeated each time another client deletes the term's key while the session
-// lives, as [Election.Break] does, or the term is overdue. It returns [session.ErrLost] when the
+// lives, as [Election.Break] does, or the term is overdue or pre-empted. It returns [session.ErrLost] when the
 // session is lost.
 func (e *Election) Run(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {
-	return e.verbs(value).Run(ctx, fn)
+	return e.verbs(value).Run(ctx, e.preemptible(fn))
 }
 
 func (e *Election) verbs(value string) line.Verbs[*Term] {
 	return line.Verbs[*Term]{
 		Acquire: func(ctx context.Context) (*Term, error) { return e.Campaign(ctx, value) },
-		Release: (*Term).Resign, Hold: func(t *Term) line.Hold { return t.hold },
-		UntilReleased: true,
+		Release: (*Term).finish, Hold: func(t *Term) line.Hold { return t.hold },
+		UntilReleased: true, Repeat: func(t *Term) bool { return t.higher != nil },
 	}
 }

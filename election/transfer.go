@@ -25,15 +25,21 @@ var ErrNoCandidate = errors.New("no such candidate")
 
 var errAside = errors.New("stepping aside")
 
-// aside ends the wait of a candidate ahead of the heir.
+// aside ends the wait of a candidate ahead of the heir, or of a higher priority.
 func aside(v line.Snapshot, me line.Member) error {
 	fence, err := strconv.ParseInt(v.Settings[heir], 10, 64)
 	// Without this check, each candidate would step aside again and again.
 	waits := func(m line.Member) bool { return m.Fence == fence }
-	if err != nil || me.Fence >= fence || !slices.ContainsFunc(v.Members, waits) {
-		return nil
+	if err == nil && slices.ContainsFunc(v.Members, waits) {
+		if me.Fence < fence {
+			return errAside
+		}
+		return nil // the heir leads next, also if another has a higher priority
 	}
-	return errAside
+	if outranked(v, me) {
+		return &outrankedError{rankOf(me)}
+	}
+	return nil
 }
 
 // TransferTo hands over to a chosen candidate, one of [Election.Candidates]. The candidates ahead
@@ -42,7 +48,7 @@ func aside(v line.Snapshot, me line.Member) error {
 // [ErrNoCandidate] when the candidate does not wait, and the context's error when ctx ends first;
 // in both cases the term continues, unless the final release had begun (see [Term.Resign]). It
 // returns [session.ErrNotHeld] when the term was lost. If the candidate leaves at the last moment,
-// the next in line leads.
+// the next in line leads. If a candidate with a higher priority waits, it leads instead.
 func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 	err := t.transferTo(ctx, to)
 	lost := errors.Is(err, session.ErrLost) && t.Err() != nil // else ctx ended with another hold

@@ -30,17 +30,32 @@ const noMember = -1
 //   - A shard that moves stays in its zone if a member there has room. Otherwise a hash of shard
 //     and member decides.
 func assign(n int, members []node, before table) table {
+	p, homeless := newPlacement(n, members, before)
+	if len(p.members) > 0 {
+		p.share(n)
+		taken := p.surplus()
+		for _, s := range slices.Sorted(slices.Values(append(homeless, taken...))) {
+			p.place(s)
+		}
+		for _, s := range taken { // it moves for good
+			p.homes[s] = p.members[p.to[s]].ID
+		}
+	}
+	return p.table(n)
+}
+
+// newPlacement returns a placement in which the members that take shards keep theirs, and the
+// shards of others.
+func newPlacement(n int, members []node, before table) (p *placement, homeless []int) {
 	members = slices.DeleteFunc(slices.Clone(members), func(m node) bool { return m.weight == 0 })
 	slices.SortFunc(members, func(a, b node) int { return cmp.Compare(a.ID, b.ID) })
-	p := placement{
-		members: members, hashes: make([]uint64, len(members)), has: make([][]int, len(members)),
+	p = &placement{
+		members: members, index: make(map[string]int, len(members)), hashes: make([]uint64, len(members)), has: make([][]int, len(members)),
 		zones: make([]string, n), homes: make([]string, n), to: make([]int, n),
 	}
-	index := make(map[string]int, len(members))
 	for i, m := range members {
-		index[m.ID], p.hashes[i] = i, hash(m.ID)
+		p.index[m.ID], p.hashes[i] = i, hash(m.ID)
 	}
-	var homeless []int
 	for s := range n {
 		owner, _ := before.at(before.Shards, s)
 		home, known := before.at(before.Homes, s)
@@ -48,7 +63,7 @@ func assign(n int, members []node, before table) table {
 		if !known {
 			p.homes[s] = owner.ID
 		}
-		i, here := index[owner.ID]
+		i, here := p.index[owner.ID]
 		if here {
 			p.has[i] = append(p.has[i], s)
 		} else {
@@ -57,33 +72,23 @@ func assign(n int, members []node, before table) table {
 		}
 		p.to[s] = i
 	}
-	if len(members) > 0 {
-		p.share(n)
-		taken := p.surplus(index)
-		for _, s := range slices.Sorted(slices.Values(append(homeless, taken...))) {
-			p.place(s, index)
-		}
-		for _, s := range taken { // it moves for good
-			p.homes[s] = members[p.to[s]].ID
-		}
-	}
-	return p.table(n, index)
+	return p, homeless
 }
 
 // table returns the table of a placement. Its members include those that are only homes.
-func (p *placement) table(n int, index map[string]int) table {
+func (p *placement) table(n int) table {
 	t := table{N: n, Members: p.members, Shards: p.to, Homes: make([]int, n)}
 	for s, home := range p.homes {
 		if home == "" && p.to[s] != noMember {
 			home = p.members[p.to[s]].ID
 		}
-		i, known := index[home]
+		i, known := p.index[home]
 		switch {
 		case home == "":
 			i = noMember
 		case !known:
 			i = len(t.Members)
-			index[home] = i
+			p.index[home] = i
 			t.Members = append(t.Members, node{ID: home})
 		}
 		t.Homes[s] = i
@@ -97,12 +102,13 @@ func (p *placement) table(n int, index map[string]int) table {
 // placement is the state of an assignment that is being made. Members are named by their index.
 type placement struct {
 	members []node
-	hashes  []uint64 // of the members' IDs
-	has     [][]int  // the shards of each member
-	room    []int    // the shards that each member lacks; negative if it has too many
-	zones   []string // of the member that had each shard
-	homes   []string // the IDs of the homes of the shards
-	to      []int    // the member of each shard
+	index   map[string]int // of the members by ID, in a table also of homes
+	hashes  []uint64       // of the members' IDs
+	has     [][]int        // the shards of each member
+	room    []int          // the shards that each member lacks; negative if it has too many
+	zones   []string       // of the member that had each shard
+	homes   []string       // the IDs of the homes of the shards
+	to      []int          // the member of each shard
 }
 
 // share computes the room of each member.
@@ -134,7 +140,7 @@ func (p *placement) share(n int) {
 
 // surplus takes the shards beyond their shares from the members: first those whose home has room,
 // then others that are not at home, then those that would rather be with a member that has room.
-func (p *placement) surplus(index map[string]int) (taken []int) {
+func (p *placement) surplus() (taken []int) {
 	for i, have := range p.has {
 		if p.room[i] >= 0 {
 			continue
@@ -145,7 +151,7 @@ func (p *placement) surplus(index map[string]int) (taken []int) {
 			if p.homes[s] != p.members[i].ID {
 				away[s] = 1
 			}
-			if p.roomAtHome(s, index) {
+			if p.roomAtHome(s) {
 				away[s] = 2
 			}
 		}
@@ -158,15 +164,15 @@ func (p *placement) surplus(index map[string]int) (taken []int) {
 	return taken
 }
 
-func (p *placement) roomAtHome(s int, index map[string]int) bool {
-	home, here := index[p.homes[s]]
+func (p *placement) roomAtHome(s int) bool {
+	home, here := p.index[p.homes[s]]
 	return here && p.room[home] > 0
 }
 
 // place gives a shard to its home, or else to the best member that has room.
-func (p *placement) place(s int, index map[string]int) {
-	i := index[p.homes[s]]
-	if !p.roomAtHome(s, index) {
+func (p *placement) place(s int) {
+	i := p.index[p.homes[s]]
+	if !p.roomAtHome(s) {
 		i = p.best(s)
 	}
 	p.to[s] = i

@@ -16,35 +16,44 @@ type duty struct {
 	shards sync.WaitGroup // the goroutines of the shards
 
 	mu     sync.Mutex
-	mine   map[int]bool   // the assignment to this member
-	stints map[int]func() // the shards that it has, waits for or hands over; see begin
+	mine   map[int]bool   // the assignment to this member, without the paused shards
+	stints map[int]*stint // the shards that it has, waits for or hands over
 	idle   chan struct{}  // closed when there are none; nil if no call waits for it
+	loads  *loads         // see load.go
+}
 
-	noMembers    context.Context //nolint:containedctx // has ended while no member takes shards
-	endNoMembers context.CancelFunc
+// stint is the service of a shard by a goroutine.
+type stint struct {
+	move func(why error) // the shard is not this member's any more
+	stop func()          // the shard has no next owner that may be waited for
 }
 
 func newDuty(r *runner) *duty {
-	d := &duty{runner: r, turn: make(chan struct{}, 1), stints: map[int]func(){}}
-	d.noMembers, d.endNoMembers = context.WithCancel(context.Background())
-	return d
+	return &duty{
+		runner: r, turn: make(chan struct{}, 1), stints: map[int]*stint{}, loads: newLoads(),
+	}
 }
 
 // set takes an assignment. While there is none, the member keeps the shards that it holds, because
 // no next owner waits for them.
-func (d *duty) set(ctx context.Context, t table) {
+func (d *duty) set(ctx context.Context, f followed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mine = t.of(d.id)
-	switch {
-	case t.empty():
-		d.endNoMembers()
-	case d.noMembers.Err() != nil: // for example, the last table of a group that all had left
-		d.noMembers, d.endNoMembers = context.WithCancel(context.Background())
+	d.mine = f.of(d.id)
+	for s := range f.paused {
+		delete(d.mine, s)
 	}
-	for s, move := range d.stints {
-		if !d.mine[s] {
-			move()
+	for s, stint := range d.stints {
+		_, paused := f.paused[s]
+		switch {
+		case paused:
+			stint.move(ErrPaused)
+			stint.stop()
+		case !d.mine[s]:
+			stint.move(ErrMoved)
+		}
+		if f.empty() {
+			stint.stop()
 		}
 	}
 	for s := range d.mine {
@@ -53,20 +62,6 @@ func (d *duty) set(ctx context.Context, t table) {
 		}
 	}
 	d.checkIdle()
-}
-
-// none returns a context that ends when no member takes shards.
-func (d *duty) none() context.Context {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.noMembers
-}
-
-// close ends each wait for a next owner.
-func (d *duty) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.endNoMembers()
 }
 
 // over returns a channel that is closed when the member has no shards and is assigned none. It must
@@ -91,11 +86,13 @@ func (d *duty) checkIdle() {
 // begin serves a shard in a goroutine, until it has moved or ctx ends. mu must be locked. A shard
 // that is assigned again while it moves is served again after that.
 func (d *duty) begin(ctx context.Context, number int) {
-	wanted, cancel := context.WithCancelCause(ctx)
-	d.stints[number] = func() { cancel(ErrMoved) }
+	wanted, move := context.WithCancelCause(ctx)
+	until, stop := context.WithCancel(ctx)
+	d.stints[number] = &stint{move, stop}
 	d.shards.Go(func() {
-		defer cancel(nil)
-		d.serve(ctx, wanted, number)
+		defer stop()
+		defer move(nil)
+		d.serve(ctx, wanted, until, number)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		delete(d.stints, number)
@@ -107,7 +104,7 @@ func (d *duty) begin(ctx context.Context, number int) {
 }
 
 // serve holds the shard, again after each loss of its key, while it is wanted.
-func (d *duty) serve(ctx, wanted context.Context, number int) {
+func (d *duty) serve(ctx, wanted, until context.Context, number int) {
 	l := line.Line{
 		Session: d.session, Name: lineName(d.group, number), Kind: "shard", Rule: line.Exclusive,
 		Checked: true,
@@ -115,7 +112,8 @@ func (d *duty) serve(ctx, wanted context.Context, number int) {
 	for again := (line.Again{}); wanted.Err() == nil; {
 		h, err := l.Enter(wanted, line.Join{Value: d.id})
 		if err == nil {
-			d.hold(ctx, wanted, &l, &Shard{number, h})
+			s := &Shard{number: number, hold: h, duty: d, line: &l, turn: make(chan struct{}, 1)}
+			d.hold(ctx, wanted, until, s)
 			again = line.Again{}
 			continue
 		}
@@ -127,7 +125,7 @@ func (d *duty) serve(ctx, wanted context.Context, number int) {
 
 // hold runs the function under a hold, until the hold is lost, the shard has a next owner that
 // waits, or ctx ends. Then it ends the function, waits for it, and releases the hold.
-func (d *duty) hold(ctx, wanted context.Context, l *line.Line, s *Shard) {
+func (d *duty) hold(ctx, wanted, until context.Context, s *Shard) {
 	running, cancel := context.WithCancelCause(ctx)
 	lost := context.AfterFunc(s.Context(), func() { //nolint:contextcheck // the hold's own life
 		cancel(s.Err())
@@ -140,10 +138,11 @@ func (d *duty) hold(ctx, wanted context.Context, l *line.Line, s *Shard) {
 			d.quit(err)
 		}
 	}()
-	turn := d.awaitNext(ctx, wanted, l, s)
-	cancel(cmp.Or(s.Err(), context.Cause(ctx), ErrMoved))
+	turn := d.awaitNext(wanted, until, s)
+	cancel(cmp.Or(s.Err(), context.Cause(ctx), context.Cause(wanted)))
 	<-done
 	lost()
+	d.loads.forget(s.number)
 	_ = line.Finish(ctx, s.hold.Grip, s.hold.Grip.Release) // the session goes on with it
 	if turn {
 		<-d.turn
@@ -152,19 +151,19 @@ func (d *duty) hold(ctx, wanted context.Context, l *line.Line, s *Shard) {
 
 // awaitNext returns when the function of a shard must end. turn means that the caller must give the
 // turn back: shards are handed over one after the other, so that most of them go on.
-func (d *duty) awaitNext(
-	ctx, wanted context.Context, l *line.Line, s *Shard,
-) (turn bool) {
+func (d *duty) awaitNext(wanted, until context.Context, s *Shard) (turn bool) {
 	select {
 	case <-wanted.Done():
 	case <-s.Context().Done():
 		return false
 	}
-	until, stop := context.WithCancel(ctx)
+	until, stop := context.WithCancel(until)
 	defer stop()
 	defer context.AfterFunc(s.Context(), stop)() //nolint:contextcheck // the hold's own life
-	defer context.AfterFunc(d.none(), stop)()    //nolint:contextcheck // of the session
-	_ = l.Until(until, func(v line.Snapshot) (bool, error) { return len(v.Members) > 1, nil })
+	_ = s.line.Until(until, func(v line.Snapshot) (bool, error) { return len(v.Members) > 1, nil })
+	if until.Err() != nil {
+		return false
+	}
 	select {
 	case d.turn <- struct{}{}:
 		return true

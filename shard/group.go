@@ -21,12 +21,13 @@ type groupCopy struct {
 	members  map[string]member.Member // by ID
 	lines    map[int][]place          // the holder of each shard, and then the next ones
 	table    table
+	orders   orders
 }
 
 // place is a member of the line of a shard.
 type place struct {
-	key, id string
-	fence   int64
+	key, id, value string
+	fence          int64
 }
 
 // groups is global because the observers of a client must share its copies.
@@ -42,7 +43,10 @@ func acquireGroup(c *gateway.Client, group string) *groupCopy {
 }
 
 func newGroupCopy(group string) *groupCopy {
-	return &groupCopy{group: group, members: map[string]member.Member{}, lines: map[int][]place{}}
+	return &groupCopy{
+		group: group, members: map[string]member.Member{}, lines: map[int][]place{},
+		orders: newOrders(),
+	}
 }
 
 // List takes a read of the group.
@@ -50,7 +54,8 @@ func (g *groupCopy) List(read *gateway.GetResponse) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	fresh := newGroupCopy(g.group)
-	g.members, g.lines, g.table = fresh.members, fresh.lines, fresh.table
+	g.members, g.lines, g.table, g.orders =
+		fresh.members, fresh.lines, fresh.table, fresh.orders
 	for _, kv := range read.KVs {
 		g.put(kv)
 	}
@@ -84,13 +89,15 @@ func (g *groupCopy) remove(key string) {
 	if key == tableKey(g.group) {
 		g.table = table{}
 	}
+	g.orders.remove(g.group, key)
 }
 
 // put takes a key that it does not have.
 func (g *groupCopy) put(kv gateway.KeyValue) {
 	if shard, ok := g.shardOf(kv.Key); ok {
-		g.lines[shard] = append(g.lines[shard],
-			place{kv.Key, string(kv.Value), kv.CreateRevision})
+		id, value, _ := strings.Cut(string(kv.Value), "\n") // as [Shard.SetValue] puts it
+		p := place{key: kv.Key, id: id, value: value, fence: kv.CreateRevision}
+		g.lines[shard] = append(g.lines[shard], p)
 		slices.SortFunc(g.lines[shard], func(a, b place) int {
 			return cmp.Compare(a.fence, b.fence)
 		})
@@ -101,6 +108,7 @@ func (g *groupCopy) put(kv gateway.KeyValue) {
 	if kv.Key == tableKey(g.group) {
 		g.table = decodeTable([]gateway.KeyValue{kv})
 	}
+	g.orders.put(g.group, kv)
 }
 
 // shardOf returns the shard of a key in its line.
@@ -122,7 +130,10 @@ func (g *groupCopy) holder(shard int) *Holder {
 	if !ok {
 		m.ID = first.id
 	}
-	return &Holder{Shard: shard, Fence: first.fence, Key: first.key, Member: m}
+	return &Holder{
+		Shard: shard, Fence: first.fence, Key: first.key, Member: m,
+		Value: cmp.Or(first.value, m.Value),
+	}
 }
 
 // view returns the state of the group. ok is false if the copy is not complete.
@@ -130,7 +141,14 @@ func (g *groupCopy) view() (_ View, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := g.table.N
-	v := View{g.revision, make([]*Holder, n), make([]string, n)}
+	orders := g.orders.clone()
+	v := View{
+		Revision: g.revision, Holders: make([]*Holder, n), Assigned: make([]string, n),
+		Paused: orders.paused, Drained: orders.drained, members: map[string]bool{},
+	}
+	for id := range g.members {
+		v.members[id] = true
+	}
 	for s := range n {
 		owner, _ := g.table.owner(s)
 		v.Holders[s], v.Assigned[s] = g.holder(s), owner.ID

@@ -14,6 +14,9 @@ import (
 type Shard struct {
 	number int
 	hold   line.Hold
+	duty   *duty
+	line   *line.Line
+	turn   chan struct{} // full while copies of a SetValue may be under way
 }
 
 var _ session.Hold = (*Shard)(nil)

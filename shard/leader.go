@@ -8,7 +8,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/line"
-	"github.com/holdfast-go/holdfast/member"
 )
 
 // settleTime is the time between the first change of a group and the assignment that follows. A
@@ -64,26 +63,32 @@ func (r *runner) term(ctx context.Context) (err error) {
 // that is stored.
 func (r *runner) govern(ctx context.Context, h line.Hold, now table) error {
 	ctx, cancel := context.WithCancel(ctx)
-	views, gone, failed := make(chan []node, 1), make(chan struct{}, 1), make(chan error, 2)
+	watches := []func(context.Context, *inputs) error{r.watchGroup, r.watchTable, r.watchLoads}
+	in, failed := newInputs(), make(chan error, len(watches))
 	var watchers sync.WaitGroup
-	watchers.Go(func() { failed <- r.watchGroup(ctx, views) })
-	watchers.Go(func() { failed <- r.watchTable(ctx, gone) })
+	for _, watch := range watches {
+		watchers.Go(func() { failed <- watch(ctx, in) })
+	}
 	defer func() { cancel(); watchers.Wait() }()
 	put := func(t table) error {
 		op := gateway.OpPut(tableKey(r.group), t.encode())
 		_, err := h.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}})
 		return err
 	}
-	var members []node
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
 	for waiting := true; ; {
 		select {
-		case members = <-views:
-			next := assign(r.n, members, now)
+		case <-in.wake:
+			if in.takeGone() && now.N > 0 {
+				if err := put(now); err != nil {
+					return err
+				}
+			}
+			next, drains, ok := in.decide(r.n, now)
 			switch {
-			case next.moves(now) == 0:
-			case drains(members, now):
+			case !ok || now.N > 0 && next.moves(now) == 0:
+			case drains:
 				settled.Reset(0)
 				waiting = true
 			case !waiting:
@@ -92,73 +97,18 @@ func (r *runner) govern(ctx context.Context, h line.Hold, now table) error {
 			}
 		case <-settled.C:
 			waiting = false
-			next := assign(r.n, members, now)
-			if len(members) == 0 || now.N > 0 && next.moves(now) == 0 {
+			next, _, ok := in.decide(r.n, now)
+			if !ok || now.N > 0 && next.moves(now) == 0 {
 				continue // the member is back
 			}
 			if err := put(next); err != nil {
 				return err
 			}
 			now = next
-		case <-gone:
-			if now.N == 0 {
-				continue
-			}
-			if err := put(now); err != nil {
-				return err
-			}
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// watchTable sends when the assignment does not exist, for example because it was deleted by hand,
-// and returns the error that ended it.
-func (r *runner) watchTable(ctx context.Context, gone chan<- struct{}) error {
-	for t, err := range followTable(ctx, r.client, r.group) {
-		switch {
-		case err != nil:
-			return err
-		case t.N > 0:
-			continue
-		}
-		select {
-		case gone <- struct{}{}:
-		default:
-		}
-	}
-	return nil
-}
-
-// drains reports whether a member that has shards takes none any more, although it lives.
-func drains(members []node, now table) bool {
-	for _, m := range members {
-		if m.weight == 0 && len(now.of(m.ID)) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// watchGroup sends the members after each change, and returns the error that ended it. A view that
-// was not received yet is replaced.
-func (r *runner) watchGroup(ctx context.Context, views chan []node) error {
-	for v, err := range member.Observe(ctx, r.client, r.group) {
-		if err != nil {
-			return err
-		}
-		members := make([]node, len(v.Members))
-		for i, m := range v.Members {
-			members[i] = node{m.ID, m.Zone, m.Weight}
-		}
-		select {
-		case <-views:
-		default:
-		}
-		views <- members
-	}
-	return nil
 }

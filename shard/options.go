@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -32,6 +33,9 @@ type Options struct {
 // ErrMismatch is returned by [Run] when the group has another number of shards.
 var ErrMismatch = errors.New("another number of shards")
 
+// ErrPaused is the cause of the context of a shard's function when an operator pauses the shard.
+var ErrPaused = errors.New("the shard is paused")
+
 // ErrMoved is the cause of the context of a shard's function when the shard moves to another
 // member.
 var ErrMoved = errors.New("the shard moves to another member")
@@ -42,6 +46,8 @@ func (o *Options) check(n int) error {
 		return invalid("%d shards; 1 to %d are possible", n, MaxShards)
 	case o.DrainTimeout < 0:
 		return invalid("a negative DrainTimeout")
+	case strings.Contains(o.Member.ID, "\n"):
+		return invalid("a line feed in the member's ID")
 	}
 	return nil
 }

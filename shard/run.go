@@ -18,7 +18,7 @@ import (
 // have the same n.
 //
 // The context of fn ends when the shard moves to another member, with the cause [ErrMoved], when
-// the shard is lost, and at the end of Run. The next owner starts after fn has returned, so fn must
+// the shard is paused or lost, and at the end of Run. The next owner starts after fn has returned, so fn must
 // return soon then; until then the shard is held, unless it was lost. If fn returns nil earlier,
 // the member keeps the shard and runs nothing for it. If fn returns an error while its context
 // lives, Run ends with the error.
@@ -109,9 +109,8 @@ func (r *runner) during(life, running context.Context, m *member.Membership) {
 	ctx, stop := context.WithCancel(life)
 	defer stop()
 	d := newDuty(r)
-	defer d.close()
 	var all sync.WaitGroup
-	for _, part := range []func(context.Context) error{r.lead, d.follow} {
+	for _, part := range []func(context.Context) error{r.lead, d.follow, d.reportLoads} {
 		all.Go(func() {
 			if err := part(ctx); err != nil {
 				r.quit(err)

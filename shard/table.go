@@ -15,6 +15,7 @@ type table struct {
 	Members []node `json:"members"`
 	Shards  []int  `json:"shards"`          // the index of the member of each shard, or noMember
 	Homes   []int  `json:"homes,omitempty"` // of the homes; nil if all shards are there
+	Loads   []int  `json:"loads,omitempty"` // of the shards, or unknownLoad; nil if none is known
 }
 
 func (t table) encode() []byte {
@@ -32,11 +33,14 @@ func decodeTable(kvs []gateway.KeyValue) table {
 	err := json.Unmarshal(kvs[0].Value, &t)
 	wrong := func(i int) bool { return i < noMember || i >= len(t.Members) }
 	if err != nil || t.N < 1 || len(t.Shards) != t.N || t.Homes != nil && len(t.Homes) != t.N ||
+		t.Loads != nil && len(t.Loads) != t.N || slices.ContainsFunc(t.Loads, wrongLoad) ||
 		slices.ContainsFunc(t.Shards, wrong) || slices.ContainsFunc(t.Homes, wrong) {
 		return table{}
 	}
 	return t
 }
+
+func wrongLoad(load int) bool { return load < unknownLoad || load > MaxLoad }
 
 // owner returns the member of a shard.
 func (t table) owner(shard int) (_ node, ok bool) { return t.at(t.Shards, shard) }

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type Holder struct {
 	Shard  int
 	Fence  int64         // as [Shard.Fence]
 	Key    string        // as [Shard.Key]
+	Value  string        // of [Shard.SetValue]; the member's value if there is none
 	Member member.Member // with the ID only if the member is away
 }
 
@@ -27,10 +29,14 @@ type View struct {
 	Revision int64
 	Holders  []*Holder // nil where no member holds the shard
 	Assigned []string  // the ID of the member that is to hold the shard, or ""
+
+	Paused  map[int]Order    // the shards of [Pause]
+	Drained map[string]Order // the members of [Drain], by ID
+
+	members map[string]bool // the IDs of the members
 }
 
-// Owner reads the member that holds a shard, with its value, which may be an address. It sends two
-// requests; [Observe] keeps a copy of all. Returns [ErrNoOwner] when no member holds the shard, and
+// Owner reads the member that holds a shard. Its Value may be an address. Owner sends two requests; [Observe] keeps a copy of all. Returns [ErrNoOwner] when no member holds the shard, and
 // the error of a request that failed.
 func Owner(ctx context.Context, c *gateway.Client, group string, shard int) (Holder, error) {
 	h, err := owner(ctx, c, group, shard)
@@ -38,11 +44,8 @@ func Owner(ctx context.Context, c *gateway.Client, group string, shard int) (Hol
 }
 
 func owner(ctx context.Context, c *gateway.Client, group string, shard int) (Holder, error) {
-	if err := checkView(c, group); err != nil {
+	if err := checkShard(c, group, shard); err != nil {
 		return Holder{}, err
-	}
-	if shard < 0 || shard >= MaxShards {
-		return Holder{}, invalid("there is no shard %d", shard)
 	}
 	prefix := lineName(group, shard) + "/"
 	line, err := c.Get(ctx, prefix, gateway.Prefix())
@@ -64,7 +67,7 @@ func owner(ctx context.Context, c *gateway.Client, group string, shard int) (Hol
 	}
 	if len(read.KVs) > 0 {
 		if m, ok := member.Of(group, read.KVs[0]); ok {
-			h.Member = m
+			h.Member, h.Value = m, cmp.Or(h.Value, m.Value)
 		}
 	}
 	return *h, nil

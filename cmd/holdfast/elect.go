@@ -20,7 +20,7 @@ GET /leader has the status 200 while this process leads, otherwise 503.`
 
 func electCommand(a *app) *cobra.Command {
 	f := &holdFlags{}
-	delay, address := duration(0), ""
+	delay, address, priority := duration(0), "", 0
 	cmd := &cobra.Command{
 		Use:     "elect NAME VALUE [-- COMMAND...]",
 		Short:   "Run a command while leading, or lead until a signal arrives",
@@ -28,8 +28,12 @@ func electCommand(a *app) *cobra.Command {
 		Example: "  holdfast elect scheduler $(hostname):8080 -- ./scheduler",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, argv, err := f.parse(cmd, args, 2, 2)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case priority < 0 || priority > election.MaxPriority:
+				return usagef("--priority %d is out of range; type a number from 0 to %d",
+					priority, election.MaxPriority)
 			}
 			name, value, delay := names[0], names[1], time.Duration(delay)
 			var page *leaderPage
@@ -43,7 +47,7 @@ func electCommand(a *app) *cobra.Command {
 			return a.holdWhile(cmd, f, []string{name}, argv,
 				func(ctx context.Context, s *session.Session) (*hold, error) {
 					e := election.New(s, name, &election.Options{
-						LockDelay: delay, MaxHold: time.Duration(f.maxHold),
+						LockDelay: delay, MaxHold: time.Duration(f.maxHold), Priority: priority,
 					})
 					if page != nil {
 						page.follow(ctx, e)
@@ -68,6 +72,7 @@ func electCommand(a *app) *cobra.Command {
 	f.add(cmd, true)
 	f.addMaxHold(cmd)
 	cmd.Flags().StringVar(&address, "http", "", "serve the leader's name on this address, as 127.0.0.1:4040")
+	cmd.Flags().IntVar(&priority, "priority", 0, "of the waiting candidates, the highest one leads next")
 	cmd.Flags().Var(&delay, "lock-delay",
 		"wait this long after a leader that did not resign; the same for all candidates")
 	return cmd

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-go/holdfast/cmd/holdfast/internal/childproc"
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/member"
 	"github.com/holdfast-go/holdfast/shard"
 )
@@ -64,7 +65,19 @@ func shardCommand(a *app) *cobra.Command {
 	fs := run.Flags()
 	fs.IntVar(&f.shards, "shards", 0, "the number of shards of the group; the same for all members")
 	fs.Var(&f.drain, "drain", "time for the moves after a signal")
-	return group("shard", "Run commands for shards", "Run commands for shards.", "NAME", run)
+	return group("shard", "Run commands for shards", "Run commands for shards.", "NAME", run,
+		shardOrder(a, "pause", "SHARD", "Stop a shard", "stops the shard, and returns when no member "+
+			"holds it", "3", onShard(shard.Pause)),
+		shardOrder(a, "resume", "SHARD", "End a pause", "", "3", onShard(
+			func(ctx context.Context, c *gateway.Client, name string, n int, _ string) error {
+				return shard.Resume(ctx, c, name, n)
+			})),
+		shardOrder(a, "drain", "ID", "Move the shards of a member to others", "moves the shards of a "+
+			"member, and returns when it has none", "worker-1", shard.Drain),
+		shardOrder(a, "undrain", "ID", "End a drain", "", "worker-1",
+			func(ctx context.Context, c *gateway.Client, name, id, _ string) error {
+				return shard.Undrain(ctx, c, name, id)
+			}))
 }
 
 func (a *app) runShards(

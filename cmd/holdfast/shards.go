@@ -7,7 +7,7 @@ import (
 )
 
 const shardsHelp = `List the shards of a group with their owners. NEXT is the member that a shard
-moves to.`
+moves to, and ORDER a pause of the shard or a drain of its owner.`
 
 func shardsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -38,7 +38,7 @@ func shardsCommand(a *app) *cobra.Command {
 }
 
 func (a *app) showShards(v shard.View) error {
-	t := a.table("SHARD", "OWNER", "VALUE", "FENCE", "NEXT")
+	t := a.table("SHARD", "OWNER", "VALUE", "FENCE", "NEXT", "ORDER")
 	for s, h := range v.Holders {
 		if h == nil {
 			h = &shard.Holder{}
@@ -47,10 +47,17 @@ func (a *app) showShards(v shard.View) error {
 		if next == h.Member.ID {
 			next = ""
 		}
+		order := ""
+		if o, ok := v.Paused[s]; ok {
+			order = "paused: " + o.Why
+		} else if o, ok := v.Drained[h.Member.ID]; ok {
+			order = "drained: " + o.Why
+		}
 		t.add(withValue(map[string]any{
 			"shard": s, "owner": h.Member.ID, "fence": h.Fence, "key": h.Key, "next": next,
-		}, []byte(h.Member.Value)),
-			number(int64(s)), h.Member.ID, brief([]byte(h.Member.Value)), number(h.Fence), next)
+			"order": order,
+		}, []byte(h.Value)),
+			number(int64(s)), h.Member.ID, brief([]byte(h.Value)), number(h.Fence), next, order)
 	}
 	return t.flush()
 }

@@ -119,6 +119,18 @@ func TestShardRun(t *testing.T) {
 	if list := hf(t, 0, "ls", name); strings.Contains(list, "shards") {
 		t.Errorf("ls listed %s", list)
 	}
+	hf(t, 0, "shard", "pause", name, "2", "--reason", "a bad tenant")
+	if list := hf(t, 0, "shards", name); !strings.Contains(list, "paused: a bad tenant") {
+		t.Errorf("listed %s", list)
+	}
+	hf(t, 0, "shard", "resume", name, "2")
+	hf(t, 0, "shard", "drain", name, "a", "--reason", "a new disk")
+	owned("b", 4)
+	hf(t, 0, "shard", "undrain", name, "a")
+	owned("a", 2)
+	for _, wrong := range [][]string{{"pause", name, "2"}, {"pause", name, "x", "--reason", "r"}, {"drain", name, "a"}, {"resume", name}} {
+		complain(t, 64, append([]string{"shard"}, wrong...)...)
+	}
 	a.signal(syscall.SIGTERM)
 	a.want(0)
 	owned("b", 4)

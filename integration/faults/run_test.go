@@ -228,6 +228,7 @@ func (r *rig) judge(res *result) {
 	for _, place := range []string{load.Queue, load.Slow} {
 		res.early += history.Queues{Place: place, Drained: true}.Check(rep, c, log, ops)
 	}
+	history.Fleets{Group: load.Fleet, Shards: load.FleetShards}.Check(rep, log, ops)
 	res.losses = history.Sessions(rep, c, log, ops)
 	for _, o := range ops {
 		if o.Outcome == history.Unknown || o.Outcome == "" {

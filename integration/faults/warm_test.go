@@ -41,6 +41,7 @@ func (r *rig) recipes() []recipe {
 		{load.Queue, history.Enqueue, 0},
 		{load.Queue, history.Ack, 0},
 		{load.Slow, history.Ack, 0},
+		{history.ShardOf(load.Fleet, 0), history.Write, 2 * r.setup.ttl}, // the leader and the owner
 	}
 }
 

@@ -279,7 +279,11 @@ func (u user) shards() (own []gateway.LeaseID) {
 	run := func(s *session.Session, id, zone string) (stop func()) {
 		ctx, cancel := context.WithCancel(u.ctx)
 		done := soon(func() error {
-			return shard.Run(ctx, s.Client(), name, 4, func(ctx context.Context, _ *shard.Shard) error {
+			return shard.Run(ctx, s.Client(), name, 4, func(ctx context.Context, s *shard.Shard) error {
+				s.ReportLoad(10)
+				if err := s.SetValue(ctx, "10.0.0.7:1"); err != nil && ctx.Err() == nil {
+					return err
+				}
 				<-ctx.Done()
 				return nil
 			}, &shard.Options{Member: member.Options{ID: id, Zone: zone}})
@@ -308,6 +312,9 @@ func (u user) shards() (own []gateway.LeaseID) {
 	owned("worker-0", 4)
 	other := run(u.b, "worker-1", "")
 	owned("worker-1", 2)
+	c := u.b.Client()
+	u.no(shard.Pause(u.ctx, c, name, 1, "a bad tenant"), shard.Resume(u.ctx, c, name, 1),
+		shard.Drain(u.ctx, c, name, "worker-0", "a new disk"), shard.Undrain(u.ctx, c, name, "worker-0"))
 	stop()
 	owned("worker-1", 4)
 	other()

@@ -27,6 +27,8 @@ const writePause = 100 * time.Millisecond
 type args struct {
 	Endpoint, Group, ID string
 	Shards              int
+	Quiet               bool
+	TTL                 time.Duration
 }
 
 // message is a line that a process prints when the function of a shard starts or ends.
@@ -49,7 +51,7 @@ var process = reexec.Register("member", func(a args) int {
 	defer c.Close()
 	w := writer{args: a, out: json.NewEncoder(os.Stdout)}
 	err = shard.Run(ctx, c, a.Group, a.Shards, w.write, &shard.Options{Member: member.Options{
-		ID: a.ID, Session: &session.Options{TTL: childTTL, AllowShortTTL: true},
+		ID: a.ID, Session: &session.Options{TTL: a.TTL, AllowShortTTL: true},
 	}})
 	if !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, a.ID, err)
@@ -68,6 +70,10 @@ type writer struct {
 func (w *writer) write(ctx context.Context, s *shard.Shard) error {
 	w.say(s, true)
 	defer w.say(s, false)
+	if w.Quiet {
+		<-ctx.Done()
+		return nil
+	}
 	key := logKey(w.Group, s.Number())
 	for {
 		put := gateway.OpPut(key, fmt.Appendf(nil, "%d", s.Fence()))

@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func TestContract(t *testing.T) {
 			"Owners":  showOwners,
 			"Leave":   leave,
 			"Revoked": revoked,
+			"Orders":  giveOrders,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, a, b) })
 		}
@@ -78,5 +80,36 @@ func revoked(t *testing.T, a, b *gateway.Client) {
 	})
 	if n := moved(before, owners(t, b, group, 10, "a", "b")); n > 0 {
 		t.Errorf("%d shards have moved", n)
+	}
+}
+
+// giveOrders: a pause, a drain, values and loads on a real etcd.
+func giveOrders(t *testing.T, a, b *gateway.Client) {
+	group := fresh(t)
+	defer run(t, a, group, "a", 6)()
+	defer run(t, b, group, "b", 6)()
+	owners(t, b, group, 6, "a", "b")
+	ctx := within(t, time.Minute)
+	if err := shard.Pause(ctx, b, group, 3, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shard.Owner(ctx, b, group, 3); !errors.Is(err, shard.ErrNoOwner) {
+		t.Errorf("Owner = %v", err)
+	}
+	if err := shard.Resume(ctx, b, group, 3); err != nil {
+		t.Fatal(err)
+	}
+	owners(t, b, group, 6, "a", "b")
+	if err := shard.Drain(ctx, a, group, "a", "test"); err != nil {
+		t.Fatal(err)
+	}
+	owners(t, b, group, 6, "b")
+	if err := shard.Undrain(ctx, a, group, "a"); err != nil {
+		t.Fatal(err)
+	}
+	owners(t, b, group, 6, "a", "b")
+	o, err := shard.Owner(ctx, a, group, 0)
+	if err != nil || o.Value != "shard 0 of "+o.Member.ID {
+		t.Errorf("%+v, %v", o, err)
 	}
 }

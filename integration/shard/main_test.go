@@ -4,6 +4,7 @@ package shard_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -31,7 +32,12 @@ func run(t *testing.T, c *gateway.Client, group, id string, n int) (stop func())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- shard.Run(ctx, c, group, n, func(ctx context.Context, _ *shard.Shard) error {
+		done <- shard.Run(ctx, c, group, n, func(ctx context.Context, s *shard.Shard) error {
+			s.ReportLoad(10)
+			value := fmt.Sprintf("shard %d of %s", s.Number(), id)
+			if err := s.SetValue(ctx, value); err != nil && ctx.Err() == nil && s.Err() == nil {
+				return err
+			}
 			<-ctx.Done()
 			return nil
 		}, &shard.Options{Member: member.Options{ID: id, Value: "at " + id}})

@@ -23,6 +23,8 @@ type fleet struct {
 	group string
 	n     int
 	procs map[string]*child
+	quiet bool          // the shards write nothing
+	ttl   time.Duration // default childTTL
 
 	mu       sync.Mutex
 	messages []message
@@ -42,7 +44,7 @@ func (c *child) wait() error {
 
 func (f *fleet) start(id string) {
 	f.t.Helper()
-	cmd := &child{Cmd: process.Command(context.Background(), args{cluster.Endpoints()[0], f.group, id, f.n})}
+	cmd := &child{Cmd: process.Command(context.Background(), args{cluster.Endpoints()[0], f.group, id, f.n, f.quiet, cmp.Or(f.ttl, childTTL)})}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -74,6 +76,14 @@ func (f *fleet) end(id string, sig syscall.Signal) {
 	}
 	if err := cmd.wait(); err != nil && sig != syscall.SIGKILL {
 		f.t.Errorf("%s: %v", id, err)
+	}
+}
+
+// kill kills all processes.
+func (f *fleet) kill() {
+	for _, cmd := range f.procs {
+		_ = cmd.Process.Kill()
+		_ = cmd.wait() // it was killed
 	}
 }
 
@@ -148,12 +158,7 @@ func TestProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		for _, cmd := range f.procs {
-			_ = cmd.Process.Kill()
-			_ = cmd.wait() // it was killed
-		}
-	}()
+	defer f.kill()
 	for i := range 4 {
 		f.start(fmt.Sprintf("m%d", i))
 	}

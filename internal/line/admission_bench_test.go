@@ -33,7 +33,7 @@ func admit(b *testing.B, members int, local bool) {
 	s.read(revision, line...)
 	waiting := make([]*waiter, members)
 	wait := func(i int, fence int64) {
-		waiting[i] = s.addWaiter(Member{Key: keys[i], Fence: fence}, nil, false)
+		waiting[i] = s.addWaiter(Member{Key: keys[i], Fence: fence}, Join{}, false)
 	}
 	for i := range keys {
 		if local && i > 0 {

@@ -13,9 +13,11 @@ var errFirst = errors.New("the first that waits")
 
 // undecided returns the predecessor of a member and the revision of the read, if the predecessor
 // waits and will note its admission. joined means that the member has just joined. Returns nil when
-// the rule admits the member, errFirst when the member has to follow those ahead of it, errNear
-// when it joined a short line, and errRemoved when it is not in the line.
-func (l *Line) undecided(ctx context.Context, me Member, joined bool) (*Member, int64, error) {
+// the rule admits the member, errFirst when it has to follow the members ahead of it, errNear when
+// it has to follow the whole line or joined a short one, and errRemoved when it is not in the line.
+func (l *Line) undecided(
+	ctx context.Context, j Join, me Member, joined bool,
+) (*Member, int64, error) {
 	read, err := l.readAhead(ctx, me)
 	if err != nil {
 		return nil, 0, err
@@ -26,6 +28,8 @@ func (l *Line) undecided(ctx context.Context, me Member, joined bool) (*Member, 
 		return nil, 0, errRemoved
 	}
 	switch admitted := l.Rule(v); {
+	case j.Yield && admitted >= last: // Abort has to see the members behind
+		return nil, 0, errNear
 	case admitted > last:
 		return nil, 0, nil
 	case admitted == last:

@@ -13,11 +13,12 @@ import (
 // wait depends on them.
 //
 // If the rule admits the first member only, the predecessor leaves when it is this member's turn.
-// Otherwise a member is admitted when others leave, and that changes no key behind them. So the
-// members of such a line note their admission: a member that was admitted after it had waited puts
-// its key again, with the same value, if its successor may be far back. The successor is the first
-// that waits then, and follows the members ahead of it. A member that was admitted when it joined
-// need not note that, because its successor joined later and read that it was admitted.
+// Otherwise a member is admitted when others leave, and that changes no key behind them. In an
+// election, the candidate that is next has to see the priorities behind it. So the members of such
+// lines note their admission: a member that was admitted after it had waited puts its key again,
+// with the same value, if its successor may be far back. The successor is the first that waits
+// then, and follows the line. A member that was admitted when it joined need not note that, because
+// its successor joined later and read that it was admitted.
 
 // errNear ends the wait of a member far back that has to follow the line.
 var errNear = errors.New("no longer far back")
@@ -44,7 +45,7 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 		switch {
 		case err != nil:
 		case j.Notes:
-			before, read, err = l.undecided(ctx, me, joined)
+			before, read, err = l.undecided(ctx, j, me, joined)
 		default:
 			before, err = l.predecessor(ctx, me)
 		}

@@ -111,6 +111,10 @@ type Join struct {
 	Abort func(Snapshot, Member) error
 	// AbortsBySettings means that Abort looks at nothing but the settings.
 	AbortsBySettings bool
+	// Yield means that Abort is also called for a member that the rule admits, before the admission.
+	Yield bool
+	// Mark is the end of the member's key, for example a priority. It begins with "-".
+	Mark string
 }
 
 // RefusedError is returned by a join when its own comparison failed.
@@ -148,6 +152,7 @@ type admitted struct {
 // reach joins the line and waits until the rule admits the member.
 func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 	key, others, free := l.Session.ReserveKey(l.Name)
+	key += j.Mark
 	me, count, err := l.join(ctx, j, key, others, free)
 	if err != nil {
 		return admitted{}, err

@@ -167,6 +167,9 @@ func (m *mirror) decide() {
 	for i, member := range v.Members[:m.rule(v)] {
 		w := m.waiters[member.Key]
 		if w != nil && w.is(member) && !w.admitted && (early == 0 || w.early) {
+			if w.yield && (w.aborted != nil || w.abort(m.snapshot, w.Member) != nil) {
+				continue // it is aborted below
+			}
 			w.admitted, w.before, w.heard = true, m.last, m.isFar(v.Members[i+1:])
 			signal(w.wake)
 		}

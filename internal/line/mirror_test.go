@@ -108,8 +108,8 @@ func (s script) want(t *testing.T, w *waiter, want state) {
 func TestMirrorHandsOver(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil, false),
-		s.addWaiter(Member{Key: "a/c", Fence: 6}, nil, false)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{}, false),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, Join{}, false)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	s.want(t, c, state{})
@@ -130,7 +130,7 @@ func TestMirrorOlderThanTheJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.read(10, Member{Key: "a/b", Fence: 3})
-	b := s.addWaiter(Member{Key: "a/b", Fence: 13}, nil, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 13}, Join{}, false)
 	s.want(t, b, state{})
 	s.events(del("a/b", 11))
 	s.want(t, b, state{})
@@ -146,14 +146,14 @@ func TestMirrorOlderThanTheJoin(t *testing.T) {
 func TestMirrorDecidesAfterEachEvent(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{}, false)
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
 	s.events(del("a/x", 6), put("a/x", 7, 7))
 	s.want(t, b, state{admitted: true})
 
 	// The waiter's own key is deleted, and another client creates it again.
 	s = newScript()
-	b = s.addWaiter(Member{Key: "a/b", Fence: 5}, nil, false)
+	b = s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{}, false)
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
 	s.events(del("a/b", 6), put("a/b", 7, 7), del("a/x", 8))
 	s.want(t, b, state{gone: true})
@@ -165,7 +165,7 @@ func TestMirrorRepeatedJoin(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.read(3, Member{Key: "a/x", Fence: 3})
-	b := s.addWaiter(Member{Key: "a/b", Fence: 4}, nil, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 4}, Join{}, false)
 	s.events(put("a/b", 4, 4), put("a/c", 5, 5), put("a/b", 4, 6))
 	s.want(t, b, state{})
 	if want := []Member{
@@ -182,14 +182,14 @@ func TestMirrorRemovedBeforeEnrolled(t *testing.T) {
 	s := newScript()
 	s.read(5, Member{Key: "a/x", Fence: 4})
 	s.events(put("a/b", 6, 6), del("a/b", 7))
-	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, nil, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, Join{}, false)
 	s.want(t, b, state{gone: true})
 }
 
 func TestMirrorSubLines(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, nil, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, Join{}, false)
 	s.read(4, Member{Key: "a/z/1", Fence: 3})
 	s.events(put("a/z/2", 5, 5), put("a/b", 6, 6))
 	s.want(t, b, state{admitted: true})
@@ -202,8 +202,8 @@ func TestMirrorSubLines(t *testing.T) {
 func TestMirrorAfterCompaction(t *testing.T) {
 	t.Parallel()
 	s := newScript()
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil, false),
-		s.addWaiter(Member{Key: "a/c", Fence: 6}, nil, false)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{}, false),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, Join{}, false)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member, Member{Key: "a/y", Fence: 3})
 	s.events(del("a/y", 7))
 	r := s.addReader()
@@ -218,7 +218,7 @@ func TestMirrorAfterCompaction(t *testing.T) {
 	if _, ok := s.copy(); ok {
 		t.Error("a stale mirror is shown")
 	}
-	d := s.addWaiter(Member{Key: "a/d", Fence: 5}, nil, false)
+	d := s.addWaiter(Member{Key: "a/d", Fence: 5}, Join{}, false)
 	s.want(t, d, state{}) // a stale mirror decides nothing
 	s.read(9, c.Member)
 	s.want(t, b, state{gone: true})
@@ -245,8 +245,8 @@ func TestMirrorSettingsAndValues(t *testing.T) {
 		}
 		return nil
 	}
-	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, abort, false),
-		s.addWaiter(Member{Key: "a/c", Fence: 6}, abort, false)
+	b, c := s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{Abort: abort}, false),
+		s.addWaiter(Member{Key: "a/c", Fence: 6}, Join{Abort: abort}, false)
 	s.read(6, Member{Key: "a/x", Fence: 4}, b.Member, c.Member)
 	s.want(t, b, state{})
 	limit := put("a//limit", 7, 7)
@@ -287,7 +287,7 @@ func TestMirrorAbortIsOlderThanTheJoin(t *testing.T) {
 		return nil
 	}
 	s.read(4, Member{Key: "a/x", Fence: 4})
-	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, abort, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 6}, Join{Abort: abort}, false)
 	s.want(t, b, state{})
 	s.events(put("a//limit", 5, 5), put("a/b", 6, 6))
 	s.want(t, b, state{})
@@ -306,7 +306,7 @@ func TestMirrorDecidesAtRevisions(t *testing.T) {
 	t.Parallel()
 	s := newScript()
 	s.rule = func(v Snapshot) int { return min(len(v.Settings["limit"]), len(v.Members)) }
-	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, nil, false)
+	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{}, false)
 	limit := put("a//limit", 3, 3)
 	limit.KV.Value = []byte("i")
 	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)

@@ -203,7 +203,7 @@ func (w *world) answerJoin(i int) error {
 	}
 	a.phase, a.sync = waiting, true
 	if !w.alien(i) {
-		w.mirrors[w.clientOf(i)].addWaiter(Member{Key: keyOf(i), Fence: a.fence}, nil, true)
+		w.mirrors[w.clientOf(i)].addWaiter(Member{Key: keyOf(i), Fence: a.fence}, Join{}, true)
 	}
 	return nil
 }

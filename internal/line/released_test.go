@@ -7,7 +7,7 @@ func TestReleased(t *testing.T) {
 	t.Parallel()
 	a, b := Member{Key: "a/a", Fence: 4}, Member{Key: "a/b", Fence: 5}
 	c := Member{Key: "a/c", Fence: 6}
-	early := func(m Member, s script) *waiter { return s.addWaiter(m, nil, true) }
+	early := func(m Member, s script) *waiter { return s.addWaiter(m, Join{}, true) }
 	forgotten := func(t *testing.T, s script) {
 		t.Helper()
 		if len(s.released) != 0 {

@@ -36,6 +36,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 		return Hold{}, err
 	}
 	key, _, free := l.Session.ReserveKey(l.Name)
+	key += j.Mark
 	still := []gateway.Cmp{gateway.CmpCreateRevision(l.prefix(), gateway.Equal, 0).Prefix()}
 	for range tries {
 		me, v, err := l.try(ctx, j, key, free, still)

@@ -16,6 +16,8 @@ type Verbs[N any] struct {
 	// UntilReleased ends the context of fn also when the hold is released while fn runs. Without
 	// it, fn may release the hold with its own context.
 	UntilReleased bool
+	// Repeat, if set, makes Run acquire another hold although the release of the last one succeeded.
+	Repeat func(N) bool
 }
 
 // Do acquires a hold, runs fn under it, and releases it, also when fn panics or ends its goroutine.
@@ -25,8 +27,8 @@ func (v Verbs[N]) Do(ctx context.Context, fn func(context.Context, N) error) err
 	return err
 }
 
-// Run is [Verbs.Do], repeated each time another client deletes the key of the member or the hold is
-// overdue, until ctx ends.
+// Run is [Verbs.Do], repeated each time another client deletes the key of the member, the hold is
+// overdue, or Repeat says so, until ctx ends.
 func (v Verbs[N]) Run(ctx context.Context, fn func(context.Context, N) error) error {
 	for again := (Again{}); ; {
 		lost, err := v.do(ctx, fn)
@@ -48,7 +50,8 @@ func (v Verbs[N]) do(
 	defer func() {
 		release := func(ctx context.Context) error { return v.Release(noun, ctx) }
 		ended := Finish(ctx, h.Grip, release)
-		lost = errors.Is(ended, core.ErrKeyDeleted) || errors.Is(ended, core.ErrOverdue)
+		lost = errors.Is(ended, core.ErrKeyDeleted) || errors.Is(ended, core.ErrOverdue) ||
+			v.Repeat != nil && v.Repeat(noun)
 		err = errors.Join(err, ended)
 	}()
 	run, cancel := context.WithCancelCause(ctx)

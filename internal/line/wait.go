@@ -14,6 +14,7 @@ type waiter struct {
 	Member
 	wake  chan struct{} // receives when waiterState may have changed, or the mirror is stale
 	abort func(Snapshot, Member) error
+	yield bool // see Join.Yield
 	early bool // see early.go
 	waiterState
 }
@@ -56,7 +57,7 @@ func (l *Line) wait(ctx context.Context, j Join, me Member, far bool) (admission
 
 // waitIn returns when the mirror admits the member.
 func (l *Line) waitIn(ctx context.Context, m *mirror, j Join, me Member) (admission, error) {
-	w := m.addWaiter(me, j.Abort, l.grantsEarly())
+	w := m.addWaiter(me, j, l.grantsEarly())
 	defer m.removeWaiter(w)
 	for {
 		if err := m.Sync(ctx); err != nil {
@@ -85,8 +86,10 @@ func (l *Line) observeWait(ctx context.Context, me Member) (done func()) {
 }
 
 // addWaiter registers a waiter for a member that has joined.
-func (m *mirror) addWaiter(me Member, abort func(Snapshot, Member) error, early bool) *waiter {
-	w := &waiter{Member: me, wake: make(chan struct{}, 1), abort: abort, early: early}
+func (m *mirror) addWaiter(me Member, j Join, early bool) *waiter {
+	w := &waiter{
+		Member: me, wake: make(chan struct{}, 1), abort: j.Abort, yield: j.Yield, early: early,
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiters[me.Key] = w

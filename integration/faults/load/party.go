@@ -67,6 +67,8 @@ type Party struct {
 	end     context.CancelFunc
 	done    sync.WaitGroup
 	err     error
+
+	fleetErr error
 }
 
 // Start starts a party that records its calls with rec. The caller closes it. Start returns an
@@ -94,6 +96,8 @@ func Start(cfg Config, rec *history.Recorder) (*Party, error) {
 			p.err = fmt.Errorf("party %s: %w", cfg.Name, err)
 		}
 	})
+	p.done.Go(func() { p.fleetErr = p.shards() })
+	p.done.Go(p.views)
 	for i := range cfg.Idle {
 		p.done.Go(func() { p.idle(fmt.Sprintf("idle/%s/%d", cfg.Name, i)) })
 	}
@@ -137,7 +141,7 @@ func (p *Party) Close() error {
 	p.done.Wait()
 	err := p.client.Close()
 	p.notes.Wait()
-	return errors.Join(p.err, err)
+	return errors.Join(p.err, p.fleetErr, err)
 }
 
 // session runs the party's work with one session.
