@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
@@ -53,6 +54,47 @@ func TestTransferToPassesCandidatesFarBack(t *testing.T) {
 		}
 		if len(seen) != n-1 {
 			t.Errorf("%d others led", len(seen))
+		}
+	})
+}
+
+// TestAPriorityLeadsALongLine: candidates that do not follow the line let one with a higher
+// priority pass, while another leads and when their turn comes.
+func TestAPriorityLeadsALongLine(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		const n = 40
+		leader, _, led := parade(t, etcd, n)
+		first := election.New(
+			bubble.Session(t, etcd), "a", &election.Options{Priority: 5})
+		second := election.New(
+			bubble.Session(t, etcd), "a", &election.Options{Priority: 3})
+		for name, e := range map[string]*election.Election{"first": first, "second": second} {
+			go func() {
+				term, err := e.Campaign(t.Context(), name)
+				if err != nil {
+					led <- err.Error()
+					return
+				}
+				led <- name
+				if err := term.Resign(t.Context()); err != nil {
+					led <- err.Error()
+				}
+			}()
+		}
+		synctest.Wait()
+		if err := leader.Resign(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"first", "second"} {
+			if got := <-led; got != want {
+				t.Errorf("%q led, not %q", got, want)
+			}
+		}
+		for i := range n {
+			if got, want := <-led, string(rune('1'+i)); got != want {
+				t.Errorf("%q led, not %q", got, want)
+			}
 		}
 	})
 }
