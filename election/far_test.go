@@ -91,10 +91,12 @@ func TestAPriorityLeadsALongLine(t *testing.T) {
 				t.Errorf("%q led, not %q", got, want)
 			}
 		}
-		for i := range n {
-			if got, want := <-led, string(rune('1'+i)); got != want {
-				t.Errorf("%q led, not %q", got, want)
-			}
+		seen := map[string]bool{}
+		for range n { // those that have let others pass may have passed each other
+			seen[<-led] = true
+		}
+		if len(seen) != n {
+			t.Errorf("%d of %d others led", len(seen), n)
 		}
 	})
 }
