@@ -153,10 +153,8 @@ func (l *Line) Check(ctx context.Context) error {
 	if err := l.checkName(); err != nil {
 		return err
 	}
-	for _, reserved := range []string{delayPrefix, core.BrokenPrefix} {
-		if strings.HasPrefix(l.prefix(), reserved) {
-			return fmt.Errorf("%w: the name lies among the keys %s", gateway.ErrInvalid, reserved)
-		}
+	if err := checkReserved(l.Name); err != nil {
+		return err
 	}
 	if l.MaxHold < 0 {
 		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)
