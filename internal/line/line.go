@@ -77,6 +77,9 @@ type Line struct {
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
+	// Standby means that a member that waits is not blocked: it is there to replace the holder. Its
+	// wait is not reported.
+	Standby bool
 	// Slash allows a name that ends in a slash, because the recipe keeps no settings that other
 	// clients need.
 	Slash bool

@@ -60,6 +60,9 @@ func (l *Line) wait(ctx context.Context, j Join, me Member) (*lastLeft, error) {
 }
 
 func (l *Line) observeWait(ctx context.Context, me Member) (done func()) {
+	if l.Standby {
+		return func() {}
+	}
 	return l.Session.ObserveWait(ctx,
 		core.HoldInfo{Kind: l.Kind, Name: l.Name, Key: me.Key, Fence: me.Fence})
 }
