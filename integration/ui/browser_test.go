@@ -68,6 +68,7 @@ func open(t *testing.T, address string, width, height int) *tab {
 		_, err := cdp.Call(ctx, tab, log.Enable, cdp.Empty{})
 		return err
 	}))
+	p.do(chromedp.EmulateViewport(int64(width), int64(height)))
 	p.do(chromedp.Navigate(address))
 	return p
 }

@@ -22,6 +22,7 @@ const (
 	maxName      = 160  // bytes of a name
 	maxText      = 120  // bytes of other texts in updates
 	shownShards  = 512
+	shownWaits   = 100 // of a cycle
 )
 
 type wireName struct {
@@ -304,7 +305,7 @@ func cyclesOf(cycles [][]inspect.Wait) [][]wireWait {
 	out := [][]wireWait{}
 	for _, cycle := range cycles[:min(len(cycles), shownMembers)] {
 		var waits []wireWait
-		for _, w := range cycle {
+		for _, w := range cycle[:min(len(cycle), shownWaits)] {
 			waits = append(waits, wireWait{
 				idOf(w.Place), leaseText(w.Waiter.Lease), leaseText(w.Holder.Lease),
 			})

@@ -71,18 +71,19 @@ function drain(bar) {
 // refresh updates the times and bars below an element.
 export function refresh(root) {
   for (const el of root.querySelectorAll("time[data-t]")) {
-    el.textContent = el.dataset.before + span(now() - Number(el.dataset.t)) + el.dataset.after;
+    el.textContent = (el.dataset.before ?? "") + span(now() - Number(el.dataset.t)) + (el.dataset.after ?? "");
   }
   for (const bar of root.querySelectorAll(".margin")) drain(bar);
 }
 
-// hue returns the colour of a session, which is the same at every name.
-export function hue(text) {
-  let n = 2166136261;
-  for (let i = 0; i < text.length; i++) n = Math.imul(n ^ text.charCodeAt(i), 16777619);
-  return ((n >>> 0) * 137.508) % 360;
+// tint returns the colour of a session, which is the same at every name. Colours that are given one
+// after the other differ most.
+const hues = new Map();
+export function tint(id) {
+  if (hues.size > 50000) hues.clear();
+  if (!hues.has(id)) hues.set(id, (200 + hues.size * 137.508) % 360);
+  return { "--h": hues.get(id).toFixed(0) };
 }
-export const tint = (text) => ({ "--h": hue(text ?? "").toFixed(0) });
 
 // steps returns a chart of numbers that stay as they are until the next one.
 export function steps(points, { width, height, from, to, label }) {

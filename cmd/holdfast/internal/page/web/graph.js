@@ -58,6 +58,34 @@ function layers(out, nodes) {
   return layer;
 }
 
+const w = 168, gap = 150, step = 52;
+
+// place returns the position of each node: beside the nodes that it waits for.
+function place(out, nodes) {
+  const layer = layers(out, nodes);
+  const columns = [];
+  for (const id of nodes) (columns[layer.get(id)] ??= []).push(id);
+  const at = new Map();
+  columns.filter(Boolean).forEach((column, i) => {
+    const wanted = (id) => {
+      const ys = out.filter((e) => e.from === id && at.has(e.to)).map((e) => at.get(e.to)[1]);
+      return ys.length ? ys.reduce((a, b) => a + b) / ys.length : 0;
+    };
+    const order = i === 0 ? column.map((id) => [id, 0])
+      : column.map((id) => [id, wanted(id)]).sort((a, b) => a[1] - b[1]);
+    let low = 84 - step;
+    for (const [id, want] of order) {
+      // those that wait for the same node are spread around it
+      const twins = order.filter(([, other]) => other === want).length;
+      const y = i === 0 ? low + step : Math.max(low + step, want - ((twins - 1) * step) / 2);
+      at.set(id, [20 + i * (w + gap), y]);
+      const fan = out.filter((e) => e.to === id).length;
+      low = i === 0 ? y + Math.max(0, fan - 1) * step : y;
+    }
+  });
+  return at;
+}
+
 const short = (s, n) => (s.length > n ? `${s.slice(0, n - 1)}…` : s);
 
 export function drawGraph(state, el) {
@@ -66,34 +94,32 @@ export function drawGraph(state, el) {
     el.replaceChildren(h("p", { class: "empty" }, state.live ? "Nobody waits." : ""));
     return;
   }
-  const layer = layers(out, nodes);
-  const all = [];
-  for (const id of nodes) (all[layer.get(id)] ??= []).push(id);
-  const columns = all.filter(Boolean);
-  const tall = Math.max(...columns.map((c) => c.length));
-  const w = 168, gap = 150, hgt = 54, height = Math.max(240, tall * hgt + 50);
-  const width = Math.max(860, columns.length * (w + gap) - gap + 40);
-  const at = new Map();
-  columns.forEach((column, i) => column.forEach((id, j) =>
-    at.set(id, [20 + i * (w + gap), 30 + (height - 60) * ((j + 0.5) / column.length)])));
+  const at = place(out, nodes);
+  const width = Math.max(860, ...[...at.values()].map(([x]) => x + w + 20));
+  const height = Math.max(200, ...[...at.values()].map(([, y]) => y + 40));
   const svg = h("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
     "aria-label": "who waits for whom" },
   h("defs", {}, ["calm", "bad"].map((cls) => h("marker", { id: `arrow-${cls}`, class: cls, viewBox: "0 0 8 8",
     refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" },
   h("path", { d: "M0 0 8 4 0 8z" })))));
+  const labels = [], labelled = new Set();
   for (const e of out) {
     const [x1, y1] = at.get(e.from), [x2, y2] = at.get(e.to);
     const back = x1 <= x2; // against the direction of the columns, as in a cycle
-    const bend = back ? Math.max(70, Math.abs(y2 - y1) / 2 + 50) : 0;
-    const from = back ? [x1 + w / 2, y1 + 19] : [x1, y1], to = back ? [x2 + w / 2, y2 + 21] : [x2 + w + 2, y2];
-    const middle = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
-    const d = back ? `M${from}C${from[0]} ${from[1] + bend} ${to[0]} ${to[1] + bend} ${to}`
-      : `M${from}C${from[0] - gap / 2} ${from[1]} ${to[0] + gap / 2} ${to[1]} ${to}`;
     const cls = e.bad ? "bad" : "calm";
-    svg.append(h("path", { class: `edge ${cls}`, d, "marker-end": `url(#arrow-${cls})` }),
-      h("svg:a", { href: ofName(e.name) }, h("title", {}, e.name), h("text", { class: `label ${cls}`, x: middle[0],
-        y: back ? middle[1] + bend * 0.75 - 5 : middle[1] - 6, "text-anchor": "middle" }, short(e.name, 22))));
+    const from = back ? [x1 + w / 2, y1 - 19] : [x1, y1], to = back ? [x2 + w / 2, y2 - 21] : [x2 + w + 2, y2];
+    const over = Math.min(from[1], to[1]) - 42; // the height of an arc over the nodes
+    svg.append(h("path", { class: `edge ${cls}`, "marker-end": `url(#arrow-${cls})`,
+      d: back ? `M${from}C${from[0]} ${over} ${to[0]} ${over} ${to}`
+        : `M${from}C${from[0] - gap / 2} ${from[1]} ${to[0] + gap / 2} ${to[1]} ${to}` }));
+    const once = `${e.to} ${e.name}`;
+    if (labelled.has(once) && !e.bad) continue;
+    labelled.add(once);
+    const x = (from[0] + to[0]) / 2, y = back ? over + 8 : (from[1] + to[1]) / 2 - 5;
+    labels.push(h("svg:a", { href: ofName(e.name) }, h("title", {}, e.name),
+      h("text", { class: `label ${cls}`, x, y, "text-anchor": "middle" }, short(e.name, 20))));
   }
+  svg.append(...labels);
   for (const id of nodes) {
     const [x, y] = at.get(id);
     const [name, where] = id.startsWith("none:") ? ["no lease", ""] : owner(state, { lease: id });

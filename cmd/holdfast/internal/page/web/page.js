@@ -89,8 +89,9 @@ function drawTiles(t) {
   if (!last || now() - last.time > 950) state.past.push({ time: now(), ...t });
   else Object.assign(last, t);
   state.past.splice(0, state.past.length - history);
+  const to = now(), from = Math.min(state.past[0].time, to - 10000);
   const chart = (field) => steps(state.past.map((p) => [p.time, p[field]]),
-    { width: 110, height: 30, from: now() - history * 1000, to: now(), label: `${field} over two minutes` });
+    { width: 110, height: 30, from, to, label: `${field} over two minutes` });
   const tile = (value, label, more, to, cls = "") => h("a", { class: `tile ${cls}`, href: to },
     h("span", {}, h("b", {}, value), h("small", {}, label)), more);
   const cycles = state.cycles.length;
@@ -105,7 +106,10 @@ function drawTiles(t) {
 }
 
 const link = (href, text) => h("a", { href }, text);
-const who = (lease) => link(ofSession(lease), owner(state, { lease })[0]);
+const who = (lease) => {
+  const [name, where] = owner(state, { lease });
+  return link(ofSession(lease), where ? `${name} (${where.split(" ")[0]})` : name);
+};
 
 function drawAlerts() {
   const out = [];
@@ -114,10 +118,12 @@ function drawAlerts() {
     alert("bad", h("b", {}, "etcd does not answer"), ` for ${span(state.problemFor)}: ${state.problem}`);
   }
   for (const cycle of state.cycles.slice(0, 3)) {
-    alert("bad", h("b", {}, "Deadlock"), cycle.flatMap((w) =>
-      [h("span", { class: "step" }, who(w.waiter), " waits at ", link(ofName(w.name), w.name), " for ",
-        who(w.holder))]));
+    const most = 4;
+    alert("bad", h("b", {}, "Deadlock"), cycle.slice(0, most).map((w) =>
+      h("span", { class: "step" }, who(w.waiter), " waits at ", link(ofName(w.name), w.name), " for ",
+        who(w.holder))), cycle.length > most && link("#/waits", `and ${plural(cycle.length - most, "more wait")}`));
   }
+  if (state.cycles.length > 3) alert("bad", link("#/waits", `${count(state.cycles.length - 3)} more deadlocks`));
   const silent = [...state.sessions.values()].filter((s) => s.suspect && s.holds > 0)
     .sort((a, b) => b.blocks - a.blocks);
   for (const s of silent.slice(0, 3)) {

@@ -50,10 +50,10 @@ function drawName(state, panel, open) {
   const cycle = state.cycles.find((c) => c.some((w) => w.name === n.id));
   return [
     head(state, n.name, n.recipe, mark(n.recipe)),
-    cycle && h("p", { class: "alert bad" }, h("b", {}, "Deadlock"), cycle.map((w) => h("span", { class: "step" },
+    cycle && h("p", { class: "alert bad" }, h("b", {}, "Deadlock"), cycle.slice(0, 12).map((w) => h("span", { class: "step" },
       who(state, w.waiter), " waits at ", h("a", { href: ofName(w.name) }, w.name), " for ", who(state, w.holder)))),
     n.recipe === "semaphore" && section(`${n.used} of ${n.size} held`, permits(state, n)),
-    n.queue && section("Depth, five minutes", h("div", { class: "chart" }, depth(n.queue, 380, 120)),
+    n.queue && section("Depth over time", h("div", { class: "chart" }, depth(n.queue, 380, 120)),
       numbers(n.queue), facts(["enqueued ever", count(n.queue.enqueued)], ["paused", n.paused ? "yes" : ""])),
     n.cron && drawCron(n.cron),
     n.group && drawGroup(state, n.group),
@@ -74,7 +74,10 @@ function drawName(state, panel, open) {
   ];
 }
 
-const who = (state, lease) => h("a", { href: ofSession(lease) }, owner(state, { lease })[0]);
+const who = (state, lease) => {
+  const [name, where] = owner(state, { lease });
+  return h("a", { href: ofSession(lease) }, where ? `${name} (${where.split(" ")[0]})` : name);
+};
 const more = (n) => h("p", { class: "calm" }, `and ${count(n)} more`);
 
 function member(state, n, m) {

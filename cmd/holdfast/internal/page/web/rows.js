@@ -90,12 +90,13 @@ export function permits(state, n) {
 
 const window5 = 5 * 60 * 1000;
 
-// depth returns the chart of a queue's depth over the last five minutes.
+// depth returns the chart of a queue's depth over the last five minutes, or since the first one that
+// is known.
 export function depth(q, width, height) {
-  const to = now(), from = to - window5;
+  const to = now(), from = Math.max(to - window5, Math.min(q.depth[0]?.[0] ?? to, to - 15000));
   const points = q.depth.filter(([t], i) => t >= from || q.depth[i + 1]?.[0] >= from ||
     i === q.depth.length - 1).map(([t, v]) => [Math.max(t, from), v]);
-  return steps(points, { width, height, from, to, label: "depth over five minutes" });
+  return steps(points, { width, height, from, to, label: "depth over time" });
 }
 
 const number = (n, word, cls = "") => h("span", { class: `number ${cls}` }, h("b", {}, count(n)),
@@ -123,7 +124,7 @@ export function cells(state, g, most) {
   return h("span", { class: "cells" }, g.shards.slice(0, most).map((at, i) => {
     const m = g.members[at];
     return h("i", {
-      class: m ? (g.moving?.includes(i) ? "moving" : "") : "none", style: m && tint(m.id),
+      class: m ? (g.moving?.includes(i) ? "moving" : "") : "none", style: m && tint(m.lease),
       title: `shard ${i}: ${m ? m.id : "nobody"}`,
     });
   }), g.n > most && h("small", {}, `+${count(g.n - most)}`));
@@ -142,7 +143,7 @@ function strip(state, n) {
       return [cells(state, n.group, 64), h("small", {}, plural(n.group.size, "member"))];
     case "group":
       return [h("span", { class: "dots" }, n.group.members.slice(0, 24).map((m) =>
-        h("i", { class: "dot", style: tint(m.id), title: `${m.id} ${m.value ?? ""}` }))),
+        h("i", { class: "dot", style: tint(m.lease), title: `${m.id} ${m.value ?? ""}` }))),
       h("small", {}, plural(n.group.size, "member"))];
     case "barrier": case "latch": {
       const at = n.holding + n.waiting, all = Math.max(n.parties || 0, at);
