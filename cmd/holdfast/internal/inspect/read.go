@@ -199,20 +199,27 @@ func (p *Place) take(found map[string]gateway.KeyValue) {
 		if !ok {
 			continue
 		}
-		m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
-		item, claim := claimedItem(m.Key)
-		lease, detached, owned := ownerOf(m.Value)
-		switch {
-		case claim:
-			m.Value, m.Lease = item, kv.Lease
-		case owned && detached:
-			m.Value, m.Lease, m.Detached = "", kv.Lease, true
-		case owned:
-			m.Value, m.Lease = "", lease
-		case m.moved:
+		if shown := m.read(kv); !shown && m.moved {
 			continue
 		}
 		left = append(left, m)
 	}
 	p.Members = left
+}
+
+// read copies a key to the member. shown reports whether it shows the owner in another way than by
+// the lease in its name.
+func (m *Member) read(kv gateway.KeyValue) (shown bool) {
+	m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
+	item, claim := claimedItem(m.Key)
+	lease, detached, owned := ownerOf(m.Value)
+	switch {
+	case claim:
+		m.Value, m.Lease = item, kv.Lease
+	case owned && detached:
+		m.Value, m.Lease, m.Detached = "", kv.Lease, true
+	case owned:
+		m.Value, m.Lease = "", lease
+	}
+	return claim || owned
 }
