@@ -59,7 +59,8 @@ var arrows = map[string][]string{
 	},
 	"cache": {"gateway", "internal/listwatch", "internal/ctxerr"},
 	"once": {
-		"gateway", "session", "internal/core", "internal/line", "internal/ctxerr", "internal/grace",
+		"gateway", "session", "internal/core", "internal/line", "internal/explain",
+		"internal/ctxerr", "internal/grace",
 	},
 	"cron": {
 		"gateway", "session", "internal/core", "internal/line", "internal/clock", "internal/ctxerr",

@@ -62,8 +62,8 @@ func folderOf(prefix, separator, section string) string {
 	switch {
 	case separator == "/":
 		return "integration/" + prefix
-	case prefix == "line":
-		return "internal/line"
+	case prefix == "line", prefix == "explain":
+		return "internal/" + prefix
 	case prefix != "":
 		return prefix
 	default:

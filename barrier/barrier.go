@@ -71,15 +71,19 @@ func (b *Barrier) Lower(ctx context.Context) error {
 }
 
 // Wait returns nil when the barrier was down at some moment after the call. Returns the context's
-// error when ctx ends first.
+// error when ctx ends first. The function [Wait] needs no session.
 func (b *Barrier) Wait(ctx context.Context) error {
-	now, err := b.line.Now(ctx)
+	return b.line.Wrap("wait", waitDown(ctx, &b.line))
+}
+
+func waitDown(ctx context.Context, from reader) error {
+	now, err := from.Now(ctx)
 	if err == nil && up(now) {
-		err = b.line.Until(ctx, func(v line.Snapshot) (bool, error) {
+		err = from.Until(ctx, func(v line.Snapshot) (bool, error) {
 			return v.Revision > now.Revision && !up(v), nil
 		})
 	}
-	return b.line.Wrap("wait", err)
+	return err
 }
 
 func up(v line.Snapshot) bool {

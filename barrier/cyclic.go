@@ -45,7 +45,7 @@ func (c *Cyclic) Await(ctx context.Context) (Arrival, error) {
 // Reset breaks the open round, if any member waits in it. After [gateway.ErrUncertain] the round
 // may have been broken.
 func (c *Cyclic) Reset(ctx context.Context) error {
-	v, err := c.look(ctx)
+	v, err := c.look(ctx, &c.line)
 	var now state
 	if err == nil {
 		now, err = stateOf(&c.line, v)

@@ -38,10 +38,11 @@ const (
 )
 
 func newPlace(s *session.Session, name, kind string, n int) place {
-	everybody := func(v line.Snapshot) int { return len(v.Members) }
 	l := line.Line{Session: core.Of(s), Name: name, Kind: "barrier", Rule: everybody}
 	return place{l, kind, n}
 }
+
+func everybody(v line.Snapshot) int { return len(v.Members) }
 
 func (p *place) parties() string { return fmt.Sprintf("%s %d", p.kind, p.n) }
 
@@ -125,11 +126,11 @@ func (p *place) matches(parties string) error {
 }
 
 // look reads the line and checks its declaration.
-func (p *place) look(ctx context.Context) (line.Snapshot, error) {
-	if err := p.check(ctx); err != nil {
+func (p *place) look(ctx context.Context, from reader) (line.Snapshot, error) {
+	if err := p.checkNumber(); err != nil {
 		return line.Snapshot{}, err
 	}
-	v, err := p.line.Now(ctx)
+	v, err := from.Now(ctx)
 	if err != nil {
 		return v, err
 	}

@@ -3,7 +3,7 @@
 //
 // # Usage
 //
-//	// others: barrier.New(s, "migration").Wait(ctx)
+//	// others: barrier.Wait(ctx, client, "migration"), without a session
 //	up, err := barrier.New(s, "migration").Hold(ctx)
 //	defer up.Release(ctx)
 //
@@ -21,8 +21,9 @@
 //
 // # Guarantees
 //
-// [Barrier.Wait] returns nil only if the barrier was down at a moment after the call. A broken
-// watch does not count as down.
+// [Barrier.Wait] and [Wait] return nil only if the barrier was down at a moment after the call. A
+// broken watch does not count as down. [Wait], [WaitLatch] and [CountLatch] need no session: they
+// lease nothing and only read.
 //
 // No member passes a [Double] or a [Cyclic] before n members, each under a session that lives at
 // the server, wait in the same round. The result of a round is written once, and all its members

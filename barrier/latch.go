@@ -41,24 +41,34 @@ func (l *Latch) CountDown(ctx context.Context) error {
 }
 
 // Count reads the number of counts until the latch opens. Returns [ErrConfigMismatch] when another
-// kind of barrier has declared the name.
+// kind of barrier has declared the name. The function [CountLatch] needs no session.
 func (l *Latch) Count(ctx context.Context) (int, error) {
-	v, err := l.look(ctx)
-	if err != nil {
-		return 0, l.line.Wrap("count", err)
-	}
-	return l.left(v), nil
+	n, err := l.count(ctx, &l.line)
+	return n, l.line.Wrap("count", err)
 }
 
-// Wait returns nil when the latch is open. Returns the context's error when ctx ends first.
+func (p *place) count(ctx context.Context, from reader) (int, error) {
+	v, err := p.look(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	return p.left(v), nil
+}
+
+// Wait returns nil when the latch is open. Returns the context's error when ctx ends first. The
+// function [WaitLatch] needs no session.
 func (l *Latch) Wait(ctx context.Context) error {
 	err := l.check(ctx)
 	if err == nil {
-		err = l.line.Until(ctx, func(v line.Snapshot) (bool, error) {
-			return l.left(v) == 0, l.agrees(v)
-		})
+		err = l.waitOpen(ctx, &l.line)
 	}
 	return l.line.Wrap("wait", err)
+}
+
+func (p *place) waitOpen(ctx context.Context, from reader) error {
+	return from.Until(ctx, func(v line.Snapshot) (bool, error) {
+		return p.left(v) == 0, p.agrees(v)
+	})
 }
 
 // left returns the number of counts until the latch opens.

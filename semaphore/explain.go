@@ -16,14 +16,14 @@ import (
 // failed.
 func (m *Semaphore) Explain(ctx context.Context) (*session.Explanation, error) {
 	var corrupt error
-	out, err := explain.Line(ctx, &m.line, func(v line.Standing, own int) (needs []string) {
+	out, err := explain.Line(ctx, &m.line, func(v line.Standing, _ int) (needs []string) {
 		corrupt = m.corrupt(v.Snapshot)
 		size, used, admitted := fill(v.Snapshot)
 		if size == 0 || admitted == len(v.Members) && used < size {
 			return nil
 		}
 		needs = append(needs, fmt.Sprintf("%d of %d units are in use", used, size))
-		if admitted < own {
+		if admitted < len(v.Members) {
 			first := v.Members[admitted]
 			needs = append(needs,
 				fmt.Sprintf("%s, the first that waits, needs %d units, and %d are free",

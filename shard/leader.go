@@ -36,7 +36,7 @@ func (r *runner) lead(ctx context.Context) error {
 func (r *runner) term(ctx context.Context) (err error) {
 	l := line.Line{
 		Session: r.session, Name: r.group + "//leader", Kind: "shard leader", Rule: line.Exclusive,
-		Checked: true,
+		Checked: true, Standby: true,
 	}
 	h, err := l.Enter(ctx, line.Join{Value: r.id, Exclusive: true})
 	if err != nil {

@@ -88,25 +88,24 @@ func barrierWait(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "wait NAME",
 		Short:   "Wait until a barrier is down",
-		Long:    "Wait until a barrier is down." + exitOfWait,
+		Long:    "Wait until a barrier is down. It leases nothing and only reads." + exitOfWait,
 		Example: "  holdfast barrier wait migration -w 30",
 		Args:    one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
 				return err
 			}
-			s, err := a.open(cmd, f)
-			if err != nil {
-				return err
-			}
+			name := args[0]
 			look := func(ctx context.Context) error {
-				p, err := inspect.Front(ctx, a.client, args[0])
-				if err == nil && p.Up() {
+				up, err := inspect.Up(ctx, a.client, name)
+				if up {
 					err = errNotInTime
 				}
 				return err
 			}
-			return a.waitFor(cmd.Context(), f, look, barrier.New(s, args[0]).Wait)
+			return a.waitFor(cmd.Context(), f, look, func(ctx context.Context) error {
+				return barrier.Wait(ctx, a.client, name)
+			})
 		},
 	}
 	f.add(cmd, false)

@@ -15,28 +15,32 @@ again.`
 
 func latchCommand(a *app) *cobra.Command {
 	return group("latch", "Wait until something has happened N times", latchHelp, "NAME --count N",
-		latchRequest(a, "down", "Count once", (*barrier.Latch).CountDown),
-		latchWait(a),
-		latchRequest(a, "left", "Print how many counts are left",
-			func(l *barrier.Latch, ctx context.Context) error {
-				n, err := l.Count(ctx)
-				if err != nil {
-					return err
-				}
-				return a.print(map[string]any{"left": n}, strconv.Itoa(n))
-			}),
-	)
+		latchDown(a), latchWait(a), latchLeft(a))
 }
 
-// latchRequest returns a command for a verb that waits only for etcd.
-func latchRequest(
-	a *app, verb, short string, do func(*barrier.Latch, context.Context) error,
-) *cobra.Command {
-	return latchVerb(verb, short, exitStatus(),
+func latchDown(a *app) *cobra.Command {
+	return latchVerb("down", "Count once", exitStatus(),
 		func(cmd *cobra.Command, name string, count int) error {
 			return a.request(cmd, func(ctx context.Context, s *session.Session) error {
-				return do(barrier.NewLatch(s, name, count), ctx)
+				return barrier.NewLatch(s, name, count).CountDown(ctx)
 			})
+		})
+}
+
+func latchLeft(a *app) *cobra.Command {
+	return latchVerb("left", "Print how many counts are left", exitStatus(),
+		func(cmd *cobra.Command, name string, count int) error {
+			c, err := a.dial()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := a.bounded(cmd.Context())
+			defer cancel()
+			n, err := barrier.CountLatch(ctx, c, name, count)
+			if err != nil {
+				return err
+			}
+			return a.print(map[string]any{"left": n}, strconv.Itoa(n))
 		})
 }
 
@@ -47,19 +51,16 @@ func latchWait(a *app) *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			s, err := a.open(cmd, f)
-			if err != nil {
-				return err
-			}
-			l := barrier.NewLatch(s, name, count)
 			look := func(ctx context.Context) error {
-				left, err := l.Count(ctx)
+				left, err := barrier.CountLatch(ctx, a.client, name, count)
 				if err == nil && left > 0 {
 					err = errNotInTime
 				}
 				return err
 			}
-			return a.waitFor(cmd.Context(), f, look, l.Wait)
+			return a.waitFor(cmd.Context(), f, look, func(ctx context.Context) error {
+				return barrier.WaitLatch(ctx, a.client, name, count)
+			})
 		})
 	f.add(cmd, false)
 	return cmd

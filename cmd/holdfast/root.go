@@ -66,7 +66,7 @@ func newRoot(a *app) *cobra.Command {
 		leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a), onceCommand(a),
 		cronCommand(a), counterCommand(a), idCommand(a), memberCommand(a), membersCommand(a),
 		shardCommand(a), shardsCommand(a), lsCommand(a), infoCommand(a), whyCommand(a),
-		historyCommand(a), breakCommand(a), doctorCommand(a),
+		uiCommand(a), topCommand(a), historyCommand(a), breakCommand(a), doctorCommand(a),
 	)
 	complete(root)
 	return root

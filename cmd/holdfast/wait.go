@@ -106,13 +106,23 @@ func with[A, T any](
 	return func(ctx context.Context) (T, error) { return verb(ctx, arg) }
 }
 
-// waitFor waits without holding anything. look returns [errNotInTime] if it would have to wait.
+// waitFor waits without a session. It looks first, within the time that etcd has to answer, because
+// a wait without end would not report that etcd is out of reach. look returns [errNotInTime] if it
+// would have to wait.
 func (a *app) waitFor(
 	ctx context.Context, f *waitFlags, look, wait func(context.Context) error,
 ) error {
-	nothing := func(fn func(context.Context) error) func(context.Context) (struct{}, error) {
-		return func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }
+	if _, err := a.dial(); err != nil {
+		return err
 	}
-	_, err := attempt[struct{}]{try: nothing(look), wait: nothing(wait)}.get(ctx, a, f)
+	wctx, cancel := f.context(ctx)
+	defer cancel()
+	lctx, cancel := answerWithin(ctx, f.answerLimit(time.Duration(a.connect.timeout)))
+	err := look(lctx)
+	cancel()
+	if mustWait(err) && !f.once() {
+		a.log.mute(false)
+		err = wait(wctx)
+	}
 	return f.refused(err)
 }

@@ -33,6 +33,7 @@ func TestContract(t *testing.T) {
 			"Cut off":    cutOff,
 			"Bad":        bad,
 			"Inspect":    inspect,
+			"Client":     withClient,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, a, b) })
 		}

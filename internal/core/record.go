@@ -171,11 +171,20 @@ func (s *Session) SessionInfos(
 	return out, nil
 }
 
+// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings must not use, see
+// the function of the same name.
+func (s *Session) CheckName(name string) error {
+	if s == nil {
+		return invalid("no session")
+	}
+	return CheckName(name, s.opt.RecordPrefix)
+}
+
 // CheckName returns [gateway.ErrInvalid] for names that a recipe with settings must not use. These
 // are the names that [Session.CheckLineName] rejects, and names that end in a slash, because the
 // members of a lock "a/" have the same prefix as the settings of a recipe "a".
-func (s *Session) CheckName(name string) error {
-	if err := s.CheckLineName(name); err != nil {
+func CheckName(name, recordPrefix string) error {
+	if err := checkLineName(name, recordPrefix); err != nil {
 		return err
 	}
 	if strings.HasSuffix(name, "/") {
@@ -189,14 +198,19 @@ func (s *Session) CheckName(name string) error {
 // name with two slashes in a row, and a name among the records. A name may end in a slash, as names
 // of clientv3 often do.
 func (s *Session) CheckLineName(name string) error {
-	switch {
-	case s == nil:
+	if s == nil {
 		return invalid("no session")
+	}
+	return checkLineName(name, s.opt.RecordPrefix)
+}
+
+func checkLineName(name, recordPrefix string) error {
+	switch {
 	case name == "":
 		return invalid("an empty name")
 	case strings.Contains(name, "//"): // the settings of the name before it
 		return invalid("the name %q has two slashes in a row", name)
-	case strings.HasPrefix(name+"/", s.opt.RecordPrefix):
+	case strings.HasPrefix(name+"/", recordPrefix):
 		return invalid("the name %q lies among the session records", name)
 	}
 	return nil

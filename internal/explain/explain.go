@@ -9,6 +9,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,42 +31,65 @@ const lookedUp = 10
 func Line(
 	ctx context.Context, l *line.Line, more func(v line.Standing, own int) []string,
 ) (*session.Explanation, error) {
-	v, err := l.Standing(ctx)
+	return Lines(ctx, []*line.Line{l}, more)
+}
+
+// Lines is [Line] for a call that waits for all of several lines of one session.
+func Lines(
+	ctx context.Context, lines []*line.Line, more func(v line.Standing, own int) []string,
+) (*session.Explanation, error) {
+	standings, err := line.Standings(ctx, lines)
 	if err != nil {
 		return nil, err
 	}
+	out := &session.Explanation{Revision: standings[0].Revision}
+	first := make([]int, len(lines)+1) // the index of the first holder of each line
+	for i, v := range standings {
+		for _, m := range v.Members[:min(v.Admitted, lookedUp)] {
+			out.Holders = append(out.Holders,
+				session.Holder{Key: m.Key, Lease: v.Under[m.Key], Fence: m.Fence})
+		}
+		first[i+1] = len(out.Holders)
+	}
+	if err := LookUp(ctx, lines[0].Session, out.Holders); err != nil {
+		return nil, err
+	}
+	for i, v := range standings {
+		add(out, lines[i], v, out.Holders[first[i]:first[i+1]], more)
+	}
+	return out, nil
+}
+
+// add adds the needs of one line.
+func add(
+	out *session.Explanation, l *line.Line, v line.Standing, holders []session.Holder,
+	more func(v line.Standing, own int) []string,
+) {
 	own := len(v.Members)
-	out := &session.Explanation{Revision: v.Revision}
 	for i := v.Admitted; i < len(v.Members); i++ {
 		if m := v.Members[i]; m.Lease() == l.Session.Lease() {
-			own, out.Key = i, m.Key
+			own, out.Key = i, cmp.Or(out.Key, m.Key)
 			break
 		}
 	}
-	out.Ahead = own - v.Admitted
-	for _, m := range v.Members[:min(v.Admitted, lookedUp)] {
-		out.Holders = append(out.Holders,
-			session.Holder{Key: m.Key, Lease: v.Under[m.Key], Fence: m.Fence})
-	}
-	if err := LookUp(ctx, l.Session, out.Holders); err != nil {
-		return nil, err
-	}
+	var needs []string
 	if more != nil {
-		out.Needs = more(v, own)
+		needs = more(v, own)
 	}
-	if v.Admitted > 0 && (l.Kind != "semaphore" || len(out.Needs) > 0) {
-		out.Needs = append(out.Needs, Needs(out.Holders)...)
+	if v.Admitted > 0 && (l.Kind != "semaphore" || len(needs) > 0) {
+		needs = append(needs, Needs(holders)...)
 	}
 	for _, m := range v.Members[v.Admitted:own] {
 		if v.Under[m.Key] == 0 {
-			out.Needs = append(out.Needs, unleased(m.Key))
+			needs = append(needs, unleased(m.Key))
 		}
 	}
-	if out.Ahead > 0 {
-		out.Needs = append(out.Needs,
-			fmt.Sprintf("%d that wait ahead have their turn first", out.Ahead))
+	if ahead := own - v.Admitted; ahead > 0 {
+		out.Ahead += ahead
+		needs = append(needs,
+			fmt.Sprintf("%d that wait ahead have their turn first", ahead))
 	}
-	return out, nil
+	out.Needs = append(out.Needs, needs...)
 }
 
 // LookUp fills in the sessions and the leases of holders, as far as the user may read them. Returns

@@ -155,8 +155,21 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 	return holds, nil
 }
 
-// checkAll returns [gateway.ErrInvalid] for lines that cannot be held together.
+// checkAll returns [gateway.ErrInvalid] for lines that cannot be held together, and waits while the
+// session is suspect.
 func checkAll(ctx context.Context, lines []*Line) error {
+	if err := checkNames(lines); err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if err := l.Check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkNames(lines []*Line) error {
 	if len(lines) == 0 || len(lines) > MaxLines {
 		return fmt.Errorf("%w: %d names, not between 1 and %d",
 			gateway.ErrInvalid, len(lines), MaxLines)
@@ -167,7 +180,7 @@ func checkAll(ctx context.Context, lines []*Line) error {
 			return fmt.Errorf("%w: %q is named twice", gateway.ErrInvalid, l.Name)
 		}
 		seen[l.Name] = true
-		if err := l.Check(ctx); err != nil {
+		if err := l.checkName(); err != nil {
 			return err
 		}
 	}

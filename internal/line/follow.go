@@ -5,8 +5,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // Follow yields the line, and again after each change, until ctx or the session ends. Revisions
@@ -18,29 +16,13 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 			yield(Snapshot{}, err)
 			return
 		}
-		m := l.acquireMirror()
-		defer m.release()
-		wake := m.addReader()
-		defer m.removeReader(wake)
 		ctx, cancel := l.Session.Bound(ctx)
 		defer cancel()
-		shown := int64(-1)
-		for {
-			if err := m.Sync(ctx); err != nil {
-				yield(Snapshot{}, l.endCause(ctx, err))
-				return
+		for v, err := range l.reader().follow(ctx) {
+			if err != nil {
+				err = l.endCause(ctx, err)
 			}
-			if v, ok := m.copy(); ok && v.Revision > shown {
-				shown = v.Revision
-				if !yield(v, nil) {
-					return
-				}
-				continue // the line may have changed during the yield
-			}
-			select {
-			case <-wake:
-			case <-ctx.Done():
-				yield(Snapshot{}, l.endCause(ctx, ctxerr.Of(ctx)))
+			if !yield(v, err) {
 				return
 			}
 		}
@@ -51,15 +33,7 @@ func (l *Line) Follow(ctx context.Context) iter.Seq2[Snapshot, error] {
 // the call. It returns nil when done returns true. Returns done's error when done fails, and else
 // the error that ended Follow.
 func (l *Line) Until(ctx context.Context, done func(Snapshot) (bool, error)) error {
-	for v, err := range l.Follow(ctx) {
-		if err != nil {
-			return err
-		}
-		if ok, err := done(v); ok || err != nil {
-			return err
-		}
-	}
-	return nil
+	return until(l.Follow(ctx), done)
 }
 
 func (m *mirror) addReader() (wake chan struct{}) {

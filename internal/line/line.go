@@ -77,6 +77,9 @@ type Line struct {
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
+	// Standby means that a member that waits is not blocked: it is there to replace the holder. Its
+	// wait is not reported.
+	Standby bool
 	// Slash allows a name that ends in a slash, because the recipe keeps no settings that other
 	// clients need.
 	Slash bool
@@ -176,10 +179,8 @@ func (l *Line) Check(ctx context.Context) error {
 	if err := l.checkName(); err != nil {
 		return err
 	}
-	for _, reserved := range []string{delayPrefix, core.BrokenPrefix} {
-		if strings.HasPrefix(l.prefix(), reserved) {
-			return fmt.Errorf("%w: the name lies among the keys %s", gateway.ErrInvalid, reserved)
-		}
+	if err := checkReserved(l.Name); err != nil {
+		return err
 	}
 	if l.MaxHold < 0 {
 		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)

@@ -15,11 +15,7 @@ func (l *Line) Read(ctx context.Context) (Snapshot, error) {
 	if err := l.checkName(); err != nil {
 		return Snapshot{}, err
 	}
-	resp, err := l.Session.Client().Get(ctx, l.prefix(), gateway.Prefix())
-	if err != nil {
-		return Snapshot{}, err
-	}
-	return snapshotOf(resp, l.prefix()), nil
+	return l.reader().read(ctx)
 }
 
 // Now is [Line.Read] for work under the session: it waits while the session is suspect and returns

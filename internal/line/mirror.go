@@ -36,13 +36,17 @@ type lastLeft struct {
 // mirrors is global because sessions that share a client must share its mirrors.
 var mirrors listwatch.Pool[*mirror]
 
-func (l *Line) mirrorID() listwatch.ID {
-	return listwatch.ID{Client: l.Session.Client(), Kind: l.Kind, Key: l.prefix()}
+func (l *Line) mirrorID() listwatch.ID { return l.reader().mirrorID() }
+
+func (l *Line) acquireMirror() *mirror { return l.reader().acquireMirror() }
+
+func (r *Reader) mirrorID() listwatch.ID {
+	return listwatch.ID{Client: r.Client, Kind: r.Kind, Key: r.prefix()}
 }
 
-func (l *Line) acquireMirror() *mirror {
-	id := l.mirrorID()
-	return mirrors.Acquire(id, func() *mirror { return newMirror(id.Client, id.Key, l.Rule) })
+func (r *Reader) acquireMirror() *mirror {
+	id := r.mirrorID()
+	return mirrors.Acquire(id, func() *mirror { return newMirror(id.Client, id.Key, r.Rule) })
 }
 
 func newMirror(c *gateway.Client, prefix string, rule Rule) *mirror {

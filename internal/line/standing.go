@@ -15,20 +15,30 @@ type Standing struct {
 	Under map[string]gateway.LeaseID
 }
 
-// Standing reads the line once, also after the session has ended. Returns [gateway.ErrInvalid] when
-// the line's name is not allowed, and else the error of the request.
-func (l *Line) Standing(ctx context.Context) (Standing, error) {
-	if err := l.checkName(); err != nil {
-		return Standing{}, err
+// Standings reads lines of one session at one revision, also after the session has ended. Returns
+// [gateway.ErrInvalid] for lines that cannot be held together, and else the error of the request.
+func Standings(ctx context.Context, lines []*Line) ([]Standing, error) {
+	if err := checkNames(lines); err != nil {
+		return nil, err
 	}
-	resp, err := l.Session.Client().Get(ctx, l.prefix(), gateway.Prefix())
+	var t gateway.Txn
+	for _, l := range lines {
+		t.Then = append(t.Then, gateway.OpGet(l.prefix(), gateway.Prefix()))
+	}
+	resp, err := lines[0].Session.Client().Txn(ctx, t)
 	if err != nil {
-		return Standing{}, err
+		return nil, err
 	}
-	v := Standing{Snapshot: snapshotOf(resp, l.prefix()), Under: map[string]gateway.LeaseID{}}
-	for _, kv := range resp.KVs {
-		v.Under[kv.Key] = kv.Lease
+	out := make([]Standing, len(lines))
+	for i, l := range lines {
+		read := resp.Responses[i].Get
+		read.Revision = resp.Revision
+		v := Standing{Snapshot: snapshotOf(read, l.prefix()), Under: map[string]gateway.LeaseID{}}
+		for _, kv := range read.KVs {
+			v.Under[kv.Key] = kv.Lease
+		}
+		v.Admitted = l.Rule(v.Snapshot)
+		out[i] = v
 	}
-	v.Admitted = l.Rule(v.Snapshot)
-	return v, nil
+	return out, nil
 }

@@ -81,6 +81,9 @@ func (l *Line) waitIn(ctx context.Context, m *mirror, j Join, me Member) (admiss
 }
 
 func (l *Line) observeWait(ctx context.Context, me Member) (done func()) {
+	if l.Standby {
+		return func() {}
+	}
 	return l.Session.ObserveWait(ctx,
 		core.HoldInfo{Kind: l.Kind, Name: l.Name, Key: me.Key, Fence: me.Fence})
 }

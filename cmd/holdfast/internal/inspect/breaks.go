@@ -25,7 +25,7 @@ type Break struct {
 // Breaks reads the holds of a name that were broken, the last one last. A user who may not read the
 // records sees none. It returns the error of a failed request.
 func Breaks(ctx context.Context, c *gateway.Client, name string) ([]Break, error) {
-	found, err := c.Get(ctx, brokenPrefix+name+"/", gateway.Prefix())
+	found, err := c.Get(ctx, BrokenPrefix+name+"/", gateway.Prefix())
 	switch {
 	case errors.Is(err, gateway.ErrPermissionDenied):
 		return nil, nil

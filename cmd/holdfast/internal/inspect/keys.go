@@ -19,9 +19,11 @@ const (
 	// The beginning of the value of a lock that can be detached, before and after that.
 	heldValue     = "held:"
 	detachedValue = "detached:"
-
-	brokenPrefix = "holdfast/broken/" // of the records of holds that were broken
 )
+
+// BrokenPrefix begins the keys of the records of holds that were broken. A part of a name may follow
+// it.
+const BrokenPrefix = "holdfast/broken/"
 
 func claimPrefix(name string) string { return name + claimPart }
 

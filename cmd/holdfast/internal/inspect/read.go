@@ -49,6 +49,19 @@ func Front(ctx context.Context, c *gateway.Client, name string) (*Place, error) 
 	return p, nil
 }
 
+// Up reports whether a simple barrier is up. It reads only keys of the barrier, and its cost does
+// not depend on the number of holders. It returns the error of a failed request.
+func Up(ctx context.Context, c *gateway.Client, name string) (bool, error) {
+	p, more, err := membersOf(ctx, c, name, gateway.Limit(frontLimit))
+	if err == nil && more && len(p.Members) == 0 { // keys of other names lie before the first
+		p, _, err = membersOf(ctx, c, name)
+	}
+	if err == nil {
+		err = (&reader{c: c}).fillMembers(ctx, p)
+	}
+	return err == nil && p.Up(), err
+}
+
 // membersOf lists the members of one name. more reports whether a limit has cut the list.
 func membersOf(
 	ctx context.Context, c *gateway.Client, name string, opts ...gateway.Option,
@@ -100,9 +113,8 @@ func (r *reader) get(ctx context.Context, keys []string) (map[string]gateway.Key
 	return out, nil
 }
 
-// fill reads the members, settings and session records of places. Members that have disappeared
-// are left out.
-func (r *reader) fill(ctx context.Context, places ...*Place) error {
+// fillMembers reads the members and settings of places. Members that have disappeared are left out.
+func (r *reader) fillMembers(ctx context.Context, places ...*Place) error {
 	var keys []string
 	for _, p := range places {
 		for _, setting := range settings {
@@ -116,10 +128,20 @@ func (r *reader) fill(ctx context.Context, places ...*Place) error {
 	if err != nil {
 		return err
 	}
-	records := map[string]bool{}
 	for _, p := range places {
 		p.take(found)
 		p.arrange()
+	}
+	return nil
+}
+
+// fill is fillMembers with the session records of the members.
+func (r *reader) fill(ctx context.Context, places ...*Place) error {
+	if err := r.fillMembers(ctx, places...); err != nil {
+		return err
+	}
+	records := map[string]bool{}
+	for _, p := range places {
 		for _, m := range p.Members {
 			records[recordKey(m.Lease)] = true
 			if m.Holds {
@@ -127,7 +149,7 @@ func (r *reader) fill(ctx context.Context, places ...*Place) error {
 			}
 		}
 	}
-	found, err = r.get(ctx, slices.Collect(maps.Keys(records)))
+	found, err := r.get(ctx, slices.Collect(maps.Keys(records)))
 	if err != nil {
 		return err
 	}
@@ -177,20 +199,27 @@ func (p *Place) take(found map[string]gateway.KeyValue) {
 		if !ok {
 			continue
 		}
-		m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
-		item, claim := claimedItem(m.Key)
-		lease, detached, owned := ownerOf(m.Value)
-		switch {
-		case claim:
-			m.Value, m.Lease = item, kv.Lease
-		case owned && detached:
-			m.Value, m.Lease, m.Detached = "", kv.Lease, true
-		case owned:
-			m.Value, m.Lease = "", lease
-		case m.moved:
+		if shown := m.read(kv); !shown && m.moved {
 			continue
 		}
 		left = append(left, m)
 	}
 	p.Members = left
+}
+
+// read copies a key to the member. shown reports whether it shows the owner in another way than by
+// the lease in its name.
+func (m *Member) read(kv gateway.KeyValue) (shown bool) {
+	m.Fence, m.Value, m.Under = kv.CreateRevision, string(kv.Value), kv.Lease
+	item, claim := claimedItem(m.Key)
+	lease, detached, owned := ownerOf(m.Value)
+	switch {
+	case claim:
+		m.Value, m.Lease = item, kv.Lease
+	case owned && detached:
+		m.Value, m.Lease, m.Detached = "", kv.Lease, true
+	case owned:
+		m.Value, m.Lease = "", lease
+	}
+	return claim || owned
 }

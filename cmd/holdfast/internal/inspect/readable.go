@@ -124,7 +124,8 @@ func (r *reader) scan(ctx context.Context, s span, each func(key string)) error 
 		to = gateway.Range(s.end)
 	}
 	for s.end == "" || s.from < s.end {
-		resp, err := r.c.Get(ctx, s.from, to, gateway.KeysOnly(), gateway.Limit(pageSize))
+		resp, err := r.c.Get(ctx, s.from, to, gateway.KeysOnly(), gateway.Limit(pageSize),
+			gateway.AtRevision(r.revision))
 		if err != nil {
 			return err
 		}
