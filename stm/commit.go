@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -26,7 +27,7 @@ func (tx *Tx) commit(s *session.Session) (int64, error) {
 	for _, key := range slices.Sorted(maps.Keys(tx.writes)) {
 		t.Then = append(t.Then, tx.writes[key].op)
 	}
-	apply := s.Txn
+	apply := core.Of(s).TxnFlat // Else only reads, as it requires
 	if len(tx.writes) == 0 {
 		apply = tx.client.Txn // it only reads, so it needs no receipt
 	}
