@@ -10,7 +10,7 @@ import (
 )
 
 // mostBytes bounds the size of a program that only locks: it had 7,577,762 bytes with Go 1.26 on
-// linux/amd64 when this was recorded, of which net/http and crypto/tls are most. 3 % are for mends of
+// linux/amd64 when this was recorded, of which net/http and crypto/tls are most. 3 % are for repairs of
 // the packages that it uses; more needs a reason.
 const mostBytes = 7_800_000
 
