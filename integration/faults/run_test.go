@@ -228,6 +228,8 @@ func (r *rig) judge(res *result) {
 	for _, place := range []string{load.Queue, load.Slow} {
 		res.early += history.Queues{Place: place, Drained: true}.Check(rep, c, log, ops)
 	}
+	history.Banks{Place: load.Bank}.Check(rep, log, ops)
+	history.Limits{Place: load.Tokens, Burst: load.TokenBurst, Second: load.TokenRate}.Check(rep, ops)
 	res.losses = history.Sessions(rep, c, log, ops)
 	for _, o := range ops {
 		if o.Outcome == history.Unknown || o.Outcome == "" {

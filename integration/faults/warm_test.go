@@ -41,6 +41,9 @@ func (r *rig) recipes() []recipe {
 		{load.Queue, history.Enqueue, 0},
 		{load.Queue, history.Ack, 0},
 		{load.Slow, history.Ack, 0},
+		{load.Bank, history.Transfer, 0},
+		{load.Bank, history.Copy, 0},
+		{load.Tokens, history.Take, 0},
 	}
 }
 
