@@ -15,13 +15,14 @@
 //
 // All processes together take at most [Rate.Burst] tokens, and Tokens more for each Per. A process
 // takes a block of tokens ahead, and then needs no request until the block is used. [Limiter.Close]
-// gives the rest back. If a process dies, its block goes back when its session's lease ends, with
-// the tokens that it had used: the limit is exceeded by one [Options.Block] at most. Tokens of an
-// earlier block may be used later, together with a burst, so that a short interval may exceed the
+// gives the rest back. Tokens that are not used within the time in which the bucket fills are lost,
+// as they are in the bucket. If a process dies, its block goes back when its session's lease ends,
+// with the tokens that it had used: the limit is exceeded by one [Options.Block] at most. A rest
+// that goes back may be used together with later tokens, so that a short interval may exceed the
 // limit by one block for each process.
 //
-// With [Options.Strict], no token is taken before a call wants it, and no token of a dead process
-// goes back: the limit is never exceeded. Calls that come together share a request.
+// With [Options.Strict], no token is taken before a call wants it, and no token goes back: no
+// interval exceeds the limit. Calls that come together share a request.
 //
 // [Counter.Add] is applied exactly once. Numbers of [IDs] are unique for a name.
 //

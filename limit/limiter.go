@@ -23,7 +23,7 @@ type Options struct {
 	// Block is the number of tokens that a process takes ahead. Default: the tokens of 100 ms, so
 	// that a busy process asks ten times a second; at least 1 and at most [Rate.Burst].
 	Block int64
-	// Strict takes no token ahead, and gives no token of a dead process back.
+	// Strict takes no token ahead and gives none back, also if the process dies.
 	Strict bool
 }
 

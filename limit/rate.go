@@ -75,3 +75,12 @@ func (b *bucket) fill(r Rate, now int64) { b.Empty = max(b.Empty, now-r.span(r.B
 type block struct{ start, size, used int64 }
 
 func (b *block) left() int64 { return b.size - b.used }
+
+// expire drops the tokens that would exceed the burst by now if they were still in the bucket.
+// Otherwise a process could use them at the same moment as others use a full bucket.
+func (b *block) expire(r Rate, now int64) {
+	b.used = max(b.used, min(b.size, r.count(now-r.span(r.Burst)-b.start)))
+}
+
+// at is the time from which the next n tokens of a block may be used.
+func (r Rate) at(b *block, n int64) int64 { return b.start + r.span(b.used+n) }

@@ -54,14 +54,10 @@ func (l *Limiter) take(ctx context.Context, n int64, debt bool) (taken, error) {
 	if t, decided, err := l.local(n, debt); decided { // by another call's request
 		return t, err
 	}
-	err := l.ask(ctx, n, debt)
-	switch {
-	case errors.Is(err, errDenied):
+	t, err := l.ask(ctx, n, debt)
+	if errors.Is(err, errDenied) {
 		return taken{}, nil
-	case err != nil:
-		return taken{}, err
 	}
-	t, _, err := l.local(n, debt)
 	return t, err
 }
 
@@ -75,29 +71,35 @@ func (l *Limiter) local(n int64, debt bool) (_ taken, decided bool, _ error) {
 	if err := l.s.Err(); err != nil { // the tokens may have gone back
 		return taken{}, true, err
 	}
-	if b := l.block; b.left() >= n {
-		at := b.start + l.rate.span(b.used+n)
-		if at > now() && !debt {
+	l.block.expire(l.rate, now())
+	if l.block.left() >= n {
+		if l.rate.at(l.block, n) > now() && !debt {
 			return taken{}, true, nil
 		}
-		b.used += n
-		return taken{true, at, b, b.used}, true, nil
+		return l.use(n), true, nil
 	}
 	return taken{}, !debt && now() < l.deniedUntil, nil
 }
 
-// ask replaces the block by one of at least n tokens. Returns errDenied when they are not available
-// and debt is false. turn must be held.
-func (l *Limiter) ask(ctx context.Context, n int64, debt bool) error {
+// use takes n tokens of the block, which has them. mu must be held.
+func (l *Limiter) use(n int64) taken {
+	b := l.block
+	at := l.rate.at(b, n)
+	b.used += n
+	return taken{true, at, b, b.used}
+}
+
+// ask replaces the block by one of at least n tokens, and takes these. Returns errDenied when they
+// are not available and debt is false. turn must be held.
+func (l *Limiter) ask(ctx context.Context, n int64, debt bool) (t taken, err error) {
 	if l.key == "" && !l.opt.Strict {
 		l.key, _, l.free = core.Of(l.s).ReserveKey(l.name)
 	}
-	l.mu.Lock()
-	rest := l.block.left() // goes back, because n is more
-	l.mu.Unlock()
+	old := l.takeOut() // its rest goes back, because n is more
+	rest := old.left()
 	var got block
-	empty := false
-	_, err := stm.Do(ctx, l.s, func(tx *stm.Tx) error {
+	empty, until := false, int64(0)
+	_, err = stm.Do(ctx, l.s, func(tx *stm.Tx) error {
 		b, own, err := l.read(tx)
 		if err != nil {
 			return err
@@ -113,7 +115,7 @@ func (l *Limiter) ask(ctx context.Context, n int64, debt bool) error {
 			available = l.rate.count(now() - b.Empty)
 		}
 		if available < n && !debt {
-			l.deny(b.Empty + l.rate.span(n))
+			until = b.Empty + l.rate.span(n)
 			return errDenied
 		}
 		got = block{b.Empty, max(n, min(available, l.wanted())), 0}
@@ -124,17 +126,34 @@ func (l *Limiter) ask(ctx context.Context, n int64, debt bool) error {
 		b.Empty += l.rate.span(got.size)
 		return l.write(tx, b, got.size)
 	}, &stm.Options{Prefetch: l.keys()})
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case err == nil:
-		l.replace(&got)
 		l.asked, l.size = now(), got.size
 		if empty && !l.opt.Strict {
 			l.deny(now() + int64(askEvery))
 		}
-	case errors.Is(err, gateway.ErrUncertain): // the old block may have gone back
-		l.replace(&block{})
+		l.block = &got
+		return l.use(n), l.s.Err() // the block may have gone back
+	case errors.Is(err, errDenied):
+		l.deny(until)
+		l.block = old
+	case !errors.Is(err, gateway.ErrUncertain): // else the rest may have gone back
+		l.block = old
 	}
-	return err
+	return t, err
+}
+
+// takeOut returns the block, which no call can use until it is put back: if its rest goes back,
+// other processes use its tokens.
+func (l *Limiter) takeOut() *block {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.block
+	b.expire(l.rate, now())
+	l.block = &block{}
+	return b
 }
 
 // wanted is the number of tokens to take if they are available.
@@ -155,24 +174,12 @@ func (l *Limiter) growth() int64 {
 	return n
 }
 
-func (l *Limiter) replace(b *block) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.block = b
-}
-
-func (l *Limiter) deny(until int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.deniedUntil = min(until, now()+int64(askEvery))
-}
+// deny lets calls be denied without a request for a while. mu must be held.
+func (l *Limiter) deny(until int64) { l.deniedUntil = min(until, now()+int64(askEvery)) }
 
 // giveBack gives the rest of the block back. turn must be held.
 func (l *Limiter) giveBack(ctx context.Context) error {
-	l.mu.Lock()
-	rest := l.block.left()
-	l.block = &block{}
-	l.mu.Unlock()
+	rest := l.takeOut().left()
 	if l.key == "" {
 		return nil
 	}

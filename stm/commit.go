@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -26,11 +27,7 @@ func (tx *Tx) commit(s *session.Session) (int64, error) {
 	for _, key := range slices.Sorted(maps.Keys(tx.writes)) {
 		t.Then = append(t.Then, tx.writes[key].op)
 	}
-	apply := s.Txn
-	if len(tx.writes) == 0 {
-		apply = tx.client.Txn // it only reads, so it needs no receipt
-	}
-	resp, err := apply(tx.ctx, t)
+	resp, err := tx.apply(s, t)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("stm: commit: %w", err)
@@ -41,6 +38,20 @@ func (tx *Tx) commit(s *session.Session) (int64, error) {
 		tx.next.take(ahead, resp)
 	}
 	return 0, errConflict
+}
+
+// apply sends the commit. Else only reads, as TxnFlat requires.
+func (tx *Tx) apply(s *session.Session, t gateway.Txn) (*gateway.TxnResponse, error) {
+	if len(tx.writes) == 0 {
+		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
+	}
+	if weight := tx.weight(); weight > 0 {
+		if leave, ok := enter(s, tx); ok {
+			defer leave()
+			return core.Of(s).TxnShared(tx.ctx, t, weight)
+		}
+	}
+	return core.Of(s).TxnFlat(tx.ctx, t)
 }
 
 // compares returns the conditions of the commit.

@@ -22,6 +22,21 @@ func TestDurationIsATimeOrSeconds(t *testing.T) {
 	}
 }
 
+func TestRateIsANumberForATime(t *testing.T) {
+	for s, want := range map[string]rate{
+		"10/s": {Tokens: 10, Per: time.Second}, "100/m": {Tokens: 100, Per: time.Minute},
+		"5/1m30s": {Tokens: 5, Per: 90 * time.Second}, "5/30s": {Tokens: 5, Per: 30 * time.Second},
+		"": {}, "10": {}, "10/": {}, "/s": {}, "0/s": {}, "-1/s": {}, "1.5/s": {}, "1/0s": {},
+		"1/-1s": {}, "1/s/s": {}, "1/day": {}, "99999999999999999999/s": {},
+	} {
+		var r rate
+		switch err := r.Set(s); {
+		case err == nil != (want.Tokens > 0), r != want:
+			t.Errorf("%q is %v, %v", s, r.String(), err)
+		}
+	}
+}
+
 func TestUnprintableTextIsQuoted(t *testing.T) {
 	for s, want := range map[string]string{
 		"jobs/nightly (db3, pid 7)": "jobs/nightly (db3, pid 7)", "Zürich": "Zürich", "": "",

@@ -64,9 +64,10 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		lockCommand(a), renewCommand(a), unlockCommand(a), semaphoreCommand(a), electCommand(a),
 		leaderCommand(a), barrierCommand(a), latchCommand(a), queueCommand(a), onceCommand(a),
-		cronCommand(a), counterCommand(a), idCommand(a), memberCommand(a), membersCommand(a),
-		shardCommand(a), shardsCommand(a), lsCommand(a), infoCommand(a), whyCommand(a),
-		uiCommand(a), topCommand(a), historyCommand(a), breakCommand(a), doctorCommand(a),
+		cronCommand(a), limitCommand(a), counterCommand(a), idCommand(a), memberCommand(a),
+		membersCommand(a), shardCommand(a), shardsCommand(a), lsCommand(a), infoCommand(a),
+		whyCommand(a), uiCommand(a), topCommand(a), historyCommand(a), breakCommand(a),
+		doctorCommand(a),
 	)
 	complete(root)
 	return root

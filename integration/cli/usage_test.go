@@ -36,6 +36,8 @@ func TestAnInvalidCommandLineSaysHowToCorrectIt(t *testing.T) {
 		{"lock", "holdfast/sessions/x", "-n"},
 		{"semaphore", "a"},
 		{"semaphore", "a", "--limit", "2", "--weight", "3"},
+		{"limit", "a"},
+		{"limit", "a", "--rate", "1"},
 		{"elect", "a"},
 		{"leader"},
 		{"leader", "a", "b"},

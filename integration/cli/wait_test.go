@@ -24,6 +24,7 @@ func TestWaitZeroTriesOnce(t *testing.T) {
 			{"latch", "wait", name + "-l", "--count", "1"},
 			{"queue", "get", name + "-q"},
 			{"queue", "put", name + "-q", "x", "--max-length", "1"},
+			{"limit", name + "-r", "--rate", "1/h", "--", "true"},
 		} {
 			if args[1] != "down" {
 				args = with(args, "-w", w)
@@ -47,6 +48,7 @@ func TestWaitZeroTriesOnce(t *testing.T) {
 			{"latch", "wait", name + "-m", "--count", "1"},
 			{"queue", "get", name + "-q"},
 			{"queue", "put", name + "-f", "x", "--max-length", "1"},
+			{"limit", name + "-r", "--rate", "1/h", "--", "true"},
 		} {
 			if args[1] == "enter" {
 				args[2] = name + "-e2"

@@ -23,6 +23,9 @@ var cases = []comparison{
 	{name: "election_p50", also: []string{"election_p99"}, unit: "ms", less: true, quick: true, work: handOffs(3, 20*time.Millisecond, 3, terms)},
 	{name: "queue_1x1", unit: "/s", quick: true, work: throughput(1)},
 	{name: "queue_8x8", unit: "/s", quick: true, work: throughput(8)},
+	{name: "txn_c1", unit: "/s", work: bareTransactions},
+	{name: "stm_c1", unit: "/s", work: transfers(1)},
+	{name: "stm_c16", unit: "/s", work: transfers(16)},
 
 	{name: "lock_own_tls_c64", unit: "/s", on: secure, work: ownLocks(64, link{})},
 	{name: "lock_own_tls_c256", unit: "/s", on: secure, work: ownLocks(256, link{})},

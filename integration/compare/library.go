@@ -31,6 +31,8 @@ type client interface {
 	rival(ctx context.Context, name string) (locker, error) // excludes others of the client
 	elector(name string) elector
 	queue(name string) fifo
+	transfer(ctx context.Context, from, to string) error // in a transaction of the library's STM
+	swap(ctx context.Context, key string) error          // in one bare transaction that puts a key
 	// watch returns when the watch is established.
 	watch(ctx context.Context, key string) (watcher, error)
 	sessions(ctx context.Context, n int, ttl time.Duration) error // opens n more until close

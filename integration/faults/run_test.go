@@ -229,6 +229,8 @@ func (r *rig) judge(res *result) {
 		res.early += history.Queues{Place: place, Drained: true}.Check(rep, c, log, ops)
 	}
 	history.Fleets{Group: load.Fleet, Shards: load.FleetShards}.Check(rep, log, ops)
+	history.Banks{Place: load.Bank}.Check(rep, log, ops)
+	history.Limits{Place: load.Tokens, Burst: load.TokenBurst, Second: load.TokenRate}.Check(rep, ops)
 	res.losses = history.Sessions(rep, c, log, ops)
 	for _, o := range ops {
 		if o.Outcome == history.Unknown || o.Outcome == "" {

@@ -42,6 +42,9 @@ func (r *rig) recipes() []recipe {
 		{load.Queue, history.Ack, 0},
 		{load.Slow, history.Ack, 0},
 		{history.ShardOf(load.Fleet, 0), history.Write, 2 * r.setup.ttl}, // the leader and the owner
+		{load.Bank, history.Transfer, 0},
+		{load.Bank, history.Copy, 0},
+		{load.Tokens, history.Take, 0},
 	}
 }
 

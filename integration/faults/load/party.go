@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -171,6 +172,10 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 			start(ctx, fmt.Sprintf("%s-out%d", place, i), func(w *worker) { w.consumes(place, q) })
 		}
 	}
+	var last atomic.Int64
+	start(work, "transfers", func(w *worker) { w.transfers(&last) })
+	start(work, "copies", func(w *worker) { w.copies(&last) })
+	start(work, "takes", (*worker).takes)
 	start(work, "frozen", (*worker).holdsLong)
 	start(work, "frozen-permit", (*worker).holdsPermitLong)
 	all.Wait()
