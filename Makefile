@@ -128,7 +128,7 @@ fault-tests = @log=$$(mktemp); \
   { go test -C integration -count=1 -v $(1) $(TESTFLAGS) ./faults; echo "$$?" >$$log.code; } 2>&1 | tee $$log | grep --line-buffered -oE '$(FAULT_LINES)'; \
   code=$$(cat $$log.code); rm $$log.code; echo "the whole output is in $$log"; exit $$code
 
-## faults: all faults while locks, elections, permits, barriers and queues are in use, on one version of etcd, and the controls (7 minutes)
+## faults: all faults while all recipes of the matrix are in use, on one version of etcd, and the controls (7 minutes)
 faults: export HOLDFAST_FAULTS ?= all
 faults:
 	$(call fault-tests,-timeout 20m -run 'TestFaults|TestControl')

@@ -1,5 +1,5 @@
-// Package load uses locks, an election, a semaphore, a barrier and queues at once, as a program
-// would, and records the answers.
+// Package load uses locks, an election, a semaphore, a barrier, queues, single runs and a schedule
+// at once, as a program would, and records the answers.
 //
 // # Usage
 //
