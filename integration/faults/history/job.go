@@ -13,7 +13,7 @@ import (
 type Jobs struct {
 	Place string
 	// Period is the time between two ticks. 0 means that the units are names, see UnitName, and
-	// that calls of Do return what the completion wrote.
+	// that calls of Do return the value of the completion.
 	Period time.Duration
 }
 
