@@ -26,8 +26,8 @@ type Options struct {
 	Logger cron.Logger
 }
 
-// OncePerTick returns a wrapper of jobs with this schedule: each tick is run by one replica. name is
-// the job, which the replicas share.
+// OncePerTick returns a wrapper of jobs with this schedule: each tick is run by one replica. The
+// replicas share the name of the job.
 func OncePerTick(
 	s *session.Session, name string, schedule cron.Schedule, opts *Options,
 ) cron.JobWrapper {
