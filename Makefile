@@ -1,8 +1,8 @@
 # Needs Go, git and make; a C compiler for the race detector. Everything else, etcd included, is built from Go modules.
 
 # The modules that hold packages. integration/etcd/* and tools only pin programs.
-NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod))
-MODULES := . $(NESTED) integration/containers
+NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod adapters/*/go.mod))
+MODULES := . $(NESTED) integration/adapters integration/containers
 
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
@@ -19,7 +19,7 @@ COUNT     ?= 6
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
-CHECKS := tidy-check fix-check vet lint test contracts containers faults-quick gauntlet
+CHECKS := tidy-check fix-check vet lint test contracts adapters containers faults-quick gauntlet
 
 .NOTPARALLEL:
 .PHONY: clean $(shell sed -n 's/^## \([a-z-]*\):.*/\1/p' Makefile)
@@ -56,6 +56,11 @@ integration:
 contracts:
 	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 2 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
 	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard
+
+# Without the race detector, with which a compiler needs minutes for SQLite.
+## adapters: the schedulers and tools for which there are adapters, on a real etcd
+adapters:
+	go test -C integration/adapters -count=1 -timeout 10m $(TESTFLAGS) ./...
 
 # The rows of "make test" for longer: idle limits of a minute are met only here.
 ## proxies: watches through nginx, haproxy and Go's proxy, two minutes busy and two idle on each path (9 minutes)
@@ -128,7 +133,7 @@ fault-tests = @log=$$(mktemp); \
   { go test -C integration -count=1 -v $(1) $(TESTFLAGS) ./faults; echo "$$?" >$$log.code; } 2>&1 | tee $$log | grep --line-buffered -oE '$(FAULT_LINES)'; \
   code=$$(cat $$log.code); rm $$log.code; echo "the whole output is in $$log"; exit $$code
 
-## faults: all faults while locks, elections, permits, barriers and queues are in use, on one version of etcd, and the controls (7 minutes)
+## faults: all faults while all recipes of the matrix are in use, on one version of etcd, and the controls (7 minutes)
 faults: export HOLDFAST_FAULTS ?= all
 faults:
 	$(call fault-tests,-timeout 20m -run 'TestFaults|TestControl')

@@ -30,6 +30,8 @@
 //   - [github.com/holdfast-go/holdfast/holdfasttest] is an etcd in memory, for tests of programs.
 //
 // The module github.com/holdfast-go/holdfast/holdfastotel makes OpenTelemetry metrics and spans.
+// The modules below github.com/holdfast-go/holdfast/adapters are for users of gocron, robfig/cron,
+// goose and golang-migrate.
 //
 // # Guarantees
 //

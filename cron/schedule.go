@@ -90,6 +90,38 @@ func (c *Cron) latest(tick, now time.Time) (time.Time, error) {
 	}
 }
 
+// longest is the longest time between two ticks that [Last] finds.
+const longest = 100 * 366 * 24 * time.Hour
+
+// Last returns the latest tick of a schedule that is not later than t, or the zero time if there is
+// none, or if the schedule cannot be used. It calls the schedule with times in the location of t,
+// for schedulers other than [Cron]: each of their instances can name a tick that it starts by its
+// own clock.
+func Last(schedule Schedule, t time.Time) time.Time {
+	c := &Cron{schedule: located{schedule, t.Location()}}
+	for d := time.Minute; d <= longest; d *= 2 {
+		first, err := c.next(t.Add(-d))
+		if err != nil {
+			return time.Time{}
+		}
+		if first.IsZero() || first.After(t) {
+			continue
+		}
+		if last, err := c.latest(first, t); err == nil {
+			return last
+		}
+	}
+	return time.Time{}
+}
+
+// located is a schedule that depends on the location of a time.
+type located struct {
+	Schedule
+	in *time.Location
+}
+
+func (l located) Next(t time.Time) time.Time { return l.Schedule.Next(t.In(l.in)) }
+
 // jitter returns the delay of all ticks of the name. It is the same in all replicas, so that a
 // replica that takes a tick over does not wait again.
 func (c *Cron) jitter() time.Duration {

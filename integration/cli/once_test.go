@@ -3,9 +3,11 @@ package cli_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // lines returns the number of lines that the commands of a test have added to a file.
@@ -126,4 +128,33 @@ func TestOnceKeep(t *testing.T) {
 	eventually(t, "expiry", func() bool {
 		return hf(t, 0, "once", "--keep", "2s", name, "--", "echo", "second") == "second"
 	})
+}
+
+// TestOnceInCrontabs: the crontabs of three hosts, whose clocks are 90 s apart, start the job of a
+// night one after the other. The first one runs it.
+func TestOnceInCrontabs(t *testing.T) {
+	t.Parallel()
+	dir, name := t.TempDir(), fresh(t)
+	log := filepath.Join(dir, "runs")
+	// The clock of a host stands. It may show the evening before, so that only the date counts.
+	date := "#!/bin/sh\nexec /bin/date -u -d @$CLOCK \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "date"), []byte(date), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	line := program + " once " + name + `"/backup/$(date +%F)" --keep 48h -- sh -c 'echo ran >> ` + log +
+		`; echo the result'`
+	two := time.Date(2026, 11, 27, 2, 0, 0, 0, time.UTC)
+	for _, ahead := range []time.Duration{90 * time.Second, 0, -90 * time.Second} {
+		host := launch(t, "/bin/sh", []string{
+			"PATH=" + dir + ":" + os.Getenv("PATH"),
+			"CLOCK=" + strconv.FormatInt(two.Add(ahead).Unix(), 10),
+		}, nil, "-c", line)
+		host.want(0)
+		if got := host.rest(); got != "the result" {
+			t.Errorf("the host that is %v ahead printed %q", ahead, got)
+		}
+	}
+	if n := lines(t, log); n != 1 {
+		t.Errorf("%d runs", n)
+	}
 }

@@ -262,8 +262,7 @@ func (r *rig) buried(ops []history.Op) []history.Op {
 			ops = append(ops, end(history.Op{Client: o.Client, Lease: o.Lease},
 				history.SessionLost))
 		}
-		if (o.Verb == history.Lock || o.Verb == history.RLock || o.Verb == history.Receive) &&
-			o.Outcome == history.OK {
+		if o.Grants() && o.Outcome == history.OK {
 			ops = append(ops, end(o, history.Lose))
 		}
 	}

@@ -36,6 +36,8 @@ type result struct {
 	losses   history.Losses
 	early    int
 	unknown  int
+	overdue  int           // holds that made no progress
+	adopted  int           // detached holds
 	gap      time.Duration // the longest without a grant of the mutex
 	gaps     map[string]time.Duration
 	verdicts []*model.Verdict
@@ -231,6 +233,14 @@ func (r *rig) judge(res *result) {
 	history.Fleets{Group: load.Fleet, Shards: load.FleetShards}.Check(rep, log, ops)
 	history.Banks{Place: load.Bank}.Check(rep, log, ops)
 	history.Limits{Place: load.Tokens, Burst: load.TokenBurst, Second: load.TokenRate}.Check(rep, ops)
+	res.early += history.Jobs{Place: load.Once}.Check(rep, c, log, ops)
+	res.early += history.Jobs{Place: load.Cron, Period: load.Period}.Check(rep, c, log, ops)
+	res.early += history.Locks{Place: load.Overdue}.Check(rep, c, log, ops)
+	if res.overdue = history.Overdue(rep, load.Overdue, load.MaxHold, ops); res.overdue == 0 {
+		res.latef("no hold was overdue")
+	}
+	early, adopted := history.Moves{Place: load.Moving, For: load.DetachedFor}.Check(rep, c, log, ops)
+	res.early, res.adopted = res.early+early, adopted
 	res.losses = history.Sessions(rep, c, log, ops)
 	for _, o := range ops {
 		if o.Outcome == history.Unknown || o.Outcome == "" {
@@ -254,6 +264,7 @@ func (r *rig) search(res *result) {
 		model.Mutex(c, load.Mutex, ops, written, false),
 		model.Mutex(c, load.Delayed, ops, written, true),
 		model.Mutex(c, load.Frozen, ops, written, false),
+		model.Mutex(c, load.Overdue, ops, written, false),
 		model.Election(c, load.Election, ops, res.log),
 		model.Semaphore(c, load.Semaphore, load.Permits, ops, written),
 		model.Semaphore(c, load.FrozenPermit, 1, ops, written),

@@ -28,6 +28,9 @@ type recipe struct {
 	slack       time.Duration // added to recovery
 }
 
+// hungAhead is the time for which a hold is kept from a party if all others hang before it.
+const hungAhead = 2 * each * (load.MaxHold + time.Second)
+
 func (r *rig) recipes() []recipe {
 	return []recipe{
 		{load.Mutex, history.Lock, 0},
@@ -45,6 +48,11 @@ func (r *rig) recipes() []recipe {
 		{load.Bank, history.Transfer, 0},
 		{load.Bank, history.Copy, 0},
 		{load.Tokens, history.Take, 0},
+		{load.Once, history.Do, 0},
+		{load.Cron, history.Ack, r.setup.ttl}, // the ticks of the fault are completed before
+		// The other parties may all be ahead, and hang, or detach the lock and leave it to expire.
+		{load.Overdue, history.Lock, hungAhead},
+		{load.Moving, history.Adopt, 2 * each * load.DetachedFor},
 	}
 }
 

@@ -2,6 +2,8 @@ package mutex_test
 
 import (
 	"errors"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -12,12 +14,21 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+// movesVar is the number of moves of the test.
+const movesVar = "HOLDFAST_MOVES"
+
 // TestLocksMoveWhileAnswersAreLost: while answers are lost, and requests arrive later than their
 // repetitions, a lock that moves is granted to no other member, fences grow over all owners, and no
 // write of an earlier owner is applied.
 func TestLocksMoveWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
-	const moves = 50
+	moves := 50
+	if v := os.Getenv(movesVar); v != "" {
+		var err error
+		if moves, err = strconv.Atoi(v); err != nil {
+			t.Fatal(err)
+		}
+	}
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	direct := newClient(t, gateway.Config{})
 	f := &moving{number: counter{direct, fresh(t)}, name: fresh(t)}

@@ -70,17 +70,38 @@ type Hold struct {
 	Asleep bool
 }
 
+// incarnation is a key and the revision that created it, or the fence of a later owner.
+type incarnation struct {
+	key   string
+	fence int64
+}
+
+// deletions returns the revisions at which the incarnations of the keys with a prefix were deleted.
+// It is 0 for the ones that are left.
+func deletions(log Log, prefix string) map[incarnation]int64 {
+	out, created := map[incarnation]int64{}, map[string]int64{}
+	for _, r := range log {
+		for _, ev := range r.Events {
+			switch {
+			case !strings.HasPrefix(ev.Key, prefix):
+			case ev.Deleted:
+				out[incarnation{ev.Key, created[ev.Key]}] = r.Rev
+			default:
+				created[ev.Key] = ev.Create
+				out[incarnation{ev.Key, ev.Create}] = 0
+			}
+		}
+	}
+	return out
+}
+
 // Holds returns the holds of one place, ordered by their start. It adds to rep each fence that was
 // granted twice.
 func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
-	type incarnation struct {
-		key   string
-		fence int64
-	}
 	byFence := map[incarnation]*Hold{}
 	var all []*Hold
 	for _, o := range ops {
-		if (o.Verb != Lock && o.Verb != RLock && o.Verb != Receive) || o.Outcome != OK {
+		if !o.Grants() || o.Outcome != OK {
 			continue
 		}
 		h := &Hold{
@@ -105,7 +126,7 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 			if from, ok := c.frozenAt(o.Client, h.From, o.Call); ok {
 				h.To, h.Asleep = max(h.From, min(h.To, from)), from <= h.From
 			}
-		case Unlock, Ack, Nack:
+		case Unlock, Ack, Nack, Detach:
 			h.To = min(h.To, o.Call)
 			if from, ok := c.frozenAt(o.Client, h.From, o.Call); ok && o.Outcome == Refused {
 				h.To, h.Lost, h.Asleep = max(h.From, min(h.To, from)), true, from <= h.From

@@ -34,6 +34,11 @@ const (
 	Receive  = "receive"
 	Ack      = "ack"
 	Nack     = "nack"
+	Do       = "do"       // a call for the result of a function that runs once
+	Progress = "progress" // of a hold that has a limit
+	Detach   = "detach"
+	Adopt    = "adopt"
+	Free     = "free" // the release of a detached hold
 	// SessionLost means that the session's context ended because of a loss. It has no place. Value
 	// is the cause.
 	SessionLost = "session lost"
@@ -58,6 +63,7 @@ type Op struct {
 	Fence    int64  `json:"fence,omitempty"`
 	Weight   int    `json:"weight,omitempty"`
 	Value    string `json:"value,omitempty"`
+	Result   string `json:"result,omitempty"`
 	Revision int64  `json:"revision,omitempty"`
 	Attempt  int    `json:"attempt,omitempty"`
 	Round    int64  `json:"round,omitempty"`
@@ -194,6 +200,11 @@ func (r *Recorder) Adopt(in io.Reader) error {
 		}
 		r.mu.Unlock()
 	}
+}
+
+// Grants reports whether a call with this verb returns a hold.
+func (o *Op) Grants() bool {
+	return o.Verb == Lock || o.Verb == RLock || o.Verb == Receive || o.Verb == Adopt
 }
 
 // Token returns a value that no other op writes.

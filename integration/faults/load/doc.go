@@ -1,5 +1,5 @@
-// Package load uses locks, an election, a semaphore, a barrier, queues, transactions, a cache and a
-// limit at once, as a program would, and records the answers.
+// Package load uses locks, an election, a semaphore, a barrier, queues, single runs, a schedule,
+// shards, transactions, a cache and a limit at once, as a program would, and records the answers.
 //
 // # Usage
 //

@@ -31,6 +31,10 @@ const (
 	// parties.
 	Frozen       = "frozen"
 	FrozenPermit = "frozen-permit"
+	Once         = "once" // names below it
+	Cron         = "cron"
+	Overdue      = "overdue" // a mutex with MaxHold, some of whose holders hang
+	Moving       = "moving"  // a mutex that is detached and adopted
 )
 
 // The sizes of the places.
@@ -70,6 +74,7 @@ type Party struct {
 	err     error
 
 	fleetErr error
+	cronErr error
 }
 
 // Start starts a party that records its calls with rec. The caller closes it. Start returns an
@@ -89,25 +94,29 @@ func Start(cfg Config, rec *history.Recorder) (*Party, error) {
 	p.consume, p.end = context.WithCancel(context.Background())
 	p.work, p.stop = context.WithCancel(p.consume)
 	p.done.Go(func() {
-		err := session.Run(p.consume, client, &session.Options{
-			TTL: cfg.TTL, AllowShortTTL: true,
-			Name: cfg.Name,
-		}, p.session)
+		err := session.Run(p.consume, client, p.options(), p.session)
 		if p.consume.Err() == nil {
 			p.err = fmt.Errorf("party %s: %w", cfg.Name, err)
 		}
 	})
 	p.done.Go(func() { p.fleetErr = p.shards() })
 	p.done.Go(p.views)
+	p.done.Go(func() { p.cronErr = p.ticks() })
 	for i := range cfg.Idle {
 		p.done.Go(func() { p.idle(fmt.Sprintf("idle/%s/%d", cfg.Name, i)) })
 	}
 	return p, nil
 }
 
+// options configure the sessions of the party's work.
+func (p *Party) options() *session.Options {
+	return &session.Options{TTL: p.cfg.TTL, AllowShortTTL: true, Name: p.cfg.Name}
+}
+
 // idle holds a lock until the end of the load. After a loss it continues with a new session.
 func (p *Party) idle(name string) {
-	opts := &session.Options{TTL: p.cfg.TTL, AllowShortTTL: true, Name: name}
+	opts := p.options()
+	opts.Name = name
 	_ = session.Run(p.work, p.client, opts, func(ctx context.Context, s *session.Session) error {
 		p.noteLoss(s)
 		if _, err := mutex.New(s, name, nil).Lock(ctx); err != nil {
@@ -142,7 +151,7 @@ func (p *Party) Close() error {
 	p.done.Wait()
 	err := p.client.Close()
 	p.notes.Wait()
-	return errors.Join(p.err, p.fleetErr, err)
+	return errors.Join(p.err, p.fleetErr, p.cronErr, err)
 }
 
 // session runs the party's work with one session.
@@ -176,6 +185,9 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 	start(work, "transfers", func(w *worker) { w.transfers(&last) })
 	start(work, "copies", func(w *worker) { w.copies(&last) })
 	start(work, "takes", (*worker).takes)
+	start(work, "once", (*worker).onces)
+	start(work, "overdue", (*worker).hangs)
+	start(work, "moving", (*worker).moves)
 	start(work, "frozen", (*worker).holdsLong)
 	start(work, "frozen-permit", (*worker).holdsPermitLong)
 	all.Wait()

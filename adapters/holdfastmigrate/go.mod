@@ -1,0 +1,15 @@
+module github.com/holdfast-go/holdfast/adapters/holdfastmigrate
+
+go 1.26.0
+
+replace github.com/holdfast-go/holdfast => ../..
+
+require (
+	github.com/golang-migrate/migrate/v4 v4.20.1
+	github.com/holdfast-go/holdfast v0.0.0-00010101000000-000000000000
+)
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+)
