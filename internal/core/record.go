@@ -175,7 +175,15 @@ func (s *Session) SessionInfos(
 // are the names that [Session.CheckLineName] rejects, and names that end in a slash, because the
 // members of a lock "a/" have the same prefix as the settings of a recipe "a".
 func (s *Session) CheckName(name string) error {
-	if err := s.CheckLineName(name); err != nil {
+	if s == nil {
+		return invalid("no session")
+	}
+	return CheckName(name, s.opt.RecordPrefix)
+}
+
+// CheckName is [Session.CheckName] without a session.
+func CheckName(name, records string) error {
+	if err := checkLineName(name, records); err != nil {
 		return err
 	}
 	if strings.HasSuffix(name, "/") {
@@ -189,14 +197,19 @@ func (s *Session) CheckName(name string) error {
 // name with two slashes in a row, and a name among the records. A name may end in a slash, as names
 // of clientv3 often do.
 func (s *Session) CheckLineName(name string) error {
-	switch {
-	case s == nil:
+	if s == nil {
 		return invalid("no session")
+	}
+	return checkLineName(name, s.opt.RecordPrefix)
+}
+
+func checkLineName(name, records string) error {
+	switch {
 	case name == "":
 		return invalid("an empty name")
 	case strings.Contains(name, "//"): // the settings of the name before it
 		return invalid("the name %q has two slashes in a row", name)
-	case strings.HasPrefix(name+"/", s.opt.RecordPrefix):
+	case strings.HasPrefix(name+"/", records):
 		return invalid("the name %q lies among the session records", name)
 	}
 	return nil
