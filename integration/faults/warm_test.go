@@ -41,6 +41,7 @@ func (r *rig) recipes() []recipe {
 		{load.Queue, history.Enqueue, 0},
 		{load.Queue, history.Ack, 0},
 		{load.Slow, history.Ack, 0},
+		{load.Grouped, history.Ack, 0},
 	}
 }
 
