@@ -250,7 +250,7 @@ func (b *board) produced(ops []Op) {
 
 // consumed compares the claims and acks in the log with the answers of the consumers.
 func (b *board) consumed(ops []Op) {
-	first := map[string][]stamped{} // by group: items of one do not wait for those of another
+	first := map[string][]stamped{} // by group, because groups do not wait for each other
 	for _, o := range ops {
 		cl := b.claims[o.Key][o.Fence]
 		i := b.ever[o.Value]
