@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -54,6 +55,9 @@ func (q *Queue) Consume(
 				}
 				err = q.handle(run, m, fn, fail)
 				ending <- struct{}{}
+				if q.opt.Prefetch == 0 && m.Err() == nil { // else the claims ahead follow
+					core.Expect(q.s, 2)
+				}
 				ends.Go(func() { // meanwhile, so that a transaction has the ack and the next claim
 					if err := q.conclude(run, m, err); err != nil {
 						fail(err)

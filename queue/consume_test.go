@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -114,4 +115,38 @@ func TestOneTransactionForAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestConsumeSendsTheAckWithTheNextClaim: each transaction of a Consume with one function ends a
+// message and claims the next item.
+func TestConsumeSendsTheAckWithTheNextClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const items = 20
+		server := fakeetcd.Start(t)
+		q := queue.New(open(t, server.Client(t)), "jobs", nil)
+		fill(t, q, slices.Repeat([]string{"an item"}, items)...)
+		txns := 0
+		server.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.IsTxn(claims) {
+				c.Sleep(time.Millisecond)
+				txns++
+			}
+			return c.Apply()
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		done := 0
+		err := q.Consume(ctx, 1, func(context.Context, *queue.Message) error {
+			if done++; done == items {
+				stop()
+			}
+			return nil
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if txns > items+2 { // the reads of the cache name the claims, too
+			t.Errorf("%d transactions for %d items", txns, items)
+		}
+	})
 }

@@ -19,15 +19,15 @@ type dedupLease struct {
 	since time.Time
 }
 
-func (d *dedupLease) get(ctx context.Context, q *Queue) (gateway.LeaseID, error) {
+func (d *dedupLease) get(ctx context.Context, p *producer) (gateway.LeaseID, error) {
 	d.mu.Lock()
 	id, since := d.id, d.since
 	d.mu.Unlock()
-	if id != 0 && time.Since(since) < q.opt.DedupWindow {
+	if id != 0 && time.Since(since) < p.opt.DedupWindow {
 		return id, nil
 	}
 	since = time.Now()
-	g, err := q.s.Client().Grant(ctx, gateway.NewLeaseID(), 2*q.opt.DedupWindow)
+	g, err := p.host.Client().Grant(ctx, gateway.NewLeaseID(), 2*p.opt.DedupWindow)
 	if err != nil {
 		return 0, err
 	}
@@ -48,13 +48,13 @@ func (d *dedupLease) drop(id gateway.LeaseID) {
 
 // withLease calls do with the lease that the move needs, if it needs one, and once more if somebody
 // has revoked it: etcd then applies nothing.
-func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error {
+func (p *producer) withLease(ctx context.Context, m *batch, do func() error) error {
 	if !m.mayHaveDuplicates() {
 		return do()
 	}
 	for again := false; ; again = true {
 		var err error
-		if m.lease, err = q.dedup.get(ctx, q); err != nil {
+		if m.lease, err = p.dedup.get(ctx, p); err != nil {
 			return err
 		}
 		err = do()
@@ -62,7 +62,7 @@ func (q *Queue) withLease(ctx context.Context, m *batch, do func() error) error 
 			errors.Is(err, gateway.ErrUncertain) {
 			return err
 		}
-		q.dedup.drop(m.lease)
+		p.dedup.drop(m.lease)
 	}
 }
 
@@ -71,10 +71,10 @@ func (m *batch) mayHaveDuplicates() bool {
 }
 
 // readDedups reads the de-duplication keys of a move, in the order of its records.
-func (q *Queue) readDedups(m *batch) (ops []gateway.Op) {
+func (p *producer) readDedups(m *batch) (ops []gateway.Op) {
 	for _, id := range m.dedups {
 		if id != "" {
-			ops = append(ops, gateway.OpGet(q.keys.dedups+id))
+			ops = append(ops, gateway.OpGet(p.keys.dedups+id))
 		}
 	}
 	return ops
@@ -82,12 +82,12 @@ func (q *Queue) readDedups(m *batch) (ops []gateway.Op) {
 
 // dropFound reads the de-duplication keys of a batch that has no room, because a duplicate needs
 // none.
-func (q *Queue) dropFound(ctx context.Context, m *batch) error {
-	ops := q.readDedups(m)
+func (p *producer) dropFound(ctx context.Context, m *batch) error {
+	ops := p.readDedups(m)
 	if len(ops) == 0 {
 		return nil
 	}
-	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
+	resp, err := p.host.Client().Txn(ctx, gateway.Txn{Then: ops})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@
 //	}
 //	return m.Ack(ctx) // or AckWith, with the results
 //
-// [Queue.Consume] does the same in several goroutines.
+// [Queue.Consume] does the same in several goroutines. A [Producer] enqueues without a session.
 //
 // # Guarantees
 //
@@ -61,6 +61,9 @@
 // when it is redriven. If consumers have different [Options].PerGroup, the greatest counts. Each
 // consuming process keeps the keys of the items in memory that wait for others of their group.
 //
+// A session finds out what became of an enqueue whose answer was lost. A [Producer] looks for that
+// in etcd's history, and returns [gateway.ErrUncertain] if the history has been compacted.
+//
 // A delay starts by the clock of the process that sets it. It ends by the clock of a consumer, and
 // only while there are consumers.
 //
@@ -102,6 +105,8 @@
 //	          │ Ack, AckWith
 //	          ▼
 //	        done
+//
+// [Queue.Remove] ends an item that is ready, delayed or dead.
 //
 // An item that is ready is claimed only when it is the turn of its group, when the delay of its
 // Nack is over, and when a slot of MaxInFlight is free.

@@ -52,11 +52,7 @@ const (
 func (q *Queue) Enqueue(
 	ctx context.Context, value []byte, opts *EnqueueOptions,
 ) (id string, err error) {
-	ids, err := q.enqueueAll(ctx, [][]byte{value}, opts)
-	if err != nil {
-		return "", q.wrap("enqueue", err)
-	}
-	return ids[0], nil
+	return q.add(ctx, value, opts)
 }
 
 // EnqueueAll adds items in the order of values and returns their IDs. Each transaction adds up to
@@ -69,20 +65,36 @@ func (q *Queue) Enqueue(
 func (q *Queue) EnqueueAll(
 	ctx context.Context, values [][]byte, opts *EnqueueOptions,
 ) (ids []string, err error) {
-	if ids, err = q.enqueueAll(ctx, values, opts); err != nil {
-		return ids, q.wrap("enqueue all", err)
+	return q.addEach(ctx, values, opts)
+}
+
+func (p *producer) add(
+	ctx context.Context, value []byte, opts *EnqueueOptions,
+) (id string, err error) {
+	ids, err := p.enqueueAll(ctx, [][]byte{value}, opts)
+	if err != nil {
+		return "", p.wrap("enqueue", err)
+	}
+	return ids[0], nil
+}
+
+func (p *producer) addEach(
+	ctx context.Context, values [][]byte, opts *EnqueueOptions,
+) (ids []string, err error) {
+	if ids, err = p.enqueueAll(ctx, values, opts); err != nil {
+		return ids, p.wrap("enqueue all", err)
 	}
 	return ids, nil
 }
 
-func (q *Queue) enqueueAll(
+func (p *producer) enqueueAll(
 	ctx context.Context, values [][]byte, opts *EnqueueOptions,
 ) (ids []string, err error) {
 	var o EnqueueOptions
 	if opts != nil {
 		o = *opts
 	}
-	if err := q.checkAddition(values, o); err != nil {
+	if err := p.checkAddition(values, o); err != nil {
 		return nil, err
 	}
 	for len(values) > 0 {
@@ -91,11 +103,11 @@ func (q *Queue) enqueueAll(
 			size += len(values[n])
 			n++
 		}
-		some, err := q.enqueue(ctx, values[:n], o)
-		q.opt.Hooks.enqueued(ctx, len(some))
+		some, err := p.enqueue(ctx, values[:n], o)
+		p.opt.Hooks.enqueued(ctx, len(some))
 		ids, values = append(ids, some...), values[n:]
 		if err != nil {
-			return ids, q.whyEnded(err)
+			return ids, p.whyEnded(err)
 		}
 	}
 	return ids, nil
@@ -111,14 +123,14 @@ type addition struct {
 
 var lastID atomic.Int64
 
-func (q *Queue) newID() string {
+func (p *producer) newID() string {
 	// Items of one due time sort by it.
-	return fmt.Sprintf("%s-%09d", q.s.Incarnation(), lastID.Add(1))
+	return fmt.Sprintf("%s-%09d", p.host.Incarnation(), lastID.Add(1))
 }
 
 // enqueue adds up to as many items as one transaction takes. It returns the IDs of the first, also
 // with an error.
-func (q *Queue) enqueue(
+func (p *producer) enqueue(
 	ctx context.Context, values [][]byte, o EnqueueOptions,
 ) (ids []string, _ error) {
 	a := &addition{dedup: o.DedupID, noWait: o.NoWait}
@@ -131,14 +143,14 @@ func (q *Queue) enqueue(
 	}
 	for _, v := range values {
 		r := record{
-			ID: q.newID(), Enqueued: now.UnixMilli(), Priority: o.Priority, Group: o.Group,
+			ID: p.newID(), Enqueued: now.UnixMilli(), Priority: o.Priority, Group: o.Group,
 			value: v, due: due,
 		}
 		a.size += len(r.stored())
 		a.records = append(a.records, r)
 	}
 	for {
-		err := q.adds.Do(ctx, a)
+		err := p.adds.Do(ctx, a)
 		if err != nil && !errors.Is(err, ErrFull) {
 			return ids, err
 		}
@@ -148,14 +160,14 @@ func (q *Queue) enqueue(
 		if err == nil || o.NoWait {
 			return ids, err
 		}
-		if err := q.awaitRoom(ctx); err != nil {
+		if err := p.awaitRoom(ctx); err != nil {
 			return ids, err
 		}
 	}
 }
 
-func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
-	if err := q.check(); err != nil {
+func (p *producer) checkAddition(values [][]byte, o EnqueueOptions) error {
+	if err := p.check(); err != nil {
 		return err
 	}
 	switch {
@@ -181,15 +193,15 @@ func (q *Queue) checkAddition(values [][]byte, o EnqueueOptions) error {
 			return tooLarge("a value of %d bytes; %d are possible", len(v), MaxValue)
 		}
 	}
-	return q.s.Err()
+	return p.host.Err()
 }
 
 // whyEnded prefers the loss of the session to the errors that it causes.
-func (q *Queue) whyEnded(err error) error {
+func (p *producer) whyEnded(err error) error {
 	if err == nil {
 		return nil
 	}
-	lost := q.s.Err()
+	lost := p.host.Err()
 	switch {
 	case lost == nil || errors.Is(err, lost):
 		return err
@@ -219,22 +231,22 @@ func pickAdditions(waiting []*merge.Job[*addition]) int {
 
 // sendAdditions adds what several callers want. What the server refuses as a whole goes again one
 // by one, so that it is refused to those alone who are to blame.
-func (q *Queue) sendAdditions(ctx context.Context, jobs []*merge.Job[*addition]) {
-	err := q.addAll(ctx, jobs)
+func (p *producer) sendAdditions(ctx context.Context, jobs []*merge.Job[*addition]) {
+	err := p.addAll(ctx, jobs)
 	alone := err != nil && len(jobs) > 1 && ctx.Err() == nil &&
 		!errors.Is(err, ErrFull) && !errors.Is(err, gateway.ErrUncertain)
 	for i, j := range jobs {
 		switch {
 		case !slices.ContainsFunc(j.V.records, func(r record) bool { return !r.done }):
 		case alone:
-			j.Err = q.addAll(ctx, jobs[i:i+1])
+			j.Err = p.addAll(ctx, jobs[i:i+1])
 		default:
 			j.Err = err
 		}
 	}
 }
 
-func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error {
+func (p *producer) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error {
 	m := batch{adds: true}
 	for _, j := range jobs {
 		m.exact = m.exact || j.V.noWait
@@ -245,8 +257,8 @@ func (q *Queue) addAll(ctx context.Context, jobs []*merge.Job[*addition]) error 
 			}
 		}
 	}
-	return q.withLease(ctx, &m, func() error {
-		_, err := q.appendBatch(ctx, &m)
+	return p.withLease(ctx, &m, func() error {
+		_, err := p.appendBatch(ctx, &m)
 		return err
 	})
 }

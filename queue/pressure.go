@@ -28,8 +28,8 @@ const (
 //
 // A producer that knows of no others always knows the tail, and others would lose to it for ever.
 // Therefore it pauses now and then for as long as another needs to read the tail and move it.
-func (q *Queue) backOff(ctx context.Context, losses int) error {
-	e := &q.end
+func (p *producer) backOff(ctx context.Context, losses int) error {
+	e := &p.end
 	if pressure := min(e.pressure+losses, maxPressure); pressure > 0 {
 		e.known = false
 		return sleep(ctx, rand.N(min(max(e.took, time.Millisecond)<<pressure, maxPause)))

@@ -3,12 +3,10 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -40,6 +38,11 @@ var (
 	ErrEmpty = errors.New("empty")
 	// ErrFull is returned by an enqueue with NoWait when the queue is at its MaxLength.
 	ErrFull = errors.New("full")
+	// ErrNoItem is returned by [Queue.Remove] when no item has the ID: none was enqueued with it, or
+	// the item is done or was removed.
+	ErrNoItem = errors.New("no such item")
+	// ErrClaimed is returned by [Queue.Remove] when a consumer has claimed the item.
+	ErrClaimed = errors.New("claimed by a consumer")
 	// ErrTooLarge is returned when a value, an ID, a reason or a list of operations exceeds its
 	// limit. The error also matches [gateway.ErrInvalid].
 	ErrTooLarge = errors.New("too large")
@@ -80,64 +83,22 @@ type Options struct {
 // Queue is a queue as one session uses it. It is safe for concurrent use. Calls of one Queue share
 // requests, so goroutines should share it.
 type Queue struct {
-	s    *core.Session
-	name string
-	opt  Options
-	keys keys
+	producer
 
-	end      tail
-	room     room
-	adds     merge.Batcher[*addition]
-	dedup    dedupLease
+	s        *core.Session
 	prefetch prefetch
 }
 
 // New returns the queue with this name, which all sessions share. It sends no request. If the name
 // or the options cannot be used, the first call returns [gateway.ErrInvalid].
 func New(s *session.Session, name string, opts *Options) *Queue {
-	q := &Queue{s: core.Of(s), name: name, keys: keysOf(name)}
-	q.end.turn = make(chan struct{}, 1)
-	if opts != nil {
-		q.opt = *opts
-	}
-	if q.opt.PerGroup == 0 {
-		q.opt.PerGroup = 1
-	}
-	if q.opt.Backoff == nil {
-		q.opt.Backoff = core.RetryDelay
-	}
-	if q.opt.DedupWindow == 0 {
-		q.opt.DedupWindow = DefaultDedupWindow
-	}
-	q.adds = merge.Batcher[*addition]{Owner: q.s, Pick: pickAdditions, Send: q.sendAdditions}
+	q := &Queue{s: core.Of(s)}
+	q.init(q.s, name, opts)
 	return q
 }
 
-// check validates what New took.
-func (q *Queue) check() error {
-	if err := q.s.CheckName(q.name); err != nil {
-		return err
-	}
-	switch {
-	case strings.Contains(q.name+"/", "//"):
-		return invalid("the name %q has an empty part", q.name)
-	case q.opt.MaxAttempts < 0 || q.opt.MaxLength < 0:
-		return invalid("a negative MaxAttempts or MaxLength")
-	case q.opt.MaxInFlight < 0 || q.opt.MaxInFlight > MaxSlots:
-		return invalid("a MaxInFlight of %d is not between 0 and %d", q.opt.MaxInFlight, MaxSlots)
-	case q.opt.PerGroup < 1:
-		return invalid("a negative PerGroup")
-	case q.opt.Prefetch < 0 || q.opt.Prefetch > MaxPrefetch:
-		return invalid("a Prefetch of %d is not between 0 and %d", q.opt.Prefetch, MaxPrefetch)
-	case q.opt.DedupWindow < time.Second || q.opt.DedupWindow > gateway.MaxTTL/2:
-		return invalid("a DedupWindow of %v is not between 1s and %v",
-			q.opt.DedupWindow, gateway.MaxTTL/2)
-	}
-	return nil
-}
-
-func (q *Queue) wrap(verb string, err error) error {
-	return fmt.Errorf("queue: %s %q: %w", verb, q.name, err)
+func (p *producer) wrap(verb string, err error) error {
+	return fmt.Errorf("queue: %s %q: %w", verb, p.name, err)
 }
 
 func invalid(format string, args ...any) error {

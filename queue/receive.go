@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
@@ -64,6 +65,9 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		q.deleteUnleased(ic) //nolint:contextcheck // in the background
 		q.storeGaps(ic)
 		st, err := q.next(ctx, ic, wait), error(nil)
+		if st.claim == nil {
+			core.Unexpect(q.s)
+		}
 		switch {
 		case st.claim != nil:
 		case st.waiter != nil:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
@@ -42,19 +43,19 @@ type lengthWatch struct {
 type lengthChange struct{ revision, delta int64 }
 
 // open returns the watch, for one user more.
-func (r *room) open(q *Queue) (*lengthWatch, error) {
+func (r *room) open(p *producer) (*lengthWatch, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watch == nil {
 		w := &lengthWatch{room: r, changed: make(chan struct{})}
-		stop, err := q.s.Client().WatchFunc(q.keys.delayed, func(resp gateway.WatchResponse) {
-			w.take(&q.keys, resp)
-		}, gateway.Range(until(q.keys.items)))
+		stop, err := p.host.Client().WatchFunc(p.keys.delayed, func(resp gateway.WatchResponse) {
+			w.take(&p.keys, resp)
+		}, gateway.Range(until(p.keys.items)))
 		if err != nil {
 			return nil, err
 		}
 		w.stop = stop
-		w.unlink = context.AfterFunc(q.s.Context(), func() {
+		w.unlink = context.AfterFunc(p.host.Context(), func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			w.close()
@@ -167,28 +168,28 @@ func (r *room) fullAt(revision int64) error {
 }
 
 // awaitRoom waits until there may be room for an item.
-func (q *Queue) awaitRoom(ctx context.Context) error {
-	ctx, cancel := q.s.Bound(ctx)
+func (p *producer) awaitRoom(ctx context.Context) error {
+	ctx, cancel := p.host.Bound(ctx)
 	defer cancel()
-	w, err := q.room.open(q) //nolint:contextcheck // the watch is for other callers too
+	w, err := p.room.open(p) //nolint:contextcheck // the watch is for other callers too
 	if err != nil {
 		return err
 	}
-	defer q.room.release()
+	defer p.room.release()
 	for {
-		q.room.mu.Lock()
+		p.room.mu.Lock()
 		err, changed := w.err, w.changed
-		hasRoom := w.counted > 0 && w.length < int64(q.opt.MaxLength) && w.revision >= q.room.full
+		hasRoom := w.counted > 0 && w.length < int64(p.opt.MaxLength) && w.revision >= p.room.full
 		counts := w.created && w.counted == 0 && !w.counting
 		w.counting = w.counting || counts
-		q.room.mu.Unlock()
+		p.room.mu.Unlock()
 		switch {
 		case errors.Is(err, gateway.ErrCompacted):
 			return nil
 		case err != nil || hasRoom:
 			return err
 		case counts:
-			n, revision, _, err := q.countItems(ctx)
+			n, revision, _, err := p.countItems(ctx)
 			w.setLength(n, revision, err)
 			if err != nil {
 				return err
@@ -203,16 +204,19 @@ func (q *Queue) awaitRoom(ctx context.Context) error {
 	}
 }
 
-// followLength starts the watch in the background if there is none.
-func (q *Queue) followLength() {
-	q.room.mu.Lock()
-	defer q.room.mu.Unlock()
-	if q.room.watch != nil {
+// followLength starts the watch in the background if there is none. A client has no background.
+func (p *producer) followLength() {
+	if _, ok := p.host.(*core.Session); !ok {
 		return
 	}
-	q.s.Background(func(ctx context.Context) {
+	p.room.mu.Lock()
+	defer p.room.mu.Unlock()
+	if p.room.watch != nil {
+		return
+	}
+	p.host.Background(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, idleRoom)
 		defer cancel()
-		_ = q.awaitRoom(ctx) // it is there as long as idleRoom, for others
+		_ = p.awaitRoom(ctx) // it is there as long as idleRoom, for others
 	})
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
-// tail is the end of the queue as this Queue knows it.
+// tail is the end of the queue as a producer knows it.
 type tail struct {
 	turn  chan struct{} // held by the goroutine that moves the tail
 	known bool
 	next  int64 // the number of the next item
 	mod   int64 // mod_revision of the tail's key
+	at    int64 // a revision at which it was that
 	// bound is at least the number of items that MaxLength limits, until the tail moves. Only an
 	// append adds such an item, and every append moves the tail and adds to the bound, so one count
 	// is enough for as many appends as there is room for. It is uncounted if nobody has counted.
@@ -50,52 +51,52 @@ type batch struct {
 //
 // A producer that loses the compare finds the new tail in the answer, and tries again. No key keeps
 // a place for a producer, so one that stops or dies does not delay the others.
-func (q *Queue) appendBatch(ctx context.Context, m *batch) (bool, error) {
+func (p *producer) appendBatch(ctx context.Context, m *batch) (bool, error) {
 	select {
-	case q.end.turn <- struct{}{}:
-		defer func() { <-q.end.turn }()
+	case p.end.turn <- struct{}{}:
+		defer func() { <-p.end.turn }()
 	case <-ctx.Done():
 		return false, ctxerr.Of(ctx)
 	}
-	if err := q.backOff(ctx, 0); err != nil {
+	if err := p.backOff(ctx, 0); err != nil {
 		return false, err
 	}
-	if m.adds && !m.exact && q.opt.MaxLength > 0 && !m.mayHaveDuplicates() {
-		if n, _, ok := q.room.length(); ok && n >= int64(q.opt.MaxLength) {
+	if m.adds && !m.exact && p.opt.MaxLength > 0 && !m.mayHaveDuplicates() {
+		if n, _, ok := p.room.length(); ok && n >= int64(p.opt.MaxLength) {
 			return false, ErrFull // another producer has taken the room
 		}
 	}
 	losses := 0
 	for fresh := false; len(m.records) > 0; fresh = true {
-		fresh = fresh || !q.end.known
-		if err := q.readTail(ctx); err != nil {
+		fresh = fresh || !p.end.known
+		if err := p.readTail(ctx); err != nil {
 			return false, err
 		}
-		n, err := q.fit(ctx, m)
+		n, err := p.fit(ctx, m)
 		if err != nil || n == 0 {
 			return err == nil, err
 		}
-		q.end.adjust(losses)
+		p.end.adjust(losses)
 		begin := time.Now()
-		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, n))
-		q.end.took = time.Since(begin)
+		resp, err := p.append(ctx, m, n)
+		p.end.took = time.Since(begin)
 		switch {
 		case err != nil:
-			q.end.known = false
+			p.end.known = false
 			return false, err
 		case resp.Succeeded:
-			q.moved(m, n, resp)
-			q.end.moved = time.Now()
+			p.moved(m, n, resp)
+			p.end.moved = time.Now()
 			if len(m.records) > 0 {
-				return false, q.room.fullAt(q.end.mod)
+				return false, p.room.fullAt(p.end.mod)
 			}
 			return true, nil
 		case resp.Responses == nil:
-			q.end.known = false
+			p.end.known = false
 			continue
 		}
-		before := q.end.mod
-		if err := q.seeTail(resp.Responses[0].Get); err != nil {
+		before := p.end.mod
+		if err := p.seeTail(resp.Responses[0].Get, resp.Revision); err != nil {
 			return false, err
 		}
 		dropped, err := m.drop(resp.Responses[1:])
@@ -103,14 +104,14 @@ func (q *Queue) appendBatch(ctx context.Context, m *batch) (bool, error) {
 		case err != nil:
 			return false, err
 		case dropped:
-		case q.end.mod == before:
+		case p.end.mod == before:
 			return false, nil
 		case fresh: // else the tail was only known from earlier
 			losses++
-			if losses == 1 && q.end.pressure <= lowPressure {
+			if losses == 1 && p.end.pressure <= lowPressure {
 				continue
 			}
-			if err := q.backOff(ctx, losses); err != nil {
+			if err := p.backOff(ctx, losses); err != nil {
 				return false, err
 			}
 		}
@@ -119,45 +120,41 @@ func (q *Queue) appendBatch(ctx context.Context, m *batch) (bool, error) {
 }
 
 // fit returns how many of the records have room.
-func (q *Queue) fit(ctx context.Context, m *batch) (int, error) {
-	limit := int64(q.opt.MaxLength)
+func (p *producer) fit(ctx context.Context, m *batch) (int, error) {
+	limit := int64(p.opt.MaxLength)
 	enough := func() bool {
-		return q.end.bound != uncounted && q.end.bound+int64(len(m.records)) <= limit
+		return p.end.bound != uncounted && p.end.bound+int64(len(m.records)) <= limit
 	}
 	if !m.adds || limit == 0 || enough() {
 		return len(m.records), nil
 	}
-	if err := q.dropFound(ctx, m); err != nil || len(m.records) == 0 || enough() {
+	if err := p.dropFound(ctx, m); err != nil || len(m.records) == 0 || enough() {
 		return len(m.records), err
 	}
-	revision, err := q.count(ctx, m.exact)
+	revision, err := p.count(ctx, m.exact)
 	if err != nil {
 		return 0, err
 	}
-	if q.end.bound >= limit {
-		return 0, q.room.fullAt(revision)
+	if p.end.bound >= limit {
+		return 0, p.room.fullAt(revision)
 	}
-	if 8*(limit-q.end.bound) < limit { // the bound would be used up, and the items counted, soon
-		q.followLength()
+	if 8*(limit-p.end.bound) < limit { // the bound would be used up, and the items counted, soon
+		p.followLength()
 	}
-	return int(min(int64(len(m.records)), limit-q.end.bound)), nil
+	return int(min(int64(len(m.records)), limit-p.end.bound)), nil
 }
 
 // appendTxn puts the first n records.
-func (q *Queue) appendTxn(m *batch, n int) gateway.Txn {
-	next, bound := q.end.next, q.end.bound
+func (p *producer) appendTxn(m *batch, n int) gateway.Txn {
+	next, bound := p.end.next, p.end.bound
 	ops, absent := []gateway.Op{}, []gateway.Cmp{}
 	for i, r := range m.records[:n] {
-		var key string
-		if r.due != 0 {
-			key = q.keys.dueKey(r.due, r.ID)
-		} else {
-			key = q.keys.items + itemKey(place(r.Priority, next), r.Group)
+		ops = append(ops, gateway.OpPut(p.keyOf(r, next), r.stored()))
+		if r.due == 0 {
 			next++
 		}
-		ops = append(ops, gateway.OpPut(key, r.stored()))
 		if m.dedups != nil && m.dedups[i] != "" {
-			dedup := q.keys.dedups + m.dedups[i]
+			dedup := p.keys.dedups + m.dedups[i]
 			ops = append(ops, gateway.OpPut(dedup, []byte(r.ID), gateway.WithLease(m.lease)))
 			absent = append(absent, gateway.CmpCreateRevision(dedup, gateway.Equal, 0))
 		}
@@ -165,91 +162,101 @@ func (q *Queue) appendTxn(m *batch, n int) gateway.Txn {
 	if m.adds && bound != uncounted {
 		bound += int64(n)
 	}
-	still := gateway.CmpModRevision(q.keys.tail, gateway.Equal, q.end.mod)
-	put := gateway.OpPut(q.keys.tail, encodeTail(next, bound, q.end.pressure))
+	still := gateway.CmpModRevision(p.keys.tail, gateway.Equal, p.end.mod)
+	put := gateway.OpPut(p.keys.tail, encodeTail(next, bound, p.end.pressure))
 	return gateway.Txn{
 		If:   slices.Concat([]gateway.Cmp{still}, m.guard, absent),
 		Then: append(append(ops, m.from...), put),
-		Else: append([]gateway.Op{gateway.OpGet(q.keys.tail)}, q.readDedups(m)...),
+		Else: append([]gateway.Op{gateway.OpGet(p.keys.tail)}, p.readDedups(m)...),
 	}
 }
 
+// keyOf returns the key of an item that is put, with next if it takes a number.
+func (p *producer) keyOf(r *record, next int64) string {
+	if r.due != 0 {
+		return p.keys.dueKey(r.due, r.ID)
+	}
+	return p.keys.items + itemKey(place(r.Priority, next), r.Group)
+}
+
 // moved takes the answer to appendTxn.
-func (q *Queue) moved(m *batch, n int, resp *gateway.TxnResponse) {
+func (p *producer) moved(m *batch, n int, resp *gateway.TxnResponse) {
 	for _, r := range m.records[:n] {
 		r.done = true
 		if r.due == 0 {
-			q.end.next++
+			p.end.next++
 		}
 	}
 	m.records = m.records[n:]
 	if m.dedups != nil {
 		m.dedups = m.dedups[n:]
 	}
-	if m.adds && q.end.bound != uncounted {
-		q.end.bound += int64(n)
+	if m.adds && p.end.bound != uncounted {
+		p.end.bound += int64(n)
 	}
-	q.end.mod = resp.Revision
-	q.end.alone++
-	q.end.known = q.end.next <= maxTail
+	p.end.mod, p.end.at = resp.Revision, resp.Revision
+	p.end.alone++
+	p.end.known = p.end.next <= maxTail
 }
 
-func (q *Queue) readTail(ctx context.Context) error {
-	if q.end.known {
+func (p *producer) readTail(ctx context.Context) error {
+	if p.end.known {
 		return nil
 	}
-	got, err := q.s.Client().Get(ctx, q.keys.tail)
+	got, err := p.host.Client().Get(ctx, p.keys.tail)
 	if err != nil {
 		return err
 	}
-	return q.seeTail(got)
+	return p.seeTail(got, got.Revision)
 }
 
-func (q *Queue) seeTail(got *gateway.GetResponse) error {
+// seeTail takes the tail as it was read at a revision.
+func (p *producer) seeTail(got *gateway.GetResponse, at int64) error {
 	t, err := parseTail(got)
-	if t.mod != q.end.mod {
-		q.end.alone = 0
+	if t.mod != p.end.mod {
+		p.end.alone = 0
 	}
-	q.end.next, q.end.bound, q.end.pressure, q.end.mod = t.next, t.bound, t.pressure, t.mod
-	q.end.known = err == nil
+	p.end.next, p.end.bound, p.end.pressure, p.end.mod = t.next, t.bound, t.pressure, t.mod
+	p.end.at = at
+	p.end.known = err == nil
 	return err
 }
 
 // count sets the bound to the number of items at the revision that it returns. Unless the count has
 // to be exact, the watch may be late.
-func (q *Queue) count(ctx context.Context, exact bool) (revision int64, _ error) {
-	if n, at, ok := q.room.length(); ok && at >= q.end.mod && !exact {
-		q.end.bound = n
+func (p *producer) count(ctx context.Context, exact bool) (revision int64, _ error) {
+	if n, at, ok := p.room.length(); ok && at >= p.end.mod && !exact {
+		p.end.bound = n
 		return at, nil
 	}
-	n, at, got, err := q.countItems(ctx)
+	n, at, got, err := p.countItems(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if err := q.seeTail(got); err != nil {
+	if err := p.seeTail(got, at); err != nil {
 		return 0, err
 	}
-	q.end.bound = n
+	p.end.bound = n
 	return at, nil
 }
 
 // countItems returns the number of items that MaxLength limits at a revision, and the tail.
-func (q *Queue) countItems(
+func (p *producer) countItems(
 	ctx context.Context,
 ) (n, revision int64, _ *gateway.GetResponse, _ error) {
-	got, err := q.s.Client().Get(ctx, q.keys.gaps)
+	got, err := p.host.Client().Get(ctx, p.keys.gaps)
 	if err != nil {
 		return 0, 0, nil, err
 	}
 	for known := parseGaps(got); ; known = (gaps{}) { // again if they belong to another tail
 		ops := []gateway.Op{
-			gateway.OpGet(q.keys.tail),
-			gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+			gateway.OpGet(p.keys.tail),
+			gateway.OpGet(p.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
 		}
-		for _, r := range known.between(q.keys.items, "") {
+		for _, r := range known.between(p.keys.items, "") {
 			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.CountOnly()))
 		}
-		resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: ops})
+		resp, err := p.host.Client().Txn(ctx, gateway.Txn{Then: ops})
 		if err != nil {
 			return 0, 0, nil, err
 		}

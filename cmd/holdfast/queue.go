@@ -15,7 +15,7 @@ consumer does not finish is delivered again.`
 func queueCommand(a *app) *cobra.Command {
 	return group("queue", "Hand out work, item by item", queueHelp, "NAME",
 		queuePut(a), queueGet(a), queueConsume(a), queuePeek(a), queueStats(a), queueDead(a),
-		queueRedrive(a),
+		queueRedrive(a), queueRemove(a),
 		queueSetting(a, "pause", "Stop deliveries; consumers finish the items that they have",
 			(*queue.Queue).Pause),
 		queueSetting(a, "resume", "End a pause", (*queue.Queue).Resume),

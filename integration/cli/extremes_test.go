@@ -49,6 +49,7 @@ var numericFlags = []struct {
 	},
 	{[]string{"queue", "dead"}, timeFlags, nil},
 	{[]string{"queue", "redrive"}, timeFlags, nil},
+	{[]string{"queue", "remove"}, timeFlags, []string{"0-1"}},
 	{[]string{"queue", "resume"}, timeFlags, nil},
 	{[]string{"queue", "stats"}, timeFlags, nil},
 	{[]string{"barrier", "hold"}, []string{"--ttl", "--grace"}, []string{"--", "true"}},

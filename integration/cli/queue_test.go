@@ -91,6 +91,9 @@ func TestTheCommandOfConsumeGetsEachItem(t *testing.T) {
 	if len(dead) != 1 || dead[0]["value"] != "bad" || dead[0]["attempts"] != 2.0 {
 		t.Fatalf("dead %v", dead)
 	}
+	gone := hf(t, 0, "queue", "put", name, "gone", "--delay", "1h")
+	hf(t, 0, "queue", "remove", name, gone)
+	hf(t, 1, "queue", "remove", name, gone)
 	if n := hf(t, 0, "queue", "redrive", name, dead[0]["id"].(string)); n != "1" {
 		t.Errorf("redriven: %s", n)
 	}

@@ -149,7 +149,7 @@ func (r *rig) drain(res *result) {
 	left := int64(0)
 	empty := func() bool {
 		left = 0
-		for _, place := range []string{load.Queue, load.Slow} {
+		for _, place := range []string{load.Queue, load.Slow, load.Grouped} {
 			ctx, cancel := context.WithTimeout(r.t.Context(), recipetest.Patience)
 			resp, err := client.Get(ctx, place+"//q/", clientv3.WithPrefix(),
 				clientv3.WithCountOnly())
@@ -227,7 +227,7 @@ func (r *rig) judge(res *result) {
 	history.Semaphores{Place: load.Semaphore, Limit: load.Permits}.Check(rep, c, log, ops)
 	history.Semaphores{Place: load.FrozenPermit, Limit: 1}.Check(rep, c, log, ops)
 	history.Barriers{Place: load.Barrier, Parties: load.Parties}.Check(rep, log, ops)
-	for _, place := range []string{load.Queue, load.Slow} {
+	for _, place := range []string{load.Queue, load.Slow, load.Grouped} {
 		res.early += history.Queues{Place: place, Drained: true}.Check(rep, c, log, ops)
 	}
 	history.Fleets{Group: load.Fleet, Shards: load.FleetShards}.Check(rep, log, ops)

@@ -53,6 +53,7 @@ func (r *rig) recipes() []recipe {
 		// The other parties may all be ahead, and hang, or detach the lock and leave it to expire.
 		{load.Overdue, history.Lock, hungAhead},
 		{load.Moving, history.Adopt, 2 * each * load.DetachedFor},
+		{load.Grouped, history.Ack, 0},
 	}
 }
 

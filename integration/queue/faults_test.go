@@ -27,12 +27,14 @@ func TestEachWriteCountsOnceWhileAnswersAreLost(t *testing.T) {
 	direct := newClient(t, gateway.Config{})
 	opts := &queue.Options{MaxLength: 30, MaxAttempts: 8}
 	var queues []*queue.Queue
+	var alone []*queue.Producer // without a session
 	for range 3 {
 		c := newClient(t, gateway.Config{
 			Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond,
 		})
 		queues = append(queues,
 			queue.New(newSession(t, c, &session.Options{TTL: 60 * time.Second}), name, opts))
+		alone = append(alone, queue.NewProducer(c, name, opts))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(3), Action: faultproxy.Drop})
 	// Not DuplicateLater: a late copy of a claim that was answered, and has since ended by a Nack,
@@ -44,7 +46,12 @@ func TestEachWriteCountsOnceWhileAnswersAreLost(t *testing.T) {
 
 	var producers, consumers sync.WaitGroup
 	for g := range 6 {
-		q := queues[g%len(queues)]
+		var q interface {
+			Enqueue(context.Context, []byte, *queue.EnqueueOptions) (string, error)
+		} = queues[g%len(queues)]
+		if g >= len(queues) {
+			q = alone[g-len(queues)]
+		}
 		producers.Go(func() {
 			for i := g; i < items; i += 6 {
 				o := &queue.EnqueueOptions{Priority: i % 2}

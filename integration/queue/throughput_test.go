@@ -26,7 +26,7 @@ const perRound = 800
 // BenchmarkThroughput sends items through a queue of this library, received in two ways, and
 // through the queue of clientv3's recipes, which loses the items of consumers that die. The member
 // waits for its disk. Each round measures each queue. The benchmark reports medians, and the
-// medians of the rounds' ratios.
+// medians of the rounds' ratios. Items of groups are compared with items without a group.
 func BenchmarkThroughput(b *testing.B) {
 	own := etcdtest.Start(b, &etcdproc.Options{
 		ExtraArgs: []string{"--quota-backend-bytes=1073741824"},
@@ -42,16 +42,20 @@ func BenchmarkThroughput(b *testing.B) {
 			for b.Loop() {
 				peer := rate(b, parties, recipeQueue(peerFrom, peerTo, fresh(b)))
 				speeds["clientv3-items/s"] = append(speeds["clientv3-items/s"], peer)
-				for how, consume := range map[string]consumer{
-					"receive": receiving, "consume": consuming,
-				} {
+				measure := func(how string, groups int, consume consumer, base float64) float64 {
 					name := fresh(b)
 					speed := rate(b, parties, throughput{
-						enqueuing(queue.New(from, name, nil)), consume(queue.New(to, name, nil)),
+						enqueuing(queue.New(from, name, nil), groups),
+						consume(queue.New(to, name, nil)),
 					})
 					speeds[how+"-items/s"] = append(speeds[how+"-items/s"], speed)
-					speeds[how+"-ratio"] = append(speeds[how+"-ratio"], speed/peer)
+					speeds[how+"-ratio"] = append(speeds[how+"-ratio"], speed/base)
+					return speed
 				}
+				measure("receive", 0, receiving, peer)
+				plain := measure("consume", 0, consuming, peer)
+				measure("100-groups", 100, consuming, plain)
+				measure("10000-groups", 10_000, consuming, plain)
 			}
 			b.ReportMetric(0, "ns/op")
 			for unit, all := range speeds {
@@ -115,11 +119,17 @@ func recipeQueue(from, to *clientv3.Client, name string) throughput {
 	}
 }
 
-func enqueuing(q *queue.Queue) func(n int) error {
+// enqueuing enqueues items of so many groups in turn, or without a group.
+func enqueuing(q *queue.Queue, groups int) func(n int) error {
 	ctx := context.Background()
+	var count atomic.Int64
 	return func(n int) error {
 		return together(1, n, func() error {
-			_, err := q.Enqueue(ctx, []byte("an item"), nil)
+			var opts queue.EnqueueOptions
+			if groups > 0 {
+				opts.Group = fmt.Sprint(count.Add(1) % int64(groups))
+			}
+			_, err := q.Enqueue(ctx, []byte("an item"), &opts)
 			return err
 		})
 	}

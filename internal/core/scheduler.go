@@ -28,6 +28,7 @@ type scheduler struct {
 	returning int             // weighted writes that are expected from callers that were answered
 	returned  chan struct{}   // closed when none is expected any more; nil unless a sender lingers
 	weighted  bool            // one of these transactions has weighted writes
+	took      time.Duration   // by the last of them
 	maxOps    int             // if the server accepts less than MaxOps
 	isolated  map[string]bool // lines whose writes were rejected: sent alone
 	taken     map[string]bool // keys and lines of the batch that is being made
@@ -137,7 +138,12 @@ func (s *Session) startSender() {
 
 // sendWrites is a sender.
 func (s *Session) sendWrites() {
-	for b := s.nextBatch(); b != nil; b = s.nextBatch() {
+	for {
+		s.awaitExpected()
+		b := s.nextBatch()
+		if b == nil {
+			return
+		}
 		began := time.Now()
 		s.sendBatch(b)
 		weighted := b.members[0].w.Weight > 0
@@ -145,42 +151,8 @@ func (s *Session) sendWrites() {
 			runtime.Gosched() // the callers that were answered may have writes for the next batch
 		}
 		if weighted {
-			s.linger(time.Since(began) / lingerShare)
+			s.linger(time.Since(began))
 		}
-	}
-}
-
-// linger waits until as many weighted writes were submitted as were answered, and no longer than
-// limit. Without it, their callers would split into two groups whose transactions alternate, and
-// each caller would wait for two of them. Then the next weighted writes are sent.
-func (s *Session) linger(limit time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := &s.scheduler
-	if q.returning > 0 && !s.ended {
-		returned := make(chan struct{})
-		q.returned = returned
-		s.mu.Unlock()
-		t := time.NewTimer(min(limit, maxLinger))
-		select {
-		case <-returned:
-		case <-t.C:
-		case <-s.ctx.Done():
-		}
-		t.Stop()
-		s.mu.Lock()
-	}
-	q.returning, q.returned, q.weighted = 0, nil, false
-}
-
-// countReturn notes that a weighted write was submitted. s.mu is held.
-func (q *scheduler) countReturn() {
-	if q.returning == 0 {
-		return
-	}
-	q.returning--
-	if q.returning == 0 && q.returned != nil {
-		close(q.returned)
 	}
 }
 

@@ -170,3 +170,48 @@ func TestCallersWhoseTurnsAlternateShareTransactions(t *testing.T) {
 		}
 	})
 }
+
+// TestAnnouncedWritesShareATransaction: the first of two announced writes waits for the second, or
+// until it is withdrawn, and for a share of the last transaction's time at most.
+func TestAnnouncedWritesShareATransaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 2 * time.Millisecond
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		var sizes []int
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" {
+				c.Sleep(takes)
+				sizes = append(sizes, puts(c))
+			}
+			return c.Apply()
+		})
+		var all sync.WaitGroup
+		write := func(key string) {
+			all.Go(func() {
+				if _, err := core.Of(s).Write(t.Context(), weighted(put(s, key))); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		write("first")
+		all.Wait()
+		for want, then := range map[time.Duration]func(){
+			takes + takes/8: func() { time.Sleep(takes / 8); write("second") },
+			takes:           func() { core.Unexpect(core.Of(s)) },
+			takes + takes/4: func() {},
+		} {
+			sizes = nil
+			begin := time.Now()
+			core.Expect(core.Of(s), 2)
+			write("first")
+			then()
+			all.Wait()
+			if took := time.Since(begin); took != want || len(sizes) != 1 {
+				t.Errorf("%v, not %v; transactions of %v", took, want, sizes)
+			}
+		}
+	})
+}

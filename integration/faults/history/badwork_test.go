@@ -213,3 +213,57 @@ func TestFaultsOfQueuesAreFound(t *testing.T) {
 		}, "overwrites"},
 	})
 }
+
+func twoGroups() *scene {
+	s := &scene{}
+	s.rev(2, put("q//q/9/0000000000000001/g", "{}\nx"))
+	s.rev(3, put("q//q/9/0000000000000002/g", "{}\ny"))
+	s.rev(4, put("q//q/9/0000000000000003/h/i", "{}\nz"))
+	s.rev(5, put("q//c/9/0000000000000001", "tag"))
+	s.rev(6, put("q//c/9/0000000000000003", "tag"))
+	s.rev(7, del("q//c/9/0000000000000001")) // a Nack
+	s.rev(8, put("q//c/9/0000000000000001", "tag"))
+	s.rev(9, del("q//c/9/0000000000000001"), del("q//q/9/0000000000000001/g"),
+		put(history.DoneKey("q", "x"), ""))
+	s.rev(10, put("q//c/9/0000000000000002", "tag"))
+	s.rev(11, del("q//c/9/0000000000000002"), del("q//q/9/0000000000000002/g"),
+		put(history.DoneKey("q", "y"), ""))
+	s.rev(12, del("q//c/9/0000000000000003"), del("q//q/9/0000000000000003/h/i"),
+		put(history.DoneKey("q", "z"), ""))
+	for i, value := range []string{"x", "y", "z"} {
+		at := int64(i) * 10
+		s.op("p", "q", history.Enqueue, at+1, at+2, func(o *history.Op) { o.Value = value })
+	}
+	work := func(client, value, place string, fence, from, to int64, attempt int, end string) {
+		set := func(o *history.Op) {
+			o.Key, o.Fence, o.Value, o.Attempt = "q//c/9/000000000000000"+place, fence, value,
+				attempt
+		}
+		s.op(client, "q", history.Receive, from-5, from, set)
+		s.op(client, "q", end, to, to+1, set)
+	}
+	work("c", "x", "1", 5, 50, 70, 1, history.Nack)
+	work("d", "z", "3", 6, 60, 120, 1, history.Ack)
+	work("c", "x", "1", 8, 80, 90, 2, history.Ack)
+	work("e", "y", "2", 10, 100, 110, 1, history.Ack)
+	return s
+}
+
+func TestFaultsOfGroupsAreFound(t *testing.T) {
+	check := func(rep *history.Report, s *scene) {
+		history.Queues{Place: "q", Drained: true}.Check(rep, &history.Conditions{}, s.log, s.ops)
+	}
+	mustFind(t, twoGroups, check, []bad{
+		{"beside the first", func(s *scene) {
+			s.log[4].Events = append(s.log[4].Events, put("q//c/9/0000000000000002", "tag"))
+		}, "which is the first of its group \"g\""},
+		{"before one that was given back", func(s *scene) {
+			s.log[6].Events[0].Key = "q//c/9/0000000000000002"
+		}, "which is the first of its group \"g\""},
+		{"lost", func(s *scene) { s.log = s.log[1:] }, "is lost"},
+		{"left behind", func(s *scene) { s.log[10].Events = s.log[10].Events[:1] }, "was left behind"},
+		{"done twice", func(s *scene) {
+			s.log[9].Events[2].Key = history.DoneKey("q", "x")
+		}, "does not remove it"},
+	})
+}

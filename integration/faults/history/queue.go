@@ -20,6 +20,7 @@ func DoneKey(place, value string) string { return place + ".done/" + value }
 // item is an item in the log.
 type item struct {
 	place   string
+	group   string
 	value   string
 	created int64
 	claims  []*claimed
@@ -49,7 +50,18 @@ type board struct {
 	here   map[string]*item // by place
 	ever   map[string]*item // by value
 	claims map[string]map[int64]*claimed
-	tail   string // the last place of an item
+	tail   string             // the last place of an item
+	groups map[string][]*item // those that are here, in their order
+}
+
+// split returns the place and the group of an item's key.
+func split(key string) (place, group string) {
+	if n := strings.Index(key, "/") + 1; n > 0 {
+		if i := strings.Index(key[n:], "/"); i >= 0 {
+			return key[:n+i], key[n+i+1:]
+		}
+	}
+	return key, ""
 }
 
 // Check adds the violations of the queue's rules to rep. It returns the same as Locks.Check.
@@ -87,7 +99,7 @@ func (k Queues) Check(rep *Report, c *Conditions, log Log, all []Op) (early int)
 func (k Queues) replay(rep *Report, log Log) *board {
 	b := &board{
 		Queues: k, rep: rep, here: map[string]*item{}, ever: map[string]*item{},
-		claims: map[string]map[int64]*claimed{},
+		claims: map[string]map[int64]*claimed{}, groups: map[string][]*item{},
 	}
 	for _, r := range log {
 		b.step(r)
@@ -127,20 +139,22 @@ func (b *board) step(r Revision) {
 func (b *board) added(rev int64, puts []Event) {
 	for _, ev := range puts {
 		_, value, _ := strings.Cut(ev.Value, "\n")
-		if ev.Version > 1 || b.here[ev.Key] != nil {
-			b.rep.Addf("%s: revision %d overwrites the item at %s", b.Place, rev, ev.Key)
+		place, group := split(ev.Key)
+		if ev.Version > 1 || b.here[place] != nil {
+			b.rep.Addf("%s: revision %d overwrites the item at %s", b.Place, rev, place)
 		}
 		if before := b.ever[value]; before != nil {
 			b.rep.Addf("%s: revision %d: %q was enqueued before, at %d", b.Place, rev, value,
 				before.created)
 		}
-		if ev.Key <= b.tail {
-			b.rep.Addf("%s: revision %d: the place %s is not behind %s", b.Place, rev, ev.Key,
+		if place <= b.tail {
+			b.rep.Addf("%s: revision %d: the place %s is not behind %s", b.Place, rev, place,
 				b.tail)
 		}
-		b.tail = ev.Key
-		i := &item{place: ev.Key, value: value, created: rev}
-		b.here[ev.Key], b.ever[value] = i, i
+		b.tail = place
+		i := &item{place: place, group: group, value: value, created: rev}
+		b.here[place], b.ever[value] = i, i
+		b.groups[group] = append(b.groups[group], i)
 	}
 }
 
@@ -157,6 +171,10 @@ func (b *board) claimed(rev int64, claims []Event) {
 		case ev.Lease == 0:
 			b.rep.Addf("%s: revision %d claims %q without a lease", b.Place, rev, i.value)
 		}
+		if first := b.groups[i.group][0]; i.group != "" && first != i {
+			b.rep.Addf("%s: revision %d claims %q before %q, which is the first of its group %q",
+				b.Place, rev, i.value, first.value, i.group)
+		}
 		key := b.Place + "//c/" + ev.Key
 		cl := &claimed{key: key, fence: rev}
 		i.claims = append(i.claims, cl)
@@ -170,13 +188,15 @@ func (b *board) claimed(rev int64, claims []Event) {
 func (b *board) ended(rev int64, removed, released, done []Event) {
 	gone := map[string]*item{}
 	for _, ev := range removed {
-		i := b.here[ev.Key]
+		place, _ := split(ev.Key)
+		i := b.here[place]
 		if i == nil {
 			continue
 		}
 		gone[i.value] = i
 		i.removed = rev
-		delete(b.here, ev.Key)
+		delete(b.here, place)
+		b.groups[i.group] = slices.DeleteFunc(b.groups[i.group], func(o *item) bool { return o == i })
 		if cl := i.claim(); cl == nil {
 			b.rep.Addf("%s: revision %d removes %q, which nobody had claimed", b.Place, rev,
 				i.value)
@@ -230,7 +250,7 @@ func (b *board) produced(ops []Op) {
 
 // consumed compares the claims and acks in the log with the answers of the consumers.
 func (b *board) consumed(ops []Op) {
-	var first []stamped
+	first := map[string][]stamped{} // by group, because groups do not wait for each other
 	for _, o := range ops {
 		cl := b.claims[o.Key][o.Fence]
 		i := b.ever[o.Value]
@@ -246,7 +266,7 @@ func (b *board) consumed(ops []Op) {
 				b.rep.Addf("%s: %s received %q as attempt %d; it was claim %d", b.Place, o.Client,
 					o.Value, o.Attempt, n)
 			} else if n == 1 {
-				first = append(first, stamped{
+				first[i.group] = append(first[i.group], stamped{
 					o.Client + " " + i.place, o.Call, o.Return,
 					number(i.place),
 				})
@@ -265,7 +285,9 @@ func (b *board) consumed(ops []Op) {
 			}
 		}
 	}
-	realTime(b.rep, first)
+	for _, group := range first {
+		realTime(b.rep, group)
+	}
 }
 
 // number returns the position of a place among the items, which all have one priority. Two

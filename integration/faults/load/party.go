@@ -27,6 +27,8 @@ const (
 	Queue     = "queue"
 	// Slow is a queue with few items, so that a search for an order of its calls ends.
 	Slow = "slow"
+	// Grouped is a queue whose items have groups.
+	Grouped = "grouped"
 	// Frozen and FrozenPermit are held for long by the victims of a freeze, and wanted by the other
 	// parties.
 	Frozen       = "frozen"
@@ -41,6 +43,7 @@ const (
 const (
 	Permits = 3
 	Parties = 2 // for a round of the barrier
+	Groups  = 4 // of the items of Grouped
 )
 
 // Config configures a party. It is a value.
@@ -74,7 +77,7 @@ type Party struct {
 	err     error
 
 	fleetErr error
-	cronErr error
+	cronErr  error
 }
 
 // Start starts a party that records its calls with rec. The caller closes it. Start returns an
@@ -174,7 +177,7 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 	start(work, "observer", (*worker).observes)
 	start(work, "semaphore", (*worker).permits)
 	start(work, "barrier", (*worker).awaits)
-	for place, n := range map[string]int{Queue: 5, Slow: 1} {
+	for place, n := range map[string]int{Queue: 5, Slow: 1, Grouped: 2} {
 		q := queue.New(s, place, nil) // without Prefetch, so that the order of calls holds
 		for i := range n {
 			start(work, fmt.Sprintf("%s-in%d", place, i), func(w *worker) { w.produces(place, q) })

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -23,7 +24,11 @@ func (w *worker) produces(place string, q *queue.Queue) {
 		op := w.begin(place, history.Enqueue, nil)
 		value := op.Token()
 		w.rec.Amend(op, func(o *history.Op) { o.Value = value })
-		_, err := q.Enqueue(ctx, []byte(value), nil)
+		var opts *queue.EnqueueOptions
+		if place == Grouped {
+			opts = &queue.EnqueueOptions{Group: fmt.Sprint("customer/", rand.N(Groups))}
+		}
+		_, err := q.Enqueue(ctx, []byte(value), opts)
 		cancel()
 		w.rec.End(op, outcome(err), err, nil)
 	}
@@ -46,7 +51,8 @@ func (w *worker) consumes(place string, q *queue.Queue) {
 	}
 }
 
-// works acknowledges an item. Now and then it rejects the first attempt with Nack.
+// works acknowledges an item. Now and then it rejects the first attempt with Nack, with a delay if
+// the item has a group, because it then keeps its place.
 func (w *worker) works(place string, m *queue.Message) {
 	defer w.watchLoss(place, m)()
 	w.rest(pace / 5)
@@ -63,7 +69,11 @@ func (w *worker) works(place string, m *queue.Message) {
 	if verb == history.Ack {
 		err = m.AckWith(ctx, gateway.OpPut(history.DoneKey(place, string(m.Value)), nil))
 	} else {
-		err = m.Nack(ctx, 0)
+		delay := time.Duration(0)
+		if m.Group != "" {
+			delay = rand.N(100 * time.Millisecond)
+		}
+		err = m.Nack(ctx, delay)
 	}
 	w.rec.End(op, outcome(err), err, nil)
 }
