@@ -79,7 +79,7 @@ func TestACachedLockIsLockedAgainWithoutARequest(t *testing.T) {
 		if n := requests.Load(); n != 0 || len(etcd.Keys("a/")) != 1 {
 			t.Errorf("%d requests, keys %q", n, etcd.Keys("a/"))
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if keys := etcd.Keys("a/"); len(keys) != 0 || requests.Load() != 1 {
 			t.Errorf("left after a second: %q, %d requests", keys, requests.Load())
