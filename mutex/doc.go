@@ -54,9 +54,10 @@
 // empty, "cached" (see [Options]), "shared" for readers, and name the owner of a detachable lock,
 // whose key keeps its name and create_revision with another owner. clientv3/concurrency, etcdctl
 // lock and etcd's lock service use the same keys, so a lock can be shared with them. "a", "a/" and
-// "a/b" are three locks. The other libraries count all keys below <name>/, so for them a member of "a/b" waits in
-// the line of "a". Keep your own keys elsewhere: a key directly below <name>/ counts as a member,
-// and nothing unlocks it. With a lock delay, holdfast/delay/<name> records how the last hold ended.
+// "a/b" are three locks. The other libraries count all keys below <name>/, so for them a member of
+// "a/b" waits in the line of "a". Keep your own keys elsewhere: a key directly below <name>/ counts
+// as a member, and nothing unlocks it. With a lock delay, holdfast/delay/<name> records how the
+// last hold ended.
 // [Mutex.Break] leaves a record holdfast/broken/<name>/<fence> for 24 hours.
 //
 // # Source

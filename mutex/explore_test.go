@@ -18,8 +18,8 @@ import (
 )
 
 // TestExploreLocks lets ten goroutines with sessions of two clients use two names at random: for
-// reading and writing, together, with a MaxHold, and moved between sessions. No two hold a name, no
-// write comes after one of a later fence, and nothing is left.
+// reading and writing, together, with a MaxHold, cached, and moved between sessions. No two hold a
+// name, no write comes after one of a later fence, and nothing is left.
 func TestExploreLocks(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {
@@ -129,6 +129,11 @@ func (e *explorer) acquire(ctx context.Context, s *session.Session, me *holder) 
 		return mutex.New(s, name, opts).Lock(ctx)
 	case 5, 6:
 		opts := &mutex.Options{MaxHold: time.Second, Detachable: true}
+		return mutex.New(s, name, opts).Lock(ctx)
+	case 7, 8:
+		return mutex.New(s, name, &mutex.Options{Cache: true}).Lock(ctx)
+	case 9:
+		opts := &mutex.Options{Cache: true, MaxHold: time.Second + e.upTo(time.Second)}
 		return mutex.New(s, name, opts).Lock(ctx)
 	default:
 		return mutex.NewRWMutex(s, name, nil).Lock(ctx)

@@ -44,8 +44,8 @@ type Options struct {
 	// and the fence of each hold, which are then the same for several.
 	//
 	// TryLock of the session gets its own unused key, but leaves none. TryLock of another session
-	// returns [ErrLocked] for a lock that is cached, see [LockedError]. [session.Session.Orphan] leaves an
-	// unused key until the lease ends. With a LockDelay, the key is only passed to goroutines that
-	// already wait. A [RWMutex] and a Detachable lock take no Cache.
+	// returns [ErrLocked] for a lock that is cached, see [LockedError]. [session.Session.Orphan]
+	// leaves an unused key until the lease ends. With a LockDelay, the key is only passed to
+	// goroutines that already wait. A [RWMutex] and a Detachable lock take no Cache.
 	Cache bool
 }

@@ -22,7 +22,7 @@ const keysPage = "../../docs/keys.md"
 var names = map[string][]string{
 	"Locks": {
 		"docs/lock", "docs/rw", "docs/one", "docs/two", "docs/delayed", "docs/limited",
-		"docs/moved",
+		"docs/moved", "docs/cached",
 	},
 	"The lock delay":           {"docs/delayed"},
 	"Elections":                {"docs/election"},

@@ -168,9 +168,9 @@ func HeldSince(ctx context.Context, s *Session, holds []HeldKey) ([]time.Time, e
 	return out, nil
 }
 
-// publishSince writes the time of the grant in the background. checkLimit calls it at its first look
-// at the clock, because most holds are shorter and need no write. The hold does not depend on it, so
-// that a failure is not an error.
+// publishSince writes the time of the grant in the background. checkLimit calls it at its first
+// look at the clock, because most holds are shorter and need no write. The hold does not depend on
+// it, so that a failure is not an error.
 func (g *Releaser) publishSince() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

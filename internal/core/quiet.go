@@ -62,8 +62,7 @@ func (h *Hold) expose() bool {
 	return !h.under.closed
 }
 
-// Write is [Session.Write] under the hold's guard, which ends with the call. It returns [ErrNotHeld]
-// when the hold is quiet.
+// Write is [Session.Write] under the hold's guard. It returns [ErrNotHeld] when the hold is quiet.
 func (h *Hold) Write(ctx context.Context, w Write) (Outcome, error) {
 	if !h.beginTxn() {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrNotHeld, h.Err())

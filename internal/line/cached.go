@@ -172,7 +172,7 @@ func (c *cache) end() {
 // run is the cache's goroutine. It ends when nobody waits after a stay.
 func (c *cache) run(ctx context.Context) {
 	for {
-		s, err := c.reach()
+		s, err := c.reach() //nolint:contextcheck // it has the context of a waiter
 		if s == nil && !c.fail(ctx, err) {
 			return
 		}

@@ -116,6 +116,7 @@ func (w *world) ordinary(i int, all []step) []step {
 		add("delete", leave)
 	case refused:
 		move("release again", releasing)
+	case unused: // see stays
 	case lost:
 		add("expire", always(func(w *world) {
 			if w.has(i) {
@@ -173,7 +174,7 @@ func (w *world) troubles(i int, all []step) []step {
 		}
 	case releasing:
 		add("release refused", func(_ *world, a *actor) { a.phase = refused })
-	case cutOff, refused, leaving, lost, gone:
+	case unused, cutOff, refused, leaving, lost, gone:
 	}
 	return all
 }
@@ -311,8 +312,11 @@ func TestModel(t *testing.T) {
 		rounds [3]int
 	}
 	sizes := []size{
-		{false, 0, [3]int{2, 1, 1}}, {false, 1, [3]int{1, 1, 1}},
-		{true, 0, [3]int{1, 1, 1}}, {true, 1, [3]int{1, 1, 0}}, {true, 1, [3]int{1, 0, 1}},
+		{false, 0, [3]int{2, 1, 1}},
+		{false, 1, [3]int{1, 1, 1}},
+		{true, 0, [3]int{1, 1, 1}},
+		{true, 1, [3]int{1, 1, 0}},
+		{true, 1, [3]int{1, 0, 1}},
 	}
 	if os.Getenv("HOLDFAST_LINE") == "long" {
 		sizes = append(sizes, size{true, 0, [3]int{2, 1, 1}}, size{true, 1, [3]int{1, 1, 1}})

@@ -103,8 +103,8 @@ func (s *stay) pass(g *core.Releaser) bool {
 	return true
 }
 
-// mayBeUnused reports whether the key may stay although no caller wants it. With a lock delay it may
-// not, because the process would look like a holder if it died.
+// mayBeUnused reports whether the key may stay although no caller wants it. With a lock delay it
+// may not, because the process would look like a holder if it died.
 func (s *stay) mayBeUnused() bool { return !s.others && s.c.line.Delay <= 0 }
 
 // end lets the next release delete the key.

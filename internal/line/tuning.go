@@ -19,8 +19,7 @@ const (
 	// stayTurn is the time for which a cached key is passed on in its session while another member
 	// waits.
 	stayTurn = 10 * time.Millisecond
-	// stayMost is the time after which a cached key is not passed on any more. Then a lock costs two
-	// requests again.
+	// stayMost is the time after which a cached key is not passed on any more.
 	stayMost = 10 * time.Second
 	// tries is the number of attempts that Try makes while the line changes between read and write,
 	// before it joins the line to find its place.
