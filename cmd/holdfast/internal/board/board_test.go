@@ -57,7 +57,7 @@ func (s *scene) check(err error) {
 	}
 }
 
-// name returns what is shown of a name, once all goroutines are idle.
+// name returns a name as it is shown, once all goroutines are idle.
 func (s *scene) name(name string) *Name {
 	s.Helper()
 	synctest.Wait()

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// name is what the board knows about one name. The board's mutex guards it.
+// name is the state of one name. The board's mutex guards it.
 type name struct {
 	name     string
 	members  map[string]inspect.Member // of the line, and claims; by key

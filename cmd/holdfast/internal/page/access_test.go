@@ -71,7 +71,7 @@ func TestNothingIsChangedWithoutAllowBreak(t *testing.T) {
 	})
 }
 
-// TestABreakIsOnlyThePages: a request of another site, or without what the page knows, changes
+// TestABreakIsOnlyThePages: a request of another site, or without the page's text, changes
 // nothing. The page's breaks the hold.
 func TestABreakIsOnlyThePages(t *testing.T) {
 	run(t, loopback, Options{AllowBreak: true}, func(s *stage) {

@@ -20,9 +20,9 @@ const heartbeat = 10 * time.Second
 // writeLimit is how long a page may take to receive an update.
 const writeLimit = 20 * time.Second
 
-// update is the difference between what a page has and the picture.
+// update is the difference between the state of a page and the picture.
 type update struct {
-	Full       bool          `json:"full,omitempty"` // the page forgets what it has
+	Full       bool          `json:"full,omitempty"` // replaces the state of the page
 	Hello      *hello        `json:"hello,omitempty"`
 	Time       int64         `json:"time"`
 	Revision   int64         `json:"revision"`
@@ -163,7 +163,7 @@ func (s *Server) name(w http.ResponseWriter, r *http.Request) {
 	answer(w, nameOf(n, allMembers))
 }
 
-// role is what a session does at a name.
+// role is a hold or a wait of a session.
 type role struct {
 	Name  string `json:"name"`
 	Holds bool   `json:"holds"`
