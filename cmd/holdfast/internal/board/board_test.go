@@ -263,10 +263,10 @@ func TestDiffHasWhatChanged(t *testing.T) {
 		before := s.b.Snapshot()
 		two := s.session("two")
 		go func() { _, _ = mutex.New(two, "a2", nil).Lock(s.Context()) }()
-		after, err := s.b.Next(s.Context(), before)
+		_, err := s.b.Next(s.Context(), before)
 		s.check(err)
 		synctest.Wait()
-		after = s.b.Snapshot()
+		after := s.b.Snapshot()
 		d := Diff(before, after)
 		if len(d.Names) != 1 || d.Names[0].Name != "a2" || len(d.Gone) != 0 ||
 			len(d.Sessions) != 2 || len(d.Ended) != 0 {

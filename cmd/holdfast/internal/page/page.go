@@ -71,7 +71,6 @@ type Server struct {
 	opt    Options
 	csrf   string // sent to the page, which returns it with each break
 	server *http.Server
-	run    context.Context //nolint:containedctx // ends the streams
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	open   chan struct{} // a place for each stream
@@ -117,7 +116,8 @@ func newServer(ctx context.Context, address string, opt Options) (*Server, error
 		return nil, fmt.Errorf("a token of %d bytes, at least %d are needed", len(opt.Token), MinToken)
 	}
 	s := &Server{opt: opt, csrf: rand.Text(), open: make(chan struct{}, maxStreams)}
-	s.run, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var running context.Context
+	running, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	mux := http.NewServeMux()
 	for pattern, handler := range s.routes() {
 		mux.Handle(pattern, handler)
@@ -126,6 +126,7 @@ func newServer(ctx context.Context, address string, opt Options) (*Server, error
 		Handler:           s.guard(mux, certificates),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
+		BaseContext:    func(net.Listener) context.Context { return running }, // ends the streams
 	}
 	scheme := "http"
 	if opt.TLS != nil {
