@@ -42,7 +42,7 @@ APART := integration/(upgrade|gauntlet|faults)$$
 # The packages that measure how late something is run one at a time, the others in twos: each starts etcd processes of its
 # own. The tests of a package that are parallel spend their time waiting, so that more of them run at once than there are
 # processors.
-TIMED := integration/(cli|gateway|mutex|nospace|proxies|queue)$$
+TIMED := integration/(cli|gateway|mutex|nospace|proxies|queue|ui)$$
 nested-tests = (set -x; go test -C $$m $(RACE) -shuffle=on -p $(1) -parallel 4 -timeout 15m $(TESTFLAGS) $$packages)
 
 ## integration: the tests of the nested modules

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,14 +44,15 @@ func browser(t *testing.T) string {
 // open opens a page of holdfast ui in Chromium.
 func open(t *testing.T, address string, width, height int) *tab {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
+	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(browser(t)), chromedp.WindowSize(width, height),
-		chromedp.Flag("disable-dev-shm-usage", true))
+		chromedp.Flag("disable-dev-shm-usage", true),
+	})
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
 	p := &tab{T: t, url: address}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...) // outlives the test
+	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	ctx, _ = chromedp.NewContext(ctx, chromedp.WithListener(p.listen))
 	t.Cleanup(func() {
 		ending, stop := context.WithTimeout(ctx, patience)

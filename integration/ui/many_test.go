@@ -67,7 +67,7 @@ func parallel(t *testing.T, n int, fn func(i int) error) {
 	}
 	close(next)
 	var all sync.WaitGroup
-	for range 16 {
+	for range 4 { // more would only queue at etcd
 		all.Go(func() {
 			for i := range next {
 				if err := fn(i); err != nil {

@@ -179,7 +179,7 @@ func TestEveryRecipeIsDrawn(t *testing.T) {
 	p.await(".panel", "Deadlock", "ledger", "waiters, in order")
 	p.shoot("ui-dark", "dark")
 	p.goTo("waits")
-	p.await(".graph .node", "backup", "db3")
+	p.await(".graph .node.bad", "billing", "report")
 	p.shoot("ui-waits", "light")
 	for id, text := range map[string]string{
 		"gpu/pool": "of 8 held", "mail/outbox": "enqueued ever", "reports/nightly": "exit status 1",

@@ -117,7 +117,7 @@ func TestACycleOfTwoWaitersIsMarked(t *testing.T) {
 		t.Errorf("an alert without a cycle: %s", text)
 	}
 	lock(t, b, prefix+"-x")
-	p.await(".alerts", "Deadlock", "ann waits at", "bob waits at")
+	p.await(".alerts", "Deadlock", "ann (", "bob (", "waits at")
 	for _, name := range []string{"-x", "-y"} {
 		if text := p.row(prefix + name); !strings.Contains(text, "deadlock") {
 			t.Errorf("the row is %q", text)

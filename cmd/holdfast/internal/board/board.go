@@ -34,7 +34,6 @@ package board
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +86,7 @@ func Open(ctx context.Context, c *gateway.Client, prefix string) (*Board, error)
 		{session.DefaultRecordPrefix, "the session records"},
 		{inspect.BrokenPrefix + prefix, "the records of broken holds"},
 	} {
-		if !strings.HasPrefix(other.prefix, prefix) {
+		if !covers(prefix, other.prefix) {
 			b.feeds = append(b.feeds, newFeed(b, other.prefix, other.what))
 		}
 	}

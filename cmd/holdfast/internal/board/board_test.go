@@ -57,7 +57,7 @@ func (s *scene) check(err error) {
 	}
 }
 
-// name returns what is shown of a name, once all goroutines are idle.
+// name returns a name as it is shown, once all goroutines are idle.
 func (s *scene) name(name string) *Name {
 	s.Helper()
 	synctest.Wait()
@@ -263,10 +263,10 @@ func TestDiffHasWhatChanged(t *testing.T) {
 		before := s.b.Snapshot()
 		two := s.session("two")
 		go func() { _, _ = mutex.New(two, "a2", nil).Lock(s.Context()) }()
-		after, err := s.b.Next(s.Context(), before)
+		_, err := s.b.Next(s.Context(), before)
 		s.check(err)
 		synctest.Wait()
-		after = s.b.Snapshot()
+		after := s.b.Snapshot()
 		d := Diff(before, after)
 		if len(d.Names) != 1 || d.Names[0].Name != "a2" || len(d.Gone) != 0 ||
 			len(d.Sessions) != 2 || len(d.Ended) != 0 {

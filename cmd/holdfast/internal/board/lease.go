@@ -24,7 +24,7 @@ const readers = 8
 // idle is how long after the last snapshot no leases are read.
 const idle = 5 * time.Second
 
-// lease is what the board knows about a lease. The board's mutex guards it.
+// lease is the state of a lease. The board's mutex guards it.
 type lease struct {
 	id                   gateway.LeaseID
 	names                map[*name]int // with the number of members

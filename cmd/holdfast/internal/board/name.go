@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/member"
 )
 
-// The recipes that a board knows beside those of package inspect.
+// The recipes that a board knows in addition to the ones of package inspect.
 const (
 	Once    = "once"
 	Limiter = "limiter"
@@ -90,7 +90,7 @@ const (
 // maxTurns is the number of changes of holders that are kept of a name.
 const maxTurns = 12
 
-// show renews what is shown of a name. mu must be locked.
+// show makes the next shown value of a name. mu must be locked.
 func (b *Board) show(n *name) {
 	old := n.shown
 	b.count(n, old, -1)
@@ -248,7 +248,7 @@ func holders(n *Name) map[holdID]*inspect.Member {
 	return out
 }
 
-// details sets what is particular to the recipe.
+// details sets the fields of the recipe.
 func (n *name) details(s *Name) {
 	s.Broken = slices.SortedFunc(maps.Values(n.broken), func(x, y inspect.Break) int {
 		return x.Time.Compare(y.Time)

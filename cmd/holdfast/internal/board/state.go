@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// name is what the board knows about one name. The board's mutex guards it.
+// name is the state of one name. The board's mutex guards it.
 type name struct {
 	name     string
 	members  map[string]inspect.Member // of the line, and claims; by key
@@ -106,9 +106,12 @@ func (b *Board) touch(n *name) {
 	b.dirty[n] = true
 }
 
+// covers reports whether a feed with a prefix has the keys that begin with key.
+func covers(prefix, key string) bool { return strings.HasPrefix(key, prefix) }
+
 // clear removes everything that a feed with the prefix has put.
 func (b *Board) clear(prefix string) {
-	if strings.HasPrefix(session.DefaultRecordPrefix, prefix) {
+	if covers(prefix, session.DefaultRecordPrefix) {
 		clear(b.records)
 		clear(b.since)
 	}
@@ -117,7 +120,7 @@ func (b *Board) clear(prefix string) {
 		case prefix == b.prefix:
 			kept := n.broken
 			n.clear()
-			if !strings.HasPrefix(inspect.BrokenPrefix, prefix) {
+			if !covers(prefix, inspect.BrokenPrefix) {
 				n.broken = kept
 			}
 		case strings.HasPrefix(prefix, inspect.BrokenPrefix):
@@ -150,6 +153,7 @@ func (b *Board) put(kv gateway.KeyValue) {
 			b.touchHolder(key.Rest)
 		}
 		return
+	default:
 	}
 	if key.Kind == inspect.KindMember && b.names[key.Name] == nil {
 		if _, ok := inspect.MemberOf(kv); !ok {
@@ -191,6 +195,7 @@ func (b *Board) put(kv gateway.KeyValue) {
 		}
 	case inspect.KindSetting:
 		n.putSetting(key.Rest, kv.Value)
+	default:
 	}
 }
 
@@ -264,6 +269,7 @@ func (b *Board) remove(text string) {
 	case inspect.KindSince:
 		delete(b.since, key.Rest)
 		return
+	default:
 	}
 	n := b.names[key.Name]
 	if n == nil {
@@ -291,6 +297,7 @@ func (b *Board) remove(text string) {
 		case "assignment":
 			n.table = nil
 		}
+	default:
 	}
 }
 

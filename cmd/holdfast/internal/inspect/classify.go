@@ -30,7 +30,7 @@ const (
 	KindBroken  // the record of a hold that was broken
 )
 
-// Key is what a key is about.
+// Key is the meaning of a key.
 type Key struct {
 	Kind Kind
 	Name string

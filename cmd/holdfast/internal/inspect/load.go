@@ -48,8 +48,10 @@ func Load(ctx context.Context, c *gateway.Client, prefix string) (*Loaded, error
 				out.Counts = append(out.Counts, Count{Key: Key{Kind: k.Kind, Name: k.Name}})
 			}
 		case KindHistory:
-			last := append(ticks[k.Name], key)
-			ticks[k.Name] = last[max(0, len(last)-ticksLoaded):]
+			ticks[k.Name] = append(ticks[k.Name], key)
+			if last := ticks[k.Name]; len(last) > ticksLoaded {
+				ticks[k.Name] = last[1:]
+			}
 		default:
 			if !Payload(k) {
 				keys = append(keys, key)

@@ -20,9 +20,9 @@ const heartbeat = 10 * time.Second
 // writeLimit is how long a page may take to receive an update.
 const writeLimit = 20 * time.Second
 
-// update is the difference between what a page has and the picture.
+// update is the difference between the state of a page and the picture.
 type update struct {
-	Full       bool          `json:"full,omitempty"` // the page forgets what it has
+	Full       bool          `json:"full,omitempty"` // replaces the state of the page
 	Hello      *hello        `json:"hello,omitempty"`
 	Time       int64         `json:"time"`
 	Revision   int64         `json:"revision"`
@@ -80,9 +80,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(s.run, cancel)()
+	ctx := r.Context()
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
 	if err := out.SetReadDeadline(time.Time{}); err != nil { // the server's limit is for requests
@@ -163,7 +161,7 @@ func (s *Server) name(w http.ResponseWriter, r *http.Request) {
 	answer(w, nameOf(n, allMembers))
 }
 
-// role is what a session does at a name.
+// role is a hold or a wait of a session.
 type role struct {
 	Name  string `json:"name"`
 	Holds bool   `json:"holds"`

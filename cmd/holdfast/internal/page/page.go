@@ -71,7 +71,6 @@ type Server struct {
 	opt    Options
 	csrf   string // sent to the page, which returns it with each break
 	server *http.Server
-	run    context.Context //nolint:containedctx // ends the streams
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	open   chan struct{} // a place for each stream
@@ -96,27 +95,44 @@ func Serve(ctx context.Context, address string, opt Options) (*Server, error) {
 }
 
 func serve(ctx context.Context, l net.Listener, opt Options) (*Server, error) {
-	certificates := opt.TLS != nil && opt.TLS.ClientAuth == tls.RequireAndVerifyClientCert
-	if opt.Token == "" && !certificates && !isLoopback(l.Addr().String()) {
-		return nil, fmt.Errorf("%s: %w", l.Addr(), ErrOpen)
+	s, err := newServer(ctx, l.Addr().String(), opt)
+	if err != nil {
+		return nil, err
 	}
-	if opt.Token != "" && len(opt.Token) < MinToken {
+	if opt.TLS != nil {
+		l = tls.NewListener(l, opt.TLS)
+	}
+	s.done.Go(func() { _ = s.server.Serve(l) }) // until it is closed
+	return s, nil
+}
+
+// newServer returns a server of an address that does not listen yet.
+func newServer(ctx context.Context, address string, opt Options) (*Server, error) {
+	certificates := opt.TLS != nil && opt.TLS.ClientAuth == tls.RequireAndVerifyClientCert
+	switch {
+	case opt.Token == "" && !certificates && !isLoopback(address):
+		return nil, fmt.Errorf("%s: %w", address, ErrOpen)
+	case opt.Token != "" && len(opt.Token) < MinToken:
 		return nil, fmt.Errorf("a token of %d bytes, at least %d are needed", len(opt.Token), MinToken)
 	}
 	s := &Server{opt: opt, csrf: rand.Text(), open: make(chan struct{}, maxStreams)}
-	s.run, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var running context.Context
+	running, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	mux := http.NewServeMux()
+	for pattern, handler := range s.routes() {
+		mux.Handle(pattern, handler)
+	}
 	s.server = &http.Server{
-		Handler:           s.guard(s.routes(), certificates),
+		Handler:           s.guard(mux, certificates),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, TLSConfig: opt.TLS,
+		MaxHeaderBytes: 16 << 10,
+		BaseContext:    func(net.Listener) context.Context { return running }, // ends the streams
 	}
 	scheme := "http"
 	if opt.TLS != nil {
 		scheme = "https"
-		l = tls.NewListener(l, opt.TLS)
 	}
-	s.URL = scheme + "://" + l.Addr().String() + "/"
-	s.done.Go(func() { _ = s.server.Serve(l) }) // until it is closed
+	s.URL = scheme + "://" + address + "/"
 	return s, nil
 }
 
@@ -127,29 +143,30 @@ func (s *Server) Close() {
 	s.done.Wait()
 }
 
-// routes are all requests that are answered.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
+// routes returns the handlers of all requests that are answered, by the pattern of a mux.
+func (s *Server) routes() map[string]http.Handler {
 	files, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
-	assets := http.FileServerFS(files)
-	mux.Handle("GET /{$}", assets)
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		panic(err)
 	}
+	assets := http.FileServerFS(files)
+	all := map[string]http.Handler{
+		"GET /{$}":     assets,
+		"GET /events":  http.HandlerFunc(s.events),
+		"GET /name":    http.HandlerFunc(s.name),
+		"GET /session": http.HandlerFunc(s.session),
+	}
 	for _, file := range entries {
 		if !strings.HasSuffix(file.Name(), ".html") {
-			mux.Handle("GET /"+file.Name(), assets)
+			all["GET /"+file.Name()] = assets
 		}
 	}
-	mux.HandleFunc("GET /events", s.events)
-	mux.HandleFunc("GET /name", s.name)
-	mux.HandleFunc("GET /session", s.session)
 	if s.opt.AllowBreak {
-		mux.HandleFunc("POST /break", s.breakHold)
+		all["POST /break"] = http.HandlerFunc(s.breakHold)
 	}
-	return mux
+	return all
 }

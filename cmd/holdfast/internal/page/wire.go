@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// What the page receives. Times are milliseconds since 1970, and 0 if they are not known.
+// The messages to the page. Times are milliseconds since 1970, and 0 if they are not known.
 
 const (
 	shownMembers = 24   // holders, and waiters, of a name in an update
