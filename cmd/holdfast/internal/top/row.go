@@ -26,7 +26,7 @@ func sessionRow(margin, holds, waits, blocks, owner string) string {
 	return rightAlign(margin, 8) + rightAlign(holds, 7) + rightAlign(waits, 7) + rightAlign(blocks, 8) + "  " + clean(owner)
 }
 
-// state returns what there is to know about a name in a few words.
+// state describes a name in a few words.
 func state(n *board.Name, now time.Time) string {
 	var text string
 	switch {
