@@ -18,12 +18,13 @@ func columnsFor(width int) columns {
 }
 
 func (c columns) row(recipe, name, wait, state string) string {
-	return pad(clean(recipe), c.recipe) + pad(clean(name), c.name) + rightAlign(wait, c.wait-1) + "  " +
-		clean(state)
+	return pad(clean(recipe), c.recipe) + pad(clean(name), c.name) +
+		rightAlign(wait, c.wait-1) + "  " + clean(state)
 }
 
 func sessionRow(margin, holds, waits, blocks, owner string) string {
-	return rightAlign(margin, 8) + rightAlign(holds, 7) + rightAlign(waits, 7) + rightAlign(blocks, 8) + "  " + clean(owner)
+	return rightAlign(margin, 8) + rightAlign(holds, 7) + rightAlign(waits, 7) +
+		rightAlign(blocks, 8) + "  " + clean(owner)
 }
 
 // state describes a name in a few words.
