@@ -220,8 +220,8 @@ func TestABlockedCallSendsNothingAndIsExplained(t *testing.T) {
 					}
 				}
 				cancel()
-				<-done
-				<-held
+				_ = <-done
+				_ = <-held
 				synctest.Wait()
 			})
 		})

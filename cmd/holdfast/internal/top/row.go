@@ -18,15 +18,16 @@ func columnsFor(width int) columns {
 }
 
 func (c columns) row(recipe, name, wait, state string) string {
-	return pad(clean(recipe), c.recipe) + pad(clean(name), c.name) + rightAlign(wait, c.wait-1) + "  " +
-		clean(state)
+	return pad(clean(recipe), c.recipe) + pad(clean(name), c.name) +
+		rightAlign(wait, c.wait-1) + "  " + clean(state)
 }
 
 func sessionRow(margin, holds, waits, blocks, owner string) string {
-	return rightAlign(margin, 8) + rightAlign(holds, 7) + rightAlign(waits, 7) + rightAlign(blocks, 8) + "  " + clean(owner)
+	return rightAlign(margin, 8) + rightAlign(holds, 7) + rightAlign(waits, 7) +
+		rightAlign(blocks, 8) + "  " + clean(owner)
 }
 
-// state returns what there is to know about a name in a few words.
+// state describes a name in a few words.
 func state(n *board.Name, now time.Time) string {
 	var text string
 	switch {

@@ -102,6 +102,7 @@ func show(
 func (v *View) scroll(k key) {
 	page := max(1, v.Height/2)
 	switch k {
+	case quit: // ends Run
 	case up:
 		v.First--
 	case down:
