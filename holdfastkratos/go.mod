@@ -1,0 +1,19 @@
+module github.com/holdfast-go/holdfast/holdfastkratos
+
+go 1.26.0
+
+replace github.com/holdfast-go/holdfast => ../
+
+require (
+	github.com/holdfast-go/holdfast v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/go-kratos/kratos/v2 v2.8.3 // indirect
+	github.com/go-playground/form/v4 v4.2.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	golang.org/x/sync v0.5.0 // indirect
+	google.golang.org/protobuf v1.33.0 // indirect
+	gopkg.in/yaml.v3 v3.0.1 // indirect
+)
