@@ -1,7 +1,7 @@
 # Needs Go, git and make; a C compiler for the race detector. Everything else, etcd included, is built from Go modules.
 
 # The modules that hold packages. integration/etcd/* and tools only pin programs.
-NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod))
+NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod holdfastgrpc/go.mod holdfastkratos/go.mod))
 MODULES := . $(NESTED) integration/containers
 
 # The etcd versions that tests with a real etcd run on.
