@@ -13,7 +13,7 @@
 //
 // # Guarantees
 //
-// The addresses are those of one revision of etcd, and never go back. A change of the group reaches
+// The addresses are of one revision of etcd, and never go back. A change of the group reaches
 // the connection with its event. While etcd cannot be reached, the connection keeps the last
 // addresses.
 //
