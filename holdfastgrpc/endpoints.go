@@ -48,7 +48,9 @@ func endpointsOf(copied *cache.Cache) (all []resolver.Address) {
 	for kv := range copied.Range("") {
 		var e endpoint
 		if json.Unmarshal(kv.Value, &e) == nil && e.Addr != "" {
-			all = append(all, resolver.Address{Addr: e.Addr, Metadata: e.Metadata})
+			all = append(all, resolver.Address{
+				Addr: e.Addr, Metadata: e.Metadata, //nolint:staticcheck // as etcd's own resolver
+			})
 		}
 	}
 	return all
