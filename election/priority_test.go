@@ -186,7 +186,12 @@ func (p *preempt) start(s *session.Session, value string, priority int) (stop fu
 		})
 	}()
 	synctest.Wait()
-	return sync.OnceFunc(func() { cancel(); <-done })
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err == nil {
+			p.t.Errorf("Run of %s returned nil", value)
+		}
+	})
 }
 
 func (p *preempt) want(running string) {

@@ -50,7 +50,8 @@ func newPlacement(n int, members []node, before table) (p *placement, homeless [
 	members = slices.DeleteFunc(slices.Clone(members), func(m node) bool { return m.weight == 0 })
 	slices.SortFunc(members, func(a, b node) int { return cmp.Compare(a.ID, b.ID) })
 	p = &placement{
-		members: members, index: make(map[string]int, len(members)), hashes: make([]uint64, len(members)), has: make([][]int, len(members)),
+		members: members, index: make(map[string]int, len(members)),
+		hashes: make([]uint64, len(members)), has: make([][]int, len(members)),
 		zones: make([]string, n), homes: make([]string, n), to: make([]int, n),
 	}
 	for i, m := range members {

@@ -49,8 +49,8 @@ func (l *loads) report(shard, load int) {
 	}
 }
 
-// forget drops the load of a shard that the member does not hold any more. Others ignore it already,
-// so it is not sent for that.
+// forget drops the load of a shard that the member does not hold any more. The next report leaves it
+// out.
 func (l *loads) forget(shard int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

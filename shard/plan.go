@@ -2,7 +2,7 @@ package shard
 
 import "github.com/holdfast-go/holdfast/member"
 
-// Plan is an assignment that is not in etcd, to find out what a change of a group would move. It is
+// Plan is an assignment that is not in etcd. It shows the moves of a change of a group before. It is
 // a value, and the zero Plan is a group without an assignment.
 type Plan struct{ t table }
 
