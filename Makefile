@@ -7,8 +7,11 @@ MODULES := . $(NESTED) integration/containers
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
 
-# A go.work of your own must not change what is tested.
-export GOWORK := off
+# The modules use each other as they are in the tree, whatever the environment says.
+export GOWORK := $(CURDIR)/go.work
+
+# In a workspace the go command refuses this flag.
+export GOFLAGS := $(filter-out -mod=%,$(GOFLAGS))
 
 # The race detector needs cgo, which Go turns off where there is no C compiler.
 RACE      ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -150,10 +153,16 @@ soak: export HOLDFAST_FAULTS_SEED := $(SEED)
 soak:
 	$(call fault-tests,-timeout 0 -run TestSoak)
 
-# Like a stranger, before there is a tag: the go.mod of the command has a replace directive, which a release takes out.
-## release-check: install the command, and use the library, from a module proxy made of this tree
+# tools and integration/etcd/* are not in the workspace, because all modules in one have the same versions of others.
+RELEASE := GOWORK=off go run -C tools ./release
+
+## release-check: build each module alone, install the command, and use the library, from a module proxy made of this tree
 release-check:
-	go run -C tools ./releasecheck
+	$(RELEASE) check
+
+## release-prepare: make the modules require each other at VERSION, to be committed and tagged: docs/release.md
+release-prepare:
+	$(RELEASE) prepare $(VERSION)
 
 ## quickstart: run the first example
 quickstart:
@@ -168,7 +177,7 @@ examples:
 
 ## tidy-check: go.mod and go.sum of every module are tidy
 tidy-check:
-	@set -e; for m in $(MODULES); do echo "go mod tidy -diff ($$m)"; go -C $$m mod tidy -diff; done
+	$(RELEASE) tidy -diff
 
 ## fix-check: go fix finds nothing to modernize
 fix-check:
@@ -184,7 +193,8 @@ lint: $(LINT)
 
 ## fmt: tidy, modernize and format every module
 fmt: $(LINT)
-	@set -e; for m in $(MODULES); do (cd $$m && go mod tidy && go fix ./... && $(CURDIR)/$(LINT) fmt ./...); done
+	$(RELEASE) tidy
+	@set -e; for m in $(MODULES); do (cd $$m && go fix ./... && $(CURDIR)/$(LINT) fmt ./...); done
 
 ## check: everything that has to pass before a change goes in
 check:
@@ -197,6 +207,5 @@ ci: check
 clean:
 	rm -rf bin
 
-# Not `go tool -modfile`: that is refused inside a workspace and has to be told the way back from a nested module.
 $(LINT): tools/go.mod tools/go.sum
-	go build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	GOWORK=off go build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
