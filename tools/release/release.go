@@ -126,8 +126,8 @@ func (r *release) addSums(path, zipFile string, mod []byte) error {
 	return err
 }
 
-// publish puts a module into the proxy. A module without a license has that of the repository, as
-// from Go.
+// publish puts a module into the proxy. A module without a license gets the license of the
+// repository, as Go does it.
 func (r *release) publish(f folder) (err error) {
 	m := module.Version{Path: f.path(), Version: r.version}
 	at := filepath.Join(r.proxy, filepath.FromSlash(m.Path), "@v")
