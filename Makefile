@@ -22,7 +22,7 @@ COUNT     ?= 6
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
-CHECKS := tidy-check fix-check vet lint test contracts containers faults-quick gauntlet
+CHECKS := tidy-check fix-check vet windows-check lint test contracts containers faults-quick gauntlet
 
 .NOTPARALLEL:
 .PHONY: clean $(shell sed -n 's/^## \([a-z-]*\):.*/\1/p' Makefile)
@@ -164,6 +164,18 @@ release-check:
 release-prepare:
 	$(RELEASE) prepare $(VERSION)
 
+## dist: the files of a release of VERSION, for all platforms or one of PLATFORM, in dist/
+dist: VERSION ?= $(or $(shell git describe --tags --match 'v*' 2>/dev/null),v0.0.0-dev)
+dist:
+	GOWORK=off go run -C tools/dist . -version $(VERSION) -out $(CURDIR)/dist -only '$(PLATFORM)'
+
+# The second run has an empty build cache.
+## dist-check: two runs of dist make equal files
+dist-check:
+	@set -e; $(MAKE) --no-print-directory dist; cp dist/SHA256SUMS dist-check.out; cache=$$(mktemp -d); \
+	  trap 'rm -rf $$cache dist-check.out' EXIT; GOCACHE=$$cache $(MAKE) --no-print-directory dist; \
+	  diff dist-check.out dist/SHA256SUMS; echo "two runs made equal files"
+
 ## quickstart: run the first example
 quickstart:
 	go run -C examples ./quickstart
@@ -186,6 +198,14 @@ fix-check:
 ## vet: go vet in every module
 vet:
 	@set -e; for m in $(MODULES); do echo "go vet ($$m)"; go -C $$m vet ./...; done
+
+# The tests on a real etcd start processes as Unix does, and are not among them.
+## windows-check: the library, the command and their unit tests compile for Windows
+windows-check: export GOOS := windows
+windows-check: export CGO_ENABLED := 0
+windows-check:
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf $$dir' EXIT; for m in . cmd/holdfast holdfastotel; do \
+	  echo "go vet, go test -c ($$m)"; go -C $$m vet ./...; go test -C $$m -c -o $$dir/ ./...; done
 
 ## lint: golangci-lint in every module
 lint: $(LINT)
