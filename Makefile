@@ -55,8 +55,11 @@ integration:
 	  packages=$$(go list -C $$m ./... | grep -E '$(TIMED)' || true); [ -z "$$packages" ] || $(call nested-tests,1); done
 
 # What a recipe relies on may differ between versions: etcd 3.7 omits leases from reads without values, for example.
-## contracts: the contract tests of the recipes on the other versions of etcd, 3.5 and 3.7
+# The etcd in memory is compared with 3.4 too, where that is installed.
+## contracts: the contract tests of the recipes, and of the etcd in memory, on the other versions of etcd
 contracts:
+	@log=$$(mktemp); ETCD_VERSIONS=3.4,3.5,3.7 go test -C integration -count=1 -timeout 10m -v -run Contract $(TESTFLAGS) \
+	  ./holdfasttest >$$log 2>&1; code=$$?; grep -E '^ *(--- SKIP|--- FAIL|FAIL|ok|.*(seed [0-9]|not compared))' $$log; rm $$log; exit $$code
 	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 2 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
 	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard
 
@@ -70,14 +73,18 @@ upgrade:
 	go test -C integration $(RACE) -v -timeout 10m $(TESTFLAGS) ./upgrade
 
 # The tests of a module whose other packages do not need Docker. They are skipped where no engine answers, and nowhere else.
-## containers: the contract suites, and faults of single nodes, on etcd in containers
+DOCKER_ARCH = $(shell docker version -f '{{.Server.Arch}}')
+
+## containers: the contract suites, faults of single nodes on etcd in containers, and the image of the command
 containers: export TESTCONTAINERS_RYUK_DISABLED ?= true
 containers: export TESTCONTAINERS_HOST_OVERRIDE ?= 127.0.0.1
 containers: export ETCD_IMAGE ?= $(IMAGE)
 containers:
 	@set -e; if docker info >/dev/null 2>&1; then \
 	  [ $$ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
-	  export HOLDFAST_CONTAINERS=must; fi; \
+	  $(MAKE) --no-print-directory dist VERSION=v0.0.0-test PLATFORM=linux/$(DOCKER_ARCH); \
+	  docker load -q -i dist/holdfast_0.0.0-test_image_$(DOCKER_ARCH).tar.gz; \
+	  export HOLDFAST_CONTAINERS=must HOLDFAST_IMAGE=holdfast:0.0.0-test; fi; \
 	  (set -x; go test -C integration/containers $(RACE) -timeout 10m $(TESTFLAGS) ./...)
 
 ## image: an image with nothing but etcd in it, built from its Go module, for machines that reach no registry

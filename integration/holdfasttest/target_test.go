@@ -3,11 +3,13 @@ package holdfasttest_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"testing"
 
+	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/integration/etcdtest"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
@@ -36,12 +38,15 @@ func newFake(t *testing.T, m mutation) *target {
 	})
 }
 
-// newReal returns an etcd 3.6 of its own.
-func newReal(t *testing.T) *target {
+// newReal returns an etcd of its own. It skips the test if that is 3.4 and not installed.
+func newReal(t *testing.T, version string) *target {
 	t.Helper()
-	c := etcdtest.Start(t, recipetest.Server("3.6"))
+	if _, err := etcdproc.Binary(version); errors.Is(err, etcdproc.ErrNotInstalled) {
+		t.Skipf("not compared with etcd %s: %v", version, err)
+	}
+	c := etcdtest.Start(t, recipetest.Server(version))
 	return newTarget(t, c.Endpoints()[0], &target{
-		name: "etcd 3.6", http: &http.Client{Transport: &http.Transport{}},
+		name: "etcd " + version, http: &http.Client{Transport: &http.Transport{}},
 	})
 }
 
