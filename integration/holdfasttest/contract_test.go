@@ -64,6 +64,7 @@ type contract struct {
 }
 
 func newContract(seed uint64, one, other *target) *contract {
+	one.version = other.version
 	return &contract{
 		g: newGenerator(seed), one: one, other: other,
 		statuses: map[int]int{},
