@@ -63,7 +63,7 @@ type dist struct {
 	out     string
 	temp    string
 	at      time.Time
-	extras  []file // what the archives and packages have besides the program
+	extras  []file // the other files of archives and packages
 }
 
 func run(ctx context.Context, version, out, only string) (err error) {
