@@ -7,8 +7,11 @@ MODULES := . $(NESTED) integration/adapters integration/containers
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
 
-# A go.work of your own must not change what is tested.
-export GOWORK := off
+# The modules use each other as they are in the tree, whatever the environment says.
+export GOWORK := $(CURDIR)/go.work
+
+# In a workspace the go command refuses this flag.
+export GOFLAGS := $(filter-out -mod=%,$(GOFLAGS))
 
 # The race detector needs cgo, which Go turns off where there is no C compiler.
 RACE      ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -19,7 +22,7 @@ COUNT     ?= 6
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
-CHECKS := tidy-check fix-check vet lint test contracts adapters containers faults-quick gauntlet
+CHECKS := tidy-check fix-check vet windows-check lint test contracts adapters containers faults-quick gauntlet
 
 .NOTPARALLEL:
 .PHONY: clean $(shell sed -n 's/^## \([a-z-]*\):.*/\1/p' Makefile)
@@ -52,10 +55,10 @@ integration:
 	  packages=$$(go list -C $$m ./... | grep -E '$(TIMED)' || true); [ -z "$$packages" ] || $(call nested-tests,1); done
 
 # What a recipe relies on may differ between versions: etcd 3.7 omits leases from reads without values, for example.
-## contracts: the contract tests of the recipes on the other versions of etcd, 3.5 and 3.7
+## contracts: the contract tests of the recipes, and of the etcd in memory, on the other versions of etcd
 contracts:
 	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 2 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
-	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard
+	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard ./holdfasttest
 
 # Without the race detector, with which a compiler needs minutes for SQLite.
 ## adapters: the schedulers and tools for which there are adapters, on a real etcd
@@ -72,14 +75,18 @@ upgrade:
 	go test -C integration $(RACE) -v -timeout 10m $(TESTFLAGS) ./upgrade
 
 # The tests of a module whose other packages do not need Docker. They are skipped where no engine answers, and nowhere else.
-## containers: the contract suites, and faults of single nodes, on etcd in containers
+DOCKER_ARCH = $(shell docker version -f '{{.Server.Arch}}')
+
+## containers: the contract suites, faults of single nodes on etcd in containers, and the image of the command
 containers: export TESTCONTAINERS_RYUK_DISABLED ?= true
 containers: export TESTCONTAINERS_HOST_OVERRIDE ?= 127.0.0.1
 containers: export ETCD_IMAGE ?= $(IMAGE)
 containers:
 	@set -e; if docker info >/dev/null 2>&1; then \
 	  [ $$ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
-	  export HOLDFAST_CONTAINERS=must; fi; \
+	  $(MAKE) --no-print-directory dist VERSION=v0.0.0-test PLATFORM=linux/$(DOCKER_ARCH); \
+	  docker load -q -i dist/holdfast_0.0.0-test_image_$(DOCKER_ARCH).tar.gz; \
+	  export HOLDFAST_CONTAINERS=must HOLDFAST_IMAGE=holdfast:0.0.0-test; fi; \
 	  (set -x; go test -C integration/containers $(RACE) -timeout 10m $(TESTFLAGS) ./...)
 
 ## image: an image with nothing but etcd in it, built from its Go module, for machines that reach no registry
@@ -159,10 +166,28 @@ soak: export HOLDFAST_FAULTS_SEED := $(SEED)
 soak:
 	$(call fault-tests,-timeout 0 -run TestSoak)
 
-# Like a stranger, before there is a tag: the go.mod of the command has a replace directive, which a release takes out.
-## release-check: install the command, and use the library, from a module proxy made of this tree
+# tools and integration/etcd/* are not in the workspace, because all modules in one have the same versions of others.
+RELEASE := GOWORK=off go run -C tools ./release
+
+## release-check: build each module alone, install the command, and use the library, from a module proxy made of this tree
 release-check:
-	go run -C tools ./releasecheck
+	$(RELEASE) check
+
+## release-prepare: make the modules require each other at VERSION, to be committed and tagged: docs/release.md
+release-prepare:
+	$(RELEASE) prepare $(VERSION)
+
+## dist: the files of a release of VERSION, for all platforms or one of PLATFORM, in dist/
+dist: VERSION ?= $(or $(shell git describe --tags --match 'v*' 2>/dev/null),v0.0.0-dev)
+dist:
+	GOWORK=off go run -C tools/dist . -version $(VERSION) -out $(CURDIR)/dist -only '$(PLATFORM)'
+
+# The second run has an empty build cache.
+## dist-check: two runs of dist make equal files
+dist-check:
+	@set -e; $(MAKE) --no-print-directory dist; cp dist/SHA256SUMS dist-check.out; cache=$$(mktemp -d); \
+	  trap 'rm -rf $$cache dist-check.out' EXIT; GOCACHE=$$cache $(MAKE) --no-print-directory dist; \
+	  diff dist-check.out dist/SHA256SUMS; echo "two runs made equal files"
 
 ## quickstart: run the first example
 quickstart:
@@ -177,7 +202,7 @@ examples:
 
 ## tidy-check: go.mod and go.sum of every module are tidy
 tidy-check:
-	@set -e; for m in $(MODULES); do echo "go mod tidy -diff ($$m)"; go -C $$m mod tidy -diff; done
+	$(RELEASE) tidy -diff
 
 ## fix-check: go fix finds nothing to modernize
 fix-check:
@@ -187,13 +212,22 @@ fix-check:
 vet:
 	@set -e; for m in $(MODULES); do echo "go vet ($$m)"; go -C $$m vet ./...; done
 
+# The tests on a real etcd start processes as Unix does, and are not among them.
+## windows-check: the library, the command and their unit tests compile for Windows
+windows-check: export GOOS := windows
+windows-check: export CGO_ENABLED := 0
+windows-check:
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf $$dir' EXIT; for m in . cmd/holdfast holdfastotel; do \
+	  echo "go vet, go test -c ($$m)"; go -C $$m vet ./...; go test -C $$m -c -o $$dir/ ./...; done
+
 ## lint: golangci-lint in every module
 lint: $(LINT)
 	@set -e; for m in $(MODULES); do echo "golangci-lint run ($$m)"; (cd $$m && $(CURDIR)/$(LINT) run ./...); done
 
 ## fmt: tidy, modernize and format every module
 fmt: $(LINT)
-	@set -e; for m in $(MODULES); do (cd $$m && go mod tidy && go fix ./... && $(CURDIR)/$(LINT) fmt ./...); done
+	$(RELEASE) tidy
+	@set -e; for m in $(MODULES); do (cd $$m && go fix ./... && $(CURDIR)/$(LINT) fmt ./...); done
 
 ## check: everything that has to pass before a change goes in
 check:
@@ -206,6 +240,5 @@ ci: check
 clean:
 	rm -rf bin
 
-# Not `go tool -modfile`: that is refused inside a workspace and has to be told the way back from a nested module.
 $(LINT): tools/go.mod tools/go.sum
-	go build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	GOWORK=off go build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -2,14 +2,9 @@ module github.com/holdfast-go/holdfast/examples
 
 go 1.26.0
 
-replace (
-	github.com/holdfast-go/holdfast => ../
-	github.com/holdfast-go/holdfast/holdfastotel => ../holdfastotel
-)
-
 require (
-	github.com/holdfast-go/holdfast v0.0.0-00010101000000-000000000000
-	github.com/holdfast-go/holdfast/holdfastotel v0.0.0-00010101000000-000000000000
+	github.com/holdfast-go/holdfast v0.1.0
+	github.com/holdfast-go/holdfast/holdfastotel v0.1.0
 	github.com/prometheus/client_golang v1.24.1
 	go.etcd.io/etcd/server/v3 v3.6.16
 	go.opentelemetry.io/otel/exporters/prometheus v0.67.0

@@ -2,10 +2,8 @@ module github.com/holdfast-go/holdfast/adapters/holdfastgrpc
 
 go 1.26.0
 
-replace github.com/holdfast-go/holdfast => ../..
-
 require (
-	github.com/holdfast-go/holdfast v0.0.0-00010101000000-000000000000
+	github.com/holdfast-go/holdfast v0.1.0
 	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.83.2
 )

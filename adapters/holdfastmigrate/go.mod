@@ -2,11 +2,9 @@ module github.com/holdfast-go/holdfast/adapters/holdfastmigrate
 
 go 1.26.0
 
-replace github.com/holdfast-go/holdfast => ../..
-
 require (
 	github.com/golang-migrate/migrate/v4 v4.20.1
-	github.com/holdfast-go/holdfast v0.0.0-00010101000000-000000000000
+	github.com/holdfast-go/holdfast v0.1.0
 )
 
 require (

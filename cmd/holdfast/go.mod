@@ -2,8 +2,6 @@ module github.com/holdfast-go/holdfast/cmd/holdfast
 
 go 1.26.0
 
-replace github.com/holdfast-go/holdfast => ../..
-
 require (
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/spf13/cobra v1.10.2
@@ -18,7 +16,7 @@ require (
 )
 
 require (
-	github.com/holdfast-go/holdfast v0.0.0-00010101000000-000000000000
+	github.com/holdfast-go/holdfast v0.1.0
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/spf13/pflag v1.0.9
 )

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,7 +40,9 @@ func (e *outputError) Unwrap() error { return e.err }
 // outputClosed reports whether the reader of the output has closed it.
 func outputClosed(err error) bool {
 	out, ok := errors.AsType[*outputError](err)
-	return ok && errors.Is(out, syscall.EPIPE)
+	return ok && slices.ContainsFunc(brokenPipes, func(broken syscall.Errno) bool {
+		return errors.Is(out, broken)
+	})
 }
 
 // printJSON prints one value on one line.

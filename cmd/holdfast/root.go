@@ -69,6 +69,7 @@ func newRoot(a *app) *cobra.Command {
 		whyCommand(a), uiCommand(a), topCommand(a), historyCommand(a), breakCommand(a),
 		doctorCommand(a),
 	)
+	root.AddCommand(manCommand(root))
 	complete(root)
 	return root
 }
@@ -103,9 +104,15 @@ func group(name, short, long, usage string, verbs ...*cobra.Command) *cobra.Comm
 	return cmd
 }
 
+// release is the version of a program that "make dist" has built.
+var release string
+
 // version returns the version of the module, which names the commit if the program was built from
 // one.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"

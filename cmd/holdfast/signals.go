@@ -10,13 +10,8 @@ import (
 	"time"
 )
 
-var (
-	// endSignals end a wait, or the receiving of items. They are forwarded to a running command.
-	endSignals = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
-	// allSignals are all signals that are forwarded to a running command.
-	allSignals = append(slices.Clone(endSignals), syscall.SIGUSR1, syscall.SIGUSR2,
-		syscall.SIGALRM, syscall.SIGWINCH, syscall.SIGCONT)
-)
+// endSignals end a wait, or the receiving of items. They are forwarded to a running command.
+var endSignals = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
 
 // signalled is the cause of a context that a signal ended.
 type signalled struct{ signal syscall.Signal }

@@ -2,24 +2,15 @@ module github.com/holdfast-go/holdfast/integration/adapters
 
 go 1.26.0
 
-replace (
-	github.com/holdfast-go/holdfast => ../../
-	github.com/holdfast-go/holdfast/adapters/holdfastgocron => ../../adapters/holdfastgocron
-	github.com/holdfast-go/holdfast/adapters/holdfastgoose => ../../adapters/holdfastgoose
-	github.com/holdfast-go/holdfast/adapters/holdfastmigrate => ../../adapters/holdfastmigrate
-	github.com/holdfast-go/holdfast/adapters/holdfastrobfig => ../../adapters/holdfastrobfig
-	github.com/holdfast-go/holdfast/integration => ../
-)
-
 require (
 	github.com/go-co-op/gocron/v2 v2.21.2
 	github.com/golang-migrate/migrate/v4 v4.20.1
-	github.com/holdfast-go/holdfast v0.0.0
-	github.com/holdfast-go/holdfast/adapters/holdfastgocron v0.0.0-00010101000000-000000000000
-	github.com/holdfast-go/holdfast/adapters/holdfastgoose v0.0.0-00010101000000-000000000000
-	github.com/holdfast-go/holdfast/adapters/holdfastmigrate v0.0.0-00010101000000-000000000000
-	github.com/holdfast-go/holdfast/adapters/holdfastrobfig v0.0.0-00010101000000-000000000000
-	github.com/holdfast-go/holdfast/integration v0.0.0-00010101000000-000000000000
+	github.com/holdfast-go/holdfast v0.1.0
+	github.com/holdfast-go/holdfast/adapters/holdfastgocron v0.1.0
+	github.com/holdfast-go/holdfast/adapters/holdfastgoose v0.1.0
+	github.com/holdfast-go/holdfast/adapters/holdfastmigrate v0.1.0
+	github.com/holdfast-go/holdfast/adapters/holdfastrobfig v0.1.0
+	github.com/holdfast-go/holdfast/integration v0.1.0
 	github.com/pressly/goose/v3 v3.30.1
 	github.com/robfig/cron/v3 v3.0.1
 )

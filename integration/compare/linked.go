@@ -87,7 +87,7 @@ func linked(e env, lib library) (_ result, err error) {
 	if err != nil {
 		return result{}, err
 	}
-	mod = bytes.ReplaceAll(mod, []byte("=> ../"), []byte("=> "+root))
+	mod = append(mod, "\nreplace github.com/holdfast-go/holdfast => "+root+"\n"...)
 	mod = bytes.Replace(mod, []byte("module github.com/holdfast-go/holdfast/integration"), []byte("module program"), 1)
 	for name, content := range map[string][]byte{"go.mod": mod, "go.sum": sums, "main.go": []byte(programs[lib.id()])} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {

@@ -2,14 +2,9 @@ module github.com/holdfast-go/holdfast/integration/containers
 
 go 1.26.0
 
-replace (
-	github.com/holdfast-go/holdfast => ../../
-	github.com/holdfast-go/holdfast/integration => ../
-)
-
 require (
-	github.com/holdfast-go/holdfast v0.0.0
-	github.com/holdfast-go/holdfast/integration v0.0.0-00010101000000-000000000000
+	github.com/holdfast-go/holdfast v0.1.0
+	github.com/holdfast-go/holdfast/integration v0.1.0
 	github.com/moby/moby/api v1.55.0
 	github.com/moby/moby/client v0.5.0
 	github.com/testcontainers/testcontainers-go v0.44.0

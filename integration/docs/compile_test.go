@@ -175,7 +175,6 @@ func compile(t *testing.T, units []unit) {
 		}, list...)
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOWORK=off")
 		out, err := cmd.CombinedOutput()
 		if err == nil {
 			continue

@@ -21,7 +21,7 @@ func TestExamplesPrintTheirOutputOnRealEtcd(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^Example",
 			"./...")
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "GOWORK=off",
+		cmd.Env = append(os.Environ(),
 			"HOLDFAST_ENDPOINTS="+strings.Join(c.Endpoints(), ","))
 		out, err := cmd.CombinedOutput()
 		if ran := len(example.FindAll(out, -1)); err != nil || ran < 30 {

@@ -122,7 +122,6 @@ func build(t *testing.T, text string) string {
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "-overlay",
 		filepath.Join(temp, "overlay.json"), "./docs/program")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

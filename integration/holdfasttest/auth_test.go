@@ -7,17 +7,23 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
 // authOperations are compared with authentication turned on.
 const authOperations = 1000
 
-// TestTheFakePermitsLikeEtcd compares the answers to users with few permissions.
-func TestTheFakePermitsLikeEtcd(t *testing.T) {
+// TestContractOfTheFakesPermissions compares the answers to users with few permissions.
+func TestContractOfTheFakesPermissions(t *testing.T) {
+	etcdtest.ForEachVersion(t, comparePermissions)
+}
+
+func comparePermissions(t *testing.T, version string) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed: %d", seed)
-	c := newContract(seed, newFake(t, mutation{}), newReal(t))
+	c := newContract(seed, newFake(t, mutation{}), newReal(t, version))
 	c.g.ordered = true
 	if err := c.runWithAuth(t); err != nil {
 		t.Errorf("seed %d: %v", seed, err)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/integration/etcdtest"
 )
 
 // runs are compared, each with a seed and servers of its own.
@@ -17,9 +19,13 @@ const (
 	operations = 2500
 )
 
-// TestTheFakeAnswersLikeEtcd sends random requests to the etcd in memory and to a real etcd, and
-// compares the answers, the errors and the events of watches. HOLDFAST_CONTRACT_SEED repeats a run.
-func TestTheFakeAnswersLikeEtcd(t *testing.T) {
+// TestContractOfTheFake sends random requests to the etcd in memory and to real ones, and compares
+// the answers, the errors and the events of watches. HOLDFAST_CONTRACT_SEED repeats a run.
+func TestContractOfTheFake(t *testing.T) {
+	etcdtest.ForEachVersion(t, compareFake)
+}
+
+func compareFake(t *testing.T, version string) {
 	seeds := make([]uint64, runs)
 	for i := range seeds {
 		seeds[i] = uint64(time.Now().UnixNano()) + uint64(i)
@@ -35,7 +41,7 @@ func TestTheFakeAnswersLikeEtcd(t *testing.T) {
 		t.Run(fmt.Sprint("run ", i), func(t *testing.T) {
 			t.Parallel()
 			t.Logf("seed: %d", seed)
-			c := newContract(seed, newFake(t, mutation{}), newReal(t))
+			c := newContract(seed, newFake(t, mutation{}), newReal(t, version))
 			if err := c.run(t, operations); err != nil {
 				t.Errorf("seed %d: %v", seed, err)
 			}
@@ -58,6 +64,7 @@ type contract struct {
 }
 
 func newContract(seed uint64, one, other *target) *contract {
+	one.version = other.version
 	return &contract{
 		g: newGenerator(seed), one: one, other: other,
 		statuses: map[int]int{},

@@ -1,3 +1,5 @@
+//go:build unix
+
 package childproc
 
 import (
@@ -21,16 +23,6 @@ type Process struct {
 	groupEmpty  bool // the number of the group may be reused
 	stopped     bool
 	hadTerminal bool // when it ended
-}
-
-// Result describes how a command ended.
-type Result struct {
-	Status int            // the exit status, or 128 + n after signal n, as in shells
-	Signal syscall.Signal // the signal that killed the command, or 0
-	Lost   bool           // the hold was lost, or about to be, and the group was ended
-	// Keyboard is true if the terminal sent the signal to its foreground group. This process's own
-	// group has not received it then.
-	Keyboard bool
 }
 
 // Signal sends a signal to the whole group. It does nothing after Wait has returned, and does not
@@ -69,10 +61,4 @@ func (p *Process) sendLocked(sig syscall.Signal) error {
 		p.stopped = false
 	}
 	return err
-}
-
-// holdValid reports whether the hold may be relied on. It asks the hold itself, because the loss
-// may not have been reported yet.
-func (p *Process) holdValid() bool {
-	return p.hold.Err() == nil
 }

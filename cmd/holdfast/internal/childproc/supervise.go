@@ -1,3 +1,5 @@
+//go:build unix
+
 package childproc
 
 import (
@@ -25,18 +27,6 @@ import (
 // stopped, the command is killed at once. If the group is not empty shortly after the deadline,
 // Wait prints a warning, and waits for the command alone.
 
-const (
-	// clockInterval is the longest time between two looks at the clock, because timers stop while
-	// the machine sleeps.
-	clockInterval = time.Second
-	// groupInterval is how often terminate checks whether the group is empty, because the end of a
-	// grandchild is not reported.
-	groupInterval = 5 * time.Millisecond
-	// killMargin is how long before the deadline SIGKILL is sent, because the kernel and a warning
-	// need time.
-	killMargin = 100 * time.Millisecond
-)
-
 // Wait waits until the command has ended. If the hold is lost before, or is about to be, Wait ends
 // the whole group first. Otherwise processes that the command left in its group continue.
 func (p *Process) Wait() Result {
@@ -56,27 +46,6 @@ func (p *Process) Wait() Result {
 		res.Keyboard = p.hadTerminal && fromKeyboard
 	}
 	return res
-}
-
-// awaitExitOrLoss returns false when the command has exited, and true when it must be ended because
-// the hold is lost or about to be.
-func (p *Process) awaitExitOrLoss() (lost bool) {
-	t := time.NewTimer(0)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.exited:
-			return false
-		case <-p.hold.Context().Done():
-			return true
-		case <-t.C:
-			left := time.Until(p.hold.Deadline()) - p.grace
-			if left <= 0 || !p.holdValid() {
-				return true
-			}
-			t.Reset(min(left, clockInterval))
-		}
-	}
 }
 
 // terminate sends SIGTERM to the group, and SIGKILL after the grace or shortly before the deadline.
