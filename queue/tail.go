@@ -77,7 +77,7 @@ func (q *Queue) appendBatch(ctx context.Context, m *batch) (bool, error) {
 		}
 		q.end.adjust(losses)
 		begin := time.Now()
-		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, n))
+		resp, err := q.s.TxnFlat(ctx, q.appendTxn(m, n), 0)
 		q.end.took = time.Since(begin)
 		switch {
 		case err != nil:

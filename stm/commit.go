@@ -48,10 +48,10 @@ func (tx *Tx) apply(s *session.Session, t gateway.Txn) (*gateway.TxnResponse, er
 	if weight := tx.weight(); weight > 0 {
 		if leave, ok := enter(s, tx); ok {
 			defer leave()
-			return core.Of(s).TxnShared(tx.ctx, t, weight)
+			return core.Of(s).TxnFlat(tx.ctx, t, weight)
 		}
 	}
-	return core.Of(s).TxnFlat(tx.ctx, t)
+	return core.Of(s).TxnFlat(tx.ctx, t, 0)
 }
 
 // compares returns the conditions of the commit.

@@ -44,15 +44,11 @@ func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse,
 // TxnFlat is Txn with one level of nesting less, which is less work for the server. t.Else must
 // only read a few keys, because it also runs when the session's own conditions do not hold, and
 // again after a lost answer, so that a put would be applied several times.
-func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	return s.transact(ctx, t, true, 0)
-}
-
-// TxnShared is TxnFlat for a small transaction, which may share a request with others of the
-// session. weight is its [Write.Weight]. Of two shared transactions that may be under way at once,
-// none may write a key that the other reads or writes: etcd evaluates the conditions of all before
-// it applies any.
-func (s *Session) TxnShared(
+//
+// With a weight, see [Write], it may share a request with other writes of the session. Of two that
+// may be under way at once, none may write a key that the other reads or writes: etcd evaluates the
+// conditions of both before it applies any.
+func (s *Session) TxnFlat(
 	ctx context.Context, t gateway.Txn, weight int,
 ) (*gateway.TxnResponse, error) {
 	return s.transact(ctx, t, true, weight)
