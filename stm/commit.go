@@ -45,12 +45,6 @@ func (tx *Tx) apply(s *session.Session, t gateway.Txn) (*gateway.TxnResponse, er
 	if len(tx.writes) == 0 {
 		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
 	}
-	if weight := tx.weight(); weight > 0 {
-		if leave, ok := enter(s, tx); ok {
-			defer leave()
-			return core.Of(s).TxnShared(tx.ctx, t, weight)
-		}
-	}
 	return core.Of(s).TxnFlat(tx.ctx, t)
 }
 

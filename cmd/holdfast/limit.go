@@ -136,7 +136,7 @@ func (a *app) replaceBy(ctx context.Context, argv []string) error {
 	if err != nil {
 		return cannotRun(argv[0], err)
 	}
-	a.close()
+	a.close() //nolint:contextcheck // it has a timeout of its own
 	a.session, a.client = nil, nil
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // a signal

@@ -38,29 +38,19 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 
 // Txn is documented at session.Session.Txn.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	return s.transact(ctx, t, false, 0)
+	return s.transact(ctx, t, false)
 }
 
 // TxnFlat is Txn with one level of nesting less, which is less work for the server. t.Else must
 // only read a few keys, because it also runs when the session's own conditions do not hold, and
 // again after a lost answer, so that a put would be applied several times.
 func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	return s.transact(ctx, t, true, 0)
-}
-
-// TxnShared is TxnFlat for a small transaction, which may share a request with others of the
-// session. weight is its [Write.Weight]. Of two shared transactions that may be under way at once,
-// none may write a key that the other reads or writes: etcd evaluates the conditions of all before
-// it applies any.
-func (s *Session) TxnShared(
-	ctx context.Context, t gateway.Txn, weight int,
-) (*gateway.TxnResponse, error) {
-	return s.transact(ctx, t, true, weight)
+	return s.transact(ctx, t, true)
 }
 
 // transact is Txn under all of guard. It returns [ErrNotHeld] when one of them does not hold.
 func (s *Session) transact(
-	ctx context.Context, t gateway.Txn, flat bool, weight int, guard ...gateway.Cmp,
+	ctx context.Context, t gateway.Txn, flat bool, guard ...gateway.Cmp,
 ) (*gateway.TxnResponse, error) {
 	r := s.takeReceipt()
 	mark := func(branch string, ops []gateway.Op) []gateway.Op {
@@ -71,7 +61,6 @@ func (s *Session) transact(
 		Else:         []gateway.Op{gateway.OpGet(r.key)},
 		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
 		resolver:     &receiptResolver{s, r},
-		Weight:       weight,
 	}
 	if flat {
 		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)

@@ -40,7 +40,7 @@ func Image(keys map[string]int64) string {
 }
 
 // Check adds the violations to rep: a sum that is not 0 at a revision, a transfer that was applied
-// twice, or otherwise than its caller believes, and a copy that is not the state at its revision, or is
+// twice, or otherwise than its call returned, a copy that is not the state at its revision, or is
 // older than one before, or than the revision that was waited for.
 func (b Banks) Check(rep *Report, log Log, all []Op) {
 	ops := Of(all, b.Place)
