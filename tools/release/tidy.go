@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/semver"
 )
 
 // tidy runs go mod tidy on copies of go.mod and go.sum that replace the modules of the repository
@@ -86,6 +89,16 @@ func (f folder) tidy(
 
 // writeSums writes the lines of a go.sum in the order of the go command.
 func writeSums(name string, lines []string) error {
-	slices.Sort(lines)
+	slices.SortFunc(lines, bySum)
 	return os.WriteFile(name, []byte(strings.Join(lines, "")), 0o644)
+}
+
+// bySum orders the lines of a go.sum as the go command does.
+func bySum(a, b string) int {
+	pathA, versionA, _ := strings.Cut(a, " ")
+	pathB, versionB, _ := strings.Cut(b, " ")
+	versionA, fileA, _ := strings.Cut(strings.Fields(versionA)[0], "/")
+	versionB, fileB, _ := strings.Cut(strings.Fields(versionB)[0], "/")
+	return cmp.Or(
+		strings.Compare(pathA, pathB), semver.Compare(versionA, versionB), strings.Compare(fileA, fileB))
 }
