@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/member"
 	"github.com/holdfast-go/holdfast/shard"
@@ -68,11 +69,11 @@ func (f fleet) run(seed uint64, changes int) string {
 			now = now.Next(n, members)
 		}
 	}
-	rows := ""
+	var rows strings.Builder
 	for _, kind := range kinds {
-		rows += sums[kind].row(f, kind)
+		rows.WriteString(sums[kind].row(f, kind))
 	}
-	return rows
+	return rows.String()
 }
 
 // add adds a change.

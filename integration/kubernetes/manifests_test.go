@@ -68,7 +68,7 @@ func manifests(t *testing.T) map[string][]workload {
 			t.Fatal(err)
 		}
 		name := filepath.Base(file)
-		for _, object := range bytes.Split(text, []byte("\n---\n")) {
+		for object := range bytes.SplitSeq(text, []byte("\n---\n")) {
 			w, err := decode(object)
 			if err != nil {
 				t.Errorf("%s: %s: %v", name, w.object, err)

@@ -126,12 +126,13 @@ func TestTheBoardIsWhatInspectReads(t *testing.T) {
 			want, err := inspect.All(s.Context(), s.c, inspect.User{}, "")
 			s.check(err)
 			text := func(p *inspect.Place) string {
-				out := p.Recipe + " " + p.Name
+				var out strings.Builder
+				fmt.Fprint(&out, p.Recipe, " ", p.Name)
 				for i := range p.Members {
 					m := &p.Members[i]
-					out += fmt.Sprint(" ", m.Key, m.Fence, m.Value, m.Holds, m.Session.Name)
+					fmt.Fprint(&out, " ", m.Key, m.Fence, m.Value, m.Holds, m.Session.Name)
 				}
-				return out
+				return out.String()
 			}
 			var got, wanted []string
 			for _, n := range s.b.Snapshot().Names {
