@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 
 	"github.com/holdfast-go/holdfast/examples/internal/local"
 	"github.com/holdfast-go/holdfast/gateway"
@@ -26,12 +27,12 @@ func story(ctx context.Context, cfg gateway.Config) error {
 	if err != nil {
 		return err
 	}
-	defer first.Leave(ctx)
+	defer first.Leave(ctx) //nolint:errcheck // the key ends with its lease
 	second, err := serve(ctx, client, "api-1")
 	if err != nil {
 		return err
 	}
-	defer second.Leave(ctx)
+	defer second.Leave(ctx) //nolint:errcheck // as above
 	if err := callAll(ctx, client, 2); err != nil {
 		return err
 	}
@@ -44,12 +45,12 @@ func story(ctx context.Context, cfg gateway.Config) error {
 
 // serve starts a server and registers its address. It stays registered through every loss.
 func serve(ctx context.Context, client *gateway.Client, id string) (*member.Membership, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "hello from", id)
+		_, _ = fmt.Fprintln(w, "hello from", id)
 	})}
 	go func() { _ = s.Serve(l) }()
 	context.AfterFunc(ctx, func() { _ = s.Close() })
@@ -67,18 +68,25 @@ func callAll(ctx context.Context, client *gateway.Client, n int) error {
 			continue
 		}
 		for _, m := range view.Members {
-			resp, err := http.Get("http://" + m.Value)
-			if err != nil {
+			if err := call(ctx, m.Value); err != nil {
 				return err
 			}
-			text, err := io.ReadAll(resp.Body)
-			_ = resp.Body.Close()
-			if err != nil {
-				return err
-			}
-			fmt.Print(string(text))
 		}
 		return nil
 	}
 	return nil
+}
+
+func call(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := new(http.Client).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(os.Stdout, resp.Body)
+	return err
 }

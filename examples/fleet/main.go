@@ -25,27 +25,31 @@ const tenants = 12
 
 func main() {
 	if id := os.Getenv("FLEET_WORKER"); id != "" {
-		work(id, strings.Split(os.Getenv("FLEET_ENDPOINTS"), ","))
+		if err := work(id, strings.Split(os.Getenv("FLEET_ENDPOINTS"), ",")); err != nil {
+			fmt.Fprintln(os.Stderr, id, err)
+			os.Exit(1)
+		}
 		return
 	}
 	local.Main(story)
 }
 
 // work serves the tenants of a worker until a signal arrives.
-func work(id string, endpoints []string) {
+func work(id string, endpoints []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	client, err := gateway.New(gateway.Config{Endpoints: endpoints})
-	if err == nil {
-		defer client.Close()
-		err = shard.Run(ctx, client, "tenants", tenants, serve, &shard.Options{Member: member.Options{
-			ID: id, Session: &session.Options{TTL: 2 * time.Second, AllowShortTTL: true},
-		}})
+	if err != nil {
+		return err
 	}
-	if !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, id, err)
-		os.Exit(1)
+	defer client.Close()
+	err = shard.Run(ctx, client, "tenants", tenants, serve, &shard.Options{Member: member.Options{
+		ID: id, Session: &session.Options{TTL: 2 * time.Second, AllowShortTTL: true},
+	}})
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
+	return err
 }
 
 // serve serves a tenant. Another worker takes it over after serve has returned, or after the lease
@@ -77,7 +81,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		if err != nil {
 			return err
 		}
-		w := exec.Command(program)
+		w := exec.CommandContext(ctx, program)
 		w.Stderr = os.Stderr
 		w.Env = append(os.Environ(), "FLEET_WORKER="+id,
 			"FLEET_ENDPOINTS="+strings.Join(cfg.Endpoints, ","))

@@ -220,8 +220,8 @@ func TestABlockedCallSendsNothingAndIsExplained(t *testing.T) {
 					}
 				}
 				cancel()
-				_ = <-done
-				_ = <-held
+				<-done
+				<-held
 				synctest.Wait()
 			})
 		})

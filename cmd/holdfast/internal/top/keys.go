@@ -3,8 +3,6 @@ package top
 import (
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The keys that have a meaning.
@@ -22,12 +20,11 @@ const (
 const pollEvery = 50 * time.Millisecond
 
 // readKeys sends the keys to a channel until done is closed or the terminal is gone, and then
-// closes it. It waits with poll, because a read of a terminal cannot be ended.
+// closes it.
 func readKeys(in *os.File, done <-chan struct{}) <-chan key {
 	keys := make(chan key)
 	go func() {
 		defer close(keys)
-		fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}}
 		buf := make([]byte, 256)
 		for {
 			select {
@@ -35,14 +32,8 @@ func readKeys(in *os.File, done <-chan struct{}) <-chan key {
 				return
 			default:
 			}
-			n, err := unix.Poll(fds, int(pollEvery/time.Millisecond))
-			if n == 0 || err == unix.EINTR {
-				continue
-			}
-			if err == nil {
-				n, err = unix.Read(int(in.Fd()), buf)
-			}
-			if err != nil || n == 0 {
+			n, ended := readFor(in, buf, pollEvery)
+			if ended {
 				return
 			}
 			for _, k := range keysOf(buf[:n]) {

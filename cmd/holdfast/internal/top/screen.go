@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func openScreen(in, out *os.File) (*screen, error) {
 		return nil, err
 	}
 	if _, err = io.WriteString(out, enterScreen); err != nil {
-		return nil, errorsOf(err, s.close())
+		return nil, cmp.Or(err, s.close())
 	}
 	return s, nil
 }
@@ -43,7 +44,7 @@ func openScreen(in, out *os.File) (*screen, error) {
 // close leaves the terminal as it was.
 func (s *screen) close() error {
 	_, err := io.WriteString(s.out, leaveScreen)
-	return errorsOf(err, term.Restore(int(s.in.Fd()), s.before))
+	return cmp.Or(err, term.Restore(int(s.in.Fd()), s.before))
 }
 
 // resume takes the terminal again after the process was stopped.

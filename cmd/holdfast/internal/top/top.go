@@ -10,11 +10,11 @@
 package top
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -30,7 +30,7 @@ const drawEvery = 200 * time.Millisecond
 
 // Check returns [ErrNoTerminal] unless Run can use the two files.
 func Check(in, out *os.File) error {
-	if !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) ||
+	if !supported || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) ||
 		os.Getenv("TERM") == "dumb" {
 		return ErrNoTerminal
 	}
@@ -48,7 +48,7 @@ func Run(ctx context.Context, b *board.Board, prefix string, in, out *os.File) (
 	if err != nil {
 		return err
 	}
-	defer func() { err = errorsOf(err, s.close()) }() // also if drawing panics
+	defer func() { err = cmp.Or(err, s.close()) }() // also if drawing panics
 	done := make(chan struct{})
 	keys := readKeys(in, done)
 	defer func() {
@@ -57,7 +57,7 @@ func Run(ctx context.Context, b *board.Board, prefix string, in, out *os.File) (
 		}
 	}()
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGCONT)
+	signal.Notify(signals, resized, resumed)
 	defer signal.Stop(signals)
 	return show(ctx, b, prefix, s, keys, signals)
 }
@@ -87,7 +87,7 @@ func show(
 			view.scroll(k)
 		case sig := <-signals:
 			s.drawn = nil
-			if sig == syscall.SIGCONT {
+			if sig == resumed {
 				if err := s.resume(); err != nil {
 					return err
 				}
@@ -112,14 +112,4 @@ func (v *View) scroll(k key) {
 	case pageDown:
 		v.First += page
 	}
-}
-
-// errorsOf returns the first error that is not nil.
-func errorsOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
