@@ -25,7 +25,7 @@ const tenants = 12
 
 func main() {
 	if id := os.Getenv("FLEET_WORKER"); id != "" {
-		if err := work(id, strings.Split(os.Getenv("FLEET_ENDPOINTS"), ",")); err != nil {
+		if err := work(id); err != nil {
 			fmt.Fprintln(os.Stderr, id, err)
 			os.Exit(1)
 		}
@@ -35,10 +35,13 @@ func main() {
 }
 
 // work serves the tenants of a worker until a signal arrives.
-func work(id string, endpoints []string) error {
+func work(id string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	client, err := gateway.New(gateway.Config{Endpoints: endpoints})
+	client, err := gateway.New(gateway.Config{
+		Endpoints: strings.Split(os.Getenv("FLEET_ENDPOINTS"), ","),
+		Namespace: os.Getenv("FLEET_NAMESPACE"),
+	})
 	if err != nil {
 		return err
 	}
@@ -84,7 +87,7 @@ func story(ctx context.Context, cfg gateway.Config) error {
 		w := exec.CommandContext(ctx, program)
 		w.Stderr = os.Stderr
 		w.Env = append(os.Environ(), "FLEET_WORKER="+id,
-			"FLEET_ENDPOINTS="+strings.Join(cfg.Endpoints, ","))
+			"FLEET_ENDPOINTS="+strings.Join(cfg.Endpoints, ","), "FLEET_NAMESPACE="+cfg.Namespace)
 		workers[id] = w
 		return w.Start()
 	}

@@ -167,7 +167,7 @@ func TestGocronRunsJobsOfTheLeader(t *testing.T) {
 	}
 	for _, stop := range stops[1:] {
 		stop()
-		<-done
+		<-done //nolint:errcheck // its context has ended
 	}
 }
 
@@ -196,6 +196,6 @@ func TestAnElectorThatIsCutOffDoesNotLead(t *testing.T) {
 		t.Error(err)
 	}
 	stop()
-	<-done
-	<-nextDone
+	<-done     //nolint:errcheck // its context has ended
+	<-nextDone //nolint:errcheck // as above
 }

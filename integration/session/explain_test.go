@@ -62,7 +62,7 @@ func waiter(t *testing.T, s *session.Session, name string, n int, call func() er
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- call() }()
-	t.Cleanup(func() { <-done })
+	t.Cleanup(func() { <-done }) //nolint:errcheck // its context has ended
 	recipetest.Eventually(t, "the waiter", func() bool {
 		return len(members(t, s.Client(), name)) == n
 	})

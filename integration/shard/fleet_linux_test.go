@@ -48,13 +48,13 @@ func TestLargeFleet(t *testing.T) {
 		t.Errorf("%.1f streams a process, want at most 2", each)
 	}
 
-	time.Sleep(5 * time.Second) // the moves of the start are over
+	time.Sleep(5 * time.Second) //nolint:forbidigo // the moves of the start are over
 	const rest = 20 * time.Second
 	used := map[string]time.Duration{}
 	for id, p := range f.procs {
 		used[id] = processorTime(t, p.Process.Pid)
 	}
-	time.Sleep(rest)
+	time.Sleep(rest) //nolint:forbidigo // the time that is measured
 	var shares []float64
 	for id, p := range f.procs {
 		shares = append(shares, 100*float64(processorTime(t, p.Process.Pid)-used[id])/float64(rest))

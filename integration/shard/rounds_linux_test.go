@@ -60,7 +60,7 @@ func TestFaultRounds(t *testing.T) {
 			if err := p.Signal(syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Duration(r.IntN(int(2 * roundsTTL))))
+			time.Sleep(time.Duration(r.IntN(int(2 * roundsTTL)))) //nolint:forbidigo // the fault
 			if err := p.Signal(syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}

@@ -63,8 +63,8 @@ func orphan() error {
 		if _, err := os.Stat(stat); os.IsNotExist(err) {
 			return nil
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // not this process's child
 	}
 	text, err := os.ReadFile(stat)
-	return fmt.Errorf("the orphan is still there: %s%v", text, err)
+	return fmt.Errorf("the orphan is still there: %s: %w", text, err)
 }

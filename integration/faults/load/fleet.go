@@ -65,7 +65,9 @@ func (p *Party) serve(ctx context.Context, s *shard.Shard) error {
 
 // views observes the members of the fleet until the end of the load.
 func (p *Party) views() {
-	for ; p.work.Err() == nil; time.Sleep(fleetPause) { // not at once after an error
+	again := time.NewTicker(fleetPause) // not at once after an error
+	defer again.Stop()
+	for {
 		for v, err := range member.Observe(p.work, p.client, Fleet) {
 			if err != nil {
 				break
@@ -78,6 +80,11 @@ func (p *Party) views() {
 				Client: p.cfg.Name + "/views", Place: Fleet, Verb: history.Observe,
 				Revision: v.Revision, Value: fmt.Sprintf("%q", ids),
 			})
+		}
+		select {
+		case <-again.C:
+		case <-p.work.Done():
+			return
 		}
 	}
 }
