@@ -287,3 +287,37 @@ func (f *fleet) balanced(members int) {
 		}
 	}
 }
+
+// TestPauseDoesNotTrustAnOldCopy: a copy of the group that lags behind may not have the holder yet.
+func TestPauseDoesNotTrustAnOldCopy(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c, ctx := etcd.Client(t), bubble.Within(t, time.Hour)
+		etcd.Put(group+"//assignment", `{"n":1,"members":[{"id":"a"}],"shards":[0]}`)
+		for _, err := range shard.Observe(ctx, c, group) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		for verb, do := range map[string]func() error{
+			"Pause": func() error { return shard.Pause(ctx, c, group, 0, "a bad tenant") },
+			"Drain": func() error { return shard.Drain(ctx, c, group, "a", "an update") },
+		} {
+			etcd.Mute(true)
+			const key = group + "//shards/0/1234"
+			etcd.Put(key, "a")
+			done := make(chan error, 1)
+			go func() { done <- do() }()
+			time.Sleep(time.Second)
+			if len(done) > 0 {
+				t.Errorf("%s returned while the shard is held", verb)
+			}
+			etcd.Delete(key)
+			etcd.Mute(false)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
