@@ -24,6 +24,7 @@ type registration struct {
 	once   sync.Once
 	first  chan struct{} // closed when the key is there for the first time
 	done   chan struct{} // closed when the goroutine has ended
+	err    error         // the last one before the end of ctx; it can be read after done
 }
 
 func start(
@@ -38,7 +39,9 @@ func start(
 		defer close(r.done)
 		for ctx.Err() == nil {
 			// It continues with other sessions, and ends after an error of etcd.
-			_ = session.Run(ctx, c, opts, r.keep)
+			if err := session.Run(ctx, c, opts, r.keep); ctx.Err() == nil {
+				r.err = err
+			}
 			select {
 			case <-time.After(retryPause):
 			case <-ctx.Done():

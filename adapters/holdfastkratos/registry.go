@@ -3,6 +3,7 @@ package holdfastkratos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -60,7 +61,8 @@ func (r *Registry) Register(ctx context.Context, service *registry.ServiceInstan
 	case <-reg.first:
 	case <-ctx.Done():
 		reg.stop()
-		return fmt.Errorf("holdfastkratos: register %s: %w", key, context.Cause(ctx))
+		return fmt.Errorf("holdfastkratos: register %s: %w", key,
+			errors.Join(context.Cause(ctx), reg.err))
 	}
 	r.mu.Lock()
 	before := r.registered[key]
