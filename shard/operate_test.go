@@ -321,3 +321,29 @@ func TestPauseDoesNotTrustAnOldCopy(t *testing.T) {
 		}
 	})
 }
+
+// TestPauseAfterAMoveThatWasTakenBack: the cause is the pause, not the move.
+func TestPauseAfterAMoveThatWasTakenBack(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		f := newFleet(t, etcd, 4)
+		f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		f.want("a 4")
+		const key = group + "//assignment"
+		before, _ := etcd.Get(key)
+		etcd.Put(key, `{"n":4,"members":[{"id":"gone"}],"shards":[0,0,0,0]}`)
+		time.Sleep(time.Second)
+		etcd.Put(key, string(before.Value))
+		time.Sleep(time.Second)
+		f.want("a 4")
+		if err := shard.Pause(bubble.Within(t, time.Hour), etcd.Client(t), group, 1, "a bad tenant"); err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.causes) != 1 || !errors.Is(f.causes[0], shard.ErrPaused) {
+			t.Errorf("the causes are %v", f.causes)
+		}
+	})
+}
