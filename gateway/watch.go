@@ -30,7 +30,7 @@ type WatchResponse struct {
 	Err error
 }
 
-// maxWatchKeys is the size of the keys of a watch that etcd accepts whatever its
+// maxWatchKeys is the size of the keys of a watch that etcd accepts with any value of its option
 // --max-request-bytes. A larger request would end the stream, and with it all watches of the
 // client, each time that the stream is opened again.
 const maxWatchKeys = 512 << 10

@@ -15,8 +15,8 @@ type Locker struct {
 	m *mutex.Mutex
 
 	mu sync.Mutex
-	// By the database or connection of the provider, because one that has lost its lock must not
-	// release that of the next. A lock is held, or its Unlock has failed.
+	// By the database or connection of the provider, because a provider that has lost its lock must
+	// not release the lock of the next one. A lock is held, or its Unlock has failed.
 	locks map[any]*mutex.Lock
 }
 
