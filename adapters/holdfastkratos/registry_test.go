@@ -183,3 +183,21 @@ func TestRegisterReportsAnError(t *testing.T) {
 		t.Errorf("Register = %v", err)
 	}
 }
+
+// TestRegisterReturnsWithItsContext: also when nothing is answered.
+func TestRegisterReturnsWithItsContext(t *testing.T) {
+	etcd := holdfasttest.New(t)
+	reg := holdfastkratos.New(etcd.Client(), nil)
+	const key = "/microservices/orders/a"
+	etcd.BlackHole(holdfasttest.Match{Call: holdfasttest.Txn, Text: key})
+	etcd.BlackHole(holdfasttest.Match{Call: holdfasttest.Revoke})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := reg.Register(ctx, &registry.ServiceInstance{ID: "a", Name: "orders"})
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 1500*time.Millisecond {
+		t.Errorf("Register = %v after %v", err, took)
+	}
+	etcd.Heal()
+	eventually(t, "deleted", func() bool { _, ok := etcd.Get(key); return !ok })
+}
