@@ -79,12 +79,15 @@ type state struct {
 // [Cache.Close]. The empty prefix means all keys. ctx bounds the load only, which reads pages at
 // one revision, and starts again if that revision is compacted.
 //
-// Returns [gateway.ErrInvalid] when the options cannot be used, [ErrTooLarge] when the keys exceed
-// [Options.MaxBytes], and otherwise the error of ctx or of etcd.
+// Returns [gateway.ErrInvalid] when there is no client or the options cannot be used, [ErrTooLarge]
+// when the keys exceed [Options.MaxBytes], and otherwise the error of ctx or of etcd.
 func Open(ctx context.Context, c *gateway.Client, prefix string, opts *Options) (*Cache, error) {
 	opt, err := opts.complete()
 	if err != nil {
 		return nil, err
+	}
+	if c == nil {
+		return nil, fmt.Errorf("cache: %w: no client", gateway.ErrInvalid)
 	}
 	cache := &Cache{
 		client: c, prefix: prefix, opt: opt,

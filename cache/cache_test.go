@@ -196,6 +196,9 @@ func TestInvalid(t *testing.T) {
 			t.Errorf("Open = %v", err)
 		}
 	}
+	if _, err := cache.Open(t.Context(), nil, "a/", nil); !errors.Is(err, gateway.ErrInvalid) {
+		t.Errorf("Open without a client = %v", err)
+	}
 }
 
 // TestOpenReturnsWhenItsContextEnds also if etcd does not answer.

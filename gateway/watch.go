@@ -30,10 +30,15 @@ type WatchResponse struct {
 	Err error
 }
 
+// maxWatchKeys is the size of the keys of a watch that etcd accepts with any value of its option
+// --max-request-bytes. A larger request would end the stream, and with it all watches of the
+// client, each time that the stream is opened again.
+const maxWatchKeys = 512 << 10
+
 // WatchFunc watches a key, or a range of keys with [Prefix], [Range] or [FromKey], from now on or
 // from [AtRevision]. It does no I/O: the first call of fn reports that the watch is confirmed, or
-// its error. Returns ErrInvalid when an option or the key is wrong, and ErrClosed when the client
-// is closed.
+// its error. Returns ErrInvalid when an option or the key is wrong or the keys of the range exceed
+// 512 KiB, and ErrClosed when the client is closed.
 //
 // fn is called with the reports in order, in the goroutine that reads the stream, one call at a
 // time for all watches of a client. It must not block, and a panic of fn ends the program. The
@@ -53,6 +58,9 @@ func (c *Client) WatchFunc(
 	from, to, err := bounds(c.cfg.Namespace, key, op.span, op.end)
 	if err != nil {
 		return nil, invalid("watch", "%v", err)
+	}
+	if n := len(from) + len(to); n > maxWatchKeys {
+		return nil, invalid("watch", "a key and an end of %d bytes; %d are possible", n, maxWatchKeys)
 	}
 	w := &watch{
 		key: from, end: to, next: op.revision, prevKV: op.prevKV,

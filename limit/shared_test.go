@@ -131,3 +131,26 @@ func TestCloseWhileACallAsks(t *testing.T) {
 		want(t, "the rest", allowed(t, limit.New(s, name, rate, nil)), 100-taken)
 	})
 }
+
+// TestNamesBelow: the keys of a limiter whose name lies below do not count as blocks of this one.
+func TestNamesBelow(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		died := shortSession(t, etcd)
+		s := bubble.Session(t, etcd)
+		rate := limit.Rate{Tokens: 1, Per: time.Hour, Burst: 100}
+		below := limit.New(s, name+"/users", rate, &limit.Options{Block: 40})
+		dead := limit.New(died, name, rate, &limit.Options{Block: 40})
+		for _, l := range []*limit.Limiter{below, dead} {
+			if ok, err := l.Allow(t.Context(), 1); !ok || err != nil {
+				t.Errorf("Allow = %v, %v", ok, err)
+			}
+		}
+		died.Orphan()
+		time.Sleep(time.Minute)
+		l := limit.New(s, name, rate, nil)
+		got := allowed(t, l)
+		time.Sleep(time.Second)
+		want(t, "with the block of the dead", got+allowed(t, l), 100)
+	})
+}

@@ -74,8 +74,8 @@ func (l *Limiter) credit(ctx context.Context, b *bucket) error {
 			return err
 		}
 		for _, kv := range page.KVs {
-			if strings.HasPrefix(kv.Key, l.name+"//") || kv.Key == l.key {
-				continue
+			if kv.Key == l.key || strings.Contains(kv.Key[len(l.name)+1:], "/") {
+				continue // the own block, the bucket, and keys of names below this one
 			}
 			size, err := strconv.ParseInt(string(kv.Value), 10, 64)
 			if err != nil {

@@ -24,10 +24,10 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 		err = invalid("the ID %q, which no item can have", id)
 	}
 	if err == nil {
-		err = q.remove(ctx, id)
+		err = q.whyEnded(q.remove(ctx, id))
 	}
 	if err != nil {
-		return q.wrap("remove", q.whyEnded(err))
+		return q.wrap("remove", err)
 	}
 	return nil
 }

@@ -59,6 +59,10 @@ func TestRemove(t *testing.T) {
 		remove(acked, queue.ErrNoItem)
 		remove("", gateway.ErrInvalid)
 		remove("a/b", gateway.ErrInvalid)
+		err := queue.New(nil, "jobs", nil).Remove(t.Context(), ready)
+		if !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("Remove without a session = %v", err)
+		}
 		if got := server.Keys("jobs//"); len(got) != 1 {
 			t.Errorf("left are %q", got)
 		}

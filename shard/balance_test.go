@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/holdfast-go/holdfast/gateway"
 )
 
 // loadsOf returns the load of each member.
@@ -122,5 +124,22 @@ func TestWeightsAndLoads(t *testing.T) {
 	}
 	if none := assignByLoad(100, nil, now, loads); !none.empty() {
 		t.Errorf("%v", maps.Keys(none.of("a")))
+	}
+}
+
+// TestTheLastLoadCounts: of those that several members show for a shard, also at a read.
+func TestTheLastLoadCounts(t *testing.T) {
+	t.Parallel()
+	kv := func(id string, revision int64, load string) gateway.KeyValue {
+		return gateway.KeyValue{
+			Key: loadKey("g", id), ModRevision: revision,
+			Value: []byte(`{"shards":[0],"loads":[` + load + `]}`),
+		}
+	}
+	in := newInputs()
+	l := &loadCopy{group: "g", set: in.setLoads}
+	l.List(&gateway.GetResponse{KVs: []gateway.KeyValue{kv("a", 9, "100"), kv("b", 8, "500")}})
+	if in.loads[0] != 100 {
+		t.Errorf("a load of %d", in.loads[0])
 	}
 }

@@ -25,7 +25,7 @@ type duty struct {
 // stint is the service of a shard by a goroutine.
 type stint struct {
 	move func(why error) // the shard is not this member's any more
-	stop func()          // the shard has no next owner that may be waited for
+	stop func(why error) // the shard has no next owner that may be waited for
 }
 
 func newDuty(r *runner) *duty {
@@ -48,12 +48,12 @@ func (d *duty) set(ctx context.Context, f followed) {
 		switch {
 		case paused:
 			stint.move(ErrPaused)
-			stint.stop()
+			stint.stop(ErrPaused)
 		case !d.mine[s]:
 			stint.move(ErrMoved)
 		}
 		if f.empty() {
-			stint.stop()
+			stint.stop(ErrMoved)
 		}
 	}
 	for s := range d.mine {
@@ -87,10 +87,10 @@ func (d *duty) checkIdle() {
 // that is assigned again while it moves is served again after that.
 func (d *duty) begin(ctx context.Context, number int) {
 	wanted, move := context.WithCancelCause(ctx)
-	until, stop := context.WithCancel(ctx)
+	until, stop := context.WithCancelCause(ctx)
 	d.stints[number] = &stint{move, stop}
 	d.shards.Go(func() {
-		defer stop()
+		defer stop(nil)
 		defer move(nil)
 		d.serve(ctx, wanted, until, number)
 		d.mu.Lock()
@@ -139,7 +139,8 @@ func (d *duty) hold(ctx, wanted, until context.Context, s *Shard) {
 		}
 	}()
 	turn := d.awaitNext(wanted, until, s)
-	cancel(cmp.Or(s.Err(), context.Cause(ctx), context.Cause(wanted)))
+	// A pause counts, also after a move that was taken back.
+	cancel(cmp.Or(s.Err(), context.Cause(ctx), context.Cause(until), context.Cause(wanted)))
 	<-done
 	lost()
 	d.loads.forget(s.number)

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -42,19 +43,26 @@ func (l *loads) report(shard, load int) {
 	l.now[shard] = min(max(load, 0), MaxLoad)
 	sent, known := l.sent[shard]
 	if d := l.now[shard] - sent; !known || max(d, -d) > sent/10 {
-		select {
-		case l.changed <- struct{}{}:
-		default:
-		}
+		l.send()
+	}
+}
+
+// send has the loads sent, now or after the interval.
+func (l *loads) send() {
+	select {
+	case l.changed <- struct{}{}:
+	default:
 	}
 }
 
 // forget drops the load of a shard that the member does not hold any more. The next report leaves it
-// out.
+// out. If the member gets the shard again, its load is sent again, because another member may have
+// sent one.
 func (l *loads) forget(shard int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.now, shard)
+	delete(l.sent, shard)
 }
 
 // encode returns the loads to send. Without any it returns nil.
@@ -85,10 +93,12 @@ func (d *duty) reportLoads(ctx context.Context) error {
 		if value := d.loads.encode(); value != nil {
 			key := loadKey(d.group, d.id)
 			lease := gateway.WithLease(d.session.Lease())
-			// After an error, the next change sends all loads again.
-			_, _ = d.session.Write(ctx, core.Write{
+			_, err := d.session.Write(ctx, core.Write{
 				Then: []gateway.Op{gateway.OpPut(key, value, lease)},
 			})
+			if err != nil {
+				d.loads.send()
+			}
 		}
 		select {
 		case <-time.After(loadInterval):
@@ -114,10 +124,14 @@ type loadCopy struct {
 	set   func(of map[int]int)
 }
 
-// List takes a read of the loads. The leader forgets no load, because the loads of a member that
-// has died decide where its shards move to.
+// List takes a read of the loads, the oldest first, because members may still show loads of shards
+// that have moved. The leader forgets no load, because the loads of a member that has died decide
+// where its shards move to.
 func (l *loadCopy) List(read *gateway.GetResponse) {
-	for _, kv := range read.KVs {
+	kvs := slices.SortedFunc(slices.Values(read.KVs), func(a, b gateway.KeyValue) int {
+		return cmp.Compare(a.ModRevision, b.ModRevision)
+	})
+	for _, kv := range kvs {
 		l.put(kv)
 	}
 }

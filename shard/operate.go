@@ -21,12 +21,12 @@ import (
 // Returns [gateway.ErrInvalid] when the reason is blank, and ctx's error when ctx ends first. The
 // pause may be in force then, and with [gateway.ErrUncertain] it may come into force later.
 func Pause(ctx context.Context, c *gateway.Client, group string, shard int, why string) error {
-	err := cmp.Or(checkShard(c, group, shard), checkReason(why))
+	err, at := cmp.Or(checkShard(c, group, shard), checkReason(why)), int64(0)
 	if err == nil {
-		err = operate(ctx, c, pauseKey(group, shard), why)
+		at, err = operate(ctx, c, pauseKey(group, shard), why)
 	}
 	if err == nil {
-		err = until(ctx, c, group, func(v View) bool {
+		err = until(ctx, c, group, at, func(v View) bool {
 			return shard >= len(v.Holders) || v.Holders[shard] == nil
 		})
 	}
@@ -38,7 +38,7 @@ func Pause(ctx context.Context, c *gateway.Client, group string, shard int, why 
 func Resume(ctx context.Context, c *gateway.Client, group string, shard int) error {
 	err := checkShard(c, group, shard)
 	if err == nil {
-		err = operate(ctx, c, pauseKey(group, shard), "")
+		_, err = operate(ctx, c, pauseKey(group, shard), "")
 	}
 	return wrap("resume", group, err)
 }
@@ -50,12 +50,12 @@ func Resume(ctx context.Context, c *gateway.Client, group string, shard int) err
 // Returns [gateway.ErrInvalid] when the reason is blank, and ctx's error when ctx ends first. The
 // moves go on then, and with [gateway.ErrUncertain] they may begin later.
 func Drain(ctx context.Context, c *gateway.Client, group, id, why string) error {
-	err := cmp.Or(checkNode(c, group, id), checkReason(why))
+	err, at := cmp.Or(checkNode(c, group, id), checkReason(why)), int64(0)
 	if err == nil {
-		err = operate(ctx, c, drainKey(group, id), why)
+		at, err = operate(ctx, c, drainKey(group, id), why)
 	}
 	if err == nil {
-		err = until(ctx, c, group, func(v View) bool { return v.has(id) == 0 })
+		err = until(ctx, c, group, at, func(v View) bool { return v.has(id) == 0 })
 	}
 	return wrap("drain", group, err)
 }
@@ -65,17 +65,17 @@ func Drain(ctx context.Context, c *gateway.Client, group, id, why string) error 
 func Undrain(ctx context.Context, c *gateway.Client, group, id string) error {
 	err := checkNode(c, group, id)
 	if err == nil {
-		err = operate(ctx, c, drainKey(group, id), "")
+		_, err = operate(ctx, c, drainKey(group, id), "")
 	}
 	return wrap("undrain", group, err)
 }
 
-// operate puts an order, or deletes it if there is no reason. It has a session for the call, so
-// that no copy of the write can be applied later.
-func operate(ctx context.Context, c *gateway.Client, key, why string) error {
+// operate puts an order, or deletes it if there is no reason, and returns the revision. It has a
+// session for the call, so that no copy of the write can be applied later.
+func operate(ctx context.Context, c *gateway.Client, key, why string) (at int64, _ error) {
 	s, err := session.New(ctx, c, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	op := gateway.OpDelete(key)
 	if why != "" {
@@ -83,21 +83,27 @@ func operate(ctx context.Context, c *gateway.Client, key, why string) error {
 		value, _ := json.Marshal(order) // strings and a time cannot fail
 		op = gateway.OpPut(key, value)
 	}
-	_, err = s.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}})
+	resp, err := s.Txn(ctx, gateway.Txn{Then: []gateway.Op{op}})
 	closing := s.Close(ctx) // the lease expires if it cannot be revoked
-	if errors.Is(err, gateway.ErrUncertain) {
-		return errors.Join(err, closing)
+	switch {
+	case errors.Is(err, gateway.ErrUncertain):
+		return 0, errors.Join(err, closing)
+	case err != nil:
+		return 0, err
 	}
-	return err
+	return resp.Revision, nil
 }
 
-// until returns nil when the group is as wanted.
-func until(ctx context.Context, c *gateway.Client, group string, done func(View) bool) error {
+// until returns nil when the group is as wanted, at the revision of the order or later: the copy
+// that observers share may be older.
+func until(
+	ctx context.Context, c *gateway.Client, group string, at int64, done func(View) bool,
+) error {
 	for v, err := range Observe(ctx, c, group) {
 		if err != nil {
 			return errors.Unwrap(err) // the caller wraps it
 		}
-		if done(v) {
+		if v.Revision >= at && done(v) {
 			return nil
 		}
 	}

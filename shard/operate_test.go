@@ -287,3 +287,63 @@ func (f *fleet) balanced(members int) {
 		}
 	}
 }
+
+// TestPauseDoesNotTrustAnOldCopy: a copy of the group that lags behind may not have the holder yet.
+func TestPauseDoesNotTrustAnOldCopy(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c, ctx := etcd.Client(t), bubble.Within(t, time.Hour)
+		etcd.Put(group+"//assignment", `{"n":1,"members":[{"id":"a"}],"shards":[0]}`)
+		for _, err := range shard.Observe(ctx, c, group) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		for verb, do := range map[string]func() error{
+			"Pause": func() error { return shard.Pause(ctx, c, group, 0, "a bad tenant") },
+			"Drain": func() error { return shard.Drain(ctx, c, group, "a", "an update") },
+		} {
+			etcd.Mute(true)
+			const key = group + "//shards/0/1234"
+			etcd.Put(key, "a")
+			done := make(chan error, 1)
+			go func() { done <- do() }()
+			time.Sleep(time.Second)
+			if len(done) > 0 {
+				t.Errorf("%s returned while the shard is held", verb)
+			}
+			etcd.Delete(key)
+			etcd.Mute(false)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestPauseAfterAMoveThatWasTakenBack: the cause is the pause, not the move.
+func TestPauseAfterAMoveThatWasTakenBack(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		f := newFleet(t, etcd, 4)
+		f.start("a", shard.Options{})
+		time.Sleep(time.Second)
+		f.want("a 4")
+		const key = group + "//assignment"
+		before, _ := etcd.Get(key)
+		etcd.Put(key, `{"n":4,"members":[{"id":"gone"}],"shards":[0,0,0,0]}`)
+		time.Sleep(time.Second)
+		etcd.Put(key, string(before.Value))
+		time.Sleep(time.Second)
+		f.want("a 4")
+		if err := shard.Pause(bubble.Within(t, time.Hour), etcd.Client(t), group, 1, "a bad tenant"); err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.causes) != 1 || !errors.Is(f.causes[0], shard.ErrPaused) {
+			t.Errorf("the causes are %v", f.causes)
+		}
+	})
+}

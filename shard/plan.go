@@ -7,14 +7,14 @@ import "github.com/holdfast-go/holdfast/member"
 type Plan struct{ t table }
 
 // Next returns the assignment of n shards that a leader would make after p. Members with a weight
-// of 0 get no shards. It has no limit of n, and takes time in proportion to the shards that move
-// times the members.
+// of 0 get no shards, and a weight beyond the limits of package member counts as the limit. Next
+// has no limit of n, and takes time in proportion to the shards that move times the members.
 func (p Plan) Next(n int, members []member.Member) Plan {
 	nodes := make([]node, len(members))
 	for i, m := range members {
-		nodes[i] = node{m.ID, m.Zone, m.Weight}
+		nodes[i] = node{m.ID, m.Zone, min(max(m.Weight, 0), member.MaxWeight)}
 	}
-	return Plan{assign(n, nodes, p.t)}
+	return Plan{assign(max(n, 0), nodes, p.t)}
 }
 
 // Owner returns the ID of the member of a shard, or "".

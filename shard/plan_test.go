@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/member"
@@ -23,5 +24,33 @@ func TestPlan(t *testing.T) {
 	}
 	if before.Owner(-1) != "" || before.Owner(10) != "" || before.Size() == 0 {
 		t.Errorf("%q, %q, %d bytes", before.Owner(-1), before.Owner(10), before.Size())
+	}
+}
+
+// TestPlanOfBadArguments: they count as the nearest that are possible.
+func TestPlanOfBadArguments(t *testing.T) {
+	t.Parallel()
+	weighted := func(a, b int) []member.Member {
+		return []member.Member{{ID: "a", Weight: a}, {ID: "b", Weight: b}}
+	}
+	for _, tt := range []struct {
+		n       int
+		members []member.Member
+		onA     int
+	}{
+		{4, weighted(-1, 1), 0},
+		{4, weighted(math.MinInt, math.MinInt), 0},
+		{4, weighted(math.MaxInt, math.MaxInt), 2},
+		{-1, weighted(1, 1), 0},
+	} {
+		p, got := shard.Plan{}.Next(tt.n, tt.members), 0
+		for s := range max(tt.n, 0) {
+			if p.Owner(s) == "a" {
+				got++
+			}
+		}
+		if got != tt.onA {
+			t.Errorf("%+v: %d shards", tt, got)
+		}
 	}
 }

@@ -67,6 +67,9 @@ func Do(
 	if opt.Isolation < Serializable || opt.Isolation > ReadCommitted {
 		return 0, fmt.Errorf("stm: %w: isolation %d", gateway.ErrInvalid, opt.Isolation)
 	}
+	if s == nil {
+		return 0, fmt.Errorf("stm: %w: no session", gateway.ErrInvalid)
+	}
 	ahead := wants{keys: opt.Prefetch}
 	var next *Tx
 	for conflicts := 0; ; conflicts++ {

@@ -237,6 +237,9 @@ func TestInvalid(t *testing.T) {
 				t.Errorf("%s: Do = %v", name, err)
 			}
 		}
+		if _, err := stm.Do(t.Context(), nil, nil, nil); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("Do without a session = %v", err)
+		}
 		_, err := stm.Do(t.Context(), s, func(tx *stm.Tx) error { // the largest
 			all, err := tx.Prefix("p/1")
 			for i := range stm.MaxOps {

@@ -21,15 +21,16 @@ func Endpoints(c *gateway.Client) resolver.Builder {
 				return
 			}
 			defer copied.Close()
-			if !yield(endpointsOf(copied), nil) {
+			first := copied.Snapshot() // a change during the first yield is after it
+			if !yield(endpointsOf(first), nil) {
 				return
 			}
-			for _, err := range copied.Snapshot().Changes(ctx) {
+			for _, err := range first.Changes(ctx) {
 				if err != nil {
 					yield(nil, err)
 					return
 				}
-				if !yield(endpointsOf(copied), nil) {
+				if !yield(endpointsOf(copied.Snapshot()), nil) {
 					return
 				}
 			}
@@ -44,8 +45,8 @@ type endpoint struct {
 }
 
 // endpointsOf returns the addresses of all keys. It omits values of other programs.
-func endpointsOf(copied *cache.Cache) (all []resolver.Address) {
-	for kv := range copied.Range("") {
+func endpointsOf(now cache.Snapshot) (all []resolver.Address) {
+	for kv := range now.Range("") {
 		var e endpoint
 		if json.Unmarshal(kv.Value, &e) == nil && e.Addr != "" {
 			all = append(all, resolver.Address{

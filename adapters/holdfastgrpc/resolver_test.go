@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/url"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/holdfast-go/holdfast/adapters/holdfastgrpc"
+	"github.com/holdfast-go/holdfast/cache"
 	"github.com/holdfast-go/holdfast/holdfasttest"
 	"github.com/holdfast-go/holdfast/member"
 )
@@ -176,6 +178,60 @@ func TestTargetWithoutAName(t *testing.T) {
 	} {
 		if _, err := b.Build(resolver.Target{}, nil, resolver.BuildOptions{}); err == nil {
 			t.Error("no error")
+		}
+	}
+}
+
+// slowConn is a connection whose first state takes its time.
+type slowConn struct {
+	resolver.ClientConn
+	first  func()
+	states chan int
+}
+
+func (c *slowConn) UpdateState(s resolver.State) error {
+	if c.first != nil {
+		c.first()
+		c.first = nil
+	}
+	c.states <- len(s.Endpoints)
+	return nil
+}
+
+// TestChangeDuringTheFirstState: it is not lost.
+func TestChangeDuringTheFirstState(t *testing.T) {
+	etcd := holdfasttest.New(t)
+	client := etcd.Client()
+	copied, err := cache.Open(t.Context(), client, "my-service/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	put := func(key string) {
+		put, err := client.Put(t.Context(), "my-service/"+key, []byte(`{"Addr":"127.0.0.1:1"}`))
+		if err == nil {
+			err = copied.WaitRevision(t.Context(), put.Revision)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	put("1")
+	conn := &slowConn{states: make(chan int, 2), first: func() { put("2") }}
+	target := resolver.Target{URL: url.URL{Scheme: "etcd", Path: "/my-service"}}
+	r, err := holdfastgrpc.Endpoints(client).Build(target, conn, resolver.BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for want := range 2 {
+		select {
+		case n := <-conn.states:
+			if n != want+1 {
+				t.Errorf("%d addresses, want %d", n, want+1)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no state with %d addresses", want+1)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package holdfastkratos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,13 +35,19 @@ func (r *Registry) Watch(ctx context.Context, name string) (registry.Watcher, er
 		cancel()
 		return nil, fmt.Errorf("holdfastkratos: watch %s: %w", name, err)
 	}
-	return &watcher{ctx: ctx, cancel: cancel, copied: copied}, nil
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(closed)
+		copied.Close()
+	})
+	return &watcher{ctx: ctx, cancel: cancel, closed: closed, copied: copied}, nil
 }
 
 // watcher is a watcher of a service.
 type watcher struct {
 	ctx    context.Context //nolint:containedctx // of Watch
 	cancel context.CancelFunc
+	closed chan struct{} // closed when the copy is, after the end of ctx
 	copied *cache.Cache
 	shown  *cache.Snapshot
 }
@@ -53,7 +60,7 @@ func (w *watcher) Next() ([]*registry.ServiceInstance, error) {
 	if w.shown != nil {
 		for _, err := range w.shown.Changes(w.ctx) {
 			if err != nil {
-				return nil, err
+				return nil, cmp.Or(w.ctx.Err(), err)
 			}
 			break
 		}
@@ -70,7 +77,7 @@ func (w *watcher) Next() ([]*registry.ServiceInstance, error) {
 // Stop ends the watcher. A call of Next returns then.
 func (w *watcher) Stop() error {
 	w.cancel()
-	w.copied.Close()
+	<-w.closed
 	return nil
 }
 

@@ -24,6 +24,9 @@ type registration struct {
 	once   sync.Once
 	first  chan struct{} // closed when the key is there for the first time
 	done   chan struct{} // closed when the goroutine has ended
+
+	mu  sync.Mutex
+	err error // the last one
 }
 
 func start(
@@ -38,7 +41,9 @@ func start(
 		defer close(r.done)
 		for ctx.Err() == nil {
 			// It continues with other sessions, and ends after an error of etcd.
-			_ = session.Run(ctx, c, opts, r.keep)
+			if err := session.Run(ctx, c, opts, r.keep); ctx.Err() == nil {
+				r.fail(err)
+			}
 			select {
 			case <-time.After(retryPause):
 			case <-ctx.Done():
@@ -46,6 +51,19 @@ func start(
 		}
 	}()
 	return r
+}
+
+func (r *registration) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+// failure returns the last error, or nil.
+func (r *registration) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 func (r *registration) stop() {

@@ -3,6 +3,7 @@ package holdfastkratos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -48,7 +49,8 @@ func New(c *gateway.Client, opts *Options) *Registry {
 }
 
 // Register registers a service until [Registry.Deregister], and returns when it is registered. A
-// second call for the instance replaces the first one. After an error it is not registered.
+// second call for the instance replaces the first one. After an error it is not registered, or its
+// key is deleted in the background.
 func (r *Registry) Register(ctx context.Context, service *registry.ServiceInstance) error {
 	value, err := json.Marshal(service)
 	if err != nil {
@@ -59,8 +61,9 @@ func (r *Registry) Register(ctx context.Context, service *registry.ServiceInstan
 	select {
 	case <-reg.first:
 	case <-ctx.Done():
-		reg.stop()
-		return fmt.Errorf("holdfastkratos: register %s: %w", key, context.Cause(ctx))
+		reg.cancel()
+		return fmt.Errorf("holdfastkratos: register %s: %w", key,
+			errors.Join(context.Cause(ctx), reg.failure()))
 	}
 	r.mu.Lock()
 	before := r.registered[key]

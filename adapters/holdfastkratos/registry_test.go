@@ -13,7 +13,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/adapters/holdfastkratos"
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/holdfasttest"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 func TestMain(m *testing.M) {
@@ -149,4 +151,53 @@ func TestRegisterDuringAnOutage(t *testing.T) {
 	if keys := etcd.Keys("/microservices/"); len(keys) > 0 {
 		t.Errorf("%q", keys)
 	}
+}
+
+// TestWatchEndsWithItsContext: also without Stop.
+func TestWatchEndsWithItsContext(t *testing.T) {
+	etcd := holdfasttest.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	w, err := holdfastkratos.New(etcd.Client(), nil).Watch(ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Next(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := w.Next(); !errors.Is(err, context.Canceled) {
+		t.Errorf("Next = %v", err)
+	}
+}
+
+// TestRegisterReportsAnError: that lasts until the context ends.
+func TestRegisterReportsAnError(t *testing.T) {
+	etcd := holdfasttest.New(t)
+	reg := holdfastkratos.New(etcd.Client(), &holdfastkratos.Options{
+		Session: &session.Options{TTL: -1},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := reg.Register(ctx, &registry.ServiceInstance{ID: "a", Name: "orders"})
+	if !errors.Is(err, gateway.ErrInvalid) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Register = %v", err)
+	}
+}
+
+// TestRegisterReturnsWithItsContext: also when nothing is answered.
+func TestRegisterReturnsWithItsContext(t *testing.T) {
+	etcd := holdfasttest.New(t)
+	reg := holdfastkratos.New(etcd.Client(), nil)
+	const key = "/microservices/orders/a"
+	etcd.BlackHole(holdfasttest.Match{Call: holdfasttest.Txn, Text: key})
+	etcd.BlackHole(holdfasttest.Match{Call: holdfasttest.Revoke})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := reg.Register(ctx, &registry.ServiceInstance{ID: "a", Name: "orders"})
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 1500*time.Millisecond {
+		t.Errorf("Register = %v after %v", err, took)
+	}
+	etcd.Heal()
+	eventually(t, "deleted", func() bool { _, ok := etcd.Get(key); return !ok })
 }

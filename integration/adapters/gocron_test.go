@@ -119,10 +119,13 @@ func TestTheLockOfGocronLastsUntilUnlock(t *testing.T) {
 	if _, err := l.Lock(ctx, "another"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Lock with a context that has ended = %v", err)
 	}
-	none := holdfastgocron.NewLocker(cluster.NewSession(t, nil), name,
-		func(string, time.Time) time.Time { return time.Time{} }, nil)
-	if _, err := none.Lock(within(t, time.Minute), "job"); !errors.Is(err, gateway.ErrInvalid) {
-		t.Errorf("Lock without a tick = %v", err)
+	for _, none := range []holdfastgocron.Tick{
+		func(string, time.Time) time.Time { return time.Time{} }, holdfastgocron.Interval(0),
+	} {
+		l := holdfastgocron.NewLocker(cluster.NewSession(t, nil), name, none, nil)
+		if _, err := l.Lock(within(t, time.Minute), "job"); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("Lock without a tick = %v", err)
+		}
 	}
 }
 

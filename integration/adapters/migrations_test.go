@@ -115,6 +115,29 @@ func TestALostLockOfGooseIsReported(t *testing.T) {
 	}
 }
 
+// TestALostLockOfGooseDoesNotReleaseTheNext: of another provider with the same locker.
+func TestALostLockOfGooseDoesNotReleaseTheNext(t *testing.T) {
+	t.Parallel()
+	s, name, ctx := cluster.NewSession(t, nil), fresh(t), within(t, time.Minute)
+	l := holdfastgoose.New(s, name, nil)
+	lost, next := &sql.Conn{}, &sql.Conn{}
+	if err := l.SessionLock(ctx, lost); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Client().Delete(ctx, name+"/", gateway.Prefix()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SessionLock(ctx, next); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SessionUnlock(ctx, lost); !errors.Is(err, session.ErrNotHeld) {
+		t.Errorf("SessionUnlock of the lost lock = %v", err)
+	}
+	if err := l.SessionUnlock(ctx, next); err != nil {
+		t.Errorf("SessionUnlock = %v", err)
+	}
+}
+
 func newDriver(
 	t *testing.T, s *session.Session, name, path string, opts *holdfastmigrate.Options,
 ) database.Driver {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -69,6 +70,32 @@ func TestLargeValuesAndRangesAreReadUnchanged(t *testing.T) {
 			}
 			must(theirs.Delete(ctx, fmt.Sprintf("%smany/%05d", ns, keys),
 				clientv3.WithRange(ns+"many0")))(t)
+		}
+	})
+}
+
+// TestWatchOfAHugeKey: a request that etcd would not accept does not end the other watches.
+func TestWatchOfAHugeKey(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, c *etcdtest.Cluster) {
+		client, ns, _ := both(t, c)
+		watch := func(key string, opts ...gateway.Option) error {
+			w, err := client.Watch(within(t, patience), key, opts...)
+			if err == nil {
+				w.Close()
+			}
+			return err
+		}
+		for _, size := range []int{1 << 20, 2 << 20} {
+			err := watch(strings.Repeat("x", size), gateway.Prefix())
+			if !errors.Is(err, gateway.ErrInvalid) {
+				t.Errorf("a watch of %d bytes = %.200v", size, err)
+			}
+		}
+		largest := strings.Repeat("x", 256<<10-len(ns))
+		for key, opts := range map[string][]gateway.Option{largest: {gateway.Prefix()}, "small": nil} {
+			if err := watch(key, opts...); err != nil {
+				t.Errorf("a watch of %d bytes = %.200v", len(key), err)
+			}
 		}
 	})
 }
