@@ -1,12 +1,5 @@
 package top
 
-import (
-	"os"
-	"time"
-
-	"golang.org/x/sys/unix"
-)
-
 // The keys that have a meaning.
 type key int
 
@@ -17,45 +10,6 @@ const (
 	pageUp
 	pageDown
 )
-
-// pollEvery bounds the time that the reader of the keyboard needs to see that it is to end.
-const pollEvery = 50 * time.Millisecond
-
-// readKeys sends the keys to a channel until done is closed or the terminal is gone, and then
-// closes it. It waits with poll, because a read of a terminal cannot be ended.
-func readKeys(in *os.File, done <-chan struct{}) <-chan key {
-	keys := make(chan key)
-	go func() {
-		defer close(keys)
-		fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}}
-		buf := make([]byte, 256)
-		for {
-			select {
-			case <-done:
-				return
-			default:
-			}
-			n, err := unix.Poll(fds, int(pollEvery/time.Millisecond))
-			if n == 0 || err == unix.EINTR {
-				continue
-			}
-			if err == nil {
-				n, err = unix.Read(int(in.Fd()), buf)
-			}
-			if err != nil || n == 0 {
-				return
-			}
-			for _, k := range keysOf(buf[:n]) {
-				select {
-				case keys <- k:
-				case <-done:
-					return
-				}
-			}
-		}
-	}()
-	return keys
-}
 
 // sequences are the keys by the bytes that a terminal sends for them.
 var sequences = []struct {

@@ -13,8 +13,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -30,7 +28,7 @@ const drawEvery = 200 * time.Millisecond
 
 // Check returns [ErrNoTerminal] unless Run can use the two files.
 func Check(in, out *os.File) error {
-	if !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) ||
+	if !supported || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) ||
 		os.Getenv("TERM") == "dumb" {
 		return ErrNoTerminal
 	}
@@ -56,9 +54,8 @@ func Run(ctx context.Context, b *board.Board, prefix string, in, out *os.File) (
 		for range keys { // until the reader has ended
 		}
 	}()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGCONT)
-	defer signal.Stop(signals)
+	signals, stop := watchSignals()
+	defer stop()
 	return show(ctx, b, prefix, s, keys, signals)
 }
 
@@ -87,7 +84,7 @@ func show(
 			view.scroll(k)
 		case sig := <-signals:
 			s.drawn = nil
-			if sig == syscall.SIGCONT {
+			if continued(sig) {
 				if err := s.resume(); err != nil {
 					return err
 				}
