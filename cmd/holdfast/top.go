@@ -44,6 +44,6 @@ func (a *app) top(ctx context.Context, prefix string) error {
 		return err
 	}
 	defer b.Close()
-	a.log.mute(true) // a frame says that etcd does not answer
+	a.log.mute(true) // a frame says that it is not up to date
 	return top.Run(ctx, b, prefix, os.Stdin, os.Stdout)
 }

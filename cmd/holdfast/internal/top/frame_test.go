@@ -141,7 +141,7 @@ func TestAFrameShowsThePicture(t *testing.T) {
 		gone.Problem, gone.ProblemSince = errors.New("no route"), time.Now().Add(-90*time.Second)
 		v := View{Width: 80, Height: 24, Now: time.Now()}
 		if l := Frame(&gone, &v)[1]; l.Style != Alarm ||
-			!strings.Contains(l.Text, "not answered for 1m30s: no route") {
+			!strings.Contains(l.Text, "not up to date for 1m30s: no route") {
 			t.Errorf("without etcd: %+v", l)
 		}
 	})

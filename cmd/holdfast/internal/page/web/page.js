@@ -115,7 +115,7 @@ function drawAlerts() {
   const out = [];
   const alert = (cls, ...parts) => out.push(h("p", { class: `alert ${cls}` }, ...parts));
   if (state.problem && state.live) {
-    alert("bad", h("b", {}, "etcd does not answer"), ` for ${span(state.problemFor)}: ${state.problem}`);
+    alert("bad", h("b", {}, "Not up to date"), ` for ${span(state.problemFor)}: ${state.problem}`);
   }
   for (const cycle of state.cycles.slice(0, 3)) {
     const most = 4;
