@@ -5,6 +5,7 @@ type key int
 
 const (
 	quit key = iota
+	suspend
 	up
 	down
 	pageUp
@@ -28,8 +29,9 @@ var sequences = []struct {
 	{"b", pageUp},
 	{"q", quit},
 	{"Q", quit},
-	{"\x03", quit}, // Ctrl-C
-	{"\x04", quit}, // Ctrl-D
+	{"\x03", quit},    // Ctrl-C
+	{"\x04", quit},    // Ctrl-D
+	{"\x1a", suspend}, // Ctrl-Z
 }
 
 // keysOf returns the keys in the bytes of one read. Other keys have no effect.

@@ -62,3 +62,27 @@ func watchSignals() (signals <-chan os.Signal, stop func()) {
 
 // continued reports whether a signal says that the process was stopped before.
 func continued(sig os.Signal) bool { return sig == syscall.SIGCONT }
+
+// stopLimit is how long a stop may take to have an effect. Without a shell that can continue the
+// process, it has none.
+const stopLimit = 100 * time.Millisecond
+
+// stop stops the process group, as Ctrl-Z does outside of raw mode. It returns when the process has
+// been continued, or is not stopped.
+func stop(signals <-chan os.Signal) {
+	if syscall.Kill(0, syscall.SIGTSTP) != nil {
+		return
+	}
+	limit := time.NewTimer(stopLimit)
+	defer limit.Stop()
+	for {
+		select {
+		case sig := <-signals:
+			if continued(sig) {
+				return
+			}
+		case <-limit.C:
+			return
+		}
+	}
+}

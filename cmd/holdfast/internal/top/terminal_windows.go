@@ -15,3 +15,5 @@ func readKeys(*os.File, <-chan struct{}) <-chan key {
 func watchSignals() (signals <-chan os.Signal, stop func()) { return nil, func() {} }
 
 func continued(os.Signal) bool { return false }
+
+func stop(<-chan os.Signal) {}

@@ -54,8 +54,8 @@ func Run(ctx context.Context, b *board.Board, prefix string, in, out *os.File) (
 		for range keys { // until the reader has ended
 		}
 	}()
-	signals, stop := watchSignals()
-	defer stop()
+	signals, ignore := watchSignals()
+	defer ignore()
 	return show(ctx, b, prefix, s, keys, signals)
 }
 
@@ -81,6 +81,11 @@ func show(
 			if !ok || k == quit {
 				return nil
 			}
+			if k == suspend {
+				if err := s.suspend(signals); err != nil {
+					return err
+				}
+			}
 			view.scroll(k)
 		case sig := <-signals:
 			s.drawn = nil
@@ -99,7 +104,7 @@ func show(
 func (v *View) scroll(k key) {
 	page := max(1, v.Height/2)
 	switch k {
-	case quit: // ends Run
+	case quit, suspend: // Run does them
 	case up:
 		v.First--
 	case down:
