@@ -71,10 +71,16 @@ func TestLimitedRate(t *testing.T) {
 func TestLimitUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"a"}, {"a", "b", "--rate", "1/s"}, {"a", "--rate", "1"},
-		{"a", "--rate", "1/s", "--tokens", "2"}, {"a", "--rate", "1/s", "--tokens", "0"},
-		{"a", "--rate", "1/s", "--burst", "-1"}, {"a//", "--rate", "1/s"},
-		{"a", "--rate", "1/s", "-n", "-w", "1"}, {"a", "--rate", "1/999999h", "--burst", "999999"},
+		{},
+		{"a"},
+		{"a", "b", "--rate", "1/s"},
+		{"a", "--rate", "1"},
+		{"a", "--rate", "1/s", "--tokens", "2"},
+		{"a", "--rate", "1/s", "--tokens", "0"},
+		{"a", "--rate", "1/s", "--burst", "-1"},
+		{"a//", "--rate", "1/s"},
+		{"a", "--rate", "1/s", "-n", "-w", "1"},
+		{"a", "--rate", "1/999999h", "--burst", "999999"},
 	} {
 		complain(t, 64, append([]string{"limit"}, args...)...)
 	}

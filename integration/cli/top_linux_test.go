@@ -198,7 +198,8 @@ func TestTopShowsTheNamesInATerminalOfAnySize(t *testing.T) {
 			text := e.main
 			e.mu.Unlock()
 			var pid int
-			if _, err := fmt.Sscanf(text[strings.Index(text, "pid "):], "pid %d.", &pid); err != nil {
+			_, text, _ = strings.Cut(text, "pid ")
+			if _, err := fmt.Sscanf(text, "%d.", &pid); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()

@@ -108,7 +108,8 @@ func watchers(t *testing.T, c *etcdtest.Cluster) (n int) {
 func TestAWaitReportsThatEtcdIsAway(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"barrier", "wait", "a"}, {"latch", "wait", "a", "--count", "1"},
+		{"barrier", "wait", "a"},
+		{"latch", "wait", "a", "--count", "1"},
 		{"latch", "left", "a", "--count", "1"},
 	} {
 		start(t, append([]string{

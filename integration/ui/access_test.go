@@ -41,7 +41,8 @@ func get(t *testing.T, url string, cfg *tls.Config, change func(*http.Request)) 
 func refused(t *testing.T, want string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(within(t, patience), program, append([]string{
-		"ui", "--endpoints", cluster.Endpoints()[0]}, args...)...)
+		"ui", "--endpoints", cluster.Endpoints()[0],
+	}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err == nil || cmd.ProcessState.ExitCode() != 64 || !strings.Contains(string(out), want) {
 		t.Errorf("%v: %v: %s", args, err, out)

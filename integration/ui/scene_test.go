@@ -110,8 +110,10 @@ func (s *scene) everything() {
 	begun := time.Now().UTC().Truncate(time.Hour)
 	tick := func(i int, took time.Duration, failure string) map[string]any {
 		at := begun.Add(time.Duration(i-14) * 24 * time.Hour)
-		return map[string]any{"scheduled": at, "started": at, "ended": at.Add(took), "attempt": 1, "fence": 7,
-			"by": "reports (app1, pid 4711)", "error": failure}
+		return map[string]any{
+			"scheduled": at, "started": at, "ended": at.Add(took), "attempt": 1, "fence": 7,
+			"by": "reports (app1, pid 4711)", "error": failure,
+		}
 	}
 	for i := range 14 {
 		failure := ""
@@ -130,8 +132,10 @@ func (s *scene) everything() {
 	for i, id := range members {
 		who := id + "@app" + fmt.Sprint(i+1)
 		lease := s.session(who, 200*time.Second)
-		s.put("tenants//members/"+id, s.json(map[string]any{"token": "t", "weight": 1,
-			"zone": "eu-1" + string(rune('a'+i%2))})+"\n10.0.1."+fmt.Sprint(i+3)+":9000", lease)
+		s.put("tenants//members/"+id, s.json(map[string]any{
+			"token": "t", "weight": 1,
+			"zone": "eu-1" + string(rune('a'+i%2)),
+		})+"\n10.0.1."+fmt.Sprint(i+3)+":9000", lease)
 		for shard := i * 8; shard < (i+1)*8; shard++ {
 			s.put(fmt.Sprintf("tenants//shards/%d/%s", shard, lease), id, lease)
 		}

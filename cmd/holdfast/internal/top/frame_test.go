@@ -183,7 +183,7 @@ func TestKeysAreReadFromTheBytesOfATerminal(t *testing.T) {
 	t.Parallel()
 	for typed, want := range map[string][]key{
 		"q": {quit}, "\x03": {quit}, "\x1a": {suspend}, "j k": {down, pageDown, up},
-		"\x1b[A\x1b[B": {up, down},
+		"\x1b[A\x1b[B":    {up, down},
 		"\x1b[5~\x1b[6~b": {pageUp, pageDown, pageUp}, "xyz\x1b\x00\xff": nil, "\x1b[": nil,
 		"\x1bOAq": {up, quit},
 	} {
