@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,8 +139,7 @@ func (a *app) replaceBy(ctx context.Context, argv []string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // a signal
 	}
-	//nolint:gosec // the user's own command
-	return cannotRun(argv[0], syscall.Exec(path, argv, os.Environ()))
+	return replaceProcess(path, argv)
 }
 
 // rate is a flag: "10/s", or "5/1m30s".

@@ -23,8 +23,8 @@ func shardOrder(
 	if effect != "" {
 		usage += " --reason TEXT"
 		example += " --reason 'a new disk'"
-		long = "This " + effect + ".\nThe reason is stored. If --timeout ends first, the order stays " +
-			"in force."
+		long = "This " + effect + ".\nThe reason is stored. If --command-timeout ends first, the " +
+			"order stays in force."
 	}
 	cmd := &cobra.Command{
 		Use:     usage,

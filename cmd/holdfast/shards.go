@@ -1,13 +1,17 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-go/holdfast/shard"
 )
 
 const shardsHelp = `List the shards of a group with their owners. NEXT is the member that a shard
-moves to, and ORDER a pause of the shard or a drain of its owner.`
+moves to, and ORDER a pause of the shard or a drain of its owner. The last rows are
+drained members without shards.`
 
 func shardsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -39,10 +43,12 @@ func shardsCommand(a *app) *cobra.Command {
 
 func (a *app) showShards(v shard.View) error {
 	t := a.table("SHARD", "OWNER", "VALUE", "FENCE", "NEXT", "ORDER")
+	owners := map[string]bool{}
 	for s, h := range v.Holders {
 		if h == nil {
 			h = &shard.Holder{}
 		}
+		owners[h.Member.ID] = true
 		next := v.Assigned[s]
 		if next == h.Member.ID {
 			next = ""
@@ -58,6 +64,12 @@ func (a *app) showShards(v shard.View) error {
 			"order": order,
 		}, []byte(h.Value)),
 			number(int64(s)), h.Member.ID, brief([]byte(h.Value)), number(h.Fence), next, order)
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.Drained)) {
+		if !owners[id] {
+			order := "drained: " + v.Drained[id].Why
+			t.add(map[string]any{"owner": id, "order": order}, "-", id, "", "-", "", order)
+		}
 	}
 	return t.flush()
 }

@@ -31,7 +31,7 @@ func topCommand(a *app) *cobra.Command {
 
 func (a *app) top(ctx context.Context, prefix string) error {
 	if a.json || top.Check(os.Stdin, os.Stdout) != nil {
-		return usagef("top needs a terminal for its input and output; type: %s",
+		return usagef("top needs a terminal of a Unix system for its input and output; type: %s",
 			strings.TrimSpace("holdfast ls "+prefix))
 	}
 	loading, cancel, err := a.listing(ctx)
@@ -44,6 +44,6 @@ func (a *app) top(ctx context.Context, prefix string) error {
 		return err
 	}
 	defer b.Close()
-	a.log.mute(true) // a frame says that etcd does not answer
+	a.log.mute(true) // a frame says that it is not up to date
 	return top.Run(ctx, b, prefix, os.Stdin, os.Stdout)
 }

@@ -97,6 +97,9 @@ func (a *app) serveUI(ctx context.Context, f *uiFlags, prefix string) error {
 func (f *uiFlags) options() (page.Options, error) {
 	opt := page.Options{AllowBreak: f.allowBreak, Token: os.Getenv("HOLDFAST_UI_TOKEN")}
 	for _, host := range f.hosts {
+		if strings.ContainsAny(host, ":/ ") {
+			return opt, usagef("--host %q is not a name; type it without a scheme and a port", host)
+		}
 		opt.Hosts = append(opt.Hosts, strings.ToLower(host))
 	}
 	if f.tokenFile != "" {

@@ -126,6 +126,9 @@ func TestShardRun(t *testing.T) {
 	hf(t, 0, "shard", "resume", name, "2")
 	hf(t, 0, "shard", "drain", name, "a", "--reason", "a new disk")
 	owned("b", 4)
+	if list := hf(t, 0, "shards", name); !strings.Contains(list, "drained: a new disk") {
+		t.Errorf("listed %s", list) // a has no shards, and is drained until undrain
+	}
 	hf(t, 0, "shard", "undrain", name, "a")
 	owned("a", 2)
 	for _, wrong := range [][]string{{"pause", name, "2"}, {"pause", name, "x", "--reason", "r"}, {"drain", name, "a"}, {"resume", name}} {

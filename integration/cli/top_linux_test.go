@@ -233,6 +233,54 @@ func TestTopShowsTheNamesInATerminalOfAnySize(t *testing.T) {
 	}
 }
 
+// TestTopIsStoppedByCtrlZ: the terminal is as it was while top is stopped, and has the frame again
+// when the shell continues it. Where no shell can continue it, top goes on.
+func TestTopIsStoppedByCtrlZ(t *testing.T) {
+	t.Parallel()
+	for how, control := range map[string]string{"with a shell": "set -m", "without": "set +m"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			keys, screen := onTerminal(t, control+`; stty rows 24 cols 80; stty -a | grep -v speed; echo "--"; `+
+				`$holdfast top `+name+`; echo "status $?"; stty -a | grep -v speed; echo "end"; read x; `+
+				`fg; echo "status $?"; echo "all"; read x`)
+			e := emulate(screen)
+			typed := func(text string) {
+				t.Helper()
+				if _, err := keys.WriteString(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			printed := func(text string) bool {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				return strings.Contains(e.main, text)
+			}
+			frame := func() bool { return e.shows(80, 24, "names 0-0 of 0") }
+			e.await(t, "the frame", frame)
+			typed("\x1a")
+			if how == "with a shell" {
+				e.await(t, "the stop", func() bool { return printed("end\r\n") && printed("status 148\r\n") })
+				e.mu.Lock()
+				before, rest, _ := strings.Cut(e.main, "--\r\n")
+				_, rest, ok := strings.Cut(rest, "status 148\r\n")
+				after, _, _ := strings.Cut(rest, "end\r\n")
+				if !ok || before != after || e.alternate || !e.cursor || !e.wrap {
+					t.Errorf("before:\n%s\nafter:\n%s\nall:\n%s", before, after, e.main)
+				}
+				e.rows = nil
+				e.mu.Unlock()
+				typed("\n")
+				e.await(t, "the frame again", frame)
+			}
+			typed("q")
+			e.await(t, "the end", func() bool { return printed("status 0\r\n") })
+			typed("\n\n")
+			e.await(t, "the end of the script", func() bool { return printed("all\r\n") })
+		})
+	}
+}
+
 // TestTopNeedsATerminal: without one, top says so.
 func TestTopNeedsATerminal(t *testing.T) {
 	t.Parallel()

@@ -87,6 +87,7 @@ func TestAnotherAddressNeedsATokenOrACertificate(t *testing.T) {
 	refused(t, "empty", "--token-file", file("empty", "\n"))
 	refused(t, "together", "--serve-cert", secret)
 	refused(t, "needs --serve-cert", "--client-ca", secret)
+	refused(t, "without a scheme and a port", "--host", "ops.example:7379")
 
 	other := address(t)
 	port := func(url string) string {

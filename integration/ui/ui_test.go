@@ -2,6 +2,7 @@ package ui_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -182,5 +183,36 @@ func TestALinkAndASearch(t *testing.T) {
 	if text := p.row(odd); !strings.Contains(text, "needle") {
 		t.Errorf("found %q", text)
 	}
+	p.clean()
+}
+
+// TestAHiddenPageHoldsNoConnection: a browser has few connections for each server, so pages in the
+// background close theirs. A page that is shown again is up to date.
+func TestAHiddenPageHoldsNoConnection(t *testing.T) {
+	name := fresh(t)
+	p := open(t, serve(t, name), 1280, 800)
+	<-lock(t, newSession(t, "early-holder"), name+"/1")
+	p.await(".row", "early-holder")
+	show := func(hidden bool) {
+		eval[bool](p, fmt.Sprintf(`(() => {
+			Object.defineProperty(document, "hidden", {value: %v, configurable: true});
+			document.dispatchEvent(new Event("visibilitychange"));
+			return true;
+		})()`, hidden))
+	}
+	eval[bool](p, `(() => {
+		window.streamsClosed = 0;
+		const close = EventSource.prototype.close;
+		EventSource.prototype.close = function () { window.streamsClosed++; close.call(this); };
+		return true;
+	})()`)
+	show(true)
+	if n := eval[int](p, `window.streamsClosed`); n != 1 {
+		t.Errorf("%d streams were closed", n)
+	}
+	<-lock(t, newSession(t, "late-holder"), name+"/2")
+	show(false)
+	p.await(".row", "early-holder", "late-holder")
+	p.await("#status", "live")
 	p.clean()
 }

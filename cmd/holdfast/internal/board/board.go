@@ -33,7 +33,6 @@ package board
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -67,8 +66,8 @@ type Board struct {
 	used     time.Time     // of the last snapshot that a user took
 	lingers  int           // number of names without keys
 
-	notes   map[string]string // by feed
-	problem problem
+	notes    map[string]string // by feed
+	problems map[*feed]problem // of the feeds whose keys are old; of the ping with nil
 }
 
 // Open loads the names that begin with prefix, and follows them until [Board.Close]. ctx bounds the
@@ -80,6 +79,7 @@ func Open(ctx context.Context, c *gateway.Client, prefix string) (*Board, error)
 		client: c, prefix: prefix, names: map[string]*name{}, since: map[string]held{},
 		records: map[gateway.LeaseID]*session.Info{}, leases: map[gateway.LeaseID]*lease{},
 		dirty: map[*name]bool{}, stale: make(chan struct{}), notes: map[string]string{},
+		problems: map[*feed]problem{},
 	}
 	b.feeds = []*feed{newFeed(b, prefix, "")}
 	for _, other := range []struct{ prefix, what string }{
@@ -146,24 +146,34 @@ func (b *Board) changed() {
 	b.current = nil
 }
 
-// problem is the reason why the picture may be old.
+// problem is a reason why the picture may be old.
 type problem struct {
 	err   error
 	since time.Time
 }
 
-// set records the result of a request to etcd. mu must be locked.
-func (b *Board) setProblem(err error) {
-	old := b.problem
+// setProblem records the result of a feed, or of the ping. mu must be locked.
+func (b *Board) setProblem(of *feed, err error) {
+	old, had := b.problems[of]
 	switch {
-	case err == nil, errors.Is(err, gateway.ErrPermissionDenied): // etcd has answered
-		b.problem = problem{}
-	case old.err == nil:
-		b.problem = problem{err, time.Now()}
+	case err == nil:
+		delete(b.problems, of)
+	case had:
+		b.problems[of] = problem{err, old.since}
 	default:
-		b.problem.err = err
+		b.problems[of] = problem{err, time.Now()}
 	}
-	if (old.err == nil) != (b.problem.err == nil) {
+	if had != (err != nil) {
 		b.changed()
 	}
+}
+
+// oldest returns the problem that has lasted longest. mu must be locked.
+func (b *Board) oldest() (p problem) {
+	for _, other := range b.problems {
+		if p.err == nil || other.since.Before(p.since) {
+			p = other
+		}
+	}
+	return p
 }

@@ -252,6 +252,31 @@ func TestNobodyLooksNobodyAsks(t *testing.T) {
 	})
 }
 
+// TestAPictureThatCannotBeReadIsAProblem: when etcd refuses the names, although it answers, the
+// picture is old, and says so until the names are read again.
+func TestAPictureThatCannotBeReadIsAProblem(t *testing.T) {
+	run(t, "a", func(s *scene) {
+		s.etcd.Put("a//size", "1")
+		s.name("a")
+		s.etcd.DenyWatches(true)
+		for range 5 {
+			s.b.Snapshot() // somebody looks, so etcd is asked whether it answers
+			time.Sleep(time.Second)
+		}
+		got := s.b.Snapshot()
+		if !errors.Is(got.Problem, gateway.ErrPermissionDenied) ||
+			time.Since(got.ProblemSince) < 4*time.Second {
+			t.Errorf("refused: %v since %v", got.Problem, got.ProblemSince)
+		}
+		s.etcd.DenyWatches(false)
+		time.Sleep(2 * longPause)
+		s.etcd.Put("a//size", "2")
+		if size := s.name("a").Settings["size"]; size != "2" || s.b.Snapshot().Problem != nil {
+			t.Errorf("permitted: size %s, %v", size, s.b.Snapshot().Problem)
+		}
+	})
+}
+
 // TestDiffHasWhatChanged and nothing else.
 func TestDiffHasWhatChanged(t *testing.T) {
 	run(t, "a", func(s *scene) {

@@ -115,6 +115,7 @@ func (f *feed) note(err error) bool {
 	f.b.mu.Lock()
 	defer f.b.mu.Unlock()
 	f.b.notes[f.what] = "this user may not read " + f.what
+	f.b.changed()
 	return true
 }
 
@@ -125,7 +126,7 @@ func (f *feed) follow(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			if !f.note(err) {
 				f.b.mu.Lock()
-				f.b.setProblem(err)
+				f.b.setProblem(f, err)
 				f.b.mu.Unlock()
 			}
 			wait(ctx, pause)
@@ -135,7 +136,11 @@ func (f *feed) follow(ctx context.Context) {
 		}
 		pause = shortPause
 		f.b.mu.Lock()
-		delete(f.b.notes, f.what)
+		if _, ok := f.b.notes[f.what]; ok {
+			delete(f.b.notes, f.what)
+			f.b.changed()
+		}
+		f.b.setProblem(f, nil)
 		f.b.mu.Unlock()
 		select {
 		case <-f.stale:

@@ -162,9 +162,12 @@ func (b *Board) ping(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	_, err := b.client.Get(ctx, session.DefaultRecordPrefix, gateway.KeysOnly())
+	if errors.Is(err, gateway.ErrPermissionDenied) { // etcd has answered
+		err = nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.setProblem(err)
+	b.setProblem(nil, err)
 }
 
 // read reads the remaining times of leases.

@@ -21,7 +21,8 @@ type Snapshot struct {
 	// Cycles are the sessions that wait for each other, see [inspect.Deadlocks].
 	Cycles [][]inspect.Wait
 	Notes  []string // about keys that the user may not read
-	// Problem is the reason why the picture may be old, since ProblemSince. nil if etcd answers.
+	// Problem is the reason why the picture may be old, since ProblemSince: etcd does not answer, or
+	// does not let the user read the names any more. nil if the picture is up to date.
 	Problem      error
 	ProblemSince time.Time
 
@@ -83,9 +84,10 @@ func (b *Board) build() *Snapshot {
 		b.show(n)
 	}
 	clear(b.dirty)
+	problem := b.oldest()
 	s := &Snapshot{
 		Time: now, Revision: b.revision, Notes: slices.Sorted(maps.Values(b.notes)),
-		Problem: b.problem.err, ProblemSince: b.problem.since, stale: b.stale,
+		Problem: problem.err, ProblemSince: problem.since, stale: b.stale,
 	}
 	for _, n := range b.names {
 		if n.shown != nil {

@@ -181,6 +181,6 @@ func goneBy(t *testing.T, line string, d time.Duration) {
 		if time.Now().After(end) {
 			t.Fatalf("process %d is still there", pid)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // not this process's child
 	}
 }

@@ -39,7 +39,7 @@ func Unleased(
 
 // unleased returns the name of a key that looks like a member but has no lease.
 func unleased(kv gateway.KeyValue) (name string, ok bool) {
-	if kv.Lease != 0 {
+	if kv.Lease != 0 || itemKeys.MatchString(kv.Key) {
 		return "", false
 	}
 	name, recipe, ok := parse(kv.Key, leaseOf(kv.Key))

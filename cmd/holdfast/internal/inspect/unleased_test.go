@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 
@@ -40,6 +41,26 @@ func TestAllPagesOfKeysWithoutALeaseAreRead(t *testing.T) {
 					t.Errorf("%s is of %s", key, name)
 				}
 			}
+		}
+	})
+}
+
+// TestItemsOfAQueueAreNoMembers: items that are delayed or dead, and the IDs of items, look like
+// members that have no lease, and are none.
+func TestItemsOfAQueueAreNoMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		const id = "6dd18b3364141523"
+		for _, key := range []string{
+			"q//d/001795811733837/" + id + "-000000001", "q//x/" + id + "-000000001",
+			"q//q/9/" + id, "q//u/" + id, "g//shards/7/" + id,
+		} {
+			etcd.Put(key, "")
+		}
+		names, _, err := Unleased(t.Context(), etcd.Client(t), "", pageSize)
+		want := map[string]string{"g//shards/7/" + id: "g//shards/7"}
+		if err != nil || !maps.Equal(names, want) {
+			t.Errorf("%v, %v", names, err)
 		}
 	})
 }

@@ -33,6 +33,9 @@ func (s *Server) guard(next http.Handler, certificates bool) http.Handler {
 				http.StatusMisdirectedRequest)
 		case s.opt.Token == "" && !certificates && !isLoopback(r.RemoteAddr):
 			http.Error(w, "only this machine is served", http.StatusForbidden)
+		case s.opt.Token == "" && !certificates && isForwarded(r):
+			http.Error(w, "a proxy has forwarded this request, so a token is needed",
+				http.StatusForbidden)
 		case s.opt.Token != "" && !s.presents(r):
 			h.Set("WWW-Authenticate", `Basic realm="holdfast: any user, the token as the password"`)
 			http.Error(w, "a token is needed", http.StatusUnauthorized)
@@ -60,6 +63,13 @@ func (s *Server) presents(r *http.Request) bool {
 		token, ok = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
 	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.opt.Token)) == 1
+}
+
+// isForwarded reports whether a proxy says that it has forwarded a request. The client may then be
+// on another machine, although the request comes from this one.
+func isForwarded(r *http.Request) bool {
+	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"},
+		func(header string) bool { return r.Header.Get(header) != "" })
 }
 
 // isLoopback reports whether an address with a port is of this machine only.

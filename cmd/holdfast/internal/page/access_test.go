@@ -162,6 +162,12 @@ func TestOnlyLoopbackWithoutAToken(t *testing.T) {
 				}
 			}
 		}
+		for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+			w := s.ask(http.MethodGet, "/", "", func(r *http.Request) { r.Header.Set(header, "192.0.2.1") })
+			if w.Code != http.StatusForbidden {
+				t.Errorf("through a proxy with %s: %d", header, w.Code)
+			}
+		}
 		w := s.ask(http.MethodGet, "/", "", func(r *http.Request) { r.RemoteAddr = "[::ffff:127.0.0.1]:99" })
 		if w.Code != http.StatusOK {
 			t.Errorf("from loopback: %d", w.Code)

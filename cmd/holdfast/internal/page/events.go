@@ -17,7 +17,7 @@ const pause = 200 * time.Millisecond
 // noticed.
 const heartbeat = 10 * time.Second
 
-// writeLimit is how long a page may take to receive an update.
+// writeLimit is how long a page may take to receive an answer, or an update.
 const writeLimit = 20 * time.Second
 
 // update is the difference between the state of a page and the picture.

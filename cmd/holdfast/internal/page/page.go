@@ -125,6 +125,7 @@ func newServer(ctx context.Context, address string, opt Options) (*Server, error
 	s.server = &http.Server{
 		Handler:           s.guard(mux, certificates),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		WriteTimeout:   writeLimit, // of all answers but the streams, which set it anew
 		MaxHeaderBytes: 16 << 10,
 		BaseContext:    func(net.Listener) context.Context { return running }, // ends the streams
 	}

@@ -49,7 +49,7 @@ func Frame(s *board.Snapshot, v *View) []Line {
 	}
 	add(Heading, headline(s, v))
 	if s.Problem != nil {
-		add(Alarm, fmt.Sprintf("etcd has not answered for %s: %v", age(v.Now, s.ProblemSince), s.Problem))
+		add(Alarm, fmt.Sprintf("not up to date for %s: %v", age(v.Now, s.ProblemSince), s.Problem))
 	}
 	for _, note := range s.Notes {
 		add(Alarm, note)

@@ -141,7 +141,7 @@ func TestAFrameShowsThePicture(t *testing.T) {
 		gone.Problem, gone.ProblemSince = errors.New("no route"), time.Now().Add(-90*time.Second)
 		v := View{Width: 80, Height: 24, Now: time.Now()}
 		if l := Frame(&gone, &v)[1]; l.Style != Alarm ||
-			!strings.Contains(l.Text, "not answered for 1m30s: no route") {
+			!strings.Contains(l.Text, "not up to date for 1m30s: no route") {
 			t.Errorf("without etcd: %+v", l)
 		}
 	})
@@ -182,7 +182,8 @@ func TestScrollingReachesEachNameAndStops(t *testing.T) {
 func TestKeysAreReadFromTheBytesOfATerminal(t *testing.T) {
 	t.Parallel()
 	for typed, want := range map[string][]key{
-		"q": {quit}, "\x03": {quit}, "j k": {down, pageDown, up}, "\x1b[A\x1b[B": {up, down},
+		"q": {quit}, "\x03": {quit}, "\x1a": {suspend}, "j k": {down, pageDown, up},
+		"\x1b[A\x1b[B":    {up, down},
 		"\x1b[5~\x1b[6~b": {pageUp, pageDown, pageUp}, "xyz\x1b\x00\xff": nil, "\x1b[": nil,
 		"\x1bOAq": {up, quit},
 	} {

@@ -1,52 +1,16 @@
 package top
 
-import (
-	"os"
-	"time"
-)
-
 // The keys that have a meaning.
 type key int
 
 const (
 	quit key = iota
+	suspend
 	up
 	down
 	pageUp
 	pageDown
 )
-
-// pollEvery bounds the time that the reader of the keyboard needs to see that it is to end.
-const pollEvery = 50 * time.Millisecond
-
-// readKeys sends the keys to a channel until done is closed or the terminal is gone, and then
-// closes it.
-func readKeys(in *os.File, done <-chan struct{}) <-chan key {
-	keys := make(chan key)
-	go func() {
-		defer close(keys)
-		buf := make([]byte, 256)
-		for {
-			select {
-			case <-done:
-				return
-			default:
-			}
-			n, ended := readFor(in, buf, pollEvery)
-			if ended {
-				return
-			}
-			for _, k := range keysOf(buf[:n]) {
-				select {
-				case keys <- k:
-				case <-done:
-					return
-				}
-			}
-		}
-	}()
-	return keys
-}
 
 // sequences are the keys by the bytes that a terminal sends for them.
 var sequences = []struct {
@@ -65,8 +29,9 @@ var sequences = []struct {
 	{"b", pageUp},
 	{"q", quit},
 	{"Q", quit},
-	{"\x03", quit}, // Ctrl-C
-	{"\x04", quit}, // Ctrl-D
+	{"\x03", quit},    // Ctrl-C
+	{"\x04", quit},    // Ctrl-D
+	{"\x1a", suspend}, // Ctrl-Z
 }
 
 // keysOf returns the keys in the bytes of one read. Other keys have no effect.

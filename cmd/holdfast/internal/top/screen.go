@@ -57,6 +57,15 @@ func (s *screen) resume() error {
 	return err
 }
 
+// suspend leaves the terminal as it was while the process is stopped.
+func (s *screen) suspend(signals <-chan os.Signal) error {
+	if err := s.close(); err != nil {
+		return err
+	}
+	stop(signals)
+	return s.resume()
+}
+
 func (s *screen) size() (width, height int, err error) { return term.GetSize(int(s.out.Fd())) }
 
 // draw shows a frame. It writes only the lines that differ from the last frame.

@@ -1,17 +1,19 @@
 package top
 
-import (
-	"os"
-	"syscall"
-	"time"
-)
+import "os"
 
-// The package does not support Windows, where a read of the console cannot be ended, and nothing
-// reports that it was resized.
-const (
-	supported = false
-	resized   = syscall.SIGHUP
-	resumed   = syscall.SIGHUP
-)
+// supported reports whether [Run] can use a terminal of this system. Reading keys with a timeout
+// and the signals of a terminal are not there on Windows.
+const supported = false
 
-func readFor(*os.File, []byte, time.Duration) (n int, ended bool) { return 0, true }
+func readKeys(*os.File, <-chan struct{}) <-chan key {
+	keys := make(chan key)
+	close(keys)
+	return keys
+}
+
+func watchSignals() (signals <-chan os.Signal, stop func()) { return nil, func() {} }
+
+func continued(os.Signal) bool { return false }
+
+func stop(<-chan os.Signal) {}

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"time"
 
 	"golang.org/x/term"
@@ -56,9 +55,8 @@ func Run(ctx context.Context, b *board.Board, prefix string, in, out *os.File) (
 		for range keys { // until the reader has ended
 		}
 	}()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, resized, resumed)
-	defer signal.Stop(signals)
+	signals, ignore := watchSignals()
+	defer ignore()
 	return show(ctx, b, prefix, s, keys, signals)
 }
 
@@ -84,10 +82,15 @@ func show(
 			if !ok || k == quit {
 				return nil
 			}
+			if k == suspend {
+				if err := s.suspend(signals); err != nil {
+					return err
+				}
+			}
 			view.scroll(k)
 		case sig := <-signals:
 			s.drawn = nil
-			if sig == resumed {
+			if continued(sig) {
 				if err := s.resume(); err != nil {
 					return err
 				}
@@ -102,7 +105,7 @@ func show(
 func (v *View) scroll(k key) {
 	page := max(1, v.Height/2)
 	switch k {
-	case quit: // ends Run
+	case quit, suspend: // Run does them
 	case up:
 		v.First--
 	case down:

@@ -115,7 +115,7 @@ function drawAlerts() {
   const out = [];
   const alert = (cls, ...parts) => out.push(h("p", { class: `alert ${cls}` }, ...parts));
   if (state.problem && state.live) {
-    alert("bad", h("b", {}, "etcd does not answer"), ` for ${span(state.problemFor)}: ${state.problem}`);
+    alert("bad", h("b", {}, "Not up to date"), ` for ${span(state.problemFor)}: ${state.problem}`);
   }
   for (const cycle of state.cycles.slice(0, 3)) {
     const most = 4;
@@ -326,12 +326,26 @@ function start() {
   addEventListener("resize", () => plan());
   setInterval(() => refresh(document), 1000);
   route();
-  const events = new EventSource("events");
-  events.onmessage = (event) => receive(JSON.parse(event.data));
-  events.onerror = () => {
-    state.live = false;
-    plan();
-  };
+  document.addEventListener("visibilitychange", connect);
+  connect();
+}
+
+let events = null;
+
+// connect opens the stream of a page that is seen, and closes the one of a page that is not, because
+// a browser has six connections for each server.
+function connect() {
+  if (document.hidden) {
+    events?.close();
+    events = null;
+  } else if (!events) {
+    events = new EventSource("events");
+    events.onmessage = (event) => receive(JSON.parse(event.data));
+    events.onerror = () => {
+      state.live = false;
+      plan();
+    };
+  }
 }
 
 start();
