@@ -217,3 +217,41 @@ func TestACachedLockThatMayNotBeWatched(t *testing.T) {
 		}
 	})
 }
+
+// TestABrokenCachedLockOfALongLine: the session does not follow such a line, and its waiters have
+// another key after the loss.
+func TestABrokenCachedLockOfALongLine(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		lock := <-farBack(t, etcd, cached(s))
+		next := goCached(t, cached(s))
+		time.Sleep(2 * time.Second) // the key of a hold is watched after a second
+		etcd.Delete("a/" + s.Lease().String())
+		synctest.Wait()
+		if err := lock.Unlock(t.Context()); !errors.Is(err, session.ErrKeyDeleted) {
+			t.Errorf("Unlock = %v", err)
+		}
+		time.Sleep(time.Minute)
+		select {
+		case lock := <-next:
+			unlocked(t, lock)
+		default:
+			t.Fatal("the next Lock waits for ever")
+		}
+	})
+}
+
+// farBack returns the lock of a member that had joined a long line.
+func farBack(t *testing.T, etcd *fakeetcd.Server, m *mutex.Mutex) <-chan *mutex.Lock {
+	t.Helper()
+	var ahead []<-chan *mutex.Lock
+	for range 20 {
+		ahead = append(ahead, goCached(t, mutex.New(bubble.Session(t, etcd), "a", nil)))
+	}
+	granted := goCached(t, m)
+	for _, next := range ahead {
+		unlocked(t, <-next)
+	}
+	return granted
+}
