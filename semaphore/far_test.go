@@ -1,6 +1,7 @@
 package semaphore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -93,6 +94,32 @@ func TestAReleaseIsSentToTwoWaiters(t *testing.T) {
 			if events, n := etcd.Events()-before, requests.Load(); events > 3 || n > 5 {
 				t.Errorf("release %d: %d events, %d requests", i, events, n)
 			}
+		}
+	})
+}
+
+// TestAWaiterFarBackReadsTheLineOnce when it joins.
+func TestAWaiterFarBackReadsTheLineOnce(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var reads atomic.Int64
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if bytes.Contains(c.Body, []byte(`"max_create_revision"`)) {
+				reads.Add(1)
+			}
+			return c.Apply()
+		})
+		var all []*caller
+		for range 30 {
+			all = append(all, call(t, etcd, 1, func(*http.Request) {}))
+			synctest.Wait()
+		}
+		if n := reads.Load(); n != int64(len(all)-14) { // of those that found 16 other keys, of which 2 are settings
+			t.Errorf("%d reads", n)
+		}
+		for _, c := range all {
+			<-c.done
+			release(t, c.permit)
 		}
 	})
 }
