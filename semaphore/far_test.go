@@ -114,7 +114,8 @@ func TestAWaiterFarBackReadsTheLineOnce(t *testing.T) {
 			all = append(all, call(t, etcd, 1, func(*http.Request) {}))
 			synctest.Wait()
 		}
-		if n := reads.Load(); n != int64(len(all)-14) { // of those that found 16 other keys, of which 2 are settings
+		// The first 14 found at most 16 keys, of which 2 are settings.
+		if n := reads.Load(); n != int64(len(all)-14) {
 			t.Errorf("%d reads", n)
 		}
 		for _, c := range all {
@@ -267,6 +268,45 @@ func TestAWaiterBehindAHolderBeyondTheLimit(t *testing.T) {
 		}
 		for _, h := range holders[19:] {
 			release(t, h.permit)
+		}
+	})
+}
+
+// TestAnAdmissionInAFullDatabaseIsNotedLater: a permit is granted as soon as there is space for the
+// note of the one before.
+func TestAnAdmissionInAFullDatabaseIsNotedLater(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var all []*caller
+		for range 30 {
+			all = append(all, call(t, etcd, 1, func(*http.Request) {}))
+			synctest.Wait()
+		}
+		const far = 20 // the first waiter, after the releases
+		for _, c := range all[:far-3] {
+			<-c.done
+			release(t, c.permit)
+		}
+		time.Sleep(time.Second)
+		etcd.Fill(true)
+		for _, c := range all[far-3 : far] {
+			<-c.done
+			release(t, c.permit)
+		}
+		time.Sleep(time.Second)
+		if !all[far].granted() {
+			t.Fatal("the first waiter was not granted its permit")
+		}
+		etcd.Fill(false)
+		time.Sleep(time.Minute)
+		for i, c := range all[far : far+3] {
+			if !c.granted() {
+				t.Fatalf("3 units are free, and waiter %d was not granted its permit", i)
+			}
+		}
+		for _, c := range all[far:] {
+			<-c.done
+			release(t, c.permit)
 		}
 	})
 }
