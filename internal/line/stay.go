@@ -146,8 +146,7 @@ func (s *stay) see(v Snapshot, synced bool) {
 // long, or others wait for it. It returns when the stay is over.
 //
 // In a long line there is no mirror, and nothing shows that the hold was lost. So the stay is over
-// after its turn, although the hold may go on. If others of the session wait, they have another key
-// in the line from then on.
+// after a turn, although the hold may go on. The callers that wait then get another key.
 func (s *stay) watch(ctx context.Context) {
 	ctx, direct := s.start(ctx)
 	defer s.finish(ctx)
