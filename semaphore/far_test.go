@@ -125,6 +125,30 @@ func TestAWaiterFarBackReadsTheLineOnce(t *testing.T) {
 	})
 }
 
+// TestAPermitBesideManyIsGrantedWithoutAWatch: after the join, a read of the line and the note.
+func TestAPermitBesideManyIsGrantedWithoutAWatch(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var all []*semaphore.Permit
+		for range 30 {
+			s := bubble.Session(t, etcd)
+			watches, requests := etcd.Watches(), bubble.Count(etcd)
+			permit, err := semaphore.New(s, "a", 40, nil).Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, permit)
+			far := len(all) > 16
+			if n := requests.Load(); far && (n != 3 || etcd.Watches() != watches) {
+				t.Errorf("permit %d: %d requests, %d watches", len(all), n, etcd.Watches()-watches)
+			}
+		}
+		for _, permit := range all {
+			release(t, permit)
+		}
+	})
+}
+
 // TestWaitersFarBackAreAdmitted compares the grants with the keys at etcd while random things
 // happen: each member that the rule admits is granted its permit, and no other.
 func TestWaitersFarBackAreAdmitted(t *testing.T) {

@@ -41,12 +41,14 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 	for joined := true; ; joined = false {
 		var before *Member
 		var read int64
-		err := settings.check(ctx, j, me)
-		switch {
-		case err != nil:
-		case j.Notes:
+		var err error
+		if j.Notes {
 			before, read, err = l.undecided(ctx, j, me, joined)
-		default:
+		}
+		if !j.Notes || before != nil { // a member that is admitted at once needs no watch
+			err = settings.check(ctx, j, me)
+		}
+		if !j.Notes && err == nil {
 			before, err = l.predecessor(ctx, me)
 		}
 		if err == nil && before != nil {
