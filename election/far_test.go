@@ -1,6 +1,9 @@
 package election_test
 
 import (
+	"bytes"
+	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +57,35 @@ func TestTransferToPassesCandidatesFarBack(t *testing.T) {
 		}
 		if len(seen) != n-1 {
 			t.Errorf("%d others led", len(seen))
+		}
+	})
+}
+
+// TestTransferToPassesACandidateThatReads: the leader names its heir between two reads of a candidate
+// far back, which steps aside.
+func TestTransferToPassesACandidateThatReads(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		const n, reader, to = 40, 30, 35
+		leader, all, led := parade(t, etcd, n)
+		reads := fmt.Sprintf(`"max_create_revision":"%d"`, all[reader].Fence)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.Path == "/kv/txn" && bytes.Contains(c.Body, []byte(reads)) {
+				etcd.Put("a//heir", strconv.FormatInt(all[to].Fence, 10))
+				etcd.Script(nil)
+			}
+			return c.Apply()
+		})
+		etcd.Delete(all[reader-1].Key)
+		<-led // its error
+		if err := leader.TransferTo(bubble.Within(t, time.Minute), all[to]); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := <-led, string(rune('0'+to)); got != want {
+			t.Errorf("%q led, not %q", got, want)
+		}
+		for range n - 2 {
+			<-led
 		}
 	})
 }

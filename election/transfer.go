@@ -48,7 +48,8 @@ func aside(v line.Snapshot, me line.Member) error {
 // [ErrNoCandidate] when the candidate does not wait, and the context's error when ctx ends first;
 // in both cases the term continues, unless the final release had begun (see [Term.Resign]). It
 // returns [session.ErrNotHeld] when the term was lost. If the candidate leaves at the last moment,
-// the next in line leads. If a candidate with a higher priority waits, it leads instead.
+// the next in line leads. If a candidate with a higher priority waits, it leads instead. So does
+// one with the same priority that came first and has let a higher one pass.
 func (t *Term) TransferTo(ctx context.Context, to Candidate) error {
 	err := t.transferTo(ctx, to)
 	lost := errors.Is(err, session.ErrLost) && t.Err() != nil // else ctx ended with another hold

@@ -1,12 +1,18 @@
 package mutex_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/mutex"
@@ -171,7 +177,8 @@ func TestACachedLockWhoseDeletionIsRejected(t *testing.T) {
 		etcd.Script(nil)
 		asked := time.Now()
 		unlocked(t, <-next)
-		if waited := time.Since(asked); waited > time.Second {
+		// The longest pause of the session is a second and up to half of one more at random.
+		if waited := time.Since(asked); waited > 1500*time.Millisecond {
 			t.Errorf("granted after %v", waited)
 		}
 		unlocked(t, locked(t, m))
@@ -217,3 +224,103 @@ func TestACachedLockThatMayNotBeWatched(t *testing.T) {
 		}
 	})
 }
+
+// TestABrokenCachedLockOfALongLine: the session does not follow such a line, and its waiters have
+// another key after the loss.
+func TestABrokenCachedLockOfALongLine(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		lock := <-farBack(t, etcd, cached(s))
+		next := goCached(t, cached(s))
+		time.Sleep(2 * time.Second) // the key of a hold is watched after a second
+		etcd.Delete("a/" + s.Lease().String())
+		synctest.Wait()
+		if err := lock.Unlock(t.Context()); !errors.Is(err, session.ErrKeyDeleted) {
+			t.Errorf("Unlock = %v", err)
+		}
+		time.Sleep(time.Minute)
+		select {
+		case lock := <-next:
+			unlocked(t, lock)
+		default:
+			t.Fatal("the next Lock waits for ever")
+		}
+	})
+}
+
+// farBack returns the lock of a member that had joined a long line.
+func farBack(t *testing.T, etcd *fakeetcd.Server, m *mutex.Mutex) <-chan *mutex.Lock {
+	t.Helper()
+	var ahead []<-chan *mutex.Lock
+	for range 20 {
+		ahead = append(ahead, goCached(t, mutex.New(bubble.Session(t, etcd), "a", nil)))
+	}
+	granted := goCached(t, m)
+	for _, next := range ahead {
+		unlocked(t, <-next)
+	}
+	return granted
+}
+
+// TestACachedLockOfALongLineThatNobodyWants: the only caller leaves just before the lock is granted,
+// and the key does not stay.
+func TestACachedLockOfALongLineThatNobodyWants(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		ctx, leave := context.WithCancel(t.Context())
+		cfg := etcd.Config()
+		rt := &http.Transport{DialContext: cfg.DialContext}
+		t.Cleanup(rt.CloseIdleConnections)
+		var ready atomic.Bool
+		cfg.DialContext, cfg.Transport = nil, transport(func(r *http.Request) (*http.Response, error) {
+			resp, err := rt.RoundTrip(r)
+			if err != nil || r.URL.Path != "/v3/kv/range" || !ready.Load() {
+				return resp, err
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			leave()
+			time.Sleep(time.Nanosecond) // until the caller has left
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+			return resp, err
+		})
+		c, err := gateway.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		s, err := session.New(t.Context(), c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close(context.Background()) })
+		var ahead []<-chan *mutex.Lock
+		for range 20 {
+			ahead = append(ahead, goCached(t, mutex.New(bubble.Session(t, etcd), "a", nil)))
+		}
+		left := make(chan error, 1)
+		go func() {
+			_, err := cached(s).Lock(ctx)
+			left <- err
+		}()
+		synctest.Wait()
+		for i, next := range ahead {
+			lock := <-next
+			ready.Store(i == len(ahead)-1)
+			unlocked(t, lock)
+		}
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("Lock = %v", err)
+		}
+		ready.Store(false)
+		time.Sleep(time.Second)
+		if keys := etcd.Keys("a/"); len(keys) != 0 {
+			t.Errorf("left: %q", keys)
+		}
+	})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }

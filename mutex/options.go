@@ -33,7 +33,9 @@ type Options struct {
 	// While no other member waits, the key stays until nobody of the session has used it for 1 s.
 	// Once another waits, the goroutines of the session pass the lock on for 10 ms at most, and the
 	// key is deleted as soon as none of them wants it, so another process waits for the holder and
-	// then for a few milliseconds. A key stays for 10 s at most.
+	// then for a few milliseconds. A key stays for 10 s at most. If more than 16 others waited when
+	// the session joined, the goroutines that still wait after these 10 ms join again with a second
+	// key.
 	//
 	// Unlock deletes the key itself, and returns the error of that, when another member is seen to
 	// wait and no goroutine of the session does, and always after [Lock.Fence], [Lock.Guard],
@@ -43,9 +45,11 @@ type Options struct {
 	// rejects it. After such an Unlock, Fence returns 0. The hooks of the session report the key
 	// and the fence of each hold, which are then the same for several.
 	//
-	// TryLock of the session gets its own unused key, but leaves none. TryLock of another session
-	// returns [ErrLocked] for a lock that is cached, see [LockedError]. [session.Session.Orphan]
-	// leaves an unused key until the lease ends. With a LockDelay, the key is only passed to
-	// goroutines that already wait. A [RWMutex] and a Detachable lock take no Cache.
+	// TryLock of the session gets its own unused key, which may then stay again. It leaves no other
+	// key. [TryLockAll] returns [ErrLocked] for an unused key, also of its own session. TryLock of
+	// another session returns it for a lock that is cached, see [LockedError].
+	// [session.Session.Orphan] leaves an unused key until the lease ends. With a LockDelay, the key
+	// is only passed to goroutines that already wait. A [RWMutex] and a Detachable lock take no
+	// Cache.
 	Cache bool
 }

@@ -1,6 +1,7 @@
 package semaphore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -93,6 +94,57 @@ func TestAReleaseIsSentToTwoWaiters(t *testing.T) {
 			if events, n := etcd.Events()-before, requests.Load(); events > 3 || n > 5 {
 				t.Errorf("release %d: %d events, %d requests", i, events, n)
 			}
+		}
+	})
+}
+
+// TestAWaiterFarBackReadsTheLineOnce when it joins.
+func TestAWaiterFarBackReadsTheLineOnce(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var reads atomic.Int64
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if bytes.Contains(c.Body, []byte(`"max_create_revision"`)) {
+				reads.Add(1)
+			}
+			return c.Apply()
+		})
+		var all []*caller
+		for range 30 {
+			all = append(all, call(t, etcd, 1, func(*http.Request) {}))
+			synctest.Wait()
+		}
+		// The first 14 found at most 16 keys, of which 2 are settings.
+		if n := reads.Load(); n != int64(len(all)-14) {
+			t.Errorf("%d reads", n)
+		}
+		for _, c := range all {
+			<-c.done
+			release(t, c.permit)
+		}
+	})
+}
+
+// TestAPermitBesideManyIsGrantedWithoutAWatch: after the join, a read of the line and the note.
+func TestAPermitBesideManyIsGrantedWithoutAWatch(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var all []*semaphore.Permit
+		for range 30 {
+			s := bubble.Session(t, etcd)
+			watches, requests := etcd.Watches(), bubble.Count(etcd)
+			permit, err := semaphore.New(s, "a", 40, nil).Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, permit)
+			far := len(all) > 16
+			if n := requests.Load(); far && (n != 3 || etcd.Watches() != watches) {
+				t.Errorf("permit %d: %d requests, %d watches", len(all), n, etcd.Watches()-watches)
+			}
+		}
+		for _, permit := range all {
+			release(t, permit)
 		}
 	})
 }
@@ -240,6 +292,45 @@ func TestAWaiterBehindAHolderBeyondTheLimit(t *testing.T) {
 		}
 		for _, h := range holders[19:] {
 			release(t, h.permit)
+		}
+	})
+}
+
+// TestAnAdmissionInAFullDatabaseIsNotedLater: a permit is granted as soon as there is space for the
+// note of the one before.
+func TestAnAdmissionInAFullDatabaseIsNotedLater(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var all []*caller
+		for range 30 {
+			all = append(all, call(t, etcd, 1, func(*http.Request) {}))
+			synctest.Wait()
+		}
+		const far = 20 // the first waiter, after the releases
+		for _, c := range all[:far-3] {
+			<-c.done
+			release(t, c.permit)
+		}
+		time.Sleep(time.Second)
+		etcd.Fill(true)
+		for _, c := range all[far-3 : far] {
+			<-c.done
+			release(t, c.permit)
+		}
+		time.Sleep(time.Second)
+		if !all[far].granted() {
+			t.Fatal("the first waiter was not granted its permit")
+		}
+		etcd.Fill(false)
+		time.Sleep(time.Minute)
+		for i, c := range all[far : far+3] {
+			if !c.granted() {
+				t.Fatalf("3 units are free, and waiter %d was not granted its permit", i)
+			}
+		}
+		for _, c := range all[far:] {
+			<-c.done
+			release(t, c.permit)
 		}
 	})
 }

@@ -220,8 +220,7 @@ func TestABlockedCallSendsNothingAndIsExplained(t *testing.T) {
 					}
 				}
 				cancel()
-				<-done
-				<-held
+				_, _ = <-done, <-held
 				synctest.Wait()
 			})
 		})

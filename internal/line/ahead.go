@@ -28,7 +28,7 @@ func (l *Line) undecided(
 		return nil, 0, errRemoved
 	}
 	switch admitted := l.Rule(v); {
-	case j.Yield && admitted >= last: // Abort has to see the members behind
+	case j.Yield && (admitted >= last || len(v.Settings) > 0): // Abort has to see those behind
 		return nil, 0, errNear
 	case admitted > last:
 		return nil, 0, nil

@@ -41,12 +41,14 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 	for joined := true; ; joined = false {
 		var before *Member
 		var read int64
-		err := settings.check(ctx, j, me)
-		switch {
-		case err != nil:
-		case j.Notes:
+		var err error
+		if j.Notes {
 			before, read, err = l.undecided(ctx, j, me, joined)
-		default:
+		}
+		if !j.Notes || before != nil { // a member that is admitted at once needs no watch
+			err = settings.check(ctx, j, me)
+		}
+		if !j.Notes && err == nil {
 			before, err = l.predecessor(ctx, me)
 		}
 		if err == nil && before != nil {
@@ -66,13 +68,18 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 }
 
 // note puts the key of an admitted member again, so that its successor is notified. If etcd's
-// database is full, the successor waits until the member leaves. Returns an error when the key is
-// gone.
+// database is full, the session does that in the background once there is space, unless the value
+// has changed since, which notifies the successor too. Returns an error when the key is gone.
 func (l *Line) note(ctx context.Context, me Member) error {
+	same := []gateway.Cmp{gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence)}
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
-	out, err := l.Session.Write(ctx, core.Write{
-		If:   []gateway.Cmp{gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence)},
+	later := gateway.Txn{
+		If:   append(same, gateway.CmpValue(me.Key, gateway.Equal, []byte(me.Value))),
 		Then: []gateway.Op{put},
+	}
+	out, err := l.Session.Write(ctx, core.Write{
+		If: same, Then: []gateway.Op{put},
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(later)} },
 	})
 	switch {
 	case errors.Is(err, gateway.ErrNoSpace):

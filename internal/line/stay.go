@@ -144,19 +144,25 @@ func (s *stay) see(v Snapshot, synced bool) {
 
 // watch keeps the mirror of the line complete, and ends the stay when the key was unused for too
 // long, or others wait for it. It returns when the stay is over.
+//
+// In a long line there is no mirror, and nothing shows that the hold was lost. So the stay is over
+// after a turn, although the hold may go on. The callers that wait then get another key.
 func (s *stay) watch(ctx context.Context) {
 	ctx, direct := s.start(ctx)
 	defer s.finish(ctx)
+	t := time.NewTimer(stayTurn)
+	defer t.Stop()
 	if direct {
-		<-ctx.Done()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
 		return
 	}
 	m := s.c.line.acquireMirror()
 	defer m.release()
 	m.addStay(s)
 	defer m.removeStay(s)
-	t := time.NewTimer(stayIdle)
-	defer t.Stop()
 	for ctx.Err() == nil {
 		t.Reset(s.review(s.sync(ctx, m)))
 		select {
