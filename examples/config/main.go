@@ -41,19 +41,21 @@ func mailer(ctx context.Context, cfg gateway.Config) error {
 	fmt.Println("sender", get("sender", "nobody"), "workers", get("workers", "4"))
 
 	// An operator changes the configuration, in another process.
-	for _, setting := range [][2]string{{"workers", "8"}, {"sender", "b@example.org"}, {"stop", "now"}} {
-		if err := set(ctx, client, setting[0], setting[1]); err != nil {
+	left := map[string]string{"workers": "8", "sender": "b@example.org"}
+	for key, value := range left {
+		if err := set(ctx, client, key, value); err != nil {
 			return err
 		}
 	}
-	for change, err := range changes {
+	for change, err := range changes { // a service goes on until ctx ends
 		if err != nil {
 			return err
 		}
-		if change.Key == prefix+"stop" {
+		key := strings.TrimPrefix(change.Key, prefix)
+		fmt.Println("reloaded", key)
+		if delete(left, key); len(left) == 0 {
 			break
 		}
-		fmt.Println("reloaded", strings.TrimPrefix(change.Key, prefix))
 	}
 	fmt.Println("sender", get("sender", "nobody"), "workers", get("workers", "4"))
 	return nil
