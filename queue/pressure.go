@@ -12,9 +12,10 @@ const (
 	// A pause is at most as long as the last transaction took, doubled for each unit of pressure.
 	maxPause    = 5 * time.Second
 	maxPressure = 10
-	// A producer that loses doubles its pause at most so often. It must not pause for much longer
-	// than the others, because only a success raises the pressure for all.
-	maxLosses = 3
+	// A producer that loses doubles its pause so often, and then once after manyLosses more. It must
+	// not pause for much longer than the others, because only a success raises the pressure for all.
+	maxLosses  = 3
+	manyLosses = 16
 	// At lowPressure, or less, a producer that has lost once tries again without a pause.
 	lowPressure = 2
 	// manyAlone is how often a producer moves the tail, and no other does, until it does not pause.
@@ -33,7 +34,8 @@ const (
 // Therefore it pauses now and then for as long as another needs to read the tail and move it.
 func (p *producer) backOff(ctx context.Context, losses int) error {
 	e := &p.end
-	if pressure := min(e.pressure+min(losses, maxLosses), maxPressure); pressure > 0 {
+	own := min(losses, maxLosses) + losses/manyLosses
+	if pressure := min(e.pressure+own, maxPressure); pressure > 0 {
 		e.known = false
 		return sleep(ctx, rand.N(min(max(e.took, time.Millisecond)<<pressure, maxPause)))
 	}
