@@ -30,12 +30,12 @@ type Options struct {
 	// request. The goroutines of a session that want the lock wait for each other, and one key
 	// stands for all of them.
 	//
-	// While no other member waits, the key stays until nobody of the session has used it for 1 s.
-	// Once another waits, the goroutines of the session pass the lock on for 10 ms at most, and the
-	// key is deleted as soon as none of them wants it, so another process waits for the holder and
-	// then for a few milliseconds. A key stays for 10 s at most. If more than 16 others waited when
-	// the session joined, the goroutines that still wait after these 10 ms join again with a second
-	// key.
+	// While no other member waits, the key stays until no caller of the session has used it for 1
+	// s. Once another waits, the goroutines of the session pass the lock on for 10 ms at most, and
+	// the key is deleted as soon as none of them wants it, so another process waits for the holder
+	// and then for a few milliseconds. A key stays for 10 s at most. If more than 16 others waited
+	// when the session joined, the goroutines that still wait after these 10 ms join again with a
+	// second key.
 	//
 	// Unlock deletes the key itself, and returns the error of that, when another member is seen to
 	// wait and no goroutine of the session does, and always after [Lock.Fence], [Lock.Guard],

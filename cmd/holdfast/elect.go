@@ -71,8 +71,10 @@ func electCommand(a *app) *cobra.Command {
 	}
 	f.add(cmd, true)
 	f.addMaxHold(cmd)
-	cmd.Flags().StringVar(&address, "http", "", "serve the leader's name on this address, as 127.0.0.1:4040")
-	cmd.Flags().IntVar(&priority, "priority", 0, "of the waiting candidates, the highest one leads next")
+	cmd.Flags().StringVar(&address, "http", "",
+		"serve the leader's name on this address, as 127.0.0.1:4040")
+	cmd.Flags().IntVar(&priority, "priority", 0,
+		"of the waiting candidates, the highest one leads next")
 	cmd.Flags().Var(&delay, "lock-delay",
 		"wait this long after a leader that did not resign; the same for all candidates")
 	return cmd

@@ -3,8 +3,8 @@ package core
 import "slices"
 
 // A release can pass the key to another hold of the session instead of deleting it. The two holds
-// have the same fence, so a release passes the key only if the hold is quiet and nobody has asked
-// for its fence. After that, the fence of the released hold is 0.
+// have the same fence, so a release passes the key only if the hold is quiet and no caller has
+// asked for its fence. After that, the fence of the released hold is 0.
 
 // OnPass sets a function that a release calls before it deletes the key, if it may pass the key. If
 // the function returns true, it has made the successor of the hold, and the key is not deleted. The

@@ -73,7 +73,7 @@ func (l *Line) EnterCached(ctx context.Context, j Join) (Hold, error) {
 	}
 }
 
-// TryCached is [Line.Try], which also gets the key of an EnterCached that nobody of the session
+// TryCached is [Line.Try], which also gets the key of an EnterCached that no caller of the session
 // uses. It leaves no key after its release otherwise.
 func (l *Line) TryCached(ctx context.Context, j Join) (Hold, error) {
 	asked := time.Now()
@@ -93,8 +93,8 @@ func (l *Line) TryCached(ctx context.Context, j Join) (Hold, error) {
 	return l.Try(ctx, j)
 }
 
-// enter returns the hold if nobody uses it, and else a waiter. It returns neither if the cache is
-// over.
+// enter returns the hold if no caller uses it, and else a waiter. It returns neither if the cache
+// is over.
 func (c *cache) enter(ctx context.Context) (Hold, *cacheWaiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +120,7 @@ func (c *cache) enter(ctx context.Context) (Hold, *cacheWaiter) {
 	return Hold{}, w
 }
 
-// try returns the hold if nobody uses it, and else the member that the session uses.
+// try returns the hold if no caller uses it, and else the member that the session uses.
 func (c *cache) try() (Hold, Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +169,7 @@ func (c *cache) end() {
 	caches.CompareAndDelete(c.line.cacheID(), c)
 }
 
-// run is the cache's goroutine. It ends when nobody waits after a stay.
+// run is the cache's goroutine. It ends when no caller waits after a stay.
 func (c *cache) run(ctx context.Context) {
 	for {
 		s, err := c.reach() //nolint:contextcheck // it has the context of a waiter
@@ -219,7 +219,7 @@ func (c *cache) joinContext() (context.Context, bool) {
 	return ctx, true
 }
 
-// fail passes an error to the waiters. It returns false, and ends the cache, if nobody waits any
+// fail passes an error to the waiters. It returns false, and ends the cache, if no caller waits any
 // more or the session has ended.
 func (c *cache) fail(ctx context.Context, err error) (goOn bool) {
 	c.mu.Lock()

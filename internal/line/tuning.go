@@ -14,7 +14,7 @@ const (
 	// frontKeys is the number of keys that are read where one or two members are needed. All of the
 	// line is read only if keys of other lines lie below it.
 	frontKeys = 8
-	// stayIdle is the time for which a cached key stays although nobody of its session uses it.
+	// stayIdle is the time for which a cached key stays although no caller of its session uses it.
 	stayIdle = time.Second
 	// stayTurn is the time for which a cached key is passed on in its session while another member
 	// waits.

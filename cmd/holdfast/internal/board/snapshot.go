@@ -106,7 +106,7 @@ func (b *Board) build() *Snapshot {
 	return s
 }
 
-// cycles returns the deadlocks. Lines in which nobody waits are left out, unless a session runs
+// cycles returns the deadlocks. Lines without a waiter are left out, unless a session runs
 // under a hold, which may be any.
 func cycles(names []*Name) [][]inspect.Wait {
 	nested := slices.ContainsFunc(names, func(n *Name) bool { return n.nested })
