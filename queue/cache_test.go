@@ -123,7 +123,7 @@ func TestCacheIsRight(t *testing.T) {
 		for range 30 {
 			steps()
 			tell(rand.N(20))
-			st := ic.next(unsent, false)
+			st := ic.next(unsent, false, nil)
 			switch {
 			case st.more:
 				read(ic.horizon)
@@ -210,12 +210,12 @@ func TestCacheKnowsOldNews(t *testing.T) {
 		want := slices.Clone(ic.avail)
 		if len(want) > 0 { // somebody else claims the first, we learn it from the answer to our claim
 			m.put(m.claims, m.keys.claims, want[0].place)
-			ic.lost(ic.next(unsent, false).claim.entry, false, m.rev)
+			ic.lost(ic.next(unsent, false, nil).claim.entry, false, m.rev)
 			want = want[1:]
 		}
 		if len(want) > 0 { // and the second is ours
 			m.put(m.claims, m.keys.claims, want[0].place)
-			ic.claimed(ic.next(unsent, false).claim.entry, m.rev)
+			ic.claimed(ic.next(unsent, false, nil).claim.entry, m.rev)
 			want = want[1:]
 		}
 		for {
@@ -229,7 +229,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 			m.log = m.log[1:]
 		}
 		if len(want) > 0 { // ours again, but taken away before we learn it
-			e := ic.next(unsent, false).claim.entry
+			e := ic.next(unsent, false, nil).claim.entry
 			m.put(m.claims, m.keys.claims, e.place)
 			fence := m.rev
 			m.rev++
@@ -258,11 +258,11 @@ func TestCacheForgets(t *testing.T) {
 		t.Errorf("it has %d entries", len(ic.entries))
 	}
 	for i := range 3 * maxKnown {
-		st := ic.next(unsent, false)
+		st := ic.next(unsent, false, nil)
 		if st.more {
 			ic.expect(ic.watch)
 			ic.merge(ic.watch, ic.horizon, m.read(ic.horizon, window), nil)
-			st = ic.next(unsent, false)
+			st = ic.next(unsent, false, nil)
 		}
 		if want := place(0, int64(i+1)); st.claim == nil || st.claim.entry.place != want {
 			t.Fatalf("item %d: %+v", i, st.claim)
@@ -286,7 +286,7 @@ func TestCacheHandsOut(t *testing.T) {
 	ic.merge(ic.watch, "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {
-		waiters = append(waiters, ic.next(unsent, true).waiter)
+		waiters = append(waiters, ic.next(unsent, true, nil).waiter)
 	}
 	ic.leave(waiters[1])
 	for i := range 2 {
@@ -316,11 +316,11 @@ func TestNoWaitBesideUnowned(t *testing.T) {
 	t.Parallel()
 	ic := &itemCache{synced: true}
 	ic.noteUnowned(gateway.Txn{})
-	if st := ic.next(nil, true); st.waiter != nil || st.empty() {
+	if st := ic.next(nil, true, nil); st.waiter != nil || st.empty() {
 		t.Errorf("with a claim to delete: %+v", st)
 	}
 	ic.unowned = nil
-	if st := ic.next(nil, true); st.waiter == nil {
+	if st := ic.next(nil, true, nil); st.waiter == nil {
 		t.Errorf("without: %+v", st)
 	}
 }

@@ -45,7 +45,7 @@ func (q *Queue) Consume(
 		once.Do(func() { first = err })
 		stop(err)
 	}
-	ending := make(chan struct{}, concurrency)
+	ending := make(chan struct{}, concurrency+q.opt.Prefetch)
 	for range concurrency {
 		workers.Go(func() {
 			for m, err := range q.Messages(run) {
@@ -55,10 +55,17 @@ func (q *Queue) Consume(
 				}
 				err = q.handle(run, m, fn, fail)
 				ending <- struct{}{}
-				if q.opt.Prefetch == 0 && m.Err() == nil { // else the claims ahead follow
+				if q.opt.Prefetch == 0 && m.Err() == nil { // else the pace makes them share
 					core.Expect(q.s, 2)
 				}
+				var sent <-chan struct{}
+				if q.opt.Prefetch > 0 && err == nil {
+					sent = q.pace.joinAck()
+				}
 				ends.Go(func() { // meanwhile, so that a transaction has the ack and the next claim
+					if sent != nil {
+						q.pace.awaitAck(run, sent)
+					}
 					if err := q.conclude(run, m, err); err != nil {
 						fail(err)
 					}

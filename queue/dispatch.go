@@ -12,6 +12,7 @@ type claimFunc func(e *entry) *claim
 // waiter is a consumer that waits for an item. nil tells it to look again.
 type waiter struct {
 	begin claimFunc
+	pace  *pace
 	given chan *claim
 }
 
@@ -30,9 +31,9 @@ func (st state) empty() bool {
 	return !st.stale && !st.more && !st.due && st.claim == nil && st.waiter == nil
 }
 
-// next begins to claim the first item. Without one, it makes the caller a waiter, if that is
-// wanted.
-func (ic *itemCache) next(begin claimFunc, wait bool) state {
+// next begins to claim the first item. Without one, or if the pace does not let the caller claim it
+// yet, it makes the caller a waiter, if that is wanted.
+func (ic *itemCache) next(begin claimFunc, wait bool, p *pace) state {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
 	now, due := time.Now().UnixMilli(), ic.due
@@ -45,22 +46,35 @@ func (ic *itemCache) next(begin claimFunc, wait bool) state {
 	switch {
 	case !ic.synced || ic.err != nil, wait && len(ic.unowned) > 0: // these would wake no caller
 		st.stale = true
-	case !blocked && len(ic.avail) > 0:
+	case !blocked && len(ic.avail) > 0 &&
+		(!wait || len(ic.waiters) == 0 && p.mayClaim(len(ic.avail)) == 0):
+		p.claims(1, len(ic.avail))
 		st.claim = begin(ic.pop())
-	case !blocked && ic.horizon != "":
+	case !blocked && len(ic.avail) == 0 && ic.horizon != "":
 		st.more = true
 	case st.due:
 	case wait:
-		st.waiter = &waiter{begin, make(chan *claim, 1)}
+		st.waiter = &waiter{begin, p, make(chan *claim, 1)}
 		ic.waiters = append(ic.waiters, st.waiter)
+		ic.dispatch() // a claim that waits for others
 	}
 	return st
 }
 
 // dispatch gives what there is to those who wait.
 func (ic *itemCache) dispatch() {
+	var open *pace // it lets all waiters claim now
 	for len(ic.waiters) > 0 && len(ic.avail) > 0 && !ic.paused && !ic.full() {
-		ic.waiters[0].given <- ic.waiters[0].begin(ic.pop())
+		w := ic.waiters[0]
+		if w.pace != open {
+			if rest := w.pace.mayClaim(len(ic.avail)); rest > 0 {
+				ic.arm(w.pace, rest)
+				break
+			}
+			open = w.pace
+			open.claims(len(ic.waiters), len(ic.avail))
+		}
+		w.given <- w.begin(ic.pop())
 		ic.waiters = ic.waiters[1:]
 	}
 	if len(ic.waiters) > 0 && len(ic.avail) == 0 && ic.horizon != "" && !ic.paused {
@@ -88,11 +102,23 @@ func (ic *itemCache) wakeAll() {
 	ic.waiters = nil
 }
 
-// first begins to claim the first item, if there is one and the cache need not be read first.
+// available returns how many items can be claimed.
+func (ic *itemCache) available() int {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if ic.paused || ic.full() {
+		return 0
+	}
+	return len(ic.avail)
+}
+
+// first begins to claim the first item for no waiter, if there is one and the cache need not be read
+// first.
 func (ic *itemCache) first(begin claimFunc) *claim {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 || ic.full() {
+	if !ic.synced || ic.err != nil || ic.paused || len(ic.avail) == 0 || ic.full() ||
+		len(ic.waiters) > 0 {
 		return nil
 	}
 	return begin(ic.pop())

@@ -67,9 +67,10 @@
 // A delay starts by the clock of the process that sets it. It ends by the clock of a consumer, and
 // only while there are consumers.
 //
-// With [Options.Prefetch], items that are claimed ahead stay claimed until they are received, a
-// [Queue.Consume] of the Queue returns, or the session ends. No other consumer receives them, and
-// no item of a higher priority, or that was given back, overtakes them. Without
+// With [Options.Prefetch], a claim and an ack of Consume wait for others for up to 5 ms, unless there
+// are enough for half of the Prefetch. Items that are claimed ahead stay claimed until they are
+// received, a [Queue.Consume] of the Queue returns, or the session ends. No other consumer receives
+// them, and no item of a higher priority, or that was given back, overtakes them. Without
 // [Options.MaxAttempts], an attempt that a crash cuts short does not count if its item had been
 // claimed ahead.
 //
@@ -120,8 +121,8 @@
 // into the next. [Message.AckWith] sends a request of its own.
 //
 // [Queue.Receive] claims one item for its caller. [Queue.Consume] claims one for each function that
-// is free, so a consumer has at most as many items as functions, and [Options.Prefetch] more. One
-// transaction ends messages and claims the next ones.
+// is free, so a consumer has at most as many items as functions, and [Options.Prefetch] more, besides
+// those whose acks are under way. One transaction ends messages and claims the next ones.
 //
 // # Errors
 //

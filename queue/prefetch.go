@@ -23,21 +23,42 @@ func (q *Queue) next(ctx context.Context, ic *itemCache, wait bool) state {
 	p := &q.prefetch
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var st state
 	if len(p.claims) > 0 {
-		st = state{claim: p.claims[0], due: ic.isDue()}
+		st := state{claim: p.claims[0], due: ic.isDue()}
 		p.set(q, p.claims[1:])
-	} else {
-		st = ic.next(q.beginClaims(ctx, ic, false), wait)
+		if n := ic.available(); n > 0 && q.pace.mayClaim(n) == 0 {
+			q.pace.claims(0, n)
+			q.claimAhead(ic)
+		}
+		return st
 	}
-	for st.claim != nil && len(p.claims) < q.opt.Prefetch {
+	st := ic.next(q.beginClaims(ctx, ic, false), wait, q.pace)
+	if st.claim != nil {
+		q.claimAhead(ic)
+	}
+	return st
+}
+
+// claimAhead claims the items that are there, until there are as many claims as
+// [Options].Prefetch. q.prefetch.mu is held.
+func (q *Queue) claimAhead(ic *itemCache) {
+	p := &q.prefetch
+	for len(p.claims) < q.opt.Prefetch {
 		c := ic.first(q.beginClaims(q.s.Context(), ic, true))
 		if c == nil {
 			break
 		}
 		p.set(q, append(p.claims, c))
 	}
-	return st
+}
+
+// claimedWaiting claims ahead after a caller that waited was given a claim.
+//
+//nolint:contextcheck // claims ahead are not for this caller
+func (q *Queue) claimedWaiting(ic *itemCache) {
+	q.prefetch.mu.Lock()
+	defer q.prefetch.mu.Unlock()
+	q.claimAhead(ic)
 }
 
 // set replaces the claims. p.mu is held.

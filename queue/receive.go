@@ -71,7 +71,9 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		switch {
 		case st.claim != nil:
 		case st.waiter != nil:
-			st.claim = q.await(ctx, ic, st)
+			if st.claim = q.await(ctx, ic, st); st.claim != nil && q.opt.Prefetch > 0 {
+				q.claimedWaiting(ic)
+			}
 		case fresh && st.empty():
 			return nil, ErrEmpty
 		default:

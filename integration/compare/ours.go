@@ -87,7 +87,9 @@ func (o *ours) locker(name string) locker {
 func (o *ours) rival(_ context.Context, name string) (locker, error) { return o.locker(name), nil }
 
 func (o *ours) elector(name string) elector { return &ourTerm{e: election.New(o.s, name, nil)} }
-func (o *ours) queue(name string) fifo      { return &ourQueue{queue.New(o.s, name, nil)} }
+func (o *ours) queue(name string, prefetch int) fifo {
+	return &ourQueue{queue.New(o.s, name, &queue.Options{Prefetch: prefetch})}
+}
 
 type ourLock struct {
 	m *mutex.Mutex

@@ -12,9 +12,9 @@ import (
 )
 
 // throughput: n producers of one client, and another client that removes the items in n goroutines
-// (holdfast's with Consume). Each moves a fixed number of items, and repeats this until the time is
-// up.
-func throughput(n int) work {
+// (holdfast's with Consume and a Prefetch). Each moves a fixed number of items, and repeats this
+// until the time is up.
+func throughput(n, prefetch int) work {
 	return func(e env, lib library) (_ result, err error) {
 		items := max(800/n, 100)
 		var ends []client
@@ -30,7 +30,7 @@ func throughput(n int) work {
 			}
 			ends = append(ends, c)
 		}
-		in, out := ends[0].queue(e.name), ends[1].queue(e.name)
+		in, out := ends[0].queue(e.name, 0), ends[1].queue(e.name, prefetch)
 		var all sync.WaitGroup
 		errs := make([]error, n+1)
 		var failed atomic.Bool
@@ -63,7 +63,7 @@ func throughput(n int) work {
 func backlog(waiting int) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
-			q := c.queue(e.name)
+			q := c.queue(e.name, 0)
 			if err := q.fill(e.ctx, waiting); err != nil {
 				return result{}, err
 			}

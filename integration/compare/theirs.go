@@ -121,7 +121,7 @@ func (t *theirs) locker(name string) locker { return &theirLock{concurrency.NewM
 func (t *theirs) elector(name string) elector {
 	return &theirTerm{concurrency.NewElection(t.s, name)}
 }
-func (t *theirs) queue(name string) fifo { return &theirQueue{recipe.NewQueue(t.c, name)} }
+func (t *theirs) queue(name string, _ int) fifo { return &theirQueue{recipe.NewQueue(t.c, name)} }
 
 type theirLock struct{ m *concurrency.Mutex }
 
