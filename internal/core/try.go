@@ -29,7 +29,7 @@ func (s *Session) sendUntilAnswered(
 	var last error      // of the try before
 	protocolErrors := 0 // answers that are not from etcd
 	full := false       // the database is full, so the record cannot be put
-	moves := 0          // changes of the epoch by others
+	moves := 0          // changes of the epoch by others since the last lost answer
 	again := func() {
 		if pause == nil {
 			pause = newBackoff()
@@ -106,7 +106,7 @@ func (s *Session) sendUntilAnswered(
 		default:
 			again()
 		}
-		inDoubt, out.Repeated = true, true
+		inDoubt, out.Repeated, moves = true, true, 0
 	}
 }
 
@@ -129,8 +129,8 @@ func brokenOff(err error) bool {
 const maxProtocolErrors = 5
 
 // maxMoves is the number of changes of the epoch by others after which a write pauses. Other writes
-// of the session change it only after a lost answer, so another program keeps putting the record
-// then.
+// of the session change it only after a lost answer, and mostly after the answer to this write was
+// lost, too. So another program keeps putting the record then.
 const maxMoves = 5
 
 func isProtocolError(err error) bool {
