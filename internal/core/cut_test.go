@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,10 +144,10 @@ func TestAWriteThatIsAlwaysCutIsTriedWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
-		tries := 0
+		var tries atomic.Int64
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/txn" {
-				tries++
+				tries.Add(1)
 				return fakeetcd.Lost
 			}
 			return c.Apply()
@@ -158,10 +159,10 @@ func TestAWriteThatIsAlwaysCutIsTriedWithGrowingPauses(t *testing.T) {
 		}()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		first := tries
+		first := tries.Load()
 		time.Sleep(50 * time.Second)
 		synctest.Wait()
-		if later := tries - first; first < 50 || first > 70 || later < 35 || later > 90 {
+		if later := tries.Load() - first; first < 50 || first > 70 || later < 35 || later > 90 {
 			t.Errorf("%d tries in 5 s, then %d in 50 s", first, later)
 		}
 		etcd.Script(nil)
