@@ -123,14 +123,13 @@ func (h *hub) drop(w *watch, cancel bool) {
 
 // run carries the watches over one endpoint after the other, until none is left.
 func (h *hub) run() {
-	pause := streamPause{newBackoff()}
+	pause := streamPause{growing: newBackoff()}
 	unusable := map[*endpoint]bool{} // until the set-up changes
 	slow := 0                        // streams in a row not answered in time
 	for h.wanted() {
 		ep, began := h.c.eps.pick(), time.Now()
 		m := newWatchmux(h, ep, h.c.attemptTimeout(&call{repeat: true}, 1+slow/h.c.eps.size()))
 		stood, err := m.run()
-		lasted := time.Since(began)
 		h.streamEnded(ep, began, stood, err)
 		if err == nil || h.c.ctx.Err() != nil {
 			continue
@@ -161,7 +160,7 @@ func (h *hub) run() {
 			h.failNew(err)
 			clear(unusable)
 		}
-		sleep(h.c.ctx, pause.after(stood, lasted))
+		sleep(h.c.ctx, pause.after(stood, err.brokenOff(), time.Now()))
 	}
 }
 

@@ -1,35 +1,50 @@
 package gateway
 
 import (
-	"math/rand/v2"
+	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
 
 const (
-	// lastingStream is how long a stream must last to be replaced at once. It is under the 100 ms
-	// at which etcd serves a watch of the past: on a path that cuts streams that often, a pause
-	// would make the stream miss the moment again and again.
-	lastingStream = 50 * time.Millisecond
-	// replacePause bounds the pause after a confirmed stream that lasted less. The pause is random,
-	// so that it does not keep time with a path that cuts streams at regular intervals.
-	replacePause = 200 * time.Millisecond
+	// streamsAtOnce streams are replaced without a pause, and then one every streamEvery. That is
+	// a little more often than every 100 ms, at which etcd serves a watch of the past: on a path
+	// that cuts streams as often, each has to begin right after a cut, so that it lasts until it is
+	// served.
+	streamsAtOnce = 4
+	streamEvery   = 80 * time.Millisecond
+	// provenFor is how long a confirmed stream shows that the path works.
+	provenFor = 10 * time.Second
 )
 
-// streamPause decides how long to wait before the next stream. A stream that a server confirmed is
-// replaced soon: at once if it lasted for lastingStream, else within replacePause. After streams
-// that no server confirmed the pauses grow to a second, until one is confirmed.
-type streamPause struct{ growing *backoff.ExponentialBackOff }
+// streamPause decides how long to wait before the next stream. After streams that no server
+// confirmed the pauses grow to a second, until one is confirmed. A connection that breaks soon
+// after another stream was confirmed makes no pause grow, because the path works.
+type streamPause struct {
+	growing *backoff.ExponentialBackOff
+	proven  time.Time // when a confirmed stream ended last
+	full    time.Time // when streamsAtOnce may begin again
+}
 
-func (p streamPause) after(confirmed bool, lasted time.Duration) time.Duration {
-	switch {
-	case !confirmed:
-		return p.growing.NextBackOff()
-	case lasted < lastingStream:
-		return min(p.growing.NextBackOff(), rand.N(replacePause))
-	default:
+// after is called at the end of a stream. broken says that its connection broke.
+func (p *streamPause) after(confirmed, broken bool, now time.Time) time.Duration {
+	if confirmed {
+		p.proven = now
 		p.growing.Reset()
-		return 0
 	}
+	if p.full.Before(now) {
+		p.full = now
+	}
+	p.full = p.full.Add(streamEvery)
+	pause := p.full.Sub(now) - streamsAtOnce*streamEvery
+	if !confirmed && !(broken && now.Sub(p.proven) < provenFor) {
+		pause = max(pause, p.growing.NextBackOff())
+	}
+	return pause
+}
+
+// brokenOff reports that a connection ended before an answer, and was not refused.
+func (e *Error) brokenOff() bool {
+	return e.wordless && !e.timedOut && !e.unsent && !errors.Is(e, ErrProtocol)
 }

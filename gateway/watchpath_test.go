@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +32,7 @@ type watchPath struct {
 	uploadsHeld bool
 	// catchUp is how often watches of the past are served; 0: at once.
 	catchUp time.Duration
+	late    func() time.Duration // how late a stream is answered; nil: at once
 }
 
 type logged struct {
@@ -255,8 +256,13 @@ func (st *pathStream) handle(m message) {
 // begins serves a watch from a revision, or from now on if it is 0.
 func (st *pathStream) begins(id int64, key string, start int64) {
 	st.watches[id] = key
-	for _, ev := range st.p.log {
-		if start > 0 && ev.rev >= start && ev.key == key {
+	if start == 0 {
+		return
+	}
+	log := st.p.log
+	first := sort.Search(len(log), func(i int) bool { return log[i].rev >= start })
+	for _, ev := range log[first:] {
+		if ev.key == key {
 			st.say(line(st.p.rev, `"watch_id":"%d","events":[%s]`, id, kv(key, ev.rev)))
 		}
 	}
@@ -271,6 +277,9 @@ func (st *pathStream) write(ctx context.Context, w http.ResponseWriter, limit st
 	}
 	begin := sync.OnceFunc(st.begin)
 	defer begin()
+	if st.p.late != nil {
+		time.Sleep(st.p.late())
+	}
 	for {
 		select {
 		case <-st.wake:
@@ -378,16 +387,3 @@ func (p *watchPath) check(t *testing.T, all ...*tally) {
 }
 
 func modeOf(c *gateway.Client) gateway.WatchMode { return c.Endpoints()[0].WatchMode }
-
-// cutEvery makes each connection of a client break at that age.
-func (p *watchPath) cutEvery(d time.Duration) func(*gateway.Config) {
-	return func(cfg *gateway.Config) {
-		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := p.net.Dial(ctx, network, addr)
-			if err == nil {
-				time.AfterFunc(d, func() { _ = conn.Close() })
-			}
-			return conn, err
-		}
-	}
-}

@@ -70,8 +70,8 @@ func TestAWatchResumesAfterItsLastEvent(t *testing.T) {
 	}
 }
 
-// TestAConfirmedStreamIsReplacedSoon: a stream that lasted is replaced at once, and one that was
-// confirmed and cut at once within a fifth of a second, however often streams break.
+// TestAConfirmedStreamIsReplacedSoon: a stream that lasted for 80 ms is replaced at once, however
+// often streams break. Streams that are confirmed and cut at once are replaced 12 times a second.
 func TestAConfirmedStreamIsReplacedSoon(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -79,8 +79,8 @@ func TestAConfirmedStreamIsReplacedSoon(t *testing.T) {
 		lasts    time.Duration
 		min, max time.Duration // of the longest pause
 	}{
-		{"lasted", 50 * time.Millisecond, 0, 0},
-		{"cut at once", 0, 100 * time.Millisecond, 200 * time.Millisecond},
+		{"lasted", 80 * time.Millisecond, 0, 0},
+		{"cut at once", 0, 80 * time.Millisecond, 80 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ func (s *Session) sendUntilAnswered(
 	var last error      // of the try before
 	protocolErrors := 0 // answers that are not from etcd
 	full := false       // the database is full, so the record cannot be put
-	moves := 0          // changes of the epoch by others
+	moves := 0          // changes of the epoch by others since the last lost answer
 	again := func() {
 		if pause == nil {
 			pause = newBackoff()
@@ -37,12 +37,14 @@ func (s *Session) sendUntilAnswered(
 		wait(ctx, pause.NextBackOff())
 	}
 	out.Repeated = inDoubt
+	started := time.Now()
 	for {
 		if err := s.Err(); err != nil {
 			return out, inDoubt, err
 		}
 		epoch := s.epoch.Load()
 		touch := inDoubt && !w.Guarded && !full
+		began := time.Now()
 		resp, err := s.c.Txn(ctx, s.txn(w, epoch, touch))
 		if err != nil && ctx.Err() != nil { // err may match anything, because it has ctx's cause
 			inDoubt = inDoubt || errors.Is(err, gateway.ErrUncertain)
@@ -97,11 +99,29 @@ func (s *Session) sendUntilAnswered(
 			}
 		}
 		last = err
-		if inDoubt {
+		switch {
+		case !inDoubt:
+		case brokenOff(err) && time.Since(started) < tryFor:
+			wait(ctx, tryEvery-time.Since(began))
+		default:
 			again()
 		}
-		inDoubt, out.Repeated = true, true
+		inDoubt, out.Repeated, moves = true, true, 0
 	}
+}
+
+// For the first tryFor, the tries of a write whose connections break begin every tryEvery. A path
+// that cuts all connections every 100 ms is used best by a try right after each cut, and growing
+// pauses would miss it.
+const (
+	tryEvery = 80 * time.Millisecond
+	tryFor   = 5 * time.Second
+)
+
+// brokenOff reports that an answer was lost with its connection, and did not just take too long.
+func brokenOff(err error) bool {
+	e, ok := errors.AsType[*gateway.Error](err)
+	return ok && e.Code == gateway.CodeUnavailable
 }
 
 // maxProtocolErrors bounds the answers of a server that is not etcd. After that many a call returns
@@ -109,8 +129,8 @@ func (s *Session) sendUntilAnswered(
 const maxProtocolErrors = 5
 
 // maxMoves is the number of changes of the epoch by others after which a write pauses. Other writes
-// of the session change it only after a lost answer, so another program keeps putting the record
-// then.
+// of the session change it only after a lost answer, and mostly after the answer to this write was
+// lost, too. So another program keeps putting the record then.
 const maxMoves = 5
 
 func isProtocolError(err error) bool {
