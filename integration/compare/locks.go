@@ -108,7 +108,7 @@ func standing(e env, n int) error {
 	}
 	for {
 		resp, err := c.Get(e.ctx, e.name+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
-		if err != nil || int(resp.Count) == n {
+		if err != nil || int(resp.Count) >= n {
 			sleep(e.ctx, max(500*time.Millisecond, time.Duration(n)*3*time.Millisecond))
 			return errors.Join(err, c.Close())
 		}
