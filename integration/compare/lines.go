@@ -10,11 +10,12 @@ import (
 // fleetTTL is so long that the renewals of a fleet are not among the cost of its releases.
 const fleetTTL = 5 * time.Minute
 
-// A fleet is at rest for atRestFor before its first release, and hands on for rotating before the
-// measurement begins.
+// A fleet is at rest for atRestFor before its first release. The measurement begins after rotating
+// and so many releases more, because the first waiters joined a short line and follow all of it.
 const (
 	atRestFor = 3 * time.Second
-	rotating  = 2 * time.Second
+	rotating  = time.Second
+	nearest   = 40
 )
 
 // contender returns what a client of a fleet waits for.
@@ -77,7 +78,7 @@ func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 	}
 	e.dur *= 2
 	r, err := loop{
-		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) }, hasty: true,
+		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) }, hasty: true, warm: nearest,
 		settle: func() error {
 			if err := standing(e, len(lockers)); err != nil {
 				return err

@@ -10,7 +10,8 @@ import (
 
 // Waiting far back. If each client of a long line followed all of it, each change would be sent to
 // all of them. So a member far back watches its predecessor, its own key, and the settings if its
-// wait depends on them.
+// wait depends on them. If it is very far back, both watches begin at the revision of the join,
+// and need no read.
 //
 // If the rule admits the first member only, the predecessor leaves when it is this member's turn.
 // Otherwise a member is admitted when others leave, and that changes no key behind them. In an
@@ -23,24 +24,29 @@ import (
 // errNear ends the wait of a member far back that has to follow the line.
 var errNear = errors.New("no longer far back")
 
-// isFarBack reports whether a member that has joined waits far back, see directWatchThreshold. It
-// found count keys in the line, others of them of its own session. If the client already uses a
-// mirror, one more waiter costs nothing.
-func (l *Line) isFarBack(j Join, count int64, others int) bool {
+// farBack returns the answer to the join of a member that waits far back, see directWatchThreshold,
+// and nil for any other. If the client already uses a mirror, one more waiter costs nothing.
+func (l *Line) farBack(j Join, found joinAnswer) *joinAnswer {
 	// The delay needs a mirror, because it runs from the time at which the mirror saw the holder
 	// leave.
-	return (j.Exclusive || j.Notes) && l.Delay <= 0 &&
-		count > directWatchThreshold+int64(others) && !mirrors.InUse(l.mirrorID())
+	far := (j.Exclusive || j.Notes) && l.Delay <= 0 && found.farBack()
+	if !far || mirrors.InUse(l.mirrorID()) {
+		return nil
+	}
+	return &found
 }
 
 // waitFarBack returns nil when the rule admits the member, and errNear when it has to follow the
 // line.
-func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
+func (l *Line) waitFarBack(ctx context.Context, j Join, me Member, found joinAnswer) error {
 	settings := l.watchSettings(j)
 	defer settings.Close()
-	for joined := true; ; joined = false {
+	for joined := &found; ; joined = nil {
 		var before *Member
 		var read int64
+		if joined != nil {
+			before, read = found.before, found.revision
+		}
 		var err error
 		if j.Notes {
 			before, read, err = l.undecided(ctx, j, me, joined)
@@ -48,11 +54,18 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 		if !j.Notes || before != nil { // a member that is admitted at once needs no watch
 			err = settings.check(ctx, j, me)
 		}
-		if !j.Notes && err == nil {
-			before, err = l.predecessor(ctx, me)
+		if !j.Notes && err == nil && before == nil {
+			before, read, err = l.predecessor(ctx, me)
 		}
 		if err == nil && before != nil {
-			err = l.awaitChange(ctx, me, *before, read, settings)
+			p := &pair{me: me, before: *before, changed: make(chan struct{}, 1)}
+			if j.Notes {
+				p.read = read
+			}
+			if joined == nil || !found.veryFarBack() {
+				read = 0
+			}
+			err = l.awaitChange(ctx, p, read, settings)
 		}
 		switch {
 		case errors.Is(err, errFirst):

@@ -8,9 +8,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/listwatch"
 )
 
-// predecessor returns the member right before me, or nil if there is none. Returns errRemoved when
-// me is not in the line.
-func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
+// predecessor returns the member right before me, or nil if there is none, and the revision of the
+// read. Returns errRemoved when me is not in the line.
+func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, error) {
 	opts := []gateway.Option{
 		gateway.Prefix(), gateway.KeysOnly(), gateway.MaxCreateRevision(me.Fence),
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Descend),
@@ -18,33 +18,35 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
 	c := l.Session.Client()
 	resp, err := c.Get(ctx, l.prefix(), append(opts, gateway.Limit(frontKeys))...)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	last := snapshotOf(resp, l.prefix()).Members
 	if len(last) < 2 && resp.More {
 		if resp, err = c.Get(ctx, l.prefix(), opts...); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		last = snapshotOf(resp, l.prefix()).Members
 	}
 	switch n := len(last); {
 	case n == 0 || !last[n-1].is(me):
-		return nil, errRemoved
+		return nil, 0, errRemoved
 	case n == 1:
-		return nil, nil
+		return nil, 0, nil
 	default:
-		return &last[n-2], nil
+		return &last[n-2], resp.Revision, nil
 	}
 }
 
-// awaitChange returns nil when one of the two members may have left. If read is not 0, it also
-// returns when the predecessor may have put its key after that revision.
+// awaitChange returns nil when the pair may have changed. If seen is not 0, both members were in the
+// line at that revision, and their watches begin there.
 func (l *Line) awaitChange(
-	ctx context.Context, me, before Member, read int64, settings *settingsWatch,
+	ctx context.Context, p *pair, seen int64, settings *settingsWatch,
 ) error {
-	p := &pair{me: me, before: before, read: read, changed: make(chan struct{}, 1)}
-	p.Cache = listwatch.New(l.Session.Client(), p, []string{me.Key, before.Key})
+	p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
 	defer p.Close()
+	if seen > 0 {
+		p.StartAt(seen)
+	}
 	if err := p.Sync(ctx); err != nil {
 		return err
 	}
@@ -63,7 +65,7 @@ func (l *Line) awaitChange(
 type pair struct {
 	*listwatch.Cache
 	me, before Member
-	read       int64
+	read       int64         // if not 0, a put of the predecessor after this revision is a change
 	changed    chan struct{} // receives after a change
 }
 
