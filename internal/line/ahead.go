@@ -11,43 +11,42 @@ import (
 // errFirst is returned for a member that is the first that waits.
 var errFirst = errors.New("the first that waits")
 
-// undecided returns the predecessor of a member and the revision of the read, if the predecessor
-// waits and will note its admission. joined is the answer to the join if that was just before, and
-// else nil. Returns nil when
-// the rule admits the member, errFirst when it has to follow the members ahead of it, errNear when
-// it has to follow the whole line or joined a short one, and errRemoved when it is not in the line.
+// undecided returns the line without the members behind a member, see readAround, and its
+// predecessor if that waits and will note its admission. joined is the answer to the join if that
+// was just before, and else nil. Returns nil when the rule admits the member, errFirst when it has
+// to follow the members ahead of it, errNear when it has to follow the whole line or joined a short
+// one, and errRemoved when it is not in the line.
 func (l *Line) undecided(
 	ctx context.Context, j Join, me Member, joined *joinAnswer,
-) (*Member, int64, error) {
+) (v Snapshot, before *Member, err error) {
 	read := l.readAround
 	if joined != nil && !joined.veryFarBack() {
 		read = l.readAhead
 	}
-	v, err := read(ctx, me)
-	if err != nil {
-		return nil, 0, err
+	if v, err = read(ctx, me); err != nil {
+		return v, nil, err
 	}
 	last := len(v.Members) - 1
 	if last < 0 || !v.Members[last].is(me) {
-		return nil, 0, errRemoved
+		return v, nil, errRemoved
 	}
 	switch admitted := l.Rule(v); {
 	case j.Yield && (admitted >= last || len(v.Settings) > 0): // Abort has to see those behind
-		return nil, 0, errNear
+		return v, nil, errNear
 	case admitted > last:
-		return nil, 0, nil
+		return v, nil, nil
 	case admitted == last:
-		return nil, 0, errFirst
+		return v, nil, errFirst
 	case joined != nil && last < directWatchThreshold: // some of the keys were not members
-		return nil, 0, errNear
+		return v, nil, errNear
 	}
-	before := &v.Members[last-1]
+	before = &v.Members[last-1]
 	for _, put := range v.Puts {
 		if put.Revision > before.Fence { // it may be admitted although the rule would not do it now
-			return nil, 0, errFirst
+			return v, nil, errFirst
 		}
 	}
-	return before, v.Revision, nil
+	return v, before, nil
 }
 
 // readAhead returns the line without the members behind a member.

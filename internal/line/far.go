@@ -42,30 +42,12 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member, found joinAns
 	settings := l.watchSettings(j)
 	defer settings.Close()
 	for joined := &found; ; joined = nil {
-		var before *Member
-		var read int64
-		if joined != nil {
-			before, read = found.before, found.revision
+		p, err := l.pairOf(ctx, j, me, joined, settings)
+		if err == nil && p != nil {
+			err = l.awaitChange(ctx, p, settings)
 		}
-		var err error
-		if j.Notes {
-			before, read, err = l.undecided(ctx, j, me, joined)
-		}
-		if !j.Notes || before != nil { // a member that is admitted at once needs no watch
-			err = settings.check(ctx, j, me)
-		}
-		if !j.Notes && err == nil && before == nil {
-			before, read, err = l.predecessor(ctx, me)
-		}
-		if err == nil && before != nil {
-			p := &pair{me: me, before: *before, changed: make(chan struct{}, 1)}
-			if j.Notes {
-				p.read = read
-			}
-			if joined == nil || !found.veryFarBack() {
-				read = 0
-			}
-			err = l.awaitChange(ctx, p, read, settings)
+		if errors.Is(err, errFirst) && j.Yield {
+			err = errNear // Abort has to see the members behind
 		}
 		switch {
 		case errors.Is(err, errFirst):
@@ -74,10 +56,48 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member, found joinAns
 			return l.removed(ctx, me)
 		case err != nil:
 			return l.endCause(ctx, err)
-		case before == nil:
+		case p == nil:
 			return nil
 		}
 	}
+}
+
+// pairOf returns a member and its predecessor, with a check of the settings, or nil when the rule
+// admits the member. joined is as for undecided.
+func (l *Line) pairOf(
+	ctx context.Context, j Join, me Member, joined *joinAnswer, settings *settingsWatch,
+) (*pair, error) {
+	past := joined != nil && joined.veryFarBack()
+	p := &pair{me: me, changed: make(chan struct{}, 1)}
+	var before *Member
+	var err error
+	if j.Notes {
+		var v Snapshot
+		if v, before, err = l.undecided(ctx, j, me, joined); before == nil {
+			return nil, err // a member that is admitted at once needs no watch
+		}
+		p.read = v.Revision
+		if p.seen = v.Revision; past {
+			settings.startAt(v)
+		}
+	}
+	if err := settings.check(ctx, j, me); err != nil {
+		return nil, err
+	}
+	switch {
+	case j.Notes:
+	case joined != nil && joined.before != nil:
+		before, p.seen = joined.before, joined.revision
+	default:
+		before, p.seen, err = l.predecessor(ctx, me)
+	}
+	if before == nil || err != nil {
+		return nil, err
+	}
+	if p.before = *before; !past {
+		p.seen = 0
+	}
+	return p, nil
 }
 
 // note puts the key of an admitted member again, so that its successor is notified. If etcd's

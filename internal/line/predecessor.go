@@ -2,6 +2,7 @@ package line
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -37,21 +38,22 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, erro
 	}
 }
 
-// awaitChange returns nil when the pair may have changed. If seen is not 0, both members were in the
-// line at that revision, and their watches begin there.
-func (l *Line) awaitChange(
-	ctx context.Context, p *pair, seen int64, settings *settingsWatch,
-) error {
+// awaitChange returns nil when a member of the pair may have left, or the settings may have changed,
+// and errFirst when the predecessor has noted its admission.
+func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch) error {
 	p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
 	defer p.Close()
-	if seen > 0 {
-		p.StartAt(seen)
+	if p.seen > 0 {
+		p.StartAt(p.seen)
 	}
 	if err := p.Sync(ctx); err != nil {
 		return err
 	}
 	select {
 	case <-p.changed:
+		if p.noted.Load() {
+			return errFirst
+		}
 		return nil
 	case <-settings.changes():
 		return nil
@@ -65,7 +67,9 @@ func (l *Line) awaitChange(
 type pair struct {
 	*listwatch.Cache
 	me, before Member
-	read       int64         // if not 0, a put of the predecessor after this revision is a change
+	seen       int64         // if not 0, both were in the line at this revision: watch from there
+	read       int64         // if not 0, a put of the predecessor after this revision is its note
+	noted      atomic.Bool   // the predecessor has noted its admission
 	changed    chan struct{} // receives after a change
 }
 
@@ -92,8 +96,11 @@ func (p *pair) Stale() { signal(p.changed) }
 // look signals a change if a key that exists belongs to another member or was put again.
 func (p *pair) look(kv gateway.KeyValue) {
 	m := Member{Key: kv.Key, Fence: kv.CreateRevision}
-	again := p.read > 0 && kv.Key == p.before.Key && kv.ModRevision > p.read
-	if !m.is(p.me) && !m.is(p.before) || again {
+	if p.read > 0 && m.is(p.before) && kv.ModRevision > p.read {
+		p.noted.Store(true)
+		signal(p.changed)
+	}
+	if !m.is(p.me) && !m.is(p.before) {
 		signal(p.changed)
 	}
 }
