@@ -13,8 +13,8 @@ const (
 	// events of such a watch up to 100 ms late at first, which does not matter so far back.
 	pastWatchThreshold = 64
 	// frontRead is the number of keys at the front of a long line that a member far back reads to
-	// find out whether its predecessor waits. A few of them may be settings.
-	frontRead = directWatchThreshold + 4
+	// find out whether its predecessor waits. Two of them may be settings.
+	frontRead = directWatchThreshold + 2
 	// idleMirror is the time for which a mirror without users is kept, so that the next waiter
 	// needs no read.
 	idleMirror = 30 * time.Second
