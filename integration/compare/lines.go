@@ -18,7 +18,7 @@ const (
 	nearest   = 40
 )
 
-// contender returns what a client of a fleet waits for.
+// contender returns the lock, election or semaphore of a client of a fleet.
 type contender func(c client, name string) locker
 
 func ofLock(c client, name string) locker      { return c.locker(name) }

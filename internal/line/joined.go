@@ -7,7 +7,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// joinAnswer is what the answer to a join shows of the line. In a line that was long at the last
+// joinAnswer is the part of the line that the answer to a join shows. In a line that was long at the last
 // join, the join also reads the last two keys of the line, its own and the one before, instead of
 // the number of keys alone. That costs the server more in a long line, but it saves the request
 // that reads the predecessor.
@@ -28,8 +28,8 @@ func (l *Line) joinRead(j Join, prefix string, others int) gateway.Op {
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Descend))
 }
 
-// joinAnswer returns what the answer to a join shows.
-func (l *Line) joinAnswer(me Member, out core.Outcome, others int) joinAnswer {
+// answerOf returns the part of the line that the answer to a join shows.
+func (l *Line) answerOf(me Member, out core.Outcome, others int) joinAnswer {
 	read := out.Responses[1].Get
 	found := joinAnswer{keys: read.Count, others: others, revision: out.Revision}
 	last := snapshotOf(read, l.prefix()).Members

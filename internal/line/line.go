@@ -37,7 +37,8 @@ type Snapshot struct {
 // Put is the revision of the last put of a key, and the number of puts since it was created.
 type Put struct{ Revision, Version int64 }
 
-// Rule returns the number of members at the front of a line that are admitted.
+// Rule returns the number of members at the front of a line that are admitted. If it does not admit
+// all members of a front, it admits as many of the whole line.
 type Rule func(Snapshot) int
 
 // Exclusive admits the first member only.
@@ -201,7 +202,7 @@ func (l *Line) checkName() error {
 	return l.Session.CheckName(l.Name)
 }
 
-// join puts the member into the line and returns what the answer shows of the line.
+// join puts the member into the line and returns the part of the line that the answer shows.
 func (l *Line) join(
 	ctx context.Context, j Join, key string, others int, free func(),
 ) (me Member, found joinAnswer, _ error) {
@@ -240,7 +241,7 @@ func (l *Line) join(
 	if prev := out.Responses[0].Put.PrevKV; prev != nil { // by an earlier try
 		me.Fence = prev.CreateRevision
 	}
-	return me, l.joinAnswer(me, out, others), nil
+	return me, l.answerOf(me, out, others), nil
 }
 
 // endCause returns the session's error if the session has ended and ended ctx, and else err.
