@@ -137,6 +137,7 @@ func TestAPermitBesideManyIsGrantedWithoutAWatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait() // for the note
 			all = append(all, permit)
 			far := len(all) > 16
 			if n := requests.Load(); far && (n != 3 || etcd.Watches() != watches) {

@@ -37,7 +37,7 @@ type cost struct{ requests, events, bytes float64 }
 
 var recipes = []recipe{
 	{"lock", lock, map[int]cost{
-		10: {2.5, 22, 9000}, 100: {3.5, 1.5, 4000}, 1000: {3.5, 1.5, 6000},
+		10: {2.5, 22, 9000}, 100: {3.5, 1.5, 4000}, 1000: {3.5, 1.5, 10000},
 	}},
 	{"election", term, map[int]cost{
 		10: {2.5, 22, 10000}, 100: {5.5, 3.5, 40000}, 1000: {5.5, 3.5, 300000},

@@ -100,25 +100,20 @@ func (l *Line) pairOf(
 	return p, nil
 }
 
-// note puts the key of an admitted member again, so that its successor is notified. If etcd's
-// database is full, the session does that in the background once there is space, unless the value
-// has changed since, which notifies the successor too. Returns an error when the key is gone.
-func (l *Line) note(ctx context.Context, me Member) error {
-	same := []gateway.Cmp{gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence)}
+// note puts the key of an admitted member again, so that its successor is notified. The session does
+// that in the background, as soon as etcd's database has space, so that the member need not wait
+// for it. It puts nothing if the key is gone, or the value has changed since, because both notify
+// the successor too.
+func (l *Line) note(me Member) {
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
-	later := gateway.Txn{
-		If:   append(same, gateway.CmpValue(me.Key, gateway.Equal, []byte(me.Value))),
+	same := gateway.Txn{
+		If: []gateway.Cmp{
+			gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence),
+			gateway.CmpValue(me.Key, gateway.Equal, []byte(me.Value)),
+		},
 		Then: []gateway.Op{put},
 	}
-	out, err := l.Session.Write(ctx, core.Write{
-		If: same, Then: []gateway.Op{put},
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(later)} },
+	l.Session.Compensate(core.Write{
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(same)} },
 	})
-	switch {
-	case errors.Is(err, gateway.ErrNoSpace):
-		return nil
-	case err == nil && !out.Applied:
-		return l.removed(ctx, me)
-	}
-	return err
 }

@@ -169,7 +169,7 @@ func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 		a.admission, err = l.wait(ctx, j, me, l.farBack(j, found))
 	}
 	if err == nil && a.note {
-		err = l.note(ctx, me)
+		l.note(me)
 	}
 	if err != nil {
 		l.abandon(me, free)
