@@ -150,6 +150,35 @@ func TestAPermitBesideManyIsGrantedWithoutAWatch(t *testing.T) {
 	})
 }
 
+// TestAPermitIsGrantedBeforeItsNote, which the session writes in the background.
+func TestAPermitIsGrantedBeforeItsNote(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		for range 20 {
+			m := semaphore.New(bubble.Session(t, etcd), "a", 40, nil)
+			if _, err := m.Acquire(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var noted atomic.Bool
+		s := bubble.Session(t, etcd)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			join := bytes.Contains(c.Body, []byte(`"range_end"`))
+			if !join && bytes.Contains(c.Body, []byte(`"request_put"`)) {
+				noted.Store(true)
+				return c.Silence()
+			}
+			return c.Apply()
+		})
+		_, err := semaphore.New(s, "a", 40, nil).Acquire(bubble.Within(t, time.Second), 1)
+		synctest.Wait()
+		if err != nil || !noted.Load() {
+			t.Errorf("Acquire = %v, noted %v", err, noted.Load())
+		}
+		etcd.Script(nil)
+	})
+}
+
 // TestWaitersFarBackAreAdmitted compares the grants with the keys at etcd while random things
 // happen: each member that the rule admits is granted its permit, and no other.
 func TestWaitersFarBackAreAdmitted(t *testing.T) {
