@@ -137,6 +137,7 @@ func TestAPermitBesideManyIsGrantedWithoutAWatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait() // for the note
 			all = append(all, permit)
 			far := len(all) > 16
 			if n := requests.Load(); far && (n != 3 || etcd.Watches() != watches) {
@@ -146,6 +147,35 @@ func TestAPermitBesideManyIsGrantedWithoutAWatch(t *testing.T) {
 		for _, permit := range all {
 			release(t, permit)
 		}
+	})
+}
+
+// TestAPermitIsGrantedBeforeItsNote, which the session writes in the background.
+func TestAPermitIsGrantedBeforeItsNote(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		for range 20 {
+			m := semaphore.New(bubble.Session(t, etcd), "a", 40, nil)
+			if _, err := m.Acquire(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var noted atomic.Bool
+		s := bubble.Session(t, etcd)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			join := bytes.Contains(c.Body, []byte(`"range_end"`))
+			if !join && bytes.Contains(c.Body, []byte(`"request_put"`)) {
+				noted.Store(true)
+				return c.Silence()
+			}
+			return c.Apply()
+		})
+		_, err := semaphore.New(s, "a", 40, nil).Acquire(bubble.Within(t, time.Second), 1)
+		synctest.Wait()
+		if err != nil || !noted.Load() {
+			t.Errorf("Acquire = %v, noted %v", err, noted.Load())
+		}
+		etcd.Script(nil)
 	})
 }
 

@@ -2,6 +2,7 @@ package semaphore
 
 import (
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"testing"
 
@@ -94,4 +95,25 @@ func FuzzFill(f *testing.F) {
 			t.Errorf("%q would fit: %d of %d used", v.Members[admitted].Value, used, size)
 		}
 	})
+}
+
+// TestAFrontThatIsNotAdmittedDecides: a front of the line whose members are not all admitted decides
+// on the whole line, because members far back read no more than a front.
+func TestAFrontThatIsNotAdmittedDecides(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		weights := make([]string, 20)
+		for i := range weights {
+			weights[i] = strconv.Itoa(random.IntN(6)) // 0 is the value of another kind
+		}
+		v := viewOf(strconv.Itoa(random.IntN(30)), weights...)
+		all := admit(v)
+		for n := range weights {
+			front := line.Snapshot{Settings: v.Settings, Members: v.Members[:n]}
+			if got := admit(front); got < n && got != all {
+				t.Fatalf("%d of the first %d of %v, %d of all", got, n, weights, all)
+			}
+		}
+	}
 }

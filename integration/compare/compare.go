@@ -44,7 +44,8 @@ type comparison struct {
 	quick  bool     // part of -quick
 	on     server
 	floor  bool // compared with bare puts, too
-	rounds int  // at most this many
+	long   bool // run only if -case names it
+	rounds int  // at most this many, unless -case names it
 	series string
 	size   int  // the size of its points in the series
 	mute   bool // its figures are only in the series
@@ -53,9 +54,6 @@ type comparison struct {
 
 // compare runs the case with the libraries in turn and returns its lines.
 func (c comparison) compare(e env, rounds int) (lines, error) {
-	if c.rounds > 0 {
-		rounds = min(rounds, c.rounds)
-	}
 	libs := []library{holdfast{}, clientV3{}}
 	if c.floor {
 		libs = append(libs, barePuts{})
@@ -89,7 +87,7 @@ func (c comparison) compare(e env, rounds int) (lines, error) {
 }
 
 func (c comparison) measure(e env, lib library) (result, error) {
-	ctx, cancel := context.WithTimeout(e.ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(e.ctx, 5*time.Minute)
 	defer cancel()
 	e.ctx = ctx
 	return c.work(e, lib)

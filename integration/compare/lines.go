@@ -1,15 +1,40 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"time"
 )
 
-// waitingLine: n clients, with a session each, want one lock. The points are the cost of each
-// release of it: the events that the server sends, the bytes that all clients together receive, and
-// CPU.
-func waitingLine(n int) work {
+// fleetTTL is so long that the renewals of a fleet are not among the cost of its releases.
+const fleetTTL = 5 * time.Minute
+
+// A fleet is at rest for atRestFor before its first release. The measurement begins after rotating
+// and so many releases more, because the first waiters joined a short line and follow all of it.
+const (
+	atRestFor = 3 * time.Second
+	rotating  = time.Second
+	nearest   = 40
+)
+
+// contender returns the lock, election or semaphore of a client of a fleet.
+type contender func(c client, name string) locker
+
+func ofLock(c client, name string) locker      { return c.locker(name) }
+func ofElection(c client, name string) locker  { return candidate{c.elector(name)} }
+func ofSemaphore(c client, name string) locker { return c.permits(name) }
+
+// candidate is an elector as a locker.
+type candidate struct{ elector }
+
+func (c candidate) lock(ctx context.Context) error   { return c.campaign(ctx) }
+func (c candidate) unlock(ctx context.Context) error { return c.resign(ctx) }
+
+// fleet: n clients, with a connection and a session each, want one thing. The points are the cost
+// of each release of it: the events that the server sends, the bytes that all clients together
+// receive, and CPU.
+func fleet(n int, of contender) work {
 	return func(e env, lib library) (_ result, err error) {
 		var traffic atomic.Int64
 		all, err := connectAll(e, lib, n+1, &traffic)
@@ -19,7 +44,7 @@ func waitingLine(n int) work {
 		}
 		lockers := make([]locker, len(all))
 		for i, c := range all {
-			lockers[i] = c.locker(e.name)
+			lockers[i] = of(c, e.name)
 		}
 		return handOn(e, lockers, &traffic)
 	}
@@ -29,7 +54,7 @@ func waitingLine(n int) work {
 func waitingHere(n int) work {
 	return func(e env, lib library) (_ result, err error) {
 		var traffic atomic.Int64
-		c, err := lib.connect(e.ctx, e.etcd, link{ttl: time.Minute, traffic: &traffic})
+		c, err := lib.connect(e.ctx, e.etcd, link{ttl: fleetTTL, traffic: &traffic})
 		if err != nil {
 			return result{}, err
 		}
@@ -44,8 +69,8 @@ func waitingHere(n int) work {
 	}
 }
 
-// handOn measures from the moment at which the first, which holds the lock while all others wait in
-// line, releases it.
+// handOn measures after the first, which holds the lock while all others wait in line, has released
+// it.
 func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 	first, others := lockers[0], lockers[1:]
 	if err := first.lock(e.ctx); err != nil {
@@ -53,12 +78,15 @@ func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 	}
 	e.dur *= 2
 	r, err := loop{
-		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) }, hasty: true,
+		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) }, hasty: true, warm: nearest,
 		settle: func() error {
 			if err := standing(e, len(lockers)); err != nil {
 				return err
 			}
-			return first.unlock(e.ctx)
+			sleep(e.ctx, atRestFor)
+			err := first.unlock(e.ctx)
+			sleep(e.ctx, rotating)
+			return err
 		},
 		gauges: []gauge{
 			{"events", "-", func() (float64, error) { return eventsSent(e.ctx, e.etcd) }},
@@ -76,7 +104,7 @@ func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 func connectAll(e env, lib library, n int, traffic *atomic.Int64) ([]client, error) {
 	all := make([]client, n)
 	return all, inParallel(n, makers, func(i int) (err error) {
-		all[i], err = lib.connect(e.ctx, e.etcd, link{ttl: time.Minute, traffic: traffic})
+		all[i], err = lib.connect(e.ctx, e.etcd, link{ttl: fleetTTL, traffic: traffic})
 		return err
 	})
 }

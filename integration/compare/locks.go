@@ -108,7 +108,7 @@ func standing(e env, n int) error {
 	}
 	for {
 		resp, err := c.Get(e.ctx, e.name+"/", clientv3.WithPrefix(), clientv3.WithCountOnly())
-		if err != nil || int(resp.Count) == n {
+		if err != nil || int(resp.Count) >= n {
 			sleep(e.ctx, max(500*time.Millisecond, time.Duration(n)*3*time.Millisecond))
 			return errors.Join(err, c.Close())
 		}
@@ -141,7 +141,8 @@ type loop struct {
 	each       func(i int) cycle // the operation of each
 	settle     func() error
 	gauges     []gauge
-	hasty      bool // the goroutines that still wait at the end are cancelled
+	warm       int64 // operations before the measurement, after settle
+	hasty      bool  // the goroutines that still wait at the end are cancelled
 }
 
 // gauge is a counter that is read before and after, to find its increase per operation.
@@ -191,6 +192,9 @@ func (l loop) run(e env) (result, error) {
 func (l loop) measure(e env, done *atomic.Int64) (result, error) {
 	if err := l.settle(); err != nil {
 		return result{}, err
+	}
+	for begin := time.Now(); done.Load() < l.warm && time.Since(begin) < longest && e.ctx.Err() == nil; {
+		sleep(e.ctx, e.dur/10)
 	}
 	before, err := readAll(l.gauges)
 	if err != nil {

@@ -7,6 +7,7 @@
 //	go run ./compare            # all, in several rounds
 //	go run ./compare -quick
 //	go run ./compare -case 'lock_own.*' -rounds 7
+//	go run ./compare -case 'line_.*|fleet_.*' -rounds 3  # also fleets of 1,000 clients
 //	go run ./compare -out ../docs/performance.txt && go run ./compare -redraw ../docs
 //
 // There are three kinds of line. The first lines of the output name their columns. "ratio" is
@@ -33,7 +34,7 @@ func main() {
 		return
 	}
 	var p plan
-	flag.IntVar(&p.rounds, "rounds", 5, "how often each case is run by each library")
+	flag.IntVar(&p.rounds, "rounds", 5, "how often each case is run by each library; at most, without -case")
 	flag.BoolVar(&p.quick, "quick", false, "fewer and shorter rounds, and not all cases")
 	only := flag.String("case", "", "a regular expression for the names of the cases")
 	out := flag.String("out", "", "a file that gets the results besides")
@@ -81,8 +82,14 @@ func run(ctx context.Context, p plan, only, out string) (err error) {
 	defer func() { err = errors.Join(err, servers.close()) }()
 	begun := false
 	for _, c := range cases {
-		if only != "" && !pick.MatchString(c.name) || only == "" && p.quick && !c.quick {
+		rounds := p.rounds
+		switch {
+		case only != "" && !pick.MatchString(c.name):
 			continue
+		case only == "" && (c.long || p.quick && !c.quick):
+			continue
+		case only == "" && c.rounds > 0:
+			rounds = min(rounds, c.rounds)
 		}
 		etcd, err := servers.get(c.on)
 		if err != nil {
@@ -94,7 +101,7 @@ func run(ctx context.Context, p plan, only, out string) (err error) {
 			}
 			begun = true
 		}
-		found, err := c.compare(env{ctx: ctx, etcd: etcd, dur: dur}, p.rounds)
+		found, err := c.compare(env{ctx: ctx, etcd: etcd, dur: dur}, rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/integration/etcdproc"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/queue"
+	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -102,6 +103,22 @@ func (l *ourLock) lock(ctx context.Context) (err error) {
 }
 
 func (l *ourLock) unlock(ctx context.Context) error { return l.l.Unlock(ctx) }
+
+func (o *ours) permits(name string) locker {
+	return &ourPermit{m: semaphore.New(o.s, name, 1, nil)}
+}
+
+type ourPermit struct {
+	m *semaphore.Semaphore
+	p *semaphore.Permit
+}
+
+func (p *ourPermit) lock(ctx context.Context) (err error) {
+	p.p, err = p.m.Acquire(ctx, 1)
+	return err
+}
+
+func (p *ourPermit) unlock(ctx context.Context) error { return p.p.Release(ctx) }
 
 type ourTerm struct {
 	e *election.Election

@@ -117,6 +117,8 @@ func (t *theirs) rival(ctx context.Context, name string) (locker, error) {
 	return &theirLock{concurrency.NewMutex(s, name)}, nil
 }
 
+func (t *theirs) permits(name string) locker { return t.locker(name) }
+
 func (t *theirs) locker(name string) locker { return &theirLock{concurrency.NewMutex(t.s, name)} }
 func (t *theirs) elector(name string) elector {
 	return &theirTerm{concurrency.NewElection(t.s, name)}

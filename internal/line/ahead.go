@@ -11,43 +11,55 @@ import (
 // errFirst is returned for a member that is the first that waits.
 var errFirst = errors.New("the first that waits")
 
-// undecided returns the predecessor of a member and the revision of the read, if the predecessor
-// waits and will note its admission. joined means that the member has just joined. Returns nil when
-// the rule admits the member, errFirst when it has to follow the members ahead of it, errNear when
-// it has to follow the whole line or joined a short one, and errRemoved when it is not in the line.
+// undecided returns the line without the members behind a member, see readAround, and its
+// predecessor if that waits and will note its admission. joined is the answer to the join if that
+// was just before, and else nil. Returns nil when the rule admits the member, errFirst when it has
+// to follow the members ahead of it, errNear when it has to follow the whole line or joined a short
+// one, and errRemoved when it is not in the line.
 func (l *Line) undecided(
-	ctx context.Context, j Join, me Member, joined bool,
-) (*Member, int64, error) {
-	read, err := l.readAhead(ctx, me)
-	if err != nil {
-		return nil, 0, err
+	ctx context.Context, j Join, me Member, joined *joinAnswer,
+) (v Snapshot, before *Member, err error) {
+	read := l.readAround
+	if joined != nil && !joined.veryFarBack() {
+		read = l.readAhead
 	}
-	v := snapshotOf(read, l.prefix())
+	if v, err = read(ctx, me); err != nil {
+		return v, nil, err
+	}
 	last := len(v.Members) - 1
 	if last < 0 || !v.Members[last].is(me) {
-		return nil, 0, errRemoved
+		return v, nil, errRemoved
 	}
 	switch admitted := l.Rule(v); {
 	case j.Yield && (admitted >= last || len(v.Settings) > 0): // Abort has to see those behind
-		return nil, 0, errNear
+		return v, nil, errNear
 	case admitted > last:
-		return nil, 0, nil
+		return v, nil, nil
 	case admitted == last:
-		return nil, 0, errFirst
-	case joined && last < directWatchThreshold: // some of the keys were not members
-		return nil, 0, errNear
+		return v, nil, errFirst
+	case joined != nil && last < directWatchThreshold: // some of the keys were not members
+		return v, nil, errNear
 	}
-	before := &v.Members[last-1]
+	before = &v.Members[last-1]
 	for _, put := range v.Puts {
 		if put.Revision > before.Fence { // it may be admitted although the rule would not do it now
-			return nil, 0, errFirst
+			return v, nil, errFirst
 		}
 	}
-	return before, v.Revision, nil
+	return v, before, nil
 }
 
-// readAhead reads a member, the members ahead of it, and the settings.
-func (l *Line) readAhead(ctx context.Context, me Member) (*gateway.GetResponse, error) {
+// readAhead returns the line without the members behind a member.
+func (l *Line) readAhead(ctx context.Context, me Member) (Snapshot, error) {
+	read, err := l.getAhead(ctx, me)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return snapshotOf(read, l.prefix()), nil
+}
+
+// getAhead reads a member, the members ahead of it, and the settings.
+func (l *Line) getAhead(ctx context.Context, me Member) (*gateway.GetResponse, error) {
 	resp, err := l.Session.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
 		gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.MaxCreateRevision(me.Fence)),
 		gateway.OpGet(l.SettingKey(""), gateway.Prefix()),
@@ -82,5 +94,5 @@ type ahead struct {
 
 // Read reads the member, those ahead of it, and the settings.
 func (a *ahead) Read(ctx context.Context) (*gateway.GetResponse, error) {
-	return a.line.readAhead(ctx, a.me)
+	return a.line.getAhead(ctx, a.me)
 }

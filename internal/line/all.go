@@ -28,7 +28,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 		return nil, err
 	}
 	wait := func(ctx context.Context, l *Line, me Member) (admission, error) {
-		return l.wait(ctx, Join{}, me, false)
+		return l.wait(ctx, Join{}, me, nil)
 	}
 	return enterAll(ctx, asked, lines, wait)
 }

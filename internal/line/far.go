@@ -10,7 +10,8 @@ import (
 
 // Waiting far back. If each client of a long line followed all of it, each change would be sent to
 // all of them. So a member far back watches its predecessor, its own key, and the settings if its
-// wait depends on them.
+// wait depends on them. If it is very far back, both watches begin at the revision of the join,
+// and need no read.
 //
 // If the rule admits the first member only, the predecessor leaves when it is this member's turn.
 // Otherwise a member is admitted when others leave, and that changes no key behind them. In an
@@ -23,36 +24,30 @@ import (
 // errNear ends the wait of a member far back that has to follow the line.
 var errNear = errors.New("no longer far back")
 
-// isFarBack reports whether a member that has joined waits far back, see directWatchThreshold. It
-// found count keys in the line, others of them of its own session. If the client already uses a
-// mirror, one more waiter costs nothing.
-func (l *Line) isFarBack(j Join, count int64, others int) bool {
+// farBack returns the answer to the join of a member that waits far back, see directWatchThreshold,
+// and nil for any other. If the client already uses a mirror, one more waiter costs nothing.
+func (l *Line) farBack(j Join, found joinAnswer) *joinAnswer {
 	// The delay needs a mirror, because it runs from the time at which the mirror saw the holder
 	// leave.
-	return (j.Exclusive || j.Notes) && l.Delay <= 0 &&
-		count > directWatchThreshold+int64(others) && !mirrors.InUse(l.mirrorID())
+	far := (j.Exclusive || j.Notes) && l.Delay <= 0 && found.farBack()
+	if !far || mirrors.InUse(l.mirrorID()) {
+		return nil
+	}
+	return &found
 }
 
 // waitFarBack returns nil when the rule admits the member, and errNear when it has to follow the
 // line.
-func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
+func (l *Line) waitFarBack(ctx context.Context, j Join, me Member, found joinAnswer) error {
 	settings := l.watchSettings(j)
 	defer settings.Close()
-	for joined := true; ; joined = false {
-		var before *Member
-		var read int64
-		var err error
-		if j.Notes {
-			before, read, err = l.undecided(ctx, j, me, joined)
+	for joined := &found; ; joined = nil {
+		p, err := l.pairOf(ctx, j, me, joined, settings)
+		if err == nil && p != nil {
+			err = l.awaitChange(ctx, p, settings)
 		}
-		if !j.Notes || before != nil { // a member that is admitted at once needs no watch
-			err = settings.check(ctx, j, me)
-		}
-		if !j.Notes && err == nil {
-			before, err = l.predecessor(ctx, me)
-		}
-		if err == nil && before != nil {
-			err = l.awaitChange(ctx, me, *before, read, settings)
+		if errors.Is(err, errFirst) && j.Yield {
+			err = errNear // Abort has to see the members behind
 		}
 		switch {
 		case errors.Is(err, errFirst):
@@ -61,31 +56,64 @@ func (l *Line) waitFarBack(ctx context.Context, j Join, me Member) error {
 			return l.removed(ctx, me)
 		case err != nil:
 			return l.endCause(ctx, err)
-		case before == nil:
+		case p == nil:
 			return nil
 		}
 	}
 }
 
-// note puts the key of an admitted member again, so that its successor is notified. If etcd's
-// database is full, the session does that in the background once there is space, unless the value
-// has changed since, which notifies the successor too. Returns an error when the key is gone.
-func (l *Line) note(ctx context.Context, me Member) error {
-	same := []gateway.Cmp{gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence)}
+// pairOf returns a member and its predecessor, with a check of the settings, or nil when the rule
+// admits the member. joined is as for undecided.
+func (l *Line) pairOf(
+	ctx context.Context, j Join, me Member, joined *joinAnswer, settings *settingsWatch,
+) (*pair, error) {
+	past := joined != nil && joined.veryFarBack()
+	p := &pair{me: me, changed: make(chan struct{}, 1)}
+	var before *Member
+	var err error
+	if j.Notes {
+		var v Snapshot
+		if v, before, err = l.undecided(ctx, j, me, joined); before == nil {
+			return nil, err // a member that is admitted at once needs no watch
+		}
+		p.read = v.Revision
+		if p.seen = v.Revision; past {
+			settings.startAt(v)
+		}
+	}
+	if err := settings.check(ctx, j, me); err != nil {
+		return nil, err
+	}
+	switch {
+	case j.Notes:
+	case joined != nil && joined.before != nil:
+		before, p.seen = joined.before, joined.revision
+	default:
+		before, p.seen, err = l.predecessor(ctx, me)
+	}
+	if before == nil || err != nil {
+		return nil, err
+	}
+	if p.before = *before; !past {
+		p.seen = 0
+	}
+	return p, nil
+}
+
+// note puts the key of an admitted member again, so that its successor is notified. The session does
+// that in the background, as soon as etcd's database has space, so that the member need not wait
+// for it. It puts nothing if the key is gone, or the value has changed since, because both notify
+// the successor too.
+func (l *Line) note(me Member) {
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
-	later := gateway.Txn{
-		If:   append(same, gateway.CmpValue(me.Key, gateway.Equal, []byte(me.Value))),
+	same := gateway.Txn{
+		If: []gateway.Cmp{
+			gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence),
+			gateway.CmpValue(me.Key, gateway.Equal, []byte(me.Value)),
+		},
 		Then: []gateway.Op{put},
 	}
-	out, err := l.Session.Write(ctx, core.Write{
-		If: same, Then: []gateway.Op{put},
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(later)} },
+	l.Session.Compensate(core.Write{
+		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(same)} },
 	})
-	switch {
-	case errors.Is(err, gateway.ErrNoSpace):
-		return nil
-	case err == nil && !out.Applied:
-		return l.removed(ctx, me)
-	}
-	return err
 }

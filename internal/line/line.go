@@ -37,7 +37,8 @@ type Snapshot struct {
 // Put is the revision of the last put of a key, and the number of puts since it was created.
 type Put struct{ Revision, Version int64 }
 
-// Rule returns the number of members at the front of a line that are admitted.
+// Rule returns the number of members at the front of a line that are admitted. If it does not admit
+// all members of a front, it admits as many of the whole line.
 type Rule func(Snapshot) int
 
 // Exclusive admits the first member only.
@@ -63,7 +64,8 @@ func (m Member) Lease() gateway.LeaseID {
 	return parseLease(hex)
 }
 
-// Line is a waiting line as one session uses it. It is immutable and starts nothing by itself.
+// Line is a waiting line as one session uses it. Its fields must not change, and it
+// starts nothing by itself.
 type Line struct {
 	Session *core.Session
 	Name    string
@@ -83,6 +85,8 @@ type Line struct {
 	// Slash allows a name that ends in a slash, because the recipe keeps no settings that other
 	// clients need.
 	Slash bool
+
+	long int32 // 1 if the last join found a long line, see joinAnswer; used with sync/atomic
 }
 
 func (l *Line) prefix() string { return l.Name + "/" }
@@ -156,16 +160,16 @@ type admitted struct {
 func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 	key, others, free := l.Session.ReserveKey(l.Name)
 	key += j.Mark
-	me, count, err := l.join(ctx, j, key, others, free)
+	me, found, err := l.join(ctx, j, key, others, free)
 	if err != nil {
 		return admitted{}, err
 	}
 	a := admitted{Member: me, free: free}
-	if count > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
-		a.admission, err = l.wait(ctx, j, me, l.isFarBack(j, count, others))
+	if found.keys > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
+		a.admission, err = l.wait(ctx, j, me, l.farBack(j, found))
 	}
 	if err == nil && a.note {
-		err = l.note(ctx, me)
+		l.note(me)
 	}
 	if err != nil {
 		l.abandon(me, free)
@@ -198,15 +202,15 @@ func (l *Line) checkName() error {
 	return l.Session.CheckName(l.Name)
 }
 
-// join puts the member into the line and returns the number of keys in the line after that.
+// join puts the member into the line and returns the part of the line that the answer shows.
 func (l *Line) join(
 	ctx context.Context, j Join, key string, others int, free func(),
-) (me Member, count int64, _ error) {
+) (me Member, found joinAnswer, _ error) {
 	prefix := key[:len(l.Name)+1]
 	then := make([]gateway.Op, 2)
 	then[0] = gateway.OpPut(key, []byte(j.Value),
 		gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
-	then[1] = gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly())
+	then[1] = l.joinRead(j, prefix, others)
 	w := core.Write{
 		If:         j.If,
 		Then:       then,
@@ -222,22 +226,22 @@ func (l *Line) join(
 	out, err := l.Session.Write(ctx, w)
 	switch {
 	case errors.Is(err, gateway.ErrUncertain):
-		return Member{}, 0, err
+		return Member{}, joinAnswer{}, err
 	case err != nil:
 		free()
-		return Member{}, 0, err
+		return Member{}, joinAnswer{}, err
 	case !out.Applied && out.Repeated: // an earlier try may have been applied
 		l.abandon(Member{Key: key}, free)
-		return Member{}, 0, &RefusedError{out.Responses}
+		return Member{}, joinAnswer{}, &RefusedError{out.Responses}
 	case !out.Applied:
 		free()
-		return Member{}, 0, &RefusedError{out.Responses}
+		return Member{}, joinAnswer{}, &RefusedError{out.Responses}
 	}
 	me = Member{Key: key, Fence: out.Revision, Value: j.Value}
 	if prev := out.Responses[0].Put.PrevKV; prev != nil { // by an earlier try
 		me.Fence = prev.CreateRevision
 	}
-	return me, out.Responses[1].Get.Count, nil
+	return me, l.answerOf(me, out, others), nil
 }
 
 // endCause returns the session's error if the session has ended and ended ctx, and else err.

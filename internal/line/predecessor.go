@@ -2,15 +2,16 @@ package line
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/listwatch"
 )
 
-// predecessor returns the member right before me, or nil if there is none. Returns errRemoved when
-// me is not in the line.
-func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
+// predecessor returns the member right before me, or nil if there is none, and the revision of the
+// read. Returns errRemoved when me is not in the line.
+func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, error) {
 	opts := []gateway.Option{
 		gateway.Prefix(), gateway.KeysOnly(), gateway.MaxCreateRevision(me.Fence),
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Descend),
@@ -18,38 +19,41 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, error) {
 	c := l.Session.Client()
 	resp, err := c.Get(ctx, l.prefix(), append(opts, gateway.Limit(frontKeys))...)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	last := snapshotOf(resp, l.prefix()).Members
 	if len(last) < 2 && resp.More {
 		if resp, err = c.Get(ctx, l.prefix(), opts...); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		last = snapshotOf(resp, l.prefix()).Members
 	}
 	switch n := len(last); {
 	case n == 0 || !last[n-1].is(me):
-		return nil, errRemoved
+		return nil, 0, errRemoved
 	case n == 1:
-		return nil, nil
+		return nil, 0, nil
 	default:
-		return &last[n-2], nil
+		return &last[n-2], resp.Revision, nil
 	}
 }
 
-// awaitChange returns nil when one of the two members may have left. If read is not 0, it also
-// returns when the predecessor may have put its key after that revision.
-func (l *Line) awaitChange(
-	ctx context.Context, me, before Member, read int64, settings *settingsWatch,
-) error {
-	p := &pair{me: me, before: before, read: read, changed: make(chan struct{}, 1)}
-	p.Cache = listwatch.New(l.Session.Client(), p, []string{me.Key, before.Key})
+// awaitChange returns nil when a member of the pair may have left, or the settings may have changed,
+// and errFirst when the predecessor has noted its admission.
+func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch) error {
+	p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
 	defer p.Close()
+	if p.seen > 0 {
+		p.StartAt(p.seen)
+	}
 	if err := p.Sync(ctx); err != nil {
 		return err
 	}
 	select {
 	case <-p.changed:
+		if p.noted.Load() {
+			return errFirst
+		}
 		return nil
 	case <-settings.changes():
 		return nil
@@ -63,7 +67,9 @@ func (l *Line) awaitChange(
 type pair struct {
 	*listwatch.Cache
 	me, before Member
-	read       int64
+	seen       int64         // if not 0, both were in the line at this revision: watch from there
+	read       int64         // if not 0, a put of the predecessor after this revision is its note
+	noted      atomic.Bool   // the predecessor has noted its admission
 	changed    chan struct{} // receives after a change
 }
 
@@ -90,8 +96,11 @@ func (p *pair) Stale() { signal(p.changed) }
 // look signals a change if a key that exists belongs to another member or was put again.
 func (p *pair) look(kv gateway.KeyValue) {
 	m := Member{Key: kv.Key, Fence: kv.CreateRevision}
-	again := p.read > 0 && kv.Key == p.before.Key && kv.ModRevision > p.read
-	if !m.is(p.me) && !m.is(p.before) || again {
+	if p.read > 0 && m.is(p.before) && kv.ModRevision > p.read {
+		p.noted.Store(true)
+		signal(p.changed)
+	}
+	if !m.is(p.me) && !m.is(p.before) {
 		signal(p.changed)
 	}
 }

@@ -43,7 +43,7 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	err = l.remove(ctx, left[1:])
 	var how admission
 	if err == nil && place >= l.Rule(v) {
-		how, err = l.wait(ctx, j, me, false)
+		how, err = l.wait(ctx, j, me, nil)
 	}
 	if err != nil {
 		l.abandon(me, free)

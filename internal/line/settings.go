@@ -29,6 +29,15 @@ func (l *Line) watchSettings(j Join) *settingsWatch {
 	return s
 }
 
+// startAt starts the watch at a read of the line. It does nothing after check.
+func (s *settingsWatch) startAt(v Snapshot) {
+	if s == nil {
+		return
+	}
+	s.snapshot = Snapshot{Revision: v.Revision, Settings: v.Settings, Puts: v.Puts}
+	s.Cache.StartAt(v.Revision)
+}
+
 // check returns the error of Abort, or errNear when Abort has to see the members.
 func (s *settingsWatch) check(ctx context.Context, j Join, me Member) error {
 	if s == nil {

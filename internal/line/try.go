@@ -133,7 +133,7 @@ func (l *Line) joinOrLeave(
 		err = l.standing(v, me)
 	}
 	if err == nil && j.Notes && !v.Members[len(v.Members)-1].is(me) {
-		err = l.note(ctx, me)
+		l.note(me)
 	}
 	if err != nil {
 		l.abandon(me, free)

@@ -8,6 +8,13 @@ const (
 	// mirror, etcd would send every event of the line to all of them, and each would read the whole
 	// line.
 	directWatchThreshold = 16
+	// pastWatchThreshold is the number of members of other sessions above which a member watches
+	// its predecessor and the settings from the revision at which it saw them, without a read. etcd delivers the
+	// events of such a watch up to 100 ms late at first, which does not matter so far back.
+	pastWatchThreshold = 64
+	// frontRead is the number of keys at the front of a long line that a member far back reads to
+	// find out whether its predecessor waits. Two of them may be settings.
+	frontRead = directWatchThreshold + 2
 	// idleMirror is the time for which a mirror without users is kept, so that the next waiter
 	// needs no read.
 	idleMirror = 30 * time.Second

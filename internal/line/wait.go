@@ -39,13 +39,14 @@ type admission struct {
 	note   bool      // the next member may wait for this one's note, see far.go
 }
 
-// wait returns when the rule admits the member. far means that it does not follow the whole line.
-func (l *Line) wait(ctx context.Context, j Join, me Member, far bool) (admission, error) {
+// wait returns when the rule admits the member. far is not nil if the member does not follow the
+// whole line.
+func (l *Line) wait(ctx context.Context, j Join, me Member, far *joinAnswer) (admission, error) {
 	defer l.observeWait(ctx, me)()
 	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
-	if far {
-		err := l.waitFarBack(ctx, j, me)
+	if far != nil {
+		err := l.waitFarBack(ctx, j, me, *far)
 		if !errors.Is(err, errNear) {
 			return admission{direct: true, note: j.Notes}, err
 		}

@@ -1,0 +1,226 @@
+package fleet_test
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/election"
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/semaphore"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// acquire waits for the name of a recipe, and returns how to release it.
+type acquire func(context.Context) (release func(context.Context) error, err error)
+
+// recipe is a recipe that a fleet waits for, with the most that a release and the next join of its
+// client cost all clients together, by the number of clients. These are the figures of
+// docs/performance.md.
+type recipe struct {
+	name string
+	of   func(s *session.Session, name string) acquire
+	most map[int]cost
+}
+
+type cost struct{ requests, events, bytes float64 }
+
+var recipes = []recipe{
+	{"lock", lock, map[int]cost{
+		10: {2.5, 22, 9000}, 100: {3.5, 1.5, 4000}, 1000: {3.5, 1.5, 10000},
+	}},
+	{"election", term, map[int]cost{
+		10: {2.5, 22, 10000}, 100: {5.5, 3.5, 40000}, 1000: {5.5, 3.5, 300000},
+	}},
+	{"semaphore", permit, map[int]cost{
+		10: {2.5, 22, 10000}, 100: {5.5, 3.5, 13000}, 1000: {5.5, 3.5, 17000},
+	}},
+}
+
+func lock(s *session.Session, name string) acquire {
+	m := mutex.New(s, name, nil)
+	return func(ctx context.Context) (func(context.Context) error, error) {
+		l, err := m.Lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return l.Unlock, nil
+	}
+}
+
+func term(s *session.Session, name string) acquire {
+	e := election.New(s, name, nil)
+	return func(ctx context.Context) (func(context.Context) error, error) {
+		t, err := e.Campaign(ctx, "a value")
+		if err != nil {
+			return nil, err
+		}
+		return t.Resign, nil
+	}
+}
+
+func permit(s *session.Session, name string) acquire {
+	m := semaphore.New(s, name, 1, nil)
+	return func(ctx context.Context) (func(context.Context) error, error) {
+		p, err := m.Acquire(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		return p.Release, nil
+	}
+}
+
+// TestWhatAReleaseCostsAFleet counts the requests, events and bytes of each release, with the next
+// join of the client that released, over all clients of a fleet that waits for one name.
+// HOLDFAST_FLEET=long adds 1,000 clients.
+func TestWhatAReleaseCostsAFleet(t *testing.T) { //nolint:paralleltest // it counts all of the server's events
+	sizes := []int{10, 100}
+	if os.Getenv("HOLDFAST_FLEET") == "long" {
+		sizes = append(sizes, 1000)
+	}
+	for _, r := range recipes {
+		for _, n := range sizes {
+			t.Run(r.name+"/"+strconv.Itoa(n), func(t *testing.T) {
+				got := measure(t, r.of, n)
+				recipetest.Figure(t, "%s, %d clients: %.2f requests, %.2f events, %.0f bytes a release",
+					r.name, n, got.requests, got.events, got.bytes)
+				most := r.most[n]
+				if got.requests > most.requests || got.events > most.events || got.bytes > most.bytes {
+					t.Errorf("%+v, more than %+v", got, most)
+				}
+			})
+		}
+	}
+}
+
+// near is the number of releases that are not counted, because the first waiters joined a short
+// line and follow all of it.
+const near = 25
+
+// counted is the number of releases that are counted.
+const counted = 60
+
+func measure(t *testing.T, of func(*session.Session, string) acquire, n int) cost {
+	t.Helper()
+	var requests, bytes atomic.Int64
+	cfg := gateway.Config{
+		Endpoints: cluster.Endpoints(),
+		Hooks: gateway.Hooks{Attempt: func(_ context.Context, a gateway.Attempt) {
+			if a.Op == "txn" || a.Op == "get" || a.Op == "put" {
+				requests.Add(1)
+			}
+		}},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return countingConn{c, &bytes}, err
+		},
+	}
+	name := recipetest.Fresh(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	turns := make(chan chan error) // a holder releases for each
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	reader := cluster.NewClient(t, gateway.Config{})
+	first := cluster.NewClient(t, gateway.Config{})
+	opener, err := of(recipetest.NewSession(t, first, nil), name)(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		// No lease is renewed meanwhile, which would be counted with the bytes.
+		c := recipetest.NewClient(t, cfg)
+		enter := of(recipetest.NewSession(t, c, &session.Options{TTL: 10 * time.Minute}), name)
+		all.Go(func() {
+			for ctx.Err() == nil {
+				release, err := enter(ctx)
+				if err != nil {
+					return
+				}
+				select {
+				case done := <-turns:
+					done <- release(ctx)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		recipetest.Eventually(t, "one more in the line", func() bool {
+			line, err := reader.Get(ctx, name+"/", gateway.Prefix(), gateway.CountOnly())
+			return err == nil && line.Count > int64(i+1)
+		})
+	}
+	pass := func(times int) {
+		for range times {
+			done := make(chan error, 1)
+			turns <- done
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := opener(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil { // with its copy of the line
+		t.Fatal(err)
+	}
+	pass(near)
+	r, b, e := requests.Load(), bytes.Load(), events(t)
+	pass(counted)
+	return cost{
+		requests: float64(requests.Load()-r) / counted,
+		events:   (events(t) - e) / counted,
+		bytes:    float64(bytes.Load()-b) / counted,
+	}
+}
+
+// events returns how many events the member has sent to watches.
+func events(t *testing.T) float64 {
+	t.Helper()
+	const metric = "etcd_debugging_mvcc_events_total "
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		cluster.Endpoints()[0]+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for in := bufio.NewScanner(resp.Body); in.Scan(); {
+		if value, ok := strings.CutPrefix(in.Text(), metric); ok {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatal("the member does not count events")
+	return 0
+}
+
+type countingConn struct {
+	net.Conn
+	in *atomic.Int64
+}
+
+func (c countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.in.Add(int64(n))
+	return n, err
+}
