@@ -35,6 +35,7 @@ type scheduler struct {
 	taken     map[string]bool // keys and lines of the batch that is being made
 	nest      int             // the batches to nest; only the sender of weighted writes uses it
 	spare     sync.Pool       // of Pending for reuse
+	deferred  deferredWrites  // see schedulerdefer.go
 }
 
 // Pending is a write whose outcome was not read yet.
@@ -44,9 +45,10 @@ type Pending struct {
 	w    Write
 	done chan struct{} // signals that out and err are set
 
-	batch *batch // nil while it waits
-	alone bool   // a batch was rejected: sent alone to find the write at fault
-	left  bool   // the caller has returned
+	batch    *batch // nil while it waits
+	alone    bool   // a batch was rejected: sent alone to find the write at fault
+	left     bool   // the caller has returned
+	deferred bool   // no caller waits
 	// inDoubt and out are also the state in which the next try starts.
 	inDoubt bool // copies may still be applied
 	out     Outcome
@@ -197,15 +199,17 @@ func (s *Session) makeBatch() *batch {
 		q.fill(b)
 	}
 	q.members += len(b.members)
-	b.callers = len(b.members)
+	for _, p := range b.members {
+		p.batch = b
+		if !p.deferred {
+			b.callers++
+		}
+	}
 	ctx := p.ctx
 	if b.callers > 1 { // the request has the values of one context, and goes on without its caller
 		ctx = context.WithoutCancel(ctx)
 	}
 	b.ctx, b.cancel = s.bound(ctx)
-	for _, p := range b.members {
-		p.batch = b
-	}
 	if q.senders < maxSenders && q.first(q.senders-q.apart) >= 0 {
 		s.startSender()
 	}
@@ -245,6 +249,9 @@ func (q *scheduler) fill(b *batch) {
 	}
 	clear(q.waiting[len(rest):])
 	q.waiting = rest
+	if !weighted {
+		b.members = append(q.takeDeferred(room), b.members...)
+	}
 }
 
 // size returns the write's share of a transaction of [MaxOps].
@@ -313,11 +320,11 @@ func (s *Session) finish(b *batch) (answered int) {
 
 // end passes the end of the session to the waiting writes.
 func (q *scheduler) end(err error) {
-	for _, p := range q.waiting {
+	for _, p := range slices.Concat(q.waiting, q.deferred.waiting) {
 		p.err = err
 		p.done <- struct{}{}
 	}
-	q.waiting = nil
+	q.waiting, q.deferred.waiting = nil, nil
 }
 
 // rejected reports whether the server has answered that it does not accept a transaction. A full
