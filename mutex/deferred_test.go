@@ -245,3 +245,30 @@ func TestOptionsThatTakeNoDeferUnlock(t *testing.T) {
 		}
 	})
 }
+
+// TestManyDeferredUnlocks need more than one transaction.
+func TestManyDeferredUnlocks(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		for range 3 {
+			var all []*mutex.Lock
+			for i := range 300 {
+				all = append(all, locked(t, mutex.New(s, fmt.Sprint("many/", i), deferUnlock)))
+			}
+			for _, lock := range all {
+				unlocked(t, lock)
+			}
+			lock := locked(t, mutex.New(s, "many/0", deferUnlock))
+			if n := len(etcd.Keys("many/")); n >= len(all) {
+				t.Errorf("%d keys after the next Lock", n)
+			}
+			unlocked(t, lock)
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if keys := etcd.Keys("many/"); len(keys) > 0 {
+				t.Errorf("left: %q", keys)
+			}
+		}
+	})
+}

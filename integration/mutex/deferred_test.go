@@ -52,7 +52,7 @@ func lockAndDie(ctx context.Context, c *gateway.Client, a killedArgs) error {
 // process is kept out for longer.
 func TestAProcessKilledAfterADeferredUnlock(t *testing.T) {
 	t.Parallel()
-	const ttl = 3 * time.Second
+	const ttl = 5 * time.Second
 	name := fresh(t)
 	s := plain(t)
 	args := killedArgs{cluster.Endpoints(), name, ttl}
