@@ -18,8 +18,8 @@ import (
 )
 
 // TestExploreLocks lets ten goroutines with sessions of two clients use two names at random: for
-// reading and writing, together, with a MaxHold, cached, and moved between sessions. No two hold a
-// name, no write comes after one of a later fence, and nothing is left.
+// reading and writing, together, with a MaxHold, cached, with a deferred Unlock, and moved between
+// sessions. No two hold a name, no write comes after one of a later fence, and nothing is left.
 func TestExploreLocks(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {
@@ -117,7 +117,7 @@ func (e *explorer) round(who string) {
 // acquire may change the names and the mode of me.
 func (e *explorer) acquire(ctx context.Context, s *session.Session, me *holder) (lock, error) {
 	name := me.names[0]
-	switch e.random.IntN(12) {
+	switch e.random.IntN(14) {
 	case 0, 1, 2:
 		me.writer = false
 		return mutex.NewRWMutex(s, name, nil).RLock(ctx)
@@ -135,6 +135,8 @@ func (e *explorer) acquire(ctx context.Context, s *session.Session, me *holder) 
 	case 9:
 		opts := &mutex.Options{Cache: true, MaxHold: time.Second + e.upTo(time.Second)}
 		return mutex.New(s, name, opts).Lock(ctx)
+	case 10, 11:
+		return mutex.New(s, name, deferUnlock).Lock(ctx)
 	default:
 		return mutex.NewRWMutex(s, name, nil).Lock(ctx)
 	}

@@ -26,10 +26,8 @@ func New(s *session.Session, name string, opts *Options) *Mutex {
 	}}
 	if opts != nil {
 		m.line.Delay, m.line.MaxHold = opts.LockDelay, opts.MaxHold
-		m.detachable, m.cached = opts.Detachable, opts.Cache
-		if m.detachable && m.cached {
-			m.err = fmt.Errorf("%w: a detachable lock has no Cache", gateway.ErrInvalid)
-		}
+		m.detachable, m.cached, m.line.Defer = opts.Detachable, opts.Cache, opts.DeferUnlock
+		m.err = opts.check()
 	}
 	return m
 }
@@ -119,8 +117,9 @@ func (m *Mutex) lock(
 
 // Unlock releases the lock, and the next waiter acquires it after one round trip, or at once if it
 // is a waiter of the same client (see [Lock.Guard]). With [Options.Cache] it may keep the lock for
-// the next Lock of the session. Unlock returns [session.ErrNotHeld] when the
-// lock was lost or unlocked before. See [session.Hold] for an Unlock that is cut off or fails.
+// the next Lock of the session, and with [Options.DeferUnlock] it may return before the others see
+// it. Unlock returns [session.ErrNotHeld] when the lock was lost or unlocked before. See
+// [session.Hold] for an Unlock that is cut off or fails.
 func (l *Lock) Unlock(ctx context.Context) error {
 	return l.line.Wrap("unlock", l.hold.Grip.Release(ctx))
 }

@@ -1,6 +1,11 @@
 package mutex
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
 
 // Options of a lock. The zero value, or nil, is right for most.
 type Options struct {
@@ -52,4 +57,35 @@ type Options struct {
 	// is only passed to goroutines that already wait. A [RWMutex] and a Detachable lock take no
 	// Cache.
 	Cache bool
+
+	// DeferUnlock lets Unlock return before the lock's key is deleted: the deletion is sent with the
+	// next Lock or Unlock of the session, or after 1 ms. A goroutine that locks and unlocks again and
+	// again then sends half as many requests.
+	//
+	// The context of the lock has ended when Unlock returns, and no transaction is applied under it
+	// any more. A waiter of the same client is granted the lock at once, and of another client up to
+	// 1 ms later. A TryLock of the same session first waits for the deletion. For all others, and for
+	// Inspect, the lock is held until then.
+	//
+	// Such an Unlock returns nil, also if etcd rejects the deletion. The session repeats it then, and
+	// [session.Session.Close] deletes the key. After a process has ended without Close, or after a
+	// [session.Session.Orphan], the key may stay until the lease ends.
+	//
+	// Unlock deletes the key itself, and returns the error of that, after [Lock.Guard], [Lock.Key] or
+	// [Lock.Downgrade] was called, when a [Lock.Txn] failed or is under way, and after a lock that was
+	// held for 1 s, or half of MaxHold if that is shorter, with a MaxHold. A lock with a LockDelay,
+	// Cache or Detachable takes no DeferUnlock. [LockAll] defers nothing.
+	DeferUnlock bool
+}
+
+// check returns [gateway.ErrInvalid] for options that exclude each other.
+func (o *Options) check() error {
+	switch {
+	case o.Detachable && o.Cache:
+		return fmt.Errorf("%w: a detachable lock has no Cache", gateway.ErrInvalid)
+	case o.DeferUnlock && (o.LockDelay != 0 || o.Detachable || o.Cache):
+		return fmt.Errorf("%w: a lock with a LockDelay, Cache or Detachable has no DeferUnlock",
+			gateway.ErrInvalid)
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ var cases = []comparison{
 	{name: "lock_hot_k8", unit: "/s", quick: true, work: hotGoroutines(8, link{})},
 	{name: "lock_hot_k64", unit: "/s", work: hotGoroutines(64, link{})},
 	{name: "lock_hot_k512", unit: "/s", work: hotGoroutines(512, link{})},
+	{name: "lock_deferred_c1", unit: "/s", quick: true, work: ownLocks(1, link{deferred: true})},
 	{name: "lock_cached_c1", unit: "/s", quick: true, work: ownLocks(1, link{cache: true})},
 	{name: "lock_cached_k8", unit: "/s", quick: true, work: hotGoroutines(8, link{cache: true})},
 	{name: "lock_cached_k64", unit: "/s", work: hotGoroutines(64, link{cache: true})},

@@ -23,6 +23,8 @@ type link struct {
 	ttl     time.Duration // of its session
 	traffic *atomic.Int64 // counts the received bytes
 	cache   bool          // holdfast's locks stay after an unlock
+	// deferred: holdfast sends an unlock with the next lock
+	deferred bool
 }
 
 // client is a client of etcd with a session.

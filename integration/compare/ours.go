@@ -33,7 +33,7 @@ func (holdfast) connect(ctx context.Context, etcd *etcdproc.Cluster, l link) (cl
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return &ours{c: c, s: s, cache: l.cache}, nil
+	return &ours{c: c, s: s, cache: l.cache, deferred: l.deferred}, nil
 }
 
 type ours struct {
@@ -41,7 +41,7 @@ type ours struct {
 	s    *session.Session
 	more []*session.Session
 
-	cache bool
+	cache, deferred bool
 }
 
 func (o *ours) close() error {
@@ -81,7 +81,7 @@ func (o *ours) watch(ctx context.Context, key string) (watcher, error) {
 }
 
 func (o *ours) locker(name string) locker {
-	return &ourLock{m: mutex.New(o.s, name, &mutex.Options{Cache: o.cache})}
+	return &ourLock{m: mutex.New(o.s, name, &mutex.Options{Cache: o.cache, DeferUnlock: o.deferred})}
 }
 
 // rival returns a plain locker, because goroutines exclude each other even if they share a session.

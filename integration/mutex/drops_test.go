@@ -67,6 +67,17 @@ func (n counter) increment(t *testing.T) {
 // their repetitions, holders exclude each other, fences grow, and no member remains in the line.
 func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	t.Parallel()
+	lockWhileAnswersAreLost(t, nil)
+}
+
+// TestDeferredUnlocksWhileAnswersAreLost: the same for locks whose deletions go with other writes.
+func TestDeferredUnlocksWhileAnswersAreLost(t *testing.T) {
+	t.Parallel()
+	lockWhileAnswersAreLost(t, &mutex.Options{DeferUnlock: true})
+}
+
+func lockWhileAnswersAreLost(t *testing.T, opts *mutex.Options) {
+	t.Helper()
 	const drops = 300
 	p := newHTTPProxy(t, cluster.Endpoints()[0])
 	direct := newClient(t, gateway.Config{})
@@ -90,7 +101,7 @@ func TestGuaranteesHoldWhileAnswersAreLost(t *testing.T) {
 	var fences []int64
 	var all sync.WaitGroup
 	for i := range 8 {
-		m := mutex.New(sessions[i%len(sessions)], name, nil)
+		m := mutex.New(sessions[i%len(sessions)], name, opts)
 		all.Go(func() {
 			for dropped.Hits() < drops {
 				take := m.Lock

@@ -21,6 +21,7 @@ type Releaser struct {
 	free     func()               // see Session.ReserveKey
 	quiet    func()               // see OnQuiet; may be nil
 	pass     func(*Releaser) bool // see OnPass; may be nil
+	deferred bool                 // see Defer
 
 	mu      sync.Mutex
 	state   releaseState
@@ -183,12 +184,16 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		}
 		return &notHeldError{lostBefore}
 	}
-	if was == releaseHeld && (g.quiet != nil || g.pass != nil) && g.h.silence() {
+	if was == releaseHeld && (g.quiet != nil || g.pass != nil || g.deferred) && g.h.silence() {
 		if g.passes() {
 			return nil
 		}
 		if g.quiet != nil {
 			g.quiet()
+		}
+		if g.defers() {
+			g.deleteLater()
+			return nil
 		}
 	}
 	return g.delete(ctx)
@@ -211,6 +216,11 @@ func (g *Releaser) delete(ctx context.Context) error {
 		out, err = g.h.s.Write(ctx, lean)
 		out.Repeated = true
 	}
+	return g.deleted(out, err)
+}
+
+// deleted moves the state machine after the write of a release.
+func (g *Releaser) deleted(out Outcome, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -240,10 +250,14 @@ func (g *Releaser) delete(ctx context.Context) error {
 // key. Other operations must not be applied for a hold that another client has ended. The key of a
 // detachable hold may have another owner.
 func (g *Releaser) write(with ReleaseWrite) Write {
-	if len(with.Then) == 0 && with.Weight == 0 && !g.h.detachable() {
+	if g.deletesOnly(with) {
 		return Write{Then: g.deletion[:], Key: g.h.key}
 	}
 	return g.writeGuarded(with)
+}
+
+func (g *Releaser) deletesOnly(with ReleaseWrite) bool {
+	return len(with.Then) == 0 && with.Weight == 0 && !g.h.detachable()
 }
 
 // writeGuarded returns the write that is applied for this incarnation of the key only.

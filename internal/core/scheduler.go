@@ -19,7 +19,8 @@ import (
 // at once. Session.mu guards all but spare.
 //
 // Goroutines of the session, the senders, send the transactions. A sender runs while there are
-// writes for it, and has one transaction under way at a time.
+// writes for it, and has one transaction under way at a time. A caller whose write finds no sender
+// is one for that write, see submitOwn.
 type scheduler struct {
 	waiting   []*Pending
 	senders   int
@@ -34,6 +35,7 @@ type scheduler struct {
 	taken     map[string]bool // keys and lines of the batch that is being made
 	nest      int             // the batches to nest; only the sender of weighted writes uses it
 	spare     sync.Pool       // of Pending for reuse
+	deferred  deferredWrites  // see schedulerdefer.go
 }
 
 // Pending is a write whose outcome was not read yet.
@@ -43,9 +45,10 @@ type Pending struct {
 	w    Write
 	done chan struct{} // signals that out and err are set
 
-	batch *batch // nil while it waits
-	alone bool   // a batch was rejected: sent alone to find the write at fault
-	left  bool   // the caller has returned
+	batch    *batch // nil while it waits
+	alone    bool   // a batch was rejected: sent alone to find the write at fault
+	left     bool   // the caller has returned
+	deferred bool   // no caller waits
 	// inDoubt and out are also the state in which the next try starts.
 	inDoubt bool // copies may still be applied
 	out     Outcome
@@ -55,27 +58,24 @@ type Pending struct {
 // Submit starts a write with a Key or a Weight, and returns without waiting for the outcome.
 // [Pending.Wait] must be called, once.
 func (s *Session) Submit(ctx context.Context, w Write) *Pending {
-	p, _ := s.scheduler.spare.Get().(*Pending)
-	if p == nil {
-		p = &Pending{s: s, done: make(chan struct{}, 1)}
-	}
-	p.ctx, p.w = ctx, w
+	p := s.pending(ctx, w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		p.err = context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
-		p.done <- struct{}{}
-		return p
+	if s.enqueue(p) {
+		s.leadBy(p)
 	}
+	return p
+}
+
+// leadBy starts a sender if a transaction may be made for a write that was enqueued. s.mu is held.
+func (s *Session) leadBy(p *Pending) {
 	q := &s.scheduler
-	q.waiting = append(q.waiting, p)
-	if w.Weight > 0 {
+	if p.w.Weight > 0 {
 		q.countReturn()
 	}
 	if q.senders < maxSenders && q.mayLead(p, q.senders-q.apart) {
 		s.startSender()
 	}
-	return p
 }
 
 // Answered reports whether Wait would return at once.
@@ -178,6 +178,11 @@ func (q *scheduler) first(others int) int {
 func (s *Session) nextBatch() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.makeBatch()
+}
+
+// makeBatch is nextBatch. s.mu is held.
+func (s *Session) makeBatch() *batch {
 	q := &s.scheduler
 	i := q.first(q.senders - 1 - q.apart)
 	if i < 0 {
@@ -194,15 +199,17 @@ func (s *Session) nextBatch() *batch {
 		q.fill(b)
 	}
 	q.members += len(b.members)
-	b.callers = len(b.members)
+	for _, p := range b.members {
+		p.batch = b
+		if !p.deferred {
+			b.callers++
+		}
+	}
 	ctx := p.ctx
 	if b.callers > 1 { // the request has the values of one context, and goes on without its caller
 		ctx = context.WithoutCancel(ctx)
 	}
 	b.ctx, b.cancel = s.bound(ctx)
-	for _, p := range b.members {
-		p.batch = b
-	}
 	if q.senders < maxSenders && q.first(q.senders-q.apart) >= 0 {
 		s.startSender()
 	}
@@ -242,6 +249,9 @@ func (q *scheduler) fill(b *batch) {
 	}
 	clear(q.waiting[len(rest):])
 	q.waiting = rest
+	if !weighted {
+		b.members = append(q.takeDeferred(room), b.members...)
+	}
 }
 
 // size returns the write's share of a transaction of [MaxOps].
@@ -310,11 +320,11 @@ func (s *Session) finish(b *batch) (answered int) {
 
 // end passes the end of the session to the waiting writes.
 func (q *scheduler) end(err error) {
-	for _, p := range q.waiting {
+	for _, p := range slices.Concat(q.waiting, q.deferred.waiting) {
 		p.err = err
 		p.done <- struct{}{}
 	}
-	q.waiting = nil
+	q.waiting, q.deferred.waiting = nil, nil
 }
 
 // rejected reports whether the server has answered that it does not accept a transaction. A full

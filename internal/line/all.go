@@ -60,6 +60,7 @@ func lookAll(ctx context.Context, lines []*Line) error {
 	s := lines[0].Session
 	var fronts gateway.Txn
 	for _, l := range lines {
+		core.AwaitDeferred(ctx, s, l.prefix())
 		fronts.Then = append(fronts.Then, l.front(frontKeys))
 	}
 	bound, cancel := lines[0].Session.Bound(ctx)

@@ -87,6 +87,13 @@ func (w *world) ordinary(i int, all []step) []step {
 			w.put(i)
 			w.members[i].phase = joined
 		}))
+		if i == 1 && w.members[0].ended && w.members[0].phase == releasing {
+			add("join with a deferred deletion", always(func(w *world) {
+				w.replace(0, i)
+				w.members[i].phase = joined
+				w.end(0)
+			}))
+		}
 	case cutOff:
 		if w.at(i) < 0 {
 			add("late join", always(func(w *world) { w.put(i) }))
@@ -236,7 +243,7 @@ func (w *world) id() string {
 	for i := range w.members {
 		a := &w.members[i]
 		all = append(all, byte(a.phase), byte(a.txn), byte(a.rounds), byte(w.faults))
-		flags(a.first, a.sync, a.broken, a.copies)
+		flags(a.first, a.sync, a.broken, a.copies, a.ended)
 		if s := a.stay; s != nil {
 			all = append(all, 's', byte(a.passes))
 			flags(a.watched, a.syncing, a.reviewing, a.leaked, s.over, s.deleted, s.alone, s.others,
@@ -307,25 +314,28 @@ func (s *search) way() string {
 func TestModel(t *testing.T) {
 	t.Parallel()
 	type size struct {
-		cached bool
-		faults int
-		rounds [3]int
+		cached   bool
+		deferred bool
+		faults   int
+		rounds   [3]int
 	}
 	sizes := []size{
-		{false, 0, [3]int{2, 1, 1}},
-		{false, 1, [3]int{1, 1, 1}},
-		{true, 0, [3]int{1, 1, 1}},
-		{true, 1, [3]int{1, 1, 0}},
-		{true, 1, [3]int{1, 0, 1}},
+		{false, false, 0, [3]int{2, 1, 1}},
+		{false, false, 1, [3]int{1, 1, 1}},
+		{false, true, 0, [3]int{2, 2, 1}},
+		{false, true, 1, [3]int{1, 1, 1}},
+		{true, false, 0, [3]int{1, 1, 1}},
+		{true, false, 1, [3]int{1, 1, 0}},
+		{true, false, 1, [3]int{1, 0, 1}},
 	}
 	if os.Getenv("HOLDFAST_LINE") == "long" {
-		sizes = append(sizes, size{true, 0, [3]int{2, 1, 1}}, size{true, 1, [3]int{1, 1, 1}})
+		sizes = append(sizes, size{true, false, 0, [3]int{2, 1, 1}}, size{true, false, 1, [3]int{1, 1, 1}})
 	}
 	for _, size := range sizes {
 		for _, foreign := range []bool{false, true} {
 			s := search{seen: map[string]bool{}}
 			w := newWorld(foreign, noFault, size.faults, size.rounds)
-			w.cached = size.cached
+			w.cached, w.deferred = size.cached, size.deferred
 			err := s.from(w)
 			if err != nil || s.early == 0 && size.rounds[1] > 0 || size.cached && s.stays == 0 {
 				t.Errorf("%d early grants, %d unused, %v:\n%s", s.early, s.stays, err, s.way())
@@ -342,14 +352,15 @@ func TestModelFindsFaults(t *testing.T) {
 		exposedQuiet: "a write under", signalLost: "waits for ever",
 		neverForgotten: "waits for ever", heldToo: "hold the line",
 		exposedPassed: "passed on", deletedPassed: "is passed on", othersUnseen: "waits for ever",
+		exposedDeferred: "after its release",
 	} {
 		s := search{seen: map[string]bool{}}
 		rounds := [3]int{2, 1, 1}
-		if plant >= exposedPassed {
+		if plant >= exposedPassed && plant < exposedDeferred {
 			rounds = [3]int{1, 0, 1}
 		}
 		w := newWorld(false, plant, 1, rounds)
-		w.cached = plant >= exposedPassed
+		w.cached, w.deferred = plant >= exposedPassed && plant < exposedDeferred, plant == exposedDeferred
 		err := s.from(w)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("fault %d: %v in %d states", plant, err, len(s.seen))

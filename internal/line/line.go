@@ -76,6 +76,7 @@ type Line struct {
 	// early.go.
 	EarlyGrant bool
 	MaxHold    time.Duration // see core.Releaser.Limit; 0 is no limit
+	Defer      bool          // see core.Releaser.Defer
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
@@ -274,6 +275,9 @@ func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
 	}
 	// Not before the delay is over: a release within it must not end the delay of the next member.
 	grip.AddReleaseOps(l.releaseOps(a.Member)...)
+	if l.Defer {
+		grip.Defer()
+	}
 	return Hold{h, grip}, nil
 }
 

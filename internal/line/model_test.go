@@ -25,20 +25,24 @@ type world struct {
 	foreign bool               // the last member belongs to another library
 	plant   fault
 	cached  bool // the first member has a cached key, see modelstay_test.go
+	// deferred: the release of the first member may return before its key is deleted, and the
+	// second is the next Lock of its session, which may delete the key in the same transaction.
+	deferred bool
 }
 
 // fault is a mistake that the search must find.
 type fault int
 
 const (
-	noFault        fault = iota
-	exposedQuiet         // a hold is quiet although a transaction may be under way
-	signalLost           // the note of a release wakes no waiter
-	neverForgotten       // a key whose member was released once is taken for released for ever
-	heldToo              // a hold is taken for released when it is granted
-	exposedPassed        // a key is passed although a transaction may be under way
-	deletedPassed        // a key is passed although it was seen to be deleted
-	othersUnseen         // the note that others wait wakes no stay
+	noFault         fault = iota
+	exposedQuiet          // a hold is quiet although a transaction may be under way
+	signalLost            // the note of a release wakes no waiter
+	neverForgotten        // a key whose member was released once is taken for released for ever
+	heldToo               // a hold is taken for released when it is granted
+	exposedPassed         // a key is passed although a transaction may be under way
+	deletedPassed         // a key is passed although it was seen to be deleted
+	othersUnseen          // the note that others wait wakes no stay
+	exposedDeferred       // a release is deferred although a transaction may be under way
 )
 
 type phase int
@@ -64,6 +68,7 @@ type actor struct {
 	first  bool // the join was answered with a line of one
 	sync   bool // the waiter is about to call Sync
 	broken bool // another client has deleted the key
+	ended  bool // the release has returned before the deletion
 	txn    txnState
 	copies bool // a transaction under the guard may still be applied, and nobody waits for it
 	rounds int  // left
@@ -154,6 +159,15 @@ func (w *world) delete(i int) {
 	}
 }
 
+// replace puts the key of a member in the transaction that deletes the key of another.
+func (w *world) replace(old, i int) {
+	if w.has(old) {
+		w.delete(old)
+		w.rev--
+	}
+	w.put(i)
+}
+
 func (w *world) tell(ev gateway.Event) {
 	for c, m := range w.mirrors {
 		if m.synced {
@@ -167,6 +181,9 @@ func (w *world) tell(ev gateway.Event) {
 func (w *world) apply(i int) error {
 	if f := w.members[i].fence; w.has(i) && w.granted > f {
 		return fmt.Errorf("a write under fence %d after the grant of %d", f, w.granted)
+	}
+	if w.has(i) && w.members[i].ended {
+		return fmt.Errorf("a write under %d after its release", i)
 	}
 	if w.members[i].leaked {
 		return fmt.Errorf("a write under a hold %d that was passed on", i)
@@ -264,6 +281,7 @@ func (w *world) release(i int) {
 	if quiet && !w.alien(i) {
 		w.note(i)
 	}
+	a.ended = w.deferred && i == 0 && (quiet || w.plant == exposedDeferred)
 }
 
 func (w *world) note(i int) {
@@ -280,10 +298,14 @@ func (w *world) note(i int) {
 }
 
 func (w *world) deliver(c int) {
-	m, ev := w.mirrors[c], w.events[c][0]
+	m, all := w.mirrors[c], w.events[c]
 	before := maps.Clone(m.released)
-	w.events[c] = w.events[c][1:]
-	m.Apply([]gateway.Event{ev})
+	n := 1
+	for n < len(all) && all[n].KV.ModRevision == all[0].KV.ModRevision {
+		n++
+	}
+	w.events[c] = all[n:]
+	m.Apply(slices.Clone(all[:n]))
 	for s := range m.stays {
 		if w.plant == othersUnseen && len(s.wake) > 0 {
 			<-s.wake

@@ -35,6 +35,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 	if err := l.Check(ctx); err != nil {
 		return Hold{}, err
 	}
+	core.AwaitDeferred(ctx, l.Session, l.prefix())
 	key, _, free := l.Session.ReserveKey(l.Name)
 	key += j.Mark
 	still := []gateway.Cmp{gateway.CmpCreateRevision(l.prefix(), gateway.Equal, 0).Prefix()}
