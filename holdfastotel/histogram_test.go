@@ -25,7 +25,9 @@ type runLog struct {
 }
 
 // histogram returns the only series of a histogram.
-func histogram(t *testing.T, r sdkmetric.Reader, name string) metricdata.HistogramDataPoint[float64] {
+func histogram(
+	t *testing.T, r sdkmetric.Reader, name string,
+) metricdata.HistogramDataPoint[float64] {
 	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := r.Collect(context.Background(), &all); err != nil {
@@ -63,7 +65,8 @@ func agrees(
 }
 
 // TestTheHistogramsAgreeWithTheLogOfARun: the histograms of waits and holds have exactly the times
-// that workers measure themselves, also of holds that are lost, and none of waits that are given up.
+// that workers measure themselves, also of holds that are lost, and none of waits that are given
+// up.
 func TestTheHistogramsAgreeWithTheLogOfARun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := holdfasttest.New(t)
@@ -98,7 +101,8 @@ func TestTheHistogramsAgreeWithTheLogOfARun(t *testing.T) {
 	})
 }
 
-// turn locks for d, or gives up after 15 s. If broken is set, another client deletes the lock's key.
+// turn locks for d, or gives up after 15 s. If broken is set, another client deletes the lock's
+// key.
 func (l *runLog) turn(
 	t *testing.T, ctx context.Context, s *session.Session, d time.Duration, broken bool,
 ) {

@@ -9,8 +9,8 @@
 //	conn, err := grpc.DialInsecure(ctx, grpc.WithEndpoint("discovery:///orders"),
 //		grpc.WithDiscovery(registry))
 //
-// Services of this package and of github.com/go-kratos/kratos/contrib/registry/etcd find each other,
-// so that a fleet can move one service at a time.
+// Services of this package and of github.com/go-kratos/kratos/contrib/registry/etcd find each
+// other, so that a fleet can move one service at a time.
 //
 // # Guarantees
 //

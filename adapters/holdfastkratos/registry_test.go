@@ -40,7 +40,9 @@ func TestApp(t *testing.T) {
 	etcd := holdfasttest.New(t)
 	reg := holdfastkratos.New(etcd.Client(), nil)
 	srv := http.NewServer(http.Address("127.0.0.1:0"))
-	srv.Route("/").GET("/hello", func(ctx http.Context) error { return ctx.JSON(200, greeting{"hello"}) })
+	srv.Route("/").GET("/hello", func(ctx http.Context) error {
+		return ctx.JSON(200, greeting{"hello"})
+	})
 	app := kratos.New(kratos.ID("orders-0"), kratos.Name("orders"), kratos.Server(srv),
 		kratos.Registrar(reg))
 	ran := make(chan error, 1)
@@ -87,7 +89,8 @@ func TestWatch(t *testing.T) {
 	etcd := holdfasttest.New(t)
 	client := etcd.Client()
 	reg := holdfastkratos.New(client, &holdfastkratos.Options{Namespace: "/ns"})
-	theirs := `{"id":"b","name":"orders","version":"1","metadata":null,"endpoints":["grpc://127.0.0.1:2"]}`
+	theirs := `{"id":"b","name":"orders","version":"1","metadata":null,` +
+		`"endpoints":["grpc://127.0.0.1:2"]}`
 	if _, err := client.Put(t.Context(), "/ns/orders/b", []byte(theirs)); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +113,9 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	next("b")
-	own := &registry.ServiceInstance{ID: "a", Name: "orders", Endpoints: []string{"grpc://127.0.0.1:1"}}
+	own := &registry.ServiceInstance{
+		ID: "a", Name: "orders", Endpoints: []string{"grpc://127.0.0.1:1"},
+	}
 	if err := reg.Register(t.Context(), own); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +200,8 @@ func TestRegisterReturnsWithItsContext(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	err := reg.Register(ctx, &registry.ServiceInstance{ID: "a", Name: "orders"})
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 1500*time.Millisecond {
+	took := time.Since(began)
+	if !errors.Is(err, context.DeadlineExceeded) || took > 1500*time.Millisecond {
 		t.Errorf("Register = %v after %v", err, took)
 	}
 	etcd.Heal()

@@ -19,8 +19,8 @@ type cronFlags struct {
 	maxAttempts                     int
 }
 
-const cronHelp = `Run a command at the times of a schedule, once for all hosts: start this on each of
-them, with the same schedule. The SCHEDULE has five fields, as in crontab(5), or is a
+const cronHelp = `Run a command at the times of a schedule, once for all hosts: start this on each
+of them, with the same schedule. The SCHEDULE has five fields, as in crontab(5), or is a
 word such as @daily. Its times are in UTC, or in the --timezone. If a host dies, another
 one runs the command again after the TTL. If a command fails, another host runs it, after a
 pause that doubles from 1s to 1m. The command also gets HOLDFAST_SCHEDULED, the time

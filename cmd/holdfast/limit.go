@@ -15,8 +15,8 @@ import (
 	"github.com/holdfast-go/holdfast/limit"
 )
 
-const limitHelp = `Wait for a token of a limit that all users of the name share, and then run a command.
-All must type the same rate. Without a command, exit with 0 when there is a token.
+const limitHelp = `Wait for a token of a limit that all users of the name share, and then run a
+command. All must type the same rate. Without a command, exit with 0 when there is a token.
 
 The command replaces holdfast, and needs no etcd. How long it runs does not count.`
 

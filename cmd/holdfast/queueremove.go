@@ -8,8 +8,8 @@ import (
 	"github.com/holdfast-go/holdfast/queue"
 )
 
-const queueRemoveHelp = `Remove an item by its ID, which put has printed and peek and dead show: one that is
-ready or delayed, or a dead letter. An item that a consumer has claimed is not
+const queueRemoveHelp = `Remove an item by its ID, which put has printed and peek and dead show:
+one that is ready or delayed, or a dead letter. An item that a consumer has claimed is not
 removed, because the consumer may be working on it.`
 
 func queueRemove(a *app) *cobra.Command {

@@ -35,8 +35,11 @@ func TestTheDashboardAndTheAlertsUseMetricsThatExist(t *testing.T) {
 	if len(queries) < 15 {
 		t.Fatalf("%d queries", len(queries))
 	}
+	metric := regexp.MustCompile(`(holdfast_(client|session|hold|queue)|messaging)_(\w+_)?` +
+		`(total|count|bucket|sum|active|streams)\b`)
+	cause := regexp.MustCompile(`error_type(?:!=|=~)"([^"]+)"`)
 	for _, q := range queries {
-		for _, name := range regexp.MustCompile(`(holdfast_(client|session|hold|queue)|messaging)_(\w+_)?(total|count|bucket|sum|active|streams)\b`).FindAllString(q, -1) {
+		for _, name := range metric.FindAllString(q, -1) {
 			if !strings.Contains(scrape, "\n"+name+"{") && !strings.Contains(scrape, "\n"+name+" ") {
 				t.Errorf("no metric %s, in %s", name, q)
 			}
@@ -49,7 +52,7 @@ func TestTheDashboardAndTheAlertsUseMetricsThatExist(t *testing.T) {
 				}
 			}
 		}
-		for _, match := range regexp.MustCompile(`error_type(?:!=|=~)"([^"]+)"`).FindAllStringSubmatch(q, -1) {
+		for _, match := range cause.FindAllStringSubmatch(q, -1) {
 			for value := range strings.SplitSeq(match[1], "|") {
 				if !slices.Contains(causes(t), value) {
 					t.Errorf("no cause %q, in %s", value, q)

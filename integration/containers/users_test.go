@@ -21,7 +21,7 @@ func nightly(ctx context.Context, s *session.Session, work func(context.Context)
 		})
 }
 
-// TestNightly is the test in docs/testcontainers.md, except that image(t) replaces the constant
+// TestNightly is the test in docs/howto/testcontainers.md, except that image(t) replaces the constant
 // name of the image.
 func TestNightly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

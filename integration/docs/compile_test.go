@@ -27,7 +27,8 @@ var imports = map[string]string{
 	"log": "log", "os": "os",
 	"rand": "math/rand/v2", "signal": "os/signal", "slog": "log/slog", "strconv": "strconv",
 	"syscall": "syscall",
-	"testing": "testing", "synctest": "testing/synctest", "time": "time", "tls": "crypto/tls", "x509": "crypto/x509",
+	"testing": "testing", "synctest": "testing/synctest", "time": "time", "tls": "crypto/tls",
+	"x509": "crypto/x509",
 
 	"gateway": module + "gateway", "session": module + "session", "mutex": module + "mutex",
 	"election":  module + "election",

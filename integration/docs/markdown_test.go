@@ -10,11 +10,13 @@ import (
 // root is the folder of the repository.
 const root = "../.."
 
-// pages returns the Markdown files of the root, of docs and of examples.
+// pages returns the Markdown files of the root, of docs, of examples and of deploy.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
+	for _, pattern := range []string{
+		"*.md", "docs/*.md", "docs/howto/*.md", "examples/*.md", "deploy/*/*.md",
+	} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -43,6 +45,8 @@ type block struct {
 	lang string // after the fence; empty if the block is indented instead
 	text string
 	next string // the paragraph after it
+
+	before string // the paragraph before it
 }
 
 // blocks returns the fenced and the indented blocks of a page.
@@ -55,7 +59,8 @@ func blocks(t *testing.T, page string) (found []block) {
 		lang, fence := strings.CutPrefix(line, "```")
 		switch {
 		case fence && !fenced:
-			fenced, b = true, block{page: page, line: i + 2, lang: lang}
+			fenced = true
+			b = block{page: page, line: i + 2, lang: lang, before: lastParagraph(lines[:i])}
 			if lang == "" {
 				t.Errorf("%s:%d: a fence without a language", page, i+1)
 			}
@@ -84,4 +89,10 @@ func paragraph(lines []string) string {
 	text := strings.Join(lines, "\n")
 	text, _, _ = strings.Cut(text, "\n\n")
 	return text
+}
+
+// lastParagraph returns the paragraph at the end of the lines.
+func lastParagraph(lines []string) string {
+	text := strings.TrimSpace(strings.Join(lines, "\n"))
+	return text[strings.LastIndex(text, "\n\n")+1:]
 }

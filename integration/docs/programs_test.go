@@ -23,7 +23,7 @@ func TestProgramsFailWithStatusOne(t *testing.T) {
 	count := 0
 	for _, page := range pages(t) {
 		for _, b := range blocks(t, page) {
-			if b.lang != "go" || !strings.HasPrefix(b.text, "package main") {
+			if b.lang != "go" || !strings.Contains(b.text, "\nfunc main() {") {
 				continue
 			}
 			count++

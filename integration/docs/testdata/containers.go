@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// What the pieces of docs/testcontainers.md take for granted.
+// What the pieces of docs/howto/testcontainers.md take for granted.
 var (
 	t      *testing.T
 	client *gateway.Client

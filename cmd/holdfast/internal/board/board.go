@@ -71,9 +71,9 @@ type Board struct {
 }
 
 // Open loads the names that begin with prefix, and follows them until [Board.Close]. ctx bounds the
-// load only. It returns the error of a failed request, such as [gateway.ErrPermissionDenied] for the
-// prefix. Session records and records of broken holds that the user may not read are left out, with
-// a note in the snapshot.
+// load only. It returns the error of a failed request, such as [gateway.ErrPermissionDenied] for
+// the prefix. Session records and records of broken holds that the user may not read are left out,
+// with a note in the snapshot.
 func Open(ctx context.Context, c *gateway.Client, prefix string) (*Board, error) {
 	b := &Board{
 		client: c, prefix: prefix, names: map[string]*name{}, since: map[string]held{},

@@ -69,8 +69,8 @@ func (s *scene) name(name string) *Name {
 	return all[i]
 }
 
-// TestAHandOverIsShownWithItsTime: the next waiter is shown as the holder since the release, and the
-// change is recorded.
+// TestAHandOverIsShownWithItsTime: the next waiter is shown as the holder since the release, and
+// the change is recorded.
 func TestAHandOverIsShownWithItsTime(t *testing.T) {
 	run(t, "jobs/", func(s *scene) {
 		one, two := s.session("one"), s.session("two")
@@ -150,7 +150,8 @@ func TestTheBoardIsWhatInspectReads(t *testing.T) {
 	})
 }
 
-// TestAQueueIsCountedAndItsDepthIsKept also for items from before the board, and after a compaction.
+// TestAQueueIsCountedAndItsDepthIsKept also for items from before the board, and after a
+// compaction.
 func TestAQueueIsCountedAndItsDepthIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

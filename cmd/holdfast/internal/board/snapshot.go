@@ -144,8 +144,8 @@ func Diff(before, after *Snapshot) (d Delta) {
 	return d
 }
 
-// differ returns the pointers of a sorted list that are not in an earlier one. It calls gone for the
-// elements of the earlier list that the later has not.
+// differ returns the pointers of a sorted list that are not in an earlier one. It calls gone for
+// the elements of the earlier list that the later has not.
 func differ[T any](before, after []*T, order func(a, b *T) int, gone func(*T)) (changed []*T) {
 	for i, j := 0, 0; i < len(before) || j < len(after); {
 		switch {

@@ -21,8 +21,8 @@ const (
 	detachedValue = "detached:"
 )
 
-// BrokenPrefix begins the keys of the records of holds that were broken. A part of a name may follow
-// it.
+// BrokenPrefix begins the keys of the records of holds that were broken. A part of a name may
+// follow it.
 const BrokenPrefix = "holdfast/broken/"
 
 func claimPrefix(name string) string { return name + claimPart }

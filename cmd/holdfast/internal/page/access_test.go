@@ -140,7 +140,8 @@ func TestAnotherSiteCannotTakeOurAddress(t *testing.T) {
 			"127.0.0.1:7379": http.StatusOK, "localhost:7379": http.StatusOK, "[::1]:7379": http.StatusOK,
 			"[::1]": http.StatusOK, "LOCALHOST": http.StatusOK, "ops.example:7379": http.StatusOK,
 			"OPS.example": http.StatusOK, "10.1.2.3": http.StatusOK,
-			"evil.example:7379": http.StatusMisdirectedRequest, "localhost.evil.example": http.StatusMisdirectedRequest,
+			"evil.example:7379":      http.StatusMisdirectedRequest,
+			"localhost.evil.example": http.StatusMisdirectedRequest,
 			"127.0.0.1.evil.example": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
 		} {
 			w := s.ask(http.MethodGet, "/name?id=a", "", func(r *http.Request) { r.Host = host })
@@ -154,7 +155,9 @@ func TestAnotherSiteCannotTakeOurAddress(t *testing.T) {
 // TestOnlyLoopbackWithoutAToken: another address is neither served nor answered.
 func TestOnlyLoopbackWithoutAToken(t *testing.T) {
 	run(t, loopback, Options{}, func(s *stage) {
-		for _, from := range []string{"192.0.2.1:99", "[2001:db8::1]:99", "[::ffff:192.0.2.1]:99", "", "@"} {
+		for _, from := range []string{
+			"192.0.2.1:99", "[2001:db8::1]:99", "[::ffff:192.0.2.1]:99", "", "@",
+		} {
 			for _, path := range s.paths() {
 				w := s.ask(http.MethodGet, path, "", func(r *http.Request) { r.RemoteAddr = from })
 				if w.Code != http.StatusForbidden {
@@ -168,7 +171,9 @@ func TestOnlyLoopbackWithoutAToken(t *testing.T) {
 				t.Errorf("through a proxy with %s: %d", header, w.Code)
 			}
 		}
-		w := s.ask(http.MethodGet, "/", "", func(r *http.Request) { r.RemoteAddr = "[::ffff:127.0.0.1]:99" })
+		w := s.ask(http.MethodGet, "/", "", func(r *http.Request) {
+			r.RemoteAddr = "[::ffff:127.0.0.1]:99"
+		})
 		if w.Code != http.StatusOK {
 			t.Errorf("from loopback: %d", w.Code)
 		}

@@ -62,9 +62,11 @@ func run(t *testing.T, address string, opt Options, fn func(s *stage)) {
 	})
 }
 
-// ask sends a request, which change may alter, and returns the answer. A stream ends after its first
-// message.
-func (s *stage) ask(method, target, body string, change func(*http.Request)) *httptest.ResponseRecorder {
+// ask sends a request, which change may alter, and returns the answer. A stream ends after its
+// first message.
+func (s *stage) ask(
+	method, target, body string, change func(*http.Request),
+) *httptest.ResponseRecorder {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.Context())
 	defer cancel()

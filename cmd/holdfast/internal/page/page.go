@@ -60,8 +60,8 @@ type Options struct {
 // MinToken is the length of the shortest token.
 const MinToken = 16
 
-// ErrOpen is returned for an address that is not loopback when there is neither a token nor a demand
-// for client certificates.
+// ErrOpen is returned for an address that is not loopback when there is neither a token nor a
+// demand for client certificates.
 var ErrOpen = errors.New("needs a token or client certificates")
 
 // Server serves the page. [Server.Close] ends it.
@@ -79,8 +79,8 @@ type Server struct {
 // maxStreams is the number of pages that are updated at the same time.
 const maxStreams = 64
 
-// Serve serves the page on an address until [Server.Close]. It returns [ErrOpen] for an address that
-// must not be served, and the error of listening.
+// Serve serves the page on an address until [Server.Close]. It returns [ErrOpen] for an address
+// that must not be served, and the error of listening.
 func Serve(ctx context.Context, address string, opt Options) (*Server, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {

@@ -36,7 +36,8 @@ func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n",
+			_, err = fmt.Fprintf(conn,
+				"%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n",
 				http.MethodGet, path, token)
 			if err != nil {
 				t.Fatal(err)
