@@ -1,6 +1,7 @@
 package stm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,6 +29,8 @@ func (tx *Tx) commit() (int64, error) {
 	}
 	resp, err := tx.apply(t)
 	switch {
+	case errors.Is(err, errConflict):
+		return 0, err
 	case err != nil:
 		return 0, fmt.Errorf("stm: commit: %w", err)
 	case resp.Succeeded:
@@ -40,15 +43,22 @@ func (tx *Tx) commit() (int64, error) {
 }
 
 // apply sends the commit. Else only reads, as TxnFlat requires.
-func (tx *Tx) apply(t gateway.Txn) (*gateway.TxnResponse, error) {
-	if len(tx.writes) == 0 {
-		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
-	}
+func (tx *Tx) apply(t gateway.Txn) (resp *gateway.TxnResponse, err error) {
 	weight := tx.weight(t)
-	if sh := sharingOf(tx.session); weight > 0 && sh.enter(tx) {
-		defer sh.leave(tx)
-	} else {
-		weight = 0
+	switch {
+	case len(tx.writes) == 0:
+		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
+	case weight > 0:
+		sh := sharingOf(tx.session)
+		if err := sh.enter(tx); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err == nil && resp.Succeeded {
+				tx.applied = resp.Revision
+			}
+			sh.leave(tx)
+		}()
 	}
 	return core.Of(tx.session).TxnFlat(tx.ctx, t, weight)
 }

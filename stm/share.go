@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/merge"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -46,26 +47,60 @@ func sharingOf(s *session.Session) *sharing {
 	return found.(*sharing) //nolint:forcetypeassert // nothing else is stored
 }
 
-// enter adds a commit, unless it must not share a request with one that is under way. etcd
+// enter adds a commit once no other one is under way that it must not share a request with. etcd
 // evaluates the conditions of all commits in a request before it applies any. So if one writes a
 // key that another reads, both could be applied, although each relies on a state that the other
 // changes.
-func (sh *sharing) enter(tx *Tx) (ok bool) {
+//
+// Returns errConflict when the other one has changed a key that tx has read.
+func (sh *sharing) enter(tx *Tx) error {
+	for {
+		other := sh.add(tx)
+		if other == nil {
+			return nil
+		}
+		select {
+		case <-other.left:
+		case <-tx.ctx.Done():
+			return ctxerr.Of(tx.ctx)
+		}
+		if tx.outdated(other) {
+			return errConflict
+		}
+	}
+}
+
+// add adds a commit, or returns one that is in its way.
+func (sh *sharing) add(tx *Tx) (other *Tx) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for other := range sh.commits {
 		if tx.changes(other) || other.changes(tx) {
-			return false
+			return other
 		}
 	}
+	tx.left = make(chan struct{})
 	sh.commits[tx] = struct{}{}
-	return true
+	return nil
 }
 
+// leave removes a commit.
 func (sh *sharing) leave(tx *Tx) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	delete(sh.commits, tx)
+	close(tx.left)
+}
+
+// outdated reports whether tx has read a key as it was before the other commit wrote it.
+func (tx *Tx) outdated(other *Tx) bool {
+	for key := range other.writes {
+		kv, read := tx.reads.keys[key]
+		if read && kv.ModRevision < other.applied && tx.level != ReadCommitted {
+			return true
+		}
+	}
+	return false
 }
 
 // changes reports whether tx writes a key that the other transaction reads or writes.

@@ -27,6 +27,9 @@ type Tx struct {
 	err      error // of a read; the attempt cannot be committed
 	ended    bool
 	next     *Tx // after a conflict, the next attempt, if the commit has read ahead for it
+
+	left    chan struct{} // closed when a commit that shares requests has ended
+	applied int64         // the revision of that commit, or 0
 }
 
 // set is keys and prefixes that were read.
