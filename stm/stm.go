@@ -76,9 +76,10 @@ func Do(
 		tx := next
 		if tx == nil {
 			tx = newTx(ctx, s, opt.Isolation)
-			tx.prefetch(ahead)
+			tx.prefetch(ahead) //nolint:contextcheck // the sharing lives as long as the session
 		}
-		if revision, err = tx.attempt(fn); !errors.Is(err, errConflict) {
+		revision, err = tx.attempt(fn) //nolint:contextcheck // as above
+		if !errors.Is(err, errConflict) {
 			return revision, err
 		}
 		ahead, next = tx.wants(), tx.next
