@@ -69,7 +69,7 @@ var arrows = map[string][]string{
 		"gateway", "session", "internal/core", "internal/line", "internal/listwatch",
 		"internal/ctxerr", "internal/grace",
 	},
-	"stm": {"gateway", "session", "internal/core", "internal/ctxerr"},
+	"stm": {"gateway", "session", "internal/core", "internal/merge", "internal/ctxerr"},
 	"limit": {
 		"gateway", "session", "stm", "internal/core", "internal/ctxerr", "internal/grace",
 	},

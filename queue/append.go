@@ -17,7 +17,7 @@ func (p *producer) append(
 ) (*gateway.TxnResponse, error) {
 	t := p.appendTxn(m, n)
 	if s, ok := p.host.(*core.Session); ok {
-		return s.TxnFlat(ctx, t)
+		return s.TxnFlat(ctx, t, 0)
 	}
 	return p.appendByClient(ctx, t, m.records[0])
 }

@@ -1,18 +1,18 @@
 package stm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/session"
 )
 
 // commit applies the writes if no other client has changed the reads. After a conflict it returns
 // errConflict, and sets next if the answer has the reads of the next attempt.
-func (tx *Tx) commit(s *session.Session) (int64, error) {
+func (tx *Tx) commit() (int64, error) {
 	cmps := tx.compares()
 	ahead := tx.wants()
 	switch {
@@ -27,25 +27,40 @@ func (tx *Tx) commit(s *session.Session) (int64, error) {
 	for _, key := range slices.Sorted(maps.Keys(tx.writes)) {
 		t.Then = append(t.Then, tx.writes[key].op)
 	}
-	resp, err := tx.apply(s, t)
+	resp, err := tx.apply(t)
 	switch {
+	case errors.Is(err, errConflict):
+		return 0, err
 	case err != nil:
 		return 0, fmt.Errorf("stm: commit: %w", err)
 	case resp.Succeeded:
 		return resp.Revision, nil
 	case len(resp.Responses) == ahead.len(): // else the answer was lost
-		tx.next = newTx(tx.ctx, tx.client, tx.level)
+		tx.next = newTx(tx.ctx, tx.session, tx.level)
 		tx.next.take(ahead, resp)
 	}
 	return 0, errConflict
 }
 
 // apply sends the commit. Else only reads, as TxnFlat requires.
-func (tx *Tx) apply(s *session.Session, t gateway.Txn) (*gateway.TxnResponse, error) {
-	if len(tx.writes) == 0 {
+func (tx *Tx) apply(t gateway.Txn) (resp *gateway.TxnResponse, err error) {
+	weight := tx.weight(t)
+	switch {
+	case len(tx.writes) == 0:
 		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
+	case weight > 0:
+		sh := sharingOf(tx.session)
+		if err := sh.enter(tx); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err == nil && resp.Succeeded {
+				tx.applied = resp.Revision
+			}
+			sh.leave(tx)
+		}()
 	}
-	return core.Of(s).TxnFlat(tx.ctx, t)
+	return core.Of(tx.session).TxnFlat(tx.ctx, t, weight)
 }
 
 // compares returns the conditions of the commit.

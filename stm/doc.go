@@ -27,7 +27,9 @@
 // A transaction without a conflict sends one request for each [Tx.Get] of a new key, or one for all
 // with [Options.Prefetch], and one that commits. One that only reads sends no commit, if its reads
 // are of one revision. After a conflict, all reads of the attempt before are made in one request,
-// the first time in the one that found the conflict.
+// the first time in the one that found the conflict. Small reads of one session that wait at the
+// same time share a request, and so do small commits, if none writes a key that another reads or
+// writes. Such commits have the same revision.
 //
 // # Limitations
 //

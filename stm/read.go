@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // wants are keys and prefixes to be read together.
@@ -69,12 +70,25 @@ func (tx *Tx) prefetch(w wants) {
 		tx.err = tooLarge("%d reads", len(ops))
 		return
 	}
-	resp, err := tx.client.Txn(tx.ctx, gateway.Txn{Then: ops})
+	resp, err := tx.readAll(w, ops)
 	if err != nil {
 		tx.err = fmt.Errorf("stm: read: %w", err)
 		return
 	}
 	tx.take(w, resp)
+}
+
+// readAll reads in one request, which it shares with others if there are few keys.
+func (tx *Tx) readAll(w wants, ops []gateway.Op) (*gateway.TxnResponse, error) {
+	if len(w.prefixes) > 0 || len(w.keys) > maxShared {
+		return tx.client.Txn(tx.ctx, gateway.Txn{Then: ops})
+	}
+	r := &reading{ops: ops}
+	err := sharingOf(tx.session).reads.Do(tx.ctx, r)
+	if err != nil && tx.ctx.Err() != nil {
+		err = ctxerr.Of(tx.ctx) // and nothing is uncertain about a read
+	}
+	return r.resp, err
 }
 
 func tooLarge(format string, n int) error {

@@ -75,10 +75,11 @@ func Do(
 	for conflicts := 0; ; conflicts++ {
 		tx := next
 		if tx == nil {
-			tx = newTx(ctx, s.Client(), opt.Isolation)
-			tx.prefetch(ahead)
+			tx = newTx(ctx, s, opt.Isolation)
+			tx.prefetch(ahead) //nolint:contextcheck // the sharing lives as long as the session
 		}
-		if revision, err = tx.attempt(s, fn); !errors.Is(err, errConflict) {
+		revision, err = tx.attempt(fn) //nolint:contextcheck // as above
+		if !errors.Is(err, errConflict) {
 			return revision, err
 		}
 		ahead, next = tx.wants(), tx.next
@@ -107,7 +108,7 @@ func wait(ctx context.Context, conflicts int) {
 var errConflict = errors.New("conflict")
 
 // attempt calls fn once, and commits its writes.
-func (tx *Tx) attempt(s *session.Session, fn func(tx *Tx) error) (int64, error) {
+func (tx *Tx) attempt(fn func(tx *Tx) error) (int64, error) {
 	defer func() { tx.ended = true }() // also if fn panics
 	if tx.err == nil {
 		err := fn(tx)
@@ -121,5 +122,5 @@ func (tx *Tx) attempt(s *session.Session, fn func(tx *Tx) error) (int64, error) 
 	if tx.err != nil {
 		return 0, tx.err
 	}
-	return tx.commit(s)
+	return tx.commit()
 }

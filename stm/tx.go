@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/session"
 )
 
 // Tx is one attempt of a transaction. It belongs to the goroutine and to the call of the function
 // that received it, and is not safe for concurrent use.
 type Tx struct {
-	ctx    context.Context //nolint:containedctx // of the call of Do
-	client *gateway.Client
-	level  Isolation
+	ctx     context.Context //nolint:containedctx // of the call of Do
+	session *session.Session
+	client  *gateway.Client
+	level   Isolation
 
 	revision int64 // of the first read, and of all if the level reads a snapshot; 0 before it
 	reads    set   // by the function
@@ -25,6 +27,9 @@ type Tx struct {
 	err      error // of a read; the attempt cannot be committed
 	ended    bool
 	next     *Tx // after a conflict, the next attempt, if the commit has read ahead for it
+
+	left    chan struct{} // closed when a commit that shares requests has ended
+	applied int64         // the revision of that commit, or 0
 }
 
 // set is keys and prefixes that were read.
@@ -45,9 +50,9 @@ var errEnded = fmt.Errorf("stm: %w: the attempt has ended", gateway.ErrInvalid)
 
 func newSet() set { return set{map[string]gateway.KeyValue{}, map[string]bool{}} }
 
-func newTx(ctx context.Context, c *gateway.Client, level Isolation) *Tx {
+func newTx(ctx context.Context, s *session.Session, level Isolation) *Tx {
 	return &Tx{
-		ctx: ctx, client: c, level: level,
+		ctx: ctx, session: s, client: s.Client(), level: level,
 		reads: newSet(), ahead: newSet(), writes: map[string]write{},
 	}
 }

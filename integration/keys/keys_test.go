@@ -64,6 +64,7 @@ func TestRecipesUseTheListedKeysOnly(t *testing.T) {
 	own := append(u.groups(), u.shards()...)
 	u.crons()
 	u.limits()
+	u.transactions()
 	u.queues()
 	u.resumed()
 	for _, s := range []*session.Session{a, b} {

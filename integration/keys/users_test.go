@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
+	"github.com/holdfast-go/holdfast/cache"
 	"github.com/holdfast-go/holdfast/cron"
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/gateway"
@@ -19,6 +20,7 @@ import (
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
 	"github.com/holdfast-go/holdfast/shard"
+	"github.com/holdfast-go/holdfast/stm"
 )
 
 // user uses the recipes with two sessions of two clients.
@@ -269,6 +271,23 @@ func (u user) limits() {
 	_, idErr := limit.NewIDs(u.a, "docs/ids", nil).Next(u.ctx)
 	_, addErr := limit.NewCounter(u.a, "docs/counter").Add(u.ctx, -12)
 	u.no(err, idErr, addErr, l.Close(u.ctx))
+}
+
+// transactions uses a counter's key, because their keys are the caller's own. They and a cache write
+// nothing else but the receipts of the session.
+func (u user) transactions() {
+	u.t.Helper()
+	const key = "docs/counter//counter"
+	copied, err := cache.Open(u.ctx, u.b.Client(), "docs/counter//", nil)
+	u.no(err)
+	defer copied.Close()
+	revision, err := stm.Do(u.ctx, u.a, func(tx *stm.Tx) error {
+		value, err := tx.Get(key)
+		_, prefixErr := tx.Prefix("docs/counter//")
+		tx.Put(key, value)
+		return errors.Join(err, prefixErr)
+	}, &stm.Options{Prefetch: []string{key}})
+	u.no(err, copied.WaitRevision(u.ctx, revision))
 }
 
 // shards runs two members, of which one leaves and returns, so that shards are not at home. It

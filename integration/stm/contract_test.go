@@ -28,7 +28,11 @@ func TestContract(t *testing.T) {
 			"Skew":      skew,
 			"Largest":   largest,
 			"Lease":     leased,
+			"Nested":    nested,
 			"Requests":  func(t *testing.T, _ *gateway.Client, _ *session.Session) { requests(t, own) },
+			"SharedSkew": func(t *testing.T, _ *gateway.Client, _ *session.Session) {
+				sharedSkew(t, own)
+			},
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, s) })
 		}

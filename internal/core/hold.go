@@ -147,7 +147,7 @@ func (h *Hold) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, er
 func (s *Session) TxnUnder(
 	ctx context.Context, t gateway.Txn, guards ...gateway.Cmp,
 ) (*gateway.TxnResponse, error) {
-	resp, err := s.transact(ctx, t, false, guards...)
+	resp, err := s.transact(ctx, t, false, 0, guards...)
 	if s.ctx.Err() != nil && errors.Is(err, ErrLost) && !errors.Is(err, ErrNotHeld) {
 		err = fmt.Errorf("%w: %w", ErrNotHeld, err)
 	}

@@ -27,7 +27,7 @@ func TestKeysThatAlwaysChange(t *testing.T) {
 		return err
 	}
 	flat := func(ctx context.Context, s *session.Session) error {
-		_, err := core.Of(s).TxnFlat(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("done", nil)}})
+		_, err := core.Of(s).TxnFlat(ctx, gateway.Txn{Then: []gateway.Op{gateway.OpPut("done", nil)}}, 0)
 		return err
 	}
 	write := func(ctx context.Context, s *session.Session) error {

@@ -38,19 +38,25 @@ func (s *Session) putReceipt(r *receipt, mod int64) {
 
 // Txn is documented at session.Session.Txn.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	return s.transact(ctx, t, false)
+	return s.transact(ctx, t, false, 0)
 }
 
 // TxnFlat is Txn with one level of nesting less, which is less work for the server. t.Else must
 // only read a few keys, because it also runs when the session's own conditions do not hold, and
 // again after a lost answer, so that a put would be applied several times.
-func (s *Session) TxnFlat(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
-	return s.transact(ctx, t, true)
+//
+// With a weight, see [Write], it may share a request with other writes of the session. Of two that
+// may be under way at once, none may write a key that the other reads or writes: etcd evaluates the
+// conditions of both before it applies any.
+func (s *Session) TxnFlat(
+	ctx context.Context, t gateway.Txn, weight int,
+) (*gateway.TxnResponse, error) {
+	return s.transact(ctx, t, true, weight)
 }
 
 // transact is Txn under all of guard. It returns [ErrNotHeld] when one of them does not hold.
 func (s *Session) transact(
-	ctx context.Context, t gateway.Txn, flat bool, guard ...gateway.Cmp,
+	ctx context.Context, t gateway.Txn, flat bool, weight int, guard ...gateway.Cmp,
 ) (*gateway.TxnResponse, error) {
 	r := s.takeReceipt()
 	mark := func(branch string, ops []gateway.Op) []gateway.Op {
@@ -61,6 +67,7 @@ func (s *Session) transact(
 		Else:         []gateway.Op{gateway.OpGet(r.key)},
 		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
 		resolver:     &receiptResolver{s, r},
+		Weight:       weight,
 	}
 	if flat {
 		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)

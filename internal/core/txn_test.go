@@ -37,7 +37,7 @@ func apply(
 		return s.Txn(ctx, t)
 	}
 	t.Else = t.Else[1:]
-	return core.Of(s).TxnFlat(ctx, t)
+	return core.Of(s).TxnFlat(ctx, t, 0)
 }
 
 func TestTxn(t *testing.T) {

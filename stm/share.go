@@ -1,0 +1,172 @@
+package stm
+
+import (
+	"context"
+	"sync"
+
+	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
+	"github.com/holdfast-go/holdfast/internal/merge"
+	"github.com/holdfast-go/holdfast/session"
+)
+
+// Transactions of one session share requests: small reads that wait at the same time are sent
+// together, and so are small commits. Each costs the server much less than with a request of its
+// own.
+
+// maxShared is the number of keys, read and written, up to which a transaction shares requests. A
+// larger one would delay the others.
+const maxShared = 8
+
+// sharing is the transactions of a session that share requests.
+type sharing struct {
+	reads merge.Batcher[*reading]
+
+	mu      sync.Mutex
+	commits map[*Tx]struct{} // under way, in requests that others may share
+}
+
+// sharings are the sharings of all sessions, by *session.Session.
+var sharings sync.Map
+
+func sharingOf(s *session.Session) *sharing {
+	found, ok := sharings.Load(s)
+	if !ok {
+		sh := &sharing{commits: map[*Tx]struct{}{}}
+		sh.reads = merge.Batcher[*reading]{
+			Owner: core.Of(s), Pick: pickReadings,
+			Send: func(ctx context.Context, jobs []*merge.Job[*reading]) {
+				sendReadings(ctx, s.Client(), jobs)
+			},
+		}
+		if found, ok = sharings.LoadOrStore(s, sh); !ok {
+			context.AfterFunc(s.Context(), func() { sharings.Delete(s) })
+		}
+	}
+	return found.(*sharing) //nolint:forcetypeassert // nothing else is stored
+}
+
+// enter adds a commit once no other one is under way that it must not share a request with. etcd
+// evaluates the conditions of all commits in a request before it applies any. So if one writes a
+// key that another reads, both could be applied, although each relies on a state that the other
+// changes.
+//
+// Returns errConflict when the other one has changed a key that tx has read.
+func (sh *sharing) enter(tx *Tx) error {
+	for {
+		other := sh.add(tx)
+		if other == nil {
+			return nil
+		}
+		select {
+		case <-other.left:
+		case <-tx.ctx.Done():
+			return ctxerr.Of(tx.ctx)
+		}
+		if tx.outdated(other) {
+			return errConflict
+		}
+	}
+}
+
+// add adds a commit, or returns one that is in its way.
+func (sh *sharing) add(tx *Tx) (other *Tx) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for other := range sh.commits {
+		if tx.changes(other) || other.changes(tx) {
+			return other
+		}
+	}
+	tx.left = make(chan struct{})
+	sh.commits[tx] = struct{}{}
+	return nil
+}
+
+// leave removes a commit.
+func (sh *sharing) leave(tx *Tx) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.commits, tx)
+	close(tx.left)
+}
+
+// outdated reports whether tx has read a key as it was before the other commit wrote it.
+func (tx *Tx) outdated(other *Tx) bool {
+	for key := range other.writes {
+		kv, read := tx.reads.keys[key]
+		if read && kv.ModRevision < other.applied && tx.level != ReadCommitted {
+			return true
+		}
+	}
+	return false
+}
+
+// changes reports whether tx writes a key that the other transaction reads or writes.
+func (tx *Tx) changes(other *Tx) bool {
+	for key := range tx.writes {
+		_, written := other.writes[key]
+		_, read := other.reads.keys[key]
+		if written || read || other.reads.covers(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// weight returns the share that a commit takes of a request, or 0 if it must not share one.
+func (tx *Tx) weight(t gateway.Txn) int {
+	if len(tx.reads.keys)+len(tx.reads.prefixes)+len(tx.writes) > maxShared {
+		return 0
+	}
+	size := 0
+	for key, w := range tx.writes {
+		size += len(key) + len(w.value)
+	}
+	for key, kv := range tx.reads.keys { // Else reads them
+		size += len(key) + len(kv.Value)
+	}
+	return max(len(t.If), len(t.Then), len(t.Else)) + 1 + size/core.WeightBytes // 1 for the receipt
+}
+
+// reading is the reads of one transaction.
+type reading struct {
+	ops  []gateway.Op
+	resp *gateway.TxnResponse
+}
+
+// pickReadings returns the number of readings that fit in one request.
+func pickReadings(waiting []*merge.Job[*reading]) (n int) {
+	for ops := 0; n < len(waiting); n++ {
+		if ops += len(waiting[n].V.ops); ops > core.MaxOps && n > 0 {
+			break
+		}
+	}
+	return n
+}
+
+// sendReadings reads for several transactions in one request. If etcd rejects that, for example
+// because one of them reads a revision that was compacted, each is read alone.
+func sendReadings(ctx context.Context, c *gateway.Client, jobs []*merge.Job[*reading]) {
+	var t gateway.Txn
+	for _, j := range jobs {
+		t.Then = append(t.Then, j.V.ops...)
+	}
+	resp, err := c.Txn(ctx, t)
+	if err != nil && len(jobs) > 1 {
+		for i := range jobs {
+			sendReadings(ctx, c, jobs[i:i+1])
+		}
+		return
+	}
+	for _, j := range jobs {
+		if j.Err = err; err == nil {
+			n := len(j.V.ops)
+			j.V.resp = &gateway.TxnResponse{
+				Header: resp.Header, Succeeded: resp.Succeeded, Responses: resp.Responses[:n:n],
+			}
+			resp.Responses = resp.Responses[n:]
+		}
+	}
+}
