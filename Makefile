@@ -2,7 +2,7 @@
 
 # The modules that hold packages. integration/etcd/* and tools only pin programs.
 NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod adapters/*/go.mod))
-MODULES := . $(NESTED) integration/adapters integration/containers
+MODULES := . $(NESTED) holdfasttest/containers integration/adapters integration/containers
 
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
@@ -74,20 +74,21 @@ proxies:
 upgrade:
 	go test -C integration $(RACE) -v -timeout 10m $(TESTFLAGS) ./upgrade
 
-# The tests of a module whose other packages do not need Docker. They are skipped where no engine answers, and nowhere else.
+# The tests are skipped where no engine answers, and nowhere else.
 DOCKER_ARCH = $(shell docker version -f '{{.Server.Arch}}')
 
-## containers: the contract suites, faults of single nodes on etcd in containers, and the image of the command
+## containers: etcd in containers for users' tests, the contract suites on it, and the image of the command
 containers: export TESTCONTAINERS_RYUK_DISABLED ?= true
 containers: export TESTCONTAINERS_HOST_OVERRIDE ?= 127.0.0.1
-containers: export ETCD_IMAGE ?= $(IMAGE)
+containers: export HOLDFAST_ETCD_IMAGE ?= $(IMAGE)
 containers:
 	@set -e; if docker info >/dev/null 2>&1; then \
-	  [ $$ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
+	  [ $$HOLDFAST_ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
 	  $(MAKE) --no-print-directory dist VERSION=v0.0.0-test PLATFORM=linux/$(DOCKER_ARCH); \
 	  docker load -q -i dist/holdfast_0.0.0-test_image_$(DOCKER_ARCH).tar.gz; \
 	  export HOLDFAST_CONTAINERS=must HOLDFAST_IMAGE=holdfast:0.0.0-test; fi; \
-	  (set -x; go test -C integration/containers $(RACE) -timeout 10m $(TESTFLAGS) ./...)
+	  for m in holdfasttest/containers integration/containers; do \
+	  (set -x; go test -C $$m $(RACE) -timeout 10m $(TESTFLAGS) ./...); done
 
 ## image: an image with nothing but etcd in it, built from its Go module, for machines that reach no registry
 image:
