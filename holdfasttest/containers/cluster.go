@@ -46,7 +46,9 @@ func Start(tb testing.TB, opts *Options) *Cluster {
 	if err := c.start(ctx, o); err != nil {
 		tb.Fatalf("holdfasttest/containers: start: %v", err)
 	}
-	c.WaitHealthy()
+	for _, n := range c.nodes {
+		n.waitHealthy(ctx)
+	}
 	return c
 }
 
@@ -145,7 +147,7 @@ func (c *Cluster) Session(opts *session.Options) *session.Session {
 	return s
 }
 
-// WaitHealthy waits until all nodes are healthy. The test fails after a minute.
+// WaitHealthy waits until all nodes are healthy. The test fails if one needs more than a minute.
 func (c *Cluster) WaitHealthy() {
 	c.tb.Helper()
 	for _, n := range c.nodes {

@@ -28,7 +28,7 @@ const (
 	// logLines is the number of lines of each node's log that a failed test prints.
 	logLines = 40
 	// probe is the time for one question about a node's health.
-	probe = time.Second
+	probe = 3 * time.Second
 )
 
 // url returns a URL of the node in the network of the cluster.

@@ -105,6 +105,14 @@ func (n *Node) command(
 // WaitHealthy waits until the node has confirmed a read of the majority. The test fails after a
 // minute.
 func (n *Node) WaitHealthy() {
+	n.cluster.tb.Helper()
+	ctx, cancel := context.WithTimeout(n.cluster.tb.Context(), patience)
+	defer cancel()
+	n.waitHealthy(ctx)
+}
+
+// waitHealthy waits until the node is healthy. The test fails if ctx ends first.
+func (n *Node) waitHealthy(ctx context.Context) {
 	tb := n.cluster.tb
 	tb.Helper()
 	client, err := gateway.New(gateway.Config{Endpoints: []string{n.endpoint}})
@@ -112,8 +120,6 @@ func (n *Node) WaitHealthy() {
 		tb.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
-	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
