@@ -2,7 +2,7 @@
 
 # The modules that hold packages. integration/etcd/* and tools only pin programs.
 NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod adapters/*/go.mod))
-MODULES := . $(NESTED) integration/adapters integration/containers
+MODULES := . $(NESTED) holdfasttest/containers integration/adapters integration/containers
 
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
@@ -55,10 +55,12 @@ integration:
 	  packages=$$(go list -C $$m ./... | grep -E '$(TIMED)' || true); [ -z "$$packages" ] || $(call nested-tests,1); done
 
 # What a recipe relies on may differ between versions: etcd 3.7 omits leases from reads without values, for example.
+# The etcd in memory is compared with 3.4 too, if it is installed.
 ## contracts: the contract tests of the recipes, and of the etcd in memory, on the other versions of etcd
 contracts:
 	ETCD_VERSIONS=3.5,3.7 go test -C integration -p 2 -count=1 -timeout 10m -run Contract $(TESTFLAGS) \
 	  ./mutex ./election ./semaphore ./barrier ./queue ./once ./cron ./cache ./member ./stm ./limit ./shard ./holdfasttest
+	ETCD_VERSIONS=3.4 go test -C integration -count=1 -timeout 10m -run Contract $(TESTFLAGS) ./holdfasttest
 
 # Without the race detector, with which a compiler needs minutes for SQLite.
 ## adapters: the schedulers and tools for which there are adapters, on a real etcd
@@ -74,20 +76,21 @@ proxies:
 upgrade:
 	go test -C integration $(RACE) -v -timeout 10m $(TESTFLAGS) ./upgrade
 
-# The tests of a module whose other packages do not need Docker. They are skipped where no engine answers, and nowhere else.
+# The tests are skipped where no engine answers, and nowhere else.
 DOCKER_ARCH = $(shell docker version -f '{{.Server.Arch}}')
 
-## containers: the contract suites, faults of single nodes on etcd in containers, and the image of the command
+## containers: etcd in containers for users' tests, the contract suites on it, and the image of the command
 containers: export TESTCONTAINERS_RYUK_DISABLED ?= true
 containers: export TESTCONTAINERS_HOST_OVERRIDE ?= 127.0.0.1
-containers: export ETCD_IMAGE ?= $(IMAGE)
+containers: export HOLDFAST_ETCD_IMAGE ?= $(IMAGE)
 containers:
 	@set -e; if docker info >/dev/null 2>&1; then \
-	  [ $$ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
+	  [ $$HOLDFAST_ETCD_IMAGE != $(IMAGE) ] || docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image; \
 	  $(MAKE) --no-print-directory dist VERSION=v0.0.0-test PLATFORM=linux/$(DOCKER_ARCH); \
 	  docker load -q -i dist/holdfast_0.0.0-test_image_$(DOCKER_ARCH).tar.gz; \
 	  export HOLDFAST_CONTAINERS=must HOLDFAST_IMAGE=holdfast:0.0.0-test; fi; \
-	  (set -x; go test -C integration/containers $(RACE) -timeout 10m $(TESTFLAGS) ./...)
+	  for m in holdfasttest/containers integration/containers; do \
+	  (set -x; go test -C $$m $(RACE) -timeout 10m $(TESTFLAGS) ./...); done
 
 ## image: an image with nothing but etcd in it, built from its Go module, for machines that reach no registry
 image:

@@ -1,7 +1,6 @@
 package containers_test
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/network"
 	"github.com/testcontainers/testcontainers-go/wait"
+
+	"github.com/holdfast-go/holdfast/holdfasttest/containers"
 )
 
 // holdfastImage names the image of the command, which "make containers" builds.
@@ -20,7 +21,7 @@ const holdfastImage = "HOLDFAST_IMAGE"
 // TestTheImageIsTheFirstProcessOfAContainer starts the image of the command as an entrypoint, with
 // commands under a lock.
 func TestTheImageIsTheFirstProcessOfAContainer(t *testing.T) {
-	img := image(t)
+	needEngine(t)
 	holdfast := os.Getenv(holdfastImage)
 	if holdfast == "" {
 		t.Skipf("no image of the command in %s", holdfastImage)
@@ -29,21 +30,23 @@ func TestTheImageIsTheFirstProcessOfAContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clean(t, func(context.Context) error { return engine.Close() })
-	lan := startServer(t, img)
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	etcd := containers.Start(t, nil)
 	command := buildCommand(t)
 	run := func(t *testing.T, args ...string) testcontainers.Container {
 		t.Helper()
 		c, err := testcontainers.Run(t.Context(), holdfast,
-			network.WithNetwork(nil, lan),
-			testcontainers.WithEnv(map[string]string{"ETCDCTL_ENDPOINTS": "http://etcd:2379"}),
+			network.WithNetwork(nil, etcd.Network()),
+			testcontainers.WithEnv(map[string]string{"ETCDCTL_ENDPOINTS": "http://n0:2379"}),
 			testcontainers.WithFiles(testcontainers.ContainerFile{
 				HostFilePath: command, ContainerFilePath: "/command", FileMode: 0o755,
 			}),
 			testcontainers.WithCmd(append([]string{"lock", t.Name(), "--", "/command"}, args...)...))
-		if c != nil {
-			clean(t, func(ctx context.Context) error { return c.Terminate(ctx, atOnce) })
-		}
+		testcontainers.CleanupContainer(t, c, testcontainers.StopTimeout(0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,26 +75,6 @@ func TestTheImageIsTheFirstProcessOfAContainer(t *testing.T) {
 		}
 		exits(t, c, 7)
 	})
-}
-
-// startServer starts an etcd with the name etcd in a network of its own.
-func startServer(t *testing.T, img string) *testcontainers.DockerNetwork {
-	t.Helper()
-	lan, err := network.New(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	clean(t, lan.Remove)
-	c, err := testcontainers.Run(t.Context(), img, network.WithNetwork([]string{"etcd"}, lan),
-		testcontainers.WithCmd("etcd", "--listen-client-urls=http://0.0.0.0:2379",
-			"--advertise-client-urls=http://etcd:2379"))
-	if c != nil {
-		clean(t, func(ctx context.Context) error { return c.Terminate(ctx, atOnce) })
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lan
 }
 
 // buildCommand builds the program that runs under the lock, which needs no files of a system.

@@ -2,13 +2,10 @@ package containers_test
 
 import (
 	"context"
+	"errors"
 	"testing"
-	"time"
 
-	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/modules/etcd"
-
-	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/holdfasttest/containers"
 	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -21,31 +18,20 @@ func nightly(ctx context.Context, s *session.Session, work func(context.Context)
 		})
 }
 
-// TestNightly is the test in docs/howto/testcontainers.md, except that image(t) replaces the constant
-// name of the image.
-func TestNightly(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	server, err := etcd.Run(ctx, image(t))
-	testcontainers.CleanupContainer(t, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint, err := server.ClientEndpoint(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	s, err := session.New(ctx, client, nil) // waits until etcd answers
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(ctx)
-	if err := nightly(ctx, s, func(context.Context) error { return nil }); err != nil {
+// TestNightlyWithTwoNodes is the test in docs/howto/testcontainers.md, except that it may be skipped.
+func TestNightlyWithTwoNodes(t *testing.T) {
+	needEngine(t)
+	etcd := containers.Start(t, &containers.Options{Nodes: 3})
+	etcd.Node(0).Pause() // a majority is left
+	s := etcd.Session(nil)
+	err := nightly(t.Context(), s, func(ctx context.Context) error {
+		if err := etcd.Client().Revoke(ctx, s.Lease()); err != nil {
+			return err
+		}
+		<-ctx.Done() // the lock is lost
+		return context.Cause(ctx)
+	})
+	if !errors.Is(err, session.ErrLost) {
 		t.Error(err)
 	}
 }

@@ -34,7 +34,7 @@ func TestGoBlocksCompile(t *testing.T) {
 				where: fmt.Sprintf("%s:%d", page, b.line), code: b.text,
 				around: "holdfast.go",
 			}
-			if strings.Contains(b.text, "testcontainers") {
+			if strings.Contains(b.text, "containers.") {
 				u.module, u.around = "containers", "containers.go"
 			}
 			units = append(units, u)

@@ -43,8 +43,7 @@ var imports = map[string]string{
 	"recipe":    etcd + "client/v3/experimental/recipes",
 	"rpctypes":  etcd + "api/v3/v3rpc/rpctypes",
 
-	"testcontainers": "github.com/testcontainers/testcontainers-go",
-	"etcd":           "github.com/testcontainers/testcontainers-go/modules/etcd",
+	"containers": module + "holdfasttest/containers",
 }
 
 // unit is a Go file made from a piece of a document.

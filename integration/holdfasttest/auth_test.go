@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func comparePermissions(t *testing.T, version string) {
 	t.Logf("seed: %d", seed)
 	c := newContract(seed, newFake(t, mutation{}), newReal(t, version))
 	c.g.ordered = true
+	// Etcd 3.4 does not check the permissions of a transaction in another one, nor whether a put of a
+	// transaction may read the earlier value, or write the other keys of its lease.
+	c.g.simple = version == "3.4"
 	if err := c.runWithAuth(t); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
@@ -63,11 +67,20 @@ func (c *contract) runWithAuth(t *testing.T) error {
 		if bytes.Equal(r.body, empty.body) { // etcd asks nobody for a name, because it has no keys
 			continue
 		}
+		if c.unchecked(r) {
+			continue
+		}
 		if err := c.compare(t, r); err != nil {
 			return fmt.Errorf("operation %d of %q: %w", i, name, err)
 		}
 	}
 	return nil
+}
+
+// unchecked reports whether etcd answers a request of anybody: 3.4 does so with leases and compactions.
+func (c *contract) unchecked(r request) bool {
+	return c.other.version == "3.4" &&
+		(strings.HasPrefix(r.path, "/lease/") || r.path == "/kv/compaction")
 }
 
 // setUp makes the users root and u, and turns authentication on.
@@ -131,7 +144,12 @@ func (c *contract) watchAs(t *testing.T, user []string) error {
 		c.acks = 0
 		for id := range 40 {
 			m := c.g.watch(id + 1)
-			delete(m["create_request"].(object), "start_revision")
+			create := m["create_request"].(object)
+			delete(create, "start_revision")
+			if end, ok := create["range_end"].([]byte); ok && len(end) == 1 && c.other.version == "3.4" {
+				// Etcd 3.4 grants a watch of all keys from one to a user who may read that key.
+				delete(create, "range_end")
+			}
 			if err := c.request(m); err != nil {
 				return err
 			}

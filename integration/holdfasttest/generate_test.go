@@ -25,6 +25,7 @@ type generator struct {
 	rev       int64 // the newest revision of the store
 	compacted int64
 	ordered   bool // no range ends before it begins
+	simple    bool // no transaction has another one in it, or a put with a lease or an earlier value
 }
 
 func newGenerator(seed uint64) *generator {
@@ -199,14 +200,19 @@ func (g *generator) op(depth int) object {
 	case n < 7:
 		return object{"request_range": g.get()}
 	case n < 14:
-		return object{"request_put": g.put(!g.one(3))}
+		put := g.put(!g.one(3))
+		if g.simple {
+			delete(put, "prev_kv")
+			delete(put, "lease")
+		}
+		return object{"request_put": put}
 	case n < 17:
 		o := g.del()
 		if end, ok := o["range_end"].([]byte); ok && len(end) == 1 {
 			delete(o, "range_end") // etcd compares such an end with puts in two ways
 		}
 		return object{"request_delete_range": o}
-	case n < 19 && depth > 0:
+	case n < 19 && depth > 0 && !g.simple:
 		return object{"request_txn": g.txn(depth - 1)}
 	case n == 19 && g.one(4):
 		return object{}
