@@ -58,6 +58,7 @@ type rig struct {
 	rec      *history.Recorder
 	watchers []*history.Watcher
 	parties  []*load.Party
+	foreign  *load.Foreign
 	process  *process
 
 	conditions history.Conditions
@@ -90,6 +91,8 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 		t.Cleanup(func() { w.Stop() }) // does nothing if the run has stopped it
 		r.watchers = append(r.watchers, w)
 	}
+	r.foreign = load.StartForeign(r.cluster.ClientV3(t), s.ttl, r.rec)
+	t.Cleanup(r.foreign.Close)
 	r.victims, r.others = r.newGroup(), r.newGroup()
 	var victims []load.Config
 	for i := range each {
@@ -232,6 +235,7 @@ func (r *rig) note(format string, args ...any) {
 // closeParties ends all parties and returns the ops that they and the process recorded.
 func (r *rig) closeParties() ([]history.Op, error) {
 	var errs []error
+	r.foreign.Close()
 	for _, p := range r.parties {
 		errs = append(errs, p.Close())
 	}

@@ -54,6 +54,7 @@ func (r *rig) recipes() []recipe {
 		{load.Overdue, history.Lock, hungAhead},
 		{load.Moving, history.Adopt, 2 * each * load.DetachedFor},
 		{load.Grouped, history.Ack, 0},
+		{load.Cached, history.Unlock, 0},
 	}
 }
 
