@@ -17,7 +17,7 @@ const cachers = 3
 // in eight reads the fence.
 func (w *worker) caches() {
 	m := mutex.New(w.s, Cached, &mutex.Options{Cache: true})
-	for w.rest(5 * pace) {
+	for w.rest(10 * pace) {
 		ctx, cancel := w.patience(16)
 		op := w.begin(Cached, history.Lock, nil)
 		hold := op.Token()
