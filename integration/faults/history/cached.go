@@ -15,10 +15,10 @@ type Cached struct {
 	Foreign string
 }
 
-// Uses counts what a history has shown.
+// Uses are numbers of holds in a history.
 type Uses struct {
 	Early   int // pairs of holds that overlapped for a time that the conditions allow
-	Passed  int // holds that wrote under a key under which another had written
+	Passed  int // holds whose key was of another hold before
 	Foreign int // holds of the other library that wrote
 }
 
@@ -34,6 +34,7 @@ func (k Cached) Check(rep *Report, c *Conditions, log Log, all []Op) (u Uses) {
 	under := k.writes(rep, log, l, ops, from, &u)
 	shown(rep, k.Place, ops)
 	var order []stamped
+	used := map[*Tenure]bool{}
 	for _, h := range holds {
 		t := under[h.Key]
 		if t != nil {
@@ -47,7 +48,10 @@ func (k Cached) Check(rep *Report, c *Conditions, log Log, all []Op) (u Uses) {
 				h.Client, h.Key)
 			continue
 		}
-		h.Fence = t.Fence
+		if used[t] {
+			u.Passed++
+		}
+		h.Fence, used[t] = t.Fence, true
 		// A holder that unlocks without a request does not learn of a deletion before.
 		h.Lost = h.Lost || c.Early && t.Left != 0 && log.At(t.Left) < h.To
 	}
@@ -146,12 +150,9 @@ func (k Cached) writes(
 				rep.Addf("%s: the hold %s wrote at revision %d after its key was passed to %s",
 					k.Place, o.Key, r.Rev, last[t].Key)
 			}
-			if before := last[t]; before != nil && before.Key != o.Key {
-				u.Passed++
-				if before.Fence != 0 {
-					rep.Addf("%s: the hold %s has read the fence %d, and its key was passed to %s",
-						k.Place, before.Key, before.Fence, o.Key)
-				}
+			if before := last[t]; before != nil && before.Key != o.Key && before.Fence != 0 {
+				rep.Addf("%s: the hold %s has read the fence %d, and its key was passed to %s",
+					k.Place, before.Key, before.Fence, o.Key)
 			}
 			if strings.HasPrefix(o.Client, k.Foreign) {
 				u.Foreign++

@@ -14,7 +14,7 @@ const cachers = 3
 
 // caches acquires a lock whose key the session keeps. The fence of such a lock must not be read,
 // because the key is then not passed on, so the token of the call stands for the hold. One holder
-// in eight reads the fence.
+// in ten reads the fence.
 func (w *worker) caches() {
 	m := mutex.New(w.s, Cached, &mutex.Options{Cache: true})
 	for w.rest(10 * pace) {
@@ -33,10 +33,10 @@ func (w *worker) caches() {
 
 func (w *worker) underCached(hold string, l *mutex.Lock) {
 	defer w.watchLossOf(Cached, l, func(o *history.Op) { o.Key = hold })()
-	switch rand.N(8) {
+	switch rand.N(10) {
 	case 0:
 		w.writeCached(hold, l, l.Fence())
-	case 1, 2, 3:
+	case 1, 2:
 		w.writeCached(hold, l, 0)
 	}
 	ctx, cancel := w.finish()
