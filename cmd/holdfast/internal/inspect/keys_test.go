@@ -4,11 +4,14 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/limit"
 	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -54,6 +57,18 @@ func TestKeysOfTheRecipes(t *testing.T) {
 				_, err := q.Receive(ctx)
 				return err
 			}, 1, "tail"},
+			Once: {func(ctx context.Context, name string) error {
+				go once.New(s, name, nil).Do(ctx, func(ctx context.Context, _ *once.Run) ([]byte, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				})
+				synctest.Wait()
+				return nil
+			}, 1, "attempts"},
+			Limiter: {func(ctx context.Context, name string) error {
+				_, err := limit.New(s, name, limit.Rate{Tokens: 10, Per: time.Second}, nil).Allow(ctx, 1)
+				return err
+			}, 1, "bucket"},
 		} {
 			if err := tt.use(t.Context(), recipe); err != nil {
 				t.Fatal(recipe, err)

@@ -22,8 +22,8 @@ const (
 	Lock      = "lock"
 	Election  = "election"
 	Cron      = "cron"
-	Once      = "once"  // with a run since the last result
-	Limit     = "limit" // its members are the blocks of the sessions
+	Once      = "once"    // with a run since the last result
+	Limiter   = "limiter" // its members are the blocks of the sessions
 	Semaphore = "semaphore"
 	Barrier   = "barrier"
 	Latch     = "latch"
@@ -84,7 +84,7 @@ func (p *Place) recipe() string {
 	case p.has("state"):
 		return Cron
 	case p.has("bucket"):
-		return Limit
+		return Limiter
 	case p.has("attempts"):
 		return Once
 	case valued && !shared:
