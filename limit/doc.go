@@ -33,10 +33,9 @@
 // clocks are behind it have to wait for longer. A process that is paused between the check of its
 // session and the work that it has a token for works late.
 //
-// Processes that use one name with different rates are not detected, because etcd stores the time at
-// which the bucket is empty and not the rate: each process then adds tokens at its own rate, and all
-// together may take as many as the greatest rate allows. Use another name for another rate, for
-// example with the rate as a part of it.
+// Processes that use one name with different rates are not detected, because etcd stores the time
+// at which the bucket is empty and not the rate: each process adds tokens at its own rate. Use
+// another name for another rate.
 //
 // The numbers of a block that a process does not use are left out, and numbers of different
 // processes are not in the order of time.

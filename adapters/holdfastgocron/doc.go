@@ -35,8 +35,8 @@
 // # Errors
 //
 // [Locker.Lock] returns [ErrDone] when the tick has been run, and the errors of package once, such
-// as [once.ErrRunning]. It returns [gateway.ErrInvalid] for each tick of a job whose name begins with
-// a slash, or contains two in a row, because no key may have such a name: gocron never runs the job.
+// as [once.ErrRunning]. It returns [gateway.ErrInvalid] for a job whose name begins with a slash or
+// contains two in a row, because no key may have such a name: gocron never runs it.
 // [Elector.IsLeader] returns [ErrNotLeader]. gocron then skips the run.
 //
 // # Keys

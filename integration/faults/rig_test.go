@@ -41,8 +41,7 @@ type setup struct {
 	ttl      time.Duration
 	process  bool // the victims have a process of their own
 	tokenTTL time.Duration
-	idle     int   // further sessions of each party
-	least    rates // of the load; default leastLoad
+	idle     int // further sessions of each party
 }
 
 // rig is a cluster under load. Faults affect the victims, the cluster, or all. The others contend

@@ -148,8 +148,8 @@ var rows = []row{
 		nil, entersWithoutLock),
 }
 
-// alsoCached returns a test of a lock, and of one whose key its session keeps. The table has the text
-// of the former.
+// alsoCached returns a test of a lock, and of one whose key its session keeps. The table has the
+// text of the former.
 func alsoCached(test func(t *testing.T, opts *mutex.Options) (seen string)) test {
 	return func(t *testing.T) (seen string) {
 		seen = test(t, nil)

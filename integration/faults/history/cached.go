@@ -38,8 +38,8 @@ func (k Cached) Check(rep *Report, c *Conditions, log Log, all []Op) (u Uses) {
 	for _, h := range holds {
 		t := under[h.Key]
 		if t != nil {
-			order = append(order, stamped{t.Key + " " + strconv.FormatInt(t.Fence, 10), h.Call, h.From,
-				t.Fence})
+			what := t.Key + " " + strconv.FormatInt(t.Fence, 10)
+			order = append(order, stamped{what, h.Call, h.From, t.Fence})
 		} else {
 			t = l.latest(log, h)
 		}

@@ -58,15 +58,17 @@ func TestKeysOfTheRecipes(t *testing.T) {
 				return err
 			}, 1, "tail"},
 			Once: {func(ctx context.Context, name string) error {
-				go once.New(s, name, nil).Do(ctx, func(ctx context.Context, _ *once.Run) ([]byte, error) {
+				run := func(ctx context.Context, _ *once.Run) ([]byte, error) {
 					<-ctx.Done()
 					return nil, ctx.Err()
-				})
+				}
+				go func() { _, _ = once.New(s, name, nil).Do(ctx, run) }()
 				synctest.Wait()
 				return nil
 			}, 1, "attempts"},
 			Limiter: {func(ctx context.Context, name string) error {
-				_, err := limit.New(s, name, limit.Rate{Tokens: 10, Per: time.Second}, nil).Allow(ctx, 1)
+				rate := limit.Rate{Tokens: 10, Per: time.Second}
+				_, err := limit.New(s, name, rate, nil).Allow(ctx, 1)
 				return err
 			}, 1, "bucket"},
 		} {
