@@ -33,6 +33,10 @@
 // clocks are behind it have to wait for longer. A process that is paused between the check of its
 // session and the work that it has a token for works late.
 //
+// Processes that use one name with different rates are not detected, because etcd stores the time
+// at which the bucket is empty and not the rate: each process adds tokens at its own rate. Use
+// another name for another rate.
+//
 // The numbers of a block that a process does not use are left out, and numbers of different
 // processes are not in the order of time.
 //

@@ -278,6 +278,38 @@ func TestWaitersOfACachedLock(t *testing.T) {
 	})
 }
 
+// TestAWaitForACachedLockIsReportedOnce: for each caller, and not for the key that stands in the line
+// for them.
+func TestAWaitForACachedLockIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		held := locked(t, mutex.New(bubble.Session(t, etcd), "a", nil))
+		var reports atomic.Int64
+		s, err := session.New(t.Context(), etcd.Client(t), &session.Options{
+			WaitingAfter: 2 * time.Second,
+			Hooks: session.Hooks{Waiting: func(context.Context, session.HoldInfo, time.Duration) {
+				reports.Add(1)
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := cached(s)
+		waiting := []<-chan *mutex.Lock{goCached(t, m), goCached(t, m)}
+		time.Sleep(3 * time.Second)
+		if n := reports.Load(); n != 2 {
+			t.Errorf("%d reports of 2 calls", n)
+		}
+		unlocked(t, held)
+		for _, granted := range waiting {
+			unlocked(t, <-granted)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestCacheIsForPlainLocks.
 func TestCacheIsForPlainLocks(t *testing.T) {
 	t.Parallel()

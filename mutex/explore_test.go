@@ -1,12 +1,16 @@
 package mutex_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,27 +23,55 @@ import (
 
 // TestExploreLocks lets ten goroutines with sessions of two clients use two names at random: for
 // reading and writing, together, with a MaxHold, cached, with a deferred Unlock, and moved between
-// sessions. No two hold a name, no write comes after one of a later fence, and nothing is left.
+// sessions. No two hold a name, no write comes after one of a later hold, and nothing is left. In
+// every third run all locks are cached. HOLDFAST_LOCK_SEEDS is the number of runs, 30 without it.
 func TestExploreLocks(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	runs, _ := strconv.ParseUint(cmp.Or(os.Getenv("HOLDFAST_LOCK_SEEDS"), "30"), 10, 64)
+	for seed := range runs {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
-			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) { explore(t, etcd, seed) })
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				explore(t, etcd, seed, seed%2 == 1, honest, t.Errorf)
+			})
 		})
 	}
 }
 
-func explore(t *testing.T, etcd *fakeetcd.Server, seed uint64) {
+// TestExploreLocksFindsFaults: an etcd that does not keep its promises is noticed.
+func TestExploreLocksFindsFaults(t *testing.T) {
+	t.Parallel()
+	for plant, want := range map[plant]string{
+		twoHolders: "is held by", guardsIgnored: "has written",
+	} {
+		var found atomic.Bool
+		for seed := uint64(0); seed < 100 && !found.Load(); seed++ {
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				explore(t, etcd, 3*seed, false, plant, func(format string, args ...any) {
+					if strings.Contains(fmt.Sprintf(format, args...), want) {
+						found.Store(true)
+					}
+				})
+			})
+		}
+		if !found.Load() {
+			t.Errorf("fault %d is not found", plant)
+		}
+	}
+}
+
+func explore(
+	t *testing.T, etcd *fakeetcd.Server, seed uint64, breaks bool, plant plant,
+	wrong func(format string, args ...any),
+) {
 	t.Helper()
-	breaks := seed%2 == 1
-	h := &holders{t: t, overlap: breaks, m: map[string][]*holder{}}
+	h := &holders{wrong: wrong, overlap: breaks, m: map[string][]*holder{}}
 	p := &sessions{t: t, turn: make(chan struct{}, 1)}
 	p.clients = [2]*gateway.Client{etcd.Client(t), etcd.Client(t)}
-	disturb(t, etcd, rand.New(rand.NewPCG(seed, 0)), breaks)
+	disturb(wrong, etcd, rand.New(rand.NewPCG(seed, 0)), breaks, plant)
 	var all sync.WaitGroup
 	for i := range 10 {
-		e := &explorer{t, h, p, rand.New(rand.NewPCG(seed, uint64(i+1)))}
+		e := &explorer{t, h, p, rand.New(rand.NewPCG(seed, uint64(i+1))), seed%3 == 0, wrong}
 		all.Go(func() {
 			for round := range 15 {
 				e.round(fmt.Sprintf("%d in round %d", i, round))
@@ -58,7 +90,7 @@ func explore(t *testing.T, etcd *fakeetcd.Server, seed uint64) {
 	time.Sleep(time.Minute) // until the locks that are still detached have expired
 	keys := append(etcd.Keys("a/"), etcd.Keys("b/")...)
 	if n := etcd.Leases(); len(keys) > 0 || n > 0 {
-		t.Errorf("left: %v, %d leases", keys, n)
+		wrong("left: %v, %d leases", keys, n)
 	}
 }
 
@@ -67,6 +99,8 @@ type explorer struct {
 	held   *holders
 	pool   *sessions
 	random *rand.Rand
+	cached bool // all locks are
+	wrong  func(format string, args ...any)
 }
 
 // lock is a [mutex.Lock] or a [mutex.MultiLock].
@@ -93,7 +127,7 @@ func (e *explorer) round(who string) {
 	l, err := e.acquire(ctx, s, me)
 	if err != nil {
 		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) {
-			e.t.Error(err)
+			e.wrong("%v", err)
 		}
 		return
 	}
@@ -117,7 +151,11 @@ func (e *explorer) round(who string) {
 // acquire may change the names and the mode of me.
 func (e *explorer) acquire(ctx context.Context, s *session.Session, me *holder) (lock, error) {
 	name := me.names[0]
-	switch e.random.IntN(14) {
+	dice := e.random.IntN(14)
+	if e.cached {
+		dice = 7 + dice%3
+	}
+	switch dice {
 	case 0, 1, 2:
 		me.writer = false
 		return mutex.NewRWMutex(s, name, nil).RLock(ctx)
@@ -155,9 +193,12 @@ func (e *explorer) use(ctx context.Context, l lock, me *holder) {
 		_ = one.Downgrade(ctx)
 	case n > 2 && me.writer:
 		var put gateway.Txn
-		for _, name := range me.names {
-			value := strconv.FormatInt(l.Fence(), 10)
+		for _, name := range me.names { // not the fence, with which a cached key is not passed on
+			value := strconv.FormatInt(me.number, 10)
 			put.Then = append(put.Then, gateway.OpPut("written/"+name, []byte(value)))
+		}
+		if e.random.IntN(4) == 0 {
+			e.held.read(me, l.Fence())
 		}
 		ctx, cancel := context.WithTimeout(ctx, e.upTo(200*time.Millisecond))
 		write := func() {

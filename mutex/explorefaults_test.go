@@ -1,6 +1,7 @@
 package mutex_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -16,14 +17,17 @@ import (
 
 // holders are the locks that the goroutines of an exploration hold, by name.
 type holders struct {
-	t       *testing.T
+	wrong   func(format string, args ...any)
 	overlap bool // keys are deleted, so that a holder learns of its loss after the next is granted
 
-	mu sync.Mutex
-	m  map[string][]*holder
+	mu     sync.Mutex
+	m      map[string][]*holder
+	last   int64
+	fences map[int64]*holder
 }
 
 type holder struct {
+	number int64 // in the order of the grants
 	who    string
 	names  []string
 	writer bool
@@ -34,11 +38,13 @@ type holder struct {
 func (h *holders) enter(e *holder) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.last++
+	e.number = h.last
 	for _, name := range e.names {
 		for _, o := range h.m[name] {
 			together := o.err() == nil && e.err() == nil
 			if together && (o.writer || e.writer) && !h.overlap {
-				h.t.Errorf("%s is held by %s and %s", name, o.who, e.who)
+				h.wrong("%s is held by %s and %s", name, o.who, e.who)
 			}
 		}
 		h.m[name] = append(h.m[name], e)
@@ -59,27 +65,49 @@ func (h *holders) share(e *holder) {
 	e.writer = false
 }
 
-// fencesGrow reports each write under a smaller fence than the write before.
-func fencesGrow(t *testing.T, etcd *fakeetcd.Server) (check func()) {
-	t.Helper()
+// read notes that a holder has read its fence, which no other has.
+func (h *holders) read(e *holder, fence int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fences == nil {
+		h.fences = map[int64]*holder{}
+	}
+	if o := h.fences[fence]; fence != 0 && o != nil && o != e {
+		h.wrong("%s and %s have read the fence %d", o.who, e.who, fence)
+	}
+	h.fences[fence] = e
+}
+
+// inOrder reports each write of a hold that was granted before the hold that wrote last.
+func inOrder(wrong func(string, ...any), etcd *fakeetcd.Server) (check func()) {
 	last := map[string]int64{}
 	return func() {
 		for _, name := range []string{"a", "b"} {
 			kv, _ := etcd.Get("written/" + name)
-			fence, _ := strconv.ParseInt(string(kv.Value), 10, 64)
-			if fence < last[name] {
-				t.Errorf("fence %d wrote %s after %d", fence, name, last[name])
+			number, _ := strconv.ParseInt(string(kv.Value), 10, 64)
+			if number < last[name] {
+				wrong("hold %d has written %s after hold %d", number, name, last[name])
 			}
-			last[name] = fence
+			last[name] = number
 		}
 	}
 }
 
+// plant is a mistake of etcd that an exploration must find.
+type plant int
+
+const (
+	honest        plant = iota
+	twoHolders          // a key is deleted, and its holder learns of that later
+	guardsIgnored       // a late transaction is applied whether its guard holds or not
+)
+
 // disturb delays requests, loses answers, denies deletions, and applies requests long after their
 // callers have left. If it breaks holds, it also deletes keys and revokes leases.
-func disturb(t *testing.T, etcd *fakeetcd.Server, random *rand.Rand, breaks bool) {
-	t.Helper()
-	check := fencesGrow(t, etcd)
+func disturb(
+	wrong func(string, ...any), etcd *fakeetcd.Server, random *rand.Rand, breaks bool, plant plant,
+) {
+	check := inOrder(wrong, etcd)
 	var late []*fakeetcd.Call
 	etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 		defer check()
@@ -91,11 +119,14 @@ func disturb(t *testing.T, etcd *fakeetcd.Server, random *rand.Rand, breaks bool
 		}
 		if len(late) > 0 && random.IntN(4) == 0 {
 			i := random.IntN(len(late))
+			if plant == guardsIgnored {
+				late[i].Body = bytes.Replace(late[i].Body, []byte(`"compare"`), []byte(`"other"`), 1)
+			}
 			late[i].Apply()
 			check()
 			late = slices.Delete(late, i, i+1)
 		}
-		if breaks && random.IntN(60) == 0 {
+		if (breaks || plant == twoHolders) && random.IntN(60) == 0 {
 			breakOne(etcd, random)
 		}
 		switch dice := random.IntN(100); {

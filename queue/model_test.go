@@ -14,14 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
-	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestModel runs random producers and consumers of several processes, with lost answers, slow
-// answers, broken watches, lost sessions and crashed consumers. After each transaction it compares
+// TestModel runs random producers, with and without a session, and consumers of several processes,
+// and removes items, with lost answers, slow answers, broken watches, lost sessions and crashed
+// consumers. After each transaction it compares
 // etcd's keys with the rules for claims, and in the end the fate of each item with the calls that
 // were made. HOLDFAST_QUEUE_SEEDS is the number of runs; HOLDFAST_QUEUE_SEED runs one of them.
 func TestModel(t *testing.T) {
@@ -33,12 +32,20 @@ func TestModel(t *testing.T) {
 		}
 		return n
 	}
-	first, runs := 0, number("HOLDFAST_QUEUE_SEEDS", 10)
+	first, runs := 0, number("HOLDFAST_QUEUE_SEEDS", 20)
 	if one := number("HOLDFAST_QUEUE_SEED", -1); one >= 0 {
 		first, runs = one, 1
 	}
+	removals := 0
 	for seed := first; seed < first+runs && !t.Failed(); seed++ {
-		synctest.Test(t, func(t *testing.T) { newModelRun(t, uint64(seed)).run() })
+		synctest.Test(t, func(t *testing.T) {
+			r := newModelRun(t, uint64(seed))
+			r.run()
+			removals += r.removals
+		})
+	}
+	if runs > 1 && removals == 0 {
+		t.Error("no item was removed")
 	}
 }
 
@@ -52,18 +59,21 @@ type modelRun struct {
 	calm  bool          // no faults
 	ended chan struct{} // closed when the faults are over
 
-	mu     sync.Mutex
-	rng    *rand.Rand
-	fates  map[string]*fate
-	claims map[string]bool // after the last transaction
+	mu       sync.Mutex
+	rng      *rand.Rand
+	fates    map[string]*fate
+	ids      map[string]string // the values of the items by their IDs
+	claims   map[string]bool   // after the last transaction
+	removals int
 }
 
 // fate is what the calls said about an item.
 type fate struct {
 	enqueued, maybe bool // maybe: the enqueue was uncertain
 	acked           int
-	ackedAt         time.Time
-	inDoubt         bool // an ack, or another end, was uncertain
+	removed         bool
+	goneAt          time.Time // the return of the call that acked or removed it
+	inDoubt         bool      // an ack, or another end, was uncertain
 	delivered       int
 	counted         int    // deliveries that count as attempts, with MaxAttempts
 	dead            bool   // it may have been a dead letter, and then its attempts begin again
@@ -82,7 +92,8 @@ func newModelRun(t *testing.T, seed uint64) *modelRun {
 			MaxAttempts: rng.IntN(2) * 4,
 			MaxLength:   rng.IntN(2) * 10,
 		},
-		ended: make(chan struct{}), fates: map[string]*fate{}, claims: map[string]bool{},
+		ended: make(chan struct{}), fates: map[string]*fate{}, ids: map[string]string{},
+		claims: map[string]bool{},
 	}
 }
 
@@ -183,142 +194,6 @@ func (r *modelRun) check() {
 	r.claims = now
 }
 
-// process is a process with one client, a producer and consumers.
-func (r *modelRun) process(ctx context.Context, n int) {
-	c := r.etcd.Client(r)
-	for life := 0; ctx.Err() == nil; life++ {
-		s, err := session.New(ctx, c, &session.Options{TTL: 5 * time.Second})
-		if err != nil {
-			continue
-		}
-		q := queue.New(s, "jobs", &r.opts)
-		var all sync.WaitGroup
-		all.Go(func() { r.produce(ctx, q, s, fmt.Sprintf("%d.%d", n, life)) })
-		for range 2 {
-			all.Go(func() { r.consume(ctx, q, s) })
-		}
-		all.Wait()
-		if !r.calm && r.chance(50) {
-			s.Orphan() // as if the process was killed
-			r.etcd.Revoke(s.Lease())
-		}
-		_ = s.Close(context.WithoutCancel(ctx))
-	}
-}
-
-func (r *modelRun) produce(ctx context.Context, q *queue.Queue, s *session.Session, name string) {
-	for i := 0; i < 10 && ctx.Err() == nil && s.Err() == nil; i++ {
-		time.Sleep(r.upTo(400 * time.Millisecond))
-		opts := &queue.EnqueueOptions{Priority: r.below(2), NoWait: r.chance(50)}
-		opts.Group = []string{"", "", "a", "b", "c/d"}[r.below(5)]
-		if r.chance(20) {
-			opts.Delay = r.upTo(time.Second)
-		}
-		values := make([][]byte, 1+r.below(6))
-		for j := range values {
-			values[j] = fmt.Appendf(nil, "%s.%d.%d", name, i, j)
-		}
-		call, cancel := context.WithTimeout(ctx, r.upTo(5*time.Second))
-		ids, err := q.EnqueueAll(call, values, opts)
-		cancel()
-		r.mu.Lock()
-		for j, value := range values {
-			f := r.fateOf(string(value))
-			f.enqueued = j < len(ids)
-			f.maybe = !f.enqueued && errors.Is(err, gateway.ErrUncertain)
-		}
-		r.mu.Unlock()
-		if r.chance(5) {
-			_, _ = q.Redrive(ctx)
-		}
-	}
-}
-
-func (r *modelRun) fateOf(value string) *fate {
-	f := r.fates[value]
-	if f == nil {
-		f = &fate{}
-		r.fates[value] = f
-	}
-	return f
-}
-
-func (r *modelRun) consume(ctx context.Context, q *queue.Queue, s *session.Session) {
-	for ctx.Err() == nil && s.Err() == nil {
-		call, cancel := context.WithTimeout(ctx, r.upTo(time.Second))
-		begin := time.Now()
-		m, err := q.Receive(call)
-		cancel()
-		if err == nil {
-			r.work(m, begin)
-		}
-		switch {
-		case r.calm:
-		case r.chance(2):
-			r.etcd.Revoke(s.Lease())
-		case r.chance(4):
-			r.etcd.Compact()
-			r.etcd.BreakWatches(false)
-		}
-	}
-}
-
-// work ends a message in one of many ways, or leaves it to the end of the session.
-func (r *modelRun) work(m *queue.Message, begin time.Time) {
-	value := string(m.Value)
-	r.mu.Lock()
-	f := r.fateOf(value)
-	f.delivered++
-	if !f.ackedAt.IsZero() && f.ackedAt.Before(begin) {
-		r.wrong("%s was received after its ack", value)
-	}
-	if r.calm && m.Attempt > f.delivered {
-		r.wrong("%s: attempt %d in delivery %d", value, m.Attempt, f.delivered)
-	}
-	if limit := r.opts.MaxAttempts; limit > 0 {
-		if m.Attempt > limit || !f.dead && m.Attempt <= f.counted {
-			r.wrong("%s: attempt %d after %d", value, m.Attempt, f.counted)
-		}
-		f.counted++
-		f.dead = f.dead || m.Attempt == limit
-	}
-	r.mu.Unlock()
-	time.Sleep(r.upTo(200 * time.Millisecond))
-	ctx, cancel := context.WithTimeout(context.Background(), r.upTo(5*time.Second))
-	defer cancel()
-	var err error
-	acks := false
-	switch n := r.below(100); {
-	case n < 50:
-		acks, err = true, m.Ack(ctx)
-	case n < 60:
-		acks, err = true, m.AckWith(ctx, gateway.OpPut("done/"+value, nil))
-	case n < 70:
-		err = m.Nack(ctx, 0)
-	case n < 80:
-		err = m.Nack(ctx, 1+r.upTo(time.Second))
-	case n < 85:
-		r.mu.Lock()
-		f.dead = true
-		r.mu.Unlock()
-		err = m.Reject(ctx, "no")
-	case n < 95:
-		r.mu.Lock()
-		f.counted--
-		r.mu.Unlock()
-		err = m.Requeue(ctx)
-	case r.calm:
-		acks, err = true, m.Ack(ctx)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if acks && err == nil {
-		f.acked++
-		f.ackedAt = time.Now()
-	}
-	f.inDoubt = f.inDoubt || errors.Is(err, gateway.ErrUncertain)
-}
-
 // drain receives all items that are left, and lists the dead letters.
 func (r *modelRun) drain() {
 	q := queue.New(open(r.T, r.etcd.Client(r)), "jobs", &queue.Options{
@@ -368,11 +243,13 @@ func (r *modelRun) compare() {
 		switch {
 		case f.last != "" && !f.enqueued && !f.maybe:
 			r.wrong("%s was not enqueued, and is %s", value, f.last)
+		case f.removed && (f.last != "" || f.acked > 0 || done):
+			r.wrong("%s was removed, and is %q, acked %d times", value, f.last, f.acked)
 		case f.last != "" && (f.acked > 0 || done):
 			r.wrong("%s was acked, and is %s", value, f.last)
 		case f.acked > 1 || done && kv.Version > 1:
 			r.wrong("%s was acked %d times", value, f.acked)
-		case f.enqueued && f.last == "" && f.acked == 0 && !f.inDoubt:
+		case f.enqueued && f.last == "" && f.acked == 0 && !f.removed && !f.inDoubt:
 			r.wrong("%s is lost", value)
 		case f.delivered > 0 && !f.enqueued && !f.maybe:
 			r.wrong("%s was delivered, and not enqueued", value)

@@ -30,8 +30,9 @@ type Hooks struct {
 
 	// Waiting is called when a call has waited in a line for Options.WaitingAfter, and again after
 	// pauses that double, with the context of the call, its place in the line, and the time that it
-	// has waited. The idle replicas of a schedule are not blocked and not reported, and neither are
-	// the members of package shard that would lead. A member that waits for a shard is.
+	// has waited. A call for a cached lock, see package mutex, has no key and no fence while it waits.
+	// The idle replicas of a schedule are not blocked and not reported, and neither are the members
+	// of package shard that would lead. A member that waits for a shard is.
 	Waiting func(ctx context.Context, h HoldInfo, waited time.Duration)
 	// Acquired is called when a hold was granted, with the context of the call and the time that it
 	// waited. The holds of all recipes are reported, except for the messages of a queue.

@@ -30,12 +30,14 @@
 //
 // # Concurrency
 //
-// All types are safe for concurrent use.
+// All types are safe for concurrent use. An [Elector] has one Run at a time.
 //
 // # Errors
 //
 // [Locker.Lock] returns [ErrDone] when the tick has been run, and the errors of package once, such
-// as [once.ErrRunning]. [Elector.IsLeader] returns [ErrNotLeader]. gocron then skips the run.
+// as [once.ErrRunning]. It returns [gateway.ErrInvalid] for a job whose name begins with a slash or
+// contains two in a row, because no key may have such a name: gocron never runs it.
+// [Elector.IsLeader] returns [ErrNotLeader]. gocron then skips the run.
 //
 // # Keys
 //

@@ -174,6 +174,29 @@ func TestGocronRunsJobsOfTheLeader(t *testing.T) {
 	}
 }
 
+// TestAnElectorHasOneRunAtATime: a second would end the first one's term for the scheduler.
+func TestAnElectorHasOneRunAtATime(t *testing.T) {
+	t.Parallel()
+	c, name := cluster.NewClient(t, gateway.Config{}), fresh(t)
+	var e holdfastgocron.Elector
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx, c, nil, name, "me") }()
+		eventually(t, "a leader", func() bool { return e.IsLeader(ctx) == nil })
+		if err := e.Run(ctx, c, nil, name+" 2", "me"); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("a second Run = %v", err)
+		}
+		if err := e.IsLeader(ctx); err != nil {
+			t.Errorf("after a second Run: %v", err)
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run = %v", err)
+		}
+	}
+}
+
 // TestAnElectorThatIsCutOffDoesNotLead: it does not lead when another one may.
 func TestAnElectorThatIsCutOffDoesNotLead(t *testing.T) {
 	t.Parallel()

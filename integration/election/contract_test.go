@@ -42,6 +42,7 @@ func TestContract(t *testing.T) {
 			"Overdue":    overdue,
 			"Step down":  transferTo,
 			"Try":        tryCampaign,
+			"Priorities": priorities,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
 		}

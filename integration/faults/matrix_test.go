@@ -36,9 +36,9 @@ func seed(t *testing.T) uint64 {
 }
 
 func TestFaults(t *testing.T) {
-	chosen, least := quick, leastLoadQuick
+	chosen := quick
 	if text := os.Getenv(matrixVar); text != "" {
-		chosen, least = splitList(text), leastLoad
+		chosen = splitList(text)
 	}
 	void := 0
 	t.Log("table: | fault | what happens | recipes that work after it | operations | of unknown " +
@@ -48,7 +48,6 @@ func TestFaults(t *testing.T) {
 		if !slices.Contains(chosen, f.name) && !slices.Contains(chosen, "all") {
 			continue
 		}
-		f.setup.least = least
 		t.Run(f.name, func(t *testing.T) {
 			if _, why := run(t, f, etcdproc.Versions()[0], seed(t)); why != "" {
 				void++

@@ -59,9 +59,9 @@ func report(
 		res.unknown, len(res.Violations), res.gap.Round(time.Millisecond),
 		strings.Join(extra, "; "))
 	t.Logf("%s: %d of %d operations succeeded, %d revisions, %d holds overdue, %d adopted, "+
-		"all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
-		len(res.log), res.overdue, res.adopted, res.recovery.Round(time.Millisecond), res.gaps,
-		took.Round(time.Second))
+		"cached lock %+v, all worked again after %v, gaps %v, took %v", f.name, ok, len(res.ops),
+		len(res.log), res.overdue, res.adopted, res.uses, res.recovery.Round(time.Millisecond),
+		res.gaps, took.Round(time.Second))
 	for i, v := range failures {
 		if i == 20 {
 			t.Errorf("and %d more", len(failures)-i)

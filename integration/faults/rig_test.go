@@ -41,8 +41,7 @@ type setup struct {
 	ttl      time.Duration
 	process  bool // the victims have a process of their own
 	tokenTTL time.Duration
-	idle     int   // further sessions of each party
-	least    rates // of the load; default leastLoad
+	idle     int // further sessions of each party
 }
 
 // rig is a cluster under load. Faults affect the victims, the cluster, or all. The others contend
@@ -58,6 +57,7 @@ type rig struct {
 	rec      *history.Recorder
 	watchers []*history.Watcher
 	parties  []*load.Party
+	foreign  *load.Foreign
 	process  *process
 
 	conditions history.Conditions
@@ -90,6 +90,8 @@ func newRig(t *testing.T, version string, s setup, rng *rand.Rand) *rig {
 		t.Cleanup(func() { w.Stop() }) // does nothing if the run has stopped it
 		r.watchers = append(r.watchers, w)
 	}
+	r.foreign = load.StartForeign(r.cluster.ClientV3(t), s.ttl, r.rec)
+	t.Cleanup(r.foreign.Close)
 	r.victims, r.others = r.newGroup(), r.newGroup()
 	var victims []load.Config
 	for i := range each {
@@ -232,6 +234,7 @@ func (r *rig) note(format string, args ...any) {
 // closeParties ends all parties and returns the ops that they and the process recorded.
 func (r *rig) closeParties() ([]history.Op, error) {
 	var errs []error
+	r.foreign.Close()
 	for _, p := range r.parties {
 		errs = append(errs, p.Close())
 	}

@@ -38,6 +38,7 @@ type result struct {
 	unknown  int
 	overdue  int           // holds that made no progress
 	adopted  int           // detached holds
+	uses     history.Uses  // of the cached lock
 	gap      time.Duration // the longest without a grant of the mutex
 	gaps     map[string]time.Duration
 	verdicts []*model.Verdict
@@ -241,6 +242,11 @@ func (r *rig) judge(res *result) {
 	}
 	early, adopted := history.Moves{Place: load.Moving, For: load.DetachedFor}.Check(rep, c, log, ops)
 	res.early, res.adopted = res.early+early, adopted
+	cached := history.Cached{Place: load.Cached, Foreign: load.ForeignClient}
+	if res.uses = cached.Check(rep, c, log, ops); res.uses.Passed == 0 || res.uses.Foreign == 0 {
+		res.latef("of the cached lock: %+v", res.uses)
+	}
+	res.early += res.uses.Early
 	res.losses = history.Sessions(rep, c, log, ops)
 	for _, o := range ops {
 		if o.Outcome == history.Unknown || o.Outcome == "" {

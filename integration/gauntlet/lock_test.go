@@ -25,15 +25,17 @@ func lostAnswerPeer(t *testing.T) (string, bool) {
 			errors.Is(other, concurrency.ErrLocked)
 }
 
-func lostAnswer(t *testing.T) string {
+func lostAnswer(t *testing.T, opts *mutex.Options) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
-	m := mutex.New(s, name, nil)
+	m := mutex.New(s, name, opts)
 	failed := cutOff(t, link, func(ctx context.Context) error {
 		_, err := m.Lock(ctx)
 		return err
 	}, count(t, name+"/", 1))
-	if !errors.Is(failed, context.Canceled) || !errors.Is(failed, gateway.ErrUncertain) {
+	// The request of a cached key is not the caller's.
+	uncertain := errors.Is(failed, gateway.ErrUncertain)
+	if !errors.Is(failed, context.Canceled) || uncertain == (opts != nil) {
 		t.Errorf("Lock = %v", failed)
 	}
 	eventually(t, "clean-up", count(t, name+"/", 0))
@@ -63,13 +65,13 @@ func outlivesPeer(t *testing.T) (string, bool) {
 	return saw("blocked 3 s after its context's end: %v", stuck), stuck
 }
 
-func outlives(t *testing.T) string {
+func outlives(t *testing.T, opts *mutex.Options) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), &session.Options{TTL: time.Minute})
 	lock(t, plain(t), name)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(ctx); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, opts).Lock(ctx); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	link.Blackhole(faultproxy.Both)
 	cancel()
@@ -99,12 +101,12 @@ func tryLockEvictsPeer(t *testing.T) (string, bool) {
 			!expired(t, s.Lease())
 }
 
-func tryLockEvicts(t *testing.T) string {
+func tryLockEvicts(t *testing.T, opts *mutex.Options) string {
 	s, name := plain(t), fresh(t)
 	held := lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, opts).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
-	if _, err := mutex.New(s, name, nil).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
+	if _, err := mutex.New(s, name, opts).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("TryLock = %v", err)
 	}
 	must(t, held.Unlock(soon(t)))
@@ -131,14 +133,14 @@ func tryLockWaitsPeer(t *testing.T) (string, bool) {
 		owns
 }
 
-func tryLockWaits(t *testing.T) string {
+func tryLockWaits(t *testing.T, opts *mutex.Options) string {
 	link, name := newHTTPLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	held := lock(t, plain(t), name)
 	lost := link.Add(faultproxy.Rule{Match: faultproxy.Path("/v3/kv/txn"), Action: faultproxy.Hang})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	trying := begin(func() error { _, err := mutex.New(s, name, nil).TryLock(ctx); return err })
+	trying := begin(func() error { _, err := mutex.New(s, name, opts).TryLock(ctx); return err })
 	must(t, lost.WaitHits(soon(t), 1))
 	if n := len(under(t, name+"/")); n != 1 {
 		t.Errorf("%d are in the line while TryLock waits for its answer", n)
@@ -166,14 +168,18 @@ func twoOfOneSessionPeer(t *testing.T) (string, bool) {
 		third == nil
 }
 
-func twoOfOneSession(t *testing.T) string {
+func twoOfOneSession(t *testing.T, opts *mutex.Options) string {
 	s, name := plain(t), fresh(t)
-	one := lock(t, s, name)
-	if _, err := mutex.New(s, name, nil).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
+	one := lockWith(t, s, name, opts)
+	if _, err := mutex.New(s, name, opts).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
 		t.Errorf("second TryLock = %v", err)
 	}
-	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
-	eventually(t, "join", count(t, name+"/", 2))
+	waiting := begin(func() error { _, err := mutex.New(s, name, opts).Lock(soon(t)); return err })
+	if opts == nil { // else one key stands for both
+		eventually(t, "join", count(t, name+"/", 2))
+	} else if !waiting.stuck(100 * time.Millisecond) {
+		t.Error("two hold the lock")
+	}
 	must(t, one.Unlock(soon(t)))
 	must(t, waiting.end(t))
 	if _, err := mutex.New(plain(t), name, nil).TryLock(soon(t)); !errors.Is(err, mutex.ErrLocked) {
@@ -190,8 +196,8 @@ func unlockAfterLossPeer(t *testing.T) (string, bool) {
 	return saw("Unlock: %v", err), err == nil
 }
 
-func unlockAfterLoss(t *testing.T) string {
-	l := lock(t, plain(t), fresh(t))
+func unlockAfterLoss(t *testing.T, opts *mutex.Options) string {
+	l := lockWith(t, plain(t), fresh(t), opts)
 	remove(t, l.Key())
 	if err := l.Unlock(soon(t)); !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Unlock = %v", err)
@@ -215,15 +221,16 @@ func repeatedUnlockPeer(t *testing.T) (string, bool) {
 		failed != nil && again == nil && !there
 }
 
-func repeatedUnlock(t *testing.T) string {
+func repeatedUnlock(t *testing.T, opts *mutex.Options) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
-	one := lock(t, s, name)
+	one := lockWith(t, s, name, opts)
+	one.Guard() // so that Unlock deletes the key of a cached lock
 	failed := cutOff(t, link, one.Unlock, count(t, name+"/", 0))
 	if !errors.Is(failed, gateway.ErrUncertain) {
 		t.Errorf("Unlock = %v", failed)
 	}
-	two := lock(t, s, name)
+	two := lockWith(t, s, name, opts)
 	if err := one.Unlock(soon(t)); err != nil {
 		t.Errorf("repeated Unlock = %v", err)
 	}

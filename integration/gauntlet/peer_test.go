@@ -158,7 +158,14 @@ func behind(tb testing.TB, url string, opts *session.Options) *session.Session {
 
 func lock(tb testing.TB, s *session.Session, name string) *mutex.Lock {
 	tb.Helper()
-	l, err := mutex.New(s, name, nil).Lock(soon(tb))
+	return lockWith(tb, s, name, nil)
+}
+
+func lockWith(
+	tb testing.TB, s *session.Session, name string, opts *mutex.Options,
+) *mutex.Lock {
+	tb.Helper()
+	l, err := mutex.New(s, name, opts).Lock(soon(tb))
 	must(tb, err)
 	return l
 }

@@ -1,10 +1,16 @@
 package gauntlet_test
 
+import (
+	"testing"
+
+	"github.com/holdfast-go/holdfast/mutex"
+)
+
 var rows = []row{
 	// session_test.go
 	together("3.01", "late_deadline", "Session",
 		"a holder learns of its loss when another has the lock already",
-		lateDeadlinePeer, lateDeadline),
+		lateDeadlinePeer, alsoCached(lateDeadline)),
 	together("3.02", "first_deadline", "Session",
 		"until a first renewal the deadline has nothing to do with the lease",
 		firstDeadlinePeer, firstDeadline),
@@ -19,36 +25,36 @@ var rows = []row{
 	// lock_test.go
 	together("3.05", "lost_answer_to_lock", "Mutex",
 		"a Lock that failed holds the lock, and Unlock denies it",
-		lostAnswerPeer, lostAnswer),
+		lostAnswerPeer, alsoCached(lostAnswer)),
 	together("3.05", "lost_answer_to_campaign", "Election",
 		"a Campaign that failed leads, and Resign does nothing",
 		lostCampaignPeer, lostCampaign),
 	together("3.06", "lock_outlives_its_context", "Mutex",
 		"Lock on a dead link does not end with its context",
-		outlivesPeer, outlives),
+		outlivesPeer, alsoCached(outlives)),
 	together("3.07", "trylock_evicts", "Mutex",
 		"TryLock takes its session's waiter out of the line",
-		tryLockEvictsPeer, tryLockEvicts),
+		tryLockEvictsPeer, alsoCached(tryLockEvicts)),
 	together("3.07", "trylock_waits_on", "Mutex", "a TryLock that failed gets the lock later",
-		tryLockWaitsPeer, tryLockWaits),
+		tryLockWaitsPeer, alsoCached(tryLockWaits)),
 	together("3.08", "two_of_one_session", "Mutex",
 		"two users of a session hold the lock, one Unlock frees it for both",
-		twoOfOneSessionPeer, twoOfOneSession),
+		twoOfOneSessionPeer, alsoCached(twoOfOneSession)),
 	together("3.09", "unlock_after_loss", "Mutex", "Unlock of a lost lock is a success",
-		unlockAfterLossPeer, unlockAfterLoss),
+		unlockAfterLossPeer, alsoCached(unlockAfterLoss)),
 	together("3.09", "repeated_unlock", "Mutex", "a repeated Unlock undoes a later Lock",
-		repeatedUnlockPeer, repeatedUnlock),
+		repeatedUnlockPeer, alsoCached(repeatedUnlock)),
 	// wait_test.go
 	together("3.10", "a_key_of_that_name", "Mutex",
 		"a waiter takes a later key of its session for its own: two hold the lock",
-		keyOfThatNamePeer, keyOfThatName),
+		keyOfThatNamePeer, alsoCached(keyOfThatName)),
 	alone("3.11", "compaction_fails_a_wait", "Mutex", "a wait fails when the log is compacted",
-		compactionPeer, compaction),
+		compactionPeer, alsoCached(compaction)),
 	together("3.11", "dead_waiter_waits", "Mutex", "a waiter whose session is lost waits on",
-		deadWaiterPeer, deadWaiter),
+		deadWaiterPeer, alsoCached(deadWaiter)),
 	together("3.11", "silent_stream", "Mutex",
 		"a waiter whose watch fell silent waits for ever, with another endpoint at hand",
-		silentStreamPeer, silentStream),
+		silentStreamPeer, alsoCached(silentStream)),
 	// election_test.go
 	together("3.12", "phantom_leader", "Election", "Campaign succeeds without a key or a lease",
 		phantomPeer, phantom),
@@ -133,11 +139,21 @@ var rows = []row{
 		"a lock asked for without a lease gets a hidden one of 60 s",
 		hiddenLeasePeer, hiddenLease),
 	together("3.20", "names_block", "Mutex", `locks "a" and "a/b" block each other`,
-		namesBlockPeer, namesBlock),
+		namesBlockPeer, alsoCached(namesBlock)),
 	together("3.21", "child_outlives_lock", "etcdctl lock",
 		"the command that runs under a lock goes on without it",
 		childOutlivesPeer, childOutlives),
 	together("3.22", "enters_without_lock", "etcd3gw (Python)",
 		"the section is entered although the lock was refused, and leases leak",
 		nil, entersWithoutLock),
+}
+
+// alsoCached returns a test of a lock, and of one whose key its session keeps. The table has the
+// text of the former.
+func alsoCached(test func(t *testing.T, opts *mutex.Options) (seen string)) test {
+	return func(t *testing.T) (seen string) {
+		seen = test(t, nil)
+		t.Run("cached", func(t *testing.T) { test(t, &mutex.Options{Cache: true}) })
+		return seen
+	}
 }

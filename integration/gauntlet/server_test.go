@@ -197,13 +197,13 @@ func namesBlockPeer(t *testing.T) (string, bool) {
 	return saw(`TryLock of "a" with "a/b" locked: %v`, err), errors.Is(err, concurrency.ErrLocked)
 }
 
-func namesBlock(t *testing.T) string {
+func namesBlock(t *testing.T, opts *mutex.Options) string {
 	s, name := plain(t), fresh(t)
-	lock(t, s, name+"/b")
+	lockWith(t, s, name+"/b", opts)
 	if _, err := mutex.New(plain(t), name, nil).TryLock(soon(t)); err != nil {
 		t.Errorf("TryLock = %v", err)
 	}
-	lock(t, s, name+"/c")
+	lockWith(t, s, name+"/c", opts)
 	return "both are held"
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/integration/faultproxy"
 	"github.com/holdfast-go/holdfast/integration/recipetest"
+	"github.com/holdfast-go/holdfast/mutex"
 	"github.com/holdfast-go/holdfast/session"
 )
 
@@ -36,7 +37,7 @@ func lateDeadlinePeer(t *testing.T) (string, bool) {
 	}
 }
 
-func lateDeadline(t *testing.T) string {
+func lateDeadline(t *testing.T, opts *mutex.Options) string {
 	link := newLink(t)
 	c := recipetest.NewClient(t, gateway.Config{
 		Endpoints:      []string{link.URL()},
@@ -45,7 +46,7 @@ func lateDeadline(t *testing.T) string {
 	link.Delay(faultproxy.Down, time.Second)
 	s := recipetest.NewSession(t, c, &session.Options{TTL: 5 * time.Second})
 	name := fresh(t)
-	l := lock(t, s, name)
+	l := lockWith(t, s, name, opts)
 	link.Blackhole(faultproxy.Up)
 	lock(t, plain(t), name)
 	if l.Context().Err() == nil || !errors.Is(l.Err(), session.ErrExpired) {

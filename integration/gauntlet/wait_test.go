@@ -40,10 +40,10 @@ func keyOfThatNamePeer(t *testing.T) (string, bool) {
 	return saw("another has the lock, and Lock: %v", err), err == nil
 }
 
-func keyOfThatName(t *testing.T) string {
+func keyOfThatName(t *testing.T, opts *mutex.Options) string {
 	s, name := plain(t), fresh(t)
 	held := lock(t, plain(t), name)
-	first := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
+	first := begin(func() error { _, err := mutex.New(s, name, opts).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	for _, key := range under(t, name+"/") {
 		if key != held.Key() {
@@ -57,7 +57,10 @@ func keyOfThatName(t *testing.T) string {
 		return err
 	})
 	eventually(t, "join of another", count(t, name+"/", 2))
-	second := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
+	if opts != nil { // else a second caller may share the place of the first
+		_ = first.end(t)
+	}
+	second := begin(func() error { _, err := mutex.New(s, name, opts).Lock(soon(t)); return err })
 	eventually(t, "join of the second", count(t, name+"/", 3))
 	must(t, held.Unlock(soon(t)))
 	if err := first.end(t); !errors.Is(err, session.ErrKeyDeleted) {
@@ -89,11 +92,11 @@ func compactionPeer(t *testing.T) (string, bool) {
 	return saw("Lock: %v", err), err != nil
 }
 
-func compaction(t *testing.T) string {
+func compaction(t *testing.T, opts *mutex.Options) string {
 	link, name := newLink(t), fresh(t)
 	s := behind(t, link.URL(), nil)
 	held := lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, opts).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	compactAndReset(t, link)
 	if !waiting.stuck(500 * time.Millisecond) {
@@ -118,11 +121,11 @@ func deadWaiterPeer(t *testing.T) (string, bool) {
 	return saw("waits 2 s after its session's end: %v", stuck), stuck
 }
 
-func deadWaiter(t *testing.T) string {
+func deadWaiter(t *testing.T, opts *mutex.Options) string {
 	s, name := plain(t), fresh(t)
 	lock(t, plain(t), name)
 	waiting := begin(func() error {
-		_, err := mutex.New(s, name, nil).Lock(t.Context())
+		_, err := mutex.New(s, name, opts).Lock(t.Context())
 		return err
 	})
 	eventually(t, "join", count(t, name+"/", 2))
@@ -161,14 +164,14 @@ func silentStreamPeer(t *testing.T) (string, bool) {
 		stuck && !expired(t, s.Lease())
 }
 
-func silentStream(t *testing.T) string {
+func silentStream(t *testing.T, opts *mutex.Options) string {
 	first, second := newLink(t), newLink(t)
 	must(t, second.Refuse())
 	name := fresh(t)
 	c := recipetest.NewClient(t, gateway.Config{Endpoints: []string{first.URL(), second.URL()}})
 	s := recipetest.NewSession(t, c, &session.Options{TTL: time.Minute})
 	held := lock(t, plain(t), name)
-	waiting := begin(func() error { _, err := mutex.New(s, name, nil).Lock(soon(t)); return err })
+	waiting := begin(func() error { _, err := mutex.New(s, name, opts).Lock(soon(t)); return err })
 	eventually(t, "join", count(t, name+"/", 2))
 	must(t, second.Admit())
 	first.Blackhole(faultproxy.Both)

@@ -40,6 +40,7 @@ func TestContract(t *testing.T) {
 			"Overdue":         overdue,
 			"Moved":           moved,
 			"Expired":         expired,
+			"Cached":          cachedLock,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, c, a, b) })
 		}

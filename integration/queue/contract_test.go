@@ -53,6 +53,10 @@ func TestContract(t *testing.T) {
 			"No wait":       noWait,
 			"Too many":      tooMany,
 			"Junk":          junk,
+			"Groups":        groups,
+			"In flight":     maxInFlight,
+			"Remove":        removing,
+			"Producer":      withoutSession,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, p) })
 		}

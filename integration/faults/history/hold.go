@@ -58,6 +58,7 @@ func (c *Conditions) frozenAt(client string, since, at int64) (from int64, ok bo
 // release the hold or lost it.
 type Hold struct {
 	Client   string
+	Lease    int64
 	Key      string
 	Fence    int64
 	Weight   int
@@ -105,8 +106,8 @@ func (c *Conditions) Holds(rep *Report, ops []Op) []*Hold {
 			continue
 		}
 		h := &Hold{
-			Client: o.Client, Key: o.Key, Fence: o.Fence, Weight: o.Weight, Shared: o.Verb == RLock,
-			Call: o.Call, From: o.Return, To: math.MaxInt64,
+			Client: o.Client, Lease: o.Lease, Key: o.Key, Fence: o.Fence, Weight: o.Weight,
+			Shared: o.Verb == RLock, Call: o.Call, From: o.Return, To: math.MaxInt64,
 		}
 		if other := byFence[incarnation{o.Key, o.Fence}]; other != nil {
 			rep.Addf("%s: %s and %s were granted the fence %d", o.Place, other.Client, h.Client,

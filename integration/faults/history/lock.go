@@ -112,6 +112,12 @@ func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
 			last = max(last, fence)
 		}
 	}
+	answered(rep, l.Name, at, ops)
+}
+
+// answered checks that the answers to the writes of a place match the log, in which at has the
+// revisions of the writes by their tokens.
+func answered(rep *Report, name string, at map[string]int64, ops []Op) {
 	var order []stamped
 	for _, o := range ops {
 		if o.Verb != Write && o.Verb != Stale {
@@ -121,12 +127,12 @@ func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
 		delete(at, o.Token())
 		switch {
 		case o.Outcome == OK && rev == 0:
-			rep.Addf("%s: the write %s was acknowledged and is not in the log", l.Name, o.Token())
+			rep.Addf("%s: the write %s was acknowledged and is not in the log", name, o.Token())
 		case (o.Outcome == Failed || o.Outcome == Refused) && rev != 0:
-			rep.Addf("%s: the write %s was refused and is in the log at revision %d: %s", l.Name,
+			rep.Addf("%s: the write %s was refused and is in the log at revision %d: %s", name,
 				o.Token(), rev, o.Err)
 		case o.Outcome == OK && o.Revision != 0 && o.Revision != rev:
-			rep.Addf("%s: the write %s was acknowledged at revision %d and is at %d", l.Name,
+			rep.Addf("%s: the write %s was acknowledged at revision %d and is at %d", name,
 				o.Token(), o.Revision, rev)
 		case o.Outcome == OK:
 			order = append(order, stamped{o.Token(), o.Call, o.Return, rev})
@@ -134,6 +140,6 @@ func writes(rep *Report, log Log, l *Line, ops []Op, ordered bool) {
 	}
 	realTime(rep, order)
 	for token, rev := range at {
-		rep.Addf("%s: nobody has written what is there at revision %d: %s", l.Name, rev, token)
+		rep.Addf("%s: nobody has written what is there at revision %d: %s", name, rev, token)
 	}
 }

@@ -37,6 +37,7 @@ const (
 	Cron         = "cron"
 	Overdue      = "overdue" // a mutex with MaxHold, some of whose holders hang
 	Moving       = "moving"  // a mutex that is detached and adopted
+	Cached       = "cached"  // a mutex whose sessions keep its key, which clientv3 also wants
 )
 
 // The sizes of the places.
@@ -191,6 +192,9 @@ func (p *Party) session(ctx context.Context, s *session.Session) error {
 	start(work, "once", (*worker).onces)
 	start(work, "overdue", (*worker).hangs)
 	start(work, "moving", (*worker).moves)
+	for i := range cachers {
+		start(work, fmt.Sprintf("cached%d", i), (*worker).caches)
+	}
 	start(work, "frozen", (*worker).holdsLong)
 	start(work, "frozen-permit", (*worker).holdsPermitLong)
 	all.Wait()
@@ -265,14 +269,23 @@ func got(err error) history.Outcome {
 // watchLoss records the end of a hold by a loss. Call the returned function when the hold was
 // released.
 func (w *worker) watchLoss(place string, h session.Hold) (done func()) {
+	return w.watchLossOf(place, h, func(o *history.Op) { o.Key, o.Fence = h.Key(), h.Fence() })
+}
+
+// watchLossOf is watchLoss of a hold that is not known by its key and fence.
+func (w *worker) watchLossOf(
+	place string, h session.Hold, identify func(*history.Op),
+) (done func()) {
 	w.notes.Add(1)
 	stop := context.AfterFunc(h.Context(), func() {
 		defer w.notes.Done()
 		if cause := context.Cause(h.Context()); !errors.Is(cause, session.ErrReleased) {
-			w.rec.Note(history.Op{
-				Client: w.name, Lease: w.lease, Place: place, Verb: history.Lose, Key: h.Key(),
-				Fence: h.Fence(), Value: cause.Error(),
-			})
+			op := history.Op{
+				Client: w.name, Lease: w.lease, Place: place, Verb: history.Lose,
+				Value: cause.Error(),
+			}
+			identify(&op)
+			w.rec.Note(op)
 		}
 	})
 	return func() {

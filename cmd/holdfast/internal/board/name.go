@@ -15,8 +15,8 @@ import (
 
 // The recipes that a board knows in addition to the ones of package inspect.
 const (
-	Once    = "once"
-	Limiter = "limiter"
+	Once    = inspect.Once
+	Limiter = inspect.Limiter
 	Group   = "group"
 	Shards  = "shards"
 )

@@ -74,8 +74,8 @@ func Classify(key string) Key {
 
 // allSettings are the settings that a name can have.
 var allSettings = append([]string{
-	"heir", "rounds", "broken", "count", "result", "attempts", "failure", "pause", "trigger",
-	"bucket", "counter", "next", "assignment", "gaps",
+	"heir", "rounds", "broken", "count", "result", "failure", "pause", "trigger",
+	"counter", "next", "assignment", "gaps",
 }, settings...)
 
 // below reads the form of a key from the part after the two slashes that follow the name.

@@ -34,7 +34,9 @@ func claimedItem(key string) (item string, ok bool) {
 }
 
 // settings are the settings that are read of each name.
-var settings = []string{"limit", "size", "parties", "raised", "tail", "paused", "state"}
+var settings = []string{
+	"limit", "size", "parties", "raised", "tail", "paused", "state", "attempts", "bucket",
+}
 
 func settingKey(name, setting string) string { return name + "//" + setting }
 

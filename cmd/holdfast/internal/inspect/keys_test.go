@@ -4,11 +4,14 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-go/holdfast/barrier"
 	"github.com/holdfast-go/holdfast/election"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
+	"github.com/holdfast-go/holdfast/limit"
 	"github.com/holdfast-go/holdfast/mutex"
+	"github.com/holdfast-go/holdfast/once"
 	"github.com/holdfast-go/holdfast/queue"
 	"github.com/holdfast-go/holdfast/semaphore"
 	"github.com/holdfast-go/holdfast/session"
@@ -54,6 +57,20 @@ func TestKeysOfTheRecipes(t *testing.T) {
 				_, err := q.Receive(ctx)
 				return err
 			}, 1, "tail"},
+			Once: {func(ctx context.Context, name string) error {
+				run := func(ctx context.Context, _ *once.Run) ([]byte, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				go func() { _, _ = once.New(s, name, nil).Do(ctx, run) }()
+				synctest.Wait()
+				return nil
+			}, 1, "attempts"},
+			Limiter: {func(ctx context.Context, name string) error {
+				rate := limit.Rate{Tokens: 10, Per: time.Second}
+				_, err := limit.New(s, name, rate, nil).Allow(ctx, 1)
+				return err
+			}, 1, "bucket"},
 		} {
 			if err := tt.use(t.Context(), recipe); err != nil {
 				t.Fatal(recipe, err)

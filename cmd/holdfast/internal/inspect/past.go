@@ -3,8 +3,10 @@ package inspect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -74,12 +76,14 @@ func eventsUpTo(
 		default:
 		}
 	}
+	var received atomic.Bool
 	var got []gateway.Event // belongs to the watch until done
 	stop, err := c.WatchFunc(prefix, func(r gateway.WatchResponse) {
 		switch {
 		case r.Err != nil:
 			end(r.Err)
 		case r.Created:
+			received.Store(true)
 			if err := c.RequestProgress(); err != nil {
 				end(err)
 			}
@@ -97,7 +101,7 @@ func eventsUpTo(
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, unreported(context.Cause(ctx), received.Load())
 	}
 	if err != nil {
 		return nil, err
@@ -107,6 +111,16 @@ func eventsUpTo(
 		got = got[:last]
 	}
 	return got, nil
+}
+
+// unreported returns the error of a context that ended before the last event. If etcd had answered,
+// the time that was given is not the reason.
+func unreported(err error, answered bool) error {
+	if !answered {
+		return err
+	}
+	return fmt.Errorf("etcd has not reported the progress of the watch, which needs 3.4.25 or 3.5.8 "+
+		"at least, and a proxy that carries a shared stream: %w", err)
 }
 
 // replay applies the events of a line again.

@@ -1,12 +1,27 @@
 package inspect
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
+
+// TestAWatchWithoutProgressIsNamed: the time that was given is not the reason if etcd has answered.
+func TestAWatchWithoutProgressIsNamed(t *testing.T) {
+	t.Parallel()
+	err := unreported(context.DeadlineExceeded, true)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3.5.8") {
+		t.Errorf("after an answer: %v", err)
+	}
+	err = unreported(context.DeadlineExceeded, false)
+	if err == nil || strings.Contains(err.Error(), "3.5.8") {
+		t.Errorf("without an answer: %v", err)
+	}
+}
 
 // TestReplay: each case is a history, one event a word: "+a" puts the member a, "-a" deletes it,
 // "a=2" puts it with a value, "size=2" puts a setting. The first event has revision 1.

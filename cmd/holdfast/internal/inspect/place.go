@@ -22,6 +22,8 @@ const (
 	Lock      = "lock"
 	Election  = "election"
 	Cron      = "cron"
+	Once      = "once"    // with a run since the last result
+	Limiter   = "limiter" // its members are the blocks of the sessions
 	Semaphore = "semaphore"
 	Barrier   = "barrier"
 	Latch     = "latch"
@@ -81,6 +83,10 @@ func (p *Place) recipe() string {
 		return Semaphore
 	case p.has("state"):
 		return Cron
+	case p.has("bucket"):
+		return Limiter
+	case p.has("attempts"):
+		return Once
 	case valued && !shared:
 		return Election
 	}
@@ -97,7 +103,7 @@ func (p *Place) admit() {
 			readers++
 		}
 		n = max(readers, min(1, n))
-	case Election, Cron:
+	case Election, Cron, Once:
 		n = min(1, n)
 	case Semaphore:
 		n = p.fitting()
