@@ -15,9 +15,6 @@ const (
 	// openingPause is how long new watches wait for the stream that is being opened, to share the
 	// next one.
 	openingPause = 100 * time.Millisecond
-	// silentFinite is how long a finite stream may be silent before another one replaces it,
-	// because it cannot be probed.
-	silentFinite = 30 * time.Second
 	// renewalCost and historyCost bound the server's time for renewals, for each watch and for each
 	// revision since the stream last showed one, because etcd has to look through that history.
 	renewalCost = 2 * time.Millisecond
@@ -92,8 +89,8 @@ func (m *watchmux) renewAt(cn *conn, now time.Duration) time.Duration {
 		return never
 	}
 	heard := time.Duration(cn.heard.Load())
-	at := heard + silentFinite
-	if cn.rev < m.floor() {
+	at := heard + patientSilence
+	if cn.behind() {
 		history := max(0, m.floor()-cn.from)
 		cost := max(streamSilence,
 			time.Duration(len(cn.places))*renewalCost, time.Duration(history)*historyCost)

@@ -137,22 +137,25 @@ func (h *hub) silence() time.Duration {
 
 // probe asks a shared stream for a sign of life when it is silent, or behind. A stream that has
 // answered progress requests is asked for progress alone at first, because that costs etcd a third
-// of the messages.
+// of the messages. One that only has patient watches is then not asked when it is behind, because
+// in a busy cluster each renewal shows a revision that the stream does not.
 func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	if !cn.stood || cn.probed {
 		return never // an unanswered create has its own limit
 	}
 	silent, limit := now-time.Duration(cn.heard.Load()), m.h.silence()
+	behind := cn.behind() && len(cn.asked) == 0 && (m.h.hasty > 0 || !cn.reports)
+	suspect := behind || silent >= limit
 	switch {
-	case cn.rev < m.floor() && len(cn.asked) == 0, silent >= limit && !cn.reports:
-		return m.probeFully(cn, now, now)
-	case cn.signAt > 0 && now >= cn.signAt+signTime:
+	case cn.signAt > 0 && now < cn.signAt+signTime:
+		return cn.signAt + signTime
+	case cn.signAt > 0:
 		// The limit runs from the progress request, so that a dead stream is left no later. After a
 		// pause of the process the probe still has as long as that request had.
 		return m.probeFully(cn, max(cn.signAt, now-signTime), now)
-	case cn.signAt > 0:
-		return cn.signAt + signTime
-	case silent >= limit:
+	case suspect && !cn.reports:
+		return m.probeFully(cn, now, now)
+	case suspect:
 		cn.signAt = now
 		cn.askProgress(now)
 		return now + signTime
@@ -166,6 +169,9 @@ func (m *watchmux) probe(cn *conn, now time.Duration) (due time.Duration) {
 	}
 	return due
 }
+
+// behind reports whether the stream has shown less than the client had seen streamSilence ago.
+func (cn *conn) behind() bool { return cn.rev < cn.m.floor() }
 
 // signTime is how long a progress request alone may stay unanswered.
 const signTime = streamSilence / 2
@@ -187,9 +193,14 @@ func (cn *conn) askProgress(now time.Duration) {
 }
 
 // reported records the answer to a progress request. A probe that came after an unanswered one gets
-// its whole time again, because the stream carries both directions.
+// its whole time again, because the stream carries both directions. An answer that is behind is
+// followed by a probe, whose answer decides.
 func (cn *conn) reported() {
-	cn.reports, cn.signAt = true, 0
+	alone := cn.signAt > 0
+	cn.reports, cn.signAt = !cn.behind(), 0
+	if alone && !cn.reports {
+		cn.m.signal()
+	}
 	if len(cn.asked) > 0 && cn.asked[0].w == nil {
 		cn.asked[0].at = max(cn.asked[0].at, cn.progressAt)
 	}

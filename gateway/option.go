@@ -170,7 +170,7 @@ func ProgressNotify() Option {
 }
 
 // Patient allows the events of a Watch to come late after its stream has died unnoticed. A stream
-// is checked after 2 s of silence, or after 10 s if all its watches are patient, which costs etcd
+// is checked after 2 s of silence, or after 30 s if all its watches are patient, which costs etcd
 // less.
 func Patient() Option {
 	return Option{"Patient", kindWatch, func(o Op) Op { o.patient = true; return o }}

@@ -41,7 +41,12 @@ func skew(t time.Time, by time.Duration) time.Time {
 
 func startSession(t *testing.T, etcd *fakeetcd.Server) *Session {
 	t.Helper()
-	s, err := New(t.Context(), etcd.Client(t), Config{
+	return startSessionOf(t, etcd.Client(t))
+}
+
+func startSessionOf(t *testing.T, c *gateway.Client) *Session {
+	t.Helper()
+	s, err := New(t.Context(), c, Config{
 		TTL: 15 * time.Second, RecordPrefix: "holdfast/sessions/", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -56,6 +61,14 @@ func startSession(t *testing.T, etcd *fakeetcd.Server) *Session {
 	return s
 }
 
+// stopTimers lets a session look at the clock only when it is called.
+func stopTimers(s *Session) {
+	ticking.remove(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer.Stop()
+}
+
 // TestLateTimer: Err uses the clock, not the timer.
 func TestLateTimer(t *testing.T) {
 	t.Parallel()
@@ -63,9 +76,7 @@ func TestLateTimer(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := startSession(t, etcd)
 		etcd.Freeze()
-		s.mu.Lock()
-		s.timer.Stop()
-		s.mu.Unlock()
+		stopTimers(s)
 		time.Sleep(trustWindow(s.opt.TTL) - 1)
 		if err := s.Err(); err != nil {
 			t.Fatalf("too early: %v", err)
@@ -150,9 +161,7 @@ func TestNoRenewalAfterTheDeadline(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := startSession(t, etcd)
 		etcd.Freeze()
-		s.mu.Lock()
-		s.timer.Stop()
-		s.mu.Unlock()
+		stopTimers(s)
 		time.Sleep(trustWindow(s.opt.TTL))
 		s.renewed(gateway.LeaseGrant{ID: s.lease, TTL: s.opt.TTL, Sent: time.Now()})
 		if err := s.Err(); !errors.Is(err, ErrExpired) {

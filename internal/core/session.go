@@ -32,7 +32,7 @@ type Session struct {
 
 	mu         sync.Mutex
 	grant      gateway.LeaseGrant // of the answered ones, the one sent last
-	timer      *time.Timer        // for the next change of state
+	timer      *time.Timer        // for the next change of state; see also ticking
 	suspect    bool
 	notices    notices
 	ended      bool
@@ -98,6 +98,7 @@ func (s *Session) begin(created, epoch int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(0, s.tick)
+	ticking.add(s)
 	s.unkeep = s.c.KeepAlive(s.grant, s.renewed)
 	s.unwatch = s.watchRecord(created, epoch)
 }
@@ -192,10 +193,6 @@ func (s *Session) renewed(g gateway.LeaseGrant) {
 	s.tick()
 }
 
-// tickEvery is the longest pause between two looks at the clock, because a timer stops while the
-// machine sleeps.
-const tickEvery = time.Second
-
 // tick updates the state from the clock, and sets the timer for the next change.
 func (s *Session) tick() {
 	if s.Err() != nil {
@@ -212,7 +209,7 @@ func (s *Session) tick() {
 	if !s.suspect {
 		next = min(next, s.grant.TTL/2)
 	}
-	s.timer.Reset(min(next-s.grant.Age(), tickEvery))
+	s.timer.Reset(next - s.grant.Age())
 	if s.suspect != was {
 		s.broadcast()
 		s.notify()
@@ -244,6 +241,7 @@ func (s *Session) end(cause error) bool {
 	s.cancel(err) // before anything that takes time
 	s.scheduler.end(err)
 	s.mu.Unlock()
+	ticking.remove(s)
 	unkeep()
 	unwatch()
 	return true

@@ -50,6 +50,46 @@ func TestSleptTooLong(t *testing.T) { //nolint:paralleltest // see above
 	})
 }
 
+// TestSessionsOfAClientTickTogether: sessions of one client that began at different
+// times end in the same moment after a sleep, because one timer serves all.
+func TestSessionsOfAClientTickTogether(t *testing.T) { //nolint:paralleltest // see above
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		c := etcd.Client(t)
+		first := startSessionOf(t, c)
+		time.Sleep(300 * time.Millisecond)
+		second := startSessionOf(t, c)
+		etcd.Freeze()
+		time.Sleep(3100 * time.Millisecond) // not a whole second after the beginning of either
+		clock.Sleep(15 * time.Second)
+		<-first.ctx.Done()
+		began := time.Now()
+		<-second.ctx.Done()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the second looked %v later", took)
+		}
+	})
+}
+
+// TestNoTimerIsLeft: the timer of a client ends with its last session.
+func TestNoTimerIsLeft(t *testing.T) { //nolint:paralleltest // see above
+	synctest.Test(t, func(t *testing.T) {
+		c := fakeetcd.Start(t).Client(t)
+		first, second := startSessionOf(t, c), startSessionOf(t, c)
+		left := func() bool {
+			ticking.mu.Lock()
+			defer ticking.mu.Unlock()
+			return ticking.of[c] != nil
+		}
+		first.Orphan()
+		one := left()
+		second.Orphan()
+		if none := left(); !one || none {
+			t.Errorf("with one session: %v, with none: %v", one, none)
+		}
+	})
+}
+
 // TestAHoldIsOverdueAfterASleep: time in which the machine slept counts for the limit of a hold.
 func TestAHoldIsOverdueAfterASleep(t *testing.T) { //nolint:paralleltest // see above
 	synctest.Test(t, func(t *testing.T) {
