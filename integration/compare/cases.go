@@ -23,7 +23,7 @@ var cases = []comparison{
 	{name: "handoff_5ms", also: []string{"handoff_5ms_p99"}, unit: "ms", less: true, quick: true, work: handOffs(2, 5*time.Millisecond, 3, lockTurns)},
 	{name: "election_p50", also: []string{"election_p99"}, unit: "ms", less: true, quick: true, work: handOffs(3, 20*time.Millisecond, 3, terms)},
 	{name: "queue_1x1", unit: "/s", quick: true, work: throughput(1, 16)},
-	{name: "queue_8x8", unit: "/s", quick: true, work: throughput(8, 0)},
+	{name: "queue_8x8", unit: "/s", quick: true, work: throughput(8, 16)},
 	{name: "txn_c1", unit: "/s", work: bareTransactions},
 	{name: "stm_c1", unit: "/s", work: transfers(1)},
 	{name: "stm_c16", unit: "/s", work: transfers(16)},
