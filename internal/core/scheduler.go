@@ -19,8 +19,7 @@ import (
 // at once. Session.mu guards all but spare.
 //
 // Goroutines of the session, the senders, send the transactions. A sender runs while there are
-// writes for it, and has one transaction under way at a time. A caller whose write finds no sender
-// is one for that write, see submitOwn.
+// writes for it, and has one transaction under way at a time.
 type scheduler struct {
 	waiting   []*Pending
 	senders   int
@@ -61,21 +60,30 @@ func (s *Session) Submit(ctx context.Context, w Write) *Pending {
 	p := s.pending(ctx, w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.enqueue(p) {
-		s.leadBy(p)
+	if s.ended {
+		p.err = context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
+		p.done <- struct{}{}
+		return p
 	}
-	return p
-}
-
-// leadBy starts a sender if a transaction may be made for a write that was enqueued. s.mu is held.
-func (s *Session) leadBy(p *Pending) {
 	q := &s.scheduler
-	if p.w.Weight > 0 {
+	q.waiting = append(q.waiting, p)
+	if w.Weight > 0 {
 		q.countReturn()
 	}
 	if q.senders < maxSenders && q.mayLead(p, q.senders-q.apart) {
 		s.startSender()
 	}
+	return p
+}
+
+// pending returns a write that was not submitted yet.
+func (s *Session) pending(ctx context.Context, w Write) *Pending {
+	p, _ := s.scheduler.spare.Get().(*Pending)
+	if p == nil {
+		p = &Pending{s: s, done: make(chan struct{}, 1)}
+	}
+	p.ctx, p.w = ctx, w
+	return p
 }
 
 // Answered reports whether Wait would return at once.
@@ -178,11 +186,6 @@ func (q *scheduler) first(others int) int {
 func (s *Session) nextBatch() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.makeBatch()
-}
-
-// makeBatch is nextBatch. s.mu is held.
-func (s *Session) makeBatch() *batch {
 	q := &s.scheduler
 	i := q.first(q.senders - 1 - q.apart)
 	if i < 0 {
