@@ -3,6 +3,7 @@ package docs_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,9 +42,7 @@ func (v *values) match(page, got string) error {
 	for i, of := range theirs {
 		if next[of.kind] == nil {
 			next[of.kind] = map[string]string{}
-			for key, value := range v.ours[of.kind] {
-				next[of.kind][key] = value
-			}
+			maps.Copy(next[of.kind], v.ours[of.kind])
 		}
 		known := next[of.kind]
 		for key, value := range known {
@@ -54,9 +53,7 @@ func (v *values) match(page, got string) error {
 		}
 		known[of.value] = ours[i].value
 	}
-	for kind, known := range next {
-		v.ours[kind] = known
-	}
+	maps.Copy(v.ours, next)
 	return nil
 }
 
