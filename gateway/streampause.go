@@ -38,7 +38,7 @@ func (p *streamPause) after(confirmed, broken bool, now time.Time) time.Duration
 	}
 	p.full = p.full.Add(streamEvery)
 	pause := p.full.Sub(now) - streamsAtOnce*streamEvery
-	if !confirmed && !(broken && now.Sub(p.proven) < provenFor) {
+	if !confirmed && (!broken || now.Sub(p.proven) >= provenFor) {
 		pause = max(pause, p.growing.NextBackOff())
 	}
 	return pause

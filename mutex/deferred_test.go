@@ -37,7 +37,7 @@ func TestADeferredUnlockGoesWithTheNextLock(t *testing.T) {
 		if n := requests.Load(); n != 6 || len(etcd.Keys("a/"))+len(etcd.Keys("b/")) != 1 {
 			t.Errorf("%d requests, %q, %q", n, etcd.Keys("a/"), etcd.Keys("b/"))
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if n := requests.Load(); n != 7 || len(etcd.Keys("a/"))+len(etcd.Keys("b/")) != 0 {
 			t.Errorf("after 1 ms: %d requests, %q, %q", n, etcd.Keys("a/"), etcd.Keys("b/"))
@@ -85,6 +85,7 @@ func TestAnUnlockIsNotDeferred(t *testing.T) {
 		"Guard": func(_ *testing.T, _ *fakeetcd.Server, l *mutex.Lock) { l.Guard() },
 		"Key":   func(_ *testing.T, _ *fakeetcd.Server, l *mutex.Lock) { l.Key() },
 		"Txn": func(t *testing.T, etcd *fakeetcd.Server, l *mutex.Lock) {
+			t.Helper()
 			etcd.Script(func(*fakeetcd.Call) fakeetcd.Answer { return fakeetcd.Denied() })
 			put := gateway.Txn{Then: []gateway.Op{gateway.OpPut("x", nil)}}
 			if _, err := l.Txn(t.Context(), put); !errors.Is(err, gateway.ErrPermissionDenied) {
@@ -93,6 +94,7 @@ func TestAnUnlockIsNotDeferred(t *testing.T) {
 			etcd.Script(nil)
 		},
 		"Downgrade": func(t *testing.T, _ *fakeetcd.Server, l *mutex.Lock) {
+			t.Helper()
 			if err := l.Downgrade(t.Context()); err != nil {
 				t.Error(err)
 			}

@@ -53,8 +53,6 @@ func (q *Queue) claimAhead(ic *itemCache) {
 }
 
 // claimedWaiting claims ahead after a caller that waited was given a claim.
-//
-//nolint:contextcheck // claims ahead are not for this caller
 func (q *Queue) claimedWaiting(ic *itemCache) {
 	q.prefetch.mu.Lock()
 	defer q.prefetch.mu.Unlock()

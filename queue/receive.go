@@ -72,7 +72,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 		case st.claim != nil:
 		case st.waiter != nil:
 			if st.claim = q.await(ctx, ic, st); st.claim != nil && q.opt.Prefetch > 0 {
-				q.claimedWaiting(ic)
+				q.claimedWaiting(ic) //nolint:contextcheck // claims ahead are not for this caller
 			}
 		case fresh && st.empty():
 			return nil, ErrEmpty

@@ -27,23 +27,21 @@ type sharing struct {
 	commits map[*Tx]struct{} // under way, in requests that others may share
 }
 
-// sharings are the sharings of all sessions, by *session.Session.
-var sharings sync.Map
+type sharingKey struct{}
 
+// sharingOf returns the sharing of a session.
 func sharingOf(s *session.Session) *sharing {
-	found, ok := sharings.Load(s)
-	if !ok {
+	c := core.Of(s)
+	found := c.Local(sharingKey{}, func() any {
 		sh := &sharing{commits: map[*Tx]struct{}{}}
 		sh.reads = merge.Batcher[*reading]{
-			Owner: core.Of(s), Pick: pickReadings,
+			Owner: c, Pick: pickReadings,
 			Send: func(ctx context.Context, jobs []*merge.Job[*reading]) {
 				sendReadings(ctx, s.Client(), jobs)
 			},
 		}
-		if found, ok = sharings.LoadOrStore(s, sh); !ok {
-			context.AfterFunc(s.Context(), func() { sharings.Delete(s) })
-		}
-	}
+		return sh
+	})
 	return found.(*sharing) //nolint:forcetypeassert // nothing else is stored
 }
 

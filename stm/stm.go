@@ -76,9 +76,9 @@ func Do(
 		tx := next
 		if tx == nil {
 			tx = newTx(ctx, s, opt.Isolation)
-			tx.prefetch(ahead) //nolint:contextcheck // the sharing lives as long as the session
+			tx.prefetch(ahead)
 		}
-		revision, err = tx.attempt(fn) //nolint:contextcheck // as above
+		revision, err = tx.attempt(fn)
 		if !errors.Is(err, errConflict) {
 			return revision, err
 		}

@@ -40,6 +40,7 @@ type Session struct {
 	unkeep     func()
 	unwatch    func()
 	slots      map[string][]bool
+	locals     sync.Map        // see Local
 	inherited  map[string]bool // keys that AdoptKeys has returned
 	receipts   []*receipt
 	unresolved unresolvedQueue

@@ -87,7 +87,8 @@ type Line struct {
 	// clients need.
 	Slash bool
 
-	long int32 // 1 if the last join found a long line, see joinAnswer; used with sync/atomic
+	// long is 1 if the last join found a long line, see joinAnswer. It is used with sync/atomic.
+	long int32 //nolint:modernize // a Line may be copied before its use
 }
 
 func (l *Line) prefix() string { return l.Name + "/" }

@@ -35,7 +35,7 @@ func (s *settingsWatch) startAt(v Snapshot) {
 		return
 	}
 	s.snapshot = Snapshot{Revision: v.Revision, Settings: v.Settings, Puts: v.Puts}
-	s.Cache.StartAt(v.Revision)
+	s.StartAt(v.Revision)
 }
 
 // check returns the error of Abort, or errNear when Abort has to see the members.
