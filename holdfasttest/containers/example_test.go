@@ -9,7 +9,7 @@ import (
 )
 
 func ExampleStart() {
-	_ = func(t *testing.T) { // TestNightly in your program
+	_ = func(t *testing.T) { //nolint:thelper // TestNightly in your program
 		etcd := containers.Start(t, &containers.Options{Nodes: 3})
 		s := etcd.Session(nil)
 		etcd.Node(0).Stop() // a majority is left

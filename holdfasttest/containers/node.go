@@ -119,7 +119,7 @@ func (n *Node) waitHealthy(ctx context.Context) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {

@@ -118,7 +118,7 @@ func (s *terminal) run(b block) {
 		s.t.Fatal(err)
 	}
 	// The shell's own input has the next line of the test, which no command may read.
-	fmt.Fprintf(s.in, ". %s </dev/null; printf '%%s\\n' \"%s$?\"\n", file, finished)
+	_, _ = fmt.Fprintf(s.in, ". %s </dev/null; printf '%%s\\n' \"%s$?\"\n", file, finished)
 	select {
 	case status := <-s.done:
 		if status != "0" {

@@ -110,8 +110,9 @@ func TestBadHistoriesOfACachedLockAreFound(t *testing.T) {
 				s.log[5].Events[0].Value = history.Guarded(11, o.Token())
 			})
 		}, "was not under its hold"},
-		{"an acknowledged write is not there", func(s *scene) { s.log[3].Events = nil },
-			"acknowledged and is not in the log"},
+		{"an acknowledged write is not there", func(s *scene) {
+			s.log[3].Events = nil
+		}, "acknowledged and is not in the log"},
 		{"a refused write is there", func(s *scene) {
 			s.edit("b", history.Write, func(o *history.Op) { o.Outcome = history.Refused })
 		}, "was refused and is in the log"},

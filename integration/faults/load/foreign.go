@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -84,7 +83,7 @@ func (f *Foreign) lock(s *concurrency.Session) bool {
 	if err != nil {
 		return false
 	}
-	time.Sleep(rand.N(pace)) // the others wait
+	f.rest(pace) // the others wait
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	op = begin(history.Write, hold)
