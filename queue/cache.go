@@ -45,6 +45,7 @@ type itemCache struct {
 	applied int64 // the revision of the last events
 	gaps    gaps
 	waiters []*waiter
+	armed   bool // it looks again when the first waiter may claim
 	// Items of groups that were given back with a delay, and when the first of them is due, or 0.
 	postponed map[*entry]struct{}
 	resume    int64

@@ -55,11 +55,11 @@ func (q *Queue) Consume(
 				}
 				err = q.handle(run, m, fn, fail)
 				ending <- struct{}{}
-				if q.opt.Prefetch == 0 && m.Err() == nil { // else the pace makes them share
+				if q.pace == nil && m.Err() == nil { // else it makes them share
 					core.Expect(q.s, 2)
 				}
 				var sent <-chan struct{}
-				if q.opt.Prefetch > 0 && err == nil {
+				if q.pace != nil && err == nil {
 					sent = q.pace.joinAck()
 				}
 				ends.Go(func() { // meanwhile, so that a transaction has the ack and the next claim

@@ -68,7 +68,7 @@ func (ic *itemCache) dispatch() {
 		w := ic.waiters[0]
 		if w.pace != open {
 			if rest := w.pace.mayClaim(len(ic.avail)); rest > 0 {
-				ic.arm(w.pace, rest)
+				ic.arm(rest)
 				break
 			}
 			open = w.pace
@@ -77,7 +77,8 @@ func (ic *itemCache) dispatch() {
 		w.given <- w.begin(ic.pop())
 		ic.waiters = ic.waiters[1:]
 	}
-	if len(ic.waiters) > 0 && len(ic.avail) == 0 && ic.horizon != "" && !ic.paused {
+	if len(ic.waiters) > 0 && len(ic.avail) == 0 && ic.horizon != "" &&
+		!ic.paused && !ic.full() { // else it would wait again, and be told again
 		ic.waiters[0].given <- nil // to read on
 		ic.waiters = ic.waiters[1:]
 	}

@@ -21,7 +21,6 @@ type pace struct {
 
 	mu    sync.Mutex
 	began time.Time     // when items were claimed last
-	armed bool          // the cache looks again when paceInterval is over
 	acks  int           // those that wait
 	next  chan struct{} // closed when they are sent; nil if none waits
 }
@@ -91,17 +90,15 @@ func (p *pace) awaitAck(ctx context.Context, sent <-chan struct{}) {
 }
 
 // arm makes the cache look again when its first waiter may claim. ic.mu is held.
-func (ic *itemCache) arm(p *pace, wait time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.armed {
+func (ic *itemCache) arm(wait time.Duration) {
+	if ic.armed {
 		return
 	}
-	p.armed = true
+	ic.armed = true
 	time.AfterFunc(wait, func() {
-		p.mu.Lock()
-		p.armed = false
-		p.mu.Unlock()
-		ic.pass()
+		ic.mu.Lock()
+		defer ic.mu.Unlock()
+		ic.armed = false
+		ic.dispatch()
 	})
 }

@@ -109,3 +109,29 @@ func TestPrefetchOfAQueueDelaysNoOther(t *testing.T) {
 		ack(t, m)
 	})
 }
+
+// TestAClaimAheadDoesNotWaitInVain: a claim that follows one that was handed out is not delayed for
+// others that do not come.
+func TestAClaimAheadDoesNotWaitInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := fakeetcd.Start(t)
+		q := queue.New(open(t, server.Client(t)), "jobs", &queue.Options{Prefetch: 16})
+		fill(t, q, numbered(40)...)
+		var sent time.Time
+		server.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.IsTxn(claims) {
+				sent = time.Now()
+				c.Sleep(10 * time.Millisecond)
+			}
+			return c.Apply()
+		})
+		receive(t, q, numbered(1)[0], 1)
+		time.Sleep(time.Second)
+		began := time.Now()
+		receive(t, q, numbered(2)[1], 1)
+		time.Sleep(100 * time.Millisecond)
+		if n, waited := len(server.Keys(claims)), sent.Sub(began); n != 18 || waited != 0 {
+			t.Errorf("%d claims, the last was sent after %v", n, waited)
+		}
+	})
+}

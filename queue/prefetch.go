@@ -27,7 +27,7 @@ func (q *Queue) next(ctx context.Context, ic *itemCache, wait bool) state {
 		st := state{claim: p.claims[0], due: ic.isDue()}
 		p.set(q, p.claims[1:])
 		if n := ic.available(); n > 0 && q.pace.mayClaim(n) == 0 {
-			q.pace.claims(0, n)
+			q.pace.claims(0, min(n, q.opt.Prefetch-len(p.claims)))
 			q.claimAhead(ic)
 		}
 		return st

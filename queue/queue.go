@@ -60,9 +60,10 @@ type Options struct {
 	// Prefetch is the number of items that this Queue claims ahead of its callers, at most
 	// [MaxPrefetch]. A Receive then mostly finds an item that is claimed already, which saves its
 	// round trip, and claims and acks share requests. For that they wait for up to 5 ms, unless there
-	// are enough for half of the Prefetch. Other consumers cannot receive items that are claimed. The
-	// default is 0: each Receive, and each free function of a [Queue.Consume], claims one item at
-	// once.
+	// are enough for half of the Prefetch, or there is a MaxInFlight. Other consumers cannot receive
+	// items that are claimed. The default is 0: each Receive, and each free function of a
+	// [Queue.Consume], claims one item at once, unless it is behind one that waits in another Queue
+	// of the same name and client.
 	Prefetch int
 	// MaxInFlight is the number of items that all consumers of the queue together have claimed at a
 	// time, at most [MaxSlots], including claims ahead. All consumers need the same MaxInFlight,
@@ -89,7 +90,7 @@ type Queue struct {
 
 	s        *core.Session
 	prefetch prefetch
-	pace     *pace // nil without a Prefetch
+	pace     *pace // nil without a Prefetch, and with a MaxInFlight
 }
 
 // New returns the queue with this name, which all sessions share. It sends no request. If the name
@@ -97,7 +98,8 @@ type Queue struct {
 func New(s *session.Session, name string, opts *Options) *Queue {
 	q := &Queue{s: core.Of(s)}
 	q.init(q.s, name, opts)
-	if n := q.opt.Prefetch; n > 0 {
+	// With a MaxInFlight, others may wait for the slot of an ack.
+	if n := q.opt.Prefetch; n > 0 && q.opt.MaxInFlight == 0 {
 		q.pace = &pace{s: q.s, ahead: n, half: (n + 1) / 2}
 	}
 	return q

@@ -151,3 +151,57 @@ func TestConsumersRaceForSlots(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitingWhileAllSlotsAreTaken: a consumer waits for a slot while there are more items than the
+// cache has read and none of those that it knows can be claimed.
+func TestWaitingWhileAllSlotsAreTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", &queue.Options{MaxInFlight: 1})
+		var all [][]byte
+		for _, value := range numbered(300) {
+			all = append(all, []byte(value))
+		}
+		opts := &queue.EnqueueOptions{Group: "g"}
+		if _, err := q.EnqueueAll(t.Context(), all, opts); err != nil {
+			t.Fatal(err)
+		}
+		first, err := q.Receive(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := make(chan *queue.Message, 1)
+		go func() {
+			m, err := q.Receive(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			next <- m
+		}()
+		time.Sleep(time.Second) // does not end in a loop
+		ack(t, first)
+		ack(t, <-next)
+	})
+}
+
+// TestPrefetchWithMaxInFlight: an ack does not wait for others, because consumers wait for its slot.
+func TestPrefetchWithMaxInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		opts := &queue.Options{MaxInFlight: 1, Prefetch: 16}
+		q := queue.New(open(t, etcd.Client(t)), "jobs", opts)
+		fill(t, q, numbered(10)...)
+		began, handled := time.Now(), 0
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		err := q.Consume(ctx, 2, func(context.Context, *queue.Message) error {
+			if handled++; handled == 10 {
+				stop()
+			}
+			return nil
+		})
+		if took := time.Since(began); !errors.Is(err, context.Canceled) || took > time.Millisecond {
+			t.Errorf("Consume = %v after %v", err, took)
+		}
+	})
+}

@@ -43,24 +43,23 @@ func (tx *Tx) commit() (int64, error) {
 }
 
 // apply sends the commit. Else only reads, as TxnFlat requires.
-func (tx *Tx) apply(t gateway.Txn) (resp *gateway.TxnResponse, err error) {
-	weight := tx.weight(t)
-	switch {
-	case len(tx.writes) == 0:
+func (tx *Tx) apply(t gateway.Txn) (*gateway.TxnResponse, error) {
+	if len(tx.writes) == 0 {
 		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
-	case weight > 0:
+	}
+	weight := tx.weight(t)
+	if weight > 0 {
 		sh := sharingOf(tx.session)
+		defer sh.leave(tx)
 		if err := sh.enter(tx); err != nil {
 			return nil, err
 		}
-		defer func() {
-			if err == nil && resp.Succeeded {
-				tx.applied = resp.Revision
-			}
-			sh.leave(tx)
-		}()
 	}
-	return core.Of(tx.session).TxnFlat(tx.ctx, t, weight)
+	resp, err := core.Of(tx.session).TxnFlat(tx.ctx, t, weight)
+	if err == nil && resp.Succeeded {
+		tx.applied = resp.Revision
+	}
+	return resp, err
 }
 
 // compares returns the conditions of the commit.

@@ -2,6 +2,7 @@ package stm
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -24,7 +25,7 @@ type sharing struct {
 	reads merge.Batcher[*reading]
 
 	mu      sync.Mutex
-	commits map[*Tx]struct{} // under way, in requests that others may share
+	commits []*Tx // in requests that others may share, or waiting for those before
 }
 
 type sharingKey struct{}
@@ -33,7 +34,7 @@ type sharingKey struct{}
 func sharingOf(s *session.Session) *sharing {
 	c := core.Of(s)
 	found := c.Local(sharingKey{}, func() any {
-		sh := &sharing{commits: map[*Tx]struct{}{}}
+		sh := &sharing{}
 		sh.reads = merge.Batcher[*reading]{
 			Owner: c, Pick: pickReadings,
 			Send: func(ctx context.Context, jobs []*merge.Job[*reading]) {
@@ -45,18 +46,18 @@ func sharingOf(s *session.Session) *sharing {
 	return found.(*sharing) //nolint:forcetypeassert // nothing else is stored
 }
 
-// enter adds a commit once no other one is under way that it must not share a request with. etcd
-// evaluates the conditions of all commits in a request before it applies any. So if one writes a
-// key that another reads, both could be applied, although each relies on a state that the other
-// changes.
+// enter adds a commit, and returns once no earlier one is left that it must not share a request
+// with. etcd evaluates the conditions of all commits in a request before it applies any. So if one
+// writes a key that another reads, both could be applied, although each relies on a state that the
+// other changes.
 //
-// Returns errConflict when the other one has changed a key that tx has read.
+// Returns errConflict when an earlier one has changed a key that tx has read. leave must follow.
 func (sh *sharing) enter(tx *Tx) error {
-	for {
-		other := sh.add(tx)
-		if other == nil {
-			return nil
-		}
+	sh.mu.Lock()
+	tx.left = make(chan struct{})
+	sh.commits = append(sh.commits, tx)
+	sh.mu.Unlock()
+	for other := sh.before(tx); other != nil; other = sh.before(tx) {
 		select {
 		case <-other.left:
 		case <-tx.ctx.Done():
@@ -66,19 +67,21 @@ func (sh *sharing) enter(tx *Tx) error {
 			return errConflict
 		}
 	}
+	return nil
 }
 
-// add adds a commit, or returns one that is in its way.
-func (sh *sharing) add(tx *Tx) (other *Tx) {
+// before returns the first of the earlier commits that is in the way of tx, or nil.
+func (sh *sharing) before(tx *Tx) *Tx {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for other := range sh.commits {
-		if tx.changes(other) || other.changes(tx) {
+	for _, other := range sh.commits {
+		switch {
+		case other == tx:
+			return nil
+		case tx.changes(other) || other.changes(tx):
 			return other
 		}
 	}
-	tx.left = make(chan struct{})
-	sh.commits[tx] = struct{}{}
 	return nil
 }
 
@@ -86,7 +89,8 @@ func (sh *sharing) add(tx *Tx) (other *Tx) {
 func (sh *sharing) leave(tx *Tx) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	delete(sh.commits, tx)
+	i := slices.Index(sh.commits, tx)
+	sh.commits = slices.Delete(sh.commits, i, i+1)
 	close(tx.left)
 }
 

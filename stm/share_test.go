@@ -261,3 +261,38 @@ func TestAReadIsNeverUncertain(t *testing.T) {
 		}
 	})
 }
+
+// TestACommitIsNotOvertaken: a commit that waits for others is the next, also while transactions
+// that read its key follow each other without a gap.
+func TestACommitIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		etcd.Script(slowly)
+		s := bubble.Session(t, etcd)
+		const commit = gateway.DefaultAttemptTimeout / 2
+		var of sync.WaitGroup
+		ctx := bubble.Within(t, 20*commit)
+		for own := range 2 {
+			of.Go(func() {
+				time.Sleep(commit / 2 * time.Duration(own))
+				for ctx.Err() == nil {
+					_, err := stm.Do(ctx, s, func(tx *stm.Tx) error {
+						_, err := tx.Get("config")
+						tx.Put(fmt.Sprint("own/", own), nil)
+						return err
+					}, nil)
+					if err != nil && ctx.Err() == nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		time.Sleep(3 * commit)
+		begun := time.Now()
+		_, err := stm.Do(ctx, s, func(tx *stm.Tx) error { tx.Put("config", nil); return nil }, nil)
+		if waited := time.Since(begun); err != nil || waited > 7*commit/2 {
+			t.Errorf("%v after %v", err, waited)
+		}
+		of.Wait()
+	})
+}

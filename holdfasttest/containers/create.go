@@ -76,13 +76,13 @@ func (n *Node) createAt(ctx context.Context, port int, o Options, members string
 	if err != nil {
 		return errors.Join(err, testcontainers.TerminateContainer(ctr, atOnce))
 	}
+	n.container = ctr
 	testcontainers.CleanupContainer(n.cluster.tb, ctr, atOnce)
 	n.cluster.tb.Cleanup(n.printLog)
 	host, err := ctr.Host(ctx)
 	if err != nil {
 		return err
 	}
-	n.container = ctr
 	n.endpoint = "http://" + net.JoinHostPort(host, strconv.Itoa(port))
 	return nil
 }
