@@ -33,7 +33,7 @@ type sharingKey struct{}
 // sharingOf returns the sharing of a session.
 func sharingOf(s *session.Session) *sharing {
 	c := core.Of(s)
-	found := c.Local(sharingKey{}, func() any {
+	found := core.Local(c, sharingKey{}, func() any {
 		sh := &sharing{}
 		sh.reads = merge.Batcher[*reading]{
 			Owner: c, Pick: pickReadings,
