@@ -191,15 +191,23 @@ func measure(t *testing.T, r recipe, n int) cost {
 	}
 	settle()
 	sent, received, seen := requests.Load(), bytes.Load(), events(t)
+	began := time.Now()
 	for range counted {
 		pass()
 		settle()
 	}
-	return cost{
+	got := cost{
 		requests: float64(requests.Load()-sent) / counted,
 		events:   (events(t) - seen) / counted,
-		bytes:    float64(bytes.Load()-received) / counted,
 	}
+	// The clients also probe their streams, and the answers are not counted.
+	took, busy := time.Since(began), bytes.Load()-received
+	received = bytes.Load()
+	recipetest.Pause(t, ctx, took, "as long at rest")
+	rest := bytes.Load() - received
+	t.Logf("%v: received %d bytes, and %d at rest", took, busy, rest)
+	got.bytes = float64(busy-rest) / counted
+	return got
 }
 
 // noted reports whether the first member of a line has put its key again. A semaphore has two
