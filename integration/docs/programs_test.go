@@ -64,10 +64,10 @@ func failsWithStatusOne(t *testing.T, text string) {
 	if !strings.Contains(text, documented) {
 		t.Fatalf("no %s in the program", documented)
 	}
+	program := build(t, strings.ReplaceAll(text, documented, etcd.Addr().String()))
 	ctx, cancel := context.WithTimeout(t.Context(), recipetest.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx,
-		build(t, strings.ReplaceAll(text, documented, etcd.Addr().String())))
+	cmd := exec.CommandContext(ctx, program)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

@@ -42,7 +42,7 @@ var ignored = regexp.MustCompile(
 	`^\S+: line \d+: +\d+ (Killed|Terminated|Done|Stopped)|^\[\d+\]|^go: |^\tgo ` +
 		`|^holdfast: etcd (has not answered|answers again)`)
 
-// newTerminal starts a shell in an empty folder. The end of the test kills it with all processes
+// newTerminal starts a shell in an empty folder. The end of the test ends it with all processes
 // that its blocks have started. The replacements are made in all blocks.
 func newTerminal(t *testing.T, env []string, replacements ...string) *terminal {
 	t.Helper()
@@ -69,12 +69,17 @@ func newTerminal(t *testing.T, env []string, replacements ...string) *terminal {
 	var reading sync.WaitGroup
 	reading.Go(func() { s.read(read) })
 	t.Cleanup(func() {
-		// The group exists as long as the shell was not waited for.
-		if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		// The group exists as long as the shell was not waited for. SIGTERM makes holdfast end the
+		// process groups of its commands. Output ends with the last process.
+		kill := func() { _ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) }
+		if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		_ = s.cmd.Wait() // killed
+		late := time.AfterFunc(10*time.Second, kill)
 		reading.Wait()
+		late.Stop()
+		kill()
+		_ = s.cmd.Wait() // killed
 		read.Close()
 	})
 	return s

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -59,8 +60,25 @@ func (v *values) match(page, got string) error {
 
 type value struct{ kind, value string }
 
+// speaker matches the name of the process that printed a line.
+var speaker = regexp.MustCompile(`^[a-z]: `)
+
+// byProcess sorts lines by their processes if all lines have one, because two processes may print
+// in any order.
+func byProcess(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range lines {
+		if !speaker.MatchString(line) {
+			return text
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(a[:1], b[:1]) })
+	return strings.Join(lines, "\n")
+}
+
 // mask replaces the parts that differ between runs, and returns their values.
 func mask(text string) (string, []value) {
+	text = byProcess(text)
 	var found []value
 	for _, m := range masks {
 		var masked strings.Builder
@@ -91,6 +109,9 @@ func TestOutputsAreCompared(t *testing.T) {
 		{"another word", "a: locked, fence 3\n", "a: lost, fence 3\n", false},
 		{"a line more", "one\n", "one\ntwo\n", false},
 		{"a line less", "one\ntwo\n", "one\n", false},
+		{"two processes", "a: stopped\nb: leading\n", "b: leading\na: stopped\n", true},
+		{"another process", "a: stopped\nb: leading\n", "a: leading\nb: stopped\n", false},
+		{"another order", "a: locked\na: written\n", "a: written\na: locked\n", false},
 		{"a number", "attempt 1\n", "attempt 2\n", false},
 		{"a time", "at 2026-11-27T22:46:11Z for 1.5s", "at 2027-01-01T00:00:00Z for 3ms", true},
 		{"a column", "lock  a  holds  7", "lock a holds 12345", true},

@@ -28,21 +28,22 @@ type acquire func(context.Context) (release func(context.Context) error, err err
 // client cost all clients together, by the number of clients. These are the figures of
 // docs/performance.md.
 type recipe struct {
-	name string
-	of   func(s *session.Session, name string) acquire
-	most map[int]cost
+	name  string
+	of    func(s *session.Session, name string) acquire
+	notes bool // a holder in a long line puts its key again, to notify the next member
+	most  map[int]cost
 }
 
 type cost struct{ requests, events, bytes float64 }
 
 var recipes = []recipe{
-	{"lock", lock, map[int]cost{
+	{"lock", lock, false, map[int]cost{
 		10: {2.5, 22, 9000}, 100: {3.5, 1.5, 4000}, 1000: {3.5, 1.5, 10000},
 	}},
-	{"election", term, map[int]cost{
+	{"election", term, true, map[int]cost{
 		10: {2.5, 22, 10000}, 100: {5.5, 3.5, 40000}, 1000: {5.5, 3.5, 300000},
 	}},
-	{"semaphore", permit, map[int]cost{
+	{"semaphore", permit, true, map[int]cost{
 		10: {2.5, 22, 10000}, 100: {5.5, 3.5, 13000}, 1000: {5.5, 3.5, 17000},
 	}},
 }
@@ -91,7 +92,7 @@ func TestWhatAReleaseCostsAFleet(t *testing.T) { //nolint:paralleltest // it cou
 	for _, r := range recipes {
 		for _, n := range sizes {
 			t.Run(r.name+"/"+strconv.Itoa(n), func(t *testing.T) {
-				got := measure(t, r.of, n)
+				got := measure(t, r, n)
 				recipetest.Figure(t, "%s, %d clients: %.2f requests, %.2f events, %.0f bytes a release",
 					r.name, n, got.requests, got.events, got.bytes)
 				most := r.most[n]
@@ -110,7 +111,10 @@ const near = 25
 // counted is the number of releases that are counted.
 const counted = 60
 
-func measure(t *testing.T, of func(*session.Session, string) acquire, n int) cost {
+// short is the length of a line up to which all of its members follow it.
+const short = 16
+
+func measure(t *testing.T, r recipe, n int) cost {
 	t.Helper()
 	var requests, bytes atomic.Int64
 	cfg := gateway.Config{
@@ -134,14 +138,14 @@ func measure(t *testing.T, of func(*session.Session, string) acquire, n int) cos
 	defer cancel()
 	reader := cluster.NewClient(t, gateway.Config{})
 	first := cluster.NewClient(t, gateway.Config{})
-	opener, err := of(recipetest.NewSession(t, first, nil), name)(ctx)
+	// No lease is renewed meanwhile, which would be counted with the bytes.
+	unrenewed := &session.Options{TTL: 10 * time.Minute}
+	opener, err := r.of(recipetest.NewSession(t, first, unrenewed), name)(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
-		// No lease is renewed meanwhile, which would be counted with the bytes.
-		c := recipetest.NewClient(t, cfg)
-		enter := of(recipetest.NewSession(t, c, &session.Options{TTL: 10 * time.Minute}), name)
+		enter := r.of(recipetest.NewSession(t, recipetest.NewClient(t, cfg), unrenewed), name)
 		all.Go(func() {
 			for ctx.Err() == nil {
 				release, err := enter(ctx)
@@ -161,13 +165,19 @@ func measure(t *testing.T, of func(*session.Session, string) acquire, n int) cos
 			return err == nil && line.Count > int64(i+1)
 		})
 	}
-	pass := func(times int) {
-		for range times {
-			done := make(chan error, 1)
-			turns <- done
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
+	pass := func() {
+		done := make(chan error, 1)
+		turns <- done
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A hold that ends before its note is put costs an election one read more.
+	settle := func() {
+		if r.notes && n > short {
+			recipetest.Eventually(t, "the note of the holder", func() bool {
+				return noted(ctx, reader, name)
+			})
 		}
 	}
 	if err := opener(ctx); err != nil {
@@ -176,14 +186,44 @@ func measure(t *testing.T, of func(*session.Session, string) acquire, n int) cos
 	if err := first.Close(); err != nil { // with its copy of the line
 		t.Fatal(err)
 	}
-	pass(near)
-	r, b, e := requests.Load(), bytes.Load(), events(t)
-	pass(counted)
-	return cost{
-		requests: float64(requests.Load()-r) / counted,
-		events:   (events(t) - e) / counted,
-		bytes:    float64(bytes.Load()-b) / counted,
+	for range near {
+		pass()
 	}
+	settle()
+	sent, received, seen := requests.Load(), bytes.Load(), events(t)
+	began := time.Now()
+	for range counted {
+		pass()
+		settle()
+	}
+	got := cost{
+		requests: float64(requests.Load()-sent) / counted,
+		events:   (events(t) - seen) / counted,
+	}
+	// The clients also probe their streams, and the answers are not counted.
+	took, busy := time.Since(began), bytes.Load()-received
+	received = bytes.Load()
+	recipetest.Pause(t, ctx, took, "as long at rest")
+	rest := bytes.Load() - received
+	t.Logf("%v: received %d bytes, and %d at rest", took, busy, rest)
+	got.bytes = float64(busy-rest) / counted
+	return got
+}
+
+// noted reports whether the first member of a line has put its key again. A semaphore has two
+// settings beside its members.
+func noted(ctx context.Context, reader *gateway.Client, name string) bool {
+	front, err := reader.Get(ctx, name+"/", gateway.Prefix(), gateway.Limit(3),
+		gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend))
+	if err != nil {
+		return false
+	}
+	for _, kv := range front.KVs {
+		if !strings.HasPrefix(kv.Key, name+"//") {
+			return kv.Version > 1
+		}
+	}
+	return false
 }
 
 // events returns how many events the member has sent to watches.

@@ -65,4 +65,5 @@ type response struct {
 
 func work(context.Context, ...any) error           { return nil }
 func build(context.Context, ...any) []byte         { return nil }
+func plan(context.Context, ...any) error           { return nil }
 func handle(context.Context, *queue.Message) error { return nil }
