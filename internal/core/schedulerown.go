@@ -1,6 +1,10 @@
 package core
 
-import "context"
+import (
+	"context"
+
+	"github.com/holdfast-go/holdfast/gateway"
+)
 
 // pending returns a write that was not submitted yet.
 func (s *Session) pending(ctx context.Context, w Write) *Pending {
@@ -29,11 +33,27 @@ func (s *Session) enqueue(p *Pending) bool {
 func (s *Session) submitOwn(ctx context.Context, w Write) *Pending {
 	p := s.pending(ctx, w)
 	if b := s.ownBatch(p); b != nil {
-		s.sendBatch(b)
-		s.finish(b)
-		s.leaveRest()
+		s.sendOwn(p, b)
 	}
 	return p
+}
+
+// sendOwn sends the batch of a caller. A hook may panic or end the goroutine meanwhile. The batch is
+// in doubt then, and the session resolves the caller's write, because no caller can wait for it.
+func (s *Session) sendOwn(p *Pending, b *batch) {
+	sent := false
+	defer func() {
+		if !sent {
+			for _, m := range b.members {
+				m.err, m.inDoubt = gateway.ErrUncertain, true
+			}
+			p.left = true // no other caller is in the batch
+		}
+		s.finish(b)
+		s.leaveRest()
+	}()
+	s.sendBatch(b)
+	sent = true
 }
 
 // ownBatch submits a write. It returns the batch that the caller has to send, or nil.
