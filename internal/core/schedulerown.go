@@ -38,8 +38,8 @@ func (s *Session) submitOwn(ctx context.Context, w Write) *Pending {
 	return p
 }
 
-// sendOwn sends the batch of a caller. A hook may panic or end the goroutine meanwhile. The batch is
-// in doubt then, and the session resolves the caller's write, because no caller can wait for it.
+// sendOwn sends the batch of a caller. A hook may panic or end the goroutine meanwhile. The batch
+// is in doubt then, and the session resolves the caller's write, because no caller waits for it.
 func (s *Session) sendOwn(p *Pending, b *batch) {
 	sent := false
 	defer func() {
