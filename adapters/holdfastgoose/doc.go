@@ -28,8 +28,8 @@
 //
 // A [Locker] is safe for concurrent use, also by several providers. If they use it as goose's
 // lock.Locker, each needs an [sql.DB] of its own, because the database identifies the lock of a
-// provider: with a shared one, the Unlock of a provider whose lock was lost would release the lock of
-// the other. Each use as a lock.SessionLocker has a connection of its own.
+// provider: with a shared one, the Unlock of a provider whose lock was lost would release the lock
+// of the other. Each use as a lock.SessionLocker has a connection of its own.
 //
 // # Errors
 //
