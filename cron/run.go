@@ -92,9 +92,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 // serve waits for its turn in the line, and starts ticks until an attempt fails.
 func (c *Cron) serve(ctx context.Context, s *core.Session, fn function) (err error) {
 	l := &line.Line{
-		Session: s, Name: c.name, Kind: "cron", Rule: line.Exclusive, Standby: true,
+		Session: s, Name: c.name, Kind: "cron", Rule: line.Exclusive,
 	}
-	h, err := l.Enter(ctx, line.Join{Value: c.spec, Abort: c.mismatch})
+	h, err := l.Enter(ctx, line.Join{Value: c.spec, Abort: c.mismatch, Standby: true})
 	if err != nil {
 		return err
 	}

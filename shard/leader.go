@@ -36,9 +36,9 @@ func (r *runner) lead(ctx context.Context) error {
 func (r *runner) term(ctx context.Context) (err error) {
 	l := line.Line{
 		Session: r.session, Name: r.group + "//leader", Kind: "shard leader", Rule: line.Exclusive,
-		Checked: true, Standby: true,
+		Checked: true,
 	}
-	h, err := l.Enter(ctx, line.Join{Value: r.id, Exclusive: true})
+	h, err := l.Enter(ctx, line.Join{Value: r.id, Exclusive: true, Standby: true})
 	if err != nil {
 		return err
 	}

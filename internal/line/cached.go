@@ -57,9 +57,8 @@ func (l *Line) EnterCached(ctx context.Context, j Join) (Hold, error) {
 	for {
 		found, ok := caches.Load(l.cacheID())
 		if !ok {
-			shared := *l
-			shared.Standby = true // its callers are reported as waiting
-			found, _ = caches.LoadOrStore(l.cacheID(), &cache{line: &shared, join: j, now: time.Now})
+			j.Standby = true // its callers are reported as waiting
+			found, _ = caches.LoadOrStore(l.cacheID(), &cache{line: l, join: j, now: time.Now})
 		}
 		c, _ := found.(*cache)
 		h, w := c.enter(ctx)

@@ -100,9 +100,9 @@ func (l *Line) pairOf(
 	return p, nil
 }
 
-// note puts the key of an admitted member again, so that its successor is notified. The session does
-// that in the background, as soon as etcd's database has space, so that the member need not wait
-// for it. It puts nothing if the key is gone, or the value has changed since, because both notify
+// note puts the key of an admitted member again, so that its successor is notified. The session
+// does that in the background, as soon as etcd's database has space, so that the member need not
+// wait for it. It puts nothing if the key is gone, or the value has changed since, because both notify
 // the successor too.
 func (l *Line) note(me Member) {
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))

@@ -7,10 +7,10 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// joinAnswer is the part of the line that the answer to a join shows. In a line that was long at the last
-// join, the join also reads the last two keys of the line, its own and the one before, instead of
-// the number of keys alone. That costs the server more in a long line, but it saves the request
-// that reads the predecessor.
+// joinAnswer is the part of the line that the answer to a join shows. In a line that was long at
+// the last join, the join also reads the last two keys of the line, its own and the one before,
+// instead of the number of keys alone. That costs the server more in a long line, but it saves the
+// request that reads the predecessor.
 type joinAnswer struct {
 	keys     int64 // in the line, the new one included
 	others   int   // keys of the same session

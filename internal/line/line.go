@@ -80,9 +80,6 @@ type Line struct {
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
-	// Standby means that a member that waits is not blocked: it is there to replace the holder. Its
-	// wait is not reported.
-	Standby bool
 	// Slash allows a name that ends in a slash, because the recipe keeps no settings that other
 	// clients need.
 	Slash bool
@@ -122,6 +119,9 @@ type Join struct {
 	AbortsBySettings bool
 	// Yield means that Abort is also called for a member that the rule admits, before the admission.
 	Yield bool
+	// Standby means that a member that waits is not blocked: it is there to replace the holder. Its
+	// wait is not reported.
+	Standby bool
 	// Mark is the end of the member's key, for example a priority. It begins with "-".
 	Mark string
 }

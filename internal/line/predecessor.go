@@ -38,8 +38,8 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, erro
 	}
 }
 
-// awaitChange returns nil when a member of the pair may have left, or the settings may have changed,
-// and errFirst when the predecessor has noted its admission.
+// awaitChange returns nil when a member of the pair may have left, or the settings may have
+// changed, and errFirst when the predecessor has noted its admission.
 func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch) error {
 	p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
 	defer p.Close()

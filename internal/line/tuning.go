@@ -9,8 +9,9 @@ const (
 	// line.
 	directWatchThreshold = 16
 	// pastWatchThreshold is the number of members of other sessions above which a member watches
-	// its predecessor and the settings from the revision at which it saw them, without a read. etcd delivers the
-	// events of such a watch up to 100 ms late at first, which does not matter so far back.
+	// its predecessor and the settings from the revision at which it saw them, without a read. etcd
+	// delivers the events of such a watch up to 100 ms late at first, which does not matter so far
+	// back.
 	pastWatchThreshold = 64
 	// frontRead is the number of keys at the front of a long line that a member far back reads to
 	// find out whether its predecessor waits. Two of them may be settings.

@@ -42,7 +42,7 @@ type admission struct {
 // wait returns when the rule admits the member. far is not nil if the member does not follow the
 // whole line.
 func (l *Line) wait(ctx context.Context, j Join, me Member, far *joinAnswer) (admission, error) {
-	defer l.observeWait(ctx, me)()
+	defer l.observeWait(ctx, j, me)()
 	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	if far != nil {
@@ -81,8 +81,8 @@ func (l *Line) waitIn(ctx context.Context, m *mirror, j Join, me Member) (admiss
 	}
 }
 
-func (l *Line) observeWait(ctx context.Context, me Member) (done func()) {
-	if l.Standby {
+func (l *Line) observeWait(ctx context.Context, j Join, me Member) (done func()) {
+	if j.Standby {
 		return func() {}
 	}
 	return l.Session.ObserveWait(ctx,
