@@ -2,7 +2,6 @@ package line
 
 import (
 	"context"
-	"slices"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
@@ -38,10 +37,11 @@ func (l *Line) tryAround(
 		return Snapshot{}, false, err
 	}
 	read := &gateway.GetResponse{Header: resp.Header}
+	seen := map[string]bool{}
 	add := func(i int) Snapshot {
 		for _, kv := range resp.Responses[i].Get.KVs {
-			same := func(o gateway.KeyValue) bool { return o.Key == kv.Key }
-			if !slices.ContainsFunc(read.KVs, same) {
+			if !seen[kv.Key] {
+				seen[kv.Key] = true
 				read.KVs = append(read.KVs, kv)
 			}
 		}
