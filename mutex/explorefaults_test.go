@@ -23,7 +23,7 @@ type holders struct {
 	mu     sync.Mutex
 	m      map[string][]*holder
 	last   int64
-	fences map[int64]*holder
+	fences map[named]*holder
 }
 
 type holder struct {
@@ -65,17 +65,27 @@ func (h *holders) share(e *holder) {
 	e.writer = false
 }
 
-// read notes that a holder has read its fence, which no other has.
+// named is a fence of a name. Holds of two names may have the same fence, because their keys may be
+// put in one transaction.
+type named struct {
+	name  string
+	fence int64
+}
+
+// read notes that a holder has read its fence, which no other of its names has.
 func (h *holders) read(e *holder, fence int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fences == nil {
-		h.fences = map[int64]*holder{}
+		h.fences = map[named]*holder{}
 	}
-	if o := h.fences[fence]; fence != 0 && o != nil && o != e {
-		h.wrong("%s and %s have read the fence %d", o.who, e.who, fence)
+	for _, name := range e.names {
+		of := named{name, fence}
+		if o := h.fences[of]; fence != 0 && o != nil && o != e {
+			h.wrong("%s and %s have read the fence %d of %s", o.who, e.who, fence, name)
+		}
+		h.fences[of] = e
 	}
-	h.fences[fence] = e
 }
 
 // inOrder reports each write of a hold that was granted before the hold that wrote last.
