@@ -59,8 +59,8 @@ func TestWorkflowsCanFail(t *testing.T) {
 	}
 }
 
-// checkCommands returns the number of commands that it knows in a text, and a line for each one that
-// would not run.
+// checkCommands returns the number of commands that it knows in a text, and a line for each one
+// that would not run.
 func checkCommands(t *testing.T, text string) (n int, bad []string) {
 	t.Helper()
 	makefile, err := os.ReadFile("Makefile")

@@ -118,9 +118,9 @@ func TestAWatchDeliversOverConnectionsThatAreCut(t *testing.T) {
 	}
 }
 
-// TestAWatchDeliversOverSlowConnectionsThatAreCut: a watch on a path that cuts all connections every
-// 100 ms, and that needs nearly as long to set one up and answer on it, delivers within 2.5 s, in
-// all of 10 minutes.
+// TestAWatchDeliversOverSlowConnectionsThatAreCut: a watch on a path that cuts all connections
+// every 100 ms, and that needs nearly as long to set one up and answer on it, delivers within
+// 2.5 s, in all of 10 minutes.
 func TestAWatchDeliversOverSlowConnectionsThatAreCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

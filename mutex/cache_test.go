@@ -278,8 +278,8 @@ func TestWaitersOfACachedLock(t *testing.T) {
 	})
 }
 
-// TestAWaitForACachedLockIsReportedOnce: for each caller, and not for the key that stands in the line
-// for them.
+// TestAWaitForACachedLockIsReportedOnce: for each caller, and not for the key that stands in the
+// line for them.
 func TestAWaitForACachedLockIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -113,8 +113,8 @@ func (ic *itemCache) available() int {
 	return len(ic.avail)
 }
 
-// first begins to claim the first item for no waiter, if there is one and the cache need not be read
-// first.
+// first begins to claim the first item ahead of callers, if there is one, no caller waits for it,
+// and the cache need not be read first.
 func (ic *itemCache) first(begin claimFunc) *claim {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()

@@ -184,7 +184,8 @@ func TestWaitingWhileAllSlotsAreTaken(t *testing.T) {
 	})
 }
 
-// TestPrefetchWithMaxInFlight: an ack does not wait for others, because consumers wait for its slot.
+// TestPrefetchWithMaxInFlight: an ack does not wait for others, because consumers wait for its
+// slot.
 func TestPrefetchWithMaxInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)

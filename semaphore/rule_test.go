@@ -97,8 +97,8 @@ func FuzzFill(f *testing.F) {
 	})
 }
 
-// TestAFrontThatIsNotAdmittedDecides: a front of the line whose members are not all admitted decides
-// on the whole line, because members far back read no more than a front.
+// TestAFrontThatIsNotAdmittedDecides: a front of the line whose members are not all admitted
+// decides on the whole line, because members far back read no more than a front.
 func TestAFrontThatIsNotAdmittedDecides(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))

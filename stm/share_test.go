@@ -172,7 +172,8 @@ func TestACommitDoesNotWaitLongerThanItsContext(t *testing.T) {
 		s := bubble.Session(t, etcd)
 		var of sync.WaitGroup
 		of.Go(func() {
-			if _, err := stm.Do(t.Context(), s, func(tx *stm.Tx) error { return add(tx, "k", 1) }, nil); err != nil {
+			one := func(tx *stm.Tx) error { return add(tx, "k", 1) }
+			if _, err := stm.Do(t.Context(), s, one, nil); err != nil {
 				t.Error(err)
 			}
 		})

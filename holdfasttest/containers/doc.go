@@ -29,8 +29,8 @@
 // testcontainers.Run does; call testcontainers.SkipIfProviderIsNotHealthy before it to skip. The
 // environment variables of testcontainers-go say where the engine is.
 //
-// A lease lives for 2 s at least, so that a test that waits for an expiry takes as long. The data of
-// a node ends with its container. Nodes have neither TLS nor authentication at their start.
+// A lease lives for 2 s at least, so that a test that waits for an expiry takes as long. The data
+// of a node ends with its container. Nodes have neither TLS nor authentication at their start.
 //
 // # Concurrency
 //

@@ -42,8 +42,8 @@ func (l ledger) write(t *testing.T, fence int64, who string) bool {
 }
 
 // TestADatabaseRefusesAnEarlierCachedLock: however the time of a cached key ends, the database
-// refuses writes with its fence once a later holder has written. Only the last of the holds to which
-// the key was passed has a fence.
+// refuses writes with its fence once a later holder has written. Only the last of the holds to
+// which the key was passed has a fence.
 func TestADatabaseRefusesAnEarlierCachedLock(t *testing.T) {
 	t.Parallel()
 	revoke := func(t *testing.T, s *session.Session, _ *mutex.Lock) error {

@@ -32,7 +32,8 @@ type client interface {
 	locker(name string) locker
 	rival(ctx context.Context, name string) (locker, error) // excludes others of the client
 	elector(name string) elector
-	permits(name string) locker                          // one at a time; clientv3 has no semaphore, so its lock
+	// permits returns one permit at a time; clientv3 has no semaphore, so its lock.
+	permits(name string) locker
 	queue(name string, prefetch int) fifo                // clientv3's recipe has no prefetch
 	transfer(ctx context.Context, from, to string) error // in a transaction of the library's STM
 	swap(ctx context.Context, key string) error          // in one bare transaction that puts a key

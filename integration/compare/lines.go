@@ -78,7 +78,8 @@ func handOn(e env, lockers []locker, traffic *atomic.Int64) (result, error) {
 	}
 	e.dur *= 2
 	r, err := loop{
-		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) }, hasty: true, warm: nearest,
+		goroutines: len(others), each: func(i int) cycle { return lockCycle(others[i]) },
+		hasty: true, warm: nearest,
 		settle: func() error {
 			if err := standing(e, len(lockers)); err != nil {
 				return err

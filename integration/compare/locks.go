@@ -193,7 +193,8 @@ func (l loop) measure(e env, done *atomic.Int64) (result, error) {
 	if err := l.settle(); err != nil {
 		return result{}, err
 	}
-	for begin := time.Now(); done.Load() < l.warm && time.Since(begin) < longest && e.ctx.Err() == nil; {
+	started := time.Now()
+	for done.Load() < l.warm && time.Since(started) < longest && e.ctx.Err() == nil {
 		sleep(e.ctx, e.dur/10)
 	}
 	before, err := readAll(l.gauges)

@@ -34,7 +34,8 @@ func main() {
 		return
 	}
 	var p plan
-	flag.IntVar(&p.rounds, "rounds", 5, "how often each case is run by each library; at most, without -case")
+	flag.IntVar(&p.rounds, "rounds", 5,
+		"how often each case is run by each library; at most, without -case")
 	flag.BoolVar(&p.quick, "quick", false, "fewer and shorter rounds, and not all cases")
 	only := flag.String("case", "", "a regular expression for the names of the cases")
 	out := flag.String("out", "", "a file that gets the results besides")

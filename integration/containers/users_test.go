@@ -18,7 +18,8 @@ func nightly(ctx context.Context, s *session.Session, work func(context.Context)
 		})
 }
 
-// TestNightlyWithTwoNodes is the test in docs/howto/testcontainers.md, except that it may be skipped.
+// TestNightlyWithTwoNodes is the test in docs/howto/testcontainers.md, except that it may be
+// skipped.
 func TestNightlyWithTwoNodes(t *testing.T) {
 	needEngine(t)
 	etcd := containers.Start(t, &containers.Options{Nodes: 3})

@@ -84,7 +84,9 @@ func permit(s *session.Session, name string) acquire {
 // TestWhatAReleaseCostsAFleet counts the requests, events and bytes of each release, with the next
 // join of the client that released, over all clients of a fleet that waits for one name.
 // HOLDFAST_FLEET=long adds 1,000 clients.
-func TestWhatAReleaseCostsAFleet(t *testing.T) { //nolint:paralleltest // it counts all of the server's events
+//
+//nolint:paralleltest // it counts all of the server's events
+func TestWhatAReleaseCostsAFleet(t *testing.T) {
 	sizes := []int{10, 100}
 	if os.Getenv("HOLDFAST_FLEET") == "long" {
 		sizes = append(sizes, 1000)

@@ -77,7 +77,8 @@ func (c *contract) runWithAuth(t *testing.T) error {
 	return nil
 }
 
-// unchecked reports whether etcd answers a request of anybody: 3.4 does so with leases and compactions.
+// unchecked reports whether etcd answers a request of any user: 3.4 does so with leases and
+// compactions.
 func (c *contract) unchecked(r request) bool {
 	return c.other.version == "3.4" &&
 		(strings.HasPrefix(r.path, "/lease/") || r.path == "/kv/compaction")

@@ -273,8 +273,8 @@ func (u user) limits() {
 	u.no(err, idErr, addErr, l.Close(u.ctx))
 }
 
-// transactions uses a counter's key, because their keys are the caller's own. They and a cache write
-// nothing else but the receipts of the session.
+// transactions uses a counter's key, because their keys are the caller's own. They and a cache
+// write nothing else but the receipts of the session.
 func (u user) transactions() {
 	u.t.Helper()
 	const key = "docs/counter//counter"

@@ -329,7 +329,8 @@ func TestModel(t *testing.T) {
 		{true, false, 1, [3]int{1, 0, 1}},
 	}
 	if os.Getenv("HOLDFAST_LINE") == "long" {
-		sizes = append(sizes, size{true, false, 0, [3]int{2, 1, 1}}, size{true, false, 1, [3]int{1, 1, 1}})
+		sizes = append(sizes,
+			size{true, false, 0, [3]int{2, 1, 1}}, size{true, false, 1, [3]int{1, 1, 1}})
 	}
 	for _, size := range sizes {
 		for _, foreign := range []bool{false, true} {

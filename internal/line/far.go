@@ -102,8 +102,8 @@ func (l *Line) pairOf(
 
 // note puts the key of an admitted member again, so that its successor is notified. The session
 // does that in the background, as soon as etcd's database has space, so that the member need not
-// wait for it. It puts nothing if the key is gone, or the value has changed since, because both notify
-// the successor too.
+// wait for it. It puts nothing if the key is gone, or the value has changed since, because both
+// notify the successor too.
 func (l *Line) note(me Member) {
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
 	same := gateway.Txn{

@@ -110,7 +110,8 @@ func leave(etcd *fakeetcd.Server, l *line.Line, who string) {
 	}
 }
 
-// TestSubLinesHideThePredecessor: if the last two keys are not two members, the predecessor is read.
+// TestSubLinesHideThePredecessor: if the last two keys are not two members, the predecessor is
+// read.
 func TestSubLinesHideThePredecessor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

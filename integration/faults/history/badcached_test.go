@@ -6,8 +6,8 @@ import (
 	"github.com/holdfast-go/holdfast/integration/faults/history"
 )
 
-// cachedScene has a session with lease 1 that passes a key from a to b, a session with lease 2 whose
-// holder c reads its fence, and a holder of another library with lease 3.
+// cachedScene has a session with lease 1 that passes a key from a to b, a session with lease 2
+// whose holder c reads its fence, and a holder of another library with lease 3.
 func cachedScene() *scene {
 	s := &scene{}
 	key := func(key string, lease int64) history.Event {
@@ -124,6 +124,6 @@ func TestBadHistoriesOfACachedLockAreFound(t *testing.T) {
 			s.edit("b", history.Lock, func(o *history.Op) { o.Lease = 4 })
 			s.edit("b", history.Write, func(o *history.Op) { o.Lease = 4 })
 		}, "had no key that was admitted"},
-		{"a key is left", func(s *scene) { s.log = s.log[:len(s.log)-1] }, "nobody owns it"},
+		{"a key is left", func(s *scene) { s.log = s.log[:len(s.log)-1] }, "no hold owns it"},
 	})
 }

@@ -57,7 +57,7 @@ func (k Cached) Check(rep *Report, c *Conditions, log Log, all []Op) (u Uses) {
 	}
 	realTime(rep, order)
 	for _, m := range l.Members {
-		rep.Addf("%s: %s has stood in the line since revision %d and nobody owns it", k.Place, m.Key,
+		rep.Addf("%s: %s has stood in the line since revision %d and no hold owns it", k.Place, m.Key,
 			m.Fence)
 	}
 	k.trust(holds, ops)
