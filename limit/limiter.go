@@ -47,6 +47,7 @@ type Limiter struct {
 	key      string // of the block; empty before the first
 	free     func() // of the key
 	credited time.Time
+	counted  int64 // keys below the name
 	asked    int64 // when the last block was taken
 	size     int64 // of that
 }

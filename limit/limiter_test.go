@@ -138,6 +138,34 @@ func TestBlockOfADeadProcess(t *testing.T) {
 	}
 }
 
+// TestABlockIsFoundAtOnce: calls that are denied find the block of a dead process as soon as its
+// lease has ended, whenever they have looked for blocks before.
+func TestABlockIsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	for phase := range 5 {
+		first := 3500*time.Millisecond + time.Duration(phase)*200*time.Millisecond
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			rate := limit.Rate{Tokens: 1, Per: time.Hour, Burst: 100}
+			begun := time.Now()
+			died := shortSession(t, etcd)
+			dead := limit.New(died, name, rate, &limit.Options{Block: 40})
+			if ok, err := dead.Allow(t.Context(), 1); !ok || err != nil {
+				t.Error(ok, err)
+			}
+			died.Orphan()
+			time.Sleep(first)
+			l := limit.New(bubble.Session(t, etcd), name, rate, nil)
+			want(t, "while it lives", allowed(t, l), 60)
+			for allowed(t, l) == 0 && time.Since(begun) < time.Minute {
+				time.Sleep(50 * time.Millisecond)
+			}
+			if took := time.Since(begun); took > 5*time.Second+150*time.Millisecond {
+				t.Errorf("looked first after %v, found it after %v", first, took)
+			}
+		})
+	}
+}
+
 // TestNeverOver: many limiters take at random while answers are lost; the sum is within the limit,
 // and not far below it.
 func TestNeverOver(t *testing.T) {

@@ -62,8 +62,20 @@ func (l *Limiter) writeBucket(tx *stm.Tx, b bucket) error {
 // credit adds the blocks of dead processes to the bucket, from which the own block is left out. The
 // blocks are read after the bucket: if that is unchanged at the commit, no block has been put since
 // then.
+//
+// It reads the blocks when their number has fallen, which costs little to find out, and otherwise
+// after creditEvery, because a new block may hide that another has gone.
 func (l *Limiter) credit(ctx context.Context, b *bucket) error {
-	if b.Out <= 0 || time.Since(l.credited) < creditEvery {
+	if b.Out <= 0 {
+		return nil
+	}
+	below, err := l.s.Client().Get(ctx, l.name+"/", gateway.Prefix(), gateway.CountOnly())
+	if err != nil {
+		return err
+	}
+	fallen := below.Count < l.counted
+	l.counted = below.Count
+	if !fallen && time.Since(l.credited) < creditEvery {
 		return nil
 	}
 	l.credited = time.Now()

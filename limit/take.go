@@ -16,7 +16,7 @@ import (
 // After a longer one, other processes may have given tokens back.
 const askEvery = 100 * time.Millisecond
 
-// creditEvery is the pause between two looks for blocks of dead processes.
+// creditEvery is the longest pause between two reads of all blocks while the bucket is empty.
 const creditEvery = time.Second
 
 // errDenied ends a transaction that would take tokens which are not available.

@@ -150,8 +150,7 @@ func TestManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestKilledProcess: the block of a process that is killed goes back within the time to live of its
-// session, and the second after which others look for it.
+// TestKilledProcess: the block of a process that is killed goes back when etcd ends its lease.
 func TestKilledProcess(t *testing.T) {
 	t.Parallel()
 	const burst, block, ttl = 100, 40, 2 * time.Second
