@@ -20,7 +20,7 @@ func (tx *Tx) commit() (int64, error) {
 		return 0, tooLarge("%d keys and prefixes read", max(len(cmps), ahead.len()))
 	case len(tx.writes) > MaxOps:
 		return 0, tooLarge("%d keys written", len(tx.writes))
-	case len(tx.writes) == 0 && (tx.snapshot() || len(cmps) <= 1):
+	case len(tx.writes) == 0 && !tx.recalled && (tx.snapshot() || len(cmps) <= 1):
 		return tx.revision, nil // the reads are of one revision
 	}
 	t := gateway.Txn{If: cmps, Else: ahead.ops()}
@@ -71,7 +71,11 @@ func (tx *Tx) compares() (cmps []gateway.Cmp) {
 		cmps = append(cmps,
 			gateway.CmpModRevision(key, gateway.Equal, tx.reads.keys[key].ModRevision))
 	}
-	if !tx.snapshot() || tx.revision == 0 {
+	since := tx.revision
+	if tx.recalled && (since == 0 || tx.oldest < since) {
+		since = tx.oldest
+	}
+	if !tx.snapshot() || since == 0 {
 		return cmps
 	}
 	for _, prefix := range slices.Sorted(maps.Keys(tx.reads.prefixes)) {
@@ -82,7 +86,7 @@ func (tx *Tx) compares() (cmps []gateway.Cmp) {
 	for _, key := range slices.Sorted(maps.Keys(tx.writes)) {
 		_, read := tx.reads.keys[key]
 		if tx.level == SerializableSnapshot && !read && !tx.reads.covers(key) {
-			cmps = append(cmps, gateway.CmpModRevision(key, gateway.Less, tx.revision+1))
+			cmps = append(cmps, gateway.CmpModRevision(key, gateway.Less, since+1))
 		}
 	}
 	return cmps

@@ -56,8 +56,9 @@ func (tx *Tx) snapshot() bool {
 	return tx.level == Serializable || tx.level == SerializableSnapshot
 }
 
-// prefetch reads ahead, in one request.
+// prefetch reads ahead, in one request, if there are keys that the session does not remember.
 func (tx *Tx) prefetch(w wants) {
+	w.keys = tx.recall(w.keys)
 	var at []gateway.Option
 	if tx.snapshot() && tx.revision > 0 {
 		at = append(at, gateway.AtRevision(tx.revision))

@@ -20,9 +20,10 @@ import (
 // larger one would delay the others.
 const maxShared = 8
 
-// sharing is the transactions of a session that share requests.
+// sharing is the transactions of a session that share requests, and what it remembers of keys.
 type sharing struct {
-	reads merge.Batcher[*reading]
+	reads  merge.Batcher[*reading]
+	memory memory
 
 	mu      sync.Mutex
 	commits []*Tx // in requests that others may share, or waiting for those before

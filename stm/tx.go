@@ -28,6 +28,11 @@ type Tx struct {
 	ended    bool
 	next     *Tx // after a conflict, the next attempt, if the commit has read ahead for it
 
+	memory   *memory // nil without Options.Cache
+	recalls  bool    // keys may be taken from memory
+	recalled bool    // some were
+	oldest   int64   // the revision of the oldest of them
+
 	left    chan struct{} // closed when a commit that shares requests has ended
 	applied int64         // the revision of that commit, or 0
 }
@@ -43,6 +48,7 @@ type write struct {
 	op      gateway.Op
 	value   []byte
 	deleted bool
+	partial bool // the value may be what it was, see gateway.IgnoreValue
 }
 
 // errEnded is returned by the methods of a Tx after its attempt.
@@ -121,7 +127,10 @@ func (tx *Tx) Prefix(prefix string) ([]gateway.KeyValue, error) {
 // others.
 func (tx *Tx) Put(key string, value []byte, opts ...gateway.Option) {
 	value = append([]byte{}, value...)
-	tx.writes[key] = write{op: gateway.OpPut(key, value, opts...), value: value}
+	tx.writes[key] = write{
+		op: gateway.OpPut(key, value, opts...), value: value,
+		partial: len(opts) > 0 && len(value) == 0,
+	}
 }
 
 // Delete deletes a key with the transaction, if it exists.

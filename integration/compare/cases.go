@@ -25,8 +25,10 @@ var cases = []comparison{
 	{name: "queue_1x1", unit: "/s", quick: true, work: throughput(1, 16)},
 	{name: "queue_8x8", unit: "/s", quick: true, work: throughput(8, 16)},
 	{name: "txn_c1", unit: "/s", work: bareTransactions},
-	{name: "stm_c1", unit: "/s", work: transfers(1)},
-	{name: "stm_c16", unit: "/s", work: transfers(16)},
+	{name: "stm_c1", unit: "/s", work: transfers(1, false)},
+	{name: "stm_c16", unit: "/s", work: transfers(16, false)},
+	{name: "stm_cached_c1", unit: "/s", work: transfers(1, true)},
+	{name: "stm_cached_c16", unit: "/s", work: transfers(16, true)},
 
 	{name: "lock_own_tls_c64", unit: "/s", on: secure, work: ownLocks(64, link{})},
 	{name: "lock_own_tls_c256", unit: "/s", on: secure, work: ownLocks(256, link{})},

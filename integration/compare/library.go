@@ -34,9 +34,10 @@ type client interface {
 	elector(name string) elector
 	// permits returns one permit at a time; clientv3 has no semaphore, so its lock.
 	permits(name string) locker
-	queue(name string, prefetch int) fifo                // clientv3's recipe has no prefetch
-	transfer(ctx context.Context, from, to string) error // in a transaction of the library's STM
-	swap(ctx context.Context, key string) error          // in one bare transaction that puts a key
+	queue(name string, prefetch int) fifo // clientv3's recipe has no prefetch
+	// transfer is a transaction of the library's STM. cached uses what holdfast remembers.
+	transfer(ctx context.Context, from, to string, cached bool) error
+	swap(ctx context.Context, key string) error // in one bare transaction that puts a key
 	// watch returns when the watch is established.
 	watch(ctx context.Context, key string) (watcher, error)
 	sessions(ctx context.Context, n int, ttl time.Duration) error // opens n more until close

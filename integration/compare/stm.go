@@ -18,22 +18,29 @@ import (
 const accounts = 1000
 
 // transfers: so many goroutines of one client move an amount between two of all accounts, with the
-// same isolation, and with both accounts known in advance.
-func transfers(goroutines int) work {
+// same isolation, and with both accounts known in advance. With cached, holdfast uses what its
+// session remembers of them, and each account was part of a transfer before.
+func transfers(goroutines int, cached bool) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
+			account := func(i int) string { return fmt.Sprintf("%s/%d", e.name, i) }
+			for i := 0; cached && i < accounts; i += 2 {
+				if err := c.transfer(e.ctx, account(i), account(i+1), cached); err != nil {
+					return result{}, err
+				}
+			}
 			return rate(e, goroutines, func(int) cycle {
 				return func(ctx context.Context) error {
 					from := rand.IntN(accounts)
 					to := (from + 1 + rand.IntN(accounts-1)) % accounts
-					return c.transfer(ctx, fmt.Sprintf("%s/%d", e.name, from), fmt.Sprintf("%s/%d", e.name, to))
+					return c.transfer(ctx, account(from), account(to), cached)
 				}
 			})
 		})
 	}
 }
 
-func (o *ours) transfer(ctx context.Context, from, to string) error {
+func (o *ours) transfer(ctx context.Context, from, to string, cached bool) error {
 	add := func(tx *stm.Tx, key string, n int) error {
 		value, err := tx.Get(key)
 		if err == nil {
@@ -43,11 +50,13 @@ func (o *ours) transfer(ctx context.Context, from, to string) error {
 	}
 	_, err := stm.Do(ctx, o.s, func(tx *stm.Tx) error {
 		return errors.Join(add(tx, from, -1), add(tx, to, 1))
-	}, &stm.Options{Isolation: stm.SerializableSnapshot, Prefetch: []string{from, to}})
+	}, &stm.Options{
+		Isolation: stm.SerializableSnapshot, Prefetch: []string{from, to}, Cache: cached,
+	})
 	return err
 }
 
-func (t *theirs) transfer(ctx context.Context, from, to string) error {
+func (t *theirs) transfer(ctx context.Context, from, to string, _ bool) error {
 	_, err := concurrency.NewSTM(t.c, func(tx concurrency.STM) error {
 		tx.Put(from, plus(tx.Get(from), -1))
 		tx.Put(to, plus(tx.Get(to), 1))
