@@ -78,7 +78,7 @@ func move(ctx context.Context, s *session.Session, prefix string) error {
 	if from == to {
 		return nil
 	}
-	opts := &stm.Options{}
+	opts := &stm.Options{Cache: rand.IntN(2) == 0}
 	if rand.IntN(2) == 0 {
 		opts.Prefetch = []string{from, to}
 	}
