@@ -126,18 +126,21 @@ func TestAFailureOnRememberedKeysIsNotFinal(t *testing.T) {
 				}
 				wantKey(t, etcd, "b", "1")
 
-				etcd.Put("a", "1") // now the failure is right
-				calls = 0
-				_, err := func() (_ int64, err error) {
-					defer func() {
-						if r := recover(); r != nil {
-							err = fmt.Errorf("panic: %v", r)
-						}
+				etcd.Put("a", "1")                 // now the failure is right
+				for _, want := range []int{2, 1} { // the old value is forgotten
+					calls = 0
+					err := func() (err error) {
+						defer func() {
+							if r := recover(); r != nil {
+								err = fmt.Errorf("panic: %v", r)
+							}
+						}()
+						_, err = stm.Do(t.Context(), s, fn, opts)
+						return err
 					}()
-					return stm.Do(t.Context(), s, fn, opts)
-				}()
-				if err == nil || calls != 2 {
-					t.Errorf("%d calls, %v", calls, err)
+					if err == nil || calls != want {
+						t.Errorf("%d calls, want %d; %v", calls, want, err)
+					}
 				}
 				wantKey(t, etcd, "b", "1")
 			})
@@ -198,6 +201,28 @@ func TestWhatIsNotRemembered(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestADeletionIsRemembered.
+func TestADeletionIsRemembered(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		etcd.Put("a", "5")
+		opts := &stm.Options{Cache: true}
+		if _, err := stm.Do(t.Context(), s, func(tx *stm.Tx) error {
+			tx.Delete("a")
+			return nil
+		}, opts); err != nil {
+			t.Fatal(err)
+		}
+		requests := bubble.Count(etcd)
+		_, err := stm.Do(t.Context(), s, func(tx *stm.Tx) error { return add(tx, "a", 1) }, opts)
+		if err != nil || requests.Load() != 1 {
+			t.Errorf("%d requests, %v", requests.Load(), err)
+		}
+		wantKey(t, etcd, "a", "1")
+	})
 }
 
 // TestTheMemoryOfASessionIsBounded, and the keys that it has forgotten are read again.

@@ -20,7 +20,7 @@ import (
 // larger one would delay the others.
 const maxShared = 8
 
-// sharing is the transactions of a session that share requests, and what it remembers of keys.
+// sharing is the transactions of a session that share requests, and the keys it remembers.
 type sharing struct {
 	reads  merge.Batcher[*reading]
 	memory memory

@@ -48,7 +48,7 @@ type write struct {
 	op      gateway.Op
 	value   []byte
 	deleted bool
-	partial bool // the value may be what it was, see gateway.IgnoreValue
+	partial bool // the value may not have changed, see gateway.IgnoreValue
 }
 
 // errEnded is returned by the methods of a Tx after its attempt.
