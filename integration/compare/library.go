@@ -35,7 +35,7 @@ type client interface {
 	// permits returns one permit at a time; clientv3 has no semaphore, so its lock.
 	permits(name string) locker
 	queue(name string, prefetch int) fifo // clientv3's recipe has no prefetch
-	// transfer is a transaction of the library's STM. cached uses what holdfast remembers.
+	// transfer is a transaction of the library's STM. cached is stm.Options.Cache.
 	transfer(ctx context.Context, from, to string, cached bool) error
 	swap(ctx context.Context, key string) error // in one bare transaction that puts a key
 	// watch returns when the watch is established.

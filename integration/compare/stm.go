@@ -18,8 +18,8 @@ import (
 const accounts = 1000
 
 // transfers: so many goroutines of one client move an amount between two of all accounts, with the
-// same isolation, and with both accounts known in advance. With cached, holdfast uses what its
-// session remembers of them, and each account was part of a transfer before.
+// same isolation, and with both accounts known in advance. With cached, holdfast uses the values
+// that its session remembers, and each account was part of a transfer before.
 func transfers(goroutines int, cached bool) work {
 	return func(e env, lib library) (result, error) {
 		return withClient(e, lib, func(c client) (result, error) {
