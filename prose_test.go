@@ -27,12 +27,14 @@ var proseRules = []struct {
 	{"what without a noun", regexp.MustCompile(`(?i)\bwhat(ever)?\b`)},
 	{
 		"who without a noun",
-		regexp.MustCompile(`(?i)\bwhoever\b|\b(those|these|one|ones|anybody|everybody|somebody|nobody|others|all) who\b`),
+		regexp.MustCompile(`(?i)\bwhoever\b|\b(those|these|one|ones|` +
+			`anybody|everybody|somebody|nobody|others|all) who\b`),
 	},
 	{
 		"who without a noun",
 		regexp.MustCompile(`(?i)(^|[.,:;(] ` +
-			`|\b(and|or|but|of|to|for|by|about|see|sees|say|says|know|knows|show|shows|names|decide|decides|is) )who\b`),
+			`|\b(and|or|but|of|to|for|by|about|see|sees|say|says|know|knows|` +
+			`show|shows|names|decide|decides|is) )who\b`),
 	},
 	{"that of, those of", regexp.MustCompile(`(?i)\b(that|those) of\b`)},
 	{"tell, told", regexp.MustCompile(`(?i)\b(tells?|told|telling)\b`)},

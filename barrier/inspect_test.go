@@ -35,7 +35,8 @@ func look(t *testing.T, b inspected, want barrier.State) []barrier.Member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if is.Revision == 0 || is.Raised != want.Raised || is.Round != want.Round || is.Missing != want.Missing {
+	if is.Revision == 0 || is.Raised != want.Raised || is.Round != want.Round ||
+		is.Missing != want.Missing {
 		t.Errorf("%+v, want %+v", is, want)
 	}
 	return is.Members
@@ -55,11 +56,12 @@ func TestInspectBarrier(t *testing.T) {
 			t.Fatal(err)
 		}
 		all := look(t, b, barrier.State{})
-		if len(all) != 1 || !all[0].Holder || all[0].Key != held.Key() || all[0].Fence != held.Fence() || all[0].Lease != s.Lease() ||
-			all[0].Session == nil || all[0].Session.Name != "me" {
+		if len(all) != 1 || !all[0].Holder || all[0].Key != held.Key() || all[0].Fence != held.Fence() ||
+			all[0].Lease != s.Lease() || all[0].Session == nil || all[0].Session.Name != "me" {
 			t.Errorf("members %+v", all)
 		}
-		if err := errors.Join(held.Release(t.Context()), b.Raise(t.Context()), s.Close(t.Context())); err != nil {
+		ctx := t.Context()
+		if err := errors.Join(held.Release(ctx), b.Raise(ctx), s.Close(ctx)); err != nil {
 			t.Fatal(err)
 		}
 		if all := look(t, b, barrier.State{Raised: true}); len(all) != 0 { // the session has ended
@@ -128,7 +130,10 @@ func TestInspectLatch(t *testing.T) {
 			}
 		}
 		other := opened(t, etcd, "other")
-		for _, b := range []inspected{barrier.NewLatch(other, "a", 3), barrier.NewDouble(other, "a", 2), barrier.NewCyclic(other, "a", 2)} {
+		for _, b := range []inspected{
+			barrier.NewLatch(other, "a", 3), barrier.NewDouble(other, "a", 2),
+			barrier.NewCyclic(other, "a", 2),
+		} {
 			if _, err := b.Inspect(t.Context()); !errors.Is(err, barrier.ErrConfigMismatch) {
 				t.Errorf("declared otherwise: %v", err)
 			}

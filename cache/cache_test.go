@@ -164,7 +164,8 @@ func TestTooLarge(t *testing.T) {
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		fill(etcd, 10)
 		opts := &cache.Options{MaxBytes: 10*(128+7) - 1}
-		if _, err := cache.Open(t.Context(), etcd.Client(t), "a/", opts); !errors.Is(err, cache.ErrTooLarge) {
+		_, err := cache.Open(t.Context(), etcd.Client(t), "a/", opts)
+		if !errors.Is(err, cache.ErrTooLarge) {
 			t.Errorf("Open = %v", err)
 		}
 		opts.MaxBytes++
@@ -176,7 +177,7 @@ func TestTooLarge(t *testing.T) {
 		exact(t, etcd, c)
 		etcd.Put("a/0003", "xy")
 		<-f.done
-		err := c.WaitRevision(t.Context(), etcd.Revision()+1)
+		err = c.WaitRevision(t.Context(), etcd.Revision()+1)
 		for _, err := range []error{f.err, err, c.Health().Err} {
 			if !errors.Is(err, cache.ErrTooLarge) {
 				t.Errorf("the error is %v", err)

@@ -51,19 +51,20 @@ func TestWaitRevisionOfAnotherKey(t *testing.T) {
 // TestWaitRevisionWithoutProgress: the watch is cut, and reads show whether the copy is complete.
 func TestWaitRevisionWithoutProgress(t *testing.T) {
 	t.Parallel()
+	late := context.DeadlineExceeded
 	for name, tt := range map[string]struct {
 		change func(etcd *fakeetcd.Server)
 		want   error
 	}{
-		"another key":      {func(etcd *fakeetcd.Server) { etcd.Put("b", "other") }, nil},
-		"came and went":    {func(etcd *fakeetcd.Server) { etcd.Put("a/x", ""); etcd.Delete("a/x") }, nil},
-		"changed":          {func(etcd *fakeetcd.Server) { etcd.Put("a/0000", "w") }, context.DeadlineExceeded},
-		"new":              {func(etcd *fakeetcd.Server) { etcd.Put("a/x", "w") }, context.DeadlineExceeded},
-		"deleted":          {func(etcd *fakeetcd.Server) { etcd.Delete("a/0000") }, context.DeadlineExceeded},
-		"replaced":         {func(etcd *fakeetcd.Server) { etcd.Delete("a/0000"); etcd.Put("a/x", "") }, context.DeadlineExceeded},
-		"of the future":    {func(*fakeetcd.Server) {}, context.DeadlineExceeded},
-		"etcd is silent":   {func(etcd *fakeetcd.Server) { etcd.Put("b", ""); etcd.Freeze() }, context.DeadlineExceeded},
-		"answer with less": {func(etcd *fakeetcd.Server) { etcd.Delete("a/0002"); etcd.Delete("a/0001") }, context.DeadlineExceeded},
+		"another key":      {func(e *fakeetcd.Server) { e.Put("b", "other") }, nil},
+		"came and went":    {func(e *fakeetcd.Server) { e.Put("a/x", ""); e.Delete("a/x") }, nil},
+		"changed":          {func(e *fakeetcd.Server) { e.Put("a/0000", "w") }, late},
+		"new":              {func(e *fakeetcd.Server) { e.Put("a/x", "w") }, late},
+		"deleted":          {func(e *fakeetcd.Server) { e.Delete("a/0000") }, late},
+		"replaced":         {func(e *fakeetcd.Server) { e.Delete("a/0000"); e.Put("a/x", "") }, late},
+		"of the future":    {func(*fakeetcd.Server) {}, late},
+		"etcd is silent":   {func(e *fakeetcd.Server) { e.Put("b", ""); e.Freeze() }, late},
+		"answer with less": {func(e *fakeetcd.Server) { e.Delete("a/0002"); e.Delete("a/0001") }, late},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

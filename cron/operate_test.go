@@ -131,7 +131,9 @@ func TestRequestsNeedAReason(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		c, client := cron.New(name, nil, nil), etcd.Client(t)
-		for _, err := range []error{c.Pause(t.Context(), client, " \n"), c.Trigger(t.Context(), client, "")} {
+		for _, err := range []error{
+			c.Pause(t.Context(), client, " \n"), c.Trigger(t.Context(), client, ""),
+		} {
 			if !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("%v", err)
 			}

@@ -23,7 +23,9 @@ func TestDo(t *testing.T) {
 		want error
 	}{
 		{"nil", func(context.Context, *fakeetcd.Server, *election.Term) error { return nil }, nil},
-		{"error", func(context.Context, *fakeetcd.Server, *election.Term) error { return errOwn }, errOwn},
+		{"error", func(context.Context, *fakeetcd.Server, *election.Term) error {
+			return errOwn
+		}, errOwn},
 		{"resigned meanwhile", func(ctx context.Context, _ *fakeetcd.Server, term *election.Term) error {
 			go func() { _ = term.Resign(context.WithoutCancel(ctx)) }()
 			<-ctx.Done()
@@ -41,13 +43,14 @@ func TestDo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				etcd := fakeetcd.Start(t)
 				terms := 0
-				err := election.New(bubble.Session(t, etcd), "a", nil).Do(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
-					terms++
-					if value := shown(etcd, term); value != "v" {
-						t.Errorf("shows %q", value)
-					}
-					return tt.fn(ctx, etcd, term)
-				})
+				err := election.New(bubble.Session(t, etcd), "a", nil).Do(t.Context(), "v",
+					func(ctx context.Context, term *election.Term) error {
+						terms++
+						if value := shown(etcd, term); value != "v" {
+							t.Errorf("shows %q", value)
+						}
+						return tt.fn(ctx, etcd, term)
+					})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil || terms != 1 {
 					t.Errorf("Do = %v after %d terms", err, terms)
 				}
@@ -84,7 +87,8 @@ func TestBreak(t *testing.T) {
 			t.Errorf("the leader: %v", err)
 		}
 		resign(t, <-next)
-		if err := e.Break(t.Context(), first.Key(), first.Fence(), "again"); !errors.Is(err, session.ErrNotHeld) {
+		err := e.Break(t.Context(), first.Key(), first.Fence(), "again")
+		if !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("again: %v", err)
 		}
 	})

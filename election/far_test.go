@@ -61,8 +61,8 @@ func TestTransferToPassesCandidatesFarBack(t *testing.T) {
 	})
 }
 
-// TestTransferToPassesACandidateThatReads: the leader names its heir between two reads of a candidate
-// far back, which steps aside.
+// TestTransferToPassesACandidateThatReads: the leader names its heir between two reads of a
+// candidate far back, which steps aside.
 func TestTransferToPassesACandidateThatReads(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

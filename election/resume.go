@@ -17,8 +17,9 @@ import (
 //
 // After any other error its candidates are removed, as with [Election.Campaign], unless the session
 // was lost or Resume could not read the election: then they remain. A candidate that has to step
-// aside for an heir ([Term.TransferTo]) or a higher priority campaigns again. With a delay ([Options]) a
-// resumed leader waits as after an unclean end, and no other candidate leads meanwhile.
+// aside for an heir ([Term.TransferTo]) or a higher priority campaigns again. With a delay
+// ([Options]) a resumed leader waits as after an unclean end, and no other candidate leads
+// meanwhile.
 func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	h, value, err := e.resume(ctx)
 	outranked, isOutranked := errors.AsType[*outrankedError](err)

@@ -35,8 +35,8 @@ func (e *Election) Do(
 }
 
 // Run is [Election.Do], repeated each time another client deletes the term's key while the session
-// lives, as [Election.Break] does, or the term is overdue or pre-empted. It returns [session.ErrLost] when the
-// session is lost.
+// lives, as [Election.Break] does, or the term is overdue or pre-empted. It returns
+// [session.ErrLost] when the session is lost.
 func (e *Election) Run(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {

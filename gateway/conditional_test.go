@@ -69,7 +69,8 @@ func TestAConditionalWriteIsOneTransaction(t *testing.T) {
 				t.Errorf("%+v, %v", r, err)
 			}
 			sameJSON(t, *body, `{"compare":[`+tt.compare+`],
-				"success":[{"request_put":{"key":"`+b64(canaryKey)+`","value":"`+b64(canaryValue)+`","lease":"77"}}],
+				"success":[{"request_put":{
+					"key":"`+b64(canaryKey)+`","value":"`+b64(canaryValue)+`","lease":"77"}}],
 				"failure":[{"request_range":{"key":"`+b64(canaryKey)+`"}}]}`)
 
 			c, _, _ = echoless(t, "",
@@ -229,7 +230,8 @@ func TestASequentialNumberIsAboveAllOthers(t *testing.T) {
 				}
 				sameJSON(t, bodies[i+1], `{"compare":[{"target":"MOD","key":"`+b64("dir")+`"`+mod+`},
 					{"target":"CREATE","key":"`+b64(key)+`"}],
-					"success":[{"request_put":{"key":"`+b64("dir")+`","value":"`+b64(strings.TrimPrefix(key, "dir/"))+`"}},
+					"success":[{"request_put":{
+							"key":"`+b64("dir")+`","value":"`+b64(strings.TrimPrefix(key, "dir/"))+`"}},
 						{"request_put":{"key":"`+b64(key)+`","value":"`+b64("v")+`"}}],
 					"failure":[{"request_range":{"key":"`+b64("dir")+`"}}]}`)
 			}

@@ -76,9 +76,9 @@ func TestMaintenanceAnswersAreRead(t *testing.T) {
 		cl := newCluster(t, 1, func(w http.ResponseWriter, r request) {
 			switch r.URL.Path {
 			case "/v3/maintenance/status":
-				answer(w, 200, `{"header":{"member_id":"5"},"version":"3.6.16","dbSize":"1","leader":"18446744073709551615",
-					"raftIndex":"2","raftTerm":"3","raftAppliedIndex":"4","errors":["e"],"dbSizeInUse":"5","isLearner":true,
-					"storageVersion":"3.6.0",
+				answer(w, 200, `{"header":{"member_id":"5"},"version":"3.6.16","dbSize":"1",
+					"leader":"18446744073709551615","raftIndex":"2","raftTerm":"3","raftAppliedIndex":"4",
+					"errors":["e"],"dbSizeInUse":"5","isLearner":true,"storageVersion":"3.6.0",
 					"dbSizeQuota":"6","downgradeInfo":{"enabled":true,"targetVersion":"3.5.0"}}`)
 			case "/v3/maintenance/hash":
 				answer(w, 200, `{"hash":4294967295}`)

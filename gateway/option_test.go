@@ -192,8 +192,8 @@ func TestWatchFiltersCanBeCombined(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameJSON(t, got, `{"watch_id":"1","key":"`+b64("k")+`","range_end":"`+b64("l")+`","prev_kv":true,"fragment":true,
-		"progress_notify":true,"filters":["NOPUT","NODELETE"]}`)
+	sameJSON(t, got, `{"watch_id":"1","key":"`+b64("k")+`","range_end":"`+b64("l")+`",
+		"prev_kv":true,"fragment":true,"progress_notify":true,"filters":["NOPUT","NODELETE"]}`)
 }
 
 // TestAPhysicalCompactionIsOneAttempt: it is one attempt, as long as the context allows. After a

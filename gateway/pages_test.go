@@ -19,7 +19,8 @@ func TestEachPageBeginsAfterTheLastKey(t *testing.T) {
 	var bodies []string
 	first := 9 // the revision of the first page; the second answer has another
 	answers := []string{
-		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],
+		`{"header":{"revision":"%d"},
+			"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],
 			"more":true,"count":"3"}`,
 		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a3") + `"}],"count":"1"}`,
 	}
@@ -50,8 +51,8 @@ func TestEachPageBeginsAfterTheLastKey(t *testing.T) {
 		}
 		sameJSON(t, bodies[0],
 			`{"key":"`+b64("ns/a")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true}`)
-		sameJSON(t, bodies[1], `{"key":"`+b64("ns/a2\x00")+`","range_end":"`+b64("ns/b")+`","limit":"2","keys_only":true,
-			"revision":"`+strconv.Itoa(first)+`"}`)
+		sameJSON(t, bodies[1], `{"key":"`+b64("ns/a2\x00")+`","range_end":"`+b64("ns/b")+`",
+			"limit":"2","keys_only":true,"revision":"`+strconv.Itoa(first)+`"}`)
 	}
 	bodies, first = nil, first+10
 	for _, err := range pages {

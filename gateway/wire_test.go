@@ -157,7 +157,8 @@ func TestCallsSendTheirRequests(t *testing.T) {
 				{"target":"VALUE","key":"` + k + `","value":"` + b + `"},
 				{"target":"MOD","result":"LESS","key":"` + b + `","range_end":"` + k + `","mod_revision":"8"},
 				{"target":"LEASE","key":"` + k + `","range_end":"` + top + `"}],
-			"success":[{"request_put":{"key":"` + k + `"}},{"request_txn":{"failure":[{"request_delete_range":{"key":"` + k + `"}}]}}],
+			"success":[{"request_put":{"key":"` + k + `"}},
+				{"request_txn":{"failure":[{"request_delete_range":{"key":"` + k + `"}}]}}],
 			"failure":[{"request_range":{"key":"` + k + `","limit":"1"}}]}`,
 			func(ctx context.Context, c *gateway.Client) error {
 				_, err := c.Txn(ctx, gateway.Txn{
@@ -260,7 +261,8 @@ func TestANamespaceIsBeforeEveryKey(t *testing.T) {
 		If:   []gateway.Cmp{gateway.CmpCreateRevision("", gateway.Equal, 0).Prefix()},
 		Then: []gateway.Op{gateway.OpPut("k", nil)},
 	})
-	sameJSON(t, *sent, `{"compare":[{"target":"CREATE","key":"`+b64("ns/")+`","range_end":"`+b64("ns0")+`"}],
+	sameJSON(t, *sent, `{
+		"compare":[{"target":"CREATE","key":"`+b64("ns/")+`","range_end":"`+b64("ns0")+`"}],
 		"success":[{"request_put":{"key":"`+b64("ns/k")+`"}}]}`)
 
 	c, _, _ = echoless(t, "namespace/", `{"kvs":[{"key":"`+b64("k")+`"}]}`)
@@ -340,7 +342,9 @@ func TestInvalidRequestsAreNotSent(t *testing.T) {
 		"compare without a key": txn(gateway.Txn{If: []gateway.Cmp{gateway.CmpVersion("",
 			gateway.Equal, 1)}}),
 		"operation that is none": txn(gateway.Txn{Then: []gateway.Op{{}}}),
-		"nested, empty key":      txn(gateway.Txn{Else: []gateway.Op{gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("")}})}}),
+		"nested, empty key": txn(gateway.Txn{
+			Else: []gateway.Op{gateway.OpTxn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("")}})},
+		}),
 		"wrong option in a txn": txn(gateway.Txn{Then: []gateway.Op{gateway.OpDelete("a",
 			gateway.Limit(1))}}),
 	} {

@@ -127,7 +127,8 @@ func TestTheAnswerOfATransactionIsRead(t *testing.T) {
 	c, _, _ := echoless(t, "", `{"header":{"revision":"9"},"succeeded":true,"responses":[
 		{"response_put":{"header":{"revision":"9"},"prev_kv":{"key":"aw==","mod_revision":"3"}}},
 		{"response_range":{"header":{"revision":"9"},"kvs":[{"key":"aw=="}],"more":true,"count":"2"}},
-		{"response_delete_range":{"header":{"revision":"9"},"deleted":"2","prev_kvs":[{"key":"aw=="},{"key":"bA=="}]}},
+		{"response_delete_range":{
+			"header":{"revision":"9"},"deleted":"2","prev_kvs":[{"key":"aw=="},{"key":"bA=="}]}},
 		{"response_txn":{"header":{},"responses":[{"response_put":{}}]}}]}`)
 	r, err := c.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{
 		gateway.OpPut("k", nil), gateway.OpGet("k"), gateway.OpDelete("k"),

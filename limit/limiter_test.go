@@ -52,7 +52,8 @@ func TestWaitIsSpaced(t *testing.T) {
 			}
 			of.Wait()
 			for i, d := range late {
-				if at := time.Duration(max(0, i-4)) * 100 * time.Millisecond; d < at || d > at+time.Millisecond {
+				at := time.Duration(max(0, i-4)) * 100 * time.Millisecond
+				if d < at || d > at+time.Millisecond {
 					t.Errorf("call %d returns after %v, want %v", i, d, at)
 				}
 			}
@@ -72,7 +73,8 @@ func TestRequests(t *testing.T) {
 		for begun := time.Now(); time.Since(begun) < 3*time.Second; time.Sleep(time.Millisecond) {
 			n += allowed(t, l)
 		}
-		if writes := etcd.Revision() - before; n < 2800 || n > 3000 || writes > 33 || requests.Load() > 130 {
+		writes := etcd.Revision() - before
+		if n < 2800 || n > 3000 || writes > 33 || requests.Load() > 130 {
 			t.Errorf("%d tokens, %d writes, %d requests", n, writes, requests.Load())
 		}
 	})
@@ -268,19 +270,22 @@ func TestWaitEnds(t *testing.T) {
 		l := limit.New(s, name, limit.Rate{Tokens: 1, Per: time.Minute, Burst: 5}, nil)
 		want(t, "burst", allowed(t, l), 5)
 		begun := time.Now()
-		if err := l.Wait(bubble.Within(t, 59*time.Second), 1); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 0 {
+		err := l.Wait(bubble.Within(t, 59*time.Second), 1)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 0 {
 			t.Errorf("Wait = %v after %v", err, time.Since(begun))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Second, cancel)
-		if err := l.Wait(ctx, 1); !errors.Is(err, context.Canceled) || time.Since(begun) != 10*time.Second {
+		if err := l.Wait(ctx, 1); !errors.Is(err, context.Canceled) ||
+			time.Since(begun) != 10*time.Second {
 			t.Errorf("Wait = %v after %v", err, time.Since(begun))
 		}
 		if err := l.Wait(t.Context(), 1); err != nil || time.Since(begun) != time.Minute {
 			t.Errorf("Wait = %v after %v", err, time.Since(begun))
 		}
 		time.AfterFunc(10*time.Second, func() { etcd.Revoke(s.Lease()) })
-		if err := l.Wait(t.Context(), 1); !errors.Is(err, session.ErrLost) || time.Since(begun) > 71*time.Second {
+		if err := l.Wait(t.Context(), 1); !errors.Is(err, session.ErrLost) ||
+			time.Since(begun) > 71*time.Second {
 			t.Errorf("Wait = %v after %v", err, time.Since(begun))
 		}
 		if _, err := l.Allow(t.Context(), 1); !errors.Is(err, session.ErrLost) {
@@ -296,7 +301,8 @@ func TestWaitEnds(t *testing.T) {
 func TestUncertain(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-		l := limit.New(bubble.Session(t, etcd), name, limit.Rate{Tokens: 1, Per: time.Hour, Burst: 100}, &limit.Options{Block: 40})
+		l := limit.New(bubble.Session(t, etcd), name, limit.Rate{Tokens: 1, Per: time.Hour, Burst: 100},
+			&limit.Options{Block: 40})
 		if ok, err := l.Allow(t.Context(), 1); !ok || err != nil {
 			t.Fatal(ok, err)
 		}

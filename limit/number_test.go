@@ -126,7 +126,8 @@ func TestIDsGrow(t *testing.T) {
 		}
 		kv, _ := etcd.Get(name + "//next")
 		time.Sleep(time.Minute)
-		if id, err := limit.NewIDs(s, name, nil).Next(t.Context()); err != nil || id < 2502 || id > 2502+64 {
+		id, err := limit.NewIDs(s, name, nil).Next(t.Context())
+		if err != nil || id < 2502 || id > 2502+64 {
 			t.Errorf("Next = %d, %v; it was %s", id, err, kv.Value)
 		}
 	})

@@ -194,7 +194,9 @@ func TestUpdate(t *testing.T) {
 		if got := wantIDs(t, c, "a").Members[0]; got.Fence != v.Members[0].Fence {
 			t.Errorf("%+v", got)
 		}
-		for _, err := range []error{m.Update(ctx, strings.Repeat("x", member.MaxValue+1)), m.SetWeight(ctx, -1)} {
+		for _, err := range []error{
+			m.Update(ctx, strings.Repeat("x", member.MaxValue+1)), m.SetWeight(ctx, -1),
+		} {
 			if !errors.Is(err, gateway.ErrInvalid) {
 				t.Error(err)
 			}

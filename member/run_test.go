@@ -76,11 +76,13 @@ func TestRunEnds(t *testing.T) {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}, session.ErrReleased},
-		"replaced": {func(ctx context.Context, _ func(), etcd *fakeetcd.Server, _ *member.Membership) error {
-			etcd.Put(keyOf("a"), `{"token":"other","weight":1}`+"\n")
-			<-ctx.Done()
-			return nil
-		}, member.ErrReplaced},
+		"replaced": {
+			func(ctx context.Context, _ func(), etcd *fakeetcd.Server, _ *member.Membership) error {
+				etcd.Put(keyOf("a"), `{"token":"other","weight":1}`+"\n")
+				<-ctx.Done()
+				return nil
+			}, member.ErrReplaced,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

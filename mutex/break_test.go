@@ -20,7 +20,8 @@ func TestBreak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		etcd := fakeetcd.Start(t)
-		m, operator := mutex.New(bubble.Session(t, etcd), "a", nil), mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
+		m, operator := mutex.New(bubble.Session(t, etcd), "a", nil),
+			mutex.NewRWMutex(bubble.Session(t, etcd), "a", nil)
 		held, err := m.Lock(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +65,8 @@ func TestBreak(t *testing.T) {
 		if r := <-waiting; r.err != nil || r.lock.Key() != all[1].Key {
 			t.Errorf("the next: %v", r)
 		}
-		if err := operator.Break(t.Context(), all[0].Key, all[0].Fence, "again"); !errors.Is(err, session.ErrNotHeld) {
+		err = operator.Break(t.Context(), all[0].Key, all[0].Fence, "again")
+		if !errors.Is(err, session.ErrNotHeld) {
 			t.Errorf("again: %v", err)
 		}
 	})
@@ -94,7 +96,8 @@ func TestBreakRefuses(t *testing.T) {
 				etcd.Put(key, "")
 			}
 			kv, _ := etcd.Get(key)
-			if err := m.Break(t.Context(), key, max(1, kv.CreateRevision), "why not"); !errors.Is(err, gateway.ErrInvalid) {
+			err := m.Break(t.Context(), key, max(1, kv.CreateRevision), "why not")
+			if !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("%q: %v", key, err)
 			}
 			if _, ok := etcd.Get(key); !ok && key != "" {
@@ -106,7 +109,8 @@ func TestBreakRefuses(t *testing.T) {
 		if err := m.Break(ended, "a/1", 1, "why not"); !errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
 		}
-		if err := mutex.New(nil, "a", nil).Break(t.Context(), "a/1", 1, "why not"); !errors.Is(err, gateway.ErrInvalid) {
+		err := mutex.New(nil, "a", nil).Break(t.Context(), "a/1", 1, "why not")
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("without a session: %v", err)
 		}
 	})

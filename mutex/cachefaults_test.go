@@ -263,8 +263,8 @@ func farBack(t *testing.T, etcd *fakeetcd.Server, m *mutex.Mutex) <-chan *mutex.
 	return granted
 }
 
-// TestACachedLockOfALongLineThatNobodyWants: the only caller leaves just before the lock is granted,
-// and the key does not stay.
+// TestACachedLockOfALongLineThatNobodyWants: the only caller leaves just before the lock is
+// granted, and the key does not stay.
 func TestACachedLockOfALongLineThatNobodyWants(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -18,8 +18,8 @@ func (l *Lock) Context() context.Context { return l.hold.Context() }
 func (l *Lock) Err() error { return l.hold.Err() }
 
 // Fence returns the revision that created the lock's key, or a later one if the lock was adopted,
-// see [Adopt]. A later lock has a greater fence. It returns 0 after an Unlock that has kept the key,
-// see [Options.Cache].
+// see [Adopt]. A later lock has a greater fence. It returns 0 after an Unlock that has kept the
+// key, see [Options.Cache].
 func (l *Lock) Fence() int64 { return l.hold.Fence() }
 
 // Guard returns a compare that holds for as long as the lock's key exists and, if the lock is

@@ -17,48 +17,58 @@ import (
 // TestRun: Run acquires the lock again after each loss, and else returns the result of fn.
 func TestRun(t *testing.T) {
 	t.Parallel()
+	type run func(_ context.Context, _ *fakeetcd.Server, cancel func(), call int, _ *mutex.Lock) error
 	for _, tt := range []struct {
 		name  string
-		fn    func(ctx context.Context, etcd *fakeetcd.Server, cancel func(), call int, lock *mutex.Lock) error
+		fn    run
 		want  error
 		calls int
 	}{
-		{"nil", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error { return nil }, nil, 1},
-		{"error", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error { return errOwn }, errOwn, 1},
-		{"unlocked by fn", func(ctx context.Context, _ *fakeetcd.Server, _ func(), _ int, lock *mutex.Lock) error {
-			return errors.Join(lock.Unlock(ctx), ctx.Err())
+		{"nil", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error {
+			return nil
 		}, nil, 1},
-		{"ctx ends", func(ctx context.Context, _ *fakeetcd.Server, cancel func(), _ int, _ *mutex.Lock) error {
-			cancel()
-			<-ctx.Done()
-			return ctx.Err()
-		}, context.Canceled, 1},
-		{"session lost", func(ctx context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
-			if call == 3 {
-				return errOwn
-			}
-			etcd.Revoke(leaseOf(t, lock))
-			<-ctx.Done()
-			if !errors.Is(context.Cause(ctx), session.ErrRevoked) {
-				t.Errorf("cause: %v", context.Cause(ctx))
-			}
-			return nil
-		}, errOwn, 3},
-		{"broken", func(ctx context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
-			if call == 3 {
-				return errOwn
-			}
-			time.Sleep(2 * time.Second) // then the key is watched
-			etcd.Delete(lock.Key())
-			<-ctx.Done()
-			return errors.New("the error of a lost lock")
-		}, errOwn, 3},
-		{"broken, not noticed", func(_ context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
-			if call == 1 {
+		{"error", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error {
+			return errOwn
+		}, errOwn, 1},
+		{"unlocked by fn",
+			func(ctx context.Context, _ *fakeetcd.Server, _ func(), _ int, lock *mutex.Lock) error {
+				return errors.Join(lock.Unlock(ctx), ctx.Err())
+			}, nil, 1},
+		{"ctx ends",
+			func(ctx context.Context, _ *fakeetcd.Server, cancel func(), _ int, _ *mutex.Lock) error {
+				cancel()
+				<-ctx.Done()
+				return ctx.Err()
+			}, context.Canceled, 1},
+		{"session lost",
+			func(ctx context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
+				if call == 3 {
+					return errOwn
+				}
+				etcd.Revoke(leaseOf(t, lock))
+				<-ctx.Done()
+				if !errors.Is(context.Cause(ctx), session.ErrRevoked) {
+					t.Errorf("cause: %v", context.Cause(ctx))
+				}
+				return nil
+			}, errOwn, 3},
+		{"broken",
+			func(ctx context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
+				if call == 3 {
+					return errOwn
+				}
+				time.Sleep(2 * time.Second) // then the key is watched
 				etcd.Delete(lock.Key())
-			}
-			return nil
-		}, nil, 2},
+				<-ctx.Done()
+				return errors.New("the error of a lost lock")
+			}, errOwn, 3},
+		{"broken, not noticed",
+			func(_ context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
+				if call == 1 {
+					etcd.Delete(lock.Key())
+				}
+				return nil
+			}, nil, 2},
 		{"another lock's loss", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error {
 			return errors.Join(session.ErrLost, session.ErrKeyDeleted)
 		}, session.ErrKeyDeleted, 1},
@@ -70,14 +80,15 @@ func TestRun(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				calls, fence := 0, int64(0)
-				err := mutex.Run(ctx, etcd.Client(t), nil, "a", func(ctx context.Context, lock *mutex.Lock) error {
-					if err := lock.Err(); err != nil || lock.Fence() <= fence {
-						t.Errorf("call %d: %v, fence %d after %d", calls, err, lock.Fence(), fence)
-					}
-					fence = lock.Fence()
-					calls++
-					return tt.fn(ctx, etcd, cancel, calls, lock)
-				})
+				err := mutex.Run(ctx, etcd.Client(t), nil, "a",
+					func(ctx context.Context, lock *mutex.Lock) error {
+						if err := lock.Err(); err != nil || lock.Fence() <= fence {
+							t.Errorf("call %d: %v, fence %d after %d", calls, err, lock.Fence(), fence)
+						}
+						fence = lock.Fence()
+						calls++
+						return tt.fn(ctx, etcd, cancel, calls, lock)
+					})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil || calls != tt.calls {
 					t.Errorf("Run = %v after %d calls", err, calls)
 				}

@@ -17,7 +17,8 @@ import (
 type Token string
 
 // tokenForm is "1:<create_revision>:<fence>:<id>:<key>", where 1 is the version of the form.
-var tokenForm = regexp.MustCompile(`^1:([1-9][0-9]*):([1-9][0-9]*):([0-9a-f-]{36}):([!-~]+/[!-~]+)$`)
+var tokenForm = regexp.MustCompile(
+	`^1:([1-9][0-9]*):([1-9][0-9]*):([0-9a-f-]{36}):([!-~]+/[!-~]+)$`)
 
 func tokenOf(d core.Detached) Token {
 	key := (&url.URL{Path: "/" + d.Key}).EscapedPath()[1:]

@@ -57,10 +57,11 @@ func TestOptionsBackoff(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		var attempts []int
-		o := once.New(bubble.Session(t, etcd), name, &once.Options{Backoff: func(attempt int) time.Duration {
+		backoff := func(attempt int) time.Duration {
 			attempts = append(attempts, attempt)
 			return 5 * time.Minute
-		}})
+		}
+		o := once.New(bubble.Session(t, etcd), name, &once.Options{Backoff: backoff})
 		if _, err := o.Do(t.Context(), fails(errOwn)); !errors.Is(err, errOwn) {
 			t.Errorf("Do = %v", err)
 		}
@@ -79,7 +80,8 @@ func TestFailureOfTheLastAttemptIsTheResult(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		opts := &once.Options{MaxAttempts: 2, Retention: 20 * time.Minute}
-		o, other := once.New(bubble.Session(t, etcd), name, opts), once.New(bubble.Session(t, etcd), name, opts)
+		o, other := once.New(bubble.Session(t, etcd), name, opts),
+			once.New(bubble.Session(t, etcd), name, opts)
 		if _, err := o.Do(t.Context(), fails(errOwn)); !errors.Is(err, errOwn) ||
 			errors.Is(err, once.ErrFailed) {
 			t.Errorf("Do = %v", err)

@@ -65,7 +65,8 @@ func TestLaterCallersReceiveTheResult(t *testing.T) {
 func TestTryDoReturnsErrRunningWhileAnotherRuns(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-		o, elsewhere := once.New(bubble.Session(t, etcd), name, nil), once.New(bubble.Session(t, etcd), name, nil)
+		o, elsewhere := once.New(bubble.Session(t, etcd), name, nil),
+			once.New(bubble.Session(t, etcd), name, nil)
 		done := start(t.Context(), o, func(context.Context, *once.Run) ([]byte, error) {
 			time.Sleep(time.Second)
 			return nil, nil

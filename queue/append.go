@@ -23,8 +23,8 @@ func (p *producer) append(
 }
 
 // appendByClient sends an append until it is answered. Each append compares the mod_revision of the
-// tail and puts the tail, so none of its copies can be applied once the tail has changed. If one was
-// applied, it was that change.
+// tail and puts the tail, so none of its copies can be applied once the tail has changed. If one
+// was applied, it was that change.
 func (p *producer) appendByClient(
 	ctx context.Context, t gateway.Txn, first *record,
 ) (*gateway.TxnResponse, error) {

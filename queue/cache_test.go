@@ -20,12 +20,16 @@ type model struct {
 func (m *model) put(kind map[string]int64, prefix, place string) {
 	m.rev++
 	kind[place] = m.rev
-	m.log = append(m.log, gateway.Event{KV: gateway.KeyValue{Key: prefix + place, CreateRevision: m.rev, ModRevision: m.rev}})
+	m.log = append(m.log, gateway.Event{
+		KV: gateway.KeyValue{Key: prefix + place, CreateRevision: m.rev, ModRevision: m.rev},
+	})
 }
 
 func (m *model) remove(kind map[string]int64, prefix, place string) {
 	delete(kind, place)
-	m.log = append(m.log, gateway.Event{Deleted: true, KV: gateway.KeyValue{Key: prefix + place, ModRevision: m.rev}})
+	m.log = append(m.log, gateway.Event{
+		Deleted: true, KV: gateway.KeyValue{Key: prefix + place, ModRevision: m.rev},
+	})
 }
 
 // step changes the queue as its users do.
@@ -75,9 +79,20 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 		return gateway.OpResponse{Get: out}
 	}
 	none := gateway.OpResponse{Get: &gateway.GetResponse{}}
-	return &gateway.TxnResponse{Header: gateway.Header{Revision: m.rev}, Responses: []gateway.OpResponse{
-		get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30), none, none, none, none,
-	}}
+	return &gateway.TxnResponse{
+		Header: gateway.Header{Revision: m.rev},
+		Responses: []gateway.OpResponse{
+			get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30), none, none, none, none,
+		},
+	}
+}
+
+// newCache returns an empty cache of the model's queue.
+func newCache(m *model) *itemCache {
+	return &itemCache{
+		keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{},
+		watch: &itemWatch{created: make(chan struct{})},
+	}
 }
 
 // TestCacheIsRight: whatever the order in which reads and the watch, which is late, tell of the
@@ -94,7 +109,7 @@ func TestCacheIsRight(t *testing.T) {
 			}
 		}
 		steps()
-		ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+		ic := newCache(m)
 		m.log = nil // the watch is from now on
 		tell := func(n int) {
 			for range n {
@@ -200,7 +215,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 	for range 100 {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 		var next int64
-		ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+		ic := newCache(m)
 		ic.merge(ic.watch, "", m.read("", window), nil)
 		for range 60 {
 			m.step(&next)
@@ -247,7 +262,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 func TestCacheForgets(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+	ic := newCache(m)
 	ic.merge(ic.watch, "", m.read("", window), nil)
 	for i := range 3 * maxKnown {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
@@ -282,7 +297,7 @@ func TestCacheForgets(t *testing.T) {
 func TestCacheHandsOut(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, watch: &itemWatch{created: make(chan struct{})}}
+	ic := newCache(m)
 	ic.merge(ic.watch, "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {

@@ -49,9 +49,18 @@ func TestCorruptKeys(t *testing.T) {
 			_, err := q.EnqueueAll(ctx, make([][]byte, 250), nil)
 			return err
 		},
-		"Receive": func(ctx context.Context, q *queue.Queue) error { _, err := q.Receive(ctx); return err },
-		"Redrive": func(ctx context.Context, q *queue.Queue) error { _, err := q.Redrive(ctx); return err },
-		"Stats":   func(ctx context.Context, q *queue.Queue) error { _, err := q.Stats(ctx); return err },
+		"Receive": func(ctx context.Context, q *queue.Queue) error {
+			_, err := q.Receive(ctx)
+			return err
+		},
+		"Redrive": func(ctx context.Context, q *queue.Queue) error {
+			_, err := q.Redrive(ctx)
+			return err
+		},
+		"Stats": func(ctx context.Context, q *queue.Queue) error {
+			_, err := q.Stats(ctx)
+			return err
+		},
 	}
 	for _, k := range []struct {
 		key    string
@@ -80,7 +89,8 @@ func TestCorruptKeys(t *testing.T) {
 						ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 						defer cancel()
 						err := call(ctx, q)
-						if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), k.key) || calls.Load() > 10 {
+						if !errors.Is(err, session.ErrCorrupt) || !strings.Contains(err.Error(), k.key) ||
+							calls.Load() > 10 {
 							t.Errorf("%s with %s of %q = %v after %d requests", verb, k.key, value, err, calls.Load())
 						}
 						if kv, ok := etcd.Get(k.key); !ok || string(kv.Value) != value {
@@ -151,7 +161,9 @@ func TestLastNumbers(t *testing.T) {
 // deletes it.
 func TestPausedByAnything(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"", "false", "0", `{"paused":false}`, "99999999999999999999", "\xff"} {
+	for _, value := range []string{
+		"", "false", "0", `{"paused":false}`, "99999999999999999999", "\xff",
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			etcd := fakeetcd.Start(t)
 			q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
@@ -268,7 +280,8 @@ func TestDeadLettersWithoutEnd(t *testing.T) {
 				if !errors.Is(last, gateway.ErrProtocol) || n > 1 || calls.Load() > 10 {
 					t.Errorf("DeadLetters: %d, %v after %d requests", n, last, calls.Load())
 				}
-				if _, err := q.Redrive(ctx, "other"); !errors.Is(err, gateway.ErrProtocol) || calls.Load() > 20 {
+				if _, err := q.Redrive(ctx, "other"); !errors.Is(err, gateway.ErrProtocol) ||
+					calls.Load() > 20 {
 					t.Errorf("Redrive = %v after %d requests", err, calls.Load())
 				}
 			})

@@ -68,11 +68,11 @@
 // only while there are consumers.
 //
 // With [Options.Prefetch], a claim and an ack of Consume wait for others for up to 5 ms, unless
-// there are enough for half of the Prefetch, or there is a MaxInFlight. Items that are claimed ahead
-// stay claimed until they are received, a [Queue.Consume] of the Queue returns, or the session ends.
-// No other consumer receives them, and no item of a higher priority, or that was given back,
-// overtakes them. Without [Options.MaxAttempts], an attempt that a crash cuts short does not count
-// if its item had been claimed ahead.
+// there are enough for half of the Prefetch, or there is a MaxInFlight. Items that are claimed
+// ahead stay claimed until they are received, a [Queue.Consume] of the Queue returns, or the
+// session ends. No other consumer receives them, and no item of a higher priority, or that was
+// given back, overtakes them. Without [Options.MaxAttempts], an attempt that a crash cuts short
+// does not count if its item had been claimed ahead.
 //
 // A claim whose Receive was cancelled is given back and is no attempt, but may count as one if the
 // session ends first or the database is full. Until it has been given back, items behind it may be

@@ -28,7 +28,8 @@ func TestEnqueueAllIsCheckedFirst(t *testing.T) {
 			{"jobs", many, queue.EnqueueOptions{}},
 			{"", nil, queue.EnqueueOptions{}},
 		} {
-			if ids, err := queue.New(s, c.name, nil).EnqueueAll(t.Context(), c.values, &c.opts); !errors.Is(err, gateway.ErrInvalid) {
+			ids, err := queue.New(s, c.name, nil).EnqueueAll(t.Context(), c.values, &c.opts)
+			if !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("%q, %d values, %+v: %v, %v", c.name, len(c.values), c.opts, ids, err)
 			}
 		}

@@ -24,7 +24,8 @@ func TestForeignTimes(t *testing.T) {
 			etcd := fakeetcd.Start(t)
 			q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
 			text := strconv.FormatInt(ms, 10)
-			etcd.Put("jobs//q/9/0000000000000001", `{"id":"a","enqueued":`+text+`,"attempts":9223372036854775807}`+"\nvalue")
+			etcd.Put("jobs//q/9/0000000000000001",
+				`{"id":"a","enqueued":`+text+`,"attempts":9223372036854775807}`+"\nvalue")
 			etcd.Put("jobs//x/b", `{"id":"b","enqueued":`+text+`,"died":`+text+"}\nvalue")
 			items, err := q.Peek(t.Context(), 1)
 			if err != nil || len(items) != 1 || !items[0].Enqueued.IsZero() {

@@ -17,9 +17,12 @@ import (
 func TestReaderLeaves(t *testing.T) {
 	t.Parallel()
 	const known = 256 // as many as are read at once
-	for name, end := range map[string]func(server *fakeetcd.Server, s *session.Session, cancel context.CancelFunc){
-		"session": func(server *fakeetcd.Server, s *session.Session, _ context.CancelFunc) { server.Revoke(s.Lease()) },
-		"ctx":     func(_ *fakeetcd.Server, _ *session.Session, cancel context.CancelFunc) { cancel() },
+	type ending func(server *fakeetcd.Server, s *session.Session, cancel context.CancelFunc)
+	for name, end := range map[string]ending{
+		"session": func(server *fakeetcd.Server, s *session.Session, _ context.CancelFunc) {
+			server.Revoke(s.Lease())
+		},
+		"ctx": func(_ *fakeetcd.Server, _ *session.Session, cancel context.CancelFunc) { cancel() },
 	} {
 		for range 2 { // the two may be seen in either order
 			synctest.Test(t, func(t *testing.T) {

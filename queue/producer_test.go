@@ -77,8 +77,8 @@ func TestAProducerChecksItsArguments(t *testing.T) {
 	})
 }
 
-// TestAProducerWithoutAnAnswer: an item whose enqueue was not answered is in the queue once, however
-// much has happened since, or ErrUncertain is returned.
+// TestAProducerWithoutAnAnswer: an item whose enqueue was not answered is in the queue once,
+// however much has happened since, or ErrUncertain is returned.
 func TestAProducerWithoutAnAnswer(t *testing.T) {
 	const dedupKey = "jobs//u/one"
 	for name, c := range map[string]struct {

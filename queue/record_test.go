@@ -11,7 +11,10 @@ func TestRecord(t *testing.T) {
 	t.Parallel()
 	for _, r := range []record{
 		{ID: "694d5765fb0e1f01-000000001", Enqueued: 1},
-		{ID: "a", Enqueued: 1 << 41, Attempts: 3, Priority: 9, Reason: "no\nway", DeadAt: 5, value: []byte("a\nb\x00\xff")},
+		{
+			ID: "a", Enqueued: 1 << 41, Attempts: 3, Priority: 9, Reason: "no\nway", DeadAt: 5,
+			value: []byte("a\nb\x00\xff"),
+		},
 	} {
 		got, err := decode(r.encode())
 		if err != nil || !equal(got, r) {
@@ -23,8 +26,9 @@ func TestRecord(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
-		"", "\n", "{}\n", "junk\n", `{"id":"a"}`, `{"id":"a/b"}` + "\n", `{"id":"` + strings.Repeat("a", 65) + `"}` + "\n",
-		`{"id":"a","attempts":-1}` + "\n", `{"id":"a","priority":10}` + "\n", `{"id":"a","priority":-1}` + "\n", `["a"]` + "\n",
+		"", "\n", "{}\n", "junk\n", `{"id":"a"}`, `{"id":"a/b"}` + "\n",
+		`{"id":"` + strings.Repeat("a", 65) + `"}` + "\n", `{"id":"a","attempts":-1}` + "\n",
+		`{"id":"a","priority":10}` + "\n", `{"id":"a","priority":-1}` + "\n", `["a"]` + "\n",
 	} {
 		if r, err := decode([]byte(s)); err == nil {
 			t.Errorf("decode(%q) = %+v", s, r)
@@ -59,7 +63,8 @@ func FuzzDecode(f *testing.F) {
 
 func TestPlacesSort(t *testing.T) {
 	t.Parallel()
-	places := []string{place(9, 5), place(9, 1<<40), place(5, 1), place(0, 9), place(0, 10), place(0, 999999), place(0, 1000000)}
+	places := []string{place(9, 5), place(9, 1<<40), place(5, 1), place(0, 9), place(0, 10),
+		place(0, 999999), place(0, 1000000)}
 	if !slices.IsSorted(places) {
 		t.Errorf("not sorted: %v", places)
 	}
@@ -68,7 +73,10 @@ func TestPlacesSort(t *testing.T) {
 			t.Errorf("priorityOf(%s) = %d, %v", places[i], got, ok)
 		}
 	}
-	for _, bad := range []string{"", "0", "0/1", "x/0000000000000001", "0/000000000000000x", "0-0000000000000001", place(0, 1) + "0"} {
+	for _, bad := range []string{
+		"", "0", "0/1", "x/0000000000000001", "0/000000000000000x", "0-0000000000000001",
+		place(0, 1) + "0",
+	} {
 		if _, ok := priorityOf(bad); ok {
 			t.Errorf("%q is a place", bad)
 		}

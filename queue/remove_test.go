@@ -21,8 +21,8 @@ func put(t *testing.T, q *queue.Queue, value string, opts *queue.EnqueueOptions)
 	return id
 }
 
-// TestRemove: an item is removed with all its keys when it is ready, delayed or dead, and not when a
-// consumer has it.
+// TestRemove: an item is removed with all its keys when it is ready, delayed or dead, and not when
+// a consumer has it.
 func TestRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakeetcd.Start(t)
@@ -119,8 +119,8 @@ func TestRemoveMakesRoom(t *testing.T) {
 	})
 }
 
-// TestRemoveFindsAnItemThatMoves: Remove finds a delayed item that takes its place at the end of the
-// queue while Remove reads, and an item behind several pages of others.
+// TestRemoveFindsAnItemThatMoves: Remove finds a delayed item that takes its place at the end of
+// the queue while Remove reads, and an item behind several pages of others.
 func TestRemoveFindsAnItemThatMoves(t *testing.T) {
 	for _, when := range []string{"after the read", "after the search", "never"} {
 		t.Run(when, func(t *testing.T) {

@@ -42,7 +42,8 @@ func TestValueByWatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(m.Value) != value || m.Attempt != attempt || reads != wantReads {
-				t.Fatalf("%.10q, attempt %d, %d reads; not %.10q, attempt %d, %d reads", m.Value, m.Attempt, reads, value, attempt, wantReads)
+				t.Fatalf("%.10q, attempt %d, %d reads; not %.10q, attempt %d, %d reads", m.Value, m.Attempt,
+					reads, value, attempt, wantReads)
 			}
 			return m
 		}

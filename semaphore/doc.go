@@ -54,12 +54,12 @@
 //
 // Holders and waiters are leased keys <name>/<lease hex>, as in package mutex. The value is the
 // weight in decimal. In a long line a holder that has waited puts its key a second time, which
-// notifies the next one that waits. A member with another value counts as the whole limit, so a mutex under the
-// same name excludes all permits. Two keys have no lease: <name>//limit is the declared limit,
-// <name>//size the current one, which Resize changes. Delete both to declare another limit; waiters
-// then join again, and return ErrLimitMismatch if the new limit is not theirs. While <name>//size
-// holds no positive number, no permit is granted until a Resize. A mutex of clientv3 or etcdctl
-// would wait for those two keys for ever.
+// notifies the next one that waits. A member with another value counts as the whole limit, so a
+// mutex under the same name excludes all permits. Two keys have no lease: <name>//limit is the
+// declared limit, <name>//size the current one, which Resize changes. Delete both to declare
+// another limit; waiters then join again, and return ErrLimitMismatch if the new limit is not
+// theirs. While <name>//size holds no positive number, no permit is granted until a Resize. A mutex
+// of clientv3 or etcdctl would wait for those two keys for ever.
 //
 // # Source
 //

@@ -59,10 +59,12 @@ func TestBreakOfNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := fakeetcd.Start(t).Client(t)
-		if err := session.Break(t.Context(), c, "a/1", 0, "why not"); !errors.Is(err, gateway.ErrInvalid) {
+		err := session.Break(t.Context(), c, "a/1", 0, "why not")
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("fence 0: %v", err)
 		}
-		if err := session.Break(t.Context(), nil, "a/1", 1, "why not"); !errors.Is(err, gateway.ErrInvalid) {
+		err = session.Break(t.Context(), nil, "a/1", 1, "why not")
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Errorf("no client: %v", err)
 		}
 		ended, cancel := context.WithCancel(t.Context())
@@ -91,11 +93,12 @@ func TestBreakLostAnswer(t *testing.T) {
 				}
 				return fakeetcd.Lost
 			})
-			if err := session.Break(t.Context(), c, "a/1", kv.CreateRevision, "why not"); !errors.Is(err, gateway.ErrUncertain) {
+			err := session.Break(t.Context(), c, "a/1", kv.CreateRevision, "why not")
+			if !errors.Is(err, gateway.ErrUncertain) {
 				t.Errorf("Break = %v", err)
 			}
 			etcd.Script(nil)
-			err := session.Break(t.Context(), c, "a/1", kv.CreateRevision, "why not")
+			err = session.Break(t.Context(), c, "a/1", kv.CreateRevision, "why not")
 			if applied != errors.Is(err, session.ErrNotHeld) || !applied && err != nil {
 				t.Errorf("again: %v", err)
 			}

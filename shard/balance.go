@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// unknownLoad is the load of a shard for which none was reported. It counts as the mean of the known
-// loads.
+// unknownLoad is the load of a shard for which none was reported. It counts as the mean of the
+// known loads.
 const unknownLoad = -1
 
 // The assignment by load tolerates differences, because loads change all the time and each move

@@ -71,7 +71,8 @@ func TestAssignmentByLoad(t *testing.T) {
 			if again := assignByLoad(n, members, now, slices.Clone(loads)); now.moves(again) != 0 {
 				t.Fatalf("seed %d: a second assignment moves %d shards", seed, now.moves(again))
 			}
-			if back := decodeTable(kvOf(now.encode())); now.moves(back) != 0 || !slices.Equal(back.Loads, loads) {
+			if back := decodeTable(kvOf(now.encode())); now.moves(back) != 0 ||
+				!slices.Equal(back.Loads, loads) {
 				t.Fatalf("seed %d: %+v is stored as %+v", seed, now, back)
 			}
 		}

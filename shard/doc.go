@@ -68,7 +68,7 @@
 // the same state, a decision is not computed again while its moves are under way, and a member
 // watches one key, with the orders below it, instead of all holds. If all members computed it, each
 // would need the holds of all others, and two that see different states would contend for a shard.
-// Google's Slicer and Cadence's shard manager have a leader too. Safety by a lease for each shard is from Azure's blob
-// leases, the bounded loads of the assignment are from consistent hashing, and the hash is
-// rendezvous hashing.
+// Google's Slicer and Cadence's shard manager have a leader too. Safety by a lease for each shard
+// is from Azure's blob leases, the bounded loads of the assignment are from consistent hashing, and
+// the hash is rendezvous hashing.
 package shard

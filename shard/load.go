@@ -55,9 +55,9 @@ func (l *loads) send() {
 	}
 }
 
-// forget drops the load of a shard that the member does not hold any more. The next report leaves it
-// out. If the member gets the shard again, its load is sent again, because another member may have
-// sent one.
+// forget drops the load of a shard that the member does not hold any more. The next report leaves
+// it out. If the member gets the shard again, its load is sent again, because another member may
+// have sent one.
 func (l *loads) forget(shard int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -25,7 +25,8 @@ func TestPause(t *testing.T) {
 		f.want("a 2, b 2")
 		c, ctx := etcd.Client(t), bubble.Within(t, time.Hour)
 		last := observe(t, c)
-		if err := shard.Pause(ctx, c, group, 1, "a bad tenant"); err != nil {
+		err := shard.Pause(ctx, c, group, 1, "a bad tenant")
+		if err != nil {
 			t.Fatal(err)
 		}
 		f.mu.Lock()
@@ -36,8 +37,8 @@ func TestPause(t *testing.T) {
 			t.Errorf("the cause is %v", cause)
 		}
 		f.mu.Unlock()
-		if v := last(); v.Paused[1].Why != "a bad tenant" || v.Paused[1].By == "" || v.Holders[1] != nil ||
-			v.Assigned[1] == "" || len(v.Paused) != 1 {
+		if v := last(); v.Paused[1].Why != "a bad tenant" || v.Paused[1].By == "" ||
+			v.Holders[1] != nil || v.Assigned[1] == "" || len(v.Paused) != 1 {
 			t.Errorf("%+v", v)
 		}
 		if _, err := shard.Owner(ctx, c, group, 1); !errors.Is(err, shard.ErrNoOwner) {
@@ -160,7 +161,8 @@ func TestErrorsOfOrders(t *testing.T) {
 		f := newFleet(t, etcd, 1)
 		stop := f.run(1, nil, func(context.Context, *shard.Shard) error { <-hang; return nil })
 		time.Sleep(time.Second)
-		if err := shard.Pause(bubble.Within(t, time.Second), c, group, 0, "test"); !errors.Is(err, context.DeadlineExceeded) {
+		err := shard.Pause(bubble.Within(t, time.Second), c, group, 0, "test")
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Pause = %v", err)
 		}
 		close(hang)
@@ -190,8 +192,8 @@ func TestSetValue(t *testing.T) {
 			t.Helper()
 			time.Sleep(time.Second)
 			o, err := shard.Owner(ctx, c, group, 0)
-			if v := last(); err != nil || o.Value != want || o.Member.ID != "a" || o.Member.Value != "10.0.0.7" ||
-				v.Holders != nil && *v.Holders[0] != o {
+			if v := last(); err != nil || o.Value != want || o.Member.ID != "a" ||
+				o.Member.Value != "10.0.0.7" || v.Holders != nil && *v.Holders[0] != o {
 				t.Errorf("%+v, %v, view %+v", o, err, v)
 			}
 		}
@@ -205,7 +207,8 @@ func TestSetValue(t *testing.T) {
 			}
 			shown(value)
 		}
-		if err := s.SetValue(ctx, string(make([]byte, member.MaxValue+1))); !errors.Is(err, gateway.ErrInvalid) {
+		err := s.SetValue(ctx, string(make([]byte, member.MaxValue+1)))
+		if !errors.Is(err, gateway.ErrInvalid) {
 			t.Error(err)
 		}
 		etcd.Delete(s.Key())
@@ -216,7 +219,8 @@ func TestSetValue(t *testing.T) {
 		shown("10.0.0.7")
 		// A value whose answer was lost is followed by the next one.
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer { c.Apply(); return fakeetcd.Lost })
-		if err := next.SetValue(bubble.Within(t, time.Second), "x"); !errors.Is(err, gateway.ErrUncertain) {
+		err = next.SetValue(bubble.Within(t, time.Second), "x")
+		if !errors.Is(err, gateway.ErrUncertain) {
 			t.Errorf("SetValue = %v", err)
 		}
 		etcd.Script(nil)
@@ -337,7 +341,8 @@ func TestPauseAfterAMoveThatWasTakenBack(t *testing.T) {
 		etcd.Put(key, string(before.Value))
 		time.Sleep(time.Second)
 		f.want("a 4")
-		if err := shard.Pause(bubble.Within(t, time.Hour), etcd.Client(t), group, 1, "a bad tenant"); err != nil {
+		err := shard.Pause(bubble.Within(t, time.Hour), etcd.Client(t), group, 1, "a bad tenant")
+		if err != nil {
 			t.Fatal(err)
 		}
 		f.mu.Lock()

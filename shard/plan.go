@@ -2,8 +2,8 @@ package shard
 
 import "github.com/holdfast-go/holdfast/member"
 
-// Plan is an assignment that is not in etcd. It shows the moves of a change of a group before. It is
-// a value, and the zero Plan is a group without an assignment.
+// Plan is an assignment that is not in etcd. It shows the moves of a change of a group before. It
+// is a value, and the zero Plan is a group without an assignment.
 type Plan struct{ t table }
 
 // Next returns the assignment of n shards that a leader would make after p. Members with a weight

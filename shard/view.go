@@ -36,8 +36,9 @@ type View struct {
 	members map[string]bool // the IDs of the members
 }
 
-// Owner reads the member that holds a shard. Its Value may be an address. Owner sends two requests; [Observe] keeps a copy of all. Returns [ErrNoOwner] when no member holds the shard, and
-// the error of a request that failed.
+// Owner reads the member that holds a shard. Its Value may be an address. Owner sends two requests;
+// [Observe] keeps a copy of all. Returns [ErrNoOwner] when no member holds the shard, and the error
+// of a request that failed.
 func Owner(ctx context.Context, c *gateway.Client, group string, shard int) (Holder, error) {
 	h, err := owner(ctx, c, group, shard)
 	return h, wrap("owner", group, err)

@@ -99,8 +99,8 @@ func TestObserve(t *testing.T) {
 		time.Sleep(time.Second)
 		v := last()
 		for s, h := range v.Holders {
-			if h == nil || h.Member.ID != f.running[s] || h.Fence != f.fences[s] || v.Assigned[s] != h.Member.ID ||
-				h.Member.ID == "a" && h.Member.Value != "x" {
+			if h == nil || h.Member.ID != f.running[s] || h.Fence != f.fences[s] ||
+				v.Assigned[s] != h.Member.ID || h.Member.ID == "a" && h.Member.Value != "x" {
 				t.Errorf("shard %d: %+v, assigned to %q", s, h, v.Assigned[s])
 			}
 		}

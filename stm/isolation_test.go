@@ -50,6 +50,12 @@ func TestIsolation(t *testing.T) {
 		tx.Put("own", fmt.Append(nil, len(all)))
 		return err
 	}
+	put := func(key, value string) func(*fakeetcd.Server) {
+		return func(etcd *fakeetcd.Server) { etcd.Put(key, value) }
+	}
+	remove := func(key string) func(*fakeetcd.Server) {
+		return func(etcd *fakeetcd.Server) { etcd.Delete(key) }
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(etcd *fakeetcd.Server)
@@ -57,15 +63,15 @@ func TestIsolation(t *testing.T) {
 		// The levels at which the attempt is repeated.
 		serializable, snapshot, repeatable, committed bool
 	}{
-		{"a key that was read", func(etcd *fakeetcd.Server) { etcd.Put("p/1", "x") }, read("p/1", "p/2"), true, true, true, false},
-		{"is deleted", func(etcd *fakeetcd.Server) { etcd.Delete("p/2") }, read("p/1", "p/2"), true, true, true, false},
-		{"is created", func(etcd *fakeetcd.Server) { etcd.Put("p/3", "x") }, read("p/3"), true, true, true, false},
-		{"is put again with its value", func(etcd *fakeetcd.Server) { etcd.Put("p/1", "1") }, read("p/1"), true, true, true, false},
-		{"another key", func(etcd *fakeetcd.Server) { etcd.Put("p/2", "x") }, read("p/1"), false, false, false, false},
-		{"a key of a prefix", func(etcd *fakeetcd.Server) { etcd.Put("p/1", "x") }, readPrefix, true, true, true, false},
-		{"is deleted there", func(etcd *fakeetcd.Server) { etcd.Delete("p/1") }, readPrefix, true, true, true, false},
-		{"a phantom", func(etcd *fakeetcd.Server) { etcd.Put("p/0", "x") }, readPrefix, true, true, false, false},
-		{"a key that is written", func(etcd *fakeetcd.Server) { etcd.Put("own", "x") }, read("p/1"), false, true, false, false},
+		{"a key that was read", put("p/1", "x"), read("p/1", "p/2"), true, true, true, false},
+		{"is deleted", remove("p/2"), read("p/1", "p/2"), true, true, true, false},
+		{"is created", put("p/3", "x"), read("p/3"), true, true, true, false},
+		{"is put again with its value", put("p/1", "1"), read("p/1"), true, true, true, false},
+		{"another key", put("p/2", "x"), read("p/1"), false, false, false, false},
+		{"a key of a prefix", put("p/1", "x"), readPrefix, true, true, true, false},
+		{"is deleted there", remove("p/1"), readPrefix, true, true, true, false},
+		{"a phantom", put("p/0", "x"), readPrefix, true, true, false, false},
+		{"a key that is written", put("own", "x"), read("p/1"), false, true, false, false},
 	} {
 		for name, want := range map[string]bool{
 			"serializable": tt.serializable, "snapshot": tt.snapshot,
@@ -143,7 +149,8 @@ func TestOneRevision(t *testing.T) {
 						}
 						all, prefixErr := tx.Prefix("p/")
 						b, again := number(tx, "p/b")
-						if prefixErr == nil && string(all[0].Value) != fmt.Sprint(b) || snapshot && again == nil && a != b {
+						if prefixErr == nil && string(all[0].Value) != fmt.Sprint(b) ||
+							snapshot && again == nil && a != b {
 							t.Errorf("a is %d, b is %d and %s", a, b, all[0].Value)
 						}
 						return errors.Join(err, prefixErr, again)

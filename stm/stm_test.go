@@ -209,11 +209,17 @@ func TestInvalid(t *testing.T) {
 			opts *stm.Options
 			want error
 		}{
-			"isolation":  {nil, &stm.Options{Isolation: 4}, gateway.ErrInvalid},
-			"negative":   {nil, &stm.Options{Isolation: -1}, gateway.ErrInvalid},
-			"empty key":  {func(tx *stm.Tx) error { tx.Put("", nil); return nil }, nil, gateway.ErrInvalid},
-			"option":     {func(tx *stm.Tx) error { tx.Put("k", nil, gateway.Prefix()); return nil }, nil, gateway.ErrInvalid},
-			"many keys":  {func(tx *stm.Tx) error { _, err := tx.Prefix("p/"); return err }, nil, stm.ErrTooLarge},
+			"isolation": {nil, &stm.Options{Isolation: 4}, gateway.ErrInvalid},
+			"negative":  {nil, &stm.Options{Isolation: -1}, gateway.ErrInvalid},
+			"empty key": {func(tx *stm.Tx) error { tx.Put("", nil); return nil }, nil, gateway.ErrInvalid},
+			"option": {func(tx *stm.Tx) error {
+				tx.Put("k", nil, gateway.Prefix())
+				return nil
+			}, nil, gateway.ErrInvalid},
+			"many keys": {func(tx *stm.Tx) error {
+				_, err := tx.Prefix("p/")
+				return err
+			}, nil, stm.ErrTooLarge},
 			"many ahead": {nil, &stm.Options{Prefetch: make([]string, stm.MaxOps+1)}, stm.ErrTooLarge},
 			"many writes": {func(tx *stm.Tx) error {
 				for i := range stm.MaxOps + 1 {

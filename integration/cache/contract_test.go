@@ -153,13 +153,15 @@ func size(t *testing.T, c *gateway.Client, _ string) {
 	prefix := fresh(t) + "/"
 	fill(t, c, prefix, 100)
 	opts := &cache.Options{MaxBytes: 10_000}
-	if _, err := cache.Open(within(t, recipetest.Patience), c, prefix, opts); !errors.Is(err, cache.ErrTooLarge) {
+	_, err := cache.Open(within(t, recipetest.Patience), c, prefix, opts)
+	if !errors.Is(err, cache.ErrTooLarge) {
 		t.Errorf("Open = %v", err)
 	}
 	opts.MaxBytes = 50_000
 	copied := open(t, c, prefix, opts)
 	put(t, c, prefix+"large", strings.Repeat("x", 50_000))
-	if err := copied.WaitRevision(within(t, recipetest.Patience), 1<<60); !errors.Is(err, cache.ErrTooLarge) {
+	err = copied.WaitRevision(within(t, recipetest.Patience), 1<<60)
+	if !errors.Is(err, cache.ErrTooLarge) {
 		t.Errorf("WaitRevision = %v", err)
 	}
 }

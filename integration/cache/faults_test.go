@@ -22,9 +22,9 @@ func key(i int) string { return fmt.Sprintf("key-%06d", i) }
 // faultsVar is the duration of the test of faults.
 const faultsVar = "HOLDFAST_CACHE_FAULTS"
 
-// TestFaults: while leaders are killed, members stopped, connections cut and revisions compacted, the
-// copy never goes backwards, equals a read at the same revision, and the changes lead from state to
-// state, up to the last one.
+// TestFaults: while leaders are killed, members stopped, connections cut and revisions compacted,
+// the copy never goes backwards, equals a read at the same revision, and the changes lead from
+// state to state, up to the last one.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	length := 8 * time.Second
@@ -50,8 +50,8 @@ func TestFaults(t *testing.T) {
 	direct := newClient(t, gateway.Config{Endpoints: own.Endpoints(), AttemptTimeout: time.Second})
 	prefix := fresh(t) + "/"
 	fill(t, direct, prefix, 2000)
-	copied := open(t, newClient(t, gateway.Config{Endpoints: urls, AttemptTimeout: time.Second}), prefix,
-		&cache.Options{PageSize: 300, CheckInterval: time.Second})
+	copied := open(t, newClient(t, gateway.Config{Endpoints: urls, AttemptTimeout: time.Second}),
+		prefix, &cache.Options{PageSize: 300, CheckInterval: time.Second})
 
 	ctx, stop := context.WithTimeout(t.Context(), length)
 	defer stop()
@@ -147,7 +147,8 @@ func TestFaults(t *testing.T) {
 	if compared == 0 || writes == 0 {
 		t.Errorf("%d comparisons, %d writes", compared, writes)
 	}
-	figure(t, "%v: %d writes, %d compactions, %d faults, %d of them kills of the leader; equal in %d comparisons",
+	figure(t, "%v: %d writes, %d compactions, %d faults, %d of them kills of the leader; "+
+		"equal in %d comparisons",
 		length, writes, compactions, faults, kills, compared)
 }
 

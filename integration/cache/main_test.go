@@ -55,10 +55,13 @@ func reach(t *testing.T, copied *cache.Cache, revision int64) {
 
 // exact compares a state of the copy with a read at its revision. It returns false if that is
 // compacted.
-func exact(ctx context.Context, t *testing.T, c *gateway.Client, prefix string, s cache.Snapshot) bool {
+func exact(
+	ctx context.Context, t *testing.T, c *gateway.Client, prefix string, s cache.Snapshot,
+) bool {
 	t.Helper()
 	var want []gateway.KeyValue
-	for page, err := range c.Pages(ctx, prefix, 5000, gateway.Prefix(), gateway.AtRevision(s.Revision())) {
+	at := gateway.AtRevision(s.Revision())
+	for page, err := range c.Pages(ctx, prefix, 5000, gateway.Prefix(), at) {
 		if err != nil {
 			return false
 		}

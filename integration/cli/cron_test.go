@@ -60,7 +60,9 @@ func TestCronKilled(t *testing.T) {
 	hf(t, 0, "cron", "trigger", name, "--reason", "a test")
 	eventually(t, "start", func() bool { return len(logged(log)) == 1 })
 	first.signal(syscall.SIGKILL)
-	eventually(t, "second attempt", func() bool { return slices.Equal(logged(log), []string{"1", "2"}) })
+	eventually(t, "second attempt", func() bool {
+		return slices.Equal(logged(log), []string{"1", "2"})
+	})
 	second.signal(syscall.SIGTERM)
 	second.want(0)
 }
@@ -69,8 +71,8 @@ func TestCronKilled(t *testing.T) {
 func TestCronTimeout(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	runner := start(t, "cron", "--timeout", "500ms", "--grace", "100ms", "--max-attempts", "1", name, rare,
-		"--", "sleep", "60")
+	runner := start(t, "cron", "--timeout", "500ms", "--grace", "100ms", "--max-attempts", "1", name,
+		rare, "--", "sleep", "60")
 	hf(t, 0, "cron", "trigger", name, "--reason", "a test")
 	eventually(t, "end", func() bool {
 		history := rows(t, "cron", "history", name, "--json")

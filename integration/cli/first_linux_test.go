@@ -28,7 +28,8 @@ func TestTheFirstProcessReapsOrphans(t *testing.T) {
 	t.Parallel()
 	r := asFirst(t, "lock", fresh(t), "--", "sh", "-c",
 		`for i in 1 2 3 4 5; do sh -c 'sleep 0.05 &'; done; sh -c 'sleep 0.05 & echo $!'; echo $$ $PPID;
-		 i=0; while [ $(ls -d /proc/[0-9]* | wc -l) -gt 4 ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i+1)); done; `+zombies)
+		 i=0; while [ $(ls -d /proc/[0-9]* | wc -l) -gt 4 ] && [ $i -lt 200 ]; do
+			sleep 0.05; i=$((i+1)); done; `+zombies)
 	r.line()
 	if parents := strings.Fields(r.line()); len(parents) != 2 || parents[1] != "1" {
 		t.Fatalf("the parent is %v", parents)

@@ -27,12 +27,14 @@ func TestMemberJoin(t *testing.T) {
 	if text := complain(t, 1, "members", name); !strings.Contains(text, "no members") {
 		t.Errorf("%s", text)
 	}
-	r := start(t, "member", "join", name, "--id", "a", "--value", "10.0.0.7", "--zone", "z", "--weight", "2",
-		"--", "sh", "-c", `echo $HOLDFAST_MEMBER; trap "exit 3" TERM; while :; do sleep 0.05; done`)
+	r := start(t, "member", "join", name, "--id", "a", "--value", "10.0.0.7", "--zone", "z",
+		"--weight", "2", "--", "sh", "-c",
+		`echo $HOLDFAST_MEMBER; trap "exit 3" TERM; while :; do sleep 0.05; done`)
 	if got := r.line(); got != "a" {
 		t.Errorf("printed %q", got)
 	}
-	if text := complain(t, 1, "member", "join", name, "--id", "a", "--", "true"); !strings.Contains(text, "taken by") {
+	text := complain(t, 1, "member", "join", name, "--id", "a", "--", "true")
+	if !strings.Contains(text, "taken by") {
 		t.Errorf("a second member: %s", text)
 	}
 	for range 2 {
@@ -110,10 +112,12 @@ func TestShardRun(t *testing.T) {
 	owned("a", 4)
 	b := run("b")
 	owned("b", 2)
-	if list := hf(t, 0, "shards", name); !strings.Contains(list, "at b") || !strings.Contains(list, "NEXT") {
+	if list := hf(t, 0, "shards", name); !strings.Contains(list, "at b") ||
+		!strings.Contains(list, "NEXT") {
 		t.Errorf("listed %s", list)
 	}
-	if text := complain(t, 64, "shard", "run", name, "--shards", "5", "--", "true"); !strings.Contains(text, "4") {
+	text := complain(t, 64, "shard", "run", name, "--shards", "5", "--", "true")
+	if !strings.Contains(text, "4") {
 		t.Errorf("%s", text)
 	}
 	if list := hf(t, 0, "ls", name); strings.Contains(list, "shards") {
@@ -131,7 +135,10 @@ func TestShardRun(t *testing.T) {
 	}
 	hf(t, 0, "shard", "undrain", name, "a")
 	owned("a", 2)
-	for _, wrong := range [][]string{{"pause", name, "2"}, {"pause", name, "x", "--reason", "r"}, {"drain", name, "a"}, {"resume", name}} {
+	for _, wrong := range [][]string{
+		{"pause", name, "2"}, {"pause", name, "x", "--reason", "r"},
+		{"drain", name, "a"}, {"resume", name},
+	} {
 		complain(t, 64, append([]string{"shard"}, wrong...)...)
 	}
 	a.signal(syscall.SIGTERM)

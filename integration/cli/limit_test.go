@@ -13,7 +13,9 @@ import (
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	args := func(more ...string) []string { return append([]string{"limit", name, "--rate", "2/h"}, more...) }
+	args := func(more ...string) []string {
+		return append([]string{"limit", name, "--rate", "2/h"}, more...)
+	}
 	r := start(t, args("--", "sh", "-c", "echo $0 $PPID; exit 7", "arg")...)
 	r.want(7)
 	if got := r.rest(); got != "arg "+strconv.Itoa(syscall.Getpid()) {

@@ -24,7 +24,8 @@ func lines(t *testing.T, path string) int {
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	name, log := fresh(t), filepath.Join(t.TempDir(), "runs")
-	script := "echo run >> " + log + "; read x < " + log + ".go; echo the result; echo $HOLDFAST_ATTEMPT"
+	script := "echo run >> " + log + "; read x < " + log +
+		".go; echo the result; echo $HOLDFAST_ATTEMPT"
 	if err := syscall.Mkfifo(log+".go", 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -141,8 +142,8 @@ func TestOnceInCrontabs(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "date"), []byte(date), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	line := program + " once " + name + `"/backup/$(date +%F)" --keep 48h -- sh -c 'echo ran >> ` + log +
-		`; echo the result'`
+	line := program + " once " + name + `"/backup/$(date +%F)" --keep 48h -- ` +
+		`sh -c 'echo ran >> ` + log + `; echo the result'`
 	two := time.Date(2026, 11, 27, 2, 0, 0, 0, time.UTC)
 	for _, ahead := range []time.Duration{90 * time.Second, 0, -90 * time.Second} {
 		host := launch(t, "/bin/sh", []string{

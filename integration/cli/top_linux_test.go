@@ -153,9 +153,9 @@ func (e *emulator) await(t *testing.T, what string, state func() bool) {
 	eventually(t, what, state)
 }
 
-// TestTopShowsTheNamesInATerminalOfAnySize: top fills terminals of 80 by 24 and of 200 by 60, follows
-// the changes of the size and of the holders, and leaves the terminal as it was after q, Ctrl-C and
-// SIGTERM.
+// TestTopShowsTheNamesInATerminalOfAnySize: top fills terminals of 80 by 24 and of 200 by 60,
+// follows the changes of the size and of the holders, and leaves the terminal as it was after q,
+// Ctrl-C and SIGTERM.
 func TestTopShowsTheNamesInATerminalOfAnySize(t *testing.T) {
 	t.Parallel()
 	for how, end := range map[string]func(keys *os.File, pid int) error{
@@ -241,9 +241,10 @@ func TestTopIsStoppedByCtrlZ(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			name := fresh(t)
-			keys, screen := onTerminal(t, control+`; stty rows 24 cols 80; stty -a | grep -v speed; echo "--"; `+
-				`$holdfast top `+name+`; echo "status $?"; stty -a | grep -v speed; echo "end"; read x; `+
-				`fg; echo "status $?"; echo "all"; read x`)
+			keys, screen := onTerminal(t,
+				control+`; stty rows 24 cols 80; stty -a | grep -v speed; echo "--"; `+
+					`$holdfast top `+name+`; echo "status $?"; stty -a | grep -v speed; echo "end"; read x; `+
+					`fg; echo "status $?"; echo "all"; read x`)
 			e := emulate(screen)
 			typed := func(text string) {
 				t.Helper()

@@ -16,7 +16,9 @@ const (
 	axisTop    = 56
 )
 
-var colours = map[string]string{"holdfast": "#0b6e99", "clientv3": "#d9822b", "bare puts": "#8a8a8a"}
+var colours = map[string]string{
+	"holdfast": "#0b6e99", "clientv3": "#d9822b", "bare puts": "#8a8a8a",
+}
 
 // svg collects the elements of a drawing.
 type svg struct {
@@ -27,7 +29,8 @@ type svg struct {
 
 func newSVG(height int, title string) *svg {
 	s := &svg{height: height}
-	s.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, chartWidth, height)
+	s.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
+		`font-family="sans-serif" font-size="12">`, chartWidth, height)
 	s.add(`<title>%s</title>`, html.EscapeString(title))
 	s.add(`<rect width="%d" height="%d" fill="#ffffff"/>`, chartWidth, height)
 	s.add(`<text x="12" y="22" font-size="15">%s</text>`, html.EscapeString(title))
@@ -39,7 +42,8 @@ func (s *svg) add(format string, args ...any) {
 }
 
 func (s *svg) text(x, y float64, anchor, text string) {
-	s.add(`<text x="%.1f" y="%.1f" text-anchor="%s" fill="#333333">%s</text>`, x, y, anchor, html.EscapeString(text))
+	s.add(`<text x="%.1f" y="%.1f" text-anchor="%s" fill="#333333">%s</text>`, x, y, anchor,
+		html.EscapeString(text))
 }
 
 func (s *svg) line(x1, y1, x2, y2 float64, colour string) {
@@ -158,7 +162,8 @@ func plot(title, what, sizes string, curves []curve) string {
 			path = append(path, fmt.Sprintf("%.1f,%.1f", px, py))
 			s.add(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`, px, py, colours[c.name])
 		}
-		s.add(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(path, " "), colours[c.name])
+		s.add(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(path, " "),
+			colours[c.name])
 		s.legend(i, c.name)
 	}
 	return s.end()
@@ -203,6 +208,7 @@ func bars(title string, all []bar) string {
 		s.text(max(to, x.at(b.high))+5, y+10, "start", short(b.mid))
 	}
 	s.line(x.at(1), axisTop-8, x.at(1), bottom, "#555555")
-	s.text(12, 42, "start", "ratio to clientv3; right of 1: holdfast is ahead; the thin line is from the lowest to the highest round")
+	s.text(12, 42, "start", "ratio to clientv3; right of 1: holdfast is ahead; "+
+		"the thin line is from the lowest to the highest round")
 	return s.end()
 }

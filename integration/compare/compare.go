@@ -80,7 +80,8 @@ func (c comparison) compare(e env, rounds int) (lines, error) {
 	for i, p := range runs[0][0].points {
 		value := func(r result) float64 { return r.points[i].value }
 		found.points = append(found.points, pointLine{
-			series: c.series, size: c.size, metric: p.metric, unit: p.unit, ours: medianOf(runs[0], value), theirs: medianOf(runs[1], value),
+			series: c.series, size: c.size, metric: p.metric, unit: p.unit,
+			ours: medianOf(runs[0], value), theirs: medianOf(runs[1], value),
 		})
 	}
 	return found, nil

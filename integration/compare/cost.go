@@ -34,20 +34,25 @@ type meter struct {
 func startMeter(etcd *etcdproc.Cluster) meter {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return meter{etcd: etcd, begin: time.Now(), client: clientCPU(), server: serverCPU(etcd), allocs: m.Mallocs}
+	return meter{
+		etcd: etcd, begin: time.Now(), client: clientCPU(), server: serverCPU(etcd), allocs: m.Mallocs,
+	}
 }
 
 // cost returns the cost of each of so many operations since the start.
 func (m meter) cost(operations float64) cost {
 	now := startMeter(m.etcd)
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / operations }
-	return cost{per(now.client - m.client), per(now.server - m.server), float64(now.allocs-m.allocs) / operations}
+	allocs := float64(now.allocs-m.allocs) / operations
+	return cost{per(now.client - m.client), per(now.server - m.server), allocs}
 }
 
 // percent returns the share of one core that the client and the servers have used since the start.
 func (m meter) percent() (client, server float64) {
 	now := startMeter(m.etcd)
-	per := func(d time.Duration) float64 { return 100 * d.Seconds() / now.begin.Sub(m.begin).Seconds() }
+	per := func(d time.Duration) float64 {
+		return 100 * d.Seconds() / now.begin.Sub(m.begin).Seconds()
+	}
 	return per(now.client - m.client), per(now.server - m.server)
 }
 
@@ -94,7 +99,8 @@ func measureFootprint() footprint {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return footprint{float64(m.HeapAlloc+m.StackInuse) / 1e6, float64(runtime.NumGoroutine()), sockets()}
+	memory := float64(m.HeapAlloc+m.StackInuse) / 1e6
+	return footprint{memory, float64(runtime.NumGoroutine()), sockets()}
 }
 
 func (f footprint) since(before footprint) []point {
@@ -119,7 +125,8 @@ func sockets() (n float64) {
 // eventsSent returns how many events the member has sent to watches, by its own count.
 func eventsSent(ctx context.Context, etcd *etcdproc.Cluster) (float64, error) {
 	const metric = "\netcd_debugging_mvcc_events_total "
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, etcd.Endpoints()[0]+"/metrics", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, etcd.Endpoints()[0]+"/metrics",
+		http.NoBody)
 	if err != nil {
 		return 0, err
 	}

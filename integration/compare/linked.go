@@ -88,16 +88,21 @@ func linked(e env, lib library) (_ result, err error) {
 		return result{}, err
 	}
 	mod = append(mod, "\nreplace github.com/holdfast-go/holdfast => "+root+"\n"...)
-	mod = bytes.Replace(mod, []byte("module github.com/holdfast-go/holdfast/integration"), []byte("module program"), 1)
-	for name, content := range map[string][]byte{"go.mod": mod, "go.sum": sums, "main.go": []byte(programs[lib.id()])} {
+	mod = bytes.Replace(mod, []byte("module github.com/holdfast-go/holdfast/integration"),
+		[]byte("module program"), 1)
+	for name, content := range map[string][]byte{
+		"go.mod": mod, "go.sum": sums, "main.go": []byte(programs[lib.id()]),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return result{}, err
 		}
 	}
 	begin := time.Now()
-	build := exec.CommandContext(e.ctx, "go", "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", "program", ".")
+	build := exec.CommandContext(e.ctx, "go", "build", "-mod=mod", "-trimpath", "-ldflags=-s -w",
+		"-o", "program", ".")
 	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOCACHE="+filepath.Join(dir, "cache"))
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off",
+		"GOCACHE="+filepath.Join(dir, "cache"))
 	if out, err := build.CombinedOutput(); err != nil {
 		return result{}, fmt.Errorf("%w\n%s", err, out)
 	}

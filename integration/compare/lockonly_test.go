@@ -10,8 +10,8 @@ import (
 )
 
 // mostBytes bounds the size of a program that only locks: it had 7,577,762 bytes with Go 1.26 on
-// linux/amd64 when this was recorded, of which net/http and crypto/tls are most. 3 % are for repairs of
-// the packages that it uses; more needs a reason.
+// linux/amd64 when this was recorded, of which net/http and crypto/tls are most. 3 % are for
+// repairs of the packages that it uses; more needs a reason.
 const mostBytes = 7_800_000
 
 // TestAProgramThatOnlyLocksLinksNothingElse: a program does not link the packages that it does not
@@ -54,7 +54,8 @@ func TestAProgramThatOnlyLocksLinksNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("figure: a program that only locks has %d bytes", info.Size())
-	recorded := runtime.GOOS == "linux" && runtime.GOARCH == "amd64" && strings.HasPrefix(runtime.Version(), "go1.26")
+	recorded := runtime.GOOS == "linux" && runtime.GOARCH == "amd64" &&
+		strings.HasPrefix(runtime.Version(), "go1.26")
 	if recorded && info.Size() > mostBytes {
 		t.Errorf("it has %d bytes, more than %d", info.Size(), mostBytes)
 	}

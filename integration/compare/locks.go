@@ -15,7 +15,9 @@ import (
 func ownLocks(goroutines int, l link) work {
 	return func(e env, lib library) (result, error) {
 		return withLink(e, lib, l, func(c client) (result, error) {
-			return rate(e, goroutines, func(i int) cycle { return lockCycle(c.locker(fmt.Sprintf("%s/%d", e.name, i))) })
+			return rate(e, goroutines, func(i int) cycle {
+				return lockCycle(c.locker(fmt.Sprintf("%s/%d", e.name, i)))
+			})
 		})
 	}
 }
@@ -31,7 +33,9 @@ func lockCost(goroutines int) work {
 				cycles[i] = lockCycle(c.locker(fmt.Sprintf("%s/%d", e.name, i)))
 			}
 			times := func(n int) error {
-				return inParallel(goroutines*n, goroutines, func(i int) error { return cycles[i%goroutines](e.ctx) })
+				return inParallel(goroutines*n, goroutines, func(i int) error {
+					return cycles[i%goroutines](e.ctx)
+				})
 			}
 			if err := times(2); err != nil { // opens connections and fills buffers
 				return result{}, err
@@ -95,7 +99,8 @@ func drain(waiters int) work {
 			err = first.unlock(e.ctx)
 			all.Wait()
 			took, cost := time.Since(m.begin), m.cost(float64(waiters))
-			return result{figures: []float64{float64(waiters) / took.Seconds()}, cost: cost}, errors.Join(append(errs, err)...)
+			return result{figures: []float64{float64(waiters) / took.Seconds()}, cost: cost},
+				errors.Join(append(errs, err)...)
 		})
 	}
 }
@@ -132,7 +137,8 @@ func lockCycle(l locker) cycle {
 // short start.
 func rate(e env, goroutines int, each func(i int) cycle) (result, error) {
 	const warmUp = 4 // the start is this fraction of the time
-	return loop{goroutines: goroutines, each: each, settle: func() error { sleep(e.ctx, e.dur/warmUp); return nil }}.run(e)
+	settle := func() error { sleep(e.ctx, e.dur/warmUp); return nil }
+	return loop{goroutines: goroutines, each: each, settle: settle}.run(e)
 }
 
 // loop is an operation that goroutines repeat. The measurement begins when settle returns.
@@ -202,7 +208,8 @@ func (l loop) measure(e env, done *atomic.Int64) (result, error) {
 		return result{}, err
 	}
 	m, begin := startMeter(e.etcd), done.Load()
-	for sleep(e.ctx, e.dur); done.Load() < begin+fewest && time.Since(m.begin) < longest && e.ctx.Err() == nil; {
+	sleep(e.ctx, e.dur)
+	for done.Load() < begin+fewest && time.Since(m.begin) < longest && e.ctx.Err() == nil {
 		sleep(e.ctx, e.dur/10)
 	}
 	operations, took := float64(done.Load()-begin), time.Since(m.begin)

@@ -39,7 +39,8 @@ func main() {
 	flag.BoolVar(&p.quick, "quick", false, "fewer and shorter rounds, and not all cases")
 	only := flag.String("case", "", "a regular expression for the names of the cases")
 	out := flag.String("out", "", "a file that gets the results besides")
-	docs := flag.String("redraw", "", "measure nothing: write tables and plots of performance.txt in this directory")
+	docs := flag.String("redraw", "",
+		"measure nothing: write tables and plots of performance.txt in this directory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := func() error {

@@ -28,9 +28,11 @@ func manySessions(n int) work {
 			}
 			made := time.Since(begin)
 			client, server := atRest(e)
-			points := append([]point{{"made_in", made.Seconds(), "s"}, {"client_cpu", client, "%"}, {"server_cpu", server, "%"}},
-				measureFootprint().since(before)...)
-			return result{figures: []float64{client}, points: append(points, point{"lost", float64(c.lost()), "-"})}, nil
+			points := append([]point{
+				{"made_in", made.Seconds(), "s"}, {"client_cpu", client, "%"}, {"server_cpu", server, "%"},
+			}, measureFootprint().since(before)...)
+			points = append(points, point{"lost", float64(c.lost()), "-"})
+			return result{figures: []float64{client}, points: points}, nil
 		})
 	}
 }
@@ -110,7 +112,8 @@ func manyWatches(n int) work {
 			held := measureFootprint().since(before)
 			events, err := eventsOf(e, n, perPut, key, all)
 			points := append([]point{{"made_in", took.Seconds(), "s"}}, held...)
-			points = append(points, point{"client_cpu_event", events.client, "us"}, point{"server_cpu_event", events.server, "us"})
+			points = append(points, point{"client_cpu_event", events.client, "us"},
+				point{"server_cpu_event", events.server, "us"})
 			return result{figures: []float64{took.Seconds()}, cost: cost, points: points}, err
 		})
 	}

@@ -46,7 +46,9 @@ type ours struct {
 
 func (o *ours) close() error {
 	all := slices.Concat(o.more, []*session.Session{o.s})
-	err := inParallel(len(all), makers, func(i int) error { return all[i].Close(context.Background()) })
+	err := inParallel(len(all), makers, func(i int) error {
+		return all[i].Close(context.Background())
+	})
 	return errors.Join(err, o.c.Close())
 }
 

@@ -39,7 +39,8 @@ func hotProcesses(processes int) work {
 		var begin []func() error
 		var children []*exec.Cmd
 		for range processes {
-			cmd := exec.CommandContext(ctx, self, childArg, lib.id(), strings.Join(e.etcd.Endpoints(), ","), e.name, e.dur.String())
+			cmd := exec.CommandContext(ctx, self, childArg, lib.id(),
+				strings.Join(e.etcd.Endpoints(), ","), e.name, e.dur.String())
 			cmd.Stderr = os.Stderr
 			in, err := cmd.StdinPipe()
 			if err != nil {
@@ -80,7 +81,9 @@ func hotProcesses(processes int) work {
 		}
 		return result{
 			figures: []float64{sum.Rate},
-			cost:    cost{client: sum.Client / sum.Rate, server: m.cost(sum.All).server, allocs: sum.Allocs / sum.Rate},
+			cost: cost{
+				client: sum.Client / sum.Rate, server: m.cost(sum.All).server, allocs: sum.Allocs / sum.Rate,
+			},
 		}, nil
 	}
 }
@@ -100,7 +103,8 @@ func contend(args []string) error {
 	if err != nil {
 		return err
 	}
-	e := env{ctx: context.Background(), etcd: etcdproc.Given(strings.Split(args[1], ",")...), dur: dur, name: args[2]}
+	etcd := etcdproc.Given(strings.Split(args[1], ",")...)
+	e := env{ctx: context.Background(), etcd: etcd, dur: dur, name: args[2]}
 	_, err = withClient(e, lib, func(c client) (result, error) {
 		fmt.Println("connected")
 		for in := bufio.NewReader(os.Stdin); err == nil; {
@@ -117,7 +121,8 @@ func contend(args []string) error {
 		if err != nil {
 			return r, err
 		}
-		return r, json.NewEncoder(os.Stdout).Encode(share{r.figures[0], r.cost.client, r.cost.allocs, float64(all.Load())})
+		own := share{r.figures[0], r.cost.client, r.cost.allocs, float64(all.Load())}
+		return r, json.NewEncoder(os.Stdout).Encode(own)
 	})
 	return err
 }

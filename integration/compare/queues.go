@@ -68,11 +68,14 @@ func backlog(waiting int) work {
 				return result{}, err
 			}
 			r, err := rate(e, 1, func(int) cycle {
-				return func(ctx context.Context) error { return errors.Join(q.put(ctx, "one more"), q.take(ctx)) }
+				return func(ctx context.Context) error {
+					return errors.Join(q.put(ctx, "one more"), q.take(ctx))
+				}
 			})
 			if err == nil {
 				r.points = []point{
-					{"rate", r.figures[0], "/s"}, {"client_cpu", r.cost.client, "us"}, {"server_cpu", r.cost.server, "us"},
+					{"rate", r.figures[0], "/s"}, {"client_cpu", r.cost.client, "us"},
+					{"server_cpu", r.cost.server, "us"},
 				}
 				err = remove(e)
 			}

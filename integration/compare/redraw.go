@@ -82,7 +82,8 @@ func ratioTable(l lines, kind, other string) string {
 	t.head("case", "ratio", "lowest", "highest", "holdfast", other, "")
 	for _, r := range l.ratios {
 		if r.kind == kind {
-			t.row("`"+r.name+"`", "**"+short(r.mid)+"**", short(r.low), short(r.high), short(r.ours), short(r.theirs), unit(r.unit))
+			t.row("`"+r.name+"`", "**"+short(r.mid)+"**", short(r.low), short(r.high), short(r.ours),
+				short(r.theirs), unit(r.unit))
 		}
 	}
 	return t.String()
@@ -90,10 +91,13 @@ func ratioTable(l lines, kind, other string) string {
 
 func costTable(l lines) string {
 	var t table
-	t.head("case", "client CPU, holdfast", "clientv3", "server CPU, holdfast", "clientv3", "allocations, holdfast", "clientv3")
+	t.head("case", "client CPU, holdfast", "clientv3", "server CPU, holdfast", "clientv3",
+		"allocations, holdfast", "clientv3")
 	for _, r := range l.ratios {
 		if r.kind == "ratio" && r.ourCost != (cost{}) {
-			t.row("`"+r.name+"`", known(r.ourCost.client), known(r.theirCost.client), known(r.ourCost.server), known(r.theirCost.server),
+			t.row("`"+r.name+"`",
+				known(r.ourCost.client), known(r.theirCost.client),
+				known(r.ourCost.server), known(r.theirCost.server),
 				known(r.ourCost.allocs), known(r.theirCost.allocs))
 		}
 	}
@@ -112,7 +116,8 @@ func seriesTable(l lines, series string) string {
 	}
 	for _, metric := range metrics {
 		for _, p := range l.series(series, metric) {
-			t.row(strings.ReplaceAll(metric, "_", " "), thousands(p.size), short(p.ours), short(p.theirs), unit(p.unit))
+			t.row(strings.ReplaceAll(metric, "_", " "), thousands(p.size), short(p.ours), short(p.theirs),
+				unit(p.unit))
 		}
 	}
 	return t.String()
@@ -159,11 +164,15 @@ func drawings(l lines) map[string]string {
 		}
 	}
 	return map[string]string{
-		"ratios":   bars("holdfast against clientv3", all),
-		"own":      plot("Locks that nobody else wants", "lock and unlock per second", "goroutines of one client", ownCurves(l)),
-		"line":     plot("What a release of one lock costs", "events sent per release", "clients in the line", pointCurves(l, "line", "events")),
-		"linerate": plot("One lock that many clients want", "releases per second", "clients in the line", pointCurves(l, "line", "rate")),
-		"backlog":  plot("A queue beside its backlog", "items put and taken per second, one by one", "items that wait", pointCurves(l, "backlog", "rate")),
+		"ratios": bars("holdfast against clientv3", all),
+		"own": plot("Locks that nobody else wants", "lock and unlock per second",
+			"goroutines of one client", ownCurves(l)),
+		"line": plot("What a release of one lock costs", "events sent per release",
+			"clients in the line", pointCurves(l, "line", "events")),
+		"linerate": plot("One lock that many clients want", "releases per second", "clients in the line",
+			pointCurves(l, "line", "rate")),
+		"backlog": plot("A queue beside its backlog", "items put and taken per second, one by one",
+			"items that wait", pointCurves(l, "backlog", "rate")),
 	}
 }
 

@@ -40,15 +40,18 @@ const (
 
 func (l lines) print(to io.Writer) error {
 	for _, r := range l.ratios {
-		_, err := fmt.Fprintf(to, "%-5s %-20s %7.2f %7.2f %7.2f %10s %10s %-4s %10s %9s %9s %9s %8s %7s\n", r.kind, r.name, r.low, r.mid, r.high,
-			short(r.ours), short(r.theirs), r.unit, known(r.ourCost.client), known(r.theirCost.client),
-			known(r.ourCost.server), known(r.theirCost.server), known(r.ourCost.allocs), known(r.theirCost.allocs))
+		_, err := fmt.Fprintf(to,
+			"%-5s %-20s %7.2f %7.2f %7.2f %10s %10s %-4s %10s %9s %9s %9s %8s %7s\n",
+			r.kind, r.name, r.low, r.mid, r.high, short(r.ours), short(r.theirs), r.unit,
+			known(r.ourCost.client), known(r.theirCost.client), known(r.ourCost.server),
+			known(r.theirCost.server), known(r.ourCost.allocs), known(r.theirCost.allocs))
 		if err != nil {
 			return err
 		}
 	}
 	for _, p := range l.points {
-		_, err := fmt.Fprintf(to, "point %-10s %6d %-18s %10s %10s %s\n", p.series, p.size, p.metric, short(p.ours), short(p.theirs), p.unit)
+		_, err := fmt.Fprintf(to, "point %-10s %6d %-18s %10s %10s %s\n", p.series, p.size, p.metric,
+			short(p.ours), short(p.theirs), p.unit)
 		if err != nil {
 			return err
 		}
@@ -91,7 +94,8 @@ func parse(from io.Reader) (l lines, err error) {
 			r.ourCost.allocs, r.theirCost.allocs = f.number(), f.number()
 			l.ratios = append(l.ratios, r)
 		case "point":
-			l.points = append(l.points, pointLine{f.text(), int(f.number()), f.text(), f.number(), f.number(), f.text()})
+			l.points = append(l.points,
+				pointLine{f.text(), int(f.number()), f.text(), f.number(), f.number(), f.text()})
 		default:
 			f.err = fmt.Errorf("a line of the unknown kind %q", kind)
 		}

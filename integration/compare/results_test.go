@@ -17,8 +17,8 @@ var sample = lines{
 	about: "etcd 3.6.16, fsync on",
 	ratios: []ratioLine{
 		{
-			kind: "ratio", name: "lock_own_c1", low: 0.5, mid: 0.75, high: 1.25, ours: 612, theirs: 8.25, unit: "/s",
-			ourCost: cost{12.5, 100, 3}, theirCost: cost{7, 0, 260},
+			kind: "ratio", name: "lock_own_c1", low: 0.5, mid: 0.75, high: 1.25, ours: 612, theirs: 8.25,
+			unit: "/s", ourCost: cost{12.5, 100, 3}, theirCost: cost{7, 0, 260},
 		},
 		{kind: "floor", name: "lock_own_c1", low: 1, mid: 2, high: 3, ours: 1, theirs: 0.5, unit: "-"},
 	},
@@ -41,7 +41,8 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		"", "other lock 1 2 3", "point line", "point line x events 1 2 -", "point line 10 events 1 2 - 3", "ratio lock_own_c1 1 2 3",
+		"", "other lock 1 2 3", "point line", "point line x events 1 2 -", "point line 10 events 1 2 - 3",
+		"ratio lock_own_c1 1 2 3",
 	} {
 		if got, err := parse(strings.NewReader(line + "\n")); err == nil {
 			t.Errorf("%q: %+v", line, got)

@@ -39,14 +39,17 @@ func dialV3(etcd *etcdproc.Cluster, l link) (*clientv3.Client, error) {
 		Logger: zap.NewNop(), // its warnings would appear among the results
 	}
 	if l.traffic != nil {
-		config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			return l.dial(ctx, "tcp", addr)
-		}))
+		config.DialOptions = append(config.DialOptions,
+			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+				return l.dial(ctx, "tcp", addr)
+			}))
 	}
 	return clientv3.New(config)
 }
 
-func newSessionV3(ctx context.Context, c *clientv3.Client, ttl time.Duration) (*concurrency.Session, error) {
+func newSessionV3(
+	ctx context.Context, c *clientv3.Client, ttl time.Duration,
+) (*concurrency.Session, error) {
 	options := []concurrency.SessionOption{concurrency.WithContext(ctx)}
 	if ttl > 0 {
 		options = append(options, concurrency.WithTTL(int(ttl.Seconds())))

@@ -8,7 +8,10 @@ import (
 
 // handOffs: so many clients in turn hold something exclusive, each for the given time. The figures
 // are the times without a holder, in milliseconds: the median and the 99th percentile.
-func handOffs(clients int, hold time.Duration, parts int, contender func(c client, name string) (take, giveBack cycle)) work {
+func handOffs(
+	clients int, hold time.Duration, parts int,
+	contender func(c client, name string) (take, giveBack cycle),
+) work {
 	return func(e env, lib library) (result, error) {
 		var gaps []float64
 		var freed time.Time // the current holder owns both variables
@@ -46,7 +49,8 @@ func handOffs(clients int, hold time.Duration, parts int, contender func(c clien
 		}
 		all.Wait()
 		cost := m.cost(float64(len(gaps)))
-		return result{figures: []float64{median(gaps), percentile(gaps, 99)}, cost: cost}, errors.Join(errs...)
+		return result{figures: []float64{median(gaps), percentile(gaps, 99)}, cost: cost},
+			errors.Join(errs...)
 	}
 }
 

@@ -77,7 +77,8 @@ func completed(t *testing.T, cfg gateway.Config, c *gateway.Client) {
 	}
 	resp, err := c.Txn(within(t, time.Minute), gateway.Txn{Then: []gateway.Op{
 		gateway.OpGet(name + "-own"), gateway.OpGet(name + "//state"),
-		gateway.OpGet(name+"//history/", gateway.Prefix()), gateway.OpGet(name+"//running", gateway.Prefix()),
+		gateway.OpGet(name+"//history/", gateway.Prefix()),
+		gateway.OpGet(name+"//running", gateway.Prefix()),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -319,7 +320,8 @@ func bounded(t *testing.T, cfg gateway.Config, c *gateway.Client) {
 	r.stop()
 	_ = r.wait()
 	records, err := job.History(within(t, time.Minute), c)
-	resp, kept := c.Get(within(t, time.Minute), name+"//history/", gateway.Prefix(), gateway.KeysOnly())
+	resp, kept := c.Get(within(t, time.Minute), name+"//history/", gateway.Prefix(),
+		gateway.KeysOnly())
 	seen := ts.list()
 	if err != nil || kept != nil || len(records) != 3 || len(resp.KVs) != 3 ||
 		!records[0].Scheduled.Equal(seen[len(seen)-1]) {

@@ -167,9 +167,9 @@ func TestProcesses(t *testing.T) {
 	}
 	slices.Sort(late)
 	p99 := late[len(late)*99/100]
-	figure(t, "%d ticks, %d attempts, clocks wrong by up to %v; %d processes killed, %d frozen, %d cut "+
-		"off, %d leaders killed: %d lost, %d double; without faults late by %v (median), %v (99 %%); "+
-		"tried again after a kill in %v",
+	figure(t, "%d ticks, %d attempts, clocks wrong by up to %v; %d processes killed, %d frozen, "+
+		"%d cut off, %d leaders killed: %d lost, %d double; without faults late by %v (median), "+
+		"%v (99 %%); tried again after a kill in %v",
 		len(times), attempts, maxShift, f.counts[killed], f.counts[frozen], f.counts[cutOff],
 		f.counts[leaderKilled], lost, double, late[len(late)/2].Round(time.Millisecond),
 		p99.Round(time.Millisecond), f.retries)

@@ -111,6 +111,7 @@ func (t *totals) row(f fleet, kind string) string {
 
 func header(w io.Writer, seed uint64, changes int) {
 	_, _ = fmt.Fprintf(w, "Seed %d, %d changes of each fleet, in turn joins, deaths and drains.\n\n"+
-		"| members | shards | cells | change | moves, mean | most | imbalance | requests | events | MB |\n"+
+		"| members | shards | cells | change | moves, mean | most | imbalance "+
+		"| requests | events | MB |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|\n", seed, changes) // into memory
 }

@@ -285,7 +285,8 @@ func downgrade(t *testing.T, c *etcdtest.Cluster, ours *gateway.Client, theirs *
 		d := shown()
 		return d.GetEnabled() && d.GetTargetVersion() == target
 	})
-	if s := must(ours.Member(c.Endpoints()[0]).Status(ctx))(t).Downgrade; s != (gateway.DowngradeInfo{Enabled: true, Target: target}) {
+	want := gateway.DowngradeInfo{Enabled: true, Target: target}
+	if s := must(ours.Member(c.Endpoints()[0]).Status(ctx))(t).Downgrade; s != want {
 		t.Errorf("enabled, and Status says %+v", s)
 	}
 	if _, err := ours.Cluster().Downgrade(ctx, gateway.DowngradeCancel, ""); err != nil {

@@ -71,7 +71,8 @@ func (u user) queues() {
 		u.no(m.Ack(u.ctx))
 	}
 	p := queue.NewProducer(u.a.Client(), "docs/queue", nil)
-	id, err := p.Enqueue(u.ctx, []byte("without a session"), &queue.EnqueueOptions{Group: "customer 7"})
+	id, err := p.Enqueue(u.ctx, []byte("without a session"),
+		&queue.EnqueueOptions{Group: "customer 7"})
 	u.no(err, q.Remove(u.ctx, id))
 	u.no(q.Pause(u.ctx), q.Resume(u.ctx))
 	_, err = q.Stats(u.ctx)

@@ -79,8 +79,8 @@ func manifests(t *testing.T) map[string][]workload {
 	return out
 }
 
-// TestTheManifestsMatchTheirSchemas: each field exists and has a value of its type, selectors select
-// their pods, and each mount has a volume.
+// TestTheManifestsMatchTheirSchemas: each field exists and has a value of its type, selectors
+// select their pods, and each mount has a volume.
 func TestTheManifestsMatchTheirSchemas(t *testing.T) {
 	t.Parallel()
 	for file, objects := range manifests(t) {

@@ -19,7 +19,8 @@ func TestContract(t *testing.T) {
 		cfg := gateway.Config{Endpoints: own.Endpoints()}
 		c := newClient(t, cfg)
 		a, b := newSession(t, c, nil), newSession(t, newClient(t, cfg), nil)
-		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+		type contract func(*testing.T, *gateway.Client, *session.Session, *session.Session)
+		for name, test := range map[string]contract{
 			"Burst":    burst,
 			"Returned": returned,
 			"Dead":     dead,

@@ -181,7 +181,8 @@ func TestKilledProcess(t *testing.T) {
 	killed := time.Now()
 	eventually(t, "the block", func() bool { n += allowed(t, l); return n >= burst })
 	took := time.Since(killed)
-	figure(t, "the block of a killed process is back after %v; its TTL was %v", took.Round(time.Millisecond), ttl)
+	figure(t, "the block of a killed process is back after %v; its TTL was %v",
+		took.Round(time.Millisecond), ttl)
 	if n != burst {
 		t.Errorf("%d tokens", n)
 	}
@@ -192,7 +193,8 @@ var holder = reexec.Register("holder", func(arg string) int {
 	endpoint, name, _ := strings.Cut(arg, " ")
 	c, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}})
 	if err == nil {
-		err = session.Run(context.Background(), c, &session.Options{TTL: 2 * time.Second, AllowShortTTL: true},
+		opts := &session.Options{TTL: 2 * time.Second, AllowShortTTL: true}
+		err = session.Run(context.Background(), c, opts,
 			func(ctx context.Context, s *session.Session) error {
 				ok, err := limit.New(s, name, slow(100), &limit.Options{Block: 40}).Allow(ctx, 1)
 				fmt.Println(ok, err)

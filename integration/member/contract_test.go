@@ -124,7 +124,9 @@ func update(t *testing.T, a, b *gateway.Client) {
 }
 
 // until reads views until one is as it should be.
-func until(t *testing.T, c *gateway.Client, group string, done func(map[string]member.Member) bool) {
+func until(
+	t *testing.T, c *gateway.Client, group string, done func(map[string]member.Member) bool,
+) {
 	t.Helper()
 	last := int64(-1)
 	for v, err := range member.Observe(within(t, recipetest.Patience), c, group) {
@@ -153,7 +155,9 @@ func observe(t *testing.T, a, b *gateway.Client) {
 	if err := first.Leave(within(t, time.Minute)); err != nil {
 		t.Error(err)
 	}
-	until(t, b, group, func(m map[string]member.Member) bool { return len(m) == 1 && m["b"].ID == "b" })
+	until(t, b, group, func(m map[string]member.Member) bool {
+		return len(m) == 1 && m["b"].ID == "b"
+	})
 }
 
 // proxied returns a proxy of a client's endpoint, and a client of the proxy.

@@ -86,8 +86,8 @@ func streams(t *testing.T) int {
 }
 
 // TestChaosOfViews: members join, leave, lose leases and keys, and the history is compacted, at
-// random. No view goes back or has an ID twice, and the last one is right. HOLDFAST_MEMBER_ROUNDS is
-// the number of rounds, 5 without it.
+// random. No view goes back or has an ID twice, and the last one is right. HOLDFAST_MEMBER_ROUNDS
+// is the number of rounds, 5 without it.
 func TestChaosOfViews(t *testing.T) {
 	t.Parallel()
 	rounds, err := strconv.Atoi(os.Getenv("HOLDFAST_MEMBER_ROUNDS"))

@@ -19,7 +19,8 @@ var process = reexec.Register("members", func(a args) int {
 	c, err := gateway.New(gateway.Config{Endpoints: []string{a.Endpoint}})
 	for i := 0; i < a.Members && err == nil; i++ {
 		_, err = member.Join(ctx, c, a.Group, &member.Options{
-			ID: fmt.Sprintf("%d-%d", os.Getpid(), i), Session: &session.Options{TTL: childTTL, AllowShortTTL: true},
+			ID:      fmt.Sprintf("%d-%d", os.Getpid(), i),
+			Session: &session.Options{TTL: childTTL, AllowShortTTL: true},
 		})
 	}
 	if err != nil {
@@ -65,6 +66,9 @@ func TestKilled(t *testing.T) {
 	kill[0]()
 	kill = kill[1:]
 	began := time.Now()
-	until(t, c, group, func(m map[string]member.Member) bool { return len(m) == (processes-1)*members })
-	figure(t, "%d members of a killed process were gone after %v, TTL %v", members, time.Since(began), childTTL)
+	until(t, c, group, func(m map[string]member.Member) bool {
+		return len(m) == (processes-1)*members
+	})
+	figure(t, "%d members of a killed process were gone after %v, TTL %v", members, time.Since(began),
+		childTTL)
 }

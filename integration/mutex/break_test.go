@@ -50,13 +50,14 @@ func broken(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	ctx := within(t, 20*time.Second)
 	m := mutex.New(b, name, nil)
 	held := lock(t, a, name)
-	if err := m.Break(ctx, held.Key(), held.Fence()-1, "too old"); !errors.Is(err, session.ErrNotHeld) {
+	err := m.Break(ctx, held.Key(), held.Fence()-1, "too old")
+	if !errors.Is(err, session.ErrNotHeld) {
 		t.Errorf("Break of an earlier fence: %v", err)
 	}
 	if err := m.Break(ctx, held.Key(), held.Fence(), "tidy up"); err != nil {
 		t.Fatal(err)
 	}
-	err := held.Unlock(ctx)
+	err = held.Unlock(ctx)
 	why, ok := errors.AsType[*session.BrokenError](err)
 	if !errors.Is(err, session.ErrNotHeld) || !ok || why.Reason != "tidy up" || why.By.Name != "b" {
 		t.Errorf("Unlock after it: %v", err)

@@ -21,7 +21,8 @@ func TestContract(t *testing.T) {
 		c := newClient(t, cfg)
 		a := newSession(t, c, &session.Options{Name: "a"})
 		b := newSession(t, newClient(t, cfg), &session.Options{Name: "b"})
-		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session, *session.Session){
+		type contract func(*testing.T, *gateway.Client, *session.Session, *session.Session)
+		for name, test := range map[string]contract{
 			"One run":      oneRun,
 			"Complete":     completed,
 			"Rejected":     rejected,
@@ -52,7 +53,8 @@ func oneRun(t *testing.T, c *gateway.Client, a, b *session.Session) {
 		}
 	}
 	eventually(t, "join", func() bool { return len(members(t, c, name)) == 4 })
-	if _, err := once.New(b, name, nil).TryDo(within(t, time.Minute), mustNotRun(t)); !errors.Is(err, once.ErrRunning) {
+	_, err := once.New(b, name, nil).TryDo(within(t, time.Minute), mustNotRun(t))
+	if !errors.Is(err, once.ErrRunning) {
 		t.Errorf("TryDo = %v", err)
 	}
 	close(release)
@@ -94,13 +96,15 @@ func completed(t *testing.T, c *gateway.Client, a, b *session.Session) {
 	})
 	want(t, <-done, "result", 1)
 	resp, err := c.Txn(within(t, time.Minute), gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(name + "-own"), gateway.OpGet(name + "//result"), gateway.OpGet(name+"//", gateway.Prefix()),
+		gateway.OpGet(name + "-own"), gateway.OpGet(name + "//result"),
+		gateway.OpGet(name+"//", gateway.Prefix()),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	own, result, all := resp.Responses[0].Get.KVs, resp.Responses[1].Get.KVs, resp.Responses[2].Get.KVs
-	if len(own) != 1 || len(result) != 1 || own[0].ModRevision != result[0].ModRevision || len(all) != 1 {
+	if len(own) != 1 || len(result) != 1 || own[0].ModRevision != result[0].ModRevision ||
+		len(all) != 1 {
 		t.Errorf("%v, %v, %v", own, result, all)
 	}
 	want(t, <-start(t, once.New(b, name, nil), mustNotRun(t)), "result", 1)

@@ -36,12 +36,16 @@ func TestDroppedAnswers(t *testing.T) {
 	direct := newClient(t, gateway.Config{})
 	var sessions []*session.Session
 	for range 4 {
-		c := newClient(t, gateway.Config{Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond})
+		c := newClient(t, gateway.Config{
+			Endpoints: []string{p.URL()}, AttemptTimeout: 300 * time.Millisecond,
+		})
 		sessions = append(sessions, newSession(t, c, &session.Options{TTL: 60 * time.Second}))
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(5), Action: faultproxy.Drop})
 	hung := p.Add(faultproxy.Rule{Match: sometimes(60), Action: faultproxy.Hang})
-	late := p.Add(faultproxy.Rule{Match: sometimes(20), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match: sometimes(20), Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 	base := fresh(t)
 	names := 0
 	for ; dropped.Hits() < drops && names < 1000; names++ {
@@ -52,12 +56,13 @@ func TestDroppedAnswers(t *testing.T) {
 		for i := range callers {
 			o := once.New(sessions[i%len(sessions)], name, nil)
 			of.Go(func() {
-				res, err := o.Do(within(t, time.Minute), func(ctx context.Context, run *once.Run) ([]byte, error) {
-					mu.Lock()
-					runs++
-					mu.Unlock()
-					return nil, run.Complete(ctx, []byte(strconv.Itoa(i)), gateway.OpPut(name+"-done", nil))
-				})
+				res, err := o.Do(within(t, time.Minute),
+					func(ctx context.Context, run *once.Run) ([]byte, error) {
+						mu.Lock()
+						runs++
+						mu.Unlock()
+						return nil, run.Complete(ctx, []byte(strconv.Itoa(i)), gateway.OpPut(name+"-done", nil))
+					})
 				mu.Lock()
 				defer mu.Unlock()
 				values[string(res.Value)]++
@@ -71,7 +76,8 @@ func TestDroppedAnswers(t *testing.T) {
 			t.Errorf("%s: %d runs, results %v", name, runs, values)
 		}
 	}
-	figure(t, "%d answers dropped, %d withheld, %d requests delivered after their retry; %d names, %d calls",
+	figure(t,
+		"%d answers dropped, %d withheld, %d requests delivered after their retry; %d names, %d calls",
 		dropped.Hits(), hung.Hits(), late.Hits(), names, names*callers)
 	// Late requests may still arrive. None of them may commit again or join a line.
 	pause(t, t.Context(), time.Second, "late requests")

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -258,14 +257,16 @@ func TestProcesses(t *testing.T) {
 		waited, kills = append(waited, w...), kills+killed
 		resp, err := c.Get(within(t, time.Minute), name+"-done")
 		if err != nil || len(resp.KVs) != 1 || resp.KVs[0].Version != 1 {
-			t.Fatal(errors.Join(err, fmt.Errorf("%s: the result was committed more than once, or not", name)))
+			t.Fatalf("%s: the result was committed more than once, or not: %v", name, err)
 		}
 	}
 	slices.Sort(waited)
 	if len(waited) == 0 {
 		t.Fatal("nobody waited")
 	}
-	figure(t, "%d rounds, %d runners killed: %d callers had the result after the start of its commit in %v (median), %v (99 %%), %v (most)",
+	figure(t, "%d rounds, %d runners killed: %d callers had the result after the start of its "+
+		"commit in %v (median), %v (99 %%), %v (most)",
 		rounds, kills, len(waited), waited[len(waited)/2].Round(10*time.Microsecond),
-		waited[len(waited)*99/100].Round(10*time.Microsecond), waited[len(waited)-1].Round(10*time.Microsecond))
+		waited[len(waited)*99/100].Round(10*time.Microsecond),
+		waited[len(waited)-1].Round(10*time.Microsecond))
 }

@@ -17,24 +17,25 @@ func runAgain(t *testing.T, f fixture) {
 	ctx := within(t, 20*time.Second)
 	m := semaphore.New(f.b, name, 3, nil)
 	var leases []gateway.LeaseID
-	err := semaphore.Run(ctx, f.c, nil, name, 3, 2, func(run context.Context, p *semaphore.Permit) error {
-		is, err := m.Inspect(ctx)
-		if err != nil || is.Used != 2 || is.Revision < p.Fence() {
-			t.Errorf("Inspect: %+v, %v", is, err)
-			return err
-		}
-		leases = append(leases, is.Members[0].Lease)
-		switch len(leases) {
-		case 1:
-			return m.Break(ctx, p.Key(), p.Fence(), "tidy up")
-		case 2:
-			if err := f.c.Revoke(ctx, is.Members[0].Lease); err != nil {
+	err := semaphore.Run(ctx, f.c, nil, name, 3, 2,
+		func(run context.Context, p *semaphore.Permit) error {
+			is, err := m.Inspect(ctx)
+			if err != nil || is.Used != 2 || is.Revision < p.Fence() {
+				t.Errorf("Inspect: %+v, %v", is, err)
 				return err
 			}
-			<-run.Done()
-		}
-		return nil
-	})
+			leases = append(leases, is.Members[0].Lease)
+			switch len(leases) {
+			case 1:
+				return m.Break(ctx, p.Key(), p.Fence(), "tidy up")
+			case 2:
+				if err := f.c.Revoke(ctx, is.Members[0].Lease); err != nil {
+					return err
+				}
+				<-run.Done()
+			}
+			return nil
+		})
 	if err != nil || len(leases) != 3 || leases[0] != leases[1] || leases[1] == leases[2] {
 		t.Errorf("Run = %v, under the leases %v", err, leases)
 	}

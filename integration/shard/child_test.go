@@ -92,7 +92,8 @@ func (w *writer) write(ctx context.Context, s *shard.Shard) error {
 func (w *writer) say(s *shard.Shard, start bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_ = w.out.Encode(message{s.Number(), start, s.Fence(), time.Now().UnixNano()}) // the parent has gone
+	m := message{s.Number(), start, s.Fence(), time.Now().UnixNano()}
+	_ = w.out.Encode(m) // it fails when the parent has gone
 }
 
 func logKey(group string, shard int) string { return fmt.Sprintf("%s-log/%d", group, shard) }

@@ -60,7 +60,8 @@ func TestLargeFleet(t *testing.T) {
 		shares = append(shares, 100*float64(processorTime(t, p.Process.Pid)-used[id])/float64(rest))
 	}
 	slices.Sort(shares)
-	figure(t, "processor time at rest: median %.2f %%, most %.2f %%", shares[len(shares)/2], shares[len(shares)-1])
+	figure(t, "processor time at rest: median %.2f %%, most %.2f %%", shares[len(shares)/2],
+		shares[len(shares)-1])
 	if shares[len(shares)/2] > 1 {
 		t.Errorf("%.2f %% of a processor at rest, want at most 1 %%", shares[len(shares)/2])
 	}
@@ -80,7 +81,8 @@ func TestLargeFleet(t *testing.T) {
 	f.end("m5", syscall.SIGTERM)
 	owners(t, c, f.group, n, without(ids, "m5")...)
 	gaps := f.gaps(at)
-	figure(t, "%d shards handed over: gaps median %v, max %v", len(gaps), gaps[len(gaps)/2], gaps[len(gaps)-1])
+	figure(t, "%d shards handed over: gaps median %v, max %v", len(gaps), gaps[len(gaps)/2],
+		gaps[len(gaps)-1])
 	if gaps[len(gaps)/2] > 20*time.Millisecond {
 		t.Errorf("a median gap of %v, want at most 20 ms", gaps[len(gaps)/2])
 	}
@@ -99,7 +101,8 @@ func TestLargeFleet(t *testing.T) {
 		counts[m]++
 	}
 	most := slices.Max(moves)
-	figure(t, "a rolling restart in %v: shards by the number of their moves %v", time.Since(at), counts)
+	figure(t, "a rolling restart in %v: shards by the number of their moves %v", time.Since(at),
+		counts)
 	if most > 3 {
 		t.Errorf("a shard moved %d times in a rolling restart, want at most 3", most)
 	}

@@ -44,7 +44,8 @@ func (c *child) wait() error {
 
 func (f *fleet) start(id string) {
 	f.t.Helper()
-	cmd := &child{Cmd: process.Command(context.Background(), args{cluster.Endpoints()[0], f.group, id, f.n, f.quiet, cmp.Or(f.ttl, childTTL)})}
+	a := args{cluster.Endpoints()[0], f.group, id, f.n, f.quiet, cmp.Or(f.ttl, childTTL)}
+	cmd := &child{Cmd: process.Command(context.Background(), a)}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -116,7 +117,9 @@ func (f *fleet) gaps(since time.Time) (gaps []time.Duration) {
 
 // overlaps checks the log of each shard: after a write of an owner, no earlier owner has written.
 // It returns the number of writes.
-func overlaps(ctx context.Context, t *testing.T, c *gateway.Client, group string, from int64) (writes int) {
+func overlaps(
+	ctx context.Context, t *testing.T, c *gateway.Client, group string, from int64,
+) (writes int) {
 	t.Helper()
 	end, err := c.Put(ctx, group+"-log/", nil)
 	if err != nil {
@@ -182,7 +185,8 @@ func TestProcesses(t *testing.T) {
 	if len(gaps) < n/4 {
 		t.Errorf("only %d shards were handed over", len(gaps))
 	} else {
-		figure(t, "%d shards handed over: gaps median %v, max %v", len(gaps), gaps[len(gaps)/2], gaps[len(gaps)-1])
+		figure(t, "%d shards handed over: gaps median %v, max %v", len(gaps), gaps[len(gaps)/2],
+			gaps[len(gaps)-1])
 	}
 	for _, id := range []string{"m0", "m3", "m4"} {
 		f.end(id, syscall.SIGTERM)

@@ -84,5 +84,6 @@ func TestFaultRounds(t *testing.T) {
 		f.end(id, syscall.SIGTERM)
 	}
 	writes := overlaps(within(t, 5*time.Minute), t, c, f.group, began.Revision)
-	figure(t, "%d rounds %v, %d guarded writes, 0 overlaps unless the test has failed", rounds, counts, writes)
+	figure(t, "%d rounds %v, %d guarded writes, 0 overlaps unless the test has failed", rounds, counts,
+		writes)
 }

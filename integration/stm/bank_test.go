@@ -47,7 +47,9 @@ func bankProcess(arg string) int {
 	endpoint, prefix, _ := strings.Cut(arg, " ")
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	c, err := gateway.New(gateway.Config{Endpoints: []string{endpoint}, AttemptTimeout: 300 * time.Millisecond})
+	c, err := gateway.New(gateway.Config{
+		Endpoints: []string{endpoint}, AttemptTimeout: 300 * time.Millisecond,
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -118,7 +120,9 @@ func TestBank(t *testing.T) {
 		return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.IntN(n) == 0 }
 	}
 	dropped := p.Add(faultproxy.Rule{Match: sometimes(10), Action: faultproxy.Drop})
-	late := p.Add(faultproxy.Rule{Match: sometimes(40), Action: faultproxy.DelayBefore(600 * time.Millisecond)})
+	late := p.Add(faultproxy.Rule{
+		Match: sometimes(40), Action: faultproxy.DelayBefore(600 * time.Millisecond),
+	})
 
 	c := newClient(t, gateway.Config{})
 	prefix := fresh(t) + "/"

@@ -185,7 +185,8 @@ func leased(t *testing.T, c *gateway.Client, s *session.Session) {
 	if err != nil || readErr != nil || resp.KVs[0].Lease != s.Lease() {
 		t.Errorf("%v, %v, %v", resp, err, readErr)
 	}
-	if err := put(0x1234); !errors.Is(err, gateway.ErrLeaseNotFound) || errors.Is(err, gateway.ErrUncertain) {
+	if err := put(0x1234); !errors.Is(err, gateway.ErrLeaseNotFound) ||
+		errors.Is(err, gateway.ErrUncertain) {
 		t.Errorf("Do = %v", err)
 	}
 }

@@ -83,8 +83,8 @@ func parallel(t *testing.T, n int, fn func(i int) error) {
 	}
 }
 
-// TestAThousandNames with ten members each: the first paint takes at most 2 s, and the main thread is
-// never busy for more than 100 ms with an update.
+// TestAThousandNames with ten members each: the first paint takes at most 2 s, and the main thread
+// is never busy for more than 100 ms with an update.
 func TestAThousandNames(t *testing.T) {
 	browser(t)
 	namespace := fresh(t) + "/"
@@ -160,8 +160,8 @@ func (p *tab) busy() float64 {
 	return 0
 }
 
-// TestHostileNamesAndValues: names and values that look like HTML or are of 1 MiB are shown as texts,
-// and cut.
+// TestHostileNamesAndValues: names and values that look like HTML or are of 1 MiB are shown as
+// texts, and cut.
 func TestHostileNamesAndValues(t *testing.T) {
 	t.Parallel()
 	browser(t)
@@ -187,13 +187,15 @@ func TestHostileNamesAndValues(t *testing.T) {
 		id, _ := json.Marshal(ids[i])
 		eventually(t, "details of "+ids[i][:min(20, len(ids[i]))], func() bool {
 			return eval[bool](p, `Boolean(document.querySelector(".panel h2")) &&
-				document.querySelector(".panel .chip") !== null && location.hash.endsWith(encodeURIComponent(`+string(id)+`))`)
+				document.querySelector(".panel .chip") !== null &&
+				location.hash.endsWith(encodeURIComponent(`+string(id)+`))`)
 		})
 	}
 	p.goTo("sessions")
 	p.await(".row", "<script>")
 	p.goTo("waits")
-	if eval[bool](p, `Boolean(window.hacked) || document.querySelectorAll("body script, body img:not(.brand img)").length > 0`) {
+	if eval[bool](p, `Boolean(window.hacked) ||
+		document.querySelectorAll("body script, body img:not(.brand img)").length > 0`) {
 		t.Error("a text was read as HTML")
 	}
 	if n := eval[int](p, `document.documentElement.outerHTML.length`); n > 200_000 {

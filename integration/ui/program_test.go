@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// start starts holdfast, and returns the first line that it prints and a function that kills it. The
-// end of the test does so too.
+// start starts holdfast, and returns the first line that it prints and a function that kills it.
+// The end of the test does so too.
 func start(t *testing.T, env []string, args ...string) (line string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(program, args...)

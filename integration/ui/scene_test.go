@@ -85,7 +85,8 @@ func (s *scene) set(name, setting, value string) {
 	s.put(name+"//"+setting, value, 0)
 }
 
-// everything writes a name of each recipe, a deadlock, a broken hold, and a holder whose lease ends.
+// everything writes a name of each recipe, a deadlock, a broken hold, and a holder whose lease
+// ends.
 func (s *scene) everything() {
 	s.Helper()
 	s.session("backup@db3", 20*time.Second) // silent after ten seconds
@@ -96,10 +97,12 @@ func (s *scene) everything() {
 	s.join("catalog/index", "reader-1@web1=shared", "reader-2@web2=shared", "indexer@app4")
 	s.join("config/tenants", "gate@web1")
 	s.join("deploy/production", "pipeline@ci1", "pipeline@ci2")
-	s.join("gpu/pool", "train-a@gpu1=3", "train-b@gpu1=2", "infer@gpu2=1", "train-c@gpu2=4", "train-d@gpu3=2")
+	s.join("gpu/pool", "train-a@gpu1=3", "train-b@gpu1=2", "infer@gpu2=1", "train-c@gpu2=4",
+		"train-d@gpu3=2")
 	s.set("gpu/pool", "limit", "8")
 	s.set("gpu/pool", "size", "8")
-	s.join("leader/scheduler", "sched-0@app1=10.0.0.7:8080", "sched-1@app2=10.0.0.8:8080", "sched-2@app3=10.0.0.9:8080")
+	s.join("leader/scheduler", "sched-0@app1=10.0.0.7:8080", "sched-1@app2=10.0.0.8:8080",
+		"sched-2@app3=10.0.0.9:8080")
 	s.join("migrate/step", "shard-1@db1", "shard-2@db2", "shard-3@db3")
 	s.set("migrate/step", "parties", "double 5")
 	s.join("smtp/connections", "mailer-1@web1=5", "mailer-2@web2=4")
@@ -126,7 +129,8 @@ func (s *scene) everything() {
 	running := tick(14, 0, "")
 	delete(running, "ended")
 	running["started"], running["key"] = time.Now().Add(-42*time.Second).UTC(), "x"
-	s.set("reports/nightly", "state", s.json(map[string]any{"count": 15, "last": begun, "running": running}))
+	s.set("reports/nightly", "state",
+		s.json(map[string]any{"count": 15, "last": begun, "running": running}))
 
 	members := []string{"worker-0", "worker-1", "worker-2", "worker-3"}
 	for i, id := range members {
@@ -161,7 +165,8 @@ func TestEveryRecipeIsDrawn(t *testing.T) {
 		gateway.Config{Endpoints: cluster.Endpoints(), Namespace: namespace})}
 	s.everything()
 	p := open(t, serve(t, "--namespace", namespace), 1400, 1130)
-	p.await(".row", "billing/invoices", "gpu/pool", "6 / 8", "reports/nightly", "tenants", "deadlock", "broken")
+	p.await(".row", "billing/invoices", "gpu/pool", "6 / 8", "reports/nightly", "tenants", "deadlock",
+		"broken")
 	q := queue.New(recipetest.NewSession(t, s.c, nil), "mail/outbox", nil)
 	items := 0
 	eventually(t, "a silent holder", func() bool {

@@ -81,8 +81,11 @@ func TestDelayWhileFull(t *testing.T) {
 // again behind it, keeps its place, too.
 func TestDelayWhileFullUnseen(t *testing.T) {
 	t.Parallel()
-	for name, leave := range map[string]func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line) *entering{
-		"before the watch": func(t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line) *entering {
+	type leaving func(*testing.T, *fakeetcd.Server, line.Hold, *line.Line) *entering
+	for name, leave := range map[string]leaving{
+		"before the watch": func(
+			t *testing.T, etcd *fakeetcd.Server, holder line.Hold, l *line.Line,
+		) *entering {
 			t.Helper()
 			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
 				if c.Path == "/kv/range" {

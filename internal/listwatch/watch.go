@@ -56,9 +56,9 @@ func (c *Cache) start(opts ...gateway.Option) {
 //   - After a cut, or the failure of a member, gateway resumes the watch, and end is not called.
 //   - After a compaction, events are lost. The next Sync starts a watch from now on, waits until it
 //     is created, and then reads. That order misses nothing.
-//   - After any other error (no permission, no endpoint that can be used), or if the events before a
-//     read exceed the bound, the cache has failed:
-//     each Sync returns the error, until a Reset. A new user of a [Pool] gets a new cache.
+//   - After any other error (no permission, no endpoint that can be used), or if the events before
+//     a read exceed the bound, the cache has failed: each Sync returns the error, until a Reset. A
+//     new user of a [Pool] gets a new cache.
 //   - After Close, or with a closed client, the cache has failed for ever.
 func (c *Cache) end(err error) {
 	if !errors.Is(err, gateway.ErrCompacted) {

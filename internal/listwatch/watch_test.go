@@ -81,7 +81,9 @@ type pooled struct {
 	counter
 }
 
-func (p *pooled) Read(ctx context.Context) (*gateway.GetResponse, error) { return p.Cache.Read(ctx) }
+func (p *pooled) Read(ctx context.Context) (*gateway.GetResponse, error) {
+	return p.Cache.Read(ctx)
+}
 
 // TestPoolTimerIsLate: the timer of an idle cache may fire while the cache is acquired again.
 func TestPoolTimerIsLate(t *testing.T) {

@@ -49,7 +49,8 @@ func TestBadState(t *testing.T) {
 		var rep history.Report
 		history.Banks{Place: "bank"}.Check(&rep, s.log, s.ops)
 		history.Limits{Place: "tokens", Burst: 2, Second: 1}.Check(&rep, s.ops)
-		if found := strings.Join(rep.Violations, "\n"); !strings.Contains(found, want) || want == "" && found != "" {
+		found := strings.Join(rep.Violations, "\n")
+		if !strings.Contains(found, want) || want == "" && found != "" {
 			t.Errorf("%q is missing in %q", want, found)
 		}
 	}

@@ -40,7 +40,9 @@ func TestFleetsFindsViolations(t *testing.T) {
 		"saw revision 1 after 4": {good, []Op{
 			{Client: "a", Place: "g", Verb: Observe, Revision: 4, Value: `["m"]`}, view,
 		}},
-		"which has": {good, []Op{{Client: "a", Place: "g", Verb: Observe, Revision: 4, Value: `["m" "m"]`}}},
+		"which has": {good, []Op{{
+			Client: "a", Place: "g", Verb: Observe, Revision: 4, Value: `["m" "m"]`,
+		}}},
 	} {
 		var rep Report
 		Fleets{Group: "g", Shards: 1}.Check(&rep, test.log, test.ops)
