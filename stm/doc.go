@@ -29,8 +29,8 @@
 // are of one revision. After a conflict, all reads of the attempt before are made in one request,
 // the first time in the one that found the conflict. Small reads of one session that wait at the
 // same time share a request, and so do small commits, if none writes a key that another reads or
-// writes. Such commits have the same revision. With [Options.Cache], a transaction on keys that only
-// its session changes sends its commit alone.
+// writes. Such commits have the same revision. With [Options.Cache], a transaction on keys that
+// only its session changes sends its commit alone.
 //
 // # Limitations
 //

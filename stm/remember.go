@@ -32,8 +32,8 @@ func (m *memory) get(key string) (remembered, bool) {
 	return known, ok
 }
 
-// put remembers a key as it was at a revision, unless its state at a later one is known. If known is
-// false, the key had changed by then, and its value is not known.
+// put remembers a key as it was at a revision, unless its state at a later one is known. If known
+// is false, the key had changed by then, and its value is not known.
 func (m *memory) put(kv gateway.KeyValue, seen int64, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

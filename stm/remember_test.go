@@ -85,8 +85,8 @@ func TestRememberedKeysAreNotTrusted(t *testing.T) {
 	}
 }
 
-// TestAFailureOnRememberedKeysIsNotFinal: a function that fails, panics or asks for too much because
-// of old values is called again with values that were read.
+// TestAFailureOnRememberedKeysIsNotFinal: a function that fails, panics or asks for too much
+// because of old values is called again with values that were read.
 func TestAFailureOnRememberedKeysIsNotFinal(t *testing.T) {
 	t.Parallel()
 	errOld := errors.New("old")
