@@ -102,8 +102,10 @@ func TestAdminCallsReturnTypedErrors(t *testing.T) {
 			list(gateway.ErrAuthNotEnabled), list(gateway.ErrUnauthenticated),
 		},
 		// 3.5, defragment
-		{500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied),
-			list(gateway.ErrUnavailable)},
+		{
+			500, 2, "auth: permission denied", list(gateway.ErrPermissionDenied),
+			list(gateway.ErrUnavailable),
+		},
 		{
 			404, 5, "etcdserver: requested lease not found",
 			list(gateway.ErrLeaseNotFound), list(gateway.ErrNotFound),

@@ -30,17 +30,22 @@ func TestRun(t *testing.T) {
 		{"error", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error {
 			return errOwn
 		}, errOwn, 1},
-		{"unlocked by fn",
+		{
+			"unlocked by fn",
 			func(ctx context.Context, _ *fakeetcd.Server, _ func(), _ int, lock *mutex.Lock) error {
 				return errors.Join(lock.Unlock(ctx), ctx.Err())
-			}, nil, 1},
-		{"ctx ends",
+			}, nil, 1,
+		},
+		{
+			"ctx ends",
 			func(ctx context.Context, _ *fakeetcd.Server, cancel func(), _ int, _ *mutex.Lock) error {
 				cancel()
 				<-ctx.Done()
 				return ctx.Err()
-			}, context.Canceled, 1},
-		{"session lost",
+			}, context.Canceled, 1,
+		},
+		{
+			"session lost",
 			func(ctx context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
 				if call == 3 {
 					return errOwn
@@ -51,8 +56,10 @@ func TestRun(t *testing.T) {
 					t.Errorf("cause: %v", context.Cause(ctx))
 				}
 				return nil
-			}, errOwn, 3},
-		{"broken",
+			}, errOwn, 3,
+		},
+		{
+			"broken",
 			func(ctx context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
 				if call == 3 {
 					return errOwn
@@ -61,14 +68,17 @@ func TestRun(t *testing.T) {
 				etcd.Delete(lock.Key())
 				<-ctx.Done()
 				return errors.New("the error of a lost lock")
-			}, errOwn, 3},
-		{"broken, not noticed",
+			}, errOwn, 3,
+		},
+		{
+			"broken, not noticed",
 			func(_ context.Context, etcd *fakeetcd.Server, _ func(), call int, lock *mutex.Lock) error {
 				if call == 1 {
 					etcd.Delete(lock.Key())
 				}
 				return nil
-			}, nil, 2},
+			}, nil, 2,
+		},
 		{"another lock's loss", func(context.Context, *fakeetcd.Server, func(), int, *mutex.Lock) error {
 			return errors.Join(session.ErrLost, session.ErrKeyDeleted)
 		}, session.ErrKeyDeleted, 1},

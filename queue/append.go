@@ -29,7 +29,7 @@ func (p *producer) appendByClient(
 	ctx context.Context, t gateway.Txn, first *record,
 ) (*gateway.TxnResponse, error) {
 	inDoubt := false
-	for pause := firstPause; ; pause = min(2*pause, time.Second) {
+	for pause := firstAppendPause; ; pause = min(2*pause, time.Second) {
 		resp, err := p.host.Client().Txn(ctx, t)
 		if err == nil && !resp.Succeeded && inDoubt {
 			resp, err = p.resolve(ctx, resp, first)
@@ -53,8 +53,6 @@ func (p *producer) appendByClient(
 		return nil, err
 	}
 }
-
-const firstPause = 20 * time.Millisecond
 
 // resolve returns the answer to an append of which an earlier copy was not answered and a later one
 // was not applied. It returns nil if the append has to be sent again.

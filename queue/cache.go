@@ -83,13 +83,6 @@ var caches = struct {
 	m map[cacheID]*itemCache
 }{m: map[cacheID]*itemCache{}}
 
-const (
-	idleCache = 30 * time.Second // how long a cache is kept without a user
-	window    = 256              // how many items are read at once
-	maxKnown  = 4096             // how many entries, at least, make a cache forget the later ones
-	keptValue = 1 << 10          // how large a value may be for a claim to go without reading it
-)
-
 func (q *Queue) openCache() *itemCache {
 	id := cacheID{q.s.Client(), q.keys.root, q.opt.PerGroup, q.opt.MaxInFlight}
 	caches.Lock()

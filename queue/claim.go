@@ -28,11 +28,6 @@ type claim struct {
 	slotOther int64 // the revision of another's slot
 }
 
-const (
-	claimWeight = core.MaxOps / 16 // a transaction claims about 16 items and returns their values
-	knownWeight = 2
-)
-
 // beginClaims returns the function that begins to claim an item. [Queue.finish] or
 // [Queue.releaseClaim] must follow.
 func (q *Queue) beginClaims(ctx context.Context, ic *itemCache, ahead bool) claimFunc {

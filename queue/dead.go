@@ -25,9 +25,6 @@ type DeadLetter struct {
 	DeadAt   time.Time
 }
 
-// pageOfDead is how many dead letters are read at once, with their values.
-const pageOfDead = 16
-
 type dead struct {
 	record
 	key    string

@@ -9,16 +9,6 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-const (
-	// firstDue is the number of delayed items that are read at first, with their values. The number
-	// grows as far as they are small enough for one transaction.
-	firstDue = 16
-	// duePage is the number of keys that are read to find the next delayed item.
-	duePage = 16
-	// leaveFor is about how long consumers leave the moving to another process that was faster.
-	leaveFor = 100 * time.Millisecond
-)
-
 // moveDue moves the delayed items that are due, by this process's clock, to the end of the queue:
 // as many as one transaction takes. One consumer of a client does so at a time. If another process
 // was faster, the consumers of this client stand back for a while.
@@ -95,10 +85,6 @@ func (q *Queue) moveBatch(ctx context.Context, ic *itemCache) error {
 	}
 	return err
 }
-
-// maxMoved is the number of items that one transaction moves at most. So many of the largest stay
-// within the limit of an answer.
-const maxMoved = 32
 
 // maxDue is behind all times that the key of a delayed item can have.
 const maxDue = 1e15 - 1

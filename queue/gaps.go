@@ -25,12 +25,6 @@ type gaps struct {
 	list []gap
 }
 
-const (
-	leastGap = 512  // places
-	maxGaps  = 16   // of a queue; the widest are kept
-	gapEvery = 1024 // or up to twice as many items are removed until the gaps are stored again
-)
-
 func (g gap) width() int64 { return numberOf(g.to) - numberOf(g.from) }
 
 func numberOf(place string) int64 {

@@ -8,9 +8,6 @@ import (
 	"github.com/holdfast-go/holdfast/internal/core"
 )
 
-// paceInterval is how long a claim, or an ack of a Consume, waits for others at most.
-const paceInterval = 5 * time.Millisecond
-
 // pace makes the claims and acks of a Queue with a Prefetch share transactions. A claim waits until
 // there are items for half of the Prefetch, or until paceInterval has passed since the last one. An
 // ack goes with the next claim, or when half of the Prefetch wait, or after paceInterval.

@@ -8,23 +8,6 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-const (
-	// A pause is at most as long as the last transaction took, doubled for each unit of pressure.
-	maxPause    = 5 * time.Second
-	maxPressure = 10
-	// A producer that loses doubles its pause so often, and then once after manyLosses more. It must
-	// not pause for much longer than the others, because only a success raises the pressure for all.
-	maxLosses  = 3
-	manyLosses = 16
-	// At lowPressure, or less, a producer that has lost once tries again without a pause.
-	lowPressure = 2
-	// manyAlone is how often a producer moves the tail, and no other does, until it does not pause.
-	manyAlone = 4
-
-	// A producer that moves the tail all the time lets others in after so long.
-	turn = 100 * time.Millisecond
-)
-
 // backOff pauses before a try if several producers move the tail, for a random time that grows with
 // the pressure. The tail's value carries the pressure, so it is the same for all producers, and
 // none of them tries more often than the others. The known tail is out of date after a pause, and a

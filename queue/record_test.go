@@ -63,8 +63,10 @@ func FuzzDecode(f *testing.F) {
 
 func TestPlacesSort(t *testing.T) {
 	t.Parallel()
-	places := []string{place(9, 5), place(9, 1<<40), place(5, 1), place(0, 9), place(0, 10),
-		place(0, 999999), place(0, 1000000)}
+	places := []string{
+		place(9, 5), place(9, 1<<40), place(5, 1), place(0, 9), place(0, 10),
+		place(0, 999999), place(0, 1000000),
+	}
 	if !slices.IsSorted(places) {
 		t.Errorf("not sorted: %v", places)
 	}

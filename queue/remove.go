@@ -69,11 +69,6 @@ func (q *Queue) remove(ctx context.Context, id string) error {
 	}
 }
 
-const (
-	leastFound = 32 // so many of the largest items stay within the limit of an answer
-	mostFound  = 512
-)
-
 // find returns the key of an item, wherever it is. It reads all at one revision, because the item
 // may be moved meanwhile.
 func (q *Queue) find(ctx context.Context, id string) (gateway.KeyValue, error) {

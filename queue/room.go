@@ -23,8 +23,6 @@ type room struct {
 	idle  *time.Timer  // closes the watch; runs while there are no users
 }
 
-const idleRoom = 10 * time.Second
-
 // lengthWatch is one watch of the items. Its mutex is that of the room.
 type lengthWatch struct {
 	room     *room

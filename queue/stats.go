@@ -62,10 +62,6 @@ type Item struct {
 // MaxPeek is the largest number of items of a [Queue.Peek].
 const MaxPeek = 100
 
-// peekPage is the number of items whose values Peek reads at once: the largest stay within the
-// limit of an answer.
-const peekPage = 16
-
 // Peek returns the first n items in the order of delivery, including claimed items, and claims
 // none. It reads the values in several requests. An item that is removed meanwhile is left out, and
 // so is one that is not of this library. Returns [gateway.ErrInvalid] when n is not between 1 and

@@ -136,8 +136,10 @@ func TestShardRun(t *testing.T) {
 	hf(t, 0, "shard", "undrain", name, "a")
 	owned("a", 2)
 	for _, wrong := range [][]string{
-		{"pause", name, "2"}, {"pause", name, "x", "--reason", "r"},
-		{"drain", name, "a"}, {"resume", name},
+		{"pause", name, "2"},
+		{"pause", name, "x", "--reason", "r"},
+		{"drain", name, "a"},
+		{"resume", name},
 	} {
 		complain(t, 64, append([]string{"shard"}, wrong...)...)
 	}

@@ -74,7 +74,8 @@ func backlog(waiting int) work {
 			})
 			if err == nil {
 				r.points = []point{
-					{"rate", r.figures[0], "/s"}, {"client_cpu", r.cost.client, "us"},
+					{"rate", r.figures[0], "/s"},
+					{"client_cpu", r.cost.client, "us"},
 					{"server_cpu", r.cost.server, "us"},
 				}
 				err = remove(e)

@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// deferTime is the longest time for which a deferred write waits for a write to go along with.
-const deferTime = time.Millisecond
-
 // deferredWrites are writes that wait for the transaction of another, before whose operations they
 // are applied: a join that follows a release does not find the key that the release deletes.
 // Session.mu guards them.

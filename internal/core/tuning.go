@@ -19,4 +19,7 @@ const (
 	// nestAfter is the number of batches that are nested from the start after a flat one was sent
 	// again.
 	nestAfter = 32
+	// deferTime is the longest time for which a deferred write waits for a write to go along with.
+	// The row is lock_deferred_c1.
+	deferTime = time.Millisecond
 )

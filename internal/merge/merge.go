@@ -150,12 +150,6 @@ func (m *Batcher[T]) run(life context.Context) {
 	}
 }
 
-// patience is the longest time to linger. The time is shorter if the last request was short.
-const patience = time.Millisecond
-
-// probe is the number of lingers in vain after which a request lingers for the full time again.
-const probe = 16
-
 // linger waits briefly for the callers that were just answered, if other jobs wait already. Without
 // it, the callers would split into two groups whose requests alternate, and each caller would wait
 // for two requests. The first request after a pause lingers only if the last linger was not in

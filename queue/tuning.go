@@ -1,0 +1,93 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/core"
+)
+
+// Consumers. The rows of "make compare" are queue_1x1 and queue_8x8, and queue_backlog for the
+// reads.
+const (
+	// window is the number of items that are read at once, without their values.
+	window = 256
+	// maxKnown is the number of entries above which a cache forgets the items behind the first
+	// quarter of them, so that its memory does not grow with the backlog.
+	maxKnown = 4096
+	// keptValue is the longest value that a cache keeps from the watch, so that the claim of the
+	// item need not read it.
+	keptValue = 1 << 10
+	// idleCache is the time for which a cache without users is kept, so that the next one needs no
+	// read.
+	idleCache = 30 * time.Second
+	// claimWeight is the weight of a claim that returns the value. A transaction has about 16 of
+	// them, because each value may be large.
+	claimWeight = core.MaxOps / 16
+	// knownWeight is the weight of a claim of an item whose value is kept.
+	knownWeight = 2
+	// paceInterval is the longest time for which a claim, or an ack of a Consume, waits for others.
+	paceInterval = 5 * time.Millisecond
+)
+
+// Delayed items.
+const (
+	// firstDue is the number of delayed items that are read at first, with their values. The number
+	// grows as far as they are small enough for one transaction.
+	firstDue = 16
+	// duePage is the number of keys that are read to find the next delayed item. A key that this
+	// package did not write is skipped, so one may not be enough.
+	duePage = 16
+	// maxMoved is the number of items that one transaction moves at most. So many of the largest
+	// stay within the limit of an answer.
+	maxMoved = 32
+	// leaveFor is about the time for which consumers leave the moving to another process that was
+	// faster, because only one of them can move an item.
+	leaveFor = 100 * time.Millisecond
+)
+
+// Gaps are ranges of places whose items are gone. etcd passes all keys that were deleted since its
+// last compaction, so a read that does not leave them out takes longer with every item before.
+const (
+	// leastGap is the number of places of the shortest gap that is stored.
+	leastGap = 512
+	// maxGaps is the number of gaps of a queue that are stored, the widest ones.
+	maxGaps = 16
+	// gapEvery, or up to twice as many, is the number of items that are removed until the gaps are
+	// stored again.
+	gapEvery = 1024
+)
+
+// Producers. The tests are TestRequestsPerItem and TestProducerFreezes of integration/queue.
+const (
+	// firstAppendPause is the first pause after an append that was not answered.
+	firstAppendPause = 20 * time.Millisecond
+	// idleRoom is the time for which the watch of a full queue is kept without producers that wait.
+	idleRoom = 10 * time.Second
+
+	// A pause is at most as long as the last transaction took, doubled for each unit of pressure.
+	maxPause    = 5 * time.Second
+	maxPressure = 10
+	// A producer that loses doubles its pause so often, and then once after manyLosses more. It must
+	// not pause for much longer than the others, because only a success raises the pressure for all.
+	maxLosses  = 3
+	manyLosses = 16
+	// At lowPressure, or less, a producer that has lost once tries again without a pause.
+	lowPressure = 2
+	// manyAlone is how often a producer moves the tail, and no other does, until it does not pause.
+	manyAlone = 4
+
+	// A producer that moves the tail all the time lets others in after this time.
+	turn = 100 * time.Millisecond
+)
+
+// Reads of values. So many of the largest items stay within the limit of an answer.
+const (
+	// pageOfDead is the number of dead letters that are read at once.
+	pageOfDead = 16
+	// peekPage is the number of items that Peek reads at once.
+	peekPage = 16
+	// leastFound and mostFound bound the number of items that Remove reads at once. It doubles
+	// while the answers are short enough.
+	leastFound = 32
+	mostFound  = 512
+)
