@@ -4,6 +4,10 @@
 NESTED  := $(patsubst %/go.mod,%,$(wildcard integration/go.mod examples/go.mod cmd/holdfast/go.mod holdfastotel/go.mod adapters/*/go.mod))
 MODULES := . $(NESTED) holdfasttest/containers integration/adapters integration/containers
 
+# All their packages. One command for all of them shares what it has loaded, and leaves no processor idle between modules.
+packages-of = $(patsubst ././...,./...,$(patsubst %,./%/...,$(1)))
+PACKAGES   := $(call packages-of,$(MODULES))
+
 # The etcd versions that tests with a real etcd run on.
 export ETCD_VERSIONS ?= 3.6
 
@@ -42,17 +46,16 @@ unit:
 # What has a target of its own, and would make "make test" too long.
 APART := integration/(upgrade|gauntlet|faults)$$
 
-# The packages that measure how late something is run one at a time, the others in twos: each starts etcd processes of its
-# own. The tests of a package that are parallel spend their time waiting, so that more of them run at once than there are
-# processors.
+# The packages that measure how late something is run one at a time, the others in threes: each starts etcd processes of its
+# own, and waits for them much of the time. The tests of a package that are parallel spend their time waiting, so that more
+# of them run at once than there are processors.
 TIMED := integration/(cli|gateway|mutex|nospace|proxies|queue|ui)$$
-nested-tests = (set -x; go test -C $$m $(RACE) -shuffle=on -p $(1) -parallel 4 -timeout 15m $(TESTFLAGS) $$packages)
+nested-tests = (set -x; go test $(RACE) -shuffle=on -p $(1) -parallel 4 -timeout 15m $(TESTFLAGS) $$packages)
 
 ## integration: the tests of the nested modules
 integration:
-	@set -e; for m in $(NESTED); do \
-	  packages=$$(go list -C $$m ./... | grep -Ev '$(APART)|$(TIMED)'); $(call nested-tests,2); \
-	  packages=$$(go list -C $$m ./... | grep -E '$(TIMED)' || true); [ -z "$$packages" ] || $(call nested-tests,1); done
+	@set -e; packages=$$(go list $(call packages-of,$(NESTED)) | grep -Ev '$(APART)|$(TIMED)'); $(call nested-tests,3); \
+	  packages=$$(go list ./integration/... | grep -E '$(TIMED)'); $(call nested-tests,1)
 
 # What a recipe relies on may differ between versions: etcd 3.7 omits leases from reads without values, for example.
 # The etcd in memory is compared with 3.4 too, if it is installed.
@@ -209,19 +212,20 @@ tidy-check:
 
 ## fix-check: go fix finds nothing to modernize
 fix-check:
-	@set -e; for m in $(MODULES); do echo "go fix -diff ($$m)"; go -C $$m fix -diff ./...; done
+	go fix -diff $(PACKAGES)
 
 ## vet: go vet in every module
 vet:
-	@set -e; for m in $(MODULES); do echo "go vet ($$m)"; go -C $$m vet ./...; done
+	go vet $(PACKAGES)
 
-# The tests on a real etcd start processes as Unix does, and are not among them.
+# The tests on a real etcd start processes as Unix does, and are not among them. Nothing debugs the programs: they are linked
+# without what a debugger needs.
 ## windows-check: the library, the command and their unit tests compile for Windows
 windows-check: export GOOS := windows
 windows-check: export CGO_ENABLED := 0
 windows-check:
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf $$dir' EXIT; for m in . cmd/holdfast holdfastotel; do \
-	  echo "go vet, go test -c ($$m)"; go -C $$m vet ./...; go test -C $$m -c -o $$dir/ ./...; done
+	  echo "go vet, go test -c ($$m)"; go -C $$m vet ./...; go test -C $$m -c -ldflags='-s -w' -o $$dir/ ./...; done
 
 ## lint: golangci-lint in every module
 lint: $(LINT)
@@ -232,7 +236,9 @@ fmt: $(LINT)
 	$(RELEASE) tidy
 	@set -e; for m in $(MODULES); do (cd $$m && go fix ./... && $(CURDIR)/$(LINT) fmt ./...); done
 
+# Without the checks of go vet that go test repeats, once for each way to compile: "vet" is all of them.
 ## check: everything that has to pass before a change goes in
+check: export GOFLAGS := $(GOFLAGS) -vet=off
 check:
 	@set -e; for t in $(CHECKS); do start=$$(date +%s); echo "== $$t"; \
 	  $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - start)) s"; done

@@ -19,6 +19,7 @@ const DefaultVersion = "3.6"
 const (
 	cacheEnv    = "HOLDFAST_ETCD_CACHE"
 	versionsEnv = "ETCD_VERSIONS"
+	cgoEnv      = "CGO_ENABLED"
 
 	integrationModule = "github.com/holdfast-go/holdfast/integration"
 	serverPackage     = "go.etcd.io/etcd/server/v3"
@@ -49,10 +50,11 @@ func Versions() []string {
 // Binary returns the path of the etcd server of a version such as "3.6".
 //
 // The first call for a version builds the server, which takes about a minute. The result is kept in
-// the directory HOLDFAST_ETCD_CACHE, by default holdfast-etcd in the user's cache directory. Binary
-// is safe for concurrent use, also by several processes. For "3.4" it looks for an installed etcd
-// and returns ErrNotInstalled if there is none. For other versions it returns an error if no module
-// of integration/etcd pins the version or the build fails.
+// the directory HOLDFAST_ETCD_CACHE, by default holdfast-etcd in the user's cache directory. With
+// CGO_ENABLED=0 the server is linked statically. Binary is safe for concurrent use, also by several
+// processes. For "3.4" it looks for an installed etcd and returns ErrNotInstalled if there is none.
+// For other versions it returns an error if no module of integration/etcd pins the version or the
+// build fails.
 func Binary(version string) (string, error) {
 	if version == "3.4" {
 		return installed(version)
@@ -107,6 +109,9 @@ func cachedBuild(pin, pkg, name string) (string, error) {
 		return "", err
 	}
 	key := fmt.Sprintf("%s-%s-%.6x", pin, strings.Fields(runtime.Version())[0], sha256.Sum256(sums))
+	if os.Getenv(cgoEnv) == "0" {
+		key += "-static"
+	}
 	dir := filepath.Join(root, key)
 	path := filepath.Join(dir, name)
 	if exists(path) {
@@ -126,12 +131,13 @@ func cachedBuild(pin, pkg, name string) (string, error) {
 }
 
 // compile builds pkg into a temporary file and renames it to path, so that path never names an
-// incomplete program.
+// incomplete program. It sets no flags with which packages that the tests share with etcd, such as
+// the standard library, would be compiled again.
 func compile(module, pkg, path string) error {
 	temp := path + ".new"
-	cmd := exec.Command("go", "build", "-trimpath", "-o", temp, pkg)
+	cmd := exec.Command("go", "build", "-o", temp, pkg)
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS=", "GOARCH=")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOOS=", "GOARCH=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}

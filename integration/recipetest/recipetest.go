@@ -36,7 +36,8 @@ func Server(version string) *etcdproc.Options {
 const EndpointsEnv = "HOLDFAST_ENDPOINTS"
 
 // ForEachServer runs a contract suite on a server of each of etcdproc.Versions, or on the servers
-// that EndpointsEnv names.
+// that EndpointsEnv names. The suites of several versions run at the same time, because they wait
+// most of it.
 func ForEachServer(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) {
 	t.Helper()
 	if given := os.Getenv(EndpointsEnv); given != "" {
@@ -46,6 +47,7 @@ func ForEachServer(t *testing.T, test func(t *testing.T, c *etcdtest.Cluster)) {
 		return
 	}
 	etcdtest.ForEachVersion(t, func(t *testing.T, version string) {
+		t.Parallel()
 		test(t, etcdtest.Start(t, Server(version)))
 	})
 }

@@ -27,6 +27,9 @@ func main() {
 // write puts the server at the path that the testcontainers module for etcd expects. The server is
 // linked statically.
 func write(w io.Writer, version string) error {
+	if err := os.Setenv("CGO_ENABLED", "0"); err != nil {
+		return err
+	}
 	path, err := etcdproc.Binary(version)
 	if err != nil {
 		return err
