@@ -143,10 +143,17 @@ func (d *dist) build(ctx context.Context, p platform) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -buildid= -X main.release=v"+d.version, "-o", program, ".")
 	cmd.Dir = filepath.Join(d.root, "cmd", "holdfast")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK="+work, "GOOS="+p.os,
-		"GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0")
+	cmd.Env = buildEnv(p, work)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return program, cmd.Run()
+}
+
+// buildEnv returns the environment of build. It overrides all settings that would change the
+// program. GOFLAGS is not empty, because the go command reads an empty one from its own file.
+func buildEnv(p platform, work string) []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK="+work,
+		"GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=",
+		"GOFIPS140=off")
 }
 
 // workspace writes the go.work for build.

@@ -11,6 +11,11 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm" // registers its format
 )
 
+// debPaths are the files that Debian has elsewhere: its zsh does not search site-functions.
+var debPaths = map[string]string{
+	"/usr/share/zsh/site-functions/_holdfast": "/usr/share/zsh/vendor-completions/_holdfast",
+}
+
 // pack writes a package of the program and the extras.
 func (d *dist) pack(p platform, format, program string) error {
 	content := func(source, to string, mode os.FileMode) *files.Content {
@@ -22,7 +27,11 @@ func (d *dist) pack(p platform, format, program string) error {
 	contents := files.Contents{content(program, "/usr/bin/holdfast", 0o755)}
 	for _, f := range d.extras {
 		if f.installed != "" {
-			contents = append(contents, content(f.source, f.installed, f.mode))
+			to := f.installed
+			if deb := debPaths[to]; format == "deb" && deb != "" {
+				to = deb
+			}
+			contents = append(contents, content(f.source, to, f.mode))
 		}
 	}
 	info := nfpm.WithDefaults(&nfpm.Info{

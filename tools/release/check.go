@@ -29,6 +29,9 @@ func check(ctx context.Context, root string) error {
 		if err := r.use(ctx, filepath.Join(dir, "program")); err != nil {
 			return err
 		}
+		if err := r.useAll(ctx, filepath.Join(dir, "all")); err != nil {
+			return err
+		}
 		return r.compareWithGit(ctx, dir)
 	})
 }
@@ -72,60 +75,6 @@ func (r *release) install(ctx context.Context, dir string) error {
 	}
 	if !strings.Contains(string(out), strings.TrimPrefix(r.version, "v")) {
 		return fmt.Errorf("holdfast --version says %q", out)
-	}
-	return nil
-}
-
-const program = `package main
-
-import (
-	"context"
-
-	"github.com/holdfast-go/holdfast/mutex"
-	"github.com/holdfast-go/holdfast/session"
-)
-
-func work(ctx context.Context, s *session.Session) error {
-	return mutex.New(s, "jobs", nil).Do(ctx, func(context.Context, *mutex.Lock) error {
-		return nil
-	})
-}
-
-func main() {}
-`
-
-const programTest = `package main
-
-import (
-	"testing"
-
-	"github.com/holdfast-go/holdfast/holdfasttest"
-)
-
-func TestWork(t *testing.T) {
-	if err := work(t.Context(), holdfasttest.New(t).Session(nil)); err != nil {
-		t.Fatal(err)
-	}
-}
-`
-
-// use builds and tests a program that imports the library.
-func (r *release) use(ctx context.Context, dir string) error {
-	for name, text := range map[string]string{"main.go": program, "main_test.go": programTest} {
-		if err := write(filepath.Join(dir, name), []byte(text)); err != nil {
-			return err
-		}
-	}
-	for _, args := range [][]string{
-		{"mod", "init", "example.com/program"},
-		{"get", library + "@" + r.version},
-		{"mod", "tidy"},
-		{"build", "./..."},
-		{"test", "./..."},
-	} {
-		if err := r.run(ctx, dir, "go", args...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
