@@ -78,7 +78,8 @@ var arrows = map[string][]string{
 		"internal/listwatch", "internal/ctxerr",
 	},
 	"queue": {
-		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/ctxerr",
+		"gateway", "session", "internal/core", "internal/line", "internal/merge", "internal/clock",
+		"internal/ctxerr",
 	},
 }
 

@@ -26,6 +26,9 @@ func (c *Cron) history(ctx context.Context, client *gateway.Client) (records []R
 	if err := c.checkName(); err != nil {
 		return nil, err
 	}
+	if client == nil {
+		return nil, invalid("no client")
+	}
 	resp, err := client.Txn(ctx, gateway.Txn{Then: []gateway.Op{
 		gateway.OpGet(c.key(stateSetting)),
 		gateway.OpGet(c.prefix(historySetting), gateway.Prefix()),

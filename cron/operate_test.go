@@ -127,6 +127,14 @@ func TestATickByHand(t *testing.T) {
 	})
 }
 
+// TestHistoryNeedsAClient: a client that is nil is an error.
+func TestHistoryNeedsAClient(t *testing.T) {
+	t.Parallel()
+	if _, err := cron.New(name, nil, nil).History(t.Context(), nil); !errors.Is(err, gateway.ErrInvalid) {
+		t.Errorf("History = %v", err)
+	}
+}
+
 func TestRequestsNeedAReason(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {

@@ -46,11 +46,11 @@
 //
 // # Errors
 //
-// Calls return [gateway.ErrInvalid] for a name, rate, number or options that cannot be used, the
-// context's error when ctx ends first, with [gateway.ErrUncertain] if a write was under way,
-// [session.ErrLost] after the session has ended, and [session.ErrCorrupt] when this library did not
-// write the value. Check for ErrUncertain first: tokens and numbers are lost then, and an Add may
-// have been applied.
+// Calls return [gateway.ErrInvalid] for a name, rate, number or options that cannot be used, and
+// when the tokens of the next 20 years are reserved, the context's error when ctx ends first, with
+// [gateway.ErrUncertain] if a write was under way, [session.ErrLost] after the session has ended,
+// and [session.ErrCorrupt] when this library did not write the value. Check for ErrUncertain first:
+// tokens and numbers are lost then, and an Add may have been applied.
 //
 // # Keys
 //

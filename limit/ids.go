@@ -75,6 +75,9 @@ func (ids *IDs) take(ctx context.Context, n int64) (first int64, err error) {
 	if err := core.Of(ids.s).CheckName(ids.name); err != nil {
 		return 0, err
 	}
+	if err := ids.s.Err(); err != nil {
+		return 0, err
+	}
 	select {
 	case ids.turn <- struct{}{}:
 		defer func() { <-ids.turn }()

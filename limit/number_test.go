@@ -155,3 +155,21 @@ func TestInvalidIDs(t *testing.T) {
 		}
 	})
 }
+
+// TestIDsAfterTheEnd: IDs that were taken ahead are not returned after the session has ended.
+func TestIDsAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		ids := limit.NewIDs(s, name, nil)
+		for range 5 { // of a block of 4 in the end
+			if _, err := ids.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Orphan()
+		if n, err := ids.Next(t.Context()); !errors.Is(err, session.ErrLost) {
+			t.Errorf("Next = %d, %v", n, err)
+		}
+	})
+}

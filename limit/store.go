@@ -37,10 +37,24 @@ func (l *Limiter) read(tx *stm.Tx) (b bucket, own int64, err error) {
 			return b, 0, fmt.Errorf("%w: %s", session.ErrCorrupt, l.bucketKey())
 		}
 	}
-	if l.key != "" {
-		own, err = readNumber(tx, l.key)
+	if l.key == "" {
+		return b, 0, nil
 	}
+	if value, err = tx.Get(l.key); err != nil || value == nil {
+		return b, 0, err
+	}
+	own, err = blockSize(l.key, value)
 	return b, own, err
+}
+
+// blockSize reads the size of a block. A size that this library does not write must not become a
+// time, or a part of a sum.
+func blockSize(key string, value []byte) (int64, error) {
+	size, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || size < 0 || size > maxTokens {
+		return 0, fmt.Errorf("%w: %s", session.ErrCorrupt, key)
+	}
+	return size, nil
 }
 
 // write puts the bucket, and the block of this limiter.
@@ -89,9 +103,9 @@ func (l *Limiter) credit(ctx context.Context, b *bucket) error {
 			if kv.Key == l.key || strings.Contains(kv.Key[len(l.name)+1:], "/") {
 				continue // the own block, the bucket, and keys of names below this one
 			}
-			size, err := strconv.ParseInt(string(kv.Value), 10, 64)
+			size, err := blockSize(kv.Key, kv.Value)
 			if err != nil {
-				return fmt.Errorf("%w: %s", session.ErrCorrupt, kv.Key)
+				return err
 			}
 			live += size
 		}

@@ -118,6 +118,9 @@ func (l *Limiter) ask(ctx context.Context, n int64, debt bool) (t taken, err err
 			until = b.Empty + l.rate.span(n)
 			return errDenied
 		}
+		if b.Empty > now()+int64(maxSpan) { // only with debt; the sum must not overflow
+			return fmt.Errorf("%w: the tokens of %v are reserved", gateway.ErrInvalid, maxSpan)
+		}
 		got = block{b.Empty, max(n, min(available, l.wanted())), 0}
 		if debt { // so that calls that wait together, or one after the other, share a request
 			got.size = max(got.size, min(l.growth(), l.rate.Burst))

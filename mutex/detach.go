@@ -8,7 +8,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
-	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/line"
 	"github.com/holdfast-go/holdfast/session"
 )
@@ -71,9 +70,8 @@ func (l *Lock) detach(ctx context.Context, d time.Duration) (Token, error) {
 	if _, err := c.Grant(ctx, lease, d); err != nil {
 		if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
 			revoke(ctx, c, lease)
-			err = fmt.Errorf("no lease: %w", ctxerr.Of(ctx))
 		}
-		return "", err
+		return "", fmt.Errorf("no lease: %w", core.Certain(ctx, err))
 	}
 	detached, err := l.hold.Grip.Detach(ctx, lease)
 	if err != nil {
@@ -95,6 +93,8 @@ func revoke(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
 	defer cancel()
 	_ = c.Revoke(ctx, lease)
 }
+
+var errNoClient = fmt.Errorf("mutex: %w: no client", gateway.ErrInvalid)
 
 func errDuration(d time.Duration) error {
 	return fmt.Errorf("%w: a time of %v, not between 1s and %v",
@@ -151,20 +151,21 @@ func Renew(ctx context.Context, c *gateway.Client, token Token, d time.Duration)
 	switch {
 	case err != nil:
 		return err
+	case c == nil:
+		return errNoClient
 	case d < time.Second || d > gateway.MaxTTL:
 		return errDuration(d)
 	}
 	lease := gateway.NewLeaseID()
-	_, err = c.Grant(ctx, lease, d)
-	if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
-		revoke(ctx, c, lease)
-		err = fmt.Errorf("no lease: %w", ctxerr.Of(ctx))
-	}
-	if err == nil {
-		err = renew(ctx, c, detached, lease)
-		if err != nil && !errors.Is(err, gateway.ErrUncertain) {
+	if _, err = c.Grant(ctx, lease, d); err != nil {
+		if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
 			revoke(ctx, c, lease)
 		}
+		return token.wrap("renew", fmt.Errorf("no lease: %w", core.Certain(ctx, err)))
+	}
+	err = renew(ctx, c, detached, lease)
+	if err != nil && !errors.Is(err, gateway.ErrUncertain) {
+		revoke(ctx, c, lease)
 	}
 	return token.wrap("renew", err)
 }
@@ -194,8 +195,11 @@ func renew(ctx context.Context, c *gateway.Client, d core.Detached, lease gatewa
 // returned. It may be repeated after any other error.
 func Release(ctx context.Context, c *gateway.Client, token Token) error {
 	detached, err := token.parse()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case c == nil:
+		return errNoClient
 	}
 	return token.wrap("release", change(ctx, c, detached,
 		gateway.OpDelete(detached.Key, gateway.PrevKV())))

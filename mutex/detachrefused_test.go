@@ -110,3 +110,53 @@ func TestALockWithoutAFenceIsAcquiredAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLeaseOfADetachOrARenewIsRefused after an answer was lost: the error says why, and nothing
+// about the lock is uncertain.
+func TestTheLeaseOfADetachOrARenewIsRefused(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		refuse := func() {
+			lost := false
+			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+				switch {
+				case c.Path != "/lease/grant":
+					return c.Apply()
+				case !lost:
+					lost = true
+					return fakeetcd.Lost
+				}
+				return fakeetcd.Denied()
+			})
+		}
+		check := func(verb string, err error) {
+			if !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, gateway.ErrUncertain) {
+				t.Errorf("%s = %v", verb, err)
+			}
+			etcd.Script(nil)
+		}
+		_, lock := lockDetachable(t, etcd)
+		refuse()
+		_, err := lock.Detach(t.Context(), time.Minute)
+		check("Detach", err)
+		token := detach(t, lock, time.Minute)
+		client := etcd.Client(t)
+		refuse()
+		check("Renew", mutex.Renew(t.Context(), client, token, time.Minute))
+	})
+}
+
+// TestATokenNeedsAClient: a client that is nil is an error.
+func TestATokenNeedsAClient(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		_, lock := lockDetachable(t, etcd)
+		token := detach(t, lock, time.Minute)
+		if err := mutex.Renew(t.Context(), nil, token, time.Minute); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("Renew = %v", err)
+		}
+		if err := mutex.Release(t.Context(), nil, token); !errors.Is(err, gateway.ErrInvalid) {
+			t.Errorf("Release = %v", err)
+		}
+	})
+}

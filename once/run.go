@@ -105,11 +105,8 @@ func (r *Run) commit(ctx context.Context, rec record, value []byte, ops []gatewa
 	var kept []gateway.Option
 	if r.o.opt.Retention > 0 {
 		lease, err := c.Grant(ctx, gateway.NewLeaseID(), r.o.opt.Retention)
-		switch {
-		case errors.Is(err, gateway.ErrUncertain): // the lease, not the result
-			return fmt.Errorf("no lease for the result: %w", ctxerr.Of(ctx))
-		case err != nil:
-			return err
+		if err != nil {
+			return fmt.Errorf("no lease for the result: %w", core.Certain(ctx, err))
 		}
 		kept = append(kept, gateway.WithLease(lease.ID))
 		defer func() {

@@ -196,12 +196,11 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 		c.cache.lost(c.entry, c.gone, c.other)
 		return nil, nil
 	}
-	c.cache.claimed(c.entry, c.fence)
+	there := c.cache.claimed(c.entry, c.fence)
 	if err = q.fetch(ctx, c); err == nil {
 		err = q.s.Ready(ctx)
 	}
-	there := true
-	if err == nil && c.ahead && q.opt.MaxAttempts > 0 {
+	if err == nil && there && c.ahead && q.opt.MaxAttempts > 0 {
 		there, err = q.countAttempt(ctx, c)
 	}
 	if err != nil || !there {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/clock"
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
@@ -16,17 +16,17 @@ import (
 type dedupLease struct {
 	mu    sync.Mutex
 	id    gateway.LeaseID
-	since time.Time
+	since clock.Instant // the lease also ends while the machine sleeps
 }
 
 func (d *dedupLease) get(ctx context.Context, p *producer) (gateway.LeaseID, error) {
 	d.mu.Lock()
 	id, since := d.id, d.since
 	d.mu.Unlock()
-	if id != 0 && time.Since(since) < p.opt.DedupWindow {
+	if id != 0 && clock.Elapsed(since, clock.Now()) < p.opt.DedupWindow {
 		return id, nil
 	}
-	since = time.Now()
+	since = clock.Now()
 	g, err := p.host.Client().Grant(ctx, gateway.NewLeaseID(), 2*p.opt.DedupWindow)
 	if err != nil {
 		return 0, err

@@ -160,14 +160,20 @@ func (ic *itemCache) back(e *entry) {
 	ic.list(e)
 }
 
-// claimed: the item is this process's since the revision fence.
-func (ic *itemCache) claimed(e *entry, fence int64) {
+// claimed: the item is this process's since the revision fence. It returns false if the watch has
+// reported that another client has deleted the claim since.
+func (ic *itemCache) claimed(e *entry, fence int64) (still bool) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
 	if e.seen < fence {
 		e.seen, e.claim = fence, fence
 	}
 	ic.back(e)
+	still = e.claim == fence
+	if now := ic.entries[e.place]; now != nil && now.seen > fence { // read again, perhaps
+		still = now.claim == fence
+	}
+	return still
 }
 
 // returned: this process has taken back its claim of the revision fence.

@@ -1,10 +1,12 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
 // Sentinels, documented in package session.
@@ -30,3 +32,26 @@ func uncertain(err error) error {
 	}
 	return fmt.Errorf("%w: %w", gateway.ErrUncertain, err)
 }
+
+// Certain returns the error of a request that prepares a write, for example by a lease, for a
+// caller that has not sent the write. So it does not match [gateway.ErrUncertain], and it matches
+// all other errors that err matches.
+func Certain(ctx context.Context, err error) error {
+	switch {
+	case !errors.Is(err, gateway.ErrUncertain):
+		return err
+	case ctx.Err() != nil:
+		return ctxerr.Of(ctx)
+	}
+	return certainError{err}
+}
+
+type certainError struct{ err error }
+
+func (e certainError) Error() string { return e.err.Error() }
+
+func (e certainError) Is(target error) bool {
+	return target != gateway.ErrUncertain && errors.Is(e.err, target)
+}
+
+func (e certainError) As(target any) bool { return errors.As(e.err, target) }
