@@ -97,6 +97,27 @@ func TestExplainShowsAHolderThatDoesNotRenew(t *testing.T) {
 	})
 }
 
+// TestExplainShowsADetachedLock: nobody has to renew its lease, so that it is not suspect.
+func TestExplainShowsADetachedLock(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		a, b := bubble.Session(t, etcd), bubble.Session(t, etcd)
+		lock, err := mutex.New(a, "a", &mutex.Options{Detachable: true}).Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lock.Detach(t.Context(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * time.Second)
+		e := explain(t, b)
+		if len(e.Holders) != 1 || !e.Holders[0].Detached || e.Holders[0].Suspect ||
+			!strings.Contains(e.String(), "the lock is detached, has to be released by its token") {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
 // TestExplainFindsAKeyWithoutALease: a key that no lease will delete is named, as the holder and
 // ahead of a waiter.
 func TestExplainFindsAKeyWithoutALease(t *testing.T) {

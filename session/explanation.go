@@ -36,6 +36,8 @@ type Holder struct {
 	// Suspect says that more than half of TTL has passed without a renewal: the holder may have
 	// died, or be cut off.
 	Suspect bool
+	// Detached says that no session holds a detached lock. It has no owner that could be Suspect.
+	Detached bool
 }
 
 // String returns the Needs as one text for people.

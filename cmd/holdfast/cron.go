@@ -82,6 +82,9 @@ func (f *cronFlags) schedule(cmd *cobra.Command, names, argv []string) (*cron.Cr
 	case len(names) == 1 && f.every == 0 || len(names) == 2 && f.every != 0:
 		return nil, usagef("type either a SCHEDULE or --every: holdfast cron %s \"0 2 * * *\" "+
 			"-- COMMAND", names[0])
+	case f.every != 0 && cmd.Flags().Changed("timezone"):
+		return nil, usagef("--timezone goes with a SCHEDULE only, because --every counts in UTC; " +
+			"leave it out, or type a SCHEDULE such as \"0 2 * * *\"")
 	case !ok:
 		return nil, usagef("--missed %q is unknown; type latest, skip or all", f.missed)
 	case f.timeout > 0 && f.timeout < 2*f.grace:
@@ -120,6 +123,9 @@ func parseSchedule(words, timezone string) (cron.Schedule, string, error) {
 	if err != nil {
 		return nil, "", usagef("the schedule %q: %w; type five fields, such as \"0 2 * * *\"",
 			words, err)
+	}
+	if schedule.Next(time.Now()).IsZero() {
+		return nil, "", usagef("the schedule %q has no time within five years; type another", words)
 	}
 	return schedule, spec, nil
 }

@@ -15,7 +15,13 @@ func run() int {
 	a := &app{}
 	ctx, sigs := catchSignals(context.Background(), a.dieAtOnce)
 	a.sigs = sigs
-	err := newRoot(a).ExecuteContext(ctx)
+	root, help := newRoot(a), &helpOutput{}
+	root.SetOut(help)
+	addCobraVerbs(root)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = help.err
+	}
 	sigs.releasing()
 	a.close()
 	code := a.report(err)

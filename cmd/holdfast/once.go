@@ -91,8 +91,8 @@ func (f *onceFlags) run(cmd *cobra.Command, a *app, name string, argv []string) 
 	return err
 }
 
-// runOnce runs the command and returns its standard output. The output of a command that fails is
-// printed, because it is no result.
+// runOnce runs the command and returns its standard output. The output of a command that fails,
+// and one that is too long, is printed, because it is no result.
 func (f *onceFlags) runOnce(
 	ctx context.Context, a *app, run *once.Run, argv []string,
 ) ([]byte, error) {
@@ -120,13 +120,22 @@ func (f *onceFlags) runOnce(
 	}
 	defer context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) })()
 	out := <-all
-	if err != nil {
-		if !a.json {
-			_, _ = stdout.Write(out.value)
-		}
-		return nil, err
+	switch {
+	case err != nil:
+	case out.err == nil:
+		return out.value, nil
+	case run.Err() != nil:
+		err = lostf("the run was lost after the command had ended: %w", lossOf(h))
+	case ctx.Err() != nil: // a signal
+		err = fmt.Errorf("a process that the command has left still writes its output: %w",
+			context.Cause(ctx))
+	default:
+		err = out.err
 	}
-	return out.value, out.err
+	if !a.json {
+		_, _ = stdout.Write(out.value[:min(len(out.value), once.MaxResult)])
+	}
+	return nil, err
 }
 
 // readOutput reads the output of a command. If it is too long, readOutput reads the rest too,
@@ -134,7 +143,9 @@ func (f *onceFlags) runOnce(
 func readOutput(r io.Reader) ([]byte, error) {
 	value, err := io.ReadAll(io.LimitReader(r, once.MaxResult+1))
 	if err == nil && len(value) > once.MaxResult {
-		_, err = io.Copy(io.Discard, r)
+		if _, err = io.Copy(io.Discard, r); err == nil {
+			err = fmt.Errorf("it has more than %d bytes, which is no result", once.MaxResult)
+		}
 	}
 	if err != nil {
 		return value, fmt.Errorf("the command's output: %w", err)

@@ -30,6 +30,17 @@ func (output) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// helpOutput is the standard output of the help, the version and the completions. It keeps the
+// first error of a write, because cobra prints such an error and then returns nil.
+type helpOutput struct{ err error }
+
+func (h *helpOutput) Write(p []byte) (int, error) {
+	if h.err == nil {
+		_, h.err = stdout.Write(p)
+	}
+	return len(p), nil
+}
+
 // outputError marks an error of the standard output, because a broken connection to etcd returns
 // EPIPE too.
 type outputError struct{ err error }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/queue"
@@ -38,7 +39,7 @@ func queuePut(a *app) *cobra.Command {
 			"  holdfast queue put --lines mails < mails.txt",
 		Args: between(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(args[1:]); err != nil {
+			if err := f.check(cmd.Flags(), args[1:]); err != nil {
 				return err
 			}
 			p := &putting{putFlags: f, app: a, cmd: cmd, name: args[0]}
@@ -78,8 +79,14 @@ func queuePut(a *app) *cobra.Command {
 
 func typed(args []string) bool { return len(args) == 1 && args[0] != "-" }
 
-func (f *putFlags) check(args []string) error {
+// check validates the flags. An empty ID or group is refused, because it is most often a variable
+// of a script that is not set.
+func (f *putFlags) check(fs *pflag.FlagSet, args []string) error {
 	switch {
+	case fs.Changed("dedup-id") && f.dedupID == "":
+		return usagef("--dedup-id is empty; type an ID, or leave it out")
+	case fs.Changed("group") && f.group == "":
+		return usagef("--group is empty; type a group, or leave it out")
 	case f.lines && typed(args):
 		return usagef(
 			"--lines reads the standard input; type: holdfast queue put --lines NAME <FILE")

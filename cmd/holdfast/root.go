@@ -84,6 +84,30 @@ func complete(cmd *cobra.Command) {
 	}
 }
 
+// addCobraVerbs adds help and completion. A wrong argument is a usage error; by default cobra
+// prints a help text and exits with 0.
+func addCobraVerbs(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err != nil || found.HasSubCommands() && len(rest) > 0 {
+					return usagef("no verb %q; type: holdfast --help", strings.Join(args, " "))
+				}
+				return nil
+			}
+		case "completion":
+			cmd.Args = noArgs
+			cmd.RunE = func(*cobra.Command, []string) error {
+				return usagef("for which shell? type: holdfast completion bash|zsh|fish|powershell")
+			}
+		}
+	}
+}
+
 // group returns a command that only has verbs below it. usage is the rest of the line to type.
 func group(name, short, long, usage string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{

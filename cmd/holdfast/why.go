@@ -76,6 +76,9 @@ func (a *app) showWhy(p *inspect.Place, e *session.Explanation) error {
 	holders := []map[string]any{}
 	for _, h := range e.Holders {
 		one := map[string]any{"key": h.Key, "fence": h.Fence, "suspect": h.Suspect}
+		if h.Detached {
+			one["detached"] = true
+		}
 		if h.Lease != 0 {
 			one["lease"] = h.Lease.String()
 			one["ttl"], one["left"] = h.TTL.Seconds(), h.Left.Seconds()

@@ -20,6 +20,9 @@ func TestADetachedLockOutlivesTheProgram(t *testing.T) {
 			t.Errorf("%s: %s", verb, text)
 		}
 	}
+	if text := hf(t, 0, "why", name); !strings.Contains(text, "held by nobody: the lock is detached") {
+		t.Errorf("why: %s", text)
+	}
 	for _, f := range rows(t, "doctor", name) {
 		if f["check"] == "leftovers" && f["level"] != "ok" {
 			t.Errorf("doctor: %v", f)

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -90,9 +91,15 @@ func TestOnceFails(t *testing.T) {
 func TestOnceOutputTooLong(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)
-	text := complain(t, 64, "once", name, "--", "sh", "-c", "head -c 1048577 /dev/zero")
-	if !strings.Contains(text, "1048577 bytes") {
+	out := filepath.Join(t.TempDir(), "out")
+	r := launch(t, "/bin/sh", nil, nil, "-c",
+		program+" once "+name+" -- head -c 1048577 /dev/zero >"+out)
+	r.want(70)
+	if text := r.stderr.String(); !strings.Contains(text, "more than 1048576 bytes") {
 		t.Errorf("%s", text)
+	}
+	if info, err := os.Stat(out); err != nil || info.Size() != 1048576 {
+		t.Errorf("the output: %v, %v", info, err)
 	}
 	for _, command := range []string{"head -c 1048576 /dev/zero", "false"} {
 		r := launch(t, "/bin/sh", nil, nil, "-c", program+" once --wait "+name+" -- "+command+" | wc -c")
@@ -100,6 +107,41 @@ func TestOnceOutputTooLong(t *testing.T) {
 		if n := strings.TrimSpace(r.rest()); n != "1048576" {
 			t.Errorf("%s: printed %s bytes", command, n)
 		}
+	}
+}
+
+// awaitCommandsEnd waits until the command of a holdfast has ended and holdfast waits for its output.
+// left is a process that the command has left running.
+func awaitCommandsEnd(t *testing.T, r *running, left string) {
+	t.Helper()
+	eventually(t, "end of the command", func() bool {
+		out, err := exec.Command("ps", "-o", "ppid=", "-p", left).Output()
+		parent := strings.TrimSpace(string(out))
+		return err == nil && parent == strconv.Itoa(r.cmd.Process.Pid) || parent == "1"
+	})
+}
+
+// TestOnceEndedWhileTheOutputIsOpen: a signal ends the wait for a process that the command has left
+// with its output, and holdfast exits with the status of the signal.
+func TestOnceEndedWhileTheOutputIsOpen(t *testing.T) {
+	t.Parallel()
+	name, left := fresh(t), filepath.Join(t.TempDir(), "left")
+	runner := start(t, "once", name, "--", "sh", "-c",
+		"sleep 60 & echo $! >"+left+".new; mv "+left+".new "+left)
+	eventually(t, "process", func() bool { _, err := os.Stat(left); return err == nil })
+	pid, err := os.ReadFile(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer endProcess(t, strings.TrimSpace(string(pid)))
+	awaitCommandsEnd(t, runner, strings.TrimSpace(string(pid)))
+	runner.signal(syscall.SIGTERM)
+	runner.want(128 + int(syscall.SIGTERM))
+	if text := runner.stderr.String(); !strings.Contains(text, "ended by signal") {
+		t.Errorf("%s", text)
+	}
+	if got := hf(t, 0, "once", "--wait", name, "--", "echo", "later"); got != "later" {
+		t.Errorf("a later caller printed %q", got)
 	}
 }
 

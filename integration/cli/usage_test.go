@@ -56,6 +56,14 @@ func TestAnInvalidCommandLineSaysHowToCorrectIt(t *testing.T) {
 		{"queue", "peek", "a", "--items", "0"},
 		{"queue", "pause"},
 		{"queue", "put", "--lines", "a", "b"},
+		{"queue", "put", "--dedup-id", "", "a", "b"},
+		{"queue", "put", "--group", "", "a", "b"},
+		{"cron", "a", "0 0 30 2 *", "--", "true"}, // there is no such day
+		{"cron", "a", "--every", "24h", "--timezone", "Europe/Berlin", "--", "true"},
+		{"help", "bogus"},
+		{"help", "queue", "bogus"},
+		{"completion"},
+		{"completion", "bogus"},
 		{"ls", "a", "b"},
 		{"info"},
 		{"break", "a"},
@@ -93,6 +101,23 @@ func TestAnInvalidCommandLineSaysHowToCorrectIt(t *testing.T) {
 	if out := hf(t, 0, "--help"); !strings.Contains(out, "64") ||
 		!strings.Contains(out, "redrive") && !strings.Contains(out, "queue") {
 		t.Errorf("help: %s", out)
+	}
+}
+
+// TestAHelpThatWasNotPrintedIsAFailure, as any other output.
+func TestAHelpThatWasNotPrintedIsAFailure(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	for _, args := range []string{
+		"--help", "lock --help", "help lock", "--version", "completion bash",
+	} {
+		r := launch(t, "/bin/sh", nil, nil, "-c", "exec "+program+" "+args+" >/dev/full")
+		r.want(70)
+		if strings.Count(r.stderr.String(), "\n") != 1 {
+			t.Errorf("%s: %q", args, r.stderr.String())
+		}
 	}
 }
 

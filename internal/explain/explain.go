@@ -46,8 +46,10 @@ func Lines(
 	first := make([]int, len(lines)+1) // the index of the first holder of each line
 	for i, v := range standings {
 		for _, m := range v.Members[:min(v.Admitted, lookedUp)] {
-			out.Holders = append(out.Holders,
-				session.Holder{Key: m.Key, Lease: v.Under[m.Key], Fence: m.Fence})
+			owner, _ := core.OwnerOf(m.Value)
+			out.Holders = append(out.Holders, session.Holder{
+				Key: m.Key, Lease: v.Under[m.Key], Fence: m.Fence, Detached: owner.Detached,
+			})
 		}
 		first[i+1] = len(out.Holders)
 	}
@@ -116,13 +118,13 @@ func LookUp(ctx context.Context, s *core.Session, holders []session.Holder) erro
 		lease, err := s.Client().TimeToLive(ctx, h.Lease, false)
 		switch {
 		case errors.Is(err, gateway.ErrLeaseNotFound): // it ended after the first read
-			h.Suspect = true
+			h.Suspect = !h.Detached
 		case errors.Is(err, gateway.ErrPermissionDenied):
 		case err != nil:
 			return err
 		default:
 			h.TTL, h.Left = lease.GrantedTTL, lease.TTL
-			h.Suspect = lease.TTL < lease.GrantedTTL/2
+			h.Suspect = !h.Detached && lease.TTL < lease.GrantedTTL/2
 		}
 	}
 	return nil
@@ -139,6 +141,13 @@ func Needs(holders []session.Holder) (needs []string) {
 func need(h *session.Holder) string {
 	if h.Lease == 0 {
 		return unleased(h.Key)
+	}
+	if h.Detached {
+		text := h.Key + ", held by nobody: the lock is detached, has to be released by its token"
+		if h.TTL > 0 {
+			text += fmt.Sprintf("; else its lease ends in %v", h.Left)
+		}
+		return text
 	}
 	owner := "another library"
 	if h.Session != nil {

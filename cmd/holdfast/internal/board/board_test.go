@@ -239,6 +239,26 @@ func TestASessionThatDoesNotRenewIsSuspect(t *testing.T) {
 	})
 }
 
+// TestADetachedLockIsNotSuspect: nobody has to renew the lease of a detached lock.
+func TestADetachedLockIsNotSuspect(t *testing.T) {
+	run(t, "", func(s *scene) {
+		owner := s.session("owner")
+		lock, err := mutex.New(owner, "a", &mutex.Options{Detachable: true}).Lock(s.Context())
+		s.check(err)
+		_, err = lock.Detach(s.Context(), 20*time.Second)
+		s.check(err)
+		for range 14 {
+			time.Sleep(time.Second)
+			s.b.Snapshot()
+		}
+		synctest.Wait()
+		i := slices.IndexFunc(s.b.Snapshot().Sessions, func(is *Session) bool { return is.Holds == 1 })
+		if i < 0 || s.b.Snapshot().Sessions[i].Suspect {
+			t.Errorf("%d of %+v", i, s.b.Snapshot().Sessions)
+		}
+	})
+}
+
 // TestNobodyLooksNobodyAsks: without snapshots, no request is sent.
 func TestNobodyLooksNobodyAsks(t *testing.T) {
 	run(t, "a", func(s *scene) {

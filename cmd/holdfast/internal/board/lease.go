@@ -29,6 +29,7 @@ type lease struct {
 	id                   gateway.LeaseID
 	names                map[*name]int // with the number of members
 	holds, waits, blocks int
+	detached             bool // it is of a detached lock, which renews it seldom, or never
 	ttl, left            time.Duration
 	checked              time.Time
 	changed              bool
@@ -68,6 +69,9 @@ func (b *Board) count(n *name, s *Name, sign int) {
 	}
 	for i := range s.Members {
 		m := &s.Members[i]
+		if m.Detached && m.Lease != 0 {
+			b.lease(m.Lease).detached = true
+		}
 		if m.Holds {
 			add(m.Lease, 1, 0, waiting)
 		} else {
@@ -98,7 +102,7 @@ func (b *Board) sessions() []*Session {
 				Lease: id, Info: b.records[id], Holds: l.holds, Waits: l.waits, Blocks: l.blocks,
 				TTL: l.ttl, Left: l.left, Checked: l.checked,
 				// etcd returns whole seconds, rounded down.
-				Suspect: !l.checked.IsZero() && l.left+time.Second <= l.ttl/2,
+				Suspect: !l.detached && !l.checked.IsZero() && l.left+time.Second <= l.ttl/2,
 			}
 		}
 		out = append(out, l.shown)
