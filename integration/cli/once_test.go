@@ -110,8 +110,8 @@ func TestOnceOutputTooLong(t *testing.T) {
 	}
 }
 
-// awaitCommandsEnd waits until the command of a holdfast has ended and holdfast waits for its output.
-// left is a process that the command has left running.
+// awaitCommandsEnd waits until the command of a holdfast has ended and holdfast waits for its
+// output. left is a process that the command has left running.
 func awaitCommandsEnd(t *testing.T, r *running, left string) {
 	t.Helper()
 	eventually(t, "end of the command", func() bool {
