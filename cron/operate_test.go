@@ -130,7 +130,8 @@ func TestATickByHand(t *testing.T) {
 // TestHistoryNeedsAClient: a client that is nil is an error.
 func TestHistoryNeedsAClient(t *testing.T) {
 	t.Parallel()
-	if _, err := cron.New(name, nil, nil).History(t.Context(), nil); !errors.Is(err, gateway.ErrInvalid) {
+	_, err := cron.New(name, nil, nil).History(t.Context(), nil)
+	if !errors.Is(err, gateway.ErrInvalid) {
 		t.Errorf("History = %v", err)
 	}
 }
