@@ -2,6 +2,7 @@ package election_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -161,29 +162,41 @@ func TestRandomTermsOfALongLine(t *testing.T) {
 				}
 			}
 			for joins := 10; len(all) > 0; {
+				pause := 5 * time.Second
 				for range 1 + r.IntN(6) {
 					if joins > 0 && r.IntN(8) == 0 {
 						joins--
 						all = append(all, run(t, etcd, r.IntN(4)))
 					}
-					unsettle(t, etcd, r, all[r.IntN(min(len(all), 12))])
+					c := all[r.IntN(min(len(all), 12))]
+					for _, o := range all {
+						if o.leads() && r.IntN(2) == 0 {
+							c = o
+						}
+					}
+					pause = max(pause, unsettle(t, etcd, r, c))
 				}
 				etcd.Script(nil)
 				etcd.BreakWatches(false)
-				time.Sleep(time.Minute)
+				time.Sleep(pause)
 				all = compare(t, observer, all, seed)
 			}
 		})
 	}
 }
 
-// unsettle changes the line, or breaks the watches of the candidates.
-func unsettle(t *testing.T, etcd *fakeetcd.Server, r *rand.Rand, c *runner) {
+// unsettle changes the line, or breaks the watches of the candidates. It returns the time after
+// which all have noticed.
+func unsettle(
+	t *testing.T, etcd *fakeetcd.Server, r *rand.Rand, c *runner,
+) (pause time.Duration) {
 	t.Helper()
 	switch what := r.IntN(16); what {
 	default:
 		if c.leads() {
-			resign(t, c.term)
+			if err := c.term.Resign(t.Context()); err != nil && !errors.Is(err, session.ErrNotHeld) {
+				t.Error(err)
+			}
 		}
 	case 0:
 		if !c.ended() {
@@ -203,6 +216,7 @@ func unsettle(t *testing.T, etcd *fakeetcd.Server, r *rand.Rand, c *runner) {
 		}
 	case 4:
 		etcd.BreakWatches(r.IntN(2) == 0)
+		return time.Minute
 	case 5:
 		etcd.Compact()
 	case 6:
@@ -215,7 +229,9 @@ func unsettle(t *testing.T, etcd *fakeetcd.Server, r *rand.Rand, c *runner) {
 			}
 			return fakeetcd.Lost
 		})
+		return time.Minute
 	}
+	return 0
 }
 
 // compare compares the terms with the line, and returns the candidates that are left in it.
