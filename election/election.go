@@ -58,7 +58,7 @@ func (e *Election) campaign(ctx context.Context, value string, as rank) (*Term, 
 			return nil, err
 		}
 		join := line.Join{
-			Value: value, Abort: aside, Yield: true, Notes: true, Mark: as.mark(),
+			Value: value, Abort: aside, Yield: true, Notes: true, Most: 1, Mark: as.mark(),
 		}
 		h, err := e.line.Enter(ctx, join)
 		outranked, isOutranked := errors.AsType[*outrankedError](err)

@@ -244,7 +244,7 @@ func disturb(
 	case 2:
 		etcd.Delete("a/" + c.s.Lease().String())
 	case 3:
-		if err := sem.Resize(t.Context(), 2+r.IntN(mostUnits-1)); err != nil {
+		if err := sem.Resize(t.Context(), 1+r.IntN(mostUnits)); err != nil {
 			t.Error(err)
 		}
 	case 4:

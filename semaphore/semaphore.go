@@ -100,6 +100,8 @@ func (m *Semaphore) acquire(
 		},
 		AbortsBySettings: true,
 		Notes:            true,
+		Lightest:         "1",
+		Most:             m.limit,
 	}
 	for again := (line.Again{}); ; {
 		h, err := enter(ctx, j)

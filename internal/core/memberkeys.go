@@ -44,7 +44,8 @@ func (s *Session) ReserveKey(name string) (key string, others int, free func()) 
 }
 
 // AdoptKeys returns the keys, out of keys below prefix, that earlier processes of the session have
-// reserved by [Session.ReserveKey]. It returns each key once.
+// reserved by [Session.ReserveKey], also those to which a line has added a 0 before the lease. It
+// returns each key once.
 func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	if s.born == 0 {
 		return nil
@@ -52,9 +53,12 @@ func (s *Session) AdoptKeys(prefix string, keys []string) (taken []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range keys {
-		number, ok := strings.CutPrefix(key, prefix+s.lease.String())
-		earlier := ok && (number == "" || number[0] == '-') &&
-			!strings.HasPrefix(key, prefix+s.incarnation+"-")
+		name, below := strings.CutPrefix(key, prefix)
+		name = strings.TrimPrefix(name, "0")
+		number, ok := strings.CutPrefix(name, s.lease.String())
+		own, ours := strings.CutPrefix(name, s.incarnation+"-")
+		ours = ours && !strings.HasPrefix(own, "p") // else the mark of an earlier key
+		earlier := below && ok && (number == "" || number[0] == '-') && !ours
 		if earlier && !s.inherited[key] {
 			s.inherited[key] = true
 			taken = append(taken, key)

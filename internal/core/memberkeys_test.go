@@ -54,6 +54,9 @@ func TestSlotsOfLives(t *testing.T) {
 					t.Errorf("life %d: %s", life, key)
 				}
 				seen[key] = true
+				if len(keys)%3 == 0 { // as a line marks it
+					key = "a/0" + strings.TrimPrefix(key, "a/") + "-p7"
+				}
 				keys = append(keys, key)
 			}
 			if got := core.Of(s).AdoptKeys("a/", keys); len(got) != 0 {

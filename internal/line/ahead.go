@@ -12,41 +12,53 @@ import (
 var errFirst = errors.New("the first that waits")
 
 // undecided returns the line without the members behind a member, see readAround, and its
-// predecessor if that waits and will note its admission. joined is the answer to the join if that
-// was just before, and else nil. Returns nil when the rule admits the member, errFirst when it has
-// to follow the members ahead of it, errNear when it has to follow the whole line or joined a short
-// one, and errRemoved when it is not in the line.
+// predecessor if that waits and will note its admission, or has to leave before this member's turn.
+// joined is the answer to the join if that was just before, and else nil. Returns nil when the rule
+// admits the member, errFirst when it is the first that waits, errNear when it has to follow the
+// whole line, and errRemoved when it is not in the line. A member that must yield is the first that
+// waits also when the rule admits it.
 func (l *Line) undecided(
 	ctx context.Context, j Join, me Member, joined *joinAnswer,
 ) (v Snapshot, before *Member, err error) {
-	read := l.readAround
 	if joined != nil && !joined.veryFarBack() {
-		read = l.readAhead
+		v, err = l.readAhead(ctx, me)
+	} else {
+		v, err = l.readAround(ctx, j, me)
 	}
-	if v, err = read(ctx, me); err != nil {
+	if err != nil {
 		return v, nil, err
 	}
 	last := len(v.Members) - 1
 	if last < 0 || !v.Members[last].is(me) {
 		return v, nil, errRemoved
 	}
+	if last > 0 {
+		before = &v.Members[last-1]
+	}
 	switch admitted := l.Rule(v); {
-	case j.Yield && (admitted >= last || len(v.Settings) > 0): // Abort has to see those behind
+	case j.Yield && len(v.Settings) > 0: // Abort has to see those behind
 		return v, nil, errNear
+	case j.Yield && admitted >= last:
+		return v, before, errFirst
 	case admitted > last:
 		return v, nil, nil
+	case !j.Yield && !bothFit(l.Rule, v.Settings, *before, me):
+		return v, before, nil
 	case admitted == last:
-		return v, nil, errFirst
-	case joined != nil && last < directWatchThreshold: // some of the keys were not members
-		return v, nil, errNear
+		return v, before, errFirst
 	}
-	before = &v.Members[last-1]
 	for _, put := range v.Puts {
 		if put.Revision > before.Fence { // it may be admitted although the rule would not do it now
-			return v, nil, errFirst
+			return v, before, errFirst
 		}
 	}
 	return v, before, nil
+}
+
+// bothFit reports whether the rule admits two members that are alone. If it does not, it admits the
+// second in no line in which the first is ahead of it.
+func bothFit(rule Rule, settings map[string]string, first, second Member) bool {
+	return rule(Snapshot{Settings: settings, Members: []Member{first, second}}) > 1
 }
 
 // readAhead returns the line without the members behind a member.

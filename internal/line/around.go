@@ -12,8 +12,8 @@ import (
 
 // readAround returns the line without the members behind a member, and perhaps without members in
 // the middle that the rule does not admit.
-func (l *Line) readAround(ctx context.Context, me Member) (v Snapshot, err error) {
-	for front, enough := int64(frontRead), false; !enough && err == nil; front *= 8 {
+func (l *Line) readAround(ctx context.Context, j Join, me Member) (v Snapshot, err error) {
+	for front, enough := j.front(), false; !enough && err == nil; front *= 8 {
 		v, enough, err = l.tryAround(ctx, me, front)
 	}
 	return v, err
@@ -36,24 +36,23 @@ func (l *Line) tryAround(
 	if err != nil {
 		return Snapshot{}, false, err
 	}
-	read := &gateway.GetResponse{Header: resp.Header}
-	seen := map[string]bool{}
-	add := func(i int) Snapshot {
-		for _, kv := range resp.Responses[i].Get.KVs {
-			if !seen[kv.Key] {
-				seen[kv.Key] = true
-				read.KVs = append(read.KVs, kv)
-			}
-		}
-		return snapshotOf(read, l.prefix())
-	}
-	add(0)
-	v = add(1)
-	n := len(v.Members)
-	if !resp.Responses[1].Get.More {
+	whole := *resp
+	resp.Responses = whole.Responses[:2]
+	v = snapshotOf(merged(resp), l.prefix())
+	if !whole.Responses[1].Get.More {
 		return v, true, nil
 	}
-	pair := snapshotOf(resp.Responses[2].Get, l.prefix()).Members
-	enough = n >= directWatchThreshold && l.Rule(v) < n && len(pair) == 2 && pair[1].is(me)
-	return add(2), enough, nil
+	pair := snapshotOf(whole.Responses[2].Get, l.prefix()).Members
+	enough = l.Rule(v) < len(v.Members) && len(pair) == 2 && pair[1].is(me)
+	return snapshotOf(merged(&whole), l.prefix()), enough, nil
+}
+
+// front returns the number of keys at the front of the line that show that the rule does not admit
+// a member far back, if nothing unusual is there.
+func (j Join) front() int64 {
+	if j.Most <= 0 || j.Most > directWatchThreshold {
+		return frontRead
+	}
+	const settings, waiting = 2, 1
+	return int64(j.Most) + settings + waiting
 }

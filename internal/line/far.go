@@ -13,13 +13,14 @@ import (
 // wait depends on them. If it is very far back, both watches begin at the revision of the join,
 // and need no read.
 //
-// If the rule admits the first member only, the predecessor leaves when it is this member's turn.
-// Otherwise a member is admitted when others leave, and that changes no key behind them. In an
-// election, the candidate that is next has to see the priorities behind it. So the members of such
-// lines note their admission: a member that was admitted after it had waited puts its key again,
-// with the same value, if its successor may be far back. The successor is the first that waits
-// then, and follows the line. A member that was admitted when it joined need not note that, because
-// its successor joined later and read that it was admitted.
+// If the rule never admits a member beside its predecessor, the predecessor leaves when it is this
+// member's turn. Otherwise a member is admitted when others leave, and that changes no key behind
+// them. In an election, the candidate that is next has to see the priorities behind it. So the
+// members of such lines note their admission: a member that was admitted after it had waited puts
+// its key again, with the same value, if its successor may be far back and wait for that. The
+// successor is the first that waits then, and follows the line, in an election a part of it, see
+// next.go. A member that was admitted when it joined need not note that, because its successor
+// joined later and read that it was admitted.
 
 // errNear ends the wait of a member far back that has to follow the line.
 var errNear = errors.New("no longer far back")
@@ -37,33 +38,38 @@ func (l *Line) farBack(j Join, found joinAnswer) *joinAnswer {
 }
 
 // waitFarBack returns nil when the rule admits the member, and errNear when it has to follow the
-// line.
-func (l *Line) waitFarBack(ctx context.Context, j Join, me Member, found joinAnswer) error {
+// line. note reports whether the next member may wait for this one's note.
+func (l *Line) waitFarBack(
+	ctx context.Context, j Join, me Member, found joinAnswer,
+) (note bool, _ error) {
 	settings := l.watchSettings(j)
 	defer settings.Close()
 	for joined := &found; ; joined = nil {
 		p, err := l.pairOf(ctx, j, me, joined, settings)
-		if err == nil && p != nil {
+		if err == nil && p.waits {
 			err = l.awaitChange(ctx, p, settings)
 		}
-		if errors.Is(err, errFirst) && j.Yield {
-			err = errNear // Abort has to see the members behind
+		first := errors.Is(err, errFirst)
+		if first && j.Yield {
+			err = l.waitNext(ctx, j, me, p.before)
+		} else if first {
+			err = l.waitFirst(ctx, j, me)
 		}
 		switch {
-		case errors.Is(err, errFirst):
-			return l.waitFirst(ctx, j, me)
+		case errors.Is(err, errBack):
 		case errors.Is(err, errRemoved):
-			return l.removed(ctx, me)
+			return false, l.removed(ctx, me)
 		case err != nil:
-			return l.endCause(ctx, err)
-		case p == nil:
-			return nil
+			return false, l.endCause(ctx, err)
+		case first || !p.waits:
+			return j.Notes && (j.Yield || p.lightFits), nil
 		}
 	}
 }
 
-// pairOf returns a member and its predecessor, with a check of the settings, or nil when the rule
-// admits the member. joined is as for undecided.
+// pairOf returns a member and its predecessor, with a check of the settings. The pair does not wait
+// when the rule admits the member. With errFirst, the pair has the predecessor if there is one.
+// joined is as for undecided.
 func (l *Line) pairOf(
 	ctx context.Context, j Join, me Member, joined *joinAnswer, settings *settingsWatch,
 ) (*pair, error) {
@@ -73,8 +79,13 @@ func (l *Line) pairOf(
 	var err error
 	if j.Notes {
 		var v Snapshot
-		if v, before, err = l.undecided(ctx, j, me, joined); before == nil {
-			return nil, err // a member that is admitted at once needs no watch
+		v, before, err = l.undecided(ctx, j, me, joined)
+		p.lightFits = bothFit(l.Rule, v.Settings, me, Member{Value: j.Lightest})
+		if before != nil {
+			p.before = *before
+		}
+		if before == nil || err != nil {
+			return p, err // a member that is admitted at once needs no watch
 		}
 		p.read = v.Revision
 		if p.seen = v.Revision; past {
@@ -82,7 +93,7 @@ func (l *Line) pairOf(
 		}
 	}
 	if err := settings.check(ctx, j, me); err != nil {
-		return nil, err
+		return p, err
 	}
 	switch {
 	case j.Notes:
@@ -92,9 +103,9 @@ func (l *Line) pairOf(
 		before, p.seen, err = l.predecessor(ctx, me)
 	}
 	if before == nil || err != nil {
-		return nil, err
+		return p, err
 	}
-	if p.before = *before; !past {
+	if p.before, p.waits = *before, true; !past {
 		p.seen = 0
 	}
 	return p, nil

@@ -106,6 +106,11 @@ type Join struct {
 	Exclusive bool
 	// Notes means that a member whose successor may wait far back notes its admission, see far.go.
 	Notes bool
+	// Lightest is the value of a member that keeps others out the least.
+	Lightest string
+	// Most is the number of members that the rule usually admits at most. It is used with Notes, and
+	// need not be right.
+	Most int
 	// If is compared when the member joins. If the comparison fails, Else is run and the join
 	// returns a [*RefusedError].
 	If   []gateway.Cmp
@@ -118,11 +123,14 @@ type Join struct {
 	// AbortsBySettings means that Abort looks at nothing but the settings.
 	AbortsBySettings bool
 	// Yield means that Abort is also called for a member that the rule admits, before the admission.
+	// If there is no setting, Abort then looks at nothing but the members ahead, the member itself,
+	// and the members with a Mark.
 	Yield bool
 	// Standby means that a member that waits is not blocked: it is there to replace the holder. Its
 	// wait is not reported.
 	Standby bool
-	// Mark is the end of the member's key, for example a priority. It begins with "-".
+	// Mark is the end of the member's key, for example a priority. It begins with "-". The key of a
+	// member with a mark lies in a range of its own, see marked.go.
 	Mark string
 }
 
@@ -160,8 +168,7 @@ type admitted struct {
 
 // reach joins the line and waits until the rule admits the member.
 func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
-	key, others, free := l.Session.ReserveKey(l.Name)
-	key += j.Mark
+	key, others, free := l.reserveKey(j)
 	me, found, err := l.join(ctx, j, key, others, free)
 	if err != nil {
 		return admitted{}, err

@@ -20,6 +20,7 @@ type mirror struct {
 	synced   bool                       // the cache has passed a read, and the events since
 	snapshot Snapshot                   // the line at snapshot.Revision; only if synced
 	last     *lastLeft                  // nil if no member has left since the read
+	keys     int                        // below the prefix, with those that are no members
 	farUpTo  int64                      // members behind this fence joined near, see far.go
 	released map[string]int64           // the fences of members, by key, see early.go
 	waiters  map[string]*waiter         // by key
@@ -73,7 +74,7 @@ func (m *mirror) release() {
 func (m *mirror) List(read *gateway.GetResponse) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.synced, m.snapshot = true, snapshotOf(read, m.prefix)
+	m.synced, m.snapshot, m.keys = true, snapshotOf(read, m.prefix), len(read.KVs)
 	m.last = nil // this process did not see which members left before the read
 	for _, o := range m.snapshot.Members {
 		m.farUpTo = o.Fence // the line may have been longer when it joined
@@ -117,6 +118,12 @@ func (m *mirror) Stale() {
 func (m *mirror) apply(ev gateway.Event) bool {
 	s := &m.snapshot
 	s.Revision = max(s.Revision, ev.KV.ModRevision)
+	switch {
+	case ev.Deleted:
+		m.keys--
+	case ev.KV.CreateRevision == ev.KV.ModRevision:
+		m.keys++
+	}
 	if s.set(ev, m.prefix) {
 		return true
 	}
@@ -142,7 +149,7 @@ func (m *mirror) apply(ev gateway.Event) bool {
 	}
 	if !ev.Deleted { // last in the line, because revisions only grow
 		s.Members = append(s.Members, Member{ev.KV.Key, ev.KV.CreateRevision, string(ev.KV.Value)})
-		if len(s.Members) > directWatchThreshold {
+		if m.keys > directWatchThreshold {
 			m.farUpTo = ev.KV.CreateRevision
 		}
 	}
@@ -174,7 +181,7 @@ func (m *mirror) decide() {
 			if w.yield && (w.aborted != nil || w.abort(m.snapshot, w.Member) != nil) {
 				continue // it is aborted below
 			}
-			w.admitted, w.before, w.heard = true, m.last, m.isFar(v.Members[i+1:])
+			w.admitted, w.before, w.heard = true, m.last, m.isHeard(w, v.Members[i:])
 			signal(w.wake)
 		}
 	}
@@ -202,6 +209,12 @@ func (m *mirror) review(w *waiter) {
 		w.gone = true
 		signal(w.wake)
 	}
+}
+
+// isHeard reports whether the successor of the first of the members, which is a waiter's, may wait
+// for its note.
+func (m *mirror) isHeard(w *waiter, from []Member) bool {
+	return m.isFar(from[1:]) && (w.yield || bothFit(m.rule, m.snapshot.Settings, from[0], from[1]))
 }
 
 // isFar reports whether the first of the members may wait far back.

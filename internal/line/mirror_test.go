@@ -320,3 +320,30 @@ func TestMirrorDecidesAtRevisions(t *testing.T) {
 	s.events(limit, del("a//other", 9))
 	s.want(t, b, state{admitted: true})
 }
+
+// TestAMemberIsFarByTheNumberOfKeys: a member decides by the number of keys at its join whether it
+// waits far back, so the mirror counts those that are no members too.
+func TestAMemberIsFarByTheNumberOfKeys(t *testing.T) {
+	t.Parallel()
+	m := newScript()
+	m.read(1)
+	rev := int64(1)
+	join := func(key string) []Member {
+		rev++
+		m.events(put(key, rev, rev))
+		return []Member{{Key: key, Fence: rev}}
+	}
+	for _, key := range []string{"a//x", "a//y", "a/b/1", "a//z"} {
+		join(key)
+	}
+	m.events(del("a//z", 6))
+	rev = 6
+	for i := range directWatchThreshold - 3 {
+		if m.isFar(join("a/" + string(rune('c'+i)))) {
+			t.Errorf("member %d is far", i)
+		}
+	}
+	if !m.isFar(join("a/z")) {
+		t.Error("a member that found 16 keys is not far")
+	}
+}

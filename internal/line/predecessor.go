@@ -66,7 +66,9 @@ func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch
 // [Line.predecessor], for which the server scans the whole line.
 type pair struct {
 	*listwatch.Cache
-	me, before Member
+	me, before Member        // before is zero if it is not known
+	waits      bool          // me is not admitted before the pair or the settings change
+	lightFits  bool          // the rule may admit another member beside me
 	seen       int64         // if not 0, both were in the line at this revision: watch from there
 	read       int64         // if not 0, a put of the predecessor after this revision is its note
 	noted      atomic.Bool   // the predecessor has noted its admission

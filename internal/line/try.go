@@ -36,8 +36,7 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 		return Hold{}, err
 	}
 	core.AwaitDeferred(ctx, l.Session, l.prefix())
-	key, _, free := l.Session.ReserveKey(l.Name)
-	key += j.Mark
+	key, _, free := l.reserveKey(j)
 	still := []gateway.Cmp{gateway.CmpCreateRevision(l.prefix(), gateway.Equal, 0).Prefix()}
 	for range tries {
 		me, v, err := l.try(ctx, j, key, free, still)

@@ -14,7 +14,8 @@ const (
 	// back.
 	pastWatchThreshold = 64
 	// frontRead is the number of keys at the front of a long line that a member far back reads to
-	// find out whether its predecessor waits. Two of them may be settings.
+	// find out whether its predecessor waits, if it does not know better. Two of them may be
+	// settings.
 	frontRead = directWatchThreshold + 2
 	// idleMirror is the time for which a mirror without users is kept, so that the next waiter
 	// needs no read.

@@ -46,9 +46,9 @@ func (l *Line) wait(ctx context.Context, j Join, me Member, far *joinAnswer) (ad
 	ctx, cancel := l.Session.Bound(ctx)
 	defer cancel()
 	if far != nil {
-		err := l.waitFarBack(ctx, j, me, *far)
+		note, err := l.waitFarBack(ctx, j, me, *far)
 		if !errors.Is(err, errNear) {
-			return admission{direct: true, note: j.Notes}, err
+			return admission{direct: true, note: note}, err
 		}
 	}
 	m := l.acquireMirror()

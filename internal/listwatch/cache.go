@@ -69,8 +69,9 @@ type Cache struct {
 	reducer Reducer
 	keys    []string
 	opts    []gateway.Option
-	bound   int64         // of the buffered events, in bytes; 0 is none
-	turn    chan struct{} // held by the Sync that does the work
+	perKey  map[string][]gateway.Option // of the watch of a key alone
+	bound   int64                       // of the buffered events, in bytes; 0 is none
+	turn    chan struct{}               // held by the Sync that does the work
 
 	calls        sync.Mutex // held during the calls of the reducer; before mu
 	readRevision int64      // of the last read or StartAt; guarded by calls
@@ -95,6 +96,15 @@ func New(c *gateway.Client, r Reducer, keys []string, opts ...gateway.Option) *C
 // Bound limits the events that are buffered before a read, in bytes of keys and values. Above it,
 // the cache has failed with [ErrBuffer]. It must be called before the first Sync.
 func (c *Cache) Bound(bytes int64) { c.bound = bytes }
+
+// WatchOptions adds options to the watch of one of the keys, but not to its read. It must be called
+// before the first Sync or StartAt.
+func (c *Cache) WatchOptions(key string, opts ...gateway.Option) {
+	if c.perKey == nil {
+		c.perKey = map[string][]gateway.Option{}
+	}
+	c.perKey[key] = append(c.perKey[key], opts...)
+}
 
 // StartAt starts the watch of a cache whose copy is complete at a revision. It must be the first
 // call. If it fails, the client is closed.

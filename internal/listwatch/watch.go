@@ -41,7 +41,7 @@ func (c *Cache) start(opts ...gateway.Option) {
 	}
 	for _, key := range c.keys {
 		stop, err := c.client.WatchFunc(key,
-			func(r gateway.WatchResponse) { c.handle(w, r) }, opts...)
+			func(r gateway.WatchResponse) { c.handle(w, r) }, slices.Concat(opts, c.perKey[key])...)
 		if err != nil {
 			c.end(err)
 			return
@@ -126,7 +126,9 @@ func (c *Cache) receive(w *watch, r gateway.WatchResponse) (events []gateway.Eve
 
 // single reports that an event has the whole state, because the cache has only one key. Its copy is
 // complete after an event, also if the read fails or is late.
-func (c *Cache) single() bool { return len(c.keys) == 1 && len(c.opts) == 0 }
+func (c *Cache) single() bool {
+	return len(c.keys) == 1 && len(c.opts) == 0 && len(c.perKey) == 0
+}
 
 // list passes a read that was made after w was created to the reducer, and then the events since.
 func (c *Cache) list(w *watch, read *gateway.GetResponse) {

@@ -45,8 +45,11 @@ func settingKey(name, setting string) string { return name + "//" + setting }
 var itemKeys = regexp.MustCompile(`//[qtrdxu]/`)
 
 // memberForm matches the names of members. Lease IDs of etcd or this library rarely have fewer
-// digits, and a program's own keys may well be numbers with fewer.
-var memberForm = regexp.MustCompile(`^[1-9a-f][0-9a-f]{11,15}(-[0-9a-f]+)*$`)
+// digits, and a program's own keys may well be numbers with fewer. A name with the priority of a
+// candidate begins with a 0.
+var memberForm = regexp.MustCompile(
+	`^([1-9a-f][0-9a-f]{11,15}(-[0-9a-f]+)*|` +
+		`0[1-9a-f][0-9a-f]{11,15}(-[0-9a-f]+)*-p[0-9]+(-[0-9]+)?)$`)
 
 func recordKey(lease gateway.LeaseID) string { return session.DefaultRecordPrefix + lease.String() }
 
