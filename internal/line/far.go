@@ -10,8 +10,8 @@ import (
 
 // Waiting far back. If each client of a long line followed all of it, each change would be sent to
 // all of them. So a member far back watches its predecessor, its own key, and the settings if its
-// wait depends on them. If it is very far back, both watches begin at the revision of the join,
-// and need no read.
+// wait depends on them. If it is very far back, it does not watch its own key at first, and its
+// watches begin at the revision of the join, need no read, and are patient.
 //
 // If the rule never admits a member beside its predecessor, the predecessor leaves when it is this
 // member's turn. Otherwise a member is admitted when others leave, and that changes no key behind

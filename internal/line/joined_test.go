@@ -18,6 +18,9 @@ import (
 // veryFar is a number of members behind which a member is very far back.
 const veryFar = 80
 
+// ownFarDelay is the time after which such a member watches its own key.
+const ownFarDelay = 30 * time.Second
+
 // behindMany puts so many foreign members into the line, behind which the line has been joined
 // once.
 func behindMany(t *testing.T, etcd *fakeetcd.Server, l *line.Line) {
@@ -87,6 +90,7 @@ func TestMembersLeaveRightAfterAJoinFarBack(t *testing.T) {
 					var want error
 					if who == "itself" {
 						want = session.ErrKeyDeleted
+						time.Sleep(ownFarDelay)
 					}
 					if w.waits() || !errors.Is(w.err, want) {
 						t.Fatalf("Enter = %v, want %v", w.err, want)

@@ -3,6 +3,7 @@ package line
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -41,29 +42,48 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, erro
 // awaitChange returns nil when a member of the pair may have left, or the settings may have
 // changed, and errFirst when the predecessor has noted its admission.
 func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch) error {
-	p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
-	defer p.Close()
+	var ownDue <-chan time.Time
 	if p.seen > 0 {
-		p.StartAt(p.seen)
+		t := time.NewTimer(ownFarDelay)
+		defer t.Stop()
+		ownDue = t.C
+		p.Cache = l.watchFrom(p, p.before.Key)
+	} else {
+		p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
 	}
+	defer p.Close()
 	if err := p.Sync(ctx); err != nil {
 		return err
 	}
-	select {
-	case <-p.changed:
-		if p.noted.Load() {
-			return errFirst
+	for {
+		select {
+		case <-p.changed:
+			if p.noted.Load() {
+				return errFirst
+			}
+			return nil
+		case <-ownDue:
+			defer l.watchFrom(p, p.me.Key).Close()
+			ownDue = nil
+		case <-settings.changes():
+			return nil
+		case <-ctx.Done():
+			return ctxerr.Of(ctx)
 		}
-		return nil
-	case <-settings.changes():
-		return nil
-	case <-ctx.Done():
-		return ctxerr.Of(ctx)
 	}
 }
 
+// watchFrom starts a watch of one key of a pair that was seen.
+func (l *Line) watchFrom(p *pair, key string) *listwatch.Cache {
+	c := listwatch.New(l.Session.Client(), p, []string{key})
+	c.Patient = true
+	c.StartAt(p.seen)
+	return c
+}
+
 // pair is the reducer of a member that waits and its predecessor. Reading both keys is cheaper than
-// [Line.predecessor], for which the server scans the whole line.
+// [Line.predecessor], for which the server scans the whole line. If seen is set, each key has a
+// cache of its own, whose calls may overlap.
 type pair struct {
 	*listwatch.Cache
 	me, before Member        // before is zero if it is not known

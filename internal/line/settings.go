@@ -35,6 +35,7 @@ func (s *settingsWatch) startAt(v Snapshot) {
 		return
 	}
 	s.snapshot = Snapshot{Revision: v.Revision, Settings: v.Settings, Puts: v.Puts}
+	s.Patient = true
 	s.StartAt(v.Revision)
 }
 

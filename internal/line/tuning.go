@@ -11,8 +11,12 @@ const (
 	// pastWatchThreshold is the number of members of other sessions above which a member watches
 	// its predecessor and the settings from the revision at which it saw them, without a read. etcd
 	// delivers the events of such a watch up to 100 ms late at first, which does not matter so far
-	// back.
+	// back. These watches are patient, because otherwise etcd's work for the probes of a long line
+	// exceeds that for its releases.
 	pastWatchThreshold = 64
+	// ownFarDelay is the time from which a member that is so far back also watches its own key. No
+	// grant depends on that watch: it ends the wait of a member that another client has removed.
+	ownFarDelay = 30 * time.Second
 	// frontRead is the number of keys at the front of a long line that a member far back reads to
 	// find out whether its predecessor waits, if it does not know better. Two of them may be
 	// settings.
