@@ -111,12 +111,14 @@ func (t *Tick) finish(ctx context.Context, ops []gateway.Op) error {
 	return t.ended(t.grip.ReleaseWith(ctx, core.ReleaseWrite{Then: append(end, ops...)}))
 }
 
-// ended notes the outcome of a finish.
+// ended notes the outcome of a finish. ErrNotHeld says nothing about another one under way.
 func (t *Tick) ended(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.complete = err == nil
-	t.inDoubt = errors.Is(err, gateway.ErrUncertain) && !t.grip.Rejected()
+	uncertain := errors.Is(err, gateway.ErrUncertain)
+	if uncertain || !errors.Is(err, core.ErrNotHeld) {
+		t.complete, t.inDoubt = err == nil, uncertain && !t.grip.Rejected()
+	}
 	return err
 }
 
