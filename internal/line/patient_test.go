@@ -49,8 +49,8 @@ func TestAMemberVeryFarBackCostsFewMessages(t *testing.T) {
 	}
 }
 
-// TestARemovedMemberVeryFarBackIsNotified: the wait of a member that another client has removed ends
-// at the latest when it begins to watch its own key, and at once after that.
+// TestARemovedMemberVeryFarBackIsNotified: the wait of a member that another client has removed
+// ends at the latest when it begins to watch its own key, and at once after that.
 func TestARemovedMemberVeryFarBackIsNotified(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{time.Second, ownFarDelay + time.Second} {
