@@ -190,6 +190,16 @@ func (ic *itemCache) ended(place string, fence int64) {
 	}
 }
 
+// settled: this process has removed the item.
+func (ic *itemCache) settled(place string) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if e := ic.entries[place]; e != nil {
+		ic.drop(e)
+		ic.dispatch()
+	}
+}
+
 // lost: another's claim was found, created at a revision, or that the item is gone.
 func (ic *itemCache) lost(e *entry, gone bool, claim int64) {
 	ic.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -29,6 +28,12 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 		case <-ctx.Done():
 			return ctxerr.Of(ctx)
 		}
+		if synced {
+			done, err := ic.refresh(ctx, l)
+			if done || err != nil {
+				return err
+			}
+		}
 		if !ic.expect(l) {
 			continue
 		}
@@ -38,9 +43,7 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 			}
 			looked = true
 		}
-		resp, err := ic.read(ctx, "", gateway.OpGet(ic.keys.paused, gateway.KeysOnly()),
-			ic.readDue(synced), gateway.OpGet(ic.keys.slots, gateway.Prefix()),
-			gateway.OpGet(ic.keys.tail))
+		resp, err := ic.read(ctx, "", ic.readState(synced)...)
 		if err == nil && !ic.sawTailOf(resp) {
 			fresh = true
 			continue // without the gaps
@@ -109,17 +112,12 @@ func (ic *itemCache) read(
 	ic.mu.Lock()
 	known := ic.gaps
 	ic.mu.Unlock()
-	var ops []gateway.Op
 	items := known.between(ic.keys.items, from)
-	for _, r := range items {
-		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to),
-			gateway.Limit(window), gateway.KeysOnly()))
-	}
-	for _, prefix := range []string{ic.keys.claims, ic.keys.retries} {
-		for _, r := range known.between(prefix, from) {
-			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
-		}
-	}
+	ops := slices.Concat(
+		getRanges(items, gateway.Limit(window), gateway.KeysOnly()),
+		getRanges(known.between(ic.keys.claims, from)),
+		getRanges(known.between(ic.keys.retries, from)),
+	)
 	resp, err := ic.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
 	if err != nil {
 		return nil, err
@@ -130,6 +128,13 @@ func (ic *itemCache) read(
 		joined(resp.Responses[2*n : 3*n]),
 	}, resp.Responses[3*n:]...)
 	return resp, nil
+}
+
+func getRanges(ranges []gap, opts ...gateway.Option) (ops []gateway.Op) {
+	for _, r := range ranges {
+		ops = append(ops, gateway.OpGet(r.from, append(opts, gateway.Range(r.to))...))
+	}
+	return ops
 }
 
 // joined returns the answers of neighbouring ranges as one, up to the first that is not complete.
@@ -160,32 +165,15 @@ func (ic *itemCache) readGaps(ctx context.Context) error {
 // sawTailOf notes the tail that was read with the items. It returns false if the gaps belong to
 // another tail.
 func (ic *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
-	created, t := int64(0), tail{}
-	if got := resp.Responses[len(resp.Responses)-1].Get; len(got.KVs) > 0 {
-		created = got.KVs[0].CreateRevision
-		t, _ = parseTail(got) // without a number nothing is stored
-	}
-	ic.sawTail(created, t.next, resp.Revision)
+	created, next := tailOf(resp.Responses[3:])
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
+	ic.tailCreated, ic.allBefore = created, next
 	if len(ic.gaps.list) == 0 || ic.gaps.tail == created {
 		return true
 	}
 	ic.gaps = gaps{}
 	return false
-}
-
-// readDue finds the next delayed item. If the watch has reported all since an earlier read, only
-// one that is due may be missing: etcd passes all keys of a range, also with a limit.
-func (ic *itemCache) readDue(synced bool) gateway.Op {
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	end := until(ic.keys.delayed)
-	if synced {
-		end = ic.keys.dueKey(max(time.Now().UnixMilli(), ic.dueFrom)+1, "")
-	}
-	return gateway.OpGet(ic.keys.dueKey(ic.dueFrom, ""), gateway.Range(end),
-		gateway.Limit(duePage), gateway.KeysOnly())
 }
 
 // merge takes what was read after the watch stood, and then what has come since.
@@ -209,14 +197,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	}
 	ic.floors = slices.DeleteFunc(ic.floors, func(o floor) bool { return o.place >= from })
 	ic.floors = append(ic.floors, floor{from, resp.Revision})
-	claimed := make(map[string]gateway.KeyValue, len(claims.KVs))
-	for _, kv := range claims.KVs {
-		claimed[strings.TrimPrefix(kv.Key, ic.keys.claims)] = kv
-	}
-	until := make(map[string]int64, len(retries.KVs))
-	for _, kv := range retries.KVs {
-		until[strings.TrimPrefix(kv.Key, ic.keys.retries)] = parseRetry(kv, false)
-	}
+	claimed, until := byPlace(ic.keys.claims, claims), byPlace(ic.keys.retries, retries)
 	there := make(map[string]bool, len(items.KVs))
 	for _, kv := range items.KVs {
 		place, group := parseItemKey(strings.TrimPrefix(kv.Key, ic.keys.items))
@@ -225,11 +206,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 		if e == nil {
 			e = ic.add(place, group, kv.CreateRevision)
 		}
-		if e.seen <= resp.Revision {
-			claim, there := claimed[place]
-			ic.saw(&e.keyState, resp.Revision, claim, there)
-		}
-		ic.postpone(e, until[place])
+		ic.mergeEntry(e, resp.Revision, claimed, until)
 	}
 	for place, e := range ic.entries {
 		if place >= from && !there[place] && (e.seen <= resp.Revision || !ic.known(place)) {
@@ -238,19 +215,13 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	}
 	if from == "" {
 		ic.seenAt = max(ic.seenAt, resp.Revision)
-		ic.paused = len(resp.Responses[3].Get.KVs) > 0
+		state := resp.Responses[3:]
 		if !ic.synced {
 			ic.due = 0
+			ic.dueFrom = dueAfter(&ic.keys, state)
 		}
 		ic.synced = true
-		ic.readSlots(resp.Responses[5].Get.KVs, resp.Revision)
-		delayed := resp.Responses[4].Get
-		if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
-			due, _ := ic.keys.dueOf(kvs[0].Key)
-			ic.due = earlier(ic.due, due)
-		} else if delayed.More {
-			ic.due = max(ic.dueFrom, 1) // the next is behind foreign keys, which moveDue skips
-		}
+		ic.mergeState(state, resp.Revision)
 	}
 	for _, ev := range early {
 		ic.apply(ev)
@@ -303,7 +274,7 @@ func (ic *itemCache) broken(l *itemWatch, err error) {
 	}
 	ic.watch, ic.synced, ic.reading, ic.early = nil, false, false, nil
 	ic.entries, ic.avail, ic.floors, ic.horizon = map[string]*entry{}, nil, nil, ""
-	ic.dueFrom, ic.seenAt = 0, 0
+	ic.dueFrom, ic.seenAt, ic.held = 0, 0, map[*entry]struct{}{}
 	ic.groups, ic.postponed, ic.resume, ic.slots = nil, nil, 0, nil
 	if !errors.Is(err, gateway.ErrCompacted) {
 		ic.err = err

@@ -29,6 +29,7 @@ const (
 	leastGap = 512  // places
 	maxGaps  = 16   // of a queue; the widest are kept
 	gapEvery = 1024 // or up to twice as many items are removed until the gaps are stored again
+	idleGaps = 16   // a part of that is enough when nothing is left to receive
 )
 
 func (g gap) width() int64 { return numberOf(g.to) - numberOf(g.from) }
@@ -107,17 +108,55 @@ func (g gaps) between(prefix, from string) (ranges []gap) {
 	return append(ranges, gap{prefix + from, until(prefix)})
 }
 
-// gaps returns the gaps that the cache knows, once enough items were removed. The cache is complete
-// before the horizon, at a revision at which the tail had the number next.
-func (ic *itemCache) newGaps() []gap {
+// betweenGaps reads in one transaction what ops returns for the stored gaps, or for none if they
+// belong to another tail.
+func (p *producer) betweenGaps(
+	ctx context.Context, ops func(known gaps) []gateway.Op,
+) (*gateway.TxnResponse, error) {
+	c := p.host.Client()
+	got, err := c.Get(ctx, p.keys.gaps)
+	if err != nil {
+		return nil, err
+	}
+	known := parseGaps(got)
+	return c.Txn(ctx, gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(p.keys.tail, gateway.Equal, known.tail)},
+		Then: ops(known),
+		Else: ops(gaps{}),
+	})
+}
+
+// countOf returns the sum of counts.
+func countOf(answers []gateway.OpResponse) (n int64) {
+	for _, a := range answers {
+		n += a.Get.Count
+	}
+	return n
+}
+
+// gapsDue reports whether the gaps are to be stored, and begins to count again. They are stored once
+// in many items, and when nothing is left to receive.
+func (ic *itemCache) gapsDue(idle bool) bool {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	if !ic.synced || ic.removed < ic.storeAfter {
-		return nil
+	after := ic.storeAfter
+	if idle {
+		after /= idleGaps
 	}
-	ic.resetRemoved()
-	if ic.tailNext == 0 || ic.tailAt > ic.seenAt {
-		return []gap{}
+	due := ic.synced && ic.removed >= after
+	if due {
+		ic.resetRemoved()
+	}
+	return due
+}
+
+// newGaps returns the gaps that the cache knows. The cache is complete before the horizon, as far as
+// the items are numbered below allBefore.
+func (ic *itemCache) newGaps() (list []gap) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if !ic.synced {
+		return nil
 	}
 	numbers := map[int][]int64{}
 	for place := range ic.entries {
@@ -125,9 +164,8 @@ func (ic *itemCache) newGaps() []gap {
 			numbers[p] = append(numbers[p], numberOf(place))
 		}
 	}
-	list := []gap{}
 	for p, used := range ic.used {
-		end := place(p, ic.tailNext)
+		end := place(p, ic.allBefore)
 		if !used || ic.horizon != "" && (ic.horizon <= place(p, 0) || len(ic.horizon) < placeLen) {
 			continue
 		}
@@ -154,10 +192,9 @@ func (ic *itemCache) newGaps() []gap {
 // that mostly one of them stores the gaps. The cache is locked.
 func (ic *itemCache) resetRemoved() { ic.removed, ic.storeAfter = 0, gapEvery+rand.N(gapEvery) }
 
-// storeGaps stores the gaps that are new in the background, once in many items.
-func (q *Queue) storeGaps(ic *itemCache) {
-	list := ic.newGaps()
-	if list == nil {
+// storeGaps stores the gaps that are new in the background.
+func (q *Queue) storeGaps(ic *itemCache, idle bool) {
+	if !ic.gapsDue(idle) {
 		return
 	}
 	q.s.Background(func(ctx context.Context) {
@@ -173,27 +210,35 @@ func (q *Queue) storeGaps(ic *itemCache) {
 			return
 		}
 		created := resp.Responses[0].Get.KVs[0].CreateRevision
+		if !ic.sawTail(created, t) {
+			return
+		}
 		old := parseGaps(resp.Responses[1].Get)
 		if old.tail != created {
 			old = gaps{tail: created}
 		}
-		if ic.sawTail(created, t.next, resp.Revision) && len(list) > 0 {
-			_, _ = c.Txn(ctx, gateway.Txn{
-				If: []gateway.Cmp{
-					gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created),
-				},
-				Then: []gateway.Op{gateway.OpPut(q.keys.gaps, old.with(list).encode())},
-			})
+		list := ic.newGaps()
+		if len(list) == 0 {
+			return
 		}
+		_, _ = c.Txn(ctx, gateway.Txn{
+			If:   []gateway.Cmp{gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created)},
+			Then: []gateway.Op{gateway.OpPut(q.keys.gaps, old.with(list).encode())},
+		})
 	})
 }
 
-// sawTail notes the number of the next item at a revision, for the gaps that are found once the
-// watch has come so far. It returns false if the tail is another than before.
-func (ic *itemCache) sawTail(created, next, revision int64) bool {
+// sawTail notes the number of the next item if the cache knows all items before it: each transaction
+// that puts some moves the tail. It returns false if the tail is another than before.
+func (ic *itemCache) sawTail(created int64, t tail) bool {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	same := ic.tailCreated == created
-	ic.tailCreated, ic.tailNext, ic.tailAt = created, next, revision
-	return same
+	if ic.tailCreated != created {
+		ic.tailCreated, ic.allBefore = created, 0
+		return false
+	}
+	if t.mod <= ic.seenAt {
+		ic.allBefore = max(ic.allBefore, t.next)
+	}
+	return true
 }

@@ -63,7 +63,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			return nil, err
 		}
 		q.deleteUnleased(ic) //nolint:contextcheck // in the background
-		q.storeGaps(ic)
+		q.storeGaps(ic, false)
 		st, err := q.next(ctx, ic, wait), error(nil)
 		if st.claim == nil {
 			core.Unexpect(q.s)
@@ -75,6 +75,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 				q.claimedWaiting(ic) //nolint:contextcheck // claims ahead are not for this caller
 			}
 		case fresh && st.empty():
+			q.storeGaps(ic, true)
 			return nil, ErrEmpty
 		default:
 			fresh = fresh || st.empty()

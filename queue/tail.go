@@ -244,31 +244,16 @@ func (p *producer) count(ctx context.Context, exact bool) (revision int64, _ err
 func (p *producer) countItems(
 	ctx context.Context,
 ) (n, revision int64, _ *gateway.GetResponse, _ error) {
-	got, err := p.host.Client().Get(ctx, p.keys.gaps)
+	resp, err := p.betweenGaps(ctx, func(known gaps) []gateway.Op {
+		return append([]gateway.Op{
+			gateway.OpGet(p.keys.tail),
+			gateway.OpGet(p.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+		}, getRanges(known.between(p.keys.items, ""), gateway.CountOnly())...)
+	})
 	if err != nil {
 		return 0, 0, nil, err
 	}
-	for known := parseGaps(got); ; known = (gaps{}) { // again if they belong to another tail
-		ops := []gateway.Op{
-			gateway.OpGet(p.keys.tail),
-			gateway.OpGet(p.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
-		}
-		for _, r := range known.between(p.keys.items, "") {
-			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.CountOnly()))
-		}
-		resp, err := p.host.Client().Txn(ctx, gateway.Txn{Then: ops})
-		if err != nil {
-			return 0, 0, nil, err
-		}
-		end := resp.Responses[0].Get
-		if len(known.list) > 0 && (len(end.KVs) == 0 || end.KVs[0].CreateRevision != known.tail) {
-			continue
-		}
-		for _, a := range resp.Responses[1:] {
-			n += a.Get.Count
-		}
-		return n, resp.Revision, end, nil
-	}
+	return countOf(resp.Responses[1:]), resp.Revision, resp.Responses[0].Get, nil
 }
 
 // maxTail is the greatest number in the tail's key. The items of one more transaction still have
