@@ -43,12 +43,12 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 			}
 			looked = true
 		}
-		resp, err := ic.read(ctx, "", ic.readState(synced)...)
+		resp, err := ic.read(ctx, "", "", ic.readState(synced)...)
 		if err == nil && !ic.sawTailOf(resp) {
 			fresh = true
 			continue // without the gaps
 		}
-		ic.merge(l, "", resp, err)
+		ic.merge(l, "", "", resp, err)
 		if err != nil {
 			return err
 		}
@@ -70,8 +70,16 @@ func (ic *itemCache) extend(ctx context.Context) error {
 	if !needed || !ic.expect(l) {
 		return nil
 	}
-	resp, err := ic.read(ctx, from)
-	ic.merge(l, from, resp, err)
+	end := ""
+	if p, ok := priorityOf(from[:min(len(from), placeLen)]); ok {
+		end = place(p, numberOf(from[:placeLen])+reach)
+	}
+	resp, err := ic.read(ctx, from, end)
+	if err == nil && end != "" && len(resp.Responses[0].Get.KVs) == 0 {
+		end = ""
+		resp, err = ic.read(ctx, from, end)
+	}
+	ic.merge(l, from, end, resp, err)
 	return err
 }
 
@@ -103,20 +111,24 @@ func (ic *itemCache) expect(l *itemWatch) bool {
 	return ic.reading
 }
 
-// read reads a window of items from a place on, all claims and retries behind it, and more. The
-// claims are read with their short values, because etcd 3.7 omits the leases of a read without
+// reach is how many numbers an extension reads at most, unless there are no items. etcd passes all
+// keys of a range, also with a limit.
+const reach = 4096
+
+// read reads a window of items from a place on, all claims and retries behind it, and more. If end
+// is not empty, it reads up to that place. The claims are read with their short values, because etcd 3.7 omits the leases of a read without
 // values.
 func (ic *itemCache) read(
-	ctx context.Context, from string, more ...gateway.Op,
+	ctx context.Context, from, end string, more ...gateway.Op,
 ) (*gateway.TxnResponse, error) {
 	ic.mu.Lock()
 	known := ic.gaps
 	ic.mu.Unlock()
-	items := known.between(ic.keys.items, from)
+	items := before(known.between(ic.keys.items, from), ic.keys.items, end)
 	ops := slices.Concat(
 		getRanges(items, gateway.Limit(window), gateway.KeysOnly()),
-		getRanges(known.between(ic.keys.claims, from)),
-		getRanges(known.between(ic.keys.retries, from)),
+		getRanges(before(known.between(ic.keys.claims, from), ic.keys.claims, end)),
+		getRanges(before(known.between(ic.keys.retries, from), ic.keys.retries, end)),
 	)
 	resp, err := ic.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
 	if err != nil {
@@ -128,6 +140,19 @@ func (ic *itemCache) read(
 		joined(resp.Responses[2*n : 3*n]),
 	}, resp.Responses[3*n:]...)
 	return resp, nil
+}
+
+// before returns the parts of the ranges before the place end, or all of them without one.
+func before(ranges []gap, prefix, end string) []gap {
+	if end == "" {
+		return ranges
+	}
+	last := prefix + end
+	ranges = slices.DeleteFunc(ranges, func(r gap) bool { return r.from >= last })
+	if n := len(ranges); n > 0 {
+		ranges[n-1].to = min(ranges[n-1].to, last)
+	}
+	return ranges
 }
 
 func getRanges(ranges []gap, opts ...gateway.Option) (ops []gateway.Op) {
@@ -176,8 +201,11 @@ func (ic *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
 	return false
 }
 
-// merge takes what was read after the watch stood, and then what has come since.
-func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, err error) {
+// merge takes what was read after the watch stood, from a place up to the end, or all behind it if
+// end is empty, and then what has come since.
+func (ic *itemCache) merge(
+	l *itemWatch, from, end string, resp *gateway.TxnResponse, err error,
+) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
 	early := ic.early
@@ -186,7 +214,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 		return
 	}
 	items, claims, retries := resp.Responses[0].Get, resp.Responses[1].Get, resp.Responses[2].Get
-	ic.horizon = ""
+	ic.horizon = end
 	if n := len(items.KVs); items.More && n > 0 {
 		ic.horizon = strings.TrimPrefix(items.KVs[n-1].Key, ic.keys.items) + "\x00"
 	}

@@ -26,8 +26,8 @@ type gaps struct {
 }
 
 const (
-	leastGap = 512  // places
-	maxGaps  = 16   // of a queue; the widest are kept
+	leastGap = 64   // places
+	maxGaps  = 32   // of a queue; the widest are kept
 	gapEvery = 1024 // or up to twice as many items are removed until the gaps are stored again
 	idleGaps = 16   // a part of that is enough when nothing is left to receive
 )

@@ -119,6 +119,9 @@ func (q *Queue) advance(ctx context.Context, ic *itemCache, st state) error {
 	return ic.sync(ctx, st.empty())
 }
 
+// idleWait is how long a consumer waits until the gaps are stored for others that come.
+const idleWait = time.Second
+
 // await waits to be given an item; or until it is time to look again.
 func (q *Queue) await(ctx context.Context, ic *itemCache, st state) *claim {
 	due := time.Duration(math.MaxInt64)
@@ -127,12 +130,19 @@ func (q *Queue) await(ctx context.Context, ic *itemCache, st state) *claim {
 	}
 	t := time.NewTimer(due)
 	defer t.Stop()
-	select {
-	case c := <-st.waiter.given:
-		return c
-	case <-t.C:
-	case <-ctx.Done():
-	case <-q.s.Context().Done():
+	idle := time.NewTimer(idleWait)
+	defer idle.Stop()
+	for {
+		select {
+		case c := <-st.waiter.given:
+			return c
+		case <-idle.C:
+			q.storeGaps(ic, true)
+			continue
+		case <-t.C:
+		case <-ctx.Done():
+		case <-q.s.Context().Done():
+		}
+		return ic.leave(st.waiter)
 	}
-	return ic.leave(st.waiter)
 }

@@ -13,7 +13,7 @@ import (
 
 // maxSpans is how many ranges hold the claims of a refresh. With them, the retries and the new items
 // of ten priorities, the transaction stays within etcd's 128 operations.
-const maxSpans = 24
+const maxSpans = 32
 
 // refresh makes a complete cache right at a revision that is not older than the call. It reads the
 // items behind the last number, and the claims of the items that are held, so it passes no key that

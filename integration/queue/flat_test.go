@@ -126,6 +126,10 @@ func TestFlat(t *testing.T) {
 func compareCalls(t *testing.T, names []string, queues []*queue.Queue) {
 	t.Helper()
 	s := plain(t)
+	got, err := s.Client().Get(within(t, patience), names[0]+"//gaps")
+	t.Logf("%+v %v", got, err)
+	got, err = s.Client().Get(within(t, patience), names[0]+"//tail")
+	t.Logf("%+v %v", got, err)
 	calls := map[string]func(i int) time.Duration{
 		"TryReceive": func(i int) time.Duration {
 			begin := time.Now()
