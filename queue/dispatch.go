@@ -190,11 +190,11 @@ func (ic *itemCache) ended(place string, fence int64) {
 	}
 }
 
-// settled: this process has removed the item.
-func (ic *itemCache) settled(place string) {
+// settled: this process has removed the item, which the watch may report later.
+func (ic *itemCache) settled(gone *entry) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	if e := ic.entries[place]; e != nil {
+	if e := ic.entries[gone.place]; e != nil && e.create == gone.create {
 		ic.drop(e)
 		ic.dispatch()
 	}

@@ -72,7 +72,9 @@ func (ic *itemCache) extend(ctx context.Context) error {
 	}
 	end := ""
 	if p, ok := priorityOf(from[:min(len(from), placeLen)]); ok {
-		end = place(p, numberOf(from[:placeLen])+reach)
+		if end = place(p, numberOf(from[:placeLen])+reach); len(end) > placeLen {
+			end = "" // behind a foreign key
+		}
 	}
 	resp, err := ic.read(ctx, from, end)
 	if err == nil && end != "" && len(resp.Responses[0].Get.KVs) == 0 {
@@ -302,7 +304,7 @@ func (ic *itemCache) broken(l *itemWatch, err error) {
 	}
 	ic.watch, ic.synced, ic.reading, ic.early = nil, false, false, nil
 	ic.entries, ic.avail, ic.floors, ic.horizon = map[string]*entry{}, nil, nil, ""
-	ic.dueFrom, ic.seenAt, ic.held = 0, 0, map[*entry]struct{}{}
+	ic.held, ic.dueFrom, ic.seenAt, ic.refreshed = map[*entry]struct{}{}, 0, 0, 0
 	ic.groups, ic.postponed, ic.resume, ic.slots = nil, nil, 0, nil
 	if !errors.Is(err, gateway.ErrCompacted) {
 		ic.err = err

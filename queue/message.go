@@ -34,6 +34,7 @@ type Message struct {
 
 	q      *Queue
 	cache  *itemCache
+	entry  *entry
 	grip   *core.Releaser
 	place  string
 	slot   int    // or noSlot
@@ -64,7 +65,7 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	// transaction.
 	err := m.release(ctx, Acked, core.ReleaseWrite{Then: append(m.remove(), ops...)})
 	if err == nil {
-		m.cache.settled(m.place)
+		m.cache.settled(m.entry)
 	}
 	return err
 }
@@ -159,7 +160,7 @@ func (m *Message) settle(ctx context.Context, outcome Outcome, size int, ops ...
 	}
 	err := m.release(ctx, outcome, w)
 	if err == nil {
-		m.cache.settled(m.place)
+		m.cache.settled(m.entry)
 	}
 	return err
 }
@@ -226,7 +227,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 		}
 		return fmt.Errorf("move to the dead letters: %w", err)
 	}
-	m.cache.settled(m.place)
+	m.cache.settled(m.entry)
 	m.q.opt.Hooks.ended(ctx, m, GivenUp)
 	return nil
 }

@@ -78,7 +78,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			q.storeGaps(ic, true)
 			return nil, ErrEmpty
 		default:
-			fresh = fresh || st.empty()
+			fresh = st.empty() || fresh && !st.due // what was moved may not be known yet
 			err = q.advance(ctx, ic, st)
 		}
 		var m *Message
