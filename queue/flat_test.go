@@ -142,31 +142,37 @@ func TestNoReadPassesDeletedKeys(t *testing.T) {
 	}
 	for what, history := range map[string]func(t *testing.T, q *queue.Queue){
 		"behind a held item": func(t *testing.T, q *queue.Queue) {
+			t.Helper()
 			hold(t, q, nil)
 			flood(t, q, 1500, nil)
 		},
 		"between held items": func(t *testing.T, q *queue.Queue) {
+			t.Helper()
 			for range 30 {
 				hold(t, q, nil)
 				flood(t, q, 70, nil)
 			}
 		},
 		"of ten priorities": func(t *testing.T, q *queue.Queue) {
+			t.Helper()
 			for p := range 10 {
 				hold(t, q, &queue.EnqueueOptions{Priority: p})
 				flood(t, q, 150, &queue.EnqueueOptions{Priority: p})
 			}
 		},
 		"that were delayed": func(t *testing.T, q *queue.Queue) {
+			t.Helper()
 			flood(t, q, delayed, &queue.EnqueueOptions{Delay: time.Second})
 		},
 		"beside a group that waits": func(t *testing.T, q *queue.Queue) {
+			t.Helper()
 			group := &queue.EnqueueOptions{Group: "g"}
 			hold(t, q, group)
 			fillEmpty(t, q, group, 1000)
 			flood(t, q, 1500, nil)
 		},
 		"before a pause": func(t *testing.T, q *queue.Queue) {
+			t.Helper()
 			flood(t, q, 1500, nil)
 			fillEmpty(t, q, nil, 1000)
 			if err := q.Pause(t.Context()); err != nil {

@@ -39,7 +39,7 @@ func flood(t *testing.T, q *queue.Queue, items int, each ...*queue.EnqueueOption
 	}
 }
 
-// histories are what happened in a queue from which nothing can be received.
+// histories returns the ways in which a queue is used before nothing can be received from it.
 func histories(t *testing.T) map[string]func(t *testing.T, q *queue.Queue, items int) {
 	t.Helper()
 	hold := func(t *testing.T, q *queue.Queue, opts *queue.EnqueueOptions) {
@@ -55,10 +55,12 @@ func histories(t *testing.T) map[string]func(t *testing.T, q *queue.Queue, items
 	}
 	return map[string]func(t *testing.T, q *queue.Queue, items int){
 		"items behind a held one": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			hold(t, q, nil)
 			flood(t, q, items)
 		},
 		"items of ten priorities": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			var all []*queue.EnqueueOptions
 			for p := range queue.MaxPriority + 1 {
 				all = append(all, &queue.EnqueueOptions{Priority: p})
@@ -67,16 +69,19 @@ func histories(t *testing.T) map[string]func(t *testing.T, q *queue.Queue, items
 			flood(t, q, items, all...)
 		},
 		"items between held ones": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			for range 30 {
 				hold(t, q, nil)
 				flood(t, q, items/30)
 			}
 		},
 		"items beside delayed ones": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			backlog(t, q, items, &queue.EnqueueOptions{Delay: time.Hour})
 			flood(t, q, items)
 		},
 		"items that were delayed": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			backlog(t, q, items, &queue.EnqueueOptions{Delay: time.Millisecond})
 			flood(t, q, items)
 			flood(t, q, items)
@@ -86,11 +91,13 @@ func histories(t *testing.T) map[string]func(t *testing.T, q *queue.Queue, items
 			}
 		},
 		"items beside a group that waits": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			hold(t, q, &queue.EnqueueOptions{Group: "g"})
 			backlog(t, q, items, &queue.EnqueueOptions{Group: "g"})
 			flood(t, q, items)
 		},
 		"ready items while paused": func(t *testing.T, q *queue.Queue, items int) {
+			t.Helper()
 			flood(t, q, items)
 			backlog(t, q, items, nil)
 			isPaused(t, q)
