@@ -33,8 +33,9 @@ type itemCache struct {
 	floors  []floor // where what was read comes from
 	reading bool    // what comes meanwhile is also kept in early
 	early   []gateway.Event
-	entries map[string]*entry // by place
-	avail   []*entry          // those to hand out, by place
+	entries map[string]*entry   // by place
+	avail   []*entry            // those to hand out, by place
+	held    map[*entry]struct{} // claimed, as far as is known, or given back with a delay
 	groups  map[string]group
 	slots   []keyState // with a MaxInFlight
 	paused  bool
@@ -56,10 +57,12 @@ type itemCache struct {
 	removed     int                   // items since the gaps were stored
 	storeAfter  int                   // as many
 	used        [MaxPriority + 1]bool // priorities of items that were removed
+	numbered    [MaxPriority + 1]bool // priorities that had items, as far as is known
 	tailCreated int64                 // create_revision of the tail's key
-	tailNext    int64                 // the number of the next item at the revision tailAt
-	tailAt      int64
-	seenAt      int64 // the revision that the cache is complete at
+	allBefore   int64                 // the items with smaller numbers are known or gone
+	seenAt      int64                 // the revision up to which all new items are known
+	refreshed   int64                 // the revision at which all new items were last read
+	pausedAt    int64                 // the revision that paused is right at
 }
 
 // itemWatch is one watch. Late calls from one that was given up are known by it.
@@ -90,7 +93,7 @@ func (q *Queue) openCache() *itemCache {
 	ic := caches.m[id]
 	if ic == nil {
 		ic = &itemCache{
-			id: id, keys: q.keys, entries: map[string]*entry{},
+			id: id, keys: q.keys, entries: map[string]*entry{}, held: map[*entry]struct{}{},
 			turn: make(chan struct{}, 1), mover: make(chan struct{}, 1),
 		}
 		ic.resetRemoved()

@@ -91,7 +91,7 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 func newCache(m *model) *itemCache {
 	return &itemCache{
 		keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{},
-		watch: &itemWatch{created: make(chan struct{})},
+		held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})},
 	}
 }
 
@@ -131,7 +131,7 @@ func TestCacheIsRight(t *testing.T) {
 			resp := m.read(from, 5+rand.N(20))
 			steps()
 			tell(rand.N(20))
-			ic.merge(ic.watch, from, resp, nil)
+			ic.merge(ic.watch, from, "", resp, nil)
 		}
 		read("")
 		var held []*entry
@@ -216,12 +216,12 @@ func TestCacheKnowsOldNews(t *testing.T) {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 		var next int64
 		ic := newCache(m)
-		ic.merge(ic.watch, "", m.read("", window), nil)
+		ic.merge(ic.watch, "", "", m.read("", window), nil)
 		for range 60 {
 			m.step(&next)
 		}
 		ic.expect(ic.watch)
-		ic.merge(ic.watch, "", m.read("", window), nil)
+		ic.merge(ic.watch, "", "", m.read("", window), nil)
 		want := slices.Clone(ic.avail)
 		if len(want) > 0 { // somebody else claims the first, we learn it from the answer to our claim
 			m.put(m.claims, m.keys.claims, want[0].place)
@@ -263,7 +263,7 @@ func TestCacheForgets(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 	ic := newCache(m)
-	ic.merge(ic.watch, "", m.read("", window), nil)
+	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	for i := range 3 * maxKnown {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
 		ic.take(ic.watch, gateway.WatchResponse{Events: m.log, Revision: m.rev})
@@ -276,7 +276,7 @@ func TestCacheForgets(t *testing.T) {
 		st := ic.next(unsent, false, nil)
 		if st.more {
 			ic.expect(ic.watch)
-			ic.merge(ic.watch, ic.horizon, m.read(ic.horizon, window), nil)
+			ic.merge(ic.watch, ic.horizon, "", m.read(ic.horizon, window), nil)
 			st = ic.next(unsent, false, nil)
 		}
 		if want := place(0, int64(i+1)); st.claim == nil || st.claim.entry.place != want {
@@ -298,7 +298,7 @@ func TestCacheHandsOut(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 	ic := newCache(m)
-	ic.merge(ic.watch, "", m.read("", window), nil)
+	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {
 		waiters = append(waiters, ic.next(unsent, true, nil).waiter)

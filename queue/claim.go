@@ -228,7 +228,8 @@ func (q *Queue) countAttempt(ctx context.Context, c *claim) (bool, error) {
 // deliver returns the message, unless the item is not to be delivered.
 func (q *Queue) deliver(ctx context.Context, c *claim) (*Message, error) {
 	m := &Message{
-		q: q, place: c.entry.place, Group: c.entry.group, claims: c.claims, slot: c.slot,
+		q: q, cache: c.cache, entry: c.entry, place: c.entry.place, Group: c.entry.group,
+		claims: c.claims, slot: c.slot,
 		tag: c.tag,
 	}
 	m.counted = !c.ahead || q.opt.MaxAttempts > 0

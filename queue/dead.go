@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -36,7 +37,7 @@ func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 	return func(yield func(dead, error) bool) {
 		for from := q.keys.dead; ; {
 			resp, err := q.s.Client().Get(ctx, from,
-				gateway.Range(until(q.keys.dead)), gateway.Limit(pageOfDead))
+				gateway.Range(until(q.keys.dead)), gateway.Limit(keysOfDead), gateway.KeysOnly())
 			if err == nil {
 				err = goesOn(resp, from)
 			}
@@ -44,19 +45,40 @@ func (q *Queue) buried(ctx context.Context) iter.Seq2[dead, error] {
 				yield(dead{}, err)
 				return
 			}
-			for _, kv := range resp.KVs {
-				r, err := decode(kv.Value)
-				d := dead{record: r, key: kv.Key, create: kv.CreateRevision}
-				if err == nil && !yield(d, nil) {
+			for page := range slices.Chunk(resp.KVs, pageOfDead) {
+				if !q.buriedOf(ctx, page, yield) {
 					return
 				}
-				from = kv.Key + "\x00"
 			}
 			if !resp.More {
 				return
 			}
+			from = resp.KVs[len(resp.KVs)-1].Key + "\x00"
 		}
 	}
+}
+
+// buriedOf yields the dead letters with these keys, without those that were moved meanwhile.
+func (q *Queue) buriedOf(
+	ctx context.Context, page []gateway.KeyValue, yield func(dead, error) bool,
+) bool {
+	var values gateway.Txn
+	for _, kv := range page {
+		values.Then = append(values.Then, gateway.OpGet(kv.Key))
+	}
+	resp, err := q.s.Client().Txn(ctx, values)
+	if err != nil {
+		yield(dead{}, err)
+		return false
+	}
+	for _, kv := range joined(resp.Responses).Get.KVs {
+		r, err := decode(kv.Value)
+		d := dead{record: r, key: kv.Key, create: kv.CreateRevision}
+		if err == nil && !yield(d, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // goesOn fails where an answer says that there are more, and has none to go on from.

@@ -196,6 +196,16 @@ func (ic *itemCache) ended(place string, fence int64) {
 	}
 }
 
+// settled: this process has removed the item, which the watch may report later.
+func (ic *itemCache) settled(gone *entry) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	if e := ic.entries[gone.place]; e != nil && e.create == gone.create {
+		ic.drop(e)
+		ic.dispatch()
+	}
+}
+
 // lost: another's claim was found, created at a revision, or that the item is gone.
 func (ic *itemCache) lost(e *entry, gone bool, claim int64) {
 	ic.mu.Lock()

@@ -82,6 +82,10 @@
 // session is lost while the answer is missing, the Ack returns [session.ErrNotHeld] with
 // [gateway.ErrUncertain], because it may have been applied.
 //
+// etcd passes the keys of deleted items until it compacts its history. The reads of a queue leave
+// them out, except those of items that were delayed and of dead letters, which the first read of a
+// process, Stats and a count for [Options.MaxLength] pass.
+//
 // etcd is a small store: it keeps all items in memory, in 2 GiB by default. The largest value of an
 // item has 1 MiB ([MaxValue]). Each consuming process receives all items through its watch,
 // including the items that other processes claim.

@@ -16,6 +16,7 @@ type entry struct {
 	listed bool   // in avail
 	turn   bool   // not behind others of its group
 	until  int64  // when it may be claimed, in milliseconds since 1970, or 0
+	noted  int64  // the revision that until is right at
 
 	keyState // of its claim
 }
@@ -31,7 +32,10 @@ type keyState struct {
 	stale    int64 // another's claim was found that seen does not reach yet
 }
 
-func (k *keyState) free() bool { return k.claim <= k.over && !k.taken && k.seen >= k.stale }
+func (k *keyState) free() bool { return !k.claimed() && !k.taken }
+
+// claimed: there is a claim, as far as is known.
+func (k *keyState) claimed() bool { return k.claim > k.over || k.seen < k.stale }
 
 // saw takes the state of the key at a revision.
 func (ic *itemCache) saw(k *keyState, revision int64, kv gateway.KeyValue, there bool) {
@@ -68,9 +72,7 @@ func (ic *itemCache) apply(ev gateway.Event) {
 	rev := ev.KV.ModRevision
 	switch kind {
 	case ic.keys.paused:
-		if rev > ic.floors[0].revision {
-			ic.paused = !ev.Deleted
-		}
+		ic.setPaused(!ev.Deleted, rev)
 	case ic.keys.gaps: // of another process, perhaps
 		ic.resetRemoved()
 		if stored := parseGaps(&gateway.GetResponse{KVs: []gateway.KeyValue{ev.KV}}); !ev.Deleted &&
@@ -94,9 +96,9 @@ func (ic *itemCache) apply(ev gateway.Event) {
 		case !ic.known(place) || rev <= ic.floor(place):
 		case ev.Deleted && e != nil:
 			ic.drop(e)
-		case !ev.Deleted && e == nil:
+		case !ev.Deleted && e == nil && rev > ic.refreshed:
 			e = ic.add(place, group, ev.KV.CreateRevision)
-			e.seen = rev
+			e.seen, e.noted = rev, rev
 			if len(ev.KV.Value) <= keptValue && e.turn {
 				e.value = ev.KV.Value
 			}
@@ -110,9 +112,16 @@ func (ic *itemCache) apply(ev gateway.Event) {
 	case ic.keys.slots:
 		ic.applySlot(ev)
 	case ic.keys.retries:
-		if e := ic.entries[place]; e != nil && rev > ic.floor(place) {
+		if e := ic.entries[place]; e != nil && rev > e.noted {
+			e.noted = rev
 			ic.postpone(e, parseRetry(ev.KV, ev.Deleted))
 		}
+	}
+}
+
+func (ic *itemCache) setPaused(paused bool, revision int64) {
+	if revision > ic.pausedAt {
+		ic.paused, ic.pausedAt = paused, revision
 	}
 }
 
@@ -141,6 +150,9 @@ func (ic *itemCache) sort(key string) (kind, place, group string) {
 func (ic *itemCache) add(place, group string, create int64) *entry {
 	e := &entry{place: place, group: group, create: create}
 	ic.entries[place] = e
+	if p, ok := priorityOf(place); ok {
+		ic.numbered[p] = true
+	}
 	ic.enterGroup(e)
 	return e
 }
@@ -160,7 +172,13 @@ func (ic *itemCache) drop(e *entry) {
 
 // list puts the entry among those to hand out, or takes it from there.
 func (ic *itemCache) list(e *entry) {
-	want := ic.entries[e.place] == e && e.free() && e.turn && e.until == 0
+	there := ic.entries[e.place] == e
+	if there && (e.claimed() || e.until != 0) {
+		ic.held[e] = struct{}{}
+	} else {
+		delete(ic.held, e)
+	}
+	want := there && e.free() && e.turn && e.until == 0
 	if want == e.listed {
 		return
 	}
@@ -181,6 +199,7 @@ func (ic *itemCache) shorten() {
 	for place, e := range ic.entries {
 		if place >= ic.horizon {
 			delete(ic.entries, place)
+			delete(ic.held, e)
 			e.listed = false
 		}
 	}

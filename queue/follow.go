@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
@@ -29,6 +28,12 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 		case <-ctx.Done():
 			return ctxerr.Of(ctx)
 		}
+		if synced {
+			done, err := ic.refresh(ctx, l)
+			if done || err != nil {
+				return err
+			}
+		}
 		if !ic.expect(l) {
 			continue
 		}
@@ -38,14 +43,12 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 			}
 			looked = true
 		}
-		resp, err := ic.read(ctx, "", gateway.OpGet(ic.keys.paused, gateway.KeysOnly()),
-			ic.readDue(synced), gateway.OpGet(ic.keys.slots, gateway.Prefix()),
-			gateway.OpGet(ic.keys.tail))
+		resp, err := ic.read(ctx, "", "", ic.readState(synced)...)
 		if err == nil && !ic.sawTailOf(resp) {
 			fresh = true
 			continue // without the gaps
 		}
-		ic.merge(l, "", resp, err)
+		ic.merge(l, "", "", resp, err)
 		if err != nil {
 			return err
 		}
@@ -67,8 +70,18 @@ func (ic *itemCache) extend(ctx context.Context) error {
 	if !needed || !ic.expect(l) {
 		return nil
 	}
-	resp, err := ic.read(ctx, from)
-	ic.merge(l, from, resp, err)
+	end := ""
+	if p, ok := priorityOf(from[:min(len(from), placeLen)]); ok {
+		if end = place(p, numberOf(from[:placeLen])+reach); len(end) > placeLen {
+			end = "" // behind a foreign key
+		}
+	}
+	resp, err := ic.read(ctx, from, end)
+	if err == nil && end != "" && len(resp.Responses[0].Get.KVs) == 0 {
+		end = ""
+		resp, err = ic.read(ctx, from, end)
+	}
+	ic.merge(l, from, end, resp, err)
 	return err
 }
 
@@ -100,96 +113,11 @@ func (ic *itemCache) expect(l *itemWatch) bool {
 	return ic.reading
 }
 
-// read reads a window of items from a place on, all claims and retries behind it, and more. The
-// claims are read with their short values, because etcd 3.7 omits the leases of a read without
-// values.
-func (ic *itemCache) read(
-	ctx context.Context, from string, more ...gateway.Op,
-) (*gateway.TxnResponse, error) {
-	ic.mu.Lock()
-	known := ic.gaps
-	ic.mu.Unlock()
-	var ops []gateway.Op
-	items := known.between(ic.keys.items, from)
-	for _, r := range items {
-		ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to),
-			gateway.Limit(window), gateway.KeysOnly()))
-	}
-	for _, prefix := range []string{ic.keys.claims, ic.keys.retries} {
-		for _, r := range known.between(prefix, from) {
-			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to)))
-		}
-	}
-	resp, err := ic.id.c.Txn(ctx, gateway.Txn{Then: append(ops, more...)})
-	if err != nil {
-		return nil, err
-	}
-	n := len(items)
-	resp.Responses = append([]gateway.OpResponse{
-		joined(resp.Responses[:n]), joined(resp.Responses[n : 2*n]),
-		joined(resp.Responses[2*n : 3*n]),
-	}, resp.Responses[3*n:]...)
-	return resp, nil
-}
-
-// joined returns the answers of neighbouring ranges as one, up to the first that is not complete.
-func joined(answers []gateway.OpResponse) gateway.OpResponse {
-	all := &gateway.GetResponse{}
-	for _, a := range answers {
-		all.KVs = append(all.KVs, a.Get.KVs...)
-		if a.Get.More {
-			all.More = true
-			break
-		}
-	}
-	return gateway.OpResponse{Get: all}
-}
-
-// readGaps reads the stored gaps for the first read of the items.
-func (ic *itemCache) readGaps(ctx context.Context) error {
-	got, err := ic.id.c.Get(ctx, ic.keys.gaps)
-	if err != nil {
-		return err
-	}
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	ic.gaps = parseGaps(got)
-	return nil
-}
-
-// sawTailOf notes the tail that was read with the items. It returns false if the gaps belong to
-// another tail.
-func (ic *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
-	created, t := int64(0), tail{}
-	if got := resp.Responses[len(resp.Responses)-1].Get; len(got.KVs) > 0 {
-		created = got.KVs[0].CreateRevision
-		t, _ = parseTail(got) // without a number nothing is stored
-	}
-	ic.sawTail(created, t.next, resp.Revision)
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	if len(ic.gaps.list) == 0 || ic.gaps.tail == created {
-		return true
-	}
-	ic.gaps = gaps{}
-	return false
-}
-
-// readDue finds the next delayed item. If the watch has reported all since an earlier read, only
-// one that is due may be missing: etcd passes all keys of a range, also with a limit.
-func (ic *itemCache) readDue(synced bool) gateway.Op {
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	end := until(ic.keys.delayed)
-	if synced {
-		end = ic.keys.dueKey(max(time.Now().UnixMilli(), ic.dueFrom)+1, "")
-	}
-	return gateway.OpGet(ic.keys.dueKey(ic.dueFrom, ""), gateway.Range(end),
-		gateway.Limit(duePage), gateway.KeysOnly())
-}
-
-// merge takes what was read after the watch stood, and then what has come since.
-func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse, err error) {
+// merge takes what was read after the watch stood, from a place up to the end, or all behind it if
+// end is empty, and then what has come since.
+func (ic *itemCache) merge(
+	l *itemWatch, from, end string, resp *gateway.TxnResponse, err error,
+) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
 	early := ic.early
@@ -198,7 +126,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 		return
 	}
 	items, claims, retries := resp.Responses[0].Get, resp.Responses[1].Get, resp.Responses[2].Get
-	ic.horizon = ""
+	ic.horizon = end
 	if n := len(items.KVs); items.More && n > 0 {
 		ic.horizon = strings.TrimPrefix(items.KVs[n-1].Key, ic.keys.items) + "\x00"
 	}
@@ -209,14 +137,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	}
 	ic.floors = slices.DeleteFunc(ic.floors, func(o floor) bool { return o.place >= from })
 	ic.floors = append(ic.floors, floor{from, resp.Revision})
-	claimed := make(map[string]gateway.KeyValue, len(claims.KVs))
-	for _, kv := range claims.KVs {
-		claimed[strings.TrimPrefix(kv.Key, ic.keys.claims)] = kv
-	}
-	until := make(map[string]int64, len(retries.KVs))
-	for _, kv := range retries.KVs {
-		until[strings.TrimPrefix(kv.Key, ic.keys.retries)] = parseRetry(kv, false)
-	}
+	claimed, until := byPlace(ic.keys.claims, claims), byPlace(ic.keys.retries, retries)
 	there := make(map[string]bool, len(items.KVs))
 	for _, kv := range items.KVs {
 		place, group := parseItemKey(strings.TrimPrefix(kv.Key, ic.keys.items))
@@ -225,11 +146,7 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 		if e == nil {
 			e = ic.add(place, group, kv.CreateRevision)
 		}
-		if e.seen <= resp.Revision {
-			claim, there := claimed[place]
-			ic.saw(&e.keyState, resp.Revision, claim, there)
-		}
-		ic.postpone(e, until[place])
+		ic.mergeEntry(e, resp.Revision, claimed, until)
 	}
 	for place, e := range ic.entries {
 		if place >= from && !there[place] && (e.seen <= resp.Revision || !ic.known(place)) {
@@ -238,19 +155,13 @@ func (ic *itemCache) merge(l *itemWatch, from string, resp *gateway.TxnResponse,
 	}
 	if from == "" {
 		ic.seenAt = max(ic.seenAt, resp.Revision)
-		ic.paused = len(resp.Responses[3].Get.KVs) > 0
+		state := resp.Responses[3:]
 		if !ic.synced {
 			ic.due = 0
+			ic.dueFrom = dueAfter(&ic.keys, state)
 		}
 		ic.synced = true
-		ic.readSlots(resp.Responses[5].Get.KVs, resp.Revision)
-		delayed := resp.Responses[4].Get
-		if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
-			due, _ := ic.keys.dueOf(kvs[0].Key)
-			ic.due = earlier(ic.due, due)
-		} else if delayed.More {
-			ic.due = max(ic.dueFrom, 1) // the next is behind foreign keys, which moveDue skips
-		}
+		ic.mergeState(state, resp.Revision)
 	}
 	for _, ev := range early {
 		ic.apply(ev)
@@ -303,7 +214,7 @@ func (ic *itemCache) broken(l *itemWatch, err error) {
 	}
 	ic.watch, ic.synced, ic.reading, ic.early = nil, false, false, nil
 	ic.entries, ic.avail, ic.floors, ic.horizon = map[string]*entry{}, nil, nil, ""
-	ic.dueFrom, ic.seenAt = 0, 0
+	ic.held, ic.dueFrom, ic.seenAt, ic.refreshed = map[*entry]struct{}{}, 0, 0, 0
 	ic.groups, ic.postponed, ic.resume, ic.slots = nil, nil, 0, nil
 	if !errors.Is(err, gateway.ErrCompacted) {
 		ic.err = err

@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"context"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,93 +100,28 @@ func (g gaps) between(prefix, from string) (ranges []gap) {
 	return append(ranges, gap{prefix + from, until(prefix)})
 }
 
-// gaps returns the gaps that the cache knows, once enough items were removed. The cache is complete
-// before the horizon, at a revision at which the tail had the number next.
-func (ic *itemCache) newGaps() []gap {
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	if !ic.synced || ic.removed < ic.storeAfter {
-		return nil
+// betweenGaps reads in one transaction what ops returns for the stored gaps, or for none if they
+// belong to another tail.
+func (p *producer) betweenGaps(
+	ctx context.Context, ops func(known gaps) []gateway.Op,
+) (*gateway.TxnResponse, error) {
+	c := p.host.Client()
+	got, err := c.Get(ctx, p.keys.gaps)
+	if err != nil {
+		return nil, err
 	}
-	ic.resetRemoved()
-	if ic.tailNext == 0 || ic.tailAt > ic.seenAt {
-		return []gap{}
-	}
-	numbers := map[int][]int64{}
-	for place := range ic.entries {
-		if p, ok := priorityOf(place); ok {
-			numbers[p] = append(numbers[p], numberOf(place))
-		}
-	}
-	list := []gap{}
-	for p, used := range ic.used {
-		end := place(p, ic.tailNext)
-		if !used || ic.horizon != "" && (ic.horizon <= place(p, 0) || len(ic.horizon) < placeLen) {
-			continue
-		}
-		if ic.horizon != "" && ic.horizon < end {
-			end = ic.horizon[:len(end)]
-		}
-		numbers[p] = append(numbers[p], numberOf(end))
-		slices.Sort(numbers[p])
-		from := int64(0)
-		for _, n := range numbers[p] {
-			if n > numberOf(end) {
-				break
-			}
-			if n-from >= leastGap {
-				list = append(list, gap{place(p, from), place(p, n)})
-			}
-			from = n + 1
-		}
-	}
-	return list
-}
-
-// resetRemoved begins to count again. Consumers of several processes do so at different numbers, so
-// that mostly one of them stores the gaps. The cache is locked.
-func (ic *itemCache) resetRemoved() { ic.removed, ic.storeAfter = 0, gapEvery+rand.N(gapEvery) }
-
-// storeGaps stores the gaps that are new in the background, once in many items.
-func (q *Queue) storeGaps(ic *itemCache) {
-	list := ic.newGaps()
-	if list == nil {
-		return
-	}
-	q.s.Background(func(ctx context.Context) {
-		c := q.s.Client()
-		resp, err := c.Txn(ctx, gateway.Txn{Then: []gateway.Op{
-			gateway.OpGet(q.keys.tail), gateway.OpGet(q.keys.gaps),
-		}})
-		if err != nil {
-			return // the consumer that comes to so many items next does it
-		}
-		t, err := parseTail(resp.Responses[0].Get)
-		if err != nil || t.mod == 0 {
-			return
-		}
-		created := resp.Responses[0].Get.KVs[0].CreateRevision
-		old := parseGaps(resp.Responses[1].Get)
-		if old.tail != created {
-			old = gaps{tail: created}
-		}
-		if ic.sawTail(created, t.next, resp.Revision) && len(list) > 0 {
-			_, _ = c.Txn(ctx, gateway.Txn{
-				If: []gateway.Cmp{
-					gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created),
-				},
-				Then: []gateway.Op{gateway.OpPut(q.keys.gaps, old.with(list).encode())},
-			})
-		}
+	known := parseGaps(got)
+	return c.Txn(ctx, gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpCreateRevision(p.keys.tail, gateway.Equal, known.tail)},
+		Then: ops(known),
+		Else: ops(gaps{}),
 	})
 }
 
-// sawTail notes the number of the next item at a revision, for the gaps that are found once the
-// watch has come so far. It returns false if the tail is another than before.
-func (ic *itemCache) sawTail(created, next, revision int64) bool {
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	same := ic.tailCreated == created
-	ic.tailCreated, ic.tailNext, ic.tailAt = created, next, revision
-	return same
+// countOf returns the sum of counts.
+func countOf(answers []gateway.OpResponse) (n int64) {
+	for _, a := range answers {
+		n += a.Get.Count
+	}
+	return n
 }

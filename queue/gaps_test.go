@@ -17,7 +17,7 @@ func TestGapsLeaveOutNoItem(t *testing.T) {
 		k := keysOf("a")
 		items := map[string]bool{}
 		stored := gaps{tail: 7}
-		ic := &itemCache{keys: k, synced: true, entries: map[string]*entry{}}
+		ic := &itemCache{keys: k, synced: true, entries: map[string]*entry{}, held: map[*entry]struct{}{}}
 		next := int64(1)
 		for range 30 {
 			for range rand.N(600) {
@@ -33,8 +33,7 @@ func TestGapsLeaveOutNoItem(t *testing.T) {
 					ic.drop(e)
 				}
 			}
-			ic.removed, ic.storeAfter = gapEvery, gapEvery
-			ic.tailNext, ic.tailAt, ic.seenAt = next, next, next
+			ic.allBefore = next
 			ic.horizon = ""
 			if places := slices.Sorted(maps.Keys(items)); len(places) > 0 && rand.N(3) == 0 {
 				ic.horizon = places[rand.N(len(places))] + "\x00"

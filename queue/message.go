@@ -33,6 +33,8 @@ type Message struct {
 	Enqueued time.Time // by the producer's clock
 
 	q      *Queue
+	cache  *itemCache
+	entry  *entry
 	grip   *core.Releaser
 	place  string
 	slot   int    // or noSlot
@@ -61,7 +63,11 @@ func (m *Message) AckWith(ctx context.Context, ops ...gateway.Op) error {
 	}
 	// Alone: ops may write the same keys as those of another message, which etcd refuses in one
 	// transaction.
-	return m.release(ctx, Acked, core.ReleaseWrite{Then: append(m.remove(), ops...)})
+	err := m.release(ctx, Acked, core.ReleaseWrite{Then: append(m.remove(), ops...)})
+	if err == nil {
+		m.cache.settled(m.entry)
+	}
+	return err
 }
 
 // Nack gives the item back, to be delivered again. Without a delay, the item keeps its place and
@@ -143,9 +149,7 @@ func (m *Message) countOps() []gateway.Op {
 // returned notes that the item is in its place again. Its own process can receive it before the
 // watch reports the end of the claim.
 func (m *Message) returned() {
-	ic := m.q.openCache()
-	defer ic.release()
-	ic.ended(m.place, m.Fence())
+	m.cache.ended(m.place, m.Fence())
 }
 
 // settle removes the item and applies ops, together with others. size is the number of bytes that
@@ -154,7 +158,11 @@ func (m *Message) settle(ctx context.Context, outcome Outcome, size int, ops ...
 	w := core.ReleaseWrite{
 		Then: append(m.forget(), ops...), Weight: 1 + size/core.WeightBytes, Deletes: m.keys(),
 	}
-	return m.release(ctx, outcome, w)
+	err := m.release(ctx, outcome, w)
+	if err == nil {
+		m.cache.settled(m.entry)
+	}
+	return err
 }
 
 // key is the part of the item's key behind the prefix.
@@ -219,6 +227,7 @@ func (m *Message) drop(ctx context.Context, reason string) error {
 		}
 		return fmt.Errorf("move to the dead letters: %w", err)
 	}
+	m.cache.settled(m.entry)
 	m.q.opt.Hooks.ended(ctx, m, GivenUp)
 	return nil
 }

@@ -63,7 +63,7 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 			return nil, err
 		}
 		q.deleteUnleased(ic) //nolint:contextcheck // in the background
-		q.storeGaps(ic)
+		q.storeGaps(ic, false)
 		st, err := q.next(ctx, ic, wait), error(nil)
 		if st.claim == nil {
 			core.Unexpect(q.s)
@@ -75,9 +75,10 @@ func (q *Queue) receive(ctx context.Context, wait bool) (*Message, error) {
 				q.claimedWaiting(ic) //nolint:contextcheck // claims ahead are not for this caller
 			}
 		case fresh && st.empty():
+			q.storeGaps(ic, true)
 			return nil, ErrEmpty
 		default:
-			fresh = fresh || st.empty()
+			fresh = st.empty() || fresh && !st.due // what was moved may not be known yet
 			err = q.advance(ctx, ic, st)
 		}
 		var m *Message
@@ -118,6 +119,9 @@ func (q *Queue) advance(ctx context.Context, ic *itemCache, st state) error {
 	return ic.sync(ctx, st.empty())
 }
 
+// idleWait is how long a consumer waits until the gaps are stored for others that come.
+const idleWait = time.Second
+
 // await waits to be given an item; or until it is time to look again.
 func (q *Queue) await(ctx context.Context, ic *itemCache, st state) *claim {
 	due := time.Duration(math.MaxInt64)
@@ -126,12 +130,19 @@ func (q *Queue) await(ctx context.Context, ic *itemCache, st state) *claim {
 	}
 	t := time.NewTimer(due)
 	defer t.Stop()
-	select {
-	case c := <-st.waiter.given:
-		return c
-	case <-t.C:
-	case <-ctx.Done():
-	case <-q.s.Context().Done():
+	idle := time.NewTimer(idleWait)
+	defer idle.Stop()
+	for {
+		select {
+		case c := <-st.waiter.given:
+			return c
+		case <-idle.C:
+			q.storeGaps(ic, true)
+			continue
+		case <-t.C:
+		case <-ctx.Done():
+		case <-q.s.Context().Done():
+		}
+		return ic.leave(st.waiter)
 	}
-	return ic.leave(st.waiter)
 }

@@ -28,24 +28,29 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	if err := q.check(); err != nil {
 		return Stats{}, q.wrap("stats", err)
 	}
-	var t gateway.Txn
-	for _, prefix := range []string{q.keys.items, q.keys.claims, q.keys.delayed, q.keys.dead} {
-		t.Then = append(t.Then, gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly()))
-	}
-	t.Then = append(t.Then, gateway.OpGet(q.keys.paused), gateway.OpGet(q.keys.tail))
-	resp, err := q.s.Client().Txn(ctx, t)
+	resp, err := q.betweenGaps(ctx, func(known gaps) []gateway.Op {
+		return slices.Concat([]gateway.Op{
+			gateway.OpGet(q.keys.paused), gateway.OpGet(q.keys.tail),
+			gateway.OpGet(q.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
+			gateway.OpGet(q.keys.dead, gateway.Prefix(), gateway.CountOnly()),
+		},
+			getRanges(known.between(q.keys.items, ""), gateway.CountOnly()),
+			getRanges(known.between(q.keys.claims, ""), gateway.CountOnly()))
+	})
 	if err != nil {
 		return Stats{}, q.wrap("stats", err)
 	}
-	count := func(i int) int64 { return resp.Responses[i].Get.Count }
-	tail, err := parseTail(resp.Responses[5].Get)
+	rest := resp.Responses[4:]
+	items, claimed := countOf(rest[:len(rest)/2]), countOf(rest[len(rest)/2:])
+	tail, err := parseTail(resp.Responses[1].Get)
 	if err != nil {
 		return Stats{}, q.wrap("stats", err)
 	}
 	return Stats{
 		Revision: resp.Revision,
-		Ready:    count(0) - count(1), Claimed: count(1), Delayed: count(2), Dead: count(3),
-		Enqueued: tail.next - 1, Paused: count(4) > 0,
+		Ready:    items - claimed, Claimed: claimed,
+		Delayed: resp.Responses[2].Get.Count, Dead: resp.Responses[3].Get.Count,
+		Enqueued: tail.next - 1, Paused: resp.Responses[0].Get.Count > 0,
 	}, nil
 }
 
@@ -74,22 +79,20 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 	if err != nil {
 		return nil, q.wrap("peek", err)
 	}
-	resp, err := q.s.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-		gateway.OpGet(q.keys.items, gateway.Prefix(), gateway.Limit(int64(n)), gateway.KeysOnly()),
-		gateway.OpGet(q.keys.claims, gateway.Prefix(), gateway.KeysOnly()),
-	}})
+	resp, err := q.betweenGaps(ctx, func(known gaps) []gateway.Op {
+		return getRanges(known.between(q.keys.items, ""), gateway.Limit(int64(n)), gateway.KeysOnly())
+	})
 	if err != nil {
 		return nil, q.wrap("peek", err)
 	}
-	claimed := map[string]bool{}
-	for _, kv := range resp.Responses[1].Get.KVs {
-		claimed[strings.TrimPrefix(kv.Key, q.keys.claims)] = true
-	}
+	first := joined(resp.Responses).Get.KVs
 	var items []Item
-	for page := range slices.Chunk(resp.Responses[0].Get.KVs, peekPage) {
+	for page := range slices.Chunk(first[:min(n, len(first))], peekPage) {
 		var values gateway.Txn
 		for _, kv := range page {
-			values.Then = append(values.Then, gateway.OpGet(kv.Key))
+			place, _ := parseItemKey(strings.TrimPrefix(kv.Key, q.keys.items))
+			values.Then = append(values.Then, gateway.OpGet(kv.Key),
+				gateway.OpGet(q.keys.claims+place, gateway.CountOnly()))
 		}
 		resp, err := q.s.Client().Txn(ctx, values)
 		if err != nil {
@@ -98,11 +101,12 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 		for i, kv := range page {
 			place, group := parseItemKey(strings.TrimPrefix(kv.Key, q.keys.items))
 			priority, ok := priorityOf(place)
-			if found := resp.Responses[i].Get.KVs; ok && len(found) > 0 {
+			found, claims := resp.Responses[2*i].Get.KVs, resp.Responses[2*i+1].Get.Count
+			if ok && len(found) > 0 {
 				if r, err := decode(found[0].Value); err == nil {
 					items = append(items, Item{
 						ID: r.ID, Value: r.value, Priority: priority, Group: group,
-						Enqueued: toTime(r.Enqueued), Claimed: claimed[place],
+						Enqueued: toTime(r.Enqueued), Claimed: claims > 0,
 					})
 				}
 			}

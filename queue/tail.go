@@ -2,15 +2,11 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
-	"github.com/holdfast-go/holdfast/internal/line"
 )
 
 // tail is the end of the queue as a producer knows it.
@@ -220,100 +216,4 @@ func (p *producer) seeTail(got *gateway.GetResponse, at int64) error {
 	p.end.at = at
 	p.end.known = err == nil
 	return err
-}
-
-// count sets the bound to the number of items at the revision that it returns. Unless the count has
-// to be exact, the watch may be late.
-func (p *producer) count(ctx context.Context, exact bool) (revision int64, _ error) {
-	if n, at, ok := p.room.length(); ok && at >= p.end.mod && !exact {
-		p.end.bound = n
-		return at, nil
-	}
-	n, at, got, err := p.countItems(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := p.seeTail(got, at); err != nil {
-		return 0, err
-	}
-	p.end.bound = n
-	return at, nil
-}
-
-// countItems returns the number of items that MaxLength limits at a revision, and the tail.
-func (p *producer) countItems(
-	ctx context.Context,
-) (n, revision int64, _ *gateway.GetResponse, _ error) {
-	got, err := p.host.Client().Get(ctx, p.keys.gaps)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	for known := parseGaps(got); ; known = (gaps{}) { // again if they belong to another tail
-		ops := []gateway.Op{
-			gateway.OpGet(p.keys.tail),
-			gateway.OpGet(p.keys.delayed, gateway.Prefix(), gateway.CountOnly()),
-		}
-		for _, r := range known.between(p.keys.items, "") {
-			ops = append(ops, gateway.OpGet(r.from, gateway.Range(r.to), gateway.CountOnly()))
-		}
-		resp, err := p.host.Client().Txn(ctx, gateway.Txn{Then: ops})
-		if err != nil {
-			return 0, 0, nil, err
-		}
-		end := resp.Responses[0].Get
-		if len(known.list) > 0 && (len(end.KVs) == 0 || end.KVs[0].CreateRevision != known.tail) {
-			continue
-		}
-		for _, a := range resp.Responses[1:] {
-			n += a.Get.Count
-		}
-		return n, resp.Revision, end, nil
-	}
-}
-
-// maxTail is the greatest number in the tail's key. The items of one more transaction still have
-// numbers of 16 digits.
-const maxTail = 1e16 - 1 - maxBatch
-
-// encodeTail returns the tail's value: the next number, the bound or "-", and the pressure. Parts
-// at the end that say nothing are left out.
-func encodeTail(next, bound int64, pressure int) []byte {
-	out := strconv.AppendInt(nil, next, 10)
-	switch {
-	case bound != uncounted:
-		out = fmt.Appendf(out, " %d", bound)
-	case pressure > 0:
-		out = append(out, " -"...)
-	}
-	if pressure > 0 {
-		out = fmt.Appendf(out, " %d", pressure)
-	}
-	return out
-}
-
-// parseTail reads the tail's key.
-func parseTail(got *gateway.GetResponse) (tail, error) {
-	if len(got.KVs) == 0 {
-		return tail{next: 1, bound: uncounted}, nil
-	}
-	kv := got.KVs[0]
-	t := tail{bound: uncounted, mod: kv.ModRevision}
-	parts := strings.Split(string(kv.Value), " ")
-	ok := len(parts) <= 3
-	number := func(i int, least, most int64) int64 {
-		n, err := strconv.ParseInt(parts[i], 10, 64)
-		ok = ok && err == nil && n >= least && n <= most
-		return n
-	}
-	t.next = number(0, 1, maxTail)
-	if len(parts) == 2 || len(parts) > 2 && parts[1] != "-" {
-		t.bound = number(1, 0, maxTail)
-	}
-	if len(parts) > 2 {
-		t.pressure = int(number(2, 1, maxPressure))
-	}
-	if !ok {
-		return tail{}, line.CorruptKey(kv)
-	}
-	return t, nil
 }

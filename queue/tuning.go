@@ -49,12 +49,13 @@ const (
 // last compaction, so a read that does not leave them out takes longer with every item before.
 const (
 	// leastGap is the number of places of the shortest gap that is stored.
-	leastGap = 512
+	leastGap = 64
 	// maxGaps is the number of gaps of a queue that are stored, the widest ones.
-	maxGaps = 16
+	maxGaps = 32
 	// gapEvery, or up to twice as many, is the number of items that are removed until the gaps are
-	// stored again.
+	// stored again. A part of that, by idleGaps, is enough when nothing is left to receive.
 	gapEvery = 1024
+	idleGaps = 16
 )
 
 // Producers. The tests are TestRequestsPerItem and TestProducerFreezes of integration/queue.
@@ -82,7 +83,10 @@ const (
 
 // Reads of values. So many of the largest items stay within the limit of an answer.
 const (
-	// pageOfDead is the number of dead letters that are read at once.
+	// keysOfDead is the number of keys of dead letters that are read at once, because etcd passes all
+	// keys that follow for each read.
+	keysOfDead = 4096
+	// pageOfDead is the number of dead letters that are read at once, with their values.
 	pageOfDead = 16
 	// peekPage is the number of items that Peek reads at once.
 	peekPage = 16
