@@ -55,6 +55,14 @@ func (m *model) step(next *int64) {
 	}
 }
 
+// watching returns an empty cache with a watch.
+func watching(k keys) *itemCache {
+	return &itemCache{
+		keys: k, turn: make(chan struct{}, 1), entries: map[string]*entry{},
+		held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})},
+	}
+}
+
 // read answers as etcd does.
 func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	get := func(kind map[string]int64, prefix string, limit int) gateway.OpResponse {
@@ -94,7 +102,7 @@ func TestCacheIsRight(t *testing.T) {
 			}
 		}
 		steps()
-		ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})}}
+		ic := watching(m.keys)
 		m.log = nil // the watch is from now on
 		tell := func(n int) {
 			for range n {
@@ -200,7 +208,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 	for range 100 {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 		var next int64
-		ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})}}
+		ic := watching(m.keys)
 		ic.merge(ic.watch, "", "", m.read("", window), nil)
 		for range 60 {
 			m.step(&next)
@@ -247,7 +255,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 func TestCacheForgets(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})}}
+	ic := watching(m.keys)
 	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	for i := range 3 * maxKnown {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
@@ -282,7 +290,7 @@ func TestCacheForgets(t *testing.T) {
 func TestCacheHandsOut(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	ic := &itemCache{keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{}, held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})}}
+	ic := watching(m.keys)
 	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {
