@@ -115,8 +115,10 @@ func isPaused(t *testing.T, q *queue.Queue) {
 	}
 }
 
-// grows are the calls that pass the items of a history, which are still there, or were delayed.
+// grows are the calls that pass the items of a history, which are still there, or were delayed, or
+// that read a range for each priority.
 var grows = map[string][]string{
+	"items of ten priorities": {"TryReceive by another client"},
 	"items beside delayed ones": {
 		"TryReceive by another client", "Stats", "Enqueue with MaxLength",
 	},
