@@ -59,6 +59,14 @@ func (m *model) step(next *int64) {
 	}
 }
 
+// watching returns an empty cache with a watch.
+func watching(k keys) *itemCache {
+	return &itemCache{
+		keys: k, turn: make(chan struct{}, 1), entries: map[string]*entry{},
+		held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})},
+	}
+}
+
 // read answers as etcd does.
 func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	get := func(kind map[string]int64, prefix string, limit int) gateway.OpResponse {
@@ -87,14 +95,6 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	}
 }
 
-// newCache returns an empty cache of the model's queue.
-func newCache(m *model) *itemCache {
-	return &itemCache{
-		keys: m.keys, turn: make(chan struct{}, 1), entries: map[string]*entry{},
-		held: map[*entry]struct{}{}, watch: &itemWatch{created: make(chan struct{})},
-	}
-}
-
 // TestCacheIsRight: whatever the order in which reads and the watch, which is late, tell of the
 // same changes, the cache has the right items to hand out once the watch has caught up; also when
 // consumers take some and fail, or read on.
@@ -109,7 +109,7 @@ func TestCacheIsRight(t *testing.T) {
 			}
 		}
 		steps()
-		ic := newCache(m)
+		ic := watching(m.keys)
 		m.log = nil // the watch is from now on
 		tell := func(n int) {
 			for range n {
@@ -215,7 +215,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 	for range 100 {
 		m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
 		var next int64
-		ic := newCache(m)
+		ic := watching(m.keys)
 		ic.merge(ic.watch, "", "", m.read("", window), nil)
 		for range 60 {
 			m.step(&next)
@@ -262,7 +262,7 @@ func TestCacheKnowsOldNews(t *testing.T) {
 func TestCacheForgets(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	ic := newCache(m)
+	ic := watching(m.keys)
 	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	for i := range 3 * maxKnown {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
@@ -297,7 +297,7 @@ func TestCacheForgets(t *testing.T) {
 func TestCacheHandsOut(t *testing.T) {
 	t.Parallel()
 	m := &model{keys: keysOf("a"), items: map[string]int64{}, claims: map[string]int64{}}
-	ic := newCache(m)
+	ic := watching(m.keys)
 	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	var waiters []*waiter
 	for range 4 {

@@ -91,17 +91,11 @@ func (q *Queue) unclaimLean(c *claim) func() []gateway.Op { return q.unclaimAnd(
 func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op {
 	key, count := q.keys.claims+c.entry.place, q.keys.counts+c.entry.place
 	then := []gateway.Op{gateway.OpDelete(key)}
-	first := gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
-		Then: []gateway.Op{gateway.OpDelete(count)},
-		Else: uncount,
-	}
 	switch {
-	case !c.ahead || c.claims == 1:
-		if c.ahead { // the attempt may not have been counted
-			first.Else = nil
-		}
-		then = append(then, gateway.OpTxn(first))
+	case !c.ahead:
+		then = append(then, q.takeBack(c.entry.place, uncount...))
+	case c.claims == 1: // the attempt may not have been counted
+		then = append(then, q.takeBack(c.entry.place))
 	case c.claims > 1:
 		then = append(then, gateway.OpTxn(gateway.Txn{
 			If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, int64(c.claims))},
@@ -114,6 +108,16 @@ func (q *Queue) unclaimAnd(c *claim, uncount ...gateway.Op) func() []gateway.Op 
 		undo = append(undo, q.freeSlotOf(c.slot, c.tag))
 	}
 	return func() []gateway.Op { return undo }
+}
+
+// takeBack deletes the count of an item's claims if it is 1, and else applies ops.
+func (q *Queue) takeBack(place string, ops ...gateway.Op) gateway.Op {
+	count := q.keys.counts + place
+	return gateway.OpTxn(gateway.Txn{
+		If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
+		Then: []gateway.Op{gateway.OpDelete(count)},
+		Else: ops,
+	})
 }
 
 func (c *claim) read(resp core.Outcome) {

@@ -17,7 +17,8 @@ func TestGapsLeaveOutNoItem(t *testing.T) {
 		k := keysOf("a")
 		items := map[string]bool{}
 		stored := gaps{tail: 7}
-		ic := &itemCache{keys: k, synced: true, entries: map[string]*entry{}, held: map[*entry]struct{}{}}
+		ic := watching(k)
+		ic.synced = true
 		next := int64(1)
 		for range 30 {
 			for range rand.N(600) {

@@ -13,12 +13,8 @@ import (
 func (m *Message) Requeue(ctx context.Context) error {
 	var uncount []gateway.Op
 	if m.counted {
-		count, returns := m.q.keys.counts+m.place, m.q.keys.returns+m.place
-		uncount = append(uncount, gateway.OpTxn(gateway.Txn{
-			If:   []gateway.Cmp{gateway.CmpVersion(count, gateway.Equal, 1)},
-			Then: []gateway.Op{gateway.OpDelete(count)},
-			Else: []gateway.Op{gateway.OpPut(returns, nil)},
-		}))
+		returned := gateway.OpPut(m.q.keys.returns+m.place, nil)
+		uncount = append(uncount, m.q.takeBack(m.place, returned))
 	}
 	err := m.giveBack(ctx, Requeued, append(m.forgetRetry(), uncount...)...)
 	if err == nil {
