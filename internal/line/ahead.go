@@ -86,11 +86,34 @@ func (l *Line) getAhead(ctx context.Context, me Member) (*gateway.GetResponse, e
 	return read, nil
 }
 
-// waitFirst returns when the rule admits a member, of which it follows only those ahead.
+// waitFirst returns when the rule admits a member, of which it follows only the deletions of those
+// ahead, and the settings. The events of two watches may arrive out of order, so the member is
+// admitted only by a read.
 func (l *Line) waitFirst(ctx context.Context, j Join, me Member) error {
+	for {
+		if err := l.followAhead(ctx, j, me); err != nil {
+			return err
+		}
+		v, err := l.readAhead(ctx, me)
+		if err != nil {
+			return err
+		}
+		last := len(v.Members) - 1
+		if last < 0 || !v.Members[last].is(me) {
+			return errRemoved
+		}
+		if l.Rule(v) > last {
+			return nil
+		}
+	}
+}
+
+// followAhead returns nil when the rule may admit the member.
+func (l *Line) followAhead(ctx context.Context, j Join, me Member) error {
 	m := newMirror(l.Session.Client(), l.prefix(), l.Rule)
-	m.Cache = listwatch.New(
-		l.Session.Client(), &ahead{m, l, me}, []string{l.prefix()}, gateway.Prefix())
+	keys := []string{l.prefix(), l.SettingKey("")}
+	m.Cache = listwatch.New(l.Session.Client(), &ahead{m, l, me}, keys, gateway.Prefix())
+	m.WatchOptions(l.prefix(), gateway.NoPut())
 	defer m.Close()
 	_, err := l.waitIn(ctx, m, j, me)
 	return err

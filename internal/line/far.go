@@ -18,9 +18,9 @@ import (
 // them. In an election, the candidate that is next has to see the priorities behind it. So the
 // members of such lines note their admission: a member that was admitted after it had waited puts
 // its key again, with the same value, if its successor may be far back and wait for that. The
-// successor is the first that waits then, and follows the line, in an election a part of it, see
-// next.go. A member that was admitted when it joined need not note that, because its successor
-// joined later and read that it was admitted.
+// successor is the first that waits then, and follows the members ahead, in an election also those
+// that may pass it, see next.go. A member that was admitted when it joined need not note that,
+// because its successor joined later and read that it was admitted.
 
 // errNear ends the wait of a member far back that has to follow the line.
 var errNear = errors.New("no longer far back")
