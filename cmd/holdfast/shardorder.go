@@ -59,8 +59,8 @@ func onShard(do func(context.Context, *gateway.Client, string, int, string) erro
 	}
 }
 
-// pauseShard is [shard.Pause] for a shard that the group has, as far as the number is known, because
-// a wrong number would look as if the shard had been paused.
+// pauseShard is [shard.Pause] for a shard that the group has, as far as the number is known,
+// because a wrong number would look as if the shard had been paused.
 func pauseShard(ctx context.Context, c *gateway.Client, name string, n int, why string) error {
 	for v, err := range shard.Observe(ctx, c, name) {
 		switch {
