@@ -36,8 +36,9 @@
 //
 // A schedule cannot be changed while replicas run with the old one: Run returns
 // [ErrScheduleMismatch] then. The times are in UTC, so a schedule must have its time zone in
-// itself, as "CRON_TZ=Europe/Berlin 0 2 * * *" of robfig/cron has. A machine whose clock is set
-// notices that within a minute.
+// itself, as "CRON_TZ=Europe/Berlin 0 4 * * *" of robfig/cron has. Such a schedule of robfig/cron
+// leaves out a time of day that does not exist when clocks change, and has one twice that exists
+// twice. A machine whose clock is set notices that within a minute.
 //
 // # Concurrency
 //

@@ -106,7 +106,9 @@ func (m *Membership) during(
 	}()
 	defer func() { // also if fn panics or ends its goroutine
 		stop(nil)
-		err = errors.Join(err, <-kept)
+		if ended := <-kept; !errors.Is(err, ended) { // fn often returns the cause of its context
+			err = errors.Join(err, ended)
+		}
 		m.remove(ctx, s)
 	}()
 	select {

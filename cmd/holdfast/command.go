@@ -75,7 +75,7 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 	}, h)
 	switch {
 	case errors.Is(err, childproc.ErrHoldEnded):
-		return lostf("the %s was lost before the command began: %w", h.kind, lossOf(h))
+		return lostf("the %s was lost before the command began: %w", h.kind, a.lossOf(h, f))
 	case err != nil:
 		return cannotRun(argv[0], err)
 	}
@@ -84,7 +84,7 @@ func (a *app) runCommand(ctx context.Context, h *hold, f *holdFlags, argv []stri
 	switch {
 	case res.Lost:
 		return lostf("the %s was lost while the command ran, which was ended (status %d): %w",
-			h.kind, res.Status, lossOf(h))
+			h.kind, res.Status, a.lossOf(h, f))
 	case res.Status != 0:
 		return &childError{status: res.Status, signal: res.Signal, keyboard: res.Keyboard}
 	}
@@ -110,10 +110,13 @@ func (a *app) startCommand(
 }
 
 // lossOf returns the reason of a loss.
-func lossOf(h *hold) error {
+func (a *app) lossOf(h *hold, f *holdFlags) error {
 	if err := h.Err(); err != nil {
 		_, _ = errors.AsType[*session.BrokenError](err) // waits until the text is complete
 		return err
+	}
+	if f.maxHold > 0 && a.session.Deadline().After(h.Deadline()) {
+		return session.ErrOverdue // it will be, as soon as the --grace of the command has passed
 	}
 	return errors.New("no renewal was acknowledged in time")
 }

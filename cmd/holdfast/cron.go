@@ -21,7 +21,9 @@ type cronFlags struct {
 
 const cronHelp = `Run a command at the times of a schedule, once for all hosts: start this on each
 of them, with the same schedule. The SCHEDULE has five fields, as in crontab(5), or is a
-word such as @daily. Its times are in UTC, or in the --timezone. If a host dies, another
+word such as @daily. Its times are in UTC, or in the --timezone, where a time of day that
+a change of the clocks leaves out does not run, and one that exists twice runs twice.
+If a host dies, another
 one runs the command again after the TTL. If a command fails, another host runs it, after a
 pause that doubles from 1s to 1m. The command also gets HOLDFAST_SCHEDULED, the time
 of the tick, and HOLDFAST_ATTEMPT, from 1.
@@ -36,7 +38,7 @@ func cronCommand(a *app) *cobra.Command {
 		Short: "Run a command at the times of a schedule, once for all hosts",
 		Long: cronHelp + exitStatus("64 if others run the name with another schedule",
 			"126 or 127 if\nthe command cannot be run"),
-		Example: "  holdfast cron reports \"0 2 * * *\" --timezone Europe/Berlin -- ./report.sh\n" +
+		Example: "  holdfast cron reports \"0 4 * * *\" --timezone Europe/Berlin -- ./report.sh\n" +
 			"  holdfast cron sweep --every 10m --timeout 5m -- ./sweep.sh",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

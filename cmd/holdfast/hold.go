@@ -143,7 +143,7 @@ func (a *app) holdWhile(
 	if len(argv) > 0 {
 		err = a.runCommand(ctx, h, f, argv)
 	} else {
-		err = a.keepUntilSignal(ctx, h, names)
+		err = a.keepUntilSignal(ctx, h, f, names)
 	}
 	if isLost(err) {
 		return err // the end of the session removes the rest
@@ -162,7 +162,9 @@ func (a *app) holdWhile(
 }
 
 // keepUntilSignal prints the hold, as etcdctl does, and returns nil when a signal arrives.
-func (a *app) keepUntilSignal(ctx context.Context, h *hold, names []string) error {
+func (a *app) keepUntilSignal(
+	ctx context.Context, h *hold, f *holdFlags, names []string,
+) error {
 	lines := h.keys
 	if h.value != "" {
 		lines = append(slices.Clone(lines), h.value)
@@ -178,6 +180,6 @@ func (a *app) keepUntilSignal(ctx context.Context, h *hold, names []string) erro
 	case <-ctx.Done():
 		return nil
 	case <-h.Context().Done():
-		return lostf("the %s was lost: %w", h.kind, lossOf(h))
+		return lostf("the %s was lost: %w", h.kind, a.lossOf(h, f))
 	}
 }

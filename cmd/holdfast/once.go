@@ -125,7 +125,7 @@ func (f *onceFlags) runOnce(
 	case out.err == nil:
 		return out.value, nil
 	case run.Err() != nil:
-		err = lostf("the run was lost after the command had ended: %w", lossOf(h))
+		err = lostf("the run was lost after the command had ended: %w", a.lossOf(h, &f.holdFlags))
 	case ctx.Err() != nil: // a signal
 		err = fmt.Errorf("a process that the command has left still writes its output: %w",
 			context.Cause(ctx))

@@ -67,7 +67,7 @@ func shardCommand(a *app) *cobra.Command {
 	fs.Var(&f.drain, "drain", "time for the moves after a signal")
 	return group("shard", "Run commands for shards", "Run commands for shards.", "NAME", run,
 		shardOrder(a, "pause", "SHARD", "Stop a shard", "stops the shard, and returns when no member "+
-			"holds it", "3", onShard(shard.Pause)),
+			"holds it", "3", onShard(pauseShard)),
 		shardOrder(a, "resume", "SHARD", "End a pause", "", "3", onShard(
 			func(ctx context.Context, c *gateway.Client, name string, n int, _ string) error {
 				return shard.Resume(ctx, c, name, n)

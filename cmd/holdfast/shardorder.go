@@ -53,8 +53,24 @@ func onShard(do func(context.Context, *gateway.Client, string, int, string) erro
 	return func(ctx context.Context, c *gateway.Client, name, subject, why string) error {
 		n, err := strconv.Atoi(subject)
 		if err != nil || n < 0 || n >= shard.MaxShards {
-			return usagef("%q is no number of a shard", subject)
+			return usagef("%q is no number of a shard; type one from 0", subject)
 		}
 		return do(ctx, c, name, n, why)
 	}
+}
+
+// pauseShard is [shard.Pause] for a shard that the group has, as far as the number is known,
+// because a wrong number would look as if the shard had been paused.
+func pauseShard(ctx context.Context, c *gateway.Client, name string, n int, why string) error {
+	for v, err := range shard.Observe(ctx, c, name) {
+		switch {
+		case err != nil:
+			return err
+		case len(v.Holders) > 0 && n >= len(v.Holders):
+			return usagef("%q has %d shards, from 0 on; type another number than %d",
+				name, len(v.Holders), n)
+		}
+		break
+	}
+	return shard.Pause(ctx, c, name, n, why)
 }

@@ -75,6 +75,9 @@ func TestMembersWatch(t *testing.T) {
 	}
 	second := start(t, "member", "join", name, "--id", "a", "--value", "second", "--take-over")
 	first.want(75)
+	if text := first.stderr.String(); strings.Count(text, "replaced by another member") != 1 {
+		t.Errorf("it said %q", text)
+	}
 	if got := watch.line(); !strings.Contains(got, `"value":"second"`) {
 		t.Errorf("printed %s", got)
 	}
@@ -123,6 +126,7 @@ func TestShardRun(t *testing.T) {
 	if list := hf(t, 0, "ls", name); strings.Contains(list, "shards") {
 		t.Errorf("ls listed %s", list)
 	}
+	complain(t, 64, "shard", "pause", name, "4", "--reason", "there is none")
 	hf(t, 0, "shard", "pause", name, "2", "--reason", "a bad tenant")
 	if list := hf(t, 0, "shards", name); !strings.Contains(list, "paused: a bad tenant") {
 		t.Errorf("listed %s", list)

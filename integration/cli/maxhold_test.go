@@ -29,6 +29,9 @@ func TestMaxHoldEndsTheCommand(t *testing.T) {
 			}
 			next := start(t, append(verb, "--", "echo", "next")...)
 			hung.want(75)
+			if text := hung.stderr.String(); !strings.Contains(text, "longer than its limit") {
+				t.Errorf("it said %q", text)
+			}
 			if took := time.Since(began); took < 1500*time.Millisecond {
 				t.Errorf("ended after %v", took)
 			}
