@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,5 +233,22 @@ func TestClose(t *testing.T) {
 			}
 		}
 		exact(t, etcd, c)
+	})
+}
+
+// TestThePageMayBeTheLargestNumber of keys: one request reads all.
+func TestThePageMayBeTheLargestNumber(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		etcd.Put("config/a", "1")
+		opts := &cache.Options{PageSize: math.MaxInt}
+		c, err := cache.Open(bubble.Within(t, time.Minute), etcd.Client(t), "config/", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if c.Len() != 1 {
+			t.Errorf("%d keys", c.Len())
+		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/clock"
+	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/line"
 )
 
@@ -29,7 +30,7 @@ func (d *dedupLease) get(ctx context.Context, p *producer) (gateway.LeaseID, err
 	since = clock.Now()
 	g, err := p.host.Client().Grant(ctx, gateway.NewLeaseID(), 2*p.opt.DedupWindow)
 	if err != nil {
-		return 0, err
+		return 0, core.Certain(ctx, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

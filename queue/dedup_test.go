@@ -1,10 +1,12 @@
 package queue_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
@@ -53,5 +55,29 @@ func TestDuplicatesAreNotCounted(t *testing.T) {
 			t.Errorf("duplicates waited for %v in a full queue", took)
 		}
 		wantEnqueued(2)
+	})
+}
+
+// TestTheLeaseOfADedupIDIsRefused after an answer was lost: the item was not sent, so nothing about
+// it is uncertain.
+func TestTheLeaseOfADedupIDIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := fakeetcd.Start(t)
+		q := queue.New(open(t, server.Client(t)), "jobs", nil)
+		lost := false
+		server.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			switch {
+			case c.Path != "/lease/grant":
+				return c.Apply()
+			case !lost:
+				lost = true
+				return fakeetcd.Lost
+			}
+			return fakeetcd.Denied()
+		})
+		_, err := q.Enqueue(t.Context(), nil, &queue.EnqueueOptions{DedupID: "one"})
+		if !errors.Is(err, gateway.ErrPermissionDenied) || errors.Is(err, gateway.ErrUncertain) {
+			t.Errorf("Enqueue = %v", err)
+		}
 	})
 }

@@ -21,7 +21,7 @@ func (t *change) get(r *rangeRequest) *rangeAnswer {
 	}
 	if r.Limit > 0 && r.SortOrder != ascend && r.SortOrder != descend && !r.bounded() {
 		// Without an order etcd reads no more keys than it needs, before it sorts by a target.
-		found = found[:min(len(found), int(r.Limit)+1)]
+		found = found[:min(len(found)-1, int(r.Limit))+1] // the sum must not overflow
 	}
 	found = slices.DeleteFunc(found, r.excludes)
 	if less := r.less(found); less != nil {
