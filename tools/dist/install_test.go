@@ -90,9 +90,11 @@ func TestPackagesInstallAndRemove(t *testing.T) {
 func checkInstalled(t *testing.T, root, zsh string) {
 	t.Helper()
 	usr := filepath.Join(root, "usr")
-	if got := command(t, filepath.Join(usr, "bin", "holdfast"), "--version"); got !=
-		"holdfast version v1.2.3\n" {
-		t.Errorf("the version is %q", got)
+	for _, verb := range []string{"--version", "version"} {
+		got := command(t, filepath.Join(usr, "bin", "holdfast"), verb)
+		if got != "holdfast version v1.2.3\n" {
+			t.Errorf("%s prints %q", verb, got)
+		}
 	}
 	share := filepath.Join(usr, "share")
 	for name, text := range map[string]string{
