@@ -28,7 +28,7 @@ var installers = []installer{
 	},
 	{
 		program: "rpm", suffix: "rpm", zsh: "site-functions",
-		prepare: func(t *testing.T, root string) { command(t, "rpm", "--root", root, "--initdb") },
+		prepare: prepareRPM,
 		install: func(root, name string) []string {
 			return []string{"rpm", "--root", root, "-i", "--nodeps", name}
 		},
@@ -40,6 +40,11 @@ func dpkg(root string, args ...string) []string {
 	return append([]string{
 		"dpkg", "--root=" + root, "--log=" + filepath.Join(root, "log"), "--force-script-chrootless",
 	}, args...)
+}
+
+func prepareRPM(t *testing.T, root string) {
+	t.Helper()
+	command(t, "rpm", "--root", root, "--initdb")
 }
 
 func prepareDpkg(t *testing.T, root string) {
