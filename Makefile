@@ -27,7 +27,7 @@ COUNT     ?= 6
 LINT      := bin/golangci-lint
 IMAGE     := holdfast-etcd:3.6
 
-CHECKS := tidy-check fix-check vet windows-check lint test contracts adapters containers faults-quick gauntlet
+CHECKS := tidy-check fix-check vet windows-check lint test contracts adapters packages containers faults-quick gauntlet
 
 .NOTPARALLEL:
 .PHONY: clean $(shell sed -n 's/^## \([a-z-]*\):.*/\1/p' Makefile)
@@ -188,6 +188,11 @@ release-prepare:
 dist: VERSION ?= $(or $(shell git describe --tags --match 'v*' 2>/dev/null),v0.0.0-dev)
 dist:
 	GOWORK=off go run -C tools/dist . -version $(VERSION) -out $(CURDIR)/dist -only '$(PLATFORM)'
+
+# Installing needs root, and is skipped without.
+## packages: install the deb and the rpm of this machine into a folder, and remove them
+packages:
+	GOWORK=off go test -C tools/dist -count=1 -timeout 10m $(TESTFLAGS) .
 
 # The second run has an empty build cache.
 ## dist-check: two runs of dist make equal files

@@ -67,7 +67,7 @@ func newRoot(a *app) *cobra.Command {
 		cronCommand(a), limitCommand(a), counterCommand(a), idCommand(a), memberCommand(a),
 		membersCommand(a), shardCommand(a), shardsCommand(a), lsCommand(a), infoCommand(a),
 		whyCommand(a), uiCommand(a), topCommand(a), historyCommand(a), breakCommand(a),
-		doctorCommand(a),
+		doctorCommand(a), versionCommand(a),
 	)
 	root.AddCommand(manCommand(root))
 	complete(root)

@@ -98,6 +98,9 @@ func TestAnInvalidCommandLineSaysHowToCorrectIt(t *testing.T) {
 	if out := strings.Fields(hf(t, 0, "--version")); len(out) < 3 || out[2] == "unknown" {
 		t.Errorf("version: %q", out)
 	}
+	if flag, verb := hf(t, 0, "--version"), hf(t, 0, "version"); flag != verb {
+		t.Errorf("--version prints %q, version prints %q", flag, verb)
+	}
 	if out := hf(t, 0, "--help"); !strings.Contains(out, "64") ||
 		!strings.Contains(out, "redrive") && !strings.Contains(out, "queue") {
 		t.Errorf("help: %s", out)

@@ -28,7 +28,7 @@ var installers = []installer{
 	},
 	{
 		program: "rpm", suffix: "rpm", zsh: "site-functions",
-		prepare: func(t *testing.T, root string) { command(t, "rpm", "--root", root, "--initdb") },
+		prepare: prepareRPM,
 		install: func(root, name string) []string {
 			return []string{"rpm", "--root", root, "-i", "--nodeps", name}
 		},
@@ -40,6 +40,11 @@ func dpkg(root string, args ...string) []string {
 	return append([]string{
 		"dpkg", "--root=" + root, "--log=" + filepath.Join(root, "log"), "--force-script-chrootless",
 	}, args...)
+}
+
+func prepareRPM(t *testing.T, root string) {
+	t.Helper()
+	command(t, "rpm", "--root", root, "--initdb")
 }
 
 func prepareDpkg(t *testing.T, root string) {
@@ -90,9 +95,11 @@ func TestPackagesInstallAndRemove(t *testing.T) {
 func checkInstalled(t *testing.T, root, zsh string) {
 	t.Helper()
 	usr := filepath.Join(root, "usr")
-	if got := command(t, filepath.Join(usr, "bin", "holdfast"), "--version"); got !=
-		"holdfast version v1.2.3\n" {
-		t.Errorf("the version is %q", got)
+	for _, verb := range []string{"--version", "version"} {
+		got := command(t, filepath.Join(usr, "bin", "holdfast"), verb)
+		if got != "holdfast version v1.2.3\n" {
+			t.Errorf("%s prints %q", verb, got)
+		}
 	}
 	share := filepath.Join(usr, "share")
 	for name, text := range map[string]string{
