@@ -194,7 +194,7 @@ func TestNoReadPassesDeletedKeys(t *testing.T) {
 				if n > 0 {
 					t.Errorf("TryReceive passes %d keys", n)
 				}
-				most := 7 * 2 * 64 // seven reads, of the items since the gaps were stored
+				most := 7 * 4 * 64 // seven reads, of the items in no stored gap
 				if what == "that were delayed" {
 					most += 5 * delayed // which no gap leaves out
 				}
