@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,18 +59,18 @@ func TestAPriorityThatIsSeenLateLeads(t *testing.T) {
 			<-led
 		}
 		time.Sleep(time.Minute)
-		joined := false
+		var joined atomic.Bool
 		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" && !joined { // the read of the next candidate
-				joined = true
+			// The first is the read of the next candidate.
+			if c.Path == "/kv/txn" && joined.CompareAndSwap(false, true) {
 				etcd.Put("a/06dd18b3364141523-p5", "high")
 			}
 			return c.Apply()
 		})
 		etcd.Delete(leader.Key())
 		time.Sleep(time.Minute)
-		if !joined || len(led) > 0 {
-			t.Errorf("joined %v, %d led", joined, len(led))
+		if !joined.Load() || len(led) > 0 {
+			t.Errorf("joined %v, %d led", joined.Load(), len(led))
 		}
 		etcd.Delete("a/06dd18b3364141523-p5")
 		<-led
