@@ -24,6 +24,7 @@ func TestContract(t *testing.T) {
 		s := newSession(t, c, nil)
 		for name, test := range map[string]func(*testing.T, *gateway.Client, *session.Session){
 			"Counter":   counter,
+			"Cached":    cached,
 			"Isolation": isolation,
 			"Skew":      skew,
 			"Largest":   largest,
