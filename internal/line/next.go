@@ -12,8 +12,8 @@ import (
 // The next member. In a line whose rule admits the first member only, a member that must yield to
 // others watches the member ahead of it, its own key, the settings, and the members with a mark.
 // The events of several watches can arrive out of order, and a member far back may have been put
-// again for another reason than its admission. So the member is admitted only by a read of all these
-// keys, and of all members ahead, at one revision.
+// again for another reason than its admission. So the member is admitted only by a read of all
+// these keys, and of all members ahead, at one revision.
 
 // errBack is returned for a member that is not the next.
 var errBack = errors.New("not the next")
@@ -52,8 +52,8 @@ func (l *Line) waitNext(ctx context.Context, j Join, me, before Member) error {
 	}
 }
 
-// readNext returns the line without the members that have no mark and are behind the member. Returns
-// errBack when more than one member is ahead.
+// readNext returns the line without the members that have no mark and are behind the member.
+// Returns errBack when more than one member is ahead.
 func (l *Line) readNext(ctx context.Context, me Member) (Snapshot, error) {
 	small, to := l.settingsAndMarked()
 	for front := int64(frontKeys); ; front *= 8 {
