@@ -47,5 +47,5 @@ func (e *Election) resume(ctx context.Context) (_ line.Hold, value string, _ err
 	if _, err := s.Write(ctx, forget); err != nil {
 		return line.Hold{}, "", err
 	}
-	return e.line.Resume(ctx, line.Join{Abort: aside, Yield: true})
+	return e.line.Resume(ctx, line.Join{Abort: aside, Yield: true, Notes: true})
 }

@@ -43,11 +43,12 @@ func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, erro
 // changed, and errFirst when the predecessor has noted its admission.
 func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch) error {
 	var ownDue <-chan time.Time
+	var timer *time.Timer
 	if p.seen > 0 {
-		t := time.NewTimer(ownFarDelay)
-		defer t.Stop()
-		ownDue = t.C
-		p.Cache = l.watchFrom(p, p.before.Key)
+		timer = time.NewTimer(ownFarDelay)
+		defer timer.Stop()
+		ownDue = timer.C
+		p.Cache = l.watchFrom(p, p.before.Key, p.seen)
 	} else {
 		p.Cache = listwatch.New(l.Session.Client(), p, []string{p.me.Key, p.before.Key})
 	}
@@ -63,8 +64,11 @@ func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch
 			}
 			return nil
 		case <-ownDue:
-			defer l.watchFrom(p, p.me.Key).Close()
-			ownDue = nil
+			if own := l.watchOwn(ctx, p); own != nil {
+				defer own.Close()
+			} else {
+				timer.Reset(ownFarDelay)
+			}
 		case <-settings.changes():
 			return nil
 		case <-ctx.Done():
@@ -73,11 +77,30 @@ func (l *Line) awaitChange(ctx context.Context, p *pair, settings *settingsWatch
 	}
 }
 
+// watchOwn starts a watch of the member's own key at a read of it. A watch from p.seen would make
+// etcd read all that was written since, and fails if that was compacted. Returns nil if the key
+// could not be read. If the key is gone, watchOwn signals a change.
+func (l *Line) watchOwn(ctx context.Context, p *pair) *listwatch.Cache {
+	ctx, cancel := context.WithTimeout(ctx, ownReadTimeout)
+	defer cancel()
+	read, err := l.Session.Client().Get(ctx, p.me.Key, gateway.KeysOnly())
+	if err != nil {
+		return nil
+	}
+	if len(read.KVs) == 0 {
+		signal(p.changed)
+	}
+	for _, kv := range read.KVs {
+		p.look(kv)
+	}
+	return l.watchFrom(p, p.me.Key, read.Revision)
+}
+
 // watchFrom starts a watch of one key of a pair that was seen.
-func (l *Line) watchFrom(p *pair, key string) *listwatch.Cache {
+func (l *Line) watchFrom(p *pair, key string, revision int64) *listwatch.Cache {
 	c := listwatch.New(l.Session.Client(), p, []string{key})
 	c.Patient = true
-	c.StartAt(p.seen)
+	c.StartAt(revision)
 	return c
 }
 

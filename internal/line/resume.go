@@ -44,6 +44,11 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	var how admission
 	if err == nil && place >= l.Rule(v) {
 		how, err = l.wait(ctx, j, me, nil)
+	} else { // the earlier life may have died before its note
+		how.note = j.Notes && place+1 < len(v.Members)
+	}
+	if err == nil && how.note {
+		l.note(me)
 	}
 	if err != nil {
 		l.abandon(me, free)

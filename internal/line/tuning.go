@@ -17,6 +17,9 @@ const (
 	// ownFarDelay is the time from which a member that is so far back also watches its own key. No
 	// grant depends on that watch: it ends the wait of a member that another client has removed.
 	ownFarDelay = 30 * time.Second
+	// ownReadTimeout bounds the read before that watch, because a member does not look at its
+	// predecessor meanwhile. After a read that failed, the member tries again after ownFarDelay.
+	ownReadTimeout = time.Second
 	// frontRead is the number of keys at the front of a long line that a member far back reads to
 	// find out whether its predecessor waits, if it does not know better. Two of them may be
 	// settings.
