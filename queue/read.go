@@ -102,8 +102,8 @@ func (ic *itemCache) readGaps(ctx context.Context) error {
 	return nil
 }
 
-// gapsFit reports whether the gaps belong to the tail that was read with the items. If not, they are
-// forgotten, because the numbers have begun again.
+// gapsFit reports whether the gaps belong to the tail that was read with the items. If not, they
+// are forgotten, because the numbers have begun again.
 func (ic *itemCache) gapsFit(created int64) bool {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
