@@ -90,7 +90,8 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	return &gateway.TxnResponse{
 		Header: gateway.Header{Revision: m.rev},
 		Responses: []gateway.OpResponse{
-			get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30), none, none, none, none,
+			get(m.items, m.keys.items, limit), get(m.claims, m.keys.claims, 1<<30),
+			none, none, none, none, none,
 		},
 	}
 }

@@ -34,19 +34,21 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 				return err
 			}
 		}
-		if !ic.expect(l) {
-			continue
-		}
 		if !synced && !looked {
 			if err := ic.readGaps(ctx); err != nil {
 				return err
 			}
 			looked = true
 		}
+		if !ic.expect(l) {
+			continue
+		}
 		resp, err := ic.read(ctx, "", "", ic.readState(synced)...)
-		if err == nil && !ic.sawTailOf(resp) {
-			fresh = true
-			continue // without the gaps
+		if err == nil {
+			if created, _ := tailOf(resp.Responses[3:]); !ic.gapsFit(created) {
+				fresh = true
+				continue // without the gaps
+			}
 		}
 		ic.merge(l, "", "", resp, err)
 		if err != nil {
@@ -76,10 +78,10 @@ func (ic *itemCache) extend(ctx context.Context) error {
 			end = "" // behind a foreign key
 		}
 	}
-	resp, err := ic.read(ctx, from, end)
+	resp, err := ic.readFrom(ctx, from, end)
 	if err == nil && end != "" && len(resp.Responses[0].Get.KVs) == 0 {
 		end = ""
-		resp, err = ic.read(ctx, from, end)
+		resp, err = ic.readFrom(ctx, from, end)
 	}
 	ic.merge(l, from, end, resp, err)
 	return err
@@ -156,6 +158,7 @@ func (ic *itemCache) merge(
 	if from == "" {
 		ic.seenAt = max(ic.seenAt, resp.Revision)
 		state := resp.Responses[3:]
+		ic.tailCreated, ic.allBefore = tailOf(state)
 		if !ic.synced {
 			ic.due = 0
 			ic.dueFrom = dueAfter(&ic.keys, state)

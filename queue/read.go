@@ -38,6 +38,25 @@ func (ic *itemCache) read(
 	return resp, nil
 }
 
+// readFrom is read for an extension, again without the gaps if they belong to another tail.
+func (ic *itemCache) readFrom(
+	ctx context.Context, from, end string,
+) (*gateway.TxnResponse, error) {
+	for {
+		resp, err := ic.read(ctx, from, end, gateway.OpGet(ic.keys.tail))
+		if err != nil {
+			return nil, err
+		}
+		created := int64(0)
+		for _, kv := range resp.Responses[3].Get.KVs {
+			created = kv.CreateRevision
+		}
+		if ic.gapsFit(created) {
+			return resp, nil
+		}
+	}
+}
+
 // before returns the parts of the ranges before the place end, or all of them without one.
 func before(ranges []gap, prefix, end string) []gap {
 	if end == "" {
@@ -83,13 +102,11 @@ func (ic *itemCache) readGaps(ctx context.Context) error {
 	return nil
 }
 
-// sawTailOf notes the tail that was read with the items. It returns false if the gaps belong to
-// another tail.
-func (ic *itemCache) sawTailOf(resp *gateway.TxnResponse) bool {
-	created, next := tailOf(resp.Responses[3:])
+// gapsFit reports whether the gaps belong to the tail that was read with the items. If not, they
+// are forgotten, because the numbers have begun again.
+func (ic *itemCache) gapsFit(created int64) bool {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	ic.tailCreated, ic.allBefore = created, next
 	if len(ic.gaps.list) == 0 || ic.gaps.tail == created {
 		return true
 	}

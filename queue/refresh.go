@@ -64,8 +64,12 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 	retry := byPlace(ic.keys.retries, joined(rest[m:]).Get)
 	for _, kv := range found.KVs {
 		place, group := parseItemKey(strings.TrimPrefix(kv.Key, ic.keys.items))
-		if e := ic.entries[place]; e == nil && ic.known(place) {
-			held = append(held, ic.add(place, group, kv.CreateRevision))
+		e := ic.entries[place]
+		if e == nil && ic.known(place) {
+			e = ic.add(place, group, kv.CreateRevision)
+		}
+		if e != nil { // also if the watch has reported it meanwhile
+			held = append(held, e)
 		}
 	}
 	for _, e := range held {
@@ -106,7 +110,11 @@ func spans(prefix string, places []string) (ranges []gap) {
 	}
 	if len(cuts) > maxSpans {
 		width := func(i int) int64 {
-			if i == 0 || places[i-1][:1] != places[i][:1] {
+			if i == 0 {
+				return math.MaxInt64
+			}
+			p, ok := priorityOf(places[i-1])
+			if next, also := priorityOf(places[i]); !ok || !also || p != next {
 				return math.MaxInt64
 			}
 			return gap{places[i-1], places[i]}.width()

@@ -15,6 +15,9 @@ func TestSpansHoldAllPlaces(t *testing.T) {
 		for range rand.N(3 * maxSpans) {
 			places = append(places, place(rand.N(3), rand.Int64N(1e6)))
 		}
+		if foreign := []string{"", "9", "9/", "9/x", "x", "xy"}; rand.N(4) == 0 {
+			places = append(places, foreign...)
+		}
 		ranges := spans("c/", places)
 		if len(places) <= maxSpans && len(ranges) != len(places) || len(ranges) > maxSpans {
 			t.Fatalf("%d ranges of %d places", len(ranges), len(places))
