@@ -96,6 +96,14 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 	}
 }
 
+// find makes a claim find another, created at a revision, unless that is 0.
+func (c *claim) find(created, at int64) {
+	if created != 0 {
+		c.found = &gateway.KeyValue{CreateRevision: created, ModRevision: created, Lease: 1}
+		c.foundAt = at
+	}
+}
+
 // TestCacheIsRight: whatever the order in which reads and the watch, which is late, tell of the
 // same changes, the cache has the right items to hand out once the watch has caught up; also when
 // consumers take some and fail, or read on.
@@ -155,9 +163,11 @@ func TestCacheIsRight(t *testing.T) {
 				other := m.claims[e.place]
 				switch {
 				case !there || other != 0:
+					c := &claim{entry: e, gone: !there}
+					c.find(other, m.rev)
 					steps()
 					tell(rand.N(40)) // the answer may be later than the events
-					ic.lost(e, !there, other)
+					ic.lost(c)
 				case rand.N(2) == 0:
 					m.put(m.claims, m.keys.claims, e.place)
 					fence := m.rev
@@ -226,7 +236,9 @@ func TestCacheKnowsOldNews(t *testing.T) {
 		want := slices.Clone(ic.avail)
 		if len(want) > 0 { // somebody else claims the first, we learn it from the answer to our claim
 			m.put(m.claims, m.keys.claims, want[0].place)
-			ic.lost(ic.next(unsent, false, nil).claim.entry, false, m.rev)
+			c := ic.next(unsent, false, nil).claim
+			c.find(m.rev, m.rev)
+			ic.lost(c)
 			want = want[1:]
 		}
 		if len(want) > 0 { // and the second is ours

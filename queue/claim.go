@@ -18,12 +18,13 @@ type claim struct {
 	slot    int  // or noSlot
 	ahead   bool // made ahead of a caller: the attempt is counted later
 
-	fence    int64  // 0 if it is not ours
-	claims   int    // how often the item was claimed for a caller, this time included
-	attempts int    // as many, without those that were taken back
-	item     []byte // if it is known, the claim is only of this value
-	gone     bool   // there is no such item any more
-	other    int64  // the revision of another's claim
+	fence    int64             // 0 if it is not ours
+	claims   int               // how often the item was claimed for a caller, this time included
+	attempts int               // as many, without those that were taken back
+	item     []byte            // if it is known, the claim is only of this value
+	gone     bool              // there is no such item any more
+	found    *gateway.KeyValue // another's claim, or nil
+	foundAt  int64             // the revision of the answer that has it
 
 	slotOther int64 // the revision of another's slot
 }
@@ -143,9 +144,11 @@ func (c *claim) read(resp core.Outcome) {
 	switch claims := resp.Responses[0].Get.KVs; {
 	case len(claims) == 0 && c.slotOther > 0: // the item may be there
 	case len(claims) == 0: // so it was the item's compare that failed
-		c.gone = !c.known // else it may have been written again
+		// It may have been written again if its value was compared, and if this try was repeated,
+		// another client may have deleted the claim.
+		c.gone = !c.known && !resp.Repeated
 	case string(claims[0].Value) != c.tag:
-		c.other = claims[0].CreateRevision
+		c.found, c.foundAt = &claims[0], resp.Revision
 	default: // by a try whose answer was lost
 		c.fence = claims[0].CreateRevision
 	}
@@ -197,7 +200,7 @@ func (q *Queue) finish(ctx context.Context, c *claim) (*Message, error) {
 	c.read(out)
 	c.cache.slotAnswered(c)
 	if c.fence == 0 {
-		c.cache.lost(c.entry, c.gone, c.other)
+		c.cache.lost(c)
 		return nil, nil
 	}
 	there := c.cache.claimed(c.entry, c.fence)

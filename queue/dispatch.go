@@ -206,14 +206,17 @@ func (ic *itemCache) settled(gone *entry) {
 	}
 }
 
-// lost: another's claim was found, created at a revision, or that the item is gone.
-func (ic *itemCache) lost(e *entry, gone bool, claim int64) {
+// lost: a claim has found another's claim, or that the item is gone. The other claim may be older
+// than all that the cache knows of the item, because foreign keys may be put in any order.
+func (ic *itemCache) lost(c *claim) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	if gone {
+	e := c.entry
+	switch {
+	case c.gone:
 		ic.drop(e)
-	} else {
-		e.stale = claim
+	case c.found != nil && c.foundAt >= e.seen: // the answer is right at its revision
+		ic.saw(&e.keyState, c.foundAt, *c.found, true)
 	}
 	ic.back(e)
 	ic.dispatch()

@@ -86,6 +86,27 @@ func (g gaps) with(more []gap) gaps {
 	return gaps{tail: g.tail, list: list}
 }
 
+// beyond returns the parts of the gaps that are in none of the others, at most one more than both
+// have gaps.
+func (g gaps) beyond(others gaps) (parts []gap) {
+	for _, r := range g.list {
+		from := r.from
+		for _, o := range others.list {
+			if o.to <= from || o.from >= r.to {
+				continue
+			}
+			if from < o.from {
+				parts = append(parts, gap{from, o.from})
+			}
+			from = o.to
+		}
+		if from < r.to {
+			parts = append(parts, gap{from, r.to})
+		}
+	}
+	return parts
+}
+
 // between returns the ranges of keys with the prefix, from a place on, that are in no gap.
 func (g gaps) between(prefix, from string) (ranges []gap) {
 	for _, r := range g.list {

@@ -66,7 +66,9 @@ func (ic *itemCache) newGaps() (list []gap) {
 // that mostly one of them stores the gaps. The cache is locked.
 func (ic *itemCache) resetRemoved() { ic.removed, ic.storeAfter = 0, gapEvery+rand.N(gapEvery) }
 
-// storeGaps stores the gaps that are new in the background.
+// storeGaps stores the gaps that are new in the background. The transaction compares that no item
+// is in the new parts: an item that this process has wrongly forgotten must not be hidden from all
+// others.
 func (q *Queue) storeGaps(ic *itemCache, idle bool) {
 	if !ic.gapsDue(idle) {
 		return
@@ -95,9 +97,14 @@ func (q *Queue) storeGaps(ic *itemCache, idle bool) {
 		if len(list) == 0 {
 			return
 		}
+		now := old.with(list)
+		still := []gateway.Cmp{gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created)}
+		for _, r := range now.beyond(old) {
+			still = append(still, gateway.CmpCreateRevision(
+				q.keys.items+r.from, gateway.Equal, 0).Range(q.keys.items+r.to))
+		}
 		_, _ = c.Txn(ctx, gateway.Txn{
-			If:   []gateway.Cmp{gateway.CmpCreateRevision(q.keys.tail, gateway.Equal, created)},
-			Then: []gateway.Op{gateway.OpPut(q.keys.gaps, old.with(list).encode())},
+			If: still, Then: []gateway.Op{gateway.OpPut(q.keys.gaps, now.encode())},
 		})
 	})
 }

@@ -112,7 +112,7 @@ func (q *Queue) releaseClaim(ctx context.Context, c *claim) {
 		return
 	}
 	if c.fence == 0 {
-		c.cache.lost(c.entry, c.gone, c.other)
+		c.cache.lost(c)
 		return
 	}
 	undo := q.unclaim(c)
