@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -151,6 +152,7 @@ func TestFlatInHistory(t *testing.T) {
 
 func compareCalls(t *testing.T, names []string, queues []*queue.Queue, grows []string) {
 	t.Helper()
+	long := os.Getenv(itemsVar) != ""
 	s := plain(t)
 	calls := map[string]func(i int) time.Duration{
 		"TryReceive": func(i int) time.Duration {
@@ -196,9 +198,12 @@ func compareCalls(t *testing.T, names []string, queues []*queue.Queue, grows []s
 	for _, call := range []string{
 		"TryReceive", "TryReceive by another client", "Stats", "Peek", "Enqueue with MaxLength",
 	} {
-		rounds := 101
+		rounds := 31
+		if long {
+			rounds = 101
+		}
 		if call == "TryReceive by another client" {
-			rounds = 21
+			rounds = 11
 		}
 		var took [2][]time.Duration
 		for n := range 2 * rounds {
@@ -210,7 +215,12 @@ func compareCalls(t *testing.T, names []string, queues []*queue.Queue, grows []s
 		old, young := took[0][rounds/2], took[1][rounds/2]
 		figure(t, "%s: %v in a new queue, %v in the old one", call,
 			young.Round(time.Microsecond), old.Round(time.Microsecond))
-		if old > 2*young && !slices.Contains(grows, call) {
+		// Many times as long, if deleted keys are passed. The short form runs on busy machines.
+		most := 3*young + 2*time.Millisecond
+		if long {
+			most = 2 * young
+		}
+		if old > most && !slices.Contains(grows, call) {
 			t.Errorf("%s takes %v, not about %v", call, old, young)
 		}
 	}

@@ -36,10 +36,13 @@ func sometimes(n int) func(*faultproxy.Request) bool {
 	return func(r *faultproxy.Request) bool { return r.Path == "/v3/kv/txn" && rand.N(n) == 0 }
 }
 
+// itemsVar is the number of items of long forms.
+const itemsVar = "HOLDFAST_QUEUE_ITEMS"
+
 // number is HOLDFAST_QUEUE_ITEMS, or n without it.
 func number(tb testing.TB, n int) int {
 	tb.Helper()
-	if v := os.Getenv("HOLDFAST_QUEUE_ITEMS"); v != "" {
+	if v := os.Getenv(itemsVar); v != "" {
 		var err error
 		if n, err = strconv.Atoi(v); err != nil {
 			tb.Fatal(err)
