@@ -47,7 +47,7 @@ unit:
 # What has a target of its own, and would make "make test" too long.
 APART := integration/(upgrade|gauntlet|faults)$$
 
-# The packages that measure how late something is run one at a time, the others in threes: each starts etcd processes of its
+# The packages that measure how late something is run one at a time, the others in twos: each starts etcd processes of its
 # own, and waits for them much of the time. The tests of a package that are parallel spend their time waiting, so that more
 # of them run at once than there are processors.
 TIMED := integration/(cli|gateway|mutex|nospace|proxies|queue|ui)$$
@@ -55,7 +55,7 @@ nested-tests = (set -x; go test $(RACE) -shuffle=on -p $(1) -parallel 4 -timeout
 
 ## integration: the tests of the nested modules
 integration:
-	@set -e; packages=$$(go list $(call packages-of,$(NESTED)) | grep -Ev '$(APART)|$(TIMED)'); $(call nested-tests,3); \
+	@set -e; packages=$$(go list $(call packages-of,$(NESTED)) | grep -Ev '$(APART)|$(TIMED)'); $(call nested-tests,2); \
 	  packages=$$(go list ./integration/... | grep -E '$(TIMED)'); $(call nested-tests,1)
 
 # What a recipe relies on may differ between versions: etcd 3.7 omits leases from reads without values, for example.
