@@ -19,6 +19,8 @@ var masks = []struct {
 	{"", regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?Z?`)},
 	{"", regexp.MustCompile(`\b\d+(?:\.\d+)?(?:ns|µs|ms|s)\b`)},
 	{"", regexp.MustCompile(`\S+ \(\S+, pid \d+\)`)}, // an owner
+	// A process that was stopped finds out first from its clock or from etcd.
+	{"", regexp.MustCompile(`(lease not renewed in time|lease revoked or expired at the server)`)},
 	{"process", regexp.MustCompile(`\bprocess (\d+)`)},
 	{"lease", regexp.MustCompile(`/([0-9a-f]{12,16})\b`)},
 	{"item", regexp.MustCompile(`\b([0-9a-f]{12,16}-\d{9})\b`)},
