@@ -118,7 +118,7 @@ figures:
 bench:
 	go test -run '^$$' -bench . -count $(COUNT) $(TESTFLAGS) ./...
 
-## compare: holdfast and clientv3 side by side on one etcd, ratio by ratio (12 minutes)
+## compare: holdfast and clientv3 side by side on one etcd, ratio by ratio (half an hour)
 compare:
 	go run -C integration ./compare
 

@@ -47,12 +47,12 @@ type Options struct {
 	// Later attempts read the keys of the attempt before in one request.
 	Prefetch []string
 	// Cache lets the first attempt start with the values that the last transactions of the session
-	// with Cache have read or written, so that a transaction on keys which nobody else changes
+	// with Cache have read or written, so that a transaction on keys which no other client changes
 	// sends one request, its commit. The commit finds out whether a value is old, at any isolation
 	// but [ReadCommitted], which does not use Cache: then the function is called again with values
 	// that were read. In the first attempt the function may see values that never existed at one
 	// revision. It must end nevertheless. If it fails or panics then, it is called again. The
-	// session remembers the last 10,000 keys with values of up to 4 KiB.
+	// session remembers up to 10,000 keys with values of up to 4 KiB.
 	Cache bool
 }
 

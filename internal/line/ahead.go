@@ -42,7 +42,7 @@ func (l *Line) undecided(
 		return v, before, errFirst
 	case admitted > last:
 		return v, nil, nil
-	case before == nil: // the settings admit nobody, or not this member
+	case before == nil: // the settings do not admit this member
 		return v, nil, errFirst
 	case !j.Yield && !bothFit(l.Rule, v.Settings, *before, me):
 		return v, before, nil
