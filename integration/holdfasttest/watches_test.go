@@ -1,8 +1,10 @@
 package holdfasttest_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"testing"
@@ -18,11 +20,17 @@ func (c *contract) watch() error {
 	}
 	c.nextID++
 	m := c.g.watch(c.nextID)
+	create := m["create_request"].(object)
+	start, _ := strconv.ParseInt(fmt.Sprint(create["start_revision"]), 10, 64)
+	if c.other.version == "3.4" && start > 0 && start == c.g.compacted {
+		// Etcd before 3.4.34 loses the deletions at the compacted revision (etcd's issue 18089).
+		start++
+		create["start_revision"] = strconv.FormatInt(start, 10)
+	}
 	if err := c.request(m); err != nil {
 		return err
 	}
 	id := strconv.Itoa(c.nextID)
-	start, _ := strconv.ParseInt(fmt.Sprint(m["create_request"].(object)["start_revision"]), 10, 64)
 	switch created := len(c.other.stream.of(id)) > 0; {
 	case !created: // refused
 		return c.same("-1")
@@ -94,6 +102,11 @@ func (c *contract) settle(t *testing.T) error {
 			return fmt.Errorf("%s: progress: %w", e.name, err)
 		}
 	}
+	if c.other.version == "3.4" {
+		if err := c.other.awaitWatchers(); err != nil {
+			return fmt.Errorf("%s: watches that are behind: %w", c.other.name, err)
+		}
+	}
 	for _, id := range c.live {
 		id := strconv.Itoa(id)
 		if c.other.version == "3.4" {
@@ -117,6 +130,25 @@ func (c *contract) awaitEvents(id string) error {
 		return nil // the comparison shows the difference
 	}
 	return err
+}
+
+// awaitWatchers waits until no watch is behind, by etcd's metric. A watch without events says
+// nothing about itself.
+func (e *target) awaitWatchers() error {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-again.C {
+		resp, err := e.http.Get(e.base + "/metrics")
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || bytes.Contains(text, []byte("\netcd_debugging_mvcc_slow_watcher_total 0\n")) {
+			return err
+		}
+	}
+	return errSilent
 }
 
 // catchUp asks for progress until the stream has reached a revision. Etcd does not answer while a
