@@ -58,6 +58,7 @@ func (tx *Tx) apply(t gateway.Txn) (*gateway.TxnResponse, error) {
 	resp, err := core.Of(tx.session).TxnFlat(tx.ctx, t, weight)
 	if err == nil && resp.Succeeded {
 		tx.applied = resp.Revision
+		tx.remember(tx.applied) // before another transaction recalls the keys
 	}
 	return resp, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -52,6 +53,48 @@ func TestRememberedKeysAreNotRead(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestRememberedKeysThatTheSessionChanges: transactions of one session that change the same key at
+// the same time send a commit each and read nothing, because the session remembers their writes.
+func TestRememberedKeysThatTheSessionChanges(t *testing.T) {
+	t.Parallel()
+	for level, isolation := range levels {
+		if isolation == stm.ReadCommitted {
+			continue
+		}
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+				s := bubble.Session(t, etcd)
+				one := func() {
+					if _, err := stm.Do(t.Context(), s, func(tx *stm.Tx) error {
+						return add(tx, "k", 1)
+					}, &stm.Options{Isolation: isolation, Cache: true}); err != nil {
+						t.Error(err)
+					}
+				}
+				one()
+				var requests atomic.Int64
+				etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+					if strings.HasPrefix(c.Path, "/kv/") {
+						requests.Add(1)
+					}
+					return slowly(c)
+				})
+				const others = 10
+				var of sync.WaitGroup
+				for range others {
+					of.Go(one)
+				}
+				of.Wait()
+				if n := requests.Load(); n != others {
+					t.Errorf("%d requests for %d transactions", n, others)
+				}
+				wantKey(t, etcd, "k", fmt.Sprint(others+1))
+			})
+		})
 	}
 }
 

@@ -65,6 +65,7 @@ func (sh *sharing) enter(tx *Tx) error {
 			return ctxerr.Of(tx.ctx)
 		}
 		if tx.outdated(other) {
+			tx.overtaken = true
 			return errConflict
 		}
 	}

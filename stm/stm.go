@@ -46,12 +46,13 @@ type Options struct {
 	// Prefetch are keys that the first attempt reads in one request before it calls the function.
 	// Later attempts read the keys of the attempt before in one request.
 	Prefetch []string
-	// Cache lets the first attempt start with the values that the last transactions of the session
-	// with Cache have read or written, so that a transaction on keys which no other client changes
-	// sends one request, its commit. The commit finds out whether a value is old, at any isolation
-	// but [ReadCommitted], which does not use Cache: then the function is called again with values
-	// that were read. In the first attempt the function may see values that never existed at one
-	// revision. It must end nevertheless. If it fails or panics then, it is called again. The
+	// Cache lets an attempt start with the values that the last transactions of the session with
+	// Cache have read or written, so that a transaction on keys which no other client changes sends
+	// one request, its commit. The commit finds out whether a value is old, at any isolation but
+	// [ReadCommitted], which does not use Cache: then the function is called again with values that
+	// were read. If another transaction of the session was faster, the function is called again
+	// with the values that this one has written. The function may see values that never existed at
+	// one revision. It must end nevertheless. If it fails or panics then, it is called again. The
 	// session remembers up to 10,000 keys with values of up to 4 KiB.
 	Cache bool
 }
@@ -84,11 +85,12 @@ func Do(
 		remembered = &sharingOf(s).memory
 	}
 	var next *Tx
+	recalls := remembered != nil
 	for conflicts := 0; ; conflicts++ {
 		tx := next
 		if tx == nil {
 			tx = newTx(ctx, s, opt.Isolation)
-			tx.recalls = remembered != nil && conflicts == 0
+			tx.recalls = recalls
 		}
 		tx.memory = remembered
 		if next == nil {
@@ -98,8 +100,11 @@ func Do(
 		if !errors.Is(err, errConflict) {
 			return revision, err
 		}
-		tx.forget()
 		ahead, next = tx.wants(), tx.next
+		if recalls = tx.overtaken && remembered != nil; recalls {
+			continue // the session remembers the keys as the other transaction has left them
+		}
+		tx.forget()
 		if conflicts > 0 || next == nil {
 			wait(ctx, conflicts)
 			next = nil // it is old by now
@@ -143,7 +148,7 @@ func (tx *Tx) attempt(fn func(tx *Tx) error) (revision int64, err error) {
 		return 0, tx.err
 	case err == nil:
 		revision, err = tx.commit()
-		if err == nil {
+		if err == nil && tx.applied == 0 {
 			tx.remember(revision)
 		}
 		if !errors.Is(err, gateway.ErrInvalid) {

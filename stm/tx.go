@@ -31,7 +31,9 @@ type Tx struct {
 	memory   *memory // nil without Options.Cache
 	recalls  bool    // keys may be taken from memory
 	recalled bool    // some were
-	oldest   int64   // the revision of the oldest of them
+	// overtaken: another transaction of the session has changed a key that was read.
+	overtaken bool
+	oldest    int64 // the revision of the oldest of them
 
 	left    chan struct{} // closed when a commit that shares requests has ended
 	applied int64         // the revision of that commit, or 0
