@@ -23,6 +23,8 @@ type batch struct {
 	apart   bool  // it has one member, and no other may be added
 	callers int   // that have not left; Session.mu guards it
 	err     error // of the request
+
+	oneReceipt bool // the first member's receipt is for all of them, see receipt.go
 }
 
 // size returns the batch's share of a transaction of [MaxOps].
@@ -43,13 +45,18 @@ func (s *Session) sendBatch(b *batch) {
 		b.err = p.err
 		return
 	}
-	all, flat := s.flat(b.members)
+	b.oneReceipt = haveReceipts(b.members)
+	all, flat := s.flat(b)
 	if !flat {
-		all = nested(b.members)
+		all, b.oneReceipt = nested(b.members), false
 	}
 	out, inDoubt, err := s.sendUntilAnswered(b.ctx, all, false)
+	if b.wasApplied(out, inDoubt, err) {
+		return
+	}
 	if flat && len(all.If) > 0 && refused(out, inDoubt, err) {
 		flat, s.scheduler.nest = false, nestAfter
+		b.oneReceipt = false
 		before := out.Repeated
 		out, inDoubt, err = s.sendUntilAnswered(b.ctx, nested(b.members), false)
 		out.Repeated = out.Repeated || before
@@ -57,7 +64,7 @@ func (s *Session) sendBatch(b *batch) {
 	b.err = err
 	for i, p := range b.members {
 		p.err, p.inDoubt = err, inDoubt
-		p.out = Outcome{Repeated: out.Repeated}
+		p.out = Outcome{Repeated: out.Repeated, otherReceipt: i > 0 && b.oneReceipt}
 		switch {
 		case err != nil:
 		case flat:
@@ -73,16 +80,24 @@ func (s *Session) sendBatch(b *batch) {
 
 // flat merges writes into one. ok is false if that write would be too large, or is not likely to be
 // applied.
-func (s *Session) flat(members []*Pending) (all Write, ok bool) {
+func (s *Session) flat(b *batch) (all Write, ok bool) {
+	members := b.members
 	if members[0].w.Weight > 0 && s.scheduler.nest > 0 {
 		s.scheduler.nest--
 		return Write{}, false
 	}
 	var deletes, absent []string
 	all.Guarded = guarded(members)
-	for _, p := range members {
-		all.If = append(all.If, p.w.If...)
-		all.Then = append(all.Then, p.w.Then[len(p.w.Deletes):]...)
+	if b.oneReceipt {
+		all.Else = members[0].w.Else[:1]
+	}
+	for i, p := range members {
+		conds, ops := p.w.If, p.w.Then[len(p.w.Deletes):]
+		if b.oneReceipt && i > 0 {
+			conds, ops = conds[1:], ops[1:]
+		}
+		all.If = append(all.If, conds...)
+		all.Then = append(all.Then, ops...)
 		deletes = append(deletes, p.w.Deletes...)
 		absent = append(absent, p.w.Absent...)
 	}
@@ -121,6 +136,13 @@ func (w *Write) conditions() []gateway.Cmp {
 	return all
 }
 
+// sendsAlone reports whether a member of a batch that was rejected is sent again, alone. It is not
+// if an earlier copy of the batch may have been applied and the member's receipt would not show it.
+func (b *batch) sendsAlone(p *Pending) bool {
+	return len(b.members) > 1 && rejected(p.err) && b.ctx.Err() == nil &&
+		(!b.oneReceipt || !p.out.Repeated)
+}
+
 // refused reports whether a flat batch was rejected as such, and no copy of it can be applied.
 func refused(out Outcome, inDoubt bool, err error) bool {
 	return !inDoubt &&
@@ -132,6 +154,9 @@ var deletedOne = gateway.OpResponse{Delete: &gateway.DeleteResponse{Deleted: 1}}
 // readFlat takes the member's responses from the responses to a flat batch, and returns the rest.
 func (p *Pending) readFlat(all []gateway.OpResponse) (rest []gateway.OpResponse) {
 	n := len(p.w.Then) - len(p.w.Deletes)
+	if p.out.otherReceipt {
+		n--
+	}
 	p.out.Responses = all[:n:n]
 	if len(p.w.Deletes) > 0 {
 		own := make([]gateway.OpResponse, 0, len(p.w.Then))

@@ -288,7 +288,7 @@ func (s *Session) finish(b *batch) (answered int) {
 		switch {
 		case p.left:
 			resolve = append(resolve, p)
-		case n > 1 && rejected(p.err) && b.ctx.Err() == nil:
+		case b.sendsAlone(p):
 			p.alone, p.err = true, nil
 			again = append(again, p)
 		default:

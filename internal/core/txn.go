@@ -3,38 +3,9 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/holdfast-go/holdfast/gateway"
 )
-
-// receipt is a key under the session's record. Each of the caller's transactions writes one, so
-// that a later try can read whether an earlier one was applied, and which branch.
-type receipt struct {
-	key  string
-	mod  int64 // its mod_revision after the last known write
-	busy bool
-}
-
-func (s *Session) takeReceipt() *receipt {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.receipts {
-		if !r.busy {
-			r.busy = true
-			return r
-		}
-	}
-	r := &receipt{key: fmt.Sprintf("%s/w%d", s.record, len(s.receipts)), busy: true}
-	s.receipts = append(s.receipts, r)
-	return r
-}
-
-func (s *Session) putReceipt(r *receipt, mod int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.mod, r.busy = mod, false
-}
 
 // Txn is documented at session.Session.Txn.
 func (s *Session) Txn(ctx context.Context, t gateway.Txn) (*gateway.TxnResponse, error) {
@@ -79,6 +50,9 @@ func (s *Session) transact(
 	pause := newBackoff()
 	for mod := r.mod; ; wait(ctx, pause.NextBackOff()) {
 		w.If = append([]gateway.Cmp{gateway.CmpModRevision(r.key, gateway.Equal, mod)}, guard...)
+		if flat {
+			w.receipt = &receiptUse{mod}
+		}
 		out, err := s.Write(ctx, w)
 		if err != nil {
 			if !errors.Is(err, gateway.ErrUncertain) {
@@ -92,7 +66,14 @@ func (s *Session) transact(
 			if !flat {
 				own = out.Responses[0].Txn
 			}
-			resp.Succeeded, resp.Responses = own.Succeeded, own.Responses[1:]
+			resp.Succeeded, resp.Responses = own.Succeeded, own.Responses
+			switch {
+			case out.otherReceipt:
+				s.putReceipt(r, mod)
+				return resp, nil
+			case len(resp.Responses) > 0: // else the answer was lost
+				resp.Responses = resp.Responses[1:]
+			}
 			s.putReceipt(r, out.Revision)
 			return resp, nil
 		}
@@ -114,22 +95,3 @@ func (s *Session) transact(
 		}
 	}
 }
-
-func modOf(g *gateway.GetResponse) int64 {
-	if len(g.KVs) == 0 {
-		return 0
-	}
-	return g.KVs[0].ModRevision
-}
-
-// receiptResolver returns a receipt in the state in which it was found.
-type receiptResolver struct {
-	s *Session
-	r *receipt
-}
-
-func (rs *receiptResolver) resolve(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
-
-func (rs *receiptResolver) blockedFull(bool) {}
-
-func (rs *receiptResolver) fellBack() {}

@@ -49,7 +49,8 @@ type Write struct {
 	Compensation     func() []gateway.Op
 	CompleteOnCancel bool
 	OnResolved       func()
-	resolver         resolver // the package's own OnResolved
+	resolver         resolver    // the package's own OnResolved
+	receipt          *receiptUse // of TxnFlat, see receipt.go
 
 	// Guarded: If holds for one incarnation of a key that Then deletes. Any answer makes all copies
 	// of such a write void, so the epoch does not change for it. It is not compensated when the
@@ -85,7 +86,8 @@ type Outcome struct {
 	// none can be.
 	InDoubt bool
 
-	resolving bool // the session resolves the write in the background
+	otherReceipt bool // another write's receipt was put for it
+	resolving    bool // the session resolves the write in the background
 }
 
 // Write applies w. The request that carries the write has the values of ctx, or of the context of
