@@ -143,9 +143,16 @@ func (e *explorer) round(who string) {
 	if e.random.IntN(2) == 0 {
 		me.names[0] = "b"
 	}
-	l, err := e.acquire(ctx, s, me, e.far && number > 0)
+	patience := time.Minute
+	if e.far && e.random.IntN(4) == 0 {
+		patience = e.upTo(time.Second)
+	}
+	short, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	l, err := e.acquire(short, s, me, e.far && number > 0)
 	if err != nil {
-		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) {
+		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) &&
+			!(e.far && short.Err() != nil) {
 			e.wrong("%v", err)
 		}
 		return

@@ -3,6 +3,7 @@ package mutex_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -62,4 +63,22 @@ func members(etcd *fakeetcd.Server) []string {
 func isMarked(c *fakeetcd.Call, answer fakeetcd.Answer) bool {
 	return c.IsTxn("/left") && !bytes.Contains(c.Body, []byte(`"request_put"`)) &&
 		bytes.Contains(answer.Body, []byte(`"succeeded":true`))
+}
+
+// checkFirst checks that a member that was admitted by a mark is the first of its line.
+func checkFirst(wrong func(string, ...any), etcd *fakeetcd.Server, c *fakeetcd.Call) {
+	var question struct {
+		Compare []struct{ Key []byte }
+	}
+	if err := json.Unmarshal(c.Body, &question); err != nil || len(question.Compare) != 3 {
+		wrong("%s: %v", c.Body, err)
+		return
+	}
+	me, _ := etcd.Get(string(question.Compare[2].Key))
+	for _, key := range members(etcd) {
+		other, _ := etcd.Get(key)
+		if key[:2] == me.Key[:2] && other.CreateRevision < me.CreateRevision {
+			wrong("%s was admitted by a mark behind %s", me.Key, key)
+		}
+	}
 }

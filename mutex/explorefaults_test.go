@@ -152,6 +152,7 @@ func disturb(
 		answer := c.Apply()
 		if isMarked(c, answer) {
 			*marked++
+			checkFirst(wrong, etcd, c)
 		}
 		return answer
 	})
