@@ -152,7 +152,7 @@ func (e *explorer) round(who string) {
 	l, err := e.acquire(short, s, me, e.far && number > 0)
 	if err != nil {
 		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) &&
-			!(e.far && short.Err() != nil) {
+			(!e.far || short.Err() == nil) {
 			e.wrong("%v", err)
 		}
 		return

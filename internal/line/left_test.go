@@ -71,6 +71,7 @@ func keyOf(l *line.Line) string { return l.Name + "/" + l.Session.Lease().String
 // farLine is a line in which all members join very far back: one that holds, and those that wait
 // one behind the other. Each has a session and a client of its own.
 type farLine struct {
+	*testing.T
 	etcd  *fakeetcd.Server
 	lines []*line.Line
 	hold  line.Hold
@@ -80,10 +81,10 @@ type farLine struct {
 }
 
 // inFarLine runs test in a line with so many members that wait.
-func inFarLine(t *testing.T, waiters int, test func(t *testing.T, f *farLine)) {
+func inFarLine(t *testing.T, waiters int, test func(f *farLine)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &farLine{etcd: fakeetcd.Start(t)}
+		f := &farLine{T: t, etcd: fakeetcd.Start(t)}
 		lengthen(f.etcd, "a")
 		f.lines = append(f.lines, openEarly(t, f.etcd))
 		f.hold = goEnterAs(t.Context(), f.lines[0], line.Join{Exclusive: true}).granted(t)
@@ -92,7 +93,7 @@ func inFarLine(t *testing.T, waiters int, test func(t *testing.T, f *farLine)) {
 		}
 		time.Sleep(time.Second) // until all watch
 		f.asks.watch(f.etcd, nil)
-		test(t, f)
+		test(f)
 		f.etcd.Script(nil)
 	})
 }
@@ -118,7 +119,8 @@ func (f *farLine) want(t *testing.T, want asks) {
 // read the line that it is the first.
 func TestTheNextIsAdmittedByTheMark(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 5, func(t *testing.T, f *farLine) {
+	inFarLine(t, 5, func(f *farLine) {
+		t := f.T
 		reads := 0
 		f.asks.watch(f.etcd, func(c *fakeetcd.Call) fakeetcd.Answer {
 			if c.Path == "/kv/range" {
@@ -158,7 +160,8 @@ func TestAMemberWithoutAMarkBeforeItReadsTheLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inFarLine(t, 3, func(t *testing.T, f *farLine) {
+			inFarLine(t, 3, func(f *farLine) {
+				t := f.T
 				if tt.holds {
 					release(t, f.hold)
 					release(t, f.waits[0].granted(t))
@@ -189,7 +192,8 @@ func TestAMemberWithoutAMarkBeforeItReadsTheLine(t *testing.T) {
 func TestAForeignMemberLeavesNoMark(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"a/6dd18b3364141523", "a/foreign"} {
-		inFarLine(t, 0, func(t *testing.T, f *farLine) {
+		inFarLine(t, 0, func(f *farLine) {
+			t := f.T
 			f.etcd.Put("a/1f", "")
 			f.etcd.Put(key, "")
 			w := f.join(t, openEarly(t, f.etcd))
@@ -209,7 +213,8 @@ func TestAForeignMemberLeavesNoMark(t *testing.T) {
 // TestAResumedSessionLeavesItsMark: the keys of a resumed session have another form.
 func TestAResumedSessionLeavesItsMark(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 0, func(t *testing.T, f *farLine) {
+	inFarLine(t, 0, func(f *farLine) {
+		t := f.T
 		l := openEarly(t, f.etcd)
 		l.Session.Orphan()
 		s, err := session.Resume(t.Context(), f.etcd.Client(t), l.Session.Lease(), nil)
@@ -234,7 +239,8 @@ func TestAMarkOfAnEarlierHoldAdmitsNobody(t *testing.T) {
 	for name, other := range map[string]bool{"of this line": false, "of another": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inFarLine(t, 1, func(t *testing.T, f *farLine) {
+			inFarLine(t, 1, func(f *farLine) {
+				t := f.T
 				marked := f.lines[0]
 				if other {
 					lengthen(f.etcd, "b")
@@ -271,37 +277,37 @@ func TestHoldsThatPutNoMark(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		long  bool
-		enter func(t *testing.T, l *line.Line) (line.Hold, error)
+		enter func(ctx context.Context, l *line.Line) (line.Hold, error)
 	}{
-		"short line": {false, func(t *testing.T, l *line.Line) (line.Hold, error) {
-			return l.Enter(t.Context(), line.Join{Exclusive: true})
+		"short line": {false, func(ctx context.Context, l *line.Line) (line.Hold, error) {
+			return l.Enter(ctx, line.Join{Exclusive: true})
 		}},
-		"nearer": {false, func(t *testing.T, l *line.Line) (line.Hold, error) {
+		"nearer": {false, func(ctx context.Context, l *line.Line) (line.Hold, error) {
 			for i := range 40 {
-				if _, err := l.Session.Client().Put(t.Context(), fmt.Sprint("a/far/", i), nil); err != nil {
+				if _, err := l.Session.Client().Put(ctx, fmt.Sprint("a/far/", i), nil); err != nil {
 					return line.Hold{}, err
 				}
 			}
-			return l.Enter(t.Context(), line.Join{Exclusive: true})
+			return l.Enter(ctx, line.Join{Exclusive: true})
 		}},
-		"shared": {true, func(t *testing.T, l *line.Line) (line.Hold, error) {
-			return l.Enter(t.Context(), line.Join{})
+		"shared": {true, func(ctx context.Context, l *line.Line) (line.Hold, error) {
+			return l.Enter(ctx, line.Join{})
 		}},
-		"permit": {true, func(t *testing.T, l *line.Line) (line.Hold, error) {
-			return l.Enter(t.Context(), line.Join{Notes: true})
+		"permit": {true, func(ctx context.Context, l *line.Line) (line.Hold, error) {
+			return l.Enter(ctx, line.Join{Notes: true})
 		}},
-		"delay": {true, func(t *testing.T, l *line.Line) (line.Hold, error) {
-			return delayed(l, time.Second).Enter(t.Context(), line.Join{Exclusive: true})
+		"delay": {true, func(ctx context.Context, l *line.Line) (line.Hold, error) {
+			return delayed(l, time.Second).Enter(ctx, line.Join{Exclusive: true})
 		}},
-		"deferred": {true, func(t *testing.T, l *line.Line) (line.Hold, error) {
+		"deferred": {true, func(ctx context.Context, l *line.Line) (line.Hold, error) {
 			l.Defer = true
-			return l.Enter(t.Context(), line.Join{Exclusive: true})
+			return l.Enter(ctx, line.Join{Exclusive: true})
 		}},
-		"cached": {true, func(t *testing.T, l *line.Line) (line.Hold, error) {
-			return l.EnterCached(t.Context(), line.Join{Exclusive: true})
+		"cached": {true, func(ctx context.Context, l *line.Line) (line.Hold, error) {
+			return l.EnterCached(ctx, line.Join{Exclusive: true})
 		}},
-		"try": {true, func(t *testing.T, l *line.Line) (line.Hold, error) {
-			return l.Try(t.Context(), line.Join{Exclusive: true})
+		"try": {true, func(ctx context.Context, l *line.Line) (line.Hold, error) {
+			return l.Try(ctx, line.Join{Exclusive: true})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +318,7 @@ func TestHoldsThatPutNoMark(t *testing.T) {
 					lengthen(etcd, "a")
 				}
 				l := openEarly(t, etcd)
-				h, err := tt.enter(t, l)
+				h, err := tt.enter(t.Context(), l)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -17,7 +17,8 @@ import (
 // asked for its mark.
 func TestAMarkThatWasReplaced(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 1, func(t *testing.T, f *farLine) {
+	inFarLine(t, 1, func(f *farLine) {
+		t := f.T
 		lengthen(f.etcd, "b")
 		b := *f.lines[0]
 		b.Name = "b"
@@ -43,7 +44,8 @@ func TestAMarkThatWasReplaced(t *testing.T) {
 // so learns of its removal from the answer to its question.
 func TestAMarkAdmitsNoMemberThatWasRemoved(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 1, func(t *testing.T, f *farLine) {
+	inFarLine(t, 1, func(f *farLine) {
+		t := f.T
 		f.etcd.Delete(keyOf(f.lines[1]))
 		release(t, f.hold)
 		<-f.waits[0].done
@@ -57,7 +59,8 @@ func TestAMarkAdmitsNoMemberThatWasRemoved(t *testing.T) {
 // TestAMarkOfAMemberThatIsThereAdmitsNobody: an operator has put a mark by hand.
 func TestAMarkOfAMemberThatIsThereAdmitsNobody(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 1, func(t *testing.T, f *farLine) {
+	inFarLine(t, 1, func(f *farLine) {
+		t := f.T
 		f.etcd.Put(markKey(f.lines[0]), fmt.Sprint(f.hold.Fence(), " ", keyOf(f.lines[0])))
 		f.etcd.BreakWatches(true)
 		synctest.Wait()
@@ -78,7 +81,8 @@ func TestAReleaseWithAMarkWhoseAnswerIsLost(t *testing.T) {
 		for _, cut := range []bool{false, true} {
 			t.Run(fmt.Sprint("applied ", applied, ", cut off ", cut), func(t *testing.T) {
 				t.Parallel()
-				inFarLine(t, 1, func(t *testing.T, f *farLine) {
+				inFarLine(t, 1, func(f *farLine) {
+					t := f.T
 					var late *fakeetcd.Call
 					f.asks.watch(f.etcd, func(c *fakeetcd.Call) fakeetcd.Answer {
 						if late != nil || !isRelease(c) {
@@ -94,7 +98,7 @@ func TestAReleaseWithAMarkWhoseAnswerIsLost(t *testing.T) {
 						ctx = within(t, time.Millisecond)
 					}
 					err := f.hold.Grip.Release(ctx)
-					if err != nil && !(cut && errors.Is(err, gateway.ErrUncertain)) {
+					if err != nil && (!cut || !errors.Is(err, gateway.ErrUncertain)) {
 						t.Errorf("Release = %v", err)
 					}
 					time.Sleep(time.Second)
@@ -118,7 +122,8 @@ func TestAReleaseWithAMarkWhoseAnswerIsLost(t *testing.T) {
 // TestAQuestionWhoseAnswerIsLostIsRepeated: the member is admitted by the second answer.
 func TestAQuestionWhoseAnswerIsLostIsRepeated(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 1, func(t *testing.T, f *farLine) {
+	inFarLine(t, 1, func(f *farLine) {
+		t := f.T
 		lost := 0
 		f.asks.watch(f.etcd, func(c *fakeetcd.Call) fakeetcd.Answer {
 			if isQuestion(c) && lost < 2 {
@@ -138,7 +143,8 @@ func TestAQuestionWhoseAnswerIsLostIsRepeated(t *testing.T) {
 // TestAFullDatabaseHasNoMarks: a release works in a full database, without its mark.
 func TestAFullDatabaseHasNoMarks(t *testing.T) {
 	t.Parallel()
-	inFarLine(t, 1, func(t *testing.T, f *farLine) {
+	inFarLine(t, 1, func(f *farLine) {
+		t := f.T
 		f.etcd.Fill(true)
 		release(t, f.hold)
 		f.waits[0].granted(t)
