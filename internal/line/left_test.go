@@ -271,6 +271,28 @@ func TestAMarkOfAnEarlierHoldAdmitsNobody(t *testing.T) {
 	}
 }
 
+// TestAMemberThatIsNearerDoesNotAskForAMark: in a shorter line nothing has changed.
+func TestAMemberThatIsNearerDoesNotAskForAMark(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		for i := range veryFar / 2 {
+			etcd.Put(fmt.Sprint("a/far/", i), "")
+		}
+		hold := goEnterAs(t.Context(), openEarly(t, etcd), line.Join{Exclusive: true}).granted(t)
+		w := goEnterAs(t.Context(), openEarly(t, etcd), line.Join{Exclusive: true})
+		time.Sleep(time.Second)
+		var a asks
+		a.watch(etcd, nil)
+		release(t, hold)
+		w.granted(t)
+		if a != (asks{}) {
+			t.Errorf("%+v", a)
+		}
+		etcd.Script(nil)
+	})
+}
+
 // TestHoldsThatPutNoMark: a hold that was admitted at once, or by a copy of the line, a hold beside
 // which others may be admitted, and one whose key may be passed on or is deleted later put no mark.
 func TestHoldsThatPutNoMark(t *testing.T) {
