@@ -32,7 +32,7 @@ func TestExploreLocks(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-				explore(t, etcd, seed, seed%2 == 1, honest, t.Errorf)
+				explore(t, etcd, run{seed: seed, breaks: seed%2 == 1}, t.Errorf)
 			})
 		})
 	}
@@ -47,7 +47,7 @@ func TestExploreLocksFindsFaults(t *testing.T) {
 		var found atomic.Bool
 		for seed := uint64(0); seed < 100 && !found.Load(); seed++ {
 			bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-				explore(t, etcd, 3*seed, false, plant, func(format string, args ...any) {
+				explore(t, etcd, run{seed: 3 * seed, plant: plant}, func(format string, args ...any) {
 					if strings.Contains(fmt.Sprintf(format, args...), want) {
 						found.Store(true)
 					}
@@ -60,18 +60,31 @@ func TestExploreLocksFindsFaults(t *testing.T) {
 	}
 }
 
+// run is how an exploration runs.
+type run struct {
+	seed   uint64
+	breaks bool // keys are deleted and leases revoked
+	far    bool // all locks are acquired from very far back, see explorefar_test.go
+	plant  plant
+}
+
 func explore(
-	t *testing.T, etcd *fakeetcd.Server, seed uint64, breaks bool, plant plant,
-	wrong func(format string, args ...any),
-) {
+	t *testing.T, etcd *fakeetcd.Server, r run, wrong func(format string, args ...any),
+) (marked int) {
 	t.Helper()
-	h := &holders{wrong: wrong, overlap: breaks, m: map[string][]*holder{}}
+	seed := r.seed
+	h := &holders{wrong: wrong, overlap: r.breaks, m: map[string][]*holder{}}
 	p := &sessions{t: t, turn: make(chan struct{}, 1)}
-	p.clients = [2]*gateway.Client{etcd.Client(t), etcd.Client(t)}
-	disturb(wrong, etcd, rand.New(rand.NewPCG(seed, 0)), breaks, plant)
+	p.clients = []*gateway.Client{etcd.Client(t), etcd.Client(t)}
+	if r.far {
+		p.clients = append(p.clients, etcd.Client(t), etcd.Client(t))
+		lengthen(etcd)
+	}
+	disturb(wrong, etcd, rand.New(rand.NewPCG(seed, 0)), r, &marked)
 	var all sync.WaitGroup
 	for i := range 10 {
-		e := &explorer{t, h, p, rand.New(rand.NewPCG(seed, uint64(i+1))), seed%3 == 0, wrong}
+		random := rand.New(rand.NewPCG(seed, uint64(i+1)))
+		e := &explorer{t, h, p, random, seed%3 == 0 && !r.far, r.far, wrong}
 		all.Go(func() {
 			for round := range 15 {
 				e.round(fmt.Sprintf("%d in round %d", i, round))
@@ -88,10 +101,11 @@ func explore(
 		}
 	}
 	time.Sleep(time.Minute) // until the locks that are still detached have expired
-	keys := append(etcd.Keys("a/"), etcd.Keys("b/")...)
+	keys := members(etcd)
 	if n := etcd.Leases(); len(keys) > 0 || n > 0 {
 		wrong("left: %v, %d leases", keys, n)
 	}
+	return marked
 }
 
 type explorer struct {
@@ -100,6 +114,7 @@ type explorer struct {
 	pool   *sessions
 	random *rand.Rand
 	cached bool // all locks are
+	far    bool // see run
 	wrong  func(format string, args ...any)
 }
 
@@ -111,7 +126,10 @@ type lock interface {
 	Unlock(ctx context.Context) error
 }
 
-func (e *explorer) session() *session.Session { return e.pool.get(e.random.IntN(4)) }
+func (e *explorer) session() (_ *session.Session, number int) {
+	number = e.random.IntN(4)
+	return e.pool.get(number), number
+}
 
 func (e *explorer) upTo(d time.Duration) time.Duration {
 	return time.Duration(e.random.Int64N(int64(d)))
@@ -120,13 +138,21 @@ func (e *explorer) upTo(d time.Duration) time.Duration {
 func (e *explorer) round(who string) {
 	ctx, cancel := context.WithTimeout(e.t.Context(), time.Minute)
 	defer cancel()
-	s, me := e.session(), &holder{who: who, names: []string{"a"}, writer: true}
+	s, number := e.session()
+	me := &holder{who: who, names: []string{"a"}, writer: true}
 	if e.random.IntN(2) == 0 {
 		me.names[0] = "b"
 	}
-	l, err := e.acquire(ctx, s, me)
+	patience := time.Minute
+	if e.far && e.random.IntN(4) == 0 {
+		patience = e.upTo(time.Second)
+	}
+	short, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	l, err := e.acquire(short, s, me, e.far && number > 0)
 	if err != nil {
-		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) {
+		if !errors.Is(err, session.ErrLost) && !errors.Is(err, gateway.ErrPermissionDenied) &&
+			(!e.far || short.Err() == nil) {
 			e.wrong("%v", err)
 		}
 		return
@@ -148,12 +174,18 @@ func (e *explorer) round(who string) {
 	}
 }
 
-// acquire may change the names and the mode of me.
-func (e *explorer) acquire(ctx context.Context, s *session.Session, me *holder) (lock, error) {
+// acquire may change the names and the mode of me. If alone is true, it uses nothing for which the
+// client follows the whole line.
+func (e *explorer) acquire(
+	ctx context.Context, s *session.Session, me *holder, alone bool,
+) (lock, error) {
 	name := me.names[0]
 	dice := e.random.IntN(14)
-	if e.cached {
+	switch {
+	case e.cached:
 		dice = 7 + dice%3
+	case alone:
+		dice = max(dice, 4)
 	}
 	switch dice {
 	case 0, 1, 2:
@@ -225,7 +257,8 @@ func (e *explorer) move(ctx context.Context, l *mutex.Lock, me *holder) (lock, *
 	if e.random.IntN(2) == 0 {
 		_ = mutex.Renew(ctx, e.pool.clients[0], token, 5*time.Second)
 	}
-	next, err := mutex.Adopt(ctx, e.session(), token)
+	s, _ := e.session()
+	next, err := mutex.Adopt(ctx, s, token)
 	if err != nil {
 		return l, me
 	}

@@ -115,7 +115,7 @@ const (
 // disturb delays requests, loses answers, denies deletions, and applies requests long after their
 // callers have left. If it breaks holds, it also deletes keys and revokes leases.
 func disturb(
-	wrong func(string, ...any), etcd *fakeetcd.Server, random *rand.Rand, breaks bool, plant plant,
+	wrong func(string, ...any), etcd *fakeetcd.Server, random *rand.Rand, r run, marked *int,
 ) {
 	check := inOrder(wrong, etcd)
 	var late []*fakeetcd.Call
@@ -129,14 +129,14 @@ func disturb(
 		}
 		if len(late) > 0 && random.IntN(4) == 0 {
 			i := random.IntN(len(late))
-			if plant == guardsIgnored {
+			if r.plant == guardsIgnored {
 				late[i].Body = bytes.Replace(late[i].Body, []byte(`"compare"`), []byte(`"other"`), 1)
 			}
 			late[i].Apply()
 			check()
 			late = slices.Delete(late, i, i+1)
 		}
-		if (breaks || plant == twoHolders) && random.IntN(60) == 0 {
+		if (r.breaks || r.plant == twoHolders) && random.IntN(60) == 0 {
 			breakOne(etcd, random)
 		}
 		switch dice := random.IntN(100); {
@@ -149,13 +149,18 @@ func disturb(
 		case dice < 30 && strings.Contains(string(c.Body), "request_delete"):
 			return fakeetcd.Denied()
 		}
-		return c.Apply()
+		answer := c.Apply()
+		if isMarked(c, answer) {
+			*marked++
+			checkFirst(wrong, etcd, c)
+		}
+		return answer
 	})
 }
 
 // breakOne deletes the key of a member, or revokes its lease.
 func breakOne(etcd *fakeetcd.Server, random *rand.Rand) {
-	keys := append(etcd.Keys("a/"), etcd.Keys("b/")...)
+	keys := members(etcd)
 	if len(keys) == 0 {
 		return
 	}
@@ -171,7 +176,7 @@ func breakOne(etcd *fakeetcd.Server, random *rand.Rand) {
 type sessions struct {
 	t       *testing.T
 	turn    chan struct{} // held during a call; not a mutex, because that would stop the fake time
-	clients [2]*gateway.Client
+	clients []*gateway.Client
 	open    [4]*session.Session
 }
 
@@ -179,7 +184,7 @@ func (p *sessions) get(i int) *session.Session {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	for p.open[i] == nil || p.open[i].Err() != nil {
-		s, err := session.New(p.t.Context(), p.clients[i%2], nil)
+		s, err := session.New(p.t.Context(), p.clients[i%len(p.clients)], nil)
 		if err != nil {
 			time.Sleep(100 * time.Millisecond)
 			continue

@@ -53,8 +53,9 @@
 //
 // Each session keeps one key under its lease, holdfast/sessions/<lease hex>, with JSON that
 // identifies the session. For each [Session.Txn] that is under way at the same time it keeps one
-// more below that key (…/w0, …/w1), and for each hold with a MaxHold one that shows the others
-// since when it lasts (…/since/<key>). A user needs permission to read and write these keys.
+// more below that key (…/w0, …/w1), for each hold with a MaxHold one that shows the others since
+// when it lasts (…/since/<key>), and one for the last lock of a long line that it has released
+// (…/left). A user needs permission to read and write these keys.
 //
 // # Source
 //

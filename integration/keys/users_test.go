@@ -3,6 +3,7 @@ package keys_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,31 @@ func soon(call func() error) chan error {
 	return done
 }
 
+// longLine releases a lock that has waited behind many.
+func (u user) longLine() {
+	u.t.Helper()
+	const many = 70
+	ctx, cancel := context.WithCancel(u.ctx)
+	defer cancel()
+	lock := mutex.New(u.a, "docs/lock", nil)
+	first, err := lock.Lock(ctx)
+	u.no(err)
+	var others sync.WaitGroup
+	for range many {
+		others.Go(func() { _, _ = lock.Lock(ctx) })
+	}
+	u.joined("docs/lock", 1+many)
+	last := soon(func() error {
+		return mutex.New(u.b, "docs/lock", nil).Do(u.ctx, func(context.Context, *mutex.Lock) error {
+			return nil
+		})
+	})
+	u.joined("docs/lock", 2+many)
+	cancel()
+	others.Wait()
+	u.no(first.Unlock(u.ctx), <-last)
+}
+
 func (u user) locks() {
 	u.t.Helper()
 	lock, err := mutex.New(u.a, "docs/lock", nil).Lock(u.ctx)
@@ -98,6 +124,8 @@ func (u user) locks() {
 	u.no(err)
 	_, err = rw.Inspect(u.ctx)
 	u.no(err, write.Unlock(u.ctx), read.Unlock(u.ctx), tried.Unlock(u.ctx))
+
+	u.longLine()
 
 	several, err := mutex.LockAll(u.ctx, u.a, "docs/one", "docs/two")
 	u.no(err)

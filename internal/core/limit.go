@@ -147,8 +147,7 @@ func HeldSince(ctx context.Context, s *Session, holds []HeldKey) ([]time.Time, e
 	for chunk := range slices.Chunk(holds, MaxOps) {
 		var txn gateway.Txn
 		for _, h := range chunk {
-			txn.Then = append(txn.Then,
-				gateway.OpGet(sinceKey(s.opt.RecordPrefix+h.Lease.String(), h.Key)))
+			txn.Then = append(txn.Then, gateway.OpGet(sinceKey(RecordKey(s, h.Lease), h.Key)))
 		}
 		resp, err := s.c.Txn(ctx, txn)
 		if err != nil {

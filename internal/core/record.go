@@ -146,6 +146,11 @@ func permanent(err error) bool {
 		errors.Is(err, gateway.ErrRevisionRegressed) || errors.Is(err, gateway.ErrNoSpace)
 }
 
+// RecordKey returns the key of the record of the session with a lease.
+func RecordKey(s *Session, lease gateway.LeaseID) string {
+	return s.opt.RecordPrefix + lease.String()
+}
+
 // SessionInfos is documented at session.Session.SessionInfos.
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
@@ -154,7 +159,7 @@ func (s *Session) SessionInfos(
 	for chunk := range slices.Chunk(leases, MaxOps) {
 		var txn gateway.Txn
 		for _, id := range chunk {
-			txn.Then = append(txn.Then, gateway.OpGet(s.opt.RecordPrefix+id.String()))
+			txn.Then = append(txn.Then, gateway.OpGet(RecordKey(s, id)))
 		}
 		resp, err := s.c.Txn(ctx, txn)
 		if err != nil {

@@ -137,7 +137,7 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 			continue
 		}
 		var h Hold
-		a := admitted{members[i], how, frees[i]}
+		a := admitted{Member: members[i], admission: how, free: frees[i]}
 		if h, err = l.admit(ctx, asked, a); err == nil {
 			holds = append(holds, h)
 			//nolint:contextcheck // it passes on how the hold ended

@@ -193,6 +193,7 @@ func (c *cache) reach() (*stay, error) {
 	a, err := c.line.reach(ctx, c.join)
 	var h Hold
 	if err == nil {
+		a.marks = false // the key may be passed on
 		h, err = c.line.hold(ctx, a)
 	}
 	c.mu.Lock()

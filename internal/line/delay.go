@@ -41,11 +41,14 @@ func endedCleanly(marker string) bool {
 }
 
 // releaseOps returns the operations that a release runs with the deletion of the member's key.
-func (l *Line) releaseOps(me Member) []gateway.Op {
-	if l.Delay <= 0 {
-		return nil
+func (l *Line) releaseOps(a admitted) []gateway.Op {
+	switch {
+	case l.Delay > 0:
+		return []gateway.Op{gateway.OpPut(l.marker(), []byte(clean(a.Fence)))}
+	case a.marks:
+		return []gateway.Op{l.putMark(a.Member)}
 	}
-	return []gateway.Op{gateway.OpPut(l.marker(), []byte(clean(me.Fence)))}
+	return nil
 }
 
 // awaitDelay marks the line as held and waits until the delay, if there is one, is over.

@@ -44,8 +44,9 @@ func (l *Line) waitFarBack(
 ) (note bool, _ error) {
 	settings := l.watchSettings(j)
 	defer settings.Close()
+	var left *Member
 	for joined := &found; ; joined = nil {
-		p, err := l.pairOf(ctx, j, me, joined, settings)
+		p, err := l.pairOf(ctx, j, me, joined, left, settings)
 		if err == nil && p.waits {
 			err = l.awaitChange(ctx, p, settings)
 		}
@@ -64,14 +65,17 @@ func (l *Line) waitFarBack(
 		case first || !p.waits:
 			return j.Notes && (j.Yield || p.lightFits), nil
 		}
+		if found.veryFarBack() {
+			left = &p.before
+		}
 	}
 }
 
 // pairOf returns a member and its predecessor, with a check of the settings. The pair does not wait
 // when the rule admits the member. With errFirst, the pair has the predecessor if there is one.
-// joined is as for undecided.
+// joined is as for undecided, and left as for [Line.lastKeys].
 func (l *Line) pairOf(
-	ctx context.Context, j Join, me Member, joined *joinAnswer, settings *settingsWatch,
+	ctx context.Context, j Join, me Member, joined *joinAnswer, left *Member, settings *settingsWatch,
 ) (*pair, error) {
 	past := joined != nil && joined.veryFarBack()
 	p := &pair{me: me, changed: make(chan struct{}, 1)}
@@ -100,7 +104,7 @@ func (l *Line) pairOf(
 	case joined != nil && joined.before != nil:
 		before, p.seen = joined.before, joined.revision
 	default:
-		before, p.seen, err = l.predecessor(ctx, me)
+		before, p.seen, err = l.predecessor(ctx, me, left)
 	}
 	if before == nil || err != nil {
 		return p, err

@@ -59,7 +59,12 @@ func (m Member) Lease() gateway.LeaseID {
 	if owner, ok := core.OwnerOf(m.Value); ok {
 		return owner.Lease
 	}
-	name := m.Key[strings.LastIndexByte(m.Key, '/')+1:]
+	return keyLease(m.Key)
+}
+
+// keyLease returns the lease named in a key, or 0 if it names none.
+func keyLease(key string) gateway.LeaseID {
+	name := key[strings.LastIndexByte(key, '/')+1:]
 	hex, _, _ := strings.Cut(name, "-")
 	return parseLease(hex)
 }
@@ -164,6 +169,7 @@ type admitted struct {
 	Member
 	admission        // zero if the member did not wait
 	free      func() // see core.Session.ReserveKey
+	marks     bool   // its release puts a mark, see left.go
 }
 
 // reach joins the line and waits until the rule admits the member.
@@ -176,6 +182,7 @@ func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 	a := admitted{Member: me, free: free}
 	if found.keys > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
 		a.admission, err = l.wait(ctx, j, me, l.farBack(j, found))
+		a.marks = l.marks(j, found, a.admission)
 	}
 	if err == nil && a.note {
 		l.note(me)
@@ -282,7 +289,7 @@ func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
 		return Hold{}, err
 	}
 	// Not before the delay is over: a release within it must not end the delay of the next member.
-	grip.AddReleaseOps(l.releaseOps(a.Member)...)
+	grip.AddReleaseOps(l.releaseOps(a)...)
 	if l.Defer {
 		grip.Defer()
 	}

@@ -11,20 +11,19 @@ import (
 )
 
 // predecessor returns the member right before me, or nil if there is none, and the revision of the
-// read. Returns errRemoved when me is not in the line.
-func (l *Line) predecessor(ctx context.Context, me Member) (*Member, int64, error) {
+// read. Returns errRemoved when me is not in the line. left is as for [Line.lastKeys].
+func (l *Line) predecessor(ctx context.Context, me Member, left *Member) (*Member, int64, error) {
 	opts := []gateway.Option{
 		gateway.Prefix(), gateway.KeysOnly(), gateway.MaxCreateRevision(me.Fence),
 		gateway.SortBy(gateway.SortCreateRevision, gateway.Descend),
 	}
-	c := l.Session.Client()
-	resp, err := c.Get(ctx, l.prefix(), append(opts, gateway.Limit(frontKeys))...)
-	if err != nil {
+	resp, err := l.lastKeys(ctx, me, left, append(opts, gateway.Limit(frontKeys))...)
+	if err != nil || resp == nil {
 		return nil, 0, err
 	}
 	last := snapshotOf(resp, l.prefix()).Members
 	if len(last) < 2 && resp.More {
-		if resp, err = c.Get(ctx, l.prefix(), opts...); err != nil {
+		if resp, err = l.lastKeys(ctx, me, nil, opts...); err != nil {
 			return nil, 0, err
 		}
 		last = snapshotOf(resp, l.prefix()).Members

@@ -54,7 +54,7 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 		l.abandon(me, free)
 		return Hold{}, me.Value, err
 	}
-	h, err := l.admit(ctx, asked, admitted{me, how, free})
+	h, err := l.admit(ctx, asked, admitted{Member: me, admission: how, free: free})
 	return h, me.Value, err
 }
 

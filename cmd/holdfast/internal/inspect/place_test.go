@@ -71,7 +71,8 @@ func TestNameOfAKey(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/1f": "a", "a/b/1f": "a/b", "a/1f-3": "a", "a/1e": "", "a//1f": "a/", "a//1f-2": "a/",
 		"a///1f": "", "/1f": "", "1f": "", "a/1f/w0": "",
-		"holdfast/sessions/1f": "", "q//c/9/0000000000000042": "q queue", "a//heir": "",
+		"holdfast/sessions/1f": "", "holdfast/sessions/1f/left": "",
+		"q//c/9/0000000000000042": "q queue", "a//heir": "",
 		"a//running/1f": "",
 		"a/-1f":         "",
 	} {
