@@ -24,11 +24,11 @@ import (
 // TestExploreElections lets a long line of candidates go through random faults. No candidate leads
 // while another is ahead of it. When the faults have ended, one leads within a bounded time, and
 // after each term the next, which has the highest priority, until all have led.
-// HOLDFAST_ELECTION_SEEDS is the number of runs, 4 without it. HOLDFAST_ELECTION_SEED repeats the
+// HOLDFAST_ELECTION_SEEDS is the number of runs, 2 without it. HOLDFAST_ELECTION_SEED repeats the
 // run of one seed.
 func TestExploreElections(t *testing.T) {
 	t.Parallel()
-	runs, _ := strconv.ParseUint(cmp.Or(os.Getenv("HOLDFAST_ELECTION_SEEDS"), "4"), 10, 64)
+	runs, _ := strconv.ParseUint(cmp.Or(os.Getenv("HOLDFAST_ELECTION_SEEDS"), "2"), 10, 64)
 	first, err := strconv.ParseUint(os.Getenv("HOLDFAST_ELECTION_SEED"), 10, 64)
 	if err == nil {
 		runs = 1
