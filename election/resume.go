@@ -16,10 +16,11 @@ import (
 // session has continued it.
 //
 // After any other error its candidates are removed, as with [Election.Campaign], unless the session
-// was lost or Resume could not read the election: then they remain. A candidate that has to step
-// aside for an heir ([Term.TransferTo]) or a higher priority campaigns again. With a delay
-// ([Options]) a resumed leader waits as after an unclean end, and no other candidate leads
-// meanwhile.
+// was lost or Resume failed before it had read the election. Then they remain, and if one of them
+// is the first, no other candidate leads before the session ends: repeat Resume, or close the
+// session. A candidate that has to step aside for an heir ([Term.TransferTo]) or a higher priority
+// campaigns again. With a delay ([Options]) a resumed leader waits as after an unclean end, and no
+// other candidate leads meanwhile.
 func (e *Election) Resume(ctx context.Context) (*Term, error) {
 	h, value, err := e.resume(ctx)
 	outranked, isOutranked := errors.AsType[*outrankedError](err)

@@ -3,17 +3,13 @@ package semaphore_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/semaphore"
@@ -177,115 +173,6 @@ func TestAPermitIsGrantedBeforeItsNote(t *testing.T) {
 		}
 		etcd.Script(nil)
 	})
-}
-
-// TestWaitersFarBackAreAdmitted compares the grants with the keys at etcd while random things
-// happen: each member that the rule admits is granted its permit, and no other.
-func TestWaitersFarBackAreAdmitted(t *testing.T) {
-	t.Parallel()
-	seeds := 2
-	if os.Getenv("HOLDFAST_LINE") == "long" {
-		seeds = 100
-	}
-	for range seeds {
-		seed := rand.Uint64()
-		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
-			r := rand.New(rand.NewPCG(seed, 0))
-			observer := semaphore.New(bubble.Session(t, etcd), "a", 3, nil)
-			var all []*caller
-			for range 60 {
-				all = append(all, call(t, etcd, 1+r.IntN(2), func(*http.Request) {}))
-				if r.IntN(3) > 0 {
-					synctest.Wait()
-				}
-			}
-			pick := func() *caller { return all[r.IntN(min(len(all), 12))] }
-			for len(all) > 0 {
-				broken := false
-				for range 1 + r.IntN(6) {
-					what := r.IntN(14)
-					if what == 3 && r.IntN(10) > 0 { // after a Resize, most follow the line
-						continue
-					}
-					broken = broken || what == 4
-					disturb(t, etcd, observer, what, r, pick())
-				}
-				if broken {
-					etcd.BreakWatches(false)
-					time.Sleep(30 * time.Second)
-				}
-				time.Sleep(time.Second)
-				all = settle(t, observer, all, seed)
-			}
-		})
-	}
-}
-
-// mostUnits is the highest limit of the test.
-const mostUnits = 5
-
-// disturb changes the line, or breaks the watches of the waiters.
-func disturb(
-	t *testing.T, etcd *fakeetcd.Server, sem *semaphore.Semaphore, what int, r *rand.Rand,
-	c *caller,
-) {
-	t.Helper()
-	switch what {
-	default:
-		if c.granted() {
-			if err := c.permit.Release(t.Context()); err != nil && !errors.Is(err, session.ErrNotHeld) {
-				t.Error(err)
-			}
-		}
-	case 0:
-		c.cancel()
-	case 1:
-		etcd.Revoke(c.s.Lease())
-	case 2:
-		etcd.Delete("a/" + c.s.Lease().String())
-	case 3:
-		if err := sem.Resize(t.Context(), 1+r.IntN(mostUnits)); err != nil {
-			t.Error(err)
-		}
-	case 4:
-		etcd.BreakWatches(r.IntN(2) == 0)
-	case 5:
-		etcd.Compact()
-	case 6:
-		time.Sleep(time.Duration(r.IntN(int(2 * time.Second))))
-	}
-}
-
-// settle compares the grants with the line, and returns the callers that are left in it.
-func settle(
-	t *testing.T, sem *semaphore.Semaphore, all []*caller, seed uint64,
-) (left []*caller) {
-	t.Helper()
-	state, err := sem.Inspect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	members := map[gateway.LeaseID]semaphore.Member{}
-	for _, m := range state.Members {
-		members[m.Lease] = m
-	}
-	used := 0
-	for i, c := range all {
-		m, ok := members[c.s.Lease()]
-		if !ok {
-			continue
-		}
-		left = append(left, c)
-		if c.granted() {
-			used += m.Weight
-		} else if m.Holder {
-			t.Fatalf("seed %d: caller %d was not granted its permit: %v", seed, i, c.err)
-		}
-	}
-	if used > mostUnits {
-		t.Fatalf("seed %d: %d units are granted", seed, used)
-	}
-	return left
 }
 
 // TestAWaiterBehindAHolderBeyondTheLimit joins far back after a Resize, behind a holder that the

@@ -177,8 +177,10 @@ func (m *mirror) decide() {
 	v, early := m.unreleased()
 	for i, member := range v.Members[:m.rule(v)] {
 		w := m.waiters[member.Key]
-		if w != nil && w.is(member) && !w.admitted && (early == 0 || w.early) {
-			if w.yield && (w.aborted != nil || w.abort(m.snapshot, w.Member) != nil) {
+		// A wait that was aborted has ended, also if its goroutine has not seen that yet.
+		waits := w != nil && w.is(member) && !w.admitted && w.aborted == nil
+		if waits && (early == 0 || w.early) {
+			if w.yield && w.abort(m.snapshot, w.Member) != nil {
 				continue // it is aborted below
 			}
 			w.admitted, w.before, w.heard = true, m.last, m.isHeard(w, v.Members[i:])

@@ -300,6 +300,25 @@ func TestMirrorAbortIsOlderThanTheJoin(t *testing.T) {
 	}
 }
 
+// TestMirrorDoesNotAdmitAnAbortedMember checks that a member whose wait has ended is not admitted
+// later, before its goroutine has seen that.
+func TestMirrorDoesNotAdmitAnAbortedMember(t *testing.T) {
+	t.Parallel()
+	s := newScript()
+	full := errors.New("full")
+	b := s.addWaiter(Member{Key: "a/b", Fence: 5}, Join{Abort: func(v Snapshot, _ Member) error {
+		if len(v.Settings) > 0 {
+			return full
+		}
+		return nil
+	}}, false)
+	s.read(5, Member{Key: "a/x", Fence: 4}, b.Member)
+	s.events(put("a//limit", 6, 6), del("a//limit", 7), del("a/x", 8))
+	if f := s.stateOf(b); f.admitted || !errors.Is(f.aborted, full) {
+		t.Errorf("admitted %v, aborted = %v", f.admitted, f.aborted)
+	}
+}
+
 // TestMirrorDecidesAtRevisions checks that no member is admitted to a state between the events of
 // one revision, because the line was never in that state.
 func TestMirrorDecidesAtRevisions(t *testing.T) {
