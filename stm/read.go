@@ -83,7 +83,7 @@ func (tx *Tx) prefetch(w wants) {
 // readAll reads in one request, which it shares with others if there are few keys.
 func (tx *Tx) readAll(w wants, ops []gateway.Op) (*gateway.TxnResponse, error) {
 	if len(w.prefixes) > 0 || len(w.keys) > maxShared {
-		return tx.readAlone(gateway.Txn{Then: ops})
+		return tx.readAlone(tx.ctx, gateway.Txn{Then: ops})
 	}
 	r := &reading{ops: ops}
 	err := sharingOf(tx.session).reads.Do(tx.ctx, r)
@@ -97,12 +97,14 @@ func (tx *Tx) readAll(w wants, ops []gateway.Op) (*gateway.TxnResponse, error) {
 }
 
 // readAlone sends a transaction that only reads, and ends with the session as shared reads do.
-func (tx *Tx) readAlone(t gateway.Txn) (*gateway.TxnResponse, error) {
-	ctx, cancel := context.WithCancel(tx.ctx)
+func (tx *Tx) readAlone(
+	ctx context.Context, t gateway.Txn,
+) (*gateway.TxnResponse, error) {
+	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(tx.session.Context(), cancel)() //nolint:contextcheck // its own life
-	resp, err := tx.client.Txn(ctx, t)
-	if ended := tx.session.Err(); err != nil && ended != nil && tx.ctx.Err() == nil {
+	resp, err := tx.client.Txn(reading, t)
+	if ended := tx.session.Err(); err != nil && ended != nil && ctx.Err() == nil {
 		err = ended
 	}
 	return resp, err
