@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -62,6 +63,19 @@ func (c *Cache) ask(ctx context.Context, s *state, read bool) {
 		_ = c.client.RequestProgress()
 		return
 	}
+	// The waiter must notice that the copy has ended, also while etcd does not answer.
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-s.replaced:
+		case <-c.failed:
+		case <-ctx.Done():
+		}
+		cancel()
+	})
+	defer watching.Wait()
+	defer cancel()
 	resp, err := c.client.Get(ctx, c.prefix, gateway.Prefix(), gateway.KeysOnly(),
 		gateway.MinModRevision(s.revision+1), gateway.Limit(1))
 	if err != nil || len(resp.KVs) > 0 || resp.Count != int64(s.n) {

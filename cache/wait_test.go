@@ -146,3 +146,22 @@ func TestPermissionRevokedForAWhile(t *testing.T) {
 		<-f.done
 	})
 }
+
+// TestCloseEndsAWaitWhileEtcdIsSilent: the waiter has asked etcd when the cache is closed.
+func TestCloseEndsAWaitWhileEtcdIsSilent(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		c := open(t, etcd, nil)
+		etcd.Freeze()
+		defer etcd.Thaw()
+		ctx := bubble.Within(t, time.Minute)
+		done := make(chan error, 1)
+		go func() { done <- c.WaitRevision(ctx, etcd.Revision()+1) }()
+		time.Sleep(5 * time.Second)
+		c.Close()
+		closed := time.Now()
+		if err := <-done; !errors.Is(err, cache.ErrClosed) || time.Since(closed) > 0 {
+			t.Errorf("WaitRevision = %v, %v after Close", err, time.Since(closed))
+		}
+	})
+}

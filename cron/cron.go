@@ -19,6 +19,8 @@ const (
 	MaxHistory = 1000
 	// MaxSpec is the largest length of a spec in bytes.
 	MaxSpec = 256
+	// MaxReason is the largest length of a reason in bytes. The record of a tick by hand has it.
+	MaxReason = 1 << 10
 )
 
 // Defaults of [Options].

@@ -3,7 +3,6 @@ package cron
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -66,7 +65,8 @@ func (c *Cron) checkName() error {
 // Pause stops the schedule: no tick of it starts after Pause has returned. A tick that has started
 // goes on, with its attempts, and [Cron.Trigger] starts a tick also during a pause. A second Pause
 // replaces the reason of the first. Pause makes a session for the call. Returns
-// [gateway.ErrInvalid] when the reason is blank. After [gateway.ErrUncertain] it may be repeated.
+// [gateway.ErrInvalid] when the reason is blank or longer than [MaxReason]. After
+// [gateway.ErrUncertain] it may be repeated.
 func (c *Cron) Pause(ctx context.Context, client *gateway.Client, why string) error {
 	return c.wrap("pause", c.operate(ctx, client, why,
 		func(s *session.Session, r Request) error { return c.putPause(ctx, s, pause{r, true}) }))
@@ -103,7 +103,8 @@ func (c *Cron) putPause(ctx context.Context, s *session.Session, p pause) error 
 // for the call.
 //
 // Returns [ErrPending] when an earlier request has not started a tick yet, and
-// [gateway.ErrInvalid] when the reason is blank. After [gateway.ErrUncertain] the tick may start.
+// [gateway.ErrInvalid] when the reason is blank or longer than [MaxReason]. After
+// [gateway.ErrUncertain] the tick may start.
 func (c *Cron) Trigger(ctx context.Context, client *gateway.Client, why string) error {
 	return c.wrap("trigger", c.operate(ctx, client, why,
 		func(s *session.Session, r Request) error {
@@ -127,8 +128,11 @@ func (c *Cron) operate(
 	if err := c.checkName(); err != nil {
 		return err
 	}
-	if strings.TrimSpace(why) == "" {
-		return fmt.Errorf("%w: no reason", gateway.ErrInvalid)
+	switch {
+	case strings.TrimSpace(why) == "":
+		return invalid("no reason")
+	case len(why) > MaxReason: // etcd might reject the start of each tick that has it
+		return invalid("a reason of %d bytes; %d are possible", len(why), MaxReason)
 	}
 	s, err := session.New(ctx, client, c.opt.Session)
 	if err != nil {

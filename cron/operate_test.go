@@ -136,12 +136,16 @@ func TestHistoryNeedsAClient(t *testing.T) {
 	}
 }
 
+// TestRequestsNeedAReason: a reason of 1.5 MiB could be stored, but not the start of its tick, so
+// that one request would have ended all replicas.
 func TestRequestsNeedAReason(t *testing.T) {
 	t.Parallel()
 	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
 		c, client := cron.New(name, nil, nil), etcd.Client(t)
+		long := strings.Repeat("x", cron.MaxReason+1)
 		for _, err := range []error{
 			c.Pause(t.Context(), client, " \n"), c.Trigger(t.Context(), client, ""),
+			c.Pause(t.Context(), client, long), c.Trigger(t.Context(), client, long),
 		} {
 			if !errors.Is(err, gateway.ErrInvalid) {
 				t.Errorf("%v", err)

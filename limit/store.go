@@ -83,6 +83,17 @@ func (l *Limiter) credit(ctx context.Context, b *bucket) error {
 	if b.Out <= 0 {
 		return nil
 	}
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.s.Context(), cancel)() //nolint:contextcheck // its own life
+	err := l.readBlocks(reading, b)
+	if ended := l.s.Err(); err != nil && ended != nil && ctx.Err() == nil {
+		return ended
+	}
+	return err
+}
+
+func (l *Limiter) readBlocks(ctx context.Context, b *bucket) error {
 	below, err := l.s.Client().Get(ctx, l.name+"/", gateway.Prefix(), gateway.CountOnly())
 	if err != nil {
 		return err

@@ -3,11 +3,14 @@ package shard
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 
 	"github.com/holdfast-go/holdfast/internal/line"
 )
+
+var errUnwound = errors.New("the function ended its goroutine")
 
 // duty is the shards of a member during one session.
 type duty struct {
@@ -133,10 +136,13 @@ func (d *duty) hold(ctx, wanted, until context.Context, s *Shard) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := d.fn(running, s)
-		if err != nil && running.Err() == nil && s.Err() == nil { // running ends a little later
-			d.quit(err)
-		}
+		err := errUnwound
+		defer func() { // also if fn ends its goroutine, because nothing serves the shard then
+			if err != nil && running.Err() == nil && s.Err() == nil { // running ends a little later
+				d.quit(err)
+			}
+		}()
+		err = d.fn(running, s)
 	}()
 	turn := d.awaitNext(wanted, until, s)
 	// A pause counts, also after a move that was taken back.

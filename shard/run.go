@@ -20,8 +20,8 @@ import (
 // The context of fn ends when the shard moves to another member, with the cause [ErrMoved], when
 // the shard is paused or lost, and at the end of Run. The next owner starts after fn has returned,
 // so fn must return soon then; until then the shard is held, unless it was lost. If fn returns nil
-// earlier, the member keeps the shard and runs nothing for it. If fn returns an error while its
-// context lives, Run ends with the error.
+// earlier, the member keeps the shard and runs nothing for it. If fn returns an error or ends its
+// goroutine while its context lives, Run ends with an error.
 //
 // When ctx ends, Run hands the shards over one after the other, leaves the group and returns ctx's
 // error. It returns [ErrMismatch] when the group has another n, and the errors of [member.Run],

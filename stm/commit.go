@@ -45,7 +45,7 @@ func (tx *Tx) commit() (int64, error) {
 // apply sends the commit. Else only reads, as TxnFlat requires.
 func (tx *Tx) apply(t gateway.Txn) (*gateway.TxnResponse, error) {
 	if len(tx.writes) == 0 {
-		return tx.client.Txn(tx.ctx, t) // it only reads, so it needs no receipt
+		return tx.readAlone(tx.ctx, t) // it needs no receipt
 	}
 	weight := tx.weight(t)
 	if weight > 0 {

@@ -1,6 +1,7 @@
 package stm
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,14 +83,31 @@ func (tx *Tx) prefetch(w wants) {
 // readAll reads in one request, which it shares with others if there are few keys.
 func (tx *Tx) readAll(w wants, ops []gateway.Op) (*gateway.TxnResponse, error) {
 	if len(w.prefixes) > 0 || len(w.keys) > maxShared {
-		return tx.client.Txn(tx.ctx, gateway.Txn{Then: ops})
+		return tx.readAlone(tx.ctx, gateway.Txn{Then: ops})
 	}
 	r := &reading{ops: ops}
 	err := sharingOf(tx.session).reads.Do(tx.ctx, r)
-	if err != nil && tx.ctx.Err() != nil {
-		err = ctxerr.Of(tx.ctx) // and nothing is uncertain about a read
+	switch ended := tx.session.Err(); { // nothing is uncertain about a read
+	case err != nil && tx.ctx.Err() != nil:
+		err = ctxerr.Of(tx.ctx)
+	case err != nil && ended != nil:
+		err = ended
 	}
 	return r.resp, err
+}
+
+// readAlone sends a transaction that only reads, and ends with the session as shared reads do.
+func (tx *Tx) readAlone(
+	ctx context.Context, t gateway.Txn,
+) (*gateway.TxnResponse, error) {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(tx.session.Context(), cancel)() //nolint:contextcheck // its own life
+	resp, err := tx.client.Txn(reading, t)
+	if ended := tx.session.Err(); err != nil && ended != nil && ctx.Err() == nil {
+		err = ended
+	}
+	return resp, err
 }
 
 func tooLarge(format string, n int) error {
