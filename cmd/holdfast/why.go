@@ -90,7 +90,7 @@ func correct(p *inspect.Place, e *session.Explanation) {
 		text, set := p.Settings["pause"]
 		switch err := json.Unmarshal([]byte(text), &pause); {
 		case set && err != nil:
-			e.Needs = append(e.Needs, fmt.Sprintf("%s//pause is corrupt: nothing starts", p.Name))
+			e.Needs = append(e.Needs, p.Name+"//pause is corrupt: nothing starts")
 		case pause.Paused:
 			e.Needs = append(e.Needs, fmt.Sprintf("the schedule has to be resumed: %s paused it at %s: %s",
 				pause.By, stamp(pause.At), pause.Why))

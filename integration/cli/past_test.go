@@ -146,3 +146,13 @@ func TestWhyOfSchedulesAndLimits(t *testing.T) {
 		t.Errorf("with a process that waits: %q", text)
 	}
 }
+
+// TestHistoryOfAnUnusedNameNamesNoRevisionZero: etcd has no revision 0.
+func TestHistoryOfAnUnusedNameNamesNoRevisionZero(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	text := complain(t, 1, "history", name)
+	if !strings.Contains(text, "nobody held") || strings.Contains(text, "since revision 0") {
+		t.Errorf("%q", text)
+	}
+}
