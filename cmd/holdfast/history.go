@@ -39,6 +39,8 @@ func historyCommand(a *app) *cobra.Command {
 			switch {
 			case err != nil:
 				return err
+			case len(past.Holds) == 0 && past.Since == 0: // nothing has been compacted
+				return nof("nobody held %q", args[0])
 			case len(past.Holds) == 0:
 				return nof("nobody held %q since revision %d", args[0], past.Since)
 			}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +41,7 @@ func whyCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				correct(p, e)
 				return a.showWhy(p, e)
 			})
 		},
@@ -70,6 +74,39 @@ func explainer(s *session.Session, p *inspect.Place) explains {
 		return barrier.New(s, p.Name)
 	}
 	return mutex.New(s, p.Name, nil)
+}
+
+// correct changes the explanation of a lock for the recipes in which settings, and not only
+// members, decide whether a call waits.
+func correct(p *inspect.Place, e *session.Explanation) {
+	switch p.Recipe {
+	case inspect.Cron:
+		var pause struct {
+			By     string    `json:"by"`
+			Why    string    `json:"why"`
+			At     time.Time `json:"at"`
+			Paused bool      `json:"paused"`
+		}
+		text, set := p.Settings["pause"]
+		switch err := json.Unmarshal([]byte(text), &pause); {
+		case set && err != nil:
+			e.Needs = append(e.Needs, p.Name+"//pause is corrupt: nothing starts")
+		case pause.Paused:
+			e.Needs = append(e.Needs, fmt.Sprintf("the schedule has to be resumed: %s paused it at %s: %s",
+				pause.By, stamp(pause.At), pause.Why))
+		}
+	case inspect.Limiter:
+		// The members are blocks of tokens, for which no call waits. The rate is not in etcd.
+		var bucket struct {
+			Empty int64 `json:"empty"`
+		}
+		e.Holders, e.Ahead = nil, 0
+		e.Needs = []string{p.Name + "//bucket is corrupt: calls fail"}
+		if json.Unmarshal([]byte(p.Settings["bucket"]), &bucket) == nil {
+			e.Needs[0] = "a token has to be there: none is left at " +
+				stamp(time.Unix(0, bucket.Empty)) + ", after which the caller's rate adds them"
+		}
+	}
 }
 
 func (a *app) showWhy(p *inspect.Place, e *session.Explanation) error {

@@ -116,3 +116,43 @@ func TestWhyNamesWhatACallWaitsFor(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// TestWhyOfSchedulesAndLimits: a paused schedule names the pause, with or without a replica, and a
+// limit names the time from which tokens are added, and never a process that has some.
+func TestWhyOfSchedulesAndLimits(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	hf(t, 0, "cron", "pause", name+"/job", "--reason", "a migration")
+	if text := hf(t, 0, "why", name+"/job"); !strings.Contains(text, "resumed") ||
+		!strings.Contains(text, ": a migration") {
+		t.Errorf("paused: %q", text)
+	}
+	if text := hf(t, 0, "info", name+"/job"); !strings.Contains(text, "cron "+name+"/job\npause: ") {
+		t.Errorf("info: %q", text)
+	}
+	hf(t, 0, "cron", "resume", name+"/job")
+	if text := hf(t, 0, "why", name+"/job"); text != "free" {
+		t.Errorf("resumed: %q", text)
+	}
+	hf(t, 0, "limit", name+"/limit", "--rate", "1/h")
+	got := rows(t, "why", name+"/limit")[0]
+	needs, _ := got["needs"].([]any)
+	if len(needs) != 1 || !strings.HasPrefix(needs[0].(string), "a token has to be there: ") {
+		t.Errorf("limit: %v", got)
+	}
+	start(t, "limit", name+"/limit", "--rate", "1/h")
+	awaitMembers(t, name+"/limit", 1)
+	if text := hf(t, 0, "why", name+"/limit"); strings.Contains(text, "released") {
+		t.Errorf("with a process that waits: %q", text)
+	}
+}
+
+// TestHistoryOfAnUnusedNameNamesNoRevisionZero: etcd has no revision 0.
+func TestHistoryOfAnUnusedNameNamesNoRevisionZero(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	text := complain(t, 1, "history", name)
+	if !strings.Contains(text, "nobody held") || strings.Contains(text, "since revision 0") {
+		t.Errorf("%q", text)
+	}
+}

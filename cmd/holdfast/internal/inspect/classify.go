@@ -74,7 +74,7 @@ func Classify(key string) Key {
 
 // allSettings are the settings that a name can have.
 var allSettings = append([]string{
-	"heir", "rounds", "broken", "count", "result", "failure", "pause", "trigger",
+	"heir", "rounds", "broken", "count", "result", "failure", "trigger",
 	"counter", "next", "assignment", "gaps",
 }, settings...)
 

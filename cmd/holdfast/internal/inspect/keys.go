@@ -35,7 +35,7 @@ func claimedItem(key string) (item string, ok bool) {
 
 // settings are the settings that are read of each name.
 var settings = []string{
-	"limit", "size", "parties", "raised", "tail", "paused", "state", "attempts", "bucket",
+	"limit", "size", "parties", "raised", "tail", "paused", "state", "pause", "attempts", "bucket",
 }
 
 func settingKey(name, setting string) string { return name + "//" + setting }

@@ -81,7 +81,7 @@ func (p *Place) recipe() string {
 		return Barrier
 	case p.has("limit"):
 		return Semaphore
-	case p.has("state"):
+	case p.has("state"), p.has("pause"):
 		return Cron
 	case p.has("bucket"):
 		return Limiter

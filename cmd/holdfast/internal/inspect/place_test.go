@@ -51,6 +51,7 @@ func TestRecipeAndHolders(t *testing.T) {
 		{line("a", "parties=latch_2"), Latch, 0},
 		{line("a", "tail=7", "1"), Queue, 1},
 		{line("a", "state={}", "1", "2"), Cron, 1},
+		{line("a", "pause={}"), Cron, 0},
 		{line("a", "attempts=", "1", "2"), Once, 1},
 		{line("a", "bucket={}", "1=10", "2=5"), Limiter, 2},
 	} {
