@@ -128,7 +128,7 @@ func (ic *itemCache) merge(
 	defer ic.mu.Unlock()
 	early := ic.early
 	ic.reading, ic.early = false, nil
-	if ic.watch != l || err != nil {
+	if ic.watch != l || err != nil || from != "" && from != ic.horizon { // it has forgotten some
 		return
 	}
 	items, claims, retries := resp.Responses[0].Get, resp.Responses[1].Get, resp.Responses[2].Get
