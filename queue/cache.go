@@ -13,8 +13,8 @@ import (
 // consumers of one client, each to one of them. One watch keeps it up to date; it reads only what
 // it has not seen come.
 //
-// It knows all items before the horizon: those of a first read, of at most window items, and those
-// that have come since. When they have all been handed out it reads on from there.
+// It knows all items before the horizon: those of a first read, of at most firstWindow items, and
+// those that have come since. When they have all been handed out it reads on from there.
 type itemCache struct {
 	id   cacheID
 	keys keys
@@ -30,6 +30,7 @@ type itemCache struct {
 	err     error       // why there will never be another
 	synced  bool
 	horizon string  // the first place that is not known; "" if all are
+	window  int64   // how many items the last read took at most
 	floors  []floor // where what was read comes from
 	reading bool    // what comes meanwhile is also kept in early
 	early   []gateway.Event
@@ -42,11 +43,14 @@ type itemCache struct {
 	due     int64 // when the next delayed item is, in milliseconds since 1970, or 0
 	newDue  int64 // the earliest of those that came since the last look at all
 	dueFrom int64 // no delayed item is due before
-	stood   int64 // until then consumers that wait leave the moving of due items to another process
-	applied int64 // the revision of the last events
-	gaps    gaps
-	waiters []*waiter
-	armed   bool // it looks again when the first waiter may claim
+	ahead   int64 // how far ahead the next delayed item is looked for, in milliseconds
+	// lookedTo is the end of the range of delayed items of a first read.
+	lookedTo int64
+	stood    int64 // until then consumers that wait leave the moving of due items to another process
+	applied  int64 // the revision of the last events
+	gaps     gaps
+	waiters  []*waiter
+	armed    bool // it looks again when the first waiter may claim
 	// Items of groups that were given back with a delay, and when the first of them is due, or 0.
 	postponed map[*entry]struct{}
 	resume    int64

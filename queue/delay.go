@@ -51,16 +51,7 @@ func (q *Queue) moveBatch(ctx context.Context, ic *itemCache) error {
 		return err
 	}
 	if len(kvs) == 0 {
-		kvs, err := q.readDue(ctx, now+1, maxDue, gateway.Limit(duePage), gateway.KeysOnly())
-		if err != nil {
-			return err
-		}
-		next := int64(0)
-		if len(kvs) > 0 {
-			next, _ = q.keys.dueOf(kvs[0].Key)
-		}
-		ic.setDue(next, now+1)
-		return nil
+		return q.findDue(ctx, ic, now+1)
 	}
 	var m batch
 	size := 0
@@ -84,6 +75,27 @@ func (q *Queue) moveBatch(ctx context.Context, ic *itemCache) error {
 		ic.standBack(time.Now().Add(leaveFor/2 + rand.N(leaveFor)))
 	}
 	return err
+}
+
+// findDue looks for the next delayed item that is due, from a time before which none is.
+func (q *Queue) findDue(ctx context.Context, ic *itemCache, from int64) error {
+	end := from + ic.lookAhead()
+	if end > from+mostAhead {
+		end = maxDue
+	}
+	kvs, err := q.readDue(ctx, from, end, gateway.Limit(duePage), gateway.KeysOnly())
+	switch {
+	case err != nil:
+		return err
+	case len(kvs) > 0:
+		next, _ := q.keys.dueOf(kvs[0].Key)
+		ic.setDue(next, from, leastAhead)
+	case end == maxDue:
+		ic.setDue(0, from, leastAhead)
+	default:
+		ic.setDue(end, from, (end-from)*aheadFactor)
+	}
+	return nil
 }
 
 // maxDue is behind all times that the key of a delayed item can have.
@@ -136,11 +148,19 @@ func (ic *itemCache) isDue() bool {
 	return ic.due != 0 && ic.due <= time.Now().UnixMilli()
 }
 
-// setDue takes what was read since lookDue: the next delayed item is due then, and none is before
-// from.
-func (ic *itemCache) setDue(due, from int64) {
+// lookAhead returns how far ahead the next delayed item is looked for.
+func (ic *itemCache) lookAhead() int64 {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
+	return ic.ahead
+}
+
+// setDue takes what was read since lookDue: the next delayed item, or look, is due then, and none
+// is before from. The next look reaches so far ahead.
+func (ic *itemCache) setDue(due, from, ahead int64) {
+	ic.mu.Lock()
+	defer ic.mu.Unlock()
+	ic.ahead = ahead
 	ic.due = earlier(ic.newDue, due)
 	ic.dueFrom = earlier(ic.newDue, from)
 	ic.wakeAll()

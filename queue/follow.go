@@ -17,7 +17,7 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 		return err
 	}
 	defer ic.unlock()
-	looked := false // for gaps
+	looked, end := false, "" // for gaps, and where the first read ends
 	for {
 		l, synced, err := ic.open()
 		if err != nil || synced && !fresh {
@@ -34,8 +34,8 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 				return err
 			}
 		}
-		if !synced && !looked {
-			if err := ic.readGaps(ctx); err != nil {
+		if !looked {
+			if end, err = ic.findFirst(ctx); err != nil {
 				return err
 			}
 			looked = true
@@ -43,14 +43,14 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 		if !ic.expect(l) {
 			continue
 		}
-		resp, err := ic.read(ctx, "", "", ic.readState(synced)...)
+		resp, err := ic.read(ctx, "", end, ic.readState(synced)...)
 		if err == nil {
 			if created, _ := tailOf(resp.Responses[3:]); !ic.gapsFit(created) {
 				fresh = true
 				continue // without the gaps
 			}
 		}
-		ic.merge(l, "", "", resp, err)
+		ic.merge(l, "", end, resp, err)
 		if err != nil {
 			return err
 		}
@@ -80,8 +80,12 @@ func (ic *itemCache) extend(ctx context.Context) error {
 	}
 	resp, err := ic.readFrom(ctx, from, end)
 	if err == nil && end != "" && len(resp.Responses[0].Get.KVs) == 0 {
-		end = ""
-		resp, err = ic.readFrom(ctx, from, end)
+		ic.mu.Lock()
+		known := ic.gaps
+		ic.mu.Unlock()
+		if end, err = findItems(ctx, ic.id.c, &ic.keys, known, from); err == nil {
+			resp, err = ic.readFrom(ctx, from, end)
+		}
 	}
 	ic.merge(l, from, end, resp, err)
 	return err
@@ -124,7 +128,7 @@ func (ic *itemCache) merge(
 	defer ic.mu.Unlock()
 	early := ic.early
 	ic.reading, ic.early = false, nil
-	if ic.watch != l || err != nil {
+	if ic.watch != l || err != nil || from != "" && from != ic.horizon { // it has forgotten some
 		return
 	}
 	items, claims, retries := resp.Responses[0].Get, resp.Responses[1].Get, resp.Responses[2].Get
@@ -160,8 +164,7 @@ func (ic *itemCache) merge(
 		state := resp.Responses[3:]
 		ic.tailCreated, ic.allBefore = tailOf(state)
 		if !ic.synced {
-			ic.due = 0
-			ic.dueFrom = dueAfter(&ic.keys, state)
+			ic.beginDue(state)
 		}
 		ic.synced = true
 		ic.mergeState(state, resp.Revision)

@@ -8,8 +8,11 @@ import (
 )
 
 // reach is how many numbers an extension reads at most, unless there are no items. etcd passes all
-// keys of a range, also with a limit.
-const reach = 4096
+// keys of a range, also with a limit. A first read is of fewer if there may be more items.
+const (
+	reach      = 4096
+	firstReach = 1024
+)
 
 // read reads a window of items from a place on, all claims and retries behind it, and more. If end
 // is not empty, it reads up to that place. The claims are read with their short values, because
@@ -19,10 +22,14 @@ func (ic *itemCache) read(
 ) (*gateway.TxnResponse, error) {
 	ic.mu.Lock()
 	known := ic.gaps
+	if ic.window = min(2*ic.window, window); from == "" {
+		ic.window = firstWindow
+	}
+	limit := ic.window
 	ic.mu.Unlock()
 	items := before(known.between(ic.keys.items, from), ic.keys.items, end)
 	ops := slices.Concat(
-		getRanges(items, gateway.Limit(window), gateway.KeysOnly()),
+		getRanges(items, gateway.Limit(limit), gateway.KeysOnly()),
 		getRanges(before(known.between(ic.keys.claims, from), ic.keys.claims, end)),
 		getRanges(before(known.between(ic.keys.retries, from), ic.keys.retries, end)),
 	)
@@ -88,18 +95,6 @@ func joined(answers []gateway.OpResponse) gateway.OpResponse {
 		}
 	}
 	return gateway.OpResponse{Get: all}
-}
-
-// readGaps reads the stored gaps for the first read of the items.
-func (ic *itemCache) readGaps(ctx context.Context) error {
-	got, err := ic.id.c.Get(ctx, ic.keys.gaps)
-	if err != nil {
-		return err
-	}
-	ic.mu.Lock()
-	defer ic.mu.Unlock()
-	ic.gaps = parseGaps(got)
-	return nil
 }
 
 // gapsFit reports whether the gaps belong to the tail that was read with the items. If not, they

@@ -11,20 +11,23 @@ import (
 const stateOps = 4
 
 // readState reads what a cache knows besides the items. If the watch has reported all since an
-// earlier read, only a delayed item that is due may be missing: etcd passes all keys of a range,
-// also with a limit.
+// earlier read, only a delayed item that is due may be missing. Else the next one is looked for,
+// but not far ahead: etcd passes all keys of a range, also with a limit.
 func (ic *itemCache) readState(synced bool) []gateway.Op {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	from, end := int64(0), until(ic.keys.delayed)
+	now := time.Now().UnixMilli()
+	from, end := int64(0), now+leastAhead
 	if synced {
 		from = ic.dueFrom
-		end = ic.keys.dueKey(max(time.Now().UnixMilli(), from)+1, "")
+		end = max(now, from) + 1
+	} else {
+		ic.lookedTo = end
 	}
 	return []gateway.Op{
 		gateway.OpGet(ic.keys.paused, gateway.KeysOnly()),
-		gateway.OpGet(ic.keys.dueKey(from, ""), gateway.Range(end), gateway.Limit(duePage),
-			gateway.KeysOnly()),
+		gateway.OpGet(ic.keys.dueKey(from, ""), gateway.Range(ic.keys.dueKey(end, "")),
+			gateway.Limit(duePage), gateway.KeysOnly()),
 		gateway.OpGet(ic.keys.slots, gateway.Prefix()),
 		gateway.OpGet(ic.keys.tail),
 	}
@@ -43,18 +46,17 @@ func (ic *itemCache) mergeState(answers []gateway.OpResponse, revision int64) {
 	ic.readSlots(answers[2].Get.KVs, revision)
 }
 
-// dueAfter returns a time before which no delayed item is due, from the answers to the readState of
-// a cache that was not synced.
-func dueAfter(k *keys, answers []gateway.OpResponse) int64 {
+// beginDue takes the delayed items from the answers to the readState of a cache that was not
+// synced. If there is none, it is time to look again at the end of the range. The cache is locked.
+func (ic *itemCache) beginDue(answers []gateway.OpResponse) {
 	delayed := answers[1].Get
-	if kvs := k.onlyDue(delayed.KVs); len(kvs) > 0 {
-		due, _ := k.dueOf(kvs[0].Key)
-		return due
+	ic.due, ic.dueFrom, ic.ahead = 0, 0, leastAhead
+	if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
+		ic.dueFrom, _ = ic.keys.dueOf(kvs[0].Key)
+	} else if !delayed.More {
+		ic.due, ic.dueFrom = ic.lookedTo, min(time.Now().UnixMilli(), ic.lookedTo)
+		ic.ahead *= aheadFactor
 	}
-	if delayed.More {
-		return 0
-	}
-	return time.Now().UnixMilli()
 }
 
 // tailOf returns the tail that readState has read. One that is corrupt has no number.

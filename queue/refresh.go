@@ -29,8 +29,9 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 	for e := range ic.held {
 		held = append(held, e)
 	}
-	fresh := ic.ends()
+	fresh, horizon := ic.ends(), ic.horizon
 	ic.mu.Unlock()
+	news := func(prefix string) []gap { return before(fresh.between(prefix, ""), prefix, horizon) }
 
 	var places, grouped []string
 	for _, e := range held {
@@ -39,11 +40,9 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 			grouped = append(grouped, e.place)
 		}
 	}
-	items := getRanges(fresh.between(ic.keys.items, ""), gateway.Limit(maxKnown), gateway.KeysOnly())
-	claims := getRanges(append(spans(ic.keys.claims, places),
-		fresh.between(ic.keys.claims, "")...))
-	retries := getRanges(append(spans(ic.keys.retries, grouped),
-		fresh.between(ic.keys.retries, "")...))
+	items := getRanges(news(ic.keys.items), gateway.Limit(maxKnown), gateway.KeysOnly())
+	claims := getRanges(append(spans(ic.keys.claims, places), news(ic.keys.claims)...))
+	retries := getRanges(append(spans(ic.keys.retries, grouped), news(ic.keys.retries)...))
 	resp, err := ic.id.c.Txn(ctx, gateway.Txn{
 		Then: slices.Concat(ic.readState(true), items, claims, retries),
 	})

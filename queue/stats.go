@@ -79,15 +79,12 @@ func (q *Queue) Peek(ctx context.Context, n int) ([]Item, error) {
 	if err != nil {
 		return nil, q.wrap("peek", err)
 	}
-	resp, err := q.betweenGaps(ctx, func(known gaps) []gateway.Op {
-		return getRanges(known.between(q.keys.items, ""), gateway.Limit(int64(n)), gateway.KeysOnly())
-	})
+	first, err := q.firstKeys(ctx, n)
 	if err != nil {
 		return nil, q.wrap("peek", err)
 	}
-	first := joined(resp.Responses).Get.KVs
 	var items []Item
-	for page := range slices.Chunk(first[:min(n, len(first))], peekPage) {
+	for page := range slices.Chunk(first, peekPage) {
 		var values gateway.Txn
 		for _, kv := range page {
 			place, _ := parseItemKey(strings.TrimPrefix(kv.Key, q.keys.items))

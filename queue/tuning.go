@@ -9,8 +9,10 @@ import (
 // Consumers. The rows of "make compare" are queue_1x1 and queue_8x8, and queue_backlog for the
 // reads.
 const (
-	// window is the number of items that are read at once, without their values.
-	window = 256
+	// firstWindow is the number of items that the first read of a queue takes, without their values.
+	// It doubles with each further read, up to window.
+	firstWindow = 32
+	window      = 256
 	// maxKnown is the number of entries above which a cache forgets the items behind the first
 	// quarter of them, so that its memory does not grow with the backlog.
 	maxKnown = 4096
@@ -37,6 +39,12 @@ const (
 	// duePage is the number of keys that are read to find the next delayed item. A key that this
 	// package did not write is skipped, so one may not be enough.
 	duePage = 16
+	// leastAhead is how far ahead the next delayed item is looked for, because etcd passes all keys
+	// of a range, also with a limit. If there is none, the next look, at the end of that time, reaches
+	// aheadFactor times as far, and one that would reach beyond mostAhead has no end.
+	leastAhead  = 10_000 // milliseconds
+	aheadFactor = 16
+	mostAhead   = 30 * 24 * 3600 * 1000
 	// maxMoved is the number of items that one transaction moves at most. So many of the largest
 	// stay within the limit of an answer.
 	maxMoved = 32
