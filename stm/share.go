@@ -59,6 +59,7 @@ func (sh *sharing) enter(tx *Tx) error {
 	sh.commits = append(sh.commits, tx)
 	sh.mu.Unlock()
 	for other := sh.before(tx); other != nil; other = sh.before(tx) {
+		core.Unexpect(core.Of(tx.session)) // the next request does not wait for tx
 		select {
 		case <-other.left:
 		case <-tx.ctx.Done():

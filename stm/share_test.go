@@ -163,6 +163,44 @@ func TestCommitsShareARequest(t *testing.T) {
 	}
 }
 
+// TestARequestDoesNotWaitForACommitThatWaits: after the answer to a request the next one waits
+// briefly for the commits of the same callers, but not for one that must not be part of it.
+func TestARequestDoesNotWaitForACommitThatWaits(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var sent []time.Time
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			if c.IsTxn("/w") {
+				sent = append(sent, time.Now())
+			}
+			return slowly(c)
+		})
+		s := bubble.Session(t, etcd)
+		put := func(key string) func(tx *stm.Tx) error {
+			return func(tx *stm.Tx) error {
+				tx.Put(key, nil)
+				return nil
+			}
+		}
+		var of sync.WaitGroup
+		for _, own := range []string{"a", "b"} {
+			of.Go(func() {
+				for _, key := range []string{own, "both"} {
+					if _, err := stm.Do(t.Context(), s, put(key), nil); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		of.Wait()
+		for i := range len(sent) - 1 {
+			if took := sent[i+1].Sub(sent[i]); took != gateway.DefaultAttemptTimeout/2 {
+				t.Errorf("request %d was sent %v after the one before", i+1, took)
+			}
+		}
+	})
+}
+
 // TestACommitDoesNotWaitLongerThanItsContext: while the answer to a commit is awaited, another one
 // that reads its key ends with its context, and has not been applied.
 func TestACommitDoesNotWaitLongerThanItsContext(t *testing.T) {
