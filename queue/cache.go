@@ -43,7 +43,6 @@ type itemCache struct {
 	due     int64 // when the next delayed item is, in milliseconds since 1970, or 0
 	newDue  int64 // the earliest of those that came since the last look at all
 	dueFrom int64 // no delayed item is due before
-	ahead   int64 // how far ahead the next delayed item is looked for, in milliseconds
 	// lookedTo is the end of the range of delayed items of a first read.
 	lookedTo int64
 	stood    int64 // until then consumers that wait leave the moving of due items to another process

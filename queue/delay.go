@@ -25,6 +25,13 @@ func (q *Queue) moveDue(ctx context.Context, ic *itemCache) error {
 
 // moveDueLater is moveDue in the background, after a delivery.
 func (q *Queue) moveDueLater(ic *itemCache) {
+	q.inMover(ic, func(ctx context.Context) {
+		_ = q.moveBatch(ctx, ic) // the Receive that finds nothing else returns the error
+	})
+}
+
+// inMover runs a function that holds ic.mover in the background, unless another one does.
+func (q *Queue) inMover(ic *itemCache, run func(ctx context.Context)) {
 	select {
 	case ic.mover <- struct{}{}:
 	default:
@@ -32,7 +39,7 @@ func (q *Queue) moveDueLater(ic *itemCache) {
 	}
 	started := q.s.Background(func(ctx context.Context) {
 		defer func() { <-ic.mover }()
-		_ = q.moveBatch(ctx, ic) // the Receive that finds nothing else returns the error
+		run(ctx)
 	})
 	if !started {
 		<-ic.mover
@@ -77,25 +84,39 @@ func (q *Queue) moveBatch(ctx context.Context, ic *itemCache) error {
 	return err
 }
 
-// findDue looks for the next delayed item that is due, from a time before which none is.
+// findDue looks for the next delayed item that is due, from a time before which none is. It looks
+// ahead a little at first, because etcd passes all keys of a range, also with a limit.
 func (q *Queue) findDue(ctx context.Context, ic *itemCache, from int64) error {
-	end := from + ic.lookAhead()
-	if end > from+mostAhead {
-		end = maxDue
+	begin := from
+	for ahead := int64(leastAhead); ; ahead *= aheadFactor {
+		end := begin + ahead
+		if ahead > mostAhead {
+			end = maxDue
+		}
+		kvs, err := q.readDue(ctx, begin, end, gateway.Limit(duePage), gateway.KeysOnly())
+		switch {
+		case err != nil:
+			return err
+		case len(kvs) > 0:
+			next, _ := q.keys.dueOf(kvs[0].Key)
+			ic.setDue(next, from)
+			return nil
+		case end == maxDue:
+			ic.setDue(0, from)
+			return nil
+		}
+		begin = end
 	}
-	kvs, err := q.readDue(ctx, from, end, gateway.Limit(duePage), gateway.KeysOnly())
-	switch {
-	case err != nil:
-		return err
-	case len(kvs) > 0:
-		next, _ := q.keys.dueOf(kvs[0].Key)
-		ic.setDue(next, from, leastAhead)
-	case end == maxDue:
-		ic.setDue(0, from, leastAhead)
-	default:
-		ic.setDue(end, from, (end-from)*aheadFactor)
-	}
-	return nil
+}
+
+// findDueLater is findDue in the background, for a consumer that waits after a first read which
+// found none.
+func (q *Queue) findDueLater(ic *itemCache) {
+	q.inMover(ic, func(ctx context.Context) {
+		if from := ic.lookFrom(); from != 0 {
+			_ = q.findDue(ctx, ic, from) // else it is time to look at the end of the first read
+		}
+	})
 }
 
 // maxDue is behind all times that the key of a delayed item can have.
@@ -148,19 +169,23 @@ func (ic *itemCache) isDue() bool {
 	return ic.due != 0 && ic.due <= time.Now().UnixMilli()
 }
 
-// lookAhead returns how far ahead the next delayed item is looked for.
-func (ic *itemCache) lookAhead() int64 {
+// lookFrom returns the end of a first read that found no delayed item, if nothing was read since.
+func (ic *itemCache) lookFrom() int64 {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	return ic.ahead
+	if ic.due == 0 || ic.due != ic.lookedTo {
+		return 0
+	}
+	ic.newDue = 0
+	return ic.lookedTo
 }
 
-// setDue takes what was read since lookDue: the next delayed item, or look, is due then, and none
-// is before from. The next look reaches so far ahead.
-func (ic *itemCache) setDue(due, from, ahead int64) {
+// setDue takes what was read since lookDue or lookFrom: the next delayed item is due then, and none
+// is before from.
+func (ic *itemCache) setDue(due, from int64) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	ic.ahead = ahead
+	ic.lookedTo = 0
 	ic.due = earlier(ic.newDue, due)
 	ic.dueFrom = earlier(ic.newDue, from)
 	ic.wakeAll()

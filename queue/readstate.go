@@ -50,12 +50,11 @@ func (ic *itemCache) mergeState(answers []gateway.OpResponse, revision int64) {
 // synced. If there is none, it is time to look again at the end of the range. The cache is locked.
 func (ic *itemCache) beginDue(answers []gateway.OpResponse) {
 	delayed := answers[1].Get
-	ic.due, ic.dueFrom, ic.ahead = 0, 0, leastAhead
+	ic.due, ic.dueFrom = 0, 0
 	if kvs := ic.keys.onlyDue(delayed.KVs); len(kvs) > 0 {
 		ic.dueFrom, _ = ic.keys.dueOf(kvs[0].Key)
 	} else if !delayed.More {
 		ic.due, ic.dueFrom = ic.lookedTo, min(time.Now().UnixMilli(), ic.lookedTo)
-		ic.ahead *= aheadFactor
 	}
 }
 

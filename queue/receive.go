@@ -119,7 +119,8 @@ func (q *Queue) advance(ctx context.Context, ic *itemCache, st state) error {
 	return ic.sync(ctx, st.empty())
 }
 
-// idleWait is how long a consumer waits until the gaps are stored for others that come.
+// idleWait is how long a consumer waits until the gaps are stored for others that come, and the
+// next delayed item is looked for.
 const idleWait = time.Second
 
 // await waits to be given an item; or until it is time to look again.
@@ -138,6 +139,7 @@ func (q *Queue) await(ctx context.Context, ic *itemCache, st state) *claim {
 			return c
 		case <-idle.C:
 			q.storeGaps(ic, true)
+			q.findDueLater(ic)
 			continue
 		case <-t.C:
 		case <-ctx.Done():

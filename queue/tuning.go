@@ -40,8 +40,8 @@ const (
 	// package did not write is skipped, so one may not be enough.
 	duePage = 16
 	// leastAhead is how far ahead the next delayed item is looked for, because etcd passes all keys
-	// of a range, also with a limit. If there is none, the next look, at the end of that time, reaches
-	// aheadFactor times as far, and one that would reach beyond mostAhead has no end.
+	// of a range, also with a limit. If there is none, it is looked for aheadFactor times as far
+	// behind that, and above mostAhead without an end.
 	leastAhead  = 10_000 // milliseconds
 	aheadFactor = 16
 	mostAhead   = 30 * 24 * 3600 * 1000
