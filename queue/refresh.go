@@ -54,7 +54,7 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
 	found := joined(rest[:n]).Get
-	tailCreated, next := tailOf(state)
+	tailCreated, next := tailOf(state[tailOp].Get)
 	if ic.watch != l || found.More || tailCreated != created {
 		return false, nil
 	}
