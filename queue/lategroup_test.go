@@ -1,11 +1,13 @@
 package queue_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
@@ -45,6 +47,41 @@ func TestGroupsAreInOrderWhileTheWatchIsLate(t *testing.T) {
 		}
 		if !slices.Contains(got, "a1") || slices.Contains(got, "a2") || len(got) != fillers+1 {
 			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestALateReadRestoresNoItem: an item that the watch has reported as gone stays gone when the
+// answer to an earlier read comes, and the next item of its group has its turn.
+func TestALateReadRestoresNoItem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		other := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		fill(t, other, "first")
+		ack(t, receive(t, q, "first", 1))
+		fillGroup(t, other, queue.EnqueueOptions{}, "a1")
+		a1 := receive(t, other, "a1", 1)
+		synctest.Wait()
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			answer := c.Apply()
+			if c.IsTxn("jobs//paused") {
+				c.Sleep(time.Second)
+			}
+			return answer
+		})
+		go func() {
+			time.Sleep(time.Second / 2)
+			ack(t, a1)
+		}()
+		tryNone(t, q)
+		etcd.Script(nil)
+		fillGroup(t, other, queue.EnqueueOptions{}, "a2")
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		if m, err := q.Receive(ctx); err != nil || string(m.Value) != "a2" {
+			t.Errorf("%+v, %v", m, err)
 		}
 	})
 }
