@@ -45,7 +45,7 @@ func (ic *itemCache) sync(ctx context.Context, fresh bool) error {
 		}
 		resp, err := ic.read(ctx, "", end, ic.readState(synced)...)
 		if err == nil {
-			if created, _ := tailOf(resp.Responses[3:]); !ic.gapsFit(created) {
+			if created, _ := tailOf(resp.Responses[3:][tailOp].Get); !ic.gapsFit(created) {
 				fresh = true
 				continue // without the gaps
 			}
@@ -87,8 +87,27 @@ func (ic *itemCache) extend(ctx context.Context) error {
 			resp, err = ic.readFrom(ctx, from, end)
 		}
 	}
+	if err == nil && !resp.Responses[0].Get.More && aheadOfTail(end, resp.Responses[3].Get) {
+		end = behindPriority(end)
+		resp, err = ic.readFrom(ctx, from, end)
+	}
 	ic.merge(l, from, end, resp, err)
 	return err
+}
+
+// aheadOfTail reports whether new items can be put before the place, with its priority. A horizon
+// there would be wrong: see group.go.
+func aheadOfTail(end string, tail *gateway.GetResponse) bool {
+	_, next := tailOf(tail)
+	return end != "" && numberOf(end) > next
+}
+
+// behindPriority returns the first place behind the priority of a place, or none.
+func behindPriority(at string) string {
+	if p, _ := priorityOf(at); p > 0 {
+		return place(p-1, 0)
+	}
+	return ""
 }
 
 // open starts the watch if there is none.
@@ -162,7 +181,7 @@ func (ic *itemCache) merge(
 	if from == "" {
 		ic.seenAt = max(ic.seenAt, resp.Revision)
 		state := resp.Responses[3:]
-		ic.tailCreated, ic.allBefore = tailOf(state)
+		ic.tailCreated, ic.allBefore = tailOf(state[tailOp].Get)
 		if !ic.synced {
 			ic.beginDue(state)
 		}

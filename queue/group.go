@@ -10,6 +10,10 @@ import (
 // they were committed before, and no new item is put before them. What the cache does not know yet
 // can only be that some of them are gone. So an item before which the cache knows fewer than
 // PerGroup items of its group may be claimed, and at no time are more than PerGroup claimed.
+//
+// An extension can read items that a late watch has not reported. The horizon from which it reads
+// lies between two priorities, or no new item of its priority can be put before it, so there is no
+// earlier one that only the watch will report.
 
 // group is the items of one group and one priority that the cache knows, in their order. The first
 // of them, as many as [Options].PerGroup, have their turn.

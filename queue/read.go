@@ -45,7 +45,8 @@ func (ic *itemCache) read(
 	return resp, nil
 }
 
-// readFrom is read for an extension, again without the gaps if they belong to another tail.
+// readFrom is read for an extension, with the tail. It reads again without the gaps if they belong
+// to another tail.
 func (ic *itemCache) readFrom(
 	ctx context.Context, from, end string,
 ) (*gateway.TxnResponse, error) {
@@ -54,11 +55,7 @@ func (ic *itemCache) readFrom(
 		if err != nil {
 			return nil, err
 		}
-		created := int64(0)
-		for _, kv := range resp.Responses[3].Get.KVs {
-			created = kv.CreateRevision
-		}
-		if ic.gapsFit(created) {
+		if created, _ := tailOf(resp.Responses[3].Get); ic.gapsFit(created) {
 			return resp, nil
 		}
 	}

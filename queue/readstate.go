@@ -7,8 +7,11 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// stateOps is the number of operations of readState.
-const stateOps = 4
+// stateOps is the number of operations of readState. The last one reads the tail.
+const (
+	stateOps = 4
+	tailOp   = stateOps - 1
+)
 
 // readState reads what a cache knows besides the items. If the watch has reported all since an
 // earlier read, only a delayed item that is due may be missing. Else the next one is looked for,
@@ -58,9 +61,9 @@ func (ic *itemCache) beginDue(answers []gateway.OpResponse) {
 	}
 }
 
-// tailOf returns the tail that readState has read. One that is corrupt has no number.
-func tailOf(answers []gateway.OpResponse) (created, next int64) {
-	if got := answers[3].Get; len(got.KVs) > 0 {
+// tailOf returns what a read of the tail tells. One that is corrupt has no number.
+func tailOf(got *gateway.GetResponse) (created, next int64) {
+	if len(got.KVs) > 0 {
 		t, _ := parseTail(got)
 		return got.KVs[0].CreateRevision, t.next
 	}

@@ -54,7 +54,7 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
 	found := joined(rest[:n]).Get
-	tailCreated, next := tailOf(state)
+	tailCreated, next := tailOf(state[tailOp].Get)
 	if ic.watch != l || found.More || tailCreated != created {
 		return false, nil
 	}
@@ -64,7 +64,7 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 	for _, kv := range found.KVs {
 		place, group := parseItemKey(strings.TrimPrefix(kv.Key, ic.keys.items))
 		e := ic.entries[place]
-		if e == nil && ic.known(place) {
+		if e == nil && ic.known(place) && ic.seenAt < resp.Revision { // else it is gone since
 			e = ic.add(place, group, kv.CreateRevision)
 		}
 		if e != nil { // also if the watch has reported it meanwhile
