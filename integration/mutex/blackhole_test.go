@@ -103,6 +103,9 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	// end with the first attempt, which must not be repeated
 	single := []string{"Put", "Delete", "Txn"}
 
+	// Joins of one session wait when two requests are under way, and are perhaps not sent.
+	queued := []string{"Lock", "TryLock"}
+
 	var mu sync.Mutex
 	late := map[string]time.Duration{}
 	measure := func(what string, limit time.Duration, call func(ctx context.Context) error) {
@@ -119,7 +122,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if got, want := errors.Is(err, gateway.ErrUncertain),
-			!slices.Contains(reads, what); got != want {
+			!slices.Contains(reads, what); got != want && (got || !slices.Contains(queued, what)) {
 			t.Errorf("%s: uncertain is %v: %v", what, got, err)
 		}
 	}
