@@ -45,8 +45,9 @@ type itemCache struct {
 	dueFrom int64 // no delayed item is due before
 	// lookedTo is the end of the range of delayed items of a first read.
 	lookedTo int64
-	stood    int64 // until then consumers that wait leave the moving of due items to another process
-	applied  int64 // the revision of the last events
+	lookedIn *itemWatch // the watch at the last look for delayed items
+	stood    int64      // until then consumers that wait leave the moving of due items to another process
+	applied  int64      // the revision of the last events
 	gaps     gaps
 	waiters  []*waiter
 	armed    bool // it looks again when the first waiter may claim

@@ -158,7 +158,7 @@ func (k *keys) onlyDue(kvs []gateway.KeyValue) (due []gateway.KeyValue) {
 func (ic *itemCache) lookDue() (due, from int64) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
-	ic.newDue = 0
+	ic.newDue, ic.lookedIn = 0, ic.watch
 	return ic.due, ic.dueFrom
 }
 
@@ -176,15 +176,19 @@ func (ic *itemCache) lookFrom() int64 {
 	if ic.due == 0 || ic.due != ic.lookedTo {
 		return 0
 	}
-	ic.newDue = 0
+	ic.newDue, ic.lookedIn = 0, ic.watch
 	return ic.lookedTo
 }
 
 // setDue takes what was read since lookDue or lookFrom: the next delayed item is due then, and none
-// is before from.
+// is before from. It changes nothing if the watch has been replaced since, because its events would
+// be missing; the read of the new one knows more.
 func (ic *itemCache) setDue(due, from int64) {
 	ic.mu.Lock()
 	defer ic.mu.Unlock()
+	if ic.watch != ic.lookedIn {
+		return
+	}
 	ic.lookedTo = 0
 	ic.due = earlier(ic.newDue, due)
 	ic.dueFrom = earlier(ic.newDue, from)
