@@ -46,11 +46,13 @@ type itemCache struct {
 	// lookedTo is the end of the range of delayed items of a first read.
 	lookedTo int64
 	lookedIn *itemWatch // the watch at the last look for delayed items
-	stood    int64      // until then consumers that wait leave the moving of due items to another process
-	applied  int64      // the revision of the last events
-	gaps     gaps
-	waiters  []*waiter
-	armed    bool // it looks again when the first waiter may claim
+	// stood is the time until which consumers that wait leave the moving of due items to another
+	// process.
+	stood   int64
+	applied int64 // the revision of the last events
+	gaps    gaps
+	waiters []*waiter
+	armed   bool // it looks again when the first waiter may claim
 	// Items of groups that were given back with a delay, and when the first of them is due, or 0.
 	postponed map[*entry]struct{}
 	resume    int64
