@@ -93,17 +93,18 @@ func (e encoder) op(o *Op) error {
 	if err != nil {
 		return err
 	}
-	if o.after != "" {
-		from = e.ns + o.after + "\x00"
-	}
 	switch o.kind {
 	case kindGet:
+		c := o.chosen()
+		if c.after != "" {
+			from = e.ns + c.after + "\x00"
+		}
 		e.Range(&etcdjson.RangeRequest{
 			Key: from, End: to, Limit: o.limit, Revision: o.revision,
-			SortOrder: string(o.sortOrder), SortTarget: string(o.sortTarget),
+			SortOrder: string(c.sortOrder), SortTarget: string(c.sortTarget),
 			Serializable: o.serializable, KeysOnly: o.keysOnly, CountOnly: o.countOnly,
-			MinModRev: o.minMod, MaxModRev: o.maxMod,
-			MinCreateRev: o.minCreate, MaxCreateRev: o.maxCreate,
+			MinModRev: c.minMod, MaxModRev: c.maxMod,
+			MinCreateRev: c.minCreate, MaxCreateRev: c.maxCreate,
 		})
 	case kindPut:
 		e.Put(&etcdjson.PutRequest{

@@ -10,27 +10,21 @@ import (
 // Op is one operation, to be run alone or in a [Txn]. [OpGet], [OpPut], [OpDelete] and [OpTxn]
 // create one. It is a value that may be copied and used again.
 type Op struct {
-	kind  opKind
-	key   string
-	value []byte
-	txn   *Txn
+	kind opKind
+	span spanKind
 
-	span         spanKind
-	end          string
-	revision     int64
-	limit        int64
-	after        string // only keys behind this one
-	minMod       int64
-	maxMod       int64
-	minCreate    int64
-	maxCreate    int64
-	sorted       bool
-	sortTarget   SortTarget
-	sortOrder    SortOrder
+	key      string
+	end      string
+	value    []byte
+	txn      *Txn
+	revision int64
+	limit    int64
+	lease    LeaseID
+	choice   *choice // nil for most operations
+
 	keysOnly     bool
 	countOnly    bool
 	serializable bool
-	lease        LeaseID
 	ignoreValue  bool
 	ignoreLease  bool
 	prevKV       bool
@@ -41,6 +35,32 @@ type Op struct {
 	physical     bool
 
 	wrong string // why its options are invalid
+}
+
+// choice holds the options of a read that choose or order its keys. It is never changed, because
+// copies of an operation share it.
+type choice struct {
+	minMod, maxMod       int64
+	minCreate, maxCreate int64
+	sorted               bool
+	sortTarget           SortTarget
+	sortOrder            SortOrder
+	after                string // only keys behind this one
+}
+
+// choose returns the operation with a changed choice.
+func (o Op) choose(set func(*choice)) Op {
+	c := o.chosen()
+	set(&c)
+	o.choice = &c
+	return o
+}
+
+func (o *Op) chosen() choice {
+	if o.choice == nil {
+		return choice{}
+	}
+	return *o.choice
 }
 
 type spanKind uint8
@@ -88,15 +108,16 @@ func (o Op) with(opts []Option) Op {
 // conflict returns why options exclude each other. Options that etcd would ignore are rejected
 // here.
 func (o *Op) conflict() string {
-	filtered := o.minMod != 0 || o.maxMod != 0 || o.minCreate != 0 || o.maxCreate != 0
+	c := o.chosen()
+	filtered := c.minMod != 0 || c.maxMod != 0 || c.minCreate != 0 || c.maxCreate != 0
 	switch {
-	case min(o.limit, o.revision, o.minMod, o.maxMod, o.minCreate, o.maxCreate) < 0:
+	case min(o.limit, o.revision, c.minMod, c.maxMod, c.minCreate, c.maxCreate) < 0:
 		return "negative limit or revision"
-	case o.countOnly && (o.limit != 0 || o.sorted || o.keysOnly || filtered):
+	case o.countOnly && (o.limit != 0 || c.sorted || o.keysOnly || filtered):
 		return "option CountOnly counts all keys, whatever the options that choose or order them"
-	case o.sorted && !slices.Contains(sortTargets, o.sortTarget):
+	case c.sorted && !slices.Contains(sortTargets, c.sortTarget):
 		return "option SortBy: no such target"
-	case o.sorted && o.sortOrder != Ascend && o.sortOrder != Descend:
+	case c.sorted && c.sortOrder != Ascend && c.sortOrder != Descend:
 		return "option SortBy: no such order"
 	case o.ignoreValue && len(o.value) > 0:
 		return "option IgnoreValue, and a value"

@@ -52,28 +52,32 @@ func Limit(n int64) Option {
 	return Option{"Limit", kindGet, func(o Op) Op { o.limit = n; return o }}
 }
 
+func chooses(name string, set func(*choice)) Option {
+	return Option{name, kindGet, func(o Op) Op { return o.choose(set) }}
+}
+
 // MinModRevision omits the keys that were last changed before rev. The server still reads the whole
 // range.
 func MinModRevision(rev int64) Option {
-	return Option{"MinModRevision", kindGet, func(o Op) Op { o.minMod = rev; return o }}
+	return chooses("MinModRevision", func(c *choice) { c.minMod = rev })
 }
 
 // MaxModRevision omits the keys that were last changed after rev. The server still reads the whole
 // range.
 func MaxModRevision(rev int64) Option {
-	return Option{"MaxModRevision", kindGet, func(o Op) Op { o.maxMod = rev; return o }}
+	return chooses("MaxModRevision", func(c *choice) { c.maxMod = rev })
 }
 
 // MinCreateRevision omits the keys that were created before rev. The server still reads the whole
 // range.
 func MinCreateRevision(rev int64) Option {
-	return Option{"MinCreateRevision", kindGet, func(o Op) Op { o.minCreate = rev; return o }}
+	return chooses("MinCreateRevision", func(c *choice) { c.minCreate = rev })
 }
 
 // MaxCreateRevision omits the keys that were created after rev. The server still reads the whole
 // range.
 func MaxCreateRevision(rev int64) Option {
-	return Option{"MaxCreateRevision", kindGet, func(o Op) Op { o.maxCreate = rev; return o }}
+	return chooses("MaxCreateRevision", func(c *choice) { c.maxCreate = rev })
 }
 
 // SortTarget is the field by which [SortBy] sorts keys.
@@ -100,10 +104,9 @@ const (
 // SortBy sorts the keys of a Get, before a Limit cuts them. Without it they are in key order. For
 // any other order the server reads the whole range.
 func SortBy(target SortTarget, order SortOrder) Option {
-	return Option{"SortBy", kindGet, func(o Op) Op {
-		o.sorted, o.sortTarget, o.sortOrder = true, target, order
-		return o
-	}}
+	return chooses("SortBy", func(c *choice) {
+		c.sorted, c.sortTarget, c.sortOrder = true, target, order
+	})
 }
 
 // KeysOnly omits the values. etcd 3.7 omits the lease IDs as well.

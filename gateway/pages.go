@@ -31,7 +31,7 @@ func (c *Client) Pages(
 	op := OpGet(key, opts...)
 	switch {
 	case op.wrong != "":
-	case op.limit != 0 || op.sorted || op.countOnly:
+	case op.limit != 0 || op.chosen().sorted || op.countOnly:
 		op.wrong = "options Limit, SortBy and CountOnly do not apply to pages"
 	case size <= 0:
 		op.wrong = "a page of less than one key"
@@ -57,11 +57,12 @@ func (c *Client) page(ctx context.Context, op *Op) (Page, error) {
 		op.revision = resp.Revision
 	}
 	if resp.More {
-		if len(resp.KVs) == 0 || resp.KVs[len(resp.KVs)-1].Key <= op.after {
+		if len(resp.KVs) == 0 || resp.KVs[len(resp.KVs)-1].Key <= op.chosen().after {
 			err := fmt.Errorf("%w: more keys, and none to go on from", ErrProtocol)
 			return Page{}, &Error{Op: "get", cause: err}
 		}
-		op.after = resp.KVs[len(resp.KVs)-1].Key
+		last := resp.KVs[len(resp.KVs)-1].Key
+		*op = op.choose(func(c *choice) { c.after = last })
 	}
 	return Page{KVs: resp.KVs, Revision: op.revision, More: resp.More}, nil
 }

@@ -35,6 +35,14 @@ func (b *batch) size() (n int) {
 	return n
 }
 
+// operations returns the number of operations of all members.
+func (b *batch) operations() (n int) {
+	for _, p := range b.members {
+		n += len(p.w.Then)
+	}
+	return n
+}
+
 // sendBatch sends a batch until there is an answer, and sets the outcomes of its members.
 func (s *Session) sendBatch(b *batch) {
 	if len(b.members) == 1 {
@@ -88,6 +96,7 @@ func (s *Session) flat(b *batch) (all Write, ok bool) {
 	}
 	var deletes, absent []string
 	all.Guarded = guarded(members)
+	all.Then = make([]gateway.Op, 0, b.operations())
 	if b.oneReceipt {
 		all.Else = members[0].w.Else[:1]
 	}

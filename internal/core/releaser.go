@@ -19,7 +19,7 @@ type Releaser struct {
 	deletion [1]gateway.Op // of the key
 	with     ReleaseWrite
 	free     func()               // see Session.ReserveKey
-	quiet    func()               // see OnQuiet; may be nil
+	quiet    func(string, int64)  // see OnQuiet; may be nil
 	pass     func(*Releaser) bool // see OnPass; may be nil
 	deferred bool                 // see Defer
 
@@ -189,7 +189,7 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 			return nil
 		}
 		if g.quiet != nil {
-			g.quiet()
+			g.quiet(g.h.key, g.h.fence)
 		}
 		if g.defers() {
 			g.deleteLater()

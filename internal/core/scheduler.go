@@ -237,6 +237,7 @@ func (q *scheduler) fill(b *batch) {
 	}
 	clear(q.taken)
 	q.take(first)
+	b.members = slices.Grow(b.members, min(share-1, len(q.waiting)))
 	rest := q.waiting[:0]
 	for i, p := range q.waiting {
 		if len(b.members) == share {
@@ -252,7 +253,7 @@ func (q *scheduler) fill(b *batch) {
 	}
 	clear(q.waiting[len(rest):])
 	q.waiting = rest
-	if !weighted {
+	if !weighted && len(q.deferred.waiting) > 0 {
 		b.members = append(q.takeDeferred(room), b.members...)
 	}
 }

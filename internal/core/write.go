@@ -116,7 +116,8 @@ func (s *Session) giveUp(
 	switch {
 	case err == nil && inDoubt && !w.Guarded:
 		out.InDoubt = true
-		w.Compensation, w.Lean = func() []gateway.Op { return w.Then }, nil
+		then := w.Then // else w would be on the heap in each call
+		w.Compensation, w.Lean = func() []gateway.Op { return then }, nil
 		s.resolve(w, true)
 	case err == nil:
 	case w.Guarded && errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:

@@ -17,9 +17,9 @@ import "slices"
 func (l *Line) grantsEarly() bool { return l.EarlyGrant && l.Delay <= 0 }
 
 // quiet notes that the member was released and that no transaction can be applied under it.
-func (l *Line) quiet(me Member) {
+func (l *Line) quiet(key string, fence int64) {
 	if m, ok := mirrors.Find(l.mirrorID()); ok {
-		m.noteReleased(me)
+		m.noteReleased(Member{Key: key, Fence: fence})
 	}
 }
 

@@ -32,10 +32,12 @@ func (l *Line) joinRead(j Join, prefix string, others int) gateway.Op {
 func (l *Line) answerOf(me Member, out core.Outcome, others int) joinAnswer {
 	read := out.Responses[1].Get
 	found := joinAnswer{keys: read.Count, others: others, revision: out.Revision}
-	last := snapshotOf(read, l.prefix()).Members
-	// If an earlier try has put the key, others may have joined since.
-	if len(last) == 2 && last[1].is(me) {
-		found.before = &last[0]
+	if len(read.KVs) == 2 {
+		last := snapshotOf(read, l.prefix()).Members
+		// If an earlier try has put the key, others may have joined since.
+		if len(last) == 2 && last[1].is(me) {
+			found.before = &last[0]
+		}
 	}
 	long := int32(0)
 	if found.farBack() {

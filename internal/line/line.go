@@ -282,7 +282,7 @@ func (l *Line) admit(ctx context.Context, asked time.Time, a admitted) (Hold, er
 func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
 	h, grip := l.Session.Hold(a.Key, a.Fence, a.free)
 	if l.grantsEarly() {
-		grip.OnQuiet(func() { l.quiet(a.Member) })
+		grip.OnQuiet(l.quiet)
 	}
 	if err := l.awaitDelay(ctx, h, a.Member, a.before); err != nil {
 		grip.Abandon(ctx)
