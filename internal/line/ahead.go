@@ -23,7 +23,7 @@ func (l *Line) undecided(
 	if joined != nil && !joined.veryFarBack() {
 		v, err = l.readAhead(ctx, me)
 	} else {
-		v, err = l.readAround(ctx, j, me)
+		v, err = l.readAround(ctx, j, me, joined == nil)
 	}
 	if err != nil {
 		return v, nil, err

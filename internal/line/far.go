@@ -3,6 +3,7 @@ package line
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
@@ -49,6 +50,9 @@ func (l *Line) waitFarBack(
 		p, err := l.pairOf(ctx, j, me, joined, left, settings)
 		if err == nil && p.waits {
 			err = l.awaitChange(ctx, p, settings)
+			if err == nil && j.Yield { // most likely a leader has left that has put no note
+				p.before, err = Member{}, errFirst
+			}
 		}
 		first := errors.Is(err, errFirst)
 		if first && j.Yield {
@@ -83,7 +87,11 @@ func (l *Line) pairOf(
 	var err error
 	if j.Notes {
 		var v Snapshot
-		v, before, err = l.undecided(ctx, j, me, joined)
+		if joined != nil && joined.mustLeave(l, j, me) {
+			v, before = joined.settings, joined.before
+		} else {
+			v, before, err = l.undecided(ctx, j, me, joined)
+		}
 		p.lightFits = bothFit(l.Rule, v.Settings, me, Member{Value: j.Lightest})
 		if before != nil {
 			p.before = *before
@@ -115,11 +123,26 @@ func (l *Line) pairOf(
 	return p, nil
 }
 
-// note puts the key of an admitted member again, so that its successor is notified. The session
+// note notes the admission of a member, at once if the rule may admit its successor beside it. A
+// leader notes only that it still leads after noteDelay, because its successor leads after it in
+// any case, and only has to see the priorities behind it before.
+func (l *Line) note(h *core.Hold, a admitted) {
+	if !a.alone {
+		l.putNote(a.Member)
+		return
+	}
+	time.AfterFunc(noteDelay, func() {
+		if h.Err() == nil {
+			l.putNote(a.Member)
+		}
+	})
+}
+
+// putNote puts the key of an admitted member again, so that its successor is notified. The session
 // does that in the background, as soon as etcd's database has space, so that the member need not
 // wait for it. It puts nothing if the key is gone, or the value has changed since, because both
 // notify the successor too.
-func (l *Line) note(me Member) {
+func (l *Line) putNote(me Member) {
 	put := gateway.OpPut(me.Key, []byte(me.Value), gateway.WithLease(l.Session.Lease()))
 	same := gateway.Txn{
 		If: []gateway.Cmp{

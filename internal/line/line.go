@@ -170,6 +170,7 @@ type admitted struct {
 	admission        // zero if the member did not wait
 	free      func() // see core.Session.ReserveKey
 	marks     bool   // its release puts a mark, see left.go
+	alone     bool   // the rule admits no other member while it does, see Join.Yield
 }
 
 // reach joins the line and waits until the rule admits the member.
@@ -182,10 +183,7 @@ func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 	a := admitted{Member: me, free: free}
 	if found.keys > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
 		a.admission, err = l.wait(ctx, j, me, l.farBack(j, found))
-		a.marks = l.marks(j, found, a.admission)
-	}
-	if err == nil && a.note {
-		l.note(me)
+		a.marks, a.alone = l.marks(j, found, a.admission), j.Yield
 	}
 	if err != nil {
 		l.abandon(me, free)
@@ -223,10 +221,9 @@ func (l *Line) join(
 	ctx context.Context, j Join, key string, others int, free func(),
 ) (me Member, found joinAnswer, _ error) {
 	prefix := key[:len(l.Name)+1]
-	then := make([]gateway.Op, 2)
-	then[0] = gateway.OpPut(key, []byte(j.Value),
+	put := gateway.OpPut(key, []byte(j.Value),
 		gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
-	then[1] = l.joinRead(j, prefix, others)
+	then := append([]gateway.Op{put}, l.joinReads(j, prefix, others)...)
 	w := core.Write{
 		If:         j.If,
 		Then:       then,
@@ -283,6 +280,9 @@ func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
 	h, grip := l.Session.Hold(a.Key, a.Fence, a.free)
 	if l.grantsEarly() {
 		grip.OnQuiet(l.quiet)
+	}
+	if a.note {
+		l.note(h, a)
 	}
 	if err := l.awaitDelay(ctx, h, a.Member, a.before); err != nil {
 		grip.Abandon(ctx)

@@ -47,14 +47,12 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	} else { // the earlier life may have died before its note
 		how.note = j.Notes && place+1 < len(v.Members)
 	}
-	if err == nil && how.note {
-		l.note(me)
-	}
 	if err != nil {
 		l.abandon(me, free)
 		return Hold{}, me.Value, err
 	}
-	h, err := l.admit(ctx, asked, admitted{Member: me, admission: how, free: free})
+	h, err := l.admit(ctx, asked,
+		admitted{Member: me, admission: how, free: free, alone: j.Yield})
 	return h, me.Value, err
 }
 

@@ -132,14 +132,13 @@ func (l *Line) joinOrLeave(
 	if err == nil {
 		err = l.standing(v, me)
 	}
-	if err == nil && j.Notes && !v.Members[len(v.Members)-1].is(me) {
-		l.note(me)
-	}
 	if err != nil {
 		l.abandon(me, free)
 		return Hold{}, err
 	}
-	return l.admit(ctx, asked, admitted{Member: me, free: free})
+	a := admitted{Member: me, free: free, alone: j.Yield}
+	a.note = j.Notes && !v.Members[len(v.Members)-1].is(me)
+	return l.admit(ctx, asked, a)
 }
 
 // standing returns nil if the rule admits a member that has joined, and why not otherwise.
