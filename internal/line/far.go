@@ -50,14 +50,15 @@ func (l *Line) waitFarBack(
 		p, err := l.pairOf(ctx, j, me, joined, left, settings)
 		if err == nil && p.waits {
 			err = l.awaitChange(ctx, p, settings)
-			if err == nil && j.Yield { // most likely a leader has left that has put no note
-				p.before, err = Member{}, errFirst
-			}
 		}
 		first := errors.Is(err, errFirst)
-		if first && j.Yield {
-			err = l.waitNext(ctx, j, me, p.before)
-		} else if first {
+		switch {
+		case j.Yield && err == nil && p.waits: // most likely a leader has left without a note
+			first = true
+			err = l.waitNext(ctx, j, me, p.before, true)
+		case j.Yield && first:
+			err = l.waitNext(ctx, j, me, p.before, p.before.Key == "")
+		case first:
 			err = l.waitFirst(ctx, j, me)
 		}
 		switch {

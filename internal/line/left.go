@@ -35,7 +35,7 @@ func (l *Line) markKey(lease gateway.LeaseID) string {
 
 // marks reports whether the release of a member that was admitted as a puts a mark.
 func (l *Line) marks(j Join, found joinAnswer, a admission) bool {
-	return a.direct && found.veryFarBack() && j.Exclusive && !j.Notes && !l.Defer
+	return a.direct && found.veryFarBack() && (j.Exclusive || j.Yield) && !l.Defer
 }
 
 func leftValue(m Member) []byte {
@@ -48,6 +48,16 @@ func (l *Line) putMark(me Member) gateway.Op {
 	return gateway.OpPut(l.markKey(lease), leftValue(me), gateway.WithLease(lease))
 }
 
+// isFirstBehind returns comparisons that hold if the member is in the line, and its predecessor has
+// left its mark.
+func (l *Line) isFirstBehind(left, me Member) []gateway.Cmp {
+	return []gateway.Cmp{
+		gateway.CmpValue(l.markKey(keyLease(left.Key)), gateway.Equal, leftValue(left)),
+		gateway.CmpCreateRevision(left.Key, gateway.NotEqual, left.Fence),
+		gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence),
+	}
+}
+
 // lastKeys returns the last keys of the line up to the member, with the options. If left is not
 // nil, it was the member's predecessor. If it has left its mark, the answer is nil. Because of the
 // read in Else, etcd answers from its latest revision in both cases.
@@ -58,13 +68,8 @@ func (l *Line) lastKeys(
 	if left == nil {
 		return c.Get(ctx, l.prefix(), opts...)
 	}
-	mark := l.markKey(keyLease(left.Key))
 	resp, err := c.Txn(ctx, gateway.Txn{
-		If: []gateway.Cmp{
-			gateway.CmpValue(mark, gateway.Equal, leftValue(*left)),
-			gateway.CmpCreateRevision(left.Key, gateway.NotEqual, left.Fence),
-			gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence),
-		},
+		If:   l.isFirstBehind(*left, me),
 		Else: []gateway.Op{gateway.OpGet(l.prefix(), opts...)},
 	})
 	if err != nil || resp.Succeeded {

@@ -18,9 +18,10 @@ import (
 // errBack is returned for a member that is not the next.
 var errBack = errors.New("not the next")
 
-// waitNext returns nil when the rule admits a member that must yield, and errBack when another one
-// than before is ahead of it. before is its predecessor, and zero if it has none.
-func (l *Line) waitNext(ctx context.Context, j Join, me, before Member) error {
+// waitNext returns nil when the rule admits a member that must yield, and errBack when several
+// members are ahead of it. before is its predecessor, or zero, and gone reports whether that may
+// have left.
+func (l *Line) waitNext(ctx context.Context, j Join, me, before Member, gone bool) error {
 	abort := j.Abort
 	j.Abort = func(v Snapshot, me Member) error {
 		if len(v.Settings) > 0 {
@@ -28,13 +29,13 @@ func (l *Line) waitNext(ctx context.Context, j Join, me, before Member) error {
 		}
 		return abort(v, me)
 	}
-	for {
-		if before.Key != "" {
+	for ; ; gone = false {
+		if !gone {
 			if err := l.followNext(ctx, j, me, before); err != nil {
 				return err
 			}
 		}
-		v, err := l.readNext(ctx, me)
+		v, err := l.readNext(ctx, me, before)
 		if err != nil {
 			return err
 		}
@@ -53,17 +54,35 @@ func (l *Line) waitNext(ctx context.Context, j Join, me, before Member) error {
 }
 
 // readNext returns the line without the members that have no mark and are behind the member.
-// Returns errBack when more than one member is ahead.
-func (l *Line) readNext(ctx context.Context, me Member) (Snapshot, error) {
+// Returns errBack when more than one member is ahead. before was the member's predecessor, or is
+// zero. If it has left its mark, etcd reads only the settings and the members with a mark.
+func (l *Line) readNext(ctx context.Context, me, before Member) (Snapshot, error) {
 	small, to := l.settingsAndMarked()
 	for front := int64(frontKeys); ; front *= 8 {
-		resp, err := l.Session.Client().Txn(ctx, gateway.Txn{Then: []gateway.Op{
-			gateway.OpGet(small, to),
-			gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.MaxCreateRevision(me.Fence),
-				gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend), gateway.Limit(front)),
-		}})
+		t := gateway.Txn{
+			Then: []gateway.Op{gateway.OpGet(small, to)},
+			Else: []gateway.Op{
+				gateway.OpGet(small, to),
+				gateway.OpGet(l.prefix(), gateway.Prefix(), gateway.MaxCreateRevision(me.Fence),
+					gateway.SortBy(gateway.SortCreateRevision, gateway.Ascend),
+					gateway.Limit(front)),
+			},
+		}
+		if before.Key == "" {
+			t.Then, t.Else = t.Else, nil
+		} else {
+			t.If = l.isFirstBehind(before, me)
+		}
+		resp, err := l.Session.Client().Txn(ctx, t)
 		if err != nil {
 			return Snapshot{}, err
+		}
+		if len(t.Else) > 0 && resp.Succeeded {
+			v := snapshotOf(merged(resp), l.prefix())
+			if !slices.ContainsFunc(v.Members, me.is) {
+				v.Members = slices.Insert(v.Members, 0, me) // all others joined later
+			}
+			return v, nil
 		}
 		if !resp.Responses[1].Get.More {
 			return snapshotOf(merged(resp), l.prefix()), nil
