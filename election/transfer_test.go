@@ -13,6 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+// shortTerm is shorter than the time after which a leader puts its note.
+const shortTerm = 50 * time.Millisecond
+
 // parade returns a leader "0" with candidates "1" to "n" behind it, each with its own session. led
 // receives the value of each candidate that leads, or its error.
 func parade(
@@ -29,6 +32,7 @@ func parade(
 				led <- err.Error()
 				return
 			}
+			time.Sleep(shortTerm)
 			led <- value
 			if err := term.Resign(t.Context()); err != nil {
 				led <- err.Error()

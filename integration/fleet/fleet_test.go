@@ -41,10 +41,10 @@ var recipes = []recipe{
 		10: {2.5, 22, 9000}, 100: {3.5, 1.5, 4000}, 1000: {3.5, 1.5, 10000},
 	}},
 	{"election", term, true, map[int]cost{
-		10: {2.5, 22, 10000}, 100: {6.5, 2.1, 10000}, 1000: {6.5, 2.1, 10000},
+		10: {2.5, 22, 10000}, 100: {5.5, 2.1, 9000}, 1000: {5.5, 2.1, 10000},
 	}},
 	{"semaphore", permit, false, map[int]cost{
-		10: {2.5, 22, 10000}, 100: {4.5, 1.5, 9000}, 1000: {4.5, 1.5, 10000},
+		10: {2.5, 22, 10000}, 100: {3.5, 1.5, 7000}, 1000: {3.5, 1.5, 10000},
 	}},
 }
 
@@ -174,7 +174,7 @@ func measure(t *testing.T, r recipe, n int) cost {
 			t.Fatal(err)
 		}
 	}
-	// A hold that ends before its note is put costs an election one read more.
+	// A hold that ends before its note is put costs an election two requests and an event less.
 	settle := func() {
 		if r.notes && n > short {
 			recipetest.Eventually(t, "the note of the holder", func() bool {

@@ -18,7 +18,8 @@ import (
 // member's turn. Otherwise a member is admitted when others leave, and that changes no key behind
 // them. In an election, the candidate that is next has to see the priorities behind it. So the
 // members of such lines note their admission: a member that was admitted after it had waited puts
-// its key again, with the same value, if its successor may be far back and wait for that. The
+// its key again, with the same value, if its successor may be far back and wait for that. A leader
+// does so after noteDelay. If it leaves before, its successor reads the priorities then. The
 // successor is the first that waits then, and follows the members ahead, in an election also those
 // that may pass it, see next.go. A member that was admitted when it joined need not note that,
 // because its successor joined later and read that it was admitted.
@@ -124,9 +125,8 @@ func (l *Line) pairOf(
 	return p, nil
 }
 
-// note notes the admission of a member, at once if the rule may admit its successor beside it. A
-// leader notes only that it still leads after noteDelay, because its successor leads after it in
-// any case, and only has to see the priorities behind it before.
+// note notes the admission of a member: at once if the rule may admit others beside it, and else
+// after noteDelay.
 func (l *Line) note(h *core.Hold, a admitted) {
 	if !a.alone {
 		l.putNote(a.Member)

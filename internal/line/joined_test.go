@@ -25,11 +25,16 @@ const ownFarDelay = 30 * time.Second
 // once.
 func behindMany(t *testing.T, etcd *fakeetcd.Server, l *line.Line) {
 	t.Helper()
+	joinBehindMany(t, etcd, l, line.Join{Exclusive: true})
+}
+
+func joinBehindMany(t *testing.T, etcd *fakeetcd.Server, l *line.Line, j line.Join) {
+	t.Helper()
 	for i := range veryFar {
 		etcd.Put(fmt.Sprint("a/m", i), "")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	w := goEnterAs(ctx, l, line.Join{Exclusive: true})
+	w := goEnterAs(ctx, l, j)
 	cancel()
 	<-w.done
 	synctest.Wait()
@@ -39,21 +44,31 @@ func behindMany(t *testing.T, etcd *fakeetcd.Server, l *line.Line) {
 // but its join.
 func TestALongLineIsJoinedAgainInOneRequest(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		var requests atomic.Int64
-		l := counted(t, etcd, &requests)
-		behindMany(t, etcd, l)
-		requests.Store(0)
-		ctx, cancel := context.WithCancel(t.Context())
-		w := goEnterAs(ctx, l, line.Join{Exclusive: true})
-		time.Sleep(time.Second)
-		if n := requests.Load(); n != 1 || !w.waits() {
-			t.Errorf("%d requests, %v", n, w.err)
-		}
-		cancel()
-		<-w.done
-	})
+	never := func(line.Snapshot, line.Member) error { return nil }
+	for name, j := range map[string]line.Join{
+		"lock":      {Exclusive: true},
+		"election":  {Abort: never, Yield: true, Notes: true, Most: 1},
+		"semaphore": {Abort: never, AbortsBySettings: true, Notes: true, Lightest: "1", Most: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				etcd := fakeetcd.Start(t)
+				var requests atomic.Int64
+				l := counted(t, etcd, &requests)
+				joinBehindMany(t, etcd, l, j)
+				requests.Store(0)
+				ctx, cancel := context.WithCancel(t.Context())
+				w := goEnterAs(ctx, l, j)
+				time.Sleep(time.Second)
+				if n := requests.Load(); n != 1 || !w.waits() {
+					t.Errorf("%d requests, %v", n, w.err)
+				}
+				cancel()
+				<-w.done
+			})
+		})
+	}
 }
 
 // TestMembersLeaveRightAfterAJoinFarBack: a member whose watches begin at its join misses nothing
