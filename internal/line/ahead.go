@@ -12,18 +12,18 @@ import (
 var errFirst = errors.New("the first that waits")
 
 // undecided returns the line without the members behind a member, see readAround, and its
-// predecessor if that waits and will note its admission, or has to leave before this member's turn.
-// joined is the answer to the join if that was just before, and else nil. Returns nil when the rule
-// admits the member, errFirst when it is the first that waits, errNear when it has to follow the
-// whole line, and errRemoved when it is not in the line. A member that must yield is the first that
-// waits also when the rule admits it.
+// predecessor if that waits and will note its admission, or has to leave before this member's
+// turn. joined is the answer to the join if that was just before, and else nil. atFront is as
+// for readAround. Returns nil when the rule admits the member, errFirst when it is the first
+// that waits, errNear when it has to follow the whole line, and errRemoved when it is not in the
+// line. A member that must yield is the first that waits also when the rule admits it.
 func (l *Line) undecided(
-	ctx context.Context, j Join, me Member, joined *joinAnswer,
+	ctx context.Context, j Join, me Member, joined *joinAnswer, atFront bool,
 ) (v Snapshot, before *Member, err error) {
 	if joined != nil && !joined.veryFarBack() {
 		v, err = l.readAhead(ctx, me)
 	} else {
-		v, err = l.readAround(ctx, j, me, joined == nil)
+		v, err = l.readAround(ctx, j, me, atFront)
 	}
 	if err != nil {
 		return v, nil, err

@@ -54,9 +54,11 @@ func (l *Line) waitFarBack(
 		}
 		first := errors.Is(err, errFirst)
 		switch {
-		case j.Yield && err == nil && p.waits: // most likely a leader has left without a note
+		case j.Yield && err == nil && p.left.Load(): // most likely a leader that has put no note
 			first = true
-			err = l.waitNext(ctx, j, me, p.before, true)
+			if err = settings.check(ctx, j, me); err == nil {
+				err = l.waitNext(ctx, j, me, p.before, true)
+			}
 		case j.Yield && first:
 			err = l.waitNext(ctx, j, me, p.before, p.before.Key == "")
 		case first:
@@ -71,7 +73,7 @@ func (l *Line) waitFarBack(
 		case first || !p.waits:
 			return j.Notes && (j.Yield || p.lightFits), nil
 		}
-		if found.veryFarBack() {
+		if left = nil; found.veryFarBack() && p.left.Load() {
 			left = &p.before
 		}
 	}
@@ -92,7 +94,7 @@ func (l *Line) pairOf(
 		if joined != nil && joined.mustLeave(l, j, me) {
 			v, before = joined.settings, joined.before
 		} else {
-			v, before, err = l.undecided(ctx, j, me, joined)
+			v, before, err = l.undecided(ctx, j, me, joined, left != nil)
 		}
 		p.lightFits = bothFit(l.Rule, v.Settings, me, Member{Value: j.Lightest})
 		if before != nil {

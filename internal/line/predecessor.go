@@ -2,6 +2,7 @@ package line
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -114,12 +115,14 @@ type pair struct {
 	seen       int64         // if not 0, both were in the line at this revision: watch from there
 	read       int64         // if not 0, a put of the predecessor after this revision is its note
 	noted      atomic.Bool   // the predecessor has noted its admission
+	left       atomic.Bool   // the predecessor has left
 	changed    chan struct{} // receives after a change
 }
 
 func (p *pair) List(read *gateway.GetResponse) {
 	if len(read.KVs) < 2 {
-		signal(p.changed)
+		there := func(kv gateway.KeyValue) bool { return kv.Key == p.before.Key }
+		p.change(!slices.ContainsFunc(read.KVs, there))
 	}
 	for _, kv := range read.KVs {
 		p.look(kv)
@@ -129,7 +132,7 @@ func (p *pair) List(read *gateway.GetResponse) {
 func (p *pair) Apply(events []gateway.Event) {
 	for _, ev := range events {
 		if ev.Deleted {
-			signal(p.changed)
+			p.change(ev.KV.Key == p.before.Key)
 		}
 		p.look(ev.KV)
 	}
@@ -145,6 +148,13 @@ func (p *pair) look(kv gateway.KeyValue) {
 		signal(p.changed)
 	}
 	if !m.is(p.me) && !m.is(p.before) {
-		signal(p.changed)
+		p.change(m.Key == p.before.Key)
 	}
+}
+
+func (p *pair) change(left bool) {
+	if left {
+		p.left.Store(true)
+	}
+	signal(p.changed)
 }
