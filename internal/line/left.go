@@ -48,12 +48,11 @@ func (l *Line) putMark(me Member) gateway.Op {
 	return gateway.OpPut(l.markKey(lease), leftValue(me), gateway.WithLease(lease))
 }
 
-// isFirstBehind returns comparisons that hold if the member is in the line, and its predecessor has
-// left its mark.
+// isFirstBehind returns comparisons that hold if the member is in the line, and its predecessor,
+// which it has seen leave, has left its mark.
 func (l *Line) isFirstBehind(left, me Member) []gateway.Cmp {
 	return []gateway.Cmp{
 		gateway.CmpValue(l.markKey(keyLease(left.Key)), gateway.Equal, leftValue(left)),
-		gateway.CmpCreateRevision(left.Key, gateway.NotEqual, left.Fence),
 		gateway.CmpCreateRevision(me.Key, gateway.Equal, me.Fence),
 	}
 }

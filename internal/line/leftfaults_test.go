@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -53,23 +52,6 @@ func TestAMarkAdmitsNoMemberThatWasRemoved(t *testing.T) {
 			t.Errorf("Enter = %v", err)
 		}
 		f.want(t, asks{unmarked: 1})
-	})
-}
-
-// TestAMarkOfAMemberThatIsThereAdmitsNobody: an operator has put a mark by hand.
-func TestAMarkOfAMemberThatIsThereAdmitsNobody(t *testing.T) {
-	t.Parallel()
-	inFarLine(t, 1, func(f *farLine) {
-		t := f.T
-		f.etcd.Put(markKey(f.lines[0]), fmt.Sprint(f.hold.Fence(), " ", keyOf(f.lines[0])))
-		f.etcd.BreakWatches(true)
-		synctest.Wait()
-		f.etcd.Compact()
-		f.etcd.BreakWatches(false)
-		time.Sleep(time.Minute)
-		if !f.waits[0].waits() || f.asks.unmarked == 0 {
-			t.Errorf("Enter = %v, %+v", f.waits[0].err, f.asks)
-		}
 	})
 }
 

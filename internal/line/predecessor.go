@@ -122,7 +122,7 @@ type pair struct {
 func (p *pair) List(read *gateway.GetResponse) {
 	if len(read.KVs) < 2 {
 		there := func(kv gateway.KeyValue) bool { return kv.Key == p.before.Key }
-		p.change(!slices.ContainsFunc(read.KVs, there))
+		p.change(p.seen == 0 && !slices.ContainsFunc(read.KVs, there))
 	}
 	for _, kv := range read.KVs {
 		p.look(kv)
