@@ -18,8 +18,10 @@ const (
 // Renewals. The row is sessions_1000.
 const (
 	// renewalChunk bounds one request, because etcd renews the leases in it one after another.
+	// 1,000 leases of 6 s take 17 requests in 12 s, and 15 without.
 	renewalChunk = 500
 	// A lease joins the request of others if it is due within its interval divided by joinShare.
+	// 1,000 leases of 6 s take 17 requests in 12 s, and 975 without.
 	joinShare = 4
 	// renewalTime is about the time etcd takes to renew one lease. The answer about many is read
 	// once it is likely whole, because etcd sends each lease on its own, and each would wake the
@@ -29,7 +31,8 @@ const (
 
 // patientSilence is streamSilence of a stream that only has patient watches. A finite stream, which
 // cannot be probed, is replaced after it. It is less than the time after which proxies close an
-// idle connection. The row is line_1000, and the points are "idle".
+// idle connection. The row is line_1000, and the points are "idle": an idle client receives 0.9 KB
+// a minute, and 4.7 KB with streamSilence.
 const patientSilence = 30 * time.Second
 
 // Streams that are replaced. The test is TestAWatchDeliversOverConnectionsThatAreCut.
