@@ -37,14 +37,12 @@ func (c *Client) ownTransport() *http.Transport {
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return c.dialTLS(ctx, dial, network, addr)
 		},
-		DisableCompression: true, // a small answer must not inflate into a large one
-		// At least the usual concurrency, or connections would be dialed for every request.
-		MaxIdleConnsPerHost:    512,
+		DisableCompression:     true, // a small answer must not inflate into a large one
+		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        c.cfg.IdleTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
-		// A transaction of several writes is then sent as one piece, headers included.
-		WriteBufferSize: 16 << 10,
-		Protocols:       new(http.Protocols),
+		WriteBufferSize:        writeBuffer,
+		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
 	return t

@@ -9,18 +9,6 @@ import (
 // Finite streams: watches on streams whose request is complete when it is sent. A later watch needs
 // another stream.
 
-const (
-	// maxFinite bounds the finite streams. Above it the smallest are merged into the next one.
-	maxFinite = 8
-	// openingPause is how long new watches wait for the stream that is being opened, to share the
-	// next one.
-	openingPause = 100 * time.Millisecond
-	// renewalCost and historyCost bound the server's time for renewals, for each watch and for each
-	// revision since the stream last showed one, because etcd has to look through that history.
-	renewalCost = 2 * time.Millisecond
-	historyCost = 100 * time.Microsecond
-)
-
 // placeFinite puts the watches that are on no stream on one.
 func (m *watchmux) placeFinite(now time.Duration) (due time.Duration) {
 	if len(m.fresh)+len(m.waiting) == 0 {

@@ -50,9 +50,6 @@ func (k *kept) patience() time.Duration {
 	return min(k.TTL/3, 2*time.Second)
 }
 
-// renewalChunk bounds one request, because etcd renews the leases in it one after another.
-const renewalChunk = 500
-
 func newKeeper(c *Client) *keeper {
 	return &keeper{c: c, leases: map[LeaseID]*kept{}, wake: make(chan struct{}, 1)}
 }
@@ -166,7 +163,7 @@ func (k *keeper) take(at clock.Instant) (batch []*kept, next time.Time, done boo
 	for _, l := range k.leases {
 		switch {
 		case l.flying:
-		case !l.due.Add(-l.interval() / 4).After(now):
+		case !l.due.Add(-l.interval() / joinShare).After(now):
 			l.flying = true
 			batch = append(batch, l)
 		case l.due.Before(next):

@@ -197,11 +197,6 @@ func (c *Client) pauseAtTheOnly(ctx context.Context) {
 // ten, etcd was seen to answer 200 and leave some out; on a new connection, never.
 const wholeRenewal = 8
 
-// renewalTime is about the time etcd takes to renew one lease. The answer about many is read once
-// it is likely whole, because etcd sends each lease on its own, and each would wake the client:
-// 1,000 leases cost a tenth less CPU.
-const renewalTime = 40 * time.Microsecond
-
 // renewal renews many leases in one request. each is called for every lease that was answered,
 // without Sent.
 func (c *Client) renewal(ids []LeaseID, each func(LeaseGrant)) *call {

@@ -6,24 +6,6 @@ import "time"
 // their end. A poll has all watches that were confirmed once, each from its next revision, so that
 // nothing is lost or repeated between two. New watches are confirmed by a short poll of their own.
 
-const (
-	// pollTime is how long a poll lasts. With renewals and tries of better modes, this makes less
-	// than two requests a second.
-	pollTime = 750 * time.Millisecond
-	// pollCost makes polls of very many watches longer.
-	pollCost = time.Millisecond
-	// pollHistory makes polls longer, up to maxPoll, for each revision of history that etcd has to
-	// look through for the quietest watch.
-	pollHistory = 10 * time.Microsecond
-	maxPoll     = 10 * time.Second
-	// confirmPoll is how long a poll lasts that only confirms watches, and confirmCost the addition
-	// for each.
-	confirmPoll = 50 * time.Millisecond
-	confirmCost = 200 * time.Microsecond
-	// confirmPause is between the beginnings of two such polls.
-	confirmPause = 100 * time.Millisecond
-)
-
 // placePolls begins the polls that are due.
 func (m *watchmux) placePolls(now time.Duration) (due time.Duration) {
 	due = never

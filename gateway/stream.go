@@ -58,10 +58,6 @@ const (
 	// streamSilence is how long a stream may be silent, or behind the revision that the client has
 	// seen elsewhere, before it is probed, and how long the answer to the probe may take.
 	streamSilence = 2 * time.Second
-	// patientSilence is streamSilence of a stream that only has patient watches. A finite stream,
-	// which cannot be probed, is replaced after it. It is less than the time after which proxies
-	// close an idle connection.
-	patientSilence = 30 * time.Second
 	// progressEvery is how often a busy stream is asked for progress. Otherwise its quiet watches
 	// would be resumed from revisions that may have been compacted.
 	progressEvery = time.Minute

@@ -7,17 +7,6 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-const (
-	// streamsAtOnce streams are replaced without a pause, and then one every streamEvery. That is
-	// a little more often than every 100 ms, at which etcd serves a watch of the past: on a path
-	// that cuts streams as often, each has to begin right after a cut, so that it lasts until it is
-	// served.
-	streamsAtOnce = 4
-	streamEvery   = 80 * time.Millisecond
-	// provenFor is how long a confirmed stream shows that the path works.
-	provenFor = 10 * time.Second
-)
-
 // streamPause decides how long to wait before the next stream. After streams that no server
 // confirmed the pauses grow to a second, until one is confirmed. A connection that breaks soon
 // after another stream was confirmed makes no pause grow, because the path works.

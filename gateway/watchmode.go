@@ -35,14 +35,6 @@ func (m mode) public() WatchMode {
 	return [...]WatchMode{WatchModeUnknown, WatchModeShared, WatchModeFinite, WatchModePolling}[m]
 }
 
-const (
-	// upgradeAfter is the first pause before better modes are tried again. The pause doubles with
-	// each failure. It is short, because a member that was slow when its mode was tried looks like
-	// a proxy that holds answers back.
-	upgradeAfter = 15 * time.Second
-	maxUpgrade   = 10 * time.Minute
-)
-
 // watchPath is the state of the network path to an endpoint. It is guarded by hub.mu.
 type watchPath struct {
 	upgradeAt time.Duration // when better modes are tried again, since hub.epoch
@@ -71,8 +63,6 @@ func (m *watchmux) rung() time.Duration { return min(m.patience*3/10, m.growth()
 
 // growth is how many times longer a stream is waited for than on a path that answers in time.
 func (m *watchmux) growth() time.Duration { return max(1, m.patience/m.h.c.cfg.AttemptTimeout) }
-
-const maxRung = 400 * time.Millisecond
 
 // judge selects the mode of the path. A mode is judged by comparison only: it is left when a create
 // in a worse one was answered while its own were not, and restored when a create in it was

@@ -110,14 +110,6 @@ func (s *Session) sendUntilAnswered(
 	}
 }
 
-// For the first tryFor, the tries of a write whose connections break begin every tryEvery. A path
-// that cuts all connections every 100 ms is used best by a try right after each cut, and growing
-// pauses would miss it.
-const (
-	tryEvery = 80 * time.Millisecond
-	tryFor   = 5 * time.Second
-)
-
 // brokenOff reports that an answer was lost with its connection, and did not just take too long.
 func brokenOff(err error) bool {
 	e, ok := errors.AsType[*gateway.Error](err)

@@ -9,10 +9,6 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// ownWatchDelay is the age of a hold from which its key is watched. Most holds are shorter, and a
-// lost lease is noticed without it.
-const ownWatchDelay = time.Second
-
 // unwatchedHolds are the holds whose keys are not watched yet, oldest first. One timer serves all.
 type unwatchedHolds struct {
 	mu          sync.Mutex

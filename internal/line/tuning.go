@@ -2,51 +2,68 @@ package line
 
 import "time"
 
+// The constants of speed and cost, each with the row of "make compare" or the test that it is for.
 const (
 	// directWatchThreshold is the number of members of other sessions above which an exclusive
 	// member watches its predecessor instead of the line. If each client of a long line had a
 	// mirror, etcd would send every event of the line to all of them, and each would read the whole
-	// line.
+	// line. The rows are line_10 and line_100. A release among 10 clients takes 2 requests and 20
+	// events, and with a threshold of 1 it takes 4 and 1.1. Among 100 clients it takes 3 requests
+	// and 1.1 events, and without a threshold 2 and 200.
 	directWatchThreshold = 16
 	// pastWatchThreshold is the number of members of other sessions above which a member watches
 	// its predecessor and the settings from the revision at which it saw them, without a read. etcd
 	// delivers the events of such a watch up to 100 ms late at first, which does not matter so far
 	// back. These watches are patient, because otherwise etcd's work for the probes of a long line
-	// exceeds that for its releases.
+	// exceeds that for its releases. The rows are line_100 and line_1000. A release among 100
+	// clients takes 3 requests, and 4 without. In an election it takes 6 and 8 KB, and 8 and 31 KB
+	// without. Among 40 clients it takes 4, and 3 with a threshold of 16.
 	pastWatchThreshold = 64
 	// ownFarDelay is the time from which a member that is so far back also watches its own key. No
 	// grant depends on that watch: it ends the wait of a member that another client has removed.
+	// With such a watch from the start, a release among 100 clients takes 4 requests, where it takes
+	// 3.
 	ownFarDelay = 30 * time.Second
-	// ownReadTimeout bounds the read before that watch, because a member does not look at its
-	// predecessor meanwhile. After a read that failed, the member tries again after ownFarDelay.
-	ownReadTimeout = time.Second
 	// noteDelay is the time for which a leader leads before it puts its note. Shorter terms save two
 	// requests and an event. The row is fleet_election_100.
 	noteDelay = 100 * time.Millisecond
 	// frontRead is the number of keys at the front of a long line that a member far back reads to
 	// find out whether its predecessor waits, if it does not know better. Two of them may be
-	// settings.
+	// settings. It is for semaphores with more permits than that. With 32 permits and 130 clients a
+	// release takes 6.1 requests and 46 KB, where it takes 5.0 and 39 KB if all keys are read.
 	frontRead = directWatchThreshold + 2
 	// idleMirror is the time for which a mirror without users is kept, so that the next waiter
-	// needs no read.
+	// needs no read. The rows are lock_hot_p2 and handoff_5ms. With two clients, a lock takes 2.0
+	// requests, and 2.7 without.
 	idleMirror = 30 * time.Second
 	// frontKeys is the number of keys that are read where one or two members are needed. All of the
-	// line is read only if keys of other lines lie below it.
+	// line is read only if keys of other lines lie below it. A TryLock of a lock that 100 others
+	// want receives 1.7 KB, and 9.8 KB without.
 	frontKeys = 8
-	// stayIdle is the time for which a cached key stays although no caller of its session uses it.
-	stayIdle = time.Second
-	// stayTurn is the time for which a cached key is passed on in its session while another member
-	// waits.
-	stayTurn = 10 * time.Millisecond
-	// stayMost is the time after which a cached key is not passed on any more.
-	stayMost = 10 * time.Second
 	// tries is the number of attempts that Try makes while the line changes between read and write,
 	// before it joins the line to find its place.
 	tries = 3
 	// lingerBehind is the number of other members of the session in the line from which an
 	// exclusive join may linger. The member has to wait for their releases anyway, and usually
-	// joins in the same request as the next of these.
+	// joins in the same request as the next of these. The rows are lock_hot_k8 and lock_hot_k64,
+	// whose locks take 1.00 requests each with and without.
 	lingerBehind = 3
+)
+
+// Bounds.
+const (
+	// stayIdle is the time for which a cached key stays although no caller of its session uses it.
+	// mutex.Options promises it, as it does stayTurn.
+	stayIdle = time.Second
+	// stayTurn is the time for which a cached key is passed on in its session while another member
+	// waits.
+	stayTurn = 10 * time.Millisecond
+	// ownReadTimeout bounds the read before a watch of the own key, because a member does not look
+	// at its predecessor meanwhile. After a read that failed, the member tries again after
+	// ownFarDelay.
+	ownReadTimeout = time.Second
+	// stayMost is the time after which a cached key is not passed on any more.
+	stayMost = 10 * time.Second
 	// maxBatchedValue is the longest value that is batched with other writes, because a batch must
 	// not exceed the size of a request.
 	maxBatchedValue = 4096
