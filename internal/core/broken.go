@@ -94,7 +94,7 @@ func (b Breaker) remove(ctx context.Context, record Broken) error {
 	switch {
 	case errors.Is(err, gateway.ErrNoSpace): // a full database accepts a deletion only
 	case errors.Is(err, gateway.ErrUncertain): // the lease, not the deletion
-		discard(ctx, b.Client, lease)
+		Discard(ctx, b.Client, lease)
 		return fmt.Errorf("no lease for the record: %w", err)
 	case err != nil:
 		return err
@@ -109,7 +109,7 @@ func (b Breaker) remove(ctx context.Context, record Broken) error {
 		err = ErrNotHeld
 	}
 	if err != nil && !errors.Is(err, gateway.ErrUncertain) {
-		discard(ctx, b.Client, lease) // there is no record
+		Discard(ctx, b.Client, lease) // there is no record
 	}
 	return err
 }

@@ -43,6 +43,3 @@ func (h *Hold) markPassed() bool {
 	h.under.passed = !h.under.shown
 	return h.under.passed
 }
-
-// KeyDeleted ends the hold because another client has deleted its key.
-func (g *Releaser) KeyDeleted() { g.h.keyDeleted() }

@@ -82,8 +82,3 @@ func (h *Hold) guard() gateway.Cmp {
 	}
 	return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence)
 }
-
-// never returns a compare that does not hold.
-func (h *Hold) never() gateway.Cmp {
-	return gateway.CmpCreateRevision(h.key, gateway.Less, 0)
-}

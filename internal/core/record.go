@@ -98,8 +98,8 @@ func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.T
 	pause := newBackoff()
 	for protocolErrors := 0; ; {
 		resp, err := c.Txn(ctx, txn)
-		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || permanent(err) ||
-			protocolErrors == maxProtocolErrors {
+		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || fromElsewhere(err) ||
+			errors.Is(err, gateway.ErrNoSpace) || protocolErrors == maxProtocolErrors {
 			return resp, err
 		}
 		if isProtocolError(err) {
@@ -119,8 +119,7 @@ func (s *Session) Verify(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() != nil: // it may match anything, because it has ctx's cause
 			return err
-		case errors.Is(err, gateway.ErrClusterMismatch),
-			errors.Is(err, gateway.ErrRevisionRegressed):
+		case fromElsewhere(err):
 			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // earlier fences are void
 		case err != nil:
 			return err
@@ -140,10 +139,10 @@ func older(record []gateway.KeyValue, epoch int64) bool {
 	return len(record) == 0 || record[0].ModRevision < epoch
 }
 
-// permanent reports whether another try cannot help.
-func permanent(err error) bool {
+// fromElsewhere reports whether the answer was another cluster's, or one that was restored.
+func fromElsewhere(err error) bool {
 	return errors.Is(err, gateway.ErrClusterMismatch) ||
-		errors.Is(err, gateway.ErrRevisionRegressed) || errors.Is(err, gateway.ErrNoSpace)
+		errors.Is(err, gateway.ErrRevisionRegressed)
 }
 
 // RecordKey returns the key of the record of the session with a lease.
@@ -155,25 +154,44 @@ func RecordKey(s *Session, lease gateway.LeaseID) string {
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {
+	keys := make([]string, len(leases))
+	for i, id := range leases {
+		keys[i] = RecordKey(s, id)
+	}
+	values, err := s.lookUp(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
 	out := make(map[gateway.LeaseID]Info, len(leases))
-	for chunk := range slices.Chunk(leases, MaxOps) {
+	for i, id := range leases {
+		var info Info
+		if json.Unmarshal(values[i], &info) == nil {
+			out[id] = info
+		}
+	}
+	return out, nil
+}
+
+// lookUp reads keys and returns their values in the same order, nil for a key that does not exist.
+func (s *Session) lookUp(ctx context.Context, keys []string) (values [][]byte, _ error) {
+	for chunk := range slices.Chunk(keys, MaxOps) {
 		var txn gateway.Txn
-		for _, id := range chunk {
-			txn.Then = append(txn.Then, gateway.OpGet(RecordKey(s, id)))
+		for _, key := range chunk {
+			txn.Then = append(txn.Then, gateway.OpGet(key))
 		}
 		resp, err := s.c.Txn(ctx, txn)
 		if err != nil {
 			return nil, fmt.Errorf("session: lookup: %w", err)
 		}
-		for i, id := range chunk {
-			var info Info
-			kvs := resp.Responses[i].Get.KVs
-			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &info) == nil {
-				out[id] = info
+		for i := range chunk {
+			var value []byte
+			for _, kv := range resp.Responses[i].Get.KVs {
+				value = kv.Value
 			}
+			values = append(values, value)
 		}
 	}
-	return out, nil
+	return values, nil
 }
 
 // CheckName returns [gateway.ErrInvalid] for names that a recipe with settings must not use, see

@@ -110,21 +110,6 @@ func (g *Releaser) Abandon(ctx context.Context) {
 	_ = g.begin(ended, nil)
 }
 
-// MarkDeleted is Release for a hold whose key another write of the session has deleted, according
-// to its answer.
-func (g *Releaser) MarkDeleted() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.state != releaseHeld && g.state != releaseRejected {
-		return
-	}
-	g.close()
-	g.state = releaseDone
-	if !g.foreign {
-		g.free()
-	}
-}
-
 // Released reports whether the hold has ended by a release, which may have failed since.
 func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
@@ -151,19 +136,16 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 	if foreign && lostBefore == nil {
 		lostBefore = lost(ErrKeyDeleted)
 	}
-	switch was {
-	case releaseHeld, releaseRejected:
+	if was == releaseHeld || was == releaseRejected {
 		g.state = releaseUnderWay
 		if with != nil {
 			g.with, g.whole = *with, true
 		}
-		if was == releaseRejected {
-			break
-		}
+	}
+	if was == releaseHeld {
 		if g.close(); lostBefore != nil {
 			g.state = releaseDone
 		}
-	case releaseUnderWay, releaseDone, releaseInDoubt, releaseResolved:
 	}
 	g.mu.Unlock()
 	switch {
@@ -224,24 +206,34 @@ func (g *Releaser) deleted(out Outcome, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case err == nil:
-		g.state = releaseDone
-		if !out.InDoubt { // else resolve frees the key, because a late copy could delete it again
-			g.free()
-		}
-		if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
-			return &notHeldError{g.h.s.keyDeleted(g.h.key, g.h.fence)}
-		}
-		return nil
+	case err != nil && g.failed(out, err):
+		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+	case err != nil:
+		return err
+	}
+	g.state = releaseDone
+	if !out.InDoubt { // else resolve frees the key, because a late copy could delete it again
+		g.free()
+	}
+	if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
+		return &notHeldError{g.h.s.keyDeleted(g.h.key, g.h.fence)}
+	}
+	return nil
+}
+
+// failed moves the state machine after the write of a release that failed. It reports whether the
+// session was lost. g.mu is held.
+func (g *Releaser) failed(out Outcome, err error) (lost bool) {
+	switch {
 	case g.h.s.ctx.Err() != nil && errors.Is(err, ErrLost):
 		g.state = releaseDone
-		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+		return true
 	case !out.resolving:
 		g.state = releaseRejected
 	case g.state == releaseUnderWay:
 		g.state = releaseInDoubt
 	}
-	return err
+	return false
 }
 
 // write returns the write that deletes the key and applies with.
@@ -276,13 +268,7 @@ func (g *Releaser) writeGuarded(with ReleaseWrite) Write {
 
 // guarded returns a write that applies all of ops, of which the first deletes the key, unless the
 // hold has ended otherwise.
-func (g *Releaser) guarded(ops []gateway.Op) Write {
-	own := gateway.Txn{If: []gateway.Cmp{g.h.guard()}, Then: ops}
-	return Write{
-		If: own.If, Then: ops, Guarded: true,
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
-	}
-}
+func (g *Releaser) guarded(ops []gateway.Op) Write { return guardedWrite(g.h.guard(), ops) }
 
 // resolve is called when a release that was cut off has completed.
 func (g *Releaser) resolve(Outcome) {

@@ -60,14 +60,14 @@ func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 	}
 	if s.grant, err = c.Grant(ctx, s.lease, s.opt.TTL); err != nil {
 		if errors.Is(err, gateway.ErrUncertain) {
-			discard(ctx, c, s.lease)
+			Discard(ctx, c, s.lease)
 		}
 		return nil, fmt.Errorf("session: new: %w", err)
 	}
 	s.value = encodeRecord(s.info, s.opt.TTL)
 	epoch, err := createRecord(ctx, c, s.record, s.value, s.lease)
 	if err != nil {
-		discard(ctx, c, s.lease)
+		Discard(ctx, c, s.lease)
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
 	}
 	s.begin(epoch, epoch)
@@ -108,8 +108,11 @@ func (s *Session) begin(created, epoch int64) {
 // ended already.
 const discardTimeout = 100 * time.Millisecond
 
-// discard revokes a lease that is of no use. If that fails, the lease expires.
-func discard(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
+// Discard revokes a lease, if it is not 0, that is of no use. If that fails, the lease expires.
+func Discard(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
+	if lease == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	_ = c.Revoke(ctx, lease)
@@ -246,14 +249,6 @@ func (s *Session) end(cause error) bool {
 	unkeep()
 	unwatch()
 	return true
-}
-
-// notifyLost calls the hook and writes the log.
-func (s *Session) notifyLost(err error) {
-	if s.opt.Hooks.Lost != nil {
-		s.opt.Hooks.Lost(err)
-	}
-	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
 }
 
 // Background runs fn in a goroutine that ends with the session and that Close waits for. After the

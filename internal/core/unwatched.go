@@ -85,7 +85,7 @@ func (g *Releaser) watch() {
 	defer g.mu.Unlock()
 	if g.state == releaseHeld && g.h.Err() == nil {
 		known := cmp.Or(g.h.known, g.h.fence)
-		stop := g.h.s.watchKey(g.h.key, g.h.fence, known, g.h.keyDeleted, g.unleased)
+		stop := g.h.s.watchKey(g.h.key, g.h.fence, known, g.h.KeyDeleted, g.unleased)
 		context.AfterFunc(g.h.Context(), stop) // also if a lost hold is never released
 	}
 }
@@ -103,12 +103,8 @@ func (g *Releaser) unleased() {
 	}
 	g.h.end(lost(ErrKeyDeleted))
 	key, lease := g.h.key, g.h.s.lease
-	remove := gateway.Txn{
-		If:   []gateway.Cmp{g.h.guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
-		Then: []gateway.Op{gateway.OpDelete(key)},
-	}
+	unleased := []gateway.Cmp{g.h.guard(), gateway.CmpLease(key, gateway.NotEqual, lease)}
 	g.h.s.Compensate(Write{
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} },
-		OnResolved:   g.free,
+		Compensation: onlyIf(unleased, g.deletion[0]), OnResolved: g.free,
 	})
 }

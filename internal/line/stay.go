@@ -190,7 +190,7 @@ func (s *stay) finish(ctx context.Context) {
 	h, unused, deleted := s.hold, !s.idle.IsZero(), s.deleted
 	s.c.mu.Unlock()
 	if deleted {
-		h.Grip.KeyDeleted()
+		h.KeyDeleted()
 	}
 	if unused {
 		h.Abandon(ctx)
