@@ -128,27 +128,26 @@ func (l *Line) joinOrLeave(
 	if err != nil {
 		return Hold{}, err
 	}
-	v, err := l.Now(ctx)
-	if err == nil {
-		err = l.standing(v, me)
-	}
-	if err == nil && j.Notes && !v.Members[len(v.Members)-1].is(me) {
-		l.note(me)
-	}
-	if err != nil {
+	a := admitted{Member: me, free: free}
+	if a.admission, err = l.look(ctx, j, me); err != nil {
 		l.abandon(me, free)
 		return Hold{}, err
 	}
-	return l.admit(ctx, asked, admitted{Member: me, free: free})
+	return l.admit(ctx, asked, a)
 }
 
-// standing returns nil if the rule admits a member that has joined, and why not otherwise.
-func (l *Line) standing(v Snapshot, me Member) error {
-	switch i := slices.IndexFunc(v.Members, me.is); {
-	case i < 0:
-		return errRemoved
-	case i >= l.Rule(v):
-		return &OccupiedError{v}
+// look returns how the rule admits a member that has joined, or the reason why it does not.
+func (l *Line) look(ctx context.Context, j Join, me Member) (admission, error) {
+	v, err := l.Now(ctx)
+	if err != nil {
+		return admission{}, err
 	}
-	return nil
+	i := slices.IndexFunc(v.Members, me.is)
+	switch {
+	case i < 0:
+		return admission{}, errRemoved
+	case i >= l.Rule(v):
+		return admission{}, &OccupiedError{v}
+	}
+	return admission{note: j.Notes && i+1 < len(v.Members)}, nil
 }
