@@ -12,16 +12,23 @@ import (
 	"github.com/holdfast-go/holdfast/internal/grace"
 )
 
-// Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use,
-// except for AddReleaseOps.
+// Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use. The
+// exported fields are set, and AddReleaseOps is called, before others may release the hold. The
+// functions must not block.
 type Releaser struct {
+	// OnQuiet, if set, is called by a release that has made the hold quiet, before the key is
+	// deleted. It is not called for a hold that was lost.
+	OnQuiet func(key string, fence int64)
+	// OnPass, if set, is called by a release that may pass the key, before the key is deleted. If
+	// it returns true, it has made the [Releaser.Successor], and the key is not deleted.
+	OnPass func(*Releaser) bool
+	// Deferred lets a release return before the key is deleted, see releasedefer.go.
+	Deferred bool
+
 	h        *Hold
 	deletion [1]gateway.Op // of the key
 	with     ReleaseWrite
-	free     func()               // see Session.ReserveKey
-	quiet    func(string, int64)  // see OnQuiet; may be nil
-	pass     func(*Releaser) bool // see OnPass; may be nil
-	deferred bool                 // see Defer
+	free     func() // see Session.ReserveKey
 
 	mu      sync.Mutex
 	state   releaseState
@@ -79,8 +86,7 @@ func (s *Session) Hold(key string, fence int64, free func()) (*Hold, *Releaser) 
 	return &both.h, &both.g
 }
 
-// AddReleaseOps adds operations that a release applies together with the deletion of the key. It
-// must not be called once others may release the hold.
+// AddReleaseOps adds operations that a release applies together with the deletion of the key.
 func (g *Releaser) AddReleaseOps(ops ...gateway.Op) { g.with.Then = append(g.with.Then, ops...) }
 
 // Release releases the hold: its context ends at once, then the key is deleted. It returns
@@ -166,12 +172,12 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		}
 		return &notHeldError{lostBefore}
 	}
-	if was == releaseHeld && (g.quiet != nil || g.pass != nil || g.deferred) && g.h.silence() {
+	if was == releaseHeld && (g.OnQuiet != nil || g.OnPass != nil || g.Deferred) && g.h.silence() {
 		if g.passes() {
 			return nil
 		}
-		if g.quiet != nil {
-			g.quiet(g.h.key, g.h.fence)
+		if g.OnQuiet != nil {
+			g.OnQuiet(g.h.key, g.h.fence)
 		}
 		if g.defers() {
 			g.deleteLater()

@@ -181,10 +181,14 @@ func (c *cache) run(ctx context.Context) {
 // reach enters the line on behalf of the waiters, until it is admitted or all have left. It has the
 // values of the context of the first of them.
 func (c *cache) reach() (*stay, error) {
-	ctx, ok := c.joinContext()
-	if !ok {
+	c.mu.Lock()
+	if len(c.waiting) == 0 {
+		c.mu.Unlock()
 		return nil, nil
 	}
+	ctx, leave := context.WithCancel(context.WithoutCancel(c.waiting[0].ctx))
+	c.leave = leave
+	c.mu.Unlock()
 	a, err := c.line.reach(ctx, c.join)
 	var h Hold
 	if err == nil {
@@ -194,7 +198,7 @@ func (c *cache) reach() (*stay, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	left := ctx.Err() != nil
-	c.leave()
+	leave()
 	c.leave = nil
 	switch {
 	case err != nil && left:
@@ -203,17 +207,6 @@ func (c *cache) reach() (*stay, error) {
 		return nil, err
 	}
 	return c.begin(a, h), nil
-}
-
-func (c *cache) joinContext() (context.Context, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.waiting) == 0 {
-		return nil, false
-	}
-	ctx, leave := context.WithCancel(context.WithoutCancel(c.waiting[0].ctx))
-	c.leave = leave
-	return ctx, true
 }
 
 // fail passes an error to the waiters. It returns false, and ends the cache, if no caller waits any

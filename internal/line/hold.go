@@ -33,7 +33,7 @@ func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
 	}
 	h, grip := l.Session.Hold(a.Key, a.Fence, a.free)
 	if l.grantsEarly() {
-		grip.OnQuiet(l.quiet)
+		grip.OnQuiet = l.quiet
 	}
 	if err := l.awaitDelay(ctx, h, a.Member, a.before); err != nil {
 		grip.Abandon(ctx)
@@ -41,9 +41,7 @@ func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
 	}
 	// Not before the delay is over: a release within it must not end the delay of the next member.
 	grip.AddReleaseOps(l.releaseOps(a)...)
-	if l.Defer {
-		grip.Defer()
-	}
+	grip.Deferred = l.Defer
 	return Hold{h, grip}, nil
 }
 

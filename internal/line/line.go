@@ -82,7 +82,7 @@ type Line struct {
 	// early.go.
 	EarlyGrant bool
 	MaxHold    time.Duration // see core.Releaser.Limit; 0 is no limit
-	Defer      bool          // see core.Releaser.Defer
+	Defer      bool          // see core.Releaser.Deferred
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool

@@ -59,7 +59,17 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 			l.SameSettings(v),
 		}
 	}
-	return l.joinOrLeave(ctx, asked, j, key, free)
+	// The line changes too often: join it to find the member's place, and leave if that is behind.
+	me, _, err := l.join(ctx, j, key, 0, free)
+	if err != nil {
+		return Hold{}, err
+	}
+	a := admitted{Member: me, free: free}
+	if a.admission, err = l.look(ctx, j, me); err != nil {
+		l.abandon(me, free)
+		return Hold{}, err
+	}
+	return l.admit(ctx, asked, a)
 }
 
 // admits reports whether the rule would admit one more member.
@@ -117,23 +127,6 @@ func (l *Line) try(
 		v, err = l.Now(ctx)
 	}
 	return nil, v, err
-}
-
-// joinOrLeave joins the line, reads it, and leaves again if the member is not admitted. Try uses it
-// if the line changes too often for a comparison with an earlier read to succeed.
-func (l *Line) joinOrLeave(
-	ctx context.Context, asked time.Time, j Join, key string, free func(),
-) (Hold, error) {
-	me, _, err := l.join(ctx, j, key, 0, free)
-	if err != nil {
-		return Hold{}, err
-	}
-	a := admitted{Member: me, free: free}
-	if a.admission, err = l.look(ctx, j, me); err != nil {
-		l.abandon(me, free)
-		return Hold{}, err
-	}
-	return l.admit(ctx, asked, a)
 }
 
 // look returns how the rule admits a member that has joined, or the reason why it does not.
