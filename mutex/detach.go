@@ -56,11 +56,8 @@ func (l *Lock) Detach(ctx context.Context, d time.Duration) (Token, error) {
 }
 
 func (l *Lock) detach(ctx context.Context, d time.Duration) (Token, error) {
-	switch {
-	case !l.detachable:
+	if !l.detachable {
 		return "", fmt.Errorf("%w: the lock is not detachable, see Options", gateway.ErrInvalid)
-	case d < time.Second || d > gateway.MaxTTL:
-		return "", errDuration(d)
 	}
 	if err := l.Err(); err != nil {
 		return "", line.NotHeld(err)
@@ -81,6 +78,10 @@ func (l *Lock) detach(ctx context.Context, d time.Duration) (Token, error) {
 
 // grant grants a lease for the key of a detached lock.
 func grant(ctx context.Context, c *gateway.Client, d time.Duration) (gateway.LeaseID, error) {
+	if d < time.Second || d > gateway.MaxTTL {
+		return 0, fmt.Errorf("%w: a time of %v, not between 1s and %v",
+			gateway.ErrInvalid, d, gateway.MaxTTL)
+	}
 	lease := gateway.NewLeaseID()
 	_, err := c.Grant(ctx, lease, d)
 	if err == nil {
@@ -93,11 +94,6 @@ func grant(ctx context.Context, c *gateway.Client, d time.Duration) (gateway.Lea
 }
 
 var errNoClient = fmt.Errorf("mutex: %w: no client", gateway.ErrInvalid)
-
-func errDuration(d time.Duration) error {
-	return fmt.Errorf("%w: a time of %v, not between 1s and %v",
-		gateway.ErrInvalid, d, gateway.MaxTTL)
-}
 
 // Adopt takes a detached lock into the session. Nobody else is granted the lock meanwhile. The new
 // lock has a greater fence than all owners before, and a smaller one than later holders. The guards
@@ -151,8 +147,6 @@ func Renew(ctx context.Context, c *gateway.Client, token Token, d time.Duration)
 		return err
 	case c == nil:
 		return errNoClient
-	case d < time.Second || d > gateway.MaxTTL:
-		return errDuration(d)
 	}
 	lease, err := grant(ctx, c, d)
 	if err == nil {

@@ -60,9 +60,9 @@ func ProcessBreaker(c *gateway.Client, name, recordPrefix string) Breaker {
 func (b Breaker) Break(ctx context.Context, key string, fence int64, reason string) error {
 	switch {
 	case fence <= 0: // a compare with 0 holds for a missing key
-		return invalid("%d is no fence", fence)
+		return Invalid("%d is no fence", fence)
 	case strings.TrimSpace(reason) == "":
-		return invalid("no reason to break a hold")
+		return Invalid("no reason to break a hold")
 	}
 	err := b.remove(ctx, Broken{
 		Key: key, Fence: fence, Reason: reason, By: b.By,

@@ -97,11 +97,10 @@ func (g *Releaser) MakeDetachable(ctx context.Context, anyway bool) (room bool, 
 		w.If = append(w.If, hasRoom(h.key, h.fence+1))
 	}
 	out, err := s.Write(ctx, w)
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, err
-	case out.Applied:
-	default:
+	}
+	if !out.Applied {
 		found := out.Responses[0].Get.KVs
 		if len(found) == 0 || found[0].CreateRevision != h.fence {
 			return false, s.KeyDeleted(ctx, h.key, h.fence)

@@ -5,7 +5,7 @@ import "strings"
 // CheckName is the function [CheckName] with the session's records.
 func (s *Session) CheckName(name string) error {
 	if s == nil {
-		return invalid("no session")
+		return Invalid("no session")
 	}
 	return CheckName(name, s.opt.RecordPrefix)
 }
@@ -18,7 +18,7 @@ func CheckName(name, recordPrefix string) error {
 		return err
 	}
 	if strings.HasSuffix(name, "/") {
-		return invalid(
+		return Invalid(
 			"the name %q ends in a slash, which only names of locks and elections may", name)
 	}
 	return nil
@@ -29,7 +29,7 @@ func CheckName(name, recordPrefix string) error {
 // of clientv3 often do.
 func (s *Session) CheckLineName(name string) error {
 	if s == nil {
-		return invalid("no session")
+		return Invalid("no session")
 	}
 	return checkLineName(name, s.opt.RecordPrefix)
 }
@@ -37,11 +37,11 @@ func (s *Session) CheckLineName(name string) error {
 func checkLineName(name, recordPrefix string) error {
 	switch {
 	case name == "":
-		return invalid("an empty name")
+		return Invalid("an empty name")
 	case strings.Contains(name, "//"): // the settings of the name before it
-		return invalid("the name %q has two slashes in a row", name)
+		return Invalid("the name %q has two slashes in a row", name)
 	case strings.HasPrefix(name+"/", recordPrefix):
-		return invalid("the name %q lies among the session records", name)
+		return Invalid("the name %q lies among the session records", name)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,17 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/grace"
 )
+
+// Config is session.Options with the defaults filled in. Only hooks may be nil.
+type Config struct {
+	TTL          time.Duration
+	Name         string
+	ParentKey    string
+	RecordPrefix string
+	Logger       *slog.Logger
+	Hooks        Hooks
+	WaitingAfter time.Duration
+}
 
 // Session is documented at session.Session. It is safe for concurrent use.
 type Session struct {
@@ -81,7 +93,7 @@ func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 // prepare returns a session that has sent nothing yet.
 func prepare(c *gateway.Client, lease gateway.LeaseID, opt Config) (*Session, error) {
 	if c == nil {
-		return nil, invalid("no client")
+		return nil, Invalid("no client")
 	}
 	return &Session{
 		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(),
@@ -101,7 +113,12 @@ func (s *Session) begin(created, epoch int64) {
 	s.timer = time.AfterFunc(0, s.tick)
 	ticking.add(s)
 	s.unkeep = s.c.KeepAlive(s.grant, s.renewed)
-	s.unwatch = s.watchRecord(created, epoch)
+	record := &keyWatch{
+		s: s, rev: created,
+		gone: func() { s.end(ErrRevoked) },
+		put:  func(kv gateway.KeyValue) { s.recordPut(kv) },
+	}
+	s.unwatch = record.start(s.record, epoch)
 }
 
 // discardTimeout bounds the revocation of a lease by a call that failed, whose context may have

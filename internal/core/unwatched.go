@@ -84,8 +84,8 @@ func (g *Releaser) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == releaseHeld && g.h.Err() == nil {
-		known := cmp.Or(g.h.known, g.h.fence)
-		stop := g.h.s.watchKey(g.h.key, g.h.fence, known, g.h.KeyDeleted, g.unleased)
+		k := &keyWatch{s: g.h.s, rev: g.h.fence, gone: g.h.KeyDeleted, free: g.unleased}
+		stop := k.start(g.h.key, cmp.Or(g.h.known, g.h.fence))
 		context.AfterFunc(g.h.Context(), stop) // also if a lost hold is never released
 	}
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-var errNothingLeft = fmt.Errorf(
-	"%w: no earlier life of this session has left a place", core.ErrNotHeld)
-
 // Resume takes over the oldest member that an earlier life of the session left in the line, removes
 // its other members, waits until the rule admits the oldest, and returns its hold and value. If it
 // fails after it found a member, all of them have been removed or are being removed in the
@@ -35,7 +32,8 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	}
 	left := l.Session.AdoptKeys(l.prefix(), keys)
 	if len(left) == 0 {
-		return Hold{}, "", errNothingLeft
+		return Hold{}, "", fmt.Errorf(
+			"%w: no earlier life of this session has left a place", core.ErrNotHeld)
 	}
 	place := slices.Index(keys, left[0])
 	me := v.Members[place]
