@@ -65,33 +65,18 @@ func (p *place) checkNumber() error {
 	return nil
 }
 
-// declaring declares the barrier and calls try until it returns no [*line.RefusedError]. try gets a
-// compare that holds if the declaration is this one, and a read of it for when it does not.
-func (p *place) declaring(ctx context.Context, try func(gateway.Cmp, gateway.Op) error) error {
-	err := p.check(ctx)
+// declared returns a compare that holds if the declaration is this one, and a read of it for when
+// it does not.
+func (p *place) declared() ([]gateway.Cmp, []gateway.Op) {
 	key := p.line.SettingKey(partiesSetting)
-	declared := gateway.CmpValue(key, gateway.Equal, []byte(p.parties()))
-	for again := (line.Again{}); err == nil; {
-		err = try(declared, gateway.OpGet(key))
-		refused, ok := errors.AsType[*line.RefusedError](err)
-		if !ok {
-			return err
-		}
-		err = nil
-		if refused.Responses != nil { // nil if only the branch is known: read again
-			err = p.declare(ctx, refused.Responses[0])
-		}
-		if err == nil {
-			err = again.Wait(ctx)
-		}
-	}
-	return err
+	return []gateway.Cmp{gateway.CmpValue(key, gateway.Equal, []byte(p.parties()))},
+		[]gateway.Op{gateway.OpGet(key)}
 }
 
 // declare compares the declaration that was found with this one, or writes this one if there was
 // none. If it returns nil the caller tries again.
-func (p *place) declare(ctx context.Context, found gateway.OpResponse) error {
-	if kvs := found.Get.KVs; len(kvs) > 0 {
+func (p *place) declare(ctx context.Context, found []gateway.OpResponse) error {
+	if kvs := found[0].Get.KVs; len(kvs) > 0 {
 		return p.matches(string(kvs[0].Value))
 	}
 	key := p.line.SettingKey(partiesSetting)

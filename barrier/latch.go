@@ -28,15 +28,12 @@ func NewLatch(s *session.Session, name string, n int) *Latch {
 // CountDown counts once. An open latch stays open. After [gateway.ErrUncertain] it may have
 // counted; it never counts later, once the session has resolved that.
 func (l *Latch) CountDown(ctx context.Context) error {
-	t := gateway.Txn{Then: []gateway.Op{gateway.OpPut(l.line.SettingKey(countSetting), nil)}}
-	err := l.declaring(ctx, func(declared gateway.Cmp, found gateway.Op) error {
-		t.If, t.Else = []gateway.Cmp{declared}, []gateway.Op{found}
-		resp, err := l.line.Session.Txn(ctx, t)
-		if err == nil && !resp.Succeeded {
-			err = &line.RefusedError{Responses: resp.Responses}
-		}
-		return err
-	})
+	err := l.check(ctx)
+	if err == nil {
+		t := gateway.Txn{Then: []gateway.Op{gateway.OpPut(l.line.SettingKey(countSetting), nil)}}
+		t.If, t.Else = l.declared()
+		err = l.line.DeclaringTxn(ctx, l.declare, t)
+	}
 	return l.line.Wrap("count down", err)
 }
 

@@ -52,8 +52,12 @@ func (r *rounds) pass(ctx context.Context) (line.Hold, round, error) {
 }
 
 func (r *rounds) join(ctx context.Context) (h line.Hold, err error) {
-	err = r.declaring(ctx, func(declared gateway.Cmp, found gateway.Op) (err error) {
-		j := line.Join{If: []gateway.Cmp{declared}, Else: []gateway.Op{found}}
+	if err := r.check(ctx); err != nil {
+		return h, err
+	}
+	var j line.Join
+	j.If, j.Else = r.declared()
+	err = line.Declaring(ctx, r.declare, func() (err error) {
 		h, err = r.line.Enter(ctx, j)
 		return err
 	})

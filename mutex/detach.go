@@ -56,50 +56,44 @@ func (l *Lock) Detach(ctx context.Context, d time.Duration) (Token, error) {
 }
 
 func (l *Lock) detach(ctx context.Context, d time.Duration) (Token, error) {
-	switch {
-	case !l.detachable:
+	if !l.detachable {
 		return "", fmt.Errorf("%w: the lock is not detachable, see Options", gateway.ErrInvalid)
-	case d < time.Second || d > gateway.MaxTTL:
-		return "", errDuration(d)
 	}
 	if err := l.Err(); err != nil {
 		return "", line.NotHeld(err)
 	}
 	c := l.line.Session.Client()
-	lease := gateway.NewLeaseID()
-	if _, err := c.Grant(ctx, lease, d); err != nil {
-		if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
-			revoke(ctx, c, lease)
-		}
-		return "", fmt.Errorf("no lease: %w", core.Certain(ctx, err))
+	lease, err := grant(ctx, c, d)
+	if err != nil {
+		return "", err
 	}
 	detached, err := l.hold.Grip.Detach(ctx, lease)
 	if err != nil {
 		// It deletes the key if that was put under the lease, also if the session is lost.
-		revoke(ctx, c, lease)
+		core.Discard(ctx, c, lease)
 		return "", err
 	}
 	return tokenOf(detached), nil
 }
 
-// revokeTimeout bounds the revocation of a lease that is not needed, which expires otherwise.
-const revokeTimeout = 100 * time.Millisecond
-
-func revoke(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
-	if lease == 0 {
-		return
+// grant grants a lease for the key of a detached lock.
+func grant(ctx context.Context, c *gateway.Client, d time.Duration) (gateway.LeaseID, error) {
+	if d < time.Second || d > gateway.MaxTTL {
+		return 0, fmt.Errorf("%w: a time of %v, not between 1s and %v",
+			gateway.ErrInvalid, d, gateway.MaxTTL)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
-	defer cancel()
-	_ = c.Revoke(ctx, lease)
+	lease := gateway.NewLeaseID()
+	_, err := c.Grant(ctx, lease, d)
+	if err == nil {
+		return lease, nil
+	}
+	if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
+		core.Discard(ctx, c, lease)
+	}
+	return 0, fmt.Errorf("no lease: %w", core.Certain(ctx, err))
 }
 
 var errNoClient = fmt.Errorf("mutex: %w: no client", gateway.ErrInvalid)
-
-func errDuration(d time.Duration) error {
-	return fmt.Errorf("%w: a time of %v, not between 1s and %v",
-		gateway.ErrInvalid, d, gateway.MaxTTL)
-}
 
 // Adopt takes a detached lock into the session. Nobody else is granted the lock meanwhile. The new
 // lock has a greater fence than all owners before, and a smaller one than later holders. The guards
@@ -153,19 +147,13 @@ func Renew(ctx context.Context, c *gateway.Client, token Token, d time.Duration)
 		return err
 	case c == nil:
 		return errNoClient
-	case d < time.Second || d > gateway.MaxTTL:
-		return errDuration(d)
 	}
-	lease := gateway.NewLeaseID()
-	if _, err = c.Grant(ctx, lease, d); err != nil {
-		if errors.Is(err, gateway.ErrUncertain) { // the lease, not the lock
-			revoke(ctx, c, lease)
-		}
-		return token.wrap("renew", fmt.Errorf("no lease: %w", core.Certain(ctx, err)))
+	lease, err := grant(ctx, c, d)
+	if err == nil {
+		err = renew(ctx, c, detached, lease)
 	}
-	err = renew(ctx, c, detached, lease)
 	if err != nil && !errors.Is(err, gateway.ErrUncertain) {
-		revoke(ctx, c, lease)
+		core.Discard(ctx, c, lease)
 	}
 	return token.wrap("renew", err)
 }
@@ -219,9 +207,9 @@ func change(
 	}
 	switch was := resp.Responses[0]; {
 	case was.Put != nil && was.Put.PrevKV != nil:
-		revoke(ctx, c, was.Put.PrevKV.Lease)
+		core.Discard(ctx, c, was.Put.PrevKV.Lease)
 	case was.Delete != nil && len(was.Delete.PrevKVs) > 0:
-		revoke(ctx, c, was.Delete.PrevKVs[0].Lease)
+		core.Discard(ctx, c, was.Delete.PrevKVs[0].Lease)
 	}
 	return nil
 }

@@ -33,27 +33,29 @@ type MultiLock struct {
 // names, more than 60, or one is named twice, and [session.ErrLost] also when a lock that was
 // already granted is lost.
 func LockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
-	lines := linesOf(s, names)
-	holds, err := line.EnterAll(ctx, lines)
-	if err != nil {
-		return nil, fmt.Errorf("mutex: lock all of %s: %w", strings.Join(names, ", "), err)
-	}
-	return together(s, lines, holds), nil //nolint:contextcheck // the locks' own life
+	return lockAll(ctx, s, names, "lock all", line.EnterAll)
 }
 
 // TryLockAll is [LockAll] if no other member holds one of the locks or waits for it. Otherwise it
 // returns [ErrLocked]; the error is a [*LockedError]. After an error none of the locks is held, or
 // the session releases them in the background.
 func TryLockAll(ctx context.Context, s *session.Session, names ...string) (*MultiLock, error) {
+	return lockAll(ctx, s, names, "try lock all", line.TryAll)
+}
+
+func lockAll(
+	ctx context.Context, s *session.Session, names []string, verb string,
+	enter func(context.Context, []*line.Line) ([]line.Hold, error),
+) (*MultiLock, error) {
 	lines := linesOf(s, names)
-	holds, err := line.TryAll(ctx, lines)
+	holds, err := enter(ctx, lines)
 	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
 		first := occupied.Snapshot.Members[0]
 		name := first.Key[:strings.LastIndexByte(first.Key, '/')]
 		return nil, lockedBy(name, first)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mutex: try lock all of %s: %w", strings.Join(names, ", "), err)
+		return nil, fmt.Errorf("mutex: %s of %s: %w", verb, strings.Join(names, ", "), err)
 	}
 	return together(s, lines, holds), nil //nolint:contextcheck // the locks' own life
 }

@@ -83,6 +83,7 @@ func (m *Semaphore) acquire(
 	if err := m.check(n); err != nil {
 		return nil, m.line.Wrap(verb, err)
 	}
+	var h line.Hold
 	declared, settings := m.declared()
 	j := line.Join{
 		Value: strconv.Itoa(n),
@@ -94,7 +95,7 @@ func (m *Semaphore) acquire(
 		ReadAll: true,
 		Abort: func(v line.Snapshot, _ line.Member) error {
 			if _, ok := v.Settings[sizeSetting]; !ok {
-				return errUndeclared
+				return &line.RefusedError{} // it was deleted: declare it again
 			}
 			return cmp.Or(m.corrupt(v), tooHeavy(n, parse(v.Settings[sizeSetting])))
 		},
@@ -103,34 +104,22 @@ func (m *Semaphore) acquire(
 		Lightest:         "1",
 		Most:             m.limit,
 	}
-	for again := (line.Again{}); ; {
-		h, err := enter(ctx, j)
-		if refused, ok := errors.AsType[*line.RefusedError](err); ok {
-			if err = m.declare(ctx, refused.Responses); err == nil {
-				err = errUndeclared
-			}
-		}
-		if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
-			now := occupied.Snapshot
-			size, used, admitted := fill(now)
-			if err = cmp.Or(m.corrupt(now), tooHeavy(n, size)); err == nil {
-				return nil, &FullError{m.line.Name, size, used, len(now.Members) - admitted}
-			}
-		}
-		switch {
-		case err == nil:
-			return &Permit{h, m, n}, nil
-		case !errors.Is(err, errUndeclared):
-			return nil, m.line.Wrap(verb, err)
-		}
-		if err := again.Wait(ctx); err != nil {
-			return nil, m.line.Wrap(verb, err)
+	err := line.Declaring(ctx, m.declare, func() (err error) {
+		h, err = enter(ctx, j)
+		return err
+	})
+	if occupied, ok := errors.AsType[*line.OccupiedError](err); ok {
+		now := occupied.Snapshot
+		size, used, admitted := fill(now)
+		if err = cmp.Or(m.corrupt(now), tooHeavy(n, size)); err == nil {
+			return nil, &FullError{m.line.Name, size, used, len(now.Members) - admitted}
 		}
 	}
+	if err != nil {
+		return nil, m.line.Wrap(verb, err)
+	}
+	return &Permit{h, m, n}, nil
 }
-
-// errUndeclared: there was no limit, or it was deleted. Declare it and try again.
-var errUndeclared = errors.New("no limit")
 
 // corrupt returns an error for a current limit that is not a number, because no permit is granted
 // until a Resize.
@@ -208,26 +197,12 @@ func (m *Semaphore) Resize(ctx context.Context, limit int) error {
 	if err == nil && limit <= 0 {
 		err = fmt.Errorf("%w: a limit of %d", gateway.ErrInvalid, limit)
 	}
-	declared, settings := m.declared()
-	for again := (line.Again{}); err == nil; {
-		var resp *gateway.TxnResponse
-		resp, err = m.line.Session.Txn(ctx, gateway.Txn{
-			If: []gateway.Cmp{declared},
-			Then: []gateway.Op{
-				gateway.OpPut(m.line.SettingKey(sizeSetting), []byte(strconv.Itoa(limit))),
-			},
-			Else: settings,
+	if err == nil {
+		declared, settings := m.declared()
+		size := gateway.OpPut(m.line.SettingKey(sizeSetting), []byte(strconv.Itoa(limit)))
+		err = m.line.DeclaringTxn(ctx, m.declare, gateway.Txn{
+			If: []gateway.Cmp{declared}, Then: []gateway.Op{size}, Else: settings,
 		})
-		switch {
-		case err != nil:
-		case resp.Succeeded:
-			return nil
-		case resp.Responses != nil: // nil if only the branch is known: read again
-			err = m.declare(ctx, resp.Responses)
-		}
-		if err == nil {
-			err = again.Wait(ctx)
-		}
 	}
 	return m.line.Wrap("resize", err)
 }

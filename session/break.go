@@ -61,7 +61,7 @@ func brokenTarget(target any) (set func(core.Broken)) {
 // reason is blank. After [gateway.ErrUncertain] it may be repeated.
 func Break(ctx context.Context, c *gateway.Client, key string, fence int64, reason string) error {
 	if c == nil {
-		return invalid("no client")
+		return core.Invalid("no client")
 	}
 	program := filepath.Base(os.Args[0])
 	return core.ProcessBreaker(c, program, DefaultRecordPrefix).Break(ctx, key, fence, reason)

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -64,20 +63,20 @@ func (o *Options) config() (core.Config, error) {
 	case opt.TTL == 0:
 		opt.TTL = DefaultTTL
 	case opt.TTL < 0 || opt.TTL > gateway.MaxTTL:
-		return core.Config{}, invalid(
+		return core.Config{}, core.Invalid(
 			"a TTL of %v is not between 1s and %v", opt.TTL, gateway.MaxTTL)
 	case opt.TTL < minTTL && !opt.AllowShortTTL:
-		return core.Config{}, invalid(
+		return core.Config{}, core.Invalid(
 			"a TTL of %v is under %v: set AllowShortTTL if you mean it", opt.TTL, minTTL)
 	}
 	if opt.WaitingAfter < 0 {
-		return core.Config{}, invalid("a WaitingAfter of %v is negative", opt.WaitingAfter)
+		return core.Config{}, core.Invalid("a WaitingAfter of %v is negative", opt.WaitingAfter)
 	}
 	if opt.RecordPrefix == "" {
 		opt.RecordPrefix = DefaultRecordPrefix
 	}
 	if !strings.HasSuffix(opt.RecordPrefix, "/") {
-		return core.Config{}, invalid("a record prefix must end in a slash")
+		return core.Config{}, core.Invalid("a record prefix must end in a slash")
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -86,8 +85,4 @@ func (o *Options) config() (core.Config, error) {
 		TTL: opt.TTL, Name: opt.Name, ParentKey: opt.ParentKey, RecordPrefix: opt.RecordPrefix,
 		Logger: opt.Logger, Hooks: opt.Hooks.core(), WaitingAfter: opt.WaitingAfter,
 	}, nil
-}
-
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("session: %w: %s", gateway.ErrInvalid, fmt.Sprintf(format, args...))
 }

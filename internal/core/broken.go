@@ -60,9 +60,9 @@ func ProcessBreaker(c *gateway.Client, name, recordPrefix string) Breaker {
 func (b Breaker) Break(ctx context.Context, key string, fence int64, reason string) error {
 	switch {
 	case fence <= 0: // a compare with 0 holds for a missing key
-		return invalid("%d is no fence", fence)
+		return Invalid("%d is no fence", fence)
 	case strings.TrimSpace(reason) == "":
-		return invalid("no reason to break a hold")
+		return Invalid("no reason to break a hold")
 	}
 	err := b.remove(ctx, Broken{
 		Key: key, Fence: fence, Reason: reason, By: b.By,
@@ -94,7 +94,7 @@ func (b Breaker) remove(ctx context.Context, record Broken) error {
 	switch {
 	case errors.Is(err, gateway.ErrNoSpace): // a full database accepts a deletion only
 	case errors.Is(err, gateway.ErrUncertain): // the lease, not the deletion
-		discard(ctx, b.Client, lease)
+		Discard(ctx, b.Client, lease)
 		return fmt.Errorf("no lease for the record: %w", err)
 	case err != nil:
 		return err
@@ -109,7 +109,7 @@ func (b Breaker) remove(ctx context.Context, record Broken) error {
 		err = ErrNotHeld
 	}
 	if err != nil && !errors.Is(err, gateway.ErrUncertain) {
-		discard(ctx, b.Client, lease) // there is no record
+		Discard(ctx, b.Client, lease) // there is no record
 	}
 	return err
 }

@@ -97,11 +97,10 @@ func (g *Releaser) MakeDetachable(ctx context.Context, anyway bool) (room bool, 
 		w.If = append(w.If, hasRoom(h.key, h.fence+1))
 	}
 	out, err := s.Write(ctx, w)
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, err
-	case out.Applied:
-	default:
+	}
+	if !out.Applied {
 		found := out.Responses[0].Get.KVs
 		if len(found) == 0 || found[0].CreateRevision != h.fence {
 			return false, s.KeyDeleted(ctx, h.key, h.fence)
@@ -157,13 +156,8 @@ func (g *Releaser) Detach(ctx context.Context, lease gateway.LeaseID) (_ Detache
 	switch {
 	case answered:
 		g.state = releaseDone // the key is not freed, because only this session's end frees it
-	case s.ctx.Err() != nil && errors.Is(err, ErrLost): // perhaps after it was applied
-		g.state = releaseDone
+	case g.failed(out, err): // perhaps after it was applied
 		err = uncertain(&notHeldError{err})
-	case !out.resolving:
-		g.state = releaseRejected
-	case g.state == releaseUnderWay:
-		g.state = releaseInDoubt
 	}
 	return d, err
 }
@@ -190,18 +184,13 @@ func Adopt(ctx context.Context, s *Session, d Detached) (*Hold, *Releaser, error
 		return nil, nil, err
 	}
 	owner, fence := s.newOwner(), d.Fence+1
-	own := gateway.Txn{
-		If:   []gateway.Cmp{gateway.CmpValue(d.Key, gateway.Equal, []byte(owner))},
-		Then: []gateway.Op{gateway.OpDelete(d.Key)},
-	}
+	own := []gateway.Cmp{gateway.CmpValue(d.Key, gateway.Equal, []byte(owner))}
 	out, err := s.Write(ctx, Write{
 		If: append(d.Guard(), hasRoom(d.Key, fence)),
 		Then: []gateway.Op{gateway.OpPut(
 			d.Key, []byte(owner), gateway.WithLease(s.lease), gateway.PrevKV())},
-		Else: []gateway.Op{gateway.OpGet(d.Key)},
-		Compensation: func() []gateway.Op {
-			return []gateway.Op{gateway.OpTxn(own)}
-		},
+		Else:         []gateway.Op{gateway.OpGet(d.Key)},
+		Compensation: onlyIf(own, gateway.OpDelete(d.Key)),
 	})
 	if err != nil {
 		return nil, nil, err

@@ -23,6 +23,11 @@ var (
 	ErrCorrupt          = errors.New("corrupt")
 )
 
+// Invalid returns a [gateway.ErrInvalid].
+func Invalid(format string, args ...any) error {
+	return fmt.Errorf("session: %w: %s", gateway.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
 func lost(cause error) error { return fmt.Errorf("session: %w: %w", ErrLost, cause) }
 
 // uncertain marks the error of a write of which an earlier try may have been applied.

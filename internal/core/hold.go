@@ -60,8 +60,8 @@ func (h *Hold) end(cause error) {
 	}
 }
 
-// keyDeleted ends the hold because another client has deleted its key.
-func (h *Hold) keyDeleted() {
+// KeyDeleted ends the hold because another client has deleted its key.
+func (h *Hold) KeyDeleted() {
 	if h.Err() == nil {
 		h.end(h.s.keyDeleted(h.key, h.fence))
 	}
@@ -80,8 +80,8 @@ func (h *Hold) Fence() int64 {
 
 // Guard is documented at session.Hold.Guard.
 func (h *Hold) Guard() gateway.Cmp {
-	if !h.expose() {
-		return h.never()
+	if !h.expose() { // a compare that does not hold
+		return gateway.CmpCreateRevision(h.key, gateway.Less, 0)
 	}
 	return h.guard()
 }

@@ -12,31 +12,15 @@ import (
 // ownWatchPause is the pause after a watch, or a read of the key, failed.
 const ownWatchPause = 5 * time.Second
 
-// keyWatch is the reducer of a key that only this session may delete. It reports when another
-// client has deleted it.
+// keyWatch is the reducer of a key that only this session may delete. It may call each of its
+// functions more than once.
 type keyWatch struct {
 	*listwatch.Cache
 	s    *Session
-	rev  int64 // the create_revision of the watched incarnation
-	gone func()
+	rev  int64                     // the create_revision of the watched incarnation
+	gone func()                    // when the incarnation no longer exists
 	put  func(kv gateway.KeyValue) // after a put of the same incarnation; may be nil
 	free func()                    // when the incarnation has left the session's lease; may be nil
-}
-
-// watchKey calls gone when the incarnation of key created at rev no longer exists, and free when it
-// is no longer under the session's lease, as it was at the revision known. It may call them more
-// than once.
-func (s *Session) watchKey(key string, rev, known int64, gone, free func()) (stop func()) {
-	return (&keyWatch{s: s, rev: rev, gone: gone, free: free}).start(key, known)
-}
-
-// watchRecord ends the session when its record is deleted, or put as recordPut does not expect it.
-func (s *Session) watchRecord(created, epoch int64) (stop func()) {
-	return (&keyWatch{
-		s: s, rev: created,
-		gone: func() { s.end(ErrRevoked) },
-		put:  func(kv gateway.KeyValue) { s.recordPut(kv) },
-	}).start(s.record, epoch)
 }
 
 // start watches the key, which is known as it was at a revision.

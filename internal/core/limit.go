@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -112,12 +111,9 @@ func (g *Releaser) deleteOverdue() {
 // deleted, because the hold did not end with a release.
 func (g *Releaser) compensateDeletion() {
 	g.h.s.unwatched.remove(g)
-	remove := gateway.Txn{
-		If:   []gateway.Cmp{g.h.Guard()},
-		Then: []gateway.Op{g.deletion[0], gateway.OpDelete(g.h.s.sinceKey(g.h.key))},
-	}
+	since := gateway.OpDelete(g.h.s.sinceKey(g.h.key))
 	g.h.s.Compensate(Write{
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} },
+		Compensation: onlyIf([]gateway.Cmp{g.h.Guard()}, g.deletion[0], since),
 		OnResolved:   g.free,
 	})
 }
@@ -143,25 +139,19 @@ type HeldKey struct {
 // HeldSince returns the times of the grants of holds that have a limit, by the clocks of their
 // processes, and the zero time for others.
 func HeldSince(ctx context.Context, s *Session, holds []HeldKey) ([]time.Time, error) {
-	out := make([]time.Time, 0, len(holds))
-	for chunk := range slices.Chunk(holds, MaxOps) {
-		var txn gateway.Txn
-		for _, h := range chunk {
-			txn.Then = append(txn.Then, gateway.OpGet(sinceKey(RecordKey(s, h.Lease), h.Key)))
-		}
-		resp, err := s.c.Txn(ctx, txn)
-		if err != nil {
-			return nil, fmt.Errorf("session: lookup: %w", err)
-		}
-		for i, h := range chunk {
-			var found since
-			kvs := resp.Responses[i].Get.KVs
-			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &found) == nil &&
-				found.Fence == h.Fence {
-				out = append(out, found.Since)
-			} else {
-				out = append(out, time.Time{})
-			}
+	keys := make([]string, len(holds))
+	for i, h := range holds {
+		keys[i] = sinceKey(RecordKey(s, h.Lease), h.Key)
+	}
+	values, err := s.lookUp(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]time.Time, len(holds))
+	for i, h := range holds {
+		var found since
+		if json.Unmarshal(values[i], &found) == nil && found.Fence == h.Fence {
+			out[i] = found.Since
 		}
 	}
 	return out, nil

@@ -65,3 +65,10 @@ func (s *Session) notifyState(suspect bool) {
 		s.opt.Logger.Info("session_trusted", "lease", s.lease)
 	}
 }
+
+func (s *Session) notifyLost(err error) {
+	if s.opt.Hooks.Lost != nil {
+		s.opt.Hooks.Lost(err)
+	}
+	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
+}

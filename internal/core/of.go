@@ -22,3 +22,13 @@ func Register(f func(Public) *Session, broken func(target any) (set func(Broken)
 
 // Of returns the core of a session. It returns nil for a nil session.
 func Of(s Public) *Session { return of(s) }
+
+// Local returns the value that a recipe keeps with the session under a key, which only that recipe
+// uses. If there is none, it is the one that make returns. Two first calls may both call make.
+func Local(s *Session, key any, make func() any) any {
+	if v, ok := s.locals.Load(key); ok {
+		return v
+	}
+	v, _ := s.locals.LoadOrStore(key, make())
+	return v
+}

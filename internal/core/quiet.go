@@ -21,11 +21,6 @@ type under struct {
 	passed  bool // the key is another hold's, see pass.go
 }
 
-// OnQuiet sets a function that a release calls, before it deletes the key, if it has made the hold
-// quiet. It is not called for a hold that was lost. It must not block. OnQuiet must not be called
-// once others may release the hold.
-func (g *Releaser) OnQuiet(fn func(key string, fence int64)) { g.quiet = fn }
-
 // silence makes the hold quiet, or returns false if that is impossible.
 func (h *Hold) silence() bool {
 	h.mu.Lock()
@@ -81,9 +76,4 @@ func (h *Hold) guard() gateway.Cmp {
 		return gateway.CmpValue(h.key, gateway.Equal, []byte(h.owner))
 	}
 	return gateway.CmpCreateRevision(h.key, gateway.Equal, h.fence)
-}
-
-// never returns a compare that does not hold.
-func (h *Hold) never() gateway.Cmp {
-	return gateway.CmpCreateRevision(h.key, gateway.Less, 0)
 }

@@ -68,12 +68,12 @@ func TestQuiet(t *testing.T) {
 				s := open(t, etcd, nil)
 				h := hold(t, s, "a")
 				calls := 0
-				h.grip.OnQuiet(func(string, int64) {
+				h.grip.OnQuiet = func(string, int64) {
 					calls++
 					if _, ok := etcd.Get("a"); !ok || !errors.Is(h.Err(), session.ErrReleased) {
 						t.Errorf("the key is there: %v; Err = %v", ok, h.Err())
 					}
-				})
+				}
 				tt.before(t, etcd, s, h)
 				for range 2 {
 					_ = h.grip.Release(within(t, time.Second))
@@ -94,7 +94,7 @@ func TestNothingUnderAQuietHold(t *testing.T) {
 		etcd := fakeetcd.Start(t)
 		s := open(t, etcd, nil)
 		h := hold(t, s, "a")
-		h.grip.OnQuiet(func(string, int64) {})
+		h.grip.OnQuiet = func(string, int64) {}
 		etcd.Freeze()
 		err := h.grip.Release(within(t, time.Second))
 		if !errors.Is(err, context.DeadlineExceeded) {

@@ -10,6 +10,7 @@ import (
 // receipt is a key under the session's record. Each of the caller's transactions writes one, so
 // that a later try can read whether an earlier one was applied, and which branch.
 type receipt struct {
+	s    *Session
 	key  string
 	mod  int64 // its mod_revision after the last known write
 	busy bool
@@ -24,20 +25,24 @@ func (s *Session) takeReceipt() *receipt {
 			return r
 		}
 	}
-	r := &receipt{key: fmt.Sprintf("%s/w%d", s.record, len(s.receipts)), busy: true}
+	r := &receipt{s: s, key: fmt.Sprintf("%s/w%d", s.record, len(s.receipts)), busy: true}
 	s.receipts = append(s.receipts, r)
 	return r
 }
 
-func (s *Session) putReceipt(r *receipt, mod int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// free lets other transactions use the receipt.
+func (r *receipt) free(mod int64) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
 	r.mod, r.busy = mod, false
 }
 
-// receiptUse is the use of a receipt by a write: the first of its If compares the receipt's
-// mod_revision with mod, the first of its Then puts the receipt, the first of its Else reads it.
-type receiptUse struct{ mod int64 }
+// resolve frees the receipt in the state in which it was found.
+func (r *receipt) resolve(o Outcome) { r.free(modOf(o.Responses[0].Get)) }
+
+func (r *receipt) blockedFull(bool) {}
+
+func (r *receipt) fellBack() {}
 
 // A flat batch is applied as a whole, so one receipt shows whether it was: the first member's. The
 // other members' receipts are neither compared nor put. Late copies are void without them, because
@@ -70,15 +75,3 @@ func modOf(g *gateway.GetResponse) int64 {
 	}
 	return g.KVs[0].ModRevision
 }
-
-// receiptResolver returns a receipt in the state in which it was found.
-type receiptResolver struct {
-	s *Session
-	r *receipt
-}
-
-func (rs *receiptResolver) resolve(o Outcome) { rs.s.putReceipt(rs.r, modOf(o.Responses[0].Get)) }
-
-func (rs *receiptResolver) blockedFull(bool) {}
-
-func (rs *receiptResolver) fellBack() {}

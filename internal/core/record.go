@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,8 +97,8 @@ func repeat(ctx context.Context, c *gateway.Client, txn gateway.Txn) (*gateway.T
 	pause := newBackoff()
 	for protocolErrors := 0; ; {
 		resp, err := c.Txn(ctx, txn)
-		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || permanent(err) ||
-			protocolErrors == maxProtocolErrors {
+		if !errors.Is(err, gateway.ErrUncertain) || ctx.Err() != nil || fromElsewhere(err) ||
+			errors.Is(err, gateway.ErrNoSpace) || protocolErrors == maxProtocolErrors {
 			return resp, err
 		}
 		if isProtocolError(err) {
@@ -119,8 +118,7 @@ func (s *Session) Verify(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() != nil: // it may match anything, because it has ctx's cause
 			return err
-		case errors.Is(err, gateway.ErrClusterMismatch),
-			errors.Is(err, gateway.ErrRevisionRegressed):
+		case fromElsewhere(err):
 			s.end(fmt.Errorf("%w: %w", ErrRevoked, err)) // earlier fences are void
 		case err != nil:
 			return err
@@ -140,10 +138,10 @@ func older(record []gateway.KeyValue, epoch int64) bool {
 	return len(record) == 0 || record[0].ModRevision < epoch
 }
 
-// permanent reports whether another try cannot help.
-func permanent(err error) bool {
+// fromElsewhere reports whether the answer was another cluster's, or one that was restored.
+func fromElsewhere(err error) bool {
 	return errors.Is(err, gateway.ErrClusterMismatch) ||
-		errors.Is(err, gateway.ErrRevisionRegressed) || errors.Is(err, gateway.ErrNoSpace)
+		errors.Is(err, gateway.ErrRevisionRegressed)
 }
 
 // RecordKey returns the key of the record of the session with a lease.
@@ -155,68 +153,42 @@ func RecordKey(s *Session, lease gateway.LeaseID) string {
 func (s *Session) SessionInfos(
 	ctx context.Context, leases ...gateway.LeaseID,
 ) (map[gateway.LeaseID]Info, error) {
+	keys := make([]string, len(leases))
+	for i, id := range leases {
+		keys[i] = RecordKey(s, id)
+	}
+	values, err := s.lookUp(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
 	out := make(map[gateway.LeaseID]Info, len(leases))
-	for chunk := range slices.Chunk(leases, MaxOps) {
-		var txn gateway.Txn
-		for _, id := range chunk {
-			txn.Then = append(txn.Then, gateway.OpGet(RecordKey(s, id)))
-		}
-		resp, err := s.c.Txn(ctx, txn)
-		if err != nil {
-			return nil, fmt.Errorf("session: lookup: %w", err)
-		}
-		for i, id := range chunk {
-			var info Info
-			kvs := resp.Responses[i].Get.KVs
-			if len(kvs) == 1 && json.Unmarshal(kvs[0].Value, &info) == nil {
-				out[id] = info
-			}
+	for i, id := range leases {
+		var info Info
+		if json.Unmarshal(values[i], &info) == nil {
+			out[id] = info
 		}
 	}
 	return out, nil
 }
 
-// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings must not use, see
-// the function of the same name.
-func (s *Session) CheckName(name string) error {
-	if s == nil {
-		return invalid("no session")
+// lookUp reads keys and returns their values in the same order, nil for a key that does not exist.
+func (s *Session) lookUp(ctx context.Context, keys []string) (values [][]byte, _ error) {
+	for chunk := range slices.Chunk(keys, MaxOps) {
+		var txn gateway.Txn
+		for _, key := range chunk {
+			txn.Then = append(txn.Then, gateway.OpGet(key))
+		}
+		resp, err := s.c.Txn(ctx, txn)
+		if err != nil {
+			return nil, fmt.Errorf("session: lookup: %w", err)
+		}
+		for i := range chunk {
+			var value []byte
+			for _, kv := range resp.Responses[i].Get.KVs {
+				value = kv.Value
+			}
+			values = append(values, value)
+		}
 	}
-	return CheckName(name, s.opt.RecordPrefix)
-}
-
-// CheckName returns [gateway.ErrInvalid] for names that a recipe with settings must not use. These
-// are the names that [Session.CheckLineName] rejects, and names that end in a slash, because the
-// members of a lock "a/" have the same prefix as the settings of a recipe "a".
-func CheckName(name, recordPrefix string) error {
-	if err := checkLineName(name, recordPrefix); err != nil {
-		return err
-	}
-	if strings.HasSuffix(name, "/") {
-		return invalid(
-			"the name %q ends in a slash, which only names of locks and elections may", name)
-	}
-	return nil
-}
-
-// CheckLineName returns [gateway.ErrInvalid] for names that no recipe may use: an empty name, a
-// name with two slashes in a row, and a name among the records. A name may end in a slash, as names
-// of clientv3 often do.
-func (s *Session) CheckLineName(name string) error {
-	if s == nil {
-		return invalid("no session")
-	}
-	return checkLineName(name, s.opt.RecordPrefix)
-}
-
-func checkLineName(name, recordPrefix string) error {
-	switch {
-	case name == "":
-		return invalid("an empty name")
-	case strings.Contains(name, "//"): // the settings of the name before it
-		return invalid("the name %q has two slashes in a row", name)
-	case strings.HasPrefix(name+"/", recordPrefix):
-		return invalid("the name %q lies among the session records", name)
-	}
-	return nil
+	return values, nil
 }

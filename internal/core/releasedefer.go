@@ -2,16 +2,13 @@ package core
 
 import "context"
 
-// Defer lets a release return before the key is deleted: the deletion is sent with the session's
-// next write, or after [deferTime]. It must not be called once others may release the hold.
-//
-// A release is deferred only if it makes the hold quiet and deletes nothing but the key. So no
-// transaction can be applied under the hold after the release has returned. If etcd rejects the
-// deletion, the session repeats it.
-func (g *Releaser) Defer() { g.deferred = true }
+// A deferred release returns before the key is deleted: the deletion is sent with the session's
+// next write, or after deferTime. A release is deferred only if it makes the hold quiet and deletes
+// nothing but the key. So no transaction can be applied under the hold after the release has
+// returned. If etcd rejects the deletion, the session repeats it.
 
 // defers reports whether the release of a quiet hold is deferred.
-func (g *Releaser) defers() bool { return g.deferred && !g.whole && g.deletesOnly(g.with) }
+func (g *Releaser) defers() bool { return g.Deferred && !g.whole && g.deletesOnly(g.with) }
 
 // deleteLater is delete for a release that is deferred.
 func (g *Releaser) deleteLater() {

@@ -12,16 +12,23 @@ import (
 	"github.com/holdfast-go/holdfast/internal/grace"
 )
 
-// Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use,
-// except for AddReleaseOps.
+// Releaser is a recipe's side of a [Hold]: it releases the hold. It is safe for concurrent use. The
+// exported fields are set, and AddReleaseOps is called, before others may release the hold. The
+// functions must not block.
 type Releaser struct {
+	// OnQuiet, if set, is called by a release that has made the hold quiet, before the key is
+	// deleted. It is not called for a hold that was lost.
+	OnQuiet func(key string, fence int64)
+	// OnPass, if set, is called by a release that may pass the key, before the key is deleted. If
+	// it returns true, it has made the [Releaser.Successor], and the key is not deleted.
+	OnPass func(*Releaser) bool
+	// Deferred lets a release return before the key is deleted, see releasedefer.go.
+	Deferred bool
+
 	h        *Hold
 	deletion [1]gateway.Op // of the key
 	with     ReleaseWrite
-	free     func()               // see Session.ReserveKey
-	quiet    func(string, int64)  // see OnQuiet; may be nil
-	pass     func(*Releaser) bool // see OnPass; may be nil
-	deferred bool                 // see Defer
+	free     func() // see Session.ReserveKey
 
 	mu      sync.Mutex
 	state   releaseState
@@ -79,8 +86,7 @@ func (s *Session) Hold(key string, fence int64, free func()) (*Hold, *Releaser) 
 	return &both.h, &both.g
 }
 
-// AddReleaseOps adds operations that a release applies together with the deletion of the key. It
-// must not be called once others may release the hold.
+// AddReleaseOps adds operations that a release applies together with the deletion of the key.
 func (g *Releaser) AddReleaseOps(ops ...gateway.Op) { g.with.Then = append(g.with.Then, ops...) }
 
 // Release releases the hold: its context ends at once, then the key is deleted. It returns
@@ -110,21 +116,6 @@ func (g *Releaser) Abandon(ctx context.Context) {
 	_ = g.begin(ended, nil)
 }
 
-// MarkDeleted is Release for a hold whose key another write of the session has deleted, according
-// to its answer.
-func (g *Releaser) MarkDeleted() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.state != releaseHeld && g.state != releaseRejected {
-		return
-	}
-	g.close()
-	g.state = releaseDone
-	if !g.foreign {
-		g.free()
-	}
-}
-
 // Released reports whether the hold has ended by a release, which may have failed since.
 func (g *Releaser) Released() bool { return errors.Is(g.h.Err(), ErrReleased) }
 
@@ -151,19 +142,16 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 	if foreign && lostBefore == nil {
 		lostBefore = lost(ErrKeyDeleted)
 	}
-	switch was {
-	case releaseHeld, releaseRejected:
+	if was == releaseHeld || was == releaseRejected {
 		g.state = releaseUnderWay
 		if with != nil {
 			g.with, g.whole = *with, true
 		}
-		if was == releaseRejected {
-			break
-		}
+	}
+	if was == releaseHeld {
 		if g.close(); lostBefore != nil {
 			g.state = releaseDone
 		}
-	case releaseUnderWay, releaseDone, releaseInDoubt, releaseResolved:
 	}
 	g.mu.Unlock()
 	switch {
@@ -184,12 +172,12 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 		}
 		return &notHeldError{lostBefore}
 	}
-	if was == releaseHeld && (g.quiet != nil || g.pass != nil || g.deferred) && g.h.silence() {
+	if was == releaseHeld && (g.OnQuiet != nil || g.OnPass != nil || g.Deferred) && g.h.silence() {
 		if g.passes() {
 			return nil
 		}
-		if g.quiet != nil {
-			g.quiet(g.h.key, g.h.fence)
+		if g.OnQuiet != nil {
+			g.OnQuiet(g.h.key, g.h.fence)
 		}
 		if g.defers() {
 			g.deleteLater()
@@ -224,24 +212,34 @@ func (g *Releaser) deleted(out Outcome, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case err == nil:
-		g.state = releaseDone
-		if !out.InDoubt { // else resolve frees the key, because a late copy could delete it again
-			g.free()
-		}
-		if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
-			return &notHeldError{g.h.s.keyDeleted(g.h.key, g.h.fence)}
-		}
-		return nil
+	case err != nil && g.failed(out, err):
+		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+	case err != nil:
+		return err
+	}
+	g.state = releaseDone
+	if !out.InDoubt { // else resolve frees the key, because a late copy could delete it again
+		g.free()
+	}
+	if gone := !out.Applied || out.Responses[0].Delete.Deleted == 0; gone && !out.Repeated {
+		return &notHeldError{g.h.s.keyDeleted(g.h.key, g.h.fence)}
+	}
+	return nil
+}
+
+// failed moves the state machine after the write of a release that failed. It reports whether the
+// session was lost. g.mu is held.
+func (g *Releaser) failed(out Outcome, err error) (lost bool) {
+	switch {
 	case g.h.s.ctx.Err() != nil && errors.Is(err, ErrLost):
 		g.state = releaseDone
-		return fmt.Errorf("%w: %w", ErrNotHeld, err)
+		return true
 	case !out.resolving:
 		g.state = releaseRejected
 	case g.state == releaseUnderWay:
 		g.state = releaseInDoubt
 	}
-	return err
+	return false
 }
 
 // write returns the write that deletes the key and applies with.
@@ -276,13 +274,7 @@ func (g *Releaser) writeGuarded(with ReleaseWrite) Write {
 
 // guarded returns a write that applies all of ops, of which the first deletes the key, unless the
 // hold has ended otherwise.
-func (g *Releaser) guarded(ops []gateway.Op) Write {
-	own := gateway.Txn{If: []gateway.Cmp{g.h.guard()}, Then: ops}
-	return Write{
-		If: own.If, Then: ops, Guarded: true,
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
-	}
-}
+func (g *Releaser) guarded(ops []gateway.Op) Write { return guardedWrite(g.h.guard(), ops) }
 
 // resolve is called when a release that was cut off has completed.
 func (g *Releaser) resolve(Outcome) {

@@ -22,17 +22,8 @@ func (s *Session) Remove(ctx context.Context, key string) error {
 	case len(resp.KVs) == 0:
 		return ErrNotHeld
 	}
-	then := []gateway.Op{gateway.OpDelete(key)}
-	own := gateway.Txn{
-		If: []gateway.Cmp{
-			gateway.CmpCreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision),
-		},
-		Then: then,
-	}
-	out, err := s.Write(ctx, Write{
-		If: own.If, Then: then, Guarded: true,
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(own)} },
-	})
+	own := gateway.CmpCreateRevision(key, gateway.Equal, resp.KVs[0].CreateRevision)
+	out, err := s.Write(ctx, guardedWrite(own, []gateway.Op{gateway.OpDelete(key)}))
 	if err == nil && !out.Applied && !out.Repeated {
 		return ErrNotHeld
 	}

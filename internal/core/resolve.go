@@ -194,7 +194,7 @@ func (s *Session) resolveTogether(
 		return relieve(batch, out), errFull
 	case errors.Is(err, gateway.ErrNoSpace) && ctx.Err() == nil:
 		return s.resolveLean(ctx, markInDoubt(batch, inDoubt), err)
-	case len(batch) == 1 && len(batch[0].rest) > 0 && isPermanent(err) && ctx.Err() == nil:
+	case len(batch) == 1 && len(batch[0].rest) > 0 && permanent(err) && ctx.Err() == nil:
 		return s.fallBack(ctx, batch, err)
 	case len(batch) == 1 && errors.Is(err, gateway.ErrInvalid) && ctx.Err() == nil:
 		return nil, err // another try cannot help
@@ -202,8 +202,8 @@ func (s *Session) resolveTogether(
 	return markInDoubt(batch, inDoubt), err
 }
 
-// isPermanent reports that etcd will reject the same write again while the session lives.
-func isPermanent(err error) bool {
+// permanent reports that etcd will reject the same write again while the session lives.
+func permanent(err error) bool {
 	return errors.Is(err, gateway.ErrInvalid) || errors.Is(err, gateway.ErrLeaseNotFound)
 }
 
@@ -277,6 +277,19 @@ func (u *unresolved) resolved(out Outcome) {
 	}
 	if u.told != nil {
 		u.told.resolve(out)
+	}
+}
+
+// guardedWrite returns a Guarded write. The first of ops deletes the key that own compares.
+func guardedWrite(own gateway.Cmp, ops []gateway.Op) Write {
+	conds := []gateway.Cmp{own}
+	return Write{If: conds, Then: ops, Guarded: true, Compensation: onlyIf(conds, ops...)}
+}
+
+// onlyIf is a Compensation of a [Write] that applies ops if the compares hold.
+func onlyIf(conds []gateway.Cmp, ops ...gateway.Op) func() []gateway.Op {
+	return func() []gateway.Op {
+		return []gateway.Op{gateway.OpTxn(gateway.Txn{If: conds, Then: ops})}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,17 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 	"github.com/holdfast-go/holdfast/internal/grace"
 )
+
+// Config is session.Options with the defaults filled in. Only hooks may be nil.
+type Config struct {
+	TTL          time.Duration
+	Name         string
+	ParentKey    string
+	RecordPrefix string
+	Logger       *slog.Logger
+	Hooks        Hooks
+	WaitingAfter time.Duration
+}
 
 // Session is documented at session.Session. It is safe for concurrent use.
 type Session struct {
@@ -60,14 +72,14 @@ func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 	}
 	if s.grant, err = c.Grant(ctx, s.lease, s.opt.TTL); err != nil {
 		if errors.Is(err, gateway.ErrUncertain) {
-			discard(ctx, c, s.lease)
+			Discard(ctx, c, s.lease)
 		}
 		return nil, fmt.Errorf("session: new: %w", err)
 	}
 	s.value = encodeRecord(s.info, s.opt.TTL)
 	epoch, err := createRecord(ctx, c, s.record, s.value, s.lease)
 	if err != nil {
-		discard(ctx, c, s.lease)
+		Discard(ctx, c, s.lease)
 		return nil, fmt.Errorf("session: new: record %s: %w", s.record, err)
 	}
 	s.begin(epoch, epoch)
@@ -81,7 +93,7 @@ func New(ctx context.Context, c *gateway.Client, opt Config) (*Session, error) {
 // prepare returns a session that has sent nothing yet.
 func prepare(c *gateway.Client, lease gateway.LeaseID, opt Config) (*Session, error) {
 	if c == nil {
-		return nil, invalid("no client")
+		return nil, Invalid("no client")
 	}
 	return &Session{
 		c: c, opt: opt, lease: lease, record: opt.RecordPrefix + lease.String(),
@@ -101,15 +113,23 @@ func (s *Session) begin(created, epoch int64) {
 	s.timer = time.AfterFunc(0, s.tick)
 	ticking.add(s)
 	s.unkeep = s.c.KeepAlive(s.grant, s.renewed)
-	s.unwatch = s.watchRecord(created, epoch)
+	record := &keyWatch{
+		s: s, rev: created,
+		gone: func() { s.end(ErrRevoked) },
+		put:  func(kv gateway.KeyValue) { s.recordPut(kv) },
+	}
+	s.unwatch = record.start(s.record, epoch)
 }
 
 // discardTimeout bounds the revocation of a lease by a call that failed, whose context may have
 // ended already.
 const discardTimeout = 100 * time.Millisecond
 
-// discard revokes a lease that is of no use. If that fails, the lease expires.
-func discard(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
+// Discard revokes a lease, if it is not 0, that is of no use. If that fails, the lease expires.
+func Discard(ctx context.Context, c *gateway.Client, lease gateway.LeaseID) {
+	if lease == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	_ = c.Revoke(ctx, lease)
@@ -246,14 +266,6 @@ func (s *Session) end(cause error) bool {
 	unkeep()
 	unwatch()
 	return true
-}
-
-// notifyLost calls the hook and writes the log.
-func (s *Session) notifyLost(err error) {
-	if s.opt.Hooks.Lost != nil {
-		s.opt.Hooks.Lost(err)
-	}
-	s.opt.Logger.Warn("session_lost", "lease", s.lease, "err", err)
 }
 
 // Background runs fn in a goroutine that ends with the session and that Close waits for. After the

@@ -50,8 +50,7 @@ func (s *Session) sendUntilAnswered(
 			inDoubt = inDoubt || errors.Is(err, gateway.ErrUncertain)
 			return out, inDoubt, s.endCause(err, last)
 		}
-		odd := errors.Is(err, gateway.ErrClusterMismatch) ||
-			errors.Is(err, gateway.ErrRevisionRegressed)
+		odd := fromElsewhere(err)
 		none := err == nil && !resp.Succeeded && older(resp.Responses[0].Get.KVs, epoch)
 		if odd || none { // one answer is not enough
 			_ = s.Verify(ctx)
@@ -128,21 +127,6 @@ const maxMoves = 5
 func isProtocolError(err error) bool {
 	return errors.Is(err, gateway.ErrResponseTooLarge) ||
 		errors.Is(err, gateway.ErrProtocol) && !errors.Is(err, gateway.ErrUnavailable)
-}
-
-func newBackoff() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 func puts(ops []gateway.Op) bool { return slices.ContainsFunc(ops, gateway.Op.Puts) }

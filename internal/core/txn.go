@@ -37,10 +37,11 @@ func (s *Session) transact(
 	w := Write{
 		Else:         []gateway.Op{gateway.OpGet(r.key)},
 		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpGet(r.key)} },
-		resolver:     &receiptResolver{s, r},
+		resolver:     r,
 		Weight:       weight,
 	}
 	if flat {
+		w.receipt = r
 		guard, w.Then, w.Else = t.If, mark("then", t.Then), append(w.Else, t.Else...)
 	} else {
 		w.Then = []gateway.Op{gateway.OpTxn(gateway.Txn{
@@ -48,15 +49,12 @@ func (s *Session) transact(
 		})}
 	}
 	pause := newBackoff()
-	for mod := r.mod; ; wait(ctx, pause.NextBackOff()) {
-		w.If = append([]gateway.Cmp{gateway.CmpModRevision(r.key, gateway.Equal, mod)}, guard...)
-		if flat {
-			w.receipt = &receiptUse{mod}
-		}
+	for ; ; wait(ctx, pause.NextBackOff()) {
+		w.If = append([]gateway.Cmp{gateway.CmpModRevision(r.key, gateway.Equal, r.mod)}, guard...)
 		out, err := s.Write(ctx, w)
 		if err != nil {
 			if !errors.Is(err, gateway.ErrUncertain) {
-				s.putReceipt(r, mod)
+				r.free(r.mod)
 			}
 			return nil, err
 		}
@@ -69,28 +67,28 @@ func (s *Session) transact(
 			resp.Succeeded, resp.Responses = own.Succeeded, own.Responses
 			switch {
 			case out.otherReceipt:
-				s.putReceipt(r, mod)
+				r.free(r.mod)
 				return resp, nil
 			case len(resp.Responses) > 0: // else the answer was lost
 				resp.Responses = resp.Responses[1:]
 			}
-			s.putReceipt(r, out.Revision)
+			r.free(out.Revision)
 			return resp, nil
 		}
 		found := out.Responses[0].Get
 		switch now := modOf(found); {
-		case now > mod && out.Repeated: // the receipt of a try whose answer was lost
+		case now > r.mod && out.Repeated: // the receipt of a try whose answer was lost
 			resp.Revision, resp.Succeeded = now, string(found.KVs[0].Value) == "then"
-			s.putReceipt(r, now)
+			r.free(now)
 			return resp, nil
-		case now != mod: // another client has put the receipt; no copy of ours is out
-			mod = now
+		case now != r.mod: // another client has put the receipt; no copy of ours is out
+			r.mod = now
 		case flat:
 			resp.Responses = out.Responses[1:]
-			s.putReceipt(r, mod)
+			r.free(r.mod)
 			return resp, nil
 		default:
-			s.putReceipt(r, mod)
+			r.free(r.mod)
 			return nil, ErrNotHeld
 		}
 	}

@@ -80,8 +80,8 @@ func (g *Releaser) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == releaseHeld && g.h.Err() == nil {
-		known := cmp.Or(g.h.known, g.h.fence)
-		stop := g.h.s.watchKey(g.h.key, g.h.fence, known, g.h.keyDeleted, g.unleased)
+		k := &keyWatch{s: g.h.s, rev: g.h.fence, gone: g.h.KeyDeleted, free: g.unleased}
+		stop := k.start(g.h.key, cmp.Or(g.h.known, g.h.fence))
 		context.AfterFunc(g.h.Context(), stop) // also if a lost hold is never released
 	}
 }
@@ -99,12 +99,8 @@ func (g *Releaser) unleased() {
 	}
 	g.h.end(lost(ErrKeyDeleted))
 	key, lease := g.h.key, g.h.s.lease
-	remove := gateway.Txn{
-		If:   []gateway.Cmp{g.h.guard(), gateway.CmpLease(key, gateway.NotEqual, lease)},
-		Then: []gateway.Op{gateway.OpDelete(key)},
-	}
+	unleased := []gateway.Cmp{g.h.guard(), gateway.CmpLease(key, gateway.NotEqual, lease)}
 	g.h.s.Compensate(Write{
-		Compensation: func() []gateway.Op { return []gateway.Op{gateway.OpTxn(remove)} },
-		OnResolved:   g.free,
+		Compensation: onlyIf(unleased, g.deletion[0]), OnResolved: g.free,
 	})
 }

@@ -49,8 +49,10 @@ type Write struct {
 	Compensation     func() []gateway.Op
 	CompleteOnCancel bool
 	OnResolved       func()
-	resolver         resolver    // the package's own OnResolved
-	receipt          *receiptUse // of TxnFlat, see receipt.go
+	resolver         resolver // the package's own OnResolved
+	// receipt is for TxnFlat: the first of If compares its mod_revision, the first of Then puts it,
+	// the first of Else reads it.
+	receipt *receipt
 
 	// Guarded: If holds for one incarnation of a key that Then deletes. Any answer makes all copies
 	// of such a write void, so the epoch does not change for it. It is not compensated when the

@@ -2,11 +2,10 @@ package line
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
-	"github.com/holdfast-go/holdfast/internal/core"
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
@@ -34,17 +33,40 @@ func (a *Again) Wait(ctx context.Context) error {
 	}
 }
 
-// Corrupt returns a [core.ErrCorrupt] for a setting with a value that this library does not write.
-func (l *Line) Corrupt(what, value string) error {
-	return CorruptKey(gateway.KeyValue{Key: l.SettingKey(what), Value: []byte(value)})
+// Declaring calls try until it returns no [*RefusedError]. After one it calls declare with the
+// responses, to compare the settings with the needed ones or to declare them. A RefusedError
+// without responses only repeats try. Returns the error of try or declare, or ctx's error.
+func Declaring(
+	ctx context.Context, declare func(context.Context, []gateway.OpResponse) error,
+	try func() error,
+) error {
+	for again := (Again{}); ; {
+		err := try()
+		refused, ok := errors.AsType[*RefusedError](err)
+		if !ok {
+			return err
+		}
+		if refused.Responses != nil {
+			if err := declare(ctx, refused.Responses); err != nil {
+				return err
+			}
+		}
+		if err := again.Wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
-// CorruptKey returns a [core.ErrCorrupt] for a key with a value that this library does not write.
-func CorruptKey(kv gateway.KeyValue) error {
-	const most = 64
-	value := string(kv.Value)
-	if len(value) > most {
-		value = value[:most] + "…"
-	}
-	return fmt.Errorf("%w: %s holds %q", core.ErrCorrupt, kv.Key, value)
+// DeclaringTxn applies a transaction whose If compares the settings and whose Else reads them, see
+// [Declaring].
+func (l *Line) DeclaringTxn(
+	ctx context.Context, declare func(context.Context, []gateway.OpResponse) error, t gateway.Txn,
+) error {
+	return Declaring(ctx, declare, func() error {
+		resp, err := l.Session.Txn(ctx, t)
+		if err == nil && !resp.Succeeded { // without responses if only the branch is known
+			err = &RefusedError{resp.Responses}
+		}
+		return err
+	})
 }

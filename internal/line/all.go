@@ -27,10 +27,7 @@ func EnterAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	if err := checkAll(ctx, lines); err != nil {
 		return nil, err
 	}
-	wait := func(ctx context.Context, l *Line, me Member) (admission, error) {
-		return l.wait(ctx, Join{}, me, nil)
-	}
-	return enterAll(ctx, asked, lines, wait)
+	return enterAll(ctx, asked, lines, (*Line).waitNear)
 }
 
 // TryAll is EnterAll if all the lines admit the new members at once. Else it is an
@@ -45,14 +42,7 @@ func TryAll(ctx context.Context, lines []*Line) ([]Hold, error) {
 	if err := lookAll(ctx, lines); err != nil {
 		return nil, err
 	}
-	look := func(ctx context.Context, l *Line, me Member) (admission, error) {
-		v, err := l.Now(ctx)
-		if err != nil {
-			return admission{}, err
-		}
-		return admission{}, l.standing(v, me)
-	}
-	return enterAll(ctx, asked, lines, look)
+	return enterAll(ctx, asked, lines, (*Line).look)
 }
 
 // lookAll returns an [*OccupiedError] if a new member would not be admitted to one of the lines.
@@ -78,7 +68,7 @@ func lookAll(ctx context.Context, lines []*Line) error {
 	return nil
 }
 
-type waitFunc func(context.Context, *Line, Member) (admission, error)
+type waitFunc func(*Line, context.Context, Join, Member) (admission, error)
 
 // enterAll joins the lines. wait is called for each in which there is another key.
 func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc) ([]Hold, error) {
@@ -129,7 +119,7 @@ func enterAll(ctx context.Context, asked time.Time, lines []*Line, wait waitFunc
 		}
 		var how admission
 		if out.Responses[2*i+1].Get.Count > 1 && err == nil {
-			how, err = wait(ctx, l, members[i])
+			how, err = wait(l, ctx, Join{}, members[i])
 		}
 		done++ // from here on this iteration or its hold abandons the member
 		if err != nil {

@@ -61,12 +61,12 @@ func (l *Line) EnterCached(ctx context.Context, j Join) (Hold, error) {
 			found, _ = caches.LoadOrStore(l.cacheID(), &cache{line: l, join: j, now: time.Now})
 		}
 		c, _ := found.(*cache)
-		h, w := c.enter(ctx)
+		h, w, err := c.enter(ctx)
 		if w != nil {
-			var err error
-			if h, err = c.await(ctx, w); err != nil {
-				return Hold{}, err
-			}
+			h, err = c.await(ctx, w)
+		}
+		if err != nil {
+			return Hold{}, err
 		}
 		if h.Hold != nil {
 			return l.hand(ctx, asked, h)
@@ -94,13 +94,13 @@ func (l *Line) TryCached(ctx context.Context, j Join) (Hold, error) {
 	return l.Try(ctx, j)
 }
 
-// enter returns the hold if no caller uses it, and else a waiter. It returns neither if the cache
-// is over.
-func (c *cache) enter(ctx context.Context) (Hold, *cacheWaiter) {
+// enter returns the hold if no caller uses it, and else a waiter. If the cache is over it returns
+// neither, or the session's error.
+func (c *cache) enter(ctx context.Context) (Hold, *cacheWaiter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, ok := c.stay.take(); ok {
-		return h, nil
+		return h, nil, nil
 	}
 	if !c.running && !c.over {
 		c.running = c.line.Session.Background(c.run)
@@ -109,16 +109,11 @@ func (c *cache) enter(ctx context.Context) (Hold, *cacheWaiter) {
 		}
 	}
 	if c.over {
-		if err := c.line.Session.Err(); err != nil {
-			done := make(chan struct{})
-			close(done)
-			return Hold{}, &cacheWaiter{done: done, err: err}
-		}
-		return Hold{}, nil
+		return Hold{}, nil, c.line.Session.Err()
 	}
 	w := &cacheWaiter{ctx: ctx, done: make(chan struct{})}
 	c.waiting = append(c.waiting, w)
-	return Hold{}, w
+	return Hold{}, w, nil
 }
 
 // try returns the hold if no caller uses it, and else the member that the session uses.
@@ -186,10 +181,14 @@ func (c *cache) run(ctx context.Context) {
 // reach enters the line on behalf of the waiters, until it is admitted or all have left. It has the
 // values of the context of the first of them.
 func (c *cache) reach() (*stay, error) {
-	ctx, ok := c.joinContext()
-	if !ok {
+	c.mu.Lock()
+	if len(c.waiting) == 0 {
+		c.mu.Unlock()
 		return nil, nil
 	}
+	ctx, leave := context.WithCancel(context.WithoutCancel(c.waiting[0].ctx))
+	c.leave = leave
+	c.mu.Unlock()
 	a, err := c.line.reach(ctx, c.join)
 	var h Hold
 	if err == nil {
@@ -199,7 +198,7 @@ func (c *cache) reach() (*stay, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	left := ctx.Err() != nil
-	c.leave()
+	leave()
 	c.leave = nil
 	switch {
 	case err != nil && left:
@@ -208,17 +207,6 @@ func (c *cache) reach() (*stay, error) {
 		return nil, err
 	}
 	return c.begin(a, h), nil
-}
-
-func (c *cache) joinContext() (context.Context, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.waiting) == 0 {
-		return nil, false
-	}
-	ctx, leave := context.WithCancel(context.WithoutCancel(c.waiting[0].ctx))
-	c.leave = leave
-	return ctx, true
 }
 
 // fail passes an error to the waiters. It returns false, and ends the cache, if no caller waits any

@@ -39,11 +39,11 @@ func (l *Line) farBack(j Join, found joinAnswer) *joinAnswer {
 	return &found
 }
 
-// waitFarBack returns nil when the rule admits the member, and errNear when it has to follow the
-// line. note reports whether the next member may wait for this one's note.
+// waitFarBack returns the member's note when the rule admits it, and errNear when it has to follow
+// the line.
 func (l *Line) waitFarBack(
 	ctx context.Context, j Join, me Member, found joinAnswer,
-) (note bool, _ error) {
+) (note, error) {
 	settings := l.watchSettings(j)
 	defer settings.Close()
 	var left *Member
@@ -67,11 +67,11 @@ func (l *Line) waitFarBack(
 		switch {
 		case errors.Is(err, errBack):
 		case errors.Is(err, errRemoved):
-			return false, l.removed(ctx, me)
+			return noNote, l.removed(ctx, me)
 		case err != nil:
-			return false, l.endCause(ctx, err)
+			return noNote, l.endCause(ctx, err)
 		case first || !p.waits:
-			return j.Notes && (j.Yield || p.lightFits), nil
+			return j.noteIf(j.Yield || p.lightFits), nil
 		}
 		if left = nil; found.veryFarBack() && p.left.Load() {
 			left = &p.before
@@ -127,18 +127,40 @@ func (l *Line) pairOf(
 	return p, nil
 }
 
-// note notes the admission of a member: at once if the rule may admit others beside it, and else
-// after noteDelay.
-func (l *Line) note(h *core.Hold, a admitted) {
-	if !a.alone {
-		l.putNote(a.Member)
-		return
+// note is when a member notes its admission.
+type note int
+
+const (
+	noNote note = iota
+	noteNow
+	noteLater // after noteDelay
+)
+
+// noteIf returns the note of a member whose successor may wait for it. A successor that must yield
+// is not admitted beside the member.
+func (j Join) noteIf(waitedFor bool) note {
+	switch {
+	case !j.Notes || !waitedFor:
+		return noNote
+	case j.Yield:
+		return noteLater
 	}
-	time.AfterFunc(noteDelay, func() {
-		if h.Err() == nil {
-			l.putNote(a.Member)
-		}
-	})
+	return noteNow
+}
+
+// note notes the admission of a member.
+func (l *Line) note(h *core.Hold, a admitted) {
+	switch a.note {
+	case noteNow:
+		l.putNote(a.Member)
+	case noteLater:
+		time.AfterFunc(noteDelay, func() {
+			if h.Err() == nil {
+				l.putNote(a.Member)
+			}
+		})
+	case noNote:
+	}
 }
 
 // putNote puts the key of an admitted member again, so that its successor is notified. The session

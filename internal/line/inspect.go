@@ -3,6 +3,7 @@ package line
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/core"
@@ -39,13 +40,34 @@ func (l *Line) Inspect(ctx context.Context) (Snapshot, []*core.Info, error) {
 	return v, infos, err
 }
 
-// CheckMember returns [gateway.ErrInvalid] for a key that cannot belong to a member of the line.
-func (l *Line) CheckMember(key string) error {
-	if err := l.checkName(); err != nil {
-		return err
+// InspectHolds is [Line.Inspect] with the times at which the holders were granted their holds, by
+// the clocks of their processes. The time is zero for a waiter, and for a holder without a
+// [Line.MaxHold].
+func (l *Line) InspectHolds(ctx context.Context) (Snapshot, []*core.Info, []time.Time, error) {
+	v, infos, err := l.Inspect(ctx)
+	if err != nil {
+		return v, nil, nil, err
 	}
-	if !isMember(key, l.prefix()) {
-		return fmt.Errorf("%w: %q is no member's key", gateway.ErrInvalid, key)
+	holders := v.Members[:l.Rule(v)]
+	holds := make([]core.HeldKey, len(holders))
+	for i, m := range holders {
+		holds[i] = core.HeldKey{Key: m.Key, Fence: m.Fence, Lease: m.Lease()}
 	}
-	return nil
+	found, err := core.HeldSince(ctx, l.Session, holds)
+	since := make([]time.Time, len(v.Members))
+	copy(since, found)
+	return v, infos, since, err
+}
+
+// Break removes a member of any process; see session.Break. It also returns [gateway.ErrInvalid]
+// for a key that is no member's.
+func (l *Line) Break(ctx context.Context, key string, fence int64, reason string) error {
+	err := l.checkName()
+	if err == nil && !isMember(key, l.prefix()) {
+		err = fmt.Errorf("%w: %q is no member's key", gateway.ErrInvalid, key)
+	}
+	if err == nil {
+		err = core.SessionBreaker(l.Session).Break(ctx, key, fence, reason)
+	}
+	return l.Wrap("break", err)
 }

@@ -19,11 +19,11 @@ type joinAnswer struct {
 	settings Snapshot // without members; only with before, and if the wait depends on them
 }
 
-// joinReads returns the reads that go with the put of a join.
-func (l *Line) joinReads(j Join, prefix string, others int) []gateway.Op {
+// addJoinReads adds the reads that go with the put of a join.
+func (l *Line) addJoinReads(to []gateway.Op, j Join, prefix string, others int) []gateway.Op {
 	// If the session has members in the line, its client may have a mirror.
 	if !j.Exclusive && !j.Notes || others > 0 || atomic.LoadInt32(&l.long) == 0 {
-		return []gateway.Op{gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly())}
+		return append(to, gateway.OpGet(prefix, gateway.Prefix(), gateway.CountOnly()))
 	}
 	last := []gateway.Option{
 		gateway.Prefix(), gateway.Limit(2),
@@ -32,11 +32,10 @@ func (l *Line) joinReads(j Join, prefix string, others int) []gateway.Op {
 	if j.Exclusive || j.Yield { // else the rule depends on the values
 		last = append(last, gateway.KeysOnly())
 	}
-	reads := []gateway.Op{gateway.OpGet(prefix, last...)}
-	if j.Notes {
-		reads = append(reads, gateway.OpGet(l.SettingKey(""), gateway.Prefix()))
+	if to = append(to, gateway.OpGet(prefix, last...)); j.Notes {
+		to = append(to, gateway.OpGet(l.SettingKey(""), gateway.Prefix()))
 	}
-	return reads
+	return to
 }
 
 // answerOf returns the part of the line that the answer to a join shows.

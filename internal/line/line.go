@@ -66,7 +66,8 @@ func (m Member) Lease() gateway.LeaseID {
 func keyLease(key string) gateway.LeaseID {
 	name := key[strings.LastIndexByte(key, '/')+1:]
 	hex, _, _ := strings.Cut(name, "-")
-	return parseLease(hex)
+	id, _ := gateway.ParseLeaseID(hex) // 0 if it is not a lease
+	return id
 }
 
 // Line is a waiting line as one session uses it. Its fields must not change, and it
@@ -81,7 +82,7 @@ type Line struct {
 	// early.go.
 	EarlyGrant bool
 	MaxHold    time.Duration // see core.Releaser.Limit; 0 is no limit
-	Defer      bool          // see core.Releaser.Defer
+	Defer      bool          // see core.Releaser.Deferred
 	// Checked means that the recipe has checked the name. It may lie among the settings of another
 	// line then.
 	Checked bool
@@ -97,12 +98,6 @@ func (l *Line) prefix() string { return l.Name + "/" }
 
 // errRemoved is returned when another client has deleted the member's key.
 var errRemoved = fmt.Errorf("%w: %w", core.ErrLost, core.ErrKeyDeleted)
-
-// Hold is an admitted member and its releaser.
-type Hold struct {
-	*core.Hold
-	Grip *core.Releaser
-}
 
 // Join holds the options of a join.
 type Join struct {
@@ -141,7 +136,7 @@ type Join struct {
 
 // RefusedError is returned by a join when its own comparison failed.
 type RefusedError struct {
-	Responses []gateway.OpResponse // to Else
+	Responses []gateway.OpResponse // to Else; may be nil, see Declaring
 }
 
 func (e *RefusedError) Error() string { return "the line is not as expected" }
@@ -170,7 +165,6 @@ type admitted struct {
 	admission        // zero if the member did not wait
 	free      func() // see core.Session.ReserveKey
 	marks     bool   // its release puts a mark, see left.go
-	alone     bool   // the rule admits no other member while it does, see Join.Yield
 }
 
 // reach joins the line and waits until the rule admits the member.
@@ -183,7 +177,7 @@ func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 	a := admitted{Member: me, free: free}
 	if found.keys > 1 || l.Rule(Snapshot{Members: []Member{me}}) < 1 {
 		a.admission, err = l.wait(ctx, j, me, l.farBack(j, found))
-		a.marks, a.alone = l.marks(j, found, a.admission), j.Yield
+		a.marks = l.marks(j, found, a.admission)
 	}
 	if err != nil {
 		l.abandon(me, free)
@@ -221,9 +215,10 @@ func (l *Line) join(
 	ctx context.Context, j Join, key string, others int, free func(),
 ) (me Member, found joinAnswer, _ error) {
 	prefix := key[:len(l.Name)+1]
-	put := gateway.OpPut(key, []byte(j.Value),
+	then := make([]gateway.Op, 1, 2)
+	then[0] = gateway.OpPut(key, []byte(j.Value),
 		gateway.WithLease(l.Session.Lease()), gateway.PrevKV())
-	then := append([]gateway.Op{put}, l.joinReads(j, prefix, others)...)
+	then = l.addJoinReads(then, j, prefix, others)
 	w := core.Write{
 		If:         j.If,
 		Then:       then,
@@ -257,93 +252,21 @@ func (l *Line) join(
 	return me, l.answerOf(me, out, others), nil
 }
 
+// removed returns the error of a member that has lost its key while it waited: the session's error
+// if its lease has ended too, and otherwise a [core.ErrKeyDeleted].
+func (l *Line) removed(ctx context.Context, me Member) error {
+	if err := l.Session.Verify(ctx); err != nil {
+		return err
+	}
+	return l.Session.KeyDeleted(ctx, me.Key, me.Fence)
+}
+
 // endCause returns the session's error if the session has ended and ended ctx, and else err.
 func (l *Line) endCause(ctx context.Context, err error) error {
 	if lost := l.Session.Err(); lost != nil && ctx.Err() != nil {
 		return lost
 	}
 	return err
-}
-
-// admit returns a hold for an admitted member, once the lock delay is over and the session is not
-// suspect.
-func (l *Line) admit(ctx context.Context, asked time.Time, a admitted) (Hold, error) {
-	h, err := l.hold(ctx, a)
-	if err != nil {
-		return Hold{}, err
-	}
-	return l.hand(ctx, asked, h)
-}
-
-// hold returns a hold for an admitted member, once the lock delay is over.
-func (l *Line) hold(ctx context.Context, a admitted) (Hold, error) {
-	h, grip := l.Session.Hold(a.Key, a.Fence, a.free)
-	if l.grantsEarly() {
-		grip.OnQuiet(l.quiet)
-	}
-	if a.note {
-		l.note(h, a)
-	}
-	if err := l.awaitDelay(ctx, h, a.Member, a.before); err != nil {
-		grip.Abandon(ctx)
-		return Hold{}, err
-	}
-	// Not before the delay is over: a release within it must not end the delay of the next member.
-	grip.AddReleaseOps(l.releaseOps(a)...)
-	if l.Defer {
-		grip.Defer()
-	}
-	return Hold{h, grip}, nil
-}
-
-// hand waits while the session is suspect, and reports the hold before its caller gets it.
-func (l *Line) hand(ctx context.Context, asked time.Time, h Hold) (Hold, error) {
-	handed := false
-	defer func() {
-		if !handed { // also if a hook panicked, because no caller can release the hold then
-			h.Abandon(ctx)
-		}
-	}()
-	err := l.Session.Ready(ctx)
-	if err == nil {
-		err = h.Err()
-	}
-	if err != nil {
-		return Hold{}, err
-	}
-	if l.MaxHold > 0 {
-		h.Grip.Limit(l.MaxHold)
-	}
-	l.Session.ObserveHold(ctx, h.Hold, l.Kind, l.Name, asked)
-	handed = true
-	return h, nil
-}
-
-// Abandon releases the hold in the background.
-func (h Hold) Abandon(ctx context.Context) { h.Grip.Abandon(ctx) }
-
-// GiveBack calls release and returns its error. It is for the end of a function that ran under the
-// hold: if release fails, GiveBack abandons the hold, because no caller is left to retry.
-func GiveBack(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
-	err := release(ctx)
-	if err != nil {
-		Hold{Grip: grip}.Abandon(ctx)
-	}
-	return err
-}
-
-// Finish is [GiveBack] with a deadline of its own instead of ctx's. Call it in a defer, because the
-// function under the hold may panic or end its goroutine, and a caller that recovers has no hold to
-// release. A hold that the function has released itself is not an error; a release of it that etcd
-// rejected goes on in the background.
-func Finish(ctx context.Context, grip *core.Releaser, release func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
-	defer cancel()
-	if grip.Released() {
-		Hold{Grip: grip}.Abandon(ctx)
-		return nil
-	}
-	return GiveBack(ctx, grip, release)
 }
 
 // abandon removes the member from the line in the background.

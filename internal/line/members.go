@@ -3,10 +3,12 @@ package line
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/gateway"
+	"github.com/holdfast-go/holdfast/internal/core"
 )
 
 // Read returns the line as it is now, from a linearizable read. Returns [gateway.ErrInvalid] when
@@ -63,6 +65,21 @@ func (l *Line) SameSettings(v Snapshot) gateway.Cmp {
 	return gateway.CmpModRevision(l.SettingKey(""), gateway.Less, v.Revision+1).Prefix()
 }
 
+// Corrupt returns a [core.ErrCorrupt] for a setting with a value that this library does not write.
+func (l *Line) Corrupt(what, value string) error {
+	return CorruptKey(gateway.KeyValue{Key: l.SettingKey(what), Value: []byte(value)})
+}
+
+// CorruptKey returns a [core.ErrCorrupt] for a key with a value that this library does not write.
+func CorruptKey(kv gateway.KeyValue) error {
+	const most = 64
+	value := string(kv.Value)
+	if len(value) > most {
+		value = value[:most] + "…"
+	}
+	return fmt.Errorf("%w: %s holds %q", core.ErrCorrupt, kv.Key, value)
+}
+
 func settingOf(key, prefix string) (what string, ok bool) {
 	what, ok = strings.CutPrefix(key, prefix+"/")
 	return what, ok && !strings.Contains(what, "/")
@@ -77,9 +94,4 @@ func isMember(key, prefix string) bool {
 		return false
 	}
 	return !strings.HasSuffix(prefix, "//") || Member{Key: key}.Lease() != 0
-}
-
-func parseLease(hex string) gateway.LeaseID {
-	id, _ := gateway.ParseLeaseID(hex) // 0 if it is not a lease
-	return id
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/holdfast-go/holdfast/internal/ctxerr"
 )
 
-var errNothingLeft = fmt.Errorf(
-	"%w: no earlier life of this session has left a place", core.ErrNotHeld)
-
 // Resume takes over the oldest member that an earlier life of the session left in the line, removes
 // its other members, waits until the rule admits the oldest, and returns its hold and value. If it
 // fails after it found a member, all of them have been removed or are being removed in the
@@ -35,25 +32,29 @@ func (l *Line) Resume(ctx context.Context, j Join) (_ Hold, value string, _ erro
 	}
 	left := l.Session.AdoptKeys(l.prefix(), keys)
 	if len(left) == 0 {
-		return Hold{}, "", errNothingLeft
+		return Hold{}, "", fmt.Errorf(
+			"%w: no earlier life of this session has left a place", core.ErrNotHeld)
 	}
 	place := slices.Index(keys, left[0])
 	me := v.Members[place]
-	free := func() {} // a key of an earlier life is not used again
+	a := admitted{Member: me, free: func() {}} // a key of an earlier life is not used again
 	err = l.remove(ctx, left[1:])
-	var how admission
 	if err == nil && place >= l.Rule(v) {
-		how, err = l.wait(ctx, j, me, nil)
+		a.admission, err = l.waitNear(ctx, j, me)
 	} else { // the earlier life may have died before its note
-		how.note = j.Notes && place+1 < len(v.Members)
+		a.note = j.noteIf(place+1 < len(v.Members))
 	}
 	if err != nil {
-		l.abandon(me, free)
+		l.abandon(me, a.free)
 		return Hold{}, me.Value, err
 	}
-	h, err := l.admit(ctx, asked,
-		admitted{Member: me, admission: how, free: free, alone: j.Yield})
+	h, err := l.admit(ctx, asked, a)
 	return h, me.Value, err
+}
+
+// waitNear is wait for a member that follows the whole line.
+func (l *Line) waitNear(ctx context.Context, j Join, me Member) (admission, error) {
+	return l.wait(ctx, j, me, nil)
 }
 
 // remove deletes the keys and returns nil when they are deleted. If it returns an error, the

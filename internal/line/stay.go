@@ -40,7 +40,7 @@ type stay struct {
 func (c *cache) begin(a admitted, h Hold) *stay {
 	s := c.newStay(a)
 	s.hold = h
-	h.Grip.OnPass(s.pass)
+	h.Grip.OnPass = s.pass
 	c.stay = s
 	s.lend()
 	return s
@@ -89,7 +89,7 @@ func (s *stay) lend() {
 	close(w.done)
 }
 
-// pass is the function of [core.Releaser.OnPass].
+// pass is [core.Releaser.OnPass].
 func (s *stay) pass(g *core.Releaser) bool {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -190,7 +190,7 @@ func (s *stay) finish(ctx context.Context) {
 	h, unused, deleted := s.hold, !s.idle.IsZero(), s.deleted
 	s.c.mu.Unlock()
 	if deleted {
-		h.Grip.KeyDeleted()
+		h.KeyDeleted()
 	}
 	if unused {
 		h.Abandon(ctx)

@@ -59,7 +59,17 @@ func (l *Line) Try(ctx context.Context, j Join) (Hold, error) {
 			l.SameSettings(v),
 		}
 	}
-	return l.joinOrLeave(ctx, asked, j, key, free)
+	// The line changes too often: join it to find the member's place, and leave if that is behind.
+	me, _, err := l.join(ctx, j, key, 0, free)
+	if err != nil {
+		return Hold{}, err
+	}
+	a := admitted{Member: me, free: free}
+	if a.admission, err = l.look(ctx, j, me); err != nil {
+		l.abandon(me, free)
+		return Hold{}, err
+	}
+	return l.admit(ctx, asked, a)
 }
 
 // admits reports whether the rule would admit one more member.
@@ -119,35 +129,18 @@ func (l *Line) try(
 	return nil, v, err
 }
 
-// joinOrLeave joins the line, reads it, and leaves again if the member is not admitted. Try uses it
-// if the line changes too often for a comparison with an earlier read to succeed.
-func (l *Line) joinOrLeave(
-	ctx context.Context, asked time.Time, j Join, key string, free func(),
-) (Hold, error) {
-	me, _, err := l.join(ctx, j, key, 0, free)
-	if err != nil {
-		return Hold{}, err
-	}
+// look returns how the rule admits a member that has joined, or the reason why it does not.
+func (l *Line) look(ctx context.Context, j Join, me Member) (admission, error) {
 	v, err := l.Now(ctx)
-	if err == nil {
-		err = l.standing(v, me)
-	}
 	if err != nil {
-		l.abandon(me, free)
-		return Hold{}, err
+		return admission{}, err
 	}
-	a := admitted{Member: me, free: free, alone: j.Yield}
-	a.note = j.Notes && !v.Members[len(v.Members)-1].is(me)
-	return l.admit(ctx, asked, a)
-}
-
-// standing returns nil if the rule admits a member that has joined, and why not otherwise.
-func (l *Line) standing(v Snapshot, me Member) error {
-	switch i := slices.IndexFunc(v.Members, me.is); {
+	i := slices.IndexFunc(v.Members, me.is)
+	switch {
 	case i < 0:
-		return errRemoved
+		return admission{}, errRemoved
 	case i >= l.Rule(v):
-		return &OccupiedError{v}
+		return admission{}, &OccupiedError{v}
 	}
-	return nil
+	return admission{note: j.noteIf(i+1 < len(v.Members))}, nil
 }

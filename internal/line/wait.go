@@ -36,7 +36,7 @@ var nobodySeen = &lastLeft{}
 type admission struct {
 	before *lastLeft // the last member that this process saw leave, or nobodySeen
 	direct bool      // the member did not follow the whole line
-	note   bool      // the next member may wait for this one's note, see far.go
+	note   note      // for the next member, which may wait for it, see far.go
 }
 
 // wait returns when the rule admits the member. far is not nil if the member does not follow the
@@ -74,7 +74,7 @@ func (l *Line) waitIn(ctx context.Context, m *mirror, j Join, me Member) (admiss
 			return admission{}, l.removed(ctx, me)
 		case state.admitted:
 			before := cmp.Or(state.before, nobodySeen)
-			return admission{before: before, note: j.Notes && state.heard}, nil
+			return admission{before: before, note: j.noteIf(state.heard)}, nil
 		case state.aborted != nil:
 			return admission{}, state.aborted
 		}
