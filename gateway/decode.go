@@ -180,10 +180,10 @@ func (t *Txn) fits(a *TxnResponse) error {
 		var err error
 		switch o, r := &ops[i], &a.Responses[i]; {
 		case o.kind == kindGet && r.Get != nil:
-			err = o.has(r.Get.KVs)
+			err = o.keys().check(r.Get.KVs)
 		case o.kind == kindPut && r.Put != nil:
 		case o.kind == kindDelete && r.Delete != nil:
-			err = o.has(r.Delete.PrevKVs)
+			err = o.keys().check(r.Delete.PrevKVs)
 		case o.kind == kindTxn && r.Txn != nil:
 			err = o.txn.fits(r.Txn)
 		default:
@@ -196,19 +196,27 @@ func (t *Txn) fits(a *TxnResponse) error {
 	return nil
 }
 
-// has checks that keys are of the range of an operation.
-func (o *Op) has(kvs []KeyValue) error {
+// keyRange is the keys that an operation is about.
+type keyRange struct {
+	span     spanKind
+	key, end string
+}
+
+func (o *Op) keys() keyRange { return keyRange{o.span, o.key, o.end} }
+
+// check returns an error if one of the keys is outside of the range.
+func (r keyRange) check(kvs []KeyValue) error {
 	for i := range kvs {
 		key, ok := kvs[i].Key, false
-		switch o.span {
+		switch r.span {
 		case spanKey:
-			ok = key == o.key
+			ok = key == r.key
 		case spanPrefix:
-			ok = strings.HasPrefix(key, o.key)
+			ok = strings.HasPrefix(key, r.key)
 		case spanRange:
-			ok = key >= o.key && key < o.end
+			ok = key >= r.key && key < r.end
 		case spanFrom:
-			ok = key >= o.key
+			ok = key >= r.key
 		}
 		if !ok {
 			return errors.New("a key that was not asked for")
