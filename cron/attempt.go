@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/holdfast-go/holdfast/gateway"
@@ -52,7 +53,8 @@ func (t *Tick) run(ctx context.Context, asked time.Time) (failed bool, _ error) 
 		timed, stop := context.WithTimeoutCause(during, d, ErrTimeout)
 		defer stop()
 		during = timed
-		timer := time.AfterFunc(d+timeoutGrace, func() {
+		grace := min(timeoutGrace, math.MaxInt64-d) // the largest d must not overflow
+		timer := time.AfterFunc(d+grace, func() {
 			if t.claim() {
 				defer close(overrun)
 				t.giveUp(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,6 +233,28 @@ func TestTimeout(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTheLongestTimeoutIsNoLimit: it must not overflow, or another replica would run the tick too.
+func TestTheLongestTimeoutIsNoLimit(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		var ts ticks
+		c := cron.New(name, cron.Every(time.Minute), &cron.Options{Timeout: math.MaxInt64})
+		for i := range 2 {
+			run(t.Context(), t, etcd, c, func(_ context.Context, tick *cron.Tick) error {
+				ts.add(i, tick)
+				time.Sleep(30 * time.Second)
+				return tick.Err()
+			})
+			synctest.Wait()
+		}
+		time.Sleep(2*time.Minute + 45*time.Second)
+		ts.wantMinutes(t, 0, 1)
+		if h := history(t, etcd, c); len(h) != 2 || h[0].Error != "" || h[1].Error != "" {
+			t.Errorf("history %+v", h)
+		}
+	})
 }
 
 func TestTheErrorOfATimeoutSaysSo(t *testing.T) {

@@ -52,6 +52,7 @@ func TestLastIsTheLatestTick(t *testing.T) {
 		{"long ago", listed{ago(40 * 365 * 24 * time.Hour)}, now, ago(40 * 365 * 24 * time.Hour)},
 		{"none", listed{now.Add(1)}, now, time.Time{}},
 		{"no schedule", stuck{}, now, time.Time{}},
+		{"nil", nil, now, time.Time{}},
 		{"in the location", noon{}, now.In(kiritimati), time.Date(2026, 11, 27, 12, 0, 0, 0, kiritimati)},
 	} {
 		if got := cron.Last(tt.schedule, tt.at); !got.Equal(tt.want) {

@@ -98,6 +98,9 @@ const longest = 100 * 366 * 24 * time.Hour
 // for schedulers other than [Cron]: each of their instances can name a tick that it starts by its
 // own clock.
 func Last(schedule Schedule, t time.Time) time.Time {
+	if schedule == nil {
+		return time.Time{}
+	}
 	c := &Cron{schedule: located{schedule, t.Location()}}
 	for d := time.Minute; d <= longest; d *= 2 {
 		first, err := c.next(t.Add(-d))

@@ -91,3 +91,30 @@ func TestEventsBeforeTheConfirmationAreDelivered(t *testing.T) {
 		r.want(t, "a@3", "a@4", "created 4", "a@5")
 	})
 }
+
+// TestAnEventWithoutItsRevisionsIsNotDelivered: the stream is left, and the watch resumed.
+func TestAnEventWithoutItsRevisionsIsNotDelivered(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]string{
+		"no revisions":  `{"kv":{"key":"YQ=="}}`,
+		"none created":  `{"kv":{"key":"YQ==","mod_revision":"6"}}`,
+		"none deleted":  `{"type":"DELETE","kv":{"key":"YQ=="}}`,
+		"created later": `{"kv":{"key":"YQ==","create_revision":"7","mod_revision":"6"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newWatchServer(t, 1, nil)
+				r, _ := watch(t, s.client(t), "a")
+				st := s.next(t)
+				id := st.accept("a", 0, 5)
+				st.write(events(id, bad, kv("a", 6)))
+				st.hungUp()
+				st = s.next(t)
+				id = st.accept("a", 6, 6)
+				st.write(events(id, kv("a", 6)))
+				r.want(t, "created 5", "a@6")
+			})
+		})
+	}
+}

@@ -76,7 +76,8 @@ func TestAConditionalWriteIsOneTransaction(t *testing.T) {
 			c, _, _ = echoless(t, "",
 				`{"header":{"revision":"9"},`+
 					`"responses":[{"response_range":{"kvs":[{"key":"`+b64(canaryKey)+
-					`","value":"`+b64(canaryValue)+`","mod_revision":"6"}],"count":"1"}}]}`)
+					`","value":"`+b64(canaryValue)+
+					`","create_revision":"2","mod_revision":"6"}],"count":"1"}}]}`)
 			_, err = tt.call(t.Context(), c)
 			wantErr(t, err, list(gateway.ErrConflict),
 				list(gateway.ErrUncertain, gateway.ErrInvalid, gateway.ErrUnavailable))
@@ -151,7 +152,7 @@ func TestASequentialNumberIsAboveAllOthers(t *testing.T) {
 	type answers []string
 	at := func(rev int64, number string) string {
 		return fmt.Sprintf(`{"header":{"revision":"%d"},"kvs":[{"key":"%s","value":"%s",`+
-			`"mod_revision":"4"}],"count":"1"}`,
+			`"create_revision":"2","mod_revision":"4"}],"count":"1"}`,
 			rev, b64("dir"), b64(number))
 	}
 	none := func(rev int64) string { return fmt.Sprintf(`{"header":{"revision":"%d"}}`, rev) }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/internal/etcdjson"
 )
@@ -45,6 +46,17 @@ func headerOf(h etcdjson.Header) Header {
 	}
 }
 
+// The revisions of a key are checked because a compare with 0 holds for a key that does not exist.
+var errNoRevisions = errors.New("a key without its revisions")
+
+// keyOf returns a key that was read.
+func (d *decoder) keyOf(kv *etcdjson.KeyValue) KeyValue {
+	if kv.CreateRevision <= 0 || kv.ModRevision < kv.CreateRevision {
+		d.Check(errNoRevisions)
+	}
+	return keyValueOf(kv)
+}
+
 func keyValueOf(kv *etcdjson.KeyValue) KeyValue {
 	return KeyValue{
 		Key: kv.Key, Value: kv.Value, CreateRevision: kv.CreateRevision,
@@ -52,19 +64,25 @@ func keyValueOf(kv *etcdjson.KeyValue) KeyValue {
 	}
 }
 
-func prevOf(kv *etcdjson.KeyValue, there bool) *KeyValue {
-	if !there {
-		return nil
+func (d *decoder) event(ev *etcdjson.Event) (e Event) {
+	if e.Deleted = ev.Deleted; ev.Deleted { // it has no more than the revision of the deletion
+		if e.KV = keyValueOf(&ev.KV); e.KV.ModRevision <= 0 {
+			d.Check(errNoRevisions)
+		}
+	} else {
+		e.KV = d.keyOf(&ev.KV)
 	}
-	prev := keyValueOf(kv)
-	return &prev
+	if ev.HasPrev {
+		e.PrevKV = new(d.keyOf(&ev.Prev))
+	}
+	return e
 }
 
 func (d *decoder) get(a *GetResponse) etcdjson.Header {
 	var w etcdjson.RangeAnswer
 	d.Range(&w, func() {
 		d.KeyValue(&d.kv)
-		a.KVs = append(a.KVs, keyValueOf(&d.kv))
+		a.KVs = append(a.KVs, d.keyOf(&d.kv))
 	})
 	a.Header, a.More, a.Count = headerOf(w.Header), w.More, w.Count
 	return w.Header
@@ -74,7 +92,7 @@ func (d *decoder) put(a *PutResponse) etcdjson.Header {
 	var w etcdjson.PutAnswer
 	d.Put(&w, func() {
 		d.KeyValue(&d.kv)
-		a.PrevKV = prevOf(&d.kv, true)
+		a.PrevKV = new(d.keyOf(&d.kv))
 	})
 	a.Header = headerOf(w.Header)
 	return w.Header
@@ -84,7 +102,7 @@ func (d *decoder) delete(a *DeleteResponse) etcdjson.Header {
 	var w etcdjson.DeleteAnswer
 	d.Delete(&w, func() {
 		d.KeyValue(&d.kv)
-		a.PrevKVs = append(a.PrevKVs, keyValueOf(&d.kv))
+		a.PrevKVs = append(a.PrevKVs, d.keyOf(&d.kv))
 	})
 	a.Header, a.Deleted = headerOf(w.Header), w.Deleted
 	return w.Header
@@ -162,8 +180,10 @@ func (t *Txn) fits(a *TxnResponse) error {
 		var err error
 		switch o, r := &ops[i], &a.Responses[i]; {
 		case o.kind == kindGet && r.Get != nil:
+			err = o.keys().check(r.Get.KVs)
 		case o.kind == kindPut && r.Put != nil:
 		case o.kind == kindDelete && r.Delete != nil:
+			err = o.keys().check(r.Delete.PrevKVs)
 		case o.kind == kindTxn && r.Txn != nil:
 			err = o.txn.fits(r.Txn)
 		default:
@@ -171,6 +191,35 @@ func (t *Txn) fits(a *TxnResponse) error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// keyRange is the keys that an operation is about.
+type keyRange struct {
+	span     spanKind
+	key, end string
+}
+
+func (o *Op) keys() keyRange { return keyRange{o.span, o.key, o.end} }
+
+// check returns an error if one of the keys is outside of the range.
+func (r keyRange) check(kvs []KeyValue) error {
+	for i := range kvs {
+		key, ok := kvs[i].Key, false
+		switch r.span {
+		case spanKey:
+			ok = key == r.key
+		case spanPrefix:
+			ok = strings.HasPrefix(key, r.key)
+		case spanRange:
+			ok = key >= r.key && key < r.end
+		case spanFrom:
+			ok = key >= r.key
+		}
+		if !ok {
+			return errors.New("a key that was not asked for")
 		}
 	}
 	return nil
@@ -195,9 +244,7 @@ func (d *decoder) watchLine() *watchAnswer {
 	var ev etcdjson.Event
 	if !d.Watch(&w, func() {
 		d.Event(&ev)
-		events = append(events, Event{
-			Deleted: ev.Deleted, KV: keyValueOf(&ev.KV), PrevKV: prevOf(&ev.Prev, ev.HasPrev),
-		})
+		events = append(events, d.event(&ev))
 	}) {
 		return nil
 	}

@@ -75,7 +75,12 @@ func (c *Client) Get(ctx context.Context, key string, opts ...Option) (*GetRespo
 func (c *Client) get(ctx context.Context, op Op) (out *GetResponse, err error) {
 	r := &call{op: "get", path: "/kv/range", repeat: true, local: op.serializable}
 	r.linear = !op.serializable && op.revision == 0
-	r.answer = answerOf(c, &out, (*decoder).get)
+	keys := op.keys() // op itself would be on the heap in each call
+	r.answer = answerOf(c, &out, func(d *decoder, a *GetResponse) etcdjson.Header {
+		header := d.get(a)
+		d.Check(keys.check(a.KVs))
+		return header
+	})
 	err = c.single(ctx, r, op)
 	return out, err
 }
@@ -116,7 +121,12 @@ func (c *Client) Delete(ctx context.Context, key string, opts ...Option) (*Delet
 
 func (c *Client) delete(ctx context.Context, op Op) (out *DeleteResponse, err error) {
 	r := &call{op: "delete", path: "/kv/deleterange", write: true, linear: true}
-	r.answer = answerOf(c, &out, (*decoder).delete)
+	keys := op.keys()
+	r.answer = answerOf(c, &out, func(d *decoder, a *DeleteResponse) etcdjson.Header {
+		header := d.delete(a)
+		d.Check(keys.check(a.PrevKVs))
+		return header
+	})
 	err = c.single(ctx, r, op)
 	return out, err
 }

@@ -18,11 +18,14 @@ func TestEachPageBeginsAfterTheLastKey(t *testing.T) {
 	t.Parallel()
 	var bodies []string
 	first := 9 // the revision of the first page; the second answer has another
+	const revisions = `"create_revision":"2","mod_revision":"3"`
 	answers := []string{
 		`{"header":{"revision":"%d"},
-			"kvs":[{"key":"` + b64("ns/a1") + `"},{"key":"` + b64("ns/a2") + `"}],
+			"kvs":[{"key":"` + b64("ns/a1") + `",` + revisions + `},
+				{"key":"` + b64("ns/a2") + `",` + revisions + `}],
 			"more":true,"count":"3"}`,
-		`{"header":{"revision":"%d"},"kvs":[{"key":"` + b64("ns/a3") + `"}],"count":"1"}`,
+		`{"header":{"revision":"%d"},
+			"kvs":[{"key":"` + b64("ns/a3") + `",` + revisions + `}],"count":"1"}`,
 	}
 	c := newClient(t, gateway.Config{
 		Endpoints: []string{"http://a:1"}, Namespace: "ns/",

@@ -154,8 +154,8 @@ func TestASlowWatcherLosesNothingAndDelaysNobody(t *testing.T) {
 		idFast := st.accept("b", 0, 5)
 
 		big := func(id, rev int64) string {
-			return line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"%d",`+
-				`"value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10))
+			return line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","create_revision":"1",`+
+				`"mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10))
 		}
 		rev := int64(5)
 		var cancelled bool
@@ -213,7 +213,7 @@ func TestASlowWatcherLearnsOfACompaction(t *testing.T) {
 		c.SetWatchBuffer(16 << 10)
 		w, st, id := open(t, s, c, t.Context(), "a")
 		for rev := int64(6); rev < 12; rev++ {
-			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==",`+
+			st.write(line(rev, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","create_revision":"1",`+
 				`"mod_revision":"%d","value":"%s"}}]`, id, rev, strings.Repeat("AAAA", 1<<10)))
 		}
 		st.hungUp() // the only watch was cancelled

@@ -23,8 +23,8 @@ func TestAMessageMayBeLongerThanAnyBuffer(t *testing.T) {
 		r, _ := watch(t, s.client(t), "a")
 		st := s.next(t)
 		id := st.accept("a", 0, 5)
-		st.write(line(6, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","mod_revision":"6",`+
-			`"value":"%s"}}]`, id, strings.Repeat("AAAA", 1<<20)))
+		st.write(line(6, `"watch_id":"%d","events":[{"kv":{"key":"YQ==","create_revision":"6",`+
+			`"mod_revision":"6","value":"%s"}}]`, id, strings.Repeat("AAAA", 1<<20)))
 		r.want(t, "created 5", "a@6")
 		if n := len(r.got[1].Events[0].KV.Value); n != 3<<20 {
 			t.Errorf("%d bytes", n)

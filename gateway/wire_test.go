@@ -231,7 +231,8 @@ func put(
 func TestANamespaceIsBeforeEveryKey(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	c, _, sent := echoless(t, "ns/", `{"kvs":[{"key":"`+b64("ns/k")+`"}],"count":"1"}`)
+	c, _, sent := echoless(t, "ns/", `{"kvs":[{"key":"`+b64("ns/k")+
+		`","create_revision":"1","mod_revision":"1"}],"count":"1"}`)
 	for want, opts := range map[string][]gateway.Option{
 		`{"key":"` + b64("ns/k") + `"}`: nil,
 		`{"key":"` + b64("ns/k") + `","range_end":"` + b64("ns/l") +

@@ -44,7 +44,7 @@ func TestAnswersOfAllVersionsAreReadAlike(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, _, _ := echoless(t, "", b)
-			r, err := c.Get(t.Context(), "k")
+			r, err := c.Get(t.Context(), "k?>")
 			if err != nil || len(r.KVs) != 1 || !reflect.DeepEqual(r.KVs[0], want) ||
 				r.Count != 1 || r.Revision != 5 || r.ClusterID != 14841639068965178418 {
 				t.Errorf("%+v, %v", r, err)
@@ -84,6 +84,11 @@ func TestABadAnswerIsAnErrorAndNoGuess(t *testing.T) {
 		"bool of a string": `{"more":"true"}`,
 		"two values":       `{}{}`,
 		"header of a list": `{"header":[]}`,
+		"no revisions":     `{"kvs":[{"key":"aw=="}]}`,
+		"changed before it was created": `{"kvs":[{"key":"aw==","create_revision":"4",` +
+			`"mod_revision":"3"}]}`,
+		"another key": `{"kvs":[{"key":"bA==","create_revision":"3","mod_revision":"3"}]}`,
+		"no key":      `{"kvs":[{"create_revision":"3","mod_revision":"3"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +105,8 @@ func TestABadAnswerIsAnErrorAndNoGuess(t *testing.T) {
 		"none of a kind":   `{"succeeded":true,"responses":[{}]}`,
 		"null":             `{"succeeded":true,"responses":[null]}`,
 		"the other branch": `{"responses":[{"response_range":{}}]}`,
+		"another key": `{"succeeded":true,"responses":[{"response_range":{"kvs":[` +
+			`{"key":"bA==","create_revision":"3","mod_revision":"3"}]}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,14 +131,16 @@ func TestABadAnswerIsAnErrorAndNoGuess(t *testing.T) {
 
 func TestTheAnswerOfATransactionIsRead(t *testing.T) {
 	t.Parallel()
+	const k = `{"key":"aw==","create_revision":"2","mod_revision":"3"}`
+	const l = `{"key":"bA==","create_revision":"3","mod_revision":"3"}`
 	c, _, _ := echoless(t, "", `{"header":{"revision":"9"},"succeeded":true,"responses":[
-		{"response_put":{"header":{"revision":"9"},"prev_kv":{"key":"aw==","mod_revision":"3"}}},
-		{"response_range":{"header":{"revision":"9"},"kvs":[{"key":"aw=="}],"more":true,"count":"2"}},
+		{"response_put":{"header":{"revision":"9"},"prev_kv":`+k+`}},
+		{"response_range":{"header":{"revision":"9"},"kvs":[`+k+`],"more":true,"count":"2"}},
 		{"response_delete_range":{
-			"header":{"revision":"9"},"deleted":"2","prev_kvs":[{"key":"aw=="},{"key":"bA=="}]}},
+			"header":{"revision":"9"},"deleted":"2","prev_kvs":[`+k+`,`+l+`]}},
 		{"response_txn":{"header":{},"responses":[{"response_put":{}}]}}]}`)
 	r, err := c.Txn(t.Context(), gateway.Txn{Then: []gateway.Op{
-		gateway.OpPut("k", nil), gateway.OpGet("k"), gateway.OpDelete("k"),
+		gateway.OpPut("k", nil), gateway.OpGet("k"), gateway.OpDelete("k", gateway.FromKey()),
 		gateway.OpTxn(gateway.Txn{Else: []gateway.Op{gateway.OpPut("x", nil)}}),
 	}})
 	if err != nil {

@@ -21,7 +21,7 @@ func (m *Membership) keep(ctx context.Context, s *core.Session, there func()) er
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrReplaced) || err != nil && !m.hasJoined() && !transient(err):
+		case final(err) || err != nil && !m.hasJoined() && !transient(err):
 			return err
 		case err != nil:
 			m.change(Away, err, Joined, Suspect)
@@ -36,6 +36,11 @@ func (m *Membership) keep(ctx context.Context, s *core.Session, there func()) er
 			}
 		}
 	}
+}
+
+// final reports whether an error ends a membership that has joined.
+func final(err error) bool {
+	return errors.Is(err, ErrReplaced) || errors.Is(err, gateway.ErrClosed)
 }
 
 // transient reports whether an error before the first join may be over soon.

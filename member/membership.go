@@ -48,9 +48,9 @@ type Membership struct {
 // first, and errors that another try cannot change, such as [gateway.ErrPermissionDenied]. After an
 // error there is no member.
 //
-// After the first join no error ends the membership, except [ErrReplaced]. When another member has
-// taken the ID during an outage that was longer than the lease, the member is away until the other
-// one leaves.
+// After the first join no error ends the membership, except [ErrReplaced] and, when the client was
+// closed, [gateway.ErrClosed]. When another member has taken the ID during an outage that was
+// longer than the lease, the member is away until the other one leaves.
 func Join(
 	ctx context.Context, c *gateway.Client, group string, opts *Options,
 ) (*Membership, error) {
@@ -141,7 +141,8 @@ func (m *Membership) State() State {
 func (m *Membership) Context() context.Context { return m.ctx }
 
 // Err returns nil until the membership has ended for good, and then the reason: the error of the
-// context of [Join], [ErrReplaced], or [session.ErrReleased] after [Membership.Leave].
+// context of [Join], [ErrReplaced], [gateway.ErrClosed], or [session.ErrReleased] after
+// [Membership.Leave].
 func (m *Membership) Err() error { return context.Cause(m.ctx) }
 
 // Update shows another value to observers, and returns when etcd has it. The value counts from now

@@ -37,7 +37,7 @@ func (m *Membership) run(fn function) (err error) {
 			return err
 		case m.ctx.Err() != nil:
 			return m.Err()
-		case err != nil && !m.hasJoined():
+		case final(err) || err != nil && !m.hasJoined():
 			return err
 		case err == nil && time.Since(began) > lasting:
 			again = line.Again{}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/bubble"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/member"
@@ -126,6 +127,40 @@ func TestRunEndsWhatItBeganWhenFnDoesNotReturn(t *testing.T) {
 					t.Errorf("%q and %d leases are left", keys, etcd.Leases())
 				}
 			})
+		})
+	}
+}
+
+// TestAMembershipEndsWithItsClient: a closed client never comes back.
+func TestAMembershipEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	for _, update := range []bool{false, true} {
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			c := etcd.Client(t)
+			m, err := member.Join(context.Background(), c, group, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if update {
+				ctx := bubble.Within(t, time.Second)
+				err := m.Update(ctx, "other")
+				if !errors.Is(err, session.ErrNotHeld) || !errors.Is(err, gateway.ErrClosed) {
+					t.Errorf("Update = %v", err)
+				}
+			}
+			select {
+			case <-m.Context().Done():
+			case <-time.After(session.DefaultTTL):
+			}
+			if err := m.Err(); !errors.Is(err, gateway.ErrClosed) {
+				t.Errorf("Err = %v", err)
+			}
+			if err := m.Leave(t.Context()); !errors.Is(err, session.ErrNotHeld) {
+				t.Errorf("Leave = %v", err)
+			}
 		})
 	}
 }

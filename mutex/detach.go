@@ -29,11 +29,16 @@ func (m *Mutex) lockDetachable(ctx context.Context, join enterFunc) (line.Hold, 
 			return line.Hold{}, err
 		}
 		ready, err := h.Grip.MakeDetachable(ctx, try == fenceTries)
-		if ready {
+		switch {
+		case ready:
 			return h, nil
+		case err != nil:
+			h.Abandon(ctx)
+			return line.Hold{}, err
 		}
-		h.Abandon(ctx)
-		if err != nil {
+		// Not in the background, because a Try would find the key.
+		err = line.GiveBack(ctx, h.Grip, h.Grip.Release)
+		if err != nil && !errors.Is(err, session.ErrNotHeld) {
 			return line.Hold{}, err
 		}
 	}

@@ -160,3 +160,29 @@ func TestATokenNeedsAClient(t *testing.T) {
 		}
 	})
 }
+
+// TestATryForADetachableLockDoesNotMeetItself: the first key has no fence left, because a key of a
+// lock below it was created right after it, and must be gone before the second.
+func TestATryForADetachableLockDoesNotMeetItself(t *testing.T) {
+	t.Parallel()
+	bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+		s := bubble.Session(t, etcd)
+		joins := 0
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			answer := c.Apply()
+			if _, there := etcd.Get("a/" + s.Lease().String()); there {
+				if joins++; joins == 1 {
+					etcd.Put("a/b/1", "")
+				}
+			}
+			return answer
+		})
+		lock, err := mutex.New(s, "a", &mutex.Options{Detachable: true}).TryLock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lock.Detach(t.Context(), time.Minute); err != nil {
+			t.Error(err)
+		}
+	})
+}

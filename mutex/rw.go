@@ -31,7 +31,7 @@ func admit(v line.Snapshot) int {
 // RWMutex names a lock that many readers or one writer hold. Users of a [Mutex] of the same name,
 // and members of other libraries, are writers. It is immutable, and making one does no I/O.
 type RWMutex struct {
-	m *Mutex
+	m Mutex // not a pointer, so that the zero RWMutex is one without a session
 }
 
 // NewRWMutex names the lock that all sessions share under name. Calls return [gateway.ErrInvalid]
@@ -46,7 +46,7 @@ func NewRWMutex(s *session.Session, name string, opts *Options) *RWMutex {
 	case m.detachable:
 		m.err = fmt.Errorf("%w: a lock of a RWMutex is not detachable", gateway.ErrInvalid)
 	}
-	return &RWMutex{m}
+	return &RWMutex{*m}
 }
 
 // Lock waits until the lock is granted for writing, see [Mutex.Lock].

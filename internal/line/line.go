@@ -186,7 +186,8 @@ func (l *Line) reach(ctx context.Context, j Join) (admitted, error) {
 }
 
 // Check waits while the session is suspect. Returns [gateway.ErrInvalid] when the line's name is
-// not allowed, the session's error when the session has ended, and ctx's error when ctx ends.
+// not allowed or one of its times is negative, the session's error when the session has ended, and
+// ctx's error when ctx ends.
 func (l *Line) Check(ctx context.Context) error {
 	if err := l.checkName(); err != nil {
 		return err
@@ -194,8 +195,11 @@ func (l *Line) Check(ctx context.Context) error {
 	if err := checkReserved(l.Name); err != nil {
 		return err
 	}
-	if l.MaxHold < 0 {
+	switch {
+	case l.MaxHold < 0:
 		return fmt.Errorf("%w: a MaxHold of %v", gateway.ErrInvalid, l.MaxHold)
+	case l.Delay < 0:
+		return fmt.Errorf("%w: a LockDelay of %v", gateway.ErrInvalid, l.Delay)
 	}
 	return l.Session.Ready(ctx)
 }
