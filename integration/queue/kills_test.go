@@ -14,8 +14,8 @@ import (
 
 // TestProducerProcessDies: when one of six producer processes is killed, or stopped, at a random
 // moment, the queue keeps its rate, long before the lease of the process has expired. The rate
-// scatters on a busy machine, so it must be kept in the best of some tries, and be of the same order
-// in all.
+// scatters on a busy machine, so it must be kept in the best of some tries, and be of the same
+// order in all.
 func TestProducerProcessDies(t *testing.T) {
 	one := party{Endpoint: cluster.Endpoints()[0], Name: fresh(t), TTL: 15 * time.Second}
 	q := queue.New(plain(t), one.Name, nil)
