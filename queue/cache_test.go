@@ -68,8 +68,8 @@ func watching(k keys) *itemCache {
 }
 
 // read answers as etcd does.
-func (m *model) read(from string, limit int) *gateway.TxnResponse {
-	get := func(kind map[string]int64, prefix string, limit int) gateway.OpResponse {
+func (m *model) read(from string, limit int64) *gateway.TxnResponse {
+	get := func(kind map[string]int64, prefix string, limit int64) gateway.OpResponse {
 		out := &gateway.GetResponse{}
 		var places []string
 		for p := range kind {
@@ -78,7 +78,7 @@ func (m *model) read(from string, limit int) *gateway.TxnResponse {
 			}
 		}
 		slices.Sort(places)
-		if len(places) > limit {
+		if int64(len(places)) > limit {
 			places, out.More = places[:limit], true
 		}
 		for _, p := range places {
@@ -137,7 +137,7 @@ func TestCacheIsRight(t *testing.T) {
 			ic.expect(ic.watch)
 			steps()
 			tell(rand.N(20))
-			resp := m.read(from, 5+rand.N(20))
+			resp := m.read(from, 5+rand.N[int64](20))
 			steps()
 			tell(rand.N(20))
 			ic.merge(ic.watch, from, "", resp, nil)

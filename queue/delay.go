@@ -88,7 +88,7 @@ func (q *Queue) moveBatch(ctx context.Context, ic *itemCache) error {
 // ahead a little at first, because etcd passes all keys of a range, also with a limit.
 func (q *Queue) findDue(ctx context.Context, ic *itemCache, from int64) error {
 	begin := from
-	for ahead := int64(leastAhead); ; ahead *= aheadFactor {
+	for ahead := leastAhead; ; ahead *= aheadFactor {
 		end := begin + ahead
 		if ahead > mostAhead {
 			end = maxDue

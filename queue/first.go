@@ -120,9 +120,6 @@ func (g gaps) near(from string, left int64) (ranges []gap) {
 	return append(ranges, gap{from, place(p, numberOf(from)+left)})
 }
 
-// maxSteps is the number of reads that pass few items, until one reads the rest of the queue.
-const maxSteps = 4
-
 // firstKeys returns the keys of the first n items.
 func (q *Queue) firstKeys(ctx context.Context, n int) (first []gateway.KeyValue, _ error) {
 	c := q.s.Client()

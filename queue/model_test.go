@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/gateway"
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 	"github.com/holdfast-go/holdfast/queue"
 )
@@ -25,6 +26,21 @@ import (
 // were made. HOLDFAST_QUEUE_SEEDS is the number of runs; HOLDFAST_QUEUE_SEED runs one of them.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	runModel(t, 20, func(*testing.T, uint64) {})
+}
+
+// TestModelWithSmallSizes is TestModel with small sizes of reads, of what is kept and of gaps, so
+// that few items reach the rules for many. It is not parallel, because the sizes are for all tests.
+func TestModelWithSmallSizes(t *testing.T) { //nolint:paralleltest // see above
+	runModel(t, 6, func(t *testing.T, seed uint64) {
+		t.Helper()
+		queue.SetSmallSizes(t, rand.New(rand.NewPCG(seed, 2)))
+	})
+}
+
+// runModel runs the model with some seeds, by default with so many, and calls setup before each.
+func runModel(t *testing.T, unset int, setup func(t *testing.T, seed uint64)) {
+	t.Helper()
 	number := func(name string, unset int) int {
 		n, err := strconv.Atoi(os.Getenv(name))
 		if err != nil {
@@ -32,12 +48,13 @@ func TestModel(t *testing.T) {
 		}
 		return n
 	}
-	first, runs := 0, number("HOLDFAST_QUEUE_SEEDS", 20)
+	first, runs := 0, number("HOLDFAST_QUEUE_SEEDS", unset)
 	if one := number("HOLDFAST_QUEUE_SEED", -1); one >= 0 {
 		first, runs = one, 1
 	}
 	removals := 0
 	for seed := first; seed < first+runs && !t.Failed(); seed++ {
+		setup(t, uint64(seed))
 		synctest.Test(t, func(t *testing.T) {
 			r := newModelRun(t, uint64(seed))
 			r.run()
@@ -58,6 +75,8 @@ type modelRun struct {
 	opts  queue.Options
 	calm  bool          // no faults
 	ended chan struct{} // closed when the faults are over
+
+	clients []*gateway.Client // of the processes
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -121,7 +140,9 @@ func (r *modelRun) run() {
 	defer stop()
 	var all sync.WaitGroup
 	for i := range 3 {
-		all.Go(func() { r.process(ctx, i) })
+		c := r.etcd.Client(r)
+		r.clients = append(r.clients, c)
+		all.Go(func() { r.process(ctx, i, c) })
 	}
 	all.Wait()
 	close(r.ended)
@@ -194,9 +215,10 @@ func (r *modelRun) check() {
 	r.claims = now
 }
 
-// drain receives all items that are left, and lists the dead letters.
+// drain receives all items that are left, with what one of the processes knows, and lists the dead
+// letters.
 func (r *modelRun) drain() {
-	q := queue.New(open(r.T, r.etcd.Client(r)), "jobs", &queue.Options{
+	q := queue.New(open(r.T, r.clients[r.below(len(r.clients))]), "jobs", &queue.Options{
 		PerGroup: r.opts.PerGroup, MaxInFlight: r.opts.MaxInFlight,
 	})
 	found := func(value, where string) {
@@ -208,13 +230,14 @@ func (r *modelRun) drain() {
 		}
 		f.last = where
 	}
-	for {
+	for last := time.Now(); ; {
 		synctest.Wait()
 		m, err := q.TryReceive(r.Context())
 		switch {
 		case err == nil:
 			found(string(m.Value), "in the queue")
 			ack(r.T, m)
+			last = time.Now()
 			continue
 		case !errors.Is(err, queue.ErrEmpty):
 			r.Fatal(err)
@@ -225,6 +248,10 @@ func (r *modelRun) drain() {
 		}
 		if st.Ready+st.Claimed+st.Delayed == 0 {
 			break
+		}
+		if time.Since(last) > time.Minute {
+			r.wrong("nothing is received of %+v", st)
+			return
 		}
 		time.Sleep(time.Second)
 	}

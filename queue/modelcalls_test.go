@@ -17,8 +17,7 @@ import (
 // The calls of TestModel.
 
 // process is a process with one client, a producer and consumers.
-func (r *modelRun) process(ctx context.Context, n int) {
-	c := r.etcd.Client(r)
+func (r *modelRun) process(ctx context.Context, n int, c *gateway.Client) {
 	for life := 0; ctx.Err() == nil; life++ {
 		s, err := session.New(ctx, c, &session.Options{TTL: 5 * time.Second})
 		if err != nil {
@@ -52,6 +51,9 @@ func (r *modelRun) produce(ctx context.Context, q *queue.Queue, s *session.Sessi
 			opts.Delay = r.upTo(time.Second)
 		}
 		values := make([][]byte, 1+r.below(6))
+		if r.chance(10) {
+			values = make([][]byte, 40) // a backlog
+		}
 		for j := range values {
 			values[j] = fmt.Appendf(nil, "%s.%d.%d", name, i, j)
 		}
@@ -123,7 +125,11 @@ func (r *modelRun) consume(ctx context.Context, q *queue.Queue, s *session.Sessi
 	for ctx.Err() == nil && s.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, r.upTo(time.Second))
 		begin := time.Now()
-		m, err := q.Receive(call)
+		receive := q.Receive
+		if r.chance(20) {
+			receive = q.TryReceive // also while the watch is late
+		}
+		m, err := receive(call)
 		cancel()
 		if err == nil {
 			r.work(m, begin)
@@ -135,6 +141,9 @@ func (r *modelRun) consume(ctx context.Context, q *queue.Queue, s *session.Sessi
 		case r.chance(4):
 			r.etcd.Compact()
 			r.etcd.BreakWatches(false)
+		case r.chance(5):
+			r.etcd.BreakWatches(true) // they are late until then
+			time.AfterFunc(r.upTo(time.Second), func() { r.etcd.BreakWatches(false) })
 		}
 	}
 }

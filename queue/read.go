@@ -7,13 +7,6 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// reach is how many numbers an extension reads at most, unless there are no items. etcd passes all
-// keys of a range, also with a limit. A first read is of fewer if there may be more items.
-const (
-	reach      = 4096
-	firstReach = 1024
-)
-
 // read reads a window of items from a place on, all claims and retries behind it, and more. If end
 // is not empty, it reads up to that place. The claims are read with their short values, because
 // etcd 3.7 omits the leases of a read without values.

@@ -10,10 +10,6 @@ import (
 	"github.com/holdfast-go/holdfast/gateway"
 )
 
-// maxSpans is how many ranges hold the claims of a refresh. With them, the retries and the new
-// items of ten priorities, the transaction stays within etcd's 128 operations.
-const maxSpans = 32
-
 // refresh makes a complete cache right at a revision that is not older than the call. It reads the
 // items behind the last number, and the claims of the items that are held, so it passes no key that
 // was deleted before. It returns false if there are more new items than one answer has, or if the
@@ -40,7 +36,7 @@ func (ic *itemCache) refresh(ctx context.Context, l *itemWatch) (bool, error) {
 			grouped = append(grouped, e.place)
 		}
 	}
-	items := getRanges(news(ic.keys.items), gateway.Limit(maxKnown), gateway.KeysOnly())
+	items := getRanges(news(ic.keys.items), gateway.Limit(int64(maxKnown)), gateway.KeysOnly())
 	claims := getRanges(append(spans(ic.keys.claims, places), news(ic.keys.claims)...))
 	retries := getRanges(append(spans(ic.keys.retries, grouped), news(ic.keys.retries)...))
 	resp, err := ic.id.c.Txn(ctx, gateway.Txn{

@@ -112,7 +112,7 @@ func search(
 	ctx context.Context, c *gateway.Client, from, to string, fits func(gateway.KeyValue) bool,
 	opts ...gateway.Option,
 ) (gateway.KeyValue, error) {
-	for limit := int64(leastFound); ; {
+	for limit := leastFound; ; {
 		got, err := c.Get(ctx, from,
 			append([]gateway.Option{gateway.Range(to), gateway.Limit(limit)}, opts...)...)
 		switch {

@@ -32,17 +32,17 @@ func TestAnExtensionWhileTheCacheForgets(t *testing.T) {
 		m.remove(m.items, m.keys.items, want)
 		report()
 	}
-	const low, urgent, early = window + 10, maxKnown, 500
+	low, urgent, early := int(window)+10, maxKnown, 500
 	for i := range low {
 		m.put(m.items, m.keys.items, place(0, int64(i+1)))
 	}
-	held := place(1, low+1)
+	held := place(1, int64(low+1))
 	m.put(m.items, m.keys.items, held)
 	m.put(m.claims, m.keys.claims, held)
 	m.log = nil
 	ic.merge(ic.watch, "", "", m.read("", window), nil)
 	for i := range window - 1 {
-		take(place(0, int64(i+1)))
+		take(place(0, i+1))
 	}
 	from := ic.horizon
 	ic.expect(ic.watch)
@@ -62,7 +62,7 @@ func TestAnExtensionWhileTheCacheForgets(t *testing.T) {
 	m.remove(m.claims, m.keys.claims, held)
 	report()
 	take(held)
-	for i := window - 1; i < low; i++ {
+	for i := int(window) - 1; i < low; i++ {
 		take(place(0, int64(i+1)))
 	}
 }

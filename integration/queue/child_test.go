@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ import (
 var (
 	producerProcess = reexec.Register("producer", func(p party) int { return p.run(p.produce) })
 	consumerProcess = reexec.Register("consumer", func(p party) int { return p.run(p.consumeAll) })
+	endlessProcess  = reexec.Register("endless", func(p party) int { return p.run(p.produceOn) })
 )
 
 // party is a producer or a consumer.
@@ -31,6 +33,7 @@ type party struct {
 	Endpoint, Name string
 	Self           string // its number in its role
 	Count          int    // of items to produce
+	TTL            time.Duration
 }
 
 // childTTL is how long the items of a killed consumer are claimed.
@@ -64,7 +67,7 @@ func (p party) run(role func(context.Context, *session.Session) error) int {
 	}()
 	c, err := gateway.New(gateway.Config{Endpoints: []string{p.Endpoint}})
 	if err == nil {
-		err = session.Run(ctx, c, &session.Options{TTL: childTTL}, role)
+		err = session.Run(ctx, c, &session.Options{TTL: cmp.Or(p.TTL, childTTL)}, role)
 	}
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, p.Self, err)
@@ -100,6 +103,16 @@ func (p party) produce(ctx context.Context, s *session.Session) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// produceOn enqueues one item after the other until the process ends.
+func (p party) produceOn(ctx context.Context, s *session.Session) error {
+	q := queue.New(s, p.Name, nil)
+	for {
+		if _, err := q.Enqueue(ctx, []byte(p.Self), nil); err != nil {
+			return err
+		}
+	}
 }
 
 // done is the record of an ack.
