@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestInfoShowsNamesWithoutHolders: info shows what once, counter, id, member and shard keep at a
+// TestInfoShowsNamesWithoutHolders: info shows the keys of once, counter, id, member and shard at a
 // name, also after their processes have ended.
 func TestInfoShowsNamesWithoutHolders(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 // restSettings are the settings of names that are not lines, and the result of a once.
 var restSettings = []string{"result", "failure", "counter", "next", "assignment"}
 
-// Whole reads what [One] reads, the other settings of the name, and the number of members of a
+// Whole is [One] with the other settings of the name, and the number of members of a
 // group. The result of a once has up to 1 MiB. It returns the error of a failed request.
 func Whole(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
 	p, err := One(ctx, c, name)
