@@ -74,17 +74,17 @@ func (d *doctor) leftovers(ctx context.Context, all *inspect.Snapshot, prefix st
 	}
 	names := slices.AppendSeq(slices.Collect(maps.Keys(used)), maps.Values(unleased))
 	slices.Sort(names)
+	places, err := inspect.Many(ctx, d.app.client, slices.Compact(names))
+	if err != nil {
+		return err
+	}
 	found := false
-	for _, name := range slices.Compact(names) {
-		p, err := inspect.One(ctx, d.app.client, name)
-		if err != nil {
-			return err
-		}
+	for _, p := range places {
 		for i := range p.Members {
 			m := &p.Members[i]
 			// otherwise the key belongs to no recipe
-			if _, likely := unleased[m.Key]; used[name] || likely {
-				found = d.leftover(p, m, used[name]) || found
+			if _, likely := unleased[m.Key]; used[p.Name] || likely {
+				found = d.leftover(p, m, used[p.Name]) || found
 			}
 		}
 		if p.Paused() {

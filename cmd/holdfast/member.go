@@ -93,6 +93,7 @@ func (a *app) join(
 	case err != nil:
 		return err
 	}
+	a.log.mute(false)
 	if len(argv) > 0 {
 		err = a.runMember(ctx, f, m, argv)
 	} else {

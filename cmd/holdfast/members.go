@@ -44,7 +44,22 @@ func membersCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// awaitAnswer reads a group within the command-timeout, because Observe and shard.Run would retry
+// without an error. After that, outages are printed.
+func (a *app) awaitAnswer(ctx context.Context, group string) error {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	if _, err := member.Members(ctx, a.client, group); err != nil {
+		return err
+	}
+	a.log.mute(false)
+	return nil
+}
+
 func (a *app) watchMembers(ctx context.Context, name string) error {
+	if err := a.awaitAnswer(ctx, name); err != nil {
+		return err
+	}
 	for v, err := range member.Observe(ctx, a.client, name) {
 		switch {
 		case err != nil && ctx.Err() != nil:

@@ -87,7 +87,7 @@ func (a *app) runShards(
 	if err != nil {
 		return err
 	}
-	if _, err := member.Members(ctx, c, name); err != nil { // fails early if etcd does not answer
+	if err := a.awaitAnswer(ctx, name); err != nil {
 		return err
 	}
 	r := childproc.NewRunner(a.warn)

@@ -91,6 +91,13 @@ func TestOutageIsSaid(t *testing.T) {
 		"holder": holder, "waiter": through("lock", "--ttl", "1m", name),
 		"consumer": through("queue", "consume", "--ttl", "1m", name+"-jobs", "--", "sh", "-c",
 			"cat; echo"),
+		"member": through("member", "join", "--ttl", "1m", name+"-group"),
+		"watch":  through("members", "--watch", name+"-none"),
+		"shards": through("shard", "run", "--ttl", "1m", "--shards", "1", name+"-shards", "--",
+			"sh", "-c", "echo; exec sleep 100"),
+	}
+	for _, verb := range []string{"member", "watch", "shards"} {
+		all[verb].line()
 	}
 	awaitMembers(t, name, 2)
 	hf(t, 0, "queue", "put", name+"-jobs", "x")
@@ -119,6 +126,22 @@ func TestOutageIsSaid(t *testing.T) {
 		if text := r.stderr.String(); strings.Count(text, "\n") != 2 ||
 			strings.Contains(text, "level=") {
 			t.Errorf("%s: %s", who, text)
+		}
+	}
+}
+
+// TestAMissingEtcdEndsVerbsOfGroups: a verb that observes a group ends with 69 if etcd does not
+// answer at its start.
+func TestAMissingEtcdEndsVerbsOfGroups(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"members", "--watch", "a"}, {"shard", "run", "a", "--shards", "2", "--", "true"},
+	} {
+		text := complain(t, 69, append(args[:2:2], append([]string{
+			"--endpoints", "127.0.0.1:1", "--command-timeout", "1",
+		}, args[2:]...)...)...)
+		if !strings.Contains(text, "cannot reach etcd within 1s") {
+			t.Errorf("%v: %s", args, text)
 		}
 	}
 }

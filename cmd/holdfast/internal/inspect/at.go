@@ -10,18 +10,9 @@ import (
 // [gateway.ErrFutureRevision] for a revision that etcd does not have, and else the error of a
 // failed request.
 func At(ctx context.Context, c *gateway.Client, name string, revision int64) (*Place, error) {
-	at := gateway.AtRevision(revision)
-	p, _, err := membersOf(ctx, c, name, at)
+	all, err := readNames(ctx, c, revision, name)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := c.Get(ctx, claimPrefix(name), gateway.Prefix(), gateway.KeysOnly(), at)
-	if err != nil {
-		return nil, err
-	}
-	for _, kv := range claims.KVs {
-		p.Recipe = Queue
-		p.Members = append(p.Members, Member{Key: kv.Key})
-	}
-	return p, (&reader{c: c, revision: revision}).fill(ctx, p)
+	return all[0], nil
 }

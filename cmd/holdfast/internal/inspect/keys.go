@@ -27,6 +27,8 @@ const BrokenPrefix = "holdfast/broken/"
 
 func claimPrefix(name string) string { return name + claimPart }
 
+func nodePrefix(name string) string { return name + "//members/" }
+
 // claimedItem returns the position of the item that a claim's key names.
 func claimedItem(key string) (item string, ok bool) {
 	_, item, ok = strings.Cut(key, claimPart)

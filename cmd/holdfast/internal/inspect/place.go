@@ -22,8 +22,12 @@ const (
 	Lock      = "lock"
 	Election  = "election"
 	Cron      = "cron"
-	Once      = "once"    // with a run since the last result
+	Once      = "once"    // with a run since the last result, or a result
 	Limiter   = "limiter" // its members are the blocks of the sessions
+	Counter   = "counter"
+	IDs       = "ids"
+	Shards    = "shards"
+	Group     = "group"
 	Semaphore = "semaphore"
 	Barrier   = "barrier"
 	Latch     = "latch"
@@ -36,6 +40,7 @@ type Place struct {
 	Recipe   string
 	Settings map[string]string // the values of the settings' keys
 	Members  []Member          // in the order in which they joined
+	Nodes    int64             // the members of a group; only [Whole] counts them
 }
 
 // Member is one holder or waiter.
@@ -85,8 +90,16 @@ func (p *Place) recipe() string {
 		return Cron
 	case p.has("bucket"):
 		return Limiter
-	case p.has("attempts"):
+	case p.has("attempts"), p.has("result"):
 		return Once
+	case p.has("counter"):
+		return Counter
+	case p.has("next"):
+		return IDs
+	case p.has("assignment"):
+		return Shards
+	case p.Nodes > 0:
+		return Group
 	case valued && !shared:
 		return Election
 	}

@@ -53,7 +53,11 @@ func TestRecipeAndHolders(t *testing.T) {
 		{line("a", "state={}", "1", "2"), Cron, 1},
 		{line("a", "pause={}"), Cron, 0},
 		{line("a", "attempts=", "1", "2"), Once, 1},
+		{line("a", "result={}"), Once, 0},
 		{line("a", "bucket={}", "1=10", "2=5"), Limiter, 2},
+		{line("a", "counter=3"), Counter, 0},
+		{line("a", "next=3"), IDs, 0},
+		{line("a", "assignment={}"), Shards, 0},
 	} {
 		holds := 0
 		for _, m := range tt.place.Members {

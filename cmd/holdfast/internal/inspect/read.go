@@ -14,19 +14,61 @@ import (
 // One reads one name, with members that have no lease and so never expire. It returns the error of
 // a failed request.
 func One(ctx context.Context, c *gateway.Client, name string) (*Place, error) {
-	p, _, err := membersOf(ctx, c, name)
+	all, err := readNames(ctx, c, 0, name)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := c.Get(ctx, claimPrefix(name), gateway.Prefix(), gateway.KeysOnly())
+	return all[0], nil
+}
+
+// Many is [One] for several names, with a few requests for every 50 of them.
+func Many(ctx context.Context, c *gateway.Client, names []string) ([]*Place, error) {
+	var all []*Place
+	for part := range slices.Chunk(names, keysAtOnce/2) {
+		places, err := readNames(ctx, c, 0, part...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, places...)
+	}
+	return all, nil
+}
+
+// readNames reads at most keysAtOnce/2 names at a revision, or at the current one if it is 0.
+func readNames(
+	ctx context.Context, c *gateway.Client, revision int64, names ...string,
+) ([]*Place, error) {
+	at := gateway.AtRevision(revision)
+	var t gateway.Txn
+	for _, name := range names {
+		from, to := memberRange(name)
+		t.Then = append(t.Then, gateway.OpGet(from, gateway.Range(to), gateway.KeysOnly(), at),
+			gateway.OpGet(claimPrefix(name), gateway.Prefix(), gateway.KeysOnly(), at))
+	}
+	resp, err := c.Txn(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	for _, kv := range claims.KVs {
-		p.Recipe = Queue
-		p.Members = append(p.Members, Member{Key: kv.Key})
+	places := make([]*Place, len(names))
+	for i, name := range names {
+		p := &Place{Name: name}
+		p.addMembers(resp.Responses[2*i].Get.KVs)
+		for _, kv := range resp.Responses[2*i+1].Get.KVs {
+			p.Recipe = Queue
+			p.Members = append(p.Members, Member{Key: kv.Key})
+		}
+		places[i] = p
 	}
-	return p, (&reader{c: c}).fill(ctx, p)
+	return places, (&reader{c: c, revision: revision}).fill(ctx, places...)
+}
+
+// addMembers adds the members among the keys in the range of the name.
+func (p *Place) addMembers(kvs []gateway.KeyValue) {
+	for _, kv := range kvs {
+		if isMember(p.Name, kv.Key) {
+			p.Members = append(p.Members, Member{Key: kv.Key, Lease: leaseOf(kv.Key)})
+		}
+	}
 }
 
 // frontLimit is how many keys Front reads at first.
@@ -72,11 +114,7 @@ func membersOf(
 		return nil, false, err
 	}
 	p = &Place{Name: name}
-	for _, kv := range resp.KVs {
-		if isMember(name, kv.Key) {
-			p.Members = append(p.Members, Member{Key: kv.Key, Lease: leaseOf(kv.Key)})
-		}
-	}
+	p.addMembers(resp.KVs)
 	return p, resp.More, nil
 }
 
