@@ -70,11 +70,11 @@ func checkFirst(wrong func(string, ...any), etcd *fakeetcd.Server, c *fakeetcd.C
 	var question struct {
 		Compare []struct{ Key []byte }
 	}
-	if err := json.Unmarshal(c.Body, &question); err != nil || len(question.Compare) != 3 {
+	if err := json.Unmarshal(c.Body, &question); err != nil || len(question.Compare) != 2 {
 		wrong("%s: %v", c.Body, err)
 		return
 	}
-	me, _ := etcd.Get(string(question.Compare[2].Key))
+	me, _ := etcd.Get(string(question.Compare[1].Key))
 	for _, key := range members(etcd) {
 		other, _ := etcd.Get(key)
 		if key[:2] == me.Key[:2] && other.CreateRevision < me.CreateRevision {

@@ -142,7 +142,8 @@ func TestWatchesThatAlwaysEnd(t *testing.T) {
 				if err := watch(within(t, 10*time.Second), s); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("while they end: %v", err)
 				}
-				if n := calls.Load(); n > 60 {
+				// A restart takes up to 8 requests: a queue looks for its next delayed item in steps.
+				if n := calls.Load(); n > 10*8 {
 					t.Errorf("%d requests in 10 s", n)
 				}
 				etcd.CompactWatches(false)
