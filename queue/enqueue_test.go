@@ -38,3 +38,24 @@ func TestEnqueueAllIsCheckedFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestAnEnqueueWhoseAnswerCannotBeRightIsAnError: it says that the tail has changed, and has the tail
+// as it was.
+func TestAnEnqueueWhoseAnswerCannotBeRightIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		q := queue.New(open(t, etcd.Client(t)), "jobs", nil)
+		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
+			const compares = `"compare":[`
+			never := compares + `{"target":"VERSION","key":"eA==","version":"5"},`
+			if c.IsTxn("item") {
+				c.Body = bytes.Replace(c.Body, []byte(compares), []byte(never), 1)
+			}
+			return c.Apply()
+		})
+		ids, err := q.EnqueueAll(t.Context(), [][]byte{[]byte("item 1"), []byte("item 2")}, nil)
+		if len(ids) > 0 || !errors.Is(err, gateway.ErrProtocol) {
+			t.Errorf("EnqueueAll = %q, %v", ids, err)
+		}
+	})
+}
