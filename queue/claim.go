@@ -131,7 +131,7 @@ func (c *claim) read(resp core.Outcome) {
 			c.claims += int(count.Get.KVs[0].Version)
 		}
 		c.attempts = c.claims
-		if !c.known {
+		if !c.known && len(resp.Responses[2].Get.KVs) > 0 { // else fetch reads it
 			c.item = resp.Responses[2].Get.KVs[0].Value
 		}
 		return

@@ -258,7 +258,10 @@ func (p *producer) addAll(ctx context.Context, jobs []*merge.Job[*addition]) err
 		}
 	}
 	return p.withLease(ctx, &m, func() error {
-		_, err := p.appendBatch(ctx, &m)
+		added, err := p.appendBatch(ctx, &m)
+		if err == nil && !added { // there is no guard that could fail
+			err = fmt.Errorf("%w: the tail has changed and has not", gateway.ErrProtocol)
+		}
 		return err
 	})
 }
