@@ -49,8 +49,8 @@ const ownWatchDelay = time.Second
 
 // For the first tryFor, the tries of a write whose connections break begin every tryEvery. A path
 // that cuts all connections every 100 ms is used best by a try right after each cut, and growing
-// pauses would miss it. The test is TestCallsWhileAllConnectionsAreCut: the longest of the writes
-// in 20 minutes takes 1.0 s, where it takes 3.6 s with growing pauses.
+// pauses would miss it. The test is TestCallsWhileAllConnectionsAreCut: the longest write takes
+// 1.3 s, and 7.0 s with growing pauses.
 const (
 	tryEvery = 80 * time.Millisecond
 	tryFor   = 5 * time.Second
