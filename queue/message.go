@@ -20,8 +20,8 @@ import (
 // Ack, AckWith, Nack, Requeue and Reject end the claim. Each returns [session.ErrNotHeld] when the
 // claim was lost or ended before. When ctx ends first, it returns [gateway.ErrUncertain] with ctx's
 // error, and the session continues in the background; a repeated call waits for that. If ctx has
-// ended before the call, the call has 1 s of its own. If etcd refuses the call, the item stays
-// claimed, and the same or another of these calls may follow.
+// ended before the call, or is the message's own context, the call has 1 s of its own. If etcd
+// refuses the call, the item stays claimed, and the same or another of these calls may follow.
 type Message struct {
 	hold *core.Hold
 

@@ -15,9 +15,9 @@ import (
 // at once and then deletes the key, so that the next waiter acquires it. The verb returns
 // [ErrNotHeld] when the hold had ended before. If ctx ends first it returns [gateway.ErrUncertain]
 // and the context's error, and the session continues the release in the background; another call
-// waits for that. If ctx had ended before the call, the verb has 1 s of its own. After any other
-// error (etcd rejected the request) the key keeps others out until the session ends: repeat the
-// call.
+// waits for that. If ctx had ended before the call, or is the hold's own context, the verb has 1 s
+// of its own. After any other error (etcd rejected the request) the key keeps others out until the
+// session ends: repeat the call.
 //
 // Do of a recipe acquires a hold, runs fn, and releases the hold, also if fn panics or ends its
 // goroutine; it does not recover. The context of fn ends with ctx, and when the hold is lost; fn

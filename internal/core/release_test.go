@@ -45,6 +45,31 @@ func TestRelease(t *testing.T) {
 	})
 }
 
+// TestReleaseWithTheContextOfTheHold: a release whose context is the hold's own, which it ends, or
+// derived from that, returns the outcome.
+func TestReleaseWithTheContextOfTheHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		etcd := fakeetcd.Start(t)
+		s := open(t, etcd, nil)
+		for _, timeout := range []time.Duration{time.Minute, 0} {
+			h := hold(t, s, "a")
+			ctx := h.Context()
+			if timeout > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, timeout)
+				defer cancel()
+			}
+			if err := h.grip.Release(ctx); err != nil || !errors.Is(ctx.Err(), context.Canceled) {
+				t.Errorf("Release = %v, the context: %v", err, ctx.Err())
+			}
+			if _, ok := etcd.Get("a"); ok {
+				t.Error("the key is there")
+			}
+		}
+	})
+}
+
 // TestReleaseIsOfTheOwnHold: after a second hold of the same key, the first cannot release it any
 // more.
 func TestReleaseIsOfTheOwnHold(t *testing.T) {

@@ -93,7 +93,7 @@ func (g *Releaser) AddReleaseOps(ops ...gateway.Op) { g.with.Then = append(g.wit
 // [ErrNotHeld] when the hold had ended before, also by an earlier Release. When ctx ends first it
 // returns [gateway.ErrUncertain] with the error of ctx, and the deletion continues in the
 // background; a repeated Release waits for it and then returns nil. If ctx has ended before the
-// call, Release has 1 s of its own.
+// call, or ends with the hold, Release has 1 s of its own.
 func (g *Releaser) Release(ctx context.Context) error { return g.release(ctx, nil) }
 
 // ReleaseWith is Release with w instead of the operations of [Releaser.AddReleaseOps]. Of several
@@ -137,6 +137,7 @@ func (g *Releaser) close() {
 // begin moves the state machine for a release, and sends it or waits for an earlier one.
 func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 	lostBefore := g.h.Err() // reads the clock
+	abandoned := ctx.Err() != nil
 	g.mu.Lock()
 	was, foreign := g.state, g.foreign
 	if foreign && lostBefore == nil {
@@ -183,6 +184,12 @@ func (g *Releaser) begin(ctx context.Context, with *ReleaseWrite) error {
 			g.deleteLater()
 			return nil
 		}
+	}
+	if !abandoned {
+		// The end of the hold has ended ctx too if it is the hold's own.
+		var cancel context.CancelFunc
+		ctx, cancel = grace.Of(ctx)
+		defer cancel()
 	}
 	return g.delete(ctx)
 }
