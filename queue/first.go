@@ -28,12 +28,8 @@ func readGaps(ctx context.Context, c *gateway.Client, k *keys) (known gaps, next
 		return gaps{}, 0, err
 	}
 	tail := resp.Responses[1].Get
-	if known = parseGaps(resp.Responses[0].Get); len(tail.KVs) == 0 ||
-		tail.KVs[0].CreateRevision != known.tail {
-		known = gaps{}
-	}
-	t, _ := parseTail(tail) // a corrupt one tells nothing
-	return known, t.next, nil
+	_, next = tailOf(tail)
+	return gapsOf(resp.Responses[0].Get, tail), next, nil
 }
 
 // first returns the place up to which a first read goes, or none if it may read all, because at

@@ -39,6 +39,15 @@ func (g gaps) encode() []byte {
 	return out
 }
 
+// gapsOf reads the key of the gaps, as they are of this tail: there is none if they are of another.
+func gapsOf(stored, tail *gateway.GetResponse) gaps {
+	g := parseGaps(stored)
+	if created, _ := tailOf(tail); created == 0 || g.tail != created {
+		return gaps{}
+	}
+	return g
+}
+
 // parseGaps reads the key of the gaps. A value that is not of this library is as none.
 func parseGaps(got *gateway.GetResponse) gaps {
 	if len(got.KVs) == 0 {

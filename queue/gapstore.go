@@ -89,10 +89,8 @@ func (q *Queue) storeGaps(ic *itemCache, idle bool) {
 		if !ic.sawTail(created, t) {
 			return
 		}
-		old := parseGaps(resp.Responses[1].Get)
-		if old.tail != created {
-			old = gaps{tail: created}
-		}
+		old := gapsOf(resp.Responses[1].Get, resp.Responses[0].Get)
+		old.tail = created
 		list := ic.newGaps()
 		if len(list) == 0 {
 			return

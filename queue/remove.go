@@ -83,10 +83,7 @@ func (q *Queue) find(ctx context.Context, id string) (gateway.KeyValue, error) {
 	if dead := resp.Responses[0].Get.KVs; len(dead) > 0 {
 		return dead[0], nil
 	}
-	known, tails := parseGaps(resp.Responses[1].Get), resp.Responses[2].Get.KVs
-	if len(tails) == 0 || tails[0].CreateRevision != known.tail {
-		known = gaps{}
-	}
+	known := gapsOf(resp.Responses[1].Get, resp.Responses[2].Get)
 	at := gateway.AtRevision(resp.Revision)
 	named := func(kv gateway.KeyValue) bool { return strings.HasSuffix(kv.Key, "/"+id) }
 	end := until(q.keys.delayed)

@@ -18,7 +18,7 @@ var (
 	// quarter of them, so that its memory does not grow with the backlog.
 	maxKnown = 4096
 	// keptValue is the longest value that a cache keeps from the watch, so that the claim of the
-	// item need not read it.
+	// item need not read it. Three rounds of queue_8x8 have shown no gain.
 	keptValue = 1 << 10
 	// idleCache is the time for which a cache without users is kept, so that the next one needs no
 	// read.
@@ -83,6 +83,7 @@ const (
 	// knownWeight is the weight of a claim of an item whose value is kept.
 	knownWeight = 2
 	// paceInterval is the longest time for which a claim, or an ack of a Consume, waits for others.
+	// Without it, one producer and a Consume of one function send 2.0 requests an item, not 1.4.
 	paceInterval = 5 * time.Millisecond
 	// peekPage is the number of items that Peek reads at once, with their values. So many of the
 	// largest items stay within the limit of an answer.
@@ -94,11 +95,13 @@ const (
 	aheadFactor = 16                    // see leastAhead
 	mostAhead   = 30 * 24 * 3600 * 1000 // milliseconds
 	// leaveFor is about the time for which consumers leave the moving to another process that was
-	// faster, because only one of them can move an item.
+	// faster, because only one of them can move an item. Without it, 6 processes send 4,840 requests
+	// for 2,000 items that are due at once, not 4,290.
 	leaveFor = 100 * time.Millisecond
 )
 
-// Producers. The tests are TestRequestsPerItem and TestProducerFreezes of integration/queue.
+// Producers. The tests are TestRequestsPerItem and TestProducerFreezes of integration/queue. The
+// figures are of 2 to 100 sessions on an etcd in memory that answers after 1 to 3 ms.
 const (
 	// firstAppendPause is the first pause after an append that was not answered.
 	firstAppendPause = 20 * time.Millisecond
@@ -107,14 +110,20 @@ const (
 	maxPause    = 5 * time.Second
 	maxPressure = 10
 	// A producer that loses doubles its pause so often, and then once after manyLosses more. It must
-	// not pause for much longer than the others, because only a success raises the pressure for all.
+	// not pause for much longer than the others, because only a success raises the pressure for all:
+	// without the limit, one of two producers put 9 items for each of the other. manyLosses is for a
+	// tail that always moves: see TestTailThatAlwaysMoves.
 	maxLosses  = 3
 	manyLosses = 16
-	// At lowPressure, or less, a producer that has lost once tries again without a pause.
+	// At lowPressure, or less, a producer that has lost once tries again without a pause. Without
+	// that, 6 producers send 3.5 requests an item, not 3.1, and 2 send 1.8, not 2.2.
 	lowPressure = 2
 	// manyAlone is how often a producer moves the tail, and no other does, until it does not pause.
+	// Without it, 6 producers of a full queue send 7 requests an item, not 3.3, on real etcd. If the
+	// queue is never full, they send 2.3 without it, and 3.1 with it.
 	manyAlone = 4
 
-	// A producer that moves the tail all the time lets others in after this time.
+	// A producer that moves the tail all the time lets others in after this time. No figure shows a
+	// gain beside manyAlone: it is for a producer that starts while another never pauses.
 	turn = 100 * time.Millisecond
 )

@@ -14,8 +14,8 @@ import (
 
 // TestProducerProcessDies: when one of six producer processes is killed, or stopped, at a random
 // moment, the queue keeps its rate, long before the lease of the process has expired. The rate
-// scatters on a busy machine, so it must be kept in the best of some tries, and be of the same
-// order in all.
+// scatters by the load of the machine, so it must be kept in the best of some tries, and not be
+// near zero in any: with a leased key in the way of all producers it is a hundredth.
 func TestProducerProcessDies(t *testing.T) {
 	one := party{Endpoint: cluster.Endpoints()[0], Name: fresh(t), TTL: 15 * time.Second}
 	q := queue.New(plain(t), one.Name, nil)
@@ -34,7 +34,10 @@ func TestProducerProcessDies(t *testing.T) {
 	}
 	best := 0.0
 	signals := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGKILL}
-	for _, signal := range slices.Repeat(signals, sized(1, 4)) {
+	for n, signal := range slices.Repeat(signals, 4) {
+		if n >= sized(3, 12) && best >= 0.8 {
+			break
+		}
 		join() // the sixth
 		rate(time.Second)
 		before := rate(2 * time.Second)
@@ -47,7 +50,7 @@ func TestProducerProcessDies(t *testing.T) {
 		figure(t, "items/s of 6 producer processes: %.0f; in the second after one was %s: %.0f; "+
 			"in the next two: %.0f, which is %.2f", before, signal, first, after,
 			after/before)
-		if best = max(best, after/before); after < 0.4*before {
+		if best = max(best, after/before); after < 0.05*before {
 			t.Errorf("%.0f items/s, then %.0f", before, after)
 		}
 	}
