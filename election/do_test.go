@@ -14,6 +14,37 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
+// TestAReleaseWithTheContextOfDo: a Resign or a TransferTo within Do, which ends the context that it
+// was called with, returns its outcome.
+func TestAReleaseWithTheContextOfDo(t *testing.T) {
+	t.Parallel()
+	for _, transfers := range []bool{false, true} {
+		bubble.Run(t, func(t *testing.T, etcd *fakeetcd.Server) {
+			e := election.New(bubble.Session(t, etcd), "a", nil)
+			err := e.Do(t.Context(), "v", func(ctx context.Context, term *election.Term) error {
+				go func() { _, _ = e.Campaign(t.Context(), "next") }()
+				synctest.Wait()
+				all, err := e.Candidates(ctx)
+				if err != nil {
+					return err
+				}
+				if transfers {
+					err = term.TransferTo(ctx, all[1])
+				} else {
+					err = term.Resign(ctx)
+				}
+				if cause := context.Cause(ctx); !errors.Is(cause, session.ErrReleased) {
+					t.Errorf("the context: %v", cause)
+				}
+				return err
+			})
+			if err != nil {
+				t.Errorf("Do = %v", err)
+			}
+		})
+	}
+}
+
 // TestDo: Do runs fn for one term, also if the term is lost. The context of fn ends with the term.
 func TestDo(t *testing.T) {
 	t.Parallel()

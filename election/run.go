@@ -27,7 +27,7 @@ func Run(
 }
 
 // Do campaigns as [Election.Campaign] does, runs fn, and resigns, see [session.Hold]. The context
-// of fn also ends by a [Term.Resign] or [Term.TransferTo] while fn runs, so pass them another one.
+// of fn also ends by a [Term.Resign] or [Term.TransferTo] while fn runs.
 func (e *Election) Do(
 	ctx context.Context, value string, fn func(ctx context.Context, term *Term) error,
 ) error {

@@ -23,10 +23,11 @@ type Hold struct {
 	ended  error           // the cause; nil if it lasts as long as the session
 	ctx    context.Context //nolint:containedctx // made by the first call of Context
 	cancel context.CancelCauseFunc
-	limit  *limit // nil if the hold has none
-	owner  string // the key's value, if the hold is detachable; see detach.go
-	moved  int64  // the fence of an adopted hold; 0 for any other
-	known  int64  // the revision at which it was adopted; 0 for any other
+	onEnd  context.CancelCauseFunc // see OnEnd; nil if there is none
+	limit  *limit                  // nil if the hold has none
+	owner  string                  // the key's value, if the hold is detachable; see detach.go
+	moved  int64                   // the fence of an adopted hold; 0 for any other
+	known  int64                   // the revision at which it was adopted; 0 for any other
 }
 
 // Context is documented at session.Hold.Context.
@@ -57,6 +58,20 @@ func (h *Hold) end(cause error) {
 	h.ended = cause
 	if h.cancel != nil {
 		h.cancel(cause)
+	}
+	if h.onEnd != nil {
+		h.onEnd(cause)
+	}
+}
+
+// OnEnd cancels another context when the hold ends. A release does that before its request, which
+// then has a time of its own if the caller has passed that context. It is not called at the end of
+// the session.
+func (h *Hold) OnEnd(cancel context.CancelCauseFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.onEnd = cancel; h.ended != nil {
+		cancel(h.ended)
 	}
 }
 

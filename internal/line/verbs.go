@@ -56,8 +56,11 @@ func (v Verbs[N]) do(
 	}()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if v.UntilReleased {
+		h.OnEnd(cancel)
+	}
 	defer context.AfterFunc(h.Context(), func() { //nolint:contextcheck // the hold's own life
-		if v.UntilReleased || !h.Grip.Released() {
+		if !h.Grip.Released() {
 			cancel(h.Err())
 		}
 	})()
