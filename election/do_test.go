@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-go/holdfast/session"
 )
 
-// TestAReleaseWithTheContextOfDo: a Resign or a TransferTo within Do, which ends the context that it
-// was called with, returns its outcome.
+// TestAReleaseWithTheContextOfDo: a Resign or a TransferTo within Do, which ends the context that
+// it was called with, returns its outcome.
 func TestAReleaseWithTheContextOfDo(t *testing.T) {
 	t.Parallel()
 	for _, transfers := range []bool{false, true} {

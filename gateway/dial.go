@@ -41,7 +41,6 @@ func (c *Client) ownTransport() *http.Transport {
 		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        c.cfg.IdleTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
-		WriteBufferSize:        writeBuffer,
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)

@@ -5,15 +5,9 @@ import "time"
 // The constants of speed and cost, each with the row of "make compare" or the test that it is for.
 // Limits of messages and times that a promise depends on stand where they are used.
 
-// Connections. The rows are lock_own_c64 and lock_own_c256.
-const (
-	// maxIdleConns is at least the usual concurrency of a client. Otherwise connections would be
-	// dialed for every request.
-	maxIdleConns = 512
-	// writeBuffer is so large that a transaction of several writes is sent as one piece, headers
-	// included.
-	writeBuffer = 16 << 10
-)
+// maxIdleConns is at least the usual concurrency of a client. Otherwise connections would be dialed
+// for every request.
+const maxIdleConns = 512
 
 // Renewals. The row is sessions_1000.
 const (

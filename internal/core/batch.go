@@ -20,7 +20,6 @@ type batch struct {
 	members []*Pending
 	ctx     context.Context //nolint:containedctx // of the request
 	cancel  context.CancelCauseFunc
-	apart   bool  // it has one member, and no other may be added
 	callers int   // that have not left; Session.mu guards it
 	err     error // of the request
 

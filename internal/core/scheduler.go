@@ -23,7 +23,6 @@ import (
 type scheduler struct {
 	waiting   []*Pending
 	senders   int
-	apart     int             // the senders whose transaction no waiting write could join
 	members   int             // the writes in the transactions under way
 	returning int             // weighted writes that are expected from callers that were answered
 	returned  chan struct{}   // closed when none is expected any more; nil unless a sender lingers
@@ -70,7 +69,7 @@ func (s *Session) Submit(ctx context.Context, w Write) *Pending {
 	if w.Weight > 0 {
 		q.countReturn()
 	}
-	if q.senders < maxSenders && q.mayLead(p, q.senders-q.apart) {
+	if q.senders < maxSenders && q.mayLead(p) {
 		s.startSender()
 	}
 	return p
@@ -164,22 +163,12 @@ func (s *Session) sendWrites() {
 	}
 }
 
-// mayLead reports whether a transaction is made for a write while others, which it could have
-// joined, are under way. A write that may linger is only added to the transaction of another,
-// unless its line is isolated. Weighted writes wait for the answer to the ones before.
-func (q *scheduler) mayLead(p *Pending, others int) bool {
-	if p.w.Weight > 0 && q.weighted {
-		return false
-	}
-	return others == 0 || !p.w.MayLinger || q.mustBeAlone(p)
-}
-
-func (q *scheduler) mustBeAlone(p *Pending) bool { return p.alone || q.isolated[p.w.Line] }
+// mayLead reports whether a transaction is made for a write. Weighted writes wait for the answer to
+// the ones before.
+func (q *scheduler) mayLead(p *Pending) bool { return p.w.Weight == 0 || !q.weighted }
 
 // first returns the index of the longest waiting write that may lead, or -1.
-func (q *scheduler) first(others int) int {
-	return slices.IndexFunc(q.waiting, func(p *Pending) bool { return q.mayLead(p, others) })
-}
+func (q *scheduler) first() int { return slices.IndexFunc(q.waiting, q.mayLead) }
 
 // nextBatch makes the next batch of waiting writes. It returns nil if there are none for another
 // transaction, and the sender ends then.
@@ -187,7 +176,7 @@ func (s *Session) nextBatch() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.scheduler
-	i := q.first(q.senders - 1 - q.apart)
+	i := q.first()
 	if i < 0 {
 		q.senders--
 		return nil
@@ -195,10 +184,8 @@ func (s *Session) nextBatch() *batch {
 	p := q.waiting[i]
 	q.waiting = slices.Delete(q.waiting, i, i+1)
 	q.weighted = q.weighted || p.w.Weight > 0
-	b := &batch{members: []*Pending{p}, apart: q.mustBeAlone(p)}
-	if b.apart {
-		q.apart++
-	} else {
+	b := &batch{members: []*Pending{p}}
+	if !p.alone && !q.isolated[p.w.Line] {
 		q.fill(b)
 	}
 	q.members += len(b.members)
@@ -213,7 +200,7 @@ func (s *Session) nextBatch() *batch {
 		ctx = context.WithoutCancel(ctx)
 	}
 	b.ctx, b.cancel = s.bound(ctx)
-	if q.senders < maxSenders && q.first(q.senders-q.apart) >= 0 {
+	if q.senders < maxSenders && q.first() >= 0 {
 		s.startSender()
 	}
 	return b
@@ -295,9 +282,6 @@ func (s *Session) finish(b *batch) (answered int) {
 		default:
 			p.done <- struct{}{} // from here on p is the caller's
 		}
-	}
-	if b.apart {
-		q.apart--
 	}
 	switch {
 	case b.ctx.Err() != nil: // b.err may match anything, because it has the cause

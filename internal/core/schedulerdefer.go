@@ -65,7 +65,7 @@ func (s *Session) flushDeferred() {
 		return
 	}
 	q.waiting = append(all, q.waiting...)
-	if q.senders < maxSenders && q.first(q.senders-q.apart) >= 0 {
+	if q.senders < maxSenders && q.first() >= 0 {
 		s.startSender()
 	}
 }

@@ -1,9 +1,6 @@
 package core
 
-import (
-	"runtime"
-	"time"
-)
+import "time"
 
 // Expect announces n weighted writes that the caller submits at once, perhaps in goroutines. If no
 // weighted write is under way, the first of them waits briefly for the others, so that they share a
@@ -27,17 +24,13 @@ func Unexpect(s *Session) {
 func (s *Session) awaitExpected() {
 	s.mu.Lock()
 	q := &s.scheduler
-	i := q.first(q.senders - 1 - q.apart)
-	weighted := i >= 0 && q.waiting[i].w.Weight > 0
-	lingers := weighted && q.returning > 0
+	i := q.first()
+	lingers := i >= 0 && q.waiting[i].w.Weight > 0 && q.returning > 0
 	q.weighted = q.weighted || lingers
 	took := q.took
 	s.mu.Unlock()
-	switch {
-	case lingers:
+	if lingers {
 		s.linger(took)
-	case weighted:
-		runtime.Gosched() // callers that can run now may submit writes for the same transaction
 	}
 }
 

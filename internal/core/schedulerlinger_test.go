@@ -15,51 +15,9 @@ import (
 	"github.com/holdfast-go/holdfast/internal/fakeetcd"
 )
 
-// TestThePatientGoAlong: a write that may linger waits while a transaction is under way, for the
-// next one or for that answer, and for nothing else.
-func TestThePatientGoAlong(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		etcd := fakeetcd.Start(t)
-		s := open(t, etcd, nil)
-		var sent []string
-		etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-			if c.Path == "/kv/txn" {
-				sent = append(sent, string(c.Body))
-				c.Sleep(busy)
-			}
-			return c.Apply()
-		})
-		begin := time.Now()
-		var all sync.WaitGroup
-		write := func(key string, patient bool, took time.Duration) {
-			w := sharing(s, key, "")
-			w.MayLinger = patient
-			all.Go(func() {
-				if _, err := core.Of(s).Write(t.Context(), w); err != nil || time.Since(begin) != took {
-					t.Errorf("%s: %v after %v", key, err, time.Since(begin))
-				}
-			})
-			synctest.Wait()
-		}
-		write("first", true, busy)
-		write("patient", true, busy+busy/2)
-		time.Sleep(busy / 2)
-		write("hasty", false, busy+busy/2)
-		if len(sent) != 2 {
-			t.Errorf("%d transactions", len(sent))
-		}
-		write("last", true, 2*busy+busy/2)
-		all.Wait()
-		if len(sent) != 3 {
-			t.Errorf("%d transactions", len(sent))
-		}
-	})
-}
-
-// TestThePatientOfALineApart: a write that may linger, of a line that is kept out of batches, does
-// not wait until the session is idle.
-func TestThePatientOfALineApart(t *testing.T) {
+// TestALineApartHasItsTurn: a write of a line that is kept out of batches is sent soon although
+// other lines keep the session busy.
+func TestALineApartHasItsTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		refuse := true
@@ -87,7 +45,6 @@ func TestThePatientOfALineApart(t *testing.T) {
 			time.Sleep(busy / 3)
 		}
 		w := sharing(g.s, "x/2", "x/")
-		w.MayLinger = true
 		began := time.Now()
 		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil ||
 			time.Since(began) > 10*busy {
@@ -98,9 +55,9 @@ func TestThePatientOfALineApart(t *testing.T) {
 	})
 }
 
-// TestThePatientBesideALineApart: a write that may linger does not wait for a transaction that it
-// could share while a line that is kept out of batches keeps the session busy.
-func TestThePatientBesideALineApart(t *testing.T) {
+// TestOthersHaveTheirTurnBesideALineApart: a write is sent soon although a line that is kept out of
+// batches keeps the session busy.
+func TestOthersHaveTheirTurnBesideALineApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var allow atomic.Bool
@@ -125,7 +82,6 @@ func TestThePatientBesideALineApart(t *testing.T) {
 			time.Sleep(busy / 3)
 		}
 		w := sharing(g.s, "z/1", "z/")
-		w.MayLinger = true
 		began := time.Now()
 		if _, err := core.Of(g.s).Write(within(t, time.Minute), w); err != nil ||
 			time.Since(began) > 10*busy {

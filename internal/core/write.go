@@ -26,9 +26,6 @@ type Write struct {
 	// gets a place by its create_revision: two writes of one line do not share a transaction.
 	Key  string
 	Line string
-	// MayLinger: a write with a Key may wait while another transaction is under way, to share the
-	// next one.
-	MayLinger bool
 
 	// Weight, if not zero, is the share that a write takes of the [MaxOps] of a transaction: one,
 	// and one more for each [WeightBytes] that it puts or reads. Of two weighted writes that may be

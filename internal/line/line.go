@@ -227,7 +227,6 @@ func (l *Line) join(
 		If:         j.If,
 		Then:       then,
 		Else:       j.Else,
-		MayLinger:  j.Exclusive && others >= lingerBehind,
 		OnResolved: free,
 	}
 	if len(j.If) == 0 && len(j.Value) <= maxBatchedValue {

@@ -47,43 +47,6 @@ func TestEnterInTurn(t *testing.T) {
 	})
 }
 
-// TestExclusiveJoinsArePatient checks that an exclusive join behind three other members of the
-// session is not sent while a release is under way, and that a join that the rule may admit beside
-// other members is.
-func TestExclusiveJoinsArePatient(t *testing.T) {
-	t.Parallel()
-	for _, exclusive := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			etcd := fakeetcd.Start(t)
-			l := open(t, etcd)
-			holder := enter(t, l)
-			waiting := []*entering{goEnter(t.Context(), l), goEnter(t.Context(), l)}
-			var joins atomic.Int32
-			etcd.Script(func(c *fakeetcd.Call) fakeetcd.Answer {
-				if c.Path == "/kv/txn" {
-					if strings.Contains(string(c.Body), "request_put") {
-						joins.Add(1)
-					}
-					c.Sleep(100 * time.Millisecond)
-				}
-				return c.Apply()
-			})
-			go release(t, holder)
-			synctest.Wait()
-			waiting = append(waiting, goEnterAs(t.Context(), l, line.Join{Exclusive: exclusive}))
-			if (joins.Load() == 0) != exclusive {
-				t.Errorf("exclusive = %v: %d joins", exclusive, joins.Load())
-			}
-			for _, w := range waiting {
-				if <-w.done; w.err != nil {
-					t.Fatal(w.err)
-				}
-				release(t, w.hold)
-			}
-		})
-	}
-}
-
 // TestEnterAfterLostAnswers loses each of the requests of a contended and a free Enter, before and
 // after the server applied it.
 func TestEnterAfterLostAnswers(t *testing.T) {
