@@ -73,7 +73,8 @@ func (l *Line) waitFarBack(
 		case first || !p.waits:
 			return j.noteIf(j.Yield || p.lightFits), nil
 		}
-		if left = nil; found.veryFarBack() && p.left.Load() {
+		// A member that must yield has already found that it is not the first.
+		if left = nil; found.veryFarBack() && p.left.Load() && !j.Yield {
 			left = &p.before
 		}
 	}
