@@ -19,7 +19,8 @@ import (
 // at once. Session.mu guards all but spare.
 //
 // Goroutines of the session, the senders, send the transactions. A sender runs while there are
-// writes for it, and has one transaction under way at a time.
+// writes for it, and has one transaction under way at a time. A caller whose write finds no sender
+// is one for that write, see submitOwn.
 type scheduler struct {
 	waiting   []*Pending
 	senders   int
@@ -27,6 +28,7 @@ type scheduler struct {
 	returning int             // weighted writes that are expected from callers that were answered
 	returned  chan struct{}   // closed when none is expected any more; nil unless a sender lingers
 	weighted  bool            // one of these transactions has weighted writes
+	shared    bool            // the last transaction had several writes
 	took      time.Duration   // by the last of them
 	maxOps    int             // if the server accepts less than MaxOps
 	isolated  map[string]bool // lines whose writes were rejected: sent alone
@@ -59,30 +61,21 @@ func (s *Session) Submit(ctx context.Context, w Write) *Pending {
 	p := s.pending(ctx, w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		p.err = context.Cause(s.ctx) //nolint:contextcheck // it only reads why the session ended
-		p.done <- struct{}{}
-		return p
+	if s.enqueue(p) {
+		s.leadBy(p)
 	}
+	return p
+}
+
+// leadBy starts a sender if a transaction may be made for a write that was enqueued. s.mu is held.
+func (s *Session) leadBy(p *Pending) {
 	q := &s.scheduler
-	q.waiting = append(q.waiting, p)
-	if w.Weight > 0 {
+	if p.w.Weight > 0 {
 		q.countReturn()
 	}
 	if q.senders < maxSenders && q.mayLead(p) {
 		s.startSender()
 	}
-	return p
-}
-
-// pending returns a write that was not submitted yet.
-func (s *Session) pending(ctx context.Context, w Write) *Pending {
-	p, _ := s.scheduler.spare.Get().(*Pending)
-	if p == nil {
-		p = &Pending{s: s, done: make(chan struct{}, 1)}
-	}
-	p.ctx, p.w = ctx, w
-	return p
 }
 
 // Answered reports whether Wait would return at once.
@@ -175,6 +168,11 @@ func (q *scheduler) first() int { return slices.IndexFunc(q.waiting, q.mayLead) 
 func (s *Session) nextBatch() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.makeBatch()
+}
+
+// makeBatch is nextBatch. s.mu is held.
+func (s *Session) makeBatch() *batch {
 	q := &s.scheduler
 	i := q.first()
 	if i < 0 {
@@ -294,6 +292,7 @@ func (s *Session) finish(b *batch) (answered int) {
 		q.waiting = slices.Concat(again, q.waiting)
 	}
 	q.members -= n
+	q.shared = n > 1
 	answered = n - len(again) - len(resolve)
 	if first.w.Weight > 0 && answered > 1 {
 		q.returning = answered

@@ -104,7 +104,7 @@ func (s *Session) Write(ctx context.Context, w Write) (Outcome, error) {
 	case ctx.Err() != nil:
 		return s.giveUp(ctx, w, Outcome{}, false, cmp.Or(s.Err(), ctxerr.Of(ctx)))
 	}
-	return s.Submit(ctx, w).Wait(ctx)
+	return s.submitOwn(ctx, w).Wait(ctx)
 }
 
 // giveUp resolves a write in the background if it failed and was, or may still be, applied. It also
